@@ -1,0 +1,142 @@
+//! Lines out of a byte stream (W-1, W-2, W-5).
+
+use memchr::memchr;
+
+/// What [`LineSplitter::next`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Line<'a> {
+    /// A whole line, without its newline.
+    Whole(&'a [u8]),
+    /// A line went over the limit: it is thrown away up to its newline. Said once a line, as soon as it is known (W-5).
+    TooLong,
+}
+
+/// Cuts a byte stream at `\n`, however the stream is cut into pieces (W-1). It stores at most one
+/// unterminated line of at most `max` bytes, whatever the peer sends (W-5).
+#[derive(Debug)]
+pub struct LineSplitter {
+    tail: Vec<u8>,
+    max: usize,
+    /// The tail was handed out as a line by the last call: it is to be cleared by the next.
+    spent: bool,
+    discarding: bool,
+}
+
+impl LineSplitter {
+    /// A splitter for lines of at most `max` bytes, newline not counted.
+    pub fn new(max: usize) -> Self {
+        LineSplitter { tail: Vec::new(), max, spent: false, discarding: false }
+    }
+
+    /// The next thing that `input` completes; `input` is moved past what was consumed. `None` once all of it is.
+    pub fn next<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Option<Line<'s>> {
+        if self.spent {
+            self.tail.clear();
+            self.spent = false;
+        }
+        if self.discarding {
+            let Some(end) = memchr(b'\n', input) else {
+                *input = &[];
+                return None;
+            };
+            *input = &input[end + 1..];
+            self.discarding = false;
+        }
+        if input.is_empty() {
+            return None;
+        }
+        let room = self.max - self.tail.len();
+        // One byte past the room decides: it is the newline, or the line is too long.
+        let window = &input[..input.len().min(room.saturating_add(1))];
+        match memchr(b'\n', window) {
+            Some(end) => {
+                let head = &input[..end];
+                *input = &input[end + 1..];
+                if self.tail.is_empty() {
+                    return Some(Line::Whole(head));
+                }
+                self.tail.extend_from_slice(head);
+                self.spent = true;
+                Some(Line::Whole(&self.tail))
+            }
+            None if window.len() > room => {
+                *input = &input[window.len()..];
+                // Give the memory back: one hostile line must not cost its size for ever.
+                self.tail = Vec::new();
+                self.discarding = true;
+                Some(Line::TooLong)
+            }
+            None => {
+                self.tail.extend_from_slice(window);
+                *input = &[];
+                None
+            }
+        }
+    }
+
+    /// Forgets the unterminated tail: the connection has ended (W-2).
+    pub fn reset(&mut self) {
+        self.tail.clear();
+        self.spent = false;
+        self.discarding = false;
+    }
+
+    /// Bytes held of an unterminated line.
+    pub fn held(&self) -> usize {
+        if self.spent { 0 } else { self.tail.len() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn lines(max: usize, pieces: &[&[u8]]) -> Vec<Option<Vec<u8>>> {
+        let mut splitter = LineSplitter::new(max);
+        let mut found = Vec::new();
+        for piece in pieces {
+            let mut input = *piece;
+            while let Some(line) = splitter.next(&mut input) {
+                found.push(match line {
+                    Line::Whole(line) => Some(line.to_vec()),
+                    Line::TooLong => None,
+                });
+            }
+            assert!(splitter.held() <= max);
+        }
+        found
+    }
+
+    #[test]
+    fn w_05_a_line_over_the_limit_is_discarded_up_to_its_newline() {
+        let some = |text: &str| Some(text.as_bytes().to_vec());
+        assert_eq!(lines(4, &[b"1234\n12345\nab\n"]), [some("1234"), None, some("ab")]);
+        // Said once, however many pieces the line comes in, and before its newline comes.
+        assert_eq!(lines(4, &[b"123", b"45", b"67890", b"1\nab\n"]), [None, some("ab")]);
+        assert_eq!(lines(4, &[b"12345"]), [None]);
+        assert_eq!(lines(4, &[b"12345", b"\n", b"ok\n"]), [None, some("ok")]);
+    }
+
+    #[test]
+    fn w_02_an_unterminated_tail_waits_and_is_dropped_at_the_end() {
+        let mut splitter = LineSplitter::new(100);
+        assert_eq!(splitter.next(&mut b"tail".as_slice()), None);
+        assert_eq!(splitter.held(), 4);
+        splitter.reset();
+        assert_eq!(splitter.next(&mut b"x\n".as_slice()), Some(Line::Whole(b"x")));
+    }
+
+    proptest! {
+        /// W-1: where the stream is cut means nothing. W-5: the memory is bounded.
+        #[test]
+        fn w_01_cuts_mean_nothing(text in "[ab\n]{0,64}", cuts in prop::collection::vec(0usize..64, 0..8), max in 1usize..8) {
+            let bytes = text.as_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(bytes.len())).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&[u8]> = cuts.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
+            prop_assert_eq!(lines(max, &pieces), lines(max, &[bytes]));
+        }
+    }
+}

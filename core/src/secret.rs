@@ -1,0 +1,48 @@
+//! Values that must not be shown (C-4).
+
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// A secret text: it prints as `<hidden>`, cannot be serialised, and is wiped when dropped (C-4).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the text over. The caller's `String` becomes the secret's own, so nothing is left behind.
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself. Whoever calls this answers for where it goes.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it holds nothing but white space, which counts as unset (L-2).
+    pub fn is_blank(&self) -> bool {
+        self.0.trim().is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<hidden>")
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Secret::new(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c_4_a_secret_is_not_printed() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "<hidden>");
+        assert_eq!(format!("{:#?}", Some(Secret::new("hunter2"))), "Some(\n    <hidden>,\n)");
+    }
+}
