@@ -2,7 +2,26 @@
 #![deny(missing_docs)]
 //! The gateway side of the relay protocol, as a pure state machine.
 
+mod chats;
+pub mod command;
+pub mod config;
+pub mod descriptor;
+mod encode;
+pub mod event;
+mod hash;
+mod inbox;
+pub mod json;
+pub mod lifecycle;
 pub mod line;
+pub mod machine;
+mod outbox;
+pub mod output;
+mod result;
 pub mod secret;
+pub mod session_key;
+pub mod settings;
+pub mod split;
+pub mod stats;
 pub mod time;
 pub mod token;
+pub mod url;

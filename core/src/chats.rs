@@ -1,0 +1,124 @@
+//! Chat memory (M-1): what was last seen of each chat, so that a reply finds its way.
+
+use crate::event::Source;
+use crate::hash::{Seed, Table, table};
+
+/// What is remembered of one chat: its last sighting (M-1). Texts are copies of their own.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Chat {
+    /// The platform it was last seen on; `relay` where nobody said.
+    pub platform: String,
+    /// The server or workspace it belongs to.
+    pub scope: Option<String>,
+    /// The id of who wrote last.
+    pub author: Option<String>,
+    /// The agent profile it is for.
+    pub profile: Option<String>,
+    /// The chat that a thread hangs off.
+    pub parent: Option<String>,
+}
+
+/// The memories of a bounded number of chats; the least recently used leaves first (M-1).
+#[derive(Debug)]
+pub(crate) struct Chats {
+    seen: Table<u128, Chat>,
+    most: usize,
+}
+
+impl Chats {
+    pub(crate) fn new(most: usize) -> Self {
+        Chats { seen: table(), most }
+    }
+
+    /// Remembers what an event says of its chat. Nothing is allocated when nothing has changed.
+    pub(crate) fn note(&mut self, seed: &Seed, source: Source<'_>) {
+        if source.chat_id().is_empty() || self.most == 0 {
+            return;
+        }
+        let key = seed.hash(&[source.chat_id()]);
+        if let Some(chat) = self.seen.to_back(&key) {
+            if chat.platform != source.platform() {
+                chat.platform = source.platform().into();
+            }
+            update(&mut chat.scope, source.scope_id());
+            update(&mut chat.author, source.user_id());
+            update(&mut chat.profile, source.profile());
+            update(&mut chat.parent, source.parent_chat_id());
+            return;
+        }
+        if self.seen.len() >= self.most {
+            self.seen.pop_front();
+        }
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        self.seen.insert(
+            key,
+            Chat {
+                platform: source.platform().into(),
+                scope: own(source.scope_id()),
+                author: own(source.user_id()),
+                profile: own(source.profile()),
+                parent: own(source.parent_chat_id()),
+            },
+        );
+    }
+
+    /// What is remembered of a chat. Looking does not count as use.
+    pub(crate) fn get(&self, seed: &Seed, chat_id: &str) -> Option<&Chat> {
+        self.seen.get(&seed.hash(&[chat_id]))
+    }
+
+    /// The same, and it counts as use.
+    pub(crate) fn touch(&mut self, seed: &Seed, chat_id: &str) {
+        self.seen.to_back(&seed.hash(&[chat_id]));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.seen.len()
+    }
+}
+
+/// The last seen wins, in place where it is the same.
+fn update(slot: &mut Option<String>, seen: Option<&str>) {
+    if slot.as_deref() != seen {
+        *slot = seen.map(str::to_owned);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+
+    fn event(chat: &str, rest: &str) -> Event {
+        Event::read(&format!(r#"{{"source":{{"chat_id":"{chat}"{rest}}}}}"#)).unwrap()
+    }
+
+    #[test]
+    fn m_1_the_last_seen_wins_and_the_least_recently_used_leaves() {
+        let seed = Seed::new(&[1; 32]);
+        let mut chats = Chats::new(2);
+        chats.note(
+            &seed,
+            event("a", r#","platform":"discord","guild_id":"g","user_id":"u","profile":"p""#).source(),
+        );
+        chats.note(&seed, event("b", "").source());
+        chats.note(&seed, event("a", r#","platform":"discord","user_id":"v","parent_chat_id":"z""#).source());
+        let expected = Chat {
+            platform: "discord".into(),
+            scope: None,
+            author: Some("v".into()),
+            profile: None,
+            parent: Some("z".into()),
+        };
+        assert_eq!(chats.get(&seed, "a"), Some(&expected));
+        chats.note(&seed, event("c", "").source());
+        assert_eq!((chats.get(&seed, "b"), chats.len()), (None, 2));
+        assert_eq!(chats.get(&seed, "c").map(|chat| chat.platform.as_str()), Some("relay"));
+        // A reply is a use, too.
+        chats.touch(&seed, "a");
+        chats.note(&seed, event("d", "").source());
+        assert!(chats.get(&seed, "a").is_some() && chats.get(&seed, "c").is_none());
+        chats.note(&seed, event("", "").source());
+        assert_eq!(chats.len(), 2);
+    }
+}

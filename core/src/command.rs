@@ -1,0 +1,227 @@
+//! What a host asks of a machine, and how it ends (O).
+
+use serde_json::{Map, Value};
+use std::fmt;
+use std::time::Duration;
+
+/// What goes beside an op, as the host wants it; what is remembered of the chat is added where it is not set (M-2).
+pub type Metadata = Map<String, Value>;
+
+/// What a host can ask for. Each accepted command completes exactly once.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// Send a message. Completes with [`Reply::Sent`].
+    Send(Send),
+    /// Change a message that was sent; offered where `supports_edit` is (O-9). Completes with [`Reply::Done`].
+    Edit(Edit),
+    /// Show, word or clear the typing sign. Completes with [`Reply::Done`], whatever becomes of it.
+    Typing(Typing),
+    /// Answer under a session's own capability, an interaction token for instance. Completes with [`Reply::Sent`].
+    FollowUp(FollowUp),
+    /// Ask what a chat is called and what it is. Completes with [`Reply::ChatInfo`].
+    ChatInfo(ChatInfo),
+    /// Stop the turn of a session. Completes with [`Reply::Done`] once written: nobody answers it.
+    Interrupt(Interrupt),
+    /// An action as it is: no gate, no remembered metadata, no platform. Completes with [`Reply::Sent`].
+    Raw(Map<String, Value>),
+    /// Have the connector buffer from now on (L-12). Completes with [`Reply::Idle`].
+    GoIdle,
+    /// The same, and when confirmed close the connection and dial again later (L-13). Completes with [`Reply::Idle`].
+    GoDormant,
+    /// Hold re-dials for that long, at most `hold_most` (L-13). Completes with [`Reply::Done`] at once.
+    Hold(Duration),
+    /// Lift the hold and be served again: dial at once where idle, dormant or waiting (L-12, L-13). Completes with
+    /// [`Reply::Done`] at once.
+    Resume,
+    /// End it all within the budget (L-14). Completes with [`Reply::Done`] when nothing is left.
+    Disconnect,
+}
+
+/// See [`Command::Send`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Send {
+    /// The chat to send to.
+    pub chat_id: String,
+    /// The text. Too long a text is the connector's to refuse: [`crate::split::split`] cuts it.
+    pub content: String,
+    /// The message that it answers.
+    pub reply_to: Option<String>,
+    /// Metadata of the host's own.
+    pub metadata: Metadata,
+    /// The platform to send on; by default the one on which the chat was last seen (M-3).
+    pub platform: Option<String>,
+}
+
+/// See [`Command::Edit`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Edit {
+    /// The chat that the message is in.
+    pub chat_id: String,
+    /// The message.
+    pub message_id: String,
+    /// Its new text.
+    pub content: String,
+    /// Metadata of the host's own.
+    pub metadata: Metadata,
+    /// As in [`Send::platform`].
+    pub platform: Option<String>,
+}
+
+/// See [`Command::Typing`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Typing {
+    /// The chat to show it in.
+    pub chat_id: String,
+    /// `None` switches it on; a text is shown as a status; the empty text clears it (Slack only).
+    pub content: Option<String>,
+    /// Metadata of the host's own.
+    pub metadata: Metadata,
+    /// As in [`Send::platform`].
+    pub platform: Option<String>,
+}
+
+/// See [`Command::FollowUp`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct FollowUp {
+    /// The session whose capability it uses.
+    pub session_key: String,
+    /// The capability, as in `discord.interaction_token`. What stands before the first dot is the platform (M-4).
+    pub kind: String,
+    /// The text.
+    pub content: String,
+    /// Metadata of the host's own; nothing is added, since no chat is named.
+    pub metadata: Metadata,
+}
+
+/// See [`Command::ChatInfo`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ChatInfo {
+    /// The chat to ask about.
+    pub chat_id: String,
+    /// As in [`Send::platform`].
+    pub platform: Option<String>,
+}
+
+/// See [`Command::Interrupt`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Interrupt {
+    /// The session to stop.
+    pub session_key: String,
+    /// Why, for people.
+    pub reason: Option<String>,
+}
+
+/// The number of a request: a counter, and the second half of its id on the wire (O-1).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RequestId(pub(crate) u64);
+
+impl RequestId {
+    /// The counter.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// How a request ended well.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Reply {
+    /// It is done, and there is nothing to tell.
+    Done,
+    /// It was sent.
+    Sent {
+        /// The platform's id of the message, where the connector told it.
+        message_id: Option<String>,
+    },
+    /// What a chat is called and what it is (O-5).
+    ChatInfo {
+        /// Its name; its id where it has none.
+        name: String,
+        /// Its type; `dm` where nobody said.
+        chat_type: String,
+    },
+    /// Whether going idle was confirmed in time (L-12). If not, all stays as it was.
+    Idle {
+        /// Whether it was.
+        confirmed: bool,
+    },
+}
+
+/// In which of five ways a request failed (O-3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FailureKind {
+    /// It was never written: sending it again is safe.
+    Definite,
+    /// It was written, and the answer never came or came as ambiguous: it may have been carried out.
+    Ambiguous,
+    /// The connector's policy forbids it; the same content is not to be sent by another op (O-7).
+    Declined,
+    /// The chat's platform does not offer it (O-9); never written.
+    Unsupported,
+    /// The connector answered that it failed.
+    Rejected,
+}
+
+impl FailureKind {
+    /// The kind's name in the bridge and in traces.
+    pub fn name(self) -> &'static str {
+        match self {
+            FailureKind::Definite => "definite",
+            FailureKind::Ambiguous => "ambiguous",
+            FailureKind::Declined => "declined",
+            FailureKind::Unsupported => "unsupported",
+            FailureKind::Rejected => "rejected",
+        }
+    }
+}
+
+/// How a request failed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// Which of the five ways.
+    pub kind: FailureKind,
+    /// What happened; the connector's own words where it has any.
+    pub message: String,
+    /// The connector's code, if it gave one.
+    pub code: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Failure { kind, message: message.into(), code: None }
+    }
+
+    pub(crate) fn definite(message: impl Into<String>) -> Self {
+        Failure::new(FailureKind::Definite, message)
+    }
+}
+
+/// A command that was refused on the spot: nothing was written, and the command comes back (O-6, O-8, O-9).
+#[derive(Clone, PartialEq, Debug)]
+pub struct NotAccepted(Box<(Command, Failure)>);
+
+impl NotAccepted {
+    pub(crate) fn new(command: Command, failure: Failure) -> Self {
+        NotAccepted(Box::new((command, failure)))
+    }
+
+    /// Why: definite, or unsupported.
+    pub fn failure(&self) -> &Failure {
+        &self.0.1
+    }
+
+    /// The command, and why it was refused.
+    pub fn into_parts(self) -> (Command, Failure) {
+        *self.0
+    }
+}
+
+impl fmt::Display for NotAccepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.1.fmt(f)
+    }
+}
+
+impl std::error::Error for NotAccepted {}

@@ -1,0 +1,261 @@
+//! What a machine is configured with. How it is put together from flags and the environment: [`crate::settings`].
+
+use crate::secret::Secret;
+use crate::session_key::SessionKeyOptions;
+use crate::url::DialUrl;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Who a gateway is on one platform: one `hello` each (L-3).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The platform's protocol name, `discord` for instance; `relay` where none is meant.
+    pub platform: String,
+    /// The bot's id there; may be empty.
+    pub bot_id: String,
+}
+
+/// What a gateway proves itself with on each dial (L-2).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Credentials {
+    /// The gateway's id; it may hold colons.
+    pub gateway_id: String,
+    /// The secret it shares with the connector.
+    pub secret: Secret,
+}
+
+/// A machine's configuration, finished: nothing in it is looked up later.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// Where to dial.
+    pub url: DialUrl,
+    /// What to prove itself with; without, dials are unauthenticated (L-2).
+    pub credentials: Option<Credentials>,
+    /// Who it is; the first is the default. Never empty.
+    pub identities: Vec<Identity>,
+    /// The commands that the host declares; said in the `hello` for `discord` alone.
+    pub command_manifest: Option<Vec<Value>>,
+    /// Whether a refusal after a completed handshake is tried once more with a fresh token before it means
+    /// "revoked"; true by default (L-9).
+    pub confirm_revocation: bool,
+    /// How session keys are built (S-3).
+    pub sessions: SessionKeyOptions,
+    /// How much of everything.
+    pub limits: Limits,
+    /// How long for everything.
+    pub timing: Timing,
+}
+
+impl Config {
+    /// A configuration with every default, for one identity and without credentials.
+    pub fn new(url: DialUrl, identity: Identity) -> Config {
+        Config {
+            url,
+            credentials: None,
+            identities: vec![identity],
+            command_manifest: None,
+            confirm_revocation: true,
+            sessions: SessionKeyOptions::default(),
+            limits: Limits::default(),
+            timing: Timing::default(),
+        }
+    }
+
+    /// Sets one limit or time-out by its name, as `--set NAME=VALUE` does. Sizes take `KiB` and `MiB`, times `us`,
+    /// `ms`, `s`, `m` and `h`. The error says what is wrong and what would do.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match self.slot(name) {
+            Some(Slot::Size(slot, least)) => {
+                let size = size(value).ok_or_else(|| {
+                    format!("{value:?} is no size: write a whole number, with KiB or MiB if you like")
+                })?;
+                if !(least..=MOST).contains(&size) {
+                    return Err(format!("{value:?} is out of range: {least} to {MOST}"));
+                }
+                *slot = size;
+            }
+            Some(Slot::Time(slot)) => {
+                *slot = time(value).filter(|time| *time <= LONGEST).ok_or_else(|| {
+                    format!("{value:?} is no time: write a number and its unit, as in 500ms, 1s or 2m; a day at most")
+                })?;
+            }
+            None => return Err(format!("no such setting; there are {}", NAMES.join(", "))),
+        }
+        Ok(())
+    }
+}
+
+/// The most that any limit can be: offsets into one event are 32 bits wide.
+const MOST: usize = 1 << 30;
+/// The longest time that can be set.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+enum Slot<'a> {
+    /// And the least it can be.
+    Size(&'a mut usize, usize),
+    Time(&'a mut Duration),
+}
+
+macro_rules! settings {
+    (limits { $($(#[$ldoc:meta])* $limit:ident = $size:expr, least $least:expr;)* }
+     timing { $($(#[$tdoc:meta])* $time:ident = $span:expr;)* }) => {
+        /// How much of everything (X). All are bounds on memory.
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub struct Limits { $($(#[$ldoc])* pub $limit: usize,)* }
+
+        impl Default for Limits {
+            fn default() -> Self { Limits { $($limit: $size,)* } }
+        }
+
+        /// How long for everything.
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub struct Timing { $($(#[$tdoc])* pub $time: Duration,)* }
+
+        impl Default for Timing {
+            fn default() -> Self { Timing { $($time: $span,)* } }
+        }
+
+        /// Every name that [`Config::set`] knows.
+        pub const NAMES: &[&str] = &[$(stringify!($limit),)* $(stringify!($time),)*];
+
+        impl Config {
+            fn slot(&mut self, name: &str) -> Option<Slot<'_>> {
+                match name {
+                    $(stringify!($limit) => Some(Slot::Size(&mut self.limits.$limit, $least)),)*
+                    $(stringify!($time) => Some(Slot::Time(&mut self.timing.$time)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    limits {
+        /// The longest line that is taken, in bytes without its newline; 1 MiB by default (W-5).
+        max_line_bytes = 1 << 20, least 1024;
+        /// Deliveries that wait for the host in its own queue; 1024 by default (A-6).
+        host_queue = 1024, least 1;
+        /// Bytes of further events behind that queue before reading stops; 4 MiB by default (A-6).
+        read_ahead_bytes = 4 << 20, least 1;
+        /// Requests that wait for their answer at a time; 1024 by default (O-6).
+        max_in_flight = 1024, least 1;
+        /// Bytes that wait to be written; 4 MiB by default (X-1).
+        write_queue_bytes = 4 << 20, least 1024;
+        /// Chats that are remembered; 4096 by default (M-1).
+        chats = 4096, least 1;
+        /// Deliveries that are remembered to know duplicates; 4096 by default (A-4).
+        dedupe = 4096, least 1;
+    }
+    timing {
+        /// From the start of a dial to the end of its upgrade; 15 s by default (L-4).
+        dial_timeout = Duration::from_secs(15);
+        /// From the upgrade to the first descriptor; 30 s by default (L-4).
+        handshake_timeout = Duration::from_secs(30);
+        /// From our close frame to the peer's; 1 s by default (L-4).
+        close_timeout = Duration::from_secs(1);
+        /// From a request's submission to its answer; 30 s by default (O-4).
+        request_timeout = Duration::from_secs(30);
+        /// The first back-off, doubled with each further attempt; 1 s by default (L-5).
+        backoff_first = Duration::from_secs(1);
+        /// The longest back-off; 30 s by default (L-5).
+        backoff_most = Duration::from_secs(30);
+        /// How long a completed handshake must hold before the back-off starts over; 60 s by default (L-5).
+        backoff_reset = Duration::from_secs(60);
+        /// Silence before a ping; 30 s by default (L-11).
+        ping_interval = Duration::from_secs(30);
+        /// Silence after that ping before the connection counts as lost; 60 s by default (L-11).
+        ping_timeout = Duration::from_secs(60);
+        /// From `going_idle` to its confirmation; 10 s by default (L-12).
+        idle_timeout = Duration::from_secs(10);
+        /// The same within a disconnect; 2 s by default (L-14).
+        disconnect_idle_timeout = Duration::from_secs(2);
+        /// What a disconnect may take in all; 5 s by default (L-14).
+        disconnect_budget = Duration::from_secs(5);
+        /// From a dormant close to the next dial, at least; 1 s by default (L-13).
+        dormant_delay = Duration::from_secs(1);
+        /// The longest that the host may hold re-dials; 60 s by default (L-13).
+        hold_most = Duration::from_secs(60);
+    }
+}
+
+/// A whole number of bytes or things, with `KiB` or `MiB` if need be.
+fn size(text: &str) -> Option<usize> {
+    let (digits, unit) = number_and_unit(text)?;
+    let factor = match unit {
+        "" | "B" => 1,
+        "KiB" | "K" => 1 << 10,
+        "MiB" | "M" => 1 << 20,
+        _ => return None,
+    };
+    digits.parse::<usize>().ok()?.checked_mul(factor)
+}
+
+/// A whole number with its unit.
+fn time(text: &str) -> Option<Duration> {
+    let (digits, unit) = number_and_unit(text)?;
+    let us = match unit {
+        "us" => 1,
+        "ms" => 1000,
+        "s" => 1_000_000,
+        "m" => 60_000_000,
+        "h" => 3_600_000_000,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(us).map(Duration::from_micros)
+}
+
+fn number_and_unit(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    (end > 0).then(|| (&text[..end], text[end..].trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+        Config::new(DialUrl::parse("ws://127.0.0.1:1").unwrap(), identity)
+    }
+
+    #[test]
+    fn every_setting_can_be_set_by_name() {
+        for name in NAMES {
+            let mut config = config();
+            let ok = config.set(name, "5000").or_else(|_| config.set(name, "5000us"));
+            assert_eq!(ok, Ok(()), "{name}");
+            assert_ne!(config, self::config(), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_and_their_errors() {
+        for (name, value, expected) in [
+            ("handshake_timeout", "1s", Ok(())),
+            ("handshake_timeout", " 1500 ms ", Ok(())),
+            ("max_line_bytes", "2MiB", Ok(())),
+            (
+                "handshake_timeout",
+                "1",
+                Err(r#""1" is no time: write a number and its unit, as in 500ms, 1s or 2m; a day at most"#),
+            ),
+            (
+                "handshake_timeout",
+                "48h",
+                Err(r#""48h" is no time: write a number and its unit, as in 500ms, 1s or 2m; a day at most"#),
+            ),
+            ("chats", "many", Err(r#""many" is no size: write a whole number, with KiB or MiB if you like"#)),
+            ("chats", "0", Err(r#""0" is out of range: 1 to 1073741824"#)),
+        ] {
+            assert_eq!(config().set(name, value), expected.map_err(String::from), "{name}={value}");
+        }
+        assert!(
+            config()
+                .set("handshake", "1s")
+                .unwrap_err()
+                .starts_with("no such setting; there are max_line_bytes, ")
+        );
+    }
+}

@@ -1,0 +1,343 @@
+//! The capability descriptor (D): what the connector's platform can do.
+
+use crate::json::{self, Kind};
+use serde::Serialize;
+
+/// The legacy set of ops, offered by a descriptor that names none (D-6).
+pub const LEGACY_OPS: [&str; 4] = ["send", "edit", "typing", "follow_up"];
+
+/// What a message's length is counted in (D-4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LenUnit {
+    /// Unicode scalar values; what any unknown unit reads as.
+    Chars,
+    /// UTF-16 code units.
+    Utf16,
+}
+
+impl LenUnit {
+    /// The length of `text` in this unit.
+    pub fn len(self, text: &str) -> usize {
+        match self {
+            LenUnit::Chars => text.chars().count(),
+            LenUnit::Utf16 => text.chars().map(char::len_utf16).sum(),
+        }
+    }
+
+    /// The length of one scalar value in this unit.
+    pub fn of(self, c: char) -> usize {
+        match self {
+            LenUnit::Chars => 1,
+            LenUnit::Utf16 => c.len_utf16(),
+        }
+    }
+}
+
+/// A descriptor as negotiated, every field present. It serialises under its wire names, normalised.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Descriptor {
+    /// The connector's version of the contract; above 1 is accepted (D-7).
+    pub contract_version: i64,
+    /// The platform it speaks for.
+    pub platform: String,
+    /// The platform's name for people.
+    pub label: String,
+    /// The longest message, in `len_unit`; 4096 when it was unusable (D-3).
+    pub max_message_length: u64,
+    /// What that length is counted in (D-4).
+    pub len_unit: LenUnit,
+    /// Whether growing replies can be shown as drafts.
+    pub supports_draft_streaming: bool,
+    /// Whether sent messages can be edited.
+    pub supports_edit: bool,
+    /// Whether the platform has threads.
+    pub supports_threads: bool,
+    /// How text is marked up; empty or `plain` means no code blocks (D-5).
+    pub markdown_dialect: String,
+    /// A sign for the platform; 🔌 by default (D-2).
+    pub emoji: String,
+    /// What an agent should be told of the platform; empty by default (D-2).
+    pub platform_hint: String,
+    /// Whether personal data may be shown; false by default (D-2).
+    pub pii_safe: bool,
+    /// Whether events carry surrounding messages; false by default (D-2).
+    pub supports_context: bool,
+    /// Whether a conversation can go on in the channel; false by default (D-2).
+    pub supports_inchannel_continuable: bool,
+    /// Whether block formatting is understood; false by default (D-2).
+    pub supports_block_formatting: bool,
+    /// The ops it names; empty means the legacy set (D-6).
+    pub supported_ops: Vec<String>,
+}
+
+/// Why a descriptor cannot be used: it fails the handshake (D-1, D-7, L-17).
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DescriptorError {
+    /// `descriptor` itself is missing or no object.
+    #[error("the descriptor is no object")]
+    NotAnObject,
+    /// A required field is not there.
+    #[error("the descriptor lacks `{0}`")]
+    Missing(&'static str),
+    /// A required field has the wrong type.
+    #[error("the descriptor's `{0}` is no {1}")]
+    WrongType(&'static str, &'static str),
+    /// The contract's version is below 1.
+    #[error("the descriptor's `contract_version` is {0}; 1 is the least")]
+    Version(i64),
+}
+
+const FIELDS: [&str; 16] = [
+    "contract_version",
+    "platform",
+    "label",
+    "max_message_length",
+    "supports_draft_streaming",
+    "supports_edit",
+    "supports_threads",
+    "markdown_dialect",
+    "len_unit",
+    "emoji",
+    "platform_hint",
+    "pii_safe",
+    "supports_context",
+    "supports_inchannel_continuable",
+    "supports_block_formatting",
+    "supported_ops",
+];
+
+impl Descriptor {
+    /// Reads a `descriptor` value (D-1 to D-7). Unknown fields are ignored; an optional field of the wrong type
+    /// takes its default.
+    pub fn read(raw: &str) -> Result<Descriptor, DescriptorError> {
+        let found = json::fields(raw, &FIELDS).ok_or(DescriptorError::NotAnObject)?;
+        let required = |at: usize| found[at].ok_or(DescriptorError::Missing(FIELDS[at]));
+        let text =
+            |at: usize| json::string(required(at)?).ok_or(DescriptorError::WrongType(FIELDS[at], "string"));
+        let truth =
+            |raw: &str| (json::kind(raw) == Kind::Bool(true), matches!(json::kind(raw), Kind::Bool(_)));
+        let flag = |at: usize| match truth(required(at)?) {
+            (value, true) => Ok(value),
+            (_, false) => Err(DescriptorError::WrongType(FIELDS[at], "boolean")),
+        };
+        let optional_flag = |at: usize| found[at].is_some_and(|raw| truth(raw).0);
+
+        let version = required(0)?;
+        let contract_version = match json::kind(version) {
+            // One too long to count is a version above 1 all the same, or one below it.
+            Kind::Integer => {
+                version.parse().unwrap_or(if version.starts_with('-') { i64::MIN } else { i64::MAX })
+            }
+            Kind::Null | Kind::Bool(_) | Kind::Fraction | Kind::String | Kind::Array | Kind::Object => {
+                return Err(DescriptorError::WrongType(FIELDS[0], "integer"));
+            }
+        };
+        let descriptor = Descriptor {
+            contract_version,
+            platform: text(1)?,
+            label: text(2)?,
+            max_message_length: max_message_length(required(3)?),
+            supports_draft_streaming: flag(4)?,
+            supports_edit: flag(5)?,
+            supports_threads: flag(6)?,
+            markdown_dialect: text(7)?,
+            len_unit: match json::string(required(8)?).as_deref() {
+                Some("utf16") => LenUnit::Utf16,
+                Some(_) | None => LenUnit::Chars,
+            },
+            emoji: found[9].and_then(json::string).unwrap_or_else(|| "🔌".into()),
+            platform_hint: found[10].and_then(json::string).unwrap_or_default(),
+            pii_safe: optional_flag(11),
+            supports_context: optional_flag(12),
+            supports_inchannel_continuable: optional_flag(13),
+            supports_block_formatting: optional_flag(14),
+            supported_ops: found[15]
+                .and_then(json::items)
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(json::string)
+                .filter(|op| !op.is_empty())
+                .collect(),
+        };
+        if contract_version < 1 {
+            return Err(DescriptorError::Version(contract_version));
+        }
+        Ok(descriptor)
+    }
+
+    /// Whether text may hold fenced code blocks (D-5).
+    pub fn code_blocks(&self) -> bool {
+        !matches!(self.markdown_dialect.as_str(), "" | "plain")
+    }
+
+    /// Whether it offers an op: one that it names, or one of the legacy set when it names none (D-6).
+    pub fn offers(&self, op: &str) -> bool {
+        if self.supported_ops.is_empty() {
+            LEGACY_OPS.contains(&op)
+        } else {
+            self.supported_ops.iter().any(|named| named == op)
+        }
+    }
+
+    /// The names of the fields in which `self` differs from `earlier`, in the order of the wire (D-10).
+    pub fn changes_from(&self, earlier: &Descriptor) -> Vec<&'static str> {
+        let differs = [
+            self.contract_version != earlier.contract_version,
+            self.platform != earlier.platform,
+            self.label != earlier.label,
+            self.max_message_length != earlier.max_message_length,
+            self.supports_draft_streaming != earlier.supports_draft_streaming,
+            self.supports_edit != earlier.supports_edit,
+            self.supports_threads != earlier.supports_threads,
+            self.markdown_dialect != earlier.markdown_dialect,
+            self.len_unit != earlier.len_unit,
+            self.emoji != earlier.emoji,
+            self.platform_hint != earlier.platform_hint,
+            self.pii_safe != earlier.pii_safe,
+            self.supports_context != earlier.supports_context,
+            self.supports_inchannel_continuable != earlier.supports_inchannel_continuable,
+            self.supports_block_formatting != earlier.supports_block_formatting,
+            self.supported_ops != earlier.supported_ops,
+        ];
+        FIELDS.iter().zip(differs).filter_map(|(name, differs)| differs.then_some(*name)).collect()
+    }
+}
+
+/// D-3: zero, negative, or no integer reads as 4096. One too long to count is no limit that text can reach.
+fn max_message_length(raw: &str) -> u64 {
+    const DEFAULT: u64 = 4096;
+    match json::kind(raw) {
+        Kind::Integer if raw.starts_with('-') => DEFAULT,
+        Kind::Integer => match raw.parse() {
+            Ok(0) => DEFAULT,
+            Ok(length) => length,
+            Err(_) => u64::MAX,
+        },
+        Kind::Null | Kind::Bool(_) | Kind::Fraction | Kind::String | Kind::Array | Kind::Object => DEFAULT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    /// Vectors on which a rule decides against the reference, which checks no types: the rule, and what it makes of
+    /// the field instead (an error, or the value).
+    const DEPARTURES: &[(&str, &str, &str)] = &[
+        ("contract_version 0", "D-7", "the descriptor's `contract_version` is 0; 1 is the least"),
+        ("contract_version text", "D-1", "the descriptor's `contract_version` is no integer"),
+        ("contract_version 1.0", "D-1", "the descriptor's `contract_version` is no integer"),
+        ("contract_version true", "D-1", "the descriptor's `contract_version` is no integer"),
+        ("max_message_length negative", "D-3", "max_message_length=4096"),
+        ("max_message_length text", "D-3", "max_message_length=4096"),
+        ("max_message_length with a fraction", "D-3", "max_message_length=4096"),
+        ("max_message_length null", "D-3", "max_message_length=4096"),
+        ("supports_edit 1", "D-1", "the descriptor's `supports_edit` is no boolean"),
+        ("supports_threads null", "D-1", "the descriptor's `supports_threads` is no boolean"),
+        ("len_unit unknown", "D-4", "len_unit=\"chars\""),
+        ("len_unit in capitals", "D-4", "len_unit=\"chars\""),
+        ("len_unit null", "D-4", "len_unit=\"chars\""),
+        ("markdown_dialect null", "D-1", "the descriptor's `markdown_dialect` is no string"),
+        ("optional fields null", "D-2", "emoji=\"🔌\" pii_safe=false platform_hint=\"\""),
+        ("platform number", "D-1", "the descriptor's `platform` is no string"),
+        ("NaN", "W-3", "the descriptor is no object"),
+    ];
+
+    /// How ours differs from the reference's fields: an error, or the differing fields.
+    fn difference(ours: &Result<Descriptor, DescriptorError>, parsed: &Value) -> String {
+        let ours = match ours {
+            Ok(descriptor) => serde_json::to_value(descriptor).unwrap(),
+            Err(error) => return error.to_string(),
+        };
+        let fields = parsed.as_object().unwrap().iter().filter(|(name, value)| ours[name] != **value);
+        fields.map(|(name, _)| format!("{name}={}", ours[name])).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn d_1_d_2_d_3_d_4_d_7_vectors() {
+        let file: Value = serde_json::from_str(include_str!("../../vectors/descriptors.json")).unwrap();
+        let mut departed = Vec::new();
+        for vector in file["vectors"].as_array().unwrap() {
+            let what = vector["what"].as_str().unwrap();
+            let raw = vector
+                .get("json")
+                .map_or_else(|| vector["descriptor"].to_string(), |t| t.as_str().unwrap().into());
+            let ours = Descriptor::read(&raw);
+            if vector["parsed"].is_null() {
+                let error = ours.expect_err(what);
+                if let Some(missing) = vector["missing"].as_array().filter(|m| m.len() == 1) {
+                    assert_eq!(
+                        error.to_string(),
+                        format!("the descriptor lacks `{}`", missing[0].as_str().unwrap())
+                    );
+                }
+                continue;
+            }
+            let difference = difference(&ours, &vector["parsed"]);
+            if difference.is_empty() {
+                if let (Some(unit), Ok(ours)) = (vector["adapter"]["supports_code_blocks"].as_bool(), &ours) {
+                    assert_eq!(ours.code_blocks(), unit, "{what}");
+                }
+                continue;
+            }
+            let departure = DEPARTURES.iter().find(|(name, ..)| *name == what);
+            let (_, rule, expected) = departure.unwrap_or_else(|| panic!("{what}: {difference}"));
+            assert_eq!(difference, *expected, "{what} departs: {rule}");
+            departed.push(what);
+        }
+        assert_eq!(departed.len(), DEPARTURES.len(), "every departure is used");
+    }
+
+    const BARE: &str = r#""contract_version":1,"platform":"p","label":"P","max_message_length":10,"supports_draft_streaming":true,"supports_edit":true,"supports_threads":false,"markdown_dialect":"","len_unit":"chars""#;
+
+    #[test]
+    fn d_5_code_blocks_follow_the_dialect() {
+        for (dialect, expected) in [("", false), ("plain", false), ("Plain", true), ("discord", true)] {
+            let raw = format!(r#"{{{BARE},"markdown_dialect":"{dialect}"}}"#);
+            assert_eq!(Descriptor::read(&raw).unwrap().code_blocks(), expected, "{dialect}");
+        }
+    }
+
+    #[test]
+    fn d_6_ops_are_those_named_or_the_legacy_set() {
+        for (ops, offered, not) in [
+            ("null", "send", "react"),
+            ("[]", "follow_up", "delete"),
+            ("\"send\"", "typing", "prompt"),
+            (r#"["","",null,4]"#, "edit", "draft"),
+            (r#"["react","",7,"send"]"#, "react", "edit"),
+        ] {
+            let descriptor = Descriptor::read(&format!(r#"{{{BARE},"supported_ops":{ops}}}"#)).unwrap();
+            assert!(descriptor.offers(offered) && !descriptor.offers(not), "{ops}");
+        }
+    }
+
+    #[test]
+    fn d_7_versions_above_1_are_accepted() {
+        for (version, ok) in
+            [("1", true), ("2", true), ("99999999999999999999999", true), ("0", false), ("-1", false)]
+        {
+            let raw = format!(r#"{{{BARE},"contract_version":{version}}}"#);
+            assert_eq!(Descriptor::read(&raw).is_ok(), ok, "{version}");
+        }
+    }
+
+    #[test]
+    fn d_4_lengths_in_both_units() {
+        for (text, chars, utf16) in [("", 0, 0), ("abc", 3, 3), ("😀", 1, 2), ("👨‍👩‍👧‍👦", 7, 11), ("𝒳y", 2, 3)]
+        {
+            assert_eq!((LenUnit::Chars.len(text), LenUnit::Utf16.len(text)), (chars, utf16), "{text}");
+        }
+    }
+
+    #[test]
+    fn d_10_changes_are_named() {
+        let read = |extra: &str| Descriptor::read(&format!("{{{BARE}{extra}}}")).unwrap();
+        assert!(read("").changes_from(&read("")).is_empty());
+        let changed = read(r#","max_message_length":20,"len_unit":"utf16","supported_ops":["react"]"#);
+        assert_eq!(changed.changes_from(&read("")), ["max_message_length", "len_unit", "supported_ops"]);
+    }
+}

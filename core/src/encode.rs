@@ -1,0 +1,315 @@
+//! The frames that a gateway writes: compact, with a fixed order of fields, a newline at the end (W-6).
+
+use crate::chats::Chat;
+use crate::command::{Command, Metadata};
+use crate::config::Identity;
+use serde::Serialize;
+use serde_json::Value;
+
+/// Writes one object, field by field.
+struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'a> Object<'a> {
+    fn open(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Object { out, empty: true }
+    }
+
+    /// The key; the value is the caller's to write.
+    fn key(&mut self, name: &str) -> &mut Vec<u8> {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        value(self.out, name);
+        self.out.push(b':');
+        self.out
+    }
+
+    fn field(&mut self, name: &str, content: impl Serialize) -> &mut Self {
+        value(self.key(name), content);
+        self
+    }
+
+    fn close(self) {
+        self.out.push(b'}');
+    }
+}
+
+fn value(out: &mut Vec<u8>, content: impl Serialize) {
+    // Writing to memory cannot fail, and nothing written here has keys that are no strings.
+    let written = serde_json::to_writer(&mut *out, &content);
+    debug_assert!(written.is_ok());
+}
+
+fn end(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"}\n");
+}
+
+pub(crate) fn hello(out: &mut Vec<u8>, identity: &Identity, manifest: Option<&Vec<Value>>) {
+    let mut frame = Object::open(out);
+    frame.field("type", "hello").field("platform", &identity.platform).field("botId", &identity.bot_id);
+    if let Some(manifest) = manifest.filter(|_| identity.platform == "discord") {
+        frame.field("command_manifest", manifest);
+    }
+    end(out);
+}
+
+pub(crate) fn going_idle(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"type\":\"going_idle\"}\n");
+}
+
+pub(crate) fn ack(out: &mut Vec<u8>, buffer_id: &str) {
+    Object::open(out).field("type", "inbound_ack").field("bufferId", buffer_id);
+    end(out);
+}
+
+pub(crate) fn interrupt(out: &mut Vec<u8>, session_key: &str, reason: Option<&str>) {
+    Object::open(out).field("type", "interrupt").field("session_key", session_key).field("reason", reason);
+    end(out);
+}
+
+/// An `outbound` frame. `id` is the request's id on the wire, `tag` the identity it goes out as (M-3), `chat` what
+/// is remembered of its chat (M-2).
+pub(crate) fn outbound(
+    out: &mut Vec<u8>,
+    id: &impl Serialize,
+    command: &Command,
+    tag: Option<&Identity>,
+    chat: Option<&Chat>,
+) {
+    let mut frame = Object::open(out);
+    frame.field("type", "outbound").field("requestId", id);
+    action(frame.key("action"), command, chat);
+    if let Some(identity) = tag {
+        frame.field("platform", &identity.platform);
+        if !identity.bot_id.is_empty() {
+            frame.field("botId", &identity.bot_id);
+        }
+    }
+    end(out);
+}
+
+fn action(out: &mut Vec<u8>, command: &Command, chat: Option<&Chat>) {
+    let mut action = Object::open(out);
+    match command {
+        Command::Send(send) => {
+            action
+                .field("op", "send")
+                .field("chat_id", &send.chat_id)
+                .field("content", &send.content)
+                .field("reply_to", &send.reply_to);
+            metadata(action.key("metadata"), &send.metadata, chat);
+        }
+        Command::Edit(edit) => {
+            action
+                .field("op", "edit")
+                .field("chat_id", &edit.chat_id)
+                .field("message_id", &edit.message_id)
+                .field("content", &edit.content);
+            metadata(action.key("metadata"), &edit.metadata, chat);
+        }
+        Command::Typing(typing) => {
+            action.field("op", "typing").field("chat_id", &typing.chat_id);
+            if let Some(content) = &typing.content {
+                action.field("content", content);
+            }
+            metadata(action.key("metadata"), &typing.metadata, chat);
+        }
+        Command::FollowUp(follow_up) => {
+            action
+                .field("op", "follow_up")
+                .field("session_key", &follow_up.session_key)
+                .field("kind", &follow_up.kind)
+                .field("content", &follow_up.content)
+                .field("metadata", &follow_up.metadata);
+        }
+        Command::ChatInfo(info) => {
+            action.field("op", "get_chat_info").field("chat_id", &info.chat_id);
+        }
+        Command::Raw(fields) => {
+            for (name, content) in fields {
+                action.field(name, content);
+            }
+        }
+        // These are no ops: they have frames of their own, or none.
+        Command::Interrupt(_)
+        | Command::GoIdle
+        | Command::GoDormant
+        | Command::Hold(_)
+        | Command::Resume
+        | Command::Disconnect => {}
+    }
+    action.close();
+}
+
+/// The caller's metadata, with what is remembered of the chat where the caller has not set it (M-2).
+fn metadata(out: &mut Vec<u8>, own: &Metadata, chat: Option<&Chat>) {
+    let set = |name: &str| own.get(name).filter(|v| !v.is_null() && v.as_str() != Some(""));
+    let scope = set("scope_id").or(set("guild_id")).map(Fill::Own).or_else(|| fill(chat?.scope.as_deref()));
+    let user = fill(chat.and_then(|chat| chat.author.as_deref()));
+    let profile = fill(chat.and_then(|chat| chat.profile.as_deref()).filter(|name| *name != "default"));
+    let fills = [("scope_id", scope), ("guild_id", scope), ("user_id", user), ("profile", profile)];
+    let missing = |name: &str| {
+        fills
+            .iter()
+            .find(|(known, _)| *known == name)
+            .and_then(|(_, fill)| *fill)
+            .filter(|_| set(name).is_none())
+    };
+    let mut object = Object::open(out);
+    for (name, content) in own {
+        if missing(name).is_none() {
+            object.field(name, content);
+        }
+    }
+    for (name, _) in fills {
+        if let Some(fill) = missing(name) {
+            object.field(name, fill);
+        }
+    }
+    object.close();
+}
+
+/// What stands in for a value that the caller has not set.
+#[derive(Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Fill<'a> {
+    Own(&'a Value),
+    Remembered(&'a str),
+}
+
+fn fill(remembered: Option<&str>) -> Option<Fill<'_>> {
+    remembered.filter(|text| !text.is_empty()).map(Fill::Remembered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{ChatInfo, Edit, FollowUp, Send, Typing};
+    use serde_json::json;
+
+    fn encoded(command: &Command, tag: Option<&Identity>, chat: Option<&Chat>) -> String {
+        let mut out = Vec::new();
+        outbound(&mut out, &"id", command, tag, chat);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn own(value: Value) -> Metadata {
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn w_06_frames_are_compact_with_a_fixed_order() {
+        let identity =
+            |platform: &str, bot_id: &str| Identity { platform: platform.into(), bot_id: bot_id.into() };
+        let manifest = vec![json!({"name": "ask"})];
+        let frame = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        for (written, expected) in [
+            (
+                frame(&|out| hello(out, &identity("discord", "1"), Some(&manifest))),
+                r#"{"type":"hello","platform":"discord","botId":"1","command_manifest":[{"name":"ask"}]}"#,
+            ),
+            (
+                frame(&|out| hello(out, &identity("slack", ""), Some(&manifest))),
+                r#"{"type":"hello","platform":"slack","botId":""}"#,
+            ),
+            (frame(&going_idle), r#"{"type":"going_idle"}"#),
+            (frame(&|out| ack(out, "b\"1")), r#"{"type":"inbound_ack","bufferId":"b\"1"}"#),
+            (
+                frame(&|out| interrupt(out, "k", None)),
+                r#"{"type":"interrupt","session_key":"k","reason":null}"#,
+            ),
+            (
+                encoded(
+                    &Command::Send(Send {
+                        chat_id: "c".into(), content: "é\n😀".into(), ..Send::default()
+                    }),
+                    Some(&identity("discord", "1")),
+                    None,
+                ),
+                r#"{"type":"outbound","requestId":"id","action":{"op":"send","chat_id":"c","content":"é\n😀","reply_to":null,"metadata":{}},"platform":"discord","botId":"1"}"#,
+            ),
+            (
+                encoded(
+                    &Command::Edit(Edit { message_id: "7".into(), ..Edit::default() }),
+                    Some(&identity("p", "")),
+                    None,
+                ),
+                r#"{"type":"outbound","requestId":"id","action":{"op":"edit","chat_id":"","message_id":"7","content":"","metadata":{}},"platform":"p"}"#,
+            ),
+            (
+                encoded(&Command::Typing(Typing { chat_id: "c".into(), ..Typing::default() }), None, None),
+                r#"{"type":"outbound","requestId":"id","action":{"op":"typing","chat_id":"c","metadata":{}}}"#,
+            ),
+            (
+                encoded(&Command::FollowUp(FollowUp { kind: "k".into(), ..FollowUp::default() }), None, None),
+                r#"{"type":"outbound","requestId":"id","action":{"op":"follow_up","session_key":"","kind":"k","content":"","metadata":{}}}"#,
+            ),
+            (
+                encoded(
+                    &Command::ChatInfo(ChatInfo { chat_id: "c".into(), ..ChatInfo::default() }),
+                    None,
+                    None,
+                ),
+                r#"{"type":"outbound","requestId":"id","action":{"op":"get_chat_info","chat_id":"c"}}"#,
+            ),
+            (
+                encoded(&Command::Raw(own(json!({"op": "x"}))), None, None),
+                r#"{"type":"outbound","requestId":"id","action":{"op":"x"}}"#,
+            ),
+        ] {
+            assert_eq!(written, format!("{expected}\n"));
+        }
+    }
+
+    #[test]
+    fn m_2_what_is_remembered_fills_what_the_caller_left_out() {
+        let chat = Chat {
+            platform: "discord".into(),
+            scope: Some("S".into()),
+            author: Some("U".into()),
+            profile: Some("coder".into()),
+            parent: None,
+        };
+        let plain = Chat { profile: Some("default".into()), ..Chat::default() };
+        for (own_metadata, chat, expected) in [
+            (
+                json!({}),
+                Some(&chat),
+                json!({"scope_id": "S", "guild_id": "S", "user_id": "U", "profile": "coder"}),
+            ),
+            (json!({"x": 1}), Some(&plain), json!({"x": 1})),
+            (json!({}), None, json!({})),
+            (
+                json!({"scope_id": "own", "user_id": "me", "profile": "p"}),
+                Some(&chat),
+                json!({"scope_id": "own", "guild_id": "own", "user_id": "me", "profile": "p"}),
+            ),
+            (json!({"guild_id": 5}), None, json!({"scope_id": 5, "guild_id": 5})),
+            (
+                json!({"scope_id": "a", "guild_id": "b"}),
+                Some(&plain),
+                json!({"scope_id": "a", "guild_id": "b"}),
+            ),
+            (
+                json!({"scope_id": "", "user_id": null, "profile": ""}),
+                Some(&chat),
+                json!({"scope_id": "S", "guild_id": "S", "user_id": "U", "profile": "coder"}),
+            ),
+            (json!({"scope_id": "", "user_id": ""}), Some(&plain), json!({"scope_id": "", "user_id": ""})),
+        ] {
+            let mut out = Vec::new();
+            metadata(&mut out, &own(own_metadata.clone()), chat);
+            let written: Value = serde_json::from_slice(&out).unwrap();
+            assert_eq!(written, expected, "{own_metadata}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Hashes and draws out of the machine's seed: no randomness of its own.
+
+use hashlink::LinkedHashMap;
+use siphasher::sip::SipHasher13;
+use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher128};
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// An insertion-ordered map with O(1) look-up, removal and move to the back, that allocates nothing once it
+/// has been as full as it gets. Keys are numbers that are hashes already, or counters.
+pub(crate) type Table<K, V> = LinkedHashMap<K, V, BuildHasherDefault<NumberHasher>>;
+
+/// An empty table.
+pub(crate) fn table<K: Eq + std::hash::Hash, V>() -> Table<K, V> {
+    LinkedHashMap::with_hasher(BuildHasherDefault::default())
+}
+
+/// Spreads one number over 64 bits. Never used on what a peer chose: such keys are seeded hashes first.
+#[derive(Default, Clone, Debug)]
+pub(crate) struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+    }
+    fn write_u128(&mut self, number: u128) {
+        // The low half of a seeded hash is as good as all of it.
+        #[allow(clippy::cast_possible_truncation)]
+        self.write_u64(number as u64);
+    }
+}
+
+/// What the machine draws from its seed: request ids, back-off, hash keys. The same seed draws the same.
+#[derive(Clone)]
+pub(crate) struct Seed {
+    keys: [u8; 16],
+    draws: SipHasher13,
+    drawn: u64,
+}
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seed").field("drawn", &self.drawn).finish_non_exhaustive()
+    }
+}
+
+impl Seed {
+    pub(crate) fn new(seed: &[u8; 32]) -> Self {
+        let (mut keys, mut draws) = ([0; 16], [0; 16]);
+        keys.copy_from_slice(&seed[..16]);
+        draws.copy_from_slice(&seed[16..]);
+        Seed { keys, draws: SipHasher13::new_with_key(&draws), drawn: 0 }
+    }
+
+    /// The next 64 bits.
+    pub(crate) fn draw(&mut self) -> u64 {
+        let mut hasher = self.draws;
+        hasher.write(&self.drawn.to_le_bytes());
+        self.drawn += 1;
+        hasher.finish()
+    }
+
+    /// A uniform draw from `low..=high`.
+    pub(crate) fn draw_between(&mut self, low: u64, high: u64) -> u64 {
+        let span = high.saturating_sub(low).saturating_add(1);
+        // The bias of a modulo over microseconds is under one in 2^30.
+        low + self.draw() % span
+    }
+
+    /// A 128-bit hash of several texts, in order; where one ends and the next begins counts.
+    pub(crate) fn hash(&self, texts: &[&str]) -> u128 {
+        let mut hasher = SipHasher128::new_with_key(&self.keys);
+        for text in texts {
+            hasher.write_usize_le(text.len());
+            hasher.write(text.as_bytes());
+        }
+        hasher.finish128().as_u128()
+    }
+}
+
+trait WriteUsize {
+    fn write_usize_le(&mut self, n: usize);
+}
+
+impl WriteUsize for SipHasher128 {
+    /// The same on every machine, whatever its word.
+    fn write_usize_le(&mut self, n: usize) {
+        self.write(&(n as u64).to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_draws_the_same_on_every_machine() {
+        let draw = |seed: u8| {
+            let mut seed = Seed::new(&[seed; 32]);
+            [seed.draw(), seed.draw()]
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        assert_ne!(draw(1)[0], draw(1)[1]);
+    }
+
+    #[test]
+    fn where_a_text_ends_counts() {
+        let seed = Seed::new(&[7; 32]);
+        assert_ne!(seed.hash(&["ab", "c"]), seed.hash(&["a", "bc"]));
+        assert_eq!(seed.hash(&["ab", "c"]), seed.hash(&["ab", "c"]));
+    }
+}

@@ -1,0 +1,284 @@
+//! Tolerant reading of JSON that peers wrote (W-3, W-7, W-8, W-9).
+//!
+//! serde_json finds out whether the text is JSON at all and where each value lies; what a value *means* is
+//! decided here, on its raw text. That is how one bad field loses only itself (E-1), how a number of any
+//! length keeps its digits (W-8), and how a lone surrogate becomes U+FFFD instead of an error (W-7).
+
+use memchr::{memchr, memchr2_iter};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// How deep a line may nest (W-9).
+pub const MAX_DEPTH: usize = 128;
+
+/// The raw text of the named fields of the object `raw`, by position in `names`; of duplicate keys the last
+/// wins (W-9). `None` when `raw` is no JSON object.
+pub(crate) fn fields<'a, const N: usize>(raw: &'a str, names: &[&str; N]) -> Option<[Option<&'a str>; N]> {
+    let mut reader = serde_json::Deserializer::from_str(raw);
+    let found = reader.deserialize_map(Fields { names }).ok()?;
+    reader.end().ok()?;
+    Some(found)
+}
+
+struct Fields<'n, const N: usize> {
+    names: &'n [&'n str; N],
+}
+
+impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
+    type Value = [Option<&'de str>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = [None; N];
+        // Peers write fields in one order: the search starts after the last hit.
+        let mut next = 0;
+        while let Some(at) = map.next_key_seed(Key { names: self.names, next })? {
+            let value: &'de RawValue = map.next_value()?;
+            if let Some(at) = at {
+                found[at] = Some(value.get());
+                next = at + 1;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A key as its position among `names`. Read as bytes, since a key may hold a lone surrogate too (W-7).
+struct Key<'n, const N: usize> {
+    names: &'n [&'n str; N],
+    next: usize,
+}
+
+impl<'de, const N: usize> DeserializeSeed<'de> for Key<'_, N> {
+    type Value = Option<usize>;
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_bytes(self)
+    }
+}
+
+impl<const N: usize> Visitor<'_> for Key<'_, N> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, key: &[u8]) -> Result<Self::Value, E> {
+        Ok((self.next..N).chain(0..self.next.min(N)).find(|&at| self.names[at].as_bytes() == key))
+    }
+}
+
+/// The raw texts of the items of the array `raw`; `None` when it is no array.
+pub(crate) fn items(raw: &str) -> Option<Vec<&str>> {
+    if !raw.starts_with('[') {
+        return None;
+    }
+    let items: Vec<&RawValue> = serde_json::from_str(raw).ok()?;
+    Some(items.into_iter().map(RawValue::get).collect())
+}
+
+/// What a raw value is, as far as anybody here asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Null,
+    Bool(bool),
+    /// A number without fraction or exponent.
+    Integer,
+    /// A number with a fraction or an exponent.
+    Fraction,
+    String,
+    Array,
+    Object,
+}
+
+/// The kind of a value that serde_json has already found to be one.
+pub(crate) fn kind(raw: &str) -> Kind {
+    match raw.as_bytes().first() {
+        Some(b'"') => Kind::String,
+        Some(b'{') => Kind::Object,
+        Some(b'[') => Kind::Array,
+        Some(b't') => Kind::Bool(true),
+        Some(b'f') => Kind::Bool(false),
+        Some(b'n') | None => Kind::Null,
+        Some(_) if raw.bytes().any(|b| matches!(b, b'.' | b'e' | b'E')) => Kind::Fraction,
+        Some(_) => Kind::Integer,
+    }
+}
+
+/// Whether a raw value can stand where an id is expected: a string, or an integer, which counts as its
+/// literal (W-8).
+pub(crate) fn is_id(raw: &str) -> bool {
+    matches!(kind(raw), Kind::String | Kind::Integer)
+}
+
+/// Appends the text of a raw string or integer. Anything else appends nothing.
+pub(crate) fn push_text(raw: &str, out: &mut String) {
+    match kind(raw) {
+        Kind::Integer => out.push_str(raw),
+        Kind::String => unescape(&raw[1..raw.len() - 1], out),
+        Kind::Null | Kind::Bool(_) | Kind::Fraction | Kind::Array | Kind::Object => {}
+    }
+}
+
+/// The text of a raw string, as its own `String`; `None` for every other kind.
+pub(crate) fn string(raw: &str) -> Option<String> {
+    (kind(raw) == Kind::String).then(|| {
+        let mut text = String::with_capacity(raw.len() - 2);
+        push_text(raw, &mut text);
+        text
+    })
+}
+
+/// The text of a raw string or integer, as its own `String`; `None` for every other kind (W-8).
+pub(crate) fn id(raw: &str) -> Option<String> {
+    is_id(raw).then(|| {
+        let mut text = String::with_capacity(raw.len());
+        push_text(raw, &mut text);
+        text
+    })
+}
+
+/// Undoes the escapes of a string body that serde_json has found to be well-formed. A surrogate without its
+/// partner becomes U+FFFD (W-7).
+fn unescape(mut body: &str, out: &mut String) {
+    while let Some(at) = memchr(b'\\', body.as_bytes()) {
+        out.push_str(&body[..at]);
+        let rest = &body[at + 1..];
+        let mut used = 1;
+        match rest.as_bytes().first() {
+            Some(b'n') => out.push('\n'),
+            Some(b't') => out.push('\t'),
+            Some(b'r') => out.push('\r'),
+            Some(b'b') => out.push('\u{8}'),
+            Some(b'f') => out.push('\u{c}'),
+            Some(b'u') => {
+                used = 5;
+                let unit = hex4(rest, 1);
+                match char::from_u32(unit) {
+                    Some(c) => out.push(c),
+                    None => match low_surrogate(rest).filter(|_| unit < 0xDC00) {
+                        Some(low) => {
+                            used = 11;
+                            let scalar = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+                            out.push(char::from_u32(scalar).unwrap_or(char::REPLACEMENT_CHARACTER));
+                        }
+                        None => out.push(char::REPLACEMENT_CHARACTER),
+                    },
+                }
+            }
+            // The quote, the backslash and the slash stand for themselves.
+            Some(&other) => out.push(char::from(other)),
+            None => return,
+        }
+        body = rest.get(used..).unwrap_or("");
+    }
+    out.push_str(body);
+}
+
+/// The low surrogate that follows `uXXXX` at the start of `rest`, if one does.
+fn low_surrogate(rest: &str) -> Option<u32> {
+    let follows = rest.as_bytes().get(5..7)? == b"\\u";
+    let unit = hex4(rest, 7);
+    (follows && (0xDC00..0xE000).contains(&unit)).then_some(unit)
+}
+
+/// Four hex digits at `at`; a value that is no scalar where there are none.
+fn hex4(text: &str, at: usize) -> u32 {
+    text.get(at..at + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0xDFFF)
+}
+
+/// Whether `line` nests no deeper than [`MAX_DEPTH`] (W-9).
+pub(crate) fn depth_is_fine(line: &str) -> bool {
+    let bytes = line.as_bytes();
+    // Nesting that deep takes that many openers; nearly no line has them.
+    if memchr2_iter(b'[', b'{', bytes).take(MAX_DEPTH + 1).count() <= MAX_DEPTH {
+        return true;
+    }
+    let (mut depth, mut in_string, mut at) = (0_usize, false, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if in_string => at += 1,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return false;
+                }
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    true
+}
+
+/// Reads a whole text as JSON with last-wins keys, for tests and tools; the machine never builds trees.
+pub fn parse(text: &str) -> Result<serde_json::Value, serde_json::Error> {
+    if !depth_is_fine(text) {
+        return Err(serde_json::Error::custom("nested deeper than 128"));
+    }
+    serde_json::from_str(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w_07_strings_lose_nothing_and_lone_surrogates_become_u_fffd() {
+        for (raw, text) in [
+            (r#""plain""#, "plain"),
+            (r#""a\n\t\r\b\f\"\\\/z""#, "a\n\t\r\u{8}\u{c}\"\\/z"),
+            (r#""\u0000\u2028\u00e9""#, "\0\u{2028}é"),
+            (r#""\ud83d\ude00!""#, "😀!"),
+            (r#""\ud83d!""#, "\u{fffd}!"),
+            (r#""\ud83d""#, "\u{fffd}"),
+            (r#""\ude00\ud83d""#, "\u{fffd}\u{fffd}"),
+            (r#""\ud83d\ud83d\ude00""#, "\u{fffd}😀"),
+            (r#""\ud83d\n""#, "\u{fffd}\n"),
+            (r#""\udfff\ude00""#, "\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(string(raw).as_deref(), Some(text), "{raw}");
+        }
+    }
+
+    #[test]
+    fn w_08_integers_are_ids_as_written() {
+        for (raw, expected) in [
+            ("-1001234", Some("-1001234")),
+            ("123456789012345678901234567890", Some("123456789012345678901234567890")),
+            ("-0", Some("-0")),
+            (r#""x""#, Some("x")),
+            ("1.0", None),
+            ("1e3", None),
+            ("1E3", None),
+            ("true", None),
+            ("null", None),
+            ("[1]", None),
+        ] {
+            assert_eq!(id(raw).as_deref(), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn w_09_the_last_of_duplicate_keys_wins() {
+        let found = fields(r#"{"b":1,"a":{"b":2},"\u0062":3,"\ud800":4}"#, &["a", "b", "c"]);
+        assert_eq!(found, Some([Some(r#"{"b":2}"#), Some("3"), None]));
+        assert_eq!(fields("[1]", &["a"]), None);
+        assert_eq!(fields(r#"{"a":1} x"#, &["a"]), None);
+    }
+
+    #[test]
+    fn w_09_depth_is_bounded() {
+        let nest = |n: usize| format!("{}1{}", "[".repeat(n), "]".repeat(n));
+        assert!(depth_is_fine(&nest(128)));
+        assert!(!depth_is_fine(&nest(129)));
+        assert!(depth_is_fine(&format!("[\"{}\"]", "[\\\"".repeat(500))));
+        assert!(depth_is_fine(&format!("[{}]", "[],".repeat(500))));
+    }
+}

@@ -1,0 +1,311 @@
+//! The connection's lifecycle as one table: states, signals, guards, and what is emitted (L).
+//!
+//! [`TABLE`] is all there is to it: the machine looks a signal up in it, does the effects in order and takes the
+//! new state. A signal without a row in the present state changes nothing.
+
+use self::Effect as E;
+use self::Signal as S;
+use self::State::{Closing, Dialing, Handshaking, Revoked, Stopped, Up, Waiting};
+
+/// Where the connection is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// No socket; the next dial has its time.
+    Waiting,
+    /// One dial is under way (L-6).
+    Dialing,
+    /// Upgraded; the hellos are out, the first descriptor is awaited.
+    Handshaking,
+    /// The handshake is complete.
+    Up,
+    /// Our close frame is out, or about to be.
+    Closing,
+    /// The host disconnected; final.
+    Stopped,
+    /// Revoked; final (L-10).
+    Revoked,
+}
+
+/// What can happen to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// The wait is over.
+    DialDue,
+    /// The upgrade is done.
+    Opened,
+    /// The dial failed.
+    DialFailed,
+    /// The dial took too long.
+    DialTimedOut,
+    /// The first descriptor of this connection came, and can be used.
+    Descriptor,
+    /// It came, and cannot be used.
+    BadDescriptor,
+    /// It did not come in time.
+    HandshakeTimedOut,
+    /// The socket ended, other than by an auth refusal.
+    Lost,
+    /// Nothing was received for too long.
+    Silent,
+    /// An auth refusal before any handshake of this process was completed (L-7).
+    RefusedCold,
+    /// An auth refusal that says `expired` (L-8).
+    RefusedExpired,
+    /// An auth refusal that earns one more try (L-9).
+    RefusedOnce,
+    /// An auth refusal that means revoked (L-9).
+    RefusedForGood,
+    /// The host wants to be served again.
+    Resume,
+    /// Idleness is confirmed, and the host asked to go dormant.
+    GoDormant,
+    /// A refused entry must come again, and nothing is in flight.
+    Redeliver,
+    /// The host's disconnect has nothing left to wait for.
+    Leave,
+    /// Our close frame went unanswered.
+    CloseTimedOut,
+}
+
+/// What a row asks beyond its signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum When {
+    /// Nothing.
+    Always,
+    /// The host is disconnecting.
+    Leaving,
+    /// Going idle was asked for on this connection, or is confirmed.
+    Idle,
+    /// The close leads to a dial at once.
+    ThenDial,
+    /// The close leads to dormancy.
+    ThenSleep,
+}
+
+/// What is done on the way, in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Begin the next dial, with a token of its own.
+    Dial,
+    /// Let go of the socket.
+    Drop,
+    /// Queue one hello per identity; the handshake clock starts.
+    Hello,
+    /// Tell the host that it is served.
+    TellConnected,
+    /// Queue the close frame behind what must still go out; the close clock starts. What is unwritten fails.
+    Close,
+    /// And dial at once when it is done.
+    CloseThenDial,
+    /// And sleep when it is done.
+    CloseThenSleep,
+    /// The connection is over: its requests fail, its queues are emptied.
+    End,
+    /// Set the next dial's time by the back-off.
+    Backoff,
+    /// Set the next dial's time by the dormant delay.
+    Sleep,
+    /// Tell the host that the connection ended or the dial failed.
+    TellDisconnected,
+    /// Tell the host that it is dormant.
+    TellDormant,
+    /// Tell the host that it is being resumed.
+    TellResumed,
+    /// Lift the host's hold on dials.
+    LiftHold,
+    /// Remember that the next auth verdict decides.
+    Mark,
+    /// Tell the host that it is over as it wished.
+    Stop,
+    /// Tell the host that it is over for good.
+    Fatal,
+}
+
+/// One transition.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// In one of these states,
+    pub from: &'static [State],
+    /// on one of these signals,
+    pub on: &'static [Signal],
+    /// if this holds,
+    pub when: When,
+    /// these things are done,
+    pub emit: &'static [Effect],
+    /// and this is the new state.
+    pub to: State,
+    /// The rules that say so.
+    pub rules: &'static str,
+}
+
+const fn row(
+    from: &'static [State],
+    on: &'static [Signal],
+    when: When,
+    emit: &'static [Effect],
+    to: State,
+    rules: &'static str,
+) -> Row {
+    Row { from, on, when, emit, to, rules }
+}
+
+const ENDS: &[Signal] =
+    &[S::DialFailed, S::Lost, S::RefusedCold, S::RefusedExpired, S::RefusedOnce, S::RefusedForGood];
+const OVERDUE: &[Signal] = &[S::DialTimedOut, S::Silent, S::CloseTimedOut];
+
+/// Every transition there is. The first row that fits counts.
+pub const TABLE: &[Row] = &[
+    // Leaving goes before all else: whatever ends the connection ends it for good.
+    row(
+        &[Dialing, Handshaking, Up, Closing],
+        ENDS,
+        When::Leaving,
+        &[E::End, E::TellDisconnected, E::Stop],
+        Stopped,
+        "L-14",
+    ),
+    row(
+        &[Dialing, Up, Closing],
+        OVERDUE,
+        When::Leaving,
+        &[E::Drop, E::End, E::TellDisconnected, E::Stop],
+        Stopped,
+        "L-14",
+    ),
+    row(&[Waiting], &[S::Leave], When::Always, &[E::Stop], Stopped, "L-14"),
+    row(
+        &[Dialing],
+        &[S::Leave],
+        When::Always,
+        &[E::Drop, E::End, E::TellDisconnected, E::Stop],
+        Stopped,
+        "L-14",
+    ),
+    row(&[Handshaking, Up], &[S::Leave], When::Always, &[E::Close], Closing, "L-14"),
+    // Dialling.
+    row(&[Waiting], &[S::DialDue], When::Always, &[E::Dial], Dialing, "L-5 L-6"),
+    row(&[Waiting], &[S::Resume], When::Always, &[E::LiftHold, E::TellResumed, E::Dial], Dialing, "L-13"),
+    row(&[Dialing], &[S::Opened], When::Always, &[E::Hello], Handshaking, "L-3 L-4"),
+    row(
+        &[Dialing],
+        &[S::DialFailed],
+        When::Always,
+        &[E::End, E::Backoff, E::TellDisconnected],
+        Waiting,
+        "L-5",
+    ),
+    row(
+        &[Dialing],
+        &[S::DialTimedOut],
+        When::Always,
+        &[E::Drop, E::End, E::Backoff, E::TellDisconnected],
+        Waiting,
+        "L-4 L-5",
+    ),
+    // Handshaking.
+    row(&[Handshaking], &[S::Descriptor], When::Always, &[E::TellConnected], Up, "L-4 D-8"),
+    row(
+        &[Handshaking],
+        &[S::BadDescriptor, S::HandshakeTimedOut, S::Silent],
+        When::Always,
+        &[E::Close],
+        Closing,
+        "L-4 L-17",
+    ),
+    // Auth refusals, at the upgrade or at any time on the connection.
+    row(
+        &[Dialing, Handshaking, Up, Closing],
+        &[S::RefusedCold],
+        When::Always,
+        &[E::End, E::Backoff, E::TellDisconnected],
+        Waiting,
+        "L-7",
+    ),
+    row(
+        &[Dialing, Handshaking, Up, Closing],
+        &[S::RefusedExpired],
+        When::Always,
+        &[E::End, E::Backoff, E::TellDisconnected],
+        Waiting,
+        "L-8",
+    ),
+    row(
+        &[Dialing, Handshaking, Up, Closing],
+        &[S::RefusedOnce],
+        When::Always,
+        &[E::End, E::Mark, E::TellDisconnected, E::Dial],
+        Dialing,
+        "L-9",
+    ),
+    row(
+        &[Dialing, Handshaking, Up, Closing],
+        &[S::RefusedForGood],
+        When::Always,
+        &[E::End, E::TellDisconnected, E::Fatal],
+        Revoked,
+        "L-9 L-10",
+    ),
+    // Served.
+    row(
+        &[Handshaking, Up],
+        &[S::Lost],
+        When::Always,
+        &[E::End, E::Backoff, E::TellDisconnected],
+        Waiting,
+        "L-5 L-18",
+    ),
+    row(
+        &[Up],
+        &[S::Silent],
+        When::Always,
+        &[E::Drop, E::End, E::Backoff, E::TellDisconnected],
+        Waiting,
+        "L-11",
+    ),
+    row(&[Up], &[S::Resume], When::Idle, &[E::LiftHold, E::TellResumed, E::CloseThenDial], Closing, "L-12"),
+    row(&[Up], &[S::GoDormant], When::Always, &[E::CloseThenSleep], Closing, "L-13"),
+    row(&[Up], &[S::Redeliver], When::Always, &[E::Close], Closing, "A-2"),
+    // Closing.
+    row(
+        &[Closing],
+        &[S::Resume],
+        When::Always,
+        &[E::LiftHold, E::TellResumed, E::CloseThenDial],
+        Closing,
+        "L-13",
+    ),
+    row(&[Closing], &[S::Lost], When::ThenDial, &[E::End, E::TellDisconnected, E::Dial], Dialing, "L-12"),
+    row(
+        &[Closing],
+        &[S::CloseTimedOut],
+        When::ThenDial,
+        &[E::Drop, E::End, E::TellDisconnected, E::Dial],
+        Dialing,
+        "L-4 L-12",
+    ),
+    row(
+        &[Closing],
+        &[S::Lost],
+        When::ThenSleep,
+        &[E::End, E::Sleep, E::TellDisconnected, E::TellDormant],
+        Waiting,
+        "L-13",
+    ),
+    row(
+        &[Closing],
+        &[S::CloseTimedOut],
+        When::ThenSleep,
+        &[E::Drop, E::End, E::Sleep, E::TellDisconnected, E::TellDormant],
+        Waiting,
+        "L-4 L-13",
+    ),
+    row(&[Closing], &[S::Lost], When::Always, &[E::End, E::Backoff, E::TellDisconnected], Waiting, "L-5"),
+    row(
+        &[Closing],
+        &[S::CloseTimedOut],
+        When::Always,
+        &[E::Drop, E::End, E::Backoff, E::TellDisconnected],
+        Waiting,
+        "L-4 L-5",
+    ),
+];

@@ -1,0 +1,479 @@
+//! One dial after another (L): the effects of the lifecycle table, and the timers.
+
+use super::RelayMachine;
+use crate::command::{Reply, RequestId};
+use crate::json;
+use crate::lifecycle::{Effect, Signal, State, TABLE, When};
+use crate::outbox::Item;
+use crate::output::{Action, Conn, Notice, RELAY_DISABLED, Timer};
+use crate::time::Time;
+use crate::token::{self, TOKEN_TTL_S};
+use std::time::Duration;
+
+/// What a close leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Then {
+    Backoff,
+    Dial,
+    Sleep,
+}
+
+/// The host's disconnect, under way (L-14).
+#[derive(Debug)]
+struct Leaving {
+    began: Time,
+    ids: Vec<RequestId>,
+}
+
+/// The present connection, and what outlives it.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) conn: Conn,
+    /// When the present state's time is up: the next dial's time, or a time-out.
+    due: Time,
+    /// The last sign of life, or when listening began anew.
+    heard: Time,
+    /// When the ping went out that has not been followed by anything.
+    pinged: Option<Time>,
+    /// A ping is to be written.
+    pub(super) ping: bool,
+    /// When this connection's handshake was completed.
+    up_since: Option<Time>,
+    /// Failed attempts since the back-off started over (L-5).
+    attempt: u32,
+    /// A handshake has been completed at some time (L-7).
+    pub(super) ever_up: bool,
+    /// The next dial that reaches an auth verdict decides (L-9).
+    mark: bool,
+    /// This connection was dialled under the mark.
+    on_trial: bool,
+    /// Dials are held until then, and since when (L-13).
+    hold: Option<(Time, Time)>,
+    then: Then,
+    /// Why we close, as the host will be told.
+    why: String,
+    /// Going idle was asked for, to be confirmed until then.
+    pub(super) idle_asked: Option<Time>,
+    pub(super) idle_confirmed: bool,
+    /// Who waits for that, and whether to go dormant.
+    pub(super) idlers: Vec<(RequestId, bool)>,
+    /// A refused entry must come again.
+    pub(super) must_redeliver: bool,
+    leaving: Option<Leaving>,
+}
+
+impl Link {
+    pub(super) fn new(now: Time) -> Self {
+        Link {
+            conn: Conn(0),
+            due: now,
+            heard: now,
+            pinged: None,
+            ping: false,
+            up_since: None,
+            attempt: 0,
+            ever_up: false,
+            mark: false,
+            on_trial: false,
+            hold: None,
+            then: Then::Backoff,
+            why: String::new(),
+            idle_asked: None,
+            idle_confirmed: false,
+            idlers: Vec::new(),
+            must_redeliver: false,
+            leaving: None,
+        }
+    }
+
+    /// Silence counts from `now`.
+    pub(super) fn listen_anew(&mut self, now: Time) {
+        self.heard = now;
+        self.pinged = None;
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+}
+
+impl RelayMachine {
+    /// Takes the row of the table that fits, if one does. `code` and `reason` are what the host is told of an end.
+    pub(super) fn step(&mut self, signal: Signal, code: Option<u16>, reason: &str) {
+        let row = TABLE
+            .iter()
+            .find(|row| row.from.contains(&self.state) && row.on.contains(&signal) && self.holds(row.when));
+        let Some(row) = row else { return };
+        for effect in row.emit {
+            self.effect(*effect, row.to, code, reason);
+        }
+        self.state = row.to;
+        // What was true of the socket says nothing of the next.
+        if !matches!(self.state, State::Handshaking | State::Up | State::Closing) {
+            self.link.ping = false;
+        }
+    }
+
+    fn holds(&self, when: When) -> bool {
+        match when {
+            When::Always => true,
+            When::Leaving => self.link.leaving.is_some(),
+            When::Idle => self.link.idle_confirmed || self.link.idle_asked.is_some(),
+            When::ThenDial => self.link.then == Then::Dial,
+            When::ThenSleep => self.link.then == Then::Sleep,
+        }
+    }
+
+    fn effect(&mut self, effect: Effect, to: State, code: Option<u16>, reason: &str) {
+        match effect {
+            Effect::Dial => self.dial(),
+            Effect::Drop => self.actions.push_back(Action::Drop { conn: self.link.conn }),
+            Effect::Hello => {
+                for at in 0..self.config.identities.len() {
+                    self.outbox.push(Item::Hello(at));
+                }
+                self.link.listen_anew(self.now);
+                self.link.due = self.now + self.span(self.config.timing.handshake_timeout);
+            }
+            Effect::TellConnected => self.tell_connected(),
+            Effect::Close => self.begin_close(Then::Backoff, reason),
+            Effect::CloseThenDial => self.begin_close(Then::Dial, "resumed by the host"),
+            Effect::CloseThenSleep => self.begin_close(Then::Sleep, "dormant"),
+            Effect::End => self.end(),
+            Effect::Backoff => {
+                self.link.attempt = self.link.attempt.saturating_add(1);
+                let wait = self.backoff();
+                self.link.due = self.now + wait;
+            }
+            Effect::Sleep => self.link.due = self.now + self.span(self.config.timing.dormant_delay),
+            Effect::TellDisconnected => self.tell_disconnected(to, code, reason),
+            Effect::TellDormant => {
+                let retry_in = self.redial_at().since(self.now);
+                self.notify(Notice::Dormant { retry_in });
+            }
+            Effect::TellResumed => self.notify(Notice::Resumed),
+            Effect::LiftHold => self.link.hold = None,
+            Effect::Mark => self.link.mark = true,
+            Effect::Stop => self.stop(),
+            Effect::Fatal => {
+                self.stats.dropped_at_end += self.inbox.clear();
+                self.complete_leaving();
+                self.actions.push_back(Action::Fatal(RELAY_DISABLED));
+            }
+        }
+    }
+
+    fn dial(&mut self) {
+        self.stats.dials += 1;
+        self.link.conn = Conn(self.link.conn.0.wrapping_add(1));
+        self.link.on_trial = self.link.mark;
+        self.link.then = Then::Backoff;
+        self.link.hold = None;
+        self.link.due = self.now + self.span(self.config.timing.dial_timeout);
+        // A descriptor holds for one connection (D-8); the last ones tell what changes (D-10).
+        if !self.descriptors.is_empty() {
+            self.former = std::mem::take(&mut self.descriptors);
+        }
+        let token = self.config.credentials.as_ref().map(|credentials| {
+            token::mint(&credentials.gateway_id, &credentials.secret, self.unix_s, TOKEN_TTL_S)
+        });
+        self.actions.push_back(Action::Dial { conn: self.link.conn, token });
+    }
+
+    /// L-5: a uniform draw from [d/2, d].
+    fn backoff(&mut self) -> Duration {
+        let timing = &self.config.timing;
+        let doublings = self.link.attempt.saturating_sub(1).min(31);
+        let longest = self.span(timing.backoff_first.saturating_mul(1 << doublings).min(timing.backoff_most));
+        let us = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+        Duration::from_micros(self.seed.draw_between(us.div_ceil(2), us))
+    }
+
+    fn tell_connected(&mut self) {
+        self.stats.handshakes += 1;
+        self.link.ever_up = true;
+        self.link.up_since = Some(self.now);
+        // This dial has reached its verdict; a refusal from now on falls on a connection that is on trial, or on
+        // one that is not (L-9).
+        self.link.mark = false;
+        if let Some(descriptor) = self.descriptors.first().cloned() {
+            let former = self.former.first();
+            let changed = former.map(|former| descriptor.changes_from(former)).unwrap_or_default();
+            self.notify(Notice::Connected { descriptor, changed });
+        }
+    }
+
+    fn tell_disconnected(&mut self, to: State, code: Option<u16>, reason: &str) {
+        // What we closed for tells more than the peer's echo of it.
+        let why = std::mem::take(&mut self.link.why);
+        let reason = match (why.is_empty(), reason.is_empty(), code) {
+            (false, _, _) => why,
+            (true, false, _) => reason.to_owned(),
+            (true, true, Some(code)) => format!("closed with code {code}"),
+            (true, true, None) => "the connection was lost".to_owned(),
+        };
+        let retry_in = match to {
+            State::Waiting => Some(self.redial_at().since(self.now)),
+            State::Stopped | State::Revoked => None,
+            // The next dial follows at once.
+            State::Dialing | State::Handshaking | State::Up | State::Closing => Some(Duration::ZERO),
+        };
+        self.notify(Notice::Disconnected { code, reason, retry_in });
+    }
+
+    fn begin_close(&mut self, then: Then, why: &str) {
+        self.link.then = then;
+        why.clone_into(&mut self.link.why);
+        if self.state != State::Closing {
+            self.fail_unwritten("the connection is being closed");
+            self.outbox.close(match then {
+                Then::Backoff => "",
+                Then::Dial => "resume",
+                Then::Sleep => "dormant",
+            });
+            self.link.due = self.now + self.span(self.config.timing.close_timeout);
+        }
+    }
+
+    /// The connection or dial is over.
+    fn end(&mut self) {
+        self.fail_unwritten("the connection was lost before it was written");
+        self.fail_written("the connection was lost before the answer came");
+        self.finish_idlers(false);
+        self.outbox.clear();
+        self.splitter.reset();
+        if self.link.up_since.is_none() {
+            self.stats.early_dropped += self.inbox.drop_early(self.link.conn);
+        }
+        let held = self
+            .link
+            .up_since
+            .take()
+            .is_some_and(|since| self.now.since(since) >= self.config.timing.backoff_reset);
+        if held {
+            self.link.attempt = 0;
+        }
+        self.link.idle_asked = None;
+        self.link.idle_confirmed = false;
+        self.link.must_redeliver = false;
+        self.paused = false;
+    }
+
+    fn stop(&mut self) {
+        self.fail_unwritten("the relay was disconnected");
+        self.fail_written("the relay was disconnected before the answer came");
+        self.complete_leaving();
+        self.notify(Notice::Stopped);
+    }
+
+    fn complete_leaving(&mut self) {
+        for id in self.link.leaving.take().map(|leaving| leaving.ids).unwrap_or_default() {
+            self.actions.push_back(Action::Complete { id, result: Ok(Reply::Done) });
+        }
+    }
+
+    pub(super) fn notify(&mut self, notice: Notice) {
+        self.actions.push_back(Action::Notify(notice));
+    }
+
+    /// Something was received (L-11).
+    pub(super) fn heard(&mut self) {
+        self.link.listen_anew(self.now);
+    }
+
+    pub(super) fn dial_failed(&mut self, status: Option<u16>, body: &[u8], reason: &str) {
+        if self.state != State::Dialing {
+            return;
+        }
+        if status != Some(401) {
+            self.step(Signal::DialFailed, None, reason);
+            return;
+        }
+        let error = std::str::from_utf8(body).ok().and_then(|text| json::fields(text, &["error"]));
+        let error = error.and_then(|[error]| error).and_then(json::string);
+        let expired = error.as_deref() == Some("expired");
+        self.refused(expired, None, reason);
+    }
+
+    pub(super) fn closed(&mut self, code: Option<u16>, reason: &str) {
+        match self.state {
+            // A socket that ends before it was said to be open was a dial.
+            State::Dialing if code != Some(4401) => self.step(Signal::DialFailed, code, reason),
+            State::Dialing | State::Handshaking | State::Up | State::Closing if code == Some(4401) => {
+                self.refused(reason == "expired", code, reason);
+            }
+            State::Dialing | State::Handshaking | State::Up | State::Closing => {
+                self.step(Signal::Lost, code, reason);
+            }
+            State::Waiting | State::Stopped | State::Revoked => self.stats.stale_inputs += 1,
+        }
+    }
+
+    /// What an auth refusal means (L-7, L-8, L-9).
+    fn refused(&mut self, expired: bool, code: Option<u16>, reason: &str) {
+        self.stats.refusals += 1;
+        // A close of our own does not hide a refusal.
+        self.link.why.clear();
+        let signal = self.verdict(expired);
+        self.step(signal, code, reason);
+    }
+
+    fn verdict(&self, expired: bool) -> Signal {
+        if !self.link.ever_up {
+            Signal::RefusedCold
+        } else if expired {
+            Signal::RefusedExpired
+        } else if self.link.on_trial || !self.config.confirm_revocation || self.config.credentials.is_none() {
+            Signal::RefusedForGood
+        } else {
+            Signal::RefusedOnce
+        }
+    }
+
+    /// Holds dials for that long from now (L-13).
+    pub(super) fn hold(&mut self, span: Duration) {
+        // Held again and again it is one hold: it lasts `hold_most` in all.
+        let began = self.link.hold.map_or(self.now, |(_, began)| began);
+        let until = (self.now + span).min(began + self.config.timing.hold_most);
+        self.link.hold = Some((until, began));
+    }
+
+    /// Lifts the hold, and is served again (L-12, L-13).
+    pub(super) fn resume(&mut self) {
+        self.link.hold = None;
+        // A confirmation that has not come yet must not lead to sleep any more.
+        for (_, dormant) in &mut self.link.idlers {
+            *dormant = false;
+        }
+        self.step(Signal::Resume, None, "");
+    }
+
+    /// Asks the connector to buffer from now on (L-12).
+    pub(super) fn ask_idle(&mut self, within: Duration) {
+        let until = self.now + self.span(within);
+        if self.link.idle_asked.is_none() {
+            self.outbox.push(Item::GoingIdle);
+        }
+        self.link.idle_asked = Some(self.link.idle_asked.map_or(until, |asked| asked.min(until)));
+    }
+
+    /// The connector's confirmation (L-12).
+    pub(super) fn idle_confirmed(&mut self) {
+        if self.link.idle_asked.take().is_none() {
+            self.stats.stray_idle_acks += 1;
+            return;
+        }
+        self.link.idle_confirmed = true;
+        let dormant = self.link.idlers.iter().any(|(_, dormant)| *dormant);
+        self.finish_idlers(true);
+        if dormant && self.link.leaving.is_none() {
+            self.step(Signal::GoDormant, None, "");
+        }
+    }
+
+    fn finish_idlers(&mut self, confirmed: bool) {
+        for (id, _) in std::mem::take(&mut self.link.idlers) {
+            self.actions.push_back(Action::Complete { id, result: Ok(Reply::Idle { confirmed }) });
+        }
+    }
+
+    /// Begins to leave, or joins who is leaving already (L-14).
+    pub(super) fn disconnect(&mut self, id: RequestId) {
+        match &mut self.link.leaving {
+            Some(leaving) => leaving.ids.push(id),
+            None => {
+                self.link.leaving = Some(Leaving { began: self.now, ids: vec![id] });
+                if self.state == State::Up {
+                    self.ask_idle(self.config.timing.disconnect_idle_timeout);
+                }
+            }
+        }
+    }
+
+    /// Whether there is nothing left to wait for before the close (L-14).
+    pub(super) fn leave_if_due(&mut self) {
+        let Some(leaving) = &self.link.leaving else { return };
+        let answered = self.link.idle_asked.is_none() && self.requests.is_empty() && self.outbox.is_empty();
+        if self.state != State::Up || answered || self.now >= self.last_call(leaving.began) {
+            self.step(Signal::Leave, None, "disconnected by the host");
+        }
+    }
+
+    /// Until when written requests may still be answered: a second of the budget is the close's.
+    fn last_call(&self, began: Time) -> Time {
+        let timing = &self.config.timing;
+        began + self.span(timing.disconnect_budget.saturating_sub(timing.close_timeout))
+    }
+
+    /// once nothing is in flight, a refused entry is fetched again over a new connection.
+    pub(super) fn redeliver_if_due(&mut self) {
+        if self.link.must_redeliver
+            && self.state == State::Up
+            && self.link.idle_asked.is_none()
+            && self.requests.is_empty()
+            && !self.inbox.is_owed(self.link.conn)
+        {
+            self.step(Signal::Redeliver, None, "the host refused a buffered delivery: dialing again for it");
+        }
+    }
+
+    /// Every timer that runs, at most one of a kind.
+    pub(super) fn timers(&self) -> [Option<(Time, Timer)>; 5] {
+        let due = self.link.due;
+        let phase = match self.state {
+            State::Waiting => Some((self.redial_at(), Timer::Redial)),
+            State::Dialing => Some((due, Timer::Dial)),
+            State::Handshaking => Some((due, Timer::Handshake)),
+            State::Closing => Some((due, Timer::Close)),
+            State::Up | State::Stopped | State::Revoked => None,
+        };
+        let silence = match self.state {
+            State::Handshaking | State::Up => Some(match self.link.pinged {
+                Some(pinged) => (pinged + self.span(self.config.timing.ping_timeout), Timer::Silence),
+                None => (self.link.heard + self.span(self.config.timing.ping_interval), Timer::Ping),
+            }),
+            State::Waiting | State::Dialing | State::Closing | State::Stopped | State::Revoked => None,
+        };
+        let leaving = self.link.leaving.as_ref().filter(|_| self.state == State::Up);
+        [
+            phase,
+            silence,
+            self.requests.next_timeout().map(|at| (at, Timer::Request)),
+            self.link.idle_asked.map(|at| (at, Timer::Idle)),
+            leaving.map(|leaving| (self.last_call(leaving.began), Timer::Disconnect)),
+        ]
+    }
+
+    pub(super) fn fire(&mut self, timer: Timer) {
+        match timer {
+            Timer::Redial => self.step(Signal::DialDue, None, ""),
+            Timer::Dial => self.step(Signal::DialTimedOut, None, "the dial took too long"),
+            Timer::Handshake => {
+                self.step(Signal::HandshakeTimedOut, None, "no descriptor came in time");
+            }
+            Timer::Close => self.step(Signal::CloseTimedOut, None, "the peer did not answer our close frame"),
+            Timer::Ping => {
+                self.link.ping = true;
+                if self.paused {
+                    // We are not listening: a missing answer would say nothing.
+                    self.link.listen_anew(self.now);
+                } else {
+                    self.link.pinged = Some(self.now);
+                }
+            }
+            Timer::Silence => self.step(Signal::Silent, None, "nothing was received for too long"),
+            Timer::Request => self.expire_request(),
+            Timer::Idle => {
+                self.link.idle_asked = None;
+                self.finish_idlers(false);
+            }
+            // `after` leaves.
+            Timer::Disconnect => {}
+        }
+    }
+
+    /// When the next dial comes, the host's hold included.
+    fn redial_at(&self) -> Time {
+        self.link.hold.map_or(self.link.due, |(until, _)| self.link.due.max(until))
+    }
+}

@@ -1,0 +1,155 @@
+//! What the connector says, line by line (W).
+
+use super::RelayMachine;
+use crate::descriptor::Descriptor;
+use crate::event::Event;
+use crate::inbox::{Arrival, Arrived};
+use crate::json;
+use crate::lifecycle::{Signal, State};
+use crate::line::Line;
+use crate::output::{Action, Notice};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+const FIELDS: [&str; 8] =
+    ["type", "descriptor", "event", "bufferId", "requestId", "result", "session_key", "chat_id"];
+
+impl RelayMachine {
+    pub(super) fn on_line(&mut self, line: Line<'_>) {
+        let line = match line {
+            Line::Whole(line) => line,
+            Line::TooLong => {
+                self.stats.overlong_lines += 1;
+                let most = self.config.limits.max_line_bytes;
+                self.notify(Notice::DeadLetter {
+                    reason: format!(
+                        "a line of over {most} bytes was discarded: raise `max_line_bytes` to take it"
+                    ),
+                    buffer_id: None,
+                });
+                return;
+            }
+        };
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        let read = std::str::from_utf8(line).ok().filter(|line| json::depth_is_fine(line));
+        let read = read.and_then(|line| json::fields(line, &FIELDS));
+        let Some(fields @ [Some(kind), ..]) = read.filter(|[kind, ..]| kind.is_some_and(is_string)) else {
+            self.stats.malformed_lines += 1;
+            return;
+        };
+        self.stats.frames_in += 1;
+        self.on_frame(&unquoted(kind), &fields);
+    }
+
+    fn on_frame(&mut self, kind: &str, fields: &[Option<&str>; 8]) {
+        let [_, descriptor, event, buffer_id, request_id, result, session_key, chat_id] = *fields;
+        let text = |raw: Option<&str>| raw.and_then(json::id).unwrap_or_default();
+        match kind {
+            "inbound" => self.on_inbound(event, buffer_id),
+            "outbound_result" => match request_id {
+                Some(raw) => self.answered(&unquoted(raw), result),
+                None => self.stats.stray_results += 1,
+            },
+            "descriptor" => self.on_descriptor(descriptor),
+            "interrupt_inbound" => {
+                let session_key = text(session_key);
+                if session_key.is_empty() {
+                    self.stats.keyless_interrupts += 1;
+                } else {
+                    self.actions.push_back(Action::Interrupt { session_key, chat_id: text(chat_id) });
+                }
+            }
+            "going_idle_ack" => self.idle_confirmed(),
+            "passthrough_forward" => {
+                // Nobody can ask for one: it would block the drain for ever if it were not acknowledged.
+                self.stats.unwanted_forwards += 1;
+                self.acknowledge_lost(buffer_id);
+            }
+            _ => {
+                self.stats.unknown_frames += 1;
+                self.acknowledge_lost(buffer_id);
+            }
+        }
+    }
+
+    /// D-8, L-17: the first of a connection completes the handshake, or fails it.
+    fn on_descriptor(&mut self, raw: Option<&str>) {
+        let descriptor = Descriptor::read(raw.unwrap_or("null"));
+        match descriptor {
+            Ok(descriptor) if self.descriptors.is_empty() && self.state == State::Handshaking => {
+                self.descriptors.push(Arc::new(descriptor));
+                self.step(Signal::Descriptor, None, "");
+            }
+            Err(error) if self.descriptors.is_empty() && self.state == State::Handshaking => {
+                self.step(Signal::BadDescriptor, None, &error.to_string());
+            }
+            Ok(descriptor)
+                if self.descriptors.len() < self.config.identities.len()
+                    && self.descriptor_of(&descriptor.platform).is_none() =>
+            {
+                let descriptor = Arc::new(descriptor);
+                self.descriptors.push(descriptor.clone());
+                let former = self.former.iter().find(|former| former.platform == descriptor.platform);
+                let changed = former.map(|former| descriptor.changes_from(former)).unwrap_or_default();
+                self.notify(Notice::Platform { descriptor, changed });
+            }
+            Ok(_) | Err(_) => self.stats.extra_descriptors += 1,
+        }
+    }
+
+    fn on_inbound(&mut self, event: Option<&str>, buffer_id: Option<&str>) {
+        let Some(event) = event.and_then(Event::read) else {
+            self.stats.unusable_events += 1;
+            let buffer_id = self.acknowledge_lost(buffer_id);
+            self.notify(Notice::DeadLetter {
+                reason: "an inbound frame had no `event` object".to_owned(),
+                buffer_id,
+            });
+            return;
+        };
+        let source = event.source();
+        self.chats.note(&self.seed, source);
+        let message_id = event.message_id().or(source.message_id());
+        let key = message_id
+            .filter(|_| source.message_is_edit() != Some(true))
+            .map(|id| self.seed.hash(&[source.platform(), source.chat_id(), id]));
+        let buffer = buffer_id.and_then(readable).map(Box::from);
+        match self.inbox.arrive(Arrival { event, key, buffer, conn: self.link.conn }) {
+            Arrived::Queued | Arrived::Waits => {}
+            Arrived::Dropped => self.stats.waiters_dropped += 1,
+            Arrived::Duplicate(buffer) => {
+                self.stats.duplicates += 1;
+                if let Some(buffer) = buffer {
+                    self.push_ack(buffer);
+                }
+            }
+        }
+    }
+
+    /// what reaches no host is acknowledged all the same, if it can be. Gives its id back.
+    fn acknowledge_lost(&mut self, buffer_id: Option<&str>) -> Option<String> {
+        let id = buffer_id.and_then(readable)?;
+        self.push_ack(Box::from(&*id));
+        Some(id.into_owned())
+    }
+}
+
+fn is_string(raw: &str) -> bool {
+    json::kind(raw) == json::Kind::String
+}
+
+/// A raw string's text without its quotes; borrowed where it holds no escape. What is no string is itself.
+fn unquoted(raw: &str) -> Cow<'_, str> {
+    match raw.strip_prefix('"').and_then(|body| body.strip_suffix('"')) {
+        Some(body) if !body.contains('\\') => Cow::Borrowed(body),
+        Some(_) => Cow::Owned(json::string(raw).unwrap_or_default()),
+        None => Cow::Borrowed(raw),
+    }
+}
+
+/// A `bufferId` that can be acknowledged: a string or an integer (W-8), not empty.
+fn readable(raw: &str) -> Option<Cow<'_, str>> {
+    Some(unquoted(raw)).filter(|id| json::is_id(raw) && !id.is_empty())
+}

@@ -1,0 +1,410 @@
+//! [`RelayMachine`]: everything a gateway decides.
+
+mod connection;
+mod frames;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+use crate::chats::{Chat, Chats};
+use crate::command::{Command, NotAccepted, RequestId};
+use crate::config::Config;
+use crate::descriptor::Descriptor;
+use crate::hash::Seed;
+use crate::inbox::{Ack, Inbox};
+use crate::lifecycle::{Signal, State};
+use crate::line::LineSplitter;
+use crate::outbox::{Item, Outbox};
+use crate::output::{Action, Conn, Delivery, DeliveryId, Outcome, Phase, Timer, Transmit};
+use crate::stats::Stats;
+use crate::time::{Now, Time};
+use connection::Link;
+use requests::Requests;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Actions that may wait for the driver before no more lines are read.
+const MOST_ACTIONS: usize = 1024;
+
+/// What happened to a dial or its socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IoEvent<'a> {
+    /// The upgrade is done: the socket takes messages.
+    Opened {
+        /// Which dial.
+        conn: Conn,
+    },
+    /// The dial came to nothing.
+    DialFailed {
+        /// Which dial.
+        conn: Conn,
+        /// The HTTP answer's status, when the upgrade was answered with another than 101.
+        status: Option<u16>,
+        /// What came with that answer, or nothing; some kilobytes will do.
+        body: &'a [u8],
+        /// Why, for people: `connection refused`, say.
+        reason: &'a str,
+    },
+    /// The socket ended.
+    Closed {
+        /// Which.
+        conn: Conn,
+        /// The peer's close code, when it sent a close frame.
+        code: Option<u16>,
+        /// The peer's reason, or the error that ended it.
+        reason: &'a str,
+    },
+    /// A WebSocket message of any kind was received, pongs too (L-11).
+    Alive {
+        /// On which socket.
+        conn: Conn,
+    },
+}
+
+/// The gateway side of the relay protocol, sans I/O: bytes and time in, actions and frames out. Pure and
+/// deterministic: the same configuration, seed and inputs give the same outputs, byte for byte.
+///
+/// # How to drive it
+///
+/// 1. Make one; its first action is to dial.
+/// 2. After every input, take [`poll_action`](Self::poll_action) until it is `None`, and do what it says.
+/// 3. While the host has room, hand it [`poll_delivery`](Self::poll_delivery); tell its fate with
+///    [`settle`](Self::settle).
+/// 4. While the socket can take a message, write [`poll_transmit`](Self::poll_transmit): what was returned counts
+///    as written.
+/// 5. Read the socket while [`wants_read`](Self::wants_read), into [`handle_bytes`](Self::handle_bytes); offer what
+///    was not consumed again once it wants to read.
+/// 6. Call [`handle_tick`](Self::handle_tick) at [`deadline`](Self::deadline). Early, late or spurious is harmless.
+///
+/// A peer's bytes and a network's failures are never an `Err` and never a panic. After [`Action::Fatal`] every poll
+/// returns `None`, for good.
+///
+/// # Back-pressure
+///
+/// Events wait in the machine, at most `read_ahead_bytes` of them, until the host has room; results, interrupts and
+/// confirmations that stand between them get through at once. When that room is full too, the machine consumes no
+/// more bytes and [`wants_read`](Self::wants_read) turns false, so that TCP pushes back on the connector; it goes on
+/// writing, and its own clock for silence rests. So a host must not wait for a result before it takes its next
+/// event: while the read-ahead is full, that result waits until the request times out.
+#[derive(Debug)]
+pub struct RelayMachine {
+    config: Arc<Config>,
+    seed: Seed,
+    /// Never goes back, whatever the host's clock does (L-15).
+    now: Time,
+    unix_s: u64,
+    state: State,
+    link: Link,
+    splitter: LineSplitter,
+    requests: Requests,
+    outbox: Outbox,
+    inbox: Inbox,
+    chats: Chats,
+    descriptors: Vec<Arc<Descriptor>>,
+    /// Those of the connection before (D-10).
+    former: Vec<Arc<Descriptor>>,
+    actions: VecDeque<Action>,
+    /// Reading is paused, since no more can be taken in.
+    paused: bool,
+    /// Scratch for acknowledgements, kept warm.
+    acks: Vec<Ack>,
+    stats: Stats,
+}
+
+/// # Inputs
+impl RelayMachine {
+    /// A machine that dials at once. `seed` decides all it draws: take it from a good source, and never twice.
+    pub fn new(config: Arc<Config>, seed: [u8; 32], now: Now) -> Self {
+        let mut seed = Seed::new(&seed);
+        let limits = &config.limits;
+        let mut machine = RelayMachine {
+            requests: Requests::new(seed.draw()),
+            seed,
+            now: now.mono,
+            unix_s: now.unix_s,
+            state: State::Waiting,
+            link: Link::new(now.mono),
+            splitter: LineSplitter::new(limits.max_line_bytes),
+            outbox: Outbox::default(),
+            inbox: Inbox::new(limits.read_ahead_bytes, limits.dedupe),
+            chats: Chats::new(limits.chats),
+            descriptors: Vec::new(),
+            former: Vec::new(),
+            actions: VecDeque::new(),
+            paused: false,
+            acks: Vec::new(),
+            stats: Stats::default(),
+            config,
+        };
+        machine.step(Signal::DialDue, None, "");
+        machine
+    }
+
+    /// Bytes of WebSocket messages, text or binary, in order (W-1). Says how many were consumed; offer the rest
+    /// again when [`wants_read`](Self::wants_read).
+    pub fn handle_bytes(&mut self, now: Now, conn: Conn, bytes: &[u8]) -> usize {
+        self.advance(now);
+        if !self.is_live(conn) {
+            self.stats.stale_inputs += 1;
+            return bytes.len();
+        }
+        self.heard();
+        let mut rest = bytes;
+        // The splitter lends out lines while the machine changes: it stands aside for that long.
+        let mut splitter = std::mem::replace(&mut self.splitter, LineSplitter::new(0));
+        while self.can_take_in() && self.is_live(conn) {
+            match splitter.next(&mut rest) {
+                Some(line) => self.on_line(line),
+                None => break,
+            }
+        }
+        self.splitter = splitter;
+        // A line may have ended the connection; what stood behind it is nobody's.
+        let left = if self.is_live(conn) { rest.len() } else { 0 };
+        self.after();
+        bytes.len() - left
+    }
+
+    /// Time has passed. Fires whatever is due, once.
+    pub fn handle_tick(&mut self, now: Now) {
+        self.advance(now);
+        while let Some((due, timer)) = self.deadline() {
+            if due > self.now {
+                break;
+            }
+            self.fire(timer);
+            self.after();
+        }
+    }
+
+    /// What happened to a dial or its socket.
+    pub fn handle_io(&mut self, now: Now, event: IoEvent<'_>) {
+        self.advance(now);
+        let (IoEvent::Opened { conn }
+        | IoEvent::DialFailed { conn, .. }
+        | IoEvent::Closed { conn, .. }
+        | IoEvent::Alive { conn }) = event;
+        if conn != self.link.conn {
+            self.stats.stale_inputs += 1;
+            return;
+        }
+        match event {
+            IoEvent::Opened { .. } => self.step(Signal::Opened, None, ""),
+            IoEvent::DialFailed { status, body, reason, .. } => self.dial_failed(status, body, reason),
+            IoEvent::Closed { code, reason, .. } => self.closed(code, reason),
+            IoEvent::Alive { .. } => self.heard(),
+        }
+        self.after();
+    }
+
+    /// What the host asks for. It completes exactly once, as [`Action::Complete`]; one that cannot even begin comes
+    /// back at once (O-6, O-8, O-9).
+    #[allow(clippy::result_large_err)]
+    pub fn submit(&mut self, now: Now, command: Command) -> Result<RequestId, NotAccepted> {
+        self.advance(now);
+        let submitted = self.accept(command);
+        self.stats.not_accepted += u64::from(submitted.is_err());
+        self.after();
+        submitted
+    }
+
+    /// What became of a delivery. Settling twice is harmless, and counted.
+    pub fn settle(&mut self, now: Now, delivery: DeliveryId, outcome: Outcome) {
+        self.advance(now);
+        let mut acks = std::mem::take(&mut self.acks);
+        let settled = self.inbox.settle(delivery, outcome, &mut acks);
+        self.stats.stray_settles += u64::from(!settled.known);
+        self.stats.refused += u64::from(outcome == Outcome::Refused && settled.known);
+        if settled.refused_on == Some(self.link.conn) {
+            self.link.must_redeliver = true;
+        }
+        self.acknowledge(&mut acks);
+        self.acks = acks;
+        self.after();
+    }
+}
+
+/// # Outputs
+impl RelayMachine {
+    /// The next thing for the socket. Call it only when that socket can take a message: what is returned counts as
+    /// written (O-3). `out` is cleared, and holds the message of a [`Transmit::Frame`].
+    pub fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
+        self.advance(now);
+        out.clear();
+        let conn = self.link.conn;
+        if !self.is_live(conn) {
+            return None;
+        }
+        if std::mem::take(&mut self.link.ping) {
+            return Some(Transmit::Ping { conn });
+        }
+        while let Some(item) = self.outbox.pop(out) {
+            match item {
+                Item::Hello(at) => {
+                    let identity = &self.config.identities[at];
+                    crate::encode::hello(out, identity, self.config.command_manifest.as_ref());
+                }
+                Item::Ack(buffer_id) => {
+                    self.stats.acks += 1;
+                    crate::encode::ack(out, &buffer_id);
+                }
+                Item::GoingIdle => crate::encode::going_idle(out),
+                Item::Request(id, _) => {
+                    // One that has failed meanwhile failed as never written: so it must not be.
+                    if !self.written(id) {
+                        out.clear();
+                        continue;
+                    }
+                }
+                Item::Close(reason) => return Some(Transmit::Close { conn, code: 1000, reason }),
+            }
+            self.stats.frames_out += 1;
+            return Some(Transmit::Frame { conn });
+        }
+        None
+    }
+
+    /// The next delivery. Call it only when the host has room for one.
+    pub fn poll_delivery(&mut self, now: Now) -> Option<Delivery> {
+        self.advance(now);
+        let early = (self.state == State::Handshaking).then_some(self.link.conn);
+        let mut acks = std::mem::take(&mut self.acks);
+        let delivery = self.inbox.poll(early, &mut acks);
+        self.acknowledge(&mut acks);
+        self.acks = acks;
+        self.stats.delivered += u64::from(delivery.is_some());
+        self.after();
+        delivery
+    }
+
+    /// The next thing for the driver to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`handle_tick`](Self::handle_tick), and why, for logs. O(1).
+    pub fn deadline(&self) -> Option<(Time, Timer)> {
+        self.timers().into_iter().flatten().min()
+    }
+}
+
+/// # Looks
+impl RelayMachine {
+    /// Whether it takes bytes: not while nothing more can be taken in, nor without a socket.
+    pub fn wants_read(&self) -> bool {
+        self.is_live(self.link.conn) && self.can_take_in()
+    }
+
+    /// Where the connection is.
+    pub fn phase(&self) -> Phase {
+        match self.state {
+            State::Waiting => Phase::Waiting,
+            State::Dialing => Phase::Dialing,
+            State::Handshaking => Phase::Handshaking,
+            State::Up if self.link.idle_confirmed => Phase::Idle,
+            State::Up => Phase::Connected,
+            State::Closing => Phase::Closing,
+            State::Stopped => Phase::Stopped,
+            State::Revoked => Phase::Revoked,
+        }
+    }
+
+    /// What was counted.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// What it is configured with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The descriptors of this connection, or of the last one: the default first, then the other platforms' (D-8).
+    pub fn descriptors(&self) -> &[Arc<Descriptor>] {
+        &self.descriptors
+    }
+
+    /// What the chat's platform can do: the descriptor of the platform on which the chat was last seen, else the
+    /// default one; `None` before the first handshake (D-9).
+    pub fn capabilities(&self, chat_id: &str) -> Option<&Arc<Descriptor>> {
+        let platform = self.chats.get(&self.seed, chat_id).map(|chat| chat.platform.as_str());
+        platform.and_then(|platform| self.descriptor_of(platform)).or(self.descriptors.first())
+    }
+
+    /// What is remembered of a chat (M-1).
+    pub fn chat(&self, chat_id: &str) -> Option<&Chat> {
+        self.chats.get(&self.seed, chat_id)
+    }
+
+    /// How many chats are remembered.
+    pub fn chats(&self) -> usize {
+        self.chats.len()
+    }
+
+    /// A request's id on the wire, 32 hex digits (O-1).
+    pub fn wire_id(&self, id: RequestId) -> String {
+        self.requests.wire_id(id)
+    }
+}
+
+impl RelayMachine {
+    /// The host's clock, never backwards (L-15).
+    fn advance(&mut self, now: Now) {
+        self.now = self.now.max(now.mono);
+        self.unix_s = now.unix_s;
+    }
+
+    /// Whether `conn` is the socket that counts.
+    fn is_live(&self, conn: Conn) -> bool {
+        let open = match self.state {
+            State::Handshaking | State::Up | State::Closing => true,
+            State::Waiting | State::Dialing | State::Stopped | State::Revoked => false,
+        };
+        open && conn == self.link.conn
+    }
+
+    /// Whether there is room for what one more line may bring.
+    fn can_take_in(&self) -> bool {
+        !self.inbox.is_full()
+            && self.actions.len() < MOST_ACTIONS
+            && self.outbox.acks() < self.config.limits.dedupe
+    }
+
+    fn descriptor_of(&self, platform: &str) -> Option<&Arc<Descriptor>> {
+        self.descriptors.iter().find(|descriptor| descriptor.platform == platform)
+    }
+
+    /// Queues acknowledgements, as far as they are for the connection that is open.
+    fn acknowledge(&mut self, acks: &mut Vec<Ack>) {
+        for (conn, buffer_id) in acks.drain(..) {
+            if conn == self.link.conn {
+                self.push_ack(buffer_id);
+            }
+        }
+    }
+
+    /// Nothing is acknowledged behind our own close frame.
+    fn push_ack(&mut self, buffer_id: Box<str>) {
+        if matches!(self.state, State::Handshaking | State::Up) {
+            self.outbox.push(Item::Ack(buffer_id));
+        }
+    }
+
+    /// What follows from any input: steps that wait for nothing more, and the keep-alive's rest.
+    fn after(&mut self) {
+        self.leave_if_due();
+        self.redeliver_if_due();
+        let paused = self.is_live(self.link.conn) && !self.can_take_in();
+        if self.paused != paused {
+            self.paused = paused;
+            // The silence was our own doing: it counts from now.
+            self.link.listen_anew(self.now);
+        }
+    }
+
+    /// A time-out as configured; never so short that firing it could leave it due.
+    fn span(&self, span: Duration) -> Duration {
+        span.max(Duration::from_millis(1))
+    }
+}

@@ -1,0 +1,306 @@
+//! Requests: what was asked for, and how it ends (O).
+
+use super::RelayMachine;
+use crate::command::{Command, Failure, FailureKind, NotAccepted, Reply, RequestId};
+use crate::encode;
+use crate::hash::{Table, table};
+use crate::lifecycle::State;
+use crate::output::Action;
+use crate::result::Expected;
+use crate::time::Time;
+use serde::Serialize;
+use std::fmt;
+
+/// One request that waits.
+#[derive(Debug)]
+struct Pending {
+    expected: Expected,
+    written: bool,
+    until: Time,
+}
+
+/// The requests that wait, oldest first. All have the same time-out, so the first is always the next to expire.
+#[derive(Debug)]
+pub(super) struct Requests {
+    /// The first half of every id on the wire (O-1).
+    prefix: u64,
+    next: u64,
+    pending: Table<u64, Pending>,
+}
+
+/// A request's id as it goes over the wire: 32 hex digits, written without a detour over the heap.
+struct WireId(u64, u64);
+
+impl fmt::Display for WireId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{:016x}", self.0, self.1)
+    }
+}
+
+impl Serialize for WireId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Requests {
+    pub(super) fn new(prefix: u64) -> Self {
+        Requests { prefix, next: 1, pending: table() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    pub(super) fn first(&self) -> Option<RequestId> {
+        self.pending.front().map(|(id, _)| RequestId(*id))
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        self.pending.front().map(|(_, pending)| pending.until)
+    }
+
+    pub(super) fn wire_id(&self, id: RequestId) -> String {
+        WireId(self.prefix, id.0).to_string()
+    }
+
+    /// The request of an id on the wire, if it is ours and still waits (O-1).
+    fn find(&self, wire_id: &str) -> Option<RequestId> {
+        let lower_hex = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
+        if wire_id.len() != 32 || !wire_id.bytes().all(lower_hex) {
+            return None;
+        }
+        let prefix = u64::from_str_radix(&wire_id[..16], 16).ok()?;
+        let number = u64::from_str_radix(&wire_id[16..], 16).ok()?;
+        (prefix == self.prefix && self.pending.contains_key(&number)).then_some(RequestId(number))
+    }
+
+    /// The next id, which counts as used.
+    fn fresh(&mut self) -> RequestId {
+        let id = RequestId(self.next);
+        self.next += 1;
+        id
+    }
+}
+
+impl RelayMachine {
+    #[allow(clippy::result_large_err)]
+    pub(super) fn accept(&mut self, command: Command) -> Result<RequestId, NotAccepted> {
+        let over = match self.state {
+            State::Revoked => Some("the relay is disabled: this gateway was revoked"),
+            State::Stopped => Some("the relay is disconnected"),
+            State::Waiting | State::Dialing | State::Handshaking | State::Up | State::Closing => None,
+        };
+        if let Some(why) = over {
+            return Err(NotAccepted::new(command, Failure::definite(why)));
+        }
+        let now = |machine: &mut Self, reply: Reply| {
+            let id = machine.requests.fresh();
+            machine.actions.push_back(Action::Complete { id, result: Ok(reply) });
+            Ok(id)
+        };
+        match command {
+            Command::Disconnect => {
+                let id = self.requests.fresh();
+                self.disconnect(id);
+                Ok(id)
+            }
+            Command::Hold(span) => {
+                self.hold(span);
+                now(self, Reply::Done)
+            }
+            Command::Resume => {
+                self.resume();
+                now(self, Reply::Done)
+            }
+            Command::GoIdle | Command::GoDormant => {
+                if let Err(failure) = self.can_ask(self.link.idlers.len()) {
+                    return Err(NotAccepted::new(command, failure));
+                }
+                let id = self.requests.fresh();
+                self.link.idlers.push((id, matches!(command, Command::GoDormant)));
+                self.ask_idle(self.config.timing.idle_timeout);
+                Ok(id)
+            }
+            Command::Typing(_) if self.state != State::Up || self.link.is_leaving() => {
+                self.stats.typing_dropped += 1;
+                now(self, Reply::Done)
+            }
+            Command::Send(_)
+            | Command::Edit(_)
+            | Command::Typing(_)
+            | Command::FollowUp(_)
+            | Command::ChatInfo(_)
+            | Command::Interrupt(_)
+            | Command::Raw(_) => match self.request(&command) {
+                Ok(id) => Ok(id),
+                Err(failure) => Err(NotAccepted::new(command, failure)),
+            },
+        }
+    }
+
+    /// Whether anything can be asked of the connector now, with so many of the kind waiting (O-6, O-8).
+    fn can_ask(&self, waiting: usize) -> Result<(), Failure> {
+        if self.link.is_leaving() || self.state == State::Closing {
+            return Err(Failure::definite("the connection is being closed"));
+        }
+        if self.state != State::Up {
+            return Err(Failure::definite("the relay is not connected"));
+        }
+        if waiting >= self.config.limits.max_in_flight {
+            return Err(Failure::definite(format!(
+                "{waiting} requests wait for their answer, as many as `max_in_flight` allows"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Queues a frame that waits for its answer, or at least for being written.
+    fn request(&mut self, command: &Command) -> Result<RequestId, Failure> {
+        self.can_ask(self.requests.pending.len())?;
+        let (chat_id, platform, expected) = match command {
+            Command::Send(send) => (Some(&send.chat_id), send.platform.as_deref(), Expected::Sent),
+            Command::Edit(edit) => (Some(&edit.chat_id), edit.platform.as_deref(), Expected::Done),
+            Command::Typing(typing) => (Some(&typing.chat_id), typing.platform.as_deref(), Expected::Shrug),
+            Command::ChatInfo(info) => {
+                (Some(&info.chat_id), info.platform.as_deref(), Expected::ChatInfo(info.chat_id.clone()))
+            }
+            Command::FollowUp(_) | Command::Raw(_) => (None, None, Expected::Sent),
+            Command::Interrupt(_)
+            | Command::GoIdle
+            | Command::GoDormant
+            | Command::Hold(_)
+            | Command::Resume
+            | Command::Disconnect => (None, None, Expected::Written),
+        };
+        if let (Command::Edit(_), Some(chat_id)) = (command, chat_id) {
+            self.offers_edit(chat_id, platform)?;
+        }
+        if let Some(chat_id) = chat_id {
+            self.chats.touch(&self.seed, chat_id);
+        }
+        let tag = match command {
+            Command::FollowUp(follow_up) => {
+                follow_up.kind.split_once('.').and_then(|(platform, _)| self.fronted(platform))
+            }
+            _ => self.tag(platform, chat_id.map_or("", String::as_str))?,
+        };
+        let id = RequestId(self.requests.next);
+        let wire_id = WireId(self.requests.prefix, id.0);
+        let chat = chat_id.and_then(|chat_id| self.chats.get(&self.seed, chat_id));
+        let tag = tag.map(|at| &self.config.identities[at]);
+        let limit = self.config.limits.write_queue_bytes;
+        let queued = self.outbox.push_request(id, limit, |out| match command {
+            Command::Interrupt(interrupt) => {
+                encode::interrupt(out, &interrupt.session_key, interrupt.reason.as_deref());
+            }
+            _ => encode::outbound(out, &wire_id, command, tag, chat),
+        });
+        if !queued {
+            return Err(Failure::definite(format!(
+                "it does not fit into the write queue, which `write_queue_bytes` bounds at {limit} bytes"
+            )));
+        }
+        self.requests.next += 1;
+        let until = self.now + self.span(self.config.timing.request_timeout);
+        self.requests.pending.insert(id.0, Pending { expected, written: false, until });
+        Ok(id)
+    }
+
+    /// O-9, as far as edits go: the platform's descriptor decides.
+    fn offers_edit(&self, chat_id: &str, platform: Option<&str>) -> Result<(), Failure> {
+        let descriptor = match platform {
+            Some(platform) => self.descriptor_of(platform).or(self.descriptors.first()),
+            None => self.capabilities(chat_id),
+        };
+        match descriptor {
+            Some(descriptor) if !descriptor.supports_edit => Err(Failure::new(
+                FailureKind::Unsupported,
+                format!("{} does not offer `edit`", descriptor.platform),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// As whom a command for this chat goes out (M-3): as the platform that it names, else the one on which the
+    /// chat was last seen, when this gateway fronts it.
+    fn tag(&self, platform: Option<&str>, chat_id: &str) -> Result<Option<usize>, Failure> {
+        if let Some(platform) = platform {
+            let identity = self.fronted(platform);
+            return identity
+                .map(Some)
+                .ok_or_else(|| Failure::definite(format!("relay does not front platform {platform}")));
+        }
+        let seen = self.chats.get(&self.seed, chat_id).map(|chat| chat.platform.as_str());
+        Ok(seen.filter(|platform| *platform != "relay").and_then(|platform| self.fronted(platform)))
+    }
+
+    /// The place of the identity for a platform.
+    fn fronted(&self, platform: &str) -> Option<usize> {
+        self.config.identities.iter().position(|identity| identity.platform == platform)
+    }
+
+    /// A request's frame is handed to the socket. `false` when it has failed already, as never written.
+    pub(super) fn written(&mut self, id: RequestId) -> bool {
+        match self.requests.pending.get_mut(&id.0) {
+            Some(Pending { expected: Expected::Written, .. }) => {
+                self.finish(id, Ok(Reply::Done));
+                true
+            }
+            Some(pending) => {
+                pending.written = true;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The answer to a request (O-1, O-2).
+    pub(super) fn answered(&mut self, wire_id: &str, result: Option<&str>) {
+        // Nobody can answer what was not written; nor an interrupt, which has no id on the wire.
+        let id = self.requests.find(wire_id);
+        let pending = id.and_then(|id| self.requests.pending.get(&id.0)).filter(|pending| pending.written);
+        match (id, pending) {
+            (Some(id), Some(pending)) => {
+                let result = crate::result::read(result, &pending.expected);
+                self.finish(id, result);
+            }
+            (_, None) | (None, Some(_)) => self.stats.stray_results += 1,
+        }
+    }
+
+    /// The oldest request has waited too long (O-4).
+    pub(super) fn expire_request(&mut self) {
+        let Some((id, pending)) = self.requests.pending.front() else { return };
+        let failure = if pending.written {
+            Failure::new(FailureKind::Ambiguous, "no answer came in time")
+        } else {
+            Failure::definite("it could not be written in time")
+        };
+        let id = RequestId(*id);
+        self.finish(id, Err(failure));
+    }
+
+    /// Ends a request, the one time that it ends.
+    pub(super) fn finish(&mut self, id: RequestId, result: Result<Reply, Failure>) {
+        if self.requests.pending.remove(&id.0).is_some() {
+            self.actions.push_back(Action::Complete { id, result });
+        }
+    }
+
+    /// Fails what was never written (O-3, O-8).
+    pub(super) fn fail_unwritten(&mut self, why: &str) {
+        let unwritten = self.requests.pending.iter().filter(|(_, pending)| !pending.written);
+        let unwritten: Vec<u64> = unwritten.map(|(id, _)| *id).collect();
+        for id in unwritten {
+            self.finish(RequestId(id), Err(Failure::definite(why)));
+        }
+    }
+
+    /// Fails what was written (O-4).
+    pub(super) fn fail_written(&mut self, why: &str) {
+        while let Some(id) = self.requests.first() {
+            self.finish(id, Err(Failure::new(FailureKind::Ambiguous, why)));
+        }
+    }
+}

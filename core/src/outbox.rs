@@ -1,0 +1,101 @@
+//! What waits to be written (X-1, W-6).
+
+use crate::command::RequestId;
+use std::collections::VecDeque;
+
+/// One thing to write.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// The hello of the identity at this place.
+    Hello(usize),
+    /// An acknowledgement of this buffer entry.
+    Ack(Box<str>),
+    /// `going_idle`.
+    GoingIdle,
+    /// The frame of a request, encoded, of this length.
+    Request(RequestId, usize),
+    /// Our close frame, with its reason.
+    Close(&'static str),
+}
+
+/// A queue of frames in the order in which they were made. Requests are encoded when they are queued, one after
+/// another into one warm buffer: that is what the bound counts.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    items: VecDeque<Item>,
+    bytes: Vec<u8>,
+    /// Where the first unwritten request begins in `bytes`.
+    start: usize,
+    acks: usize,
+}
+
+impl Outbox {
+    pub(crate) fn push(&mut self, item: Item) {
+        self.acks += usize::from(matches!(item, Item::Ack(_)));
+        self.items.push_back(item);
+    }
+
+    /// Queues a request's frame, written by `encode`; `false`, and nothing is queued, when it would not fit.
+    pub(crate) fn push_request(
+        &mut self,
+        id: RequestId,
+        limit: usize,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        if self.start == self.bytes.len() || self.start > limit {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        let before = self.bytes.len();
+        encode(&mut self.bytes);
+        if self.bytes.len() - self.start > limit {
+            self.bytes.truncate(before);
+            return false;
+        }
+        self.items.push_back(Item::Request(id, self.bytes.len() - before));
+        true
+    }
+
+    /// The next item; the frame of a request is appended to `out`.
+    pub(crate) fn pop(&mut self, out: &mut Vec<u8>) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        match &item {
+            Item::Request(_, len) => {
+                out.extend_from_slice(&self.bytes[self.start..self.start + len]);
+                self.start += len;
+                if self.start == self.bytes.len() {
+                    self.bytes.clear();
+                    self.start = 0;
+                }
+            }
+            Item::Ack(_) => self.acks -= 1,
+            Item::Hello(_) | Item::GoingIdle | Item::Close(_) => {}
+        }
+        Some(item)
+    }
+
+    /// Keeps the acknowledgements, since the entries are taken; forgets the rest, which is about to be moot; and
+    /// puts the close frame at the end.
+    pub(crate) fn close(&mut self, reason: &'static str) {
+        self.items.retain(|item| matches!(item, Item::Ack(_)));
+        self.bytes.clear();
+        self.start = 0;
+        self.items.push_back(Item::Close(reason));
+    }
+
+    /// Forgets everything: the connection is over (A-5, O-8).
+    pub(crate) fn clear(&mut self) {
+        self.items.clear();
+        self.bytes.clear();
+        self.start = 0;
+        self.acks = 0;
+    }
+
+    pub(crate) fn acks(&self) -> usize {
+        self.acks
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}

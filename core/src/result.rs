@@ -1,0 +1,136 @@
+//! Reading an `outbound_result` (O-2, O-5, O-7).
+
+use crate::command::{Failure, FailureKind, Reply};
+use crate::json::{self, Kind};
+
+/// What a request was, as far as its answer is concerned.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Expected {
+    /// A message id.
+    Sent,
+    /// Nothing but success.
+    Done,
+    /// Success, whatever comes: a typing sign is never an error (O).
+    Shrug,
+    /// What the chat of this id is called and what it is.
+    ChatInfo(String),
+    /// Nobody answers: it is done once written.
+    Written,
+}
+
+const FIELDS: [&str; 8] =
+    ["success", "message_id", "error", "code", "ambiguous", "chat_info", "name", "type"];
+
+/// Reads the `result` of an answer; absent reads as `{}`.
+pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Failure> {
+    if matches!(expected, Expected::Shrug) {
+        return Ok(Reply::Done);
+    }
+    let rejected = |message: &str| Failure::new(FailureKind::Rejected, message);
+    let Some(fields) = json::fields(raw.unwrap_or("{}"), &FIELDS) else {
+        return Err(rejected("the connector's result is no object"));
+    };
+    let [success, message_id, error, code, ambiguous, chat_info, ..] = fields;
+    let is_true = |raw: Option<&str>| raw.is_some_and(|raw| json::kind(raw) == Kind::Bool(true));
+    // Only true is success: "true" and 1 are not (O-2).
+    if !is_true(success) {
+        let code = code.and_then(json::id);
+        let message = error.and_then(json::string).filter(|text| !text.is_empty());
+        let kind = if is_declined(code.as_deref(), message.as_deref()) {
+            FailureKind::Declined
+        } else if is_true(ambiguous) {
+            FailureKind::Ambiguous
+        } else {
+            FailureKind::Rejected
+        };
+        let message = message.unwrap_or_else(|| "the connector gave no reason".into());
+        return Err(Failure { kind, message, code });
+    }
+    match expected {
+        Expected::Sent => Ok(Reply::Sent { message_id: message_id.and_then(json::id) }),
+        Expected::Done | Expected::Shrug | Expected::Written => Ok(Reply::Done),
+        Expected::ChatInfo(chat_id) => {
+            // An empty object says nothing: the result itself may.
+            let nested = chat_info.and_then(|raw| json::fields(raw, &["name", "type"]));
+            let [name, chat_type] =
+                nested.filter(|_| chat_info != Some("{}")).unwrap_or([fields[6], fields[7]]);
+            Ok(Reply::ChatInfo {
+                name: name.and_then(json::id).unwrap_or_else(|| chat_id.clone()),
+                chat_type: chat_type.and_then(json::string).unwrap_or_else(|| "dm".into()),
+            })
+        }
+    }
+}
+
+/// O-7: the code says so, or the words do, unless only the acknowledgement was lost.
+fn is_declined(code: Option<&str>, error: Option<&str>) -> bool {
+    let error = error.unwrap_or("").to_lowercase();
+    code == Some("egress_declined") || (error.contains("egress declined:") && !error.contains("ack lost"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(raw: Option<&str>, expected: &Expected) -> String {
+        match read(raw, expected) {
+            Ok(reply) => format!("{reply:?}"),
+            Err(failure) => format!("{} {:?} {:?}", failure.kind.name(), failure.message, failure.code),
+        }
+    }
+
+    #[test]
+    fn o_2_only_true_is_success() {
+        let none = "rejected \"the connector gave no reason\" None";
+        for (raw, expected) in [
+            (Some(r#"{"success":true,"message_id":"m"}"#), r#"Sent { message_id: Some("m") }"#),
+            (Some(r#"{"success":true,"message_id":5554}"#), r#"Sent { message_id: Some("5554") }"#),
+            (Some(r#"{"success":true}"#), "Sent { message_id: None }"),
+            (Some(r#"{"success":"true"}"#), none),
+            (Some(r#"{"success":1}"#), none),
+            (Some(r#"{"success":null,"error":null}"#), none),
+            (Some("{}"), none),
+            (None, none),
+            (Some("[]"), r#"rejected "the connector's result is no object" None"#),
+            (Some("true"), r#"rejected "the connector's result is no object" None"#),
+            (Some(r#"{"success":false,"error":"nope","code":"E1"}"#), r#"rejected "nope" Some("E1")"#),
+            (Some(r#"{"success":false,"error":"lost","ambiguous":true}"#), r#"ambiguous "lost" None"#),
+        ] {
+            assert_eq!(shown(raw, &Expected::Sent), expected, "{raw:?}");
+        }
+        assert_eq!(shown(None, &Expected::Shrug), "Done");
+        assert_eq!(shown(Some(r#"{"success":true}"#), &Expected::Done), "Done");
+    }
+
+    #[test]
+    fn o_5_chat_info_is_nested_or_flat() {
+        let info = Expected::ChatInfo("x1".into());
+        for (raw, expected) in [
+            (r#"{"success":true,"chat_info":{"name":"N","type":"group","n":4}}"#, ("N", "group")),
+            (r#"{"success":true,"chat_info":{"name":"no type"}}"#, ("no type", "dm")),
+            (r#"{"success":true,"chat_info":{},"name":"outer","type":"thread"}"#, ("outer", "thread")),
+            (r#"{"success":true,"chat_info":null}"#, ("x1", "dm")),
+            (r#"{"success":true,"chat_info":{"name":null,"type":null}}"#, ("x1", "dm")),
+            (r#"{"success":true,"name":"flat","type":"channel"}"#, ("flat", "channel")),
+        ] {
+            let (name, chat_type) = expected;
+            let expected = Reply::ChatInfo { name: name.into(), chat_type: chat_type.into() };
+            assert_eq!(read(Some(raw), &info), Ok(expected), "{raw}");
+        }
+        // departs from the recorded `get-chat-info`: O-2 knows no success without `success: true`.
+        assert!(read(Some(r#"{"name":"flat","type":"channel"}"#), &info).is_err());
+    }
+
+    #[test]
+    fn o_7_an_egress_decline_is_its_own_kind() {
+        for (raw, expected) in [
+            (r#"{"success":false,"code":"egress_declined"}"#, "declined"),
+            (r#"{"success":false,"error":"Egress Declined: no such link"}"#, "declined"),
+            (r#"{"success":false,"error":"egress declined: x (ack lost)"}"#, "rejected"),
+            (r#"{"success":false,"error":"egress declined: x","ambiguous":true}"#, "declined"),
+            (r#"{"success":false,"error":"declined"}"#, "rejected"),
+        ] {
+            assert_eq!(read(Some(raw), &Expected::Sent).unwrap_err().kind.name(), expected, "{raw}");
+        }
+    }
+}

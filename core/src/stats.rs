@@ -1,0 +1,69 @@
+//! What was counted: every drop has a counter.
+
+macro_rules! stats {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        /// Counters since the machine was made. Each drop that the rules allow has one.
+        #[derive(Clone, PartialEq, Eq, Debug, Default)]
+        pub struct Stats { $($(#[$doc])* pub $name: u64,)* }
+
+        impl Stats {
+            /// All of them by name, in a fixed order.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+    };
+}
+
+stats! {
+    /// Dials begun.
+    dials;
+    /// Handshakes completed.
+    handshakes;
+    /// Auth refusals (L-7).
+    refusals;
+    /// Frames read, of any type.
+    frames_in;
+    /// Frames written.
+    frames_out;
+    /// Events handed to the host.
+    delivered;
+    /// Deliveries that the host refused or dropped.
+    refused;
+    /// Acknowledgements written.
+    acks;
+    /// Lines that were no JSON object with a string `type` (W-3).
+    malformed_lines;
+    /// Lines over `max_line_bytes` (W-5).
+    overlong_lines;
+    /// Frames of an unknown type, or of one that only a gateway sends (W-4).
+    unknown_frames;
+    /// Input on a dial that is over (L-6).
+    stale_inputs;
+    /// Results that nobody waits for (O-1).
+    stray_results;
+    /// Descriptors beyond one per hello, or unusable after the handshake (D-8, L-17).
+    extra_descriptors;
+    /// Confirmations of an idleness that nobody waits for (L-12).
+    stray_idle_acks;
+    /// Interrupts without a session key (L-16).
+    keyless_interrupts;
+    /// `inbound` frames without an event to save.
+    unusable_events;
+    /// Forwards that nobody asked for (P-2).
+    unwanted_forwards;
+    /// Duplicates of what was taken already.
+    duplicates;
+    /// Duplicates of what is in flight beyond the eight that wait.
+    waiters_dropped;
+    /// Events that came before a handshake that then failed (L-17).
+    early_dropped;
+    /// Events that were still queued when it was over for good.
+    dropped_at_end;
+    /// Deliveries settled twice, or never handed out.
+    stray_settles;
+    /// Commands refused on the spot (O-6, O-8, O-9).
+    not_accepted;
+    /// Typing signs that found no connection; never an error (O).
+    typing_dropped;
+}
