@@ -1,1 +1,51 @@
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+//! A relay gateway on smol.
 
+pub use relayline_runtime::{Delivery, Inbox, Incoming, Relay, config_from_env, core};
+
+use relayline_core::config::Config;
+use relayline_runtime::Runtime;
+use smol::net::TcpStream;
+use std::io;
+use std::time::Duration;
+
+/// Starts a gateway on smol's global executor: it dials at once, and again and again, until it is disconnected or
+/// revoked. Both halves can be dropped at any time; [`Relay::disconnect`] is the graceful end.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn connect(config: Config) -> io::Result<(Relay, Inbox)> {
+    relayline_runtime::start(Smol, config)
+}
+
+/// How smol connects, sleeps and spawns.
+#[derive(Clone, Debug)]
+struct Smol;
+
+impl Runtime for Smol {
+    type Tcp = TcpStream;
+
+    fn connect(
+        &self,
+        host: String,
+        port: u16,
+    ) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static {
+        async move {
+            let stream = TcpStream::connect((host, port)).await?;
+            // Frames are small and each is flushed: waiting to fill a segment only delays them.
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        }
+    }
+
+    fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send + 'static {
+        async move {
+            smol::Timer::after(span).await;
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        smol::spawn(task).detach();
+    }
+}

@@ -1,0 +1,108 @@
+//! One dial: TCP, TLS where it is asked for, the upgrade. What it comes to is the machine's to judge.
+
+use crate::{Runtime, tls};
+use async_tungstenite::tungstenite::client::IntoClientRequest;
+use async_tungstenite::tungstenite::error::Error as WsError;
+use async_tungstenite::tungstenite::http::HeaderValue;
+use async_tungstenite::tungstenite::http::header::AUTHORIZATION;
+use async_tungstenite::tungstenite::protocol::WebSocketConfig;
+use async_tungstenite::{WebSocketStream, client_async_with_config};
+use futures_io::{AsyncRead, AsyncWrite};
+use relayline_core::config::Config;
+use relayline_core::secret::Secret;
+use std::error::Error as _;
+use std::fmt;
+use std::pin::Pin;
+
+/// A byte stream, over TLS or not.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
+
+/// An upgraded socket.
+pub(crate) type Socket = WebSocketStream<Pin<Box<dyn Stream>>>;
+
+/// A dial that came to nothing.
+#[derive(Debug)]
+pub(crate) struct DialError {
+    /// The answer's status, when there was an answer.
+    pub(crate) status: Option<u16>,
+    /// What came with it.
+    pub(crate) body: Vec<u8>,
+    pub(crate) reason: String,
+}
+
+impl DialError {
+    fn new(reason: impl fmt::Display) -> Self {
+        DialError { status: None, body: Vec::new(), reason: reason.to_string() }
+    }
+}
+
+/// The least room for one WebSocket message. One that goes over the room ends the connection, so it is far above
+/// `max_line_bytes`: an overlong line must cost no more than itself (W-5).
+const LEAST_MESSAGE_ROOM: usize = 16 << 20;
+
+pub(crate) async fn dial<R: Runtime>(
+    connect: impl Future<Output = std::io::Result<R::Tcp>>,
+    config: &Config,
+    token: Option<Secret>,
+) -> Result<Socket, DialError> {
+    let url = &config.url;
+    let tcp = connect
+        .await
+        .map_err(|error| DialError::new(format_args!("{}:{}: {error}", url.host(), url.port())))?;
+    let stream: Pin<Box<dyn Stream>> = if url.is_secure() {
+        let name = rustls::pki_types::ServerName::try_from(url.host().to_owned()).map_err(|_| {
+            DialError::new(format_args!("{:?} is no name that a certificate can have", url.host()))
+        })?;
+        let connector = tls::connector().map_err(DialError::new)?;
+        let tls = connector.connect(name, tcp).await;
+        Box::pin(tls.map_err(|error| DialError::new(format_args!("TLS with {}: {error}", url.host())))?)
+    } else {
+        Box::pin(tcp)
+    };
+    let mut request = url.as_str().into_client_request().map_err(|error| upgrade_error(&error))?;
+    if let Some(token) = token {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+            .map_err(|_| DialError::new("the token cannot be a header"))?;
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, bearer);
+    }
+    let room = config.limits.max_line_bytes.saturating_mul(4).max(LEAST_MESSAGE_ROOM);
+    let settings = WebSocketConfig::default()
+        // The default buffer costs 128 KiB a connection and is no faster.
+        .read_buffer_size(8 << 10)
+        .write_buffer_size(0)
+        .max_write_buffer_size(config.limits.write_queue_bytes.saturating_add(64 << 10))
+        .max_message_size(Some(room))
+        .max_frame_size(Some(room));
+    match client_async_with_config(request, stream, Some(settings)).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(error) => Err(upgrade_error(&error)),
+    }
+}
+
+fn upgrade_error(error: &WsError) -> DialError {
+    match error {
+        WsError::Http(answer) => DialError {
+            status: Some(answer.status().as_u16()),
+            body: answer.body().clone().unwrap_or_default(),
+            reason: format!("the upgrade was answered {}", answer.status()),
+        },
+        error => DialError::new(format_args!("the upgrade failed: {}", full(error))),
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn full(error: &WsError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
+}

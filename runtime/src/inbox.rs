@@ -1,0 +1,152 @@
+//! What comes in, as the host takes it.
+
+use crate::shared::{Shared, Sign, wake};
+use futures_core::Stream;
+use relayline_core::event::Event;
+use relayline_core::output::{Content, DeliveryId, Fatal, Notice, Outcome};
+use relayline_core::session_key::session_key;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// The one thing that comes next.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Incoming {
+    /// A message.
+    Message(Delivery),
+    /// Stop the turn of exactly this session. It overtakes messages (L-16).
+    Interrupt {
+        /// The session.
+        session_key: String,
+        /// The chat; may be empty.
+        chat_id: String,
+    },
+    /// How the connection does. It overtakes messages.
+    Notice(Notice),
+    /// It is over for good; the last item (L-10).
+    Fatal(Fatal),
+}
+
+/// The stream of what comes in. It ends when the relay has been disconnected, or after [`Incoming::Fatal`].
+///
+/// Dropping it refuses what is queued: the connector keeps what it has buffered.
+#[derive(Debug)]
+pub struct Inbox {
+    shared: Arc<Shared>,
+}
+
+impl Inbox {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Inbox { shared }
+    }
+}
+
+impl Stream for Inbox {
+    type Item = Incoming;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        let shared = &self.shared;
+        let mut state = shared.lock();
+        if let Some(sign) = state.signs.pop_front() {
+            return Poll::Ready(Some(match sign {
+                Sign::Interrupt { session_key, chat_id } => Incoming::Interrupt { session_key, chat_id },
+                Sign::Notice(notice) => Incoming::Notice(notice),
+            }));
+        }
+        if let Some(delivery) = state.queue.pop_front() {
+            // There is room for the next.
+            let driver = state.driver.take();
+            drop(state);
+            wake(driver);
+            let (id, buffered) = (delivery.id, delivery.buffered);
+            let event = match delivery.content {
+                Content::Message(event) => event,
+                // The core and this crate are of one version: there is no other content yet.
+                _ => return Poll::Ready(None),
+            };
+            let delivery = Delivery { shared: shared.clone(), id, buffered, event, settled: false };
+            return Poll::Ready(Some(Incoming::Message(delivery)));
+        }
+        if let Some(fatal) = state.fatal.take() {
+            return Poll::Ready(Some(Incoming::Fatal(fatal)));
+        }
+        if state.over {
+            return Poll::Ready(None);
+        }
+        state.host = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.deaf = true;
+        let queued: Vec<DeliveryId> = state.queue.drain(..).map(|delivery| delivery.id).collect();
+        for id in queued {
+            state.machine.settle(self.shared.now(), id, Outcome::Refused);
+        }
+        let driver = state.driver.take();
+        drop(state);
+        wake(driver);
+    }
+}
+
+/// A message, and the duty to say what became of it: [`ack`](Self::ack) when the host has it durably. Dropping it
+/// un-acked means "not taken": a buffered one comes again.
+#[derive(Debug)]
+#[must_use = "dropping a delivery refuses it: ack it once it is taken"]
+pub struct Delivery {
+    shared: Arc<Shared>,
+    id: DeliveryId,
+    buffered: bool,
+    event: Event,
+    settled: bool,
+}
+
+impl Delivery {
+    /// What came.
+    pub fn message(&self) -> &Event {
+        &self.event
+    }
+
+    /// The number of the delivery; the first is 1.
+    pub fn id(&self) -> DeliveryId {
+        self.id
+    }
+
+    /// Whether it came from the connector's buffer, which holds on to it until it is acked.
+    pub fn is_buffered(&self) -> bool {
+        self.buffered
+    }
+
+    /// Which conversation it belongs to, by the configured options (S).
+    pub fn session_key(&self) -> String {
+        let source = self.event.source();
+        session_key(source, self.shared.config.sessions, source.profile())
+    }
+
+    /// The host has it durably: the connector may forget it. It means "taken", not "answered", so do not wait for
+    /// the agent's turn.
+    pub fn ack(mut self) {
+        self.settle(Outcome::Taken);
+    }
+
+    /// The host cannot take it.
+    pub fn refuse(mut self) {
+        self.settle(Outcome::Refused);
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.shared.settle(self.id, outcome);
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.settle(Outcome::Refused);
+    }
+}

@@ -1,0 +1,212 @@
+//! The handle: what a host asks of its gateway.
+
+use crate::inbox::Delivery;
+use crate::shared::Shared;
+use relayline_core::command::{
+    ChatInfo, Command, Edit, Failure, FailureKind, FollowUp, Interrupt, NotAccepted, Reply, Send, Typing,
+};
+use relayline_core::config::Config;
+use relayline_core::descriptor::Descriptor;
+use relayline_core::output::Phase;
+use relayline_core::split::split;
+use relayline_core::stats::Stats;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A gateway's handle: cheap to clone, usable from anywhere.
+///
+/// Every method that asks something of the connector fails as one [`Failure`], in one of the five ways of O-3.
+/// Dropping such a future gives up on the answer, not on the request: once submitted it goes out.
+#[derive(Clone)]
+pub struct Relay {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay").field("phase", &self.phase()).finish_non_exhaustive()
+    }
+}
+
+impl Relay {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Relay { shared }
+    }
+
+    /// Submits a command now; the future is its answer.
+    ///
+    /// # Errors
+    /// At once and with the command, when it cannot even begin (O-6, O-8, O-9).
+    pub fn submit(
+        &self,
+        command: Command,
+    ) -> Result<impl Future<Output = Result<Reply, Failure>> + std::marker::Send + 'static, NotAccepted> {
+        let answer = self.shared.submit(command)?;
+        Ok(async move {
+            answer.await.unwrap_or_else(|_| {
+                Err(Failure {
+                    kind: FailureKind::Ambiguous,
+                    message: "the relay was dropped before the answer came".to_owned(),
+                    code: None,
+                })
+            })
+        })
+    }
+
+    async fn run(&self, command: Command) -> Result<Reply, Failure> {
+        match self.submit(command) {
+            Ok(answer) => answer.await,
+            Err(refused) => Err(refused.into_parts().1),
+        }
+    }
+
+    /// Sends a text to a chat; gives the new message's id, where the platform has one.
+    pub async fn send(&self, chat_id: &str, text: impl Into<String>) -> Result<Option<String>, Failure> {
+        let send = Send { chat_id: chat_id.to_owned(), content: text.into(), ..Send::default() };
+        self.run(Command::Send(send)).await.map(sent)
+    }
+
+    /// Answers a message, in parts when the text is too long for its chat; gives the id of the last part.
+    ///
+    /// When a part fails, the ones before it are sent, and the ones after it are not.
+    pub async fn reply(&self, to: &Delivery, text: &str) -> Result<Option<String>, Failure> {
+        let source = to.message().source();
+        let mut reply_to = to.message().message_id().or(source.message_id()).map(str::to_owned);
+        let mut last = None;
+        for content in self.split(source.chat_id(), text) {
+            let mut send = Send { chat_id: source.chat_id().to_owned(), content, ..Send::default() };
+            // Only the first part points at what it answers.
+            send.reply_to = reply_to.take();
+            if let Some(thread) = source.thread_id() {
+                send.metadata.insert("thread_id".to_owned(), thread.into());
+            }
+            last = self.run(Command::Send(send)).await.map(sent)?;
+        }
+        Ok(last)
+    }
+
+    /// Changes a message that was sent.
+    pub async fn edit(
+        &self,
+        chat_id: &str,
+        message_id: &str,
+        text: impl Into<String>,
+    ) -> Result<(), Failure> {
+        let (chat_id, message_id) = (chat_id.to_owned(), message_id.to_owned());
+        let edit = Edit { chat_id, message_id, content: text.into(), ..Edit::default() };
+        self.run(Command::Edit(edit)).await.map(|_| ())
+    }
+
+    /// Shows the typing sign. Never an error.
+    pub async fn typing(&self, chat_id: &str) {
+        let typing = Typing { chat_id: chat_id.to_owned(), ..Typing::default() };
+        // A sign that could not be shown is nothing that a host could act on.
+        let _ = self.run(Command::Typing(typing)).await;
+    }
+
+    /// Answers under a session's own capability (M-4); gives the message's id.
+    pub async fn follow_up(
+        &self,
+        session_key: &str,
+        kind: &str,
+        text: impl Into<String>,
+    ) -> Result<Option<String>, Failure> {
+        let (session_key, kind) = (session_key.to_owned(), kind.to_owned());
+        let follow_up = FollowUp { session_key, kind, content: text.into(), ..FollowUp::default() };
+        self.run(Command::FollowUp(follow_up)).await.map(sent)
+    }
+
+    /// What a chat is called, and what it is: its name and its type (O-5).
+    pub async fn chat_info(&self, chat_id: &str) -> Result<(String, String), Failure> {
+        let info = ChatInfo { chat_id: chat_id.to_owned(), platform: None };
+        match self.run(Command::ChatInfo(info)).await? {
+            Reply::ChatInfo { name, chat_type } => Ok((name, chat_type)),
+            _ => Ok((chat_id.to_owned(), "dm".to_owned())),
+        }
+    }
+
+    /// Stops the turn of a session on the connector's side. Done once it is written: nobody answers.
+    pub async fn interrupt(&self, session_key: &str, reason: Option<&str>) -> Result<(), Failure> {
+        let (session_key, reason) = (session_key.to_owned(), reason.map(str::to_owned));
+        self.run(Command::Interrupt(Interrupt { session_key, reason })).await.map(|_| ())
+    }
+
+    /// Has the connector buffer from now on; whether it confirmed (L-12).
+    pub async fn go_idle(&self) -> Result<bool, Failure> {
+        self.run(Command::GoIdle).await.map(confirmed)
+    }
+
+    /// The same, and closes the connection when it is confirmed (L-13).
+    pub async fn go_dormant(&self) -> Result<bool, Failure> {
+        self.run(Command::GoDormant).await.map(confirmed)
+    }
+
+    /// Holds re-dials for that long, a minute at most (L-13).
+    pub async fn hold(&self, span: Duration) -> Result<(), Failure> {
+        self.run(Command::Hold(span)).await.map(|_| ())
+    }
+
+    /// Is served again: dials at once where it is idle, dormant or waiting (L-12, L-13).
+    pub async fn resume(&self) -> Result<(), Failure> {
+        self.run(Command::Resume).await.map(|_| ())
+    }
+
+    /// Ends it all, within five seconds; nothing is pending after it (L-14).
+    pub async fn disconnect(&self) {
+        // It fails only when it is over already.
+        let _ = self.run(Command::Disconnect).await;
+    }
+
+    /// Cuts a text into messages that fit a chat (O-11); whole while nothing is known of the chat's platform.
+    pub fn split(&self, chat_id: &str, text: &str) -> Vec<String> {
+        match self.capabilities(chat_id) {
+            Some(descriptor) => {
+                let limit = usize::try_from(descriptor.max_message_length).unwrap_or(usize::MAX);
+                split(text, limit, descriptor.len_unit)
+            }
+            None => vec![text.to_owned()],
+        }
+    }
+
+    /// What a chat's platform can do (D-9); `None` before the first handshake.
+    pub fn capabilities(&self, chat_id: &str) -> Option<Arc<Descriptor>> {
+        self.shared.lock().machine.capabilities(chat_id).cloned()
+    }
+
+    /// All descriptors of this connection, the default first (D-8).
+    pub fn descriptors(&self) -> Vec<Arc<Descriptor>> {
+        self.shared.lock().machine.descriptors().to_vec()
+    }
+
+    /// Where the connection is.
+    pub fn phase(&self) -> Phase {
+        self.shared.lock().machine.phase()
+    }
+
+    /// What was counted.
+    pub fn stats(&self) -> Stats {
+        self.shared.lock().machine.stats().clone()
+    }
+
+    /// Interrupts and notices that were dropped since the host did not take them; the oldest go first.
+    pub fn signs_dropped(&self) -> u64 {
+        self.shared.lock().signs_dropped
+    }
+
+    /// What it runs with.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+}
+
+fn sent(reply: Reply) -> Option<String> {
+    match reply {
+        Reply::Sent { message_id } => message_id,
+        _ => None,
+    }
+}
+
+fn confirmed(reply: Reply) -> bool {
+    matches!(reply, Reply::Idle { confirmed: true })
+}

@@ -1,0 +1,119 @@
+//! What the handle, the stream and the drive loop share: the machine behind one lock, and who waits for what.
+
+use futures_channel::oneshot;
+use relayline_core::command::{Command, Failure, NotAccepted, Reply, RequestId};
+use relayline_core::config::Config;
+use relayline_core::machine::RelayMachine;
+use relayline_core::output::{Delivery, DeliveryId, Fatal, Notice, Outcome};
+use relayline_core::time::{Now, Time};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Interrupts and notices that may wait for the host; the oldest goes first, and is counted.
+const MOST_SIGNALS: usize = 1024;
+
+/// What overtakes deliveries.
+#[derive(Debug)]
+pub(crate) enum Sign {
+    Interrupt { session_key: String, chat_id: String },
+    Notice(Notice),
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) machine: RelayMachine,
+    pub(crate) waiting: BTreeMap<RequestId, oneshot::Sender<Result<Reply, Failure>>>,
+    /// The host's queue.
+    pub(crate) queue: VecDeque<Delivery>,
+    pub(crate) signs: VecDeque<Sign>,
+    pub(crate) signs_dropped: u64,
+    pub(crate) fatal: Option<Fatal>,
+    /// The drive loop has ended: nothing more will come.
+    pub(crate) over: bool,
+    /// The host has dropped its stream: nothing is taken for it any more.
+    pub(crate) deaf: bool,
+    pub(crate) host: Option<Waker>,
+    pub(crate) driver: Option<Waker>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub(crate) config: Arc<Config>,
+    origin: Instant,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, seed: [u8; 32]) -> Arc<Self> {
+        let (config, origin) = (Arc::new(config), Instant::now());
+        let machine = RelayMachine::new(config.clone(), seed, now(origin));
+        let state = State {
+            machine,
+            waiting: BTreeMap::new(),
+            queue: VecDeque::new(),
+            signs: VecDeque::new(),
+            signs_dropped: 0,
+            fatal: None,
+            over: false,
+            deaf: false,
+            host: None,
+            driver: None,
+        };
+        Arc::new(Shared { state: Mutex::new(state), config, origin })
+    }
+
+    /// A host's panic elsewhere must not take the relay with it: the state is whole after every call.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        now(self.origin)
+    }
+
+    pub(crate) fn submit(
+        &self,
+        command: Command,
+    ) -> Result<oneshot::Receiver<Result<Reply, Failure>>, NotAccepted> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        let id = state.machine.submit(self.now(), command)?;
+        state.waiting.insert(id, sender);
+        let driver = state.driver.take();
+        drop(state);
+        wake(driver);
+        Ok(receiver)
+    }
+
+    pub(crate) fn settle(&self, id: DeliveryId, outcome: Outcome) {
+        let mut state = self.lock();
+        state.machine.settle(self.now(), id, outcome);
+        let driver = state.driver.take();
+        drop(state);
+        wake(driver);
+    }
+}
+
+impl State {
+    pub(crate) fn sign(&mut self, sign: Sign) {
+        if self.signs.len() >= MOST_SIGNALS {
+            self.signs.pop_front();
+            self.signs_dropped += 1;
+        }
+        self.signs.push_back(sign);
+    }
+}
+
+pub(crate) fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+fn now(origin: Instant) -> Now {
+    let us = u64::try_from(origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Now { mono: Time::from_micros(us), unix_s }
+}
