@@ -1,7 +1,8 @@
-//! The connector's side of the protocol, as a sans-IO machine.
+//! The connector's side of the protocol: a sans-IO machine, and that machine on real sockets.
 //!
 //! [`ConnectorMachine`] holds every decision and neither socket nor clock, so that a simulation drives it in
-//! virtual time.
+//! virtual time. [`EmbeddedConnector`] puts it on a port of this machine, for tests, demos and agents under
+//! development.
 //!
 //! # What it can be told
 //!
@@ -38,6 +39,7 @@ mod machine;
 mod recent;
 mod saw;
 pub mod script;
+mod server;
 mod upgrade;
 
 pub use buffer::Entry;
@@ -45,4 +47,5 @@ pub use config::{ConnectorConfig, Duplicates, GatewayAccount, Limits};
 pub use control::{Act, Control, ControlError};
 pub use machine::{Conn, ConnectorMachine, Stats, Transmit};
 pub use saw::{ClosedBy, Saw};
+pub use server::{EmbeddedConnector, Missed};
 pub use upgrade::Upgrade;
