@@ -1,0 +1,115 @@
+//! One chat and the events that come out of it.
+
+use super::{IdStyle, Ids};
+use relayline_core::time::Now;
+use serde_json::{Map, Value};
+
+/// Who writes in a chat.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Person {
+    /// The platform's id of the user.
+    pub id: &'static str,
+    /// What others see (E-4).
+    pub name: &'static str,
+}
+
+/// A chat on a fake platform. Its fields are those of an event's `source`; what does not apply is left out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// `discord`, `telegram` or `slack`.
+    pub platform: &'static str,
+    /// How the platform numbers messages.
+    pub ids: IdStyle,
+    /// The chat's id.
+    pub chat_id: &'static str,
+    /// `dm`, `group`, `channel`, `thread` or `forum` (E-3).
+    pub chat_type: &'static str,
+    /// The chat's name; a dm has none.
+    pub chat_name: Option<&'static str>,
+    /// What the channel is about, or the forum topic's name.
+    pub topic: Option<&'static str>,
+    /// Guild or workspace (E-5).
+    pub scope_id: Option<&'static str>,
+    /// The thread or forum topic.
+    pub thread_id: Option<&'static str>,
+    /// The chat that holds the thread.
+    pub parent_chat_id: Option<&'static str>,
+    /// Who writes here unless another is named.
+    pub person: Person,
+}
+
+impl Room {
+    /// A message from the room's own person, as the connector would send it.
+    pub fn message(&self, ids: &mut Ids, now: Now, text: &str) -> Map<String, Value> {
+        self.message_from(&self.person, ids, now, text)
+    }
+
+    /// A message from `person`. It is a `command` when it starts with a slash, as on the platforms.
+    pub fn message_from(&self, person: &Person, ids: &mut Ids, now: Now, text: &str) -> Map<String, Value> {
+        let message_id = ids.next(self.ids, now);
+        let mut source = Map::new();
+        let mut put = |name: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                source.insert(name.to_owned(), value.into());
+            }
+        };
+        put("platform", Some(self.platform));
+        put("chat_id", Some(self.chat_id));
+        put("chat_type", Some(self.chat_type));
+        put("chat_name", self.chat_name);
+        put("chat_topic", self.topic);
+        put("user_id", Some(person.id));
+        put("user_name", Some(person.name));
+        put("thread_id", self.thread_id);
+        put("parent_chat_id", self.parent_chat_id);
+        // Both names go in, since gateways of before `scope_id` read the older one (E-5).
+        put("scope_id", self.scope_id);
+        put("guild_id", self.scope_id);
+        put("message_id", Some(&message_id));
+        let mut event = Map::new();
+        event.insert("text".to_owned(), text.into());
+        let kind = if text.starts_with('/') { "command" } else { "text" };
+        event.insert("message_type".to_owned(), kind.into());
+        event.insert("message_id".to_owned(), message_id.into());
+        event.insert("source".to_owned(), source.into());
+        event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chats::{discord, rooms, telegram};
+    use serde_json::json;
+
+    #[test]
+    fn e_05_a_scope_goes_out_under_both_names_and_only_where_there_is_one() {
+        let mut ids = Ids::new([0; 32]);
+        let now = Now { unix_s: 1_718_900_000, ..Now::default() };
+        for room in rooms() {
+            let event = room.message(&mut ids, now, "hi");
+            let source = &event["source"];
+            assert_eq!(source.get("scope_id"), source.get("guild_id"), "{room:?}");
+            assert_eq!(source.get("scope_id").is_some(), room.scope_id.is_some(), "{room:?}");
+        }
+    }
+
+    #[test]
+    fn e_01_an_event_has_the_wire_fields_and_nothing_that_does_not_apply() {
+        let mut ids = Ids::new([0; 32]);
+        let now = Now { unix_s: 1_718_900_000, ..Now::default() };
+        let check = |event: Map<String, Value>, expected: Value| assert_eq!(Value::Object(event), expected);
+        check(
+            telegram::topic().message(&mut ids, now, "/status"),
+            json!({"text": "/status", "message_type": "command", "message_id": "1001", "source": {
+                "platform": "telegram", "chat_id": "-1001987654321", "chat_type": "forum", "chat_name": "Команда 🚀",
+                "chat_topic": "Релизы", "user_id": "123456789", "user_name": "Зоя", "thread_id": "42", "message_id": "1001"}}),
+        );
+        check(
+            discord::dm().message(&mut ids, now, "psst"),
+            json!({"text": "psst", "message_type": "text", "message_id": "1253382186598400000", "source": {
+                "platform": "discord", "chat_id": "1100000000000000007", "chat_type": "dm",
+                "user_id": "204255221017214977", "user_name": "ada", "message_id": "1253382186598400000"}}),
+        );
+    }
+}

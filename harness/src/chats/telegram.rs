@@ -1,0 +1,60 @@
+//! A Telegram supergroup, a forum topic and a private chat. Messages hold 4096 UTF-16 code units.
+
+use super::{IdStyle, Person, Platform, Room};
+use serde_json::json;
+
+const ZOYA: Person = Person { id: "123456789", name: "Зоя" };
+
+/// Telegram as the connector describes it. It is the one of the three that shows drafts.
+pub fn platform() -> Platform {
+    let descriptor = json!({
+        "contract_version": 1,
+        "platform": "telegram",
+        "label": "Telegram",
+        "max_message_length": 4096,
+        "supports_draft_streaming": true,
+        "supports_edit": true,
+        "supports_threads": true,
+        "markdown_dialect": "markdown_v2",
+        "len_unit": "utf16",
+        "emoji": "✈️",
+        "platform_hint": "",
+        "pii_safe": true,
+        "supported_ops": ["send", "edit", "delete", "typing", "get_chat_info", "send_media", "prompt", "react",
+            "thread_create", "thread_rename", "draft"],
+    });
+    Platform::new("telegram", IdStyle::Counter, descriptor)
+}
+
+/// A supergroup: its id is negative and starts with -100.
+pub fn supergroup() -> Room {
+    Room {
+        platform: "telegram",
+        ids: IdStyle::Counter,
+        chat_id: "-1001234567890",
+        chat_type: "group",
+        chat_name: Some("Reading circle"),
+        topic: None,
+        scope_id: None,
+        thread_id: None,
+        parent_chat_id: None,
+        person: ZOYA,
+    }
+}
+
+/// A topic of a forum: the chat is the forum's, the thread the topic's.
+pub fn topic() -> Room {
+    Room {
+        chat_id: "-1001987654321",
+        chat_type: "forum",
+        chat_name: Some("Команда 🚀"),
+        topic: Some("Релизы"),
+        thread_id: Some("42"),
+        ..supergroup()
+    }
+}
+
+/// A private chat: its id is the user's.
+pub fn dm() -> Room {
+    Room { chat_id: ZOYA.id, chat_type: "dm", chat_name: None, ..supergroup() }
+}

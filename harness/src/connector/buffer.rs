@@ -1,0 +1,120 @@
+//! A gateway's durable buffer: what waits for an `inbound_ack`, in order.
+
+use super::frame::Outgoing;
+use crate::chats::unix_ms;
+use relayline_core::time::Now;
+use serde_json::{Map, Value};
+use std::collections::VecDeque;
+
+/// What is delivered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Inbound,
+    Passthrough,
+}
+
+impl Kind {
+    pub(crate) fn to_line(self, content: &Map<String, Value>, buffer_id: Option<&str>) -> Vec<u8> {
+        match self {
+            Kind::Inbound => Outgoing::Inbound { event: content, buffer_id }.to_line(),
+            Kind::Passthrough => Outgoing::PassthroughForward { forward: content, buffer_id }.to_line(),
+        }
+    }
+
+    /// Deliveries of one lane keep their order: a chat's events, a platform's forwards.
+    fn lane(self, content: &Map<String, Value>) -> [Option<&Value>; 2] {
+        match self {
+            Kind::Inbound => {
+                let source = content.get("source");
+                let field = |name| source.and_then(|source| source.get(name));
+                [field("platform"), field("chat_id")]
+            }
+            Kind::Passthrough => [content.get("platform"), None],
+        }
+    }
+}
+
+/// One buffered delivery.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Entry {
+    id: String,
+    kind: Kind,
+    content: Map<String, Value>,
+    bytes: usize,
+}
+
+impl Entry {
+    /// Its `bufferId`.
+    pub fn buffer_id(&self) -> &str {
+        &self.id
+    }
+
+    /// The event, or the forward.
+    pub fn content(&self) -> &Map<String, Value> {
+        &self.content
+    }
+
+    pub(crate) fn to_line(&self) -> Vec<u8> {
+        self.kind.to_line(&self.content, Some(&self.id))
+    }
+}
+
+/// The entries of one gateway. It outlives connections and, in a simulation, the connector.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Buffer {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// Time and number of the newest id, so that ids grow whatever the clock does.
+    newest: (u64, u64),
+}
+
+impl Buffer {
+    pub(crate) fn front(&self) -> Option<&Entry> {
+        self.entries.front()
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether an entry of the same lane waits, which a live delivery must not overtake.
+    pub(crate) fn holds_lane_of(&self, kind: Kind, content: &Map<String, Value>) -> bool {
+        let lane = kind.lane(content);
+        self.entries.iter().any(|entry| entry.kind == kind && entry.kind.lane(&entry.content) == lane)
+    }
+
+    /// Adds a delivery at the end, under an id in the style `1718900000000-0`. False: it does not fit.
+    pub(crate) fn push(
+        &mut self,
+        now: Now,
+        kind: Kind,
+        content: Map<String, Value>,
+        (max_entries, max_bytes): (usize, usize),
+    ) -> bool {
+        let bytes = kind.to_line(&content, None).len();
+        if self.entries.len() >= max_entries || self.bytes.saturating_add(bytes) > max_bytes {
+            return false;
+        }
+        let ms = unix_ms(now);
+        self.newest = if ms > self.newest.0 { (ms, 0) } else { (self.newest.0, self.newest.1 + 1) };
+        let id = format!("{}-{}", self.newest.0, self.newest.1);
+        self.entries.push_back(Entry { id, kind, content, bytes });
+        self.bytes += bytes;
+        true
+    }
+
+    /// The first entry was taken.
+    pub(crate) fn pop(&mut self) {
+        if let Some(entry) = self.entries.pop_front() {
+            self.bytes -= entry.bytes;
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! One connection of a gateway, from its upgrade to its end.
+
+use relayline_core::line::LineSplitter;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, VecDeque};
+
+/// How far a connection has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// Upgraded; no `hello` was answered yet.
+    Open,
+    /// Handshake done: deliveries flow.
+    Live,
+    /// Its `going_idle` was acknowledged: nothing is delivered until the next handshake (L-12).
+    Idle,
+    /// The connector ends it; what the gateway still says is not heard.
+    Ending,
+}
+
+/// What waits to be written, in order.
+#[derive(Debug)]
+pub(crate) enum Output {
+    Frame(Vec<u8>),
+    Close { code: u16, reason: String },
+    Drop,
+}
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) gateway: String,
+    pub(crate) dial: u64,
+    pub(crate) phase: Phase,
+    pub(crate) splitter: LineSplitter,
+    /// The `bufferId` that was sent on this connection and is not acknowledged yet.
+    pub(crate) awaits_ack: Option<String>,
+    /// The platform of the first `hello`: untagged requests are for it (D-8).
+    pub(crate) default_platform: Option<String>,
+    /// The descriptors sent on this connection, by platform; requests are judged by them.
+    pub(crate) descriptors: BTreeMap<String, Map<String, Value>>,
+    queue: VecDeque<Output>,
+    queued_bytes: usize,
+}
+
+impl Link {
+    pub(crate) fn new(gateway: String, dial: u64, max_line_bytes: usize) -> Self {
+        Link {
+            gateway,
+            dial,
+            phase: Phase::Open,
+            splitter: LineSplitter::new(max_line_bytes),
+            awaits_ack: None,
+            default_platform: None,
+            descriptors: BTreeMap::new(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+        }
+    }
+
+    /// Queues a frame. False: the gateway has not read for so long that `max_bytes` are waiting.
+    pub(crate) fn queue_frame(&mut self, line: Vec<u8>, max_bytes: usize) -> bool {
+        // A single frame always fits an empty queue, or a large entry could never be sent.
+        if !self.queue.is_empty() && self.queued_bytes.saturating_add(line.len()) > max_bytes {
+            return false;
+        }
+        self.queued_bytes += line.len();
+        self.queue.push_back(Output::Frame(line));
+        true
+    }
+
+    /// Queues the connection's end, after what is queued already.
+    pub(crate) fn queue_end(&mut self, end: Output) {
+        self.phase = Phase::Ending;
+        self.queue.push_back(end);
+    }
+
+    /// Ends the connection at once: what is queued will never be read.
+    pub(crate) fn cut(&mut self) {
+        self.phase = Phase::Ending;
+        self.queue = VecDeque::from([Output::Drop]);
+        self.queued_bytes = 0;
+    }
+
+    pub(crate) fn next_output(&mut self) -> Option<Output> {
+        let output = self.queue.pop_front()?;
+        if let Output::Frame(line) = &output {
+            self.queued_bytes -= line.len();
+        }
+        Some(output)
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        !self.queue.is_empty()
+    }
+}

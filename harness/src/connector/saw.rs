@@ -1,0 +1,106 @@
+//! What a connector observes, as its bridge says it.
+
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::VecDeque;
+
+/// One observation; it serialises as a line of the bridge, `saw` first.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "saw", rename_all = "snake_case")]
+pub enum Saw {
+    /// The connector takes connections.
+    Listening {
+        /// What a gateway is to be configured with: `ws://127.0.0.1:49152`.
+        url: String,
+    },
+    /// A gateway dialled.
+    Dial {
+        /// Its id; empty when it is not known.
+        gateway: String,
+        /// Which dial this is, counted over all gateways from 1, refused ones too.
+        dial: u64,
+        /// Whether it showed a token that is right (C-2).
+        authenticated: bool,
+        /// The HTTP status it was refused with; left out when it was accepted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// The `error` it was refused with.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<&'static str>,
+    },
+    /// A gateway sent a frame.
+    Frame {
+        /// Its id.
+        gateway: String,
+        /// The dial whose connection it came on.
+        dial: u64,
+        /// The frame, whole.
+        frame: Value,
+    },
+    /// A connection ended.
+    Closed {
+        /// Whose it was.
+        gateway: String,
+        /// The dial that had opened it.
+        dial: u64,
+        /// The close code; null when no close frame was sent or received.
+        code: Option<u16>,
+        /// The close reason.
+        reason: String,
+        /// Who ended it.
+        by: ClosedBy,
+    },
+}
+
+/// Who ended a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum ClosedBy {
+    /// The gateway, with a close frame.
+    #[serde(rename = "gateway")]
+    Gateway,
+    /// This connector.
+    #[serde(rename = "connector")]
+    Connector,
+    /// Nobody: it broke without a close frame.
+    #[serde(rename = "peer lost")]
+    PeerLost,
+}
+
+/// Observations until they are fetched. When nobody fetches, the oldest leave.
+#[derive(Debug)]
+pub(crate) struct SawQueue {
+    queue: VecDeque<(usize, Saw)>,
+    bytes: usize,
+    max: usize,
+    max_bytes: usize,
+    lost: u64,
+}
+
+impl SawQueue {
+    pub(crate) fn new(max: usize, max_bytes: usize) -> Self {
+        SawQueue { queue: VecDeque::new(), bytes: 0, max, max_bytes, lost: 0 }
+    }
+
+    /// `weight` is the length of what came over the wire for it.
+    pub(crate) fn push(&mut self, weight: usize, saw: Saw) {
+        self.queue.push_back((weight, saw));
+        self.bytes += weight;
+        while self.queue.len() > self.max || self.bytes > self.max_bytes {
+            if self.pop().is_none() {
+                break;
+            }
+            self.lost += 1;
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Saw> {
+        let (weight, saw) = self.queue.pop_front()?;
+        self.bytes -= weight;
+        Some(saw)
+    }
+
+    /// How many left unfetched.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
+    }
+}

@@ -1,0 +1,119 @@
+//! The connector on a port of this machine.
+
+mod http;
+mod hub;
+mod socket;
+
+use super::config::ConnectorConfig;
+use super::control::{Control, ControlError};
+use super::machine::Stats;
+use super::saw::Saw;
+use hub::Hub;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A connector that takes connections. It runs on a thread of its own, so that it works beside any runtime and
+/// beside none. Dropping it closes every connection with 1001 and frees the port.
+#[derive(Debug)]
+pub struct EmbeddedConnector {
+    hub: Arc<Hub>,
+    addr: SocketAddr,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl EmbeddedConnector {
+    /// Listens on `addr` (`127.0.0.1:0` takes a free port). Once this has returned a gateway can dial.
+    pub fn start(config: ConnectorConfig, addr: impl ToSocketAddrs) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr)?;
+        listener.set_nonblocking(true)?;
+        let addr = listener.local_addr()?;
+        let hub = Arc::new(Hub::new(config));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let served = Arc::clone(&hub);
+        let thread = std::thread::Builder::new().name("relay-connector".to_owned()).spawn(move || {
+            runtime.block_on(http::serve(served, listener));
+        })?;
+        Ok(EmbeddedConnector { hub, addr, thread: Some(thread) })
+    }
+
+    /// What a gateway is to be configured with: `ws://127.0.0.1:49152`.
+    pub fn url(&self) -> String {
+        let mut addr = self.addr;
+        if addr.ip().is_unspecified() {
+            // Nobody can dial 0.0.0.0.
+            addr.set_ip(match addr {
+                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        format!("ws://{addr}")
+    }
+
+    /// The address it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Does what it is told, at once.
+    pub fn control(&self, control: impl Into<Control>) -> Result<(), ControlError> {
+        self.hub.with(|machine, now| machine.control(now, control))
+    }
+
+    /// The next observation, as soon as there is one; `None` when there was none for so long.
+    pub fn next_saw(&self, timeout: Duration) -> Option<Saw> {
+        self.hub.next_saw(Instant::now().checked_add(timeout))
+    }
+
+    /// Fetches observations until one is `wanted`; the others are passed over.
+    pub fn wait_for(&self, mut wanted: impl FnMut(&Saw) -> bool, timeout: Duration) -> Result<Saw, Missed> {
+        let until = Instant::now().checked_add(timeout);
+        let mut last = None;
+        while let Some(saw) = self.hub.next_saw(until) {
+            if wanted(&saw) {
+                return Ok(saw);
+            }
+            last = Some(saw);
+        }
+        Err(Missed { timeout, last })
+    }
+
+    /// What it did not obey.
+    pub fn stats(&self) -> Stats {
+        self.hub.with(|machine, _| machine.stats())
+    }
+}
+
+impl Drop for EmbeddedConnector {
+    fn drop(&mut self) {
+        self.hub.stop();
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been printed there; nothing is left to do about it here.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What was waited for did not come in time.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Missed {
+    /// How long it was waited for.
+    pub timeout: Duration,
+    /// The last observation in that time.
+    pub last: Option<Saw>,
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it was not seen within {:?}; ", self.timeout)?;
+        match self.last.as_ref().and_then(|saw| serde_json::to_string(saw).ok()) {
+            Some(line) => write!(f, "the last that was seen: {line}"),
+            None => f.write_str("nothing was"),
+        }
+    }
+}
+
+impl std::error::Error for Missed {}

@@ -1,0 +1,159 @@
+//! The port: HTTP/1, and the upgrade to a WebSocket.
+
+use super::hub::Hub;
+use super::socket;
+use crate::connector::Upgrade;
+use async_tungstenite::tungstenite::handshake::derive_accept_key;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+/// A client that does not finish its request's head in this time is cut off.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 16 << 10;
+/// Requests under way at a time; WebSockets have a limit of their own.
+const REQUESTS: usize = 64;
+/// How long the gateways get to answer the close frame at the end.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Serves until the owner has dropped its handle.
+pub(super) async fn serve(hub: Arc<Hub>, listener: std::net::TcpListener) {
+    tokio::select! {
+        () = accept(&hub, listener) => {}
+        () = keep_time(&hub) => {}
+        () = hub.stopped.notified() => {}
+    }
+    hub.with(|machine, _| machine.shut_down());
+    let _ = tokio::time::timeout(GOODBYE, async {
+        while hub.connections() > 0 {
+            hub.ended.notified().await;
+        }
+    })
+    .await;
+}
+
+async fn accept(hub: &Arc<Hub>, listener: std::net::TcpListener) {
+    // Only fails outside a runtime; then there is nothing to accept with.
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let requests = Arc::new(Semaphore::new(REQUESTS));
+    loop {
+        let Ok(permit) = Arc::clone(&requests).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let hub = Arc::clone(hub);
+                tokio::spawn(async move {
+                    converse(hub, stream).await;
+                    drop(permit);
+                });
+            }
+            // Out of file descriptors, most likely: some will come free.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Tells the machine when its deadline has come.
+async fn keep_time(hub: &Hub) {
+    loop {
+        let changed = hub.timer.notified();
+        match hub.deadline() {
+            None => changed.await,
+            Some(deadline) => tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep(hub.until(deadline)) => hub.with(|machine, now| machine.handle_tick(now)),
+            },
+        }
+    }
+}
+
+/// One TCP connection, until its last request is answered or it has become a WebSocket.
+async fn converse(hub: Arc<Hub>, stream: TcpStream) {
+    // Without it small frames wait for the acknowledgement of the last; where it cannot be set they do.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let response = answer(&hub, request);
+        async { Ok::<_, Infallible>(response) }
+    });
+    // An error here is the client's: it went away, or it does not speak HTTP. It was answered as well as can be.
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+}
+
+fn answer(hub: &Arc<Hub>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let path = request.uri().path().to_owned();
+    let Some(key) = websocket_key(request.headers()) else {
+        return match path.as_str() {
+            "/relay" => {
+                json(StatusCode::UPGRADE_REQUIRED, "{\"error\":\"this is a WebSocket endpoint\"}".to_owned())
+            }
+            _ => json(StatusCode::NOT_FOUND, "{\"error\":\"not found\"}".to_owned()),
+        };
+    };
+    let (conn, wake) = hub.open();
+    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match hub.with(|machine, now| machine.handle_upgrade(now, conn, &path, authorization)) {
+        Upgrade::Refuse { status, body } => {
+            hub.close(conn);
+            json(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN), body)
+        }
+        Upgrade::Accept { .. } => {
+            let limits = hub.with(|machine, _| machine.limits());
+            let upgrade = hyper::upgrade::on(&mut request);
+            let hub = Arc::clone(hub);
+            tokio::spawn(async move {
+                if let Ok(upgraded) = upgrade.await {
+                    socket::run(&hub, conn, &wake, TokioIo::new(upgraded), limits).await;
+                }
+                hub.close(conn);
+            });
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
+            headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+            if let Ok(accept) = derive_accept_key(key.as_bytes()).parse() {
+                headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+            }
+            response
+        }
+    }
+}
+
+/// The key of a request that asks for a WebSocket (RFC 6455, 4.2.1).
+fn websocket_key(headers: &HeaderMap) -> Option<String> {
+    let says = |name: HeaderName, word: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
+    };
+    let asks = says(header::CONNECTION, "upgrade")
+        && says(header::UPGRADE, "websocket")
+        && says(header::SEC_WEBSOCKET_VERSION, "13");
+    let key = headers.get(header::SEC_WEBSOCKET_KEY)?.to_str().ok()?;
+    asks.then(|| key.to_owned())
+}
+
+fn json(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    let kind = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

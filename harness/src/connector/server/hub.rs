@@ -1,0 +1,153 @@
+//! The machine, shared between its sockets and its owner, and who is woken when it has something to say.
+
+use crate::connector::{Conn, ConnectorConfig, ConnectorMachine, Saw, Transmit};
+use relayline_core::time::{Now, Time};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::Notify;
+
+/// Wakes the task of one connection.
+#[derive(Default)]
+pub(super) struct Wake {
+    /// There is something to write.
+    pub(super) write: Notify,
+    /// The connection is over, as far as the machine is concerned.
+    pub(super) over: Notify,
+}
+
+struct State {
+    machine: ConnectorMachine,
+    wakes: BTreeMap<Conn, Arc<Wake>>,
+    next_conn: u32,
+}
+
+/// One lock around all of it: it is never held across an await, and what is done under it is short.
+pub(super) struct Hub {
+    state: Mutex<State>,
+    origin: Instant,
+    saw: Condvar,
+    /// The deadline may have changed.
+    pub(super) timer: Notify,
+    /// A connection's task has ended.
+    pub(super) ended: Notify,
+    /// The owner has dropped its handle.
+    pub(super) stopped: Notify,
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    pub(super) fn new(config: ConnectorConfig) -> Self {
+        let now = unix_now();
+        // The one place where the real world's chance comes in: where message ids start.
+        let mut seed = [0; 32];
+        seed[..4].copy_from_slice(&now.subsec_nanos().to_le_bytes());
+        let machine = ConnectorMachine::new(config, seed);
+        Hub {
+            state: Mutex::new(State { machine, wakes: BTreeMap::new(), next_conn: 0 }),
+            origin: Instant::now(),
+            saw: Condvar::new(),
+            timer: Notify::new(),
+            ended: Notify::new(),
+            stopped: Notify::new(),
+        }
+    }
+
+    /// Gives the machine an input, and wakes whoever has something to do about it.
+    pub(super) fn with<T>(&self, input: impl FnOnce(&mut ConnectorMachine, Now) -> T) -> T {
+        let mut state = self.lock();
+        let now = self.now();
+        let result = input(&mut state.machine, now);
+        for (conn, wake) in &state.wakes {
+            if state.machine.is_ready(*conn) {
+                wake.write.notify_one();
+            }
+            if state.machine.is_over(*conn) {
+                wake.over.notify_one();
+            }
+        }
+        drop(state);
+        self.saw.notify_all();
+        self.timer.notify_one();
+        result
+    }
+
+    /// A name for a connection that is about to be.
+    pub(super) fn open(&self) -> (Conn, Arc<Wake>) {
+        let mut state = self.lock();
+        let conn = Conn(state.next_conn);
+        state.next_conn = state.next_conn.wrapping_add(1);
+        let wake = Arc::new(Wake::default());
+        state.wakes.insert(conn, Arc::clone(&wake));
+        (conn, wake)
+    }
+
+    /// The connection's task has ended, however it did.
+    pub(super) fn close(&self, conn: Conn) {
+        self.with(|machine, now| machine.handle_closed(now, conn, None, ""));
+        self.lock().wakes.remove(&conn);
+        self.ended.notify_one();
+    }
+
+    pub(super) fn transmit(&self, conn: Conn, out: &mut Vec<u8>) -> Option<Transmit> {
+        self.lock().machine.poll_transmit_on(conn, out)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.lock().machine.deadline()
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.lock().wakes.len()
+    }
+
+    /// How long from now to a time of the machine.
+    pub(super) fn until(&self, time: Time) -> Duration {
+        time.since(self.now().mono)
+    }
+
+    /// Blocks for the next observation, until then or (without an end) for ever.
+    pub(super) fn next_saw(&self, until: Option<Instant>) -> Option<Saw> {
+        let mut state = self.lock();
+        loop {
+            if let Some(saw) = state.machine.poll_saw() {
+                return Some(saw);
+            }
+            state = match until {
+                None => self.saw.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return None;
+                    }
+                    self.saw.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopped.notify_one();
+    }
+
+    fn now(&self) -> Now {
+        let us = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Now { mono: Time::from_micros(us), unix_s: unix_now().as_secs() }
+    }
+
+    /// A panic under the lock has been reported where it happened; the others go on.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A clock before 1970 reads as 1970.
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
