@@ -1,1 +1,54 @@
-fn main() {}
+#![forbid(unsafe_code)]
+//! `relayline`: the gateway side of the relay protocol as a program.
+
+mod bridge;
+mod demo;
+mod exec;
+mod gateway;
+mod logging;
+mod run;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use tracing::level_filters::LevelFilter;
+
+/// The gateway side of the relay protocol: connects an agent to Discord, Telegram, Slack and others through a
+/// connector that holds their sockets and secrets.
+#[derive(Debug, Parser)]
+#[command(name = "relayline", version, propagate_version = true)]
+#[command(after_help = "\
+Example:
+  relayline demo
+
+Exit codes: 0 done, 1 failed, 2 flags or environment wrong, 3 relay disabled (revoked).")]
+struct Program {
+    #[command(flatten)]
+    logging: logging::Arguments,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::DemoArguments),
+    Run(run::RunArguments),
+}
+
+fn main() -> ExitCode {
+    let program = Program::parse();
+    // The demo tells its own story.
+    let usual =
+        if matches!(program.command, Command::Demo(_)) { LevelFilter::WARN } else { LevelFilter::INFO };
+    logging::start(&program.logging, usual);
+    match program.command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+    }
+}
+
+/// One clear line on stderr, and the exit code that goes with it.
+fn fail(code: u8, message: impl std::fmt::Display) -> ExitCode {
+    eprintln!("relayline: {message}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,181 @@
+//! Reading the agent: a thread of its own, since a pipe can only be waited for by blocking.
+
+use super::op::{self, Asked, Said};
+use super::{Answer, Held};
+use futures_channel::mpsc::Sender;
+use futures_util::{FutureExt, SinkExt};
+use relayline_core::command::{Command, Failure, FailureKind, Reply, Send};
+use relayline_core::line::{Line, LineSplitter};
+use relayline_runtime::Relay;
+use serde_json::{Map, Value, json};
+use std::io::{self, Read};
+
+/// The longest line that is read from an agent.
+const MAX_LINE_BYTES: usize = 16 << 20;
+/// How much of a bad line is shown back.
+const SHOWN: usize = 200;
+
+pub(super) enum FromAgent {
+    /// Something that has an answer, sooner or later.
+    Asked(Answer),
+    /// A line that nothing can be made of.
+    Invalid { line: String, message: String },
+    /// The op, with the id that its result is wanted under.
+    Disconnect(Option<Value>),
+    /// The end of its output, or a signal to this process.
+    End,
+}
+
+/// Starts to read.
+pub(super) fn start(
+    mut from: Box<dyn Read + std::marker::Send>,
+    relay: Relay,
+    held: Held,
+    mut sender: Sender<FromAgent>,
+) -> io::Result<()> {
+    let read = move || {
+        let mut splitter = LineSplitter::new(MAX_LINE_BYTES);
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let count = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    tracing::warn!(%error, "agent_unreadable");
+                    break;
+                }
+            };
+            let mut rest = &buffer[..count];
+            while let Some(line) = splitter.next(&mut rest) {
+                if let Some(said) = heard(line, &relay, &held) {
+                    // Gone is the bridge: there is nobody to read for.
+                    if smol::block_on(sender.send(said)).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+        let _ = smol::block_on(sender.send(FromAgent::End));
+    };
+    std::thread::Builder::new().name("agent".to_owned()).spawn(read).map(drop)
+}
+
+/// The first SIGINT or SIGTERM ends the bridge gracefully, the second at once.
+#[cfg(unix)]
+pub(super) fn watch_signals(mut sender: Sender<FromAgent>) -> io::Result<()> {
+    let mut signals =
+        signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
+    let watch = move || {
+        let mut signals = signals.forever();
+        if signals.next().is_some() {
+            let _ = smol::block_on(sender.send(FromAgent::End));
+        }
+        if signals.next().is_some() {
+            std::process::exit(1);
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)
+}
+
+#[cfg(not(unix))]
+pub(super) fn watch_signals(_: Sender<FromAgent>) -> io::Result<()> {
+    Ok(())
+}
+
+fn heard(line: Line<'_>, relay: &Relay, held: &Held) -> Option<FromAgent> {
+    let line = match line {
+        Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => return None,
+        Line::Whole(line) => line,
+        Line::TooLong => {
+            let message = format!("a line of over {MAX_LINE_BYTES} bytes was discarded");
+            return Some(FromAgent::Invalid { line: String::new(), message });
+        }
+    };
+    let invalid = |message: String| {
+        let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN).collect();
+        Some(FromAgent::Invalid { line: shown, message })
+    };
+    let Said { id, asked } = match op::read(line) {
+        Ok(said) => said,
+        Err(message) => return invalid(message),
+    };
+    match asked {
+        Ok(Asked::Disconnect) => Some(FromAgent::Disconnect(id)),
+        Ok(asked) => Some(FromAgent::Asked(answer(id, asked, relay, held))),
+        Err(message) if id.is_none() => invalid(message),
+        Err(message) => Some(ready(id, Err(definite(message)))),
+    }
+}
+
+fn ready(id: Option<Value>, result: Result<Value, Failure>) -> FromAgent {
+    FromAgent::Asked(std::future::ready((id, result)).boxed())
+}
+
+fn definite(message: String) -> Failure {
+    Failure { kind: FailureKind::Definite, message, code: None }
+}
+
+/// Begins what is asked for, at once and in order; the answer may take its time.
+fn answer(id: Option<Value>, asked: Asked, relay: &Relay, held: &Held) -> Answer {
+    let done = |result: Result<Value, Failure>| std::future::ready((id.clone(), result)).boxed();
+    match asked {
+        Asked::Command(command) => match relay.submit(command) {
+            Ok(answer) => async move { (id, answer.await.map(shown)) }.boxed(),
+            Err(refused) => done(Err(refused.into_parts().1)),
+        },
+        Asked::SendParts(send) => {
+            let relay = relay.clone();
+            async move { (id, send_parts(&relay, send).await) }.boxed()
+        }
+        Asked::Settle { delivery, taken } => match held.take(delivery) {
+            Ok(found) => {
+                match found {
+                    Some(delivery) if taken => delivery.ack(),
+                    Some(delivery) => delivery.refuse(),
+                    // A live one, or one settled before: harmless.
+                    None => {}
+                }
+                done(Ok(Value::Object(Map::new())))
+            }
+            Err(message) => done(Err(definite(message))),
+        },
+        Asked::Split { chat_id, content } => done(Ok(Value::from(relay.split(&chat_id, &content)))),
+        Asked::Capabilities { chat_id } => done(match relay.capabilities(&chat_id) {
+            Some(descriptor) => Ok(serde_json::to_value(&*descriptor).unwrap_or_default()),
+            None => Err(definite("nothing is known before the first handshake".to_owned())),
+        }),
+        Asked::Disconnect => done(Ok(Value::Object(Map::new()))),
+    }
+}
+
+/// One message per part, each after the last was answered, so that they come in order. The first points at what
+/// it answers. When one fails, the ones before it are sent, and the ones after it are not.
+async fn send_parts(relay: &Relay, send: Send) -> Result<Value, Failure> {
+    let parts = relay.split(&send.chat_id, &send.content);
+    let mut ids = Vec::new();
+    let mut last = Map::new();
+    for (at, content) in parts.into_iter().enumerate() {
+        let reply_to = send.reply_to.clone().filter(|_| at == 0);
+        let command = Command::Send(Send { content, reply_to, ..send.clone() });
+        let answer = relay.submit(command).map_err(|refused| refused.into_parts().1)?;
+        if let Value::Object(fields) = shown(answer.await?) {
+            ids.extend(fields.get("message_id").cloned());
+            last = fields;
+        }
+    }
+    if ids.len() > 1 {
+        last.insert("message_ids".to_owned(), Value::Array(ids));
+    }
+    Ok(Value::Object(last))
+}
+
+/// A reply as the bridge shows it.
+fn shown(reply: Reply) -> Value {
+    match reply {
+        Reply::Sent { message_id: Some(message_id) } => json!({ "message_id": message_id }),
+        Reply::ChatInfo { name, chat_type } => json!({ "name": name, "type": chat_type }),
+        Reply::Idle { confirmed } => json!({ "confirmed": confirmed }),
+        _ => json!({}),
+    }
+}

@@ -1,0 +1,97 @@
+//! What the bridge writes: one JSON object a line, `event` first.
+
+use relayline_core::command::Failure;
+use relayline_core::descriptor::Descriptor;
+use relayline_core::event::Event;
+use relayline_core::output::Fatal;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Line<'a> {
+    /// It is served. Comes again when a further platform has answered: what it says holds from then on.
+    Connected {
+        descriptor: &'a Descriptor,
+        descriptors: BTreeMap<&'a str, &'a Descriptor>,
+        platforms: Vec<&'a str>,
+    },
+    /// A connection ended or a dial failed, once each.
+    Disconnected {
+        code: Option<u16>,
+        reason: &'a str,
+        retry_in_ms: Option<u64>,
+    },
+    Message {
+        delivery: u64,
+        buffered: bool,
+        session_key: &'a str,
+        message: &'a Event,
+    },
+    Interrupt {
+        session_key: &'a str,
+        chat_id: &'a str,
+    },
+    Result {
+        id: &'a Value,
+        ok: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result: Option<&'a Value>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<ErrorBody<'a>>,
+    },
+    DeadLetter {
+        reason: &'a str,
+        buffer_id: Option<&'a str>,
+    },
+    Invalid {
+        line: &'a str,
+        message: &'a str,
+    },
+    Fatal {
+        code: &'a str,
+        message: &'a str,
+        retryable: bool,
+    },
+}
+
+#[derive(Serialize)]
+pub(super) struct ErrorBody<'a> {
+    kind: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn connected(descriptors: &'a [Arc<Descriptor>]) -> Option<Self> {
+        let descriptor = descriptors.first()?;
+        Some(Line::Connected {
+            descriptor,
+            descriptors: descriptors.iter().map(|one| (one.platform.as_str(), &**one)).collect(),
+            platforms: descriptors.iter().map(|one| one.platform.as_str()).collect(),
+        })
+    }
+
+    pub(super) fn result(id: &'a Value, result: &'a Result<Value, Failure>) -> Self {
+        let (result, error) = match result {
+            Ok(result) => (Some(result), None),
+            Err(failure) => {
+                let (kind, message) = (failure.kind.name(), failure.message.as_str());
+                (None, Some(ErrorBody { kind, message, code: failure.code.as_deref() }))
+            }
+        };
+        Line::Result { id, ok: error.is_none(), result, error }
+    }
+
+    pub(super) fn fatal(fatal: &'a Fatal) -> Self {
+        Line::Fatal { code: fatal.code, message: fatal.message, retryable: fatal.retryable }
+    }
+
+    pub(super) fn text(&self) -> String {
+        // Nothing in a line has keys that are no strings, so it cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}

@@ -1,0 +1,244 @@
+//! The bridge: what an agent in any language reads and writes, a JSON object a line.
+
+mod input;
+mod line;
+mod op;
+
+use crate::gateway::RuntimeName;
+use futures_channel::mpsc;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use input::FromAgent;
+use line::Line;
+use relayline_core::command::{Command, Failure};
+use relayline_core::config::Config;
+use relayline_core::output::{Fatal, Notice};
+use relayline_runtime::{Delivery, Inbox, Incoming, Relay};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What an agent writes, and where it reads.
+pub(crate) struct Agent {
+    pub(crate) from: Box<dyn Read + Send>,
+    pub(crate) to: Box<dyn Write + Send>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// Take buffered deliveries once their line is written.
+    pub(crate) auto_ack: bool,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The agent's output ended, or it asked to.
+    Done,
+    /// The gateway was revoked (L-10).
+    Disabled(Fatal),
+}
+
+/// Lines from the agent that may wait; beyond that it is read no further.
+const MOST_WAITING: usize = 1024;
+
+/// Runs a gateway for an agent until its output ends.
+pub(crate) fn run(runtime: RuntimeName, config: Config, agent: Agent, options: Options) -> io::Result<End> {
+    runtime.host(config, |relay, inbox| async move {
+        let held = Held::default();
+        let (sender, from_agent) = mpsc::channel(MOST_WAITING);
+        input::watch_signals(sender.clone())?;
+        input::start(agent.from, relay.clone(), held.clone(), sender)?;
+        let to = Output { to: BufWriter::new(agent.to), open: true };
+        Ok(Bridge { relay, held, options, to, pending: FuturesUnordered::new(), leaving: false }
+            .serve(inbox, from_agent)
+            .await)
+    })?
+}
+
+/// Buffered deliveries that are the agent's to settle, by number. The machine bounds how many there can be.
+#[derive(Clone, Default)]
+struct Held(Arc<Mutex<(BTreeMap<u64, Delivery>, u64)>>);
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, (BTreeMap<u64, Delivery>, u64)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn saw(&self, number: u64) {
+        self.lock().1 = number;
+    }
+
+    fn keep(&self, delivery: Delivery) {
+        self.lock().0.insert(delivery.id().number(), delivery);
+    }
+
+    /// The delivery of that number; `Ok(None)` when it is settled already, an error when there never was one.
+    fn take(&self, number: u64) -> Result<Option<Delivery>, String> {
+        let mut held = self.lock();
+        if number == 0 || number > held.1 {
+            return Err(format!("there was no delivery {number} yet"));
+        }
+        Ok(held.0.remove(&number))
+    }
+}
+
+/// A request's answer, and the id that the agent gave it; without one nobody is told.
+type Answer = BoxFuture<'static, (Option<Value>, Result<Value, Failure>)>;
+
+struct Bridge {
+    relay: Relay,
+    held: Held,
+    options: Options,
+    to: Output,
+    pending: FuturesUnordered<Answer>,
+    leaving: bool,
+}
+
+impl Bridge {
+    async fn serve(mut self, inbox: Inbox, mut from_agent: mpsc::Receiver<FromAgent>) -> End {
+        let (mut inbox, mut end) = (inbox.fuse(), End::Done);
+        loop {
+            futures_util::select! {
+                incoming = inbox.next() => match incoming {
+                    Some(Incoming::Fatal(fatal)) => {
+                        self.to.write(&Line::fatal(&fatal));
+                        end = End::Disabled(fatal);
+                    }
+                    Some(incoming) => self.tell(incoming),
+                    None => break,
+                },
+                said = from_agent.select_next_some() => self.heard(said),
+                (id, result) = self.pending.select_next_some() => self.answered(id, result),
+            }
+            if !self.to.open {
+                // Nobody reads any more: what is buffered stays with the connector.
+                self.leave(None);
+            }
+        }
+        // It is over, so all that was asked has its answer, or gets it now.
+        while let Ok(said) = from_agent.try_recv() {
+            self.heard(said);
+        }
+        while let Some((id, result)) = self.pending.next().await {
+            self.answered(id, result);
+        }
+        tracing::debug!(stats = ?self.relay.stats(), "ended");
+        end
+    }
+
+    fn tell(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Message(delivery) => self.deliver(delivery),
+            Incoming::Interrupt { session_key, chat_id } => {
+                self.to.write(&Line::Interrupt { session_key: &session_key, chat_id: &chat_id });
+            }
+            Incoming::Notice(notice) => self.notice(&notice),
+            Incoming::Fatal(fatal) => self.to.write(&Line::fatal(&fatal)),
+            // The bridge is of one version with the runtime: there is nothing else yet.
+            _ => {}
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        let number = delivery.id().number();
+        // The agent may settle it as soon as it can read it: so it is known before it is written.
+        let buffered = delivery.is_buffered() && !self.options.auto_ack;
+        self.held.saw(number);
+        let session_key = delivery.session_key();
+        let line = Line::Message {
+            delivery: number,
+            buffered: delivery.is_buffered(),
+            session_key: &session_key,
+            message: delivery.message(),
+        };
+        let text = line.text();
+        if buffered {
+            self.held.keep(delivery);
+            self.to.write_text(&text);
+        } else if self.to.write_text(&text) {
+            delivery.ack();
+        } else {
+            delivery.refuse();
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Connected { .. } | Notice::Platform { .. } => {
+                let descriptors = self.relay.descriptors();
+                if let Some(line) = Line::connected(&descriptors) {
+                    self.to.write(&line);
+                }
+            }
+            Notice::Disconnected { code, reason, retry_in } => self.to.write(&Line::Disconnected {
+                code: *code,
+                reason,
+                retry_in_ms: retry_in.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+            }),
+            Notice::DeadLetter { reason, buffer_id } => {
+                self.to.write(&Line::DeadLetter { reason, buffer_id: buffer_id.as_deref() });
+            }
+            // `disconnected` and the results have said it.
+            Notice::Dormant { .. } | Notice::Resumed | Notice::Stopped => {}
+            _ => {}
+        }
+    }
+
+    fn heard(&mut self, said: FromAgent) {
+        match said {
+            FromAgent::Asked(answer) => self.pending.push(answer),
+            FromAgent::Invalid { line, message } => {
+                self.to.write(&Line::Invalid { line: &line, message: &message })
+            }
+            FromAgent::Disconnect(id) => self.leave(Some(id)),
+            FromAgent::End => self.leave(None),
+        }
+    }
+
+    /// Begins the graceful end (L-14); `ask` is the id of the op that wants its result.
+    fn leave(&mut self, ask: Option<Option<Value>>) {
+        if self.leaving && ask.is_none() {
+            return;
+        }
+        self.leaving = true;
+        let id = ask.flatten();
+        match self.relay.submit(Command::Disconnect) {
+            Ok(answer) => self.pending.push(Box::pin(async move {
+                (id, answer.await.map(|_| Value::Object(serde_json::Map::new())))
+            })),
+            Err(refused) => self.answered(id, Err(refused.into_parts().1)),
+        }
+    }
+
+    fn answered(&mut self, id: Option<Value>, result: Result<Value, Failure>) {
+        match id {
+            Some(id) => self.to.write(&Line::result(&id, &result)),
+            None => {
+                if let Err(failure) = result {
+                    tracing::warn!(kind = failure.kind.name(), message = failure.message, "failed");
+                }
+            }
+        }
+    }
+}
+
+/// The agent's reading end. Once it is closed, nothing is written any more.
+struct Output {
+    to: BufWriter<Box<dyn Write + Send>>,
+    open: bool,
+}
+
+impl Output {
+    fn write(&mut self, line: &Line<'_>) {
+        self.write_text(&line.text());
+    }
+
+    /// Writes a line and flushes it: whether the agent can read it now.
+    fn write_text(&mut self, line: &str) -> bool {
+        let written = self.open && writeln!(self.to, "{line}").and_then(|()| self.to.flush()).is_ok();
+        self.open = written;
+        written
+    }
+}

@@ -1,0 +1,181 @@
+//! What the agent writes: ops.
+
+use relayline_core::command::{ChatInfo, Command, Edit, FollowUp, Interrupt, Metadata, Send, Typing};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// One op, its fields as in PROTOCOL.md.
+#[derive(Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(super) enum Op {
+    Send {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        content: String,
+        #[serde(default, deserialize_with = "optional_id")]
+        reply_to: Option<String>,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+        /// Send a long text in parts.
+        #[serde(default)]
+        split: bool,
+    },
+    Edit {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        #[serde(deserialize_with = "id")]
+        message_id: String,
+        content: String,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    Typing {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        #[serde(default)]
+        content: Option<String>,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    FollowUp {
+        session_key: String,
+        kind: String,
+        content: String,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+    },
+    GetChatInfo {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    Interrupt {
+        session_key: String,
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    Ack {
+        delivery: u64,
+    },
+    Refuse {
+        delivery: u64,
+    },
+    GoIdle,
+    GoDormant,
+    Hold {
+        /// For how long; a minute, the most there is, by default.
+        #[serde(default)]
+        ms: Option<u64>,
+    },
+    Resume,
+    Split {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        #[serde(alias = "text")]
+        content: String,
+    },
+    Capabilities {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+    },
+    Disconnect,
+}
+
+/// What an op asks for.
+pub(super) enum Asked {
+    Command(Command),
+    /// One message per part, one after the other.
+    SendParts(Send),
+    Settle {
+        delivery: u64,
+        taken: bool,
+    },
+    Split {
+        chat_id: String,
+        content: String,
+    },
+    Capabilities {
+        chat_id: String,
+    },
+    Disconnect,
+}
+
+/// A line, taken apart: the id under which its result is wanted, and what it asks for.
+pub(super) struct Said {
+    pub(super) id: Option<Value>,
+    pub(super) asked: Result<Asked, String>,
+}
+
+/// Reads a line. `Err` when there is not even an object to look for an id in.
+pub(super) fn read(line: &[u8]) -> Result<Said, String> {
+    let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
+    let value = relayline_core::json::parse(text).map_err(|error| format!("it is no JSON: {error}"))?;
+    let Value::Object(mut fields) = value else {
+        return Err("it is no JSON object: write {\"op\":\"send\",…}".to_owned());
+    };
+    let id = fields.remove("id").filter(|id| !id.is_null());
+    Ok(Said { id, asked: asked(fields) })
+}
+
+fn asked(fields: Map<String, Value>) -> Result<Asked, String> {
+    if !fields.contains_key("op") {
+        return Err("it has no `op`".to_owned());
+    }
+    let op = Op::deserialize(Value::Object(fields)).map_err(|error| error.to_string())?;
+    let command = match op {
+        Op::Send { chat_id, content, reply_to, metadata, platform, split } => {
+            let metadata = metadata.unwrap_or_default();
+            let send = Send { chat_id, content, reply_to, metadata, platform };
+            if split {
+                return Ok(Asked::SendParts(send));
+            }
+            Command::Send(send)
+        }
+        Op::Edit { chat_id, message_id, content, metadata, platform } => {
+            let metadata = metadata.unwrap_or_default();
+            Command::Edit(Edit { chat_id, message_id, content, metadata, platform })
+        }
+        Op::Typing { chat_id, content, metadata, platform } => {
+            Command::Typing(Typing { chat_id, content, metadata: metadata.unwrap_or_default(), platform })
+        }
+        Op::FollowUp { session_key, kind, content, metadata } => {
+            Command::FollowUp(FollowUp { session_key, kind, content, metadata: metadata.unwrap_or_default() })
+        }
+        Op::GetChatInfo { chat_id, platform } => Command::ChatInfo(ChatInfo { chat_id, platform }),
+        Op::Interrupt { session_key, reason } => Command::Interrupt(Interrupt { session_key, reason }),
+        Op::GoIdle => Command::GoIdle,
+        Op::GoDormant => Command::GoDormant,
+        Op::Hold { ms } => Command::Hold(ms.map_or(Duration::MAX, Duration::from_millis)),
+        Op::Resume => Command::Resume,
+        Op::Ack { delivery } => return Ok(Asked::Settle { delivery, taken: true }),
+        Op::Refuse { delivery } => return Ok(Asked::Settle { delivery, taken: false }),
+        Op::Split { chat_id, content } => return Ok(Asked::Split { chat_id, content }),
+        Op::Capabilities { chat_id } => return Ok(Asked::Capabilities { chat_id }),
+        Op::Disconnect => return Ok(Asked::Disconnect),
+    };
+    Ok(Asked::Command(command))
+}
+
+/// An id, which may be written as a number (W-8).
+fn id<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
+    optional_id(reader)?.ok_or_else(|| serde::de::Error::custom("an id is a string or an integer, not null"))
+}
+
+fn optional_id<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<String>, D::Error> {
+    match Value::deserialize(reader)? {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Number(number) if !number.is_f64() => Ok(Some(number.to_string())),
+        Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            Err(serde::de::Error::custom("an id is a string or an integer"))
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! `relayline demo`: a connector, a gateway and an agent on this machine, and a conversation between them.
+
+mod agent;
+mod script;
+mod stage;
+mod transcript;
+
+use crate::fail;
+use crate::gateway::RuntimeName;
+use clap::Args;
+use relayline_core::config::{Config, Credentials, Identity};
+use relayline_core::secret::Secret;
+use relayline_core::url::DialUrl;
+use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
+use script::Step;
+use stage::Stage;
+use std::fmt::Write as _;
+use std::io::{self, BufRead, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc;
+
+/// See it work: a connector, a gateway and an echo agent, all on this machine
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  relayline demo                 chat with the agent; /help lists what you can do
+  relayline demo < /dev/null     watch the built-in conversation
+  relayline demo --script FILE   play your own: lines like `discord: hello`, !interrupt discord, !drop
+
+Exit codes: 0 done, 1 failed.")]
+pub(crate) struct DemoArguments {
+    /// Play this conversation instead of chatting
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+
+    /// Which runtime does the socket work
+    #[arg(long, value_enum, default_value_t = RuntimeName::Tokio, value_name = "NAME")]
+    runtime: RuntimeName,
+}
+
+const GATEWAY: &str = "gw-demo";
+
+pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
+    let steps = match &arguments.script {
+        Some(file) => match std::fs::read_to_string(file) {
+            Ok(text) => Some((file.display().to_string(), text)),
+            Err(error) => return fail(1, format_args!("--script {}: {error}", file.display())),
+        },
+        None if io::stdin().is_terminal() => None,
+        None => Some(("the built-in conversation".to_owned(), script::BUILT_IN.to_owned())),
+    };
+    let steps =
+        match steps.map(|(name, text)| script::parse(&text).map_err(|error| format!("{name}:{error}"))) {
+            Some(Ok(steps)) => Some(steps),
+            Some(Err(error)) => return fail(1, error),
+            None => None,
+        };
+    match play(arguments.runtime, steps) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, error),
+    }
+}
+
+fn play(runtime: RuntimeName, steps: Option<Vec<Step>>) -> Result<(), String> {
+    let secret = secret()?;
+    let connector = ConnectorConfig::default().gateway(GATEWAY, secret.clone());
+    let connector = EmbeddedConnector::start(connector, "127.0.0.1:0")
+        .map_err(|error| format!("the demo's connector cannot listen on 127.0.0.1: {error}"))?;
+    let config = config(&connector.url(), secret)?;
+
+    // The gateway and its agent run on a thread of their own, as they would in a process of their own.
+    let (notes, heard) = mpsc::channel();
+    let (relays, relay) = mpsc::channel();
+    let host = std::thread::Builder::new().name("agent".to_owned()).spawn(move || {
+        runtime.host(config, |relay, inbox| async move {
+            // The stage is waiting for it; if it is gone there is no one to play for.
+            let _ = relays.send(relay.clone());
+            agent::serve(relay, inbox, notes).await;
+        })
+    });
+    let host = host.map_err(|error| error.to_string())?;
+    let Ok(relay) = relay.recv() else {
+        let why = host.join().ok().and_then(Result::err);
+        return Err(why.map_or_else(|| "the gateway did not start".to_owned(), |error| error.to_string()));
+    };
+    let mut stage = Stage::new(connector, heard, relay.clone());
+    let played = stage.open().and_then(|()| match steps {
+        Some(steps) => steps.iter().try_for_each(|step| stage.perform(step)),
+        None => chat(&mut stage),
+    });
+    smol::block_on(relay.disconnect());
+    played.and_then(|()| stage.close())
+}
+
+/// A fresh secret, as an enrolment would have issued it.
+fn secret() -> Result<Secret, String> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|error| format!("no randomness: {error}"))?;
+    let mut text = String::new();
+    for byte in random {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(Secret::new(text))
+}
+
+fn config(url: &str, secret: Secret) -> Result<Config, String> {
+    let identity =
+        |platform: &str, bot_id: &str| Identity { platform: platform.to_owned(), bot_id: bot_id.to_owned() };
+    let url = DialUrl::parse(url).map_err(|error| error.to_string())?;
+    let mut config = Config::new(url, identity("discord", "1187654321098765432"));
+    config.identities.push(identity("telegram", "7012345678"));
+    config.identities.push(identity("slack", "B07RELAY"));
+    config.credentials = Some(Credentials { gateway_id: GATEWAY.to_owned(), secret });
+    Ok(config)
+}
+
+/// A person at a terminal talks to the agent.
+fn chat(stage: &mut Stage) -> Result<(), String> {
+    stage.remark("You are in Discord. Say something, or /help.");
+    let mut place = script::Place::Discord;
+    for line in io::stdin().lock().lines() {
+        let line = line.map_err(|error| format!("stdin: {error}"))?;
+        let line = line.trim();
+        let step = match line.split_once(' ').unwrap_or((line, "")) {
+            ("", _) => continue,
+            ("/quit", _) => break,
+            ("/help", _) => {
+                stage.remark(
+                    "/chat discord|telegram|slack  move    /slow  a turn that lasts    /stop  interrupt it",
+                );
+                stage.remark("/story  a long answer    /drop  cut the connection    /quit  leave");
+                continue;
+            }
+            ("/chat", name) => {
+                match script::Place::named(name) {
+                    Some(there) => place = there,
+                    None => stage.remark(&format!("there is no chat {name:?}: discord, telegram or slack")),
+                }
+                continue;
+            }
+            ("/stop", _) => Step::Interrupt(place),
+            ("/drop", _) => Step::Drop,
+            _ => Step::Say(place, line.to_owned()),
+        };
+        stage.perform(&step)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Plays the connector's part of a conversation, and shows what both sides say.
+
+use super::agent::Note;
+use super::script::{Place, Step};
+use super::transcript::Transcript;
+use relayline_core::event::Event;
+use relayline_core::session_key::{SessionKeyOptions, session_key};
+use relayline_core::time::Now;
+use relayline_harness::chats::{Ids, Room};
+use relayline_harness::connector::{Act, ClosedBy, EmbeddedConnector, Saw};
+use relayline_runtime::Relay;
+use serde_json::{Map, Value};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long anything may take before the demo gives up: a re-dial waits a second at most.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+pub(super) struct Stage {
+    connector: EmbeddedConnector,
+    agent: Receiver<Note>,
+    relay: Relay,
+    transcript: Transcript,
+    ids: Ids,
+    /// When the connection was cut, until what was said meanwhile is acknowledged.
+    cut: Option<Instant>,
+}
+
+impl Stage {
+    pub(super) fn new(connector: EmbeddedConnector, agent: Receiver<Note>, relay: Relay) -> Self {
+        let transcript = Transcript::new();
+        Stage { connector, agent, relay, transcript, ids: Ids::new([7; 32]), cut: None }
+    }
+
+    pub(super) fn remark(&mut self, text: &str) {
+        self.transcript.remark(text);
+    }
+
+    /// Waits for the gateway.
+    pub(super) fn open(&mut self) -> Result<(), String> {
+        self.remark(&format!("connector  {} (on this machine)", self.connector.url()));
+        let is_dial = |saw: &Saw| matches!(saw, Saw::Dial { .. });
+        let dial = self.connector.wait_for(is_dial, PATIENCE).map_err(|missed| missed.to_string())?;
+        if let Saw::Dial { gateway, authenticated, status: None, .. } = dial {
+            let token = if authenticated { "its token is right" } else { "without a token" };
+            self.remark(&format!("gateway    {gateway} dialed in over a WebSocket; {token}"));
+        }
+        let platforms = ["discord", "telegram", "slack"];
+        for _ in platforms {
+            let hello = |saw: &Saw| frame(saw).is_some_and(|frame| frame["type"] == "hello");
+            self.connector.wait_for(hello, PATIENCE).map_err(|missed| missed.to_string())?;
+        }
+        self.remark(&format!("handshake  one hello and one descriptor each: {}", platforms.join(", ")));
+        Ok(())
+    }
+
+    pub(super) fn perform(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Say(place, text) => self.say(*place, text),
+            Step::Interrupt(place) => self.interrupt(*place),
+            Step::Drop => self.cut(),
+        }
+    }
+
+    fn say(&mut self, place: Place, text: &str) -> Result<(), String> {
+        let room = place.room();
+        let event = self.event(&room, text);
+        self.transcript.said(&room, room.person.name, text);
+        if self.cut.is_some() {
+            self.remark("the gateway is away: the connector keeps that in its buffer");
+        }
+        self.control(Act::Inbound { event, buffered: None })?;
+        self.listen(&room)
+    }
+
+    fn interrupt(&mut self, place: Place) -> Result<(), String> {
+        let room = place.room();
+        let event = Value::Object(self.event(&room, ""));
+        let event = Event::read(&event.to_string()).ok_or("the interrupt has no session")?;
+        let session_key = session_key(event.source(), SessionKeyOptions::default(), None);
+        self.remark(&format!("{} interrupts {session_key}", room.person.name));
+        self.control(Act::Interrupt { session_key, chat_id: room.chat_id.to_owned() })?;
+        self.listen(&room)
+    }
+
+    fn cut(&mut self) -> Result<(), String> {
+        self.control(Act::Drop)?;
+        let closed = |saw: &Saw| matches!(saw, Saw::Closed { .. });
+        self.connector.wait_for(closed, PATIENCE).map_err(|missed| missed.to_string())?;
+        self.cut = Some(Instant::now());
+        self.remark("the connection is cut, without a close frame");
+        Ok(())
+    }
+
+    fn control(&mut self, act: Act) -> Result<(), String> {
+        self.connector.control(act).map_err(|error| error.to_string())
+    }
+
+    /// Waits until the agent is done, and shows what it sent meanwhile.
+    fn listen(&mut self, room: &Room) -> Result<(), String> {
+        let note =
+            self.agent.recv_timeout(PATIENCE).map_err(|_| "the agent did not answer in time".to_owned())?;
+        // The agent knows of an answer only after the connector has seen the message.
+        while let Some(saw) = self.connector.next_saw(Duration::ZERO) {
+            self.show(room, &saw);
+        }
+        match note {
+            Note::Answered(Ok(())) => {}
+            Note::Answered(Err(failure)) => return Err(format!("the agent's answer failed: {failure}")),
+            Note::Busy => self.remark("the agent has begun a turn that lasts"),
+            Note::Over => return Err("the gateway ended before its time".to_owned()),
+        }
+        self.acknowledged(room)
+    }
+
+    fn show(&mut self, room: &Room, saw: &Saw) {
+        if let (Saw::Dial { dial, authenticated: true, .. }, Some(cut)) = (saw, self.cut) {
+            let after = cut.elapsed().as_secs_f32();
+            self.remark(&format!("dial {dial} came back after {after:.1} s, with a fresh token"));
+        }
+        let Some(frame) = frame(saw) else { return };
+        let action = &frame["action"];
+        match (frame["type"].as_str(), action["op"].as_str()) {
+            (Some("outbound"), Some("send")) => {
+                self.transcript.said(room, "agent", action["content"].as_str().unwrap_or_default());
+            }
+            (Some("outbound"), Some("typing")) => self.transcript.said(room, "agent", "is typing …"),
+            (Some("inbound_ack"), _) => {
+                self.cut = None;
+                self.remark("the agent has taken it: acknowledged, and gone from the buffer");
+            }
+            _ => {}
+        }
+    }
+
+    /// The acknowledgement of a buffered message may come just behind its answer.
+    fn acknowledged(&mut self, room: &Room) -> Result<(), String> {
+        if self.cut.is_some() {
+            let ack = |saw: &Saw| frame(saw).is_some_and(|frame| frame["type"] == "inbound_ack");
+            let ack = self.connector.wait_for(ack, PATIENCE).map_err(|missed| missed.to_string())?;
+            self.show(room, &ack);
+        }
+        Ok(())
+    }
+
+    /// The gateway has disconnected: what is left to see, and the sum.
+    pub(super) fn close(mut self) -> Result<(), String> {
+        let idle = |saw: &Saw| frame(saw).is_some_and(|frame| frame["type"] == "going_idle");
+        self.connector.wait_for(idle, PATIENCE).map_err(|missed| missed.to_string())?;
+        let closed = |saw: &Saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. });
+        self.connector.wait_for(closed, PATIENCE).map_err(|missed| missed.to_string())?;
+        self.remark("the gateway went idle and closed with 1000");
+        let stats = self.relay.stats();
+        self.remark(&format!(
+            "{} dials, {} messages delivered, {} frames in, {} out, {} acknowledged",
+            stats.dials, stats.delivered, stats.frames_in, stats.frames_out, stats.acks
+        ));
+        Ok(())
+    }
+
+    fn event(&mut self, room: &Room, text: &str) -> Map<String, Value> {
+        let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        room.message(&mut self.ids, Now { unix_s, ..Now::default() }, text)
+    }
+}
+
+fn frame(saw: &Saw) -> Option<&Value> {
+    match saw {
+        Saw::Frame { frame, .. } => Some(frame),
+        Saw::Listening { .. } | Saw::Dial { .. } | Saw::Closed { .. } => None,
+    }
+}

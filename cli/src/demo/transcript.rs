@@ -1,0 +1,71 @@
+//! The conversation as a person reads it.
+
+use relayline_core::descriptor::LenUnit;
+use relayline_harness::chats::Room;
+use std::io::Write;
+
+/// How much of a long message is shown.
+const SHOWN: usize = 72;
+
+const BOLD: &str = "\x1b[1m";
+const DIM: &str = "\x1b[2m";
+const PLAIN: &str = "\x1b[0m";
+
+/// Prints as it goes; colour only where somebody looks.
+#[derive(Debug)]
+pub(super) struct Transcript {
+    /// The heading that was printed last.
+    heading: String,
+}
+
+impl Transcript {
+    pub(super) fn new() -> Self {
+        Transcript { heading: String::new() }
+    }
+
+    /// Something that nobody said.
+    pub(super) fn remark(&mut self, text: &str) {
+        if !self.heading.is_empty() {
+            self.heading.clear();
+            print("");
+        }
+        print(&format!("{DIM}-- {text}{PLAIN}"));
+    }
+
+    /// What somebody said in a room.
+    pub(super) fn said(&mut self, room: &Room, who: &str, text: &str) {
+        let place = [room.chat_name, room.topic.filter(|_| room.thread_id.is_some())];
+        let place: Vec<&str> = place.into_iter().flatten().collect();
+        let kind = if room.thread_id.is_some() && room.chat_type != "forum" { ", a thread" } else { "" };
+        let heading = format!("{}: {}{kind}", room.platform, place.join(" / "));
+        if heading != self.heading {
+            print("");
+            print(&format!("{BOLD}{heading}{PLAIN}"));
+            self.heading = heading;
+        }
+        let unit = if room.platform == "telegram" { LenUnit::Utf16 } else { LenUnit::Chars };
+        print(&format!("  {who:<5} {}", shortened(text, unit)));
+    }
+}
+
+/// A text on one line; of a long one the beginning and the end, and how long it is.
+fn shortened(text: &str, unit: LenUnit) -> String {
+    let text = text.replace('\n', " ⏎ ");
+    let count = text.chars().count();
+    if count <= SHOWN + 20 {
+        return text;
+    }
+    let start: String = text.chars().take(SHOWN).collect();
+    let end: String = text.chars().skip(count - 20).collect();
+    let unit_name = match unit {
+        LenUnit::Chars => "characters",
+        LenUnit::Utf16 => "UTF-16 units",
+    };
+    format!("{start} […] {end}   [{} {unit_name}]", unit.len(&text.replace(" ⏎ ", "\n")))
+}
+
+/// A reader that has gone away is no reason to stop the conversation.
+fn print(line: &str) {
+    let mut out = anstream::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

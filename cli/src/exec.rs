@@ -1,0 +1,54 @@
+//! The agent as a child process.
+
+use crate::bridge::Agent;
+use std::io;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Variables that hold secrets: the agent needs none of them (C-4).
+const SECRETS: [&str; 6] = [
+    "GATEWAY_RELAY_SECRET",
+    "GATEWAY_RELAY_DELIVERY_KEY",
+    "GATEWAY_RELAY_ENROLL_TOKEN",
+    "GATEWAY_RELAY_ACCESS_TOKEN",
+    "GATEWAY_RELAY_IDP_CLIENT_SECRET",
+    "GATEWAY_RELAY_ACCESS_TOKEN_COMMAND",
+];
+
+/// How long an agent may go on after its input has ended.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct Child(std::process::Child);
+
+impl Child {
+    /// Starts the agent, and gives its end of the bridge. Its stderr is ours.
+    pub(crate) fn start(program: &str, arguments: &[String]) -> io::Result<(Child, Agent)> {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        for secret in SECRETS {
+            command.env_remove(secret);
+        }
+        let mut child = command.spawn()?;
+        let lost = || io::Error::other("its stdin and stdout cannot be reached");
+        let to = child.stdin.take().ok_or_else(lost)?;
+        let from = child.stdout.take().ok_or_else(lost)?;
+        Ok((Child(child), Agent { from: Box::new(from), to: Box::new(to) }))
+    }
+
+    /// Waits for its end; one that does not end within ten seconds is killed.
+    pub(crate) fn wait(&mut self) -> io::Result<ExitStatus> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() >= until {
+                tracing::warn!(seconds = PATIENCE.as_secs(), "agent_killed");
+                self.0.kill()?;
+                return self.0.wait();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

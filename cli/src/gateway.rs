@@ -1,0 +1,111 @@
+//! What every command needs that opens a gateway: its flags, its configuration, its runtime.
+
+use crate::fail;
+use clap::{Args, ValueEnum};
+use relayline_core::config::Config;
+use relayline_core::secret::Secret;
+use relayline_core::settings::{self, Arguments};
+use relayline_runtime::{Inbox, Relay};
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Which runtime does the socket work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuntimeName {
+    Tokio,
+    Smol,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GatewayArguments {
+    /// The connector, as in wss://connector.example [env: GATEWAY_RELAY_URL]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+
+    /// The gateway's id; its secret comes from GATEWAY_RELAY_SECRET or --secret-file [env: GATEWAY_RELAY_ID]
+    #[arg(long, value_name = "ID")]
+    gateway_id: Option<String>,
+
+    /// A file that holds the gateway's secret and nothing else
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// The platform to speak for [env: GATEWAY_RELAY_PLATFORM]
+    #[arg(long, value_name = "NAME")]
+    platform: Option<String>,
+
+    /// The bot's id there [env: GATEWAY_RELAY_BOT_ID]
+    #[arg(long, value_name = "ID")]
+    bot_id: Option<String>,
+
+    /// One of several platforms to speak for, with the bot's id there; the first is the default
+    #[arg(long, value_name = "PLATFORM[:BOT_ID]", conflicts_with_all = ["platform", "bot_id"])]
+    identity: Vec<String>,
+
+    /// Set a limit or a time-out, as in handshake_timeout=1s; a wrong name lists them all
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+
+    /// Send credentials over plain ws:// beyond this machine, too
+    #[arg(long)]
+    allow_insecure: bool,
+
+    /// Which runtime does the socket work
+    #[arg(long, value_enum, default_value_t = RuntimeName::Tokio, value_name = "NAME")]
+    pub(crate) runtime: RuntimeName,
+}
+
+impl GatewayArguments {
+    /// The configuration, or the exit code to end with; what is wrong has been said by then.
+    pub(crate) fn resolve(&self) -> Result<Config, ExitCode> {
+        let secret = match &self.secret_file {
+            None => None,
+            Some(file) => Some(Secret::new(
+                std::fs::read_to_string(file)
+                    .map_err(|error| fail(2, format_args!("--secret-file {}: {error}", file.display())))?,
+            )),
+        };
+        let arguments = Arguments {
+            url: self.url.clone(),
+            gateway_id: self.gateway_id.clone(),
+            secret,
+            platform: self.platform.clone(),
+            bot_id: self.bot_id.clone(),
+            identities: self.identity.clone(),
+            set: self.set.clone(),
+            allow_insecure: self.allow_insecure,
+        };
+        let resolved = settings::resolve(&arguments, &|name| std::env::var(name).ok());
+        let resolved = resolved.map_err(|error| fail(2, error))?;
+        for warning in resolved.warnings {
+            tracing::warn!(warning, "configuration");
+        }
+        Ok(resolved.config)
+    }
+}
+
+impl RuntimeName {
+    /// Starts a gateway on this runtime, and runs `host` with it to its end.
+    pub(crate) fn host<F: Future>(
+        self,
+        config: Config,
+        host: impl FnOnce(Relay, Inbox) -> F,
+    ) -> io::Result<F::Output> {
+        match self {
+            RuntimeName::Tokio => {
+                // The socket has a thread of its own: a host that blocks does not stop the pings.
+                let mut builder = tokio::runtime::Builder::new_multi_thread();
+                let runtime = builder.worker_threads(1).enable_all().build()?;
+                runtime.block_on(async {
+                    let (relay, inbox) = relayline_tokio::connect(config)?;
+                    Ok(host(relay, inbox).await)
+                })
+            }
+            RuntimeName::Smol => {
+                let (relay, inbox) = relayline_smol::connect(config)?;
+                Ok(smol::block_on(host(relay, inbox)))
+            }
+        }
+    }
+}

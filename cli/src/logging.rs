@@ -1,0 +1,60 @@
+//! Logs: on stderr, one event name and its fields a line.
+
+use clap::{Args, ValueEnum};
+use std::io::{self, IsTerminal};
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Log more: once for debug, twice for trace. RUST_LOG says it in detail.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    /// Log errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// How a log line looks.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// `usual` is what is logged when nobody asks for more or less.
+pub(crate) fn start(arguments: &Arguments, usual: LevelFilter) {
+    let level = match (arguments.quiet, arguments.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => usual,
+        (false, 1) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
+    };
+    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    let filter = filter.and(filter_fn(is_clean));
+    let colour =
+        io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let layer = fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);
+    let layer = match arguments.log_format {
+        Format::Text => layer.boxed(),
+        Format::Json => layer.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
+}
+
+/// C-4: the WebSocket, HTTP and TLS libraries print whole requests at their lower levels, bearers included, so
+/// those levels stay shut whatever anybody asks for.
+fn is_clean(metadata: &Metadata<'_>) -> bool {
+    const TALKATIVE: [&str; 6] =
+        ["tungstenite", "async_tungstenite", "hyper", "hyper_util", "rustls", "futures_rustls"];
+    let root = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() <= Level::INFO || !TALKATIVE.contains(&root)
+}

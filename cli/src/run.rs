@@ -1,0 +1,76 @@
+//! `relayline run`: a gateway as a side-car, with the bridge on stdio or on a child's.
+
+use crate::bridge::{self, Agent, Options};
+use crate::exec::Child;
+use crate::fail;
+use crate::gateway::GatewayArguments;
+use clap::Args;
+use std::io;
+use std::process::ExitCode;
+
+/// Run a gateway for an agent in any language: JSON lines on stdin and stdout
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  GATEWAY_RELAY_URL=wss://connector.example GATEWAY_RELAY_ID=gw-1 GATEWAY_RELAY_SECRET=... \\
+    relayline run --platform discord --bot-id 1 --exec ./agent.py
+  relayline run --url ws://127.0.0.1:8080 --identity discord:1 --identity telegram:2
+
+The agent reads events, one JSON object a line with `event` first: connected, disconnected, message, interrupt,
+result, dead_letter, invalid, fatal. It writes ops, one JSON object a line: send, edit, typing, follow_up,
+get_chat_info, split, capabilities, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op
+with an `id` gets a `result`. The end of its output is a graceful disconnect.
+
+Exit codes: 0 done, 1 the agent failed, 2 flags or environment wrong, 3 relay disabled (revoked).")]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    gateway: GatewayArguments,
+
+    /// Acknowledge buffered deliveries too once their line is written to the agent
+    #[arg(long)]
+    auto_ack: bool,
+
+    /// Run this program as the agent, on its stdin and stdout; everything after it goes to it
+    #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
+    exec: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
+    let config = match arguments.gateway.resolve() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let options = Options { auto_ack: arguments.auto_ack };
+    let runtime = arguments.gateway.runtime;
+    let Some((program, rest)) = arguments.exec.split_first() else {
+        let agent = Agent { from: Box::new(io::stdin()), to: Box::new(io::stdout()) };
+        return end(bridge::run(runtime, config, agent, options).map(|end| (end, true)));
+    };
+    let (mut child, agent) = match Child::start(program, rest) {
+        Ok(started) => started,
+        Err(error) => return fail(1, format_args!("--exec {program}: {error}")),
+    };
+    let ended = bridge::run(runtime, config, agent, options);
+    // Its input is closed by now: an agent that reads to the end ends.
+    let succeeded = match child.wait() {
+        Ok(status) if status.success() => true,
+        Ok(status) => {
+            eprintln!("relayline: the agent {program} failed: {status}");
+            false
+        }
+        Err(error) => {
+            eprintln!("relayline: the agent {program}: {error}");
+            false
+        }
+    };
+    end(ended.map(|end| (end, succeeded)))
+}
+
+fn end(ended: io::Result<(bridge::End, bool)>) -> ExitCode {
+    match ended {
+        Ok((bridge::End::Disabled(fatal), _)) => fail(3, fatal),
+        Ok((bridge::End::Done, true)) => ExitCode::SUCCESS,
+        Ok((bridge::End::Done, false)) => ExitCode::from(1),
+        Err(error) => fail(1, error),
+    }
+}
