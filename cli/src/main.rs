@@ -2,6 +2,7 @@
 //! `relayline`: the gateway side of the relay protocol as a program.
 
 mod bridge;
+mod connector;
 mod demo;
 mod exec;
 mod gateway;
@@ -33,6 +34,7 @@ struct Program {
 enum Command {
     Demo(demo::DemoArguments),
     Run(run::RunArguments),
+    Connector(connector::ConnectorArgs),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     match program.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Connector(arguments) => connector::run(arguments),
     }
 }
 

@@ -1,4 +1,5 @@
 //! The embedded connector over real sockets, with a real client.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tokio::{TokioAdapter, client_async};
@@ -175,6 +176,18 @@ async fn o_04_a_delayed_result_comes_by_itself() {
     .await;
     assert_eq!(hear(&mut client).await["requestId"], "r");
     assert!(asked.elapsed() >= Duration::from_millis(30));
+}
+
+#[tokio::test]
+async fn l_04_a_gateway_that_does_not_answer_a_close_is_cut_off() {
+    let connector = start();
+    let mut client = connect(&connector).await;
+    handshake(&mut client).await;
+    connector.control(Act::Revoke { on: true }).unwrap();
+    // Past the WebSocket: nobody answers the close frame, and still the end comes.
+    let mut rest = Vec::new();
+    client.into_inner().into_inner().read_to_end(&mut rest).await.unwrap();
+    assert!(rest.ends_with(b"unauthorized"));
 }
 
 #[tokio::test]

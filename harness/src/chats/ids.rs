@@ -76,6 +76,7 @@ mod tests {
         // The ends of time are no trouble.
         let mut ids = Ids::new([255; 32]);
         for style in [IdStyle::Snowflake, IdStyle::Counter, IdStyle::Timestamp] {
+            ids.next(style, at(0, 0));
             ids.next(style, at(u64::MAX, u64::MAX));
             ids.next(style, at(u64::MAX, u64::MAX));
         }

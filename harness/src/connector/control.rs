@@ -143,8 +143,7 @@ impl From<Act> for Control {
 impl Control {
     /// Reads one line of the bridge.
     pub fn parse(line: &str) -> Result<Self, ControlError> {
-        let bad = |error: serde_json::Error| ControlError::Unreadable(error.to_string());
-        Control::from_fields(serde_json::from_str(line).map_err(bad)?)
+        Control::from_fields(read_object(line)?)
     }
 
     /// Reads a line that is parsed already.
@@ -165,12 +164,28 @@ impl Control {
         }
         let extra = fields.keys().find(|name| *name != "do").cloned();
         let act: Act = serde_json::from_value(Value::Object(fields))
-            .map_err(|error| ControlError::Unreadable(error.to_string()))?;
+            .map_err(|error| ControlError::Unreadable(name_the_tag(&error.to_string())))?;
         match extra {
             Some(name) if act.is_bare() => Err(ControlError::Unreadable(format!("unknown field `{name}`"))),
             Some(_) | None => Ok(Control { gateway, act }),
         }
     }
+}
+
+/// One line as a JSON object. The error gives the column alone: which line it was the caller knows better.
+pub(crate) fn read_object(line: &str) -> Result<Map<String, Value>, ControlError> {
+    serde_json::from_str(line).map_err(|error| {
+        let (column, text) = (error.column(), error.to_string());
+        let reason = text.split(" at line ").next().unwrap_or_default();
+        ControlError::Unreadable(format!(
+            "no JSON object, like {{\"do\":\"drop\"}}: {reason} at column {column}"
+        ))
+    })
+}
+
+/// `do` is the only field with variants; a script's author has not heard of those.
+fn name_the_tag(error: &str) -> String {
+    error.replacen("unknown variant", "unknown `do`", 1)
 }
 
 /// Why a connector did not do what it was told. Nothing of it was done then.

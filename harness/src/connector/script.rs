@@ -1,6 +1,6 @@
 //! Scripts for a connector: control lines, waits and expectations.
 
-use super::control::{Control, ControlError};
+use super::control::{Control, ControlError, read_object};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Step {
             within_ms: Option<u64>,
         }
         let bad = |error: serde_json::Error| ControlError::Unreadable(error.to_string());
-        let fields: Map<String, Value> = serde_json::from_str(line).map_err(bad)?;
+        let fields = read_object(line)?;
         if fields.contains_key("wait_ms") {
             let wait: Wait = serde_json::from_value(fields.into()).map_err(bad)?;
             Ok(Step::Wait(Duration::from_millis(wait.wait_ms)))
@@ -98,7 +98,7 @@ mod tests {
         check(r#"{"wait_ms":1,"x":2}"#, Err("unknown field `x`, expected `wait_ms`"));
         check(r#"{"expect":"dial"}"#, Err("invalid type: string \"dial\", expected a map"));
         check(r#"{"wait":1}"#, Err("`do` is missing: it says what to do, {\"do\":\"drop\"} for one"));
-        check("wait", Err("expected value at line 1 column 1"));
+        check("wait", Err("no JSON object, like {\"do\":\"drop\"}: expected value at column 1"));
     }
 
     #[test]

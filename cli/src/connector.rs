@@ -1,0 +1,287 @@
+//! `relayline connector`: the embedded connector on a bridge of JSON lines, or playing a script.
+
+use clap::Args;
+use relayline_core::line::{Line, LineSplitter};
+use relayline_core::secret::Secret;
+use relayline_harness::chats::Platform;
+use relayline_harness::connector::script::{Step, is_part_of};
+use relayline_harness::connector::{ConnectorConfig, Control, EmbeddedConnector, Saw};
+use serde_json::{Map, Value};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// A connector for development: tell it on stdin what to do, read on stdout what it sees.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  relayline connector --listen 127.0.0.1:8080 --gateway my-agent=s3cret --platform discord
+  {\"do\":\"inbound\",\"event\":{\"text\":\"hi\",\"source\":{\"platform\":\"discord\",\"chat_id\":\"1\"}}}
+
+Instructions, one JSON object a line: inbound, passthrough, interrupt, drop, close, revoke, expire, mute,
+idle_ack, answer, delay, descriptor, raw. A script may also wait, {\"wait_ms\":200}, and expect,
+{\"expect\":{\"saw\":\"frame\",\"frame\":{\"type\":\"hello\"}},\"within_ms\":5000}.
+
+Exit codes: 0 done, 1 the port, the script or an expectation failed, 2 wrong flags.")]
+pub(crate) struct ConnectorArgs {
+    /// Where to listen; port 0 takes a free one. The first line on stdout says which.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+
+    /// A gateway that may connect; several times for several, or for several secrets of one. Without it
+    /// everybody may. For development only: `ps` shows the secret to everyone on this machine.
+    #[arg(long, value_name = "ID=SECRET", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
+    gateway: Vec<Secret>,
+
+    /// A platform to front: discord, telegram and slack are known, others get a minimal descriptor. Without it
+    /// those three.
+    #[arg(long, value_name = "NAME")]
+    platform: Vec<String>,
+
+    /// Play these lines instead of reading stdin, then end.
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+}
+
+/// The longest line that is read from stdin.
+const MAX_LINE_BYTES: usize = 16 << 20;
+/// Observations that an `expect` can still look back at; the oldest leaves first.
+const MAX_UNEXPECTED: usize = 4096;
+
+/// Runs the command.
+pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
+    let config = match config(&args) {
+        Ok(config) => config,
+        Err(message) => return fail(2, &message),
+    };
+    // Before anything listens: a script that cannot be read plays no part of itself.
+    let script = match args.script.as_deref().map(|file| load(file).map(|steps| (file, steps))).transpose() {
+        Ok(script) => script,
+        Err(message) => return fail(1, &message),
+    };
+    let connector = match EmbeddedConnector::start(config, args.listen) {
+        Ok(connector) => connector,
+        Err(error) => {
+            let listen = args.listen;
+            return fail(
+                1,
+                &format!("cannot listen on {listen}: {error}; choose another address with --listen"),
+            );
+        }
+    };
+    let mut out = Out { seen: VecDeque::new(), keeps: script.is_some() };
+    let listening = out.print(&Saw::Listening { url: connector.url() });
+    let result = listening.map_err(Stop::from).and_then(|()| match script {
+        Some((file, steps)) => play(&connector, &mut out, file, steps),
+        None => bridge(connector, &mut out),
+    });
+    match result {
+        // Whoever read the lines has gone: there is nobody left to serve.
+        Ok(()) | Err(Stop::StdoutClosed) => ExitCode::SUCCESS,
+        Err(Stop::Failed(message)) => fail(1, &message),
+    }
+}
+
+/// Why it ends before its time.
+enum Stop {
+    StdoutClosed,
+    Failed(String),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Stop::StdoutClosed,
+            _ => Stop::Failed(format!("cannot write to stdout: {error}")),
+        }
+    }
+}
+
+fn fail(code: u8, message: &str) -> ExitCode {
+    warn(message);
+    ExitCode::from(code)
+}
+
+fn warn(message: &str) {
+    // With stderr closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "relayline connector: {message}");
+}
+
+fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {
+    let mut config = ConnectorConfig::default();
+    for pair in &args.gateway {
+        // What was given is not repeated: it may be a secret (C-4).
+        match pair.expose().split_once('=') {
+            Some((id, secret)) if !id.trim().is_empty() && !secret.trim().is_empty() => {
+                config = config.gateway(id, secret);
+            }
+            Some(_) | None => return Err("--gateway wants ID=SECRET, neither of them empty".to_owned()),
+        }
+    }
+    if !args.platform.is_empty() {
+        config.platforms = args.platform.iter().map(|name| Platform::named(name)).collect();
+    }
+    Ok(config)
+}
+
+// ---- stdout -----------------------------------------------------------------------------------------------
+
+/// Prints what is seen, and keeps it for expectations.
+struct Out {
+    seen: VecDeque<Value>,
+    keeps: bool,
+}
+
+impl Out {
+    fn print(&mut self, saw: &Saw) -> io::Result<()> {
+        let mut line = serde_json::to_vec(saw)?;
+        if self.keeps {
+            if self.seen.len() == MAX_UNEXPECTED {
+                self.seen.pop_front();
+            }
+            self.seen.push_back(serde_json::from_slice(&line)?);
+        }
+        line.push(b'\n');
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&line)?;
+        stdout.flush()
+    }
+}
+
+// ---- the bridge -------------------------------------------------------------------------------------------
+
+/// Until whoever reads stdout goes away. The end of stdin ends nothing: a terminal's user may have none.
+fn bridge(connector: EmbeddedConnector, out: &mut Out) -> Result<(), Stop> {
+    let connector = Arc::new(connector);
+    // Weak: a thread that waits for stdin must not keep the connector from ending in good order.
+    let obedient = Arc::downgrade(&connector);
+    std::thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(move || obey_stdin(&obedient))
+        .map_err(|error| Stop::Failed(format!("cannot start a thread: {error}")))?;
+    loop {
+        if let Some(saw) = connector.next_saw(Duration::MAX) {
+            out.print(&saw)?;
+        }
+    }
+}
+
+fn obey_stdin(connector: &Weak<EmbeddedConnector>) {
+    let mut lines = LineSplitter::new(MAX_LINE_BYTES);
+    let mut number = 0;
+    let mut chunk = [0; 8192];
+    loop {
+        let mut input = match io::stdin().lock().read(&mut chunk) {
+            // A last line without its newline counts, too.
+            Ok(0) if lines.held() > 0 => b"\n".as_slice(),
+            Ok(0) => return,
+            Ok(n) => &chunk[..n],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return warn(&format!("stdin cannot be read any more: {error}")),
+        };
+        while let Some(line) = lines.next(&mut input) {
+            number += 1;
+            let Some(connector) = connector.upgrade() else { return };
+            if let Err(message) = obey(&connector, line) {
+                warn(&format!("line {number}: {message}"));
+            }
+        }
+    }
+}
+
+fn obey(connector: &EmbeddedConnector, line: Line<'_>) -> Result<(), String> {
+    let text = match line {
+        Line::Whole(bytes) => std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?,
+        Line::TooLong => return Err(format!("longer than {MAX_LINE_BYTES} bytes, passed over")),
+    };
+    if text.trim().is_empty() {
+        return Ok(());
+    }
+    let control = Control::parse(text).map_err(|error| error.to_string())?;
+    connector.control(control).map_err(|error| error.to_string())
+}
+
+// ---- scripts ----------------------------------------------------------------------------------------------
+
+/// A script's steps with their line numbers.
+fn load(file: &Path) -> Result<Vec<(usize, Step)>, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read the script {}: {error}", file.display()))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(index, line)| {
+            let number = index + 1;
+            let step = Step::parse(line).map_err(|error| format!("{}:{number}: {error}", file.display()))?;
+            Ok((number, step))
+        })
+        .collect()
+}
+
+fn play(
+    connector: &EmbeddedConnector,
+    out: &mut Out,
+    file: &Path,
+    steps: Vec<(usize, Step)>,
+) -> Result<(), Stop> {
+    for (number, step) in steps {
+        let failed = |what: String| Stop::Failed(format!("{}:{number}: {what}", file.display()));
+        match step {
+            Step::Control(control) => {
+                connector.control(control).map_err(|error| failed(error.to_string()))?;
+            }
+            Step::Wait(time) => watch(connector, out, time)?,
+            Step::Expect { expect, within } => expect_next(connector, out, expect, within, failed)?,
+        }
+    }
+    // What the last steps have brought about is still shown.
+    watch(connector, out, Duration::ZERO)
+}
+
+/// Prints what is seen in that time.
+fn watch(connector: &EmbeddedConnector, out: &mut Out, time: Duration) -> Result<(), Stop> {
+    let until = Instant::now().checked_add(time);
+    while let Some(saw) = connector.next_saw(left(until)) {
+        out.print(&saw)?;
+    }
+    Ok(())
+}
+
+/// Passes over what was seen since the last expectation until something matches.
+fn expect_next(
+    connector: &EmbeddedConnector,
+    out: &mut Out,
+    expect: Map<String, Value>,
+    within: Duration,
+    failed: impl Fn(String) -> Stop,
+) -> Result<(), Stop> {
+    let expect = Value::Object(expect);
+    let until = Instant::now().checked_add(within);
+    let mut last = None;
+    loop {
+        while let Some(seen) = out.seen.pop_front() {
+            if is_part_of(&expect, &seen) {
+                return Ok(());
+            }
+            last = Some(seen);
+        }
+        match connector.next_saw(left(until)) {
+            Some(saw) => out.print(&saw)?,
+            None => {
+                let last = last.map_or("nothing".to_owned(), |seen| seen.to_string());
+                return Err(failed(format!(
+                    "expected {expect} within {within:?}; the last that was seen: {last}"
+                )));
+            }
+        }
+    }
+}
+
+/// The time left; for ever when the end is beyond counting.
+fn left(until: Option<Instant>) -> Duration {
+    until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
+}
