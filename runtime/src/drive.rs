@@ -142,7 +142,7 @@ impl<R: Runtime> Driver<R> {
                 state.sign(Sign::Notice(notice));
             }
             Action::Fatal(fatal) => {
-                tracing::error!(code = fatal.code, message = fatal.message, "fatal");
+                tracing::error!(code = fatal.code, why = fatal.message, "fatal");
                 state.fatal = Some(fatal);
                 state.over = true;
             }

@@ -217,7 +217,7 @@ impl Bridge {
             Some(id) => self.to.write(&Line::result(&id, &result)),
             None => {
                 if let Err(failure) = result {
-                    tracing::warn!(kind = failure.kind.name(), message = failure.message, "failed");
+                    tracing::warn!(kind = failure.kind.name(), why = failure.message, "failed");
                 }
             }
         }
