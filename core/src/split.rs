@@ -1,140 +1,405 @@
 //! Cutting a long text into messages (O-11).
 
-use crate::descriptor::LenUnit;
+use crate::descriptor::{Descriptor, LenUnit};
 
 /// The least limit that [`split`] works with; a lower one counts as this.
 pub const LEAST_LIMIT: usize = 32;
 
-/// Cuts `text` into parts of at most `limit` in `unit`: at a newline, else at a space, else between two scalar
-/// values (O-11). The white space at a cut goes. Of several parts each ends with its number: ` (1/3)`.
+/// What a platform makes of a long text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// The longest message, in `unit`; under [`LEAST_LIMIT`] counts as that.
+    pub limit: usize,
+    /// What lengths are counted in (D-4).
+    pub unit: LenUnit,
+    /// Whether fenced code blocks mean anything there (D-5). If not, a fence is text like any other.
+    pub code_blocks: bool,
+}
+
+impl From<&Descriptor> for Room {
+    fn from(descriptor: &Descriptor) -> Room {
+        Room {
+            limit: usize::try_from(descriptor.max_message_length).unwrap_or(usize::MAX),
+            unit: descriptor.len_unit,
+            code_blocks: descriptor.code_blocks(),
+        }
+    }
+}
+
+/// Cuts `text` into parts that fit (O-11): at a newline, else at a space, else between two scalar values. The white
+/// space at a cut goes, but for the indentation of code. A code block that a cut goes through is closed and opened
+/// again, with its info string when that is at most a quarter of the limit. Of several parts each ends with its
+/// number: ` (1/3)`.
 ///
-/// A text within the limit comes back as it is, as one part. A limit under [`LEAST_LIMIT`] counts as that.
-pub fn split(text: &str, limit: usize, unit: LenUnit) -> Vec<String> {
-    let limit = limit.max(LEAST_LIMIT);
-    // One pass tells whether there is anything to do, without counting all of a huge text.
-    if fits(text, limit, unit) {
+/// A text within the limit comes back as it is, as one part. Too long a text of nothing but white space has no parts.
+pub fn split(text: &str, room: Room) -> Vec<String> {
+    let room = Room { limit: room.limit.max(LEAST_LIMIT), ..room };
+    if fits(text, room) {
         return vec![text.to_owned()];
     }
-    // The numbers take room, and how much depends on how many parts there are: widen until they agree. A text
-    // would need over 10^4 parts to run thrice.
+    let pieces = pieces(text, room);
+    let count = pieces.len();
+    pieces.iter().enumerate().map(|(at, piece)| piece.text(at + 1, count)).collect()
+}
+
+/// The pieces of too long a text. Their numbers take room, and how much depends on how many there are: it widens
+/// until they agree.
+fn pieces(text: &str, room: Room) -> Vec<Piece<'_>> {
     let mut digits = 1;
     loop {
-        let room = limit - (" (/)".len() + 2 * digits);
-        let parts = cut(text, room, unit);
-        let needed = parts.len().to_string().len();
+        let pieces = cut(text, room, " (/)".len() + 2 * digits);
+        let needed = pieces.len().to_string().len();
         if needed <= digits {
-            let count = parts.len();
-            return parts
-                .iter()
-                .enumerate()
-                .map(|(at, part)| format!("{part} ({}/{count})", at + 1))
-                .collect();
+            return pieces;
         }
         digits = needed;
     }
 }
 
-fn fits(text: &str, limit: usize, unit: LenUnit) -> bool {
+/// Whether a text is within the limit; a huge one is not counted to its end.
+fn fits(text: &str, room: Room) -> bool {
     let mut length = 0;
     text.chars().all(|c| {
-        length += unit.of(c);
-        length <= limit
+        length += room.unit.of(c);
+        length <= room.limit
     })
 }
 
-/// The bare parts, each of at most `room`.
-fn cut(text: &str, room: usize, unit: LenUnit) -> Vec<&str> {
-    let mut parts = Vec::new();
+/// A code block's beginning: three backticks or more, and what stands behind them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Fence<'t> {
+    marker: &'t str,
+    info: &'t str,
+}
+
+/// One part, before it is numbered.
+#[derive(PartialEq, Eq, Debug)]
+struct Piece<'t> {
+    /// The fence that is opened again.
+    open: Option<Fence<'t>>,
+    body: &'t str,
+    /// The marker that closes what the cut left open.
+    close: Option<&'t str>,
+}
+
+impl Piece<'_> {
+    fn text(&self, number: usize, count: usize) -> String {
+        let open = self.open.map(|Fence { marker, info }| format!("{marker}{info}\n")).unwrap_or_default();
+        let close = self.close.map(|marker| format!("\n{marker}")).unwrap_or_default();
+        format!("{open}{}{close} ({number}/{count})", self.body)
+    }
+}
+
+/// A place to cut: where the body ends, where the next begins, and in which block that is.
+#[derive(Clone, Copy)]
+struct Cut<'t> {
+    end: usize,
+    next: usize,
+    fence: Option<Fence<'t>>,
+}
+
+/// The pieces of `text`, each with room for a number of `number` units.
+fn cut(text: &str, room: Room, number: usize) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
     let mut rest = text;
+    let mut fence: Option<Fence<'_>> = None;
     while !rest.is_empty() {
-        let end = cut_at(rest, room, unit);
-        let (part, after) = rest.split_at(end);
-        let (part, after) = if after.is_empty() {
-            (part, after)
-        } else {
-            (part.trim_end_matches([' ', '\n']), after.trim_start_matches([' ', '\n']))
-        };
-        if !part.is_empty() {
-            parts.push(part);
+        let budget = room.limit - number;
+        // A block is opened again without its info string where that would leave no room for the code.
+        let open = fence.map(|fence| {
+            let info = room.unit.len(fence.info);
+            let left = budget.saturating_sub(info + 2 * (room.unit.len(fence.marker) + 1));
+            if info <= room.limit / 4 && left >= 4 { fence } else { Fence { info: "", ..fence } }
+        });
+        let cost = open.map_or(0, |fence| room.unit.len(fence.marker) + room.unit.len(fence.info) + 1);
+        let Cut { end, next, fence: inside } = next_cut(rest, fence, budget - cost, room);
+        let (mut body, mut after) = (&rest[..end], &rest[next..]);
+        if inside.is_none() {
+            body = body.trim_end_matches([' ', '\n']);
+            after = after.trim_start_matches([' ', '\n']);
+        }
+        let mut close = inside.map(|fence| fence.marker);
+        fence = inside;
+        // Where the block's own end is next, it takes the place of the one that would be inserted.
+        if let Some(open_fence) = inside {
+            let line = after.split('\n').next().unwrap_or("");
+            let is_close = turn(line, inside, room.limit) == Some(None);
+            if &rest[end..next] == "\n" && is_close && room.unit.len(line) <= room.unit.len(open_fence.marker)
+            {
+                let taken = next + line.len();
+                body = &rest[..taken];
+                after = rest[taken..].trim_start_matches([' ', '\n']);
+                (close, fence) = (None, None);
+            }
+        }
+        if !body.is_empty() || open.is_some() {
+            pieces.push(Piece { open, body, close });
         }
         rest = after;
     }
-    parts
+    pieces
 }
 
-/// Where the first part of `text` ends, in bytes.
-fn cut_at(text: &str, room: usize, unit: LenUnit) -> usize {
-    let (mut length, mut newline, mut space) = (0, None, None);
-    for (at, c) in text.char_indices() {
-        // White space at the very edge is a cut that costs nothing.
-        match c {
-            '\n' if at > 0 => newline = Some(at),
-            ' ' if at > 0 => space = Some(at),
-            _ => {}
+/// Where the first piece of `text` ends, which begins inside `fence`. The body and what closes it are at most
+/// `budget`.
+fn next_cut<'t>(text: &'t str, fence: Option<Fence<'t>>, budget: usize, room: Room) -> Cut<'t> {
+    let fits = |used: usize, fence: Option<Fence<'_>>| {
+        used + fence.map_or(0, |fence| 1 + room.unit.len(fence.marker)) <= budget
+    };
+    // The best places so far, and one that would make a fence of what is none, or the other way round.
+    let (mut newline, mut space, mut any, mut odd) = (None, None, None, None);
+    let mut inside = fence;
+    let (mut used, mut at) = (0, 0);
+    loop {
+        let length = text[at..].find('\n').unwrap_or(text.len() - at);
+        let line = &text[at..at + length];
+        let turned = if room.code_blocks { turn(line, inside, room.limit) } else { None };
+        match turned.filter(|turned| fits(used + room.unit.len(line), *turned)) {
+            // A fence that fits is not cut.
+            Some(turned) => {
+                used += room.unit.len(line);
+                inside = turned;
+            }
+            None => {
+                let start = Start::of(line, room);
+                for (offset, c) in line.char_indices() {
+                    let left = start.at(offset, inside);
+                    let here = Cut { end: at + offset, next: at + offset, fence: left };
+                    if fits(used, left) && here.end > 0 {
+                        if left != inside {
+                            odd = Some(here);
+                        } else if c == ' ' {
+                            space = Some(Cut { next: here.end + 1, ..here });
+                        } else {
+                            any = Some(here);
+                        }
+                    }
+                    used += room.unit.of(c);
+                    if used > budget {
+                        break;
+                    }
+                }
+                // Whether it went over the budget, or is a fence that only fits without what closes it.
+                if used > budget || turned.is_some() {
+                    break;
+                }
+            }
         }
-        length += unit.of(c);
-        if length > room {
-            return newline.or(space).unwrap_or(at);
+        if !fits(used, inside) {
+            break;
+        }
+        at += length;
+        if at == text.len() {
+            return Cut { end: at, next: at, fence: inside };
+        }
+        // Behind an opening fence a cut would leave an empty block.
+        let opened = turned.is_some_and(|turned| turned.is_some());
+        let here = Cut { end: at, next: at + 1, fence: inside };
+        if opened {
+            odd = Some(here);
+        } else if at > 0 {
+            newline = Some(here);
+        }
+        used += room.unit.of('\n');
+        at += 1;
+    }
+    // The white space that ends a part costs nothing, so it may stand at the very edge.
+    newline.or(space).or(any).or(odd).unwrap_or_else(|| {
+        let end = text.chars().next().map_or(0, char::len_utf8);
+        Cut { end, next: end, fence: inside }
+    })
+}
+
+/// What a line makes of the block that it stands in: `Some` of the new state when it is a fence, `None` when it is
+/// text. A run of more backticks than an eighth of the limit is text: it could not be opened again.
+fn turn<'t>(line: &'t str, inside: Option<Fence<'t>>, limit: usize) -> Option<Option<Fence<'t>>> {
+    let bare = line.trim_start_matches(' ');
+    if line.len() - bare.len() > 3 || !bare.starts_with("```") {
+        return None;
+    }
+    let info = bare.trim_start_matches('`');
+    let marker = &bare[..bare.len() - info.len()];
+    if marker.len() > longest_marker(limit) {
+        return None;
+    }
+    match inside {
+        // A block ends at its marker or a longer one, with nothing behind it.
+        Some(fence) => {
+            let ends = marker.len() >= fence.marker.len() && info.trim_end_matches([' ', '\r']).is_empty();
+            ends.then_some(None)
+        }
+        None => (!info.contains('`')).then_some(Some(Fence { marker, info })),
+    }
+}
+
+/// How a line begins: what its first part would be, if it were cut.
+struct Start<'t> {
+    /// Its run of backticks; empty when it can be no fence.
+    marker: &'t str,
+    /// Where that begins.
+    from: usize,
+    /// Where the first backtick behind it is.
+    tick: usize,
+    /// Where the first thing behind it is that is no space.
+    word: usize,
+    limit: usize,
+}
+
+impl<'t> Start<'t> {
+    fn of(line: &'t str, room: Room) -> Start<'t> {
+        let bare = line.trim_start_matches(' ');
+        let from = line.len() - bare.len();
+        let info = bare.trim_start_matches('`');
+        let length = if room.code_blocks && from <= 3 { bare.len() - info.len() } else { 0 };
+        let behind = from + length;
+        Start {
+            marker: &bare[..length],
+            from,
+            tick: info.find('`').map_or(usize::MAX, |at| behind + at),
+            word: info.find(|c| c != ' ').map_or(usize::MAX, |at| behind + at),
+            limit: room.limit,
         }
     }
-    text.len()
+
+    /// The block that is open behind the line's first `end` bytes, when `inside` was open before it.
+    fn at(&self, end: usize, inside: Option<Fence<'t>>) -> Option<Fence<'t>> {
+        let length = self.marker.len().min(end.saturating_sub(self.from));
+        if length < 3 || length > longest_marker(self.limit) {
+            return inside;
+        }
+        match inside {
+            None if end <= self.tick => Some(Fence { marker: &self.marker[..length], info: "" }),
+            Some(fence) if length >= fence.marker.len() && end <= self.word => None,
+            None | Some(_) => inside,
+        }
+    }
+}
+
+/// The longest run of backticks that is a fence: a longer one could not be opened again.
+fn longest_marker(limit: usize) -> usize {
+    4.max(limit / 8)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use LenUnit::{Chars, Utf16};
     use proptest::prelude::*;
 
-    fn check(text: &str, limit: usize, unit: LenUnit, expected: &[&str]) {
-        assert_eq!(split(text, limit, unit), expected, "{text:?}");
+    fn room(limit: usize, unit: LenUnit) -> Room {
+        Room { limit, unit, code_blocks: true }
+    }
+
+    #[track_caller]
+    fn check(text: &str, room: Room, expected: &[&str]) {
+        assert_eq!(split(text, room), expected, "{text:?}");
     }
 
     #[test]
     fn o_11_where_a_text_is_cut() {
-        use LenUnit::{Chars, Utf16};
-        check("", 32, Chars, &[""]);
-        check("as it is\n ", 32, Chars, &["as it is\n "]);
+        check("", room(32, Chars), &[""]);
+        check("as it is\n ", room(32, Chars), &["as it is\n "]);
         // 26 are left beside the number.
-        check(&"a".repeat(33), 32, Chars, &["aaaaaaaaaaaaaaaaaaaaaaaaaa (1/2)", "aaaaaaa (2/2)"]);
+        check(&"a".repeat(33), room(32, Chars), &["aaaaaaaaaaaaaaaaaaaaaaaaaa (1/2)", "aaaaaaa (2/2)"]);
         check(
             "the first line\nthe second line here",
-            32,
-            Chars,
+            room(32, Chars),
             &["the first line (1/2)", "the second line here (2/2)"],
         );
         check(
             "no newline in here but some spaces",
-            32,
-            Chars,
+            room(32, Chars),
             &["no newline in here but (1/2)", "some spaces (2/2)"],
         );
-        check("😀".repeat(17).as_str(), 32, Utf16, &["😀😀😀😀😀😀😀😀😀😀😀😀😀 (1/2)", "😀😀😀😀 (2/2)"]);
-        check("😀".repeat(32).as_str(), 32, Chars, &["😀".repeat(32).as_str()]);
+        check(&"😀".repeat(17), room(32, Utf16), &["😀😀😀😀😀😀😀😀😀😀😀😀😀 (1/2)", "😀😀😀😀 (2/2)"]);
+        check(&"😀".repeat(32), room(32, Chars), &["😀".repeat(32).as_str()]);
+        check(&" ".repeat(40), room(32, Chars), &[]);
     }
 
-    /// What is left of a text when white space at the cuts does not count.
+    #[test]
+    fn o_11_a_code_block_is_closed_and_opened_again() {
+        check(
+            "look:\n```rust\nfn one() {}\n    two();\n    three();\n```\ndone",
+            room(40, Chars),
+            &[
+                "look:\n```rust\nfn one() {}\n``` (1/3)",
+                "```rust\n    two();\n``` (2/3)",
+                "```rust\n    three();\n```\ndone (3/3)",
+            ],
+        );
+        // An info string of over a quarter of the limit is not said again.
+        check(
+            "```a-long-info-string\naaaaaaaaaaaa\nbbbbbbbbbbbbb\n```",
+            room(44, Chars),
+            &["```a-long-info-string\naaaaaaaaaaaa\n``` (1/2)", "```\nbbbbbbbbbbbbb\n``` (2/2)"],
+        );
+        // A block that the text itself leaves open is closed in the last part, too.
+        check(
+            "```\naaaaaaaaaaaaaaaaaaaa\nbbbbbbbbbbbbb",
+            room(32, Chars),
+            &["```\naaaaaaaaaaaaaaaaaa\n``` (1/2)", "```\naa\nbbbbbbbbbbbbb\n``` (2/2)"],
+        );
+        // Backticks within a line are no fence, nor is a fence that is indented like code.
+        check(
+            "``` a ` b\n    ```\naaaaaaaaaaaaaaaaaaaaaaaa",
+            room(32, Chars),
+            &["``` a ` b\n    ``` (1/2)", "aaaaaaaaaaaaaaaaaaaaaaaa (2/2)"],
+        );
+    }
+
+    #[test]
+    fn o_11_without_code_blocks_a_fence_is_text() {
+        let plain = Room { code_blocks: false, ..room(32, Chars) };
+        check(
+            "```\naaaaaaaaaaaaaaaaaaaaaaa\nbbbbbbbbbbbbbbb\n```",
+            plain,
+            &["``` (1/3)", "aaaaaaaaaaaaaaaaaaaaaaa (2/3)", "bbbbbbbbbbbbbbb\n``` (3/3)"],
+        );
+    }
+
+    /// What is left of a text when white space does not count.
     fn squeezed(text: &str) -> String {
         text.chars().filter(|c| !matches!(c, ' ' | '\n')).collect()
     }
 
+    /// The block that is open at the end of a text, as a reader of the platform sees it.
+    fn open_at_end(text: &str, limit: usize) -> Option<Fence<'_>> {
+        let mut inside = None;
+        for line in text.split('\n') {
+            inside = turn(line, inside, limit).unwrap_or(inside);
+        }
+        inside
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
         #[test]
         fn o_11_no_part_is_over_the_limit_and_nothing_is_lost(
-            text in "([a-z \n]|😀|é|\u{301}|\u{200d}){0,400}",
-            limit in 32usize..80,
+            text in "([a-z \n]|\n```|```rust\n|\n```\n|😀|é|\u{301}|\u{200d}|א|    x|````|`````````){0,300}",
+            limit in 32usize..90,
             utf16 in any::<bool>(),
+            code_blocks in any::<bool>(),
         ) {
-            let unit = if utf16 { LenUnit::Utf16 } else { LenUnit::Chars };
-            let parts = split(&text, limit, unit);
-            let count = parts.len();
-            let mut joined = String::new();
-            for (at, part) in parts.iter().enumerate() {
-                prop_assert!(unit.len(part) <= limit, "{part:?}");
-                let number = format!(" ({}/{count})", at + 1);
-                let bare = if count > 1 { part.strip_suffix(number.as_str()) } else { Some(part.as_str()) };
-                joined.push_str(bare.expect("numbered"));
+            let unit = if utf16 { Utf16 } else { Chars };
+            let room = Room { limit, unit, code_blocks };
+            let parts = split(&text, room);
+            for part in &parts {
+                prop_assert!(unit.len(part) <= limit, "{} {part:?}", unit.len(part));
             }
-            prop_assert_eq!(squeezed(&joined), squeezed(&text));
+            if parts.len() > 1 {
+                let pieces = pieces(&text, room);
+                prop_assert_eq!(pieces.len(), parts.len());
+                let bodies: String = pieces.iter().map(|piece| piece.body).collect();
+                prop_assert_eq!(squeezed(&bodies), squeezed(&text));
+                for (piece, part) in pieces.iter().zip(&parts) {
+                    let whole = part.rsplit_once(" (").unwrap().0;
+                    if code_blocks {
+                        prop_assert!(piece.close.is_none() || piece.open.is_some() || piece.body.contains("```"));
+                        prop_assert_eq!(open_at_end(whole, limit), None, "{:?}", whole);
+                    }
+                }
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use relayline_core::command::{
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
 use relayline_core::output::Phase;
-use relayline_core::split::split;
+use relayline_core::split::{Room, split};
 use relayline_core::stats::Stats;
 use std::fmt;
 use std::sync::Arc;
@@ -161,10 +161,7 @@ impl Relay {
     /// Cuts a text into messages that fit a chat (O-11); whole while nothing is known of the chat's platform.
     pub fn split(&self, chat_id: &str, text: &str) -> Vec<String> {
         match self.capabilities(chat_id) {
-            Some(descriptor) => {
-                let limit = usize::try_from(descriptor.max_message_length).unwrap_or(usize::MAX);
-                split(text, limit, descriptor.len_unit)
-            }
+            Some(descriptor) => split(text, Room::from(&*descriptor)),
             None => vec![text.to_owned()],
         }
     }

@@ -1,0 +1,93 @@
+//! The README's agent, as it is written there, against the connector of the README, through the program.
+
+use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same agent for machines without Python: one line in, one line out.
+const SH_AGENT: &str = r#"#!/bin/sh
+while read -r line; do
+  case "$line" in
+    '{"event":"message"'*)
+      number=$(printf '%s' "$line" | sed 's/.*"delivery":\([0-9]*\).*/\1/')
+      chat=$(printf '%s' "$line" | sed 's/.*"chat_id":"\([^"]*\)".*/\1/')
+      text=$(printf '%s' "$line" | sed 's/.*"message":{"text":"\([^"]*\)".*/\1/')
+      printf '{"op":"ack","delivery":%s}\n' "$number"
+      printf '{"op":"send","chat_id":"%s","content":"you said: %s","split":true}\n' "$chat" "$text"
+      ;;
+  esac
+done
+"#;
+
+/// The first code block of the README that begins with this line.
+fn block(start: &str) -> String {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let (_, rest) = readme.split_once(start).unwrap_or_else(|| panic!("the README has no {start:?}"));
+    rest.split_once("```").unwrap().0.trim_start().to_owned()
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_agent_of_the_readme_echoes() {
+    let has_python =
+        Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let (name, text) = if has_python.is_ok_and(|status| status.success()) {
+        let agent = block("```python");
+        assert!(agent.lines().count() <= 11, "ten lines, and how to run it");
+        ("agent.py", agent)
+    } else {
+        println!("there is no python3 here: the same agent in sh");
+        ("agent.sh", SH_AGENT.to_owned())
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(name);
+    fs::write(&file, text).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+
+    let config = ConnectorConfig::default().gateway("gw-1", "SECRET");
+    let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
+    let mut run = Killed(
+        Command::new(env!("CARGO_BIN_EXE_relayline"))
+            .args(["run", "--platform", "discord", "--bot-id", "1", "--exec"])
+            .arg(&file)
+            .env("GATEWAY_RELAY_URL", connector.url().replace("ws://", "http://"))
+            .env("GATEWAY_RELAY_ID", "gw-1")
+            .env("GATEWAY_RELAY_SECRET", "SECRET")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let frame = |saw: &Saw, kind: &str| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == kind);
+    connector.wait_for(|saw| frame(saw, "hello"), PATIENCE).unwrap();
+
+    // The README's line, as a user would paste it.
+    let line: Value = serde_json::from_str(&block("```json")).unwrap();
+    let event = line["event"].as_object().unwrap().clone();
+    connector.control(Act::Inbound { event: event.clone(), buffered: None }).unwrap();
+    let answer = connector.wait_for(|saw| frame(saw, "outbound"), PATIENCE).unwrap();
+    let Saw::Frame { frame: answer, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(answer["action"]["content"], json!("you said: hello"));
+    assert_eq!(answer["action"]["chat_id"], json!("1234"));
+
+    // A-1: what comes out of the buffer is acknowledged, since the agent acks it.
+    connector.control(Act::Inbound { event, buffered: Some(true) }).unwrap();
+    connector.wait_for(|saw| frame(saw, "inbound_ack"), PATIENCE).unwrap();
+
+    // A revoked gateway ends with 3, and its agent with it.
+    connector.control(Act::Revoke { on: true }).unwrap();
+    assert_eq!(run.0.wait().unwrap().code(), Some(3));
+}
