@@ -134,6 +134,10 @@ impl Descriptor {
                 return Err(DescriptorError::WrongType(FIELDS[0], "integer"));
             }
         };
+        let mut supported_ops = Vec::new();
+        json::each(found[15].unwrap_or("null"), |raw| {
+            supported_ops.extend(json::string(raw).filter(|op| !op.is_empty()));
+        });
         let descriptor = Descriptor {
             contract_version,
             platform: text(1)?,
@@ -153,13 +157,7 @@ impl Descriptor {
             supports_context: optional_flag(12),
             supports_inchannel_continuable: optional_flag(13),
             supports_block_formatting: optional_flag(14),
-            supported_ops: found[15]
-                .and_then(json::items)
-                .unwrap_or_default()
-                .into_iter()
-                .filter_map(json::string)
-                .filter(|op| !op.is_empty())
-                .collect(),
+            supported_ops,
         };
         if contract_version < 1 {
             return Err(DescriptorError::Version(contract_version));

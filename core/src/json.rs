@@ -5,7 +5,7 @@
 //! length keeps its digits (W-8), and how a lone surrogate becomes U+FFFD instead of an error (W-7).
 
 use memchr::{memchr, memchr2_iter};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -72,13 +72,30 @@ impl<const N: usize> Visitor<'_> for Key<'_, N> {
     }
 }
 
-/// The raw texts of the items of the array `raw`; `None` when it is no array.
-pub(crate) fn items(raw: &str) -> Option<Vec<&str>> {
-    if !raw.starts_with('[') {
-        return None;
+/// Calls `visit` with the raw text of each item of the array `raw`, without collecting them; of what is no array
+/// with none.
+pub(crate) fn each<'a>(raw: &'a str, visit: impl FnMut(&'a str)) {
+    if raw.starts_with('[') {
+        // It was found to be JSON before, so this cannot fail.
+        let _ = serde_json::Deserializer::from_str(raw).deserialize_seq(Each(visit));
     }
-    let items: Vec<&RawValue> = serde_json::from_str(raw).ok()?;
-    Some(items.into_iter().map(RawValue::get).collect())
+}
+
+struct Each<F>(F);
+
+impl<'de, F: FnMut(&'de str)> Visitor<'de> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element::<&'de RawValue>()? {
+            (self.0)(item.get());
+        }
+        Ok(())
+    }
 }
 
 /// What a raw value is, as far as anybody here asks.
