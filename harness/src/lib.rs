@@ -1,1 +1,5 @@
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+//! What it takes to trust a relay gateway: an embedded connector, recorded sessions, replays.
 
+pub mod recording;
