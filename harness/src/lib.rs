@@ -3,3 +3,4 @@
 //! What it takes to trust a relay gateway: an embedded connector, recorded sessions, replays.
 
 pub mod recording;
+pub mod replay;
