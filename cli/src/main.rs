@@ -7,6 +7,7 @@ mod demo;
 mod exec;
 mod gateway;
 mod logging;
+mod replay;
 mod run;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,7 @@ enum Command {
     Demo(demo::DemoArguments),
     Run(run::RunArguments),
     Connector(connector::ConnectorArgs),
+    Replay(replay::Args),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Connector(arguments) => connector::run(arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
     }
 }
 

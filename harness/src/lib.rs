@@ -4,3 +4,5 @@
 
 pub mod chats;
 pub mod connector;
+pub mod recording;
+pub mod replay;

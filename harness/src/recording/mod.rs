@@ -1,0 +1,221 @@
+//! Recorded sessions: version 1 of the project's own format, which `recordings/README.md` describes line by line.
+//!
+//! One line is one thing that happened. What a reader does not know (a field, a whole kind of line) is kept and
+//! written again: a newer recorder's file passes through older tools unharmed.
+
+mod read;
+mod write;
+
+pub use read::RecordingError;
+
+use relayline_core::secret::Secret;
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// The version of the format that is read and written.
+pub const VERSION: u64 = 1;
+
+/// One recorded session.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Recording {
+    /// The file it came from, as the caller named it: messages point into it.
+    pub file: String,
+    /// The first line.
+    pub header: Header,
+    /// All others, in the order of time.
+    pub lines: Vec<Line>,
+}
+
+impl Recording {
+    /// The session's name: its file's, without folders and ending.
+    pub fn name(&self) -> &str {
+        let name = self.file.rsplit(['/', '\\']).next().unwrap_or(&self.file);
+        name.strip_suffix(".jsonl").unwrap_or(name)
+    }
+}
+
+/// The first line: what was recorded, and how the gateway was set.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Header {
+    /// What the session is about, in a line.
+    pub title: String,
+    /// What was recorded: which gateway, which version.
+    pub recorded_from: String,
+    /// A remark; may be empty.
+    pub note: String,
+    /// The gateway's settings, as far as they were known.
+    pub gateway: Gateway,
+    /// Fields beyond these, as they came.
+    pub rest: Map<String, Value>,
+}
+
+/// The gateway's settings; what a recorder could not know is absent.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Gateway {
+    /// What the recorded host talked to: `adapter` or `transport`; absent when only the wire was recorded.
+    pub layer: Option<String>,
+    /// The platform of its first identity.
+    pub platform: Option<String>,
+    /// The bot's id there; may be empty.
+    pub bot_id: Option<String>,
+    /// Platform and bot id of each identity, where one socket fronts several.
+    pub identities: Vec<(String, String)>,
+    /// How long a dial, and then its handshake, may take.
+    pub connect_timeout: Option<Duration>,
+    /// How long the answer to a request is awaited.
+    pub outbound_timeout: Option<Duration>,
+    /// The gateway's id, when its dials were authenticated.
+    pub gateway_id: Option<String>,
+    /// The secret it shared with the connector. It is written to the file in the clear, so a real session's must
+    /// never be put here: without it dials are replayed all the same, and their tokens are not compared (C-4).
+    pub upgrade_secret: Option<Secret>,
+    /// The time at which the clock was fixed, in unix seconds.
+    pub clock_unix_s: Option<u64>,
+    /// Whether the gateway dialled again after a loss.
+    pub reconnect: Option<bool>,
+    /// Its first wait before a re-dial.
+    pub reconnect_backoff: Option<Duration>,
+    /// Its longest.
+    pub reconnect_max_backoff: Option<Duration>,
+    /// Settings beyond these, as they came.
+    pub rest: Map<String, Value>,
+}
+
+/// One thing that happened.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Line {
+    /// Where it stands in its file, counted from 1; the header is line 1.
+    pub number: usize,
+    /// When, in milliseconds since the start; never less than the line before.
+    pub t_ms: u64,
+    /// What.
+    pub what: What,
+    /// Fields beyond those, as they came.
+    pub rest: Map<String, Value>,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Debug)]
+pub enum What {
+    /// The WebSocket upgrade arrived.
+    Connect {
+        /// The path that was asked for.
+        url_path: String,
+        /// Which dial it was, counted from 1, in a session with several.
+        dial: Option<u32>,
+        /// The `Authorization` header, if there was one.
+        authorization: Option<Secret>,
+        /// Other headers.
+        headers: Map<String, Value>,
+        /// The fixed clock had been moved to this time, in unix seconds.
+        clock_unix_s: Option<u64>,
+    },
+    /// The upgrade was answered with this status instead of 101.
+    Reject {
+        /// Which dial; the newest by default.
+        dial: Option<u32>,
+        /// The HTTP status.
+        status: u16,
+        /// The answer's body, where it was recorded: a 401 may say `expired` in it (L-8).
+        body: Option<String>,
+    },
+    /// One WebSocket message of the gateway.
+    Gateway(Data),
+    /// One WebSocket message of the connector: several frames, or a part of one (W-1).
+    Connector(Data),
+    /// The socket was closed.
+    Close {
+        /// By whom.
+        by: By,
+        /// Which dial; the newest by default.
+        dial: Option<u32>,
+        /// The close code; absent when none came.
+        code: Option<u16>,
+        /// The reason; may be empty.
+        reason: String,
+    },
+    /// The TCP connection was cut, without a close frame.
+    Drop {
+        /// By whom.
+        by: By,
+        /// Which dial; the newest by default.
+        dial: Option<u32>,
+    },
+    /// The host called the gateway. The line stands where the call started.
+    HostCall {
+        /// The call's name.
+        call: String,
+        /// Its arguments.
+        args: Map<String, Value>,
+        /// How it ended.
+        ended: Ended,
+        /// When, in milliseconds since the start.
+        done_ms: Option<u64>,
+    },
+    /// The host observed something.
+    HostEvent {
+        /// What sort of thing: `message`, `interrupt`, `passthrough`, `descriptor`, `fatal`, `log`, or a newer one.
+        kind: String,
+        /// What exactly.
+        event: Value,
+        /// The session key of a message; `Null` when none could be built, absent for other kinds.
+        session_key: Option<Value>,
+    },
+    /// A remark.
+    Note(String),
+    /// A kind of line that this version does not know; all its fields are in [`Line::rest`].
+    Other(String),
+}
+
+/// The payload of one WebSocket message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Data {
+    /// Of a text message.
+    Text(String),
+    /// Of a binary message, which is the same byte stream (W-1).
+    Binary(Vec<u8>),
+}
+
+impl Data {
+    /// The bytes, whichever it was.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Data::Text(text) => text.as_bytes(),
+            Data::Binary(bytes) => bytes,
+        }
+    }
+}
+
+/// One of the two ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum By {
+    /// The gateway.
+    Gateway,
+    /// The connector.
+    Connector,
+}
+
+impl By {
+    fn name(self) -> &'static str {
+        match self {
+            By::Gateway => "gateway",
+            By::Connector => "connector",
+        }
+    }
+}
+
+/// How a host's call ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Ended {
+    /// It returned this.
+    Result(Value),
+    /// It failed with an exception.
+    Raised {
+        /// Its type.
+        kind: String,
+        /// Its message.
+        message: String,
+    },
+    /// Nobody wrote it down.
+    Unknown,
+}

@@ -1,0 +1,320 @@
+//! Reading a recording. A message about a bad line names file, line and what to do, and never quotes a value: it
+//! could be a secret (C-4).
+
+use super::{By, Data, Ended, Gateway, Header, Line, Recording, VERSION, What};
+use data_encoding::BASE64;
+use relayline_core::secret::Secret;
+use serde_json::{Map, Value};
+use std::path::Path;
+use std::time::Duration;
+
+/// Why a file cannot be read as a recording.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordingError {
+    /// The file itself cannot be read.
+    #[error("{file}: cannot be read: {why}; name a recorded session, a .jsonl file")]
+    Unreadable {
+        /// The file, as the caller named it.
+        file: String,
+        /// What the system says.
+        why: String,
+    },
+    /// One of its lines is wrong.
+    #[error("{file}:{line}: {problem}")]
+    Line {
+        /// The file, as the caller named it.
+        file: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+}
+
+impl Recording {
+    /// Reads a file. The recording, and messages about it, name it as `path` does.
+    pub fn load(path: &Path) -> Result<Recording, RecordingError> {
+        let file = path.display().to_string();
+        match std::fs::read(path) {
+            Ok(bytes) => Recording::read(&file, &bytes),
+            Err(error) => Err(RecordingError::Unreadable { file, why: error.to_string() }),
+        }
+    }
+
+    /// Reads a recording out of a file's bytes. Empty lines are skipped.
+    pub fn read(file: &str, bytes: &[u8]) -> Result<Recording, RecordingError> {
+        let fail =
+            |line: usize, problem: String| RecordingError::Line { file: file.to_owned(), line, problem };
+        let mut header = None;
+        let mut lines: Vec<Line> = Vec::new();
+        for (at, raw) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            let number = at + 1;
+            if raw.trim_ascii().is_empty() {
+                continue;
+            }
+            let object = object(raw).map_err(|problem| {
+                // A file of another kind is told so, rather than what is wrong with its first line.
+                fail(number, if header.is_none() { NO_HEADER.to_owned() } else { problem })
+            })?;
+            let mut fields = Fields { object };
+            if header.is_none() {
+                header = Some(read_header(&mut fields).map_err(|problem| fail(number, problem))?);
+                continue;
+            }
+            let line = read_line(number, &mut fields).map_err(|problem| fail(number, problem))?;
+            if let Some(before) = lines.last().filter(|before| before.t_ms > line.t_ms) {
+                let problem = format!(
+                    "`t_ms` goes back from {} to {}: put the lines in the order of time",
+                    before.t_ms, line.t_ms
+                );
+                return Err(fail(number, problem));
+            }
+            lines.push(line);
+        }
+        let header = header.ok_or_else(|| fail(1, NO_HEADER.to_owned()))?;
+        Ok(Recording { file: file.to_owned(), header, lines })
+    }
+}
+
+const NO_HEADER: &str =
+    "this is no recorded session: its first line must be a header with `relay_session`: 1";
+
+fn object(raw: &[u8]) -> Result<Map<String, Value>, String> {
+    let text = std::str::from_utf8(raw)
+        .map_err(|error| format!("byte {} is not UTF-8: save the file as UTF-8", error.valid_up_to() + 1))?;
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err("this is no JSON object: write one object per line".to_owned()),
+        Err(error) => Err(format!(
+            "this is no JSON (column {}): write one object per line, and no line break within it",
+            error.column()
+        )),
+    }
+}
+
+/// An object whose fields are taken out one by one; what is left nobody knows.
+struct Fields {
+    object: Map<String, Value>,
+}
+
+impl Fields {
+    /// A field; `null` counts as absent.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.object.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn optional<T>(&mut self, name: &str, kind: Kind<T>) -> Result<Option<T>, String> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(value) => {
+                (kind.read)(value).map(Some).ok_or_else(|| format!("`{name}` must be {}", kind.wanted))
+            }
+        }
+    }
+
+    fn required<T>(&mut self, name: &str, kind: Kind<T>) -> Result<T, String> {
+        let wanted = kind.wanted;
+        self.optional(name, kind)?.ok_or_else(|| format!("`{name}` is missing: it must be {wanted}"))
+    }
+
+    fn rest(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.object)
+    }
+}
+
+/// What a field must be, in words and as a function.
+struct Kind<T> {
+    wanted: &'static str,
+    read: fn(Value) -> Option<T>,
+}
+
+fn text() -> Kind<String> {
+    Kind {
+        wanted: "a string",
+        read: |value| match value {
+            Value::String(text) => Some(text),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
+        },
+    }
+}
+
+fn secret() -> Kind<Secret> {
+    Kind { wanted: "a string", read: |value| (text().read)(value).map(Secret::new) }
+}
+
+fn number() -> Kind<u64> {
+    Kind { wanted: "a whole number, not negative", read: |value| value.as_u64() }
+}
+
+fn small<T: TryFrom<u64>>() -> Kind<T> {
+    Kind {
+        wanted: "a small whole number, not negative",
+        read: |value| value.as_u64().and_then(|number| T::try_from(number).ok()),
+    }
+}
+
+fn seconds() -> Kind<Duration> {
+    Kind {
+        wanted: "a number of seconds, not negative",
+        read: |value| value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+    }
+}
+
+fn truth() -> Kind<bool> {
+    Kind { wanted: "true or false", read: |value| value.as_bool() }
+}
+
+fn map() -> Kind<Map<String, Value>> {
+    Kind {
+        wanted: "an object",
+        read: |value| match value {
+            Value::Object(object) => Some(object),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
+        },
+    }
+}
+
+fn by() -> Kind<By> {
+    Kind {
+        wanted: "\"gateway\" or \"connector\"",
+        read: |value| [By::Gateway, By::Connector].into_iter().find(|by| value == by.name()),
+    }
+}
+
+fn identities() -> Kind<Vec<(String, String)>> {
+    Kind {
+        wanted: "an array of pairs of platform and bot id",
+        read: |value| serde_json::from_value(value).ok(),
+    }
+}
+
+fn read_header(fields: &mut Fields) -> Result<Header, String> {
+    match fields.take("relay_session").as_ref().map(Value::as_u64) {
+        None => return Err(NO_HEADER.to_owned()),
+        Some(Some(VERSION)) => {}
+        Some(Some(version)) => {
+            return Err(format!(
+                "this is a recording of version {version}, and only version {VERSION} can be read: use a newer \
+                 relayline, or record the session again"
+            ));
+        }
+        Some(None) => return Err(format!("`relay_session` is the format's version: it must be {VERSION}")),
+    }
+    let mut gateway = Fields { object: fields.optional("gateway", map())?.unwrap_or_default() };
+    let gateway = read_gateway(&mut gateway).map_err(|problem| format!("gateway: {problem}"))?;
+    Ok(Header {
+        title: fields.optional("title", text())?.unwrap_or_default(),
+        recorded_from: fields.optional("recorded_from", text())?.unwrap_or_default(),
+        note: fields.optional("note", text())?.unwrap_or_default(),
+        gateway,
+        rest: fields.rest(),
+    })
+}
+
+fn read_gateway(fields: &mut Fields) -> Result<Gateway, String> {
+    Ok(Gateway {
+        layer: fields.optional("layer", text())?,
+        platform: fields.optional("platform", text())?,
+        bot_id: fields.optional("bot_id", text())?,
+        identities: fields.optional("identities", identities())?.unwrap_or_default(),
+        connect_timeout: fields.optional("connect_timeout_s", seconds())?,
+        outbound_timeout: fields.optional("outbound_timeout_s", seconds())?,
+        gateway_id: fields.optional("gateway_id", text())?,
+        upgrade_secret: fields.optional("upgrade_secret", secret())?,
+        clock_unix_s: fields.optional("clock_unix_s", number())?,
+        reconnect: fields.optional("reconnect", truth())?,
+        reconnect_backoff: fields.optional("reconnect_backoff_s", seconds())?,
+        reconnect_max_backoff: fields.optional("reconnect_max_backoff_s", seconds())?,
+        rest: fields.rest(),
+    })
+}
+
+fn read_line(number: usize, fields: &mut Fields) -> Result<Line, String> {
+    let t_ms = fields.required("t_ms", self::number())?;
+    let dir = fields.required("dir", text())?;
+    let what = read_what(&dir, fields).map_err(|problem| format!("a `{dir}` line: {problem}"))?;
+    Ok(Line { number, t_ms, what, rest: fields.rest() })
+}
+
+fn read_what(dir: &str, fields: &mut Fields) -> Result<What, String> {
+    Ok(match dir {
+        "connect" => {
+            let mut headers = fields.optional("headers", map())?.unwrap_or_default();
+            let name = headers.keys().find(|name| name.eq_ignore_ascii_case("authorization")).cloned();
+            let mut authorization = None;
+            if let Some(value) = name.and_then(|name| headers.remove(&name)) {
+                authorization =
+                    Some((secret().read)(value).ok_or("`headers.authorization` must be a string")?);
+            }
+            What::Connect {
+                url_path: fields.optional("url_path", text())?.unwrap_or_default(),
+                dial: fields.optional("dial", small())?,
+                authorization,
+                headers,
+                clock_unix_s: fields.optional("clock_unix_s", number())?,
+            }
+        }
+        "reject" => What::Reject {
+            dial: fields.optional("dial", small())?,
+            status: fields.required("status", small())?,
+            body: fields.optional("body", text())?,
+        },
+        "gateway" => What::Gateway(data(fields)?),
+        "connector" => What::Connector(data(fields)?),
+        "close" => What::Close {
+            by: fields.required("by", by())?,
+            dial: fields.optional("dial", small())?,
+            code: fields.optional("code", small())?,
+            reason: fields.optional("reason", text())?.unwrap_or_default(),
+        },
+        "drop" => What::Drop {
+            by: fields.optional("by", by())?.unwrap_or(By::Connector),
+            dial: fields.optional("dial", small())?,
+        },
+        "host_call" => What::HostCall {
+            call: fields.required("call", text())?,
+            args: fields.optional("args", map())?.unwrap_or_default(),
+            ended: ended(fields)?,
+            done_ms: fields.optional("done_ms", number())?,
+        },
+        "host_event" => What::HostEvent {
+            kind: fields.required("kind", text())?,
+            event: fields.take("event").unwrap_or_default(),
+            session_key: fields.object.remove("session_key"),
+        },
+        "note" => What::Note(fields.required("text", text())?),
+        other => What::Other(other.to_owned()),
+    })
+}
+
+fn data(fields: &mut Fields) -> Result<Data, String> {
+    let data = fields.optional("data", text())?;
+    let base64 = fields.optional("data_b64", text())?;
+    match (data, base64) {
+        (Some(text), None) => Ok(Data::Text(text)),
+        (None, Some(base64)) => {
+            let bytes = BASE64.decode(base64.as_bytes());
+            Ok(Data::Binary(bytes.map_err(|_| "`data_b64` must be standard base64, padded")?))
+        }
+        (None, None) => Err("`data` is missing: write the message's text, or its bytes as `data_b64`".into()),
+        (Some(_), Some(_)) => {
+            Err("it has both `data` and `data_b64`: keep the one that the message was".into())
+        }
+    }
+}
+
+fn ended(fields: &mut Fields) -> Result<Ended, String> {
+    // A result may be null, and is a result all the same.
+    let result = fields.object.remove("result");
+    match fields.optional("raised", map())? {
+        Some(raised) => {
+            let mut raised = Fields { object: raised };
+            Ok(Ended::Raised {
+                kind: raised.optional("type", text())?.unwrap_or_default(),
+                message: raised.optional("message", text())?.unwrap_or_default(),
+            })
+        }
+        None => Ok(result.map_or(Ended::Unknown, Ended::Result)),
+    }
+}

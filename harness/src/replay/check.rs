@@ -1,0 +1,391 @@
+//! Comparing a run with its recording.
+//!
+//! Compared are, per dial, the gateway's frames as JSON values (request ids by their order, with the additive fields
+//! of M-2 and M-3 allowed), its close codes and its token; the dials themselves, and what was waited before each
+//! (L-5); the fatal end; and of the host's events the messages' `text`, `chat_id`, `user_id`, `message_id` and
+//! `session_key`, and the interrupts' `session_key` and `chat_id`. Messages and interrupts are lanes of their own:
+//! an interrupt may overtake (L-16).
+
+use super::departures::{Case, DEPARTURES, NOT_BUILT, NotBuilt};
+use super::diff::{align, places, printable};
+use super::run::{Before, Run};
+use super::session::Frame;
+use crate::recording::{Recording, What};
+use relayline_core::time::Time;
+use serde_json::{Value, json};
+use std::fmt;
+
+/// What of a session differs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A frame of the gateway on this dial, counted from 1.
+    Frame(usize),
+    /// The gateway's close of this dial.
+    Close(usize),
+    /// The bearer token of this dial; neither is shown (C-4).
+    Token(usize),
+    /// A dial that one side did not make.
+    Dial,
+    /// A wait before a dial, which L-5 does not allow.
+    Wait,
+    /// The fatal end.
+    Fatal,
+    /// A message that the host got.
+    Message,
+    /// An interrupt that the host got.
+    Interrupt,
+}
+
+/// One side of a difference.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Said {
+    /// Where: `file:line, t_ms 13`, or our virtual time in milliseconds.
+    pub at: String,
+    /// What, as JSON.
+    pub value: Value,
+}
+
+/// Something in which the run and the recording differ.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Difference {
+    /// What it is.
+    pub kind: Kind,
+    /// What was recorded; `None` when only we did something.
+    pub recorded: Option<Said>,
+    /// What we did; `None` when only the recorded gateway did something. Additions that M-2 and M-3 allow are left
+    /// out where there is something to compare with.
+    pub ours: Option<Said>,
+    /// The position of a frame of ours among those of its dial.
+    pub(crate) position: Option<usize>,
+}
+
+impl Difference {
+    fn new(kind: Kind, recorded: Option<Said>, ours: Option<Said>) -> Self {
+        Difference { kind, recorded, ours, position: None }
+    }
+}
+
+/// A difference that a rule asks for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Use {
+    /// The rule, `L-14` for instance.
+    pub rule: &'static str,
+    /// The place in [`DEPARTURES`].
+    pub departure: usize,
+    /// What differs.
+    pub difference: Difference,
+}
+
+/// What comes of a check.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The session's name.
+    pub name: String,
+    /// Differences that rules ask for.
+    pub departs: Vec<Use>,
+    /// All others.
+    pub differences: Vec<Difference>,
+    /// Set when the session needs a rule that is not built yet.
+    pub not_built: Option<&'static NotBuilt>,
+}
+
+impl Verdict {
+    /// Whether nothing differs but what rules ask for.
+    pub fn passes(&self) -> bool {
+        self.differences.is_empty()
+    }
+
+    /// Whether it does not pass, and no missing rule explains that.
+    pub fn fails(&self) -> bool {
+        !self.passes() && self.not_built.is_none()
+    }
+}
+
+/// One line where all is well, else the differences as a person can read them.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        if self.passes() {
+            let mut rules: Vec<&str> = self.departs.iter().map(|used| used.rule).collect();
+            rules.sort_unstable();
+            rules.dedup();
+            write!(f, "ok {name}")?;
+            return if rules.is_empty() { Ok(()) } else { write!(f, "  departs: {}", rules.join(", ")) };
+        }
+        if let Some(not_built) = self.not_built {
+            return write!(f, "not built {name}: {} {}", not_built.rule, not_built.why);
+        }
+        let count = self.differences.len();
+        write!(f, "FAIL {name}: {count} difference{}", if count == 1 { "" } else { "s" })?;
+        self.differences.iter().try_for_each(|difference| write!(f, "\n{difference}"))
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let missing = |side: &Option<Said>| side.is_none();
+        let what = match self.kind {
+            Kind::Frame(dial) => format!("a frame of the gateway on dial {dial}"),
+            Kind::Close(dial) => format!("the gateway's close of dial {dial}"),
+            Kind::Token(dial) => format!("the bearer token of dial {dial} (neither is shown)"),
+            Kind::Dial => "a dial".to_owned(),
+            Kind::Wait => "a wait before a dial, outside what L-5 allows,".to_owned(),
+            Kind::Fatal => "the fatal end".to_owned(),
+            Kind::Message => "a message to the host".to_owned(),
+            Kind::Interrupt => "an interrupt to the host".to_owned(),
+        };
+        write!(
+            f,
+            "  {what} {}",
+            match (missing(&self.recorded), missing(&self.ours)) {
+                (false, true) => "is missing",
+                (true, false) => "was not recorded",
+                (true, true) | (false, false) => "differs",
+            }
+        )?;
+        for (side, said) in [("recorded", &self.recorded), ("ours", &self.ours)] {
+            match said {
+                Some(said) => {
+                    write!(f, "\n    {side:<8}  {}: {}", said.at, printable(said.value.to_string()))?
+                }
+                None => write!(f, "\n    {side:<8}  nothing")?,
+            }
+        }
+        if let (Some(recorded), Some(ours)) = (&self.recorded, &self.ours) {
+            for place in places(&recorded.value, &ours.value) {
+                write!(f, "\n    differs   {}", printable(place))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Compares a run with the recording that it was played from.
+pub fn check(recording: &Recording, run: &Run) -> Verdict {
+    let case = Case { recording, run };
+    let mut verdict = Verdict {
+        name: recording.name().to_owned(),
+        departs: Vec::new(),
+        differences: Vec::new(),
+        not_built: NOT_BUILT.iter().find(|not_built| not_built.session == recording.name()),
+    };
+    for difference in compare(&case) {
+        let departure = DEPARTURES.iter().position(|departure| {
+            recording.header.recorded_from.starts_with(departure.recorded_from)
+                && (departure.allows)(&difference, &case)
+        });
+        match departure {
+            Some(departure) => {
+                verdict.departs.push(Use { rule: DEPARTURES[departure].rule, departure, difference });
+            }
+            None => verdict.differences.push(difference),
+        }
+    }
+    verdict
+}
+
+fn compare(case: &Case<'_>) -> Vec<Difference> {
+    let mut found = Vec::new();
+    dials(case, &mut found);
+    waits(case, &mut found);
+    // A recording of the wire alone says nothing of what its host got.
+    if !case.run.session.wire_only {
+        fatal(case, &mut found);
+        host_events(case, &mut found);
+    }
+    found
+}
+
+fn ours(at: Time, value: Value) -> Said {
+    Said { at: format!("{} ms", at.as_micros() / 1000), value }
+}
+
+fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
+    let Case { run, .. } = case;
+    for (at, recorded) in run.session.dials.iter().enumerate() {
+        let number = at + 1;
+        let Some(dialed) = run.dials.iter().find(|dialed| dialed.answered == Some(at)) else {
+            let said = case.said(recorded.line, json!({ "dial": number }));
+            found.push(Difference::new(Kind::Dial, Some(said), None));
+            continue;
+        };
+        if dialed.token_is_right == Some(false) {
+            let hidden = || json!({"authorization": "<hidden>"});
+            let theirs = case.said(recorded.line, hidden());
+            found.push(Difference::new(Kind::Token(number), Some(theirs), Some(ours(dialed.at, hidden()))));
+        }
+        frames(case, number, &recorded.wrote, &dialed.frames, found);
+        let close = recorded.closed_by_gateway();
+        let closed = dialed.closed;
+        if close.map(|(_, code)| code) != closed.map(|(_, code)| Some(code)) {
+            found.push(Difference::new(
+                Kind::Close(number),
+                close.map(|(line, code)| case.said(line, json!({ "code": code }))),
+                closed.map(|(at, code)| ours(at, json!({ "code": code }))),
+            ));
+        }
+    }
+    for (at, dialed) in run.dials.iter().enumerate().filter(|(_, dialed)| dialed.answered.is_none()) {
+        let after = match dialed.after {
+            Before::Nothing => "nothing",
+            Before::Refusal => "refusal",
+            Before::Loss => "loss",
+        };
+        let said = ours(dialed.at, json!({"dial": at + 1, "after": after}));
+        found.push(Difference::new(Kind::Dial, None, Some(said)));
+    }
+}
+
+fn frames(
+    case: &Case<'_>,
+    dial: usize,
+    recorded: &[Frame],
+    written: &[(Time, String)],
+    found: &mut Vec<Difference>,
+) {
+    let untagged = case.run.session.wire_only;
+    let parsed = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+    let left: Vec<Value> = recorded.iter().map(|frame| parsed(&frame.text)).collect();
+    let right: Vec<Value> = written.iter().map(|(_, text)| parsed(text)).collect();
+    let kind = |frame: &Value| (frame["type"].clone(), frame["action"]["op"].clone());
+    let differences = align(
+        &left,
+        &right,
+        |recorded, ours| same_frame(recorded, ours, untagged),
+        |recorded, ours| kind(recorded) == kind(ours),
+    );
+    for (left_at, right_at) in differences {
+        let (mut theirs, mut own) =
+            (left_at.map(|at| without_id(&left[at])), right_at.map(|at| without_id(&right[at])));
+        if let (Some(theirs), Some(own)) = (&mut theirs, &mut own) {
+            drop_what_may_differ(theirs, own, untagged);
+        }
+        found.push(Difference {
+            kind: Kind::Frame(dial),
+            recorded: left_at.zip(theirs).map(|(at, value)| case.said(recorded[at].line, value)),
+            ours: right_at.zip(own).map(|(at, value)| ours(written[at].0, value)),
+            position: right_at,
+        });
+    }
+}
+
+/// Request ids are random: what counts is their order, and that is the frames' own.
+fn without_id(frame: &Value) -> Value {
+    let mut frame = frame.clone();
+    if let Some(id) = frame.get_mut("requestId").filter(|id| id.is_string()) {
+        *id = json!("<id>");
+    }
+    frame
+}
+
+/// Whether a frame of ours is the recorded one, but for what may differ.
+fn same_frame(recorded: &Value, ours: &Value, untagged: bool) -> bool {
+    let (mut recorded, mut ours) = (without_id(recorded), without_id(ours));
+    drop_what_may_differ(&mut recorded, &mut ours, untagged);
+    recorded == ours
+}
+
+/// Takes out what M-2 and M-3 add to an `outbound`. A raw action goes out untagged, so the tag of a recorded frame
+/// that only implies its host's request may be missing from ours (`untagged`).
+fn drop_what_may_differ(recorded: &mut Value, ours: &mut Value, untagged: bool) {
+    if recorded["type"] != "outbound" || ours["type"] != "outbound" {
+        return;
+    }
+    let tag = ["platform", "botId"];
+    drop_additions(recorded, ours, &tag);
+    if untagged {
+        drop_additions(ours, recorded, &tag);
+    }
+    if let (Some(recorded), Some(ours)) =
+        (recorded.pointer("/action/metadata"), ours.pointer_mut("/action/metadata"))
+    {
+        drop_additions(recorded, ours, &["scope_id", "guild_id", "user_id", "profile"]);
+    }
+}
+
+fn drop_additions(base: &Value, extended: &mut Value, names: &[&str]) {
+    if let Some(extended) = extended.as_object_mut() {
+        for name in names.iter().filter(|name| base.get(**name).is_none()) {
+            extended.remove(*name);
+        }
+    }
+}
+
+fn waits(case: &Case<'_>, found: &mut Vec<Difference>) {
+    for wait in case.run.waits.iter().filter(|wait| wait.wait < wait.least || wait.wait > wait.most) {
+        let us = |span: std::time::Duration| json!(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
+        let value = json!({"wait_us": us(wait.wait), "least_us": us(wait.least), "most_us": us(wait.most)});
+        found.push(Difference::new(Kind::Wait, None, Some(ours(wait.at, value))));
+    }
+}
+
+fn fatal(case: &Case<'_>, found: &mut Vec<Difference>) {
+    let recorded = case.events("fatal").next();
+    let ended = case.run.fatal.as_ref();
+    let code = |event: &Value| event["code"].as_str().map(str::to_owned);
+    if recorded.as_ref().map(|(_, event, _)| code(event))
+        != ended.map(|(_, fatal)| Some(fatal.code.to_owned()))
+    {
+        found.push(Difference::new(
+            Kind::Fatal,
+            recorded.map(|(line, event, _)| case.said(line, json!({"code": event["code"]}))),
+            ended.map(|(at, fatal)| ours(*at, json!({"code": fatal.code}))),
+        ));
+    }
+}
+
+fn host_events(case: &Case<'_>, found: &mut Vec<Difference>) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let messages = case.events("message").map(|(line, event, session_key)| {
+        let value = json!({
+            "text": text(&event["text"]),
+            "chat_id": text(&event["source"]["chat_id"]),
+            "user_id": event["source"]["user_id"],
+            "message_id": event["message_id"],
+            "session_key": session_key,
+        });
+        (line, value)
+    });
+    let interrupts = case.events("interrupt").map(|(line, event, _)| {
+        (line, json!({"session_key": text(&event["session_key"]), "chat_id": text(&event["chat_id"])}))
+    });
+    let lanes = [
+        (Kind::Message, messages.collect::<Vec<_>>(), &case.run.messages),
+        (Kind::Interrupt, interrupts.collect(), &case.run.interrupts),
+    ];
+    for (kind, recorded, got) in lanes {
+        for (left, right) in align(&recorded, got, |a, b| a.1 == b.1, |_, _| true) {
+            found.push(Difference::new(
+                kind,
+                left.map(|at| case.said(recorded[at].0, recorded[at].1.clone())),
+                right.map(|at| ours(got[at].0, got[at].1.clone())),
+            ));
+        }
+    }
+}
+
+impl<'a> Case<'a> {
+    fn said(&self, line: usize, value: Value) -> Said {
+        let at = self.recording.lines.get(line).map_or((0, 0), |line| (line.number, line.t_ms));
+        Said { at: format!("{}:{}, t_ms {}", self.recording.file, at.0, at.1), value }
+    }
+
+    /// The recorded events of a kind: where, what, and the session key beside it.
+    pub(crate) fn events(&self, wanted: &str) -> impl Iterator<Item = (usize, &'a Value, Option<&'a Value>)> {
+        self.recording.lines.iter().enumerate().filter_map(move |(at, line)| match &line.what {
+            What::HostEvent { kind, event, session_key } if kind == wanted => {
+                Some((at, event, session_key.as_ref()))
+            }
+            What::HostEvent { .. }
+            | What::Connect { .. }
+            | What::Reject { .. }
+            | What::Gateway(_)
+            | What::Connector(_)
+            | What::Close { .. }
+            | What::Drop { .. }
+            | What::HostCall { .. }
+            | What::Note(_)
+            | What::Other(_) => None,
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! The machine's configuration out of a recording's header.
+
+use super::ReplayError;
+use super::session::Session;
+use crate::recording::{Recording, What};
+use relayline_core::config::{Config, Credentials, Identity};
+use relayline_core::secret::Secret;
+use relayline_core::url::DialUrl;
+use serde_json::Value;
+use std::time::Duration;
+
+/// The first back-off where the recorded gateway had none, since it never dialled again: short enough that our
+/// re-dial is seen before such a recording ends, whatever the seed draws.
+const UNRECORDED_BACKOFF: Duration = Duration::from_millis(100);
+
+/// What the header says, and the rules' defaults where it is silent. Identities that it does not name are those of
+/// the first connection that says hello: a recorder cannot know them when it writes its header.
+pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config, ReplayError> {
+    let gateway = &recording.header.gateway;
+    let fail = |problem: &str| ReplayError::Line {
+        file: recording.file.clone(),
+        line: 1,
+        problem: problem.to_owned(),
+    };
+    let said = |at: usize| session.dials[at].wrote.iter().filter(|frame| frame.kind() == "hello");
+    let first = (0..session.dials.len()).find(|at| said(*at).next().is_some());
+    let hellos: Vec<&Value> = first.map_or_else(Vec::new, |at| said(at).map(|frame| &frame.value).collect());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let identities: Vec<Identity> = if !gateway.identities.is_empty() {
+        let pairs = gateway.identities.iter().cloned();
+        pairs.map(|(platform, bot_id)| Identity { platform, bot_id }).collect()
+    } else if let Some(platform) = &gateway.platform {
+        let bot_id = gateway.bot_id.clone().unwrap_or_default();
+        vec![Identity { platform: platform.clone(), bot_id }]
+    } else {
+        let said = hellos.iter().map(|hello| (text(&hello["platform"]), text(&hello["botId"])));
+        said.map(|(platform, bot_id)| Identity { platform, bot_id }).collect()
+    };
+    let Some(first) = identities.first().cloned() else {
+        return Err(fail(
+            "nobody says which platform the gateway was for: name `platform` and `bot_id` under `gateway`",
+        ));
+    };
+    // The URL goes nowhere: nothing is dialled.
+    let url = DialUrl::parse("ws://127.0.0.1/relay").map_err(|error| fail(&error.to_string()))?;
+    let mut config = Config::new(url, first);
+    config.identities = identities;
+    config.command_manifest = hellos.iter().find_map(|hello| hello["command_manifest"].as_array().cloned());
+    config.credentials = credentials(recording);
+
+    let timing = &mut config.timing;
+    if let Some(timeout) = gateway.connect_timeout {
+        timing.dial_timeout = timeout;
+        timing.handshake_timeout = timeout;
+    }
+    if let Some(timeout) = gateway.outbound_timeout {
+        timing.request_timeout = timeout;
+    }
+    // A gateway that was recorded with another back-off than L-5's is replayed with its own. The reference waits all
+    // of it, our machine a draw from its upper half (L-5): so it has dialled when the recorded upgrade arrives.
+    if let Some(first) = gateway.reconnect_backoff {
+        timing.backoff_first = first;
+    } else if gateway.layer.is_some() && gateway.reconnect.is_none() {
+        timing.backoff_first = UNRECORDED_BACKOFF;
+    }
+    if let Some(most) = gateway.reconnect_max_backoff {
+        timing.backoff_most = most;
+    }
+    if let Some(timeout) = recording.lines.iter().find_map(|line| idle_timeout(&line.what)) {
+        timing.idle_timeout = timeout;
+    }
+    Ok(config)
+}
+
+/// The first time-out that the host gave to a `go_idle` or `go_dormant`: a machine has one for all.
+fn idle_timeout(what: &What) -> Option<Duration> {
+    match what {
+        What::HostCall { call, args, .. } if call == "go_idle" || call == "go_dormant" => {
+            args.get("timeout_s").and_then(Value::as_f64).and_then(|s| Duration::try_from_secs_f64(s).ok())
+        }
+        What::HostCall { .. }
+        | What::Connect { .. }
+        | What::Reject { .. }
+        | What::Gateway(_)
+        | What::Connector(_)
+        | What::Close { .. }
+        | What::Drop { .. }
+        | What::HostEvent { .. }
+        | What::Note(_)
+        | What::Other(_) => None,
+    }
+}
+
+/// The recorded credentials; a stand-in where dials were authenticated and the secret was kept out of the file, since
+/// a gateway without any takes the first refusal as final (L-9).
+fn credentials(recording: &Recording) -> Option<Credentials> {
+    let gateway = &recording.header.gateway;
+    let secret = gateway.upgrade_secret.clone().filter(|secret| !secret.is_blank());
+    let authorized =
+        recording.lines.iter().any(|line| matches!(&line.what, What::Connect { authorization: Some(_), .. }));
+    let gateway_id = gateway.gateway_id.clone().filter(|id| !id.trim().is_empty());
+    match (gateway_id, secret) {
+        (Some(gateway_id), Some(secret)) => Some(Credentials { gateway_id, secret }),
+        (gateway_id, _) if authorized => Some(Credentials {
+            gateway_id: gateway_id.unwrap_or_else(|| "recorded".to_owned()),
+            secret: Secret::new("kept out of the recording"),
+        }),
+        _ => None,
+    }
+}
+
+/// Whether the recorded tokens can be computed again.
+pub(crate) fn tokens_are_known(recording: &Recording) -> bool {
+    let gateway = &recording.header.gateway;
+    gateway.gateway_id.as_ref().is_some_and(|id| !id.trim().is_empty())
+        && gateway.upgrade_secret.as_ref().is_some_and(|secret| !secret.is_blank())
+        && gateway.clock_unix_s.is_some()
+}

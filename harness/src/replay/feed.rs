@@ -1,0 +1,140 @@
+//! What the connector said, on its way into the machine: live request ids in place of the recorded ones, cut as the
+//! options say, traced line by line.
+
+use super::player::Player;
+use super::run::{Cut, Drain};
+use super::trace::Happened;
+use relayline_core::event::Event;
+use relayline_core::line::Line;
+use relayline_core::machine::IoEvent;
+use relayline_core::output::Conn;
+use serde_json::{Value, json};
+
+impl Player<'_> {
+    /// A message of the connector, with the live request ids in place of the recorded ones.
+    pub(super) fn connector_line(&mut self, at: usize, dial: usize, recorded: &[u8]) {
+        let Some(conn) = self.conn(dial) else { return };
+        let bytes = self.with_live_ids(at, dial, recorded);
+        self.trace_lines(dial, conn, &bytes);
+        if bytes.is_empty() {
+            self.io(IoEvent::Alive { conn });
+        }
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let (piece, behind) = rest.split_at(self.piece(rest.len()));
+            self.sockets[dial].unread.extend_from_slice(piece);
+            self.read(dial, conn);
+            if self.options.drain == Drain::Pieces {
+                self.drain();
+            }
+            rest = behind;
+        }
+        self.drain();
+        self.read_on();
+    }
+
+    fn piece(&mut self, left: usize) -> usize {
+        match self.options.cut {
+            Cut::Whole => left,
+            Cut::Bytes => 1,
+            Cut::Random(_) => {
+                // xorshift64: good enough for scissors.
+                self.random ^= self.random << 13;
+                self.random ^= self.random >> 7;
+                self.random ^= self.random << 17;
+                left.min(usize::try_from(self.random % 16).unwrap_or(0) + 1)
+            }
+        }
+    }
+
+    /// Hands the machine what it takes of the unread bytes.
+    fn read(&mut self, dial: usize, conn: Conn) {
+        let unread = std::mem::take(&mut self.sockets[dial].unread);
+        let used = self.machine.handle_bytes(self.clock(), conn, &unread);
+        self.sockets[dial].unread = unread[used.min(unread.len())..].to_vec();
+    }
+
+    /// Reads what waited, as long as the machine has room for it again (A-6).
+    pub(super) fn read_on(&mut self) {
+        for dial in 0..self.sockets.len() {
+            let Some(conn) = self.conn(dial) else { continue };
+            while !self.sockets[dial].unread.is_empty() && self.machine.wants_read() {
+                self.read(dial, conn);
+                self.drain();
+            }
+        }
+    }
+
+    fn with_live_ids(&self, at: usize, dial: usize, recorded: &[u8]) -> Vec<u8> {
+        let dial = &self.session.dials[dial];
+        let start = dial.start_of(at);
+        let end = start + recorded.len();
+        let mut bytes = Vec::with_capacity(recorded.len());
+        let mut done = start;
+        for (range, number) in &dial.ids {
+            let Some(live) = self.ids.get(*number) else { continue };
+            if range.end <= start || range.start >= end {
+                continue;
+            }
+            // An id that two messages share goes out with the first.
+            if range.start >= start {
+                bytes.extend_from_slice(&recorded[done - start..range.start - start]);
+                bytes.extend_from_slice(json!(live).to_string().as_bytes());
+            }
+            done = range.end.min(end);
+        }
+        bytes.extend_from_slice(&recorded[done - start..]);
+        bytes
+    }
+
+    /// The lines that a message completes, for the trace; and which entries of the connector's buffer they bring.
+    fn trace_lines(&mut self, dial: usize, conn: Conn, bytes: &[u8]) {
+        let mut rest = bytes;
+        let mut found = Vec::new();
+        let splitter = &mut self.sockets[dial].splitter;
+        while let Some(line) = splitter.next(&mut rest) {
+            found.push(match line {
+                Line::Whole(line) => Some(String::from_utf8_lossy(line.trim_ascii()).into_owned()),
+                Line::TooLong => None,
+            });
+        }
+        for line in found {
+            match line {
+                Some(line) if line.is_empty() => {}
+                Some(line) => {
+                    self.note_entry(&line);
+                    let line = self.shown(&line);
+                    self.trace(Happened::Received { conn: conn.number(), line });
+                }
+                None => self.trace(Happened::Overlong { conn: conn.number() }),
+            }
+        }
+    }
+
+    fn note_entry(&mut self, line: &str) {
+        let Ok(frame) = serde_json::from_str::<Value>(line) else { return };
+        if let Some(entry) = frame["bufferId"].as_str().filter(|entry| !entry.is_empty()) {
+            let event = Event::read(&frame["event"].to_string());
+            self.arrived.push_back((entry.to_owned(), event));
+        }
+    }
+
+    /// A line with the counter in place of each request id.
+    pub(super) fn shown(&self, line: &str) -> String {
+        let mut line = line.to_owned();
+        // All ids of one run have the same first half (O-1).
+        if let Some(prefix) = self.ids.first().and_then(|id| id.get(..16)) {
+            let mark = format!("\"{prefix}");
+            let mut from = 0;
+            while let Some(begin) = line[from..].find(&mark).map(|at| from + at) {
+                let counter =
+                    line.get(begin + 17..begin + 33).and_then(|half| u64::from_str_radix(half, 16).ok());
+                match counter.filter(|_| line[begin + 33..].starts_with('"')) {
+                    Some(counter) => line.replace_range(begin..begin + 34, &counter.to_string()),
+                    None => from = begin + mark.len(),
+                }
+            }
+        }
+        line
+    }
+}

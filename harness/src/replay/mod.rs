@@ -1,0 +1,57 @@
+//! *Replay*: recorded sessions played through the [`RelayMachine`](relayline_core::machine::RelayMachine) in virtual
+//! time, traced, and compared with what was recorded.
+//!
+//! [`play`] feeds what the connector said and the host did, each at its recorded time, ticks the machine at its
+//! deadlines in between, and drains it after every input. [`check`] compares what came of it. Where a rule makes us
+//! differ from the recorded gateway, [`DEPARTURES`] says so.
+//!
+//! # How a recording drives the machine
+//!
+//! - The clock is the recording's. The fixed seed makes each run the same, byte for byte.
+//! - The machine dials when it sees fit; its dial is answered when the recorded upgrade arrives. A recorded upgrade
+//!   that comes before the machine has dialled waits for it, and all that follows moves by as much. What the machine
+//!   waits is checked against L-5, with the recorded back-off in place of the default where the header has one.
+//! - `clock_unix_s` is the wall clock. A `connect` line that carries it counts from the dial that it answers.
+//! - The n-th recorded request id stands for the n-th live one (O-1).
+//! - A recorded `inbound_ack` is the host taking that entry. An entry that was never acknowledged stays unsettled.
+//! - Our close frame and our pings are answered at once: recordings hold no pongs, and a recorded peer cannot answer a
+//!   close that came at another time.
+//! - When all lines are played, a host that disconnected is waited for; otherwise it ends there.
+//! - Where only the wire was recorded (no line of the host), an `outbound` frame implies its submission as a raw
+//!   action, an `interrupt` its own, a `going_idle` what its sequel shows it was for, a close of the gateway behind
+//!   which no dial follows a disconnect, one behind which there is another dial a refusal of what was not
+//!   acknowledged, or a resume.
+
+mod check;
+mod config;
+mod departures;
+mod diff;
+mod feed;
+mod host;
+mod outputs;
+mod player;
+mod run;
+mod session;
+mod trace;
+
+pub use check::{Difference, Kind, Said, Use, Verdict, check};
+pub use departures::{DEPARTURES, Departure, NOT_BUILT, NotBuilt};
+pub use player::play;
+pub use run::{Cut, Drain, Options, Run};
+pub use trace::{Answer, Entry, Happened};
+
+/// Why a recording cannot be played. It names file and line, and says what to do.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// A line makes no sense where it stands.
+    #[error("{file}:{line}: {problem}")]
+    Line {
+        /// The file, as the caller named it.
+        file: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+}

@@ -1,0 +1,191 @@
+//! What the machine puts out: taken, traced, and answered where a peer answers at once.
+
+use super::player::Player;
+use super::run::{Before, Dialed, Wait};
+use super::trace::Happened;
+use relayline_core::event::Event;
+use relayline_core::machine::IoEvent;
+use relayline_core::output::{Action, Conn, Content, Delivery, DeliveryId, Notice, Transmit};
+use relayline_core::session_key::session_key;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+impl Player<'_> {
+    /// Takes all that the machine puts out, and answers what a peer answers at once.
+    pub(super) fn drain(&mut self) {
+        loop {
+            let mut quiet = true;
+            while let Some(action) = self.machine.poll_action() {
+                quiet = false;
+                self.act(action);
+            }
+            while let Some(delivery) = self.machine.poll_delivery(self.clock()) {
+                quiet = false;
+                self.deliver(delivery);
+            }
+            let mut frame = Vec::new();
+            while let Some(transmit) = self.machine.poll_transmit(self.clock(), &mut frame) {
+                quiet = false;
+                self.transmit(&transmit, &frame);
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Dial { conn, token } => {
+                self.trace(Happened::Dial { conn: conn.number(), authorized: token.is_some() });
+                self.run.dials.push(Dialed {
+                    conn,
+                    at: self.now,
+                    after: self.last_end,
+                    answered: None,
+                    token_is_right: None,
+                    frames: Vec::new(),
+                    closed: None,
+                });
+                self.dialing = Some((self.run.dials.len() - 1, token));
+                self.refused = false;
+            }
+            Action::Drop { conn } => {
+                self.dialing = None;
+                self.trace(Happened::Drop { conn: conn.number() });
+            }
+            Action::Complete { id, result } => {
+                self.trace(Happened::Completed { request: id.number(), result });
+            }
+            Action::Interrupt { session_key, chat_id } => {
+                let value = json!({"session_key": session_key, "chat_id": chat_id});
+                self.run.interrupts.push((self.now, value));
+                self.trace(Happened::Interrupt { session_key, chat_id });
+            }
+            Action::Notify(notice) => {
+                self.count_attempts(&notice);
+                self.trace(Happened::Notice(notice));
+            }
+            Action::Fatal(fatal) => {
+                self.disconnecting = false;
+                self.run.fatal = Some((self.now, fatal.clone()));
+                self.trace(Happened::Fatal(fatal));
+            }
+        }
+    }
+
+    /// L-5 as a second opinion on every wait.
+    fn count_attempts(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Connected { .. } => self.up_since = Some(self.now),
+            Notice::Disconnected { retry_in, .. } => {
+                let at_once = *retry_in == Some(Duration::ZERO);
+                self.last_end = if self.refused && at_once { Before::Refusal } else { Before::Loss };
+                let timing = &self.config.timing;
+                let held =
+                    self.up_since.take().is_some_and(|since| self.now.since(since) >= timing.backoff_reset);
+                if held {
+                    self.attempts = 0;
+                }
+                if let Some(wait) = retry_in.filter(|wait| *wait > Duration::ZERO) {
+                    self.attempts = self.attempts.saturating_add(1);
+                    let doubled = timing.backoff_first.saturating_mul(1 << (self.attempts - 1).min(31));
+                    let most = doubled.min(timing.backoff_most).max(Duration::from_millis(1));
+                    self.run.waits.push(Wait { at: self.now, wait, least: most / 2, most });
+                }
+            }
+            // That wait was the dormant one (L-13), not a back-off.
+            Notice::Dormant { .. } => {
+                self.run.waits.pop();
+                self.attempts = self.attempts.saturating_sub(1);
+            }
+            Notice::Stopped => self.disconnecting = false,
+            _ => {}
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        let number = delivery.id.number();
+        match delivery.content {
+            Content::Message(message) => {
+                if delivery.buffered {
+                    self.hand_over(delivery.id, Some(&message));
+                }
+                let source = message.source();
+                let key = session_key(source, self.config.sessions, None);
+                let value = json!({
+                    "text": message.text(),
+                    "chat_id": source.chat_id(),
+                    "user_id": source.user_id(),
+                    "message_id": message.message_id(),
+                    "session_key": key,
+                });
+                self.run.messages.push((self.now, value));
+                self.trace(Happened::Message {
+                    delivery: number,
+                    buffered: delivery.buffered,
+                    session_key: key,
+                    message: Box::new(message),
+                });
+            }
+            other => {
+                if delivery.buffered {
+                    self.hand_over(delivery.id, None);
+                }
+                self.trace(Happened::Other(format!("delivery {number} {other:?}")));
+            }
+        }
+    }
+
+    /// Finds out which entry a delivery is: the first that holds the same, else the oldest that holds no event.
+    fn hand_over(&mut self, delivery: DeliveryId, message: Option<&Event>) {
+        let same = self.arrived.iter().position(|(_, event)| event.as_ref() == message && message.is_some());
+        let place = same.or_else(|| self.arrived.iter().position(|(_, event)| event.is_none()));
+        let conn = self.run.dials.last().map(|dialed| dialed.conn);
+        if let (Some((entry, _)), Some(conn)) = (place.and_then(|place| self.arrived.remove(place)), conn) {
+            self.handed.push((entry, delivery, conn));
+        }
+    }
+
+    fn transmit(&mut self, transmit: &Transmit, frame: &[u8]) {
+        match transmit {
+            Transmit::Frame { conn } => {
+                let line = String::from_utf8_lossy(frame).trim_end().to_owned();
+                let id = serde_json::from_str::<Value>(&line).unwrap_or_default();
+                if let (Some("outbound"), Some(id)) = (id["type"].as_str(), id["requestId"].as_str()) {
+                    self.ids.push(id.to_owned());
+                }
+                let shown = self.shown(&line);
+                let at = self.now;
+                if let Some(dialed) = self.dialed(*conn) {
+                    dialed.frames.push((at, line));
+                }
+                self.trace(Happened::Sent { conn: conn.number(), line: shown });
+            }
+            Transmit::Ping { conn } => {
+                self.trace(Happened::Ping { conn: conn.number() });
+                self.trace(Happened::Pong { conn: conn.number() });
+                self.machine.handle_io(self.clock(), IoEvent::Alive { conn: *conn });
+            }
+            Transmit::Close { conn, code, reason } => {
+                let at = self.now;
+                if let Some(dialed) = self.dialed(*conn) {
+                    dialed.closed = Some((at, *code));
+                }
+                self.trace(Happened::Close { conn: conn.number(), code: *code, reason });
+                self.trace(Happened::Closed {
+                    conn: conn.number(),
+                    code: Some(*code),
+                    reason: String::new(),
+                });
+                self.refused = false;
+                self.machine
+                    .handle_io(self.clock(), IoEvent::Closed { conn: *conn, code: Some(*code), reason: "" });
+            }
+        }
+    }
+
+    fn dialed(&mut self, conn: Conn) -> Option<&mut Dialed> {
+        self.run.dials.iter_mut().rev().find(|dialed| dialed.conn == conn)
+    }
+}

@@ -1,0 +1,362 @@
+//! The player: one recording, one machine, virtual time.
+
+use super::ReplayError;
+use super::config::{config, tokens_are_known};
+use super::host::{self, Call, Look};
+use super::run::{Before, Cut, Options, Run};
+use super::session::{End, Session};
+use super::trace::{Answer, Entry, Happened};
+use crate::recording::{By, Recording, What};
+use relayline_core::command::Command;
+use relayline_core::config::Config;
+use relayline_core::event::Event;
+use relayline_core::line::LineSplitter;
+use relayline_core::machine::{IoEvent, RelayMachine};
+use relayline_core::output::{Conn, DeliveryId, Outcome, Phase};
+use relayline_core::secret::Secret;
+use relayline_core::time::{Now, Time};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The seed of every replay: any would do, as long as it stays the same.
+const SEED: [u8; 32] = *b"a replay must always be the same";
+
+/// Plays a recording.
+pub fn play(recording: &Recording, options: Options) -> Result<Run, ReplayError> {
+    let session = Arc::new(Session::new(recording)?);
+    let config = Arc::new(config(recording, &session)?);
+    let starts = |what: &What| match what {
+        What::HostCall { call, .. } => call == "connect",
+        What::Connect { .. } => true,
+        What::Reject { .. }
+        | What::Gateway(_)
+        | What::Connector(_)
+        | What::Close { .. }
+        | What::Drop { .. }
+        | What::HostEvent { .. }
+        | What::Note(_)
+        | What::Other(_) => false,
+    };
+    let mut lines = recording.lines.iter().enumerate().skip_while(|(_, line)| !starts(&line.what)).peekable();
+    let mut player =
+        Player::new(recording, &session, config, options, lines.peek().map_or(0, |(_, l)| l.t_ms));
+    for (at, line) in lines {
+        player.run_until(Time::from_millis(line.t_ms) + player.run.late);
+        player.line(at).map_err(|problem| ReplayError::Line {
+            file: recording.file.clone(),
+            line: line.number,
+            problem,
+        })?;
+    }
+    player.finish();
+    Ok(player.run)
+}
+
+/// What the connector's byte stream of one dial has come to.
+pub(super) struct Socket {
+    pub(super) conn: Option<Conn>,
+    /// Cuts the stream for the trace, as the machine does for itself.
+    pub(super) splitter: LineSplitter,
+    /// Bytes that the machine would not take yet.
+    pub(super) unread: Vec<u8>,
+}
+
+pub(super) struct Player<'r> {
+    pub(super) recording: &'r Recording,
+    pub(super) session: &'r Arc<Session>,
+    pub(super) config: Arc<Config>,
+    pub(super) options: Options,
+    pub(super) machine: RelayMachine,
+    pub(super) now: Time,
+    pub(super) unix_s: u64,
+    pub(super) run: Run,
+    pub(super) sockets: Vec<Socket>,
+    /// The dial that waits for its answer, and its token.
+    pub(super) dialing: Option<(usize, Option<Secret>)>,
+    /// Request ids on the wire, in the order of their frames.
+    pub(super) ids: Vec<String>,
+    /// Buffer entries that came and were not handed over yet, with what they hold.
+    pub(super) arrived: VecDeque<(String, Option<Event>)>,
+    /// Buffered deliveries that the host has not settled.
+    pub(super) handed: Vec<(String, DeliveryId, Conn)>,
+    /// Failed attempts, and since when it is up: L-5 as a second opinion.
+    pub(super) attempts: u32,
+    pub(super) up_since: Option<Time>,
+    /// What the next dial follows, and whether the end before it was an auth refusal.
+    pub(super) last_end: Before,
+    pub(super) refused: bool,
+    pub(super) disconnecting: bool,
+    /// For cutting.
+    pub(super) random: u64,
+}
+
+impl<'r> Player<'r> {
+    fn new(
+        recording: &'r Recording,
+        session: &'r Arc<Session>,
+        config: Arc<Config>,
+        options: Options,
+        start_ms: u64,
+    ) -> Self {
+        let now = Time::from_millis(start_ms);
+        let unix_s = recording.header.gateway.clock_unix_s.unwrap_or(0);
+        let machine = RelayMachine::new(config.clone(), SEED, Now { mono: now, unix_s });
+        Player {
+            recording,
+            session,
+            config,
+            options,
+            machine,
+            now,
+            unix_s,
+            run: Run {
+                trace: Vec::new(),
+                late: Duration::ZERO,
+                session: session.clone(),
+                dials: Vec::new(),
+                messages: Vec::new(),
+                interrupts: Vec::new(),
+                fatal: None,
+                waits: Vec::new(),
+            },
+            sockets: Vec::new(),
+            dialing: None,
+            ids: Vec::new(),
+            arrived: VecDeque::new(),
+            handed: Vec::new(),
+            attempts: 0,
+            up_since: None,
+            last_end: Before::Nothing,
+            refused: false,
+            disconnecting: false,
+            random: match options.cut {
+                Cut::Random(seed) => seed | 1,
+                Cut::Whole | Cut::Bytes => 1,
+            },
+        }
+    }
+
+    pub(super) fn clock(&self) -> Now {
+        Now { mono: self.now, unix_s: self.unix_s }
+    }
+
+    pub(super) fn trace(&mut self, what: Happened) {
+        self.run.trace.push(Entry { at: self.now, what });
+    }
+
+    /// Lets time pass, timer by timer.
+    fn run_until(&mut self, until: Time) {
+        while let Some((due, timer)) = self.machine.deadline().filter(|(due, _)| *due <= until) {
+            self.now = self.now.max(due);
+            self.trace(Happened::Timer(timer));
+            self.machine.handle_tick(self.clock());
+            self.drain();
+        }
+        self.now = self.now.max(until);
+    }
+
+    /// After the last line: a host that disconnected waits for its end, which the budget bounds (L-14).
+    fn finish(&mut self) {
+        while self.disconnecting {
+            match self.machine.deadline() {
+                Some((due, _)) => self.run_until(due),
+                None => break,
+            }
+        }
+    }
+
+    fn line(&mut self, at: usize) -> Result<(), String> {
+        let dial = self.session.dial_of.get(at).copied().flatten().unwrap_or(0);
+        match &self.recording.lines[at].what {
+            What::Connect { authorization, clock_unix_s, .. } => {
+                self.unix_s = clock_unix_s.unwrap_or(self.unix_s);
+                self.upgrade(dial, authorization.as_ref());
+                self.unix_s = self.next_clock(dial).unwrap_or(self.unix_s);
+            }
+            What::Reject { status, body, .. } => {
+                if let Some(conn) = self.conn(dial) {
+                    self.trace(Happened::Rejected { conn: conn.number(), status: *status });
+                    let body = body.as_deref().unwrap_or("").as_bytes();
+                    let reason = format!("the upgrade was answered with HTTP {status}");
+                    let event = IoEvent::DialFailed { conn, status: Some(*status), body, reason: &reason };
+                    self.refused = *status == 401;
+                    self.io(event);
+                }
+            }
+            What::Gateway(_) => self.gateway_line(at, dial),
+            What::Connector(data) => self.connector_line(at, dial, data.bytes()),
+            What::Close { by: By::Connector, code, reason, .. } => {
+                self.close(dial, *code, reason);
+            }
+            What::Drop { .. } => self.close(dial, None, "the connection was cut"),
+            What::Close { by: By::Gateway, .. } => {
+                if self.session.wire_only {
+                    self.implied_by_close(dial);
+                }
+            }
+            What::HostCall { call, args, .. } => match host::call(call, args)? {
+                Call::Wait => {
+                    self.trace(Happened::Host { call: call.clone(), answer: Answer::Nothing });
+                    self.drain();
+                }
+                Call::Ask(command) => self.submit(call, command),
+                Call::Look(look) => {
+                    let value = self.look(&look);
+                    self.trace(Happened::Host { call: call.clone(), answer: Answer::Value(value) });
+                }
+                Call::Unknown => self.trace(Happened::Host { call: call.clone(), answer: Answer::Unknown }),
+            },
+            What::HostEvent { .. } | What::Note(_) | What::Other(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The clock that the dial after this one was recorded under, where it had been moved for it.
+    fn next_clock(&self, dial: usize) -> Option<u64> {
+        let next = self.session.dials.get(dial + 1)?;
+        match &self.recording.lines[next.line].what {
+            What::Connect { clock_unix_s, .. } => *clock_unix_s,
+            What::Reject { .. }
+            | What::Gateway(_)
+            | What::Connector(_)
+            | What::Close { .. }
+            | What::Drop { .. }
+            | What::HostCall { .. }
+            | What::HostEvent { .. }
+            | What::Note(_)
+            | What::Other(_) => None,
+        }
+    }
+
+    pub(super) fn conn(&self, dial: usize) -> Option<Conn> {
+        self.sockets.get(dial).and_then(|socket| socket.conn)
+    }
+
+    pub(super) fn io(&mut self, event: IoEvent<'_>) {
+        self.machine.handle_io(self.clock(), event);
+        self.drain();
+    }
+
+    /// The recorded upgrade arrives: it answers our dial.
+    fn upgrade(&mut self, dial: usize, authorization: Option<&Secret>) {
+        self.drain();
+        if self.dialing.is_none() {
+            self.await_dial(dial);
+        }
+        let splitter = LineSplitter::new(self.config.limits.max_line_bytes);
+        let Some((ours, token)) = self.dialing.take() else {
+            self.sockets.push(Socket { conn: None, splitter, unread: Vec::new() });
+            return;
+        };
+        let dialed = &mut self.run.dials[ours];
+        let conn = dialed.conn;
+        dialed.answered = Some(dial);
+        if tokens_are_known(self.recording) {
+            let recorded = authorization.and_then(|header| header.expose().strip_prefix("Bearer "));
+            dialed.token_is_right = Some(recorded == token.as_ref().map(Secret::expose));
+        }
+        self.sockets.push(Socket { conn: Some(conn), splitter, unread: Vec::new() });
+        if !matches!(self.session.dials[dial].end, Some((_, End::Rejected(_)))) {
+            self.trace(Happened::Opened { conn: conn.number() });
+            self.io(IoEvent::Opened { conn });
+        }
+    }
+
+    /// The recorded gateway has dialled, and our machine has not yet: the recording waits for it.
+    fn await_dial(&mut self, dial: usize) {
+        // The recording may not say how the socket before ended; that there is another dial says that it did.
+        let before = dial.checked_sub(1).and_then(|before| self.conn(before));
+        match self.machine.phase() {
+            Phase::Handshaking | Phase::Connected | Phase::Idle | Phase::Closing => {
+                if let Some(conn) = before {
+                    self.lose(conn, None, "the recorded gateway dialled again");
+                }
+            }
+            Phase::Waiting | Phase::Dialing | Phase::Stopped | Phase::Revoked => {}
+        }
+        if self.machine.phase() == Phase::Waiting
+            && let Some((due, _)) = self.machine.deadline()
+        {
+            self.run.late += due.since(self.now);
+            self.run_until(due);
+        }
+    }
+
+    fn close(&mut self, dial: usize, code: Option<u16>, reason: &str) {
+        if let Some(conn) = self.conn(dial) {
+            self.lose(conn, code, reason);
+        }
+    }
+
+    fn lose(&mut self, conn: Conn, code: Option<u16>, reason: &str) {
+        self.trace(Happened::Closed { conn: conn.number(), code, reason: reason.to_owned() });
+        self.refused = code == Some(4401);
+        self.io(IoEvent::Closed { conn, code, reason });
+    }
+
+    /// What the gateway wrote says what its host had done.
+    fn gateway_line(&mut self, at: usize, dial: usize) {
+        let wrote = &self.session.dials[dial].wrote;
+        for (place, frame) in wrote.iter().enumerate().filter(|(_, frame)| frame.line == at) {
+            if frame.kind() == "inbound_ack" {
+                let entry = frame.value["bufferId"].as_str().unwrap_or_default();
+                if let Some(place) = self.handed.iter().position(|(id, ..)| id == entry) {
+                    let (_, delivery, _) = self.handed.remove(place);
+                    self.settle(delivery, Outcome::Taken);
+                }
+            } else if self.session.wire_only
+                && let Some(command) = host::implied(self.recording, self.session, dial, place)
+            {
+                self.submit(frame.kind(), command);
+            }
+        }
+    }
+
+    /// Where only the wire was recorded, a close of the gateway tells of its host.
+    fn implied_by_close(&mut self, dial: usize) {
+        if self.session.dials.len() == dial + 1 {
+            if !self.disconnecting && self.machine.phase() != Phase::Stopped {
+                self.submit("close", Command::Disconnect);
+            }
+            return;
+        }
+        let refused = self.handed.iter().position(|(_, _, conn)| Some(*conn) == self.conn(dial));
+        if let Some(place) = refused {
+            let (_, delivery, _) = self.handed.remove(place);
+            self.settle(delivery, Outcome::Refused);
+        } else if self.machine.phase() == Phase::Idle {
+            self.submit("close", Command::Resume);
+        }
+    }
+
+    fn settle(&mut self, delivery: DeliveryId, outcome: Outcome) {
+        let taken = outcome == Outcome::Taken;
+        self.trace(Happened::Settled { delivery: delivery.number(), taken });
+        self.machine.settle(self.clock(), delivery, outcome);
+        self.drain();
+        self.read_on();
+    }
+
+    fn submit(&mut self, call: &str, command: Command) {
+        self.disconnecting |= command == Command::Disconnect;
+        let answer = match self.machine.submit(self.clock(), command) {
+            Ok(id) => Answer::Request(id.number()),
+            Err(refused) => Answer::Refused(refused.failure().clone()),
+        };
+        self.trace(Happened::Host { call: call.to_owned(), answer });
+        self.drain();
+    }
+
+    fn look(&self, look: &Look) -> Value {
+        let descriptor = self.machine.descriptors().first();
+        match look {
+            Look::MessageLen(text) => json!(descriptor.map(|descriptor| descriptor.len_unit.len(text))),
+            Look::MaxMessageLength => json!(descriptor.map(|descriptor| descriptor.max_message_length)),
+            Look::Interrupted(key) => {
+                json!(self.run.interrupts.iter().any(|(_, interrupt)| interrupt["session_key"] == **key))
+            }
+        }
+    }
+}

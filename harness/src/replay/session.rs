@@ -1,0 +1,232 @@
+//! A recording, sorted by dial: which line belongs to which socket, what the gateway wrote on it, how it ended, and
+//! where in the connector's bytes request ids stand.
+
+use super::ReplayError;
+use crate::recording::{By, Data, Recording, What};
+use relayline_core::line::{Line, LineSplitter};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// One frame, and where it was recorded: the line that completed it.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    /// The line's position in [`Recording::lines`].
+    pub(crate) line: usize,
+    pub(crate) text: String,
+    /// The frame as JSON; `Null` when it is none.
+    pub(crate) value: Value,
+}
+
+impl Frame {
+    pub(crate) fn kind(&self) -> &str {
+        self.value["type"].as_str().unwrap_or("")
+    }
+}
+
+/// How a socket ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With a close frame.
+    Closed { by: By, code: Option<u16>, reason: String },
+    /// Without one.
+    Cut,
+    /// It never was one: the upgrade was answered with this status.
+    Rejected(u16),
+}
+
+/// One dial of the recorded gateway, and its socket.
+#[derive(Debug)]
+pub(crate) struct Dial {
+    /// The position of its `connect` line.
+    pub(crate) line: usize,
+    /// What the gateway wrote.
+    pub(crate) wrote: Vec<Frame>,
+    /// What the connector wrote.
+    pub(crate) heard: Vec<Frame>,
+    /// How it ended, and the position of the line that says so.
+    pub(crate) end: Option<(usize, End)>,
+    /// Where request ids stand in the connector's byte stream, and the number of the request that each names.
+    pub(crate) ids: Vec<(Range<usize>, usize)>,
+    /// The same stream, cut into messages: the position of each line, and where its bytes begin.
+    starts: BTreeMap<usize, usize>,
+}
+
+impl Dial {
+    /// Where in the connector's stream the message of a line begins.
+    pub(crate) fn start_of(&self, line: usize) -> usize {
+        self.starts.get(&line).copied().unwrap_or(0)
+    }
+
+    /// The close frame of the gateway, and the position of its line.
+    pub(crate) fn closed_by_gateway(&self) -> Option<(usize, Option<u16>)> {
+        match &self.end {
+            Some((line, End::Closed { by: By::Gateway, code, .. })) => Some((*line, *code)),
+            Some((_, End::Closed { by: By::Connector, .. } | End::Cut | End::Rejected(_))) | None => None,
+        }
+    }
+}
+
+/// A recording, sorted.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) dials: Vec<Dial>,
+    /// For each line the dial that it belongs to, where it belongs to one.
+    pub(crate) dial_of: Vec<Option<usize>>,
+    /// Whether only the wire was recorded: what the host did is then read off the gateway's frames.
+    pub(crate) wire_only: bool,
+}
+
+impl Session {
+    pub(crate) fn new(recording: &Recording) -> Result<Session, ReplayError> {
+        let mut builder = Builder::default();
+        for at in 0..recording.lines.len() {
+            builder.line(recording, at).map_err(|problem| ReplayError::Line {
+                file: recording.file.clone(),
+                line: recording.lines[at].number,
+                problem: problem.to_owned(),
+            })?;
+        }
+        let wire_only = !recording
+            .lines
+            .iter()
+            .any(|line| matches!(line.what, What::HostCall { .. } | What::HostEvent { .. }));
+        let Builder { mut dials, dial_of, streams, .. } = builder;
+        number_requests(&mut dials, &streams);
+        Ok(Session { dials, dial_of, wire_only })
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    dials: Vec<Dial>,
+    dial_of: Vec<Option<usize>>,
+    /// The number that the file gives each dial.
+    numbers: Vec<Option<u32>>,
+    /// Per dial what the connector sent, as one stream.
+    streams: Vec<Vec<u8>>,
+    splitters: Vec<[LineSplitter; 2]>,
+}
+
+const ORPHAN: &str =
+    "there is no `connect` line before it that it could belong to: put one first, or mend its `dial`";
+
+impl Builder {
+    fn line(&mut self, recording: &Recording, at: usize) -> Result<(), &'static str> {
+        let dial_of = match &recording.lines[at].what {
+            What::Connect { dial, .. } => {
+                self.dials.push(Dial {
+                    line: at,
+                    wrote: Vec::new(),
+                    heard: Vec::new(),
+                    end: None,
+                    ids: Vec::new(),
+                    starts: BTreeMap::new(),
+                });
+                self.numbers.push(*dial);
+                self.streams.push(Vec::new());
+                // No limit here: what is too long is the machine's to find out.
+                self.splitters.push([LineSplitter::new(usize::MAX - 1), LineSplitter::new(usize::MAX - 1)]);
+                Some(self.dials.len() - 1)
+            }
+            What::Gateway(data) => {
+                let dial = self.find(None)?;
+                let frames = frames(&mut self.splitters[dial][0], at, data);
+                self.dials[dial].wrote.extend(frames);
+                Some(dial)
+            }
+            What::Connector(data) => {
+                let dial = self.find(None)?;
+                let frames = frames(&mut self.splitters[dial][1], at, data);
+                self.dials[dial].heard.extend(frames);
+                self.dials[dial].starts.insert(at, self.streams[dial].len());
+                self.streams[dial].extend_from_slice(data.bytes());
+                Some(dial)
+            }
+            What::Close { by, dial, code, reason } => {
+                let end = End::Closed { by: *by, code: *code, reason: reason.clone() };
+                Some(self.end(*dial, at, end)?)
+            }
+            What::Drop { dial, .. } => Some(self.end(*dial, at, End::Cut)?),
+            What::Reject { dial, status, .. } => Some(self.end(*dial, at, End::Rejected(*status))?),
+            What::HostCall { .. } | What::HostEvent { .. } | What::Note(_) | What::Other(_) => None,
+        };
+        self.dial_of.push(dial_of);
+        Ok(())
+    }
+
+    /// The dial of that number; the newest when none is named.
+    fn find(&self, number: Option<u32>) -> Result<usize, &'static str> {
+        let named = number.and_then(|_| self.numbers.iter().position(|known| *known == number));
+        let found = match (number, named) {
+            (Some(_), Some(found)) => Some(found),
+            // A session with one dial may leave its number out on one line and not on another.
+            (Some(1), None) if self.dials.len() == 1 => Some(0),
+            (Some(_), None) => None,
+            (None, _) => self.dials.len().checked_sub(1),
+        };
+        found.ok_or(ORPHAN)
+    }
+
+    fn end(&mut self, number: Option<u32>, at: usize, end: End) -> Result<usize, &'static str> {
+        let dial = self.find(number)?;
+        // The first word counts: a cut after a close frame says nothing new.
+        self.dials[dial].end.get_or_insert((at, end));
+        Ok(dial)
+    }
+}
+
+fn frames(splitter: &mut LineSplitter, line: usize, data: &Data) -> Vec<Frame> {
+    let mut rest = data.bytes();
+    let mut found = Vec::new();
+    while let Some(next) = splitter.next(&mut rest) {
+        let bytes = match next {
+            Line::Whole(bytes) => bytes.trim_ascii(),
+            Line::TooLong => continue,
+        };
+        if !bytes.is_empty() {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let value = serde_json::from_str(&text).unwrap_or_default();
+            found.push(Frame { line, text, value });
+        }
+    }
+    found
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(rename = "requestId", borrow)]
+    id: &'a RawValue,
+}
+
+/// Numbers the requests by the order of their frames, and finds where the connector names them.
+fn number_requests(dials: &mut [Dial], streams: &[Vec<u8>]) {
+    let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
+    let requests = dials.iter().flat_map(|dial| &dial.wrote).filter(|frame| frame.kind() == "outbound");
+    for (number, frame) in requests.enumerate() {
+        if let Some(id) = frame.value["requestId"].as_str() {
+            numbers.entry(id.to_owned()).or_insert(number);
+        }
+    }
+    for (dial, stream) in dials.iter_mut().zip(streams) {
+        let mut start = 0;
+        for line in stream.split_inclusive(|byte| *byte == b'\n') {
+            let answer =
+                serde_json::from_slice::<Answer<'_>>(line).ok().filter(|a| a.kind == "outbound_result");
+            if let Some(raw) = answer.map(|answer| answer.id.get()) {
+                let number = serde_json::from_str::<String>(raw).ok().and_then(|id| numbers.get(&id));
+                if let Some(number) = number {
+                    // The value borrows from the line, so where it stands is the distance between the two.
+                    let begin = start + (raw.as_ptr().addr() - line.as_ptr().addr());
+                    dial.ids.push((begin..begin + raw.len(), *number));
+                }
+            }
+            start += line.len();
+        }
+    }
+}
