@@ -182,6 +182,13 @@ impl Inbox {
     /// Forgets what came on a connection whose handshake never completed (L-17); says how many.
     pub(crate) fn drop_early(&mut self, conn: Conn) -> u64 {
         let mut dropped = 0;
+        // Those that wait for a twin go first, so that none of them stands in for one that goes with them.
+        for waiters in self.in_flight.values_mut() {
+            for waiter in waiters.extract_if(.., |waiter| waiter.conn == conn) {
+                self.bytes -= waiter.weight();
+                dropped += 1;
+            }
+        }
         while self.queue.back().is_some_and(|arrival| arrival.conn == conn) {
             if let Some(arrival) = self.queue.pop_back() {
                 self.bytes -= arrival.weight();

@@ -37,7 +37,7 @@ pub(super) struct Link {
     pinged: Option<Time>,
     /// A ping is to be written.
     pub(super) ping: bool,
-    /// When this connection's handshake was completed.
+    /// When this connection's handshake was completed; `None` once it has ended.
     up_since: Option<Time>,
     /// Failed attempts since the back-off started over (L-5).
     attempt: u32,
@@ -90,6 +90,10 @@ impl Link {
     pub(super) fn listen_anew(&mut self, now: Time) {
         self.heard = now;
         self.pinged = None;
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up_since.is_some()
     }
 
     pub(super) fn is_leaving(&self) -> bool {
@@ -242,7 +246,7 @@ impl RelayMachine {
         self.finish_idlers(false);
         self.outbox.clear();
         self.splitter.reset();
-        if self.link.up_since.is_none() {
+        if !self.link.is_up() {
             self.stats.early_dropped += self.inbox.drop_early(self.link.conn);
         }
         let held = self

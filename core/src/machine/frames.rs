@@ -86,7 +86,8 @@ impl RelayMachine {
                 self.step(Signal::BadDescriptor, None, &error.to_string());
             }
             Ok(descriptor)
-                if self.descriptors.len() < self.config.identities.len()
+                if self.link.is_up()
+                    && self.descriptors.len() < self.config.identities.len()
                     && self.descriptor_of(&descriptor.platform).is_none() =>
             {
                 let descriptor = Arc::new(descriptor);

@@ -268,7 +268,7 @@ impl RelayMachine {
     /// The next delivery. Call it only when the host has room for one.
     pub fn poll_delivery(&mut self, now: Now) -> Option<Delivery> {
         self.advance(now);
-        let early = (self.state == State::Handshaking).then_some(self.link.conn);
+        let early = self.is_early().then_some(self.link.conn);
         let mut acks = std::mem::take(&mut self.acks);
         let delivery = self.inbox.poll(early, &mut acks);
         self.acknowledge(&mut acks);
@@ -362,6 +362,11 @@ impl RelayMachine {
             State::Waiting | State::Dialing | State::Stopped | State::Revoked => false,
         };
         open && conn == self.link.conn
+    }
+
+    /// Whether there is a socket whose handshake is not complete, and be it that it never will be (L-17).
+    fn is_early(&self) -> bool {
+        self.is_live(self.link.conn) && !self.link.is_up()
     }
 
     /// Whether there is room for what one more line may bring.

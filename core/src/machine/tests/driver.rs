@@ -239,11 +239,15 @@ impl Rig {
                 let line = self.action(action);
                 self.log.push(line);
             }
-            if self.writable && let Some(transmit) = self.machine.poll_transmit(self.now, &mut self.out) {
+            if self.writable
+                && let Some(transmit) = self.machine.poll_transmit(self.now, &mut self.out)
+            {
                 let line = self.transmit(&transmit);
                 self.log.push(line);
             }
-            if self.room && let Some(delivery) = self.machine.poll_delivery(self.now) {
+            if self.room
+                && let Some(delivery) = self.machine.poll_delivery(self.now)
+            {
                 let Content::Message(event) = &delivery.content;
                 let how = if delivery.buffered { "buffered" } else { "live" };
                 let source = event.source();

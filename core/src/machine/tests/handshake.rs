@@ -62,10 +62,7 @@ fn l_04_the_handshake_has_its_time_on_every_dial() {
         rig.wait(999);
         rig.expect(&[]);
         rig.wait(1);
-        rig.expect(&[
-            &format!("drop #{dial}"),
-            "disconnected - no descriptor came in time; again later",
-        ]);
+        rig.expect(&[&format!("drop #{dial}"), "disconnected - no descriptor came in time; again later"]);
         rig.next();
         rig.log();
     }
@@ -90,6 +87,48 @@ fn l_04_neither_bytes_nor_pongs_prolong_the_handshake() {
 }
 
 #[test]
+fn l_17_a_descriptor_that_cannot_be_used_fails_the_dial_and_says_why() {
+    let mut rig = Rig::new();
+    rig.opened();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.line(&inbound("c", "2"));
+    rig.log();
+    rig.line(UNUSABLE);
+    rig.expect(&["> close #1 1000 "]);
+    // Nothing of it reaches the host, not even while it closes: neither events nor another descriptor.
+    rig.line(&inbound("c", "3"));
+    rig.line(&descriptor("discord", ""));
+    rig.expect(&[]);
+    assert!(rig.machine.descriptors().is_empty());
+    rig.closed(1000, "");
+    rig.expect(&["disconnected 1000 the descriptor lacks `platform`; again later"]);
+    assert_eq!(rig.machine.stats().early_dropped, 3, "X-2");
+    assert_eq!(rig.machine.stats().extra_descriptors, 1);
+    assert!((500_000..=1_000_000).contains(&rig.until_deadline_us()), "a failed dial");
+    // What went with the failed handshake is no duplicate when it comes again (A-4).
+    rig.next();
+    rig.connect();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.expect(&["deliver 1 buffered c 1"]);
+}
+
+#[test]
+fn l_17_what_waits_for_a_twin_goes_with_a_failed_handshake_too() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.lost();
+    rig.next();
+    rig.opened();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.lost();
+    rig.log();
+    // The twin is refused: nobody stands in for it.
+    rig.reject(1);
+    rig.expect(&[]);
+    assert_eq!(rig.machine.stats().early_dropped, 1);
+}
+
+#[test]
 fn l_17_a_later_one_is_ignored_and_counted() {
     let mut rig = Rig::up_with(three_platforms);
     rig.line(UNUSABLE);
@@ -111,6 +150,18 @@ fn l_17_what_arrives_before_the_handshake_is_dispatched_after_it() {
     rig.expect(&["connected discord []", "deliver 1 live c 1", "deliver 2 buffered c 2"]);
     rig.taken(2);
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"b2"}"#]);
+}
+
+#[test]
+fn l_17_what_a_served_connection_brought_outlives_it() {
+    let mut rig = Rig::up();
+    rig.room = false;
+    rig.line(&inbound("c", "1"));
+    rig.lost();
+    rig.log();
+    rig.room = true;
+    rig.drain();
+    rig.expect(&["deliver 1 live c 1"]);
 }
 
 #[test]

@@ -155,7 +155,10 @@ fn l_09_a_refusal_of_a_served_connection_counts_the_same() {
     rig.connect();
     rig.wait(20_000);
     rig.closed(4401, "");
-    rig.expect(&["disconnected 4401 closed with code 4401; again never", "fatal relay_disabled retryable=false"]);
+    rig.expect(&[
+        "disconnected 4401 closed with code 4401; again never",
+        "fatal relay_disabled retryable=false",
+    ]);
 }
 
 #[test]
