@@ -227,8 +227,9 @@ impl RelayMachine {
 
     fn begin_close(&mut self, then: Then, why: &str) {
         self.link.then = then;
-        why.clone_into(&mut self.link.why);
+        // A close that is under way keeps the reason that it began for (L-17).
         if self.state != State::Closing {
+            why.clone_into(&mut self.link.why);
             self.fail_unwritten("the connection is being closed");
             self.outbox.close(match then {
                 Then::Backoff => "",
@@ -287,6 +288,7 @@ impl RelayMachine {
 
     pub(super) fn dial_failed(&mut self, status: Option<u16>, body: &[u8], reason: &str) {
         if self.state != State::Dialing {
+            self.stats.stale_inputs += 1;
             return;
         }
         if status != Some(401) {

@@ -190,7 +190,8 @@ impl RelayMachine {
             return;
         }
         match event {
-            IoEvent::Opened { .. } => self.step(Signal::Opened, None, ""),
+            IoEvent::Opened { .. } if self.state == State::Dialing => self.step(Signal::Opened, None, ""),
+            IoEvent::Opened { .. } => self.stats.stale_inputs += 1,
             IoEvent::DialFailed { status, body, reason, .. } => self.dial_failed(status, body, reason),
             IoEvent::Closed { code, reason, .. } => self.closed(code, reason),
             IoEvent::Alive { .. } => self.heard(),

@@ -113,6 +113,17 @@ fn l_17_a_descriptor_that_cannot_be_used_fails_the_dial_and_says_why() {
 }
 
 #[test]
+fn l_17_a_resume_meanwhile_does_not_hide_why() {
+    let mut rig = Rig::new();
+    rig.opened();
+    rig.line(UNUSABLE);
+    rig.submit(crate::command::Command::Resume);
+    rig.log();
+    rig.closed(1000, "");
+    rig.expect(&["disconnected 1000 the descriptor lacks `platform`; again at once", "dial #2"]);
+}
+
+#[test]
 fn l_17_what_waits_for_a_twin_goes_with_a_failed_handshake_too() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));

@@ -99,6 +99,35 @@ fn l_05_an_upgrade_without_a_handshake_counts_as_a_failed_dial() {
 }
 
 #[test]
+fn l_06_what_an_older_socket_says_is_ignored() {
+    let mut rig = Rig::up();
+    let old = rig.conn();
+    rig.lost();
+    rig.expect(&["disconnected - reset by peer; again later"]);
+    // After its end, and before the next dial.
+    assert_eq!(rig.bytes_on(old, b"{\"type\":\"going_idle_ack\"}\n"), 26);
+    rig.io(IoEvent::Closed { conn: old, code: Some(4401), reason: "" });
+    rig.io(IoEvent::DialFailed { conn: old, status: Some(401), body: b"", reason: "" });
+    rig.io(IoEvent::Opened { conn: old });
+    rig.expect(&[]);
+    rig.next();
+    rig.expect(&["dial #2"]);
+    // While the next dial is under way, and once it is served.
+    for _ in 0..2 {
+        rig.bytes_on(old, descriptor("discord", "").as_bytes());
+        rig.io(IoEvent::Closed { conn: old, code: Some(4401), reason: "" });
+        rig.io(IoEvent::DialFailed { conn: old, status: None, body: b"", reason: "" });
+        rig.io(IoEvent::Opened { conn: old });
+        rig.io(IoEvent::Alive { conn: old });
+        rig.io(IoEvent::Closed { conn: Conn(99), code: None, reason: "" });
+        rig.expect(&[]);
+        rig.connect();
+    }
+    assert_eq!(rig.machine.phase(), Phase::Connected);
+    assert_eq!(rig.machine.stats().stale_inputs, 16);
+}
+
+#[test]
 fn l_06_half_a_line_of_an_older_socket_does_not_begin_the_next_ones() {
     let mut rig = Rig::up();
     rig.bytes(b"{\"type\":\"desc");
