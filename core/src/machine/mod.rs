@@ -284,9 +284,9 @@ impl RelayMachine {
         self.actions.pop_front()
     }
 
-    /// When to call [`handle_tick`](Self::handle_tick), and why, for logs. O(1).
+    /// When to call [`handle_tick`](Self::handle_tick), and why, for logs; always later than the last tick. O(1).
     pub fn deadline(&self) -> Option<(Time, Timer)> {
-        self.timers().into_iter().flatten().min()
+        self.timers().into_iter().flatten().filter(|(due, _)| *due < Time::NEVER).min()
     }
 }
 

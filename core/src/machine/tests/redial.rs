@@ -121,7 +121,9 @@ fn l_06_what_an_older_socket_says_is_ignored() {
         rig.io(IoEvent::Alive { conn: old });
         rig.io(IoEvent::Closed { conn: Conn(99), code: None, reason: "" });
         rig.expect(&[]);
-        rig.connect();
+        if rig.machine.phase() == Phase::Dialing {
+            rig.connect();
+        }
     }
     assert_eq!(rig.machine.phase(), Phase::Connected);
     assert_eq!(rig.machine.stats().stale_inputs, 16);
@@ -195,6 +197,24 @@ fn l_15_after_hours_asleep_due_timers_fire_once_and_the_token_is_fresh() {
     assert_eq!(token::verify(&token, &secrets, rig.now.unix_s + 300).as_deref(), Some("gw-1"));
     assert_eq!(token::verify(&token, &secrets, rig.now.unix_s + 301), None);
     assert_eq!(token::verify(rig.tokens[0].as_deref().unwrap(), &secrets, EPOCH_S + 301), None);
+}
+
+#[test]
+fn l_15_the_end_of_time_is_no_tight_loop() {
+    for at in [u64::MAX, u64::MAX - 1, u64::MAX - 20_000_000] {
+        let mut rig = Rig::new();
+        rig.now.mono = Time::from_micros(at);
+        rig.tick();
+        rig.connect();
+        // It may have been too late to connect.
+        let submitted = rig.machine.submit(rig.now, super::driver::send("c", "x"));
+        assert_eq!(submitted.is_ok(), rig.machine.phase() == Phase::Connected);
+        rig.tick();
+        rig.lost();
+        rig.tick();
+        let deadline = rig.machine.deadline();
+        assert!(deadline.is_none_or(|(due, _)| due > rig.now.mono), "{deadline:?}");
+    }
 }
 
 #[test]
