@@ -74,6 +74,8 @@ pub enum When {
     Always,
     /// The host is disconnecting.
     Leaving,
+    /// The host holds dials.
+    Held,
     /// Going idle was asked for on this connection, or is confirmed.
     Idle,
     /// The close leads to a dial at once.
@@ -103,6 +105,8 @@ pub enum Effect {
     End,
     /// Set the next dial's time by the back-off.
     Backoff,
+    /// The next dial's time is now, as far as the host's hold lets it.
+    Now,
     /// Set the next dial's time by the dormant delay.
     Sleep,
     /// Tell the host that the connection ended or the dial failed.
@@ -149,13 +153,13 @@ const fn row(
     Row { from, on, when, emit, to, rules }
 }
 
-const ENDS: &[Signal] =
-    &[S::DialFailed, S::Lost, S::RefusedCold, S::RefusedExpired, S::RefusedOnce, S::RefusedForGood];
+const ENDS: &[Signal] = &[S::DialFailed, S::Lost, S::RefusedCold, S::RefusedExpired, S::RefusedOnce];
 const OVERDUE: &[Signal] = &[S::DialTimedOut, S::Silent, S::CloseTimedOut];
 
 /// Every transition there is. The first row that fits counts.
 pub const TABLE: &[Row] = &[
-    // Leaving goes before all else: whatever ends the connection ends it for good.
+    // Leaving goes before nearly all else: whatever ends the connection ends it for good. Only a revocation goes
+    // before that: the host must know that dialing again another day is of no use.
     row(
         &[Dialing, Handshaking, Up, Closing],
         ENDS,
@@ -228,6 +232,14 @@ pub const TABLE: &[Row] = &[
         &[E::End, E::Backoff, E::TellDisconnected],
         Waiting,
         "L-8",
+    ),
+    row(
+        &[Dialing, Handshaking, Up, Closing],
+        &[S::RefusedOnce],
+        When::Held,
+        &[E::End, E::Mark, E::Now, E::TellDisconnected],
+        Waiting,
+        "L-9 L-13",
     ),
     row(
         &[Dialing, Handshaking, Up, Closing],

@@ -121,6 +121,7 @@ impl RelayMachine {
     fn holds(&self, when: When) -> bool {
         match when {
             When::Always => true,
+            When::Held => self.link.hold.is_some_and(|(until, _)| until > self.now),
             When::Leaving => self.link.leaving.is_some(),
             When::Idle => self.link.idle_confirmed || self.link.idle_asked.is_some(),
             When::ThenDial => self.link.then == Then::Dial,
@@ -149,6 +150,7 @@ impl RelayMachine {
                 let wait = self.backoff();
                 self.link.due = self.now + wait;
             }
+            Effect::Now => self.link.due = self.now,
             Effect::Sleep => self.link.due = self.now + self.span(self.config.timing.dormant_delay),
             Effect::TellDisconnected => self.tell_disconnected(to, code, reason),
             Effect::TellDormant => {

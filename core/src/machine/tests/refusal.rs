@@ -225,6 +225,42 @@ fn l_09_without_confirmation_or_credentials_the_first_refusal_counts() {
 }
 
 #[test]
+fn l_09_the_dial_at_once_waits_for_the_host_to_lift_its_hold() {
+    let mut rig = Rig::up();
+    rig.submit(Command::Hold(Duration::from_secs(20)));
+    rig.log();
+    rig.closed(4401, "");
+    rig.expect(&["disconnected 4401 closed with code 4401; again later"]);
+    rig.wait(19_999);
+    rig.expect(&[]);
+    rig.wait(1);
+    rig.expect(&["dial #2"]);
+    // The mark is set all the same.
+    rig.dial_failed(Some(401), "");
+    assert_eq!(verdict(&mut rig), "revoked");
+}
+
+#[test]
+fn l_09_a_refusal_counts_while_we_close() {
+    let mut rig = Rig::up();
+    rig.submit(Command::GoDormant);
+    rig.line(r#"{"type":"going_idle_ack"}"#);
+    rig.log();
+    rig.closed(4401, "");
+    assert_eq!(verdict(&mut rig), "at once");
+    rig.connect();
+    rig.submit(Command::Disconnect);
+    rig.log();
+    // L-10 goes before L-14: the host must know that it will never be served again.
+    rig.closed(4401, "");
+    rig.expect(&[
+        "disconnected 4401 closed with code 4401; again never",
+        "r2 done",
+        "fatal relay_disabled retryable=false",
+    ]);
+}
+
+#[test]
 fn l_10_fatal_comes_once_and_last_and_all_polls_are_none_after_it() {
     let mut rig = Rig::up_with(|config| config.confirm_revocation = false);
     rig.room = false;
