@@ -1,6 +1,9 @@
 //! The rules, one by one: scripts of inputs, and what must come of them. Names begin with the rule's id.
 
+mod disconnect;
 mod driver;
 mod handshake;
+mod idle;
+mod keepalive;
 mod redial;
 mod refusal;
