@@ -340,8 +340,10 @@ impl RelayMachine {
 
     /// Holds dials for that long from now (L-13).
     pub(super) fn hold(&mut self, span: Duration) {
-        // Held again and again it is one hold: it lasts `hold_most` in all.
-        let began = self.link.hold.map_or(self.now, |(_, began)| began);
+        // Held again and again it is one hold: it lasts `hold_most` in all. One that ran out while no dial waited
+        // for it is none.
+        let running = self.link.hold.filter(|(until, _)| *until > self.now || self.state == State::Waiting);
+        let began = running.map_or(self.now, |(_, began)| began);
         let until = (self.now + span).min(began + self.config.timing.hold_most);
         self.link.hold = Some((until, began));
     }

@@ -151,6 +151,23 @@ fn l_13_the_host_holds_dials_for_at_most_a_minute() {
 }
 
 #[test]
+fn l_13_a_hold_that_has_run_out_does_not_count_against_the_next() {
+    let mut rig = Rig::up();
+    rig.submit(Command::Hold(Duration::from_secs(10)));
+    for _ in 0..10 {
+        rig.wait(25_000);
+        rig.line("");
+    }
+    rig.submit(Command::Hold(Duration::from_secs(50)));
+    rig.lost();
+    assert_eq!(rig.until_deadline_us(), 50_000_000);
+    // But one that keeps a dial waiting cannot be drawn out for ever.
+    rig.wait(49_999);
+    rig.submit(Command::Hold(Duration::from_secs(50)));
+    assert_eq!(rig.until_deadline_us(), 10_001_000);
+}
+
+#[test]
 fn l_13_resume_lifts_the_hold_and_dials_at_once() {
     let mut rig = Rig::up();
     rig.submit(Command::GoDormant);
