@@ -83,6 +83,11 @@ impl Outbox {
         self.items.push_back(Item::Close(reason));
     }
 
+    /// Nobody waits for an idleness any more: it is not asked for, unless that is written already.
+    pub(crate) fn take_back_going_idle(&mut self) {
+        self.items.retain(|item| !matches!(item, Item::GoingIdle));
+    }
+
     /// Forgets everything: the connection is over (A-5, O-8).
     pub(crate) fn clear(&mut self) {
         self.items.clear();

@@ -475,6 +475,8 @@ impl RelayMachine {
             Timer::Request => self.expire_request(),
             Timer::Idle => {
                 self.link.idle_asked = None;
+                // All stays as it was: so the connector must not be told to fall silent any more (L-12).
+                self.outbox.take_back_going_idle();
                 self.finish_idlers(false);
             }
             // `after` leaves.

@@ -40,6 +40,19 @@ fn l_12_not_confirmed_in_time_all_stays_as_it_was() {
 }
 
 #[test]
+fn l_12_what_was_not_written_in_time_is_not_written_any_more() {
+    let mut rig = Rig::up();
+    rig.writable = false;
+    rig.submit(Command::GoIdle);
+    rig.wait(10_000);
+    rig.expect(&["r1 idle confirmed=false"]);
+    // Else the connector would fall silent, and nobody would know.
+    rig.writable = true;
+    rig.drain();
+    rig.expect(&[]);
+}
+
+#[test]
 fn l_12_asked_twice_it_is_said_once() {
     let mut rig = Rig::up();
     rig.submit(Command::GoIdle);
