@@ -11,6 +11,9 @@ use crate::time::Time;
 use serde::Serialize;
 use std::fmt;
 
+/// Why nothing is accepted any more while our own close is under way (O-3).
+const CLOSING: &str = "the connection is being closed";
+
 /// One request that waits.
 #[derive(Debug)]
 struct Pending {
@@ -105,6 +108,10 @@ impl RelayMachine {
                 self.disconnect(id);
                 Ok(id)
             }
+            // There is no next dial to hold or to hasten: a resume would cut the disconnect short (L-14).
+            Command::Hold(_) | Command::Resume if self.link.is_leaving() => {
+                Err(NotAccepted::new(command, Failure::definite(CLOSING)))
+            }
             Command::Hold(span) => {
                 self.hold(span);
                 now(self, Reply::Done)
@@ -142,7 +149,7 @@ impl RelayMachine {
     /// Whether anything can be asked of the connector now, with so many of the kind waiting (O-6, O-8).
     fn can_ask(&self, waiting: usize) -> Result<(), Failure> {
         if self.link.is_leaving() || self.state == State::Closing {
-            return Err(Failure::definite("the connection is being closed"));
+            return Err(Failure::definite(CLOSING));
         }
         if self.state != State::Up {
             return Err(Failure::definite("the relay is not connected"));

@@ -112,6 +112,32 @@ fn l_14_what_is_unwritten_fails_as_definite_and_acks_still_go_out() {
 }
 
 #[test]
+fn l_14_new_requests_are_refused_and_nothing_calls_it_back() {
+    let mut rig = Rig::up();
+    rig.submit(send("c", "a"));
+    rig.submit(Command::Disconnect);
+    rig.log();
+    for round in 0..2 {
+        for command in [
+            send("c", "x"),
+            Command::GoIdle,
+            Command::GoDormant,
+            Command::Resume,
+            Command::Hold(Duration::ZERO),
+        ] {
+            assert_eq!(rig.refused(command), "definite: the connection is being closed");
+        }
+        if round == 0 {
+            rig.expect(&[]);
+            rig.wait(4_000);
+            rig.expect(&[CLOSE]);
+        }
+    }
+    rig.closed(1000, "");
+    assert_eq!(rig.log().last().map(String::as_str), Some("stopped"));
+}
+
+#[test]
 fn l_14_asked_twice_both_complete() {
     let mut rig = Rig::up();
     rig.submit(Command::Disconnect);
