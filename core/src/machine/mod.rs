@@ -68,7 +68,8 @@ pub enum IoEvent<'a> {
 /// # How to drive it
 ///
 /// 1. Make one; its first action is to dial.
-/// 2. After every input, take [`poll_action`](Self::poll_action) until it is `None`, and do what it says.
+/// 2. After every input, and after the other two polls, take [`poll_action`](Self::poll_action) until it is `None`,
+///    and do what it says.
 /// 3. While the host has room, hand it [`poll_delivery`](Self::poll_delivery); tell its fate with
 ///    [`settle`](Self::settle).
 /// 4. While the socket can take a message, write [`poll_transmit`](Self::poll_transmit): what was returned counts
@@ -232,6 +233,13 @@ impl RelayMachine {
     /// written (O-3). `out` is cleared, and holds the message of a [`Transmit::Frame`].
     pub fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         self.advance(now);
+        let transmit = self.next_transmit(out);
+        // What was written may have been what the close waits for (L-14), and then the close is next.
+        self.after();
+        transmit.or_else(|| self.next_transmit(out))
+    }
+
+    fn next_transmit(&mut self, out: &mut Vec<u8>) -> Option<Transmit> {
         out.clear();
         let conn = self.link.conn;
         if !self.is_live(conn) {

@@ -112,6 +112,21 @@ fn l_14_what_is_unwritten_fails_as_definite_and_acks_still_go_out() {
 }
 
 #[test]
+fn l_14_the_last_frame_written_lets_it_go_at_once() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.submit(Command::Disconnect);
+    (rig.writable, rig.room) = (false, false);
+    rig.taken(1);
+    rig.line(ACK);
+    rig.log();
+    rig.writable = true;
+    // No input, no timer: writing alone.
+    rig.drain();
+    rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"b1"}"#, CLOSE]);
+}
+
+#[test]
 fn l_14_new_requests_are_refused_and_nothing_calls_it_back() {
     let mut rig = Rig::up();
     rig.submit(send("c", "a"));
