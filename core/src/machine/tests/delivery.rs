@@ -1,0 +1,153 @@
+//! A-1 to A-5, A-7, A-8, L-16: deliveries, their acknowledgements, and their doubles.
+
+use super::driver::{Rig, buffered, inbound, send};
+use crate::command::Command;
+
+fn ack(entry: &str) -> String {
+    format!(r#"> {{"type":"inbound_ack","bufferId":"{entry}"}}"#)
+}
+
+/// Ends the connection, and completes the next handshake.
+fn reconnect(rig: &mut Rig) {
+    rig.lost();
+    rig.next();
+    rig.connect();
+}
+
+#[test]
+fn a_02_a_refused_live_one_is_no_reason_to_dial() {
+    let mut rig = Rig::up();
+    rig.line(&inbound("c", "1"));
+    rig.log();
+    rig.reject(1);
+    rig.expect(&[]);
+    assert_eq!(rig.machine.stats().refused, 1);
+}
+
+#[test]
+fn a_04_a_duplicate_of_taken_is_acknowledged_and_not_delivered() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.taken(1);
+    rig.log();
+    reconnect(&mut rig);
+    rig.line(&buffered("c", "1", "b1"));
+    rig.expect(&[&ack("b1")]);
+    // A live one counts as taken once the host has it; its double out of the buffer is acknowledged.
+    rig.line(&inbound("c", "2"));
+    rig.line(&inbound("c", "2"));
+    rig.line(&buffered("c", "2", "b2"));
+    rig.expect(&["deliver 2 live c 2", &ack("b2")]);
+    assert_eq!(rig.machine.stats().duplicates, 3);
+    // Unless the host refuses it.
+    rig.reject(2);
+    rig.line(&buffered("c", "2", "b2"));
+    rig.expect(&["deliver 3 buffered c 2"]);
+}
+
+#[test]
+fn a_04_what_is_the_same() {
+    let event = |platform: &str, chat: &str, id: &str, more: &str| {
+        format!(
+            r#"{{"type":"inbound","event":{{{id}"source":{{"platform":"{platform}","chat_id":"{chat}"{more}}}}}}}"#
+        )
+    };
+    let own = r#""message_id":"1","#;
+    for (second, same) in [
+        (event("discord", "c", own, ""), true),
+        (event("discord", "c", r#""message_id":1,"#, ""), true),
+        (event("discord", "c", own, r#","message_id":"9""#), true),
+        // The source's id stands in for a missing one of the event's.
+        (event("discord", "c", "", r#","message_id":"1""#), true),
+        (event("telegram", "c", own, ""), false),
+        (event("discord", "d", own, ""), false),
+        (event("discord", "c", r#""message_id":"2","#, ""), false),
+        // No ids, no duplicates.
+        (event("discord", "c", "", ""), false),
+        (event("discord", "c", r#""message_id":"","#, ""), false),
+        // An edit is never one.
+        (event("discord", "c", own, r#","message_is_edit":true"#), false),
+        (event("discord", "c", own, r#","message_is_edit":false"#), true),
+    ] {
+        let mut rig = Rig::up();
+        rig.line(&event("discord", "c", own, ""));
+        rig.log();
+        rig.line(&second);
+        assert_eq!(rig.log().is_empty(), same, "{second}");
+        // What counts as a duplicate of nothing counts as one of itself, if it has ids and is no edit.
+        rig.line(&second);
+        let edit = second.contains(":true");
+        let ids = second.matches("message_id").count() > 0 && !second.contains(r#""message_id":"""#);
+        assert_eq!(rig.log().is_empty(), ids && !edit, "{second}");
+    }
+}
+
+#[test]
+fn a_04_in_flight_covers_what_waits_for_the_host() {
+    let mut rig = Rig::up();
+    rig.room = false;
+    rig.line(&inbound("c", "1"));
+    rig.line(&buffered("c", "1", "b1"));
+    rig.expect(&[]);
+    rig.room = true;
+    rig.drain();
+    rig.expect(&["deliver 1 live c 1", &ack("b1")]);
+}
+
+#[test]
+fn a_05_what_waits_across_a_reconnect_is_acknowledged_where_it_came_again() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    reconnect(&mut rig);
+    rig.line(&buffered("c", "1", "b1"));
+    rig.expect(&[]);
+    rig.taken(1);
+    rig.expect(&[&ack("b1")]);
+    assert_eq!((rig.machine.stats().acks, rig.machine.stats().delivered), (1, 1));
+}
+
+#[test]
+fn a_07_the_order_of_arrival_is_the_order_of_delivery() {
+    let mut rig = Rig::up();
+    rig.room = false;
+    for n in 0..100 {
+        rig.line(&if n % 3 == 0 {
+            buffered("c", &n.to_string(), &n.to_string())
+        } else {
+            inbound("c", &n.to_string())
+        });
+    }
+    rig.room = true;
+    rig.drain();
+    let ids: Vec<String> = rig.log().iter().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(ids, (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_08_an_ack_waits_for_nothing_but_the_hosts_word() {
+    let mut rig = Rig::up();
+    rig.submit(send("c", "unanswered"));
+    rig.submit(Command::GoIdle);
+    rig.line(&buffered("c", "1", "b1"));
+    rig.log();
+    rig.taken(1);
+    rig.expect(&[&ack("b1")]);
+}
+
+#[test]
+fn l_16_an_interrupt_overtakes_queued_messages() {
+    let mut rig = Rig::up();
+    rig.room = false;
+    rig.line(&inbound("c", "1"));
+    rig.line(r#"{"type":"interrupt_inbound","session_key":"agent:main:discord:dm:c","chat_id":7}"#);
+    rig.expect(&["interrupt agent:main:discord:dm:c 7"]);
+    for keyless in [
+        r#"{"type":"interrupt_inbound","session_key":""}"#,
+        r#"{"type":"interrupt_inbound","session_key":null,"chat_id":"c"}"#,
+        r#"{"type":"interrupt_inbound"}"#,
+    ] {
+        rig.line(keyless);
+    }
+    rig.expect(&[]);
+    assert_eq!(rig.machine.stats().keyless_interrupts, 3);
+}
