@@ -174,9 +174,10 @@ impl Inbox {
         }
     }
 
-    /// Buffered deliveries of `conn` that the host has not settled.
+    /// Whether buffered deliveries of `conn` wait for the host, or for its word.
     pub(crate) fn is_owed(&self, conn: Conn) -> bool {
         self.handed.values().any(|handed| handed.conn == conn)
+            || self.queue.iter().any(|arrival| arrival.conn == conn && arrival.buffer.is_some())
     }
 
     /// Forgets what came on a connection whose handshake never completed (L-17); says how many.

@@ -100,6 +100,12 @@ impl Outbox {
         self.acks
     }
 
+    /// Bytes that are kept for frames of requests, written or not.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }

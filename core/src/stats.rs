@@ -32,6 +32,8 @@ stats! {
     refused;
     /// Acknowledgements written.
     acks;
+    /// Acknowledgements that came too late for their connection: the entries come again.
+    moot_acks;
     /// Lines that were no JSON object with a string `type` (W-3).
     malformed_lines;
     /// Lines over `max_line_bytes` (W-5).

@@ -218,7 +218,8 @@ impl RelayMachine {
         let settled = self.inbox.settle(delivery, outcome, &mut acks);
         self.stats.stray_settles += u64::from(!settled.known);
         self.stats.refused += u64::from(outcome == Outcome::Refused && settled.known);
-        if settled.refused_on == Some(self.link.conn) {
+        // What came on a connection that is over comes again by itself.
+        if settled.refused_on.is_some_and(|conn| self.is_live(conn)) {
             self.link.must_redeliver = true;
         }
         self.acknowledge(&mut acks);

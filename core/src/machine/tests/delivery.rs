@@ -15,6 +15,39 @@ fn reconnect(rig: &mut Rig) {
 }
 
 #[test]
+fn a_02_refused_it_dials_again_once_nothing_is_in_flight() {
+    let mut rig = Rig::up();
+    let request = rig.submit(send("c", "x"));
+    rig.line(&buffered("c", "1", "b1"));
+    rig.line(&buffered("c", "2", "b2"));
+    rig.room = false;
+    rig.line(&buffered("c", "3", "b3"));
+    rig.log();
+    rig.reject(1);
+    rig.expect(&[]);
+    rig.taken(2);
+    rig.expect(&[&ack("b2")]);
+    rig.answer(request, r#"{"success":true}"#);
+    rig.expect(&["r1 sent -"]);
+    rig.room = true;
+    rig.drain();
+    rig.expect(&["deliver 3 buffered c 3"]);
+    rig.taken(3);
+    rig.expect(&[&ack("b3"), "> close #1 1000 "]);
+    rig.closed(1000, "");
+    let why = "the host refused a buffered delivery: dialing again for it";
+    rig.expect(&[&format!("disconnected 1000 {why}; again later")]);
+    // With backoff, so that a host that always refuses makes no tight loop.
+    assert!(rig.until_deadline_us() >= 500_000);
+    rig.next();
+    rig.connect();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.expect(&["deliver 4 buffered c 1"]);
+    rig.taken(4);
+    rig.expect(&[&ack("b1")]);
+}
+
+#[test]
 fn a_02_a_refused_live_one_is_no_reason_to_dial() {
     let mut rig = Rig::up();
     rig.line(&inbound("c", "1"));
@@ -22,6 +55,34 @@ fn a_02_a_refused_live_one_is_no_reason_to_dial() {
     rig.reject(1);
     rig.expect(&[]);
     assert_eq!(rig.machine.stats().refused, 1);
+}
+
+#[test]
+fn a_02_what_is_refused_after_its_connection_ended_comes_again_by_itself() {
+    // Before the next dial, during it, and after it.
+    for place in 0..3 {
+        let mut rig = Rig::up();
+        rig.line(&buffered("c", "1", "b1"));
+        rig.lost();
+        if place > 0 {
+            rig.next();
+        }
+        if place > 1 {
+            rig.connect();
+        }
+        rig.reject(1);
+        rig.log();
+        if place == 0 {
+            rig.next();
+        }
+        if place < 2 {
+            rig.connect();
+        }
+        rig.wait(1_000);
+        rig.expect(&[]);
+        rig.line(&buffered("c", "1", "b1"));
+        rig.expect(&["deliver 2 buffered c 1"]);
+    }
 }
 
 #[test]
@@ -80,6 +141,28 @@ fn a_04_what_is_the_same() {
         let ids = second.matches("message_id").count() > 0 && !second.contains(r#""message_id":"""#);
         assert_eq!(rig.log().is_empty(), ids && !edit, "{second}");
     }
+}
+
+#[test]
+fn a_04_a_duplicate_in_flight_shares_its_twins_fate() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    for n in 2..=9 {
+        rig.line(&buffered("c", "1", &format!("b{n}")));
+    }
+    rig.expect(&["deliver 1 buffered c 1"]);
+    // Eight wait; the ninth does not.
+    rig.line(&buffered("c", "1", "b10"));
+    assert_eq!(rig.machine.stats().waiters_dropped, 1);
+    // Refused: the newest goes in its place.
+    rig.reject(1);
+    rig.expect(&["deliver 2 buffered c 1"]);
+    rig.taken(2);
+    let log = rig.log();
+    assert_eq!(log[..2], [ack("b9"), ack("b2")]);
+    assert!(!log.contains(&ack("b1")) && !log.contains(&ack("b10")), "{log:?}");
+    // The refused entry must come again all the same (A-2).
+    assert_eq!(log[8..], ["> close #1 1000 "]);
 }
 
 #[test]
