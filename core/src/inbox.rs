@@ -72,7 +72,9 @@ pub(crate) struct Inbox {
     /// Buffered deliveries that the host has not settled.
     handed: Table<u64, Handed>,
     /// Live deliveries that the host may still refuse, with their keys.
-    live: Table<u64, u128>,
+    live: Table<u64, Option<u128>>,
+    /// Of live ones up to here nobody knows any more whether they were settled.
+    forgotten: u64,
     last: u64,
     read_ahead: usize,
     memory: usize,
@@ -87,6 +89,7 @@ impl Inbox {
             taken: table(),
             handed: table(),
             live: table(),
+            forgotten: 0,
             last: 0,
             read_ahead,
             memory,
@@ -135,14 +138,17 @@ impl Inbox {
             (Some(buffer), key) => {
                 self.handed.insert(self.last, Handed { key, buffer, conn });
             }
-            (None, Some(key)) => {
-                self.take(key, acks);
-                if self.live.len() >= self.memory {
-                    self.live.pop_front();
+            (None, key) => {
+                if let Some(key) = key {
+                    self.take(key, acks);
+                }
+                if self.live.len() >= self.memory
+                    && let Some((oldest, _)) = self.live.pop_front()
+                {
+                    self.forgotten = oldest;
                 }
                 self.live.insert(self.last, key);
             }
-            (None, None) => {}
         }
         Some(Delivery { id: DeliveryId(self.last), buffered, content: Content::Message(event) })
     }
@@ -164,13 +170,13 @@ impl Inbox {
                 }
             }
         } else if let Some(key) = self.live.remove(&id.0) {
-            if outcome == Outcome::Refused {
+            if let Some(key) = key.filter(|_| outcome == Outcome::Refused) {
                 self.taken.remove(&key);
             }
             Settled { known: true, refused_on: None }
         } else {
-            // A live one without ids, or one so old that it is forgotten: there is nothing to do for it.
-            Settled { known: id.0 <= self.last && id.0 > 0, refused_on: None }
+            // A live one so old that it is forgotten: there is nothing to do for it.
+            Settled { known: id.0 <= self.forgotten && id.0 > 0, refused_on: None }
         }
     }
 

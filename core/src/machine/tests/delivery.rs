@@ -15,6 +15,44 @@ fn reconnect(rig: &mut Rig) {
 }
 
 #[test]
+fn a_01_acknowledged_only_once_taken_and_never_twice() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.line(&inbound("c", "2"));
+    rig.expect(&["deliver 1 buffered c 1", "deliver 2 live c 2"]);
+    rig.wait(29_000);
+    rig.expect(&[]);
+    rig.taken(2);
+    rig.expect(&[]);
+    rig.taken(1);
+    rig.expect(&[&ack("b1")]);
+    // Settling again is harmless, and counted; so is settling what never was.
+    rig.taken(1);
+    rig.reject(1);
+    rig.taken(2);
+    rig.taken(77);
+    rig.taken(0);
+    rig.expect(&[]);
+    assert_eq!((rig.machine.stats().stray_settles, rig.machine.stats().refused), (5, 0));
+    assert_eq!(rig.machine.stats().acks, 1);
+}
+
+#[test]
+fn a_01_an_event_without_ids_can_be_settled_too() {
+    let mut rig = Rig::up();
+    for _ in 0..2 {
+        rig.line(r#"{"type":"inbound","event":{}}"#);
+        rig.line(r#"{"type":"inbound","event":{},"bufferId":"b"}"#);
+    }
+    for delivery in 1..=4 {
+        rig.taken(delivery);
+    }
+    assert_eq!(rig.machine.stats().stray_settles, 0);
+    rig.taken(1);
+    assert_eq!(rig.machine.stats().stray_settles, 1);
+}
+
+#[test]
 fn a_02_refused_it_dials_again_once_nothing_is_in_flight() {
     let mut rig = Rig::up();
     let request = rig.submit(send("c", "x"));
