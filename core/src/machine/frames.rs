@@ -62,15 +62,13 @@ impl RelayMachine {
                 }
             }
             "going_idle_ack" => self.idle_confirmed(),
-            "passthrough_forward" => {
-                // Nobody can ask for one: it would block the drain for ever if it were not acknowledged.
-                self.stats.unwanted_forwards += 1;
-                self.acknowledge_lost(buffer_id);
-            }
-            _ => {
-                self.stats.unknown_frames += 1;
-                self.acknowledge_lost(buffer_id);
-            }
+            "passthrough_forward" => self.stats.unwanted_forwards += 1,
+            _ => self.stats.unknown_frames += 1,
+        }
+        // Only an event is the host's to take. Any other entry would block the drain for ever; but where both
+        // sides acknowledged acknowledgements, it would never end.
+        if !matches!(kind, "inbound" | "inbound_ack") {
+            self.acknowledge_lost(buffer_id);
         }
     }
 

@@ -124,6 +124,47 @@ fn a_02_what_is_refused_after_its_connection_ended_comes_again_by_itself() {
 }
 
 #[test]
+fn a_03_what_reaches_no_host_is_acknowledged_and_counted() {
+    let mut rig = Rig::up();
+    for (frame, expected) in [
+        (r#"{"type":"future","bufferId":"b"}"#, vec![ack("b")]),
+        (r#"{"type":"passthrough_forward","bufferId":"b","forward":{}}"#, vec![ack("b")]),
+        (r#"{"type":"passthrough_forward","forward":{}}"#, vec![]),
+        (
+            r#"{"type":"inbound","bufferId":"b","event":[]}"#,
+            vec![r#"dead letter Some("b"): an inbound frame had no `event` object"#.into(), ack("b")],
+        ),
+        (r#"{"type":"inbound","bufferId":"b"}"#, {
+            vec![r#"dead letter Some("b"): an inbound frame had no `event` object"#.into(), ack("b")]
+        }),
+        (
+            r#"{"type":"inbound","event":null}"#,
+            vec!["dead letter None: an inbound frame had no `event` object".into()],
+        ),
+        // Whatever it is that carries one, it would block the drain.
+        (r#"{"type":"interrupt_inbound","session_key":"","bufferId":"b"}"#, vec![ack("b")]),
+        (r#"{"type":"interrupt_inbound","session_key":"k","bufferId":"b"}"#, {
+            vec!["interrupt k ".into(), ack("b")]
+        }),
+        (r#"{"type":"outbound_result","requestId":"x","bufferId":"b"}"#, vec![ack("b")]),
+        // What cannot be read cannot be acknowledged.
+        (r#"{"type":"future","bufferId":""}"#, vec![]),
+        (r#"{"type":"future","bufferId":{}}"#, vec![]),
+        (r#"{"type":"future","bufferId":1.5}"#, vec![]),
+        // An acknowledgement for an acknowledgement would never end where both sides give them.
+        (r#"{"type":"inbound_ack","bufferId":"b"}"#, vec![]),
+    ] {
+        rig.line(frame);
+        assert_eq!(rig.log(), expected, "{frame}");
+    }
+    let stats = rig.machine.stats();
+    assert_eq!(
+        (stats.unknown_frames, stats.unwanted_forwards, stats.unusable_events, stats.keyless_interrupts),
+        (5, 2, 3, 1)
+    );
+}
+
+#[test]
 fn a_04_a_duplicate_of_taken_is_acknowledged_and_not_delivered() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
