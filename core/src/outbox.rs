@@ -88,12 +88,12 @@ impl Outbox {
         self.items.retain(|item| !matches!(item, Item::GoingIdle));
     }
 
-    /// Forgets everything: the connection is over (A-5, O-8).
-    pub(crate) fn clear(&mut self) {
+    /// Forgets everything: the connection is over (A-5, O-8). Says how many acknowledgements went with it.
+    pub(crate) fn clear(&mut self) -> u64 {
         self.items.clear();
         self.bytes.clear();
         self.start = 0;
-        self.acks = 0;
+        std::mem::take(&mut self.acks) as u64
     }
 
     pub(crate) fn acks(&self) -> usize {

@@ -247,7 +247,7 @@ impl RelayMachine {
         self.fail_unwritten("the connection was lost before it was written");
         self.fail_written("the connection was lost before the answer came");
         self.finish_idlers(false);
-        self.outbox.clear();
+        self.stats.moot_acks += self.outbox.clear();
         self.splitter.reset();
         if !self.link.is_up() {
             self.stats.early_dropped += self.inbox.drop_early(self.link.conn);

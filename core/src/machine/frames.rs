@@ -121,7 +121,7 @@ impl RelayMachine {
             Arrived::Duplicate(buffer) => {
                 self.stats.duplicates += 1;
                 if let Some(buffer) = buffer {
-                    self.push_ack(buffer);
+                    self.push_ack(self.link.conn, buffer);
                 }
             }
         }
@@ -130,7 +130,7 @@ impl RelayMachine {
     /// what reaches no host is acknowledged all the same, if it can be. Gives its id back.
     fn acknowledge_lost(&mut self, buffer_id: Option<&str>) -> Option<String> {
         let id = buffer_id.and_then(readable)?;
-        self.push_ack(Box::from(&*id));
+        self.push_ack(self.link.conn, Box::from(&*id));
         Some(id.into_owned())
     }
 }

@@ -393,16 +393,16 @@ impl RelayMachine {
     /// Queues acknowledgements, as far as they are for the connection that is open.
     fn acknowledge(&mut self, acks: &mut Vec<Ack>) {
         for (conn, buffer_id) in acks.drain(..) {
-            if conn == self.link.conn {
-                self.push_ack(buffer_id);
-            }
+            self.push_ack(conn, buffer_id);
         }
     }
 
-    /// Nothing is acknowledged behind our own close frame.
-    fn push_ack(&mut self, buffer_id: Box<str>) {
-        if matches!(self.state, State::Handshaking | State::Up) {
+    /// Queues one acknowledgement; not behind our own close frame.
+    fn push_ack(&mut self, conn: Conn, buffer_id: Box<str>) {
+        if conn == self.link.conn && matches!(self.state, State::Handshaking | State::Up) {
             self.outbox.push(Item::Ack(buffer_id));
+        } else {
+            self.stats.moot_acks += 1;
         }
     }
 

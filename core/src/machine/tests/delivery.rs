@@ -257,6 +257,29 @@ fn a_04_in_flight_covers_what_waits_for_the_host() {
 }
 
 #[test]
+fn a_05_acknowledged_on_its_own_connection_only() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.line(&buffered("c", "2", "b2"));
+    rig.log();
+    rig.lost();
+    rig.log();
+    // Between two connections.
+    rig.taken(1);
+    rig.expect(&[]);
+    rig.next();
+    rig.connect();
+    // On the next one, where it has not come again.
+    rig.taken(2);
+    rig.expect(&[]);
+    // Once it has.
+    rig.line(&buffered("c", "1", "b1"));
+    rig.line(&buffered("c", "2", "b2"));
+    rig.expect(&[&ack("b1"), &ack("b2")]);
+    assert_eq!(rig.machine.stats().moot_acks, 2, "X-2");
+}
+
+#[test]
 fn a_05_what_waits_across_a_reconnect_is_acknowledged_where_it_came_again() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
@@ -266,6 +289,21 @@ fn a_05_what_waits_across_a_reconnect_is_acknowledged_where_it_came_again() {
     rig.taken(1);
     rig.expect(&[&ack("b1")]);
     assert_eq!((rig.machine.stats().acks, rig.machine.stats().delivered), (1, 1));
+}
+
+#[test]
+fn a_05_an_ack_that_was_not_written_goes_with_its_connection() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.writable = false;
+    rig.taken(1);
+    rig.lost();
+    rig.writable = true;
+    rig.next();
+    rig.log();
+    rig.opened();
+    rig.expect(&[r#"> {"type":"hello","platform":"discord","botId":"42"}"#]);
+    assert_eq!(rig.machine.stats().moot_acks, 1, "X-2");
 }
 
 #[test]
