@@ -76,12 +76,17 @@ pub(crate) struct Inbox {
     /// Of live ones up to here nobody knows any more whether they were settled.
     forgotten: u64,
     last: u64,
+    /// Bytes of the entries that those name.
+    handed_bytes: usize,
     read_ahead: usize,
     memory: usize,
+    most_handed_bytes: usize,
 }
 
 impl Inbox {
-    pub(crate) fn new(read_ahead: usize, memory: usize) -> Self {
+    /// For `read_ahead` bytes of events, `memory` keys, and entries of so many bytes in the host's hands. A limit of
+    /// nothing would lock it up for good, so that each is one at least.
+    pub(crate) fn new(read_ahead: usize, memory: usize, most_handed_bytes: usize) -> Self {
         Inbox {
             queue: VecDeque::new(),
             bytes: 0,
@@ -91,8 +96,10 @@ impl Inbox {
             live: table(),
             forgotten: 0,
             last: 0,
-            read_ahead,
-            memory,
+            handed_bytes: 0,
+            read_ahead: read_ahead.max(1),
+            memory: memory.max(1),
+            most_handed_bytes: most_handed_bytes.max(1),
         }
     }
 
@@ -127,7 +134,8 @@ impl Inbox {
     pub(crate) fn poll(&mut self, early: Option<Conn>, acks: &mut Vec<Ack>) -> Option<Delivery> {
         let next = self.queue.front()?;
         // What the host holds unsettled is bounded, too.
-        if Some(next.conn) == early || (next.buffer.is_some() && self.handed.len() >= self.memory) {
+        let too_many = self.handed.len() >= self.memory || self.handed_bytes >= self.most_handed_bytes;
+        if Some(next.conn) == early || (next.buffer.is_some() && too_many) {
             return None;
         }
         let Arrival { event, key, buffer, conn } = self.queue.pop_front()?;
@@ -136,6 +144,7 @@ impl Inbox {
         let buffered = buffer.is_some();
         match (buffer, key) {
             (Some(buffer), key) => {
+                self.handed_bytes += buffer.len();
                 self.handed.insert(self.last, Handed { key, buffer, conn });
             }
             (None, key) => {
@@ -156,6 +165,7 @@ impl Inbox {
     /// What the host says of a delivery. Acknowledgements that follow go to `acks`.
     pub(crate) fn settle(&mut self, id: DeliveryId, outcome: Outcome, acks: &mut Vec<Ack>) -> Settled {
         if let Some(Handed { key, buffer, conn }) = self.handed.remove(&id.0) {
+            self.handed_bytes -= buffer.len();
             match outcome {
                 Outcome::Taken => {
                     acks.push((conn, buffer));
@@ -261,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_4_a_duplicate_of_taken_is_acknowledged_and_one_in_flight_waits() {
-        let mut inbox = Inbox::new(1 << 20, 4);
+        let mut inbox = Inbox::new(1 << 20, 4, 1000);
         let mut acks = Vec::new();
         assert_eq!(inbox.arrive(arrival(1, Some("a"), A)), Arrived::Queued);
         assert_eq!(inbox.arrive(arrival(1, Some("b"), A)), Arrived::Waits);
@@ -277,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_4_when_the_twin_is_refused_the_newest_waiter_is_delivered() {
-        let mut inbox = Inbox::new(1 << 20, 16);
+        let mut inbox = Inbox::new(1 << 20, 16, 1000);
         let mut acks = Vec::new();
         inbox.arrive(arrival(1, Some("a"), A));
         let id = inbox.poll(None, &mut acks).unwrap().id;
@@ -295,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_4_a_refused_one_is_forgotten_and_live_ones_are_taken_once_received() {
-        let mut inbox = Inbox::new(1 << 20, 16);
+        let mut inbox = Inbox::new(1 << 20, 16, 1000);
         let mut acks = Vec::new();
         inbox.arrive(arrival(1, Some("a"), A));
         let id = inbox.poll(None, &mut acks).unwrap().id;
@@ -313,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_4_memory_is_bounded_and_what_is_in_flight_stays() {
-        let mut inbox = Inbox::new(1 << 20, 3);
+        let mut inbox = Inbox::new(1 << 20, 3, 1000);
         let mut acks = Vec::new();
         inbox.arrive(arrival(1, Some("held"), A));
         inbox.poll(None, &mut acks);
@@ -332,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_6_the_read_ahead_is_bounded_by_bytes() {
-        let mut inbox = Inbox::new(2 * Event::read("{}").unwrap().weight(), 100);
+        let mut inbox = Inbox::new(2 * Event::read("{}").unwrap().weight(), 100, 1000);
         inbox.arrive(arrival(0, None, A));
         assert!(!inbox.is_full());
         inbox.arrive(arrival(0, None, A));
@@ -343,7 +353,7 @@ mod tests {
 
     #[test]
     fn l_17_early_events_wait_and_go_with_a_failed_handshake() {
-        let mut inbox = Inbox::new(1 << 20, 100);
+        let mut inbox = Inbox::new(1 << 20, 100, 1000);
         let mut acks = Vec::new();
         inbox.arrive(arrival(1, None, A));
         inbox.arrive(arrival(2, Some("b"), B));

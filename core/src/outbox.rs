@@ -27,11 +27,16 @@ pub(crate) struct Outbox {
     /// Where the first unwritten request begins in `bytes`.
     start: usize,
     acks: usize,
+    /// Bytes of the entries that wait to be acknowledged.
+    ack_bytes: usize,
 }
 
 impl Outbox {
     pub(crate) fn push(&mut self, item: Item) {
-        self.acks += usize::from(matches!(item, Item::Ack(_)));
+        if let Item::Ack(buffer_id) = &item {
+            self.acks += 1;
+            self.ack_bytes += buffer_id.len();
+        }
         self.items.push_back(item);
     }
 
@@ -68,7 +73,10 @@ impl Outbox {
                     self.start = 0;
                 }
             }
-            Item::Ack(_) => self.acks -= 1,
+            Item::Ack(buffer_id) => {
+                self.acks -= 1;
+                self.ack_bytes -= buffer_id.len();
+            }
             Item::Hello(_) | Item::GoingIdle | Item::Close(_) => {}
         }
         Some(item)
@@ -93,11 +101,18 @@ impl Outbox {
         self.items.clear();
         self.bytes.clear();
         self.start = 0;
+        self.ack_bytes = 0;
         std::mem::take(&mut self.acks) as u64
     }
 
+    /// How many acknowledgements wait.
     pub(crate) fn acks(&self) -> usize {
         self.acks
+    }
+
+    /// Bytes of the entries that they name.
+    pub(crate) fn ack_bytes(&self) -> usize {
+        self.ack_bytes
     }
 
     /// Bytes that are kept for frames of requests, written or not.

@@ -128,7 +128,7 @@ impl RelayMachine {
             link: Link::new(now.mono),
             splitter: LineSplitter::new(limits.max_line_bytes),
             outbox: Outbox::default(),
-            inbox: Inbox::new(limits.read_ahead_bytes, limits.dedupe),
+            inbox: Inbox::new(limits.read_ahead_bytes, limits.dedupe, limits.write_queue_bytes),
             chats: Chats::new(limits.chats),
             descriptors: Vec::new(),
             former: Vec::new(),
@@ -381,9 +381,11 @@ impl RelayMachine {
 
     /// Whether there is room for what one more line may bring.
     fn can_take_in(&self) -> bool {
+        let limits = &self.config.limits;
         !self.inbox.is_full()
             && self.actions.len() < MOST_ACTIONS
-            && self.outbox.acks() < self.config.limits.dedupe
+            && self.outbox.acks() < limits.dedupe.max(1)
+            && self.outbox.ack_bytes() < limits.write_queue_bytes.max(1)
     }
 
     fn descriptor_of(&self, platform: &str) -> Option<&Arc<Descriptor>> {

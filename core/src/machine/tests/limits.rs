@@ -5,6 +5,65 @@ use crate::command::Command;
 use std::time::Duration;
 
 #[test]
+fn x_01_acks_that_cannot_be_written_stop_the_reading() {
+    // By their number,
+    let mut rig = Rig::up_with(|config| config.limits.dedupe = 10);
+    rig.writable = false;
+    let frames = b"{\"type\":\"future\",\"bufferId\":\"b\"}\n".repeat(100);
+    assert_eq!(rig.bytes(&frames), frames.len() / 10);
+    assert!(!rig.machine.wants_read());
+    rig.writable = true;
+    rig.drain();
+    assert!(rig.machine.wants_read());
+    // and by their bytes: an entry's id may be as long as a line.
+    let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
+    rig.writable = false;
+    let frame = format!("{{\"type\":\"future\",\"bufferId\":\"{}\"}}\n", "b".repeat(1000));
+    let frames = frame.repeat(100);
+    assert_eq!(rig.bytes(frames.as_bytes()), frame.len() * 10);
+    rig.writable = true;
+    rig.drain();
+    assert!(rig.machine.wants_read());
+}
+
+#[test]
+fn x_01_entry_ids_that_the_host_keeps_waiting_are_bounded_by_their_bytes() {
+    let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
+    for n in 0..100 {
+        rig.line(&buffered("c", &n.to_string(), &"b".repeat(1000)));
+    }
+    assert_eq!(rig.log().len(), 10, "the rest waits in the read-ahead");
+    rig.taken(1);
+    assert_eq!(rig.log().len(), 2, "an ack, and the next");
+}
+
+#[test]
+fn x_01_limits_of_nothing_do_not_lock_it_up() {
+    let mut rig = Rig::up_with(|config| {
+        let limits = &mut config.limits;
+        for limit in [
+            &mut limits.read_ahead_bytes,
+            &mut limits.dedupe,
+            &mut limits.chats,
+            &mut limits.write_queue_bytes,
+            &mut limits.max_in_flight,
+        ] {
+            *limit = 0;
+        }
+    });
+    rig.line(&inbound("c", "1"));
+    rig.line(&buffered("c", "2", "b"));
+    rig.taken(2);
+    rig.expect(&[
+        "deliver 1 live c 1",
+        "deliver 2 buffered c 2",
+        r#"> {"type":"inbound_ack","bufferId":"b"}"#,
+    ]);
+    rig.refused(send("c", "x"));
+    assert!(rig.machine.wants_read());
+}
+
+#[test]
 fn x_02_every_counter_has_a_name() {
     let rig = Rig::new();
     let names: Vec<&str> = rig.machine.stats().iter().map(|(name, _)| name).collect();
