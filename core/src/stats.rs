@@ -66,6 +66,6 @@ stats! {
     stray_settles;
     /// Commands refused on the spot (O-6, O-8, O-9).
     not_accepted;
-    /// Typing signs that found no connection; never an error (O).
+    /// Typing signs that could not go out; never an error (O).
     typing_dropped;
 }

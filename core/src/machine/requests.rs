@@ -129,13 +129,16 @@ impl RelayMachine {
                 self.ask_idle(self.config.timing.idle_timeout);
                 Ok(id)
             }
-            Command::Typing(_) if self.state != State::Up || self.link.is_leaving() => {
-                self.stats.typing_dropped += 1;
-                now(self, Reply::Done)
-            }
+            // A typing sign is never an error to the host (O): one that cannot go out is done, too.
+            Command::Typing(_) => match self.request(&command) {
+                Ok(id) => Ok(id),
+                Err(_) => {
+                    self.stats.typing_dropped += 1;
+                    now(self, Reply::Done)
+                }
+            },
             Command::Send(_)
             | Command::Edit(_)
-            | Command::Typing(_)
             | Command::FollowUp(_)
             | Command::ChatInfo(_)
             | Command::Interrupt(_)
@@ -290,7 +293,12 @@ impl RelayMachine {
 
     /// Ends a request, the one time that it ends.
     pub(super) fn finish(&mut self, id: RequestId, result: Result<Reply, Failure>) {
-        if self.requests.pending.remove(&id.0).is_some() {
+        if let Some(pending) = self.requests.pending.remove(&id.0) {
+            let result = match pending.expected {
+                // Whatever becomes of it, the host's sign was shown or was not.
+                Expected::Shrug => Ok(Reply::Done),
+                Expected::Sent | Expected::Done | Expected::ChatInfo(_) | Expected::Written => result,
+            };
             self.actions.push_back(Action::Complete { id, result });
         }
     }

@@ -38,6 +38,26 @@ fn x_01_entry_ids_that_the_host_keeps_waiting_are_bounded_by_their_bytes() {
 }
 
 #[test]
+fn x_01_requests_that_ran_out_unwritten_leave_nothing_behind() {
+    let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
+    rig.writable = false;
+    let mut accepted = 0;
+    for _ in 0..20 {
+        for _ in 0..100 {
+            accepted += u64::from(rig.machine.submit(rig.now, send("c", "x")).is_ok());
+        }
+        rig.wait(28_000);
+        rig.line("");
+        rig.wait(2_000);
+    }
+    assert_eq!(rig.log().iter().filter(|line| line.contains("definite")).count() as u64, accepted);
+    rig.writable = true;
+    rig.drain();
+    assert_eq!(rig.log(), [""; 0], "not a byte of it is written");
+    rig.submit(send("c", "x"));
+}
+
+#[test]
 fn x_01_limits_of_nothing_do_not_lock_it_up() {
     let mut rig = Rig::up_with(|config| {
         let limits = &mut config.limits;

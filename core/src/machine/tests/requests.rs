@@ -239,6 +239,41 @@ fn o_08_nothing_is_accepted_while_the_connection_is_down() {
 }
 
 #[test]
+fn o_typing_is_never_an_error_to_the_host() {
+    let mut rig = Rig::new();
+    rig.log();
+    rig.submit(typing("c"));
+    rig.expect(&["r1 done"]);
+    rig.connect();
+    // Answered badly, not answered, lost, unwritten.
+    let id = rig.submit(typing("c"));
+    rig.log();
+    rig.answer(id, r#"{"success":false,"error":"no"}"#);
+    rig.expect(&["r2 done"]);
+    rig.submit(typing("c"));
+    rig.log();
+    rig.line("");
+    rig.wait(29_000);
+    rig.line("");
+    rig.wait(1_000);
+    rig.expect(&["r3 done"]);
+    rig.submit(typing("c"));
+    rig.writable = false;
+    rig.submit(typing("c"));
+    rig.log();
+    rig.lost();
+    rig.expect(&["r5 done", "r4 done", "disconnected - reset by peer; again later"]);
+    // Nor at a limit, nor for a platform that is not fronted.
+    let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 1);
+    rig.submit(Command::Typing(Typing { platform: Some("matrix".into()), ..Typing::default() }));
+    rig.submit(send("c", "x"));
+    rig.log();
+    rig.submit(typing("c"));
+    rig.expect(&["r3 done"]);
+    assert_eq!(rig.machine.stats().typing_dropped, 2, "X-2");
+}
+
+#[test]
 fn o_interrupts_are_done_once_written() {
     let mut rig = Rig::up();
     rig.submit(interrupt("agent:main"));
