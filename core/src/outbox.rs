@@ -55,6 +55,8 @@ impl Outbox {
         encode(&mut self.bytes);
         if self.bytes.len() - self.start > limit {
             self.bytes.truncate(before);
+            // One that is far too large must not leave its size behind.
+            self.bytes.shrink_to(limit);
             return false;
         }
         self.items.push_back(Item::Request(id, self.bytes.len() - before));

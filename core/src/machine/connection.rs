@@ -96,6 +96,11 @@ impl Link {
         self.up_since.is_some()
     }
 
+    /// How many disconnects wait for the end.
+    pub(super) fn leavers(&self) -> usize {
+        self.leaving.as_ref().map_or(0, |leaving| leaving.ids.len())
+    }
+
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.is_some()
     }

@@ -1,6 +1,6 @@
 //! Requests: what was asked for, and how it ends (O).
 
-use super::RelayMachine;
+use super::{MOST_ACTIONS, RelayMachine};
 use crate::command::{Command, Failure, FailureKind, NotAccepted, Reply, RequestId};
 use crate::encode;
 use crate::hash::{Table, table};
@@ -97,12 +97,20 @@ impl RelayMachine {
         if let Some(why) = over {
             return Err(NotAccepted::new(command, Failure::definite(why)));
         }
+        let untaken = self.actions.len();
+        if untaken >= MOST_ACTIONS.saturating_add(self.config.limits.max_in_flight) {
+            let why = format!("{untaken} outcomes of earlier commands wait to be taken");
+            return Err(NotAccepted::new(command, Failure::definite(why)));
+        }
         let now = |machine: &mut Self, reply: Reply| {
             let id = machine.requests.fresh();
             machine.actions.push_back(Action::Complete { id, result: Ok(reply) });
             Ok(id)
         };
         match command {
+            Command::Disconnect if self.link.leavers() >= self.config.limits.max_in_flight.max(1) => {
+                Err(NotAccepted::new(command, Failure::definite(CLOSING)))
+            }
             Command::Disconnect => {
                 let id = self.requests.fresh();
                 self.disconnect(id);

@@ -58,6 +58,24 @@ fn x_01_requests_that_ran_out_unwritten_leave_nothing_behind() {
 }
 
 #[test]
+fn x_01_a_host_that_takes_no_outcomes_is_refused() {
+    let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 10);
+    let accepted =
+        (0..100_000).filter(|_| rig.machine.submit(rig.now, Command::Hold(Duration::ZERO)).is_ok()).count();
+    assert!(accepted < 2000, "{accepted}");
+    rig.drain();
+    rig.submit(Command::Hold(Duration::ZERO));
+    assert_eq!(rig.log().len(), accepted + 1);
+}
+
+#[test]
+fn x_01_a_message_too_large_leaves_no_large_buffer_behind() {
+    let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
+    rig.refused(send("c", &"x".repeat(1 << 20)));
+    assert!(rig.machine.outbox.capacity() <= 20_000, "{}", rig.machine.outbox.capacity());
+}
+
+#[test]
 fn x_01_limits_of_nothing_do_not_lock_it_up() {
     let mut rig = Rig::up_with(|config| {
         let limits = &mut config.limits;

@@ -183,6 +183,27 @@ fn o_05_chat_info() {
 }
 
 #[test]
+fn o_06_the_next_after_max_in_flight_is_refused_and_handed_back() {
+    let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 2);
+    let full = "definite: 2 requests wait for their answer, as many as `max_in_flight` allows";
+    let first = rig.submit(send("c", "a"));
+    rig.submit(send("c", "b"));
+    // `refused` asserts that the same command comes back.
+    assert_eq!(rig.refused(send("c", "c")), full);
+    assert_eq!(rig.refused(interrupt("k")), full);
+    assert_eq!(rig.machine.stats().not_accepted, 2);
+    rig.answer(first, r#"{"success":true}"#);
+    rig.submit(send("c", "c"));
+    // Idleness and disconnects are bounded alike.
+    for command in [Command::GoIdle, Command::Disconnect] {
+        rig.submit(command.clone());
+        rig.submit(command.clone());
+        let why = rig.refused(command);
+        assert!(why.starts_with("definite: "), "{why}");
+    }
+}
+
+#[test]
 fn o_06_what_does_not_fit_into_the_write_queue_is_refused() {
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 1000);
     let full =
