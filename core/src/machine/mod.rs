@@ -160,9 +160,14 @@ impl RelayMachine {
                 None => break,
             }
         }
-        self.splitter = splitter;
         // A line may have ended the connection; what stood behind it is nobody's.
-        let left = if self.is_live(conn) { rest.len() } else { 0 };
+        let left = if self.is_live(conn) {
+            rest.len()
+        } else {
+            splitter.reset();
+            0
+        };
+        self.splitter = splitter;
         self.after();
         bytes.len() - left
     }
@@ -202,7 +207,6 @@ impl RelayMachine {
 
     /// What the host asks for. It completes exactly once, as [`Action::Complete`]; one that cannot even begin comes
     /// back at once (O-6, O-8, O-9).
-    #[allow(clippy::result_large_err)]
     pub fn submit(&mut self, now: Now, command: Command) -> Result<RequestId, NotAccepted> {
         self.advance(now);
         let submitted = self.accept(command);
@@ -330,13 +334,14 @@ impl RelayMachine {
         &self.config
     }
 
-    /// The descriptors of this connection, or of the last one: the default first, then the other platforms' (D-8).
+    /// The descriptors of this connection, the default first, then the other platforms' (D-8). Those of a connection
+    /// that ended stay until the next dial begins; from there to the first descriptor there are none.
     pub fn descriptors(&self) -> &[Arc<Descriptor>] {
         &self.descriptors
     }
 
     /// What the chat's platform can do: the descriptor of the platform on which the chat was last seen, else the
-    /// default one; `None` before the first handshake (D-9).
+    /// default one; `None` while there are no [`descriptors`](Self::descriptors) (D-9).
     pub fn capabilities(&self, chat_id: &str) -> Option<&Arc<Descriptor>> {
         let platform = self.chats.get(&self.seed, chat_id).map(|chat| chat.platform.as_str());
         platform.and_then(|platform| self.descriptor_of(platform)).or(self.descriptors.first())

@@ -87,7 +87,6 @@ impl Requests {
 }
 
 impl RelayMachine {
-    #[allow(clippy::result_large_err)]
     pub(super) fn accept(&mut self, command: Command) -> Result<RequestId, NotAccepted> {
         let over = match self.state {
             State::Revoked => Some("the relay is disabled: this gateway was revoked"),
@@ -191,18 +190,19 @@ impl RelayMachine {
             | Command::Resume
             | Command::Disconnect => (None, None, Expected::Written),
         };
+        let tag = match (command, chat_id) {
+            (Command::FollowUp(follow_up), _) => {
+                follow_up.kind.split_once('.').and_then(|(platform, _)| self.fronted(platform))
+            }
+            (_, Some(chat_id)) => self.tag(platform, chat_id)?,
+            (_, None) => None,
+        };
         if let (Command::Edit(_), Some(chat_id)) = (command, chat_id) {
             self.offers_edit(chat_id, platform)?;
         }
         if let Some(chat_id) = chat_id {
             self.chats.touch(&self.seed, chat_id);
         }
-        let tag = match command {
-            Command::FollowUp(follow_up) => {
-                follow_up.kind.split_once('.').and_then(|(platform, _)| self.fronted(platform))
-            }
-            _ => self.tag(platform, chat_id.map_or("", String::as_str))?,
-        };
         let id = RequestId(self.requests.next);
         let wire_id = WireId(self.requests.prefix, id.0);
         let chat = chat_id.and_then(|chat_id| self.chats.get(&self.seed, chat_id));
@@ -212,7 +212,18 @@ impl RelayMachine {
             Command::Interrupt(interrupt) => {
                 encode::interrupt(out, &interrupt.session_key, interrupt.reason.as_deref());
             }
-            _ => encode::outbound(out, &wire_id, command, tag, chat),
+            Command::Send(_)
+            | Command::Edit(_)
+            | Command::Typing(_)
+            | Command::FollowUp(_)
+            | Command::ChatInfo(_)
+            | Command::Raw(_) => encode::outbound(out, &wire_id, command, tag, chat),
+            // These are never written as requests.
+            Command::GoIdle
+            | Command::GoDormant
+            | Command::Hold(_)
+            | Command::Resume
+            | Command::Disconnect => {}
         });
         if !queued {
             return Err(Failure::definite(format!(

@@ -237,11 +237,14 @@ fn d_09_edits_are_gated_by_the_chat() {
     };
     assert_eq!(rig.refused(edit("t", None)), "unsupported: telegram does not offer `edit`");
     assert_eq!(rig.refused(edit("d", Some("telegram"))), "unsupported: telegram does not offer `edit`");
-    // M-3 goes first: there is nothing to gate by.
-    assert_eq!(rig.refused(edit("t", Some("matrix"))), "definite: relay does not front platform matrix");
     rig.expect(&[]);
     rig.submit(edit("d", None));
     assert_eq!(rig.log().len(), 1);
+    // M-3 goes first: a platform that is not fronted has no descriptor to gate by.
+    let mut rig = Rig::new();
+    rig.opened();
+    rig.line(&descriptor("discord", r#","supports_edit":false"#));
+    assert_eq!(rig.refused(edit("t", Some("matrix"))), "definite: relay does not front platform matrix");
 }
 
 #[test]
