@@ -29,10 +29,11 @@ pub enum Command {
     GoIdle,
     /// The same, and when confirmed close the connection and dial again later (L-13). Completes with [`Reply::Idle`].
     GoDormant,
-    /// Hold re-dials for that long, at most `hold_most` (L-13). Completes with [`Reply::Done`] at once.
+    /// Hold re-dials for that long, at most `hold_most` (L-13). Completes with [`Reply::Done`] at once; refused
+    /// during a disconnect.
     Hold(Duration),
     /// Lift the hold and be served again: dial at once where idle, dormant or waiting (L-12, L-13). Completes with
-    /// [`Reply::Done`] at once.
+    /// [`Reply::Done`] at once; refused during a disconnect.
     Resume,
     /// End it all within the budget (L-14). Completes with [`Reply::Done`] when nothing is left.
     Disconnect,

@@ -72,14 +72,21 @@ pub(crate) struct Inbox {
     /// Buffered deliveries that the host has not settled.
     handed: Table<u64, Handed>,
     /// Live deliveries that the host may still refuse, with their keys.
-    live: Table<u64, u128>,
+    live: Table<u64, Option<u128>>,
+    /// Of live ones up to here nobody knows any more whether they were settled.
+    forgotten: u64,
     last: u64,
+    /// Bytes of the entries that those name.
+    handed_bytes: usize,
     read_ahead: usize,
     memory: usize,
+    most_handed_bytes: usize,
 }
 
 impl Inbox {
-    pub(crate) fn new(read_ahead: usize, memory: usize) -> Self {
+    /// For `read_ahead` bytes of events, `memory` keys, and entries of so many bytes in the host's hands. A limit of
+    /// nothing would lock it up for good, so that each is one at least.
+    pub(crate) fn new(read_ahead: usize, memory: usize, most_handed_bytes: usize) -> Self {
         Inbox {
             queue: VecDeque::new(),
             bytes: 0,
@@ -87,9 +94,12 @@ impl Inbox {
             taken: table(),
             handed: table(),
             live: table(),
+            forgotten: 0,
             last: 0,
-            read_ahead,
-            memory,
+            handed_bytes: 0,
+            read_ahead: read_ahead.max(1),
+            memory: memory.max(1),
+            most_handed_bytes: most_handed_bytes.max(1),
         }
     }
 
@@ -124,7 +134,8 @@ impl Inbox {
     pub(crate) fn poll(&mut self, early: Option<Conn>, acks: &mut Vec<Ack>) -> Option<Delivery> {
         let next = self.queue.front()?;
         // What the host holds unsettled is bounded, too.
-        if Some(next.conn) == early || (next.buffer.is_some() && self.handed.len() >= self.memory) {
+        let too_many = self.handed.len() >= self.memory || self.handed_bytes >= self.most_handed_bytes;
+        if Some(next.conn) == early || (next.buffer.is_some() && too_many) {
             return None;
         }
         let Arrival { event, key, buffer, conn } = self.queue.pop_front()?;
@@ -133,16 +144,20 @@ impl Inbox {
         let buffered = buffer.is_some();
         match (buffer, key) {
             (Some(buffer), key) => {
+                self.handed_bytes += buffer.len();
                 self.handed.insert(self.last, Handed { key, buffer, conn });
             }
-            (None, Some(key)) => {
-                self.take(key, acks);
-                if self.live.len() >= self.memory {
-                    self.live.pop_front();
+            (None, key) => {
+                if let Some(key) = key {
+                    self.take(key, acks);
+                }
+                if self.live.len() >= self.memory
+                    && let Some((oldest, _)) = self.live.pop_front()
+                {
+                    self.forgotten = oldest;
                 }
                 self.live.insert(self.last, key);
             }
-            (None, None) => {}
         }
         Some(Delivery { id: DeliveryId(self.last), buffered, content: Content::Message(event) })
     }
@@ -150,6 +165,7 @@ impl Inbox {
     /// What the host says of a delivery. Acknowledgements that follow go to `acks`.
     pub(crate) fn settle(&mut self, id: DeliveryId, outcome: Outcome, acks: &mut Vec<Ack>) -> Settled {
         if let Some(Handed { key, buffer, conn }) = self.handed.remove(&id.0) {
+            self.handed_bytes -= buffer.len();
             match outcome {
                 Outcome::Taken => {
                     acks.push((conn, buffer));
@@ -164,24 +180,32 @@ impl Inbox {
                 }
             }
         } else if let Some(key) = self.live.remove(&id.0) {
-            if outcome == Outcome::Refused {
+            if let Some(key) = key.filter(|_| outcome == Outcome::Refused) {
                 self.taken.remove(&key);
             }
             Settled { known: true, refused_on: None }
         } else {
-            // A live one without ids, or one so old that it is forgotten: there is nothing to do for it.
-            Settled { known: id.0 <= self.last && id.0 > 0, refused_on: None }
+            // A live one so old that it is forgotten: there is nothing to do for it.
+            Settled { known: id.0 <= self.forgotten && id.0 > 0, refused_on: None }
         }
     }
 
-    /// Buffered deliveries of `conn` that the host has not settled.
+    /// Whether buffered deliveries of `conn` wait for the host, or for its word.
     pub(crate) fn is_owed(&self, conn: Conn) -> bool {
         self.handed.values().any(|handed| handed.conn == conn)
+            || self.queue.iter().any(|arrival| arrival.conn == conn && arrival.buffer.is_some())
     }
 
     /// Forgets what came on a connection whose handshake never completed (L-17); says how many.
     pub(crate) fn drop_early(&mut self, conn: Conn) -> u64 {
         let mut dropped = 0;
+        // Those that wait for a twin go first, so that none of them stands in for one that goes with them.
+        for waiters in self.in_flight.values_mut() {
+            for waiter in waiters.extract_if(.., |waiter| waiter.conn == conn) {
+                self.bytes -= waiter.weight();
+                dropped += 1;
+            }
+        }
         while self.queue.back().is_some_and(|arrival| arrival.conn == conn) {
             if let Some(arrival) = self.queue.pop_back() {
                 self.bytes -= arrival.weight();
@@ -247,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_4_a_duplicate_of_taken_is_acknowledged_and_one_in_flight_waits() {
-        let mut inbox = Inbox::new(1 << 20, 4);
+        let mut inbox = Inbox::new(1 << 20, 4, 1000);
         let mut acks = Vec::new();
         assert_eq!(inbox.arrive(arrival(1, Some("a"), A)), Arrived::Queued);
         assert_eq!(inbox.arrive(arrival(1, Some("b"), A)), Arrived::Waits);
@@ -263,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_4_when_the_twin_is_refused_the_newest_waiter_is_delivered() {
-        let mut inbox = Inbox::new(1 << 20, 16);
+        let mut inbox = Inbox::new(1 << 20, 16, 1000);
         let mut acks = Vec::new();
         inbox.arrive(arrival(1, Some("a"), A));
         let id = inbox.poll(None, &mut acks).unwrap().id;
@@ -281,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_4_a_refused_one_is_forgotten_and_live_ones_are_taken_once_received() {
-        let mut inbox = Inbox::new(1 << 20, 16);
+        let mut inbox = Inbox::new(1 << 20, 16, 1000);
         let mut acks = Vec::new();
         inbox.arrive(arrival(1, Some("a"), A));
         let id = inbox.poll(None, &mut acks).unwrap().id;
@@ -299,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_4_memory_is_bounded_and_what_is_in_flight_stays() {
-        let mut inbox = Inbox::new(1 << 20, 3);
+        let mut inbox = Inbox::new(1 << 20, 3, 1000);
         let mut acks = Vec::new();
         inbox.arrive(arrival(1, Some("held"), A));
         inbox.poll(None, &mut acks);
@@ -318,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_6_the_read_ahead_is_bounded_by_bytes() {
-        let mut inbox = Inbox::new(2 * Event::read("{}").unwrap().weight(), 100);
+        let mut inbox = Inbox::new(2 * Event::read("{}").unwrap().weight(), 100, 1000);
         inbox.arrive(arrival(0, None, A));
         assert!(!inbox.is_full());
         inbox.arrive(arrival(0, None, A));
@@ -329,7 +353,7 @@ mod tests {
 
     #[test]
     fn l_17_early_events_wait_and_go_with_a_failed_handshake() {
-        let mut inbox = Inbox::new(1 << 20, 100);
+        let mut inbox = Inbox::new(1 << 20, 100, 1000);
         let mut acks = Vec::new();
         inbox.arrive(arrival(1, None, A));
         inbox.arrive(arrival(2, Some("b"), B));

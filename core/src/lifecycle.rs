@@ -1,4 +1,5 @@
-//! The connection's lifecycle as one table: states, signals, guards, and what is emitted (L).
+//! The connection's lifecycle as one table: states, signals, guards, and what is emitted (L). As a picture:
+//! `docs/lifecycle.md`.
 //!
 //! [`TABLE`] is all there is to it: the machine looks a signal up in it, does the effects in order and takes the
 //! new state. A signal without a row in the present state changes nothing.
@@ -74,6 +75,8 @@ pub enum When {
     Always,
     /// The host is disconnecting.
     Leaving,
+    /// The host holds dials.
+    Held,
     /// Going idle was asked for on this connection, or is confirmed.
     Idle,
     /// The close leads to a dial at once.
@@ -103,6 +106,8 @@ pub enum Effect {
     End,
     /// Set the next dial's time by the back-off.
     Backoff,
+    /// The next dial's time is now, as far as the host's hold lets it.
+    Now,
     /// Set the next dial's time by the dormant delay.
     Sleep,
     /// Tell the host that the connection ended or the dial failed.
@@ -149,13 +154,13 @@ const fn row(
     Row { from, on, when, emit, to, rules }
 }
 
-const ENDS: &[Signal] =
-    &[S::DialFailed, S::Lost, S::RefusedCold, S::RefusedExpired, S::RefusedOnce, S::RefusedForGood];
+const ENDS: &[Signal] = &[S::DialFailed, S::Lost, S::RefusedCold, S::RefusedExpired, S::RefusedOnce];
 const OVERDUE: &[Signal] = &[S::DialTimedOut, S::Silent, S::CloseTimedOut];
 
 /// Every transition there is. The first row that fits counts.
 pub const TABLE: &[Row] = &[
-    // Leaving goes before all else: whatever ends the connection ends it for good.
+    // Leaving goes before nearly all else: whatever ends the connection ends it for good. Only a revocation goes
+    // before that: the host must know that dialing again another day is of no use.
     row(
         &[Dialing, Handshaking, Up, Closing],
         ENDS,
@@ -228,6 +233,14 @@ pub const TABLE: &[Row] = &[
         &[E::End, E::Backoff, E::TellDisconnected],
         Waiting,
         "L-8",
+    ),
+    row(
+        &[Dialing, Handshaking, Up, Closing],
+        &[S::RefusedOnce],
+        When::Held,
+        &[E::End, E::Mark, E::Now, E::TellDisconnected],
+        Waiting,
+        "L-9 L-13",
     ),
     row(
         &[Dialing, Handshaking, Up, Closing],
@@ -309,3 +322,138 @@ pub const TABLE: &[Row] = &[
         "L-4 L-5",
     ),
 ];
+
+/// The table as a mermaid state diagram, for the docs: one arrow a row and state, with its signals, its condition and
+/// its effects, and the rules that say so.
+pub fn diagram() -> String {
+    let mut text = String::from("stateDiagram-v2\n    [*] --> Waiting\n");
+    for row in TABLE {
+        let names = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join(", ");
+        let on = names(&mut row.on.iter().map(|signal| format!("{signal:?}")));
+        let emit = names(&mut row.emit.iter().map(|effect| format!("{effect:?}")));
+        let when = match row.when {
+            When::Always => String::new(),
+            when @ (When::Leaving | When::Held | When::Idle | When::ThenDial | When::ThenSleep) => {
+                format!(" [{when:?}]")
+            }
+        };
+        for from in row.from {
+            text.push_str(&format!("    {from:?} --> {:?}: {on}{when} / {emit} ({})\n", row.to, row.rules));
+        }
+    }
+    text.push_str("    Stopped --> [*]\n    Revoked --> [*]\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The diagram in the docs is the table. `UPDATE_DOCS=1 cargo test -p relayline-core` renews it.
+    #[test]
+    fn l_the_diagram_in_the_docs_is_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/lifecycle.md");
+        let page = format!(
+            "# The connection's lifecycle\n\n\
+             Each arrow is a row of `lifecycle::TABLE`: `signals [condition] / effects (rules)`. Where several arrows\n\
+             of one state have the same signal, the first of them in the table whose condition holds counts.\n\n\
+             This page is generated. A test compares it with the table;\n\
+             `UPDATE_DOCS=1 cargo test -p relayline-core lifecycle` renews it.\n\n\
+             ```mermaid\n{}```\n",
+            diagram()
+        );
+        #[allow(clippy::disallowed_methods)]
+        let update = std::env::var_os("UPDATE_DOCS").is_some();
+        if update {
+            std::fs::write(path, &page).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == page,
+            "core/docs/lifecycle.md is stale: renew it with UPDATE_DOCS=1 cargo test -p relayline-core lifecycle"
+        );
+    }
+
+    const STATES: [State; 7] = [Waiting, Dialing, Handshaking, Up, Closing, Stopped, Revoked];
+    const SIGNALS: [Signal; 18] = [
+        S::DialDue,
+        S::Opened,
+        S::DialFailed,
+        S::DialTimedOut,
+        S::Descriptor,
+        S::BadDescriptor,
+        S::HandshakeTimedOut,
+        S::Lost,
+        S::Silent,
+        S::RefusedCold,
+        S::RefusedExpired,
+        S::RefusedOnce,
+        S::RefusedForGood,
+        S::Resume,
+        S::GoDormant,
+        S::Redeliver,
+        S::Leave,
+        S::CloseTimedOut,
+    ];
+
+    fn rows(state: State, signal: Signal) -> impl Iterator<Item = &'static Row> {
+        TABLE.iter().filter(move |row| row.from.contains(&state) && row.on.contains(&signal))
+    }
+
+    #[test]
+    fn l_10_l_14_the_ends_are_final() {
+        for state in [Stopped, Revoked] {
+            assert!(SIGNALS.iter().all(|signal| rows(state, *signal).next().is_none()), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn every_row_can_be_reached() {
+        for state in STATES {
+            for signal in SIGNALS {
+                let open = rows(state, signal).position(|row| row.when == When::Always);
+                let count = rows(state, signal).count();
+                assert!(open.is_none_or(|at| at + 1 == count), "{state:?} on {signal:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn l_04_l_14_whatever_is_overdue_has_a_row() {
+        for (state, signal) in [
+            (Waiting, S::DialDue),
+            (Dialing, S::DialTimedOut),
+            (Handshaking, S::HandshakeTimedOut),
+            (Handshaking, S::Silent),
+            (Up, S::Silent),
+            (Closing, S::CloseTimedOut),
+            (Waiting, S::Leave),
+            (Dialing, S::Leave),
+            (Handshaking, S::Leave),
+            (Up, S::Leave),
+        ] {
+            assert!(
+                rows(state, signal).any(|row| row.when == When::Always),
+                "a timer that nothing follows from stays due: {state:?} on {signal:?}"
+            );
+        }
+    }
+
+    /// L-6: a socket that may still be open is let go of before the next dial; every end ends its requests (O-4).
+    #[test]
+    fn l_06_what_is_open_is_dropped_before_the_next_dial() {
+        let open = [Dialing, Handshaking, Up, Closing];
+        for row in TABLE {
+            let ends = row.from.iter().any(|from| open.contains(from)) && {
+                row.emit.contains(&E::Dial) || !open.contains(&row.to)
+            };
+            let overdue = row.on.iter().any(|signal| {
+                matches!(signal, S::DialTimedOut | S::Silent | S::CloseTimedOut | S::HandshakeTimedOut)
+            });
+            let leaves_dial = row.from == [Dialing] && row.on == [S::Leave];
+            assert_eq!(row.emit.contains(&E::End), ends, "{row:?}");
+            assert_eq!(row.emit.contains(&E::Drop), ends && (overdue || leaves_dial), "{row:?}");
+            assert_eq!(row.emit.contains(&E::TellDisconnected), ends, "once per end: {row:?}");
+        }
+    }
+}

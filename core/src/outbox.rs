@@ -27,11 +27,16 @@ pub(crate) struct Outbox {
     /// Where the first unwritten request begins in `bytes`.
     start: usize,
     acks: usize,
+    /// Bytes of the entries that wait to be acknowledged.
+    ack_bytes: usize,
 }
 
 impl Outbox {
     pub(crate) fn push(&mut self, item: Item) {
-        self.acks += usize::from(matches!(item, Item::Ack(_)));
+        if let Item::Ack(buffer_id) = &item {
+            self.acks += 1;
+            self.ack_bytes += buffer_id.len();
+        }
         self.items.push_back(item);
     }
 
@@ -50,6 +55,8 @@ impl Outbox {
         encode(&mut self.bytes);
         if self.bytes.len() - self.start > limit {
             self.bytes.truncate(before);
+            // One that is far too large must not leave its size behind.
+            self.bytes.shrink_to(limit);
             return false;
         }
         self.items.push_back(Item::Request(id, self.bytes.len() - before));
@@ -68,7 +75,10 @@ impl Outbox {
                     self.start = 0;
                 }
             }
-            Item::Ack(_) => self.acks -= 1,
+            Item::Ack(buffer_id) => {
+                self.acks -= 1;
+                self.ack_bytes -= buffer_id.len();
+            }
             Item::Hello(_) | Item::GoingIdle | Item::Close(_) => {}
         }
         Some(item)
@@ -83,16 +93,34 @@ impl Outbox {
         self.items.push_back(Item::Close(reason));
     }
 
-    /// Forgets everything: the connection is over (A-5, O-8).
-    pub(crate) fn clear(&mut self) {
+    /// Nobody waits for an idleness any more: it is not asked for, unless that is written already.
+    pub(crate) fn take_back_going_idle(&mut self) {
+        self.items.retain(|item| !matches!(item, Item::GoingIdle));
+    }
+
+    /// Forgets everything: the connection is over (A-5, O-8). Says how many acknowledgements went with it.
+    pub(crate) fn clear(&mut self) -> u64 {
         self.items.clear();
         self.bytes.clear();
         self.start = 0;
-        self.acks = 0;
+        self.ack_bytes = 0;
+        std::mem::take(&mut self.acks) as u64
     }
 
+    /// How many acknowledgements wait.
     pub(crate) fn acks(&self) -> usize {
         self.acks
+    }
+
+    /// Bytes of the entries that they name.
+    pub(crate) fn ack_bytes(&self) -> usize {
+        self.ack_bytes
+    }
+
+    /// Bytes that are kept for frames of requests, written or not.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -32,6 +32,8 @@ stats! {
     refused;
     /// Acknowledgements written.
     acks;
+    /// Acknowledgements that came too late for their connection: the entries come again.
+    moot_acks;
     /// Lines that were no JSON object with a string `type` (W-3).
     malformed_lines;
     /// Lines over `max_line_bytes` (W-5).
@@ -64,6 +66,6 @@ stats! {
     stray_settles;
     /// Commands refused on the spot (O-6, O-8, O-9).
     not_accepted;
-    /// Typing signs that found no connection; never an error (O).
+    /// Typing signs that could not go out; never an error (O).
     typing_dropped;
 }

@@ -11,6 +11,8 @@ pub struct Time(u64);
 impl Time {
     /// The host's origin.
     pub const ZERO: Time = Time(0);
+    /// The end of time, which sums saturate at: what is due then never comes, so that no timer stays due for ever.
+    pub const NEVER: Time = Time(u64::MAX);
 
     /// A point `us` microseconds after the origin.
     pub const fn from_micros(us: u64) -> Self {
@@ -40,7 +42,7 @@ impl Time {
 
 impl Add<Duration> for Time {
     type Output = Time;
-    /// Saturates: a deadline too far to count is never reached.
+    /// Saturates at [`Time::NEVER`]: a deadline too far to count is never reached.
     fn add(self, by: Duration) -> Time {
         Time(self.0.saturating_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX)))
     }

@@ -15,7 +15,8 @@ pub fn mint(id: &str, secret: &Secret, unix_s: u64, ttl_s: u64) -> Secret {
     let exp = if ttl_s == 0 { 0 } else { unix_s.saturating_add(ttl_s) };
     let payload = format!("{id}:{exp}");
     let signature = sign(payload.as_bytes(), secret);
-    let token = Zeroizing::new(format!("{payload}:{}", HEXLOWER.encode(&signature)));
+    let signature = Zeroizing::new(HEXLOWER.encode(&signature));
+    let token = Zeroizing::new([&payload, ":", &signature].concat());
     Secret::new(BASE64URL_NOPAD.encode(token.as_bytes()))
 }
 
@@ -30,7 +31,8 @@ pub fn verify(token: &str, secrets: &[Secret], unix_s: u64) -> Option<String> {
     if exp.is_empty() || !exp.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let exp: u64 = exp.parse().ok()?;
+    // One too long to count is not reached.
+    let exp: u64 = exp.parse().unwrap_or(u64::MAX);
     if !signed_by_any(payload.as_bytes(), signature, secrets) || (exp != 0 && unix_s > exp) {
         return None;
     }
@@ -70,4 +72,90 @@ fn decode_base64url(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     BASE64URL_NOPAD.decode(bare.as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn vectors(kinds: &[&str]) -> Vec<Value> {
+        let file: Value = serde_json::from_str(include_str!("../../vectors/auth.json")).unwrap();
+        let of_kind = |vector: &&Value| kinds.contains(&vector["kind"].as_str().unwrap());
+        file["vectors"].as_array().unwrap().iter().filter(of_kind).cloned().collect()
+    }
+
+    /// Unix seconds; the reference cuts the fraction off.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn seconds(now: &Value) -> u64 {
+        now.as_f64().unwrap() as u64
+    }
+
+    #[test]
+    fn c_1_tokens_are_minted_as_in_the_vectors() {
+        let vectors = vectors(&["make_token", "make_upgrade_token"]);
+        assert_eq!(vectors.len(), 14);
+        for vector in vectors {
+            let secret = Secret::new(vector["secret"].as_str().unwrap());
+            let id = vector["payload"].as_str().unwrap();
+            let ttl_s = vector["ttl_seconds"].as_u64().unwrap();
+            let token = mint(id, &secret, seconds(&vector["now"]), ttl_s);
+            assert_eq!(token.expose(), vector["token"].as_str().unwrap(), "{id}");
+            // And what is minted is good until it expires.
+            let expiry = vector["exp"].as_u64().unwrap();
+            assert_eq!(verify(token.expose(), &[secret], expiry).as_deref(), Some(id));
+        }
+        assert_eq!(TOKEN_TTL_S, 300);
+    }
+
+    /// Where C-2 is stricter than what Python's built-ins accept: refused, though the reference accepts them.
+    const DEPARTURES: [(&str, &str); 7] = [
+        ("exp with spaces, signed in its plain form", "C-2: ASCII digits only"),
+        ("exp with underscores, signed in its plain form", "C-2: ASCII digits only"),
+        ("exp in Arabic-Indic digits, signed in its plain form", "C-2: ASCII digits only"),
+        ("signature followed by a newline", "C-2: 64 hex digits"),
+        ("four spaces in the middle", "C-2: no foreign characters"),
+        ("standard alphabet with + and /", "C-2: base64url"),
+        ("both alphabets mixed", "C-2: base64url"),
+    ];
+
+    #[test]
+    fn c_2_tokens_are_verified_as_in_the_vectors_but_strictly() {
+        let mut departed = 0;
+        for vector in vectors(&["verify_token"]) {
+            let what = vector["what"].as_str().unwrap();
+            let secrets: Vec<Secret> = vector["secrets"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|secret| Secret::new(secret.as_str().unwrap()))
+                .collect();
+            let ours = verify(vector["token"].as_str().unwrap(), &secrets, seconds(&vector["now"]));
+            if ours.as_deref() == vector["payload"].as_str() {
+                continue;
+            }
+            let departure = DEPARTURES.iter().find(|(known, _)| *known == what);
+            let (_, rule) = departure.unwrap_or_else(|| panic!("{what}: {ours:?}"));
+            assert_eq!(ours, None, "{what} departs: {rule}");
+            departed += 1;
+        }
+        assert_eq!(departed, DEPARTURES.len(), "every departure is used");
+    }
+
+    #[test]
+    fn c_2_any_secret_of_the_list_may_match() {
+        let token = mint("gw:1", &Secret::new("b"), 1000, 10);
+        let secrets = |list: &[&str]| list.iter().map(|s| Secret::new(*s)).collect::<Vec<_>>();
+        for (list, now, expected) in [
+            (&["a", "b"][..], 1010, Some("gw:1")),
+            (&["b", ""], 1010, Some("gw:1")),
+            (&["b"], 1011, None),
+            (&["a", ""], 1010, None),
+            (&[], 1010, None),
+        ] {
+            assert_eq!(verify(token.expose(), &secrets(list), now).as_deref(), expected, "{list:?}");
+        }
+        let padded = format!("{}===", token.expose());
+        assert_eq!(verify(&padded, &secrets(&["b"]), 1000), None);
+    }
 }

@@ -38,16 +38,18 @@ impl DialUrl {
     /// appended unless it is there (L-1). A query stays where it is, behind the path.
     pub fn parse(configured: &str) -> Result<DialUrl, UrlError> {
         let text = configured.trim();
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| UrlError::Scheme(text.into()))?;
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+        // Before any error quotes the text. A parser skips slashes and control characters here, and so must we.
+        let authority = rest.trim_start_matches(|c: char| matches!(c, '/' | '\\') || c.is_ascii_control());
+        let authority_end = authority.find(['/', '?', '#', '\\']).unwrap_or(authority.len());
+        if authority[..authority_end].contains('@') {
+            return Err(UrlError::UserInfo);
+        }
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "ws" | "http" => "ws",
             "wss" | "https" => "wss",
             _ => return Err(UrlError::Scheme(text.into())),
         };
-        let authority_end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
-        if rest[..authority_end].contains('@') {
-            return Err(UrlError::UserInfo);
-        }
         if text.contains('#') {
             return Err(UrlError::Fragment(text.into()));
         }
@@ -137,14 +139,80 @@ mod tests {
             ("https://", r#""https://" has no usable host"#),
             ("https://c.example:99999", r#""https://c.example:99999" has no usable host"#),
             ("https://c.example/#top", r##""https://c.example/#top" has a fragment (#…): leave it out"##),
-            (
-                "https://me:hunter2@c.example",
-                "the URL holds user-info (user:password@): leave it out, a gateway has an id and a secret instead",
-            ),
         ] {
             let error = DialUrl::parse(configured).map(|url| url.to_string()).unwrap_err().to_string();
             assert_eq!(error, message);
         }
+    }
+
+    #[test]
+    fn l_1_c_4_user_info_is_an_error_that_does_not_quote_it() {
+        for configured in [
+            "https://me:hunter2@c.example",
+            "https://hunter2@c.example/",
+            "https:///me:hunter2@c.example",
+            "wss://\\me:hunter2@c.example",
+            "https://\n/me:hunter2@c.example",
+            "https://me:hunter2@",
+            "https://me:hunter2@c.example#top",
+            // Wrong in another way, too: that error would quote it.
+            "ftp://me:hunter2@c.example",
+            "me:hunter2@c.example",
+            "://me:hunter2@c.example",
+        ] {
+            assert_eq!(DialUrl::parse(configured), Err(UrlError::UserInfo), "{configured}");
+        }
+        assert!(DialUrl::parse("https://c.example/@me?a=b@c").is_ok());
+    }
+
+    /// Where L-1 goes before what the reference does: the vector's input, and what is dialled, or the error.
+    const DEPARTURES: [(&str, &str); 17] = [
+        // No scheme, no host: a configuration error.
+        ("", "\"\" is no ws, wss, http or https URL"),
+        ("   ", "\"\" is no ws, wss, http or https URL"),
+        ("/", "\"/\" is no ws, wss, http or https URL"),
+        ("connector.example", "\"connector.example\" is no ws, wss, http or https URL"),
+        ("connector.example/relay", "\"connector.example/relay\" is no ws, wss, http or https URL"),
+        ("connector.example:8080", "\"connector.example:8080\" is no ws, wss, http or https URL"),
+        ("ftp://connector.example", "\"ftp://connector.example\" is no ws, wss, http or https URL"),
+        ("https://", "\"https://\" has no usable host"),
+        // Schemes and hosts have no case.
+        ("HTTPS://Connector.Example", "wss://connector.example/relay"),
+        ("WSS://connector.example/relay", "wss://connector.example/relay"),
+        // `/relay` belongs to the path, not behind a query; and a host of that name is not a path.
+        ("https://connector.example/relay?x=1", "wss://connector.example/relay?x=1"),
+        ("https://connector.example?token=a/relay", "wss://connector.example/relay?token=a/relay"),
+        ("http://relay", "ws://relay/relay"),
+        ("https://relay/", "wss://relay/relay"),
+        // A fragment and user-info are configuration errors.
+        (
+            "https://connector.example/relay#frag",
+            "\"https://connector.example/relay#frag\" has a fragment (#…): leave it out",
+        ),
+        (
+            "https://user:pw@connector.example",
+            "the URL holds user-info (user:password@): leave it out, a gateway has an id and a secret instead",
+        ),
+        // What goes over the wire is ASCII.
+        ("https://bücher.example/é", "wss://xn--bcher-kva.example/%C3%A9/relay"),
+    ];
+
+    #[test]
+    fn l_1_vectors() {
+        let file: serde_json::Value = serde_json::from_str(include_str!("../../vectors/urls.json")).unwrap();
+        let mut departed = 0;
+        for vector in file["vectors"].as_array().unwrap() {
+            let (input, theirs) =
+                (vector["input"].as_str().unwrap(), vector["ws_dial_url"].as_str().unwrap());
+            let ours = DialUrl::parse(input).map_or_else(|error| error.to_string(), |url| url.to_string());
+            if ours == theirs {
+                continue;
+            }
+            let departure = DEPARTURES.iter().find(|(known, _)| *known == input);
+            assert_eq!(Some(ours.as_str()), departure.map(|(_, ours)| *ours), "{input:?} departs: L-1");
+            departed += 1;
+        }
+        assert_eq!(departed, DEPARTURES.len(), "every departure is used");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) struct Link {
     pinged: Option<Time>,
     /// A ping is to be written.
     pub(super) ping: bool,
-    /// When this connection's handshake was completed.
+    /// When this connection's handshake was completed; `None` once it has ended.
     up_since: Option<Time>,
     /// Failed attempts since the back-off started over (L-5).
     attempt: u32,
@@ -92,6 +92,15 @@ impl Link {
         self.pinged = None;
     }
 
+    pub(super) fn is_up(&self) -> bool {
+        self.up_since.is_some()
+    }
+
+    /// How many disconnects wait for the end.
+    pub(super) fn leavers(&self) -> usize {
+        self.leaving.as_ref().map_or(0, |leaving| leaving.ids.len())
+    }
+
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.is_some()
     }
@@ -117,6 +126,7 @@ impl RelayMachine {
     fn holds(&self, when: When) -> bool {
         match when {
             When::Always => true,
+            When::Held => self.link.hold.is_some_and(|(until, _)| until > self.now),
             When::Leaving => self.link.leaving.is_some(),
             When::Idle => self.link.idle_confirmed || self.link.idle_asked.is_some(),
             When::ThenDial => self.link.then == Then::Dial,
@@ -145,6 +155,7 @@ impl RelayMachine {
                 let wait = self.backoff();
                 self.link.due = self.now + wait;
             }
+            Effect::Now => self.link.due = self.now,
             Effect::Sleep => self.link.due = self.now + self.span(self.config.timing.dormant_delay),
             Effect::TellDisconnected => self.tell_disconnected(to, code, reason),
             Effect::TellDormant => {
@@ -223,8 +234,9 @@ impl RelayMachine {
 
     fn begin_close(&mut self, then: Then, why: &str) {
         self.link.then = then;
-        why.clone_into(&mut self.link.why);
+        // A close that is under way keeps the reason that it began for (L-17).
         if self.state != State::Closing {
+            why.clone_into(&mut self.link.why);
             self.fail_unwritten("the connection is being closed");
             self.outbox.close(match then {
                 Then::Backoff => "",
@@ -240,9 +252,9 @@ impl RelayMachine {
         self.fail_unwritten("the connection was lost before it was written");
         self.fail_written("the connection was lost before the answer came");
         self.finish_idlers(false);
-        self.outbox.clear();
+        self.stats.moot_acks += self.outbox.clear();
         self.splitter.reset();
-        if self.link.up_since.is_none() {
+        if !self.link.is_up() {
             self.stats.early_dropped += self.inbox.drop_early(self.link.conn);
         }
         let held = self
@@ -283,6 +295,7 @@ impl RelayMachine {
 
     pub(super) fn dial_failed(&mut self, status: Option<u16>, body: &[u8], reason: &str) {
         if self.state != State::Dialing {
+            self.stats.stale_inputs += 1;
             return;
         }
         if status != Some(401) {
@@ -332,8 +345,10 @@ impl RelayMachine {
 
     /// Holds dials for that long from now (L-13).
     pub(super) fn hold(&mut self, span: Duration) {
-        // Held again and again it is one hold: it lasts `hold_most` in all.
-        let began = self.link.hold.map_or(self.now, |(_, began)| began);
+        // Held again and again it is one hold: it lasts `hold_most` in all. One that ran out while no dial waited
+        // for it is none.
+        let running = self.link.hold.filter(|(until, _)| *until > self.now || self.state == State::Waiting);
+        let began = running.map_or(self.now, |(_, began)| began);
         let until = (self.now + span).min(began + self.config.timing.hold_most);
         self.link.hold = Some((until, began));
     }
@@ -465,6 +480,8 @@ impl RelayMachine {
             Timer::Request => self.expire_request(),
             Timer::Idle => {
                 self.link.idle_asked = None;
+                // All stays as it was: so the connector must not be told to fall silent any more (L-12).
+                self.outbox.take_back_going_idle();
                 self.finish_idlers(false);
             }
             // `after` leaves.

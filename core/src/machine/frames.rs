@@ -62,15 +62,13 @@ impl RelayMachine {
                 }
             }
             "going_idle_ack" => self.idle_confirmed(),
-            "passthrough_forward" => {
-                // Nobody can ask for one: it would block the drain for ever if it were not acknowledged.
-                self.stats.unwanted_forwards += 1;
-                self.acknowledge_lost(buffer_id);
-            }
-            _ => {
-                self.stats.unknown_frames += 1;
-                self.acknowledge_lost(buffer_id);
-            }
+            "passthrough_forward" => self.stats.unwanted_forwards += 1,
+            _ => self.stats.unknown_frames += 1,
+        }
+        // Only an event is the host's to take. Any other entry would block the drain for ever; but where both
+        // sides acknowledged acknowledgements, it would never end.
+        if !matches!(kind, "inbound" | "inbound_ack") {
+            self.acknowledge_lost(buffer_id);
         }
     }
 
@@ -86,7 +84,8 @@ impl RelayMachine {
                 self.step(Signal::BadDescriptor, None, &error.to_string());
             }
             Ok(descriptor)
-                if self.descriptors.len() < self.config.identities.len()
+                if self.link.is_up()
+                    && self.descriptors.len() < self.config.identities.len()
                     && self.descriptor_of(&descriptor.platform).is_none() =>
             {
                 let descriptor = Arc::new(descriptor);
@@ -122,7 +121,7 @@ impl RelayMachine {
             Arrived::Duplicate(buffer) => {
                 self.stats.duplicates += 1;
                 if let Some(buffer) = buffer {
-                    self.push_ack(buffer);
+                    self.push_ack(self.link.conn, buffer);
                 }
             }
         }
@@ -131,7 +130,7 @@ impl RelayMachine {
     /// what reaches no host is acknowledged all the same, if it can be. Gives its id back.
     fn acknowledge_lost(&mut self, buffer_id: Option<&str>) -> Option<String> {
         let id = buffer_id.and_then(readable)?;
-        self.push_ack(Box::from(&*id));
+        self.push_ack(self.link.conn, Box::from(&*id));
         Some(id.into_owned())
     }
 }

@@ -68,7 +68,8 @@ pub enum IoEvent<'a> {
 /// # How to drive it
 ///
 /// 1. Make one; its first action is to dial.
-/// 2. After every input, take [`poll_action`](Self::poll_action) until it is `None`, and do what it says.
+/// 2. After every input, and after the other two polls, take [`poll_action`](Self::poll_action) until it is `None`,
+///    and do what it says.
 /// 3. While the host has room, hand it [`poll_delivery`](Self::poll_delivery); tell its fate with
 ///    [`settle`](Self::settle).
 /// 4. While the socket can take a message, write [`poll_transmit`](Self::poll_transmit): what was returned counts
@@ -127,7 +128,7 @@ impl RelayMachine {
             link: Link::new(now.mono),
             splitter: LineSplitter::new(limits.max_line_bytes),
             outbox: Outbox::default(),
-            inbox: Inbox::new(limits.read_ahead_bytes, limits.dedupe),
+            inbox: Inbox::new(limits.read_ahead_bytes, limits.dedupe, limits.write_queue_bytes),
             chats: Chats::new(limits.chats),
             descriptors: Vec::new(),
             former: Vec::new(),
@@ -159,9 +160,14 @@ impl RelayMachine {
                 None => break,
             }
         }
-        self.splitter = splitter;
         // A line may have ended the connection; what stood behind it is nobody's.
-        let left = if self.is_live(conn) { rest.len() } else { 0 };
+        let left = if self.is_live(conn) {
+            rest.len()
+        } else {
+            splitter.reset();
+            0
+        };
+        self.splitter = splitter;
         self.after();
         bytes.len() - left
     }
@@ -190,7 +196,8 @@ impl RelayMachine {
             return;
         }
         match event {
-            IoEvent::Opened { .. } => self.step(Signal::Opened, None, ""),
+            IoEvent::Opened { .. } if self.state == State::Dialing => self.step(Signal::Opened, None, ""),
+            IoEvent::Opened { .. } => self.stats.stale_inputs += 1,
             IoEvent::DialFailed { status, body, reason, .. } => self.dial_failed(status, body, reason),
             IoEvent::Closed { code, reason, .. } => self.closed(code, reason),
             IoEvent::Alive { .. } => self.heard(),
@@ -200,7 +207,6 @@ impl RelayMachine {
 
     /// What the host asks for. It completes exactly once, as [`Action::Complete`]; one that cannot even begin comes
     /// back at once (O-6, O-8, O-9).
-    #[allow(clippy::result_large_err)]
     pub fn submit(&mut self, now: Now, command: Command) -> Result<RequestId, NotAccepted> {
         self.advance(now);
         let submitted = self.accept(command);
@@ -216,7 +222,8 @@ impl RelayMachine {
         let settled = self.inbox.settle(delivery, outcome, &mut acks);
         self.stats.stray_settles += u64::from(!settled.known);
         self.stats.refused += u64::from(outcome == Outcome::Refused && settled.known);
-        if settled.refused_on == Some(self.link.conn) {
+        // What came on a connection that is over comes again by itself.
+        if settled.refused_on.is_some_and(|conn| self.is_live(conn)) {
             self.link.must_redeliver = true;
         }
         self.acknowledge(&mut acks);
@@ -231,6 +238,13 @@ impl RelayMachine {
     /// written (O-3). `out` is cleared, and holds the message of a [`Transmit::Frame`].
     pub fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         self.advance(now);
+        let transmit = self.next_transmit(out);
+        // What was written may have been what the close waits for (L-14), and then the close is next.
+        self.after();
+        transmit.or_else(|| self.next_transmit(out))
+    }
+
+    fn next_transmit(&mut self, out: &mut Vec<u8>) -> Option<Transmit> {
         out.clear();
         let conn = self.link.conn;
         if !self.is_live(conn) {
@@ -268,7 +282,7 @@ impl RelayMachine {
     /// The next delivery. Call it only when the host has room for one.
     pub fn poll_delivery(&mut self, now: Now) -> Option<Delivery> {
         self.advance(now);
-        let early = (self.state == State::Handshaking).then_some(self.link.conn);
+        let early = self.is_early().then_some(self.link.conn);
         let mut acks = std::mem::take(&mut self.acks);
         let delivery = self.inbox.poll(early, &mut acks);
         self.acknowledge(&mut acks);
@@ -283,9 +297,9 @@ impl RelayMachine {
         self.actions.pop_front()
     }
 
-    /// When to call [`handle_tick`](Self::handle_tick), and why, for logs. O(1).
+    /// When to call [`handle_tick`](Self::handle_tick), and why, for logs; always later than the last tick. O(1).
     pub fn deadline(&self) -> Option<(Time, Timer)> {
-        self.timers().into_iter().flatten().min()
+        self.timers().into_iter().flatten().filter(|(due, _)| *due < Time::NEVER).min()
     }
 }
 
@@ -320,13 +334,14 @@ impl RelayMachine {
         &self.config
     }
 
-    /// The descriptors of this connection, or of the last one: the default first, then the other platforms' (D-8).
+    /// The descriptors of this connection, the default first, then the other platforms' (D-8). Those of a connection
+    /// that ended stay until the next dial begins; from there to the first descriptor there are none.
     pub fn descriptors(&self) -> &[Arc<Descriptor>] {
         &self.descriptors
     }
 
     /// What the chat's platform can do: the descriptor of the platform on which the chat was last seen, else the
-    /// default one; `None` before the first handshake (D-9).
+    /// default one; `None` while there are no [`descriptors`](Self::descriptors) (D-9).
     pub fn capabilities(&self, chat_id: &str) -> Option<&Arc<Descriptor>> {
         let platform = self.chats.get(&self.seed, chat_id).map(|chat| chat.platform.as_str());
         platform.and_then(|platform| self.descriptor_of(platform)).or(self.descriptors.first())
@@ -364,11 +379,18 @@ impl RelayMachine {
         open && conn == self.link.conn
     }
 
+    /// Whether there is a socket whose handshake is not complete, and be it that it never will be (L-17).
+    fn is_early(&self) -> bool {
+        self.is_live(self.link.conn) && !self.link.is_up()
+    }
+
     /// Whether there is room for what one more line may bring.
     fn can_take_in(&self) -> bool {
+        let limits = &self.config.limits;
         !self.inbox.is_full()
             && self.actions.len() < MOST_ACTIONS
-            && self.outbox.acks() < self.config.limits.dedupe
+            && self.outbox.acks() < limits.dedupe.max(1)
+            && self.outbox.ack_bytes() < limits.write_queue_bytes.max(1)
     }
 
     fn descriptor_of(&self, platform: &str) -> Option<&Arc<Descriptor>> {
@@ -378,16 +400,16 @@ impl RelayMachine {
     /// Queues acknowledgements, as far as they are for the connection that is open.
     fn acknowledge(&mut self, acks: &mut Vec<Ack>) {
         for (conn, buffer_id) in acks.drain(..) {
-            if conn == self.link.conn {
-                self.push_ack(buffer_id);
-            }
+            self.push_ack(conn, buffer_id);
         }
     }
 
-    /// Nothing is acknowledged behind our own close frame.
-    fn push_ack(&mut self, buffer_id: Box<str>) {
-        if matches!(self.state, State::Handshaking | State::Up) {
+    /// Queues one acknowledgement; not behind our own close frame.
+    fn push_ack(&mut self, conn: Conn, buffer_id: Box<str>) {
+        if conn == self.link.conn && matches!(self.state, State::Handshaking | State::Up) {
             self.outbox.push(Item::Ack(buffer_id));
+        } else {
+            self.stats.moot_acks += 1;
         }
     }
 

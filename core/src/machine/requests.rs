@@ -1,6 +1,6 @@
 //! Requests: what was asked for, and how it ends (O).
 
-use super::RelayMachine;
+use super::{MOST_ACTIONS, RelayMachine};
 use crate::command::{Command, Failure, FailureKind, NotAccepted, Reply, RequestId};
 use crate::encode;
 use crate::hash::{Table, table};
@@ -10,6 +10,9 @@ use crate::result::Expected;
 use crate::time::Time;
 use serde::Serialize;
 use std::fmt;
+
+/// Why nothing is accepted any more while our own close is under way (O-3).
+const CLOSING: &str = "the connection is being closed";
 
 /// One request that waits.
 #[derive(Debug)]
@@ -84,7 +87,6 @@ impl Requests {
 }
 
 impl RelayMachine {
-    #[allow(clippy::result_large_err)]
     pub(super) fn accept(&mut self, command: Command) -> Result<RequestId, NotAccepted> {
         let over = match self.state {
             State::Revoked => Some("the relay is disabled: this gateway was revoked"),
@@ -94,16 +96,28 @@ impl RelayMachine {
         if let Some(why) = over {
             return Err(NotAccepted::new(command, Failure::definite(why)));
         }
+        let untaken = self.actions.len();
+        if untaken >= MOST_ACTIONS.saturating_add(self.config.limits.max_in_flight) {
+            let why = format!("{untaken} outcomes of earlier commands wait to be taken");
+            return Err(NotAccepted::new(command, Failure::definite(why)));
+        }
         let now = |machine: &mut Self, reply: Reply| {
             let id = machine.requests.fresh();
             machine.actions.push_back(Action::Complete { id, result: Ok(reply) });
             Ok(id)
         };
         match command {
+            Command::Disconnect if self.link.leavers() >= self.config.limits.max_in_flight.max(1) => {
+                Err(NotAccepted::new(command, Failure::definite(CLOSING)))
+            }
             Command::Disconnect => {
                 let id = self.requests.fresh();
                 self.disconnect(id);
                 Ok(id)
+            }
+            // There is no next dial to hold or to hasten: a resume would cut the disconnect short (L-14).
+            Command::Hold(_) | Command::Resume if self.link.is_leaving() => {
+                Err(NotAccepted::new(command, Failure::definite(CLOSING)))
             }
             Command::Hold(span) => {
                 self.hold(span);
@@ -122,13 +136,16 @@ impl RelayMachine {
                 self.ask_idle(self.config.timing.idle_timeout);
                 Ok(id)
             }
-            Command::Typing(_) if self.state != State::Up || self.link.is_leaving() => {
-                self.stats.typing_dropped += 1;
-                now(self, Reply::Done)
-            }
+            // A typing sign is never an error to the host (O): one that cannot go out is done, too.
+            Command::Typing(_) => match self.request(&command) {
+                Ok(id) => Ok(id),
+                Err(_) => {
+                    self.stats.typing_dropped += 1;
+                    now(self, Reply::Done)
+                }
+            },
             Command::Send(_)
             | Command::Edit(_)
-            | Command::Typing(_)
             | Command::FollowUp(_)
             | Command::ChatInfo(_)
             | Command::Interrupt(_)
@@ -142,7 +159,7 @@ impl RelayMachine {
     /// Whether anything can be asked of the connector now, with so many of the kind waiting (O-6, O-8).
     fn can_ask(&self, waiting: usize) -> Result<(), Failure> {
         if self.link.is_leaving() || self.state == State::Closing {
-            return Err(Failure::definite("the connection is being closed"));
+            return Err(Failure::definite(CLOSING));
         }
         if self.state != State::Up {
             return Err(Failure::definite("the relay is not connected"));
@@ -173,18 +190,19 @@ impl RelayMachine {
             | Command::Resume
             | Command::Disconnect => (None, None, Expected::Written),
         };
+        let tag = match (command, chat_id) {
+            (Command::FollowUp(follow_up), _) => {
+                follow_up.kind.split_once('.').and_then(|(platform, _)| self.fronted(platform))
+            }
+            (_, Some(chat_id)) => self.tag(platform, chat_id)?,
+            (_, None) => None,
+        };
         if let (Command::Edit(_), Some(chat_id)) = (command, chat_id) {
             self.offers_edit(chat_id, platform)?;
         }
         if let Some(chat_id) = chat_id {
             self.chats.touch(&self.seed, chat_id);
         }
-        let tag = match command {
-            Command::FollowUp(follow_up) => {
-                follow_up.kind.split_once('.').and_then(|(platform, _)| self.fronted(platform))
-            }
-            _ => self.tag(platform, chat_id.map_or("", String::as_str))?,
-        };
         let id = RequestId(self.requests.next);
         let wire_id = WireId(self.requests.prefix, id.0);
         let chat = chat_id.and_then(|chat_id| self.chats.get(&self.seed, chat_id));
@@ -194,7 +212,18 @@ impl RelayMachine {
             Command::Interrupt(interrupt) => {
                 encode::interrupt(out, &interrupt.session_key, interrupt.reason.as_deref());
             }
-            _ => encode::outbound(out, &wire_id, command, tag, chat),
+            Command::Send(_)
+            | Command::Edit(_)
+            | Command::Typing(_)
+            | Command::FollowUp(_)
+            | Command::ChatInfo(_)
+            | Command::Raw(_) => encode::outbound(out, &wire_id, command, tag, chat),
+            // These are never written as requests.
+            Command::GoIdle
+            | Command::GoDormant
+            | Command::Hold(_)
+            | Command::Resume
+            | Command::Disconnect => {}
         });
         if !queued {
             return Err(Failure::definite(format!(
@@ -283,7 +312,12 @@ impl RelayMachine {
 
     /// Ends a request, the one time that it ends.
     pub(super) fn finish(&mut self, id: RequestId, result: Result<Reply, Failure>) {
-        if self.requests.pending.remove(&id.0).is_some() {
+        if let Some(pending) = self.requests.pending.remove(&id.0) {
+            let result = match pending.expected {
+                // Whatever becomes of it, the host's sign was shown or was not.
+                Expected::Shrug => Ok(Reply::Done),
+                Expected::Sent | Expected::Done | Expected::ChatInfo(_) | Expected::Written => result,
+            };
             self.actions.push_back(Action::Complete { id, result });
         }
     }

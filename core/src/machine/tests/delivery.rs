@@ -1,0 +1,353 @@
+//! A-1 to A-5, A-7, A-8, L-16: deliveries, their acknowledgements, and their doubles.
+
+use super::driver::{Rig, buffered, inbound, send};
+use crate::command::Command;
+
+fn ack(entry: &str) -> String {
+    format!(r#"> {{"type":"inbound_ack","bufferId":"{entry}"}}"#)
+}
+
+/// Ends the connection, and completes the next handshake.
+fn reconnect(rig: &mut Rig) {
+    rig.lost();
+    rig.next();
+    rig.connect();
+}
+
+#[test]
+fn a_01_acknowledged_only_once_taken_and_never_twice() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.line(&inbound("c", "2"));
+    rig.expect(&["deliver 1 buffered c 1", "deliver 2 live c 2"]);
+    rig.wait(29_000);
+    rig.expect(&[]);
+    rig.taken(2);
+    rig.expect(&[]);
+    rig.taken(1);
+    rig.expect(&[&ack("b1")]);
+    // Settling again is harmless, and counted; so is settling what never was.
+    rig.taken(1);
+    rig.reject(1);
+    rig.taken(2);
+    rig.taken(77);
+    rig.taken(0);
+    rig.expect(&[]);
+    assert_eq!((rig.machine.stats().stray_settles, rig.machine.stats().refused), (5, 0));
+    assert_eq!(rig.machine.stats().acks, 1);
+}
+
+#[test]
+fn a_01_an_event_without_ids_can_be_settled_too() {
+    let mut rig = Rig::up();
+    for _ in 0..2 {
+        rig.line(r#"{"type":"inbound","event":{}}"#);
+        rig.line(r#"{"type":"inbound","event":{},"bufferId":"b"}"#);
+    }
+    for delivery in 1..=4 {
+        rig.taken(delivery);
+    }
+    assert_eq!(rig.machine.stats().stray_settles, 0);
+    rig.taken(1);
+    assert_eq!(rig.machine.stats().stray_settles, 1);
+}
+
+#[test]
+fn a_02_refused_it_dials_again_once_nothing_is_in_flight() {
+    let mut rig = Rig::up();
+    let request = rig.submit(send("c", "x"));
+    rig.line(&buffered("c", "1", "b1"));
+    rig.line(&buffered("c", "2", "b2"));
+    rig.room = false;
+    rig.line(&buffered("c", "3", "b3"));
+    rig.log();
+    rig.reject(1);
+    rig.expect(&[]);
+    rig.taken(2);
+    rig.expect(&[&ack("b2")]);
+    rig.answer(request, r#"{"success":true}"#);
+    rig.expect(&["r1 sent -"]);
+    rig.room = true;
+    rig.drain();
+    rig.expect(&["deliver 3 buffered c 3"]);
+    rig.taken(3);
+    rig.expect(&[&ack("b3"), "> close #1 1000 "]);
+    rig.closed(1000, "");
+    let why = "the host refused a buffered delivery: dialing again for it";
+    rig.expect(&[&format!("disconnected 1000 {why}; again later")]);
+    // With backoff, so that a host that always refuses makes no tight loop.
+    assert!(rig.until_deadline_us() >= 500_000);
+    rig.next();
+    rig.connect();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.expect(&["deliver 4 buffered c 1"]);
+    rig.taken(4);
+    rig.expect(&[&ack("b1")]);
+}
+
+#[test]
+fn a_02_a_refused_live_one_is_no_reason_to_dial() {
+    let mut rig = Rig::up();
+    rig.line(&inbound("c", "1"));
+    rig.log();
+    rig.reject(1);
+    rig.expect(&[]);
+    assert_eq!(rig.machine.stats().refused, 1);
+}
+
+#[test]
+fn a_02_what_is_refused_after_its_connection_ended_comes_again_by_itself() {
+    // Before the next dial, during it, and after it.
+    for place in 0..3 {
+        let mut rig = Rig::up();
+        rig.line(&buffered("c", "1", "b1"));
+        rig.lost();
+        if place > 0 {
+            rig.next();
+        }
+        if place > 1 {
+            rig.connect();
+        }
+        rig.reject(1);
+        rig.log();
+        if place == 0 {
+            rig.next();
+        }
+        if place < 2 {
+            rig.connect();
+        }
+        rig.wait(1_000);
+        rig.expect(&[]);
+        rig.line(&buffered("c", "1", "b1"));
+        rig.expect(&["deliver 2 buffered c 1"]);
+    }
+}
+
+#[test]
+fn a_03_what_reaches_no_host_is_acknowledged_and_counted() {
+    let mut rig = Rig::up();
+    for (frame, expected) in [
+        (r#"{"type":"future","bufferId":"b"}"#, vec![ack("b")]),
+        (r#"{"type":"passthrough_forward","bufferId":"b","forward":{}}"#, vec![ack("b")]),
+        (r#"{"type":"passthrough_forward","forward":{}}"#, vec![]),
+        (
+            r#"{"type":"inbound","bufferId":"b","event":[]}"#,
+            vec![r#"dead letter Some("b"): an inbound frame had no `event` object"#.into(), ack("b")],
+        ),
+        (r#"{"type":"inbound","bufferId":"b"}"#, {
+            vec![r#"dead letter Some("b"): an inbound frame had no `event` object"#.into(), ack("b")]
+        }),
+        (
+            r#"{"type":"inbound","event":null}"#,
+            vec!["dead letter None: an inbound frame had no `event` object".into()],
+        ),
+        // Whatever it is that carries one, it would block the drain.
+        (r#"{"type":"interrupt_inbound","session_key":"","bufferId":"b"}"#, vec![ack("b")]),
+        (r#"{"type":"interrupt_inbound","session_key":"k","bufferId":"b"}"#, {
+            vec!["interrupt k ".into(), ack("b")]
+        }),
+        (r#"{"type":"outbound_result","requestId":"x","bufferId":"b"}"#, vec![ack("b")]),
+        // What cannot be read cannot be acknowledged.
+        (r#"{"type":"future","bufferId":""}"#, vec![]),
+        (r#"{"type":"future","bufferId":{}}"#, vec![]),
+        (r#"{"type":"future","bufferId":1.5}"#, vec![]),
+        // An acknowledgement for an acknowledgement would never end where both sides give them.
+        (r#"{"type":"inbound_ack","bufferId":"b"}"#, vec![]),
+    ] {
+        rig.line(frame);
+        assert_eq!(rig.log(), expected, "{frame}");
+    }
+    let stats = rig.machine.stats();
+    assert_eq!(
+        (stats.unknown_frames, stats.unwanted_forwards, stats.unusable_events, stats.keyless_interrupts),
+        (5, 2, 3, 1)
+    );
+}
+
+#[test]
+fn a_04_a_duplicate_of_taken_is_acknowledged_and_not_delivered() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.taken(1);
+    rig.log();
+    reconnect(&mut rig);
+    rig.line(&buffered("c", "1", "b1"));
+    rig.expect(&[&ack("b1")]);
+    // A live one counts as taken once the host has it; its double out of the buffer is acknowledged.
+    rig.line(&inbound("c", "2"));
+    rig.line(&inbound("c", "2"));
+    rig.line(&buffered("c", "2", "b2"));
+    rig.expect(&["deliver 2 live c 2", &ack("b2")]);
+    assert_eq!(rig.machine.stats().duplicates, 3);
+    // Unless the host refuses it.
+    rig.reject(2);
+    rig.line(&buffered("c", "2", "b2"));
+    rig.expect(&["deliver 3 buffered c 2"]);
+}
+
+#[test]
+fn a_04_what_is_the_same() {
+    let event = |platform: &str, chat: &str, id: &str, more: &str| {
+        format!(
+            r#"{{"type":"inbound","event":{{{id}"source":{{"platform":"{platform}","chat_id":"{chat}"{more}}}}}}}"#
+        )
+    };
+    let own = r#""message_id":"1","#;
+    for (second, same) in [
+        (event("discord", "c", own, ""), true),
+        (event("discord", "c", r#""message_id":1,"#, ""), true),
+        (event("discord", "c", own, r#","message_id":"9""#), true),
+        // The source's id stands in for a missing one of the event's.
+        (event("discord", "c", "", r#","message_id":"1""#), true),
+        (event("telegram", "c", own, ""), false),
+        (event("discord", "d", own, ""), false),
+        (event("discord", "c", r#""message_id":"2","#, ""), false),
+        // No ids, no duplicates.
+        (event("discord", "c", "", ""), false),
+        (event("discord", "c", r#""message_id":"","#, ""), false),
+        // An edit is never one.
+        (event("discord", "c", own, r#","message_is_edit":true"#), false),
+        (event("discord", "c", own, r#","message_is_edit":false"#), true),
+    ] {
+        let mut rig = Rig::up();
+        rig.line(&event("discord", "c", own, ""));
+        rig.log();
+        rig.line(&second);
+        assert_eq!(rig.log().is_empty(), same, "{second}");
+        // What counts as a duplicate of nothing counts as one of itself, if it has ids and is no edit.
+        rig.line(&second);
+        let edit = second.contains(":true");
+        let ids = second.matches("message_id").count() > 0 && !second.contains(r#""message_id":"""#);
+        assert_eq!(rig.log().is_empty(), ids && !edit, "{second}");
+    }
+}
+
+#[test]
+fn a_04_a_duplicate_in_flight_shares_its_twins_fate() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    for n in 2..=9 {
+        rig.line(&buffered("c", "1", &format!("b{n}")));
+    }
+    rig.expect(&["deliver 1 buffered c 1"]);
+    // Eight wait; the ninth does not.
+    rig.line(&buffered("c", "1", "b10"));
+    assert_eq!(rig.machine.stats().waiters_dropped, 1);
+    // Refused: the newest goes in its place.
+    rig.reject(1);
+    rig.expect(&["deliver 2 buffered c 1"]);
+    rig.taken(2);
+    let log = rig.log();
+    assert_eq!(log[..2], [ack("b9"), ack("b2")]);
+    assert!(!log.contains(&ack("b1")) && !log.contains(&ack("b10")), "{log:?}");
+    // The refused entry must come again all the same (A-2).
+    assert_eq!(log[8..], ["> close #1 1000 "]);
+}
+
+#[test]
+fn a_04_in_flight_covers_what_waits_for_the_host() {
+    let mut rig = Rig::up();
+    rig.room = false;
+    rig.line(&inbound("c", "1"));
+    rig.line(&buffered("c", "1", "b1"));
+    rig.expect(&[]);
+    rig.room = true;
+    rig.drain();
+    rig.expect(&["deliver 1 live c 1", &ack("b1")]);
+}
+
+#[test]
+fn a_05_acknowledged_on_its_own_connection_only() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.line(&buffered("c", "2", "b2"));
+    rig.log();
+    rig.lost();
+    rig.log();
+    // Between two connections.
+    rig.taken(1);
+    rig.expect(&[]);
+    rig.next();
+    rig.connect();
+    // On the next one, where it has not come again.
+    rig.taken(2);
+    rig.expect(&[]);
+    // Once it has.
+    rig.line(&buffered("c", "1", "b1"));
+    rig.line(&buffered("c", "2", "b2"));
+    rig.expect(&[&ack("b1"), &ack("b2")]);
+    assert_eq!(rig.machine.stats().moot_acks, 2, "X-2");
+}
+
+#[test]
+fn a_05_what_waits_across_a_reconnect_is_acknowledged_where_it_came_again() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    reconnect(&mut rig);
+    rig.line(&buffered("c", "1", "b1"));
+    rig.expect(&[]);
+    rig.taken(1);
+    rig.expect(&[&ack("b1")]);
+    assert_eq!((rig.machine.stats().acks, rig.machine.stats().delivered), (1, 1));
+}
+
+#[test]
+fn a_05_an_ack_that_was_not_written_goes_with_its_connection() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.writable = false;
+    rig.taken(1);
+    rig.lost();
+    rig.writable = true;
+    rig.next();
+    rig.log();
+    rig.opened();
+    rig.expect(&[r#"> {"type":"hello","platform":"discord","botId":"42"}"#]);
+    assert_eq!(rig.machine.stats().moot_acks, 1, "X-2");
+}
+
+#[test]
+fn a_07_the_order_of_arrival_is_the_order_of_delivery() {
+    let mut rig = Rig::up();
+    rig.room = false;
+    for n in 0..100 {
+        rig.line(&if n % 3 == 0 {
+            buffered("c", &n.to_string(), &n.to_string())
+        } else {
+            inbound("c", &n.to_string())
+        });
+    }
+    rig.room = true;
+    rig.drain();
+    let ids: Vec<String> = rig.log().iter().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(ids, (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_08_an_ack_waits_for_nothing_but_the_hosts_word() {
+    let mut rig = Rig::up();
+    rig.submit(send("c", "unanswered"));
+    rig.submit(Command::GoIdle);
+    rig.line(&buffered("c", "1", "b1"));
+    rig.log();
+    rig.taken(1);
+    rig.expect(&[&ack("b1")]);
+}
+
+#[test]
+fn l_16_an_interrupt_overtakes_queued_messages() {
+    let mut rig = Rig::up();
+    rig.room = false;
+    rig.line(&inbound("c", "1"));
+    rig.line(r#"{"type":"interrupt_inbound","session_key":"agent:main:discord:dm:c","chat_id":7}"#);
+    rig.expect(&["interrupt agent:main:discord:dm:c 7"]);
+    for keyless in [
+        r#"{"type":"interrupt_inbound","session_key":""}"#,
+        r#"{"type":"interrupt_inbound","session_key":null,"chat_id":"c"}"#,
+        r#"{"type":"interrupt_inbound"}"#,
+    ] {
+        rig.line(keyless);
+    }
+    rig.expect(&[]);
+    assert_eq!(rig.machine.stats().keyless_interrupts, 3);
+}

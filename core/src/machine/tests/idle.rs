@@ -1,0 +1,219 @@
+//! L-12, L-13: going idle, dormant, on hold, and back.
+
+use super::driver::{Rig, inbound, send};
+use crate::command::Command;
+use crate::output::Phase;
+use std::time::Duration;
+
+const ACK: &str = r#"{"type":"going_idle_ack"}"#;
+const GOING: &str = r#"> {"type":"going_idle"}"#;
+
+#[test]
+fn l_12_confirmed_in_time_and_inbound_is_still_served() {
+    let mut rig = Rig::up();
+    rig.submit(Command::GoIdle);
+    rig.expect(&[GOING]);
+    rig.line(&inbound("c", "1"));
+    rig.expect(&["deliver 1 live c 1"]);
+    rig.wait(9_999);
+    rig.line(ACK);
+    rig.expect(&["r1 idle confirmed=true"]);
+    assert_eq!(rig.machine.phase(), Phase::Idle);
+    rig.submit(send("c", "x"));
+    assert_eq!(rig.log().len(), 1);
+}
+
+#[test]
+fn l_12_not_confirmed_in_time_all_stays_as_it_was() {
+    let mut rig = Rig::up();
+    rig.submit(Command::GoDormant);
+    rig.wait(9_999);
+    rig.expect(&[GOING]);
+    rig.wait(1);
+    rig.expect(&["r1 idle confirmed=false"]);
+    assert_eq!(rig.machine.phase(), Phase::Connected);
+    // Too late is not at all.
+    rig.line(ACK);
+    rig.expect(&[]);
+    assert_eq!(rig.machine.phase(), Phase::Connected);
+    assert_eq!(rig.machine.stats().stray_idle_acks, 1, "X-2");
+}
+
+#[test]
+fn l_12_what_was_not_written_in_time_is_not_written_any_more() {
+    let mut rig = Rig::up();
+    rig.writable = false;
+    rig.submit(Command::GoIdle);
+    rig.wait(10_000);
+    rig.expect(&["r1 idle confirmed=false"]);
+    // Else the connector would fall silent, and nobody would know.
+    rig.writable = true;
+    rig.drain();
+    rig.expect(&[]);
+}
+
+#[test]
+fn l_12_asked_twice_it_is_said_once() {
+    let mut rig = Rig::up();
+    rig.submit(Command::GoIdle);
+    rig.wait(4_000);
+    rig.submit(Command::GoIdle);
+    rig.expect(&[GOING]);
+    rig.line(ACK);
+    rig.expect(&["r1 idle confirmed=true", "r2 idle confirmed=true"]);
+    rig.line(ACK);
+    rig.expect(&[]);
+    assert_eq!(rig.machine.stats().stray_idle_acks, 1);
+}
+
+#[test]
+fn l_12_o_08_it_takes_a_connection() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.refused(Command::GoIdle), "definite: the relay is not connected");
+    rig.connect();
+    rig.submit(Command::GoIdle);
+    rig.log();
+    rig.lost();
+    rig.expect(&["r1 idle confirmed=false", "disconnected - reset by peer; again later"]);
+    assert_eq!(rig.refused(Command::GoDormant), "definite: the relay is not connected");
+    // The next handshake resumes.
+    rig.next();
+    rig.connect();
+    assert_eq!(rig.machine.phase(), Phase::Connected);
+    rig.line(ACK);
+    assert_eq!(rig.machine.phase(), Phase::Connected);
+}
+
+#[test]
+fn l_12_resume_dials_again_at_once() {
+    for confirmed in [true, false] {
+        let mut rig = Rig::up();
+        rig.submit(Command::GoIdle);
+        if confirmed {
+            rig.line(ACK);
+        }
+        rig.log();
+        rig.submit(Command::Resume);
+        rig.expect(&["resumed", "r2 done", "> close #1 1000 resume"]);
+        rig.log();
+        rig.closed(1000, "");
+        let log = rig.log();
+        assert_eq!(log[log.len() - 2..], ["disconnected 1000 resumed by the host; again at once", "dial #2"]);
+    }
+    // Where nothing is idle there is nothing to resume.
+    let mut rig = Rig::up();
+    rig.submit(Command::Resume);
+    rig.expect(&["r1 done"]);
+}
+
+#[test]
+fn l_12_a_resume_whose_close_is_not_answered_dials_after_a_second() {
+    let mut rig = Rig::up();
+    rig.submit(Command::GoIdle);
+    rig.line(ACK);
+    rig.submit(Command::Resume);
+    rig.log();
+    rig.wait(1_000);
+    rig.expect(&["drop #1", "disconnected - resumed by the host; again at once", "dial #2"]);
+}
+
+#[test]
+fn l_13_dormant_closes_only_when_confirmed_and_dials_no_sooner_than_after_a_second() {
+    let mut rig = Rig::up();
+    rig.submit(Command::GoDormant);
+    rig.expect(&[GOING]);
+    rig.line(ACK);
+    rig.expect(&["r1 idle confirmed=true", "> close #1 1000 dormant"]);
+    rig.closed(1000, "bye");
+    rig.expect(&["disconnected 1000 dormant; again later", "dormant 1s"]);
+    rig.wait(999);
+    rig.expect(&[]);
+    rig.wait(1);
+    rig.expect(&["dial #2"]);
+    // It was no failure: the back-off did not grow (L-5).
+    rig.connect();
+    rig.lost();
+    assert!(rig.until_deadline_us() <= 1_000_000);
+}
+
+#[test]
+fn l_13_the_host_holds_dials_for_at_most_a_minute() {
+    for (holds, dial_after_ms) in [
+        (&[10_000][..], 10_000),
+        (&[600_000], 60_000),
+        // Held again and again it is one hold.
+        (&[30_000, 30_000, 30_000, 30_000, 600_000], 60_000),
+        (&[30_000, 500], 1_000),
+    ] {
+        let mut rig = Rig::up();
+        rig.submit(Command::GoDormant);
+        rig.line(ACK);
+        rig.closed(1000, "");
+        let began = rig.now.mono;
+        for span in holds {
+            rig.submit(Command::Hold(Duration::from_millis(*span)));
+            if holds.len() > 2 {
+                rig.wait(11_000);
+            }
+        }
+        rig.log();
+        rig.next();
+        rig.expect(&["dial #2"]);
+        assert_eq!(rig.now.mono.since(began).as_millis(), dial_after_ms, "{holds:?}");
+    }
+}
+
+#[test]
+fn l_13_a_hold_that_has_run_out_does_not_count_against_the_next() {
+    let mut rig = Rig::up();
+    rig.submit(Command::Hold(Duration::from_secs(10)));
+    for _ in 0..10 {
+        rig.wait(25_000);
+        rig.line("");
+    }
+    rig.submit(Command::Hold(Duration::from_secs(50)));
+    rig.lost();
+    assert_eq!(rig.until_deadline_us(), 50_000_000);
+    // But one that keeps a dial waiting cannot be drawn out for ever.
+    rig.wait(49_999);
+    rig.submit(Command::Hold(Duration::from_secs(50)));
+    assert_eq!(rig.until_deadline_us(), 10_001_000);
+}
+
+#[test]
+fn l_13_resume_lifts_the_hold_and_dials_at_once() {
+    let mut rig = Rig::up();
+    rig.submit(Command::GoDormant);
+    rig.line(ACK);
+    rig.closed(1000, "");
+    rig.submit(Command::Hold(Duration::from_secs(60)));
+    rig.log();
+    rig.submit(Command::Resume);
+    rig.expect(&["resumed", "dial #2", "r3 done"]);
+    // The hold is gone for good.
+    rig.dial_failed(None, "");
+    assert!(rig.until_deadline_us() <= 1_000_000);
+    // And out of the back-off, too.
+    rig.log();
+    rig.submit(Command::Resume);
+    rig.expect(&["disconnected - connection refused; again later", "resumed", "dial #3", "r4 done"][1..]);
+}
+
+#[test]
+fn l_13_a_resume_overtakes_the_dormant_close() {
+    let mut rig = Rig::up();
+    rig.submit(Command::GoDormant);
+    rig.line(ACK);
+    rig.submit(Command::Resume);
+    rig.log();
+    rig.closed(1000, "");
+    rig.expect(&["disconnected 1000 dormant; again at once", "dial #2"]);
+    // And the confirmation that has not come yet leads to no sleep.
+    rig.connect();
+    rig.submit(Command::GoDormant);
+    rig.submit(Command::Resume);
+    rig.line(ACK);
+    rig.log();
+    rig.closed(1000, "");
+    rig.expect(&["disconnected 1000 resumed by the host; again at once", "dial #3"]);
+}

@@ -1,0 +1,110 @@
+//! X-1, X-2: nothing grows without bound, and every drop is counted.
+
+use super::driver::{Rig, buffered, inbound, send};
+use crate::command::Command;
+use std::time::Duration;
+
+#[test]
+fn x_01_acks_that_cannot_be_written_stop_the_reading() {
+    // By their number,
+    let mut rig = Rig::up_with(|config| config.limits.dedupe = 10);
+    rig.writable = false;
+    let frames = b"{\"type\":\"future\",\"bufferId\":\"b\"}\n".repeat(100);
+    assert_eq!(rig.bytes(&frames), frames.len() / 10);
+    assert!(!rig.machine.wants_read());
+    rig.writable = true;
+    rig.drain();
+    assert!(rig.machine.wants_read());
+    // and by their bytes: an entry's id may be as long as a line.
+    let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
+    rig.writable = false;
+    let frame = format!("{{\"type\":\"future\",\"bufferId\":\"{}\"}}\n", "b".repeat(1000));
+    let frames = frame.repeat(100);
+    assert_eq!(rig.bytes(frames.as_bytes()), frame.len() * 10);
+    rig.writable = true;
+    rig.drain();
+    assert!(rig.machine.wants_read());
+}
+
+#[test]
+fn x_01_entry_ids_that_the_host_keeps_waiting_are_bounded_by_their_bytes() {
+    let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
+    for n in 0..100 {
+        rig.line(&buffered("c", &n.to_string(), &"b".repeat(1000)));
+    }
+    assert_eq!(rig.log().len(), 10, "the rest waits in the read-ahead");
+    rig.taken(1);
+    assert_eq!(rig.log().len(), 2, "an ack, and the next");
+}
+
+#[test]
+fn x_01_requests_that_ran_out_unwritten_leave_nothing_behind() {
+    let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
+    rig.writable = false;
+    let mut accepted = 0;
+    for _ in 0..20 {
+        for _ in 0..100 {
+            accepted += u64::from(rig.machine.submit(rig.now, send("c", "x")).is_ok());
+        }
+        rig.wait(28_000);
+        rig.line("");
+        rig.wait(2_000);
+    }
+    assert_eq!(rig.log().iter().filter(|line| line.contains("definite")).count() as u64, accepted);
+    rig.writable = true;
+    rig.drain();
+    assert_eq!(rig.log(), ["> ping #1"], "not a byte of it is written");
+    rig.submit(send("c", "x"));
+}
+
+#[test]
+fn x_01_a_host_that_takes_no_outcomes_is_refused() {
+    let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 10);
+    let accepted =
+        (0..100_000).filter(|_| rig.machine.submit(rig.now, Command::Hold(Duration::ZERO)).is_ok()).count();
+    assert!(accepted < 2000, "{accepted}");
+    rig.drain();
+    rig.submit(Command::Hold(Duration::ZERO));
+    assert_eq!(rig.log().len(), accepted + 1);
+}
+
+#[test]
+fn x_01_a_message_too_large_leaves_no_large_buffer_behind() {
+    let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
+    rig.refused(send("c", &"x".repeat(1 << 20)));
+    assert!(rig.machine.outbox.capacity() <= 20_000, "{}", rig.machine.outbox.capacity());
+}
+
+#[test]
+fn x_01_limits_of_nothing_do_not_lock_it_up() {
+    let mut rig = Rig::up_with(|config| {
+        let limits = &mut config.limits;
+        for limit in [
+            &mut limits.read_ahead_bytes,
+            &mut limits.dedupe,
+            &mut limits.chats,
+            &mut limits.write_queue_bytes,
+            &mut limits.max_in_flight,
+        ] {
+            *limit = 0;
+        }
+    });
+    rig.line(&inbound("c", "1"));
+    rig.line(&buffered("c", "2", "b"));
+    rig.taken(2);
+    rig.expect(&[
+        "deliver 1 live c 1",
+        "deliver 2 buffered c 2",
+        r#"> {"type":"inbound_ack","bufferId":"b"}"#,
+    ]);
+    rig.refused(send("c", "x"));
+    assert!(rig.machine.wants_read());
+}
+
+#[test]
+fn x_02_every_counter_has_a_name() {
+    let rig = Rig::new();
+    let names: Vec<&str> = rig.machine.stats().iter().map(|(name, _)| name).collect();
+    assert!(names.contains(&"moot_acks") && names.len() > 20);
+    assert_eq!(rig.machine.stats().iter().map(|(_, count)| count).sum::<u64>(), 1, "one dial");
+}

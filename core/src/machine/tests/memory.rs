@@ -1,0 +1,68 @@
+//! M-1, M-2: what is remembered of chats, seen through the frames that go out.
+
+use super::driver::{Rig, send};
+use serde_json::{Value, json};
+
+/// What goes out as the metadata of a plain message to that chat.
+fn metadata(rig: &mut Rig, chat: &str) -> Value {
+    rig.log();
+    rig.submit(send(chat, "x"));
+    let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+    frame["action"]["metadata"].clone()
+}
+
+fn seen(rig: &mut Rig, source: &str) {
+    rig.line(&format!(r#"{{"type":"inbound","event":{{"source":{source}}}}}"#));
+}
+
+#[test]
+fn m_01_m_02_the_last_seen_goes_out_with_what_is_sent() {
+    let mut rig = Rig::up();
+    assert_eq!(metadata(&mut rig, "c"), json!({}));
+    seen(&mut rig, r#"{"chat_id":"c","guild_id":"G","user_id":"ann","profile":"coder"}"#);
+    assert_eq!(
+        metadata(&mut rig, "c"),
+        json!({"scope_id": "G", "guild_id": "G", "user_id": "ann", "profile": "coder"})
+    );
+    seen(&mut rig, r#"{"chat_id":"c","scope_id":"S","guild_id":"G","user_id":"bob","profile":"default"}"#);
+    assert_eq!(metadata(&mut rig, "c"), json!({"scope_id": "S", "guild_id": "S", "user_id": "bob"}));
+    assert_eq!(metadata(&mut rig, "other"), json!({}));
+}
+
+#[test]
+fn m_01_it_outlives_the_connection() {
+    let mut rig = Rig::up();
+    seen(&mut rig, r#"{"chat_id":"c","user_id":"ann"}"#);
+    rig.lost();
+    rig.next();
+    rig.connect();
+    assert_eq!(metadata(&mut rig, "c"), json!({"user_id": "ann"}));
+}
+
+#[test]
+fn m_01_duplicates_and_what_is_not_delivered_count_as_seen() {
+    let mut rig = Rig::up();
+    for user in ["ann", "bob"] {
+        rig.line(&format!(
+            r#"{{"type":"inbound","event":{{"message_id":"1","source":{{"chat_id":"c","user_id":"{user}"}}}}}}"#
+        ));
+    }
+    assert_eq!(rig.machine.stats().duplicates, 1);
+    assert_eq!(metadata(&mut rig, "c"), json!({"user_id": "bob"}));
+}
+
+#[test]
+fn m_01_the_least_recently_used_of_too_many_leaves() {
+    let mut rig = Rig::up_with(|config| config.limits.chats = 3);
+    for chat in ["a", "b", "c"] {
+        seen(&mut rig, &format!(r#"{{"chat_id":"{chat}","user_id":"u"}}"#));
+    }
+    // Sending to it is a use.
+    rig.submit(send("a", "x"));
+    for n in 0..2 {
+        seen(&mut rig, &format!(r#"{{"chat_id":"new{n}","user_id":"u"}}"#));
+    }
+    assert_eq!(rig.machine.chats(), 3);
+    assert!(rig.machine.chat("a").is_some());
+    assert!(rig.machine.chat("b").is_none() && rig.machine.chat("c").is_none());
+}

@@ -1,0 +1,15 @@
+//! The rules, one by one: scripts of inputs, and what must come of them. Names begin with the rule's id.
+
+mod delivery;
+mod disconnect;
+mod driver;
+mod handshake;
+mod idle;
+mod keepalive;
+mod limits;
+mod memory;
+mod pressure;
+mod redial;
+mod refusal;
+mod requests;
+mod wire;
