@@ -206,12 +206,19 @@ impl Inbox {
                 dropped += 1;
             }
         }
-        while self.queue.back().is_some_and(|arrival| arrival.conn == conn) {
-            if let Some(arrival) = self.queue.pop_back() {
+        // One that took its refused twin's place may stand before all others.
+        let mut keys = Vec::new();
+        self.queue.retain(|arrival| {
+            let stays = arrival.conn != conn;
+            if !stays {
                 self.bytes -= arrival.weight();
-                self.give_up(arrival.key);
+                keys.extend(arrival.key);
                 dropped += 1;
             }
+            stays
+        });
+        for key in keys {
+            self.give_up(Some(key));
         }
         dropped
     }
