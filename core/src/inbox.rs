@@ -219,12 +219,19 @@ impl Inbox {
                 dropped += 1;
             }
         }
-        while self.queue.back().is_some_and(|arrival| arrival.conn == conn) {
-            if let Some(arrival) = self.queue.pop_back() {
+        // One that took its refused twin's place may stand before all others.
+        let mut gone = Vec::new();
+        self.queue.retain(|arrival| {
+            let stays = arrival.conn != conn;
+            if !stays {
                 self.bytes -= arrival.weight();
-                unanswered.extend(self.give_up(arrival.key, arrival.answers));
+                gone.push((arrival.key, arrival.answers));
                 dropped += 1;
             }
+            stays
+        });
+        for (key, answers) in gone {
+            unanswered.extend(self.give_up(key, answers));
         }
         dropped
     }
