@@ -2,6 +2,7 @@
 
 use crate::shared::{Shared, Sign, wake};
 use futures_core::Stream;
+use futures_core::stream::FusedStream;
 use relayline_core::event::Event;
 use relayline_core::output::{Content, DeliveryId, Fatal, Notice, Outcome};
 use relayline_core::session_key::session_key;
@@ -54,19 +55,21 @@ impl Stream for Inbox {
                 Sign::Notice(notice) => Incoming::Notice(notice),
             }));
         }
-        if let Some(delivery) = state.queue.pop_front() {
-            // There is room for the next.
-            let driver = state.driver.take();
-            drop(state);
-            wake(driver);
-            let (id, buffered) = (delivery.id, delivery.buffered);
-            let event = match delivery.content {
-                Content::Message(event) => event,
-                // The core and this crate are of one version: there is no other content yet.
-                _ => return Poll::Ready(None),
-            };
-            let delivery = Delivery { shared: shared.clone(), id, buffered, event, settled: false };
-            return Poll::Ready(Some(Incoming::Message(delivery)));
+        while let Some(queued) = state.queue.pop_front() {
+            // There is room for the next. Unless there was none before, nothing has waited for it.
+            let was_full = state.queue.len() + 1 >= shared.config.limits.host_queue;
+            let driver = if was_full { state.driver.take() } else { None };
+            let (id, buffered) = (queued.id, queued.buffered);
+            match queued.content {
+                Content::Message(event) => {
+                    drop(state);
+                    wake(driver);
+                    let delivery = Delivery { shared: shared.clone(), id, buffered, event, settled: false };
+                    return Poll::Ready(Some(Incoming::Message(delivery)));
+                }
+                // The core and this crate are of one version: there is nothing else yet.
+                _ => state.machine.settle(shared.now(), id, Outcome::Refused),
+            }
         }
         if let Some(fatal) = state.fatal.take() {
             return Poll::Ready(Some(Incoming::Fatal(fatal)));
@@ -74,8 +77,18 @@ impl Stream for Inbox {
         if state.over {
             return Poll::Ready(None);
         }
-        state.host = Some(cx.waker().clone());
+        let former = state.host.replace(cx.waker().clone());
+        drop(state);
+        // A waker may be the last that holds a task, and with it another half of this: never under the lock.
+        drop(former);
         Poll::Pending
+    }
+}
+
+impl FusedStream for Inbox {
+    fn is_terminated(&self) -> bool {
+        let state = self.shared.lock();
+        state.over && state.signs.is_empty() && state.queue.is_empty() && state.fatal.is_none()
     }
 }
 
@@ -83,12 +96,13 @@ impl Drop for Inbox {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.deaf = true;
-        let queued: Vec<DeliveryId> = state.queue.drain(..).map(|delivery| delivery.id).collect();
-        for id in queued {
-            state.machine.settle(self.shared.now(), id, Outcome::Refused);
+        let queued = std::mem::take(&mut state.queue);
+        for delivery in &queued {
+            state.machine.settle(self.shared.now(), delivery.id, Outcome::Refused);
         }
-        let driver = state.driver.take();
+        let (host, driver) = (state.host.take(), state.driver.take());
         drop(state);
+        drop(host);
         wake(driver);
     }
 }

@@ -41,7 +41,7 @@ impl Relay {
     pub fn submit(
         &self,
         command: Command,
-    ) -> Result<impl Future<Output = Result<Reply, Failure>> + std::marker::Send + 'static, NotAccepted> {
+    ) -> Result<impl Future<Output = Result<Reply, Failure>> + std::marker::Send + use<>, NotAccepted> {
         let answer = self.shared.submit(command)?;
         Ok(async move {
             answer.await.unwrap_or_else(|_| {

@@ -14,6 +14,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// Interrupts and notices that may wait for the host; the oldest goes first, and is counted.
 const MOST_SIGNALS: usize = 1024;
 
+/// Who waits for a request's answer.
+pub(crate) type Waiting = oneshot::Sender<Result<Reply, Failure>>;
+
 /// What overtakes deliveries.
 #[derive(Debug)]
 pub(crate) enum Sign {
@@ -24,7 +27,7 @@ pub(crate) enum Sign {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) machine: RelayMachine,
-    pub(crate) waiting: BTreeMap<RequestId, oneshot::Sender<Result<Reply, Failure>>>,
+    pub(crate) waiting: BTreeMap<RequestId, Waiting>,
     /// The host's queue.
     pub(crate) queue: VecDeque<Delivery>,
     pub(crate) signs: VecDeque<Sign>,
@@ -103,6 +106,23 @@ impl State {
             self.signs_dropped += 1;
         }
         self.signs.push_back(sign);
+    }
+
+    /// Fills the host's queue; whether anything was moved.
+    pub(crate) fn deliver(&mut self, now: Now, room: usize) -> bool {
+        let mut any = false;
+        while !self.deaf && self.queue.len() < room {
+            let Some(delivery) = self.machine.poll_delivery(now) else { break };
+            any = true;
+            self.queue.push_back(delivery);
+        }
+        any
+    }
+
+    /// The host, if it waits and there is something for it.
+    pub(crate) fn host_if_news(&mut self) -> Option<Waker> {
+        let news = self.over || !self.signs.is_empty() || !self.queue.is_empty();
+        if news { self.host.take() } else { None }
     }
 }
 

@@ -97,8 +97,8 @@ struct Bridge {
 }
 
 impl Bridge {
-    async fn serve(mut self, inbox: Inbox, mut from_agent: mpsc::Receiver<FromAgent>) -> End {
-        let (mut inbox, mut end) = (inbox.fuse(), End::Done);
+    async fn serve(mut self, mut inbox: Inbox, mut from_agent: mpsc::Receiver<FromAgent>) -> End {
+        let mut end = End::Done;
         loop {
             futures_util::select! {
                 incoming = inbox.next() => match incoming {
