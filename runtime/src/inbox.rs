@@ -31,7 +31,8 @@ pub enum Incoming {
 
 /// The stream of what comes in. It ends when the relay has been disconnected, or after [`Incoming::Fatal`].
 ///
-/// Dropping it refuses what is queued: the connector keeps what it has buffered.
+/// Dropping it says that nothing more will be taken. Requests go on. What comes live is lost from then on; what the
+/// connector has buffered stays there until another process takes it.
 #[derive(Debug)]
 pub struct Inbox {
     shared: Arc<Shared>,
@@ -96,8 +97,9 @@ impl Drop for Inbox {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.deaf = true;
+        state.signs.clear();
         let queued = std::mem::take(&mut state.queue);
-        for delivery in &queued {
+        for delivery in queued.iter().filter(|delivery| !delivery.buffered) {
             state.machine.settle(self.shared.now(), delivery.id, Outcome::Refused);
         }
         let (host, driver) = (state.host.take(), state.driver.take());

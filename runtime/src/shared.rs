@@ -101,6 +101,10 @@ impl Shared {
 
 impl State {
     pub(crate) fn sign(&mut self, sign: Sign) {
+        if self.deaf {
+            self.signs_dropped += 1;
+            return;
+        }
         if self.signs.len() >= MOST_SIGNALS {
             self.signs.pop_front();
             self.signs_dropped += 1;
@@ -109,12 +113,21 @@ impl State {
     }
 
     /// Fills the host's queue; whether anything was moved.
+    ///
+    /// For a host that has dropped its stream everything is taken out of the machine all the same, since a machine
+    /// that cannot take in more reads no results either. Live events are lost on it. Buffered ones are neither
+    /// acknowledged nor refused: the connector keeps them, and waits; to refuse them would only make the
+    /// gateway dial again and again for what nobody takes.
     pub(crate) fn deliver(&mut self, now: Now, room: usize) -> bool {
         let mut any = false;
-        while !self.deaf && self.queue.len() < room {
+        while self.deaf || self.queue.len() < room {
             let Some(delivery) = self.machine.poll_delivery(now) else { break };
             any = true;
-            self.queue.push_back(delivery);
+            if !self.deaf {
+                self.queue.push_back(delivery);
+            } else if !delivery.buffered {
+                self.machine.settle(now, delivery.id, Outcome::Refused);
+            }
         }
         any
     }

@@ -202,6 +202,37 @@ fn l_16_an_interrupt_overtakes_what_is_queued() {
     assert_eq!(stage.message().message().text(), "queued");
 }
 
+/// A host that only sends: what comes in must not stop the answers behind it.
+#[test]
+fn a_6_a_host_that_has_dropped_its_stream_still_gets_answers() {
+    let mut stage = Stage::new(&[("read_ahead_bytes", "1"), ("host_queue", "2"), ("request_timeout", "5s")]);
+    stage.deliver(&discord::dm(), "kept by the connector", true);
+    stage.deliver(&discord::dm(), "lost", false);
+    let Stage { kit, relay, inbox, connector, mut ids } = stage;
+    // Its answer comes behind both.
+    kit.block_on(relay.send("1", "with both queued")).unwrap();
+    drop(inbox);
+    for n in 0..20 {
+        let event = ids.event(&discord::dm(), &format!("lost {n}"));
+        connector.control(Act::Inbound { event, buffered: Some(false) }).unwrap();
+    }
+    for content in ["one", "two", "still here"] {
+        kit.block_on(relay.send("1", content)).unwrap();
+    }
+    let mut acks = 0;
+    connector
+        .wait_for(
+            |saw| {
+                acks += usize::from(frame(saw).is_some_and(|frame| frame["type"] == "inbound_ack"));
+                frame(saw).is_some_and(|frame| frame["action"]["content"] == "still here")
+            },
+            SOON,
+        )
+        .unwrap();
+    // The buffered one is neither acknowledged nor fetched again and again.
+    assert_eq!((acks, relay.stats().dials), (0, 1));
+}
+
 #[test]
 fn l_14_disconnect_leaves_nothing_pending() {
     let stage = Stage::new(&[("disconnect_budget", "300ms"), ("close_timeout", "100ms")]);
