@@ -5,8 +5,11 @@
 mod behaviour;
 
 use behaviour::{SOON, Stage};
+use relayline_core::command::FailureKind;
 use relayline_core::config::Config;
+use relayline_harness::connector::Act;
 use relayline_tokio::{Inbox, Relay, connect};
+use std::time::Duration;
 
 /// What the suite needs of a runtime.
 struct Kit(tokio::runtime::Runtime);
@@ -34,4 +37,28 @@ fn connect_needs_a_runtime() {
     let Stage { relay, .. } = Stage::new(&[]);
     let error = connect(relay.config().clone()).unwrap_err();
     assert!(error.to_string().contains("no reactor running"), "{error}");
+}
+
+/// A runtime that is shut down takes the drive loop with it. Nobody waits for ever then, and what was written is
+/// ambiguous (O-3, O-4).
+#[test]
+fn o_4_a_runtime_that_is_shut_down_leaves_nothing_pending() {
+    let stage = Stage::new(&[]);
+    stage.connector.control(Act::Delay { op: "send".into(), ms: 600_000 }).unwrap();
+    let answer = stage.submit("written");
+    stage.sees_outbound("written");
+    let Stage { kit, relay, mut inbox, .. } = stage;
+    kit.0.shutdown_timeout(Duration::ZERO);
+
+    let after = Kit::new();
+    assert_eq!(after.block_on(answer).unwrap_err().kind, FailureKind::Ambiguous);
+    assert_eq!(after.block_on(relay.send("1", "late")).unwrap_err().kind, FailureKind::Definite);
+    after.block_on(relay.disconnect());
+    let mut rest = Vec::new();
+    after.block_on(async {
+        while let Some(incoming) = futures_util::StreamExt::next(&mut inbox).await {
+            rest.push(format!("{incoming:?}"));
+        }
+    });
+    assert!(rest.last().is_some_and(|last| last == "Notice(Stopped)"), "{rest:?}");
 }

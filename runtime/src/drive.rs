@@ -7,7 +7,7 @@ use async_tungstenite::tungstenite::protocol::CloseFrame;
 use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use futures_core::Stream;
 use futures_sink::Sink;
-use relayline_core::command::{Failure, Reply};
+use relayline_core::command::{Command, Failure, Reply};
 use relayline_core::machine::IoEvent;
 use relayline_core::output::{Action, Conn, Notice, Transmit};
 use relayline_core::secret::Secret;
@@ -238,13 +238,30 @@ impl<R: Runtime> Future for Driver<R> {
 }
 
 impl<R> Drop for Driver<R> {
-    /// Whether it ended or its runtime was shut down: nobody waits for ever.
+    /// Where its runtime was shut down, nobody will do anything any more: to the machine that is a disconnect whose
+    /// connection ends at once. So every request has its answer, and later ones are refused.
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.over = true;
-        let (waiting, host) = (std::mem::take(&mut state.waiting), state.host.take());
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        if !state.over {
+            let now = shared.now();
+            // It is not over, so it is accepted; nobody waits for its answer.
+            let _ = state.machine.submit(now, Command::Disconnect);
+            if let Line::Open(open) = &self.line {
+                let event =
+                    IoEvent::Closed { conn: open.conn, code: None, reason: "the runtime was shut down" };
+                state.machine.handle_io(now, event);
+            }
+            while let Some(action) = state.machine.poll_action() {
+                self.tell(&mut state, action);
+            }
+            state.over = true;
+        }
+        let host = state.host.take();
         drop(state);
-        drop(waiting);
+        for (waiting, result) in self.completed.drain(..) {
+            let _ = waiting.send(result);
+        }
         wake(host);
     }
 }
