@@ -1,6 +1,6 @@
 //! What comes in, as the host takes it.
 
-use crate::shared::{Shared, Sign, wake};
+use crate::shared::{Handle, Sign, wake};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use relayline_core::event::Event;
@@ -35,11 +35,11 @@ pub enum Incoming {
 /// connector has buffered stays there until another process takes it.
 #[derive(Debug)]
 pub struct Inbox {
-    shared: Arc<Shared>,
+    shared: Arc<Handle>,
 }
 
 impl Inbox {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Handle>) -> Self {
         Inbox { shared }
     }
 }
@@ -114,7 +114,7 @@ impl Drop for Inbox {
 #[derive(Debug)]
 #[must_use = "dropping a delivery refuses it: ack it once it is taken"]
 pub struct Delivery {
-    shared: Arc<Shared>,
+    shared: Arc<Handle>,
     id: DeliveryId,
     buffered: bool,
     event: Event,

@@ -7,6 +7,7 @@ use relayline_core::machine::RelayMachine;
 use relayline_core::output::{Delivery, DeliveryId, Fatal, Notice, Outcome};
 use relayline_core::time::{Now, Time};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -96,6 +97,35 @@ impl Shared {
         let driver = state.driver.take();
         drop(state);
         wake(driver);
+    }
+}
+
+/// What the host's halves have in common: relay, inbox, unsettled deliveries and awaited answers. With the last of
+/// them nobody is left to be served, so the gateway disconnects (L-14).
+#[derive(Debug)]
+pub(crate) struct Handle(Arc<Shared>);
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Arc<Handle> {
+        Arc::new(Handle(shared))
+    }
+}
+
+impl Deref for Handle {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let is_over = self.lock().over;
+        if !is_over {
+            // Nobody waits for the answer; it is refused only when it is over already.
+            let _ = self.submit(Command::Disconnect);
+        }
     }
 }
 

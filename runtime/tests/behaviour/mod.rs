@@ -253,6 +253,26 @@ fn l_14_disconnect_leaves_nothing_pending() {
     kit.block_on(relay.disconnect());
 }
 
+/// With nobody left to be served the gateway leaves by itself, as gracefully as when it is asked to (L-14).
+#[test]
+fn l_14_a_host_that_drops_everything_is_a_disconnect() {
+    let mut stage = Stage::new(&[]);
+    stage.deliver(&discord::dm(), "the last duty", true);
+    let delivery = stage.message();
+    let Stage { kit, relay, inbox, connector, .. } = stage;
+    drop((relay, inbox));
+    // A delivery that is not settled yet keeps it all alive.
+    delivery.ack();
+    for expected in ["inbound_ack", "going_idle"] {
+        let of_interest = |saw: &Saw| frame(saw).is_some_and(|frame| frame["type"] != "hello");
+        let saw = connector.wait_for(of_interest, SOON).unwrap();
+        assert_eq!(frame(&saw).unwrap()["type"], expected);
+    }
+    let closed = |saw: &Saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. });
+    connector.wait_for(closed, SOON).unwrap();
+    drop(kit);
+}
+
 #[test]
 fn clones_of_the_relay_work_from_many_threads_and_dropped_futures_still_send() {
     let stage = Stage::new(&[]);
