@@ -36,19 +36,21 @@ pub enum Incoming {
 #[derive(Debug)]
 pub struct Inbox {
     shared: Arc<Handle>,
+    /// The end was told.
+    ended: bool,
 }
 
 impl Inbox {
     pub(crate) fn new(shared: Arc<Handle>) -> Self {
-        Inbox { shared }
+        Inbox { shared, ended: false }
     }
 }
 
 impl Stream for Inbox {
     type Item = Incoming;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
-        let shared = &self.shared;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        let Inbox { shared, ended } = &mut *self;
         let mut state = shared.lock();
         if let Some(sign) = state.signs.pop_front() {
             return Poll::Ready(Some(match sign {
@@ -76,6 +78,7 @@ impl Stream for Inbox {
             return Poll::Ready(Some(Incoming::Fatal(fatal)));
         }
         if state.over {
+            *ended = true;
             return Poll::Ready(None);
         }
         let former = state.host.replace(cx.waker().clone());
@@ -87,9 +90,9 @@ impl Stream for Inbox {
 }
 
 impl FusedStream for Inbox {
+    /// Whether it has said that it is over.
     fn is_terminated(&self) -> bool {
-        let state = self.shared.lock();
-        state.over && state.signs.is_empty() && state.queue.is_empty() && state.fatal.is_none()
+        self.ended
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) use stage::{SOON, Stage, config, frame};
 use crate::Kit;
 use async_tungstenite::tungstenite;
 use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{FusedStream, FuturesUnordered};
 use relayline_core::command::FailureKind;
 use relayline_core::output::{Notice, Phase};
 use relayline_harness::chats::{discord, telegram};
@@ -245,7 +245,10 @@ fn l_14_disconnect_leaves_nothing_pending() {
     connector.wait_for(|saw| frame(saw).is_some_and(|frame| frame["type"] == "going_idle"), SOON).unwrap();
     let closed = |saw: &Saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. });
     connector.wait_for(closed, SOON).unwrap();
+    // What ends the stream is its `None`: a `select!` that skips what is terminated must still see that.
+    assert!(!inbox.is_terminated());
     let rest = kit.block_on((&mut inbox).collect::<Vec<_>>());
+    assert!(inbox.is_terminated());
     assert!(matches!(rest.last(), Some(Incoming::Notice(Notice::Stopped))), "{rest:?}");
     assert_eq!(kit.block_on(relay.send("1", "late")).unwrap_err().kind, FailureKind::Definite);
     assert_eq!(relay.phase(), Phase::Stopped);
