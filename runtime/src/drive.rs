@@ -2,12 +2,12 @@
 
 use crate::Runtime;
 use crate::dial::{DialError, Socket, dial, full};
-use crate::shared::{Shared, Sign, State, Waiting, wake};
+use crate::shared::{Shared, Sign, State, wake};
 use async_tungstenite::tungstenite::protocol::CloseFrame;
 use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use futures_core::Stream;
 use futures_sink::Sink;
-use relayline_core::command::{Command, Failure, Reply};
+use relayline_core::command::Command;
 use relayline_core::machine::IoEvent;
 use relayline_core::output::{Action, Conn, Notice, Transmit};
 use relayline_core::secret::Secret;
@@ -15,7 +15,7 @@ use relayline_core::time::Time;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -51,8 +51,6 @@ pub(crate) struct Driver<R> {
     /// The timer that is set, and for when.
     timer: Option<(Time, Boxed<()>)>,
     frame: Vec<u8>,
-    /// Answers for the host, until the lock is released.
-    completed: Vec<(Waiting, Result<Reply, Failure>)>,
 }
 
 impl<R> fmt::Debug for Driver<R> {
@@ -63,7 +61,7 @@ impl<R> fmt::Debug for Driver<R> {
 
 impl<R: Runtime> Driver<R> {
     pub(crate) fn new(runtime: R, shared: Arc<Shared>) -> Self {
-        Driver { runtime, shared, line: Line::None, timer: None, frame: Vec::new(), completed: Vec::new() }
+        Driver { runtime, shared, line: Line::None, timer: None, frame: Vec::new() }
     }
 
     pub(crate) fn spawn(self) {
@@ -106,19 +104,15 @@ impl<R: Runtime> Driver<R> {
         if state.machine.deadline().is_some_and(|(due, _)| due <= now.mono) {
             state.machine.handle_tick(now);
         }
-        let mut done = false;
-        while let Some(action) = state.machine.poll_action() {
+        let (answered, actions) = answer(state);
+        let mut done = answered || !actions.is_empty();
+        let mut state = shared.lock();
+        for action in actions {
             self.act(&mut state, action);
-            done = true;
         }
         done |= state.deliver(now, shared.config.limits.host_queue);
         let host = state.host_if_news();
         drop(state);
-        // Wakers run code that is not ours: never under the lock.
-        for (waiting, result) in self.completed.drain(..) {
-            // Who has given up on the answer does not get it.
-            let _ = waiting.send(result);
-        }
         wake(host);
         done
     }
@@ -153,7 +147,7 @@ impl<R: Runtime> Driver<R> {
                 }
             }
             Action::Complete { .. } | Action::Interrupt { .. } | Action::Notify(_) | Action::Fatal(_) => {
-                self.tell(state, action);
+                tell(state, action);
             }
         }
     }
@@ -188,30 +182,44 @@ impl<R: Runtime> Driver<R> {
     }
 }
 
-impl<R> Driver<R> {
-    /// What an action means to the host; the network's actions mean nothing to it.
-    fn tell(&mut self, state: &mut State, action: Action) {
+/// Takes what the machine wants done. The answers among it are given at once: so they are there before the host hears
+/// of what has ended them. Whether there was one, and the other actions.
+///
+/// Not under the lock, for an answer wakes who waits for it, and a waker's code is not ours.
+fn answer(mut state: MutexGuard<'_, State>) -> (bool, Vec<Action>) {
+    let (mut answers, mut actions) = (Vec::new(), Vec::new());
+    while let Some(action) = state.machine.poll_action() {
         match action {
-            Action::Dial { .. } | Action::Drop { .. } => {}
-            Action::Complete { id, result } => {
-                if let Some(waiting) = state.waiting.remove(&id) {
-                    self.completed.push((waiting, result));
-                }
-            }
-            Action::Interrupt { session_key, chat_id } => {
-                tracing::debug!(session_key, chat_id, "interrupt");
-                state.sign(Sign::Interrupt { session_key, chat_id });
-            }
-            Action::Notify(notice) => {
-                log(&notice);
-                state.over |= matches!(notice, Notice::Stopped);
-                state.sign(Sign::Notice(notice));
-            }
-            Action::Fatal(fatal) => {
-                tracing::error!(code = fatal.code, why = fatal.message, "fatal");
-                state.fatal = Some(fatal);
-                state.over = true;
-            }
+            Action::Complete { id, result } => answers.push((state.waiting.remove(&id), result)),
+            other => actions.push(other),
+        }
+    }
+    drop(state);
+    let answered = !answers.is_empty();
+    for (waiting, result) in answers {
+        // Who has given up on the answer does not get it.
+        let _ = waiting.map(|waiting| waiting.send(result));
+    }
+    (answered, actions)
+}
+
+/// What an action means to the host. The network's mean nothing to it, and answers are given already.
+fn tell(state: &mut State, action: Action) {
+    match action {
+        Action::Dial { .. } | Action::Drop { .. } | Action::Complete { .. } => {}
+        Action::Interrupt { session_key, chat_id } => {
+            tracing::debug!(session_key, chat_id, "interrupt");
+            state.sign(Sign::Interrupt { session_key, chat_id });
+        }
+        Action::Notify(notice) => {
+            log(&notice);
+            state.over |= matches!(notice, Notice::Stopped);
+            state.sign(Sign::Notice(notice));
+        }
+        Action::Fatal(fatal) => {
+            tracing::error!(code = fatal.code, why = fatal.message, "fatal");
+            state.fatal = Some(fatal);
+            state.over = true;
         }
     }
 }
@@ -252,16 +260,15 @@ impl<R> Drop for Driver<R> {
                     IoEvent::Closed { conn: open.conn, code: None, reason: "the runtime was shut down" };
                 state.machine.handle_io(now, event);
             }
-            while let Some(action) = state.machine.poll_action() {
-                self.tell(&mut state, action);
+            let (_, actions) = answer(state);
+            state = shared.lock();
+            for action in actions {
+                tell(&mut state, action);
             }
             state.over = true;
         }
         let host = state.host.take();
         drop(state);
-        for (waiting, result) in self.completed.drain(..) {
-            let _ = waiting.send(result);
-        }
         wake(host);
     }
 }
