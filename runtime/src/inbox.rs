@@ -58,7 +58,7 @@ impl Stream for Inbox {
                 Sign::Notice(notice) => Incoming::Notice(notice),
             }));
         }
-        while let Some(queued) = state.queue.pop_front() {
+        if let Some(queued) = state.queue.pop_front() {
             // There is room for the next. Unless there was none before, nothing has waited for it.
             let was_full = state.queue.len() + 1 >= shared.config.limits.host_queue;
             let driver = if was_full { state.driver.take() } else { None };
@@ -71,7 +71,13 @@ impl Stream for Inbox {
                     return Poll::Ready(Some(Incoming::Message(delivery)));
                 }
                 // The core and this crate are of one version: there is nothing else yet.
-                _ => state.machine.settle(shared.now(), id, Outcome::Refused),
+                _ => {
+                    state.machine.settle(shared.now(), id, Outcome::Refused);
+                    drop(state);
+                    wake(driver);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
             }
         }
         if let Some(fatal) = state.fatal.take() {
