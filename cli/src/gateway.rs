@@ -112,10 +112,13 @@ impl RuntimeName {
                 // The socket has a thread of its own: a host that blocks does not stop the pings.
                 let mut builder = tokio::runtime::Builder::new_multi_thread();
                 let runtime = builder.worker_threads(1).enable_all().build()?;
-                runtime.block_on(async {
+                let output = runtime.block_on(async {
                     let (relay, inbox) = relayline_tokio::connect(config)?;
                     Ok(host(relay, inbox).await)
-                })
+                });
+                // Dropping it would wait for a name that is still being looked up.
+                runtime.shutdown_background();
+                output
             }
             RuntimeName::Smol => {
                 let (relay, inbox) = relayline_smol::connect(config)?;
