@@ -11,6 +11,9 @@ use support::{Program, relayline};
 const URL: &str = "ws://127.0.0.1:9";
 const ID: [(&str, &str); 1] = [("GATEWAY_RELAY_ID", "gw-1")];
 
+/// Arguments and environment, the exit code and the line on stderr.
+type Case = (Vec<String>, &'static [(&'static str, &'static str)], u8, String);
+
 #[test]
 fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
@@ -27,7 +30,7 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
 
     let run = |flags: &[&str]| [&["run"], flags].concat().iter().map(|s| s.to_string()).collect::<Vec<_>>();
     let other = |words: &[&str]| words.iter().map(|s| s.to_string()).collect::<Vec<_>>();
-    let cases: Vec<(Vec<String>, &[(&str, &str)], u8, String)> = vec![
+    let cases: Vec<Case> = vec![
         (
             run(&[]),
             &[],

@@ -24,6 +24,7 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 const MOST_TURNS: usize = 64;
 
 /// What the loop has of the network.
+#[expect(clippy::large_enum_variant, reason = "there is one, and it is open most of the time")]
 enum Line {
     None,
     Dialing { conn: Conn, dial: Boxed<Result<Socket, DialError>> },

@@ -13,6 +13,10 @@ use std::task::{Context, Poll};
 /// The one thing that comes next.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one: a box would cost each message more"
+)]
 pub enum Incoming {
     /// A message.
     Message(Delivery),
