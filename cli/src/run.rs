@@ -17,9 +17,10 @@ Examples:
   relayline run --url ws://127.0.0.1:8080 --identity discord:1 --identity telegram:2
 
 The agent reads events, one JSON object a line with `event` first: connected, disconnected, message, interrupt,
-result, dead_letter, invalid, fatal. It writes ops, one JSON object a line: send, edit, typing, follow_up,
-get_chat_info, split, capabilities, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op
-with an `id` gets a `result`. The end of its output is a graceful disconnect.
+prompt_answer, stale_prompt, passthrough, result, dead_letter, invalid, fatal. It writes ops, one JSON object a line:
+send, edit, delete, typing, follow_up, get_chat_info, send_media, prompt, react, thread_create, thread_rename, draft,
+split, capabilities, prime, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op with an `id`
+gets a `result`. The end of its output is a graceful disconnect.
 
 Exit codes: 0 done, 1 the agent failed, 2 flags or environment wrong, 3 relay disabled (revoked).")]
 pub(crate) struct RunArguments {
@@ -30,16 +31,21 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     auto_ack: bool,
 
+    /// Hand on platform requests that become no message, as passthrough lines
+    #[arg(long)]
+    passthrough: bool,
+
     /// Run this program as the agent, on its stdin and stdout; everything after it goes to it
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
 }
 
 pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
-    let config = match arguments.gateway.resolve() {
+    let mut config = match arguments.gateway.resolve() {
         Ok(config) => config,
         Err(code) => return code,
     };
+    config.passthrough = arguments.passthrough;
     let options = Options { auto_ack: arguments.auto_ack };
     let runtime = arguments.gateway.runtime;
     let Some((program, rest)) = arguments.exec.split_first() else {
