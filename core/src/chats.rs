@@ -62,6 +62,18 @@ impl Chats {
         );
     }
 
+    /// Remembers a chat as the host says (M-6).
+    pub(crate) fn prime(&mut self, seed: &Seed, chat_id: &str, chat: Chat) {
+        if chat_id.is_empty() {
+            return;
+        }
+        let key = seed.hash(&[chat_id]);
+        if !self.seen.contains_key(&key) && self.seen.len() >= self.most {
+            self.seen.pop_front();
+        }
+        self.seen.insert(key, chat);
+    }
+
     /// What is remembered of a chat. Looking does not count as use.
     pub(crate) fn get(&self, seed: &Seed, chat_id: &str) -> Option<&Chat> {
         self.seen.get(&seed.hash(&[chat_id]))

@@ -1,5 +1,7 @@
 //! What a host asks of a machine, and how it ends (O).
 
+use crate::prompts::Prompt;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::time::Duration;
@@ -21,6 +23,20 @@ pub enum Command {
     FollowUp(FollowUp),
     /// Ask what a chat is called and what it is. Completes with [`Reply::ChatInfo`].
     ChatInfo(ChatInfo),
+    /// Take a message back. Completes with [`Reply::Done`].
+    Delete(Delete),
+    /// Send a file by its URL. Completes with [`Reply::Sent`].
+    SendMedia(SendMedia),
+    /// Ask with buttons. Completes with [`Reply::Prompted`]; the answer comes as a delivery of its own.
+    Prompt(Prompt),
+    /// Put a reaction on a message, or take it off. Completes with [`Reply::Done`].
+    React(React),
+    /// Open a thread. Completes with [`Reply::Thread`].
+    ThreadCreate(ThreadCreate),
+    /// Give a thread another name. Completes with [`Reply::Done`].
+    ThreadRename(ThreadRename),
+    /// Show a growing answer as a draft. Completes with [`Reply::Sent`].
+    Draft(Draft),
     /// Stop the turn of a session. Completes with [`Reply::Done`] once written: nobody answers it.
     Interrupt(Interrupt),
     /// An action as it is: no gate, no remembered metadata, no platform. Completes with [`Reply::Sent`].
@@ -37,6 +53,46 @@ pub enum Command {
     Resume,
     /// End it all within the budget (L-14). Completes with [`Reply::Done`] when nothing is left.
     Disconnect,
+}
+
+/// What the wire makes of a command.
+pub(crate) enum Wire<'a> {
+    /// An `outbound` frame with this op, in this chat, on this platform if it names one.
+    Op { op: &'static str, chat_id: &'a str, platform: Option<&'a str> },
+    /// An `outbound` frame without a chat.
+    Chatless,
+    /// An `interrupt` frame.
+    Interrupt(&'a Interrupt),
+    /// Nothing that waits for an answer: the connection's own business.
+    None,
+}
+
+impl Command {
+    pub(crate) fn wire(&self) -> Wire<'_> {
+        let (op, chat_id, platform): (&'static str, &String, Option<&str>) = match self {
+            Command::Send(send) => ("send", &send.chat_id, send.platform.as_deref()),
+            Command::Edit(edit) => ("edit", &edit.chat_id, edit.platform.as_deref()),
+            Command::Delete(delete) => ("delete", &delete.chat_id, delete.platform.as_deref()),
+            Command::Typing(typing) => ("typing", &typing.chat_id, typing.platform.as_deref()),
+            Command::ChatInfo(info) => ("get_chat_info", &info.chat_id, info.platform.as_deref()),
+            Command::SendMedia(media) => ("send_media", &media.chat_id, media.platform.as_deref()),
+            Command::Prompt(prompt) => ("prompt", &prompt.chat_id, prompt.platform.as_deref()),
+            Command::React(react) => ("react", &react.chat_id, react.platform.as_deref()),
+            Command::ThreadCreate(thread) => ("thread_create", &thread.chat_id, thread.platform.as_deref()),
+            Command::ThreadRename(thread) => ("thread_rename", &thread.chat_id, thread.platform.as_deref()),
+            Command::Draft(draft) => ("draft", &draft.chat_id, draft.platform.as_deref()),
+            Command::FollowUp(_) | Command::Raw(_) => return Wire::Chatless,
+            Command::Interrupt(interrupt) => return Wire::Interrupt(interrupt),
+            Command::GoIdle
+            | Command::GoDormant
+            | Command::Hold(_)
+            | Command::Resume
+            | Command::Disconnect => {
+                return Wire::None;
+            }
+        };
+        Wire::Op { op, chat_id, platform }
+    }
 }
 
 /// See [`Command::Send`].
@@ -104,6 +160,123 @@ pub struct ChatInfo {
     pub platform: Option<String>,
 }
 
+/// See [`Command::Delete`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Delete {
+    /// The chat that the message is in.
+    pub chat_id: String,
+    /// The message.
+    pub message_id: String,
+    /// Metadata of the host's own.
+    pub metadata: Metadata,
+    /// As in [`Send::platform`].
+    pub platform: Option<String>,
+}
+
+/// What a file is sent as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaKind {
+    /// An image.
+    Image,
+    /// A voice message; not an audio file.
+    Voice,
+    /// An audio file; not a voice message.
+    Audio,
+    /// A video.
+    Video,
+    /// Any other file.
+    #[default]
+    Document,
+}
+
+/// See [`Command::SendMedia`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SendMedia {
+    /// The chat to send to.
+    pub chat_id: String,
+    /// What it is sent as.
+    pub kind: MediaKind,
+    /// Where the connector fetches it.
+    pub source_url: String,
+    /// The text that goes with it.
+    pub caption: String,
+    /// The name that it is to have.
+    pub filename: Option<String>,
+    /// The message that it answers.
+    pub reply_to: Option<String>,
+    /// Metadata of the host's own.
+    pub metadata: Metadata,
+    /// As in [`Send::platform`].
+    pub platform: Option<String>,
+}
+
+/// See [`Command::React`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct React {
+    /// The chat that the message is in.
+    pub chat_id: String,
+    /// The message.
+    pub message_id: String,
+    /// The reaction.
+    pub emoji: String,
+    /// Whether to take it off.
+    pub remove: bool,
+    /// Metadata of the host's own.
+    pub metadata: Metadata,
+    /// As in [`Send::platform`].
+    pub platform: Option<String>,
+}
+
+/// See [`Command::ThreadCreate`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ThreadCreate {
+    /// The chat to open it in.
+    pub chat_id: String,
+    /// Its name: trimmed, cut after 100 characters, `handoff` when there is nothing left.
+    pub name: String,
+    /// The message that it hangs off, where it hangs off one.
+    pub message_id: Option<String>,
+    /// Metadata of the host's own.
+    pub metadata: Metadata,
+    /// As in [`Send::platform`].
+    pub platform: Option<String>,
+}
+
+/// See [`Command::ThreadRename`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ThreadRename {
+    /// The chat that the thread hangs off.
+    pub chat_id: String,
+    /// The thread.
+    pub thread_id: String,
+    /// Its new name, as in [`ThreadCreate::name`].
+    pub name: String,
+    /// Rename it only if this is its name now.
+    pub only_if_current_name: Option<String>,
+    /// Metadata of the host's own.
+    pub metadata: Metadata,
+    /// As in [`Send::platform`].
+    pub platform: Option<String>,
+}
+
+/// See [`Command::Draft`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Draft {
+    /// The chat to show it in.
+    pub chat_id: String,
+    /// Which draft: all states of one growing answer share it.
+    pub draft_id: i64,
+    /// All of the text so far.
+    pub content: String,
+    /// Whether this is the last state: it becomes a message.
+    pub last: bool,
+    /// Metadata of the host's own.
+    pub metadata: Metadata,
+    /// As in [`Send::platform`].
+    pub platform: Option<String>,
+}
+
 /// See [`Command::Interrupt`].
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Interrupt {
@@ -134,6 +307,18 @@ pub enum Reply {
     Sent {
         /// The platform's id of the message, where the connector told it.
         message_id: Option<String>,
+    },
+    /// A prompt is open (I-2).
+    Prompted {
+        /// Under which its answer comes.
+        prompt_id: String,
+        /// The platform's id of the message that carries it, where the connector told it.
+        message_id: Option<String>,
+    },
+    /// A thread is open.
+    Thread {
+        /// Its id, where the connector told it.
+        thread_id: Option<String>,
     },
     /// What a chat is called and what it is (O-5).
     ChatInfo {

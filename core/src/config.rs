@@ -38,6 +38,8 @@ pub struct Config {
     /// Whether a refusal after a completed handshake is tried once more with a fresh token before it means
     /// "revoked"; true by default (L-9).
     pub confirm_revocation: bool,
+    /// Whether forwards that become no event are handed to the host; false by default (P-2).
+    pub passthrough: bool,
     /// How session keys are built (S-3).
     pub sessions: SessionKeyOptions,
     /// How much of everything.
@@ -55,6 +57,7 @@ impl Config {
             identities: vec![identity],
             command_manifest: None,
             confirm_revocation: true,
+            passthrough: false,
             sessions: SessionKeyOptions::default(),
             limits: Limits::default(),
             timing: Timing::default(),
@@ -146,6 +149,8 @@ settings! {
         chats = 4096, least 1;
         /// Deliveries that are remembered to know duplicates; 4096 by default.
         dedupe = 4096, least 1;
+        /// Prompts that are open; 1024 by default (I-2).
+        prompts = 1024, least 1;
     }
     timing {
         /// From the start of a dial to the end of its upgrade; 15 s by default (L-4).

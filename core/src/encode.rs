@@ -1,7 +1,7 @@
 //! The frames that a gateway writes: compact, with a fixed order of fields, a newline at the end (W-6).
 
 use crate::chats::Chat;
-use crate::command::{Command, Metadata};
+use crate::command::{Command, Metadata, Wire};
 use crate::config::Identity;
 use serde::Serialize;
 use serde_json::Value;
@@ -32,6 +32,14 @@ impl<'a> Object<'a> {
     fn field(&mut self, name: &str, content: impl Serialize) -> &mut Self {
         value(self.key(name), content);
         self
+    }
+
+    /// A field that is left out where there is nothing.
+    fn optional(&mut self, name: &str, content: Option<impl Serialize>) -> &mut Self {
+        match content {
+            Some(content) => self.field(name, content),
+            None => self,
+        }
     }
 
     fn close(self) {
@@ -73,17 +81,18 @@ pub(crate) fn interrupt(out: &mut Vec<u8>, session_key: &str, reason: Option<&st
 }
 
 /// An `outbound` frame. `id` is the request's id on the wire, `tag` the identity it goes out as (M-3), `chat` what
-/// is remembered of its chat (M-2).
+/// is remembered of its chat (M-2), `prompt_id` a prompt's.
 pub(crate) fn outbound(
     out: &mut Vec<u8>,
     id: &impl Serialize,
     command: &Command,
+    prompt_id: &str,
     tag: Option<&Identity>,
     chat: Option<&Chat>,
 ) {
     let mut frame = Object::open(out);
     frame.field("type", "outbound").field("requestId", id);
-    action(frame.key("action"), command, chat);
+    action(frame.key("action"), command, prompt_id, chat);
     if let Some(identity) = tag {
         frame.field("platform", &identity.platform);
         if !identity.bot_id.is_empty() {
@@ -93,57 +102,108 @@ pub(crate) fn outbound(
     end(out);
 }
 
-fn action(out: &mut Vec<u8>, command: &Command, chat: Option<&Chat>) {
+fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&Chat>) {
     let mut action = Object::open(out);
-    match command {
+    if let Wire::Op { op, chat_id, .. } = command.wire() {
+        action.field("op", op).field("chat_id", chat_id);
+    }
+    let own = match command {
         Command::Send(send) => {
-            action
-                .field("op", "send")
-                .field("chat_id", &send.chat_id)
-                .field("content", &send.content)
-                .field("reply_to", &send.reply_to);
-            metadata(action.key("metadata"), &send.metadata, chat);
+            action.field("content", &send.content).field("reply_to", &send.reply_to);
+            Some(&send.metadata)
         }
         Command::Edit(edit) => {
-            action
-                .field("op", "edit")
-                .field("chat_id", &edit.chat_id)
-                .field("message_id", &edit.message_id)
-                .field("content", &edit.content);
-            metadata(action.key("metadata"), &edit.metadata, chat);
+            action.field("message_id", &edit.message_id).field("content", &edit.content);
+            Some(&edit.metadata)
+        }
+        Command::Delete(delete) => {
+            action.field("message_id", &delete.message_id);
+            Some(&delete.metadata)
         }
         Command::Typing(typing) => {
-            action.field("op", "typing").field("chat_id", &typing.chat_id);
-            if let Some(content) = &typing.content {
-                action.field("content", content);
-            }
-            metadata(action.key("metadata"), &typing.metadata, chat);
+            action.optional("content", typing.content.as_ref());
+            Some(&typing.metadata)
         }
         Command::FollowUp(follow_up) => {
             action
                 .field("op", "follow_up")
                 .field("session_key", &follow_up.session_key)
                 .field("kind", &follow_up.kind)
-                .field("content", &follow_up.content)
-                .field("metadata", &follow_up.metadata);
+                .field("content", &follow_up.content);
+            Some(&follow_up.metadata)
         }
-        Command::ChatInfo(info) => {
-            action.field("op", "get_chat_info").field("chat_id", &info.chat_id);
+        Command::SendMedia(media) => {
+            action
+                .field("media_kind", media.kind)
+                .field("source_url", &media.source_url)
+                .field("content", &media.caption)
+                .optional("filename", media.filename.as_ref())
+                .field("reply_to", &media.reply_to);
+            Some(&media.metadata)
+        }
+        Command::Prompt(prompt) => {
+            action
+                .field("prompt_kind", prompt.kind)
+                .field("prompt_id", prompt_id)
+                .field("content", &prompt.content)
+                .field("options", &prompt.options)
+                .optional("timeout_s", prompt.timeout.map(|time| time.as_secs()))
+                .field("reply_to", &prompt.reply_to);
+            Some(&prompt.metadata)
+        }
+        Command::React(react) => {
+            action
+                .field("message_id", &react.message_id)
+                .field("emoji", &react.emoji)
+                .field("remove", react.remove);
+            Some(&react.metadata)
+        }
+        Command::ThreadCreate(thread) => {
+            action
+                .field("thread_name", thread_name(&thread.name))
+                .optional("message_id", thread.message_id.as_ref());
+            Some(&thread.metadata)
+        }
+        Command::ThreadRename(thread) => {
+            action
+                .field("message_id", &thread.thread_id)
+                .field("thread_name", thread_name(&thread.name))
+                .optional("only_if_current_name", thread.only_if_current_name.as_ref());
+            Some(&thread.metadata)
+        }
+        Command::Draft(draft) => {
+            action
+                .field("draft_id", draft.draft_id)
+                .field("content", &draft.content)
+                .field("final", draft.last);
+            Some(&draft.metadata)
         }
         Command::Raw(fields) => {
             for (name, content) in fields {
                 action.field(name, content);
             }
+            None
         }
-        // These are no ops: they have frames of their own, or none.
-        Command::Interrupt(_)
+        // One has no metadata; the others are no ops: they have frames of their own, or none.
+        Command::ChatInfo(_)
+        | Command::Interrupt(_)
         | Command::GoIdle
         | Command::GoDormant
         | Command::Hold(_)
         | Command::Resume
-        | Command::Disconnect => {}
+        | Command::Disconnect => None,
+    };
+    if let Some(own) = own {
+        metadata(action.key("metadata"), own, chat);
     }
     action.close();
+}
+
+/// A thread's name: trimmed, of at most 100 characters, `handoff` when there is nothing left (O).
+fn thread_name(name: &str) -> &str {
+    let name = name.trim();
+    let end = name.char_indices().nth(100).map_or(name.len(), |(at, _)| at);
+    if name.is_empty() { "handoff" } else { name[..end].trim_end() }
 }
 
 /// The caller's metadata, with what is remembered of the chat where the caller has not set it (M-2).
@@ -194,7 +254,7 @@ mod tests {
 
     fn encoded(command: &Command, tag: Option<&Identity>, chat: Option<&Chat>) -> String {
         let mut out = Vec::new();
-        outbound(&mut out, &"id", command, tag, chat);
+        outbound(&mut out, &"id", command, "p.1", tag, chat);
         String::from_utf8(out).unwrap()
     }
 

@@ -3,7 +3,6 @@
 //! A delivery is *in flight* from its arrival until the host has settled it, and *taken* after that. What is in
 //! flight never leaves the memory of duplicates; of what is taken the oldest does.
 
-use crate::event::Event;
 use crate::hash::{Table, table};
 use crate::output::{Conn, Content, Delivery, DeliveryId, Outcome};
 use std::collections::VecDeque;
@@ -14,7 +13,9 @@ const WAITERS: usize = 8;
 /// An event that has arrived.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    pub(crate) event: Event,
+    pub(crate) content: Content,
+    /// The prompt that it answers, by its number: open again when the host refuses the answer (I-3).
+    pub(crate) answers: Option<u64>,
     /// What makes it a duplicate of another; `None` when nothing can.
     pub(crate) key: Option<u128>,
     /// The connector's buffer entry, when it came from there.
@@ -24,7 +25,7 @@ pub(crate) struct Arrival {
 
 impl Arrival {
     fn weight(&self) -> usize {
-        self.event.weight() + self.buffer.as_ref().map_or(0, |id| id.len())
+        self.content.weight() + self.buffer.as_ref().map_or(0, |id| id.len())
     }
 }
 
@@ -50,12 +51,15 @@ pub(crate) struct Settled {
     pub(crate) known: bool,
     /// A buffered delivery of this connection was refused: its entry must come again.
     pub(crate) refused_on: Option<Conn>,
+    /// The prompt whose answer was refused.
+    pub(crate) unanswered: Option<u64>,
 }
 
 /// A buffered delivery that the host has and has not settled.
 #[derive(Debug)]
 struct Handed {
     key: Option<u128>,
+    answers: Option<u64>,
     buffer: Box<str>,
     conn: Conn,
 }
@@ -71,8 +75,8 @@ pub(crate) struct Inbox {
     taken: Table<u128, ()>,
     /// Buffered deliveries that the host has not settled.
     handed: Table<u64, Handed>,
-    /// Live deliveries that the host may still refuse, with their keys.
-    live: Table<u64, Option<u128>>,
+    /// Live deliveries that the host may still refuse, with their keys and prompts.
+    live: Table<u64, (Option<u128>, Option<u64>)>,
     /// Of live ones up to here nobody knows any more whether they were settled.
     forgotten: u64,
     last: u64,
@@ -138,14 +142,15 @@ impl Inbox {
         if Some(next.conn) == early || (next.buffer.is_some() && too_many) {
             return None;
         }
-        let Arrival { event, key, buffer, conn } = self.queue.pop_front()?;
-        self.bytes -= event.weight() + buffer.as_ref().map_or(0, |id| id.len());
+        let arrival = self.queue.pop_front()?;
+        self.bytes -= arrival.weight();
+        let Arrival { content, answers, key, buffer, conn } = arrival;
         self.last += 1;
         let buffered = buffer.is_some();
         match (buffer, key) {
             (Some(buffer), key) => {
                 self.handed_bytes += buffer.len();
-                self.handed.insert(self.last, Handed { key, buffer, conn });
+                self.handed.insert(self.last, Handed { key, answers, buffer, conn });
             }
             (None, key) => {
                 if let Some(key) = key {
@@ -156,15 +161,16 @@ impl Inbox {
                 {
                     self.forgotten = oldest;
                 }
-                self.live.insert(self.last, key);
+                self.live.insert(self.last, (key, answers));
             }
         }
-        Some(Delivery { id: DeliveryId(self.last), buffered, content: Content::Message(event) })
+        Some(Delivery { id: DeliveryId(self.last), buffered, content })
     }
 
     /// What the host says of a delivery. Acknowledgements that follow go to `acks`.
     pub(crate) fn settle(&mut self, id: DeliveryId, outcome: Outcome, acks: &mut Vec<Ack>) -> Settled {
-        if let Some(Handed { key, buffer, conn }) = self.handed.remove(&id.0) {
+        let known = |refused_on, unanswered| Settled { known: true, refused_on, unanswered };
+        if let Some(Handed { key, answers, buffer, conn }) = self.handed.remove(&id.0) {
             self.handed_bytes -= buffer.len();
             match outcome {
                 Outcome::Taken => {
@@ -172,22 +178,28 @@ impl Inbox {
                     if let Some(key) = key {
                         self.take(key, acks);
                     }
-                    Settled { known: true, refused_on: None }
+                    known(None, None)
                 }
                 Outcome::Refused => {
-                    self.give_up(key);
-                    Settled { known: true, refused_on: Some(conn) }
+                    let unanswered = self.give_up(key, answers);
+                    known(Some(conn), unanswered)
                 }
             }
-        } else if let Some(key) = self.live.remove(&id.0) {
-            if let Some(key) = key.filter(|_| outcome == Outcome::Refused) {
+        } else if let Some((key, answers)) = self.live.remove(&id.0) {
+            let refused = outcome == Outcome::Refused;
+            if let Some(key) = key.filter(|_| refused) {
                 self.taken.remove(&key);
             }
-            Settled { known: true, refused_on: None }
+            known(None, answers.filter(|_| refused))
         } else {
             // A live one so old that it is forgotten: there is nothing to do for it.
-            Settled { known: id.0 <= self.forgotten && id.0 > 0, refused_on: None }
+            Settled { known: id.0 <= self.forgotten && id.0 > 0, ..Settled::default() }
         }
+    }
+
+    /// Whether something with this key is in flight or taken: then it is a duplicate.
+    pub(crate) fn knows(&self, key: u128) -> bool {
+        self.taken.contains_key(&key) || self.in_flight.contains_key(&key)
     }
 
     /// Whether buffered deliveries of `conn` wait for the host, or for its word.
@@ -197,7 +209,8 @@ impl Inbox {
     }
 
     /// Forgets what came on a connection whose handshake never completed (L-17); says how many.
-    pub(crate) fn drop_early(&mut self, conn: Conn) -> u64 {
+    /// The prompts that they answered go to `unanswered`.
+    pub(crate) fn drop_early(&mut self, conn: Conn, unanswered: &mut Vec<u64>) -> u64 {
         let mut dropped = 0;
         // Those that wait for a twin go first, so that none of them stands in for one that goes with them.
         for waiters in self.in_flight.values_mut() {
@@ -206,12 +219,19 @@ impl Inbox {
                 dropped += 1;
             }
         }
-        while self.queue.back().is_some_and(|arrival| arrival.conn == conn) {
-            if let Some(arrival) = self.queue.pop_back() {
+        // One that took its refused twin's place may stand before all others.
+        let mut gone = Vec::new();
+        self.queue.retain(|arrival| {
+            let stays = arrival.conn != conn;
+            if !stays {
                 self.bytes -= arrival.weight();
-                self.give_up(arrival.key);
+                gone.push((arrival.key, arrival.answers));
                 dropped += 1;
             }
+            stays
+        });
+        for (key, answers) in gone {
+            unanswered.extend(self.give_up(key, answers));
         }
         dropped
     }
@@ -235,14 +255,19 @@ impl Inbox {
         self.forget_taken();
     }
 
-    /// The key's delivery was refused or lost: its newest waiter goes in its place, else the key is forgotten.
-    fn give_up(&mut self, key: Option<u128>) {
-        let Some(key) = key else { return };
+    /// The key's delivery was refused or lost: its newest waiter goes in its place, else the key is forgotten. Gives
+    /// the prompt back that nothing answers now.
+    fn give_up(&mut self, key: Option<u128>, answers: Option<u64>) -> Option<u64> {
+        let Some(key) = key else { return answers };
         match self.in_flight.get_mut(&key).and_then(Vec::pop) {
             // In front: what it doubles arrived before all that is queued.
-            Some(waiter) => self.queue.push_front(waiter),
+            Some(waiter) => {
+                self.queue.push_front(Arrival { answers, ..waiter });
+                None
+            }
             None => {
                 self.in_flight.remove(&key);
+                answers
             }
         }
     }
@@ -256,13 +281,14 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
 
     const A: Conn = Conn(1);
     const B: Conn = Conn(2);
 
     fn arrival(key: u128, buffer: Option<&str>, conn: Conn) -> Arrival {
-        let event = Event::read("{}").unwrap();
-        Arrival { event, key: (key > 0).then_some(key), buffer: buffer.map(Box::from), conn }
+        let content = Content::Message(Event::read("{}").unwrap());
+        Arrival { content, answers: None, key: (key > 0).then_some(key), buffer: buffer.map(Box::from), conn }
     }
 
     fn acked(acks: &[Ack]) -> Vec<(u32, &str)> {
@@ -359,7 +385,7 @@ mod tests {
         inbox.arrive(arrival(2, Some("b"), B));
         assert!(inbox.poll(Some(B), &mut acks).is_some());
         assert!(inbox.poll(Some(B), &mut acks).is_none());
-        assert_eq!(inbox.drop_early(B), 1);
+        assert_eq!(inbox.drop_early(B, &mut Vec::new()), 1);
         assert_eq!(inbox.arrive(arrival(2, Some("b"), B)), Arrived::Queued);
         assert!(inbox.poll(None, &mut acks).is_some_and(|delivery| delivery.buffered));
     }

@@ -2,7 +2,7 @@
 #![deny(missing_docs)]
 //! The gateway side of the relay protocol, as a pure state machine.
 
-mod chats;
+pub mod chats;
 pub mod command;
 pub mod config;
 pub mod descriptor;
@@ -16,6 +16,8 @@ pub mod line;
 pub mod machine;
 mod outbox;
 pub mod output;
+pub mod passthrough;
+pub mod prompts;
 mod result;
 pub mod secret;
 pub mod session_key;

@@ -3,6 +3,7 @@
 use crate::command::{Failure, Reply, RequestId};
 use crate::descriptor::Descriptor;
 use crate::event::Event;
+use crate::passthrough::Forward;
 use crate::secret::Secret;
 use std::fmt;
 use std::sync::Arc;
@@ -96,6 +97,11 @@ pub enum Notice {
     Resumed,
     /// The disconnect that the host asked for is complete (L-14). The last notice.
     Stopped,
+    /// Somebody answered a prompt of this process that is not open any more (I-3).
+    StalePrompt {
+        /// The answer: [`Event::prompt_response`] says which and what.
+        answer: Box<Event>,
+    },
     /// Something came that no host can be given (A-3, W-5).
     DeadLetter {
         /// What is wrong with it, and what can be done.
@@ -181,6 +187,21 @@ pub struct Delivery {
 pub enum Content {
     /// A message.
     Message(Event),
+    /// An answer to a prompt of this process that is open: [`Event::prompt_response`] says which and what. Who
+    /// answered is the event's source (I-4).
+    PromptAnswer(Event),
+    /// A platform's request that became no event, for hosts that ask for them (P-2).
+    Forward(Forward),
+}
+
+impl Content {
+    /// Bytes that it keeps alive, for the bounds of queues.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Content::Message(event) | Content::PromptAnswer(event) => event.weight(),
+            Content::Forward(forward) => forward.weight(),
+        }
+    }
 }
 
 /// What became of a delivery.

@@ -14,12 +14,16 @@ pub(crate) enum Expected {
     Shrug,
     /// What the chat of this id is called and what it is.
     ChatInfo(String),
+    /// A message id, and the prompt that it carries.
+    Prompted(String),
+    /// A thread's id, under either name.
+    Thread,
     /// Nobody answers: it is done once written.
     Written,
 }
 
-const FIELDS: [&str; 8] =
-    ["success", "message_id", "error", "code", "ambiguous", "chat_info", "name", "type"];
+const FIELDS: [&str; 9] =
+    ["success", "message_id", "error", "code", "ambiguous", "thread_id", "chat_info", "name", "type"];
 
 /// Reads the `result` of an answer; absent reads as `{}`.
 pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Failure> {
@@ -30,7 +34,7 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
     let Some(fields) = json::fields(raw.unwrap_or("{}"), &FIELDS) else {
         return Err(rejected("the connector's result is no object"));
     };
-    let [success, message_id, error, code, ambiguous, chat_info, ..] = fields;
+    let [success, message_id, error, code, ambiguous, thread_id, chat_info, name, kind] = fields;
     let is_true = |raw: Option<&str>| raw.is_some_and(|raw| json::kind(raw) == Kind::Bool(true));
     // Only true is success: "true" and 1 are not (O-2).
     if !is_true(success) {
@@ -48,12 +52,18 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
     }
     match expected {
         Expected::Sent => Ok(Reply::Sent { message_id: message_id.and_then(json::id) }),
+        Expected::Prompted(prompt_id) => {
+            Ok(Reply::Prompted { prompt_id: prompt_id.clone(), message_id: message_id.and_then(json::id) })
+        }
+        Expected::Thread => {
+            let thread_id = [thread_id, message_id].into_iter().flatten().find_map(json::id);
+            Ok(Reply::Thread { thread_id })
+        }
         Expected::Done | Expected::Shrug | Expected::Written => Ok(Reply::Done),
         Expected::ChatInfo(chat_id) => {
             // An empty object says nothing: the result itself may.
             let nested = chat_info.and_then(|raw| json::fields(raw, &["name", "type"]));
-            let [name, chat_type] =
-                nested.filter(|_| chat_info != Some("{}")).unwrap_or([fields[6], fields[7]]);
+            let [name, chat_type] = nested.filter(|_| chat_info != Some("{}")).unwrap_or([name, kind]);
             Ok(Reply::ChatInfo {
                 name: name.and_then(json::id).unwrap_or_else(|| chat_id.clone()),
                 chat_type: chat_type.and_then(json::string).unwrap_or_else(|| "dm".into()),

@@ -52,6 +52,16 @@ stats! {
     keyless_interrupts;
     /// `inbound` frames without an event to save.
     unusable_events;
+    /// Forwards whose body did not decode, and so reads as empty (P-1).
+    undecodable_bodies;
+    /// Discord forwards that are no event: pings, autocompletions, unknown types, no interaction at all (P-2, P-6).
+    silent_interactions;
+    /// Answers to prompts of other processes (I-3).
+    foreign_answers;
+    /// Answers to prompts that were answered already (I-3).
+    late_answers;
+    /// Answers to prompts of our own that are not open (I-3).
+    stale_answers;
     /// Forwards that nobody asked for (P-2).
     unwanted_forwards;
     /// Duplicates of what was taken already.

@@ -11,7 +11,8 @@ use std::io;
 use std::time::Duration;
 
 /// Starts a gateway on smol's global executor: it dials at once, and again and again, until it is disconnected or
-/// revoked. Both halves can be dropped at any time; [`Relay::disconnect`] is the graceful end.
+/// revoked. [`Relay::disconnect`] is the graceful end; dropping all that [`Relay`] names is one, too, for a process
+/// that lives on for the seconds that it may take.
 ///
 /// # Errors
 /// When the system has no randomness to give.

@@ -32,7 +32,8 @@ use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 /// Starts a gateway on the tokio runtime of the caller: it dials at once, and again and again, until it is
-/// disconnected or revoked. Both halves can be dropped at any time; [`Relay::disconnect`] is the graceful end.
+/// disconnected or revoked. [`Relay::disconnect`] is the graceful end; dropping all that [`Relay`] names is one, too,
+/// for a runtime that lives on for the seconds that it may take.
 ///
 /// # Errors
 /// When the caller is on no tokio runtime, or the system has no randomness to give.

@@ -3,11 +3,11 @@
 use crate::Runtime;
 use crate::dial::{DialError, Socket, dial, full};
 use crate::shared::{Shared, Sign, State, wake};
-use async_tungstenite::tungstenite::error::Error as WsError;
 use async_tungstenite::tungstenite::protocol::CloseFrame;
 use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use futures_core::Stream;
 use futures_sink::Sink;
+use relayline_core::command::Command;
 use relayline_core::machine::IoEvent;
 use relayline_core::output::{Action, Conn, Notice, Transmit};
 use relayline_core::secret::Secret;
@@ -15,7 +15,7 @@ use relayline_core::time::Time;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -36,8 +36,12 @@ struct Open {
     socket: Socket,
     /// A message that the machine has not taken in whole, and how much of it it has.
     unread: Option<(Bytes, usize)>,
-    /// The peer's close frame, told when the socket ends.
-    close: Option<(u16, String)>,
+}
+
+/// How a socket ended: the peer's close code, if it sent one, and why.
+struct End {
+    code: Option<u16>,
+    reason: String,
 }
 
 pub(crate) struct Driver<R> {
@@ -65,52 +69,68 @@ impl<R: Runtime> Driver<R> {
         runtime.spawn(self);
     }
 
-    /// One round: what is due, what the machine wants done, the socket. Whether anything was done.
+    /// One round: what is due, what the machine wants done, the network. Whether anything was done.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
+        let obeyed = self.obey();
+        // The network is polled without the lock: nothing that the host calls waits for a socket.
+        let moved = match &mut self.line {
+            Line::None => false,
+            Line::Dialing { conn, dial } => match dial.as_mut().poll(cx) {
+                Poll::Pending => false,
+                Poll::Ready(dialled) => {
+                    let conn = *conn;
+                    self.dialled(conn, dialled);
+                    true
+                }
+            },
+            Line::Open(open) => match open.exchange(&self.shared, &mut self.frame, cx) {
+                Ok(moved) => moved,
+                Err(End { code, reason }) => {
+                    let event = IoEvent::Closed { conn: open.conn, code, reason: &reason };
+                    self.shared.lock().machine.handle_io(self.shared.now(), event);
+                    self.line = Line::None;
+                    true
+                }
+            },
+        };
+        obeyed || moved
+    }
+
+    /// Does what is due and what the machine wants done, and fills the host's queue.
+    fn obey(&mut self) -> bool {
         let shared = self.shared.clone();
         let mut state = shared.lock();
         let now = shared.now();
         if state.machine.deadline().is_some_and(|(due, _)| due <= now.mono) {
             state.machine.handle_tick(now);
         }
-        let mut done = false;
-        while let Some(action) = state.machine.poll_action() {
+        let (answered, actions) = answer(state);
+        let mut done = answered || !actions.is_empty();
+        let mut state = shared.lock();
+        for action in actions {
             self.act(&mut state, action);
-            done = true;
         }
-        done |= self.deliver(&mut state);
-        let host = if done { state.host.take() } else { None };
-        done |= match &mut self.line {
-            Line::None => false,
-            Line::Dialing { conn, dial } => match dial.as_mut().poll(cx) {
-                Poll::Pending => false,
-                Poll::Ready(Ok(socket)) => {
-                    let conn = *conn;
-                    self.line = Line::Open(Open { conn, socket, unread: None, close: None });
-                    state.machine.handle_io(now, IoEvent::Opened { conn });
-                    true
-                }
-                Poll::Ready(Err(DialError { status, body, reason })) => {
-                    let event = IoEvent::DialFailed { conn: *conn, status, body: &body, reason: &reason };
-                    state.machine.handle_io(now, event);
-                    self.line = Line::None;
-                    true
-                }
-            },
-            Line::Open(open) => {
-                let ended = open.exchange(&shared, &mut state, &mut self.frame, cx, &mut done);
-                if let Err((code, reason)) = ended {
-                    let event = IoEvent::Closed { conn: open.conn, code, reason: &reason };
-                    state.machine.handle_io(shared.now(), event);
-                    self.line = Line::None;
-                    done = true;
-                }
-                false
-            }
-        };
+        done |= state.deliver(now, shared.config.limits.host_queue);
+        let host = state.host_if_news();
         drop(state);
         wake(host);
         done
+    }
+
+    fn dialled(&mut self, conn: Conn, dialled: Result<Socket, DialError>) {
+        let now = self.shared.now();
+        let mut state = self.shared.lock();
+        match dialled {
+            Ok(socket) => {
+                state.machine.handle_io(now, IoEvent::Opened { conn });
+                self.line = Line::Open(Open { conn, socket, unread: None });
+            }
+            Err(DialError { status, body, reason }) => {
+                let event = IoEvent::DialFailed { conn, status, body: &body, reason: &reason };
+                state.machine.handle_io(now, event);
+                self.line = Line::None;
+            }
+        }
     }
 
     fn act(&mut self, state: &mut State, action: Action) {
@@ -126,25 +146,8 @@ impl<R: Runtime> Driver<R> {
                     self.line = Line::None;
                 }
             }
-            Action::Complete { id, result } => {
-                if let Some(waiting) = state.waiting.remove(&id) {
-                    // Who has given up on the answer does not get it.
-                    let _ = waiting.send(result);
-                }
-            }
-            Action::Interrupt { session_key, chat_id } => {
-                tracing::debug!(session_key, chat_id, "interrupt");
-                state.sign(Sign::Interrupt { session_key, chat_id });
-            }
-            Action::Notify(notice) => {
-                log(&notice);
-                state.over |= matches!(notice, Notice::Stopped);
-                state.sign(Sign::Notice(notice));
-            }
-            Action::Fatal(fatal) => {
-                tracing::error!(code = fatal.code, why = fatal.message, "fatal");
-                state.fatal = Some(fatal);
-                state.over = true;
+            Action::Complete { .. } | Action::Interrupt { .. } | Action::Notify(_) | Action::Fatal(_) => {
+                tell(state, action);
             }
         }
     }
@@ -155,21 +158,17 @@ impl<R: Runtime> Driver<R> {
         Box::pin(async move { dial::<R>(connect, &config, token).await })
     }
 
-    /// Fills the host's queue.
-    fn deliver(&self, state: &mut State) -> bool {
-        let mut any = false;
-        while !state.deaf && state.queue.len() < self.shared.config.limits.host_queue {
-            let Some(delivery) = state.machine.poll_delivery(self.shared.now()) else { break };
-            state.queue.push_back(delivery);
-            any = true;
-        }
-        any
-    }
-
     /// Sets the timer for the machine's deadline; whether it has run out already.
     fn wait(&mut self, cx: &mut Context<'_>) -> bool {
         let due = self.shared.lock().machine.deadline().map(|(due, _)| due);
-        if self.timer.as_ref().map(|(due, _)| *due) != due {
+        // A timer that rings too early is harmless. So it stays while it rings in time: with each message that
+        // comes the silence is due a little later (L-11), which is not worth a new timer.
+        let in_time = match (&self.timer, due) {
+            (Some((rings, _)), Some(due)) => *rings <= due,
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !in_time {
             self.timer = due.map(|due| {
                 let span = due.since(self.shared.now().mono);
                 (due, Box::pin(self.runtime.sleep(span)) as Boxed<()>)
@@ -183,12 +182,55 @@ impl<R: Runtime> Driver<R> {
     }
 }
 
+/// Takes what the machine wants done. The answers among it are given at once: so they are there before the host hears
+/// of what has ended them. Whether there was one, and the other actions.
+///
+/// Not under the lock, for an answer wakes who waits for it, and a waker's code is not ours.
+fn answer(mut state: MutexGuard<'_, State>) -> (bool, Vec<Action>) {
+    let (mut answers, mut actions) = (Vec::new(), Vec::new());
+    while let Some(action) = state.machine.poll_action() {
+        match action {
+            Action::Complete { id, result } => answers.push((state.waiting.remove(&id), result)),
+            other => actions.push(other),
+        }
+    }
+    drop(state);
+    let answered = !answers.is_empty();
+    for (waiting, result) in answers {
+        // Who has given up on the answer does not get it.
+        let _ = waiting.map(|waiting| waiting.send(result));
+    }
+    (answered, actions)
+}
+
+/// What an action means to the host. The network's mean nothing to it, and answers are given already.
+fn tell(state: &mut State, action: Action) {
+    match action {
+        Action::Dial { .. } | Action::Drop { .. } | Action::Complete { .. } => {}
+        Action::Interrupt { session_key, chat_id } => {
+            tracing::debug!(session_key, chat_id, "interrupt");
+            state.sign(Sign::Interrupt { session_key, chat_id });
+        }
+        Action::Notify(notice) => {
+            log(&notice);
+            state.over |= matches!(notice, Notice::Stopped);
+            state.sign(Sign::Notice(notice));
+        }
+        Action::Fatal(fatal) => {
+            tracing::error!(code = fatal.code, why = fatal.message, "fatal");
+            state.fatal = Some(fatal);
+            state.over = true;
+        }
+    }
+}
+
 impl<R: Runtime> Future for Driver<R> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        this.shared.lock().driver = Some(cx.waker().clone());
+        let former = this.shared.lock().driver.replace(cx.waker().clone());
+        drop(former);
         for _ in 0..MOST_TURNS {
             let done = this.turn(cx);
             if this.shared.lock().over {
@@ -204,103 +246,117 @@ impl<R: Runtime> Future for Driver<R> {
 }
 
 impl<R> Drop for Driver<R> {
-    /// Whether it ended or its runtime was shut down: nobody waits for ever.
+    /// Where its runtime was shut down, nobody will do anything any more: to the machine that is a disconnect whose
+    /// connection ends at once. So every request has its answer, and later ones are refused.
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.over = true;
-        state.waiting.clear();
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        if !state.over {
+            let now = shared.now();
+            // It is not over, so it is accepted; nobody waits for its answer.
+            let _ = state.machine.submit(now, Command::Disconnect);
+            if let Line::Open(open) = &self.line {
+                let event =
+                    IoEvent::Closed { conn: open.conn, code: None, reason: "the runtime was shut down" };
+                state.machine.handle_io(now, event);
+            }
+            let (_, actions) = answer(state);
+            state = shared.lock();
+            for action in actions {
+                tell(&mut state, action);
+            }
+            state.over = true;
+        }
         let host = state.host.take();
         drop(state);
         wake(host);
     }
 }
 
-/// How a socket ended: the peer's close code, if it sent one, and why.
-type End = (Option<u16>, String);
-
 impl Open {
-    /// Writes while the socket takes messages, reads while the machine takes bytes. `Err` at the socket's end.
-    fn exchange(
-        &mut self,
-        shared: &Shared,
-        state: &mut State,
-        frame: &mut Vec<u8>,
-        cx: &mut Context<'_>,
-        done: &mut bool,
-    ) -> Result<(), End> {
+    /// Writes while the socket takes messages, reads while the machine takes bytes. Whether anything moved; `Err`
+    /// at the socket's end.
+    fn exchange(&mut self, shared: &Shared, frame: &mut Vec<u8>, cx: &mut Context<'_>) -> Result<bool, End> {
+        let wrote = self.write(shared, frame, cx);
+        if let Some((bytes, at)) = &mut self.unread {
+            let mut state = shared.lock();
+            if !state.machine.wants_read() {
+                return Ok(wrote);
+            }
+            let taken = state.machine.handle_bytes(shared.now(), self.conn, &bytes[*at..]);
+            drop(state);
+            *at += taken;
+            if *at < bytes.len() {
+                return Ok(wrote || taken > 0);
+            }
+            self.unread = None;
+        }
+        if !shared.lock().machine.wants_read() {
+            return Ok(wrote);
+        }
+        let message = match Pin::new(&mut self.socket).poll_next(cx) {
+            Poll::Pending => return Ok(wrote),
+            Poll::Ready(Some(Ok(message))) => message,
+            Poll::Ready(Some(Err(error))) => return Err(End { code: None, reason: full(&error) }),
+            Poll::Ready(None) => {
+                let reason = "the connection ended without a close frame".to_owned();
+                return Err(End { code: None, reason });
+            }
+        };
+        match message {
+            Message::Text(text) => self.read(shared, text.into()),
+            Message::Binary(bytes) => self.read(shared, bytes),
+            Message::Close(close) => {
+                // Nothing comes after it. Our answer is queued: it goes out with this flush, or not at all, since a
+                // peer that neither reads nor ends the TCP connection must not hold up the next dial.
+                let _ = Pin::new(&mut self.socket).poll_flush(cx);
+                return Err(match close {
+                    Some(close) => {
+                        End { code: Some(close.code.into()), reason: close.reason.as_str().to_owned() }
+                    }
+                    None => End { code: None, reason: "closed by the peer, without a code".to_owned() },
+                });
+            }
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
+                shared.lock().machine.handle_io(shared.now(), IoEvent::Alive { conn: self.conn });
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes while the socket takes messages: whether it took any.
+    fn write(&mut self, shared: &Shared, frame: &mut Vec<u8>, cx: &mut Context<'_>) -> bool {
+        let mut wrote = false;
         // An error of the write side is the read side's to tell: it knows of the peer's close frame.
         while let Poll::Ready(Ok(())) = Pin::new(&mut self.socket).poll_ready(cx) {
-            let Some(transmit) = state.machine.poll_transmit(shared.now(), frame) else { break };
+            let transmit = shared.lock().machine.poll_transmit(shared.now(), frame);
             let message = match transmit {
+                None => break,
                 // Frames are JSON, so they are UTF-8.
-                Transmit::Frame { .. } => Message::Text(
+                Some(Transmit::Frame { .. }) => Message::Text(
                     Utf8Bytes::try_from(Bytes::copy_from_slice(frame))
                         .unwrap_or_else(|_| Utf8Bytes::from_static("\n")),
                 ),
-                Transmit::Ping { .. } => Message::Ping(Bytes::new()),
-                Transmit::Close { code, reason, .. } => Message::Close(Some(CloseFrame {
+                Some(Transmit::Ping { .. }) => Message::Ping(Bytes::new()),
+                Some(Transmit::Close { code, reason, .. }) => Message::Close(Some(CloseFrame {
                     code: code.into(),
                     reason: Utf8Bytes::from_static(reason),
                 })),
             };
-            *done = true;
+            wrote = true;
             if Pin::new(&mut self.socket).start_send(message).is_err() {
                 break;
             }
         }
         // Pending or failed: the next poll, or the read side, finds out.
         let _ = Pin::new(&mut self.socket).poll_flush(cx);
-
-        if let Some((bytes, at)) = &mut self.unread {
-            let taken = if state.machine.wants_read() {
-                state.machine.handle_bytes(shared.now(), self.conn, &bytes[*at..])
-            } else {
-                0
-            };
-            *at += taken;
-            *done |= taken > 0;
-            if *at < bytes.len() {
-                return Ok(());
-            }
-            self.unread = None;
-        }
-        if !state.machine.wants_read() {
-            return Ok(());
-        }
-        match Pin::new(&mut self.socket).poll_next(cx) {
-            Poll::Pending => Ok(()),
-            Poll::Ready(Some(Ok(message))) => {
-                *done = true;
-                match message {
-                    Message::Text(text) => self.read(shared, state, text.into()),
-                    Message::Binary(bytes) => self.read(shared, state, bytes),
-                    Message::Close(close) => {
-                        self.close = close.map(|close| (close.code.into(), close.reason.as_str().to_owned()));
-                    }
-                    Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
-                        state.machine.handle_io(shared.now(), IoEvent::Alive { conn: self.conn });
-                    }
-                }
-                Ok(())
-            }
-            Poll::Ready(Some(Err(error))) => Err(self.end(Some(&error))),
-            Poll::Ready(None) => Err(self.end(None)),
-        }
+        wrote
     }
 
-    fn read(&mut self, shared: &Shared, state: &mut State, bytes: Bytes) {
-        let taken = state.machine.handle_bytes(shared.now(), self.conn, &bytes);
+    fn read(&mut self, shared: &Shared, bytes: Bytes) {
+        let taken = shared.lock().machine.handle_bytes(shared.now(), self.conn, &bytes);
         if taken < bytes.len() {
             self.unread = Some((bytes, taken));
-        }
-    }
-
-    /// What the peer's close frame said counts more than how the bytes ended.
-    fn end(&mut self, error: Option<&WsError>) -> End {
-        match (self.close.take(), error) {
-            (Some((code, reason)), _) => (Some(code), reason),
-            (None, Some(error)) => (None, full(error)),
-            (None, None) => (None, "the connection ended without a close frame".to_owned()),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What comes in, as the host takes it.
 
-use crate::shared::{Shared, Sign, wake};
+use crate::shared::{Handle, Sign, wake};
 use futures_core::Stream;
+use futures_core::stream::FusedStream;
 use relayline_core::event::Event;
 use relayline_core::output::{Content, DeliveryId, Fatal, Notice, Outcome};
 use relayline_core::session_key::session_key;
@@ -30,23 +31,26 @@ pub enum Incoming {
 
 /// The stream of what comes in. It ends when the relay has been disconnected, or after [`Incoming::Fatal`].
 ///
-/// Dropping it refuses what is queued: the connector keeps what it has buffered.
+/// Dropping it says that nothing more will be taken. Requests go on. What comes live is lost from then on; what the
+/// connector has buffered stays there until another process takes it.
 #[derive(Debug)]
 pub struct Inbox {
-    shared: Arc<Shared>,
+    shared: Arc<Handle>,
+    /// The end was told.
+    ended: bool,
 }
 
 impl Inbox {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Inbox { shared }
+    pub(crate) fn new(shared: Arc<Handle>) -> Self {
+        Inbox { shared, ended: false }
     }
 }
 
 impl Stream for Inbox {
     type Item = Incoming;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
-        let shared = &self.shared;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        let Inbox { shared, ended } = &mut *self;
         let mut state = shared.lock();
         if let Some(sign) = state.signs.pop_front() {
             return Poll::Ready(Some(match sign {
@@ -54,28 +58,41 @@ impl Stream for Inbox {
                 Sign::Notice(notice) => Incoming::Notice(notice),
             }));
         }
-        if let Some(delivery) = state.queue.pop_front() {
-            // There is room for the next.
-            let driver = state.driver.take();
-            drop(state);
-            wake(driver);
-            let (id, buffered) = (delivery.id, delivery.buffered);
-            let event = match delivery.content {
-                Content::Message(event) => event,
-                // The core and this crate are of one version: there is no other content yet.
-                _ => return Poll::Ready(None),
-            };
-            let delivery = Delivery { shared: shared.clone(), id, buffered, event, settled: false };
-            return Poll::Ready(Some(Incoming::Message(delivery)));
+        while let Some(queued) = state.queue.pop_front() {
+            // There is room for the next. Unless there was none before, nothing has waited for it.
+            let was_full = state.queue.len() + 1 >= shared.config.limits.host_queue;
+            let driver = if was_full { state.driver.take() } else { None };
+            let (id, buffered) = (queued.id, queued.buffered);
+            match queued.content {
+                Content::Message(event) => {
+                    drop(state);
+                    wake(driver);
+                    let delivery = Delivery { shared: shared.clone(), id, buffered, event, settled: false };
+                    return Poll::Ready(Some(Incoming::Message(delivery)));
+                }
+                // The core and this crate are of one version: there is nothing else yet.
+                _ => state.machine.settle(shared.now(), id, Outcome::Refused),
+            }
         }
         if let Some(fatal) = state.fatal.take() {
             return Poll::Ready(Some(Incoming::Fatal(fatal)));
         }
         if state.over {
+            *ended = true;
             return Poll::Ready(None);
         }
-        state.host = Some(cx.waker().clone());
+        let former = state.host.replace(cx.waker().clone());
+        drop(state);
+        // A waker may be the last that holds a task, and with it another half of this: never under the lock.
+        drop(former);
         Poll::Pending
+    }
+}
+
+impl FusedStream for Inbox {
+    /// Whether it has said that it is over.
+    fn is_terminated(&self) -> bool {
+        self.ended
     }
 }
 
@@ -83,12 +100,14 @@ impl Drop for Inbox {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.deaf = true;
-        let queued: Vec<DeliveryId> = state.queue.drain(..).map(|delivery| delivery.id).collect();
-        for id in queued {
-            state.machine.settle(self.shared.now(), id, Outcome::Refused);
+        state.signs.clear();
+        let queued = std::mem::take(&mut state.queue);
+        for delivery in queued.iter().filter(|delivery| !delivery.buffered) {
+            state.machine.settle(self.shared.now(), delivery.id, Outcome::Refused);
         }
-        let driver = state.driver.take();
+        let (host, driver) = (state.host.take(), state.driver.take());
         drop(state);
+        drop(host);
         wake(driver);
     }
 }
@@ -98,7 +117,7 @@ impl Drop for Inbox {
 #[derive(Debug)]
 #[must_use = "dropping a delivery refuses it: ack it once it is taken"]
 pub struct Delivery {
-    shared: Arc<Shared>,
+    shared: Arc<Handle>,
     id: DeliveryId,
     buffered: bool,
     event: Event,

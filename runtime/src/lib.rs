@@ -50,7 +50,8 @@ pub fn start<R: Runtime>(runtime: R, config: Config) -> io::Result<(Relay, Inbox
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(format!("no randomness: {error}")))?;
     let shared = shared::Shared::new(config, seed);
     let driver = drive::Driver::new(runtime, shared.clone());
-    let (relay, inbox) = (Relay::new(shared.clone()), Inbox::new(shared));
+    let handle = shared::Handle::new(shared);
+    let (relay, inbox) = (Relay::new(handle.clone()), Inbox::new(handle));
     driver.spawn();
     Ok((relay, inbox))
 }

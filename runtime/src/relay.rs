@@ -1,7 +1,7 @@
 //! The handle: what a host asks of its gateway.
 
 use crate::inbox::Delivery;
-use crate::shared::Shared;
+use crate::shared::Handle;
 use relayline_core::command::{
     ChatInfo, Command, Edit, Failure, FailureKind, FollowUp, Interrupt, NotAccepted, Reply, Send, Typing,
 };
@@ -18,9 +18,12 @@ use std::time::Duration;
 ///
 /// Every method that asks something of the connector fails as one [`Failure`], in one of the five ways of O-3.
 /// Dropping such a future gives up on the answer, not on the request: once submitted it goes out.
+///
+/// When the last clone, the [`Inbox`](crate::Inbox), every unsettled delivery and every awaited answer are dropped, the
+/// gateway disconnects by itself as [`disconnect`](Self::disconnect) does, as long as its runtime lives.
 #[derive(Clone)]
 pub struct Relay {
-    shared: Arc<Shared>,
+    shared: Arc<Handle>,
 }
 
 impl fmt::Debug for Relay {
@@ -30,7 +33,7 @@ impl fmt::Debug for Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Handle>) -> Self {
         Relay { shared }
     }
 
@@ -41,10 +44,14 @@ impl Relay {
     pub fn submit(
         &self,
         command: Command,
-    ) -> Result<impl Future<Output = Result<Reply, Failure>> + std::marker::Send + 'static, NotAccepted> {
+    ) -> Result<impl Future<Output = Result<Reply, Failure>> + std::marker::Send + use<>, NotAccepted> {
         let answer = self.shared.submit(command)?;
+        // Whoever waits is there to be served.
+        let shared = self.shared.clone();
         Ok(async move {
-            answer.await.unwrap_or_else(|_| {
+            let answer = answer.await;
+            drop(shared);
+            answer.unwrap_or_else(|_| {
                 Err(Failure {
                     kind: FailureKind::Ambiguous,
                     message: "the relay was dropped before the answer came".to_owned(),

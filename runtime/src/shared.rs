@@ -7,12 +7,16 @@ use relayline_core::machine::RelayMachine;
 use relayline_core::output::{Delivery, DeliveryId, Fatal, Notice, Outcome};
 use relayline_core::time::{Now, Time};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Interrupts and notices that may wait for the host; the oldest goes first, and is counted.
 const MOST_SIGNALS: usize = 1024;
+
+/// Who waits for a request's answer.
+pub(crate) type Waiting = oneshot::Sender<Result<Reply, Failure>>;
 
 /// What overtakes deliveries.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ pub(crate) enum Sign {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) machine: RelayMachine,
-    pub(crate) waiting: BTreeMap<RequestId, oneshot::Sender<Result<Reply, Failure>>>,
+    pub(crate) waiting: BTreeMap<RequestId, Waiting>,
     /// The host's queue.
     pub(crate) queue: VecDeque<Delivery>,
     pub(crate) signs: VecDeque<Sign>,
@@ -96,13 +100,72 @@ impl Shared {
     }
 }
 
+/// What the host's halves have in common: relay, inbox, unsettled deliveries and awaited answers. With the last of
+/// them nobody is left to be served, so the gateway disconnects (L-14).
+#[derive(Debug)]
+pub(crate) struct Handle(Arc<Shared>);
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Arc<Handle> {
+        Arc::new(Handle(shared))
+    }
+}
+
+impl Deref for Handle {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let is_over = self.lock().over;
+        if !is_over {
+            // Nobody waits for the answer; it is refused only when it is over already.
+            let _ = self.submit(Command::Disconnect);
+        }
+    }
+}
+
 impl State {
     pub(crate) fn sign(&mut self, sign: Sign) {
+        if self.deaf {
+            self.signs_dropped += 1;
+            return;
+        }
         if self.signs.len() >= MOST_SIGNALS {
             self.signs.pop_front();
             self.signs_dropped += 1;
         }
         self.signs.push_back(sign);
+    }
+
+    /// Fills the host's queue; whether anything was moved.
+    ///
+    /// For a host that has dropped its stream everything is taken out of the machine all the same, since a machine
+    /// that cannot take in more reads no results either. Live events are lost on it. Buffered ones are neither
+    /// acknowledged nor refused: the connector keeps them, and waits; to refuse them would only make the
+    /// gateway dial again and again for what nobody takes.
+    pub(crate) fn deliver(&mut self, now: Now, room: usize) -> bool {
+        let mut any = false;
+        while self.deaf || self.queue.len() < room {
+            let Some(delivery) = self.machine.poll_delivery(now) else { break };
+            any = true;
+            if !self.deaf {
+                self.queue.push_back(delivery);
+            } else if !delivery.buffered {
+                self.machine.settle(now, delivery.id, Outcome::Refused);
+            }
+        }
+        any
+    }
+
+    /// The host, if it waits and there is something for it.
+    pub(crate) fn host_if_news(&mut self) -> Option<Waker> {
+        let news = self.over || !self.signs.is_empty() || !self.queue.is_empty();
+        if news { self.host.take() } else { None }
     }
 }
 

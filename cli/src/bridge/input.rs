@@ -125,8 +125,8 @@ fn answer(id: Option<Value>, asked: Asked, relay: &Relay, held: &Held) -> Answer
             Err(refused) => done(Err(refused.into_parts().1)),
         },
         Asked::SendParts(send) => {
-            let relay = relay.clone();
-            async move { (id, send_parts(&relay, send).await) }.boxed()
+            let sent = send_parts(relay.clone(), send);
+            async move { (id, sent.await) }.boxed()
         }
         Asked::Settle { delivery, taken } => match held.take(delivery) {
             Ok(found) => {
@@ -149,25 +149,31 @@ fn answer(id: Option<Value>, asked: Asked, relay: &Relay, held: &Held) -> Answer
     }
 }
 
-/// One message per part, each after the last was answered, so that they come in order. The first points at what
-/// it answers. When one fails, the ones before it are sent, and the ones after it are not.
-async fn send_parts(relay: &Relay, send: Send) -> Result<Value, Failure> {
-    let parts = relay.split(&send.chat_id, &send.content);
-    let mut ids = Vec::new();
-    let mut last = Map::new();
-    for (at, content) in parts.into_iter().enumerate() {
-        let reply_to = send.reply_to.clone().filter(|_| at == 0);
-        let command = Command::Send(Send { content, reply_to, ..send.clone() });
-        let answer = relay.submit(command).map_err(|refused| refused.into_parts().1)?;
-        if let Value::Object(fields) = shown(answer.await?) {
-            ids.extend(fields.get("message_id").cloned());
-            last = fields;
+/// One message per part, each after the last was answered, so that they come in order; the first goes out at once,
+/// ahead of what is asked for after it. It points at what it answers. When one fails, the ones before it are sent, and
+/// the ones after it are not.
+fn send_parts(relay: Relay, mut send: Send) -> impl Future<Output = Result<Value, Failure>> {
+    let reply_to = send.reply_to.take();
+    let mut parts = relay.split(&send.chat_id, &send.content).into_iter();
+    let submit = move |content: String, reply_to: Option<String>| {
+        let part = Send { content, reply_to, ..send.clone() };
+        relay.submit(Command::Send(part)).map_err(|refused| refused.into_parts().1)
+    };
+    let mut next = parts.next().map(|content| submit(content, reply_to));
+    async move {
+        let (mut ids, mut last) = (Vec::new(), Map::new());
+        while let Some(answer) = next {
+            if let Value::Object(fields) = shown(answer?.await?) {
+                ids.extend(fields.get("message_id").cloned());
+                last = fields;
+            }
+            next = parts.next().map(|content| submit(content, None));
         }
+        if ids.len() > 1 {
+            last.insert("message_ids".to_owned(), Value::Array(ids));
+        }
+        Ok(Value::Object(last))
     }
-    if ids.len() > 1 {
-        last.insert("message_ids".to_owned(), Value::Array(ids));
-    }
-    Ok(Value::Object(last))
 }
 
 /// A reply as the bridge shows it.

@@ -6,7 +6,7 @@ mod op;
 
 use crate::gateway::RuntimeName;
 use futures_channel::mpsc;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use input::FromAgent;
 use line::Line;
@@ -97,17 +97,18 @@ struct Bridge {
 }
 
 impl Bridge {
-    async fn serve(mut self, inbox: Inbox, mut from_agent: mpsc::Receiver<FromAgent>) -> End {
-        let (mut inbox, mut end) = (inbox.fuse(), End::Done);
+    async fn serve(mut self, mut inbox: Inbox, mut from_agent: mpsc::Receiver<FromAgent>) -> End {
+        let mut end = End::Done;
         loop {
             futures_util::select! {
-                incoming = inbox.next() => match incoming {
-                    Some(Incoming::Fatal(fatal)) => {
-                        self.to.write(&Line::fatal(&fatal));
-                        end = End::Disabled(fatal);
+                incoming = inbox.next() => {
+                    // Results go ahead of what has come after them.
+                    self.catch_up(&mut from_agent);
+                    match incoming {
+                        Some(Incoming::Fatal(fatal)) => end = End::Disabled(fatal),
+                        Some(incoming) => self.tell(incoming),
+                        None => break,
                     }
-                    Some(incoming) => self.tell(incoming),
-                    None => break,
                 },
                 said = from_agent.select_next_some() => self.heard(said),
                 (id, result) = self.pending.select_next_some() => self.answered(id, result),
@@ -118,14 +119,27 @@ impl Bridge {
             }
         }
         // It is over, so all that was asked has its answer, or gets it now.
-        while let Ok(said) = from_agent.try_recv() {
-            self.heard(said);
-        }
         while let Some((id, result)) = self.pending.next().await {
             self.answered(id, result);
         }
+        // Once and last (L-10): behind the results of all that failed with it.
+        if let End::Disabled(fatal) = &end {
+            self.to.write(&Line::fatal(fatal));
+        }
         tracing::debug!(stats = ?self.relay.stats(), "ended");
         end
+    }
+
+    /// Hears what the agent has said, and gives the answers that are there.
+    fn catch_up(&mut self, from_agent: &mut mpsc::Receiver<FromAgent>) {
+        // It may go on talking meanwhile: that waits.
+        for _ in 0..MOST_WAITING {
+            let Ok(said) = from_agent.try_recv() else { break };
+            self.heard(said);
+        }
+        while let Some(Some((id, result))) = self.pending.next().now_or_never() {
+            self.answered(id, result);
+        }
     }
 
     fn tell(&mut self, incoming: Incoming) {
@@ -135,8 +149,8 @@ impl Bridge {
                 self.to.write(&Line::Interrupt { session_key: &session_key, chat_id: &chat_id });
             }
             Incoming::Notice(notice) => self.notice(&notice),
-            Incoming::Fatal(fatal) => self.to.write(&Line::fatal(&fatal)),
-            // The bridge is of one version with the runtime: there is nothing else yet.
+            // Only the end itself, which is told last. The bridge is of one version with the runtime: there is
+            // nothing else yet.
             _ => {}
         }
     }

@@ -196,6 +196,25 @@ pub struct PromptResponse<'a> {
     pub prompt_message_id: Option<&'a str>,
 }
 
+/// The texts of an event that is put together here (P-7).
+pub(crate) struct Made<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) message_type: &'a str,
+    pub(crate) platform: &'a str,
+    pub(crate) chat_id: &'a str,
+    pub(crate) chat_type: &'a str,
+    pub(crate) user_id: &'a str,
+    pub(crate) user_name: &'a str,
+    pub(crate) thread_id: &'a str,
+    pub(crate) parent_chat_id: &'a str,
+    pub(crate) scope_id: &'a str,
+    pub(crate) source_message_id: &'a str,
+    pub(crate) profile: &'a str,
+    pub(crate) prompt_id: Option<&'a str>,
+    pub(crate) option_id: Option<&'a str>,
+    pub(crate) prompt_message_id: &'a str,
+}
+
 impl Event {
     /// Reads an `event` value. `None` when it is no object: then there is no content to save.
     pub fn read(raw: &str) -> Option<Event> {
@@ -243,6 +262,48 @@ impl Event {
             message_is_edit: flag(source[SOURCE_TEXTS + 2]),
             one_to_one_verified: flag(source[SOURCE_TEXTS + 3]),
         })
+    }
+
+    /// Puts an event together that did not come as one. An empty text is an absent one.
+    pub(crate) fn make(made: &Made<'_>) -> Event {
+        let texts = [
+            (Field::Text, made.text),
+            (Field::MessageType, made.message_type),
+            (Field::Platform, made.platform),
+            (Field::ChatId, made.chat_id),
+            (Field::ChatType, made.chat_type),
+            (Field::UserId, made.user_id),
+            (Field::UserName, made.user_name),
+            (Field::ThreadId, made.thread_id),
+            (Field::ParentChatId, made.parent_chat_id),
+            (Field::ScopeId, made.scope_id),
+            (Field::SourceMessageId, made.source_message_id),
+            (Field::Profile, made.profile),
+            (Field::PromptId, made.prompt_id.unwrap_or("")),
+            (Field::OptionId, made.option_id.unwrap_or("")),
+            (Field::PromptMessageId, made.prompt_message_id),
+        ];
+        let mut buffer = Buffer::with_capacity(texts.iter().map(|(_, text)| text.len()).sum());
+        let mut spans = [Span::ABSENT; TEXTS];
+        for (field, text) in texts {
+            if !text.is_empty() {
+                let mark = buffer.mark();
+                buffer.push(text);
+                spans[field as usize] = buffer.since(mark);
+            }
+        }
+        Event {
+            buffer,
+            spans,
+            context: Span::ABSENT,
+            media: Vec::new(),
+            context_error: false,
+            reply_is_own: None,
+            auto_thread_created: false,
+            is_bot: None,
+            message_is_edit: None,
+            one_to_one_verified: None,
+        }
     }
 
     fn get(&self, field: Field) -> Option<&str> {

@@ -255,7 +255,11 @@ impl RelayMachine {
         self.stats.moot_acks += self.outbox.clear();
         self.splitter.reset();
         if !self.link.is_up() {
-            self.stats.early_dropped += self.inbox.drop_early(self.link.conn);
+            let mut unanswered = Vec::new();
+            self.stats.early_dropped += self.inbox.drop_early(self.link.conn, &mut unanswered);
+            for prompt in unanswered {
+                self.prompts.answered(prompt, false);
+            }
         }
         let held = self
             .link

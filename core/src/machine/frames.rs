@@ -7,12 +7,14 @@ use crate::inbox::{Arrival, Arrived};
 use crate::json;
 use crate::lifecycle::{Signal, State};
 use crate::line::Line;
-use crate::output::{Action, Notice};
+use crate::output::{Action, Content, Notice};
+use crate::passthrough::{Forward, interaction};
+use crate::prompts::Standing;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-const FIELDS: [&str; 8] =
-    ["type", "descriptor", "event", "bufferId", "requestId", "result", "session_key", "chat_id"];
+const FIELDS: [&str; 9] =
+    ["type", "descriptor", "event", "bufferId", "requestId", "result", "session_key", "chat_id", "forward"];
 
 impl RelayMachine {
     pub(super) fn on_line(&mut self, line: Line<'_>) {
@@ -43,8 +45,8 @@ impl RelayMachine {
         self.on_frame(&unquoted(kind), &fields);
     }
 
-    fn on_frame(&mut self, kind: &str, fields: &[Option<&str>; 8]) {
-        let [_, descriptor, event, buffer_id, request_id, result, session_key, chat_id] = *fields;
+    fn on_frame(&mut self, kind: &str, fields: &[Option<&str>; 9]) {
+        let [_, descriptor, event, buffer_id, request_id, result, session_key, chat_id, forward] = *fields;
         let text = |raw: Option<&str>| raw.and_then(json::id).unwrap_or_default();
         match kind {
             "inbound" => self.on_inbound(event, buffer_id),
@@ -62,12 +64,12 @@ impl RelayMachine {
                 }
             }
             "going_idle_ack" => self.idle_confirmed(),
-            "passthrough_forward" => self.stats.unwanted_forwards += 1,
+            "passthrough_forward" => self.on_forward(forward, buffer_id),
             _ => self.stats.unknown_frames += 1,
         }
         // Only an event is the host's to take. Any other entry would block the drain for ever; but where both
         // sides acknowledged acknowledgements, it would never end.
-        if !matches!(kind, "inbound" | "inbound_ack") {
+        if !matches!(kind, "inbound" | "passthrough_forward" | "inbound_ack") {
             self.acknowledge_lost(buffer_id);
         }
     }
@@ -109,13 +111,65 @@ impl RelayMachine {
             return;
         };
         let source = event.source();
-        self.chats.note(&self.seed, source);
         let message_id = event.message_id().or(source.message_id());
         let key = message_id
             .filter(|_| source.message_is_edit() != Some(true))
             .map(|id| self.seed.hash(&[source.platform(), source.chat_id(), id]));
+        self.on_event(event, key, buffer_id);
+    }
+
+    /// P-2: a Discord interaction becomes an event; any other forward is for hosts that ask.
+    fn on_forward(&mut self, raw: Option<&str>, buffer_id: Option<&str>) {
+        let read = raw.and_then(Forward::read);
+        self.stats.undecodable_bodies += u64::from(matches!(read, Some((_, false))));
+        // Its entry is all that tells two forwards apart.
+        let key = buffer_id.and_then(readable).map(|id| self.seed.hash(&["forward", &id]));
+        match read {
+            Some((forward, _)) if forward.platform == "discord" => match interaction(&forward) {
+                Some(event) => self.on_event(event, key, buffer_id),
+                None => {
+                    self.stats.silent_interactions += 1;
+                    self.acknowledge_lost(buffer_id);
+                }
+            },
+            Some((forward, _)) if self.config.passthrough => {
+                self.arrive(Content::Forward(forward), None, key, buffer_id);
+            }
+            Some(_) | None => {
+                self.stats.unwanted_forwards += 1;
+                self.acknowledge_lost(buffer_id);
+            }
+        }
+    }
+
+    /// A message, or the answer to a prompt, which never reaches the message path (I-3).
+    fn on_event(&mut self, event: Event, key: Option<u128>, buffer_id: Option<&str>) {
+        self.chats.note(&self.seed, event.source());
+        let Some(response) = event.prompt_response() else {
+            return self.arrive(Content::Message(event), None, key, buffer_id);
+        };
+        // A duplicate shares its twin's fate, whatever has become of the prompt.
+        if key.is_some_and(|key| self.inbox.knows(key)) {
+            return self.arrive(Content::PromptAnswer(event), None, key, buffer_id);
+        }
+        match self.prompts.standing(response.prompt_id, self.now) {
+            Standing::Open(number) => {
+                self.prompts.answered(number, true);
+                return self.arrive(Content::PromptAnswer(event), Some(number), key, buffer_id);
+            }
+            Standing::Answered => self.stats.late_answers += 1,
+            Standing::Foreign => self.stats.foreign_answers += 1,
+            Standing::Stale => {
+                self.stats.stale_answers += 1;
+                self.notify(Notice::StalePrompt { answer: Box::new(event) });
+            }
+        }
+        self.acknowledge_lost(buffer_id);
+    }
+
+    fn arrive(&mut self, content: Content, answers: Option<u64>, key: Option<u128>, buffer_id: Option<&str>) {
         let buffer = buffer_id.and_then(readable).map(Box::from);
-        match self.inbox.arrive(Arrival { event, key, buffer, conn: self.link.conn }) {
+        match self.inbox.arrive(Arrival { content, answers, key, buffer, conn: self.link.conn }) {
             Arrived::Queued | Arrived::Waits => {}
             Arrived::Dropped => self.stats.waiters_dropped += 1,
             Arrived::Duplicate(buffer) => {

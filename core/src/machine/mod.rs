@@ -16,6 +16,7 @@ use crate::lifecycle::{Signal, State};
 use crate::line::LineSplitter;
 use crate::outbox::{Item, Outbox};
 use crate::output::{Action, Conn, Delivery, DeliveryId, Outcome, Phase, Timer, Transmit};
+use crate::prompts::Prompts;
 use crate::stats::Stats;
 use crate::time::{Now, Time};
 use connection::Link;
@@ -102,6 +103,7 @@ pub struct RelayMachine {
     outbox: Outbox,
     inbox: Inbox,
     chats: Chats,
+    prompts: Prompts,
     descriptors: Vec<Arc<Descriptor>>,
     /// Those of the connection before (D-10).
     former: Vec<Arc<Descriptor>>,
@@ -119,6 +121,7 @@ impl RelayMachine {
     pub fn new(config: Arc<Config>, seed: [u8; 32], now: Now) -> Self {
         let mut seed = Seed::new(&seed);
         let limits = &config.limits;
+        let prompts = seed.draw();
         let mut machine = RelayMachine {
             requests: Requests::new(seed.draw()),
             seed,
@@ -130,6 +133,7 @@ impl RelayMachine {
             outbox: Outbox::default(),
             inbox: Inbox::new(limits.read_ahead_bytes, limits.dedupe, limits.write_queue_bytes),
             chats: Chats::new(limits.chats),
+            prompts: Prompts::new(prompts, limits.prompts),
             descriptors: Vec::new(),
             former: Vec::new(),
             actions: VecDeque::new(),
@@ -215,6 +219,11 @@ impl RelayMachine {
         submitted
     }
 
+    /// Remembers a chat as the host says, after a restart for instance (M-6).
+    pub fn prime(&mut self, chat_id: &str, chat: Chat) {
+        self.chats.prime(&self.seed, chat_id, chat);
+    }
+
     /// What became of a delivery. Settling twice is harmless, and counted.
     pub fn settle(&mut self, now: Now, delivery: DeliveryId, outcome: Outcome) {
         self.advance(now);
@@ -222,6 +231,9 @@ impl RelayMachine {
         let settled = self.inbox.settle(delivery, outcome, &mut acks);
         self.stats.stray_settles += u64::from(!settled.known);
         self.stats.refused += u64::from(outcome == Outcome::Refused && settled.known);
+        if let Some(prompt) = settled.unanswered {
+            self.prompts.answered(prompt, false);
+        }
         // What came on a connection that is over comes again by itself.
         if settled.refused_on.is_some_and(|conn| self.is_live(conn)) {
             self.link.must_redeliver = true;

@@ -1,14 +1,16 @@
 //! Requests: what was asked for, and how it ends (O).
 
 use super::{MOST_ACTIONS, RelayMachine};
-use crate::command::{Command, Failure, FailureKind, NotAccepted, Reply, RequestId};
+use crate::chats::{Chat, Chats};
+use crate::command::{Command, Failure, FailureKind, NotAccepted, Reply, RequestId, Wire};
 use crate::encode;
-use crate::hash::{Table, table};
+use crate::hash::{Seed, Table, table};
 use crate::lifecycle::State;
 use crate::output::Action;
 use crate::result::Expected;
 use crate::time::Time;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
 
 /// Why nothing is accepted any more while our own close is under way (O-3).
@@ -146,8 +148,15 @@ impl RelayMachine {
             },
             Command::Send(_)
             | Command::Edit(_)
+            | Command::Delete(_)
             | Command::FollowUp(_)
             | Command::ChatInfo(_)
+            | Command::SendMedia(_)
+            | Command::Prompt(_)
+            | Command::React(_)
+            | Command::ThreadCreate(_)
+            | Command::ThreadRename(_)
+            | Command::Draft(_)
             | Command::Interrupt(_)
             | Command::Raw(_) => match self.request(&command) {
                 Ok(id) => Ok(id),
@@ -175,57 +184,60 @@ impl RelayMachine {
     /// Queues a frame that waits for its answer, or at least for being written.
     fn request(&mut self, command: &Command) -> Result<RequestId, Failure> {
         self.can_ask(self.requests.pending.len())?;
-        let (chat_id, platform, expected) = match command {
-            Command::Send(send) => (Some(&send.chat_id), send.platform.as_deref(), Expected::Sent),
-            Command::Edit(edit) => (Some(&edit.chat_id), edit.platform.as_deref(), Expected::Done),
-            Command::Typing(typing) => (Some(&typing.chat_id), typing.platform.as_deref(), Expected::Shrug),
-            Command::ChatInfo(info) => {
-                (Some(&info.chat_id), info.platform.as_deref(), Expected::ChatInfo(info.chat_id.clone()))
+        let (chat_id, tag) = match command.wire() {
+            Wire::Op { op, chat_id, platform } => {
+                let tag = self.tag(platform, chat_id)?;
+                self.offers(op, chat_id, platform)?;
+                self.chats.touch(&self.seed, chat_id);
+                (Some(chat_id), tag)
             }
-            Command::FollowUp(_) | Command::Raw(_) => (None, None, Expected::Sent),
+            Wire::Chatless | Wire::Interrupt(_) | Wire::None => (None, self.tag_of_kind(command)),
+        };
+        let mut prompt_id = String::new();
+        let expected = match command {
+            Command::Send(_)
+            | Command::SendMedia(_)
+            | Command::Draft(_)
+            | Command::FollowUp(_)
+            | Command::Raw(_) => Expected::Sent,
+            Command::Edit(_) | Command::Delete(_) | Command::React(_) | Command::ThreadRename(_) => {
+                Expected::Done
+            }
+            Command::Typing(_) => Expected::Shrug,
+            Command::ChatInfo(info) => Expected::ChatInfo(info.chat_id.clone()),
+            Command::ThreadCreate(_) => Expected::Thread,
+            Command::Prompt(prompt) => {
+                if let Some(problem) = prompt.problem() {
+                    return Err(Failure::definite(problem));
+                }
+                // An answer may come before the result: it is open from now on.
+                prompt_id = self.prompts.open(self.now, prompt.timeout).1;
+                Expected::Prompted(prompt_id.clone())
+            }
             Command::Interrupt(_)
             | Command::GoIdle
             | Command::GoDormant
             | Command::Hold(_)
             | Command::Resume
-            | Command::Disconnect => (None, None, Expected::Written),
+            | Command::Disconnect => Expected::Written,
         };
-        let tag = match (command, chat_id) {
-            (Command::FollowUp(follow_up), _) => {
-                follow_up.kind.split_once('.').and_then(|(platform, _)| self.fronted(platform))
-            }
-            (_, Some(chat_id)) => self.tag(platform, chat_id)?,
-            (_, None) => None,
-        };
-        if let (Command::Edit(_), Some(chat_id)) = (command, chat_id) {
-            self.offers_edit(chat_id, platform)?;
-        }
-        if let Some(chat_id) = chat_id {
-            self.chats.touch(&self.seed, chat_id);
-        }
         let id = RequestId(self.requests.next);
         let wire_id = WireId(self.requests.prefix, id.0);
-        let chat = chat_id.and_then(|chat_id| self.chats.get(&self.seed, chat_id));
+        let chat = chat_id.and_then(|chat_id| remembered(&self.chats, &self.seed, command, chat_id));
         let tag = tag.map(|at| &self.config.identities[at]);
         let limit = self.config.limits.write_queue_bytes;
-        let queued = self.outbox.push_request(id, limit, |out| match command {
-            Command::Interrupt(interrupt) => {
+        let queued = self.outbox.push_request(id, limit, |out| match command.wire() {
+            Wire::Interrupt(interrupt) => {
                 encode::interrupt(out, &interrupt.session_key, interrupt.reason.as_deref());
             }
-            Command::Send(_)
-            | Command::Edit(_)
-            | Command::Typing(_)
-            | Command::FollowUp(_)
-            | Command::ChatInfo(_)
-            | Command::Raw(_) => encode::outbound(out, &wire_id, command, tag, chat),
-            // These are never written as requests.
-            Command::GoIdle
-            | Command::GoDormant
-            | Command::Hold(_)
-            | Command::Resume
-            | Command::Disconnect => {}
+            Wire::Op { .. } | Wire::Chatless => {
+                encode::outbound(out, &wire_id, command, &prompt_id, tag, chat.as_deref());
+            }
+            // Never written as a request.
+            Wire::None => {}
         });
         if !queued {
+            self.prompts.close(&prompt_id);
             return Err(Failure::definite(format!(
                 "it does not fit into the write queue, which `write_queue_bytes` bounds at {limit} bytes"
             )));
@@ -236,19 +248,29 @@ impl RelayMachine {
         Ok(id)
     }
 
-    /// O-9, as far as edits go: the platform's descriptor decides.
-    fn offers_edit(&self, chat_id: &str, platform: Option<&str>) -> Result<(), Failure> {
+    /// O-9: whether the platform's descriptor offers an op (D-6, D-9).
+    fn offers(&self, op: &str, chat_id: &str, platform: Option<&str>) -> Result<(), Failure> {
         let descriptor = match platform {
             Some(platform) => self.descriptor_of(platform).or(self.descriptors.first()),
             None => self.capabilities(chat_id),
         };
-        match descriptor {
-            Some(descriptor) if !descriptor.supports_edit => Err(Failure::new(
-                FailureKind::Unsupported,
-                format!("{} does not offer `edit`", descriptor.platform),
-            )),
-            Some(_) | None => Ok(()),
-        }
+        let Some(descriptor) = descriptor else { return Ok(()) };
+        let offered = match op {
+            "send" | "typing" | "get_chat_info" => true,
+            "edit" => descriptor.supports_edit,
+            "draft" => descriptor.supports_draft_streaming && descriptor.offers(op),
+            _ => descriptor.offers(op),
+        };
+        let refuse = || {
+            Failure::new(FailureKind::Unsupported, format!("{} does not offer `{op}`", descriptor.platform))
+        };
+        if offered { Ok(()) } else { Err(refuse()) }
+    }
+
+    /// A follow-up goes out as the platform that its kind names, when this gateway fronts it (M-4).
+    fn tag_of_kind(&self, command: &Command) -> Option<usize> {
+        let Command::FollowUp(follow_up) = command else { return None };
+        follow_up.kind.split_once('.').and_then(|(platform, _)| self.fronted(platform))
     }
 
     /// As whom a command for this chat goes out (M-3): as the platform that it names, else the one on which the
@@ -316,7 +338,18 @@ impl RelayMachine {
             let result = match pending.expected {
                 // Whatever becomes of it, the host's sign was shown or was not.
                 Expected::Shrug => Ok(Reply::Done),
-                Expected::Sent | Expected::Done | Expected::ChatInfo(_) | Expected::Written => result,
+                Expected::Prompted(prompt_id) => {
+                    // One that may have been asked stays open, since its answer may come.
+                    if result.as_ref().is_err_and(|failure| failure.kind != FailureKind::Ambiguous) {
+                        self.prompts.close(&prompt_id);
+                    }
+                    result
+                }
+                Expected::Sent
+                | Expected::Done
+                | Expected::Thread
+                | Expected::ChatInfo(_)
+                | Expected::Written => result,
             };
             self.actions.push_back(Action::Complete { id, result });
         }
@@ -337,4 +370,16 @@ impl RelayMachine {
             self.finish(id, Err(Failure::new(FailureKind::Ambiguous, why)));
         }
     }
+}
+
+/// What is remembered of a command's chat; of what is done to a thread, the scope is that of the chat that the
+/// thread hangs off (M-5).
+fn remembered<'c>(chats: &'c Chats, seed: &Seed, command: &Command, chat_id: &str) -> Option<Cow<'c, Chat>> {
+    let chat = chats.get(seed, chat_id)?;
+    let is_thread = matches!(command, Command::ThreadCreate(_) | Command::ThreadRename(_));
+    let parent = chat.parent.as_deref().filter(|_| is_thread).and_then(|parent| chats.get(seed, parent));
+    Some(match parent.and_then(|parent| parent.scope.clone()) {
+        Some(scope) => Cow::Owned(Chat { scope: Some(scope), ..chat.clone() }),
+        None => Cow::Borrowed(chat),
+    })
 }

@@ -248,11 +248,21 @@ impl Rig {
             if self.room
                 && let Some(delivery) = self.machine.poll_delivery(self.now)
             {
-                let Content::Message(event) = &delivery.content;
                 let how = if delivery.buffered { "buffered" } else { "live" };
-                let source = event.source();
-                let id = event.message_id().or(source.message_id()).unwrap_or("-");
-                self.log.push(format!("deliver {} {how} {} {id}", delivery.id.number(), source.chat_id()));
+                let what = match &delivery.content {
+                    Content::Message(event) => {
+                        let source = event.source();
+                        let id = event.message_id().or(source.message_id()).unwrap_or("-");
+                        format!("{} {id}", source.chat_id())
+                    }
+                    Content::PromptAnswer(event) => {
+                        let response = event.prompt_response().unwrap();
+                        let user = event.source().user_id().unwrap_or("-");
+                        format!("answer {} {} by {user}", response.prompt_id, response.option_id)
+                    }
+                    Content::Forward(forward) => format!("forward {} {}", forward.platform, forward.path),
+                };
+                self.log.push(format!("deliver {} {how} {what}", delivery.id.number()));
             }
             if self.log.len() == before {
                 return;
@@ -288,6 +298,9 @@ impl Rig {
                 Notice::Dormant { retry_in } => format!("dormant {retry_in:?}"),
                 Notice::Resumed => "resumed".into(),
                 Notice::Stopped => "stopped".into(),
+                Notice::StalePrompt { answer } => {
+                    format!("stale prompt {}", answer.prompt_response().unwrap().prompt_id)
+                }
                 Notice::DeadLetter { reason, buffer_id } => format!("dead letter {buffer_id:?}: {reason}"),
             },
             Action::Fatal(fatal) => format!("fatal {} retryable={}", fatal.code, fatal.retryable),
@@ -321,6 +334,10 @@ fn shown(result: &Result<Reply, Failure>) -> String {
         Ok(Reply::Done) => "done".into(),
         Ok(Reply::Sent { message_id }) => format!("sent {}", message_id.as_deref().unwrap_or("-")),
         Ok(Reply::ChatInfo { name, chat_type }) => format!("chat {name} {chat_type}"),
+        Ok(Reply::Prompted { prompt_id, message_id }) => {
+            format!("prompted {prompt_id} {}", message_id.as_deref().unwrap_or("-"))
+        }
+        Ok(Reply::Thread { thread_id }) => format!("thread {}", thread_id.as_deref().unwrap_or("-")),
         Ok(Reply::Idle { confirmed }) => format!("idle confirmed={confirmed}"),
         Err(failure) => format!("{}: {}", failure.kind.name(), failure.message),
     }

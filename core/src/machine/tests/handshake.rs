@@ -33,6 +33,15 @@ fn l_02_each_dial_has_a_token_minted_for_it() {
 }
 
 #[test]
+fn c_04_neither_secret_nor_token_is_shown() {
+    let rig = Rig::up();
+    let token = rig.tokens[0].clone().unwrap();
+    let mut untaken = crate::machine::RelayMachine::new(rig.machine.config.clone(), [7; 32], rig.now);
+    let shown = format!("{:?} {untaken:?} {:?}", rig.machine, untaken.poll_action());
+    assert!(shown.contains("<hidden>") && !shown.contains("hunter2") && !shown.contains(&token));
+}
+
+#[test]
 fn l_03_one_hello_per_identity_in_order() {
     let mut rig = Rig::with(three_platforms);
     rig.log();
@@ -137,6 +146,24 @@ fn l_17_what_waits_for_a_twin_goes_with_a_failed_handshake_too() {
     rig.reject(1);
     rig.expect(&[]);
     assert_eq!(rig.machine.stats().early_dropped, 1);
+}
+
+#[test]
+fn l_17_not_even_one_that_stood_in_for_its_twin_outlives_a_failed_handshake() {
+    let mut rig = Rig::up();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.room = false;
+    rig.line(&inbound("c", "2"));
+    rig.lost();
+    rig.next();
+    rig.opened();
+    rig.line(&buffered("c", "1", "b1"));
+    rig.reject(1);
+    rig.lost();
+    rig.log();
+    rig.room = true;
+    rig.drain();
+    rig.expect(&["deliver 2 live c 2"]);
 }
 
 #[test]

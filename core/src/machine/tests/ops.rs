@@ -1,0 +1,216 @@
+//! O, O-9: every op as it goes out, what it gives back, and where it is not offered.
+
+use super::driver::{Rig, descriptor};
+use crate::command::*;
+use crate::prompts::{Prompt, PromptKind, PromptOption};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const ALL: &str = r#","supported_ops":["send","edit","delete","typing","follow_up","send_media","prompt","react","thread_create","thread_rename","draft"],"supports_draft_streaming":true"#;
+
+/// A machine on a platform that offers everything.
+fn rig() -> Rig {
+    let mut rig = Rig::new();
+    rig.opened();
+    rig.line(&descriptor("discord", ALL));
+    rig.log();
+    rig
+}
+
+fn chat() -> String {
+    "c".to_owned()
+}
+
+/// What goes out for `command`, and what becomes of it when the connector answers `result`.
+#[track_caller]
+fn check(command: Command, action: Value, result: &str, reply: &str) {
+    let mut rig = rig();
+    let id = rig.submit(command);
+    let log = rig.log();
+    let frame: Value = serde_json::from_str(&log[0][2..]).unwrap();
+    assert_eq!(frame["action"], action);
+    rig.answer(id, result);
+    rig.expect(&[&format!("r1 {reply}")]);
+}
+
+#[test]
+fn o_every_op_with_its_fields_and_its_result() {
+    let done = r#"{"success":true}"#;
+    let sent = r#"{"success":true,"message_id":"9"}"#;
+    check(
+        Command::Delete(Delete { chat_id: chat(), message_id: "m".into(), ..Delete::default() }),
+        json!({"op": "delete", "chat_id": "c", "message_id": "m", "metadata": {}}),
+        done,
+        "done",
+    );
+    check(
+        Command::SendMedia(SendMedia {
+            chat_id: chat(),
+            kind: MediaKind::Voice,
+            source_url: "https://x/v.ogg".into(),
+            caption: "hi".into(),
+            filename: Some("v.ogg".into()),
+            ..SendMedia::default()
+        }),
+        json!({"op": "send_media", "chat_id": "c", "media_kind": "voice", "source_url": "https://x/v.ogg",
+            "content": "hi", "filename": "v.ogg", "reply_to": null, "metadata": {}}),
+        sent,
+        "sent 9",
+    );
+    check(
+        Command::React(React {
+            chat_id: chat(),
+            message_id: "m".into(),
+            emoji: "👍".into(),
+            ..React::default()
+        }),
+        json!({"op": "react", "chat_id": "c", "message_id": "m", "emoji": "👍", "remove": false, "metadata": {}}),
+        done,
+        "done",
+    );
+    check(
+        Command::ThreadCreate(ThreadCreate { chat_id: chat(), name: "  ".into(), ..ThreadCreate::default() }),
+        json!({"op": "thread_create", "chat_id": "c", "thread_name": "handoff", "metadata": {}}),
+        r#"{"success":true,"thread_id":"t"}"#,
+        "thread t",
+    );
+    check(
+        Command::ThreadCreate(ThreadCreate {
+            chat_id: chat(),
+            name: format!(" {} ", "é".repeat(101)),
+            message_id: Some("m".into()),
+            ..ThreadCreate::default()
+        }),
+        json!({"op": "thread_create", "chat_id": "c", "thread_name": "é".repeat(100), "message_id": "m", "metadata": {}}),
+        sent,
+        "thread 9",
+    );
+    check(
+        Command::ThreadRename(ThreadRename {
+            chat_id: chat(),
+            thread_id: "t".into(),
+            name: "new".into(),
+            only_if_current_name: Some("old".into()),
+            ..ThreadRename::default()
+        }),
+        json!({"op": "thread_rename", "chat_id": "c", "message_id": "t", "thread_name": "new",
+            "only_if_current_name": "old", "metadata": {}}),
+        done,
+        "done",
+    );
+    check(
+        Command::Draft(Draft {
+            chat_id: chat(),
+            draft_id: 7,
+            content: "so far".into(),
+            last: true,
+            ..Draft::default()
+        }),
+        json!({"op": "draft", "chat_id": "c", "draft_id": 7, "content": "so far", "final": true, "metadata": {}}),
+        sent,
+        "sent 9",
+    );
+}
+
+#[test]
+fn o_a_prompt_goes_out_with_an_id_of_its_own() {
+    let mut rig = rig();
+    let option = PromptOption { id: "yes".into(), label: "Yes".into(), style: Some("primary".into()) };
+    let prompt = Prompt {
+        chat_id: chat(),
+        kind: PromptKind::Approval,
+        content: "Deploy?".into(),
+        options: vec![option],
+        timeout: Some(Duration::from_secs(60)),
+        ..Prompt::default()
+    };
+    let id = rig.submit(Command::Prompt(prompt));
+    let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+    let prompt_id = frame["action"]["prompt_id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        frame["action"],
+        json!({"op": "prompt", "chat_id": "c", "prompt_kind": "approval", "prompt_id": prompt_id,
+            "content": "Deploy?", "options": [{"id": "yes", "label": "Yes", "style": "primary"}],
+            "timeout_s": 60, "reply_to": null, "metadata": {}})
+    );
+    rig.answer(id, r#"{"success":true,"message_id":"9"}"#);
+    rig.expect(&[&format!("r1 prompted {prompt_id} 9")]);
+}
+
+#[test]
+fn i_1_a_prompt_with_bad_options_is_refused() {
+    let mut rig = rig();
+    let option = |id: &str| PromptOption { id: id.into(), ..PromptOption::default() };
+    for (options, problem) in [
+        (
+            vec![option("a b")],
+            "definite: \"a b\" is no option id: write 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`",
+        ),
+        (vec![option("a"), option("a")], "definite: two options have the id \"a\""),
+    ] {
+        let refused = rig.refused(Command::Prompt(Prompt { chat_id: chat(), options, ..Prompt::default() }));
+        assert_eq!(refused, problem);
+    }
+}
+
+#[test]
+fn o_09_what_is_not_offered_is_unsupported_before_anything_is_written() {
+    let commands = || {
+        [
+            Command::Delete(Delete::default()),
+            Command::SendMedia(SendMedia::default()),
+            Command::Prompt(Prompt::default()),
+            Command::React(React::default()),
+            Command::ThreadCreate(ThreadCreate::default()),
+            Command::ThreadRename(ThreadRename::default()),
+            Command::Draft(Draft::default()),
+        ]
+    };
+    // The legacy set holds none of them (D-6).
+    let mut rig = Rig::up();
+    for command in commands() {
+        let refused = rig.refused(command);
+        assert!(refused.starts_with("unsupported: ") && refused.contains("does not offer `"), "{refused}");
+    }
+    assert!(rig.log().is_empty());
+    // A draft needs both the name and the flag.
+    let mut rig = Rig::new();
+    rig.opened();
+    rig.line(&descriptor("discord", r#","supported_ops":["draft"],"supports_draft_streaming":false"#));
+    assert!(rig.refused(Command::Draft(Draft::default())).starts_with("unsupported"));
+}
+
+#[test]
+fn m_05_thread_operations_take_the_scope_of_the_parent_chat() {
+    let mut rig = rig();
+    for source in
+        [r#"{"chat_id":"p","scope_id":"S"}"#, r#"{"chat_id":"c","parent_chat_id":"p","scope_id":"other"}"#]
+    {
+        rig.line(&format!(r#"{{"type":"inbound","event":{{"source":{source}}}}}"#));
+    }
+    rig.log();
+    let scope = |rig: &mut Rig, command: Command| {
+        rig.submit(command);
+        let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+        frame["action"]["metadata"]["scope_id"].clone()
+    };
+    let create = Command::ThreadCreate(ThreadCreate { chat_id: chat(), ..ThreadCreate::default() });
+    assert_eq!(scope(&mut rig, create), json!("S"));
+    let rename = Command::ThreadRename(ThreadRename { chat_id: chat(), ..ThreadRename::default() });
+    assert_eq!(scope(&mut rig, rename), json!("S"));
+    let delete = Command::Delete(Delete { chat_id: chat(), ..Delete::default() });
+    assert_eq!(scope(&mut rig, delete), json!("other"));
+}
+
+#[test]
+fn m_06_the_host_can_prime_and_read_what_is_remembered() {
+    let mut rig = rig();
+    let chat =
+        crate::chats::Chat { platform: "discord".into(), scope: Some("S".into()), ..Default::default() };
+    rig.machine.prime("c", chat.clone());
+    assert_eq!(rig.machine.chat("c"), Some(&chat));
+    rig.submit(Command::Delete(Delete { chat_id: "c".into(), ..Delete::default() }));
+    let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+    assert_eq!(frame["action"]["metadata"], json!({"scope_id": "S", "guild_id": "S"}));
+    assert_eq!(frame["platform"], json!("discord"));
+}

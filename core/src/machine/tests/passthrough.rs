@@ -1,0 +1,70 @@
+//! P-2: what becomes of a forward.
+
+use super::driver::Rig;
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+
+fn forward(platform: &str, body: &Value, entry: Option<&str>) -> String {
+    let body = BASE64.encode(body.to_string().as_bytes());
+    let mut frame = json!({"type": "passthrough_forward",
+        "forward": {"platform": platform, "method": "POST", "path": "/hook", "bodyB64": body}});
+    if let Some(entry) = entry {
+        frame["bufferId"] = entry.into();
+    }
+    frame.to_string()
+}
+
+fn command() -> Value {
+    json!({"type": 2, "id": "77", "channel_id": "c", "data": {"name": "ping"}, "user": {"id": "u"}})
+}
+
+#[test]
+fn p_02_a_discord_interaction_becomes_a_message() {
+    let mut rig = Rig::up();
+    rig.line(&forward("discord", &command(), None));
+    rig.expect(&["deliver 1 live c 77"]);
+    // The chat is remembered like any other (M-1).
+    assert_eq!(rig.machine.chat("c").map(|chat| chat.platform.as_str()), Some("discord"));
+}
+
+#[test]
+fn a_01_a_buffered_forward_is_acknowledged_once_it_is_taken() {
+    let mut rig = Rig::up();
+    rig.line(&forward("discord", &command(), Some("e1")));
+    rig.expect(&["deliver 1 buffered c 77"]);
+    rig.taken(1);
+    rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
+    // Its entry makes it a duplicate (A-4).
+    rig.line(&forward("discord", &command(), Some("e1")));
+    rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
+}
+
+#[test]
+fn p_02_p_06_what_is_no_event_is_acknowledged_and_counted() {
+    let mut rig = Rig::up();
+    for (entry, body) in [("e1", json!({"type": 1})), ("e2", json!([1])), ("e3", json!({"type": 4}))] {
+        rig.line(&forward("discord", &body, Some(entry)));
+        rig.expect(&[&format!(r#"> {{"type":"inbound_ack","bufferId":"{entry}"}}"#)]);
+    }
+    assert_eq!(rig.machine.stats().silent_interactions, 3);
+    rig.line(r#"{"type":"passthrough_forward","forward":{"platform":"discord","bodyB64":"!!"}}"#);
+    rig.expect(&[]);
+    assert_eq!(rig.machine.stats().undecodable_bodies, 1);
+    rig.line(r#"{"type":"passthrough_forward"}"#);
+    assert_eq!(rig.machine.stats().unwanted_forwards, 1);
+}
+
+#[test]
+fn p_02_other_platforms_go_to_hosts_that_ask() {
+    let body = json!("From=1");
+    let mut rig = Rig::up();
+    rig.line(&forward("twilio", &body, Some("e1")));
+    rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
+    assert_eq!(rig.machine.stats().unwanted_forwards, 1);
+
+    let mut rig = Rig::up_with(|config| config.passthrough = true);
+    rig.line(&forward("twilio", &body, Some("e1")));
+    rig.expect(&["deliver 1 buffered forward twilio /hook"]);
+    rig.taken(1);
+    rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
+}

@@ -1,0 +1,113 @@
+//! I: a prompt's answers, the first and the others.
+
+use super::driver::{Rig, descriptor};
+use crate::command::Command;
+use crate::prompts::{Prompt, PromptOption};
+use serde_json::Value;
+use std::time::Duration;
+
+/// A machine that has asked; and the prompt's id.
+fn asked() -> (Rig, String) {
+    let mut rig = Rig::new();
+    rig.opened();
+    rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
+    let prompt_id = ask(&mut rig);
+    (rig, prompt_id)
+}
+
+fn ask(rig: &mut Rig) -> String {
+    rig.log();
+    let options = vec![PromptOption { id: "yes".into(), label: "Yes".into(), style: None }];
+    rig.submit(Command::Prompt(Prompt { chat_id: "c".into(), options, ..Prompt::default() }));
+    let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+    frame["action"]["prompt_id"].as_str().unwrap().to_owned()
+}
+
+fn press(prompt_id: &str, message_id: &str, entry: Option<&str>) -> String {
+    let entry = entry.map(|entry| format!(r#","bufferId":"{entry}""#)).unwrap_or_default();
+    format!(
+        r#"{{"type":"inbound","event":{{"text":"/yes","message_id":"{message_id}","source":{{"chat_id":"c","user_id":"ann"}},"prompt_response":{{"prompt_id":"{prompt_id}","option_id":"yes"}}}}{entry}}}"#
+    )
+}
+
+#[test]
+fn i_03_i_04_the_first_answer_is_the_hosts_with_who_gave_it() {
+    let (mut rig, id) = asked();
+    rig.line(&press(&id, "1", None));
+    rig.expect(&[&format!("deliver 1 live answer {id} yes by ann")]);
+    // Answered already: silence.
+    rig.line(&press(&id, "2", None));
+    rig.expect(&[]);
+    assert_eq!(rig.machine.stats().late_answers, 1);
+}
+
+#[test]
+fn i_03_another_process_and_what_is_stale() {
+    let (mut rig, id) = asked();
+    rig.line(&press("000000.00000000", "1", Some("e1")));
+    // It reaches no host, so it is acknowledged (A-3).
+    rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
+    assert_eq!(rig.machine.stats().foreign_answers, 1);
+    let unknown = format!("{}ffffffff", &id[..7]);
+    rig.line(&press(&unknown, "2", None));
+    rig.expect(&[&format!("stale prompt {unknown}")]);
+    assert_eq!(rig.machine.stats().stale_answers, 1);
+}
+
+#[test]
+fn i_02_an_expired_prompt_is_stale() {
+    let mut rig = Rig::new();
+    rig.opened();
+    rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
+    rig.log();
+    rig.submit(Command::Prompt(Prompt { timeout: Some(Duration::from_secs(5)), ..Prompt::default() }));
+    let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+    let id = frame["action"]["prompt_id"].as_str().unwrap().to_owned();
+    rig.wait(5_001);
+    rig.log();
+    rig.line(&press(&id, "1", None));
+    rig.expect(&[&format!("stale prompt {id}")]);
+}
+
+#[test]
+fn i_03_a_refused_answer_can_be_given_again() {
+    let (mut rig, id) = asked();
+    rig.line(&press(&id, "1", Some("e1")));
+    rig.expect(&[&format!("deliver 1 buffered answer {id} yes by ann")]);
+    rig.reject(1);
+    rig.log();
+    rig.line(&press(&id, "1", Some("e1")));
+    rig.expect(&[&format!("deliver 2 buffered answer {id} yes by ann")]);
+    // A duplicate waits for its twin's fate, as ever (A-4).
+    rig.line(&press(&id, "1", Some("e2")));
+    rig.expect(&[]);
+    rig.taken(2);
+    rig.expect(&[
+        r#"> {"type":"inbound_ack","bufferId":"e1"}"#,
+        r#"> {"type":"inbound_ack","bufferId":"e2"}"#,
+    ]);
+}
+
+#[test]
+fn i_02_a_prompt_that_was_never_asked_is_not_open() {
+    let (mut rig, id) = asked();
+    let wire = rig.machine.wire_id(crate::command::RequestId(1));
+    rig.line(&format!(
+        r#"{{"type":"outbound_result","requestId":"{wire}","result":{{"success":false,"error":"no"}}}}"#
+    ));
+    rig.log();
+    rig.line(&press(&id, "1", None));
+    rig.expect(&[&format!("stale prompt {id}")]);
+}
+
+#[test]
+fn i_02_at_most_so_many_are_open_and_the_oldest_goes() {
+    let mut rig = Rig::with(|config| config.limits.prompts = 2);
+    rig.opened();
+    rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
+    let ids: Vec<String> = (0..3).map(|_| ask(&mut rig)).collect();
+    rig.line(&press(&ids[0], "1", None));
+    rig.expect(&[&format!("stale prompt {}", ids[0])]);
+    rig.line(&press(&ids[1], "2", None));
+    rig.expect(&[&format!("deliver 1 live answer {} yes by ann", ids[1])]);
+}

@@ -1,0 +1,329 @@
+//! Discord interactions as events (P-3 to P-7).
+
+use super::Forward;
+use crate::event::{Event, Made};
+use crate::json::{self, Kind};
+use crate::prompts::PromptChoice;
+
+const INTERACTION: [&str; 9] =
+    ["id", "type", "channel_id", "guild_id", "channel", "member", "user", "data", "message"];
+
+/// Reads a Discord forward's body. `None` when it is no interaction that says something: a ping, an autocompletion,
+/// an unknown type, a command without a name, or no JSON object (P-2, P-6).
+pub(crate) fn read(forward: &Forward) -> Option<Event> {
+    let body = std::str::from_utf8(&forward.body).ok().filter(|body| json::depth_is_fine(body))?;
+    let [id, kind, channel_id, guild_id, channel, member, user, data, message] =
+        json::fields(body, &INTERACTION)?;
+    let said = match kind? {
+        "2" => command(data)?,
+        "3" => component(data, message),
+        "5" => Said::text(modal(data)),
+        _ => return None,
+    };
+    let [channel_type, parent_id] =
+        channel.and_then(|raw| json::fields(raw, &["type", "parent_id"])).unwrap_or([None; 2]);
+    let in_thread = matches!(channel_type, Some("10" | "11" | "12"));
+    let text = |raw: Option<&str>| raw.and_then(json::id).unwrap_or_default();
+    let (chat_id, scope) = (text(channel_id), text(guild_id));
+    let (parent_id, id) = (text(parent_id), text(id));
+    let (user_id, user_name) = author(member, user);
+    let chat_type = match (in_thread, scope.is_empty()) {
+        (true, _) => "thread",
+        (false, false) => "group",
+        (false, true) => "dm",
+    };
+    Some(Event::make(&Made {
+        text: &said.text,
+        message_type: said.message_type,
+        platform: &forward.platform,
+        chat_id: &chat_id,
+        chat_type,
+        user_id: &user_id,
+        user_name: &user_name,
+        thread_id: if in_thread { &chat_id } else { "" },
+        parent_chat_id: if in_thread { &parent_id } else { "" },
+        scope_id: &scope,
+        source_message_id: &id,
+        profile: forward.profile.as_deref().unwrap_or(""),
+        prompt_id: said.choice.as_ref().map(|choice| choice.prompt_id.as_str()),
+        option_id: said.choice.as_ref().map(|choice| choice.option_id.as_str()),
+        prompt_message_id: &said.prompt_message_id,
+    }))
+}
+
+/// What an interaction says.
+struct Said {
+    text: String,
+    message_type: &'static str,
+    choice: Option<PromptChoice>,
+    prompt_message_id: String,
+}
+
+impl Said {
+    fn text(text: String) -> Said {
+        Said { text, message_type: "text", choice: None, prompt_message_id: String::new() }
+    }
+}
+
+/// P-3: `/name`, followed by its options.
+fn command(data: Option<&str>) -> Option<Said> {
+    let [name, options] = json::fields(data?, &["name", "options"])?;
+    let name = name.and_then(json::id).filter(|name| !name.is_empty())?;
+    let mut text = format!("/{name}");
+    push_options(options.unwrap_or("null"), &mut text);
+    Some(Said { message_type: "command", ..Said::text(text) })
+}
+
+fn push_options(options: &str, text: &mut String) {
+    json::each(options, |option| {
+        let Some([name, kind, value, options]) = json::fields(option, &["name", "type", "value", "options"])
+        else {
+            return;
+        };
+        let mut push = |word: &str| {
+            if !word.is_empty() {
+                text.push(' ');
+                text.push_str(word);
+            }
+        };
+        // A sub-command or a group of them adds its name, and what stands below it.
+        if matches!(kind, Some("1" | "2")) {
+            push(&name.and_then(json::id).unwrap_or_default());
+            push_options(options.unwrap_or("null"), text);
+        } else {
+            push(scalar(value).trim());
+        }
+    });
+}
+
+/// P-4: the `custom_id`, or the option of a prompt that it stands for.
+fn component(data: Option<&str>, message: Option<&str>) -> Said {
+    let custom_id =
+        data.and_then(|raw| json::fields(raw, &["custom_id"])).and_then(|[id]| id).and_then(json::id);
+    let custom_id = custom_id.unwrap_or_default();
+    let Some(choice) = PromptChoice::parse(&custom_id) else {
+        return Said::text(custom_id);
+    };
+    let carrying = message.and_then(|raw| json::fields(raw, &["id"])).and_then(|[id]| id).and_then(json::id);
+    Said {
+        text: format!("/{}", choice.option_id),
+        message_type: "command",
+        choice: Some(choice),
+        prompt_message_id: carrying.unwrap_or_default(),
+    }
+}
+
+/// P-5: one line `custom_id=value` per input, in order.
+fn modal(data: Option<&str>) -> String {
+    let mut lines = Vec::new();
+    let components =
+        data.and_then(|raw| json::fields(raw, &["components"])).and_then(|[components]| components);
+    json::each(components.unwrap_or("null"), |component| push_inputs(component, &mut lines));
+    lines.join("\n")
+}
+
+fn push_inputs(component: &str, lines: &mut Vec<String>) {
+    const FIELDS: [&str; 6] = ["type", "components", "component", "custom_id", "value", "values"];
+    let Some([kind, components, inner, custom_id, value, values]) = json::fields(component, &FIELDS) else {
+        return;
+    };
+    match kind {
+        // An action row holds several, a label one.
+        Some("1") => json::each(components.unwrap_or("null"), |component| push_inputs(component, lines)),
+        Some("18") => {
+            if let Some(inner) = inner {
+                push_inputs(inner, lines);
+            }
+        }
+        _ => {
+            let Some(custom_id) = custom_id.and_then(json::id) else { return };
+            let mut chosen = Vec::new();
+            json::each(values.unwrap_or("null"), |raw| chosen.push(scalar(Some(raw))));
+            let value = if chosen.is_empty() { scalar(value) } else { chosen.join(", ") };
+            // One line per input, so that no value can forge another's.
+            lines.push(format!("{custom_id}={value}").replace(['\n', '\r'], " "));
+        }
+    }
+}
+
+/// A raw value as text; nothing of an array, an object or null.
+fn scalar(raw: Option<&str>) -> String {
+    match raw.map(|raw| (json::kind(raw), raw)) {
+        Some((Kind::String, raw)) => json::string(raw).unwrap_or_default(),
+        Some((Kind::Bool(_) | Kind::Integer | Kind::Fraction, raw)) => raw.to_owned(),
+        Some((Kind::Null | Kind::Array | Kind::Object, _)) | None => String::new(),
+    }
+}
+
+/// P-7: the member's user, else the user; called by the nick, the global name or the user name.
+fn author(member: Option<&str>, user: Option<&str>) -> (String, String) {
+    const USER: [&str; 3] = ["id", "global_name", "username"];
+    let member = member.and_then(|raw| json::fields(raw, &["user", "nick"]));
+    let [of_member, nick] = member.unwrap_or([None; 2]);
+    let found = [of_member, user].into_iter().flatten().find_map(|raw| json::fields(raw, &USER));
+    let [id, global_name, username] = found.unwrap_or([None; 3]);
+    let names = [nick.filter(|_| of_member.is_some()), global_name, username];
+    let name = names.into_iter().flatten().filter_map(json::string).find(|name| !name.is_empty());
+    (id.and_then(json::id).unwrap_or_default(), name.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use data_encoding::BASE64;
+    use serde_json::{Value, json};
+
+    fn forward(body: &[u8]) -> Forward {
+        let raw =
+            json!({"platform": "discord", "botId": "1", "bodyB64": BASE64.encode(body), "profile": "coder"});
+        Forward::read(&raw.to_string()).unwrap().0
+    }
+
+    #[track_caller]
+    fn event(body: &Value) -> Option<Event> {
+        read(&forward(body.to_string().as_bytes()))
+    }
+
+    fn said(body: &Value) -> Option<(String, String)> {
+        event(body).map(|event| (event.text().to_owned(), event.message_type_name().to_owned()))
+    }
+
+    fn some(text: &str, kind: &str) -> Option<(String, String)> {
+        Some((text.to_owned(), kind.to_owned()))
+    }
+
+    #[test]
+    fn p_3_a_command_is_its_name_and_its_options() {
+        let command = |data: Value| said(&json!({"type": 2, "data": data}));
+        assert_eq!(command(json!({"name": "ping"})), some("/ping", "command"));
+        assert_eq!(
+            command(json!({"name": "a", "options": [
+                {"name": "group", "type": 2, "options": [{"name": "sub", "type": 1, "options": [
+                    {"name": "x", "type": 3, "value": "  two words "}, {"name": "n", "type": 4, "value": 20},
+                    {"name": "e", "type": 3, "value": "  "}, {"name": "b", "type": 5, "value": true},
+                    {"name": "f", "type": 10, "value": 1.5}]}]}]})),
+            some("/a group sub two words 20 true 1.5", "command"),
+        );
+        assert_eq!(command(json!({"name": 7})), some("/7", "command"));
+        for nameless in [json!({}), json!(null), json!([]), json!({"name": ""})] {
+            assert_eq!(command(nameless), None);
+        }
+    }
+
+    #[test]
+    fn p_4_a_component_is_its_custom_id_or_a_prompts_option() {
+        let component = |custom_id: &str| {
+            event(&json!({"type": 3, "data": {"custom_id": custom_id}, "message": {"id": "77"}})).unwrap()
+        };
+        let plain = component("✅ ok");
+        assert_eq!(
+            (plain.text(), plain.message_type_name(), plain.prompt_response()),
+            ("✅ ok", "text", None)
+        );
+        let chosen = component("hp1:abc123.00000001:yes");
+        assert_eq!((chosen.text(), chosen.message_type_name()), ("/yes", "command"));
+        let response = chosen.prompt_response().unwrap();
+        assert_eq!((response.prompt_id, response.option_id), ("abc123.00000001", "yes"));
+        assert_eq!(response.prompt_message_id, Some("77"));
+        for other in
+            ["hp1:p", "hp1:p:", "hp1::o", "hp1:p:o o", "hp2:p:o", &format!("hp1:p:{}", "o".repeat(33))]
+        {
+            assert_eq!((component(other).text(), component(other).prompt_response()), (other, None));
+        }
+    }
+
+    #[test]
+    fn p_5_a_modal_is_a_line_per_input() {
+        let components = json!([
+            {"type": 1, "components": [{"type": 4, "custom_id": "title", "value": "a\nb"}, {"type": 4, "custom_id": "empty", "value": ""}]},
+            {"type": 18, "component": {"type": 4, "custom_id": "why", "value": "because"}},
+            {"type": 18, "component": {"type": 3, "custom_id": "which", "values": ["x", "y"]}},
+            {"type": 10, "content": "no input"}, "junk",
+        ]);
+        let modal = said(&json!({"type": 5, "data": {"custom_id": "m", "components": components}}));
+        assert_eq!(modal, some("title=a b\nempty=\nwhy=because\nwhich=x, y", "text"));
+    }
+
+    #[test]
+    fn p_6_pings_autocompletions_and_unknown_types_are_no_events() {
+        for kind in [json!(1), json!(4), json!(6), json!("2"), json!(2.0), json!(null)] {
+            assert_eq!(said(&json!({"type": kind, "data": {"name": "x"}})), None, "{kind}");
+        }
+        for body in [&b"[1]"[..], b"\"x\"", b"not json", b"", b"\xef\xbb\xbf{}", b"\xff"] {
+            assert!(read(&forward(body)).is_none());
+        }
+    }
+
+    #[test]
+    fn p_7_where_it_comes_from() {
+        let source = |body: Value| serde_json::to_value(event(&body).unwrap().source()).unwrap();
+        assert_eq!(
+            source(json!({"type": 2, "id": "9", "channel_id": "c", "guild_id": "g", "data": {"name": "x"},
+                "member": {"nick": "Addy", "user": {"id": "1", "username": "ada", "global_name": "Ada"}}, "user": {"id": "2"}})),
+            json!({"platform": "discord", "chat_id": "c", "chat_type": "group", "scope_id": "g", "user_id": "1",
+                "user_name": "Addy", "message_id": "9", "profile": "coder"}),
+        );
+        assert_eq!(
+            source(json!({"type": 2, "id": "9", "channel_id": "c", "data": {"name": "x"},
+                "user": {"id": "2", "global_name": "G", "username": "u"}})),
+            json!({"platform": "discord", "chat_id": "c", "chat_type": "dm", "user_id": "2", "user_name": "G",
+                "message_id": "9", "profile": "coder"}),
+        );
+        assert_eq!(
+            source(
+                json!({"type": 2, "channel_id": "t", "guild_id": "g", "channel": {"type": 11, "parent_id": "p"}, "data": {"name": "x"}})
+            ),
+            json!({"platform": "discord", "chat_id": "t", "chat_type": "thread", "scope_id": "g", "thread_id": "t",
+                "parent_chat_id": "p", "profile": "coder"}),
+        );
+    }
+
+    /// Every vector: what the reference made of the body, but for what the rules say otherwise.
+    #[test]
+    fn p_2_p_3_p_6_p_7_vectors() {
+        let file: Value =
+            serde_json::from_str(include_str!("../../../vectors/discord-interactions.json")).unwrap();
+        let (mut same, mut departed) = (0, Vec::new());
+        for vector in file["vectors"].as_array().unwrap() {
+            let what = vector["what"].as_str().unwrap();
+            let body = match vector.get("body_b64") {
+                Some(encoded) => BASE64.decode(encoded.as_str().unwrap().as_bytes()).unwrap(),
+                None => vector["body"].to_string().into_bytes(),
+            };
+            let ours = read(&forward(&body));
+            let theirs = vector.get("event").filter(|event| !event.is_null());
+            let (Some(ours), Some(theirs)) = (&ours, theirs) else {
+                if theirs.is_some() {
+                    // departs: P-6 (no type, a ping), P-3 (a command without a name).
+                    departed.push(what);
+                    let nothing_to_say = vector["body"].get("type").is_none_or(|kind| kind == 1)
+                        || vector["body"]["data"]["name"].is_null();
+                    assert!(nothing_to_say, "{what}");
+                } else {
+                    assert!(ours.is_none(), "{what}");
+                    same += 1;
+                }
+                continue;
+            };
+            // departs: P-3 (the slash, the options), P-7 (the platform, the chat type, the name).
+            let text = ours.text().strip_prefix('/').unwrap_or(ours.text());
+            let their_text = theirs["text"].as_str().unwrap();
+            assert!(text == their_text || text.starts_with(&format!("{their_text} ")), "{what}");
+            let source = ours.source();
+            let absent = |text: Option<&str>| text.map_or(Value::Null, Value::from);
+            assert_eq!(source.platform(), "discord", "{what}");
+            assert_eq!(source.chat_id(), theirs["source"]["chat_id"].as_str().unwrap(), "{what}");
+            assert_eq!(absent(source.user_id()), theirs["source"]["user_id"], "{what}");
+            assert_eq!(absent(source.scope_id()), theirs["source"]["guild_id"], "{what}");
+            assert_eq!(absent(source.message_id()), theirs["source"]["message_id"], "{what}");
+            let chat_type = if theirs["source"]["chat_type"] == "channel" { "group" } else { "dm" };
+            assert_eq!(source.chat_type_name(), chat_type, "{what}");
+            same += 1;
+        }
+        assert_eq!(same + departed.len(), 23);
+        assert_eq!(
+            departed,
+            ["ping", "empty object", "data missing", "data null", "data is an empty array", "type missing"]
+        );
+    }
+}

@@ -1,0 +1,260 @@
+//! Interactive prompts (I): ids, and what a host has asked and not been answered.
+
+use crate::command::Metadata;
+use crate::hash::{Table, table};
+use crate::time::Time;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// How long a prompt is open unless the host says less (I-2).
+pub const PROMPT_LIFE: Duration = Duration::from_secs(3600);
+
+/// Most scalar values, all ASCII, that a prompt's or an option's id may have (I-1).
+const MOST_ID: usize = 32;
+/// The most bytes of a `custom_id` that carries a choice (I-1).
+const MOST_CUSTOM_ID: usize = 64;
+
+/// One option of one prompt, as a platform's component carries it: `hp1:<prompt_id>:<option_id>` (I-1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PromptChoice {
+    /// The prompt.
+    pub prompt_id: String,
+    /// The option.
+    pub option_id: String,
+}
+
+impl PromptChoice {
+    /// Reads a component's `custom_id`; `None` when it is another's.
+    pub fn parse(custom_id: &str) -> Option<PromptChoice> {
+        let (prompt_id, option_id) = custom_id.strip_prefix("hp1:")?.split_once(':')?;
+        let fits = custom_id.len() <= MOST_CUSTOM_ID && is_id(prompt_id) && is_id(option_id);
+        fits.then(|| PromptChoice { prompt_id: prompt_id.to_owned(), option_id: option_id.to_owned() })
+    }
+}
+
+/// Whether a text can be a prompt's or an option's id: `[A-Za-z0-9_.-]{1,32}` (I-1).
+pub fn is_id(text: &str) -> bool {
+    (1..=MOST_ID).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+/// What a prompt is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptKind {
+    /// May the agent do this?
+    Approval,
+    /// What did the user mean?
+    Clarify,
+    /// Which of these?
+    #[default]
+    Choice,
+}
+
+/// One thing to choose.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PromptOption {
+    /// Its id: `[A-Za-z0-9_.-]{1,32}` (I-1).
+    pub id: String,
+    /// What the button says.
+    pub label: String,
+    /// How it looks, where the platform has looks: `primary`, `danger`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub style: Option<String>,
+}
+
+/// See [`crate::command::Command::Prompt`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Prompt {
+    /// The chat to ask in.
+    pub chat_id: String,
+    /// What it is for.
+    pub kind: PromptKind,
+    /// The question.
+    pub content: String,
+    /// What can be chosen.
+    pub options: Vec<PromptOption>,
+    /// How long it is open; an hour at most, and by default (I-2).
+    pub timeout: Option<Duration>,
+    /// The message that it answers.
+    pub reply_to: Option<String>,
+    /// Metadata of the host's own.
+    pub metadata: Metadata,
+    /// As in [`crate::command::Send::platform`].
+    pub platform: Option<String>,
+}
+
+impl Prompt {
+    /// The same question as plain text with numbered options, for platforms without buttons (I-5). After a decline
+    /// it must not be sent (O-7).
+    pub fn as_text(&self) -> String {
+        let mut text = self.content.clone();
+        for (at, option) in self.options.iter().enumerate() {
+            let gap = if at == 0 && !text.is_empty() { "\n\n" } else { "\n" };
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "{}{}. {}", if text.is_empty() { "" } else { gap }, at + 1, option.label);
+        }
+        text
+    }
+
+    /// What is wrong with its options, if anything is (I-1).
+    pub(crate) fn problem(&self) -> Option<String> {
+        for (at, option) in self.options.iter().enumerate() {
+            if !is_id(&option.id) {
+                return Some(format!(
+                    "{:?} is no option id: write 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`",
+                    option.id
+                ));
+            }
+            if self.options[..at].iter().any(|earlier| earlier.id == option.id) {
+                return Some(format!("two options have the id {:?}", option.id));
+            }
+        }
+        None
+    }
+}
+
+/// What an answer's prompt is to this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Standing {
+    /// Open, under this number.
+    Open(u64),
+    /// Answered already.
+    Answered,
+    /// Another process's.
+    Foreign,
+    /// Our own, but unknown or expired.
+    Stale,
+}
+
+#[derive(Debug)]
+struct Asked {
+    until: Time,
+    answered: bool,
+}
+
+/// The prompts of this process, the oldest first, and bounded (I-2).
+#[derive(Debug)]
+pub(crate) struct Prompts {
+    /// The first half of every id (I-1).
+    prefix: u32,
+    asked: Table<u64, Asked>,
+    next: u64,
+    most: usize,
+}
+
+impl Prompts {
+    pub(crate) fn new(draw: u64, most: usize) -> Self {
+        // The top 24 bits: six hex digits.
+        let prefix = u32::try_from(draw >> 40).unwrap_or(0);
+        Prompts { prefix, asked: table(), next: 0, most: most.max(1) }
+    }
+
+    /// Opens one; gives its number and id. The oldest makes room.
+    pub(crate) fn open(&mut self, now: Time, timeout: Option<Duration>) -> (u64, String) {
+        let over = |asked: &Asked| asked.until <= now;
+        while self.asked.len() >= self.most || self.asked.front().is_some_and(|(_, asked)| over(asked)) {
+            self.asked.pop_front();
+        }
+        let number = self.next;
+        self.next = (self.next + 1) & 0xFFFF_FFFF;
+        let until = now + timeout.map_or(PROMPT_LIFE, |time| time.min(PROMPT_LIFE));
+        self.asked.insert(number, Asked { until, answered: false });
+        (number, format!("{:06x}.{number:08x}", self.prefix))
+    }
+
+    /// It was never asked after all.
+    pub(crate) fn close(&mut self, prompt_id: &str) {
+        if let Some(number) = self.own(prompt_id) {
+            self.asked.remove(&number);
+        }
+    }
+
+    pub(crate) fn standing(&self, prompt_id: &str, now: Time) -> Standing {
+        // An id of another shape is nobody's of this kind: as foreign as another process's.
+        let Some(number) = self.own(prompt_id) else { return Standing::Foreign };
+        match self.asked.get(&number) {
+            Some(asked) if asked.answered => Standing::Answered,
+            Some(asked) if now < asked.until => Standing::Open(number),
+            Some(_) | None => Standing::Stale,
+        }
+    }
+
+    /// Marks an answer as given, or as not taken after all.
+    pub(crate) fn answered(&mut self, number: u64, answered: bool) {
+        if let Some(asked) = self.asked.get_mut(&number) {
+            asked.answered = answered;
+        }
+    }
+
+    /// The number of an id of this process.
+    fn own(&self, prompt_id: &str) -> Option<u64> {
+        let (prefix, number) = prompt_id.split_once('.')?;
+        let hex = |text: &str, digits: usize| {
+            let shape = text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            shape.then(|| u64::from_str_radix(text, 16).ok()).flatten()
+        };
+        (hex(prefix, 6)? == u64::from(self.prefix)).then(|| hex(number, 8)).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i_1_ids_have_one_shape() {
+        let mut prompts = Prompts::new(u64::MAX, 4);
+        let (_, first) = prompts.open(Time::ZERO, None);
+        let (_, second) = prompts.open(Time::ZERO, None);
+        assert_eq!((first.as_str(), second.as_str()), ("ffffff.00000000", "ffffff.00000001"));
+        assert!(is_id(&first) && format!("hp1:{first}:{}", "o".repeat(32)).len() <= MOST_CUSTOM_ID);
+        for (text, expected) in [
+            ("a", true),
+            ("A-z_0.9", true),
+            ("", false),
+            ("a b", false),
+            ("é", false),
+            (&"a".repeat(33), false),
+        ] {
+            assert_eq!(is_id(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn i_2_i_3_open_for_an_hour_or_less_and_answered_once() {
+        let at = |s: u64| Time::from_millis(s * 1000);
+        let mut prompts = Prompts::new(0xABCDEF << 40, 2);
+        let (number, id) = prompts.open(at(0), None);
+        assert_eq!(prompts.standing(&id, at(3599)), Standing::Open(number));
+        assert_eq!(prompts.standing(&id, at(3600)), Standing::Stale);
+        prompts.answered(number, true);
+        assert_eq!(prompts.standing(&id, at(1)), Standing::Answered);
+        prompts.answered(number, false);
+        assert_eq!(prompts.standing(&id, at(1)), Standing::Open(number));
+        let (_, short) = prompts.open(at(0), Some(Duration::from_secs(5)));
+        assert_eq!(prompts.standing(&short, at(5)), Standing::Stale);
+        let (_, long) = prompts.open(at(0), Some(Duration::from_secs(9999)));
+        assert_eq!(prompts.standing(&long, at(3600)), Standing::Stale);
+        // At the bound the oldest goes.
+        assert_eq!(prompts.standing(&id, at(1)), Standing::Stale);
+        for foreign in ["abcdee.00000000", "abcdef", "abcdef.0", "ABCDEF.00000000", "", "x.y"] {
+            assert_eq!(prompts.standing(foreign, at(1)), Standing::Foreign, "{foreign}");
+        }
+        prompts.close(&long);
+        assert_eq!(prompts.standing(&long, at(1)), Standing::Stale);
+    }
+
+    #[test]
+    fn i_5_the_same_prompt_as_numbered_text() {
+        let option = |id: &str, label: &str| PromptOption { id: id.into(), label: label.into(), style: None };
+        let prompt = Prompt {
+            content: "Deploy?".into(),
+            options: vec![option("y", "Yes"), option("n", "No")],
+            ..Prompt::default()
+        };
+        assert_eq!(prompt.as_text(), "Deploy?\n\n1. Yes\n2. No");
+        assert_eq!(Prompt { content: String::new(), ..prompt }.as_text(), "1. Yes\n2. No");
+    }
+}

@@ -1,0 +1,184 @@
+//! What the steady state costs: allocations, counted. Tables, queues and buffers are warm, the chat is known.
+//!
+//! Of an event one is its text, one its entry's id where it has one, and one the JSON reader's note of how deep it is.
+#![allow(clippy::unwrap_used)]
+
+use allocation_counter::measure;
+use relayline_core::command::{Command, Interrupt, Send};
+use relayline_core::config::{Config, Credentials, Identity};
+use relayline_core::machine::{IoEvent, RelayMachine};
+use relayline_core::output::{Action, Conn, Outcome};
+use relayline_core::time::{Now, Time};
+use relayline_core::url::DialUrl;
+use serde_json::json;
+use std::sync::Arc;
+
+const NOW: Now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
+const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
+/// So small that it fills while warming up.
+const DEDUPE: usize = 64;
+
+struct Warm {
+    machine: RelayMachine,
+    conn: Conn,
+    out: Vec<u8>,
+    next: usize,
+}
+
+impl Warm {
+    fn new() -> Warm {
+        let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+        let mut config = Config::new(DialUrl::parse("wss://c.example").unwrap(), identity);
+        config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
+        config.limits.dedupe = DEDUPE;
+        let mut machine = RelayMachine::new(Arc::new(config), [1; 32], NOW);
+        let Some(Action::Dial { conn, .. }) = machine.poll_action() else { panic!("it dials first") };
+        machine.handle_io(NOW, IoEvent::Opened { conn });
+        machine.handle_bytes(NOW, conn, format!("{DESCRIPTOR}\n").as_bytes());
+        let mut warm = Warm { machine, conn, out: Vec::with_capacity(4096), next: 0 };
+        for _ in 0..3 * DEDUPE {
+            let (live, buffered) = (warm.inbound(false), warm.inbound(true));
+            warm.serve(&live);
+            warm.serve(&buffered);
+            warm.write();
+            let answer = warm.request(send());
+            warm.answer(&answer);
+        }
+        warm
+    }
+
+    /// An inbound frame that was not seen before.
+    fn inbound(&mut self, buffered: bool) -> Vec<u8> {
+        self.next += 1;
+        let id = self.next;
+        let entry = if buffered { format!(r#","bufferId":"entry-{id}""#) } else { String::new() };
+        format!(
+            "{{\"type\":\"inbound\",\"event\":{{\"text\":\"a \\\"word\\\" or two\\n\",\"message_type\":\"text\",\
+             \"message_id\":\"{id}\",\"source\":{{\"platform\":\"discord\",\"chat_id\":\"123456\",\
+             \"chat_type\":\"channel\",\"user_id\":\"77\",\"user_name\":\"Ann\",\"guild_id\":\"99\"}}}}{entry}}}\n"
+        )
+        .into_bytes()
+    }
+
+    /// From the socket to the host and its word.
+    fn serve(&mut self, frame: &[u8]) {
+        let taken = self.machine.handle_bytes(NOW, self.conn, frame);
+        assert_eq!(taken, frame.len());
+        let delivery = self.machine.poll_delivery(NOW).expect("a delivery");
+        self.machine.settle(NOW, delivery.id, Outcome::Taken);
+    }
+
+    /// Writes whatever there is; how many frames.
+    fn write(&mut self) -> usize {
+        let mut out = std::mem::take(&mut self.out);
+        let frames = std::iter::from_fn(|| self.machine.poll_transmit(NOW, &mut out)).count();
+        self.out = out;
+        frames
+    }
+
+    /// Submits and writes; the answer that will come.
+    fn request(&mut self, command: Command) -> Vec<u8> {
+        let id = self.machine.submit(NOW, command).expect("accepted");
+        assert_eq!(self.write(), 1);
+        let id = self.machine.wire_id(id);
+        format!(
+            "{{\"type\":\"outbound_result\",\"requestId\":\"{id}\",\"result\":{{\"success\":true,\
+             \"message_id\":\"5554\"}}}}\n"
+        )
+        .into_bytes()
+    }
+
+    fn answer(&mut self, frame: &[u8]) {
+        self.machine.handle_bytes(NOW, self.conn, frame);
+        let actions = std::iter::from_fn(|| self.machine.poll_action());
+        assert!(actions.filter(|action| matches!(action, Action::Complete { .. })).count() == 1);
+    }
+}
+
+fn send() -> Command {
+    let metadata = json!({"thread_id": "5", "nested": {"list": [1, 2.5, "three"]}, "scope_id": null});
+    Command::Send(Send {
+        chat_id: "123456".into(),
+        content: "an answer with \"quotes\", \n and 😀".into(),
+        reply_to: Some("7".into()),
+        metadata: metadata.as_object().cloned().unwrap(),
+        platform: None,
+    })
+}
+
+/// How many allocations that makes; what is freed does not count.
+fn count(what: &str, most: u64, run: impl FnOnce()) {
+    let made = measure(run).count_total;
+    assert!(made <= most, "{what}: {made} allocations, {most} are allowed");
+}
+
+#[test]
+fn an_inbound_event_makes_three_at_most() {
+    let mut warm = Warm::new();
+    let live = warm.inbound(false);
+    count("a live event", 3, || warm.serve(&live));
+    let buffered = warm.inbound(true);
+    count("a buffered event, its acknowledgement included", 3, || {
+        warm.serve(&buffered);
+        assert_eq!(warm.write(), 1);
+    });
+    // Cut into two messages, too: the splitter's tail is warm.
+    let (first, second) = (warm.inbound(false), warm.inbound(false));
+    warm.machine.handle_bytes(NOW, warm.conn, &first[..100]);
+    warm.serve(&first[100..]);
+    count("an event in two pieces", 3, || {
+        warm.machine.handle_bytes(NOW, warm.conn, &second[..100]);
+        warm.serve(&second[100..]);
+    });
+}
+
+#[test]
+fn a_result_makes_two_at_most() {
+    let mut warm = Warm::new();
+    let answer = warm.request(send());
+    count("a result", 2, || warm.answer(&answer));
+}
+
+#[test]
+fn a_send_makes_none() {
+    let mut warm = Warm::new();
+    let command = send();
+    count("submitting, encoding and writing", 0, || {
+        // The command itself is the machine's to drop.
+        warm.machine.submit(NOW, command).expect("accepted");
+        assert_eq!(warm.write(), 1);
+    });
+    let mut warm = Warm::new();
+    let command = Command::Interrupt(Interrupt::default());
+    count("an interrupt", 0, || {
+        warm.machine.submit(NOW, command).expect("accepted");
+        assert_eq!(warm.write(), 1);
+        assert!(warm.machine.poll_action().is_some());
+    });
+}
+
+#[test]
+fn an_acknowledgement_and_idle_polls_make_none() {
+    let mut warm = Warm::new();
+    let buffered = warm.inbound(true);
+    warm.serve(&buffered);
+    count("writing an acknowledgement", 0, || assert_eq!(warm.write(), 1));
+    let mut out = Vec::new();
+    count("idle polls", 0, || {
+        for _ in 0..100 {
+            warm.machine.handle_tick(NOW);
+            assert!(warm.machine.deadline().is_some());
+            assert!(warm.machine.poll_action().is_none());
+            assert!(warm.machine.poll_delivery(NOW).is_none());
+            assert!(warm.machine.poll_transmit(NOW, &mut out).is_none());
+            assert!(warm.machine.wants_read());
+            warm.machine.handle_io(NOW, IoEvent::Alive { conn: warm.conn });
+            assert_eq!(warm.machine.handle_bytes(NOW, warm.conn, b"\n"), 1);
+        }
+    });
+    let duplicate = warm.inbound(false);
+    warm.serve(&duplicate);
+    count("a duplicate", 2, || {
+        warm.machine.handle_bytes(NOW, warm.conn, &duplicate);
+    });
+}

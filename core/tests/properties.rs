@@ -1,0 +1,233 @@
+//! What must hold whatever comes in, in whatever order: properties over arbitrary sequences of inputs.
+//!
+//! `PROPTEST_CASES` scales the number of cases, 256 by default. A case that failed once stays in
+//! `proptest-regressions/` and is tried first.
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use relayline_core::command::{ChatInfo, Command, Edit, Interrupt, Send, Typing};
+use relayline_core::output::{DeliveryId, Outcome};
+use std::time::Duration;
+use world::{Input, World};
+
+const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
+
+/// Frames of every type, whole and broken.
+const FRAMES: &[&str] = &[
+    r#"{"type":"descriptor","descriptor":{"contract_version":1}}"#,
+    r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"slack","label":"S","max_message_length":0,"supports_draft_streaming":false,"supports_edit":false,"supports_threads":true,"markdown_dialect":"","len_unit":"utf16"}}"#,
+    r#"{"type":"going_idle_ack"}"#,
+    r#"{"type":"going_idle_ack"}"#,
+    r#"{"type":"interrupt_inbound","session_key":"k","chat_id":"c","bufferId":"i"}"#,
+    r#"{"type":"interrupt_inbound","session_key":""}"#,
+    r#"{"type":"passthrough_forward","bufferId":"p","forward":{}}"#,
+    r#"{"type":"unknown","bufferId":7}"#,
+    r#"{"type":"inbound","bufferId":"e","event":[]}"#,
+    r#"{"type":"inbound","event":{}}"#,
+    r#"{"type":"inbound","event":{},"bufferId":"n"}"#,
+    r#"{"type":"outbound_result","requestId":"00000000000000000000000000000001"}"#,
+    r#"{"type":7}"#,
+    r#"{"type":"inbound","event":{"text":"\ud800"#,
+    "[]",
+    "",
+    // Over the limit of the machine under test.
+    r#"{"type":"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"}"#,
+];
+
+fn frame() -> impl Strategy<Value = String> {
+    let inbound = (0..6u8, 0..3u8, any::<Option<u8>>(), prop::bool::weighted(0.2)).prop_map(
+        |(id, chat, entry, edit)| {
+            let entry = entry.map_or(String::new(), |entry| format!(r#","bufferId":"{}""#, entry % 8));
+            let edit = if edit { r#","message_is_edit":true"# } else { "" };
+            format!(
+                r#"{{"type":"inbound","event":{{"text":"hello","message_id":"{id}","source":{{"platform":"discord","chat_id":"{chat}","user_id":"u{id}"{edit}}}}}{entry}}}"#
+            )
+        },
+    );
+    prop_oneof![
+        2 => Just(DESCRIPTOR.to_owned()),
+        2 => prop::sample::select(FRAMES).prop_map(str::to_owned),
+        4 => inbound,
+        1 => "\\PC{0,20}",
+    ]
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let lines = prop::collection::vec((frame(), prop::bool::weighted(0.2)), 1..4).prop_map(|lines| {
+        let text: String =
+            lines.into_iter().map(|(line, unfinished)| line + if unfinished { "" } else { "\n" }).collect();
+        text.into_bytes()
+    });
+    prop_oneof![
+        6 => frame().prop_map(|line| (line + "\n").into_bytes()),
+        3 => lines,
+        1 => prop::collection::vec(any::<u8>(), 0..40),
+    ]
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let chat = || prop::sample::select(&["0", "1", "2", ""][..]).prop_map(str::to_owned);
+    let platform =
+        || prop::option::of(prop::sample::select(&["discord", "matrix"][..]).prop_map(str::to_owned));
+    prop_oneof![
+        6 => (chat(), platform(), 0..300usize).prop_map(|(chat_id, platform, size)| {
+            Command::Send(Send { chat_id, platform, content: "x".repeat(size), ..Send::default() })
+        }),
+        1 => chat().prop_map(|chat_id| Command::Edit(Edit { chat_id, ..Edit::default() })),
+        1 => (chat(), platform()).prop_map(|(chat_id, platform)| {
+            Command::Typing(Typing { chat_id, platform, ..Typing::default() })
+        }),
+        1 => chat().prop_map(|chat_id| Command::ChatInfo(ChatInfo { chat_id, platform: None })),
+        1 => Just(Command::Interrupt(Interrupt::default())),
+        1 => Just(Command::Raw(serde_json::Map::new())),
+        2 => Just(Command::GoIdle),
+        1 => Just(Command::GoDormant),
+        1 => (0..90_000u64).prop_map(|ms| Command::Hold(Duration::from_millis(ms))),
+        2 => Just(Command::Resume),
+        1 => Just(Command::Disconnect),
+    ]
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    // Mostly the present dial, sometimes an older one.
+    let ago = || prop_oneof![8 => Just(0u8), 1 => 1..4u8];
+    let outcome = prop::sample::select(&[Outcome::Taken, Outcome::Refused][..]);
+    prop_oneof![
+        4 => prop_oneof![0..40_000u64, 0..1000u64].prop_map(Input::Wait),
+        1 => prop_oneof![0..100_000u64, Just(u64::MAX), any::<u64>()].prop_map(Input::Jump),
+        3 => Just(Input::Tick),
+        3 => Just(Input::Due),
+        12 => (ago(), bytes(), 0..200usize).prop_map(|(ago, bytes, at)| Input::Bytes(ago, bytes, at)),
+        6 => ago().prop_map(Input::Opened),
+        2 => (
+            ago(),
+            prop::sample::select(&[None, Some(401), Some(503)][..]),
+            prop::sample::select(&["", r#"{"error":"expired"}"#, "{"][..]),
+        )
+            .prop_map(|(ago, status, body)| Input::DialFailed(ago, status, body)),
+        2 => (
+            ago(),
+            prop::sample::select(&[None, Some(1000), Some(4401), Some(4401)][..]),
+            prop::sample::select(&["", "expired", "going away"][..]),
+        )
+            .prop_map(|(ago, code, reason)| Input::Closed(ago, code, reason)),
+        1 => ago().prop_map(Input::Alive),
+        8 => command().prop_map(|command| Input::Submit(Box::new(command))),
+        4 => (
+            0..4u64,
+            prop::sample::select(&[r#"{"success":true,"message_id":"m"}"#, "{}", r#"{"ambiguous":true}"#][..]),
+        )
+            .prop_map(|(ago, result)| Input::Answer(ago, result)),
+        4 => (0..5u64, outcome).prop_map(|(ago, outcome)| Input::Settle(ago, outcome)),
+        8 => Just(Input::Actions),
+        8 => Just(Input::Transmit),
+        6 => (0..4usize).prop_map(Input::Deliveries),
+    ]
+}
+
+/// What a served connection begins with: a dial, a handshake, and a request that is written.
+fn served() -> Vec<Input> {
+    vec![
+        Input::Actions,
+        Input::Opened(0),
+        Input::Bytes(0, format!("{DESCRIPTOR}\n").into_bytes(), 0),
+        Input::Submit(Box::new(Command::Raw(serde_json::Map::new()))),
+        Input::Transmit,
+        Input::Transmit,
+        Input::Transmit,
+    ]
+}
+
+fn run(confirm: bool, inputs: &[Input]) -> World {
+    let mut world = World::new(confirm);
+    for input in inputs {
+        world.apply(input);
+        world.check();
+    }
+    world.finish();
+    world
+}
+
+fn config() -> ProptestConfig {
+    let known = FileFailurePersistence::Direct(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/proptest-regressions/properties.txt"
+    ));
+    ProptestConfig {
+        max_shrink_iters: 20_000,
+        failure_persistence: Some(Box::new(known)),
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// L-6, L-10, L-14, L-15, O-1, O-3, O-6, W-6, A-6: see `World`. And the same inputs give the same outputs.
+    #[test]
+    fn whatever_comes_it_keeps_to_its_rules(
+        confirm in any::<bool>(),
+        inputs in prop::collection::vec(input(), 0..80),
+    ) {
+        let (first, second) = (run(confirm, &inputs), run(confirm, &inputs));
+        prop_assert_eq!(&first.trace, &second.trace);
+        prop_assert_eq!(first.machine.stats(), second.machine.stats());
+    }
+
+    /// The same, out of a served connection, where most of the rules are.
+    #[test]
+    fn whatever_comes_once_served_it_keeps_to_its_rules(
+        confirm in any::<bool>(),
+        inputs in prop::collection::vec(input(), 0..60),
+    ) {
+        let mut all = served();
+        all.extend(inputs);
+        run(confirm, &all);
+    }
+
+    /// W-1: where the stream is cut means nothing, as long as all that comes out is taken in between.
+    #[test]
+    fn w_01_where_the_bytes_are_cut_means_nothing(
+        pieces in prop::collection::vec(bytes(), 1..12),
+        cuts in prop::collection::vec(0..3000usize, 0..20),
+    ) {
+        let stream = pieces.concat();
+        let (cut, whole) = (lanes(&stream, &cuts), lanes(&stream, &[]));
+        // Only how many doubles wait at a time depends on how soon the host takes their twin (A-4).
+        prop_assume!(cut.is_some() && whole.is_some());
+        prop_assert_eq!(cut, whole);
+    }
+}
+
+/// What comes of a stream in pieces, lane by lane: lanes may take turns, within each the order is the same, except that
+/// the acknowledgement of a double waits for its twin. `None` where too many doubles waited.
+fn lanes(stream: &[u8], cuts: &[usize]) -> Option<[Vec<String>; 6]> {
+    let mut world = World::new(true);
+    served().iter().for_each(|input| world.apply(input));
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (stream.len() + 1)).collect();
+    ends.sort_unstable();
+    ends.push(stream.len());
+    let conn = world.conn(0).unwrap();
+    let mut at = 0;
+    for end in ends {
+        while at < end {
+            at += world.bytes(conn, &stream[at..end]);
+            world.drain();
+            if !world.machine.wants_read() {
+                // It is full of what the host holds: the host lets go of it, the oldest first.
+                for delivery in 1..=world.last_delivery {
+                    let id = DeliveryId::from_number(delivery);
+                    world.machine.settle(world.now, id, Outcome::Taken);
+                }
+                world.drain();
+            }
+        }
+    }
+    let mut lanes: [Vec<String>; 6] = ["Delivery", "Frame", "Ping", "Interrupt", "Notify", "Complete"]
+        .map(|lane| world.trace.iter().filter(|line| line.starts_with(lane)).cloned().collect());
+    lanes[1].sort_unstable();
+    (world.machine.stats().waiters_dropped == 0).then_some(lanes)
+}

@@ -1,0 +1,390 @@
+//! What the outside knows of a machine, and all that the machine must keep to: a model driver that asserts.
+
+use relayline_core::command::Command;
+use relayline_core::config::{Config, Credentials, Identity};
+use relayline_core::machine::{IoEvent, RelayMachine};
+use relayline_core::output::{Action, Conn, DeliveryId, Notice, Outcome, Phase, Transmit};
+use relayline_core::time::{Now, Time};
+use relayline_core::url::DialUrl;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One thing that happens to a machine. Numbers choose among what there is at that moment.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    /// The clock moves on by that many milliseconds.
+    Wait(u64),
+    /// The clock is set to that many microseconds, perhaps back.
+    Jump(u64),
+    Tick,
+    /// To the next deadline.
+    Due,
+    /// Bytes on the conn so many dials ago, cut into two at a place.
+    Bytes(u8, Vec<u8>, usize),
+    Opened(u8),
+    DialFailed(u8, Option<u16>, &'static str),
+    Closed(u8, Option<u16>, &'static str),
+    Alive(u8),
+    Submit(Box<Command>),
+    /// The answer to a request so many before the last.
+    Answer(u64, &'static str),
+    /// The fate of a delivery so many before the last.
+    Settle(u64, Outcome),
+    Actions,
+    Transmit,
+    Deliveries(usize),
+}
+
+/// The socket, as a driver sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Socket {
+    None,
+    Dialing(Conn),
+    Open(Conn),
+}
+
+pub(crate) struct World {
+    pub(crate) machine: RelayMachine,
+    pub(crate) now: Now,
+    /// The latest time that the machine was told.
+    clock: Time,
+    socket: Socket,
+    /// All dials, in order.
+    dials: Vec<Conn>,
+    /// Accepted requests that have not completed.
+    pending: BTreeSet<u64>,
+    last_request: u64,
+    pub(crate) last_delivery: u64,
+    /// A close frame went out on this conn.
+    close_sent: Option<Conn>,
+    fatal: bool,
+    stopped: bool,
+    /// Everything that came out.
+    pub(crate) trace: Vec<String>,
+    /// The machine's half of every request id.
+    prefix: String,
+    out: Vec<u8>,
+}
+
+const MAX_IN_FLIGHT: usize = 3;
+const CHATS: usize = 2;
+
+impl World {
+    /// A machine with small limits, so that they are met.
+    pub(crate) fn new(confirm: bool) -> World {
+        let identity = |platform: &str| Identity { platform: platform.into(), bot_id: "1".into() };
+        let mut config = Config::new(DialUrl::parse("wss://c.example").unwrap(), identity("discord"));
+        config.identities.push(identity("slack"));
+        config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
+        config.confirm_revocation = confirm;
+        config.limits.max_line_bytes = 400;
+        config.limits.read_ahead_bytes = 1500;
+        config.limits.max_in_flight = MAX_IN_FLIGHT;
+        config.limits.write_queue_bytes = 1024;
+        config.limits.chats = CHATS;
+        config.limits.dedupe = 4;
+        let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
+        World {
+            machine: RelayMachine::new(Arc::new(config), [3; 32], now),
+            now,
+            clock: Time::ZERO,
+            socket: Socket::None,
+            dials: Vec::new(),
+            pending: BTreeSet::new(),
+            last_request: 0,
+            last_delivery: 0,
+            close_sent: None,
+            fatal: false,
+            stopped: false,
+            trace: Vec::new(),
+            prefix: String::new(),
+            out: Vec::new(),
+        }
+    }
+
+    pub(crate) fn conn(&self, ago: u8) -> Option<Conn> {
+        self.dials.iter().rev().nth(usize::from(ago)).copied()
+    }
+
+    fn is_current(&self, conn: Conn) -> bool {
+        self.dials.last() == Some(&conn)
+    }
+
+    /// Tells the time: with each input, and with each poll that takes it.
+    fn told(&mut self) -> Now {
+        self.clock = self.clock.max(self.now.mono);
+        self.now
+    }
+
+    pub(crate) fn apply(&mut self, input: &Input) {
+        match input {
+            Input::Wait(ms) => {
+                self.now.mono = self.now.mono + Duration::from_millis(*ms);
+                self.now.unix_s = self.now.unix_s.saturating_add(ms / 1000);
+            }
+            Input::Jump(us) => self.now = Now { mono: Time::from_micros(*us), unix_s: *us },
+            Input::Tick => self.tick(),
+            Input::Due => {
+                if let Some((due, _)) = self.machine.deadline() {
+                    self.now.mono = due;
+                    self.tick();
+                }
+            }
+            Input::Bytes(ago, bytes, at) => {
+                if let Some(conn) = self.conn(*ago) {
+                    let (head, tail) = bytes.split_at((*at).min(bytes.len()));
+                    if self.bytes(conn, head) == head.len() {
+                        self.bytes(conn, tail);
+                    }
+                }
+            }
+            Input::Opened(ago) => {
+                if let Some(conn) = self.conn(*ago) {
+                    // A driver has done what it was told before it reports: a dial that it let go of is silent.
+                    self.actions();
+                    if self.socket == Socket::Dialing(conn) {
+                        self.socket = Socket::Open(conn);
+                    }
+                    self.io(IoEvent::Opened { conn });
+                }
+            }
+            Input::DialFailed(ago, status, body) => {
+                if let Some(conn) = self.conn(*ago) {
+                    self.actions();
+                    // It says so of a dial, never of an open socket; of old ones it may say anything.
+                    if self.socket == Socket::Open(conn) {
+                        return;
+                    }
+                    if self.is_current(conn) {
+                        self.socket = Socket::None;
+                    }
+                    self.io(IoEvent::DialFailed {
+                        conn,
+                        status: *status,
+                        body: body.as_bytes(),
+                        reason: "no",
+                    });
+                }
+            }
+            Input::Closed(ago, code, reason) => {
+                if let Some(conn) = self.conn(*ago) {
+                    self.actions();
+                    if self.is_current(conn) {
+                        self.socket = Socket::None;
+                    }
+                    self.io(IoEvent::Closed { conn, code: *code, reason });
+                }
+            }
+            Input::Alive(ago) => {
+                if let Some(conn) = self.conn(*ago) {
+                    self.io(IoEvent::Alive { conn });
+                }
+            }
+            Input::Submit(command) => {
+                self.submit(command);
+            }
+            Input::Answer(ago, result) => {
+                let (prefix, number) = (&self.prefix, self.last_request.saturating_sub(*ago));
+                let line = format!(
+                    "{{\"type\":\"outbound_result\",\"requestId\":\"{prefix}{number:016x}\",\"result\":{result}}}\n"
+                );
+                if let Some(conn) = self.conn(0) {
+                    self.bytes(conn, line.as_bytes());
+                }
+            }
+            Input::Settle(ago, outcome) => {
+                let now = self.told();
+                let id = DeliveryId::from_number(self.last_delivery.saturating_sub(*ago));
+                self.machine.settle(now, id, *outcome);
+            }
+            Input::Actions => self.actions(),
+            Input::Transmit => self.transmit(),
+            Input::Deliveries(count) => (0..*count).for_each(|_| self.deliver()),
+        }
+    }
+
+    fn submit(&mut self, command: &Command) {
+        let now = self.told();
+        match self.machine.submit(now, command.clone()) {
+            Ok(id) => {
+                assert!(!self.fatal && !self.stopped, "accepted after the end");
+                assert!(id.number() > self.last_request, "O-1: {id:?} was used before");
+                self.last_request = id.number();
+                self.pending.insert(id.number());
+                self.prefix = self.machine.wire_id(id)[..16].to_owned();
+            }
+            Err(refused) => assert_eq!(refused.into_parts().0, *command, "O-6: handed back"),
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.told();
+        self.machine.handle_tick(now);
+        self.nothing_is_due();
+    }
+
+    /// After a tick there is nothing due, whatever is drained.
+    fn nothing_is_due(&self) {
+        let due = self.machine.deadline();
+        assert!(due.is_none_or(|(due, _)| due > self.clock), "{due:?} is due at {}", self.clock);
+    }
+
+    fn io(&mut self, event: IoEvent<'_>) {
+        let now = self.told();
+        self.machine.handle_io(now, event);
+    }
+
+    pub(crate) fn bytes(&mut self, conn: Conn, bytes: &[u8]) -> usize {
+        let now = self.told();
+        let wanted = self.machine.wants_read();
+        let taken = self.machine.handle_bytes(now, conn, bytes);
+        assert!(taken <= bytes.len());
+        if self.is_current(conn) {
+            assert!(taken > 0 || !wanted || bytes.is_empty(), "it wants to read, and takes nothing");
+        }
+        assert!(taken == bytes.len() || !self.machine.wants_read(), "it stopped, and wants more");
+        taken
+    }
+
+    fn say(&mut self, line: String) {
+        assert!(!self.fatal, "L-10: after fatal: {line}");
+        self.trace.push(line);
+    }
+
+    fn actions(&mut self) {
+        while let Some(action) = self.machine.poll_action() {
+            self.say(format!("{action:?}"));
+            match action {
+                Action::Dial { conn, token } => {
+                    assert_eq!(self.socket, Socket::None, "L-6: two at once");
+                    assert!(token.is_some() && !self.stopped);
+                    assert!(!self.dials.contains(&conn));
+                    self.socket = Socket::Dialing(conn);
+                    self.dials.push(conn);
+                }
+                Action::Drop { conn } => {
+                    assert!(self.is_current(conn));
+                    self.socket = Socket::None;
+                }
+                Action::Complete { id, .. } => {
+                    assert!(self.pending.remove(&id.number()), "O-3: {id:?} completed twice");
+                    assert!(!self.stopped, "L-14: {id:?} completed after the end");
+                }
+                Action::Notify(notice) => {
+                    assert!(!self.stopped, "L-14: {notice:?} after the last notice");
+                    match notice {
+                        Notice::Disconnected { reason, .. } => assert!(!reason.is_empty(), "L-18"),
+                        Notice::Stopped => {
+                            assert!(self.pending.is_empty(), "L-14: {:?}", self.pending);
+                            self.stopped = true;
+                        }
+                        _ => {}
+                    }
+                }
+                Action::Interrupt { session_key, .. } => assert!(!session_key.is_empty(), "L-16"),
+                Action::Fatal(fatal) => {
+                    assert!(self.pending.is_empty() && !fatal.retryable && !self.stopped, "L-10");
+                    self.fatal = true;
+                }
+            }
+        }
+    }
+
+    /// One thing for the socket. The driver has done what it was told before.
+    fn transmit(&mut self) {
+        self.actions();
+        let now = self.told();
+        let mut out = std::mem::take(&mut self.out);
+        if let Some(transmit) = self.machine.poll_transmit(now, &mut out) {
+            let (Transmit::Frame { conn } | Transmit::Ping { conn } | Transmit::Close { conn, .. }) =
+                transmit;
+            assert_eq!(self.socket, Socket::Open(conn), "it is not open");
+            assert_ne!(self.close_sent, Some(conn), "nothing follows a close frame");
+            let text = std::str::from_utf8(&out).unwrap();
+            match transmit {
+                Transmit::Frame { .. } => {
+                    assert!(text.ends_with('\n') && text.matches('\n').count() == 1, "W-6");
+                    assert!(serde_json::from_str::<serde_json::Value>(text).is_ok(), "W-6: {text}");
+                }
+                Transmit::Close { code, .. } => {
+                    assert!(code == 1000 && text.is_empty());
+                    self.close_sent = Some(conn);
+                }
+                Transmit::Ping { .. } => assert!(text.is_empty()),
+            }
+            self.say(format!("{transmit:?} {text}"));
+        }
+        self.out = out;
+    }
+
+    fn deliver(&mut self) {
+        let now = self.told();
+        if let Some(delivery) = self.machine.poll_delivery(now) {
+            assert_eq!(delivery.id.number(), self.last_delivery + 1);
+            self.last_delivery += 1;
+            self.say(format!("{delivery:?}"));
+        }
+    }
+
+    pub(crate) fn drain(&mut self) {
+        loop {
+            let before = self.trace.len();
+            self.actions();
+            self.transmit();
+            self.deliver();
+            if self.trace.len() == before {
+                return;
+            }
+        }
+    }
+
+    /// What must hold at any time.
+    pub(crate) fn check(&self) {
+        let phase = self.machine.phase();
+        match phase {
+            Phase::Waiting | Phase::Dialing | Phase::Stopped | Phase::Revoked => {
+                assert!(!self.machine.wants_read());
+            }
+            Phase::Handshaking | Phase::Connected | Phase::Idle | Phase::Closing => {}
+        }
+        assert!(self.machine.chats() <= CHATS, "M-1");
+        // Requests, idlers and disconnects wait, each within the bound; the rest has completed and is not taken.
+        assert!(self.pending.len() <= 4 * MAX_IN_FLIGHT + 1024, "O-6, X-1");
+        if self.fatal {
+            assert_eq!((self.machine.deadline(), phase), (None, Phase::Revoked));
+        }
+    }
+
+    /// Ends it all: whatever was accepted completes, within the budget.
+    pub(crate) fn finish(&mut self) {
+        // In any state, a tick leaves nothing due.
+        self.tick();
+        self.drain();
+        self.nothing_is_due();
+        self.submit(&Command::Disconnect);
+        let end = self.clock + Duration::from_secs(5);
+        self.drain();
+        while let Some((due, _)) = self.machine.deadline() {
+            assert!(due <= end, "L-14: {due} is beyond the budget, {end}");
+            self.now.mono = due;
+            self.tick();
+            self.drain();
+        }
+        // A clock at the end of time gets nowhere: there it is the socket's end that ends it.
+        if let (false, Some(conn)) = (self.fatal || self.stopped, self.conn(0)) {
+            assert!(end == Time::NEVER, "L-14: it is not over");
+            self.socket = Socket::None;
+            self.io(IoEvent::Closed { conn, code: None, reason: "" });
+            self.drain();
+        }
+        assert!(self.fatal || self.stopped);
+        assert!(self.pending.is_empty(), "L-14: {:?} is left pending", self.pending);
+        // Whatever comes now, nothing comes of it.
+        let before = self.trace.len();
+        self.now.mono = self.now.mono + Duration::from_secs(3600);
+        self.tick();
+        self.drain();
+        assert_eq!((self.trace.len(), self.machine.deadline()), (before, None));
+    }
+}

@@ -1,0 +1,32 @@
+//! The behaviour of a gateway on smol, over real sockets: the suite that tokio has, too.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
+
+#[path = "../../runtime/tests/behaviour/mod.rs"]
+mod behaviour;
+
+use behaviour::SOON;
+use relayline_core::config::Config;
+use relayline_smol::{Inbox, Relay, connect};
+
+/// What the suite needs of a runtime.
+struct Kit;
+
+impl Kit {
+    fn new() -> Kit {
+        Kit
+    }
+
+    fn connect(&self, config: Config) -> (Relay, Inbox) {
+        connect(config).unwrap()
+    }
+
+    /// Runs a future to its end, for as long as a test may wait for anything.
+    #[track_caller]
+    fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let late = async {
+            smol::Timer::after(SOON).await;
+            None
+        };
+        smol::block_on(smol::future::or(async { Some(future.await) }, late)).expect("it takes too long")
+    }
+}

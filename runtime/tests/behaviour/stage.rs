@@ -1,0 +1,127 @@
+//! A gateway that is connected to an embedded connector, and how to wait for what either sees.
+
+use crate::Kit;
+use futures_util::StreamExt;
+use relayline_core::command::{Command, Failure, Reply, Send};
+use relayline_core::config::{Config, Identity};
+use relayline_core::output::Notice;
+use relayline_core::time::Now;
+use relayline_core::url::DialUrl;
+use relayline_harness::chats::{Ids, Room};
+use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_runtime::{Delivery, Inbox, Incoming, Relay};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Long enough for a busy machine; nothing waits for it to pass.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+pub(crate) struct Stage {
+    pub(crate) kit: Kit,
+    pub(crate) relay: Relay,
+    pub(crate) inbox: Inbox,
+    pub(crate) connector: EmbeddedConnector,
+    pub(crate) ids: EventIds,
+}
+
+/// A gateway for discord and telegram without credentials, quick to dial again.
+pub(crate) fn config(url: &str, settings: &[(&str, &str)]) -> Config {
+    let identity = |platform: &str| Identity { platform: platform.to_owned(), bot_id: String::new() };
+    let mut config = Config::new(DialUrl::parse(url).unwrap(), identity("discord"));
+    config.identities.push(identity("telegram"));
+    config.set("backoff_first", "10ms").unwrap();
+    for (name, value) in settings {
+        config.set(name, value).unwrap();
+    }
+    config
+}
+
+/// The frame of an observation, if it is one of a frame.
+pub(crate) fn frame(saw: &Saw) -> Option<&Value> {
+    match saw {
+        Saw::Frame { frame, .. } => Some(frame),
+        Saw::Listening { .. } | Saw::Dial { .. } | Saw::Closed { .. } => None,
+    }
+}
+
+pub(crate) struct EventIds(Ids);
+
+impl EventIds {
+    pub(crate) fn event(&mut self, room: &Room, text: &str) -> Map<String, Value> {
+        room.message(&mut self.0, Now { unix_s: 1_718_900_000, ..Now::default() }, text)
+    }
+}
+
+impl Stage {
+    /// Connected, with both platforms' descriptors.
+    pub(crate) fn new(settings: &[(&str, &str)]) -> Stage {
+        let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+        let mut stage = Stage::dial(connector, settings);
+        stage.notice(|notice| matches!(notice, Notice::Platform { .. }));
+        stage
+    }
+
+    pub(crate) fn dial(connector: EmbeddedConnector, settings: &[(&str, &str)]) -> Stage {
+        let kit = Kit::new();
+        let (relay, inbox) = kit.connect(config(&connector.url(), settings));
+        Stage { kit, relay, inbox, connector, ids: EventIds(Ids::new([0; 32])) }
+    }
+
+    pub(crate) fn deliver(&mut self, room: &Room, text: &str, buffered: bool) {
+        let event = self.ids.event(room, text);
+        self.connector.control(Act::Inbound { event, buffered: Some(buffered) }).unwrap();
+    }
+
+    /// Submits a send; the future is its answer.
+    pub(crate) fn submit(&self, content: &str) -> impl Future<Output = Result<Reply, Failure>> + use<> {
+        let send = Send { chat_id: "1".into(), content: content.into(), ..Send::default() };
+        self.relay.submit(Command::Send(send)).unwrap()
+    }
+
+    /// The next frame that the connector sees and that is `wanted`.
+    #[track_caller]
+    pub(crate) fn sees(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let saw = self.connector.wait_for(|saw| frame(saw).is_some_and(&wanted), SOON);
+        frame(&saw.unwrap_or_else(|missed| panic!("{missed}"))).unwrap().clone()
+    }
+
+    #[track_caller]
+    pub(crate) fn sees_outbound(&self, content: &str) {
+        self.sees(|frame| frame["action"]["content"] == content);
+    }
+
+    #[track_caller]
+    fn next(&mut self) -> Incoming {
+        self.kit.block_on(self.inbox.next()).expect("the stream goes on")
+    }
+
+    #[track_caller]
+    pub(crate) fn next_but_notices(&mut self) -> Incoming {
+        loop {
+            match self.next() {
+                Incoming::Notice(_) => {}
+                other => return other,
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn message(&mut self) -> Delivery {
+        match self.next_but_notices() {
+            Incoming::Message(delivery) => delivery,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Passes over notices until one is `wanted`.
+    #[track_caller]
+    pub(crate) fn notice(&mut self, wanted: impl Fn(&Notice) -> bool) {
+        loop {
+            match self.next() {
+                Incoming::Notice(notice) if wanted(&notice) => return,
+                Incoming::Notice(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
