@@ -4,37 +4,31 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
 mod side_car;
+mod support;
 
 use relayline_harness::connector::{Act, ConnectorConfig, Duplicates, EmbeddedConnector, Saw};
 use serde_json::{Map, Value, json};
 use side_car::proxy::Proxy;
-use side_car::{ID, SECRET, SOON, SideCar};
+use side_car::{ID, SECRET, SideCar};
 use std::io::Read;
 use std::net::TcpListener;
 use std::time::Duration;
+use support::SOON;
 
-/// A test of each for both runtimes.
-macro_rules! on_both_runtimes {
-    ($($test:ident),* $(,)?) => {
-        mod tokio { $(#[test] fn $test() { super::$test("tokio"); })* }
-        mod smol { $(#[test] fn $test() { super::$test("smol"); })* }
-    };
+on_both_runtimes! {
+    l_08_an_expired_token_is_an_ordinary_loss
+    l_09_l_10_refused_twice_is_revoked
+    l_09_refused_once_and_then_accepted_goes_on
+    l_09_a_refusal_on_the_accepted_connection_is_final
+    l_18_the_older_of_two_sessions_is_told_and_backs_off
+    l_18_the_newer_of_two_sessions_is_told_and_backs_off
+    l_18_every_other_close_is_told_and_ordinary
+    l_04_a_peer_that_says_nothing_costs_the_dial_timeout
+    l_04_a_mute_connector_costs_the_handshake_timeout
+    l_11_a_half_open_connection_is_found_out
+    w_05_an_overlong_line_is_a_dead_letter_and_no_more
+    a_02_a_08_a_drain_with_a_refused_entry_loses_nothing
 }
-
-on_both_runtimes!(
-    l_08_an_expired_token_is_an_ordinary_loss,
-    l_09_l_10_refused_twice_is_revoked,
-    l_09_refused_once_and_then_accepted_goes_on,
-    l_09_a_refusal_on_the_accepted_connection_is_final,
-    l_18_the_older_of_two_sessions_is_told_and_backs_off,
-    l_18_the_newer_of_two_sessions_is_told_and_backs_off,
-    l_18_every_other_close_is_told_and_ordinary,
-    l_04_a_peer_that_says_nothing_costs_the_dial_timeout,
-    l_04_a_mute_connector_costs_the_handshake_timeout,
-    l_11_a_half_open_connection_is_found_out,
-    w_05_an_overlong_line_is_a_dead_letter_and_no_more,
-    a_02_a_08_a_drain_with_a_refused_entry_loses_nothing,
-);
 
 fn connector() -> EmbeddedConnector {
     connector_with(Duplicates::default())

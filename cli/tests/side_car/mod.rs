@@ -2,77 +2,42 @@
 
 pub(crate) mod proxy;
 
+use crate::support::{Program, relayline};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
-
-/// Long enough for a busy machine; nothing waits for it to pass.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// The id and secret of every gateway here.
 pub(crate) const ID: &str = "gw-1";
 pub(crate) const SECRET: &str = "s3cret";
 
-/// What the child printed.
-enum Printed {
-    Out(String),
-    Err(String),
-    End,
-}
-
 /// A gateway as a side-car. It is killed when it is dropped.
 pub(crate) struct SideCar {
-    child: Child,
-    stdin: ChildStdin,
-    printed: Receiver<Printed>,
-    /// All of it so far, for who has to find out what went wrong.
+    program: Program,
+    /// What it has printed so far, for who has to find out what went wrong.
     history: String,
 }
 
 impl SideCar {
-    /// Runs `relayline run` against this URL, with these `--set`s; losses are short ones unless they say otherwise.
+    /// Runs `relayline run` against this URL, with these `--set`s; back-offs are short unless they say otherwise.
     pub(crate) fn start(runtime: &str, url: &str, settings: &[&str]) -> SideCar {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_relayline"));
-        command.args(["run", "--runtime", runtime, "--platform", "discord", "--bot-id", "1", "--url", url]);
+        let mut command = relayline(["run", "--runtime", runtime, "--platform", "discord", "--bot-id", "1"]);
+        command.args(["--url", url]).env("GATEWAY_RELAY_ID", ID).env("GATEWAY_RELAY_SECRET", SECRET);
         for setting in ["backoff_first=20ms", "backoff_most=50ms"].iter().chain(settings) {
             command.args(["--set", setting]);
         }
-        for variable in ["RUST_LOG", "GATEWAY_RELAY_URL", "GATEWAY_RELAY_PLATFORMS", "GATEWAY_RELAY_BOT_IDS"]
-        {
-            command.env_remove(variable);
-        }
-        command.env("GATEWAY_RELAY_ID", ID).env("GATEWAY_RELAY_SECRET", SECRET);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (sender, printed) = channel();
-        read(child.stdout.take().unwrap(), Printed::Out, &sender);
-        read(child.stderr.take().unwrap(), Printed::Err, &sender);
-        let stdin = child.stdin.take().unwrap();
-        SideCar { child, stdin, printed, history: String::new() }
+        SideCar { program: Program::start(command), history: String::new() }
     }
 
     /// Writes an op.
     pub(crate) fn op(&mut self, op: Value) {
-        writeln!(self.stdin, "{op}").unwrap();
+        self.program.write(format!("{op}\n").as_bytes());
     }
 
     /// The next event; none skipped.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Value {
-        let until = Instant::now() + SOON;
-        loop {
-            match self.printed.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Printed::Out(line)) => {
-                    self.history += &format!("{:.300}\n", line);
-                    return serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
-                }
-                Ok(Printed::Err(line)) => self.history += &format!("stderr: {line}\n"),
-                Ok(Printed::End) => {}
-                Err(_) => panic!("nothing more came; so far:\n{}", self.history),
-            }
-        }
+        let line = self.program.line().unwrap_or_else(|| panic!("it ended; so far:\n{}", self.history));
+        self.history += &format!("{line:.300}\n");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 
     /// The next event, which must be of this kind.
@@ -119,36 +84,9 @@ impl SideCar {
 
     /// Waits for the program's end; nothing may be printed until then.
     #[track_caller]
-    pub(crate) fn exit_code(&mut self) -> Option<i32> {
-        let mut ends = 0;
-        while ends < 2 {
-            match self.printed.recv_timeout(SOON) {
-                Ok(Printed::Out(line)) => panic!("{line}; so far:\n{}", self.history),
-                Ok(Printed::Err(line)) => self.history += &format!("stderr: {line}\n"),
-                Ok(Printed::End) => ends += 1,
-                Err(_) => panic!("it does not end; so far:\n{}", self.history),
-            }
-        }
-        // Both its outputs are closed: it has ended, or is about to.
-        self.child.wait().unwrap().code()
+    pub(crate) fn exit_code(self) -> Option<i32> {
+        let ended = self.program.ended();
+        assert_eq!(ended.stdout, "", "so far:\n{}", self.history);
+        ended.code
     }
-}
-
-impl Drop for SideCar {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn read(from: impl Read + Send + 'static, kind: fn(String) -> Printed, to: &Sender<Printed>) {
-    let to = to.clone();
-    std::thread::spawn(move || {
-        for line in BufReader::new(from).lines().map_while(Result::ok) {
-            if to.send(kind(line)).is_err() {
-                return;
-            }
-        }
-        let _ = to.send(Printed::End);
-    });
 }
