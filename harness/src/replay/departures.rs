@@ -4,6 +4,7 @@ use super::check::{Difference, Kind};
 use super::run::{Before, Dialed, Run};
 use super::session::End;
 use crate::recording::{By, Recording, What};
+use data_encoding::{BASE64, BASE64_NOPAD};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -93,20 +94,20 @@ pub const DEPARTURES: &[Departure] = &[
         allows: one_scope_name_sets_both,
     },
     Departure {
-        rule: "P-3, P-7",
+        rule: "P-7",
         recorded_from: "python reference ws_transport",
-        what: "a slash command's text is `/name` with its options, where the bare name was recorded; and its session is \
-               the chat's own, where one of the platform `relay` was recorded",
-        why: "without the slash and the options the command is lost, and an interaction must continue the \
-              conversation of its channel",
-        allows: command_of_the_chat,
+        what: "an interaction counts as a command with its options (P-3), on its own platform, where the recorded \
+               gateway had its bare name, on `relay`",
+        why: "an interaction and a message of one chat must have one session key, and a host must be able to tell \
+              `/summarize 20` from the word",
+        allows: reads_an_interaction,
     },
     Departure {
         rule: "P-1",
         recorded_from: "python reference ws_transport",
-        what: "a forward whose body is no strict base64 reaches no host, where a message was recorded",
-        why: "the reference drops foreign characters until something decodes; what then comes out is anybody's guess",
-        allows: body_that_does_not_decode,
+        what: "a forward whose body is no strict base64 becomes no event",
+        why: "Python's decoder passes over what is not of its alphabet, and so reads something out of any text",
+        allows: reads_strict_base64,
     },
 ];
 
@@ -205,29 +206,32 @@ fn one_scope_name_sets_both(difference: &Difference, _: &Case<'_>) -> bool {
         && mended == recorded.value
 }
 
-fn command_of_the_chat(difference: &Difference, _: &Case<'_>) -> bool {
-    let Kind::Message = difference.kind else { return false };
+fn reads_an_interaction(difference: &Difference, case: &Case<'_>) -> bool {
     let (Some(recorded), Some(ours)) = (&difference.recorded, &difference.ours) else { return false };
-    let text = |value: &Value| value["text"].as_str().map(str::to_owned);
-    let (Some(name), Some(command)) = (text(&recorded.value), text(&ours.value)) else { return false };
-    let of_relay = |key: &str| key.starts_with("agent:main:relay:channel:");
-    let mut mended = ours.value.clone();
-    mended["text"] = recorded.value["text"].clone();
-    mended["session_key"] = recorded.value["session_key"].clone();
-    let rest = command.strip_prefix('/').and_then(|command| command.strip_prefix(name.as_str()));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-        && recorded.value["session_key"].as_str().is_some_and(of_relay)
-        && ours.value["session_key"].as_str().is_some_and(|key| key.starts_with("agent:main:discord:group:"))
-        && mended == recorded.value
+    let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
+    let words = text(&ours.value, "text");
+    let name = words.strip_prefix('/').and_then(|words| words.split(' ').next());
+    difference.kind == Kind::Message
+        && forwards(case).any(|forward| forward["platform"] == "discord")
+        && name == Some(&text(&recorded.value, "text"))
+        && text(&recorded.value, "session_key").starts_with("agent:main:relay:channel:")
+        && text(&ours.value, "session_key").starts_with("agent:main:discord:")
+        && ["chat_id", "user_id", "message_id"].iter().all(|field| recorded.value[field] == ours.value[field])
 }
 
-fn body_that_does_not_decode(difference: &Difference, case: &Case<'_>) -> bool {
-    let Kind::Message = difference.kind else { return false };
-    let (Some(_), None) = (&difference.recorded, &difference.ours) else { return false };
-    let foreign = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '/' | '=');
+fn reads_strict_base64(difference: &Difference, case: &Case<'_>) -> bool {
+    let is_strict =
+        |body: &str| BASE64.decode(body.as_bytes()).is_ok() || BASE64_NOPAD.decode(body.as_bytes()).is_ok();
+    difference.kind == Kind::Message
+        && difference.ours.is_none()
+        && difference.recorded.as_ref().is_some_and(|recorded| {
+            recorded.value["session_key"].as_str().is_some_and(|key| key.starts_with("agent:main:relay:"))
+        })
+        && forwards(case).any(|forward| forward["bodyB64"].as_str().is_some_and(|body| !is_strict(body)))
+}
+
+/// What the connector forwarded.
+fn forwards<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a Value> {
     let heard = case.run.session.dials.iter().flat_map(|dial| &dial.heard);
-    heard
-        .filter(|frame| frame.kind() == "passthrough_forward")
-        .filter_map(|frame| frame.value["forward"]["bodyB64"].as_str())
-        .any(|body| body.len() > 100 && body.contains(foreign))
+    heard.filter(|frame| frame.kind() == "passthrough_forward").map(|frame| &frame.value["forward"])
 }
