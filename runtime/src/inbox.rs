@@ -63,7 +63,7 @@ impl Stream for Inbox {
                 Sign::Notice(notice) => Incoming::Notice(notice),
             }));
         }
-        while let Some(queued) = state.queue.pop_front() {
+        if let Some(queued) = state.queue.pop_front() {
             // There is room for the next. Unless there was none before, nothing has waited for it.
             let was_full = state.queue.len() + 1 >= shared.config.limits.host_queue;
             let driver = if was_full { state.driver.take() } else { None };
@@ -77,7 +77,11 @@ impl Stream for Inbox {
                 // The core and this crate are of one version: there is nothing else yet.
                 _ => {
                     state.machine.settle(shared.now(), id, Outcome::Refused);
-                    continue;
+                    let driver = driver.or(state.driver.take());
+                    drop(state);
+                    wake(driver);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
             };
             drop(state);
