@@ -169,7 +169,7 @@ impl Relay {
     /// Whether the connector has already decided that a message's author may reach this instance: always (E-10). A host
     /// must not refuse for want of an allow-list of its own.
     pub fn authorization_is_upstream(&self) -> bool {
-        true
+        self.shared.lock().machine.authorization_is_upstream()
     }
 
     /// What is remembered of a chat (M-1).

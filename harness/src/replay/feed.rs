@@ -4,11 +4,10 @@
 use super::player::Player;
 use super::run::{Cut, Drain};
 use super::trace::Happened;
-use relayline_core::event::Event;
 use relayline_core::line::Line;
 use relayline_core::machine::IoEvent;
 use relayline_core::output::Conn;
-use serde_json::{Value, json};
+use serde_json::json;
 
 impl Player<'_> {
     /// A message of the connector, with the live request ids in place of the recorded ones.
@@ -102,20 +101,11 @@ impl Player<'_> {
             match line {
                 Some(line) if line.is_empty() => {}
                 Some(line) => {
-                    self.note_entry(&line);
                     let line = self.shown(&line);
                     self.trace(Happened::Received { conn: conn.number(), line });
                 }
                 None => self.trace(Happened::Overlong { conn: conn.number() }),
             }
-        }
-    }
-
-    fn note_entry(&mut self, line: &str) {
-        let Ok(frame) = serde_json::from_str::<Value>(line) else { return };
-        if let Some(entry) = frame["bufferId"].as_str().filter(|entry| !entry.is_empty()) {
-            let event = Event::read(&frame["event"].to_string());
-            self.arrived.push_back((entry.to_owned(), event));
         }
     }
 
