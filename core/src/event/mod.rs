@@ -171,6 +171,7 @@ pub struct Event {
     message_is_edit: Option<bool>,
     one_to_one_verified: Option<bool>,
     via_authenticated_relay: bool,
+    interaction: bool,
 }
 
 /// What a message answers, as far as the connector told.
@@ -263,10 +264,11 @@ impl Event {
             message_is_edit: flag(source[SOURCE_TEXTS + 2]),
             one_to_one_verified: flag(source[SOURCE_TEXTS + 3]),
             via_authenticated_relay: false,
+            interaction: false,
         })
     }
 
-    /// Puts an event together that did not come as one. An empty text is an absent one.
+    /// Puts an event together out of an interaction. An empty text is an absent one.
     pub(crate) fn make(made: &Made<'_>) -> Event {
         let texts = [
             (Field::Text, made.text),
@@ -306,6 +308,7 @@ impl Event {
             message_is_edit: None,
             one_to_one_verified: None,
             via_authenticated_relay: false,
+            interaction: true,
         }
     }
 
@@ -366,6 +369,13 @@ impl Event {
     /// the wire says of it counts for nothing (E-9).
     pub fn via_authenticated_relay(&self) -> bool {
         self.via_authenticated_relay
+    }
+
+    /// Whether it was an interaction: a command, a button, a form. It is answered by a follow-up of the kind
+    /// [`INTERACTION_TOKEN`](crate::passthrough::INTERACTION_TOKEN) under its session key, or by a plain message
+    /// (P-8).
+    pub fn is_interaction(&self) -> bool {
+        self.interaction
     }
 
     /// What this message answers; `None` when nothing was told of it.
