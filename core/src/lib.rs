@@ -26,4 +26,5 @@ pub mod split;
 pub mod stats;
 pub mod time;
 pub mod token;
+pub mod trace;
 pub mod url;
