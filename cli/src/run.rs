@@ -35,6 +35,10 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     passthrough: bool,
 
+    /// What a word behind Slack's /hermes stands for, as in ask=/ask
+    #[arg(long, value_name = "WORD=TEXT", value_parser = subcommand)]
+    slack_subcommand: Vec<(String, String)>,
+
     /// Run this program as the agent, on its stdin and stdout; everything after it goes to it
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
@@ -46,6 +50,7 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         Err(code) => return code,
     };
     config.passthrough = arguments.passthrough;
+    config.slack_subcommands = arguments.slack_subcommand.iter().cloned().collect();
     let options = Options { auto_ack: arguments.auto_ack };
     let runtime = arguments.gateway.runtime;
     let Some((program, rest)) = arguments.exec.split_first() else {
@@ -78,5 +83,14 @@ fn end(ended: io::Result<(bridge::End, bool)>) -> ExitCode {
         Ok((bridge::End::Done, true)) => ExitCode::SUCCESS,
         Ok((bridge::End::Done, false)) => ExitCode::from(1),
         Err(error) => fail(1, error),
+    }
+}
+
+fn subcommand(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((word, meaning)) if !word.is_empty() && !meaning.is_empty() => {
+            Ok((word.to_owned(), meaning.to_owned()))
+        }
+        Some(_) | None => Err("write WORD=TEXT, as in ask=/ask".to_owned()),
     }
 }

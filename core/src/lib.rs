@@ -22,6 +22,7 @@ mod result;
 pub mod secret;
 pub mod session_key;
 pub mod settings;
+pub mod slack;
 pub mod split;
 pub mod stats;
 pub mod time;

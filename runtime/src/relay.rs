@@ -10,6 +10,7 @@ use relayline_core::command::{
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
 use relayline_core::output::Phase;
+use relayline_core::passthrough::INTERACTION_TOKEN;
 use relayline_core::prompts::Prompt;
 use relayline_core::split::{Room, split};
 use relayline_core::stats::Stats;
@@ -169,7 +170,7 @@ impl Relay {
     /// Whether the connector has already decided that a message's author may reach this instance: always (E-10). A host
     /// must not refuse for want of an allow-list of its own.
     pub fn authorization_is_upstream(&self) -> bool {
-        true
+        self.shared.lock().machine.authorization_is_upstream()
     }
 
     /// What is remembered of a chat (M-1).
@@ -199,6 +200,12 @@ impl Relay {
         let (session_key, kind) = (session_key.to_owned(), kind.to_owned());
         let follow_up = FollowUp { session_key, kind, content: text.into(), ..FollowUp::default() };
         self.run(Command::FollowUp(follow_up)).await.map(sent)
+    }
+
+    /// Answers an interaction under the capability that came with it (P-8), as the platform expects it of a command;
+    /// gives the message's id. Any other message is answered by [`reply`](Self::reply).
+    pub async fn follow_up_to(&self, to: &Delivery, text: &str) -> Result<Option<String>, Failure> {
+        self.follow_up(&to.session_key(), INTERACTION_TOKEN, text).await
     }
 
     /// What a chat is called, and what it is: its name and its type (O-5).

@@ -3,11 +3,9 @@
 
 use super::player::Player;
 use super::run::{Cut, Drain};
-use super::trace::Happened;
-use relayline_core::event::Event;
 use relayline_core::machine::IoEvent;
 use relayline_core::output::Conn;
-use serde_json::{Value, json};
+use serde_json::json;
 
 impl Player<'_> {
     /// A message of the connector, with the live request ids in place of the recorded ones.
@@ -86,23 +84,10 @@ impl Player<'_> {
         bytes
     }
 
-    /// The lines that a message completes, for the trace; and which entries of the connector's buffer they bring.
+    /// The lines that a message completes, for the trace.
     fn trace_lines(&mut self, dial: usize, bytes: &[u8]) {
-        let at = self.now;
-        let lines = self.sockets[dial].lines.as_mut();
-        for entry in lines.map(|lines| lines.received(at, bytes)).unwrap_or_default() {
-            if let Happened::Received { line, .. } = &entry.what {
-                self.note_entry(line);
-            }
-            self.trace(entry);
-        }
-    }
-
-    fn note_entry(&mut self, line: &str) {
-        let Ok(frame) = serde_json::from_str::<Value>(line) else { return };
-        if let Some(entry) = frame["bufferId"].as_str().filter(|entry| !entry.is_empty()) {
-            let event = Event::read(&frame["event"].to_string());
-            self.arrived.push_back((entry.to_owned(), event));
+        if let Some(lines) = &mut self.sockets[dial].lines {
+            self.run.trace.extend(lines.received(self.now, bytes));
         }
     }
 }

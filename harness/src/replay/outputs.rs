@@ -2,7 +2,6 @@
 
 use super::player::Player;
 use super::run::{Before, Dialed, Wait};
-use relayline_core::event::Event;
 use relayline_core::machine::IoEvent;
 use relayline_core::output::{Action, Conn, Content, Delivery, DeliveryId, Notice, Transmit};
 use relayline_core::session_key::session_key;
@@ -101,13 +100,7 @@ impl Player<'_> {
 
     fn deliver(&mut self, delivery: Delivery) {
         self.trace(Entry::delivery(self.now, &delivery, self.config.sessions));
-        let event = match &delivery.content {
-            Content::Message(event) | Content::PromptAnswer(event) => Some(event),
-            _ => None,
-        };
-        if delivery.buffered {
-            self.hand_over(delivery.id, event);
-        }
+        self.hand_over(delivery.id);
         if let Content::Message(message) = &delivery.content {
             let source = message.source();
             let value = json!({
@@ -121,12 +114,11 @@ impl Player<'_> {
         }
     }
 
-    /// Finds out which entry a delivery is: the first that holds the same, else the oldest that holds no event.
-    fn hand_over(&mut self, delivery: DeliveryId, message: Option<&Event>) {
-        let same = self.arrived.iter().position(|(_, event)| event.as_ref() == message && message.is_some());
-        let place = same.or_else(|| self.arrived.iter().position(|(_, event)| event.is_none()));
+    /// Remembers which entry a delivery is, until the recorded host says what became of it.
+    fn hand_over(&mut self, delivery: DeliveryId) {
+        let entry = self.machine.buffer_id(delivery).map(str::to_owned);
         let conn = self.run.dials.last().map(|dialed| dialed.conn);
-        if let (Some((entry, _)), Some(conn)) = (place.and_then(|place| self.arrived.remove(place)), conn) {
+        if let (Some(entry), Some(conn)) = (entry, conn) {
             self.handed.push((entry, delivery, conn));
         }
     }

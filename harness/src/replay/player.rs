@@ -9,14 +9,12 @@ use super::trace::{self, Entry};
 use crate::recording::{By, Recording, What};
 use relayline_core::command::Command;
 use relayline_core::config::Config;
-use relayline_core::event::Event;
 use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Conn, DeliveryId, Outcome, Phase};
 use relayline_core::secret::Secret;
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::{Ids, Lines};
 use serde_json::{Value, json};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,8 +77,6 @@ pub(super) struct Player<'r> {
     pub(super) ids: Vec<String>,
     /// The same, for the trace.
     pub(super) shown: Ids,
-    /// Buffer entries that came and were not handed over yet, with what they hold.
-    pub(super) arrived: VecDeque<(String, Option<Event>)>,
     /// Buffered deliveries that the host has not settled.
     pub(super) handed: Vec<(String, DeliveryId, Conn)>,
     /// Failed attempts, and since when it is up: L-5 as a second opinion.
@@ -127,7 +123,6 @@ impl<'r> Player<'r> {
             ids: Vec::new(),
             shown: Ids::of(&machine),
             machine,
-            arrived: VecDeque::new(),
             handed: Vec::new(),
             attempts: 0,
             up_since: None,
