@@ -27,4 +27,5 @@ pub mod split;
 pub mod stats;
 pub mod time;
 pub mod token;
+pub mod trace;
 pub mod url;
