@@ -2,8 +2,9 @@
 
 use crate::bridge::{self, Agent, Options};
 use crate::exec::Child;
-use crate::fail;
+
 use crate::gateway::GatewayArguments;
+use crate::{complain, fail};
 use clap::Args;
 use std::io;
 use std::process::ExitCode;
@@ -66,11 +67,11 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     let succeeded = match child.wait() {
         Ok(status) if status.success() => true,
         Ok(status) => {
-            eprintln!("relayline: the agent {program} failed: {status}");
+            complain(format_args!("the agent {program} failed: {status}"));
             false
         }
         Err(error) => {
-            eprintln!("relayline: the agent {program}: {error}");
+            complain(format_args!("the agent {program}: {error}"));
             false
         }
     };

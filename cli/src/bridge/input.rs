@@ -36,6 +36,7 @@ pub(super) fn start(
     let read = move || {
         let mut splitter = LineSplitter::new(MAX_LINE_BYTES);
         let mut buffer = vec![0; 64 << 10];
+        let mut is_heard = true;
         loop {
             let count = match from.read(&mut buffer) {
                 Ok(0) => break,
@@ -47,12 +48,10 @@ pub(super) fn start(
                 }
             };
             let mut rest = &buffer[..count];
-            while let Some(line) = splitter.next(&mut rest) {
+            // When the bridge has gone, the agent is still read to its end: a closed pipe could kill it on its way.
+            while let Some(line) = splitter.next(&mut rest).filter(|_| is_heard) {
                 if let Some(said) = heard(line, &relay, &held) {
-                    // Gone is the bridge: there is nobody to read for.
-                    if smol::block_on(sender.send(said)).is_err() {
-                        return;
-                    }
+                    is_heard = smol::block_on(sender.send(said)).is_ok();
                 }
             }
         }
