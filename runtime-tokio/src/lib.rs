@@ -48,7 +48,7 @@ struct Tokio {
     handle: tokio::runtime::Handle,
 }
 
-#[expect(clippy::manual_async_fn, reason = "an `async fn` would borrow `self`, and a dial outlives the call")]
+#[allow(clippy::manual_async_fn, reason = "an async fn would borrow the runtime")]
 impl Runtime for Tokio {
     type Tcp = Compat<TcpStream>;
 

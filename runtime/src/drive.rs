@@ -24,11 +24,10 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 const MOST_TURNS: usize = 64;
 
 /// What the loop has of the network.
-#[expect(clippy::large_enum_variant, reason = "there is one, and it is open most of the time")]
 enum Line {
     None,
     Dialing { conn: Conn, dial: Boxed<Result<Socket, DialError>> },
-    Open(Open),
+    Open(Box<Open>),
 }
 
 /// An open socket.
@@ -124,7 +123,7 @@ impl<R: Runtime> Driver<R> {
         match dialled {
             Ok(socket) => {
                 state.machine.handle_io(now, IoEvent::Opened { conn });
-                self.line = Line::Open(Open { conn, socket, unread: None });
+                self.line = Line::Open(Box::new(Open { conn, socket, unread: None }));
             }
             Err(DialError { status, body, reason }) => {
                 let event = IoEvent::DialFailed { conn, status, body: &body, reason: &reason };

@@ -129,11 +129,9 @@ fn answer(id: Option<Value>, asked: Asked, relay: &Relay, held: &Held) -> Answer
         }
         Asked::Settle { delivery, taken } => match held.take(delivery) {
             Ok(found) => {
-                match found {
-                    Some(delivery) if taken => delivery.ack(),
-                    Some(delivery) => delivery.refuse(),
-                    // A live one, or one settled before: harmless.
-                    None => {}
+                // A live one, or one settled before: harmless.
+                if let Some(owed) = found {
+                    owed.settle(taken);
                 }
                 done(Ok(Value::Object(Map::new())))
             }
@@ -144,6 +142,10 @@ fn answer(id: Option<Value>, asked: Asked, relay: &Relay, held: &Held) -> Answer
             Some(descriptor) => Ok(serde_json::to_value(&*descriptor).unwrap_or_default()),
             None => Err(definite("nothing is known before the first handshake".to_owned())),
         }),
+        Asked::Prime { chat_id, chat } => {
+            relay.prime(&chat_id, chat);
+            done(Ok(Value::Object(Map::new())))
+        }
         Asked::Disconnect => done(Ok(Value::Object(Map::new()))),
     }
 }
@@ -179,6 +181,11 @@ fn send_parts(relay: Relay, mut send: Send) -> impl Future<Output = Result<Value
 fn shown(reply: Reply) -> Value {
     match reply {
         Reply::Sent { message_id: Some(message_id) } => json!({ "message_id": message_id }),
+        Reply::Prompted { prompt_id, message_id: Some(message_id) } => {
+            json!({ "prompt_id": prompt_id, "message_id": message_id })
+        }
+        Reply::Prompted { prompt_id, message_id: None } => json!({ "prompt_id": prompt_id }),
+        Reply::Thread { thread_id: Some(thread_id) } => json!({ "thread_id": thread_id }),
         Reply::ChatInfo { name, chat_type } => json!({ "name": name, "type": chat_type }),
         Reply::Idle { confirmed } => json!({ "confirmed": confirmed }),
         _ => json!({}),
