@@ -32,29 +32,36 @@ slack: platform, a thread
   agent you said: Is the release out?
 
 discord: general
-  ada   /slow count to a billion
-  agent is typing …
+  ada   deploy it
+  agent Deploy it now?  [Yes]  [Not yet]
+  -- ada presses \"yes\"
+  agent ada chose \"yes\"
+  ada   /status
+  -- Discord forwards that as an interaction
+  agent /status: all is well  (a follow-up)
 
--- the agent has begun a turn that lasts
--- ada interrupts agent:main:discord:group:1234567890123456789:204255221017214977
+slack: platform, a thread
+  lin   thanks!
+  agent reacts 👍
 
 discord: general
+  ada   /slow count to a billion
+  agent is typing …
+  -- the agent has begun a turn that lasts
+  -- ada interrupts agent:main:discord:group:1234567890123456789:204255221017214977
   agent stopped: you interrupted me
 
 -- the connection is cut, without a close frame
 
 slack: platform, a thread
   lin   Did you get this?
-
--- the gateway is away: the connector keeps that in its buffer
--- dial 2 came back after SECONDS s, with a fresh token
-
-slack: platform, a thread
+  -- the gateway is away: the connector keeps that in its buffer
+  -- dial 2 came back after SECONDS s, with a fresh token
   agent you said: Did you get this?
+  -- the agent has taken it: acknowledged, and gone from the buffer
 
--- the agent has taken it: acknowledged, and gone from the buffer
 -- the gateway went idle and closed with 1000
--- 2 dials, 5 messages delivered, 20 frames in, 15 out, 1 acknowledged
+-- 2 dials, 9 messages delivered, 28 frames in, 19 out, 1 acknowledged
 ";
 
 /// Puts a word in the place of what stands between two others.

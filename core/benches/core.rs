@@ -14,7 +14,8 @@ fn main() {
 /// O-11: the cost per byte must not grow with the text.
 #[divan::bench(args = [10 << 10, 100 << 10, 1 << 20, 10 << 20])]
 fn splitting(bencher: Bencher<'_, '_>, bytes: usize) {
-    let paragraph = "Some words, and a few more of them 😀 in a line.\n```rust\nlet code = 1;\nlet more = 2;\n```\n";
+    let paragraph =
+        "Some words, and a few more of them 😀 in a line.\n```rust\nlet code = 1;\nlet more = 2;\n```\n";
     let text: String = paragraph.chars().cycle().take(bytes).collect();
     let room = Room { limit: 4096, unit: LenUnit::Utf16, code_blocks: true };
     bencher.counter(BytesCount::new(text.len())).bench(|| split(divan::black_box(&text), room));
