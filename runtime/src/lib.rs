@@ -11,6 +11,7 @@ mod inbox;
 mod relay;
 mod shared;
 mod tls;
+mod trace;
 
 pub use inbox::{Delivery, Inbox, Incoming};
 pub use relay::Relay;
