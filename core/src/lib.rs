@@ -24,6 +24,7 @@ pub mod session_key;
 pub mod settings;
 pub mod split;
 pub mod stats;
+mod stream;
 pub mod time;
 pub mod token;
 pub mod url;

@@ -409,6 +409,7 @@ fn reply_value(reply: &Reply) -> Value {
         Reply::Sent { message_id } => json!({"message_id": message_id}),
         Reply::ChatInfo { name, chat_type } => json!({"name": name, "type": chat_type}),
         Reply::Idle { confirmed } => json!({"confirmed": confirmed}),
+        Reply::Streamed { message_ids } => json!({"message_ids": message_ids}),
         other => json!(format!("{other:?}")),
     }
 }
@@ -430,6 +431,7 @@ fn timer_name(timer: Timer) -> &'static str {
         Timer::Ping => "ping",
         Timer::Silence => "silence",
         Timer::Request => "request",
+        Timer::Stream => "stream",
         Timer::Idle => "idle",
         Timer::Disconnect => "disconnect",
     }
