@@ -6,6 +6,8 @@ use relayline_core::config::Config;
 use relayline_core::secret::Secret;
 use relayline_core::settings::{self, Arguments};
 use relayline_runtime::{Inbox, Relay};
+use std::cell::Cell;
+use std::env::VarError;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -76,7 +78,20 @@ impl GatewayArguments {
             set: self.set.clone(),
             allow_insecure: self.allow_insecure,
         };
-        let resolved = settings::resolve(&arguments, &|name| std::env::var(name).ok());
+        let unreadable = Cell::new(None);
+        let environment = |name: &str| match std::env::var(name) {
+            Ok(value) => Some(value),
+            Err(VarError::NotPresent) => None,
+            Err(VarError::NotUnicode(_)) => {
+                unreadable.set(Some(name.to_owned()));
+                None
+            }
+        };
+        let resolved = settings::resolve(&arguments, &environment);
+        // It must not count as unset.
+        if let Some(name) = unreadable.take() {
+            return Err(fail(2, format_args!("{name} is not UTF-8: set it again, or unset it")));
+        }
         let resolved = resolved.map_err(|error| fail(2, error))?;
         for warning in resolved.warnings {
             tracing::warn!(warning, "configuration");
@@ -97,10 +112,13 @@ impl RuntimeName {
                 // The socket has a thread of its own: a host that blocks does not stop the pings.
                 let mut builder = tokio::runtime::Builder::new_multi_thread();
                 let runtime = builder.worker_threads(1).enable_all().build()?;
-                runtime.block_on(async {
+                let output = runtime.block_on(async {
                     let (relay, inbox) = relayline_tokio::connect(config)?;
                     Ok(host(relay, inbox).await)
-                })
+                });
+                // Dropping it would wait for a name that is still being looked up.
+                runtime.shutdown_background();
+                output
             }
             RuntimeName::Smol => {
                 let (relay, inbox) = relayline_smol::connect(config)?;

@@ -11,6 +11,8 @@ mod replay;
 mod run;
 
 use clap::{Parser, Subcommand};
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
 
@@ -54,7 +56,12 @@ fn main() -> ExitCode {
 }
 
 /// One clear line on stderr, and the exit code that goes with it.
-fn fail(code: u8, message: impl std::fmt::Display) -> ExitCode {
-    eprintln!("relayline: {message}");
+fn fail(code: u8, message: impl Display) -> ExitCode {
+    complain(message);
     ExitCode::from(code)
+}
+
+/// One clear line on stderr. With that closed there is nobody to tell, which is no reason to panic.
+fn complain(message: impl Display) {
+    let _ = writeln!(io::stderr(), "relayline: {message}");
 }

@@ -76,7 +76,7 @@ fn print(args: &Args, recording: &Recording, run: &replay::Run, out: &mut dyn Wr
     }
     for entry in &run.trace {
         if args.json {
-            writeln!(out, "{}", entry.to_json(recording.name()))?;
+            writeln!(out, "{}", replay::json_line(recording.name(), entry))?;
         } else {
             writeln!(out, "{entry}")?;
         }

@@ -2,8 +2,9 @@
 
 use crate::bridge::{self, Agent, Options};
 use crate::exec::Child;
-use crate::fail;
+
 use crate::gateway::GatewayArguments;
+use crate::{complain, fail};
 use clap::Args;
 use std::io;
 use std::process::ExitCode;
@@ -17,9 +18,10 @@ Examples:
   relayline run --url ws://127.0.0.1:8080 --identity discord:1 --identity telegram:2
 
 The agent reads events, one JSON object a line with `event` first: connected, disconnected, message, interrupt,
-result, dead_letter, invalid, fatal. It writes ops, one JSON object a line: send, edit, typing, follow_up,
-get_chat_info, split, capabilities, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op
-with an `id` gets a `result`. The end of its output is a graceful disconnect.
+prompt_answer, stale_prompt, passthrough, result, dead_letter, invalid, fatal. It writes ops, one JSON object a line:
+send, edit, delete, typing, follow_up, get_chat_info, send_media, prompt, react, thread_create, thread_rename, draft,
+split, capabilities, prime, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op with an `id`
+gets a `result`. The end of its output is a graceful disconnect.
 
 Exit codes: 0 done, 1 the agent failed, 2 flags or environment wrong, 3 relay disabled (revoked).")]
 pub(crate) struct RunArguments {
@@ -30,16 +32,26 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     auto_ack: bool,
 
+    /// Hand on platform requests that become no message, as passthrough lines
+    #[arg(long)]
+    passthrough: bool,
+
+    /// What a word behind Slack's /hermes stands for, as in ask=/ask
+    #[arg(long, value_name = "WORD=TEXT", value_parser = subcommand)]
+    slack_subcommand: Vec<(String, String)>,
+
     /// Run this program as the agent, on its stdin and stdout; everything after it goes to it
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
 }
 
 pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
-    let config = match arguments.gateway.resolve() {
+    let mut config = match arguments.gateway.resolve() {
         Ok(config) => config,
         Err(code) => return code,
     };
+    config.passthrough = arguments.passthrough;
+    config.slack_subcommands = arguments.slack_subcommand.iter().cloned().collect();
     let options = Options { auto_ack: arguments.auto_ack };
     let runtime = arguments.gateway.runtime;
     let Some((program, rest)) = arguments.exec.split_first() else {
@@ -55,11 +67,11 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     let succeeded = match child.wait() {
         Ok(status) if status.success() => true,
         Ok(status) => {
-            eprintln!("relayline: the agent {program} failed: {status}");
+            complain(format_args!("the agent {program} failed: {status}"));
             false
         }
         Err(error) => {
-            eprintln!("relayline: the agent {program}: {error}");
+            complain(format_args!("the agent {program}: {error}"));
             false
         }
     };
@@ -72,5 +84,14 @@ fn end(ended: io::Result<(bridge::End, bool)>) -> ExitCode {
         Ok((bridge::End::Done, true)) => ExitCode::SUCCESS,
         Ok((bridge::End::Done, false)) => ExitCode::from(1),
         Err(error) => fail(1, error),
+    }
+}
+
+fn subcommand(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((word, meaning)) if !word.is_empty() && !meaning.is_empty() => {
+            Ok((word.to_owned(), meaning.to_owned()))
+        }
+        Some(_) | None => Err("write WORD=TEXT, as in ask=/ask".to_owned()),
     }
 }

@@ -1,4 +1,5 @@
 //! The README's agent, as it is written there, against the connector of the README, through the program.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
 use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};

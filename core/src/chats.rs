@@ -89,9 +89,10 @@ impl Chats {
     }
 }
 
-/// The last seen wins, in place where it is the same.
+/// The last seen wins, in place where it is the same. What an event does not say stays as it was: a message without
+/// an author does not take the chat out of its server.
 fn update(slot: &mut Option<String>, seen: Option<&str>) {
-    if slot.as_deref() != seen {
+    if seen.is_some() && slot.as_deref() != seen {
         *slot = seen.map(str::to_owned);
     }
 }
@@ -117,9 +118,9 @@ mod tests {
         chats.note(&seed, event("a", r#","platform":"discord","user_id":"v","parent_chat_id":"z""#).source());
         let expected = Chat {
             platform: "discord".into(),
-            scope: None,
+            scope: Some("g".into()),
             author: Some("v".into()),
-            profile: None,
+            profile: Some("p".into()),
             parent: Some("z".into()),
         };
         assert_eq!(chats.get(&seed, "a"), Some(&expected));

@@ -2,6 +2,7 @@
 
 use crate::secret::Secret;
 use crate::session_key::SessionKeyOptions;
+use crate::slack::Subcommands;
 use crate::url::DialUrl;
 use serde_json::Value;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub struct Config {
     pub confirm_revocation: bool,
     /// Whether forwards that become no event are handed to the host; false by default (P-2).
     pub passthrough: bool,
+    /// What Slack's sub-commands stand for; none by default (E-11).
+    pub slack_subcommands: Subcommands,
     /// How session keys are built (S-3).
     pub sessions: SessionKeyOptions,
     /// How much of everything.
@@ -58,6 +61,7 @@ impl Config {
             command_manifest: None,
             confirm_revocation: true,
             passthrough: false,
+            slack_subcommands: Subcommands::new(),
             sessions: SessionKeyOptions::default(),
             limits: Limits::default(),
             timing: Timing::default(),

@@ -197,6 +197,11 @@ impl Inbox {
         }
     }
 
+    /// The buffer entry of a delivery that the host has and has not settled.
+    pub(crate) fn entry(&self, id: DeliveryId) -> Option<&str> {
+        self.handed.get(&id.0).map(|handed| &*handed.buffer)
+    }
+
     /// Whether something with this key is in flight or taken: then it is a duplicate.
     pub(crate) fn knows(&self, key: u128) -> bool {
         self.taken.contains_key(&key) || self.in_flight.contains_key(&key)

@@ -120,7 +120,7 @@ mod tests {
     use crate::event::Event;
     use serde_json::Value;
 
-    /// S-1 to S-4, every vector.
+    /// S-1, S-2, S-3, S-4: every vector.
     #[test]
     fn s_1_s_2_s_3_s_4_vectors() {
         let file: Value = serde_json::from_str(include_str!("../../vectors/session-keys.json")).unwrap();

@@ -112,6 +112,41 @@ fn count(what: &str, most: u64, run: impl FnOnce()) {
     assert!(made <= most, "{what}: {made} allocations, {most} are allowed");
 }
 
+/// An event with every field of section E. Beside what a plain one costs: the list of its attachments, and the JSON
+/// reader's notes on the depth of its arrays.
+#[test]
+fn an_event_with_every_field_makes_six_at_most() {
+    let mut warm = Warm::new();
+    let source = json!({
+        "platform": "discord", "chat_id": "123456", "chat_type": "thread", "chat_name": "n", "user_id": "77",
+        "user_name": "Ann", "user_display_name": "A", "user_handle": "@a", "thread_id": "t", "chat_topic": "c",
+        "user_id_alt": "u", "chat_id_alt": "x", "scope_id": "99", "guild_id": "99", "parent_chat_id": "p",
+        "message_id": "m", "profile": "coder", "auto_thread_created": true, "auto_thread_initial_name": "i",
+        "prospective_thread_id": "q", "is_bot": false, "message_is_edit": false, "one_to_one_verified": true,
+    });
+    let frame = |id: u32| {
+        let event = json!({
+            "text": "a \"word\"\n", "message_type": "photo", "message_id": format!("full-{id}"),
+            "reply_to_message_id": "r", "source": source, "media_urls": ["https://a", "https://b"],
+            "media": [{"url": "https://b", "kind": "image", "mime": "image/png", "size": 5, "filename": "f",
+                "caption": "c"}, {"url": "https://a", "kind": "voice"}],
+            "reply_to": {"text": "t", "author": "a", "is_own": true},
+            "context": [{"text": "one", "source": {"user_name": "x"}}, {"text": "two", "source": {"user_id": "y"}}],
+            "context_error": false,
+        });
+        let mut line =
+            json!({"type": "inbound", "event": event, "bufferId": format!("entry-full-{id}")}).to_string();
+        line.push('\n');
+        line.into_bytes()
+    };
+    for id in 0..3 {
+        warm.serve(&frame(id));
+        warm.write();
+    }
+    let last = frame(3);
+    count("an event with every field", 6, || warm.serve(&last));
+}
+
 #[test]
 fn an_inbound_event_makes_three_at_most() {
     let mut warm = Warm::new();

@@ -177,7 +177,7 @@ fn the_trace_is_json_too() {
     assert_eq!(serde_json::to_string(sent).unwrap(), expected);
     let expected =
         r#"{"session":"a \"b\"","t_us":169000,"what":"sent","conn":1,"frame":{"type":"going_idle"}}"#;
-    assert_eq!(sent.to_json("a \"b\""), expected);
+    assert_eq!(replay::json_line("a \"b\"", sent), expected);
 }
 
 /// A recording with something changed in it fails, and the diff says where.

@@ -24,6 +24,7 @@ pub fn connect(config: Config) -> io::Result<(Relay, Inbox)> {
 #[derive(Clone, Debug)]
 struct Smol;
 
+#[allow(clippy::manual_async_fn, reason = "an async fn would borrow the runtime")]
 impl Runtime for Smol {
     type Tcp = TcpStream;
 

@@ -48,6 +48,7 @@ struct Tokio {
     handle: tokio::runtime::Handle,
 }
 
+#[allow(clippy::manual_async_fn, reason = "an async fn would borrow the runtime")]
 impl Runtime for Tokio {
     type Tcp = Compat<TcpStream>;
 

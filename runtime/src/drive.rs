@@ -27,7 +27,7 @@ const MOST_TURNS: usize = 64;
 enum Line {
     None,
     Dialing { conn: Conn, dial: Boxed<Result<Socket, DialError>> },
-    Open(Open),
+    Open(Box<Open>),
 }
 
 /// An open socket.
@@ -123,7 +123,7 @@ impl<R: Runtime> Driver<R> {
         match dialled {
             Ok(socket) => {
                 state.machine.handle_io(now, IoEvent::Opened { conn });
-                self.line = Line::Open(Open { conn, socket, unread: None });
+                self.line = Line::Open(Box::new(Open { conn, socket, unread: None }));
             }
             Err(DialError { status, body, reason }) => {
                 let event = IoEvent::DialFailed { conn, status, body: &body, reason: &reason };

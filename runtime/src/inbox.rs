@@ -5,6 +5,7 @@ use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use relayline_core::event::Event;
 use relayline_core::output::{Content, DeliveryId, Fatal, Notice, Outcome};
+use relayline_core::passthrough::Forward;
 use relayline_core::session_key::session_key;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +17,10 @@ use std::task::{Context, Poll};
 pub enum Incoming {
     /// A message.
     Message(Delivery),
+    /// An answer to one of this process's prompts: [`Event::prompt_response`] says which, the source who gave it (I-4).
+    PromptAnswer(Delivery),
+    /// A platform's request that became no message, where the configuration asks for them (P-2).
+    Forward(Delivery<Forward>),
     /// Stop the turn of exactly this session. It overtakes messages (L-16).
     Interrupt {
         /// The session.
@@ -58,21 +63,30 @@ impl Stream for Inbox {
                 Sign::Notice(notice) => Incoming::Notice(notice),
             }));
         }
-        while let Some(queued) = state.queue.pop_front() {
+        if let Some(queued) = state.queue.pop_front() {
             // There is room for the next. Unless there was none before, nothing has waited for it.
             let was_full = state.queue.len() + 1 >= shared.config.limits.host_queue;
             let driver = if was_full { state.driver.take() } else { None };
             let (id, buffered) = (queued.id, queued.buffered);
-            match queued.content {
-                Content::Message(event) => {
+            let incoming = match queued.content {
+                Content::Message(event) => Incoming::Message(Delivery::new(shared, id, buffered, event)),
+                Content::PromptAnswer(event) => {
+                    Incoming::PromptAnswer(Delivery::new(shared, id, buffered, event))
+                }
+                Content::Forward(forward) => Incoming::Forward(Delivery::new(shared, id, buffered, forward)),
+                // The core and this crate are of one version: there is nothing else yet.
+                _ => {
+                    state.machine.settle(shared.now(), id, Outcome::Refused);
+                    let driver = driver.or(state.driver.take());
                     drop(state);
                     wake(driver);
-                    let delivery = Delivery { shared: shared.clone(), id, buffered, event, settled: false };
-                    return Poll::Ready(Some(Incoming::Message(delivery)));
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
-                // The core and this crate are of one version: there is nothing else yet.
-                _ => state.machine.settle(shared.now(), id, Outcome::Refused),
-            }
+            };
+            drop(state);
+            wake(driver);
+            return Poll::Ready(Some(incoming));
         }
         if let Some(fatal) = state.fatal.take() {
             return Poll::Ready(Some(Incoming::Fatal(fatal)));
@@ -112,22 +126,41 @@ impl Drop for Inbox {
     }
 }
 
-/// A message, and the duty to say what became of it: [`ack`](Self::ack) when the host has it durably. Dropping it
-/// un-acked means "not taken": a buffered one comes again.
+/// Something that came, and the duty to say what became of it: [`ack`](Self::ack) when the host has it durably.
+/// Dropping it un-acked means "not taken": a buffered one comes again.
 #[derive(Debug)]
 #[must_use = "dropping a delivery refuses it: ack it once it is taken"]
-pub struct Delivery {
+pub struct Delivery<T = Event> {
     shared: Arc<Handle>,
     id: DeliveryId,
     buffered: bool,
-    event: Event,
+    content: T,
     settled: bool,
 }
 
 impl Delivery {
     /// What came.
     pub fn message(&self) -> &Event {
-        &self.event
+        &self.content
+    }
+
+    /// Which conversation it belongs to, by the configured options (S).
+    pub fn session_key(&self) -> String {
+        let source = self.content.source();
+        session_key(source, self.shared.config.sessions, source.profile())
+    }
+}
+
+impl Delivery<Forward> {
+    /// What came.
+    pub fn forward(&self) -> &Forward {
+        &self.content
+    }
+}
+
+impl<T> Delivery<T> {
+    fn new(shared: &Arc<Handle>, id: DeliveryId, buffered: bool, content: T) -> Self {
+        Delivery { shared: shared.clone(), id, buffered, content, settled: false }
     }
 
     /// The number of the delivery; the first is 1.
@@ -138,12 +171,6 @@ impl Delivery {
     /// Whether it came from the connector's buffer, which holds on to it until it is acked.
     pub fn is_buffered(&self) -> bool {
         self.buffered
-    }
-
-    /// Which conversation it belongs to, by the configured options (S).
-    pub fn session_key(&self) -> String {
-        let source = self.event.source();
-        session_key(source, self.shared.config.sessions, source.profile())
     }
 
     /// The host has it durably: the connector may forget it. It means "taken", not "answered", so do not wait for
@@ -164,7 +191,7 @@ impl Delivery {
     }
 }
 
-impl Drop for Delivery {
+impl<T> Drop for Delivery<T> {
     fn drop(&mut self) {
         self.settle(Outcome::Refused);
     }

@@ -2,12 +2,16 @@
 
 use crate::inbox::Delivery;
 use crate::shared::Handle;
+use relayline_core::chats::Chat;
 use relayline_core::command::{
-    ChatInfo, Command, Edit, Failure, FailureKind, FollowUp, Interrupt, NotAccepted, Reply, Send, Typing,
+    ChatInfo, Command, Delete, Edit, Failure, FailureKind, FollowUp, Interrupt, NotAccepted, React, Reply,
+    Send, SendMedia, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
 use relayline_core::output::Phase;
+use relayline_core::passthrough::INTERACTION_TOKEN;
+use relayline_core::prompts::Prompt;
 use relayline_core::split::{Room, split};
 use relayline_core::stats::Stats;
 use std::fmt;
@@ -79,7 +83,8 @@ impl Relay {
     /// When a part fails, the ones before it are sent, and the ones after it are not.
     pub async fn reply(&self, to: &Delivery, text: &str) -> Result<Option<String>, Failure> {
         let source = to.message().source();
-        let mut reply_to = to.message().message_id().or(source.message_id()).map(str::to_owned);
+        // An interaction has an id, but is no message that could be answered.
+        let mut reply_to = to.message().message_id().map(str::to_owned);
         let mut last = None;
         for content in self.split(source.chat_id(), text) {
             let mut send = Send { chat_id: source.chat_id().to_owned(), content, ..Send::default() };
@@ -105,6 +110,79 @@ impl Relay {
         self.run(Command::Edit(edit)).await.map(|_| ())
     }
 
+    /// Takes a message back.
+    pub async fn delete(&self, chat_id: &str, message_id: &str) -> Result<(), Failure> {
+        let (chat_id, message_id) = (chat_id.to_owned(), message_id.to_owned());
+        self.run(Command::Delete(Delete { chat_id, message_id, ..Delete::default() })).await.map(|_| ())
+    }
+
+    /// Puts a reaction on a message, or takes it off.
+    pub async fn react(
+        &self,
+        chat_id: &str,
+        message_id: &str,
+        emoji: &str,
+        remove: bool,
+    ) -> Result<(), Failure> {
+        let (chat_id, message_id) = (chat_id.to_owned(), message_id.to_owned());
+        let react = React { chat_id, message_id, emoji: emoji.to_owned(), remove, ..React::default() };
+        self.run(Command::React(react)).await.map(|_| ())
+    }
+
+    /// Sends a file by its URL; gives the new message's id, where the platform has one.
+    pub async fn send_media(&self, media: SendMedia) -> Result<Option<String>, Failure> {
+        self.run(Command::SendMedia(media)).await.map(sent)
+    }
+
+    /// Asks with buttons; gives the prompt's id and the message's. The answer comes as
+    /// [`Incoming::PromptAnswer`](crate::Incoming::PromptAnswer). Where a platform has no buttons it fails as
+    /// unsupported: [`Prompt::as_text`] is the same question as plain text (I-5).
+    pub async fn prompt(&self, prompt: Prompt) -> Result<(String, Option<String>), Failure> {
+        match self.run(Command::Prompt(prompt)).await? {
+            Reply::Prompted { prompt_id, message_id } => Ok((prompt_id, message_id)),
+            _ => Ok((String::new(), None)),
+        }
+    }
+
+    /// Opens a thread, on a message or by itself; gives its id.
+    pub async fn thread_create(
+        &self,
+        chat_id: &str,
+        name: &str,
+        message_id: Option<&str>,
+    ) -> Result<Option<String>, Failure> {
+        let (chat_id, name) = (chat_id.to_owned(), name.to_owned());
+        let message_id = message_id.map(str::to_owned);
+        let create = ThreadCreate { chat_id, name, message_id, ..ThreadCreate::default() };
+        match self.run(Command::ThreadCreate(create)).await? {
+            Reply::Thread { thread_id } => Ok(thread_id),
+            _ => Ok(None),
+        }
+    }
+
+    /// Gives a thread another name; `chat_id` is the chat that it hangs off.
+    pub async fn thread_rename(&self, chat_id: &str, thread_id: &str, name: &str) -> Result<(), Failure> {
+        let (chat_id, thread_id, name) = (chat_id.to_owned(), thread_id.to_owned(), name.to_owned());
+        let rename = ThreadRename { chat_id, thread_id, name, ..ThreadRename::default() };
+        self.run(Command::ThreadRename(rename)).await.map(|_| ())
+    }
+
+    /// Whether the connector has already decided that a message's author may reach this instance: always (E-10). A host
+    /// must not refuse for want of an allow-list of its own.
+    pub fn authorization_is_upstream(&self) -> bool {
+        self.shared.lock().machine.authorization_is_upstream()
+    }
+
+    /// What is remembered of a chat (M-1).
+    pub fn chat(&self, chat_id: &str) -> Option<Chat> {
+        self.shared.lock().machine.chat(chat_id).cloned()
+    }
+
+    /// Remembers a chat, as after a restart (M-6).
+    pub fn prime(&self, chat_id: &str, chat: Chat) {
+        self.shared.lock().machine.prime(chat_id, chat);
+    }
+
     /// Shows the typing sign. Never an error.
     pub async fn typing(&self, chat_id: &str) {
         let typing = Typing { chat_id: chat_id.to_owned(), ..Typing::default() };
@@ -122,6 +200,12 @@ impl Relay {
         let (session_key, kind) = (session_key.to_owned(), kind.to_owned());
         let follow_up = FollowUp { session_key, kind, content: text.into(), ..FollowUp::default() };
         self.run(Command::FollowUp(follow_up)).await.map(sent)
+    }
+
+    /// Answers an interaction under the capability that came with it (P-8), as the platform expects it of a command;
+    /// gives the message's id. Any other message is answered by [`reply`](Self::reply).
+    pub async fn follow_up_to(&self, to: &Delivery, text: &str) -> Result<Option<String>, Failure> {
+        self.follow_up(&to.session_key(), INTERACTION_TOKEN, text).await
     }
 
     /// What a chat is called, and what it is: its name and its type (O-5).

@@ -36,6 +36,7 @@ pub(super) fn start(
     let read = move || {
         let mut splitter = LineSplitter::new(MAX_LINE_BYTES);
         let mut buffer = vec![0; 64 << 10];
+        let mut is_heard = true;
         loop {
             let count = match from.read(&mut buffer) {
                 Ok(0) => break,
@@ -47,12 +48,10 @@ pub(super) fn start(
                 }
             };
             let mut rest = &buffer[..count];
-            while let Some(line) = splitter.next(&mut rest) {
+            // When the bridge has gone, the agent is still read to its end: a closed pipe could kill it on its way.
+            while let Some(line) = splitter.next(&mut rest).filter(|_| is_heard) {
                 if let Some(said) = heard(line, &relay, &held) {
-                    // Gone is the bridge: there is nobody to read for.
-                    if smol::block_on(sender.send(said)).is_err() {
-                        return;
-                    }
+                    is_heard = smol::block_on(sender.send(said)).is_ok();
                 }
             }
         }
@@ -130,11 +129,9 @@ fn answer(id: Option<Value>, asked: Asked, relay: &Relay, held: &Held) -> Answer
         }
         Asked::Settle { delivery, taken } => match held.take(delivery) {
             Ok(found) => {
-                match found {
-                    Some(delivery) if taken => delivery.ack(),
-                    Some(delivery) => delivery.refuse(),
-                    // A live one, or one settled before: harmless.
-                    None => {}
+                // A live one, or one settled before: harmless.
+                if let Some(owed) = found {
+                    owed.settle(taken);
                 }
                 done(Ok(Value::Object(Map::new())))
             }
@@ -145,6 +142,10 @@ fn answer(id: Option<Value>, asked: Asked, relay: &Relay, held: &Held) -> Answer
             Some(descriptor) => Ok(serde_json::to_value(&*descriptor).unwrap_or_default()),
             None => Err(definite("nothing is known before the first handshake".to_owned())),
         }),
+        Asked::Prime { chat_id, chat } => {
+            relay.prime(&chat_id, chat);
+            done(Ok(Value::Object(Map::new())))
+        }
         Asked::Disconnect => done(Ok(Value::Object(Map::new()))),
     }
 }
@@ -180,6 +181,11 @@ fn send_parts(relay: Relay, mut send: Send) -> impl Future<Output = Result<Value
 fn shown(reply: Reply) -> Value {
     match reply {
         Reply::Sent { message_id: Some(message_id) } => json!({ "message_id": message_id }),
+        Reply::Prompted { prompt_id, message_id: Some(message_id) } => {
+            json!({ "prompt_id": prompt_id, "message_id": message_id })
+        }
+        Reply::Prompted { prompt_id, message_id: None } => json!({ "prompt_id": prompt_id }),
+        Reply::Thread { thread_id: Some(thread_id) } => json!({ "thread_id": thread_id }),
         Reply::ChatInfo { name, chat_type } => json!({ "name": name, "type": chat_type }),
         Reply::Idle { confirmed } => json!({ "confirmed": confirmed }),
         _ => json!({}),

@@ -2,8 +2,9 @@
 
 use relayline_core::command::Failure;
 use relayline_core::descriptor::Descriptor;
-use relayline_core::event::Event;
+use relayline_core::event::{Event, Source};
 use relayline_core::output::Fatal;
+use relayline_core::passthrough::Forward;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -29,6 +30,23 @@ pub(super) enum Line<'a> {
         buffered: bool,
         session_key: &'a str,
         message: &'a Event,
+    },
+    PromptAnswer {
+        delivery: u64,
+        buffered: bool,
+        prompt_id: &'a str,
+        option_id: &'a str,
+        source: Source<'a>,
+    },
+    StalePrompt {
+        prompt_id: &'a str,
+        option_id: &'a str,
+        source: Source<'a>,
+    },
+    Passthrough {
+        delivery: u64,
+        buffered: bool,
+        forward: &'a Forward,
     },
     Interrupt {
         session_key: &'a str,
@@ -94,4 +112,9 @@ impl<'a> Line<'a> {
         // Nothing in a line has keys that are no strings, so it cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
+}
+
+/// The ids of an answer to a prompt.
+pub(super) fn choice(answer: &Event) -> (&str, &str) {
+    answer.prompt_response().map_or(("", ""), |response| (response.prompt_id, response.option_id))
 }

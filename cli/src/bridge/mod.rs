@@ -13,6 +13,7 @@ use line::Line;
 use relayline_core::command::{Command, Failure};
 use relayline_core::config::Config;
 use relayline_core::output::{Fatal, Notice};
+use relayline_core::passthrough::Forward;
 use relayline_runtime::{Delivery, Inbox, Incoming, Relay};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -57,12 +58,43 @@ pub(crate) fn run(runtime: RuntimeName, config: Config, agent: Agent, options: O
     })?
 }
 
+/// A delivery that the agent has not settled.
+enum Owed {
+    Event(Delivery),
+    Forward(Delivery<Forward>),
+}
+
+impl Owed {
+    fn settle(self, taken: bool) {
+        match (self, taken) {
+            (Owed::Event(delivery), true) => delivery.ack(),
+            (Owed::Event(delivery), false) => delivery.refuse(),
+            (Owed::Forward(delivery), true) => delivery.ack(),
+            (Owed::Forward(delivery), false) => delivery.refuse(),
+        }
+    }
+
+    fn number(&self) -> u64 {
+        match self {
+            Owed::Event(delivery) => delivery.id().number(),
+            Owed::Forward(delivery) => delivery.id().number(),
+        }
+    }
+
+    fn is_buffered(&self) -> bool {
+        match self {
+            Owed::Event(delivery) => delivery.is_buffered(),
+            Owed::Forward(delivery) => delivery.is_buffered(),
+        }
+    }
+}
+
 /// Buffered deliveries that are the agent's to settle, by number. The machine bounds how many there can be.
 #[derive(Clone, Default)]
-struct Held(Arc<Mutex<(BTreeMap<u64, Delivery>, u64)>>);
+struct Held(Arc<Mutex<(BTreeMap<u64, Owed>, u64)>>);
 
 impl Held {
-    fn lock(&self) -> MutexGuard<'_, (BTreeMap<u64, Delivery>, u64)> {
+    fn lock(&self) -> MutexGuard<'_, (BTreeMap<u64, Owed>, u64)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,12 +102,12 @@ impl Held {
         self.lock().1 = number;
     }
 
-    fn keep(&self, delivery: Delivery) {
-        self.lock().0.insert(delivery.id().number(), delivery);
+    fn keep(&self, owed: Owed) {
+        self.lock().0.insert(owed.number(), owed);
     }
 
     /// The delivery of that number; `Ok(None)` when it is settled already, an error when there never was one.
-    fn take(&self, number: u64) -> Result<Option<Delivery>, String> {
+    fn take(&self, number: u64) -> Result<Option<Owed>, String> {
         let mut held = self.lock();
         if number == 0 || number > held.1 {
             return Err(format!("there was no delivery {number} yet"));
@@ -144,7 +176,38 @@ impl Bridge {
 
     fn tell(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Message(delivery) => self.deliver(delivery),
+            Incoming::Message(delivery) => {
+                let session_key = delivery.session_key();
+                let line = Line::Message {
+                    delivery: delivery.id().number(),
+                    buffered: delivery.is_buffered(),
+                    session_key: &session_key,
+                    message: delivery.message(),
+                };
+                let text = line.text();
+                self.deliver(Owed::Event(delivery), &text);
+            }
+            Incoming::PromptAnswer(delivery) => {
+                let (prompt_id, option_id) = line::choice(delivery.message());
+                let line = Line::PromptAnswer {
+                    delivery: delivery.id().number(),
+                    buffered: delivery.is_buffered(),
+                    prompt_id,
+                    option_id,
+                    source: delivery.message().source(),
+                };
+                let text = line.text();
+                self.deliver(Owed::Event(delivery), &text);
+            }
+            Incoming::Forward(delivery) => {
+                let line = Line::Passthrough {
+                    delivery: delivery.id().number(),
+                    buffered: delivery.is_buffered(),
+                    forward: delivery.forward(),
+                };
+                let text = line.text();
+                self.deliver(Owed::Forward(delivery), &text);
+            }
             Incoming::Interrupt { session_key, chat_id } => {
                 self.to.write(&Line::Interrupt { session_key: &session_key, chat_id: &chat_id });
             }
@@ -155,26 +218,15 @@ impl Bridge {
         }
     }
 
-    fn deliver(&mut self, delivery: Delivery) {
-        let number = delivery.id().number();
+    fn deliver(&mut self, owed: Owed, line: &str) {
         // The agent may settle it as soon as it can read it: so it is known before it is written.
-        let buffered = delivery.is_buffered() && !self.options.auto_ack;
-        self.held.saw(number);
-        let session_key = delivery.session_key();
-        let line = Line::Message {
-            delivery: number,
-            buffered: delivery.is_buffered(),
-            session_key: &session_key,
-            message: delivery.message(),
-        };
-        let text = line.text();
-        if buffered {
-            self.held.keep(delivery);
-            self.to.write_text(&text);
-        } else if self.to.write_text(&text) {
-            delivery.ack();
+        self.held.saw(owed.number());
+        if owed.is_buffered() && !self.options.auto_ack {
+            self.held.keep(owed);
+            self.to.write_text(line);
         } else {
-            delivery.refuse();
+            let taken = self.to.write_text(line);
+            owed.settle(taken);
         }
     }
 
@@ -193,6 +245,10 @@ impl Bridge {
             }),
             Notice::DeadLetter { reason, buffer_id } => {
                 self.to.write(&Line::DeadLetter { reason, buffer_id: buffer_id.as_deref() });
+            }
+            Notice::StalePrompt { answer } => {
+                let (prompt_id, option_id) = line::choice(answer);
+                self.to.write(&Line::StalePrompt { prompt_id, option_id, source: answer.source() });
             }
             // `disconnected` and the results have said it.
             Notice::Dormant { .. } | Notice::Resumed | Notice::Stopped => {}

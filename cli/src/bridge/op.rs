@@ -1,6 +1,11 @@
 //! What the agent writes: ops.
 
-use relayline_core::command::{ChatInfo, Command, Edit, FollowUp, Interrupt, Metadata, Send, Typing};
+use relayline_core::chats::Chat;
+use relayline_core::command::{
+    ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, React, Send, SendMedia,
+    ThreadCreate, ThreadRename, Typing,
+};
+use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -50,6 +55,117 @@ pub(super) enum Op {
         content: String,
         #[serde(default)]
         metadata: Option<Metadata>,
+    },
+    Delete {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        #[serde(deserialize_with = "id")]
+        message_id: String,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    SendMedia {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        media_kind: MediaKind,
+        source_url: String,
+        /// The caption.
+        #[serde(default)]
+        content: String,
+        #[serde(default)]
+        filename: Option<String>,
+        #[serde(default, deserialize_with = "optional_id")]
+        reply_to: Option<String>,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    Prompt {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        #[serde(default)]
+        prompt_kind: PromptKind,
+        content: String,
+        options: Vec<PromptOption>,
+        #[serde(default)]
+        timeout_s: Option<u64>,
+        #[serde(default, deserialize_with = "optional_id")]
+        reply_to: Option<String>,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+        /// Send the same question as plain text with numbered options (I-5).
+        #[serde(default)]
+        as_text: bool,
+    },
+    React {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        #[serde(deserialize_with = "id")]
+        message_id: String,
+        emoji: String,
+        #[serde(default)]
+        remove: bool,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    ThreadCreate {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        #[serde(default)]
+        thread_name: String,
+        #[serde(default, deserialize_with = "optional_id")]
+        message_id: Option<String>,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    ThreadRename {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        /// The thread.
+        #[serde(deserialize_with = "id")]
+        message_id: String,
+        thread_name: String,
+        #[serde(default)]
+        only_if_current_name: Option<String>,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    Draft {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        draft_id: i64,
+        content: String,
+        #[serde(default, rename = "final")]
+        last: bool,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    /// Remember a chat, as after a restart (M-6).
+    Prime {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        platform: String,
+        #[serde(default, deserialize_with = "optional_id")]
+        scope_id: Option<String>,
+        #[serde(default, deserialize_with = "optional_id")]
+        user_id: Option<String>,
+        #[serde(default)]
+        profile: Option<String>,
+        #[serde(default, deserialize_with = "optional_id")]
+        parent_chat_id: Option<String>,
     },
     GetChatInfo {
         #[serde(deserialize_with = "id")]
@@ -105,6 +221,10 @@ pub(super) enum Asked {
     Capabilities {
         chat_id: String,
     },
+    Prime {
+        chat_id: String,
+        chat: Chat,
+    },
     Disconnect,
 }
 
@@ -148,6 +268,75 @@ fn asked(fields: Map<String, Value>) -> Result<Asked, String> {
         }
         Op::FollowUp { session_key, kind, content, metadata } => {
             Command::FollowUp(FollowUp { session_key, kind, content, metadata: metadata.unwrap_or_default() })
+        }
+        Op::Delete { chat_id, message_id, metadata, platform } => {
+            let metadata = metadata.unwrap_or_default();
+            Command::Delete(Delete { chat_id, message_id, metadata, platform })
+        }
+        Op::SendMedia {
+            chat_id,
+            media_kind,
+            source_url,
+            content,
+            filename,
+            reply_to,
+            metadata,
+            platform,
+        } => {
+            let metadata = metadata.unwrap_or_default();
+            let (kind, caption) = (media_kind, content);
+            Command::SendMedia(SendMedia {
+                chat_id,
+                kind,
+                source_url,
+                caption,
+                filename,
+                reply_to,
+                metadata,
+                platform,
+            })
+        }
+        Op::Prompt {
+            chat_id,
+            prompt_kind,
+            content,
+            options,
+            timeout_s,
+            reply_to,
+            metadata,
+            platform,
+            as_text,
+        } => {
+            let metadata = metadata.unwrap_or_default();
+            let (kind, timeout) = (prompt_kind, timeout_s.map(Duration::from_secs));
+            let prompt = Prompt { chat_id, kind, content, options, timeout, reply_to, metadata, platform };
+            if as_text {
+                let content = prompt.as_text();
+                let Prompt { chat_id, reply_to, metadata, platform, .. } = prompt;
+                return Ok(Asked::SendParts(Send { chat_id, content, reply_to, metadata, platform }));
+            }
+            Command::Prompt(prompt)
+        }
+        Op::React { chat_id, message_id, emoji, remove, metadata, platform } => {
+            let metadata = metadata.unwrap_or_default();
+            Command::React(React { chat_id, message_id, emoji, remove, metadata, platform })
+        }
+        Op::ThreadCreate { chat_id, thread_name, message_id, metadata, platform } => {
+            let (name, metadata) = (thread_name, metadata.unwrap_or_default());
+            Command::ThreadCreate(ThreadCreate { chat_id, name, message_id, metadata, platform })
+        }
+        Op::ThreadRename { chat_id, message_id, thread_name, only_if_current_name, metadata, platform } => {
+            let (thread_id, name, metadata) = (message_id, thread_name, metadata.unwrap_or_default());
+            let rename = ThreadRename { chat_id, thread_id, name, only_if_current_name, metadata, platform };
+            Command::ThreadRename(rename)
+        }
+        Op::Draft { chat_id, draft_id, content, last, metadata, platform } => {
+            let metadata = metadata.unwrap_or_default();
+            Command::Draft(Draft { chat_id, draft_id, content, last, metadata, platform })
+        }
+        Op::Prime { chat_id, platform, scope_id, user_id, profile, parent_chat_id } => {
+            let chat = Chat { platform, scope: scope_id, author: user_id, profile, parent: parent_chat_id };
+            return Ok(Asked::Prime { chat_id, chat });
         }
         Op::GetChatInfo { chat_id, platform } => Command::ChatInfo(ChatInfo { chat_id, platform }),
         Op::Interrupt { session_key, reason } => Command::Interrupt(Interrupt { session_key, reason }),

@@ -1,6 +1,8 @@
-//! The demo's agent: it echoes, tells a story when asked, and has one kind of turn that lasts.
+//! The demo's agent: it echoes, asks before it deploys, tells a story when asked, and has one kind of turn that lasts.
 
 use futures_util::StreamExt;
+use relayline_core::command::Failure;
+use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use relayline_runtime::{Delivery, Inbox, Incoming, Relay};
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
@@ -28,8 +30,14 @@ pub(super) async fn serve(relay: Relay, mut inbox: Inbox, notes: Sender<Note>) {
                 Note::Busy
             }
             Incoming::Message(delivery) => {
-                let text = answer(delivery.message().text());
-                let result = relay.reply(&delivery, &text).await;
+                let result = answer(&relay, &delivery).await;
+                delivery.ack();
+                Note::Answered(result.map_err(|failure| failure.to_string()))
+            }
+            Incoming::PromptAnswer(delivery) => {
+                let who = delivery.message().source().user_name().unwrap_or("somebody").to_owned();
+                let chosen = delivery.message().prompt_response().map_or("", |response| response.option_id);
+                let result = relay.reply(&delivery, &format!("{who} chose {chosen:?}")).await;
                 delivery.ack();
                 Note::Answered(result.map(drop).map_err(|failure| failure.to_string()))
             }
@@ -52,13 +60,32 @@ pub(super) async fn serve(relay: Relay, mut inbox: Inbox, notes: Sender<Note>) {
     let _ = notes.send(Note::Over);
 }
 
-fn answer(text: &str) -> String {
-    match text.strip_prefix("/story") {
-        Some(_) => {
-            let line =
-                |n: u32| format!("{n}. And then the ship 🚀 flew on, farther still, to the next star.\n");
-            (1..=90).map(line).collect()
-        }
-        None => format!("you said: {text}"),
+async fn answer(relay: &Relay, to: &Delivery) -> Result<(), Failure> {
+    let message = to.message();
+    let chat_id = message.source().chat_id();
+    let text = message.text();
+    if message.is_interaction() {
+        return relay.follow_up_to(to, &format!("{text}: all is well")).await.map(drop);
     }
+    if text.starts_with("thanks") {
+        return relay.react(chat_id, message.message_id().unwrap_or(""), "👍", false).await;
+    }
+    if text.starts_with("deploy") {
+        let option = |id: &str, label: &str| PromptOption { id: id.into(), label: label.into(), style: None };
+        let prompt = Prompt {
+            chat_id: chat_id.to_owned(),
+            kind: PromptKind::Approval,
+            content: "Deploy it now?".to_owned(),
+            options: vec![option("yes", "Yes"), option("no", "Not yet")],
+            ..Prompt::default()
+        };
+        return relay.prompt(prompt).await.map(drop);
+    }
+    let answer = if text.starts_with("/story") { story() } else { format!("you said: {text}") };
+    relay.reply(to, &answer).await.map(drop)
+}
+
+fn story() -> String {
+    let line = |n: u32| format!("{n}. And then the ship 🚀 flew on, farther still, to the next star.\n");
+    (1..=90).map(line).collect()
 }

@@ -130,7 +130,13 @@ fn chat(stage: &mut Stage) -> Result<(), String> {
                 stage.remark(
                     "/chat discord|telegram|slack  move    /slow  a turn that lasts    /stop  interrupt it",
                 );
-                stage.remark("/story  a long answer    /drop  cut the connection    /quit  leave");
+                stage.remark(
+                    "/story  a long answer    deploy  a question with buttons    /press yes|no  answer it",
+                );
+                stage.remark(
+                    "/command NAME  a slash command    thanks  a reaction    /drop  cut the connection",
+                );
+                stage.remark("/quit  leave");
                 continue;
             }
             ("/chat", name) => {
@@ -141,6 +147,8 @@ fn chat(stage: &mut Stage) -> Result<(), String> {
                 continue;
             }
             ("/stop", _) => Step::Interrupt(place),
+            ("/press", option) => Step::Press(place, option.trim().to_owned()),
+            ("/command", name) => Step::Command(place, name.trim().to_owned()),
             ("/drop", _) => Step::Drop,
             _ => Step::Say(place, line.to_owned()),
         };

@@ -10,6 +10,12 @@ discord: Hello 👋 what's the “naïve” plan? 日本語もOK
 telegram: /story Расскажи длинную! 🚀
 # A thread on Slack.
 slack: Is the release out?
+# A question with buttons, and the press of one.
+discord: deploy it
+!press discord yes
+# A slash command, which Discord forwards as an interaction; and a reaction.
+!command discord status
+slack: thanks!
 # A turn that lasts is interrupted half-way.
 discord: /slow count to a billion
 !interrupt discord
@@ -49,6 +55,10 @@ impl Place {
 pub(super) enum Step {
     Say(Place, String),
     Interrupt(Place),
+    /// The option of the question that is open there.
+    Press(Place, String),
+    /// A slash command, by its name.
+    Command(Place, String),
     Drop,
 }
 
@@ -70,11 +80,17 @@ fn step(line: &str) -> Result<Step, String> {
     if let Some(name) = line.strip_prefix("!interrupt ") {
         return Ok(Step::Interrupt(place(name)?));
     }
+    for (word, make) in [("!press ", Step::Press as fn(Place, String) -> Step), ("!command ", Step::Command)]
+    {
+        if let Some((name, rest)) = line.strip_prefix(word).and_then(|rest| rest.split_once(' ')) {
+            return Ok(make(place(name)?, rest.trim().to_owned()));
+        }
+    }
     match line.split_once(':') {
         Some((name, text)) if !name.starts_with('!') => Ok(Step::Say(place(name)?, text.trim().to_owned())),
-        Some(_) | None => {
-            Err(format!("{line:?} is no step: write `CHAT: text`, `!interrupt CHAT` or `!drop`"))
-        }
+        Some(_) | None => Err(format!(
+            "{line:?} is no step: write `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT` or `!drop`"
+        )),
     }
 }
 
@@ -84,14 +100,26 @@ mod tests {
 
     #[test]
     fn conversations_are_read_and_errors_name_their_line() {
-        assert_eq!(parse(BUILT_IN).map(|steps| steps.len()), Ok(7));
+        assert_eq!(parse(BUILT_IN).map(|steps| steps.len()), Ok(11));
         for (text, expected) in [
             ("slack: a: b", Ok(Step::Say(Place::Slack, "a: b".into()))),
             ("!interrupt telegram", Ok(Step::Interrupt(Place::Telegram))),
+            ("!press slack yes", Ok(Step::Press(Place::Slack, "yes".into()))),
+            ("!command discord status", Ok(Step::Command(Place::Discord, "status".into()))),
             ("!drop", Ok(Step::Drop)),
             ("# x\n\nirc: hi", Err("3: there is no chat \"irc\": discord, telegram or slack")),
-            ("hello", Err("1: \"hello\" is no step: write `CHAT: text`, `!interrupt CHAT` or `!drop`")),
-            ("!drop: x", Err("1: \"!drop: x\" is no step: write `CHAT: text`, `!interrupt CHAT` or `!drop`")),
+            (
+                "hello",
+                Err(
+                    "1: \"hello\" is no step: write `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT` or `!drop`",
+                ),
+            ),
+            (
+                "!drop: x",
+                Err(
+                    "1: \"!drop: x\" is no step: write `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT` or `!drop`",
+                ),
+            ),
         ] {
             let parsed = parse(text).map(|mut steps| steps.remove(0));
             assert_eq!(parsed, expected.map_err(String::from), "{text}");

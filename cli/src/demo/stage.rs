@@ -3,13 +3,14 @@
 use super::agent::Note;
 use super::script::{Place, Step};
 use super::transcript::Transcript;
+use data_encoding::BASE64;
 use relayline_core::event::Event;
 use relayline_core::session_key::{SessionKeyOptions, session_key};
 use relayline_core::time::Now;
 use relayline_harness::chats::{Ids, Room};
 use relayline_harness::connector::{Act, ClosedBy, EmbeddedConnector, Saw};
 use relayline_runtime::Relay;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +23,8 @@ pub(super) struct Stage {
     relay: Relay,
     transcript: Transcript,
     ids: Ids,
+    /// The id of the question that was asked last.
+    prompt: Option<String>,
     /// When the connection was cut, until what was said meanwhile is acknowledged.
     cut: Option<Instant>,
 }
@@ -29,7 +32,7 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn new(connector: EmbeddedConnector, agent: Receiver<Note>, relay: Relay) -> Self {
         let transcript = Transcript::new();
-        Stage { connector, agent, relay, transcript, ids: Ids::new([7; 32]), cut: None }
+        Stage { connector, agent, relay, transcript, ids: Ids::new([7; 32]), prompt: None, cut: None }
     }
 
     pub(super) fn remark(&mut self, text: &str) {
@@ -58,6 +61,8 @@ impl Stage {
         match step {
             Step::Say(place, text) => self.say(*place, text),
             Step::Interrupt(place) => self.interrupt(*place),
+            Step::Press(place, option) => self.press(*place, option),
+            Step::Command(place, name) => self.command(*place, name),
             Step::Drop => self.cut(),
         }
     }
@@ -67,10 +72,52 @@ impl Stage {
         let event = self.event(&room, text);
         self.transcript.said(&room, room.person.name, text);
         if self.cut.is_some() {
-            self.remark("the gateway is away: the connector keeps that in its buffer");
+            self.transcript.aside("the gateway is away: the connector keeps that in its buffer");
         }
         self.control(Act::Inbound { event, buffered: None })?;
         self.listen(&room)
+    }
+
+    /// Presses a button of the last question, as the platform of the room tells of it.
+    fn press(&mut self, place: Place, option: &str) -> Result<(), String> {
+        let room = place.room();
+        let prompt_id = self.prompt.take().ok_or("nothing was asked that could be answered")?;
+        self.transcript.aside(&format!("{} presses {option:?}", room.person.name));
+        if place == Place::Discord {
+            let data = json!({ "custom_id": format!("hp1:{prompt_id}:{option}") });
+            self.interaction(&room, 3, &data)?;
+        } else {
+            let mut event = self.event(&room, &format!("/{option}"));
+            event
+                .insert("prompt_response".to_owned(), json!({ "prompt_id": prompt_id, "option_id": option }));
+            self.control(Act::Inbound { event, buffered: None })?;
+        }
+        self.listen(&room)
+    }
+
+    /// A slash command: an interaction where the platform has them, else a message.
+    fn command(&mut self, place: Place, name: &str) -> Result<(), String> {
+        if place != Place::Discord {
+            return self.say(place, &format!("/{name}"));
+        }
+        let room = place.room();
+        self.transcript.said(&room, room.person.name, &format!("/{name}"));
+        self.transcript.aside("Discord forwards that as an interaction");
+        self.interaction(&room, 2, &json!({ "name": name }))?;
+        self.listen(&room)
+    }
+
+    fn interaction(&mut self, room: &Room, kind: u8, data: &Value) -> Result<(), String> {
+        let message_id = self.event(room, "")["message_id"].clone();
+        let body = json!({
+            "id": message_id, "type": kind, "channel_id": room.chat_id, "guild_id": room.scope_id, "data": data,
+            "member": { "user": { "id": room.person.id, "username": room.person.name } },
+        });
+        let body = BASE64.encode(body.to_string().as_bytes());
+        let forward =
+            json!({ "platform": room.platform, "method": "POST", "path": "/interactions", "bodyB64": body });
+        let forward = forward.as_object().cloned().unwrap_or_default();
+        self.control(Act::Passthrough { forward, buffered: None })
     }
 
     fn interrupt(&mut self, place: Place) -> Result<(), String> {
@@ -78,7 +125,7 @@ impl Stage {
         let event = Value::Object(self.event(&room, ""));
         let event = Event::read(&event.to_string()).ok_or("the interrupt has no session")?;
         let session_key = session_key(event.source(), SessionKeyOptions::default(), None);
-        self.remark(&format!("{} interrupts {session_key}", room.person.name));
+        self.transcript.aside(&format!("{} interrupts {session_key}", room.person.name));
         self.control(Act::Interrupt { session_key, chat_id: room.chat_id.to_owned() })?;
         self.listen(&room)
     }
@@ -107,7 +154,7 @@ impl Stage {
         match note {
             Note::Answered(Ok(())) => {}
             Note::Answered(Err(failure)) => return Err(format!("the agent's answer failed: {failure}")),
-            Note::Busy => self.remark("the agent has begun a turn that lasts"),
+            Note::Busy => self.transcript.aside("the agent has begun a turn that lasts"),
             Note::Over => return Err("the gateway ended before its time".to_owned()),
         }
         self.acknowledged(room)
@@ -116,7 +163,7 @@ impl Stage {
     fn show(&mut self, room: &Room, saw: &Saw) {
         if let (Saw::Dial { dial, authenticated: true, .. }, Some(cut)) = (saw, self.cut) {
             let after = cut.elapsed().as_secs_f32();
-            self.remark(&format!("dial {dial} came back after {after:.1} s, with a fresh token"));
+            self.transcript.aside(&format!("dial {dial} came back after {after:.1} s, with a fresh token"));
         }
         let Some(frame) = frame(saw) else { return };
         let action = &frame["action"];
@@ -124,10 +171,28 @@ impl Stage {
             (Some("outbound"), Some("send")) => {
                 self.transcript.said(room, "agent", action["content"].as_str().unwrap_or_default());
             }
+            (Some("outbound"), Some("prompt")) => {
+                self.prompt = action["prompt_id"].as_str().map(str::to_owned);
+                let options = action["options"].as_array().into_iter().flatten();
+                let buttons: String = options
+                    .filter_map(|option| option["label"].as_str())
+                    .map(|label| format!("  [{label}]"))
+                    .collect();
+                let text = format!("{}{buttons}", action["content"].as_str().unwrap_or_default());
+                self.transcript.said(room, "agent", &text);
+            }
+            (Some("outbound"), Some("follow_up")) => {
+                let text = format!("{}  (a follow-up)", action["content"].as_str().unwrap_or_default());
+                self.transcript.said(room, "agent", &text);
+            }
+            (Some("outbound"), Some("react")) => {
+                let text = format!("reacts {}", action["emoji"].as_str().unwrap_or_default());
+                self.transcript.said(room, "agent", &text);
+            }
             (Some("outbound"), Some("typing")) => self.transcript.said(room, "agent", "is typing …"),
             (Some("inbound_ack"), _) => {
                 self.cut = None;
-                self.remark("the agent has taken it: acknowledged, and gone from the buffer");
+                self.transcript.aside("the agent has taken it: acknowledged, and gone from the buffer");
             }
             _ => {}
         }

@@ -32,6 +32,12 @@ impl Transcript {
         print(&format!("{DIM}-- {text}{PLAIN}"));
     }
 
+    /// Something that happens in the room that is being shown, if one is.
+    pub(super) fn aside(&mut self, text: &str) {
+        let indent = if self.heading.is_empty() { "" } else { "  " };
+        print(&format!("{DIM}{indent}-- {text}{PLAIN}"));
+    }
+
     /// What somebody said in a room.
     pub(super) fn said(&mut self, room: &Room, who: &str, text: &str) {
         let place = [room.chat_name, room.topic.filter(|_| room.thread_id.is_some())];

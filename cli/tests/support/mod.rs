@@ -109,8 +109,9 @@ impl Program {
     /// Waits for its end, and gives what it had left to say.
     #[track_caller]
     pub(crate) fn ended(mut self) -> Ended {
-        let mut stdout = String::new();
+        let (mut stdout, until) = (String::new(), Instant::now() + SOON);
         while let Some(line) = self.line() {
+            assert!(Instant::now() < until, "it goes on and on: {line}");
             stdout.push_str(&line);
             stdout.push('\n');
         }

@@ -35,9 +35,9 @@ impl Buffer {
         self.0.capacity()
     }
 
-    /// Gives back room that the estimate asked for and nobody used, where it is much.
+    /// Gives back room that the estimate asked for and nobody used, where it is more than a few kilobytes.
     pub(super) fn trim(&mut self) {
-        if self.0.capacity() > 256 && self.0.len() < self.0.capacity() / 2 {
+        if self.0.capacity() - self.0.len() > 4096 {
             self.0.shrink_to_fit();
         }
     }

@@ -17,6 +17,8 @@ impl Serialize for Event {
         }
         entry(&mut map, "context", self.context())?;
         entry(&mut map, "context_error", self.context_error().then_some(true))?;
+        entry(&mut map, "interaction", self.is_interaction().then_some(true))?;
+        entry(&mut map, "via_authenticated_relay", self.via_authenticated_relay().then_some(true))?;
         map.end()
     }
 }

@@ -170,6 +170,8 @@ pub struct Event {
     is_bot: Option<bool>,
     message_is_edit: Option<bool>,
     one_to_one_verified: Option<bool>,
+    via_authenticated_relay: bool,
+    interaction: bool,
 }
 
 /// What a message answers, as far as the connector told.
@@ -261,10 +263,12 @@ impl Event {
             is_bot: flag(source[SOURCE_TEXTS + 1]),
             message_is_edit: flag(source[SOURCE_TEXTS + 2]),
             one_to_one_verified: flag(source[SOURCE_TEXTS + 3]),
+            via_authenticated_relay: false,
+            interaction: false,
         })
     }
 
-    /// Puts an event together that did not come as one. An empty text is an absent one.
+    /// Puts an event together out of an interaction. An empty text is an absent one.
     pub(crate) fn make(made: &Made<'_>) -> Event {
         let texts = [
             (Field::Text, made.text),
@@ -303,6 +307,22 @@ impl Event {
             is_bot: None,
             message_is_edit: None,
             one_to_one_verified: None,
+            via_authenticated_relay: false,
+            interaction: true,
+        }
+    }
+
+    /// Marks it as come through an authenticated connection (E-9).
+    pub(crate) fn stamp(&mut self) {
+        self.via_authenticated_relay = true;
+    }
+
+    /// Puts other words in its place.
+    pub(crate) fn say(&mut self, text: &str, message_type: &str) {
+        for (field, words) in [(Field::Text, text), (Field::MessageType, message_type)] {
+            let mark = self.buffer.mark();
+            self.buffer.push(words);
+            self.spans[field as usize] = self.buffer.since(mark);
         }
     }
 
@@ -343,6 +363,19 @@ impl Event {
     /// Where the message comes from.
     pub fn source(&self) -> Source<'_> {
         Source { event: self }
+    }
+
+    /// Whether it came through an authenticated relay. The gateway says so, when its dials carry credentials; what
+    /// the wire says of it counts for nothing (E-9).
+    pub fn via_authenticated_relay(&self) -> bool {
+        self.via_authenticated_relay
+    }
+
+    /// Whether it was an interaction: a command, a button, a form. It is answered by a follow-up of the kind
+    /// [`INTERACTION_TOKEN`](crate::passthrough::INTERACTION_TOKEN) under its session key, or by a plain message
+    /// (P-8).
+    pub fn is_interaction(&self) -> bool {
+        self.interaction
     }
 
     /// What this message answers; `None` when nothing was told of it.

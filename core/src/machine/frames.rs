@@ -10,6 +10,7 @@ use crate::line::Line;
 use crate::output::{Action, Content, Notice};
 use crate::passthrough::{Forward, interaction};
 use crate::prompts::Standing;
+use crate::slack;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -143,7 +144,11 @@ impl RelayMachine {
     }
 
     /// A message, or the answer to a prompt, which never reaches the message path (I-3).
-    fn on_event(&mut self, event: Event, key: Option<u128>, buffer_id: Option<&str>) {
+    fn on_event(&mut self, mut event: Event, key: Option<u128>, buffer_id: Option<&str>) {
+        if self.config.credentials.is_some() {
+            event.stamp();
+        }
+        slack::rewrite(&mut event, &self.config.slack_subcommands);
         self.chats.note(&self.seed, event.source());
         let Some(response) = event.prompt_response() else {
             return self.arrive(Content::Message(event), None, key, buffer_id);

@@ -363,6 +363,17 @@ impl RelayMachine {
         platform.and_then(|platform| self.descriptor_of(platform)).or(self.descriptors.first())
     }
 
+    /// The connector's buffer entry of a delivery that the host has and has not settled, for logs and tools.
+    pub fn buffer_id(&self, delivery: DeliveryId) -> Option<&str> {
+        self.inbox.entry(delivery)
+    }
+
+    /// Whether the connector has already decided that a message's author may reach this instance: always (E-10). A
+    /// host must not refuse for want of an allow-list of its own.
+    pub fn authorization_is_upstream(&self) -> bool {
+        true
+    }
+
     /// What is remembered of a chat (M-1).
     pub fn chat(&self, chat_id: &str) -> Option<&Chat> {
         self.chats.get(&self.seed, chat_id)

@@ -278,6 +278,16 @@ mod tests {
         );
     }
 
+    #[test]
+    fn p_8_an_interaction_says_that_it_is_one_and_its_credential_stays_behind() {
+        let body = json!({"type": 2, "token": "hunter2", "channel_id": "c", "data": {"name": "x"}});
+        let event = event(&body).unwrap();
+        assert!(event.is_interaction());
+        assert!(!Event::read("{}").unwrap().is_interaction());
+        let shown = serde_json::to_string(&event).unwrap();
+        assert!(shown.contains(r#""interaction":true"#) && !shown.contains("hunter2"), "{shown}");
+    }
+
     /// Every vector: what the reference made of the body, but for what the rules say otherwise.
     #[test]
     fn p_2_p_3_p_6_p_7_vectors() {

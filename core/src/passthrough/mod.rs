@@ -8,6 +8,10 @@ use crate::json::{self, Kind};
 use data_encoding::{BASE64, BASE64_NOPAD};
 use serde::Serialize;
 
+/// The kind of follow-up that answers a Discord interaction (P-8). The connector keeps the token itself: the gateway
+/// never holds a platform's credential (M-4).
+pub const INTERACTION_TOKEN: &str = "discord.interaction_token";
+
 /// A platform's HTTP request, as the connector forwarded it. Nothing in it has been verified here: that is the
 /// connector's business (C-5).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

@@ -7,11 +7,12 @@
 //! an interrupt may overtake (L-16).
 
 use super::departures::{Case, DEPARTURES, NOT_BUILT, NotBuilt};
-use super::diff::{align, places, printable};
+use super::diff::{align, places};
 use super::run::{Before, Run};
 use super::session::Frame;
 use crate::recording::{Recording, What};
 use relayline_core::time::Time;
+use relayline_core::trace::printable;
 use serde_json::{Value, json};
 use std::fmt;
 

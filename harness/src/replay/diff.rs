@@ -115,21 +115,6 @@ pub(crate) fn short(text: &str) -> String {
     }
 }
 
-/// A text for a line of its own, and for a terminal: control characters as JSON escapes them.
-pub(crate) fn printable(text: String) -> String {
-    if !text.contains(char::is_control) {
-        return text;
-    }
-    text.chars().fold(String::with_capacity(text.len()), |mut clean, c| {
-        if c.is_control() {
-            clean.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            clean.push(c);
-        }
-        clean
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +147,5 @@ mod tests {
             places(&json!("é".repeat(200)), &json!(1))[0].chars().count(),
             "value: ".len() + 101 + " | 1".len()
         );
-        assert_eq!(printable("a\u{1b}\r\u{9b}é".into()), "a\\u001b\\u000d\\u009bé");
     }
 }

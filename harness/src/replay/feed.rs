@@ -3,19 +3,16 @@
 
 use super::player::Player;
 use super::run::{Cut, Drain};
-use super::trace::Happened;
-use relayline_core::event::Event;
-use relayline_core::line::Line;
 use relayline_core::machine::IoEvent;
 use relayline_core::output::Conn;
-use serde_json::{Value, json};
+use serde_json::json;
 
 impl Player<'_> {
     /// A message of the connector, with the live request ids in place of the recorded ones.
     pub(super) fn connector_line(&mut self, at: usize, dial: usize, recorded: &[u8]) {
         let Some(conn) = self.conn(dial) else { return };
         let bytes = self.with_live_ids(at, dial, recorded);
-        self.trace_lines(dial, conn, &bytes);
+        self.trace_lines(dial, &bytes);
         if bytes.is_empty() {
             self.io(IoEvent::Alive { conn });
         }
@@ -87,54 +84,10 @@ impl Player<'_> {
         bytes
     }
 
-    /// The lines that a message completes, for the trace; and which entries of the connector's buffer they bring.
-    fn trace_lines(&mut self, dial: usize, conn: Conn, bytes: &[u8]) {
-        let mut rest = bytes;
-        let mut found = Vec::new();
-        let splitter = &mut self.sockets[dial].splitter;
-        while let Some(line) = splitter.next(&mut rest) {
-            found.push(match line {
-                Line::Whole(line) => Some(String::from_utf8_lossy(line.trim_ascii()).into_owned()),
-                Line::TooLong => None,
-            });
+    /// The lines that a message completes, for the trace.
+    fn trace_lines(&mut self, dial: usize, bytes: &[u8]) {
+        if let Some(lines) = &mut self.sockets[dial].lines {
+            self.run.trace.extend(lines.received(self.now, bytes));
         }
-        for line in found {
-            match line {
-                Some(line) if line.is_empty() => {}
-                Some(line) => {
-                    self.note_entry(&line);
-                    let line = self.shown(&line);
-                    self.trace(Happened::Received { conn: conn.number(), line });
-                }
-                None => self.trace(Happened::Overlong { conn: conn.number() }),
-            }
-        }
-    }
-
-    fn note_entry(&mut self, line: &str) {
-        let Ok(frame) = serde_json::from_str::<Value>(line) else { return };
-        if let Some(entry) = frame["bufferId"].as_str().filter(|entry| !entry.is_empty()) {
-            let event = Event::read(&frame["event"].to_string());
-            self.arrived.push_back((entry.to_owned(), event));
-        }
-    }
-
-    /// A line with the counter in place of each request id.
-    pub(super) fn shown(&self, line: &str) -> String {
-        let mut line = line.to_owned();
-        // All ids of one run have the same first half (O-1).
-        if let Some(prefix) = self.ids.first().and_then(|id| id.get(..16)) {
-            let mark = format!("\"{prefix}");
-            let mut from = 0;
-            while let Some(begin) = line[from..].find(&mark).map(|at| from + at) {
-                let counter =
-                    line.get(begin + 17..begin + 33).and_then(|half| u64::from_str_radix(half, 16).ok());
-                match counter.filter(|_| line[begin + 33..].starts_with('"')) {
-                    Some(counter) => line.replace_range(begin..begin + 34, &counter.to_string()),
-                    None => from = begin + mark.len(),
-                }
-            }
-        }
-        line
     }
 }

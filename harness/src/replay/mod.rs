@@ -38,7 +38,7 @@ pub use check::{Difference, Kind, Said, Use, Verdict, check};
 pub use departures::{DEPARTURES, Departure, NOT_BUILT, NotBuilt};
 pub use player::play;
 pub use run::{Cut, Drain, Options, Run};
-pub use trace::{Answer, Entry, Happened};
+pub use trace::{Entry, Happened, json_line};
 
 /// Why a recording cannot be played. It names file and line, and says what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -2,11 +2,10 @@
 
 use super::player::Player;
 use super::run::{Before, Dialed, Wait};
-use super::trace::Happened;
-use relayline_core::event::Event;
 use relayline_core::machine::IoEvent;
 use relayline_core::output::{Action, Conn, Content, Delivery, DeliveryId, Notice, Transmit};
 use relayline_core::session_key::session_key;
+use relayline_core::trace::Entry;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -35,9 +34,9 @@ impl Player<'_> {
     }
 
     fn act(&mut self, action: Action) {
+        self.trace(Entry::action(self.now, &action));
         match action {
             Action::Dial { conn, token } => {
-                self.trace(Happened::Dial { conn: conn.number(), authorized: token.is_some() });
                 self.run.dials.push(Dialed {
                     conn,
                     at: self.now,
@@ -50,26 +49,21 @@ impl Player<'_> {
                 self.dialing = Some((self.run.dials.len() - 1, token));
                 self.refused = false;
             }
-            Action::Drop { conn } => {
+            Action::Drop { .. } => {
                 self.dialing = None;
-                self.trace(Happened::Drop { conn: conn.number() });
             }
-            Action::Complete { id, result } => {
-                self.trace(Happened::Completed { request: id.number(), result });
-            }
+            // The trace has it already.
+            Action::Complete { .. } => {}
             Action::Interrupt { session_key, chat_id } => {
                 let value = json!({"session_key": session_key, "chat_id": chat_id});
                 self.run.interrupts.push((self.now, value));
-                self.trace(Happened::Interrupt { session_key, chat_id });
             }
             Action::Notify(notice) => {
                 self.count_attempts(&notice);
-                self.trace(Happened::Notice(notice));
             }
             Action::Fatal(fatal) => {
                 self.disconnecting = false;
                 self.run.fatal = Some((self.now, fatal.clone()));
-                self.trace(Happened::Fatal(fatal));
             }
         }
     }
@@ -105,49 +99,38 @@ impl Player<'_> {
     }
 
     fn deliver(&mut self, delivery: Delivery) {
-        let number = delivery.id.number();
-        match delivery.content {
-            Content::Message(message) => {
-                if delivery.buffered {
-                    self.hand_over(delivery.id, Some(&message));
-                }
-                let source = message.source();
-                let key = session_key(source, self.config.sessions, None);
-                let value = json!({
-                    "text": message.text(),
-                    "chat_id": source.chat_id(),
-                    "user_id": source.user_id(),
-                    "message_id": message.message_id(),
-                    "session_key": key,
-                });
-                self.run.messages.push((self.now, value));
-                self.trace(Happened::Message {
-                    delivery: number,
-                    buffered: delivery.buffered,
-                    session_key: key,
-                    message: Box::new(message),
-                });
-            }
-            other => {
-                if delivery.buffered {
-                    self.hand_over(delivery.id, None);
-                }
-                self.trace(Happened::Other(format!("delivery {number} {other:?}")));
-            }
+        self.trace(Entry::delivery(self.now, &delivery, self.config.sessions));
+        self.hand_over(delivery.id);
+        if let Content::Message(message) = &delivery.content {
+            let source = message.source();
+            let value = json!({
+                "text": message.text(),
+                "chat_id": source.chat_id(),
+                "user_id": source.user_id(),
+                "message_id": message.message_id(),
+                "session_key": session_key(source, self.config.sessions, None),
+            });
+            self.run.messages.push((self.now, value));
         }
     }
 
-    /// Finds out which entry a delivery is: the first that holds the same, else the oldest that holds no event.
-    fn hand_over(&mut self, delivery: DeliveryId, message: Option<&Event>) {
-        let same = self.arrived.iter().position(|(_, event)| event.as_ref() == message && message.is_some());
-        let place = same.or_else(|| self.arrived.iter().position(|(_, event)| event.is_none()));
+    /// Remembers which entry a delivery is, until the recorded host says what became of it.
+    fn hand_over(&mut self, delivery: DeliveryId) {
+        let entry = self.machine.buffer_id(delivery).map(str::to_owned);
         let conn = self.run.dials.last().map(|dialed| dialed.conn);
-        if let (Some((entry, _)), Some(conn)) = (place.and_then(|place| self.arrived.remove(place)), conn) {
+        if let (Some(entry), Some(conn)) = (entry, conn) {
             self.handed.push((entry, delivery, conn));
         }
     }
 
+    /// What a peer answers at once. It is drained by who is draining.
+    fn answer(&mut self, event: IoEvent<'_>) {
+        self.trace(Entry::io(self.now, &event));
+        self.machine.handle_io(self.clock(), event);
+    }
+
     fn transmit(&mut self, transmit: &Transmit, frame: &[u8]) {
+        self.trace(Entry::transmit(self.now, transmit, frame, &self.shown));
         match transmit {
             Transmit::Frame { conn } => {
                 let line = String::from_utf8_lossy(frame).trim_end().to_owned();
@@ -155,32 +138,21 @@ impl Player<'_> {
                 if let (Some("outbound"), Some(id)) = (id["type"].as_str(), id["requestId"].as_str()) {
                     self.ids.push(id.to_owned());
                 }
-                let shown = self.shown(&line);
                 let at = self.now;
                 if let Some(dialed) = self.dialed(*conn) {
                     dialed.frames.push((at, line));
                 }
-                self.trace(Happened::Sent { conn: conn.number(), line: shown });
             }
             Transmit::Ping { conn } => {
-                self.trace(Happened::Ping { conn: conn.number() });
-                self.trace(Happened::Pong { conn: conn.number() });
-                self.machine.handle_io(self.clock(), IoEvent::Alive { conn: *conn });
+                self.answer(IoEvent::Alive { conn: *conn });
             }
-            Transmit::Close { conn, code, reason } => {
+            Transmit::Close { conn, code, .. } => {
                 let at = self.now;
                 if let Some(dialed) = self.dialed(*conn) {
                     dialed.closed = Some((at, *code));
                 }
-                self.trace(Happened::Close { conn: conn.number(), code: *code, reason });
-                self.trace(Happened::Closed {
-                    conn: conn.number(),
-                    code: Some(*code),
-                    reason: String::new(),
-                });
                 self.refused = false;
-                self.machine
-                    .handle_io(self.clock(), IoEvent::Closed { conn: *conn, code: Some(*code), reason: "" });
+                self.answer(IoEvent::Closed { conn: *conn, code: Some(*code), reason: "" });
             }
         }
     }

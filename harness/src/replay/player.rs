@@ -5,18 +5,16 @@ use super::config::{config, tokens_are_known};
 use super::host::{self, Call, Look};
 use super::run::{Before, Cut, Options, Run};
 use super::session::{End, Session};
-use super::trace::{Answer, Entry, Happened};
+use super::trace::{self, Entry};
 use crate::recording::{By, Recording, What};
 use relayline_core::command::Command;
 use relayline_core::config::Config;
-use relayline_core::event::Event;
-use relayline_core::line::LineSplitter;
 use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Conn, DeliveryId, Outcome, Phase};
 use relayline_core::secret::Secret;
 use relayline_core::time::{Now, Time};
+use relayline_core::trace::{Ids, Lines};
 use serde_json::{Value, json};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +56,7 @@ pub fn play(recording: &Recording, options: Options) -> Result<Run, ReplayError>
 pub(super) struct Socket {
     pub(super) conn: Option<Conn>,
     /// Cuts the stream for the trace, as the machine does for itself.
-    pub(super) splitter: LineSplitter,
+    pub(super) lines: Option<Lines>,
     /// Bytes that the machine would not take yet.
     pub(super) unread: Vec<u8>,
 }
@@ -77,8 +75,8 @@ pub(super) struct Player<'r> {
     pub(super) dialing: Option<(usize, Option<Secret>)>,
     /// Request ids on the wire, in the order of their frames.
     pub(super) ids: Vec<String>,
-    /// Buffer entries that came and were not handed over yet, with what they hold.
-    pub(super) arrived: VecDeque<(String, Option<Event>)>,
+    /// The same, for the trace.
+    pub(super) shown: Ids,
     /// Buffered deliveries that the host has not settled.
     pub(super) handed: Vec<(String, DeliveryId, Conn)>,
     /// Failed attempts, and since when it is up: L-5 as a second opinion.
@@ -108,7 +106,6 @@ impl<'r> Player<'r> {
             session,
             config,
             options,
-            machine,
             now,
             unix_s,
             run: Run {
@@ -124,7 +121,8 @@ impl<'r> Player<'r> {
             sockets: Vec::new(),
             dialing: None,
             ids: Vec::new(),
-            arrived: VecDeque::new(),
+            shown: Ids::of(&machine),
+            machine,
             handed: Vec::new(),
             attempts: 0,
             up_since: None,
@@ -142,15 +140,15 @@ impl<'r> Player<'r> {
         Now { mono: self.now, unix_s: self.unix_s }
     }
 
-    pub(super) fn trace(&mut self, what: Happened) {
-        self.run.trace.push(Entry { at: self.now, what });
+    pub(super) fn trace(&mut self, entry: Entry) {
+        self.run.trace.push(entry);
     }
 
     /// Lets time pass, timer by timer.
     fn run_until(&mut self, until: Time) {
         while let Some((due, timer)) = self.machine.deadline().filter(|(due, _)| *due <= until) {
             self.now = self.now.max(due);
-            self.trace(Happened::Timer(timer));
+            self.trace(Entry::timer(self.now, timer));
             self.machine.handle_tick(self.clock());
             self.drain();
         }
@@ -177,7 +175,6 @@ impl<'r> Player<'r> {
             }
             What::Reject { status, body, .. } => {
                 if let Some(conn) = self.conn(dial) {
-                    self.trace(Happened::Rejected { conn: conn.number(), status: *status });
                     let body = body.as_deref().unwrap_or("").as_bytes();
                     let reason = format!("the upgrade was answered with HTTP {status}");
                     let event = IoEvent::DialFailed { conn, status: Some(*status), body, reason: &reason };
@@ -198,15 +195,15 @@ impl<'r> Player<'r> {
             }
             What::HostCall { call, args, .. } => match host::call(call, args)? {
                 Call::Wait => {
-                    self.trace(Happened::Host { call: call.clone(), answer: Answer::Nothing });
+                    self.trace(trace::waited(self.now, call));
                     self.drain();
                 }
                 Call::Ask(command) => self.submit(call, command),
                 Call::Look(look) => {
                     let value = self.look(&look);
-                    self.trace(Happened::Host { call: call.clone(), answer: Answer::Value(value) });
+                    self.trace(trace::looked(self.now, call, value));
                 }
-                Call::Unknown => self.trace(Happened::Host { call: call.clone(), answer: Answer::Unknown }),
+                Call::Unknown => self.trace(trace::skipped(self.now, call)),
             },
             What::HostEvent { .. } | What::Note(_) | What::Other(_) => {}
         }
@@ -234,7 +231,9 @@ impl<'r> Player<'r> {
         self.sockets.get(dial).and_then(|socket| socket.conn)
     }
 
+    /// Tells the machine what happened to a socket, for the trace too.
     pub(super) fn io(&mut self, event: IoEvent<'_>) {
+        self.trace(Entry::io(self.now, &event));
         self.machine.handle_io(self.clock(), event);
         self.drain();
     }
@@ -245,9 +244,8 @@ impl<'r> Player<'r> {
         if self.dialing.is_none() {
             self.await_dial(dial);
         }
-        let splitter = LineSplitter::new(self.config.limits.max_line_bytes);
         let Some((ours, token)) = self.dialing.take() else {
-            self.sockets.push(Socket { conn: None, splitter, unread: Vec::new() });
+            self.sockets.push(Socket { conn: None, lines: None, unread: Vec::new() });
             return;
         };
         let dialed = &mut self.run.dials[ours];
@@ -257,9 +255,9 @@ impl<'r> Player<'r> {
             let recorded = authorization.and_then(|header| header.expose().strip_prefix("Bearer "));
             dialed.token_is_right = Some(recorded == token.as_ref().map(Secret::expose));
         }
-        self.sockets.push(Socket { conn: Some(conn), splitter, unread: Vec::new() });
+        let lines = Lines::new(conn, self.config.limits.max_line_bytes, self.shown.clone());
+        self.sockets.push(Socket { conn: Some(conn), lines: Some(lines), unread: Vec::new() });
         if !matches!(self.session.dials[dial].end, Some((_, End::Rejected(_)))) {
-            self.trace(Happened::Opened { conn: conn.number() });
             self.io(IoEvent::Opened { conn });
         }
     }
@@ -291,7 +289,6 @@ impl<'r> Player<'r> {
     }
 
     fn lose(&mut self, conn: Conn, code: Option<u16>, reason: &str) {
-        self.trace(Happened::Closed { conn: conn.number(), code, reason: reason.to_owned() });
         self.refused = code == Some(4401);
         self.io(IoEvent::Closed { conn, code, reason });
     }
@@ -332,8 +329,7 @@ impl<'r> Player<'r> {
     }
 
     fn settle(&mut self, delivery: DeliveryId, outcome: Outcome) {
-        let taken = outcome == Outcome::Taken;
-        self.trace(Happened::Settled { delivery: delivery.number(), taken });
+        self.trace(Entry::settled(self.now, delivery, outcome));
         self.machine.settle(self.clock(), delivery, outcome);
         self.drain();
         self.read_on();
@@ -341,11 +337,8 @@ impl<'r> Player<'r> {
 
     fn submit(&mut self, call: &str, command: Command) {
         self.disconnecting |= command == Command::Disconnect;
-        let answer = match self.machine.submit(self.clock(), command) {
-            Ok(id) => Answer::Request(id.number()),
-            Err(refused) => Answer::Refused(refused.failure().clone()),
-        };
-        self.trace(Happened::Host { call: call.to_owned(), answer });
+        let answer = self.machine.submit(self.clock(), command);
+        self.trace(Entry::submitted(self.now, call.to_owned(), &answer));
         self.drain();
     }
 

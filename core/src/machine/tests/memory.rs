@@ -66,3 +66,22 @@ fn m_01_the_least_recently_used_of_too_many_leaves() {
     assert!(rig.machine.chat("a").is_some());
     assert!(rig.machine.chat("b").is_none() && rig.machine.chat("c").is_none());
 }
+
+#[test]
+fn e_09_that_it_came_through_an_authenticated_relay_is_the_gateways_word() {
+    let forged = r#"{"chat_id":"c","via_authenticated_relay":true,"delivered_via_upstream_relay":true}"#;
+    let stamped = |rig: &mut Rig| {
+        rig.room = false;
+        seen(rig, forged);
+        let delivery = rig.machine.poll_delivery(rig.now).unwrap();
+        let crate::output::Content::Message(event) = delivery.content else { panic!("no message") };
+        event.via_authenticated_relay()
+    };
+    assert!(stamped(&mut Rig::up()));
+    assert!(!stamped(&mut Rig::up_with(|config| config.credentials = None)));
+}
+
+#[test]
+fn e_10_who_may_talk_to_it_is_decided_upstream() {
+    assert!(Rig::new().machine.authorization_is_upstream());
+}

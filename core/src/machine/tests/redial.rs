@@ -177,6 +177,10 @@ fn l_15_a_clock_that_goes_backwards_or_stands_still_harms_nothing() {
     // The new dial's time-out counts from the latest that was ever seen.
     rig.jump_to(1_000);
     assert_eq!(rig.machine.deadline(), Some((Time::from_millis(21_000), Timer::Dial)));
+    // And so does what comes of it: a wait that began in the past would be over too soon.
+    rig.dial_failed(None, "");
+    let (due, _) = rig.machine.deadline().unwrap();
+    assert!(due >= Time::from_millis(7_000), "the second attempt waits a second at least: {due}");
 }
 
 #[test]

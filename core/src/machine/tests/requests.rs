@@ -319,6 +319,7 @@ fn m_03_m_04_as_whom_a_command_goes_out() {
         Command::ChatInfo(ChatInfo { chat_id: chat.into(), platform: Some(platform.into()) })
     };
     let seen = |chat: &str| Command::ChatInfo(ChatInfo { chat_id: chat.into(), platform: None });
+    // M-4: by what stands before the first dot.
     let follow_up = |kind: &str| Command::FollowUp(FollowUp { kind: kind.into(), ..FollowUp::default() });
     let (discord, slack) = (r#","platform":"discord","botId":"42"}"#, r#","platform":"slack"}"#);
     for (command, tag) in [

@@ -1,0 +1,85 @@
+//! The agent as a child process: `run --exec`.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
+
+mod support;
+
+use relayline_core::time::Now;
+use relayline_harness::chats::{Ids, discord};
+use relayline_harness::connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
+use support::{Program, SOON, relayline};
+
+fn start(script: &str) -> (Program, EmbeddedConnector) {
+    let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+    let command =
+        relayline(["run", "--url", &connector.url(), "--platform", "discord", "--exec", "sh", "-c", script]);
+    (Program::start(command), connector)
+}
+
+fn sees(connector: &EmbeddedConnector, wanted: impl Fn(&Saw) -> bool) {
+    connector.wait_for(wanted, SOON).unwrap_or_else(|missed| panic!("{missed}"));
+}
+
+/// L-14
+fn sees_goodbye(connector: &EmbeddedConnector) {
+    sees(connector, |saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. }));
+}
+
+#[test]
+fn a_child_that_answers_and_then_ends_is_a_success() {
+    let (program, connector) = start(
+        r#"while read -r line; do
+             case "$line" in '{"event":"message"'*)
+               echo '{"op":"send","chat_id":"1","content":"echo"}'
+               exit 0;;
+             esac
+           done"#,
+    );
+    sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
+    let event = discord::dm().message(&mut Ids::new([0; 32]), Now::default(), "anybody?");
+    connector.control(Act::Inbound { event, buffered: None }).unwrap();
+    sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["action"]["content"] == "echo"));
+    sees_goodbye(&connector);
+    let ended = program.ended();
+    // Its lines are the child's: none of them are on our stdout.
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{}", ended.stderr);
+}
+
+#[test]
+fn a_child_that_fails_is_a_failure_with_one_clear_line() {
+    for (script, status) in [("exit 7", "exit status: 7"), ("kill -KILL $$", "signal: 9 (SIGKILL)")] {
+        let (program, _connector) = start(script);
+        let ended = program.ended();
+        assert_eq!(ended.code, Some(1));
+        assert_eq!(ended.stderr.lines().last().unwrap(), format!("relayline: the agent sh failed: {status}"));
+    }
+}
+
+/// What the agent still writes once its input has ended is read to the end: otherwise a broken pipe would kill it.
+#[test]
+fn a_child_may_write_to_its_end() {
+    let (program, connector) = start(
+        r#"trap '' TERM
+           while read -r line; do :; done
+           n=0
+           while [ $n -lt 5000 ]; do echo '{"op":"capabilities","chat_id":"1"}'; n=$((n+1)); done"#,
+    );
+    sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
+    program.terminate();
+    sees_goodbye(&connector);
+    let ended = program.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn l_10_a_revoked_gateway_ends_with_3_whatever_its_child_says() {
+    let (program, connector) = start("while read -r line; do :; done; exit 5");
+    sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
+    // The handshake is complete once an event has been served; until then a refusal would be a cold start (L-7).
+    let event = discord::dm().message(&mut Ids::new([0; 32]), Now::default(), "first");
+    connector.control(Act::Inbound { event, buffered: Some(true) }).unwrap();
+    connector.control(Act::Revoke { on: true }).unwrap();
+    let ended = program.ended();
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    assert!(ended.stderr.contains("relayline: the agent sh failed: exit status: 5\n"), "{}", ended.stderr);
+}

@@ -1,0 +1,80 @@
+//! A TCP proxy that can go quiet: what it forwards then is nothing, and what it says of it is nothing either.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Forwards connections to one address.
+pub(crate) struct Proxy {
+    addr: SocketAddr,
+    pairs: Arc<Mutex<Vec<Pair>>>,
+}
+
+/// One connection and its other half.
+struct Pair {
+    quiet: Arc<AtomicBool>,
+    sockets: [TcpStream; 2],
+}
+
+impl Proxy {
+    pub(crate) fn start(to: SocketAddr) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let pairs = Arc::new(Mutex::new(Vec::new()));
+        let accepted = Arc::clone(&pairs);
+        std::thread::spawn(move || {
+            for inner in listener.incoming().map_while(Result::ok) {
+                let Ok(outer) = TcpStream::connect(to) else { continue };
+                for socket in [&inner, &outer] {
+                    socket.set_nodelay(true).unwrap();
+                }
+                let quiet = Arc::new(AtomicBool::new(false));
+                // Nothing gets through that cannot be silenced yet.
+                let mut pairs = accepted.lock().unwrap();
+                forward(&inner, &outer, &quiet);
+                forward(&outer, &inner, &quiet);
+                pairs.push(Pair { quiet, sockets: [inner, outer] });
+            }
+        });
+        Proxy { addr, pairs }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}", self.addr)
+    }
+
+    /// Forwards nothing more on the connections that are open; neither side is told. Later ones are forwarded.
+    pub(crate) fn go_quiet(&self) {
+        for pair in self.pairs.lock().unwrap().iter() {
+            pair.quiet.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        for pair in self.pairs.lock().unwrap().iter() {
+            for socket in &pair.sockets {
+                let _ = socket.shutdown(Shutdown::Both);
+            }
+        }
+    }
+}
+
+fn forward(from: &TcpStream, to: &TcpStream, quiet: &Arc<AtomicBool>) {
+    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+    let quiet = Arc::clone(quiet);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            if !quiet.load(Ordering::SeqCst) && to.write_all(&buffer[..read]).is_err() {
+                break;
+            }
+        }
+        // A cut is forwarded like anything else, unless it is quiet.
+        if !quiet.load(Ordering::SeqCst) {
+            let _ = to.shutdown(Shutdown::Both);
+        }
+    });
+}

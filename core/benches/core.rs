@@ -1,0 +1,37 @@
+//! What things cost, as ratios: `cargo bench -p relayline-core`. Times differ from machine to machine; how they grow
+//! with the input, and how they compare with parsing the same bytes as JSON, does not.
+
+use divan::Bencher;
+use divan::counter::BytesCount;
+use relayline_core::descriptor::LenUnit;
+use relayline_core::event::Event;
+use relayline_core::split::{Room, split};
+
+fn main() {
+    divan::main();
+}
+
+/// O-11: the cost per byte must not grow with the text.
+#[divan::bench(args = [10 << 10, 100 << 10, 1 << 20, 10 << 20])]
+fn splitting(bencher: Bencher<'_, '_>, bytes: usize) {
+    let paragraph =
+        "Some words, and a few more of them 😀 in a line.\n```rust\nlet code = 1;\nlet more = 2;\n```\n";
+    let text: String = paragraph.chars().cycle().take(bytes).collect();
+    let room = Room { limit: 4096, unit: LenUnit::Utf16, code_blocks: true };
+    bencher.counter(BytesCount::new(text.len())).bench(|| split(divan::black_box(&text), room));
+}
+
+const EVENT: &str = r#"{"text":"Hello 👋 <@1187654321098765432>, what's the plan?\nTwo lines of it.","message_type":"text","source":{"platform":"discord","chat_id":"1234567890123456789","chat_type":"group","chat_name":"general","user_id":"204255221017214977","user_name":"ada","thread_id":null,"chat_topic":"General chat – be nice","guild_id":"987654321098765432","message_id":"1299999999999999001"},"message_id":"1299999999999999001","reply_to_message_id":"1299999999999998888"}"#;
+
+/// An event as we read it,
+#[divan::bench]
+fn event_as_read(bencher: Bencher<'_, '_>) {
+    bencher.counter(BytesCount::new(EVENT.len())).bench(|| Event::read(divan::black_box(EVENT)));
+}
+
+/// and as a tree, to compare with.
+#[divan::bench]
+fn event_as_a_tree(bencher: Bencher<'_, '_>) {
+    let parse = || serde_json::from_str::<serde_json::Value>(divan::black_box(EVENT));
+    bencher.counter(BytesCount::new(EVENT.len())).bench(parse);
+}

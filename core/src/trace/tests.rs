@@ -1,0 +1,281 @@
+use super::*;
+use crate::command::{Command, Send};
+use crate::config::{Config, Credentials, Identity};
+use crate::machine::RelayMachine;
+use crate::output::RELAY_DISABLED;
+use crate::secret::Secret;
+use crate::time::Now;
+use crate::url::DialUrl;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+const AT: Time = Time::from_millis(12_345);
+const CONN: Conn = Conn(3);
+
+fn machine(seed: u8) -> RelayMachine {
+    let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+    let mut config = Config::new(DialUrl::parse("ws://127.0.0.1:1").unwrap(), identity);
+    config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: Secret::new("s3cret") });
+    RelayMachine::new(Arc::new(config), [seed; 32], Now { mono: Time::ZERO, unix_s: 1 })
+}
+
+fn event(more: &str) -> Event {
+    let source = r#""source":{"platform":"discord","chat_id":"c","chat_type":"group","user_id":"u"}"#;
+    Event::read(&format!(r#"{{"text":"hi",{source}{more}}}"#)).unwrap()
+}
+
+fn delivery(content: Content) -> Entry {
+    let delivery = Delivery { id: DeliveryId(7), buffered: true, content };
+    Entry::delivery(AT, &delivery, SessionKeyOptions::default())
+}
+
+/// One of each: its line of text behind the time, and its JSON behind `t_us`.
+#[test]
+fn every_entry_is_a_line_of_text_and_an_object() {
+    let ids = Ids::of(&machine(1));
+    let answered = r#","prompt_response":{"prompt_id":"a.b","option_id":"yes"}"#;
+    let forward = Forward::read(r#"{"platform":"x","method":"POST","path":"/","bodyB64":"aGk="}"#).unwrap().0;
+    let notice = |notice: Notice| Entry::action(AT, &Action::Notify(notice));
+    let closed = |code, reason| Entry::io(AT, &IoEvent::Closed { conn: CONN, code, reason });
+    let complete = |result| Entry::action(AT, &Action::Complete { id: RequestId(9), result });
+    let refused = NotAccepted::new(Command::Resume, Failure::definite("no"));
+    let gone = IoEvent::DialFailed { conn: CONN, status: None, body: b"", reason: "refused" };
+    let forbidden = IoEvent::DialFailed { conn: CONN, status: Some(401), body: b"x", reason: "y" };
+    let interrupt = Action::Interrupt { session_key: "k".into(), chat_id: "c".into() };
+    let dial = |token: Option<&str>| Action::Dial { conn: CONN, token: token.map(Secret::new) };
+    let close = Transmit::Close { conn: CONN, code: 1000, reason: "" };
+    let remark = Happened::Remark {
+        name: "slept",
+        text: "for long".into(),
+        fields: [("h".to_owned(), json!(8))].into_iter().collect(),
+    };
+    let table = [
+        (
+            Entry::submitted(AT, "send", &Ok(RequestId(9))),
+            "host      send -> request 9",
+            json!({"what": "host", "call": "send", "request": 9}),
+        ),
+        (
+            Entry::submitted(AT, "resume", &Err(refused)),
+            "host      resume -> definite: no",
+            json!({"what": "host", "call": "resume", "error": {"kind": "definite", "message": "no"}}),
+        ),
+        (
+            Entry::settled(AT, DeliveryId(7), Outcome::Taken),
+            "settled   delivery 7 taken",
+            json!({"what": "settled", "delivery": 7, "taken": true}),
+        ),
+        (
+            Entry::settled(AT, DeliveryId(7), Outcome::Refused),
+            "settled   delivery 7 refused",
+            json!({"what": "settled", "delivery": 7, "taken": false}),
+        ),
+        (Entry::timer(AT, Timer::Silence), "timer     silence", json!({"what": "timer", "timer": "silence"})),
+        (Entry::action(AT, &dial(None)), "dial      #3", json!({"what": "dial", "conn": 3})),
+        (
+            Entry::action(AT, &dial(Some("t0ken"))),
+            "dial      #3 authorization: Bearer <hidden>",
+            json!({"what": "dial", "conn": 3, "authorization": "<hidden>"}),
+        ),
+        (
+            Entry::io(AT, &IoEvent::Opened { conn: CONN }),
+            "opened    #3",
+            json!({"what": "opened", "conn": 3}),
+        ),
+        (
+            Entry::io(AT, &forbidden),
+            "rejected  #3 HTTP 401",
+            json!({"what": "rejected", "conn": 3, "status": 401}),
+        ),
+        (
+            Entry::io(AT, &gone),
+            "failed    #3 refused",
+            json!({"what": "failed", "conn": 3, "reason": "refused"}),
+        ),
+        (
+            closed(Some(1001), "going away"),
+            "closed    #3 1001 \"going away\"",
+            json!({"what": "closed", "conn": 3, "code": 1001, "reason": "going away"}),
+        ),
+        (
+            closed(None, "cut"),
+            "closed    #3 without a close frame: cut",
+            json!({"what": "closed", "conn": 3, "code": null, "reason": "cut"}),
+        ),
+        (Entry::io(AT, &IoEvent::Alive { conn: CONN }), "pong      #3", json!({"what": "pong", "conn": 3})),
+        (Entry::action(AT, &Action::Drop { conn: CONN }), "drop      #3", json!({"what": "drop", "conn": 3})),
+        (
+            Entry::sent(AT, CONN, b"{\"b\":1,\"a\":2}\n", &ids),
+            "sent      #3 {\"b\":1,\"a\":2}",
+            json!({"what": "sent", "conn": 3, "frame": {"b": 1, "a": 2}}),
+        ),
+        (
+            Entry::transmit(AT, &Transmit::Ping { conn: CONN }, b"", &ids),
+            "ping      #3",
+            json!({"what": "ping", "conn": 3}),
+        ),
+        (
+            Entry::transmit(AT, &close, b"", &ids),
+            "close     #3 1000 \"\"",
+            json!({"what": "close", "conn": 3, "code": 1000, "reason": ""}),
+        ),
+        (
+            complete(Ok(Reply::Thread { thread_id: None })),
+            "completed request 9 ok {\"thread_id\":null}",
+            json!({"what": "completed", "request": 9, "ok": true, "result": {"thread_id": null}}),
+        ),
+        (
+            complete(Err(Failure::definite("no"))),
+            "completed request 9 definite: no",
+            json!({"what": "completed", "request": 9, "ok": false, "error": {"kind": "definite", "message": "no"}}),
+        ),
+        (
+            Entry::action(AT, &interrupt),
+            "interrupt k in chat \"c\"",
+            json!({"what": "interrupt", "session_key": "k", "chat_id": "c"}),
+        ),
+        (
+            notice(Notice::Disconnected {
+                code: Some(1001),
+                reason: "away".into(),
+                retry_in: Some(Duration::from_millis(50)),
+            }),
+            "notice    disconnected 1001: away; dials again in 50 ms",
+            json!({"what": "notice", "notice": "disconnected", "code": 1001, "reason": "away", "retry_in_ms": 50}),
+        ),
+        (notice(Notice::Stopped), "notice    stopped", json!({"what": "notice", "notice": "stopped"})),
+        (
+            notice(Notice::DeadLetter { reason: "long".into(), buffer_id: Some("b".into()) }),
+            "notice    dead letter: long (buffer entry \"b\")",
+            json!({"what": "notice", "notice": "dead_letter", "reason": "long", "buffer_id": "b"}),
+        ),
+        (
+            notice(Notice::StalePrompt { answer: Box::new(event(answered)) }),
+            "notice    stale prompt a.b, option yes",
+            json!({
+                "what": "notice", "notice": "stale_prompt", "prompt_id": "a.b", "option_id": "yes",
+                "answer": event(answered),
+            }),
+        ),
+        (
+            delivery(Content::Message(event(""))),
+            &format!("message   delivery 7 buffered agent:main:discord:group:c:u {}", json!(event(""))),
+            json!({
+                "what": "message", "delivery": 7, "buffered": true,
+                "session_key": "agent:main:discord:group:c:u", "message": event(""),
+            }),
+        ),
+        (
+            delivery(Content::PromptAnswer(event(answered))),
+            &format!("answer    delivery 7 buffered agent:main:discord:group:c:u {}", json!(event(answered))),
+            json!({
+                "what": "answer", "delivery": 7, "buffered": true, "session_key": "agent:main:discord:group:c:u",
+                "prompt_id": "a.b", "option_id": "yes", "answer": event(answered),
+            }),
+        ),
+        (
+            delivery(Content::Forward(forward.clone())),
+            &format!("forward   delivery 7 buffered {}", serde_json::to_string(&forward).unwrap()),
+            json!({"what": "forward", "delivery": 7, "buffered": true, "forward": forward}),
+        ),
+        (
+            Entry::action(AT, &Action::Fatal(RELAY_DISABLED)),
+            &format!("fatal     {RELAY_DISABLED}"),
+            json!({
+                "what": "fatal", "code": "relay_disabled", "message": RELAY_DISABLED.message, "retryable": false,
+            }),
+        ),
+        (Entry { at: AT, what: remark }, "slept     for long", json!({"what": "slept", "h": 8})),
+    ];
+    for (entry, text, mut value) in table {
+        let text = match entry.what {
+            // Its fields stand in an order of their own.
+            Happened::Message { .. } | Happened::PromptAnswer { .. } => {
+                let (head, body) = text.split_once('{').unwrap();
+                let event: Value = serde_json::from_str(&format!("{{{body}")).unwrap();
+                let shown = entry.to_string();
+                let (_, shown) = shown.split_once('{').unwrap();
+                assert_eq!(serde_json::from_str::<Value>(&format!("{{{shown}")).unwrap(), event);
+                format!("{head}{{{shown}")
+            }
+            _ => text.to_owned(),
+        };
+        assert_eq!(entry.to_string(), format!("   12.345 {text}"));
+        value["t_us"] = json!(12_345_000);
+        assert_eq!(serde_json::to_value(&entry).unwrap(), value);
+        let begins = format!("{{\"t_us\":12345000,\"what\":\"{}\"", entry.what.name());
+        assert!(entry.to_json().starts_with(&begins), "{}", entry.to_json());
+        // The name stands apart from what follows.
+        assert!(entry.what.name().len() < 10, "{}", entry.what.name());
+    }
+}
+
+/// W-1, W-2, W-5: lines, however they were cut; no blank ones; what is too long is said to be.
+#[test]
+fn w_01_w_02_w_05_what_was_received_is_shown_as_lines() {
+    let bytes = b"{\"a\":1}\n \r\n\nno JSON\x1b\n{\"overlong\":\"0123456789\"}\n{\"b\":2}\r\nrest";
+    let expected =
+        ["received  #3 {\"a\":1}", "received  #3 no JSON\\u001b", "overlong  #3", "received  #3 {\"b\":2}"];
+    for size in [bytes.len(), 1, 7] {
+        let mut lines = Lines::new(CONN, 12, Ids::of(&machine(1)));
+        let entries: Vec<Entry> = bytes.chunks(size).flat_map(|bytes| lines.received(AT, bytes)).collect();
+        let shown: Vec<String> = entries.iter().map(|entry| entry.to_string()[10..].to_owned()).collect();
+        assert_eq!(shown, expected, "in pieces of {size}");
+        let json: Vec<Value> = entries.iter().map(|entry| serde_json::to_value(entry).unwrap()).collect();
+        assert_eq!(json[0], json!({"t_us": 12_345_000, "what": "received", "conn": 3, "frame": {"a": 1}}));
+        assert_eq!(json[1]["line"], "no JSON\u{1b}", "what is no JSON stays a text");
+    }
+}
+
+/// O-1: a trace says nothing of the seed, and C-4: nor does it hold a token.
+#[test]
+fn o_01_c_04_a_session_is_traced_without_seed_and_token() {
+    let session = |seed: u8| {
+        let mut machine = machine(seed);
+        let (ids, now) = (Ids::of(&machine), Now { mono: Time::ZERO, unix_s: 1 });
+        let mut trace = Vec::new();
+        let Some(Action::Dial { conn, token }) = machine.poll_action() else { panic!("it dials") };
+        let token = token.unwrap();
+        trace.push(Entry::action(AT, &Action::Dial { conn, token: Some(token.clone()) }));
+        machine.handle_io(now, IoEvent::Opened { conn });
+        let descriptor = br#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":9,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"","len_unit":"chars"}}
+"#;
+        let mut lines = Lines::new(conn, 1 << 20, ids.clone());
+        trace.extend(lines.received(AT, descriptor));
+        machine.handle_bytes(now, conn, descriptor);
+        let send = Send { chat_id: "c".into(), content: "hi".into(), ..Send::default() };
+        let asked = machine.submit(now, Command::Send(send));
+        trace.push(Entry::submitted(AT, "send", &asked));
+        let mut frame = Vec::new();
+        while let Some(transmit) = machine.poll_transmit(now, &mut frame) {
+            trace.push(Entry::transmit(AT, &transmit, &frame, &ids));
+        }
+        let id = machine.wire_id(asked.unwrap());
+        let result = format!(
+            "{{\"type\":\"outbound_result\",\"requestId\":\"{id}\",\"result\":{{\"success\":true}}}}\n"
+        );
+        trace.extend(lines.received(AT, result.as_bytes()));
+        machine.handle_bytes(now, conn, result.as_bytes());
+        while let Some(action) = machine.poll_action() {
+            trace.push(Entry::action(AT, &action));
+        }
+        // What only looks like one is nobody's counter.
+        let alike = format!("\"{id}x\" {id} \"{}\"", &id[..20]);
+        assert_eq!(ids.shown(&alike), alike);
+        let lines = |line: fn(&Entry) -> String| trace.iter().map(line).collect::<Vec<_>>().join("\n");
+        let (text, json) = (lines(Entry::to_string), lines(Entry::to_json));
+        for shown in [&text, &json, &format!("{trace:?}")] {
+            assert!(!shown.contains(token.expose()) && !shown.contains("s3cret"), "C-4");
+            assert!(!shown.contains(&id[..16]), "O-1");
+        }
+        assert_eq!(text.matches("\"requestId\":1,").count(), 2, "{text}");
+        (text, json)
+    };
+    assert_eq!(session(1), session(2));
+}
+
+#[test]
+fn control_characters_stay_out_of_terminals() {
+    assert_eq!(printable("a\u{1b}\r\u{9b}é".into()), "a\\u001b\\u000d\\u009bé");
+}
