@@ -464,6 +464,65 @@ mod tests {
         );
     }
 
+    fn block(marker: &str, info: &str) -> Option<Block> {
+        Some(Block { marker: marker.into(), info: info.into() })
+    }
+
+    #[test]
+    fn o_11_the_first_message_of_a_text_that_goes_on() {
+        let rust = block("```", "rust");
+        for (text, open, content, next, left) in [
+            ("", None, "", 0, None),
+            ("", rust.clone(), "", 0, rust.clone()),
+            (" \n", None, "", 2, None),
+            ("all of it ", None, "all of it", 10, None),
+            // Without a number there is room for the whole limit.
+            (&"a".repeat(33), None, &"a".repeat(32), 32, None),
+            ("the first line\nthe second line here", None, "the first line", 15, None),
+            ("```rust\nfn a()\n", None, "```rust\nfn a()\n```", 15, rust.clone()),
+            ("two();\n```\nso", rust.clone(), "```rust\ntwo();\n```\nso", 13, None),
+            ("two();\nthree(); four()", rust.clone(), "```rust\ntwo();\n```", 7, rust.clone()),
+        ] {
+            let expected = First { content: content.into(), next, block: left };
+            assert_eq!(first(text, open.as_ref(), room(32, Chars)), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn o_11_what_a_further_message_does_not_begin_with() {
+        let open = block("```", "");
+        for (text, inside, skip, left) in [
+            (" \n  so", None, 4, None),
+            ("", open.clone(), 0, open.clone()),
+            ("\n    x", open.clone(), 1, open.clone()),
+            ("```\n so", open.clone(), 5, None),
+            ("\n````\n so", open.clone(), 7, None),
+            ("``` so", open.clone(), 0, open.clone()),
+        ] {
+            assert_eq!(resume(text, inside.as_ref(), room(32, Chars)), (skip, left), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn o_11_how_much_of_a_growing_text_can_be_shown() {
+        let open = block("```", "");
+        for (text, inside, shown) in [
+            ("so `x`", None, "so `x`"),
+            ("so\n`", None, "so\n"),
+            ("so\n`x", None, "so\n`x"),
+            ("so\n  ```ru", None, "so\n"),
+            ("so\n```ru\n\n", None, "so\n"),
+            ("so\n```ru\n\nx", None, "so\n```ru\n\nx"),
+            ("so\n```a``", None, "so\n```a``"),
+            ("x\n``", open.clone(), "x\n"),
+            ("x\n```\n", open.clone(), "x\n```\n"),
+        ] {
+            assert_eq!(settled(text, inside.as_ref(), room(32, Chars)), shown, "{text:?}");
+            let plain = Room { code_blocks: false, ..room(32, Chars) };
+            assert_eq!(settled(text, inside.as_ref(), plain), text);
+        }
+    }
+
     /// What is left of a text when white space does not count.
     fn squeezed(text: &str) -> String {
         text.chars().filter(|c| !matches!(c, ' ' | '\n')).collect()

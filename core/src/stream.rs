@@ -202,9 +202,9 @@ impl StreamPlan {
         self.ended.as_ref()
     }
 
-    /// Nothing goes out any more until the host says more, and then as ever.
+    /// Nothing goes out any more until the host says more, and then as ever. A failure of its own tells more.
     pub(crate) fn hold(&mut self, failure: Failure) {
-        self.held = Some(failure);
+        self.held.get_or_insert(failure);
     }
 
     /// What is to be done now. `cool` says that a step is not too soon; the last state does not ask. `drafts` counts

@@ -207,11 +207,7 @@ fn o_03_o_07_each_failure_of_each_step() {
         // A message.
         (Mode::Edits, &["definite", "text a b"], &[r#"send "a b""#]),
         (Mode::Edits, &["definite", "last a b", "ok 2"], &[r#"send "a b""#, "over 2"]),
-        (
-            Mode::Edits,
-            &["ambiguous", "text a b", "ok 2", "last a b"],
-            &[r#"send on "b""#, "over ambiguous"],
-        ),
+        (Mode::Edits, &["ambiguous", "text a b", "ok 2", "last a b"], &[r#"send on "b""#, "over ambiguous"]),
         (Mode::Edits, &["declined", "text a b", "last a b"], &["over declined"]),
         (Mode::Edits, &["rejected", "text a b", "last a b"], &["over rejected"]),
         (Mode::Edits, &["unsupported", "text a b", "last a b"], &["over unsupported"]),
