@@ -37,6 +37,10 @@ pub enum Command {
     ThreadRename(ThreadRename),
     /// Show a growing answer as a draft. Completes with [`Reply::Sent`].
     Draft(Draft),
+    /// Show a growing reply as the chat's platform allows: as a draft, as a message that is edited, or as a message
+    /// per segment (O-10). Completes with [`Reply::Done`] at once, the one with [`Stream::last`] with
+    /// [`Reply::Streamed`] when all is out.
+    Stream(Stream),
     /// Stop the turn of a session. Completes with [`Reply::Done`] once written: nobody answers it.
     Interrupt(Interrupt),
     /// An action as it is: no gate, no remembered metadata, no platform. Completes with [`Reply::Sent`].
@@ -115,6 +119,8 @@ impl Command {
             | Command::GoDormant
             | Command::Hold(_)
             | Command::Resume
+            // Its steps are commands of their own.
+            | Command::Stream(_)
             | Command::Disconnect => {
                 return Wire::None;
             }
@@ -305,6 +311,59 @@ pub struct Draft {
     pub platform: Option<String>,
 }
 
+/// See [`Command::Stream`]: the next state of a reply that grows under the host's own name for it.
+///
+/// # What is shown
+///
+/// The first state is shown at once, then at most one per `stream_interval`, and never two at a time: of states that
+/// come faster the newest counts. Where the chat's platform offers drafts the reply grows as a draft, else as a
+/// message that is edited, else nothing is shown until a segment is complete (O-10). Text beyond the platform's limit
+/// goes on in further messages, cut as [`crate::split::split`] cuts, without numbers. Until the last state, an
+/// unfinished line that may yet become a fence, and a code block with nothing in it, are not shown. The last state
+/// waits for nothing but the answer to the step before it; nor do further messages that it takes.
+///
+/// A text need not begin as the one before it: what has become of the message under way is replaced as a whole.
+/// Messages that are finished stay as they are, and only what lies beyond their length goes on.
+///
+/// # How it ends
+///
+/// The last state completes once; until then the name takes no further state (definite). What may be shown already is
+/// never sent again:
+/// - A step that failed as **ambiguous** counts as shown, and what follows goes on. Unless the whole message was
+///   replaced by a later step, the stream in the end fails as ambiguous, too: all was sent, and a part may be missing.
+/// - An edit that was **rejected**, or is **unsupported** by now: what is shown stays, and what lies beyond it goes on
+///   as segments. One that was to replace what is shown ends the stream with that failure.
+/// - A draft that was rejected or is unsupported: the reply goes on as edits, or as segments.
+/// - A message that was rejected, and whatever was **declined** (O-7), ends the stream with that failure. Further
+///   states of that name fail with it at once, until the last.
+/// - A **definite** failure, of a lost connection for instance, fails the last state if it has come, and leaves the
+///   stream as it is. Nothing waits for the next connection (O-8): states are refused while there is none, and then
+///   the next one goes on where the stream was. So the last state can be submitted again under its name, and nothing
+///   is shown twice.
+///
+/// After any other end the name is free, and a further state begins a new stream. A host that gives a stream up
+/// should still say its last state: at most `streams` are under way, the next is refused definitely. Only those
+/// of which the host knows that they failed make room. Together the texts may have `write_queue_bytes`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Stream {
+    /// The host's name for this reply.
+    pub stream: String,
+    /// The chat to show it in: that of the stream's first state, else it is refused.
+    pub chat_id: String,
+    /// All of the text so far.
+    pub text: String,
+    /// Whether this is all there will be.
+    pub last: bool,
+    /// Whether the text so far is a complete segment: of use only where nothing can be edited.
+    pub segment: bool,
+    /// The message that its first message answers; as the stream's first state says. Drafts answer none.
+    pub reply_to: Option<String>,
+    /// Metadata of the host's own; as the stream's first state says.
+    pub metadata: Metadata,
+    /// As in [`Send::platform`]; as the stream's first state says.
+    pub platform: Option<String>,
+}
+
 /// See [`Command::Interrupt`].
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Interrupt {
@@ -354,6 +413,11 @@ pub enum Reply {
         name: String,
         /// Its type; `dm` where nobody said.
         chat_type: String,
+    },
+    /// A streamed reply is all out.
+    Streamed {
+        /// The platform's ids of its messages, in order, as far as the connector told them.
+        message_ids: Vec<String>,
     },
     /// Whether going idle was confirmed in time (L-12). If not, all stays as it was.
     Idle {

@@ -155,6 +155,8 @@ settings! {
         dedupe = 4096, least 1;
         /// Prompts that are open; 1024 by default (I-2).
         prompts = 1024, least 1;
+        /// Streamed replies that are under way; 256 by default.
+        streams = 256, least 1;
     }
     timing {
         /// From the start of a dial to the end of its upgrade; 15 s by default (L-4).
@@ -165,6 +167,8 @@ settings! {
         close_timeout = Duration::from_secs(1);
         /// From a request's submission to its answer; 30 s by default (O-4).
         request_timeout = Duration::from_secs(30);
+        /// From one state of a streamed reply that is shown to the next; 1 s by default.
+        stream_interval = Duration::from_secs(1);
         /// The first back-off, doubled with each further attempt; 1 s by default (L-5).
         backoff_first = Duration::from_secs(1);
         /// The longest back-off; 30 s by default (L-5).

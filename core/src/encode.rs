@@ -191,6 +191,7 @@ fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&C
         | Command::GoDormant
         | Command::Hold(_)
         | Command::Resume
+        | Command::Stream(_)
         | Command::Disconnect => None,
     };
     if let Some(own) = own {

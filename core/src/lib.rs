@@ -25,6 +25,7 @@ pub mod settings;
 pub mod slack;
 pub mod split;
 pub mod stats;
+mod stream;
 pub mod time;
 pub mod token;
 pub mod trace;

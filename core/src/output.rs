@@ -267,6 +267,8 @@ pub enum Timer {
     Silence,
     /// A request has waited too long (O-4).
     Request,
+    /// The next state of a streamed reply may be shown.
+    Stream,
     /// Going idle is not confirmed (L-12).
     Idle,
     /// A step of the disconnect is due (L-14).

@@ -39,7 +39,97 @@ pub fn split(text: &str, room: Room) -> Vec<String> {
     }
     let pieces = pieces(text, room);
     let count = pieces.len();
-    pieces.iter().enumerate().map(|(at, piece)| piece.text(at + 1, count)).collect()
+    pieces.iter().enumerate().map(|(at, piece)| piece.numbered(at + 1, count)).collect()
+}
+
+/// A code block that is open where a text was cut, kept for when the text goes on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Block {
+    marker: String,
+    info: String,
+}
+
+impl Block {
+    fn of(fence: Fence<'_>) -> Block {
+        Block { marker: fence.marker.to_owned(), info: fence.info.to_owned() }
+    }
+
+    fn fence(&self) -> Fence<'_> {
+        Fence { marker: &self.marker, info: &self.info }
+    }
+}
+
+/// The first message that a text makes.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct First {
+    /// The message, without a number; empty where there is nothing but white space.
+    pub(crate) content: String,
+    /// Where the next one begins in the text: its length where all of it fits.
+    pub(crate) next: usize,
+    /// The block that is open there.
+    pub(crate) block: Option<Block>,
+}
+
+/// The first message of a text that begins inside `block`, cut as [`split`] cuts. A block that is open at its end is
+/// closed, whether or not the text goes on: so each state of a growing text is a message that can stay.
+pub(crate) fn first(text: &str, block: Option<&Block>, room: Room) -> First {
+    let room = Room { limit: room.limit.max(LEAST_LIMIT), ..room };
+    if text.is_empty() {
+        return First { content: String::new(), next: 0, block: block.cloned() };
+    }
+    let (piece, next, fence) = first_piece(text, block.map(Block::fence), room, 0);
+    let content = if piece.body.trim().is_empty() { String::new() } else { piece.text() };
+    First { content, next, block: fence.map(Block::of) }
+}
+
+/// How much of a text is not to be seen at the beginning of a further message, and the block that is open behind it:
+/// white space, and the end of a block that the last message has closed already.
+pub(crate) fn resume(text: &str, block: Option<&Block>, room: Room) -> (usize, Option<Block>) {
+    let blank = |text: &str| text.len() - text.trim_start_matches([' ', '\n']).len();
+    let Some(block) = block else { return (blank(text), None) };
+    // The block is opened again with a newline of its own.
+    let from = usize::from(text.starts_with('\n'));
+    let line = text[from..].split('\n').next().unwrap_or("");
+    if turn(line, Some(block.fence()), room.limit.max(LEAST_LIMIT)) == Some(None) {
+        let end = from + line.len();
+        (end + blank(&text[end..]), None)
+    } else {
+        (from, Some(block.clone()))
+    }
+}
+
+/// As much of a growing text as can be shown: neither a last line that may yet become a fence, nor a block in which
+/// there is nothing so far.
+pub(crate) fn settled<'t>(text: &'t str, block: Option<&Block>, room: Room) -> &'t str {
+    if !room.code_blocks {
+        return text;
+    }
+    let mut inside = block.map(Block::fence);
+    let (mut at, mut hold) = (0, None);
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_end_matches('\n');
+        match turn(bare, inside, room.limit.max(LEAST_LIMIT)) {
+            Some(turned) => {
+                inside = turned;
+                hold = turned.map(|_| at);
+            }
+            None if bare.trim().is_empty() => {}
+            None => hold = None,
+        }
+        if bare.len() == line.len() && may_be_fence(line) {
+            hold = hold.or(Some(at));
+        }
+        at += line.len();
+    }
+    &text[..hold.unwrap_or(at)]
+}
+
+/// Whether more text could make a fence of an unfinished line, or another fence.
+fn may_be_fence(line: &str) -> bool {
+    let bare = line.trim_start_matches(' ');
+    let info = bare.trim_start_matches('`');
+    let ticks = bare.len() - info.len();
+    line.len() - bare.len() <= 3 && if ticks < 3 { ticks > 0 && info.is_empty() } else { !info.contains('`') }
 }
 
 /// The pieces of too long a text. Their numbers take room, and how much depends on how many there are: it widens
@@ -83,10 +173,16 @@ struct Piece<'t> {
 }
 
 impl Piece<'_> {
-    fn text(&self, number: usize, count: usize) -> String {
+    fn numbered(&self, number: usize, count: usize) -> String {
+        format!("{} ({number}/{count})", self.text())
+    }
+
+    fn text(&self) -> String {
         let open = self.open.map(|Fence { marker, info }| format!("{marker}{info}\n")).unwrap_or_default();
-        let close = self.close.map(|marker| format!("\n{marker}")).unwrap_or_default();
-        format!("{open}{}{close} ({number}/{count})", self.body)
+        // A line that has ended needs no further end.
+        let gap = if self.body.ends_with('\n') { "" } else { "\n" };
+        let close = self.close.map(|marker| format!("{gap}{marker}")).unwrap_or_default();
+        format!("{open}{}{close}", self.body)
     }
 }
 
@@ -104,40 +200,51 @@ fn cut(text: &str, room: Room, number: usize) -> Vec<Piece<'_>> {
     let mut rest = text;
     let mut fence: Option<Fence<'_>> = None;
     while !rest.is_empty() {
-        let budget = room.limit - number;
-        // A block is opened again without its info string where that would leave no room for the code.
-        let open = fence.map(|fence| {
-            let info = room.unit.len(fence.info);
-            let left = budget.saturating_sub(info + 2 * (room.unit.len(fence.marker) + 1));
-            if info <= room.limit / 4 && left >= 4 { fence } else { Fence { info: "", ..fence } }
-        });
-        let cost = open.map_or(0, |fence| room.unit.len(fence.marker) + room.unit.len(fence.info) + 1);
-        let Cut { end, next, fence: inside } = next_cut(rest, fence, budget - cost, room);
-        let (mut body, mut after) = (&rest[..end], &rest[next..]);
-        if inside.is_none() {
-            body = body.trim_end_matches([' ', '\n']);
-            after = after.trim_start_matches([' ', '\n']);
+        let (piece, next, inside) = first_piece(rest, fence, room, number);
+        if !piece.body.is_empty() || piece.open.is_some() {
+            pieces.push(piece);
         }
-        let mut close = inside.map(|fence| fence.marker);
+        rest = &rest[next..];
         fence = inside;
-        // Where the block's own end is next, it takes the place of the one that would be inserted.
-        if let Some(open_fence) = inside {
-            let line = after.split('\n').next().unwrap_or("");
-            let is_close = turn(line, inside, room.limit) == Some(None);
-            if &rest[end..next] == "\n" && is_close && room.unit.len(line) <= room.unit.len(open_fence.marker)
-            {
-                let taken = next + line.len();
-                body = &rest[..taken];
-                after = rest[taken..].trim_start_matches([' ', '\n']);
-                (close, fence) = (None, None);
-            }
-        }
-        if !body.is_empty() || open.is_some() {
-            pieces.push(Piece { open, body, close });
-        }
-        rest = after;
     }
     pieces
+}
+
+/// The first piece of `rest`, which begins inside `fence`; where the next one begins, and inside which block.
+fn first_piece<'t>(
+    rest: &'t str,
+    fence: Option<Fence<'t>>,
+    room: Room,
+    number: usize,
+) -> (Piece<'t>, usize, Option<Fence<'t>>) {
+    let budget = room.limit - number;
+    // A block is opened again without its info string where that would leave no room for the code.
+    let open = fence.map(|fence| {
+        let info = room.unit.len(fence.info);
+        let left = budget.saturating_sub(info + 2 * (room.unit.len(fence.marker) + 1));
+        if info <= room.limit / 4 && left >= 4 { fence } else { Fence { info: "", ..fence } }
+    });
+    let cost = open.map_or(0, |fence| room.unit.len(fence.marker) + room.unit.len(fence.info) + 1);
+    let Cut { end, next, fence: inside } = next_cut(rest, fence, budget - cost, room);
+    let (mut body, mut after) = (&rest[..end], &rest[next..]);
+    if inside.is_none() {
+        body = body.trim_end_matches([' ', '\n']);
+        after = after.trim_start_matches([' ', '\n']);
+    }
+    let mut close = inside.map(|fence| fence.marker);
+    let mut fence = inside;
+    // Where the block's own end is next, it takes the place of the one that would be inserted.
+    if let Some(open_fence) = inside {
+        let line = after.split('\n').next().unwrap_or("");
+        let is_close = turn(line, inside, room.limit) == Some(None);
+        if &rest[end..next] == "\n" && is_close && room.unit.len(line) <= room.unit.len(open_fence.marker) {
+            let taken = next + line.len();
+            body = &rest[..taken];
+            after = rest[taken..].trim_start_matches([' ', '\n']);
+            (close, fence) = (None, None);
+        }
+    }
+    (Piece { open, body, close }, rest.len() - after.len(), fence)
 }
 
 /// Where the first piece of `text` ends, which begins inside `fence`. The body and what closes it are at most
@@ -355,6 +462,65 @@ mod tests {
             plain,
             &["``` (1/3)", "aaaaaaaaaaaaaaaaaaaaaaa (2/3)", "bbbbbbbbbbbbbbb\n``` (3/3)"],
         );
+    }
+
+    fn block(marker: &str, info: &str) -> Option<Block> {
+        Some(Block { marker: marker.into(), info: info.into() })
+    }
+
+    #[test]
+    fn o_11_the_first_message_of_a_text_that_goes_on() {
+        let rust = block("```", "rust");
+        for (text, open, content, next, left) in [
+            ("", None, "", 0, None),
+            ("", rust.clone(), "", 0, rust.clone()),
+            (" \n", None, "", 2, None),
+            ("all of it ", None, "all of it", 10, None),
+            // Without a number there is room for the whole limit.
+            (&"a".repeat(33), None, &"a".repeat(32), 32, None),
+            ("the first line\nthe second line here", None, "the first line", 15, None),
+            ("```rust\nfn a()\n", None, "```rust\nfn a()\n```", 15, rust.clone()),
+            ("two();\n```\nso", rust.clone(), "```rust\ntwo();\n```\nso", 13, None),
+            ("two();\nthree(); four()", rust.clone(), "```rust\ntwo();\n```", 7, rust.clone()),
+        ] {
+            let expected = First { content: content.into(), next, block: left };
+            assert_eq!(first(text, open.as_ref(), room(32, Chars)), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn o_11_what_a_further_message_does_not_begin_with() {
+        let open = block("```", "");
+        for (text, inside, skip, left) in [
+            (" \n  so", None, 4, None),
+            ("", open.clone(), 0, open.clone()),
+            ("\n    x", open.clone(), 1, open.clone()),
+            ("```\n so", open.clone(), 5, None),
+            ("\n````\n so", open.clone(), 7, None),
+            ("``` so", open.clone(), 0, open.clone()),
+        ] {
+            assert_eq!(resume(text, inside.as_ref(), room(32, Chars)), (skip, left), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn o_11_how_much_of_a_growing_text_can_be_shown() {
+        let open = block("```", "");
+        for (text, inside, shown) in [
+            ("so `x`", None, "so `x`"),
+            ("so\n`", None, "so\n"),
+            ("so\n`x", None, "so\n`x"),
+            ("so\n  ```ru", None, "so\n"),
+            ("so\n```ru\n\n", None, "so\n"),
+            ("so\n```ru\n\nx", None, "so\n```ru\n\nx"),
+            ("so\n```a``", None, "so\n```a``"),
+            ("x\n``", open.clone(), "x\n"),
+            ("x\n```\n", open.clone(), "x\n```\n"),
+        ] {
+            assert_eq!(settled(text, inside.as_ref(), room(32, Chars)), shown, "{text:?}");
+            let plain = Room { code_blocks: false, ..room(32, Chars) };
+            assert_eq!(settled(text, inside.as_ref(), plain), text);
+        }
     }
 
     /// What is left of a text when white space does not count.

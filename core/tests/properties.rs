@@ -8,12 +8,15 @@ mod world;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use relayline_core::command::{ChatInfo, Command, Edit, Interrupt, Send, Typing};
+use relayline_core::command::{ChatInfo, Command, Edit, Interrupt, Send, Stream, Typing};
 use relayline_core::output::{DeliveryId, Outcome};
 use std::time::Duration;
 use world::{Input, World};
 
 const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
+
+/// It offers drafts, and has room for forty signs to a message.
+const DRAFTS: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"slack","label":"S","max_message_length":40,"supports_draft_streaming":true,"supports_edit":true,"supports_threads":true,"markdown_dialect":"","len_unit":"chars","supported_ops":["send","draft"]}}"#;
 
 /// Frames of every type, whole and broken.
 const FRAMES: &[&str] = &[
@@ -49,6 +52,7 @@ fn frame() -> impl Strategy<Value = String> {
     );
     prop_oneof![
         2 => Just(DESCRIPTOR.to_owned()),
+        1 => Just(DRAFTS.to_owned()),
         2 => prop::sample::select(FRAMES).prop_map(str::to_owned),
         4 => inbound,
         1 => "\\PC{0,20}",
@@ -81,6 +85,7 @@ fn command() -> impl Strategy<Value = Command> {
             Command::Typing(Typing { chat_id, platform, ..Typing::default() })
         }),
         1 => chat().prop_map(|chat_id| Command::ChatInfo(ChatInfo { chat_id, platform: None })),
+        5 => stream(),
         1 => Just(Command::Interrupt(Interrupt::default())),
         1 => Just(Command::Raw(serde_json::Map::new())),
         2 => Just(Command::GoIdle),
@@ -89,6 +94,15 @@ fn command() -> impl Strategy<Value = Command> {
         2 => Just(Command::Resume),
         1 => Just(Command::Disconnect),
     ]
+}
+
+/// A state of one of four streams, some of them too long for one message of slack's descriptor.
+fn stream() -> impl Strategy<Value = Command> {
+    (0..4u8, 0..120usize, prop::bool::weighted(0.4), any::<bool>()).prop_map(|(name, size, last, segment)| {
+        let (stream, chat_id) = (name.to_string(), (name % 3).to_string());
+        let text = "x ".repeat(size);
+        Command::Stream(Stream { stream, chat_id, text, last, segment, ..Stream::default() })
+    })
 }
 
 fn input() -> impl Strategy<Value = Input> {
@@ -118,7 +132,7 @@ fn input() -> impl Strategy<Value = Input> {
         8 => command().prop_map(|command| Input::Submit(Box::new(command))),
         4 => (
             0..4u64,
-            prop::sample::select(&[r#"{"success":true,"message_id":"m"}"#, "{}", r#"{"ambiguous":true}"#][..]),
+            prop::sample::select(&[r#"{"success":true,"message_id":"m"}"#, "{}", r#"{"ambiguous":true}"#, r#"{"code":"egress_declined"}"#][..]),
         )
             .prop_map(|(ago, result)| Input::Answer(ago, result)),
         4 => (0..5u64, outcome).prop_map(|(ago, outcome)| Input::Settle(ago, outcome)),

@@ -168,6 +168,7 @@ impl RelayMachine {
             Effect::Stop => self.stop(),
             Effect::Fatal => {
                 self.stats.dropped_at_end += self.inbox.clear();
+                self.forget_streams();
                 self.complete_leaving();
                 self.actions.push_back(Action::Fatal(RELAY_DISABLED));
             }
@@ -251,6 +252,7 @@ impl RelayMachine {
     fn end(&mut self) {
         self.fail_unwritten("the connection was lost before it was written");
         self.fail_written("the connection was lost before the answer came");
+        self.hold_streams("the connection was lost");
         self.finish_idlers(false);
         self.stats.moot_acks += self.outbox.clear();
         self.splitter.reset();
@@ -278,6 +280,7 @@ impl RelayMachine {
     fn stop(&mut self) {
         self.fail_unwritten("the relay was disconnected");
         self.fail_written("the relay was disconnected before the answer came");
+        self.forget_streams();
         self.complete_leaving();
         self.notify(Notice::Stopped);
     }
@@ -437,7 +440,7 @@ impl RelayMachine {
     }
 
     /// Every timer that runs, at most one of a kind.
-    pub(super) fn timers(&self) -> [Option<(Time, Timer)>; 5] {
+    pub(super) fn timers(&self) -> [Option<(Time, Timer)>; 6] {
         let due = self.link.due;
         let phase = match self.state {
             State::Waiting => Some((self.redial_at(), Timer::Redial)),
@@ -458,6 +461,7 @@ impl RelayMachine {
             phase,
             silence,
             self.requests.next_timeout().map(|at| (at, Timer::Request)),
+            self.streams.next_due().map(|at| (at, Timer::Stream)),
             self.link.idle_asked.map(|at| (at, Timer::Idle)),
             leaving.map(|leaving| (self.last_call(leaving.began), Timer::Disconnect)),
         ]
@@ -482,6 +486,7 @@ impl RelayMachine {
             }
             Timer::Silence => self.step(Signal::Silent, None, "nothing was received for too long"),
             Timer::Request => self.expire_request(),
+            Timer::Stream => self.stream_due(),
             Timer::Idle => {
                 self.link.idle_asked = None;
                 // All stays as it was: so the connector must not be told to fall silent any more (L-12).

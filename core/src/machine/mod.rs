@@ -3,6 +3,7 @@
 mod connection;
 mod frames;
 mod requests;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use requests::Requests;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use streams::Streams;
 
 /// Actions that may wait for the driver before no more lines are read.
 const MOST_ACTIONS: usize = 1024;
@@ -104,6 +106,7 @@ pub struct RelayMachine {
     inbox: Inbox,
     chats: Chats,
     prompts: Prompts,
+    streams: Streams,
     descriptors: Vec<Arc<Descriptor>>,
     /// Those of the connection before (D-10).
     former: Vec<Arc<Descriptor>>,
@@ -134,6 +137,7 @@ impl RelayMachine {
             inbox: Inbox::new(limits.read_ahead_bytes, limits.dedupe, limits.write_queue_bytes),
             chats: Chats::new(limits.chats),
             prompts: Prompts::new(prompts, limits.prompts),
+            streams: Streams::new(),
             descriptors: Vec::new(),
             former: Vec::new(),
             actions: VecDeque::new(),
@@ -438,8 +442,11 @@ impl RelayMachine {
 
     /// What follows from any input: steps that wait for nothing more, and the keep-alive's rest.
     fn after(&mut self) {
+        self.advance_streams();
         self.leave_if_due();
         self.redeliver_if_due();
+        // A close that has begun just now has failed what was unwritten, steps of streams among it.
+        self.advance_streams();
         let paused = self.is_live(self.link.conn) && !self.can_take_in();
         if self.paused != paused {
             self.paused = paused;

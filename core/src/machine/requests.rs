@@ -1,8 +1,10 @@
 //! Requests: what was asked for, and how it ends (O).
 
+use super::streams::StreamKey;
 use super::{MOST_ACTIONS, RelayMachine};
 use crate::chats::{Chat, Chats};
 use crate::command::{Command, Failure, FailureKind, NotAccepted, Reply, RequestId, Wire};
+use crate::descriptor::Descriptor;
 use crate::encode;
 use crate::hash::{Seed, Table, table};
 use crate::lifecycle::State;
@@ -12,6 +14,7 @@ use crate::time::Time;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why nothing is accepted any more while our own close is under way (O-3).
 const CLOSING: &str = "the connection is being closed";
@@ -22,6 +25,8 @@ struct Pending {
     expected: Expected,
     written: bool,
     until: Time,
+    /// The stream that it is a step of: then its end is that stream's business.
+    stream: Option<StreamKey>,
 }
 
 /// The requests that wait, oldest first. All have the same time-out, so the first is always the next to expire.
@@ -81,7 +86,7 @@ impl Requests {
     }
 
     /// The next id, which counts as used.
-    fn fresh(&mut self) -> RequestId {
+    pub(super) fn fresh(&mut self) -> RequestId {
         let id = RequestId(self.next);
         self.next += 1;
         id
@@ -139,7 +144,7 @@ impl RelayMachine {
                 Ok(id)
             }
             // A typing sign is never an error to the host (O): one that cannot go out is done, too.
-            Command::Typing(_) => match self.request(&command) {
+            Command::Typing(_) => match self.request(&command, None) {
                 Ok(id) => Ok(id),
                 Err(_) => {
                     self.stats.typing_dropped += 1;
@@ -158,15 +163,16 @@ impl RelayMachine {
             | Command::ThreadRename(_)
             | Command::Draft(_)
             | Command::Interrupt(_)
-            | Command::Raw(_) => match self.request(&command) {
+            | Command::Raw(_) => match self.request(&command, None) {
                 Ok(id) => Ok(id),
                 Err(failure) => Err(NotAccepted::new(command, failure)),
             },
+            Command::Stream(state) => self.stream(state),
         }
     }
 
     /// Whether anything can be asked of the connector now, with so many of the kind waiting (O-6, O-8).
-    fn can_ask(&self, waiting: usize) -> Result<(), Failure> {
+    pub(super) fn can_ask(&self, waiting: usize) -> Result<(), Failure> {
         if self.link.is_leaving() || self.state == State::Closing {
             return Err(Failure::definite(CLOSING));
         }
@@ -181,8 +187,12 @@ impl RelayMachine {
         Ok(())
     }
 
-    /// Queues a frame that waits for its answer, or at least for being written.
-    fn request(&mut self, command: &Command) -> Result<RequestId, Failure> {
+    /// Queues a frame that waits for its answer, or at least for being written; a step of a stream, if it is one.
+    pub(super) fn request(
+        &mut self,
+        command: &Command,
+        stream: Option<StreamKey>,
+    ) -> Result<RequestId, Failure> {
         self.can_ask(self.requests.pending.len())?;
         let (chat_id, tag) = match command.wire() {
             Wire::Op { op, chat_id, platform } => {
@@ -219,6 +229,7 @@ impl RelayMachine {
             | Command::GoDormant
             | Command::Hold(_)
             | Command::Resume
+            | Command::Stream(_)
             | Command::Disconnect => Expected::Written,
         };
         let id = RequestId(self.requests.next);
@@ -244,17 +255,21 @@ impl RelayMachine {
         }
         self.requests.next += 1;
         let until = self.now + self.span(self.config.timing.request_timeout);
-        self.requests.pending.insert(id.0, Pending { expected, written: false, until });
+        self.requests.pending.insert(id.0, Pending { expected, written: false, until, stream });
         Ok(id)
+    }
+
+    /// What a command's platform can do: of the one that it names, else of the one on which its chat was last seen.
+    pub(super) fn descriptor_for(&self, chat_id: &str, platform: Option<&str>) -> Option<&Arc<Descriptor>> {
+        match platform {
+            Some(platform) => self.descriptor_of(platform).or(self.descriptors.first()),
+            None => self.capabilities(chat_id),
+        }
     }
 
     /// O-9: whether the platform's descriptor offers an op (D-6, D-9).
     fn offers(&self, op: &str, chat_id: &str, platform: Option<&str>) -> Result<(), Failure> {
-        let descriptor = match platform {
-            Some(platform) => self.descriptor_of(platform).or(self.descriptors.first()),
-            None => self.capabilities(chat_id),
-        };
-        let Some(descriptor) = descriptor else { return Ok(()) };
+        let Some(descriptor) = self.descriptor_for(chat_id, platform) else { return Ok(()) };
         let offered = match op {
             "send" | "typing" | "get_chat_info" => true,
             "edit" => descriptor.supports_edit,
@@ -275,7 +290,7 @@ impl RelayMachine {
 
     /// As whom a command for this chat goes out (M-3): as the platform that it names, else the one on which the
     /// chat was last seen, when this gateway fronts it.
-    fn tag(&self, platform: Option<&str>, chat_id: &str) -> Result<Option<usize>, Failure> {
+    pub(super) fn tag(&self, platform: Option<&str>, chat_id: &str) -> Result<Option<usize>, Failure> {
         if let Some(platform) = platform {
             let identity = self.fronted(platform);
             return identity
@@ -351,7 +366,10 @@ impl RelayMachine {
                 | Expected::ChatInfo(_)
                 | Expected::Written => result,
             };
-            self.actions.push_back(Action::Complete { id, result });
+            match pending.stream {
+                Some(key) => self.step_ended(key, result),
+                None => self.actions.push_back(Action::Complete { id, result }),
+            }
         }
     }
 

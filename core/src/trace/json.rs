@@ -171,6 +171,7 @@ pub(super) fn reply_value(reply: &Reply) -> Value {
         Reply::Done => json!({}),
         Reply::Sent { message_id } => json!({"message_id": message_id}),
         Reply::ChatInfo { name, chat_type } => json!({"name": name, "type": chat_type}),
+        Reply::Streamed { message_ids } => json!({"message_ids": message_ids}),
         Reply::Idle { confirmed } => json!({"confirmed": confirmed}),
         Reply::Prompted { prompt_id, message_id } => {
             json!({"prompt_id": prompt_id, "message_id": message_id})

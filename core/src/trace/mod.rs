@@ -348,6 +348,7 @@ fn timer_name(timer: Timer) -> &'static str {
         Timer::Ping => "ping",
         Timer::Silence => "silence",
         Timer::Request => "request",
+        Timer::Stream => "stream",
         Timer::Idle => "idle",
         Timer::Disconnect => "disconnect",
     }

@@ -55,6 +55,8 @@ pub(crate) struct World {
     /// Accepted requests that have not completed.
     pending: BTreeSet<u64>,
     last_request: u64,
+    /// The newest request there is, be it a step of a stream.
+    newest: u64,
     pub(crate) last_delivery: u64,
     /// A close frame went out on this conn.
     close_sent: Option<Conn>,
@@ -69,6 +71,7 @@ pub(crate) struct World {
 
 const MAX_IN_FLIGHT: usize = 3;
 const CHATS: usize = 2;
+const STREAMS: usize = 3;
 
 impl World {
     /// A machine with small limits, so that they are met.
@@ -84,6 +87,7 @@ impl World {
         config.limits.write_queue_bytes = 1024;
         config.limits.chats = CHATS;
         config.limits.dedupe = 4;
+        config.limits.streams = STREAMS;
         let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
         World {
             machine: RelayMachine::new(Arc::new(config), [3; 32], now),
@@ -93,6 +97,7 @@ impl World {
             dials: Vec::new(),
             pending: BTreeSet::new(),
             last_request: 0,
+            newest: 0,
             last_delivery: 0,
             close_sent: None,
             fatal: false,
@@ -185,7 +190,7 @@ impl World {
                 self.submit(command);
             }
             Input::Answer(ago, result) => {
-                let (prefix, number) = (&self.prefix, self.last_request.saturating_sub(*ago));
+                let (prefix, number) = (&self.prefix, self.newest.saturating_sub(*ago));
                 let line = format!(
                     "{{\"type\":\"outbound_result\",\"requestId\":\"{prefix}{number:016x}\",\"result\":{result}}}\n"
                 );
@@ -211,6 +216,7 @@ impl World {
                 assert!(!self.fatal && !self.stopped, "accepted after the end");
                 assert!(id.number() > self.last_request, "O-1: {id:?} was used before");
                 self.last_request = id.number();
+                self.newest = self.newest.max(id.number());
                 self.pending.insert(id.number());
                 self.prefix = self.machine.wire_id(id)[..16].to_owned();
             }
@@ -305,7 +311,11 @@ impl World {
             match transmit {
                 Transmit::Frame { .. } => {
                     assert!(text.ends_with('\n') && text.matches('\n').count() == 1, "W-6");
-                    assert!(serde_json::from_str::<serde_json::Value>(text).is_ok(), "W-6: {text}");
+                    let frame = serde_json::from_str::<serde_json::Value>(text);
+                    let frame = frame.unwrap_or_else(|_| panic!("W-6: {text}"));
+                    if let Some(id) = frame["requestId"].as_str() {
+                        self.newest = self.newest.max(u64::from_str_radix(&id[16..], 16).unwrap());
+                    }
                 }
                 Transmit::Close { code, .. } => {
                     assert!(code == 1000 && text.is_empty());

@@ -338,6 +338,7 @@ fn shown(result: &Result<Reply, Failure>) -> String {
             format!("prompted {prompt_id} {}", message_id.as_deref().unwrap_or("-"))
         }
         Ok(Reply::Thread { thread_id }) => format!("thread {}", thread_id.as_deref().unwrap_or("-")),
+        Ok(Reply::Streamed { message_ids }) => format!("streamed {message_ids:?}"),
         Ok(Reply::Idle { confirmed }) => format!("idle confirmed={confirmed}"),
         Err(failure) => format!("{}: {}", failure.kind.name(), failure.message),
     }

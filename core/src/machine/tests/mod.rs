@@ -15,4 +15,5 @@ mod prompts;
 mod redial;
 mod refusal;
 mod requests;
+mod streams;
 mod wire;

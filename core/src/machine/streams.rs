@@ -1,0 +1,275 @@
+//! Streamed replies (O-10): their bound, their pace, and the steps that their plans ask for.
+
+use super::RelayMachine;
+use crate::command::{
+    Command, Draft, Edit, Failure, FailureKind, Metadata, NotAccepted, Reply, RequestId, Send, Stream,
+};
+use crate::hash::{Table, table};
+use crate::output::Action;
+use crate::stream::{Next, Step, StreamPlan};
+use crate::time::Time;
+use std::collections::VecDeque;
+
+/// A stream by its name's hash.
+pub(super) type StreamKey = u128;
+
+/// One streamed reply.
+#[derive(Debug)]
+struct Streamed {
+    plan: StreamPlan,
+    chat_id: String,
+    reply_to: Option<String>,
+    metadata: Metadata,
+    platform: Option<String>,
+    /// Who waits for the end.
+    finishes: Option<RequestId>,
+    /// The host knows that it failed: it may make room for another.
+    told: bool,
+    /// What it counts for in [`Streams::bytes`].
+    weight: usize,
+}
+
+impl Streamed {
+    fn command(&self, step: Step) -> Command {
+        let (chat_id, metadata) = (self.chat_id.clone(), self.metadata.clone());
+        let platform = self.platform.clone();
+        match step {
+            Step::Send { content, first } => {
+                let reply_to = self.reply_to.clone().filter(|_| first);
+                Command::Send(Send { chat_id, content, reply_to, metadata, platform })
+            }
+            Step::Edit { message_id, content } => {
+                Command::Edit(Edit { chat_id, message_id, content, metadata, platform })
+            }
+            Step::Draft { draft_id, content, last } => {
+                Command::Draft(Draft { chat_id, draft_id, content, last, metadata, platform })
+            }
+        }
+    }
+}
+
+/// The replies that are streamed, the oldest first.
+#[derive(Debug)]
+pub(super) struct Streams {
+    all: Table<StreamKey, Streamed>,
+    /// Those that showed something a short time ago, and when the next may follow. All wait alike, so that the first
+    /// is always the next.
+    cooling: Table<StreamKey, Time>,
+    /// Those that something has happened to.
+    ready: VecDeque<StreamKey>,
+    /// Drafts of this machine so far: the last one's id.
+    drafts: i64,
+    /// What the host's texts take in all.
+    bytes: usize,
+}
+
+impl Streams {
+    pub(super) fn new() -> Self {
+        Streams { all: table(), cooling: table(), ready: VecDeque::new(), drafts: 0, bytes: 0 }
+    }
+
+    pub(super) fn next_due(&self) -> Option<Time> {
+        self.cooling.front().map(|(_, due)| *due)
+    }
+
+    fn remove(&mut self, key: StreamKey) {
+        self.cooling.remove(&key);
+        if let Some(stream) = self.all.remove(&key) {
+            self.bytes -= stream.weight;
+        }
+    }
+
+    /// Makes room for one more, at the cost of one whose end the host knows; `false` when there is none.
+    fn make_room(&mut self, most: usize) -> bool {
+        let spent = if self.all.len() < most {
+            return true;
+        } else {
+            self.all.iter().find(|(_, stream)| stream.told && !stream.plan.is_waiting()).map(|(key, _)| *key)
+        };
+        spent.map(|key| self.remove(key)).is_some()
+    }
+}
+
+impl RelayMachine {
+    /// The next state of a stream, or the first.
+    pub(super) fn stream(&mut self, state: Stream) -> Result<RequestId, NotAccepted> {
+        let key = self.seed.hash(&[&state.stream]);
+        if let Some(failure) = self.streams.all.get(&key).and_then(|stream| stream.plan.ended()).cloned() {
+            return Ok(self.after_its_end(key, state.last, failure));
+        }
+        if let Err(failure) = self.admit(key, &state) {
+            return Err(NotAccepted::new(Command::Stream(state), failure));
+        }
+        let id = self.requests.fresh();
+        if let Some(stream) = self.streams.all.get_mut(&key) {
+            stream.plan.push(&state.text, state.last, state.segment);
+            stream.told = false;
+            stream.finishes = state.last.then_some(id);
+            let weight = stream.plan.weight();
+            self.streams.bytes = self.streams.bytes - stream.weight + weight;
+            stream.weight = weight;
+        }
+        if !state.last {
+            self.actions.push_back(Action::Complete { id, result: Ok(Reply::Done) });
+        }
+        self.streams.ready.push_back(key);
+        Ok(id)
+    }
+
+    /// Whether a state can be taken; where it is the first of its name there is a stream then.
+    fn admit(&mut self, key: StreamKey, state: &Stream) -> Result<(), Failure> {
+        self.can_ask(0)?;
+        let stream = self.streams.all.get(&key);
+        if let Some(stream) = stream {
+            if stream.plan.is_finishing() {
+                return Err(Failure::definite(format!("the stream {:?} is finishing", state.stream)));
+            }
+            if stream.chat_id != state.chat_id {
+                let name = &state.stream;
+                return Err(Failure::definite(format!(
+                    "the stream {name:?} goes to chat {}",
+                    stream.chat_id
+                )));
+            }
+        }
+        let (limits, weight) = (&self.config.limits, stream.map_or(0, |stream| stream.weight));
+        if self.streams.bytes - weight + state.text.len() > limits.write_queue_bytes {
+            return Err(Failure::definite(format!(
+                "the texts of all streams are longer than `write_queue_bytes` allows, {} bytes",
+                limits.write_queue_bytes
+            )));
+        }
+        if stream.is_some() {
+            return Ok(());
+        }
+        self.tag(state.platform.as_deref(), &state.chat_id)?;
+        let descriptor = self.descriptor_for(&state.chat_id, state.platform.as_deref());
+        let Some(abilities) = descriptor.map(|descriptor| (&**descriptor).into()) else {
+            return Err(Failure::definite("the relay is not connected"));
+        };
+        if !self.streams.make_room(limits.streams) {
+            return Err(Failure::definite(format!(
+                "{} streams are under way, as many as `streams` allows",
+                self.streams.all.len()
+            )));
+        }
+        let stream = Streamed {
+            plan: StreamPlan::new(abilities),
+            chat_id: state.chat_id.clone(),
+            reply_to: state.reply_to.clone(),
+            metadata: state.metadata.clone(),
+            platform: state.platform.clone(),
+            finishes: None,
+            told: false,
+            weight: 0,
+        };
+        self.streams.all.insert(key, stream);
+        Ok(())
+    }
+
+    /// A state of a stream that nothing more can come of.
+    fn after_its_end(&mut self, key: StreamKey, last: bool, failure: Failure) -> RequestId {
+        let id = self.requests.fresh();
+        self.actions.push_back(Action::Complete { id, result: Err(failure) });
+        if last {
+            self.streams.remove(key);
+        } else if let Some(stream) = self.streams.all.get_mut(&key) {
+            stream.told = true;
+        }
+        id
+    }
+
+    /// What became of a step.
+    pub(super) fn step_ended(&mut self, key: StreamKey, result: Result<Reply, Failure>) {
+        let Some(stream) = self.streams.all.get_mut(&key) else { return };
+        stream.plan.result(result.map(message_id));
+        self.streams.ready.push_back(key);
+    }
+
+    /// The oldest of those that wait has waited long enough.
+    pub(super) fn stream_due(&mut self) {
+        if let Some((key, _)) = self.streams.cooling.pop_front() {
+            self.streams.ready.push_back(key);
+        }
+    }
+
+    /// Takes the next step of every stream that something has happened to.
+    pub(super) fn advance_streams(&mut self) {
+        while let Some(key) = self.streams.ready.pop_front() {
+            self.advance_stream(key);
+        }
+    }
+
+    fn advance_stream(&mut self, key: StreamKey) {
+        loop {
+            let Streams { all, cooling, drafts, .. } = &mut self.streams;
+            let Some(stream) = all.get_mut(&key) else { return };
+            match stream.plan.next(!cooling.contains_key(&key), drafts) {
+                Next::Wait => return,
+                Next::Step(step) => {
+                    let command = stream.command(step);
+                    match self.request(&command, Some(key)) {
+                        Ok(_) => {
+                            let due = self.now + self.span(self.config.timing.stream_interval);
+                            self.streams.cooling.insert(key, due);
+                            return;
+                        }
+                        Err(failure) => {
+                            if let Some(stream) = self.streams.all.get_mut(&key) {
+                                stream.plan.result(Err(failure));
+                            }
+                        }
+                    }
+                }
+                Next::Over(result) => return self.stream_over(key, result),
+            }
+        }
+    }
+
+    /// The last state has ended.
+    fn stream_over(&mut self, key: StreamKey, result: Result<Vec<String>, Failure>) {
+        let Some(stream) = self.streams.all.get_mut(&key) else { return };
+        if let Some(id) = stream.finishes.take() {
+            let result = result.clone().map(|message_ids| Reply::Streamed { message_ids });
+            self.actions.push_back(Action::Complete { id, result });
+        }
+        // What was never written can be said again, and goes on from here.
+        let definite = result.is_err_and(|failure| failure.kind == FailureKind::Definite);
+        stream.told = true;
+        if !definite {
+            self.streams.remove(key);
+        }
+    }
+
+    /// The connection is over, and all requests on it have failed: no stream goes on by itself (O-8).
+    pub(super) fn hold_streams(&mut self, why: &str) {
+        let keys: Vec<StreamKey> = self.streams.all.iter().map(|(key, _)| *key).collect();
+        for key in keys {
+            if let Some(stream) = self.streams.all.get_mut(&key) {
+                stream.plan.hold(Failure::definite(why));
+            }
+            self.advance_stream(key);
+        }
+        self.streams.cooling.clear();
+        self.streams.ready.clear();
+    }
+
+    /// There will be no further connection.
+    pub(super) fn forget_streams(&mut self) {
+        self.hold_streams("the relay was disconnected");
+        self.streams.all.clear();
+        self.streams.bytes = 0;
+    }
+}
+
+/// The id in the answer to a step.
+fn message_id(reply: Reply) -> Option<String> {
+    match reply {
+        Reply::Sent { message_id } | Reply::Prompted { message_id, .. } => message_id,
+        Reply::Done
+        | Reply::Thread { .. }
+        | Reply::ChatInfo { .. }
+        | Reply::Streamed { .. }
+        | Reply::Idle { .. } => None,
+    }
+}

@@ -1,0 +1,493 @@
+//! O-10, and what the other rules of O mean for a streamed reply: as frames and answers, in virtual time.
+
+use super::driver::{Rig, descriptor, inbound, send};
+use crate::command::{Command, RequestId, Stream};
+use serde_json::{Value, json};
+
+const DRAFTS: &str = r#","supports_draft_streaming":true,"supported_ops":["send","edit","draft"]"#;
+const EDITS: &str = "";
+const SEGMENTS: &str = r#","supports_edit":false"#;
+/// Forty signs to a message.
+const SHORT: &str = r#","max_message_length":40"#;
+
+/// A machine that is served on a platform with `more` in its descriptor.
+fn rig(more: &str) -> Rig {
+    let mut rig = Rig::new();
+    serve(&mut rig, more);
+    rig
+}
+
+fn serve(rig: &mut Rig, more: &str) {
+    rig.opened();
+    rig.line(&descriptor("discord", more));
+    rig.log();
+}
+
+fn state(text: &str, last: bool) -> Stream {
+    Stream {
+        stream: "s1".into(),
+        chat_id: "c".into(),
+        text: text.into(),
+        last,
+        reply_to: Some("m".into()),
+        ..Stream::default()
+    }
+}
+
+fn text(text: &str) -> Command {
+    Command::Stream(state(text, false))
+}
+
+fn last(text: &str) -> Command {
+    Command::Stream(state(text, true))
+}
+
+fn segment(text: &str) -> Command {
+    Command::Stream(Stream { segment: true, ..state(text, false) })
+}
+
+/// What came out since, the actions in short: `> r2 edit 7 "text"`.
+fn log(rig: &mut Rig) -> Vec<String> {
+    rig.log().iter().map(|line| short(line).unwrap_or_else(|| line.clone())).collect()
+}
+
+fn short(line: &str) -> Option<String> {
+    let frame: Value = serde_json::from_str(line.strip_prefix("> ")?).ok()?;
+    let (id, action) = (frame["requestId"].as_str()?, frame["action"].as_object()?);
+    let content = &action["content"];
+    let rest = match action["op"].as_str()? {
+        "send" if action["reply_to"].is_null() => format!("send {content}"),
+        "send" => format!("send {content} to {}", action["reply_to"].as_str()?),
+        "edit" => format!("edit {} {content}", action["message_id"].as_str()?),
+        "draft" => format!("draft {} {content} final={}", action["draft_id"], action["final"]),
+        _ => return None,
+    };
+    Some(format!("> {id} {rest}"))
+}
+
+#[track_caller]
+fn expect(rig: &mut Rig, expected: &[&str]) {
+    assert_eq!(log(rig), expected);
+}
+
+/// The request of that number: a step, or a command.
+fn ok(rig: &mut Rig, number: u64, message_id: &str) {
+    rig.answer(RequestId(number), &json!({"success": true, "message_id": message_id}).to_string());
+}
+
+#[test]
+fn o_10_a_reply_grows_as_a_draft_where_drafts_are_offered() {
+    let mut rig = rig(DRAFTS);
+    rig.submit(text("on"));
+    expect(&mut rig, &["r1 done", r#"> r2 draft 1 "on" final=false"#]);
+    ok(&mut rig, 2, "");
+    rig.wait(1000);
+    rig.submit(text("on and"));
+    expect(&mut rig, &["r3 done", r#"> r4 draft 1 "on and" final=false"#]);
+    ok(&mut rig, 4, "");
+    rig.submit(last("on and on"));
+    expect(&mut rig, &[r#"> r6 draft 1 "on and on" final=true"#]);
+    ok(&mut rig, 6, "7");
+    expect(&mut rig, &[r#"r5 streamed ["7"]"#]);
+    // The next reply is another draft.
+    rig.submit(last("new"));
+    expect(&mut rig, &[r#"> r8 draft 2 "new" final=true"#]);
+}
+
+#[test]
+fn o_10_else_as_edits_one_per_interval() {
+    let mut rig = rig(EDITS);
+    rig.submit(text("a"));
+    expect(&mut rig, &["r1 done", r#"> r2 send "a" to m"#]);
+    // Never two at a time, however long the answer takes.
+    rig.wait(1500);
+    rig.submit(text("a b"));
+    rig.submit(text("a b c"));
+    expect(&mut rig, &["r3 done", "r4 done"]);
+    ok(&mut rig, 2, "7");
+    expect(&mut rig, &[r#"> r5 edit 7 "a b c""#]);
+    ok(&mut rig, 5, "");
+    // Too soon: the newest text goes when the interval is over.
+    rig.submit(text("a b c d"));
+    rig.wait(400);
+    rig.submit(text("a b c d e"));
+    assert_eq!(rig.until_deadline_us(), 600_000);
+    rig.wait(599);
+    expect(&mut rig, &["r6 done", "r7 done"]);
+    rig.wait(1);
+    expect(&mut rig, &[r#"> r8 edit 7 "a b c d e""#]);
+    ok(&mut rig, 8, "");
+    // The last waits for nothing, and ends without a further step where all is shown.
+    rig.submit(last("a b c d e!"));
+    expect(&mut rig, &[r#"> r10 edit 7 "a b c d e!""#]);
+    ok(&mut rig, 10, "");
+    expect(&mut rig, &[r#"r9 streamed ["7"]"#]);
+    // No timer of it is left: the next is the ping.
+    assert_eq!(rig.machine.deadline().map(|(_, timer)| timer), Some(crate::output::Timer::Ping));
+}
+
+#[test]
+fn o_10_the_last_state_waits_for_the_step_that_is_under_way() {
+    let mut rig = rig(EDITS);
+    rig.submit(text("a"));
+    ok(&mut rig, 2, "7");
+    rig.wait(1000);
+    rig.submit(text("a b"));
+    rig.submit(last("a b c"));
+    expect(&mut rig, &["r1 done", r#"> r2 send "a" to m"#, "r3 done", r#"> r4 edit 7 "a b""#]);
+    assert_eq!(rig.refused(text("x")), r#"definite: the stream "s1" is finishing"#);
+    assert_eq!(rig.refused(last("x")), r#"definite: the stream "s1" is finishing"#);
+    ok(&mut rig, 4, "");
+    expect(&mut rig, &[r#"> r6 edit 7 "a b c""#]);
+    ok(&mut rig, 6, "");
+    expect(&mut rig, &[r#"r5 streamed ["7"]"#]);
+    // Now the name is free.
+    rig.submit(last("x"));
+    expect(&mut rig, &[r#"> r8 send "x" to m"#]);
+}
+
+#[test]
+fn o_10_else_as_one_message_per_segment() {
+    let mut rig = rig(SEGMENTS);
+    rig.submit(text("one"));
+    rig.wait(5000);
+    rig.submit(segment("one."));
+    expect(&mut rig, &["r1 done", "r2 done", r#"> r3 send "one." to m"#]);
+    ok(&mut rig, 3, "7");
+    rig.submit(segment("one. two."));
+    rig.submit(text("one. two. three"));
+    rig.wait(999);
+    expect(&mut rig, &["r4 done", "r5 done"]);
+    rig.wait(1);
+    expect(&mut rig, &[r#"> r6 send "two.""#]);
+    ok(&mut rig, 6, "8");
+    rig.submit(last("one. two. three."));
+    expect(&mut rig, &[r#"> r8 send "three.""#]);
+    ok(&mut rig, 8, "9");
+    expect(&mut rig, &[r#"r7 streamed ["7", "8", "9"]"#]);
+}
+
+#[test]
+fn d_09_o_10_each_chat_as_its_platform_allows() {
+    let mut rig = Rig::with(|config| {
+        config.identities.push(crate::config::Identity { platform: "slack".into(), bot_id: String::new() });
+    });
+    serve(&mut rig, SEGMENTS);
+    rig.line(&descriptor("slack", ""));
+    rig.line(&inbound("c", "1").replace(r#""platform":"discord""#, r#""platform":"slack""#));
+    rig.log();
+    rig.submit(text("on slack"));
+    let on = |platform: &str| {
+        let platform = Some(platform.to_owned());
+        Command::Stream(Stream { stream: "s2".into(), platform, ..state("on discord", false) })
+    };
+    rig.submit(on("discord"));
+    expect(&mut rig, &["r1 done", r#"> r2 send "on slack" to m"#, "r3 done"]);
+    let other = |name: &str, chat: &str, platform: Option<&str>| {
+        let platform = platform.map(str::to_owned);
+        Command::Stream(Stream { stream: name.into(), chat_id: chat.into(), platform, ..state("x", false) })
+    };
+    // M-3
+    assert_eq!(
+        rig.refused(other("s3", "c", Some("matrix"))),
+        "definite: relay does not front platform matrix"
+    );
+    assert_eq!(rig.refused(other("s1", "d", None)), r#"definite: the stream "s1" goes to chat c"#);
+}
+
+#[test]
+fn o_11_a_long_reply_goes_on_in_further_messages() {
+    let code = "```rust\nfn one() {}\nfn two() {}\nfn three() {}\n```\nand so on\nand on and on and on";
+    let mut rig = rig(SHORT);
+    rig.submit(text(&code[..20]));
+    ok(&mut rig, 2, "7");
+    rig.submit(last(code));
+    ok(&mut rig, 4, "");
+    // Only the first answers the host's message; none of them waits for the interval.
+    ok(&mut rig, 5, "8");
+    ok(&mut rig, 6, "9");
+    expect(
+        &mut rig,
+        &[
+            "r1 done",
+            r#"> r2 send "```rust\nfn one() {}\n```" to m"#,
+            r#"> r4 edit 7 "```rust\nfn one() {}\nfn two() {}\n```""#,
+            r#"> r5 send "```rust\nfn three() {}\n```\nand so on""#,
+            r#"> r6 send "and on and on and on""#,
+            r#"r3 streamed ["7", "8", "9"]"#,
+        ],
+    );
+}
+
+#[test]
+fn o_10_two_replies_at_once_keep_their_own_pace() {
+    let mut rig = rig(EDITS);
+    let of = |name: &str, text: &str, last: bool| {
+        Command::Stream(Stream { stream: name.into(), chat_id: name.into(), ..state(text, last) })
+    };
+    rig.submit(of("a", "1", false));
+    rig.wait(300);
+    rig.submit(of("b", "2", false));
+    ok(&mut rig, 4, "B");
+    ok(&mut rig, 2, "A");
+    rig.submit(of("a", "1 1", false));
+    rig.submit(of("b", "2 2", false));
+    expect(
+        &mut rig,
+        &["r1 done", r#"> r2 send "1" to m"#, "r3 done", r#"> r4 send "2" to m"#, "r5 done", "r6 done"],
+    );
+    rig.wait(700);
+    expect(&mut rig, &[r#"> r7 edit A "1 1""#]);
+    rig.wait(300);
+    expect(&mut rig, &[r#"> r8 edit B "2 2""#]);
+    rig.submit(of("b", "2 2 2", true));
+    ok(&mut rig, 8, "");
+    ok(&mut rig, 10, "");
+    expect(&mut rig, &[r#"> r10 edit B "2 2 2""#, r#"r9 streamed ["B"]"#]);
+}
+
+/// The ends of a reply's steps, each failed in each way: what goes out, and how the last state ends.
+#[test]
+fn o_03_o_07_each_failure_of_a_step() {
+    let cases: &[(&str, &str, &[&str])] = &[
+        // The message itself.
+        (r#"{"success":false,"error":"no"}"#, "", &["r3 rejected: no"]),
+        (r#"{"success":false,"code":"egress_declined","error":"x"}"#, "", &["r3 declined: x"]),
+        (
+            r#"{"success":false,"ambiguous":true,"error":"lost"}"#,
+            r#"{"success":true,"message_id":"8"}"#,
+            &[r#"> r4 send "b""#, "r3 ambiguous: lost"],
+        ),
+        // The edit of one that is there.
+        (
+            r#"{"success":true,"message_id":"7"}"#,
+            r#"{"success":false,"error":"too old"}"#,
+            &[r#"> r4 edit 7 "a b""#, r#"> r5 send "b""#],
+        ),
+        (
+            r#"{"success":true,"message_id":"7"}"#,
+            r#"{"success":false,"ambiguous":true,"error":"lost"}"#,
+            &[r#"> r4 edit 7 "a b""#, "r3 ambiguous: lost"],
+        ),
+        (
+            r#"{"success":true,"message_id":"7"}"#,
+            r#"{"success":false,"error":"egress declined: b"}"#,
+            &[r#"> r4 edit 7 "a b""#, "r3 declined: egress declined: b"],
+        ),
+    ];
+    for (first, second, expected) in cases {
+        let mut rig = rig(EDITS);
+        rig.submit(text("a"));
+        expect(&mut rig, &["r1 done", r#"> r2 send "a" to m"#]);
+        rig.submit(last("a b"));
+        rig.answer(RequestId(2), first);
+        rig.answer(RequestId(4), second);
+        expect(&mut rig, expected);
+    }
+}
+
+#[test]
+fn o_09_a_draft_that_is_refused_becomes_edits() {
+    let mut rig = rig(DRAFTS);
+    rig.submit(text("a"));
+    rig.answer(RequestId(2), r#"{"success":false,"error":"no drafts in groups"}"#);
+    expect(&mut rig, &["r1 done", r#"> r2 draft 1 "a" final=false"#]);
+    rig.wait(1000);
+    expect(&mut rig, &[r#"> r3 send "a" to m"#]);
+    ok(&mut rig, 3, "7");
+    rig.submit(last("a b"));
+    expect(&mut rig, &[r#"> r5 edit 7 "a b""#]);
+}
+
+#[test]
+fn o_07_after_a_decline_every_state_fails_until_the_last() {
+    let mut rig = rig(EDITS);
+    rig.submit(text("a"));
+    rig.answer(RequestId(2), r#"{"success":false,"code":"egress_declined","error":"x"}"#);
+    rig.submit(text("a b"));
+    rig.wait(5000);
+    rig.submit(last("a b c"));
+    expect(&mut rig, &["r1 done", r#"> r2 send "a" to m"#, "r3 declined: x", "r4 declined: x"]);
+    rig.submit(text("new"));
+    expect(&mut rig, &["r5 done", r#"> r6 send "new" to m"#]);
+}
+
+#[test]
+fn o_04_a_step_that_is_not_answered_counts_as_shown() {
+    let mut rig = rig(EDITS);
+    rig.submit(text("a"));
+    rig.submit(text("a b"));
+    rig.wait(29_999);
+    expect(&mut rig, &["r1 done", r#"> r2 send "a" to m"#, "r3 done"]);
+    rig.line("");
+    rig.wait(1);
+    expect(&mut rig, &[r#"> r4 send "b""#]);
+    ok(&mut rig, 4, "8");
+    // The answer that comes after all is nobody's.
+    ok(&mut rig, 2, "7");
+    assert_eq!(rig.machine.stats().stray_results, 1);
+    rig.submit(last("a b"));
+    expect(&mut rig, &["r5 ambiguous: no answer came in time"]);
+}
+
+#[test]
+fn o_08_a_stream_goes_on_over_the_next_connection_but_not_by_itself() {
+    let mut rig = rig(EDITS);
+    rig.submit(text("a"));
+    ok(&mut rig, 2, "7");
+    rig.submit(text("a b"));
+    rig.log();
+    rig.lost();
+    assert_eq!(rig.refused(text("a b c")), "definite: the relay is not connected");
+    assert_eq!(rig.refused(last("a b c")), "definite: the relay is not connected");
+    rig.next();
+    serve(&mut rig, EDITS);
+    rig.wait(5000);
+    expect(&mut rig, &[]);
+    rig.submit(last("a b c"));
+    ok(&mut rig, 5, "");
+    expect(&mut rig, &[r#"> r5 edit 7 "a b c""#, r#"r4 streamed ["7"]"#]);
+}
+
+#[test]
+fn o_03_o_08_the_last_state_fails_once_with_its_connection() {
+    // Written: it may be there, and nothing more will come of that stream.
+    let mut rig = rig(EDITS);
+    rig.submit(last("a"));
+    rig.lost();
+    let log = log(&mut rig);
+    assert_eq!(
+        log[..2],
+        [r#"> r2 send "a" to m"#, "r1 ambiguous: the connection was lost before the answer came"]
+    );
+    // Not written: it can be said again, and nothing is shown twice.
+    let mut rig = self::rig(EDITS);
+    rig.submit(text("a"));
+    ok(&mut rig, 2, "7");
+    rig.writable = false;
+    rig.submit(last("a b"));
+    rig.lost();
+    assert_eq!(self::log(&mut rig)[2], "r3 definite: the connection was lost before it was written");
+    rig.writable = true;
+    rig.next();
+    serve(&mut rig, EDITS);
+    rig.submit(last("a b"));
+    ok(&mut rig, 6, "");
+    expect(&mut rig, &[r#"> r6 edit 7 "a b""#, r#"r5 streamed ["7"]"#]);
+    // A part is not written: what is may be there, what is not goes on.
+    let mut rig = self::rig(SHORT);
+    let long = format!("{} the rest", "a".repeat(39));
+    rig.submit(last(&long));
+    rig.lost();
+    assert_eq!(self::log(&mut rig)[1], "r1 definite: the connection was lost");
+    rig.next();
+    serve(&mut rig, SHORT);
+    rig.submit(last(&long));
+    ok(&mut rig, 4, "8");
+    expect(
+        &mut rig,
+        &[r#"> r4 send "the rest""#, "r3 ambiguous: the connection was lost before the answer came"],
+    );
+}
+
+#[test]
+fn o_06_a_step_counts_as_in_flight() {
+    let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 1);
+    rig.submit(text("a"));
+    assert_eq!(
+        rig.refused(send("c", "x")),
+        "definite: 1 requests wait for their answer, as many as `max_in_flight` allows"
+    );
+    ok(&mut rig, 2, "7");
+    rig.submit(send("c", "x"));
+    rig.log();
+    // And where there is no room for one, the last state fails as never written.
+    rig.submit(last("a b"));
+    expect(&mut rig, &["r4 definite: 1 requests wait for their answer, as many as `max_in_flight` allows"]);
+    ok(&mut rig, 3, "8");
+    rig.submit(last("a b"));
+    expect(&mut rig, &["r3 sent 8", r#"> r6 edit 7 "a b""#]);
+}
+
+#[test]
+fn x_01_streams_and_their_texts_are_bounded() {
+    let of = |name: &str, text: &str, last: bool| {
+        Command::Stream(Stream { stream: name.into(), ..state(text, last) })
+    };
+    let mut rig = Rig::up_with(|config| {
+        config.limits.streams = 2;
+        config.limits.write_queue_bytes = 1024;
+    });
+    rig.submit(of("a", "x", false));
+    rig.submit(of("b", "x", false));
+    const FULL: &str = "definite: 2 streams are under way, as many as `streams` allows";
+    assert_eq!(rig.refused(of("c", "x", false)), FULL);
+    // One of which the host knows that it failed makes room; one that is under way does not.
+    rig.answer(RequestId(4), r#"{"success":false,"error":"no"}"#);
+    assert_eq!(rig.refused(of("c", "x", false)), FULL);
+    rig.submit(of("b", "x y", false));
+    rig.submit(of("c", "x", false));
+    assert_eq!(rig.refused(of("d", "x", false)), FULL);
+    assert_eq!(
+        rig.refused(of("a", &"x".repeat(1024), false)),
+        "definite: the texts of all streams are longer than `write_queue_bytes` allows, 1024 bytes"
+    );
+    rig.submit(of("a", &"x".repeat(1000), false));
+}
+
+#[test]
+fn l_14_a_disconnect_leaves_no_stream_pending() {
+    // The step is answered in time, and there is no other.
+    let mut rig = rig(SHORT);
+    rig.submit(last("a"));
+    rig.submit(Command::Disconnect);
+    ok(&mut rig, 2, "7");
+    assert!(log(&mut rig).contains(&r#"r1 streamed ["7"]"#.to_owned()));
+    // There would be another: it is not begun any more.
+    let mut rig = self::rig(SHORT);
+    rig.submit(text("a"));
+    rig.submit(last(&"b".repeat(50)));
+    rig.submit(Command::Disconnect);
+    assert_eq!(rig.refused(text("x")), "definite: the connection is being closed");
+    ok(&mut rig, 2, "7");
+    assert_eq!(log(&mut rig).last().unwrap(), "r3 definite: the connection is being closed");
+    // The step is not answered.
+    let mut rig = self::rig(SHORT);
+    rig.submit(text("a"));
+    rig.submit(last("a b"));
+    rig.submit(Command::Disconnect);
+    rig.wait(6000);
+    let log = log(&mut rig);
+    let at = |line: &str| log.iter().position(|said| said.starts_with(line)).unwrap();
+    assert!(at("r3 definite: the connection was lost") < at("stopped"), "{log:?}");
+    assert_eq!(rig.machine.deadline(), None);
+}
+
+#[test]
+fn l_10_a_revocation_leaves_no_stream_pending() {
+    let mut rig = Rig::up_with(|config| config.confirm_revocation = false);
+    rig.submit(text("a"));
+    ok(&mut rig, 2, "7");
+    rig.submit(last("a b"));
+    rig.log();
+    rig.closed(4401, "revoked");
+    let log = log(&mut rig);
+    assert_eq!(log[0], "r3 ambiguous: the connection was lost before the answer came");
+    assert_eq!(log.last().unwrap(), "fatal relay_disabled retryable=false");
+    assert_eq!(rig.machine.deadline(), None);
+}
+
+#[test]
+fn l_15_a_clock_at_its_end_or_a_jump_makes_no_loop() {
+    let mut rig = rig(EDITS);
+    rig.submit(text("a"));
+    ok(&mut rig, 2, "7");
+    rig.submit(text("a b"));
+    rig.log();
+    rig.jump_to(80_000);
+    let edits = |line: &&String| line.starts_with("> r4 edit");
+    assert_eq!(log(&mut rig).iter().filter(edits).count(), 1);
+    rig.jump_to(u64::MAX);
+    rig.tick();
+    assert!(rig.machine.deadline().is_none_or(|(due, _)| due > rig.now.mono));
+}

@@ -1,0 +1,500 @@
+//! O-10, O-11, O-7, O-3: what is shown next, whatever came before; and what a reader has seen in the end.
+
+use super::*;
+use crate::descriptor::LenUnit;
+use proptest::prelude::*;
+
+fn abilities(mode: Mode) -> Abilities {
+    let room = Room { limit: 40, unit: LenUnit::Chars, code_blocks: true };
+    Abilities { mode, can_edit: mode != Mode::Segments, room }
+}
+
+fn failure(kind: FailureKind) -> Failure {
+    Failure::new(kind, "why")
+}
+
+fn kind(name: &str) -> FailureKind {
+    use FailureKind::{Ambiguous, Declined, Definite, Rejected, Unsupported};
+    let kinds = [Definite, Ambiguous, Declined, Unsupported, Rejected];
+    *kinds.iter().find(|kind| kind.name() == name).expect("a kind of failure")
+}
+
+/// Whether the last state can be said again.
+fn is_definite<T>(result: &Result<T, Failure>) -> bool {
+    result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Definite)
+}
+
+fn step(step: &Step) -> String {
+    match step {
+        Step::Send { content, first } => format!("{} {content:?}", if *first { "send" } else { "send on" }),
+        Step::Edit { message_id, content } => format!("edit {message_id} {content:?}"),
+        Step::Draft { draft_id, content, last } => {
+            format!("draft {draft_id} {content:?}{}", if *last { " last" } else { "" })
+        }
+    }
+}
+
+/// Plays a script: `text`, `segment` and `last` with the text so far, `ok` with an id or without, or a kind of
+/// failure. What comes of each is one line, or none.
+fn play(mode: Mode, script: &[&str]) -> Vec<String> {
+    let (mut plan, mut drafts, mut lines) = (StreamPlan::new(abilities(mode)), 0, Vec::new());
+    let mut over = false;
+    for line in script {
+        assert!(!over, "{line} comes after the end");
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "text" | "segment" | "last" => plan.push(rest, word == "last", word == "segment"),
+            "ok" => plan.result(Ok(Some(rest.to_owned()))),
+            word => plan.result(Err(failure(kind(word)))),
+        }
+        let next = plan.next(true, &mut drafts);
+        over = matches!(&next, Next::Over(result) if !is_definite(result));
+        match next {
+            Next::Wait => {}
+            Next::Step(next) => lines.push(step(&next)),
+            Next::Over(Ok(ids)) => lines.push(format!("over {}", ids.join(" ")).trim().to_owned()),
+            Next::Over(Err(failure)) => lines.push(format!("over {}", failure.kind.name())),
+        }
+    }
+    lines
+}
+
+#[track_caller]
+fn check(mode: Mode, script: &[&str], expected: &[&str]) {
+    assert_eq!(play(mode, script), expected, "{script:?}");
+}
+
+#[test]
+fn o_10_drafts_where_they_are_offered() {
+    check(
+        Mode::Drafts,
+        &["text on", "ok", "text on and", "ok", "last on and on", "ok 7"],
+        &[r#"draft 1 "on""#, r#"draft 1 "on and""#, r#"draft 1 "on and on" last"#, "over 7"],
+    );
+    // The same text becomes a message all the same.
+    check(
+        Mode::Drafts,
+        &["text on", "ok", "last on", "ok 7"],
+        &[r#"draft 1 "on""#, r#"draft 1 "on" last"#, "over 7"],
+    );
+    // A draft per message.
+    let long = format!("text {} more", "a".repeat(39));
+    check(
+        Mode::Drafts,
+        &["text a", "ok", &long, "ok 1", "ok", &long.replace("text", "last"), "ok 2"],
+        &[
+            r#"draft 1 "a""#,
+            &format!("draft 1 {:?} last", "a".repeat(39)),
+            r#"draft 2 "more""#,
+            r#"draft 2 "more" last"#,
+            "over 1 2",
+        ],
+    );
+}
+
+#[test]
+fn o_10_edits_where_there_are_no_drafts() {
+    check(
+        Mode::Edits,
+        &["text on", "ok 7", "text on and", "ok", "last on and on", "ok"],
+        &[r#"send "on""#, r#"edit 7 "on and""#, r#"edit 7 "on and on""#, "over 7"],
+    );
+    // What is shown already is not said again; white space alone is nothing to show.
+    check(Mode::Edits, &["text  ", "text on ", "ok 7", "text on \n", "last on"], &[r#"send "on""#, "over 7"]);
+    check(Mode::Edits, &["last  \n"], &["over"]);
+    check(Mode::Edits, &["last on", "ok 7"], &[r#"send "on""#, "over 7"]);
+    // States that come meanwhile are one.
+    check(
+        Mode::Edits,
+        &["text a", "text ab", "text abc", "ok 7", "last abcd", "ok", "ok"],
+        &[r#"send "a""#, r#"edit 7 "abc""#, r#"edit 7 "abcd""#, "over 7"],
+    );
+    // Without an id there is nothing to edit: the rest is segments.
+    check(
+        Mode::Edits,
+        &["text a", "ok", "text ab", "last abc", "ok"],
+        &[r#"send "a""#, r#"send on "bc""#, "over"],
+    );
+}
+
+#[test]
+fn o_10_segments_where_nothing_can_be_edited() {
+    check(
+        Mode::Segments,
+        &["text one", "segment one.", "ok 1", "text one.\ntwo", "last one.\ntwo.", "ok 2"],
+        &[r#"send "one.""#, r#"send on "two.""#, "over 1 2"],
+    );
+    // Segments that come meanwhile are messages of their own.
+    check(
+        Mode::Segments,
+        &["segment a", "segment a b", "segment a b", "text a b c", "ok 1", "ok 2", "last a b c", "ok 3"],
+        &[r#"send "a""#, r#"send on "b""#, r#"send on "c""#, "over 1 2 3"],
+    );
+    // Too long a segment is cut.
+    check(
+        Mode::Segments,
+        &[&format!("segment {} b", "a".repeat(39)), "ok 1", "ok 2", &format!("last {} b", "a".repeat(39))],
+        &[&format!("send {:?}", "a".repeat(39)), r#"send on "b""#, "over 1 2"],
+    );
+}
+
+#[test]
+fn o_11_what_goes_beyond_a_message_goes_on_in_the_next() {
+    // The message gets its final form first, at the best place to cut.
+    check(
+        Mode::Edits,
+        &[
+            "text the first line\nthe second",
+            "ok 1",
+            "text the first line\nthe second line goes beyond",
+            "ok",
+            "ok 2",
+            "last the first line\nthe second line goes beyond it",
+            "ok",
+        ],
+        &[
+            r#"send "the first line\nthe second""#,
+            r#"edit 1 "the first line""#,
+            r#"send on "the second line goes beyond""#,
+            r#"edit 2 "the second line goes beyond it""#,
+            "over 1 2",
+        ],
+    );
+    // A code block is closed and opened again, in each state that is shown; nor is its end said for nothing.
+    let code = "```rust\nfn one() {}\nfn two() {}\nfn three() {}\n```\nso";
+    check(
+        Mode::Edits,
+        &[
+            "text ```rust",
+            "text ```rust\n",
+            "text ```rust\nfn",
+            "ok 1",
+            &format!("last {code}"),
+            "ok",
+            "ok 2",
+        ],
+        &[
+            r#"send "```rust\nfn\n```""#,
+            r#"edit 1 "```rust\nfn one() {}\nfn two() {}\n```""#,
+            r#"send on "```rust\nfn three() {}\n```\nso""#,
+            "over 1 2",
+        ],
+    );
+    check(
+        Mode::Segments,
+        &["segment ```\nx", "ok 1", "last ```\nx\n```\nso", "ok 2"],
+        &[r#"send "```\nx\n```""#, r#"send on "so""#, "over 1 2"],
+    );
+    // A line that may become a fence is not shown before one knows.
+    check(
+        Mode::Edits,
+        &[
+            "text so\n``",
+            "ok 1",
+            "text so\n```",
+            "text so\n```\nx",
+            "ok",
+            "text so\n```\nx\n``",
+            "last so\n```\nx\n```",
+        ],
+        &[r#"send "so""#, r#"edit 1 "so\n```\nx\n```""#, "over 1"],
+    );
+}
+
+#[test]
+fn o_03_o_07_each_failure_of_each_step() {
+    let cases: &[(Mode, &[&str], &[&str])] = &[
+        // A message.
+        (Mode::Edits, &["definite", "text a b"], &[r#"send "a b""#]),
+        (Mode::Edits, &["definite", "last a b", "ok 2"], &[r#"send "a b""#, "over 2"]),
+        (Mode::Edits, &["ambiguous", "text a b", "ok 2", "last a b"], &[r#"send on "b""#, "over ambiguous"]),
+        (Mode::Edits, &["declined", "text a b", "last a b"], &["over declined"]),
+        (Mode::Edits, &["rejected", "text a b", "last a b"], &["over rejected"]),
+        (Mode::Edits, &["unsupported", "text a b", "last a b"], &["over unsupported"]),
+        // An edit.
+        (
+            Mode::Edits,
+            &["ok 1", "text a b", "definite", "text a b c"],
+            &[r#"edit 1 "a b""#, r#"edit 1 "a b c""#],
+        ),
+        (
+            Mode::Edits,
+            &["ok 1", "text a b", "ambiguous", "text a b c", "ok", "last a b c"],
+            // A later edit has replaced it as a whole: all is well.
+            &[r#"edit 1 "a b""#, r#"edit 1 "a b c""#, "over 1"],
+        ),
+        (Mode::Edits, &["ok 1", "last a b", "ambiguous"], &[r#"edit 1 "a b""#, "over ambiguous"]),
+        (Mode::Edits, &["ok 1", "text a b", "ambiguous", "last a b"], &[r#"edit 1 "a b""#, "over ambiguous"]),
+        (Mode::Edits, &["ok 1", "text a b", "declined", "last a b c"], &[r#"edit 1 "a b""#, "over declined"]),
+        (
+            Mode::Edits,
+            &["ok 1", "text a b", "rejected", "text a b c", "last a b c d", "ok 2"],
+            &[r#"edit 1 "a b""#, r#"send on "b c d""#, "over 1 2"],
+        ),
+        (
+            Mode::Edits,
+            &["ok 1", "last a b", "unsupported", "ok 2"],
+            &[r#"edit 1 "a b""#, r#"send on "b""#, "over 1 2"],
+        ),
+        // Rejected after an ambiguous one: whichever is shown, nothing of both is sent again.
+        (
+            Mode::Edits,
+            &["ok 1", "text a b", "ambiguous", "last a b c", "rejected", "ok 2"],
+            &[r#"edit 1 "a b""#, r#"edit 1 "a b c""#, r#"send on "c""#, "over ambiguous"],
+        ),
+        // A draft.
+        (Mode::Drafts, &["definite", "text a b"], &[r#"draft 2 "a b""#]),
+        (
+            Mode::Drafts,
+            &["ambiguous", "text a b", "ok", "last a b", "ok 1"],
+            &[r#"draft 1 "a b""#, r#"draft 1 "a b" last"#, "over 1"],
+        ),
+        (Mode::Drafts, &["declined", "last a b"], &["over declined"]),
+        (
+            Mode::Drafts,
+            &["rejected", "ok 1", "last a b", "ok"],
+            &[r#"send "a""#, r#"edit 1 "a b""#, "over 1"],
+        ),
+        (Mode::Drafts, &["unsupported", "ok 1", "last a"], &[r#"send "a""#, "over 1"]),
+        (
+            Mode::Drafts,
+            &["ok", "last a b", "rejected", "ok 1"],
+            &[r#"draft 1 "a b" last"#, r#"send "a b""#, "over 1"],
+        ),
+        (Mode::Drafts, &["ok", "last a b", "ambiguous"], &[r#"draft 1 "a b" last"#, "over ambiguous"]),
+        (Mode::Drafts, &["ok", "last a b", "declined"], &[r#"draft 1 "a b" last"#, "over declined"]),
+        (Mode::Drafts, &["ok", "last a b", "definite"], &[r#"draft 1 "a b" last"#, "over definite"]),
+    ];
+    for (mode, script, expected) in cases {
+        let first = if *mode == Mode::Drafts { r#"draft 1 "a""# } else { r#"send "a""# };
+        let script: Vec<&str> = ["text a"].iter().chain(*script).copied().collect();
+        let expected: Vec<&str> = [first].iter().chain(*expected).copied().collect();
+        check(*mode, &script, &expected);
+    }
+}
+
+#[test]
+fn o_03_a_definite_failure_of_the_last_state_can_be_mended() {
+    check(
+        Mode::Edits,
+        &["text a", "ok 1", "last a b", "definite", "last a b", "ok"],
+        &[r#"send "a""#, r#"edit 1 "a b""#, "over definite", r#"edit 1 "a b""#, "over 1"],
+    );
+}
+
+#[test]
+fn o_03_an_ambiguous_edit_that_shortens_counts_at_its_longest() {
+    let long = "the first line\nthe second line goes beyond it all";
+    check(
+        Mode::Edits,
+        &["text the first line\nthe second", "ok 1", &format!("last {long}"), "ambiguous", "ok 2"],
+        &[
+            r#"send "the first line\nthe second""#,
+            r#"edit 1 "the first line""#,
+            r#"send on "line goes beyond it all""#,
+            "over ambiguous",
+        ],
+    );
+}
+
+#[test]
+fn a_text_that_rewrites_itself_replaces_the_message_under_way() {
+    check(
+        Mode::Edits,
+        &["text hmm", "ok 1", "text yes, of course", "ok", "last yes", "ok"],
+        &[r#"send "hmm""#, r#"edit 1 "yes, of course""#, r#"edit 1 "yes""#, "over 1"],
+    );
+    check(
+        Mode::Drafts,
+        &["text hmm", "ok", "last yes", "ok 1"],
+        &[r#"draft 1 "hmm""#, r#"draft 1 "yes" last"#, "over 1"],
+    );
+    // Where that cannot be done it is no success, however long the text.
+    for meanwhile in [&["text hmm", "ok 1", "last yes"][..], &["text hmm", "last yes", "ok 1"]] {
+        let script = [meanwhile, &["rejected"]].concat();
+        check(Mode::Edits, &script, &[r#"send "hmm""#, r#"edit 1 "yes""#, "over rejected"]);
+    }
+    // It rewrote itself while the edit that was rejected was under way.
+    check(
+        Mode::Edits,
+        &["text a", "ok 1", "text a b", "last x y", "rejected"],
+        &[r#"send "a""#, r#"edit 1 "a b""#, "over rejected"],
+    );
+    // Of a finished message nothing can be changed: only what lies beyond its length goes on.
+    check(
+        Mode::Segments,
+        &["segment é one", "ok 1", "last xx one, two", "ok 2"],
+        &[r#"send "é one""#, r#"send on ", two""#, "over 1 2"],
+    );
+    check(Mode::Segments, &["segment é one", "ok 1", "last x"], &[r#"send "é one""#, "over 1"]);
+}
+
+/// What becomes of a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Well,
+    /// It is done, and nobody says so.
+    Unknown,
+    /// It is not done, and nobody says so.
+    Lost,
+    Fails(FailureKind),
+}
+
+/// A platform, and who reads there.
+#[derive(Default)]
+struct Reader {
+    messages: Vec<String>,
+    steps: usize,
+}
+
+impl Reader {
+    /// Carries a step out, or not; the answer to it.
+    fn take(&mut self, step: &Step, fate: Fate) -> Result<Option<String>, Failure> {
+        self.steps += 1;
+        let done = matches!(fate, Fate::Well | Fate::Unknown);
+        let mut id = None;
+        match step {
+            Step::Send { content, .. } | Step::Draft { content, last: true, .. } => {
+                id = Some(self.messages.len().to_string());
+                if done {
+                    self.messages.push(content.clone());
+                }
+            }
+            Step::Edit { message_id, content } => {
+                if done {
+                    self.messages[message_id.parse::<usize>().unwrap()] = content.clone();
+                }
+            }
+            // Nobody has read it once it is gone.
+            Step::Draft { .. } => {}
+        }
+        match fate {
+            Fate::Well => Ok(id),
+            Fate::Unknown | Fate::Lost => Err(failure(FailureKind::Ambiguous)),
+            Fate::Fails(kind) => Err(failure(kind)),
+        }
+    }
+
+    /// All that is to be read, without white space and fences.
+    fn read(&self) -> String {
+        squeezed(&self.messages.concat())
+    }
+}
+
+fn squeezed(text: &str) -> String {
+    text.chars().filter(|c| !matches!(c, ' ' | '\n' | '`' | '~')).collect()
+}
+
+/// A text in which no sign comes twice, but for white space and fences.
+fn text() -> impl Strategy<Value = String> {
+    prop::collection::vec(0..40u8, 0..160).prop_map(|kinds| {
+        let signs = kinds.iter().zip('\u{4e00}'..).map(|(kind, sign)| match kind {
+            0..3 => " ".to_owned(),
+            3..5 => "\n".to_owned(),
+            5 => "\n```\n".to_owned(),
+            6 => "\n```~~\n".to_owned(),
+            7 => "`".to_owned(),
+            8 => "    ".to_owned(),
+            _ => sign.to_string(),
+        });
+        signs.collect()
+    })
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    let fails = prop::sample::select(&["definite", "declined", "unsupported", "rejected"][..]);
+    prop_oneof![
+        6 => Just(Fate::Well),
+        1 => Just(Fate::Unknown),
+        1 => Just(Fate::Lost),
+        2 => fails.prop_map(|name| Fate::Fails(kind(name))),
+    ]
+}
+
+fn mode() -> impl Strategy<Value = Mode> {
+    prop::sample::select(&[Mode::Drafts, Mode::Edits, Mode::Segments][..])
+}
+
+/// Shows `text` in states that end at `cuts`; a step is answered where the number there is even, else later. The last
+/// state is said again while it fails as definite. How it ended.
+fn stream(
+    mode: Mode,
+    text: &str,
+    cuts: &[(usize, u8)],
+    fates: &[Fate],
+    reader: &mut Reader,
+) -> Result<(), Failure> {
+    let (mut plan, mut drafts, mut flight) = (StreamPlan::new(abilities(mode)), 0, None);
+    let mut fates = fates.iter().copied().chain(std::iter::repeat(Fate::Well));
+    let mut ends: Vec<(usize, u8)> = cuts.iter().map(|(cut, how)| (cut % (text.len() + 1), *how)).collect();
+    ends.sort_unstable();
+    let mut push = ends.into_iter();
+    loop {
+        match push.next() {
+            Some((end, how)) => {
+                plan.push(&text[..ceil(text, end)], false, how & 2 != 0);
+                if how & 1 != 0 && flight.is_some() {
+                    continue;
+                }
+            }
+            None if !plan.is_finishing() => plan.push(text, true, false),
+            None => {}
+        }
+        if let Some(step) = flight.take() {
+            plan.result(reader.take(&step, fates.next().unwrap()));
+        }
+        match plan.next(true, &mut drafts) {
+            Next::Wait => {}
+            Next::Step(step) => {
+                let (Step::Send { content, .. } | Step::Edit { content, .. } | Step::Draft { content, .. }) =
+                    &step;
+                assert!(LenUnit::Chars.len(content) <= 40, "O-11: {content:?}");
+                assert!(!content.trim().is_empty());
+                flight = Some(step);
+            }
+            Next::Over(result) if is_definite(&result) => {}
+            Next::Over(result) => {
+                assert!(reader.steps <= 4 * text.len() + cuts.len() + 8, "it gets nowhere");
+                return result.map(|_| ());
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    /// O-10, O-11: nothing is lost and nothing comes twice, however the text grows.
+    #[test]
+    fn o_10_where_nothing_fails_the_reader_has_it_all(
+        mode in mode(),
+        text in text(),
+        cuts in prop::collection::vec((any::<usize>(), any::<u8>()), 0..12),
+    ) {
+        let mut reader = Reader::default();
+        prop_assert_eq!(stream(mode, &text, &cuts, &[], &mut reader), Ok(()));
+        prop_assert_eq!(reader.read(), squeezed(&text));
+    }
+
+    /// O-3, O-7: whatever fails, nothing is ever there twice; and if it ends well, all of it is there.
+    #[test]
+    fn o_03_whatever_fails_nothing_comes_twice(
+        mode in mode(),
+        text in text(),
+        cuts in prop::collection::vec((any::<usize>(), any::<u8>()), 0..12),
+        fates in prop::collection::vec(fate(), 0..16),
+    ) {
+        let mut reader = Reader::default();
+        let ended = stream(mode, &text, &cuts, &fates, &mut reader);
+        let (read, all) = (reader.read(), squeezed(&text));
+        let in_order: Vec<char> = read.chars().collect();
+        prop_assert!(in_order.windows(2).all(|pair| pair[0] < pair[1]), "{read} of {all}");
+        if ended.is_ok() {
+            prop_assert_eq!(read, all);
+        }
+        // After a decline nothing goes out (O-7): it was the last step.
+        if ended.is_err_and(|failure| failure.kind == FailureKind::Declined) {
+            prop_assert_eq!(fates.get(reader.steps - 1), Some(&Fate::Fails(FailureKind::Declined)));
+        }
+    }
+}
