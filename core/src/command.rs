@@ -82,6 +82,7 @@ impl Command {
             Command::GoDormant => "go_dormant",
             Command::Hold(_) => "hold",
             Command::Resume => "resume",
+            Command::Stream(_) => "stream",
             Command::Disconnect => "disconnect",
             Command::Send(_)
             | Command::Edit(_)
