@@ -85,3 +85,15 @@ fn e_09_that_it_came_through_an_authenticated_relay_is_the_gateways_word() {
 fn e_10_who_may_talk_to_it_is_decided_upstream() {
     assert!(Rig::new().machine.authorization_is_upstream());
 }
+
+/// By default; and the oldest of one more leaves.
+#[test]
+fn m_01_it_holds_4096_chats() {
+    let mut rig = Rig::up();
+    for chat in 0..4096 {
+        seen(&mut rig, &format!(r#"{{"chat_id":"{chat}","user_id":"u"}}"#));
+    }
+    assert!(rig.machine.chats() == 4096 && rig.machine.chat("0").is_some());
+    seen(&mut rig, r#"{"chat_id":"one more"}"#);
+    assert!(rig.machine.chats() == 4096 && rig.machine.chat("0").is_none());
+}

@@ -111,3 +111,27 @@ fn i_02_at_most_so_many_are_open_and_the_oldest_goes() {
     rig.line(&press(&ids[1], "2", None));
     rig.expect(&[&format!("deliver 1 live answer {} yes by ann", ids[1])]);
 }
+
+/// By default; and the oldest of one more leaves.
+#[test]
+fn i_02_it_holds_1024_prompts() {
+    let (mut rig, first) = asked();
+    // Each is answered, so that it is no longer in flight (O-6).
+    for number in 1..=1024 {
+        let wire = rig.machine.wire_id(crate::command::RequestId(number));
+        rig.line(&format!(
+            r#"{{"type":"outbound_result","requestId":"{wire}","result":{{"success":true}}}}"#
+        ));
+        if number < 1024 {
+            ask(&mut rig);
+        }
+    }
+    rig.log();
+    rig.line(&press(&first, "1", None));
+    rig.expect(&[&format!("deliver 1 live answer {first} yes by ann")]);
+    let last = ask(&mut rig);
+    rig.line(&press(&first, "2", None));
+    rig.expect(&[&format!("stale prompt {first}")]);
+    rig.line(&press(&last, "3", None));
+    rig.expect(&[&format!("deliver 2 live answer {last} yes by ann")]);
+}
