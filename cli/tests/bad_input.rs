@@ -147,7 +147,7 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             other(&["demo", "--script", &bad_demo]),
             &[],
             1,
-            format!("relayline: {bad_demo}:3: there is no chat \"irc\": discord, telegram or slack"),
+            format!("relayline: {bad_demo}:3: there is no chat \"irc\": discord, telegram, slack or sms"),
         ),
     ];
     for (arguments, environment, code, expected) in cases {

@@ -16,7 +16,7 @@ on_both_runtimes! {
 const BUILT_IN: &str = "\
 -- connector  ws://127.0.0.1:PORT (on this machine)
 -- gateway    gw-demo dialed in over a WebSocket; its token is right
--- handshake  one hello and one descriptor each: discord, telegram, slack
+-- handshake  one hello and one descriptor each: discord, telegram, slack, sms
 
 discord: general
   ada   Hello 👋 what's the “naïve” plan? 日本語もOK
@@ -45,6 +45,21 @@ slack: platform, a thread
   agent reacts 👍
 
 discord: general
+  ada   /think hard
+  agent Well,
+  agent Well, let me think about that. Done: it is 42.  (edited)
+
+telegram: Команда 🚀 / Релизы
+  Зоя   /think harder
+  agent Well,  (a draft)
+  agent Well, let me think about that. Done: it is 42.  (the draft, now a message)
+
+sms: a direct message
+  max   /think hardest
+  agent Well, let me think about that.
+  agent Done: it is 42.
+
+discord: general
   ada   /slow count to a billion
   agent is typing …
   -- the agent has begun a turn that lasts
@@ -61,7 +76,7 @@ slack: platform, a thread
   -- the agent has taken it: acknowledged, and gone from the buffer
 
 -- the gateway went idle and closed with 1000
--- 2 dials, 9 messages delivered, 28 frames in, 19 out, 1 acknowledged
+-- 2 dials, 12 messages delivered, 39 frames in, 27 out, 1 acknowledged
 ";
 
 /// Puts a word in the place of what stands between two others.

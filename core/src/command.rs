@@ -72,6 +72,35 @@ pub(crate) enum Wire<'a> {
 }
 
 impl Command {
+    /// Its name: that of its op where it is one, as the bridge and traces print it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::FollowUp(_) => "follow_up",
+            Command::Raw(_) => "raw",
+            Command::Interrupt(_) => "interrupt",
+            Command::GoIdle => "go_idle",
+            Command::GoDormant => "go_dormant",
+            Command::Hold(_) => "hold",
+            Command::Resume => "resume",
+            Command::Stream(_) => "stream",
+            Command::Disconnect => "disconnect",
+            Command::Send(_)
+            | Command::Edit(_)
+            | Command::Typing(_)
+            | Command::ChatInfo(_)
+            | Command::Delete(_)
+            | Command::SendMedia(_)
+            | Command::Prompt(_)
+            | Command::React(_)
+            | Command::ThreadCreate(_)
+            | Command::ThreadRename(_)
+            | Command::Draft(_) => match self.wire() {
+                Wire::Op { op, .. } => op,
+                Wire::Chatless | Wire::Interrupt(_) | Wire::None => "op",
+            },
+        }
+    }
+
     pub(crate) fn wire(&self) -> Wire<'_> {
         let (op, chat_id, platform): (&'static str, &String, Option<&str>) = match self {
             Command::Send(send) => ("send", &send.chat_id, send.platform.as_deref()),

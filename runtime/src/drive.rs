@@ -3,6 +3,7 @@
 use crate::Runtime;
 use crate::dial::{DialError, Socket, dial, full};
 use crate::shared::{Shared, Sign, State, wake};
+use crate::trace;
 use async_tungstenite::tungstenite::protocol::CloseFrame;
 use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use futures_core::Stream;
@@ -12,6 +13,7 @@ use relayline_core::machine::IoEvent;
 use relayline_core::output::{Action, Conn, Notice, Transmit};
 use relayline_core::secret::Secret;
 use relayline_core::time::Time;
+use relayline_core::trace::{Entry, Ids, Lines};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -36,6 +38,8 @@ struct Open {
     socket: Socket,
     /// A message that the machine has not taken in whole, and how much of it it has.
     unread: Option<(Bytes, usize)>,
+    /// What the trace knows of it, when somebody looked as it was opened.
+    lines: Option<(Lines, Ids)>,
 }
 
 /// How a socket ended: the peer's close code, if it sent one, and why.
@@ -87,7 +91,9 @@ impl<R: Runtime> Driver<R> {
                 Ok(moved) => moved,
                 Err(End { code, reason }) => {
                     let event = IoEvent::Closed { conn: open.conn, code, reason: &reason };
-                    self.shared.lock().machine.handle_io(self.shared.now(), event);
+                    let now = self.shared.now();
+                    trace::log(|| Entry::io(now.mono, &event));
+                    self.shared.lock().machine.handle_io(now, event);
                     self.line = Line::None;
                     true
                 }
@@ -101,10 +107,11 @@ impl<R: Runtime> Driver<R> {
         let shared = self.shared.clone();
         let mut state = shared.lock();
         let now = shared.now();
-        if state.machine.deadline().is_some_and(|(due, _)| due <= now.mono) {
+        if let Some((_, timer)) = state.machine.deadline().filter(|(due, _)| *due <= now.mono) {
+            trace::log(|| Entry::timer(now.mono, timer));
             state.machine.handle_tick(now);
         }
-        let (answered, actions) = answer(state);
+        let (answered, actions) = answer(state, now.mono);
         let mut done = answered || !actions.is_empty();
         let mut state = shared.lock();
         for action in actions {
@@ -122,11 +129,17 @@ impl<R: Runtime> Driver<R> {
         let mut state = self.shared.lock();
         match dialled {
             Ok(socket) => {
+                trace::log(|| Entry::io(now.mono, &IoEvent::Opened { conn }));
                 state.machine.handle_io(now, IoEvent::Opened { conn });
-                self.line = Line::Open(Box::new(Open { conn, socket, unread: None }));
+                let lines = trace::is_on().then(|| {
+                    let most = self.shared.config.limits.max_line_bytes;
+                    (Lines::new(conn, most, Ids::of(&state.machine)), Ids::of(&state.machine))
+                });
+                self.line = Line::Open(Box::new(Open { conn, socket, unread: None, lines }));
             }
             Err(DialError { status, body, reason }) => {
                 let event = IoEvent::DialFailed { conn, status, body: &body, reason: &reason };
+                trace::log(|| Entry::io(now.mono, &event));
                 state.machine.handle_io(now, event);
                 self.line = Line::None;
             }
@@ -186,9 +199,10 @@ impl<R: Runtime> Driver<R> {
 /// of what has ended them. Whether there was one, and the other actions.
 ///
 /// Not under the lock, for an answer wakes who waits for it, and a waker's code is not ours.
-fn answer(mut state: MutexGuard<'_, State>) -> (bool, Vec<Action>) {
+fn answer(mut state: MutexGuard<'_, State>, at: Time) -> (bool, Vec<Action>) {
     let (mut answers, mut actions) = (Vec::new(), Vec::new());
     while let Some(action) = state.machine.poll_action() {
+        trace::log(|| Entry::action(at, &action));
         match action {
             Action::Complete { id, result } => answers.push((state.waiting.remove(&id), result)),
             other => actions.push(other),
@@ -260,7 +274,7 @@ impl<R> Drop for Driver<R> {
                     IoEvent::Closed { conn: open.conn, code: None, reason: "the runtime was shut down" };
                 state.machine.handle_io(now, event);
             }
-            let (_, actions) = answer(state);
+            let (_, actions) = answer(state, now.mono);
             state = shared.lock();
             for action in actions {
                 tell(&mut state, action);
@@ -329,7 +343,11 @@ impl Open {
         let mut wrote = false;
         // An error of the write side is the read side's to tell: it knows of the peer's close frame.
         while let Poll::Ready(Ok(())) = Pin::new(&mut self.socket).poll_ready(cx) {
-            let transmit = shared.lock().machine.poll_transmit(shared.now(), frame);
+            let now = shared.now();
+            let transmit = shared.lock().machine.poll_transmit(now, frame);
+            if let (Some(transmit), Some((_, ids))) = (&transmit, &self.lines) {
+                trace::log(|| Entry::transmit(now.mono, transmit, frame, ids));
+            }
             let message = match transmit {
                 None => break,
                 // Frames are JSON, so they are UTF-8.
@@ -354,7 +372,13 @@ impl Open {
     }
 
     fn read(&mut self, shared: &Shared, bytes: Bytes) {
-        let taken = shared.lock().machine.handle_bytes(shared.now(), self.conn, &bytes);
+        let now = shared.now();
+        if let Some((lines, _)) = &mut self.lines {
+            for entry in lines.received(now.mono, &bytes) {
+                trace::log(|| entry);
+            }
+        }
+        let taken = shared.lock().machine.handle_bytes(now, self.conn, &bytes);
         if taken < bytes.len() {
             self.unread = Some((bytes, taken));
         }

@@ -11,9 +11,10 @@ mod inbox;
 mod relay;
 mod shared;
 mod tls;
+mod trace;
 
 pub use inbox::{Delivery, Inbox, Incoming};
-pub use relay::Relay;
+pub use relay::{Relay, ReplyStream};
 pub use relayline_core as core;
 
 use relayline_core::config::Config;

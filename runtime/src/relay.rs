@@ -5,7 +5,7 @@ use crate::shared::Handle;
 use relayline_core::chats::Chat;
 use relayline_core::command::{
     ChatInfo, Command, Delete, Edit, Failure, FailureKind, FollowUp, Interrupt, NotAccepted, React, Reply,
-    Send, SendMedia, ThreadCreate, ThreadRename, Typing,
+    Send, SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
@@ -202,6 +202,23 @@ impl Relay {
         self.run(Command::FollowUp(follow_up)).await.map(sent)
     }
 
+    /// Answers a message with a text that grows: shown as a draft where the platform has them, else as a message that
+    /// is edited, else in segments (O-10). See [`Stream`] for what is shown when.
+    pub fn stream_reply(&self, to: &Delivery) -> ReplyStream {
+        let source = to.message().source();
+        let mut state = Stream {
+            // One reply streams to one delivery at a time: its number is name enough.
+            stream: format!("delivery {}", to.id().number()),
+            chat_id: source.chat_id().to_owned(),
+            reply_to: to.message().message_id().map(str::to_owned),
+            ..Stream::default()
+        };
+        if let Some(thread) = source.thread_id() {
+            state.metadata.insert("thread_id".to_owned(), thread.into());
+        }
+        ReplyStream { relay: self.clone(), state }
+    }
+
     /// Answers an interaction under the capability that came with it (P-8), as the platform expects it of a command;
     /// gives the message's id. Any other message is answered by [`reply`](Self::reply).
     pub async fn follow_up_to(&self, to: &Delivery, text: &str) -> Result<Option<String>, Failure> {
@@ -285,6 +302,72 @@ impl Relay {
     /// What it runs with.
     pub fn config(&self) -> &Config {
         &self.shared.config
+    }
+}
+
+/// A reply that grows. Say all of the text so far with [`update`](Self::update), as often as you like: it is shown at
+/// most once per `stream_interval`. The last text always arrives, with [`finish`](Self::finish); dropping the stream
+/// instead leaves what is shown as it is, and says it as the last.
+#[derive(Debug)]
+#[must_use = "a reply that is not finished may be shown in part"]
+pub struct ReplyStream {
+    relay: Relay,
+    state: Stream,
+}
+
+impl ReplyStream {
+    /// All of the text so far.
+    ///
+    /// # Errors
+    /// Definite, when there is no connection: nothing is lost, the next text holds this one too.
+    pub fn update(&mut self, text: impl Into<String>) -> Result<(), Failure> {
+        self.say(text.into(), false)
+    }
+
+    /// All of the text so far, which is a complete segment: where nothing can be edited it is shown now.
+    ///
+    /// # Errors
+    /// As for [`update`](Self::update).
+    pub fn segment(&mut self, text: impl Into<String>) -> Result<(), Failure> {
+        self.say(text.into(), true)
+    }
+
+    /// All there will be. Gives the ids of the messages that it took.
+    ///
+    /// # Errors
+    /// In one of the five ways of O-3; what is shown by then stays.
+    pub async fn finish(mut self, text: impl Into<String>) -> Result<Vec<String>, Failure> {
+        self.state.text = text.into();
+        let answer = self.relay.submit(Command::Stream(Stream { last: true, ..self.state.clone() }));
+        // It is said: the destructor must not say it again.
+        self.state.stream.clear();
+        let reply = match answer {
+            Ok(answer) => answer.await?,
+            Err(refused) => return Err(refused.into_parts().1),
+        };
+        match reply {
+            Reply::Streamed { message_ids } => Ok(message_ids),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn say(&mut self, text: String, segment: bool) -> Result<(), Failure> {
+        self.state.text = text;
+        match self.relay.submit(Command::Stream(Stream { segment, ..self.state.clone() })) {
+            // An update has no answer worth waiting for: its fate is the last one's.
+            Ok(_) => Ok(()),
+            Err(refused) => Err(refused.into_parts().1),
+        }
+    }
+}
+
+impl Drop for ReplyStream {
+    fn drop(&mut self) {
+        if !self.state.stream.is_empty() && !self.state.text.is_empty() {
+            let last = Stream { last: true, ..std::mem::take(&mut self.state) };
+            // Nobody is left to hear of its fate.
+            let _ = self.relay.submit(Command::Stream(last));
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! What the handle, the stream and the drive loop share: the machine behind one lock, and who waits for what.
 
+use crate::trace;
 use futures_channel::oneshot;
 use relayline_core::command::{Command, Failure, NotAccepted, Reply, RequestId};
 use relayline_core::config::Config;
 use relayline_core::machine::RelayMachine;
 use relayline_core::output::{Delivery, DeliveryId, Fatal, Notice, Outcome};
 use relayline_core::time::{Now, Time};
+use relayline_core::trace::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -83,7 +85,10 @@ impl Shared {
     ) -> Result<oneshot::Receiver<Result<Reply, Failure>>, NotAccepted> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
-        let id = state.machine.submit(self.now(), command)?;
+        let (now, name) = (self.now(), command.name());
+        let submitted = state.machine.submit(now, command);
+        trace::log(|| Entry::submitted(now.mono, name, &submitted));
+        let id = submitted?;
         state.waiting.insert(id, sender);
         let driver = state.driver.take();
         drop(state);
@@ -93,7 +98,9 @@ impl Shared {
 
     pub(crate) fn settle(&self, id: DeliveryId, outcome: Outcome) {
         let mut state = self.lock();
-        state.machine.settle(self.now(), id, outcome);
+        let now = self.now();
+        state.machine.settle(now, id, outcome);
+        trace::log(|| Entry::settled(now.mono, id, outcome));
         let driver = state.driver.take();
         drop(state);
         wake(driver);
@@ -152,6 +159,7 @@ impl State {
         let mut any = false;
         while self.deaf || self.queue.len() < room {
             let Some(delivery) = self.machine.poll_delivery(now) else { break };
+            trace::log(|| Entry::delivery(now.mono, &delivery, self.machine.config().sessions));
             any = true;
             if !self.deaf {
                 self.queue.push_back(delivery);

@@ -185,6 +185,14 @@ fn shown(reply: Reply) -> Value {
             json!({ "prompt_id": prompt_id, "message_id": message_id })
         }
         Reply::Prompted { prompt_id, message_id: None } => json!({ "prompt_id": prompt_id }),
+        Reply::Streamed { message_ids } => {
+            let mut fields = Map::new();
+            if let Some(last) = message_ids.last() {
+                fields.insert("message_id".to_owned(), last.as_str().into());
+            }
+            fields.insert("message_ids".to_owned(), message_ids.into());
+            Value::Object(fields)
+        }
         Reply::Thread { thread_id: Some(thread_id) } => json!({ "thread_id": thread_id }),
         Reply::ChatInfo { name, chat_type } => json!({ "name": name, "type": chat_type }),
         Reply::Idle { confirmed } => json!({ "confirmed": confirmed }),

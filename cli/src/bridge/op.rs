@@ -3,7 +3,7 @@
 use relayline_core::chats::Chat;
 use relayline_core::command::{
     ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, React, Send, SendMedia,
-    ThreadCreate, ThreadRename, Typing,
+    Stream, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use serde::{Deserialize, Deserializer};
@@ -148,6 +148,25 @@ pub(super) enum Op {
         content: String,
         #[serde(default, rename = "final")]
         last: bool,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    Stream {
+        /// The agent's name for the reply.
+        stream: String,
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+        /// All of the text so far.
+        text: String,
+        #[serde(default, rename = "final")]
+        last: bool,
+        /// Whether the text so far is a complete segment.
+        #[serde(default)]
+        segment: bool,
+        #[serde(default, deserialize_with = "optional_id")]
+        reply_to: Option<String>,
         #[serde(default)]
         metadata: Option<Metadata>,
         #[serde(default)]
@@ -333,6 +352,10 @@ fn asked(fields: Map<String, Value>) -> Result<Asked, String> {
         Op::Draft { chat_id, draft_id, content, last, metadata, platform } => {
             let metadata = metadata.unwrap_or_default();
             Command::Draft(Draft { chat_id, draft_id, content, last, metadata, platform })
+        }
+        Op::Stream { stream, chat_id, text, last, segment, reply_to, metadata, platform } => {
+            let metadata = metadata.unwrap_or_default();
+            Command::Stream(Stream { stream, chat_id, text, last, segment, reply_to, metadata, platform })
         }
         Op::Prime { chat_id, platform, scope_id, user_id, profile, parent_chat_id } => {
             let chat = Chat { platform, scope: scope_id, author: user_id, profile, parent: parent_chat_id };

@@ -70,6 +70,17 @@ async fn answer(relay: &Relay, to: &Delivery) -> Result<(), Failure> {
     if text.starts_with("thanks") {
         return relay.react(chat_id, message.message_id().unwrap_or(""), "👍", false).await;
     }
+    if text.starts_with("/think") {
+        // The words as a model would find them, one after another.
+        let mut reply = relay.stream_reply(to);
+        let words = ["Well,", "let", "me", "think", "about", "that.", "Done:", "it", "is", "42."];
+        for count in 1..words.len() {
+            let so_far = words[..count].join(" ");
+            // A full stop ends a segment.
+            if so_far.ends_with('.') { reply.segment(so_far)? } else { reply.update(so_far)? }
+        }
+        return reply.finish(words.join(" ")).await.map(drop);
+    }
     if text.starts_with("deploy") {
         let option = |id: &str, label: &str| PromptOption { id: id.into(), label: label.into(), style: None };
         let prompt = Prompt {

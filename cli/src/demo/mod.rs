@@ -11,6 +11,7 @@ use clap::Args;
 use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::secret::Secret;
 use relayline_core::url::DialUrl;
+use relayline_harness::chats::Platform;
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use script::Step;
 use stage::Stage;
@@ -64,7 +65,11 @@ pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
 
 fn play(runtime: RuntimeName, steps: Option<Vec<Step>>) -> Result<(), String> {
     let secret = secret()?;
-    let connector = ConnectorConfig::default().gateway(GATEWAY, secret.clone());
+    let mut connector = ConnectorConfig::default().gateway(GATEWAY, secret.clone());
+    // Text messages cannot be edited.
+    let mut sms = Platform::generic("sms");
+    sms.descriptor.insert("supports_edit".to_owned(), false.into());
+    connector.platforms.push(sms);
     let connector = EmbeddedConnector::start(connector, "127.0.0.1:0")
         .map_err(|error| format!("the demo's connector cannot listen on 127.0.0.1: {error}"))?;
     let config = config(&connector.url(), secret)?;
@@ -112,6 +117,7 @@ fn config(url: &str, secret: Secret) -> Result<Config, String> {
     let mut config = Config::new(url, identity("discord", "1187654321098765432"));
     config.identities.push(identity("telegram", "7012345678"));
     config.identities.push(identity("slack", "B07RELAY"));
+    config.identities.push(identity("sms", "+15550199"));
     config.credentials = Some(Credentials { gateway_id: GATEWAY.to_owned(), secret });
     Ok(config)
 }
@@ -128,10 +134,10 @@ fn chat(stage: &mut Stage) -> Result<(), String> {
             ("/quit", _) => break,
             ("/help", _) => {
                 stage.remark(
-                    "/chat discord|telegram|slack  move    /slow  a turn that lasts    /stop  interrupt it",
+                    "/chat discord|telegram|slack|sms  move    /slow  a turn that lasts    /stop  interrupt it",
                 );
                 stage.remark(
-                    "/story  a long answer    deploy  a question with buttons    /press yes|no  answer it",
+                    "/story  a long answer    /think  one that grows    deploy  a question with buttons    /press yes|no  answer it",
                 );
                 stage.remark(
                     "/command NAME  a slash command    thanks  a reaction    /drop  cut the connection",
@@ -142,7 +148,9 @@ fn chat(stage: &mut Stage) -> Result<(), String> {
             ("/chat", name) => {
                 match script::Place::named(name) {
                     Some(there) => place = there,
-                    None => stage.remark(&format!("there is no chat {name:?}: discord, telegram or slack")),
+                    None => {
+                        stage.remark(&format!("there is no chat {name:?}: discord, telegram, slack or sms"))
+                    }
                 }
                 continue;
             }

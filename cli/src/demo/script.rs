@@ -1,6 +1,6 @@
 //! Conversations as text: who says what where, and what goes wrong meanwhile.
 
-use relayline_harness::chats::{Room, discord, slack, telegram};
+use relayline_harness::chats::{IdStyle, Person, Room, discord, slack, telegram};
 
 /// The conversation that is played when nobody sits at a terminal.
 pub(super) const BUILT_IN: &str = "\
@@ -16,6 +16,10 @@ discord: deploy it
 # A slash command, which Discord forwards as an interaction; and a reaction.
 !command discord status
 slack: thanks!
+# An answer that grows: as edits on Discord, as a draft on Telegram, in segments where neither is offered.
+discord: /think hard
+telegram: /think harder
+sms: /think hardest
 # A turn that lasts is interrupted half-way.
 discord: /slow count to a billion
 !interrupt discord
@@ -30,22 +34,40 @@ pub(super) enum Place {
     Discord,
     Telegram,
     Slack,
+    Sms,
 }
 
 impl Place {
-    const ALL: [(&'static str, Place); 3] =
-        [("discord", Place::Discord), ("telegram", Place::Telegram), ("slack", Place::Slack)];
+    const ALL: [(&'static str, Place); 4] = [
+        ("discord", Place::Discord),
+        ("telegram", Place::Telegram),
+        ("slack", Place::Slack),
+        ("sms", Place::Sms),
+    ];
 
     pub(super) fn named(name: &str) -> Option<Place> {
         Place::ALL.iter().find(|(known, _)| *known == name.trim()).map(|(_, place)| *place)
     }
 
-    /// A guild's channel, a forum's topic, a channel's thread.
+    /// A guild's channel, a forum's topic, a channel's thread, a text message.
     pub(super) fn room(self) -> Room {
         match self {
             Place::Discord => discord::guild_channel(),
             Place::Telegram => telegram::topic(),
             Place::Slack => slack::thread(),
+            // A platform that can do next to nothing: no edits, no drafts, no threads.
+            Place::Sms => Room {
+                platform: "sms",
+                ids: IdStyle::Counter,
+                chat_id: "+15550100",
+                chat_type: "dm",
+                chat_name: None,
+                topic: None,
+                scope_id: None,
+                thread_id: None,
+                parent_chat_id: None,
+                person: Person { id: "+15550100", name: "max" },
+            },
         }
     }
 }
@@ -72,7 +94,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Step>, String> {
 fn step(line: &str) -> Result<Step, String> {
     let place = |name: &str| {
         Place::named(name)
-            .ok_or_else(|| format!("there is no chat {:?}: discord, telegram or slack", name.trim()))
+            .ok_or_else(|| format!("there is no chat {:?}: discord, telegram, slack or sms", name.trim()))
     };
     if line == "!drop" {
         return Ok(Step::Drop);
@@ -100,14 +122,14 @@ mod tests {
 
     #[test]
     fn conversations_are_read_and_errors_name_their_line() {
-        assert_eq!(parse(BUILT_IN).map(|steps| steps.len()), Ok(11));
+        assert_eq!(parse(BUILT_IN).map(|steps| steps.len()), Ok(14));
         for (text, expected) in [
             ("slack: a: b", Ok(Step::Say(Place::Slack, "a: b".into()))),
             ("!interrupt telegram", Ok(Step::Interrupt(Place::Telegram))),
             ("!press slack yes", Ok(Step::Press(Place::Slack, "yes".into()))),
             ("!command discord status", Ok(Step::Command(Place::Discord, "status".into()))),
             ("!drop", Ok(Step::Drop)),
-            ("# x\n\nirc: hi", Err("3: there is no chat \"irc\": discord, telegram or slack")),
+            ("# x\n\nirc: hi", Err("3: there is no chat \"irc\": discord, telegram, slack or sms")),
             (
                 "hello",
                 Err(

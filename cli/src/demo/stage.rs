@@ -48,7 +48,7 @@ impl Stage {
             let token = if authenticated { "its token is right" } else { "without a token" };
             self.remark(&format!("gateway    {gateway} dialed in over a WebSocket; {token}"));
         }
-        let platforms = ["discord", "telegram", "slack"];
+        let platforms = ["discord", "telegram", "slack", "sms"];
         for _ in platforms {
             let hello = |saw: &Saw| frame(saw).is_some_and(|frame| frame["type"] == "hello");
             self.connector.wait_for(hello, PATIENCE).map_err(|missed| missed.to_string())?;
@@ -170,6 +170,18 @@ impl Stage {
         match (frame["type"].as_str(), action["op"].as_str()) {
             (Some("outbound"), Some("send")) => {
                 self.transcript.said(room, "agent", action["content"].as_str().unwrap_or_default());
+            }
+            (Some("outbound"), Some(op @ ("edit" | "draft"))) => {
+                let last = action["final"] == true;
+                let how = if op == "edit" {
+                    "edited"
+                } else if last {
+                    "the draft, now a message"
+                } else {
+                    "a draft"
+                };
+                let text = format!("{}  ({how})", action["content"].as_str().unwrap_or_default());
+                self.transcript.said(room, "agent", &text);
             }
             (Some("outbound"), Some("prompt")) => {
                 self.prompt = action["prompt_id"].as_str().map(str::to_owned);

@@ -42,6 +42,7 @@ impl Transcript {
     pub(super) fn said(&mut self, room: &Room, who: &str, text: &str) {
         let place = [room.chat_name, room.topic.filter(|_| room.thread_id.is_some())];
         let place: Vec<&str> = place.into_iter().flatten().collect();
+        let place = if place.is_empty() { vec!["a direct message"] } else { place };
         let kind = if room.thread_id.is_some() && room.chat_type != "forum" { ", a thread" } else { "" };
         let heading = format!("{}: {}{kind}", room.platform, place.join(" / "));
         if heading != self.heading {
