@@ -168,7 +168,6 @@ impl RelayMachine {
             Effect::Stop => self.stop(),
             Effect::Fatal => {
                 self.stats.dropped_at_end += self.inbox.clear();
-                self.forget_streams();
                 self.complete_leaving();
                 self.actions.push_back(Action::Fatal(RELAY_DISABLED));
             }
@@ -280,7 +279,6 @@ impl RelayMachine {
     fn stop(&mut self) {
         self.fail_unwritten("the relay was disconnected");
         self.fail_written("the relay was disconnected before the answer came");
-        self.forget_streams();
         self.complete_leaving();
         self.notify(Notice::Stopped);
     }

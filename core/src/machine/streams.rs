@@ -81,11 +81,11 @@ impl Streams {
 
     /// Makes room for one more, at the cost of one whose end the host knows; `false` when there is none.
     fn make_room(&mut self, most: usize) -> bool {
-        let spent = if self.all.len() < most {
+        if self.all.len() < most {
             return true;
-        } else {
-            self.all.iter().find(|(_, stream)| stream.told && !stream.plan.is_waiting()).map(|(key, _)| *key)
-        };
+        }
+        let spent = |(_, stream): &(&StreamKey, &Streamed)| stream.told && !stream.plan.is_waiting();
+        let spent = self.all.iter().find(spent).map(|(key, _)| *key);
         spent.map(|key| self.remove(key)).is_some()
     }
 }
@@ -252,13 +252,6 @@ impl RelayMachine {
         }
         self.streams.cooling.clear();
         self.streams.ready.clear();
-    }
-
-    /// There will be no further connection.
-    pub(super) fn forget_streams(&mut self) {
-        self.hold_streams("the relay was disconnected");
-        self.streams.all.clear();
-        self.streams.bytes = 0;
     }
 }
 

@@ -1,6 +1,6 @@
 //! O-10, and what the other rules of O mean for a streamed reply: as frames and answers, in virtual time.
 
-use super::driver::{Rig, descriptor, inbound, send};
+use super::driver::{Rig, buffered, descriptor, inbound, send};
 use crate::command::{Command, RequestId, Stream};
 use serde_json::{Value, json};
 
@@ -433,6 +433,33 @@ fn x_01_streams_and_their_texts_are_bounded() {
         "definite: the texts of all streams are longer than `write_queue_bytes` allows, 1024 bytes"
     );
     rig.submit(of("a", &"x".repeat(1000), false));
+    // What is over takes nothing any more.
+    let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 1024);
+    for n in 0..3 {
+        let id = rig.submit(of("a", &"x".repeat(500), true));
+        ok(&mut rig, id.number() + 1, "7");
+        assert_eq!(rig.log().len(), 2, "{n}");
+    }
+}
+
+#[test]
+fn x_01_a_stream_that_was_taken_up_again_makes_no_room() {
+    let of = |name: &str, text: &str, last: bool| {
+        Command::Stream(Stream { stream: name.into(), ..state(text, last) })
+    };
+    let mut rig = Rig::up_with(|config| config.limits.streams = 1);
+    rig.submit(of("a", "x", false));
+    ok(&mut rig, 2, "7");
+    rig.writable = false;
+    rig.submit(of("a", "x y", true));
+    rig.lost();
+    rig.writable = true;
+    rig.next();
+    serve(&mut rig, EDITS);
+    rig.submit(of("a", "x y", false));
+    ok(&mut rig, 6, "");
+    expect(&mut rig, &["r5 done", r#"> r6 edit 7 "x y""#]);
+    assert!(rig.refused(of("b", "x", false)).starts_with("definite: 1 streams are under way"));
 }
 
 #[test]
@@ -451,6 +478,13 @@ fn l_14_a_disconnect_leaves_no_stream_pending() {
     assert_eq!(rig.refused(text("x")), "definite: the connection is being closed");
     ok(&mut rig, 2, "7");
     assert_eq!(log(&mut rig).last().unwrap(), "r3 definite: the connection is being closed");
+    // The step is not even written: the last state fails as soon as the close begins.
+    let mut rig = self::rig(SHORT);
+    rig.writable = false;
+    rig.submit(last("a"));
+    rig.submit(Command::Disconnect);
+    rig.wait(4000);
+    expect(&mut rig, &["r1 definite: the connection is being closed"]);
     // The step is not answered.
     let mut rig = self::rig(SHORT);
     rig.submit(text("a"));
@@ -461,6 +495,20 @@ fn l_14_a_disconnect_leaves_no_stream_pending() {
     let at = |line: &str| log.iter().position(|said| said.starts_with(line)).unwrap();
     assert!(at("r3 definite: the connection was lost") < at("stopped"), "{log:?}");
     assert_eq!(rig.machine.deadline(), None);
+}
+
+#[test]
+fn a_02_the_dial_for_a_refused_entry_waits_for_the_last_state() {
+    let mut rig = rig(SHORT);
+    rig.line(&buffered("d", "1", "b1"));
+    rig.submit(last(&format!("{} the rest", "a".repeat(39))));
+    rig.reject(1);
+    rig.log();
+    ok(&mut rig, 2, "7");
+    expect(&mut rig, &[r#"> r3 send "the rest""#]);
+    ok(&mut rig, 3, "8");
+    assert_eq!(log(&mut rig)[0], r#"r1 streamed ["7", "8"]"#);
+    assert_eq!(rig.machine.phase(), crate::output::Phase::Closing);
 }
 
 #[test]
