@@ -10,8 +10,8 @@ pub(super) const HEADING: &str = "[Recent channel messages]";
 /// no item is usable.
 pub(super) fn render(raw: Option<&str>, buffer: &mut Buffer) -> Span {
     let mark = buffer.mark();
-    json::each(raw.unwrap_or("null"), |item| {
-        let Some([Some(text), source]) = json::fields(item, &["text", "source"]) else { return };
+    json::known_each(raw.unwrap_or("null"), |item| {
+        let Some([Some(text), source]) = json::known_fields(item, &["text", "source"]) else { return };
         if json::kind(text) != Kind::String || text == "\"\"" {
             return;
         }
@@ -19,7 +19,7 @@ pub(super) fn render(raw: Option<&str>, buffer: &mut Buffer) -> Span {
             buffer.push(HEADING);
         }
         buffer.push("\n");
-        let source = source.and_then(|raw| json::fields(raw, &["user_name", "user_id"]));
+        let source = source.and_then(|raw| json::known_fields(raw, &["user_name", "user_id"]));
         let [name, id] = source.unwrap_or([None; 2]);
         let name = name.filter(|raw| json::kind(raw) == Kind::String && *raw != "\"\"");
         let id = id.filter(|raw| json::is_id(raw) && *raw != "\"\"");

@@ -62,7 +62,7 @@ const FIELDS: [&str; 6] = ["url", "kind", "mime", "filename", "caption", "size"]
 /// Reads `media_urls`, each with the `media` entry of the same URL, wherever that stands (E-7).
 pub(super) fn read(urls: Option<&str>, media: Option<&str>, buffer: &mut Buffer) -> Vec<Attached> {
     let mut attached = Vec::new();
-    json::each(urls.unwrap_or("null"), |raw| {
+    json::known_each(urls.unwrap_or("null"), |raw| {
         if let Some(url) = buffer.string(raw).filter(|url| url.len() > 0) {
             if attached.is_empty() {
                 // One allocation for what there usually is.
@@ -82,8 +82,8 @@ pub(super) fn read(urls: Option<&str>, media: Option<&str>, buffer: &mut Buffer)
     if attached.is_empty() {
         return attached;
     }
-    json::each(media.unwrap_or("null"), |raw| {
-        let Some([Some(url), kind, mime, filename, caption, size]) = json::fields(raw, &FIELDS) else {
+    json::known_each(media.unwrap_or("null"), |raw| {
+        let Some([Some(url), kind, mime, filename, caption, size]) = json::known_fields(raw, &FIELDS) else {
             return;
         };
         let mark = buffer.mark();

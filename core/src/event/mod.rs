@@ -12,6 +12,7 @@ pub use source::Source;
 use crate::json::{self as raw, Kind};
 use buffer::{Buffer, Span};
 use media::Attached;
+use serde_json::value::RawValue;
 use std::fmt;
 
 /// The texts of an event. The order is that of the two name lists below.
@@ -218,15 +219,22 @@ pub(crate) struct Made<'a> {
 }
 
 impl Event {
-    /// Reads an `event` value. `None` when it is no object: then there is no content to save.
+    /// Reads an `event` value. `None` when it is no JSON object: then there is no content to save.
     pub fn read(raw: &str) -> Option<Event> {
-        let event = raw::fields(raw, &EVENT)?;
+        let raw: &RawValue = serde_json::from_str(raw).ok()?;
+        Event::read_known(raw.get())
+    }
+
+    /// The same, of a text that is known to be one JSON value.
+    pub(crate) fn read_known(raw: &str) -> Option<Event> {
+        let event = raw::known_fields(raw, &EVENT)?;
         let [.., source, reply, prompt, media_urls, media, context, context_error] = event;
-        let source = source.and_then(|raw| raw::fields(raw, &SOURCE)).unwrap_or([None; 23]);
-        let reply = reply.and_then(|raw| raw::fields(raw, &REPLY)).unwrap_or([None; 3]);
-        let prompt = prompt.and_then(|raw| raw::fields(raw, &PROMPT)).filter(|[prompt_id, option_id, ..]| {
-            [prompt_id, option_id].iter().all(|raw| raw.is_some_and(|raw| raw::kind(raw) == Kind::String))
-        });
+        let source = source.and_then(|raw| raw::known_fields(raw, &SOURCE)).unwrap_or([None; 23]);
+        let reply = reply.and_then(|raw| raw::known_fields(raw, &REPLY)).unwrap_or([None; 3]);
+        let prompt =
+            prompt.and_then(|raw| raw::known_fields(raw, &PROMPT)).filter(|[prompt_id, option_id, ..]| {
+                [prompt_id, option_id].iter().all(|raw| raw.is_some_and(|raw| raw::kind(raw) == Kind::String))
+            });
         let mut texts = [None; TEXTS];
         let parts =
             [&event[..EVENT_TEXTS], &source[..SOURCE_TEXTS], &reply[..2], &prompt.unwrap_or([None; 4])];
@@ -241,7 +249,7 @@ impl Event {
         let mut spans = [Span::ABSENT; TEXTS];
         for (at, (span, raw)) in spans.iter_mut().zip(texts).enumerate() {
             // A number may stand for an id (W-8), but not for a name.
-            let text = raw.and_then(|raw| if is_id(at) { buffer.id(raw) } else { buffer.string(raw) });
+            let text = raw.and_then(|raw| if IDS[at] { buffer.id(raw) } else { buffer.string(raw) });
             *span = text.unwrap_or(Span::ABSENT);
         }
         let media = media::read(media_urls, media, &mut buffer);
@@ -421,24 +429,23 @@ impl Event {
 }
 
 /// Which texts are ids, and so may come as integers (W-8).
-fn is_id(at: usize) -> bool {
-    const IDS: [Field; 13] = [
-        Field::MessageId,
-        Field::ReplyToMessageId,
-        Field::ChatId,
-        Field::UserId,
-        Field::ThreadId,
-        Field::UserIdAlt,
-        Field::ChatIdAlt,
-        Field::ScopeId,
-        Field::GuildId,
-        Field::ParentChatId,
-        Field::SourceMessageId,
-        Field::ProspectiveThreadId,
-        Field::PromptMessageId,
-    ];
-    IDS.iter().any(|id| *id as usize == at)
-}
+const IDS: [bool; TEXTS] = {
+    let mut ids = [false; TEXTS];
+    ids[Field::MessageId as usize] = true;
+    ids[Field::ReplyToMessageId as usize] = true;
+    ids[Field::ChatId as usize] = true;
+    ids[Field::UserId as usize] = true;
+    ids[Field::ThreadId as usize] = true;
+    ids[Field::UserIdAlt as usize] = true;
+    ids[Field::ChatIdAlt as usize] = true;
+    ids[Field::ScopeId as usize] = true;
+    ids[Field::GuildId as usize] = true;
+    ids[Field::ParentChatId as usize] = true;
+    ids[Field::SourceMessageId as usize] = true;
+    ids[Field::ProspectiveThreadId as usize] = true;
+    ids[Field::PromptMessageId as usize] = true;
+    ids
+};
 
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

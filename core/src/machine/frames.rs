@@ -102,7 +102,7 @@ impl RelayMachine {
     }
 
     fn on_inbound(&mut self, event: Option<&str>, buffer_id: Option<&str>) {
-        let Some(event) = event.and_then(Event::read) else {
+        let Some(event) = event.and_then(Event::read_known) else {
             self.stats.unusable_events += 1;
             let buffer_id = self.acknowledge_lost(buffer_id);
             self.notify(Notice::DeadLetter {

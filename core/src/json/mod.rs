@@ -4,6 +4,10 @@
 //! decided here, on its raw text. That is how one bad field loses only itself (E-1), how a number of any
 //! length keeps its digits (W-8), and how a lone surrogate becomes U+FFFD instead of an error (W-7).
 
+mod walk;
+
+pub(crate) use walk::{known_each, known_fields};
+
 use memchr::{memchr, memchr2_iter};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
