@@ -98,8 +98,9 @@ impl Prompt {
         text
     }
 
-    /// What is wrong with its options, if anything is (I-1).
-    pub(crate) fn problem(&self) -> Option<String> {
+    /// What is wrong with its options, if anything is (I-1). The machine refuses such a prompt; who sends
+    /// [`as_text`](Self::as_text) in its place asks here.
+    pub fn problem(&self) -> Option<String> {
         for (at, option) in self.options.iter().enumerate() {
             if !is_id(&option.id) {
                 return Some(format!(
