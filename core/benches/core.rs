@@ -21,6 +21,14 @@ fn splitting(bencher: Bencher<'_, '_>, bytes: usize) {
     bencher.counter(BytesCount::new(text.len())).bench(|| split(divan::black_box(&text), room));
 }
 
+/// The same of a text without a single newline: nobody may look for one to the end of the text, part after part.
+#[divan::bench(args = [10 << 10, 100 << 10, 1 << 20, 10 << 20])]
+fn splitting_one_line(bencher: Bencher<'_, '_>, bytes: usize) {
+    let text: String = "word ".chars().cycle().take(bytes).collect();
+    let room = Room { limit: 4096, unit: LenUnit::Utf16, code_blocks: true };
+    bencher.counter(BytesCount::new(text.len())).bench(|| split(divan::black_box(&text), room));
+}
+
 const EVENT: &str = r#"{"text":"Hello 👋 <@1187654321098765432>, what's the plan?\nTwo lines of it.","message_type":"text","source":{"platform":"discord","chat_id":"1234567890123456789","chat_type":"group","chat_name":"general","user_id":"204255221017214977","user_name":"ada","thread_id":null,"chat_topic":"General chat – be nice","guild_id":"987654321098765432","message_id":"1299999999999999001"},"message_id":"1299999999999999001","reply_to_message_id":"1299999999999998888"}"#;
 
 /// An event as we read it,

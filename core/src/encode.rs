@@ -147,7 +147,7 @@ fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&C
                 .field("prompt_id", prompt_id)
                 .field("content", &prompt.content)
                 .field("options", &prompt.options)
-                .optional("timeout_s", prompt.timeout.map(|time| time.as_secs()))
+                .optional("timeout_s", prompt.seconds())
                 .field("reply_to", &prompt.reply_to);
             Some(&prompt.metadata)
         }

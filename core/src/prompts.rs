@@ -75,7 +75,7 @@ pub struct Prompt {
     pub content: String,
     /// What can be chosen.
     pub options: Vec<PromptOption>,
-    /// How long it is open; an hour at most, and by default (I-2).
+    /// How long it is open; an hour at most, and by default (I-2). The connector is told whole seconds, rounded up.
     pub timeout: Option<Duration>,
     /// The message that it answers.
     pub reply_to: Option<String>,
@@ -98,8 +98,15 @@ impl Prompt {
         text
     }
 
-    /// What is wrong with its options, if anything is (I-1).
-    pub(crate) fn problem(&self) -> Option<String> {
+    /// What the connector is told of its time, in seconds: never more than it is open (I-2).
+    pub(crate) fn seconds(&self) -> Option<u64> {
+        let time = self.timeout?.min(PROMPT_LIFE);
+        Some(time.as_secs() + u64::from(time.subsec_nanos() > 0))
+    }
+
+    /// What is wrong with its options, if anything is (I-1). The machine refuses such a prompt; who sends
+    /// [`as_text`](Self::as_text) in its place asks here.
+    pub fn problem(&self) -> Option<String> {
         for (at, option) in self.options.iter().enumerate() {
             if !is_id(&option.id) {
                 return Some(format!(
@@ -128,18 +135,14 @@ pub(crate) enum Standing {
     Stale,
 }
 
-#[derive(Debug)]
-struct Asked {
-    until: Time,
-    answered: bool,
-}
-
-/// The prompts of this process, the oldest first, and bounded (I-2).
+/// The prompts of this process, and bounded (I-2): the open ones by their number, each with its end, the oldest first;
+/// and as many that were answered, so that those take no room from what is open.
 #[derive(Debug)]
 pub(crate) struct Prompts {
     /// The first half of every id (I-1).
     prefix: u32,
-    asked: Table<u64, Asked>,
+    open: Table<u64, Time>,
+    answered: Table<u64, Time>,
     next: u64,
     most: usize,
 }
@@ -148,43 +151,51 @@ impl Prompts {
     pub(crate) fn new(draw: u64, most: usize) -> Self {
         // The top 24 bits: six hex digits.
         let prefix = u32::try_from(draw >> 40).unwrap_or(0);
-        Prompts { prefix, asked: table(), next: 0, most: most.max(1) }
+        Prompts { prefix, open: table(), answered: table(), next: 0, most: most.max(1) }
     }
 
     /// Opens one; gives its number and id. The oldest makes room.
     pub(crate) fn open(&mut self, now: Time, timeout: Option<Duration>) -> (u64, String) {
-        let over = |asked: &Asked| asked.until <= now;
-        while self.asked.len() >= self.most || self.asked.front().is_some_and(|(_, asked)| over(asked)) {
-            self.asked.pop_front();
+        while self.open.len() >= self.most || self.open.front().is_some_and(|(_, until)| *until <= now) {
+            self.open.pop_front();
         }
         let number = self.next;
         self.next = (self.next + 1) & 0xFFFF_FFFF;
-        let until = now + timeout.map_or(PROMPT_LIFE, |time| time.min(PROMPT_LIFE));
-        self.asked.insert(number, Asked { until, answered: false });
+        self.open.insert(number, now + timeout.map_or(PROMPT_LIFE, |time| time.min(PROMPT_LIFE)));
         (number, format!("{:06x}.{number:08x}", self.prefix))
     }
 
     /// It was never asked after all.
     pub(crate) fn close(&mut self, prompt_id: &str) {
         if let Some(number) = self.own(prompt_id) {
-            self.asked.remove(&number);
+            self.open.remove(&number);
+            self.answered.remove(&number);
         }
     }
 
     pub(crate) fn standing(&self, prompt_id: &str, now: Time) -> Standing {
         // An id of another shape is nobody's of this kind: as foreign as another process's.
         let Some(number) = self.own(prompt_id) else { return Standing::Foreign };
-        match self.asked.get(&number) {
-            Some(asked) if asked.answered => Standing::Answered,
-            Some(asked) if now < asked.until => Standing::Open(number),
+        if self.answered.contains_key(&number) {
+            return Standing::Answered;
+        }
+        match self.open.get(&number) {
+            Some(until) if now < *until => Standing::Open(number),
             Some(_) | None => Standing::Stale,
         }
     }
 
     /// Marks an answer as given, or as not taken after all.
     pub(crate) fn answered(&mut self, number: u64, answered: bool) {
-        if let Some(asked) = self.asked.get_mut(&number) {
-            asked.answered = answered;
+        let (from, to) = match answered {
+            true => (&mut self.open, &mut self.answered),
+            false => (&mut self.answered, &mut self.open),
+        };
+        if let Some(until) = from.remove(&number) {
+            if to.len() >= self.most {
+                to.pop_front();
+            }
+            to.insert(number, until);
         }
     }
 

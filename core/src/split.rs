@@ -235,7 +235,7 @@ fn first_piece<'t>(
     let mut fence = inside;
     // Where the block's own end is next, it takes the place of the one that would be inserted.
     if let Some(open_fence) = inside {
-        let line = after.split('\n').next().unwrap_or("");
+        let line = first_line(after, room.unit.len(open_fence.marker));
         let is_close = turn(line, inside, room.limit) == Some(None);
         if &rest[end..next] == "\n" && is_close && room.unit.len(line) <= room.unit.len(open_fence.marker) {
             let taken = next + line.len();
@@ -258,8 +258,8 @@ fn next_cut<'t>(text: &'t str, fence: Option<Fence<'t>>, budget: usize, room: Ro
     let mut inside = fence;
     let (mut used, mut at) = (0, 0);
     loop {
-        let length = text[at..].find('\n').unwrap_or(text.len() - at);
-        let line = &text[at..at + length];
+        let line = first_line(&text[at..], budget);
+        let length = line.len();
         let turned = if room.code_blocks { turn(line, inside, room.limit) } else { None };
         match turned.filter(|turned| fits(used + room.unit.len(line), *turned)) {
             // A fence that fits is not cut.
@@ -315,6 +315,14 @@ fn next_cut<'t>(text: &'t str, fence: Option<Fence<'t>>, budget: usize, room: Ro
         let end = text.chars().next().map_or(0, char::len_utf8);
         Cut { end, next: end, fence: inside }
     })
+}
+
+/// The line that `text` begins with. Of one that is over `enough` units long, what is enough to see that: so nobody
+/// looks through all of a text without newlines for the end of its line, part after part.
+fn first_line(text: &str, enough: usize) -> &str {
+    // A scalar value has at most four bytes, and at least one unit.
+    let end = text.floor_char_boundary(enough.saturating_add(2).saturating_mul(4));
+    text[..end].split('\n').next().unwrap_or("")
 }
 
 /// What a line makes of the block that it stands in: `Some` of the new state when it is a fence, `None` when it is
@@ -392,6 +400,19 @@ mod tests {
     use super::*;
     use LenUnit::{Chars, Utf16};
     use proptest::prelude::*;
+
+    // Not the machine's clock, but the test's own.
+    #[test]
+    #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+    fn o_11_what_splitting_costs_grows_with_the_text_and_no_faster() {
+        // No newline anywhere: a search for one must not go to the end of the text for each part.
+        for text in ["word ".repeat(400_000), format!("```rust\n{}", "x".repeat(2_000_000))] {
+            let began = std::time::Instant::now();
+            let parts = split(&text, room(32, Chars));
+            assert!(parts.len() > 60_000);
+            assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+        }
+    }
 
     fn room(limit: usize, unit: LenUnit) -> Room {
         Room { limit, unit, code_blocks: true }

@@ -7,10 +7,15 @@ use relayline_core::command::{
 };
 use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
+use serde_json::{Map, Number, Value};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// One op, its fields as in PROTOCOL.md.
+/// The fields that hold ids.
+const IDS: [&str; 6] = ["chat_id", "message_id", "reply_to", "scope_id", "user_id", "parent_chat_id"];
+
+/// One op, its fields as in PROTOCOL.md. What may be absent may be null.
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub(super) enum Op {
@@ -25,7 +30,7 @@ pub(super) enum Op {
         #[serde(default)]
         platform: Option<String>,
         /// Send a long text in parts.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         split: bool,
     },
     Edit {
@@ -72,7 +77,7 @@ pub(super) enum Op {
         media_kind: MediaKind,
         source_url: String,
         /// The caption.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         content: String,
         #[serde(default)]
         filename: Option<String>,
@@ -86,7 +91,7 @@ pub(super) enum Op {
     Prompt {
         #[serde(deserialize_with = "id")]
         chat_id: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         prompt_kind: PromptKind,
         content: String,
         options: Vec<PromptOption>,
@@ -99,7 +104,7 @@ pub(super) enum Op {
         #[serde(default)]
         platform: Option<String>,
         /// Send the same question as plain text with numbered options (I-5).
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         as_text: bool,
     },
     React {
@@ -108,7 +113,7 @@ pub(super) enum Op {
         #[serde(deserialize_with = "id")]
         message_id: String,
         emoji: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         remove: bool,
         #[serde(default)]
         metadata: Option<Metadata>,
@@ -118,7 +123,7 @@ pub(super) enum Op {
     ThreadCreate {
         #[serde(deserialize_with = "id")]
         chat_id: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         thread_name: String,
         #[serde(default, deserialize_with = "optional_id")]
         message_id: Option<String>,
@@ -146,7 +151,7 @@ pub(super) enum Op {
         chat_id: String,
         draft_id: i64,
         content: String,
-        #[serde(default, rename = "final")]
+        #[serde(default, rename = "final", deserialize_with = "or_default")]
         last: bool,
         #[serde(default)]
         metadata: Option<Metadata>,
@@ -260,8 +265,25 @@ pub(super) fn read(line: &[u8]) -> Result<Said, String> {
     let Value::Object(mut fields) = value else {
         return Err("it is no JSON object: write {\"op\":\"send\",…}".to_owned());
     };
+    keep_long_ids(text, &mut fields);
     let id = fields.remove("id").filter(|id| !id.is_null());
     Ok(Said { id, asked: asked(fields) })
+}
+
+/// An integer counts as its literal, however long it is (W-8): a tree of values would have rounded it.
+fn keep_long_ids(text: &str, fields: &mut Map<String, Value>) {
+    let is_rounded = |name: &&str| fields.get(*name).and_then(Value::as_number).is_some_and(Number::is_f64);
+    let rounded: Vec<&str> = IDS.into_iter().filter(is_rounded).collect();
+    if rounded.is_empty() {
+        return;
+    }
+    let literals: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
+    for name in rounded {
+        let is_integer = |raw: &&str| raw.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+        if let Some(literal) = literals.get(name).map(|raw| raw.get()).filter(is_integer) {
+            fields.insert(name.to_owned(), literal.into());
+        }
+    }
 }
 
 fn asked(fields: Map<String, Value>) -> Result<Asked, String> {
@@ -330,6 +352,9 @@ fn asked(fields: Map<String, Value>) -> Result<Asked, String> {
             let (kind, timeout) = (prompt_kind, timeout_s.map(Duration::from_secs));
             let prompt = Prompt { chat_id, kind, content, options, timeout, reply_to, metadata, platform };
             if as_text {
+                if let Some(problem) = prompt.problem() {
+                    return Err(problem);
+                }
                 let content = prompt.as_text();
                 let Prompt { chat_id, reply_to, metadata, platform, .. } = prompt;
                 return Ok(Asked::SendParts(Send { chat_id, content, reply_to, metadata, platform }));
@@ -390,4 +415,9 @@ fn optional_id<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<String>, D
             Err(serde::de::Error::custom("an id is a string or an integer"))
         }
     }
+}
+
+/// Null is as good as nothing.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(reader: D) -> Result<T, D::Error> {
+    Option::deserialize(reader).map(Option::unwrap_or_default)
 }

@@ -82,16 +82,16 @@ pub(super) fn read(urls: Option<&str>, media: Option<&str>, buffer: &mut Buffer)
     if attached.is_empty() {
         return attached;
     }
+    let mut by_url = ByUrl::new(&attached, buffer);
     json::known_each(media.unwrap_or("null"), |raw| {
         let Some([Some(url), kind, mime, filename, caption, size]) = json::known_fields(raw, &FIELDS) else {
             return;
         };
         let mark = buffer.mark();
         let Some(url) = buffer.string(url) else { return };
-        let matches = |entry: &&mut Attached| buffer.get(entry.url) == buffer.get(url) && entry.is_bare();
-        let found = attached.iter_mut().find(matches);
+        let found = by_url.find(url, &attached, buffer);
         buffer.rewind(mark);
-        if let Some(entry) = found {
+        if let Some(entry) = found.and_then(|at| attached.get_mut(at)) {
             entry.kind = buffer.optional(kind);
             entry.mime = buffer.optional(mime);
             entry.filename = buffer.optional(filename);
@@ -102,11 +102,87 @@ pub(super) fn read(urls: Option<&str>, media: Option<&str>, buffer: &mut Buffer)
     attached
 }
 
+/// Up to so many are looked through one by one.
+const FEW: usize = 16;
+
+/// Finds attachments by URL. A line can name tens of thousands of both: those are looked up in order of URL, so that
+/// what an event costs grows with its line and no faster.
+struct ByUrl {
+    /// Positions by URL, and those of one URL as they came; nothing where there are few.
+    order: Vec<usize>,
+    /// Where the first of a URL stands in `order`: how many of them have their entry.
+    done: Vec<usize>,
+}
+
+impl ByUrl {
+    fn new(attached: &[Attached], buffer: &Buffer) -> ByUrl {
+        if attached.len() <= FEW {
+            return ByUrl { order: Vec::new(), done: Vec::new() };
+        }
+        let mut order: Vec<usize> = (0..attached.len()).collect();
+        order.sort_by_key(|at| buffer.get(attached[*at].url));
+        ByUrl { done: vec![0; order.len()], order }
+    }
+
+    /// The first of this URL of which nothing is known yet.
+    fn find(&mut self, url: Span, attached: &[Attached], buffer: &Buffer) -> Option<usize> {
+        let url = buffer.get(url);
+        let is_it = |at: &usize| buffer.get(attached[*at].url) == url;
+        if self.order.is_empty() {
+            return (0..attached.len()).find(|at| is_it(at) && attached[*at].is_bare());
+        }
+        let first = self.order.partition_point(|at| buffer.get(attached[*at].url) < url);
+        let done = self.done.get_mut(first)?;
+        loop {
+            let at = self.order.get(first + *done).copied().filter(is_it)?;
+            if attached[at].is_bare() {
+                return Some(at);
+            }
+            *done += 1;
+        }
+    }
+}
+
 impl Attached {
     /// Whether nothing is known of it yet: of two URLs that are alike each gets an entry of its own.
     fn is_bare(&self) -> bool {
         let none = Span::ABSENT;
         self.size.is_none()
             && [self.kind, self.mime, self.filename, self.caption].iter().all(|span| *span == none)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::event::Event;
+    use std::time::Duration;
+
+    /// A line of a mebibyte holds some ten thousands of both.
+    fn many(urls: usize, entries: usize, of: fn(usize) -> usize) -> String {
+        let urls: Vec<String> = (0..urls).map(|n| format!("\"u{n}\"")).collect();
+        let entries: Vec<String> =
+            (0..entries).map(|n| format!("{{\"url\":\"u{}\",\"size\":{n}}}", of(n))).collect();
+        format!("{{\"media_urls\":[{}],\"media\":[{}]}}", urls.join(","), entries.join(","))
+    }
+
+    // Not the machine's clock, but the test's own.
+    #[test]
+    #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
+    fn e_7_x_1_what_pairing_costs_grows_with_the_line_and_no_faster() {
+        // Entries that no URL has, and entries in the other order.
+        for of in [|n| n + 1_000_000, |n| 19_999 - n] {
+            let (line, began) = (many(20_000, 20_000, of), std::time::Instant::now());
+            let event = Event::read(&line).unwrap();
+            assert_eq!(event.media().count(), 20_000);
+            assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        }
+        let event = Event::read(&many(20_000, 20_000, |n| 19_999 - n)).unwrap();
+        assert!(event.media().enumerate().all(|(at, one)| one.size == u64::try_from(19_999 - at).ok()));
+        // Of URLs that are alike each gets an entry of its own, in order.
+        let urls = vec!["\"u\""; 50].join(",");
+        let entries: Vec<String> = (0..60).map(|n| format!("{{\"url\":\"u\",\"size\":{n}}}")).collect();
+        let line = format!("{{\"media_urls\":[{urls}],\"media\":[{}]}}", entries.join(","));
+        let sizes: Vec<u64> = Event::read(&line).unwrap().media().filter_map(|one| one.size).collect();
+        assert_eq!(sizes, (0..50).collect::<Vec<_>>());
     }
 }

@@ -183,7 +183,14 @@ impl RelayMachine {
         self.link.due = self.now + self.span(self.config.timing.dial_timeout);
         // A descriptor holds for one connection (D-8); the last ones tell what changes (D-10).
         if !self.descriptors.is_empty() {
-            self.former = std::mem::take(&mut self.descriptors);
+            let unheard = std::mem::replace(&mut self.former, std::mem::take(&mut self.descriptors));
+            // A platform that a short connection said nothing of is compared with what was last said of it.
+            for former in unheard {
+                let is_new = self.former.iter().all(|known| known.platform != former.platform);
+                if is_new && self.former.len() < self.config.identities.len() {
+                    self.former.push(former);
+                }
+            }
         }
         let token = self.config.credentials.as_ref().map(|credentials| {
             token::mint(&credentials.gateway_id, &credentials.secret, self.unix_s, TOKEN_TTL_S)

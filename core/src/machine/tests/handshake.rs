@@ -297,3 +297,32 @@ fn d_10_a_renegotiated_descriptor_replaces_the_live_one_and_says_what_changed() 
     assert_eq!(rig.machine.capabilities("c").map(|d| d.supports_edit), Some(false));
     assert!(rig.machine.submit(rig.now, send("c", "x")).is_ok());
 }
+
+#[test]
+fn d_10_a_connection_that_ends_before_all_have_answered_does_not_hide_a_change() {
+    let mut rig = Rig::with(three_platforms);
+    rig.opened();
+    rig.line(&descriptor("discord", ""));
+    rig.line(&descriptor("telegram", ""));
+    rig.lost();
+    rig.next();
+    rig.opened();
+    rig.line(&descriptor("discord", r#","emoji":"x""#));
+    rig.lost();
+    rig.next();
+    rig.opened();
+    rig.log();
+    rig.line(&descriptor("discord", ""));
+    rig.line(&descriptor("telegram", r#","max_message_length":99"#));
+    rig.expect(&[r#"connected discord ["emoji"]"#, r#"platform telegram ["max_message_length"]"#]);
+    // However many names a peer makes up, no more are remembered than are fronted (X-1).
+    for dial in 0..10 {
+        rig.lost();
+        rig.next();
+        rig.opened();
+        for platform in 0..3 {
+            rig.line(&descriptor(&format!("p{dial}-{platform}"), ""));
+        }
+        assert!(rig.machine.former.len() <= 3);
+    }
+}

@@ -126,12 +126,41 @@ fn i_02_it_holds_1024_prompts() {
             ask(&mut rig);
         }
     }
-    rig.log();
-    rig.line(&press(&first, "1", None));
-    rig.expect(&[&format!("deliver 1 live answer {first} yes by ann")]);
     let last = ask(&mut rig);
-    rig.line(&press(&first, "2", None));
+    rig.line(&press(&first, "1", None));
     rig.expect(&[&format!("stale prompt {first}")]);
-    rig.line(&press(&last, "3", None));
-    rig.expect(&[&format!("deliver 2 live answer {last} yes by ann")]);
+    rig.line(&press(&last, "2", None));
+    rig.expect(&[&format!("deliver 1 live answer {last} yes by ann")]);
+}
+
+#[test]
+fn i_02_what_is_answered_makes_room_before_what_is_open() {
+    let mut rig = Rig::with(|config| config.limits.prompts = 2);
+    rig.opened();
+    rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
+    let open = ask(&mut rig);
+    for n in 1..4 {
+        let quick = ask(&mut rig);
+        rig.line(&press(&quick, &n.to_string(), None));
+        rig.expect(&[&format!("deliver {n} live answer {quick} yes by ann")]);
+        // Answered already: silence, as long as it is remembered.
+        rig.line(&press(&quick, &format!("again {n}"), None));
+        rig.expect(&[]);
+    }
+    rig.line(&press(&open, "9", None));
+    rig.expect(&[&format!("deliver 4 live answer {open} yes by ann")]);
+}
+
+#[test]
+fn i_02_the_connector_is_told_no_more_time_than_there_is() {
+    for (asked, told) in [(9_999_000, 3600), (60_000, 60), (1_500, 2), (1, 1)] {
+        let mut rig = Rig::new();
+        rig.opened();
+        rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
+        rig.log();
+        let timeout = Some(Duration::from_millis(asked));
+        rig.submit(Command::Prompt(Prompt { timeout, ..Prompt::default() }));
+        let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+        assert_eq!(frame["action"]["timeout_s"], told, "{asked} ms");
+    }
 }
