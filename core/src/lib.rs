@@ -22,6 +22,7 @@ mod result;
 pub mod secret;
 pub mod session_key;
 pub mod settings;
+pub mod signature;
 pub mod slack;
 pub mod split;
 pub mod stats;
