@@ -35,6 +35,11 @@ pub enum NotSigned {
     Wrong,
 }
 
+/// The keys of a comma list, as `GATEWAY_RELAY_DELIVERY_KEY` holds one during a rotation; blank ones are left out.
+pub fn keys(list: &Secret) -> Vec<Secret> {
+    list.expose().split(',').map(str::trim).filter(|key| !key.is_empty()).map(Secret::from).collect()
+}
+
 /// The signature of `body`, its exact bytes, at `unix_s`: lower-case hex of HMAC-SHA256 over `{unix_s}.{body}`.
 pub fn sign(body: &[u8], key: &Secret, unix_s: u64) -> String {
     HEXLOWER.encode(&token::sign(&[unix_s.to_string().as_bytes(), b".", body], key))
@@ -150,6 +155,13 @@ mod tests {
             departed += 1;
         }
         assert_eq!(departed, DEPARTURES.len(), "every departure is used");
+    }
+
+    #[test]
+    fn c_3_a_rotation_is_a_comma_list() {
+        let list = |text: &str| keys(&Secret::new(text));
+        assert_eq!(list(" new, old ,,\n"), [Secret::new("new"), Secret::new("old")]);
+        assert_eq!(list(" , "), []);
     }
 
     #[test]
