@@ -9,7 +9,7 @@ use relayline_runtime::{Inbox, Relay};
 use std::cell::Cell;
 use std::env::VarError;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Which runtime does the socket work.
@@ -63,10 +63,7 @@ impl GatewayArguments {
     pub(crate) fn resolve(&self) -> Result<Config, ExitCode> {
         let secret = match &self.secret_file {
             None => None,
-            Some(file) => Some(Secret::new(
-                std::fs::read_to_string(file)
-                    .map_err(|error| fail(2, format_args!("--secret-file {}: {error}", file.display())))?,
-            )),
+            Some(file) => Some(secret_file(file)?),
         };
         let arguments = Arguments {
             url: self.url.clone(),
@@ -97,6 +94,24 @@ impl GatewayArguments {
             tracing::warn!(warning, "configuration");
         }
         Ok(resolved.config)
+    }
+}
+
+/// What a file of `--secret-file` holds; what is wrong with it has been said otherwise.
+pub(crate) fn secret_file(file: &Path) -> Result<Secret, ExitCode> {
+    std::fs::read_to_string(file)
+        .map(Secret::new)
+        .map_err(|error| fail(2, format_args!("--secret-file {}: {error}", file.display())))
+}
+
+/// An environment variable, blank ones counting as unset. One that is no text must not: it is an error.
+pub(crate) fn variable(name: &str) -> Result<Option<Secret>, ExitCode> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(Secret::new(value)).filter(|value| !value.is_blank())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            Err(fail(2, format_args!("{name} is not UTF-8: set it again, or unset it")))
+        }
     }
 }
 

@@ -9,11 +9,14 @@ mod gateway;
 mod logging;
 mod replay;
 mod run;
+mod token;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::level_filters::LevelFilter;
 
 /// The gateway side of the relay protocol: connects an agent to Discord, Telegram, Slack and others through a
@@ -39,6 +42,8 @@ enum Command {
     Run(run::RunArguments),
     Connector(connector::ConnectorArgs),
     Replay(replay::Args),
+    Token(token::TokenArguments),
+    Verify(verify::VerifyArguments),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +57,22 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Connector(arguments) => connector::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+    }
+}
+
+/// The moment, in unix seconds; 0 for a clock that stands before 1970.
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// One line on stdout, which is all of a command's result. A reader that has left is none to tell.
+fn print(line: impl Display) -> ExitCode {
+    match writeln!(io::stdout(), "{line}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => fail(1, format_args!("standard output: {error}")),
     }
 }
 

@@ -77,6 +77,11 @@ impl Program {
         stdin.write_all(bytes).and_then(|()| stdin.flush()).unwrap();
     }
 
+    /// Writes to its stdin, if it still reads.
+    pub(crate) fn offer(&mut self, bytes: &[u8]) {
+        let _ = self.stdin.as_mut().expect("its stdin is open").write_all(bytes);
+    }
+
     /// The end of its input.
     pub(crate) fn close_stdin(&mut self) {
         self.stdin = None;
