@@ -92,3 +92,52 @@ fn the_agent_of_the_readme_echoes() {
     connector.control(Act::Revoke { on: true }).unwrap();
     assert_eq!(run.0.wait().unwrap().code(), Some(3));
 }
+
+/// What `run --help` lists between two of its words.
+fn listed(help: &str, from: &str, to: &str) -> Vec<String> {
+    let (_, rest) = help.split_once(from).unwrap_or_else(|| panic!("no {from:?} in {help}"));
+    let (list, _) = rest.split_once(to).unwrap_or_else(|| panic!("no {to:?} in {rest}"));
+    list.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|w| !w.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_readme_names_every_line_op_and_flag_of_the_bridge() {
+    let output = Command::new(env!("CARGO_BIN_EXE_relayline")).args(["run", "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let lines = listed(&help, "with `event` first:", ". It writes");
+    let ops = listed(&help, "one JSON object a line:\n", ". An op with");
+    assert!(lines.len() > 8 && ops.len() > 20, "{lines:?} {ops:?}");
+    for name in lines.iter().chain(&ops) {
+        assert!(readme.contains(&format!("`{name}`")), "the README does not name `{name}`");
+    }
+    let flags = help.split_whitespace().filter(|word| word.starts_with("--"));
+    for flag in flags.map(|flag| flag.trim_end_matches([',', '.', ';', ']', '>'])) {
+        // These are every command's, or nobody needs to be told.
+        let known = ["--help", "--version", "--verbose", "--quiet"];
+        assert!(known.contains(&flag) || readme.contains(flag), "the README does not name {flag}");
+    }
+}
+
+#[test]
+fn the_map_names_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let map = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let (mut folder, mut seen) = (root.clone(), 0);
+    // In one row, what has no folder of its own lies where the one before it does.
+    for row in map.lines().filter(|line| line.starts_with("| `")) {
+        let places = row.split('|').nth(1).unwrap_or_default();
+        for place in places.split('`').filter(|text| text.contains(['.', '/'])) {
+            let whole = root.join(place);
+            let path = if whole.exists() { whole } else { folder.join(place) };
+            assert!(path.exists(), "ARCHITECTURE.md names {place}, which is not there");
+            folder = path.parent().unwrap().to_owned();
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "{seen}");
+}

@@ -402,6 +402,10 @@ fn log(notice: &Notice) {
         Notice::Resumed => tracing::info!("resumed"),
         Notice::Stopped => tracing::debug!("stopped"),
         Notice::DeadLetter { reason, buffer_id } => tracing::warn!(reason, buffer_id, "dead_letter"),
+        Notice::StalePrompt { answer } => {
+            let prompt_id = answer.prompt_response().map(|response| response.prompt_id);
+            tracing::info!(prompt_id, "stale_prompt");
+        }
         // The core's notices may grow; the host gets them all the same.
         _ => tracing::info!("notice"),
     }
