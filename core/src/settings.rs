@@ -66,6 +66,11 @@ pub enum ConfigError {
         /// What was given.
         value: String,
     },
+    /// Two identities of one platform: what is sent names a platform (M-3), so that the second could never be meant.
+    #[error(
+        "{0} is named twice: a gateway speaks for one bot of each platform, so run a second gateway for the other"
+    )]
+    Twice(String),
     /// The bot ids are no JSON object of the right shape.
     #[error("GATEWAY_RELAY_BOT_IDS: {0}: write {{\"discord\": {{\"botId\": \"123\"}}}}")]
     BotIds(String),
@@ -125,6 +130,11 @@ pub fn resolve(
     }
 
     let identities = identities(arguments, environment, &mut warnings)?;
+    for (at, Identity { platform, .. }) in identities.iter().enumerate() {
+        if identities[..at].iter().any(|earlier| earlier.platform == *platform) {
+            return Err(ConfigError::Twice(platform.clone()));
+        }
+    }
     let mut config = Config { credentials, identities, ..Config::new(url, none()) };
     for setting in &arguments.set {
         let (name, value) = setting.split_once('=').ok_or_else(|| ConfigError::Setting {
@@ -328,6 +338,9 @@ mod tests {
             &[URL],
             "--identity: \":1\" names no platform: write PLATFORM or PLATFORM:BOT_ID",
         );
+        let twice = "discord is named twice: a gateway speaks for one bot of each platform, so run a second gateway for the other";
+        fails(&flags(&["discord:1", "slack", "discord:2"]), &[URL], twice);
+        fails(&none, &[URL, ("GATEWAY_RELAY_PLATFORMS", "discord,discord")], twice);
         fails(
             &none,
             &[URL, plural, ("GATEWAY_RELAY_BOT_IDS", "[]")],
