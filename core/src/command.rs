@@ -278,7 +278,7 @@ pub struct ThreadRename {
     pub chat_id: String,
     /// The thread.
     pub thread_id: String,
-    /// Its new name, as in [`ThreadCreate::name`].
+    /// Its new name: trimmed, cut at 100 characters, and not empty.
     pub name: String,
     /// Rename it only if this is its name now.
     pub only_if_current_name: Option<String>,

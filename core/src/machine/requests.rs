@@ -200,6 +200,10 @@ impl RelayMachine {
             | Command::Draft(_)
             | Command::FollowUp(_)
             | Command::Raw(_) => Expected::Sent,
+            // Only a new thread has a name of its own accord (O).
+            Command::ThreadRename(rename) if rename.name.trim().is_empty() => {
+                return Err(Failure::definite("a thread cannot be renamed to nothing"));
+            }
             Command::Edit(_) | Command::Delete(_) | Command::React(_) | Command::ThreadRename(_) => {
                 Expected::Done
             }

@@ -196,7 +196,8 @@ fn m_05_thread_operations_take_the_scope_of_the_parent_chat() {
     };
     let create = Command::ThreadCreate(ThreadCreate { chat_id: chat(), ..ThreadCreate::default() });
     assert_eq!(scope(&mut rig, create), json!("S"));
-    let rename = Command::ThreadRename(ThreadRename { chat_id: chat(), ..ThreadRename::default() });
+    let rename =
+        Command::ThreadRename(ThreadRename { chat_id: chat(), name: "n".into(), ..ThreadRename::default() });
     assert_eq!(scope(&mut rig, rename), json!("S"));
     let delete = Command::Delete(Delete { chat_id: chat(), ..Delete::default() });
     assert_eq!(scope(&mut rig, delete), json!("other"));
@@ -213,4 +214,17 @@ fn m_06_the_host_can_prime_and_read_what_is_remembered() {
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     assert_eq!(frame["action"]["metadata"], json!({"scope_id": "S", "guild_id": "S"}));
     assert_eq!(frame["platform"], json!("discord"));
+}
+
+#[test]
+fn o_a_thread_is_not_renamed_to_what_nobody_said() {
+    let mut rig = Rig::new();
+    rig.opened();
+    rig.line(&descriptor("discord", r#","supported_ops":["thread_rename"]"#));
+    rig.log();
+    for name in ["", " \n "] {
+        let rename = Command::ThreadRename(ThreadRename { name: name.into(), ..ThreadRename::default() });
+        assert_eq!(rig.refused(rename), "definite: a thread cannot be renamed to nothing");
+    }
+    rig.expect(&[]);
 }
