@@ -18,6 +18,10 @@ pub struct Chat {
     pub parent: Option<String>,
 }
 
+/// The longest text that is remembered, in bytes. Ids and names of platforms are far shorter; without it a peer could
+/// have a line's worth kept for each of thousands of chats (X-1).
+const LONGEST: usize = 1024;
+
 /// The memories of a bounded number of chats; the least recently used leaves first (M-1).
 #[derive(Debug)]
 pub(crate) struct Chats {
@@ -30,21 +34,33 @@ impl Chats {
         Chats { seen: table(), most }
     }
 
-    /// Remembers what an event says of its chat. Nothing is allocated when nothing has changed.
-    pub(crate) fn note(&mut self, seed: &Seed, source: Source<'_>) {
+    /// Remembers what an event says of its chat. Nothing is allocated when nothing has changed. What is too long to be
+    /// an id counts as not said: `false` when there was some.
+    pub(crate) fn note(&mut self, seed: &Seed, source: Source<'_>) -> bool {
+        let said = [
+            source.scope_id(),
+            source.user_id(),
+            source.profile(),
+            source.parent_chat_id(),
+            Some(source.platform()),
+        ];
+        let fits = |text: &str| text.len() <= LONGEST;
+        let [scope, author, profile, parent, platform] = said.map(|text| text.filter(|text| fits(text)));
+        let all_fit = said.into_iter().flatten().all(fits);
         if source.chat_id().is_empty() || self.most == 0 {
-            return;
+            return all_fit;
         }
+        let platform = platform.unwrap_or("relay");
         let key = seed.hash(&[source.chat_id()]);
         if let Some(chat) = self.seen.to_back(&key) {
-            if chat.platform != source.platform() {
-                chat.platform = source.platform().into();
+            if chat.platform != platform {
+                chat.platform = platform.into();
             }
-            update(&mut chat.scope, source.scope_id());
-            update(&mut chat.author, source.user_id());
-            update(&mut chat.profile, source.profile());
-            update(&mut chat.parent, source.parent_chat_id());
-            return;
+            update(&mut chat.scope, scope);
+            update(&mut chat.author, author);
+            update(&mut chat.profile, profile);
+            update(&mut chat.parent, parent);
+            return all_fit;
         }
         if self.seen.len() >= self.most {
             self.seen.pop_front();
@@ -53,13 +69,14 @@ impl Chats {
         self.seen.insert(
             key,
             Chat {
-                platform: source.platform().into(),
-                scope: own(source.scope_id()),
-                author: own(source.user_id()),
-                profile: own(source.profile()),
-                parent: own(source.parent_chat_id()),
+                platform: platform.into(),
+                scope: own(scope),
+                author: own(author),
+                profile: own(profile),
+                parent: own(parent),
             },
         );
+        all_fit
     }
 
     /// Remembers a chat as the host says (M-6).
@@ -133,5 +150,25 @@ mod tests {
         assert!(chats.get(&seed, "a").is_some() && chats.get(&seed, "c").is_none());
         chats.note(&seed, event("", "").source());
         assert_eq!(chats.len(), 2);
+    }
+
+    #[test]
+    fn m_1_x_1_what_is_too_long_to_be_an_id_is_not_remembered() {
+        let seed = Seed::new(&[1; 32]);
+        let mut chats = Chats::new(2);
+        let long = "x".repeat(LONGEST + 1);
+        assert!(chats.note(&seed, event("a", r#","platform":"discord","guild_id":"g""#).source()));
+        for field in ["platform", "scope_id", "user_id", "profile", "parent_chat_id"] {
+            let said = format!(r#","platform":"discord","{field}":"{long}""#);
+            assert!(!chats.note(&seed, event("a", &said).source()), "{field}");
+            assert!(!chats.note(&seed, event("b", &said).source()), "{field}");
+        }
+        let expected = Chat { platform: "discord".into(), scope: Some("g".into()), ..Chat::default() };
+        assert_eq!(chats.get(&seed, "a"), Some(&expected));
+        assert!(chats.note(&seed, event("b", &format!(r#","user_id":"{}""#, &long[1..])).source()));
+        assert_eq!(
+            chats.get(&seed, "b").and_then(|chat| chat.author.as_ref()).map(String::len),
+            Some(LONGEST)
+        );
     }
 }

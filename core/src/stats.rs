@@ -52,6 +52,8 @@ stats! {
     keyless_interrupts;
     /// `inbound` frames without an event to save.
     unusable_events;
+    /// Events with an id of over a kilobyte, which is not remembered of their chat (M-1).
+    overlong_ids;
     /// Forwards whose body did not decode, and so reads as empty (P-1).
     undecodable_bodies;
     /// Discord forwards that are no event: pings, autocompletions, unknown types, no interaction at all (P-2, P-6).
