@@ -19,8 +19,8 @@ Examples:
 
 The agent reads events, one JSON object a line with `event` first: connected, disconnected, message, interrupt,
 prompt_answer, stale_prompt, passthrough, result, dead_letter, invalid, fatal. It writes ops, one JSON object a line:
-send, edit, delete, typing, follow_up, get_chat_info, send_media, prompt, react, thread_create, thread_rename, draft, stream,
-split, capabilities, prime, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op with an `id`
+send, edit, delete, typing, follow_up, get_chat_info, send_media, prompt, react, thread_create, thread_rename, draft,
+stream, split, capabilities, prime, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op with an `id`
 gets a `result`. The end of its output is a graceful disconnect.
 
 Exit codes: 0 done, 1 the agent failed, 2 flags or environment wrong, 3 relay disabled (revoked).")]

@@ -29,6 +29,15 @@ fn splitting_one_line(bencher: Bencher<'_, '_>, bytes: usize) {
     bencher.counter(BytesCount::new(text.len())).bench(|| split(divan::black_box(&text), room));
 }
 
+/// E-7: pairing attachments must not cost more for each when there are many.
+#[divan::bench(args = [10, 100, 1000, 10_000])]
+fn pairing_media(bencher: Bencher<'_, '_>, count: usize) {
+    let urls: Vec<String> = (0..count).map(|n| format!("\"u{n}\"")).collect();
+    let media: Vec<String> = (0..count).rev().map(|n| format!("{{\"url\":\"u{n}\"}}")).collect();
+    let event = format!("{{\"media_urls\":[{}],\"media\":[{}]}}", urls.join(","), media.join(","));
+    bencher.counter(BytesCount::new(event.len())).bench(|| Event::read(divan::black_box(&event)));
+}
+
 const EVENT: &str = r#"{"text":"Hello 👋 <@1187654321098765432>, what's the plan?\nTwo lines of it.","message_type":"text","source":{"platform":"discord","chat_id":"1234567890123456789","chat_type":"group","chat_name":"general","user_id":"204255221017214977","user_name":"ada","thread_id":null,"chat_topic":"General chat – be nice","guild_id":"987654321098765432","message_id":"1299999999999999001"},"message_id":"1299999999999999001","reply_to_message_id":"1299999999999998888"}"#;
 
 /// An event as we read it,

@@ -401,19 +401,6 @@ mod tests {
     use LenUnit::{Chars, Utf16};
     use proptest::prelude::*;
 
-    // Not the machine's clock, but the test's own.
-    #[test]
-    #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
-    fn o_11_what_splitting_costs_grows_with_the_text_and_no_faster() {
-        // No newline anywhere: a search for one must not go to the end of the text for each part.
-        for text in ["word ".repeat(400_000), format!("```rust\n{}", "x".repeat(2_000_000))] {
-            let began = std::time::Instant::now();
-            let parts = split(&text, room(32, Chars));
-            assert!(parts.len() > 60_000);
-            assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
-        }
-    }
-
     fn room(limit: usize, unit: LenUnit) -> Room {
         Room { limit, unit, code_blocks: true }
     }

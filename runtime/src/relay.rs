@@ -4,8 +4,8 @@ use crate::inbox::Delivery;
 use crate::shared::Handle;
 use relayline_core::chats::Chat;
 use relayline_core::command::{
-    ChatInfo, Command, Delete, Edit, Failure, FailureKind, FollowUp, Interrupt, NotAccepted, React, Reply,
-    Send, SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
+    ChatInfo, Command, Delete, Draft, Edit, Failure, FailureKind, FollowUp, Interrupt, NotAccepted, React,
+    Reply, Send, SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
@@ -160,11 +160,25 @@ impl Relay {
         }
     }
 
-    /// Gives a thread another name; `chat_id` is the chat that it hangs off.
-    pub async fn thread_rename(&self, chat_id: &str, thread_id: &str, name: &str) -> Result<(), Failure> {
+    /// Gives a thread another name; `chat_id` is the chat that it hangs off. With `only_if` it is renamed only if that is
+    /// its name now.
+    pub async fn thread_rename(
+        &self,
+        chat_id: &str,
+        thread_id: &str,
+        name: &str,
+        only_if: Option<&str>,
+    ) -> Result<(), Failure> {
         let (chat_id, thread_id, name) = (chat_id.to_owned(), thread_id.to_owned(), name.to_owned());
-        let rename = ThreadRename { chat_id, thread_id, name, ..ThreadRename::default() };
+        let only_if_current_name = only_if.map(str::to_owned);
+        let rename =
+            ThreadRename { chat_id, thread_id, name, only_if_current_name, ..ThreadRename::default() };
         self.run(Command::ThreadRename(rename)).await.map(|_| ())
+    }
+
+    /// Shows one state of a draft; [`stream_reply`](Self::stream_reply) does so by itself. Gives the message's id.
+    pub async fn draft(&self, draft: Draft) -> Result<Option<String>, Failure> {
+        self.run(Command::Draft(draft)).await.map(sent)
     }
 
     /// Whether the connector has already decided that a message's author may reach this instance: always (E-10). A host

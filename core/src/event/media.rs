@@ -155,7 +155,6 @@ impl Attached {
 #[cfg(test)]
 mod tests {
     use crate::event::Event;
-    use std::time::Duration;
 
     /// A line of a mebibyte holds some ten thousands of both.
     fn many(urls: usize, entries: usize, of: fn(usize) -> usize) -> String {
@@ -165,16 +164,12 @@ mod tests {
         format!("{{\"media_urls\":[{}],\"media\":[{}]}}", urls.join(","), entries.join(","))
     }
 
-    // Not the machine's clock, but the test's own.
     #[test]
-    #[allow(clippy::disallowed_methods, clippy::disallowed_types)]
-    fn e_7_x_1_what_pairing_costs_grows_with_the_line_and_no_faster() {
+    fn e_7_many_are_paired_like_few() {
         // Entries that no URL has, and entries in the other order.
         for of in [|n| n + 1_000_000, |n| 19_999 - n] {
-            let (line, began) = (many(20_000, 20_000, of), std::time::Instant::now());
-            let event = Event::read(&line).unwrap();
+            let event = Event::read(&many(20_000, 20_000, of)).unwrap();
             assert_eq!(event.media().count(), 20_000);
-            assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
         }
         let event = Event::read(&many(20_000, 20_000, |n| 19_999 - n)).unwrap();
         assert!(event.media().enumerate().all(|(at, one)| one.size == u64::try_from(19_999 - at).ok()));
