@@ -28,6 +28,7 @@ on_both_runtimes! {
     m_6_what_is_primed_goes_out_with_what_is_sent
     m_5_a_primed_thread_takes_its_parents_scope
     e_11_slacks_one_command_stands_for_what_the_flags_say
+    o_10_a_growing_answer_is_edited_where_that_is_offered_and_else_sent_in_segments
 }
 
 /// Fields, as the connector's acts take them.
@@ -521,4 +522,45 @@ fn e_11_slacks_one_command_stands_for_what_the_flags_say(runtime: &str) {
         let message = &line["message"];
         assert_eq!((&message["text"], &message["message_type"]), (&json!(expected), &json!(kind)), "{text}");
     }
+}
+
+fn o_10_a_growing_answer_is_edited_where_that_is_offered_and_else_sent_in_segments(runtime: &str) {
+    let mut bridge = Bridge::start(runtime, &[]);
+    let room = discord::guild_channel();
+    // Discord has edits: the first state is a message, the last is what became of it.
+    bridge.say(json!({"op": "stream", "stream": "s1", "chat_id": room.chat_id, "text": "Let me"}));
+    let first = bridge.sees();
+    assert_eq!((&first["action"]["op"], &first["action"]["content"]), (&json!("send"), &json!("Let me")));
+    let result = bridge.ask(
+        json!({"op": "stream", "stream": "s1", "chat_id": room.chat_id, "text": "Let me think.", "final": true}),
+    );
+    let last = bridge.sees();
+    assert_eq!(
+        (&last["action"]["op"], &last["action"]["content"]),
+        (&json!("edit"), &json!("Let me think."))
+    );
+    assert_eq!(last["action"]["message_id"], result["message_id"]);
+    assert_eq!(result["message_ids"], json!([result["message_id"]]));
+
+    // The descriptor of a platform that can do next to nothing says that it cannot be edited.
+    let descriptor = json!({"contract_version": 1, "platform": "sms", "label": "SMS", "max_message_length": 160,
+        "supports_draft_streaming": false, "supports_edit": false, "supports_threads": false,
+        "markdown_dialect": "", "len_unit": "chars"});
+    let act = Act::Descriptor { descriptor: fields(descriptor), platform: None };
+    let mut bridge = start_with(runtime, "sms", &[]);
+    bridge.tell(act);
+    bridge.tell(Act::Drop);
+    assert_eq!(bridge.next()["event"], "disconnected");
+    let connected: Vec<Value> = (0..3).map(|_| bridge.next()).collect();
+    assert_eq!(connected[2]["descriptors"]["sms"]["supports_edit"], false);
+    let at = |text: &str, segment: bool, last: bool| {
+        json!({"op": "stream", "stream": "s2", "chat_id": "+1", "platform": "sms", "text": text,
+            "segment": segment, "final": last})
+    };
+    bridge.say(at("One", false, false));
+    bridge.say(at("One.", true, false));
+    assert_eq!(bridge.sees()["action"]["content"], "One.");
+    let result = bridge.ask(at("One. Two.", false, true));
+    assert_eq!(bridge.sees()["action"]["content"], "Two.");
+    assert_eq!(result["message_ids"].as_array().map(Vec::len), Some(2));
 }
