@@ -26,11 +26,12 @@ Example:
 Instructions, one JSON object a line: inbound, passthrough, interrupt, drop, close, revoke, expire, mute,
 idle_ack, answer, delay, descriptor, raw. A script may also wait, {\"wait_ms\":200}, and expect,
 {\"expect\":{\"saw\":\"frame\",\"frame\":{\"type\":\"hello\"}},\"within_ms\":5000}.
+The end of stdin does not end it: Ctrl-C does.
 
 Exit codes: 0 done, 1 the port, the script or an expectation failed, 2 wrong flags.")]
 pub(crate) struct ConnectorArgs {
-    /// Where to listen; port 0 takes a free one. The first line on stdout says which.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    /// Where to listen, as IP:PORT; port 0 takes a free one. The first line on stdout says which.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
     listen: SocketAddr,
 
     /// A gateway that may connect; several times for several, or for several secrets of one. Without it
@@ -110,6 +111,10 @@ fn fail(code: u8, message: &str) -> ExitCode {
 fn warn(message: &str) {
     // With stderr closed there is nobody to tell.
     let _ = writeln!(io::stderr(), "relayline connector: {message}");
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|error| format!("{error}: write IP:PORT, as in 127.0.0.1:8765"))
 }
 
 fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {

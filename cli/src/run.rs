@@ -60,7 +60,7 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     };
     let (mut child, agent) = match Child::start(program, rest) {
         Ok(started) => started,
-        Err(error) => return fail(1, format_args!("--exec {program}: {error}")),
+        Err(error) => return fail(1, format_args!("--exec {program}: {error}; {}", not_started(&error))),
     };
     let ended = bridge::run(runtime, config, agent, options);
     // Its input is closed by now: an agent that reads to the end ends.
@@ -84,6 +84,18 @@ fn end(ended: io::Result<(bridge::End, bool)>) -> ExitCode {
         Ok((bridge::End::Done, true)) => ExitCode::SUCCESS,
         Ok((bridge::End::Done, false)) => ExitCode::from(1),
         Err(error) => fail(1, error),
+    }
+}
+
+/// What to do about an agent that cannot be started.
+fn not_started(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "name a program on the PATH or a file with its folder, as in ./agent.py, whose #! line names one that is \
+             there"
+        }
+        io::ErrorKind::PermissionDenied => "make it executable, as in chmod +x agent.py",
+        _ => "name a program or a script that begins with #!, as in #!/usr/bin/env python3",
     }
 }
 

@@ -114,7 +114,20 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             run(&["--url", URL, "--exec", &missing, "--its-flag"]),
             &[],
             1,
-            format!("relayline: --exec {missing}: {nobody}"),
+            format!(
+                "relayline: --exec {missing}: {nobody}; name a program on the PATH or a file with its folder, as in \
+                 ./agent.py, whose #! line names one that is there"
+            ),
+        ),
+        #[cfg(unix)]
+        (
+            run(&["--url", URL, "--exec", &secret]),
+            &[],
+            1,
+            format!(
+                "relayline: --exec {secret}: Permission denied (os error 13); make it executable, as in chmod +x \
+                 agent.py"
+            ),
         ),
         (
             other(&["connector", "--listen", &taken]),
@@ -176,7 +189,8 @@ fn a_wrong_flag_is_said_with_the_usage() {
         (vec!["dance"], "error: unrecognized subcommand 'dance'"),
         (
             vec!["connector", "--listen", "here"],
-            "error: invalid value 'here' for '--listen <ADDR>': invalid socket address syntax",
+            "error: invalid value 'here' for '--listen <ADDR>': invalid socket address syntax: write IP:PORT, as \
+             in 127.0.0.1:8765",
         ),
     ] {
         let ended = Program::start(relayline(&arguments)).ended();

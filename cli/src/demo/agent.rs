@@ -10,12 +10,18 @@ use std::sync::mpsc::Sender;
 /// What the agent tells the stage.
 #[derive(Debug)]
 pub(super) enum Note {
-    /// A message is answered, or could not be.
-    Answered(Result<(), String>),
+    /// A delivery is answered, or could not be; a buffered one is acknowledged, which the connector sees.
+    Answered { result: Result<(), String>, buffered: bool },
     /// A turn has begun that lasts until it is interrupted.
     Busy,
     /// The stream has ended.
     Over,
+}
+
+impl Note {
+    fn answered(result: Result<(), Failure>, buffered: bool) -> Note {
+        Note::Answered { result: result.map_err(|failure| failure.to_string()), buffered }
+    }
 }
 
 /// Serves until the stream ends.
@@ -31,24 +37,27 @@ pub(super) async fn serve(relay: Relay, mut inbox: Inbox, notes: Sender<Note>) {
             }
             Incoming::Message(delivery) => {
                 let result = answer(&relay, &delivery).await;
+                let buffered = delivery.is_buffered();
                 delivery.ack();
-                Note::Answered(result.map_err(|failure| failure.to_string()))
+                Note::answered(result, buffered)
             }
             Incoming::PromptAnswer(delivery) => {
                 let who = delivery.message().source().user_name().unwrap_or("somebody").to_owned();
                 let chosen = delivery.message().prompt_response().map_or("", |response| response.option_id);
                 let result = relay.reply(&delivery, &format!("{who} chose {chosen:?}")).await;
+                let buffered = delivery.is_buffered();
                 delivery.ack();
-                Note::Answered(result.map(drop).map_err(|failure| failure.to_string()))
+                Note::answered(result.map(drop), buffered)
             }
             Incoming::Interrupt { session_key, .. } => match turns.remove(&session_key) {
                 Some(turn) => {
                     let result = relay.reply(&turn, "stopped: you interrupted me").await;
+                    let buffered = turn.is_buffered();
                     turn.ack();
-                    Note::Answered(result.map(drop).map_err(|failure| failure.to_string()))
+                    Note::answered(result.map(drop), buffered)
                 }
                 // Whoever is not busy has nothing to stop.
-                None => Note::Answered(Ok(())),
+                None => Note::answered(Ok(()), false),
             },
             // The stage sees the connection from the other side.
             _ => continue,

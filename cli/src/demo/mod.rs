@@ -27,7 +27,10 @@ use std::sync::mpsc;
 Examples:
   relayline demo                 chat with the agent; /help lists what you can do
   relayline demo < /dev/null     watch the built-in conversation
-  relayline demo --script FILE   play your own: lines like `discord: hello`, !interrupt discord, !drop
+  relayline demo --script FILE   play your own: a step a line, # for remarks
+
+Steps of a script: `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT`, `!drop`; a CHAT is
+discord, telegram or slack.
 
 Exit codes: 0 done, 1 failed.")]
 pub(crate) struct DemoArguments {
@@ -57,13 +60,20 @@ pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
             Some(Err(error)) => return fail(1, error),
             None => None,
         };
-    match play(arguments.runtime, steps) {
+    let played = play(arguments.runtime, |stage| match steps {
+        Some(steps) => steps.iter().try_for_each(|step| stage.perform(step)),
+        None => chat(stage, io::stdin().lock().lines()),
+    });
+    match played {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, error),
     }
 }
 
-fn play(runtime: RuntimeName, steps: Option<Vec<Step>>) -> Result<(), String> {
+fn play(
+    runtime: RuntimeName,
+    conversation: impl FnOnce(&mut Stage) -> Result<(), String>,
+) -> Result<(), String> {
     let secret = secret()?;
     let mut connector = ConnectorConfig::default().gateway(GATEWAY, secret.clone());
     // Text messages cannot be edited.
@@ -90,10 +100,7 @@ fn play(runtime: RuntimeName, steps: Option<Vec<Step>>) -> Result<(), String> {
         return Err(why.map_or_else(|| "the gateway did not start".to_owned(), |error| error.to_string()));
     };
     let mut stage = Stage::new(connector, heard, relay.clone());
-    let played = stage.open().and_then(|()| match steps {
-        Some(steps) => steps.iter().try_for_each(|step| stage.perform(step)),
-        None => chat(&mut stage),
-    });
+    let played = stage.open().and_then(|()| conversation(&mut stage));
     smol::block_on(relay.disconnect());
     played.and_then(|()| stage.close())
 }
@@ -123,10 +130,10 @@ fn config(url: &str, secret: Secret) -> Result<Config, String> {
 }
 
 /// A person at a terminal talks to the agent.
-fn chat(stage: &mut Stage) -> Result<(), String> {
+fn chat(stage: &mut Stage, lines: impl Iterator<Item = io::Result<String>>) -> Result<(), String> {
     stage.remark("You are in Discord. Say something, or /help.");
     let mut place = script::Place::Discord;
-    for line in io::stdin().lock().lines() {
+    for line in lines {
         let line = line.map_err(|error| format!("stdin: {error}"))?;
         let line = line.trim();
         let step = match line.split_once(' ').unwrap_or((line, "")) {
@@ -156,11 +163,52 @@ fn chat(stage: &mut Stage) -> Result<(), String> {
             }
             ("/stop", _) => Step::Interrupt(place),
             ("/press", option) => Step::Press(place, option.trim().to_owned()),
-            ("/command", name) => Step::Command(place, name.trim().to_owned()),
+            ("/command", name) => Step::Command(place, name.trim().trim_start_matches('/').to_owned()),
             ("/drop", _) => Step::Drop,
             _ => Step::Say(place, line.to_owned()),
         };
-        stage.perform(&step)?;
+        // A person may try again, so that a slip ends nothing.
+        match stage.misstep(&step) {
+            Some(why) => stage.remark(&why),
+            None => stage.perform(&step)?,
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn chats(lines: &[&str]) -> Result<(), String> {
+        let lines = lines.iter().map(|line| {
+            // As long as a person takes who watches the connection come back.
+            if let Some(seconds) = line.strip_prefix("wait ").and_then(|seconds| seconds.parse().ok()) {
+                std::thread::sleep(Duration::from_secs(seconds));
+                return Ok(String::new());
+            }
+            Ok((*line).to_owned())
+        });
+        play(RuntimeName::Tokio, |stage| chat(stage, lines))
+    }
+
+    #[test]
+    fn a_slip_does_not_end_the_chat() {
+        let slips = ["/press yes", "/command", "/command /", "/chat irc", "/stop", "deploy", "/press maybe"];
+        assert_eq!(chats(&slips), Ok(()));
+        let slips =
+            ["deploy", "/chat slack", "/press yes", "/chat discord", "/press yes", "/press yes", "hi"];
+        assert_eq!(chats(&slips), Ok(()));
+        assert_eq!(chats(&["/drop", "/drop", "/stop", "hi", "/command status"]), Ok(()));
+    }
+
+    /// A-1: what is said once the gateway is back was not buffered: there is no acknowledgement to wait for.
+    #[test]
+    fn a_1_the_chat_goes_on_after_a_cut_whenever_somebody_speaks() {
+        assert_eq!(
+            chats(&["/drop", "wait 2", "hi", "/drop", "hi at once", "/drop", "/slow", "/stop"]),
+            Ok(())
+        );
+    }
 }

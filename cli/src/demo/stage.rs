@@ -23,16 +23,22 @@ pub(super) struct Stage {
     relay: Relay,
     transcript: Transcript,
     ids: Ids,
-    /// The id of the question that was asked last.
-    prompt: Option<String>,
-    /// When the connection was cut, until what was said meanwhile is acknowledged.
+    /// The question that was asked last, until it is answered.
+    question: Option<Question>,
+    /// When the connection was cut, until the gateway is seen to be back.
     cut: Option<Instant>,
+}
+
+struct Question {
+    id: String,
+    options: Vec<String>,
+    platform: &'static str,
 }
 
 impl Stage {
     pub(super) fn new(connector: EmbeddedConnector, agent: Receiver<Note>, relay: Relay) -> Self {
         let transcript = Transcript::new();
-        Stage { connector, agent, relay, transcript, ids: Ids::new([7; 32]), prompt: None, cut: None }
+        Stage { connector, agent, relay, transcript, ids: Ids::new([7; 32]), question: None, cut: None }
     }
 
     pub(super) fn remark(&mut self, text: &str) {
@@ -57,7 +63,53 @@ impl Stage {
         Ok(())
     }
 
+    /// Why a step cannot be performed as things are, and what to do instead.
+    pub(super) fn misstep(&mut self, step: &Step) -> Option<String> {
+        let away = self.away();
+        match (step, &self.question) {
+            (Step::Press(..), None) => {
+                Some("nothing was asked that could be answered: say `deploy` first".to_owned())
+            }
+            (Step::Press(place, _), Some(asked)) if asked.platform != place.room().platform => {
+                Some(format!("the question was asked in {}: answer it there", asked.platform))
+            }
+            (Step::Press(_, option), Some(asked)) if !asked.options.contains(option) => {
+                Some(format!("the question has no option {option:?}: press {}", asked.options.join(" or ")))
+            }
+            (Step::Command(_, name), _) if name.is_empty() => {
+                Some("a slash command has a name, as in `/command status`".to_owned())
+            }
+            (Step::Interrupt(_), _) if away => {
+                Some("the gateway is away and hears no interrupt: try again in a second".to_owned())
+            }
+            (Step::Drop, _) if away => {
+                Some("the connection is cut already: say something, and it waits in the buffer".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the gateway has not come back yet.
+    fn away(&mut self) -> bool {
+        while self.cut.is_some() {
+            match self.connector.next_saw(Duration::ZERO) {
+                Some(Saw::Dial { dial, authenticated: true, .. }) => {
+                    // How long it took is not known: nobody was looking.
+                    self.cut = None;
+                    self.transcript
+                        .aside(&format!("dial {dial} has come back meanwhile, with a fresh token"));
+                }
+                Some(_) => {}
+                None => return true,
+            }
+        }
+        false
+    }
+
     pub(super) fn perform(&mut self, step: &Step) -> Result<(), String> {
+        if let Some(why) = self.misstep(step) {
+            return Err(why);
+        }
         match step {
             Step::Say(place, text) => self.say(*place, text),
             Step::Interrupt(place) => self.interrupt(*place),
@@ -71,7 +123,7 @@ impl Stage {
         let room = place.room();
         let event = self.event(&room, text);
         self.transcript.said(&room, room.person.name, text);
-        if self.cut.is_some() {
+        if self.away() {
             self.transcript.aside("the gateway is away: the connector keeps that in its buffer");
         }
         self.control(Act::Inbound { event, buffered: None })?;
@@ -81,7 +133,7 @@ impl Stage {
     /// Presses a button of the last question, as the platform of the room tells of it.
     fn press(&mut self, place: Place, option: &str) -> Result<(), String> {
         let room = place.room();
-        let prompt_id = self.prompt.take().ok_or("nothing was asked that could be answered")?;
+        let prompt_id = self.question.take().ok_or("nothing was asked that could be answered")?.id;
         self.transcript.aside(&format!("{} presses {option:?}", room.person.name));
         if place == Place::Discord {
             let data = json!({ "custom_id": format!("hp1:{prompt_id}:{option}") });
@@ -148,20 +200,33 @@ impl Stage {
         let note =
             self.agent.recv_timeout(PATIENCE).map_err(|_| "the agent did not answer in time".to_owned())?;
         // The agent knows of an answer only after the connector has seen the message.
+        let mut acknowledged = false;
         while let Some(saw) = self.connector.next_saw(Duration::ZERO) {
+            acknowledged |= is_ack(&saw);
             self.show(room, &saw);
         }
         match note {
-            Note::Answered(Ok(())) => {}
-            Note::Answered(Err(failure)) => return Err(format!("the agent's answer failed: {failure}")),
-            Note::Busy => self.transcript.aside("the agent has begun a turn that lasts"),
-            Note::Over => return Err("the gateway ended before its time".to_owned()),
+            Note::Answered { result: Err(failure), .. } => {
+                Err(format!("the agent's answer failed: {failure}"))
+            }
+            // The acknowledgement may come just behind the answer.
+            Note::Answered { buffered: true, .. } if !acknowledged => {
+                let ack = self.connector.wait_for(is_ack, PATIENCE).map_err(|missed| missed.to_string())?;
+                self.show(room, &ack);
+                Ok(())
+            }
+            Note::Answered { .. } => Ok(()),
+            Note::Busy => {
+                self.transcript.aside("the agent has begun a turn that lasts");
+                Ok(())
+            }
+            Note::Over => Err("the gateway ended before its time".to_owned()),
         }
-        self.acknowledged(room)
     }
 
     fn show(&mut self, room: &Room, saw: &Saw) {
         if let (Saw::Dial { dial, authenticated: true, .. }, Some(cut)) = (saw, self.cut) {
+            self.cut = None;
             let after = cut.elapsed().as_secs_f32();
             self.transcript.aside(&format!("dial {dial} came back after {after:.1} s, with a fresh token"));
         }
@@ -184,9 +249,15 @@ impl Stage {
                 self.transcript.said(room, "agent", &text);
             }
             (Some("outbound"), Some("prompt")) => {
-                self.prompt = action["prompt_id"].as_str().map(str::to_owned);
-                let options = action["options"].as_array().into_iter().flatten();
+                let options = action["options"].as_array().map(Vec::as_slice).unwrap_or_default();
+                let ids = options.iter().filter_map(|option| option["id"].as_str());
+                self.question = action["prompt_id"].as_str().map(|id| Question {
+                    id: id.to_owned(),
+                    options: ids.map(str::to_owned).collect(),
+                    platform: room.platform,
+                });
                 let buttons: String = options
+                    .iter()
                     .filter_map(|option| option["label"].as_str())
                     .map(|label| format!("  [{label}]"))
                     .collect();
@@ -203,21 +274,10 @@ impl Stage {
             }
             (Some("outbound"), Some("typing")) => self.transcript.said(room, "agent", "is typing …"),
             (Some("inbound_ack"), _) => {
-                self.cut = None;
                 self.transcript.aside("the agent has taken it: acknowledged, and gone from the buffer");
             }
             _ => {}
         }
-    }
-
-    /// The acknowledgement of a buffered message may come just behind its answer.
-    fn acknowledged(&mut self, room: &Room) -> Result<(), String> {
-        if self.cut.is_some() {
-            let ack = |saw: &Saw| frame(saw).is_some_and(|frame| frame["type"] == "inbound_ack");
-            let ack = self.connector.wait_for(ack, PATIENCE).map_err(|missed| missed.to_string())?;
-            self.show(room, &ack);
-        }
-        Ok(())
     }
 
     /// The gateway has disconnected: what is left to see, and the sum.
@@ -229,8 +289,13 @@ impl Stage {
         self.remark("the gateway went idle and closed with 1000");
         let stats = self.relay.stats();
         self.remark(&format!(
-            "{} dials, {} messages delivered, {} frames in, {} out, {} acknowledged",
-            stats.dials, stats.delivered, stats.frames_in, stats.frames_out, stats.acks
+            "{} dial{}, {} messages delivered, {} frames in, {} out, {} acknowledged",
+            stats.dials,
+            if stats.dials == 1 { "" } else { "s" },
+            stats.delivered,
+            stats.frames_in,
+            stats.frames_out,
+            stats.acks
         ));
         Ok(())
     }
@@ -239,6 +304,10 @@ impl Stage {
         let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         room.message(&mut self.ids, Now { unix_s, ..Now::default() }, text)
     }
+}
+
+fn is_ack(saw: &Saw) -> bool {
+    frame(saw).is_some_and(|frame| frame["type"] == "inbound_ack")
 }
 
 fn frame(saw: &Saw) -> Option<&Value> {
