@@ -9,6 +9,7 @@ pub mod descriptor;
 mod encode;
 pub mod event;
 mod hash;
+pub mod http;
 mod inbox;
 pub mod json;
 pub mod lifecycle;

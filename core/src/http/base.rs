@@ -1,0 +1,142 @@
+//! Where a connector's HTTP endpoints are (L-1).
+
+use super::host;
+use crate::url::DialUrl;
+
+/// The base of a connector's HTTP endpoints. There is one only where credentials may go (C-6), since every exchange
+/// carries some.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Base {
+    /// Scheme, host, port and path, without a slash at the end.
+    text: String,
+    /// With its question mark; empty when there is none. It stays behind the path, as in the dialled URL.
+    query: String,
+}
+
+/// Credentials would go out in the clear (C-6).
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "{0} is no loopback address, and its scheme is not encrypted: use wss:// or https://, or give --allow-insecure \
+     to send credentials in the clear"
+)]
+pub struct Insecure(pub String);
+
+impl Base {
+    /// The base that goes with a dialled URL: `ws` becomes `http`, and `/relay` goes (L-1).
+    pub fn new(url: &DialUrl, allow_insecure: bool) -> Result<Base, Insecure> {
+        if !url.is_secure() && !url.is_loopback() && !allow_insecure {
+            return Err(Insecure(url.to_string()));
+        }
+        let (path, query) = url.as_str().split_at(url.as_str().find('?').unwrap_or(url.as_str().len()));
+        let path = path.strip_suffix("/relay").unwrap_or(path);
+        let text = path.replacen("ws", "http", 1);
+        Ok(Base { text, query: query.to_owned() })
+    }
+
+    /// Scheme, host, port and path, without a slash at the end and without the query.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The host and port, for messages.
+    pub fn host(&self) -> &str {
+        host(&self.text)
+    }
+
+    /// `<base>/relay/<name>`, the query behind it.
+    pub(super) fn endpoint(&self, name: &str) -> String {
+        [&self.text, "/relay/", name, &self.query].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    type Ours = Result<(&'static str, &'static str), &'static str>;
+
+    /// The vector's input; our base, and what stands behind an endpoint; or the error (L-1).
+    const DEPARTURES: [(&str, Ours); 19] = [
+        // The reference does not trim for the POST targets.
+        ("  https://connector.example/relay  ", Ok(("https://connector.example", ""))),
+        ("\thttps://connector.example\n", Ok(("https://connector.example", ""))),
+        ("ws://connector.example/relay/ ", Ok(("http://connector.example", ""))),
+        // No scheme, no host: a configuration error.
+        ("", Err("\"\" is no ws, wss, http or https URL")),
+        ("   ", Err("\"\" is no ws, wss, http or https URL")),
+        ("/", Err("\"/\" is no ws, wss, http or https URL")),
+        ("connector.example", Err("\"connector.example\" is no ws, wss, http or https URL")),
+        ("connector.example/relay", Err("\"connector.example/relay\" is no ws, wss, http or https URL")),
+        ("connector.example:8080", Err("\"connector.example:8080\" is no ws, wss, http or https URL")),
+        ("ftp://connector.example", Err("\"ftp://connector.example\" is no ws, wss, http or https URL")),
+        ("https://", Err("\"https://\" has no usable host")),
+        // Schemes and hosts have no case.
+        ("HTTPS://Connector.Example", Ok(("https://connector.example", ""))),
+        ("WSS://connector.example/relay", Ok(("https://connector.example", ""))),
+        // `/relay` belongs to the path, not behind a query; and a host of that name is not a path.
+        ("https://connector.example/relay?x=1", Ok(("https://connector.example", "?x=1"))),
+        ("https://connector.example?token=a/relay", Ok(("https://connector.example", "?token=a/relay"))),
+        ("http://relay", Ok(("http://relay", ""))),
+        ("https://relay/", Ok(("https://relay", ""))),
+        // What goes over the wire is ASCII.
+        ("https://bücher.example/é", Ok(("https://xn--bcher-kva.example/%C3%A9", ""))),
+        // A fragment is a configuration error, and so is user-info, which no error quotes.
+        (
+            "https://connector.example/relay#frag",
+            Err("\"https://connector.example/relay#frag\" has a fragment (#…): leave it out"),
+        ),
+    ];
+    const USER_INFO: &str = "https://user:pw@connector.example";
+
+    #[test]
+    fn l_1_vectors() {
+        let file: Value = serde_json::from_str(include_str!("../../../vectors/urls.json")).unwrap();
+        let mut departed = 0;
+        for vector in file["vectors"].as_array().unwrap() {
+            let input = vector["input"].as_str().unwrap();
+            let url = match DialUrl::parse(input) {
+                Ok(url) => url,
+                Err(error) if input == USER_INFO => {
+                    assert_eq!(error, crate::url::UrlError::UserInfo);
+                    continue;
+                }
+                Err(error) => {
+                    let departure = DEPARTURES.iter().find(|(known, _)| *known == input);
+                    let (_, expected) = departure.unwrap_or_else(|| panic!("{input:?}: {error}"));
+                    assert_eq!(Err(error.to_string().as_str()), *expected, "{input:?} departs: L-1");
+                    departed += 1;
+                    continue;
+                }
+            };
+            let base = Base::new(&url, true).unwrap();
+            let ours = [base.as_str().to_owned(), base.endpoint("provision"), base.endpoint("policy")];
+            let theirs = ["connector_url", "provision_url", "policy_url"].map(|name| vector[name].as_str());
+            if ours.each_ref().map(|url| Some(url.as_str())) == theirs {
+                continue;
+            }
+            let departure = DEPARTURES.iter().find(|(known, _)| *known == input);
+            let (text, query) = departure.unwrap_or_else(|| panic!("{input:?}: {ours:?}")).1.unwrap();
+            let expected = [
+                text.to_owned(),
+                format!("{text}/relay/provision{query}"),
+                format!("{text}/relay/policy{query}"),
+            ];
+            assert_eq!(ours, expected, "{input:?} departs: L-1");
+            departed += 1;
+        }
+        assert_eq!(departed, DEPARTURES.len(), "every departure is used");
+    }
+
+    #[test]
+    fn c_6_there_is_no_base_where_credentials_may_not_go() {
+        for (url, allow, ok) in [
+            ("wss://c.example", false, true),
+            ("http://127.0.0.1:9", false, true),
+            ("http://c.example", false, false),
+            ("http://c.example", true, true),
+        ] {
+            assert_eq!(Base::new(&DialUrl::parse(url).unwrap(), allow).is_ok(), ok, "{url}");
+        }
+    }
+}
