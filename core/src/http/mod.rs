@@ -8,6 +8,7 @@ pub mod base;
 pub mod enroll;
 mod failure;
 mod issued;
+pub mod identity;
 pub mod media;
 pub mod policy;
 pub mod provision;
