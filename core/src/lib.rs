@@ -63,6 +63,7 @@ pub mod command;
 pub mod config;
 pub mod descriptor;
 mod encode;
+pub mod env_file;
 pub mod event;
 mod hash;
 pub mod http;

@@ -54,8 +54,10 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
+    type Ours = Result<(&'static str, &'static str), &'static str>;
+
     /// The vector's input; our base, and what stands behind an endpoint; or the error (L-1).
-    const DEPARTURES: [(&str, Result<(&str, &str), &str>); 19] = [
+    const DEPARTURES: [(&str, Ours); 19] = [
         // The reference does not trim for the POST targets.
         ("  https://connector.example/relay  ", Ok(("https://connector.example", ""))),
         ("\thttps://connector.example\n", Ok(("https://connector.example", ""))),

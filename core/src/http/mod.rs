@@ -5,9 +5,12 @@
 //! and body to the exchange's `read`. Where there is no answer, [`Request::unreachable`] makes the failure of it.
 
 pub mod base;
+pub mod boot;
 pub mod enroll;
 mod failure;
+pub mod identity;
 mod issued;
+pub mod media;
 pub mod policy;
 pub mod provision;
 

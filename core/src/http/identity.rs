@@ -1,0 +1,329 @@
+//! Identity tokens: how a gateway shows whose it is before it has credentials of its own (H-8).
+
+use super::failure::{judge, said};
+use super::{BadToken, Bearer, Body, Failure, Headers, MAX_ANSWER, Method, Request, TIMEOUT, Value};
+use crate::json;
+use crate::secret::Secret;
+use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
+
+/// Where an identity token comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TokenSource {
+    /// It was given.
+    Given(Bearer),
+    /// A command prints it: [`from_output`].
+    Command(String),
+    /// An identity provider issues it.
+    ClientCredentials(ClientCredentials),
+}
+
+/// OAuth2 client credentials.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientCredentials {
+    token_url: Url,
+    client_id: String,
+    client_secret: Secret,
+    scope: Option<String>,
+}
+
+/// What is wrong with where an identity token should come from. A host's mistake: no request is made.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The token that was given is none.
+    #[error("{from}: {error}")]
+    Given {
+        /// The argument or variable.
+        from: &'static str,
+        /// What is wrong with it.
+        error: BadToken,
+    },
+    /// Some variables of the identity provider are set, and others that they need are not.
+    #[error("{set} is set, but {missing} is not: set both, or neither")]
+    Half {
+        /// One that is set.
+        set: &'static str,
+        /// One that is not.
+        missing: &'static str,
+    },
+    /// The provider's URL is none, or has what no such URL has. It is not quoted: there may be a password in it.
+    #[error("GATEWAY_RELAY_IDP_TOKEN_URL is no https URL without user-info and fragment")]
+    Url,
+    /// The client's secret would go out in the clear (C-6).
+    #[error(
+        "GATEWAY_RELAY_IDP_TOKEN_URL is neither https nor on this machine: use https, or give --allow-insecure to send \
+         credentials in the clear"
+    )]
+    Insecure,
+}
+
+/// Why an identity provider issued no token.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// It says no.
+    #[error("the identity provider {host} refused (status {status}): {why}")]
+    Refused {
+        /// Host and port.
+        host: String,
+        /// The status.
+        status: u16,
+        /// OAuth2's `error` and `error_description`.
+        why: String,
+    },
+    /// Success without a usable `access_token`.
+    #[error("unexpected response from the identity provider {0}: it holds no usable access_token")]
+    NoToken(String),
+    /// A redirect. What it says of the connector's URL holds for the provider's, too.
+    #[error(
+        "the identity provider {host} answered with a redirect (status {status}), which is not followed: check \
+         GATEWAY_RELAY_IDP_TOKEN_URL"
+    )]
+    Redirect {
+        /// Host and port.
+        host: String,
+        /// 300 to 399.
+        status: u16,
+    },
+    /// What can befall any exchange.
+    #[error("the identity provider: {0}")]
+    Failed(#[from] Failure),
+}
+
+const TOKEN_URL: &str = "GATEWAY_RELAY_IDP_TOKEN_URL";
+const CLIENT_ID: &str = "GATEWAY_RELAY_IDP_CLIENT_ID";
+const CLIENT_SECRET: &str = "GATEWAY_RELAY_IDP_CLIENT_SECRET";
+const SCOPE: &str = "GATEWAY_RELAY_IDP_SCOPE";
+
+impl TokenSource {
+    /// Where an identity token comes from, as far as anything says so: a token that was given (`--access-token`,
+    /// `GATEWAY_RELAY_ACCESS_TOKEN`), else a command's output (`--access-token-command`,
+    /// `GATEWAY_RELAY_ACCESS_TOKEN_COMMAND`), else client credentials (`GATEWAY_RELAY_IDP_…`). An argument of either
+    /// kind goes before either variable; blank ones are unset.
+    pub fn resolve(
+        token: Option<&Secret>,
+        command: Option<&str>,
+        environment: &dyn Fn(&str) -> Option<String>,
+        allow_insecure: bool,
+    ) -> Result<Option<TokenSource>, SourceError> {
+        let variable = |name: &str| environment(name).map(Secret::new).filter(|value| !value.is_blank());
+        let given = |token: &Secret, from: &'static str| {
+            let bearer = Bearer::new(token).map_err(|error| SourceError::Given { from, error })?;
+            Ok(Some(TokenSource::Given(bearer)))
+        };
+        if let Some(token) = token.filter(|token| !token.is_blank()) {
+            return given(token, "--access-token");
+        }
+        if let Some(command) = command.filter(|command| !command.trim().is_empty()) {
+            return Ok(Some(TokenSource::Command(command.to_owned())));
+        }
+        if let Some(token) = variable("GATEWAY_RELAY_ACCESS_TOKEN") {
+            return given(&token, "GATEWAY_RELAY_ACCESS_TOKEN");
+        }
+        if let Some(command) = variable("GATEWAY_RELAY_ACCESS_TOKEN_COMMAND") {
+            return Ok(Some(TokenSource::Command(command.expose().to_owned())));
+        }
+        let [url, id, secret, scope] = [TOKEN_URL, CLIENT_ID, CLIENT_SECRET, SCOPE].map(variable);
+        let half = |set, missing| Err(SourceError::Half { set, missing });
+        match (url, id, secret) {
+            (None, None, None) => Ok(None),
+            (Some(url), Some(id), Some(secret)) => {
+                Ok(Some(TokenSource::ClientCredentials(ClientCredentials {
+                    token_url: token_url(url.expose().trim(), allow_insecure)?,
+                    client_id: id.expose().trim().to_owned(),
+                    client_secret: Secret::from(secret.expose().trim()),
+                    scope: scope.map(|scope| scope.expose().trim().to_owned()),
+                })))
+            }
+            (_, Some(_), None) => half(CLIENT_ID, CLIENT_SECRET),
+            (_, None, Some(_)) => half(CLIENT_SECRET, CLIENT_ID),
+            (Some(_), None, None) => half(TOKEN_URL, CLIENT_ID),
+            (None, Some(_), Some(_)) => half(CLIENT_ID, TOKEN_URL),
+        }
+    }
+}
+
+/// The token that a command has printed: all of its output, but for white space around it.
+pub fn from_output(output: &[u8]) -> Result<Bearer, BadToken> {
+    let text = std::str::from_utf8(output).map_err(|_| BadToken::Characters)?;
+    Bearer::new(&Secret::from(text))
+}
+
+fn token_url(text: &str, allow_insecure: bool) -> Result<Url, SourceError> {
+    let url = Url::parse(text).map_err(|_| SourceError::Url)?;
+    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    let local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" if plain => Ok(url),
+        "http" if plain && (local || allow_insecure) => Ok(url),
+        "http" if plain => Err(SourceError::Insecure),
+        _ => Err(SourceError::Url),
+    }
+}
+
+impl ClientCredentials {
+    /// What to send to the identity provider.
+    pub fn request(&self) -> Request {
+        // Three bytes for each of theirs at most: what grows leaves copies behind.
+        let scope = self.scope.as_deref().unwrap_or_default();
+        let most = 3 * (self.client_id.len() + self.client_secret.expose().len() + scope.len()) + 128;
+        let mut form = form_urlencoded::Serializer::new(String::with_capacity(most));
+        form.append_pair("grant_type", "client_credentials");
+        form.append_pair("client_id", &self.client_id);
+        form.append_pair("client_secret", self.client_secret.expose());
+        if !scope.is_empty() {
+            form.append_pair("scope", scope);
+        }
+        Request {
+            method: Method::Post,
+            url: self.token_url.as_str().to_owned(),
+            headers: vec![
+                ("content-type", Value::Plain("application/x-www-form-urlencoded".into())),
+                ("accept", Value::Plain("application/json".into())),
+            ],
+            body: Body::Bytes(Zeroizing::new(form.finish().into_bytes())),
+            timeout: TIMEOUT,
+            max_answer: MAX_ANSWER,
+        }
+    }
+
+    /// What the answer means.
+    pub fn read(&self, status: u16, headers: Headers<'_>, body: &[u8]) -> Result<Bearer, IdentityError> {
+        let host = super::host(self.token_url.as_str());
+        let hidden = [&self.client_secret];
+        let text = judge(host, status, headers, body, &hidden).map_err(|failure| match failure {
+            Failure::Redirect { host, status, .. } => IdentityError::Redirect { host, status },
+            Failure::Status { host, status, error: Some(error) } => {
+                let more = said(body, "error_description", &hidden);
+                let why = more.map_or_else(|| error.clone(), |more| format!("{error}: {more}"));
+                IdentityError::Refused { host, status, why }
+            }
+            other => other.into(),
+        })?;
+        let token = json::fields(text, &["access_token"]).and_then(|[raw]| raw.and_then(json::string));
+        let token = token.map(Secret::new).and_then(|token| Bearer::new(&token).ok());
+        token.ok_or_else(|| IdentityError::NoToken(host.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Environment<'a> = &'a [(&'a str, &'a str)];
+
+    fn resolve(environment: Environment<'_>) -> Result<Option<TokenSource>, SourceError> {
+        let look_up = |name: &str| {
+            environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        TokenSource::resolve(None, None, &look_up, false)
+    }
+
+    const URL: (&str, &str) = (TOKEN_URL, "https://idp.example/token");
+    const ID: (&str, &str) = (CLIENT_ID, "me & co");
+    const PASSWORD: (&str, &str) = (CLIENT_SECRET, "hunter2+\n");
+
+    #[test]
+    fn where_an_identity_token_comes_from() {
+        let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
+        let command = ("GATEWAY_RELAY_ACCESS_TOKEN_COMMAND", "print-token");
+        let given = |token: &str| TokenSource::Given(Bearer::new(&Secret::new(token)).unwrap());
+        assert_eq!(resolve(&[]), Ok(None));
+        assert_eq!(resolve(&[token, command, URL, ID, PASSWORD]), Ok(Some(given("t"))));
+        assert_eq!(resolve(&[command, URL]), Ok(Some(TokenSource::Command("print-token".into()))));
+        let argument = |token: Option<&str>, command| {
+            TokenSource::resolve(token.map(Secret::from).as_ref(), command, &|_| Some("e".into()), false)
+        };
+        assert_eq!(argument(Some("a"), Some("c")), Ok(Some(given("a"))));
+        assert_eq!(argument(Some(" "), Some("c")), Ok(Some(TokenSource::Command("c".into()))));
+        assert_eq!(argument(None, None), Ok(Some(given("e"))));
+        for (environment, expected) in [
+            (
+                &[URL, ID][..],
+                "GATEWAY_RELAY_IDP_CLIENT_ID is set, but GATEWAY_RELAY_IDP_CLIENT_SECRET is not: set both, or neither",
+            ),
+            (
+                &[PASSWORD],
+                "GATEWAY_RELAY_IDP_CLIENT_SECRET is set, but GATEWAY_RELAY_IDP_CLIENT_ID is not: set both, or neither",
+            ),
+            (
+                &[URL],
+                "GATEWAY_RELAY_IDP_TOKEN_URL is set, but GATEWAY_RELAY_IDP_CLIENT_ID is not: set both, or neither",
+            ),
+            (
+                &[ID, PASSWORD],
+                "GATEWAY_RELAY_IDP_CLIENT_ID is set, but GATEWAY_RELAY_IDP_TOKEN_URL is not: set both, or neither",
+            ),
+            (
+                &[(TOKEN_URL, "https://me:hunter2@idp.example"), ID, PASSWORD],
+                "GATEWAY_RELAY_IDP_TOKEN_URL is no https URL without user-info and fragment",
+            ),
+            (
+                &[(TOKEN_URL, "http://idp.example"), ID, PASSWORD],
+                "GATEWAY_RELAY_IDP_TOKEN_URL is neither https nor on this machine: use https, or give --allow-insecure \
+                 to send credentials in the clear",
+            ),
+            (
+                &[("GATEWAY_RELAY_ACCESS_TOKEN", "a b")],
+                "GATEWAY_RELAY_ACCESS_TOKEN: the access token holds blanks, line breaks or other characters that no \
+                 header carries",
+            ),
+        ] {
+            assert_eq!(resolve(environment).unwrap_err().to_string(), expected);
+        }
+        assert_eq!(from_output(b" t \n"), Bearer::new(&Secret::new("t")));
+        assert_eq!(
+            (from_output(b""), from_output(b"\xff")),
+            (Err(BadToken::Empty), Err(BadToken::Characters))
+        );
+    }
+
+    #[test]
+    fn client_credentials_become_a_token() {
+        let scope = (SCOPE, "relay enroll");
+        let Ok(Some(TokenSource::ClientCredentials(client))) = resolve(&[URL, ID, PASSWORD, scope]) else {
+            panic!("client credentials");
+        };
+        let request = client.request();
+        assert_eq!((request.method, request.url.as_str()), (Method::Post, "https://idp.example/token"));
+        assert!(!format!("{client:?} {request:?}").contains("hunter2"));
+        let Body::Bytes(form) = request.body else { panic!("a body") };
+        assert_eq!(
+            std::str::from_utf8(&form).unwrap(),
+            "grant_type=client_credentials&client_id=me+%26+co&client_secret=hunter2%2B&scope=relay+enroll"
+        );
+        let read = |status, body: &[u8]| client.read(status, &[("Location", "https://evil.example")], body);
+        let token = Bearer::new(&Secret::new("jwt")).unwrap();
+        assert_eq!(read(200, br#"{"access_token":"jwt","token_type":"Bearer"}"#), Ok(token));
+        let none =
+            "unexpected response from the identity provider idp.example: it holds no usable access_token";
+        for (status, body, expected) in [
+            (200, &b"{}"[..], none),
+            (200, br#"{"access_token":"a b"}"#, none),
+            (
+                200,
+                b"jwt",
+                "the identity provider: unexpected response from idp.example: no JSON object, check the URL",
+            ),
+            (
+                401,
+                br#"{"error":"invalid_client","error_description":"hunter2+ is wrong"}"#,
+                "the identity provider idp.example refused (status 401): invalid_client: <hidden> is wrong",
+            ),
+            (503, b"", "the identity provider: idp.example answered with status 503"),
+            (
+                308,
+                b"",
+                "the identity provider idp.example answered with a redirect (status 308), which is not followed: \
+                 check GATEWAY_RELAY_IDP_TOKEN_URL",
+            ),
+        ] {
+            assert_eq!(read(status, body).unwrap_err().to_string(), expected);
+        }
+    }
+}
