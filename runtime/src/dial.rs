@@ -86,7 +86,12 @@ fn upgrade_error(error: &WsError) -> DialError {
         WsError::Http(answer) => DialError {
             status: Some(answer.status().as_u16()),
             body: answer.body().clone().unwrap_or_default(),
-            reason: format!("the upgrade was answered {}", answer.status()),
+            reason: match answer.status().as_u16() {
+                401 => {
+                    "the upgrade was answered 401 Unauthorized: check the gateway's id and secret".to_owned()
+                }
+                _ => format!("the upgrade was answered {}", answer.status()),
+            },
         },
         error => DialError::new(format_args!("the upgrade failed: {}", full(error))),
     }

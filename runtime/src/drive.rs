@@ -389,10 +389,10 @@ impl Open {
 fn log(notice: &Notice) {
     match notice {
         Notice::Connected { descriptor, changed } => {
-            tracing::info!(platform = descriptor.platform, changed = changed.join(" "), "connected");
+            tracing::info!(platform = descriptor.platform, changed = listed(changed), "connected");
         }
         Notice::Platform { descriptor, changed } => {
-            tracing::info!(platform = descriptor.platform, changed = changed.join(" "), "platform");
+            tracing::info!(platform = descriptor.platform, changed = listed(changed), "platform");
         }
         Notice::Disconnected { code, reason, retry_in } => {
             let retry_in_ms = retry_in.map(|span| span.as_millis());
@@ -409,4 +409,9 @@ fn log(notice: &Notice) {
         // The core's notices may grow; the host gets them all the same.
         _ => tracing::info!("notice"),
     }
+}
+
+/// The names of what changed; nothing where nothing did.
+fn listed(changed: &[&str]) -> Option<String> {
+    (!changed.is_empty()).then(|| changed.join(" "))
 }
