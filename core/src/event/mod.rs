@@ -430,20 +430,26 @@ impl Event {
 
 /// Which texts are ids, and so may come as integers (W-8).
 const IDS: [bool; TEXTS] = {
-    let mut ids = [false; TEXTS];
-    ids[Field::MessageId as usize] = true;
-    ids[Field::ReplyToMessageId as usize] = true;
-    ids[Field::ChatId as usize] = true;
-    ids[Field::UserId as usize] = true;
-    ids[Field::ThreadId as usize] = true;
-    ids[Field::UserIdAlt as usize] = true;
-    ids[Field::ChatIdAlt as usize] = true;
-    ids[Field::ScopeId as usize] = true;
-    ids[Field::GuildId as usize] = true;
-    ids[Field::ParentChatId as usize] = true;
-    ids[Field::SourceMessageId as usize] = true;
-    ids[Field::ProspectiveThreadId as usize] = true;
-    ids[Field::PromptMessageId as usize] = true;
+    const FIELDS: [Field; 13] = [
+        Field::MessageId,
+        Field::ReplyToMessageId,
+        Field::ChatId,
+        Field::UserId,
+        Field::ThreadId,
+        Field::UserIdAlt,
+        Field::ChatIdAlt,
+        Field::ScopeId,
+        Field::GuildId,
+        Field::ParentChatId,
+        Field::SourceMessageId,
+        Field::ProspectiveThreadId,
+        Field::PromptMessageId,
+    ];
+    let (mut ids, mut at) = ([false; TEXTS], 0);
+    while at < FIELDS.len() {
+        ids[FIELDS[at] as usize] = true;
+        at += 1;
+    }
     ids
 };
 
