@@ -176,6 +176,19 @@ pub enum Data {
     Binary(Vec<u8>),
 }
 
+impl What {
+    /// The host's call and its arguments, where it is one.
+    pub fn host_call(&self) -> Option<(&str, &Map<String, Value>)> {
+        if let What::HostCall { call, args, .. } = self { Some((call, args)) } else { None }
+    }
+
+    /// What the host observed and the session key beside it, where it is something of that `kind`.
+    pub fn host_event(&self, wanted: &str) -> Option<(&Value, Option<&Value>)> {
+        let What::HostEvent { kind, event, session_key } = self else { return None };
+        (kind == wanted).then_some((event, session_key.as_ref()))
+    }
+}
+
 impl Data {
     /// The bytes, whichever it was.
     pub fn bytes(&self) -> &[u8] {

@@ -10,7 +10,7 @@ use super::departures::{Case, DEPARTURES, NOT_BUILT, NotBuilt};
 use super::diff::{align, places};
 use super::run::{Before, Run};
 use super::session::Frame;
-use crate::recording::{Recording, What};
+use crate::recording::Recording;
 use relayline_core::time::Time;
 use relayline_core::trace::printable;
 use serde_json::{Value, json};
@@ -373,20 +373,8 @@ impl<'a> Case<'a> {
 
     /// The recorded events of a kind: where, what, and the session key beside it.
     pub(crate) fn events(&self, wanted: &str) -> impl Iterator<Item = (usize, &'a Value, Option<&'a Value>)> {
-        self.recording.lines.iter().enumerate().filter_map(move |(at, line)| match &line.what {
-            What::HostEvent { kind, event, session_key } if kind == wanted => {
-                Some((at, event, session_key.as_ref()))
-            }
-            What::HostEvent { .. }
-            | What::Connect { .. }
-            | What::Reject { .. }
-            | What::Gateway(_)
-            | What::Connector(_)
-            | What::Close { .. }
-            | What::Drop { .. }
-            | What::HostCall { .. }
-            | What::Note(_)
-            | What::Other(_) => None,
+        self.recording.lines.iter().enumerate().filter_map(move |(at, line)| {
+            line.what.host_event(wanted).map(|(event, session_key)| (at, event, session_key))
         })
     }
 }

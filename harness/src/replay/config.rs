@@ -74,21 +74,10 @@ pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config,
 
 /// The first time-out that the host gave to a `go_idle` or `go_dormant`: a machine has one for all.
 fn idle_timeout(what: &What) -> Option<Duration> {
-    match what {
-        What::HostCall { call, args, .. } if call == "go_idle" || call == "go_dormant" => {
-            args.get("timeout_s").and_then(Value::as_f64).and_then(|s| Duration::try_from_secs_f64(s).ok())
-        }
-        What::HostCall { .. }
-        | What::Connect { .. }
-        | What::Reject { .. }
-        | What::Gateway(_)
-        | What::Connector(_)
-        | What::Close { .. }
-        | What::Drop { .. }
-        | What::HostEvent { .. }
-        | What::Note(_)
-        | What::Other(_) => None,
-    }
+    let (call, args) = what.host_call()?;
+    let seconds =
+        args.get("timeout_s").and_then(Value::as_f64).filter(|_| matches!(call, "go_idle" | "go_dormant"));
+    Duration::try_from_secs_f64(seconds?).ok()
 }
 
 /// The recorded credentials; a stand-in where dials were authenticated and the secret was kept out of the file, since

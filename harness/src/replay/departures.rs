@@ -3,7 +3,7 @@
 use super::check::{Difference, Kind};
 use super::run::{Before, Dialed, Run};
 use super::session::End;
-use crate::recording::{By, Recording, What};
+use crate::recording::{By, Recording};
 use data_encoding::{BASE64, BASE64_NOPAD};
 use serde_json::{Value, json};
 use std::fmt;
@@ -132,7 +132,7 @@ fn going_idle_before_the_close(difference: &Difference, case: &Case<'_>) -> bool
             .recording
             .lines
             .iter()
-            .any(|line| matches!(&line.what, What::HostCall { call, .. } if call == "disconnect"));
+            .any(|line| line.what.host_call().is_some_and(|(call, _)| call == "disconnect"));
     only_ours(difference) == Some(&json!({"type": "going_idle"}))
         && is_last
         && disconnected

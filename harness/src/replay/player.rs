@@ -25,17 +25,8 @@ const SEED: [u8; 32] = *b"a replay must always be the same";
 pub fn play(recording: &Recording, options: Options) -> Result<Run, ReplayError> {
     let session = Arc::new(Session::new(recording)?);
     let config = Arc::new(config(recording, &session)?);
-    let starts = |what: &What| match what {
-        What::HostCall { call, .. } => call == "connect",
-        What::Connect { .. } => true,
-        What::Reject { .. }
-        | What::Gateway(_)
-        | What::Connector(_)
-        | What::Close { .. }
-        | What::Drop { .. }
-        | What::HostEvent { .. }
-        | What::Note(_)
-        | What::Other(_) => false,
+    let starts = |what: &What| {
+        matches!(what, What::Connect { .. }) || what.host_call().is_some_and(|(call, _)| call == "connect")
     };
     let mut lines = recording.lines.iter().enumerate().skip_while(|(_, line)| !starts(&line.what)).peekable();
     let mut player =
