@@ -34,6 +34,11 @@ pub struct Config {
     pub credentials: Option<Credentials>,
     /// Who it is; the first is the default. Never empty.
     pub identities: Vec<Identity>,
+    /// Where signed deliveries over HTTP are taken, as in `0.0.0.0:8787`; nowhere by default (H-6).
+    pub inbound_listen: Option<String>,
+    /// Keys that sign those deliveries, any of which will do, so that one can be rotated (C-3). Without one each
+    /// delivery is answered 401 (H-6).
+    pub delivery_keys: Vec<Secret>,
     /// The commands that the host declares; said in the `hello` for `discord` alone.
     pub command_manifest: Option<Vec<Value>>,
     /// Whether a refusal after a completed handshake is tried once more with a fresh token before it means
@@ -58,6 +63,8 @@ impl Config {
             url,
             credentials: None,
             identities: vec![identity],
+            inbound_listen: None,
+            delivery_keys: Vec::new(),
             command_manifest: None,
             confirm_revocation: true,
             passthrough: false,
