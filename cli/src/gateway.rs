@@ -74,6 +74,7 @@ impl GatewayArguments {
             identities: self.identity.clone(),
             set: self.set.clone(),
             allow_insecure: self.allow_insecure,
+            ca_certificates: None,
         };
         let unreadable = Cell::new(None);
         let environment = |name: &str| match std::env::var(name) {
