@@ -47,5 +47,5 @@ pub use config::{ConnectorConfig, Duplicates, GatewayAccount, Limits};
 pub use control::{Act, Control, ControlError};
 pub use machine::{Conn, ConnectorMachine, Stats, Transmit};
 pub use saw::{ClosedBy, Saw};
-pub use server::{EmbeddedConnector, Missed};
+pub use server::{DuplexStream, EmbeddedConnector, Missed, ServerTls};
 pub use upgrade::Upgrade;
