@@ -5,7 +5,9 @@ use relayline_core::line::{Line, LineSplitter};
 use relayline_core::secret::Secret;
 use relayline_harness::chats::Platform;
 use relayline_harness::connector::script::{Step, is_part_of};
-use relayline_harness::connector::{ConnectorConfig, Control, EmbeddedConnector, Saw};
+use relayline_harness::connector::{
+    ConnectorConfig, Control, DEFAULT_TENANT, EmbeddedConnector, EnrollToken, Saw,
+};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,7 +26,11 @@ Example:
   {\"do\":\"inbound\",\"event\":{\"text\":\"hi\",\"source\":{\"platform\":\"discord\",\"chat_id\":\"1\"}}}
 
 Instructions, one JSON object a line: inbound, passthrough, interrupt, drop, close, revoke, expire, mute,
-idle_ack, answer, delay, descriptor, raw. A script may also wait, {\"wait_ms\":200}, and expect,
+idle_ack, answer, delay, descriptor, raw, enroll_token, rotate, deliver. Beside the WebSocket it serves POST
+/relay/enroll, /relay/provision, /relay/policy and /relay/media, and GET /relay/media/ID; each request is a line
+{\"saw\":\"http\"}, secrets as <hidden>, and so is what comes of each `deliver`. To let a gateway enrol:
+  relayline connector --listen 127.0.0.1:8080 --enroll-token once --access-token me
+A script may also wait, {\"wait_ms\":200}, and expect,
 {\"expect\":{\"saw\":\"frame\",\"frame\":{\"type\":\"hello\"}},\"within_ms\":5000}.
 The end of stdin does not end it: Ctrl-C does.
 
@@ -38,6 +44,25 @@ pub(crate) struct ConnectorArgs {
     /// everybody may. For development only: `ps` shows the secret to everyone on this machine.
     #[arg(long, value_name = "ID=SECRET", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
     gateway: Vec<Secret>,
+
+    /// A token that one gateway may enrol with, once; several times for several. TENANT is `default` unless it is
+    /// given: a token with a `=` in it needs one. Whoever enrols shows an access token of the same tenant. For
+    /// development only: `ps` shows it.
+    #[arg(long, value_name = "TOKEN[=TENANT]", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
+    enroll_token: Vec<Secret>,
+
+    /// An access token that stands for somebody of TENANT (`default`): they may enrol and provision gateways.
+    /// With one, only gateways that are known may connect. For development only: `ps` shows it.
+    #[arg(long, value_name = "TOKEN[=TENANT]", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
+    access_token: Vec<Secret>,
+
+    /// What signs the deliveries of a gateway that did not enrol, for `deliver`; for development only, too.
+    #[arg(long, value_name = "ID=KEY", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
+    delivery_key: Vec<Secret>,
+
+    /// How long an uploaded file is kept, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 3_600_000)]
+    media_ttl_ms: u64,
 
     /// A platform to front: discord, telegram and slack are known, others get a minimal descriptor. Without it
     /// those three.
@@ -120,18 +145,52 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {
     let mut config = ConnectorConfig::default();
     for pair in &args.gateway {
-        // What was given is not repeated: it may be a secret (C-4).
-        match pair.expose().split_once('=') {
-            Some((id, secret)) if !id.trim().is_empty() && !secret.trim().is_empty() => {
-                config = config.gateway(id, secret);
-            }
-            Some(_) | None => return Err("--gateway wants ID=SECRET, neither of them empty".to_owned()),
-        }
+        let (id, secret) = pair_of(pair).ok_or("--gateway wants ID=SECRET, neither of them empty")?;
+        config = config.gateway(id, secret);
     }
+    for pair in &args.delivery_key {
+        let (id, key) = pair_of(pair).ok_or("--delivery-key wants ID=KEY, neither of them empty")?;
+        if !config.gateways.iter().any(|account| account.id == id) {
+            // An id is no secret, but what stands there by mistake may be one.
+            return Err(
+                "--delivery-key is for a gateway that --gateway names, and none has that id".to_owned()
+            );
+        }
+        config = config.delivery_key(id, key);
+    }
+    for token in &args.enroll_token {
+        let (token, tenant) = tenant_of("--enroll-token", token)?;
+        config = config.enroll_token(token, tenant);
+    }
+    for token in &args.access_token {
+        let (token, tenant) = tenant_of("--access-token", token)?;
+        config = config.identity(token, tenant);
+    }
+    let nobody = |token: &EnrollToken| !config.identities.iter().any(|who| who.tenant == token.tenant);
+    if config.enroll_tokens.iter().any(nobody) {
+        return Err(
+            "--enroll-token: nobody could use it: give an --access-token of the same tenant, too".into()
+        );
+    }
+    config.media_ttl = Duration::from_millis(args.media_ttl_ms);
     if !args.platform.is_empty() {
         config.platforms = args.platform.iter().map(|name| Platform::named(name)).collect();
     }
     Ok(config)
+}
+
+/// What was given is not repeated in errors: it may be a secret (C-4).
+fn pair_of(pair: &Secret) -> Option<(&str, &str)> {
+    pair.expose().split_once('=').filter(|(id, secret)| !id.trim().is_empty() && !secret.trim().is_empty())
+}
+
+/// A token may hold `=` itself, a tenant may not.
+fn tenant_of<'a>(flag: &str, token: &'a Secret) -> Result<(&'a str, &'a str), String> {
+    let (token, tenant) = token.expose().rsplit_once('=').unwrap_or((token.expose(), DEFAULT_TENANT));
+    match token.trim().is_empty() || tenant.trim().is_empty() {
+        true => Err(format!("{flag} wants TOKEN or TOKEN=TENANT, neither of them empty")),
+        false => Ok((token.trim(), tenant.trim())),
+    }
 }
 
 // ---- stdout -----------------------------------------------------------------------------------------------
