@@ -159,7 +159,11 @@ impl<R: Runtime> Driver<R> {
                     self.line = Line::None;
                 }
             }
-            Action::Complete { .. } | Action::Interrupt { .. } | Action::Notify(_) | Action::Fatal(_) => {
+            Action::Complete { .. }
+            | Action::Respond { .. }
+            | Action::Interrupt { .. }
+            | Action::Notify(_)
+            | Action::Fatal(_) => {
                 tell(state, action);
             }
         }
@@ -220,7 +224,7 @@ fn answer(mut state: MutexGuard<'_, State>, at: Time) -> (bool, Vec<Action>) {
 /// What an action means to the host. The network's mean nothing to it, and answers are given already.
 fn tell(state: &mut State, action: Action) {
     match action {
-        Action::Dial { .. } | Action::Drop { .. } | Action::Complete { .. } => {}
+        Action::Dial { .. } | Action::Drop { .. } | Action::Complete { .. } | Action::Respond { .. } => {}
         Action::Interrupt { session_key, chat_id } => {
             tracing::debug!(session_key, chat_id, "interrupt");
             state.sign(Sign::Interrupt { session_key, chat_id });
