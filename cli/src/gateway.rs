@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use relayline_core::config::Config;
 use relayline_core::secret::Secret;
 use relayline_core::settings::{self, Arguments};
-use relayline_runtime::{Inbox, Relay};
+use relayline_runtime::{Inbox, Relay, ca_certificates};
 use std::cell::Cell;
 use std::env::VarError;
 use std::io;
@@ -53,6 +53,10 @@ pub(crate) struct GatewayArguments {
     #[arg(long)]
     allow_insecure: bool,
 
+    /// Trust the certificates of these authorities, too: one file in PEM form [env: SSL_CERT_FILE]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
     /// Which runtime does the socket work
     #[arg(long, value_enum, default_value_t = RuntimeName::Tokio, value_name = "NAME")]
     pub(crate) runtime: RuntimeName,
@@ -74,6 +78,7 @@ impl GatewayArguments {
             identities: self.identity.clone(),
             set: self.set.clone(),
             allow_insecure: self.allow_insecure,
+            ca_certificates: ca_certificates(self.ca_file.as_deref()).map_err(|error| fail(2, error))?,
         };
         let unreadable = Cell::new(None);
         let environment = |name: &str| match std::env::var(name) {
