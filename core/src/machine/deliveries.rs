@@ -39,7 +39,7 @@ impl RelayMachine {
     ///
     /// A message goes the way of one on the WebSocket, whether that is up or not: the same duplicates, chats and
     /// prompts. Its answer waits for [`settle`](Self::settle), for `delivery_timeout` at most, and comes as
-    /// [`Action::Respond`]; everything else is answered at once. So a request that is sent again, by a sender that
+    /// [`Action::Respond`]; that of an interrupt comes right behind its [`Action::Interrupt`] (L-16). A request that is sent again, by a sender that
     /// has heard nothing or by somebody who listened in, is known by its message id and not delivered twice.
     ///
     /// A client that goes away meanwhile need not be told of.
@@ -62,8 +62,11 @@ impl RelayMachine {
         match asked {
             Asked::Health => Ok(Received::Answered(Answer::Done)),
             Asked::Interrupt { session_key, chat_id } => {
+                let id = self.begin_to_wait();
                 self.actions.push_back(Action::Interrupt { session_key, chat_id });
-                Ok(Received::Answered(Answer::Done))
+                // In this order: once it is answered the host has it.
+                self.respond(id, Answer::Done);
+                Ok(Received::Waits(id))
             }
             Asked::Message(event) => self.take_in_message(*event, host_has_room),
         }
@@ -83,12 +86,17 @@ impl RelayMachine {
                 }));
             }
         }
+        let id = self.begin_to_wait();
+        self.on_event(event, key, Origin::Http(id));
+        Ok(Received::Waits(id))
+    }
+
+    fn begin_to_wait(&mut self) -> HttpId {
         self.unanswered.last += 1;
         let id = HttpId(self.unanswered.last);
         let until = self.now + self.span(self.config.timing.delivery_timeout);
         self.unanswered.waiting.insert(id.0, until);
-        self.on_event(event, key, Origin::Http(id));
-        Ok(Received::Waits(id))
+        id
     }
 
     /// Answers a request that waits; one that has its answer already does not get a second.

@@ -1,6 +1,7 @@
 //! What a gateway does over real sockets, whatever runtime it is on. Each runtime's tests include this suite and say,
 //! as `Kit`, how to connect and how to wait.
 
+mod deliveries;
 mod http;
 mod proxy;
 mod server;

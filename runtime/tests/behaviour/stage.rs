@@ -44,7 +44,7 @@ pub(crate) fn frame(saw: &Saw) -> Option<&Value> {
     }
 }
 
-pub(crate) struct EventIds(Ids);
+pub(crate) struct EventIds(pub(crate) Ids);
 
 impl EventIds {
     pub(crate) fn event(&mut self, room: &Room, text: &str) -> Map<String, Value> {
