@@ -74,6 +74,7 @@ impl GatewayArguments {
             identities: self.identity.clone(),
             set: self.set.clone(),
             allow_insecure: self.allow_insecure,
+            ..Arguments::default()
         };
         let unreadable = Cell::new(None);
         let environment = |name: &str| match std::env::var(name) {
@@ -84,7 +85,7 @@ impl GatewayArguments {
                 None
             }
         };
-        let resolved = settings::resolve(&arguments, &environment);
+        let resolved = settings::resolve(&arguments, &environment, None);
         // It must not count as unset.
         if let Some(name) = unreadable.take() {
             return Err(fail(2, format_args!("{name} is not UTF-8: set it again, or unset it")));

@@ -62,5 +62,5 @@ pub fn start<R: Runtime>(runtime: R, config: Config) -> io::Result<(Relay, Inbox
 /// # Errors
 /// Names the variable that is wrong, and what is wrong with it.
 pub fn config_from_env() -> Result<Resolved, ConfigError> {
-    relayline_core::settings::resolve(&Arguments::default(), &|name| std::env::var(name).ok())
+    relayline_core::settings::resolve(&Arguments::default(), &|name| std::env::var(name).ok(), None)
 }
