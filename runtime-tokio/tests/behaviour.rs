@@ -7,8 +7,10 @@ mod behaviour;
 use behaviour::{SOON, Stage};
 use relayline_core::command::FailureKind;
 use relayline_core::config::Config;
+use relayline_core::network::Network;
 use relayline_harness::connector::Act;
-use relayline_tokio::{Inbox, Relay, connect};
+use relayline_tokio::http::Client;
+use relayline_tokio::{Inbox, Relay, connect, http_client};
 use std::time::Duration;
 
 /// What the suite needs of a runtime.
@@ -23,6 +25,11 @@ impl Kit {
     fn connect(&self, config: Config) -> (Relay, Inbox) {
         let _inside = self.0.enter();
         connect(config).unwrap()
+    }
+
+    fn http_client(&self, network: &Network) -> Client {
+        let _inside = self.0.enter();
+        http_client(network).unwrap()
     }
 
     /// Runs a future to its end, for as long as a test may wait for anything.

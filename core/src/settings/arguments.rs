@@ -1,6 +1,7 @@
 //! What a configuration is resolved from, but for the environment.
 
 use crate::http::boot::When;
+use crate::network::CaCertificates;
 use crate::secret::Secret;
 
 /// What the caller was given as arguments, each of which goes before environment and file (H-9); and what it has
@@ -49,6 +50,8 @@ pub struct Arguments {
     pub set: Vec<String>,
     /// `--allow-insecure` (C-6)
     pub allow_insecure: bool,
+    /// What the file of `--ca-file` or `SSL_CERT_FILE` holds.
+    pub ca_certificates: Option<CaCertificates>,
     /// Whether a file `.managed` lies beside the env file (H-3).
     pub managed: bool,
     /// What the machine is called; the gateway's id when it has none (H-3).

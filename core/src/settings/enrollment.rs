@@ -6,6 +6,7 @@ use super::{Arguments, ConfigError, FileText, names, plain};
 use crate::http::Base;
 use crate::http::enroll::default_gateway_id;
 use crate::http::identity::TokenSource;
+use crate::network::Network;
 use crate::secret::Secret;
 
 /// What an enrolment needs.
@@ -13,6 +14,8 @@ use crate::secret::Secret;
 pub struct Enrollment {
     /// Whom to ask.
     pub base: Base,
+    /// Proxies, and whose certificates are trusted.
+    pub network: Network,
     /// Where the access token comes from.
     pub source: TokenSource,
     /// The single-use token.
@@ -46,6 +49,7 @@ pub fn enrollment(
     plain(layers.find(arguments.wake_url.as_deref(), &names::WAKE_URL))?;
     Ok(Enrollment {
         base: Base::new(&url, allow_insecure)?,
+        network: Network::resolve(arguments.ca_certificates.clone(), environment)?,
         source,
         token,
         gateway_id: id.unwrap_or_else(|| default_gateway_id(arguments.hostname.as_deref())),

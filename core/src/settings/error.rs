@@ -3,6 +3,7 @@
 use super::layers::Origin;
 use crate::http::identity::SourceError;
 use crate::http::policy::PolicyError;
+use crate::network::ProxyError;
 use crate::url::UrlError;
 
 /// What is wrong with a configuration, naming the argument, variable or key. A host's mistake, never a peer's fault.
@@ -52,6 +53,17 @@ pub enum ConfigError {
     /// The bot ids are no JSON object of the right shape.
     #[error("GATEWAY_RELAY_BOT_IDS: {0}: write {{\"discord\": {{\"botId\": \"123\"}}}}")]
     BotIds(String),
+    /// A variable that is about proxies.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// A file of certificates that cannot be used.
+    #[error("{from}: {problem}")]
+    CaFile {
+        /// The argument or variable, and the file.
+        from: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// `--set` or the file's `[set]`: no `=`, an unknown name, or a bad value.
     #[error("{setting}: {problem}")]
     Setting {

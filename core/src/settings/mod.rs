@@ -34,6 +34,7 @@ use crate::http::identity::{Settings as SourceSettings, TokenSource};
 use crate::http::policy::{self, Policy};
 use crate::http::provision::Profile;
 use crate::http::{Base, Insecure};
+use crate::network::Network;
 use crate::secret::Secret;
 use crate::signature;
 use crate::url::DialUrl;
@@ -100,6 +101,8 @@ pub fn resolve(
     };
     let mut config = Config {
         credentials,
+        allow_insecure,
+        network: Network::resolve(arguments.ca_certificates.clone(), environment)?,
         identities,
         inbound_listen: listen(arguments, &layers)?,
         delivery_keys: delivery_keys(arguments, &layers),
