@@ -127,7 +127,7 @@ fn open<R: Runtime>(runtime: &R, address: &str, config: &Config) -> Result<serve
 /// Names the variable that is wrong, and what is wrong with it.
 pub fn config_from_env() -> Result<Resolved, ConfigError> {
     let arguments = Arguments { ca_certificates: ca_certificates(None)?, ..Arguments::default() };
-    relayline_core::settings::resolve(&arguments, &|name| std::env::var(name).ok())
+    relayline_core::settings::resolve(&arguments, &|name| std::env::var(name).ok(), None)
 }
 
 /// Reads the certificates of authorities that are to be trusted, too: from this file, which `--ca-file` names, or else

@@ -313,6 +313,6 @@ fn is_ack(saw: &Saw) -> bool {
 fn frame(saw: &Saw) -> Option<&Value> {
     match saw {
         Saw::Frame { frame, .. } => Some(frame),
-        Saw::Listening { .. } | Saw::Dial { .. } | Saw::Closed { .. } => None,
+        Saw::Listening { .. } | Saw::Dial { .. } | Saw::Http { .. } | Saw::Closed { .. } => None,
     }
 }

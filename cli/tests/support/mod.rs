@@ -1,6 +1,8 @@
 //! The program as a child process, and how to wait for what it prints.
 #![allow(dead_code)] // Each test file uses a part of it.
 
+pub(crate) mod http;
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -16,7 +18,8 @@ pub(crate) fn relayline<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I
     let mut command = Command::new(env!("CARGO_BIN_EXE_relayline"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("GATEWAY_RELAY_") || name.starts_with("RUST_") || name == "NO_COLOR" {
+        let ours = ["GATEWAY_RELAY_", "RUST_", "HERMES_", "NO_COLOR"];
+        if ours.iter().any(|start| name.starts_with(start)) || name.to_ascii_lowercase().ends_with("_proxy") {
             command.env_remove(name);
         }
     }

@@ -1,6 +1,9 @@
 //! What a connector can be told: the `do` lines of its bridge. The table is in the module's documentation.
 
-use serde::Deserialize;
+use super::config::DEFAULT_TENANT;
+use relayline_core::secret::Secret;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -98,6 +101,53 @@ pub enum Act {
         /// The text.
         text: String,
     },
+    /// Let a gateway enrol with a token, once (H-1).
+    EnrollToken {
+        /// The token.
+        #[serde(deserialize_with = "secret")]
+        token: Secret,
+        /// Whose it is.
+        #[serde(default = "default_tenant")]
+        tenant: String,
+        /// How long it is good, in seconds; without it for ever.
+        #[serde(default)]
+        ttl_s: Option<u64>,
+    },
+    /// Give the gateway new credentials.
+    Rotate {
+        /// How long the old secrets stay good beside the new one, in milliseconds.
+        #[serde(default = "a_minute")]
+        overlap_ms: u64,
+        /// The new secret; without it one is drawn.
+        #[serde(default, deserialize_with = "optional_secret")]
+        secret: Option<Secret>,
+        /// The new delivery key; without it one is drawn.
+        #[serde(default, deserialize_with = "optional_secret")]
+        delivery_key: Option<Secret>,
+    },
+    /// Post a signed delivery to the gateway's endpoint (H-6).
+    Deliver(Delivery),
+}
+
+/// A signed delivery: an event or an interrupt, one of them.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// The event (E).
+    #[serde(default)]
+    pub event: Option<Map<String, Value>>,
+    /// An interrupt's fields: `session_key`, and what else there is to say.
+    #[serde(default)]
+    pub interrupt: Option<Map<String, Value>>,
+    /// Where to, when it is not the endpoint that the gateway gave.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// What to sign with, when it is not the gateway's delivery key.
+    #[serde(default, deserialize_with = "optional_secret")]
+    pub key: Option<Secret>,
+    /// How many seconds ahead of the clock it is signed; behind it, when negative.
+    #[serde(default)]
+    pub skew_s: i64,
 }
 
 fn normal_closure() -> u16 {
@@ -108,10 +158,35 @@ fn yes() -> bool {
     true
 }
 
+fn default_tenant() -> String {
+    DEFAULT_TENANT.to_owned()
+}
+
+fn a_minute() -> u64 {
+    60_000
+}
+
+/// The error quotes nothing: it may be a secret all the same (C-4).
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) if !text.trim().is_empty() => Ok(Secret::new(text)),
+        _ => Err(D::Error::custom("a token, secret or key must be a string that is not blank")),
+    }
+}
+
+fn optional_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    secret(deserializer).map(Some)
+}
+
 impl Act {
     /// This act for one gateway.
     pub fn on(self, gateway: &str) -> Control {
         Control { gateway: Some(gateway.to_owned()), act: self }
+    }
+
+    /// All but one are about gateways: about one, or all.
+    pub(crate) fn is_about_gateways(&self) -> bool {
+        !matches!(self, Act::EnrollToken { .. })
     }
 
     /// The acts without fields: serde would let any field pass for those.
@@ -128,7 +203,10 @@ impl Act {
             | Act::Answer { .. }
             | Act::Delay { .. }
             | Act::Descriptor { .. }
-            | Act::Raw { .. } => false,
+            | Act::Raw { .. }
+            | Act::EnrollToken { .. }
+            | Act::Rotate { .. }
+            | Act::Deliver(_) => false,
         }
     }
 }
@@ -237,6 +315,41 @@ pub enum ControlError {
     /// Nobody says for which platform the descriptor is.
     #[error("the descriptor has no string `platform`: add \"platform\" beside it")]
     WhichPlatform,
+    /// It is about no gateway, and one was named.
+    #[error("`enroll_token` is about no gateway: leave out \"gateway\"")]
+    NoGatewayMeant,
+    /// No gateway is known yet.
+    #[error("no gateway has enrolled or provisioned yet: expect its {{\"saw\":\"http\"}} first")]
+    NoGateway,
+    /// There are no secrets to rotate.
+    #[error("this connector lets everybody in, and has no secrets to rotate: start it with a gateway")]
+    NoSecrets,
+    /// Nobody knows where to post a delivery.
+    #[error("{gateway} has given no endpoint: add \"url\", or let it provision with a gatewayEndpoint")]
+    NoEndpoint {
+        /// Which gateway.
+        gateway: String,
+    },
+    /// Nothing can be posted there.
+    #[error("`url` must be an http or https URL, without user-info")]
+    NotAnEndpoint,
+    /// There is nothing to sign with.
+    #[error(
+        "there is no delivery key for {gateway}: give it one at the start, rotate its credentials, or add \"key\""
+    )]
+    NoDeliveryKey {
+        /// Which gateway.
+        gateway: String,
+    },
+    /// A delivery is one of two things.
+    #[error("`deliver` wants an \"event\" or an \"interrupt\", one of them")]
+    WhichDelivery,
+    /// The queue of deliveries is full.
+    #[error("{0} deliveries wait for their answers already: expect one first")]
+    TooManyDeliveries(usize),
+    /// There is no room for a further enrolment token.
+    #[error("{0} enrolment tokens are waiting to be used already")]
+    TooManyTokens(usize),
     /// The table of answers, delays or descriptors is full.
     #[error("{0} different names are set already: restore one first")]
     TooMany(usize),

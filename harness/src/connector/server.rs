@@ -1,7 +1,9 @@
 //! The connector on a port of this machine.
 
+mod exchange;
 mod http;
 mod hub;
+mod post;
 mod socket;
 
 use super::config::ConnectorConfig;
@@ -31,7 +33,7 @@ impl EmbeddedConnector {
         let listener = TcpListener::bind(addr)?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
-        let hub = Arc::new(Hub::new(config));
+        let hub = Arc::new(Hub::new(config)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let served = Arc::clone(&hub);
         let thread = std::thread::Builder::new().name("relay-connector".to_owned()).spawn(move || {
@@ -76,7 +78,7 @@ impl EmbeddedConnector {
             if wanted(&saw) {
                 return Ok(saw);
             }
-            last = Some(saw);
+            last = Some(Box::new(saw));
         }
         Err(Missed { timeout, last })
     }
@@ -103,7 +105,7 @@ pub struct Missed {
     /// How long it was waited for.
     pub timeout: Duration,
     /// The last observation in that time.
-    pub last: Option<Saw>,
+    pub last: Option<Box<Saw>>,
 }
 
 impl fmt::Display for Missed {

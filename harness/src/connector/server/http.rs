@@ -1,6 +1,8 @@
 //! The port: HTTP/1, and the upgrade to a WebSocket.
 
+use super::exchange;
 use super::hub::Hub;
+use super::post;
 use super::socket;
 use crate::connector::Upgrade;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -11,7 +13,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -31,6 +32,7 @@ pub(super) async fn serve(hub: Arc<Hub>, listener: std::net::TcpListener) {
     tokio::select! {
         () = accept(&hub, listener) => {}
         () = keep_time(&hub) => {}
+        () = post::all(&hub) => {}
         () = hub.stopped.notified() => {}
     }
     hub.with(|machine, _| machine.shut_down());
@@ -80,9 +82,14 @@ async fn keep_time(hub: &Hub) {
 async fn converse(hub: Arc<Hub>, stream: TcpStream) {
     // Without it small frames wait for the acknowledgement of the last; where it cannot be set they do.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let response = answer(&hub, request);
-        async { Ok::<_, Infallible>(response) }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let hub = Arc::clone(&hub);
+        async move {
+            match websocket_key(request.headers()) {
+                Some(key) => Ok(upgrade(&hub, request, &key)),
+                None => exchange::answer(&hub, request).await.ok_or(Gone),
+            }
+        }
     });
     // An error here is the client's: it went away, or it does not speak HTTP. It was answered as well as can be.
     let _ = http1::Builder::new()
@@ -94,16 +101,13 @@ async fn converse(hub: Arc<Hub>, stream: TcpStream) {
         .await;
 }
 
-fn answer(hub: &Arc<Hub>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// Whoever asked has gone before the request was whole: there is nobody to answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the request ended before its time")]
+struct Gone;
+
+fn upgrade(hub: &Arc<Hub>, mut request: Request<Incoming>, key: &str) -> Response<Full<Bytes>> {
     let path = request.uri().path().to_owned();
-    let Some(key) = websocket_key(request.headers()) else {
-        return match path.as_str() {
-            "/relay" => {
-                json(StatusCode::UPGRADE_REQUIRED, "{\"error\":\"this is a WebSocket endpoint\"}".to_owned())
-            }
-            _ => json(StatusCode::NOT_FOUND, "{\"error\":\"not found\"}".to_owned()),
-        };
-    };
     let (conn, wake) = hub.open();
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match hub.with(|machine, now| machine.handle_upgrade(now, conn, &path, authorization)) {
