@@ -2,6 +2,7 @@
 //! this suite and say, as `Kit`, how to connect and how to wait.
 
 mod authority;
+mod boot;
 mod http;
 mod media;
 mod proxy;
