@@ -207,6 +207,7 @@ fn h_7_why_a_file_did_not_get_there() {
         Reply::Hang(b"HTTP/1.1 200 OK\r\ncontent-length: 26214401\r\n\r\n".to_vec()),
         Reply::Hang(endless.into_bytes()),
         Reply::answer("200 OK", "", [0, 1, 2]),
+        Reply::Early(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\n{}".to_vec()),
         Reply::answer("413 Content Too Large", "", "{}"),
         Reply::answer("200 OK", "", "{}"),
         Reply::answer("403 Forbidden", "", r#"{"error":"no media for you"}"#),
@@ -225,6 +226,9 @@ fn h_7_why_a_file_did_not_get_there() {
             if room == 2 { Box::new(pattern(room)) } else { Box::new(futures_util::io::sink()) };
         assert_eq!(kit.block_on(relay.download(&url, into)).unwrap_err().to_string(), expected);
     }
+    // Nobody waits for the rest to be sent where the answer is there.
+    let early = kit.block_on(relay.upload("a/b", None, LARGE, pattern(LARGE)));
+    assert_eq!(early, Err(MediaError::TooLarge));
     for expected in [
         "the file is too large: 25 MiB at most".to_owned(),
         format!("unexpected response from {host}: it holds no usable media id"),

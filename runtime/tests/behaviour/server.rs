@@ -11,6 +11,8 @@ pub(crate) enum Reply {
     Close(Vec<u8>),
     /// These bytes, and nothing more until the other side has had enough.
     Hang(Vec<u8>),
+    /// The same as soon as the request's head has come; its body is read to its end, or the client's patience's.
+    Early(Vec<u8>),
     /// The same before any request is read.
     Shout(Vec<u8>),
     /// Not even that.
@@ -82,6 +84,9 @@ impl Server {
     }
 }
 
+/// How a gateway's dial begins.
+const GATEWAY: &str = "GET /relay HTTP";
+
 enum Served {
     Reply,
     Gateway,
@@ -95,11 +100,19 @@ fn serve(mut stream: TcpStream, reply: &Reply, sender: &mpsc::Sender<Heard>) -> 
             return Ok(Served::Reply);
         }
         Reply::Slam => return Ok(Served::Reply),
+        Reply::Early(bytes) => {
+            if read_head(&mut stream)?.starts_with(GATEWAY) {
+                return Ok(Served::Gateway);
+            }
+            stream.write_all(bytes)?;
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+            return Ok(Served::Reply);
+        }
         Reply::Close(bytes) => (bytes, false),
         Reply::Hang(bytes) => (bytes, true),
     };
     let heard = read_request(&mut stream)?;
-    if heard.head.starts_with("GET /relay HTTP") {
+    if heard.head.starts_with(GATEWAY) {
         return Ok(Served::Gateway);
     }
     let _ = sender.send(heard);
