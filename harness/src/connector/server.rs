@@ -1,7 +1,9 @@
 //! The connector on a port of this machine.
 
+mod exchange;
 mod http;
 mod hub;
+mod post;
 mod socket;
 mod tls;
 
@@ -38,7 +40,7 @@ impl EmbeddedConnector {
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
         let tls = config.tls.clone();
-        let hub = Arc::new(Hub::new(config));
+        let hub = Arc::new(Hub::new(config)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (served, secured, handle) = (Arc::clone(&hub), tls.clone(), runtime.handle().clone());
         let thread = std::thread::Builder::new().name("relay-connector".to_owned()).spawn(move || {
@@ -92,7 +94,7 @@ impl EmbeddedConnector {
             if wanted(&saw) {
                 return Ok(saw);
             }
-            last = Some(saw);
+            last = Some(Box::new(saw));
         }
         Err(Missed { timeout, last })
     }
@@ -119,7 +121,7 @@ pub struct Missed {
     /// How long it was waited for.
     pub timeout: Duration,
     /// The last observation in that time.
-    pub last: Option<Saw>,
+    pub last: Option<Box<Saw>>,
 }
 
 impl fmt::Display for Missed {

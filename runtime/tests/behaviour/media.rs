@@ -1,5 +1,6 @@
 //! Files (H-7), streamed.
 
+use super::authority::{Authority, NOW};
 use super::server::{Heard, Reply, Server};
 use super::{config, may_move};
 use crate::Kit;
@@ -10,6 +11,7 @@ use relayline_core::http::media::MediaError;
 use relayline_core::secret::Secret;
 use relayline_core::token;
 use relayline_core::url::DialUrl;
+use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use relayline_runtime::{Inbox, Relay};
 use std::io;
 use std::net::TcpListener;
@@ -237,4 +239,25 @@ fn h_7_why_a_file_did_not_get_there() {
         let error = kit.block_on(relay.upload("a/b", None, 3, pattern(3))).unwrap_err();
         assert_eq!(error.to_string(), expected);
     }
+}
+
+#[test]
+fn h_7_a_file_goes_to_the_connector_over_tls_and_comes_back() {
+    let authority = Authority::new("ours");
+    let tls = Some(authority.server("127.0.0.1", NOW));
+    let connector = ConnectorConfig { tls, ..ConnectorConfig::default() }.gateway("gw-1", "hunter2");
+    let connector = EmbeddedConnector::start(connector, "127.0.0.1:0").unwrap();
+    let kit = Kit::new();
+    let config = Config { network: authority.network(), ..with_credentials(&connector.url()) };
+    let (relay, _inbox) = kit.connect(config);
+    let uploaded = kit.block_on(relay.upload("image/png", Some("cat.png"), LARGE, pattern(LARGE))).unwrap();
+    assert!(uploaded.url.starts_with("https://127.0.0.1:"), "{uploaded:?}");
+    let mut into = pattern(LARGE);
+    let received = kit.block_on(relay.download(&uploaded.url, &mut into)).unwrap();
+    assert_eq!(
+        (into.at, received.length, received.content_type.as_deref()),
+        (LARGE, LARGE, Some("image/png"))
+    );
+    let gone = kit.block_on(relay.download(&format!("{}x", uploaded.url), pattern(0))).unwrap_err();
+    assert!(matches!(gone, MediaError::Gone(_)), "{gone:?}");
 }

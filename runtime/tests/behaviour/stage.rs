@@ -94,7 +94,7 @@ pub(crate) fn config(url: &str, settings: &[(&str, &str)]) -> Config {
 pub(crate) fn frame(saw: &Saw) -> Option<&Value> {
     match saw {
         Saw::Frame { frame, .. } => Some(frame),
-        Saw::Listening { .. } | Saw::Dial { .. } | Saw::Closed { .. } => None,
+        Saw::Listening { .. } | Saw::Dial { .. } | Saw::Http { .. } | Saw::Closed { .. } => None,
     }
 }
 

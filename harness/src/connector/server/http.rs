@@ -1,6 +1,8 @@
 //! The port: HTTP/1, and the upgrade to a WebSocket.
 
+use super::exchange;
 use super::hub::Hub;
+use super::post;
 use super::socket;
 use super::tls::ServerTls;
 use crate::connector::Upgrade;
@@ -12,7 +14,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -33,6 +34,7 @@ pub(super) async fn serve(hub: Arc<Hub>, listener: std::net::TcpListener, tls: O
     tokio::select! {
         () = accept(&hub, listener, tls) => {}
         () = keep_time(&hub) => {}
+        () = post::all(&hub) => {}
         () = hub.stopped.notified() => {}
     }
     hub.with(|machine, _| machine.shut_down());
@@ -96,9 +98,14 @@ async fn converse<S>(hub: Arc<Hub>, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| {
-        let response = answer(&hub, request);
-        async { Ok::<_, Infallible>(response) }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let hub = Arc::clone(&hub);
+        async move {
+            match websocket_key(request.headers()) {
+                Some(key) => Ok(upgrade(&hub, request, &key)),
+                None => exchange::answer(&hub, request).await.ok_or(Gone),
+            }
+        }
     });
     // An error here is the client's: it went away, or it does not speak HTTP. It was answered as well as can be.
     let _ = http1::Builder::new()
@@ -110,16 +117,13 @@ where
         .await;
 }
 
-fn answer(hub: &Arc<Hub>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// Whoever asked has gone before the request was whole: there is nobody to answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the request ended before its time")]
+struct Gone;
+
+fn upgrade(hub: &Arc<Hub>, mut request: Request<Incoming>, key: &str) -> Response<Full<Bytes>> {
     let path = request.uri().path().to_owned();
-    let Some(key) = websocket_key(request.headers()) else {
-        return match path.as_str() {
-            "/relay" => {
-                json(StatusCode::UPGRADE_REQUIRED, "{\"error\":\"this is a WebSocket endpoint\"}".to_owned())
-            }
-            _ => json(StatusCode::NOT_FOUND, "{\"error\":\"not found\"}".to_owned()),
-        };
-    };
     let (conn, wake) = hub.open();
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match hub.with(|machine, now| machine.handle_upgrade(now, conn, &path, authorization)) {
