@@ -2,8 +2,10 @@
 //! this suite and say, as `Kit`, how to connect and how to wait.
 
 mod authority;
+mod boot;
 mod deliveries;
 mod http;
+mod media;
 mod proxy;
 mod server;
 mod stage;
@@ -23,6 +25,11 @@ use relayline_runtime::Incoming;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+
+/// A future that a host may spawn on any runtime, which the compiler sees to.
+pub(crate) fn may_move<F: Future + Send>(future: F) -> F {
+    future
+}
 
 /// Makes a test of each, over every kind of wire.
 macro_rules! over_each_wire {
