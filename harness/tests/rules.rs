@@ -17,7 +17,6 @@ const NOT_YET_BUILT: &[(&str, &str)] = &[
     ("H-4", "there is no provisioning yet"),
     ("H-5", "there is no policy to send yet"),
     ("H-6", "deliveries over HTTP are not taken yet"),
-    ("H-7", "media are not uploaded yet"),
     ("H-8", "nothing asks for an identity token yet"),
 ];
 

@@ -22,6 +22,9 @@ use zeroize::Zeroizing;
 /// grows leaves copies behind (C-4).
 const ROOM: usize = (64 << 10) + 1;
 
+/// What is buffered of either direction, in bytes; an answer's head must fit.
+const BUFFER: usize = 64 << 10;
+
 /// An answer whose head is there, and whose body comes.
 pub(super) struct Exchange {
     pub(super) status: u16,
@@ -120,8 +123,11 @@ async fn converse(wires: &Wires, request: &Request, body: Outgoing) -> Result<Co
     let message = message(request, &url, body).ok_or_else(no_url)?;
 
     let stream = wires.reach(secure, host, port).await?;
-    let (mut sender, connection) =
-        http1::handshake(FuturesIo::new(stream)).await.map_err(|error| broken(&error))?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(BUFFER)
+        .handshake(FuturesIo::new(stream))
+        .await
+        .map_err(|error| broken(&error))?;
     let mut connection: Boxed<hyper::Result<()>> = Box::pin(connection);
     let (answered, connection) = match select(pin!(sender.send_request(message)), &mut connection).await {
         Either::Left((answered, _)) => (answered, Some(connection)),

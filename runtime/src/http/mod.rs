@@ -1,9 +1,11 @@
 //! The HTTP client for [`core::http`](relayline_core::http)'s exchanges, one for every runtime.
 
 mod body;
+mod boot;
 mod exchange;
 mod media;
 
+pub use boot::Booted;
 pub use media::Received;
 
 use crate::Runtime;
