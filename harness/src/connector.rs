@@ -71,5 +71,5 @@ pub use control::{Act, Control, ControlError, Delivery};
 pub use http::{HttpAnswer, HttpBody, HttpHead};
 pub use machine::{Conn, ConnectorMachine, Post, Stats, Transmit};
 pub use saw::{AskedBy, ClosedBy, Saw};
-pub use server::{EmbeddedConnector, Missed};
+pub use server::{DuplexStream, EmbeddedConnector, Missed, ServerTls};
 pub use upgrade::Upgrade;

@@ -8,7 +8,7 @@ use behaviour::SOON;
 use relayline_core::config::Config;
 use relayline_core::network::Network;
 use relayline_smol::http::Client;
-use relayline_smol::{Inbox, Relay, connect, http_client};
+use relayline_smol::{Inbox, Relay, Smol, connect, http_client};
 
 /// What the suite needs of a runtime.
 struct Kit;
@@ -20,6 +20,10 @@ impl Kit {
 
     fn connect(&self, config: Config) -> (Relay, Inbox) {
         connect(config).unwrap()
+    }
+
+    fn runtime(&self) -> Smol {
+        Smol
     }
 
     fn http_client(&self, network: &Network) -> Client {

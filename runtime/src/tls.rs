@@ -77,7 +77,8 @@ fn certificate(problem: &CertificateError, host: &str) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet: check this machine's clock".to_owned()
         }
-        CertificateError::UnknownIssuer => {
+        // The second: by one who only has a trusted one's name, as an authority that was made anew.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "nobody who is trusted here has signed its certificate: check the URL, or trust its authority with \
              --ca-file FILE or SSL_CERT_FILE"
                 .to_owned()

@@ -1,5 +1,6 @@
 //! What a connector is set up with.
 
+use super::server::ServerTls;
 use crate::chats::Platform;
 use relayline_core::http::media::MAX_MEDIA;
 use relayline_core::secret::Secret;
@@ -127,6 +128,8 @@ pub struct ConnectorConfig {
     pub duplicates: Duplicates,
     /// What keeps its memory bounded.
     pub limits: Limits,
+    /// What it proves itself with over TLS; without, it takes plain connections, as by default.
+    pub tls: Option<ServerTls>,
 }
 
 impl Default for ConnectorConfig {
@@ -139,6 +142,7 @@ impl Default for ConnectorConfig {
             platforms: Platform::fakes(),
             duplicates: Duplicates::default(),
             limits: Limits::default(),
+            tls: None,
         }
     }
 }

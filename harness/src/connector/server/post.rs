@@ -1,30 +1,27 @@
 //! Signed deliveries on their way to the gateways' own endpoints.
 
 use super::hub::Hub;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::Uri;
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use relayline_core::http::{Body, Request};
+use relayline_core::http::{Failure, Request, Unreachable};
+use relayline_core::network::Network;
+use relayline_runtime::http::Client;
 use std::sync::Arc;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
-/// Posts what the machine has, until it is dropped.
+/// Posts what the machine has, until it is dropped. Without a client every post fails, and says why.
 pub(super) async fn all(hub: &Arc<Hub>) {
+    let client = relayline_tokio::http_client(&Network::default()).map_err(|error| error.to_string());
     loop {
         let changed = hub.posts.notified();
         while let Some(post) = hub.post() {
-            let hub = Arc::clone(hub);
+            let (hub, client) = (Arc::clone(hub), client.clone());
             tokio::spawn(async move {
-                let time = post.request.timeout;
-                let outcome = match timeout(time, send(post.request)).await {
-                    Ok(outcome) => outcome,
-                    Err(_) => Err(format!("no complete answer within {} s", time.as_secs())),
+                let outcome = match client {
+                    Ok(client) => send(&client, &post.request).await,
+                    Err(why) => Err(why),
                 };
-                let outcome =
-                    outcome.as_ref().map(|(status, body)| (*status, &body[..])).map_err(String::as_str);
+                let outcome = match &outcome {
+                    Ok((status, body)) => Ok((*status, body.as_slice())),
+                    Err(why) => Err(why.as_str()),
+                };
                 hub.with(|machine, _| machine.handle_posted(post.id, outcome));
             });
         }
@@ -32,33 +29,19 @@ pub(super) async fn all(hub: &Arc<Hub>) {
     }
 }
 
-async fn send(request: Request) -> Result<(u16, Bytes), String> {
-    let text = |error: &dyn std::fmt::Display| error.to_string();
-    let uri: Uri = request.url.parse().map_err(|error| text(&error))?;
-    if uri.scheme_str() != Some("http") {
-        return Err("this connector posts to http endpoints only".to_owned());
+async fn send(client: &Client, request: &Request) -> Result<(u16, Vec<u8>), String> {
+    match client.send(request).await {
+        Ok(answer) => Ok((answer.status, answer.body.to_vec())),
+        Err(Failure::Unreachable { host, cause }) => Err(match cause {
+            // The advice in the texts of these is for a gateway that looks for its connector.
+            Unreachable::Connect(why) => {
+                format!("{host} takes no connection ({why}): is the gateway's server running?")
+            }
+            Unreachable::Name(why) => {
+                format!("{host} cannot be looked up ({why}): check the gateway's endpoint")
+            }
+            cause => format!("{host}: {cause}"),
+        }),
+        Err(failure) => Err(failure.to_string()),
     }
-    // An IPv6 address stands in brackets in a URL, and nowhere else.
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let stream =
-        TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await.map_err(|error| text(&error))?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
-    let connection = tokio::spawn(connection);
-    let body = match request.body {
-        Body::Bytes(ref bytes) => Bytes::copy_from_slice(bytes),
-        Body::Empty | Body::Upload(_) => Bytes::new(),
-    };
-    let mut head = hyper::Request::post(uri.path_and_query().map_or("/", |target| target.as_str()))
-        .header("host", request.host());
-    for (name, value) in &request.headers {
-        head = head.header(*name, value.expose());
-    }
-    let sent = head.body(Full::new(body)).map_err(|error| text(&error))?;
-    let answer = sender.send_request(sent).await.map_err(|error| text(&error))?;
-    let status = answer.status().as_u16();
-    let body = Limited::new(answer.into_body(), request.max_answer).collect().await;
-    connection.abort();
-    // A body that is broken or too large says nothing, but the status does.
-    Ok((status, body.map(|body| body.to_bytes()).unwrap_or_default()))
 }
