@@ -312,7 +312,8 @@ impl RuntimeName {
         })
     }
 
-    fn run<T, F: Future<Output = io::Result<T>>>(self, job: impl FnOnce() -> F) -> io::Result<T> {
+    /// Runs `job` to its end.
+    pub(crate) fn run<T, F: Future<Output = io::Result<T>>>(self, job: impl FnOnce() -> F) -> io::Result<T> {
         match self {
             RuntimeName::Tokio => {
                 // The socket has a thread of its own: a host that blocks does not stop the pings.

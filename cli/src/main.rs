@@ -5,6 +5,7 @@ mod boot;
 mod bridge;
 mod connector;
 mod demo;
+mod doctor;
 mod enroll;
 mod env_file;
 mod exec;
@@ -49,6 +50,7 @@ enum Command {
     Enroll(enroll::EnrollArguments),
     Provision(provision::ProvisionArguments),
     Policy(provision::PolicyArguments),
+    Doctor(doctor::DoctorArguments),
     Connector(connector::ConnectorArgs),
     Replay(replay::Args),
     Token(token::TokenArguments),
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Provision(arguments) => provision::provision(&arguments),
         Command::Policy(arguments) => provision::policy(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Connector(arguments) => connector::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
