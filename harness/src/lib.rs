@@ -4,5 +4,6 @@
 
 pub mod chats;
 pub mod connector;
+pub mod recorder;
 pub mod recording;
 pub mod replay;

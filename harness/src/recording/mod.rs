@@ -3,7 +3,7 @@
 //! One line is one thing that happened. What a reader does not know (a field, a whole kind of line) is kept and
 //! written again: a newer recorder's file passes through older tools unharmed.
 
-mod parts;
+pub(crate) mod parts;
 mod read;
 mod write;
 
