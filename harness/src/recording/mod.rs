@@ -31,7 +31,7 @@ impl Recording {
     /// The session's name: its file's, without folders and ending.
     pub fn name(&self) -> &str {
         let name = self.file.rsplit(['/', '\\']).next().unwrap_or(&self.file);
-        name.strip_suffix(".jsonl").unwrap_or(name)
+        name.strip_suffix(".jsonl").or_else(|| name.strip_suffix(".har")).unwrap_or(name)
     }
 }
 

@@ -31,13 +31,28 @@ pub enum RecordingError {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// One entry of a HAR is wrong.
+    #[error("{file}: entry {entry}: {problem}")]
+    Entry {
+        /// The file, as the caller named it.
+        file: String,
+        /// The entry, counted from 1.
+        entry: usize,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
 }
 
 impl Recording {
     /// Reads a file. The recording, and messages about it, name it as `path` does. Where a recorder has gone on in
-    /// further files (`--rotate`), they are read behind it; their lines are counted on from the first file's.
+    /// further files (`--rotate`), they are read behind it; their lines are counted on from the first file's. A
+    /// [HAR](crate::har) is read as a recording, too.
     pub fn load(path: &Path) -> Result<Recording, RecordingError> {
-        let mut recording = Recording::read(&path.display().to_string(), &bytes_of(path)?)?;
+        let bytes = bytes_of(path)?;
+        if Recording::is_har(&bytes) {
+            return Recording::read_har(&path.display().to_string(), &bytes);
+        }
+        let mut recording = Recording::read(&path.display().to_string(), &bytes)?;
         if let Some(problem) = recording.stands_alone(path) {
             return Err(RecordingError::Line { file: recording.file, line: 1, problem });
         }
