@@ -7,10 +7,11 @@
 //! an interrupt may overtake (L-16).
 
 use super::departures::{Case, DEPARTURES, NOT_BUILT, NotBuilt};
-use super::diff::{align, places};
+use super::diff::{align, short};
+use super::marked::marked;
 use super::run::{Before, Run};
 use super::session::Frame;
-use crate::recording::Recording;
+use crate::recording::{Line, Recording, What};
 use relayline_core::time::Time;
 use relayline_core::trace::printable;
 use serde_json::{Value, json};
@@ -42,9 +43,16 @@ pub enum Kind {
 pub struct Said {
     /// Where: `file:line, t_ms 13`, or our virtual time in milliseconds.
     pub at: String,
+    /// The line of the file, where it is a recorded one.
+    pub line: Option<usize>,
+    /// When, in milliseconds since the start.
+    pub t_ms: u64,
     /// What, as JSON.
     pub value: Value,
 }
+
+/// How many lines before a difference are told.
+const MOST_BEFORE: usize = 3;
 
 /// Something in which the run and the recording differ.
 #[derive(Clone, PartialEq, Debug)]
@@ -56,13 +64,15 @@ pub struct Difference {
     /// What we did; `None` when only the recorded gateway did something. Additions that M-2 and M-3 allow are left
     /// out where there is something to compare with.
     pub ours: Option<Said>,
+    /// What was recorded right before it, a line each.
+    pub before: Vec<String>,
     /// The position of a frame of ours among those of its dial.
     pub(crate) position: Option<usize>,
 }
 
 impl Difference {
     fn new(kind: Kind, recorded: Option<Said>, ours: Option<Said>) -> Self {
-        Difference { kind, recorded, ours, position: None }
+        Difference { kind, recorded, ours, before: Vec::new(), position: None }
     }
 }
 
@@ -94,6 +104,17 @@ impl Verdict {
     /// Whether nothing differs but what rules ask for.
     pub fn passes(&self) -> bool {
         self.differences.is_empty()
+    }
+
+    /// Leaves out what lies elsewhere than between these times, in milliseconds since the start, both included. The
+    /// recorded time counts, where something was recorded.
+    pub fn keep_within(&mut self, from_ms: u64, until_ms: u64) {
+        let is_within = |difference: &Difference| {
+            let side = difference.recorded.as_ref().or(difference.ours.as_ref());
+            side.is_none_or(|said| (from_ms..=until_ms).contains(&said.t_ms))
+        };
+        self.departs.retain(|used| is_within(&used.difference));
+        self.differences.retain(is_within);
     }
 
     /// Whether it does not pass, and no missing rule explains that.
@@ -144,20 +165,25 @@ impl fmt::Display for Difference {
                 (true, true) | (false, false) => "differs",
             }
         )?;
-        for (side, said) in [("recorded", &self.recorded), ("ours", &self.ours)] {
+        let is_pair = self.recorded.is_some() && self.ours.is_some();
+        for (mark, side, said) in [('-', "recorded", &self.recorded), ('+', "ours", &self.ours)] {
             match said {
+                Some(said) if is_pair => write!(f, "\n    {mark} {side:<8}  {}", said.at)?,
                 Some(said) => {
-                    write!(f, "\n    {side:<8}  {}: {}", said.at, printable(said.value.to_string()))?
+                    write!(f, "\n    {mark} {side:<8}  {}: {}", said.at, printable(said.value.to_string()))?
                 }
-                None => write!(f, "\n    {side:<8}  nothing")?,
+                None => write!(f, "\n    {mark} {side:<8}  nothing")?,
             }
         }
         if let (Some(recorded), Some(ours)) = (&self.recorded, &self.ours) {
-            for place in places(&recorded.value, &ours.value) {
-                write!(f, "\n    differs   {}", printable(place))?;
+            for line in marked(&recorded.value, &ours.value) {
+                write!(f, "\n      {}", printable(line))?;
             }
         }
-        Ok(())
+        if !self.before.is_empty() {
+            write!(f, "\n    recorded before it")?;
+        }
+        self.before.iter().try_for_each(|line| write!(f, "\n      {}", printable(line.clone())))
     }
 }
 
@@ -170,7 +196,8 @@ pub fn check(recording: &Recording, run: &Run) -> Verdict {
         differences: Vec::new(),
         not_built: NOT_BUILT.iter().find(|not_built| not_built.session == recording.name()),
     };
-    for difference in compare(&case) {
+    for mut difference in compare(&case) {
+        difference.before = case.before(&difference);
         let departure = DEPARTURES.iter().position(|departure| {
             recording.header.recorded_from.starts_with(departure.recorded_from)
                 && (departure.allows)(&difference, &case)
@@ -198,7 +225,8 @@ fn compare(case: &Case<'_>) -> Vec<Difference> {
 }
 
 fn ours(at: Time, value: Value) -> Said {
-    Said { at: format!("{} ms", at.as_micros() / 1000), value }
+    let t_ms = at.as_micros() / 1000;
+    Said { at: format!("{t_ms} ms"), line: None, t_ms, value }
 }
 
 fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
@@ -265,6 +293,7 @@ fn frames(
             kind: Kind::Frame(dial),
             recorded: left_at.zip(theirs).map(|(at, value)| case.said(recorded[at].line, value)),
             ours: right_at.zip(own).map(|(at, value)| ours(written[at].0, value)),
+            before: Vec::new(),
             position: right_at,
         });
     }
@@ -365,10 +394,40 @@ fn host_events(case: &Case<'_>, found: &mut Vec<Difference>) {
     }
 }
 
+/// A line in words, where it says what passed or what the host did. No header is in it: it might be a secret (C-4).
+fn told(line: &Line) -> Option<String> {
+    let text = match &line.what {
+        What::Connect { url_path, .. } => format!("connect    {url_path}"),
+        What::Reject { status, .. } => format!("reject     {status}"),
+        What::Gateway(data) => format!("gateway    {}", String::from_utf8_lossy(data.bytes()).trim_end()),
+        What::Connector(data) => format!("connector  {}", String::from_utf8_lossy(data.bytes()).trim_end()),
+        What::Close { code, .. } => {
+            format!("close      {}", code.map_or(String::new(), |code| code.to_string()))
+        }
+        What::Drop { .. } => "drop".to_owned(),
+        What::HostCall { call, .. } => format!("host_call  {call}"),
+        What::HostEvent { .. } | What::Note(_) | What::Other(_) => return None,
+    };
+    Some(format!("{}, t_ms {}  {}", line.number, line.t_ms, short(&text)))
+}
+
 impl<'a> Case<'a> {
     fn said(&self, line: usize, value: Value) -> Said {
-        let at = self.recording.lines.get(line).map_or((0, 0), |line| (line.number, line.t_ms));
-        Said { at: format!("{}:{}, t_ms {}", self.recording.file, at.0, at.1), value }
+        let (line, t_ms) = self.recording.lines.get(line).map_or((0, 0), |line| (line.number, line.t_ms));
+        Said { at: format!("{}:{line}, t_ms {t_ms}", self.recording.file), line: Some(line), t_ms, value }
+    }
+
+    /// What was recorded before a difference.
+    fn before(&self, difference: &Difference) -> Vec<String> {
+        let end = match (&difference.recorded, &difference.ours) {
+            (Some(said), _) => self.recording.lines.iter().position(|line| Some(line.number) == said.line),
+            (None, Some(said)) => self.recording.lines.iter().position(|line| line.t_ms > said.t_ms),
+            (None, None) => Some(0),
+        };
+        let lines = &self.recording.lines[..end.unwrap_or(self.recording.lines.len())];
+        let mut told: Vec<String> = lines.iter().rev().filter_map(told).take(MOST_BEFORE).collect();
+        told.reverse();
+        told
     }
 
     /// The recorded events of a kind: where, what, and the session key beside it.

@@ -28,6 +28,7 @@ mod departures;
 mod diff;
 mod feed;
 mod host;
+mod marked;
 mod outputs;
 mod player;
 mod run;
