@@ -7,6 +7,7 @@ mod demo;
 mod exec;
 mod gateway;
 mod logging;
+mod record;
 mod replay;
 mod run;
 mod token;
@@ -41,6 +42,7 @@ enum Command {
     Demo(demo::DemoArguments),
     Run(run::RunArguments),
     Connector(connector::ConnectorArgs),
+    Record(record::RecordArguments),
     Replay(replay::Args),
     Token(token::TokenArguments),
     Verify(verify::VerifyArguments),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Connector(arguments) => connector::run(arguments),
+        Command::Record(arguments) => record::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

@@ -10,7 +10,7 @@ mod drive;
 mod inbox;
 mod relay;
 mod shared;
-mod tls;
+pub mod tls;
 mod trace;
 
 pub use inbox::{Delivery, Inbox, Incoming};

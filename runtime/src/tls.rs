@@ -5,7 +5,7 @@ use rustls::{ClientConfig, RootCertStore};
 use std::sync::{Arc, OnceLock};
 
 /// The connector for `wss`, with the roots that browsers trust.
-pub(crate) fn connector() -> Result<TlsConnector, rustls::Error> {
+pub fn connector() -> Result<TlsConnector, rustls::Error> {
     static CONNECTOR: OnceLock<TlsConnector> = OnceLock::new();
     if let Some(connector) = CONNECTOR.get() {
         return Ok(connector.clone());

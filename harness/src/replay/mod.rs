@@ -13,6 +13,7 @@
 //!   waits is checked against L-5, with the recorded back-off in place of the default where the header has one.
 //! - `clock_unix_s` is the wall clock. A `connect` line that carries it counts from the dial that it answers.
 //! - The n-th recorded request id stands for the n-th live one (O-1).
+//! - Where sockets overlap, `dial` says which of them a message is of.
 //! - A recorded `inbound_ack` is the host taking that entry. An entry that was never acknowledged stays unsettled.
 //! - Our close frame and our pings are answered at once: recordings hold no pongs, and a recorded peer cannot answer a
 //!   close that came at another time.
