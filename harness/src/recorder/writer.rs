@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Events that may wait to be written, and how much memory they may take. What comes beyond is lost, and counted.
-const MOST_EVENTS: usize = 8192;
+const MOST_EVENTS: usize = 32_768;
 const MOST_BYTES: usize = 64 << 20;
 /// How long a recording may take to end: a disk that does not answer must keep nobody from leaving.
 const GOODBYE: Duration = Duration::from_secs(5);
