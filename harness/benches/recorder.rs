@@ -4,7 +4,7 @@
 
 use async_tungstenite::tokio::{accept_async, client_async};
 use async_tungstenite::tungstenite::Message;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use relayline_core::url::DialUrl;
 use relayline_harness::recorder::{Recorder, RecorderConfig, Upstream};
 use std::net::SocketAddr;

@@ -28,6 +28,7 @@ pub use journal::Summary;
 pub use upstream::Upstream;
 
 use crate::recording::Header;
+use files::Files;
 use http::Shared;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -100,8 +101,10 @@ impl Recorder {
             recorded_from: concat!("relayline record ", env!("CARGO_PKG_VERSION")).to_owned(),
             ..Header::default()
         };
-        let writer = Writer::start(&config.file, header, config.rotate, Box::new(complain))
+        let files = Files::create(&config.file)
             .map_err(|error| RecorderError::File { file: config.file.clone(), error })?;
+        let writer =
+            Writer::start(files, header, config.rotate, Box::new(complain)).map_err(RecorderError::Start)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

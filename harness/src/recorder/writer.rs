@@ -1,13 +1,11 @@
 //! Writing beside the traffic: events go through a bounded queue to a thread of their own, so that neither a slow disk
 //! nor a full one ever holds up a message.
 
-use super::files::Files;
-use super::journal::{Journal, Summary};
+use super::journal::{Journal, Store, Summary};
 use super::scribe::{Event, Scribe};
 use crate::recording::Header;
 use std::io;
-use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -39,6 +37,8 @@ struct Shared {
     started: Instant,
     dials: AtomicU32,
     waiting: Arc<AtomicUsize>,
+    /// Events that were lost behind the last that was queued.
+    lost_last: Arc<AtomicU64>,
     queue: Mutex<Queue>,
     ended: Mutex<Receiver<Summary>>,
 }
@@ -54,28 +54,31 @@ struct Queue {
 pub(super) type Complaint = Box<dyn Fn(io::Error) + Send>;
 
 impl Writer {
-    /// Begins the file, and the thread that writes it. `complain` is told once why lines are lost.
+    /// Begins the thread that writes into a store whose first file has been begun. `complain` is told once why lines
+    /// are lost.
     pub(super) fn start(
-        file: &Path,
+        store: impl Store + Send + 'static,
         header: Header,
         rotate: Option<u64>,
         complain: Complaint,
     ) -> io::Result<Writer> {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started_unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
-        let journal = Journal::new(Files::create(file)?, header, started_unix_ms, rotate);
+        let journal = Journal::new(store, header, started_unix_ms, rotate);
         let (sender, items) = sync_channel(MOST_EVENTS);
         let (end, ended) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let drained = Arc::clone(&waiting);
+        let lost_last = Arc::new(AtomicU64::new(0));
+        let (drained, lost) = (Arc::clone(&waiting), Arc::clone(&lost_last));
         std::thread::Builder::new().name("recording".to_owned()).spawn(move || {
             // Nobody may be left to hear of it.
-            let _ = end.send(write(journal, &items, &drained, &complain));
+            let _ = end.send(write(journal, &items, &drained, &lost, &complain));
         })?;
         let shared = Shared {
             started: Instant::now(),
             dials: AtomicU32::new(0),
             waiting,
+            lost_last,
             queue: Mutex::new(Queue { sender: Some(sender), lost: 0 }),
             ended: Mutex::new(ended),
         };
@@ -98,7 +101,7 @@ impl Writer {
         }
         self.shared.waiting.fetch_add(size, Ordering::Relaxed);
         // Under the lock, so that the order of the lines is that of their times.
-        let t_ms = u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let t_ms = self.t_ms();
         match sender.try_send(Item { t_ms, dial, event, size, lost_before: *lost }) {
             Ok(()) => *lost = 0,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
@@ -108,26 +111,28 @@ impl Writer {
         }
     }
 
+    fn t_ms(&self) -> u64 {
+        u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Writes what waits, and ends. `None` when the disk does not answer.
     pub(super) fn finish(&self) -> Option<Summary> {
-        // What was lost last has no line behind it that would tell.
-        self.record(0, Event::Over { note: None });
-        let lost = {
+        {
             let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            // What was lost last has nothing behind it that would tell.
+            self.shared.lost_last.store(queue.lost, Ordering::SeqCst);
             queue.sender = None;
-            // That line itself is none that was lost.
-            queue.lost.saturating_sub(1)
-        };
+        }
         let ended = self.shared.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        let summary = ended.recv_timeout(GOODBYE).ok()?;
-        Some(Summary { lost: summary.lost + lost, ..summary })
+        ended.recv_timeout(GOODBYE).ok()
     }
 }
 
 fn write(
-    mut journal: Journal<Files>,
+    mut journal: Journal<impl Store>,
     items: &Receiver<Item>,
     waiting: &AtomicUsize,
+    lost_last: &AtomicU64,
     complain: &Complaint,
 ) -> Summary {
     let mut scribe = Scribe::default();
@@ -144,6 +149,7 @@ fn write(
             complain(error);
         }
     }
+    journal.lose(lost_last.load(Ordering::SeqCst));
     let (summary, said) = journal.finish(last_ms);
     if let Err(error) = said
         && !complained
@@ -151,4 +157,68 @@ fn write(
         complain(error);
     }
     summary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Recording;
+
+    /// A disk that is full until it has refused so often.
+    #[derive(Clone, Default)]
+    struct Disk {
+        refuses: Arc<AtomicUsize>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Store for Disk {
+        fn begin(&mut self, _: u32) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn append(&mut self, line: &[u8]) -> io::Result<()> {
+            if self.refuses.load(Ordering::SeqCst) > 0 {
+                self.refuses.fetch_sub(1, Ordering::SeqCst);
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.written.lock().unwrap().extend_from_slice(line);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_has_room_again_is_written_to_again_and_the_trouble_is_told_once() {
+        let disk = Disk { refuses: Arc::new(AtomicUsize::new(3)), ..Disk::default() };
+        let (tell, told) = channel();
+        let complain = Box::new(move |error: io::Error| tell.send(error.kind()).unwrap());
+        let writer = Writer::start(disk.clone(), Header::default(), None, complain).unwrap();
+        for number in 0..5 {
+            writer.record(0, Event::Note(number.to_string()));
+        }
+        let summary = writer.finish().unwrap();
+        assert_eq!(summary, Summary { lines: 2, lost: 3, parts: 1 });
+        let written = Recording::read("r.jsonl", &disk.written.lock().unwrap()).unwrap();
+        let gaps: Vec<_> = written.lines.iter().map(|line| line.gap()).collect();
+        assert_eq!(gaps, [Some(3), None, None]);
+        assert_eq!(told.iter().collect::<Vec<_>>(), [io::ErrorKind::StorageFull]);
+    }
+
+    /// A disk that is slow loses lines, never time: who records does not wait.
+    #[test]
+    fn what_the_queue_has_no_room_for_is_counted() {
+        let disk = Disk::default();
+        let held = disk.written.lock().unwrap();
+        let complain = Box::new(|_| {});
+        let writer = Writer::start(disk.clone(), Header::default(), None, complain).unwrap();
+        for _ in 0..MOST_EVENTS + 20 {
+            writer.record(0, Event::Note(String::new()));
+        }
+        drop(held);
+        let summary = writer.finish().unwrap();
+        assert_eq!(summary.lines + summary.lost, MOST_EVENTS as u64 + 20);
+        // One more than fits may have left the queue already, and wait for the disk.
+        assert!((19..=20).contains(&summary.lost), "{summary:?}");
+        let written = Recording::read("r.jsonl", &disk.written.lock().unwrap()).unwrap();
+        assert_eq!(written.lines.iter().filter_map(|line| line.gap()).sum::<u64>(), summary.lost);
+    }
 }

@@ -35,12 +35,14 @@ mod player;
 mod run;
 mod session;
 mod trace;
+mod verdict;
 
-pub use check::{Difference, Kind, Said, Use, Verdict, check};
+pub use check::check;
 pub use departures::{DEPARTURES, Departure, NOT_BUILT, NotBuilt};
 pub use player::play;
 pub use run::{Cut, Drain, Options, Run};
 pub use trace::{Entry, Happened, json_line};
+pub use verdict::{Difference, Kind, Said, Use, Verdict};
 
 /// Why a recording cannot be played. It names file and line, and says what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
