@@ -103,13 +103,14 @@ impl DialUrl {
 }
 
 /// Whether a parser could find user-info in a text, with a scheme before it or without. One takes an authority behind
-/// a scheme's colon however many slashes follow it, none included, and skips control characters on the way.
+/// a scheme's colon however many slashes follow it, none included, and skips control characters on the way. A
+/// backslash ends it for some schemes only, so here it does not.
 fn has_user_info(text: &str) -> bool {
     let behind_scheme = text.split_once(':').map_or("", |(_, rest)| rest);
     [text, behind_scheme].into_iter().any(|part| {
         let skipped = |c: char| matches!(c, '/' | '\\') || c.is_ascii_control() || c.is_whitespace();
         let authority = part.trim_start_matches(skipped);
-        let end = authority.find(['/', '?', '#', '\\']).unwrap_or(authority.len());
+        let end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
         authority[..end].contains('@')
     })
 }
@@ -169,6 +170,7 @@ mod tests {
             "https:/\n/me:hunter2@c.example",
             "https:/ /me:hunter2@c.example",
             "//me:hunter2@c.example",
+            "ftps://me\\:hunter2@c.example",
             "https://me:hunter2@",
             "https://me:hunter2@c.example#top",
             // Wrong in another way, too: that error would quote it.
