@@ -25,6 +25,8 @@ pub(crate) fn lanes(
 /// Bytes piece by piece, all that comes out taken in between.
 fn feed(world: &mut World, stream: &[u8], ends: &[usize]) {
     let Some(conn) = world.conn(0) else { return };
+    // What the machine has to say first is said, even where the first line ends it all.
+    world.drain();
     let mut at = 0;
     for &end in ends {
         while at < end {
