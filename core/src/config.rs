@@ -1,5 +1,6 @@
 //! What a machine is configured with. How it is put together from flags and the environment: [`crate::settings`].
 
+use crate::network::Network;
 use crate::secret::Secret;
 use crate::session_key::SessionKeyOptions;
 use crate::slack::Subcommands;
@@ -32,6 +33,8 @@ pub struct Config {
     pub url: DialUrl,
     /// What to prove itself with; without, dials are unauthenticated (L-2).
     pub credentials: Option<Credentials>,
+    /// Whether they may go out in the clear to another machine; false by default (C-6).
+    pub allow_insecure: bool,
     /// Who it is; the first is the default. Never empty.
     pub identities: Vec<Identity>,
     /// Where signed deliveries over HTTP are taken, as in `0.0.0.0:8787`; nowhere by default (H-6).
@@ -39,6 +42,8 @@ pub struct Config {
     /// Keys that sign those deliveries, any of which will do, so that one can be rotated (C-3). Without one each
     /// delivery is answered 401 (H-6).
     pub delivery_keys: Vec<Secret>,
+    /// Proxies, and whose certificates are trusted.
+    pub network: Network,
     /// The commands that the host declares; said in the `hello` for `discord` alone.
     pub command_manifest: Option<Vec<Value>>,
     /// Whether a refusal after a completed handshake is tried once more with a fresh token before it means
@@ -62,9 +67,11 @@ impl Config {
         Config {
             url,
             credentials: None,
+            allow_insecure: false,
             identities: vec![identity],
             inbound_listen: None,
             delivery_keys: Vec::new(),
+            network: Network::default(),
             command_manifest: None,
             confirm_revocation: true,
             passthrough: false,
@@ -164,6 +171,12 @@ settings! {
         prompts = 1024, least 1;
         /// Streamed replies that are under way; 256 by default.
         streams = 256, least 1;
+        /// The longest body of a signed delivery, in bytes; 1 MiB by default (H-6).
+        delivery_body = 1 << 20, least 1024;
+        /// Signed deliveries that wait for the host's word at a time; 64 by default (H-6).
+        deliveries = 64, least 1;
+        /// Connections on which signed deliveries come at a time; further ones wait to be accepted; 128 by default.
+        delivery_connections = 128, least 1;
     }
     timing {
         /// From the start of a dial to the end of its upgrade; 15 s by default (L-4).
@@ -196,6 +209,10 @@ settings! {
         dormant_delay = Duration::from_secs(1);
         /// The longest that the host may hold re-dials; 60 s by default (L-13).
         hold_most = Duration::from_secs(60);
+        /// From a signed delivery's arrival to the host's word on it; 10 s by default (H-6).
+        delivery_timeout = Duration::from_secs(10);
+        /// What the head of a signed delivery may take to come, and then its body; 10 s by default (H-6).
+        delivery_read_timeout = Duration::from_secs(10);
     }
 }
 

@@ -61,6 +61,7 @@
 pub mod chats;
 pub mod command;
 pub mod config;
+pub mod delivery;
 pub mod descriptor;
 mod encode;
 pub mod env_file;
@@ -72,6 +73,7 @@ pub mod json;
 pub mod lifecycle;
 pub mod line;
 pub mod machine;
+pub mod network;
 mod outbox;
 pub mod output;
 pub mod passthrough;

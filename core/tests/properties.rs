@@ -11,7 +11,7 @@ use proptest::test_runner::FileFailurePersistence;
 use relayline_core::command::{ChatInfo, Command, Edit, Interrupt, Send, Stream, Typing};
 use relayline_core::output::Outcome;
 use std::time::Duration;
-use world::frames::{DESCRIPTOR, DRAFTS, FRAMES, served};
+use world::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, served};
 use world::lanes::lanes;
 use world::{Input, World};
 
@@ -110,6 +110,12 @@ fn input() -> impl Strategy<Value = Input> {
             prop::sample::select(&[r#"{"success":true,"message_id":"m"}"#, "{}", r#"{"ambiguous":true}"#, r#"{"code":"egress_declined"}"#][..]),
         )
             .prop_map(|(ago, result)| Input::Answer(ago, result)),
+        4 => (
+            prop::sample::select(REQUESTS),
+            prop::bool::weighted(0.9),
+            prop::bool::weighted(0.9),
+        )
+            .prop_map(|((path, body), signed, room)| Input::Request(path, body, signed, room)),
         4 => (0..5u64, outcome).prop_map(|(ago, outcome)| Input::Settle(ago, outcome)),
         8 => Just(Input::Actions),
         8 => Just(Input::Transmit),
@@ -142,7 +148,7 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// L-6, L-10, L-14, L-15, O-1, O-3, O-6, W-6, A-6: see `World`. And the same inputs give the same outputs.
+    /// L-6, L-10, L-14, L-15, O-1, O-3, O-6, W-6, A-6, H-6: see `World`. And the same inputs give the same outputs.
     #[test]
     fn whatever_comes_it_keeps_to_its_rules(
         confirm in any::<bool>(),

@@ -1,11 +1,18 @@
-//! Who signed (C-2, C-3): our verifiers beside a reading of the rules as they stand, with none of the care for time.
+//! Who signed (C-1 to C-3, H-6): our verifiers beside a reading of the rules as they stand, with none of the care for time.
 
 use arbitrary::{Result, Unstructured};
 use data_encoding::{BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use hmac::{Hmac, KeyInit, Mac};
+use relayline_core::config::{Config, Identity};
+use relayline_core::delivery::{Body, DeliveryRequest, Received};
+use relayline_core::machine::RelayMachine;
+use relayline_core::output::{Action, Outcome};
 use relayline_core::secret::Secret;
+use relayline_core::time::{Now, Time};
+use relayline_core::url::DialUrl;
 use relayline_core::{signature, token};
 use sha2::Sha256;
+use std::sync::Arc;
 
 const SECRETS: [&str; 5] =
     ["dk", "old", "", " ", "a longer secret, of more than sixty-four bytes: it is hashed before it keys"];
@@ -94,7 +101,40 @@ fn delivery(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) 
         signature::verify(&body, Some(&timestamp), None, &secrets(keys), now),
     ];
     assert!(headless.iter().all(std::result::Result::is_err), "C-3: a header is missing");
+    let request = DeliveryRequest {
+        method: "POST",
+        path: "/",
+        timestamp: Some(&timestamp),
+        signature: Some(&signature),
+        body: Body::Whole(&body),
+        host_has_room: true,
+    };
+    is_answered(&request, keys, now, expected);
     Ok(())
+}
+
+/// H-6: what is not signed is a 401 whatever it says; the rest is unusable, or answered once when the host has it.
+fn is_answered(request: &DeliveryRequest<'_>, keys: &[&str], unix_s: u64, signed: bool) {
+    let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+    let mut config = Config::new(DialUrl::parse("ws://127.0.0.1:1").unwrap(), identity);
+    config.delivery_keys = secrets(keys);
+    let now = Now { mono: Time::ZERO, unix_s };
+    let mut machine = RelayMachine::new(Arc::new(config), [1; 32], now);
+    match machine.handle_delivery(now, request) {
+        Received::Answered(answer) => {
+            assert_eq!(answer.status(), if signed { 400 } else { 401 }, "H-6: {answer}")
+        }
+        Received::Waits(id) => {
+            assert!(signed, "H-6: it is not signed");
+            while let Some(delivery) = machine.poll_delivery(now) {
+                machine.settle(now, delivery.id, Outcome::Taken);
+            }
+            let actions = std::iter::from_fn(|| machine.poll_action());
+            let answers =
+                actions.filter(|action| matches!(action, Action::Respond { id: to, .. } if *to == id));
+            assert_eq!(answers.count(), 1, "H-6: it is answered once");
+        }
+    }
 }
 
 /// C-1, C-2: an upgrade token.

@@ -1,6 +1,6 @@
 //! Sequences of whatever can happen to a machine, beside a model that asserts what must hold (see `world`).
 
-use crate::world::frames::{DESCRIPTOR, DRAFTS, FRAMES, served};
+use crate::world::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, served};
 use crate::world::{Input, World};
 use arbitrary::{Result, Unstructured};
 use relayline_core::command::{
@@ -63,6 +63,10 @@ fn input(source: &mut Unstructured<'_>) -> Result<Input> {
             *source.choose(&[None, Some(1000), Some(4401)])?,
             source.choose(&["", "expired", "going away"])?,
         ),
+        11 if source.ratio(3, 4)? => {
+            let (path, body) = *source.choose(REQUESTS)?;
+            Input::Request(path, body, source.ratio(7, 8)?, source.ratio(7, 8)?)
+        }
         11 => Input::Alive(ago(source)?),
         12..=14 => Input::Submit(Box::new(command(source)?)),
         15 => Input::Answer(

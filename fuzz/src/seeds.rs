@@ -60,7 +60,9 @@ pub(crate) fn delivery() -> Vec<Vec<u8>> {
     let with = |body: &str| {
         [1, 0].map(|kind: u8| [&[0b111, 0, 0, 0, kind, 0, 0, 7, 1, 0, 0][..], body.as_bytes()].concat())
     };
-    bodies.take(24).flat_map(with).collect()
+    let message = r#"{"type":"message","event":{"text":"t","message_id":"1","source":{"chat_id":"c"}}}"#;
+    let answer = r#"{"type":"message","event":{"prompt_response":{"prompt_id":"a.b","option_id":"c"}}}"#;
+    bodies.take(24).chain([message, answer]).flat_map(with).collect()
 }
 
 /// The lines of all recordings, by session.

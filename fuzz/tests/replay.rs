@@ -29,6 +29,9 @@ fn every_target_has_its_program() {
         let path = format!("fuzz_targets/{}.rs", target.name);
         let program = fs::read_to_string(folder.join(&path)).unwrap();
         assert!(program.contains(&format!("fuzz!(\"{}\")", target.name)), "{path} fuzzes another");
-        assert!(manifest.contains(&format!("path = \"{path}\"")), "libfuzzer/Cargo.toml does not name {path}");
+        assert!(
+            manifest.contains(&format!("path = \"{path}\"")),
+            "libfuzzer/Cargo.toml does not name {path}"
+        );
     }
 }

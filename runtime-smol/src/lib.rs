@@ -2,12 +2,15 @@
 #![deny(missing_docs)]
 //! A relay gateway on smol.
 
-pub use relayline_runtime::{Delivery, Inbox, Incoming, Relay, ReplyStream, config_from_env, core};
+pub use relayline_runtime::{Delivery, Inbox, Incoming, Relay, ReplyStream, config_from_env, core, http};
 
 use relayline_core::config::Config;
+use relayline_core::network::Network;
 use relayline_runtime::Runtime;
-use smol::net::TcpStream;
+use relayline_runtime::http::Client;
+use smol::net::{TcpListener, TcpStream};
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Starts a gateway on smol's global executor: it dials at once, and again and again, until it is disconnected or
@@ -15,27 +18,53 @@ use std::time::Duration;
 /// that lives on for the seconds that it may take.
 ///
 /// # Errors
-/// When the system has no randomness to give.
+/// When the system has no randomness to give, or the configured certificates of authorities cannot be used.
 pub fn connect(config: Config) -> io::Result<(Relay, Inbox)> {
     relayline_runtime::start(Smol, config)
 }
 
-/// How smol connects, sleeps and spawns.
-#[derive(Clone, Debug)]
-struct Smol;
+/// An HTTP client on smol, for what a gateway does besides its connection: enrolment, provisioning, policies, files.
+///
+/// # Errors
+/// When the configured certificates of authorities cannot be used.
+pub fn http_client(network: &Network) -> io::Result<Client> {
+    Client::new(Smol, network)
+}
+
+/// How smol connects, listens, sleeps and spawns.
+#[derive(Clone, Copy, Debug)]
+pub struct Smol;
 
 #[allow(clippy::manual_async_fn, reason = "an async fn would borrow the runtime")]
 impl Runtime for Smol {
     type Tcp = TcpStream;
 
-    fn connect(
+    fn look_up(
         &self,
         host: String,
         port: u16,
-    ) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static {
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
+        async move { smol::net::resolve((host, port)).await }
+    }
+
+    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static {
         async move {
-            let stream = TcpStream::connect((host, port)).await?;
+            let stream = TcpStream::connect(address).await?;
             // Frames are small and each is flushed: waiting to fill a segment only delays them.
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        }
+    }
+
+    type Listener = TcpListener;
+
+    fn listen(&self, listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        TcpListener::try_from(listener)
+    }
+
+    fn accept(listener: &TcpListener) -> impl Future<Output = io::Result<Self::Tcp>> + Send {
+        async {
+            let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             Ok(stream)
         }

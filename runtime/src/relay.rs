@@ -1,5 +1,6 @@
 //! The handle: what a host asks of its gateway.
 
+use crate::http::Client;
 use crate::inbox::Delivery;
 use crate::shared::Handle;
 use relayline_core::chats::Chat;
@@ -15,6 +16,7 @@ use relayline_core::prompts::Prompt;
 use relayline_core::split::{Room, split};
 use relayline_core::stats::Stats;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Relay {
     shared: Arc<Handle>,
+    client: Client,
 }
 
 impl fmt::Debug for Relay {
@@ -37,8 +40,12 @@ impl fmt::Debug for Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(shared: Arc<Handle>) -> Self {
-        Relay { shared }
+    pub(crate) fn new(shared: Arc<Handle>, client: Client) -> Self {
+        Relay { shared, client }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Submits a command now; the future is its answer.
@@ -311,6 +318,11 @@ impl Relay {
     /// Interrupts and notices that were dropped since the host did not take them; the oldest go first.
     pub fn signs_dropped(&self) -> u64 {
         self.shared.lock().signs_dropped
+    }
+
+    /// Where signed deliveries are taken, or why they cannot be; `None` when it is not configured to take any (H-6).
+    pub fn inbound(&self) -> Option<Result<SocketAddr, &str>> {
+        self.shared.inbound.as_ref().map(|inbound| inbound.as_ref().copied().map_err(String::as_str))
     }
 
     /// What it runs with.

@@ -30,6 +30,28 @@ pub(crate) const FRAMES: &[&str] = &[
     r#"{"type":"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"}"#,
 ];
 
+/// Requests to the server of signed deliveries: some are doubles of what comes on the WebSocket.
+pub(crate) const REQUESTS: &[(&str, &str)] = &[
+    (
+        "/",
+        r#"{"type":"message","event":{"text":"a","message_id":"0","source":{"platform":"discord","chat_id":"0"}}}"#,
+    ),
+    (
+        "/",
+        r#"{"type":"message","event":{"text":"b","message_id":"1","source":{"platform":"discord","chat_id":"1"}}}"#,
+    ),
+    (
+        "/",
+        r#"{"type":"message","event":{"text":"c","message_id":"2","source":{"platform":"discord","chat_id":"2"}}}"#,
+    ),
+    ("/", r#"{"type":"message","event":{"text":"without an id"}}"#),
+    ("/", r#"{"type":"message","event":{"prompt_response":{"prompt_id":"a.b","option_id":"c"}}}"#),
+    ("/", r#"{"type":"message"}"#),
+    ("/interrupt", r#"{"type":"interrupt","session_key":"k"}"#),
+    ("/interrupt", r#"{"type":"interrupt","session_key":""}"#),
+    ("/elsewhere", "{"),
+];
+
 /// What a served connection begins with: a dial, a handshake, and a request that is written.
 pub(crate) fn served() -> Vec<Input> {
     vec![
