@@ -2,7 +2,7 @@
 #![deny(missing_docs)]
 //! A relay gateway on smol.
 
-pub use relayline_runtime::{Delivery, Inbox, Incoming, Relay, ReplyStream, config_from_env, core};
+pub use relayline_runtime::host::*;
 
 use relayline_core::config::Config;
 use relayline_runtime::Runtime;

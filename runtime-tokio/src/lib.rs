@@ -22,7 +22,7 @@
 //! # }
 //! ```
 
-pub use relayline_runtime::{Delivery, Inbox, Incoming, Relay, ReplyStream, config_from_env, core};
+pub use relayline_runtime::host::*;
 
 use relayline_core::config::Config;
 use relayline_runtime::Runtime;

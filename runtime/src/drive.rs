@@ -4,6 +4,7 @@ use crate::Runtime;
 use crate::dial::{DialError, Socket, dial, full};
 use crate::shared::{Shared, Sign, State, wake};
 use crate::trace;
+use crate::watch::wake_all;
 use async_tungstenite::tungstenite::protocol::CloseFrame;
 use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use futures_core::Stream;
@@ -22,8 +23,12 @@ use std::task::{Context, Poll};
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Turns per wake-up before others get their chance.
+/// Turns per wake-up before others get their chance. With the two bounds below it caps the work of one.
 const MOST_TURNS: usize = 64;
+/// Messages written per turn: a host that asks without end must not keep the loop from reading, or from its timers.
+const MOST_WRITES: usize = 64;
+/// Bytes that the machine is given at once: what a host calls meanwhile waits for the lock.
+const MOST_BYTES: usize = 64 << 10;
 
 /// What the loop has of the network.
 enum Line {
@@ -118,9 +123,10 @@ impl<R: Runtime> Driver<R> {
             self.act(&mut state, action);
         }
         done |= state.deliver(now, shared.config.limits.host_queue);
-        let host = state.host_if_news();
+        let (host, watchers) = (state.host_if_news(), state.show());
         drop(state);
         wake(host);
+        wake_all(watchers);
         done
     }
 
@@ -208,6 +214,8 @@ fn answer(mut state: MutexGuard<'_, State>, at: Time) -> (bool, Vec<Action>) {
             other => actions.push(other),
         }
     }
+    let State { watched, machine, .. } = &mut *state;
+    watched.see(machine);
     drop(state);
     let answered = !answers.is_empty();
     for (waiting, result) in answers {
@@ -228,6 +236,7 @@ fn tell(state: &mut State, action: Action) {
         Action::Notify(notice) => {
             log(&notice);
             state.over |= matches!(notice, Notice::Stopped);
+            state.watched.heard(&notice);
             state.sign(Sign::Notice(notice));
         }
         Action::Fatal(fatal) => {
@@ -281,9 +290,10 @@ impl<R> Drop for Driver<R> {
             }
             state.over = true;
         }
-        let host = state.host.take();
+        let (host, watchers) = (state.host.take(), state.show());
         drop(state);
         wake(host);
+        wake_all(watchers);
     }
 }
 
@@ -292,21 +302,14 @@ impl Open {
     /// at the socket's end.
     fn exchange(&mut self, shared: &Shared, frame: &mut Vec<u8>, cx: &mut Context<'_>) -> Result<bool, End> {
         let wrote = self.write(shared, frame, cx);
-        if let Some((bytes, at)) = &mut self.unread {
-            let mut state = shared.lock();
-            if !state.machine.wants_read() {
-                return Ok(wrote);
-            }
-            let taken = state.machine.handle_bytes(shared.now(), self.conn, &bytes[*at..]);
-            drop(state);
-            *at += taken;
-            if *at < bytes.len() {
-                return Ok(wrote || taken > 0);
-            }
-            self.unread = None;
-        }
+        // nothing is read while the machine is full, and the clock for silence rests. So a socket that dies
+        // meanwhile is found out when there is room again; not sooner, or what has come over it by then were lost.
         if !shared.lock().machine.wants_read() {
             return Ok(wrote);
+        }
+        if let Some((bytes, at)) = self.unread.take() {
+            let taken = self.feed(shared, bytes, at);
+            return Ok(wrote || taken > 0);
         }
         let message = match Pin::new(&mut self.socket).poll_next(cx) {
             Poll::Pending => return Ok(wrote),
@@ -338,11 +341,12 @@ impl Open {
         Ok(true)
     }
 
-    /// Writes while the socket takes messages: whether it took any.
+    /// Writes while the socket takes messages, up to a bound: whether it took any.
     fn write(&mut self, shared: &Shared, frame: &mut Vec<u8>, cx: &mut Context<'_>) -> bool {
         let mut wrote = false;
-        // An error of the write side is the read side's to tell: it knows of the peer's close frame.
-        while let Poll::Ready(Ok(())) = Pin::new(&mut self.socket).poll_ready(cx) {
+        for _ in 0..MOST_WRITES {
+            // An error of the write side is the read side's to tell: it knows of the peer's close frame.
+            let Poll::Ready(Ok(())) = Pin::new(&mut self.socket).poll_ready(cx) else { break };
             let now = shared.now();
             let transmit = shared.lock().machine.poll_transmit(now, frame);
             if let (Some(transmit), Some((_, ids))) = (&transmit, &self.lines) {
@@ -378,10 +382,17 @@ impl Open {
                 trace::log(|| entry);
             }
         }
-        let taken = shared.lock().machine.handle_bytes(now, self.conn, &bytes);
-        if taken < bytes.len() {
-            self.unread = Some((bytes, taken));
+        self.feed(shared, bytes, 0);
+    }
+
+    /// Gives the machine some of what stands from `at` on, and keeps the rest; how much it took.
+    fn feed(&mut self, shared: &Shared, bytes: Bytes, at: usize) -> usize {
+        let some = &bytes[at..bytes.len().min(at + MOST_BYTES)];
+        let taken = shared.lock().machine.handle_bytes(shared.now(), self.conn, some);
+        if at + taken < bytes.len() {
+            self.unread = Some((bytes, at + taken));
         }
+        taken
     }
 }
 

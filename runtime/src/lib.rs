@@ -9,19 +9,39 @@ mod dial;
 mod drive;
 mod inbox;
 mod relay;
+mod reply_stream;
+mod request;
 mod shared;
 mod tls;
 mod trace;
+mod watch;
 
-pub use inbox::{Delivery, Inbox, Incoming};
-pub use relay::{Relay, ReplyStream};
-pub use relayline_core as core;
+pub use host::*;
 
 use relayline_core::config::Config;
-use relayline_core::settings::{Arguments, ConfigError, Resolved};
 use std::future::Future;
 use std::io;
 use std::time::Duration;
+
+/// All that a host needs, whatever runtime it is on: each runtime's crate gives it out under its own name.
+pub mod host {
+    pub use crate::inbox::{Delivery, Inbox, Incoming};
+    pub use crate::relay::Relay;
+    pub use crate::reply_stream::ReplyStream;
+    pub use crate::request::{Answer, ChatDetails, Op, Prompted, Request};
+    pub use crate::watch::{ConnectionState, Ended, Watch};
+    pub use relayline_core as core;
+
+    use relayline_core::settings::{Arguments, ConfigError, Resolved};
+
+    /// The configuration that the process's environment describes (`GATEWAY_RELAY_URL` and so on, H-9).
+    ///
+    /// # Errors
+    /// Names the variable that is wrong, and what is wrong with it.
+    pub fn config_from_env() -> Result<Resolved, ConfigError> {
+        relayline_core::settings::resolve(&Arguments::default(), &|name| std::env::var(name).ok())
+    }
+}
 
 /// What a runtime must be able to do.
 pub trait Runtime: Clone + Send + Unpin + 'static {
@@ -55,12 +75,4 @@ pub fn start<R: Runtime>(runtime: R, config: Config) -> io::Result<(Relay, Inbox
     let (relay, inbox) = (Relay::new(handle.clone()), Inbox::new(handle));
     driver.spawn();
     Ok((relay, inbox))
-}
-
-/// The configuration that the process's environment describes (`GATEWAY_RELAY_URL` and so on, H-9).
-///
-/// # Errors
-/// Names the variable that is wrong, and what is wrong with it.
-pub fn config_from_env() -> Result<Resolved, ConfigError> {
-    relayline_core::settings::resolve(&Arguments::default(), &|name| std::env::var(name).ok())
 }

@@ -1,6 +1,7 @@
 //! What the handle, the stream and the drive loop share: the machine behind one lock, and who waits for what.
 
 use crate::trace;
+use crate::watch::Watched;
 use futures_channel::oneshot;
 use relayline_core::command::{Command, Failure, NotAccepted, Reply, RequestId};
 use relayline_core::config::Config;
@@ -9,6 +10,7 @@ use relayline_core::output::{Delivery, DeliveryId, Fatal, Notice, Outcome};
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::Entry;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -27,7 +29,6 @@ pub(crate) enum Sign {
     Notice(Notice),
 }
 
-#[derive(Debug)]
 pub(crate) struct State {
     pub(crate) machine: RelayMachine,
     pub(crate) waiting: BTreeMap<RequestId, Waiting>,
@@ -42,13 +43,20 @@ pub(crate) struct State {
     pub(crate) deaf: bool,
     pub(crate) host: Option<Waker>,
     pub(crate) driver: Option<Waker>,
+    pub(crate) watched: Watched,
 }
 
-#[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) config: Arc<Config>,
     origin: Instant,
+}
+
+impl fmt::Debug for Shared {
+    /// Nothing of what a whole gateway holds: a delivery that is printed is about itself.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -56,6 +64,7 @@ impl Shared {
         let (config, origin) = (Arc::new(config), Instant::now());
         let machine = RelayMachine::new(config.clone(), seed, now(origin));
         let state = State {
+            watched: Watched::new(machine.phase()),
             machine,
             waiting: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -115,6 +124,11 @@ pub(crate) struct Handle(Arc<Shared>);
 impl Handle {
     pub(crate) fn new(shared: Arc<Shared>) -> Arc<Handle> {
         Arc::new(Handle(shared))
+    }
+
+    /// The same without the claim to be served.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.0.clone()
     }
 }
 

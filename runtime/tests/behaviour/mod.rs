@@ -1,6 +1,11 @@
 //! What a gateway does over real sockets, whatever runtime it is on. Each runtime's tests include this suite and say,
 //! as `Kit`, how to connect and how to wait.
 
+mod api;
+mod cancel;
+mod faults;
+mod load;
+mod peer;
 mod stage;
 
 pub(crate) use stage::{SOON, Stage, config, frame};
