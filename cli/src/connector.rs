@@ -1,11 +1,12 @@
 //! `relayline connector`: the embedded connector on a bridge of JSON lines, or playing a script.
 
+mod flags;
+
 use clap::Args;
 use relayline_core::line::{Line, LineSplitter};
 use relayline_core::secret::Secret;
-use relayline_harness::chats::Platform;
 use relayline_harness::connector::script::{Step, is_part_of};
-use relayline_harness::connector::{ConnectorConfig, Control, EmbeddedConnector, Saw};
+use relayline_harness::connector::{Control, EmbeddedConnector, Saw};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,7 +25,11 @@ Example:
   {\"do\":\"inbound\",\"event\":{\"text\":\"hi\",\"source\":{\"platform\":\"discord\",\"chat_id\":\"1\"}}}
 
 Instructions, one JSON object a line: inbound, passthrough, interrupt, drop, close, revoke, expire, mute,
-idle_ack, answer, delay, descriptor, raw. A script may also wait, {\"wait_ms\":200}, and expect,
+idle_ack, answer, delay, descriptor, raw, enroll_token, rotate, deliver. Beside the WebSocket it serves POST
+/relay/enroll, /relay/provision, /relay/policy and /relay/media, and GET /relay/media/ID; each request is a line
+{\"saw\":\"http\"}, secrets as <hidden>, and so is what comes of each `deliver`. To let a gateway enrol:
+  relayline connector --listen 127.0.0.1:8080 --enroll-token once --access-token me
+A script may also wait, {\"wait_ms\":200}, and expect,
 {\"expect\":{\"saw\":\"frame\",\"frame\":{\"type\":\"hello\"}},\"within_ms\":5000}.
 The end of stdin does not end it: Ctrl-C does.
 
@@ -38,6 +43,25 @@ pub(crate) struct ConnectorArgs {
     /// everybody may. For development only: `ps` shows the secret to everyone on this machine.
     #[arg(long, value_name = "ID=SECRET", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
     gateway: Vec<Secret>,
+
+    /// A token that one gateway may enrol with, once; several times for several. TENANT is `default` unless it is
+    /// given: a token with a `=` in it needs one. Whoever enrols shows an access token of the same tenant. For
+    /// development only: `ps` shows it.
+    #[arg(long, value_name = "TOKEN[=TENANT]", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
+    enroll_token: Vec<Secret>,
+
+    /// An access token that stands for somebody of TENANT (`default`): they may enrol and provision gateways.
+    /// With one, only gateways that are known may connect. For development only: `ps` shows it.
+    #[arg(long, value_name = "TOKEN[=TENANT]", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
+    access_token: Vec<Secret>,
+
+    /// What signs the deliveries of a gateway that did not enrol, for `deliver`; for development only, too.
+    #[arg(long, value_name = "ID=KEY", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
+    delivery_key: Vec<Secret>,
+
+    /// How long an uploaded file is kept, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 3_600_000)]
+    media_ttl_ms: u64,
 
     /// A platform to front: discord, telegram and slack are known, others get a minimal descriptor. Without it
     /// those three.
@@ -56,7 +80,7 @@ const MAX_UNEXPECTED: usize = 4096;
 
 /// Runs the command.
 pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
-    let config = match config(&args) {
+    let config = match flags::config(&args) {
         Ok(config) => config,
         Err(message) => return fail(2, &message),
     };
@@ -115,23 +139,6 @@ fn warn(message: &str) {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|error| format!("{error}: write IP:PORT, as in 127.0.0.1:8765"))
-}
-
-fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {
-    let mut config = ConnectorConfig::default();
-    for pair in &args.gateway {
-        // What was given is not repeated: it may be a secret (C-4).
-        match pair.expose().split_once('=') {
-            Some((id, secret)) if !id.trim().is_empty() && !secret.trim().is_empty() => {
-                config = config.gateway(id, secret);
-            }
-            Some(_) | None => return Err("--gateway wants ID=SECRET, neither of them empty".to_owned()),
-        }
-    }
-    if !args.platform.is_empty() {
-        config.platforms = args.platform.iter().map(|name| Platform::named(name)).collect();
-    }
-    Ok(config)
 }
 
 // ---- stdout -----------------------------------------------------------------------------------------------

@@ -3,9 +3,12 @@
 use crate::fail;
 use clap::{Args, ValueEnum};
 use relayline_core::config::Config;
+use relayline_core::http::{Failure, Request};
+use relayline_core::network::Network;
 use relayline_core::secret::Secret;
 use relayline_core::settings::{self, Arguments};
-use relayline_runtime::{Inbox, Relay};
+use relayline_runtime::http::Answer;
+use relayline_runtime::{Inbox, Relay, ca_certificates};
 use std::cell::Cell;
 use std::env::VarError;
 use std::io;
@@ -53,6 +56,10 @@ pub(crate) struct GatewayArguments {
     #[arg(long)]
     allow_insecure: bool,
 
+    /// Trust the certificates of these authorities, too: one file in PEM form [env: SSL_CERT_FILE]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
     /// Which runtime does the socket work
     #[arg(long, value_enum, default_value_t = RuntimeName::Tokio, value_name = "NAME")]
     pub(crate) runtime: RuntimeName,
@@ -74,6 +81,7 @@ impl GatewayArguments {
             identities: self.identity.clone(),
             set: self.set.clone(),
             allow_insecure: self.allow_insecure,
+            ca_certificates: ca_certificates(self.ca_file.as_deref()).map_err(|error| fail(2, error))?,
         };
         let unreadable = Cell::new(None);
         let environment = |name: &str| match std::env::var(name) {
@@ -116,6 +124,27 @@ pub(crate) fn variable(name: &str) -> Result<Option<Secret>, ExitCode> {
 }
 
 impl RuntimeName {
+    /// Sends one request on this runtime, and waits for its answer. The outer error is about the runtime, or the
+    /// configured certificates.
+    pub(crate) fn send(self, network: &Network, request: &Request) -> io::Result<Result<Answer, Failure>> {
+        match self {
+            RuntimeName::Tokio => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let answer = runtime.block_on(async {
+                    let client = relayline_tokio::http_client(network)?;
+                    Ok(client.send(request).await)
+                });
+                // Dropping it would wait for a name that is still being looked up.
+                runtime.shutdown_background();
+                answer
+            }
+            RuntimeName::Smol => {
+                let client = relayline_smol::http_client(network)?;
+                Ok(smol::block_on(client.send(request)))
+            }
+        }
+    }
+
     /// Starts a gateway on this runtime, and runs `host` with it to its end.
     pub(crate) fn host<F: Future>(
         self,

@@ -145,6 +145,31 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             "relayline connector: --gateway wants ID=SECRET, neither of them empty".into(),
         ),
         (
+            other(&["connector", "--gateway", "gw-1=s", "--delivery-key", "gw-1="]),
+            &[],
+            2,
+            "relayline connector: --delivery-key wants ID=KEY, neither of them empty".into(),
+        ),
+        (
+            other(&["connector", "--delivery-key", "hunter2=hunter2"]),
+            &[],
+            2,
+            "relayline connector: --delivery-key is for a gateway that --gateway names, and none has that id".into(),
+        ),
+        (
+            other(&["connector", "--access-token", "hunter2="]),
+            &[],
+            2,
+            "relayline connector: --access-token wants TOKEN or TOKEN=TENANT, neither of them empty".into(),
+        ),
+        (
+            other(&["connector", "--enroll-token", "hunter2", "--access-token", "hunter2=acme"]),
+            &[],
+            2,
+            "relayline connector: --enroll-token: nobody could use it: give an --access-token of the same tenant, too"
+                .into(),
+        ),
+        (
             other(&["connector", "--script", &missing]),
             &[],
             1,

@@ -54,7 +54,7 @@ fn dials(connector: &EmbeddedConnector) -> Vec<(Option<u16>, Option<&'static str
     let saws = std::iter::from_fn(|| connector.next_saw(Duration::ZERO));
     saws.filter_map(|saw| match saw {
         Saw::Dial { status, error, .. } => Some((status, error)),
-        Saw::Listening { .. } | Saw::Frame { .. } | Saw::Closed { .. } => None,
+        Saw::Listening { .. } | Saw::Frame { .. } | Saw::Http { .. } | Saw::Closed { .. } => None,
     })
     .collect()
 }

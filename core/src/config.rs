@@ -1,5 +1,6 @@
 //! What a machine is configured with. How it is put together from flags and the environment: [`crate::settings`].
 
+use crate::network::Network;
 use crate::secret::Secret;
 use crate::session_key::SessionKeyOptions;
 use crate::slack::Subcommands;
@@ -32,6 +33,8 @@ pub struct Config {
     pub url: DialUrl,
     /// What to prove itself with; without, dials are unauthenticated (L-2).
     pub credentials: Option<Credentials>,
+    /// Whether they may go out in the clear to another machine; false by default (C-6).
+    pub allow_insecure: bool,
     /// Who it is; the first is the default. Never empty.
     pub identities: Vec<Identity>,
     /// Where signed deliveries over HTTP are taken, as in `0.0.0.0:8787`; nowhere by default (H-6).
@@ -39,6 +42,8 @@ pub struct Config {
     /// Keys that sign those deliveries, any of which will do, so that one can be rotated (C-3). Without one each
     /// delivery is answered 401 (H-6).
     pub delivery_keys: Vec<Secret>,
+    /// Proxies, and whose certificates are trusted.
+    pub network: Network,
     /// The commands that the host declares; said in the `hello` for `discord` alone.
     pub command_manifest: Option<Vec<Value>>,
     /// Whether a refusal after a completed handshake is tried once more with a fresh token before it means
@@ -62,9 +67,11 @@ impl Config {
         Config {
             url,
             credentials: None,
+            allow_insecure: false,
             identities: vec![identity],
             inbound_listen: None,
             delivery_keys: Vec::new(),
+            network: Network::default(),
             command_manifest: None,
             confirm_revocation: true,
             passthrough: false,

@@ -72,6 +72,7 @@ pub mod json;
 pub mod lifecycle;
 pub mod line;
 pub mod machine;
+pub mod network;
 mod outbox;
 pub mod output;
 pub mod passthrough;

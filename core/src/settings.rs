@@ -2,6 +2,7 @@
 //! that the caller gives.
 
 use crate::config::{Config, Credentials, Identity};
+use crate::network::{CaCertificates, Network, ProxyError};
 use crate::secret::Secret;
 use crate::url::{DialUrl, UrlError};
 use serde_json::Value;
@@ -25,6 +26,8 @@ pub struct Arguments {
     pub set: Vec<String>,
     /// `--allow-insecure` (C-6)
     pub allow_insecure: bool,
+    /// What the file of `--ca-file` or `SSL_CERT_FILE` holds.
+    pub ca_certificates: Option<CaCertificates>,
 }
 
 /// What is wrong with a configuration, naming the argument or variable. A host's mistake, never a peer's fault.
@@ -74,6 +77,17 @@ pub enum ConfigError {
     /// The bot ids are no JSON object of the right shape.
     #[error("GATEWAY_RELAY_BOT_IDS: {0}: write {{\"discord\": {{\"botId\": \"123\"}}}}")]
     BotIds(String),
+    /// A variable that is about proxies.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// A file of certificates that cannot be used.
+    #[error("{from}: {problem}")]
+    CaFile {
+        /// The argument or variable, and the file.
+        from: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// `--set` without `=`, an unknown name, or a bad value.
     #[error("--set {setting}: {problem}")]
     Setting {
@@ -136,6 +150,8 @@ pub fn resolve(
         }
     }
     let mut config = Config { credentials, identities, ..Config::new(url, none()) };
+    config.allow_insecure = arguments.allow_insecure;
+    config.network = Network::resolve(arguments.ca_certificates.clone(), environment)?;
     for setting in &arguments.set {
         let (name, value) = setting.split_once('=').ok_or_else(|| ConfigError::Setting {
             setting: setting.clone(),

@@ -1,6 +1,7 @@
 //! Where to dial (L-1).
 
 use std::fmt;
+use std::net::IpAddr;
 use url::Url;
 
 /// A connector's URL in the form that is dialled: `ws` or `wss`, ending in `/relay` (L-1).
@@ -58,22 +59,18 @@ impl DialUrl {
             Some(host) => host,
             None => return Err(UrlError::Host(text.into())),
         };
-        let loopback = match &host {
-            url::Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
-            url::Host::Ipv4(address) => address.is_loopback(),
-            url::Host::Ipv6(address) => address.is_loopback(),
-        };
         let port = url.port_or_known_default().ok_or_else(|| UrlError::Host(text.into()))?;
         let path = url.path().trim_end_matches('/');
         let path = path.strip_suffix("/relay").unwrap_or(path);
         let explicit_port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let bare = host.to_string().trim_matches(['[', ']']).to_owned();
         Ok(DialUrl {
             text: format!("{scheme}://{host}{explicit_port}{path}/relay{query}"),
             secure: scheme == "wss",
-            host: host.to_string().trim_matches(['[', ']']).to_owned(),
+            loopback: is_loopback(&bare),
+            host: bare,
             port,
-            loopback,
         })
     }
 
@@ -101,6 +98,14 @@ impl DialUrl {
     /// clear (C-6).
     pub fn is_loopback(&self) -> bool {
         self.loopback
+    }
+}
+
+/// Whether a host, a name in lower case or an address without brackets, is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
     }
 }
 

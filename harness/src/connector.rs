@@ -24,18 +24,39 @@
 //! | `delay` | `op`, `ms` | From now on results of `op` come that much later; 0 restores. |
 //! | `descriptor` | `descriptor`, `platform`? | From the next `hello` for that platform on this object is the answer. `platform` is needed only when the object does not name one. |
 //! | `raw` | `text` | The text is sent as it is, as one text message. A frame needs its own newline. |
+//! | `enroll_token` | `token`, `tenant`? (`default`), `ttl_s`? | A gateway of that tenant may enrol with it, once and, with `ttl_s`, only for so many seconds. It is about no gateway. |
+//! | `rotate` | `overlap_ms`? (60000), `secret`?, `delivery_key`? | New credentials; those that are not given are drawn, and the gateway gets them when it provisions next. The old secrets are good for the overlap, and deliveries are signed with the new key at once. |
+//! | `deliver` | `event` or `interrupt`, `url`?, `key`?, `skew_s`? (0) | It is signed and posted to the endpoint that the gateway gave when it provisioned, or to `url`; an `interrupt` below it. `key` and `skew_s` make the signature another's, or of another time. |
 //!
-//! Each may have `gateway`, the id of the one that is meant. Without it `inbound` and `passthrough` need the
-//! connector to have one gateway only; all others mean every gateway.
+//! Each may have `gateway`, the id of the one that is meant. Without it `inbound`, `passthrough` and `deliver` need
+//! the connector to have one gateway only; all others mean every gateway.
+//!
+//! # What it answers over HTTP
+//!
+//! | request | who may | answer |
+//! |---|---|---|
+//! | `POST /relay/enroll` | an identity, by an access token of its tenant | credentials; 403 for a token that is unknown, used, expired or of another tenant, and for an id that is another tenant's or revoked |
+//! | `POST /relay/provision` | an identity | credentials the first time and after a rotation, else `secretIssued: false`; 403 as above |
+//! | `POST /relay/policy` | a gateway, by an upgrade token | it is kept, by platform |
+//! | `POST /relay/media` | a gateway | an id; the file is kept for [`ConnectorConfig::media_ttl`] and as long as there is room |
+//! | `GET /relay/media/<id>` | the gateway that has brought the file | the file; 410 when it is gone, 404 when it never was, or is another's |
+//!
+//! Each of them is a [`Saw::Http`], and so is the answer to each signed delivery. An answer that is no success is
+//! `{"error": …}`: 400 for what cannot be read, 401 for who is not known, 405, 408, 413.
 
+mod account;
+mod admission;
 mod answers;
 mod buffer;
 mod config;
 mod control;
 mod frame;
 mod gateway;
+mod http;
+mod issuer;
 mod link;
 mod machine;
+mod media;
 mod recent;
 mod saw;
 pub mod script;
@@ -43,9 +64,12 @@ mod server;
 mod upgrade;
 
 pub use buffer::Entry;
-pub use config::{ConnectorConfig, Duplicates, GatewayAccount, Limits};
-pub use control::{Act, Control, ControlError};
-pub use machine::{Conn, ConnectorMachine, Stats, Transmit};
-pub use saw::{ClosedBy, Saw};
-pub use server::{EmbeddedConnector, Missed};
+pub use config::{
+    ConnectorConfig, DEFAULT_TENANT, Duplicates, EnrollToken, GatewayAccount, Identity, Limits,
+};
+pub use control::{Act, Control, ControlError, Delivery};
+pub use http::{HttpAnswer, HttpBody, HttpHead};
+pub use machine::{Conn, ConnectorMachine, Post, Stats, Transmit};
+pub use saw::{AskedBy, ClosedBy, Saw};
+pub use server::{DuplexStream, EmbeddedConnector, Missed, ServerTls};
 pub use upgrade::Upgrade;

@@ -1,7 +1,7 @@
 //! The lines that a connector can be told, as a script's author writes them.
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
-use relayline_harness::connector::{Act, Control};
+use relayline_harness::connector::{Act, Control, Delivery};
 use serde_json::{Map, Value, json};
 
 fn object(value: Value) -> Map<String, Value> {
@@ -64,6 +64,35 @@ fn every_line_of_the_table_is_read() {
         Act::Descriptor { descriptor: Map::new(), platform: Some("discord".into()) },
     );
     check(r#"{"do":"raw","text":"{}\n"}"#, Act::Raw { text: "{}\n".into() });
+    let token = |tenant: &str, ttl_s| Act::EnrollToken { token: "t".into(), tenant: tenant.into(), ttl_s };
+    check(r#"{"do":"enroll_token","token":"t"}"#, token("default", None));
+    check(r#"{"do":"enroll_token","token":"t","tenant":"acme","ttl_s":60}"#, token("acme", Some(60)));
+    let rotate = |overlap_ms, secret: Option<&str>, delivery_key: Option<&str>| Act::Rotate {
+        overlap_ms,
+        secret: secret.map(Into::into),
+        delivery_key: delivery_key.map(Into::into),
+    };
+    check(r#"{"do":"rotate"}"#, rotate(60_000, None, None));
+    check(
+        r#"{"do":"rotate","overlap_ms":0,"secret":"s","delivery_key":"k"}"#,
+        rotate(0, Some("s"), Some("k")),
+    );
+    let message = Delivery { event: Some(event()), ..Delivery::default() };
+    check(r#"{"do":"deliver","event":{"text":"hi"}}"#, Act::Deliver(message.clone()));
+    check(
+        r#"{"do":"deliver","event":{"text":"hi"},"url":"http://x","key":"k","skew_s":-301}"#,
+        Act::Deliver(Delivery {
+            url: Some("http://x".into()),
+            key: Some("k".into()),
+            skew_s: -301,
+            ..message
+        }),
+    );
+    let interrupt = Some(object(json!({"session_key": "k"})));
+    check(
+        r#"{"do":"deliver","interrupt":{"session_key":"k"}}"#,
+        Act::Deliver(Delivery { interrupt, ..Delivery::default() }),
+    );
     assert_eq!(Control::parse(r#"{"do":"drop","gateway":"gw"}"#), Ok(Act::Drop.on("gw")));
     assert_eq!(Control::parse(r#"{"do":"drop","gateway":null}"#), Ok(Act::Drop.into()));
 }
@@ -93,4 +122,19 @@ fn a_bad_line_says_what_is_wrong() {
     check(r#"{"do":"answer","op":"send"}"#, "missing field `result`");
     check(r#"{"do":"delay","op":"send","ms":-1}"#, "invalid value: integer `-1`, expected u64");
     check(r#"{"do":"raw"}"#, "missing field `text`");
+    check(r#"{"do":"enroll_token"}"#, "missing field `token`");
+    // C-4: a number may be a secret, too.
+    for line in [
+        r#"{"do":"enroll_token","token":7}"#,
+        r#"{"do":"rotate","secret":7}"#,
+        r#"{"do":"rotate","delivery_key":" "}"#,
+        r#"{"do":"deliver","event":{},"key":["7"]}"#,
+    ] {
+        check(line, "a token, secret or key must be a string that is not blank");
+    }
+    check(
+        r#"{"do":"rotate","overlap":1}"#,
+        "unknown field `overlap`, expected one of `overlap_ms`, `secret`",
+    );
+    check(r#"{"do":"deliver","evnt":{}}"#, "unknown field `evnt`, expected one of `event`, `interrupt`");
 }

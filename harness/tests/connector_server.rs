@@ -223,7 +223,7 @@ async fn other_requests_get_a_json_answer() {
     let connector = start();
     for (head, expected) in [
         ("GET / HTTP/1.1", ("404", r#"{"error":"not found"}"#)),
-        ("POST /relay/enroll HTTP/1.1", ("404", r#"{"error":"not found"}"#)),
+        ("POST /relay/enroll HTTP/1.1", ("401", r#"{"error":"identity not verified"}"#)),
         ("GET /relay HTTP/1.1", ("426", r#"{"error":"this is a WebSocket endpoint"}"#)),
     ] {
         let mut stream = TcpStream::connect(connector.local_addr()).await.unwrap();
@@ -232,6 +232,9 @@ async fn other_requests_get_a_json_answer() {
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {}", expected.0)), "{head}: {answer}");
         assert!(answer.ends_with(expected.1), "{head}: {answer}");
+        let saw = connector.next_saw(SOON);
+        let status = expected.0.parse().ok();
+        assert!(matches!(&saw, Some(Saw::Http { status: shown, .. }) if *shown == status), "{saw:?}");
     }
     // An upgrade somewhere else is a gateway with a wrong URL: its owner would like to see it.
     let request = format!("{}/elsewhere", connector.url()).into_client_request().unwrap();

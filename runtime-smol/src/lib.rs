@@ -5,9 +5,12 @@
 pub use relayline_runtime::host::*;
 
 use relayline_core::config::Config;
+use relayline_core::network::Network;
 use relayline_runtime::Runtime;
+use relayline_runtime::http::Client;
 use smol::net::TcpStream;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Starts a gateway on smol's global executor: it dials at once, and again and again, until it is disconnected or
@@ -15,26 +18,38 @@ use std::time::Duration;
 /// that lives on for the seconds that it may take.
 ///
 /// # Errors
-/// When the system has no randomness to give.
+/// When the system has no randomness to give, or the configured certificates of authorities cannot be used.
 pub fn connect(config: Config) -> io::Result<(Relay, Inbox)> {
     relayline_runtime::start(Smol, config)
 }
 
+/// An HTTP client on smol, for what a gateway does besides its connection: enrolment, provisioning, policies, files.
+///
+/// # Errors
+/// When the configured certificates of authorities cannot be used.
+pub fn http_client(network: &Network) -> io::Result<Client> {
+    Client::new(Smol, network)
+}
+
 /// How smol connects, sleeps and spawns.
-#[derive(Clone, Debug)]
-struct Smol;
+#[derive(Clone, Copy, Debug)]
+pub struct Smol;
 
 #[allow(clippy::manual_async_fn, reason = "an async fn would borrow the runtime")]
 impl Runtime for Smol {
     type Tcp = TcpStream;
 
-    fn connect(
+    fn look_up(
         &self,
         host: String,
         port: u16,
-    ) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static {
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
+        async move { smol::net::resolve((host, port)).await }
+    }
+
+    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static {
         async move {
-            let stream = TcpStream::connect((host, port)).await?;
+            let stream = TcpStream::connect(address).await?;
             // Frames are small and each is flushed: waiting to fill a segment only delays them.
             stream.set_nodelay(true)?;
             Ok(stream)

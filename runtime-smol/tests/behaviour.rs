@@ -6,7 +6,9 @@ mod behaviour;
 
 use behaviour::SOON;
 use relayline_core::config::Config;
-use relayline_smol::{Inbox, Relay, connect};
+use relayline_core::network::Network;
+use relayline_smol::http::Client;
+use relayline_smol::{Inbox, Relay, Smol, connect, http_client};
 
 /// What the suite needs of a runtime.
 struct Kit;
@@ -18,6 +20,14 @@ impl Kit {
 
     fn connect(&self, config: Config) -> (Relay, Inbox) {
         connect(config).unwrap()
+    }
+
+    fn runtime(&self) -> Smol {
+        Smol
+    }
+
+    fn http_client(&self, network: &Network) -> Client {
+        http_client(network).unwrap()
     }
 
     /// Runs a future to its end, for as long as a test may wait for anything.

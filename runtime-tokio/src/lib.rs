@@ -25,8 +25,13 @@
 pub use relayline_runtime::host::*;
 
 use relayline_core::config::Config;
+use relayline_core::network::Network;
 use relayline_runtime::Runtime;
+use relayline_runtime::http::Client;
+use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
@@ -36,36 +41,74 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 /// for a runtime that lives on for the seconds that it may take.
 ///
 /// # Errors
-/// When the caller is on no tokio runtime, or the system has no randomness to give.
+/// When the caller is on no tokio runtime, the system has no randomness to give, or the configured certificates of
+/// authorities cannot be used.
 pub fn connect(config: Config) -> io::Result<(Relay, Inbox)> {
-    let handle = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
-    relayline_runtime::start(Tokio { handle }, config)
+    relayline_runtime::start(Tokio::current()?, config)
+}
+
+/// An HTTP client on the tokio runtime of the caller, for what a gateway does besides its connection: enrolment,
+/// provisioning, policies, files.
+///
+/// # Errors
+/// When the caller is on no tokio runtime, or the configured certificates of authorities cannot be used.
+pub fn http_client(network: &Network) -> io::Result<Client> {
+    Client::new(Tokio::current()?, network)
 }
 
 /// How tokio connects, sleeps and spawns.
 #[derive(Clone, Debug)]
-struct Tokio {
+pub struct Tokio {
     handle: tokio::runtime::Handle,
+}
+
+impl Tokio {
+    /// The tokio runtime of the caller.
+    ///
+    /// # Errors
+    /// When the caller is on none.
+    pub fn current() -> io::Result<Tokio> {
+        let handle = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+        Ok(Tokio { handle })
+    }
+
+    /// A future that may be polled from anywhere: tokio's own look for their runtime each time.
+    fn inside<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        let handle = self.handle.clone();
+        async move {
+            let mut future = pin!(future);
+            poll_fn(|cx| {
+                let _inside = handle.enter();
+                future.as_mut().poll(cx)
+            })
+            .await
+        }
+    }
 }
 
 #[allow(clippy::manual_async_fn, reason = "an async fn would borrow the runtime")]
 impl Runtime for Tokio {
     type Tcp = Compat<TcpStream>;
 
-    fn connect(
+    fn look_up(
         &self,
         host: String,
         port: u16,
-    ) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static {
-        async move {
-            let stream = TcpStream::connect((host, port)).await?;
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
+        self.inside(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
+    }
+
+    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static {
+        self.inside(async move {
+            let stream = TcpStream::connect(address).await?;
             // Frames are small and each is flushed: waiting to fill a segment only delays them.
             stream.set_nodelay(true)?;
             Ok(stream.compat())
-        }
+        })
     }
 
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let _inside = self.handle.enter();
         tokio::time::sleep(span)
     }
 

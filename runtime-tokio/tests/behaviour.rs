@@ -4,11 +4,13 @@
 #[path = "../../runtime/tests/behaviour/mod.rs"]
 mod behaviour;
 
-use behaviour::{SOON, Stage};
+use behaviour::{SOON, Stage, Wire};
 use relayline_core::command::FailureKind;
 use relayline_core::config::Config;
+use relayline_core::network::Network;
 use relayline_harness::connector::Act;
-use relayline_tokio::{Inbox, Relay, connect};
+use relayline_tokio::http::Client;
+use relayline_tokio::{Inbox, Relay, Tokio, connect, http_client};
 use std::time::Duration;
 
 /// What the suite needs of a runtime.
@@ -25,6 +27,16 @@ impl Kit {
         connect(config).unwrap()
     }
 
+    fn runtime(&self) -> Tokio {
+        let _inside = self.0.enter();
+        Tokio::current().unwrap()
+    }
+
+    fn http_client(&self, network: &Network) -> Client {
+        let _inside = self.0.enter();
+        http_client(network).unwrap()
+    }
+
     /// Runs a future to its end, for as long as a test may wait for anything.
     #[track_caller]
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
@@ -34,7 +46,7 @@ impl Kit {
 
 #[test]
 fn connect_needs_a_runtime() {
-    let Stage { relay, .. } = Stage::new(&[]);
+    let Stage { relay, .. } = Stage::new(Wire::Tcp, &[]);
     let error = connect(relay.config().clone()).unwrap_err();
     assert!(error.to_string().contains("no reactor running"), "{error}");
 }
@@ -43,7 +55,7 @@ fn connect_needs_a_runtime() {
 /// ambiguous (O-3, O-4).
 #[test]
 fn o_4_a_runtime_that_is_shut_down_leaves_nothing_pending() {
-    let stage = Stage::new(&[]);
+    let stage = Stage::new(Wire::Tcp, &[]);
     stage.connector.control(Act::Delay { op: "send".into(), ms: 600_000 }).unwrap();
     let answer = stage.submit("written");
     stage.sees_outbound("written");

@@ -1,25 +1,19 @@
-//! One dial: TCP, TLS where it is asked for, the upgrade. What it comes to is the machine's to judge.
+//! One dial: a connection, and the upgrade on it. What it comes to is the machine's to judge.
 
-use crate::{Runtime, tls};
+use crate::causes::causes;
+use crate::wires::{Stream, Wires};
 use async_tungstenite::tungstenite::client::IntoClientRequest;
 use async_tungstenite::tungstenite::error::Error as WsError;
 use async_tungstenite::tungstenite::http::HeaderValue;
 use async_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use async_tungstenite::{WebSocketStream, client_async_with_config};
-use futures_io::{AsyncRead, AsyncWrite};
 use relayline_core::config::Config;
 use relayline_core::secret::Secret;
-use std::error::Error as _;
 use std::fmt;
-use std::pin::Pin;
-
-/// A byte stream, over TLS or not.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send {}
-impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
 /// An upgraded socket.
-pub(crate) type Socket = WebSocketStream<Pin<Box<dyn Stream>>>;
+pub(crate) type Socket = WebSocketStream<Stream>;
 
 /// A dial that came to nothing.
 #[derive(Debug)]
@@ -41,25 +35,11 @@ impl DialError {
 /// `max_line_bytes`: an overlong line must cost no more than itself (W-5).
 const LEAST_MESSAGE_ROOM: usize = 16 << 20;
 
-pub(crate) async fn dial<R: Runtime>(
-    connect: impl Future<Output = std::io::Result<R::Tcp>>,
-    config: &Config,
-    token: Option<Secret>,
-) -> Result<Socket, DialError> {
+pub(crate) async fn dial(wires: &Wires, config: &Config, token: Option<Secret>) -> Result<Socket, DialError> {
     let url = &config.url;
-    let tcp = connect
-        .await
-        .map_err(|error| DialError::new(format_args!("{}:{}: {error}", url.host(), url.port())))?;
-    let stream: Pin<Box<dyn Stream>> = if url.is_secure() {
-        let name = rustls::pki_types::ServerName::try_from(url.host().to_owned()).map_err(|_| {
-            DialError::new(format_args!("{:?} is no name that a certificate can have", url.host()))
-        })?;
-        let connector = tls::connector().map_err(DialError::new)?;
-        let tls = connector.connect(name, tcp).await;
-        Box::pin(tls.map_err(|error| DialError::new(format_args!("TLS with {}: {error}", url.host())))?)
-    } else {
-        Box::pin(tcp)
-    };
+    let reached = wires.reach(url.is_secure(), url.host(), url.port()).await;
+    let stream =
+        reached.map_err(|cause| DialError::new(format_args!("{}:{}: {cause}", url.host(), url.port())))?;
     let mut request = url.as_str().into_client_request().map_err(|error| upgrade_error(&error))?;
     if let Some(token) = token {
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose()))
@@ -93,21 +73,6 @@ fn upgrade_error(error: &WsError) -> DialError {
                 _ => format!("the upgrade was answered {}", answer.status()),
             },
         },
-        error => DialError::new(format_args!("the upgrade failed: {}", full(error))),
+        error => DialError::new(format_args!("the upgrade failed: {}", causes(error))),
     }
-}
-
-/// An error with its causes.
-pub(crate) fn full(error: &WsError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    text
 }

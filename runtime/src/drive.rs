@@ -1,10 +1,12 @@
 //! The drive loop: does what the machine says, and decides nothing.
 
 use crate::Runtime;
-use crate::dial::{DialError, Socket, dial, full};
+use crate::causes::causes;
+use crate::dial::{DialError, Socket, dial};
 use crate::shared::{Shared, Sign, State, wake};
 use crate::trace;
 use crate::watch::wake_all;
+use crate::wires::{Boxed, Wires};
 use async_tungstenite::tungstenite::protocol::CloseFrame;
 use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use futures_core::Stream;
@@ -16,12 +18,9 @@ use relayline_core::secret::Secret;
 use relayline_core::time::Time;
 use relayline_core::trace::{Entry, Ids, Lines};
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
-
-type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Turns per wake-up before others get their chance. With the two bounds below it caps the work of one.
 const MOST_TURNS: usize = 64;
@@ -55,6 +54,7 @@ struct End {
 
 pub(crate) struct Driver<R> {
     runtime: R,
+    wires: Wires,
     shared: Arc<Shared>,
     line: Line,
     /// The timer that is set, and for when.
@@ -69,8 +69,8 @@ impl<R> fmt::Debug for Driver<R> {
 }
 
 impl<R: Runtime> Driver<R> {
-    pub(crate) fn new(runtime: R, shared: Arc<Shared>) -> Self {
-        Driver { runtime, shared, line: Line::None, timer: None, frame: Vec::new() }
+    pub(crate) fn new(runtime: R, wires: Wires, shared: Arc<Shared>) -> Self {
+        Driver { runtime, wires, shared, line: Line::None, timer: None, frame: Vec::new() }
     }
 
     pub(crate) fn spawn(self) {
@@ -172,9 +172,8 @@ impl<R: Runtime> Driver<R> {
     }
 
     fn dial(&self, token: Option<Secret>) -> Boxed<Result<Socket, DialError>> {
-        let config = self.shared.config.clone();
-        let connect = self.runtime.connect(config.url.host().to_owned(), config.url.port());
-        Box::pin(async move { dial::<R>(connect, &config, token).await })
+        let (wires, config) = (self.wires.clone(), self.shared.config.clone());
+        Box::pin(async move { dial(&wires, &config, token).await })
     }
 
     /// Sets the timer for the machine's deadline; whether it has run out already.
@@ -314,7 +313,7 @@ impl Open {
         let message = match Pin::new(&mut self.socket).poll_next(cx) {
             Poll::Pending => return Ok(wrote),
             Poll::Ready(Some(Ok(message))) => message,
-            Poll::Ready(Some(Err(error))) => return Err(End { code: None, reason: full(&error) }),
+            Poll::Ready(Some(Err(error))) => return Err(End { code: None, reason: causes(&error) }),
             Poll::Ready(None) => {
                 let reason = "the connection ended without a close frame".to_owned();
                 return Err(End { code: None, reason });

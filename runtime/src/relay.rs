@@ -1,5 +1,6 @@
 //! The handle: what a host asks of its gateway.
 
+use crate::http::Client;
 use crate::inbox::Delivery;
 use crate::reply_stream::ReplyStream;
 use crate::request::{Answer, Op, Request};
@@ -33,6 +34,7 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Relay {
     shared: Arc<Handle>,
+    client: Client,
 }
 
 impl fmt::Debug for Relay {
@@ -42,8 +44,16 @@ impl fmt::Debug for Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(shared: Arc<Handle>) -> Self {
-        Relay { shared }
+    pub(crate) fn new(shared: Arc<Handle>, client: Client) -> Self {
+        Relay { shared, client }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn unix_s(&self) -> u64 {
+        self.shared.now().unix_s
     }
 
     /// Submits a command now; the future is its answer.

@@ -74,7 +74,7 @@ async fn answer(relay: &Relay, to: &Delivery) -> Result<(), Failure> {
     let chat_id = message.source().chat_id();
     let text = message.text();
     if message.is_interaction() {
-        return relay.follow_up_to(to, &format!("{text}: all is well")).await.map(drop);
+        return relay.follow_up_to(to, format!("{text}: all is well")).await.map(drop);
     }
     if text.starts_with("thanks") {
         return relay.react(chat_id, message.message_id().unwrap_or(""), "👍").await;

@@ -1,6 +1,7 @@
 //! `relayline demo`: a connector, a gateway and an agent on this machine, and a conversation between them.
 
 mod agent;
+mod enroll;
 mod script;
 mod stage;
 mod transcript;
@@ -8,14 +9,13 @@ mod transcript;
 use crate::fail;
 use crate::gateway::RuntimeName;
 use clap::Args;
+use enroll::{TENANT, Tokens};
 use relayline_core::config::{Config, Credentials, Identity};
-use relayline_core::secret::Secret;
 use relayline_core::url::DialUrl;
 use relayline_harness::chats::Platform;
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use script::Step;
 use stage::Stage;
-use std::fmt::Write as _;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,15 +74,18 @@ fn play(
     runtime: RuntimeName,
     conversation: impl FnOnce(&mut Stage) -> Result<(), String>,
 ) -> Result<(), String> {
-    let secret = secret()?;
-    let mut connector = ConnectorConfig::default().gateway(GATEWAY, secret.clone());
+    let tokens = Tokens::new()?;
+    let mut connector = ConnectorConfig::default()
+        .enroll_token(tokens.enrollment.clone(), TENANT)
+        .identity(tokens.access.clone(), TENANT);
     // Text messages cannot be edited.
     let mut sms = Platform::generic("sms");
     sms.descriptor.insert("supports_edit".to_owned(), false.into());
     connector.platforms.push(sms);
     let connector = EmbeddedConnector::start(connector, "127.0.0.1:0")
         .map_err(|error| format!("the demo's connector cannot listen on 127.0.0.1: {error}"))?;
-    let config = config(&connector.url(), secret)?;
+    let credentials = tokens.enroll(runtime, &connector.url(), GATEWAY)?;
+    let config = config(&connector.url(), credentials)?;
 
     // The gateway and its agent run on a thread of their own, as they would in a process of their own.
     let (notes, heard) = mpsc::channel();
@@ -105,19 +108,7 @@ fn play(
     played.and_then(|()| stage.close())
 }
 
-/// A fresh secret, as an enrolment would have issued it.
-fn secret() -> Result<Secret, String> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|error| format!("no randomness: {error}"))?;
-    let mut text = String::new();
-    for byte in random {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok(Secret::new(text))
-}
-
-fn config(url: &str, secret: Secret) -> Result<Config, String> {
+fn config(url: &str, credentials: Credentials) -> Result<Config, String> {
     let identity =
         |platform: &str, bot_id: &str| Identity { platform: platform.to_owned(), bot_id: bot_id.to_owned() };
     let url = DialUrl::parse(url).map_err(|error| error.to_string())?;
@@ -125,7 +116,7 @@ fn config(url: &str, secret: Secret) -> Result<Config, String> {
     config.identities.push(identity("telegram", "7012345678"));
     config.identities.push(identity("slack", "B07RELAY"));
     config.identities.push(identity("sms", "+15550199"));
-    config.credentials = Some(Credentials { gateway_id: GATEWAY.to_owned(), secret });
+    config.credentials = Some(credentials);
     Ok(config)
 }
 

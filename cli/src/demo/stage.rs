@@ -48,6 +48,17 @@ impl Stage {
     /// Waits for the gateway.
     pub(super) fn open(&mut self) -> Result<(), String> {
         self.remark(&format!("connector  {} (on this machine)", self.connector.url()));
+        let is_enrolment = |saw: &Saw| matches!(saw, Saw::Http { path, .. } if path == "/relay/enroll");
+        let enrolment =
+            self.connector.wait_for(is_enrolment, PATIENCE).map_err(|missed| missed.to_string())?;
+        if let Saw::Http { gateway, answer: Some(issued), .. } = enrolment {
+            let shown = |name: &str| issued[name].as_str().unwrap_or("missing").to_owned();
+            self.remark(&format!(
+                "enrolment  {gateway} enrolled over HTTP: secret {}, delivery key {}",
+                shown("secret"),
+                shown("deliveryKey")
+            ));
+        }
         let is_dial = |saw: &Saw| matches!(saw, Saw::Dial { .. });
         let dial = self.connector.wait_for(is_dial, PATIENCE).map_err(|missed| missed.to_string())?;
         if let Saw::Dial { gateway, authenticated, status: None, .. } = dial {
@@ -313,6 +324,6 @@ fn is_ack(saw: &Saw) -> bool {
 fn frame(saw: &Saw) -> Option<&Value> {
     match saw {
         Saw::Frame { frame, .. } => Some(frame),
-        Saw::Listening { .. } | Saw::Dial { .. } | Saw::Closed { .. } => None,
+        Saw::Listening { .. } | Saw::Dial { .. } | Saw::Http { .. } | Saw::Closed { .. } => None,
     }
 }

@@ -185,8 +185,8 @@ mod tests {
                 "its name cannot be looked up (no such name): check the URL and the network's DNS",
             ),
             (
-                Unreachable::Tls("unknown issuer".into()),
-                "TLS failed (unknown issuer): check its certificate, and whether the port speaks TLS",
+                Unreachable::Tls("its certificate has expired: renew it".into()),
+                "TLS failed: its certificate has expired: renew it",
             ),
             (Unreachable::TimedOut(Duration::from_secs(15)), "no complete answer within 15 s"),
             (Unreachable::Broken("reset".into()), "the connection broke (reset)"),

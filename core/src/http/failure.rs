@@ -15,9 +15,17 @@ pub enum Unreachable {
     /// Nothing takes connections there.
     #[error("no connection ({0}): is the connector running, and the port right?")]
     Connect(String),
-    /// TLS failed, for want of a certificate to trust perhaps.
-    #[error("TLS failed ({0}): check its certificate, and whether the port speaks TLS")]
+    /// TLS failed, for want of a certificate to trust perhaps. The text says what to do.
+    #[error("TLS failed: {0}")]
     Tls(String),
+    /// The proxy before it cannot be reached, or lets nobody through.
+    #[error("the proxy {proxy}: {why}")]
+    Proxy {
+        /// Host, port and the variable that names it.
+        proxy: String,
+        /// Why, and what to do.
+        why: String,
+    },
     /// It took too long.
     #[error("no complete answer within {} s", .0.as_secs())]
     TimedOut(std::time::Duration),

@@ -1,7 +1,7 @@
 //! Media: files go to the connector and come from it, since it holds the platforms' sockets (H-7).
 
 use super::failure::{header, judge};
-use super::{Base, Bearer, Body, Failure, Headers, MAX_ANSWER, Method, Request, Value};
+use super::{Base, Bearer, Body, Failure, Headers, Insecure, MAX_ANSWER, Method, Request, Value};
 use crate::json;
 use std::time::Duration;
 use url::Url;
@@ -60,6 +60,12 @@ pub enum MediaError {
     /// It is too large, or the connector says so; before anything is sent, if we know.
     #[error("the file is too large: {} MiB at most", MAX_MEDIA >> 20)]
     TooLarge,
+    /// There is nothing to prove oneself with.
+    #[error("files go to the connector with credentials only: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET")]
+    NoCredentials,
+    /// The host's own end of it: the file could not be read or written, or is of another length than was said.
+    #[error("the file: {0}")]
+    File(String),
     /// No MIME type.
     #[error("{0:?} is no MIME type: write one as in image/png")]
     ContentType(String),
@@ -83,6 +89,9 @@ pub enum MediaError {
     /// Success without a usable id.
     #[error("unexpected response from {0}: it holds no usable media id")]
     NoId(String),
+    /// The connector's URL is not one where credentials may go (C-6).
+    #[error(transparent)]
+    Insecure(#[from] Insecure),
     /// What can befall any exchange.
     #[error(transparent)]
     Failed(#[from] Failure),

@@ -1,8 +1,14 @@
 //! What a connector can be told: the `do` lines of its bridge. The table is in the module's documentation.
 
-use serde::Deserialize;
+mod error;
+
+pub use error::ControlError;
+
+use super::config::DEFAULT_TENANT;
+use relayline_core::secret::Secret;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
-use thiserror::Error;
 
 /// One instruction, and which gateway it is about.
 #[derive(Clone, PartialEq, Debug)]
@@ -98,6 +104,53 @@ pub enum Act {
         /// The text.
         text: String,
     },
+    /// Let a gateway enrol with a token, once (H-1).
+    EnrollToken {
+        /// The token.
+        #[serde(deserialize_with = "secret")]
+        token: Secret,
+        /// Whose it is.
+        #[serde(default = "default_tenant")]
+        tenant: String,
+        /// How long it is good, in seconds; without it for ever.
+        #[serde(default)]
+        ttl_s: Option<u64>,
+    },
+    /// Give the gateway new credentials.
+    Rotate {
+        /// How long the old secrets stay good beside the new one, in milliseconds.
+        #[serde(default = "a_minute")]
+        overlap_ms: u64,
+        /// The new secret; without it one is drawn.
+        #[serde(default, deserialize_with = "optional_secret")]
+        secret: Option<Secret>,
+        /// The new delivery key; without it one is drawn.
+        #[serde(default, deserialize_with = "optional_secret")]
+        delivery_key: Option<Secret>,
+    },
+    /// Post a signed delivery to the gateway's endpoint (H-6).
+    Deliver(Delivery),
+}
+
+/// A signed delivery: an event or an interrupt, one of them.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// The event (E).
+    #[serde(default)]
+    pub event: Option<Map<String, Value>>,
+    /// An interrupt's fields: `session_key`, and what else there is to say.
+    #[serde(default)]
+    pub interrupt: Option<Map<String, Value>>,
+    /// Where to, when it is not the endpoint that the gateway gave.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// What to sign with, when it is not the gateway's delivery key.
+    #[serde(default, deserialize_with = "optional_secret")]
+    pub key: Option<Secret>,
+    /// How many seconds ahead of the clock it is signed; behind it, when negative.
+    #[serde(default)]
+    pub skew_s: i64,
 }
 
 fn normal_closure() -> u16 {
@@ -108,10 +161,35 @@ fn yes() -> bool {
     true
 }
 
+fn default_tenant() -> String {
+    DEFAULT_TENANT.to_owned()
+}
+
+fn a_minute() -> u64 {
+    60_000
+}
+
+/// The error quotes nothing: it may be a secret all the same (C-4).
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) if !text.trim().is_empty() => Ok(Secret::new(text)),
+        _ => Err(D::Error::custom("a token, secret or key must be a string that is not blank")),
+    }
+}
+
+fn optional_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    secret(deserializer).map(Some)
+}
+
 impl Act {
     /// This act for one gateway.
     pub fn on(self, gateway: &str) -> Control {
         Control { gateway: Some(gateway.to_owned()), act: self }
+    }
+
+    /// All but one are about gateways: about one, or all.
+    pub(crate) fn is_about_gateways(&self) -> bool {
+        !matches!(self, Act::EnrollToken { .. })
     }
 
     /// The acts without fields: serde would let any field pass for those.
@@ -128,7 +206,10 @@ impl Act {
             | Act::Answer { .. }
             | Act::Delay { .. }
             | Act::Descriptor { .. }
-            | Act::Raw { .. } => false,
+            | Act::Raw { .. }
+            | Act::EnrollToken { .. }
+            | Act::Rotate { .. }
+            | Act::Deliver(_) => false,
         }
     }
 }
@@ -186,58 +267,4 @@ pub(crate) fn read_object(line: &str) -> Result<Map<String, Value>, ControlError
 /// `do` is the only field with variants; a script's author has not heard of those.
 fn name_the_tag(error: &str) -> String {
     error.replacen("unknown variant", "unknown `do`", 1)
-}
-
-/// Why a connector did not do what it was told. Nothing of it was done then.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
-pub enum ControlError {
-    /// The line is no instruction.
-    #[error("{0}")]
-    Unreadable(String),
-    /// No gateway of that id.
-    #[error("there is no gateway `{id}`: this connector knows {known}")]
-    UnknownGateway {
-        /// The id given.
-        id: String,
-        /// The ids there are.
-        known: String,
-    },
-    /// A delivery goes to one gateway, and there are several.
-    #[error("which gateway? Add \"gateway\": one of {known}")]
-    WhichGateway {
-        /// The ids there are.
-        known: String,
-    },
-    /// It needs a connection, and there is none (or none after its handshake, for a delivery).
-    #[error("{gateway} is not connected: expect its dial first{hint}")]
-    NotConnected {
-        /// Which gateway.
-        gateway: String,
-        /// What else would help.
-        hint: &'static str,
-    },
-    /// The gateway's buffer is full.
-    #[error(
-        "the buffer of {gateway} is full ({entries} entries, {bytes} bytes): it drains as the gateway acknowledges"
-    )]
-    BufferFull {
-        /// Which gateway.
-        gateway: String,
-        /// Entries in it.
-        entries: usize,
-        /// Bytes in it.
-        bytes: usize,
-    },
-    /// No such code may stand in a close frame.
-    #[error("{0} cannot be sent as a close code: take 1000-1003, 1007-1014 or 3000-4999")]
-    CloseCode(u16),
-    /// A close frame has room for so much.
-    #[error("the reason has {0} bytes, a close frame has room for 123")]
-    CloseReason(usize),
-    /// Nobody says for which platform the descriptor is.
-    #[error("the descriptor has no string `platform`: add \"platform\" beside it")]
-    WhichPlatform,
-    /// The table of answers, delays or descriptors is full.
-    #[error("{0} different names are set already: restore one first")]
-    TooMany(usize),
 }

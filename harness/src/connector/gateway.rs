@@ -1,13 +1,15 @@
 //! What the connector knows of one gateway, connected or not.
 
+use super::account::Account;
 use super::buffer::Buffer;
 use super::machine::Conn;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// One gateway that may connect.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gateway {
+    pub(crate) account: Account,
     /// Its newest connection, while that lives.
     pub(crate) conn: Option<Conn>,
     pub(crate) buffer: Buffer,
@@ -25,8 +27,23 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// What is left of it when the connector has crashed: the durable buffer, and whether it may come in.
+    pub(crate) fn new(account: Account) -> Self {
+        Gateway {
+            account,
+            conn: None,
+            buffer: Buffer::default(),
+            revoked: false,
+            expire_next_dial: false,
+            muted: false,
+            withholds_idle_ack: false,
+            answers: BTreeMap::new(),
+            delays: BTreeMap::new(),
+            descriptors: BTreeMap::new(),
+        }
+    }
+
+    /// What is left of it when the connector has crashed: its account, the durable buffer, and whether it may come in.
     pub(crate) fn after_crash(self) -> Self {
-        Gateway { buffer: self.buffer, revoked: self.revoked, ..Gateway::default() }
+        Gateway { buffer: self.buffer, revoked: self.revoked, ..Gateway::new(self.account) }
     }
 }

@@ -2,69 +2,34 @@
 
 mod deliveries;
 mod dials;
+mod enroll;
 mod frames;
+mod http;
+mod kept;
+mod posts;
 mod told;
+mod values;
 mod writing;
 
+use super::account::Account;
+use super::admission::Admission;
 use super::answers::Answerer;
 use super::buffer::Entry;
 use super::config::{ConnectorConfig, Limits};
 use super::frame::{Incoming, Known, read};
 use super::gateway::Gateway;
+use super::issuer::Issuer;
 use super::link::{Link, Output, Phase};
+use super::media::Media;
 use super::saw::{ClosedBy, Saw, SawQueue};
 use super::upgrade::Upgrade;
+pub use posts::Post;
+use posts::Posts;
 use relayline_core::line::Line;
 use relayline_core::time::{Now, Time};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// One connection, named by whoever drives the machine. A name is used once.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Conn(pub u32);
-
-/// What [`ConnectorMachine::poll_transmit`] wants done on a connection.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Transmit {
-    /// Send the caller's buffer as one text message.
-    Frame {
-        /// The connection.
-        conn: Conn,
-    },
-    /// Send a close frame; then wait for the gateway's, and say [`ConnectorMachine::handle_closed`].
-    Close {
-        /// The connection.
-        conn: Conn,
-        /// The close code.
-        code: u16,
-        /// The close reason.
-        reason: String,
-    },
-    /// Cut the connection, without a close frame. Nothing more is heard of it.
-    Drop {
-        /// The connection.
-        conn: Conn,
-    },
-}
-
-/// Counters of what was not obeyed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stats {
-    /// Lines that are no frame, or a frame without what it is about (W-3).
-    pub malformed: u64,
-    /// Frames of a type that no gateway sends (W-4).
-    pub unknown: u64,
-    /// Lines over the limit (W-5).
-    pub too_long: u64,
-    /// Acks for what was not waiting for one.
-    pub stray_acks: u64,
-    /// Connections cut because their gateway did not read.
-    pub cut_slow: u64,
-    /// Results that came at once because too many were delayed already.
-    pub not_delayed: u64,
-    /// Observations that nobody fetched in time.
-    pub lost_saws: u64,
-}
+pub use values::{Conn, Stats, Transmit};
 
 /// Names in one table of scripted answers, delays or descriptors.
 const MAX_SCRIPTED: usize = 256;
@@ -85,25 +50,39 @@ pub struct ConnectorMachine {
     delayed: BTreeMap<(Time, u64), (Conn, Vec<u8>)>,
     delayed_count: u64,
     answerer: Answerer,
+    admission: Admission,
+    issuer: Issuer,
+    media: Media,
+    posts: Posts,
+    /// When which gateway's older secrets end.
+    overlaps: BTreeSet<(Time, String)>,
     saws: SawQueue,
     dials: u64,
     stats: Stats,
 }
 
 impl ConnectorMachine {
-    /// A connector that nobody has dialled yet. The seed decides where its message ids start.
+    /// A connector that nobody has dialled yet. The seed decides where its message ids start, and which secrets it
+    /// issues: whoever knows it knows them.
     pub fn new(config: ConnectorConfig, seed: [u8; 32]) -> Self {
-        let ids = match config.gateways.is_empty() {
-            true => vec![String::new()],
-            false => config.gateways.iter().map(|account| account.id.clone()).collect(),
-        };
+        let account = |account| Gateway::new(Account::configured(account));
+        let mut gateways: BTreeMap<String, Gateway> =
+            config.gateways.iter().map(|given| (given.id.clone(), account(given))).collect();
+        if config.is_open() {
+            gateways.insert(String::new(), Gateway::new(Account::open()));
+        }
         ConnectorMachine {
-            gateways: ids.into_iter().map(|id| (id, Gateway::default())).collect(),
+            gateways,
             links: BTreeMap::new(),
             ready: BTreeSet::new(),
             delayed: BTreeMap::new(),
             delayed_count: 0,
             answerer: Answerer::new(seed, &config.limits),
+            admission: Admission::new(&config),
+            issuer: Issuer::new(seed),
+            media: Media::new(),
+            posts: Posts::default(),
+            overlaps: BTreeSet::new(),
             saws: SawQueue::new(config.limits.saws, config.limits.saw_bytes),
             dials: 0,
             stats: Stats::default(),
@@ -111,13 +90,24 @@ impl ConnectorMachine {
         }
     }
 
-    /// The connector after a crash: connections, delayed results and what it was told are gone. The durable
-    /// buffers, revocations and the platforms' own memory of messages are not.
+    /// The connector after a crash: connections, delayed results, signed deliveries that wait and what it was told
+    /// are gone. The durable buffers, accounts, tokens that are used up, revocations, files and the platforms' own
+    /// memory of messages are not.
     #[must_use]
     pub fn restart(self) -> Self {
         let fresh = ConnectorMachine::new(self.config, [0; 32]);
         let gateways = self.gateways.into_iter().map(|(id, gateway)| (id, gateway.after_crash())).collect();
-        ConnectorMachine { gateways, answerer: self.answerer, dials: self.dials, stats: self.stats, ..fresh }
+        ConnectorMachine {
+            gateways,
+            answerer: self.answerer,
+            admission: self.admission,
+            issuer: self.issuer,
+            media: self.media,
+            overlaps: self.overlaps,
+            dials: self.dials,
+            stats: self.stats,
+            ..fresh
+        }
     }
 
     // ---- inputs -------------------------------------------------------------------------------------------
@@ -223,6 +213,13 @@ impl ConnectorMachine {
             let (conn, line) = entry.remove();
             self.send(conn, line);
         }
+        while self.overlaps.first().is_some_and(|(due, _)| *due <= now.mono) {
+            let Some((_, id)) = self.overlaps.pop_first() else { break };
+            let Some(gateway) = self.gateways.get_mut(&id) else { continue };
+            gateway.account.prune(now);
+            self.overlaps.extend(gateway.account.next_end().map(|end| (end, id)));
+        }
+        self.media.prune(now.mono);
     }
 
     /// Ends every connection in good order: 1001 `going away`.
@@ -271,9 +268,11 @@ impl ConnectorMachine {
         self.saws.pop()
     }
 
-    /// When [`handle_tick`](Self::handle_tick) is due: the next delayed result.
+    /// When [`handle_tick`](Self::handle_tick) is due: the next delayed result, end of an overlap or of a file.
     pub fn deadline(&self) -> Option<Time> {
-        self.delayed.first_key_value().map(|((due, _), _)| *due)
+        let delayed = self.delayed.first_key_value().map(|((due, _), _)| *due);
+        let overlap = self.overlaps.first().map(|(due, _)| *due);
+        [delayed, overlap, self.media.deadline()].into_iter().flatten().min()
     }
 
     // ---- looks --------------------------------------------------------------------------------------------
@@ -291,6 +290,16 @@ impl ConnectorMachine {
     /// What waits in a gateway's durable buffer, oldest first.
     pub fn buffered(&self, gateway: &str) -> impl Iterator<Item = &Entry> {
         self.gateways.get(gateway).into_iter().flat_map(|gateway| gateway.buffer.entries())
+    }
+
+    /// The policy that a gateway has sent for a platform (H-5).
+    pub fn policy(&self, gateway: &str, platform: &str) -> Option<&Map<String, Value>> {
+        self.gateways.get(gateway)?.account.policies.get(platform)
+    }
+
+    /// What a gateway has said of itself when it provisioned a platform (H-4).
+    pub fn profile(&self, gateway: &str, platform: &str) -> Option<&Map<String, Value>> {
+        self.gateways.get(gateway)?.account.profiles.get(platform)
     }
 
     /// How many connections there are, those included whose end is not written yet.

@@ -37,6 +37,28 @@ pub enum Saw {
         /// The frame, whole.
         frame: Value,
     },
+    /// A request was answered over HTTP, or a signed delivery was.
+    Http {
+        /// Whose it is; empty when it is not known.
+        gateway: String,
+        /// Who asked.
+        by: AskedBy,
+        /// The method.
+        method: String,
+        /// The path, without a query.
+        path: String,
+        /// The status of the answer; null when a delivery brought none.
+        status: Option<u16>,
+        /// The `error` of the answer, or why there was none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        /// What was asked for, secrets as `<hidden>` (C-4); of a file what it is. Left out with what was refused.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request: Option<Value>,
+        /// What was answered, likewise.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        answer: Option<Value>,
+    },
     /// A connection ended.
     Closed {
         /// Whose it was.
@@ -64,6 +86,16 @@ pub enum ClosedBy {
     /// Nobody: it broke without a close frame.
     #[serde(rename = "peer lost")]
     PeerLost,
+}
+
+/// Who made a request over HTTP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskedBy {
+    /// The gateway, or whoever else asked this connector.
+    Gateway,
+    /// This connector: a signed delivery.
+    Connector,
 }
 
 /// Observations until they are fetched. When nobody fetches, the oldest leave.

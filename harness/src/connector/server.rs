@@ -1,8 +1,14 @@
 //! The connector on a port of this machine.
 
+mod exchange;
 mod http;
 mod hub;
+mod post;
 mod socket;
+mod tls;
+
+pub use tls::ServerTls;
+pub use tokio::io::DuplexStream;
 
 use super::config::ConnectorConfig;
 use super::control::{Control, ControlError};
@@ -22,6 +28,8 @@ use std::time::{Duration, Instant};
 pub struct EmbeddedConnector {
     hub: Arc<Hub>,
     addr: SocketAddr,
+    tls: Option<ServerTls>,
+    runtime: tokio::runtime::Handle,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -31,16 +39,17 @@ impl EmbeddedConnector {
         let listener = TcpListener::bind(addr)?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
-        let hub = Arc::new(Hub::new(config));
+        let tls = config.tls.clone();
+        let hub = Arc::new(Hub::new(config)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let served = Arc::clone(&hub);
+        let (served, secured, handle) = (Arc::clone(&hub), tls.clone(), runtime.handle().clone());
         let thread = std::thread::Builder::new().name("relay-connector".to_owned()).spawn(move || {
-            runtime.block_on(http::serve(served, listener));
+            runtime.block_on(http::serve(served, listener, secured));
         })?;
-        Ok(EmbeddedConnector { hub, addr, thread: Some(thread) })
+        Ok(EmbeddedConnector { hub, addr, tls, runtime: handle, thread: Some(thread) })
     }
 
-    /// What a gateway is to be configured with: `ws://127.0.0.1:49152`.
+    /// What a gateway is to be configured with: `ws://127.0.0.1:49152`, or `wss` where it takes TLS.
     pub fn url(&self) -> String {
         let mut addr = self.addr;
         if addr.ip().is_unspecified() {
@@ -50,12 +59,21 @@ impl EmbeddedConnector {
                 SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
             });
         }
-        format!("ws://{addr}")
+        let scheme = if self.tls.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{addr}")
     }
 
     /// The address it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// A connection without a socket: the gateway's end of it. The connector's end has no more than `room` bytes
+    /// waiting for it, in either direction.
+    pub fn open(&self, room: usize) -> DuplexStream {
+        let (near, far) = tokio::io::duplex(room);
+        drop(self.runtime.spawn(http::welcome(Arc::clone(&self.hub), self.tls.clone(), far)));
+        near
     }
 
     /// Does what it is told, at once.
@@ -76,7 +94,7 @@ impl EmbeddedConnector {
             if wanted(&saw) {
                 return Ok(saw);
             }
-            last = Some(saw);
+            last = Some(Box::new(saw));
         }
         Err(Missed { timeout, last })
     }
@@ -103,7 +121,7 @@ pub struct Missed {
     /// How long it was waited for.
     pub timeout: Duration,
     /// The last observation in that time.
-    pub last: Option<Saw>,
+    pub last: Option<Box<Saw>>,
 }
 
 impl fmt::Display for Missed {

@@ -1,7 +1,7 @@
 //! Who may come in.
 
-use super::config::ConnectorConfig;
-use relayline_core::token;
+use super::account::Account;
+use relayline_core::time::Now;
 
 /// The answer to an upgrade request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,17 +33,19 @@ pub(crate) enum Bearer {
 
 /// Checks an `Authorization` header against every gateway's secrets (C-2). A token counts only with the
 /// secrets of the gateway that it names.
-pub(crate) fn check_bearer(config: &ConnectorConfig, authorization: Option<&str>, unix_s: u64) -> Bearer {
+pub(crate) fn check_bearer<'a>(
+    accounts: impl Iterator<Item = (&'a str, &'a Account)> + Clone,
+    authorization: Option<&str>,
+    now: Now,
+) -> Bearer {
     let Some(token) = authorization.and_then(bearer_token) else {
         return Bearer::Wrong;
     };
     let owner = |unix_s: u64| {
-        config
-            .gateways
-            .iter()
-            .find_map(|account| token::verify(token, &account.secrets, unix_s).filter(|id| *id == account.id))
+        let maker = accounts.clone().find(|(id, account)| account.made(id, token, now, unix_s));
+        maker.map(|(id, _)| id.to_owned())
     };
-    match owner(unix_s) {
+    match owner(now.unix_s) {
         Some(id) => Bearer::Right(id),
         // At time 0 nothing has expired yet, so what is right only then has expired since.
         None => owner(0).map_or(Bearer::Wrong, Bearer::Expired),
@@ -51,7 +53,7 @@ pub(crate) fn check_bearer(config: &ConnectorConfig, authorization: Option<&str>
 }
 
 /// The scheme's name may have any case (RFC 9110, 11.1).
-fn bearer_token(header: &str) -> Option<&str> {
+pub(crate) fn bearer_token(header: &str) -> Option<&str> {
     let (scheme, token) = header.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim_start())
 }
@@ -59,7 +61,10 @@ fn bearer_token(header: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connector::ConnectorConfig;
     use relayline_core::secret::Secret;
+    use relayline_core::time::Time;
+    use relayline_core::token;
 
     #[test]
     fn c_02_a_token_counts_only_with_the_secrets_of_the_gateway_it_names() {
@@ -68,8 +73,15 @@ mod tests {
         let bearer = |id: &str, secret: &str, ttl_s: u64| {
             format!("Bearer {}", token::mint(id, &Secret::from(secret), 1000, ttl_s).expose())
         };
+        let accounts: Vec<_> = config
+            .gateways
+            .iter()
+            .map(|account| (account.id.as_str(), Account::configured(account)))
+            .collect();
         let check = |header: Option<&str>, expected: Bearer| {
-            assert_eq!(check_bearer(&config, header, 1301), expected, "{header:?}");
+            let accounts = accounts.iter().map(|(id, account)| (*id, account));
+            let now = Now { mono: Time::ZERO, unix_s: 1301 };
+            assert_eq!(check_bearer(accounts, header, now), expected, "{header:?}");
         };
         check(Some(&bearer("a:1", "old", 301)), Bearer::Right("a:1".into()));
         check(Some(&bearer("a:1", "new", 0)), Bearer::Right("a:1".into()));

@@ -1,7 +1,7 @@
 //! The handle: each op with its options, and the connection's state as a value that is watched.
 
 use super::peer::Peer;
-use super::{SOON, Stage, config, frame};
+use super::{SOON, Stage, Wire, config, frame};
 use crate::Kit;
 use futures_util::StreamExt;
 use relayline_core::chats::Chat;
@@ -17,14 +17,23 @@ use relayline_runtime::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
+over_each_wire! {
+    what_a_host_holds_is_send_and_sync,
+    o_each_op_writes_its_fields,
+    a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again,
+    a_watch_gives_the_newest_state_and_ends_with_the_last,
+    l_10_a_watch_ends_with_revoked,
+    l_14_a_watch_keeps_nothing_alive_and_sees_the_end,
+    m_6_a_primed_chat_is_read_and_sent,
+}
+
 /// A host may keep all of it in whatever task or thread it likes.
-#[test]
-fn what_a_host_holds_is_send_and_sync() {
+fn what_a_host_holds_is_send_and_sync(wire: Wire) {
     fn check<T: Send + Sync>() {}
     fn awaited<T: Send>(_: &T) {}
     check::<(Relay, Inbox, Delivery, Delivery<relayline_core::passthrough::Forward>, Incoming)>();
     check::<(ReplyStream, Answer, Request<relayline_core::command::Send>, Watch, ConnectionState)>();
-    let mut stage = Stage::new(&[]);
+    let mut stage = Stage::new(wire, &[]);
     stage.deliver(&telegram::topic(), "to be answered", false);
     let delivery = stage.message();
     let relay = &stage.relay;
@@ -40,9 +49,8 @@ fn what_a_host_holds_is_send_and_sync() {
 }
 
 /// O: every op as its method writes it, options and all.
-#[test]
-fn o_each_op_writes_its_fields() {
-    let stage = Stage::new(&[]);
+fn o_each_op_writes_its_fields(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
     let (kit, relay) = (&stage.kit, &stage.relay);
     let wrote = |expected: Value| {
         let mut seen = stage.sees(|frame| frame["type"] == "outbound" || frame["type"] == "interrupt");
@@ -123,9 +131,8 @@ fn o_each_op_writes_its_fields() {
 }
 
 /// A definite failure leaves a growing reply as it is: it can be finished over the next connection.
-#[test]
-fn a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again() {
-    let mut stage = Stage::new(&[]);
+fn a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     stage.deliver(&telegram::topic(), "tell me", false);
     let delivery = stage.message();
     let mut stream = stage.relay.stream_reply(&delivery);
@@ -152,9 +159,8 @@ fn a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again() {
 }
 
 /// A watch gives the present state first, then each new one, and its end with the last.
-#[test]
-fn a_watch_gives_the_newest_state_and_ends_with_the_last() {
-    let stage = Stage::new(&[]);
+fn a_watch_gives_the_newest_state_and_ends_with_the_last(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
     let Stage { kit, relay, mut inbox, connector, .. } = stage;
     let (mut watch, mut late) = (relay.watch(), relay.watch());
     let mut next = |wanted: &dyn Fn(&ConnectionState) -> bool| {
@@ -192,9 +198,8 @@ fn a_watch_gives_the_newest_state_and_ends_with_the_last() {
 }
 
 /// L-10: the last state of a revoked gateway says so.
-#[test]
-fn l_10_a_watch_ends_with_revoked() {
-    let stage = Stage::new(&[]);
+fn l_10_a_watch_ends_with_revoked(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
     let mut watch = stage.relay.watch();
     stage.connector.control(Act::Revoke { on: true }).unwrap();
     let phases = stage.kit.block_on(watch.by_ref().map(|state| state.phase).collect::<Vec<_>>());
@@ -202,9 +207,8 @@ fn l_10_a_watch_ends_with_revoked() {
 }
 
 /// A page that looks on must not keep a gateway alive that nobody uses (L-14).
-#[test]
-fn l_14_a_watch_keeps_nothing_alive_and_sees_the_end() {
-    let Stage { kit, relay, inbox, connector: _connector, .. } = Stage::new(&[]);
+fn l_14_a_watch_keeps_nothing_alive_and_sees_the_end(wire: Wire) {
+    let Stage { kit, relay, inbox, connector: _connector, .. } = Stage::new(wire, &[]);
     let mut watch = relay.watch();
     drop((relay, inbox));
     let phases = kit.block_on(watch.by_ref().map(|state| state.phase).collect::<Vec<_>>());
@@ -228,9 +232,8 @@ fn l_5_the_state_says_why_there_is_no_connection() {
 }
 
 /// M-1, M-6: what is remembered of a chat is there to be read, and goes out.
-#[test]
-fn m_6_a_primed_chat_is_read_and_sent() {
-    let stage = Stage::new(&[]);
+fn m_6_a_primed_chat_is_read_and_sent(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
     let chat = Chat { platform: "discord".into(), scope: Some("guild".into()), ..Chat::default() };
     stage.relay.prime("77", chat.clone());
     assert_eq!(stage.relay.chat("77"), Some(chat));

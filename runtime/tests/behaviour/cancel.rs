@@ -1,6 +1,6 @@
 //! Futures that are dropped at whatever point: nothing is lost that was not handed over, and nothing goes out twice.
 
-use super::{SOON, Stage, frame};
+use super::{SOON, Stage, Wire, frame};
 use futures_util::StreamExt;
 use relayline_core::output::{Notice, Phase};
 use relayline_harness::chats::discord;
@@ -9,6 +9,16 @@ use relayline_runtime::{Incoming, Relay};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+over_each_wire! {
+    an_op_that_is_dropped_asks_once_or_not_at_all,
+    a_reply_that_is_dropped_has_sent_its_first_parts,
+    a_reply_that_grows_says_its_end_once_wherever_it_is_dropped,
+    a_7_a_stream_that_is_given_up_on_at_every_poll_loses_nothing,
+    l_12_an_idling_that_is_dropped_goes_on,
+    l_14_a_disconnect_that_is_dropped_goes_on,
+    a_watch_that_is_given_up_on_at_every_poll_still_gives_the_last_state,
+}
 
 /// A future that is polled so many times at most, and dropped after that, whatever it has come to.
 struct Cut<F>(Option<Pin<Box<F>>>, usize);
@@ -64,9 +74,8 @@ fn send_to(chat_id: String) -> relayline_core::command::Send {
 
 /// Every op, dropped after each number of polls that leaves it unfinished: unpolled it asks for nothing; polled it
 /// has asked exactly once, whether anybody waits for the answer or not.
-#[test]
-fn an_op_that_is_dropped_asks_once_or_not_at_all() {
-    let stage = Stage::new(&[]);
+fn an_op_that_is_dropped_asks_once_or_not_at_all(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
     let mut expected = BTreeMap::new();
     for (at, ask) in ASKS.into_iter().enumerate() {
         for polls in 0.. {
@@ -95,9 +104,8 @@ fn an_op_that_is_dropped_asks_once_or_not_at_all() {
 }
 
 /// A reply in parts, dropped after each number of polls: what has gone out is its first parts, each once.
-#[test]
-fn a_reply_that_is_dropped_has_sent_its_first_parts() {
-    let mut stage = Stage::new(&[]);
+fn a_reply_that_is_dropped_has_sent_its_first_parts(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "tell me", false);
     let delivery = stage.message();
     let text = "one two three\n".repeat(400);
@@ -125,9 +133,8 @@ fn a_reply_that_is_dropped_has_sent_its_first_parts() {
 }
 
 /// The end of a reply that grows, dropped after each number of polls: it is said once, by whomever.
-#[test]
-fn a_reply_that_grows_says_its_end_once_wherever_it_is_dropped() {
-    let mut stage = Stage::new(&[]);
+fn a_reply_that_grows_says_its_end_once_wherever_it_is_dropped(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     for polls in 0.. {
         stage.deliver(&discord::dm(), "tell me", false);
         let delivery = stage.message();
@@ -148,10 +155,9 @@ fn a_reply_that_grows_says_its_end_once_wherever_it_is_dropped() {
 }
 
 /// The next delivery, given up on after each poll, while deliveries come: none is lost, none comes twice.
-#[test]
-fn a_7_a_stream_that_is_given_up_on_at_every_poll_loses_nothing() {
+fn a_7_a_stream_that_is_given_up_on_at_every_poll_loses_nothing(wire: Wire) {
     const COUNT: usize = 60;
-    let mut stage = Stage::new(&[("host_queue", "2")]);
+    let mut stage = Stage::new(wire, &[("host_queue", "2")]);
     let (mut taken, mut given_up) = (Vec::new(), 0);
     for n in 0..COUNT {
         // Every third goes through the buffer, and so comes when the one before it is acked.
@@ -180,9 +186,8 @@ fn a_7_a_stream_that_is_given_up_on_at_every_poll_loses_nothing() {
 }
 
 /// L-12, L-13: asked once, it is under way, whoever waits for it.
-#[test]
-fn l_12_an_idling_that_is_dropped_goes_on() {
-    let mut stage = Stage::new(&[]);
+fn l_12_an_idling_that_is_dropped_goes_on(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     assert!(stage.kit.block_on(cut(stage.relay.go_idle(), 0)).is_none());
     assert!(stage.kit.block_on(cut(stage.relay.go_idle(), 1)).is_none());
     // The answer comes behind the confirmation.
@@ -203,9 +208,8 @@ fn l_12_an_idling_that_is_dropped_goes_on() {
 }
 
 /// L-14: a disconnect that nobody waits for any more is one all the same; one that was never polled is none.
-#[test]
-fn l_14_a_disconnect_that_is_dropped_goes_on() {
-    let stage = Stage::new(&[]);
+fn l_14_a_disconnect_that_is_dropped_goes_on(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
     assert!(stage.kit.block_on(cut(stage.relay.disconnect(), 0)).is_none());
     stage.kit.block_on(stage.relay.send("1", "still here")).unwrap();
     let Stage { kit, relay, inbox, connector, .. } = stage;
@@ -222,9 +226,8 @@ fn l_14_a_disconnect_that_is_dropped_goes_on() {
 }
 
 /// A state that was not taken is there at the next poll, however many were given up on.
-#[test]
-fn a_watch_that_is_given_up_on_at_every_poll_still_gives_the_last_state() {
-    let Stage { kit, relay, inbox, connector: _connector, .. } = Stage::new(&[]);
+fn a_watch_that_is_given_up_on_at_every_poll_still_gives_the_last_state(wire: Wire) {
+    let Stage { kit, relay, inbox, connector: _connector, .. } = Stage::new(wire, &[]);
     let mut watch = relay.watch();
     kit.block_on(cut(relay.disconnect(), 1));
     let last = kit.block_on(async {

@@ -1,7 +1,7 @@
 //! What goes wrong on the way, and at the host: the connection goes on, or comes back, and nothing is lost by it.
 
-use super::peer::{Peer, Wire, buffered, inbound};
-use super::{SOON, Stage, config};
+use super::peer::{Link, Peer, buffered, inbound};
+use super::{SOON, Stage, Wire, config};
 use crate::Kit;
 use async_tungstenite::tungstenite::{Message, Utf8Bytes};
 use futures_util::StreamExt;
@@ -16,6 +16,12 @@ use serde_json::json;
 use std::io::Write;
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+over_each_wire! {
+    a_2_a_host_that_panics_in_a_task_loses_nothing,
+    l_13_dormant_and_resumed_loses_nothing,
+    l_12_an_idleness_that_is_not_confirmed_changes_nothing,
+}
 
 /// The next message; notices are passed over.
 #[track_caller]
@@ -173,9 +179,8 @@ fn a_6_what_came_before_the_socket_died_is_not_lost_on_a_slow_host() {
 }
 
 /// a panic in the host's task is a refusal of what it held; everything else goes on.
-#[test]
-fn a_2_a_host_that_panics_in_a_task_loses_nothing() {
-    let mut stage = Stage::new(&[]);
+fn a_2_a_host_that_panics_in_a_task_loses_nothing(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "too much for me", true);
     let delivery = stage.message();
     let relay = stage.relay.clone();
@@ -195,9 +200,8 @@ fn a_2_a_host_that_panics_in_a_task_loses_nothing() {
 }
 
 /// L-13: dormant means closed, confirmed and held; what comes meanwhile is buffered, and there after the resume.
-#[test]
-fn l_13_dormant_and_resumed_loses_nothing() {
-    let mut stage = Stage::new(&[("dormant_delay", "60s")]);
+fn l_13_dormant_and_resumed_loses_nothing(wire: Wire) {
+    let mut stage = Stage::new(wire, &[("dormant_delay", "60s")]);
     assert!(stage.kit.block_on(stage.relay.go_dormant()).unwrap());
     stage.notice(|notice| matches!(notice, Notice::Dormant { .. }));
     let closed = |saw: &Saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. });
@@ -214,9 +218,8 @@ fn l_13_dormant_and_resumed_loses_nothing() {
 }
 
 /// L-12: a connector that does not confirm leaves all as it was, going dormant included.
-#[test]
-fn l_12_an_idleness_that_is_not_confirmed_changes_nothing() {
-    let mut stage = Stage::new(&[("idle_timeout", "50ms")]);
+fn l_12_an_idleness_that_is_not_confirmed_changes_nothing(wire: Wire) {
+    let mut stage = Stage::new(wire, &[("idle_timeout", "50ms")]);
     stage.connector.control(Act::IdleAck { on: false }).unwrap();
     assert!(!stage.kit.block_on(stage.relay.go_idle()).unwrap());
     assert!(!stage.kit.block_on(stage.relay.go_dormant()).unwrap());
@@ -255,7 +258,7 @@ fn w_1_one_message_of_many_lines_is_taken_in_whole() {
     let peer = Peer::listen();
     let kit = Kit::new();
     let (_relay, mut inbox) = kit.connect(config(&peer.url(), &[]));
-    let wire = std::thread::spawn(move || -> Wire {
+    let wire = std::thread::spawn(move || -> Link {
         let mut wire = peer.accept();
         let lines: String = (0..COUNT).map(|n| format!("{}\n", inbound(&n.to_string()))).collect();
         assert!(lines.len() > 128 << 10, "more than one piece");

@@ -1,6 +1,6 @@
 //! Much at once, counted: nothing is lost, nothing comes twice, every future resolves.
 
-use super::peer::{Peer, Wire, inbound_line, result_line};
+use super::peer::{Link, Peer, inbound_line, result_line};
 use super::{SOON, config, frame};
 use crate::Kit;
 use futures_util::stream::FuturesUnordered;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// Reads requests and passes their ids on to be answered; gives their contents at the connection's end.
-fn read_all(mut wire: Wire, requests: Sender<String>) -> Vec<String> {
+fn read_all(mut wire: Link, requests: Sender<String>) -> Vec<String> {
     let mut contents = Vec::new();
     while let Some((id, content)) = wire.request() {
         contents.push(content);
@@ -30,7 +30,7 @@ fn read_all(mut wire: Wire, requests: Sender<String>) -> Vec<String> {
 
 /// Writes so many live messages, a few at a time, answering what comes meanwhile; goes on answering until there is no
 /// more.
-fn write_all(mut wire: Wire, count: usize, requests: &Receiver<String>) {
+fn write_all(mut wire: Link, count: usize, requests: &Receiver<String>) {
     for n in (0..count).step_by(20) {
         let said: String = (n..n + 20).map(|n| inbound_line(&n.to_string())).collect();
         let answers: String = requests.try_iter().map(|id| result_line(&id)).collect();

@@ -1,14 +1,28 @@
-//! What a gateway does over real sockets, whatever runtime it is on. Each runtime's tests include this suite and say,
-//! as `Kit`, how to connect and how to wait.
+//! What a gateway does over real sockets, over TLS and over none, whatever runtime it is on. Each runtime's tests include
+//! this suite and say, as `Kit`, how to connect and how to wait.
+
+/// Makes a test of each, over every kind of wire.
+macro_rules! over_each_wire {
+    ($($name:ident,)*) => {
+        mod over_tcp { $(#[test] fn $name() { super::$name(super::Wire::Tcp); })* }
+        mod over_tls { $(#[test] fn $name() { super::$name(super::Wire::Tls); })* }
+        mod in_memory { $(#[test] fn $name() { super::$name(super::Wire::Memory); })* }
+    };
+}
 
 mod api;
+mod authority;
 mod cancel;
 mod faults;
+mod http;
 mod load;
 mod peer;
+mod proxy;
+mod server;
 mod stage;
+mod tls;
 
-pub(crate) use stage::{SOON, Stage, config, frame};
+pub(crate) use stage::{SOON, Stage, Wire, config, frame};
 
 use crate::Kit;
 use async_tungstenite::tungstenite;
@@ -17,15 +31,34 @@ use futures_util::stream::{FusedStream, FuturesUnordered};
 use relayline_core::command::FailureKind;
 use relayline_core::output::{Notice, Phase};
 use relayline_harness::chats::{discord, telegram};
-use relayline_harness::connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_harness::connector::{Act, ClosedBy, Saw};
 use relayline_runtime::Incoming;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 
-#[test]
-fn l_3_one_hello_per_identity_and_a_descriptor_for_each() {
-    let stage = Stage::new(&[]);
+over_each_wire! {
+    l_3_one_hello_per_identity_and_a_descriptor_for_each,
+    o_11_a_reply_goes_out_in_parts_in_order_and_the_first_points_at_what_it_answers,
+    a_1_a_buffered_delivery_is_acknowledged_once_the_host_has_taken_it,
+    a_2_what_is_refused_or_dropped_comes_again_over_a_new_connection,
+    o_4_what_was_written_when_the_connection_breaks_is_ambiguous_and_later_requests_are_definite,
+    l_18_code_and_reason_of_a_close_reach_the_host,
+    a_7_a_thousand_messages_each_way_at_once,
+    a_6_a_slow_host_gets_everything_in_order,
+    l_16_an_interrupt_overtakes_what_is_queued,
+    a_6_a_host_that_has_dropped_its_stream_still_gets_answers,
+    l_14_disconnect_leaves_nothing_pending,
+    l_14_a_host_that_drops_everything_is_a_disconnect,
+    clones_of_the_relay_work_from_many_threads_and_dropped_futures_still_send,
+    l_4_a_connector_that_stays_mute_fails_the_dial_and_is_dialled_again,
+    w_5_an_overlong_line_is_a_dead_letter_and_the_connection_lives,
+    w_1_frames_and_messages_need_not_match,
+    l_10_revoked_is_final_and_the_last_that_the_host_hears,
+}
+
+fn l_3_one_hello_per_identity_and_a_descriptor_for_each(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
     let hellos = ["discord", "telegram"];
     for platform in hellos {
         let hello = stage.sees(|frame| frame["type"] == "hello");
@@ -37,9 +70,8 @@ fn l_3_one_hello_per_identity_and_a_descriptor_for_each() {
     assert_eq!(stage.relay.phase(), Phase::Connected);
 }
 
-#[test]
-fn o_11_a_reply_goes_out_in_parts_in_order_and_the_first_points_at_what_it_answers() {
-    let mut stage = Stage::new(&[]);
+fn o_11_a_reply_goes_out_in_parts_in_order_and_the_first_points_at_what_it_answers(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     let chat = telegram::topic();
     stage.deliver(&chat, "tell me", false);
     let delivery = stage.message();
@@ -61,9 +93,8 @@ fn o_11_a_reply_goes_out_in_parts_in_order_and_the_first_points_at_what_it_answe
 }
 
 /// nothing is acknowledged before the host says so. A-8: then the next entry comes.
-#[test]
-fn a_1_a_buffered_delivery_is_acknowledged_once_the_host_has_taken_it() {
-    let mut stage = Stage::new(&[]);
+fn a_1_a_buffered_delivery_is_acknowledged_once_the_host_has_taken_it(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "first", true);
     stage.deliver(&discord::dm(), "second", true);
     let first = stage.message();
@@ -78,9 +109,8 @@ fn a_1_a_buffered_delivery_is_acknowledged_once_the_host_has_taken_it() {
     second.ack();
 }
 
-#[test]
-fn a_2_what_is_refused_or_dropped_comes_again_over_a_new_connection() {
-    let mut stage = Stage::new(&[]);
+fn a_2_what_is_refused_or_dropped_comes_again_over_a_new_connection(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "take me", true);
     stage.message().refuse();
     let again = stage.message();
@@ -93,9 +123,8 @@ fn a_2_what_is_refused_or_dropped_comes_again_over_a_new_connection() {
     assert_eq!(stage.relay.stats().acks, 1);
 }
 
-#[test]
-fn o_4_what_was_written_when_the_connection_breaks_is_ambiguous_and_later_requests_are_definite() {
-    let mut stage = Stage::new(&[]);
+fn o_4_what_was_written_when_the_connection_breaks_is_ambiguous_and_later_requests_are_definite(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     stage.connector.control(Act::Delay { op: "send".into(), ms: 600_000 }).unwrap();
     let answer = stage.submit("written");
     stage.sees_outbound("written");
@@ -114,9 +143,8 @@ fn o_4_what_was_written_when_the_connection_breaks_is_ambiguous_and_later_reques
     stage.sees_outbound("again");
 }
 
-#[test]
-fn l_18_code_and_reason_of_a_close_reach_the_host() {
-    let mut stage = Stage::new(&[]);
+fn l_18_code_and_reason_of_a_close_reach_the_host(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     stage.connector.control(Act::Close { code: 1013, reason: "temporarily suspended".into() }).unwrap();
     stage.notice(|notice| {
         matches!(notice, Notice::Disconnected { code: Some(1013), reason, .. } if reason == "temporarily suspended")
@@ -125,10 +153,9 @@ fn l_18_code_and_reason_of_a_close_reach_the_host() {
 }
 
 /// A thousand each way at the same time: nothing is lost, nothing comes twice, the order holds.
-#[test]
-fn a_7_a_thousand_messages_each_way_at_once() {
+fn a_7_a_thousand_messages_each_way_at_once(wire: Wire) {
     const COUNT: usize = 1000;
-    let mut stage = Stage::new(&[("host_queue", "16")]);
+    let mut stage = Stage::new(wire, &[("host_queue", "16")]);
     let (kit, relay, inbox, connector) = (&stage.kit, &stage.relay, &mut stage.inbox, &stage.connector);
     let events: Vec<_> = (0..COUNT).map(|n| stage.ids.event(&discord::dm(), &format!("in {n}"))).collect();
     let (received, message_ids, contents) = std::thread::scope(|scope| {
@@ -172,10 +199,9 @@ fn a_7_a_thousand_messages_each_way_at_once() {
 
 /// behind a full queue and a full read-ahead the connector's bytes wait, in the middle of a message if need be;
 /// when the host makes room, all come.
-#[test]
-fn a_6_a_slow_host_gets_everything_in_order() {
+fn a_6_a_slow_host_gets_everything_in_order(wire: Wire) {
     const COUNT: usize = 300;
-    let mut stage = Stage::new(&[("host_queue", "1"), ("read_ahead_bytes", "1")]);
+    let mut stage = Stage::new(wire, &[("host_queue", "1"), ("read_ahead_bytes", "1")]);
     let frame =
         |n: usize| json!({"type": "inbound", "event": {"text": n.to_string(), "source": {"chat_id": "1"}}});
     for message in [0..COUNT / 2, COUNT / 2..COUNT] {
@@ -191,9 +217,8 @@ fn a_6_a_slow_host_gets_everything_in_order() {
     stage.kit.block_on(stage.relay.send("1", "done")).unwrap();
 }
 
-#[test]
-fn l_16_an_interrupt_overtakes_what_is_queued() {
-    let mut stage = Stage::new(&[]);
+fn l_16_an_interrupt_overtakes_what_is_queued(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "queued", false);
     let interrupt = Act::Interrupt { session_key: "agent:main:discord:dm:1".into(), chat_id: "1".into() };
     stage.connector.control(interrupt).unwrap();
@@ -208,9 +233,9 @@ fn l_16_an_interrupt_overtakes_what_is_queued() {
 }
 
 /// A host that only sends: what comes in must not stop the answers behind it.
-#[test]
-fn a_6_a_host_that_has_dropped_its_stream_still_gets_answers() {
-    let mut stage = Stage::new(&[("read_ahead_bytes", "1"), ("host_queue", "2"), ("request_timeout", "5s")]);
+fn a_6_a_host_that_has_dropped_its_stream_still_gets_answers(wire: Wire) {
+    let mut stage =
+        Stage::new(wire, &[("read_ahead_bytes", "1"), ("host_queue", "2"), ("request_timeout", "5s")]);
     stage.deliver(&discord::dm(), "kept by the connector", true);
     stage.deliver(&discord::dm(), "lost", false);
     let Stage { kit, relay, inbox, connector, mut ids } = stage;
@@ -238,9 +263,8 @@ fn a_6_a_host_that_has_dropped_its_stream_still_gets_answers() {
     assert_eq!((acks, relay.stats().dials), (0, 1));
 }
 
-#[test]
-fn l_14_disconnect_leaves_nothing_pending() {
-    let stage = Stage::new(&[("disconnect_budget", "300ms"), ("close_timeout", "100ms")]);
+fn l_14_disconnect_leaves_nothing_pending(wire: Wire) {
+    let stage = Stage::new(wire, &[("disconnect_budget", "300ms"), ("close_timeout", "100ms")]);
     stage.connector.control(Act::Delay { op: "send".into(), ms: 600_000 }).unwrap();
     let answer = stage.submit("never answered");
     stage.sees_outbound("never answered");
@@ -262,9 +286,8 @@ fn l_14_disconnect_leaves_nothing_pending() {
 }
 
 /// With nobody left to be served the gateway leaves by itself, as gracefully as when it is asked to (L-14).
-#[test]
-fn l_14_a_host_that_drops_everything_is_a_disconnect() {
-    let mut stage = Stage::new(&[]);
+fn l_14_a_host_that_drops_everything_is_a_disconnect(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "the last duty", true);
     let delivery = stage.message();
     // The runtime lives on.
@@ -281,9 +304,8 @@ fn l_14_a_host_that_drops_everything_is_a_disconnect() {
     connector.wait_for(closed, SOON).unwrap();
 }
 
-#[test]
-fn clones_of_the_relay_work_from_many_threads_and_dropped_futures_still_send() {
-    let stage = Stage::new(&[]);
+fn clones_of_the_relay_work_from_many_threads_and_dropped_futures_still_send(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let (relay, kit) = (stage.relay.clone(), &stage.kit);
@@ -303,12 +325,11 @@ fn clones_of_the_relay_work_from_many_threads_and_dropped_futures_still_send() {
     assert!(seen.contains("nobody waits"));
 }
 
-#[test]
-fn l_4_a_connector_that_stays_mute_fails_the_dial_and_is_dialled_again() {
-    let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+fn l_4_a_connector_that_stays_mute_fails_the_dial_and_is_dialled_again(wire: Wire) {
+    let connector = Stage::connector(wire);
     connector.control(Act::Mute { on: true }).unwrap();
     let settings = [("handshake_timeout", "50ms"), ("close_timeout", "50ms")];
-    let mut stage = Stage::dial(connector, &settings);
+    let mut stage = Stage::dial(wire, connector, &settings);
     stage.notice(|notice| {
         matches!(notice, Notice::Disconnected { code: None | Some(1000), reason, retry_in: Some(_) }
             if reason == "no descriptor came in time")
@@ -317,9 +338,8 @@ fn l_4_a_connector_that_stays_mute_fails_the_dial_and_is_dialled_again() {
     stage.notice(|notice| matches!(notice, Notice::Connected { .. }));
 }
 
-#[test]
-fn w_5_an_overlong_line_is_a_dead_letter_and_the_connection_lives() {
-    let mut stage = Stage::new(&[]);
+fn w_5_an_overlong_line_is_a_dead_letter_and_the_connection_lives(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     stage.connector.control(Act::Raw { text: format!("{}\n", "x".repeat(3 << 20)) }).unwrap();
     stage.notice(|notice| {
         matches!(notice, Notice::DeadLetter { reason, buffer_id: None } if reason.contains("max_line_bytes"))
@@ -330,9 +350,8 @@ fn w_5_an_overlong_line_is_a_dead_letter_and_the_connection_lives() {
 }
 
 /// W-1: message boundaries mean nothing. W-3, W-4: what is no frame is counted and stops nothing.
-#[test]
-fn w_1_frames_and_messages_need_not_match() {
-    let mut stage = Stage::new(&[]);
+fn w_1_frames_and_messages_need_not_match(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
     let event = |text: &str| json!({"type": "inbound", "event": {"text": text, "source": {"chat_id": "1"}}});
     let two = format!("\n \nnot json\n[1]\n{{\"type\":\"new\"}}\n{}\n{}", event("one"), event("two"));
     let (head, tail) = two.split_at(two.len() - 10);
@@ -346,9 +365,8 @@ fn w_1_frames_and_messages_need_not_match() {
     assert_eq!((stats.malformed_lines, stats.unknown_frames), (2, 1));
 }
 
-#[test]
-fn l_10_revoked_is_final_and_the_last_that_the_host_hears() {
-    let stage = Stage::new(&[]);
+fn l_10_revoked_is_final_and_the_last_that_the_host_hears(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
     stage.connector.control(Act::Delay { op: "send".into(), ms: 600_000 }).unwrap();
     let answer = stage.submit("in flight");
     stage.sees_outbound("in flight");

@@ -11,7 +11,7 @@ use std::net::{TcpListener, TcpStream};
 pub(crate) struct Peer(TcpListener);
 
 /// One connection of a gateway.
-pub(crate) struct Wire(pub(crate) WebSocket<TcpStream>);
+pub(crate) struct Link(pub(crate) WebSocket<TcpStream>);
 
 impl Peer {
     pub(crate) fn listen() -> Peer {
@@ -23,11 +23,11 @@ impl Peer {
     }
 
     /// The next connection, with its handshake complete.
-    pub(crate) fn accept(&self) -> Wire {
+    pub(crate) fn accept(&self) -> Link {
         let (stream, _) = self.0.accept().unwrap();
         // Nobody waits for ever for what does not come.
         stream.set_read_timeout(Some(SOON)).unwrap();
-        let mut wire = Wire(tungstenite::accept(stream).unwrap());
+        let mut wire = Link(tungstenite::accept(stream).unwrap());
         for platform in ["discord", "telegram"] {
             assert_eq!(wire.frame().unwrap()["platform"], platform);
             wire.say(&json!({"type": "descriptor", "descriptor": Platform::named(platform).descriptor}));
@@ -36,11 +36,11 @@ impl Peer {
     }
 }
 
-impl Wire {
+impl Link {
     /// The same connection twice: one end to read from, and one to write to.
-    pub(crate) fn split(self) -> (Wire, Wire) {
+    pub(crate) fn split(self) -> (Link, Link) {
         let writer = WebSocket::from_raw_socket(self.0.get_ref().try_clone().unwrap(), Role::Server, None);
-        (self, Wire(writer))
+        (self, Link(writer))
     }
 
     /// The next frame; `None` at the connection's end.

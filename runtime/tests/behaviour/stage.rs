@@ -1,5 +1,6 @@
 //! A gateway that is connected to an embedded connector, and how to wait for what either sees.
 
+use super::authority::{Authority, NOW};
 use crate::Kit;
 use futures_util::StreamExt;
 use relayline_core::command::{Command, Failure, Reply, Send};
@@ -8,19 +9,72 @@ use relayline_core::output::Notice;
 use relayline_core::time::Now;
 use relayline_core::url::DialUrl;
 use relayline_harness::chats::{Ids, Room};
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
-use relayline_runtime::{Delivery, Inbox, Incoming, Relay};
+use relayline_harness::connector::{Act, ConnectorConfig, DuplexStream, EmbeddedConnector, Saw};
+use relayline_runtime::{Delivery, Inbox, Incoming, Relay, Runtime};
 use serde_json::{Map, Value};
+use std::future::ready;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 /// Long enough for a busy machine; nothing waits for it to pass.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// What is between the gateway and the connector.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Wire {
+    Tcp,
+    /// TCP, and TLS over it.
+    Tls,
+    /// No socket at all.
+    Memory,
+}
+
+/// The authority that has signed every connector's certificate.
+static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("ours"));
+
+/// A runtime whose connections lead to the connector, whatever is dialled.
+#[derive(Clone)]
+struct Memory<R> {
+    runtime: R,
+    connector: Weak<EmbeddedConnector>,
+}
+
+impl<R: Runtime> Runtime for Memory<R> {
+    type Tcp = Compat<DuplexStream>;
+
+    fn look_up(
+        &self,
+        _: String,
+        port: u16,
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + std::marker::Send + 'static {
+        ready(Ok(vec![SocketAddr::from(([192, 0, 2, 1], port))]))
+    }
+
+    fn connect(
+        &self,
+        _: SocketAddr,
+    ) -> impl Future<Output = io::Result<Self::Tcp>> + std::marker::Send + 'static {
+        let connector = self.connector.upgrade().ok_or(io::ErrorKind::ConnectionRefused);
+        ready(connector.map(|connector| connector.open(8 << 10).compat()).map_err(io::Error::from))
+    }
+
+    fn sleep(&self, span: Duration) -> impl Future<Output = ()> + std::marker::Send + 'static {
+        self.runtime.sleep(span)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + std::marker::Send + 'static) {
+        self.runtime.spawn(task);
+    }
+}
 
 pub(crate) struct Stage {
     pub(crate) kit: Kit,
     pub(crate) relay: Relay,
     pub(crate) inbox: Inbox,
-    pub(crate) connector: EmbeddedConnector,
+    pub(crate) connector: Arc<EmbeddedConnector>,
     pub(crate) ids: EventIds,
 }
 
@@ -40,7 +94,7 @@ pub(crate) fn config(url: &str, settings: &[(&str, &str)]) -> Config {
 pub(crate) fn frame(saw: &Saw) -> Option<&Value> {
     match saw {
         Saw::Frame { frame, .. } => Some(frame),
-        Saw::Listening { .. } | Saw::Dial { .. } | Saw::Closed { .. } => None,
+        Saw::Listening { .. } | Saw::Dial { .. } | Saw::Http { .. } | Saw::Closed { .. } => None,
     }
 }
 
@@ -54,16 +108,29 @@ impl EventIds {
 
 impl Stage {
     /// Connected, with both platforms' descriptors.
-    pub(crate) fn new(settings: &[(&str, &str)]) -> Stage {
-        let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
-        let mut stage = Stage::dial(connector, settings);
+    pub(crate) fn new(wire: Wire, settings: &[(&str, &str)]) -> Stage {
+        let mut stage = Stage::dial(wire, Stage::connector(wire), settings);
         stage.notice(|notice| matches!(notice, Notice::Platform { .. }));
         stage
     }
 
-    pub(crate) fn dial(connector: EmbeddedConnector, settings: &[(&str, &str)]) -> Stage {
+    /// A connector that can be dialled so.
+    pub(crate) fn connector(wire: Wire) -> Arc<EmbeddedConnector> {
+        let tls = (wire == Wire::Tls).then(|| AUTHORITY.server("127.0.0.1", NOW));
+        let config = ConnectorConfig { tls, ..ConnectorConfig::default() };
+        Arc::new(EmbeddedConnector::start(config, "127.0.0.1:0").unwrap())
+    }
+
+    pub(crate) fn dial(wire: Wire, connector: Arc<EmbeddedConnector>, settings: &[(&str, &str)]) -> Stage {
         let kit = Kit::new();
-        let (relay, inbox) = kit.connect(config(&connector.url(), settings));
+        let config = Config { network: AUTHORITY.network(), ..config(&connector.url(), settings) };
+        let (relay, inbox) = match wire {
+            Wire::Tcp | Wire::Tls => kit.connect(config),
+            Wire::Memory => {
+                let memory = Memory { runtime: kit.runtime(), connector: Arc::downgrade(&connector) };
+                relayline_runtime::start(memory, config).unwrap()
+            }
+        };
         Stage { kit, relay, inbox, connector, ids: EventIds(Ids::new([0; 32])) }
     }
 

@@ -6,21 +6,37 @@ use crate::connector::link::Output;
 use crate::connector::upgrade::{Bearer, check_bearer};
 use relayline_core::time::Now;
 
+/// Whoever it is, they are not let in.
+pub(super) struct NotAdmitted {
+    /// The gateway that it would be, as far as that can be told.
+    pub(super) id: String,
+    /// Why: `expired` or `unauthorized`.
+    pub(super) error: &'static str,
+}
+
 impl ConnectorMachine {
+    /// Whose upgrade token this is, and whether there was one to check.
+    pub(super) fn who(&self, now: Now, authorization: Option<&str>) -> Result<(String, bool), NotAdmitted> {
+        if self.config.is_open() {
+            return Ok((String::new(), false));
+        }
+        let accounts = self.gateways.iter().map(|(id, gateway)| (id.as_str(), &gateway.account));
+        match check_bearer(accounts, authorization, now) {
+            Bearer::Right(id) => Ok((id, true)),
+            Bearer::Expired(id) => Err(NotAdmitted { id, error: "expired" }),
+            Bearer::Wrong => Err(NotAdmitted { id: String::new(), error: "unauthorized" }),
+        }
+    }
+
     /// Whose dial it is, whether its token is right, and why it is refused, if it is.
     pub(super) fn judge(
         &mut self,
         now: Now,
         authorization: Option<&str>,
     ) -> (String, bool, Option<(u16, &'static str)>) {
-        let (id, authenticated) = if self.config.gateways.is_empty() {
-            (String::new(), false)
-        } else {
-            match check_bearer(&self.config, authorization, now.unix_s) {
-                Bearer::Right(id) => (id, true),
-                Bearer::Expired(id) => return (id, false, Some((401, "expired"))),
-                Bearer::Wrong => return (String::new(), false, Some((401, "unauthorized"))),
-            }
+        let (id, authenticated) = match self.who(now, authorization) {
+            Ok(known) => known,
+            Err(NotAdmitted { id, error }) => return (id, false, Some((401, error))),
         };
         let refusal = self.gateways.get_mut(&id).and_then(|gateway| {
             let expired = std::mem::take(&mut gateway.expire_next_dial);

@@ -2,19 +2,27 @@
 
 use super::{Conn, ConnectorMachine, MAX_SCRIPTED};
 use crate::connector::buffer::Kind;
+use crate::connector::config::EnrollToken;
 use crate::connector::control::{Act, Control, ControlError};
 use crate::connector::frame::Outgoing;
 use crate::connector::gateway::Gateway;
+use crate::connector::issuer::Credential;
 use crate::connector::link::Output;
+use relayline_core::secret::Secret;
 use relayline_core::time::Now;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 impl ConnectorMachine {
     /// Does what the bridge or a test says.
     pub fn control(&mut self, now: Now, control: impl Into<Control>) -> Result<(), ControlError> {
         let Control { gateway, act } = control.into();
-        let ids = self.meant(gateway)?;
+        let ids = match (act.is_about_gateways(), gateway) {
+            (true, gateway) => self.meant(gateway)?,
+            (false, None) => Vec::new(),
+            (false, Some(_)) => return Err(ControlError::NoGatewayMeant),
+        };
         match act {
             Act::Inbound { event, buffered } => self.deliver(now, &ids, Kind::Inbound, event, buffered),
             Act::Passthrough { forward, buffered } => {
@@ -77,7 +85,50 @@ impl ConnectorMachine {
                 let platform = platform.or_else(named).ok_or(ControlError::WhichPlatform)?;
                 self.script(&ids, platform, Some(descriptor), |gateway| &mut gateway.descriptors)
             }
+            Act::EnrollToken { token, tenant, ttl_s } => self.hand_out(now, token, tenant, ttl_s),
+            Act::Rotate { overlap_ms, secret, delivery_key } => {
+                self.rotate(now, &ids, Duration::from_millis(overlap_ms), secret, delivery_key)
+            }
+            Act::Deliver(delivery) => self.post(now, &ids, delivery),
         }
+    }
+
+    fn hand_out(
+        &mut self,
+        now: Now,
+        token: Secret,
+        tenant: String,
+        ttl_s: Option<u64>,
+    ) -> Result<(), ControlError> {
+        let expires_unix_s = ttl_s.map(|ttl_s| now.unix_s.saturating_add(ttl_s));
+        let most = self.config.limits.enroll_tokens;
+        match self.admission.add(EnrollToken { token, tenant, expires_unix_s }, most) {
+            true => Ok(()),
+            false => Err(ControlError::TooManyTokens(most)),
+        }
+    }
+
+    fn rotate(
+        &mut self,
+        now: Now,
+        ids: &[String],
+        overlap: Duration,
+        secret: Option<Secret>,
+        delivery_key: Option<Secret>,
+    ) -> Result<(), ControlError> {
+        if self.config.is_open() {
+            return Err(ControlError::NoSecrets);
+        }
+        for id in ids {
+            let Some(gateway) = self.gateways.get_mut(id) else { continue };
+            let secret = secret.clone().unwrap_or_else(|| self.issuer.issue(Credential::Secret));
+            let key = delivery_key.clone().unwrap_or_else(|| self.issuer.issue(Credential::DeliveryKey));
+            gateway.account.rotate(now, overlap, secret, key);
+            // One entry each: the next end of all its older secrets.
+            self.overlaps.retain(|(_, of)| of != id);
+            self.overlaps.extend(gateway.account.next_end().map(|end| (end, id.clone())));
+        }
+        Ok(())
     }
 
     pub(super) fn known(&self) -> String {
@@ -86,6 +137,7 @@ impl ConnectorMachine {
 
     fn meant(&self, gateway: Option<String>) -> Result<Vec<String>, ControlError> {
         match gateway {
+            _ if self.gateways.is_empty() => Err(ControlError::NoGateway),
             None => Ok(self.gateways.keys().cloned().collect()),
             Some(id) if self.gateways.contains_key(&id) => Ok(vec![id]),
             Some(id) => Err(ControlError::UnknownGateway { id, known: self.known() }),

@@ -1,7 +1,10 @@
 //! The port: HTTP/1, and the upgrade to a WebSocket.
 
+use super::exchange;
 use super::hub::Hub;
+use super::post;
 use super::socket;
+use super::tls::ServerTls;
 use crate::connector::Upgrade;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use http_body_util::Full;
@@ -11,10 +14,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 /// A client that does not finish its request's head in this time is cut off.
@@ -27,10 +30,11 @@ const REQUESTS: usize = 64;
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Serves until the owner has dropped its handle.
-pub(super) async fn serve(hub: Arc<Hub>, listener: std::net::TcpListener) {
+pub(super) async fn serve(hub: Arc<Hub>, listener: std::net::TcpListener, tls: Option<ServerTls>) {
     tokio::select! {
-        () = accept(&hub, listener) => {}
+        () = accept(&hub, listener, tls) => {}
         () = keep_time(&hub) => {}
+        () = post::all(&hub) => {}
         () = hub.stopped.notified() => {}
     }
     hub.with(|machine, _| machine.shut_down());
@@ -42,7 +46,7 @@ pub(super) async fn serve(hub: Arc<Hub>, listener: std::net::TcpListener) {
     .await;
 }
 
-async fn accept(hub: &Arc<Hub>, listener: std::net::TcpListener) {
+async fn accept(hub: &Arc<Hub>, listener: std::net::TcpListener, tls: Option<ServerTls>) {
     // Only fails outside a runtime; then there is nothing to accept with.
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     let requests = Arc::new(Semaphore::new(REQUESTS));
@@ -50,9 +54,11 @@ async fn accept(hub: &Arc<Hub>, listener: std::net::TcpListener) {
         let Ok(permit) = Arc::clone(&requests).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let hub = Arc::clone(hub);
+                // Without it small frames wait for the acknowledgement of the last; where it cannot be set they do.
+                let _ = stream.set_nodelay(true);
+                let (hub, tls) = (Arc::clone(hub), tls.clone());
                 tokio::spawn(async move {
-                    converse(hub, stream).await;
+                    welcome(hub, tls, stream).await;
                     drop(permit);
                 });
             }
@@ -76,13 +82,30 @@ async fn keep_time(hub: &Hub) {
     }
 }
 
-/// One TCP connection, until its last request is answered or it has become a WebSocket.
-async fn converse(hub: Arc<Hub>, stream: TcpStream) {
-    // Without it small frames wait for the acknowledgement of the last; where it cannot be set they do.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let response = answer(&hub, request);
-        async { Ok::<_, Infallible>(response) }
+/// One connection, over TLS where that is asked for. A handshake that fails is the client's to complain about.
+pub(super) async fn welcome<S>(hub: Arc<Hub>, tls: Option<ServerTls>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Some(tls) = tls else { return converse(hub, stream).await };
+    if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+        converse(hub, stream).await;
+    }
+}
+
+/// One connection, until its last request is answered or it has become a WebSocket.
+async fn converse<S>(hub: Arc<Hub>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let hub = Arc::clone(&hub);
+        async move {
+            match websocket_key(request.headers()) {
+                Some(key) => Ok(upgrade(&hub, request, &key)),
+                None => exchange::answer(&hub, request).await.ok_or(Gone),
+            }
+        }
     });
     // An error here is the client's: it went away, or it does not speak HTTP. It was answered as well as can be.
     let _ = http1::Builder::new()
@@ -94,16 +117,13 @@ async fn converse(hub: Arc<Hub>, stream: TcpStream) {
         .await;
 }
 
-fn answer(hub: &Arc<Hub>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// Whoever asked has gone before the request was whole: there is nobody to answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the request ended before its time")]
+struct Gone;
+
+fn upgrade(hub: &Arc<Hub>, mut request: Request<Incoming>, key: &str) -> Response<Full<Bytes>> {
     let path = request.uri().path().to_owned();
-    let Some(key) = websocket_key(request.headers()) else {
-        return match path.as_str() {
-            "/relay" => {
-                json(StatusCode::UPGRADE_REQUIRED, "{\"error\":\"this is a WebSocket endpoint\"}".to_owned())
-            }
-            _ => json(StatusCode::NOT_FOUND, "{\"error\":\"not found\"}".to_owned()),
-        };
-    };
     let (conn, wake) = hub.open();
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match hub.with(|machine, now| machine.handle_upgrade(now, conn, &path, authorization)) {

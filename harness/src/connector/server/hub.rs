@@ -1,12 +1,16 @@
 //! The machine, shared between its sockets and its owner, and who is woken when it has something to say.
 
-use crate::connector::{Conn, ConnectorConfig, ConnectorMachine, Saw, Transmit};
+use crate::connector::{Conn, ConnectorConfig, ConnectorMachine, Post, Saw, Transmit};
 use relayline_core::time::{Now, Time};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
+
+/// Uploads that are read at a time: each may be in memory as a whole. The others wait their turn.
+const UPLOADS: usize = 4;
 
 /// Wakes the task of one connection.
 #[derive(Default)]
@@ -30,6 +34,10 @@ pub(super) struct Hub {
     saw: Condvar,
     /// The deadline may have changed.
     pub(super) timer: Notify,
+    /// Who may read a large body now.
+    pub(super) uploads: Semaphore,
+    /// There may be a delivery to post.
+    pub(super) posts: Notify,
     /// A connection's task has ended.
     pub(super) ended: Notify,
     /// The owner has dropped its handle.
@@ -43,20 +51,21 @@ impl fmt::Debug for Hub {
 }
 
 impl Hub {
-    pub(super) fn new(config: ConnectorConfig) -> Self {
-        let now = unix_now();
-        // The one place where the real world's chance comes in: where message ids start.
+    pub(super) fn new(config: ConnectorConfig) -> io::Result<Self> {
+        // The one place where the real world's chance comes in: where message ids start, and what is issued.
         let mut seed = [0; 32];
-        seed[..4].copy_from_slice(&now.subsec_nanos().to_le_bytes());
+        getrandom::fill(&mut seed).map_err(|error| io::Error::other(format!("no randomness: {error}")))?;
         let machine = ConnectorMachine::new(config, seed);
-        Hub {
+        Ok(Hub {
             state: Mutex::new(State { machine, wakes: BTreeMap::new(), next_conn: 0 }),
             origin: Instant::now(),
             saw: Condvar::new(),
             timer: Notify::new(),
             ended: Notify::new(),
+            uploads: Semaphore::new(UPLOADS),
+            posts: Notify::new(),
             stopped: Notify::new(),
-        }
+        })
     }
 
     /// Gives the machine an input, and wakes whoever has something to do about it.
@@ -75,6 +84,7 @@ impl Hub {
         drop(state);
         self.saw.notify_all();
         self.timer.notify_one();
+        self.posts.notify_one();
         result
     }
 
@@ -97,6 +107,10 @@ impl Hub {
 
     pub(super) fn transmit(&self, conn: Conn, out: &mut Vec<u8>) -> Option<Transmit> {
         self.lock().machine.poll_transmit_on(conn, out)
+    }
+
+    pub(super) fn post(&self) -> Option<Post> {
+        self.lock().machine.poll_post()
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {

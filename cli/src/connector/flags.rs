@@ -1,0 +1,58 @@
+//! What the flags of `relayline connector` mean for the connector. No error repeats what was given: it may be a secret.
+
+use super::ConnectorArgs;
+use relayline_core::secret::Secret;
+use relayline_harness::chats::Platform;
+use relayline_harness::connector::{ConnectorConfig, DEFAULT_TENANT, EnrollToken};
+use std::time::Duration;
+
+pub(super) fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {
+    let mut config = ConnectorConfig::default();
+    for pair in &args.gateway {
+        let (id, secret) = pair_of(pair).ok_or("--gateway wants ID=SECRET, neither of them empty")?;
+        config = config.gateway(id, secret);
+    }
+    for pair in &args.delivery_key {
+        let (id, key) = pair_of(pair).ok_or("--delivery-key wants ID=KEY, neither of them empty")?;
+        if !config.gateways.iter().any(|account| account.id == id) {
+            // An id is no secret, but what stands there by mistake may be one.
+            return Err(
+                "--delivery-key is for a gateway that --gateway names, and none has that id".to_owned()
+            );
+        }
+        config = config.delivery_key(id, key);
+    }
+    for token in &args.enroll_token {
+        let (token, tenant) = tenant_of("--enroll-token", token)?;
+        config = config.enroll_token(token, tenant);
+    }
+    for token in &args.access_token {
+        let (token, tenant) = tenant_of("--access-token", token)?;
+        config = config.identity(token, tenant);
+    }
+    let nobody = |token: &EnrollToken| !config.identities.iter().any(|who| who.tenant == token.tenant);
+    if config.enroll_tokens.iter().any(nobody) {
+        return Err(
+            "--enroll-token: nobody could use it: give an --access-token of the same tenant, too".into()
+        );
+    }
+    config.media_ttl = Duration::from_millis(args.media_ttl_ms);
+    if !args.platform.is_empty() {
+        config.platforms = args.platform.iter().map(|name| Platform::named(name)).collect();
+    }
+    Ok(config)
+}
+
+/// What was given is not repeated in errors: it may be a secret (C-4).
+fn pair_of(pair: &Secret) -> Option<(&str, &str)> {
+    pair.expose().split_once('=').filter(|(id, secret)| !id.trim().is_empty() && !secret.trim().is_empty())
+}
+
+/// A token may hold `=` itself, a tenant may not.
+fn tenant_of<'a>(flag: &str, token: &'a Secret) -> Result<(&'a str, &'a str), String> {
+    let (token, tenant) = token.expose().rsplit_once('=').unwrap_or((token.expose(), DEFAULT_TENANT));
+    match token.trim().is_empty() || tenant.trim().is_empty() {
+        true => Err(format!("{flag} wants TOKEN or TOKEN=TENANT, neither of them empty")),
+        false => Ok((token.trim(), tenant.trim())),
+    }
+}

@@ -1,0 +1,54 @@
+//! The demo's gateway enrols as any other does: a single-use token and an access token, over HTTP (H-1).
+
+use crate::gateway::RuntimeName;
+use relayline_core::config::Credentials;
+use relayline_core::http::enroll::Enroll;
+use relayline_core::http::{Base, Bearer};
+use relayline_core::network::Network;
+use relayline_core::secret::Secret;
+use relayline_core::url::DialUrl;
+use std::fmt::Write as _;
+
+/// The tenant that everything in the demo belongs to.
+pub(super) const TENANT: &str = "demo";
+
+/// What the connector's operator and the identity provider would have given out.
+pub(super) struct Tokens {
+    pub(super) enrollment: Secret,
+    pub(super) access: Secret,
+}
+
+impl Tokens {
+    /// Fresh ones, which nobody else on this machine knows.
+    pub(super) fn new() -> Result<Tokens, String> {
+        Ok(Tokens { enrollment: secret()?, access: secret()? })
+    }
+
+    /// Enrols, and gives what the connector has issued.
+    pub(super) fn enroll(self, runtime: RuntimeName, url: &str, id: &str) -> Result<Credentials, String> {
+        let text = |error: &dyn std::fmt::Display| format!("the demo's gateway cannot enrol: {error}");
+        let url = DialUrl::parse(url).map_err(|error| text(&error))?;
+        let enroll = Enroll {
+            base: Base::new(&url, false).map_err(|error| text(&error))?,
+            access_token: Bearer::new(&self.access).map_err(|error| text(&error))?,
+            enrollment_token: self.enrollment,
+            gateway_id: id.to_owned(),
+        };
+        // Without the environment's proxies: it is on this machine.
+        let answer = runtime.send(&Network::default(), &enroll.request()).map_err(|error| text(&error))?;
+        let answer = answer.map_err(|failure| text(&failure))?;
+        let issued = answer.read(|status, headers, body| enroll.read(status, headers, body));
+        issued.map(|issued| issued.credentials).map_err(|error| text(&error))
+    }
+}
+
+fn secret() -> Result<Secret, String> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|error| format!("no randomness: {error}"))?;
+    let mut text = String::with_capacity(2 * random.len());
+    for byte in random {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(Secret::new(text))
+}

@@ -1,0 +1,53 @@
+//! Secrets, drawn from the machine's seed, so that the machine needs no chance of its own.
+
+use data_encoding::HEXLOWER;
+use relayline_core::secret::Secret;
+use relayline_core::token;
+use zeroize::Zeroizing;
+
+/// What is issued.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Credential {
+    /// What a gateway's upgrade tokens are made with (C-1).
+    Secret,
+    /// What its deliveries are signed with (C-3).
+    DeliveryKey,
+}
+
+impl Credential {
+    fn name(self) -> &'static [u8] {
+        match self {
+            Credential::Secret => b"secret",
+            Credential::DeliveryKey => b"delivery key",
+        }
+    }
+}
+
+/// Hands out what nobody can guess who does not know the seed: each is an HMAC of its number under it.
+#[derive(Clone, Debug)]
+pub(crate) struct Issuer {
+    key: Secret,
+    count: u64,
+}
+
+impl Issuer {
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
+        Issuer { key: Secret::new(HEXLOWER.encode(&seed)), count: 0 }
+    }
+
+    /// 256 bits, as 64 hex digits.
+    pub(crate) fn issue(&mut self, what: Credential) -> Secret {
+        let bytes = Zeroizing::new(self.draw(what.name()));
+        Secret::new(HEXLOWER.encode(bytes.as_slice()))
+    }
+
+    /// A file's id: 128 bits, as 32 hex digits.
+    pub(crate) fn media_id(&mut self) -> String {
+        HEXLOWER.encode(&self.draw(b"media id")[..16])
+    }
+
+    fn draw(&mut self, what: &[u8]) -> [u8; 32] {
+        self.count += 1;
+        token::sign(&[what, b" ", self.count.to_string().as_bytes()], &self.key)
+    }
+}

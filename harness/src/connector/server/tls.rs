@@ -1,0 +1,47 @@
+//! TLS before the connector's port.
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// What the connector proves itself with. With it its port takes TLS, and nothing else.
+#[derive(Clone)]
+pub struct ServerTls(TlsAcceptor);
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerTls")
+    }
+}
+
+impl ServerTls {
+    /// A chain of certificates, its own first, and the key to that, both in PEM form.
+    ///
+    /// # Errors
+    /// Says which of them cannot be used.
+    pub fn from_pem(certificates: &str, key: &str) -> Result<ServerTls, String> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificates.as_bytes()).collect();
+        let chain = chain.map_err(|error| format!("the certificates: {error}"))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| format!("the key: {error}"))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(|error| format!("the certificates and the key: {error}"))?;
+        Ok(ServerTls(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+    ) -> io::Result<TlsStream<S>> {
+        self.0.accept(stream).await
+    }
+}

@@ -1,0 +1,91 @@
+//! Files to the connector and from it, streamed (H-7).
+
+use super::body::Outgoing;
+use super::exchange::Exchange;
+use super::{Client, borrowed};
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_util::AsyncWriteExt;
+use relayline_core::http::media::{Download, MAX_MEDIA, MediaError, Upload, Uploaded};
+use relayline_core::http::{MAX_ANSWER, Request, Unreachable};
+
+/// A file that has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Received {
+    /// The MIME type, without its parameters, if it was said.
+    pub content_type: Option<String>,
+    /// How many bytes it has.
+    pub length: u64,
+}
+
+impl Client {
+    /// Uploads a file of [`Upload::length`] bytes as it is read from `source`: no more than some 100 KiB of it are in
+    /// memory. Whatever the source, the file is complete to the connector only if its length is right.
+    ///
+    /// # Errors
+    /// At once when the file is too large; [`MediaError::File`] when the source fails or has another length.
+    pub async fn upload(
+        &self,
+        upload: &Upload,
+        source: impl AsyncRead + Send + 'static,
+    ) -> Result<Uploaded, MediaError> {
+        let request = upload.request()?;
+        let body = Outgoing::source(upload.length, source);
+        let fault = body.fault();
+        let exchange = async {
+            let exchange = Exchange::begin(&self.wires, &request, body).await?;
+            exchange.answer(request.max_answer).await
+        };
+        match exchange.await {
+            Ok(answer) => answer.read(|status, headers, body| upload.read(status, headers, body)),
+            Err(cause) => Err(match fault.text() {
+                Some(text) => MediaError::File(text.to_owned()),
+                None => request.unreachable(cause).into(),
+            }),
+        }
+    }
+
+    /// Downloads a file, writing it to `into` as it comes. What was written by the time of an error stays there.
+    ///
+    /// # Errors
+    /// [`MediaError::TooLarge`] as soon as more than 25 MiB come, [`MediaError::File`] when `into` does not take it.
+    pub async fn download(
+        &self,
+        download: &Download,
+        mut into: impl AsyncWrite + Unpin,
+    ) -> Result<Received, MediaError> {
+        let request = download.request();
+        let failed = |cause: Unreachable| MediaError::from(request.unreachable(cause));
+        let begun = Exchange::begin(&self.wires, &request, Outgoing::default()).await;
+        let mut exchange = begun.map_err(failed)?;
+        if !(200..300).contains(&exchange.status) {
+            let answer = exchange.answer(MAX_ANSWER).await.map_err(failed)?;
+            let read = answer.read(|status, headers, body| download.read(status, headers, body));
+            return Err(read.err().unwrap_or(MediaError::Url));
+        }
+        let head = download.read(exchange.status, &borrowed(&exchange.headers), &[])?;
+        let length = pump(&mut exchange, &request, &mut into).await?;
+        Ok(Received { content_type: head.content_type, length })
+    }
+}
+
+/// Writes the body to `into`; how many bytes there were.
+async fn pump(
+    exchange: &mut Exchange,
+    request: &Request,
+    into: &mut (impl AsyncWrite + Unpin),
+) -> Result<u64, MediaError> {
+    let failed = |cause: Unreachable| MediaError::from(request.unreachable(cause));
+    let mut length = 0;
+    while let Some(bytes) = exchange.chunk().await.map_err(failed)? {
+        length += bytes.len() as u64;
+        if length > MAX_MEDIA {
+            return Err(MediaError::TooLarge);
+        }
+        let write = async { Ok(into.write_all(&bytes).await) };
+        let wrote = exchange.meanwhile(write).await.map_err(failed)?;
+        wrote.map_err(|error| MediaError::File(error.to_string()))?;
+    }
+    let flushed = exchange.meanwhile(async { Ok(into.flush().await) }).await.map_err(failed)?;
+    flushed.map_err(|error| MediaError::File(error.to_string()))?;
+    Ok(length)
+}

@@ -1,0 +1,59 @@
+//! Files, as a host sends and fetches them (H-7).
+
+use crate::http::Received;
+use crate::relay::Relay;
+use futures_io::{AsyncRead, AsyncWrite};
+use relayline_core::http::media::{Download, MediaError, Upload, Uploaded};
+use relayline_core::http::{Base, Bearer};
+
+impl Relay {
+    /// Uploads a file of `length` bytes to the connector, 25 MiB at most, within 30 s: it is read from `source` as it
+    /// is sent. What it gives is what [`send_media`](Self::send_media) refers to the file by. `content_type` is a MIME
+    /// type, and of `filename` only what is behind the last slash is sent.
+    ///
+    /// It needs no open connection. Dropping the future leaves nothing at the connector.
+    ///
+    /// # Errors
+    /// At once when the file is too large or there are no credentials; [`MediaError::File`] when the source fails or
+    /// is of another length.
+    pub async fn upload(
+        &self,
+        content_type: &str,
+        filename: Option<&str>,
+        length: u64,
+        source: impl AsyncRead + Send + 'static,
+    ) -> Result<Uploaded, MediaError> {
+        let upload = Upload {
+            base: self.base()?,
+            upgrade_token: self.bearer().ok_or(MediaError::NoCredentials)?,
+            content_type: content_type.to_owned(),
+            filename: filename.map(str::to_owned),
+            length,
+        };
+        self.client().upload(&upload, source).await
+    }
+
+    /// Downloads what a message refers to, 25 MiB at most, within 30 s, and writes it to `into` as it comes. The
+    /// credentials go along only to the connector's own media, and no redirect is followed.
+    ///
+    /// It needs no open connection. What was written by the time of an error, or by the time the future is dropped,
+    /// stays written.
+    ///
+    /// # Errors
+    /// [`MediaError::TooLarge`] as soon as that is known, [`MediaError::File`] when `into` does not take it.
+    pub async fn download(&self, url: &str, into: impl AsyncWrite + Unpin) -> Result<Received, MediaError> {
+        let download = Download::new(url, &self.base()?, self.bearer())?;
+        self.client().download(&download, into).await
+    }
+
+    fn base(&self) -> Result<Base, MediaError> {
+        let config = self.config();
+        Ok(Base::new(&config.url, config.allow_insecure)?)
+    }
+
+    /// A fresh upgrade token (C-1).
+    fn bearer(&self) -> Option<Bearer> {
+        let credentials = self.config().credentials.as_ref()?;
+        Some(Bearer::mint(credentials, self.unix_s()))
+    }
+}

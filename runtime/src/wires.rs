@@ -1,0 +1,118 @@
+//! Connections, for WebSocket and HTTP alike: the name's look-up, TCP, a proxy's tunnel, TLS.
+
+mod tunnel;
+
+use crate::{Runtime, tls};
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_rustls::TlsConnector;
+use relayline_core::http::Unreachable;
+use relayline_core::network::{Network, Proxies, Proxy};
+use rustls::pki_types::ServerName;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A byte stream, over TLS or not.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
+/// Any byte stream.
+pub(crate) type Stream = Pin<Box<dyn Duplex>>;
+
+/// A runtime without its type, as far as connecting needs it.
+trait Net: Send + Sync {
+    fn look_up(&self, host: String, port: u16) -> Boxed<io::Result<Vec<SocketAddr>>>;
+    fn connect(&self, address: SocketAddr) -> Boxed<io::Result<Stream>>;
+    fn sleep(&self, span: Duration) -> Boxed<()>;
+}
+
+impl<R: Runtime> Net for R {
+    fn look_up(&self, host: String, port: u16) -> Boxed<io::Result<Vec<SocketAddr>>> {
+        Box::pin(Runtime::look_up(self, host, port))
+    }
+
+    fn connect(&self, address: SocketAddr) -> Boxed<io::Result<Stream>> {
+        let connect = Runtime::connect(self, address);
+        Box::pin(async { Ok(Box::pin(connect.await?) as Stream) })
+    }
+
+    fn sleep(&self, span: Duration) -> Boxed<()> {
+        Box::pin(Runtime::sleep(self, span))
+    }
+}
+
+/// How connections are made: a runtime, and what is configured of the network.
+#[derive(Clone)]
+pub(crate) struct Wires {
+    net: Arc<dyn Net>,
+    tls: TlsConnector,
+    proxies: Proxies,
+}
+
+impl fmt::Debug for Wires {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wires").field("proxies", &self.proxies).finish_non_exhaustive()
+    }
+}
+
+impl Wires {
+    /// The error is about the configured certificates.
+    pub(crate) fn new<R: Runtime>(runtime: R, network: &Network) -> io::Result<Wires> {
+        let tls = tls::connector(network.ca_certificates.as_ref())
+            .map_err(|problem| io::Error::new(io::ErrorKind::InvalidInput, problem))?;
+        Ok(Wires { net: Arc::new(runtime), tls, proxies: network.proxies.clone() })
+    }
+
+    pub(crate) fn sleep(&self, span: Duration) -> Boxed<()> {
+        self.net.sleep(span)
+    }
+
+    /// Connects to a host, a name or an address without brackets; over TLS where it is to be secure.
+    pub(crate) async fn reach(&self, secure: bool, host: &str, port: u16) -> Result<Stream, Unreachable> {
+        let stream = match self.proxies.choose(secure, host, port) {
+            None => self.tcp(host, port).await?,
+            Some(proxy) => self
+                .through(proxy, host, port)
+                .await
+                .map_err(|why| Unreachable::Proxy { proxy: proxy.to_string(), why })?,
+        };
+        if secure { self.tls(host, stream).await } else { Ok(stream) }
+    }
+
+    /// One address after the other, until one takes the connection.
+    async fn tcp(&self, host: &str, port: u16) -> Result<Stream, Unreachable> {
+        let addresses = self.net.look_up(host.to_owned(), port).await;
+        let addresses = addresses.map_err(|error| Unreachable::Name(error.to_string()))?;
+        let mut failed = Unreachable::Name("it has no address".to_owned());
+        for address in addresses {
+            match self.net.connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = Unreachable::Connect(error.to_string()),
+            }
+        }
+        Err(failed)
+    }
+
+    async fn tls(&self, host: &str, stream: Stream) -> Result<Stream, Unreachable> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Unreachable::Tls(format!("{host:?} is no name that a certificate can have")))?;
+        match self.tls.connect(name, stream).await {
+            Ok(stream) => Ok(Box::pin(stream)),
+            Err(error) => Err(Unreachable::Tls(tls::meaning(&error, host))),
+        }
+    }
+
+    async fn through(&self, proxy: &Proxy, host: &str, port: u16) -> Result<Stream, String> {
+        let before = async {
+            let stream = self.tcp(proxy.host(), proxy.port()).await?;
+            if proxy.is_secure() { self.tls(proxy.host(), stream).await } else { Ok(stream) }
+        };
+        let stream = before.await.map_err(|unreachable| unreachable.to_string())?;
+        tunnel::open(stream, host, port, proxy.authorization()).await
+    }
+}

@@ -1,0 +1,118 @@
+//! A server that says what it is told to, and tells what it heard.
+
+use super::SOON;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
+
+/// What becomes of one connection, once its request has come.
+pub(crate) enum Reply {
+    /// These bytes, and the end.
+    Close(Vec<u8>),
+    /// These bytes, and nothing more until the other side has had enough.
+    Hang(Vec<u8>),
+    /// The same before any request is read.
+    Shout(Vec<u8>),
+    /// Not even that.
+    Slam,
+}
+
+impl Reply {
+    pub(crate) fn close(text: impl Into<String>) -> Reply {
+        Reply::Close(text.into().into_bytes())
+    }
+
+    /// A whole answer.
+    pub(crate) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Reply {
+        let body = body.as_ref();
+        let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n", body.len());
+        Reply::Close([head.as_bytes(), body].concat())
+    }
+}
+
+/// A request as it came.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Heard {
+    /// The value of a header, in the case that it came in.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    heard: mpsc::Receiver<Heard>,
+}
+
+impl Server {
+    /// One reply for each connection; further ones find no server.
+    pub(crate) fn start(replies: Vec<Reply>) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            for reply in replies {
+                let (stream, _) = listener.accept().unwrap();
+                // Whatever a client does to its connection is not ours to complain about.
+                let _ = serve(stream, reply, &sender);
+            }
+        });
+        Server { address, heard }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    #[track_caller]
+    pub(crate) fn heard(&self) -> Heard {
+        self.heard.recv_timeout(SOON).expect("a request")
+    }
+
+    /// After all replies are used up: whether nothing else was heard.
+    pub(crate) fn heard_nothing_more(&self) -> bool {
+        self.heard.recv_timeout(SOON).is_err_and(|error| error == mpsc::RecvTimeoutError::Disconnected)
+    }
+}
+
+fn serve(mut stream: TcpStream, reply: Reply, sender: &mpsc::Sender<Heard>) -> std::io::Result<()> {
+    let (bytes, hangs) = match reply {
+        Reply::Shout(bytes) => {
+            stream.write_all(&bytes)?;
+            return stream.read_to_end(&mut Vec::new()).map(drop);
+        }
+        Reply::Slam => return Ok(()),
+        Reply::Close(bytes) => (bytes, false),
+        Reply::Hang(bytes) => (bytes, true),
+    };
+    let heard = read_request(&mut stream)?;
+    let _ = sender.send(heard);
+    stream.write_all(&bytes)?;
+    if hangs { stream.read_to_end(&mut Vec::new()).map(drop) } else { Ok(()) }
+}
+
+/// One request, as far as it comes.
+pub(crate) fn read_request(stream: &mut TcpStream) -> std::io::Result<Heard> {
+    let head = read_head(stream)?;
+    let mut heard = Heard { head, body: Vec::new() };
+    let length = heard.header("content-length").map_or(0, |length| length.parse().unwrap());
+    stream.take(length).read_to_end(&mut heard.body)?;
+    Ok(heard)
+}
+
+/// Everything up to the empty line, and no byte more.
+pub(crate) fn read_head(stream: &mut TcpStream) -> std::io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(String::from_utf8(head).unwrap())
+}

@@ -1,0 +1,81 @@
+//! Certificates that are not to be trusted, and what is said of them: the WebSocket and the HTTP client alike.
+
+use super::authority::{Authority, NOW};
+use super::config;
+use super::http::post;
+use crate::Kit;
+use futures_util::StreamExt;
+use relayline_core::network::{CaCertificates, Network};
+use relayline_core::output::Notice;
+use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector, ServerTls};
+use relayline_runtime::Incoming;
+
+fn connector(tls: ServerTls) -> EmbeddedConnector {
+    let config = ConnectorConfig { tls: Some(tls), ..ConnectorConfig::default() };
+    EmbeddedConnector::start(config, "127.0.0.1:0").unwrap()
+}
+
+/// L-18: why a dial failed reaches the host, in words that help.
+#[test]
+fn l_18_a_certificate_that_is_not_to_be_trusted_is_said_with_what_to_do() {
+    let (ours, theirs, renewed) = (Authority::new("ours"), Authority::new("theirs"), Authority::new("ours"));
+    let not_trusted = "nobody who is trusted here has signed its certificate: check the URL, or trust its authority \
+                       with --ca-file FILE or SSL_CERT_FILE";
+    let (past, future) = ((1975, 2020), (3000, 4000));
+    for (tls, expected) in [
+        (
+            ours.server("other.example", NOW),
+            "its certificate is for other.example, not for 127.0.0.1: check the URL's host",
+        ),
+        (
+            ours.server("127.0.0.1", past),
+            "its certificate has expired: have it renewed, and check this machine's clock",
+        ),
+        (ours.server("127.0.0.1", future), "its certificate is not valid yet: check this machine's clock"),
+        (theirs.server("127.0.0.1", NOW), not_trusted),
+        (renewed.server("127.0.0.1", NOW), not_trusted),
+    ] {
+        let connector = connector(tls);
+        let (kit, address) = (Kit::new(), connector.local_addr());
+        let mut config = config(&connector.url(), &[]);
+        config.network = ours.network();
+        let (_relay, mut inbox) = kit.connect(config);
+        let first = kit.block_on(inbox.next());
+        let Some(Incoming::Notice(Notice::Disconnected { code: None, reason, retry_in: Some(_) })) = first
+        else {
+            panic!("{first:?}")
+        };
+        assert_eq!(reason, format!("{address}: TLS failed: {expected}"));
+
+        let client = kit.http_client(&ours.network());
+        let failure = kit.block_on(client.send(&post(format!("https://{address}/"), "{}"))).unwrap_err();
+        assert_eq!(failure.to_string(), format!("could not reach {address}: TLS failed: {expected}"));
+    }
+}
+
+#[test]
+fn an_exchange_goes_over_tls() {
+    let authority = Authority::new("ours");
+    let connector = connector(authority.server("127.0.0.1", NOW));
+    let kit = Kit::new();
+    let client = kit.http_client(&authority.network());
+    let url = format!("https://{}/nowhere", connector.local_addr());
+    let answer = kit.block_on(client.send(&post(url, "{}"))).unwrap();
+    assert_eq!((answer.status, &answer.body[..]), (404, &b"{\"error\":\"not found\"}"[..]));
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_said_before_anything_is_dialled() {
+    let damaged = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+    let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let none =
+        "--ca-file x: it holds no usable certificate: it must be in PEM form, -----BEGIN CERTIFICATE-----";
+    for (pem, expected) in
+        [("", none), ("hello", none), (no_certificate, none), (damaged, "--ca-file x: it is damaged (")]
+    {
+        let certificates = CaCertificates { from: "--ca-file x".to_owned(), pem: pem.to_owned() };
+        let network = Network { ca_certificates: Some(certificates), ..Network::default() };
+        let error = relayline_runtime::http::Client::new(Kit::new().runtime(), &network).unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+}
