@@ -6,10 +6,19 @@ use std::io;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// Whether a variable may hold a secret: the agent needs none of them (C-4). A name too many does no harm.
+/// Whether a variable may hold a secret: no child needs one of them (C-4). A name too many does no harm.
 fn is_secret(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     name.starts_with("GATEWAY_RELAY_") && ["SECRET", "KEY", "TOKEN"].iter().any(|word| name.contains(word))
+}
+
+/// Takes what may be a secret of the gateway out of a child's environment (C-4).
+pub(crate) fn without_secrets(command: &mut Command) {
+    let given: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+    let ours = std::env::vars_os().map(|(name, _)| name);
+    for name in ours.chain(given).filter(|name| is_secret(name)) {
+        command.env_remove(name);
+    }
 }
 
 /// How long an agent may go on after its input has ended.
@@ -23,9 +32,7 @@ impl Child {
     pub(crate) fn start(program: &str, arguments: &[String]) -> io::Result<(Child, Agent)> {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| is_secret(name)) {
-            command.env_remove(name);
-        }
+        without_secrets(&mut command);
         let mut child = command.spawn()?;
         let lost = || io::Error::other("its stdin and stdout cannot be reached");
         let to = child.stdin.take().ok_or_else(lost)?;

@@ -3,17 +3,19 @@
 use crate::fail;
 use clap::{Args, ValueEnum};
 use relayline_core::config::Config;
-use relayline_core::http::{Failure, Request};
+use relayline_core::http::boot::When;
 use relayline_core::network::Network;
 use relayline_core::secret::Secret;
-use relayline_core::settings::{self, Arguments};
-use relayline_runtime::http::Answer;
+use relayline_core::settings::{self, Arguments, ConfigError, FileText, Resolved};
+use relayline_runtime::http::Client;
 use relayline_runtime::{Inbox, Relay, ca_certificates};
 use std::cell::Cell;
 use std::env::VarError;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use zeroize::Zeroizing;
 
 /// Which runtime does the socket work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -22,6 +24,15 @@ pub(crate) enum RuntimeName {
     Smol,
 }
 
+/// When provisioning happens (H-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ProvisionName {
+    Auto,
+    Always,
+    Never,
+}
+
+/// The flags of every command that speaks to a connector as a gateway.
 #[derive(Debug, Args)]
 pub(crate) struct GatewayArguments {
     /// The connector, as in wss://connector.example [env: GATEWAY_RELAY_URL]
@@ -48,13 +59,75 @@ pub(crate) struct GatewayArguments {
     #[arg(long, value_name = "PLATFORM[:BOT_ID]", conflicts_with_all = ["platform", "bot_id"])]
     identity: Vec<String>,
 
+    #[command(flatten)]
+    account: AccountArguments,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkArguments,
+
+    /// What messages of shared chats are meant for this gateway, as JSON [env: GATEWAY_RELAY_POLICY]
+    #[arg(long, value_name = "JSON")]
+    policy: Option<String>,
+
+    /// Where signed deliveries over HTTP are taken [env: GATEWAY_RELAY_INBOUND_LISTEN]
+    #[arg(long, value_name = "HOST:PORT")]
+    inbound_listen: Option<String>,
+
+    /// A file that holds the key of signed deliveries, or several with commas between them
+    #[arg(long, value_name = "FILE")]
+    delivery_key_file: Option<PathBuf>,
+
     /// Set a limit or a time-out, as in handshake_timeout=1s; a wrong name lists them all
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
 
-    /// Send credentials over plain ws:// beyond this machine, too
+    /// Whether there is a relay at all: false beats every URL [env: GATEWAY_RELAY_ENABLED]
+    #[arg(long, value_name = "BOOL")]
+    enabled: Option<bool>,
+}
+
+/// What a gateway says of itself when it is provisioned, and how it shows whose it is.
+#[derive(Debug, Args)]
+struct AccountArguments {
+    /// When to ask the connector for a secret: auto is when there is none and the install is managed or has access tokens
+    #[arg(long, value_name = "WHEN")]
+    provision: Option<ProvisionName>,
+
+    /// A command that prints an access token; others come from GATEWAY_RELAY_ACCESS_TOKEN and GATEWAY_RELAY_IDP_TOKEN_URL
+    #[arg(long, value_name = "CMD")]
+    access_token_command: Option<String>,
+
+    /// Where the connector reaches this gateway for signed deliveries [env: GATEWAY_RELAY_ENDPOINT]
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+
+    /// What the connector routes to this gateway by, with commas between [env: GATEWAY_RELAY_ROUTE_KEYS]
+    #[arg(long, value_name = "KEYS")]
+    route_keys: Option<String>,
+
+    /// Which instance of its tenant this gateway is [env: GATEWAY_RELAY_INSTANCE_ID]
+    #[arg(long, value_name = "ID")]
+    instance_id: Option<String>,
+
+    /// What wakes this gateway when it sleeps [env: GATEWAY_RELAY_WAKE_URL]
+    #[arg(long, value_name = "URL")]
+    wake_url: Option<String>,
+
+    /// How people know this gateway [env: GATEWAY_RELAY_DISPLAY_NAME]
+    #[arg(long, value_name = "NAME")]
+    display_name: Option<String>,
+}
+
+/// How the connector is reached, and where else settings come from.
+#[derive(Debug, Args)]
+pub(crate) struct NetworkArguments {
+    /// A TOML file with settings that neither a flag nor the environment gives; its keys are the flags' names
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Send credentials over plain ws:// or http:// beyond this machine, too
     #[arg(long)]
-    allow_insecure: bool,
+    pub(crate) allow_insecure: bool,
 
     /// Trust the certificates of these authorities, too: one file in PEM form [env: SSL_CERT_FILE]
     #[arg(long, value_name = "FILE")]
@@ -65,24 +138,59 @@ pub(crate) struct GatewayArguments {
     pub(crate) runtime: RuntimeName,
 }
 
-impl GatewayArguments {
-    /// The configuration, or the exit code to end with; what is wrong has been said by then.
-    pub(crate) fn resolve(&self) -> Result<Config, ExitCode> {
-        let secret = match &self.secret_file {
+/// Why there is no configuration.
+#[derive(Debug)]
+pub(crate) enum Unresolved {
+    /// The settings say so themselves.
+    Settings(ConfigError),
+    /// A file or a variable cannot be read.
+    Unreadable(String),
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unresolved::Settings(error) => error.fmt(f),
+            Unresolved::Unreadable(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<ConfigError> for Unresolved {
+    fn from(error: ConfigError) -> Unresolved {
+        Unresolved::Settings(error)
+    }
+}
+
+impl Unresolved {
+    /// Says it, and gives the exit code: a relay that is switched off is nothing wrong (H-9).
+    pub(crate) fn end(&self) -> ExitCode {
+        let code = if matches!(self, Unresolved::Settings(ConfigError::Disabled(_))) { 0 } else { 2 };
+        fail(code, self)
+    }
+}
+
+impl NetworkArguments {
+    /// Fills in what these flags and the machine say, and resolves with `how`, giving it environment and file.
+    pub(crate) fn resolve<T>(
+        &self,
+        mut arguments: Arguments,
+        env_file: Option<&Path>,
+        how: impl FnOnce(
+            &Arguments,
+            &dyn Fn(&str) -> Option<String>,
+            Option<FileText<'_>>,
+        ) -> Result<T, ConfigError>,
+    ) -> Result<T, Unresolved> {
+        arguments.allow_insecure = self.allow_insecure;
+        arguments.ca_certificates = ca_certificates(self.ca_file.as_deref())?;
+        arguments.hostname = gethostname::gethostname().into_string().ok();
+        arguments.managed = env_file.is_some_and(|file| file.with_file_name(".managed").exists());
+        let file = match &self.config {
             None => None,
-            Some(file) => Some(secret_file(file)?),
+            Some(file) => Some((file.display().to_string(), Zeroizing::new(text("--config", file)?))),
         };
-        let arguments = Arguments {
-            url: self.url.clone(),
-            gateway_id: self.gateway_id.clone(),
-            secret,
-            platform: self.platform.clone(),
-            bot_id: self.bot_id.clone(),
-            identities: self.identity.clone(),
-            set: self.set.clone(),
-            allow_insecure: self.allow_insecure,
-            ca_certificates: ca_certificates(self.ca_file.as_deref()).map_err(|error| fail(2, error))?,
-        };
+        let file = file.as_ref().map(|(name, text)| FileText { name, text });
         let unreadable = Cell::new(None);
         let environment = |name: &str| match std::env::var(name) {
             Ok(value) => Some(value),
@@ -92,24 +200,74 @@ impl GatewayArguments {
                 None
             }
         };
-        let resolved = settings::resolve(&arguments, &environment);
+        let resolved = how(&arguments, &environment, file);
         // It must not count as unset.
         if let Some(name) = unreadable.take() {
-            return Err(fail(2, format_args!("{name} is not UTF-8: set it again, or unset it")));
+            return Err(Unresolved::Unreadable(format!("{name} is not UTF-8: set it again, or unset it")));
         }
-        let resolved = resolved.map_err(|error| fail(2, error))?;
-        for warning in resolved.warnings {
+        Ok(resolved?)
+    }
+}
+
+impl GatewayArguments {
+    /// The configuration, and what comes before the dial. What the host should be warned of is in the log.
+    pub(crate) fn resolve(&self) -> Result<Resolved, Unresolved> {
+        self.resolve_with(self.account.provision.map(|when| match when {
+            ProvisionName::Auto => When::Auto,
+            ProvisionName::Always => When::Always,
+            ProvisionName::Never => When::Never,
+        }))
+    }
+
+    /// The same with another word on when to provision.
+    pub(crate) fn resolve_with(&self, provision: Option<When>) -> Result<Resolved, Unresolved> {
+        let secret = |flag, file: &Option<PathBuf>| match file {
+            None => Ok(None),
+            Some(file) => text(flag, file).map(|text| Some(Secret::new(text))),
+        };
+        let account = &self.account;
+        let arguments = Arguments {
+            enabled: self.enabled,
+            url: self.url.clone(),
+            gateway_id: self.gateway_id.clone(),
+            secret: secret("--secret-file", &self.secret_file)?,
+            delivery_key: secret("--delivery-key-file", &self.delivery_key_file)?,
+            platform: self.platform.clone(),
+            bot_id: self.bot_id.clone(),
+            identities: self.identity.clone(),
+            endpoint: account.endpoint.clone(),
+            route_keys: account.route_keys.clone(),
+            instance_id: account.instance_id.clone(),
+            wake_url: account.wake_url.clone(),
+            display_name: account.display_name.clone(),
+            access_token_command: account.access_token_command.clone(),
+            policy: self.policy.clone(),
+            inbound_listen: self.inbound_listen.clone(),
+            provision,
+            set: self.set.clone(),
+            ..Arguments::default()
+        };
+        let resolved = self.network.resolve(arguments, default_env_file().as_deref(), settings::resolve)?;
+        for warning in &resolved.warnings {
             tracing::warn!(warning, "configuration");
         }
-        Ok(resolved.config)
+        Ok(resolved)
     }
+}
+
+/// Where an agent host keeps its environment when nobody says otherwise.
+pub(crate) fn default_env_file() -> Option<PathBuf> {
+    std::env::home_dir().map(|home| home.join(".hermes").join(".env"))
+}
+
+fn text(flag: &str, file: &Path) -> Result<String, Unresolved> {
+    let unreadable = |error| Unresolved::Unreadable(format!("{flag} {}: {error}", file.display()));
+    std::fs::read_to_string(file).map_err(unreadable)
 }
 
 /// What a file of `--secret-file` holds; what is wrong with it has been said otherwise.
 pub(crate) fn secret_file(file: &Path) -> Result<Secret, ExitCode> {
-    std::fs::read_to_string(file)
-        .map(Secret::new)
-        .map_err(|error| fail(2, format_args!("--secret-file {}: {error}", file.display())))
+    text("--secret-file", file).map(Secret::new).map_err(|error| error.end())
 }
 
 /// An environment variable, blank ones counting as unset. One that is no text must not: it is an error.
@@ -124,50 +282,48 @@ pub(crate) fn variable(name: &str) -> Result<Option<Secret>, ExitCode> {
 }
 
 impl RuntimeName {
-    /// Sends one request on this runtime, and waits for its answer. The outer error is about the runtime, or the
-    /// configured certificates.
-    pub(crate) fn send(self, network: &Network, request: &Request) -> io::Result<Result<Answer, Failure>> {
-        match self {
-            RuntimeName::Tokio => {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                let answer = runtime.block_on(async {
-                    let client = relayline_tokio::http_client(network)?;
-                    Ok(client.send(request).await)
-                });
-                // Dropping it would wait for a name that is still being looked up.
-                runtime.shutdown_background();
-                answer
-            }
-            RuntimeName::Smol => {
-                let client = relayline_smol::http_client(network)?;
-                Ok(smol::block_on(client.send(request)))
-            }
-        }
-    }
-
     /// Starts a gateway on this runtime, and runs `host` with it to its end.
     pub(crate) fn host<F: Future>(
         self,
         config: Config,
         host: impl FnOnce(Relay, Inbox) -> F,
     ) -> io::Result<F::Output> {
+        self.run(|| async move {
+            let (relay, inbox) = match self {
+                RuntimeName::Tokio => relayline_tokio::connect(config)?,
+                RuntimeName::Smol => relayline_smol::connect(config)?,
+            };
+            Ok(host(relay, inbox).await)
+        })
+    }
+
+    /// Runs `job` to its end with an HTTP client on this runtime.
+    pub(crate) fn with_client<F: Future>(
+        self,
+        network: &Network,
+        job: impl FnOnce(Client) -> F,
+    ) -> io::Result<F::Output> {
+        self.run(|| async move {
+            let client = match self {
+                RuntimeName::Tokio => relayline_tokio::http_client(network)?,
+                RuntimeName::Smol => relayline_smol::http_client(network)?,
+            };
+            Ok(job(client).await)
+        })
+    }
+
+    fn run<T, F: Future<Output = io::Result<T>>>(self, job: impl FnOnce() -> F) -> io::Result<T> {
         match self {
             RuntimeName::Tokio => {
                 // The socket has a thread of its own: a host that blocks does not stop the pings.
                 let mut builder = tokio::runtime::Builder::new_multi_thread();
                 let runtime = builder.worker_threads(1).enable_all().build()?;
-                let output = runtime.block_on(async {
-                    let (relay, inbox) = relayline_tokio::connect(config)?;
-                    Ok(host(relay, inbox).await)
-                });
+                let output = runtime.block_on(job());
                 // Dropping it would wait for a name that is still being looked up.
                 runtime.shutdown_background();
                 output
             }
-            RuntimeName::Smol => {
-                let (relay, inbox) = relayline_smol::connect(config)?;
-                Ok(smol::block_on(host(relay, inbox)))
-            }
+            RuntimeName::Smol => smol::block_on(job()),
         }
     }
 }

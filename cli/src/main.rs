@@ -1,15 +1,20 @@
 #![forbid(unsafe_code)]
 //! `relayline`: the gateway side of the relay protocol as a program.
 
+mod boot;
 mod bridge;
 mod connector;
 mod demo;
+mod enroll;
+mod env_file;
 mod exec;
 mod gateway;
 mod logging;
+mod provision;
 mod replay;
 mod run;
 mod token;
+mod token_command;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -27,7 +32,8 @@ use tracing::level_filters::LevelFilter;
 Example:
   relayline demo
 
-Exit codes: 0 done, 1 failed, 2 flags or environment wrong, 3 relay disabled (revoked).")]
+Exit codes: 0 done, 1 failed, 2 flags, environment or configuration file
+wrong, 3 relay disabled (revoked).")]
 struct Program {
     #[command(flatten)]
     logging: logging::Arguments,
@@ -40,6 +46,9 @@ struct Program {
 enum Command {
     Demo(demo::DemoArguments),
     Run(run::RunArguments),
+    Enroll(enroll::EnrollArguments),
+    Provision(provision::ProvisionArguments),
+    Policy(provision::PolicyArguments),
     Connector(connector::ConnectorArgs),
     Replay(replay::Args),
     Token(token::TokenArguments),
@@ -55,6 +64,9 @@ fn main() -> ExitCode {
     match program.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Enroll(arguments) => enroll::run(&arguments),
+        Command::Provision(arguments) => provision::provision(&arguments),
+        Command::Policy(arguments) => provision::policy(&arguments),
         Command::Connector(arguments) => connector::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),

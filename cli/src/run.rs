@@ -4,7 +4,7 @@ use crate::bridge::{self, Agent, Options};
 use crate::exec::Child;
 
 use crate::gateway::GatewayArguments;
-use crate::{complain, fail};
+use crate::{boot, complain, fail};
 use clap::Args;
 use std::io;
 use std::process::ExitCode;
@@ -23,7 +23,11 @@ send, edit, delete, typing, follow_up, get_chat_info, send_media, prompt, react,
 stream, split, capabilities, prime, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op with an `id`
 gets a `result`. The end of its output is a graceful disconnect.
 
-Exit codes: 0 done, 1 the agent failed, 2 flags or environment wrong, 3 relay disabled (revoked).")]
+Before it dials it asks the connector for a secret, where none is set and there is an access token to show (--provision),
+and tells it the policies that are set. What fails of that is in the log, and does not stop it.
+
+Exit codes: 0 done, or the relay is switched off (--enabled false), 1 the agent failed, 2 flags, environment or
+configuration file wrong, 3 relay disabled (revoked).")]
 pub(crate) struct RunArguments {
     #[command(flatten)]
     gateway: GatewayArguments,
@@ -46,14 +50,18 @@ pub(crate) struct RunArguments {
 }
 
 pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
-    let mut config = match arguments.gateway.resolve() {
+    let runtime = arguments.gateway.network.runtime;
+    let resolved = match arguments.gateway.resolve() {
+        Ok(resolved) => resolved,
+        Err(error) => return error.end(),
+    };
+    let mut config = match boot::ready(runtime, resolved) {
         Ok(config) => config,
-        Err(code) => return code,
+        Err(error) => return fail(1, error),
     };
     config.passthrough = arguments.passthrough;
     config.slack_subcommands = arguments.slack_subcommand.iter().cloned().collect();
     let options = Options { auto_ack: arguments.auto_ack };
-    let runtime = arguments.gateway.runtime;
     let Some((program, rest)) = arguments.exec.split_first() else {
         let agent = Agent { from: Box::new(io::stdin()), to: Box::new(io::stdout()) };
         return end(bridge::run(runtime, config, agent, options).map(|end| (end, true)));

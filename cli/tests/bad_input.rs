@@ -21,6 +21,8 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
     fs::write(path("bad.jsonl"), "{\"do\":\"drop\"}\n\n{\"do\":\"dance\"}\n").unwrap();
     fs::write(path("bad.demo"), "# a demo\ndiscord: hi\nirc: hi\n").unwrap();
     fs::write(path("secret"), "s3cret\n").unwrap();
+    fs::write(path("bad.toml"), "url = \"ws://127.0.0.1:9\"\n[set]\nhandshake = \"1s\"\n").unwrap();
+    let bad_toml = path("bad.toml");
     fs::write(path("binary"), [0xff, 0xfe]).unwrap();
     let (missing, bad_script, bad_demo) = (path("missing"), path("bad.jsonl"), path("bad.demo"));
     let (secret, binary) = (path("secret"), path("binary"));
@@ -109,6 +111,24 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             &ID,
             2,
             format!("relayline: --secret-file {binary}: stream did not contain valid UTF-8"),
+        ),
+        (run(&["--config", &missing]), &[], 2, format!("relayline: --config {missing}: {nobody}")),
+        (
+            run(&["--config", &bad_toml]),
+            &[],
+            2,
+            format!(
+                "relayline: {bad_toml}:3: set.handshake: no such setting; there are {}",
+                relayline_core::config::NAMES.join(", ")
+            ),
+        ),
+        (
+            run(&["--url", URL, "--policy", "{"]),
+            &[],
+            2,
+            "relayline: --policy: EOF while parsing an object at line 1 column 1: write {\"platform\": \"discord\", \
+             \"requireAddress\": true}, or an array of such"
+                .into(),
         ),
         (
             run(&["--url", URL, "--exec", &missing, "--its-flag"]),

@@ -171,6 +171,12 @@ settings! {
         prompts = 1024, least 1;
         /// Streamed replies that are under way; 256 by default.
         streams = 256, least 1;
+        /// The longest body of a signed delivery, in bytes; 1 MiB by default (H-6).
+        delivery_body = 1 << 20, least 1024;
+        /// Signed deliveries that wait for the host's word at a time; 64 by default (H-6).
+        deliveries = 64, least 1;
+        /// Connections on which signed deliveries come at a time; further ones wait to be accepted; 128 by default.
+        delivery_connections = 128, least 1;
     }
     timing {
         /// From the start of a dial to the end of its upgrade; 15 s by default (L-4).
@@ -203,6 +209,10 @@ settings! {
         dormant_delay = Duration::from_secs(1);
         /// The longest that the host may hold re-dials; 60 s by default (L-13).
         hold_most = Duration::from_secs(60);
+        /// From a signed delivery's arrival to the host's word on it; 10 s by default (H-6).
+        delivery_timeout = Duration::from_secs(10);
+        /// What the head of a signed delivery may take to come, and then its body; 10 s by default (H-6).
+        delivery_read_timeout = Duration::from_secs(10);
     }
 }
 

@@ -4,11 +4,40 @@
 //! flight never leaves the memory of duplicates; of what is taken the oldest does.
 
 use crate::hash::{Table, table};
-use crate::output::{Conn, Content, Delivery, DeliveryId, Outcome};
+use crate::output::{Conn, Content, Delivery, DeliveryId, HttpId, Outcome};
 use std::collections::VecDeque;
 
 /// How many duplicates wait for one twin.
 const WAITERS: usize = 8;
+
+/// Where something came from, and so who is to hear that it was taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Origin {
+    /// Live, on this connection: nobody waits for word.
+    Live(Conn),
+    /// This entry of the connector's buffer, on this connection: it is acknowledged there.
+    Buffer(Conn, Box<str>),
+    /// An HTTP request, which waits for its answer (H-6).
+    Http(HttpId),
+}
+
+impl Origin {
+    /// The connection that it came on, if it came on one.
+    fn conn(&self) -> Option<Conn> {
+        match self {
+            Origin::Live(conn) | Origin::Buffer(conn, _) => Some(*conn),
+            Origin::Http(_) => None,
+        }
+    }
+
+    /// Bytes of the entry's id.
+    fn weight(&self) -> usize {
+        match self {
+            Origin::Buffer(_, id) => id.len(),
+            Origin::Live(_) | Origin::Http(_) => 0,
+        }
+    }
+}
 
 /// An event that has arrived.
 #[derive(Debug)]
@@ -18,14 +47,12 @@ pub(crate) struct Arrival {
     pub(crate) answers: Option<u64>,
     /// What makes it a duplicate of another; `None` when nothing can.
     pub(crate) key: Option<u128>,
-    /// The connector's buffer entry, when it came from there.
-    pub(crate) buffer: Option<Box<str>>,
-    pub(crate) conn: Conn,
+    pub(crate) origin: Origin,
 }
 
 impl Arrival {
     fn weight(&self) -> usize {
-        self.content.weight() + self.buffer.as_ref().map_or(0, |id| id.len())
+        self.content.weight() + self.origin.weight()
     }
 }
 
@@ -37,31 +64,36 @@ pub(crate) enum Arrived {
     /// It is a duplicate of what is in flight, and waits for its twin's fate.
     Waits,
     /// It is one waiter too many.
-    Dropped,
-    /// It is a duplicate of what was taken: to be acknowledged, if it has an entry.
-    Duplicate(Option<Box<str>>),
+    Dropped(Origin),
+    /// It is a duplicate of what was taken: whoever waits for word may have it.
+    Duplicate(Origin),
 }
 
-/// An entry that may be acknowledged on its connection.
-pub(crate) type Ack = (Conn, Box<str>);
+/// What became of an HTTP request's delivery when its time was up.
+#[derive(Debug)]
+pub(crate) enum Abandoned {
+    /// No host has seen it, and none will. The prompt that it answered is given back.
+    Unseen { unanswered: Option<u64> },
+    /// The host has it, or its twin, and may still take it.
+    Handed,
+}
 
 /// What a settling leads to.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     pub(crate) known: bool,
-    /// A buffered delivery of this connection was refused: its entry must come again.
-    pub(crate) refused_on: Option<Conn>,
+    /// Who hears that the host refused it.
+    pub(crate) refused: Option<Origin>,
     /// The prompt whose answer was refused.
     pub(crate) unanswered: Option<u64>,
 }
 
-/// A buffered delivery that the host has and has not settled.
+/// A delivery that the host has and has not settled, and whose sender waits for word.
 #[derive(Debug)]
 struct Handed {
     key: Option<u128>,
     answers: Option<u64>,
-    buffer: Box<str>,
-    conn: Conn,
+    origin: Origin,
 }
 
 #[derive(Debug)]
@@ -73,7 +105,7 @@ pub(crate) struct Inbox {
     in_flight: Table<u128, Vec<Arrival>>,
     /// Keys that were taken, the oldest first.
     taken: Table<u128, ()>,
-    /// Buffered deliveries that the host has not settled.
+    /// Deliveries that the host has not settled, and whose senders wait for word.
     handed: Table<u64, Handed>,
     /// Live deliveries that the host may still refuse, with their keys and prompts.
     live: Table<u64, (Option<u128>, Option<u64>)>,
@@ -115,11 +147,11 @@ impl Inbox {
     pub(crate) fn arrive(&mut self, arrival: Arrival) -> Arrived {
         if let Some(key) = arrival.key {
             if self.taken.contains_key(&key) {
-                return Arrived::Duplicate(arrival.buffer);
+                return Arrived::Duplicate(arrival.origin);
             }
             if let Some(waiters) = self.in_flight.get_mut(&key) {
                 if waiters.len() >= WAITERS {
-                    return Arrived::Dropped;
+                    return Arrived::Dropped(arrival.origin);
                 }
                 self.bytes += arrival.weight();
                 waiters.push(arrival);
@@ -134,27 +166,32 @@ impl Inbox {
     }
 
     /// The next delivery for the host. `early` is a connection whose handshake is not complete: its events wait
-    /// (L-17). A live one counts as taken from now on; acknowledgements of its waiters go to `acks`.
-    pub(crate) fn poll(&mut self, early: Option<Conn>, acks: &mut Vec<Ack>) -> Option<Delivery> {
-        let next = self.queue.front()?;
+    /// (L-17), and hold up nothing that came over HTTP. A live one counts as taken from now on; who waited for word
+    /// of its doubles goes to `taken`.
+    pub(crate) fn poll(&mut self, early: Option<Conn>, taken: &mut Vec<Origin>) -> Option<Delivery> {
+        let at = match early {
+            None => 0,
+            Some(_) => self.queue.iter().position(|arrival| arrival.origin.conn() != early)?,
+        };
+        let next = self.queue.get(at)?;
         // What the host holds unsettled is bounded, too.
         let too_many = self.handed.len() >= self.memory || self.handed_bytes >= self.most_handed_bytes;
-        if Some(next.conn) == early || (next.buffer.is_some() && too_many) {
+        if too_many && !matches!(next.origin, Origin::Live(_)) {
             return None;
         }
-        let arrival = self.queue.pop_front()?;
+        let arrival = self.queue.remove(at)?;
         self.bytes -= arrival.weight();
-        let Arrival { content, answers, key, buffer, conn } = arrival;
+        let Arrival { content, answers, key, origin } = arrival;
         self.last += 1;
-        let buffered = buffer.is_some();
-        match (buffer, key) {
-            (Some(buffer), key) => {
-                self.handed_bytes += buffer.len();
-                self.handed.insert(self.last, Handed { key, answers, buffer, conn });
+        let buffered = matches!(origin, Origin::Buffer(..));
+        match origin {
+            Origin::Buffer(..) | Origin::Http(_) => {
+                self.handed_bytes += origin.weight();
+                self.handed.insert(self.last, Handed { key, answers, origin });
             }
-            (None, key) => {
+            Origin::Live(_) => {
                 if let Some(key) = key {
-                    self.take(key, acks);
+                    self.take(key, taken);
                 }
                 if self.live.len() >= self.memory
                     && let Some((oldest, _)) = self.live.pop_front()
@@ -167,22 +204,22 @@ impl Inbox {
         Some(Delivery { id: DeliveryId(self.last), buffered, content })
     }
 
-    /// What the host says of a delivery. Acknowledgements that follow go to `acks`.
-    pub(crate) fn settle(&mut self, id: DeliveryId, outcome: Outcome, acks: &mut Vec<Ack>) -> Settled {
-        let known = |refused_on, unanswered| Settled { known: true, refused_on, unanswered };
-        if let Some(Handed { key, answers, buffer, conn }) = self.handed.remove(&id.0) {
-            self.handed_bytes -= buffer.len();
+    /// What the host says of a delivery. Who hears that it was taken goes to `taken`.
+    pub(crate) fn settle(&mut self, id: DeliveryId, outcome: Outcome, taken: &mut Vec<Origin>) -> Settled {
+        let known = |refused, unanswered| Settled { known: true, refused, unanswered };
+        if let Some(Handed { key, answers, origin }) = self.handed.remove(&id.0) {
+            self.handed_bytes -= origin.weight();
             match outcome {
                 Outcome::Taken => {
-                    acks.push((conn, buffer));
+                    taken.push(origin);
                     if let Some(key) = key {
-                        self.take(key, acks);
+                        self.take(key, taken);
                     }
                     known(None, None)
                 }
                 Outcome::Refused => {
                     let unanswered = self.give_up(key, answers);
-                    known(Some(conn), unanswered)
+                    known(Some(origin), unanswered)
                 }
             }
         } else if let Some((key, answers)) = self.live.remove(&id.0) {
@@ -199,7 +236,31 @@ impl Inbox {
 
     /// The buffer entry of a delivery that the host has and has not settled.
     pub(crate) fn entry(&self, id: DeliveryId) -> Option<&str> {
-        self.handed.get(&id.0).map(|handed| &*handed.buffer)
+        match &self.handed.get(&id.0)?.origin {
+            Origin::Buffer(_, id) => Some(id),
+            Origin::Live(_) | Origin::Http(_) => None,
+        }
+    }
+
+    /// Forgets the delivery of an HTTP request whose time is up, as far as the host has not seen it.
+    pub(crate) fn abandon(&mut self, id: HttpId) -> Abandoned {
+        let is_it = |arrival: &Arrival| arrival.origin == Origin::Http(id);
+        if let Some(arrival) = self.queue.iter().position(is_it).and_then(|at| self.queue.remove(at)) {
+            self.bytes -= arrival.weight();
+            return Abandoned::Unseen { unanswered: self.give_up(arrival.key, arrival.answers) };
+        }
+        for waiters in self.in_flight.values_mut() {
+            if let Some(at) = waiters.iter().position(is_it) {
+                self.bytes -= waiters.remove(at).weight();
+                break;
+            }
+        }
+        Abandoned::Handed
+    }
+
+    /// Whether something with this key was taken.
+    pub(crate) fn has_taken(&self, key: u128) -> bool {
+        self.taken.contains_key(&key)
     }
 
     /// Whether something with this key is in flight or taken: then it is a duplicate.
@@ -209,8 +270,9 @@ impl Inbox {
 
     /// Whether buffered deliveries of `conn` wait for the host, or for its word.
     pub(crate) fn is_owed(&self, conn: Conn) -> bool {
-        self.handed.values().any(|handed| handed.conn == conn)
-            || self.queue.iter().any(|arrival| arrival.conn == conn && arrival.buffer.is_some())
+        let owed = |origin: &Origin| matches!(origin, Origin::Buffer(on, _) if *on == conn);
+        self.handed.values().any(|handed| owed(&handed.origin))
+            || self.queue.iter().any(|arrival| owed(&arrival.origin))
     }
 
     /// Forgets what came on a connection whose handshake never completed (L-17); says how many.
@@ -219,7 +281,7 @@ impl Inbox {
         let mut dropped = 0;
         // Those that wait for a twin go first, so that none of them stands in for one that goes with them.
         for waiters in self.in_flight.values_mut() {
-            for waiter in waiters.extract_if(.., |waiter| waiter.conn == conn) {
+            for waiter in waiters.extract_if(.., |waiter| waiter.origin.conn() == Some(conn)) {
                 self.bytes -= waiter.weight();
                 dropped += 1;
             }
@@ -227,7 +289,7 @@ impl Inbox {
         // One that took its refused twin's place may stand before all others.
         let mut gone = Vec::new();
         self.queue.retain(|arrival| {
-            let stays = arrival.conn != conn;
+            let stays = arrival.origin.conn() != Some(conn);
             if !stays {
                 self.bytes -= arrival.weight();
                 gone.push((arrival.key, arrival.answers));
@@ -250,11 +312,11 @@ impl Inbox {
         dropped as u64
     }
 
-    /// The key is taken: its waiters are acknowledged.
-    fn take(&mut self, key: u128, acks: &mut Vec<Ack>) {
+    /// The key is taken: its waiters hear of it.
+    fn take(&mut self, key: u128, taken: &mut Vec<Origin>) {
         for waiter in self.in_flight.remove(&key).into_iter().flatten() {
             self.bytes -= waiter.weight();
-            acks.extend(waiter.buffer.map(|buffer| (waiter.conn, buffer)));
+            taken.push(waiter.origin);
         }
         self.taken.insert(key, ());
         self.forget_taken();
@@ -291,13 +353,26 @@ mod tests {
     const A: Conn = Conn(1);
     const B: Conn = Conn(2);
 
-    fn arrival(key: u128, buffer: Option<&str>, conn: Conn) -> Arrival {
-        let content = Content::Message(Event::read("{}").unwrap());
-        Arrival { content, answers: None, key: (key > 0).then_some(key), buffer: buffer.map(Box::from), conn }
+    fn origin(buffer: Option<&str>, conn: Conn) -> Origin {
+        buffer.map_or(Origin::Live(conn), |id| Origin::Buffer(conn, id.into()))
     }
 
-    fn acked(acks: &[Ack]) -> Vec<(u32, &str)> {
-        acks.iter().map(|(conn, id)| (conn.0, &**id)).collect()
+    fn arrival(key: u128, buffer: Option<&str>, conn: Conn) -> Arrival {
+        let content = Content::Message(Event::read("{}").unwrap());
+        Arrival { content, answers: None, key: (key > 0).then_some(key), origin: origin(buffer, conn) }
+    }
+
+    /// An event with a key of its own, or none, that came with an HTTP request.
+    fn posted(key: u128, id: u64) -> Arrival {
+        Arrival { origin: Origin::Http(HttpId(id)), ..arrival(key, None, A) }
+    }
+
+    fn acked(taken: &[Origin]) -> Vec<(u32, &str)> {
+        let entries = taken.iter().filter_map(|origin| match origin {
+            Origin::Buffer(conn, id) => Some((conn.0, &**id)),
+            Origin::Live(_) | Origin::Http(_) => None,
+        });
+        entries.collect()
     }
 
     #[test]
@@ -311,8 +386,8 @@ mod tests {
         assert!(inbox.poll(None, &mut acks).is_none());
         inbox.settle(id, Outcome::Taken, &mut acks);
         assert_eq!(acked(&acks), [(1, "a"), (1, "b"), (2, "c")]);
-        assert_eq!(inbox.arrive(arrival(1, Some("d"), B)), Arrived::Duplicate(Some("d".into())));
-        assert_eq!(inbox.arrive(arrival(1, None, B)), Arrived::Duplicate(None));
+        assert_eq!(inbox.arrive(arrival(1, Some("d"), B)), Arrived::Duplicate(origin(Some("d"), B)));
+        assert_eq!(inbox.arrive(arrival(1, None, B)), Arrived::Duplicate(Origin::Live(B)));
         assert_eq!(inbox.bytes, 0);
     }
 
@@ -325,9 +400,9 @@ mod tests {
         for n in 0..8 {
             assert_eq!(inbox.arrive(arrival(1, Some(&format!("w{n}")), A)), Arrived::Waits);
         }
-        assert_eq!(inbox.arrive(arrival(1, Some("ninth"), A)), Arrived::Dropped);
+        assert_eq!(inbox.arrive(arrival(1, Some("ninth"), A)), Arrived::Dropped(origin(Some("ninth"), A)));
         let settled = inbox.settle(id, Outcome::Refused, &mut acks);
-        assert_eq!(settled.refused_on, Some(A));
+        assert_eq!(settled.refused, Some(origin(Some("a"), A)));
         let id = inbox.poll(None, &mut acks).unwrap().id;
         inbox.settle(id, Outcome::Taken, &mut acks);
         assert_eq!(acked(&acks)[0], (1, "w7"));
@@ -346,7 +421,7 @@ mod tests {
         assert_eq!(inbox.arrive(arrival(2, None, A)), Arrived::Queued);
         inbox.poll(None, &mut acks);
         let live = inbox.poll(None, &mut acks).unwrap();
-        assert_eq!(inbox.arrive(arrival(2, Some("x"), B)), Arrived::Duplicate(Some("x".into())));
+        assert_eq!(inbox.arrive(arrival(2, Some("x"), B)), Arrived::Duplicate(origin(Some("x"), B)));
         inbox.settle(live.id, Outcome::Refused, &mut acks);
         assert_eq!(inbox.arrive(arrival(2, Some("x"), B)), Arrived::Queued);
         assert!(acks.is_empty());
@@ -364,7 +439,7 @@ mod tests {
         }
         assert_eq!(inbox.in_flight.len() + inbox.taken.len(), 3);
         assert_eq!(inbox.arrive(arrival(1, None, A)), Arrived::Waits);
-        assert_eq!(inbox.arrive(arrival(9, None, A)), Arrived::Duplicate(None));
+        assert_eq!(inbox.arrive(arrival(9, None, A)), Arrived::Duplicate(Origin::Live(A)));
         assert_eq!(inbox.arrive(arrival(7, None, A)), Arrived::Queued);
         assert!(!inbox.is_full());
         inbox.arrive(arrival(11, None, A));
@@ -393,5 +468,33 @@ mod tests {
         assert_eq!(inbox.drop_early(B, &mut Vec::new()), 1);
         assert_eq!(inbox.arrive(arrival(2, Some("b"), B)), Arrived::Queued);
         assert!(inbox.poll(None, &mut acks).is_some_and(|delivery| delivery.buffered));
+    }
+
+    #[test]
+    fn h_6_what_came_over_http_waits_for_no_handshake_and_leaves_when_its_time_is_up() {
+        let mut inbox = Inbox::new(1 << 20, 100, 1000);
+        let mut taken = Vec::new();
+        inbox.arrive(arrival(1, None, B));
+        inbox.arrive(posted(2, 1));
+        inbox.arrive(arrival(3, None, B));
+        let first = inbox.poll(Some(B), &mut taken).unwrap();
+        assert!(!first.buffered && inbox.poll(Some(B), &mut taken).is_none());
+        assert_eq!(inbox.drop_early(B, &mut Vec::new()), 2);
+        // Its double waits; the time of both is up, but the host may still take the first.
+        assert_eq!(inbox.arrive(posted(2, 2)), Arrived::Waits);
+        assert!(matches!(inbox.abandon(HttpId(2)), Abandoned::Handed));
+        assert!(matches!(inbox.abandon(HttpId(1)), Abandoned::Handed));
+        assert_eq!(inbox.bytes, 0);
+        inbox.settle(first.id, Outcome::Taken, &mut taken);
+        assert_eq!(taken, [Origin::Http(HttpId(1))]);
+        assert_eq!(inbox.arrive(posted(2, 3)), Arrived::Duplicate(Origin::Http(HttpId(3))));
+        // One that still waits for the host is seen by nobody; its double takes its place.
+        inbox.arrive(posted(4, 4));
+        inbox.arrive(posted(4, 5));
+        assert!(matches!(inbox.abandon(HttpId(4)), Abandoned::Unseen { unanswered: None }));
+        let second = inbox.poll(None, &mut taken).unwrap();
+        let settled = inbox.settle(second.id, Outcome::Refused, &mut taken);
+        assert_eq!((settled.refused, taken.len()), (Some(Origin::Http(HttpId(5))), 1));
+        assert!(inbox.poll(None, &mut taken).is_none());
     }
 }

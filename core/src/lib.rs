@@ -61,6 +61,7 @@
 pub mod chats;
 pub mod command;
 pub mod config;
+pub mod delivery;
 pub mod descriptor;
 mod encode;
 pub mod env_file;

@@ -1,6 +1,7 @@
 //! What a machine puts out: actions for the driver, deliveries and notices for the host, transmits for the socket.
 
 use crate::command::{Failure, Reply, RequestId};
+use crate::delivery::Answer;
 use crate::descriptor::Descriptor;
 use crate::event::Event;
 use crate::passthrough::Forward;
@@ -54,6 +55,14 @@ pub enum Action {
         session_key: String,
         /// The chat, where the connector said; may be empty.
         chat_id: String,
+    },
+    /// An HTTP request that waited has its answer: exactly one each (H-6). Where its client is gone meanwhile, there
+    /// is nothing to do.
+    Respond {
+        /// Which.
+        id: HttpId,
+        /// The answer.
+        answer: Answer,
     },
     /// Something that the host would otherwise have to guess.
     Notify(Notice),
@@ -154,6 +163,17 @@ pub enum Transmit {
     },
 }
 
+/// The number of an HTTP request that waits for its answer; the first is 1.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct HttpId(pub(crate) u64);
+
+impl HttpId {
+    /// The number.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// The number of a delivery; the first is 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct DeliveryId(pub(crate) u64);
@@ -209,7 +229,8 @@ impl Content {
 pub enum Outcome {
     /// The host has it durably: it is acknowledged, and never comes again.
     Taken,
-    /// The host could not take it: a buffered one comes again.
+    /// The host could not take it: a buffered one comes again, and so does one that came over HTTP, if its
+    /// sender tries again.
     Refused,
 }
 
@@ -273,4 +294,6 @@ pub enum Timer {
     Idle,
     /// A step of the disconnect is due (L-14).
     Disconnect,
+    /// An HTTP request has waited too long for the host's word (H-6).
+    Delivery,
 }

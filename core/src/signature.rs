@@ -11,8 +11,8 @@ pub const TIMESTAMP_HEADER: &str = "x-relay-timestamp";
 /// The header with the signature, in hex.
 pub const SIGNATURE_HEADER: &str = "x-relay-signature";
 
-/// Why a delivery is not taken for the connector's own. Each of them is a 401 (H-6); the text is for the host's
-/// logs, and quotes nothing of what came.
+/// Why a delivery is not taken for the connector's own. Each of them is a 401 (H-6), with this text, which quotes
+/// nothing of what came and says nothing of a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotSigned {
     /// There is no key to check with, or only empty ones.

@@ -66,6 +66,22 @@ stats! {
     stale_answers;
     /// Forwards that nobody asked for (P-2).
     unwanted_forwards;
+    /// HTTP requests of any kind, health checks among them (H-6).
+    http_requests;
+    /// HTTP requests for a path or with a method that there is none of (H-6: 404, 405).
+    unknown_http_requests;
+    /// HTTP requests that no key of ours signed, or not lately (C-3, H-6: 401).
+    unsigned_deliveries;
+    /// Signed deliveries whose body did not come in time (H-6: 408).
+    slow_deliveries;
+    /// Signed deliveries whose body is over `delivery_body` (H-6: 413).
+    overlong_deliveries;
+    /// Signed deliveries whose body is no JSON, or holds nothing to deliver (H-6: 400).
+    unusable_deliveries;
+    /// Signed deliveries for which there was no room, or nobody to take them any more (H-6: 503).
+    deliveries_turned_away;
+    /// Signed deliveries on which the host said nothing in time (H-6: 503 or 504).
+    deliveries_expired;
     /// Duplicates of what was taken already.
     duplicates;
     /// Duplicates of what is in flight beyond the eight that wait.

@@ -40,6 +40,28 @@ const FRAMES: &[&str] = &[
     r#"{"type":"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"}"#,
 ];
 
+/// Requests to the server of signed deliveries: some are doubles of what comes on the WebSocket.
+const REQUESTS: &[(&str, &str)] = &[
+    (
+        "/",
+        r#"{"type":"message","event":{"text":"a","message_id":"0","source":{"platform":"discord","chat_id":"0"}}}"#,
+    ),
+    (
+        "/",
+        r#"{"type":"message","event":{"text":"b","message_id":"1","source":{"platform":"discord","chat_id":"1"}}}"#,
+    ),
+    (
+        "/",
+        r#"{"type":"message","event":{"text":"c","message_id":"2","source":{"platform":"discord","chat_id":"2"}}}"#,
+    ),
+    ("/", r#"{"type":"message","event":{"text":"without an id"}}"#),
+    ("/", r#"{"type":"message","event":{"prompt_response":{"prompt_id":"a.b","option_id":"c"}}}"#),
+    ("/", r#"{"type":"message"}"#),
+    ("/interrupt", r#"{"type":"interrupt","session_key":"k"}"#),
+    ("/interrupt", r#"{"type":"interrupt","session_key":""}"#),
+    ("/elsewhere", "{"),
+];
+
 fn frame() -> impl Strategy<Value = String> {
     let inbound = (0..6u8, 0..3u8, any::<Option<u8>>(), prop::bool::weighted(0.2)).prop_map(
         |(id, chat, entry, edit)| {
@@ -135,6 +157,12 @@ fn input() -> impl Strategy<Value = Input> {
             prop::sample::select(&[r#"{"success":true,"message_id":"m"}"#, "{}", r#"{"ambiguous":true}"#, r#"{"code":"egress_declined"}"#][..]),
         )
             .prop_map(|(ago, result)| Input::Answer(ago, result)),
+        4 => (
+            prop::sample::select(REQUESTS),
+            prop::bool::weighted(0.9),
+            prop::bool::weighted(0.9),
+        )
+            .prop_map(|((path, body), signed, room)| Input::Request(path, body, signed, room)),
         4 => (0..5u64, outcome).prop_map(|(ago, outcome)| Input::Settle(ago, outcome)),
         8 => Just(Input::Actions),
         8 => Just(Input::Transmit),
@@ -180,7 +208,7 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// L-6, L-10, L-14, L-15, O-1, O-3, O-6, W-6, A-6: see `World`. And the same inputs give the same outputs.
+    /// L-6, L-10, L-14, L-15, O-1, O-3, O-6, W-6, A-6, H-6: see `World`. And the same inputs give the same outputs.
     #[test]
     fn whatever_comes_it_keeps_to_its_rules(
         confirm in any::<bool>(),

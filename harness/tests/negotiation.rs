@@ -181,6 +181,7 @@ impl Talk {
                     Action::Drop { .. }
                     | Action::Complete { .. }
                     | Action::Interrupt { .. }
+                    | Action::Respond { .. }
                     | Action::Fatal(_) => {
                         panic!("{action:?}")
                     }

@@ -8,7 +8,7 @@ use relayline_core::config::Config;
 use relayline_core::network::Network;
 use relayline_runtime::Runtime;
 use relayline_runtime::http::Client;
-use smol::net::TcpStream;
+use smol::net::{TcpListener, TcpStream};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub fn http_client(network: &Network) -> io::Result<Client> {
     Client::new(Smol, network)
 }
 
-/// How smol connects, sleeps and spawns.
+/// How smol connects, listens, sleeps and spawns.
 #[derive(Clone, Copy, Debug)]
 pub struct Smol;
 
@@ -51,6 +51,20 @@ impl Runtime for Smol {
         async move {
             let stream = TcpStream::connect(address).await?;
             // Frames are small and each is flushed: waiting to fill a segment only delays them.
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        }
+    }
+
+    type Listener = TcpListener;
+
+    fn listen(&self, listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        TcpListener::try_from(listener)
+    }
+
+    fn accept(listener: &TcpListener) -> impl Future<Output = io::Result<Self::Tcp>> + Send {
+        async {
+            let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             Ok(stream)
         }

@@ -33,7 +33,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 /// Starts a gateway on the tokio runtime of the caller: it dials at once, and again and again, until it is
@@ -56,7 +56,7 @@ pub fn http_client(network: &Network) -> io::Result<Client> {
     Client::new(Tokio::current()?, network)
 }
 
-/// How tokio connects, sleeps and spawns.
+/// How tokio connects, listens, sleeps and spawns.
 #[derive(Clone, Debug)]
 pub struct Tokio {
     handle: tokio::runtime::Handle,
@@ -105,6 +105,21 @@ impl Runtime for Tokio {
             stream.set_nodelay(true)?;
             Ok(stream.compat())
         })
+    }
+
+    type Listener = TcpListener;
+
+    fn listen(&self, listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        let _inside = self.handle.enter();
+        TcpListener::from_std(listener)
+    }
+
+    fn accept(listener: &TcpListener) -> impl Future<Output = io::Result<Self::Tcp>> + Send {
+        async {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            Ok(stream.compat())
+        }
     }
 
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send + 'static {

@@ -9,14 +9,17 @@ use crate::watch::wake_all;
 use crate::wires::{Boxed, Wires};
 use async_tungstenite::tungstenite::protocol::CloseFrame;
 use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
+use futures_channel::oneshot;
 use futures_core::Stream;
 use futures_sink::Sink;
 use relayline_core::command::Command;
+use relayline_core::delivery::Answer;
 use relayline_core::machine::IoEvent;
 use relayline_core::output::{Action, Conn, Notice, Transmit};
 use relayline_core::secret::Secret;
 use relayline_core::time::Time;
 use relayline_core::trace::{Entry, Ids, Lines};
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, MutexGuard};
@@ -46,6 +49,9 @@ struct Open {
     lines: Option<(Lines, Ids)>,
 }
 
+/// Who waits for the answer to an HTTP request, and the answer.
+type Response = (Option<oneshot::Sender<Answer>>, Answer);
+
 /// How a socket ended: the peer's close code, if it sent one, and why.
 struct End {
     code: Option<u16>,
@@ -60,6 +66,8 @@ pub(crate) struct Driver<R> {
     /// The timer that is set, and for when.
     timer: Option<(Time, Boxed<()>)>,
     frame: Vec<u8>,
+    /// The server of signed deliveries ends when this is dropped, if there is one.
+    _server: Option<oneshot::Sender<Infallible>>,
 }
 
 impl<R> fmt::Debug for Driver<R> {
@@ -69,8 +77,13 @@ impl<R> fmt::Debug for Driver<R> {
 }
 
 impl<R: Runtime> Driver<R> {
-    pub(crate) fn new(runtime: R, wires: Wires, shared: Arc<Shared>) -> Self {
-        Driver { runtime, wires, shared, line: Line::None, timer: None, frame: Vec::new() }
+    pub(crate) fn new(
+        runtime: R,
+        wires: Wires,
+        shared: Arc<Shared>,
+        server: Option<oneshot::Sender<Infallible>>,
+    ) -> Self {
+        Driver { runtime, wires, shared, line: Line::None, timer: None, frame: Vec::new(), _server: server }
     }
 
     pub(crate) fn spawn(self) {
@@ -116,17 +129,18 @@ impl<R: Runtime> Driver<R> {
             trace::log(|| Entry::timer(now.mono, timer));
             state.machine.handle_tick(now);
         }
-        let (answered, actions) = answer(state, now.mono);
-        let mut done = answered || !actions.is_empty();
+        let (answered, actions, responses) = answer(state, now.mono);
+        let mut done = answered || !actions.is_empty() || !responses.is_empty();
         let mut state = shared.lock();
         for action in actions {
             self.act(&mut state, action);
         }
-        done |= state.deliver(now, shared.config.limits.host_queue);
+        done |= state.deliver(now, &shared.config);
         let (host, watchers) = (state.host_if_news(), state.show());
         drop(state);
         wake(host);
         wake_all(watchers);
+        respond(responses);
         done
     }
 
@@ -165,7 +179,11 @@ impl<R: Runtime> Driver<R> {
                     self.line = Line::None;
                 }
             }
-            Action::Complete { .. } | Action::Interrupt { .. } | Action::Notify(_) | Action::Fatal(_) => {
+            Action::Complete { .. }
+            | Action::Respond { .. }
+            | Action::Interrupt { .. }
+            | Action::Notify(_)
+            | Action::Fatal(_) => {
                 tell(state, action);
             }
         }
@@ -200,16 +218,18 @@ impl<R: Runtime> Driver<R> {
     }
 }
 
-/// Takes what the machine wants done. The answers among it are given at once: so they are there before the host hears
-/// of what has ended them. Whether there was one, and the other actions.
+/// Takes what the machine wants done. The answers to requests among it are given at once: so they are there before the
+/// host hears of what has ended them. Whether there was one, the other actions, and the answers to HTTP requests, which
+/// are for [`respond`] once those are done.
 ///
 /// Not under the lock, for an answer wakes who waits for it, and a waker's code is not ours.
-fn answer(mut state: MutexGuard<'_, State>, at: Time) -> (bool, Vec<Action>) {
-    let (mut answers, mut actions) = (Vec::new(), Vec::new());
+fn answer(mut state: MutexGuard<'_, State>, at: Time) -> (bool, Vec<Action>, Vec<Response>) {
+    let (mut answers, mut responses, mut actions) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(action) = state.machine.poll_action() {
         trace::log(|| Entry::action(at, &action));
         match action {
             Action::Complete { id, result } => answers.push((state.waiting.remove(&id), result)),
+            Action::Respond { id, answer } => responses.push((state.unanswered.remove(&id), answer)),
             other => actions.push(other),
         }
     }
@@ -221,13 +241,21 @@ fn answer(mut state: MutexGuard<'_, State>, at: Time) -> (bool, Vec<Action>) {
         // Who has given up on the answer does not get it.
         let _ = waiting.map(|waiting| waiting.send(result));
     }
-    (answered, actions)
+    (answered, actions, responses)
+}
+
+/// Gives HTTP clients their answers, once the host has what they are the answers to.
+fn respond(responses: Vec<Response>) {
+    for (client, answer) in responses {
+        // A client that has gone away does not get it.
+        let _ = client.map(|client| client.send(answer));
+    }
 }
 
 /// What an action means to the host. The network's mean nothing to it, and answers are given already.
 fn tell(state: &mut State, action: Action) {
     match action {
-        Action::Dial { .. } | Action::Drop { .. } | Action::Complete { .. } => {}
+        Action::Dial { .. } | Action::Drop { .. } | Action::Complete { .. } | Action::Respond { .. } => {}
         Action::Interrupt { session_key, chat_id } => {
             tracing::debug!(session_key, chat_id, "interrupt");
             state.sign(Sign::Interrupt { session_key, chat_id });
@@ -273,6 +301,7 @@ impl<R> Drop for Driver<R> {
     fn drop(&mut self) {
         let shared = self.shared.clone();
         let mut state = shared.lock();
+        let mut unanswered = Vec::new();
         if !state.over {
             let now = shared.now();
             // It is not over, so it is accepted; nobody waits for its answer.
@@ -282,17 +311,19 @@ impl<R> Drop for Driver<R> {
                     IoEvent::Closed { conn: open.conn, code: None, reason: "the runtime was shut down" };
                 state.machine.handle_io(now, event);
             }
-            let (_, actions) = answer(state, now.mono);
+            let (_, actions, responses) = answer(state, now.mono);
             state = shared.lock();
             for action in actions {
                 tell(&mut state, action);
             }
             state.over = true;
+            unanswered = responses;
         }
         let (host, watchers) = (state.host.take(), state.show());
         drop(state);
         wake(host);
         wake_all(watchers);
+        respond(unanswered);
     }
 }
 

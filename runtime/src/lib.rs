@@ -2,7 +2,7 @@
 #![deny(missing_docs)]
 //! What every runtime needs of a relay gateway, once: the drive loop, the handle, the stream of what comes in.
 //!
-//! A host does not use this crate by itself: `relayline-tokio` and `relayline-smol` say how to connect, sleep and
+//! A host does not use this crate by itself: `relayline-tokio` and `relayline-smol` say how to connect, listen, sleep and
 //! spawn, and give out the same types.
 
 mod causes;
@@ -14,6 +14,7 @@ mod media;
 mod relay;
 mod reply_stream;
 mod request;
+mod server;
 mod shared;
 mod tls;
 mod trace;
@@ -22,12 +23,14 @@ mod wires;
 
 pub use host::*;
 
+use futures_channel::oneshot;
 use relayline_core::config::Config;
 use relayline_core::http::Base;
 use relayline_core::network::CaCertificates;
 use relayline_core::settings::{Arguments, ConfigError, Resolved};
+use relayline_core::signature::NotSigned;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
@@ -57,6 +60,18 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
     /// Connects to an address over TCP.
     fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static;
 
+    /// A port that clients can connect to.
+    type Listener: Send + Sync + 'static;
+
+    /// Takes over a port that is open and does not block.
+    ///
+    /// # Errors
+    /// When the runtime cannot wait for it.
+    fn listen(&self, listener: TcpListener) -> io::Result<Self::Listener>;
+
+    /// The next client. Dropping the future loses none.
+    fn accept(listener: &Self::Listener) -> impl Future<Output = io::Result<Self::Tcp>> + Send;
+
     /// Waits that long.
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send + 'static;
 
@@ -65,6 +80,9 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
 }
 
 /// Starts a gateway on a runtime: it dials at once, and again and again, until it is disconnected or revoked.
+///
+/// Where the configuration says so it takes signed deliveries over HTTP, too, for as long (H-6). A port that cannot be
+/// opened is logged, [`Relay::inbound`] says so, and the gateway dials all the same.
 ///
 /// # Errors
 /// When the system has no randomness to give, the configured certificates of authorities cannot be
@@ -78,12 +96,41 @@ pub fn start<R: Runtime>(runtime: R, config: Config) -> io::Result<(Relay, Inbox
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(format!("no randomness: {error}")))?;
     let wires = wires::Wires::new(runtime.clone(), &config.network)?;
-    let shared = shared::Shared::new(config, seed);
-    let driver = drive::Driver::new(runtime, wires.clone(), shared.clone());
+    let port = config.inbound_listen.as_deref().map(|address| open(&runtime, address, &config));
+    let (port, inbound) = match port {
+        None => (None, None),
+        Some(Ok(port)) => {
+            let address = port.address;
+            (Some(port), Some(Ok(address)))
+        }
+        Some(Err(why)) => (None, Some(Err(why))),
+    };
+    let shared = shared::Shared::new(config, seed, inbound);
+    let server = port.map(|port| {
+        let (driver, over) = oneshot::channel();
+        runtime.spawn(port.serve(runtime.clone(), shared.clone(), over));
+        driver
+    });
+    let driver = drive::Driver::new(runtime, wires.clone(), shared.clone(), server);
     let handle = shared::Handle::new(shared);
     let (relay, inbox) = (Relay::new(handle.clone(), http::Client::over(wires)), Inbox::new(handle));
     driver.spawn();
     Ok((relay, inbox))
+}
+
+/// Opens the port for signed deliveries, and says how that went.
+fn open<R: Runtime>(runtime: &R, address: &str, config: &Config) -> Result<server::Port<R>, String> {
+    let port = server::Port::open(runtime, address);
+    match &port {
+        Ok(port) => {
+            tracing::info!(address = %port.address, "inbound_listening");
+            if config.delivery_keys.is_empty() {
+                tracing::warn!(why = %NotSigned::NoKey, "inbound_without_key");
+            }
+        }
+        Err(why) => tracing::error!(why, "inbound_failed"),
+    }
+    port
 }
 
 /// The configuration that the process's environment describes (`GATEWAY_RELAY_URL` and so on, H-9).
@@ -92,7 +139,7 @@ pub fn start<R: Runtime>(runtime: R, config: Config) -> io::Result<(Relay, Inbox
 /// Names the variable that is wrong, and what is wrong with it.
 pub fn config_from_env() -> Result<Resolved, ConfigError> {
     let arguments = Arguments { ca_certificates: ca_certificates(None)?, ..Arguments::default() };
-    relayline_core::settings::resolve(&arguments, &|name| std::env::var(name).ok())
+    relayline_core::settings::resolve(&arguments, &|name| std::env::var(name).ok(), None)
 }
 
 /// Reads the certificates of authorities that are to be trusted, too: from this file, which `--ca-file` names, or else

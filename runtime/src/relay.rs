@@ -19,6 +19,7 @@ use relayline_core::prompts::Prompt;
 use relayline_core::split::{Room, split};
 use relayline_core::stats::Stats;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -313,6 +314,11 @@ impl Relay {
     /// Interrupts and notices that were dropped since the host did not take them; the oldest go first.
     pub fn signs_dropped(&self) -> u64 {
         self.shared.lock().signs_dropped
+    }
+
+    /// Where signed deliveries are taken, or why they cannot be; `None` when it is not configured to take any (H-6).
+    pub fn inbound(&self) -> Option<Result<SocketAddr, &str>> {
+        self.shared.inbound.as_ref().map(|inbound| inbound.as_ref().copied().map_err(String::as_str))
     }
 
     /// What it runs with.

@@ -3,14 +3,17 @@
 use crate::trace;
 use crate::watch::Watched;
 use futures_channel::oneshot;
+use futures_util::future::{Either, ready};
 use relayline_core::command::{Command, Failure, NotAccepted, Reply, RequestId};
 use relayline_core::config::Config;
+use relayline_core::delivery::{Answer, DeliveryRequest, Received};
 use relayline_core::machine::RelayMachine;
-use relayline_core::output::{Delivery, DeliveryId, Fatal, Notice, Outcome};
+use relayline_core::output::{Delivery, DeliveryId, Fatal, HttpId, Notice, Outcome};
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -32,6 +35,8 @@ pub(crate) enum Sign {
 pub(crate) struct State {
     pub(crate) machine: RelayMachine,
     pub(crate) waiting: BTreeMap<RequestId, Waiting>,
+    /// Clients that wait for the answer to a signed delivery (H-6).
+    pub(crate) unanswered: BTreeMap<HttpId, oneshot::Sender<Answer>>,
     /// The host's queue.
     pub(crate) queue: VecDeque<Delivery>,
     pub(crate) signs: VecDeque<Sign>,
@@ -49,6 +54,8 @@ pub(crate) struct State {
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) config: Arc<Config>,
+    /// Where signed deliveries are taken, or why they are not; `None` when they are not to be (H-6).
+    pub(crate) inbound: Option<Result<SocketAddr, String>>,
     origin: Instant,
 }
 
@@ -60,13 +67,18 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, seed: [u8; 32]) -> Arc<Self> {
+    pub(crate) fn new(
+        config: Config,
+        seed: [u8; 32],
+        inbound: Option<Result<SocketAddr, String>>,
+    ) -> Arc<Self> {
         let (config, origin) = (Arc::new(config), Instant::now());
         let machine = RelayMachine::new(config.clone(), seed, now(origin));
         let state = State {
             watched: Watched::new(machine.phase()),
             machine,
             waiting: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             queue: VecDeque::new(),
             signs: VecDeque::new(),
             signs_dropped: 0,
@@ -76,7 +88,7 @@ impl Shared {
             host: None,
             driver: None,
         };
-        Arc::new(Shared { state: Mutex::new(state), config, origin })
+        Arc::new(Shared { state: Mutex::new(state), config, inbound, origin })
     }
 
     /// A host's panic elsewhere must not take the relay with it: the state is whole after every call.
@@ -103,6 +115,31 @@ impl Shared {
         drop(state);
         wake(driver);
         Ok(receiver)
+    }
+
+    /// Hands in a request to the server of signed deliveries; the future is its answer.
+    pub(crate) fn handle_delivery(
+        &self,
+        request: DeliveryRequest<'_>,
+    ) -> impl Future<Output = Answer> + Send + use<> {
+        let mut state = self.lock();
+        let now = self.now();
+        let request = DeliveryRequest { host_has_room: state.has_room(&self.config), ..request };
+        let received = state.machine.handle_delivery(now, &request);
+        trace::log(|| Entry::request(now.mono, &request, &received));
+        let answer = match received {
+            Received::Answered(answer) => Either::Left(ready(Ok(answer))),
+            Received::Waits(id) => {
+                let (sender, receiver) = oneshot::channel();
+                state.unanswered.insert(id, sender);
+                Either::Right(receiver)
+            }
+        };
+        let driver = state.driver.take();
+        drop(state);
+        wake(driver);
+        // Nobody is left to answer, so nobody is left to take it.
+        async { answer.await.unwrap_or(Answer::NotTaken("the gateway has ended")) }
     }
 
     pub(crate) fn settle(&self, id: DeliveryId, outcome: Outcome) {
@@ -163,15 +200,20 @@ impl State {
         self.signs.push_back(sign);
     }
 
+    /// Whether the host's queue takes another delivery; that of a host that has dropped its stream always does.
+    fn has_room(&self, config: &Config) -> bool {
+        self.deaf || self.queue.len() < config.limits.host_queue
+    }
+
     /// Fills the host's queue; whether anything was moved.
     ///
     /// For a host that has dropped its stream everything is taken out of the machine all the same, since a machine
     /// that cannot take in more reads no results either. Live events are lost on it. Buffered ones are neither
     /// acknowledged nor refused: the connector keeps them, and waits; to refuse them would only make the
     /// gateway dial again and again for what nobody takes.
-    pub(crate) fn deliver(&mut self, now: Now, room: usize) -> bool {
+    pub(crate) fn deliver(&mut self, now: Now, config: &Config) -> bool {
         let mut any = false;
-        while self.deaf || self.queue.len() < room {
+        while self.has_room(config) {
             let Some(delivery) = self.machine.poll_delivery(now) else { break };
             trace::log(|| Entry::delivery(now.mono, &delivery, self.machine.config().sessions));
             any = true;

@@ -7,6 +7,7 @@ use relayline_core::http::{Base, Bearer};
 use relayline_core::network::Network;
 use relayline_core::secret::Secret;
 use relayline_core::url::DialUrl;
+use relayline_runtime::http::Client;
 use std::fmt::Write as _;
 
 /// The tenant that everything in the demo belongs to.
@@ -35,7 +36,9 @@ impl Tokens {
             gateway_id: id.to_owned(),
         };
         // Without the environment's proxies: it is on this machine.
-        let answer = runtime.send(&Network::default(), &enroll.request()).map_err(|error| text(&error))?;
+        let request = enroll.request();
+        let send = |client: Client| async move { client.send(&request).await };
+        let answer = runtime.with_client(&Network::default(), send).map_err(|error| text(&error))?;
         let answer = answer.map_err(|failure| text(&failure))?;
         let issued = answer.read(|status, headers, body| enroll.read(status, headers, body));
         issued.map(|issued| issued.credentials).map_err(|error| text(&error))

@@ -1,10 +1,13 @@
 //! The program as a child process, and how to wait for what it prints.
 #![allow(dead_code)] // Each test file uses a part of it.
 
+pub(crate) mod http;
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,7 +19,8 @@ pub(crate) fn relayline<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I
     let mut command = Command::new(env!("CARGO_BIN_EXE_relayline"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("GATEWAY_RELAY_") || name.starts_with("RUST_") || name == "NO_COLOR" {
+        let ours = ["GATEWAY_RELAY_", "RUST_", "HERMES_", "NO_COLOR"];
+        if ours.iter().any(|start| name.starts_with(start)) || name.to_ascii_lowercase().ends_with("_proxy") {
             command.env_remove(name);
         }
     }
@@ -30,7 +34,9 @@ pub(crate) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<Vec<u8>>,
-    stderr: Option<JoinHandle<String>>,
+    /// What it has logged so far, and who reads it.
+    log: Arc<Mutex<Vec<u8>>>,
+    stderr: Option<JoinHandle<()>>,
 }
 
 /// How a program ended.
@@ -58,13 +64,18 @@ impl Program {
             }
         });
         let mut stderr = child.stderr.take().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let kept = log.clone();
         let stderr = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            stderr.read_to_end(&mut text).unwrap();
-            String::from_utf8_lossy(&text).into_owned()
+            let mut piece = [0; 4096];
+            while let Ok(read) = stderr.read(&mut piece)
+                && read > 0
+            {
+                kept.lock().unwrap().extend_from_slice(&piece[..read]);
+            }
         });
         let stdin = child.stdin.take();
-        Program { child, stdin, lines, stderr: Some(stderr) }
+        Program { child, stdin, lines, log, stderr: Some(stderr) }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -121,9 +132,32 @@ impl Program {
             stdout.push('\n');
         }
         let code = self.wait();
-        let stderr = self.stderr.take().map(|stderr| stderr.join().unwrap()).unwrap_or_default();
+        if let Some(stderr) = self.stderr.take() {
+            stderr.join().unwrap();
+        }
+        let stderr = self.log();
         assert!(!stderr.contains("panicked"), "{stderr}");
         Ended { code, stdout, stderr }
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+    }
+
+    /// What stands behind these words in its log, up to the end of the line, once they are there.
+    #[track_caller]
+    pub(crate) fn logged(&self, words: &str) -> String {
+        let until = Instant::now() + SOON;
+        loop {
+            let log = self.log();
+            let behind = log.split_once(words).and_then(|(_, behind)| behind.split_once('\n'));
+            if let Some((behind, _)) = behind {
+                return behind.to_owned();
+            }
+            assert!(Instant::now() < until, "no {words:?} in its log:\n{log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     #[track_caller]

@@ -373,8 +373,8 @@ impl Event {
         Source { event: self }
     }
 
-    /// Whether it came through an authenticated relay. The gateway says so, when its dials carry credentials; what
-    /// the wire says of it counts for nothing (E-9).
+    /// Whether it came through an authenticated relay. The gateway says so, when its dials carry credentials or when
+    /// it came with a signature of its own; what the wire says of it counts for nothing (E-9).
     pub fn via_authenticated_relay(&self) -> bool {
         self.via_authenticated_relay
     }

@@ -4,6 +4,7 @@ use super::failure::{judge, said};
 use super::{BadToken, Bearer, Body, Failure, Headers, MAX_ANSWER, Method, Request, TIMEOUT, Value};
 use crate::json;
 use crate::secret::Secret;
+use crate::settings::{Found, Name, Origin, names};
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
@@ -33,28 +34,27 @@ pub enum SourceError {
     /// The token that was given is none.
     #[error("{from}: {error}")]
     Given {
-        /// The argument or variable.
-        from: &'static str,
+        /// Where it came from.
+        from: Origin,
         /// What is wrong with it.
         error: BadToken,
     },
-    /// Some variables of the identity provider are set, and others that they need are not.
+    /// Some settings of the identity provider are set, and others that they need are not.
     #[error("{set} is set, but {missing} is not: set both, or neither")]
     Half {
         /// One that is set.
-        set: &'static str,
+        set: Origin,
         /// One that is not.
         missing: &'static str,
     },
     /// The provider's URL is none, or has what no such URL has. It is not quoted: there may be a password in it.
-    #[error("GATEWAY_RELAY_IDP_TOKEN_URL is no https URL without user-info and fragment")]
-    Url,
+    #[error("{0} is no https URL without user-info and fragment")]
+    Url(Origin),
     /// The client's secret would go out in the clear (C-6).
     #[error(
-        "GATEWAY_RELAY_IDP_TOKEN_URL is neither https nor on this machine: use https, or give --allow-insecure to send \
-         credentials in the clear"
+        "{0} is neither https nor on this machine: use https, or give --allow-insecure to send credentials in the clear"
     )]
-    Insecure,
+    Insecure(Origin),
 }
 
 /// Why an identity provider issued no token.
@@ -90,55 +90,54 @@ pub enum IdentityError {
     Failed(#[from] Failure),
 }
 
-const TOKEN_URL: &str = "GATEWAY_RELAY_IDP_TOKEN_URL";
-const CLIENT_ID: &str = "GATEWAY_RELAY_IDP_CLIENT_ID";
-const CLIENT_SECRET: &str = "GATEWAY_RELAY_IDP_CLIENT_SECRET";
-const SCOPE: &str = "GATEWAY_RELAY_IDP_SCOPE";
+/// What was found that says where an identity token comes from.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) token: Option<Found>,
+    pub(crate) command: Option<Found>,
+    pub(crate) token_url: Option<Found>,
+    pub(crate) client_id: Option<Found>,
+    pub(crate) client_secret: Option<Found>,
+    pub(crate) scope: Option<Found>,
+}
 
 impl TokenSource {
-    /// Where an identity token comes from, as far as anything says so: a token that was given (`--access-token`,
-    /// `GATEWAY_RELAY_ACCESS_TOKEN`), else a command's output (`--access-token-command`,
-    /// `GATEWAY_RELAY_ACCESS_TOKEN_COMMAND`), else client credentials (`GATEWAY_RELAY_IDP_…`). An argument of either
-    /// kind goes before either variable; blank ones are unset.
-    pub fn resolve(
-        token: Option<&Secret>,
-        command: Option<&str>,
-        environment: &dyn Fn(&str) -> Option<String>,
+    /// Where an identity token comes from, as far as anything says so: a token that was given, else a command's
+    /// output, else client credentials; but any of them as an argument goes before all in the environment, and those
+    /// before all in the file.
+    pub(crate) fn resolve(
+        settings: Settings,
         allow_insecure: bool,
     ) -> Result<Option<TokenSource>, SourceError> {
-        let variable = |name: &str| environment(name).map(Secret::new).filter(|value| !value.is_blank());
-        let given = |token: &Secret, from: &'static str| {
-            let bearer = Bearer::new(token).map_err(|error| SourceError::Given { from, error })?;
-            Ok(Some(TokenSource::Given(bearer)))
+        let Settings { token, command, token_url, client_id, client_secret, scope } = settings;
+        let rank = |found: &Option<Found>| found.as_ref().map(|found| found.from.rank());
+        let client = [&token_url, &client_id, &client_secret].into_iter().filter_map(rank).min();
+        let first = [rank(&token), rank(&command), client].into_iter().flatten().min();
+        if let Some(Found { value, from }) = token.filter(|token| Some(token.from.rank()) == first) {
+            let bearer = Bearer::new(&value).map_err(|error| SourceError::Given { from, error })?;
+            return Ok(Some(TokenSource::Given(bearer)));
+        }
+        if let Some(command) = command.filter(|command| Some(command.from.rank()) == first) {
+            return Ok(Some(TokenSource::Command(command.text().to_owned())));
+        }
+        let half = |set: Found, missing: &Name| {
+            let missing = set.from.calls(missing);
+            Err(SourceError::Half { set: set.from, missing })
         };
-        if let Some(token) = token.filter(|token| !token.is_blank()) {
-            return given(token, "--access-token");
-        }
-        if let Some(command) = command.filter(|command| !command.trim().is_empty()) {
-            return Ok(Some(TokenSource::Command(command.to_owned())));
-        }
-        if let Some(token) = variable("GATEWAY_RELAY_ACCESS_TOKEN") {
-            return given(&token, "GATEWAY_RELAY_ACCESS_TOKEN");
-        }
-        if let Some(command) = variable("GATEWAY_RELAY_ACCESS_TOKEN_COMMAND") {
-            return Ok(Some(TokenSource::Command(command.expose().to_owned())));
-        }
-        let [url, id, secret, scope] = [TOKEN_URL, CLIENT_ID, CLIENT_SECRET, SCOPE].map(variable);
-        let half = |set, missing| Err(SourceError::Half { set, missing });
-        match (url, id, secret) {
+        match (token_url, client_id, client_secret) {
             (None, None, None) => Ok(None),
             (Some(url), Some(id), Some(secret)) => {
                 Ok(Some(TokenSource::ClientCredentials(ClientCredentials {
-                    token_url: token_url(url.expose().trim(), allow_insecure)?,
-                    client_id: id.expose().trim().to_owned(),
-                    client_secret: Secret::from(secret.expose().trim()),
-                    scope: scope.map(|scope| scope.expose().trim().to_owned()),
+                    token_url: parse_token_url(&url, allow_insecure)?,
+                    client_id: id.text().to_owned(),
+                    client_secret: secret.secret(),
+                    scope: scope.map(|scope| scope.text().to_owned()),
                 })))
             }
-            (_, Some(_), None) => half(CLIENT_ID, CLIENT_SECRET),
-            (_, None, Some(_)) => half(CLIENT_SECRET, CLIENT_ID),
-            (Some(_), None, None) => half(TOKEN_URL, CLIENT_ID),
-            (None, Some(_), Some(_)) => half(CLIENT_ID, TOKEN_URL),
+            (_, Some(id), None) => half(id, &names::IDP_CLIENT_SECRET),
+            (_, None, Some(secret)) => half(secret, &names::IDP_CLIENT_ID),
+            (Some(url), None, None) => half(url, &names::IDP_CLIENT_ID),
+            (None, Some(id), Some(_)) => half(id, &names::IDP_TOKEN_URL),
         }
     }
 }
@@ -149,8 +148,9 @@ pub fn from_output(output: &[u8]) -> Result<Bearer, BadToken> {
     Bearer::new(&Secret::from(text))
 }
 
-fn token_url(text: &str, allow_insecure: bool) -> Result<Url, SourceError> {
-    let url = Url::parse(text).map_err(|_| SourceError::Url)?;
+fn parse_token_url(found: &Found, allow_insecure: bool) -> Result<Url, SourceError> {
+    let from = || found.from.clone();
+    let url = Url::parse(found.text()).map_err(|_| SourceError::Url(from()))?;
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     let local = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -161,8 +161,8 @@ fn token_url(text: &str, allow_insecure: bool) -> Result<Url, SourceError> {
     match url.scheme() {
         "https" if plain => Ok(url),
         "http" if plain && (local || allow_insecure) => Ok(url),
-        "http" if plain => Err(SourceError::Insecure),
-        _ => Err(SourceError::Url),
+        "http" if plain => Err(SourceError::Insecure(from())),
+        _ => Err(SourceError::Url(from())),
     }
 }
 
@@ -215,15 +215,29 @@ impl ClientCredentials {
 mod tests {
     use super::*;
 
-    type Environment<'a> = &'a [(&'a str, &'a str)];
+    type Environment<'a> = &'a [(&'static str, &'a str)];
 
     fn resolve(environment: Environment<'_>) -> Result<Option<TokenSource>, SourceError> {
-        let look_up = |name: &str| {
-            environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        let find = |name: &Name| {
+            let variable = name.variable.unwrap();
+            let (_, value) = environment.iter().find(|(known, _)| *known == variable)?;
+            Some(Found { value: Secret::from(*value), from: Origin::Variable(variable) })
         };
-        TokenSource::resolve(None, None, &look_up, false)
+        let settings = Settings {
+            token: find(&names::ACCESS_TOKEN),
+            command: find(&names::ACCESS_TOKEN_COMMAND),
+            token_url: find(&names::IDP_TOKEN_URL),
+            client_id: find(&names::IDP_CLIENT_ID),
+            client_secret: find(&names::IDP_CLIENT_SECRET),
+            scope: find(&names::IDP_SCOPE),
+        };
+        TokenSource::resolve(settings, false)
     }
 
+    const TOKEN_URL: &str = "GATEWAY_RELAY_IDP_TOKEN_URL";
+    const CLIENT_ID: &str = "GATEWAY_RELAY_IDP_CLIENT_ID";
+    const CLIENT_SECRET: &str = "GATEWAY_RELAY_IDP_CLIENT_SECRET";
+    const SCOPE: &str = "GATEWAY_RELAY_IDP_SCOPE";
     const URL: (&str, &str) = (TOKEN_URL, "https://idp.example/token");
     const ID: (&str, &str) = (CLIENT_ID, "me & co");
     const PASSWORD: (&str, &str) = (CLIENT_SECRET, "hunter2+\n");
@@ -236,12 +250,6 @@ mod tests {
         assert_eq!(resolve(&[]), Ok(None));
         assert_eq!(resolve(&[token, command, URL, ID, PASSWORD]), Ok(Some(given("t"))));
         assert_eq!(resolve(&[command, URL]), Ok(Some(TokenSource::Command("print-token".into()))));
-        let argument = |token: Option<&str>, command| {
-            TokenSource::resolve(token.map(Secret::from).as_ref(), command, &|_| Some("e".into()), false)
-        };
-        assert_eq!(argument(Some("a"), Some("c")), Ok(Some(given("a"))));
-        assert_eq!(argument(Some(" "), Some("c")), Ok(Some(TokenSource::Command("c".into()))));
-        assert_eq!(argument(None, None), Ok(Some(given("e"))));
         for (environment, expected) in [
             (
                 &[URL, ID][..],

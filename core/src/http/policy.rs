@@ -23,12 +23,10 @@ pub struct Policy {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PolicyError {
     /// No JSON, or of another shape.
-    #[error(
-        "GATEWAY_RELAY_POLICY: {0}: write {{\"platform\": \"discord\", \"requireAddress\": true}}, or an array of such"
-    )]
+    #[error("{0}: write {{\"platform\": \"discord\", \"requireAddress\": true}}, or an array of such")]
     Shape(String),
     /// About a platform that this gateway has nothing to do with.
-    #[error("GATEWAY_RELAY_POLICY: this gateway does not speak for {0:?}: leave it out, or add the platform")]
+    #[error("this gateway does not speak for {0:?}: leave it out, or add the platform")]
     Platform(String),
 }
 
@@ -159,16 +157,10 @@ mod tests {
             assert_eq!(sent(text), Ok(expected), "{text}");
         }
         for (text, start) in [
-            ("", "GATEWAY_RELAY_POLICY: EOF while parsing"),
-            (
-                r#"{"requireAdress":true}"#,
-                "GATEWAY_RELAY_POLICY: unknown field `requireAdress`, expected one of",
-            ),
-            (r#"{"requireAddress":"yes"}"#, "GATEWAY_RELAY_POLICY: invalid type: string \"yes\""),
-            (
-                r#"{"platform":"irc"}"#,
-                "GATEWAY_RELAY_POLICY: this gateway does not speak for \"irc\": leave it out, or add",
-            ),
+            ("", "EOF while parsing"),
+            (r#"{"requireAdress":true}"#, "unknown field `requireAdress`, expected one of"),
+            (r#"{"requireAddress":"yes"}"#, "invalid type: string \"yes\""),
+            (r#"{"platform":"irc"}"#, "this gateway does not speak for \"irc\": leave it out, or add"),
         ] {
             let error = sent(text).unwrap_err();
             assert!(error.starts_with(start), "{error}");

@@ -167,6 +167,7 @@ impl RelayMachine {
             Effect::Mark => self.link.mark = true,
             Effect::Stop => self.stop(),
             Effect::Fatal => {
+                self.turn_all_away("the relay is disabled: this gateway was revoked");
                 self.stats.dropped_at_end += self.inbox.clear();
                 self.complete_leaving();
                 self.actions.push_back(Action::Fatal(RELAY_DISABLED));
@@ -286,6 +287,7 @@ impl RelayMachine {
     fn stop(&mut self) {
         self.fail_unwritten("the relay was disconnected");
         self.fail_written("the relay was disconnected before the answer came");
+        self.turn_all_away("the relay was disconnected");
         self.complete_leaving();
         self.notify(Notice::Stopped);
     }
@@ -445,7 +447,7 @@ impl RelayMachine {
     }
 
     /// Every timer that runs, at most one of a kind.
-    pub(super) fn timers(&self) -> [Option<(Time, Timer)>; 6] {
+    pub(super) fn timers(&self) -> [Option<(Time, Timer)>; 7] {
         let due = self.link.due;
         let phase = match self.state {
             State::Waiting => Some((self.redial_at(), Timer::Redial)),
@@ -469,6 +471,7 @@ impl RelayMachine {
             self.streams.next_due().map(|at| (at, Timer::Stream)),
             self.link.idle_asked.map(|at| (at, Timer::Idle)),
             leaving.map(|leaving| (self.last_call(leaving.began), Timer::Disconnect)),
+            self.unanswered.next_timeout().map(|at| (at, Timer::Delivery)),
         ]
     }
 
@@ -500,6 +503,7 @@ impl RelayMachine {
             }
             // `after` leaves.
             Timer::Disconnect => {}
+            Timer::Delivery => self.expire_delivery(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! What the connector says, line by line (W).
 
 use super::RelayMachine;
+use crate::delivery::Answer;
 use crate::descriptor::Descriptor;
 use crate::event::Event;
-use crate::inbox::{Arrival, Arrived};
+use crate::inbox::{Arrival, Arrived, Origin};
 use crate::json;
 use crate::lifecycle::{Signal, State};
 use crate::line::Line;
@@ -111,12 +112,27 @@ impl RelayMachine {
             });
             return;
         };
+        let key = self.key_of(&event);
+        let origin = self.origin(buffer_id);
+        self.on_event(event, key, origin);
+    }
+
+    /// What makes a message a duplicate of another.
+    pub(super) fn key_of(&self, event: &Event) -> Option<u128> {
         let source = event.source();
         let message_id = event.message_id().or(source.message_id());
-        let key = message_id
+        message_id
             .filter(|_| source.message_is_edit() != Some(true))
-            .map(|id| self.seed.hash(&[source.platform(), source.chat_id(), id]));
-        self.on_event(event, key, buffer_id);
+            .map(|id| self.seed.hash(&[source.platform(), source.chat_id(), id]))
+    }
+
+    /// Where something came from that came just now, with its `bufferId`.
+    fn origin(&self, buffer_id: Option<&str>) -> Origin {
+        let conn = self.link.conn;
+        match buffer_id.and_then(readable) {
+            Some(id) => Origin::Buffer(conn, Box::from(&*id)),
+            None => Origin::Live(conn),
+        }
     }
 
     /// P-2: a Discord interaction becomes an event; any other forward is for hosts that ask.
@@ -125,42 +141,44 @@ impl RelayMachine {
         self.stats.undecodable_bodies += u64::from(matches!(read, Some((_, false))));
         // Its entry is all that tells two forwards apart.
         let key = buffer_id.and_then(readable).map(|id| self.seed.hash(&["forward", &id]));
+        let origin = self.origin(buffer_id);
         match read {
             Some((forward, _)) if forward.platform == "discord" => match interaction(&forward) {
-                Some(event) => self.on_event(event, key, buffer_id),
+                Some(event) => self.on_event(event, key, origin),
                 None => {
                     self.stats.silent_interactions += 1;
-                    self.acknowledge_lost(buffer_id);
+                    self.tell_taken(origin);
                 }
             },
             Some((forward, _)) if self.config.passthrough => {
-                self.arrive(Content::Forward(forward), None, key, buffer_id);
+                self.arrive(Content::Forward(forward), None, key, origin);
             }
             Some(_) | None => {
                 self.stats.unwanted_forwards += 1;
-                self.acknowledge_lost(buffer_id);
+                self.tell_taken(origin);
             }
         }
     }
 
     /// A message, or the answer to a prompt, which never reaches the message path (I-3).
-    fn on_event(&mut self, mut event: Event, key: Option<u128>, buffer_id: Option<&str>) {
-        if self.config.credentials.is_some() {
+    pub(super) fn on_event(&mut self, mut event: Event, key: Option<u128>, origin: Origin) {
+        // A signature is as good as an upgrade with a token (E-9).
+        if self.config.credentials.is_some() || matches!(origin, Origin::Http(_)) {
             event.stamp();
         }
         slack::rewrite(&mut event, &self.config.slack_subcommands);
         self.stats.overlong_ids += u64::from(!self.chats.note(&self.seed, event.source()));
         let Some(response) = event.prompt_response() else {
-            return self.arrive(Content::Message(event), None, key, buffer_id);
+            return self.arrive(Content::Message(event), None, key, origin);
         };
         // A duplicate shares its twin's fate, whatever has become of the prompt.
         if key.is_some_and(|key| self.inbox.knows(key)) {
-            return self.arrive(Content::PromptAnswer(event), None, key, buffer_id);
+            return self.arrive(Content::PromptAnswer(event), None, key, origin);
         }
         match self.prompts.standing(response.prompt_id, self.now) {
             Standing::Open(number) => {
                 self.prompts.answered(number, true);
-                return self.arrive(Content::PromptAnswer(event), Some(number), key, buffer_id);
+                return self.arrive(Content::PromptAnswer(event), Some(number), key, origin);
             }
             Standing::Answered => self.stats.late_answers += 1,
             Standing::Foreign => self.stats.foreign_answers += 1,
@@ -169,20 +187,32 @@ impl RelayMachine {
                 self.notify(Notice::StalePrompt { answer: Box::new(event) });
             }
         }
-        self.acknowledge_lost(buffer_id);
+        // It reaches no host, and must not come again.
+        self.tell_taken(origin);
     }
 
-    fn arrive(&mut self, content: Content, answers: Option<u64>, key: Option<u128>, buffer_id: Option<&str>) {
-        let buffer = buffer_id.and_then(readable).map(Box::from);
-        match self.inbox.arrive(Arrival { content, answers, key, buffer, conn: self.link.conn }) {
+    fn arrive(&mut self, content: Content, answers: Option<u64>, key: Option<u128>, origin: Origin) {
+        match self.inbox.arrive(Arrival { content, answers, key, origin }) {
             Arrived::Queued | Arrived::Waits => {}
-            Arrived::Dropped => self.stats.waiters_dropped += 1,
-            Arrived::Duplicate(buffer) => {
-                self.stats.duplicates += 1;
-                if let Some(buffer) = buffer {
-                    self.push_ack(self.link.conn, buffer);
+            Arrived::Dropped(origin) => {
+                self.stats.waiters_dropped += 1;
+                if let Origin::Http(id) = origin {
+                    self.respond(id, Answer::NotTaken("too many copies of it wait for the host's word"));
                 }
             }
+            Arrived::Duplicate(origin) => {
+                self.stats.duplicates += 1;
+                self.tell_taken(origin);
+            }
+        }
+    }
+
+    /// Whoever waits for word of a delivery need not wait, nor send it again.
+    pub(super) fn tell_taken(&mut self, origin: Origin) {
+        match origin {
+            Origin::Live(_) => {}
+            Origin::Buffer(conn, id) => self.push_ack(conn, id),
+            Origin::Http(id) => self.respond(id, Answer::Done),
         }
     }
 

@@ -1,6 +1,7 @@
 //! [`RelayMachine`]: everything a gateway decides.
 
 mod connection;
+mod deliveries;
 mod frames;
 mod requests;
 mod streams;
@@ -10,9 +11,10 @@ mod tests;
 use crate::chats::{Chat, Chats};
 use crate::command::{Command, NotAccepted, RequestId};
 use crate::config::Config;
+use crate::delivery::Answer;
 use crate::descriptor::Descriptor;
 use crate::hash::Seed;
-use crate::inbox::{Ack, Inbox};
+use crate::inbox::{Inbox, Origin};
 use crate::lifecycle::{Signal, State};
 use crate::line::LineSplitter;
 use crate::outbox::{Item, Outbox};
@@ -21,6 +23,7 @@ use crate::prompts::Prompts;
 use crate::stats::Stats;
 use crate::time::{Now, Time};
 use connection::Link;
+use deliveries::Unanswered;
 use requests::Requests;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -79,7 +82,9 @@ pub enum IoEvent<'a> {
 ///    as written.
 /// 5. Read the socket while [`wants_read`](Self::wants_read), into [`handle_bytes`](Self::handle_bytes); offer what
 ///    was not consumed again once it wants to read.
-/// 6. Call [`handle_tick`](Self::handle_tick) at [`deadline`](Self::deadline). Early, late or spurious is harmless.
+/// 6. Hand what an HTTP server of signed deliveries is asked to [`handle_delivery`](Self::handle_delivery), if there
+///    is one (H-6).
+/// 7. Call [`handle_tick`](Self::handle_tick) at [`deadline`](Self::deadline). Early, late or spurious is harmless.
 ///
 /// A peer's bytes and a network's failures are never an `Err` and never a panic. After [`Action::Fatal`] every poll
 /// returns `None`, for good.
@@ -107,14 +112,15 @@ pub struct RelayMachine {
     chats: Chats,
     prompts: Prompts,
     streams: Streams,
+    unanswered: Unanswered,
     descriptors: Vec<Arc<Descriptor>>,
     /// Those of the connection before (D-10).
     former: Vec<Arc<Descriptor>>,
     actions: VecDeque<Action>,
     /// Reading is paused, since no more can be taken in.
     paused: bool,
-    /// Scratch for acknowledgements, kept warm.
-    acks: Vec<Ack>,
+    /// Scratch for who hears that something was taken, kept warm.
+    taken: Vec<Origin>,
     stats: Stats,
 }
 
@@ -138,11 +144,12 @@ impl RelayMachine {
             chats: Chats::new(limits.chats),
             prompts: Prompts::new(prompts, limits.prompts),
             streams: Streams::new(),
+            unanswered: Unanswered::new(),
             descriptors: Vec::new(),
             former: Vec::new(),
             actions: VecDeque::new(),
             paused: false,
-            acks: Vec::new(),
+            taken: Vec::new(),
             stats: Stats::default(),
             config,
         };
@@ -231,19 +238,20 @@ impl RelayMachine {
     /// What became of a delivery. Settling twice is harmless, and counted.
     pub fn settle(&mut self, now: Now, delivery: DeliveryId, outcome: Outcome) {
         self.advance(now);
-        let mut acks = std::mem::take(&mut self.acks);
-        let settled = self.inbox.settle(delivery, outcome, &mut acks);
+        let mut taken = std::mem::take(&mut self.taken);
+        let settled = self.inbox.settle(delivery, outcome, &mut taken);
         self.stats.stray_settles += u64::from(!settled.known);
         self.stats.refused += u64::from(outcome == Outcome::Refused && settled.known);
         if let Some(prompt) = settled.unanswered {
             self.prompts.answered(prompt, false);
         }
-        // What came on a connection that is over comes again by itself.
-        if settled.refused_on.is_some_and(|conn| self.is_live(conn)) {
-            self.link.must_redeliver = true;
+        match settled.refused {
+            Some(Origin::Http(id)) => self.respond(id, Answer::NotTaken("the host could not take it")),
+            // What came on a connection that is over comes again by itself.
+            Some(Origin::Buffer(conn, _)) if self.is_live(conn) => self.link.must_redeliver = true,
+            Some(Origin::Buffer(..) | Origin::Live(_)) | None => {}
         }
-        self.acknowledge(&mut acks);
-        self.acks = acks;
+        self.tell_all_taken(taken);
         self.after();
     }
 }
@@ -299,10 +307,9 @@ impl RelayMachine {
     pub fn poll_delivery(&mut self, now: Now) -> Option<Delivery> {
         self.advance(now);
         let early = self.is_early().then_some(self.link.conn);
-        let mut acks = std::mem::take(&mut self.acks);
-        let delivery = self.inbox.poll(early, &mut acks);
-        self.acknowledge(&mut acks);
-        self.acks = acks;
+        let mut taken = std::mem::take(&mut self.taken);
+        let delivery = self.inbox.poll(early, &mut taken);
+        self.tell_all_taken(taken);
         self.stats.delivered += u64::from(delivery.is_some());
         self.after();
         delivery
@@ -424,14 +431,15 @@ impl RelayMachine {
         self.descriptors.iter().find(|descriptor| descriptor.platform == platform)
     }
 
-    /// Queues acknowledgements, as far as they are for the connection that is open.
-    fn acknowledge(&mut self, acks: &mut Vec<Ack>) {
-        for (conn, buffer_id) in acks.drain(..) {
-            self.push_ack(conn, buffer_id);
+    /// Tells all of them, and keeps the list warm.
+    fn tell_all_taken(&mut self, mut taken: Vec<Origin>) {
+        for origin in taken.drain(..) {
+            self.tell_taken(origin);
         }
+        self.taken = taken;
     }
 
-    /// Queues one acknowledgement; not behind our own close frame.
+    /// Queues one acknowledgement, if it is for the connection that is open; not behind our own close frame.
     fn push_ack(&mut self, conn: Conn, buffer_id: Box<str>) {
         if conn == self.link.conn && matches!(self.state, State::Handshaking | State::Up) {
             self.outbox.push(Item::Ack(buffer_id));

@@ -35,6 +35,23 @@ impl Serialize for Entry {
                 map.serialize_entry("delivery", delivery)?;
                 map.serialize_entry("taken", taken)?;
             }
+            Happened::Request { method, path, bytes, answer } => {
+                map.serialize_entry("method", method)?;
+                map.serialize_entry("path", path)?;
+                map.serialize_entry("bytes", bytes)?;
+                match answer {
+                    Ok(http) => map.serialize_entry("http", http)?,
+                    Err(answer) => {
+                        map.serialize_entry("status", &answer.status())?;
+                        map.serialize_entry("why", &answer.to_string())?;
+                    }
+                }
+            }
+            Happened::Responded { http, answer } => {
+                map.serialize_entry("http", http)?;
+                map.serialize_entry("status", &answer.status())?;
+                map.serialize_entry("why", &answer.to_string())?;
+            }
             Happened::Timer(timer) => map.serialize_entry("timer", timer_name(*timer))?,
             Happened::Dial { conn, authorized } => {
                 map.serialize_entry("conn", conn)?;

@@ -18,6 +18,7 @@ pub use lines::{Ids, Lines};
 pub use text::printable;
 
 use crate::command::{Failure, NotAccepted, Reply, RequestId};
+use crate::delivery::{Answer, Body, DeliveryRequest, Received};
 use crate::event::Event;
 use crate::machine::IoEvent;
 use crate::output::{Action, Conn, Content, Delivery, DeliveryId, Fatal, Notice, Outcome, Timer, Transmit};
@@ -54,6 +55,24 @@ pub enum Happened {
         delivery: u64,
         /// Whether it was taken; refused otherwise.
         taken: bool,
+    },
+    /// An HTTP request came (H-6).
+    Request {
+        /// Its method.
+        method: String,
+        /// Its path.
+        path: String,
+        /// Its body, in bytes; none where it was cut off.
+        bytes: Option<usize>,
+        /// The number under which it waits for its answer, or the answer.
+        answer: Result<u64, Answer>,
+    },
+    /// An HTTP request that waited is answered (H-6).
+    Responded {
+        /// The number under which it waited.
+        http: u64,
+        /// The answer.
+        answer: Answer,
     },
     /// A timer of the machine was due.
     Timer(Timer),
@@ -221,6 +240,21 @@ impl Entry {
         Entry { at, what: Happened::Settled { delivery: delivery.number(), taken } }
     }
 
+    /// An HTTP request came, and this came of it at once. Its signature is left out: with it the same could be sent
+    /// again.
+    pub fn request(at: Time, request: &DeliveryRequest<'_>, received: &Received) -> Entry {
+        let bytes = match request.body {
+            Body::Whole(body) => Some(body.len()),
+            Body::TooLong | Body::TooSlow => None,
+        };
+        let answer = match received {
+            Received::Waits(id) => Ok(id.number()),
+            Received::Answered(answer) => Err(answer.clone()),
+        };
+        let (method, path) = (request.method.to_owned(), request.path.to_owned());
+        Entry { at, what: Happened::Request { method, path, bytes, answer } }
+    }
+
     /// A timer is due.
     pub fn timer(at: Time, timer: Timer) -> Entry {
         Entry { at, what: Happened::Timer(timer) }
@@ -259,6 +293,9 @@ impl Entry {
             }
             Action::Interrupt { session_key, chat_id } => {
                 Happened::Interrupt { session_key: session_key.clone(), chat_id: chat_id.clone() }
+            }
+            Action::Respond { id, answer } => {
+                Happened::Responded { http: id.number(), answer: answer.clone() }
             }
             Action::Notify(notice) => Happened::Notice(notice.clone()),
             Action::Fatal(fatal) => Happened::Fatal(fatal.clone()),
@@ -314,6 +351,8 @@ impl Happened {
         match self {
             Happened::Submitted { .. } => "host",
             Happened::Settled { .. } => "settled",
+            Happened::Request { .. } => "request",
+            Happened::Responded { .. } => "responded",
             Happened::Timer(_) => "timer",
             Happened::Dial { .. } => "dial",
             Happened::Opened { .. } => "opened",
@@ -351,5 +390,6 @@ fn timer_name(timer: Timer) -> &'static str {
         Timer::Stream => "stream",
         Timer::Idle => "idle",
         Timer::Disconnect => "disconnect",
+        Timer::Delivery => "delivery",
     }
 }

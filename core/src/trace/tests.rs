@@ -2,7 +2,7 @@ use super::*;
 use crate::command::{Command, Send};
 use crate::config::{Config, Credentials, Identity};
 use crate::machine::RelayMachine;
-use crate::output::RELAY_DISABLED;
+use crate::output::{HttpId, RELAY_DISABLED};
 use crate::secret::Secret;
 use crate::time::Now;
 use crate::url::DialUrl;
@@ -44,6 +44,15 @@ fn every_entry_is_a_line_of_text_and_an_object() {
     let forbidden = IoEvent::DialFailed { conn: CONN, status: Some(401), body: b"x", reason: "y" };
     let interrupt = Action::Interrupt { session_key: "k".into(), chat_id: "c".into() };
     let dial = |token: Option<&str>| Action::Dial { conn: CONN, token: token.map(Secret::new) };
+    let post = DeliveryRequest {
+        method: "POST",
+        path: "/",
+        timestamp: Some("1"),
+        signature: Some("s1gnature"),
+        body: Body::Whole(b"{}"),
+        host_has_room: true,
+    };
+    let unsigned = Answer::Unsigned(crate::signature::NotSigned::Wrong);
     let close = Transmit::Close { conn: CONN, code: 1000, reason: "" };
     let remark = Happened::Remark {
         name: "slept",
@@ -70,6 +79,26 @@ fn every_entry_is_a_line_of_text_and_an_object() {
             Entry::settled(AT, DeliveryId(7), Outcome::Refused),
             "settled   delivery 7 refused",
             json!({"what": "settled", "delivery": 7, "taken": false}),
+        ),
+        (
+            Entry::request(AT, &post, &Received::Waits(HttpId(2))),
+            "request   POST / 2 bytes -> waits as 2",
+            json!({"what": "request", "method": "POST", "path": "/", "bytes": 2, "http": 2}),
+        ),
+        (
+            Entry::request(
+                AT,
+                &DeliveryRequest { body: Body::TooLong, ..post },
+                &Received::Answered(unsigned),
+            ),
+            "request   POST / -> 401 the signature is of another key, body or timestamp",
+            json!({"what": "request", "method": "POST", "path": "/", "bytes": null, "status": 401,
+                   "why": "the signature is of another key, body or timestamp"}),
+        ),
+        (
+            Entry::action(AT, &Action::Respond { id: HttpId(2), answer: Answer::Done }),
+            "responded 2 with 200 ok",
+            json!({"what": "responded", "http": 2, "status": 200, "why": "ok"}),
         ),
         (Entry::timer(AT, Timer::Silence), "timer     silence", json!({"what": "timer", "timer": "silence"})),
         (Entry::action(AT, &dial(None)), "dial      #3", json!({"what": "dial", "conn": 3})),

@@ -23,6 +23,18 @@ impl fmt::Display for Happened {
             Happened::Settled { delivery, taken } => {
                 write!(f, "delivery {delivery} {}", if *taken { "taken" } else { "refused" })
             }
+            Happened::Request { method, path, bytes, answer } => {
+                write!(f, "{method} {path} ")?;
+                match bytes {
+                    Some(bytes) => write!(f, "{bytes} bytes -> ")?,
+                    None => f.write_str("-> ")?,
+                }
+                match answer {
+                    Ok(http) => write!(f, "waits as {http}"),
+                    Err(answer) => write!(f, "{} {answer}", answer.status()),
+                }
+            }
+            Happened::Responded { http, answer } => write!(f, "{http} with {} {answer}", answer.status()),
             Happened::Timer(timer) => f.write_str(timer_name(*timer)),
             Happened::Dial { conn, authorized } => {
                 write!(f, "#{conn}{}", if *authorized { " authorization: Bearer <hidden>" } else { "" })

@@ -2,8 +2,11 @@
 
 use relayline_core::command::Command;
 use relayline_core::config::{Config, Credentials, Identity};
+use relayline_core::delivery::{Answer, Body, DeliveryRequest, Received};
 use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Action, Conn, DeliveryId, Notice, Outcome, Phase, Transmit};
+use relayline_core::secret::Secret;
+use relayline_core::signature;
 use relayline_core::time::{Now, Time};
 use relayline_core::url::DialUrl;
 use std::collections::BTreeSet;
@@ -29,6 +32,8 @@ pub(crate) enum Input {
     Submit(Box<Command>),
     /// The answer to a request so many before the last.
     Answer(u64, &'static str),
+    /// An HTTP request: its path, its body, whether it is signed, and whether the host has room.
+    Request(&'static str, &'static str, bool, bool),
     /// The fate of a delivery so many before the last.
     Settle(u64, Outcome),
     Actions,
@@ -55,6 +60,9 @@ pub(crate) struct World {
     /// Accepted requests that have not completed.
     pending: BTreeSet<u64>,
     last_request: u64,
+    /// HTTP requests that wait for their answer.
+    unanswered: BTreeSet<u64>,
+    last_http: u64,
     /// The newest request there is, be it a step of a stream.
     newest: u64,
     pub(crate) last_delivery: u64,
@@ -72,6 +80,7 @@ pub(crate) struct World {
 const MAX_IN_FLIGHT: usize = 3;
 const CHATS: usize = 2;
 const STREAMS: usize = 3;
+const DELIVERIES: usize = 3;
 
 impl World {
     /// A machine with small limits, so that they are met.
@@ -88,6 +97,8 @@ impl World {
         config.limits.chats = CHATS;
         config.limits.dedupe = 4;
         config.limits.streams = STREAMS;
+        config.limits.deliveries = DELIVERIES;
+        config.delivery_keys = vec![Secret::new("dk")];
         let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
         World {
             machine: RelayMachine::new(Arc::new(config), [3; 32], now),
@@ -97,6 +108,8 @@ impl World {
             dials: Vec::new(),
             pending: BTreeSet::new(),
             last_request: 0,
+            unanswered: BTreeSet::new(),
+            last_http: 0,
             newest: 0,
             last_delivery: 0,
             close_sent: None,
@@ -198,6 +211,9 @@ impl World {
                     self.bytes(conn, line.as_bytes());
                 }
             }
+            Input::Request(path, body, signed, host_has_room) => {
+                self.request(path, body, *signed, *host_has_room);
+            }
             Input::Settle(ago, outcome) => {
                 let now = self.told();
                 let id = DeliveryId::from_number(self.last_delivery.saturating_sub(*ago));
@@ -222,6 +238,35 @@ impl World {
             }
             Err(refused) => assert_eq!(refused.into_parts().0, *command, "O-6: handed back"),
         }
+    }
+
+    fn request(&mut self, path: &str, body: &str, signed: bool, host_has_room: bool) {
+        let now = self.told();
+        let signature = signature::sign(body.as_bytes(), &Secret::new("dk"), now.unix_s);
+        let timestamp = now.unix_s.to_string();
+        let request = DeliveryRequest {
+            method: "POST",
+            path,
+            timestamp: Some(&timestamp),
+            signature: signed.then_some(&signature),
+            body: Body::Whole(body.as_bytes()),
+            host_has_room,
+        };
+        match self.machine.handle_delivery(now, &request) {
+            Received::Waits(id) => {
+                assert!(signed && !self.fatal && !self.stopped, "C-3: taken in all the same");
+                assert!(id.number() > self.last_http, "{id:?} was used before");
+                self.last_http = id.number();
+                self.unanswered.insert(id.number());
+            }
+            Received::Answered(answer) => self.say_of_request(&answer, signed),
+        }
+    }
+
+    fn say_of_request(&mut self, answer: &Answer, signed: bool) {
+        assert!(signed || matches!(answer.status(), 401 | 404 | 503), "C-3: {answer:?}");
+        // It may come after the end, and is no output of the machine's own accord.
+        self.trace.push(format!("Answered {answer:?}"));
     }
 
     fn tick(&mut self) {
@@ -283,14 +328,20 @@ impl World {
                         Notice::Disconnected { reason, .. } => assert!(!reason.is_empty(), "L-18"),
                         Notice::Stopped => {
                             assert!(self.pending.is_empty(), "L-14: {:?}", self.pending);
+                            assert!(self.unanswered.is_empty(), "H-6: {:?}", self.unanswered);
                             self.stopped = true;
                         }
                         _ => {}
                     }
                 }
+                Action::Respond { id, .. } => {
+                    assert!(self.unanswered.remove(&id.number()), "H-6: {id:?} is answered twice");
+                    assert!(!self.stopped, "H-6: {id:?} is answered after the end");
+                }
                 Action::Interrupt { session_key, .. } => assert!(!session_key.is_empty(), "L-16"),
                 Action::Fatal(fatal) => {
                     assert!(self.pending.is_empty() && !fatal.retryable && !self.stopped, "L-10");
+                    assert!(self.unanswered.is_empty(), "H-6: {:?}", self.unanswered);
                     self.fatal = true;
                 }
             }
@@ -361,6 +412,8 @@ impl World {
         assert!(self.machine.chats() <= CHATS, "M-1");
         // Requests, idlers and disconnects wait, each within the bound; the rest has completed and is not taken.
         assert!(self.pending.len() <= 4 * MAX_IN_FLIGHT + 1024, "O-6, X-1");
+        // So many wait, and the rest has an answer that is not taken.
+        assert!(self.unanswered.len() <= DELIVERIES + 1024, "H-6, X-1");
         if self.fatal {
             assert_eq!((self.machine.deadline(), phase), (None, Phase::Revoked));
         }
@@ -390,6 +443,7 @@ impl World {
         }
         assert!(self.fatal || self.stopped);
         assert!(self.pending.is_empty(), "L-14: {:?} is left pending", self.pending);
+        assert!(self.unanswered.is_empty(), "H-6: {:?} is left unanswered", self.unanswered);
         // Whatever comes now, nothing comes of it.
         let before = self.trace.len();
         self.now.mono = self.now.mono + Duration::from_secs(3600);

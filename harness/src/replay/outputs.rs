@@ -53,7 +53,7 @@ impl Player<'_> {
                 self.dialing = None;
             }
             // The trace has it already.
-            Action::Complete { .. } => {}
+            Action::Complete { .. } | Action::Respond { .. } => {}
             Action::Interrupt { session_key, chat_id } => {
                 let value = json!({"session_key": session_key, "chat_id": chat_id});
                 self.run.interrupts.push((self.now, value));

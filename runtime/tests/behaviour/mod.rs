@@ -13,6 +13,7 @@ macro_rules! over_each_wire {
 mod api;
 mod authority;
 mod cancel;
+mod deliveries;
 mod faults;
 mod http;
 mod load;

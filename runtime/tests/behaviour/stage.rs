@@ -12,9 +12,10 @@ use relayline_harness::chats::{Ids, Room};
 use relayline_harness::connector::{Act, ConnectorConfig, DuplexStream, EmbeddedConnector, Saw};
 use relayline_runtime::{Delivery, Inbox, Incoming, Relay, Runtime};
 use serde_json::{Map, Value};
+use std::convert::Infallible;
 use std::future::ready;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
@@ -61,6 +62,16 @@ impl<R: Runtime> Runtime for Memory<R> {
         ready(connector.map(|connector| connector.open(8 << 10).compat()).map_err(io::Error::from))
     }
 
+    type Listener = Infallible;
+
+    fn listen(&self, _: TcpListener) -> io::Result<Infallible> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn accept(listener: &Infallible) -> impl Future<Output = io::Result<Self::Tcp>> + std::marker::Send {
+        async { match *listener {} }
+    }
+
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> + std::marker::Send + 'static {
         self.runtime.sleep(span)
     }
@@ -98,7 +109,7 @@ pub(crate) fn frame(saw: &Saw) -> Option<&Value> {
     }
 }
 
-pub(crate) struct EventIds(Ids);
+pub(crate) struct EventIds(pub(crate) Ids);
 
 impl EventIds {
     pub(crate) fn event(&mut self, room: &Room, text: &str) -> Map<String, Value> {

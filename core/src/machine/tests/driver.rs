@@ -279,6 +279,7 @@ impl Rig {
             Action::Drop { conn } => format!("drop {conn}"),
             Action::Complete { id, result } => format!("r{} {}", id.number(), shown(&result)),
             Action::Interrupt { session_key, chat_id } => format!("interrupt {session_key} {chat_id}"),
+            Action::Respond { id, answer } => format!("http {} {} {answer}", id.number(), answer.status()),
             Action::Notify(notice) => match notice {
                 Notice::Connected { descriptor, changed } => {
                     format!("connected {} {changed:?}", descriptor.platform)

@@ -3,18 +3,12 @@
 use super::hub::Hub;
 use relayline_core::http::{Failure, Request, Unreachable};
 use relayline_core::network::Network;
-use relayline_runtime::Runtime;
 use relayline_runtime::http::Client;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 /// Posts what the machine has, until it is dropped. Without a client every post fails, and says why.
 pub(super) async fn all(hub: &Arc<Hub>) {
-    let client = Client::new(Here, &Network::default()).map_err(|error| error.to_string());
+    let client = relayline_tokio::http_client(&Network::default()).map_err(|error| error.to_string());
     loop {
         let changed = hub.posts.notified();
         while let Some(post) = hub.post() {
@@ -49,34 +43,5 @@ async fn send(client: &Client, request: &Request) -> Result<(u16, Vec<u8>), Stri
             cause => format!("{host}: {cause}"),
         }),
         Err(failure) => Err(failure.to_string()),
-    }
-}
-
-/// The tokio runtime that the connector runs on.
-#[derive(Clone, Debug)]
-struct Here;
-
-#[allow(clippy::manual_async_fn, reason = "an async fn would borrow the runtime")]
-impl Runtime for Here {
-    type Tcp = Compat<TcpStream>;
-
-    fn look_up(
-        &self,
-        host: String,
-        port: u16,
-    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
-        async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }
-    }
-
-    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static {
-        async move { Ok(TcpStream::connect(address).await?.compat()) }
-    }
-
-    fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send + 'static {
-        tokio::time::sleep(span)
-    }
-
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        drop(tokio::spawn(task));
     }
 }

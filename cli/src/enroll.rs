@@ -1,0 +1,160 @@
+//! `relayline enroll`: a single-use token becomes a gateway's credentials, which go into its env file (H-1 to H-3).
+
+use crate::env_file::EnvFile;
+use crate::gateway::{NetworkArguments, default_env_file};
+use crate::{boot, fail, print};
+use clap::Args;
+use relayline_core::http::Issued;
+use relayline_core::http::enroll::Enroll;
+use relayline_core::secret::Secret;
+use relayline_core::settings::{self, Arguments, Enrollment};
+use relayline_runtime::http::Client;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Enroll this gateway with a connector, and write its credentials into an env file
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  relayline enroll --connector-url https://connector.example --token ENROLLMENT_TOKEN \\
+    --access-token-command 'gcloud auth print-identity-token'
+  GATEWAY_RELAY_ENROLL_TOKEN=... GATEWAY_RELAY_ACCESS_TOKEN=... \\
+    relayline enroll --connector-url https://connector.example --env-file ./gateway.env
+
+The connector's operator gives out the enrollment token; it works once. The access token says who you are: it comes
+from --access-token, a command, GATEWAY_RELAY_ACCESS_TOKEN, or an identity provider (GATEWAY_RELAY_IDP_TOKEN_URL,
+_CLIENT_ID, _CLIENT_SECRET, _SCOPE). Other users of this machine can see --token and --access-token in ps; the
+environment hides them.
+
+GATEWAY_RELAY_ID, _SECRET and _DELIVERY_KEY are set in the env file, and _URL and _WAKE_URL when their flags are given;
+the rest of the file stays as it is. What fails leaves it untouched.
+
+Exit codes: 0 done, 1 refused, unreachable or not written, 2 flags, environment or configuration file wrong.")]
+pub(crate) struct EnrollArguments {
+    /// The enrollment token [env: GATEWAY_RELAY_ENROLL_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+
+    /// The connector, as in https://connector.example; it goes into the env file [env: GATEWAY_RELAY_URL]
+    #[arg(long, value_name = "URL")]
+    connector_url: Option<String>,
+
+    /// The id that the gateway wants; gw- and the machine's name if nothing is said [env: GATEWAY_RELAY_ID]
+    #[arg(long, value_name = "ID")]
+    gateway_id: Option<String>,
+
+    /// What wakes the gateway when it sleeps; it goes into the env file
+    #[arg(long, value_name = "URL")]
+    wake_url: Option<String>,
+
+    /// The access token of whoever enrolls [env: GATEWAY_RELAY_ACCESS_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
+    access_token: Option<String>,
+
+    /// A command that prints the access token [env: GATEWAY_RELAY_ACCESS_TOKEN_COMMAND]
+    #[arg(long, value_name = "CMD")]
+    access_token_command: Option<String>,
+
+    /// The env file to write; ~/.hermes/.env if nothing is said
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    network: NetworkArguments,
+}
+
+pub(crate) fn run(arguments: &EnrollArguments) -> ExitCode {
+    match enroll(arguments) {
+        Ok(said) => print(said),
+        Err(code) => code,
+    }
+}
+
+fn enroll(arguments: &EnrollArguments) -> Result<String, ExitCode> {
+    let path = arguments.env_file.clone().or_else(default_env_file);
+    let path = path.ok_or_else(|| fail(2, "there is no home folder: give --env-file"))?;
+    let given = Arguments {
+        url: arguments.connector_url.clone(),
+        gateway_id: arguments.gateway_id.clone(),
+        wake_url: arguments.wake_url.clone(),
+        enroll_token: arguments.token.as_deref().map(Secret::from),
+        access_token: arguments.access_token.as_deref().map(Secret::from),
+        access_token_command: arguments.access_token_command.clone(),
+        ..Arguments::default()
+    };
+    let resolved = arguments.network.resolve(given, Some(&path), |given, environment, file| {
+        // It refuses whatever else is said (H-3).
+        if settings::managed(given, environment) {
+            Ok(None)
+        } else {
+            settings::enrollment(given, environment, file).map(Some)
+        }
+    });
+    let Some(enrollment) = resolved.map_err(|error| error.end())? else {
+        return Err(fail(1, managed(&path)));
+    };
+    // What cannot be written must not use up the token.
+    let env_file = EnvFile::open(&path).map_err(|error| fail(1, error))?;
+    let (url, wake_url) = (enrollment.url.clone(), enrollment.wake_url.clone());
+    let network = enrollment.network.clone();
+    let issued = arguments
+        .network
+        .runtime
+        .with_client(&network, |client| async move { ask(&client, enrollment).await });
+    let issued = issued.map_err(|error| fail(1, error))?.map_err(|why| fail(1, why))?;
+    write(env_file, &issued, url.map(Secret::new), wake_url.map(Secret::new))
+}
+
+fn managed(path: &std::path::Path) -> String {
+    let marker = path.with_file_name(".managed");
+    let by = if marker.exists() { marker.display().to_string() } else { "HERMES_MANAGED".to_owned() };
+    format!(
+        "this install is managed ({by} says so): its secret comes from the hosting platform, so there is nothing to \
+         enroll"
+    )
+}
+
+async fn ask(client: &Client, enrollment: Enrollment) -> Result<Issued, String> {
+    let exchange = Enroll {
+        access_token: boot::identity(client, enrollment.source).await?,
+        base: enrollment.base,
+        enrollment_token: enrollment.token,
+        gateway_id: enrollment.gateway_id,
+    };
+    let answer = client.send(&exchange.request()).await.map_err(|failure| failure.to_string())?;
+    answer
+        .read(|status, headers, body| exchange.read(status, headers, body))
+        .map_err(|error| error.to_string())
+}
+
+/// Writes what was issued, and says what is in the file now.
+fn write(
+    env_file: EnvFile,
+    issued: &Issued,
+    url: Option<Secret>,
+    wake_url: Option<Secret>,
+) -> Result<String, ExitCode> {
+    let id = Secret::from(issued.credentials.gateway_id.as_str());
+    let values = [
+        ("GATEWAY_RELAY_URL", url.as_ref(), false),
+        ("GATEWAY_RELAY_ID", Some(&id), false),
+        ("GATEWAY_RELAY_SECRET", Some(&issued.credentials.secret), true),
+        ("GATEWAY_RELAY_DELIVERY_KEY", issued.delivery_key.as_ref(), true),
+        ("GATEWAY_RELAY_WAKE_URL", wake_url.as_ref(), false),
+    ];
+    let given: Vec<(&str, &Secret)> =
+        values.iter().filter_map(|(name, value, _)| Some((*name, (*value)?))).collect();
+    let path = env_file.path().display().to_string();
+    let changed = env_file.set(&given).map_err(|error| {
+        fail(1, format_args!("{error}; the enrollment token is used up by now: ask for another one"))
+    })?;
+    let tenant = issued.tenant.as_ref().map(|tenant| format!(" for {tenant}")).unwrap_or_default();
+    let mut said = format!("enrolled {}{tenant}", id.expose());
+    for (name, value, is_secret) in values {
+        if let Some(value) = value {
+            said.push_str(&format!("\n{name}={}", if is_secret { "<hidden>" } else { value.expose() }));
+        }
+    }
+    said.push_str(&format!("\n{} {path}", if changed { "written to" } else { "nothing to change in" }));
+    Ok(said)
+}

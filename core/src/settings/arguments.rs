@@ -1,0 +1,68 @@
+//! What a configuration is resolved from, but for the environment.
+
+use crate::http::boot::When;
+use crate::network::CaCertificates;
+use crate::secret::Secret;
+
+/// What the caller was given as arguments, each of which goes before environment and file (H-9); and what it has
+/// looked up of the machine.
+#[derive(Clone, Default, Debug)]
+pub struct Arguments {
+    /// `--enabled`
+    pub enabled: Option<bool>,
+    /// `--url`
+    pub url: Option<String>,
+    /// `--gateway-id`
+    pub gateway_id: Option<String>,
+    /// The secret out of `--secret-file`; never an argument itself.
+    pub secret: Option<Secret>,
+    /// The comma list out of `--delivery-key-file`.
+    pub delivery_key: Option<Secret>,
+    /// `--platform`
+    pub platform: Option<String>,
+    /// `--bot-id`
+    pub bot_id: Option<String>,
+    /// `--identity PLATFORM[:BOT_ID]`, each; they go before `--platform`.
+    pub identities: Vec<String>,
+    /// `--endpoint`
+    pub endpoint: Option<String>,
+    /// `--route-keys`, a comma list.
+    pub route_keys: Option<String>,
+    /// `--instance-id`
+    pub instance_id: Option<String>,
+    /// `--wake-url`
+    pub wake_url: Option<String>,
+    /// `--display-name`
+    pub display_name: Option<String>,
+    /// `--token`: the enrollment token.
+    pub enroll_token: Option<Secret>,
+    /// `--access-token`
+    pub access_token: Option<Secret>,
+    /// `--access-token-command`
+    pub access_token_command: Option<String>,
+    /// `--policy`, JSON.
+    pub policy: Option<String>,
+    /// `--inbound-listen`
+    pub inbound_listen: Option<String>,
+    /// `--provision`
+    pub provision: Option<When>,
+    /// `--set NAME=VALUE`, each.
+    pub set: Vec<String>,
+    /// `--allow-insecure` (C-6)
+    pub allow_insecure: bool,
+    /// What the file of `--ca-file` or `SSL_CERT_FILE` holds.
+    pub ca_certificates: Option<CaCertificates>,
+    /// Whether a file `.managed` lies beside the env file (H-3).
+    pub managed: bool,
+    /// What the machine is called; the gateway's id when it has none (H-3).
+    pub hostname: Option<String>,
+}
+
+/// A configuration file's text.
+#[derive(Clone, Copy, Debug)]
+pub struct FileText<'a> {
+    /// What messages call it.
+    pub name: &'a str,
+    /// What it holds.
+    pub text: &'a str,
+}

@@ -1,0 +1,59 @@
+//! What an enrolment needs, from arguments, environment and file (H-1, H-9).
+
+use super::file::File;
+use super::layers::Layers;
+use super::{Arguments, ConfigError, FileText, names, plain};
+use crate::http::Base;
+use crate::http::enroll::default_gateway_id;
+use crate::http::identity::TokenSource;
+use crate::network::Network;
+use crate::secret::Secret;
+
+/// What an enrolment needs.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Enrollment {
+    /// Whom to ask.
+    pub base: Base,
+    /// Proxies, and whose certificates are trusted.
+    pub network: Network,
+    /// Where the access token comes from.
+    pub source: TokenSource,
+    /// The single-use token.
+    pub token: Secret,
+    /// The id that the gateway wants.
+    pub gateway_id: String,
+    /// The connector's URL as it was given as an argument: only then it goes into the env file (H-2).
+    pub url: Option<String>,
+    /// What wakes the gateway, likewise.
+    pub wake_url: Option<String>,
+}
+
+/// Resolves what an enrolment needs: argument, else environment, else file (H-9). A relay that is switched off can be
+/// enrolled all the same.
+pub fn enrollment(
+    arguments: &Arguments,
+    environment: &dyn Fn(&str) -> Option<String>,
+    file: Option<FileText<'_>>,
+) -> Result<Enrollment, ConfigError> {
+    let file = file.map(|file| File::parse(&file)).transpose()?;
+    let layers = Layers::new(environment, file.unwrap_or_default());
+    let url = super::url(arguments.url.as_deref(), "--connector-url", &layers)?;
+    let token = layers.find(arguments.enroll_token.as_ref().map(Secret::expose), &names::ENROLL_TOKEN);
+    let token = token.ok_or(ConfigError::NoEnrollmentToken)?.secret();
+    let allow_insecure = super::allow_insecure(arguments, &layers)?;
+    let source = super::source(arguments, &layers, allow_insecure)?.ok_or(ConfigError::NoSource)?;
+    let id = plain(layers.find(arguments.gateway_id.as_deref(), &names::GATEWAY_ID))?;
+    let given = |argument: &Option<String>| {
+        argument.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    plain(layers.find(arguments.wake_url.as_deref(), &names::WAKE_URL))?;
+    Ok(Enrollment {
+        base: Base::new(&url, allow_insecure)?,
+        network: Network::resolve(arguments.ca_certificates.clone(), environment)?,
+        source,
+        token,
+        gateway_id: id.unwrap_or_else(|| default_gateway_id(arguments.hostname.as_deref())),
+        url: given(&arguments.url),
+        wake_url: given(&arguments.wake_url),
+    })
+}

@@ -1,0 +1,279 @@
+//! Configuration out of arguments, the environment and a file (H-9), as a pure function: the environment is a look-up
+//! that the caller gives, and the file a text that it has read.
+//!
+//! The file is TOML, and its keys are the flags' names without their dashes: `url`, `gateway-id`, `secret`,
+//! `delivery-key`, `platform` and `bot-id` or `[[identity]]` tables of both, `endpoint`, `route-keys`, `instance-id`,
+//! `wake-url`, `display-name`, `enroll-token`, `access-token`, `access-token-command`, `inbound-listen`, `provision`,
+//! `allow-insecure`, `enabled`; in `[idp]` `token-url`, `client-id`, `client-secret`, `scope`; `[[policy]]` tables of
+//! `platform`, `require-address`, `free-response-scopes`, `allow-other-bots`; in `[set]` what `--set` sets. It may hold
+//! secrets, so it should be readable to its owner alone. Any other key is an error.
+//!
+//! `enabled = false`, wherever it is said, beats every URL: [`ConfigError::Disabled`].
+
+mod arguments;
+mod enrollment;
+mod error;
+mod file;
+mod identities;
+mod layers;
+pub(crate) mod names;
+#[cfg(test)]
+mod tests;
+
+pub use arguments::{Arguments, FileText};
+pub use enrollment::{Enrollment, enrollment};
+pub use error::ConfigError;
+pub use layers::Origin;
+
+pub(crate) use layers::{Found, Name};
+
+use crate::config::{Config, Credentials, Identity};
+use crate::http::boot::{Plan, When};
+use crate::http::enroll::default_gateway_id;
+use crate::http::identity::{Settings as SourceSettings, TokenSource};
+use crate::http::policy::{self, Policy};
+use crate::http::provision::Profile;
+use crate::http::{Base, Insecure};
+use crate::network::Network;
+use crate::secret::Secret;
+use crate::signature;
+use crate::url::DialUrl;
+use file::File;
+use layers::Layers;
+
+/// A configuration, what is to be done before it is dialled with, and what the host should be warned of.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Resolved {
+    /// The configuration.
+    pub config: Config,
+    /// What to provision and which policies to send first (H-4, H-5): [`crate::http::boot::Boot`] carries it out. `None`
+    /// when there is nothing of it to do. Who dials without it dials with what is configured alone.
+    pub plan: Option<Plan>,
+    /// Contradictions that were settled, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Resolves the configuration: argument, else environment, else file (H-9). What is blank counts as unset (L-2).
+pub fn resolve(
+    arguments: &Arguments,
+    environment: &dyn Fn(&str) -> Option<String>,
+    file: Option<FileText<'_>>,
+) -> Result<Resolved, ConfigError> {
+    let file = file.map(|file| File::parse(&file)).transpose()?;
+    let layers = Layers::new(environment, file.unwrap_or_default());
+    on(arguments, &layers)?;
+    let url = url(arguments.url.as_deref(), "--url", &layers)?;
+    let allow_insecure = allow_insecure(arguments, &layers)?;
+    let source = source(arguments, &layers, allow_insecure)?;
+    let when = when(arguments, &layers)?;
+    let managed = managed(arguments, environment);
+    let provisions = match when {
+        When::Auto => managed || source.is_some(),
+        When::Always => true,
+        When::Never => false,
+    };
+    let id = layers.find(arguments.gateway_id.as_deref(), &names::GATEWAY_ID);
+    let credentials = credentials(arguments, &layers, id.clone(), provisions)?;
+    if credentials.is_some() && !url.is_secure() && !url.is_loopback() && !allow_insecure {
+        return Err(Insecure(url.to_string()).into());
+    }
+
+    let mut warnings = Vec::new();
+    let identities = identities::resolve(arguments, &layers, &mut warnings)?;
+    let policies = policies(arguments, &layers, &identities)?;
+    let gateway_id =
+        id.map_or_else(|| default_gateway_id(arguments.hostname.as_deref()), |id| id.text().to_owned());
+    let profile = profile(arguments, &layers, gateway_id)?;
+    let sends = credentials.is_some() && policies.iter().any(Policy::is_set);
+    let plan = if (provisions && credentials.is_none()) || sends {
+        Some(Plan {
+            base: Base::new(&url, allow_insecure)?,
+            credentials: credentials.clone(),
+            when,
+            managed,
+            source,
+            profile,
+            identities: identities.clone(),
+            policies,
+        })
+    } else {
+        None
+    };
+    let mut config = Config {
+        credentials,
+        allow_insecure,
+        network: Network::resolve(arguments.ca_certificates.clone(), environment)?,
+        identities,
+        inbound_listen: listen(arguments, &layers)?,
+        delivery_keys: delivery_keys(arguments, &layers),
+        ..Config::new(url, identities::none())
+    };
+    if config.inbound_listen.is_some() && config.delivery_keys.is_empty() && !provisions {
+        warnings.push(
+            "signed deliveries are taken, but there is no key to check them with: set GATEWAY_RELAY_DELIVERY_KEY, or \
+             each is refused"
+                .to_owned(),
+        );
+    }
+    set(&mut config, arguments, &layers)?;
+    Ok(Resolved { config, plan, warnings })
+}
+
+/// Whether the relay is switched on, which it is unless somebody says otherwise (H-9).
+fn on(arguments: &Arguments, layers: &Layers<'_>) -> Result<(), ConfigError> {
+    let argument = arguments.enabled.map(|on| on.to_string());
+    let Some(found) = layers.find(argument.as_deref(), &names::ENABLED) else {
+        return Ok(());
+    };
+    if switch(&found)? { Ok(()) } else { Err(ConfigError::Disabled(found.from)) }
+}
+
+fn switch(found: &Found) -> Result<bool, ConfigError> {
+    match found.text().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(ConfigError::Word {
+            from: found.from.clone(),
+            value: found.text().to_owned(),
+            wanted: "true, false",
+        }),
+    }
+}
+
+fn url(argument: Option<&str>, flag: &'static str, layers: &Layers<'_>) -> Result<DialUrl, ConfigError> {
+    let name = Name { flag, ..names::URL };
+    let found = layers.find(argument, &name).ok_or(ConfigError::NoUrl(flag))?;
+    DialUrl::parse(found.text()).map_err(|error| ConfigError::Url { from: found.from, error })
+}
+
+fn allow_insecure(arguments: &Arguments, layers: &Layers<'_>) -> Result<bool, ConfigError> {
+    let found = layers.find(None, &names::ALLOW_INSECURE);
+    Ok(arguments.allow_insecure || found.as_ref().map(switch).transpose()?.unwrap_or(false))
+}
+
+fn source(
+    arguments: &Arguments,
+    layers: &Layers<'_>,
+    allow_insecure: bool,
+) -> Result<Option<TokenSource>, ConfigError> {
+    let token = arguments.access_token.as_ref().map(Secret::expose);
+    let variable = |name: &Name| layers.find(None, name);
+    let settings = SourceSettings {
+        token: layers.find(token, &names::ACCESS_TOKEN),
+        command: layers.find(arguments.access_token_command.as_deref(), &names::ACCESS_TOKEN_COMMAND),
+        token_url: variable(&names::IDP_TOKEN_URL),
+        client_id: variable(&names::IDP_CLIENT_ID),
+        client_secret: variable(&names::IDP_CLIENT_SECRET),
+        scope: variable(&names::IDP_SCOPE),
+    };
+    Ok(TokenSource::resolve(settings, allow_insecure)?)
+}
+
+fn when(arguments: &Arguments, layers: &Layers<'_>) -> Result<When, ConfigError> {
+    if let Some(when) = arguments.provision {
+        return Ok(when);
+    }
+    let Some(found) = layers.find(None, &names::PROVISION) else {
+        return Ok(When::default());
+    };
+    match found.text() {
+        "auto" => Ok(When::Auto),
+        "always" => Ok(When::Always),
+        "never" => Ok(When::Never),
+        value => Err(ConfigError::Word {
+            value: value.to_owned(),
+            wanted: "auto, always, never",
+            from: found.from,
+        }),
+    }
+}
+
+/// Whether the install is managed (H-3): `HERMES_MANAGED` says so, if it is not one of the words for no; it may name who
+/// manages it.
+pub fn managed(arguments: &Arguments, environment: &dyn Fn(&str) -> Option<String>) -> bool {
+    let said = environment("HERMES_MANAGED").unwrap_or_default().trim().to_ascii_lowercase();
+    arguments.managed || !matches!(said.as_str(), "" | "0" | "false" | "no" | "off")
+}
+
+/// Id and secret come together or not at all (L-2), unless the secret is still to be provisioned (H-4).
+fn credentials(
+    arguments: &Arguments,
+    layers: &Layers<'_>,
+    id: Option<Found>,
+    provisions: bool,
+) -> Result<Option<Credentials>, ConfigError> {
+    let secret = layers.find(arguments.secret.as_ref().map(Secret::expose), &names::SECRET);
+    match (id, secret) {
+        (Some(id), Some(secret)) => {
+            Ok(Some(Credentials { gateway_id: id.text().to_owned(), secret: secret.secret() }))
+        }
+        (None, None) => Ok(None),
+        (Some(_), None) if provisions => Ok(None),
+        (Some(id), None) => Err(ConfigError::NoSecret(id.from)),
+        (None, Some(secret)) => Err(ConfigError::NoId(secret.from)),
+    }
+}
+
+fn policies(
+    arguments: &Arguments,
+    layers: &Layers<'_>,
+    identities: &[Identity],
+) -> Result<Vec<Policy>, ConfigError> {
+    let Some(found) = layers.find(arguments.policy.as_deref(), &names::POLICY) else {
+        return Ok(Vec::new());
+    };
+    policy::parse(found.text(), identities).map_err(|error| ConfigError::Policy { from: found.from, error })
+}
+
+fn profile(arguments: &Arguments, layers: &Layers<'_>, gateway_id: String) -> Result<Profile, ConfigError> {
+    let text = |argument: &Option<String>, name| plain(layers.find(argument.as_deref(), name));
+    let route_keys = layers.find(arguments.route_keys.as_deref(), &names::ROUTE_KEYS);
+    Ok(Profile {
+        gateway_id,
+        gateway_endpoint: text(&arguments.endpoint, &names::ENDPOINT)?.unwrap_or_default(),
+        route_keys: route_keys.map(|keys| keys.list().map(str::to_owned).collect()).unwrap_or_default(),
+        instance_id: text(&arguments.instance_id, &names::INSTANCE_ID)?,
+        wake_url: text(&arguments.wake_url, &names::WAKE_URL)?,
+        display_name: text(&arguments.display_name, &names::DISPLAY_NAME)?,
+    })
+}
+
+/// A text without control characters.
+fn plain(found: Option<Found>) -> Result<Option<String>, ConfigError> {
+    match found {
+        Some(found) if found.text().chars().any(char::is_control) => Err(ConfigError::Control(found.from)),
+        found => Ok(found.map(|found| found.text().to_owned())),
+    }
+}
+
+fn listen(arguments: &Arguments, layers: &Layers<'_>) -> Result<Option<String>, ConfigError> {
+    let Some(found) = layers.find(arguments.inbound_listen.as_deref(), &names::INBOUND_LISTEN) else {
+        return Ok(None);
+    };
+    let text = found.text().to_owned();
+    let usable = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
+    if text.rsplit_once(':').is_some_and(usable) {
+        Ok(Some(text))
+    } else {
+        Err(ConfigError::Listen { from: found.from, value: text })
+    }
+}
+
+fn delivery_keys(arguments: &Arguments, layers: &Layers<'_>) -> Vec<Secret> {
+    let argument = arguments.delivery_key.as_ref().map(Secret::expose);
+    layers.find(argument, &names::DELIVERY_KEY).map(|keys| signature::keys(&keys.value)).unwrap_or_default()
+}
+
+/// The file's settings, and then the arguments', which count.
+fn set(config: &mut Config, arguments: &Arguments, layers: &Layers<'_>) -> Result<(), ConfigError> {
+    for (name, value, from) in &layers.file.set {
+        let problem = |problem| ConfigError::Setting { setting: from.to_string(), problem };
+        config.set(name, value.trim()).map_err(problem)?;
+    }
+    for setting in &arguments.set {
+        let problem = |problem| ConfigError::Setting { setting: format!("--set {setting}"), problem };
+        let (name, value) = setting.split_once('=').ok_or_else(|| problem("write NAME=VALUE".into()))?;
+        config.set(name.trim(), value.trim()).map_err(problem)?;
+    }
+    Ok(())
+}

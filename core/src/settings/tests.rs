@@ -1,0 +1,128 @@
+mod boot;
+mod file;
+
+use super::*;
+
+fn look_up<'a>(environment: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
+    |name| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+}
+
+fn run(arguments: &Arguments, environment: &[(&str, &str)]) -> Result<Resolved, ConfigError> {
+    resolve(arguments, &look_up(environment), None)
+}
+
+/// With a file `f.toml`.
+fn with_file(
+    arguments: &Arguments,
+    environment: &[(&str, &str)],
+    text: &str,
+) -> Result<Resolved, ConfigError> {
+    resolve(arguments, &look_up(environment), Some(FileText { name: "f.toml", text }))
+}
+
+#[track_caller]
+fn fails(arguments: &Arguments, environment: &[(&str, &str)], message: &str) {
+    assert_eq!(run(arguments, environment).unwrap_err().to_string(), message);
+}
+
+const URL: (&str, &str) = ("GATEWAY_RELAY_URL", "ws://127.0.0.1:9");
+
+#[test]
+fn h_9_an_argument_goes_before_the_environment() {
+    let arguments = Arguments { url: Some("wss://a.example".into()), ..Arguments::default() };
+    assert_eq!(run(&arguments, &[URL]).unwrap().config.url.as_str(), "wss://a.example/relay");
+    assert_eq!(run(&Arguments::default(), &[URL]).unwrap().config.url.as_str(), "ws://127.0.0.1:9/relay");
+}
+
+#[test]
+fn l_2_id_and_secret_come_together_or_not_at_all() {
+    let id = ("GATEWAY_RELAY_ID", "gw-1");
+    let secret = ("GATEWAY_RELAY_SECRET", "hunter2\n");
+    let none = Arguments::default();
+    let both = run(&none, &[URL, id, secret]).unwrap().config.credentials.unwrap();
+    assert_eq!((both.gateway_id.as_str(), both.secret.expose()), ("gw-1", "hunter2"));
+    assert_eq!(run(&none, &[URL]).unwrap().config.credentials, None);
+    let blank = [URL, ("GATEWAY_RELAY_ID", " "), ("GATEWAY_RELAY_SECRET", "\t")];
+    assert_eq!(run(&none, &blank).unwrap().config.credentials, None);
+    fails(
+        &none,
+        &[URL, id],
+        "GATEWAY_RELAY_ID is set, but there is no secret to it: set GATEWAY_RELAY_SECRET or give \
+         --secret-file, or unset the id",
+    );
+    fails(
+        &none,
+        &[URL, secret],
+        "GATEWAY_RELAY_SECRET is set, but there is no id to it: set GATEWAY_RELAY_ID or give --gateway-id, \
+         or unset the secret",
+    );
+}
+
+#[test]
+fn c_6_credentials_in_the_clear_stay_on_loopback() {
+    let far = [
+        ("GATEWAY_RELAY_URL", "ws://c.example"),
+        ("GATEWAY_RELAY_ID", "gw-1"),
+        ("GATEWAY_RELAY_SECRET", "hunter2"),
+    ];
+    assert!(matches!(run(&Arguments::default(), &far), Err(ConfigError::Insecure(_))));
+    assert!(run(&Arguments { allow_insecure: true, ..Arguments::default() }, &far).is_ok());
+    assert!(run(&Arguments::default(), &far[..1]).is_ok());
+}
+
+#[test]
+fn l_1_errors_name_where_the_url_came_from() {
+    let none = Arguments::default();
+    fails(&none, &[], "no connector URL: give --url or set GATEWAY_RELAY_URL, as in wss://connector.example");
+    fails(
+        &none,
+        &[("GATEWAY_RELAY_URL", "ftp://x")],
+        r#"GATEWAY_RELAY_URL: "ftp://x" is no ws, wss, http or https URL"#,
+    );
+    let arguments = Arguments { url: Some("ftp://x".into()), ..Arguments::default() };
+    fails(&arguments, &[URL], r#"--url: "ftp://x" is no ws, wss, http or https URL"#);
+}
+
+#[test]
+fn h_9_identities() {
+    let identities = |arguments: &Arguments, environment: &[(&str, &str)]| {
+        let mut all = vec![URL];
+        all.extend(environment);
+        let resolved = run(arguments, &all).unwrap();
+        let list = resolved.config.identities.iter().map(|i| format!("{}:{}", i.platform, i.bot_id));
+        (list.collect::<Vec<_>>().join(" "), resolved.warnings.len())
+    };
+    let none = Arguments::default();
+    let flags = |list: &[&str]| Arguments {
+        identities: list.iter().map(|s| (*s).to_owned()).collect(),
+        ..Arguments::default()
+    };
+    let plural = ("GATEWAY_RELAY_PLATFORMS", "discord, telegram");
+    let ids = ("GATEWAY_RELAY_BOT_IDS", r#"{"discord":{"botId":"1"},"telegram":{"botId":7}}"#);
+    for (arguments, environment, expected) in [
+        (&none, vec![], ("relay:", 0)),
+        (&none, vec![("GATEWAY_RELAY_PLATFORM", "slack"), ("GATEWAY_RELAY_BOT_ID", "B1")], ("slack:B1", 0)),
+        (&none, vec![plural, ids], ("discord:1 telegram:7", 0)),
+        (&none, vec![plural, ids, ("GATEWAY_RELAY_PLATFORM", "slack")], ("discord:1 telegram:7", 1)),
+        (&flags(&["discord:1", "matrix:@a:b"]), vec![plural], ("discord:1 matrix:@a:b", 0)),
+    ] {
+        assert_eq!(identities(arguments, &environment), (expected.0.to_owned(), expected.1));
+    }
+    fails(&flags(&[":1"]), &[URL], "--identity: \":1\" names no platform: write PLATFORM or PLATFORM:BOT_ID");
+    let twice = "discord is named twice: a gateway speaks for one bot of each platform, so run a second gateway for the other";
+    fails(&flags(&["discord:1", "slack", "discord:2"]), &[URL], twice);
+    fails(&none, &[URL, ("GATEWAY_RELAY_PLATFORMS", "discord,discord")], twice);
+    fails(
+        &none,
+        &[URL, plural, ("GATEWAY_RELAY_BOT_IDS", "[]")],
+        r#"GATEWAY_RELAY_BOT_IDS: no JSON object: write {"discord": {"botId": "123"}}"#,
+    );
+}
+
+#[test]
+fn settings_by_name() {
+    let set = |text: &str| Arguments { set: vec![text.to_owned()], ..Arguments::default() };
+    let resolved = run(&set("handshake_timeout=1s"), &[URL]).unwrap();
+    assert_eq!(resolved.config.timing.handshake_timeout, std::time::Duration::from_secs(1));
+    fails(&set("handshake_timeout"), &[URL], "--set handshake_timeout: write NAME=VALUE");
+}

@@ -1,0 +1,107 @@
+//! The HTTP server of signed deliveries (H-6), one for every runtime. It carries requests to the machine and its
+//! answers back, and bounds what a client can cost.
+
+mod clock;
+mod request;
+
+use crate::Runtime;
+use crate::shared::Shared;
+use clock::Clock;
+use futures_channel::oneshot;
+use futures_util::future::{Either, FusedFuture, FutureExt, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use smol_hyper::rt::FuturesIo;
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 16 << 10;
+/// How long clients get at the end to read their answers.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// How long to wait for a file descriptor when there is none.
+const OUT_OF_SOCKETS: Duration = Duration::from_millis(50);
+
+/// A port that is open, and nobody serves yet.
+pub(crate) struct Port<R: Runtime> {
+    listener: R::Listener,
+    pub(crate) address: SocketAddr,
+}
+
+impl<R: Runtime> Port<R> {
+    /// Opens it. The error says where and why.
+    pub(crate) fn open(runtime: &R, address: &str) -> Result<Port<R>, String> {
+        let open = || {
+            let listener = TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok(Port { listener: runtime.listen(listener)?, address })
+        };
+        open().map_err(|error: io::Error| format!("{address}: {error}"))
+    }
+
+    /// Serves until `over` is dropped at its other end, which is when the gateway has ended.
+    pub(crate) async fn serve(self, runtime: R, shared: Arc<Shared>, over: oneshot::Receiver<Infallible>) {
+        let mut over = over.map(drop).shared();
+        let most = shared.config.limits.delivery_connections.max(1);
+        // All in one task: there are few, and none of them outlives it.
+        let mut conversations = FuturesUnordered::new();
+        loop {
+            let has_room = conversations.len() < most;
+            let mut next = pin!(next(&runtime, &self.listener, has_room).fuse());
+            futures_util::select_biased! {
+                () = over => break,
+                () = conversations.select_next_some() => {}
+                tcp = next => {
+                    conversations.push(converse(runtime.clone(), shared.clone(), tcp, over.clone()));
+                }
+            }
+        }
+        drop(self.listener);
+        let rest = pin!(conversations.collect::<()>());
+        select(rest, pin!(runtime.sleep(GOODBYE))).await;
+    }
+}
+
+/// The next client, once there is room for one.
+async fn next<R: Runtime>(runtime: &R, listener: &R::Listener, has_room: bool) -> R::Tcp {
+    if !has_room {
+        return pending().await;
+    }
+    loop {
+        match R::accept(listener).await {
+            Ok(tcp) => return tcp,
+            Err(error) => {
+                tracing::warn!(why = %error, "accept_failed");
+                runtime.sleep(OUT_OF_SOCKETS).await;
+            }
+        }
+    }
+}
+
+/// One client, request after request, until it goes away, is too slow, or the gateway has ended.
+async fn converse<R: Runtime>(
+    runtime: R,
+    shared: Arc<Shared>,
+    tcp: R::Tcp,
+    over: impl FusedFuture<Output = ()> + Unpin,
+) {
+    let service = service_fn(|asked| request::answer(&runtime, &shared, asked));
+    let conversation = http1::Builder::new()
+        .timer(Clock(runtime.clone()))
+        .header_read_timeout(shared.config.timing.delivery_read_timeout)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(FuturesIo::new(tcp), service);
+    let mut conversation = pin!(conversation);
+    // An error is the client's: it went away, or does not speak HTTP. It was answered as well as can be.
+    if let Either::Right(_) = select(conversation.as_mut(), over).await {
+        conversation.as_mut().graceful_shutdown();
+        let _ = conversation.await;
+    }
+}

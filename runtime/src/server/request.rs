@@ -1,0 +1,113 @@
+//! One request: its head, its body as far as it is wanted, and the machine's answer.
+
+use crate::Runtime;
+use crate::shared::Shared;
+use futures_util::future::{Either, select};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, StatusCode};
+use relayline_core::delivery::{Answer, Body, DeliveryRequest};
+use relayline_core::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER};
+use std::pin::pin;
+
+/// Bytes beyond what is kept of a body that are read and thrown away, so that a client that is still sending gets to
+/// read its answer instead of a reset.
+const LINGER: u64 = 4 << 20;
+
+/// What came of a body.
+enum Came {
+    Whole(Vec<u8>),
+    /// It is longer; whether all of it was read.
+    TooLong {
+        to_its_end: bool,
+    },
+    TooSlow,
+}
+
+/// Answers a request. It fails when the client goes away in the middle of it.
+pub(super) async fn answer<R: Runtime>(
+    runtime: &R,
+    shared: &Shared,
+    request: Request<Incoming>,
+) -> hyper::Result<Response<Full<Bytes>>> {
+    let (head, body) = request.into_parts();
+    let wanted = shared.lock().machine.wants_body(shared.now(), &asked(&head, Body::Whole(b"")));
+    let most = if wanted { shared.config.limits.delivery_body } else { 0 };
+    let came = if head.headers.contains_key(EXPECT) && body.size_hint().lower() > most as u64 {
+        // It waits to be asked for its body, and will not be.
+        Came::TooLong { to_its_end: false }
+    } else {
+        let late = runtime.sleep(shared.config.timing.delivery_read_timeout);
+        match select(pin!(read(body, most)), pin!(late)).await {
+            Either::Left((came, _)) => came?,
+            Either::Right(((), _)) => Came::TooSlow,
+        }
+    };
+    let to_its_end = matches!(came, Came::Whole(_) | Came::TooLong { to_its_end: true });
+    let body = match &came {
+        Came::Whole(bytes) => Body::Whole(bytes),
+        Came::TooLong { .. } | Came::TooSlow if !wanted => Body::Whole(b""),
+        Came::TooLong { .. } => Body::TooLong,
+        Came::TooSlow => Body::TooSlow,
+    };
+    let answer = shared.handle_delivery(asked(&head, body));
+    drop(came);
+    let answer = answer.await;
+    tracing::debug!(status = answer.status(), why = %answer, "delivery");
+    Ok(response(&answer, to_its_end))
+}
+
+/// What the machine is asked.
+fn asked<'a>(head: &'a Parts, body: Body<'a>) -> DeliveryRequest<'a> {
+    // A header that is no text is malformed, not missing.
+    let header = |name| head.headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    DeliveryRequest {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        timestamp: header(TIMESTAMP_HEADER),
+        signature: header(SIGNATURE_HEADER),
+        body,
+        // Whoever holds the lock knows.
+        host_has_room: false,
+    }
+}
+
+/// Reads a body to its end, or as far as it is borne with, and keeps it when it is `most` bytes at most.
+async fn read(mut body: Incoming, most: usize) -> hyper::Result<Came> {
+    let (mut kept, mut left) = (Vec::new(), most);
+    let mut lingered = 0;
+    let mut too_long = false;
+    while let Some(frame) = body.frame().await {
+        // Trailers mean nothing here.
+        let Ok(bytes) = frame?.into_data() else { continue };
+        too_long |= bytes.len() > left;
+        if too_long {
+            kept = Vec::new();
+            lingered += bytes.len() as u64;
+            if lingered > LINGER {
+                return Ok(Came::TooLong { to_its_end: false });
+            }
+        } else {
+            left -= bytes.len();
+            kept.extend_from_slice(&bytes);
+        }
+    }
+    Ok(if too_long { Came::TooLong { to_its_end: true } } else { Came::Whole(kept) })
+}
+
+fn response(answer: &Answer, keep_alive: bool) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(answer.body().into_owned()));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(allow) = answer.allow() {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    if !keep_alive {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
