@@ -108,7 +108,7 @@ pub fn start<R: Runtime>(runtime: R, config: Config) -> io::Result<(Relay, Inbox
     let shared = shared::Shared::new(config, seed, inbound);
     let server = port.map(|port| {
         let (driver, over) = oneshot::channel();
-        runtime.spawn(port.serve(runtime.clone(), shared.clone(), over));
+        runtime.spawn(port.take_deliveries(runtime.clone(), shared.clone(), over));
         driver
     });
     let driver = drive::Driver::new(runtime, wires.clone(), shared.clone(), server);
@@ -116,6 +116,14 @@ pub fn start<R: Runtime>(runtime: R, config: Config) -> io::Result<(Relay, Inbox
     let (relay, inbox) = (Relay::new(handle.clone(), http::Client::over(wires)), Inbox::new(handle));
     driver.spawn();
     Ok((relay, inbox))
+}
+
+/// Serves [`Relay::metrics`] over a port that is open, as `GET /metrics`, until the gateway has ended.
+///
+/// # Errors
+/// When the runtime cannot wait for that port.
+pub fn serve_metrics<R: Runtime>(runtime: &R, relay: &Relay, listener: TcpListener) -> io::Result<()> {
+    server::serve_metrics(runtime, relay.shared(), listener)
 }
 
 /// Opens the port for signed deliveries, and says how that went.

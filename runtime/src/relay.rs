@@ -4,7 +4,8 @@ use crate::http::Client;
 use crate::inbox::Delivery;
 use crate::reply_stream::ReplyStream;
 use crate::request::{Answer, Op, Request};
-use crate::shared::Handle;
+use crate::server::page;
+use crate::shared::{Handle, Shared};
 use crate::watch::{ConnectionState, Watch, present};
 use relayline_core::chats::Chat;
 use relayline_core::command::{
@@ -309,6 +310,15 @@ impl Relay {
     /// What was counted.
     pub fn stats(&self) -> Stats {
         self.shared.lock().machine.stats().clone()
+    }
+
+    /// The same as a page of text that Prometheus reads, as `relayline_<name>_total`, with the connection's phase.
+    pub fn metrics(&self) -> String {
+        page(&self.shared)
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.shared()
     }
 
     /// Interrupts and notices that were dropped since the host did not take them; the oldest go first.

@@ -17,6 +17,7 @@ mod deliveries;
 mod faults;
 mod http;
 mod load;
+mod metrics;
 mod peer;
 mod proxy;
 mod server;
