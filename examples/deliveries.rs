@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     block_on(async {
         let (relay, mut inbox) = connect(config_from_env()?.config)?;
         match relay.inbound() {
-            Some(Ok(address)) => println!("deliveries at http://{address}/"),
+            Some(Ok(address)) => eprintln!("deliveries at http://{address}/"),
             Some(Err(why)) => eprintln!("no deliveries: {why}"),
             None => eprintln!("no deliveries: GATEWAY_RELAY_INBOUND_LISTEN says where to take them"),
         }

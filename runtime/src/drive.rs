@@ -3,7 +3,7 @@
 use crate::Runtime;
 use crate::causes::causes;
 use crate::dial::{DialError, Socket, dial};
-use crate::shared::{Shared, Sign, State, wake};
+use crate::shared::{Shared, Sign, State, Waiting, wake};
 use crate::trace;
 use crate::watch::wake_all;
 use crate::wires::{Boxed, Wires};
@@ -24,6 +24,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
+use tracing::Span;
 
 /// Turns per wake-up before others get their chance. With the two bounds below it caps the work of one.
 const MOST_TURNS: usize = 64;
@@ -68,6 +69,9 @@ pub(crate) struct Driver<R> {
     frame: Vec<u8>,
     /// The server of signed deliveries ends when this is dropped, if there is one.
     _server: Option<oneshot::Sender<Infallible>>,
+    /// What is logged is logged in these.
+    relay: Span,
+    connection: Span,
 }
 
 impl<R> fmt::Debug for Driver<R> {
@@ -83,7 +87,18 @@ impl<R: Runtime> Driver<R> {
         shared: Arc<Shared>,
         server: Option<oneshot::Sender<Infallible>>,
     ) -> Self {
-        Driver { runtime, wires, shared, line: Line::None, timer: None, frame: Vec::new(), _server: server }
+        let relay = trace::relay(&shared.config);
+        Driver {
+            runtime,
+            wires,
+            shared,
+            line: Line::None,
+            timer: None,
+            frame: Vec::new(),
+            _server: server,
+            relay,
+            connection: Span::none(),
+        }
     }
 
     pub(crate) fn spawn(self) {
@@ -149,6 +164,7 @@ impl<R: Runtime> Driver<R> {
         let mut state = self.shared.lock();
         match dialled {
             Ok(socket) => {
+                tracing::debug!("opened");
                 trace::log(|| Entry::io(now.mono, &IoEvent::Opened { conn }));
                 state.machine.handle_io(now, IoEvent::Opened { conn });
                 let lines = trace::is_on().then(|| {
@@ -168,7 +184,11 @@ impl<R: Runtime> Driver<R> {
 
     fn act(&mut self, state: &mut State, action: Action) {
         match action {
-            Action::Dial { conn, token } => self.line = Line::Dialing { conn, dial: self.dial(token) },
+            Action::Dial { conn, token } => {
+                self.connection = trace::connection(&self.relay, conn);
+                self.connection.in_scope(|| tracing::debug!("dialing"));
+                self.line = Line::Dialing { conn, dial: self.dial(token) };
+            }
             Action::Drop { conn } => {
                 let current = match &self.line {
                     Line::None => None,
@@ -238,8 +258,10 @@ fn answer(mut state: MutexGuard<'_, State>, at: Time) -> (bool, Vec<Action>, Vec
     drop(state);
     let answered = !answers.is_empty();
     for (waiting, result) in answers {
+        let Some(Waiting { sender, op, since }) = waiting else { continue };
+        trace::answered(op, at.since(since), &result);
         // Who has given up on the answer does not get it.
-        let _ = waiting.map(|waiting| waiting.send(result));
+        let _ = sender.send(result);
     }
     (answered, actions, responses)
 }
@@ -261,7 +283,7 @@ fn tell(state: &mut State, action: Action) {
             state.sign(Sign::Interrupt { session_key, chat_id });
         }
         Action::Notify(notice) => {
-            log(&notice);
+            trace::notice(&notice);
             state.over |= matches!(notice, Notice::Stopped);
             state.watched.heard(&notice);
             state.sign(Sign::Notice(notice));
@@ -279,10 +301,13 @@ impl<R: Runtime> Future for Driver<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        let relay = this.relay.clone();
+        let _inside = relay.enter();
         let former = this.shared.lock().driver.replace(cx.waker().clone());
         drop(former);
         for _ in 0..MOST_TURNS {
-            let done = this.turn(cx);
+            let connection = this.connection.clone();
+            let done = connection.in_scope(|| this.turn(cx));
             if this.shared.lock().over {
                 return Poll::Ready(());
             }
@@ -424,35 +449,4 @@ impl Open {
         }
         taken
     }
-}
-
-/// A quiet day prints almost nothing: the connection's comings and goings.
-fn log(notice: &Notice) {
-    match notice {
-        Notice::Connected { descriptor, changed } => {
-            tracing::info!(platform = descriptor.platform, changed = listed(changed), "connected");
-        }
-        Notice::Platform { descriptor, changed } => {
-            tracing::info!(platform = descriptor.platform, changed = listed(changed), "platform");
-        }
-        Notice::Disconnected { code, reason, retry_in } => {
-            let retry_in_ms = retry_in.map(|span| span.as_millis());
-            tracing::info!(code, reason, retry_in_ms, "disconnected");
-        }
-        Notice::Dormant { retry_in } => tracing::info!(retry_in_ms = retry_in.as_millis(), "dormant"),
-        Notice::Resumed => tracing::info!("resumed"),
-        Notice::Stopped => tracing::debug!("stopped"),
-        Notice::DeadLetter { reason, buffer_id } => tracing::warn!(reason, buffer_id, "dead_letter"),
-        Notice::StalePrompt { answer } => {
-            let prompt_id = answer.prompt_response().map(|response| response.prompt_id);
-            tracing::info!(prompt_id, "stale_prompt");
-        }
-        // The core's notices may grow; the host gets them all the same.
-        _ => tracing::info!("notice"),
-    }
-}
-
-/// The names of what changed; nothing where nothing did.
-fn listed(changed: &[&str]) -> Option<String> {
-    (!changed.is_empty()).then(|| changed.join(" "))
 }

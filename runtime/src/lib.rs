@@ -4,6 +4,37 @@
 //!
 //! A host does not use this crate by itself: `relayline-tokio` and `relayline-smol` say how to connect, listen, sleep and
 //! spawn, and give out the same types.
+//!
+//! # What is logged
+//!
+//! Spans and events of `tracing`, whose names (an event's is its message) and fields are stable. A field that does not
+//! apply is left out. Whatever a peer said stands in fields only.
+//!
+//! | span | level | fields |
+//! |---|---|---|
+//! | `relay` | info | `gateway`: its id |
+//! | `connection` | debug | `conn`: the dial's number; inside `relay` |
+//!
+//! | event | level | fields |
+//! |---|---|---|
+//! | `dialing`, `opened` | debug | |
+//! | `connected`, `platform` | info | `platform`, `changed`: the descriptor's fields that did |
+//! | `disconnected` | info | `code`, `reason`, `retry_in_ms` |
+//! | `dormant` | info | `retry_in_ms` |
+//! | `resumed` | info | |
+//! | `stopped` | debug | |
+//! | `answered` | debug | `op`, `outcome`: `ok` or the failure's kind, `after_ms` |
+//! | `interrupt` | debug | `session_key`, `chat_id` |
+//! | `stale_prompt` | info | `prompt_id` |
+//! | `dead_letter` | warn | `reason`, `buffer_id` |
+//! | `fatal` | error | `code`, `why` |
+//! | `inbound_listening`, `metrics_listening` | info | `address` |
+//! | `inbound_without_key`, `accept_failed` | warn | `why` |
+//! | `inbound_failed` | error | `why` |
+//! | `delivery` | debug | `status`, `why` |
+//!
+//! At trace level, under the target `relayline::trace`, each input and output of the machine is an event with the field
+//! `entry`.
 
 mod causes;
 mod dial;

@@ -23,7 +23,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 const MOST_SIGNALS: usize = 1024;
 
 /// Who waits for a request's answer.
-pub(crate) type Waiting = oneshot::Sender<Result<Reply, Failure>>;
+pub(crate) struct Waiting {
+    pub(crate) sender: oneshot::Sender<Result<Reply, Failure>>,
+    /// What was asked, and when.
+    pub(crate) op: &'static str,
+    pub(crate) since: Time,
+}
 
 /// What overtakes deliveries.
 #[derive(Debug)]
@@ -110,7 +115,7 @@ impl Shared {
         let submitted = state.machine.submit(now, command);
         trace::log(|| Entry::submitted(now.mono, name, &submitted));
         let id = submitted?;
-        state.waiting.insert(id, sender);
+        state.waiting.insert(id, Waiting { sender, op: name, since: now.mono });
         let driver = state.driver.take();
         drop(state);
         wake(driver);

@@ -23,6 +23,7 @@ mod proxy;
 mod server;
 mod stage;
 mod tls;
+mod tracing;
 
 pub(crate) use stage::{SOON, Stage, Wire, config, frame};
 
