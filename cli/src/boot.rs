@@ -1,48 +1,18 @@
 //! What a gateway does before it dials: identity token, provisioning, policies (H-4, H-5).
 
-use crate::{token_command, unix_s};
-use relayline_core::config::{Config, Credentials};
+use crate::gateway::RuntimeName;
+use crate::token_command;
+use relayline_core::config::Config;
 use relayline_core::http::Bearer;
-use relayline_core::http::boot::{Boot, Plan, Report, Step};
+use relayline_core::http::boot::{Plan, Report};
 use relayline_core::http::identity::{TokenSource, from_output};
-use relayline_core::secret::Secret;
 use relayline_core::settings::Resolved;
-use relayline_runtime::http::Client;
+use relayline_runtime::http::{Booted, Client};
 use std::io;
 
-use crate::gateway::RuntimeName;
-
-/// How a boot ended.
-#[derive(Debug)]
-pub(crate) struct Booted {
-    /// What to dial with.
-    pub(crate) credentials: Option<Credentials>,
-    /// What signs deliveries, if any was issued.
-    pub(crate) delivery_key: Option<Secret>,
-    /// The platforms whose policy was not sent, for want of credentials.
-    pub(crate) unsent: Vec<String>,
-}
-
 /// Carries out a plan, and tells what comes of each step as it comes.
-pub(crate) async fn carry_out(client: &Client, plan: Plan, mut tell: impl FnMut(Report)) -> Booted {
-    let (mut boot, reports) = Boot::new(plan);
-    reports.into_iter().for_each(&mut tell);
-    loop {
-        let report = match boot.next(unix_s()) {
-            Step::Run(command) => {
-                let output = token_command::run(&command);
-                boot.printed(output.as_deref().map(Vec::as_slice).map_err(Clone::clone))
-            }
-            Step::Send(request) => match client.send(&request).await {
-                Ok(answer) => answer.read(|status, headers, body| boot.answered(Ok((status, headers, body)))),
-                Err(failure) => boot.answered(Err(failure)),
-            },
-            Step::Dial { credentials, delivery_key, unsent } => {
-                return Booted { credentials, delivery_key, unsent };
-            }
-        };
-        tell(report);
-    }
+pub(crate) async fn carry_out(client: &Client, plan: Plan, tell: impl FnMut(Report)) -> Booted {
+    client.boot(plan, async |command| token_command::run(command), tell).await
 }
 
 /// Makes a resolved configuration ready to dial with. What fails is in the log, and stops nothing.

@@ -39,8 +39,9 @@ pub(crate) struct ConnectorArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
     listen: SocketAddr,
 
-    /// A gateway that may connect; several times for several, or for several secrets of one. Without it
-    /// everybody may. For development only: `ps` shows the secret to everyone on this machine.
+    /// A gateway that may connect; several times for several, or for several secrets of one.
+    /// Its tenant is `default`. With neither this nor the tokens below everybody may. For development only: `ps`
+    /// shows the secret to everyone on this machine.
     #[arg(long, value_name = "ID=SECRET", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
     gateway: Vec<Secret>,
 

@@ -321,7 +321,8 @@ impl RuntimeName {
         })
     }
 
-    fn run<T, F: Future<Output = io::Result<T>>>(self, job: impl FnOnce() -> F) -> io::Result<T> {
+    /// Runs `job` to its end.
+    pub(crate) fn run<T, F: Future<Output = io::Result<T>>>(self, job: impl FnOnce() -> F) -> io::Result<T> {
         match self {
             RuntimeName::Tokio => relayline_tokio::block_on(async { job().await })?,
             RuntimeName::Smol => relayline_smol::block_on(async { job().await })?,

@@ -5,12 +5,14 @@ mod boot;
 mod bridge;
 mod connector;
 mod demo;
+mod doctor;
 mod enroll;
 mod env_file;
 mod exec;
 mod gateway;
 mod logging;
 mod provision;
+mod record;
 mod replay;
 mod run;
 mod token;
@@ -49,7 +51,9 @@ enum Command {
     Enroll(enroll::EnrollArguments),
     Provision(provision::ProvisionArguments),
     Policy(provision::PolicyArguments),
+    Doctor(doctor::DoctorArguments),
     Connector(connector::ConnectorArgs),
+    Record(record::RecordArguments),
     Replay(replay::Args),
     Token(token::TokenArguments),
     Verify(verify::VerifyArguments),
@@ -67,7 +71,9 @@ fn main() -> ExitCode {
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Provision(arguments) => provision::provision(&arguments),
         Command::Policy(arguments) => provision::policy(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Connector(arguments) => connector::run(arguments),
+        Command::Record(arguments) => record::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

@@ -1,11 +1,12 @@
 //! `relayline provision` and `relayline policy`: what `run` does before it dials, by hand (H-4, H-5).
 
-use crate::boot::{Booted, carry_out};
+use crate::boot::carry_out;
 use crate::fail;
 use crate::gateway::{GatewayArguments, Unresolved};
 use clap::Args;
 use relayline_core::http::boot::{Plan, Report, When};
 use relayline_core::network::Network;
+use relayline_runtime::http::Booted;
 use std::io::{self, Write};
 use std::process::ExitCode;
 

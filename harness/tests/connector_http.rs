@@ -164,6 +164,36 @@ fn an_enrolment_brings_credentials_that_let_in() {
 }
 
 #[test]
+fn c_4_no_value_shows_its_secrets() {
+    let mut bench = Bench::ready();
+    let answer = bench.asks(enroll(ACCESS, TOKEN, "gw-2"));
+    let issued: Value = serde_json::from_slice(&answer.body).unwrap();
+    let authorization = format!("Bearer {ACCESS}");
+    let head = HttpHead {
+        method: "POST",
+        path: "/relay/enroll",
+        authorization: Some(&authorization),
+        content_type: None,
+        media_filename: None,
+    };
+    let rotate =
+        Act::Rotate { overlap_ms: 0, secret: Some(SECRET.into()), delivery_key: Some(SECRET.into()) };
+    bench
+        .does(Act::EnrollToken { token: "hunter2-more".into(), tenant: "acme".into(), ttl_s: None })
+        .unwrap();
+    bench.does(rotate.clone()).unwrap();
+    let token = Control::parse(r#"{"do":"enroll_token","token":"hunter2-more"}"#).unwrap();
+    let deliver = Control::parse(r#"{"do":"deliver","event":{},"key":"hunter2-key"}"#).unwrap();
+    let body = HttpBody::Whole(TOKEN.into());
+    let shown = format!(
+        "{head:?} {body:?} {answer:?} {rotate:?} {token:?} {deliver:?} {:?} {:?}",
+        config(),
+        bench.machine
+    );
+    assert!(!shown.contains("hunter2") && !shown.contains(issued["secret"].as_str().unwrap()), "{shown}");
+}
+
+#[test]
 fn an_enrolment_is_refused_with_its_reason_and_uses_nothing_up() {
     let mut bench = Bench::ready();
     bench.does(Act::EnrollToken { token: "short".into(), tenant: "acme".into(), ttl_s: Some(10) }).unwrap();
@@ -450,6 +480,7 @@ fn what_is_no_file_is_refused() {
     // The head is judged before the body.
     for (body, bearer, status, expected) in [
         (HttpBody::TooLarge, gw.as_str(), 413, "the body is too large"),
+        (HttpBody::Whole(vec![0; (25 << 20) + 1].into()), &gw, 413, "the body is too large"),
         (HttpBody::TooSlow, &gw, 408, "the body did not come in time"),
         (HttpBody::TooLarge, "wrong", 401, "unauthorized"),
     ] {

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rules that nothing proves yet, since what they are about is not built. Whoever builds it takes them out.
-const NOT_YET_BUILT: &[(&str, &str)] = &[("H-7", "media are not uploaded yet")];
+const NOT_YET_BUILT: &[(&str, &str)] = &[];
 
 /// The letters of the chapters.
 const LETTERS: &str = "WDEOMLAPISCHX";

@@ -2,6 +2,7 @@
 
 use crate::http::Received;
 use crate::relay::Relay;
+use crate::shared::unix_s;
 use futures_io::{AsyncRead, AsyncWrite};
 use relayline_core::http::media::{Download, MediaError, Upload, Uploaded};
 use relayline_core::http::{Base, Bearer};
@@ -54,6 +55,6 @@ impl Relay {
     /// A fresh upgrade token (C-1).
     fn bearer(&self) -> Option<Bearer> {
         let credentials = self.config().credentials.as_ref()?;
-        Some(Bearer::mint(credentials, self.unix_s()))
+        Some(Bearer::mint(credentials, unix_s()))
     }
 }

@@ -54,10 +54,6 @@ impl Relay {
         &self.client
     }
 
-    pub(crate) fn unix_s(&self) -> u64 {
-        self.shared.now().unix_s
-    }
-
     /// Submits a command now; the future is its answer.
     ///
     /// # Errors

@@ -246,6 +246,10 @@ pub(crate) fn wake(waker: Option<Waker>) {
 
 fn now(origin: Instant) -> Now {
     let us = u64::try_from(origin.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Now { mono: Time::from_micros(us), unix_s }
+    Now { mono: Time::from_micros(us), unix_s: unix_s() }
+}
+
+/// A clock before 1970 reads as 1970.
+pub(crate) fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

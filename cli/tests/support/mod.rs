@@ -19,8 +19,9 @@ pub(crate) fn relayline<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I
     let mut command = Command::new(env!("CARGO_BIN_EXE_relayline"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        let ours = ["GATEWAY_RELAY_", "RUST_", "HERMES_", "NO_COLOR"];
-        if ours.iter().any(|start| name.starts_with(start)) || name.to_ascii_lowercase().ends_with("_proxy") {
+        let prefixed = ["GATEWAY_RELAY_", "RUST_", "HERMES_"].iter().any(|prefix| name.starts_with(prefix));
+        let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
+        if prefixed || is_proxy || matches!(name.as_str(), "NO_COLOR" | "SSL_CERT_FILE") {
             command.env_remove(name);
         }
     }

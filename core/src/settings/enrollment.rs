@@ -1,6 +1,5 @@
 //! What an enrolment needs, from arguments, environment and file (H-1, H-9).
 
-use super::file::File;
 use super::layers::Layers;
 use super::{Arguments, ConfigError, FileText, names, plain};
 use crate::http::Base;
@@ -35,8 +34,7 @@ pub fn enrollment(
     environment: &dyn Fn(&str) -> Option<String>,
     file: Option<FileText<'_>>,
 ) -> Result<Enrollment, ConfigError> {
-    let file = file.map(|file| File::parse(&file)).transpose()?;
-    let layers = Layers::new(environment, file.unwrap_or_default());
+    let layers = Layers::read(environment, file)?;
     let url = super::url(arguments.url.as_deref(), "--connector-url", &layers)?;
     let token = layers.find(arguments.enroll_token.as_ref().map(Secret::expose), &names::ENROLL_TOKEN);
     let token = token.ok_or(ConfigError::NoEnrollmentToken)?.secret();

@@ -1,6 +1,7 @@
 //! Where a setting may come from, and where it did: argument, else environment, else file (H-9).
 
 use super::file::File;
+use super::{ConfigError, FileText};
 use crate::secret::Secret;
 use std::fmt;
 
@@ -107,8 +108,13 @@ pub(crate) struct Layers<'a> {
 }
 
 impl<'a> Layers<'a> {
-    pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>, file: File) -> Layers<'a> {
-        Layers { environment, file }
+    /// What the environment says, and what the file says behind it.
+    pub(super) fn read(
+        environment: &'a dyn Fn(&str) -> Option<String>,
+        file: Option<FileText<'_>>,
+    ) -> Result<Layers<'a>, ConfigError> {
+        let file = file.map(|file| File::parse(&file)).transpose()?.unwrap_or_default();
+        Ok(Layers { environment, file })
     }
 
     /// A setting: argument, else environment, else file. What is blank is unset (L-2), and the next layer counts.

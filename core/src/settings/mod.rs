@@ -38,7 +38,6 @@ use crate::network::Network;
 use crate::secret::Secret;
 use crate::signature;
 use crate::url::DialUrl;
-use file::File;
 use layers::Layers;
 
 /// A configuration, what is to be done before it is dialled with, and what the host should be warned of.
@@ -59,8 +58,7 @@ pub fn resolve(
     environment: &dyn Fn(&str) -> Option<String>,
     file: Option<FileText<'_>>,
 ) -> Result<Resolved, ConfigError> {
-    let file = file.map(|file| File::parse(&file)).transpose()?;
-    let layers = Layers::new(environment, file.unwrap_or_default());
+    let layers = Layers::read(environment, file)?;
     on(arguments, &layers)?;
     let url = url(arguments.url.as_deref(), "--url", &layers)?;
     let allow_insecure = allow_insecure(arguments, &layers)?;

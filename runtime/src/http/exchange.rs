@@ -22,6 +22,9 @@ use zeroize::Zeroizing;
 /// grows leaves copies behind (C-4).
 const ROOM: usize = (64 << 10) + 1;
 
+/// What is buffered of either direction, in bytes; an answer's head must fit.
+const BUFFER: usize = 64 << 10;
+
 /// An answer whose head is there, and whose body comes.
 pub(super) struct Exchange {
     pub(super) status: u16,
@@ -112,16 +115,19 @@ impl Exchange {
 type Conversation = (Response<Incoming>, Option<Boxed<hyper::Result<()>>>);
 
 async fn converse(wires: &Wires, request: &Request, body: Outgoing) -> Result<Conversation, Unreachable> {
-    let no_url = || Unreachable::Broken(format!("{:?} is no URL", request.url));
-    let url: Uri = request.url.parse().map_err(|_| no_url())?;
+    let unfit = || Unreachable::Broken("the request is none that HTTP can carry".to_owned());
+    let url: Uri = request.url.parse().map_err(|_| unfit())?;
     let secure = url.scheme_str() == Some("https");
-    let host = url.host().ok_or_else(no_url)?.trim_matches(['[', ']']);
+    let host = url.host().ok_or_else(unfit)?.trim_matches(['[', ']']);
     let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let message = message(request, &url, body).ok_or_else(no_url)?;
+    let message = message(request, &url, body).ok_or_else(unfit)?;
 
     let stream = wires.reach(secure, host, port).await?;
-    let (mut sender, connection) =
-        http1::handshake(FuturesIo::new(stream)).await.map_err(|error| broken(&error))?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(BUFFER)
+        .handshake(FuturesIo::new(stream))
+        .await
+        .map_err(|error| broken(&error))?;
     let mut connection: Boxed<hyper::Result<()>> = Box::pin(connection);
     let (answered, connection) = match select(pin!(sender.send_request(message)), &mut connection).await {
         Either::Left((answered, _)) => (answered, Some(connection)),
@@ -149,7 +155,7 @@ fn message(request: &Request, url: &Uri, body: Outgoing) -> Option<hyper::Reques
         // Bytes, since the name of a file may hold any letters.
         let mut header = HeaderValue::from_bytes(value.expose().as_bytes()).ok()?;
         header.set_sensitive(matches!(value, Value::Secret(_)));
-        headers.insert(HeaderName::from_static(name), header);
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, header);
     }
     Some(message)
 }

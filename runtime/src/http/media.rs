@@ -18,7 +18,7 @@ pub struct Received {
 }
 
 impl Client {
-    /// Uploads a file of [`Upload::length`] bytes as it is read from `source`: no more than some 100 KiB of it are in
+    /// Uploads a file of [`Upload::length`] bytes as it is read from `source`: no more than some 200 KiB of it are in
     /// memory. Whatever the source, the file is complete to the connector only if its length is right.
     ///
     /// # Errors

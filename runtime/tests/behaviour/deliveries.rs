@@ -249,7 +249,7 @@ fn h_6_a_huge_body_is_not_read_to_its_end() {
 
 #[test]
 fn h_6_connections_are_kept_alive_and_bounded() {
-    let settings = [("delivery_connections", "1"), ("delivery_read_timeout", "200ms")];
+    let settings = [("delivery_connections", "1"), ("delivery_read_timeout", "1s")];
     let (_stage, address) = served(&settings);
     let mut first = connect(address);
     let mut answer = [0; 15];

@@ -1,5 +1,6 @@
 //! The HTTP client: what goes over the wire, and how each failure is told.
 
+use super::may_move;
 use super::server::{Reply, Server};
 use crate::Kit;
 use relayline_core::http::{Body, Failure, MAX_ANSWER, Method, Request, Unreachable, Value};
@@ -26,7 +27,7 @@ pub(super) fn post(url: String, body: &str) -> Request {
 fn send(request: &Request) -> Result<Answer, Failure> {
     let kit = Kit::new();
     let client = kit.http_client(&Network::default());
-    kit.block_on(client.send(request))
+    kit.block_on(may_move(client.send(request)))
 }
 
 #[test]

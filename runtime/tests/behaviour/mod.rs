@@ -12,11 +12,13 @@ macro_rules! over_each_wire {
 
 mod api;
 mod authority;
+mod boot;
 mod cancel;
 mod deliveries;
 mod faults;
 mod http;
 mod load;
+mod media;
 mod metrics;
 mod peer;
 mod proxy;
@@ -39,6 +41,11 @@ use relayline_runtime::Incoming;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+
+/// A future that a host may spawn on any runtime, which the compiler sees to.
+pub(crate) fn may_move<F: Future + Send>(future: F) -> F {
+    future
+}
 
 over_each_wire! {
     l_3_one_hello_per_identity_and_a_descriptor_for_each,

@@ -11,6 +11,8 @@ pub(crate) enum Reply {
     Close(Vec<u8>),
     /// These bytes, and nothing more until the other side has had enough.
     Hang(Vec<u8>),
+    /// The same as soon as the request's head has come; its body is read to its end, or the client's patience's.
+    Early(Vec<u8>),
     /// The same before any request is read.
     Shout(Vec<u8>),
     /// Not even that.
@@ -51,16 +53,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// One reply for each connection; further ones find no server.
+    /// One reply for each connection but a gateway's, which are turned away; further ones find no server.
     pub(crate) fn start(replies: Vec<Reply>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, heard) = mpsc::channel();
         std::thread::spawn(move || {
             for reply in replies {
-                let (stream, _) = listener.accept().unwrap();
                 // Whatever a client does to its connection is not ours to complain about.
-                let _ = serve(stream, reply, &sender);
+                while let Ok(Served::Gateway) | Err(_) = serve(listener.accept().unwrap().0, &reply, &sender)
+                {
+                }
             }
         });
         Server { address, heard }
@@ -81,20 +84,42 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, reply: Reply, sender: &mpsc::Sender<Heard>) -> std::io::Result<()> {
+/// How a gateway's dial begins.
+const GATEWAY: &str = "GET /relay HTTP";
+
+enum Served {
+    Reply,
+    Gateway,
+}
+
+fn serve(mut stream: TcpStream, reply: &Reply, sender: &mpsc::Sender<Heard>) -> std::io::Result<Served> {
     let (bytes, hangs) = match reply {
         Reply::Shout(bytes) => {
-            stream.write_all(&bytes)?;
-            return stream.read_to_end(&mut Vec::new()).map(drop);
+            stream.write_all(bytes)?;
+            let _ = stream.read_to_end(&mut Vec::new());
+            return Ok(Served::Reply);
         }
-        Reply::Slam => return Ok(()),
+        Reply::Slam => return Ok(Served::Reply),
+        Reply::Early(bytes) => {
+            if read_head(&mut stream)?.starts_with(GATEWAY) {
+                return Ok(Served::Gateway);
+            }
+            stream.write_all(bytes)?;
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+            return Ok(Served::Reply);
+        }
         Reply::Close(bytes) => (bytes, false),
         Reply::Hang(bytes) => (bytes, true),
     };
     let heard = read_request(&mut stream)?;
+    if heard.head.starts_with(GATEWAY) {
+        return Ok(Served::Gateway);
+    }
     let _ = sender.send(heard);
-    stream.write_all(&bytes)?;
-    if hangs { stream.read_to_end(&mut Vec::new()).map(drop) } else { Ok(()) }
+    if stream.write_all(bytes).is_ok() && hangs {
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    Ok(Served::Reply)
 }
 
 /// One request, as far as it comes.

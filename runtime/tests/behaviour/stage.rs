@@ -68,8 +68,8 @@ impl<R: Runtime> Runtime for Memory<R> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn accept(listener: &Infallible) -> impl Future<Output = io::Result<Self::Tcp>> + std::marker::Send {
-        async { match *listener {} }
+    async fn accept(listener: &Infallible) -> io::Result<Self::Tcp> {
+        match *listener {}
     }
 
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> + std::marker::Send + 'static {

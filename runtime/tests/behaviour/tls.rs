@@ -5,7 +5,7 @@ use super::config;
 use super::http::post;
 use crate::Kit;
 use futures_util::StreamExt;
-use relayline_core::network::{CaCertificates, Network};
+use relayline_core::network::{CaCertificates, Network, Proxies};
 use relayline_core::output::Notice;
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector, ServerTls};
 use relayline_runtime::Incoming;
@@ -62,6 +62,28 @@ fn an_exchange_goes_over_tls() {
     let url = format!("https://{}/nowhere", connector.local_addr());
     let answer = kit.block_on(client.send(&post(url, "{}"))).unwrap();
     assert_eq!((answer.status, &answer.body[..]), (404, &b"{\"error\":\"not found\"}"[..]));
+}
+
+/// The connector is no proxy, and that is what it says, over TLS.
+#[test]
+fn a_proxy_may_be_spoken_to_over_tls() {
+    let authority = Authority::new("ours");
+    let connector = connector(authority.server("127.0.0.1", NOW));
+    let proxy = format!("https://{}", connector.local_addr());
+    let proxies = Proxies::from_environment(&|name| (name == "HTTPS_PROXY").then(|| proxy.clone())).unwrap();
+    let (kit, request) = (Kit::new(), post("https://c.example/".into(), "{}"));
+    let network = Network { proxies, ..authority.network() };
+    for (network, expected) in [
+        (network.clone(), "it answered 404 Not Found; it does not let this host through"),
+        (Network { ca_certificates: None, ..network }, "TLS failed: nobody who is trusted here"),
+    ] {
+        let failure = kit.block_on(kit.http_client(&network).send(&request)).unwrap_err().to_string();
+        let start = format!(
+            "could not reach c.example: the proxy {} (HTTPS_PROXY): {expected}",
+            connector.local_addr()
+        );
+        assert!(failure.starts_with(&start), "{failure}");
+    }
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn h_9_disabled_beats_every_url() {
 
 /// When there is something to provision, an id needs no secret, and whether there is.
 #[test]
-fn an_id_alone_is_enough_where_a_secret_is_provisioned() {
+fn h_4_an_id_alone_is_enough_where_a_secret_is_provisioned() {
     let id = ("GATEWAY_RELAY_ID", "gw-1");
     let secret = ("GATEWAY_RELAY_SECRET", "s");
     let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
@@ -133,7 +133,7 @@ fn deliveries_without_a_key_are_warned_of() {
 
 /// What an enrolment needs, and what of it goes into the env file.
 #[test]
-fn what_an_enrolment_needs() {
+fn h_1_h_2_what_an_enrolment_needs() {
     let token = ("GATEWAY_RELAY_ENROLL_TOKEN", "once");
     let access = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
     let given = Arguments {

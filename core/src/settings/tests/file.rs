@@ -1,6 +1,7 @@
 //! What a configuration file says, and what goes before it.
 
 use super::*;
+use proptest::prelude::*;
 
 /// Each setting in each place, and what of the result shows it: its flag goes before its variable, and that before its
 /// key (H-9).
@@ -311,5 +312,26 @@ fn h_9_c_4_a_bad_file_is_an_error_with_its_line() {
     ] {
         let error = with_file(&Arguments::default(), &[], &format!("{url}{text}")).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{text:?}: {error}");
+    }
+}
+
+proptest! {
+    /// Whatever a file holds: it is a configuration or one line that says what is wrong (H-9), and quotes no secret (C-4).
+    #[test]
+    fn h_9_c_4_any_file_is_read_or_refused(
+        lines in prop::collection::vec(
+            prop::sample::select(vec![
+                "url = \"wss://c.example\"", "secret = \"hunter2\"", "set = 1", "[set]", "chats = 7", "[[identity]]",
+                "platform = \"é\"", "bot-id = -0x7f", "[[policy]]", "[idp", "client-id = [", "\"", "'''", "\u{0}", "]]",
+            ]),
+            0..8,
+        ),
+        tail in ".{0,12}",
+    ) {
+        let text = lines.join("\n") + &tail;
+        if let Err(error) = with_file(&Arguments::default(), &[URL], &text) {
+            let error = error.to_string();
+            prop_assert!(!error.contains("hunter2") && !error.contains('\n'), "{}", error);
+        }
     }
 }

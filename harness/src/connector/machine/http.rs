@@ -30,12 +30,16 @@ enum Admitted<'a> {
 impl ConnectorMachine {
     /// How many bytes of a request's body are worth reading. What is refused for its head is worth none.
     pub fn http_body_limit(&self, now: Now, head: &HttpHead<'_>) -> usize {
-        match self.admit(now, head) {
-            Err(_) | Ok(Admitted::Download(..)) => 0,
-            Ok(Admitted::Enroll(_) | Admitted::Provision(_) | Admitted::Policy(_)) => {
+        self.admit(now, head).map_or(0, |admitted| self.body_limit(&admitted))
+    }
+
+    fn body_limit(&self, admitted: &Admitted<'_>) -> usize {
+        match admitted {
+            Admitted::Download(..) => 0,
+            Admitted::Enroll(_) | Admitted::Provision(_) | Admitted::Policy(_) => {
                 self.config.limits.json_bytes
             }
-            Ok(Admitted::Upload(_)) => self.config.limits.media_file_bytes,
+            Admitted::Upload(_) => self.config.limits.media_file_bytes,
         }
     }
 
@@ -74,8 +78,8 @@ impl ConnectorMachine {
     fn serve(&mut self, now: Now, head: &HttpHead<'_>, body: HttpBody) -> Result<Served, Refusal> {
         let admitted = self.admit(now, head)?;
         let body = match body {
-            HttpBody::Whole(body) => Ok(body),
-            HttpBody::TooLarge => Err(Refusal::new(413, "the body is too large")),
+            HttpBody::Whole(body) if body.len() <= self.body_limit(&admitted) => Ok(body),
+            HttpBody::Whole(_) | HttpBody::TooLarge => Err(Refusal::new(413, "the body is too large")),
             HttpBody::TooSlow => Err(Refusal::new(408, "the body did not come in time")),
         };
         let of = |body: Result<Bytes, Refusal>, id: &str| body.map_err(|refusal| refusal.of(id));

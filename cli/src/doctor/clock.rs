@@ -1,0 +1,69 @@
+//! Whether the two clocks agree, by the answer's `Date`.
+
+use super::{Findings, Verdict};
+use relayline_core::token::TOKEN_TTL_S;
+use std::time::UNIX_EPOCH;
+
+/// Seconds that nobody needs to know of: `Date` is cut to whole ones, and the answer was under way.
+const QUIET: u64 = 30;
+
+/// Compares the connector's date with ours.
+pub(super) fn judge(date: Option<&str>, unix_s: u64, findings: &mut Findings) {
+    let (verdict, what) = verdict(date, unix_s);
+    findings.say(verdict, "clock", what);
+}
+
+fn verdict(date: Option<&str>, unix_s: u64) -> (Verdict, String) {
+    let theirs = date.and_then(|date| httpdate::parse_http_date(date).ok());
+    let Some(theirs) = theirs.and_then(|date| date.duration_since(UNIX_EPOCH).ok()) else {
+        let what = "the connector's answer has no date: compare the clocks of both sides by hand";
+        return (Verdict::Warn, what.to_owned());
+    };
+    let side = if theirs.as_secs() > unix_s { "behind" } else { "ahead of" };
+    let skew = theirs.as_secs().abs_diff(unix_s);
+    let what = format!("{skew} s {side} the connector's");
+    match skew {
+        0..=QUIET => (Verdict::Ok, what),
+        // A token that is minted behind has so much less time; one minted ahead has more, but a delivery's signature none.
+        skew if skew < TOKEN_TTL_S => {
+            (Verdict::Warn, format!("{what}: set this machine's clock, by NTP for instance"))
+        }
+        _ => (
+            Verdict::Fail,
+            format!(
+                "{what}, and tokens are good for {TOKEN_TTL_S} s: set this machine's clock, by NTP for instance"
+            ),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_is_said_and_one_that_is_far_off_fails() {
+        let date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
+        let at = 784_111_777;
+        for (date, now, expected) in [
+            (date, at, (Verdict::Ok, "0 s ahead of the connector's")),
+            (date, at + 30, (Verdict::Ok, "30 s ahead of the connector's")),
+            (date, at - 31, (Verdict::Warn, "31 s behind the connector's: set ")),
+            (date, at + 299, (Verdict::Warn, "299 s ahead of the connector's: set ")),
+            (
+                date,
+                at + 300,
+                (Verdict::Fail, "300 s ahead of the connector's, and tokens are good for 300 s"),
+            ),
+            (date, 0, (Verdict::Fail, "784111777 s behind the connector's, and ")),
+            (Some("yesterday"), at, (Verdict::Warn, "the connector's answer has no date")),
+            (None, at, (Verdict::Warn, "the connector's answer has no date")),
+        ] {
+            let (verdict, what) = verdict(date, now);
+            assert!(
+                verdict == expected.0 && what.starts_with(expected.1),
+                "{date:?} {now}: {verdict} {what}"
+            );
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Name and port: of the connector, or of the proxy before it.
+
+use super::{Findings, Stop};
+use crate::gateway::RuntimeName;
+use futures_util::future::{Either, select};
+use relayline_core::config::Config;
+use relayline_core::http::Unreachable;
+use relayline_runtime::Runtime;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+/// Looks the name up and connects, as a dial would first.
+pub(super) fn reach(
+    runtime: RuntimeName,
+    config: &Config,
+    findings: &mut Findings,
+) -> io::Result<Result<(), Stop>> {
+    let url = &config.url;
+    let proxy = config.network.proxies.choose(url.is_secure(), url.host(), url.port());
+    let (host, port, whose) = match proxy {
+        Some(proxy) => (proxy.host(), proxy.port(), " (the proxy)"),
+        None => (url.host().trim_matches(['[', ']']), url.port(), ""),
+    };
+    let (patience, steps) = (config.timing.dial_timeout, Steps { host, port, whose });
+    match runtime {
+        RuntimeName::Tokio => runtime
+            .run(|| async { Ok(steps.take(relayline_tokio::Tokio::current()?, patience, findings).await) }),
+        RuntimeName::Smol => {
+            runtime.run(|| async { Ok(steps.take(relayline_smol::Smol, patience, findings).await) })
+        }
+    }
+}
+
+struct Steps<'a> {
+    host: &'a str,
+    port: u16,
+    whose: &'a str,
+}
+
+impl Steps<'_> {
+    async fn take<R: Runtime>(
+        &self,
+        runtime: R,
+        patience: Duration,
+        findings: &mut Findings,
+    ) -> Result<(), Stop> {
+        let Steps { host, port, whose } = self;
+        let found = within(&runtime, patience, runtime.look_up((*host).to_owned(), *port)).await;
+        let addresses = match found {
+            Ok(addresses) if !addresses.is_empty() => addresses,
+            Ok(_) => {
+                let none = Unreachable::Name("it has no address".into());
+                return Err(findings.stop("dns", format_args!("{host}{whose}: {none}")));
+            }
+            Err(error) => {
+                let why = Unreachable::Name(error.to_string());
+                return Err(findings.stop("dns", format_args!("{host}{whose}: {why}")));
+            }
+        };
+        let list: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+        findings.ok("dns", format_args!("{host}{whose} is {}", list.join(", ")));
+        let mut why = None;
+        for address in addresses {
+            match within(&runtime, patience, runtime.connect(address)).await {
+                Ok(_) => {
+                    findings.ok("tcp", format_args!("{address}{whose} takes connections"));
+                    return Ok(());
+                }
+                Err(error) => why = Some((address, error)),
+            }
+        }
+        let why = why
+            .map(|(address, error)| format!("{address}{whose}: {}", Unreachable::Connect(error.to_string())));
+        Err(findings.stop("tcp", why.unwrap_or_default()))
+    }
+}
+
+async fn within<T>(
+    runtime: &impl Runtime,
+    patience: Duration,
+    what: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    match select(pin!(what), pin!(runtime.sleep(patience))).await {
+        Either::Left((done, _)) => done,
+        Either::Right(_) => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing within {} s", patience.as_secs())))
+        }
+    }
+}
