@@ -30,9 +30,12 @@ impl Visit for Fields {
     }
 }
 
+/// An event's line, and its fields.
+type Logged = (String, BTreeMap<&'static str, String>);
+
 /// Keeps what is logged inside this gateway's span: `LEVEL name spans field=…`.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<(String, BTreeMap<&'static str, String>)>>>);
+struct Log(Arc<Mutex<Vec<Logged>>>);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -103,7 +106,7 @@ fn what_is_logged_has_stable_names_and_fields() {
         ("DEBUG answered in connection#2 in relay", "op=disconnect outcome=ok after_ms=*"),
         ("DEBUG stopped in connection#2 in relay", ""),
     ] {
-        let fits = |(logged, found): &(String, BTreeMap<&'static str, String>)| {
+        let fits = |(logged, found): &Logged| {
             let mut expected = fields.split_whitespace().filter_map(|field| field.split_once('='));
             logged == line
                 && found.len() == fields.split_whitespace().count()
