@@ -15,6 +15,7 @@ mod provision;
 mod record;
 mod replay;
 mod run;
+mod simulate;
 mod token;
 mod token_command;
 mod verify;
@@ -55,6 +56,7 @@ enum Command {
     Connector(connector::ConnectorArgs),
     Record(record::RecordArguments),
     Replay(replay::Args),
+    Simulate(simulate::Args),
     Token(token::TokenArguments),
     Verify(verify::VerifyArguments),
 }
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Connector(arguments) => connector::run(arguments),
         Command::Record(arguments) => record::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     }

@@ -323,6 +323,34 @@ pub const TABLE: &[Row] = &[
     ),
 ];
 
+/// One transition out of one state on one signal: what a row stands for, taken apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrow {
+    /// The row, by its place in the table.
+    pub row: usize,
+    /// One of its states.
+    pub from: State,
+    /// One of its signals.
+    pub on: Signal,
+}
+
+/// Every arrow of the table, in its order. Some can never be taken, where an earlier row goes before them or a signal
+/// never comes in that state.
+pub fn arrows() -> impl Iterator<Item = Arrow> {
+    TABLE.iter().enumerate().flat_map(|(row, Row { from: states, on: signals, .. })| {
+        states.iter().flat_map(move |from| signals.iter().map(move |on| Arrow { row, from: *from, on: *on }))
+    })
+}
+
+/// The place among [`arrows`] of that row of the table, taken from this state on this signal.
+pub(crate) fn arrow(row: usize, from: State, on: Signal) -> usize {
+    let before: usize = TABLE[..row].iter().map(|row| row.from.len() * row.on.len()).sum();
+    let Row { from: states, on: signals, .. } = &TABLE[row];
+    let state = states.iter().position(|state| *state == from).unwrap_or(0);
+    let signal = signals.iter().position(|signal| *signal == on).unwrap_or(0);
+    before + state * signals.len() + signal
+}
+
 /// The table as a mermaid state diagram, for the docs: one arrow a row and state, with its signals, its condition and
 /// its effects, and the rules that say so.
 pub fn diagram() -> String {
@@ -398,6 +426,13 @@ mod tests {
 
     fn rows(state: State, signal: Signal) -> impl Iterator<Item = &'static Row> {
         TABLE.iter().filter(move |row| row.from.contains(&state) && row.on.contains(&signal))
+    }
+
+    #[test]
+    fn an_arrow_has_its_place_in_the_order() {
+        for (place, found) in arrows().enumerate() {
+            assert_eq!(arrow(found.row, found.from, found.on), place, "{found:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-//! What it takes to trust a relay gateway: an embedded connector, recorded sessions, replays.
+//! What it takes to trust a relay gateway: an embedded connector, recorded sessions, replays, a
+//! simulation.
 
 pub mod chats;
 pub mod connector;
@@ -8,3 +9,4 @@ pub mod har;
 pub mod recorder;
 pub mod recording;
 pub mod replay;
+pub mod simulate;

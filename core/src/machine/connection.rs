@@ -3,7 +3,7 @@
 use super::RelayMachine;
 use crate::command::{Reply, RequestId};
 use crate::json;
-use crate::lifecycle::{Effect, Signal, State, TABLE, When};
+use crate::lifecycle::{Effect, Row, Signal, State, TABLE, When, arrow};
 use crate::outbox::Item;
 use crate::output::{Action, Conn, Notice, RELAY_DISABLED, Timer};
 use crate::time::Time;
@@ -55,6 +55,8 @@ pub(super) struct Link {
     /// Going idle was asked for, to be confirmed until then.
     pub(super) idle_asked: Option<Time>,
     pub(super) idle_confirmed: bool,
+    /// Going idle was asked for on this connection, and not confirmed in time.
+    idle_lapsed: bool,
     /// Who waits for that, and whether to go dormant.
     pub(super) idlers: Vec<(RequestId, bool)>,
     /// A refused entry must come again.
@@ -80,6 +82,7 @@ impl Link {
             why: String::new(),
             idle_asked: None,
             idle_confirmed: false,
+            idle_lapsed: false,
             idlers: Vec::new(),
             must_redeliver: false,
             leaving: None,
@@ -109,10 +112,11 @@ impl Link {
 impl RelayMachine {
     /// Takes the row of the table that fits, if one does. `code` and `reason` are what the host is told of an end.
     pub(super) fn step(&mut self, signal: Signal, code: Option<u16>, reason: &str) {
-        let row = TABLE
-            .iter()
-            .find(|row| row.from.contains(&self.state) && row.on.contains(&signal) && self.holds(row.when));
-        let Some(row) = row else { return };
+        let fits =
+            |row: &Row| row.from.contains(&self.state) && row.on.contains(&signal) && self.holds(row.when);
+        let Some(place) = TABLE.iter().position(fits) else { return };
+        let row = &TABLE[place];
+        self.transitions[arrow(place, self.state, signal)] += 1;
         for effect in row.emit {
             self.effect(*effect, row.to, code, reason);
         }
@@ -280,6 +284,7 @@ impl RelayMachine {
         }
         self.link.idle_asked = None;
         self.link.idle_confirmed = false;
+        self.link.idle_lapsed = false;
         self.link.must_redeliver = false;
         self.paused = false;
     }
@@ -390,6 +395,8 @@ impl RelayMachine {
     pub(super) fn idle_confirmed(&mut self) {
         if self.link.idle_asked.take().is_none() {
             self.stats.stray_idle_acks += 1;
+            // Late as it is, the connector buffers from now on: the host must be able to resume.
+            self.link.idle_confirmed |= self.link.idle_lapsed;
             return;
         }
         self.link.idle_confirmed = true;
@@ -497,6 +504,7 @@ impl RelayMachine {
             Timer::Stream => self.stream_due(),
             Timer::Idle => {
                 self.link.idle_asked = None;
+                self.link.idle_lapsed = true;
                 // All stays as it was: so the connector must not be told to fall silent any more (L-12).
                 self.outbox.take_back_going_idle();
                 self.finish_idlers(false);

@@ -196,8 +196,13 @@ impl RelayMachine {
             Arrived::Queued | Arrived::Waits => {}
             Arrived::Dropped(origin) => {
                 self.stats.waiters_dropped += 1;
-                if let Origin::Http(id) = origin {
-                    self.respond(id, Answer::NotTaken("too many copies of it wait for the host's word"));
+                match origin {
+                    Origin::Http(id) => {
+                        self.respond(id, Answer::NotTaken("too many copies of it wait for the host's word"));
+                    }
+                    // Nobody acknowledges it, and the connector's drain waits for that: it must come again.
+                    Origin::Buffer(..) => self.link.must_redeliver = true,
+                    Origin::Live(_) => {}
                 }
             }
             Arrived::Duplicate(origin) => {

@@ -15,7 +15,7 @@ use crate::delivery::Answer;
 use crate::descriptor::Descriptor;
 use crate::hash::Seed;
 use crate::inbox::{Inbox, Origin};
-use crate::lifecycle::{Signal, State};
+use crate::lifecycle::{Arrow, Signal, State, arrows};
 use crate::line::LineSplitter;
 use crate::outbox::{Item, Outbox};
 use crate::output::{Action, Conn, Delivery, DeliveryId, Outcome, Phase, Timer, Transmit};
@@ -122,6 +122,8 @@ pub struct RelayMachine {
     /// Scratch for who hears that something was taken, kept warm.
     taken: Vec<Origin>,
     stats: Stats,
+    /// How often each of [`arrows`] was taken.
+    transitions: Box<[u64]>,
 }
 
 /// # Inputs
@@ -151,6 +153,7 @@ impl RelayMachine {
             paused: false,
             taken: Vec::new(),
             stats: Stats::default(),
+            transitions: arrows().map(|_| 0).collect(),
             config,
         };
         machine.step(Signal::DialDue, None, "");
@@ -350,6 +353,11 @@ impl RelayMachine {
     /// What was counted.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// How often each transition of the lifecycle was taken, in the order of [`arrows`].
+    pub fn transitions(&self) -> impl Iterator<Item = (Arrow, u64)> {
+        arrows().zip(self.transitions.iter().copied())
     }
 
     /// What it is configured with.

@@ -85,6 +85,20 @@ fn a_02_refused_it_dials_again_once_nothing_is_in_flight() {
     rig.expect(&[&ack("b1")]);
 }
 
+/// A buffered double beyond those that may wait is dropped and not acknowledged: the connector's drain waits for
+/// that acknowledgement, so that it must come again.
+#[test]
+fn a_02_a_dropped_double_out_of_the_buffer_comes_again() {
+    let mut rig = Rig::up();
+    rig.room = false;
+    for _ in 1..=9 {
+        rig.line(&inbound("c", "1"));
+    }
+    rig.line(&buffered("c", "1", "b1"));
+    assert_eq!(rig.machine.stats().waiters_dropped, 1);
+    rig.expect(&["> close #1 1000 "]);
+}
+
 #[test]
 fn a_02_a_refused_live_one_is_no_reason_to_dial() {
     let mut rig = Rig::up();

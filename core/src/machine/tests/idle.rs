@@ -32,11 +32,27 @@ fn l_12_not_confirmed_in_time_all_stays_as_it_was() {
     rig.wait(1);
     rig.expect(&["r1 idle confirmed=false"]);
     assert_eq!(rig.machine.phase(), Phase::Connected);
-    // Too late is not at all.
+    // Too late is not at all, as the host was told; nor does it lead to sleep.
     rig.line(ACK);
     rig.expect(&[]);
-    assert_eq!(rig.machine.phase(), Phase::Connected);
     assert_eq!(rig.machine.stats().stray_idle_acks, 1, "X-2");
+}
+
+/// The connector that confirms too late buffers all the same: without this nothing would ever be delivered again.
+#[test]
+fn l_12_confirmed_too_late_the_host_can_still_resume() {
+    let mut rig = Rig::up();
+    rig.line(ACK);
+    assert_eq!(rig.machine.phase(), Phase::Connected, "nobody had asked");
+    rig.submit(Command::GoIdle);
+    rig.wait(10_000);
+    rig.line(ACK);
+    assert_eq!(rig.machine.phase(), Phase::Idle);
+    rig.log();
+    rig.submit(Command::Resume);
+    rig.expect(&["resumed", "r2 done", "> close #1 1000 resume"]);
+    rig.lost();
+    assert_eq!(rig.log().last().map(String::as_str), Some("dial #2"));
 }
 
 #[test]

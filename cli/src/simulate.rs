@@ -1,0 +1,273 @@
+//! `relayline simulate`: the gateway's machine against a connector over a network in virtual time, with all that can go
+//! wrong; one seed a run.
+
+use crate::{complain, fail};
+use data_encoding::HEXLOWER;
+use indicatif::{ProgressBar, ProgressStyle};
+use relayline_harness::simulate::{Exercised, Keep, Profile, Run, coverage, run as play, shrink};
+use serde_json::json;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+/// Simulate gateways and connectors over a network that fails in every way, deterministically: a seed a run. A failure
+/// is shrunk, recorded, and printed with the command that repeats it.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  relayline simulate --seeds 0..1000
+  relayline simulate --seeds 17..18 --profile flaky --keep 3,7,10-14 --trace
+
+Exit codes: 0 all invariants held, 1 one did not, 2 flags wrong.")]
+pub(crate) struct Args {
+    /// The seeds to run, A..B without B; a single number is that seed
+    #[arg(long, value_name = "A..B", default_value = "0..100", value_parser = seeds)]
+    seeds: Range<u64>,
+    /// Only this profile: calm, flaky, hostile, sleepy or revoking; all by default
+    #[arg(long, value_name = "NAME", value_parser = |name: &str| name.parse::<Profile>())]
+    profile: Option<Profile>,
+    /// Further runs, a line each: a profile and a seed, as in `flaky 17`
+    #[arg(long, value_name = "FILE")]
+    regressions: Option<PathBuf>,
+    /// Carry out only these deeds of each plan, as a shrunk failure names them
+    #[arg(long, value_name = "PLACES", default_value = "all")]
+    keep: Keep,
+    /// Threads; as many as there are processors by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Print each run's trace
+    #[arg(long)]
+    trace: bool,
+    /// Print the summary as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Where the recording of a failure goes; the present folder by default
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    out: PathBuf,
+}
+
+/// `17..20`, or `17` alone.
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let wrong = || format!("{text:?} is no range of seeds: write A..B, as in 0..1000, with A below B");
+    let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
+    let range = match text.split_once("..") {
+        Some((first, end)) => number(first)?..number(end)?,
+        None => number(text)?..number(text)?.checked_add(1).ok_or_else(wrong)?,
+    };
+    if range.is_empty() { Err(wrong()) } else { Ok(range) }
+}
+
+/// What came of all runs.
+#[derive(Default)]
+struct Sum {
+    runs: u64,
+    events: u64,
+    fewest: u64,
+    exercised: Exercised,
+    failed: Vec<Run>,
+    /// The hashes of all runs, folded in the order of the jobs.
+    hashes: Vec<(usize, [u8; 32])>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let jobs = match jobs(args) {
+        Ok(jobs) => jobs,
+        Err(problem) => return fail(2, problem),
+    };
+    // A panic of a machine is a failure of its run, and told as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut sum = run_all(args, &jobs);
+    drop(std::panic::take_hook());
+    sum.failed.sort_by_key(|run| (run.seed, run.profile));
+    let mut out = BufWriter::new(io::stdout().lock());
+    let told = tell(args, &sum, &mut out).and_then(|()| out.flush());
+    match told {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(1, format_args!("standard output: {error}"))
+        }
+        Ok(()) | Err(_) => ExitCode::from(u8::from(!sum.failed.is_empty())),
+    }
+}
+
+fn jobs(args: &Args) -> Result<Vec<(u64, Profile)>, String> {
+    let profiles = args.profile.map_or(Profile::ALL.to_vec(), |profile| vec![profile]);
+    let mut jobs: Vec<(u64, Profile)> = Vec::new();
+    if let Some(file) = &args.regressions {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| format!("--regressions {}: cannot be read: {error}", file.display()))?;
+        for (number, line) in
+            text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
+        {
+            let wrong = || {
+                format!(
+                    "{}:{}: {line:?} is no run: write a profile and a seed, as in `flaky 17`",
+                    file.display(),
+                    number + 1
+                )
+            };
+            let (profile, seed) = line.trim().split_once(' ').ok_or_else(wrong)?;
+            let seed = seed.split('#').next().unwrap_or_default().trim();
+            jobs.push((seed.parse().map_err(|_| wrong())?, profile.parse().map_err(|_| wrong())?));
+        }
+    }
+    jobs.extend(args.seeds.clone().flat_map(|seed| profiles.iter().map(move |profile| (seed, *profile))));
+    Ok(jobs)
+}
+
+fn run_all(args: &Args, jobs: &[(u64, Profile)]) -> Sum {
+    let bar =
+        if io::stderr().is_terminal() { ProgressBar::new(jobs.len() as u64) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {per_sec}, {msg}{eta} left") {
+        bar.set_style(style);
+    }
+    let (next, stop, sum) =
+        (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(Sum { fewest: u64::MAX, ..Sum::default() }));
+    let threads =
+        args.jobs.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((seed, profile)) = jobs.get(place) else { break };
+                    let run = play(*seed, *profile, &args.keep, args.trace);
+                    bar.inc(1);
+                    let Ok(mut sum) = sum.lock() else { break };
+                    sum.runs += 1;
+                    sum.events += run.events;
+                    sum.fewest = sum.fewest.min(run.events);
+                    sum.exercised.add(&run.exercised);
+                    sum.hashes.push((place, run.hash));
+                    if args.trace {
+                        let _ = writeln!(io::stdout(), "# seed {seed} {profile}\n{}", run.trace.join("\n"));
+                    }
+                    if run.failure.is_some() {
+                        bar.set_message("a failure, ");
+                        sum.failed.push(run);
+                        // A few tell as much as many.
+                        stop.store(sum.failed.len() >= 10, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    bar.finish_and_clear();
+    sum.into_inner().unwrap_or_default()
+}
+
+fn tell(args: &Args, sum: &Sum, out: &mut dyn Write) -> io::Result<()> {
+    let hash = hash(sum);
+    if args.json {
+        let failures: Vec<_> = sum.failed.iter().map(told_as_json).collect();
+        let exercised = &sum.exercised;
+        let transitions: serde_json::Map<_, _> =
+            coverage::taken(exercised).into_iter().map(|(name, count)| (name, count.into())).collect();
+        writeln!(
+            out,
+            "{}",
+            json!({"runs": sum.runs, "events": sum.events, "fewest_events": sum.fewest, "hash": hash, "failures": failures,
+                "rules": exercised.rules, "deeds": exercised.deeds, "transitions": transitions,
+                "counters": exercised.counters, "unreached": coverage::unreached(exercised)})
+        )?;
+    } else {
+        told_as_text(sum, &hash, out)?;
+    }
+    out.flush()?;
+    for failed in &sum.failed {
+        explain(args, failed);
+    }
+    Ok(())
+}
+
+fn told_as_json(run: &Run) -> serde_json::Value {
+    let failure = run.failure.as_ref();
+    json!({"seed": run.seed, "profile": run.profile.name(), "step": failure.map(|(step, _)| step),
+        "invariant": failure.map(|(_, violation)| violation.invariant), "rule": failure.map(|(_, violation)| violation.rule),
+        "found": failure.map(|(_, violation)| &violation.found)})
+}
+
+fn told_as_text(sum: &Sum, hash: &str, out: &mut dyn Write) -> io::Result<()> {
+    let list = |names: Vec<(String, u64)>| {
+        let shown: Vec<String> = names.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
+        shown.join(" · ")
+    };
+    let named = |map: &std::collections::BTreeMap<&'static str, u64>| {
+        list(map.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect())
+    };
+    writeln!(out, "rules        {}", named(&sum.exercised.rules))?;
+    writeln!(out, "deeds        {}", named(&sum.exercised.deeds))?;
+    writeln!(out, "counters     {}", named(&sum.exercised.counters))?;
+    for (name, count) in coverage::taken(&sum.exercised) {
+        writeln!(out, "{count:>12} {name}")?;
+    }
+    writeln!(out, "hash         {hash}")?;
+    let verdict = if sum.failed.is_empty() {
+        "all invariants held".to_owned()
+    } else {
+        format!("{} FAILED", sum.failed.len())
+    };
+    writeln!(out, "{} runs, {} events, {} in the shortest: {verdict}", sum.runs, sum.events, sum.fewest)
+}
+
+/// One hash for all runs, whichever thread did which.
+fn hash(sum: &Sum) -> String {
+    let mut hashes = sum.hashes.clone();
+    hashes.sort_unstable();
+    let mut all = [0u8; 32];
+    for (place, hash) in hashes {
+        for (at, byte) in hash.iter().enumerate() {
+            // Which run it is of counts: the place turns it.
+            all[(at + place) % 32] ^= byte;
+        }
+    }
+    HEXLOWER.encode(&all)
+}
+
+/// Shrinks a failure, writes it down, and says how to see it again.
+fn explain(args: &Args, failed: &Run) {
+    let Some((step, violation)) = &failed.failure else { return };
+    let (seed, profile) = (failed.seed, failed.profile);
+    complain(format_args!(
+        "seed {seed}, profile {profile}, step {step}: `{}` ({}) does not hold: {}",
+        violation.invariant, violation.rule, violation.found
+    ));
+    let (kept, smallest) = shrink(failed, &args.keep);
+    let file = args.out.join(format!("simulated-{profile}-{seed}.jsonl"));
+    match smallest.recording.as_ref().map(|recording| write(&file, recording)) {
+        Some(Ok(())) => complain(format_args!("  recorded in {}", file.display())),
+        Some(Err(error)) => complain(format_args!("  {}: cannot be written: {error}", file.display())),
+        None => {}
+    }
+    for line in smallest.trace.iter().rev().take(25).rev() {
+        complain(format_args!("  {line}"));
+    }
+    let deeds = kept.0.as_ref().map_or(0, Vec::len);
+    complain(format_args!("  with {deeds} deeds left of its plan it is repeated by:"));
+    complain(format_args!("  relayline simulate --seeds {seed} --profile {profile} --keep {kept} --trace"));
+}
+
+fn write(file: &Path, recording: &relayline_harness::recording::Recording) -> io::Result<()> {
+    let mut out = BufWriter::new(File::create(file)?);
+    recording.write(&mut out)?;
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_range_or_one() {
+        assert_eq!(seeds("3..5"), Ok(3..5));
+        assert_eq!(seeds("7"), Ok(7..8));
+        for wrong in ["", "5..5", "5..3", "a..b", "1...2", "-1"] {
+            assert!(seeds(wrong).is_err_and(|problem| problem.contains("write A..B")), "{wrong}");
+        }
+    }
+}

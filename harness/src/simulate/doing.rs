@@ -1,0 +1,289 @@
+//! Carrying out a plan's deeds: what users and the host do. What goes wrong is in `faults`.
+
+use super::deed::{Deed, Kind};
+use super::host::Growing;
+use super::network::Stage;
+use super::random::Random;
+use super::users::{self, Class, Forwarded, Told};
+use super::world::World;
+use crate::connector::Act;
+use relayline_core::chats::Chat as Remembered;
+use relayline_core::command::{
+    ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, React, Send, SendMedia,
+    Stream, ThreadCreate, ThreadRename, Typing,
+};
+use relayline_core::output::Outcome;
+use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
+use std::time::Duration;
+
+impl World<'_> {
+    pub(crate) fn carry_out(&mut self, deed: Deed) {
+        let mut random = Random::new(deed.draw, 9);
+        let random = &mut random;
+        match deed.kind {
+            Kind::Say => self.say(random, None),
+            Kind::SayBuffered => self.say(random, Some(true)),
+            Kind::SayLive => self.say(random, Some(false)),
+            Kind::SayAgain => self.say_again(random),
+            Kind::Burst => (0..random.between(5, 30)).for_each(|_| self.say(random, None)),
+            Kind::EditSaid => self.edit_said(random),
+            Kind::Forward => self.forward(random),
+            Kind::AnswerPrompt => self.answer_prompt(random),
+            Kind::InterruptTurn => {
+                let key =
+                    if random.chance(15) { String::new() } else { format!("agent:main:{}", random.below(5)) };
+                self.tell(Act::Interrupt { session_key: key, chat_id: format!("c{}", random.below(5)) });
+            }
+            Kind::Ask => {
+                let command = self.something_to_ask(random);
+                self.submit(command);
+            }
+            Kind::AskMany => {
+                for _ in 0..random.between(4, 40) {
+                    let command = self.something_to_ask(random);
+                    self.submit(command);
+                }
+            }
+            Kind::AskPrompt => self.ask_prompt(random),
+            Kind::Stream => self.stream(random),
+            Kind::StopTurn => {
+                let reason = random.chance(50).then(|| "stop".to_owned());
+                self.submit(Command::Interrupt(Interrupt { session_key: "agent:main:0".to_owned(), reason }));
+            }
+            Kind::GoIdle => drop(self.submit(Command::GoIdle)),
+            Kind::GoDormant => drop(self.submit(Command::GoDormant)),
+            Kind::Hold => drop(self.submit(Command::Hold(Duration::from_millis(random.below(90_000))))),
+            Kind::Resume => drop(self.submit(Command::Resume)),
+            Kind::Disconnect => drop(self.submit(Command::Disconnect)),
+            Kind::Prime => self.prime(random),
+            Kind::SettleOddly => {
+                let number = random.below(self.host.last_delivery + 5);
+                let outcome = if random.chance(50) { Outcome::Taken } else { Outcome::Refused };
+                self.settle(number, outcome);
+            }
+            _ => self.go_wrong(deed.kind, random),
+        }
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serials += 1;
+        self.serials
+    }
+
+    fn say(&mut self, random: &mut Random, buffered: Option<bool>) {
+        let serial = self.next_serial();
+        let chat = random.pick(&self.setup.chats).clone();
+        let padding = if random.chance(10) { random.index(400) } else { random.index(6) };
+        let has_id = !random.chance(8);
+        let told = users::message(serial, &chat, random.below(4), has_id, padding);
+        self.deliver(serial, told, buffered);
+    }
+
+    /// The connector is given something for the gateway.
+    fn deliver(&mut self, serial: u64, told: Told, buffered: Option<bool>) {
+        let act = match told.is_forward {
+            true => Act::Passthrough { forward: told.content.clone(), buffered },
+            false => Act::Inbound { event: told.content.clone(), buffered },
+        };
+        self.told.insert(serial, told);
+        let account = self.account();
+        let before = self.connector.buffered(&account).count();
+        if self.t >= self.troubles.down_until {
+            self.tell(act);
+        }
+        if self.connector.buffered(&account).count() > before {
+            self.durable.insert(serial);
+        }
+    }
+
+    fn say_again(&mut self, random: &mut Random) {
+        let Some(newest) = self.told.keys().next_back().copied() else { return };
+        // Mostly a recent one: its twin may still be in flight.
+        let serial = newest.saturating_sub(random.below(1 + newest.min(12)));
+        let Some(told) = self.told.get(&serial).cloned() else { return };
+        // What nothing tells apart from another would be one event twice.
+        if told.key.is_none() {
+            return;
+        }
+        // Many at once can only come live: of the buffer's entries one is on its way at a time.
+        let times = if random.chance(20) { 12 } else { 1 };
+        for _ in 0..times {
+            let buffered = times == 1 && random.chance(60);
+            self.deliver(serial, told.clone(), Some(buffered));
+        }
+    }
+
+    fn edit_said(&mut self, random: &mut Random) {
+        let serials: Vec<u64> = self.told.keys().rev().take(20).copied().collect();
+        if serials.is_empty() {
+            return;
+        }
+        let of = self.told[random.pick(&serials)].clone();
+        if of.class != Class::Message || of.is_forward {
+            return;
+        }
+        let serial = self.next_serial();
+        self.deliver(serial, users::edit(serial, &of), None);
+    }
+
+    fn forward(&mut self, random: &mut Random) {
+        let serial = self.next_serial();
+        let chat = random.pick(&self.setup.chats).clone();
+        let what = match random.below(10) {
+            0..4 => Forwarded::Command,
+            4 => Forwarded::Ping,
+            5 => Forwarded::BadBody,
+            _ => Forwarded::Raw,
+        };
+        let buffered = random.chance(60).then_some(true);
+        self.deliver(serial, users::forward(serial, &chat, random.below(4), &what), buffered);
+    }
+
+    fn answer_prompt(&mut self, random: &mut Random) {
+        let seen = &self.host.seen_prompts;
+        let newest = seen.len().saturating_sub(1 + random.index(4));
+        let prompt = match seen.get(newest) {
+            Some(_) if random.chance(8) => "000000.00000001".to_owned(),
+            Some(prompt) => prompt.clone(),
+            None => return,
+        };
+        let serial = self.next_serial();
+        let chat = random.pick(&self.setup.chats).clone();
+        let user = random.below(4);
+        let told = match random.chance(30) {
+            true => users::forward(serial, &chat, user, &Forwarded::Choice(prompt)),
+            false => users::answer(serial, &chat, user, &prompt),
+        };
+        self.deliver(serial, told, random.chance(50).then_some(true));
+    }
+
+    fn something_to_ask(&mut self, random: &mut Random) -> Command {
+        let chat_id = random.pick(&self.setup.chats).id.clone();
+        let message_id = self.host.messages.last().cloned().unwrap_or_else(|| "m1".to_owned());
+        let platform = match random.below(20) {
+            0 => Some("signal".to_owned()),
+            1..4 => Some(self.setup.config.identities[0].platform.clone()),
+            _ => None,
+        };
+        let size = if random.chance(5) { random.index(5000) } else { random.index(80) };
+        let (content, metadata) = ("x".repeat(size), Metadata::new());
+        let reply_to = random.chance(20).then(|| "m1".to_owned());
+        match random.below(16) {
+            0..5 => Command::Send(Send { chat_id, content, reply_to, metadata, platform }),
+            5 | 6 => Command::Edit(Edit { chat_id, message_id, content, metadata, platform }),
+            7 => Command::Delete(Delete { chat_id, message_id, metadata, platform }),
+            8 => Command::Typing(Typing { chat_id, content: None, metadata, platform }),
+            9 => Command::FollowUp(FollowUp {
+                session_key: "agent:main:0".to_owned(),
+                kind: "discord.interaction_token".to_owned(),
+                content,
+                metadata,
+            }),
+            10 => Command::ChatInfo(ChatInfo { chat_id, platform }),
+            11 => Command::SendMedia(SendMedia {
+                chat_id,
+                kind: MediaKind::Image,
+                source_url: "https://example/x.png".to_owned(),
+                caption: content,
+                platform,
+                ..SendMedia::default()
+            }),
+            12 => Command::React(React {
+                chat_id,
+                message_id,
+                emoji: "+".to_owned(),
+                platform,
+                ..React::default()
+            }),
+            13 => Command::ThreadCreate(ThreadCreate {
+                chat_id,
+                name: "talk".to_owned(),
+                platform,
+                ..ThreadCreate::default()
+            }),
+            14 => Command::ThreadRename(ThreadRename {
+                chat_id,
+                thread_id: message_id,
+                name: if random.chance(90) { "other".to_owned() } else { " ".to_owned() },
+                platform,
+                ..ThreadRename::default()
+            }),
+            _ => match random.chance(50) {
+                true => Command::Draft(Draft {
+                    chat_id,
+                    draft_id: 77,
+                    content,
+                    last: random.chance(50),
+                    metadata,
+                    platform,
+                }),
+                false => Command::Raw(serde_json::Map::new()),
+            },
+        }
+    }
+
+    fn ask_prompt(&mut self, random: &mut Random) {
+        let option = |id: &str| PromptOption { id: id.to_owned(), label: id.to_owned(), style: None };
+        let second = if random.chance(95) { "no" } else { "not an id" };
+        let prompt = Prompt {
+            chat_id: random.pick(&self.setup.chats).id.clone(),
+            kind: PromptKind::Choice,
+            content: "?".to_owned(),
+            options: vec![option("yes"), option(second)],
+            timeout: random.chance(30).then(|| Duration::from_secs(random.below(120))),
+            ..Prompt::default()
+        };
+        self.submit(Command::Prompt(prompt));
+    }
+
+    /// The next state of one of a few replies.
+    fn stream(&mut self, random: &mut Random) {
+        let place = random.index(3);
+        while self.host.streams.len() <= place {
+            let growing = self.begin_stream(random);
+            self.host.streams.push(growing);
+        }
+        let Growing { name, chat, mut text } = self.host.streams[place].clone();
+        let words = if random.chance(15) { random.index(400) } else { 1 + random.index(12) };
+        for word in 0..words {
+            text.push_str(&format!("word{word} "));
+        }
+        let last = random.chance(30);
+        let state = Stream {
+            stream: name,
+            chat_id: self.setup.chats[chat].id.clone(),
+            text: text.trim_end().to_owned(),
+            last,
+            segment: random.chance(50),
+            ..Stream::default()
+        };
+        let is_accepted = self.submit(Command::Stream(state));
+        self.host.streams[place].text = text;
+        if last && is_accepted {
+            self.host.streams[place] = self.begin_stream(random);
+        }
+    }
+
+    fn begin_stream(&mut self, random: &mut Random) -> Growing {
+        self.host.streams_begun += 1;
+        let name = format!("s{}", self.host.streams_begun);
+        Growing { name, chat: random.index(self.setup.chats.len()), text: String::new() }
+    }
+
+    fn prime(&mut self, random: &mut Random) {
+        let chat = random.pick(&self.setup.chats).clone();
+        let remembered = Remembered {
+            platform: chat.platform.to_owned(),
+            scope: Some("s".to_owned()),
+            ..Remembered::default()
+        };
+        if let Some(life) = &mut self.life {
+            life.machine.prime(&chat.id, remembered);
+        }
+    }
+
+    /// The link that counts, if it is open.
+    pub(crate) fn open_link(&self) -> Option<usize> {
+        self.links.iter().position(|link| link.gateway && link.stage == Stage::Open)
+    }
+}

@@ -1,0 +1,258 @@
+//! Carrying out a plan's deeds: what goes wrong.
+
+use super::deed::Kind;
+use super::network::Packet;
+use super::random::Random;
+use super::trouble::Lift;
+use super::world::World;
+use crate::connector::Act;
+use relayline_core::machine::IoEvent;
+use relayline_core::output::Conn;
+use relayline_core::time::Time;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Lines that a connector might say, each whole: and what is wrong with it.
+const ODD_LINES: &[&str] = &[
+    "{",
+    "[]",
+    "7",
+    "   ",
+    "{\"type\":7}",
+    "{\"kind\":\"inbound\"}",
+    "{\"type\":\"unheard_of\"}",
+    "{\"type\":\"unheard_of\",\"bufferId\":\"u1\"}",
+    "{\"type\":\"hello\",\"platform\":\"discord\"}",
+    "{\"type\":\"inbound_ack\",\"bufferId\":\"a1\"}",
+    "{\"type\":\"inbound\"}",
+    "{\"type\":\"inbound\",\"event\":[],\"bufferId\":\"b1\"}",
+    "{\"type\":\"inbound\",\"event\":{}}",
+    "{\"type\":\"inbound\",\"event\":{},\"bufferId\":12}",
+    "{\"type\":\"inbound\",\"event\":{\"text\":7,\"source\":{\"platform\":\"slack\",\"chat_id\":-1001}}}",
+    "{\"type\":\"inbound\",\"event\":{\"text\":\"\\ud800\",\"source\":[]}}",
+    "{\"type\":\"interrupt_inbound\",\"session_key\":\"\"}",
+    "{\"type\":\"interrupt_inbound\",\"session_key\":\"k\",\"bufferId\":\"i1\"}",
+    "{\"type\":\"going_idle_ack\"}",
+    "{\"type\":\"descriptor\"}",
+    "{\"type\":\"descriptor\",\"descriptor\":{\"contract_version\":1}}",
+    "{\"type\":\"outbound_result\"}",
+    "{\"type\":\"outbound_result\",\"requestId\":\"00000000000000000000000000000001\",\"result\":{\"success\":true}}",
+    "{\"type\":\"outbound_result\",\"requestId\":7}",
+    "{\"type\":\"passthrough_forward\"}",
+    "{\"type\":\"passthrough_forward\",\"forward\":[],\"bufferId\":\"p1\"}",
+    "{\"type\":\"unknown\",\"type\":\"interrupt_inbound\",\"session_key\":\"twice\"}",
+];
+
+/// What an op may be answered, whatever it is.
+const ODD_RESULTS: &[&str] = &[
+    "{}",
+    "[]",
+    "{\"success\":\"true\"}",
+    "{\"success\":false,\"error\":\"no\"}",
+    "{\"success\":false,\"code\":\"egress_declined\"}",
+    "{\"success\":false,\"error\":\"Egress Declined: no\"}",
+    "{\"success\":false,\"error\":\"egress declined: ack lost\"}",
+    "{\"success\":false,\"ambiguous\":true}",
+    "{\"success\":true}",
+];
+
+const OPS: &[&str] = &["send", "edit", "typing", "get_chat_info", "prompt", "draft", "react", "send_media"];
+
+impl World<'_> {
+    pub(crate) fn go_wrong(&mut self, kind: Kind, random: &mut Random) {
+        let short = Duration::from_millis(100 + random.below(8_000));
+        let long = Duration::from_millis(1_000 + random.below(90_000));
+        match kind {
+            Kind::HostSlow => self.for_a_while(long, |troubles| &mut troubles.host_slow_until),
+            Kind::HostRefuses => self.for_a_while(long, |troubles| &mut troubles.host_refuses_until),
+            Kind::HostFails => self.for_a_while(long, |troubles| &mut troubles.host_fails_until),
+            Kind::HostCrash => {
+                self.log.say(self.t, format_args!("* the process dies"));
+                self.bury();
+                self.troubles.birth_at = Some(self.t + short);
+            }
+            Kind::Cut => self.cut(),
+            Kind::HalfOpen => self.half_open(random),
+            Kind::Stall => {
+                if let Some(place) = self.open_link() {
+                    self.links[place].to_gateway.stall(self.t + short);
+                    self.links[place].to_connector.stall(self.t + short);
+                }
+            }
+            Kind::RefuseDials => self.for_a_while(long, |troubles| &mut troubles.refuse_dials_until),
+            Kind::SwallowDials => self.for_a_while(long, |troubles| &mut troubles.swallow_dials_until),
+            Kind::BadGateway => self.for_a_while(long, |troubles| &mut troubles.bad_gateway_until),
+            Kind::NoCloseEcho => self.for_a_while(long, |troubles| &mut troubles.no_close_echo_until),
+            Kind::Crash => self.crash(short),
+            Kind::Deaf => self.for_a_while(long, |troubles| &mut troubles.deaf_until),
+            Kind::Close => {
+                let code = *random.pick(&[1000, 1001, 1008, 1009, 1011, 1013, 4429]);
+                let reason = random.pick(&["", "going away", "duplicate session", "expired"]);
+                self.tell(Act::Close { code, reason: (*reason).to_owned() });
+            }
+            Kind::RefuseOnce => {
+                let reason = random.pick(&["", "unauthorized", "Expired", "revoked"]);
+                self.tell(Act::Close { code: 4401, reason: (*reason).to_owned() });
+            }
+            Kind::Revoke => {
+                self.tell(Act::Revoke { on: true });
+                let span = if random.chance(40) { short / 20 } else { 4 * long };
+                self.lift_at(self.t + span, Lift::Readmit);
+            }
+            Kind::Expire => self.tell(Act::Expire),
+            Kind::Mute => {
+                self.tell(Act::Mute { on: true });
+                self.troubles.is_tainted = true;
+                self.lift_at(self.t + long, Lift::Unmute);
+            }
+            Kind::WithholdIdleAck => {
+                self.tell(Act::IdleAck { on: false });
+                self.lift_at(self.t + long, Lift::Confirm);
+            }
+            Kind::Garbage => self.garbage(random),
+            Kind::BadDescriptor => {
+                let platform = self.setup.config.identities[0].platform.clone();
+                let Value::Object(descriptor) = json!({"contract_version": 0, "platform": platform}) else {
+                    return;
+                };
+                self.tell(Act::Descriptor { descriptor, platform: Some(platform) });
+                self.lift_at(self.t + long, Lift::Describe);
+            }
+            Kind::NewDescriptor => self.new_descriptor(random),
+            Kind::Answers => {
+                let op = (*random.pick(OPS)).to_owned();
+                let result = match random.chance(50) {
+                    true => Value::Null,
+                    false => serde_json::from_str(random.pick::<&str>(ODD_RESULTS)).unwrap_or_default(),
+                };
+                self.tell(Act::Answer { op, result });
+            }
+            Kind::Delays => {
+                let ms = *random.pick(&[0, 0, 20, 2_000, 29_990, 45_000]);
+                self.tell(Act::Delay { op: (*random.pick(OPS)).to_owned(), ms });
+            }
+            Kind::JumpAhead => self.ahead_us += i64::try_from(random.below(20_000_000_000)).unwrap_or(0),
+            Kind::JumpBack => self.ahead_us -= i64::try_from(random.below(20_000_000)).unwrap_or(0),
+            Kind::SetWallClock => {
+                self.wall_s = i64::try_from(random.below(4000)).unwrap_or(0) - 2000;
+                self.lift_at(self.t + long, Lift::Look);
+            }
+            Kind::Suspend if self.is_awake() => {
+                let span = if random.chance(50) { short } else { Duration::from_secs(random.below(7200)) };
+                if random.chance(50) {
+                    // Its clock stands still meanwhile.
+                    self.ahead_us -= i64::try_from(span.as_micros()).unwrap_or(0);
+                }
+                self.suspend(span);
+            }
+            Kind::Suspend => {}
+            Kind::Ghost => self.ghost(random),
+            Kind::Spurious if self.is_awake() => self.tick(),
+            Kind::Spurious => {}
+            Kind::Say
+            | Kind::SayBuffered
+            | Kind::SayLive
+            | Kind::SayAgain
+            | Kind::Burst
+            | Kind::EditSaid
+            | Kind::Forward
+            | Kind::AnswerPrompt
+            | Kind::InterruptTurn
+            | Kind::Ask
+            | Kind::AskMany
+            | Kind::AskPrompt
+            | Kind::Stream
+            | Kind::StopTurn
+            | Kind::GoIdle
+            | Kind::GoDormant
+            | Kind::Hold
+            | Kind::Resume
+            | Kind::Disconnect
+            | Kind::Prime
+            | Kind::SettleOddly => {}
+        }
+    }
+
+    fn for_a_while(
+        &mut self,
+        span: Duration,
+        until: impl FnOnce(&mut super::trouble::Troubles) -> &mut Time,
+    ) {
+        let until = until(&mut self.troubles);
+        *until = (*until).max(self.t + span);
+        self.lift_at(self.t + span, Lift::Look);
+    }
+
+    fn half_open(&mut self, random: &mut Random) {
+        let Some(place) = self.open_link() else { return };
+        let link = &mut self.links[place];
+        let ways = random.below(3);
+        if ways != 1 {
+            link.to_gateway.clear();
+            link.to_gateway.dead = true;
+        }
+        if ways != 0 {
+            link.to_connector.clear();
+            link.to_connector.dead = true;
+        }
+    }
+
+    fn garbage(&mut self, random: &mut Random) {
+        let Some(place) = self.open_link().filter(|place| self.links[*place].connector) else { return };
+        let bytes = match random.below(20) {
+            0 => b"\xff\xfe{\"type\":\"inbound\"}\n".to_vec(),
+            1 => format!("{}\n", "x".repeat(3000)).into_bytes(),
+            2 => format!("{{\"type\":\"unheard_of\",\"x\":{}{}}}\n", "[".repeat(200), "]".repeat(200))
+                .into_bytes(),
+            3 => {
+                // It spoils the line behind it.
+                self.troubles.is_tainted = true;
+                b"{\"type\":\"inbound\",\"event\":{\"text\":\"half".to_vec()
+            }
+            4 if self.setup.config.limits.max_line_bytes < 10_000 => {
+                self.troubles.is_tainted = true;
+                "y".repeat(2500).into_bytes()
+            }
+            _ => format!("{}\n", random.pick(ODD_LINES)).into_bytes(),
+        };
+        self.send_to_gateway(place, Packet::Bytes(bytes));
+    }
+
+    fn new_descriptor(&mut self, random: &mut Random) {
+        let platform = random.pick(&self.setup.config.identities).platform.clone();
+        let descriptor = json!({"contract_version": 1 + random.below(2), "platform": platform, "label": "X",
+            "max_message_length": *random.pick(&[200, 4096, 0]), "supports_draft_streaming": random.chance(50),
+            "supports_edit": random.chance(60), "supports_threads": true, "markdown_dialect": "",
+            "len_unit": "chars", "supported_ops": if random.chance(50) { json!(["send", "draft", "prompt"]) } else { json!([]) }});
+        let Value::Object(descriptor) = descriptor else { return };
+        self.tell(Act::Descriptor { descriptor, platform: Some(platform) });
+    }
+
+    /// The usual answers, at once.
+    pub(crate) fn restore_answers(&mut self) {
+        for op in OPS {
+            self.tell(Act::Answer { op: (*op).to_owned(), result: Value::Null });
+            self.tell(Act::Delay { op: (*op).to_owned(), ms: 0 });
+        }
+    }
+
+    /// A socket of before says something, as a driver may let it when it was on its way.
+    fn ghost(&mut self, random: &mut Random) {
+        let Some(life) = &self.life else { return };
+        let old: Vec<Conn> = life.dials.iter().rev().skip(1).take(3).copied().collect();
+        if old.is_empty() || !self.is_awake() {
+            return;
+        }
+        let conn = *random.pick(&old);
+        match random.below(5) {
+            0 => self.io(&IoEvent::Opened { conn }),
+            1 => self.io(&IoEvent::DialFailed { conn, status: Some(401), body: b"", reason: "late" }),
+            2 => self.io(&IoEvent::Closed { conn, code: Some(4401), reason: "late" }),
+            3 => self.io(&IoEvent::Alive { conn }),
+            _ => {
+                let line = "{\"type\":\"inbound\",\"event\":{\"text\":\"e0 of the past\",\"source\":{\"chat_id\":\"c0\"}},\"bufferId\":\"past\"}\n";
+                self.read(conn, line.as_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The host: takes deliveries at its own pace, settles them, and asks for things.
+
+use super::network::Stage;
+use super::random::Random;
+use super::world::{Stretch, World};
+use relayline_core::command::{Command, Failure, Reply};
+use relayline_core::output::{Delivery, DeliveryId, Outcome, Phase};
+use relayline_core::time::Time;
+use relayline_core::trace::Entry;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Deliveries in the host's hands, and what it knows.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) random: Random,
+    /// When it settles which.
+    held: BTreeSet<(Time, u64)>,
+    pub(crate) last_delivery: u64,
+    /// Ids of messages that it sent, the newest last.
+    pub(crate) messages: Vec<String>,
+    /// Prompts that users have seen.
+    pub(crate) seen_prompts: Vec<String>,
+    pub(crate) streams: Vec<Growing>,
+    pub(crate) streams_begun: u64,
+}
+
+/// A reply that grows.
+#[derive(Clone, Debug)]
+pub(crate) struct Growing {
+    pub(crate) name: String,
+    pub(crate) chat: usize,
+    pub(crate) text: String,
+}
+
+impl Host {
+    pub(crate) fn new(random: Random) -> Self {
+        Host {
+            random,
+            held: BTreeSet::new(),
+            last_delivery: 0,
+            messages: Vec::new(),
+            seen_prompts: Vec::new(),
+            streams: Vec::new(),
+            streams_begun: 0,
+        }
+    }
+
+    /// A new process knows nothing of what the old one held.
+    pub(crate) fn begin(&mut self) {
+        self.held.clear();
+        self.last_delivery = 0;
+        self.streams.clear();
+    }
+
+    pub(crate) fn settles_at(&self) -> Option<Time> {
+        self.held.first().map(|(at, _)| *at)
+    }
+
+    pub(crate) fn completed(&mut self, _id: u64, result: &Result<Reply, Failure>) {
+        if let Ok(Reply::Sent { message_id: Some(id) } | Reply::Prompted { message_id: Some(id), .. }) =
+            result
+        {
+            self.messages.push(id.clone());
+        }
+    }
+}
+
+impl World<'_> {
+    pub(crate) fn host_has_room(&self) -> bool {
+        self.t >= self.troubles.host_slow_until && self.host.held.len() < self.setup.host_queue
+    }
+
+    pub(crate) fn host_takes(&mut self, delivery: &Delivery) {
+        let within = self.setup.settles_within_us;
+        let at = self.t + Duration::from_micros(self.host.random.below(within));
+        self.host.held.insert((at, delivery.id.number()));
+        self.host.last_delivery = delivery.id.number();
+    }
+
+    /// The host settles the delivery whose time it is.
+    pub(crate) fn host_settles(&mut self) {
+        let Some((_, number)) = self.host.held.pop_first() else { return };
+        let refuses = self.t < self.troubles.host_refuses_until;
+        let outcome = match refuses && self.host.random.chance(70) {
+            true => Outcome::Refused,
+            false => Outcome::Taken,
+        };
+        self.settle(number, outcome);
+    }
+
+    pub(crate) fn settle(&mut self, number: u64, outcome: Outcome) {
+        let id = DeliveryId::from_number(number);
+        let (t, now) = (self.t, self.gateway_now());
+        let Some(life) = self.life.as_mut().filter(|_| t >= self.troubles.suspended_until) else { return };
+        self.log.say(t, format_args!("{}", Entry::settled(now.mono, id, outcome)));
+        life.model.told(now);
+        life.model.settled(id, outcome);
+        life.machine.settle(now, id, outcome);
+        life.model.watched(&life.machine);
+    }
+
+    pub(crate) fn submit(&mut self, command: Command) -> bool {
+        let (t, now) = (self.t, self.gateway_now());
+        let Some(life) = self.life.as_mut().filter(|_| t >= self.troubles.suspended_until) else {
+            return false;
+        };
+        life.model.told(now);
+        let answer = life.machine.submit(now, command.clone());
+        self.log.say(t, format_args!("{}", Entry::submitted(now.mono, command.name(), &answer)));
+        if let Ok(id) = &answer {
+            life.model.prefix = life.machine.wire_id(*id)[..16].to_owned();
+        }
+        life.model.submitted(&mut self.judge, &command, &answer);
+        if let Err(refused) = &answer {
+            let (back, _) = refused.clone().into_parts();
+            self.judge.claim("O-6", "refused-comes-back", back == command, || format!("{back:?}"));
+        }
+        life.model.watched(&life.machine);
+        answer.is_ok()
+    }
+
+    /// Whatever keeps the gateway from being served: the host wants that no more.
+    pub(crate) fn stay_served(&mut self) {
+        if self.life.as_ref().is_some_and(|life| !life.model.is_over()) {
+            self.submit(Command::Resume);
+        } else if self.troubles.birth_at.is_none() {
+            self.birth();
+        }
+    }
+
+    /// Whether nothing is left to do in a world that is well.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let account = self.account();
+        let Some(life) = &self.life else { return false };
+        if life.machine.phase() == Phase::Idle {
+            // It went idle on the way here: it must be served to be drained.
+            self.submit(Command::Resume);
+            self.pump();
+            return false;
+        }
+        let model = &life.model;
+        let settled =
+            model.inbox.waiting.is_empty() && model.inbox.handed.is_empty() && self.host.held.is_empty();
+        let on_its_way = self.links.iter().any(|link| {
+            link.gateway
+                && (link.stage != Stage::Open || !link.to_gateway.is_empty() || !link.to_connector.is_empty())
+        });
+        life.machine.phase() == Phase::Connected
+            && settled
+            && !on_its_way
+            && model.inbox.owed.is_empty()
+            && model.requests.pending.is_empty()
+            && self.connector.deadline().is_none()
+            && self.connector.buffered(&account).next().is_none()
+    }
+
+    /// Every entry that the connector took into its buffer is with a host, or nobody's.
+    pub(crate) fn claim_nothing_is_lost(&mut self) {
+        if let Some(life) = &self.life {
+            self.safe.extend(life.model.inbox.safe.iter().copied());
+        }
+        let lost: Vec<u64> = self.durable.difference(&self.safe).copied().collect();
+        self.judge
+            .claim("A-1", "no-buffered-event-is-lost", lost.is_empty(), || format!("{lost:?} are lost"));
+    }
+
+    pub(crate) fn take_leave(&mut self) {
+        if !self.submit(Command::Disconnect) {
+            self.stretch = Stretch::Over;
+        }
+    }
+}

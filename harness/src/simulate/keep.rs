@@ -1,0 +1,78 @@
+//! What of a plan is carried out, as text: `3,7,10-14`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What of a plan is carried out: all of it, or the deeds at these places.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Keep(pub Option<Vec<usize>>);
+
+/// More places than any plan has.
+const MOST: usize = 100_000;
+
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(places) = &self.0 else { return f.write_str("all") };
+        if places.is_empty() {
+            return f.write_str("none");
+        }
+        let mut runs: Vec<(usize, usize)> = Vec::new();
+        for place in places {
+            match runs.last_mut() {
+                Some((_, last)) if *last + 1 == *place => *last = *place,
+                Some(_) | None => runs.push((*place, *place)),
+            }
+        }
+        let shown: Vec<String> = runs
+            .iter()
+            .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
+            .collect();
+        f.write_str(&shown.join(","))
+    }
+}
+
+impl FromStr for Keep {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("{text:?} names no deeds: write places in the plan, as in 3,7,10-14, or all, or none");
+        match text {
+            "all" => return Ok(Keep(None)),
+            "none" => return Ok(Keep(Some(Vec::new()))),
+            _ => {}
+        }
+        let mut places = Vec::new();
+        for run in text.split(',') {
+            let (first, last) = run.split_once('-').unwrap_or((run, run));
+            let number = |text: &str| text.trim().parse::<usize>().ok().filter(|number| *number < MOST);
+            let (first, last) = number(first).zip(number(last)).ok_or_else(wrong)?;
+            places.extend(first..=last);
+        }
+        if places.is_empty() || !places.is_sorted_by(|a, b| a < b) {
+            return Err(wrong());
+        }
+        Ok(Keep(Some(places)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_written_and_read() {
+        for (text, places) in [
+            ("all", None),
+            ("none", Some(vec![])),
+            ("3", Some(vec![3])),
+            ("0-2,5,7-8", Some(vec![0, 1, 2, 5, 7, 8])),
+        ] {
+            assert_eq!(text.parse(), Ok(Keep(places.clone())));
+            assert_eq!(Keep(places).to_string(), text);
+        }
+        for wrong in ["", "x", "3,", "5,3", "3,3", "4-2", "-1", "99999999"] {
+            assert!(wrong.parse::<Keep>().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What must hold at any time, and when all that was to be had has been taken.
+
+use super::requests::Sort;
+use super::{Model, Socket};
+use crate::simulate::judge::Judge;
+use relayline_core::config::Timing;
+use relayline_core::machine::RelayMachine;
+use relayline_core::output::{Conn, Phase};
+use relayline_core::time::Time;
+use std::time::Duration;
+
+impl Model {
+    /// After each call of the machine: whether it reads.
+    pub(crate) fn watched(&mut self, machine: &RelayMachine) {
+        let open = match machine.phase() {
+            Phase::Handshaking | Phase::Connected | Phase::Idle | Phase::Closing => true,
+            Phase::Waiting | Phase::Dialing | Phase::Stopped | Phase::Revoked => false,
+        };
+        let paused = open && !machine.wants_read();
+        if paused != self.dials.paused {
+            self.dials.paused = paused;
+            self.dials.hear(self.now);
+        }
+    }
+
+    /// When all that was to be had has been taken.
+    pub(crate) fn quiet(&mut self, judge: &mut Judge, machine: &RelayMachine, host_room: bool) {
+        let over = self.is_over();
+        let overdue = self.requests.pending.iter().find(|(_, pending)| pending.due.is_some());
+        judge.claim("O-1", "answered-completes-at-once", overdue.is_none(), || {
+            format!("{overdue:?} still waits")
+        });
+        judge.claim("L-16", "interrupts-get-through", self.interrupts.is_empty() || over, || {
+            format!("{:?} did not reach the host", self.interrupts)
+        });
+        judge.claim("I-3", "stale-answers-are-told", self.stale.is_empty() || over, || {
+            format!("{:?}", self.stale)
+        });
+        judge.claim("A-3", "dead-letters-are-told", self.dead_letters == 0 || over, || {
+            format!("{} were not", self.dead_letters)
+        });
+        judge.claim("L-4", "a-descriptor-connects", !self.is_to_connect || over, || "it did not".to_owned());
+        judge.claim("L-10", "revoked-is-fatal", !self.must_be_fatal, || "the host was not told".to_owned());
+        judge.claim("L-14", "left-is-stopped", !self.must_stop, || "the host was not told".to_owned());
+        judge.claim("L-9", "dials-at-once", !self.must_dial || over, || "it does not dial".to_owned());
+        judge.claim("L-13", "sleep-is-told", !self.must_sleep || over, || "the host was not told".to_owned());
+        self.phase(judge, machine);
+        self.written_out(judge);
+        if host_room && !over {
+            let early = self.dials.open().filter(|_| self.dials.up.is_none()).map(Conn::number);
+            let limit = self.config.limits.dedupe;
+            let waits = self.inbox.waiting.front().filter(|front| {
+                Some(front.conn) != early && (front.entry.is_none() || self.inbox.handed.len() < limit)
+            });
+            // Of very long entries fewer may be in the host's hands; the workload has none.
+            judge.claim("A-6", "what-waits-is-handed-over", waits.is_none(), || format!("{waits:?} waits"));
+        }
+        judge.claim("M-1", "chats-are-bounded", machine.chats() <= self.config.limits.chats, || {
+            format!("{} chats", machine.chats())
+        });
+        for (name, value) in machine.stats().iter() {
+            let Some(known) = COUNTED.iter().find(|(counter, _)| *counter == name) else { continue };
+            let expected = self.counts.get(name).copied().unwrap_or(0);
+            if value != expected {
+                judge.fail(known.1, "counters-tell-the-truth", || {
+                    format!("{name} is {value}, and should be {expected}")
+                });
+            }
+        }
+    }
+
+    /// What may be written is written as soon as the socket can take it.
+    fn written_out(&self, judge: &mut Judge) {
+        let Some(conn) = self.dials.open().filter(|_| self.can_write && self.dials.closing.is_none()) else {
+            return;
+        };
+        let owed = self.inbox.owed.iter().find(|((of, _), _)| *of == conn.number());
+        judge.claim("A-1", "taken-is-acknowledged", owed.is_none(), || format!("{owed:?} is owed"));
+        let unwritten = self.requests.pending.iter().find(|(_, pending)| {
+            !pending.written && matches!(pending.sort, Sort::Asked | Sort::Typing | Sort::Prompt)
+        });
+        judge.claim("O-3", "accepted-is-written", unwritten.is_none(), || format!("{unwritten:?}"));
+    }
+
+    fn phase(&self, judge: &mut Judge, machine: &RelayMachine) {
+        let phase = machine.phase();
+        let fits = match phase {
+            Phase::Waiting => self.dials.socket == Socket::None && !self.is_over(),
+            Phase::Dialing => matches!(self.dials.socket, Socket::Dialing(_)),
+            Phase::Handshaking => self.dials.open().is_some() && self.dials.up.is_none(),
+            Phase::Connected | Phase::Idle => self.dials.open().is_some() && self.dials.up.is_some(),
+            Phase::Closing => self.dials.open().is_some(),
+            Phase::Stopped => self.has_stopped,
+            Phase::Revoked => self.is_fatal,
+        };
+        judge
+            .claim("L-6", "the-phase-is-what-it-seems", fits, || format!("{phase:?}, with {:?}", self.dials));
+    }
+
+    /// After the machine was ticked at its latest time.
+    pub(crate) fn ticked(&mut self, judge: &mut Judge, machine: &RelayMachine) {
+        let due = machine.deadline();
+        judge.claim("L-15", "nothing-stays-due", due.is_none_or(|(due, _)| due > self.now), || {
+            format!("{due:?} is due at {}", self.now)
+        });
+        let timing = self.config.timing.clone();
+        self.in_time(judge, &timing);
+        if let Some(leaving) = self.dials.leaving.filter(|_| !self.is_over()) {
+            // After a jump of the clock the close begins late, and still has its time.
+            let closed = self.dials.closing.map_or(Time::ZERO, |(at, _)| at + timing.close_timeout);
+            let end = (leaving + timing.disconnect_budget).max(closed);
+            judge.claim("L-14", "disconnects-in-time", self.now <= end, || {
+                format!("it should have ended at {end}")
+            });
+        }
+        match self.dials.socket {
+            Socket::None => {
+                let latest = self.dials.latest().filter(|_| !self.is_over());
+                judge.claim("L-5", "dials-in-time", latest.is_none_or(|latest| self.now <= latest), || {
+                    format!("no dial at {}, and {latest:?} is over", self.now)
+                });
+            }
+            Socket::Dialing(conn) => {
+                let end = self.dials.since + timing.dial_timeout;
+                judge.claim("L-4", "a-dial-ends-in-time", self.now <= end, || {
+                    format!("{conn} began at {}", self.dials.since)
+                });
+            }
+            Socket::Open(conn) => self.open_in_time(judge, conn, &timing),
+        }
+    }
+
+    fn open_in_time(&self, judge: &mut Judge, conn: Conn, timing: &Timing) {
+        if self.dials.up.is_none() && self.dials.closing.is_none() {
+            let end = self.dials.since + timing.handshake_timeout + timing.close_timeout;
+            // Its close frame may have to wait for the socket.
+            judge.claim("L-4", "a-handshake-ends-in-time", self.now <= end || !self.can_write, || {
+                format!("{conn} opened at {}", self.dials.since)
+            });
+        }
+        if let Some((closed, _)) = self.dials.closing {
+            let end = closed + timing.close_timeout;
+            judge.claim("L-4", "a-close-ends-in-time", self.now <= end, || {
+                format!("{conn} closed at {closed}")
+            });
+        } else if !self.dials.paused {
+            let (heard, pinged) = (self.dials.heard, self.dials.pinged);
+            let end = match pinged {
+                Some(pinged) => pinged + timing.ping_timeout,
+                None if self.can_write => heard + timing.ping_interval,
+                None => Time::NEVER,
+            };
+            judge.claim("L-11", "silence-ends-a-connection", self.now <= end, || {
+                format!("{conn} was heard of at {heard}, and pinged at {pinged:?}")
+            });
+        }
+    }
+
+    /// No request waits longer than its time-out.
+    fn in_time(&self, judge: &mut Judge, timing: &Timing) {
+        let late = self.requests.pending.iter().find(|(_, pending)| {
+            let most = match pending.sort {
+                Sort::Asked | Sort::Typing | Sort::Prompt | Sort::Interrupt => timing.request_timeout,
+                Sort::GoIdle | Sort::GoDormant => timing.idle_timeout,
+                Sort::State | Sort::Now => Duration::ZERO,
+                // `disconnects-in-time` says more.
+                Sort::Disconnect | Sort::Stream => return false,
+            };
+            self.now.since(pending.since) > most
+        });
+        judge.claim("O-4", "completes-in-time", late.is_none(), || format!("{late:?} waits at {}", self.now));
+    }
+}
+
+/// Counters that the model predicts, and the rules that they are for.
+const COUNTED: &[(&str, &str)] = &[
+    ("malformed_lines", "W-3"),
+    ("overlong_lines", "W-5"),
+    ("unknown_frames", "W-4"),
+    ("keyless_interrupts", "L-16"),
+    ("unusable_events", "A-3"),
+    ("silent_interactions", "P-6"),
+    ("undecodable_bodies", "P-1"),
+    ("unwanted_forwards", "P-2"),
+    ("foreign_answers", "I-3"),
+    ("late_answers", "I-3"),
+    ("stale_answers", "I-3"),
+    ("duplicates", "A-4"),
+    ("waiters_dropped", "A-4"),
+    ("early_dropped", "L-17"),
+    ("dropped_at_end", "X-2"),
+    ("refusals", "L-9"),
+    ("dials", "L-6"),
+    ("handshakes", "L-4"),
+    ("delivered", "A-6"),
+    ("acks", "A-1"),
+    ("not_accepted", "O-3"),
+];

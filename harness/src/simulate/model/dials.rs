@@ -1,0 +1,243 @@
+//! When a gateway may dial, close and give up (L), as a second opinion that is told only what the outside sees.
+
+use relayline_core::config::Timing;
+use relayline_core::output::Conn;
+use relayline_core::time::Time;
+use std::time::Duration;
+
+/// The gateway's socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Socket {
+    None,
+    Dialing(Conn),
+    Open(Conn),
+}
+
+/// What an auth refusal means (L-7, L-8, L-9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    Cold,
+    Expired,
+    Once,
+    ForGood,
+}
+
+/// What our own close frame was for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    Resume,
+    Dormant,
+    Other,
+}
+
+/// What must follow an end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Next {
+    /// A wait of so long: from, to.
+    Wait(Duration, Duration),
+    /// A dial at once.
+    Dial,
+    /// Nothing, since the host left.
+    Stopped,
+    /// Nothing, since it is revoked.
+    Fatal,
+}
+
+#[derive(Debug)]
+pub(crate) struct Dials {
+    pub(crate) socket: Socket,
+    /// When the dial began, or the upgrade was done.
+    pub(crate) since: Time,
+    /// When this connection's handshake was complete.
+    pub(crate) up: Option<Time>,
+    pub(crate) ever_up: bool,
+    /// The last sign of life.
+    pub(crate) heard: Time,
+    /// When a ping was written that nothing has followed.
+    pub(crate) pinged: Option<Time>,
+    /// When our close frame was written, and what for.
+    pub(crate) closing: Option<(Time, Purpose)>,
+    /// Reading was paused when last looked at: then silence says nothing.
+    pub(crate) paused: bool,
+    attempts: u32,
+    mark: bool,
+    on_trial: bool,
+    verdict: Option<Verdict>,
+    /// Since when the host holds dials.
+    pub(crate) held_since: Option<Time>,
+    hold_until: Time,
+    /// The next dial: not before, and not after, unless the host says otherwise.
+    pub(crate) next: Option<(Time, Time)>,
+    /// The host asked to be served again: a dial at any time is fine until then.
+    pub(crate) resumed: bool,
+    pub(crate) leaving: Option<Time>,
+    pub(crate) over: bool,
+    last_conn: u32,
+    pub(crate) hellos: usize,
+}
+
+impl Dials {
+    pub(crate) fn new(now: Time) -> Self {
+        Dials {
+            socket: Socket::None,
+            since: now,
+            up: None,
+            ever_up: false,
+            heard: now,
+            pinged: None,
+            closing: None,
+            paused: false,
+            attempts: 0,
+            mark: false,
+            on_trial: false,
+            verdict: None,
+            held_since: None,
+            hold_until: Time::ZERO,
+            next: Some((now, now)),
+            resumed: false,
+            leaving: None,
+            over: false,
+            last_conn: 0,
+            hellos: 0,
+        }
+    }
+
+    /// The connection that counts.
+    pub(crate) fn open(&self) -> Option<Conn> {
+        match self.socket {
+            Socket::Open(conn) => Some(conn),
+            Socket::None | Socket::Dialing(_) => None,
+        }
+    }
+
+    pub(crate) fn is_current(&self, conn: Conn) -> bool {
+        matches!(self.socket, Socket::Dialing(of) | Socket::Open(of) if of == conn)
+    }
+
+    /// A dial begins; the error says why it must not.
+    pub(crate) fn dial(&mut self, conn: Conn, now: Time) -> Result<(), (&'static str, &'static str, String)> {
+        let at = format!("dial {conn} at {now}");
+        if self.over {
+            return Err(("L-10", "no-dial-after-the-end", at));
+        }
+        if self.socket != Socket::None {
+            return Err(("L-6", "one-dial-at-a-time", format!("{at}, with {:?}", self.socket)));
+        }
+        if conn.number() <= self.last_conn {
+            return Err(("L-6", "dials-have-new-names", at));
+        }
+        let (from, _) = self.next.unwrap_or((now, now));
+        let from = from.max(self.hold_until);
+        if now < from && !self.resumed {
+            return Err(("L-5", "no-dial-too-early", format!("{at}, not before {from}")));
+        }
+        self.last_conn = conn.number();
+        self.socket = Socket::Dialing(conn);
+        self.since = now;
+        self.up = None;
+        self.closing = None;
+        self.verdict = None;
+        self.on_trial = self.mark;
+        self.held_since = None;
+        self.hold_until = Time::ZERO;
+        self.next = None;
+        self.resumed = false;
+        self.hellos = 0;
+        Ok(())
+    }
+
+    pub(crate) fn opened(&mut self, conn: Conn, now: Time) {
+        if self.socket == Socket::Dialing(conn) {
+            self.socket = Socket::Open(conn);
+            self.since = now;
+            self.hear(now);
+        }
+    }
+
+    /// A sign of life.
+    pub(crate) fn hear(&mut self, now: Time) {
+        self.heard = now;
+        self.pinged = None;
+    }
+
+    pub(crate) fn connected(&mut self, now: Time) {
+        self.up = Some(now);
+        self.ever_up = true;
+        self.mark = false;
+    }
+
+    /// An auth refusal of the present dial or connection.
+    pub(crate) fn refused(&mut self, is_expired: bool, confirms: bool) {
+        self.verdict = Some(if !self.ever_up {
+            Verdict::Cold
+        } else if is_expired {
+            Verdict::Expired
+        } else if self.on_trial || !confirms {
+            Verdict::ForGood
+        } else {
+            Verdict::Once
+        });
+    }
+
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        self.verdict
+    }
+
+    pub(crate) fn hold(&mut self, now: Time, span: Duration, timing: &Timing) {
+        let runs = self.hold_until > now || self.socket == Socket::None;
+        let since = self.held_since.filter(|_| runs).unwrap_or(now);
+        self.held_since = Some(since);
+        self.hold_until = (now + span).min(since + timing.hold_most);
+    }
+
+    pub(crate) fn lift(&mut self) {
+        self.held_since = None;
+        self.hold_until = Time::ZERO;
+    }
+
+    /// The present dial or connection is over: what must follow.
+    pub(crate) fn ended(&mut self, now: Time, timing: &Timing) -> Next {
+        let held = self.up.take().is_some_and(|since| now.since(since) >= timing.backoff_reset);
+        if held {
+            self.attempts = 0;
+        }
+        let (closing, verdict) = (self.closing.take(), self.verdict.take());
+        self.socket = Socket::None;
+        let hold = self.hold_until.since(now);
+        let (mut least, mut most) = (Duration::ZERO, Duration::ZERO);
+        let next = match (verdict, closing) {
+            (Some(Verdict::ForGood), _) => Next::Fatal,
+            _ if self.leaving.is_some() => Next::Stopped,
+            (Some(Verdict::Once), _) => {
+                self.mark = true;
+                if hold.is_zero() { Next::Dial } else { Next::Wait(hold, hold) }
+            }
+            (None, Some((_, Purpose::Resume))) => Next::Dial,
+            (None, Some((_, Purpose::Dormant))) => {
+                (least, most) = (timing.dormant_delay, timing.dormant_delay);
+                Next::Wait(least.max(hold), most.max(hold))
+            }
+            (Some(Verdict::Cold | Verdict::Expired) | None, _) => {
+                self.attempts = self.attempts.saturating_add(1);
+                let doubled = timing.backoff_first.saturating_mul(1 << (self.attempts - 1).min(31));
+                most = doubled.min(timing.backoff_most);
+                least = most / 2;
+                Next::Wait(least.max(hold), most.max(hold))
+            }
+        };
+        self.next = match next {
+            // The host may still hold dials, or hold them for less.
+            Next::Wait(from, to) if !hold.is_zero() => Some((now + least.min(from), now + most.min(to))),
+            Next::Wait(from, to) => Some((now + from, now + to)),
+            Next::Dial => Some((now, now)),
+            Next::Stopped | Next::Fatal => None,
+        };
+        next
+    }
+
+    /// The latest time of the next dial, the host's hold included.
+    pub(crate) fn latest(&self) -> Option<Time> {
+        let (_, to) = self.next?;
+        Some(to.max(self.hold_until))
+    }
+}

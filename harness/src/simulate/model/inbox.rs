@@ -1,0 +1,208 @@
+//! What must become of what arrives: who is handed what, and which entries may be acknowledged (A).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// How many doubles wait for one twin.
+const WAITERS: usize = 8;
+
+/// Something for the host that came over a connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Arrived {
+    /// What it is; none for what the workload did not make.
+    pub(crate) serial: Option<u64>,
+    pub(crate) chat: String,
+    /// What makes it a double of another.
+    pub(crate) key: Option<String>,
+    /// The connector's entry.
+    pub(crate) entry: Option<String>,
+    pub(crate) conn: u32,
+    /// The prompt that it answers.
+    pub(crate) answers: Option<String>,
+    /// It is an answer to some prompt, be it a double that answers nothing by itself.
+    pub(crate) is_answer: bool,
+}
+
+/// What became of an arrival.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Became {
+    Queued,
+    Waits,
+    Dropped,
+    Duplicate,
+}
+
+/// A prompt that nothing answers any more.
+pub(crate) type Unanswered = Option<String>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    /// In the order in which they must be handed over.
+    pub(crate) waiting: VecDeque<Arrived>,
+    /// Doubles that wait, by what they double.
+    flight: BTreeMap<String, Vec<Arrived>>,
+    taken: BTreeSet<String>,
+    taken_order: VecDeque<String>,
+    /// Buffered ones in the host's hands.
+    pub(crate) handed: BTreeMap<u64, Arrived>,
+    /// Live ones that the host may still refuse.
+    live: BTreeMap<u64, Arrived>,
+    /// Entries that may be acknowledged, and on which connection.
+    pub(crate) owed: BTreeMap<(u32, String), u32>,
+    /// Serial numbers that the host has for good, or that are nobody's to have.
+    pub(crate) safe: BTreeSet<u64>,
+    memory: usize,
+    /// The connection on which acknowledgements can be written now.
+    pub(crate) open: Option<u32>,
+}
+
+impl Inbox {
+    pub(crate) fn new(memory: usize) -> Self {
+        Inbox { memory, ..Inbox::default() }
+    }
+
+    /// Whether something of this key is in flight or taken.
+    pub(crate) fn knows(&self, key: &str) -> bool {
+        self.taken.contains(key) || self.flight.contains_key(key)
+    }
+
+    pub(crate) fn arrive(&mut self, arrived: Arrived) -> Became {
+        let Some(key) = &arrived.key else {
+            self.waiting.push_back(arrived);
+            return Became::Queued;
+        };
+        if self.taken.contains(key) {
+            self.owe(arrived.conn, arrived.entry);
+            return Became::Duplicate;
+        }
+        if let Some(waiters) = self.flight.get_mut(key) {
+            if waiters.len() >= WAITERS {
+                return Became::Dropped;
+            }
+            waiters.push(arrived);
+            return Became::Waits;
+        }
+        self.flight.insert(key.clone(), Vec::new());
+        self.forget();
+        self.waiting.push_back(arrived);
+        Became::Queued
+    }
+
+    /// An entry that reaches no host is acknowledged all the same.
+    pub(crate) fn owe(&mut self, conn: u32, entry: Option<String>) {
+        if let Some(entry) = entry.filter(|_| self.open == Some(conn)) {
+            *self.owed.entry((conn, entry)).or_default() += 1;
+        }
+    }
+
+    /// The first that waits in this chat goes to the host: gives it, if it is the one that was meant.
+    pub(crate) fn hand(&mut self, delivery: u64, serial: Option<u64>, chat: &str) -> Result<Arrived, String> {
+        let Some(place) = self.waiting.iter().position(|waiting| waiting.chat == chat) else {
+            return Err(format!("nothing waits in chat {chat:?}"));
+        };
+        if self.waiting[place].serial != serial {
+            return Err(format!("{:?} waits in chat {chat:?} before it", self.waiting[place].serial));
+        }
+        let Some(arrived) = self.waiting.remove(place) else { return Err(String::new()) };
+        if arrived.entry.is_some() {
+            self.handed.insert(delivery, arrived.clone());
+        } else {
+            if let Some(key) = &arrived.key {
+                self.take(&key.clone());
+            }
+            self.safe.extend(arrived.serial);
+            self.live.insert(delivery, arrived.clone());
+            while self.live.len() > self.memory {
+                self.live.pop_first();
+            }
+        }
+        Ok(arrived)
+    }
+
+    /// The host has settled a delivery. Gives the prompt back that a refused one answered.
+    pub(crate) fn settle(&mut self, delivery: u64, is_taken: bool) -> Unanswered {
+        if let Some(arrived) = self.handed.remove(&delivery) {
+            if is_taken {
+                self.safe.extend(arrived.serial);
+                self.owe(arrived.conn, arrived.entry);
+                if let Some(key) = arrived.key {
+                    self.take(&key);
+                }
+                return None;
+            }
+            return self.give_up(arrived.key, arrived.answers);
+        }
+        let arrived = self.live.remove(&delivery)?;
+        if is_taken {
+            return None;
+        }
+        if let Some(key) = &arrived.key
+            && self.taken.remove(key)
+        {
+            self.taken_order.retain(|taken| taken != key);
+        }
+        arrived.answers
+    }
+
+    /// The connection is over: nothing can be acknowledged on it any more. What came before its handshake was
+    /// complete goes with it (L-17): gives the number of those, and the prompts that they answered.
+    pub(crate) fn end(&mut self, conn: u32, was_up: bool) -> (u64, Vec<String>) {
+        self.owed.retain(|(of, _), _| *of != conn);
+        if was_up {
+            return (0, Vec::new());
+        }
+        let mut dropped = 0;
+        for waiters in self.flight.values_mut() {
+            let before = waiters.len();
+            waiters.retain(|waiter| waiter.conn != conn);
+            dropped += (before - waiters.len()) as u64;
+        }
+        let (gone, kept): (VecDeque<Arrived>, VecDeque<Arrived>) =
+            self.waiting.drain(..).partition(|arrived| arrived.conn == conn);
+        self.waiting = kept;
+        dropped += gone.len() as u64;
+        let unanswered = gone.into_iter().filter_map(|gone| self.give_up(gone.key, gone.answers)).collect();
+        (dropped, unanswered)
+    }
+
+    /// It is over for good: gives the number of what the host will never be handed.
+    pub(crate) fn clear(&mut self) -> u64 {
+        let waiters: usize = self.flight.values().map(Vec::len).sum();
+        let dropped = self.waiting.len() + waiters;
+        self.waiting.clear();
+        self.flight.clear();
+        dropped as u64
+    }
+
+    fn take(&mut self, key: &str) {
+        for waiter in self.flight.remove(key).into_iter().flatten() {
+            self.owe(waiter.conn, waiter.entry);
+        }
+        if !self.taken.insert(key.to_owned()) {
+            self.taken_order.retain(|taken| taken != key);
+        }
+        self.taken_order.push_back(key.to_owned());
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        while self.flight.len() + self.taken.len() > self.memory {
+            let Some(oldest) = self.taken_order.pop_front() else { return };
+            self.taken.remove(&oldest);
+        }
+    }
+
+    /// Its newest double goes in its place, before all that waits; without one it is forgotten.
+    fn give_up(&mut self, key: Option<String>, answers: Unanswered) -> Unanswered {
+        let Some(key) = key else { return answers };
+        match self.flight.get_mut(&key).and_then(Vec::pop) {
+            Some(waiter) => {
+                self.waiting.push_front(Arrived { answers, ..waiter });
+                None
+            }
+            None => {
+                self.flight.remove(&key);
+                answers
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What the connector's bytes mean, as far as the outside can tell (W, D-8, A-3).
+
+use super::Model;
+use super::inbox::{Arrived, Became};
+use super::prompts::Standing;
+use crate::simulate::judge::Judge;
+use crate::simulate::users::{Class, Register, serial};
+use relayline_core::descriptor::Descriptor;
+use relayline_core::output::Conn;
+use serde_json::Value;
+
+impl Model {
+    /// The machine has taken these bytes of a socket.
+    pub(crate) fn bytes(&mut self, judge: &mut Judge, told: &Register, conn: Conn, bytes: &[u8]) {
+        if self.dials.open() != Some(conn) {
+            judge.met("L-6");
+            return;
+        }
+        self.dials.hear(self.now);
+        for byte in bytes {
+            if *byte != b'\n' {
+                if !self.is_overlong {
+                    self.line.push(*byte);
+                }
+                if self.line.len() > self.config.limits.max_line_bytes {
+                    self.line.clear();
+                    self.is_overlong = true;
+                    self.count("overlong_lines", 1);
+                    self.dead_letters += 1;
+                    judge.met("W-5");
+                }
+            } else if !std::mem::take(&mut self.is_overlong) {
+                let line = std::mem::take(&mut self.line);
+                self.line(judge, told, conn.number(), &line);
+            }
+        }
+    }
+
+    pub(super) fn forget_line(&mut self) {
+        self.line.clear();
+        self.is_overlong = false;
+    }
+
+    fn line(&mut self, judge: &mut Judge, told: &Register, conn: u32, line: &[u8]) {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            judge.met("W-2");
+            return;
+        }
+        let Some(frame) = read(line) else {
+            self.count("malformed_lines", 1);
+            judge.met("W-3");
+            return;
+        };
+        let entry = entry(&frame);
+        let kind = frame["type"].as_str().unwrap_or_default();
+        match kind {
+            "inbound" => return self.inbound(judge, told, conn, &frame, entry),
+            "passthrough_forward" => return self.forward(judge, told, conn, &frame, entry),
+            "inbound_ack" => return self.count("unknown_frames", 1),
+            "outbound_result" => self.result(&frame),
+            "descriptor" => self.descriptor(judge, &frame),
+            "interrupt_inbound" => {
+                let text = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
+                judge.met("L-16");
+                match text("session_key") {
+                    key if key.is_empty() => self.count("keyless_interrupts", 1),
+                    key => self.interrupts.push_back((key, text("chat_id"))),
+                }
+            }
+            "going_idle_ack" => {
+                self.idle_acked = true;
+                // One that comes too late means it, too: the connector buffers from now on.
+                self.is_idle |= self.has_asked_for_idleness;
+            }
+            _ => {
+                judge.met("W-4");
+                self.count("unknown_frames", 1);
+            }
+        }
+        self.lost(conn, entry);
+    }
+
+    /// Nobody can be handed it: it is acknowledged all the same.
+    fn lost(&mut self, conn: u32, entry: Option<String>) {
+        self.inbox.open = self.acknowledges_on();
+        self.inbox.owe(conn, entry);
+    }
+
+    fn inbound(
+        &mut self,
+        judge: &mut Judge,
+        told: &Register,
+        conn: u32,
+        frame: &Value,
+        entry: Option<String>,
+    ) {
+        let Some(event) = frame.get("event").filter(|event| event.is_object()) else {
+            self.count("unusable_events", 1);
+            self.dead_letters += 1;
+            return self.lost(conn, entry);
+        };
+        let serial = event["text"].as_str().and_then(serial);
+        let known = serial.and_then(|serial| told.get(&serial));
+        let source = |name: &str| match &event["source"][name] {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        let platform = Some(source("platform")).filter(|platform| !platform.is_empty());
+        let chat = format!("{} {}", platform.unwrap_or_else(|| "relay".to_owned()), source("chat_id"));
+        let key = known.and_then(|known| known.key.clone());
+        let answers = match known.map(|known| &known.class) {
+            Some(Class::Answer(prompt)) => Some(prompt.clone()),
+            Some(Class::Message | Class::Raw | Class::Silent) | None => None,
+        };
+        self.arrive(judge, Arrived { serial, chat, key, entry, conn, is_answer: answers.is_some(), answers });
+    }
+
+    fn forward(
+        &mut self,
+        judge: &mut Judge,
+        told: &Register,
+        conn: u32,
+        frame: &Value,
+        entry: Option<String>,
+    ) {
+        let serial = frame["forward"]["path"].as_str().and_then(serial);
+        let Some(known) = serial.and_then(|serial| told.get(&serial)) else {
+            // Garbage: no platform that anybody asked for.
+            self.count("unwanted_forwards", 1);
+            return self.lost(conn, entry);
+        };
+        self.count("undecodable_bodies", u64::from(known.is_undecodable));
+        let key = entry.as_ref().map(|entry| format!("forward {entry}"));
+        let mut arrived =
+            Arrived { serial, chat: known.chat.clone(), key, entry, conn, answers: None, is_answer: false };
+        match &known.class {
+            Class::Message => self.arrive(judge, arrived),
+            Class::Answer(prompt) => {
+                arrived.answers = Some(prompt.clone());
+                arrived.is_answer = true;
+                self.arrive(judge, arrived);
+            }
+            Class::Raw if self.config.passthrough => self.arrive(judge, arrived),
+            Class::Raw => {
+                judge.met("P-2");
+                self.count("unwanted_forwards", 1);
+                self.nobodys(arrived);
+            }
+            Class::Silent => {
+                judge.met("P-6");
+                self.count("silent_interactions", 1);
+                self.nobodys(arrived);
+            }
+        }
+    }
+
+    fn nobodys(&mut self, arrived: Arrived) {
+        self.inbox.safe.extend(arrived.serial);
+        self.lost(arrived.conn, arrived.entry);
+    }
+
+    fn arrive(&mut self, judge: &mut Judge, mut arrived: Arrived) {
+        let is_double = arrived.key.as_ref().is_some_and(|key| self.inbox.knows(key));
+        if let Some(prompt) = arrived.answers.clone() {
+            if is_double {
+                // It shares its twin's fate, and answers nothing itself.
+                arrived.answers = None;
+            } else {
+                judge.met("I-3");
+                match self.prompts.standing(&prompt, self.now) {
+                    Standing::Open => self.prompts.answered(&prompt, true),
+                    Standing::Answered => {
+                        self.count("late_answers", 1);
+                        return self.nobodys(arrived);
+                    }
+                    Standing::Foreign => {
+                        self.count("foreign_answers", 1);
+                        return self.nobodys(arrived);
+                    }
+                    Standing::Stale => {
+                        self.count("stale_answers", 1);
+                        self.stale.push_back(arrived.serial);
+                        return self.nobodys(arrived);
+                    }
+                }
+            }
+        }
+        self.inbox.open = self.acknowledges_on();
+        let is_buffered = arrived.entry.is_some();
+        match self.inbox.arrive(arrived) {
+            Became::Queued => {}
+            Became::Waits => judge.met("A-4"),
+            Became::Dropped => {
+                judge.met("A-4");
+                self.count("waiters_dropped", 1);
+                // Its entry must come again: nobody acknowledges it.
+                self.refused_here |= is_buffered;
+            }
+            Became::Duplicate => {
+                judge.met("A-4");
+                self.count("duplicates", 1);
+            }
+        }
+    }
+
+    fn result(&mut self, frame: &Value) {
+        let number = frame["requestId"]
+            .as_str()
+            .and_then(|id| id.strip_prefix(&self.prefix))
+            .filter(|_| !self.prefix.is_empty());
+        let number =
+            number.filter(|half| half.len() == 16).and_then(|half| u64::from_str_radix(half, 16).ok());
+        if let Some(number) = number {
+            self.requests.answered(number, frame.get("result"));
+        }
+    }
+
+    fn descriptor(&mut self, judge: &mut Judge, frame: &Value) {
+        judge.met("D-8");
+        if self.dials.up.is_some()
+            || self.dials.closing.is_some()
+            || self.is_to_connect
+            || self.bad_descriptor
+        {
+            return;
+        }
+        let raw = frame.get("descriptor").map_or("null".to_owned(), Value::to_string);
+        match Descriptor::read(&raw) {
+            Ok(_) => {
+                self.is_to_connect = true;
+                self.count("handshakes", 1);
+                // What was read with it counts as read after the handshake.
+                self.dials.connected(self.now);
+            }
+            Err(_) => {
+                judge.met("L-17");
+                self.bad_descriptor = true;
+            }
+        }
+    }
+}
+
+/// A frame: an object with a string `type`. A lone surrogate is a sign that cannot be shown, and no error (W-7).
+fn read(line: &[u8]) -> Option<Value> {
+    let text = std::str::from_utf8(line).ok()?;
+    let mended = text.replace("\\ud800", "\\ufffd");
+    let frame: Value = serde_json::from_str(&mended).ok()?;
+    frame.get("type")?.as_str()?;
+    Some(frame)
+}
+
+/// The connector's entry: a string or an integer (W-8), not empty.
+fn entry(frame: &Value) -> Option<String> {
+    match frame.get("bufferId")? {
+        Value::String(id) if !id.is_empty() => Some(id.clone()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,245 @@
+//! The reference model: what must have happened, told only what the outside sees of a machine. It is much simpler than
+//! the machine, has no queues for writing and no timers, and knows from the workload what each thing is.
+
+mod checks;
+mod dials;
+mod inbox;
+mod lines;
+mod outputs;
+mod prompts;
+mod requests;
+mod writes;
+
+pub(crate) use dials::Socket;
+
+use super::judge::Judge;
+use dials::{Dials, Purpose};
+use inbox::Inbox;
+use prompts::Prompts;
+use relayline_core::command::{Command, NotAccepted, RequestId};
+use relayline_core::config::Config;
+use relayline_core::machine::IoEvent;
+use relayline_core::output::{Conn, DeliveryId, Outcome};
+use relayline_core::time::{Now, Time};
+use requests::{Pending, Requests, Sort};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// What a gateway's process must do, from its start to its end.
+#[derive(Debug)]
+pub(crate) struct Model {
+    config: Arc<Config>,
+    /// The latest time that the machine was told.
+    pub(crate) now: Time,
+    pub(crate) inbox: Inbox,
+    pub(crate) requests: Requests,
+    pub(crate) prompts: Prompts,
+    pub(crate) dials: Dials,
+    /// What of the connector's line has come.
+    line: Vec<u8>,
+    is_overlong: bool,
+    interrupts: VecDeque<(String, String)>,
+    stale: VecDeque<Option<u64>>,
+    dead_letters: u64,
+    /// A usable first descriptor came: the host must be told.
+    is_to_connect: bool,
+    bad_descriptor: bool,
+    /// The host refused a buffered delivery of this connection.
+    refused_here: bool,
+    /// The connector has confirmed idleness since it was last asked for.
+    idle_acked: bool,
+    /// It was confirmed on this connection.
+    is_idle: bool,
+    /// It was asked for on this connection.
+    has_asked_for_idleness: bool,
+    /// Idleness was confirmed to somebody who wants to sleep.
+    may_sleep: bool,
+    /// The socket could take a message when last looked at.
+    pub(crate) can_write: bool,
+    is_fatal: bool,
+    must_be_fatal: bool,
+    must_stop: bool,
+    must_dial: bool,
+    must_sleep: bool,
+    has_stopped: bool,
+    last_delivery: u64,
+    /// The bytes of a request's id that all share.
+    pub(crate) prefix: String,
+    /// What the counters must say.
+    counts: BTreeMap<&'static str, u64>,
+    /// Messages that streams have finished, with their texts: for who knows what the chats show.
+    pub(crate) streamed: Vec<(Vec<String>, String)>,
+}
+
+impl Model {
+    pub(crate) fn new(config: Arc<Config>, now: Now) -> Self {
+        Model {
+            inbox: Inbox::new(config.limits.dedupe),
+            dials: Dials::new(now.mono),
+            config,
+            now: now.mono,
+            requests: Requests::default(),
+            prompts: Prompts::default(),
+            line: Vec::new(),
+            is_overlong: false,
+            interrupts: VecDeque::new(),
+            stale: VecDeque::new(),
+            dead_letters: 0,
+            is_to_connect: false,
+            bad_descriptor: false,
+            refused_here: false,
+            idle_acked: false,
+            is_idle: false,
+            has_asked_for_idleness: false,
+            may_sleep: false,
+            can_write: true,
+            is_fatal: false,
+            must_be_fatal: false,
+            must_stop: false,
+            must_dial: false,
+            must_sleep: false,
+            has_stopped: false,
+            last_delivery: 0,
+            prefix: String::new(),
+            counts: BTreeMap::new(),
+            streamed: Vec::new(),
+        }
+    }
+
+    fn count(&mut self, counter: &'static str, by: u64) {
+        *self.counts.entry(counter).or_default() += by;
+    }
+
+    /// The machine is told the time, which never goes back for it (L-15).
+    pub(crate) fn told(&mut self, now: Now) {
+        self.now = self.now.max(now.mono);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_fatal || self.has_stopped
+    }
+
+    /// The connection on which an acknowledgement can be written: not behind our own close frame.
+    fn acknowledges_on(&self) -> Option<u32> {
+        self.dials.open().filter(|_| self.dials.closing.is_none()).map(Conn::number)
+    }
+
+    /// Something happened to a dial or socket.
+    pub(crate) fn io(&mut self, event: &IoEvent<'_>) {
+        let (IoEvent::Opened { conn }
+        | IoEvent::DialFailed { conn, .. }
+        | IoEvent::Closed { conn, .. }
+        | IoEvent::Alive { conn }) = *event;
+        if !self.dials.is_current(conn) {
+            return;
+        }
+        let confirms = self.config.confirm_revocation && self.config.credentials.is_some();
+        match *event {
+            IoEvent::Opened { conn } => self.dials.opened(conn, self.now),
+            IoEvent::DialFailed { .. } if self.dials.open().is_some() => {}
+            IoEvent::DialFailed { status: Some(401), body, .. } => {
+                self.count("refusals", 1);
+                let said = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+                self.dials.refused(said["error"] == "expired", confirms);
+            }
+            IoEvent::Closed { code: Some(4401), reason, .. } => {
+                self.count("refusals", 1);
+                self.dials.refused(reason == "expired", confirms);
+            }
+            IoEvent::DialFailed { .. } | IoEvent::Closed { .. } => {}
+            IoEvent::Alive { .. } => self.dials.hear(self.now),
+        }
+    }
+
+    /// The host has asked for something.
+    pub(crate) fn submitted(
+        &mut self,
+        judge: &mut Judge,
+        command: &Command,
+        answer: &Result<RequestId, NotAccepted>,
+    ) {
+        match answer {
+            Ok(id) => {
+                let is_up = self.acknowledges_on().is_some()
+                    && self.dials.up.is_some()
+                    && self.dials.leaving.is_none();
+                judge.claim("O-8", "accepted-only-when-served", is_up || !needs_connection(command), || {
+                    format!("{} was accepted while not served", command.name())
+                });
+                let is_new = self.requests.accepted(id.number(), command, self.now);
+                judge.claim("O-1", "ids-are-new", is_new, || format!("{id:?} was used before"));
+                self.accepted(id.number(), command);
+                let limit = self.config.limits.max_in_flight;
+                judge.claim("O-6", "in-flight-is-bounded", self.requests.in_flight() <= limit, || {
+                    format!("{} requests wait, {limit} may", self.requests.in_flight())
+                });
+            }
+            Err(refused) => {
+                self.count("not_accepted", 1);
+                let kind = refused.failure().kind.name();
+                judge.claim("O-3", "refused-is-definite", matches!(kind, "definite" | "unsupported"), || {
+                    format!("{} was refused as {kind}", command.name())
+                });
+            }
+        }
+    }
+
+    fn accepted(&mut self, id: u64, command: &Command) {
+        let timing = &self.config.timing;
+        match command {
+            Command::Prompt(prompt) => self.prompts.ask(id, self.now, prompt.timeout),
+            Command::Disconnect => {
+                self.dials.leaving.get_or_insert(self.now);
+            }
+            Command::Hold(span) => self.dials.hold(self.now, *span, timing),
+            Command::Resume => {
+                self.dials.lift();
+                self.resumed();
+            }
+            Command::GoIdle | Command::GoDormant => {
+                self.idle_acked = false;
+                self.has_asked_for_idleness = true;
+            }
+            _ => {}
+        }
+    }
+
+    /// The host wants to be served again: where it is not, or is about not to be (L-12, L-13).
+    fn resumed(&mut self) {
+        self.may_sleep = false;
+        let asked = |pending: &Pending| matches!(pending.sort, Sort::GoIdle | Sort::GoDormant);
+        let idle = self.is_idle || self.requests.pending.values().any(asked);
+        for pending in self.requests.pending.values_mut().filter(|pending| pending.sort == Sort::GoDormant) {
+            pending.sort = Sort::GoIdle;
+        }
+        match (self.dials.socket, &mut self.dials.closing) {
+            (_, Some((_, purpose))) => *purpose = Purpose::Resume,
+            (Socket::None, None) => self.dials.resumed = true,
+            (Socket::Open(_), None) if idle && self.dials.up.is_some() => self.dials.resumed = true,
+            (Socket::Dialing(_) | Socket::Open(_), None) => {}
+        }
+    }
+
+    /// The host has settled a delivery.
+    pub(crate) fn settled(&mut self, delivery: DeliveryId, outcome: Outcome) {
+        let arrived = self.inbox.handed.get(&delivery.number());
+        if outcome == Outcome::Refused
+            && let Some(arrived) = arrived
+            && self.dials.open().is_some_and(|open| open.number() == arrived.conn)
+        {
+            self.refused_here = true;
+        }
+        self.inbox.open = self.acknowledges_on();
+        if let Some(prompt) = self.inbox.settle(delivery.number(), outcome == Outcome::Taken) {
+            self.prompts.answered(&prompt, false);
+        }
+    }
+}
+
+fn needs_connection(command: &Command) -> bool {
+    match Sort::of(command) {
+        Sort::Asked | Sort::Prompt | Sort::Interrupt | Sort::GoIdle | Sort::GoDormant => true,
+        // A stream that has failed tells so at any time; a typing sign is never an error.
+        Sort::Typing | Sort::State | Sort::Stream | Sort::Disconnect | Sort::Now => false,
+    }
+}

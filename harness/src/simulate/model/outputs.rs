@@ -1,0 +1,294 @@
+//! What a machine puts out, held against what it must.
+
+use super::dials::{Next, Purpose, Verdict};
+use super::{Model, Socket, Sort};
+use crate::simulate::judge::Judge;
+use crate::simulate::users::serial;
+use relayline_core::command::{FailureKind, Reply};
+use relayline_core::output::{Action, Conn, Content, Delivery, Notice};
+use relayline_core::time::Now;
+use relayline_core::token;
+use std::time::Duration;
+
+impl Model {
+    /// The machine has something done.
+    pub(crate) fn action(&mut self, judge: &mut Judge, now: Now, action: &Action) {
+        judge.claim("L-10", "fatal-is-last", !self.is_fatal, || format!("{action:?} after it"));
+        let last = matches!(action, Action::Notify(Notice::Stopped));
+        judge.claim("L-14", "stopped-is-last", !self.has_stopped || last, || format!("{action:?} after it"));
+        match action {
+            Action::Dial { conn, token } => {
+                self.dialled(judge, now, *conn, token.as_ref().map(|token| token.expose()))
+            }
+            Action::Drop { conn } => self.dropped(judge, *conn),
+            Action::Complete { id, result } => {
+                let pending = self.requests.completed(id.number(), result);
+                match pending {
+                    Err((invariant, found)) => judge.fail("O-3", invariant, || found),
+                    Ok(pending) => self.completed(judge, id.number(), &pending, result),
+                }
+            }
+            Action::Interrupt { session_key, chat_id } => {
+                let expected = self.interrupts.pop_front();
+                let fits = expected.as_ref().is_some_and(|(key, chat)| key == session_key && chat == chat_id);
+                judge.claim("L-16", "interrupts-are-exact", fits, || format!("{action:?}, not {expected:?}"));
+            }
+            Action::Notify(notice) => self.notice(judge, notice),
+            Action::Respond { .. } => {
+                judge.fail("H-6", "answers-nobody-who-did-not-ask", || format!("{action:?}"));
+            }
+            Action::Fatal(fatal) => {
+                let fits = self.must_be_fatal && !fatal.retryable && self.requests.pending.is_empty();
+                judge.claim("L-10", "fatal-when-revoked", fits, || {
+                    format!("revoked: {}, {:?} pending", self.must_be_fatal, self.requests.pending)
+                });
+                self.must_be_fatal = false;
+                self.is_fatal = true;
+                self.dials.over = true;
+            }
+        }
+    }
+
+    fn dialled(&mut self, judge: &mut Judge, now: Now, conn: Conn, token: Option<&str>) {
+        self.must_dial = false;
+        self.count("dials", 1);
+        match self.dials.dial(conn, self.now) {
+            Err((rule, invariant, found)) => judge.fail(rule, invariant, || found),
+            Ok(()) => judge.met("L-5"),
+        }
+        let Some(credentials) = &self.config.credentials else {
+            judge.claim("L-2", "no-credentials-no-token", token.is_none(), || "a token".to_owned());
+            return;
+        };
+        let expected =
+            token::mint(&credentials.gateway_id, &credentials.secret, now.unix_s, token::TOKEN_TTL_S);
+        judge.claim("L-2", "each-dial-has-its-own-token", token == Some(expected.expose()), || {
+            format!("the token of dial {conn} was not minted for it")
+        });
+    }
+
+    /// The machine lets go of a socket by itself: there must be a reason.
+    fn dropped(&mut self, judge: &mut Judge, conn: Conn) {
+        let timing = &self.config.timing;
+        let closed_for = self.dials.closing.map(|(at, _)| self.now.since(at));
+        let silent = self.now.since(self.dials.heard);
+        let reason = match self.dials.socket {
+            Socket::None => false,
+            Socket::Dialing(_) => {
+                self.dials.leaving.is_some() || self.now.since(self.dials.since) >= timing.dial_timeout
+            }
+            // A close frame that cannot be written may be due for as long.
+            Socket::Open(_) => {
+                closed_for.is_some_and(|since| since >= timing.close_timeout)
+                    || silent >= timing.ping_interval + timing.ping_timeout
+                    || (self.dials.closing.is_none() && !self.can_write)
+            }
+        };
+        judge.claim("L-4", "drops-have-a-reason", reason && self.dials.is_current(conn), || {
+            format!("{conn} was dropped: {:?}", self.dials)
+        });
+    }
+
+    fn completed(
+        &mut self,
+        judge: &mut Judge,
+        id: u64,
+        pending: &super::requests::Pending,
+        result: &Result<Reply, relayline_core::command::Failure>,
+    ) {
+        judge.met("O-3");
+        match (pending.sort, result) {
+            (Sort::Prompt, Ok(Reply::Prompted { prompt_id, .. })) => {
+                let known = self.prompts.id_of(id);
+                judge.claim("I-1", "a-prompt-keeps-its-id", known == Some(prompt_id), || {
+                    format!("{prompt_id} was sent as {known:?}")
+                });
+            }
+            (Sort::Prompt, Err(failure)) if failure.kind != FailureKind::Ambiguous => self.prompts.failed(id),
+            (Sort::GoIdle | Sort::GoDormant, Ok(Reply::Idle { confirmed: true })) => {
+                judge.claim("L-12", "idleness-is-confirmed-by-the-peer", self.idle_acked, || {
+                    format!("request {id} was confirmed by nobody")
+                });
+                self.is_idle = true;
+                self.may_sleep |= pending.sort == Sort::GoDormant;
+            }
+            (Sort::Stream, Ok(Reply::Streamed { message_ids })) => {
+                self.streamed.push((message_ids.clone(), pending.text.clone()));
+            }
+            (
+                Sort::Asked
+                | Sort::Typing
+                | Sort::Prompt
+                | Sort::Interrupt
+                | Sort::State
+                | Sort::Stream
+                | Sort::GoIdle
+                | Sort::GoDormant
+                | Sort::Disconnect
+                | Sort::Now,
+                _,
+            ) => {}
+        }
+    }
+
+    fn notice(&mut self, judge: &mut Judge, notice: &Notice) {
+        match notice {
+            Notice::Connected { .. } => {
+                judge.claim("L-4", "connected-by-a-descriptor", self.is_to_connect, || {
+                    "no descriptor came".to_owned()
+                });
+                self.is_to_connect = false;
+            }
+            Notice::Disconnected { reason, retry_in, .. } => {
+                judge.claim("L-18", "ends-have-a-reason", !reason.is_empty(), || "none".to_owned());
+                self.disconnected(judge, *retry_in);
+            }
+            Notice::Dormant { retry_in } => {
+                let least = self.config.timing.dormant_delay;
+                judge.claim("L-13", "sleeps-when-confirmed", self.must_sleep && *retry_in >= least, || {
+                    format!("{notice:?}")
+                });
+                self.must_sleep = false;
+            }
+            Notice::Resumed => judge.met("L-13"),
+            Notice::Stopped => {
+                let fits = self.dials.leaving.is_some() && self.requests.pending.is_empty();
+                judge.claim("L-14", "stopped-when-left", fits, || {
+                    format!("{:?} pending", self.requests.pending)
+                });
+                self.must_stop = false;
+                self.has_stopped = true;
+                self.dials.over = true;
+                self.dials.socket = Socket::None;
+            }
+            Notice::StalePrompt { answer } => {
+                let found = serial_of(answer.text(), answer.source().message_id());
+                let expected = self.stale.pop_front();
+                judge.claim("I-3", "stale-answers-are-exact", expected == Some(found), || {
+                    format!("{found:?}, not {expected:?}")
+                });
+            }
+            Notice::DeadLetter { .. } => {
+                judge.claim("A-3", "dead-letters-are-exact", self.dead_letters > 0, || format!("{notice:?}"));
+                self.dead_letters = self.dead_letters.saturating_sub(1);
+            }
+            // A further descriptor's change is told, too.
+            Notice::Platform { .. } => judge.met("D-8"),
+            _ => {}
+        }
+    }
+
+    fn disconnected(&mut self, judge: &mut Judge, retry_in: Option<Duration>) {
+        let conn = match self.dials.socket {
+            Socket::None => {
+                return judge.fail("L-18", "ends-are-told-once", || "there was nothing to end".to_owned());
+            }
+            Socket::Dialing(conn) | Socket::Open(conn) => conn.number(),
+        };
+        let was_up = self.dials.up.is_some();
+        let waiting = self.requests.pending.iter().find(|(_, pending)| {
+            matches!(
+                pending.sort,
+                Sort::Asked | Sort::Typing | Sort::Prompt | Sort::Interrupt | Sort::GoIdle | Sort::GoDormant
+            )
+        });
+        judge.claim("O-4", "an-end-fails-what-waits", waiting.is_none(), || {
+            format!("{waiting:?} still waits")
+        });
+        let is_refused = self.dials.verdict().is_some();
+        match self.dials.verdict() {
+            Some(Verdict::Cold) => judge.met("L-7"),
+            Some(Verdict::Expired) => judge.met("L-8"),
+            Some(Verdict::Once | Verdict::ForGood) => judge.met("L-9"),
+            None => {}
+        }
+        let sleeps = self.dials.closing.is_some_and(|(_, purpose)| purpose == Purpose::Dormant);
+        let next = self.dials.ended(self.now, &self.config.timing);
+        let (fits, rule) = match (next, retry_in) {
+            (Next::Fatal, None) => {
+                self.must_be_fatal = true;
+                (true, "L-10")
+            }
+            (Next::Stopped, None) => {
+                self.must_stop = true;
+                (true, "L-14")
+            }
+            (Next::Dial, Some(wait)) => {
+                self.must_dial = true;
+                (wait.is_zero(), "L-9")
+            }
+            (Next::Wait(from, to), Some(wait)) => (from <= wait && wait <= to, "L-5"),
+            (Next::Fatal | Next::Stopped | Next::Dial | Next::Wait(..), _) => (false, "L-5"),
+        };
+        judge.claim(rule, "the-wait-is-as-it-must", fits, || format!("{retry_in:?}, not {next:?}"));
+        let (dropped, unanswered) = self.inbox.end(conn, was_up);
+        self.count("early_dropped", dropped);
+        for prompt in unanswered {
+            self.prompts.answered(&prompt, false);
+        }
+        if self.must_be_fatal {
+            let dropped = self.inbox.clear();
+            self.count("dropped_at_end", dropped);
+        }
+        self.must_sleep = sleeps && !is_refused && matches!(next, Next::Wait(..));
+        self.forget_line();
+        self.bad_descriptor = false;
+        self.is_to_connect = false;
+        self.refused_here = false;
+        self.may_sleep = false;
+        self.is_idle = false;
+        self.has_asked_for_idleness = false;
+        self.idle_acked = false;
+        // A hold that came after the resume does not hold the dial that it leads to.
+        self.dials.resumed = next == Next::Dial;
+    }
+
+    /// The machine hands something to the host.
+    pub(crate) fn delivery(&mut self, judge: &mut Judge, delivery: &Delivery) {
+        self.count("delivered", 1);
+        let number = delivery.id.number();
+        judge.claim("A-6", "deliveries-are-numbered", number == self.last_delivery + 1, || {
+            format!("{number}")
+        });
+        self.last_delivery = number;
+        let (serial, chat) = match &delivery.content {
+            Content::Message(event) | Content::PromptAnswer(event) => {
+                let source = event.source();
+                let chat = format!("{} {}", source.platform(), source.chat_id());
+                (serial_of(event.text(), source.message_id()), chat)
+            }
+            Content::Forward(forward) => {
+                let serial = serial(&forward.path);
+                let waits = self.inbox.waiting.iter().find(|waiting| waiting.serial == serial);
+                (serial, waits.map(|waits| waits.chat.clone()).unwrap_or_default())
+            }
+            _ => return judge.fail("P-2", "known-deliveries", || format!("{delivery:?}")),
+        };
+        let is_answer = matches!(delivery.content, Content::PromptAnswer(_));
+        self.inbox.open = self.acknowledges_on();
+        match self.inbox.hand(number, serial, &chat) {
+            Err(found) => judge.fail("A-7", "handed-over-in-order-and-once", || {
+                format!("{serial:?} was handed over: {found}")
+            }),
+            Ok(arrived) => {
+                judge.claim(
+                    "A-7",
+                    "handed-over-in-order-and-once",
+                    arrived.entry.is_some() == delivery.buffered,
+                    || format!("{arrived:?} is not what was handed over"),
+                );
+                let early = self.dials.open().is_some_and(|open| open.number() == arrived.conn)
+                    && self.dials.up.is_none();
+                judge.claim("L-17", "nothing-before-the-handshake", !early, || format!("{arrived:?}"));
+                judge.claim("I-3", "answers-never-are-messages", is_answer == arrived.is_answer, || {
+                    format!("{arrived:?} as {:?}", delivery.content)
+                });
+            }
+        }
+    }
+}
+
+/// The serial number that a delivery carries: in its text, else in its message id.
+fn serial_of(text: &str, message_id: Option<&str>) -> Option<u64> {
+    serial(text).or_else(|| message_id.and_then(serial))
+}

@@ -1,0 +1,217 @@
+//! What must become of what the host asks for (O).
+
+use relayline_core::command::{Command, Failure, FailureKind, Reply};
+use relayline_core::time::Time;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What sort of request it is, as far as its end is concerned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sort {
+    /// Answered by the connector.
+    Asked,
+    /// The same, and never an error to the host.
+    Typing,
+    /// The same, and a prompt is open from then on.
+    Prompt,
+    /// Done once written.
+    Interrupt,
+    /// A state of a stream that is done at once.
+    State,
+    /// The last state of a stream.
+    Stream,
+    GoIdle,
+    GoDormant,
+    Disconnect,
+    /// Done at once.
+    Now,
+}
+
+impl Sort {
+    pub(crate) fn of(command: &Command) -> Sort {
+        match command {
+            Command::Typing(_) => Sort::Typing,
+            Command::Prompt(_) => Sort::Prompt,
+            Command::Interrupt(_) => Sort::Interrupt,
+            Command::Stream(state) if state.last => Sort::Stream,
+            Command::Stream(_) => Sort::State,
+            Command::GoIdle => Sort::GoIdle,
+            Command::GoDormant => Sort::GoDormant,
+            Command::Disconnect => Sort::Disconnect,
+            Command::Hold(_) | Command::Resume => Sort::Now,
+            _ => Sort::Asked,
+        }
+    }
+
+    /// Whether it counts against `max_in_flight` as a frame that waits. A typing sign may be done at once.
+    fn is_frame(self) -> bool {
+        matches!(self, Sort::Asked | Sort::Prompt | Sort::Interrupt)
+    }
+}
+
+/// How a request must end, once that is known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Due {
+    Well { message_id: Option<String> },
+    Badly(FailureKind),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) sort: Sort,
+    pub(crate) since: Time,
+    pub(crate) written: bool,
+    pub(crate) due: Option<Due>,
+    /// All of a stream's text, when it is its last state.
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    pub(crate) pending: BTreeMap<u64, Pending>,
+    last: u64,
+    /// Every request whose frame was written: steps of streams, too.
+    written: BTreeSet<u64>,
+    /// Those that ended as never written.
+    pub(crate) never_written: BTreeSet<u64>,
+}
+
+/// What the connector's `result` means (O-2, O-7).
+pub(crate) fn due(result: Option<&Value>) -> Due {
+    let empty = Value::Object(serde_json::Map::new());
+    let result = result.unwrap_or(&empty);
+    let text = |name: &str| result.get(name).and_then(Value::as_str);
+    if result.get("success") == Some(&Value::Bool(true)) {
+        return Due::Well { message_id: text("message_id").map(str::to_owned) };
+    }
+    let error = text("error").unwrap_or_default().to_lowercase();
+    let declined = text("code") == Some("egress_declined")
+        || (error.contains("egress declined:") && !error.contains("ack lost"));
+    Due::Badly(if declined {
+        FailureKind::Declined
+    } else if result.get("ambiguous") == Some(&Value::Bool(true)) {
+        FailureKind::Ambiguous
+    } else {
+        FailureKind::Rejected
+    })
+}
+
+impl Requests {
+    /// A command was accepted under this number; false when the number is not new (O-1).
+    pub(crate) fn accepted(&mut self, id: u64, command: &Command, now: Time) -> bool {
+        let is_new = id > self.last;
+        self.last = self.last.max(id);
+        let text = match command {
+            Command::Stream(state) if state.last => state.text.clone(),
+            _ => String::new(),
+        };
+        let sort = Sort::of(command);
+        self.pending.insert(id, Pending { sort, since: now, written: false, due: None, text });
+        is_new
+    }
+
+    /// Its frame is handed to the socket; false when that happened before, or it had failed as never written.
+    pub(crate) fn written(&mut self, id: u64) -> bool {
+        self.last = self.last.max(id);
+        if let Some(pending) = self.pending.get_mut(&id) {
+            pending.written = true;
+        }
+        self.written.insert(id) && !self.never_written.contains(&id)
+    }
+
+    /// An interrupt's frame is handed to the socket: the oldest that waits.
+    pub(crate) fn interrupt_written(&mut self) -> bool {
+        let waits = |pending: &&mut Pending| pending.sort == Sort::Interrupt && pending.due.is_none();
+        let Some(pending) = self.pending.values_mut().find(waits) else { return false };
+        pending.due = Some(Due::Well { message_id: None });
+        true
+    }
+
+    /// The connector's answer came on the socket that counts.
+    pub(crate) fn answered(&mut self, id: u64, result: Option<&Value>) -> bool {
+        match self.pending.get_mut(&id) {
+            Some(pending) if pending.written && pending.due.is_none() => {
+                pending.due = Some(match pending.sort {
+                    Sort::Typing => Due::Well { message_id: None },
+                    Sort::Asked
+                    | Sort::Prompt
+                    | Sort::Interrupt
+                    | Sort::State
+                    | Sort::Stream
+                    | Sort::GoIdle
+                    | Sort::GoDormant
+                    | Sort::Disconnect
+                    | Sort::Now => due(result),
+                });
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Frames that wait: never more than `max_in_flight` (O-6).
+    pub(crate) fn in_flight(&self) -> usize {
+        self.pending.values().filter(|pending| pending.sort.is_frame()).count()
+    }
+
+    /// A request has completed; the error says what is wrong with that.
+    pub(crate) fn completed(
+        &mut self,
+        id: u64,
+        result: &Result<Reply, Failure>,
+    ) -> Result<Pending, (&'static str, String)> {
+        let Some(pending) = self.pending.remove(&id) else {
+            return Err(("completes-once", format!("request {id} completed, and did not wait: {result:?}")));
+        };
+        match result {
+            Err(failure) if matches!(failure.kind, FailureKind::Definite | FailureKind::Unsupported) => {
+                // A stream's own word is about its last state: earlier ones may have been shown.
+                if pending.sort != Sort::Stream && pending.sort != Sort::State {
+                    self.never_written.insert(id);
+                }
+                if self.written.contains(&id) {
+                    return Err((
+                        "definite-was-never-written",
+                        format!("request {id} was written: {failure:?}"),
+                    ));
+                }
+            }
+            Err(Failure { kind: FailureKind::Ambiguous, .. })
+                if !pending.written && !matches!(pending.sort, Sort::Stream | Sort::State) =>
+            {
+                return Err(("ambiguous-was-written", format!("request {id} was not written: {result:?}")));
+            }
+            Ok(_) | Err(_) => {}
+        }
+        let fits = match (&pending.due, result) {
+            (Some(Due::Well { message_id }), Ok(reply)) => match reply {
+                Reply::Sent { message_id: told } | Reply::Prompted { message_id: told, .. } => {
+                    told == message_id
+                }
+                Reply::Done
+                | Reply::Thread { .. }
+                | Reply::ChatInfo { .. }
+                | Reply::Streamed { .. }
+                | Reply::Idle { .. } => true,
+                _ => true,
+            },
+            (Some(Due::Badly(kind)), Err(failure)) => failure.kind == *kind,
+            (Some(_), Ok(_) | Err(_)) => false,
+            (None, Ok(_)) => !matches!(pending.sort, Sort::Asked | Sort::Prompt | Sort::Interrupt),
+            (None, Err(failure)) => match failure.kind {
+                FailureKind::Definite | FailureKind::Ambiguous => pending.sort != Sort::Typing,
+                FailureKind::Unsupported => matches!(pending.sort, Sort::Stream | Sort::State),
+                FailureKind::Declined | FailureKind::Rejected => {
+                    matches!(pending.sort, Sort::Stream | Sort::State)
+                }
+            },
+        };
+        match fits {
+            true => Ok(pending),
+            false => Err((
+                "completes-as-answered",
+                format!("request {id} must end as {:?}: {result:?}", pending.due),
+            )),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The simulated network: links with a pipe in each direction, in order, each packet with its time of arrival.
+
+use super::random::Random;
+use crate::connector;
+use relayline_core::output::Conn;
+use relayline_core::time::Time;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// What fits into a pipe before its writer has to wait.
+const WINDOW: usize = 16 << 10;
+
+/// What travels.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Packet {
+    /// A WebSocket message's bytes, or some of them.
+    Bytes(Vec<u8>),
+    Ping,
+    Pong,
+    Close {
+        code: u16,
+        reason: String,
+    },
+    /// The TCP connection ends without a close frame.
+    Reset,
+}
+
+/// One direction of a link.
+#[derive(Debug, Default)]
+pub(crate) struct Pipe {
+    queue: VecDeque<(Time, Packet)>,
+    bytes: usize,
+    /// Nothing overtakes.
+    last: Time,
+    /// It swallows whatever is put in.
+    pub(crate) dead: bool,
+}
+
+/// How a link treats what it carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manners {
+    /// The longest latency, in microseconds.
+    pub(crate) latency_us: u64,
+    /// How many messages in a hundred are cut in two or more.
+    pub(crate) split: u64,
+    /// How many in a hundred are put into one with the one before.
+    pub(crate) merge: u64,
+}
+
+impl Pipe {
+    pub(crate) fn has_room(&self) -> bool {
+        self.bytes < WINDOW
+    }
+
+    /// When the next packet arrives.
+    pub(crate) fn next(&self) -> Option<(Time, &Packet)> {
+        self.queue.front().map(|(at, packet)| (*at, packet))
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Packet> {
+        let (_, packet) = self.queue.pop_front()?;
+        if let Packet::Bytes(bytes) = &packet {
+            self.bytes -= bytes.len();
+        }
+        Some(packet)
+    }
+
+    /// Puts back what was not taken of a packet.
+    pub(crate) fn give_back(&mut self, at: Time, rest: Vec<u8>) {
+        self.bytes += rest.len();
+        self.queue.push_front((at, Packet::Bytes(rest)));
+    }
+
+    /// Nothing more arrives before that time.
+    pub(crate) fn stall(&mut self, until: Time) {
+        self.last = self.last.max(until);
+        for (at, _) in &mut self.queue {
+            *at = (*at).max(until);
+        }
+    }
+
+    pub(crate) fn put(&mut self, now: Time, packet: Packet, random: &mut Random, manners: Manners) {
+        if self.dead {
+            return;
+        }
+        match packet {
+            Packet::Bytes(bytes) => self.put_bytes(now, bytes, random, manners),
+            Packet::Ping | Packet::Pong | Packet::Close { .. } | Packet::Reset => {
+                self.push(now, packet, random, manners);
+            }
+        }
+    }
+
+    fn put_bytes(&mut self, now: Time, bytes: Vec<u8>, random: &mut Random, manners: Manners) {
+        if let Some((_, Packet::Bytes(last))) = self.queue.back_mut()
+            && random.chance(manners.merge)
+        {
+            self.bytes += bytes.len();
+            last.extend_from_slice(&bytes);
+            return;
+        }
+        let mut rest = bytes;
+        while rest.len() > 1 && random.chance(manners.split) {
+            let behind = rest.split_off(1 + random.index(rest.len() - 1));
+            self.push(now, Packet::Bytes(std::mem::replace(&mut rest, behind)), random, manners);
+        }
+        self.push(now, Packet::Bytes(rest), random, manners);
+    }
+
+    fn push(&mut self, now: Time, packet: Packet, random: &mut Random, manners: Manners) {
+        if let Packet::Bytes(bytes) = &packet {
+            self.bytes += bytes.len();
+        }
+        let latency = Duration::from_micros(50 + random.below(manners.latency_us));
+        self.last = self.last.max(now + latency);
+        self.queue.push_back((self.last, packet));
+    }
+
+    /// What is on its way is lost.
+    pub(crate) fn clear(&mut self) {
+        self.queue.clear();
+        self.bytes = 0;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+/// How far a dial has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// The request arrives at that time, with this token.
+    Asking { at: Time, token: Option<String> },
+    /// The answer arrives at that time.
+    Answered { at: Time, answer: Answer },
+    /// Nothing ever comes.
+    Swallowed,
+    /// It is a connection.
+    Open,
+}
+
+/// The answer to an upgrade.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Answer {
+    Accepted,
+    Refused { status: Option<u16>, body: String, reason: &'static str },
+}
+
+/// One dial and its connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// What the gateway calls it.
+    pub(crate) ours: Conn,
+    /// What the connector calls it.
+    pub(crate) theirs: connector::Conn,
+    pub(crate) stage: Stage,
+    /// Whether the gateway's end is still in use.
+    pub(crate) gateway: bool,
+    /// Whether the connector's end is still in use.
+    pub(crate) connector: bool,
+    pub(crate) to_gateway: Pipe,
+    pub(crate) to_connector: Pipe,
+    /// When the connector last heard of it, and last pinged: dead links are found out by its own keep-alive.
+    pub(crate) heard: Time,
+    pub(crate) pinged: Time,
+    pub(crate) random: Random,
+}
+
+impl Link {
+    pub(crate) fn new(ours: Conn, theirs: connector::Conn, stage: Stage, now: Time, random: Random) -> Self {
+        Link {
+            ours,
+            theirs,
+            stage,
+            gateway: true,
+            connector: false,
+            to_gateway: Pipe::default(),
+            to_connector: Pipe::default(),
+            heard: now,
+            pinged: now,
+            random,
+        }
+    }
+
+    /// Neither end is in use.
+    pub(crate) fn is_over(&self) -> bool {
+        !self.gateway && !self.connector && self.stage == Stage::Open
+    }
+}

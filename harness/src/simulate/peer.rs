@@ -1,0 +1,223 @@
+//! Who drives the connector's machine, and its end of the network.
+
+use super::network::{Answer, Packet, Stage};
+use super::trouble::Lift;
+use super::world::World;
+use crate::chats::Platform;
+use crate::connector::{Act, Saw, Transmit, Upgrade};
+use crate::recording::What;
+use serde_json::Value;
+use std::time::Duration;
+
+impl World<'_> {
+    /// All that both sides have to say, until neither has more.
+    pub(crate) fn pump(&mut self) {
+        self.drain();
+        self.connector_saw();
+        self.connector_writes();
+    }
+
+    fn is_down(&self) -> bool {
+        self.t < self.troubles.down_until
+    }
+
+    /// A dial arrives at the connector, or at what stands before it.
+    pub(crate) fn dial_arrives(&mut self, place: usize) {
+        let Stage::Asking { token, .. } = &self.links[place].stage else { return };
+        let authorization = token.as_ref().map(|token| format!("Bearer {token}"));
+        let refused = |status, reason| Answer::Refused { status, body: String::new(), reason };
+        let answer = if self.is_down() || self.t < self.troubles.refuse_dials_until {
+            refused(None, "connection refused")
+        } else if self.t < self.troubles.bad_gateway_until {
+            refused(Some(*self.random.pick(&[502, 503, 429, 404, 400])), "the upgrade was refused")
+        } else {
+            let (now, theirs) = (self.connector_now(), self.links[place].theirs);
+            match self.connector.handle_upgrade(now, theirs, "/relay", authorization.as_deref()) {
+                Upgrade::Accept { .. } => {
+                    self.links[place].connector = true;
+                    self.links[place].heard = self.t;
+                    self.links[place].pinged = self.t;
+                    Answer::Accepted
+                }
+                Upgrade::Refuse { status, body } => {
+                    Answer::Refused { status: Some(status), body, reason: "the upgrade was refused" }
+                }
+            }
+        };
+        let dial = self.conns;
+        self.log.record(self.t, || What::Connect {
+            url_path: "/relay".to_owned(),
+            dial: Some(dial),
+            authorization: None,
+            headers: serde_json::Map::new(),
+            clock_unix_s: None,
+        });
+        if let Answer::Refused { status, body, .. } = &answer {
+            let (status, body) = (status.unwrap_or(503), Some(body.clone()).filter(|body| !body.is_empty()));
+            self.log.record(self.t, || What::Reject { dial: Some(dial), status, body });
+        }
+        self.log.say(self.t, format_args!("dial arrives: {answer:?}"));
+        let latency = Duration::from_micros(100 + self.random.below(self.setup.manners.latency_us));
+        self.links[place].stage = Stage::Answered { at: self.t + latency, answer };
+    }
+
+    /// What the network brings for the connector.
+    pub(crate) fn connector_reads(&mut self, place: usize) {
+        let Some(packet) = self.links[place].to_connector.pop() else { return };
+        let (now, theirs) = (self.connector_now(), self.links[place].theirs);
+        if !self.links[place].connector {
+            return;
+        }
+        self.links[place].heard = self.t;
+        match packet {
+            Packet::Bytes(bytes) => {
+                self.log.say(self.t, format_args!("connector reads {}", bytes.len()));
+                self.connector.handle_bytes(now, theirs, &bytes);
+            }
+            Packet::Ping => self.send_to_gateway(place, Packet::Pong),
+            Packet::Pong => {}
+            Packet::Close { code, reason } => {
+                self.links[place].connector = false;
+                self.connector.handle_closed(now, theirs, Some(code), &reason);
+                if self.t >= self.troubles.no_close_echo_until {
+                    self.send_to_gateway(place, Packet::Close { code, reason: String::new() });
+                }
+            }
+            Packet::Reset => {
+                self.links[place].connector = false;
+                self.connector.handle_closed(now, theirs, None, "connection reset");
+            }
+        }
+    }
+
+    /// It has heard nothing for too long.
+    pub(crate) fn connector_gives_up(&mut self, place: usize) {
+        self.log.say(self.t, format_args!("the connector gives {:?} up", self.links[place].theirs));
+        self.links[place].connector = false;
+        let (now, theirs) = (self.connector_now(), self.links[place].theirs);
+        self.connector.handle_closed(now, theirs, None, "silent");
+        self.send_to_gateway(place, Packet::Reset);
+    }
+
+    pub(crate) fn send_to_gateway(&mut self, place: usize, packet: Packet) {
+        let link = &mut self.links[place];
+        link.to_gateway.put(self.t, packet, &mut link.random, self.setup.manners);
+    }
+
+    fn connector_writes(&mut self) {
+        let mut line = Vec::new();
+        for place in 0..self.links.len() {
+            while self.links[place].connector && self.links[place].to_gateway.has_room() {
+                let theirs = self.links[place].theirs;
+                let Some(transmit) = self.connector.poll_transmit_on(theirs, &mut line) else { break };
+                match transmit {
+                    Transmit::Frame { .. } => {
+                        self.note_answer(&line);
+                        self.send_to_gateway(place, Packet::Bytes(line.clone()));
+                    }
+                    Transmit::Close { code, reason, .. } => {
+                        self.send_to_gateway(place, Packet::Close { code, reason });
+                    }
+                    Transmit::Drop { .. } => {
+                        self.links[place].connector = false;
+                        self.send_to_gateway(place, Packet::Reset);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What streams are held against: what the connector said it did.
+    fn note_answer(&mut self, line: &[u8]) {
+        if line.starts_with(b"{\"type\":\"outbound_result\"")
+            && let Ok(frame) = serde_json::from_slice::<Value>(line)
+        {
+            let request = frame["requestId"].as_str().unwrap_or_default();
+            self.shown.answered(request, &frame["result"]);
+        }
+    }
+
+    /// What the connector has seen of the gateway.
+    fn connector_saw(&mut self) {
+        while let Some(saw) = self.connector.poll_saw() {
+            let Saw::Frame { frame, .. } = saw else { continue };
+            if frame["type"] != "outbound" {
+                continue;
+            }
+            let id = frame["requestId"].as_str().unwrap_or_default();
+            self.shown.asked(id, &frame["action"]);
+            if let Some(life) = &self.life
+                && let Some(half) = id.strip_prefix(life.model.prefix.as_str())
+            {
+                let number = u64::from_str_radix(half, 16).unwrap_or(0);
+                let definite = life.model.requests.never_written.contains(&number);
+                self.judge.claim("O-3", "definite-was-never-seen", !definite, || {
+                    format!("the connector has seen request {number}")
+                });
+            }
+            if frame["action"]["op"] == "prompt" {
+                let prompt = frame["action"]["prompt_id"].as_str().unwrap_or_default().to_owned();
+                self.host.seen_prompts.push(prompt);
+            }
+        }
+    }
+
+    /// The connector's process dies, and comes back with what it holds durably.
+    pub(crate) fn crash(&mut self, down: Duration) {
+        let config = self.setup.connector.clone();
+        let machine =
+            std::mem::replace(&mut self.connector, crate::connector::ConnectorMachine::new(config, [0; 32]));
+        self.connector = machine.restart();
+        self.troubles.down_until = self.t + down;
+        for place in 0..self.links.len() {
+            if std::mem::take(&mut self.links[place].connector) {
+                self.send_to_gateway(place, Packet::Reset);
+            }
+        }
+        self.lift_at(self.t + down, Lift::Look);
+    }
+
+    /// The connection is cut, both ways, with whatever is on its way.
+    pub(crate) fn cut(&mut self) {
+        for place in 0..self.links.len() {
+            let link = &mut self.links[place];
+            if link.gateway && link.stage == Stage::Open {
+                link.to_gateway.clear();
+                link.to_connector.clear();
+                link.to_gateway.dead = false;
+                link.to_connector.dead = false;
+                link.to_connector.put(self.t, Packet::Reset, &mut link.random, self.setup.manners);
+                self.send_to_gateway(place, Packet::Reset);
+            }
+        }
+    }
+
+    /// A trouble ends.
+    pub(crate) fn lift(&mut self, lift: Lift) {
+        let act = match lift {
+            Lift::Unmute => Act::Mute { on: false },
+            Lift::Confirm => Act::IdleAck { on: true },
+            Lift::Readmit => return self.readmit(),
+            Lift::Describe => return self.describe(),
+            Lift::Look => return,
+        };
+        self.tell(act);
+    }
+
+    pub(crate) fn readmit(&mut self) {
+        self.tell(Act::Revoke { on: false });
+    }
+
+    pub(crate) fn describe(&mut self) {
+        for identity in self.setup.config.clone().identities.iter() {
+            let Platform { descriptor, .. } = Platform::named(&identity.platform);
+            self.tell(Act::Descriptor { descriptor, platform: Some(identity.platform.clone()) });
+        }
+    }
+
+    /// Tells the connector something; what it cannot do now it does not do.
+    pub(crate) fn tell(&mut self, act: Act) {
+        let now = self.connector_now();
+        let _ = self.connector.control(now, act);
+    }
+}

@@ -1,0 +1,106 @@
+//! What the network brings for the gateway.
+
+use super::network::{Answer, Packet, Stage};
+use super::world::World;
+use crate::recording::{By, What};
+use relayline_core::machine::IoEvent;
+use relayline_core::output::Conn;
+
+impl World<'_> {
+    /// The answer to a dial arrives.
+    pub(crate) fn answer_arrives(&mut self, place: usize) {
+        let Stage::Answered { answer, .. } = std::mem::replace(&mut self.links[place].stage, Stage::Open)
+        else {
+            return;
+        };
+        let conn = self.links[place].ours;
+        if !self.links[place].gateway {
+            return;
+        }
+        match answer {
+            Answer::Accepted => self.io(&IoEvent::Opened { conn }),
+            Answer::Refused { status, body, reason } => {
+                self.links[place].gateway = false;
+                self.io(&IoEvent::DialFailed { conn, status, body: body.as_bytes(), reason });
+            }
+        }
+    }
+
+    /// What the network brings for the gateway.
+    pub(crate) fn gateway_reads(&mut self, place: usize) {
+        let Some((at, _)) = self.links[place].to_gateway.next() else { return };
+        let Some(packet) = self.links[place].to_gateway.pop() else { return };
+        let conn = self.links[place].ours;
+        if !self.links[place].gateway {
+            return;
+        }
+        match packet {
+            Packet::Bytes(bytes) => {
+                let taken = self.read(conn, &bytes);
+                if taken > 0 {
+                    self.log.record_bytes(self.t, By::Connector, &bytes[..taken]);
+                }
+                if taken < bytes.len() {
+                    self.links[place].to_gateway.give_back(at, bytes[taken..].to_vec());
+                }
+            }
+            Packet::Ping => {
+                self.io(&IoEvent::Alive { conn });
+                let link = &mut self.links[place];
+                link.to_connector.put(self.t, Packet::Pong, &mut link.random, self.setup.manners);
+            }
+            Packet::Pong => self.io(&IoEvent::Alive { conn }),
+            Packet::Close { code, reason } => {
+                self.log.record(self.t, || What::Close {
+                    by: By::Connector,
+                    dial: None,
+                    code: Some(code),
+                    reason: reason.clone(),
+                });
+                self.links[place].gateway = false;
+                let link = &mut self.links[place];
+                link.to_connector.put(
+                    self.t,
+                    Packet::Close { code, reason: String::new() },
+                    &mut link.random,
+                    self.setup.manners,
+                );
+                self.io(&IoEvent::Closed { conn, code: Some(code), reason: &reason });
+            }
+            Packet::Reset => {
+                self.log.record(self.t, || What::Drop { by: By::Connector, dial: None });
+                self.links[place].gateway = false;
+                self.io(&IoEvent::Closed { conn, code: None, reason: "connection reset" });
+            }
+        }
+    }
+
+    /// Hands the machine bytes of a socket, the present one or another: how many it took.
+    pub(crate) fn read(&mut self, conn: Conn, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        self.with_life(|world, life, now| {
+            let wanted = life.machine.wants_read();
+            life.model.told(now);
+            let is_current = life.model.dials.open() == Some(conn);
+            taken = life.machine.handle_bytes(now, conn, bytes);
+            world.log.say(
+                world.t,
+                format_args!("read {conn} {taken} of {}", String::from_utf8_lossy(bytes).trim_end()),
+            );
+            world.judge.claim(
+                "A-6",
+                "reads-when-it-says-so",
+                taken > 0 || !wanted || !is_current || bytes.is_empty(),
+                || "it wants to read, and takes nothing".to_owned(),
+            );
+            world.judge.claim(
+                "A-6",
+                "stops-when-it-says-so",
+                taken == bytes.len() || !life.machine.wants_read(),
+                || format!("it took {taken} of {}, and wants more", bytes.len()),
+            );
+            life.model.bytes(&mut world.judge, &world.told, conn, &bytes[..taken.min(bytes.len())]);
+        });
+        taken
+    }
+}

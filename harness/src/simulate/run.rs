@@ -1,0 +1,110 @@
+//! One run: a seed, a profile, and what of its plan is kept.
+
+use super::deed::{self, Deed};
+use super::judge::Violation;
+use super::keep::Keep;
+use super::profile::Profile;
+use super::world::World;
+use crate::recording::Recording;
+use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Run {
+    /// Its seed.
+    pub seed: u64,
+    /// Its profile.
+    pub profile: Profile,
+    /// What did not hold, and at which step.
+    pub failure: Option<(u64, Violation)>,
+    /// SHA-256 over its trace.
+    pub hash: [u8; 32],
+    /// How many things happened to the two machines.
+    pub events: u64,
+    /// What was exercised.
+    pub exercised: Exercised,
+    /// Its trace, when it was to be kept.
+    pub trace: Vec<String>,
+    /// What went over the wire, when it was to be kept.
+    pub recording: Option<Recording>,
+}
+
+/// How often what was exercised.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Exercised {
+    /// Rules that were put to the test.
+    pub rules: BTreeMap<&'static str, u64>,
+    /// Deeds of the plans.
+    pub deeds: BTreeMap<&'static str, u64>,
+    /// Transitions, in the order of [`relayline_core::lifecycle::arrows`].
+    pub transitions: Vec<u64>,
+    /// The machine's counters.
+    pub counters: BTreeMap<&'static str, u64>,
+}
+
+impl Exercised {
+    /// Adds another's.
+    pub fn add(&mut self, other: &Exercised) {
+        let add = |to: &mut BTreeMap<&'static str, u64>, from: &BTreeMap<&'static str, u64>| {
+            for (name, count) in from {
+                *to.entry(name).or_default() += count;
+            }
+        };
+        add(&mut self.rules, &other.rules);
+        add(&mut self.deeds, &other.deeds);
+        add(&mut self.counters, &other.counters);
+        if self.transitions.len() < other.transitions.len() {
+            self.transitions.resize(other.transitions.len(), 0);
+        }
+        for (to, from) in self.transitions.iter_mut().zip(&other.transitions) {
+            *to += from;
+        }
+    }
+}
+
+/// Runs a seed. `keeps` says whether the trace and the recording are wanted. A panic of either machine is a failure
+/// like any other.
+pub fn run(seed: u64, profile: Profile, keep: &Keep, keeps: bool) -> Run {
+    let plan = planned(seed, profile, keep);
+    let mut world = World::new(seed, profile, &plan, keeps);
+    if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| world.run())) {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
+        world.judge.violation = None;
+        world.judge.fail("W-3", "nothing-panics", || text);
+    }
+    let identities = &world.setup.config.identities;
+    let identities =
+        identities.iter().map(|identity| (identity.platform.clone(), identity.bot_id.clone())).collect();
+    let title = match &world.judge.violation {
+        Some(violation) => {
+            format!("seed {seed}, profile {profile}: {} ({})", violation.invariant, violation.rule)
+        }
+        None => format!("seed {seed}, profile {profile}"),
+    };
+    Run {
+        seed,
+        profile,
+        hash: world.log.hash(),
+        events: world.steps,
+        trace: world.log.trace(),
+        recording: world.log.recording(title, identities),
+        failure: world.judge.violation.take().map(|violation| (world.steps, violation)),
+        exercised: Exercised {
+            rules: std::mem::take(&mut world.judge.rules),
+            deeds: std::mem::take(&mut world.deeds),
+            transitions: std::mem::take(&mut world.arrows),
+            counters: std::mem::take(&mut world.counters),
+        },
+    }
+}
+
+/// The plan, as far as it is kept.
+fn planned(seed: u64, profile: Profile, keep: &Keep) -> Vec<Deed> {
+    let plan = deed::plan(seed, profile);
+    match &keep.0 {
+        None => plan,
+        Some(places) => places.iter().filter_map(|place| plan.get(*place).copied()).collect(),
+    }
+}

@@ -1,0 +1,121 @@
+//! What a seed decides before anything happens: the gateway's configuration, the connector's, and the chats.
+
+use super::network::Manners;
+use super::profile::Profile;
+use super::random::Random;
+use crate::chats::Platform;
+use crate::connector::{ConnectorConfig, Duplicates};
+use relayline_core::config::{Config, Credentials, Identity};
+use relayline_core::url::DialUrl;
+use std::sync::Arc;
+
+/// The gateway's id, with a colon in it, since an id may have one (C-2).
+pub(crate) const GATEWAY: &str = "gw:1";
+const SECRET: &str = "simulated secret";
+
+/// A chat on a platform.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Chat {
+    pub(crate) platform: &'static str,
+    pub(crate) id: String,
+    pub(crate) kind: &'static str,
+}
+
+/// What a run begins with.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) config: Arc<Config>,
+    pub(crate) connector: ConnectorConfig,
+    pub(crate) chats: Vec<Chat>,
+    pub(crate) manners: Manners,
+    /// What the links draw from.
+    pub(crate) link_seed: u64,
+    /// The connector's WebSocket layer pings by itself.
+    pub(crate) connector_pings: bool,
+    /// Deliveries that the host has room for.
+    pub(crate) host_queue: usize,
+    /// The longest that the host takes to settle one, in microseconds.
+    pub(crate) settles_within_us: u64,
+}
+
+const PLATFORMS: [&str; 4] = ["discord", "telegram", "slack", "matrix"];
+
+impl Setup {
+    pub(crate) fn new(seed: u64, profile: Profile) -> Self {
+        let mut random = Random::new(seed, 2);
+        let identities = 1 + random.index(3);
+        let first = random.index(PLATFORMS.len());
+        let platforms: Vec<&str> =
+            (0..identities).map(|at| PLATFORMS[(first + at) % PLATFORMS.len()]).collect();
+        let mut connector = ConnectorConfig { platforms: Platform::fakes(), ..ConnectorConfig::default() };
+        let config = config(&mut random, &platforms);
+        if config.credentials.is_some() {
+            connector = connector.gateway(GATEWAY, SECRET);
+        }
+        if random.chance(15) {
+            connector.duplicates = Duplicates::Refuse;
+        }
+        if random.chance(20) {
+            connector.limits.write_bytes = 8 << 10;
+        }
+        let rough = profile != Profile::Calm;
+        let most_us = if rough { *random.pick(&[2_000, 40_000, 400_000]) } else { 5_000 };
+        Setup {
+            config: Arc::new(config),
+            chats: chats(&mut random, &platforms),
+            link_seed: random.draw(),
+            manners: Manners {
+                latency_us: most_us,
+                split: if rough { random.below(60) } else { random.below(10) },
+                merge: if rough { random.below(60) } else { random.below(10) },
+            },
+            connector,
+            connector_pings: random.chance(50),
+            host_queue: 1 + random.index(24),
+            settles_within_us: *random.pick(&[1, 20_000, 900_000, 8_000_000]),
+        }
+    }
+}
+
+fn config(random: &mut Random, platforms: &[&str]) -> Config {
+    let identity =
+        |platform: &&str| Identity { platform: (*platform).to_owned(), bot_id: format!("bot-{platform}") };
+    let url = DialUrl::parse("wss://connector.example")
+        .unwrap_or_else(|error| unreachable!("a good URL is one: {error}"));
+    let mut config = Config::new(url, identity(&platforms[0]));
+    config.identities = platforms.iter().map(identity).collect();
+    if !random.chance(8) {
+        config.credentials = Some(Credentials { gateway_id: GATEWAY.to_owned(), secret: SECRET.into() });
+    }
+    config.confirm_revocation = !random.chance(15);
+    config.passthrough = random.chance(50);
+    if random.chance(35) {
+        tighten(random, &mut config);
+    }
+    config
+}
+
+/// Limits so small that they are met.
+fn tighten(random: &mut Random, config: &mut Config) {
+    let limits = &mut config.limits;
+    limits.max_line_bytes = 2048;
+    limits.read_ahead_bytes = 600 + random.index(4000);
+    limits.max_in_flight = 1 + random.index(6);
+    limits.write_queue_bytes = 1024 + random.index(2048);
+    limits.chats = 1 + random.index(4);
+    limits.dedupe = 6 + random.index(24);
+    limits.streams = 1 + random.index(3);
+}
+
+fn chats(random: &mut Random, platforms: &[&str]) -> Vec<Chat> {
+    let count = 3 + random.index(8);
+    let name = |wanted: &str| PLATFORMS.iter().find(|known| **known == wanted).copied().unwrap_or("relay");
+    (0..count)
+        .map(|at| Chat {
+            // Now and then one of a platform that this gateway does not front.
+            platform: if random.chance(4) { "signal" } else { name(platforms[at % platforms.len()]) },
+            id: format!("c{at}"),
+            kind: ["dm", "group", "thread", "channel"][at % 4],
+        })
+        .collect()
+}

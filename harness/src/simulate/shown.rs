@@ -1,0 +1,71 @@
+//! What the chats show, as the connector's side knows it: so that a streamed reply can be held against its text.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// One text that a message had, and whether the connector carried that out.
+#[derive(Debug)]
+struct State {
+    request: String,
+    content: String,
+    carried_out: Option<bool>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// Requests that the connector has seen and not answered.
+    asked: BTreeMap<String, Value>,
+    /// Message id → its texts, in the order in which the connector saw them.
+    messages: BTreeMap<String, Vec<State>>,
+    /// Something was sent, and the connector did not tell under which id.
+    is_vague: bool,
+}
+
+impl Shown {
+    /// The connector has seen a request.
+    pub(crate) fn asked(&mut self, request: &str, action: &Value) {
+        let text = |name: &str| action[name].as_str().unwrap_or_default().to_owned();
+        if action["op"] == "edit" {
+            let state = State { request: request.to_owned(), content: text("content"), carried_out: None };
+            self.messages.entry(text("message_id")).or_default().push(state);
+        }
+        self.asked.insert(request.to_owned(), action.clone());
+    }
+
+    /// The connector has answered it.
+    pub(crate) fn answered(&mut self, request: &str, result: &Value) {
+        let Some(action) = self.asked.remove(request) else { return };
+        let done = result["success"] == true;
+        if action["op"] == "edit" {
+            let id = action["message_id"].as_str().unwrap_or_default();
+            for state in
+                self.messages.get_mut(id).into_iter().flatten().filter(|state| state.request == request)
+            {
+                state.carried_out = Some(done);
+            }
+        } else if done
+            && matches!(action["op"].as_str(), Some("send" | "draft"))
+            && result["message_id"].is_null()
+        {
+            self.is_vague = true;
+        } else if let (true, Some(id)) = (done, result["message_id"].as_str()) {
+            let content = action["content"].as_str().unwrap_or_default().to_owned();
+            let state = State { request: request.to_owned(), content, carried_out: Some(true) };
+            self.messages.entry(id.to_owned()).or_default().push(state);
+        }
+    }
+
+    /// What these messages show, without white space; `None` when that is not known.
+    pub(crate) fn text(&self, ids: &[String]) -> Option<String> {
+        if self.is_vague {
+            return None;
+        }
+        let mut text = String::new();
+        for id in ids {
+            let states = self.messages.get(id)?;
+            let last = states.iter().rev().find(|state| state.carried_out != Some(false))?;
+            text.extend(last.content.chars().filter(|sign| !sign.is_whitespace()));
+        }
+        Some(text)
+    }
+}

@@ -1,0 +1,143 @@
+//! What users do, as the connector tells it: events and forwards, each with a serial number that comes out at the other
+//! end whatever the machine makes of it.
+
+use super::setup::Chat;
+use data_encoding::BASE64;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// What a delivery is, and so what must become of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Class {
+    /// A message.
+    Message,
+    /// An answer to the prompt of this id (I-3).
+    Answer(String),
+    /// A forward for hosts that ask (P-2).
+    Raw,
+    /// A forward that says nothing (P-6).
+    Silent,
+}
+
+/// What was said once.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) class: Class,
+    /// Platform and chat, as one text.
+    pub(crate) chat: String,
+    /// What tells it apart from others; a forward is told by its entry.
+    pub(crate) key: Option<String>,
+    pub(crate) is_forward: bool,
+    /// Its body does not decode (P-1).
+    pub(crate) is_undecodable: bool,
+    /// The event or forward.
+    pub(crate) content: Map<String, Value>,
+}
+
+/// All that was said, by serial number.
+pub(crate) type Register = BTreeMap<u64, Told>;
+
+/// A message in a chat.
+pub(crate) fn message(serial: u64, chat: &Chat, user: u64, has_id: bool, padding: usize) -> Told {
+    let text = format!("e{serial} {}", "la ".repeat(padding));
+    let mut event = event(serial, chat, user, text.trim_end());
+    if !has_id {
+        event.remove("message_id");
+    }
+    let key = has_id.then(|| key_of(chat, &format!("m{serial}")));
+    told(Class::Message, chat, key, event)
+}
+
+/// The same message with another text: an edit is never a double.
+pub(crate) fn edit(serial: u64, of: &Told) -> Told {
+    let mut content = of.content.clone();
+    content.insert("text".to_owned(), format!("e{serial} edited").into());
+    if let Some(Value::Object(source)) = content.get_mut("source") {
+        source.insert("message_is_edit".to_owned(), true.into());
+    }
+    Told { class: Class::Message, key: None, content, ..of.clone() }
+}
+
+/// Somebody chose an option of a prompt.
+pub(crate) fn answer(serial: u64, chat: &Chat, user: u64, prompt_id: &str) -> Told {
+    let mut event = event(serial, chat, user, &format!("e{serial} yes"));
+    event.insert(
+        "prompt_response".to_owned(),
+        json!({"prompt_id": prompt_id, "option_id": "yes", "label": "Yes"}),
+    );
+    let key = Some(key_of(chat, &format!("m{serial}")));
+    told(Class::Answer(prompt_id.to_owned()), chat, key, event)
+}
+
+/// What a forward is to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Forwarded {
+    Command,
+    Choice(String),
+    Ping,
+    BadBody,
+    Raw,
+}
+
+/// A forwarded platform request.
+pub(crate) fn forward(serial: u64, chat: &Chat, user: u64, what: &Forwarded) -> Told {
+    let kind = match what {
+        Forwarded::Command => 2,
+        Forwarded::Choice(_) => 3,
+        Forwarded::Ping | Forwarded::BadBody | Forwarded::Raw => 1,
+    };
+    let mut body = json!({"id": format!("i{serial}"), "type": kind, "channel_id": chat.id, "guild_id": "g",
+        "member": {"user": {"id": format!("u{user}"), "username": "somebody"}}});
+    match what {
+        Forwarded::Command => {
+            body["data"] =
+                json!({"name": "ask", "options": [{"name": "q", "type": 3, "value": format!("e{serial}")}]});
+        }
+        Forwarded::Choice(prompt_id) => body["data"] = json!({"custom_id": format!("hp1:{prompt_id}:yes")}),
+        Forwarded::Ping | Forwarded::BadBody | Forwarded::Raw => {}
+    }
+    let platform = if *what == Forwarded::Raw { "telegram" } else { "discord" };
+    let encoded = BASE64.encode(body.to_string().as_bytes());
+    let is_undecodable = *what == Forwarded::BadBody;
+    let content = json!({"platform": platform, "botId": "b", "method": "POST", "path": format!("/e{serial}"),
+        "headers": [["a", "1"], "odd", ["a", "2"]],
+        "bodyB64": if is_undecodable { format!("*{encoded}") } else { encoded }});
+    let class = match what {
+        Forwarded::Command => Class::Message,
+        Forwarded::Choice(prompt_id) => Class::Answer(prompt_id.clone()),
+        Forwarded::Ping | Forwarded::BadBody => Class::Silent,
+        Forwarded::Raw => Class::Raw,
+    };
+    let Value::Object(content) = content else { unreachable!("an object was written") };
+    let chat = Chat { platform, ..chat.clone() };
+    Told { is_forward: true, is_undecodable, ..told(class, &chat, None, content) }
+}
+
+fn told(class: Class, chat: &Chat, key: Option<String>, content: Map<String, Value>) -> Told {
+    let chat = format!("{} {}", chat.platform, chat.id);
+    Told { class, chat, key, is_forward: false, is_undecodable: false, content }
+}
+
+fn key_of(chat: &Chat, message_id: &str) -> String {
+    format!("{} {} {message_id}", chat.platform, chat.id)
+}
+
+fn event(serial: u64, chat: &Chat, user: u64, text: &str) -> Map<String, Value> {
+    let mut source = json!({"platform": chat.platform, "chat_id": chat.id, "chat_type": chat.kind,
+        "user_id": format!("u{user}"), "user_name": "somebody", "scope_id": "s"});
+    if chat.kind == "thread" {
+        source["parent_chat_id"] = "c1".into();
+    }
+    let event =
+        json!({"text": text, "message_type": "text", "message_id": format!("m{serial}"), "source": source});
+    let Value::Object(event) = event else { unreachable!("an object was written") };
+    event
+}
+
+/// The serial number in a text: `e17 hello`, `/ask e17`, `i17`, `/e17`.
+pub(crate) fn serial(text: &str) -> Option<u64> {
+    text.split([' ', '/']).find_map(|word| {
+        let digits = word.strip_prefix(['e', 'i'])?;
+        digits.parse().ok()
+    })
+}

@@ -1,0 +1,115 @@
+//! The simulation itself: its runs repeat, it knows what it does not reach, and what once failed holds.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
+
+use relayline_harness::recording::Recording;
+use relayline_harness::replay::{self, Options};
+use relayline_harness::simulate::{Exercised, Keep, Profile, coverage, run};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The range whose coverage is marked. The list beside it is about these seeds and no others.
+const SEEDS: std::ops::Range<u64> = 0..60;
+
+fn folder() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("simulate")
+}
+
+fn exercised() -> Exercised {
+    let of = |profile: Profile| {
+        let mut all = Exercised::default();
+        for seed in SEEDS {
+            let run = run(seed, profile, &Keep::default(), false);
+            assert_eq!(run.failure, None, "seed {seed}, profile {profile}");
+            assert!(run.events >= 500, "seed {seed}, profile {profile} has {} events", run.events);
+            all.add(&run.exercised);
+        }
+        all
+    };
+    std::thread::scope(|scope| {
+        let threads = Profile::ALL.map(|profile| scope.spawn(move || of(profile)));
+        let mut all = Exercised::default();
+        threads.into_iter().for_each(|thread| all.add(&thread.join().unwrap()));
+        all
+    })
+}
+
+/// Coverage marks: `unreached.txt` must name exactly what is not reached, so that it only shrinks by being edited.
+/// `UPDATE_DOCS=1 cargo test -p relayline-harness --test simulate` writes it anew.
+#[test]
+fn what_no_seed_reaches_is_listed_and_nothing_else() {
+    let path = folder().join("unreached.txt");
+    let unreached = coverage::unreached(&exercised());
+    let listed = coverage::listed(&std::fs::read_to_string(&path).unwrap_or_default());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let lines: String = unreached.iter().map(|name| format!("{name}\n")).collect();
+        std::fs::write(&path, format!("{HEAD}{lines}")).unwrap();
+        return;
+    }
+    let reached: BTreeSet<_> = listed.difference(&unreached).collect();
+    let missing: BTreeSet<_> = unreached.difference(&listed).collect();
+    assert!(reached.is_empty(), "these are reached now: take them off {}: {reached:#?}", path.display());
+    assert!(
+        missing.is_empty(),
+        "these are not reached any more; {} must not grow: {missing:#?}",
+        path.display()
+    );
+}
+
+const HEAD: &str = "\
+# What no run of seeds 0..60 under any profile reaches: transitions of lifecycle::TABLE and counters of Stats.
+# This list only shrinks. Most of it cannot happen: a signal that never comes in that state, or a row behind another.
+";
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for profile in Profile::ALL {
+        let of = |keeps: bool| {
+            let run = run(11, profile, &Keep::default(), keeps);
+            (run.hash, run.events, run.exercised)
+        };
+        assert_eq!(of(false), of(true), "{profile}");
+    }
+    // The hash is pinned, so that debug and release, and every machine, must agree.
+    let run = run(1, Profile::Flaky, &Keep::default(), false);
+    let hash: String = run.hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    insta_hash(&hash);
+}
+
+/// What the first run under `flaky` comes to. It changes with whatever the machines say: then read what changed.
+fn insta_hash(hash: &str) {
+    let path = folder().join("hash.txt");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, format!("{hash}\n")).unwrap();
+    }
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap().trim(),
+        hash,
+        "UPDATE_DOCS=1 renews {}",
+        path.display()
+    );
+}
+
+/// A run's recording is one that the replayer takes, and writes and reads the same.
+#[test]
+fn a_run_is_recorded_and_can_be_replayed() {
+    for (seed, profile) in [(3, Profile::Calm), (4, Profile::Flaky), (5, Profile::Revoking)] {
+        let recording = run(seed, profile, &Keep::default(), true).recording.unwrap();
+        let mut text = Vec::new();
+        recording.write(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(!text.contains("simulated secret") && !text.contains("authorization"), "C-4");
+        let read = Recording::read("simulated.jsonl", text.as_bytes()).unwrap();
+        assert_eq!(read.lines.len(), recording.lines.len());
+        let played = replay::play(&read, Options::default()).unwrap();
+        assert!(played.trace.len() > 20, "{} of {}", played.trace.len(), read.lines.len());
+    }
+}
+
+/// What is left out of a plan is not carried out, and all else is as it was.
+#[test]
+fn a_plan_can_be_kept_in_part() {
+    let none = run(2, Profile::Hostile, &"none".parse().unwrap(), false);
+    assert_eq!((none.failure, none.exercised.deeds.len()), (None, 0));
+    let some = run(2, Profile::Hostile, &"0-9".parse().unwrap(), false);
+    assert_eq!(some.exercised.deeds.values().sum::<u64>(), 10);
+}
