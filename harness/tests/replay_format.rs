@@ -42,7 +42,7 @@ fn a_round_trip_loses_nothing_and_is_stable() {
 fn what_is_not_known_is_kept() {
     let lines = [
         r#"{"relay_session":1,"title":"","recorded_from":"","note":"","gateway":{"region":"eu"},"made":"later"}"#,
-        r#"{"t_ms":1,"dir":"weather","sky":["grey"]}"#,
+        r#"{"t_ms":1,"dir":"weather","seen_at":1.7825544007777777e+24,"sky":["grey"]}"#,
         r#"{"t_ms":1,"dir":"connect","url_path":"/relay","headers":{"x":"y"},"tls":true}"#,
         r#"{"t_ms":2,"dir":"connector","data_b64":"/wA="}"#,
         r#"{"t_ms":3,"dir":"reject","status":401,"body":"{\"error\":\"expired\"}"}"#,
