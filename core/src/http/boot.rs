@@ -232,10 +232,12 @@ impl Boot {
                     Err(error) => failed(format!("provisioning {platform}"), error.to_string()),
                 }
             }
-            Due::Policy(policy, _) => {
+            Due::Policy(policy, credentials) => {
                 self.policies.pop_front();
                 let taken = answer
-                    .and_then(|(status, headers, body)| policy.read(&self.base, status, headers, body))
+                    .and_then(|(status, headers, body)| {
+                        policy.read(&self.base, &credentials, status, headers, body)
+                    })
                     .map_err(|failure| failure.to_string());
                 match taken {
                     Ok(()) => Report::Policy(policy.platform),
