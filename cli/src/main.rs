@@ -16,6 +16,7 @@ mod replay;
 mod run;
 mod token;
 mod token_command;
+mod usage;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -58,7 +59,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let program = Program::parse();
+    let program = Program::try_parse().unwrap_or_else(|error| usage::end(error));
     // The demo tells its own story.
     let usual =
         if matches!(program.command, Command::Demo(_)) { LevelFilter::WARN } else { LevelFilter::INFO };
