@@ -13,6 +13,7 @@ use std::cell::Cell;
 use std::env::VarError;
 use std::fmt;
 use std::io;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zeroize::Zeroizing;
@@ -297,6 +298,14 @@ impl RuntimeName {
         })
     }
 
+    /// Serves the metrics page over a port that is open.
+    pub(crate) fn serve_metrics(self, relay: &Relay, listener: TcpListener) -> io::Result<()> {
+        match self {
+            RuntimeName::Tokio => relayline_tokio::serve_metrics(relay, listener),
+            RuntimeName::Smol => relayline_smol::serve_metrics(relay, listener),
+        }
+    }
+
     /// Runs `job` to its end with an HTTP client on this runtime.
     pub(crate) fn with_client<F: Future>(
         self,
@@ -315,16 +324,8 @@ impl RuntimeName {
     /// Runs `job` to its end.
     pub(crate) fn run<T, F: Future<Output = io::Result<T>>>(self, job: impl FnOnce() -> F) -> io::Result<T> {
         match self {
-            RuntimeName::Tokio => {
-                // The socket has a thread of its own: a host that blocks does not stop the pings.
-                let mut builder = tokio::runtime::Builder::new_multi_thread();
-                let runtime = builder.worker_threads(1).enable_all().build()?;
-                let output = runtime.block_on(job());
-                // Dropping it would wait for a name that is still being looked up.
-                runtime.shutdown_background();
-                output
-            }
-            RuntimeName::Smol => smol::block_on(job()),
+            RuntimeName::Tokio => relayline_tokio::block_on(async { job().await })?,
+            RuntimeName::Smol => relayline_smol::block_on(async { job().await })?,
         }
     }
 }

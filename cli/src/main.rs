@@ -12,6 +12,7 @@ mod exec;
 mod gateway;
 mod logging;
 mod provision;
+mod record;
 mod replay;
 mod run;
 mod token;
@@ -53,6 +54,7 @@ enum Command {
     Policy(provision::PolicyArguments),
     Doctor(doctor::DoctorArguments),
     Connector(connector::ConnectorArgs),
+    Record(record::RecordArguments),
     Replay(replay::Args),
     Token(token::TokenArguments),
     Verify(verify::VerifyArguments),
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Policy(arguments) => provision::policy(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Connector(arguments) => connector::run(arguments),
+        Command::Record(arguments) => record::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

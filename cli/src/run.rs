@@ -7,6 +7,7 @@ use crate::gateway::GatewayArguments;
 use crate::{boot, complain, fail};
 use clap::Args;
 use std::io;
+use std::net::TcpListener;
 use std::process::ExitCode;
 
 /// Run a gateway for an agent in any language: JSON lines on stdin and stdout
@@ -44,6 +45,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "WORD=TEXT", value_parser = subcommand)]
     slack_subcommand: Vec<(String, String)>,
 
+    /// Serve what is counted, as GET /metrics in the Prometheus text format, on this address
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<String>,
+
     /// Run this program as the agent, on its stdin and stdout; everything after it goes to it
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
@@ -55,13 +60,18 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         Ok(resolved) => resolved,
         Err(error) => return error.end(),
     };
+    // It was asked for, so it is there, or nothing is.
+    let metrics = match arguments.metrics.as_deref().map(open).transpose() {
+        Ok(metrics) => metrics,
+        Err(error) => return fail(1, error),
+    };
     let mut config = match boot::ready(runtime, resolved) {
         Ok(config) => config,
         Err(error) => return fail(1, error),
     };
     config.passthrough = arguments.passthrough;
     config.slack_subcommands = arguments.slack_subcommand.iter().cloned().collect();
-    let options = Options { auto_ack: arguments.auto_ack };
+    let options = Options { auto_ack: arguments.auto_ack, metrics };
     let Some((program, rest)) = arguments.exec.split_first() else {
         let agent = Agent { from: Box::new(io::stdin()), to: Box::new(io::stdout()) };
         return end(bridge::run(runtime, config, agent, options).map(|end| (end, true)));
@@ -93,6 +103,13 @@ fn end(ended: io::Result<(bridge::End, bool)>) -> ExitCode {
         Ok((bridge::End::Done, false)) => ExitCode::from(1),
         Err(error) => fail(1, error),
     }
+}
+
+/// Opens the port of the metrics page.
+fn open(address: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address).map_err(|error| {
+        format!("--metrics {address}: {error}; name an address of this machine and a free port, as in 127.0.0.1:9464")
+    })
 }
 
 /// What to do about an agent that cannot be started.

@@ -9,10 +9,17 @@ use relayline_harness::chats::{Ids, discord};
 use relayline_harness::connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
 use support::{Program, SOON, relayline};
 
-fn start(script: &str) -> (Program, EmbeddedConnector) {
+on_both_runtimes! {
+    a_child_that_answers_and_then_ends_is_a_success
+    a_child_that_fails_is_a_failure_with_one_clear_line
+    a_child_may_write_to_its_end
+    l_10_a_revoked_gateway_ends_with_3_whatever_its_child_says
+}
+
+fn start(runtime: &str, script: &str) -> (Program, EmbeddedConnector) {
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
-    let command =
-        relayline(["run", "--url", &connector.url(), "--platform", "discord", "--exec", "sh", "-c", script]);
+    let mut command = relayline(["run", "--runtime", runtime, "--url", &connector.url()]);
+    command.args(["--platform", "discord", "--exec", "sh", "-c", script]);
     (Program::start(command), connector)
 }
 
@@ -25,9 +32,9 @@ fn sees_goodbye(connector: &EmbeddedConnector) {
     sees(connector, |saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. }));
 }
 
-#[test]
-fn a_child_that_answers_and_then_ends_is_a_success() {
+fn a_child_that_answers_and_then_ends_is_a_success(runtime: &str) {
     let (program, connector) = start(
+        runtime,
         r#"while read -r line; do
              case "$line" in '{"event":"message"'*)
                echo '{"op":"send","chat_id":"1","content":"echo"}'
@@ -45,10 +52,9 @@ fn a_child_that_answers_and_then_ends_is_a_success() {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{}", ended.stderr);
 }
 
-#[test]
-fn a_child_that_fails_is_a_failure_with_one_clear_line() {
+fn a_child_that_fails_is_a_failure_with_one_clear_line(runtime: &str) {
     for (script, status) in [("exit 7", "exit status: 7"), ("kill -KILL $$", "signal: 9 (SIGKILL)")] {
-        let (program, _connector) = start(script);
+        let (program, _connector) = start(runtime, script);
         let ended = program.ended();
         assert_eq!(ended.code, Some(1));
         assert_eq!(ended.stderr.lines().last().unwrap(), format!("relayline: the agent sh failed: {status}"));
@@ -56,9 +62,9 @@ fn a_child_that_fails_is_a_failure_with_one_clear_line() {
 }
 
 /// What the agent still writes once its input has ended is read to the end: otherwise a broken pipe would kill it.
-#[test]
-fn a_child_may_write_to_its_end() {
+fn a_child_may_write_to_its_end(runtime: &str) {
     let (program, connector) = start(
+        runtime,
         r#"trap '' TERM
            while read -r line; do :; done
            n=0
@@ -71,9 +77,8 @@ fn a_child_may_write_to_its_end() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
-#[test]
-fn l_10_a_revoked_gateway_ends_with_3_whatever_its_child_says() {
-    let (program, connector) = start("while read -r line; do :; done; exit 5");
+fn l_10_a_revoked_gateway_ends_with_3_whatever_its_child_says(runtime: &str) {
+    let (program, connector) = start(runtime, "while read -r line; do :; done; exit 5");
     sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
     // The handshake is complete once an event has been served; until then a refusal would be a cold start (L-7).
     let event = discord::dm().message(&mut Ids::new([0; 32]), Now::default(), "first");

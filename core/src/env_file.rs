@@ -7,10 +7,18 @@ use crate::secret::Secret;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
-/// A value that an env file cannot hold.
+/// A value that cannot be written; nothing of it is quoted.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the value of {0} holds a line break or another control character: an env file cannot hold it")]
-pub struct Unwritable(pub String);
+pub enum Unwritable {
+    /// The value of this key could not be told from further lines.
+    #[error("the value of {0} holds a line break or another control character: an env file cannot hold it")]
+    Control(String),
+    /// What is written would not be found again.
+    #[error(
+        "a quote is opened in the file and never closed, and a new value would close it: mend that line first"
+    )]
+    OpenQuote,
+}
 
 /// The file's text with each of `values` set: where its key stands, however often, its value is replaced within the
 /// quotes and before the comment that are there; where it does not, a line is appended. Setting the same again
@@ -18,9 +26,15 @@ pub struct Unwritable(pub String);
 pub fn set(text: &[u8], values: &[(&str, &Secret)]) -> Result<Zeroizing<Vec<u8>>, Unwritable> {
     for (key, value) in values {
         if value.expose().chars().any(char::is_control) {
-            return Err(Unwritable((*key).to_owned()));
+            return Err(Unwritable::Control((*key).to_owned()));
         }
     }
+    let out = filled(text, values);
+    // A quote that was open further up may end in a new value, which is then a part of that quote's.
+    if *filled(&out, values) == *out { Ok(out) } else { Err(Unwritable::OpenQuote) }
+}
+
+fn filled(text: &[u8], values: &[(&str, &Secret)]) -> Zeroizing<Vec<u8>> {
     // Enough for every value, escaped and in quotes, wherever it goes: what grows leaves copies behind.
     let bindings = bindings(text);
     let longest = values.iter().map(|(key, value)| key.len() + 2 * value.expose().len() + 8).sum::<usize>();
@@ -49,7 +63,7 @@ pub fn set(text: &[u8], values: &[(&str, &Secret)]) -> Result<Zeroizing<Vec<u8>>
         push(value.expose(), None, &mut out);
         out.extend_from_slice(newline);
     }
-    Ok(out)
+    out
 }
 
 /// Where a key stands, and its value with its quotes.
@@ -202,7 +216,18 @@ mod tests {
         }
         for value in ["a\nPATH=/evil", "a\r", "\0"] {
             let error = set(b"", &[("ID", &Secret::from(value))]).unwrap_err();
-            assert_eq!(error, Unwritable("ID".into()));
+            assert_eq!(error, Unwritable::Control("ID".into()));
+        }
+    }
+
+    #[test]
+    fn a_value_that_an_open_quote_would_swallow_is_refused() {
+        for (text, value) in [("A='it\n", "#1"), ("A='it\nID='old'\n", "#1"), ("A=\"it\n", "#it's")] {
+            assert_eq!(
+                set(text.as_bytes(), &[("ID", &Secret::from(value))]),
+                Err(Unwritable::OpenQuote),
+                "{text:?}"
+            );
         }
     }
 
@@ -275,7 +300,7 @@ mod tests {
         fn any_bytes_are_taken(text in proptest::collection::vec(any::<u8>(), 0..64), tail in "[\"'=#\\\\\n ID]{0,24}") {
             let text = [&text[..], tail.as_bytes()].concat();
             let value = Secret::from("v");
-            let once = set(&text, &[("ID", &value)]).unwrap();
+            let Ok(once) = set(&text, &[("ID", &value)]) else { return Ok(()) };
             prop_assert_eq!(&set(&once, &[("ID", &value)]).unwrap(), &once);
         }
     }

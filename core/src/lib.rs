@@ -73,6 +73,7 @@ pub mod json;
 pub mod lifecycle;
 pub mod line;
 pub mod machine;
+pub mod metrics;
 pub mod network;
 mod outbox;
 pub mod output;

@@ -355,7 +355,7 @@ struct Start<'t> {
     from: usize,
     /// Where the first backtick behind it is.
     tick: usize,
-    /// Where the first thing behind it is that is no space.
+    /// Where the first thing behind it is that is no space, nor a carriage return: those may stand behind an end.
     word: usize,
     limit: usize,
 }
@@ -371,7 +371,7 @@ impl<'t> Start<'t> {
             marker: &bare[..length],
             from,
             tick: info.find('`').map_or(usize::MAX, |at| behind + at),
-            word: info.find(|c| c != ' ').map_or(usize::MAX, |at| behind + at),
+            word: info.find(|c| !matches!(c, ' ' | '\r')).map_or(usize::MAX, |at| behind + at),
             limit: room.limit,
         }
     }
@@ -463,6 +463,16 @@ mod tests {
     }
 
     #[test]
+    fn o_11_no_cut_makes_a_block_end_where_it_does_not() {
+        // Behind an end there may be carriage returns, but nothing else.
+        let text = format!("```\nab\n```{}c\n```\nso", "\r".repeat(40));
+        for part in split(&text, room(32, Chars)) {
+            let (whole, _) = part.rsplit_once(" (").unwrap();
+            assert_eq!(open_at_end(whole, 32), None, "{whole:?}");
+        }
+    }
+
+    #[test]
     fn o_11_without_code_blocks_a_fence_is_text() {
         let plain = Room { code_blocks: false, ..room(32, Chars) };
         check(
@@ -550,7 +560,7 @@ mod tests {
 
         #[test]
         fn o_11_no_part_is_over_the_limit_and_nothing_is_lost(
-            text in "([a-z \n]|\n```|```rust\n|\n```\n|😀|é|\u{301}|\u{200d}|א|    x|````|`````````){0,300}",
+            text in "([a-z \n\r]|\n```|```rust\n|\n```\n|😀|é|\u{301}|\u{200d}|א|    x|````|`````````){0,300}",
             limit in 32usize..90,
             utf16 in any::<bool>(),
             code_blocks in any::<bool>(),

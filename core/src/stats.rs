@@ -1,15 +1,20 @@
 //! What was counted: every drop has a counter.
 
 macro_rules! stats {
-    ($($(#[$doc:meta])* $name:ident;)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident;)*) => {
         /// Counters since the machine was made. Each drop that the rules allow has one.
         #[derive(Clone, PartialEq, Eq, Debug, Default)]
-        pub struct Stats { $($(#[$doc])* pub $name: u64,)* }
+        pub struct Stats { $($(#[doc = $doc])+ pub $name: u64,)* }
 
         impl Stats {
             /// All of them by name, in a fixed order.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)*].into_iter()
+            }
+
+            /// The same, each with what it counts, for people.
+            pub fn described(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($doc),+), self.$name),)*].into_iter()
             }
         }
     };

@@ -39,17 +39,15 @@ impl DialUrl {
     /// appended unless it is there (L-1). A query stays where it is, behind the path.
     pub fn parse(configured: &str) -> Result<DialUrl, UrlError> {
         let text = configured.trim();
-        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-        // Before any error quotes the text. A parser skips slashes and control characters here, and so must we.
-        let authority = rest.trim_start_matches(|c: char| matches!(c, '/' | '\\') || c.is_ascii_control());
-        let authority_end = authority.find(['/', '?', '#', '\\']).unwrap_or(authority.len());
-        if authority[..authority_end].contains('@') {
+        // Before any error quotes the text.
+        if has_user_info(text) {
             return Err(UrlError::UserInfo);
         }
         // A password may hold a slash, and so end the authority before its `@`.
         let unusable = |error: fn(String) -> UrlError| {
             if text.contains('@') { UrlError::UserInfo } else { error(text.into()) }
         };
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "ws" | "http" => "ws",
             "wss" | "https" => "wss",
@@ -103,6 +101,19 @@ impl DialUrl {
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }
+}
+
+/// Whether a parser could find user-info in a text, with a scheme before it or without. One takes an authority behind
+/// a scheme's colon however many slashes follow it, none included, and skips control characters on the way. A
+/// backslash ends it for some schemes only, so here it does not.
+fn has_user_info(text: &str) -> bool {
+    let behind_scheme = text.split_once(':').map_or("", |(_, rest)| rest);
+    [text, behind_scheme].into_iter().any(|part| {
+        let skipped = |c: char| matches!(c, '/' | '\\') || c.is_ascii_control() || c.is_whitespace();
+        let authority = part.trim_start_matches(skipped);
+        let end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
+        authority[..end].contains('@')
+    })
 }
 
 /// Whether a host, a name in lower case or an address without brackets, is this machine.
@@ -162,6 +173,13 @@ mod tests {
             "https:///me:hunter2@c.example",
             "wss://\\me:hunter2@c.example",
             "https://\n/me:hunter2@c.example",
+            "https:me:hunter2@c.example",
+            "https:/me:hunter2@c.example",
+            "https:\\me:hunter2@c.example",
+            "https:/\n/me:hunter2@c.example",
+            "https:/ /me:hunter2@c.example",
+            "//me:hunter2@c.example",
+            "ftps://me\\:hunter2@c.example",
             "https://me:hunter2@",
             "https://me:hunter2@c.example#top",
             // Wrong in another way, too: that error would quote it.

@@ -9,58 +9,11 @@ mod world;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use relayline_core::command::{ChatInfo, Command, Edit, Interrupt, Send, Stream, Typing};
-use relayline_core::output::{DeliveryId, Outcome};
+use relayline_core::output::Outcome;
 use std::time::Duration;
+use world::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, served};
+use world::lanes::lanes;
 use world::{Input, World};
-
-const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
-
-/// It offers drafts, and has room for forty signs to a message.
-const DRAFTS: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"slack","label":"S","max_message_length":40,"supports_draft_streaming":true,"supports_edit":true,"supports_threads":true,"markdown_dialect":"","len_unit":"chars","supported_ops":["send","draft"]}}"#;
-
-/// Frames of every type, whole and broken.
-const FRAMES: &[&str] = &[
-    r#"{"type":"descriptor","descriptor":{"contract_version":1}}"#,
-    r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"slack","label":"S","max_message_length":0,"supports_draft_streaming":false,"supports_edit":false,"supports_threads":true,"markdown_dialect":"","len_unit":"utf16"}}"#,
-    r#"{"type":"going_idle_ack"}"#,
-    r#"{"type":"going_idle_ack"}"#,
-    r#"{"type":"interrupt_inbound","session_key":"k","chat_id":"c","bufferId":"i"}"#,
-    r#"{"type":"interrupt_inbound","session_key":""}"#,
-    r#"{"type":"passthrough_forward","bufferId":"p","forward":{}}"#,
-    r#"{"type":"unknown","bufferId":7}"#,
-    r#"{"type":"inbound","bufferId":"e","event":[]}"#,
-    r#"{"type":"inbound","event":{}}"#,
-    r#"{"type":"inbound","event":{},"bufferId":"n"}"#,
-    r#"{"type":"outbound_result","requestId":"00000000000000000000000000000001"}"#,
-    r#"{"type":7}"#,
-    r#"{"type":"inbound","event":{"text":"\ud800"#,
-    "[]",
-    "",
-    // Over the limit of the machine under test.
-    r#"{"type":"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"}"#,
-];
-
-/// Requests to the server of signed deliveries: some are doubles of what comes on the WebSocket.
-const REQUESTS: &[(&str, &str)] = &[
-    (
-        "/",
-        r#"{"type":"message","event":{"text":"a","message_id":"0","source":{"platform":"discord","chat_id":"0"}}}"#,
-    ),
-    (
-        "/",
-        r#"{"type":"message","event":{"text":"b","message_id":"1","source":{"platform":"discord","chat_id":"1"}}}"#,
-    ),
-    (
-        "/",
-        r#"{"type":"message","event":{"text":"c","message_id":"2","source":{"platform":"discord","chat_id":"2"}}}"#,
-    ),
-    ("/", r#"{"type":"message","event":{"text":"without an id"}}"#),
-    ("/", r#"{"type":"message","event":{"prompt_response":{"prompt_id":"a.b","option_id":"c"}}}"#),
-    ("/", r#"{"type":"message"}"#),
-    ("/interrupt", r#"{"type":"interrupt","session_key":"k"}"#),
-    ("/interrupt", r#"{"type":"interrupt","session_key":""}"#),
-    ("/elsewhere", "{"),
-];
 
 fn frame() -> impl Strategy<Value = String> {
     let inbound = (0..6u8, 0..3u8, any::<Option<u8>>(), prop::bool::weighted(0.2)).prop_map(
@@ -170,19 +123,6 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
-/// What a served connection begins with: a dial, a handshake, and a request that is written.
-fn served() -> Vec<Input> {
-    vec![
-        Input::Actions,
-        Input::Opened(0),
-        Input::Bytes(0, format!("{DESCRIPTOR}\n").into_bytes(), 0),
-        Input::Submit(Box::new(Command::Raw(serde_json::Map::new()))),
-        Input::Transmit,
-        Input::Transmit,
-        Input::Transmit,
-    ]
-}
-
 fn run(confirm: bool, inputs: &[Input]) -> World {
     let mut world = World::new(confirm);
     for input in inputs {
@@ -237,39 +177,10 @@ proptest! {
         cuts in prop::collection::vec(0..3000usize, 0..20),
     ) {
         let stream = pieces.concat();
-        let (cut, whole) = (lanes(&stream, &cuts), lanes(&stream, &[]));
+        let lanes = |cuts: &[usize]| lanes(World::new(true), &served(), &stream, cuts);
+        let (cut, whole) = (lanes(&cuts), lanes(&[]));
         // Only how many doubles wait at a time depends on how soon the host takes their twin (A-4).
         prop_assume!(cut.is_some() && whole.is_some());
         prop_assert_eq!(cut, whole);
     }
-}
-
-/// What comes of a stream in pieces, lane by lane: lanes may take turns, within each the order is the same, except that
-/// the acknowledgement of a double waits for its twin. `None` where too many doubles waited.
-fn lanes(stream: &[u8], cuts: &[usize]) -> Option<[Vec<String>; 6]> {
-    let mut world = World::new(true);
-    served().iter().for_each(|input| world.apply(input));
-    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (stream.len() + 1)).collect();
-    ends.sort_unstable();
-    ends.push(stream.len());
-    let conn = world.conn(0).unwrap();
-    let mut at = 0;
-    for end in ends {
-        while at < end {
-            at += world.bytes(conn, &stream[at..end]);
-            world.drain();
-            if !world.machine.wants_read() {
-                // It is full of what the host holds: the host lets go of it, the oldest first.
-                for delivery in 1..=world.last_delivery {
-                    let id = DeliveryId::from_number(delivery);
-                    world.machine.settle(world.now, id, Outcome::Taken);
-                }
-                world.drain();
-            }
-        }
-    }
-    let mut lanes: [Vec<String>; 6] = ["Delivery", "Frame", "Ping", "Interrupt", "Notify", "Complete"]
-        .map(|lane| world.trace.iter().filter(|line| line.starts_with(lane)).cloned().collect());
-    lanes[1].sort_unstable();
-    (world.machine.stats().waiters_dropped == 0).then_some(lanes)
 }

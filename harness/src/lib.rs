@@ -4,5 +4,7 @@
 
 pub mod chats;
 pub mod connector;
+pub mod har;
+pub mod recorder;
 pub mod recording;
 pub mod replay;

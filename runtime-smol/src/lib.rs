@@ -2,7 +2,7 @@
 #![deny(missing_docs)]
 //! A relay gateway on smol.
 
-pub use relayline_runtime::{Delivery, Inbox, Incoming, Relay, ReplyStream, config_from_env, core, http};
+pub use relayline_runtime::host::*;
 
 use relayline_core::config::Config;
 use relayline_core::network::Network;
@@ -29,6 +29,24 @@ pub fn connect(config: Config) -> io::Result<(Relay, Inbox)> {
 /// When the configured certificates of authorities cannot be used.
 pub fn http_client(network: &Network) -> io::Result<Client> {
     Client::new(Smol, network)
+}
+
+/// Runs a future to its end, for a `main` that does nothing else. The sockets have a thread of their own: a host that
+/// blocks does not stop the pings.
+///
+/// # Errors
+/// Never: it is as fallible as on runtimes that must be started.
+pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
+    Ok(smol::block_on(future))
+}
+
+/// Serves [`Relay::metrics`] over a port that is open, as `GET /metrics`, on smol until the gateway has
+/// ended.
+///
+/// # Errors
+/// When smol cannot wait for that port.
+pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Result<()> {
+    relayline_runtime::serve_metrics(&Smol, relay, listener)
 }
 
 /// How smol connects, listens, sleeps and spawns.

@@ -22,7 +22,7 @@
 //! # }
 //! ```
 
-pub use relayline_runtime::{Delivery, Inbox, Incoming, Relay, ReplyStream, config_from_env, core, http};
+pub use relayline_runtime::host::*;
 
 use relayline_core::config::Config;
 use relayline_core::network::Network;
@@ -54,6 +54,29 @@ pub fn connect(config: Config) -> io::Result<(Relay, Inbox)> {
 /// When the caller is on no tokio runtime, or the configured certificates of authorities cannot be used.
 pub fn http_client(network: &Network) -> io::Result<Client> {
     Client::new(Tokio::current()?, network)
+}
+
+/// Runs a future to its end on a tokio runtime of its own, for a `main` that does nothing else. The sockets have a thread
+/// of their own: a host that blocks does not stop the pings.
+///
+/// # Errors
+/// When the runtime cannot be started.
+pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build()?;
+    let output = runtime.block_on(future);
+    // Dropping it would wait for a name that is still being looked up.
+    runtime.shutdown_background();
+    Ok(output)
+}
+
+/// Serves [`Relay::metrics`] over a port that is open, as `GET /metrics`, on the tokio runtime of the caller until the gateway has
+/// ended.
+///
+/// # Errors
+/// When the caller is on no tokio runtime, or it cannot wait for that port.
+pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Result<()> {
+    relayline_runtime::serve_metrics(&Tokio::current()?, relay, listener)
 }
 
 /// How tokio connects, listens, sleeps and spawns.

@@ -3,8 +3,9 @@
 use crate::Runtime;
 use crate::causes::causes;
 use crate::dial::{DialError, Socket, dial};
-use crate::shared::{Shared, Sign, State, wake};
+use crate::shared::{Shared, Sign, State, Waiting, wake};
 use crate::trace;
+use crate::watch::wake_all;
 use crate::wires::{Boxed, Wires};
 use async_tungstenite::tungstenite::protocol::CloseFrame;
 use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
@@ -23,9 +24,14 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
+use tracing::Span;
 
-/// Turns per wake-up before others get their chance.
+/// Turns per wake-up before others get their chance. With the two bounds below it caps the work of one.
 const MOST_TURNS: usize = 64;
+/// Messages written per turn: a host that asks without end must not keep the loop from reading, or from its timers.
+const MOST_WRITES: usize = 64;
+/// Bytes that the machine is given at once: what a host calls meanwhile waits for the lock.
+const MOST_BYTES: usize = 64 << 10;
 
 /// What the loop has of the network.
 enum Line {
@@ -63,6 +69,9 @@ pub(crate) struct Driver<R> {
     frame: Vec<u8>,
     /// The server of signed deliveries ends when this is dropped, if there is one.
     _server: Option<oneshot::Sender<Infallible>>,
+    /// What is logged is logged in these.
+    relay: Span,
+    connection: Span,
 }
 
 impl<R> fmt::Debug for Driver<R> {
@@ -78,7 +87,18 @@ impl<R: Runtime> Driver<R> {
         shared: Arc<Shared>,
         server: Option<oneshot::Sender<Infallible>>,
     ) -> Self {
-        Driver { runtime, wires, shared, line: Line::None, timer: None, frame: Vec::new(), _server: server }
+        let relay = trace::relay(&shared.config);
+        Driver {
+            runtime,
+            wires,
+            shared,
+            line: Line::None,
+            timer: None,
+            frame: Vec::new(),
+            _server: server,
+            relay,
+            connection: Span::none(),
+        }
     }
 
     pub(crate) fn spawn(self) {
@@ -131,9 +151,10 @@ impl<R: Runtime> Driver<R> {
             self.act(&mut state, action);
         }
         done |= state.deliver(now, &shared.config);
-        let host = state.host_if_news();
+        let (host, watchers) = (state.host_if_news(), state.show());
         drop(state);
         wake(host);
+        wake_all(watchers);
         respond(responses);
         done
     }
@@ -143,6 +164,7 @@ impl<R: Runtime> Driver<R> {
         let mut state = self.shared.lock();
         match dialled {
             Ok(socket) => {
+                tracing::debug!("opened");
                 trace::log(|| Entry::io(now.mono, &IoEvent::Opened { conn }));
                 state.machine.handle_io(now, IoEvent::Opened { conn });
                 let lines = trace::is_on().then(|| {
@@ -162,7 +184,11 @@ impl<R: Runtime> Driver<R> {
 
     fn act(&mut self, state: &mut State, action: Action) {
         match action {
-            Action::Dial { conn, token } => self.line = Line::Dialing { conn, dial: self.dial(token) },
+            Action::Dial { conn, token } => {
+                self.connection = trace::connection(&self.relay, conn);
+                self.connection.in_scope(|| tracing::debug!("dialing"));
+                self.line = Line::Dialing { conn, dial: self.dial(token) };
+            }
             Action::Drop { conn } => {
                 let current = match &self.line {
                     Line::None => None,
@@ -227,11 +253,15 @@ fn answer(mut state: MutexGuard<'_, State>, at: Time) -> (bool, Vec<Action>, Vec
             other => actions.push(other),
         }
     }
+    let State { watched, machine, .. } = &mut *state;
+    watched.see(machine);
     drop(state);
     let answered = !answers.is_empty();
     for (waiting, result) in answers {
+        let Some(Waiting { sender, op, since }) = waiting else { continue };
+        trace::answered(op, at.since(since), &result);
         // Who has given up on the answer does not get it.
-        let _ = waiting.map(|waiting| waiting.send(result));
+        let _ = sender.send(result);
     }
     (answered, actions, responses)
 }
@@ -253,8 +283,9 @@ fn tell(state: &mut State, action: Action) {
             state.sign(Sign::Interrupt { session_key, chat_id });
         }
         Action::Notify(notice) => {
-            log(&notice);
+            trace::notice(&notice);
             state.over |= matches!(notice, Notice::Stopped);
+            state.watched.heard(&notice);
             state.sign(Sign::Notice(notice));
         }
         Action::Fatal(fatal) => {
@@ -270,10 +301,13 @@ impl<R: Runtime> Future for Driver<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        let relay = this.relay.clone();
+        let _inside = relay.enter();
         let former = this.shared.lock().driver.replace(cx.waker().clone());
         drop(former);
         for _ in 0..MOST_TURNS {
-            let done = this.turn(cx);
+            let connection = this.connection.clone();
+            let done = connection.in_scope(|| this.turn(cx));
             if this.shared.lock().over {
                 return Poll::Ready(());
             }
@@ -310,9 +344,10 @@ impl<R> Drop for Driver<R> {
             state.over = true;
             unanswered = responses;
         }
-        let host = state.host.take();
+        let (host, watchers) = (state.host.take(), state.show());
         drop(state);
         wake(host);
+        wake_all(watchers);
         respond(unanswered);
     }
 }
@@ -322,21 +357,14 @@ impl Open {
     /// at the socket's end.
     fn exchange(&mut self, shared: &Shared, frame: &mut Vec<u8>, cx: &mut Context<'_>) -> Result<bool, End> {
         let wrote = self.write(shared, frame, cx);
-        if let Some((bytes, at)) = &mut self.unread {
-            let mut state = shared.lock();
-            if !state.machine.wants_read() {
-                return Ok(wrote);
-            }
-            let taken = state.machine.handle_bytes(shared.now(), self.conn, &bytes[*at..]);
-            drop(state);
-            *at += taken;
-            if *at < bytes.len() {
-                return Ok(wrote || taken > 0);
-            }
-            self.unread = None;
-        }
+        // nothing is read while the machine is full, and the clock for silence rests. So a socket that dies
+        // meanwhile is found out when there is room again; not sooner, or what has come over it by then were lost.
         if !shared.lock().machine.wants_read() {
             return Ok(wrote);
+        }
+        if let Some((bytes, at)) = self.unread.take() {
+            let taken = self.feed(shared, bytes, at);
+            return Ok(wrote || taken > 0);
         }
         let message = match Pin::new(&mut self.socket).poll_next(cx) {
             Poll::Pending => return Ok(wrote),
@@ -368,11 +396,12 @@ impl Open {
         Ok(true)
     }
 
-    /// Writes while the socket takes messages: whether it took any.
+    /// Writes while the socket takes messages, up to a bound: whether it took any.
     fn write(&mut self, shared: &Shared, frame: &mut Vec<u8>, cx: &mut Context<'_>) -> bool {
         let mut wrote = false;
-        // An error of the write side is the read side's to tell: it knows of the peer's close frame.
-        while let Poll::Ready(Ok(())) = Pin::new(&mut self.socket).poll_ready(cx) {
+        for _ in 0..MOST_WRITES {
+            // An error of the write side is the read side's to tell: it knows of the peer's close frame.
+            let Poll::Ready(Ok(())) = Pin::new(&mut self.socket).poll_ready(cx) else { break };
             let now = shared.now();
             let transmit = shared.lock().machine.poll_transmit(now, frame);
             if let (Some(transmit), Some((_, ids))) = (&transmit, &self.lines) {
@@ -408,40 +437,16 @@ impl Open {
                 trace::log(|| entry);
             }
         }
-        let taken = shared.lock().machine.handle_bytes(now, self.conn, &bytes);
-        if taken < bytes.len() {
-            self.unread = Some((bytes, taken));
-        }
+        self.feed(shared, bytes, 0);
     }
-}
 
-/// A quiet day prints almost nothing: the connection's comings and goings.
-fn log(notice: &Notice) {
-    match notice {
-        Notice::Connected { descriptor, changed } => {
-            tracing::info!(platform = descriptor.platform, changed = listed(changed), "connected");
+    /// Gives the machine some of what stands from `at` on, and keeps the rest; how much it took.
+    fn feed(&mut self, shared: &Shared, bytes: Bytes, at: usize) -> usize {
+        let some = &bytes[at..bytes.len().min(at + MOST_BYTES)];
+        let taken = shared.lock().machine.handle_bytes(shared.now(), self.conn, some);
+        if at + taken < bytes.len() {
+            self.unread = Some((bytes, at + taken));
         }
-        Notice::Platform { descriptor, changed } => {
-            tracing::info!(platform = descriptor.platform, changed = listed(changed), "platform");
-        }
-        Notice::Disconnected { code, reason, retry_in } => {
-            let retry_in_ms = retry_in.map(|span| span.as_millis());
-            tracing::info!(code, reason, retry_in_ms, "disconnected");
-        }
-        Notice::Dormant { retry_in } => tracing::info!(retry_in_ms = retry_in.as_millis(), "dormant"),
-        Notice::Resumed => tracing::info!("resumed"),
-        Notice::Stopped => tracing::debug!("stopped"),
-        Notice::DeadLetter { reason, buffer_id } => tracing::warn!(reason, buffer_id, "dead_letter"),
-        Notice::StalePrompt { answer } => {
-            let prompt_id = answer.prompt_response().map(|response| response.prompt_id);
-            tracing::info!(prompt_id, "stale_prompt");
-        }
-        // The core's notices may grow; the host gets them all the same.
-        _ => tracing::info!("notice"),
+        taken
     }
-}
-
-/// The names of what changed; nothing where nothing did.
-fn listed(changed: &[&str]) -> Option<String> {
-    (!changed.is_empty()).then(|| changed.join(" "))
 }

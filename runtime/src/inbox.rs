@@ -7,6 +7,7 @@ use relayline_core::event::Event;
 use relayline_core::output::{Content, DeliveryId, Fatal, Notice, Outcome};
 use relayline_core::passthrough::Forward;
 use relayline_core::session_key::session_key;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -35,6 +36,9 @@ pub enum Incoming {
 }
 
 /// The stream of what comes in. It ends when the relay has been disconnected, or after [`Incoming::Fatal`].
+///
+/// Cancel-safe: what a dropped `next()` has not given comes with the next one. Polled by several tasks, it wakes the
+/// last that polled.
 ///
 /// Dropping it says that nothing more will be taken. Requests go on. What comes live is lost from then on; what the
 /// connector has buffered stays there until another process takes it.
@@ -128,7 +132,6 @@ impl Drop for Inbox {
 
 /// Something that came, and the duty to say what became of it: [`ack`](Self::ack) when the host has it durably.
 /// Dropping it un-acked means "not taken": a buffered one comes again.
-#[derive(Debug)]
 #[must_use = "dropping a delivery refuses it: ack it once it is taken"]
 pub struct Delivery<T = Event> {
     shared: Arc<Handle>,
@@ -136,6 +139,14 @@ pub struct Delivery<T = Event> {
     buffered: bool,
     content: T,
     settled: bool,
+}
+
+impl<T: fmt::Debug> fmt::Debug for Delivery<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Delivery { id, buffered, content, .. } = self;
+        let mut shown = f.debug_struct("Delivery");
+        shown.field("id", id).field("buffered", buffered).field("content", content).finish_non_exhaustive()
+    }
 }
 
 impl Delivery {

@@ -4,6 +4,37 @@
 //!
 //! A host does not use this crate by itself: `relayline-tokio` and `relayline-smol` say how to connect, listen, sleep and
 //! spawn, and give out the same types.
+//!
+//! # What is logged
+//!
+//! Spans and events of `tracing`, whose names (an event's is its message) and fields are stable. A field that does not
+//! apply is left out. Whatever a peer said stands in fields only.
+//!
+//! | span | level | fields |
+//! |---|---|---|
+//! | `relay` | info | `gateway`: its id |
+//! | `connection` | debug | `conn`: the dial's number; inside `relay` |
+//!
+//! | event | level | fields |
+//! |---|---|---|
+//! | `dialing`, `opened` | debug | |
+//! | `connected`, `platform` | info | `platform`, `changed`: the descriptor's fields that did |
+//! | `disconnected` | info | `code`, `reason`, `retry_in_ms` |
+//! | `dormant` | info | `retry_in_ms` |
+//! | `resumed` | info | |
+//! | `stopped` | debug | |
+//! | `answered` | debug | `op`, `outcome`: `ok` or the failure's kind, `after_ms` |
+//! | `interrupt` | debug | `session_key`, `chat_id` |
+//! | `stale_prompt` | info | `prompt_id` |
+//! | `dead_letter` | warn | `reason`, `buffer_id` |
+//! | `fatal` | error | `code`, `why` |
+//! | `inbound_listening`, `metrics_listening` | info | `address` |
+//! | `inbound_without_key`, `accept_failed` | warn | `why` |
+//! | `inbound_failed` | error | `why` |
+//! | `delivery` | debug | `status`, `why` |
+//!
+//! At trace level, under the target `relayline::trace`, each input and output of the machine is an event with the field
+//! `entry`.
 
 mod causes;
 mod dial;
@@ -12,15 +43,16 @@ pub mod http;
 mod inbox;
 mod media;
 mod relay;
+mod reply_stream;
+mod request;
 mod server;
 mod shared;
 mod tls;
 mod trace;
+mod watch;
 mod wires;
 
-pub use inbox::{Delivery, Inbox, Incoming};
-pub use relay::{Relay, ReplyStream};
-pub use relayline_core as core;
+pub use host::*;
 
 use futures_channel::oneshot;
 use relayline_core::config::Config;
@@ -32,6 +64,17 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
+
+/// All that a host needs, whatever runtime it is on: each runtime's crate gives it out under its own name.
+pub mod host {
+    pub use crate::inbox::{Delivery, Inbox, Incoming};
+    pub use crate::relay::Relay;
+    pub use crate::reply_stream::ReplyStream;
+    pub use crate::request::{Answer, ChatDetails, Op, Prompted, Request};
+    pub use crate::watch::{ConnectionState, Ended, Watch};
+    pub use crate::{config_from_env, http};
+    pub use relayline_core as core;
+}
 
 /// What a runtime must be able to do.
 pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
@@ -96,7 +139,7 @@ pub fn start<R: Runtime>(runtime: R, config: Config) -> io::Result<(Relay, Inbox
     let shared = shared::Shared::new(config, seed, inbound);
     let server = port.map(|port| {
         let (driver, over) = oneshot::channel();
-        runtime.spawn(port.serve(runtime.clone(), shared.clone(), over));
+        runtime.spawn(port.take_deliveries(runtime.clone(), shared.clone(), over));
         driver
     });
     let driver = drive::Driver::new(runtime, wires.clone(), shared.clone(), server);
@@ -104,6 +147,14 @@ pub fn start<R: Runtime>(runtime: R, config: Config) -> io::Result<(Relay, Inbox
     let (relay, inbox) = (Relay::new(handle.clone(), http::Client::over(wires)), Inbox::new(handle));
     driver.spawn();
     Ok((relay, inbox))
+}
+
+/// Serves [`Relay::metrics`] over a port that is open, as `GET /metrics`, until the gateway has ended.
+///
+/// # Errors
+/// When the runtime cannot wait for that port.
+pub fn serve_metrics<R: Runtime>(runtime: &R, relay: &Relay, listener: TcpListener) -> io::Result<()> {
+    server::serve_metrics(runtime, relay.shared(), listener)
 }
 
 /// Opens the port for signed deliveries, and says how that went.

@@ -2,11 +2,15 @@
 
 use crate::http::Client;
 use crate::inbox::Delivery;
-use crate::shared::Handle;
+use crate::reply_stream::ReplyStream;
+use crate::request::{Answer, Op, Request};
+use crate::server::page;
+use crate::shared::{Handle, Shared};
+use crate::watch::{ConnectionState, Watch, present};
 use relayline_core::chats::Chat;
 use relayline_core::command::{
-    ChatInfo, Command, Delete, Draft, Edit, Failure, FailureKind, FollowUp, Interrupt, NotAccepted, React,
-    Reply, Send, SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
+    ChatInfo, Command, Delete, Draft, Edit, Failure, FollowUp, Interrupt, NotAccepted, React, Reply, Send,
+    SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
@@ -23,7 +27,9 @@ use std::time::Duration;
 /// A gateway's handle: cheap to clone, usable from anywhere.
 ///
 /// Every method that asks something of the connector fails as one [`Failure`], in one of the five ways of O-3.
-/// Dropping such a future gives up on the answer, not on the request: once submitted it goes out.
+///
+/// All futures here are cancel-safe, wherever they are dropped: before it was polled, one asks for nothing; from then on
+/// it only gives up on the answer, and what was asked goes out, once.
 ///
 /// When the last clone, the [`Inbox`](crate::Inbox), every unsettled delivery and every awaited answer are dropped, the
 /// gateway disconnects by itself as [`disconnect`](Self::disconnect) does, as long as its runtime lives.
@@ -52,24 +58,15 @@ impl Relay {
     ///
     /// # Errors
     /// At once and with the command, when it cannot even begin (O-6, O-8, O-9).
-    pub fn submit(
-        &self,
-        command: Command,
-    ) -> Result<impl Future<Output = Result<Reply, Failure>> + std::marker::Send + use<>, NotAccepted> {
+    pub fn submit(&self, command: Command) -> Result<Answer, NotAccepted> {
         let answer = self.shared.submit(command)?;
-        // Whoever waits is there to be served.
-        let shared = self.shared.clone();
-        Ok(async move {
-            let answer = answer.await;
-            drop(shared);
-            answer.unwrap_or_else(|_| {
-                Err(Failure {
-                    kind: FailureKind::Ambiguous,
-                    message: "the relay was dropped before the answer came".to_owned(),
-                    code: None,
-                })
-            })
-        })
+        Ok(Answer::new(answer, self.shared.clone()))
+    }
+
+    /// Asks for what was put together elsewhere, a [`Prompt`] for instance: [`send`](Self::send) and the others are
+    /// this with what they need.
+    pub fn request<O: Op>(&self, op: O) -> Request<O> {
+        Request::new(self.shared.clone(), op)
     }
 
     async fn run(&self, command: Command) -> Result<Reply, Failure> {
@@ -80,14 +77,13 @@ impl Relay {
     }
 
     /// Sends a text to a chat; gives the new message's id, where the platform has one.
-    pub async fn send(&self, chat_id: &str, text: impl Into<String>) -> Result<Option<String>, Failure> {
-        let send = Send { chat_id: chat_id.to_owned(), content: text.into(), ..Send::default() };
-        self.run(Command::Send(send)).await.map(sent)
+    pub fn send(&self, chat_id: impl Into<String>, text: impl Into<String>) -> Request<Send> {
+        self.request(Send { chat_id: chat_id.into(), content: text.into(), ..Send::default() })
     }
 
     /// Answers a message, in parts when the text is too long for its chat; gives the id of the last part.
     ///
-    /// When a part fails, the ones before it are sent, and the ones after it are not.
+    /// When a part fails, the ones before it are sent, and the ones after it are not; the same when it is dropped.
     pub async fn reply(&self, to: &Delivery, text: &str) -> Result<Option<String>, Failure> {
         let source = to.message().source();
         // An interaction has an id, but is no message that could be answered.
@@ -100,92 +96,86 @@ impl Relay {
             if let Some(thread) = source.thread_id() {
                 send.metadata.insert("thread_id".to_owned(), thread.into());
             }
-            last = self.run(Command::Send(send)).await.map(sent)?;
+            last = self.request(send).await?;
         }
         Ok(last)
     }
 
     /// Changes a message that was sent.
-    pub async fn edit(
+    pub fn edit(
         &self,
-        chat_id: &str,
-        message_id: &str,
+        chat_id: impl Into<String>,
+        message_id: impl Into<String>,
         text: impl Into<String>,
-    ) -> Result<(), Failure> {
-        let (chat_id, message_id) = (chat_id.to_owned(), message_id.to_owned());
-        let edit = Edit { chat_id, message_id, content: text.into(), ..Edit::default() };
-        self.run(Command::Edit(edit)).await.map(|_| ())
+    ) -> Request<Edit> {
+        let (chat_id, message_id) = (chat_id.into(), message_id.into());
+        self.request(Edit { chat_id, message_id, content: text.into(), ..Edit::default() })
     }
 
     /// Takes a message back.
-    pub async fn delete(&self, chat_id: &str, message_id: &str) -> Result<(), Failure> {
-        let (chat_id, message_id) = (chat_id.to_owned(), message_id.to_owned());
-        self.run(Command::Delete(Delete { chat_id, message_id, ..Delete::default() })).await.map(|_| ())
+    pub fn delete(&self, chat_id: impl Into<String>, message_id: impl Into<String>) -> Request<Delete> {
+        let (chat_id, message_id) = (chat_id.into(), message_id.into());
+        self.request(Delete { chat_id, message_id, ..Delete::default() })
     }
 
-    /// Puts a reaction on a message, or takes it off.
-    pub async fn react(
+    /// Puts a reaction on a message; [`Request::remove`] takes it off.
+    pub fn react(
         &self,
-        chat_id: &str,
-        message_id: &str,
-        emoji: &str,
-        remove: bool,
-    ) -> Result<(), Failure> {
-        let (chat_id, message_id) = (chat_id.to_owned(), message_id.to_owned());
-        let react = React { chat_id, message_id, emoji: emoji.to_owned(), remove, ..React::default() };
-        self.run(Command::React(react)).await.map(|_| ())
+        chat_id: impl Into<String>,
+        message_id: impl Into<String>,
+        emoji: impl Into<String>,
+    ) -> Request<React> {
+        let (chat_id, message_id) = (chat_id.into(), message_id.into());
+        self.request(React { chat_id, message_id, emoji: emoji.into(), ..React::default() })
     }
 
-    /// Sends a file by its URL; gives the new message's id, where the platform has one.
-    pub async fn send_media(&self, media: SendMedia) -> Result<Option<String>, Failure> {
-        self.run(Command::SendMedia(media)).await.map(sent)
+    /// Sends a file by its URL, a document unless [`Request::kind`] says what else it is; gives the new message's id,
+    /// where the platform has one.
+    pub fn send_media(
+        &self,
+        chat_id: impl Into<String>,
+        source_url: impl Into<String>,
+    ) -> Request<SendMedia> {
+        let (chat_id, source_url) = (chat_id.into(), source_url.into());
+        self.request(SendMedia { chat_id, source_url, ..SendMedia::default() })
     }
 
-    /// Asks with buttons; gives the prompt's id and the message's. The answer comes as
+    /// Asks with buttons, one for each [`Request::option`]; gives the prompt's id and the message's. The answer comes as
     /// [`Incoming::PromptAnswer`](crate::Incoming::PromptAnswer). Where a platform has no buttons it fails as
     /// unsupported: [`Prompt::as_text`] is the same question as plain text (I-5).
-    pub async fn prompt(&self, prompt: Prompt) -> Result<(String, Option<String>), Failure> {
-        match self.run(Command::Prompt(prompt)).await? {
-            Reply::Prompted { prompt_id, message_id } => Ok((prompt_id, message_id)),
-            _ => Ok((String::new(), None)),
-        }
+    pub fn prompt(&self, chat_id: impl Into<String>, question: impl Into<String>) -> Request<Prompt> {
+        self.request(Prompt { chat_id: chat_id.into(), content: question.into(), ..Prompt::default() })
     }
 
-    /// Opens a thread, on a message or by itself; gives its id.
-    pub async fn thread_create(
+    /// Opens a thread, by itself or, with [`Request::on_message`], on a message; gives its id.
+    pub fn thread_create(
         &self,
-        chat_id: &str,
-        name: &str,
-        message_id: Option<&str>,
-    ) -> Result<Option<String>, Failure> {
-        let (chat_id, name) = (chat_id.to_owned(), name.to_owned());
-        let message_id = message_id.map(str::to_owned);
-        let create = ThreadCreate { chat_id, name, message_id, ..ThreadCreate::default() };
-        match self.run(Command::ThreadCreate(create)).await? {
-            Reply::Thread { thread_id } => Ok(thread_id),
-            _ => Ok(None),
-        }
+        chat_id: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Request<ThreadCreate> {
+        self.request(ThreadCreate { chat_id: chat_id.into(), name: name.into(), ..ThreadCreate::default() })
     }
 
-    /// Gives a thread another name; `chat_id` is the chat that it hangs off. With `only_if` it is renamed only if that is
-    /// its name now.
-    pub async fn thread_rename(
+    /// Gives a thread another name; `chat_id` is the chat that it hangs off.
+    pub fn thread_rename(
         &self,
-        chat_id: &str,
-        thread_id: &str,
-        name: &str,
-        only_if: Option<&str>,
-    ) -> Result<(), Failure> {
-        let (chat_id, thread_id, name) = (chat_id.to_owned(), thread_id.to_owned(), name.to_owned());
-        let only_if_current_name = only_if.map(str::to_owned);
-        let rename =
-            ThreadRename { chat_id, thread_id, name, only_if_current_name, ..ThreadRename::default() };
-        self.run(Command::ThreadRename(rename)).await.map(|_| ())
+        chat_id: impl Into<String>,
+        thread_id: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Request<ThreadRename> {
+        let (chat_id, thread_id) = (chat_id.into(), thread_id.into());
+        self.request(ThreadRename { chat_id, thread_id, name: name.into(), ..ThreadRename::default() })
     }
 
-    /// Shows one state of a draft; [`stream_reply`](Self::stream_reply) does so by itself. Gives the message's id.
-    pub async fn draft(&self, draft: Draft) -> Result<Option<String>, Failure> {
-        self.run(Command::Draft(draft)).await.map(sent)
+    /// Shows one state of a draft, all of its text so far; the states of one draft share its number.
+    /// [`stream_reply`](Self::stream_reply) does so by itself. Gives the message's id.
+    pub fn draft(
+        &self,
+        chat_id: impl Into<String>,
+        draft_id: i64,
+        text: impl Into<String>,
+    ) -> Request<Draft> {
+        self.request(Draft { chat_id: chat_id.into(), draft_id, content: text.into(), ..Draft::default() })
     }
 
     /// Whether the connector has already decided that a message's author may reach this instance: always (E-10). A host
@@ -205,22 +195,19 @@ impl Relay {
     }
 
     /// Shows the typing sign. Never an error.
-    pub async fn typing(&self, chat_id: &str) {
-        let typing = Typing { chat_id: chat_id.to_owned(), ..Typing::default() };
-        // A sign that could not be shown is nothing that a host could act on.
-        let _ = self.run(Command::Typing(typing)).await;
+    pub fn typing(&self, chat_id: impl Into<String>) -> Request<Typing> {
+        self.request(Typing { chat_id: chat_id.into(), ..Typing::default() })
     }
 
     /// Answers under a session's own capability (M-4); gives the message's id.
-    pub async fn follow_up(
+    pub fn follow_up(
         &self,
-        session_key: &str,
-        kind: &str,
+        session_key: impl Into<String>,
+        kind: impl Into<String>,
         text: impl Into<String>,
-    ) -> Result<Option<String>, Failure> {
-        let (session_key, kind) = (session_key.to_owned(), kind.to_owned());
-        let follow_up = FollowUp { session_key, kind, content: text.into(), ..FollowUp::default() };
-        self.run(Command::FollowUp(follow_up)).await.map(sent)
+    ) -> Request<FollowUp> {
+        let (session_key, kind) = (session_key.into(), kind.into());
+        self.request(FollowUp { session_key, kind, content: text.into(), ..FollowUp::default() })
     }
 
     /// Answers a message with a text that grows: shown as a draft where the platform has them, else as a message that
@@ -237,28 +224,23 @@ impl Relay {
         if let Some(thread) = source.thread_id() {
             state.metadata.insert("thread_id".to_owned(), thread.into());
         }
-        ReplyStream { relay: self.clone(), state }
+        ReplyStream::new(self.clone(), state)
     }
 
     /// Answers an interaction under the capability that came with it (P-8), as the platform expects it of a command;
     /// gives the message's id. Any other message is answered by [`reply`](Self::reply).
-    pub async fn follow_up_to(&self, to: &Delivery, text: &str) -> Result<Option<String>, Failure> {
-        self.follow_up(&to.session_key(), INTERACTION_TOKEN, text).await
+    pub fn follow_up_to(&self, to: &Delivery, text: impl Into<String>) -> Request<FollowUp> {
+        self.follow_up(to.session_key(), INTERACTION_TOKEN, text)
     }
 
-    /// What a chat is called, and what it is: its name and its type (O-5).
-    pub async fn chat_info(&self, chat_id: &str) -> Result<(String, String), Failure> {
-        let info = ChatInfo { chat_id: chat_id.to_owned(), platform: None };
-        match self.run(Command::ChatInfo(info)).await? {
-            Reply::ChatInfo { name, chat_type } => Ok((name, chat_type)),
-            _ => Ok((chat_id.to_owned(), "dm".to_owned())),
-        }
+    /// What a chat is called, and what it is (O-5).
+    pub fn chat_info(&self, chat_id: impl Into<String>) -> Request<ChatInfo> {
+        self.request(ChatInfo { chat_id: chat_id.into(), platform: None })
     }
 
     /// Stops the turn of a session on the connector's side. Done once it is written: nobody answers.
-    pub async fn interrupt(&self, session_key: &str, reason: Option<&str>) -> Result<(), Failure> {
-        let (session_key, reason) = (session_key.to_owned(), reason.map(str::to_owned));
-        self.run(Command::Interrupt(Interrupt { session_key, reason })).await.map(|_| ())
+    pub fn interrupt(&self, session_key: impl Into<String>) -> Request<Interrupt> {
+        self.request(Interrupt { session_key: session_key.into(), reason: None })
     }
 
     /// Has the connector buffer from now on; whether it confirmed (L-12).
@@ -305,6 +287,17 @@ impl Relay {
         self.shared.lock().machine.descriptors().to_vec()
     }
 
+    /// How the connection does: its phase, since when, and what it can do.
+    pub fn state(&self) -> ConnectionState {
+        present(&self.shared)
+    }
+
+    /// The same as a stream that gives each new state, the present one first; who is slow skips some. As many as are
+    /// wanted may watch.
+    pub fn watch(&self) -> Watch {
+        Watch::new(self.shared.shared())
+    }
+
     /// Where the connection is.
     pub fn phase(&self) -> Phase {
         self.shared.lock().machine.phase()
@@ -313,6 +306,15 @@ impl Relay {
     /// What was counted.
     pub fn stats(&self) -> Stats {
         self.shared.lock().machine.stats().clone()
+    }
+
+    /// The same as a page of text that Prometheus reads, as `relayline_<name>_total`, with the connection's phase.
+    pub fn metrics(&self) -> String {
+        page(&self.shared)
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.shared()
     }
 
     /// Interrupts and notices that were dropped since the host did not take them; the oldest go first.
@@ -328,79 +330,6 @@ impl Relay {
     /// What it runs with.
     pub fn config(&self) -> &Config {
         &self.shared.config
-    }
-}
-
-/// A reply that grows. Say all of the text so far with [`update`](Self::update), as often as you like: it is shown at
-/// most once per `stream_interval`. The last text always arrives, with [`finish`](Self::finish); dropping the stream
-/// instead leaves what is shown as it is, and says it as the last.
-#[derive(Debug)]
-#[must_use = "a reply that is not finished may be shown in part"]
-pub struct ReplyStream {
-    relay: Relay,
-    state: Stream,
-}
-
-impl ReplyStream {
-    /// All of the text so far.
-    ///
-    /// # Errors
-    /// Definite, when there is no connection: nothing is lost, the next text holds this one too.
-    pub fn update(&mut self, text: impl Into<String>) -> Result<(), Failure> {
-        self.say(text.into(), false)
-    }
-
-    /// All of the text so far, which is a complete segment: where nothing can be edited it is shown now.
-    ///
-    /// # Errors
-    /// As for [`update`](Self::update).
-    pub fn segment(&mut self, text: impl Into<String>) -> Result<(), Failure> {
-        self.say(text.into(), true)
-    }
-
-    /// All there will be. Gives the ids of the messages that it took.
-    ///
-    /// # Errors
-    /// In one of the five ways of O-3; what is shown by then stays.
-    pub async fn finish(mut self, text: impl Into<String>) -> Result<Vec<String>, Failure> {
-        self.state.text = text.into();
-        let answer = self.relay.submit(Command::Stream(Stream { last: true, ..self.state.clone() }));
-        // It is said: the destructor must not say it again.
-        self.state.stream.clear();
-        let reply = match answer {
-            Ok(answer) => answer.await?,
-            Err(refused) => return Err(refused.into_parts().1),
-        };
-        match reply {
-            Reply::Streamed { message_ids } => Ok(message_ids),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    fn say(&mut self, text: String, segment: bool) -> Result<(), Failure> {
-        self.state.text = text;
-        match self.relay.submit(Command::Stream(Stream { segment, ..self.state.clone() })) {
-            // An update has no answer worth waiting for: its fate is the last one's.
-            Ok(_) => Ok(()),
-            Err(refused) => Err(refused.into_parts().1),
-        }
-    }
-}
-
-impl Drop for ReplyStream {
-    fn drop(&mut self) {
-        if !self.state.stream.is_empty() && !self.state.text.is_empty() {
-            let last = Stream { last: true, ..std::mem::take(&mut self.state) };
-            // Nobody is left to hear of its fate.
-            let _ = self.relay.submit(Command::Stream(last));
-        }
-    }
-}
-
-fn sent(reply: Reply) -> Option<String> {
-    match reply {
-        Reply::Sent { message_id } => message_id,
-        _ => None,
     }
 }
 

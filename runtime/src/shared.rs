@@ -1,6 +1,7 @@
 //! What the handle, the stream and the drive loop share: the machine behind one lock, and who waits for what.
 
 use crate::trace;
+use crate::watch::Watched;
 use futures_channel::oneshot;
 use futures_util::future::{Either, ready};
 use relayline_core::command::{Command, Failure, NotAccepted, Reply, RequestId};
@@ -11,6 +12,7 @@ use relayline_core::output::{Delivery, DeliveryId, Fatal, HttpId, Notice, Outcom
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::Entry;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +23,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 const MOST_SIGNALS: usize = 1024;
 
 /// Who waits for a request's answer.
-pub(crate) type Waiting = oneshot::Sender<Result<Reply, Failure>>;
+pub(crate) struct Waiting {
+    pub(crate) sender: oneshot::Sender<Result<Reply, Failure>>,
+    /// What was asked, and when.
+    pub(crate) op: &'static str,
+    pub(crate) since: Time,
+}
 
 /// What overtakes deliveries.
 #[derive(Debug)]
@@ -30,7 +37,6 @@ pub(crate) enum Sign {
     Notice(Notice),
 }
 
-#[derive(Debug)]
 pub(crate) struct State {
     pub(crate) machine: RelayMachine,
     pub(crate) waiting: BTreeMap<RequestId, Waiting>,
@@ -47,15 +53,22 @@ pub(crate) struct State {
     pub(crate) deaf: bool,
     pub(crate) host: Option<Waker>,
     pub(crate) driver: Option<Waker>,
+    pub(crate) watched: Watched,
 }
 
-#[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) config: Arc<Config>,
     /// Where signed deliveries are taken, or why they are not; `None` when they are not to be (H-6).
     pub(crate) inbound: Option<Result<SocketAddr, String>>,
     origin: Instant,
+}
+
+impl fmt::Debug for Shared {
+    /// Nothing of what a whole gateway holds: a delivery that is printed is about itself.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -67,6 +80,7 @@ impl Shared {
         let (config, origin) = (Arc::new(config), Instant::now());
         let machine = RelayMachine::new(config.clone(), seed, now(origin));
         let state = State {
+            watched: Watched::new(machine.phase()),
             machine,
             waiting: BTreeMap::new(),
             unanswered: BTreeMap::new(),
@@ -101,7 +115,7 @@ impl Shared {
         let submitted = state.machine.submit(now, command);
         trace::log(|| Entry::submitted(now.mono, name, &submitted));
         let id = submitted?;
-        state.waiting.insert(id, sender);
+        state.waiting.insert(id, Waiting { sender, op: name, since: now.mono });
         let driver = state.driver.take();
         drop(state);
         wake(driver);
@@ -152,6 +166,11 @@ pub(crate) struct Handle(Arc<Shared>);
 impl Handle {
     pub(crate) fn new(shared: Arc<Shared>) -> Arc<Handle> {
         Arc::new(Handle(shared))
+    }
+
+    /// The same without the claim to be served.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.0.clone()
     }
 }
 

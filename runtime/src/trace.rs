@@ -1,7 +1,12 @@
-//! The machine's inputs and outputs as log lines, at trace level: the lines that a replay prints.
+//! What is logged: spans and events with stable names and fields, and at trace level the machine's inputs and outputs,
+//! as the lines that a replay prints. The table is in the crate's documentation.
 
+use relayline_core::command::{Failure, Reply};
+use relayline_core::config::Config;
+use relayline_core::output::{Conn, Notice};
 use relayline_core::trace::Entry;
-use tracing::Level;
+use std::time::Duration;
+use tracing::{Level, Span};
 
 const TARGET: &str = "relayline::trace";
 
@@ -16,4 +21,52 @@ pub(crate) fn log(entry: impl FnOnce() -> Entry) {
         let entry = entry();
         tracing::trace!(target: TARGET, entry = %entry.to_string().trim_start(), "{}", entry.what.name());
     }
+}
+
+/// The span of all that one gateway's drive loop does.
+pub(crate) fn relay(config: &Config) -> Span {
+    let gateway = config.credentials.as_ref().map(|credentials| credentials.gateway_id.as_str());
+    tracing::info_span!("relay", gateway)
+}
+
+/// The span of one dial and what comes of it.
+pub(crate) fn connection(relay: &Span, conn: Conn) -> Span {
+    tracing::debug_span!(parent: relay, "connection", conn = conn.number())
+}
+
+/// How a request ended, and after how long.
+pub(crate) fn answered(op: &str, took: Duration, result: &Result<Reply, Failure>) {
+    let outcome = result.as_ref().map_or_else(|failure| failure.kind.name(), |_| "ok");
+    tracing::debug!(op, outcome, after_ms = took.as_millis(), "answered");
+}
+
+/// A quiet day prints almost nothing: the connection's comings and goings.
+pub(crate) fn notice(notice: &Notice) {
+    match notice {
+        Notice::Connected { descriptor, changed } => {
+            tracing::info!(platform = descriptor.platform, changed = listed(changed), "connected");
+        }
+        Notice::Platform { descriptor, changed } => {
+            tracing::info!(platform = descriptor.platform, changed = listed(changed), "platform");
+        }
+        Notice::Disconnected { code, reason, retry_in } => {
+            let retry_in_ms = retry_in.map(|span| span.as_millis());
+            tracing::info!(code, reason, retry_in_ms, "disconnected");
+        }
+        Notice::Dormant { retry_in } => tracing::info!(retry_in_ms = retry_in.as_millis(), "dormant"),
+        Notice::Resumed => tracing::info!("resumed"),
+        Notice::Stopped => tracing::debug!("stopped"),
+        Notice::DeadLetter { reason, buffer_id } => tracing::warn!(reason, buffer_id, "dead_letter"),
+        Notice::StalePrompt { answer } => {
+            let prompt_id = answer.prompt_response().map(|response| response.prompt_id);
+            tracing::info!(prompt_id, "stale_prompt");
+        }
+        // The core's notices may grow; the host gets them all the same.
+        _ => tracing::info!("notice"),
+    }
+}
+
+/// The names of what changed; nothing where nothing did.
+fn listed(changed: &[&str]) -> Option<String> {
+    (!changed.is_empty()).then(|| changed.join(" "))
 }

@@ -18,6 +18,7 @@ use relayline_runtime::{Delivery, Inbox, Incoming, Relay};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What an agent writes, and where it reads.
@@ -26,10 +27,12 @@ pub(crate) struct Agent {
     pub(crate) to: Box<dyn Write + Send>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Options {
     /// Take buffered deliveries once their line is written.
     pub(crate) auto_ack: bool,
+    /// Where the metrics page is asked for.
+    pub(crate) metrics: Option<TcpListener>,
 }
 
 /// How it ended.
@@ -46,13 +49,17 @@ const MOST_WAITING: usize = 1024;
 
 /// Runs a gateway for an agent until its output ends.
 pub(crate) fn run(runtime: RuntimeName, config: Config, agent: Agent, options: Options) -> io::Result<End> {
+    let Options { auto_ack, metrics } = options;
     runtime.host(config, |relay, inbox| async move {
+        if let Some(listener) = metrics {
+            runtime.serve_metrics(&relay, listener)?;
+        }
         let held = Held::default();
         let (sender, from_agent) = mpsc::channel(MOST_WAITING);
         input::watch_signals(sender.clone())?;
         input::start(agent.from, relay.clone(), held.clone(), sender)?;
         let to = Output { to: BufWriter::new(agent.to), open: true };
-        Ok(Bridge { relay, held, options, to, pending: FuturesUnordered::new(), leaving: false }
+        Ok(Bridge { relay, held, auto_ack, to, pending: FuturesUnordered::new(), leaving: false }
             .serve(inbox, from_agent)
             .await)
     })?
@@ -122,7 +129,7 @@ type Answer = BoxFuture<'static, (Option<Value>, Result<Value, Failure>)>;
 struct Bridge {
     relay: Relay,
     held: Held,
-    options: Options,
+    auto_ack: bool,
     to: Output,
     pending: FuturesUnordered<Answer>,
     leaving: bool,
@@ -221,7 +228,7 @@ impl Bridge {
     fn deliver(&mut self, owed: Owed, line: &str) {
         // The agent may settle it as soon as it can read it: so it is known before it is written.
         self.held.saw(owed.number());
-        if owed.is_buffered() && !self.options.auto_ack {
+        if owed.is_buffered() && !self.auto_ack {
             self.held.keep(owed);
             self.to.write_text(line);
         } else {

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use relayline_core::command::Failure;
-use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
+use relayline_core::prompts::PromptKind;
 use relayline_runtime::{Delivery, Inbox, Incoming, Relay};
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
@@ -74,10 +74,10 @@ async fn answer(relay: &Relay, to: &Delivery) -> Result<(), Failure> {
     let chat_id = message.source().chat_id();
     let text = message.text();
     if message.is_interaction() {
-        return relay.follow_up_to(to, &format!("{text}: all is well")).await.map(drop);
+        return relay.follow_up_to(to, format!("{text}: all is well")).await.map(drop);
     }
     if text.starts_with("thanks") {
-        return relay.react(chat_id, message.message_id().unwrap_or(""), "👍", false).await;
+        return relay.react(chat_id, message.message_id().unwrap_or(""), "👍").await;
     }
     if text.starts_with("/think") {
         // The words as a model would find them, one after another.
@@ -91,15 +91,8 @@ async fn answer(relay: &Relay, to: &Delivery) -> Result<(), Failure> {
         return reply.finish(words.join(" ")).await.map(drop);
     }
     if text.starts_with("deploy") {
-        let option = |id: &str, label: &str| PromptOption { id: id.into(), label: label.into(), style: None };
-        let prompt = Prompt {
-            chat_id: chat_id.to_owned(),
-            kind: PromptKind::Approval,
-            content: "Deploy it now?".to_owned(),
-            options: vec![option("yes", "Yes"), option("no", "Not yet")],
-            ..Prompt::default()
-        };
-        return relay.prompt(prompt).await.map(drop);
+        let prompt = relay.prompt(chat_id, "Deploy it now?").kind(PromptKind::Approval);
+        return prompt.option("yes", "Yes").option("no", "Not yet").await.map(drop);
     }
     let answer = if text.starts_with("/story") { story() } else { format!("you said: {text}") };
     relay.reply(to, &answer).await.map(drop)

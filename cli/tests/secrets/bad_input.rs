@@ -74,7 +74,8 @@ fn c_4_what_is_wrong_with_a_configuration_file_quotes_no_secret() {
 
 /// Nothing wants a positional argument: what stands there may be a secret that was to follow a flag.
 #[test]
-fn c_4_an_argument_too_many_is_not_repeated() {
+fn c_4_an_argument_too_many_or_a_url_with_a_password_is_not_repeated() {
+    let url = format!("wss://me:{SECRET}@c.example");
     for words in [
         &["enroll", SECRET][..],
         &["enroll", "--token", ENROLLMENT, ACCESS],
@@ -83,6 +84,8 @@ fn c_4_an_argument_too_many_is_not_repeated() {
         &["token", SECRET],
         &["verify", SECRET],
         &["connector", SECRET],
+        &["record", "--out", "x.jsonl", "--upstream", &url],
+        &["record", "--out", "x.jsonl", "--upstream", "wss://c.example", SECRET],
     ] {
         let command = armed(words, "text");
         let ended = swept(command, "");

@@ -15,5 +15,6 @@ mod children;
 mod connector;
 mod known;
 mod panics;
+mod recordings;
 mod running;
 mod unreachable;

@@ -1,5 +1,8 @@
 //! What the outside knows of a machine, and all that the machine must keep to: a model driver that asserts.
 
+pub(crate) mod frames;
+pub(crate) mod lanes;
+
 use relayline_core::command::Command;
 use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::delivery::{Answer, Body, DeliveryRequest, Received};
@@ -85,11 +88,15 @@ const DELIVERIES: usize = 3;
 impl World {
     /// A machine with small limits, so that they are met.
     pub(crate) fn new(confirm: bool) -> World {
+        World::with(|config| config.confirm_revocation = confirm)
+    }
+
+    /// The same, with something else set. The number of chats, of requests and of streams must stay.
+    pub(crate) fn with(set: impl FnOnce(&mut Config)) -> World {
         let identity = |platform: &str| Identity { platform: platform.into(), bot_id: "1".into() };
         let mut config = Config::new(DialUrl::parse("wss://c.example").unwrap(), identity("discord"));
         config.identities.push(identity("slack"));
         config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
-        config.confirm_revocation = confirm;
         config.limits.max_line_bytes = 400;
         config.limits.read_ahead_bytes = 1500;
         config.limits.max_in_flight = MAX_IN_FLIGHT;
@@ -99,6 +106,7 @@ impl World {
         config.limits.streams = STREAMS;
         config.limits.deliveries = DELIVERIES;
         config.delivery_keys = vec![Secret::new("dk")];
+        set(&mut config);
         let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
         World {
             machine: RelayMachine::new(Arc::new(config), [3; 32], now),

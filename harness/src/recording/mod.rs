@@ -3,6 +3,7 @@
 //! One line is one thing that happened. What a reader does not know (a field, a whole kind of line) is kept and
 //! written again: a newer recorder's file passes through older tools unharmed.
 
+pub(crate) mod parts;
 mod read;
 mod write;
 
@@ -30,7 +31,7 @@ impl Recording {
     /// The session's name: its file's, without folders and ending.
     pub fn name(&self) -> &str {
         let name = self.file.rsplit(['/', '\\']).next().unwrap_or(&self.file);
-        name.strip_suffix(".jsonl").unwrap_or(name)
+        name.strip_suffix(".jsonl").or_else(|| name.strip_suffix(".har")).unwrap_or(name)
     }
 }
 
@@ -92,6 +93,48 @@ pub struct Line {
     pub what: What,
     /// Fields beyond those, as they came.
     pub rest: Map<String, Value>,
+}
+
+/// The name under which a message's line says which dial it is of, where it is not the newest one's.
+pub(crate) const DIAL: &str = "dial";
+/// The kind of line that stands where lines were lost.
+pub(crate) const GAP: &str = "gap";
+/// The name under which a `connect` line says which gateway it is of, where a file holds several.
+pub(crate) const GATEWAY_ID: &str = "gateway_id";
+
+impl Line {
+    /// The number of the dial that it names; `None` where it is the newest one's, or no socket's at all.
+    pub fn dial(&self) -> Option<u32> {
+        match &self.what {
+            What::Connect { dial, .. }
+            | What::Reject { dial, .. }
+            | What::Close { dial, .. }
+            | What::Drop { dial, .. } => *dial,
+            What::Gateway(_) | What::Connector(_) => {
+                self.rest.get(DIAL).and_then(Value::as_u64).and_then(|dial| u32::try_from(dial).ok())
+            }
+            What::HostCall { .. } | What::HostEvent { .. } | What::Note(_) | What::Other(_) => None,
+        }
+    }
+
+    /// How many lines the recorder lost here (its disk was full, for instance), where this line says so.
+    pub fn gap(&self) -> Option<u64> {
+        match &self.what {
+            What::Other(dir) if dir == GAP => {
+                Some(self.rest.get("lines").and_then(Value::as_u64).unwrap_or(0))
+            }
+            What::Connect { .. }
+            | What::Reject { .. }
+            | What::Gateway(_)
+            | What::Connector(_)
+            | What::Close { .. }
+            | What::Drop { .. }
+            | What::HostCall { .. }
+            | What::HostEvent { .. }
+            | What::Note(_)
+            | What::Other(_) => None,
+        }
+    }
 }
 
 /// What happened.

@@ -1,7 +1,8 @@
 //! Reading a recording. A message about a bad line names file, line and what to do, and never quotes a value: it
 //! could be a secret (C-4).
 
-use super::{By, Data, Ended, Gateway, Header, Line, Recording, VERSION, What};
+use super::parts;
+use super::{By, DIAL, Data, Ended, Gateway, Header, Line, Recording, VERSION, What};
 use data_encoding::BASE64;
 use relayline_core::secret::Secret;
 use serde_json::{Map, Value};
@@ -30,16 +31,43 @@ pub enum RecordingError {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// One entry of a HAR is wrong.
+    #[error("{file}: entry {entry}: {problem}")]
+    Entry {
+        /// The file, as the caller named it.
+        file: String,
+        /// The entry, counted from 1.
+        entry: usize,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
 }
 
 impl Recording {
-    /// Reads a file. The recording, and messages about it, name it as `path` does.
+    /// Reads a file. The recording, and messages about it, name it as `path` does. Where a recorder has gone on in
+    /// further files (`--rotate`), they are read behind it; their lines are counted on from the first file's. A
+    /// [HAR](crate::har) is read as a recording, too.
     pub fn load(path: &Path) -> Result<Recording, RecordingError> {
-        let file = path.display().to_string();
-        match std::fs::read(path) {
-            Ok(bytes) => Recording::read(&file, &bytes),
-            Err(error) => Err(RecordingError::Unreadable { file, why: error.to_string() }),
+        let bytes = bytes_of(path)?;
+        if Recording::is_har(&bytes) {
+            return Recording::read_har(&path.display().to_string(), &bytes);
         }
+        let mut recording = Recording::read(&path.display().to_string(), &bytes)?;
+        if let Some(problem) = recording.stands_alone(path) {
+            return Err(RecordingError::Line { file: recording.file, line: 1, problem });
+        }
+        for number in 1.. {
+            let part = parts::path(path, number);
+            if !recording.has_parts() || !part.exists() {
+                break;
+            }
+            let part = Recording::read(&part.display().to_string(), &bytes_of(&part)?)?;
+            if !recording.goes_on_in(&part, number) {
+                break;
+            }
+            recording.append(part);
+        }
+        Ok(recording)
     }
 
     /// Reads a recording out of a file's bytes. Empty lines are skipped.
@@ -75,6 +103,13 @@ impl Recording {
         let header = header.ok_or_else(|| fail(1, NO_HEADER.to_owned()))?;
         Ok(Recording { file: file.to_owned(), header, lines })
     }
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, RecordingError> {
+    std::fs::read(path).map_err(|error| RecordingError::Unreadable {
+        file: path.display().to_string(),
+        why: error.to_string(),
+    })
 }
 
 const NO_HEADER: &str =
@@ -234,7 +269,14 @@ fn read_line(number: usize, fields: &mut Fields) -> Result<Line, String> {
     let t_ms = fields.required("t_ms", self::number())?;
     let dir = fields.required("dir", text())?;
     let what = read_what(&dir, fields).map_err(|problem| format!("a `{dir}` line: {problem}"))?;
+    if matches!(what, What::Gateway(_) | What::Connector(_)) && !fields.object.get(DIAL).is_none_or(is_dial) {
+        return Err(format!("a `{dir}` line: `{DIAL}` must be a small whole number, not negative"));
+    }
     Ok(Line { number, t_ms, what, rest: fields.rest() })
+}
+
+fn is_dial(value: &Value) -> bool {
+    value.as_u64().is_some_and(|dial| u32::try_from(dial).is_ok())
 }
 
 fn read_what(dir: &str, fields: &mut Fields) -> Result<What, String> {

@@ -6,160 +6,17 @@
 //! `session_key`, and the interrupts' `session_key` and `chat_id`. Messages and interrupts are lanes of their own:
 //! an interrupt may overtake (L-16).
 
-use super::departures::{Case, DEPARTURES, NOT_BUILT, NotBuilt};
-use super::diff::{align, places};
+use super::departures::{Case, DEPARTURES, NOT_BUILT};
+use super::diff::{align, short};
 use super::run::{Before, Run};
 use super::session::Frame;
-use crate::recording::Recording;
+use super::verdict::{Difference, Kind, Said, Use, Verdict};
+use crate::recording::{Line, Recording, What};
 use relayline_core::time::Time;
-use relayline_core::trace::printable;
 use serde_json::{Value, json};
-use std::fmt;
 
-/// What of a session differs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// A frame of the gateway on this dial, counted from 1.
-    Frame(usize),
-    /// The gateway's close of this dial.
-    Close(usize),
-    /// The bearer token of this dial; neither is shown (C-4).
-    Token(usize),
-    /// A dial that one side did not make.
-    Dial,
-    /// A wait before a dial, which L-5 does not allow.
-    Wait,
-    /// The fatal end.
-    Fatal,
-    /// A message that the host got.
-    Message,
-    /// An interrupt that the host got.
-    Interrupt,
-}
-
-/// One side of a difference.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Said {
-    /// Where: `file:line, t_ms 13`, or our virtual time in milliseconds.
-    pub at: String,
-    /// What, as JSON.
-    pub value: Value,
-}
-
-/// Something in which the run and the recording differ.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Difference {
-    /// What it is.
-    pub kind: Kind,
-    /// What was recorded; `None` when only we did something.
-    pub recorded: Option<Said>,
-    /// What we did; `None` when only the recorded gateway did something. Additions that M-2 and M-3 allow are left
-    /// out where there is something to compare with.
-    pub ours: Option<Said>,
-    /// The position of a frame of ours among those of its dial.
-    pub(crate) position: Option<usize>,
-}
-
-impl Difference {
-    fn new(kind: Kind, recorded: Option<Said>, ours: Option<Said>) -> Self {
-        Difference { kind, recorded, ours, position: None }
-    }
-}
-
-/// A difference that a rule asks for.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Use {
-    /// The rule, `L-14` for instance.
-    pub rule: &'static str,
-    /// The place in [`DEPARTURES`].
-    pub departure: usize,
-    /// What differs.
-    pub difference: Difference,
-}
-
-/// What comes of a check.
-#[derive(Debug)]
-pub struct Verdict {
-    /// The session's name.
-    pub name: String,
-    /// Differences that rules ask for.
-    pub departs: Vec<Use>,
-    /// All others.
-    pub differences: Vec<Difference>,
-    /// Set when the session needs a rule that is not built yet.
-    pub not_built: Option<&'static NotBuilt>,
-}
-
-impl Verdict {
-    /// Whether nothing differs but what rules ask for.
-    pub fn passes(&self) -> bool {
-        self.differences.is_empty()
-    }
-
-    /// Whether it does not pass, and no missing rule explains that.
-    pub fn fails(&self) -> bool {
-        !self.passes() && self.not_built.is_none()
-    }
-}
-
-/// One line where all is well, else the differences as a person can read them.
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.name;
-        if self.passes() {
-            let mut rules: Vec<&str> = self.departs.iter().map(|used| used.rule).collect();
-            rules.sort_unstable();
-            rules.dedup();
-            write!(f, "ok {name}")?;
-            return if rules.is_empty() { Ok(()) } else { write!(f, "  departs: {}", rules.join(", ")) };
-        }
-        if let Some(not_built) = self.not_built {
-            return write!(f, "not built {name}: {} {}", not_built.rule, not_built.why);
-        }
-        let count = self.differences.len();
-        write!(f, "FAIL {name}: {count} difference{}", if count == 1 { "" } else { "s" })?;
-        self.differences.iter().try_for_each(|difference| write!(f, "\n{difference}"))
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let missing = |side: &Option<Said>| side.is_none();
-        let what = match self.kind {
-            Kind::Frame(dial) => format!("a frame of the gateway on dial {dial}"),
-            Kind::Close(dial) => format!("the gateway's close of dial {dial}"),
-            Kind::Token(dial) => format!("the bearer token of dial {dial} (neither is shown)"),
-            Kind::Dial => "a dial".to_owned(),
-            Kind::Wait => "a wait before a dial, outside what L-5 allows,".to_owned(),
-            Kind::Fatal => "the fatal end".to_owned(),
-            Kind::Message => "a message to the host".to_owned(),
-            Kind::Interrupt => "an interrupt to the host".to_owned(),
-        };
-        write!(
-            f,
-            "  {what} {}",
-            match (missing(&self.recorded), missing(&self.ours)) {
-                (false, true) => "is missing",
-                (true, false) => "was not recorded",
-                (true, true) | (false, false) => "differs",
-            }
-        )?;
-        for (side, said) in [("recorded", &self.recorded), ("ours", &self.ours)] {
-            match said {
-                Some(said) => {
-                    write!(f, "\n    {side:<8}  {}: {}", said.at, printable(said.value.to_string()))?
-                }
-                None => write!(f, "\n    {side:<8}  nothing")?,
-            }
-        }
-        if let (Some(recorded), Some(ours)) = (&self.recorded, &self.ours) {
-            for place in places(&recorded.value, &ours.value) {
-                write!(f, "\n    differs   {}", printable(place))?;
-            }
-        }
-        Ok(())
-    }
-}
+/// How many lines before a difference are told.
+const MOST_BEFORE: usize = 3;
 
 /// Compares a run with the recording that it was played from.
 pub fn check(recording: &Recording, run: &Run) -> Verdict {
@@ -170,7 +27,8 @@ pub fn check(recording: &Recording, run: &Run) -> Verdict {
         differences: Vec::new(),
         not_built: NOT_BUILT.iter().find(|not_built| not_built.session == recording.name()),
     };
-    for difference in compare(&case) {
+    for mut difference in compare(&case) {
+        difference.before = case.before(&difference);
         let departure = DEPARTURES.iter().position(|departure| {
             recording.header.recorded_from.starts_with(departure.recorded_from)
                 && (departure.allows)(&difference, &case)
@@ -198,7 +56,8 @@ fn compare(case: &Case<'_>) -> Vec<Difference> {
 }
 
 fn ours(at: Time, value: Value) -> Said {
-    Said { at: format!("{} ms", at.as_micros() / 1000), value }
+    let t_ms = at.as_micros() / 1000;
+    Said { at: format!("{t_ms} ms"), line: None, t_ms, value }
 }
 
 fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
@@ -265,6 +124,7 @@ fn frames(
             kind: Kind::Frame(dial),
             recorded: left_at.zip(theirs).map(|(at, value)| case.said(recorded[at].line, value)),
             ours: right_at.zip(own).map(|(at, value)| ours(written[at].0, value)),
+            before: Vec::new(),
             position: right_at,
         });
     }
@@ -365,10 +225,40 @@ fn host_events(case: &Case<'_>, found: &mut Vec<Difference>) {
     }
 }
 
+/// A line in words, where it says what passed or what the host did. No header is in it: it might be a secret (C-4).
+fn told(line: &Line) -> Option<String> {
+    let text = match &line.what {
+        What::Connect { url_path, .. } => format!("connect    {url_path}"),
+        What::Reject { status, .. } => format!("reject     {status}"),
+        What::Gateway(data) => format!("gateway    {}", String::from_utf8_lossy(data.bytes()).trim_end()),
+        What::Connector(data) => format!("connector  {}", String::from_utf8_lossy(data.bytes()).trim_end()),
+        What::Close { code, .. } => {
+            format!("close      {}", code.map_or(String::new(), |code| code.to_string()))
+        }
+        What::Drop { .. } => "drop".to_owned(),
+        What::HostCall { call, .. } => format!("host_call  {call}"),
+        What::HostEvent { .. } | What::Note(_) | What::Other(_) => return None,
+    };
+    Some(format!("{}, t_ms {}  {}", line.number, line.t_ms, short(&text)))
+}
+
 impl<'a> Case<'a> {
     fn said(&self, line: usize, value: Value) -> Said {
-        let at = self.recording.lines.get(line).map_or((0, 0), |line| (line.number, line.t_ms));
-        Said { at: format!("{}:{}, t_ms {}", self.recording.file, at.0, at.1), value }
+        let (line, t_ms) = self.recording.lines.get(line).map_or((0, 0), |line| (line.number, line.t_ms));
+        Said { at: format!("{}:{line}, t_ms {t_ms}", self.recording.file), line: Some(line), t_ms, value }
+    }
+
+    /// What was recorded before a difference.
+    fn before(&self, difference: &Difference) -> Vec<String> {
+        let end = match (&difference.recorded, &difference.ours) {
+            (Some(said), _) => self.recording.lines.iter().position(|line| Some(line.number) == said.line),
+            (None, Some(said)) => self.recording.lines.iter().position(|line| line.t_ms > said.t_ms),
+            (None, None) => Some(0),
+        };
+        let lines = &self.recording.lines[..end.unwrap_or(self.recording.lines.len())];
+        let mut told: Vec<String> = lines.iter().rev().filter_map(told).take(MOST_BEFORE).collect();
+        told.reverse();
+        told
     }
 
     /// The recorded events of a kind: where, what, and the session key beside it.

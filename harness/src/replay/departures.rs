@@ -1,8 +1,8 @@
 //! Where a rule makes us differ from a recorded gateway, and which sessions need rules that are not built yet.
 
-use super::check::{Difference, Kind};
 use super::run::{Before, Dialed, Run};
 use super::session::End;
+use super::verdict::{Difference, Kind};
 use crate::recording::{By, Recording};
 use data_encoding::{BASE64, BASE64_NOPAD};
 use serde_json::{Value, json};

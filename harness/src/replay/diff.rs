@@ -1,11 +1,8 @@
-//! Comparing two sequences, and two JSON values, so that a person can read what differs.
-
-use serde_json::Value;
+//! Comparing two sequences: what is missing, extra, and changed.
 
 /// The most comparisons that an alignment may take; a longer stretch is compared place by place.
 const MOST_CELLS: usize = 4_000_000;
-/// How many differing places of a value are listed, and how much of each.
-const MOST_PLACES: usize = 5;
+/// How much is shown of a long text.
 const MOST_CHARS: usize = 100;
 
 /// What does not fit between two sequences: the positions of a pair that is akin but not the same, or of an item that
@@ -71,42 +68,6 @@ pub(crate) fn align<A, B>(
     differences
 }
 
-/// Where two values differ: `path: recorded | ours`, some of them.
-pub(crate) fn places(recorded: &Value, ours: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    walk("", recorded, ours, &mut found);
-    let more = found.len().saturating_sub(MOST_PLACES);
-    found.truncate(MOST_PLACES);
-    if more > 0 {
-        found.push(format!("and {more} more"));
-    }
-    found
-}
-
-fn walk(path: &str, recorded: &Value, ours: &Value, found: &mut Vec<String>) {
-    if recorded == ours {
-        return;
-    }
-    let absent = "(absent)";
-    let note = |name: &str, left: Option<&Value>, right: Option<&Value>| {
-        let shown =
-            |value: Option<&Value>| value.map_or(absent.to_owned(), |value| short(&value.to_string()));
-        format!("{name}: {} | {}", shown(left), shown(right))
-    };
-    if let (Value::Object(left), Value::Object(right)) = (recorded, ours) {
-        let names = left.keys().chain(right.keys().filter(|name| !left.contains_key(*name)));
-        for name in names {
-            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            match (left.get(name), right.get(name)) {
-                (Some(a), Some(b)) => walk(&path, a, b, found),
-                (a, b) => found.push(note(&path, a, b)),
-            }
-        }
-    } else {
-        found.push(note(if path.is_empty() { "value" } else { path }, Some(recorded), Some(ours)));
-    }
-}
-
 /// The beginning of a long text.
 pub(crate) fn short(text: &str) -> String {
     match text.char_indices().nth(MOST_CHARS) {
@@ -118,7 +79,6 @@ pub(crate) fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn an_alignment_names_what_is_missing_extra_and_changed() {
@@ -135,17 +95,5 @@ mod tests {
         ] {
             assert_eq!(align(&recorded, &ours, |a, b| a == b, akin), expected, "{recorded:?} {ours:?}");
         }
-    }
-
-    #[test]
-    fn the_places_in_which_values_differ_are_named() {
-        let recorded = json!({"a": {"b": 1, "c": [1]}, "gone": "x"});
-        let ours = json!({"a": {"b": 2, "c": [1]}, "new": null});
-        let expected = ["a.b: 1 | 2", "gone: \"x\" | (absent)", "new: (absent) | null"];
-        assert_eq!(places(&recorded, &ours), expected);
-        assert_eq!(
-            places(&json!("é".repeat(200)), &json!(1))[0].chars().count(),
-            "value: ".len() + 101 + " | 1".len()
-        );
     }
 }

@@ -13,6 +13,7 @@
 //!   waits is checked against L-5, with the recorded back-off in place of the default where the header has one.
 //! - `clock_unix_s` is the wall clock. A `connect` line that carries it counts from the dial that it answers.
 //! - The n-th recorded request id stands for the n-th live one (O-1).
+//! - Where sockets overlap, `dial` says which of them a message is of.
 //! - A recorded `inbound_ack` is the host taking that entry. An entry that was never acknowledged stays unsettled.
 //! - Our close frame and our pings are answered at once: recordings hold no pongs, and a recorded peer cannot answer a
 //!   close that came at another time.
@@ -28,17 +29,20 @@ mod departures;
 mod diff;
 mod feed;
 mod host;
+mod marked;
 mod outputs;
 mod player;
 mod run;
 mod session;
 mod trace;
+mod verdict;
 
-pub use check::{Difference, Kind, Said, Use, Verdict, check};
+pub use check::check;
 pub use departures::{DEPARTURES, Departure, NOT_BUILT, NotBuilt};
 pub use player::play;
 pub use run::{Cut, Drain, Options, Run};
 pub use trace::{Entry, Happened, json_line};
+pub use verdict::{Difference, Kind, Said, Use, Verdict};
 
 /// Why a recording cannot be played. It names file and line, and says what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

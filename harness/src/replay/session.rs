@@ -133,13 +133,13 @@ impl Builder {
                 Some(self.dials.len() - 1)
             }
             What::Gateway(data) => {
-                let dial = self.find(None)?;
+                let dial = self.find(recording.lines[at].dial())?;
                 let frames = frames(&mut self.splitters[dial][0], at, data);
                 self.dials[dial].wrote.extend(frames);
                 Some(dial)
             }
             What::Connector(data) => {
-                let dial = self.find(None)?;
+                let dial = self.find(recording.lines[at].dial())?;
                 let frames = frames(&mut self.splitters[dial][1], at, data);
                 self.dials[dial].heard.extend(frames);
                 self.dials[dial].starts.insert(at, self.streams[dial].len());

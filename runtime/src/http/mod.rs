@@ -11,8 +11,10 @@ pub use media::Received;
 use crate::Runtime;
 use crate::wires::Wires;
 use exchange::Exchange;
-use relayline_core::http::{Body, Failure, Headers, Request};
+use futures_io::{AsyncRead, AsyncWrite};
+use relayline_core::http::{Body, Failure, Headers, Request, Unreachable};
 use relayline_core::network::Network;
+use relayline_core::url::DialUrl;
 use std::fmt;
 use std::io;
 use zeroize::Zeroizing;
@@ -65,6 +67,20 @@ impl Client {
             exchange.answer(request.max_answer).await
         };
         exchange.await.map_err(|cause| request.unreachable(cause))
+    }
+}
+
+impl Client {
+    /// A bare connection to where this URL leads, ready for an upgrade: look-up, TCP, a proxy's tunnel, TLS. Its time is
+    /// the caller's to limit.
+    ///
+    /// # Errors
+    /// Which of the steps failed, and why.
+    pub async fn connect(
+        &self,
+        url: &DialUrl,
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>, Unreachable> {
+        self.wires.reach(url.is_secure(), url.host(), url.port()).await
     }
 }
 

@@ -1,17 +1,23 @@
-//! The HTTP server of signed deliveries (H-6), one for every runtime. It carries requests to the machine and its
-//! answers back, and bounds what a client can cost.
+//! The HTTP server, one for every runtime: of signed deliveries (H-6), whose requests it carries to the machine and
+//! whose answers it carries back, and of the metrics page. It bounds what a client can cost.
 
 mod clock;
+mod metrics;
 mod request;
+
+pub(crate) use metrics::{page, serve as serve_metrics};
 
 use crate::Runtime;
 use crate::shared::Shared;
 use clock::Clock;
 use futures_channel::oneshot;
-use futures_util::future::{Either, FusedFuture, FutureExt, select};
+use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use smol_hyper::rt::FuturesIo;
 use std::convert::Infallible;
 use std::future::pending;
@@ -28,6 +34,18 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// How long to wait for a file descriptor when there is none.
 const OUT_OF_SOCKETS: Duration = Duration::from_millis(50);
 
+/// What a client can cost.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// Clients at a time; further ones wait.
+    clients: usize,
+    /// How long the head of a request may take.
+    read_timeout: Duration,
+}
+
+/// An answer; an error is a client that went away in the middle of its request.
+type Answered = hyper::Result<Response<Full<Bytes>>>;
+
 /// A port that is open, and nobody serves yet.
 pub(crate) struct Port<R: Runtime> {
     listener: R::Listener,
@@ -37,29 +55,52 @@ pub(crate) struct Port<R: Runtime> {
 impl<R: Runtime> Port<R> {
     /// Opens it. The error says where and why.
     pub(crate) fn open(runtime: &R, address: &str) -> Result<Port<R>, String> {
-        let open = || {
-            let listener = TcpListener::bind(address)?;
-            listener.set_nonblocking(true)?;
-            let address = listener.local_addr()?;
-            Ok(Port { listener: runtime.listen(listener)?, address })
-        };
+        let open = || Port::over(runtime, TcpListener::bind(address)?);
         open().map_err(|error: io::Error| format!("{address}: {error}"))
     }
 
-    /// Serves until `over` is dropped at its other end, which is when the gateway has ended.
-    pub(crate) async fn serve(self, runtime: R, shared: Arc<Shared>, over: oneshot::Receiver<Infallible>) {
-        let mut over = over.map(drop).shared();
-        let most = shared.config.limits.delivery_connections.max(1);
+    /// One that is open already.
+    fn over(runtime: &R, listener: TcpListener) -> io::Result<Port<R>> {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Port { listener: runtime.listen(listener)?, address })
+    }
+
+    /// Takes signed deliveries until `over` is dropped at its other end, which is when the gateway has ended.
+    pub(crate) async fn take_deliveries(
+        self,
+        runtime: R,
+        shared: Arc<Shared>,
+        over: oneshot::Receiver<Infallible>,
+    ) {
+        let bounds = Bounds {
+            clients: shared.config.limits.delivery_connections.max(1),
+            read_timeout: shared.config.timing.delivery_read_timeout,
+        };
+        let answer = |asked| request::answer(&runtime, &shared, asked);
+        self.serve(&runtime, bounds, answer, over.map(drop)).await;
+    }
+
+    /// Serves until `over`.
+    async fn serve<F: Future<Output = Answered>>(
+        self,
+        runtime: &R,
+        bounds: Bounds,
+        answer: impl Fn(Request<Incoming>) -> F,
+        over: impl Future<Output = ()>,
+    ) {
+        let mut over = pin!(over.shared());
         // All in one task: there are few, and none of them outlives it.
         let mut conversations = FuturesUnordered::new();
         loop {
-            let has_room = conversations.len() < most;
-            let mut next = pin!(next(&runtime, &self.listener, has_room).fuse());
+            let has_room = conversations.len() < bounds.clients;
+            let mut next = pin!(next(runtime, &self.listener, has_room).fuse());
             futures_util::select_biased! {
                 () = over => break,
                 () = conversations.select_next_some() => {}
                 tcp = next => {
-                    conversations.push(converse(runtime.clone(), shared.clone(), tcp, over.clone()));
+                    let over = over.as_ref().get_ref().clone();
+                    conversations.push(converse(runtime, bounds, tcp, &answer, over));
                 }
             }
         }
@@ -86,21 +127,21 @@ async fn next<R: Runtime>(runtime: &R, listener: &R::Listener, has_room: bool) -
 }
 
 /// One client, request after request, until it goes away, is too slow, or the gateway has ended.
-async fn converse<R: Runtime>(
-    runtime: R,
-    shared: Arc<Shared>,
+async fn converse<R: Runtime, F: Future<Output = Answered>>(
+    runtime: &R,
+    bounds: Bounds,
     tcp: R::Tcp,
-    over: impl FusedFuture<Output = ()> + Unpin,
+    answer: impl Fn(Request<Incoming>) -> F,
+    over: impl Future<Output = ()>,
 ) {
-    let service = service_fn(|asked| request::answer(&runtime, &shared, asked));
     let conversation = http1::Builder::new()
         .timer(Clock(runtime.clone()))
-        .header_read_timeout(shared.config.timing.delivery_read_timeout)
+        .header_read_timeout(bounds.read_timeout)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(FuturesIo::new(tcp), service);
+        .serve_connection(FuturesIo::new(tcp), service_fn(answer));
     let mut conversation = pin!(conversation);
     // An error is the client's: it went away, or does not speak HTTP. It was answered as well as can be.
-    if let Either::Right(_) = select(conversation.as_mut(), over).await {
+    if let Either::Right(_) = select(conversation.as_mut(), pin!(over)).await {
         conversation.as_mut().graceful_shutdown();
         let _ = conversation.await;
     }

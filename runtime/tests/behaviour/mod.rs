@@ -1,15 +1,31 @@
 //! What a gateway does over real sockets, over TLS and over none, whatever runtime it is on. Each runtime's tests include
 //! this suite and say, as `Kit`, how to connect and how to wait.
 
+/// Makes a test of each, over every kind of wire.
+macro_rules! over_each_wire {
+    ($($name:ident,)*) => {
+        mod over_tcp { $(#[test] fn $name() { super::$name(super::Wire::Tcp); })* }
+        mod over_tls { $(#[test] fn $name() { super::$name(super::Wire::Tls); })* }
+        mod in_memory { $(#[test] fn $name() { super::$name(super::Wire::Memory); })* }
+    };
+}
+
+mod api;
 mod authority;
 mod boot;
+mod cancel;
 mod deliveries;
+mod faults;
 mod http;
+mod load;
 mod media;
+mod metrics;
+mod peer;
 mod proxy;
 mod server;
 mod stage;
 mod tls;
+mod tracing;
 
 pub(crate) use stage::{SOON, Stage, Wire, config, frame};
 
@@ -29,15 +45,6 @@ use std::net::TcpListener;
 /// A future that a host may spawn on any runtime, which the compiler sees to.
 pub(crate) fn may_move<F: Future + Send>(future: F) -> F {
     future
-}
-
-/// Makes a test of each, over every kind of wire.
-macro_rules! over_each_wire {
-    ($($name:ident,)*) => {
-        mod over_tcp { $(#[test] fn $name() { super::$name(super::Wire::Tcp); })* }
-        mod over_tls { $(#[test] fn $name() { super::$name(super::Wire::Tls); })* }
-        mod in_memory { $(#[test] fn $name() { super::$name(super::Wire::Memory); })* }
-    };
 }
 
 over_each_wire! {

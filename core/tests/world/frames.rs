@@ -1,0 +1,66 @@
+//! What a connector may say to a [`World`](super::World).
+
+use super::Input;
+use relayline_core::command::Command;
+
+pub(crate) const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
+
+/// It offers drafts, and has room for forty signs to a message.
+pub(crate) const DRAFTS: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"slack","label":"S","max_message_length":40,"supports_draft_streaming":true,"supports_edit":true,"supports_threads":true,"markdown_dialect":"","len_unit":"chars","supported_ops":["send","draft"]}}"#;
+
+/// Frames of every type, whole and broken.
+pub(crate) const FRAMES: &[&str] = &[
+    r#"{"type":"descriptor","descriptor":{"contract_version":1}}"#,
+    r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"slack","label":"S","max_message_length":0,"supports_draft_streaming":false,"supports_edit":false,"supports_threads":true,"markdown_dialect":"","len_unit":"utf16"}}"#,
+    r#"{"type":"going_idle_ack"}"#,
+    r#"{"type":"going_idle_ack"}"#,
+    r#"{"type":"interrupt_inbound","session_key":"k","chat_id":"c","bufferId":"i"}"#,
+    r#"{"type":"interrupt_inbound","session_key":""}"#,
+    r#"{"type":"passthrough_forward","bufferId":"p","forward":{}}"#,
+    r#"{"type":"unknown","bufferId":7}"#,
+    r#"{"type":"inbound","bufferId":"e","event":[]}"#,
+    r#"{"type":"inbound","event":{}}"#,
+    r#"{"type":"inbound","event":{},"bufferId":"n"}"#,
+    r#"{"type":"outbound_result","requestId":"00000000000000000000000000000001"}"#,
+    r#"{"type":7}"#,
+    r#"{"type":"inbound","event":{"text":"\ud800"#,
+    "[]",
+    "",
+    // Over the limit of the machine under test.
+    r#"{"type":"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"}"#,
+];
+
+/// Requests to the server of signed deliveries: some are doubles of what comes on the WebSocket.
+pub(crate) const REQUESTS: &[(&str, &str)] = &[
+    (
+        "/",
+        r#"{"type":"message","event":{"text":"a","message_id":"0","source":{"platform":"discord","chat_id":"0"}}}"#,
+    ),
+    (
+        "/",
+        r#"{"type":"message","event":{"text":"b","message_id":"1","source":{"platform":"discord","chat_id":"1"}}}"#,
+    ),
+    (
+        "/",
+        r#"{"type":"message","event":{"text":"c","message_id":"2","source":{"platform":"discord","chat_id":"2"}}}"#,
+    ),
+    ("/", r#"{"type":"message","event":{"text":"without an id"}}"#),
+    ("/", r#"{"type":"message","event":{"prompt_response":{"prompt_id":"a.b","option_id":"c"}}}"#),
+    ("/", r#"{"type":"message"}"#),
+    ("/interrupt", r#"{"type":"interrupt","session_key":"k"}"#),
+    ("/interrupt", r#"{"type":"interrupt","session_key":""}"#),
+    ("/elsewhere", "{"),
+];
+
+/// What a served connection begins with: a dial, a handshake, and a request that is written.
+pub(crate) fn served() -> Vec<Input> {
+    vec![
+        Input::Actions,
+        Input::Opened(0),
+        Input::Bytes(0, format!("{DESCRIPTOR}\n").into_bytes(), 0),
+        Input::Submit(Box::new(Command::Raw(serde_json::Map::new()))),
+        Input::Transmit,
+        Input::Transmit,
+        Input::Transmit,
+    ]
+}

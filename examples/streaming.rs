@@ -1,0 +1,32 @@
+// Answers with a text that grows, word by word, as a model would write it.
+
+use futures_util::StreamExt;
+use relayline::core::command::Failure;
+use relayline::{Delivery, Incoming, Relay, block_on, config_from_env, connect};
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    block_on(async {
+        let (relay, mut inbox) = connect(config_from_env()?.config)?;
+        while let Some(incoming) = inbox.next().await {
+            if let Incoming::Message(delivery) = incoming {
+                if let Err(failure) = answer(&relay, &delivery).await {
+                    eprintln!("not answered: {failure}");
+                }
+                delivery.ack();
+            }
+        }
+        Ok(())
+    })?
+}
+
+async fn answer(relay: &Relay, delivery: &Delivery) -> Result<(), Failure> {
+    let mut reply = relay.stream_reply(delivery);
+    let mut text = String::from("You said:");
+    for word in delivery.message().text().split_whitespace() {
+        text = format!("{text} {word}");
+        // Say all of it, as often as you like: the chat's platform decides what is shown of it, and when.
+        reply.update(&text)?;
+    }
+    reply.finish(text).await.map(drop)
+}

@@ -1,0 +1,76 @@
+//! Any bytes, cut anywhere, at any stage of a connection (W-1 to W-9): the machine keeps to its rules, and where the
+//! cuts are means nothing.
+
+use crate::world::frames::{DESCRIPTOR, served};
+use crate::world::lanes::lanes;
+use crate::world::{Input, World};
+
+/// How far the connection has come before the bytes: dialling, upgraded, with a descriptor, served with a request.
+const STAGES: u8 = 4;
+
+pub(crate) fn run(data: &[u8]) {
+    // Two bytes say how, one where it is cut.
+    let Some((&[stage, host, seed], stream)) = data.split_first_chunk::<3>() else { return };
+    let before = match stage % STAGES {
+        0 => vec![Input::Actions],
+        1 => vec![Input::Actions, Input::Opened(0)],
+        2 => vec![
+            Input::Actions,
+            Input::Opened(0),
+            Input::Bytes(0, format!("{DESCRIPTOR}\n").into_bytes(), 0),
+            Input::Actions,
+        ],
+        _ => served(),
+    };
+    let cuts = cuts(seed, stream.len());
+    at_its_own_pace(&before, stream, &cuts, host);
+    let whole = lanes(world(), &before, stream, &[]);
+    let cut = lanes(world(), &before, stream, &cuts);
+    // Only how many doubles wait at a time depends on how soon the host takes their twin.
+    if whole.is_some() && cut.is_some() {
+        assert_eq!(cut, whole, "W-1");
+    }
+}
+
+/// With room for real frames.
+fn world() -> World {
+    World::with(|config| {
+        config.passthrough = true;
+        config.limits.max_line_bytes = 2000;
+        config.limits.read_ahead_bytes = 8000;
+    })
+}
+
+/// Up to eight places, drawn from a seed; none for zero.
+fn cuts(seed: u8, length: usize) -> Vec<usize> {
+    let draw = |n: usize| usize::from(seed).wrapping_mul(0x9e37_79b1).wrapping_mul(2 * n + 1) >> 7;
+    (0..usize::from(seed % 9)).map(|n| draw(n) % (length + 1)).collect()
+}
+
+/// A host that takes what comes now and then, or never; and in the end everything comes to an end.
+fn at_its_own_pace(before: &[Input], stream: &[u8], cuts: &[usize], host: u8) {
+    let mut world = world();
+    before.iter().for_each(|input| world.apply(input));
+    let mut ends = [cuts, &[stream.len()]].concat();
+    ends.sort_unstable();
+    let mut at = 0;
+    for end in ends {
+        world.apply(&Input::Bytes(0, stream[at..end].to_vec(), 0));
+        at = end;
+        world.check();
+        let between = [
+            (1, Input::Actions),
+            (2, Input::Transmit),
+            (4, Input::Deliveries(2)),
+            (8, Input::Due),
+            (16, Input::Settle(0, relayline_core::output::Outcome::Taken)),
+            (32, Input::Settle(1, relayline_core::output::Outcome::Refused)),
+            (64, Input::Closed(0, Some(4401), "")),
+        ];
+        for (_, input) in between.iter().filter(|(bit, _)| host & bit != 0) {
+            world.apply(input);
+            world.check();
+        }
+    }
+    world.finish();
+}

@@ -1,0 +1,66 @@
+//! Descriptors (D-1 to D-7), beside a plain reading of their rules.
+
+use crate::json::{Object, is_integer, is_plain};
+use relayline_core::descriptor::{Descriptor, LEGACY_OPS};
+use serde_json::{Value, json};
+
+pub(crate) fn run(data: &[u8]) {
+    let Ok(raw) = std::str::from_utf8(data) else { return };
+    let ours = Descriptor::read(raw);
+    if let Ok(descriptor) = &ours {
+        holds(descriptor);
+    }
+    if is_plain(raw) {
+        let ours = ours.map(|descriptor| serde_json::to_value(descriptor).unwrap());
+        let theirs = Object::read(raw).and_then(|object| expected(&object));
+        assert_eq!(ours.as_ref().ok(), theirs.as_ref(), "{raw}: {ours:?}");
+    }
+}
+
+/// What it says of itself reads back as the same, and nothing in it is out of bounds.
+fn holds(descriptor: &Descriptor) {
+    assert!(descriptor.contract_version >= 1 && descriptor.max_message_length >= 1, "D-3, D-7");
+    let again = Descriptor::read(&serde_json::to_string(descriptor).unwrap());
+    assert_eq!(again.as_ref(), Ok(descriptor));
+    assert!(descriptor.changes_from(descriptor).is_empty(), "D-10");
+    for op in LEGACY_OPS {
+        let named = descriptor.supported_ops.iter().any(|named| named == op);
+        assert_eq!(descriptor.offers(op), named || descriptor.supported_ops.is_empty(), "D-6: {op}");
+    }
+}
+
+/// The rules, field by field; `None` where the descriptor cannot be used.
+fn expected(object: &Object) -> Option<Value> {
+    let version = object.raw("contract_version").filter(|raw| is_integer(raw))?;
+    let version = version.parse().unwrap_or(if version.starts_with('-') { 0 } else { i64::MAX });
+    let length = object.raw("max_message_length")?;
+    let length = match length.parse::<u64>() {
+        Ok(0) => 4096,
+        Ok(length) => length,
+        // One too long to count is no limit.
+        Err(_) if is_integer(length) && !length.starts_with('-') => u64::MAX,
+        Err(_) => 4096,
+    };
+    let ops = object.items("supported_ops");
+    let ops: Vec<String> = ops.iter().filter_map(|raw| crate::json::text(raw.get())).collect();
+    object.raw("len_unit")?;
+    (version >= 1).then_some(())?;
+    Some(json!({
+        "contract_version": version,
+        "platform": object.text("platform")?,
+        "label": object.text("label")?,
+        "max_message_length": length,
+        "len_unit": if object.text("len_unit").as_deref() == Some("utf16") { "utf16" } else { "chars" },
+        "supports_draft_streaming": object.flag("supports_draft_streaming")?,
+        "supports_edit": object.flag("supports_edit")?,
+        "supports_threads": object.flag("supports_threads")?,
+        "markdown_dialect": object.text("markdown_dialect")?,
+        "emoji": object.text("emoji").unwrap_or_else(|| "🔌".into()),
+        "platform_hint": object.text("platform_hint").unwrap_or_default(),
+        "pii_safe": object.flag("pii_safe").unwrap_or(false),
+        "supports_context": object.flag("supports_context").unwrap_or(false),
+        "supports_inchannel_continuable": object.flag("supports_inchannel_continuable").unwrap_or(false),
+        "supports_block_formatting": object.flag("supports_block_formatting").unwrap_or(false),
+        "supported_ops": ops.into_iter().filter(|op| !op.is_empty()).collect::<Vec<_>>(),
+    }))
+}

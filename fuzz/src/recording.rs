@@ -1,0 +1,57 @@
+//! Recordings: what is read is written again as it was, and whatever it holds can be played.
+
+use relayline_harness::recording::{Line, Recording, RecordingError};
+use relayline_harness::replay::{Cut, Drain, Entry, Options, check, play};
+
+/// Longer sessions only take longer to play: a gateway that nobody answers dials twice a minute.
+const LONGEST_MS: u64 = 600_000;
+
+pub(crate) fn run(data: &[u8]) {
+    let recording = match Recording::read("any.jsonl", data) {
+        Ok(recording) => recording,
+        Err(error) => return is_told_where(&error, data),
+    };
+    is_written_as_it_was(&recording);
+    if recording.lines.last().is_some_and(|line| line.t_ms <= LONGEST_MS) {
+        is_played(&recording);
+    }
+}
+
+/// A message names a line that there is.
+fn is_told_where(error: &RecordingError, data: &[u8]) {
+    let lines = data.split(|byte| *byte == b'\n').count();
+    match error {
+        RecordingError::Line { line, problem, .. } => {
+            assert!((1..=lines).contains(line) && !problem.is_empty(), "{error}");
+        }
+        error => panic!("{error}: nothing was to be read from a disk"),
+    }
+}
+
+fn is_written_as_it_was(recording: &Recording) {
+    let written = |recording: &Recording| {
+        let mut bytes = Vec::new();
+        recording.write(&mut bytes).unwrap();
+        bytes
+    };
+    let bytes = written(recording);
+    let again = Recording::read(&recording.file, &bytes).unwrap();
+    assert_eq!(again.header, recording.header);
+    // Empty lines are gone, and so the numbers may differ.
+    let what = |line: &Line| Line { number: 0, ..line.clone() };
+    let lines = |recording: &Recording| recording.lines.iter().map(what).collect::<Vec<_>>();
+    assert_eq!(lines(&again), lines(recording));
+    assert_eq!(written(&again), bytes, "twice is once");
+}
+
+/// W-1: however its messages are cut, the same comes of it; and what came of it can be compared.
+fn is_played(recording: &Recording) {
+    let trace = |cut: Cut| {
+        let run = play(recording, Options { cut, drain: Drain::Messages });
+        run.map(|run| {
+            check(recording, &run);
+            run.trace.iter().map(Entry::to_json).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(trace(Cut::Whole), trace(Cut::Random(7)), "W-1");
+}

@@ -1,0 +1,152 @@
+//! Where a fuzzer begins: the recordings and the vectors, each in the form that a target reads.
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn beside(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
+
+/// The vectors of one file.
+fn vectors(name: &str) -> Vec<Value> {
+    let text = fs::read_to_string(beside("vectors").join(name)).unwrap();
+    let mut file: Value = serde_json::from_str(&text).unwrap();
+    serde_json::from_value(file["vectors"].take()).unwrap()
+}
+
+fn text(value: &Value) -> Vec<u8> {
+    value.as_str().unwrap().as_bytes().to_vec()
+}
+
+pub(crate) fn url() -> Vec<Vec<u8>> {
+    vectors("urls.json").iter().map(|vector| text(&vector["input"])).collect()
+}
+
+pub(crate) fn env_file() -> Vec<Vec<u8>> {
+    // The first byte is the length of the value that is set.
+    [
+        "\u{3}new",
+        "\u{3}newA=1\nID=old\nB=2\n",
+        "\u{3}new  export ID = old  # mine\n",
+        "\u{3}newID=\"old\nlines\"\r\nB=1\n",
+        "\u{6}it's $ID='o#ld'",
+        "\u{2}a\\ID= # none yet\nID=1",
+        "\u{1}vA='it\nID='old'\n",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
+}
+
+pub(crate) fn split() -> Vec<Vec<u8>> {
+    let texts = [
+        "the first line\nthe second line here",
+        "no newline in here but some spaces",
+        "look:\n```rust\nfn one() {}\n    two();\n    three();\n```\ndone",
+        "```a-long-info-string\naaaaaaaaaaaa\nbbbbbbbbbbbbb\n```",
+        "``` a ` b\n    ```\naaaaaaaaaaaaaaaaaaaaaaaa",
+        "😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀",
+        "````\n```\naaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n`````\n \n\n b",
+    ];
+    let rooms = [[32, 0, 0], [32, 1, 1], [40, 0, 1]];
+    let with = |text: &str| rooms.map(|room: [u8; 3]| [&room, text.as_bytes()].concat());
+    texts.into_iter().flat_map(with).collect()
+}
+
+pub(crate) fn delivery() -> Vec<Vec<u8>> {
+    // Keys, signer, clock; a delivery or a token; then what may be wrong with it, and what was signed.
+    let bodies = vectors("auth.json");
+    let bodies = bodies.iter().filter_map(|vector| vector["body"].as_str().or(vector["payload"].as_str()));
+    let with = |body: &str| {
+        [1, 0].map(|kind: u8| [&[0b111, 0, 0, 0, kind, 0, 0, 7, 1, 0, 0][..], body.as_bytes()].concat())
+    };
+    let message = r#"{"type":"message","event":{"text":"t","message_id":"1","source":{"chat_id":"c"}}}"#;
+    let answer = r#"{"type":"message","event":{"prompt_response":{"prompt_id":"a.b","option_id":"c"}}}"#;
+    bodies.take(24).chain([message, answer]).flat_map(with).collect()
+}
+
+/// The lines of all recordings, by session.
+fn recordings() -> Vec<(Vec<u8>, Vec<Value>)> {
+    let files = fs::read_dir(beside("recordings")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "jsonl")).collect();
+    files.sort();
+    let read = |file| {
+        let bytes = fs::read(file).unwrap();
+        let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        let lines = lines.collect();
+        (bytes, lines)
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// What the connector said in each recording, as one stream of bytes.
+fn streams() -> Vec<Vec<u8>> {
+    let said = |line: &Value| match &line["dir"] {
+        dir if dir == "connector" => line["data"].as_str().map(|data| data.as_bytes().to_vec()),
+        _ => None,
+    };
+    let streams =
+        recordings().into_iter().map(|(_, lines)| lines.iter().filter_map(said).collect::<Vec<_>>());
+    streams.map(|messages| messages.concat()).filter(|stream| !stream.is_empty()).collect()
+}
+
+/// The frames of one type in all recordings.
+fn frames(kind: &str) -> Vec<Value> {
+    let streams = streams();
+    let lines = streams.iter().flat_map(|stream| stream.split(|byte| *byte == b'\n'));
+    lines
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .filter(|frame: &Value| frame["type"] == kind)
+        .collect()
+}
+
+pub(crate) fn bytes() -> Vec<Vec<u8>> {
+    // The stage, the host and the cuts before each: before a descriptor, and served.
+    let with =
+        |stream: &Vec<u8>| [[1, 7, 0], [3, 31, 5]].map(|how: [u8; 3]| [&how, stream.as_slice()].concat());
+    streams().iter().flat_map(with).collect()
+}
+
+pub(crate) fn operations() -> Vec<Vec<u8>> {
+    // Numbers that choose: any will do to begin with.
+    let mixed = |seed: u32, length: u32| {
+        let draw = |n: u32| (n.wrapping_add(seed).wrapping_mul(0x9e37_79b1) >> 13).to_le_bytes()[0];
+        (0..length).map(draw).collect::<Vec<u8>>()
+    };
+    (1..=24).map(|seed| mixed(seed * 7919, seed * 16)).collect()
+}
+
+pub(crate) fn recording() -> Vec<Vec<u8>> {
+    recordings().into_iter().map(|(bytes, _)| bytes).collect()
+}
+
+pub(crate) fn descriptor() -> Vec<Vec<u8>> {
+    let given = vectors("descriptors.json").into_iter().map(|vector| match vector["json"].as_str() {
+        Some(json) => json.to_owned(),
+        None => vector["descriptor"].to_string(),
+    });
+    let recorded = frames("descriptor").into_iter().map(|frame| frame["descriptor"].to_string());
+    given.chain(recorded).map(String::into_bytes).collect()
+}
+
+pub(crate) fn event() -> Vec<Vec<u8>> {
+    let full = serde_json::json!({
+        "text": "t", "message_type": "photo", "message_id": "1", "reply_to_message_id": 0,
+        "media_urls": ["u", "v"], "media": [
+            {"url": "v"}, {"url": "u", "kind": "image", "mime": "m", "size": 1, "filename": "f", "caption": "c"}],
+        "reply_to": {"text": "t", "author": "a", "is_own": true}, "context_error": true,
+        "context": [{"text": "x\ny", "source": {"user_name": "n", "user_id": "i"}}],
+        "prompt_response": {"prompt_id": "p", "option_id": "o", "label": "l"},
+        "source": {"platform": "slack", "chat_id": -1, "is_bot": true, "thread_id": "t", "guild_id": "s"}});
+    let sources = vectors("session-keys.json")
+        .into_iter()
+        .map(|vector| format!(r#"{{"source":{}}}"#, vector["source"]));
+    let recorded = frames("inbound").into_iter().map(|frame| frame["event"].to_string());
+    [full.to_string()].into_iter().chain(recorded).chain(sources).map(String::into_bytes).collect()
+}
+
+pub(crate) fn forward() -> Vec<Vec<u8>> {
+    let bodies = vectors("discord-interactions.json").into_iter().map(|vector| vector["body"].to_string());
+    let recorded = frames("passthrough_forward").into_iter().map(|frame| frame["forward"].to_string());
+    bodies.chain(recorded).map(String::into_bytes).collect()
+}

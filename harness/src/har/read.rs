@@ -1,0 +1,201 @@
+//! Entries of a HAR as the lines of a recording.
+
+use crate::recording::{By, DIAL, Data, Header, Line, Recording, RecordingError, What};
+use data_encoding::BASE64;
+use relayline_core::secret::Secret;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+#[derive(Deserialize)]
+struct Har {
+    log: Log,
+}
+
+#[derive(Deserialize)]
+struct Log {
+    #[serde(default)]
+    creator: Value,
+    entries: Vec<Value>,
+}
+
+/// What happened at a time, in unix milliseconds, and for messages the dial that they belong to.
+struct Event {
+    at_ms: i64,
+    what: What,
+    dial: Option<u32>,
+}
+
+pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Recording, RecordingError> {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let har: Har = serde_json::from_slice(bytes).map_err(|error| RecordingError::Line {
+        file: file.to_owned(),
+        line: error.line(),
+        problem: if error.is_data() {
+            "this is no HAR: it needs `log` with an array of `entries`; export it again, as \"HAR\""
+                .to_owned()
+        } else {
+            // Its own words may quote what stands there, and that may be a secret.
+            format!(
+                "this is no JSON (column {}): the export may have been cut short, make it again",
+                error.column()
+            )
+        },
+    })?;
+    let sockets: Vec<(usize, &Value)> =
+        har.log.entries.iter().enumerate().filter(|(_, entry)| is_socket(entry)).collect();
+    let is_relay =
+        |entry: &Value| path_of(entry).split('?').next().is_some_and(|path| path.ends_with("/relay"));
+    let any_relay = sockets.iter().any(|(_, entry)| is_relay(entry));
+    let mut events = Vec::new();
+    let mut dial = 0;
+    for (at, entry) in sockets.into_iter().filter(|(_, entry)| !any_relay || is_relay(entry)) {
+        dial += 1;
+        socket(entry, dial, &mut events).map_err(|problem| RecordingError::Entry {
+            file: file.to_owned(),
+            entry: at + 1,
+            problem,
+        })?;
+    }
+    if events.is_empty() {
+        return Err(RecordingError::Line {
+            file: file.to_owned(),
+            line: 1,
+            problem:
+                "this HAR holds no WebSocket: record with the network panel open before the page dials, and \
+                      export with content"
+                    .to_owned(),
+        });
+    }
+    Ok(recording(file, &har.log.creator, events))
+}
+
+fn recording(file: &str, creator: &Value, mut events: Vec<Event>) -> Recording {
+    // Stable: what one entry has in its order stays so.
+    events.sort_by_key(|event| event.at_ms);
+    let first = events.first().map_or(0, |event| event.at_ms);
+    let lines = events.into_iter().enumerate().map(|(at, Event { at_ms, what, dial })| Line {
+        // A HAR has no lines of its own: they are those of the recording that it is read as.
+        number: at + 2,
+        t_ms: u64::try_from(at_ms.saturating_sub(first)).unwrap_or(0),
+        what,
+        rest: dial.map(|dial| (DIAL.to_owned(), Value::from(dial))).into_iter().collect(),
+    });
+    let header = Header {
+        title: "WebSockets of a HAR".to_owned(),
+        recorded_from: format!("HAR by {}", creator["name"].as_str().unwrap_or("an unknown program")),
+        ..Header::default()
+    };
+    Recording { file: file.to_owned(), header, lines: lines.collect() }
+}
+
+fn is_socket(entry: &Value) -> bool {
+    let url = entry["request"]["url"].as_str().unwrap_or_default();
+    entry["_webSocketMessages"].is_array()
+        || entry["_resourceType"] == "websocket"
+        || url.starts_with("ws://")
+        || url.starts_with("wss://")
+}
+
+/// The path and the query of an entry's URL.
+fn path_of(entry: &Value) -> &str {
+    let url = entry["request"]["url"].as_str().unwrap_or_default();
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or("/", |at| &rest[at..])
+}
+
+fn socket(entry: &Value, dial: u32, events: &mut Vec<Event>) -> Result<(), String> {
+    let started = entry["startedDateTime"].as_str().and_then(unix_ms);
+    let started = started.ok_or("`startedDateTime` must be a time, as in 2026-11-22T16:20:45.123Z")?;
+    let (mut headers, mut authorization) = (Map::new(), None);
+    for header in entry["request"]["headers"].as_array().into_iter().flatten() {
+        let (Some(name), Some(value)) = (header["name"].as_str(), header["value"].as_str()) else { continue };
+        if name.eq_ignore_ascii_case("authorization") {
+            authorization = Some(Secret::new(value));
+        } else {
+            headers.insert(name.to_owned(), Value::from(value));
+        }
+    }
+    let url_path = path_of(entry).to_owned();
+    let connect = What::Connect { url_path, dial: Some(dial), authorization, headers, clock_unix_s: None };
+    events.push(Event { at_ms: started, what: connect, dial: None });
+
+    let status = entry["response"]["status"].as_u64().and_then(|status| u16::try_from(status).ok());
+    let messages = entry["_webSocketMessages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match status {
+        // Over HTTP/2 (RFC 8441) a WebSocket is answered 200; some exporters have no answer at all.
+        Some(101) | None => {}
+        Some(0 | 200..=299) if !messages.is_empty() => {}
+        Some(0) => {
+            let cut = What::Drop { by: By::Connector, dial: Some(dial) };
+            events.push(Event { at_ms: started, what: cut, dial: None });
+        }
+        Some(status) => {
+            let body = entry["response"]["content"]["text"].as_str().map(str::to_owned);
+            let refused = What::Reject { dial: Some(dial), status, body };
+            events.push(Event { at_ms: started, what: refused, dial: None });
+        }
+    }
+    let mut last = started;
+    for (at, read) in messages.iter().map(|told| message(told, dial)).enumerate() {
+        let (time, what) = read.map_err(|problem| format!("message {}: {problem}", at + 1))?;
+        // Clocks of two threads: a socket's own order is what counts.
+        last = last.max(time);
+        let dial = matches!(what, Some(What::Gateway(_) | What::Connector(_))).then_some(dial);
+        events.extend(what.map(|what| Event { at_ms: last, what, dial }));
+    }
+    Ok(())
+}
+
+/// One message, and its time; `None` for what leaves no line.
+fn message(told: &Value, dial: u32) -> Result<(i64, Option<What>), String> {
+    let time = told["time"].as_f64().ok_or("`time` must be a number of unix seconds")?;
+    let time = milliseconds(time);
+    let by = match told["type"].as_str() {
+        Some("send" | "request") => By::Gateway,
+        Some("receive" | "response") => By::Connector,
+        // Chrome's word for a connection that broke.
+        Some("error") => return Ok((time, Some(What::Drop { by: By::Connector, dial: Some(dial) }))),
+        Some(_) | None => return Err("`type` must be \"send\" or \"receive\"".to_owned()),
+    };
+    let data = told["data"].as_str().ok_or("`data` must be a string")?;
+    let what = match told["opcode"].as_i64() {
+        Some(1) | None => sent(by, Data::Text(data.to_owned())),
+        Some(2) => sent(by, Data::Binary(decode(data)?)),
+        Some(8) => {
+            // Chrome has base64 there, others the bare reason.
+            let payload = decode(data).unwrap_or_default();
+            let (code, reason) = match payload.split_first_chunk() {
+                Some((code, reason)) => (Some(u16::from_be_bytes(*code)), String::from_utf8_lossy(reason)),
+                None => (told["code"].as_u64().and_then(|code| u16::try_from(code).ok()), data.into()),
+            };
+            What::Close { by, dial: Some(dial), code, reason: reason.into_owned() }
+        }
+        // Pings, pongs, and frames that were not put together.
+        Some(_) => return Ok((time, None)),
+    };
+    Ok((time, Some(what)))
+}
+
+fn unix_ms(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
+/// A number of seconds in milliseconds, rounded.
+#[allow(clippy::cast_possible_truncation, reason = "it saturates")]
+fn milliseconds(seconds: f64) -> i64 {
+    (seconds * 1000.0).round() as i64
+}
+
+fn sent(by: By, data: Data) -> What {
+    match by {
+        By::Gateway => What::Gateway(data),
+        By::Connector => What::Connector(data),
+    }
+}
+
+fn decode(data: &str) -> Result<Vec<u8>, String> {
+    BASE64.decode(data.as_bytes()).map_err(|_| "`data` of a binary message must be base64".to_owned())
+}

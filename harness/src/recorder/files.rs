@@ -1,0 +1,97 @@
+//! The files of a recording.
+
+use super::journal::Store;
+use crate::recording::parts;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A series of files: `session.jsonl`, `session.1.jsonl`, ….
+#[derive(Debug)]
+pub(super) struct Files {
+    first: PathBuf,
+    file: File,
+    /// How much of the file is whole lines; `None` for what is no regular file.
+    whole: Option<u64>,
+    /// Half a line stands at the end, and could not be taken away.
+    torn: bool,
+}
+
+impl Files {
+    /// Begins the first. A file that holds something already is left alone.
+    pub(super) fn create(first: &Path) -> io::Result<Files> {
+        let (file, whole) = open(first)?;
+        Ok(Files { first: first.to_owned(), file, whole, torn: false })
+    }
+}
+
+fn open(path: &Path) -> io::Result<(File, Option<u64>)> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    // What people said to each other is nobody else's business.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.len() > 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "it exists and is not empty: name another file, or remove it",
+        ));
+    }
+    Ok((file, metadata.is_file().then_some(0)))
+}
+
+impl Store for Files {
+    fn begin(&mut self, part: u32) -> io::Result<()> {
+        (self.file, self.whole) = open(&parts::path(&self.first, part))?;
+        self.torn = false;
+        Ok(())
+    }
+
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.file.write_all(b"\n")?;
+            self.torn = false;
+        }
+        let written = self.file.write_all(line);
+        match (&written, &mut self.whole) {
+            (Ok(()), Some(whole)) => *whole += line.len() as u64,
+            (Ok(()), None) => {}
+            // A full disk may have taken a part of it.
+            (Err(_), whole) => self.torn = !whole.is_some_and(|whole| self.file.set_len(whole).is_ok()),
+        }
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_holds_something_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.jsonl");
+        std::fs::write(&path, "precious").unwrap();
+        let error = Files::create(&path).unwrap_err();
+        assert_eq!(error.to_string(), "it exists and is not empty: name another file, or remove it");
+        std::fs::write(&path, "").unwrap();
+        let mut files = Files::create(&path).unwrap();
+        files.append(b"a\n").unwrap();
+        files.begin(1).unwrap();
+        files.append(b"b\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a\n");
+        assert_eq!(std::fs::read_to_string(folder.path().join("s.1.jsonl")).unwrap(), "b\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_recording_is_its_owners() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.jsonl");
+        Files::create(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
+    }
+}

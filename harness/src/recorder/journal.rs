@@ -1,0 +1,224 @@
+//! Which file a line goes to, and what becomes of a line that cannot be written: nothing here opens or writes a
+//! file by itself.
+
+use crate::recording::parts::{PART, STARTED};
+use crate::recording::{GAP, Header, Line, What};
+use serde_json::{Map, json};
+use std::io;
+
+/// Where lines go.
+pub(super) trait Store {
+    /// Begins the file of that number, which the lines after this go to. Where it fails they go where they went.
+    fn begin(&mut self, part: u32) -> io::Result<()>;
+    /// Writes a line and its newline, or nothing of it.
+    fn append(&mut self, line: &[u8]) -> io::Result<()>;
+}
+
+/// How a recording went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Summary {
+    /// Lines that were written, headers and gaps not counted.
+    pub lines: u64,
+    /// Lines that could not be.
+    pub lost: u64,
+    /// Files that it came to.
+    pub parts: u32,
+}
+
+/// Writes lines, header first, and turns to the next file in time.
+#[derive(Debug)]
+pub(super) struct Journal<S> {
+    store: S,
+    header: Header,
+    started_unix_ms: u64,
+    /// The size at which the next file is begun.
+    rotate: Option<u64>,
+    part: u32,
+    size: u64,
+    has_header: bool,
+    /// Lines lost since the last that was written.
+    gap: u64,
+    summary: Summary,
+}
+
+impl<S: Store> Journal<S> {
+    /// The store's first file has been begun.
+    pub(super) fn new(store: S, header: Header, started_unix_ms: u64, rotate: Option<u64>) -> Self {
+        let summary = Summary { parts: 1, ..Summary::default() };
+        Journal {
+            store,
+            header,
+            started_unix_ms,
+            rotate,
+            part: 0,
+            size: 0,
+            has_header: false,
+            gap: 0,
+            summary,
+        }
+    }
+
+    /// Writes the lines of what happened then. Behind it the error, where one of them is lost.
+    pub(super) fn write(&mut self, t_ms: u64, lines: &[Line]) -> Result<(), io::Error> {
+        let mut first_error = Ok(());
+        for line in lines {
+            match self.write_line(t_ms, &line.to_json()) {
+                Ok(()) => self.summary.lines += 1,
+                Err(error) => {
+                    self.lose(1);
+                    first_error = first_error.and(Err(error));
+                }
+            }
+        }
+        first_error
+    }
+
+    /// Lines that never came here.
+    pub(super) fn lose(&mut self, lines: u64) {
+        self.gap += lines;
+        self.summary.lost += lines;
+    }
+
+    /// A last try to say what is missing.
+    pub(super) fn finish(mut self, t_ms: u64) -> (Summary, io::Result<()>) {
+        let said = self.header_and_gap(t_ms);
+        (self.summary, said)
+    }
+
+    fn write_line(&mut self, t_ms: u64, line: &str) -> io::Result<()> {
+        if self.rotate.is_some_and(|most| self.size > 0 && self.size + line.len() as u64 >= most) {
+            self.turn_over();
+        }
+        self.header_and_gap(t_ms)?;
+        self.append(line)
+    }
+
+    /// A file that cannot be begun keeps nobody from writing on in the one before.
+    fn turn_over(&mut self) {
+        if self.store.begin(self.part + 1).is_ok() {
+            self.part += 1;
+            self.summary.parts += 1;
+            (self.size, self.has_header) = (0, false);
+        }
+    }
+
+    fn header_and_gap(&mut self, t_ms: u64) -> io::Result<()> {
+        if !self.has_header {
+            let mut header = self.header.clone();
+            header.rest.insert(PART.to_owned(), json!(self.part));
+            header.rest.insert(STARTED.to_owned(), json!(self.started_unix_ms));
+            self.append(&header.to_json())?;
+            // The file's own lines count, or a small limit would begin a file for each.
+            (self.size, self.has_header) = (0, true);
+        }
+        if self.gap > 0 {
+            let rest = Map::from_iter([("lines".to_owned(), json!(self.gap))]);
+            let line = Line { number: 0, t_ms, what: What::Other(GAP.to_owned()), rest };
+            self.append(&line.to_json())?;
+            self.gap = 0;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, line: &str) -> io::Result<()> {
+        self.store.append(format!("{line}\n").as_bytes())?;
+        self.size += line.len() as u64 + 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Recording;
+
+    /// Files in memory, on a disk that may be full.
+    #[derive(Default)]
+    struct Disk {
+        files: Vec<String>,
+        full: bool,
+    }
+
+    impl Store for &mut Disk {
+        fn begin(&mut self, part: u32) -> io::Result<()> {
+            if self.full {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            assert_eq!(part as usize, self.files.len());
+            self.files.push(String::new());
+            Ok(())
+        }
+
+        fn append(&mut self, line: &[u8]) -> io::Result<()> {
+            if self.full {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.files.last_mut().unwrap().push_str(std::str::from_utf8(line).unwrap());
+            Ok(())
+        }
+    }
+
+    fn note(text: &str) -> Vec<Line> {
+        vec![Line { number: 0, t_ms: 5, what: What::Note(text.to_owned()), rest: Map::new() }]
+    }
+
+    fn read(file: &str) -> Recording {
+        Recording::read("part.jsonl", file.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_full_disk_leaves_a_gap_that_says_how_much_is_missing() {
+        let mut disk = Disk { files: vec![String::new()], full: true };
+        let mut journal = Journal::new(&mut disk, Header::default(), 1, None);
+        assert!(journal.write(5, &note("lost")).is_err());
+        journal.lose(2);
+        journal.store.full = false;
+        assert!(journal.write(5, &note("there")).is_ok());
+        journal.store.full = true;
+        assert!(journal.write(6, &note("lost, too")).is_err());
+        journal.store.full = false;
+        let (summary, said) = journal.finish(9);
+        assert!(said.is_ok());
+        assert_eq!(summary, Summary { lines: 1, lost: 4, parts: 1 });
+        let lines = read(&disk.files[0]).lines;
+        let gaps: Vec<_> = lines.iter().map(|line| (line.t_ms, line.gap())).collect();
+        assert_eq!(gaps, [(5, Some(3)), (5, None), (9, Some(1))]);
+    }
+
+    #[test]
+    fn a_large_recording_goes_on_in_the_next_file() {
+        let mut disk = Disk { files: vec![String::new()], full: false };
+        let mut journal = Journal::new(&mut disk, Header::default(), 1, Some(100));
+        for text in ["a", "b", "c", &"long".repeat(100), "d", "e"] {
+            assert!(journal.write(5, &note(text)).is_ok());
+        }
+        let (summary, _) = journal.finish(5);
+        let texts = |file: &String| read(file).lines.iter().map(Line::to_json).collect::<Vec<_>>().len();
+        assert_eq!(disk.files.iter().map(texts).collect::<Vec<_>>(), [2, 1, 1, 2]);
+        assert_eq!(summary, Summary { lines: 6, lost: 0, parts: 4 });
+        for (number, file) in disk.files.iter().enumerate() {
+            assert_eq!(read(file).header.rest["part"], number);
+        }
+    }
+
+    #[test]
+    fn a_next_file_that_cannot_be_begun_keeps_nobody_from_writing() {
+        struct Stuck(String);
+        impl Store for &mut Stuck {
+            fn begin(&mut self, _: u32) -> io::Result<()> {
+                Err(io::ErrorKind::PermissionDenied.into())
+            }
+            fn append(&mut self, line: &[u8]) -> io::Result<()> {
+                self.0.push_str(std::str::from_utf8(line).unwrap());
+                Ok(())
+            }
+        }
+        let mut stuck = Stuck(String::new());
+        let mut journal = Journal::new(&mut stuck, Header::default(), 1, Some(10));
+        for text in ["a", "b", "c"] {
+            assert!(journal.write(5, &note(text)).is_ok());
+        }
+        assert_eq!(journal.finish(5).0, Summary { lines: 3, lost: 0, parts: 1 });
+        assert_eq!(read(&stuck.0).lines.len(), 3);
+    }
+}

@@ -1,0 +1,150 @@
+//! The recorder: a pass-through between any gateway and any connector that writes what passes as a
+//! [recording](crate::recording).
+//!
+//! Bytes pass as they are: frames, pings, closes, half a frame. A tap reads them on the way, each direction for itself,
+//! and hands what it saw to a thread that writes. What is read from one side is written to the other before more is
+//! read, so a side that does not read holds up the other as it would without the recorder. The upgrade passes with
+//! its headers, but for `Host` and the offer of extensions, since compressed frames could not be read. Other requests
+//! pass, too.
+//!
+//! A recording holds no secret (C-4): credentials in headers, queries, frames, forwarded bodies and answers are
+//! replaced by `<hidden>`. Other requests than upgrades are noted with their path and status only.
+//!
+//! What cannot be written never shows in the traffic: it is lost, counted, and a `gap` line says so as soon as there
+//! is room again.
+
+mod files;
+mod http;
+mod journal;
+mod names;
+mod pump;
+mod redact;
+mod scribe;
+mod tap;
+mod upstream;
+mod writer;
+
+pub use journal::Summary;
+pub use upstream::Upstream;
+
+use crate::recording::Header;
+use files::Files;
+use http::Shared;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::watch;
+use writer::Writer;
+
+/// What a recorder is to do.
+#[derive(Clone, Debug)]
+pub struct RecorderConfig {
+    /// Where gateways dial it; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The connector behind it.
+    pub upstream: Upstream,
+    /// The file. One that holds something already is left alone.
+    pub file: PathBuf,
+    /// Begin the next file, `NAME.1.jsonl` and so on, when one has so many bytes; never by default.
+    pub rotate: Option<u64>,
+}
+
+/// Why a recorder cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecorderError {
+    /// The port.
+    #[error("cannot listen on {listen}: {error}; choose another address")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The file.
+    #[error("{file}: {error}", file = file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A thread, or what it needs.
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+}
+
+/// A recorder at work, on a thread of its own. Dropping it cuts what is open; [`Recorder::finish`] says how it went.
+#[derive(Debug)]
+pub struct Recorder {
+    addr: SocketAddr,
+    writer: Writer,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Recorder {
+    /// Begins the file and listens. Once this has returned a gateway can dial. `complain` is told once, by the
+    /// thread that writes, why lines are lost.
+    pub fn start(
+        config: RecorderConfig,
+        complain: impl Fn(io::Error) + Send + 'static,
+    ) -> Result<Recorder, RecorderError> {
+        let listen = |error| RecorderError::Listen { listen: config.listen, error };
+        let listener = TcpListener::bind(config.listen).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let addr = listener.local_addr().map_err(listen)?;
+        let header = Header {
+            title: format!("through {}", config.upstream.shown()),
+            recorded_from: concat!("relayline record ", env!("CARGO_PKG_VERSION")).to_owned(),
+            ..Header::default()
+        };
+        let files = Files::create(&config.file)
+            .map_err(|error| RecorderError::File { file: config.file.clone(), error })?;
+        let writer =
+            Writer::start(files, header, config.rotate, Box::new(complain)).map_err(RecorderError::Start)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(RecorderError::Start)?;
+        let client = {
+            let _inside = runtime.enter();
+            relayline_tokio::http_client(&config.upstream.network).map_err(RecorderError::Start)?
+        };
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared { writer: writer.clone(), upstream: config.upstream, client, stopped });
+        let thread = std::thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(move || runtime.block_on(http::serve(shared, listener)))
+            .map_err(RecorderError::Start)?;
+        Ok(Recorder { addr, writer, stop, thread: Some(thread) })
+    }
+
+    /// The address it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Ends what is open, writes what waits, and says how it went; `None` when the disk does not answer.
+    pub fn finish(mut self) -> Option<Summary> {
+        self.end();
+        self.writer.finish()
+    }
+
+    fn end(&mut self) {
+        // It only fails when the thread has ended already.
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been printed there; nothing is left to do about it here.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,77 @@
+//! Two sockets, and what one says goes to the other: bytes as they are, one buffer of them under way each way.
+
+use super::scribe::Event;
+use super::tap::Tap;
+use super::writer::Writer;
+use crate::recording::By;
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+
+/// Bytes that are under way in one direction at most.
+const BUFFER: usize = 16 << 10;
+
+/// Runs until both sides have ended, one is cut, or the recorder is stopped. Returning drops both: a cut goes on.
+pub(super) async fn run<G, C>(
+    writer: &Writer,
+    dial: u32,
+    gateway: G,
+    connector: C,
+    mut stopped: watch::Receiver<bool>,
+) where
+    G: AsyncRead + AsyncWrite,
+    C: AsyncRead + AsyncWrite,
+{
+    let (from_gateway, to_gateway) = tokio::io::split(gateway);
+    let (from_connector, to_connector) = tokio::io::split(connector);
+    let both = async {
+        // The first that breaks ends both; an orderly end lets the other side finish.
+        let _ = tokio::try_join!(
+            pass(writer, dial, By::Gateway, from_gateway, to_connector),
+            pass(writer, dial, By::Connector, from_connector, to_gateway),
+        );
+    };
+    let note = tokio::select! {
+        () = both => None,
+        // It also ends when the recorder has been dropped.
+        _ = stopped.wait_for(|stopped| *stopped) => {
+            Some(format!("the recorder was stopped while dial {dial} was open"))
+        }
+    };
+    writer.record(dial, Event::Over { note });
+}
+
+async fn pass<F, T>(writer: &Writer, dial: u32, by: By, mut from: F, mut to: T) -> io::Result<()>
+where
+    F: AsyncRead + Unpin,
+    T: AsyncWrite + Unpin,
+{
+    let mut tap = Tap::default();
+    let mut buffer = vec![0; BUFFER];
+    let other = match by {
+        By::Gateway => By::Connector,
+        By::Connector => By::Gateway,
+    };
+    loop {
+        let read = from.read(&mut buffer).await;
+        let length = match read {
+            Ok(0) | Err(_) => {
+                writer.record(dial, Event::Cut { by });
+                read?;
+                return to.shutdown().await;
+            }
+            Ok(length) => length,
+        };
+        let bytes = &buffer[..length];
+        // Before it goes on: the answer to it must not come to stand before it.
+        tap.read(bytes, &mut |seen| writer.record(dial, Event::Sent { by, seen }));
+        let written = async {
+            to.write_all(bytes).await?;
+            to.flush().await
+        };
+        if let Err(error) = written.await {
+            writer.record(dial, Event::Cut { by: other });
+            return Err(error);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Reading a WebSocket's bytes as they pass by. Nothing is answered and nothing changed: what cannot be understood
+//! is said once, and passes all the same.
+
+use crate::recording::Data;
+use async_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use async_tungstenite::tungstenite::protocol::frame::coding::{Control, Data as Kind, OpCode};
+use std::io::Cursor;
+
+/// The longest message that is recorded. A longer one passes, and a note takes its place.
+pub(super) const MOST_MESSAGE: usize = 16 << 20;
+/// The longest head of a frame (RFC 6455, 5.2).
+const MOST_HEAD: usize = 14;
+
+/// What passed by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Seen {
+    /// A whole message, put together from its frames.
+    Message(Data),
+    /// A message of so many bytes, which is too long to be recorded.
+    TooLong(u64),
+    /// A close frame; the code is missing where it had none.
+    Close { code: Option<u16>, reason: String },
+    /// From here on nothing can be read.
+    Unreadable(&'static str),
+}
+
+/// One direction of one socket.
+#[derive(Debug, Default)]
+pub(super) struct Tap {
+    head: Vec<u8>,
+    frame: Option<Frame>,
+    message: Message,
+    /// The payload of a control frame, which may come between the frames of a message.
+    control: Vec<u8>,
+    broken: bool,
+}
+
+/// A frame whose payload is passing.
+#[derive(Debug)]
+struct Frame {
+    opcode: OpCode,
+    is_final: bool,
+    mask: [u8; 4],
+    at: u64,
+    length: u64,
+}
+
+#[derive(Debug, Default)]
+struct Message {
+    is_text: bool,
+    bytes: Vec<u8>,
+    length: u64,
+}
+
+impl Tap {
+    /// Takes the next bytes, however they are cut.
+    pub(super) fn read(&mut self, mut bytes: &[u8], seen: &mut impl FnMut(Seen)) {
+        while !self.broken {
+            if self.frame.as_ref().is_some_and(|frame| frame.at == frame.length) {
+                self.end_frame(seen);
+            }
+            let Some((first, rest)) = bytes.split_first() else { return };
+            if let Some(frame) = &mut self.frame {
+                let left = usize::try_from(frame.length - frame.at).unwrap_or(usize::MAX);
+                let (payload, behind) = bytes.split_at(left.min(bytes.len()));
+                let into = match frame.opcode {
+                    OpCode::Control(_) => &mut self.control,
+                    OpCode::Data(_) => &mut self.message.bytes,
+                };
+                // What is too long to be recorded is counted, and not kept.
+                if into.len() + payload.len() <= MOST_MESSAGE {
+                    frame.unmask(payload, into);
+                }
+                frame.at += payload.len() as u64;
+                if let OpCode::Data(_) = frame.opcode {
+                    self.message.length += payload.len() as u64;
+                }
+                bytes = behind;
+            } else {
+                self.head.push(*first);
+                bytes = rest;
+                if let Err(why) = self.begin_frame() {
+                    self.broken = true;
+                    seen(Seen::Unreadable(why));
+                }
+            }
+        }
+    }
+
+    /// Begins a frame as soon as its head is complete.
+    fn begin_frame(&mut self) -> Result<(), &'static str> {
+        let parsed = FrameHeader::parse(&mut Cursor::new(&self.head));
+        let (header, length) = match parsed {
+            Ok(Some(parsed)) => parsed,
+            Ok(None) if self.head.len() < MOST_HEAD => return Ok(()),
+            Ok(None) | Err(_) => return Err("a frame has no valid head"),
+        };
+        self.head.clear();
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return Err("a frame uses an extension");
+        }
+        match header.opcode {
+            OpCode::Control(_) if length > 125 => return Err("a control frame is too long"),
+            OpCode::Control(_) => self.control.clear(),
+            OpCode::Data(Kind::Continue) => {}
+            OpCode::Data(kind) => {
+                self.message = Message { is_text: kind == Kind::Text, ..Message::default() };
+            }
+        }
+        let mask = header.mask.unwrap_or_default();
+        self.frame = Some(Frame { opcode: header.opcode, is_final: header.is_final, mask, at: 0, length });
+        Ok(())
+    }
+
+    fn end_frame(&mut self, seen: &mut impl FnMut(Seen)) {
+        match self.frame.take().map(|frame| (frame.opcode, frame.is_final)) {
+            Some((OpCode::Data(_), true)) => seen(std::mem::take(&mut self.message).seen()),
+            Some((OpCode::Control(Control::Close), _)) => {
+                let (code, reason) = match self.control.split_first_chunk() {
+                    Some((code, reason)) => (Some(u16::from_be_bytes(*code)), reason),
+                    None => (None, [].as_slice()),
+                };
+                seen(Seen::Close { code, reason: String::from_utf8_lossy(reason).into_owned() });
+            }
+            // Pings and pongs are each side's own: they pass, and are not recorded.
+            Some((OpCode::Control(Control::Ping | Control::Pong | Control::Reserved(_)), _))
+            | Some((OpCode::Data(_), false))
+            | None => {}
+        }
+    }
+}
+
+impl Frame {
+    fn unmask(&self, payload: &[u8], into: &mut Vec<u8>) {
+        if self.mask == [0; 4] {
+            into.extend_from_slice(payload);
+        } else {
+            let first = usize::try_from(self.at % 4).unwrap_or(0);
+            let mask = self.mask.iter().cycle().skip(first);
+            into.extend(payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask));
+        }
+    }
+}
+
+impl Message {
+    fn seen(self) -> Seen {
+        if self.length > self.bytes.len() as u64 {
+            return Seen::TooLong(self.length);
+        }
+        if !self.is_text {
+            return Seen::Message(Data::Binary(self.bytes));
+        }
+        // A text message must be UTF-8; what is not is kept as the bytes that it was.
+        Seen::Message(match String::from_utf8(self.bytes) {
+            Ok(text) => Data::Text(text),
+            Err(error) => Data::Binary(error.into_bytes()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
+
+    fn bytes(frames: Vec<Frame>, masked: bool) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for mut frame in frames {
+            if masked {
+                frame.header_mut().mask = Some([7, 0, 0xFF, 0x80]);
+            }
+            frame.format(&mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    fn text(text: &str, kind: Kind, is_final: bool) -> Frame {
+        Frame::message(text.as_bytes().to_vec(), OpCode::Data(kind), is_final)
+    }
+
+    fn seen(bytes: &[u8], cut: usize) -> Vec<Seen> {
+        let (mut tap, mut all) = (Tap::default(), Vec::new());
+        for piece in bytes.chunks(cut) {
+            tap.read(piece, &mut |seen| all.push(seen));
+        }
+        all
+    }
+
+    #[test]
+    fn messages_are_seen_however_they_are_framed_masked_and_cut() {
+        let message = |text: &str| Seen::Message(Data::Text(text.to_owned()));
+        let long = "é".repeat(40_000);
+        let close = |code: u16, reason: &str| {
+            let frame = CloseFrame { code: code.into(), reason: reason.to_owned().into() };
+            Frame::close(Some(frame))
+        };
+        let rows: Vec<(Vec<Frame>, Vec<Seen>)> = vec![
+            (vec![text("", Kind::Text, true)], vec![message("")]),
+            (
+                vec![text("a\nb", Kind::Text, true), text("c", Kind::Text, true)],
+                vec![message("a\nb"), message("c")],
+            ),
+            (vec![text(&long, Kind::Text, true)], vec![message(&long)]),
+            (
+                vec![
+                    text("one ", Kind::Text, false),
+                    Frame::ping(vec![1]),
+                    text("", Kind::Continue, false),
+                    Frame::pong(vec![]),
+                    text("two", Kind::Continue, true),
+                ],
+                vec![message("one two")],
+            ),
+            (
+                vec![Frame::message(vec![0, 255], OpCode::Data(Kind::Binary), true)],
+                vec![Seen::Message(Data::Binary(vec![0, 255]))],
+            ),
+            (
+                vec![Frame::message(vec![255], OpCode::Data(Kind::Text), true)],
+                vec![Seen::Message(Data::Binary(vec![255]))],
+            ),
+            (
+                vec![text("x", Kind::Text, false), close(4401, "expired"), text("y", Kind::Continue, true)],
+                vec![Seen::Close { code: Some(4401), reason: "expired".into() }, message("xy")],
+            ),
+            (vec![Frame::close(None)], vec![Seen::Close { code: None, reason: String::new() }]),
+            (vec![text("half", Kind::Text, false)], vec![]),
+        ];
+        for (frames, expected) in rows {
+            for masked in [false, true] {
+                let bytes = bytes(frames.clone(), masked);
+                for cut in [1, 3, 4096, bytes.len()] {
+                    assert_eq!(seen(&bytes, cut), expected, "{masked} {cut}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_once() {
+        let mut compressed = text("x", Kind::Text, true);
+        compressed.header_mut().rsv1 = true;
+        for (mut bytes, why) in [
+            (bytes(vec![compressed], true), "a frame uses an extension"),
+            (vec![0x83, 0], "a frame has no valid head"),
+            (vec![0x89, 126, 0, 126], "a control frame is too long"),
+        ] {
+            bytes.extend_from_slice(&[0x81, 1, b'x', 0x83, 0]);
+            assert_eq!(seen(&bytes, 1), [Seen::Unreadable(why)]);
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_counted_and_not_kept() {
+        let piece = vec![b'x'; MOST_MESSAGE];
+        let frames = vec![
+            Frame::message(piece, OpCode::Data(Kind::Text), false),
+            Frame::message(vec![b'x'; 9], OpCode::Data(Kind::Continue), true),
+            text("next", Kind::Text, true),
+        ];
+        let mut tap = Tap::default();
+        let mut all = Vec::new();
+        for piece in bytes(frames, false).chunks(1 << 16) {
+            tap.read(piece, &mut |seen| all.push(seen));
+            assert!(tap.message.bytes.len() <= MOST_MESSAGE);
+        }
+        let next = Seen::Message(Data::Text("next".into()));
+        assert_eq!(all, [Seen::TooLong(MOST_MESSAGE as u64 + 9), next]);
+    }
+}

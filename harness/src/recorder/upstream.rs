@@ -1,0 +1,71 @@
+//! The connector behind the recorder: where it is, and what to ask it for.
+
+use relayline_core::network::Network;
+use relayline_core::url::DialUrl;
+use std::fmt;
+
+/// A connector, by its URL.
+#[derive(Clone)]
+pub struct Upstream {
+    pub(super) url: DialUrl,
+    /// Proxies on the way to it, and whom to trust.
+    pub(super) network: Network,
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("url", &self.shown()).finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// The connector that a gateway would dial at this URL, with these proxies, trusting these authorities.
+    pub fn new(url: DialUrl, network: Network) -> Upstream {
+        Upstream { url, network }
+    }
+
+    /// The URL without its query, which may hold a credential.
+    pub(super) fn shown(&self) -> &str {
+        self.url.as_str().split('?').next().unwrap_or_default()
+    }
+
+    /// What goes into `Host`.
+    pub(super) fn authority(&self) -> &str {
+        let rest = self.url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+        rest.split(['/', '?']).next().unwrap_or_default()
+    }
+
+    /// What to ask for where a gateway asked for this path and query: the URL's own path stands before it, without
+    /// `/relay`, and its query behind it (L-1).
+    pub(super) fn target(&self, asked: &str) -> String {
+        let rest = self.url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+        let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));
+        let path = place.find('/').map_or("", |at| &place[at..]);
+        let base = path.strip_suffix("/relay").unwrap_or(path);
+        match query {
+            Some(query) => {
+                format!("{base}{asked}{}{query}", if asked.contains('?') { '&' } else { '?' })
+            }
+            None => format!("{base}{asked}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l_1_where_requests_go() {
+        for (url, asked, authority, target) in [
+            ("http://c.example", "/relay", "c.example", "/relay"),
+            ("wss://c.example:444/base/relay", "/relay/enroll", "c.example:444", "/base/relay/enroll"),
+            ("ws://[::1]:9/x?k=1", "/relay", "[::1]:9", "/x/relay?k=1"),
+            ("ws://c.example?k=1", "/relay?a=b", "c.example", "/relay?a=b&k=1"),
+        ] {
+            let upstream = Upstream::new(DialUrl::parse(url).unwrap(), Network::default());
+            assert_eq!((upstream.authority(), upstream.target(asked).as_str()), (authority, target), "{url}");
+            assert!(!format!("{upstream:?}").contains("k=1"), "C-4");
+        }
+    }
+}

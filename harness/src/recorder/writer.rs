@@ -1,0 +1,224 @@
+//! Writing beside the traffic: events go through a bounded queue to a thread of their own, so that neither a slow disk
+//! nor a full one ever holds up a message.
+
+use super::journal::{Journal, Store, Summary};
+use super::scribe::{Event, Scribe};
+use crate::recording::Header;
+use std::io;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Events that may wait to be written, and how much memory they may take. What comes beyond is lost, and counted.
+const MOST_EVENTS: usize = 32_768;
+const MOST_BYTES: usize = 64 << 20;
+/// How long a recording may take to end: a disk that does not answer must keep nobody from leaving.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// One event on its way to the file.
+struct Item {
+    t_ms: u64,
+    dial: u32,
+    event: Event,
+    size: usize,
+    /// Events that were lost right before it.
+    lost_before: u64,
+}
+
+/// A recording that is being written. Clones write to the same.
+#[derive(Clone, Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    started: Instant,
+    dials: AtomicU32,
+    waiting: Arc<AtomicUsize>,
+    /// Events that were lost behind the last that was queued.
+    lost_last: Arc<AtomicU64>,
+    queue: Mutex<Queue>,
+    ended: Mutex<Receiver<Summary>>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    /// `None` once the recording has been told to end.
+    sender: Option<SyncSender<Item>>,
+    lost: u64,
+}
+
+/// What is told of a recording while it is made.
+pub(super) type Complaint = Box<dyn Fn(io::Error) + Send>;
+
+impl Writer {
+    /// Begins the thread that writes into a store whose first file has been begun. `complain` is told once why lines
+    /// are lost.
+    pub(super) fn start(
+        store: impl Store + Send + 'static,
+        header: Header,
+        rotate: Option<u64>,
+        complain: Complaint,
+    ) -> io::Result<Writer> {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started_unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
+        let journal = Journal::new(store, header, started_unix_ms, rotate);
+        let (sender, items) = sync_channel(MOST_EVENTS);
+        let (end, ended) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let lost_last = Arc::new(AtomicU64::new(0));
+        let (drained, lost) = (Arc::clone(&waiting), Arc::clone(&lost_last));
+        std::thread::Builder::new().name("recording".to_owned()).spawn(move || {
+            // Nobody may be left to hear of it.
+            let _ = end.send(write(journal, &items, &drained, &lost, &complain));
+        })?;
+        let shared = Shared {
+            started: Instant::now(),
+            dials: AtomicU32::new(0),
+            waiting,
+            lost_last,
+            queue: Mutex::new(Queue { sender: Some(sender), lost: 0 }),
+            ended: Mutex::new(ended),
+        };
+        Ok(Writer { shared: Arc::new(shared) })
+    }
+
+    /// A number for a dial that is about to be.
+    pub(super) fn dial(&self) -> u32 {
+        self.shared.dials.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Has an event written. It never waits: where there is no room the event is lost, and counted.
+    pub(super) fn record(&self, dial: u32, event: Event) {
+        let size = event.size();
+        let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let Queue { sender: Some(sender), lost } = &mut *queue else { return };
+        if self.shared.waiting.load(Ordering::Relaxed) + size > MOST_BYTES {
+            *lost += 1;
+            return;
+        }
+        self.shared.waiting.fetch_add(size, Ordering::Relaxed);
+        // Under the lock, so that the order of the lines is that of their times.
+        let t_ms = self.t_ms();
+        match sender.try_send(Item { t_ms, dial, event, size, lost_before: *lost }) {
+            Ok(()) => *lost = 0,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
+                *lost += 1;
+            }
+        }
+    }
+
+    fn t_ms(&self) -> u64 {
+        u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Writes what waits, and ends. `None` when the disk does not answer.
+    pub(super) fn finish(&self) -> Option<Summary> {
+        {
+            let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            // What was lost last has nothing behind it that would tell.
+            self.shared.lost_last.store(queue.lost, Ordering::SeqCst);
+            queue.sender = None;
+        }
+        let ended = self.shared.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.recv_timeout(GOODBYE).ok()
+    }
+}
+
+fn write(
+    mut journal: Journal<impl Store>,
+    items: &Receiver<Item>,
+    waiting: &AtomicUsize,
+    lost_last: &AtomicU64,
+    complain: &Complaint,
+) -> Summary {
+    let mut scribe = Scribe::default();
+    let (mut last_ms, mut complained) = (0, false);
+    while let Ok(Item { t_ms, dial, event, size, lost_before }) = items.recv() {
+        journal.lose(lost_before);
+        let lines = scribe.lines(t_ms, dial, event);
+        waiting.fetch_sub(size, Ordering::Relaxed);
+        last_ms = t_ms;
+        if let Err(error) = journal.write(t_ms, &lines)
+            && !complained
+        {
+            complained = true;
+            complain(error);
+        }
+    }
+    journal.lose(lost_last.load(Ordering::SeqCst));
+    let (summary, said) = journal.finish(last_ms);
+    if let Err(error) = said
+        && !complained
+    {
+        complain(error);
+    }
+    summary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::Recording;
+
+    /// A disk that is full until it has refused so often.
+    #[derive(Clone, Default)]
+    struct Disk {
+        refuses: Arc<AtomicUsize>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Store for Disk {
+        fn begin(&mut self, _: u32) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn append(&mut self, line: &[u8]) -> io::Result<()> {
+            if self.refuses.load(Ordering::SeqCst) > 0 {
+                self.refuses.fetch_sub(1, Ordering::SeqCst);
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.written.lock().unwrap().extend_from_slice(line);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_has_room_again_is_written_to_again_and_the_trouble_is_told_once() {
+        let disk = Disk { refuses: Arc::new(AtomicUsize::new(3)), ..Disk::default() };
+        let (tell, told) = channel();
+        let complain = Box::new(move |error: io::Error| tell.send(error.kind()).unwrap());
+        let writer = Writer::start(disk.clone(), Header::default(), None, complain).unwrap();
+        for number in 0..5 {
+            writer.record(0, Event::Note(number.to_string()));
+        }
+        let summary = writer.finish().unwrap();
+        assert_eq!(summary, Summary { lines: 2, lost: 3, parts: 1 });
+        let written = Recording::read("r.jsonl", &disk.written.lock().unwrap()).unwrap();
+        let gaps: Vec<_> = written.lines.iter().map(|line| line.gap()).collect();
+        assert_eq!(gaps, [Some(3), None, None]);
+        assert_eq!(told.iter().collect::<Vec<_>>(), [io::ErrorKind::StorageFull]);
+    }
+
+    /// A disk that is slow loses lines, never time: who records does not wait.
+    #[test]
+    fn what_the_queue_has_no_room_for_is_counted() {
+        let disk = Disk::default();
+        let held = disk.written.lock().unwrap();
+        let complain = Box::new(|_| {});
+        let writer = Writer::start(disk.clone(), Header::default(), None, complain).unwrap();
+        for _ in 0..MOST_EVENTS + 20 {
+            writer.record(0, Event::Note(String::new()));
+        }
+        drop(held);
+        let summary = writer.finish().unwrap();
+        assert_eq!(summary.lines + summary.lost, MOST_EVENTS as u64 + 20);
+        // One more than fits may have left the queue already, and wait for the disk.
+        assert!((19..=20).contains(&summary.lost), "{summary:?}");
+        let written = Recording::read("r.jsonl", &disk.written.lock().unwrap()).unwrap();
+        assert_eq!(written.lines.iter().filter_map(|line| line.gap()).sum::<u64>(), summary.lost);
+    }
+}

@@ -1,0 +1,5 @@
+//! `examples/streaming.rs` on smol.
+
+use relayline_smol as relayline;
+
+include!("../../examples/streaming.rs");

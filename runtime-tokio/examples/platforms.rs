@@ -1,0 +1,5 @@
+//! `examples/platforms.rs` on tokio.
+
+use relayline_tokio as relayline;
+
+include!("../../examples/platforms.rs");

@@ -1,0 +1,64 @@
+//! The metrics page: `GET /metrics`, and nothing else.
+
+use super::{Answered, Bounds, Port};
+use crate::Runtime;
+use crate::shared::Shared;
+use crate::watch::Watch;
+use futures_util::StreamExt;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use relayline_core::metrics::{self, CONTENT_TYPE as PAGE};
+use std::future::ready;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Whoever scrapes comes alone, or with a few others.
+const BOUNDS: Bounds = Bounds { clients: 16, read_timeout: Duration::from_secs(10) };
+
+/// Serves the page over a port that is open, for as long as the gateway lives.
+pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpListener) -> io::Result<()> {
+    let port = Port::over(runtime, listener)?;
+    tracing::info!(address = %port.address, "metrics_listening");
+    let task_runtime = runtime.clone();
+    runtime.spawn(async move {
+        // The watch ends with the gateway.
+        let over = Watch::new(shared.clone()).for_each(|_| ready(()));
+        let answer = |asked| ready(answer(&shared, &asked));
+        port.serve(&task_runtime, BOUNDS, answer, over).await;
+    });
+    Ok(())
+}
+
+/// All that there is to count, as text.
+pub(crate) fn page(shared: &Shared) -> String {
+    let state = shared.lock();
+    let (phase, stats, signs_dropped) =
+        (state.machine.phase(), state.machine.stats().clone(), state.signs_dropped);
+    drop(state);
+    let mut page = metrics::page(phase, &stats);
+    let help = "Interrupts and notices that were dropped since the host did not take them (X-2).";
+    metrics::counter(&mut page, "signs_dropped", help, signs_dropped);
+    page
+}
+
+fn answer(shared: &Shared, asked: &Request<Incoming>) -> Answered {
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    let (status, kind, body) = match (asked.uri().path(), asked.method()) {
+        ("/metrics", &Method::GET | &Method::HEAD) => {
+            (StatusCode::OK, HeaderValue::from_static(PAGE), page(shared))
+        }
+        ("/metrics", _) => (StatusCode::METHOD_NOT_ALLOWED, text, "ask with GET\n".to_owned()),
+        _ => (StatusCode::NOT_FOUND, text, "the page is /metrics\n".to_owned()),
+    };
+    let mut response = Response::new(Full::from(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    Ok(response)
+}

@@ -1,0 +1,244 @@
+//! The handle: each op with its options, and the connection's state as a value that is watched.
+
+use super::peer::Peer;
+use super::{SOON, Stage, Wire, config, frame};
+use crate::Kit;
+use futures_util::StreamExt;
+use relayline_core::chats::Chat;
+use relayline_core::command::{Failure, FailureKind, MediaKind};
+use relayline_core::output::{Notice, Phase};
+use relayline_core::prompts::PromptKind;
+use relayline_harness::chats::telegram;
+use relayline_harness::connector::Act;
+use relayline_runtime::{
+    Answer, ChatDetails, ConnectionState, Delivery, Ended, Inbox, Incoming, Prompted, Relay, ReplyStream,
+    Request, Watch,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+over_each_wire! {
+    what_a_host_holds_is_send_and_sync,
+    o_each_op_writes_its_fields,
+    a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again,
+    a_watch_gives_the_newest_state_and_ends_with_the_last,
+    l_10_a_watch_ends_with_revoked,
+    l_14_a_watch_keeps_nothing_alive_and_sees_the_end,
+    m_6_a_primed_chat_is_read_and_sent,
+}
+
+/// A host may keep all of it in whatever task or thread it likes.
+fn what_a_host_holds_is_send_and_sync(wire: Wire) {
+    fn check<T: Send + Sync>() {}
+    fn awaited<T: Send>(_: &T) {}
+    check::<(Relay, Inbox, Delivery, Delivery<relayline_core::passthrough::Forward>, Incoming)>();
+    check::<(ReplyStream, Answer, Request<relayline_core::command::Send>, Watch, ConnectionState)>();
+    let mut stage = Stage::new(wire, &[]);
+    stage.deliver(&telegram::topic(), "to be answered", false);
+    let delivery = stage.message();
+    let relay = &stage.relay;
+    awaited(&relay.reply(&delivery, "x"));
+    awaited(&relay.go_idle());
+    awaited(&relay.go_dormant());
+    awaited(&relay.hold(Duration::ZERO));
+    awaited(&relay.resume());
+    awaited(&relay.disconnect());
+    let mut stream = relay.stream_reply(&delivery);
+    awaited(&stream.finish("x"));
+    delivery.ack();
+}
+
+/// O: every op as its method writes it, options and all.
+fn o_each_op_writes_its_fields(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
+    let (kit, relay) = (&stage.kit, &stage.relay);
+    let wrote = |expected: Value| {
+        let mut seen = stage.sees(|frame| frame["type"] == "outbound" || frame["type"] == "interrupt");
+        let action = if seen["action"].is_null() { seen } else { seen["action"].take() };
+        assert_eq!(action, expected);
+    };
+    let some_id = |id: Result<Option<String>, Failure>| id.unwrap().expect("the connector gives ids");
+
+    let sent = some_id(kit.block_on(relay.send("1", "hi").reply_to("9").metadata("k", 5)));
+    wrote(json!({"op": "send", "chat_id": "1", "content": "hi", "reply_to": "9", "metadata": {"k": 5}}));
+    kit.block_on(relay.edit("1", &sent, "better").metadata("k", "v")).unwrap();
+    wrote(
+        json!({"op": "edit", "chat_id": "1", "message_id": sent, "content": "better", "metadata": {"k": "v"}}),
+    );
+    kit.block_on(relay.react("1", &sent, "👍")).unwrap();
+    wrote(
+        json!({"op": "react", "chat_id": "1", "message_id": sent, "emoji": "👍", "remove": false, "metadata": {}}),
+    );
+    kit.block_on(relay.react("1", &sent, "👍").remove()).unwrap();
+    wrote(
+        json!({"op": "react", "chat_id": "1", "message_id": sent, "emoji": "👍", "remove": true, "metadata": {}}),
+    );
+    kit.block_on(relay.delete("1", &sent)).unwrap();
+    wrote(json!({"op": "delete", "chat_id": "1", "message_id": sent, "metadata": {}}));
+    kit.block_on(relay.typing("1"));
+    wrote(json!({"op": "typing", "chat_id": "1", "metadata": {}}));
+    kit.block_on(relay.typing("1").status("thinking"));
+    wrote(json!({"op": "typing", "chat_id": "1", "content": "thinking", "metadata": {}}));
+    some_id(kit.block_on(relay.follow_up("key", "discord.interaction_token", "later")));
+    wrote(
+        json!({"op": "follow_up", "session_key": "key", "kind": "discord.interaction_token", "content": "later", "metadata": {}}),
+    );
+    let chat = telegram::topic();
+    let details = kit.block_on(relay.chat_info(chat.chat_id).platform("telegram")).unwrap();
+    let expected =
+        ChatDetails { name: chat.chat_name.unwrap().to_owned(), chat_type: chat.chat_type.to_owned() };
+    assert_eq!(details, expected);
+    wrote(json!({"op": "get_chat_info", "chat_id": chat.chat_id}));
+    let media = relay.send_media("1", "https://files.example/cat.png").kind(MediaKind::Image);
+    some_id(kit.block_on(media.caption("a cat").filename("cat.png").reply_to("9")));
+    wrote(
+        json!({"op": "send_media", "chat_id": "1", "media_kind": "image", "content": "a cat", "filename": "cat.png",
+        "source_url": "https://files.example/cat.png", "reply_to": "9", "metadata": {}}),
+    );
+    let prompt = relay.prompt("1", "Deploy?").kind(PromptKind::Approval).option("y", "Yes").style("primary");
+    let asked = prompt.option("n", "No").timeout(Duration::from_secs(60)).reply_to("9");
+    let Prompted { prompt_id, message_id } = kit.block_on(asked).unwrap();
+    assert!(message_id.is_some());
+    wrote(
+        json!({"op": "prompt", "chat_id": "1", "prompt_kind": "approval", "prompt_id": prompt_id, "content": "Deploy?",
+        "options": [{"id": "y", "label": "Yes", "style": "primary"}, {"id": "n", "label": "No"}],
+        "timeout_s": 60, "reply_to": "9", "metadata": {}}),
+    );
+    let thread = some_id(kit.block_on(relay.thread_create("1", "plans").on_message("9")));
+    wrote(
+        json!({"op": "thread_create", "chat_id": "1", "thread_name": "plans", "message_id": "9", "metadata": {}}),
+    );
+    let rename = relay.thread_rename("1", &thread, "better plans").only_if_current_name("plans");
+    kit.block_on(rename).unwrap();
+    wrote(json!({"op": "thread_rename", "chat_id": "1", "message_id": thread, "thread_name": "better plans",
+        "only_if_current_name": "plans", "metadata": {}}));
+    let draft = relay.draft("1", 3, "so far").platform("telegram").last();
+    some_id(kit.block_on(draft));
+    wrote(
+        json!({"op": "draft", "chat_id": "1", "draft_id": 3, "content": "so far", "final": true, "metadata": {}}),
+    );
+    kit.block_on(relay.interrupt("key").reason("enough")).unwrap();
+    wrote(json!({"type": "interrupt", "session_key": "key", "reason": "enough"}));
+    // O-9: the default platform has no drafts. I-1: an option needs an id. Neither is ever written.
+    for (failure, kind) in [
+        (kit.block_on(relay.draft("1", 3, "so far")).map(drop), FailureKind::Unsupported),
+        (kit.block_on(relay.prompt("1", "?").option("", "Yes")).map(drop), FailureKind::Definite),
+    ] {
+        assert_eq!(failure.unwrap_err().kind, kind);
+    }
+    kit.block_on(relay.send("1", "the end")).unwrap();
+    wrote(json!({"op": "send", "chat_id": "1", "content": "the end", "reply_to": null, "metadata": {}}));
+}
+
+/// A definite failure leaves a growing reply as it is: it can be finished over the next connection.
+fn a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
+    stage.deliver(&telegram::topic(), "tell me", false);
+    let delivery = stage.message();
+    let mut stream = stage.relay.stream_reply(&delivery);
+    delivery.ack();
+    stream.update("so far").unwrap();
+    stage.sees_outbound("so far");
+    stage.kit.block_on(stage.relay.hold(Duration::from_secs(60))).unwrap();
+    stage.connector.control(Act::Drop).unwrap();
+    stage.notice(|notice| matches!(notice, Notice::Disconnected { .. }));
+    let failure = stage.kit.block_on(stream.finish("so far, so good")).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Definite);
+    stage.kit.block_on(stage.relay.resume()).unwrap();
+    stage.notice(|notice| matches!(notice, Notice::Platform { .. }));
+    let ended = stage.kit.block_on(stream.finish("so far, so good"));
+    // The step that the drop caught is ambiguous, and said to be so, unless a later one replaced it.
+    assert!(ended.is_ok() || ended.unwrap_err().kind == FailureKind::Ambiguous);
+    stage.sees_outbound("so far, so good");
+    // It is over: the destructor says nothing more, and neither does the host.
+    assert_eq!(stream.update("more").unwrap_err().kind, FailureKind::Definite);
+    drop(stream);
+    stage.kit.block_on(stage.relay.send("1", "behind it")).unwrap();
+    let next = stage.sees(|frame| frame["type"] == "outbound");
+    assert_eq!(next["action"]["content"], "behind it");
+}
+
+/// A watch gives the present state first, then each new one, and its end with the last.
+fn a_watch_gives_the_newest_state_and_ends_with_the_last(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
+    let Stage { kit, relay, mut inbox, connector, .. } = stage;
+    let (mut watch, mut late) = (relay.watch(), relay.watch());
+    let mut next = |wanted: &dyn Fn(&ConnectionState) -> bool| {
+        kit.block_on(async {
+            loop {
+                let state = watch.next().await.expect("it is not over");
+                if wanted(&state) {
+                    return state;
+                }
+            }
+        })
+    };
+    let first = next(&|_| true);
+    assert!(first.is_served());
+    assert_eq!((first.descriptors.len(), &first.ended, first.next_dial), (2, &None, None));
+    assert_eq!(relay.state(), first, "nothing has happened meanwhile");
+
+    kit.block_on(relay.hold(Duration::from_secs(60))).unwrap();
+    connector.control(Act::Close { code: 1013, reason: "later".into() }).unwrap();
+    let waiting = next(&|state| state.phase == Phase::Waiting);
+    let ended = waiting.ended.expect("it says how the connection ended");
+    assert_eq!((ended.code, ended.reason.as_str()), (Some(1013), "later"));
+    assert!(waiting.next_dial.is_some() && waiting.since >= first.since);
+
+    kit.block_on(relay.resume()).unwrap();
+    let again = next(&|state| state.is_served() && state.descriptors.len() == 2);
+    assert_eq!((again.ended, again.next_dial), (None, None));
+    kit.block_on(relay.disconnect());
+    next(&|state| state.phase == Phase::Stopped);
+    assert_eq!(kit.block_on(watch.next()), None);
+    // Who has not looked all this time gets the last one, and nothing of what was between.
+    let phases = kit.block_on(late.by_ref().map(|state| state.phase).collect::<Vec<_>>());
+    assert_eq!(phases, [Phase::Stopped]);
+    kit.block_on(async { while inbox.next().await.is_some() {} });
+}
+
+/// L-10: the last state of a revoked gateway says so.
+fn l_10_a_watch_ends_with_revoked(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
+    let mut watch = stage.relay.watch();
+    stage.connector.control(Act::Revoke { on: true }).unwrap();
+    let phases = stage.kit.block_on(watch.by_ref().map(|state| state.phase).collect::<Vec<_>>());
+    assert_eq!(phases.last(), Some(&Phase::Revoked));
+}
+
+/// A page that looks on must not keep a gateway alive that nobody uses (L-14).
+fn l_14_a_watch_keeps_nothing_alive_and_sees_the_end(wire: Wire) {
+    let Stage { kit, relay, inbox, connector: _connector, .. } = Stage::new(wire, &[]);
+    let mut watch = relay.watch();
+    drop((relay, inbox));
+    let phases = kit.block_on(watch.by_ref().map(|state| state.phase).collect::<Vec<_>>());
+    assert_eq!(phases.last(), Some(&Phase::Stopped));
+}
+
+/// What a dial failed of is in the state, not only in the notices, which go once.
+#[test]
+fn l_5_the_state_says_why_there_is_no_connection() {
+    let peer = Peer::listen();
+    let url = peer.url();
+    drop(peer);
+    let kit = Kit::new();
+    let (relay, _inbox) = kit.connect(config(&url, &[("backoff_first", "60s")]));
+    let state = kit.block_on(async {
+        relay.watch().filter(|state| std::future::ready(state.ended.is_some())).next().await.unwrap()
+    });
+    assert_eq!(state.phase, Phase::Waiting);
+    let Some(Ended { code: None, reason, .. }) = state.ended else { panic!("{:?}", state.ended) };
+    assert!(reason.contains("refused"), "{reason}");
+}
+
+/// M-1, M-6: what is remembered of a chat is there to be read, and goes out.
+fn m_6_a_primed_chat_is_read_and_sent(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
+    let chat = Chat { platform: "discord".into(), scope: Some("guild".into()), ..Chat::default() };
+    stage.relay.prime("77", chat.clone());
+    assert_eq!(stage.relay.chat("77"), Some(chat));
+    stage.kit.block_on(stage.relay.send("77", "hello")).unwrap();
+    let saw = stage.connector.wait_for(|saw| frame(saw).is_some_and(|one| one["type"] == "outbound"), SOON);
+    assert_eq!(frame(&saw.unwrap()).unwrap()["action"]["metadata"]["guild_id"], "guild");
+    assert!(stage.relay.authorization_is_upstream(), "E-10");
+}

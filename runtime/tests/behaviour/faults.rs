@@ -1,0 +1,274 @@
+//! What goes wrong on the way, and at the host: the connection goes on, or comes back, and nothing is lost by it.
+
+use super::peer::{Link, Peer, buffered, inbound};
+use super::{SOON, Stage, Wire, config};
+use crate::Kit;
+use async_tungstenite::tungstenite::{Message, Utf8Bytes};
+use futures_util::StreamExt;
+use relayline_core::command::FailureKind;
+use relayline_core::config::Credentials;
+use relayline_core::output::{Notice, Phase};
+use relayline_core::secret::Secret;
+use relayline_harness::chats::discord;
+use relayline_harness::connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_runtime::{Delivery, Inbox, Incoming};
+use serde_json::json;
+use std::io::Write;
+use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+over_each_wire! {
+    a_2_a_host_that_panics_in_a_task_loses_nothing,
+    l_13_dormant_and_resumed_loses_nothing,
+    l_12_an_idleness_that_is_not_confirmed_changes_nothing,
+}
+
+/// The next message; notices are passed over.
+#[track_caller]
+fn message(kit: &Kit, inbox: &mut Inbox) -> Delivery {
+    loop {
+        match kit.block_on(inbox.next()).expect("the stream goes on") {
+            Incoming::Message(delivery) => return delivery,
+            Incoming::Notice(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The end of the next connection.
+#[track_caller]
+fn disconnected(kit: &Kit, inbox: &mut Inbox) -> String {
+    loop {
+        match kit.block_on(inbox.next()).expect("the stream goes on") {
+            Incoming::Notice(Notice::Disconnected { reason, .. }) => return reason,
+            Incoming::Notice(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// W-2: what a connection had not said to its end when it broke was never said: in the middle of a WebSocket frame's
+/// head, of its payload, or of a line between two of them.
+#[test]
+fn w_2_a_connection_that_breaks_in_the_middle_of_a_frame_has_not_said_it() {
+    let line = format!("{}\n", buffered("cut", "b-1"));
+    let frame = |payload: &[u8]| {
+        // A text message under 64 KiB, as a server writes it.
+        let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+        [&[0x81, 126], &length[..], payload].concat()
+    };
+    let whole = frame(line.as_bytes());
+    let half_a_line = frame(&line.as_bytes()[..line.len() / 2]);
+    for said in [&whole[..1], &whole[..3], &whole[..20], &whole[..whole.len() - 1], &half_a_line] {
+        let peer = Peer::listen();
+        let kit = Kit::new();
+        let (relay, mut inbox) = kit.connect(config(&peer.url(), &[]));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut wire = peer.accept();
+                wire.0.get_mut().write_all(said).unwrap();
+                wire.0.get_mut().shutdown(Shutdown::Both).unwrap();
+                let mut wire = peer.accept();
+                wire.say(&buffered("whole", "b-2"));
+                let ack = wire.frame().unwrap();
+                assert_eq!((&ack["type"], &ack["bufferId"]), (&json!("inbound_ack"), &json!("b-2")));
+            });
+            let delivery = message(&kit, &mut inbox);
+            assert_eq!(delivery.message().text(), "whole", "cut after {} bytes", said.len());
+            delivery.ack();
+        });
+        let stats = relay.stats();
+        assert_eq!((stats.delivered, stats.malformed_lines, stats.handshakes), (1, 0, 2));
+    }
+}
+
+/// L-11: a peer that is gone without a word is found out by its silence, and dialled again.
+#[test]
+fn l_11_a_half_open_connection_is_found_out() {
+    let peer = Peer::listen();
+    let kit = Kit::new();
+    let settings = [("ping_interval", "40ms"), ("ping_timeout", "40ms"), ("close_timeout", "40ms")];
+    let (relay, mut inbox) = kit.connect(config(&peer.url(), &settings));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // It reads nothing more, so it answers no ping; the socket stays open.
+            let silent = peer.accept();
+            let mut wire = peer.accept();
+            wire.say(&inbound("back"));
+            // Until the test has seen it, pings are answered.
+            assert_eq!(wire.frame().unwrap()["action"]["content"], "seen");
+            drop(silent);
+        });
+        assert_eq!(disconnected(&kit, &mut inbox), "nothing was received for too long");
+        assert_eq!(message(&kit, &mut inbox).message().text(), "back");
+        drop(relay.submit(relayline_core::command::Command::Send(relayline_core::command::Send {
+            chat_id: "1".into(),
+            content: "seen".into(),
+            ..Default::default()
+        })));
+    });
+}
+
+/// L-11, A-6: a host that takes nothing, and whose thread is blocked, keeps nobody from being answered: the peer's
+/// pings, and the requests of other threads.
+#[test]
+fn l_11_pings_are_answered_while_the_host_is_blocked() {
+    let peer = Peer::listen();
+    let kit = Kit::new();
+    let (relay, mut inbox) = kit.connect(config(&peer.url(), &[("host_queue", "2")]));
+    let answered = std::thread::spawn(move || {
+        let mut wire = peer.accept();
+        for n in 0..20 {
+            wire.say(&inbound(&n.to_string()));
+        }
+        for n in 0..3 {
+            let payload = format!("ping {n}");
+            wire.0.send(Message::Ping(payload.clone().into())).unwrap();
+            loop {
+                match wire.0.read().unwrap() {
+                    Message::Pong(pong) if pong == payload => break,
+                    Message::Pong(_) | Message::Text(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        wire
+    });
+    // The host does nothing at all until all of them are answered.
+    let mut wire = answered.join().unwrap();
+    for n in 0..20 {
+        let delivery = message(&kit, &mut inbox);
+        assert_eq!(delivery.message().text(), n.to_string());
+        delivery.ack();
+    }
+    let answers = std::thread::spawn(move || {
+        let request = wire.frame().unwrap();
+        wire.answer(&request);
+        wire
+    });
+    kit.block_on(relay.send("1", "awake again")).unwrap();
+    drop(answers.join().unwrap());
+}
+
+/// a socket that dies while the host takes nothing is found out when it takes something; what had come over it
+/// by then is not lost, and a request meanwhile fails in its own time (O-4).
+#[test]
+fn a_6_what_came_before_the_socket_died_is_not_lost_on_a_slow_host() {
+    const COUNT: usize = 50;
+    let peer = Peer::listen();
+    let kit = Kit::new();
+    let settings = [("host_queue", "1"), ("read_ahead_bytes", "1"), ("request_timeout", "200ms")];
+    let (relay, mut inbox) = kit.connect(config(&peer.url(), &settings));
+    let gone = std::thread::spawn(move || {
+        let mut wire = peer.accept();
+        for n in 0..COUNT {
+            wire.say(&inbound(&n.to_string()));
+        }
+        drop(wire);
+        peer
+    });
+    let _peer = gone.join().unwrap();
+    let failure = kit.block_on(relay.send("1", "into the void")).unwrap_err();
+    assert!(matches!(failure.kind, FailureKind::Definite | FailureKind::Ambiguous), "{failure:?}");
+    for n in 0..COUNT {
+        let delivery = message(&kit, &mut inbox);
+        assert_eq!(delivery.message().text(), n.to_string());
+        delivery.ack();
+    }
+    assert!(!disconnected(&kit, &mut inbox).is_empty());
+}
+
+/// a panic in the host's task is a refusal of what it held; everything else goes on.
+fn a_2_a_host_that_panics_in_a_task_loses_nothing(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
+    stage.deliver(&discord::dm(), "too much for me", true);
+    let delivery = stage.message();
+    let relay = stage.relay.clone();
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        stage.kit.block_on(async move {
+            let _held = (&delivery, relay.stream_reply(&delivery));
+            relay.send("1", "about to fail").await.unwrap();
+            panic!("the host's own fault");
+        })
+    }));
+    assert!(panicked.is_err());
+    let again = stage.message();
+    assert_eq!(again.message().text(), "too much for me");
+    again.ack();
+    stage.kit.block_on(stage.relay.send("1", "still here")).unwrap();
+    stage.sees(|frame| frame["type"] == "inbound_ack");
+}
+
+/// L-13: dormant means closed, confirmed and held; what comes meanwhile is buffered, and there after the resume.
+fn l_13_dormant_and_resumed_loses_nothing(wire: Wire) {
+    let mut stage = Stage::new(wire, &[("dormant_delay", "60s")]);
+    assert!(stage.kit.block_on(stage.relay.go_dormant()).unwrap());
+    stage.notice(|notice| matches!(notice, Notice::Dormant { .. }));
+    let closed = |saw: &Saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. });
+    stage.connector.wait_for(closed, SOON).unwrap();
+    assert_eq!(stage.relay.phase(), Phase::Waiting);
+    assert_eq!(stage.kit.block_on(stage.relay.send("1", "x")).unwrap_err().kind, FailureKind::Definite);
+    stage.deliver(&discord::dm(), "while you slept", true);
+    stage.kit.block_on(stage.relay.resume()).unwrap();
+    stage.notice(|notice| matches!(notice, Notice::Resumed));
+    let delivery = stage.message();
+    assert_eq!(delivery.message().text(), "while you slept");
+    delivery.ack();
+    stage.sees(|frame| frame["type"] == "inbound_ack");
+}
+
+/// L-12: a connector that does not confirm leaves all as it was, going dormant included.
+fn l_12_an_idleness_that_is_not_confirmed_changes_nothing(wire: Wire) {
+    let mut stage = Stage::new(wire, &[("idle_timeout", "50ms")]);
+    stage.connector.control(Act::IdleAck { on: false }).unwrap();
+    assert!(!stage.kit.block_on(stage.relay.go_idle()).unwrap());
+    assert!(!stage.kit.block_on(stage.relay.go_dormant()).unwrap());
+    assert_eq!(stage.relay.phase(), Phase::Connected);
+    stage.deliver(&discord::dm(), "live", false);
+    stage.message().ack();
+}
+
+/// L-7, L-8: before the first handshake a refusal is an ordinary failure, and an expired token always is one; each is
+/// told, and the next dial gets in.
+#[test]
+fn l_7_refusals_that_are_no_revocation_are_told_and_got_over() {
+    let accounts = ConnectorConfig::default().gateway("gw-1", Secret::new("s3cret".to_owned()));
+    let connector = EmbeddedConnector::start(accounts, "127.0.0.1:0").unwrap();
+    connector.control(Act::Revoke { on: true }).unwrap();
+    let mut config = config(&connector.url(), &[]);
+    config.credentials =
+        Some(Credentials { gateway_id: "gw-1".into(), secret: Secret::new("s3cret".to_owned()) });
+    let kit = Kit::new();
+    let (relay, mut inbox) = kit.connect(config);
+    let reason = disconnected(&kit, &mut inbox);
+    assert!(reason.contains("401") && reason.contains("secret"), "{reason}");
+    connector.control(Act::Revoke { on: false }).unwrap();
+    while !matches!(kit.block_on(inbox.next()), Some(Incoming::Notice(Notice::Connected { .. }))) {}
+    connector.control(Act::Expire).unwrap();
+    assert_eq!(disconnected(&kit, &mut inbox), "expired");
+    while !matches!(kit.block_on(inbox.next()), Some(Incoming::Notice(Notice::Connected { .. }))) {}
+    assert!(relay.stats().refusals >= 2);
+    assert_eq!(relay.phase(), Phase::Connected);
+}
+
+/// W-1: a message of megabytes is taken in piece by piece; requests and timers have their turn in between.
+#[test]
+fn w_1_one_message_of_many_lines_is_taken_in_whole() {
+    const COUNT: usize = 2000;
+    let peer = Peer::listen();
+    let kit = Kit::new();
+    let (_relay, mut inbox) = kit.connect(config(&peer.url(), &[]));
+    let wire = std::thread::spawn(move || -> Link {
+        let mut wire = peer.accept();
+        let lines: String = (0..COUNT).map(|n| format!("{}\n", inbound(&n.to_string()))).collect();
+        assert!(lines.len() > 128 << 10, "more than one piece");
+        wire.0.send(Message::Text(Utf8Bytes::from(lines))).unwrap();
+        wire
+    });
+    for n in 0..COUNT {
+        let delivery = message(&kit, &mut inbox);
+        assert_eq!(delivery.message().text(), n.to_string());
+        delivery.ack();
+    }
+    drop(wire.join().unwrap());
+}

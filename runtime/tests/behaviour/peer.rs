@@ -1,0 +1,115 @@
+//! A connector's socket in the test's own hands: what is read when, and what is not.
+
+use super::SOON;
+use async_tungstenite::tungstenite::protocol::Role;
+use async_tungstenite::tungstenite::{self, Message, WebSocket};
+use relayline_harness::chats::Platform;
+use serde_json::{Value, json};
+use std::net::{TcpListener, TcpStream};
+
+/// Where a gateway dials.
+pub(crate) struct Peer(TcpListener);
+
+/// One connection of a gateway.
+pub(crate) struct Link(pub(crate) WebSocket<TcpStream>);
+
+impl Peer {
+    pub(crate) fn listen() -> Peer {
+        Peer(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}", self.0.local_addr().unwrap())
+    }
+
+    /// The next connection, with its handshake complete.
+    pub(crate) fn accept(&self) -> Link {
+        let (stream, _) = self.0.accept().unwrap();
+        // Nobody waits for ever for what does not come.
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let mut wire = Link(tungstenite::accept(stream).unwrap());
+        for platform in ["discord", "telegram"] {
+            assert_eq!(wire.frame().unwrap()["platform"], platform);
+            wire.say(&json!({"type": "descriptor", "descriptor": Platform::named(platform).descriptor}));
+        }
+        wire
+    }
+}
+
+impl Link {
+    /// The same connection twice: one end to read from, and one to write to.
+    pub(crate) fn split(self) -> (Link, Link) {
+        let writer = WebSocket::from_raw_socket(self.0.get_ref().try_clone().unwrap(), Role::Server, None);
+        (self, Link(writer))
+    }
+
+    /// The next frame; `None` at the connection's end.
+    pub(crate) fn frame(&mut self) -> Option<Value> {
+        loop {
+            match self.0.read() {
+                Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// The next request's id and content, read where they stand: parsing is dear where there are thousands.
+    pub(crate) fn request(&mut self) -> Option<(String, String)> {
+        loop {
+            match self.0.read() {
+                Ok(Message::Text(text)) => {
+                    let field = |name: &str| {
+                        let (_, rest) = text.split_once(&format!("\"{name}\":\""))?;
+                        Some(rest.split_once('"')?.0.to_owned())
+                    };
+                    if let (Some(id), Some(content)) = (field("requestId"), field("content")) {
+                        return Some((id, content));
+                    }
+                }
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    pub(crate) fn say(&mut self, frame: &Value) {
+        self.say_lines(format!("{frame}\n"));
+    }
+
+    /// Whole lines, as one message (W-1).
+    pub(crate) fn say_lines(&mut self, lines: String) {
+        self.0.send(Message::text(lines)).unwrap();
+    }
+
+    /// Answers a request well.
+    pub(crate) fn answer(&mut self, request: &Value) {
+        let result = json!({"success": true, "message_id": request["requestId"]});
+        self.say(&json!({"type": "outbound_result", "requestId": request["requestId"], "result": result}));
+    }
+}
+
+/// The line of a live message without an id.
+pub(crate) fn inbound_line(text: &str) -> String {
+    format!("{{\"type\":\"inbound\",\"event\":{{\"text\":\"{text}\",\"source\":{{\"chat_id\":\"1\"}}}}}}\n")
+}
+
+/// The line of a good result, with the request's id as the message's.
+pub(crate) fn result_line(id: &str) -> String {
+    format!(
+        "{{\"type\":\"outbound_result\",\"requestId\":\"{id}\",\"result\":{{\"success\":true,\"message_id\":\"{id}\"}}}}\n"
+    )
+}
+
+/// A live message.
+pub(crate) fn inbound(text: &str) -> Value {
+    let source = json!({"platform": "discord", "chat_id": "1", "user_id": "2"});
+    json!({"type": "inbound", "event": {"text": text, "message_id": format!("m-{text}"), "source": source}})
+}
+
+/// One that the connector has buffered.
+pub(crate) fn buffered(text: &str, id: &str) -> Value {
+    let mut frame = inbound(text);
+    frame["bufferId"] = json!(id);
+    frame
+}

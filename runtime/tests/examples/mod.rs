@@ -1,0 +1,218 @@
+//! Every example against the embedded connector, as a process of its own: each runtime's tests include this file, and say
+//! as `relayline` which it is.
+//!
+//! An example reads its environment, which a test cannot change for itself. So the test runs its own program again, with
+//! that environment, and there the example's `main` is what one of the tests below does.
+
+use crate::relayline;
+use relayline_core::secret::Secret;
+use relayline_core::time::Now;
+use relayline_harness::chats::{Ids, Room, discord, telegram};
+use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use serde_json::{Value, json};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Long enough for a busy machine; nothing waits for it to pass.
+const SOON: Duration = Duration::from_secs(30);
+/// Names the example that the process is to be.
+const EXAMPLE: &str = "RELAYLINE_EXAMPLE";
+
+macro_rules! examples {
+    ($($name:ident)*) => {$(
+        mod $name {
+            use super::relayline;
+
+            include!(concat!("../../../examples/", stringify!($name), ".rs"));
+
+            /// The example's own process; without that environment there is nothing to do.
+            #[test]
+            fn process() {
+                if std::env::var(super::EXAMPLE).as_deref() == Ok(stringify!($name)) {
+                    main().unwrap();
+                }
+            }
+        }
+    )*};
+}
+
+examples! { echo streaming approval platforms deliveries }
+
+/// An example that runs, and the connector that it has dialled.
+struct Running {
+    connector: EmbeddedConnector,
+    child: Child,
+    ids: Ids,
+}
+
+impl Running {
+    fn start(name: &str, environment: &[(&str, &str)]) -> Running {
+        let accounts = ConnectorConfig::default().gateway("gw-1", Secret::new("s3cret".to_owned()));
+        let connector = EmbeddedConnector::start(accounts, "127.0.0.1:0").unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        for (variable, _) in std::env::vars_os() {
+            if variable.to_string_lossy().starts_with("GATEWAY_RELAY_") {
+                command.env_remove(variable);
+            }
+        }
+        let module = module_path!().split_once("::").map_or("", |(_, module)| module);
+        command.args(["--exact", &format!("{module}::{name}::process"), "--nocapture"]);
+        command.env(EXAMPLE, name).env("GATEWAY_RELAY_URL", connector.url());
+        command.envs([("GATEWAY_RELAY_ID", "gw-1"), ("GATEWAY_RELAY_SECRET", "s3cret")]);
+        command.env("GATEWAY_RELAY_PLATFORMS", "discord,telegram").envs(environment.iter().copied());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let running = Running { connector, child, ids: Ids::new([0; 32]) };
+        for platform in ["discord", "telegram"] {
+            assert_eq!(running.sees(|frame| frame["type"] == "hello")["platform"], platform);
+        }
+        running
+    }
+
+    fn event(&mut self, room: &Room, text: &str) -> serde_json::Map<String, Value> {
+        room.message(&mut self.ids, Now { unix_s: 1_718_900_000, ..Now::default() }, text)
+    }
+
+    /// Through the buffer, so that the example's acknowledgement is seen.
+    fn deliver(&mut self, event: serde_json::Map<String, Value>) {
+        self.connector.control(Act::Inbound { event, buffered: Some(true) }).unwrap();
+    }
+
+    #[track_caller]
+    fn sees(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let of_interest = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if wanted(frame));
+        match self.connector.wait_for(of_interest, SOON) {
+            Ok(Saw::Frame { frame, .. }) => frame,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The next action, and that it is this op.
+    #[track_caller]
+    fn action(&self, op: &str) -> Value {
+        let mut frame = self.sees(|frame| frame["type"] == "outbound");
+        assert_eq!(frame["action"]["op"], op, "{frame}");
+        frame["action"].take()
+    }
+
+    #[track_caller]
+    fn acknowledges(&self) {
+        self.sees(|frame| frame["type"] == "inbound_ack");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // An agent runs until it is told to stop.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_echo_answers() {
+    let mut agent = Running::start("echo", &[]);
+    let event = agent.event(&discord::dm(), "hello");
+    agent.deliver(event);
+    let action = agent.action("send");
+    assert_eq!(action["content"], "you said: hello");
+    assert!(action["reply_to"].is_string());
+    agent.acknowledges();
+    // L-10: revoked, it ends, and not well.
+    agent.connector.control(Act::Revoke { on: true }).unwrap();
+    assert!(!agent.child.wait().unwrap().success());
+}
+
+#[test]
+fn the_streaming_agent_ends_with_all_of_its_answer() {
+    let mut agent = Running::start("streaming", &[]);
+    for (room, op) in [(telegram::topic(), "draft"), (discord::dm(), "send")] {
+        let event = agent.event(&room, "one two three");
+        agent.deliver(event);
+        let first = agent.action(op);
+        assert!("You said: one two three".starts_with(first["content"].as_str().unwrap()), "{first}");
+        let whole = |frame: &Value| frame["action"]["content"] == "You said: one two three";
+        if !whole(&json!({"action": first})) || op == "draft" && first["final"] != true {
+            agent.sees(|frame| whole(frame) && (op != "draft" || frame["action"]["final"] == true));
+        }
+        agent.acknowledges();
+    }
+}
+
+#[test]
+fn the_approval_is_asked_for_and_its_answer_taken() {
+    let mut agent = Running::start("approval", &[]);
+    let event = agent.event(&discord::guild_channel(), "deploy");
+    agent.deliver(event);
+    let prompt = agent.action("prompt");
+    assert_eq!((&prompt["content"], &prompt["prompt_kind"]), (&json!("Shall I deploy?"), &json!("approval")));
+    agent.acknowledges();
+    let mut event = agent.event(&discord::guild_channel(), "/yes");
+    let chosen = json!({"prompt_id": prompt["prompt_id"], "option_id": "yes", "label": "Do it"});
+    event.insert("prompt_response".to_owned(), chosen);
+    agent.deliver(event);
+    assert_eq!(agent.action("send")["content"], "Done.");
+    agent.acknowledges();
+    // I-5: a platform without buttons, from the next handshake on.
+    let mut descriptor = relayline_harness::chats::Platform::named("discord").descriptor;
+    descriptor.insert("supported_ops".to_owned(), json!(["send"]));
+    agent.connector.control(Act::Descriptor { descriptor, platform: None }).unwrap();
+    agent.connector.control(Act::Drop).unwrap();
+    agent.sees(|frame| frame["type"] == "hello" && frame["platform"] == "telegram");
+    let event = agent.event(&discord::guild_channel(), "roll back");
+    agent.deliver(event);
+    assert_eq!(agent.action("send")["content"], "Shall I roll back?\n\n1. Do it\n2. Leave it");
+}
+
+#[test]
+fn the_agent_of_several_platforms_does_what_each_can() {
+    let mut agent = Running::start("platforms", &[]);
+    for room in [discord::dm(), telegram::topic()] {
+        let event = agent.event(&room, "well done");
+        agent.deliver(event);
+        let frame = agent.sees(|frame| frame["type"] == "outbound");
+        assert_eq!((&frame["action"]["op"], &frame["platform"]), (&json!("react"), &json!(room.platform)));
+        agent.acknowledges();
+    }
+    let mut descriptor = relayline_harness::chats::Platform::named("telegram").descriptor;
+    descriptor.insert("supported_ops".to_owned(), json!(["send"]));
+    agent.connector.control(Act::Descriptor { descriptor, platform: None }).unwrap();
+    agent.connector.control(Act::Drop).unwrap();
+    agent.sees(|frame| frame["type"] == "hello" && frame["platform"] == "telegram");
+    for (room, op) in [(telegram::topic(), "send"), (discord::dm(), "react")] {
+        let event = agent.event(&room, "well done");
+        agent.deliver(event);
+        agent.action(op);
+        agent.acknowledges();
+    }
+}
+
+/// H-6: what is posted and signed is answered over the connection.
+#[test]
+fn the_delivery_server_takes_what_is_signed_and_answers_it() {
+    use relayline_core::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    // A free port, as good as one that was just free can be.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let environment =
+        [("GATEWAY_RELAY_INBOUND_LISTEN", address.as_str()), ("GATEWAY_RELAY_DELIVERY_KEY", "k3y")];
+    let mut agent = Running::start("deliveries", &environment);
+    let event = Value::Object(agent.event(&discord::dm(), "posted"));
+    let body = json!({"type": "message", "event": event}).to_string();
+    let unix_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    // C-3
+    let signature = sign(body.as_bytes(), &Secret::new("k3y".to_owned()), unix_s);
+    for (signature, status) in [("0".repeat(64), "401"), (signature, "200")] {
+        let mut client = TcpStream::connect(&address).unwrap();
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{TIMESTAMP_HEADER}: {unix_s}\r\n\
+             {SIGNATURE_HEADER}: {signature}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        client.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    assert_eq!(agent.action("send")["content"], "delivered: posted");
+}
