@@ -13,6 +13,7 @@ mod bad_input;
 mod by_hand;
 mod children;
 mod connector;
+mod elsewhere;
 mod known;
 mod panics;
 mod recordings;
