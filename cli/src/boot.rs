@@ -50,7 +50,7 @@ pub(crate) async fn identity(client: &Client, source: TokenSource) -> Result<Bea
     match source {
         TokenSource::Given(token) => Ok(token),
         TokenSource::Command(command) => {
-            let token = token_command::run(&command)
+            let token = token_command::run(command.expose())
                 .and_then(|output| from_output(&output).map_err(|error| error.to_string()));
             token.map_err(|why| format!("the access token command: {why}"))
         }

@@ -33,7 +33,7 @@ Exit codes: 0 done, 1 refused, unreachable or not written, 2 flags, environment 
 pub(crate) struct EnrollArguments {
     /// The enrollment token [env: GATEWAY_RELAY_ENROLL_TOKEN]
     #[arg(long, value_name = "TOKEN")]
-    token: Option<String>,
+    token: Option<Secret>,
 
     /// The connector, as in https://connector.example; it goes into the env file [env: GATEWAY_RELAY_URL]
     #[arg(long, value_name = "URL")]
@@ -49,11 +49,11 @@ pub(crate) struct EnrollArguments {
 
     /// The access token of whoever enrolls [env: GATEWAY_RELAY_ACCESS_TOKEN]
     #[arg(long, value_name = "TOKEN")]
-    access_token: Option<String>,
+    access_token: Option<Secret>,
 
     /// A command that prints the access token [env: GATEWAY_RELAY_ACCESS_TOKEN_COMMAND]
     #[arg(long, value_name = "CMD")]
-    access_token_command: Option<String>,
+    access_token_command: Option<Secret>,
 
     /// The env file to write; ~/.hermes/.env if nothing is said
     #[arg(long, value_name = "FILE")]
@@ -77,8 +77,8 @@ fn enroll(arguments: &EnrollArguments) -> Result<String, ExitCode> {
         url: arguments.connector_url.clone(),
         gateway_id: arguments.gateway_id.clone(),
         wake_url: arguments.wake_url.clone(),
-        enroll_token: arguments.token.as_deref().map(Secret::from),
-        access_token: arguments.access_token.as_deref().map(Secret::from),
+        enroll_token: arguments.token.clone(),
+        access_token: arguments.access_token.clone(),
         access_token_command: arguments.access_token_command.clone(),
         ..Arguments::default()
     };

@@ -96,7 +96,7 @@ struct AccountArguments {
 
     /// A command that prints an access token; others come from GATEWAY_RELAY_ACCESS_TOKEN and GATEWAY_RELAY_IDP_TOKEN_URL
     #[arg(long, value_name = "CMD")]
-    access_token_command: Option<String>,
+    access_token_command: Option<Secret>,
 
     /// Where the connector reaches this gateway for signed deliveries [env: GATEWAY_RELAY_ENDPOINT]
     #[arg(long, value_name = "URL")]

@@ -58,3 +58,42 @@ fn is_clean(metadata: &Metadata<'_>) -> bool {
     let root = metadata.target().split("::").next().unwrap_or_default();
     *metadata.level() <= Level::INFO || !TALKATIVE.contains(&root)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// C-4: whatever else lets them through.
+    #[test]
+    fn c_4_the_lower_levels_of_talkative_libraries_stay_shut() {
+        let written = Written::default();
+        let writer = written.clone();
+        let layer = fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter_fn(is_clean)));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace!(target: "tungstenite::handshake::client", "hunter2");
+            tracing::debug!(target: "async_tungstenite", "hunter2");
+            tracing::debug!(target: "hyper::proto::h1::io", "hunter2");
+            tracing::trace!(target: "rustls::client", "hunter2");
+            tracing::info!(target: "hyper", "a library's news");
+            tracing::trace!(target: "relayline::trace", "our own");
+        });
+        let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(written.contains("a library's news") && written.contains("our own"), "{written}");
+        assert!(!written.contains("hunter2"), "{written}");
+    }
+}

@@ -18,6 +18,7 @@ mod run;
 mod simulate;
 mod token;
 mod token_command;
+mod usage;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -62,7 +63,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let program = Program::parse();
+    let program = Program::try_parse().unwrap_or_else(|error| usage::end(error));
     // The demo tells its own story.
     let usual =
         if matches!(program.command, Command::Demo(_)) { LevelFilter::WARN } else { LevelFilter::INFO };

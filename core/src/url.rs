@@ -43,21 +43,25 @@ impl DialUrl {
         if has_user_info(text) {
             return Err(UrlError::UserInfo);
         }
+        // A password may hold a slash, and so end the authority before its `@`.
+        let unusable = |error: fn(String) -> UrlError| {
+            if text.contains('@') { UrlError::UserInfo } else { error(text.into()) }
+        };
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "ws" | "http" => "ws",
             "wss" | "https" => "wss",
-            _ => return Err(UrlError::Scheme(text.into())),
+            _ => return Err(unusable(UrlError::Scheme)),
         };
         if text.contains('#') {
-            return Err(UrlError::Fragment(text.into()));
+            return Err(unusable(UrlError::Fragment));
         }
-        let url = Url::parse(&format!("{scheme}://{rest}")).map_err(|_| UrlError::Host(text.into()))?;
+        let url = Url::parse(&format!("{scheme}://{rest}")).map_err(|_| unusable(UrlError::Host))?;
         let host = match url.host() {
             Some(host) => host,
-            None => return Err(UrlError::Host(text.into())),
+            None => return Err(unusable(UrlError::Host)),
         };
-        let port = url.port_or_known_default().ok_or_else(|| UrlError::Host(text.into()))?;
+        let port = url.port_or_known_default().ok_or_else(|| unusable(UrlError::Host))?;
         let path = url.path().trim_end_matches('/');
         let path = path.strip_suffix("/relay").unwrap_or(path);
         let explicit_port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -182,6 +186,10 @@ mod tests {
             "ftp://me:hunter2@c.example",
             "me:hunter2@c.example",
             "://me:hunter2@c.example",
+            // A slash ends what could be user-info, and leaves a port that is none.
+            "https://me:hunter2/3@c.example",
+            "ftp://me/hunter2@c.example",
+            "https://me:80/hunter2@c.example#top",
         ] {
             assert_eq!(DialUrl::parse(configured), Err(UrlError::UserInfo), "{configured}");
         }

@@ -56,8 +56,8 @@ pub struct Plan {
 /// What to do next.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Step {
-    /// Run this command, and hand what it prints to [`Boot::printed`].
-    Run(String),
+    /// Run this command, and hand what it prints to [`Boot::printed`]. Its text may hold a password (C-4).
+    Run(Secret),
     /// Send this, and hand the answer to [`Boot::answered`].
     Send(Request),
     /// The boot is over.
@@ -110,7 +110,7 @@ pub struct Boot {
 
 /// What is to be done first; made anew from the boot's state each time.
 enum Due {
-    Command(String),
+    Command(Secret),
     Client(ClientCredentials),
     Provision(Provision),
     Policy(Policy, Credentials),
@@ -232,10 +232,12 @@ impl Boot {
                     Err(error) => failed(format!("provisioning {platform}"), error.to_string()),
                 }
             }
-            Due::Policy(policy, _) => {
+            Due::Policy(policy, credentials) => {
                 self.policies.pop_front();
                 let taken = answer
-                    .and_then(|(status, headers, body)| policy.read(&self.base, status, headers, body))
+                    .and_then(|(status, headers, body)| {
+                        policy.read(&self.base, &credentials, status, headers, body)
+                    })
                     .map_err(|failure| failure.to_string());
                 match taken {
                     Ok(()) => Report::Policy(policy.platform),
@@ -304,7 +306,7 @@ mod tests {
         loop {
             reports.push(match boot.next(1000) {
                 Step::Run(command) => {
-                    assert_eq!(command, "print-token");
+                    assert_eq!(command.expose(), "print-token");
                     asked.push("run".into());
                     boot.printed(Ok(b"acc3ss\n"))
                 }

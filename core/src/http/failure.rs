@@ -3,7 +3,9 @@
 use super::{Headers, MAX_ANSWER};
 use crate::json;
 use crate::secret::Secret;
-use url::Url;
+use crate::token;
+use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
 
 /// Why no answer came at all: what the I/O has to say.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -121,6 +123,21 @@ pub(super) fn header<'a>(headers: Headers<'a>, name: &str) -> Option<&'a str> {
     headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
 }
 
+/// A text without a secret: neither as it is, nor as JSON and forms write it, nor the upgrade tokens that it has
+/// signed, whenever that was.
+fn without(text: String, secret: &Secret) -> String {
+    const HIDDEN: &str = "<hidden>";
+    let plain = secret.expose().trim();
+    let form = Zeroizing::new(form_urlencoded::byte_serialize(plain.as_bytes()).collect::<String>());
+    let json = Zeroizing::new(serde_json::Value::from(plain).to_string());
+    let text =
+        text.replace(json.trim_matches('"'), HIDDEN).replace(form.as_str(), HIDDEN).replace(plain, HIDDEN);
+    let is_token = |word: &&str| token::verify(word, std::slice::from_ref(secret), 0).is_some();
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'));
+    let tokens: Vec<&str> = words.filter(is_token).collect();
+    tokens.iter().fold(text.clone(), |text, token| text.replace(token, HIDDEN))
+}
+
 /// The text that the peer gave under `name`, fit for a message.
 pub(super) fn said(body: &[u8], name: &str, hidden: &[&Secret]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?;
@@ -128,9 +145,33 @@ pub(super) fn said(body: &[u8], name: &str, hidden: &[&Secret]) -> Option<String
     let mut text = json::string(raw?)?;
     // A server that repeats what it was sent must not make us print it (C-4).
     for secret in hidden.iter().filter(|secret| !secret.is_blank()) {
-        text = text.replace(secret.expose().trim(), "<hidden>");
+        text = without(text, secret);
     }
     let one_line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let text: String = one_line.collect::<Vec<_>>().join(" ").chars().take(200).collect();
     (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C-4: whatever a server repeats of what it was sent, it is not shown.
+    #[test]
+    fn c_4_what_a_server_repeats_is_hidden() {
+        let secret = Secret::from("s\"3+/cr&t\n");
+        let minted = |at| token::mint("gw-1", &Secret::from("s\"3+/cr&t\n"), at, 300).expose().to_owned();
+        let others = token::mint("gw-1", &Secret::from("other"), 1000, 300).expose().to_owned();
+        for (said_by_peer, expected) in [
+            ("no: s\"3+/cr&t!", "no: <hidden>!".to_owned()),
+            (r#"no: {"a":"s\"3+/cr&t"}"#, r#"no: {"a":"<hidden>"}"#.to_owned()),
+            ("no: a=b&c=s%223%2B%2Fcr%26t", "no: a=b&c=<hidden>".to_owned()),
+            (&format!("Bearer {}, {}", minted(1000), minted(2000)), "Bearer <hidden>, <hidden>".to_owned()),
+            (&others, others.clone()),
+            ("nothing of it", "nothing of it".to_owned()),
+        ] {
+            let body = serde_json::json!({ "error": said_by_peer }).to_string();
+            assert_eq!(said(body.as_bytes(), "error", &[&secret]), Some(expected));
+        }
+    }
 }

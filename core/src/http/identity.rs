@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 pub enum TokenSource {
     /// It was given.
     Given(Bearer),
-    /// A command prints it: [`from_output`].
-    Command(String),
+    /// A command prints it: [`from_output`]. Its text may hold a password, and so is not shown (C-4).
+    Command(Secret),
     /// An identity provider issues it.
     ClientCredentials(ClientCredentials),
 }
@@ -118,7 +118,7 @@ impl TokenSource {
             return Ok(Some(TokenSource::Given(bearer)));
         }
         if let Some(command) = command.filter(|command| Some(command.from.rank()) == first) {
-            return Ok(Some(TokenSource::Command(command.text().to_owned())));
+            return Ok(Some(TokenSource::Command(command.secret())));
         }
         let half = |set: Found, missing: &Name| {
             let missing = set.from.calls(missing);

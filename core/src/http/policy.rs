@@ -2,7 +2,7 @@
 
 use super::failure::judge;
 use super::{Base, Bearer, Failure, Headers, Request};
-use crate::config::Identity;
+use crate::config::{Credentials, Identity};
 use serde::{Deserialize, Serialize};
 
 /// What a gateway wants of one platform. What is `None` was not set; a policy in which nothing was set is not sent, and
@@ -98,8 +98,17 @@ impl Policy {
     }
 
     /// What the answer means: only 200 is success, whatever it holds.
-    pub fn read(&self, base: &Base, status: u16, headers: Headers<'_>, body: &[u8]) -> Result<(), Failure> {
-        match judge(base.host(), status, headers, body, &[]) {
+    ///
+    /// `credentials` are those that the request's upgrade token was minted with: no error shows them or it (C-4).
+    pub fn read(
+        &self,
+        base: &Base,
+        credentials: &Credentials,
+        status: u16,
+        headers: Headers<'_>,
+        body: &[u8],
+    ) -> Result<(), Failure> {
+        match judge(base.host(), status, headers, body, &[&credentials.secret]) {
             Ok(_) | Err(Failure::NotJson { .. }) if status == 200 => Ok(()),
             Ok(_) | Err(Failure::NotJson { .. }) => {
                 Err(Failure::Status { host: base.host().to_owned(), status, error: None })
@@ -171,10 +180,16 @@ mod tests {
     fn only_200_takes_a_policy() {
         let base = Base::new(&DialUrl::parse("wss://c.example").unwrap(), false).unwrap();
         let policy = parse(r#"{"platform":"slack"}"#, &identities()).unwrap().remove(0);
-        let read =
-            |status, body: &[u8]| policy.read(&base, status, &[], body).map_err(|error| error.to_string());
+        let credentials = Credentials { gateway_id: "gw-1".into(), secret: Secret::from("hunter2") };
+        let read = |status, body: &[u8]| {
+            policy.read(&base, &credentials, status, &[], body).map_err(|error| error.to_string())
+        };
         assert_eq!((read(200, b"{}"), read(200, b"")), (Ok(()), Ok(())));
         assert_eq!(read(204, b""), Err("c.example answered with status 204".into()));
         assert_eq!(read(404, br#"{"error":"no"}"#), Err("c.example answered with status 404: no".into()));
+        // C-4: a server may repeat what it was sent, whenever that was minted.
+        let token = Bearer::mint(&credentials, 1000);
+        let echo = format!(r#"{{"error":"no {}"}}"#, token.0.expose());
+        assert_eq!(read(401, echo.as_bytes()), Err("c.example answered with status 401: no <hidden>".into()));
     }
 }

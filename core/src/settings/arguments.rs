@@ -3,6 +3,7 @@
 use crate::http::boot::When;
 use crate::network::CaCertificates;
 use crate::secret::Secret;
+use std::fmt;
 
 /// What the caller was given as arguments, each of which goes before environment and file (H-9); and what it has
 /// looked up of the machine.
@@ -38,8 +39,8 @@ pub struct Arguments {
     pub enroll_token: Option<Secret>,
     /// `--access-token`
     pub access_token: Option<Secret>,
-    /// `--access-token-command`
-    pub access_token_command: Option<String>,
+    /// `--access-token-command`; its text may hold a password.
+    pub access_token_command: Option<Secret>,
     /// `--policy`, JSON.
     pub policy: Option<String>,
     /// `--inbound-listen`
@@ -58,11 +59,17 @@ pub struct Arguments {
     pub hostname: Option<String>,
 }
 
-/// A configuration file's text.
-#[derive(Clone, Copy, Debug)]
+/// A configuration file's text. It may hold secrets, and so is not shown (C-4).
+#[derive(Clone, Copy)]
 pub struct FileText<'a> {
     /// What messages call it.
     pub name: &'a str,
     /// What it holds.
     pub text: &'a str,
+}
+
+impl fmt::Debug for FileText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileText({}, {} bytes hidden)", self.name, self.text.len())
+    }
 }

@@ -155,10 +155,11 @@ fn source(
     allow_insecure: bool,
 ) -> Result<Option<TokenSource>, ConfigError> {
     let token = arguments.access_token.as_ref().map(Secret::expose);
+    let command = arguments.access_token_command.as_ref().map(Secret::expose);
     let variable = |name: &Name| layers.find(None, name);
     let settings = SourceSettings {
         token: layers.find(token, &names::ACCESS_TOKEN),
-        command: layers.find(arguments.access_token_command.as_deref(), &names::ACCESS_TOKEN_COMMAND),
+        command: layers.find(command, &names::ACCESS_TOKEN_COMMAND),
         token_url: variable(&names::IDP_TOKEN_URL),
         client_id: variable(&names::IDP_CLIENT_ID),
         client_secret: variable(&names::IDP_CLIENT_SECRET),

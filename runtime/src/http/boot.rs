@@ -33,7 +33,7 @@ impl Client {
         loop {
             report(match boot.next(unix_s()) {
                 Step::Run(command) => {
-                    let printed = run(&command).await;
+                    let printed = run(command.expose()).await;
                     boot.printed(printed.as_ref().map(|bytes| bytes.as_slice()).map_err(Clone::clone))
                 }
                 Step::Send(request) => match self.send(&request).await {

@@ -111,7 +111,7 @@ fn h_8_the_nearer_source_of_identity_tokens_counts() {
         let resolved = with_file(arguments, &environment, text).unwrap();
         let seen = match resolved.plan.unwrap().source.unwrap() {
             TokenSource::Given(_) => "given".to_owned(),
-            TokenSource::Command(command) => command,
+            TokenSource::Command(command) => command.expose().to_owned(),
             TokenSource::ClientCredentials(_) => "client".to_owned(),
         };
         assert_eq!(seen, expected, "{environment:?} {text}");

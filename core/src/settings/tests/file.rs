@@ -100,7 +100,7 @@ fn h_9_argument_else_environment_else_file() {
             "ACCESS_TOKEN_COMMAND",
             "access-token-command",
             |r| match r.plan.as_ref().unwrap().source.as_ref().unwrap() {
-                TokenSource::Command(command) => command.clone(),
+                TokenSource::Command(command) => command.expose().to_owned(),
                 other => panic!("{other:?}"),
             },
         ),

@@ -1,0 +1,257 @@
+//! A value of each public type that holds a secret, and what `Debug` makes of it.
+
+use relayline_core::config::{Config, Credentials, Identity};
+use relayline_core::http::boot::{Boot, Plan, Step};
+use relayline_core::http::enroll::Enroll;
+use relayline_core::http::identity::TokenSource;
+use relayline_core::http::media::{Download, Upload};
+use relayline_core::http::provision::{Profile, Provision, Provisioned};
+use relayline_core::http::{Base, Bearer, Body, Request, Unreachable, Value};
+use relayline_core::machine::RelayMachine;
+use relayline_core::secret::Secret;
+use relayline_core::settings::{self, Arguments, FileText, Resolved};
+use relayline_core::time::Now;
+use relayline_core::url::DialUrl;
+use relayline_harness::connector::{Act, ConnectorConfig, ConnectorMachine, Control, Delivery};
+use relayline_harness::recorder::{RecorderConfig, Upstream};
+use relayline_harness::recording::{Gateway, Header, Line, Recording, What};
+use relayline_runtime::http::{Answer, Booted};
+use serde_json::Map;
+use std::fmt::Debug;
+
+/// It is in every value below.
+const SECRET: &str = "hunter2-hunter2";
+
+/// What `Debug` makes of a value.
+pub(crate) struct Shown {
+    /// The crate's folder.
+    pub(crate) package: String,
+    /// The type's name, without its modules.
+    pub(crate) name: String,
+    text: String,
+}
+
+fn show<T: Debug>(value: &T) -> Shown {
+    let path = std::any::type_name::<T>().split('<').next().unwrap();
+    let (package, name) = (path.split("::").next().unwrap(), path.rsplit("::").next().unwrap());
+    let package = package.trim_start_matches("relayline_").to_owned();
+    Shown { package, name: name.to_owned(), text: format!("{value:?}\n{value:#?}") }
+}
+
+fn secret() -> Secret {
+    Secret::from(SECRET)
+}
+
+fn environment(name: &str) -> Option<String> {
+    let value = match name {
+        "GATEWAY_RELAY_URL" => "wss://c.example",
+        "GATEWAY_RELAY_ID" => "gw-1",
+        "GATEWAY_RELAY_SECRET" | "GATEWAY_RELAY_DELIVERY_KEY" | "GATEWAY_RELAY_IDP_CLIENT_SECRET" => SECRET,
+        "GATEWAY_RELAY_IDP_TOKEN_URL" => "https://idp.example",
+        "GATEWAY_RELAY_IDP_CLIENT_ID" => "me",
+        "GATEWAY_RELAY_POLICY" => r#"{"allowOtherBots":true}"#,
+        "HTTPS_PROXY" => "http://me:hunter2-hunter2@proxy.example",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+pub(crate) fn shown() -> Vec<Shown> {
+    let mut shown = settings();
+    shown.extend(exchanges());
+    shown.extend(machines());
+    shown.extend(of_the_harness());
+    shown
+}
+
+fn arguments() -> Arguments {
+    Arguments {
+        secret: Some(secret()),
+        delivery_key: Some(secret()),
+        enroll_token: Some(secret()),
+        access_token: Some(secret()),
+        access_token_command: Some(secret()),
+        ..Arguments::default()
+    }
+}
+
+fn resolved() -> Resolved {
+    settings::resolve(&arguments(), &environment, None).unwrap()
+}
+
+fn settings() -> Vec<Shown> {
+    let text = format!("secret = \"{SECRET}\"");
+    let resolved = resolved();
+    let bad_proxy = |name: &str| match name {
+        "HTTPS_PROXY" => Some("ftp://me:hunter2-hunter2@proxy.example".to_owned()),
+        name => environment(name),
+    };
+    let network = &resolved.config.network;
+    let proxy = network.proxies.choose(true, "c.example", 443).unwrap();
+    vec![
+        show(&secret()),
+        show(&arguments()),
+        show(&FileText { name: "a.toml", text: &text }),
+        show(&settings::enrollment(&arguments(), &environment, None).unwrap()),
+        show(&settings::resolve(&arguments(), &bad_proxy, None).unwrap_err()),
+        show(network),
+        show(&network.proxies),
+        show(proxy),
+        show(&Unreachable::Proxy { proxy: proxy.to_string(), why: String::new() }),
+        show(&resolved.config),
+        show(resolved.config.credentials.as_ref().unwrap()),
+        show(&resolved),
+    ]
+}
+
+fn base() -> Base {
+    Base::new(&DialUrl::parse("wss://c.example").unwrap(), false).unwrap()
+}
+
+fn bearer() -> Bearer {
+    Bearer::new(&secret()).unwrap()
+}
+
+fn exchanges() -> Vec<Shown> {
+    let identity = Identity { platform: "slack".into(), bot_id: String::new() };
+    let enroll = Enroll {
+        base: base(),
+        access_token: bearer(),
+        enrollment_token: secret(),
+        gateway_id: "gw-1".into(),
+    };
+    let profile = Profile { gateway_id: "gw-1".into(), ..Profile::default() };
+    let provision = Provision { base: base(), access_token: bearer(), profile, identity };
+    let answer = format!(r#"{{"secret":"{SECRET}","deliveryKey":"{SECRET}"}}"#);
+    let provisioned = provision.read(200, &[], answer.as_bytes()).unwrap();
+    let Provisioned::Issued(issued) = &provisioned else { panic!("a secret") };
+    let upload = Upload {
+        base: base(),
+        upgrade_token: bearer(),
+        content_type: "a/b".into(),
+        filename: None,
+        length: 1,
+    };
+    let download = Download::new("https://c.example/relay/media/7", &base(), Some(bearer())).unwrap();
+    let mut shown = vec![
+        show(&enroll),
+        show::<Request>(&enroll.request()),
+        show(&provision),
+        show(&provisioned),
+        show(issued),
+        show(&upload),
+        show(&upload.request().unwrap()),
+        show(&download),
+        show(&bearer()),
+        show(&Value::Secret(secret())),
+        show(&Body::Bytes(SECRET.as_bytes().to_vec().into())),
+        show(&Answer {
+            status: 200,
+            headers: vec![("a".into(), SECRET.into())],
+            body: answer.into_bytes().into(),
+        }),
+    ];
+    shown.extend(boots());
+    shown
+}
+
+/// A boot of each source of identity tokens, with all its steps.
+fn boots() -> Vec<Shown> {
+    let plan = resolved().plan.unwrap();
+    let given = Arguments::default();
+    let unarmed = |name: &str| environment(name).filter(|_| name != "GATEWAY_RELAY_SECRET");
+    let client = settings::resolve(&given, &unarmed, None).unwrap().plan.unwrap();
+    let by_command = |name: &str| match name {
+        "GATEWAY_RELAY_ACCESS_TOKEN_COMMAND" => Some(format!("print {SECRET}")),
+        name => unarmed(name),
+    };
+    let command = settings::resolve(&given, &by_command, None).unwrap().plan.unwrap();
+    let mut shown = Vec::new();
+    for plan in [plan, client, command] {
+        let source = plan.source.clone().unwrap();
+        if let TokenSource::ClientCredentials(client) = &source {
+            shown.push(show(client));
+        }
+        shown.extend([show::<TokenSource>(&source), show::<Plan>(&plan)]);
+        let (boot, reports) = Boot::new(plan);
+        shown.extend([show(&boot), show(&reports), show::<Step>(&boot.next(1000))]);
+    }
+    let credentials = Some(Credentials { gateway_id: "gw-1".into(), secret: secret() });
+    let unsent = Vec::new();
+    let delivery_key = Some(secret());
+    shown.push(show(&Step::Dial {
+        credentials: credentials.clone(),
+        delivery_key: delivery_key.clone(),
+        unsent: unsent.clone(),
+    }));
+    shown.push(show(&Booted { credentials, delivery_key, unsent }));
+    shown
+}
+
+fn machines() -> Vec<Shown> {
+    let config: Config = resolved().config;
+    let mut machine = RelayMachine::new(config.into(), [7; 32], Now::default());
+    let dial = machine.poll_action().unwrap();
+    let config = connector();
+    vec![show(&machine), show(&dial), show(&ConnectorMachine::new(config, [7; 32]))]
+}
+
+fn connector() -> ConnectorConfig {
+    let config = ConnectorConfig::default().gateway("gw-1", secret()).delivery_key("gw-1", secret());
+    config.enroll_token(secret(), "acme").identity(secret(), "acme")
+}
+
+fn of_the_harness() -> Vec<Shown> {
+    let config = connector();
+    let rotate = Act::Rotate { overlap_ms: 1, secret: Some(secret()), delivery_key: Some(secret()) };
+    let enroll = Act::EnrollToken { token: secret(), tenant: "acme".into(), ttl_s: None };
+    let delivery = Delivery { key: Some(secret()), ..Delivery::default() };
+    let connect = What::Connect {
+        url_path: "/relay".into(),
+        dial: None,
+        authorization: Some(secret()),
+        headers: Map::new(),
+        clock_unix_s: None,
+    };
+    let gateway = Gateway { upgrade_secret: Some(secret()), ..Gateway::default() };
+    let header = Header { gateway: gateway.clone(), ..Header::default() };
+    let line = Line { number: 2, t_ms: 0, what: connect.clone(), rest: Map::new() };
+    let recording = Recording { file: "a.jsonl".into(), header, lines: vec![line] };
+    let upstream = Upstream::new(
+        DialUrl::parse("wss://c.example?token=hunter2-hunter2").unwrap(),
+        resolved().config.network,
+    );
+    let file = "a.jsonl".into();
+    let recorder =
+        RecorderConfig { listen: ([127, 0, 0, 1], 0).into(), upstream: upstream.clone(), file, rotate: None };
+    vec![
+        show(&config.gateways[0]),
+        show(&config.enroll_tokens[0]),
+        show(&config.identities[0]),
+        show(&config),
+        show(&rotate),
+        show(&enroll),
+        show(&Control::from(rotate.clone())),
+        show(&Act::Deliver(delivery.clone())),
+        show(&delivery),
+        show(&connect),
+        show(&gateway),
+        show(&recording),
+        show(&upstream),
+        show(&recorder),
+    ]
+}
+
+#[test]
+fn c_4_debug_shows_no_secret() {
+    let shown = shown();
+    assert!(shown.iter().any(|shown| shown.text.contains("<hidden>")), "there are secrets in it");
+    for Shown { package, name, text } in shown {
+        // As it is, as bytes, in base64 as a proxy is told it; and a token that was made with it.
+        for form in
+            ["hunter2", "104, 117, 110, 116", "aHVudGVyMi1odW50ZXIy", "h1bnRlcjItaHVudGVyM", "Z3ctMTox"]
+        {
+            assert!(!text.contains(form), "{package} {name} shows {form}: {text}");
+        }
+    }
+}
