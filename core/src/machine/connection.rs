@@ -93,6 +93,8 @@ impl Link {
     pub(super) fn listen_anew(&mut self, now: Time) {
         self.heard = now;
         self.pinged = None;
+        // One that could not be written yet would ask what is known by now.
+        self.ping = false;
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -491,13 +493,13 @@ impl RelayMachine {
             }
             Timer::Close => self.step(Signal::CloseTimedOut, None, "the peer did not answer our close frame"),
             Timer::Ping => {
-                self.link.ping = true;
                 if self.paused {
                     // We are not listening: a missing answer would say nothing.
                     self.link.listen_anew(self.now);
                 } else {
                     self.link.pinged = Some(self.now);
                 }
+                self.link.ping = true;
             }
             Timer::Silence => self.step(Signal::Silent, None, "nothing was received for too long"),
             Timer::Request => self.expire_request(),

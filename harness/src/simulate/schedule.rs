@@ -5,8 +5,8 @@ use super::world::{Stretch, World};
 use relayline_core::time::Time;
 use std::time::Duration;
 
-/// How long a healed world may take until nothing is left to do.
-const CALMS_DOWN_WITHIN: Duration = Duration::from_secs(20 * 60);
+/// How long a healed world may take until nothing is left to do: a slow host takes a full buffer an event at a time.
+const CALMS_DOWN_WITHIN: Duration = Duration::from_secs(2 * 60 * 60);
 /// The connector gives a connection up that it has heard nothing of for so long.
 const CONNECTOR_PATIENCE: Duration = Duration::from_secs(120);
 /// How often the connector's WebSocket layer pings, where it does.

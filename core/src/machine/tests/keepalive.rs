@@ -74,6 +74,20 @@ fn l_11_a_ping_of_a_former_socket_is_not_written_to_the_next() {
     rig.expect(&[r#"> {"type":"hello","platform":"discord","botId":"42"}"#]);
 }
 
+/// A ping that waits for its socket is of no use any more once something has come.
+#[test]
+fn l_11_no_ping_is_written_behind_what_was_heard() {
+    let mut rig = Rig::up();
+    rig.writable = false;
+    rig.wait(30_000);
+    rig.bytes(b"half a li");
+    rig.writable = true;
+    rig.drain();
+    rig.expect(&[]);
+    rig.wait(30_000);
+    rig.expect(&["> ping #1"]);
+}
+
 #[test]
 fn l_11_a_socket_that_takes_nothing_is_lost_too() {
     let mut rig = Rig::up();

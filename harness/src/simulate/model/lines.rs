@@ -213,6 +213,10 @@ impl Model {
             number.filter(|half| half.len() == 16).and_then(|half| u64::from_str_radix(half, 16).ok());
         if let Some(number) = number {
             self.requests.answered(number, frame.get("result"));
+            if self.requests.is_unasked(number) {
+                // An answer in the same message is one to no prompt.
+                self.prompts.failed(number);
+            }
         }
     }
 

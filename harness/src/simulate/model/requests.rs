@@ -149,6 +149,13 @@ impl Requests {
         }
     }
 
+    /// Whether it is a prompt that must end without having been asked.
+    pub(crate) fn is_unasked(&self, id: u64) -> bool {
+        self.pending.get(&id).is_some_and(|pending| {
+            pending.sort == Sort::Prompt && !matches!(pending.due, None | Some(Due::Well { .. }))
+        })
+    }
+
     /// Frames that wait: never more than `max_in_flight` (O-6).
     pub(crate) fn in_flight(&self) -> usize {
         self.pending.values().filter(|pending| pending.sort.is_frame()).count()
