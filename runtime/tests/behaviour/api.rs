@@ -218,7 +218,7 @@ fn l_14_a_watch_keeps_nothing_alive_and_sees_the_end(wire: Wire) {
 /// What a dial failed of is in the state, not only in the notices, which go once.
 #[test]
 fn l_5_the_state_says_why_there_is_no_connection() {
-    let peer = Peer::listen();
+    let peer = Peer::listen(Wire::Tcp);
     let url = peer.url();
     drop(peer);
     let kit = Kit::new();
