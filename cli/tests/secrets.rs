@@ -9,6 +9,7 @@ use support::{Program, SOON, relayline};
 
 on_both_runtimes! {
     c_4_neither_secret_nor_token_is_printed
+    c_4_a_child_gets_no_secret
 }
 
 const SECRET: &str = "hunter2-the-secret";
@@ -53,15 +54,14 @@ fn c_4_neither_secret_nor_token_is_printed(runtime: &str) {
     }
 }
 
-#[test]
-fn c_4_a_child_gets_no_secret() {
+fn c_4_a_child_gets_no_secret(runtime: &str) {
     let folder = tempfile::tempdir().unwrap();
     let seen = folder.path().join("environment");
     let connector =
         EmbeddedConnector::start(ConnectorConfig::default().gateway("gw-1", SECRET), "127.0.0.1:0");
     let connector = connector.unwrap();
     let script = format!("env > {}", seen.display());
-    let mut command = relayline(["run", "--exec", "sh", "-c", &script]);
+    let mut command = relayline(["run", "--runtime", runtime, "--exec", "sh", "-c", &script]);
     command.env("GATEWAY_RELAY_URL", connector.url()).env("GATEWAY_RELAY_ID", "gw-1");
     for name in [
         "SECRET",
