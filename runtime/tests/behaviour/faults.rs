@@ -1,7 +1,8 @@
 //! What goes wrong on the way, and at the host: the connection goes on, or comes back, and nothing is lost by it.
 
 use super::peer::{Link, Peer, buffered, inbound};
-use super::{SOON, Stage, Wire, config};
+use super::stage::{HALF_DEAD, opener};
+use super::{SOON, Stage, Wire, config, connect};
 use crate::Kit;
 use async_tungstenite::tungstenite::{Message, Utf8Bytes};
 use futures_util::StreamExt;
@@ -227,6 +228,17 @@ fn l_12_an_idleness_that_is_not_confirmed_changes_nothing(wire: Wire) {
     assert_eq!(stage.relay.phase(), Phase::Connected);
     stage.deliver(&discord::dm(), "live", false);
     stage.message().ack();
+}
+
+/// L-4: an address that says nothing does not cost the dial when the host has another.
+#[test]
+fn l_4_a_dead_address_does_not_cost_the_dial() {
+    let (connector, kit) = (Stage::connector(Wire::Memory), Kit::new());
+    let config = config(&format!("ws://{HALF_DEAD}"), &[("dial_timeout", "60s")]);
+    let (relay, mut inbox) = connect(&kit, Wire::Memory, config, opener(&connector));
+    let first = kit.block_on(inbox.next());
+    assert!(matches!(first, Some(Incoming::Notice(Notice::Connected { .. }))), "{first:?}");
+    assert_eq!(relay.stats().dials, 1);
 }
 
 /// L-7, L-8: before the first handshake a refusal is an ordinary failure, and an expired token always is one; each is

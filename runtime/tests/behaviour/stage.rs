@@ -13,9 +13,9 @@ use relayline_harness::connector::{Act, ConnectorConfig, DuplexStream, EmbeddedC
 use relayline_runtime::{Delivery, Inbox, Incoming, Relay, Runtime};
 use serde_json::{Map, Value};
 use std::convert::Infallible;
-use std::future::ready;
+use std::future::{pending, ready};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
@@ -39,6 +39,11 @@ pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::n
 /// Opens a connection in memory, and gives the gateway's end of it, as long as there is something at the other.
 type Open = Arc<dyn Fn() -> Option<DuplexStream> + std::marker::Send + Sync>;
 
+/// In memory, the name of a host whose first address says nothing.
+pub(crate) const HALF_DEAD: &str = "half-dead.example";
+const DEAD: [u8; 4] = [192, 0, 2, 66];
+const ALIVE: [u8; 4] = [192, 0, 2, 1];
+
 /// A runtime whose connections lead to one place, whatever is dialled.
 #[derive(Clone)]
 struct Memory<R> {
@@ -51,18 +56,25 @@ impl<R: Runtime> Runtime for Memory<R> {
 
     fn look_up(
         &self,
-        _: String,
+        host: String,
         port: u16,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + std::marker::Send + 'static {
-        ready(Ok(vec![SocketAddr::from(([192, 0, 2, 1], port))]))
+        let addresses = if host == HALF_DEAD { &[DEAD, ALIVE][..] } else { &[ALIVE] };
+        ready(Ok(addresses.iter().map(|address| SocketAddr::from((*address, port))).collect()))
     }
 
     fn connect(
         &self,
-        _: SocketAddr,
+        address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::Tcp>> + std::marker::Send + 'static {
-        let stream = (self.open)().ok_or(io::ErrorKind::ConnectionRefused);
-        ready(stream.map(DuplexStream::compat).map_err(io::Error::from))
+        let open = self.open.clone();
+        async move {
+            if address.ip() == IpAddr::from(DEAD) {
+                return pending().await;
+            }
+            let stream = open().ok_or(io::ErrorKind::ConnectionRefused);
+            Ok(stream?.compat())
+        }
     }
 
     type Listener = Infallible;
