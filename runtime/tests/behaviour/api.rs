@@ -19,6 +19,7 @@ use std::time::Duration;
 
 over_each_wire! {
     o_10_two_replies_that_grow_on_one_message_do_not_mix,
+    x_2_what_a_dropped_stream_had_not_given_is_counted,
     what_a_host_holds_is_send_and_sync,
     o_each_op_writes_its_fields,
     a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again,
@@ -257,4 +258,15 @@ fn o_10_two_replies_that_grow_on_one_message_do_not_mix(wire: Wire) {
     stage.sees_outbound("progress: all done");
     stage.sees_outbound("the answer");
     delivery.ack();
+}
+
+/// notices that nobody took are counted, those that were waiting when the stream was dropped too.
+fn x_2_what_a_dropped_stream_had_not_given_is_counted(wire: Wire) {
+    let Stage { kit, relay, inbox, connector: _connector, .. } =
+        Stage::dial(wire, Stage::connector(wire), &[]);
+    kit.block_on(relay.watch().filter(|state| std::future::ready(state.descriptors.len() == 2)).next());
+    assert_eq!(relay.signs_dropped(), 0);
+    drop(inbox);
+    // That it is connected, and to which platforms.
+    assert_eq!(relay.signs_dropped(), 2);
 }
