@@ -35,8 +35,9 @@ impl Peer {
     /// The next connection, with its handshake complete.
     pub(crate) fn accept(&self) -> Link {
         let (stream, _) = self.0.accept().unwrap();
-        // Nobody waits for ever for what does not come.
+        // Nobody waits for ever for what does not come, or is not taken.
         stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.set_write_timeout(Some(SOON)).unwrap();
         let mut wire = Link(tungstenite::accept(stream).unwrap());
         for platform in ["discord", "telegram"] {
             assert_eq!(wire.frame().unwrap()["platform"], platform);
