@@ -261,7 +261,9 @@ fn a_closed_stderr_changes_nothing() {
     for (arguments, code) in [
         (vec!["run", "--url", "foo"], 2),
         (vec!["run", "--url", URL, "--exec", "sh", "-c", "exit 7"], 1),
+        (vec!["run", "--runtime", "smol", "--url", URL, "--exec", "sh", "-c", "exit 7"], 1),
         (vec!["demo", "--script", "missing"], 1),
+        (vec!["demo", "--runtime", "smol", "--script", "missing"], 1),
         (vec!["connector", "--script", "missing"], 1),
     ] {
         let (reader, writer) = std::io::pipe().unwrap();

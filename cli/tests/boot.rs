@@ -15,6 +15,7 @@ on_both_runtimes! {
     h_4_h_5_a_gateway_is_provisioned_and_served
     h_4_h_5_nothing_that_fails_stops_the_boot
     h_4_h_5_by_hand_each_identity_has_its_line
+    h_9_a_relay_that_is_off_is_left_alone
 }
 
 /// H-4, H-5: against the embedded connector, from nothing but an access token to an authenticated hello.
@@ -150,12 +151,11 @@ fn h_4_h_5_nothing_that_fails_stops_the_boot(runtime: &str) {
 }
 
 /// H-9: a relay that is switched off is asked nothing, and that is no failure.
-#[test]
-fn h_9_a_relay_that_is_off_is_left_alone() {
+fn h_9_a_relay_that_is_off_is_left_alone(runtime: &str) {
     let server = Server::start(moody);
     for words in [&["run"][..], &["provision"], &["policy"]] {
         let mut command = relayline(words);
-        command.args(["--url", &server.url()]).env("GATEWAY_RELAY_ENABLED", "false");
+        command.args(["--runtime", runtime, "--url", &server.url()]).env("GATEWAY_RELAY_ENABLED", "false");
         command.env("GATEWAY_RELAY_ACCESS_TOKEN", "acc3ss");
         let ended = Program::start(command).ended();
         let expected = "relayline: GATEWAY_RELAY_ENABLED switches the relay off: set it to true, or leave it out, to \

@@ -16,6 +16,10 @@ use support::{Ended, Program, relayline};
 on_both_runtimes! {
     h_1_h_2_an_enrolment_fills_the_env_file_and_a_second_one_changes_nothing
     h_1_each_failure_says_why_and_leaves_the_env_file_alone
+    h_1_a_connector_that_never_answers
+    h_8_c_6_what_cannot_work_is_not_tried
+    h_3_a_managed_install_does_not_enroll
+    h_2_a_write_that_breaks_off_leaves_the_old_file
 }
 
 const OLD: &str = "# mine\nexport OTHER='x y' # keep\nGATEWAY_RELAY_SECRET=\"old\"\nrubbish\n";
@@ -52,8 +56,9 @@ impl Place {
     }
 }
 
-fn enroll(url: &str, env_file: &Path) -> Command {
-    let mut command = relayline(["enroll", "-vv", "--connector-url", url, "--env-file"]);
+fn enroll(runtime: &str, url: &str, env_file: &Path) -> Command {
+    let mut command =
+        relayline(["enroll", "-vv", "--runtime", runtime, "--connector-url", url, "--env-file"]);
     command
         .arg(env_file)
         .env("GATEWAY_RELAY_ENROLL_TOKEN", "0nce")
@@ -83,8 +88,8 @@ fn h_1_h_2_an_enrolment_fills_the_env_file_and_a_second_one_changes_nothing(runt
          GATEWAY_RELAY_WAKE_URL=https://wake.example\n"
     );
     for end in ["written to", "nothing to change in"] {
-        let mut command = enroll(&url, &place.file());
-        command.args(["--runtime", runtime, "--wake-url", "https://wake.example"]);
+        let mut command = enroll(runtime, &url, &place.file());
+        command.args(["--wake-url", "https://wake.example"]);
         let ended = ended(command);
         let said = format!(
             "enrolled gw-7 for acme\nGATEWAY_RELAY_URL={url}\nGATEWAY_RELAY_ID=gw-7\nGATEWAY_RELAY_SECRET=<hidden>\n\
@@ -150,9 +155,7 @@ fn h_1_each_failure_says_why_and_leaves_the_env_file_alone(runtime: &str) {
     ];
     let place = Place::new(OLD);
     let fails = |url: &str, host: &str, expected: &str| {
-        let mut command = enroll(url, &place.file());
-        command.args(["--runtime", runtime]);
-        let ended = ended(command);
+        let ended = ended(enroll(runtime, url, &place.file()));
         let expected = expected.replace("HOST", host);
         let said = ended.stderr.lines().last().unwrap_or_default();
         assert!(said.starts_with("relayline: ") && said.contains(&expected), "{expected}: {}", ended.stderr);
@@ -181,11 +184,10 @@ fn h_1_each_failure_says_why_and_leaves_the_env_file_alone(runtime: &str) {
 }
 
 /// H-1: a connector that never answers is given up after 15 s.
-#[test]
-fn h_1_a_connector_that_never_answers() {
+fn h_1_a_connector_that_never_answers(runtime: &str) {
     let server = Server::start(|_| Answer::Hang);
     let place = Place::new(OLD);
-    let ended = ended(enroll(&server.url(), &place.file()));
+    let ended = ended(enroll(runtime, &server.url(), &place.file()));
     let expected = format!("relayline: could not reach {}: no complete answer within 15 s\n", server.address);
     assert!(ended.stderr.ends_with(&expected), "{}", ended.stderr);
     assert_eq!((ended.code, place.text().as_str()), (Some(1), OLD));
@@ -193,8 +195,7 @@ fn h_1_a_connector_that_never_answers() {
 }
 
 /// H-1, H-8, C-6: nothing is asked when it is clear that it would be of no use.
-#[test]
-fn h_8_c_6_what_cannot_work_is_not_tried() {
+fn h_8_c_6_what_cannot_work_is_not_tried(runtime: &str) {
     let server = Server::start(|_| answer(200, ISSUED));
     let url = server.url();
     let nowhere = tempfile::tempdir().unwrap();
@@ -236,7 +237,7 @@ fn h_8_c_6_what_cannot_work_is_not_tried() {
         (&url, &nowhere, Box::new(|c| c), 1, "cannot "),
     ];
     for (url, path, change, code, expected) in cases {
-        let mut command = enroll(url, path);
+        let mut command = enroll(runtime, url, path);
         change(&mut command);
         let ended = ended(command);
         let said = ended.stderr.lines().last().unwrap_or_default();
@@ -250,8 +251,7 @@ fn h_8_c_6_what_cannot_work_is_not_tried() {
 }
 
 /// H-3: a managed install refuses, and says why.
-#[test]
-fn h_3_a_managed_install_does_not_enroll() {
+fn h_3_a_managed_install_does_not_enroll(runtime: &str) {
     let server = Server::start(|_| answer(200, ISSUED));
     let place = Place::new(OLD);
     let refuses = |command: Command, by: &str| {
@@ -263,25 +263,24 @@ fn h_3_a_managed_install_does_not_enroll() {
         assert_eq!((ended.code, ended.stderr), (Some(1), expected));
         assert_eq!(place.text(), OLD);
     };
-    let mut command = enroll(&server.url(), &place.file());
+    let mut command = enroll(runtime, &server.url(), &place.file());
     command.env("HERMES_MANAGED", "true");
     refuses(command, "HERMES_MANAGED");
     let marker = place.folder.path().join(".managed");
     fs::write(&marker, "").unwrap();
-    refuses(enroll(&server.url(), &place.file()), &marker.display().to_string());
+    refuses(enroll(runtime, &server.url(), &place.file()), &marker.display().to_string());
     assert_eq!(server.came().len(), 0);
 }
 
 /// H-2: a write that breaks off in the middle leaves the old file. The shell limits how long a file may become: who
 /// writes beyond that is killed on the spot by SIGXFSZ, or, when that is ignored, fails as on a full disk.
-#[test]
-fn h_2_a_write_that_breaks_off_leaves_the_old_file() {
+fn h_2_a_write_that_breaks_off_leaves_the_old_file(runtime: &str) {
     let server = Server::start(|_| answer(200, ISSUED));
     let old = format!("{OLD}# {}\n", "x".repeat(64 << 10));
     for (trap, killed) in [("", true), ("trap '' XFSZ;", false)] {
         let place = Place::new(&old);
         let mut command = Command::new("sh");
-        let enroll = enroll(&server.url(), &place.file());
+        let enroll = enroll(runtime, &server.url(), &place.file());
         command.arg("-c").arg(format!("{trap} ulimit -c 0; ulimit -f 8; exec \"$@\"")).arg("sh");
         command.arg(enroll.get_program()).args(enroll.get_args());
         for (name, value) in enroll.get_envs() {

@@ -11,6 +11,8 @@ use support::{Program, SOON, relayline};
 
 on_both_runtimes! {
     an_authority_is_trusted_by_flag_or_variable
+    h_9_what_is_wrong_with_the_network_is_said_in_one_line
+    c_4_a_proxys_password_is_in_no_log_however_much_is_logged
 }
 
 fn an_authority_is_trusted_by_flag_or_variable(runtime: &str) {
@@ -42,8 +44,7 @@ fn an_authority_is_trusted_by_flag_or_variable(runtime: &str) {
 }
 
 /// H-9: what is wrong names the variable or flag, and nothing is dialled.
-#[test]
-fn h_9_what_is_wrong_with_the_network_is_said_in_one_line() {
+fn h_9_what_is_wrong_with_the_network_is_said_in_one_line(runtime: &str) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("empty.pem");
     fs::write(&file, "").unwrap();
@@ -64,20 +65,19 @@ fn h_9_what_is_wrong_with_the_network_is_said_in_one_line() {
             "SSL_CERT_FILE /nowhere/ca.pem: No such file or directory (os error 2)".to_owned(),
         ),
     ] {
-        let mut command = relayline(["run", "--url", "wss://c.example"]);
+        let mut command = relayline(["run", "--runtime", runtime, "--url", "wss://c.example"]);
         command.env(variable, value);
         let ended = Program::start(command).ended();
         assert_eq!((ended.code, ended.stderr.trim_end()), (Some(2), format!("relayline: {expected}").as_str()));
     }
 }
 
-#[test]
-fn c_4_a_proxys_password_is_in_no_log_however_much_is_logged() {
+fn c_4_a_proxys_password_is_in_no_log_however_much_is_logged(runtime: &str) {
     let refused = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
     };
-    let mut command = relayline(["run", "--url", "wss://c.example", "-vv"]);
+    let mut command = relayline(["run", "--runtime", runtime, "--url", "wss://c.example", "-vv"]);
     command.env("RUST_LOG", "trace").env("HTTPS_PROXY", format!("http://user:hunter2@{refused}"));
     let mut program = Program::start(command);
     let line = program.line().unwrap();

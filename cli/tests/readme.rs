@@ -1,12 +1,16 @@
 //! The README's agent, as it is written there, against the connector of the README, through the program.
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
+mod support;
+
 use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+on_both_runtimes! { the_agent_of_the_readme_echoes }
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -41,8 +45,7 @@ impl Drop for Killed {
     }
 }
 
-#[test]
-fn the_agent_of_the_readme_echoes() {
+fn the_agent_of_the_readme_echoes(runtime: &str) {
     let has_python =
         Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     let (name, text) = if has_python.is_ok_and(|status| status.success()) {
@@ -63,7 +66,7 @@ fn the_agent_of_the_readme_echoes() {
     let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
     let mut run = Killed(
         Command::new(env!("CARGO_BIN_EXE_relayline"))
-            .args(["run", "--platform", "discord", "--bot-id", "1", "--exec"])
+            .args(["run", "--runtime", runtime, "--platform", "discord", "--bot-id", "1", "--exec"])
             .arg(&file)
             .env("GATEWAY_RELAY_URL", connector.url().replace("ws://", "http://"))
             .env("GATEWAY_RELAY_ID", "gw-1")

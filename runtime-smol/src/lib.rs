@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 //! A relay gateway on smol.
 
+#[doc(inline)]
 pub use relayline_runtime::host::*;
 
 use relayline_core::config::Config;

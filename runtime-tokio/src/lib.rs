@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+#[doc(inline)]
 pub use relayline_runtime::host::*;
 
 use relayline_core::config::Config;

@@ -1,62 +1,37 @@
 //! The drive loop: does what the machine says, and decides nothing.
 
+mod open;
+mod outcome;
+
 use crate::Runtime;
-use crate::causes::causes;
 use crate::dial::{DialError, Socket, dial};
-use crate::shared::{Shared, Sign, State, Waiting, wake};
+use crate::shared::{Shared, State, wake};
 use crate::trace;
 use crate::watch::wake_all;
 use crate::wires::{Boxed, Wires};
-use async_tungstenite::tungstenite::protocol::CloseFrame;
-use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use futures_channel::oneshot;
-use futures_core::Stream;
-use futures_sink::Sink;
+use open::{End, Open};
+use outcome::{answer, respond, tell};
 use relayline_core::command::Command;
-use relayline_core::delivery::Answer;
 use relayline_core::machine::IoEvent;
-use relayline_core::output::{Action, Conn, Notice, Transmit};
+use relayline_core::output::{Action, Conn};
 use relayline_core::secret::Secret;
 use relayline_core::time::Time;
 use relayline_core::trace::{Entry, Ids, Lines};
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tracing::Span;
 
-/// Turns per wake-up before others get their chance. With the two bounds below it caps the work of one.
+/// Turns per wake-up before others get their chance. With the two bounds of an open socket it caps the work of one.
 const MOST_TURNS: usize = 64;
-/// Messages written per turn: a host that asks without end must not keep the loop from reading, or from its timers.
-const MOST_WRITES: usize = 64;
-/// Bytes that the machine is given at once: what a host calls meanwhile waits for the lock.
-const MOST_BYTES: usize = 64 << 10;
-
 /// What the loop has of the network.
 enum Line {
     None,
     Dialing { conn: Conn, dial: Boxed<Result<Socket, DialError>> },
     Open(Box<Open>),
-}
-
-/// An open socket.
-struct Open {
-    conn: Conn,
-    socket: Socket,
-    /// A message that the machine has not taken in whole, and how much of it it has.
-    unread: Option<(Bytes, usize)>,
-    /// What the trace knows of it, when somebody looked as it was opened.
-    lines: Option<(Lines, Ids)>,
-}
-
-/// Who waits for the answer to an HTTP request, and the answer.
-type Response = (Option<oneshot::Sender<Answer>>, Answer);
-
-/// How a socket ended: the peer's close code, if it sent one, and why.
-struct End {
-    code: Option<u16>,
-    reason: String,
 }
 
 pub(crate) struct Driver<R> {
@@ -238,64 +213,6 @@ impl<R: Runtime> Driver<R> {
     }
 }
 
-/// Takes what the machine wants done. The answers to requests among it are given at once: so they are there before the
-/// host hears of what has ended them. Whether there was one, the other actions, and the answers to HTTP requests, which
-/// are for [`respond`] once those are done.
-///
-/// Not under the lock, for an answer wakes who waits for it, and a waker's code is not ours.
-fn answer(mut state: MutexGuard<'_, State>, at: Time) -> (bool, Vec<Action>, Vec<Response>) {
-    let (mut answers, mut responses, mut actions) = (Vec::new(), Vec::new(), Vec::new());
-    while let Some(action) = state.machine.poll_action() {
-        trace::log(|| Entry::action(at, &action));
-        match action {
-            Action::Complete { id, result } => answers.push((state.waiting.remove(&id), result)),
-            Action::Respond { id, answer } => responses.push((state.unanswered.remove(&id), answer)),
-            other => actions.push(other),
-        }
-    }
-    let State { watched, machine, .. } = &mut *state;
-    watched.see(machine);
-    drop(state);
-    let answered = !answers.is_empty();
-    for (waiting, result) in answers {
-        let Some(Waiting { sender, op, since }) = waiting else { continue };
-        trace::answered(op, at.since(since), &result);
-        // Who has given up on the answer does not get it.
-        let _ = sender.send(result);
-    }
-    (answered, actions, responses)
-}
-
-/// Gives HTTP clients their answers, once the host has what they are the answers to.
-fn respond(responses: Vec<Response>) {
-    for (client, answer) in responses {
-        // A client that has gone away does not get it.
-        let _ = client.map(|client| client.send(answer));
-    }
-}
-
-/// What an action means to the host. The network's mean nothing to it, and answers are given already.
-fn tell(state: &mut State, action: Action) {
-    match action {
-        Action::Dial { .. } | Action::Drop { .. } | Action::Complete { .. } | Action::Respond { .. } => {}
-        Action::Interrupt { session_key, chat_id } => {
-            tracing::debug!(session_key, chat_id, "interrupt");
-            state.sign(Sign::Interrupt { session_key, chat_id });
-        }
-        Action::Notify(notice) => {
-            trace::notice(&notice);
-            state.over |= matches!(notice, Notice::Stopped);
-            state.watched.heard(&notice);
-            state.sign(Sign::Notice(notice));
-        }
-        Action::Fatal(fatal) => {
-            tracing::error!(code = fatal.code, why = fatal.message, "fatal");
-            state.fatal = Some(fatal);
-            state.over = true;
-        }
-    }
-}
-
 impl<R: Runtime> Future for Driver<R> {
     type Output = ();
 
@@ -349,104 +266,5 @@ impl<R> Drop for Driver<R> {
         wake(host);
         wake_all(watchers);
         respond(unanswered);
-    }
-}
-
-impl Open {
-    /// Writes while the socket takes messages, reads while the machine takes bytes. Whether anything moved; `Err`
-    /// at the socket's end.
-    fn exchange(&mut self, shared: &Shared, frame: &mut Vec<u8>, cx: &mut Context<'_>) -> Result<bool, End> {
-        let wrote = self.write(shared, frame, cx);
-        // nothing is read while the machine is full, and the clock for silence rests. So a socket that dies
-        // meanwhile is found out when there is room again; not sooner, or what has come over it by then were lost.
-        if !shared.lock().machine.wants_read() {
-            return Ok(wrote);
-        }
-        if let Some((bytes, at)) = self.unread.take() {
-            let taken = self.feed(shared, bytes, at);
-            return Ok(wrote || taken > 0);
-        }
-        let message = match Pin::new(&mut self.socket).poll_next(cx) {
-            Poll::Pending => return Ok(wrote),
-            Poll::Ready(Some(Ok(message))) => message,
-            Poll::Ready(Some(Err(error))) => return Err(End { code: None, reason: causes(&error) }),
-            Poll::Ready(None) => {
-                let reason = "the connection ended without a close frame".to_owned();
-                return Err(End { code: None, reason });
-            }
-        };
-        match message {
-            Message::Text(text) => self.read(shared, text.into()),
-            Message::Binary(bytes) => self.read(shared, bytes),
-            Message::Close(close) => {
-                // Nothing comes after it. Our answer is queued: it goes out with this flush, or not at all, since a
-                // peer that neither reads nor ends the TCP connection must not hold up the next dial.
-                let _ = Pin::new(&mut self.socket).poll_flush(cx);
-                return Err(match close {
-                    Some(close) => {
-                        End { code: Some(close.code.into()), reason: close.reason.as_str().to_owned() }
-                    }
-                    None => End { code: None, reason: "closed by the peer, without a code".to_owned() },
-                });
-            }
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
-                shared.lock().machine.handle_io(shared.now(), IoEvent::Alive { conn: self.conn });
-            }
-        }
-        Ok(true)
-    }
-
-    /// Writes while the socket takes messages, up to a bound: whether it took any.
-    fn write(&mut self, shared: &Shared, frame: &mut Vec<u8>, cx: &mut Context<'_>) -> bool {
-        let mut wrote = false;
-        for _ in 0..MOST_WRITES {
-            // An error of the write side is the read side's to tell: it knows of the peer's close frame.
-            let Poll::Ready(Ok(())) = Pin::new(&mut self.socket).poll_ready(cx) else { break };
-            let now = shared.now();
-            let transmit = shared.lock().machine.poll_transmit(now, frame);
-            if let (Some(transmit), Some((_, ids))) = (&transmit, &self.lines) {
-                trace::log(|| Entry::transmit(now.mono, transmit, frame, ids));
-            }
-            let message = match transmit {
-                None => break,
-                // Frames are JSON, so they are UTF-8.
-                Some(Transmit::Frame { .. }) => Message::Text(
-                    Utf8Bytes::try_from(Bytes::copy_from_slice(frame))
-                        .unwrap_or_else(|_| Utf8Bytes::from_static("\n")),
-                ),
-                Some(Transmit::Ping { .. }) => Message::Ping(Bytes::new()),
-                Some(Transmit::Close { code, reason, .. }) => Message::Close(Some(CloseFrame {
-                    code: code.into(),
-                    reason: Utf8Bytes::from_static(reason),
-                })),
-            };
-            wrote = true;
-            if Pin::new(&mut self.socket).start_send(message).is_err() {
-                break;
-            }
-        }
-        // Pending or failed: the next poll, or the read side, finds out.
-        let _ = Pin::new(&mut self.socket).poll_flush(cx);
-        wrote
-    }
-
-    fn read(&mut self, shared: &Shared, bytes: Bytes) {
-        let now = shared.now();
-        if let Some((lines, _)) = &mut self.lines {
-            for entry in lines.received(now.mono, &bytes) {
-                trace::log(|| entry);
-            }
-        }
-        self.feed(shared, bytes, 0);
-    }
-
-    /// Gives the machine some of what stands from `at` on, and keeps the rest; how much it took.
-    fn feed(&mut self, shared: &Shared, bytes: Bytes, at: usize) -> usize {
-        let some = &bytes[at..bytes.len().min(at + MOST_BYTES)];
-        let taken = shared.lock().machine.handle_bytes(shared.now(), self.conn, some);
-        if at + taken < bytes.len() {
-            self.unread = Some((bytes, at + taken));
-        }
-        taken
     }
 }

@@ -118,6 +118,7 @@ impl Drop for Inbox {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.deaf = true;
+        state.signs_dropped += state.signs.len() as u64;
         state.signs.clear();
         let queued = std::mem::take(&mut state.queue);
         for delivery in queued.iter().filter(|delivery| !delivery.buffered) {

@@ -52,6 +52,8 @@ mod trace;
 mod watch;
 mod wires;
 
+// For who builds on this crate; it is described, and listed, where it is.
+#[doc(hidden)]
 pub use host::*;
 
 use futures_channel::oneshot;

@@ -214,9 +214,13 @@ impl Relay {
     /// is edited, else in segments (O-10). See [`Stream`] for what is shown when.
     pub fn stream_reply(&self, to: &Delivery) -> ReplyStream {
         let source = to.message().source();
+        let mut shared = self.shared.lock();
+        shared.streamed += 1;
+        // Each has a name of its own: what answers the same message twice must not become one text.
+        let stream = format!("reply {}", shared.streamed);
+        drop(shared);
         let mut state = Stream {
-            // One reply streams to one delivery at a time: its number is name enough.
-            stream: format!("delivery {}", to.id().number()),
+            stream,
             chat_id: source.chat_id().to_owned(),
             reply_to: to.message().message_id().map(str::to_owned),
             ..Stream::default()

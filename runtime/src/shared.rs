@@ -46,6 +46,8 @@ pub(crate) struct State {
     pub(crate) queue: VecDeque<Delivery>,
     pub(crate) signs: VecDeque<Sign>,
     pub(crate) signs_dropped: u64,
+    /// Replies that grow, so far.
+    pub(crate) streamed: u64,
     pub(crate) fatal: Option<Fatal>,
     /// The drive loop has ended: nothing more will come.
     pub(crate) over: bool,
@@ -87,6 +89,7 @@ impl Shared {
             queue: VecDeque::new(),
             signs: VecDeque::new(),
             signs_dropped: 0,
+            streamed: 0,
             fatal: None,
             over: false,
             deaf: false,

@@ -5,6 +5,9 @@ mod tunnel;
 use crate::{Runtime, tls};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
+use futures_util::StreamExt;
+use futures_util::future::{Either, pending, select};
+use futures_util::stream::FuturesUnordered;
 use relayline_core::http::Unreachable;
 use relayline_core::network::{Network, Proxies, Proxy};
 use rustls::pki_types::ServerName;
@@ -14,6 +17,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How long an address may say nothing before the next one is tried, too.
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
 pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -84,18 +90,23 @@ impl Wires {
         if secure { self.tls(host, stream).await } else { Ok(stream) }
     }
 
-    /// One address after the other, until one takes the connection.
+    /// One address after the other, until one takes the connection. One that says nothing does not hold up the next
+    /// for long (RFC 8305): all of the dial's time would go by on it.
     async fn tcp(&self, host: &str, port: u16) -> Result<Stream, Unreachable> {
         let addresses = self.net.look_up(host.to_owned(), port).await;
-        let addresses = addresses.map_err(|error| Unreachable::Name(error.to_string()))?;
+        let mut addresses = addresses.map_err(|error| Unreachable::Name(error.to_string()))?.into_iter();
         let mut failed = Unreachable::Name("it has no address".to_owned());
-        for address in addresses {
-            match self.net.connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failed = Unreachable::Connect(error.to_string()),
+        let mut attempts = FuturesUnordered::new();
+        loop {
+            attempts.extend(addresses.next().map(|address| self.net.connect(address)));
+            let pause = if addresses.len() > 0 { self.net.sleep(NEXT_ADDRESS) } else { Box::pin(pending()) };
+            match select(attempts.next(), pause).await {
+                Either::Left((Some(Ok(stream)), _)) => return Ok(stream),
+                Either::Left((Some(Err(error)), _)) => failed = Unreachable::Connect(error.to_string()),
+                Either::Left((None, _)) => return Err(failed),
+                Either::Right(((), _)) => {}
             }
         }
-        Err(failed)
     }
 
     async fn tls(&self, host: &str, stream: Stream) -> Result<Stream, Unreachable> {

@@ -8,7 +8,7 @@ use relayline_core::chats::Chat;
 use relayline_core::command::{Failure, FailureKind, MediaKind};
 use relayline_core::output::{Notice, Phase};
 use relayline_core::prompts::PromptKind;
-use relayline_harness::chats::telegram;
+use relayline_harness::chats::{discord, telegram};
 use relayline_harness::connector::Act;
 use relayline_runtime::{
     Answer, ChatDetails, ConnectionState, Delivery, Ended, Inbox, Incoming, Prompted, Relay, ReplyStream,
@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 over_each_wire! {
+    o_10_two_replies_that_grow_on_one_message_do_not_mix,
+    x_2_what_a_dropped_stream_had_not_given_is_counted,
     what_a_host_holds_is_send_and_sync,
     o_each_op_writes_its_fields,
     a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again,
@@ -218,7 +220,7 @@ fn l_14_a_watch_keeps_nothing_alive_and_sees_the_end(wire: Wire) {
 /// What a dial failed of is in the state, not only in the notices, which go once.
 #[test]
 fn l_5_the_state_says_why_there_is_no_connection() {
-    let peer = Peer::listen();
+    let peer = Peer::listen(Wire::Tcp);
     let url = peer.url();
     drop(peer);
     let kit = Kit::new();
@@ -241,4 +243,30 @@ fn m_6_a_primed_chat_is_read_and_sent(wire: Wire) {
     let saw = stage.connector.wait_for(|saw| frame(saw).is_some_and(|one| one["type"] == "outbound"), SOON);
     assert_eq!(frame(&saw.unwrap()).unwrap()["action"]["metadata"]["guild_id"], "guild");
     assert!(stage.relay.authorization_is_upstream(), "E-10");
+}
+
+/// O-10: what is said of one reply is no state of another, though both answer the same message.
+fn o_10_two_replies_that_grow_on_one_message_do_not_mix(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
+    stage.deliver(&discord::dm(), "tell me", false);
+    let delivery = stage.message();
+    let (mut one, mut two) = (stage.relay.stream_reply(&delivery), stage.relay.stream_reply(&delivery));
+    let both = futures_util::future::join(one.finish("progress: all done"), two.finish("the answer"));
+    let (first, second) = stage.kit.block_on(both);
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert!(first.len() == 1 && second.len() == 1 && first != second, "{first:?} {second:?}");
+    stage.sees_outbound("progress: all done");
+    stage.sees_outbound("the answer");
+    delivery.ack();
+}
+
+/// notices that nobody took are counted, those that were waiting when the stream was dropped too.
+fn x_2_what_a_dropped_stream_had_not_given_is_counted(wire: Wire) {
+    let Stage { kit, relay, inbox, connector: _connector, .. } =
+        Stage::dial(wire, Stage::connector(wire), &[]);
+    kit.block_on(relay.watch().filter(|state| std::future::ready(state.descriptors.len() == 2)).next());
+    assert_eq!(relay.signs_dropped(), 0);
+    drop(inbox);
+    // That it is connected, and to which platforms.
+    assert_eq!(relay.signs_dropped(), 2);
 }

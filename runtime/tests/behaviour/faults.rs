@@ -1,7 +1,8 @@
 //! What goes wrong on the way, and at the host: the connection goes on, or comes back, and nothing is lost by it.
 
 use super::peer::{Link, Peer, buffered, inbound};
-use super::{SOON, Stage, Wire, config};
+use super::stage::{HALF_DEAD, opener};
+use super::{SOON, Stage, Wire, config, connect};
 use crate::Kit;
 use async_tungstenite::tungstenite::{Message, Utf8Bytes};
 use futures_util::StreamExt;
@@ -18,6 +19,11 @@ use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 over_each_wire! {
+    w_2_a_connection_that_breaks_in_the_middle_of_a_frame_has_not_said_it,
+    l_11_a_half_open_connection_is_found_out,
+    l_11_pings_are_answered_while_the_host_is_blocked,
+    a_6_what_came_before_the_socket_died_is_not_lost_on_a_slow_host,
+    w_1_one_message_of_many_lines_is_taken_in_whole,
     a_2_a_host_that_panics_in_a_task_loses_nothing,
     l_13_dormant_and_resumed_loses_nothing,
     l_12_an_idleness_that_is_not_confirmed_changes_nothing,
@@ -49,8 +55,7 @@ fn disconnected(kit: &Kit, inbox: &mut Inbox) -> String {
 
 /// W-2: what a connection had not said to its end when it broke was never said: in the middle of a WebSocket frame's
 /// head, of its payload, or of a line between two of them.
-#[test]
-fn w_2_a_connection_that_breaks_in_the_middle_of_a_frame_has_not_said_it() {
+fn w_2_a_connection_that_breaks_in_the_middle_of_a_frame_has_not_said_it(wire: Wire) {
     let line = format!("{}\n", buffered("cut", "b-1"));
     let frame = |payload: &[u8]| {
         // A text message under 64 KiB, as a server writes it.
@@ -60,9 +65,9 @@ fn w_2_a_connection_that_breaks_in_the_middle_of_a_frame_has_not_said_it() {
     let whole = frame(line.as_bytes());
     let half_a_line = frame(&line.as_bytes()[..line.len() / 2]);
     for said in [&whole[..1], &whole[..3], &whole[..20], &whole[..whole.len() - 1], &half_a_line] {
-        let peer = Peer::listen();
+        let peer = Peer::listen(wire);
         let kit = Kit::new();
-        let (relay, mut inbox) = kit.connect(config(&peer.url(), &[]));
+        let (relay, mut inbox) = peer.connect(&kit, &[]);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut wire = peer.accept();
@@ -83,12 +88,11 @@ fn w_2_a_connection_that_breaks_in_the_middle_of_a_frame_has_not_said_it() {
 }
 
 /// L-11: a peer that is gone without a word is found out by its silence, and dialled again.
-#[test]
-fn l_11_a_half_open_connection_is_found_out() {
-    let peer = Peer::listen();
+fn l_11_a_half_open_connection_is_found_out(wire: Wire) {
+    let peer = Peer::listen(wire);
     let kit = Kit::new();
     let settings = [("ping_interval", "40ms"), ("ping_timeout", "40ms"), ("close_timeout", "40ms")];
-    let (relay, mut inbox) = kit.connect(config(&peer.url(), &settings));
+    let (relay, mut inbox) = peer.connect(&kit, &settings);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // It reads nothing more, so it answers no ping; the socket stays open.
@@ -111,11 +115,10 @@ fn l_11_a_half_open_connection_is_found_out() {
 
 /// L-11, A-6: a host that takes nothing, and whose thread is blocked, keeps nobody from being answered: the peer's
 /// pings, and the requests of other threads.
-#[test]
-fn l_11_pings_are_answered_while_the_host_is_blocked() {
-    let peer = Peer::listen();
+fn l_11_pings_are_answered_while_the_host_is_blocked(wire: Wire) {
+    let peer = Peer::listen(wire);
     let kit = Kit::new();
-    let (relay, mut inbox) = kit.connect(config(&peer.url(), &[("host_queue", "2")]));
+    let (relay, mut inbox) = peer.connect(&kit, &[("host_queue", "2")]);
     let answered = std::thread::spawn(move || {
         let mut wire = peer.accept();
         for n in 0..20 {
@@ -152,13 +155,12 @@ fn l_11_pings_are_answered_while_the_host_is_blocked() {
 
 /// a socket that dies while the host takes nothing is found out when it takes something; what had come over it
 /// by then is not lost, and a request meanwhile fails in its own time (O-4).
-#[test]
-fn a_6_what_came_before_the_socket_died_is_not_lost_on_a_slow_host() {
+fn a_6_what_came_before_the_socket_died_is_not_lost_on_a_slow_host(wire: Wire) {
     const COUNT: usize = 50;
-    let peer = Peer::listen();
+    let peer = Peer::listen(wire);
     let kit = Kit::new();
     let settings = [("host_queue", "1"), ("read_ahead_bytes", "1"), ("request_timeout", "200ms")];
-    let (relay, mut inbox) = kit.connect(config(&peer.url(), &settings));
+    let (relay, mut inbox) = peer.connect(&kit, &settings);
     let gone = std::thread::spawn(move || {
         let mut wire = peer.accept();
         for n in 0..COUNT {
@@ -228,6 +230,17 @@ fn l_12_an_idleness_that_is_not_confirmed_changes_nothing(wire: Wire) {
     stage.message().ack();
 }
 
+/// L-4: an address that says nothing does not cost the dial when the host has another.
+#[test]
+fn l_4_a_dead_address_does_not_cost_the_dial() {
+    let (connector, kit) = (Stage::connector(Wire::Memory), Kit::new());
+    let config = config(&format!("ws://{HALF_DEAD}"), &[("dial_timeout", "60s")]);
+    let (relay, mut inbox) = connect(&kit, Wire::Memory, config, opener(&connector));
+    let first = kit.block_on(inbox.next());
+    assert!(matches!(first, Some(Incoming::Notice(Notice::Connected { .. }))), "{first:?}");
+    assert_eq!(relay.stats().dials, 1);
+}
+
 /// L-7, L-8: before the first handshake a refusal is an ordinary failure, and an expired token always is one; each is
 /// told, and the next dial gets in.
 #[test]
@@ -252,12 +265,11 @@ fn l_7_refusals_that_are_no_revocation_are_told_and_got_over() {
 }
 
 /// W-1: a message of megabytes is taken in piece by piece; requests and timers have their turn in between.
-#[test]
-fn w_1_one_message_of_many_lines_is_taken_in_whole() {
+fn w_1_one_message_of_many_lines_is_taken_in_whole(wire: Wire) {
     const COUNT: usize = 2000;
-    let peer = Peer::listen();
+    let peer = Peer::listen(wire);
     let kit = Kit::new();
-    let (_relay, mut inbox) = kit.connect(config(&peer.url(), &[]));
+    let (_relay, mut inbox) = peer.connect(&kit, &[]);
     let wire = std::thread::spawn(move || -> Link {
         let mut wire = peer.accept();
         let lines: String = (0..COUNT).map(|n| format!("{}\n", inbound(&n.to_string()))).collect();

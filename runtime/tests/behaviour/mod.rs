@@ -26,8 +26,9 @@ mod server;
 mod stage;
 mod tls;
 mod tracing;
+mod wiring;
 
-pub(crate) use stage::{SOON, Stage, Wire, config, frame};
+pub(crate) use stage::{SOON, Stage, Wire, config, connect, frame};
 
 use crate::Kit;
 use async_tungstenite::tungstenite;

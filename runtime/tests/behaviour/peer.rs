@@ -1,32 +1,43 @@
 //! A connector's socket in the test's own hands: what is read when, and what is not.
 
-use super::SOON;
+use super::wiring::Wiring;
+use super::{SOON, Wire, config, connect};
+use crate::Kit;
 use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::{self, Message, WebSocket};
 use relayline_harness::chats::Platform;
+use relayline_runtime::{Inbox, Relay};
 use serde_json::{Value, json};
 use std::net::{TcpListener, TcpStream};
 
-/// Where a gateway dials.
-pub(crate) struct Peer(TcpListener);
+/// Where a gateway dials, and the way there.
+pub(crate) struct Peer(TcpListener, Wiring);
 
 /// One connection of a gateway.
 pub(crate) struct Link(pub(crate) WebSocket<TcpStream>);
 
 impl Peer {
-    pub(crate) fn listen() -> Peer {
-        Peer(TcpListener::bind("127.0.0.1:0").unwrap())
+    pub(crate) fn listen(wire: Wire) -> Peer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let wiring = Wiring::to(wire, listener.local_addr().unwrap());
+        Peer(listener, wiring)
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("ws://{}", self.0.local_addr().unwrap())
+        self.1.url.clone()
+    }
+
+    /// A gateway that dials it.
+    pub(crate) fn connect(&self, kit: &Kit, settings: &[(&str, &str)]) -> (Relay, Inbox) {
+        connect(kit, self.1.wire, config(&self.url(), settings), self.1.opener())
     }
 
     /// The next connection, with its handshake complete.
     pub(crate) fn accept(&self) -> Link {
         let (stream, _) = self.0.accept().unwrap();
-        // Nobody waits for ever for what does not come.
+        // Nobody waits for ever for what does not come, or is not taken.
         stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.set_write_timeout(Some(SOON)).unwrap();
         let mut wire = Link(tungstenite::accept(stream).unwrap());
         for platform in ["discord", "telegram"] {
             assert_eq!(wire.frame().unwrap()["platform"], platform);

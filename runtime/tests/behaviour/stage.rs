@@ -13,10 +13,10 @@ use relayline_harness::connector::{Act, ConnectorConfig, DuplexStream, EmbeddedC
 use relayline_runtime::{Delivery, Inbox, Incoming, Relay, Runtime};
 use serde_json::{Map, Value};
 use std::convert::Infallible;
-use std::future::ready;
+use std::future::{pending, ready};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, LazyLock, Weak};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
@@ -34,13 +34,21 @@ pub(crate) enum Wire {
 }
 
 /// The authority that has signed every connector's certificate.
-static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("ours"));
+pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("ours"));
 
-/// A runtime whose connections lead to the connector, whatever is dialled.
+/// Opens a connection in memory, and gives the gateway's end of it, as long as there is something at the other.
+type Open = Arc<dyn Fn() -> Option<DuplexStream> + std::marker::Send + Sync>;
+
+/// In memory, the name of a host whose first address says nothing.
+pub(crate) const HALF_DEAD: &str = "half-dead.example";
+const DEAD: [u8; 4] = [192, 0, 2, 66];
+const ALIVE: [u8; 4] = [192, 0, 2, 1];
+
+/// A runtime whose connections lead to one place, whatever is dialled.
 #[derive(Clone)]
 struct Memory<R> {
     runtime: R,
-    connector: Weak<EmbeddedConnector>,
+    open: Open,
 }
 
 impl<R: Runtime> Runtime for Memory<R> {
@@ -48,18 +56,25 @@ impl<R: Runtime> Runtime for Memory<R> {
 
     fn look_up(
         &self,
-        _: String,
+        host: String,
         port: u16,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + std::marker::Send + 'static {
-        ready(Ok(vec![SocketAddr::from(([192, 0, 2, 1], port))]))
+        let addresses = if host == HALF_DEAD { &[DEAD, ALIVE][..] } else { &[ALIVE] };
+        ready(Ok(addresses.iter().map(|address| SocketAddr::from((*address, port))).collect()))
     }
 
     fn connect(
         &self,
-        _: SocketAddr,
+        address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::Tcp>> + std::marker::Send + 'static {
-        let connector = self.connector.upgrade().ok_or(io::ErrorKind::ConnectionRefused);
-        ready(connector.map(|connector| connector.open(8 << 10).compat()).map_err(io::Error::from))
+        let open = self.open.clone();
+        async move {
+            if address.ip() == IpAddr::from(DEAD) {
+                return pending().await;
+            }
+            let stream = open().ok_or(io::ErrorKind::ConnectionRefused);
+            Ok(stream?.compat())
+        }
     }
 
     type Listener = Infallible;
@@ -101,6 +116,31 @@ pub(crate) fn config(url: &str, settings: &[(&str, &str)]) -> Config {
     config
 }
 
+/// Starts a gateway over that wire; in memory it is opened so.
+pub(crate) fn connect(
+    kit: &Kit,
+    wire: Wire,
+    config: Config,
+    open: impl Fn() -> Option<DuplexStream> + std::marker::Send + Sync + 'static,
+) -> (Relay, Inbox) {
+    let config = Config { network: AUTHORITY.network(), ..config };
+    match wire {
+        Wire::Tcp | Wire::Tls => kit.connect(config),
+        Wire::Memory => {
+            let memory = Memory { runtime: kit.runtime(), open: Arc::new(open) };
+            relayline_runtime::start(memory, config).unwrap()
+        }
+    }
+}
+
+/// Opens connections to this connector in memory, which does not keep it alive.
+pub(crate) fn opener(
+    connector: &Arc<EmbeddedConnector>,
+) -> impl Fn() -> Option<DuplexStream> + std::marker::Send + Sync + use<> {
+    let connector = Arc::downgrade(connector);
+    move || Some(connector.upgrade()?.open(8 << 10))
+}
+
 /// The frame of an observation, if it is one of a frame.
 pub(crate) fn frame(saw: &Saw) -> Option<&Value> {
     match saw {
@@ -127,21 +167,17 @@ impl Stage {
 
     /// A connector that can be dialled so.
     pub(crate) fn connector(wire: Wire) -> Arc<EmbeddedConnector> {
+        Stage::connector_of(wire, ConnectorConfig::default())
+    }
+
+    pub(crate) fn connector_of(wire: Wire, config: ConnectorConfig) -> Arc<EmbeddedConnector> {
         let tls = (wire == Wire::Tls).then(|| AUTHORITY.server("127.0.0.1", NOW));
-        let config = ConnectorConfig { tls, ..ConnectorConfig::default() };
-        Arc::new(EmbeddedConnector::start(config, "127.0.0.1:0").unwrap())
+        Arc::new(EmbeddedConnector::start(ConnectorConfig { tls, ..config }, "127.0.0.1:0").unwrap())
     }
 
     pub(crate) fn dial(wire: Wire, connector: Arc<EmbeddedConnector>, settings: &[(&str, &str)]) -> Stage {
         let kit = Kit::new();
-        let config = Config { network: AUTHORITY.network(), ..config(&connector.url(), settings) };
-        let (relay, inbox) = match wire {
-            Wire::Tcp | Wire::Tls => kit.connect(config),
-            Wire::Memory => {
-                let memory = Memory { runtime: kit.runtime(), connector: Arc::downgrade(&connector) };
-                relayline_runtime::start(memory, config).unwrap()
-            }
-        };
+        let (relay, inbox) = connect(&kit, wire, config(&connector.url(), settings), opener(&connector));
         Stage { kit, relay, inbox, connector, ids: EventIds(Ids::new([0; 32])) }
     }
 

@@ -38,10 +38,11 @@ impl ServerTls {
         Ok(ServerTls(TlsAcceptor::from(Arc::new(config))))
     }
 
-    pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        stream: S,
-    ) -> io::Result<TlsStream<S>> {
+    /// The server's side of a handshake, for a listener of one's own.
+    ///
+    /// # Errors
+    /// When the client does not complete it.
+    pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> io::Result<TlsStream<S>> {
         self.0.accept(stream).await
     }
 }
