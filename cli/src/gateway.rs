@@ -8,8 +8,7 @@ use relayline_core::network::Network;
 use relayline_core::secret::Secret;
 use relayline_core::settings::{self, Arguments, ConfigError, FileText, Resolved};
 use relayline_runtime::http::Client;
-use relayline_runtime::{Inbox, Relay, ca_certificates};
-use std::cell::Cell;
+use relayline_runtime::{Inbox, Relay, ca_certificates, default_env_file, look_around, with_environment};
 use std::env::VarError;
 use std::fmt;
 use std::io;
@@ -185,28 +184,13 @@ impl NetworkArguments {
     ) -> Result<T, Unresolved> {
         arguments.allow_insecure = self.allow_insecure;
         arguments.ca_certificates = ca_certificates(self.ca_file.as_deref())?;
-        arguments.hostname = gethostname::gethostname().into_string().ok();
-        arguments.managed = env_file.is_some_and(|file| file.with_file_name(".managed").exists());
+        look_around(&mut arguments, env_file);
         let file = match &self.config {
             None => None,
             Some(file) => Some((file.display().to_string(), Zeroizing::new(text("--config", file)?))),
         };
         let file = file.as_ref().map(|(name, text)| FileText { name, text });
-        let unreadable = Cell::new(None);
-        let environment = |name: &str| match std::env::var(name) {
-            Ok(value) => Some(value),
-            Err(VarError::NotPresent) => None,
-            Err(VarError::NotUnicode(_)) => {
-                unreadable.set(Some(name.to_owned()));
-                None
-            }
-        };
-        let resolved = how(&arguments, &environment, file);
-        // It must not count as unset.
-        if let Some(name) = unreadable.take() {
-            return Err(Unresolved::Unreadable(format!("{name} is not UTF-8: set it again, or unset it")));
-        }
-        Ok(resolved?)
+        Ok(with_environment(|environment| how(&arguments, environment, file))?)
     }
 }
 
@@ -254,11 +238,6 @@ impl GatewayArguments {
         }
         Ok(resolved)
     }
-}
-
-/// Where an agent host keeps its environment when nobody says otherwise.
-pub(crate) fn default_env_file() -> Option<PathBuf> {
-    std::env::home_dir().map(|home| home.join(".hermes").join(".env"))
 }
 
 fn text(flag: &str, file: &Path) -> Result<String, Unresolved> {
