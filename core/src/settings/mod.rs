@@ -103,7 +103,7 @@ pub fn resolve(
         network: Network::resolve(arguments.ca_certificates.clone(), environment)?,
         identities,
         inbound_listen: listen(arguments, &layers)?,
-        delivery_keys: delivery_keys(arguments, &layers),
+        delivery_keys: delivery_keys(arguments, &layers)?,
         ..Config::new(url, identities::none())
     };
     if config.inbound_listen.is_some() && config.delivery_keys.is_empty() && !provisions {
@@ -205,6 +205,7 @@ fn credentials(
         (Some(id), Some(secret)) => {
             Ok(Some(Credentials { gateway_id: id.text().to_owned(), secret: secret.secret() }))
         }
+            let (id, secret) = (on_one_line(id)?, on_one_line(secret)?);
         (None, None) => Ok(None),
         (Some(_), None) if provisions => Ok(None),
         (Some(id), None) => Err(ConfigError::NoSecret(id.from)),
@@ -238,9 +239,14 @@ fn profile(arguments: &Arguments, layers: &Layers<'_>, gateway_id: String) -> Re
 
 /// A text without control characters.
 fn plain(found: Option<Found>) -> Result<Option<String>, ConfigError> {
-    match found {
-        Some(found) if found.text().chars().any(char::is_control) => Err(ConfigError::Control(found.from)),
-        found => Ok(found.map(|found| found.text().to_owned())),
+    Ok(found.map(on_one_line).transpose()?.map(|found| found.text().to_owned()))
+}
+
+/// The same: a file with two secrets in it must not become one that nobody knows.
+fn on_one_line(found: Found) -> Result<Found, ConfigError> {
+    match found.text().chars().any(char::is_control) {
+        true => Err(ConfigError::Control(found.from)),
+        false => Ok(found),
     }
 }
 
@@ -257,9 +263,10 @@ fn listen(arguments: &Arguments, layers: &Layers<'_>) -> Result<Option<String>, 
     }
 }
 
-fn delivery_keys(arguments: &Arguments, layers: &Layers<'_>) -> Vec<Secret> {
+fn delivery_keys(arguments: &Arguments, layers: &Layers<'_>) -> Result<Vec<Secret>, ConfigError> {
     let argument = arguments.delivery_key.as_ref().map(Secret::expose);
-    layers.find(argument, &names::DELIVERY_KEY).map(|keys| signature::keys(&keys.value)).unwrap_or_default()
+    let keys = layers.find(argument, &names::DELIVERY_KEY).map(on_one_line).transpose()?;
+    Ok(keys.map(|keys| signature::keys(&keys.value)).unwrap_or_default())
 }
 
 /// The file's settings, and then the arguments', which count.

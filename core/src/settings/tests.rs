@@ -50,6 +50,13 @@ fn l_2_id_and_secret_come_together_or_not_at_all() {
         "GATEWAY_RELAY_ID is set, but there is no secret to it: set GATEWAY_RELAY_SECRET or give \
          --secret-file, or unset the id",
     );
+    // Two secrets in one file are none: nobody knows what they are together. The same goes for keys (C-3).
+    let what = "holds a line break or another control character: write it on one line";
+    let two = Arguments { secret: Some("old\nnew".into()), ..Arguments::default() };
+    fails(&two, &[URL, id], &format!("--secret-file {what}"));
+    fails(&none, &[URL, secret, ("GATEWAY_RELAY_ID", "gw\r1")], &format!("GATEWAY_RELAY_ID {what}"));
+    let keys = ("GATEWAY_RELAY_DELIVERY_KEY", "old\nnew");
+    fails(&none, &[URL, keys], &format!("GATEWAY_RELAY_DELIVERY_KEY {what}"));
     fails(
         &none,
         &[URL, secret],
