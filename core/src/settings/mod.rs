@@ -2,7 +2,7 @@
 //! that the caller gives, and the file a text that it has read.
 //!
 //! The file is TOML, and its keys are the flags' names without their dashes: `url`, `gateway-id`, `secret`,
-//! `delivery-key`, `platform` and `bot-id` or `[[identity]]` tables of both, `endpoint`, `route-keys`, `instance-id`,
+//! `delivery-key`, `ca-file`, `platform` and `bot-id` or `[[identity]]` tables of both, `endpoint`, `route-keys`, `instance-id`,
 //! `wake-url`, `display-name`, `enroll-token`, `access-token`, `access-token-command`, `inbound-listen`, `provision`,
 //! `allow-insecure`, `enabled`; in `[idp]` `token-url`, `client-id`, `client-secret`, `scope`; `[[policy]]` tables of
 //! `platform`, `require-address`, `free-response-scopes`, `allow-other-bots`; in `[set]` what `--set` sets. It may hold
@@ -14,6 +14,7 @@ mod arguments;
 mod enrollment;
 mod error;
 mod file;
+mod glance;
 mod identities;
 mod layers;
 pub(crate) mod names;
@@ -23,6 +24,7 @@ mod tests;
 pub use arguments::{Arguments, FileText};
 pub use enrollment::{Enrollment, enrollment};
 pub use error::ConfigError;
+pub use glance::{Glance, glance};
 pub use layers::Origin;
 
 pub(crate) use layers::{Found, Name};
@@ -203,9 +205,9 @@ fn credentials(
     let secret = layers.find(arguments.secret.as_ref().map(Secret::expose), &names::SECRET);
     match (id, secret) {
         (Some(id), Some(secret)) => {
+            let (id, secret) = (on_one_line(id)?, on_one_line(secret)?);
             Ok(Some(Credentials { gateway_id: id.text().to_owned(), secret: secret.secret() }))
         }
-            let (id, secret) = (on_one_line(id)?, on_one_line(secret)?);
         (None, None) => Ok(None),
         (Some(_), None) if provisions => Ok(None),
         (Some(id), None) => Err(ConfigError::NoSecret(id.from)),
