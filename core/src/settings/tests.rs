@@ -111,6 +111,12 @@ fn h_9_identities() {
         (&none, vec![("GATEWAY_RELAY_PLATFORM", "slack"), ("GATEWAY_RELAY_BOT_ID", "B1")], ("slack:B1", 0)),
         (&none, vec![plural, ids], ("discord:1 telegram:7", 0)),
         (&none, vec![plural, ids, ("GATEWAY_RELAY_PLATFORM", "slack")], ("discord:1 telegram:7", 1)),
+        // Blank is unset (L-2).
+        (
+            &Arguments { platform: Some(" ".into()), ..none.clone() },
+            vec![plural, ids],
+            ("discord:1 telegram:7", 0),
+        ),
         (&flags(&["discord:1", "matrix:@a:b"]), vec![plural], ("discord:1 matrix:@a:b", 0)),
     ] {
         assert_eq!(identities(arguments, &environment), (expected.0.to_owned(), expected.1));
