@@ -84,7 +84,13 @@ pub fn resolve(
     let gateway_id =
         id.map_or_else(|| default_gateway_id(arguments.hostname.as_deref()), |id| id.text().to_owned());
     let profile = profile(arguments, &layers, gateway_id)?;
-    let sends = credentials.is_some() && policies.iter().any(Policy::is_set);
+    let is_set = policies.iter().any(Policy::is_set);
+    let sends = credentials.is_some() && is_set;
+    if is_set && !sends && !provisions {
+        let why = "a policy is set and goes to nobody, since it goes out with credentials: set GATEWAY_RELAY_ID and \
+                   GATEWAY_RELAY_SECRET, or what provisions them";
+        warnings.push(why.to_owned());
+    }
     let plan = if (provisions && credentials.is_none()) || sends {
         Some(Plan {
             base: Base::new(&url, allow_insecure)?,
