@@ -7,6 +7,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
 use relayline_core::http::Unreachable;
 use relayline_core::network::{Network, Proxies, Proxy};
+use relayline_core::url::is_loopback;
 use rustls::pki_types::ServerName;
 use std::fmt;
 use std::io;
@@ -89,7 +90,9 @@ impl Wires {
         let addresses = self.net.look_up(host.to_owned(), port).await;
         let addresses = addresses.map_err(|error| Unreachable::Name(error.to_string()))?;
         let mut failed = Unreachable::Name("it has no address".to_owned());
-        for address in addresses {
+        // C-6: what goes to a name of this machine may go in the clear, so it stays here whatever the look-up says.
+        let local = is_loopback(host);
+        for address in addresses.into_iter().filter(|address| !local || address.ip().is_loopback()) {
             match self.net.connect(address).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failed = Unreachable::Connect(error.to_string()),
@@ -114,5 +117,49 @@ impl Wires {
         };
         let stream = before.await.map_err(|unreachable| unreachable.to_string())?;
         tunnel::open(stream, host, port, proxy.authorization()).await
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use futures_util::io::Cursor;
+    use std::future::{pending, ready};
+    use std::sync::Mutex;
+
+    /// A look-up that names another machine before this one, and what was connected to.
+    #[derive(Default)]
+    struct Liar(Mutex<Vec<SocketAddr>>);
+
+    impl Net for Arc<Liar> {
+        fn look_up(&self, _: String, port: u16) -> Boxed<io::Result<Vec<SocketAddr>>> {
+            Box::pin(ready(Ok(vec![([192, 0, 2, 1], port).into(), ([127, 0, 0, 1], port).into()])))
+        }
+
+        fn connect(&self, address: SocketAddr) -> Boxed<io::Result<Stream>> {
+            self.0.lock().unwrap().push(address);
+            Box::pin(ready(Ok(Box::pin(Cursor::new(Vec::new())) as Stream)))
+        }
+
+        fn sleep(&self, _: Duration) -> Boxed<()> {
+            Box::pin(pending())
+        }
+    }
+
+    #[test]
+    fn c_6_a_name_of_this_machine_leads_nowhere_else() {
+        for (host, expected) in [
+            ("localhost", "127.0.0.1:80"),
+            ("relay.localhost", "127.0.0.1:80"),
+            ("c.example", "192.0.2.1:80"),
+        ] {
+            let liar = Arc::new(Liar::default());
+            let tls = tls::connector(None).unwrap();
+            let wires = Wires { net: Arc::new(liar.clone()), tls, proxies: Proxies::default() };
+            assert!(wires.reach(false, host, 80).now_or_never().unwrap().is_ok());
+            assert_eq!(*liar.0.lock().unwrap(), [expected.parse().unwrap()], "{host}");
+        }
     }
 }

@@ -51,7 +51,7 @@ impl<R: Runtime> Runtime for Memory<R> {
         _: String,
         port: u16,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + std::marker::Send + 'static {
-        ready(Ok(vec![SocketAddr::from(([192, 0, 2, 1], port))]))
+        ready(Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]))
     }
 
     fn connect(
