@@ -166,6 +166,10 @@ fn h_1_h_2_what_an_enrolment_needs() {
     }
     let error = enroll(&Arguments::default(), &[token, access]).unwrap_err();
     assert!(error.starts_with("no connector URL: give --connector-url or set GATEWAY_RELAY_URL"), "{error}");
+    // A URL's parser passes over a line break, an env file cannot hold it (H-2).
+    let broken = Arguments { url: Some("https://c.\nexample".into()), ..Arguments::default() };
+    let error = enroll(&broken, &[token, access]).unwrap_err();
+    assert!(error.starts_with("--connector-url holds a line break"), "{error}");
     let far = Arguments { url: Some("http://c.example".into()), ..Arguments::default() };
     assert!(enroll(&far, &[token, access]).unwrap_err().contains("no loopback address"), "C-6");
     assert!(enroll(&Arguments { allow_insecure: true, ..far }, &[token, access]).is_ok());
