@@ -2,12 +2,12 @@
 // `GATEWAY_RELAY_INBOUND_LISTEN=127.0.0.1:8644` says where, `GATEWAY_RELAY_DELIVERY_KEY` what they are signed with.
 
 use futures_util::StreamExt;
-use relayline::{Incoming, block_on, config_from_env, connect};
+use relayline::{Incoming, block_on, boot, config_from_env, connect};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     block_on(async {
-        let (relay, mut inbox) = connect(config_from_env()?.config)?;
+        let (relay, mut inbox) = connect(boot(config_from_env()?).await?)?;
         match relay.inbound() {
             Some(Ok(address)) => eprintln!("deliveries at http://{address}/"),
             Some(Err(why)) => eprintln!("no deliveries: {why}"),

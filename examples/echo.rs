@@ -1,12 +1,12 @@
 // Answers every message with itself.
 
 use futures_util::StreamExt;
-use relayline::{Incoming, block_on, config_from_env, connect};
+use relayline::{Incoming, block_on, boot, config_from_env, connect};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     block_on(async {
-        let (relay, mut inbox) = connect(config_from_env()?.config)?;
+        let (relay, mut inbox) = connect(boot(config_from_env()?).await?)?;
         while let Some(incoming) = inbox.next().await {
             match incoming {
                 Incoming::Message(delivery) => {

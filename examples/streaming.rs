@@ -2,12 +2,12 @@
 
 use futures_util::StreamExt;
 use relayline::core::command::Failure;
-use relayline::{Delivery, Incoming, Relay, block_on, config_from_env, connect};
+use relayline::{Delivery, Incoming, Relay, block_on, boot, config_from_env, connect};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     block_on(async {
-        let (relay, mut inbox) = connect(config_from_env()?.config)?;
+        let (relay, mut inbox) = connect(boot(config_from_env()?).await?)?;
         while let Some(incoming) = inbox.next().await {
             if let Incoming::Message(delivery) = incoming {
                 if let Err(failure) = answer(&relay, &delivery).await {

@@ -17,32 +17,10 @@ pub(crate) async fn carry_out(client: &Client, plan: Plan, tell: impl FnMut(Repo
 
 /// Makes a resolved configuration ready to dial with. What fails is in the log, and stops nothing.
 pub(crate) fn ready(runtime: RuntimeName, resolved: Resolved) -> io::Result<Config> {
-    let Resolved { mut config, plan, .. } = resolved;
-    let Some(plan) = plan else {
-        return Ok(config);
-    };
-    let network = config.network.clone();
-    let booted =
-        runtime.with_client(&network, |client| async move { carry_out(&client, plan, log).await })?;
-    if !booted.unsent.is_empty() {
-        tracing::warn!(platforms = booted.unsent.join(","), "policy_unsent");
-    }
-    config.credentials = booted.credentials;
-    // What was set is kept: during a rotation both are in use.
-    config.delivery_keys.extend(booted.delivery_key.filter(|key| !config.delivery_keys.contains(key)));
-    Ok(config)
-}
-
-fn log(report: Report) {
-    match report {
-        Report::Identity => tracing::info!("identity_token"),
-        Report::Provisioned(platform, secret_issued) => {
-            tracing::info!(platform, secret_issued, "provisioned");
-        }
-        Report::Policy(platform) => tracing::info!(platform, "policy_taken"),
-        Report::Failed { what, why } => tracing::warn!(what, why, "boot_failed"),
-        Report::Nothing => {}
-    }
+    let network = resolved.config.network.clone();
+    runtime.with_client(&network, |client| async move {
+        client.ready(resolved, async |command| token_command::run(command)).await
+    })
 }
 
 /// An identity token from its source (H-8), or why there is none.

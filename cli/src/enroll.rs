@@ -1,13 +1,14 @@
 //! `relayline enroll`: a single-use token becomes a gateway's credentials, which go into its env file (H-1 to H-3).
 
 use crate::env_file::EnvFile;
-use crate::gateway::{NetworkArguments, default_env_file};
+use crate::gateway::NetworkArguments;
 use crate::{boot, fail, print};
 use clap::Args;
 use relayline_core::http::Issued;
 use relayline_core::http::enroll::Enroll;
 use relayline_core::secret::Secret;
 use relayline_core::settings::{self, Arguments, Enrollment};
+use relayline_runtime::default_env_file;
 use relayline_runtime::http::Client;
 use std::path::PathBuf;
 use std::process::ExitCode;

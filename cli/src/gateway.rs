@@ -1,15 +1,16 @@
 //! What every command needs that opens a gateway: its flags, its configuration, its runtime.
 
-use crate::fail;
+use crate::{fail, files};
 use clap::{Args, ValueEnum};
 use relayline_core::config::Config;
 use relayline_core::http::boot::When;
 use relayline_core::network::Network;
 use relayline_core::secret::Secret;
-use relayline_core::settings::{self, Arguments, ConfigError, FileText, Resolved};
+use relayline_core::settings::{self, Arguments, ConfigError, FileText, Glance, Resolved};
 use relayline_runtime::http::Client;
-use relayline_runtime::{Inbox, Relay, ca_certificates};
-use std::cell::Cell;
+use relayline_runtime::{
+    Inbox, Relay, ca_certificates, default_env_file, look_around, read_certificates, with_environment,
+};
 use std::env::VarError;
 use std::fmt;
 use std::io;
@@ -185,29 +186,31 @@ impl NetworkArguments {
     ) -> Result<T, Unresolved> {
         arguments.allow_insecure = self.allow_insecure;
         arguments.ca_certificates = ca_certificates(self.ca_file.as_deref())?;
-        arguments.hostname = gethostname::gethostname().into_string().ok();
-        arguments.managed = env_file.is_some_and(|file| file.with_file_name(".managed").exists());
+        look_around(&mut arguments, env_file);
         let file = match &self.config {
             None => None,
             Some(file) => Some((file.display().to_string(), Zeroizing::new(text("--config", file)?))),
         };
         let file = file.as_ref().map(|(name, text)| FileText { name, text });
-        let unreadable = Cell::new(None);
-        let environment = |name: &str| match std::env::var(name) {
-            Ok(value) => Some(value),
-            Err(VarError::NotPresent) => None,
-            Err(VarError::NotUnicode(_)) => {
-                unreadable.set(Some(name.to_owned()));
-                None
-            }
-        };
-        let resolved = how(&arguments, &environment, file);
-        // It must not count as unset.
-        if let Some(name) = unreadable.take() {
-            return Err(Unresolved::Unreadable(format!("{name} is not UTF-8: set it again, or unset it")));
+        if let (Some(path), Some(file)) = (&self.config, file) {
+            look_into(path, file, &mut arguments)?;
         }
-        Ok(resolved?)
+        Ok(with_environment(|environment| how(&arguments, environment, file))?)
     }
+}
+
+/// What a configuration file says of other files, whose paths begin at its folder; and whether it can be read by
+/// others who should not.
+fn look_into(path: &Path, file: FileText<'_>, arguments: &mut Arguments) -> Result<(), Unresolved> {
+    let Glance { ca_file, secret } = settings::glance(file)?;
+    if let (None, Some((certificates, from))) = (&arguments.ca_certificates, ca_file) {
+        let certificates = path.parent().unwrap_or(Path::new("")).join(certificates);
+        arguments.ca_certificates = Some(read_certificates(&from.to_string(), &certificates)?);
+    }
+    if let Some(warning) = secret.and_then(|secret| files::exposed(path, &secret)) {
+        tracing::warn!(warning, "configuration");
+    }
+    Ok(())
 }
 
 impl GatewayArguments {
@@ -256,14 +259,9 @@ impl GatewayArguments {
     }
 }
 
-/// Where an agent host keeps its environment when nobody says otherwise.
-pub(crate) fn default_env_file() -> Option<PathBuf> {
-    std::env::home_dir().map(|home| home.join(".hermes").join(".env"))
-}
-
 fn text(flag: &str, file: &Path) -> Result<String, Unresolved> {
     let unreadable = |error| Unresolved::Unreadable(format!("{flag} {}: {error}", file.display()));
-    std::fs::read_to_string(file).map_err(unreadable)
+    files::text(file).map_err(unreadable)
 }
 
 /// What a file of `--secret-file` holds; what is wrong with it has been said otherwise.

@@ -9,6 +9,7 @@ mod doctor;
 mod enroll;
 mod env_file;
 mod exec;
+mod files;
 mod gateway;
 mod logging;
 mod provision;

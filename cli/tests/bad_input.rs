@@ -24,6 +24,9 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
     fs::write(path("bad.toml"), "url = \"ws://127.0.0.1:9\"\n[set]\nhandshake = \"1s\"\n").unwrap();
     let bad_toml = path("bad.toml");
     fs::write(path("binary"), [0xff, 0xfe]).unwrap();
+    fs::write(path("large"), vec![b'x'; (1 << 20) + 1]).unwrap();
+    fs::write(path("two"), "old\nnew\n").unwrap();
+    let (large, two) = (path("large"), path("two"));
     let (missing, bad_script, bad_demo) = (path("missing"), path("bad.jsonl"), path("bad.demo"));
     let (secret, binary) = (path("secret"), path("binary"));
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -111,6 +114,18 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             &ID,
             2,
             format!("relayline: --secret-file {binary}: stream did not contain valid UTF-8"),
+        ),
+        (
+            run(&["--url", URL, "--secret-file", &large]),
+            &ID,
+            2,
+            format!("relayline: --secret-file {large}: it is larger than any such file: 1 MiB at most"),
+        ),
+        (
+            run(&["--url", URL, "--secret-file", &two]),
+            &ID,
+            2,
+            "relayline: --secret-file holds a line break or another control character: write it on one line".into(),
         ),
         (run(&["--config", &missing]), &[], 2, format!("relayline: --config {missing}: {nobody}")),
         (
@@ -240,6 +255,45 @@ fn a_wrong_flag_is_said_with_the_usage() {
     ] {
         let ended = Program::start(relayline(&arguments)).ended();
         assert_eq!((ended.code, ended.stderr.lines().next()), (Some(2), Some(expected)), "{arguments:?}");
+    }
+}
+
+/// C-4: a configuration file that holds a secret and that others can read is warned of, with what to do.
+#[cfg(unix)]
+#[test]
+fn c_4_a_file_that_shows_its_secret_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("f.toml");
+    let name = file.to_str().unwrap();
+    for (text, mode, warned) in [
+        ("secret = \"s\"", 0o644, true),
+        ("secret = \"s\"", 0o600, false),
+        ("platform = \"irc\"", 0o644, false),
+    ] {
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        // It ends at once: there is no policy to send.
+        let command = relayline([
+            "policy",
+            "--url",
+            URL,
+            "--gateway-id",
+            "gw-1",
+            "--config",
+            name,
+            "--provision",
+            "never",
+        ]);
+        let ended = Program::start(command).ended();
+        let warning =
+            format!("{name}:1: secret: others on this machine can read it (mode 0644): chmod 600 {name}");
+        assert_eq!(
+            (ended.code, ended.stderr.contains(&warning)),
+            (Some(2), warned),
+            "{text} {}",
+            ended.stderr
+        );
     }
 }
 

@@ -10,12 +10,12 @@ use std::net::TcpListener;
 use support::{Program, SOON, relayline};
 
 on_both_runtimes! {
-    an_authority_is_trusted_by_flag_or_variable
+    h_9_an_authority_is_trusted_by_flag_variable_or_file
     h_9_what_is_wrong_with_the_network_is_said_in_one_line
     c_4_a_proxys_password_is_in_no_log_however_much_is_logged
 }
 
-fn an_authority_is_trusted_by_flag_or_variable(runtime: &str) {
+fn h_9_an_authority_is_trusted_by_flag_variable_or_file(runtime: &str) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
     let pem = params.self_signed(&key).unwrap().pem();
@@ -28,12 +28,19 @@ fn an_authority_is_trusted_by_flag_or_variable(runtime: &str) {
     let file = folder.path().join("ca.pem");
     fs::write(&file, pem).unwrap();
     let file = file.to_str().unwrap();
-    for by_flag in [true, false] {
+    // What a configuration file names is beside it.
+    let (right, wrong) = (folder.path().join("right.toml"), folder.path().join("wrong.toml"));
+    fs::write(&right, "ca-file = \"ca.pem\"").unwrap();
+    fs::write(&wrong, "ca-file = \"nowhere.pem\"").unwrap();
+    let (right, wrong) = (right.to_str().unwrap(), wrong.to_str().unwrap());
+    for (flags, variable) in [
+        (&["--ca-file", file, "--config", wrong][..], "/nowhere"),
+        (&["--config", wrong], file),
+        // Blank is unset.
+        (&["--config", right], " "),
+    ] {
         let mut command = relayline(["run", "--url", &connector.url(), "--runtime", runtime]);
-        match by_flag {
-            true => command.args(["--ca-file", file]).env("SSL_CERT_FILE", "/nowhere"),
-            false => command.env("SSL_CERT_FILE", file),
-        };
+        command.args(flags).env("SSL_CERT_FILE", variable);
         let mut program = Program::start(command);
         let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
         connector.wait_for(hello, SOON).unwrap_or_else(|missed| panic!("{missed}"));

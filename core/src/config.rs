@@ -95,10 +95,14 @@ impl Config {
                 }
                 *slot = size;
             }
-            Some(Slot::Time(slot)) => {
-                *slot = time(value).filter(|time| *time <= LONGEST).ok_or_else(|| {
+            Some(Slot::Time(slot, least)) => {
+                let time = time(value).filter(|time| *time <= LONGEST).ok_or_else(|| {
                     format!("{value:?} is no time: write a number and its unit, as in 500ms, 1s or 2m; a day at most")
                 })?;
+                if time < least {
+                    return Err(format!("{value:?} is too short: {least:?} at least"));
+                }
+                *slot = time;
             }
             None => return Err(format!("no such setting; there are {}", NAMES.join(", "))),
         }
@@ -110,16 +114,18 @@ impl Config {
 const MOST: usize = 1 << 30;
 /// The longest time that can be set.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The least of a time between things that are done again and again: with none of it they never rest (L-15).
+const A_REST: Duration = Duration::from_millis(1);
 
 enum Slot<'a> {
     /// And the least it can be.
     Size(&'a mut usize, usize),
-    Time(&'a mut Duration),
+    Time(&'a mut Duration, Duration),
 }
 
 macro_rules! settings {
     (limits { $($(#[$ldoc:meta])* $limit:ident = $size:expr, least $least:expr;)* }
-     timing { $($(#[$tdoc:meta])* $time:ident = $span:expr;)* }) => {
+     timing { $($(#[$tdoc:meta])* $time:ident = $span:expr, least $shortest:expr;)* }) => {
         /// How much of everything (X). All are bounds on memory.
         #[derive(Clone, PartialEq, Eq, Debug)]
         pub struct Limits { $($(#[$ldoc])* pub $limit: usize,)* }
@@ -143,7 +149,7 @@ macro_rules! settings {
             fn slot(&mut self, name: &str) -> Option<Slot<'_>> {
                 match name {
                     $(stringify!($limit) => Some(Slot::Size(&mut self.limits.$limit, $least)),)*
-                    $(stringify!($time) => Some(Slot::Time(&mut self.timing.$time)),)*
+                    $(stringify!($time) => Some(Slot::Time(&mut self.timing.$time, $shortest)),)*
                     _ => None,
                 }
             }
@@ -180,39 +186,39 @@ settings! {
     }
     timing {
         /// From the start of a dial to the end of its upgrade; 15 s by default (L-4).
-        dial_timeout = Duration::from_secs(15);
+        dial_timeout = Duration::from_secs(15), least A_REST;
         /// From the upgrade to the first descriptor; 30 s by default (L-4).
-        handshake_timeout = Duration::from_secs(30);
+        handshake_timeout = Duration::from_secs(30), least A_REST;
         /// From our close frame to the peer's; 1 s by default (L-4).
-        close_timeout = Duration::from_secs(1);
+        close_timeout = Duration::from_secs(1), least Duration::ZERO;
         /// From a request's submission to its answer; 30 s by default (O-4).
-        request_timeout = Duration::from_secs(30);
+        request_timeout = Duration::from_secs(30), least A_REST;
         /// From one state of a streamed reply that is shown to the next; 1 s by default.
-        stream_interval = Duration::from_secs(1);
+        stream_interval = Duration::from_secs(1), least Duration::ZERO;
         /// The first back-off, doubled with each further attempt; 1 s by default (L-5).
-        backoff_first = Duration::from_secs(1);
+        backoff_first = Duration::from_secs(1), least A_REST;
         /// The longest back-off; 30 s by default (L-5).
-        backoff_most = Duration::from_secs(30);
+        backoff_most = Duration::from_secs(30), least A_REST;
         /// How long a completed handshake must hold before the back-off starts over; 60 s by default (L-5).
-        backoff_reset = Duration::from_secs(60);
+        backoff_reset = Duration::from_secs(60), least Duration::ZERO;
         /// Silence before a ping; 30 s by default (L-11).
-        ping_interval = Duration::from_secs(30);
+        ping_interval = Duration::from_secs(30), least A_REST;
         /// Silence after that ping before the connection counts as lost; 60 s by default (L-11).
-        ping_timeout = Duration::from_secs(60);
+        ping_timeout = Duration::from_secs(60), least A_REST;
         /// From `going_idle` to its confirmation; 10 s by default (L-12).
-        idle_timeout = Duration::from_secs(10);
+        idle_timeout = Duration::from_secs(10), least Duration::ZERO;
         /// The same within a disconnect; 2 s by default (L-14).
-        disconnect_idle_timeout = Duration::from_secs(2);
+        disconnect_idle_timeout = Duration::from_secs(2), least Duration::ZERO;
         /// What a disconnect may take in all; 5 s by default (L-14).
-        disconnect_budget = Duration::from_secs(5);
+        disconnect_budget = Duration::from_secs(5), least Duration::ZERO;
         /// From a dormant close to the next dial, at least; 1 s by default (L-13).
-        dormant_delay = Duration::from_secs(1);
+        dormant_delay = Duration::from_secs(1), least Duration::ZERO;
         /// The longest that the host may hold re-dials; 60 s by default (L-13).
-        hold_most = Duration::from_secs(60);
+        hold_most = Duration::from_secs(60), least Duration::ZERO;
         /// From a signed delivery's arrival to the host's word on it; 10 s by default (H-6).
-        delivery_timeout = Duration::from_secs(10);
+        delivery_timeout = Duration::from_secs(10), least A_REST;
         /// What the head of a signed delivery may take to come, and then its body; 10 s by default (H-6).
-        delivery_read_timeout = Duration::from_secs(10);
+        delivery_read_timeout = Duration::from_secs(10), least A_REST;
     }
 }
 
@@ -283,6 +289,13 @@ mod tests {
                 "48h",
                 Err(r#""48h" is no time: write a number and its unit, as in 500ms, 1s or 2m; a day at most"#),
             ),
+            // L-15: dial after dial without a rest.
+            ("backoff_first", "0s", Err(r#""0s" is too short: 1ms at least"#)),
+            ("dial_timeout", "999us", Err(r#""999us" is too short: 1ms at least"#)),
+            ("ping_interval", "0ms", Err(r#""0ms" is too short: 1ms at least"#)),
+            ("delivery_read_timeout", "0s", Err(r#""0s" is too short: 1ms at least"#)),
+            ("backoff_first", "1ms", Ok(())),
+            ("close_timeout", "0s", Ok(())),
             ("chats", "many", Err(r#""many" is no size: write a whole number, with KiB or MiB if you like"#)),
             ("chats", "0", Err(r#""0" is out of range: 1 to 1073741824"#)),
         ] {

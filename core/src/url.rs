@@ -116,8 +116,9 @@ fn has_user_info(text: &str) -> bool {
     })
 }
 
-/// Whether a host, a name in lower case or an address without brackets, is this machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
+/// Whether a host, a name in lower case or an address without brackets, is this machine. A look-up may know such a name
+/// otherwise: whoever connects keeps to addresses of this machine (C-6).
+pub fn is_loopback(host: &str) -> bool {
     match host.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
         Err(_) => host == "localhost" || host.ends_with(".localhost"),

@@ -7,6 +7,7 @@ pub use relayline_runtime::host::*;
 
 use relayline_core::config::Config;
 use relayline_core::network::Network;
+use relayline_core::settings::Resolved;
 use relayline_runtime::Runtime;
 use relayline_runtime::http::Client;
 use smol::net::{TcpListener, TcpStream};
@@ -22,6 +23,17 @@ use std::time::Duration;
 /// When the system has no randomness to give, or the configured certificates of authorities cannot be used.
 pub fn connect(config: Config) -> io::Result<(Relay, Inbox)> {
     relayline_runtime::start(Smol, config)
+}
+
+/// Does what comes before the dial, on smol: provisions credentials and sends policies, where the configuration asks
+/// for it (H-4, H-5), and gives what to [`connect`] with. What fails is logged, and stops nothing; so is what the
+/// configuration warns of. A command that prints an access token is not run: [`Client::ready`] is for that.
+///
+/// # Errors
+/// When the configured certificates of authorities cannot be used.
+pub async fn boot(resolved: Resolved) -> io::Result<Config> {
+    let client = http_client(&resolved.config.network)?;
+    Ok(relayline_runtime::boot(&client, resolved).await)
 }
 
 /// An HTTP client on smol, for what a gateway does besides its connection: enrolment, provisioning, policies, files.

@@ -4,10 +4,10 @@
 //!
 //! ```no_run
 //! use futures_util::StreamExt;
-//! use relayline_tokio::{Incoming, connect};
+//! use relayline_tokio::{Incoming, boot, config_from_env, connect};
 //!
 //! # async fn agent() -> Result<(), Box<dyn std::error::Error>> {
-//! let config = relayline_tokio::config_from_env()?.config;
+//! let config = boot(config_from_env()?).await?;
 //! let (relay, mut inbox) = connect(config)?;
 //! while let Some(incoming) = inbox.next().await {
 //!     if let Incoming::Message(delivery) = incoming {
@@ -27,6 +27,7 @@ pub use relayline_runtime::host::*;
 
 use relayline_core::config::Config;
 use relayline_core::network::Network;
+use relayline_core::settings::Resolved;
 use relayline_runtime::Runtime;
 use relayline_runtime::http::Client;
 use std::future::poll_fn;
@@ -46,6 +47,17 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 /// authorities cannot be used.
 pub fn connect(config: Config) -> io::Result<(Relay, Inbox)> {
     relayline_runtime::start(Tokio::current()?, config)
+}
+
+/// Does what comes before the dial, on the tokio runtime of the caller: provisions credentials and sends policies, where the configuration asks
+/// for it (H-4, H-5), and gives what to [`connect`] with. What fails is logged, and stops nothing; so is what the
+/// configuration warns of. A command that prints an access token is not run: [`Client::ready`] is for that.
+///
+/// # Errors
+/// When the caller is on no tokio runtime, or the configured certificates of authorities cannot be used.
+pub async fn boot(resolved: Resolved) -> io::Result<Config> {
+    let client = http_client(&resolved.config.network)?;
+    Ok(relayline_runtime::boot(&client, resolved).await)
 }
 
 /// An HTTP client on the tokio runtime of the caller, for what a gateway does besides its connection: enrolment,

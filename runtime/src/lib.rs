@@ -33,12 +33,24 @@
 //! | `inbound_failed` | error | `why` |
 //! | `delivery` | debug | `status`, `why` |
 //!
+//! Before there is a gateway, its boot has events outside of the spans:
+//!
+//! | event | level | fields |
+//! |---|---|---|
+//! | `configuration` | warn | `warning` |
+//! | `identity_token` | info | |
+//! | `provisioned` | info | `platform`, `secret_issued` |
+//! | `policy_taken` | info | `platform` |
+//! | `policy_unsent` | warn | `platforms`, with commas between |
+//! | `boot_failed` | warn | `what`, `why` |
+//!
 //! At trace level, under the target `relayline::trace`, each input and output of the machine is an event with the field
 //! `entry`.
 
 mod causes;
 mod dial;
 mod drive;
+mod environment;
 pub mod http;
 mod inbox;
 mod media;
@@ -52,6 +64,7 @@ mod trace;
 mod watch;
 mod wires;
 
+pub use environment::{ca_certificates, default_env_file, look_around, read_certificates, with_environment};
 // For who builds on this crate; it is described, and listed, where it is.
 #[doc(hidden)]
 pub use host::*;
@@ -59,22 +72,21 @@ pub use host::*;
 use futures_channel::oneshot;
 use relayline_core::config::Config;
 use relayline_core::http::Base;
-use relayline_core::network::CaCertificates;
-use relayline_core::settings::{Arguments, ConfigError, Resolved};
+use relayline_core::settings::Resolved;
 use relayline_core::signature::NotSigned;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::time::Duration;
 
 /// All that a host needs, whatever runtime it is on: each runtime's crate gives it out under its own name.
 pub mod host {
+    pub use crate::environment::config_from_env;
+    pub use crate::http;
     pub use crate::inbox::{Delivery, Inbox, Incoming};
     pub use crate::relay::Relay;
     pub use crate::reply_stream::ReplyStream;
     pub use crate::request::{Answer, ChatDetails, Op, Prompted, Request};
     pub use crate::watch::{ConnectionState, Ended, Watch};
-    pub use crate::{config_from_env, http};
     pub use relayline_core as core;
 }
 
@@ -174,33 +186,16 @@ fn open<R: Runtime>(runtime: &R, address: &str, config: &Config) -> Result<serve
     port
 }
 
-/// The configuration that the process's environment describes (`GATEWAY_RELAY_URL` and so on, H-9).
-///
-/// # Errors
-/// Names the variable that is wrong, and what is wrong with it.
-pub fn config_from_env() -> Result<Resolved, ConfigError> {
-    let arguments = Arguments { ca_certificates: ca_certificates(None)?, ..Arguments::default() };
-    relayline_core::settings::resolve(&arguments, &|name| std::env::var(name).ok(), None)
-}
-
-/// Reads the certificates of authorities that are to be trusted, too: from this file, which `--ca-file` names, or else
-/// from the one that the environment names as `SSL_CERT_FILE`, if it does.
-///
-/// # Errors
-/// When the file cannot be read, or holds no certificate.
-pub fn ca_certificates(file: Option<&Path>) -> Result<Option<CaCertificates>, ConfigError> {
-    let variable = || std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty());
-    let (name, file) = match file {
-        Some(file) => ("--ca-file", file.to_owned()),
-        None => match variable() {
-            Some(file) => ("SSL_CERT_FILE", file.into()),
-            None => return Ok(None),
-        },
-    };
-    let from = format!("{name} {}", file.display());
-    let read = std::fs::read_to_string(&file).map_err(|error| error.to_string());
-    match read.and_then(|pem| tls::add(&mut rustls::RootCertStore::empty(), &pem).map(|()| pem)) {
-        Ok(pem) => Ok(Some(CaCertificates { from, pem })),
-        Err(problem) => Err(ConfigError::CaFile { from, problem }),
+/// What `boot` does on every runtime: it logs what the configuration warns of, and makes it ready to dial with, as
+/// [`http::Client::ready`] does. A command that prints an identity token is not run here.
+pub async fn boot(client: &http::Client, resolved: Resolved) -> Config {
+    for warning in &resolved.warnings {
+        tracing::warn!(warning, "configuration");
     }
+    let refuse = async |_: &str| {
+        let what_to_do =
+            "a library runs no commands: use `http_client` and `Client::ready`, which take what it prints";
+        Err(what_to_do.to_owned())
+    };
+    client.ready(resolved, refuse).await
 }

@@ -10,6 +10,7 @@ use futures_util::future::{Either, pending, select};
 use futures_util::stream::FuturesUnordered;
 use relayline_core::http::Unreachable;
 use relayline_core::network::{Network, Proxies, Proxy};
+use relayline_core::url::is_loopback;
 use rustls::pki_types::ServerName;
 use std::fmt;
 use std::io;
@@ -94,7 +95,12 @@ impl Wires {
     /// for long (RFC 8305): all of the dial's time would go by on it.
     async fn tcp(&self, host: &str, port: u16) -> Result<Stream, Unreachable> {
         let addresses = self.net.look_up(host.to_owned(), port).await;
-        let mut addresses = addresses.map_err(|error| Unreachable::Name(error.to_string()))?.into_iter();
+        let mut addresses = addresses.map_err(|error| Unreachable::Name(error.to_string()))?;
+        if is_loopback(host) {
+            // C-6: what goes to a name of this machine may go in the clear, so it stays here whatever the look-up says.
+            addresses.retain(|address| address.ip().is_loopback());
+        }
+        let mut addresses = addresses.into_iter();
         let mut failed = Unreachable::Name("it has no address".to_owned());
         let mut attempts = FuturesUnordered::new();
         loop {
@@ -125,5 +131,49 @@ impl Wires {
         };
         let stream = before.await.map_err(|unreachable| unreachable.to_string())?;
         tunnel::open(stream, host, port, proxy.authorization()).await
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use futures_util::io::Cursor;
+    use std::future::{pending, ready};
+    use std::sync::Mutex;
+
+    /// A look-up that names another machine before this one, and what was connected to.
+    #[derive(Default)]
+    struct Liar(Mutex<Vec<SocketAddr>>);
+
+    impl Net for Arc<Liar> {
+        fn look_up(&self, _: String, port: u16) -> Boxed<io::Result<Vec<SocketAddr>>> {
+            Box::pin(ready(Ok(vec![([192, 0, 2, 1], port).into(), ([127, 0, 0, 1], port).into()])))
+        }
+
+        fn connect(&self, address: SocketAddr) -> Boxed<io::Result<Stream>> {
+            self.0.lock().unwrap().push(address);
+            Box::pin(ready(Ok(Box::pin(Cursor::new(Vec::new())) as Stream)))
+        }
+
+        fn sleep(&self, _: Duration) -> Boxed<()> {
+            Box::pin(pending())
+        }
+    }
+
+    #[test]
+    fn c_6_a_name_of_this_machine_leads_nowhere_else() {
+        for (host, expected) in [
+            ("localhost", "127.0.0.1:80"),
+            ("relay.localhost", "127.0.0.1:80"),
+            ("c.example", "192.0.2.1:80"),
+        ] {
+            let liar = Arc::new(Liar::default());
+            let tls = tls::connector(None).unwrap();
+            let wires = Wires { net: Arc::new(liar.clone()), tls, proxies: Proxies::default() };
+            assert!(wires.reach(false, host, 80).now_or_never().unwrap().is_ok());
+            assert_eq!(*liar.0.lock().unwrap(), [expected.parse().unwrap()], "{host}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What an enrolment needs, from arguments, environment and file (H-1, H-9).
 
-use super::layers::Layers;
+use super::layers::{Layers, Name};
 use super::{Arguments, ConfigError, FileText, names, plain};
 use crate::http::Base;
 use crate::http::enroll::default_gateway_id;
@@ -44,7 +44,9 @@ pub fn enrollment(
     let given = |argument: &Option<String>| {
         argument.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
     };
+    // Both go into the env file, and what that cannot hold must not use up the token.
     plain(layers.find(arguments.wake_url.as_deref(), &names::WAKE_URL))?;
+    plain(layers.find(arguments.url.as_deref(), &Name { flag: "--connector-url", ..names::URL }))?;
     Ok(Enrollment {
         base: Base::new(&url, allow_insecure)?,
         network: Network::resolve(arguments.ca_certificates.clone(), environment)?,

@@ -115,6 +115,9 @@ pub enum ConfigError {
          GATEWAY_RELAY_ACCESS_TOKEN_COMMAND or GATEWAY_RELAY_IDP_TOKEN_URL with its client id and secret"
     )]
     NoSource,
+    /// A variable is no text. It must not count as unset.
+    #[error("{0} is not UTF-8: set it again, or unset it")]
+    NotText(String),
     /// The configuration file is no TOML, or holds what no configuration holds. The line is not quoted, since it may
     /// hold a secret.
     #[error("{file}:{line}: {problem}")]

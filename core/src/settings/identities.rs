@@ -37,10 +37,11 @@ fn named(
     }
     let ids = BotIds::new(arguments, layers)?;
     let plural = layers.variable(names::PLATFORMS);
-    if let (None, Some(list)) = (&arguments.platform, plural) {
+    let argument = arguments.platform.as_deref().filter(|platform| !platform.trim().is_empty());
+    if let (None, Some(list)) = (argument, plural) {
         return several(&list, &ids, layers, warnings);
     }
-    let Some(single) = layers.find(arguments.platform.as_deref(), &names::PLATFORM) else {
+    let Some(single) = layers.find(argument, &names::PLATFORM) else {
         let listed: Vec<_> = layers.file.identities.iter().map(|(identity, _)| identity.clone()).collect();
         return Ok(if listed.is_empty() { vec![none()] } else { listed });
     };

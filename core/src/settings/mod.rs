@@ -2,7 +2,7 @@
 //! that the caller gives, and the file a text that it has read.
 //!
 //! The file is TOML, and its keys are the flags' names without their dashes: `url`, `gateway-id`, `secret`,
-//! `delivery-key`, `platform` and `bot-id` or `[[identity]]` tables of both, `endpoint`, `route-keys`, `instance-id`,
+//! `delivery-key`, `ca-file`, `platform` and `bot-id` or `[[identity]]` tables of both, `endpoint`, `route-keys`, `instance-id`,
 //! `wake-url`, `display-name`, `enroll-token`, `access-token`, `access-token-command`, `inbound-listen`, `provision`,
 //! `allow-insecure`, `enabled`; in `[idp]` `token-url`, `client-id`, `client-secret`, `scope`; `[[policy]]` tables of
 //! `platform`, `require-address`, `free-response-scopes`, `allow-other-bots`; in `[set]` what `--set` sets. It may hold
@@ -14,6 +14,7 @@ mod arguments;
 mod enrollment;
 mod error;
 mod file;
+mod glance;
 mod identities;
 mod layers;
 pub(crate) mod names;
@@ -23,6 +24,7 @@ mod tests;
 pub use arguments::{Arguments, FileText};
 pub use enrollment::{Enrollment, enrollment};
 pub use error::ConfigError;
+pub use glance::{Glance, glance};
 pub use layers::Origin;
 
 pub(crate) use layers::{Found, Name};
@@ -82,7 +84,13 @@ pub fn resolve(
     let gateway_id =
         id.map_or_else(|| default_gateway_id(arguments.hostname.as_deref()), |id| id.text().to_owned());
     let profile = profile(arguments, &layers, gateway_id)?;
-    let sends = credentials.is_some() && policies.iter().any(Policy::is_set);
+    let is_set = policies.iter().any(Policy::is_set);
+    let sends = credentials.is_some() && is_set;
+    if is_set && !sends && !provisions {
+        let why = "a policy is set and goes to nobody, since it goes out with credentials: set GATEWAY_RELAY_ID and \
+                   GATEWAY_RELAY_SECRET, or what provisions them";
+        warnings.push(why.to_owned());
+    }
     let plan = if (provisions && credentials.is_none()) || sends {
         Some(Plan {
             base: Base::new(&url, allow_insecure)?,
@@ -103,7 +111,7 @@ pub fn resolve(
         network: Network::resolve(arguments.ca_certificates.clone(), environment)?,
         identities,
         inbound_listen: listen(arguments, &layers)?,
-        delivery_keys: delivery_keys(arguments, &layers),
+        delivery_keys: delivery_keys(arguments, &layers)?,
         ..Config::new(url, identities::none())
     };
     if config.inbound_listen.is_some() && config.delivery_keys.is_empty() && !provisions {
@@ -204,6 +212,7 @@ fn credentials(
     let secret = layers.find(arguments.secret.as_ref().map(Secret::expose), &names::SECRET);
     match (id, secret) {
         (Some(id), Some(secret)) => {
+            let (id, secret) = (on_one_line(id)?, on_one_line(secret)?);
             Ok(Some(Credentials { gateway_id: id.text().to_owned(), secret: secret.secret() }))
         }
         (None, None) => Ok(None),
@@ -239,9 +248,14 @@ fn profile(arguments: &Arguments, layers: &Layers<'_>, gateway_id: String) -> Re
 
 /// A text without control characters.
 fn plain(found: Option<Found>) -> Result<Option<String>, ConfigError> {
-    match found {
-        Some(found) if found.text().chars().any(char::is_control) => Err(ConfigError::Control(found.from)),
-        found => Ok(found.map(|found| found.text().to_owned())),
+    Ok(found.map(on_one_line).transpose()?.map(|found| found.text().to_owned()))
+}
+
+/// The same: a file with two secrets in it must not become one that nobody knows.
+fn on_one_line(found: Found) -> Result<Found, ConfigError> {
+    match found.text().chars().any(char::is_control) {
+        true => Err(ConfigError::Control(found.from)),
+        false => Ok(found),
     }
 }
 
@@ -258,9 +272,10 @@ fn listen(arguments: &Arguments, layers: &Layers<'_>) -> Result<Option<String>, 
     }
 }
 
-fn delivery_keys(arguments: &Arguments, layers: &Layers<'_>) -> Vec<Secret> {
+fn delivery_keys(arguments: &Arguments, layers: &Layers<'_>) -> Result<Vec<Secret>, ConfigError> {
     let argument = arguments.delivery_key.as_ref().map(Secret::expose);
-    layers.find(argument, &names::DELIVERY_KEY).map(|keys| signature::keys(&keys.value)).unwrap_or_default()
+    let keys = layers.find(argument, &names::DELIVERY_KEY).map(on_one_line).transpose()?;
+    Ok(keys.map(|keys| signature::keys(&keys.value)).unwrap_or_default())
 }
 
 /// The file's settings, and then the arguments', which count.

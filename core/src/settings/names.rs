@@ -33,6 +33,7 @@ names! {
     IDP_CLIENT_SECRET = "", Some("GATEWAY_RELAY_IDP_CLIENT_SECRET"), "idp.client-secret", Text;
     IDP_SCOPE = "", Some("GATEWAY_RELAY_IDP_SCOPE"), "idp.scope", Text;
     INBOUND_LISTEN = "--inbound-listen", Some("GATEWAY_RELAY_INBOUND_LISTEN"), "inbound-listen", Text;
+    CA_FILE = "--ca-file", None, "ca-file", Text;
     PROVISION = "--provision", None, "provision", Text;
     ALLOW_INSECURE = "--allow-insecure", None, "allow-insecure", Switch;
 }

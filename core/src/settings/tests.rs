@@ -50,6 +50,13 @@ fn l_2_id_and_secret_come_together_or_not_at_all() {
         "GATEWAY_RELAY_ID is set, but there is no secret to it: set GATEWAY_RELAY_SECRET or give \
          --secret-file, or unset the id",
     );
+    // Two secrets in one file are none: nobody knows what they are together. The same goes for keys (C-3).
+    let what = "holds a line break or another control character: write it on one line";
+    let two = Arguments { secret: Some("old\nnew".into()), ..Arguments::default() };
+    fails(&two, &[URL, id], &format!("--secret-file {what}"));
+    fails(&none, &[URL, secret, ("GATEWAY_RELAY_ID", "gw\r1")], &format!("GATEWAY_RELAY_ID {what}"));
+    let keys = ("GATEWAY_RELAY_DELIVERY_KEY", "old\nnew");
+    fails(&none, &[URL, keys], &format!("GATEWAY_RELAY_DELIVERY_KEY {what}"));
     fails(
         &none,
         &[URL, secret],
@@ -104,6 +111,12 @@ fn h_9_identities() {
         (&none, vec![("GATEWAY_RELAY_PLATFORM", "slack"), ("GATEWAY_RELAY_BOT_ID", "B1")], ("slack:B1", 0)),
         (&none, vec![plural, ids], ("discord:1 telegram:7", 0)),
         (&none, vec![plural, ids, ("GATEWAY_RELAY_PLATFORM", "slack")], ("discord:1 telegram:7", 1)),
+        // Blank is unset (L-2).
+        (
+            &Arguments { platform: Some(" ".into()), ..none.clone() },
+            vec![plural, ids],
+            ("discord:1 telegram:7", 0),
+        ),
         (&flags(&["discord:1", "matrix:@a:b"]), vec![plural], ("discord:1 matrix:@a:b", 0)),
     ] {
         assert_eq!(identities(arguments, &environment), (expected.0.to_owned(), expected.1));

@@ -2,9 +2,10 @@
 
 use super::{Client, borrowed};
 use crate::shared::unix_s;
-use relayline_core::config::Credentials;
+use relayline_core::config::{Config, Credentials};
 use relayline_core::http::boot::{Boot, Plan, Report, Step};
 use relayline_core::secret::Secret;
+use relayline_core::settings::Resolved;
 use zeroize::Zeroizing;
 
 /// What a boot has come to.
@@ -19,6 +20,27 @@ pub struct Booted {
 }
 
 impl Client {
+    /// Makes a resolved configuration ready to dial with: carries out its plan, if it has one, as [`boot`](Self::boot)
+    /// does. What fails is logged as `boot_failed`, and stops nothing: then the dial has no credentials.
+    pub async fn ready(
+        &self,
+        resolved: Resolved,
+        run: impl AsyncFnMut(&str) -> Result<Zeroizing<Vec<u8>>, String>,
+    ) -> Config {
+        let Resolved { mut config, plan, .. } = resolved;
+        let Some(plan) = plan else {
+            return config;
+        };
+        let booted = self.boot(plan, run, log).await;
+        if !booted.unsent.is_empty() {
+            tracing::warn!(platforms = booted.unsent.join(","), "policy_unsent");
+        }
+        config.credentials = booted.credentials;
+        // What was set is kept: during a rotation both are in use.
+        config.delivery_keys.extend(booted.delivery_key.filter(|key| !config.delivery_keys.contains(key)));
+        config
+    }
+
     /// Gets an identity token, provisions and sends policies, as far as the plan asks for it. Nothing that goes wrong
     /// stops it: `report` hears of each step, as it is done. `run` runs the command that prints an identity token; what
     /// it gives is wiped, an error's text is shown.
@@ -47,5 +69,17 @@ impl Client {
                 }
             });
         }
+    }
+}
+
+fn log(report: Report) {
+    match report {
+        Report::Identity => tracing::info!("identity_token"),
+        Report::Provisioned(platform, secret_issued) => {
+            tracing::info!(platform, secret_issued, "provisioned");
+        }
+        Report::Policy(platform) => tracing::info!(platform, "policy_taken"),
+        Report::Failed { what, why } => tracing::warn!(what, why, "boot_failed"),
+        Report::Nothing => {}
     }
 }

@@ -42,7 +42,7 @@ type Open = Arc<dyn Fn() -> Option<DuplexStream> + std::marker::Send + Sync>;
 /// In memory, the name of a host whose first address says nothing.
 pub(crate) const HALF_DEAD: &str = "half-dead.example";
 const DEAD: [u8; 4] = [192, 0, 2, 66];
-const ALIVE: [u8; 4] = [192, 0, 2, 1];
+const ALIVE: [u8; 4] = [127, 0, 0, 1];
 
 /// A runtime whose connections lead to one place, whatever is dialled.
 #[derive(Clone)]

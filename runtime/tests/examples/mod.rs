@@ -10,6 +10,7 @@ use relayline_core::time::Now;
 use relayline_harness::chats::{Ids, Room, discord, telegram};
 use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -45,22 +46,30 @@ struct Running {
     ids: Ids,
 }
 
+/// An example, to be started in a process of its own.
+fn process<V: AsRef<OsStr>>(name: &str, url: &str, environment: &[(&str, V)]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("GATEWAY_RELAY_") {
+            command.env_remove(variable);
+        }
+    }
+    let module = module_path!().split_once("::").map_or("", |(_, module)| module);
+    command.args(["--exact", &format!("{module}::{name}::process"), "--nocapture"]);
+    command.env(EXAMPLE, name).env("GATEWAY_RELAY_URL", url);
+    command.envs([("GATEWAY_RELAY_ID", "gw-1"), ("GATEWAY_RELAY_SECRET", "s3cret")]);
+    command
+        .env("GATEWAY_RELAY_PLATFORMS", "discord,telegram")
+        .envs(environment.iter().map(|(name, value)| (name, value)));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
 impl Running {
     fn start(name: &str, environment: &[(&str, &str)]) -> Running {
-        let accounts = ConnectorConfig::default().gateway("gw-1", Secret::new("s3cret".to_owned()));
+        let accounts = ConnectorConfig::default().gateway("gw-1", "s3cret").identity("acc3ss", "acme");
         let connector = EmbeddedConnector::start(accounts, "127.0.0.1:0").unwrap();
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("GATEWAY_RELAY_") {
-                command.env_remove(variable);
-            }
-        }
-        let module = module_path!().split_once("::").map_or("", |(_, module)| module);
-        command.args(["--exact", &format!("{module}::{name}::process"), "--nocapture"]);
-        command.env(EXAMPLE, name).env("GATEWAY_RELAY_URL", connector.url());
-        command.envs([("GATEWAY_RELAY_ID", "gw-1"), ("GATEWAY_RELAY_SECRET", "s3cret")]);
-        command.env("GATEWAY_RELAY_PLATFORMS", "discord,telegram").envs(environment.iter().copied());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let child = process(name, &connector.url(), environment).spawn().unwrap();
         let running = Running { connector, child, ids: Ids::new([0; 32]) };
         for platform in ["discord", "telegram"] {
             assert_eq!(running.sees(|frame| frame["type"] == "hello")["platform"], platform);
@@ -120,6 +129,29 @@ fn the_echo_answers() {
     // L-10: revoked, it ends, and not well.
     agent.connector.control(Act::Revoke { on: true }).unwrap();
     assert!(!agent.child.wait().unwrap().success());
+}
+
+/// H-4: a host that has no secret but an access token asks for one before it dials; this connector lets nobody else in.
+#[test]
+fn h_4_an_agent_without_a_secret_is_provisioned() {
+    let environment = [
+        ("GATEWAY_RELAY_ID", "gw-2"),
+        ("GATEWAY_RELAY_SECRET", " "),
+        ("GATEWAY_RELAY_ACCESS_TOKEN", "acc3ss"),
+    ];
+    // It has said hello when this returns.
+    drop(Running::start("echo", &environment));
+}
+
+/// A variable that is no text must not count as unset: the agent would dial unauthenticated.
+#[cfg(unix)]
+#[test]
+fn h_9_a_variable_that_is_no_text_stops_an_agent() {
+    let secret = <OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"s3cret\xff");
+    let environment = [("GATEWAY_RELAY_SECRET", OsStr::new(secret))];
+    let ended = process("echo", "ws://127.0.0.1:9", &environment).output().unwrap();
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && stderr.contains(r#"NotText("GATEWAY_RELAY_SECRET")"#), "{stderr}");
 }
 
 #[test]
@@ -197,6 +229,10 @@ fn the_delivery_server_takes_what_is_signed_and_answers_it() {
     let environment =
         [("GATEWAY_RELAY_INBOUND_LISTEN", address.as_str()), ("GATEWAY_RELAY_DELIVERY_KEY", "k3y")];
     let mut agent = Running::start("deliveries", &environment);
+    // L-17: once it answers this its handshake is complete, and it can answer what is posted.
+    let event = agent.event(&discord::dm(), "first");
+    agent.deliver(event);
+    agent.action("send");
     let event = Value::Object(agent.event(&discord::dm(), "posted"));
     let body = json!({"type": "message", "event": event}).to_string();
     let unix_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();

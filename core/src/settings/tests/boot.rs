@@ -166,7 +166,28 @@ fn h_1_h_2_what_an_enrolment_needs() {
     }
     let error = enroll(&Arguments::default(), &[token, access]).unwrap_err();
     assert!(error.starts_with("no connector URL: give --connector-url or set GATEWAY_RELAY_URL"), "{error}");
+    // A URL's parser passes over a line break, an env file cannot hold it (H-2).
+    let broken = Arguments { url: Some("https://c.\nexample".into()), ..Arguments::default() };
+    let error = enroll(&broken, &[token, access]).unwrap_err();
+    assert!(error.starts_with("--connector-url holds a line break"), "{error}");
     let far = Arguments { url: Some("http://c.example".into()), ..Arguments::default() };
     assert!(enroll(&far, &[token, access]).unwrap_err().contains("no loopback address"), "C-6");
     assert!(enroll(&Arguments { allow_insecure: true, ..far }, &[token, access]).is_ok());
+}
+
+/// H-5: a policy that cannot be sent is not dropped without a word; one that waits for provisioning may yet be.
+#[test]
+fn h_5_a_policy_that_goes_to_nobody_is_warned_of() {
+    let policy = ("GATEWAY_RELAY_POLICY", r#"{"requireAddress":false}"#);
+    let (id, secret) = (("GATEWAY_RELAY_ID", "gw-1"), ("GATEWAY_RELAY_SECRET", "s"));
+    for (environment, warned) in [
+        (&[URL, policy][..], true),
+        (&[URL, policy, id, secret], false),
+        (&[URL, policy, ("GATEWAY_RELAY_ACCESS_TOKEN", "t")], false),
+        (&[URL, ("GATEWAY_RELAY_POLICY", "{}")], false),
+    ] {
+        let warnings = run(&Arguments::default(), environment).unwrap().warnings;
+        let ours = warnings.iter().any(|warning| warning.starts_with("a policy is set and goes to nobody"));
+        assert_eq!(ours, warned, "{environment:?} {warnings:?}");
+    }
 }

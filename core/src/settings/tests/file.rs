@@ -107,8 +107,8 @@ fn h_9_argument_else_environment_else_file() {
     ];
     assert_eq!(
         rows.len(),
-        names::ALL.len() - 9,
-        "every setting that has all three, but for the tokens and switches"
+        names::ALL.len() - 10,
+        "every setting that has all three, but for tokens, switches and certificates"
     );
     for (pattern, give, variable, key, seen) in rows {
         let variable = format!("GATEWAY_RELAY_{variable}");
@@ -207,6 +207,26 @@ chats = 100
     // An argument's `--set` goes before the file's.
     let arguments = Arguments { set: vec!["chats=7".into()], ..Arguments::default() };
     assert_eq!(with_file(&arguments, &[], text).unwrap().config.limits.chats, 7);
+}
+
+/// What a caller must read or look after itself: the last secret is found as the first is.
+#[test]
+fn h_9_a_glance_at_a_file() {
+    for (text, ca_file, secret) in [
+        ("url = \"wss://c.example\"\ngateway-id = \"gw-1\"\nsecret = \" \"", None, None),
+        ("ca-file = \"ca.pem\"\nsecret = \"x\"", Some("ca.pem f.toml:1: ca-file"), Some("f.toml:2: secret")),
+        ("delivery-key = [\"x\"]", None, Some("f.toml:1: delivery-key")),
+        ("enroll-token = \"x\"", None, Some("f.toml:1: enroll-token")),
+        ("access-token = \"x\"", None, Some("f.toml:1: access-token")),
+        ("[idp]\nclient-secret = \"x\"", None, Some("f.toml:2: idp.client-secret")),
+    ] {
+        let glance = glance(FileText { name: "f.toml", text }).unwrap();
+        let found = glance.ca_file.map(|(file, from)| format!("{file} {from}"));
+        assert_eq!(
+            (found.as_deref(), glance.secret.map(|from| from.to_string()).as_deref()),
+            (ca_file, secret)
+        );
+    }
 }
 
 /// The bot id of a file is that of the file's platform (H-9).
