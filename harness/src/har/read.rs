@@ -98,11 +98,12 @@ fn is_socket(entry: &Value) -> bool {
         || url.starts_with("wss://")
 }
 
-/// The path and the query of an entry's URL.
-fn path_of(entry: &Value) -> &str {
+/// The path and the query of an entry's URL. A host may be followed by a query at once.
+fn path_of(entry: &Value) -> String {
     let url = entry["request"]["url"].as_str().unwrap_or_default();
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.find('/').map_or("/", |at| &rest[at..])
+    let path = rest.find(['/', '?']).map_or("", |at| &rest[at..]);
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }
 
 fn socket(entry: &Value, dial: u32, events: &mut Vec<Event>) -> Result<(), String> {
@@ -117,7 +118,7 @@ fn socket(entry: &Value, dial: u32, events: &mut Vec<Event>) -> Result<(), Strin
             headers.insert(name.to_owned(), Value::from(value));
         }
     }
-    let url_path = path_of(entry).to_owned();
+    let url_path = path_of(entry);
     let connect = What::Connect { url_path, dial: Some(dial), authorization, headers, clock_unix_s: None };
     events.push(Event { at_ms: started, what: connect, dial: None });
 
@@ -160,10 +161,14 @@ fn message(told: &Value, dial: u32) -> Result<(i64, Option<What>), String> {
         Some(_) | None => return Err("`type` must be \"send\" or \"receive\"".to_owned()),
     };
     let data = told["data"].as_str().ok_or("`data` must be a string")?;
-    let what = match told["opcode"].as_i64() {
-        Some(1) | None => sent(by, Data::Text(data.to_owned())),
-        Some(2) => sent(by, Data::Binary(decode(data)?)),
-        Some(8) => {
+    let opcode = match &told["opcode"] {
+        Value::Null => 1,
+        opcode => opcode.as_i64().ok_or("`opcode` must be a whole number: 1 for text, 2 for binary")?,
+    };
+    let what = match opcode {
+        1 => sent(by, Data::Text(data.to_owned())),
+        2 => sent(by, Data::Binary(decode(data)?)),
+        8 => {
             // Chrome has base64 there, others the bare reason.
             let payload = decode(data).unwrap_or_default();
             let (code, reason) = match payload.split_first_chunk() {
@@ -173,7 +178,7 @@ fn message(told: &Value, dial: u32) -> Result<(i64, Option<What>), String> {
             What::Close { by, dial: Some(dial), code, reason: reason.into_owned() }
         }
         // Pings, pongs, and frames that were not put together.
-        Some(_) => return Ok((time, None)),
+        _ => return Ok((time, None)),
     };
     Ok((time, Some(what)))
 }
