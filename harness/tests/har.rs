@@ -171,6 +171,11 @@ fn what_is_wrong_is_named_with_its_place() {
             har(&[]),
             "s.har:1: this HAR holds no WebSocket: record with the network panel open before the page dials, and export with content",
         ),
+        // What nobody looks at is read as well.
+        (
+            "{\"log\":{\"by\":\"\\ud800\",\"entries\":[]}}".to_owned(),
+            "s.har:1: this is no JSON (column 21): the export may have been cut short, make it again",
+        ),
         (har(&[undated]), "s.har: entry 1: `startedDateTime` must be a time, as in 2026-11-22T16:20:45.123Z"),
         (
             bad(json!({"type": "send", "opcode": 1, "data": ""})),
