@@ -28,7 +28,7 @@ Instructions, one JSON object a line: inbound, passthrough, interrupt, drop, clo
 idle_ack, answer, delay, descriptor, raw, enroll_token, rotate, deliver. Beside the WebSocket it serves POST
 /relay/enroll, /relay/provision, /relay/policy and /relay/media, and GET /relay/media/ID; each request is a line
 {\"saw\":\"http\"}, secrets as <hidden>, and so is what comes of each `deliver`. To let a gateway enrol:
-  relayline connector --listen 127.0.0.1:8080 --enroll-token once --access-token me
+  relayline connector --listen 127.0.0.1:8080 --enroll-token once --access-token let-me-in
 A script may also wait, {\"wait_ms\":200}, and expect,
 {\"expect\":{\"saw\":\"frame\",\"frame\":{\"type\":\"hello\"}},\"within_ms\":5000}.
 The end of stdin does not end it: Ctrl-C does.

@@ -28,7 +28,8 @@ _CLIENT_ID, _CLIENT_SECRET, _SCOPE). Other users of this machine can see --token
 environment hides them.
 
 GATEWAY_RELAY_ID, _SECRET and _DELIVERY_KEY are set in the env file, and _URL and _WAKE_URL when their flags are given;
-the rest of the file stays as it is. What fails leaves it untouched.
+the rest of the file stays as it is. What fails leaves it untouched. `run` reads the environment, not the file:
+  set -a; . ./gateway.env; set +a; relayline run --platform discord --bot-id 1
 
 Exit codes: 0 done, 1 refused, unreachable or not written, 2 flags, environment or configuration file wrong.")]
 pub(crate) struct EnrollArguments {

@@ -45,7 +45,7 @@ pub(crate) struct GatewayArguments {
     #[arg(long, value_name = "ID")]
     gateway_id: Option<String>,
 
-    /// A file that holds the gateway's secret and nothing else
+    /// A file that holds the gateway's secret and nothing else [env: GATEWAY_RELAY_SECRET, the secret itself]
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 
@@ -57,7 +57,7 @@ pub(crate) struct GatewayArguments {
     #[arg(long, value_name = "ID")]
     bot_id: Option<String>,
 
-    /// One of several platforms to speak for, with the bot's id there; the first is the default
+    /// One of several platforms to speak for, with the bot's id there; the first is the default [env: GATEWAY_RELAY_PLATFORMS and GATEWAY_RELAY_BOT_IDS, with commas]
     #[arg(long, value_name = "PLATFORM[:BOT_ID]", conflicts_with_all = ["platform", "bot_id"])]
     identity: Vec<String>,
 
@@ -75,7 +75,7 @@ pub(crate) struct GatewayArguments {
     #[arg(long, value_name = "HOST:PORT")]
     inbound_listen: Option<String>,
 
-    /// A file that holds the key of signed deliveries, or several with commas between them
+    /// A file that holds the key of signed deliveries, or several with commas between them [env: GATEWAY_RELAY_DELIVERY_KEY, the keys themselves]
     #[arg(long, value_name = "FILE")]
     delivery_key_file: Option<PathBuf>,
 
@@ -95,7 +95,7 @@ struct AccountArguments {
     #[arg(long, value_name = "WHEN")]
     provision: Option<ProvisionName>,
 
-    /// A command that prints an access token; others come from GATEWAY_RELAY_ACCESS_TOKEN and GATEWAY_RELAY_IDP_TOKEN_URL
+    /// A command that prints an access token; others come from GATEWAY_RELAY_ACCESS_TOKEN and GATEWAY_RELAY_IDP_TOKEN_URL [env: GATEWAY_RELAY_ACCESS_TOKEN_COMMAND]
     #[arg(long, value_name = "CMD")]
     access_token_command: Option<Secret>,
 

@@ -9,7 +9,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+/// Flags of every command, under a heading of their own: clap would strew them among the command's own.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Logs, on stderr")]
 pub(crate) struct Arguments {
     /// Log more: once for debug, twice for trace. RUST_LOG says it in detail.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]

@@ -34,11 +34,11 @@ use tracing::level_filters::LevelFilter;
 #[derive(Debug, Parser)]
 #[command(name = "relayline", version, propagate_version = true)]
 #[command(after_help = "\
-Example:
-  relayline demo
+Examples:
+  relayline demo          watch all of it work on this machine
+  relayline run --help    each command's help has its flags, examples and exit codes
 
-Exit codes: 0 done, 1 failed, 2 flags, environment or configuration file
-wrong, 3 relay disabled (revoked).")]
+Exit codes: 0 done, 1 failed, 2 flags, environment or configuration file wrong, 3 relay disabled (revoked).")]
 struct Program {
     #[command(flatten)]
     logging: logging::Arguments,
@@ -65,9 +65,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let program = Program::try_parse().unwrap_or_else(|error| usage::end(error));
-    // The demo tells its own story.
-    let usual =
-        if matches!(program.command, Command::Demo(_)) { LevelFilter::WARN } else { LevelFilter::INFO };
+    // These tell their own story.
+    let tells = matches!(program.command, Command::Demo(_) | Command::Doctor(_));
+    let usual = if tells { LevelFilter::WARN } else { LevelFilter::INFO };
     logging::start(&program.logging, usual);
     match program.command {
         Command::Demo(arguments) => demo::run(&arguments),

@@ -15,15 +15,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// Simulate gateways and connectors over a network that fails in every way, deterministically: a seed a run. A failure
-/// is shrunk, recorded, and printed with the command that repeats it.
+/// Simulate gateways and connectors over a network that fails in every way: a seed a run, and always the same run
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   relayline simulate --seeds 0..1000
   relayline simulate --seeds 17..18 --profile flaky --keep 3,7,10-14 --trace
 
-Exit codes: 0 all invariants held, 1 one did not, 2 flags wrong.")]
+A failure is shrunk, written as a recording, and printed with the command that repeats it.
+
+Exit codes: 0 all invariants held, 1 one did not, 2 wrong flags.")]
 pub(crate) struct Args {
     /// The seeds to run, A..B without B; a single number is that seed
     #[arg(long, value_name = "A..B", default_value = "0..100", value_parser = seeds)]

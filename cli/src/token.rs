@@ -24,7 +24,7 @@ pub(crate) struct TokenArguments {
     #[arg(long, value_name = "ID")]
     gateway_id: Option<String>,
 
-    /// A file that holds the gateway's secret and nothing else
+    /// A file that holds the gateway's secret and nothing else [env: GATEWAY_RELAY_SECRET, the secret itself]
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
 

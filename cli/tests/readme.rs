@@ -96,6 +96,37 @@ fn the_agent_of_the_readme_echoes(runtime: &str) {
     assert_eq!(run.0.wait().unwrap().code(), Some(3));
 }
 
+/// H-1: as it is written there, but for the connector's place and an agent that is there.
+#[cfg(unix)]
+#[test]
+fn h_1_the_enrolment_of_the_readme_runs() {
+    let config = ConnectorConfig::default().enroll_token("once", "default").identity("let-me-in", "default");
+    let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    assert!(
+        readme.contains("connector --listen 127.0.0.1:8765 --enroll-token once --access-token let-me-in")
+    );
+    let script = format!("GATEWAY_RELAY_ACCESS_TOKEN{}", block("```sh\nGATEWAY_RELAY_ACCESS_TOKEN"));
+    // A shell that is killed takes the gateway with it.
+    let script = script.replace("\nrelayline run", "\nexec relayline run").replace("./agent.py", "cat");
+    let script = script.replace("http://127.0.0.1:8765", &connector.url().replace("ws://", "http://"));
+    let folder = tempfile::tempdir().unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_relayline")).parent().unwrap().display();
+    let mut shell = Killed(
+        Command::new("sh")
+            .args(["-ec", &script])
+            .current_dir(folder.path())
+            .env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap()))
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+    connector.wait_for(hello, PATIENCE).unwrap();
+    connector.control(Act::Revoke { on: true }).unwrap();
+    assert_eq!(shell.0.wait().unwrap().code(), Some(3));
+}
+
 /// What `run --help` lists between two of its words.
 fn listed(help: &str, from: &str, to: &str) -> Vec<String> {
     let (_, rest) = help.split_once(from).unwrap_or_else(|| panic!("no {from:?} in {help}"));

@@ -16,6 +16,7 @@ mod descriptor;
 mod env_file;
 mod event;
 mod forward;
+mod har;
 mod json;
 mod operations;
 mod recording;
@@ -45,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "env_file", run: env_file::run, seeds: seeds::env_file },
     Target { name: "event", run: event::run, seeds: seeds::event },
     Target { name: "forward", run: forward::run, seeds: seeds::forward },
+    Target { name: "har", run: har::run, seeds: seeds::har },
     Target { name: "operations", run: operations::run, seeds: seeds::operations },
     Target { name: "recording", run: recording::run, seeds: seeds::recording },
     Target { name: "split", run: split::run, seeds: seeds::split },

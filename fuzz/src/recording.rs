@@ -28,7 +28,7 @@ fn is_told_where(error: &RecordingError, data: &[u8]) {
     }
 }
 
-fn is_written_as_it_was(recording: &Recording) {
+pub(crate) fn is_written_as_it_was(recording: &Recording) {
     let written = |recording: &Recording| {
         let mut bytes = Vec::new();
         recording.write(&mut bytes).unwrap();
@@ -45,7 +45,7 @@ fn is_written_as_it_was(recording: &Recording) {
 }
 
 /// W-1: however its messages are cut, the same comes of it; and what came of it can be compared.
-fn is_played(recording: &Recording) {
+pub(crate) fn is_played(recording: &Recording) {
     let trace = |cut: Cut| {
         let run = play(recording, Options { cut, drain: Drain::Messages });
         run.map(|run| {

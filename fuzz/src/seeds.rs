@@ -3,6 +3,7 @@
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn beside(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
@@ -118,6 +119,45 @@ pub(crate) fn operations() -> Vec<Vec<u8>> {
 
 pub(crate) fn recording() -> Vec<Vec<u8>> {
     recordings().into_iter().map(|(bytes, _)| bytes).collect()
+}
+
+/// Each session as a browser would have exported it, every third message as a binary one; and what else there may be.
+pub(crate) fn har() -> Vec<Vec<u8>> {
+    let told = |line: &Value| {
+        let (kind, opcode, data) = match line["dir"].as_str()? {
+            "gateway" => ("send", 1, line["data"].as_str()?),
+            "connector" => ("receive", 1, line["data"].as_str()?),
+            "close" => ("receive", 8, "EZk="),
+            "drop" => ("error", -1, ""),
+            _ => return None,
+        };
+        let at_ms = line["t_ms"].as_u64()?;
+        let (opcode, data) = match (opcode, at_ms % 3) {
+            (1, 0) => (2, data_encoding::BASE64.encode(data.as_bytes())),
+            _ => (opcode, data.to_owned()),
+        };
+        let time = Duration::from_millis(1_666_255_720_899 + at_ms).as_secs_f64();
+        Some(serde_json::json!({"type": kind, "time": time, "opcode": opcode, "data": data}))
+    };
+    let entry = |url: &str, status: u16, messages: Vec<Value>| {
+        serde_json::json!({
+            "_webSocketMessages": messages, "startedDateTime": "2022-10-20T08:48:40.899Z",
+            "request": {"url": url, "headers": [{"name": "Authorization", "value": "Bearer abc"}]},
+            "response": {"status": status, "content": {"text": "{\"error\":\"expired\"}"}}})
+    };
+    let har = |entries: &[Value]| {
+        serde_json::json!({"log": {"creator": {"name": "seed"}, "entries": entries}}).to_string().into_bytes()
+    };
+    let sessions: Vec<_> = recordings()
+        .iter()
+        .map(|(_, lines)| entry("wss://c.example/relay", 101, lines.iter().filter_map(told).collect()))
+        .collect();
+    let page =
+        serde_json::json!({"request": {"url": "https://c.example/relay"}, "response": {"status": 200}});
+    let refused = entry("ws://c.example/relay?a=1", 401, Vec::new());
+    let elsewhere = entry("wss://c.example", 200, Vec::new());
+    let several = [[page.clone(), elsewhere.clone()], [refused.clone(), elsewhere], [page, refused]];
+    sessions.chunks(1).chain(several.iter().map(<[Value; 2]>::as_slice)).map(har).collect()
 }
 
 pub(crate) fn descriptor() -> Vec<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! HAR files, in the shapes in which programs export them, read as recordings and played.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
-use relayline_harness::recording::{By, Data, Recording, What};
+use relayline_harness::recording::{By, Data, Line, Recording, What};
 use relayline_harness::replay::{self, Options};
 use serde_json::{Value, json};
 
@@ -98,6 +98,30 @@ fn a_session_is_the_same_whoever_exported_it() {
     }
 }
 
+/// Where none goes to `/relay` all are read, and a `/relay` in a query is no path.
+#[test]
+fn the_path_of_a_socket_ends_where_its_query_begins() {
+    let paths = |urls: &[&str]| {
+        let entry = |url: &&str| {
+            let mut entry = chrome(&[]);
+            entry["request"]["url"] = json!(url);
+            entry
+        };
+        let recording = read(&urls.iter().map(entry).collect::<Vec<_>>());
+        let path = |line: &Line| {
+            if let What::Connect { url_path, .. } = &line.what { Some(url_path.clone()) } else { None }
+        };
+        recording.lines.iter().filter_map(path).collect::<Vec<_>>()
+    };
+    for (urls, expected) in [
+        (["wss://c.example?to=/relay", "wss://d.example/socket"], &["/?to=/relay", "/socket"][..]),
+        (["wss://c.example", "wss://d.example/socket?a=/relay"], &["/", "/socket?a=/relay"]),
+        (["wss://c.example/a/relay?b=/c", "wss://relay"], &["/a/relay?b=/c"]),
+    ] {
+        assert_eq!(paths(&urls), expected, "{urls:?}");
+    }
+}
+
 /// Several sockets, at once and one after the other, a refusal, and what ends them.
 #[test]
 fn several_entries_are_several_dials() {
@@ -147,6 +171,11 @@ fn what_is_wrong_is_named_with_its_place() {
             har(&[]),
             "s.har:1: this HAR holds no WebSocket: record with the network panel open before the page dials, and export with content",
         ),
+        // What nobody looks at is read as well.
+        (
+            "{\"log\":{\"by\":\"\\ud800\",\"entries\":[]}}".to_owned(),
+            "s.har:1: this is no JSON (column 21): the export may have been cut short, make it again",
+        ),
         (har(&[undated]), "s.har: entry 1: `startedDateTime` must be a time, as in 2026-11-22T16:20:45.123Z"),
         (
             bad(json!({"type": "send", "opcode": 1, "data": ""})),
@@ -155,6 +184,10 @@ fn what_is_wrong_is_named_with_its_place() {
         (
             bad(message("sideways", 0.0, 1, "")),
             "s.har: entry 2: message 2: `type` must be \"send\" or \"receive\"",
+        ),
+        (
+            bad(json!({"type": "send", "time": 1, "opcode": "2", "data": ""})),
+            "s.har: entry 2: message 2: `opcode` must be a whole number: 1 for text, 2 for binary",
         ),
         (
             bad(message("send", 0.0, 2, "***")),

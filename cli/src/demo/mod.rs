@@ -32,7 +32,7 @@ Examples:
 Steps of a script: `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT`, `!drop`; a CHAT is
 discord, telegram or slack.
 
-Exit codes: 0 done, 1 failed.")]
+Exit codes: 0 done, 1 failed, 2 wrong flags.")]
 pub(crate) struct DemoArguments {
     /// Play this conversation instead of chatting
     #[arg(long, value_name = "FILE")]

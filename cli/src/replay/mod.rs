@@ -100,6 +100,10 @@ impl Player<'_> {
     fn print(&mut self, name: &str, recording: &Recording, run: &replay::Run) -> io::Result<()> {
         let Args { files, json, check, speed, from, until } = self.args;
         let window = Window::new(recording, from.as_ref(), until.as_ref());
+        if let Some(why) = window.emptiness(recording, &run.trace) {
+            // No failure: of several files some may be shorter than others.
+            self.tell(&format!("{name}: {why}"))?;
+        }
         if *check {
             let mut verdict = replay::Verdict { name: name.to_owned(), ..replay::check(recording, run) };
             verdict.keep_within(window.from_ms, window.until_ms);
@@ -128,9 +132,13 @@ impl Player<'_> {
 
     fn fail(&mut self, problem: &str) -> io::Result<()> {
         self.all_well = false;
+        self.tell(problem)
+    }
+
+    fn tell(&mut self, what: &str) -> io::Result<()> {
         // In the order in which things happened, also where both go to one terminal.
         self.out.flush()?;
-        complain(self.err, problem);
+        complain(self.err, what);
         Ok(())
     }
 }
@@ -264,6 +272,25 @@ mod tests {
             let (out, _, all_well, _) =
                 played(&[&["--check"], flags.as_slice()].concat(), std::slice::from_ref(&changed));
             assert_eq!((all_well, out.starts_with("ok changed")), (passes, passes), "{flags:?}: {out}");
+        }
+    }
+
+    #[test]
+    fn an_empty_window_is_told_and_fails_nothing() {
+        let file = [recorded("going-idle-acked.jsonl")];
+        for (flags, empty) in [
+            (&["--from", "1h"][..], true),
+            (&["--from", ":999"], true),
+            (&["--from", "2ms", "--until", "1ms"], true),
+            (&["--check", "--from", "1h"], true),
+            (&["--json", "--until", ":1"], false),
+            (&["--from", ":2"], false),
+        ] {
+            let (_, err, all_well, _) = played(flags, &file);
+            assert!(all_well, "{flags:?}");
+            let said =
+                "relayline: going-idle-acked: nothing happened from --from to --until; its last line is :";
+            assert_eq!((err.starts_with(said), err.is_empty()), (empty, !empty), "{flags:?}: {err}");
         }
     }
 

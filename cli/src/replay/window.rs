@@ -1,7 +1,8 @@
 //! Which part of a session is looked at, and how fast.
 
 use relayline_core::time::Time;
-use relayline_harness::recording::Recording;
+use relayline_harness::recording::{Line, Recording};
+use relayline_harness::replay::Entry;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -82,6 +83,19 @@ impl Window {
             }
         };
         Window { from_ms, until_ms }
+    }
+
+    /// What there is to say when nothing is in it, neither recorded nor played.
+    pub(super) fn emptiness(self, recording: &Recording, trace: &[Entry]) -> Option<String> {
+        let mut recorded = recording.lines.iter().map(|line| line.t_ms);
+        if recorded.any(|at| (self.from_ms..=self.until_ms).contains(&at))
+            || trace.iter().any(|entry| self.holds(entry.at))
+        {
+            return None;
+        }
+        let last = recording.lines.last()?;
+        let Line { number, t_ms, .. } = last;
+        Some(format!("nothing happened from --from to --until; its last line is :{number}, at {t_ms}ms"))
     }
 
     pub(super) fn holds(self, at: Time) -> bool {

@@ -5,9 +5,10 @@ use crate::http::identity::SourceError;
 use crate::http::policy::PolicyError;
 use crate::network::ProxyError;
 use crate::url::UrlError;
+use std::fmt;
 
 /// What is wrong with a configuration, naming the argument, variable or key. A host's mistake, never a peer's fault.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// Nothing is wrong: somebody has switched the relay off, which beats every URL (H-9). A host goes on without it.
@@ -129,4 +130,22 @@ pub enum ConfigError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+/// The same words as `Display`: a `main` that returns this error prints it so, and somebody has to know what to do.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_main_that_returns_it_prints_its_words() {
+        let error = ConfigError::NoUrl("--url");
+        assert_eq!(format!("{error:?}"), error.to_string());
+    }
 }

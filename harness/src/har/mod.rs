@@ -1,10 +1,11 @@
 //! HAR files with WebSocket messages, as Chrome and other browsers, mitmproxy and HTTP Toolkit export them, read as
 //! recordings of the wire.
 //!
-//! Of `log.entries` those count that have `_webSocketMessages`, or a `ws` or `wss` URL: each is a dial. Where one of
+//! Of `log.entries` those count that have `_webSocketMessages`, a `websocket` as `_resourceType`, or a `ws`
+//! or `wss` URL: each is a dial. Where one of
 //! them goes to `/relay`, only those that do are read. `startedDateTime` is when the upgrade was sent; an answer other
 //! than 101 is a refusal. A message has `type` (`send` by the gateway, `receive` by it), `time` (unix seconds),
-//! `opcode` (1 text, 2 binary, as base64) and `data`. A HAR says little of how a socket ended: opcode 8 is a close
+//! `opcode` (1 text, also where there is none; 2 binary, as base64) and `data`. A HAR says little of how a socket ended: opcode 8 is a close
 //! whose code is in its data, an `error` (Chrome) is a cut, and else it stays open.
 
 mod read;

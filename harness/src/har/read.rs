@@ -3,22 +3,9 @@
 use crate::recording::{By, DIAL, Data, Header, Line, Recording, RecordingError, What};
 use data_encoding::BASE64;
 use relayline_core::secret::Secret;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-
-#[derive(Deserialize)]
-struct Har {
-    log: Log,
-}
-
-#[derive(Deserialize)]
-struct Log {
-    #[serde(default)]
-    creator: Value,
-    entries: Vec<Value>,
-}
 
 /// What happened at a time, in unix milliseconds, and for messages the dial that they belong to.
 struct Event {
@@ -29,22 +16,23 @@ struct Event {
 
 pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Recording, RecordingError> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let har: Har = serde_json::from_slice(bytes).map_err(|error| RecordingError::Line {
-        file: file.to_owned(),
-        line: error.line(),
-        problem: if error.is_data() {
-            "this is no HAR: it needs `log` with an array of `entries`; export it again, as \"HAR\""
-                .to_owned()
-        } else {
-            // Its own words may quote what stands there, and that may be a secret.
-            format!(
-                "this is no JSON (column {}): the export may have been cut short, make it again",
-                error.column()
-            )
-        },
+    let wrong = |line, problem| RecordingError::Line { file: file.to_owned(), line, problem };
+    // All of it, also what nobody looks at: what is no JSON was cut short, or is no export at all.
+    let har: Value = serde_json::from_slice(bytes).map_err(|error| {
+        // Its own words may quote what stands there, and that may be a secret.
+        let column = error.column();
+        wrong(
+            error.line(),
+            format!("this is no JSON (column {column}): the export may have been cut short, make it again"),
+        )
+    })?;
+    let entries = har["log"]["entries"].as_array().ok_or_else(|| {
+        let problem =
+            "this is no HAR: it needs `log` with an array of `entries`; export it again, as \"HAR\"";
+        wrong(1, problem.to_owned())
     })?;
     let sockets: Vec<(usize, &Value)> =
-        har.log.entries.iter().enumerate().filter(|(_, entry)| is_socket(entry)).collect();
+        entries.iter().enumerate().filter(|(_, entry)| is_socket(entry)).collect();
     let is_relay =
         |entry: &Value| path_of(entry).split('?').next().is_some_and(|path| path.ends_with("/relay"));
     let any_relay = sockets.iter().any(|(_, entry)| is_relay(entry));
@@ -59,16 +47,11 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Recording, RecordingError
         })?;
     }
     if events.is_empty() {
-        return Err(RecordingError::Line {
-            file: file.to_owned(),
-            line: 1,
-            problem:
-                "this HAR holds no WebSocket: record with the network panel open before the page dials, and \
-                      export with content"
-                    .to_owned(),
-        });
+        let problem = "this HAR holds no WebSocket: record with the network panel open before the page dials, and \
+                       export with content";
+        return Err(wrong(1, problem.to_owned()));
     }
-    Ok(recording(file, &har.log.creator, events))
+    Ok(recording(file, &har["log"]["creator"], events))
 }
 
 fn recording(file: &str, creator: &Value, mut events: Vec<Event>) -> Recording {
@@ -98,11 +81,12 @@ fn is_socket(entry: &Value) -> bool {
         || url.starts_with("wss://")
 }
 
-/// The path and the query of an entry's URL.
-fn path_of(entry: &Value) -> &str {
+/// The path and the query of an entry's URL. A host may be followed by a query at once.
+fn path_of(entry: &Value) -> String {
     let url = entry["request"]["url"].as_str().unwrap_or_default();
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.find('/').map_or("/", |at| &rest[at..])
+    let path = rest.find(['/', '?']).map_or("", |at| &rest[at..]);
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }
 
 fn socket(entry: &Value, dial: u32, events: &mut Vec<Event>) -> Result<(), String> {
@@ -117,7 +101,7 @@ fn socket(entry: &Value, dial: u32, events: &mut Vec<Event>) -> Result<(), Strin
             headers.insert(name.to_owned(), Value::from(value));
         }
     }
-    let url_path = path_of(entry).to_owned();
+    let url_path = path_of(entry);
     let connect = What::Connect { url_path, dial: Some(dial), authorization, headers, clock_unix_s: None };
     events.push(Event { at_ms: started, what: connect, dial: None });
 
@@ -160,10 +144,14 @@ fn message(told: &Value, dial: u32) -> Result<(i64, Option<What>), String> {
         Some(_) | None => return Err("`type` must be \"send\" or \"receive\"".to_owned()),
     };
     let data = told["data"].as_str().ok_or("`data` must be a string")?;
-    let what = match told["opcode"].as_i64() {
-        Some(1) | None => sent(by, Data::Text(data.to_owned())),
-        Some(2) => sent(by, Data::Binary(decode(data)?)),
-        Some(8) => {
+    let opcode = match &told["opcode"] {
+        Value::Null => 1,
+        opcode => opcode.as_i64().ok_or("`opcode` must be a whole number: 1 for text, 2 for binary")?,
+    };
+    let what = match opcode {
+        1 => sent(by, Data::Text(data.to_owned())),
+        2 => sent(by, Data::Binary(decode(data)?)),
+        8 => {
             // Chrome has base64 there, others the bare reason.
             let payload = decode(data).unwrap_or_default();
             let (code, reason) = match payload.split_first_chunk() {
@@ -173,7 +161,7 @@ fn message(told: &Value, dial: u32) -> Result<(i64, Option<What>), String> {
             What::Close { by, dial: Some(dial), code, reason: reason.into_owned() }
         }
         // Pings, pongs, and frames that were not put together.
-        Some(_) => return Ok((time, None)),
+        _ => return Ok((time, None)),
     };
     Ok((time, Some(what)))
 }
