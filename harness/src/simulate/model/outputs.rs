@@ -239,8 +239,7 @@ impl Model {
         self.is_idle = false;
         self.has_asked_for_idleness = false;
         self.idle_acked = false;
-        // A hold that came after the resume does not hold the dial that it leads to.
-        self.dials.resumed = next == Next::Dial;
+        self.dials.resumed = false;
     }
 
     /// The machine hands something to the host.
