@@ -68,11 +68,12 @@ impl World<'_> {
                 let outcome = if random.chance(50) { Outcome::Taken } else { Outcome::Refused };
                 self.settle(number, outcome);
             }
+            Kind::Post => self.post(random),
             _ => self.go_wrong(deed.kind, random),
         }
     }
 
-    fn next_serial(&mut self) -> u64 {
+    pub(crate) fn next_serial(&mut self) -> u64 {
         self.serials += 1;
         self.serials
     }

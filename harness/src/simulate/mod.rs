@@ -13,6 +13,7 @@ mod log;
 mod model;
 mod network;
 mod peer;
+mod posts;
 mod profile;
 mod random;
 mod reads;

@@ -101,11 +101,13 @@ pub fn run(seed: u64, profile: Profile, terms: &Terms, keeps: bool) -> Run {
     }
 }
 
-/// The plan, as far as it is kept.
+/// The plan, as far as it is kept, in order of time.
 fn planned(seed: u64, profile: Profile, terms: &Terms) -> Vec<Deed> {
     let plan = deed::plan(seed, profile);
-    match &terms.keep.0 {
+    let mut kept: Vec<Deed> = match &terms.keep.0 {
         None => plan,
         Some(places) => places.iter().filter_map(|place| plan.get(*place).copied()).collect(),
-    }
+    };
+    kept.sort_by_key(|deed| deed.at);
+    kept
 }
