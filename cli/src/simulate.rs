@@ -4,7 +4,9 @@
 use crate::{complain, fail};
 use data_encoding::HEXLOWER;
 use indicatif::{ProgressBar, ProgressStyle};
-use relayline_harness::simulate::{Exercised, Keep, Profile, Run, coverage, run as play, shrink};
+use relayline_harness::simulate::{
+    Counter, Exercised, Keep, Profile, Run, Terms, coverage, run as play, shrink,
+};
 use serde_json::json;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -21,6 +23,7 @@ use std::thread;
 Examples:
   relayline simulate --seeds 0..1000
   relayline simulate --seeds 17..18 --profile flaky --keep 3,7,10-14 --trace
+  relayline simulate --seeds 0..1000 --never waiters_dropped
 
 A failure is shrunk, written as a recording, and printed with the command that repeats it.
 
@@ -38,6 +41,9 @@ pub(crate) struct Args {
     /// Carry out only these deeds of each plan, as a shrunk failure names them
     #[arg(long, value_name = "PLACES", default_value = "all")]
     keep: Keep,
+    /// Claim that this counter of the gateway's never counts: finds the smallest run that reaches it
+    #[arg(long, value_name = "COUNTER")]
+    never: Option<Counter>,
     /// Threads; as many as there are processors by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -50,6 +56,12 @@ pub(crate) struct Args {
     /// Where the recording of a failure goes; the present folder by default
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     out: PathBuf,
+}
+
+impl Args {
+    fn terms(&self) -> Terms {
+        Terms { keep: self.keep.clone(), never: self.never }
+    }
 }
 
 /// `17..20`, or `17` alone.
@@ -127,6 +139,7 @@ fn run_all(args: &Args, jobs: &[(u64, Profile)]) -> Sum {
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {per_sec}, {msg}{eta} left") {
         bar.set_style(style);
     }
+    let terms = args.terms();
     let (next, stop, sum) =
         (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(Sum { fewest: u64::MAX, ..Sum::default() }));
     let threads =
@@ -137,7 +150,7 @@ fn run_all(args: &Args, jobs: &[(u64, Profile)]) -> Sum {
                 while !stop.load(Ordering::Relaxed) {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some((seed, profile)) = jobs.get(place) else { break };
-                    let run = play(*seed, *profile, &args.keep, args.trace);
+                    let run = play(*seed, *profile, &terms, args.trace);
                     bar.inc(1);
                     let Ok(mut sum) = sum.lock() else { break };
                     sum.runs += 1;
@@ -238,7 +251,7 @@ fn explain(args: &Args, failed: &Run) {
         "seed {seed}, profile {profile}, step {step}: `{}` ({}) does not hold: {}",
         violation.invariant, violation.rule, violation.found
     ));
-    let (kept, smallest) = shrink(failed, &args.keep);
+    let (kept, smallest) = shrink(failed, &args.terms());
     let file = args.out.join(format!("simulated-{profile}-{seed}.jsonl"));
     match smallest.recording.as_ref().map(|recording| write(&file, recording)) {
         Some(Ok(())) => complain(format_args!("  recorded in {}", file.display())),
@@ -250,7 +263,10 @@ fn explain(args: &Args, failed: &Run) {
     }
     let deeds = kept.0.as_ref().map_or(0, Vec::len);
     complain(format_args!("  with {deeds} deeds left of its plan it is repeated by:"));
-    complain(format_args!("  relayline simulate --seeds {seed} --profile {profile} --keep {kept} --trace"));
+    let never = args.never.map(|counter| format!(" --never {counter}")).unwrap_or_default();
+    complain(format_args!(
+        "  relayline simulate --seeds {seed} --profile {profile} --keep {kept}{never} --trace"
+    ));
 }
 
 fn write(file: &Path, recording: &relayline_harness::recording::Recording) -> io::Result<()> {

@@ -81,6 +81,8 @@ pub enum When {
     Idle,
     /// The close leads to a dial at once.
     ThenDial,
+    /// And the host has held dials since.
+    ThenHeldDial,
     /// The close leads to dormancy.
     ThenSleep,
 }
@@ -287,6 +289,23 @@ pub const TABLE: &[Row] = &[
         Closing,
         "L-13",
     ),
+    // Who holds dials after a resume has thought better of it.
+    row(
+        &[Closing],
+        &[S::Lost],
+        When::ThenHeldDial,
+        &[E::End, E::Now, E::TellDisconnected],
+        Waiting,
+        "L-12 L-13",
+    ),
+    row(
+        &[Closing],
+        &[S::CloseTimedOut],
+        When::ThenHeldDial,
+        &[E::Drop, E::End, E::Now, E::TellDisconnected],
+        Waiting,
+        "L-4 L-13",
+    ),
     row(&[Closing], &[S::Lost], When::ThenDial, &[E::End, E::TellDisconnected, E::Dial], Dialing, "L-12"),
     row(
         &[Closing],
@@ -361,7 +380,12 @@ pub fn diagram() -> String {
         let emit = names(&mut row.emit.iter().map(|effect| format!("{effect:?}")));
         let when = match row.when {
             When::Always => String::new(),
-            when @ (When::Leaving | When::Held | When::Idle | When::ThenDial | When::ThenSleep) => {
+            when @ (When::Leaving
+            | When::Held
+            | When::Idle
+            | When::ThenDial
+            | When::ThenHeldDial
+            | When::ThenSleep) => {
                 format!(" [{when:?}]")
             }
         };

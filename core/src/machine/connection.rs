@@ -132,12 +132,17 @@ impl RelayMachine {
     fn holds(&self, when: When) -> bool {
         match when {
             When::Always => true,
-            When::Held => self.link.hold.is_some_and(|(until, _)| until > self.now),
+            When::Held => self.is_held(),
             When::Leaving => self.link.leaving.is_some(),
             When::Idle => self.link.idle_confirmed || self.link.idle_asked.is_some(),
             When::ThenDial => self.link.then == Then::Dial,
+            When::ThenHeldDial => self.link.then == Then::Dial && self.is_held(),
             When::ThenSleep => self.link.then == Then::Sleep,
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.link.hold.is_some_and(|(until, _)| until > self.now)
     }
 
     fn effect(&mut self, effect: Effect, to: State, code: Option<u16>, reason: &str) {

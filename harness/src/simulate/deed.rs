@@ -44,6 +44,9 @@ deeds! {
     /// Somebody interrupts a turn.
     InterruptTurn "interrupt_turn" [12, 12, 15, 8, 8];
 
+    /// Somebody posts to the gateway's own server; these have a stretch of the plan to themselves.
+    Post "post" [0, 0, 0, 0, 0];
+
     /// The host asks for something.
     Ask "ask" [120, 110, 90, 80, 90];
     /// It asks for many things at once.
@@ -142,15 +145,20 @@ pub(crate) struct Deed {
     pub(crate) draw: u64,
 }
 
-/// Deeds in a plan: with what follows from them, more than 500 events.
-pub(crate) const PLAN: usize = 320;
+/// Deeds that come one behind the other: with what follows from them, more than 500 events.
+const DEEDS: usize = 320;
+/// Posts, which come whenever they like between the others. They have the last places, with draws of their own: the
+/// others are as they were before there were any.
+const POSTS: usize = 40;
+/// Places in a plan.
+pub(crate) const PLAN: usize = DEEDS + POSTS;
 
 /// The plan of a seed.
 pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<Deed> {
     let mut random = Random::new(seed, 1);
     let total: u64 = Kind::WEIGHTS.iter().map(|(_, weights)| weights[profile.column()]).sum();
     let mut at = Time::from_millis(50);
-    (0..PLAN)
+    let mut plan: Vec<Deed> = (0..DEEDS)
         .map(|_| {
             at = at + gap(&mut random);
             let mut left = random.below(total);
@@ -165,7 +173,14 @@ pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<Deed> {
             }
             Deed { at, kind, draw: random.draw() }
         })
-        .collect()
+        .collect();
+    let mut random = Random::new(seed, 5);
+    for _ in 0..POSTS {
+        // Close behind something else, where most happens at a time.
+        let at = plan[random.index(DEEDS)].at + Duration::from_micros(random.below(300_000));
+        plan.push(Deed { at, kind: Kind::Post, draw: random.draw() });
+    }
+    plan
 }
 
 /// Mostly things come close together, with pauses between.

@@ -53,7 +53,14 @@ impl World<'_> {
             Kind::GoIdle => drop(self.submit(Command::GoIdle)),
             Kind::GoDormant => drop(self.submit(Command::GoDormant)),
             Kind::Hold => drop(self.submit(Command::Hold(Duration::from_millis(random.below(90_000))))),
-            Kind::Resume => drop(self.submit(Command::Resume)),
+            Kind::Resume => {
+                self.submit(Command::Resume);
+                if random.chance(25) {
+                    // It thinks better of it.
+                    self.drain();
+                    self.submit(Command::Hold(Duration::from_millis(random.below(30_000))));
+                }
+            }
             Kind::Disconnect => drop(self.submit(Command::Disconnect)),
             Kind::Prime => self.prime(random),
             Kind::SettleOddly => {
@@ -61,11 +68,12 @@ impl World<'_> {
                 let outcome = if random.chance(50) { Outcome::Taken } else { Outcome::Refused };
                 self.settle(number, outcome);
             }
+            Kind::Post => self.post(random),
             _ => self.go_wrong(deed.kind, random),
         }
     }
 
-    fn next_serial(&mut self) -> u64 {
+    pub(crate) fn next_serial(&mut self) -> u64 {
         self.serials += 1;
         self.serials
     }

@@ -169,7 +169,8 @@ impl World<'_> {
             | Kind::Resume
             | Kind::Disconnect
             | Kind::Prime
-            | Kind::SettleOddly => {}
+            | Kind::SettleOddly
+            | Kind::Post => {}
         }
     }
 

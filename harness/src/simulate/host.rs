@@ -150,6 +150,7 @@ impl World<'_> {
             && settled
             && !on_its_way
             && model.inbox.owed.is_empty()
+            && model.inbox.posts.is_empty()
             && model.requests.pending.is_empty()
             && self.connector.deadline().is_none()
             && self.connector.buffered(&account).next().is_none()

@@ -192,7 +192,7 @@ impl World<'_> {
                     self.troubles.birth_at = Some(self.t + Duration::from_secs(1));
                 }
             }
-            // Nothing is delivered over HTTP here.
+            // The model has looked at it, and nobody else waits for it.
             Action::Interrupt { .. } | Action::Notify(_) | Action::Respond { .. } => {}
         }
     }

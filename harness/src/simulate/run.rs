@@ -2,8 +2,8 @@
 
 use super::deed::{self, Deed};
 use super::judge::Violation;
-use super::keep::Keep;
 use super::profile::Profile;
+use super::terms::Terms;
 use super::world::World;
 use crate::recording::Recording;
 use std::collections::BTreeMap;
@@ -65,9 +65,10 @@ impl Exercised {
 
 /// Runs a seed. `keeps` says whether the trace and the recording are wanted. A panic of either machine is a failure
 /// like any other.
-pub fn run(seed: u64, profile: Profile, keep: &Keep, keeps: bool) -> Run {
-    let plan = planned(seed, profile, keep);
+pub fn run(seed: u64, profile: Profile, terms: &Terms, keeps: bool) -> Run {
+    let plan = planned(seed, profile, terms);
     let mut world = World::new(seed, profile, &plan, keeps);
+    world.never = terms.never;
     if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| world.run())) {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
@@ -100,11 +101,13 @@ pub fn run(seed: u64, profile: Profile, keep: &Keep, keeps: bool) -> Run {
     }
 }
 
-/// The plan, as far as it is kept.
-fn planned(seed: u64, profile: Profile, keep: &Keep) -> Vec<Deed> {
+/// The plan, as far as it is kept, in order of time.
+fn planned(seed: u64, profile: Profile, terms: &Terms) -> Vec<Deed> {
     let plan = deed::plan(seed, profile);
-    match &keep.0 {
+    let mut kept: Vec<Deed> = match &terms.keep.0 {
         None => plan,
         Some(places) => places.iter().filter_map(|place| plan.get(*place).copied()).collect(),
-    }
+    };
+    kept.sort_by_key(|deed| deed.at);
+    kept
 }

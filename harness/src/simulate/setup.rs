@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// The gateway's id, with a colon in it, since an id may have one (C-2).
 pub(crate) const GATEWAY: &str = "gw:1";
+/// What signs deliveries over HTTP.
+pub(crate) const DELIVERY_KEY: &str = "simulated delivery key";
 const SECRET: &str = "simulated secret";
 
 /// A chat on a platform.
@@ -48,7 +50,8 @@ impl Setup {
         let platforms: Vec<&str> =
             (0..identities).map(|at| PLATFORMS[(first + at) % PLATFORMS.len()]).collect();
         let mut connector = ConnectorConfig { platforms: Platform::fakes(), ..ConnectorConfig::default() };
-        let config = config(&mut random, &platforms);
+        let mut config = config(&mut random, &platforms);
+        sign(&mut Random::new(seed, 6), &mut config);
         if config.credentials.is_some() {
             connector = connector.gateway(GATEWAY, SECRET);
         }
@@ -93,6 +96,19 @@ fn config(random: &mut Random, platforms: &[&str]) -> Config {
         tighten(random, &mut config);
     }
     config
+}
+
+/// How deliveries over HTTP are signed, and how many may wait.
+fn sign(random: &mut Random, config: &mut Config) {
+    // One of the two is being rotated away.
+    match random.below(10) {
+        0 => {}
+        1..4 => config.delivery_keys = vec!["an old key".into(), DELIVERY_KEY.into()],
+        _ => config.delivery_keys = vec![DELIVERY_KEY.into()],
+    }
+    if random.chance(50) {
+        config.limits.deliveries = 1 + random.index(6);
+    }
 }
 
 /// Limits so small that they are met.

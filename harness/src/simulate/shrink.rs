@@ -3,19 +3,21 @@
 use super::deed;
 use super::keep::Keep;
 use super::run::{Run, run};
+use super::terms::Terms;
 
 /// Runs that a shrinking may take.
 const MOST_RUNS: usize = 600;
 
-/// Shrinks a failing run's plan: the fewer deeds the better. Gives what is left, and the run of it, with its trace and
-/// recording.
-pub fn shrink(failed: &Run, keep: &Keep) -> (Keep, Run) {
+/// Shrinks the plan of a run that failed on these terms: the fewer deeds the better. Gives what is left, and the run of
+/// it, with its trace and recording.
+pub fn shrink(failed: &Run, terms: &Terms) -> (Keep, Run) {
     let invariant = failed.failure.as_ref().map(|(_, violation)| violation.invariant);
+    let kept = |places: &[usize]| Terms { keep: Keep(Some(places.to_vec())), ..terms.clone() };
     let still_fails = |places: &[usize]| {
-        let run = run(failed.seed, failed.profile, &Keep(Some(places.to_vec())), false);
+        let run = run(failed.seed, failed.profile, &kept(places), false);
         run.failure.is_some_and(|(_, violation)| Some(violation.invariant) == invariant)
     };
-    let mut places = keep.0.clone().unwrap_or_else(|| (0..deed::PLAN).collect());
+    let mut places = terms.keep.0.clone().unwrap_or_else(|| (0..deed::PLAN).collect());
     let mut runs = 0;
     let mut chunk = places.len().div_ceil(2);
     while chunk > 0 && runs < MOST_RUNS {
@@ -38,7 +40,6 @@ pub fn shrink(failed: &Run, keep: &Keep) -> (Keep, Run) {
             _ => chunk / 2,
         };
     }
-    let kept = Keep(Some(places));
-    let smallest = run(failed.seed, failed.profile, &kept, true);
-    (kept, smallest)
+    let smallest = run(failed.seed, failed.profile, &kept(&places), true);
+    (Keep(Some(places)), smallest)
 }

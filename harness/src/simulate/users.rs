@@ -34,6 +34,16 @@ pub(crate) struct Told {
     pub(crate) content: Map<String, Value>,
 }
 
+impl Told {
+    /// The prompt that it answers.
+    pub(crate) fn prompt(&self) -> Option<&str> {
+        match &self.class {
+            Class::Answer(prompt) => Some(prompt),
+            Class::Message | Class::Raw | Class::Silent => None,
+        }
+    }
+}
+
 /// All that was said, by serial number.
 pub(crate) type Register = BTreeMap<u64, Told>;
 

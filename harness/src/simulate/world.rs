@@ -11,6 +11,7 @@ use super::random::Random;
 use super::schedule::Next;
 use super::setup::{GATEWAY, Setup};
 use super::shown::Shown;
+use super::terms::Counter;
 use super::trouble::{Lift, Troubles};
 use super::users::Register;
 use crate::connector::ConnectorMachine;
@@ -42,6 +43,8 @@ pub(crate) struct World<'p> {
     pub(crate) plan: &'p [Deed],
     pub(crate) at: usize,
     pub(crate) stretch: Stretch,
+    /// The counter that is claimed never to count.
+    pub(crate) never: Option<Counter>,
     pub(crate) random: Random,
     pub(crate) log: Log,
     pub(crate) judge: Judge,
@@ -79,6 +82,7 @@ impl<'p> World<'p> {
             plan,
             at: 0,
             stretch: Stretch::Plan,
+            never: None,
             random,
             log: Log::new(keeps),
             judge: Judge::default(),
@@ -114,12 +118,20 @@ impl<'p> World<'p> {
             self.steps += 1;
             self.step(next);
             self.pump();
+            self.claim_never();
             self.calm_down();
             if self.steps > MOST_STEPS {
                 self.judge.fail("L-15", "no-tight-loop", || format!("{MOST_STEPS} steps, and no end"));
             }
         }
         self.bury();
+    }
+
+    /// What was asked to be claimed beyond the rules: the run that reaches it ends there, as a failing one does.
+    fn claim_never(&mut self) {
+        let Some((counter, life)) = self.never.zip(self.life.as_ref()) else { return };
+        let value = counter.of(life.machine.stats());
+        self.judge.claim("X-2", "never-counts", value == 0, || format!("{counter} is {value}"));
     }
 
     pub(crate) fn gateway_now(&self) -> Now {

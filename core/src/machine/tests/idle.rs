@@ -180,6 +180,31 @@ fn l_13_the_host_holds_dials_for_at_most_a_minute() {
 }
 
 #[test]
+fn l_13_a_hold_after_a_resume_holds_the_dial_that_follows_the_close() {
+    for (echoed, told) in [
+        (true, &["disconnected 1000 resumed by the host; again later"][..]),
+        (false, &["drop #1", "disconnected - resumed by the host; again later"]),
+    ] {
+        let mut rig = Rig::up();
+        rig.submit(Command::GoIdle);
+        rig.line(ACK);
+        rig.submit(Command::Resume);
+        rig.submit(Command::Hold(Duration::from_secs(20)));
+        let began = rig.now.mono;
+        rig.log();
+        if echoed {
+            rig.closed(1000, "");
+        } else {
+            rig.wait(1_000);
+        }
+        rig.expect(told);
+        rig.next();
+        rig.expect(&["dial #2"]);
+        assert_eq!(rig.now.mono.since(began).as_secs(), 20, "echoed: {echoed}");
+    }
+}
+
+#[test]
 fn l_13_a_hold_that_has_run_out_does_not_count_against_the_next() {
     let mut rig = Rig::up();
     rig.submit(Command::Hold(Duration::from_secs(10)));

@@ -49,12 +49,16 @@ impl Model {
         if host_room && !over {
             let early = self.dials.open().filter(|_| self.dials.up.is_none()).map(Conn::number);
             let limit = self.config.limits.dedupe;
-            let waits = self.inbox.waiting.front().filter(|front| {
-                Some(front.conn) != early && (front.entry.is_none() || self.inbox.handed.len() < limit)
+            let first = self.inbox.waiting.iter().find(|first| Some(first.conn) != early);
+            let waits = first.filter(|first| {
+                (first.entry.is_none() && first.post.is_none()) || self.inbox.handed.len() < limit
             });
             // Of very long entries fewer may be in the host's hands; the workload has none.
             judge.claim("A-6", "what-waits-is-handed-over", waits.is_none(), || format!("{waits:?} waits"));
         }
+        let unanswered = self.inbox.posts.unanswered();
+        judge
+            .claim("H-6", "who-waits-is-answered", unanswered.is_none(), || format!("{unanswered:?} is not"));
         judge.claim("M-1", "chats-are-bounded", machine.chats() <= self.config.limits.chats, || {
             format!("{} chats", machine.chats())
         });
@@ -168,6 +172,10 @@ impl Model {
             };
             self.now.since(pending.since) > most
         });
+        let overdue = self.inbox.posts.overdue(self.now, timing.delivery_timeout);
+        judge.claim("H-6", "answers-in-time", overdue.is_none(), || {
+            format!("{overdue:?} waits at {}", self.now)
+        });
         judge.claim("O-4", "completes-in-time", late.is_none(), || format!("{late:?} waits at {}", self.now));
     }
 }
@@ -195,4 +203,12 @@ const COUNTED: &[(&str, &str)] = &[
     ("delivered", "A-6"),
     ("acks", "A-1"),
     ("not_accepted", "O-3"),
+    ("http_requests", "H-6"),
+    ("unknown_http_requests", "H-6"),
+    ("unsigned_deliveries", "C-3"),
+    ("slow_deliveries", "H-6"),
+    ("overlong_deliveries", "H-6"),
+    ("unusable_deliveries", "H-6"),
+    ("deliveries_turned_away", "H-6"),
+    ("deliveries_expired", "H-6"),
 ];

@@ -212,7 +212,8 @@ impl Dials {
                 self.mark = true;
                 if hold.is_zero() { Next::Dial } else { Next::Wait(hold, hold) }
             }
-            (None, Some((_, Purpose::Resume))) => Next::Dial,
+            (None, Some((_, Purpose::Resume))) if hold.is_zero() => Next::Dial,
+            (None, Some((_, Purpose::Resume))) => Next::Wait(hold, hold),
             (None, Some((_, Purpose::Dormant))) => {
                 (least, most) = (timing.dormant_delay, timing.dormant_delay);
                 Next::Wait(least.max(hold), most.max(hold))

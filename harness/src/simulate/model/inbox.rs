@@ -1,11 +1,12 @@
 //! What must become of what arrives: who is handed what, and which entries may be acknowledged (A).
 
+use super::posts::Posts;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How many doubles wait for one twin.
 const WAITERS: usize = 8;
 
-/// Something for the host that came over a connection.
+/// Something for the host that came over a connection, or over HTTP.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Arrived {
     /// What it is; none for what the workload did not make.
@@ -15,7 +16,10 @@ pub(crate) struct Arrived {
     pub(crate) key: Option<String>,
     /// The connector's entry.
     pub(crate) entry: Option<String>,
+    /// 0 where it came over HTTP.
     pub(crate) conn: u32,
+    /// The request that it came with, whose sender waits for an answer (H-6).
+    pub(crate) post: Option<u64>,
     /// The prompt that it answers.
     pub(crate) answers: Option<String>,
     /// It is an answer to some prompt, be it a double that answers nothing by itself.
@@ -51,6 +55,7 @@ pub(crate) struct Inbox {
     /// Serial numbers that the host has for good, or that are nobody's to have.
     pub(crate) safe: BTreeSet<u64>,
     memory: usize,
+    pub(crate) posts: Posts,
     /// The connection on which acknowledgements can be written now.
     pub(crate) open: Option<u32>,
 }
@@ -71,11 +76,14 @@ impl Inbox {
             return Became::Queued;
         };
         if self.taken.contains(key) {
-            self.owe(arrived.conn, arrived.entry);
+            self.taken_word(arrived.conn, arrived.entry, arrived.post);
             return Became::Duplicate;
         }
         if let Some(waiters) = self.flight.get_mut(key) {
             if waiters.len() >= WAITERS {
+                if let Some(post) = arrived.post {
+                    self.posts.word(post, 503);
+                }
                 return Became::Dropped;
             }
             waiters.push(arrived);
@@ -87,6 +95,27 @@ impl Inbox {
         Became::Queued
     }
 
+    /// Whoever waits for word of it hears that it need not come again.
+    pub(crate) fn taken_word(&mut self, conn: u32, entry: Option<String>, post: Option<u64>) {
+        self.owe(conn, entry);
+        if let Some(post) = post {
+            self.posts.word(post, 200);
+        }
+    }
+
+    pub(crate) fn has_taken(&self, key: &str) -> bool {
+        self.taken.contains(key)
+    }
+
+    /// Whether anything waits for the host, or for its twin's fate.
+    pub(crate) fn keeps_any(&self) -> bool {
+        !self.waiting.is_empty() || self.flight.values().any(|waiters| !waiters.is_empty())
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.flight.len()
+    }
+
     /// An entry that reaches no host is acknowledged all the same.
     pub(crate) fn owe(&mut self, conn: u32, entry: Option<String>) {
         if let Some(entry) = entry.filter(|_| self.open == Some(conn)) {
@@ -94,16 +123,25 @@ impl Inbox {
         }
     }
 
-    /// The first that waits in this chat goes to the host: gives it, if it is the one that was meant.
-    pub(crate) fn hand(&mut self, delivery: u64, serial: Option<u64>, chat: &str) -> Result<Arrived, String> {
-        let Some(place) = self.waiting.iter().position(|waiting| waiting.chat == chat) else {
+    /// The first that waits in this chat goes to the host: gives it, if it is the one that was meant. What came on
+    /// a connection whose handshake is not complete holds nothing else up (L-17).
+    pub(crate) fn hand(
+        &mut self,
+        delivery: u64,
+        serial: Option<u64>,
+        chat: &str,
+        early: Option<u32>,
+    ) -> Result<Arrived, String> {
+        let in_chat = |waiting: &Arrived| waiting.chat == chat;
+        let ready = self.waiting.iter().position(|waiting| in_chat(waiting) && Some(waiting.conn) != early);
+        let Some(place) = ready.or_else(|| self.waiting.iter().position(in_chat)) else {
             return Err(format!("nothing waits in chat {chat:?}"));
         };
         if self.waiting[place].serial != serial {
             return Err(format!("{:?} waits in chat {chat:?} before it", self.waiting[place].serial));
         }
         let Some(arrived) = self.waiting.remove(place) else { return Err(String::new()) };
-        if arrived.entry.is_some() {
+        if arrived.entry.is_some() || arrived.post.is_some() {
             self.handed.insert(delivery, arrived.clone());
         } else {
             if let Some(key) = &arrived.key {
@@ -123,11 +161,14 @@ impl Inbox {
         if let Some(arrived) = self.handed.remove(&delivery) {
             if is_taken {
                 self.safe.extend(arrived.serial);
-                self.owe(arrived.conn, arrived.entry);
+                self.taken_word(arrived.conn, arrived.entry, arrived.post);
                 if let Some(key) = arrived.key {
                     self.take(&key);
                 }
                 return None;
+            }
+            if let Some(post) = arrived.post {
+                self.posts.word(post, 503);
             }
             return self.give_up(arrived.key, arrived.answers);
         }
@@ -164,6 +205,18 @@ impl Inbox {
         (dropped, unanswered)
     }
 
+    /// Nobody waits for that request's delivery any more: whether no host has seen it, and the prompt that it answered.
+    pub(crate) fn abandon(&mut self, post: u64) -> (bool, Unanswered) {
+        let is_it = |arrived: &Arrived| arrived.post == Some(post);
+        if let Some(arrived) = self.waiting.iter().position(is_it).and_then(|at| self.waiting.remove(at)) {
+            return (true, self.give_up(arrived.key, arrived.answers));
+        }
+        for waiters in self.flight.values_mut() {
+            waiters.retain(|waiter| !is_it(waiter));
+        }
+        (false, None)
+    }
+
     /// It is over for good: gives the number of what the host will never be handed.
     pub(crate) fn clear(&mut self) -> u64 {
         let waiters: usize = self.flight.values().map(Vec::len).sum();
@@ -175,7 +228,7 @@ impl Inbox {
 
     fn take(&mut self, key: &str) {
         for waiter in self.flight.remove(key).into_iter().flatten() {
-            self.owe(waiter.conn, waiter.entry);
+            self.taken_word(waiter.conn, waiter.entry, waiter.post);
         }
         if !self.taken.insert(key.to_owned()) {
             self.taken_order.retain(|taken| taken != key);

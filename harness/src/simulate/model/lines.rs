@@ -4,7 +4,7 @@ use super::Model;
 use super::inbox::{Arrived, Became};
 use super::prompts::Standing;
 use crate::simulate::judge::Judge;
-use crate::simulate::users::{Class, Register, serial};
+use crate::simulate::users::{Class, Register, Told, serial};
 use relayline_core::descriptor::Descriptor;
 use relayline_core::output::Conn;
 use serde_json::Value;
@@ -109,11 +109,9 @@ impl Model {
         let platform = Some(source("platform")).filter(|platform| !platform.is_empty());
         let chat = format!("{} {}", platform.unwrap_or_else(|| "relay".to_owned()), source("chat_id"));
         let key = known.and_then(|known| known.key.clone());
-        let answers = match known.map(|known| &known.class) {
-            Some(Class::Answer(prompt)) => Some(prompt.clone()),
-            Some(Class::Message | Class::Raw | Class::Silent) | None => None,
-        };
-        self.arrive(judge, Arrived { serial, chat, key, entry, conn, is_answer: answers.is_some(), answers });
+        let answers = known.and_then(Told::prompt).map(str::to_owned);
+        let is_answer = answers.is_some();
+        self.arrive(judge, Arrived { serial, chat, key, entry, conn, post: None, is_answer, answers });
     }
 
     fn forward(
@@ -132,8 +130,16 @@ impl Model {
         };
         self.count("undecodable_bodies", u64::from(known.is_undecodable));
         let key = entry.as_ref().map(|entry| format!("forward {entry}"));
-        let mut arrived =
-            Arrived { serial, chat: known.chat.clone(), key, entry, conn, answers: None, is_answer: false };
+        let mut arrived = Arrived {
+            serial,
+            chat: known.chat.clone(),
+            key,
+            entry,
+            conn,
+            post: None,
+            answers: None,
+            is_answer: false,
+        };
         match &known.class {
             Class::Message => self.arrive(judge, arrived),
             Class::Answer(prompt) => {
@@ -157,10 +163,11 @@ impl Model {
 
     fn nobodys(&mut self, arrived: Arrived) {
         self.inbox.safe.extend(arrived.serial);
-        self.lost(arrived.conn, arrived.entry);
+        self.inbox.open = self.acknowledges_on();
+        self.inbox.taken_word(arrived.conn, arrived.entry, arrived.post);
     }
 
-    fn arrive(&mut self, judge: &mut Judge, mut arrived: Arrived) {
+    pub(super) fn arrive(&mut self, judge: &mut Judge, mut arrived: Arrived) {
         let is_double = arrived.key.as_ref().is_some_and(|key| self.inbox.knows(key));
         if let Some(prompt) = arrived.answers.clone() {
             if is_double {

@@ -6,6 +6,7 @@ mod dials;
 mod inbox;
 mod lines;
 mod outputs;
+pub(crate) mod posts;
 mod prompts;
 mod requests;
 mod writes;

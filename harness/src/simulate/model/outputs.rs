@@ -34,9 +34,7 @@ impl Model {
                 judge.claim("L-16", "interrupts-are-exact", fits, || format!("{action:?}, not {expected:?}"));
             }
             Action::Notify(notice) => self.notice(judge, notice),
-            Action::Respond { .. } => {
-                judge.fail("H-6", "answers-nobody-who-did-not-ask", || format!("{action:?}"));
-            }
+            Action::Respond { id, answer } => self.responds(judge, id.number(), answer),
             Action::Fatal(fatal) => {
                 let fits = self.must_be_fatal && !fatal.retryable && self.requests.pending.is_empty();
                 judge.claim("L-10", "fatal-when-revoked", fits, || {
@@ -226,6 +224,9 @@ impl Model {
         for prompt in unanswered {
             self.prompts.answered(&prompt, false);
         }
+        if matches!(next, Next::Fatal | Next::Stopped) {
+            self.turn_all_away();
+        }
         if self.must_be_fatal {
             let dropped = self.inbox.clear();
             self.count("dropped_at_end", dropped);
@@ -239,8 +240,7 @@ impl Model {
         self.is_idle = false;
         self.has_asked_for_idleness = false;
         self.idle_acked = false;
-        // A hold that came after the resume does not hold the dial that it leads to.
-        self.dials.resumed = next == Next::Dial;
+        self.dials.resumed = false;
     }
 
     /// The machine hands something to the host.
@@ -266,7 +266,8 @@ impl Model {
         };
         let is_answer = matches!(delivery.content, Content::PromptAnswer(_));
         self.inbox.open = self.acknowledges_on();
-        match self.inbox.hand(number, serial, &chat) {
+        let early = self.dials.open().filter(|_| self.dials.up.is_none()).map(Conn::number);
+        match self.inbox.hand(number, serial, &chat, early) {
             Err(found) => judge.fail("A-7", "handed-over-in-order-and-once", || {
                 format!("{serial:?} was handed over: {found}")
             }),
@@ -277,9 +278,9 @@ impl Model {
                     arrived.entry.is_some() == delivery.buffered,
                     || format!("{arrived:?} is not what was handed over"),
                 );
-                let early = self.dials.open().is_some_and(|open| open.number() == arrived.conn)
-                    && self.dials.up.is_none();
-                judge.claim("L-17", "nothing-before-the-handshake", !early, || format!("{arrived:?}"));
+                judge.claim("L-17", "nothing-before-the-handshake", Some(arrived.conn) != early, || {
+                    format!("{arrived:?}")
+                });
                 judge.claim("I-3", "answers-never-are-messages", is_answer == arrived.is_answer, || {
                     format!("{arrived:?} as {:?}", delivery.content)
                 });

@@ -1,0 +1,75 @@
+//! `relayline simulate` where a run fails: what a person is shown, and that all of it is true. No rule is broken for
+//! that: the claim that a counter never counts fails like any other.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
+
+mod support;
+
+use std::path::Path;
+use std::process::Output;
+use support::relayline;
+
+const FAILING: &[&str] = &["simulate", "--seeds", "6", "--profile", "flaky", "--never", "duplicates"];
+
+fn simulate(arguments: &[&str], out: &Path) -> (Output, String) {
+    let output = relayline(arguments).arg("--out").arg(out).output().unwrap();
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    (output, said)
+}
+
+/// Its first line: seed, profile, step, invariant, rule, and what was found.
+fn headline(said: &str) -> (&str, &str) {
+    let (place, rest) = said.lines().next().unwrap().split_once(", step ").unwrap();
+    (place, rest.split_once(": ").unwrap().1)
+}
+
+#[test]
+fn a_failure_is_shrunk_recorded_and_repeated_by_the_command_that_it_prints() {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("simulated");
+    std::fs::create_dir_all(&out).unwrap();
+    let file = out.join("simulated-flaky-6.jsonl");
+    let _ = std::fs::remove_file(&file);
+    let (output, said) = simulate(FAILING, &out);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with(": 1 FAILED\n"), "{output:?}");
+    let expected =
+        ("relayline: seed 6, profile flaky", "`never-counts` (X-2) does not hold: duplicates is 1");
+    assert_eq!(headline(&said), expected);
+    assert!(said.contains(&format!("recorded in {}\n", file.display())), "{said}");
+
+    let command = said.lines().last().unwrap().trim();
+    let words: Vec<&str> = command.split_whitespace().skip_while(|word| *word != "relayline").collect();
+    assert!(
+        words[1..].starts_with(&["simulate", "--seeds", "6", "--profile", "flaky", "--keep"]),
+        "{command}"
+    );
+    let (again, said_again) = simulate(&words[1..], &out.join("nowhere"));
+    assert_eq!(again.status.code(), Some(1), "{command}: {said_again}");
+    assert_eq!(headline(&said_again), expected, "{command}");
+    assert!(said_again.contains("cannot be written"), "a folder that is none is told: {said_again}");
+    // Its trace is what was shown of the shrunk run, to the last line.
+    let shown = said.lines().rev().nth(2).unwrap().trim_start_matches("relayline:").trim();
+    assert!(String::from_utf8_lossy(&again.stdout).contains(shown), "{shown}");
+    assert_eq!(said_again.lines().last(), said.lines().last(), "nothing is left to leave out");
+
+    let replayed = relayline(["replay"]).arg(&file).output().unwrap();
+    assert_eq!(replayed.status.code(), Some(0), "{}", String::from_utf8_lossy(&replayed.stderr));
+    assert!(!replayed.stdout.is_empty());
+}
+
+#[test]
+fn what_holds_is_no_failure() {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (output, said) =
+        simulate(&["simulate", "--seeds", "6", "--profile", "calm", "--never", "overlong_ids"], out);
+    assert_eq!((output.status.code(), said.as_str()), (Some(0), ""));
+    for (arguments, problem) in [
+        (&["simulate", "--never", "duplicate"][..], "\"duplicate\" is no counter of a gateway"),
+        (&["simulate", "--keep", "5,3"], "names no deeds"),
+        (&["simulate", "--seeds", "5..3"], "write A..B"),
+        (&["simulate", "--regressions", "nowhere.txt"], "--regressions nowhere.txt: cannot be read"),
+    ] {
+        let (output, said) = simulate(arguments, out);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(problem), "{arguments:?}: {said}");
+    }
+}

@@ -1,0 +1,198 @@
+//! Signed deliveries over HTTP: what is answered at once, who waits, and the one answer that each must have (H-6).
+
+use super::Model;
+use super::inbox::Arrived;
+use crate::simulate::judge::Judge;
+use crate::simulate::posts::{Fault, Post, What};
+use relayline_core::delivery::{Answer, Received};
+use relayline_core::time::Time;
+use std::collections::BTreeMap;
+
+/// The senders that wait for an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Posts {
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    since: Time,
+    /// The status that it must be answered with, as soon as that is known.
+    word: Option<u16>,
+}
+
+impl Posts {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// What became of it is known. Who has had an answer hears no more.
+    pub(crate) fn word(&mut self, post: u64, status: u16) {
+        if let Some(waiting) = self.waiting.get_mut(&post) {
+            waiting.word.get_or_insert(status);
+        }
+    }
+
+    /// One that should have had its answer by now.
+    pub(crate) fn unanswered(&self) -> Option<u64> {
+        self.waiting.iter().find(|(_, waiting)| waiting.word.is_some()).map(|(post, _)| *post)
+    }
+
+    /// One that has waited for longer than that.
+    pub(crate) fn overdue(&self, now: Time, most: std::time::Duration) -> Option<u64> {
+        self.waiting.iter().find(|(_, waiting)| now.since(waiting.since) > most).map(|(post, _)| *post)
+    }
+}
+
+/// How far a signature's time may be off, in seconds (C-3).
+const MOST_SKEW_S: u64 = 300;
+
+impl Model {
+    /// A request was made, and this came of it at once.
+    pub(crate) fn posted(
+        &mut self,
+        judge: &mut Judge,
+        post: &Post,
+        unix_s: u64,
+        host_room: bool,
+        received: &Received,
+    ) {
+        self.count("http_requests", 1);
+        let expected = self.expected(post, unix_s, host_room);
+        let found = match received {
+            Received::Answered(answer) => Some(answer.status()),
+            Received::Waits(_) => None,
+        };
+        // How many bytes wait the model does not know: where anything does, that may be too many.
+        let may_be_full = expected.is_none() && found == Some(503) && self.inbox.keeps_any();
+        judge.claim("H-6", "a-request-is-answered-as-it-must", found == expected || may_be_full, || {
+            format!("{post:?} at {unix_s}: {received:?}, not {expected:?}")
+        });
+        if let Some(counter) = found.and_then(counter) {
+            self.count(counter, 1);
+        }
+        if let Received::Waits(id) = received {
+            self.waits(judge, id.number(), post);
+        }
+    }
+
+    /// The status of what is answered at once; none where it waits.
+    fn expected(&self, post: &Post, unix_s: u64, host_room: bool) -> Option<u16> {
+        let is_fresh = post.signed_at.is_some_and(|at| at.abs_diff(unix_s) <= MOST_SKEW_S);
+        let keyed = !self.config.delivery_keys.is_empty();
+        if self.is_over() {
+            return Some(503);
+        }
+        match post.what {
+            What::Nowhere => return Some(404),
+            What::WrongMethod => return Some(405),
+            What::Health => return Some(200),
+            What::Event(_) | What::Interrupt | What::Keyless | What::NoJson | What::NoEvent => {}
+        }
+        // What cannot be verified, for want of its body, is told as that.
+        match post.fault {
+            _ if !keyed || !is_fresh => return Some(401),
+            Some(Fault::TooLong) => return Some(413),
+            Some(Fault::TooSlow) => return Some(408),
+            Some(Fault::WrongKey | Fault::Malformed) => return Some(401),
+            None => {}
+        }
+        match post.what {
+            What::Keyless | What::NoJson | What::NoEvent => Some(400),
+            What::Event(_) => self.turned_away(post, host_room).then_some(503),
+            What::Interrupt | What::Nowhere | What::WrongMethod | What::Health => None,
+        }
+    }
+
+    fn turned_away(&self, post: &Post, host_room: bool) -> bool {
+        // What was taken before needs no room.
+        !post.told.as_ref().and_then(|told| told.key.as_ref()).is_some_and(|key| self.inbox.has_taken(key))
+            && (self.dials.leaving.is_some()
+                || !host_room
+                || self.inbox.in_flight() >= self.config.limits.dedupe
+                || self.inbox.posts.waiting.len() >= self.config.limits.deliveries)
+    }
+
+    fn waits(&mut self, judge: &mut Judge, id: u64, post: &Post) {
+        let waiting = Waiting { since: self.now, word: None };
+        let is_new = self.inbox.posts.waiting.insert(id, waiting).is_none();
+        judge.claim("H-6", "requests-have-new-names", is_new, || format!("{id} was used before"));
+        match (post.what, &post.told) {
+            (What::Event(serial), Some(told)) => {
+                let answers = told.prompt().map(str::to_owned);
+                let (chat, key) = (told.chat.clone(), told.key.clone());
+                self.arrive(
+                    judge,
+                    Arrived {
+                        serial: Some(serial),
+                        chat,
+                        key,
+                        entry: None,
+                        conn: 0,
+                        post: Some(id),
+                        is_answer: answers.is_some(),
+                        answers,
+                    },
+                );
+            }
+            _ => {
+                self.interrupts.push_back((post.session_key.clone(), String::new()));
+                self.inbox.posts.word(id, 200);
+            }
+        }
+    }
+
+    /// A request that waited is answered.
+    pub(super) fn responds(&mut self, judge: &mut Judge, id: u64, answer: &Answer) {
+        let status = answer.status();
+        let Some(waiting) = self.inbox.posts.waiting.remove(&id) else {
+            return judge.fail("H-6", "one-answer-each", || format!("{id} does not wait: {answer:?}"));
+        };
+        let expected = waiting.word.unwrap_or_else(|| {
+            let expired = self.now.since(waiting.since) >= self.config.timing.delivery_timeout;
+            let ends = self.dials.leaving.is_some() && self.dials.socket == super::Socket::None;
+            match expired || ends {
+                true => self.give_up_on(id, !expired),
+                false => 0,
+            }
+        });
+        judge.claim("H-6", "the-answer-is-what-became-of-it", status == expected, || {
+            format!("{id} is answered {status}, and must be {expected}")
+        });
+    }
+
+    /// Nobody waits for that request's delivery any more. Gives the status that says so.
+    fn give_up_on(&mut self, id: u64, at_end: bool) -> u16 {
+        let (is_unseen, unanswered) = self.inbox.abandon(id);
+        if let Some(prompt) = unanswered {
+            self.prompts.answered(&prompt, false);
+        }
+        self.count(if at_end { "deliveries_turned_away" } else { "deliveries_expired" }, 1);
+        if at_end || is_unseen { 503 } else { 504 }
+    }
+
+    /// It is over for good: whoever waits is answered.
+    pub(super) fn turn_all_away(&mut self) {
+        let ids: Vec<u64> = self.inbox.posts.waiting.keys().copied().collect();
+        for id in ids {
+            // Who has word already only has not been told yet.
+            if self.inbox.posts.waiting.get(&id).is_some_and(|waiting| waiting.word.is_none()) {
+                let status = self.give_up_on(id, true);
+                self.inbox.posts.word(id, status);
+            }
+        }
+    }
+}
+
+/// What counts a request that was answered so at once.
+fn counter(status: u16) -> Option<&'static str> {
+    match status {
+        400 => Some("unusable_deliveries"),
+        401 => Some("unsigned_deliveries"),
+        404 | 405 => Some("unknown_http_requests"),
+        408 => Some("slow_deliveries"),
+        413 => Some("overlong_deliveries"),
+        503 => Some("deliveries_turned_away"),
+        _ => None,
+    }
+}

@@ -1,0 +1,64 @@
+//! What is asked of a run beyond its seed and its profile.
+
+use super::keep::Keep;
+use relayline_core::stats::Stats;
+use std::fmt;
+use std::str::FromStr;
+
+/// On what terms a seed is run.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Terms {
+    /// What of its plan is carried out.
+    pub keep: Keep,
+    /// A counter that is claimed never to count. The run that shows it wrong is one that reaches it.
+    pub never: Option<Counter>,
+}
+
+impl From<Keep> for Terms {
+    fn from(keep: Keep) -> Self {
+        Terms { keep, never: None }
+    }
+}
+
+/// One of the machine's counters, by its name in [`Stats`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counter(&'static str);
+
+impl Counter {
+    /// What it says.
+    pub(crate) fn of(self, stats: &Stats) -> u64 {
+        stats.iter().find(|(name, _)| *name == self.0).map_or(0, |(_, value)| value)
+    }
+}
+
+impl fmt::Display for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl FromStr for Counter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Stats::default();
+        let found = known.iter().map(|(name, _)| name).find(|name| *name == text);
+        found
+            .map(Counter)
+            .ok_or_else(|| format!("{text:?} is no counter of a gateway: write one, as in waiters_dropped"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_known_by_its_name() {
+        let stats = Stats { dials: 7, ..Stats::default() };
+        assert_eq!("dials".parse::<Counter>().map(|counter| counter.of(&stats)), Ok(7));
+        for wrong in ["", "Dials", "dial"] {
+            assert!(wrong.parse::<Counter>().is_err_and(|problem| problem.contains("waiters_dropped")));
+        }
+    }
+}
