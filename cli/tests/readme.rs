@@ -53,7 +53,7 @@ fn the_agent_of_the_readme_echoes(runtime: &str) {
         assert!(agent.lines().count() <= 11, "ten lines, and how to run it");
         ("agent.py", agent)
     } else {
-        println!("there is no python3 here: the same agent in sh");
+        eprintln!("there is no python3 here: the same agent in sh");
         ("agent.sh", SH_AGENT.to_owned())
     };
     let folder = tempfile::tempdir().unwrap();

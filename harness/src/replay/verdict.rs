@@ -67,7 +67,7 @@ impl Difference {
 pub struct Use {
     /// The rule, `L-14` for instance.
     pub rule: &'static str,
-    /// The place in [`DEPARTURES`].
+    /// The place in [`DEPARTURES`](super::DEPARTURES).
     pub departure: usize,
     /// What differs.
     pub difference: Difference,
