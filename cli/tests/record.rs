@@ -125,7 +125,7 @@ fn a_recorded_session_replays_and_holds_no_secret(runtime: &str) {
 /// A full disk costs the recording, and not the session; who asked is told, once.
 fn a_full_disk_does_not_break_the_session(runtime: &str) {
     if !cfg!(target_os = "linux") {
-        println!("there is no /dev/full here");
+        eprintln!("there is no /dev/full here");
         return;
     }
     let (mut connector, upstream) = connector();

@@ -31,6 +31,9 @@ const NONE: &[(&str, &str, &str)] = &[
     ("Origin", "key", "a setting's name in a file"),
     ("Name", "key", "a setting's name in a file"),
     ("IdentityError", "NoToken", "the host that sent none"),
+    ("Told", "key", "what tells one simulated event from another"),
+    ("Arrived", "key", "what tells one simulated event from another"),
+    ("Stage", "token", "of a simulated gateway, whose secret is in the sources"),
     ("VerifyArguments", "secret_file", "the file's name"),
     ("HttpHead", "authorization", "borrowed from a request, and left out of its Debug"),
     // Bodies that are borrowed to be serialised, and have no Debug.

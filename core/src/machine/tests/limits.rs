@@ -53,7 +53,7 @@ fn x_01_requests_that_ran_out_unwritten_leave_nothing_behind() {
     assert_eq!(rig.log().iter().filter(|line| line.contains("definite")).count() as u64, accepted);
     rig.writable = true;
     rig.drain();
-    assert_eq!(rig.log(), ["> ping #1"], "not a byte of it is written");
+    assert_eq!(rig.log(), [""; 0], "not a byte of it is written");
     rig.submit(send("c", "x"));
 }
 
