@@ -152,7 +152,10 @@ impl Requests {
     /// Whether it is a prompt that must end without having been asked.
     pub(crate) fn is_unasked(&self, id: u64) -> bool {
         self.pending.get(&id).is_some_and(|pending| {
-            pending.sort == Sort::Prompt && !matches!(pending.due, None | Some(Due::Well { .. }))
+            // One that is ambiguous may have been asked.
+            let was_asked =
+                matches!(pending.due, None | Some(Due::Well { .. } | Due::Badly(FailureKind::Ambiguous)));
+            pending.sort == Sort::Prompt && !was_asked
         })
     }
 
