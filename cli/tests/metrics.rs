@@ -7,47 +7,22 @@ mod support;
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
-use std::time::{Duration, Instant};
-use support::{Program, SOON, relayline};
+use support::{Program, relayline};
 
 on_both_runtimes! {
     x_2_the_page_is_there_while_it_runs
     a_port_that_is_taken_ends_it_before_it_begins
 }
 
-/// Where the page is, as the log in this file says.
-fn address(log: &std::path::Path) -> String {
-    let until = Instant::now() + SOON;
-    loop {
-        let text = std::fs::read_to_string(log).unwrap_or_default();
-        if let Some((_, rest)) = text.split_once("metrics_listening address=") {
-            return rest.split_whitespace().next().unwrap().to_owned();
-        }
-        assert!(Instant::now() < until, "{text}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 fn x_2_the_page_is_there_while_it_runs(runtime: &str) {
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("log");
-    let flags = ["run", "--platform", "discord", "--metrics", "127.0.0.1:0", "--runtime", runtime, "--url"];
-    let program = relayline(flags);
-    // The same program, its log in a file: a pipe is read only at its end here.
-    let mut command = Command::new("sh");
-    command.arg("-c").arg("exec \"$0\" \"$@\" 2>\"$LOG\"").arg(program.get_program());
-    command.args(program.get_args()).arg(connector.url()).env("LOG", &log);
-    for (name, value) in program.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    let mut program = Program::start(command);
+    let url = connector.url();
+    let flags =
+        ["run", "--platform", "discord", "--metrics", "127.0.0.1:0", "--runtime", runtime, "--url", &url];
+    let mut program = Program::start(relayline(flags));
     assert!(program.line().unwrap().starts_with("{\"event\":\"connected\""));
-    let mut client = TcpStream::connect(address(&log)).unwrap();
+    let behind = program.logged("metrics_listening address=");
+    let mut client = TcpStream::connect(behind.split_whitespace().next().unwrap()).unwrap();
     client.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     let mut page = String::new();
     client.read_to_string(&mut page).unwrap();
