@@ -5,6 +5,7 @@ use super::{BadToken, Bearer, Body, Failure, Headers, MAX_ANSWER, Method, Reques
 use crate::json;
 use crate::secret::Secret;
 use crate::settings::{Found, Name, Origin, names};
+use crate::url::is_loopback;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
@@ -152,12 +153,7 @@ fn parse_token_url(found: &Found, allow_insecure: bool) -> Result<Url, SourceErr
     let from = || found.from.clone();
     let url = Url::parse(found.text()).map_err(|_| SourceError::Url(from()))?;
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    let local = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
+    let local = url.host_str().is_some_and(|host| is_loopback(host.trim_matches(['[', ']'])));
     match url.scheme() {
         "https" if plain => Ok(url),
         "http" if plain && (local || allow_insecure) => Ok(url),

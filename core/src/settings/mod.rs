@@ -30,12 +30,12 @@ pub use layers::Origin;
 pub(crate) use layers::{Found, Name};
 
 use crate::config::{Config, Credentials, Identity};
+use crate::http::Base;
 use crate::http::boot::{Plan, When};
 use crate::http::enroll::default_gateway_id;
 use crate::http::identity::{Settings as SourceSettings, TokenSource};
 use crate::http::policy::{self, Policy};
 use crate::http::provision::Profile;
-use crate::http::{Base, Insecure};
 use crate::network::Network;
 use crate::secret::Secret;
 use crate::signature;
@@ -74,8 +74,9 @@ pub fn resolve(
     };
     let id = layers.find(arguments.gateway_id.as_deref(), &names::GATEWAY_ID);
     let credentials = credentials(arguments, &layers, id.clone(), provisions)?;
-    if credentials.is_some() && !url.is_secure() && !url.is_loopback() && !allow_insecure {
-        return Err(Insecure(url.to_string()).into());
+    if credentials.is_some() {
+        // C-6, for the dial as for what comes before it.
+        Base::new(&url, allow_insecure)?;
     }
 
     let mut warnings = Vec::new();
