@@ -123,16 +123,6 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
-fn run(confirm: bool, inputs: &[Input]) -> World {
-    let mut world = World::new(confirm);
-    for input in inputs {
-        world.apply(input);
-        world.check();
-    }
-    world.finish();
-    world
-}
-
 fn config() -> ProptestConfig {
     let known = FileFailurePersistence::Direct(concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -154,7 +144,7 @@ proptest! {
         confirm in any::<bool>(),
         inputs in prop::collection::vec(input(), 0..80),
     ) {
-        let (first, second) = (run(confirm, &inputs), run(confirm, &inputs));
+        let (first, second) = (World::played(confirm, &inputs), World::played(confirm, &inputs));
         prop_assert_eq!(&first.trace, &second.trace);
         prop_assert_eq!(first.machine.stats(), second.machine.stats());
     }
@@ -167,7 +157,7 @@ proptest! {
     ) {
         let mut all = served();
         all.extend(inputs);
-        run(confirm, &all);
+        World::played(confirm, &all);
     }
 
     /// W-1: where the stream is cut means nothing, as long as all that comes out is taken in between.

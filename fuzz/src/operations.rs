@@ -21,19 +21,9 @@ pub(crate) fn run(data: &[u8]) {
     while !source.is_empty() && inputs.len() < MOST {
         inputs.extend(input(&mut source));
     }
-    let (first, second) = (play(confirm, &inputs), play(confirm, &inputs));
+    let (first, second) = (World::played(confirm, &inputs), World::played(confirm, &inputs));
     assert_eq!(first.trace, second.trace, "the same inputs give the same outputs");
     assert_eq!(first.machine.stats(), second.machine.stats());
-}
-
-fn play(confirm: bool, inputs: &[Input]) -> World {
-    let mut world = World::new(confirm);
-    for input in inputs {
-        world.apply(input);
-        world.check();
-    }
-    world.finish();
-    world
 }
 
 fn input(source: &mut Unstructured<'_>) -> Result<Input> {

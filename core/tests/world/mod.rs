@@ -427,6 +427,17 @@ impl World {
         }
     }
 
+    /// A machine that was told all of these, and ended; what must hold held after each.
+    pub(crate) fn played(confirm: bool, inputs: &[Input]) -> World {
+        let mut world = World::new(confirm);
+        for input in inputs {
+            world.apply(input);
+            world.check();
+        }
+        world.finish();
+        world
+    }
+
     /// Ends it all: whatever was accepted completes, within the budget.
     pub(crate) fn finish(&mut self) {
         // In any state, a tick leaves nothing due.
