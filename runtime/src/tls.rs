@@ -6,14 +6,20 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A connector with the roots that browsers trust, and these. The error says what is wrong with them.
 pub(crate) fn connector(more: Option<&CaCertificates>) -> Result<TlsConnector, String> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(more) = more {
-        add(&mut roots, &more.pem).map_err(|problem| format!("{}: {problem}", more.from))?;
-    }
+    // Most gateways of a process trust the same: these share one.
+    static USUAL: OnceLock<Result<TlsConnector, String>> = OnceLock::new();
+    let usual = || RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let Some(more) = more else { return USUAL.get_or_init(|| trusting(usual())).clone() };
+    let mut roots = usual();
+    add(&mut roots, &more.pem).map_err(|problem| format!("{}: {problem}", more.from))?;
+    trusting(roots)
+}
+
+fn trusting(roots: RootCertStore) -> Result<TlsConnector, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
