@@ -20,7 +20,7 @@ pub struct Chat {
 
 /// The longest text that is remembered, in bytes. Ids and names of platforms are far shorter; without it a peer could
 /// have a line's worth kept for each of thousands of chats.
-const LONGEST: usize = 1024;
+pub(crate) const LONGEST: usize = 1024;
 
 /// The memories of a bounded number of chats; the least recently used leaves first (M-1).
 #[derive(Debug)]

@@ -427,6 +427,20 @@ pub enum Reply {
     },
 }
 
+impl Reply {
+    /// Bytes of the connector's words in it.
+    pub(crate) fn weight(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        match self {
+            Reply::Sent { message_id } | Reply::Prompted { message_id, .. } => text(message_id),
+            Reply::Thread { thread_id } => text(thread_id),
+            Reply::ChatInfo { name, chat_type } => name.len() + chat_type.len(),
+            Reply::Streamed { message_ids } => message_ids.iter().map(String::len).sum(),
+            Reply::Done | Reply::Idle { .. } => 0,
+        }
+    }
+}
+
 /// In which of five ways a request failed (O-3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FailureKind {
@@ -468,6 +482,11 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Bytes of the connector's words in it.
+    pub(crate) fn weight(&self) -> usize {
+        self.message.len() + self.code.as_ref().map_or(0, String::len)
+    }
+
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Failure { kind, message: message.into(), code: None }
     }

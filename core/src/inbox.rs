@@ -234,6 +234,26 @@ impl Inbox {
         }
     }
 
+    /// Events that wait for the host or for another's fate.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len() + self.in_flight.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Bytes of those.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Deliveries that the host has, and on whose fate somebody waits.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.handed.len()
+    }
+
+    /// Keys that tell duplicates.
+    pub(crate) fn remembered(&self) -> usize {
+        self.in_flight.len() + self.taken.len()
+    }
+
     /// The buffer entry of a delivery that the host has and has not settled.
     pub(crate) fn entry(&self, id: DeliveryId) -> Option<&str> {
         match &self.handed.get(&id.0)?.origin {
@@ -305,7 +325,7 @@ impl Inbox {
 
     /// Forgets what is queued: it is over for good. Says how many.
     pub(crate) fn clear(&mut self) -> u64 {
-        let dropped = self.queue.len() + self.in_flight.values().map(Vec::len).sum::<usize>();
+        let dropped = self.waiting();
         self.queue.clear();
         self.in_flight.clear();
         self.bytes = 0;
@@ -341,7 +361,7 @@ impl Inbox {
 
     /// The oldest taken leaves while there is more than may be remembered.
     fn forget_taken(&mut self) {
-        while self.in_flight.len() + self.taken.len() > self.memory && self.taken.pop_front().is_some() {}
+        while self.remembered() > self.memory && self.taken.pop_front().is_some() {}
     }
 }
 

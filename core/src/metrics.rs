@@ -1,5 +1,6 @@
 //! What was counted as one page of text, in the format that Prometheus reads.
 
+use crate::held::Held;
 use crate::output::Phase;
 use crate::stats::Stats;
 use std::fmt::Write as _;
@@ -18,9 +19,10 @@ const PHASES: [Phase; 8] = [
     Phase::Revoked,
 ];
 
-/// A page with every counter of `stats`, as `relayline_<name>_total`, and with where the connection is: the one of
-/// `relayline_phase{phase="…"}` that is 1. What stands there is stable; further lines may join.
-pub fn page(phase: Phase, stats: &Stats) -> String {
+/// A page with every counter of `stats`, as `relayline_<name>_total`; with what is held, as `relayline_held_<name>`; and
+/// with where the connection is: the one of `relayline_phase{phase="…"}` that is 1. What stands there is stable; further
+/// lines may join.
+pub fn page(phase: Phase, stats: &Stats, held: &Held) -> String {
     let mut page = String::new();
     head(&mut page, "relayline_phase", "gauge", "Where the connection is.");
     for one in PHASES {
@@ -30,6 +32,11 @@ pub fn page(phase: Phase, stats: &Stats) -> String {
     }
     for (name, help, value) in stats.described() {
         counter(&mut page, name, help, value);
+    }
+    for (name, help, value) in held.described() {
+        let name = format!("relayline_held_{name}");
+        head(&mut page, &name, "gauge", help);
+        let _ = writeln!(page, "{name} {value}");
     }
     page
 }
@@ -54,7 +61,12 @@ mod tests {
     #[test]
     fn x_2_every_counter_is_on_the_page() {
         let stats = Stats { dials: 3, duplicates: u64::MAX, ..Stats::default() };
-        let page = page(Phase::Idle, &stats);
+        let held = Held { chats: 7, ..Held::default() };
+        let page = page(Phase::Idle, &stats, &held);
+        for (name, value) in held.iter() {
+            let lines = format!("# TYPE relayline_held_{name} gauge\nrelayline_held_{name} {value}\n");
+            assert!(page.contains(&lines), "{lines}");
+        }
         for (name, value) in stats.iter() {
             let name = format!("relayline_{name}_total");
             let at = page.find(&format!("# HELP {name} ")).unwrap_or_else(|| panic!("{name} is missing"));
@@ -73,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_page_reads_so() {
-        let page = page(Phase::Connected, &Stats { dials: 2, ..Stats::default() });
+        let page = page(Phase::Connected, &Stats { dials: 2, ..Stats::default() }, &Held::default());
         let first: Vec<&str> = page.lines().skip(10).take(3).collect();
         assert_eq!(
             first,

@@ -107,6 +107,11 @@ impl Outbox {
         std::mem::take(&mut self.acks) as u64
     }
 
+    /// Bytes of requests that wait.
+    pub(crate) fn request_bytes(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
     /// How many acknowledgements wait.
     pub(crate) fn acks(&self) -> usize {
         self.acks

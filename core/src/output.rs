@@ -70,6 +70,19 @@ pub enum Action {
     Fatal(Fatal),
 }
 
+impl Action {
+    /// Bytes that it keeps alive of what a peer said, for the bounds of queues.
+    pub fn weight(&self) -> usize {
+        let own = match self {
+            Action::Complete { result, .. } => result.as_ref().map_or_else(Failure::weight, Reply::weight),
+            Action::Interrupt { session_key, chat_id } => session_key.len() + chat_id.len(),
+            Action::Notify(notice) => notice.weight(),
+            Action::Dial { .. } | Action::Drop { .. } | Action::Respond { .. } | Action::Fatal(_) => 0,
+        };
+        size_of::<Action>() + own
+    }
+}
+
 /// What the host is told.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
@@ -118,6 +131,25 @@ pub enum Notice {
         /// The entry of the connector's buffer, now acknowledged.
         buffer_id: Option<String>,
     },
+}
+
+impl Notice {
+    /// Bytes that it keeps alive of what a peer said. Descriptors are shared with the machine, which keeps one for each
+    /// identity.
+    pub fn weight(&self) -> usize {
+        match self {
+            Notice::Disconnected { reason, .. } => reason.len(),
+            Notice::StalePrompt { answer } => answer.weight(),
+            Notice::DeadLetter { reason, buffer_id } => {
+                reason.len() + buffer_id.as_ref().map_or(0, String::len)
+            }
+            Notice::Connected { .. }
+            | Notice::Platform { .. }
+            | Notice::Dormant { .. }
+            | Notice::Resumed
+            | Notice::Stopped => 0,
+        }
+    }
 }
 
 /// Why it is over for good (L-10).

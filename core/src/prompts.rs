@@ -165,6 +165,11 @@ impl Prompts {
         (number, format!("{:06x}.{number:08x}", self.prefix))
     }
 
+    /// How many are open, or were when last looked at.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// It was never asked after all.
     pub(crate) fn close(&mut self, prompt_id: &str) {
         if let Some(number) = self.own(prompt_id) {

@@ -1,26 +1,10 @@
 //! What was counted: every drop has a counter.
 
-macro_rules! stats {
-    ($($(#[doc = $doc:literal])+ $name:ident;)*) => {
-        /// Counters since the machine was made. Each drop that the rules allow has one.
-        #[derive(Clone, PartialEq, Eq, Debug, Default)]
-        pub struct Stats { $($(#[doc = $doc])+ pub $name: u64,)* }
+use crate::numbers::numbers;
 
-        impl Stats {
-            /// All of them by name, in a fixed order.
-            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($name), self.$name),)*].into_iter()
-            }
-
-            /// The same, each with what it counts, for people.
-            pub fn described(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), concat!($($doc),+), self.$name),)*].into_iter()
-            }
-        }
-    };
-}
-
-stats! {
+numbers! {
+    /// Counters since the machine was made. Each drop that the rules allow has one.
+    Stats: u64,
     /// Dials begun.
     dials;
     /// Handshakes completed.
@@ -57,7 +41,7 @@ stats! {
     keyless_interrupts;
     /// `inbound` frames without an event to save.
     unusable_events;
-    /// Events with an id of over a kilobyte, which is not remembered of their chat (M-1).
+    /// Ids of over a kilobyte, which are not remembered: of an event's chat (M-1), of a streamed reply's messages.
     overlong_ids;
     /// Forwards whose body did not decode, and so reads as empty (P-1).
     undecodable_bodies;

@@ -1,6 +1,7 @@
 //! What comes in, as the host takes it.
 
-use crate::shared::{Handle, Sign, wake};
+use crate::shared::{Handle, wake};
+use crate::signs::Sign;
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use relayline_core::event::Event;
@@ -61,7 +62,7 @@ impl Stream for Inbox {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
         let Inbox { shared, ended } = &mut *self;
         let mut state = shared.lock();
-        if let Some(sign) = state.signs.pop_front() {
+        if let Some(sign) = state.signs.pop() {
             return Poll::Ready(Some(match sign {
                 Sign::Interrupt { session_key, chat_id } => Incoming::Interrupt { session_key, chat_id },
                 Sign::Notice(notice) => Incoming::Notice(notice),
@@ -118,8 +119,7 @@ impl Drop for Inbox {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.deaf = true;
-        state.signs_dropped += state.signs.len() as u64;
-        state.signs.clear();
+        state.signs.drop_all();
         let queued = std::mem::take(&mut state.queue);
         for delivery in queued.iter().filter(|delivery| !delivery.buffered) {
             state.machine.settle(self.shared.now(), delivery.id, Outcome::Refused);

@@ -59,6 +59,7 @@ mod reply_stream;
 mod request;
 mod server;
 mod shared;
+mod signs;
 mod tls;
 mod trace;
 mod watch;

@@ -323,7 +323,7 @@ impl Relay {
 
     /// Interrupts and notices that were dropped since the host did not take them; the oldest go first.
     pub fn signs_dropped(&self) -> u64 {
-        self.shared.lock().signs_dropped
+        self.shared.lock().signs.dropped()
     }
 
     /// Where signed deliveries are taken, or why they cannot be; `None` when it is not configured to take any (H-6).

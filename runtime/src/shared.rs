@@ -1,5 +1,6 @@
 //! What the handle, the stream and the drive loop share: the machine behind one lock, and who waits for what.
 
+use crate::signs::{Sign, Signs};
 use crate::trace;
 use crate::watch::Watched;
 use futures_channel::oneshot;
@@ -8,7 +9,7 @@ use relayline_core::command::{Command, Failure, NotAccepted, Reply, RequestId};
 use relayline_core::config::Config;
 use relayline_core::delivery::{Answer, DeliveryRequest, Received};
 use relayline_core::machine::RelayMachine;
-use relayline_core::output::{Delivery, DeliveryId, Fatal, HttpId, Notice, Outcome};
+use relayline_core::output::{Delivery, DeliveryId, Fatal, HttpId, Outcome};
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,22 +20,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Interrupts and notices that may wait for the host; the oldest goes first, and is counted.
-const MOST_SIGNALS: usize = 1024;
-
 /// Who waits for a request's answer.
 pub(crate) struct Waiting {
     pub(crate) sender: oneshot::Sender<Result<Reply, Failure>>,
     /// What was asked, and when.
     pub(crate) op: &'static str,
     pub(crate) since: Time,
-}
-
-/// What overtakes deliveries.
-#[derive(Debug)]
-pub(crate) enum Sign {
-    Interrupt { session_key: String, chat_id: String },
-    Notice(Notice),
 }
 
 pub(crate) struct State {
@@ -44,8 +35,7 @@ pub(crate) struct State {
     pub(crate) unanswered: BTreeMap<HttpId, oneshot::Sender<Answer>>,
     /// The host's queue.
     pub(crate) queue: VecDeque<Delivery>,
-    pub(crate) signs: VecDeque<Sign>,
-    pub(crate) signs_dropped: u64,
+    pub(crate) signs: Signs,
     /// Replies that grow, so far.
     pub(crate) streamed: u64,
     pub(crate) fatal: Option<Fatal>,
@@ -87,8 +77,7 @@ impl Shared {
             waiting: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             queue: VecDeque::new(),
-            signs: VecDeque::new(),
-            signs_dropped: 0,
+            signs: Signs::new(config.limits.read_ahead_bytes),
             streamed: 0,
             fatal: None,
             over: false,
@@ -197,15 +186,7 @@ impl Drop for Handle {
 
 impl State {
     pub(crate) fn sign(&mut self, sign: Sign) {
-        if self.deaf {
-            self.signs_dropped += 1;
-            return;
-        }
-        if self.signs.len() >= MOST_SIGNALS {
-            self.signs.pop_front();
-            self.signs_dropped += 1;
-        }
-        self.signs.push_back(sign);
+        if self.deaf { self.signs.drop(sign) } else { self.signs.push(sign) }
     }
 
     /// Whether the host's queue takes another delivery; that of a host that has dropped its stream always does.

@@ -1,6 +1,6 @@
 //! Signed deliveries over HTTP (H-6): what is taken in, and the one answer of each.
 
-use super::{MOST_ACTIONS, RelayMachine};
+use super::RelayMachine;
 use crate::delivery::{Answer, Asked, DeliveryRequest, Received};
 use crate::event::Event;
 use crate::hash::{Table, table};
@@ -19,6 +19,10 @@ pub(super) struct Unanswered {
 impl Unanswered {
     pub(super) fn new() -> Self {
         Unanswered { waiting: table(), last: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Time> {
@@ -47,7 +51,8 @@ impl RelayMachine {
         self.advance(now);
         self.stats.http_requests += 1;
         let asked = self.is_open().and_then(|()| request.read(&self.config.delivery_keys, self.unix_s));
-        let received = match asked.and_then(|asked| self.take_in(asked, request.host_has_room)) {
+        let take_in = |asked| self.weighing(|machine| machine.take_in(asked, request.host_has_room));
+        let received = match asked.and_then(take_in) {
             Ok(received) => received,
             Err(answer) => Received::Answered(answer),
         };
@@ -142,7 +147,7 @@ impl RelayMachine {
             State::Revoked => Err(Answer::NotTaken("the relay is disabled: this gateway was revoked")),
             State::Stopped => Err(Answer::NotTaken("the relay is disconnected")),
             State::Waiting | State::Dialing | State::Handshaking | State::Up | State::Closing
-                if self.actions.len() >= MOST_ACTIONS =>
+                if self.is_backed_up() =>
             {
                 Err(Answer::NotTaken("the gateway is busy"))
             }

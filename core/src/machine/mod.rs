@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::delivery::Answer;
 use crate::descriptor::Descriptor;
 use crate::hash::Seed;
+use crate::held::Held;
 use crate::inbox::{Inbox, Origin};
 use crate::lifecycle::{Arrow, Signal, State, arrows};
 use crate::line::LineSplitter;
@@ -117,6 +118,8 @@ pub struct RelayMachine {
     /// Those of the connection before (D-10).
     former: Vec<Arc<Descriptor>>,
     actions: VecDeque<Action>,
+    /// Bytes of what the connector said in those since they were last all taken.
+    action_bytes: usize,
     /// Reading is paused, since no more can be taken in.
     paused: bool,
     /// Scratch for who hears that something was taken, kept warm.
@@ -150,6 +153,7 @@ impl RelayMachine {
             descriptors: Vec::new(),
             former: Vec::new(),
             actions: VecDeque::new(),
+            action_bytes: 0,
             paused: false,
             taken: Vec::new(),
             stats: Stats::default(),
@@ -174,7 +178,7 @@ impl RelayMachine {
         let mut splitter = std::mem::replace(&mut self.splitter, LineSplitter::new(0));
         while self.can_take_in() && self.is_live(conn) {
             match splitter.next(&mut rest) {
-                Some(line) => self.on_line(line),
+                Some(line) => self.weighing(|machine| machine.on_line(line)),
                 None => break,
             }
         }
@@ -320,7 +324,11 @@ impl RelayMachine {
 
     /// The next thing for the driver to do.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let action = self.actions.pop_front();
+        if self.actions.is_empty() {
+            self.action_bytes = 0;
+        }
+        action
     }
 
     /// When to call [`handle_tick`](Self::handle_tick), and why, for logs; always later than the last tick. O(1).
@@ -394,9 +402,25 @@ impl RelayMachine {
         self.chats.get(&self.seed, chat_id)
     }
 
-    /// How many chats are remembered.
-    pub fn chats(&self) -> usize {
-        self.chats.len()
+    /// How full it is, and with what. It looks at each delivery that is in flight.
+    pub fn held(&self) -> Held {
+        Held {
+            unfinished_line_bytes: self.splitter.held(),
+            waiting_events: self.inbox.waiting(),
+            waiting_event_bytes: self.inbox.bytes(),
+            unsettled_deliveries: self.inbox.unsettled(),
+            remembered_deliveries: self.inbox.remembered(),
+            unanswered_deliveries: self.unanswered.len(),
+            requests: self.requests.len(),
+            unwritten_bytes: self.outbox.request_bytes(),
+            unwritten_acks: self.outbox.acks(),
+            chats: self.chats.len(),
+            prompts: self.prompts.len(),
+            streams: self.streams.len(),
+            stream_bytes: self.streams.bytes(),
+            actions: self.actions.len(),
+            action_bytes: self.action_bytes,
+        }
     }
 
     /// A request's id on the wire, 32 hex digits (O-1).
@@ -430,9 +454,22 @@ impl RelayMachine {
     fn can_take_in(&self) -> bool {
         let limits = &self.config.limits;
         !self.inbox.is_full()
-            && self.actions.len() < MOST_ACTIONS
+            && !self.is_backed_up()
             && self.outbox.acks() < limits.dedupe.max(1)
             && self.outbox.ack_bytes() < limits.write_queue_bytes.max(1)
+    }
+
+    /// Whether the driver has left so many actions, or so much in them, that nothing may join that it does not ask for.
+    fn is_backed_up(&self) -> bool {
+        self.actions.len() >= MOST_ACTIONS || self.action_bytes >= self.config.limits.read_ahead_bytes.max(1)
+    }
+
+    /// Weighs the actions that something the connector said leads to.
+    fn weighing<T>(&mut self, hear: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.actions.len();
+        let heard = hear(self);
+        self.action_bytes += self.actions.iter().skip(before).map(Action::weight).sum::<usize>();
+        heard
     }
 
     fn descriptor_of(&self, platform: &str) -> Option<&Arc<Descriptor>> {

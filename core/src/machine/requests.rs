@@ -62,6 +62,10 @@ impl Requests {
         self.pending.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
     pub(super) fn first(&self) -> Option<RequestId> {
         self.pending.front().map(|(id, _)| RequestId(*id))
     }

@@ -1,6 +1,7 @@
 //! Streamed replies (O-10): their bound, their pace, and the steps that their plans ask for.
 
 use super::RelayMachine;
+use crate::chats::LONGEST;
 use crate::command::{
     Command, Draft, Edit, Failure, FailureKind, Metadata, NotAccepted, Reply, RequestId, Send, Stream,
 };
@@ -66,6 +67,14 @@ pub(super) struct Streams {
 impl Streams {
     pub(super) fn new() -> Self {
         Streams { all: table(), cooling: table(), ready: VecDeque::new(), drafts: 0, bytes: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn next_due(&self) -> Option<Time> {
@@ -182,7 +191,13 @@ impl RelayMachine {
     /// What became of a step.
     pub(super) fn step_ended(&mut self, key: StreamKey, result: Result<Reply, Failure>) {
         let Some(stream) = self.streams.all.get_mut(&key) else { return };
-        stream.plan.result(result.map(message_id));
+        let result = result.map(message_id).map(|id| {
+            // Each message's id is kept to the stream's end, and an id is no place for a peer to store a line.
+            let kept = id.as_ref().is_none_or(|id| id.len() <= LONGEST);
+            self.stats.overlong_ids += u64::from(!kept);
+            id.filter(|_| kept)
+        });
+        stream.plan.result(result);
         self.streams.ready.push_back(key);
     }
 

@@ -67,8 +67,11 @@ impl Forward {
 
     /// Bytes that it keeps alive, for the bounds of queues.
     pub(crate) fn weight(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
-        size_of::<Forward>() + self.body.len() + self.path.len() + self.method.len() + headers
+        let Forward { platform, bot_id, method, path, headers, body, profile } = self;
+        let texts = [platform, bot_id, method, path].into_iter().chain(profile);
+        let texts = texts.chain(headers.iter().flat_map(|(name, value)| [name, value]));
+        let pairs = headers.capacity() * size_of::<(String, String)>();
+        size_of::<Forward>() + texts.map(String::capacity).sum::<usize>() + body.capacity() + pairs
     }
 }
 

@@ -417,7 +417,7 @@ impl World {
             }
             Phase::Handshaking | Phase::Connected | Phase::Idle | Phase::Closing => {}
         }
-        assert!(self.machine.chats() <= CHATS, "M-1");
+        assert!(self.machine.held().chats <= CHATS, "M-1");
         // Requests, idlers and disconnects wait, each within the bound; the rest has completed and is not taken.
         assert!(self.pending.len() <= 4 * MAX_IN_FLIGHT + 1024, "O-6, X-1");
         // So many wait, and the rest has an answer that is not taken.

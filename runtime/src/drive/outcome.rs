@@ -1,6 +1,7 @@
 //! What the machine's actions mean to the host, and to whoever waits for an answer.
 
-use crate::shared::{Sign, State, Waiting};
+use crate::shared::{State, Waiting};
+use crate::signs::Sign;
 use crate::trace;
 use futures_channel::oneshot;
 use relayline_core::delivery::Answer;

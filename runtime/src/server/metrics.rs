@@ -36,10 +36,10 @@ pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpL
 /// All that there is to count, as text.
 pub(crate) fn page(shared: &Shared) -> String {
     let state = shared.lock();
-    let (phase, stats, signs_dropped) =
-        (state.machine.phase(), state.machine.stats().clone(), state.signs_dropped);
+    let (phase, stats, held) = (state.machine.phase(), state.machine.stats().clone(), state.machine.held());
+    let signs_dropped = state.signs.dropped();
     drop(state);
-    let mut page = metrics::page(phase, &stats);
+    let mut page = metrics::page(phase, &stats, &held);
     let help = "Interrupts and notices that were dropped since the host did not take them (X-2).";
     metrics::counter(&mut page, "signs_dropped", help, signs_dropped);
     page

@@ -1,6 +1,7 @@
 //! A-6: back-pressure, from the host to the socket and back.
 
 use super::driver::{Rig, buffered, inbound, send};
+use crate::held::Held;
 
 /// What one event of [`inbound`] weighs.
 fn weight() -> usize {
@@ -102,4 +103,63 @@ fn a_06_a_host_that_is_slow_with_actions_pauses_reading_too() {
     rig.drain();
     assert!(rig.machine.wants_read());
     assert_eq!(rig.log().len(), 1024);
+}
+
+/// X-1: actions are the driver's to take at once; a driver that does not take them gets no more of what the peer says.
+#[test]
+fn x_1_a_driver_that_takes_no_actions_is_given_no_more() {
+    let mut rig = Rig::up_with(|config| config.limits.read_ahead_bytes = 3000);
+    let long = "k".repeat(1000);
+    let stream = format!("{{\"type\":\"interrupt_inbound\",\"session_key\":\"{long}\"}}\n").repeat(9);
+    let (conn, line) = (rig.conn(), stream.len() / 9);
+    assert_eq!(rig.machine.handle_bytes(rig.now, conn, stream.as_bytes()), 3 * line);
+    let held = rig.machine.held();
+    assert!(held.actions == 3 && (3000..4000).contains(&held.action_bytes), "{held:?}");
+    assert!(!rig.machine.wants_read());
+    rig.drain();
+    assert_eq!((rig.machine.held().action_bytes, rig.log().len()), (0, 3));
+    assert!(rig.machine.wants_read());
+    assert_eq!(rig.bytes(&stream.as_bytes()[3 * line..]), 3 * line);
+}
+
+/// X-1: each number is of what it says. What they must be in the long run, the simulation claims at every step.
+#[test]
+fn x_1_it_says_how_full_it_is() {
+    let mut rig = Rig::up();
+    (rig.room, rig.writable) = (false, false);
+    assert_eq!(rig.machine.held(), Held::default());
+    rig.line(&buffered("a", "1001", "e1"));
+    rig.line(&buffered("a", "1001", "e2"));
+    rig.line(&inbound("b", "1002"));
+    let id = rig.submit(send("a", "x"));
+    let frame = format!(
+        r#"{{"type":"outbound","requestId":"{}","action":{{"op":"send","chat_id":"a","content":"x","reply_to":null,"metadata":{{}}}},"platform":"discord","botId":"42"}}"#,
+        rig.machine.wire_id(id)
+    ) + "\n";
+    rig.bytes(b"{\"type\":");
+    let held = rig.machine.held();
+    assert_eq!(held.waiting_event_bytes, 3 * weight() + "e1".len() + "e2".len());
+    let expected = Held {
+        unfinished_line_bytes: 8,
+        waiting_events: 3,
+        remembered_deliveries: 2,
+        requests: 1,
+        chats: 2,
+        waiting_event_bytes: held.waiting_event_bytes,
+        unwritten_bytes: frame.len(),
+        ..Held::default()
+    };
+    assert_eq!(held, expected);
+    (rig.room, rig.writable) = (true, true);
+    rig.drain();
+    assert_eq!(rig.machine.held().unsettled_deliveries, 1);
+    rig.writable = false;
+    rig.taken(1);
+    // The copy's entry is owed an acknowledgement, too.
+    let held = rig.machine.held();
+    assert_eq!((held.unwritten_acks, held.waiting_events, held.waiting_event_bytes), (2, 0, 0));
+    assert_eq!((held.unsettled_deliveries, held.unwritten_bytes, held.requests), (0, 0, 1));
+    rig.lost();
+    let left = Held { remembered_deliveries: 2, chats: 2, ..Held::default() };
+    assert_eq!(rig.machine.held(), left);
 }

@@ -539,3 +539,17 @@ fn l_15_a_clock_at_its_end_or_a_jump_makes_no_loop() {
     rig.tick();
     assert!(rig.machine.deadline().is_none_or(|(due, _)| due > rig.now.mono));
 }
+
+/// each message's id is kept until the reply is all out; what is too long to be one counts as not told.
+#[test]
+fn x_1_a_message_id_of_over_a_kilobyte_is_not_kept() {
+    for (size, kept) in [(1024, 1), (1025, 0)] {
+        let mut rig = rig(SEGMENTS);
+        rig.submit(last("all"));
+        rig.log();
+        ok(&mut rig, 2, &"x".repeat(size));
+        assert_eq!(rig.machine.stats().overlong_ids, 1 - kept);
+        let ids: Vec<String> = (0..kept).map(|_| "x".repeat(size)).collect();
+        rig.expect(&[&format!("r1 streamed {ids:?}")]);
+    }
+}
