@@ -169,11 +169,13 @@ impl World<'_> {
                 Some(Fault::WrongKey | Fault::Malformed) | None => Body::Whole(&bytes),
             };
             life.model.told(now);
+            let ahead = life.machine.held().waiting_event_bytes;
+            let room = host_has_room && ahead < life.machine.config().limits.read_ahead_bytes;
             let received = life.machine.handle_delivery(now, &DeliveryRequest { body, ..head });
             world
                 .log
                 .say(world.t, format_args!("{method} {path} {:?} {:?}: {received:?}", post.what, post.fault));
-            life.model.posted(&mut world.judge, post, now.unix_s, host_has_room, &received);
+            life.model.posted(&mut world.judge, post, now.unix_s, room, &received);
         });
         self.drain();
     }

@@ -59,9 +59,7 @@ impl Model {
         let unanswered = self.inbox.posts.unanswered();
         judge
             .claim("H-6", "who-waits-is-answered", unanswered.is_none(), || format!("{unanswered:?} is not"));
-        judge.claim("M-1", "chats-are-bounded", machine.held().chats <= self.config.limits.chats, || {
-            format!("{} chats", machine.held().chats)
-        });
+        self.holds(judge, machine);
         for (name, value) in machine.stats().iter() {
             let Some(known) = COUNTED.iter().find(|(counter, _)| *counter == name) else { continue };
             let expected = self.counts.get(name).copied().unwrap_or(0);

@@ -4,7 +4,7 @@ use super::posts::Posts;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How many doubles wait for one twin.
-const WAITERS: usize = 8;
+pub(super) const WAITERS: usize = 8;
 
 /// Something for the host that came over a connection, or over HTTP.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -107,9 +107,9 @@ impl Inbox {
         self.taken.contains(key)
     }
 
-    /// Whether anything waits for the host, or for its twin's fate.
-    pub(crate) fn keeps_any(&self) -> bool {
-        !self.waiting.is_empty() || self.flight.values().any(|waiters| !waiters.is_empty())
+    /// How many wait for the host, or for their twin's fate.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len() + self.flight.values().map(Vec::len).sum::<usize>()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -219,8 +219,7 @@ impl Inbox {
 
     /// It is over for good: gives the number of what the host will never be handed.
     pub(crate) fn clear(&mut self) -> u64 {
-        let waiters: usize = self.flight.values().map(Vec::len).sum();
-        let dropped = self.waiting.len() + waiters;
+        let dropped = self.waiting();
         self.waiting.clear();
         self.flight.clear();
         dropped as u64

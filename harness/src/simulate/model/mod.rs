@@ -3,6 +3,7 @@
 
 mod checks;
 mod dials;
+mod holds;
 mod inbox;
 mod lines;
 mod outputs;

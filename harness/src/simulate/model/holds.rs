@@ -1,0 +1,102 @@
+//! How full a machine may be: what it says of itself, held against its limits and against what the model knows must
+//! be in it.
+
+use super::Model;
+use super::requests::Sort;
+use crate::simulate::judge::Judge;
+use relayline_core::held::Held;
+use relayline_core::machine::RelayMachine;
+
+/// More than any single thing of the workload weighs: what the read-ahead may go over by.
+const HEAVIEST: usize = 16 << 10;
+/// What a stream keeps beside its text: ids of its messages, ends of its segments.
+const BESIDE_A_STREAM: usize = 4 << 10;
+
+impl Model {
+    /// When all that was to be had has been taken.
+    pub(super) fn holds(&self, judge: &mut Judge, machine: &RelayMachine) {
+        self.is_bounded(judge, machine);
+        if !self.is_over() {
+            let held = machine.held();
+            self.holds_what_it_must(judge, &held);
+            self.pauses_for_a_reason(judge, machine, &held);
+        }
+    }
+
+    /// At any time.
+    pub(crate) fn is_bounded(&self, judge: &mut Judge, machine: &RelayMachine) {
+        let (held, limits) = (machine.held(), &self.config.limits);
+        for (what, value, most) in [
+            ("unfinished_line_bytes", held.unfinished_line_bytes, limits.max_line_bytes),
+            ("waiting_event_bytes", held.waiting_event_bytes, limits.read_ahead_bytes + HEAVIEST),
+            ("unsettled_deliveries", held.unsettled_deliveries, limits.dedupe),
+            ("remembered_deliveries", held.remembered_deliveries, limits.dedupe),
+            ("unanswered_deliveries", held.unanswered_deliveries, limits.deliveries),
+            ("requests", held.requests, limits.max_in_flight),
+            ("unwritten_bytes", held.unwritten_bytes, limits.write_queue_bytes),
+            ("unwritten_acks", held.unwritten_acks, limits.dedupe + limits.dedupe * super::inbox::WAITERS),
+            ("chats", held.chats, limits.chats),
+            ("prompts", held.prompts, limits.prompts),
+            ("streams", held.streams, limits.streams),
+            ("stream_bytes", held.stream_bytes, limits.write_queue_bytes + held.streams * BESIDE_A_STREAM),
+        ] {
+            judge
+                .claim("X-1", "all-is-bounded", value <= most, || format!("{what}: {value}, at most {most}"));
+        }
+    }
+
+    fn holds_what_it_must(&self, judge: &mut Judge, held: &Held) {
+        let frames = self.requests.pending.values().filter(|pending| match pending.sort {
+            Sort::Asked | Sort::Typing | Sort::Prompt | Sort::Interrupt => true,
+            Sort::State | Sort::Stream | Sort::GoIdle | Sort::GoDormant | Sort::Disconnect | Sort::Now => {
+                false
+            }
+        });
+        let frames = frames.count();
+        let writes = self.dials.open().is_none() || (self.can_write && self.dials.closing.is_none());
+        for (what, value, least, most) in [
+            ("unfinished_line_bytes", held.unfinished_line_bytes, self.line.len(), self.line.len()),
+            ("waiting_events", held.waiting_events, self.inbox.waiting(), self.inbox.waiting()),
+            (
+                "unsettled_deliveries",
+                held.unsettled_deliveries,
+                self.inbox.handed.len(),
+                self.inbox.handed.len(),
+            ),
+            (
+                "unanswered_deliveries",
+                held.unanswered_deliveries,
+                self.inbox.posts.len(),
+                self.inbox.posts.len(),
+            ),
+            ("actions", held.actions, 0, 0),
+            ("action_bytes", held.action_bytes, 0, 0),
+            // Each stream may have a step under way.
+            ("requests", held.requests, frames, frames + held.streams),
+            ("unwritten_bytes", held.unwritten_bytes, 0, if writes { 0 } else { usize::MAX }),
+            ("unwritten_acks", held.unwritten_acks, 0, if writes { 0 } else { usize::MAX }),
+        ] {
+            judge.claim("X-1", "nothing-is-held-but-what-must-be", (least..=most).contains(&value), || {
+                format!("{what}: {value}, not {least} to {most}")
+            });
+        }
+        let empty = held.waiting_events == 0;
+        judge.claim("A-6", "what-left-weighs-nothing", empty == (held.waiting_event_bytes == 0), || {
+            format!("{} events of {} bytes wait", held.waiting_events, held.waiting_event_bytes)
+        });
+    }
+
+    /// It stops reading when something is full, and only then.
+    fn pauses_for_a_reason(&self, judge: &mut Judge, machine: &RelayMachine, held: &Held) {
+        if self.dials.open().is_none() {
+            return;
+        }
+        let limits = &self.config.limits;
+        let full = held.waiting_event_bytes >= limits.read_ahead_bytes
+            || self.inbox.in_flight() >= limits.dedupe
+            || held.unwritten_acks >= limits.dedupe;
+        judge.claim("A-6", "reads-unless-full", machine.wants_read() != full, || {
+            format!("it reads: {}, with {held:?}", machine.wants_read())
+        });
+    }
+}
