@@ -122,6 +122,20 @@ fn l_12_resume_dials_again_at_once() {
     rig.expect(&["r1 done"]);
 }
 
+/// Nor does it matter whether our close frame could be written before the socket went.
+#[test]
+fn l_12_a_resume_whose_close_could_not_be_written_dials_at_once_when_the_socket_is_lost() {
+    let mut rig = Rig::up();
+    rig.submit(Command::GoIdle);
+    rig.line(ACK);
+    rig.writable = false;
+    rig.log();
+    rig.submit(Command::Resume);
+    rig.expect(&["resumed", "r2 done"]);
+    rig.lost();
+    rig.expect(&["disconnected - resumed by the host; again at once", "dial #2"]);
+}
+
 #[test]
 fn l_12_a_resume_whose_close_is_not_answered_dials_after_a_second() {
     let mut rig = Rig::up();

@@ -205,6 +205,8 @@ impl Dials {
         self.socket = Socket::None;
         let hold = self.hold_until.since(now);
         let (mut least, mut most) = (Duration::ZERO, Duration::ZERO);
+        // The host had asked to be served again, and the socket went before our close frame could be written (L-12).
+        let closing = closing.map(|(_, purpose)| purpose).or(self.resumed.then_some(Purpose::Resume));
         let next = match (verdict, closing) {
             (Some(Verdict::ForGood), _) => Next::Fatal,
             _ if self.leaving.is_some() => Next::Stopped,
@@ -212,9 +214,9 @@ impl Dials {
                 self.mark = true;
                 if hold.is_zero() { Next::Dial } else { Next::Wait(hold, hold) }
             }
-            (None, Some((_, Purpose::Resume))) if hold.is_zero() => Next::Dial,
-            (None, Some((_, Purpose::Resume))) => Next::Wait(hold, hold),
-            (None, Some((_, Purpose::Dormant))) => {
+            (None, Some(Purpose::Resume)) if hold.is_zero() => Next::Dial,
+            (None, Some(Purpose::Resume)) => Next::Wait(hold, hold),
+            (None, Some(Purpose::Dormant)) => {
                 (least, most) = (timing.dormant_delay, timing.dormant_delay);
                 Next::Wait(least.max(hold), most.max(hold))
             }
@@ -240,5 +242,33 @@ impl Dials {
     pub(crate) fn latest(&self) -> Option<Time> {
         let (_, to) = self.next?;
         Some(to.max(self.hold_until))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relayline_core::config::{Config, Identity};
+    use relayline_core::url::DialUrl;
+
+    /// What no run has shown yet: the close of a resume is on its way, and the socket goes first.
+    #[test]
+    fn l_12_a_resume_dials_at_once_however_its_socket_ends() {
+        let identity = Identity { platform: "discord".to_owned(), bot_id: String::new() };
+        let Ok(url) = DialUrl::parse("wss://c.example") else { panic!("a good URL") };
+        let config = Config::new(url, identity);
+        for (resumed, closing, at_once) in [
+            (true, None, true),
+            (true, Some(Purpose::Resume), true),
+            (false, None, false),
+            (false, Some(Purpose::Other), false),
+        ] {
+            let mut dials = Dials::new(Time::ZERO);
+            dials.connected(Time::ZERO);
+            dials.resumed = resumed;
+            dials.closing = closing.map(|purpose| (Time::ZERO, purpose));
+            let next = dials.ended(Time::ZERO, &config.timing);
+            assert_eq!(next == Next::Dial, at_once, "{resumed} {closing:?}: {next:?}");
+        }
     }
 }
