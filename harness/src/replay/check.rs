@@ -8,7 +8,7 @@
 
 use super::departures::{Case, DEPARTURES, NOT_BUILT};
 use super::diff::{align, short};
-use super::run::{Before, Run};
+use super::run::{Before, Dialed, Run};
 use super::session::Frame;
 use super::verdict::{Difference, Kind, Said, Use, Verdict};
 use crate::recording::{Line, Recording, What};
@@ -74,6 +74,10 @@ fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
             let theirs = case.said(recorded.line, hidden());
             found.push(Difference::new(Kind::Token(number), Some(theirs), Some(ours(dialed.at, hidden()))));
         }
+        if run.session.wire_only && recorded.wrote.is_empty() && recorded.closed_by_gateway().is_none() {
+            // The socket went before it could write at all.
+            continue;
+        }
         frames(case, number, &recorded.wrote, &dialed.frames, found);
         let close = recorded.closed_by_gateway();
         let closed = dialed.closed;
@@ -85,7 +89,10 @@ fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
             ));
         }
     }
-    for (at, dialed) in run.dials.iter().enumerate().filter(|(_, dialed)| dialed.answered.is_none()) {
+    // After a loss a recording of the wire may end before the next dial, or the gateway's process had ended.
+    let unknown = |dialed: &Dialed| run.session.wire_only && dialed.after != Before::Refusal;
+    let unanswered = |dialed: &Dialed| dialed.answered.is_none() && !unknown(dialed);
+    for (at, dialed) in run.dials.iter().enumerate().filter(|(_, dialed)| unanswered(dialed)) {
         let after = match dialed.after {
             Before::Nothing => "nothing",
             Before::Refusal => "refusal",
@@ -96,6 +103,9 @@ fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
     }
 }
 
+/// A frame, with its place among those of its dial.
+type Placed = (usize, Value);
+
 fn frames(
     case: &Case<'_>,
     dial: usize,
@@ -103,38 +113,64 @@ fn frames(
     written: &[(Time, String)],
     found: &mut Vec<Difference>,
 ) {
-    let untagged = case.run.session.wire_only;
     let parsed = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
-    let left: Vec<Value> = recorded.iter().map(|frame| parsed(&frame.text)).collect();
-    let right: Vec<Value> = written.iter().map(|(_, text)| parsed(text)).collect();
-    let kind = |frame: &Value| (frame["type"].clone(), frame["action"]["op"].clone());
-    let differences = align(
-        &left,
-        &right,
-        |recorded, ours| same_frame(recorded, ours, untagged),
-        |recorded, ours| kind(recorded) == kind(ours),
-    );
-    for (left_at, right_at) in differences {
-        let (mut theirs, mut own) =
-            (left_at.map(|at| without_id(&left[at])), right_at.map(|at| without_id(&right[at])));
-        if let (Some(theirs), Some(own)) = (&mut theirs, &mut own) {
-            drop_what_may_differ(theirs, own, untagged);
+    let left = recorded.iter().map(|frame| parsed(&frame.text)).enumerate();
+    let right = written.iter().map(|(_, text)| parsed(text)).enumerate();
+    let (mut left, mut right) = (left.collect::<Vec<Placed>>(), right.collect::<Vec<Placed>>());
+    let mut lane = |left: &[Placed], right: &[Placed]| {
+        for (left, right) in unlike(left, right, case.run.session.wire_only) {
+            found.push(Difference {
+                kind: Kind::Frame(dial),
+                recorded: left.map(|(at, value)| case.said(recorded[at].line, value)),
+                position: right.as_ref().map(|(at, _)| *at),
+                ours: right.map(|(at, value)| ours(written[at].0, value)),
+                before: Vec::new(),
+            });
         }
-        found.push(Difference {
-            kind: Kind::Frame(dial),
-            recorded: left_at.zip(theirs).map(|(at, value)| case.said(recorded[at].line, value)),
-            ours: right_at.zip(own).map(|(at, value)| ours(written[at].0, value)),
-            before: Vec::new(),
-            position: right_at,
-        });
+    };
+    if case.run.session.wire_only {
+        // When a host takes what is not on the wire: what counts of acknowledgements is that they are there.
+        let acks = |frames: &mut Vec<Placed>| {
+            let is_ack = |(_, frame): &mut Placed| frame["type"] == "inbound_ack";
+            let mut acks: Vec<Placed> = frames.extract_if(.., is_ack).collect();
+            acks.sort_by_key(|(_, ack)| ack["bufferId"].to_string());
+            acks
+        };
+        lane(&acks(&mut left), &acks(&mut right));
     }
+    lane(&left, &right);
 }
 
-/// Request ids are random: what counts is their order, and that is the frames' own.
+/// The pairs of frames that differ, without what may.
+fn unlike(left: &[Placed], right: &[Placed], untagged: bool) -> Vec<(Option<Placed>, Option<Placed>)> {
+    let kind = |(_, frame): &Placed| (frame["type"].clone(), frame["action"]["op"].clone());
+    let differences = align(
+        left,
+        right,
+        |(_, recorded), (_, ours)| same_frame(recorded, ours, untagged),
+        |recorded, ours| kind(recorded) == kind(ours),
+    );
+    let shown = |(at, frame): &Placed| (*at, without_id(frame));
+    let pair = |(left_at, right_at): (Option<usize>, Option<usize>)| {
+        let (mut theirs, mut own) =
+            (left_at.map(|at| shown(&left[at])), right_at.map(|at| shown(&right[at])));
+        if let (Some((_, theirs)), Some((_, own))) = (&mut theirs, &mut own) {
+            drop_what_may_differ(theirs, own, untagged);
+        }
+        (theirs, own)
+    };
+    differences.into_iter().map(pair).collect()
+}
+
+/// Ids of requests and of prompts are random: what counts is their order, and that is the frames' own.
 fn without_id(frame: &Value) -> Value {
     let mut frame = frame.clone();
     if let Some(id) = frame.get_mut("requestId").filter(|id| id.is_string()) {
         *id = json!("<id>");
+    }
+    let action = frame.get_mut("action").filter(|action| action["op"] == "prompt");
+    if let Some(id) = action.and_then(|action| action.get_mut("prompt_id")).filter(|id| id.is_string()) {
+        *id = json!("<prompt>");
     }
     frame
 }

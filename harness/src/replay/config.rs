@@ -47,6 +47,9 @@ pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config,
     config.identities = identities;
     config.command_manifest = hellos.iter().find_map(|hello| hello["command_manifest"].as_array().cloned());
     config.credentials = credentials(recording);
+    // Whether a host asked for raw forwards is not on the wire. Where it did not, it took them at once, as one does that
+    // asked: when the entry was acknowledged.
+    config.passthrough = session.wire_only;
 
     let timing = &mut config.timing;
     if let Some(timeout) = gateway.connect_timeout {

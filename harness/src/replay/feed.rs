@@ -1,17 +1,16 @@
-//! What the connector said, on its way into the machine: live request ids in place of the recorded ones, cut as the
-//! options say, traced line by line.
+//! What the connector said, on its way into the machine: live names in place of the recorded ones, cut as the options
+//! say, traced line by line.
 
 use super::player::Player;
 use super::run::{Cut, Drain};
 use relayline_core::machine::IoEvent;
 use relayline_core::output::Conn;
-use serde_json::json;
 
 impl Player<'_> {
-    /// A message of the connector, with the live request ids in place of the recorded ones.
+    /// A message of the connector, with the live names in place of the recorded ones.
     pub(super) fn connector_line(&mut self, at: usize, dial: usize, recorded: &[u8]) {
         let Some(conn) = self.conn(dial) else { return };
-        let bytes = self.with_live_ids(at, dial, recorded);
+        let bytes = self.with_live_names(at, dial, recorded);
         self.trace_lines(dial, &bytes);
         if bytes.is_empty() {
             self.io(IoEvent::Alive { conn });
@@ -62,21 +61,21 @@ impl Player<'_> {
         }
     }
 
-    fn with_live_ids(&self, at: usize, dial: usize, recorded: &[u8]) -> Vec<u8> {
+    fn with_live_names(&self, at: usize, dial: usize, recorded: &[u8]) -> Vec<u8> {
         let dial = &self.session.dials[dial];
         let start = dial.start_of(at);
         let end = start + recorded.len();
         let mut bytes = Vec::with_capacity(recorded.len());
         let mut done = start;
-        for (range, number) in &dial.ids {
-            let Some(live) = self.ids.get(*number) else { continue };
+        for (range, name) in &dial.names {
             if range.end <= start || range.start >= end {
                 continue;
             }
-            // An id that two messages share goes out with the first.
+            let Some(live) = name.live(&self.made) else { continue };
+            // A name that two messages share goes out with the first.
             if range.start >= start {
                 bytes.extend_from_slice(&recorded[done - start..range.start - start]);
-                bytes.extend_from_slice(json!(live).to_string().as_bytes());
+                bytes.extend_from_slice(live.as_bytes());
             }
             done = range.end.min(end);
         }

@@ -1,10 +1,13 @@
 //! What the recorded host did, as commands: out of its calls, or out of the gateway's frames where only the wire was
 //! recorded.
 
-use super::session::{Dial, Session};
+use super::session::{Dial, Frame, Session};
 use crate::recording::Recording;
 use relayline_core::command::{ChatInfo, Command, FollowUp, Interrupt, Metadata, Send};
+use relayline_core::prompts::{Prompt, PromptKind};
+use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// A call of the host.
 #[derive(Debug)]
@@ -88,7 +91,7 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>) -> Result<Call, String
 pub(crate) fn implied(recording: &Recording, session: &Session, dial: usize, at: usize) -> Option<Command> {
     let frame = &session.dials[dial].wrote[at];
     match frame.kind() {
-        "outbound" => Some(Command::Raw(frame.value["action"].as_object().cloned().unwrap_or_default())),
+        "outbound" => Some(prompt(&frame.value["action"]).map_or_else(|| raw(frame), Command::Prompt)),
         "interrupt" => Some(Command::Interrupt(Interrupt {
             session_key: frame.value["session_key"].as_str().unwrap_or_default().to_owned(),
             reason: frame.value["reason"].as_str().map(str::to_owned),
@@ -102,6 +105,28 @@ pub(crate) fn implied(recording: &Recording, session: &Session, dial: usize, at:
     }
 }
 
+/// A request as it is.
+pub(crate) fn raw(frame: &Frame) -> Command {
+    Command::Raw(frame.value["action"].as_object().cloned().unwrap_or_default())
+}
+
+/// The prompt that an action asks, so that the machine knows its answers (I-3).
+fn prompt(action: &Value) -> Option<Prompt> {
+    if action["op"] != "prompt" {
+        return None;
+    }
+    Some(Prompt {
+        chat_id: action["chat_id"].as_str()?.to_owned(),
+        kind: PromptKind::deserialize(&action["prompt_kind"]).ok()?,
+        content: action["content"].as_str()?.to_owned(),
+        options: Vec::deserialize(&action["options"]).ok()?,
+        timeout: action["timeout_s"].as_u64().map(Duration::from_secs),
+        reply_to: action["reply_to"].as_str().map(str::to_owned),
+        metadata: action["metadata"].as_object().cloned().unwrap_or_default(),
+        platform: None,
+    })
+}
+
 /// What a `going_idle` was for. The frame does not say; what follows does.
 enum Purpose {
     Disconnect,
@@ -109,24 +134,34 @@ enum Purpose {
     Idle,
 }
 
-/// Within this time the close follows the `going_idle` that led to it: a disconnect's budget (L-14).
+/// Within this time the close follows the `going_idle` that led to it, or its confirmation: a disconnect's budget (L-14).
 const LEADS_TO_A_CLOSE_MS: u64 = 5000;
+/// A dormant gateway waits a second at least before it dials again; a resumed one dials at once (L-12, L-13).
+const SLEEPS_MS: u64 = 1000;
+/// A disconnect waits for the confirmation for so long, or a little less (L-14).
+const AWAITS_MS: u64 = 1900;
+/// A new process takes longer than that to begin.
+const BEGINS_MS: u64 = 300;
 
 fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) -> Purpose {
     let t_ms = |line: usize| recording.lines[line].t_ms;
-    let Dial { wrote, .. } = &session.dials[dial];
-    // Who is about to close asks for nothing more; acknowledgements still go out.
-    let is_last = wrote[at + 1..].iter().all(|frame| frame.kind() == "inbound_ack");
-    let asked = t_ms(wrote[at].line);
-    match session.dials[dial].closed_by_gateway() {
-        Some((close, _)) if is_last && t_ms(close).saturating_sub(asked) <= LEADS_TO_A_CLOSE_MS => {
-            match session.dials.get(dial + 1) {
-                None => Purpose::Disconnect,
-                // L-13: a dormant gateway waits a second at least; a resumed one dials at once (L-12).
-                Some(next) if t_ms(next.line).saturating_sub(t_ms(close)) >= 1000 => Purpose::Dormant,
-                Some(_) => Purpose::Idle,
-            }
-        }
-        Some(_) | None => Purpose::Idle,
+    let Dial { wrote, heard, .. } = &session.dials[dial];
+    let asked = wrote[at].line;
+    let Some((close, _)) = session.dials[dial].closed_by_gateway() else { return Purpose::Idle };
+    let confirmed = heard.iter().find(|frame| frame.line > asked && frame.kind() == "going_idle_ack");
+    let known = confirmed.map_or(asked, |frame| frame.line);
+    // Who closes for it asks for nothing more by then; acknowledgements still go out.
+    let goes_on = wrote[at + 1..].iter().any(|frame| frame.line > known && frame.kind() != "inbound_ack");
+    if goes_on || t_ms(close).saturating_sub(t_ms(known)) > LEADS_TO_A_CLOSE_MS {
+        return Purpose::Idle;
+    }
+    let waited = t_ms(close).saturating_sub(t_ms(asked));
+    let again = session.dials.get(dial + 1).map(|next| t_ms(next.line).saturating_sub(t_ms(close)));
+    match (again, confirmed) {
+        (None, _) => Purpose::Disconnect,
+        (Some(SLEEPS_MS..), Some(_)) => Purpose::Dormant,
+        // Nobody sleeps without a confirmation; a host that resumes does not wait for it.
+        (Some(BEGINS_MS..), None) if waited >= AWAITS_MS => Purpose::Disconnect,
+        (Some(_), Some(_) | None) => Purpose::Idle,
     }
 }

@@ -8,20 +8,24 @@
 //! # How a recording drives the machine
 //!
 //! - The clock is the recording's. The fixed seed makes each run the same, byte for byte.
-//! - The machine dials when it sees fit; its dial is answered when the recorded upgrade arrives. A recorded upgrade
-//!   that comes before the machine has dialled waits for it, and all that follows moves by as much. What the machine
+//! - The machine dials when it sees fit; its dial is answered when the recorded upgrade arrives, and until then its
+//!   clock stands still. Where the recorded gateway has dialled sooner, its clock jumps ahead to its own dial. What it
 //!   waits is checked against L-5, with the recorded back-off in place of the default where the header has one.
 //! - `clock_unix_s` is the wall clock. A `connect` line that carries it counts from the dial that it answers.
-//! - The n-th recorded request id stands for the n-th live one (O-1).
+//! - The n-th recorded request id stands for the n-th live one (O-1), and so does the n-th prompt's (I-1).
 //! - Where sockets overlap, `dial` says which of them a message is of.
 //! - A recorded `inbound_ack` is the host taking that entry. An entry that was never acknowledged stays unsettled.
 //! - Our close frame and our pings are answered at once: recordings hold no pongs, and a recorded peer cannot answer a
 //!   close that came at another time.
 //! - When all lines are played, a host that disconnected is waited for; otherwise it ends there.
-//! - Where only the wire was recorded (no line of the host), an `outbound` frame implies its submission as a raw
-//!   action, an `interrupt` its own, a `going_idle` what its sequel shows it was for, a close of the gateway behind
-//!   which no dial follows a disconnect, one behind which there is another dial a refusal of what was not
-//!   acknowledged, or a resume.
+//! - Where only the wire was recorded (no line of the host), it shows what the host did. An `outbound` frame implies its
+//!   submission: as a raw action, a prompt as one, so that its answers are known. An `interrupt` implies its own, a
+//!   `going_idle` what its sequel shows it was for. A close of the gateway behind which there is another dial is a refusal
+//!   of what was not acknowledged, else a resume where it had gone idle, else a disconnect; the last one is a disconnect.
+//!   A gateway that dials after its end is a new process. Raw forwards are taken when they were acknowledged.
+//!
+//! What the wire does not show is not compared: what the host got, when it took something (so that acknowledgements only
+//! have to be there), and dials that nobody answered.
 
 mod check;
 mod config;
@@ -30,6 +34,7 @@ mod diff;
 mod feed;
 mod host;
 mod marked;
+mod names;
 mod outputs;
 mod player;
 mod run;

@@ -134,9 +134,13 @@ impl Player<'_> {
         match transmit {
             Transmit::Frame { conn } => {
                 let line = String::from_utf8_lossy(frame).trim_end().to_owned();
-                let id = serde_json::from_str::<Value>(&line).unwrap_or_default();
-                if let (Some("outbound"), Some(id)) = (id["type"].as_str(), id["requestId"].as_str()) {
-                    self.ids.push(id.to_owned());
+                let frame = serde_json::from_str::<Value>(&line).unwrap_or_default();
+                if let (Some("outbound"), Some(id)) = (frame["type"].as_str(), frame["requestId"].as_str()) {
+                    self.made.requests.push(id.to_owned());
+                }
+                let action = &frame["action"];
+                if action["op"] == "prompt" {
+                    self.made.prompts.push(action["prompt_id"].as_str().unwrap_or_default().to_owned());
                 }
                 let at = self.now;
                 if let Some(dialed) = self.dialed(*conn) {

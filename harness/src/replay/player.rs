@@ -3,14 +3,15 @@
 use super::ReplayError;
 use super::config::{config, tokens_are_known};
 use super::host::{self, Call, Look};
+use super::names::Made;
 use super::run::{Before, Cut, Options, Run};
-use super::session::{End, Session};
+use super::session::{End, Frame, Session};
 use super::trace::{self, Entry};
 use crate::recording::{By, Recording, What};
 use relayline_core::command::Command;
 use relayline_core::config::Config;
 use relayline_core::machine::{IoEvent, RelayMachine};
-use relayline_core::output::{Conn, DeliveryId, Outcome, Phase};
+use relayline_core::output::{Conn, DeliveryId, Outcome, Phase, Timer};
 use relayline_core::secret::Secret;
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::{Ids, Lines};
@@ -18,7 +19,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The seed of every replay: any would do, as long as it stays the same.
+/// The seed of every replay: any would do, as long as it stays the same. Each process takes another first byte, since
+/// no two may have the same (O-1).
 const SEED: [u8; 32] = *b"a replay must always be the same";
 
 /// Plays a recording.
@@ -32,7 +34,7 @@ pub fn play(recording: &Recording, options: Options) -> Result<Run, ReplayError>
     let mut player =
         Player::new(recording, &session, config, options, lines.peek().map_or(0, |(_, l)| l.t_ms));
     for (at, line) in lines {
-        player.run_until(Time::from_millis(line.t_ms) + player.run.late);
+        player.run_until(Time::from_millis(line.t_ms));
         player.line(at).map_err(|problem| ReplayError::Line {
             file: recording.file.clone(),
             line: line.number,
@@ -58,14 +60,20 @@ pub(super) struct Player<'r> {
     pub(super) config: Arc<Config>,
     pub(super) options: Options,
     pub(super) machine: RelayMachine,
+    /// The gateway's processes before this one.
+    processes: u8,
+    /// The recording's clock.
     pub(super) now: Time,
+    /// By how much the machine's clock jumped ahead of that, and how long it stood still.
+    skipped: Duration,
+    stood: Duration,
     pub(super) unix_s: u64,
     pub(super) run: Run,
     pub(super) sockets: Vec<Socket>,
     /// The dial that waits for its answer, and its token.
     pub(super) dialing: Option<(usize, Option<Secret>)>,
-    /// Request ids on the wire, in the order of their frames.
-    pub(super) ids: Vec<String>,
+    /// What the machine has made up for the wire.
+    pub(super) made: Made,
     /// The same, for the trace.
     pub(super) shown: Ids,
     /// Buffered deliveries that the host has not settled.
@@ -97,11 +105,13 @@ impl<'r> Player<'r> {
             session,
             config,
             options,
+            processes: 0,
             now,
+            skipped: Duration::ZERO,
+            stood: Duration::ZERO,
             unix_s,
             run: Run {
                 trace: Vec::new(),
-                late: Duration::ZERO,
                 session: session.clone(),
                 dials: Vec::new(),
                 messages: Vec::new(),
@@ -111,7 +121,7 @@ impl<'r> Player<'r> {
             },
             sockets: Vec::new(),
             dialing: None,
-            ids: Vec::new(),
+            made: Made::default(),
             shown: Ids::of(&machine),
             machine,
             handed: Vec::new(),
@@ -127,21 +137,34 @@ impl<'r> Player<'r> {
         }
     }
 
+    /// The machine's clock.
     pub(super) fn clock(&self) -> Now {
-        Now { mono: self.now, unix_s: self.unix_s }
+        Now { mono: self.now + self.skipped - self.stood, unix_s: self.unix_s }
+    }
+
+    /// The machine's next deadline, by the recording's clock.
+    fn due(&self) -> Option<(Time, Timer)> {
+        let (due, timer) = self.machine.deadline()?;
+        Some((self.now + due.since(self.clock().mono), timer))
     }
 
     pub(super) fn trace(&mut self, entry: Entry) {
         self.run.trace.push(entry);
     }
 
-    /// Lets time pass, timer by timer.
+    /// Lets time pass, timer by timer. For a dial that waits for its recorded upgrade it stands still: until then the
+    /// recorded gateway had none under way.
     fn run_until(&mut self, until: Time) {
-        while let Some((due, timer)) = self.machine.deadline().filter(|(due, _)| *due <= until) {
-            self.now = self.now.max(due);
+        while self.dialing.is_none()
+            && let Some((due, timer)) = self.due().filter(|(due, _)| *due <= until)
+        {
+            self.now = due;
             self.trace(Entry::timer(self.now, timer));
             self.machine.handle_tick(self.clock());
             self.drain();
+        }
+        if self.dialing.is_some() {
+            self.stood += until.since(self.now);
         }
         self.now = self.now.max(until);
     }
@@ -149,9 +172,9 @@ impl<'r> Player<'r> {
     /// After the last line: a host that disconnected waits for its end, which the budget bounds (L-14).
     fn finish(&mut self) {
         while self.disconnecting {
-            match self.machine.deadline() {
-                Some((due, _)) => self.run_until(due),
-                None => break,
+            match self.due() {
+                Some((due, _)) if self.dialing.is_none() => self.run_until(due),
+                Some(_) | None => break,
             }
         }
     }
@@ -179,9 +202,9 @@ impl<'r> Player<'r> {
                 self.close(dial, *code, reason);
             }
             What::Drop { .. } => self.close(dial, None, "the connection was cut"),
-            What::Close { by: By::Gateway, .. } => {
+            What::Close { by: By::Gateway, code, .. } => {
                 if self.session.wire_only {
-                    self.implied_by_close(dial);
+                    self.implied_by_close(dial, *code);
                 }
             }
             What::HostCall { call, args, .. } => match host::call(call, args)? {
@@ -189,14 +212,15 @@ impl<'r> Player<'r> {
                     self.trace(trace::waited(self.now, call));
                     self.drain();
                 }
-                Call::Ask(command) => self.submit(call, command),
+                Call::Ask(command) => drop(self.submit(call, command)),
                 Call::Look(look) => {
                     let value = self.look(&look);
                     self.trace(trace::looked(self.now, call, value));
                 }
                 Call::Unknown => self.trace(trace::skipped(self.now, call)),
             },
-            What::HostEvent { .. } | What::Note(_) | What::Other(_) => {}
+            What::Note(text) => self.trace(trace::noted(self.now, text)),
+            What::HostEvent { .. } | What::Other(_) => {}
         }
         Ok(())
     }
@@ -231,6 +255,9 @@ impl<'r> Player<'r> {
 
     /// The recorded upgrade arrives: it answers our dial.
     fn upgrade(&mut self, dial: usize, authorization: Option<&Secret>) {
+        if self.session.wire_only && matches!(self.machine.phase(), Phase::Stopped | Phase::Revoked) {
+            self.begin_anew();
+        }
         self.drain();
         if self.dialing.is_none() {
             self.await_dial(dial);
@@ -253,7 +280,21 @@ impl<'r> Player<'r> {
         }
     }
 
-    /// The recorded gateway has dialled, and our machine has not yet: the recording waits for it.
+    /// The recorded gateway had ended, and it dials: a new process of it, which knows nothing of the one before.
+    fn begin_anew(&mut self) {
+        self.processes = self.processes.wrapping_add(1);
+        let mut seed = SEED;
+        seed[0] = seed[0].wrapping_add(self.processes);
+        self.trace(trace::began(self.now));
+        self.machine = RelayMachine::new(self.config.clone(), seed, self.clock());
+        self.shown = Ids::of(&self.machine);
+        self.sockets.iter_mut().for_each(|socket| socket.conn = None);
+        self.handed.clear();
+        (self.attempts, self.up_since) = (0, None);
+        (self.last_end, self.refused, self.disconnecting) = (Before::Nothing, false, false);
+    }
+
+    /// The recorded gateway has dialled, and our machine has not yet: its clock jumps ahead to its dial.
     fn await_dial(&mut self, dial: usize) {
         // The recording may not say how the socket before ended; that there is another dial says that it did.
         let before = dial.checked_sub(1).and_then(|before| self.conn(before));
@@ -268,8 +309,10 @@ impl<'r> Player<'r> {
         if self.machine.phase() == Phase::Waiting
             && let Some((due, _)) = self.machine.deadline()
         {
-            self.run.late += due.since(self.now);
-            self.run_until(due);
+            let wait = due.since(self.clock().mono);
+            self.trace(trace::jumped(self.now, wait));
+            self.skipped += wait;
+            self.run_until(self.now);
         }
     }
 
@@ -290,32 +333,63 @@ impl<'r> Player<'r> {
         for (place, frame) in wrote.iter().enumerate().filter(|(_, frame)| frame.line == at) {
             if frame.kind() == "inbound_ack" {
                 let entry = frame.value["bufferId"].as_str().unwrap_or_default();
-                if let Some(place) = self.handed.iter().position(|(id, ..)| id == entry) {
+                // What nothing tells apart comes again as a delivery of its own, on each connection.
+                let here = |(id, _, conn): &(String, _, _)| id == entry && Some(*conn) == self.conn(dial);
+                let anywhere = || self.handed.iter().position(|(id, ..)| id == entry);
+                if let Some(place) = self.handed.iter().rposition(here).or_else(anywhere) {
                     let (_, delivery, _) = self.handed.remove(place);
                     self.settle(delivery, Outcome::Taken);
                 }
             } else if self.session.wire_only
                 && let Some(command) = host::implied(self.recording, self.session, dial, place)
             {
-                self.submit(frame.kind(), command);
+                self.submit_or_raw(frame, command);
             }
         }
     }
 
-    /// Where only the wire was recorded, a close of the gateway tells of its host.
-    fn implied_by_close(&mut self, dial: usize) {
+    /// What a frame implies. A prompt that the machine would not ask goes out as it is, like all else.
+    fn submit_or_raw(&mut self, frame: &Frame, command: Command) {
+        let is_prompt = matches!(command, Command::Prompt(_));
+        let accepted = self.submit(frame.kind(), command);
+        if is_prompt && !accepted {
+            self.submit(frame.kind(), host::raw(frame));
+        }
+    }
+
+    /// Where only the wire was recorded, a close of the gateway tells of its host, unless the machine closes, too.
+    fn implied_by_close(&mut self, dial: usize, code: Option<u16>) {
         if self.session.dials.len() == dial + 1 {
             if !self.disconnecting && self.machine.phase() != Phase::Stopped {
                 self.submit("close", Command::Disconnect);
             }
             return;
         }
-        let refused = self.handed.iter().position(|(_, _, conn)| Some(*conn) == self.conn(dial));
-        if let Some(place) = refused {
-            let (_, delivery, _) = self.handed.remove(place);
-            self.settle(delivery, Outcome::Refused);
-        } else if self.machine.phase() == Phase::Idle {
+        match self.machine.phase() {
+            Phase::Handshaking | Phase::Connected | Phase::Idle if self.conn(dial).is_some() => {}
+            Phase::Handshaking
+            | Phase::Connected
+            | Phase::Idle
+            | Phase::Waiting
+            | Phase::Dialing
+            | Phase::Closing
+            | Phase::Stopped
+            | Phase::Revoked => return,
+        }
+        let went_idle = self.session.dials[dial].wrote.iter().any(|frame| frame.kind() == "going_idle");
+        let unacked = self.session.dials[dial].unacked();
+        let refused = |player: &Self| player.handed.iter().position(|(entry, ..)| unacked.contains(entry));
+        if refused(self).is_some() {
+            // A copy may have waited for the fate of what came on an earlier connection: it shares it.
+            while let Some(place) = refused(self) {
+                let (_, delivery, _) = self.handed.remove(place);
+                self.settle(delivery, Outcome::Refused);
+            }
+        } else if went_idle {
             self.submit("close", Command::Resume);
+        } else if code == Some(1000) {
+            // It ends in an orderly way, and a new process follows.
+            self.submit("close", Command::Disconnect);
         }
     }
 
@@ -326,11 +400,13 @@ impl<'r> Player<'r> {
         self.read_on();
     }
 
-    fn submit(&mut self, call: &str, command: Command) {
+    /// Whether it was accepted.
+    fn submit(&mut self, call: &str, command: Command) -> bool {
         self.disconnecting |= command == Command::Disconnect;
         let answer = self.machine.submit(self.clock(), command);
         self.trace(Entry::submitted(self.now, call.to_owned(), &answer));
         self.drain();
+        answer.is_ok()
     }
 
     fn look(&self, look: &Look) -> Value {

@@ -45,8 +45,6 @@ pub enum Drain {
 pub struct Run {
     /// All that happened, in order.
     pub trace: Vec<Entry>,
-    /// How far behind the recording's clock the run was at its end, for want of a dial.
-    pub late: Duration,
     pub(crate) session: Arc<Session>,
     pub(crate) dials: Vec<Dialed>,
     pub(crate) messages: Vec<(Time, Value)>,

@@ -1,15 +1,11 @@
-//! A recording, sorted by dial: which line belongs to which socket, what the gateway wrote on it, how it ended, and
-//! where in the connector's bytes request ids stand.
+//! A recording, sorted by dial: which line belongs to which socket, what the gateway wrote on it, and how it ended.
 
 use super::ReplayError;
+use super::names::{self, Place};
 use crate::recording::{By, Data, Recording, What};
 use relayline_core::line::{Line, LineSplitter};
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One frame, and where it was recorded: the line that completed it.
 #[derive(Clone, Debug)]
@@ -49,8 +45,8 @@ pub(crate) struct Dial {
     pub(crate) heard: Vec<Frame>,
     /// How it ended, and the position of the line that says so.
     pub(crate) end: Option<(usize, End)>,
-    /// Where request ids stand in the connector's byte stream, and the number of the request that each names.
-    pub(crate) ids: Vec<(Range<usize>, usize)>,
+    /// Where in the connector's byte stream something is named that the gateway made up.
+    pub(crate) names: Vec<Place>,
     /// The same stream, cut into messages: the position of each line, and where its bytes begin.
     starts: BTreeMap<usize, usize>,
 }
@@ -59,6 +55,14 @@ impl Dial {
     /// Where in the connector's stream the message of a line begins.
     pub(crate) fn start_of(&self, line: usize) -> usize {
         self.starts.get(&line).copied().unwrap_or(0)
+    }
+
+    /// The entries that came on it and that it never acknowledged there.
+    pub(crate) fn unacked(&self) -> BTreeSet<String> {
+        let entry = |frame: &'_ Frame| frame.value["bufferId"].as_str().map(str::to_owned);
+        let acked: BTreeSet<String> =
+            self.wrote.iter().filter(|frame| frame.kind() == "inbound_ack").filter_map(entry).collect();
+        self.heard.iter().filter_map(entry).filter(|entry| !acked.contains(entry)).collect()
     }
 
     /// The close frame of the gateway, and the position of its line.
@@ -95,7 +99,7 @@ impl Session {
             .iter()
             .any(|line| matches!(line.what, What::HostCall { .. } | What::HostEvent { .. }));
         let Builder { mut dials, dial_of, streams, .. } = builder;
-        number_requests(&mut dials, &streams);
+        names::find(&mut dials, &streams);
         Ok(Session { dials, dial_of, wire_only })
     }
 }
@@ -123,7 +127,7 @@ impl Builder {
                     wrote: Vec::new(),
                     heard: Vec::new(),
                     end: None,
-                    ids: Vec::new(),
+                    names: Vec::new(),
                     starts: BTreeMap::new(),
                 });
                 self.numbers.push(*dial);
@@ -194,39 +198,4 @@ fn frames(splitter: &mut LineSplitter, line: usize, data: &Data) -> Vec<Frame> {
         }
     }
     found
-}
-
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    #[serde(rename = "requestId", borrow)]
-    id: &'a RawValue,
-}
-
-/// Numbers the requests by the order of their frames, and finds where the connector names them.
-fn number_requests(dials: &mut [Dial], streams: &[Vec<u8>]) {
-    let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
-    let requests = dials.iter().flat_map(|dial| &dial.wrote).filter(|frame| frame.kind() == "outbound");
-    for (number, frame) in requests.enumerate() {
-        if let Some(id) = frame.value["requestId"].as_str() {
-            numbers.entry(id.to_owned()).or_insert(number);
-        }
-    }
-    for (dial, stream) in dials.iter_mut().zip(streams) {
-        let mut start = 0;
-        for line in stream.split_inclusive(|byte| *byte == b'\n') {
-            let answer =
-                serde_json::from_slice::<Answer<'_>>(line).ok().filter(|a| a.kind == "outbound_result");
-            if let Some(raw) = answer.map(|answer| answer.id.get()) {
-                let number = serde_json::from_str::<String>(raw).ok().and_then(|id| numbers.get(&id));
-                if let Some(number) = number {
-                    // The value borrows from the line, so where it stands is the distance between the two.
-                    let begin = start + (raw.as_ptr().addr() - line.as_ptr().addr());
-                    dial.ids.push((begin..begin + raw.len(), *number));
-                }
-            }
-            start += line.len();
-        }
-    }
 }

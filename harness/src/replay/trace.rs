@@ -3,6 +3,7 @@
 use relayline_core::time::Time;
 pub use relayline_core::trace::{Entry, Happened};
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 /// An entry's line of JSON, without a newline: `session` first, then what the entry says.
 pub fn json_line(session: &str, entry: &Entry) -> String {
@@ -22,6 +23,25 @@ pub(super) fn looked(at: Time, call: &str, value: Value) -> Entry {
 /// The recorded host made a call that this version does not know.
 pub(super) fn skipped(at: Time, call: &str) -> Entry {
     host(at, call, format!("{call} (not known, skipped)"), Some(("known", json!(false))))
+}
+
+/// A new process of the gateway.
+pub(super) fn began(at: Time) -> Entry {
+    let text = "the recorded gateway had ended and dials again: a new process begins".to_owned();
+    Entry { at, what: Happened::Remark { name: "process", text, fields: Map::new() } }
+}
+
+/// The recorded gateway dialled sooner than the machine would have.
+pub(super) fn jumped(at: Time, wait: Duration) -> Entry {
+    let ms = wait.as_millis();
+    let text = format!("{ms} ms ahead, since the recorded gateway dials now");
+    let fields = [("ahead_ms".to_owned(), json!(u64::try_from(ms).unwrap_or(u64::MAX)))];
+    Entry { at, what: Happened::Remark { name: "clock", text, fields: Map::from_iter(fields) } }
+}
+
+/// What somebody noted at that time.
+pub(super) fn noted(at: Time, text: &str) -> Entry {
+    Entry { at, what: Happened::Remark { name: "note", text: text.to_owned(), fields: Map::new() } }
 }
 
 fn host(at: Time, call: &str, text: String, more: Option<(&str, Value)>) -> Entry {

@@ -1,0 +1,161 @@
+//! Names that the recorded gateway made up, and that the connector says back: ids of requests and of prompts. The machine
+//! makes up its own, so that each stands for another when the session is played.
+
+use super::session::Dial;
+use data_encoding::BASE64;
+use relayline_core::prompts::PromptChoice;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What stands in a place of the connector's bytes: the n-th request's id, the n-th prompt's, or the body of a forwarded
+/// interaction that chooses from that prompt.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Name {
+    Request(usize),
+    Prompt(usize),
+    Choice { prompt: usize, recorded: String, body: String },
+}
+
+/// What the machine has made up so far, in order.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) requests: Vec<String>,
+    pub(crate) prompts: Vec<String>,
+}
+
+impl Name {
+    /// The JSON that stands in its place; `None` while the machine has made up nothing for it.
+    pub(crate) fn live(&self, made: &Made) -> Option<String> {
+        let text = match self {
+            Name::Request(number) => made.requests.get(*number)?.clone(),
+            Name::Prompt(number) => made.prompts.get(*number)?.clone(),
+            Name::Choice { prompt, recorded, body } => {
+                let live = made.prompts.get(*prompt)?;
+                let body = body.replace(&component(recorded), &component(live));
+                BASE64.encode(body.as_bytes())
+            }
+        };
+        Some(json!(text).to_string())
+    }
+}
+
+/// How the `custom_id` of a prompt's components begins (I-1).
+fn component(prompt_id: &str) -> String {
+    format!("hp1:{prompt_id}:")
+}
+
+/// The names of a session, by what the recorded gateway called them.
+#[derive(Debug, Default)]
+struct Known {
+    requests: BTreeMap<String, usize>,
+    prompts: BTreeMap<String, usize>,
+}
+
+#[derive(Deserialize)]
+struct Frame<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(rename = "requestId", borrow)]
+    request: Option<&'a RawValue>,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
+    #[serde(borrow)]
+    forward: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(borrow)]
+    prompt_response: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Response<'a> {
+    #[serde(borrow)]
+    prompt_id: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Forward<'a> {
+    #[serde(rename = "bodyB64", borrow)]
+    body: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Interaction {
+    data: Component,
+}
+
+#[derive(Deserialize)]
+struct Component {
+    custom_id: String,
+}
+
+/// Numbers requests and prompts by the order of their frames, and finds where the connector's streams, one for each dial,
+/// name them.
+pub(super) fn find(dials: &mut [Dial], streams: &[Vec<u8>]) {
+    let mut known = Known::default();
+    let requests = dials.iter().flat_map(|dial| &dial.wrote).filter(|frame| frame.kind() == "outbound");
+    let mut prompts = 0;
+    for (number, frame) in requests.enumerate() {
+        if let Some(id) = frame.value["requestId"].as_str() {
+            known.requests.entry(id.to_owned()).or_insert(number);
+        }
+        let action = &frame.value["action"];
+        if action["op"] == "prompt" {
+            if let Some(id) = action["prompt_id"].as_str() {
+                known.prompts.entry(id.to_owned()).or_insert(prompts);
+            }
+            prompts += 1;
+        }
+    }
+    for (dial, stream) in dials.iter_mut().zip(streams) {
+        let mut start = 0;
+        for line in stream.split_inclusive(|byte| *byte == b'\n') {
+            if let Some((raw, name)) = known.named(line) {
+                // The value borrows from the line, so where it stands is the distance between the two.
+                let begin = start + (raw.as_ptr().addr() - line.as_ptr().addr());
+                dial.names.push((begin..begin + raw.len(), name));
+            }
+            start += line.len();
+        }
+    }
+}
+
+impl Known {
+    /// What a line names, and the JSON with which it does.
+    fn named<'a>(&self, line: &'a [u8]) -> Option<(&'a str, Name)> {
+        let frame = serde_json::from_slice::<Frame<'a>>(line).ok()?;
+        match &*frame.kind {
+            "outbound_result" => {
+                let raw = frame.request?.get();
+                let id = serde_json::from_str::<String>(raw).ok()?;
+                Some((raw, Name::Request(*self.requests.get(&id)?)))
+            }
+            "inbound" => {
+                let event = serde_json::from_str::<Event<'a>>(frame.event?.get()).ok()?;
+                let response = serde_json::from_str::<Response<'a>>(event.prompt_response.get()).ok()?;
+                let raw = response.prompt_id.get();
+                let id = serde_json::from_str::<String>(raw).ok()?;
+                Some((raw, Name::Prompt(*self.prompts.get(&id)?)))
+            }
+            "passthrough_forward" => {
+                let raw = serde_json::from_str::<Forward<'a>>(frame.forward?.get()).ok()?.body.get();
+                let encoded = serde_json::from_str::<String>(raw).ok()?;
+                let body = String::from_utf8(BASE64.decode(encoded.as_bytes()).ok()?).ok()?;
+                let interaction = serde_json::from_str::<Interaction>(&body).ok()?;
+                let choice = PromptChoice::parse(&interaction.data.custom_id)?;
+                let prompt = *self.prompts.get(&choice.prompt_id)?;
+                Some((raw, Name::Choice { prompt, recorded: choice.prompt_id, body }))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Where a place that the connector's stream names overlaps a part of it.
+pub(super) type Place = (Range<usize>, Name);
