@@ -11,7 +11,7 @@ use serde_json::json;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,6 +24,7 @@ Examples:
   relayline simulate --seeds 0..1000
   relayline simulate --seeds 17..18 --profile flaky --keep 3,7,10-14 --trace
   relayline simulate --seeds 0..1000 --never waiters_dropped
+  relayline simulate --seeds 3 --profile calm --record
 
 A failure is shrunk, written as a recording, and printed with the command that repeats it.
 
@@ -53,7 +54,10 @@ pub(crate) struct Args {
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
-    /// Where the recording of a failure goes; the present folder by default
+    /// Record each run, and not only one that fails, as simulated-PROFILE-SEED.jsonl
+    #[arg(long)]
+    record: bool,
+    /// Where recordings go; the present folder by default
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     out: PathBuf,
 }
@@ -83,6 +87,8 @@ struct Sum {
     fewest: u64,
     exercised: Exercised,
     failed: Vec<Run>,
+    /// Why a recording that was asked for is missing.
+    unwritten: Option<String>,
     /// The hashes of all runs, folded in the order of the jobs.
     hashes: Vec<(usize, [u8; 32])>,
 }
@@ -97,6 +103,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let mut sum = run_all(args, &jobs);
     drop(std::panic::take_hook());
+    if let Some(problem) = &sum.unwritten {
+        return fail(1, problem);
+    }
     sum.failed.sort_by_key(|run| (run.seed, run.profile));
     let mut out = BufWriter::new(io::stdout().lock());
     let told = tell(args, &sum, &mut out).and_then(|()| out.flush());
@@ -150,8 +159,10 @@ fn run_all(args: &Args, jobs: &[(u64, Profile)]) -> Sum {
                 while !stop.load(Ordering::Relaxed) {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some((seed, profile)) = jobs.get(place) else { break };
-                    let run = play(*seed, *profile, &terms, args.trace);
+                    let run = play(*seed, *profile, &terms, args.trace || args.record);
                     bar.inc(1);
+                    let unwritten =
+                        (args.record && run.failure.is_none()).then(|| keep(args, &run)).flatten();
                     let Ok(mut sum) = sum.lock() else { break };
                     sum.runs += 1;
                     sum.events += run.events;
@@ -160,6 +171,10 @@ fn run_all(args: &Args, jobs: &[(u64, Profile)]) -> Sum {
                     sum.hashes.push((place, run.hash));
                     if args.trace {
                         let _ = writeln!(io::stdout(), "# seed {seed} {profile}\n{}", run.trace.join("\n"));
+                    }
+                    if let Some(problem) = unwritten {
+                        sum.unwritten.get_or_insert(problem);
+                        stop.store(true, Ordering::Relaxed);
                     }
                     if run.failure.is_some() {
                         bar.set_message("a failure, ");
@@ -252,27 +267,33 @@ fn explain(args: &Args, failed: &Run) {
         violation.invariant, violation.rule, violation.found
     ));
     let (kept, smallest) = shrink(failed, &args.terms());
-    let file = args.out.join(format!("simulated-{profile}-{seed}.jsonl"));
-    match smallest.recording.as_ref().map(|recording| write(&file, recording)) {
-        Some(Ok(())) => complain(format_args!("  recorded in {}", file.display())),
-        Some(Err(error)) => complain(format_args!("  {}: cannot be written: {error}", file.display())),
-        None => {}
+    match keep(args, &smallest) {
+        None => complain(format_args!("  recorded in {}", file(args, &smallest).display())),
+        Some(problem) => complain(format_args!("  {problem}")),
     }
     for line in smallest.trace.iter().rev().take(25).rev() {
         complain(format_args!("  {line}"));
     }
     let deeds = kept.0.as_ref().map_or(0, Vec::len);
     complain(format_args!("  with {deeds} deeds left of its plan it is repeated by:"));
-    let never = args.never.map(|counter| format!(" --never {counter}")).unwrap_or_default();
-    complain(format_args!(
-        "  relayline simulate --seeds {seed} --profile {profile} --keep {kept}{never} --trace"
-    ));
+    let terms = Terms { keep: kept, ..args.terms() };
+    complain(format_args!("  {} --trace", terms.command(seed, profile)));
 }
 
-fn write(file: &Path, recording: &relayline_harness::recording::Recording) -> io::Result<()> {
-    let mut out = BufWriter::new(File::create(file)?);
-    recording.write(&mut out)?;
-    out.flush()
+/// Where a run's recording goes.
+fn file(args: &Args, run: &Run) -> PathBuf {
+    args.out.join(format!("simulated-{}-{}.jsonl", run.profile, run.seed))
+}
+
+/// Writes a run's recording; what went wrong, if anything did.
+fn keep(args: &Args, run: &Run) -> Option<String> {
+    let (file, recording) = (file(args, run), run.recording.as_ref()?);
+    let write = || {
+        let mut out = BufWriter::new(File::create(&file)?);
+        recording.write(&mut out)?;
+        out.flush()
+    };
+    write().err().map(|error: io::Error| format!("{}: cannot be written: {error}", file.display()))
 }
 
 #[cfg(test)]

@@ -51,9 +51,31 @@ fn a_failure_is_shrunk_recorded_and_repeated_by_the_command_that_it_prints() {
     assert!(String::from_utf8_lossy(&again.stdout).contains(shown), "{shown}");
     assert_eq!(said_again.lines().last(), said.lines().last(), "nothing is left to leave out");
 
+    // What is left of it is in the recording, with the command, and is played again as it was.
+    let recorded = std::fs::read_to_string(&file).unwrap();
+    let unseen = words.join(" ").replace(" --trace", "");
+    assert!(recorded.lines().next().unwrap().contains(&format!("\"note\":\"{unseen}\"")), "{recorded}");
+    let checked = relayline(["replay", "--check"]).arg(&file).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&checked.stdout), "ok simulated-flaky-6\n");
     let replayed = relayline(["replay"]).arg(&file).output().unwrap();
     assert_eq!(replayed.status.code(), Some(0), "{}", String::from_utf8_lossy(&replayed.stderr));
     assert!(!replayed.stdout.is_empty());
+}
+
+#[test]
+fn a_run_is_recorded_on_demand() {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("recorded");
+    std::fs::create_dir_all(&out).unwrap();
+    let wanted = ["simulate", "--seeds", "3..5", "--profile", "calm", "--record"];
+    let (output, said) = simulate(&wanted, &out);
+    assert_eq!((output.status.code(), said.as_str()), (Some(0), ""));
+    let files = ["simulated-calm-3.jsonl", "simulated-calm-4.jsonl"].map(|name| out.join(name));
+    let checked = relayline(["replay", "--check"]).args(&files).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&checked.stdout), "ok simulated-calm-3\nok simulated-calm-4\n");
+
+    let (output, said) = simulate(&wanted, &out.join("nowhere"));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("relayline: ") && said.contains("cannot be written"), "{said}");
 }
 
 #[test]

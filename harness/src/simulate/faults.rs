@@ -67,7 +67,7 @@ impl World<'_> {
             Kind::HostRefuses => self.for_a_while(long, |troubles| &mut troubles.host_refuses_until),
             Kind::HostFails => self.for_a_while(long, |troubles| &mut troubles.host_fails_until),
             Kind::HostCrash => {
-                self.log.say(self.t, format_args!("* the process dies"));
+                self.log.remark(self.t, format_args!("the process dies"));
                 self.bury();
                 self.troubles.birth_at = Some(self.t + short);
             }

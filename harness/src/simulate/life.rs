@@ -30,7 +30,7 @@ impl World<'_> {
         self.bury();
         self.troubles.birth_at = None;
         self.lives += 1;
-        self.log.say(self.t, format_args!("* process {} begins", self.lives));
+        self.log.remark(self.t, format_args!("process {} begins", self.lives));
         if self.stretch != Stretch::Plan {
             self.restore_answers();
         }
@@ -179,7 +179,6 @@ impl World<'_> {
             }
             Action::Drop { conn } => {
                 if let Some(place) = self.links.iter().position(|link| link.gateway && link.ours == *conn) {
-                    self.log.record(self.t, || What::Drop { by: By::Gateway, dial: None });
                     self.hang_up(place);
                 }
             }
@@ -212,6 +211,14 @@ impl World<'_> {
     /// The gateway lets go of a socket: the connector hears of it, unless the network swallows that.
     fn hang_up(&mut self, place: usize) {
         let link = &mut self.links[place];
+        match link.stage {
+            // Nobody knows of it but the gateway.
+            Stage::Swallowed | Stage::Asking { .. } => {}
+            Stage::Answered { .. } | Stage::Open => {
+                let dial = Some(link.theirs.0);
+                self.log.record(self.t, || What::Drop { by: By::Gateway, dial });
+            }
+        }
         link.gateway = false;
         link.to_gateway.clear();
         match link.stage {

@@ -53,6 +53,12 @@ impl Log {
         }
     }
 
+    /// What happens of its own accord: a line of the trace, and a note in the recording.
+    pub(crate) fn remark(&mut self, at: Time, text: fmt::Arguments<'_>) {
+        self.say(at, format_args!("* {text}"));
+        self.record(at, || What::Note(text.to_string()));
+    }
+
     /// One line of the recording.
     pub(crate) fn record(&mut self, at: Time, what: impl FnOnce() -> What) {
         let Some(kept) = &mut self.kept else { return };
@@ -82,10 +88,12 @@ impl Log {
         self.kept.as_mut().map(|kept| std::mem::take(&mut kept.trace)).unwrap_or_default()
     }
 
-    /// What was recorded, under this title. The wire alone: replaying it, an `outbound` frame implies its request.
+    /// What was recorded, under this title and with this note. The wire alone: replaying it, an `outbound` frame implies
+    /// its request.
     pub(crate) fn recording(
         &mut self,
         title: String,
+        note: String,
         identities: Vec<(String, String)>,
     ) -> Option<Recording> {
         let kept = self.kept.as_mut()?;
@@ -95,8 +103,8 @@ impl Log {
             outbound_timeout: Some(Duration::from_secs(30)),
             ..Gateway::default()
         };
-        let header =
-            Header { title, recorded_from: "relayline simulate".to_owned(), gateway, ..Header::default() };
+        let recorded_from = "relayline simulate".to_owned();
+        let header = Header { title, recorded_from, note, gateway, ..Header::default() };
         Some(Recording { file: String::new(), header, lines: std::mem::take(&mut kept.recorded) })
     }
 }

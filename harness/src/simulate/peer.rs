@@ -44,17 +44,20 @@ impl World<'_> {
                 }
             }
         };
-        let dial = self.conns;
-        self.log.record(self.t, || What::Connect {
-            url_path: "/relay".to_owned(),
-            dial: Some(dial),
-            authorization: None,
-            headers: serde_json::Map::new(),
-            clock_unix_s: None,
-        });
-        if let Answer::Refused { status, body, .. } = &answer {
-            let (status, body) = (status.unwrap_or(503), Some(body.clone()).filter(|body| !body.is_empty()));
-            self.log.record(self.t, || What::Reject { dial: Some(dial), status, body });
+        // One that the gateway has given up meanwhile is no part of its session.
+        if self.links[place].gateway {
+            let dial = Some(self.links[place].theirs.0);
+            self.log.record(self.t, || What::Connect {
+                url_path: "/relay".to_owned(),
+                dial,
+                authorization: None,
+                headers: serde_json::Map::new(),
+                clock_unix_s: None,
+            });
+            if let Answer::Refused { status, body, .. } = &answer {
+                let body = Some(body.clone()).filter(|body| !body.is_empty());
+                self.log.record(self.t, || What::Reject { dial, status: status.unwrap_or(503), body });
+            }
         }
         self.log.say(self.t, format_args!("dial arrives: {answer:?}"));
         let latency = Duration::from_micros(100 + self.random.below(self.setup.manners.latency_us));

@@ -90,7 +90,7 @@ pub fn run(seed: u64, profile: Profile, terms: &Terms, keeps: bool) -> Run {
         hash: world.log.hash(),
         events: world.steps,
         trace: world.log.trace(),
-        recording: world.log.recording(title, identities),
+        recording: world.log.recording(title, terms.command(seed, profile), identities),
         failure: world.judge.violation.take().map(|violation| (world.steps, violation)),
         exercised: Exercised {
             rules: std::mem::take(&mut world.judge.rules),

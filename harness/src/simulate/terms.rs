@@ -1,6 +1,7 @@
 //! What is asked of a run beyond its seed and its profile.
 
 use super::keep::Keep;
+use super::profile::Profile;
 use relayline_core::stats::Stats;
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +13,15 @@ pub struct Terms {
     pub keep: Keep,
     /// A counter that is claimed never to count. The run that shows it wrong is one that reaches it.
     pub never: Option<Counter>,
+}
+
+impl Terms {
+    /// The command that runs a seed on these terms.
+    pub fn command(&self, seed: u64, profile: Profile) -> String {
+        let keep = self.keep.0.as_ref().map(|_| format!(" --keep {}", self.keep)).unwrap_or_default();
+        let never = self.never.map(|counter| format!(" --never {counter}")).unwrap_or_default();
+        format!("relayline simulate --seeds {seed} --profile {profile}{keep}{never}")
+    }
 }
 
 impl From<Keep> for Terms {

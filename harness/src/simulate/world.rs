@@ -153,7 +153,7 @@ impl<'p> World<'p> {
             Next::Deed => {
                 let deed = self.plan[self.at];
                 self.at += 1;
-                self.log.say(self.t, format_args!("* {}", deed.kind.name()));
+                self.log.remark(self.t, format_args!("{}", deed.kind.name()));
                 *self.deeds.entry(deed.kind.name()).or_default() += 1;
                 self.carry_out(deed);
             }
@@ -181,7 +181,7 @@ impl<'p> World<'p> {
 
     /// All trouble is over.
     fn heal(&mut self) {
-        self.log.say(self.t, format_args!("* all is well again"));
+        self.log.remark(self.t, format_args!("all is well again"));
         self.stretch = Stretch::Healed(self.t);
         for (_, lift) in std::mem::take(&mut self.troubles.lifts) {
             self.lift(lift);
@@ -204,7 +204,7 @@ impl<'p> World<'p> {
         let stretch = self.stretch;
         match stretch {
             Stretch::Healed(_) if self.is_quiet() => {
-                self.log.say(self.t, format_args!("* nothing is left to do"));
+                self.log.remark(self.t, format_args!("nothing is left to do"));
                 self.claim_nothing_is_lost();
                 self.stretch = Stretch::Leaving(self.t);
                 self.take_leave();
