@@ -217,7 +217,8 @@ settings! {
         hold_most = Duration::from_secs(60), least Duration::ZERO;
         /// From a signed delivery's arrival to the host's word on it; 10 s by default (H-6).
         delivery_timeout = Duration::from_secs(10), least A_REST;
-        /// What the head of a signed delivery may take to come, and then its body; 10 s by default (H-6).
+        /// What the head of a signed delivery may take to come, and then its body, and how long its sender may read
+        /// nothing of the answer; 10 s by default (H-6).
         delivery_read_timeout = Duration::from_secs(10), least A_REST;
     }
 }

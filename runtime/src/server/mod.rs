@@ -3,12 +3,14 @@
 
 mod clock;
 mod metrics;
+mod patience;
 mod request;
 
 pub(crate) use metrics::{page, serve as serve_metrics};
 
 use crate::Runtime;
 use crate::shared::Shared;
+use crate::wires::Boxed;
 use clock::Clock;
 use futures_channel::oneshot;
 use futures_util::future::{Either, FutureExt, select};
@@ -18,6 +20,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
+use patience::Patient;
 use smol_hyper::rt::FuturesIo;
 use std::convert::Infallible;
 use std::future::pending;
@@ -39,7 +42,7 @@ const OUT_OF_SOCKETS: Duration = Duration::from_millis(50);
 struct Bounds {
     /// Clients at a time; further ones wait.
     clients: usize,
-    /// How long the head of a request may take.
+    /// How long the head of a request may take, and how long an answer of which nothing is read.
     read_timeout: Duration,
 }
 
@@ -134,11 +137,13 @@ async fn converse<R: Runtime, F: Future<Output = Answered>>(
     answer: impl Fn(Request<Incoming>) -> F,
     over: impl Future<Output = ()>,
 ) {
+    let sleep = || -> Boxed<()> { Box::pin(runtime.sleep(bounds.read_timeout)) };
+    let patient = Patient::new(tcp, sleep);
     let conversation = http1::Builder::new()
         .timer(Clock(runtime.clone()))
         .header_read_timeout(bounds.read_timeout)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(FuturesIo::new(tcp), service_fn(answer));
+        .serve_connection(FuturesIo::new(patient), service_fn(answer));
     let mut conversation = pin!(conversation);
     // An error is the client's: it went away, or does not speak HTTP. It was answered as well as can be.
     if let Either::Right(_) = select(conversation.as_mut(), pin!(over)).await {

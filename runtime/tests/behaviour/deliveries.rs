@@ -226,6 +226,19 @@ fn h_6_a_slow_client_is_cut_off() {
     assert_eq!(stage.relay.stats().slow_deliveries, 1);
 }
 
+/// so is one that asks and asks, and reads nothing of its answers: the next has its place.
+#[test]
+fn h_6_x_1_a_client_that_reads_nothing_is_cut_off() {
+    let (_stage, address) = served(&[("delivery_read_timeout", "50ms"), ("delivery_connections", "1")]);
+    let mut stream = connect(address);
+    stream.set_write_timeout(Some(SOON)).unwrap();
+    let asked = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1000);
+    let ended = (0..10_000).find_map(|_| stream.write_all(asked.as_bytes()).err());
+    let kind = ended.expect("it was all taken").kind();
+    assert!(matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{kind:?}");
+    assert_eq!(status(&ask(address, "GET /healthz HTTP/1.1\r\n", "")), 200);
+}
+
 /// However much a client means to send, it is cut off; one that asks first is told before it sends anything.
 #[test]
 fn h_6_a_huge_body_is_not_read_to_its_end() {
