@@ -8,6 +8,7 @@ use relayline_core::http::Issued;
 use relayline_core::http::enroll::Enroll;
 use relayline_core::secret::Secret;
 use relayline_core::settings::{self, Arguments, Enrollment};
+use relayline_core::url::without_query;
 use relayline_runtime::default_env_file;
 use relayline_runtime::http::Client;
 use std::path::PathBuf;
@@ -154,7 +155,9 @@ fn write(
     let mut said = format!("enrolled {}{tenant}", id.expose());
     for (name, value, is_secret) in values {
         if let Some(value) = value {
-            said.push_str(&format!("\n{name}={}", if is_secret { "<hidden>" } else { value.expose() }));
+            // A query is no secret to who typed it, and may be one to who reads what this prints.
+            let shown = if is_secret { "<hidden>".to_owned() } else { without_query(value.expose()) };
+            said.push_str(&format!("\n{name}={shown}"));
         }
     }
     said.push_str(&format!("\n{} {path}", if changed { "written to" } else { "nothing to change in" }));

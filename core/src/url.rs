@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use url::Url;
 
-/// A connector's URL in the form that is dialled: `ws` or `wss`, ending in `/relay` (L-1).
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A connector's URL in the form that is dialled: `ws` or `wss`, ending in `/relay` (L-1). Shown, its query is hidden:
+/// some connectors take a key in it (C-4).
+#[derive(Clone, PartialEq, Eq)]
 pub struct DialUrl {
     text: String,
     secure: bool,
@@ -14,7 +15,7 @@ pub struct DialUrl {
     loopback: bool,
 }
 
-/// Why a URL cannot be dialled. It quotes the URL, but never user-info.
+/// Why a URL cannot be dialled. It quotes the URL, but never user-info or what its query says.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
@@ -45,7 +46,7 @@ impl DialUrl {
         }
         // A password may hold a slash, and so end the authority before its `@`.
         let unusable = |error: fn(String) -> UrlError| {
-            if text.contains('@') { UrlError::UserInfo } else { error(text.into()) }
+            if text.contains('@') { UrlError::UserInfo } else { error(without_query(text)) }
         };
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let scheme = match scheme.to_ascii_lowercase().as_str() {
@@ -103,6 +104,11 @@ impl DialUrl {
     }
 }
 
+/// A URL without what its query says, and what stands behind that: for whoever shows it (C-4).
+pub fn without_query(text: &str) -> String {
+    text.split_once('?').map_or_else(|| text.to_owned(), |(bare, _)| format!("{bare}?<hidden>"))
+}
+
 /// Whether a parser could find user-info in a text, with a scheme before it or without. One takes an authority behind
 /// a scheme's colon however many slashes follow it, none included, and skips control characters on the way. A
 /// backslash ends it for some schemes only, so here it does not.
@@ -127,7 +133,13 @@ pub fn is_loopback(host: &str) -> bool {
 
 impl fmt::Display for DialUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&without_query(&self.text))
+    }
+}
+
+impl fmt::Debug for DialUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DialUrl").field(&without_query(&self.text)).finish()
     }
 }
 
@@ -160,6 +172,11 @@ mod tests {
             ("https://", r#""https://" has no usable host"#),
             ("https://c.example:99999", r#""https://c.example:99999" has no usable host"#),
             ("https://c.example/#top", r##""https://c.example/#top" has a fragment (#…): leave it out"##),
+            ("ftp://x?key=s3cret", r#""ftp://x?<hidden>" is no ws, wss, http or https URL"#),
+            (
+                "https://c.example/?key=s3cret#top",
+                r#""https://c.example/?<hidden>" has a fragment (#…): leave it out"#,
+            ),
         ] {
             let error = DialUrl::parse(configured).map(|url| url.to_string()).unwrap_err().to_string();
             assert_eq!(error, message);
@@ -195,6 +212,16 @@ mod tests {
             assert_eq!(DialUrl::parse(configured), Err(UrlError::UserInfo), "{configured}");
         }
         assert!(DialUrl::parse("https://c.example/@me?a=b@c").is_ok());
+    }
+
+    #[test]
+    fn l_1_c_4_a_query_is_dialled_and_not_shown() {
+        let url = DialUrl::parse("https://c.example/relay?key=s3cret").unwrap();
+        assert_eq!(url.as_str(), "wss://c.example/relay?key=s3cret");
+        assert_eq!(
+            format!("{url} {url:?}"),
+            "wss://c.example/relay?<hidden> DialUrl(\"wss://c.example/relay?<hidden>\")"
+        );
     }
 
     /// Where L-1 goes before what the reference does: the vector's input, and what is dialled, or the error.
@@ -236,7 +263,8 @@ mod tests {
         for vector in file["vectors"].as_array().unwrap() {
             let (input, theirs) =
                 (vector["input"].as_str().unwrap(), vector["ws_dial_url"].as_str().unwrap());
-            let ours = DialUrl::parse(input).map_or_else(|error| error.to_string(), |url| url.to_string());
+            let ours = DialUrl::parse(input);
+            let ours = ours.map_or_else(|error| error.to_string(), |url| url.as_str().to_owned());
             if ours == theirs {
                 continue;
             }

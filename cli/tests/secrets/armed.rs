@@ -2,7 +2,7 @@
 
 use crate::known::{
     ACCESS, CLIENT_SECRET, COMMAND_PASSWORD, DELIVERY_KEY, ENROLLMENT, FROM_IDP, ID, ISSUED_KEY,
-    ISSUED_SECRET, OLD_DELIVERY_KEY, PRINTED, PROXY_PASSWORD, SECRET, is_clean,
+    ISSUED_SECRET, OLD_DELIVERY_KEY, PRINTED, PROXY_PASSWORD, QUERY_KEY, SECRET, is_clean,
 };
 use crate::support::http::{Answer, Request, Server, answer, answer_with};
 use crate::support::{Ended, Program, relayline};
@@ -49,6 +49,11 @@ pub(crate) fn armed(words: &[&str], format: &str) -> Command {
         command.env(name, proxy());
     }
     command
+}
+
+/// A connector's URL with a key in its query.
+pub(crate) fn keyed(url: &str) -> String {
+    format!("{url}?key={QUERY_KEY}")
 }
 
 /// Leaves variables of the gateway out.

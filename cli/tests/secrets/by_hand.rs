@@ -1,6 +1,8 @@
 //! `enroll`, `provision`, `policy`, `doctor`, `token`, `verify`, `demo`: what each prints.
 
-use crate::armed::{FORMATS, armed, echoing, generous, refused, server, swept, token_command, without};
+use crate::armed::{
+    FORMATS, armed, echoing, generous, keyed, refused, server, swept, token_command, without,
+};
 use crate::known::{ACCESS, ENROLLMENT, FILE_SECRET, ID, ISSUED_SECRET, SECRET, leak};
 use crate::support::Program;
 use crate::support::http::{Answer, Request};
@@ -50,7 +52,7 @@ fn c_4_an_enrolment_prints_no_secret(runtime: &str) {
             let env_file = folder.path().join("env");
             let url = server.url();
             let mut command =
-                armed(&["enroll", "--runtime", runtime, "--connector-url", &url], FORMATS[at % 2]);
+                armed(&["enroll", "--runtime", runtime, "--connector-url", &keyed(&url)], FORMATS[at % 2]);
             command.arg("--env-file").arg(&env_file);
             source(&mut command, &url);
             let ended = swept(command, "");
@@ -92,7 +94,7 @@ fn c_4_what_is_done_by_hand_prints_no_secret(runtime: &str) {
     ] {
         for format in FORMATS {
             let mut command = armed(words, format);
-            command.args(["--runtime", runtime, "--platform", "slack", "--url", &url]);
+            command.args(["--runtime", runtime, "--platform", "slack", "--url", &keyed(&url)]);
             if words == ["policy"] {
                 command.args(policy);
             }

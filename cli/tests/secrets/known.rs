@@ -20,8 +20,10 @@ pub(crate) const CLIENT_SECRET: &str = "c1+client/secret\"l6Wm2Rz4";
 /// It stands in the text of the access token command.
 pub(crate) const COMMAND_PASSWORD: &str = "p1+command/password-g9Ku7Td1";
 pub(crate) const PROXY_PASSWORD: &str = "p2+proxy/password\"b5Ji3Fa8";
+/// It stands in the query of a connector's URL.
+pub(crate) const QUERY_KEY: &str = "q1+query/key~x5Bv8Nm2";
 
-pub(crate) const ALL: [&str; 14] = [
+pub(crate) const ALL: [&str; 15] = [
     SECRET,
     FILE_SECRET,
     TOML_SECRET,
@@ -36,6 +38,7 @@ pub(crate) const ALL: [&str; 14] = [
     CLIENT_SECRET,
     COMMAND_PASSWORD,
     PROXY_PASSWORD,
+    QUERY_KEY,
 ];
 
 /// Every text that would give the secret away. Backslashes do not count: whoever escapes a quote adds them.

@@ -1,6 +1,6 @@
 //! What `record` writes of gateways that enrol, provision and are served; and what `replay` prints of it.
 
-use crate::armed::{FORMATS, armed, swept, without};
+use crate::armed::{FORMATS, armed, keyed, swept, without};
 use crate::known::{ACCESS, ENROLLMENT, ID, SECRET, is_clean};
 use crate::support::{Program, SOON, relayline};
 use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
@@ -18,7 +18,7 @@ fn c_4_no_recording_and_no_replay_holds_a_secret(runtime: &str) {
         let config = ConnectorConfig::default().gateway(ID, SECRET);
         let config = config.enroll_token(ENROLLMENT, "default").identity(ACCESS, "default");
         let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
-        let mut record = armed(&["record", "--upstream", &connector.url()], format);
+        let mut record = armed(&["record", "--upstream", &keyed(&connector.url())], format);
         record.arg("--out").arg(&file);
         let mut record = Program::start(record);
         let first: Value = serde_json::from_str(&record.line().unwrap()).unwrap();

@@ -1,6 +1,6 @@
 //! `run` as it lives: a session with all that can happen in it, its secret out of each place where it may stand.
 
-use crate::armed::{FORMATS, armed, without};
+use crate::armed::{FORMATS, armed, keyed, without};
 use crate::known::{
     DELIVERY_KEY, FILE_SECRET, ID, ISSUED_SECRET, OLD_DELIVERY_KEY, SECRET, TOML_SECRET, is_clean,
 };
@@ -49,7 +49,7 @@ fn c_4_a_whole_session_prints_no_secret(runtime: &str) {
             let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
             let mut command =
                 armed(&["run", "--runtime", runtime, "--platform", "slack", "--bot-id", "B1"], format);
-            command.args(["--url", &connector.url(), "--set", "backoff_first=20ms"]);
+            command.args(["--url", &keyed(&connector.url()), "--set", "backoff_first=20ms"]);
             command.args(["--inbound-listen", "127.0.0.1:0"]);
             place(&mut command, folder.path());
             session(command, &connector, at);

@@ -1,6 +1,6 @@
 //! `run` before connectors that refuse it: what it says of each dial.
 
-use crate::armed::{FORMATS, armed, echoing, generous, refused, server, swept, without};
+use crate::armed::{FORMATS, armed, echoing, generous, keyed, refused, server, swept, without};
 use crate::support::http::{Server, answer};
 
 crate::on_both_runtimes! {
@@ -24,7 +24,7 @@ fn c_4_a_dial_that_fails_prints_no_secret(runtime: &str) {
     ] {
         for format in FORMATS {
             let mut command =
-                armed(&["run", "--runtime", runtime, "--platform", "slack", "--url", &url], format);
+                armed(&["run", "--runtime", runtime, "--platform", "slack", "--url", &keyed(&url)], format);
             command.args(["--policy", r#"{"allowOtherBots":true}"#, "--set", "backoff_first=10s"]);
             without(&mut command, left_out);
             let ended = swept(command, "\"disconnected\"");

@@ -21,9 +21,10 @@ impl Request {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The target, without method.
+    /// The target, without method and query.
     pub(crate) fn path(&self) -> &str {
-        self.line.split(' ').nth(1).unwrap_or_default()
+        let target = self.line.split(' ').nth(1).unwrap_or_default();
+        target.split('?').next().unwrap_or_default()
     }
 }
 

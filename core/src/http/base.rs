@@ -2,10 +2,11 @@
 
 use super::host;
 use crate::url::DialUrl;
+use std::fmt;
 
 /// The base of a connector's HTTP endpoints. There is one only where credentials may go (C-6), since every exchange
 /// carries some.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Base {
     /// Scheme, host, port and path, without a slash at the end.
     text: String,
@@ -20,6 +21,13 @@ pub struct Base {
      to send credentials in the clear"
 )]
 pub struct Insecure(pub String);
+
+impl fmt::Debug for Base {
+    /// Without the query, which may hold a connector's key (C-4).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Base").field("text", &self.text).finish_non_exhaustive()
+    }
+}
 
 impl Base {
     /// The base that goes with a dialled URL: `ws` becomes `http`, and `/relay` goes (L-1).

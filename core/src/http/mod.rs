@@ -21,6 +21,7 @@ pub use issued::Issued;
 use crate::config::Credentials;
 use crate::secret::Secret;
 use crate::token::{self, TOKEN_TTL_S};
+use crate::url::without_query;
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
@@ -45,7 +46,7 @@ pub enum Method {
 }
 
 /// A request, complete but for what the transport adds (`Host`, `Content-Length`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// The method.
     pub method: Method,
@@ -89,6 +90,15 @@ pub enum Body {
     Bytes(Zeroizing<Vec<u8>>),
     /// So many bytes, which the host has: they are streamed.
     Upload(u64),
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Request { method, url, headers, body, timeout, max_answer } = self;
+        let mut shown = f.debug_struct("Request");
+        shown.field("method", method).field("url", &without_query(url)).field("headers", headers);
+        shown.field("body", body).field("timeout", timeout).field("max_answer", max_answer).finish()
+    }
 }
 
 impl fmt::Debug for Body {

@@ -44,7 +44,7 @@ fn secret() -> Secret {
 
 fn environment(name: &str) -> Option<String> {
     let value = match name {
-        "GATEWAY_RELAY_URL" => "wss://c.example",
+        "GATEWAY_RELAY_URL" => "wss://c.example?key=hunter2-hunter2",
         "GATEWAY_RELAY_ID" => "gw-1",
         "GATEWAY_RELAY_SECRET" | "GATEWAY_RELAY_DELIVERY_KEY" | "GATEWAY_RELAY_IDP_CLIENT_SECRET" => SECRET,
         "GATEWAY_RELAY_IDP_TOKEN_URL" => "https://idp.example",
@@ -105,7 +105,7 @@ fn settings() -> Vec<Shown> {
 }
 
 fn base() -> Base {
-    Base::new(&DialUrl::parse("wss://c.example").unwrap(), false).unwrap()
+    Base::new(&DialUrl::parse("wss://c.example?key=hunter2-hunter2").unwrap(), false).unwrap()
 }
 
 fn bearer() -> Bearer {
