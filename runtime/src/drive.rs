@@ -5,7 +5,7 @@ mod outcome;
 
 use crate::Runtime;
 use crate::dial::{DialError, Socket, dial};
-use crate::shared::{Shared, State, wake};
+use crate::shared::{Shared, wake};
 use crate::trace;
 use crate::watch::wake_all;
 use crate::wires::{Boxed, Wires};
@@ -121,9 +121,12 @@ impl<R: Runtime> Driver<R> {
         }
         let (answered, actions, responses) = answer(state, now.mono);
         let mut done = answered || !actions.is_empty() || !responses.is_empty();
+        for action in &actions {
+            self.act(action);
+        }
         let mut state = shared.lock();
         for action in actions {
-            self.act(&mut state, action);
+            tell(&mut state, action);
         }
         done |= state.deliver(now, &shared.config);
         let (host, watchers) = (state.host_if_news(), state.show());
@@ -135,11 +138,13 @@ impl<R: Runtime> Driver<R> {
     }
 
     fn dialled(&mut self, conn: Conn, dialled: Result<Socket, DialError>) {
+        if dialled.is_ok() {
+            tracing::debug!("opened");
+        }
         let now = self.shared.now();
         let mut state = self.shared.lock();
         match dialled {
             Ok(socket) => {
-                tracing::debug!("opened");
                 trace::log(|| Entry::io(now.mono, &IoEvent::Opened { conn }));
                 state.machine.handle_io(now, IoEvent::Opened { conn });
                 let lines = trace::is_on().then(|| {
@@ -157,12 +162,14 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
-    fn act(&mut self, state: &mut State, action: Action) {
+    /// What the network has to do with an action, and what is logged of it. Not under the lock, for who looks at what is
+    /// logged may ask this gateway how it does.
+    fn act(&mut self, action: &Action) {
         match action {
             Action::Dial { conn, token } => {
-                self.connection = trace::connection(&self.relay, conn);
+                self.connection = trace::connection(&self.relay, *conn);
                 self.connection.in_scope(|| tracing::debug!("dialing"));
-                self.line = Line::Dialing { conn, dial: self.dial(token) };
+                self.line = Line::Dialing { conn: *conn, dial: self.dial(token.clone()) };
             }
             Action::Drop { conn } => {
                 let current = match &self.line {
@@ -170,17 +177,14 @@ impl<R: Runtime> Driver<R> {
                     Line::Dialing { conn, .. } => Some(*conn),
                     Line::Open(open) => Some(open.conn),
                 };
-                if current == Some(conn) {
+                if current == Some(*conn) {
                     self.line = Line::None;
                 }
             }
-            Action::Complete { .. }
-            | Action::Respond { .. }
-            | Action::Interrupt { .. }
-            | Action::Notify(_)
-            | Action::Fatal(_) => {
-                tell(state, action);
-            }
+            Action::Interrupt { session_key, chat_id } => tracing::debug!(session_key, chat_id, "interrupt"),
+            Action::Notify(notice) => trace::notice(notice),
+            Action::Fatal(fatal) => tracing::error!(code = fatal.code, why = fatal.message, "fatal"),
+            Action::Complete { .. } | Action::Respond { .. } => {}
         }
     }
 

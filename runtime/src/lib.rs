@@ -45,7 +45,7 @@
 //! | `boot_failed` | warn | `what`, `why` |
 //!
 //! At trace level, under the target `relayline::trace`, each input and output of the machine is an event with the field
-//! `entry`.
+//! `entry`. While one of these is made the gateway is locked: a subscriber must not call it, but may do so from all others.
 
 mod causes;
 mod dial;

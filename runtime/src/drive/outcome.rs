@@ -53,18 +53,13 @@ pub(super) fn respond(responses: Vec<Response>) {
 pub(super) fn tell(state: &mut State, action: Action) {
     match action {
         Action::Dial { .. } | Action::Drop { .. } | Action::Complete { .. } | Action::Respond { .. } => {}
-        Action::Interrupt { session_key, chat_id } => {
-            tracing::debug!(session_key, chat_id, "interrupt");
-            state.sign(Sign::Interrupt { session_key, chat_id });
-        }
+        Action::Interrupt { session_key, chat_id } => state.sign(Sign::Interrupt { session_key, chat_id }),
         Action::Notify(notice) => {
-            trace::notice(&notice);
             state.over |= matches!(notice, Notice::Stopped);
             state.watched.heard(&notice);
             state.sign(Sign::Notice(notice));
         }
         Action::Fatal(fatal) => {
-            tracing::error!(code = fatal.code, why = fatal.message, "fatal");
             state.fatal = Some(fatal);
             state.over = true;
         }

@@ -7,10 +7,10 @@ use relayline_core::config::Credentials;
 use relayline_core::output::Notice;
 use relayline_core::secret::Secret;
 use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector};
-use relayline_runtime::Incoming;
+use relayline_runtime::{Incoming, Relay};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id};
@@ -33,9 +33,10 @@ impl Visit for Fields {
 /// An event's line, and its fields.
 type Logged = (String, BTreeMap<&'static str, String>);
 
-/// Keeps what is logged inside this gateway's span: `LEVEL name spans field=…`.
+/// Keeps what is logged inside this gateway's span: `LEVEL name spans field=…`. At each it asks the gateway how it does,
+/// which must not lock it up.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<Logged>>>);
+struct Log(Arc<Mutex<Vec<Logged>>>, Arc<OnceLock<Relay>>);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -54,6 +55,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
             spans.push(conn.map_or(span.name().to_owned(), |conn| format!("{}#{conn}", span.name())));
         }
         if ours {
+            if let Some(relay) = self.1.get() {
+                let _ = (relay.stats(), relay.metrics());
+            }
             let mut fields = Fields::default();
             event.record(&mut fields);
             let name = fields.0.remove("message").unwrap_or_default();
@@ -75,6 +79,7 @@ fn what_is_logged_has_stable_names_and_fields() {
     config.credentials = Some(Credentials { gateway_id: GATEWAY.into(), secret: secret() });
     let kit = Kit::new();
     let (relay, mut inbox) = kit.connect(config);
+    assert!(log.1.set(relay.clone()).is_ok());
     let mut until = |wanted: &dyn Fn(&Incoming) -> bool| {
         while !wanted(&kit.block_on(inbox.next()).expect("the stream goes on")) {}
     };
