@@ -169,3 +169,28 @@ fn a_failing_run_is_shrunk_to_one_that_fails_the_same_way() {
         assert_eq!(run(seed, profile, &Terms::default(), false).failure, None);
     }
 }
+
+/// Each bug of `simulate/bugs/` can still be put in: what its patch takes out is in the code, once.
+#[test]
+fn every_bug_fits_the_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut bugs = 0;
+    for entry in std::fs::read_dir(folder().join("bugs")).unwrap() {
+        let path = entry.unwrap().path();
+        let patch = std::fs::read_to_string(&path).unwrap();
+        let file = patch.lines().find_map(|line| line.strip_prefix("+++ b/")).unwrap();
+        let code = std::fs::read_to_string(root.join(file)).unwrap();
+        for hunk in patch.split("\n@@ ").skip(1) {
+            let old = hunk.lines().skip(1).filter_map(|line| line.strip_prefix([' ', '-']));
+            let old: String = old.map(|line| format!("{line}\n")).collect();
+            assert_eq!(
+                code.matches(&old).count(),
+                1,
+                "{} does not fit {file} any more: mend it",
+                path.display()
+            );
+        }
+        bugs += 1;
+    }
+    assert!(bugs >= 20, "{bugs}");
+}
