@@ -63,7 +63,9 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
         Expected::ChatInfo(chat_id) => {
             // An empty object says nothing: the result itself may.
             let nested = chat_info.and_then(|raw| json::fields(raw, &["name", "type"]));
-            let [name, chat_type] = nested.filter(|_| chat_info != Some("{}")).unwrap_or([name, kind]);
+            let is_empty = |raw: &str| raw[1..raw.len() - 1].trim().is_empty();
+            let nested = nested.filter(|_| !chat_info.is_some_and(is_empty));
+            let [name, chat_type] = nested.unwrap_or([name, kind]);
             Ok(Reply::ChatInfo {
                 name: name.and_then(json::id).unwrap_or_else(|| chat_id.clone()),
                 chat_type: chat_type.and_then(json::string).unwrap_or_else(|| "dm".into()),
@@ -119,6 +121,7 @@ mod tests {
             (r#"{"success":true,"chat_info":{"name":"N","type":"group","n":4}}"#, ("N", "group")),
             (r#"{"success":true,"chat_info":{"name":"no type"}}"#, ("no type", "dm")),
             (r#"{"success":true,"chat_info":{},"name":"outer","type":"thread"}"#, ("outer", "thread")),
+            (r#"{"success":true,"chat_info":{ },"name":"outer","type":"thread"}"#, ("outer", "thread")),
             (r#"{"success":true,"chat_info":null}"#, ("x1", "dm")),
             (r#"{"success":true,"chat_info":{"name":null,"type":null}}"#, ("x1", "dm")),
             (r#"{"success":true,"name":"flat","type":"channel"}"#, ("flat", "channel")),
