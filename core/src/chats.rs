@@ -54,6 +54,10 @@ impl Chats {
         let key = seed.hash(&[source.chat_id()]);
         if let Some(chat) = self.seen.to_back(&key) {
             if chat.platform != platform {
+                // Another platform's chat of the same id: what was known is of the other. `relay` is nobody's word.
+                if platform != "relay" && chat.platform != "relay" {
+                    *chat = Chat::default();
+                }
                 chat.platform = platform.into();
             }
             update(&mut chat.scope, scope);
@@ -150,6 +154,22 @@ mod tests {
         assert!(chats.get(&seed, "a").is_some() && chats.get(&seed, "c").is_none());
         chats.note(&seed, event("", "").source());
         assert_eq!(chats.len(), 2);
+    }
+
+    /// Ids of chats are a platform's own.
+    #[test]
+    fn m_1_what_was_seen_on_one_platform_says_nothing_of_another() {
+        let (seed, mut chats) = (Seed::new(&[1; 32]), Chats::new(2));
+        let discord =
+            r#","platform":"discord","guild_id":"g","user_id":"u","profile":"p","parent_chat_id":"z""#;
+        for (then, kept) in [("telegram", false), ("discord", true), ("relay", true)] {
+            chats.note(&seed, event("7", discord).source());
+            chats.note(&seed, event("7", &format!(r#","platform":"{then}","user_id":"v""#)).source());
+            let chat = chats.get(&seed, "7").unwrap();
+            assert_eq!((chat.platform.as_str(), chat.author.as_deref()), (then, Some("v")));
+            let rest = [&chat.scope, &chat.profile, &chat.parent];
+            assert!(rest.into_iter().all(|known| known.is_some() == kept), "{chat:?}");
+        }
     }
 
     #[test]
