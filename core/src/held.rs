@@ -10,11 +10,14 @@ numbers! {
     unfinished_line_bytes;
     /// Events that wait for the host, and copies that wait for another's fate; bounded by their bytes.
     waiting_events;
-    /// Bytes of those events; `read_ahead_bytes`, and whatever went over it last.
+    /// Bytes of those events; `read_ahead_bytes`, and whatever went over it last, with `early_event_bytes` on top.
     waiting_event_bytes;
+    /// Bytes of what has come on the present connection before its handshake is complete; `read_ahead_bytes`, and
+    /// whatever went over it last (L-17).
+    early_event_bytes;
     /// Deliveries in the host's hands on whose fate somebody waits; at most `dedupe` (A-1, H-6).
     unsettled_deliveries;
-    /// Deliveries that are remembered, in flight or taken, to know their duplicates; at most `dedupe`.
+    /// Deliveries that are remembered, in flight or taken, to know their duplicates; at most `dedupe`, and once more what is early.
     remembered_deliveries;
     /// Signed deliveries whose senders wait for their answer; at most `deliveries` (H-6).
     unanswered_deliveries;

@@ -96,13 +96,26 @@ struct Handed {
     origin: Origin,
 }
 
+/// What is in flight under one key.
+#[derive(Debug)]
+struct Flight {
+    /// Its place in the order of arrival, which whoever takes its place inherits.
+    place: u64,
+    /// Duplicates that wait for its fate.
+    waiters: Vec<Arrival>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    queue: VecDeque<Arrival>,
+    /// What waits for the host, by its place in the order of arrival.
+    queue: VecDeque<(u64, Arrival)>,
+    arrived: u64,
     /// Bytes that the queue and the waiters keep alive.
     bytes: usize,
-    /// Keys in flight, each with its waiters.
-    in_flight: Table<u128, Vec<Arrival>>,
+    in_flight: Table<u128, Flight>,
+    /// Bytes and keys of what came on the present connection, as long as its handshake is not complete.
+    early_bytes: usize,
+    early_keys: usize,
     /// Keys that were taken, the oldest first.
     taken: Table<u128, ()>,
     /// Deliveries that the host has not settled, and whose senders wait for word.
@@ -125,7 +138,10 @@ impl Inbox {
     pub(crate) fn new(read_ahead: usize, memory: usize, most_handed_bytes: usize) -> Self {
         Inbox {
             queue: VecDeque::new(),
+            arrived: 0,
             bytes: 0,
+            early_bytes: 0,
+            early_keys: 0,
             in_flight: table(),
             taken: table(),
             handed: table(),
@@ -144,24 +160,43 @@ impl Inbox {
         self.bytes >= self.read_ahead || self.in_flight.len() >= self.memory
     }
 
-    pub(crate) fn arrive(&mut self, arrival: Arrival) -> Arrived {
+    /// The same before the handshake is complete. Its descriptor must be read, whatever is still there of earlier
+    /// connections: so what comes early has as much room again.
+    pub(crate) fn is_full_early(&self) -> bool {
+        self.early_bytes >= self.read_ahead || self.early_keys >= self.memory
+    }
+
+    /// A connection is open, and nothing has come on it yet.
+    pub(crate) fn begin(&mut self) {
+        self.early_bytes = 0;
+        self.early_keys = 0;
+    }
+
+    /// `early` is a connection whose handshake is not complete.
+    pub(crate) fn arrive(&mut self, arrival: Arrival, early: Option<Conn>) -> Arrived {
+        let is_early = early.is_some() && arrival.origin.conn() == early;
+        let early_bytes = if is_early { arrival.weight() } else { 0 };
         if let Some(key) = arrival.key {
             if self.taken.contains_key(&key) {
                 return Arrived::Duplicate(arrival.origin);
             }
-            if let Some(waiters) = self.in_flight.get_mut(&key) {
+            if let Some(Flight { waiters, .. }) = self.in_flight.get_mut(&key) {
                 if waiters.len() >= WAITERS {
                     return Arrived::Dropped(arrival.origin);
                 }
                 self.bytes += arrival.weight();
+                self.early_bytes += early_bytes;
                 waiters.push(arrival);
                 return Arrived::Waits;
             }
-            self.in_flight.insert(key, Vec::new());
+            self.in_flight.insert(key, Flight { place: self.arrived, waiters: Vec::new() });
+            self.early_keys += usize::from(is_early);
             self.forget_taken();
         }
         self.bytes += arrival.weight();
-        self.queue.push_back(arrival);
+        self.early_bytes += early_bytes;
+        self.queue.push_back((self.arrived, arrival));
+        self.arrived += 1;
         Arrived::Queued
     }
 
@@ -171,15 +206,15 @@ impl Inbox {
     pub(crate) fn poll(&mut self, early: Option<Conn>, taken: &mut Vec<Origin>) -> Option<Delivery> {
         let at = match early {
             None => 0,
-            Some(_) => self.queue.iter().position(|arrival| arrival.origin.conn() != early)?,
+            Some(_) => self.queue.iter().position(|(_, arrival)| arrival.origin.conn() != early)?,
         };
-        let next = self.queue.get(at)?;
+        let (_, next) = self.queue.get(at)?;
         // What the host holds unsettled is bounded, too.
         let too_many = self.handed.len() >= self.memory || self.handed_bytes >= self.most_handed_bytes;
         if too_many && !matches!(next.origin, Origin::Live(_)) {
             return None;
         }
-        let arrival = self.queue.remove(at)?;
+        let (_, arrival) = self.queue.remove(at)?;
         self.bytes -= arrival.weight();
         let Arrival { content, answers, key, origin } = arrival;
         self.last += 1;
@@ -236,12 +271,17 @@ impl Inbox {
 
     /// Events that wait for the host or for another's fate.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.len() + self.in_flight.values().map(Vec::len).sum::<usize>()
+        self.queue.len() + self.in_flight.values().map(|flight| flight.waiters.len()).sum::<usize>()
     }
 
     /// Bytes of those.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes of what came on the present connection before its handshake was complete.
+    pub(crate) fn early_bytes(&self) -> usize {
+        self.early_bytes
     }
 
     /// Deliveries that the host has, and on whose fate somebody waits.
@@ -265,13 +305,19 @@ impl Inbox {
     /// Forgets the delivery of an HTTP request whose time is up, as far as the host has not seen it.
     pub(crate) fn abandon(&mut self, id: HttpId) -> Abandoned {
         let is_it = |arrival: &Arrival| arrival.origin == Origin::Http(id);
-        if let Some(arrival) = self.queue.iter().position(is_it).and_then(|at| self.queue.remove(at)) {
+        let queued = self.queue.iter().position(|(_, arrival)| is_it(arrival));
+        if let Some((_, arrival)) = queued.and_then(|at| self.queue.remove(at)) {
             self.bytes -= arrival.weight();
             return Abandoned::Unseen { unanswered: self.give_up(arrival.key, arrival.answers) };
         }
-        for waiters in self.in_flight.values_mut() {
+        for (key, Flight { waiters, .. }) in &mut self.in_flight {
             if let Some(at) = waiters.iter().position(is_it) {
                 self.bytes -= waiters.remove(at).weight();
+                // Its twin may not have been seen either.
+                let key = Some(*key);
+                if self.queue.iter().any(|(_, arrival)| arrival.key == key) {
+                    return Abandoned::Unseen { unanswered: None };
+                }
                 break;
             }
         }
@@ -292,7 +338,7 @@ impl Inbox {
     pub(crate) fn is_owed(&self, conn: Conn) -> bool {
         let owed = |origin: &Origin| matches!(origin, Origin::Buffer(on, _) if *on == conn);
         self.handed.values().any(|handed| owed(&handed.origin))
-            || self.queue.iter().any(|arrival| owed(&arrival.origin))
+            || self.queue.iter().any(|(_, arrival)| owed(&arrival.origin))
     }
 
     /// Forgets what came on a connection whose handshake never completed (L-17); says how many.
@@ -300,7 +346,7 @@ impl Inbox {
     pub(crate) fn drop_early(&mut self, conn: Conn, unanswered: &mut Vec<u64>) -> u64 {
         let mut dropped = 0;
         // Those that wait for a twin go first, so that none of them stands in for one that goes with them.
-        for waiters in self.in_flight.values_mut() {
+        for Flight { waiters, .. } in self.in_flight.values_mut() {
             for waiter in waiters.extract_if(.., |waiter| waiter.origin.conn() == Some(conn)) {
                 self.bytes -= waiter.weight();
                 dropped += 1;
@@ -308,7 +354,7 @@ impl Inbox {
         }
         // One that took its refused twin's place may stand before all others.
         let mut gone = Vec::new();
-        self.queue.retain(|arrival| {
+        self.queue.retain(|(_, arrival)| {
             let stays = arrival.origin.conn() != Some(conn);
             if !stays {
                 self.bytes -= arrival.weight();
@@ -319,6 +365,20 @@ impl Inbox {
         });
         for (key, answers) in gone {
             unanswered.extend(self.give_up(key, answers));
+        }
+        dropped
+    }
+
+    /// Forgets copies out of the connector's buffer that came on a connection that is over: nobody can acknowledge them
+    /// there, and their entries come again. Says how many.
+    pub(crate) fn drop_moot(&mut self, conn: Conn) -> u64 {
+        let mut dropped = 0;
+        let is_moot = |waiter: &mut Arrival| matches!(waiter.origin, Origin::Buffer(on, _) if on == conn);
+        for Flight { waiters, .. } in self.in_flight.values_mut() {
+            for waiter in waiters.extract_if(.., is_moot) {
+                self.bytes -= waiter.weight();
+                dropped += 1;
+            }
         }
         dropped
     }
@@ -334,7 +394,7 @@ impl Inbox {
 
     /// The key is taken: its waiters hear of it.
     fn take(&mut self, key: u128, taken: &mut Vec<Origin>) {
-        for waiter in self.in_flight.remove(&key).into_iter().flatten() {
+        for waiter in self.in_flight.remove(&key).into_iter().flat_map(|flight| flight.waiters) {
             self.bytes -= waiter.weight();
             taken.push(waiter.origin);
         }
@@ -346,10 +406,12 @@ impl Inbox {
     /// the prompt back that nothing answers now.
     fn give_up(&mut self, key: Option<u128>, answers: Option<u64>) -> Option<u64> {
         let Some(key) = key else { return answers };
-        match self.in_flight.get_mut(&key).and_then(Vec::pop) {
-            // In front: what it doubles arrived before all that is queued.
-            Some(waiter) => {
-                self.queue.push_front(Arrival { answers, ..waiter });
+        let flight = self.in_flight.get_mut(&key);
+        match flight.and_then(|flight| Some((flight.place, flight.waiters.pop()?))) {
+            // Where its twin was: what came behind that comes behind it.
+            Some((place, waiter)) => {
+                let at = self.queue.partition_point(|(other, _)| *other < place);
+                self.queue.insert(at, (place, Arrival { answers, ..waiter }));
                 None
             }
             None => {
@@ -387,6 +449,10 @@ mod tests {
         Arrival { origin: Origin::Http(HttpId(id)), ..arrival(key, None, A) }
     }
 
+    fn arrive(inbox: &mut Inbox, arrival: Arrival) -> Arrived {
+        inbox.arrive(arrival, None)
+    }
+
     fn acked(taken: &[Origin]) -> Vec<(u32, &str)> {
         let entries = taken.iter().filter_map(|origin| match origin {
             Origin::Buffer(conn, id) => Some((conn.0, &**id)),
@@ -399,15 +465,15 @@ mod tests {
     fn a_4_a_duplicate_of_taken_is_acknowledged_and_one_in_flight_waits() {
         let mut inbox = Inbox::new(1 << 20, 4, 1000);
         let mut acks = Vec::new();
-        assert_eq!(inbox.arrive(arrival(1, Some("a"), A)), Arrived::Queued);
-        assert_eq!(inbox.arrive(arrival(1, Some("b"), A)), Arrived::Waits);
+        assert_eq!(arrive(&mut inbox, arrival(1, Some("a"), A)), Arrived::Queued);
+        assert_eq!(arrive(&mut inbox, arrival(1, Some("b"), A)), Arrived::Waits);
         let id = inbox.poll(None, &mut acks).unwrap().id;
-        assert_eq!(inbox.arrive(arrival(1, Some("c"), B)), Arrived::Waits);
+        assert_eq!(arrive(&mut inbox, arrival(1, Some("c"), B)), Arrived::Waits);
         assert!(inbox.poll(None, &mut acks).is_none());
         inbox.settle(id, Outcome::Taken, &mut acks);
         assert_eq!(acked(&acks), [(1, "a"), (1, "b"), (2, "c")]);
-        assert_eq!(inbox.arrive(arrival(1, Some("d"), B)), Arrived::Duplicate(origin(Some("d"), B)));
-        assert_eq!(inbox.arrive(arrival(1, None, B)), Arrived::Duplicate(Origin::Live(B)));
+        assert_eq!(arrive(&mut inbox, arrival(1, Some("d"), B)), Arrived::Duplicate(origin(Some("d"), B)));
+        assert_eq!(arrive(&mut inbox, arrival(1, None, B)), Arrived::Duplicate(Origin::Live(B)));
         assert_eq!(inbox.bytes, 0);
     }
 
@@ -415,12 +481,15 @@ mod tests {
     fn a_4_when_the_twin_is_refused_the_newest_waiter_is_delivered() {
         let mut inbox = Inbox::new(1 << 20, 16, 1000);
         let mut acks = Vec::new();
-        inbox.arrive(arrival(1, Some("a"), A));
+        arrive(&mut inbox, arrival(1, Some("a"), A));
         let id = inbox.poll(None, &mut acks).unwrap().id;
         for n in 0..8 {
-            assert_eq!(inbox.arrive(arrival(1, Some(&format!("w{n}")), A)), Arrived::Waits);
+            assert_eq!(arrive(&mut inbox, arrival(1, Some(&format!("w{n}")), A)), Arrived::Waits);
         }
-        assert_eq!(inbox.arrive(arrival(1, Some("ninth"), A)), Arrived::Dropped(origin(Some("ninth"), A)));
+        assert_eq!(
+            arrive(&mut inbox, arrival(1, Some("ninth"), A)),
+            Arrived::Dropped(origin(Some("ninth"), A))
+        );
         let settled = inbox.settle(id, Outcome::Refused, &mut acks);
         assert_eq!(settled.refused, Some(origin(Some("a"), A)));
         let id = inbox.poll(None, &mut acks).unwrap().id;
@@ -433,17 +502,17 @@ mod tests {
     fn a_4_a_refused_one_is_forgotten_and_live_ones_are_taken_once_received() {
         let mut inbox = Inbox::new(1 << 20, 16, 1000);
         let mut acks = Vec::new();
-        inbox.arrive(arrival(1, Some("a"), A));
+        arrive(&mut inbox, arrival(1, Some("a"), A));
         let id = inbox.poll(None, &mut acks).unwrap().id;
         inbox.settle(id, Outcome::Refused, &mut acks);
-        assert_eq!(inbox.arrive(arrival(1, Some("again"), B)), Arrived::Queued);
+        assert_eq!(arrive(&mut inbox, arrival(1, Some("again"), B)), Arrived::Queued);
 
-        assert_eq!(inbox.arrive(arrival(2, None, A)), Arrived::Queued);
+        assert_eq!(arrive(&mut inbox, arrival(2, None, A)), Arrived::Queued);
         inbox.poll(None, &mut acks);
         let live = inbox.poll(None, &mut acks).unwrap();
-        assert_eq!(inbox.arrive(arrival(2, Some("x"), B)), Arrived::Duplicate(origin(Some("x"), B)));
+        assert_eq!(arrive(&mut inbox, arrival(2, Some("x"), B)), Arrived::Duplicate(origin(Some("x"), B)));
         inbox.settle(live.id, Outcome::Refused, &mut acks);
-        assert_eq!(inbox.arrive(arrival(2, Some("x"), B)), Arrived::Queued);
+        assert_eq!(arrive(&mut inbox, arrival(2, Some("x"), B)), Arrived::Queued);
         assert!(acks.is_empty());
     }
 
@@ -451,27 +520,27 @@ mod tests {
     fn a_4_memory_is_bounded_and_what_is_in_flight_stays() {
         let mut inbox = Inbox::new(1 << 20, 3, 1000);
         let mut acks = Vec::new();
-        inbox.arrive(arrival(1, Some("held"), A));
+        arrive(&mut inbox, arrival(1, Some("held"), A));
         inbox.poll(None, &mut acks);
         for key in 2..10 {
-            inbox.arrive(arrival(key, None, A));
+            arrive(&mut inbox, arrival(key, None, A));
             inbox.poll(None, &mut acks);
         }
         assert_eq!(inbox.in_flight.len() + inbox.taken.len(), 3);
-        assert_eq!(inbox.arrive(arrival(1, None, A)), Arrived::Waits);
-        assert_eq!(inbox.arrive(arrival(9, None, A)), Arrived::Duplicate(Origin::Live(A)));
-        assert_eq!(inbox.arrive(arrival(7, None, A)), Arrived::Queued);
+        assert_eq!(arrive(&mut inbox, arrival(1, None, A)), Arrived::Waits);
+        assert_eq!(arrive(&mut inbox, arrival(9, None, A)), Arrived::Duplicate(Origin::Live(A)));
+        assert_eq!(arrive(&mut inbox, arrival(7, None, A)), Arrived::Queued);
         assert!(!inbox.is_full());
-        inbox.arrive(arrival(11, None, A));
+        arrive(&mut inbox, arrival(11, None, A));
         assert!(inbox.is_full());
     }
 
     #[test]
     fn a_6_the_read_ahead_is_bounded_by_bytes() {
         let mut inbox = Inbox::new(2 * Event::read("{}").unwrap().weight(), 100, 1000);
-        inbox.arrive(arrival(0, None, A));
+        arrive(&mut inbox, arrival(0, None, A));
         assert!(!inbox.is_full());
-        inbox.arrive(arrival(0, None, A));
+        arrive(&mut inbox, arrival(0, None, A));
         assert!(inbox.is_full());
         assert!(inbox.poll(None, &mut Vec::new()).is_some());
         assert!(!inbox.is_full());
@@ -481,12 +550,12 @@ mod tests {
     fn l_17_early_events_wait_and_go_with_a_failed_handshake() {
         let mut inbox = Inbox::new(1 << 20, 100, 1000);
         let mut acks = Vec::new();
-        inbox.arrive(arrival(1, None, A));
-        inbox.arrive(arrival(2, Some("b"), B));
+        arrive(&mut inbox, arrival(1, None, A));
+        arrive(&mut inbox, arrival(2, Some("b"), B));
         assert!(inbox.poll(Some(B), &mut acks).is_some());
         assert!(inbox.poll(Some(B), &mut acks).is_none());
         assert_eq!(inbox.drop_early(B, &mut Vec::new()), 1);
-        assert_eq!(inbox.arrive(arrival(2, Some("b"), B)), Arrived::Queued);
+        assert_eq!(arrive(&mut inbox, arrival(2, Some("b"), B)), Arrived::Queued);
         assert!(inbox.poll(None, &mut acks).is_some_and(|delivery| delivery.buffered));
     }
 
@@ -494,23 +563,23 @@ mod tests {
     fn h_6_what_came_over_http_waits_for_no_handshake_and_leaves_when_its_time_is_up() {
         let mut inbox = Inbox::new(1 << 20, 100, 1000);
         let mut taken = Vec::new();
-        inbox.arrive(arrival(1, None, B));
-        inbox.arrive(posted(2, 1));
-        inbox.arrive(arrival(3, None, B));
+        arrive(&mut inbox, arrival(1, None, B));
+        arrive(&mut inbox, posted(2, 1));
+        arrive(&mut inbox, arrival(3, None, B));
         let first = inbox.poll(Some(B), &mut taken).unwrap();
         assert!(!first.buffered && inbox.poll(Some(B), &mut taken).is_none());
         assert_eq!(inbox.drop_early(B, &mut Vec::new()), 2);
         // Its double waits; the time of both is up, but the host may still take the first.
-        assert_eq!(inbox.arrive(posted(2, 2)), Arrived::Waits);
+        assert_eq!(arrive(&mut inbox, posted(2, 2)), Arrived::Waits);
         assert!(matches!(inbox.abandon(HttpId(2)), Abandoned::Handed));
         assert!(matches!(inbox.abandon(HttpId(1)), Abandoned::Handed));
         assert_eq!(inbox.bytes, 0);
         inbox.settle(first.id, Outcome::Taken, &mut taken);
         assert_eq!(taken, [Origin::Http(HttpId(1))]);
-        assert_eq!(inbox.arrive(posted(2, 3)), Arrived::Duplicate(Origin::Http(HttpId(3))));
+        assert_eq!(arrive(&mut inbox, posted(2, 3)), Arrived::Duplicate(Origin::Http(HttpId(3))));
         // One that still waits for the host is seen by nobody; its double takes its place.
-        inbox.arrive(posted(4, 4));
-        inbox.arrive(posted(4, 5));
+        arrive(&mut inbox, posted(4, 4));
+        arrive(&mut inbox, posted(4, 5));
         assert!(matches!(inbox.abandon(HttpId(4)), Abandoned::Unseen { unanswered: None }));
         let second = inbox.poll(None, &mut taken).unwrap();
         let settled = inbox.settle(second.id, Outcome::Refused, &mut taken);

@@ -154,15 +154,20 @@ impl Prompts {
         Prompts { prefix, open: table(), answered: table(), next: 0, most: most.max(1) }
     }
 
-    /// Opens one; gives its number and id. The oldest makes room.
-    pub(crate) fn open(&mut self, now: Time, timeout: Option<Duration>) -> (u64, String) {
-        while self.open.len() >= self.most || self.open.front().is_some_and(|(_, until)| *until <= now) {
-            self.open.pop_front();
+    /// The id of the next.
+    pub(crate) fn next_id(&self) -> String {
+        format!("{:06x}.{:08x}", self.prefix, self.next)
+    }
+
+    /// Opens it. The oldest makes room; whether one that was open had to.
+    pub(crate) fn open(&mut self, now: Time, timeout: Option<Duration>) -> bool {
+        if self.open.len() >= self.most {
+            self.open.retain(|_, until| *until > now);
         }
-        let number = self.next;
+        let evicted = self.open.len() >= self.most && self.open.pop_front().is_some();
+        self.open.insert(self.next, now + timeout.map_or(PROMPT_LIFE, |time| time.min(PROMPT_LIFE)));
         self.next = (self.next + 1) & 0xFFFF_FFFF;
-        self.open.insert(number, now + timeout.map_or(PROMPT_LIFE, |time| time.min(PROMPT_LIFE)));
-        (number, format!("{:06x}.{number:08x}", self.prefix))
+        evicted
     }
 
     /// How many are open, or were when last looked at.
@@ -190,18 +195,22 @@ impl Prompts {
         }
     }
 
-    /// Marks an answer as given, or as not taken after all.
-    pub(crate) fn answered(&mut self, number: u64, answered: bool) {
-        let (from, to) = match answered {
-            true => (&mut self.open, &mut self.answered),
-            false => (&mut self.answered, &mut self.open),
-        };
-        if let Some(until) = from.remove(&number) {
-            if to.len() >= self.most {
-                to.pop_front();
+    /// An answer is given.
+    pub(crate) fn answer(&mut self, number: u64) {
+        if let Some(until) = self.open.remove(&number) {
+            if self.answered.len() >= self.most {
+                self.answered.pop_front();
             }
-            to.insert(number, until);
+            self.answered.insert(number, until);
         }
+    }
+
+    /// It is not taken after all. The oldest that is open makes room; whether one had to.
+    pub(crate) fn reopen(&mut self, number: u64) -> bool {
+        let Some(until) = self.answered.remove(&number) else { return false };
+        let evicted = self.open.len() >= self.most && self.open.pop_front().is_some();
+        self.open.insert(number, until);
+        evicted
     }
 
     /// The number of an id of this process.
@@ -222,8 +231,9 @@ mod tests {
     #[test]
     fn i_1_ids_have_one_shape() {
         let mut prompts = Prompts::new(u64::MAX, 4);
-        let (_, first) = prompts.open(Time::ZERO, None);
-        let (_, second) = prompts.open(Time::ZERO, None);
+        let first = prompts.next_id();
+        assert!(!prompts.open(Time::ZERO, None));
+        let second = prompts.next_id();
         assert_eq!((first.as_str(), second.as_str()), ("ffffff.00000000", "ffffff.00000001"));
         assert!(is_id(&first) && format!("hp1:{first}:{}", "o".repeat(32)).len() <= MOST_CUSTOM_ID);
         for (text, expected) in [
@@ -242,19 +252,25 @@ mod tests {
     fn i_2_i_3_open_for_an_hour_or_less_and_answered_once() {
         let at = |s: u64| Time::from_millis(s * 1000);
         let mut prompts = Prompts::new(0xABCDEF << 40, 2);
-        let (number, id) = prompts.open(at(0), None);
+        let open = |prompts: &mut Prompts, s: u64, timeout: Option<u64>| {
+            let id = prompts.next_id();
+            (id, prompts.open(at(s), timeout.map(Duration::from_secs)))
+        };
+        let (number, (id, _)) = (0, open(&mut prompts, 0, None));
         assert_eq!(prompts.standing(&id, at(3599)), Standing::Open(number));
         assert_eq!(prompts.standing(&id, at(3600)), Standing::Stale);
-        prompts.answered(number, true);
+        prompts.answer(number);
         assert_eq!(prompts.standing(&id, at(1)), Standing::Answered);
-        prompts.answered(number, false);
+        assert!(!prompts.reopen(number));
         assert_eq!(prompts.standing(&id, at(1)), Standing::Open(number));
-        let (_, short) = prompts.open(at(0), Some(Duration::from_secs(5)));
+        let (short, _) = open(&mut prompts, 0, Some(5));
         assert_eq!(prompts.standing(&short, at(5)), Standing::Stale);
-        let (_, long) = prompts.open(at(0), Some(Duration::from_secs(9999)));
-        assert_eq!(prompts.standing(&long, at(3600)), Standing::Stale);
-        // At the bound the oldest goes.
-        assert_eq!(prompts.standing(&id, at(1)), Standing::Stale);
+        // At the bound what is over goes, else the oldest.
+        let (long, evicted) = open(&mut prompts, 6, Some(9999));
+        assert_eq!((prompts.standing(&id, at(7)), evicted), (Standing::Open(number), false));
+        assert_eq!(prompts.standing(&long, at(3606)), Standing::Stale);
+        assert!(open(&mut prompts, 8, None).1);
+        assert_eq!(prompts.standing(&id, at(9)), Standing::Stale);
         for foreign in ["abcdee.00000000", "abcdef", "abcdef.0", "ABCDEF.00000000", "", "x.y"] {
             assert_eq!(prompts.standing(foreign, at(1)), Standing::Foreign, "{foreign}");
         }

@@ -39,7 +39,7 @@ numbers! {
     stray_idle_acks;
     /// Interrupts without a session key (L-16).
     keyless_interrupts;
-    /// `inbound` frames without an event to save.
+    /// `inbound` frames without an event, and `passthrough_forward` frames without a forward, to save.
     unusable_events;
     /// Ids of over a kilobyte, which are not remembered: of an event's chat (M-1), of a streamed reply's messages.
     overlong_ids;
@@ -53,6 +53,8 @@ numbers! {
     late_answers;
     /// Answers to prompts of our own that are not open (I-3).
     stale_answers;
+    /// Open prompts that made room for others, as many being open as `prompts` allows (I-2).
+    prompts_evicted;
     /// Forwards that nobody asked for (P-2).
     unwanted_forwards;
     /// HTTP requests of any kind, health checks among them (H-6).

@@ -25,6 +25,16 @@ struct Leaving {
     ids: Vec<RequestId>,
 }
 
+/// Who waits for idleness to be confirmed (L-12).
+#[derive(Debug)]
+pub(super) struct Idler {
+    pub(super) id: RequestId,
+    /// Whether to go dormant then (L-13).
+    pub(super) dormant: bool,
+    /// For how long.
+    until: Time,
+}
+
 /// The present connection, and what outlives it.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -52,15 +62,14 @@ pub(super) struct Link {
     then: Then,
     /// Why we close, as the host will be told.
     why: String,
-    /// Going idle was asked for, to be confirmed until then.
+    /// Going idle was asked for: when the first who waits for its confirmation has waited long enough.
     pub(super) idle_asked: Option<Time>,
     pub(super) idle_confirmed: bool,
     /// Going idle was asked for on this connection, and not confirmed in time.
     idle_lapsed: bool,
-    /// Who waits for that, and whether to go dormant.
-    pub(super) idlers: Vec<(RequestId, bool)>,
-    /// A refused entry must come again.
-    pub(super) must_redeliver: bool,
+    pub(super) idlers: Vec<Idler>,
+    /// An entry must come again, and why.
+    pub(super) must_redeliver: Option<&'static str>,
     leaving: Option<Leaving>,
 }
 
@@ -84,7 +93,7 @@ impl Link {
             idle_confirmed: false,
             idle_lapsed: false,
             idlers: Vec::new(),
-            must_redeliver: false,
+            must_redeliver: None,
             leaving: None,
         }
     }
@@ -150,6 +159,7 @@ impl RelayMachine {
             Effect::Dial => self.dial(),
             Effect::Drop => self.actions.push_back(Action::Drop { conn: self.link.conn }),
             Effect::Hello => {
+                self.inbox.begin();
                 for at in 0..self.config.identities.len() {
                     self.outbox.push(Item::Hello(at));
                 }
@@ -278,9 +288,10 @@ impl RelayMachine {
             let mut unanswered = Vec::new();
             self.stats.early_dropped += self.inbox.drop_early(self.link.conn, &mut unanswered);
             for prompt in unanswered {
-                self.prompts.answered(prompt, false);
+                self.reopen(prompt);
             }
         }
+        self.stats.moot_acks += self.inbox.drop_moot(self.link.conn);
         let held = self
             .link
             .up_since
@@ -292,7 +303,7 @@ impl RelayMachine {
         self.link.idle_asked = None;
         self.link.idle_confirmed = false;
         self.link.idle_lapsed = false;
-        self.link.must_redeliver = false;
+        self.link.must_redeliver = None;
         self.paused = false;
     }
 
@@ -383,19 +394,41 @@ impl RelayMachine {
     pub(super) fn resume(&mut self) {
         self.link.hold = None;
         // A confirmation that has not come yet must not lead to sleep any more.
-        for (_, dormant) in &mut self.link.idlers {
-            *dormant = false;
+        for idler in &mut self.link.idlers {
+            idler.dormant = false;
         }
         self.step(Signal::Resume, None, "");
     }
 
-    /// Asks the connector to buffer from now on (L-12).
-    pub(super) fn ask_idle(&mut self, within: Duration) {
+    /// Goes idle, or dormant, for this request.
+    pub(super) fn go_idle(&mut self, id: RequestId, dormant: bool) {
+        let until = self.ask_idle(self.config.timing.idle_timeout);
+        self.link.idlers.push(Idler { id, dormant, until });
+    }
+
+    /// Asks the connector to buffer from now on (L-12); until when that is waited for.
+    fn ask_idle(&mut self, within: Duration) -> Time {
         let until = self.now + self.span(within);
         if self.link.idle_asked.is_none() {
             self.outbox.push(Item::GoingIdle);
         }
         self.link.idle_asked = Some(self.link.idle_asked.map_or(until, |asked| asked.min(until)));
+        until
+    }
+
+    /// No confirmation has come in time for who has waited longest, or for anybody where the host leaves.
+    fn idle_lapsed(&mut self) {
+        let (now, leaves) = (self.now, self.link.leaving.is_some());
+        let (over, waiting) =
+            std::mem::take(&mut self.link.idlers).into_iter().partition(|idler| leaves || idler.until <= now);
+        self.link.idlers = waiting;
+        self.complete_idlers(over, false);
+        self.link.idle_asked = self.link.idlers.iter().map(|idler| idler.until).min();
+        if self.link.idle_asked.is_none() {
+            self.link.idle_lapsed = true;
+            // All stays as it was: so the connector must not be told to fall silent any more (L-12).
+            self.outbox.take_back_going_idle();
+        }
     }
 
     /// The connector's confirmation (L-12).
@@ -407,7 +440,7 @@ impl RelayMachine {
             return;
         }
         self.link.idle_confirmed = true;
-        let dormant = self.link.idlers.iter().any(|(_, dormant)| *dormant);
+        let dormant = self.link.idlers.iter().any(|idler| idler.dormant);
         self.finish_idlers(true);
         if dormant && self.link.leaving.is_none() {
             self.step(Signal::GoDormant, None, "");
@@ -415,7 +448,12 @@ impl RelayMachine {
     }
 
     fn finish_idlers(&mut self, confirmed: bool) {
-        for (id, _) in std::mem::take(&mut self.link.idlers) {
+        let idlers = std::mem::take(&mut self.link.idlers);
+        self.complete_idlers(idlers, confirmed);
+    }
+
+    fn complete_idlers(&mut self, idlers: Vec<Idler>, confirmed: bool) {
+        for Idler { id, .. } in idlers {
             self.actions.push_back(Action::Complete { id, result: Ok(Reply::Idle { confirmed }) });
         }
     }
@@ -450,13 +488,15 @@ impl RelayMachine {
 
     /// once nothing is in flight, a refused entry is fetched again over a new connection.
     pub(super) fn redeliver_if_due(&mut self) {
-        if self.link.must_redeliver
+        if let Some(why) = self.link.must_redeliver
             && self.state == State::Up
             && self.link.idle_asked.is_none()
+            // Who is idle fetches nothing: the entry comes when the host resumes (L-12).
+            && !self.link.idle_confirmed
             && self.requests.is_empty()
             && !self.inbox.is_owed(self.link.conn)
         {
-            self.step(Signal::Redeliver, None, "the host refused a buffered delivery: dialing again for it");
+            self.step(Signal::Redeliver, None, why);
         }
     }
 
@@ -509,13 +549,7 @@ impl RelayMachine {
             Timer::Silence => self.step(Signal::Silent, None, "nothing was received for too long"),
             Timer::Request => self.expire_request(),
             Timer::Stream => self.stream_due(),
-            Timer::Idle => {
-                self.link.idle_asked = None;
-                self.link.idle_lapsed = true;
-                // All stays as it was: so the connector must not be told to fall silent any more (L-12).
-                self.outbox.take_back_going_idle();
-                self.finish_idlers(false);
-            }
+            Timer::Idle => self.idle_lapsed(),
             // `after` leaves.
             Timer::Disconnect => {}
             Timer::Delivery => self.expire_delivery(),

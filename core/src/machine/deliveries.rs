@@ -136,7 +136,7 @@ impl RelayMachine {
     fn abandon(&mut self, id: HttpId) -> Abandoned {
         let abandoned = self.inbox.abandon(id);
         if let Abandoned::Unseen { unanswered: Some(prompt) } = abandoned {
-            self.prompts.answered(prompt, false);
+            self.reopen(prompt);
         }
         abandoned
     }

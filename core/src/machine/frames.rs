@@ -104,17 +104,18 @@ impl RelayMachine {
 
     fn on_inbound(&mut self, event: Option<&str>, buffer_id: Option<&str>) {
         let Some(event) = event.and_then(Event::read_known) else {
-            self.stats.unusable_events += 1;
-            let buffer_id = self.acknowledge_lost(buffer_id);
-            self.notify(Notice::DeadLetter {
-                reason: "an inbound frame had no `event` object".to_owned(),
-                buffer_id,
-            });
-            return;
+            return self.unusable("an inbound frame had no `event` object", buffer_id);
         };
         let key = self.key_of(&event);
         let origin = self.origin(buffer_id);
         self.on_event(event, key, origin);
+    }
+
+    /// Its content could not be used: it is acknowledged, so that the drain goes on, and reported.
+    fn unusable(&mut self, reason: &str, buffer_id: Option<&str>) {
+        self.stats.unusable_events += 1;
+        let buffer_id = self.acknowledge_lost(buffer_id);
+        self.notify(Notice::DeadLetter { reason: reason.to_owned(), buffer_id });
     }
 
     /// What makes a message a duplicate of another.
@@ -153,10 +154,11 @@ impl RelayMachine {
             Some((forward, _)) if self.config.passthrough => {
                 self.arrive(Content::Forward(forward), None, key, origin);
             }
-            Some(_) | None => {
+            Some(_) => {
                 self.stats.unwanted_forwards += 1;
                 self.tell_taken(origin);
             }
+            None => self.unusable("a passthrough_forward frame had no `forward` object", buffer_id),
         }
     }
 
@@ -171,13 +173,18 @@ impl RelayMachine {
         let Some(response) = event.prompt_response() else {
             return self.arrive(Content::Message(event), None, key, origin);
         };
+        // Without an id of its own its entry tells it apart: that it has come before does not mean that the host has it.
+        let key = key.or_else(|| match &origin {
+            Origin::Buffer(_, id) => Some(self.seed.hash(&["answer", id])),
+            Origin::Live(_) | Origin::Http(_) => None,
+        });
         // A duplicate shares its twin's fate, whatever has become of the prompt.
         if key.is_some_and(|key| self.inbox.knows(key)) {
             return self.arrive(Content::PromptAnswer(event), None, key, origin);
         }
         match self.prompts.standing(response.prompt_id, self.now) {
             Standing::Open(number) => {
-                self.prompts.answered(number, true);
+                self.prompts.answer(number);
                 return self.arrive(Content::PromptAnswer(event), Some(number), key, origin);
             }
             Standing::Answered => self.stats.late_answers += 1,
@@ -192,7 +199,8 @@ impl RelayMachine {
     }
 
     fn arrive(&mut self, content: Content, answers: Option<u64>, key: Option<u128>, origin: Origin) {
-        match self.inbox.arrive(Arrival { content, answers, key, origin }) {
+        let early = self.is_early().then_some(self.link.conn);
+        match self.inbox.arrive(Arrival { content, answers, key, origin }, early) {
             Arrived::Queued | Arrived::Waits => {}
             Arrived::Dropped(origin) => {
                 self.stats.waiters_dropped += 1;
@@ -201,7 +209,10 @@ impl RelayMachine {
                         self.respond(id, Answer::NotTaken("too many copies of it wait for the host's word"));
                     }
                     // Nobody acknowledges it, and the connector's drain waits for that: it must come again.
-                    Origin::Buffer(..) => self.link.must_redeliver = true,
+                    Origin::Buffer(..) => {
+                        self.link.must_redeliver =
+                            Some("too many copies of a buffered delivery wait: dialing again for it");
+                    }
                     Origin::Live(_) => {}
                 }
             }

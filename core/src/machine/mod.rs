@@ -250,12 +250,14 @@ impl RelayMachine {
         self.stats.stray_settles += u64::from(!settled.known);
         self.stats.refused += u64::from(outcome == Outcome::Refused && settled.known);
         if let Some(prompt) = settled.unanswered {
-            self.prompts.answered(prompt, false);
+            self.reopen(prompt);
         }
         match settled.refused {
             Some(Origin::Http(id)) => self.respond(id, Answer::NotTaken("the host could not take it")),
             // What came on a connection that is over comes again by itself.
-            Some(Origin::Buffer(conn, _)) if self.is_live(conn) => self.link.must_redeliver = true,
+            Some(Origin::Buffer(conn, _)) if self.is_live(conn) => {
+                self.link.must_redeliver = Some("the host refused a buffered delivery: dialing again for it");
+            }
             Some(Origin::Buffer(..) | Origin::Live(_)) | None => {}
         }
         self.tell_all_taken(taken);
@@ -408,6 +410,7 @@ impl RelayMachine {
             unfinished_line_bytes: self.splitter.held(),
             waiting_events: self.inbox.waiting(),
             waiting_event_bytes: self.inbox.bytes(),
+            early_event_bytes: if self.is_early() { self.inbox.early_bytes() } else { 0 },
             unsettled_deliveries: self.inbox.unsettled(),
             remembered_deliveries: self.inbox.remembered(),
             unanswered_deliveries: self.unanswered.len(),
@@ -453,7 +456,8 @@ impl RelayMachine {
     /// Whether there is room for what one more line may bring.
     fn can_take_in(&self) -> bool {
         let limits = &self.config.limits;
-        !self.inbox.is_full()
+        let full = if self.is_early() { self.inbox.is_full_early() } else { self.inbox.is_full() };
+        !full
             && !self.is_backed_up()
             && self.outbox.acks() < limits.dedupe.max(1)
             && self.outbox.ack_bytes() < limits.write_queue_bytes.max(1)
@@ -470,6 +474,11 @@ impl RelayMachine {
         let heard = hear(self);
         self.action_bytes += self.actions.iter().skip(before).map(Action::weight).sum::<usize>();
         heard
+    }
+
+    /// The answer to a prompt is not taken after all (I-3).
+    fn reopen(&mut self, prompt: u64) {
+        self.stats.prompts_evicted += u64::from(self.prompts.reopen(prompt));
     }
 
     fn descriptor_of(&self, platform: &str) -> Option<&Arc<Descriptor>> {

@@ -143,8 +143,7 @@ impl RelayMachine {
                     return Err(NotAccepted::new(command, failure));
                 }
                 let id = self.requests.fresh();
-                self.link.idlers.push((id, matches!(command, Command::GoDormant)));
-                self.ask_idle(self.config.timing.idle_timeout);
+                self.go_idle(id, matches!(command, Command::GoDormant));
                 Ok(id)
             }
             // A typing sign is never an error to the host (O): one that cannot go out is done, too.
@@ -228,8 +227,7 @@ impl RelayMachine {
                 if let Some(problem) = prompt.problem() {
                     return Err(Failure::definite(problem));
                 }
-                // An answer may come before the result: it is open from now on.
-                prompt_id = self.prompts.open(self.now, prompt.timeout).1;
+                prompt_id = self.prompts.next_id();
                 Expected::Prompted(prompt_id.clone())
             }
             Command::Interrupt(_)
@@ -256,10 +254,13 @@ impl RelayMachine {
             Wire::None => {}
         });
         if !queued {
-            self.prompts.close(&prompt_id);
             return Err(Failure::definite(format!(
                 "it does not fit into the write queue, which `write_queue_bytes` bounds at {limit} bytes"
             )));
+        }
+        if let Command::Prompt(prompt) = command {
+            // An answer may come before the result: it is open from now on.
+            self.stats.prompts_evicted += u64::from(self.prompts.open(self.now, prompt.timeout));
         }
         self.requests.next += 1;
         let until = self.now + self.span(self.config.timing.request_timeout);

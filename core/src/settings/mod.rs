@@ -8,7 +8,8 @@
 //! `platform`, `require-address`, `free-response-scopes`, `allow-other-bots`; in `[set]` what `--set` sets. It may hold
 //! secrets, so it should be readable to its owner alone. Any other key is an error.
 //!
-//! `enabled = false`, wherever it is said, beats every URL: [`ConfigError::Disabled`].
+//! `enabled = false` beats every URL, wherever that is said: [`ConfigError::Disabled`]. Itself it is a setting like any
+//! other, so that a flag or the environment can overrule a file's.
 
 mod arguments;
 mod enrollment;

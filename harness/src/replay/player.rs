@@ -365,31 +365,33 @@ impl<'r> Player<'r> {
             }
             return;
         }
-        match self.machine.phase() {
-            Phase::Handshaking | Phase::Connected | Phase::Idle if self.conn(dial).is_some() => {}
-            Phase::Handshaking
-            | Phase::Connected
-            | Phase::Idle
-            | Phase::Waiting
-            | Phase::Dialing
-            | Phase::Closing
-            | Phase::Stopped
-            | Phase::Revoked => return,
+        if self.conn(dial).is_none() || !self.is_open() {
+            return;
         }
-        let went_idle = self.session.dials[dial].wrote.iter().any(|frame| frame.kind() == "going_idle");
+        // A copy may have waited for the fate of what came on an earlier connection: it shares it.
         let unacked = self.session.dials[dial].unacked();
-        let refused = |player: &Self| player.handed.iter().position(|(entry, ..)| unacked.contains(entry));
-        if refused(self).is_some() {
-            // A copy may have waited for the fate of what came on an earlier connection: it shares it.
-            while let Some(place) = refused(self) {
-                let (_, delivery, _) = self.handed.remove(place);
-                self.settle(delivery, Outcome::Refused);
-            }
-        } else if went_idle {
+        let mut refuses = false;
+        while let Some(place) = self.handed.iter().position(|(entry, ..)| unacked.contains(entry)) {
+            let (_, delivery, _) = self.handed.remove(place);
+            self.settle(delivery, Outcome::Refused);
+            refuses = true;
+        }
+        if !self.is_open() {
+            return;
+        }
+        if self.session.dials[dial].wrote.iter().any(|frame| frame.kind() == "going_idle") {
             self.submit("close", Command::Resume);
-        } else if code == Some(1000) {
+        } else if !refuses && code == Some(1000) {
             // It ends in an orderly way, and a new process follows.
             self.submit("close", Command::Disconnect);
+        }
+    }
+
+    /// Whether the machine has a connection, and does not close it.
+    fn is_open(&self) -> bool {
+        match self.machine.phase() {
+            Phase::Handshaking | Phase::Connected | Phase::Idle => true,
+            Phase::Waiting | Phase::Dialing | Phase::Closing | Phase::Stopped | Phase::Revoked => false,
         }
     }
 

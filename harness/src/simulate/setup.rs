@@ -52,6 +52,10 @@ impl Setup {
         let mut connector = ConnectorConfig { platforms: Platform::fakes(), ..ConnectorConfig::default() };
         let mut config = config(&mut random, &platforms);
         sign(&mut Random::new(seed, 6), &mut config);
+        let mut few = Random::new(seed, 7);
+        if few.chance(20) {
+            config.limits.prompts = 1 + few.index(3);
+        }
         if config.credentials.is_some() {
             connector = connector.gateway(GATEWAY, SECRET);
         }

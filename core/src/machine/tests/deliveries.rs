@@ -430,3 +430,61 @@ fn h_6_answers_are_json() {
     let read: serde_json::Value = serde_json::from_str(&unusable.body()).unwrap();
     assert_eq!(read["error"], r#"the body's `type` is not "message""#);
 }
+
+/// A-7: who takes a refused or lost twin's place takes it in the order of arrival, too.
+#[test]
+fn h_6_a_7_copies_take_their_twins_places_in_order() {
+    let order = |rig: &mut Rig| -> Vec<String> {
+        let log = rig.log().into_iter();
+        log.filter_map(|line| Some(line.strip_prefix("deliver ")?.rsplit(' ').next()?.to_owned())).collect()
+    };
+    // Refused, one after the other.
+    let mut rig = Rig::up_with(keyed);
+    for id in ["1", "2", "1", "2"] {
+        rig.post(&message("c", id));
+    }
+    rig.room = false;
+    rig.post(&message("c", "3"));
+    order(&mut rig);
+    rig.reject(1);
+    rig.reject(2);
+    rig.room = true;
+    rig.drain();
+    assert_eq!(order(&mut rig), ["1", "2", "3"]);
+    // Lost with a connection whose handshake was not complete.
+    let mut rig = Rig::with(keyed);
+    rig.opened();
+    for id in ["1", "2"] {
+        rig.line(&inbound("c", id));
+    }
+    for id in ["1", "2"] {
+        rig.post(&message("c", id));
+    }
+    assert_eq!(order(&mut rig), [""; 0]);
+    rig.lost();
+    assert_eq!(order(&mut rig), ["1", "2"]);
+    // Given up on by who posted it first, while other things wait before it.
+    let mut rig = Rig::up_with(keyed);
+    rig.room = false;
+    rig.line(&inbound("c", "0"));
+    rig.ask(Post { body: Body::Whole(message("c", "1").as_bytes()), room: true, ..GOOD });
+    rig.wait(5_000);
+    rig.ask(Post { body: Body::Whole(message("c", "1").as_bytes()), room: true, ..GOOD });
+    rig.wait(5_001);
+    rig.room = true;
+    rig.drain();
+    assert_eq!(order(&mut rig), ["0", "1"]);
+}
+
+/// A copy whose twin no host has seen has not been seen either.
+#[test]
+fn h_6_a_copy_of_what_no_host_has_seen_is_503() {
+    let mut rig = Rig::with(keyed);
+    rig.opened();
+    rig.line(&inbound("c", "1"));
+    rig.post(&message("c", "1"));
+    rig.log();
+    rig.wait(10_000);
+    rig.expect(&["http 1 503 the host has not taken it in time; send it again later"]);
+    assert_eq!(rig.machine.stats().delivered, 0);
+}

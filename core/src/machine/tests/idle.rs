@@ -272,3 +272,39 @@ fn l_13_a_resume_overtakes_the_dormant_close() {
     rig.closed(1000, "");
     rig.expect(&["disconnected 1000 resumed by the host; again at once", "dial #3"]);
 }
+
+/// Each who asks waits for the confirmation as long as any other.
+#[test]
+fn l_12_who_asks_later_waits_longer() {
+    let mut rig = Rig::up();
+    rig.submit(Command::GoIdle);
+    rig.wait(9_000);
+    rig.submit(Command::GoDormant);
+    rig.expect(&[GOING]);
+    rig.wait(2_000);
+    rig.expect(&["r1 idle confirmed=false"]);
+    rig.line(ACK);
+    assert_eq!(rig.log()[0], "r2 idle confirmed=true");
+    // Who leaves waits for nobody else's confirmation (L-14).
+    let mut rig = Rig::up();
+    rig.submit(Command::GoIdle);
+    rig.wait(1_000);
+    rig.submit(Command::Disconnect);
+    rig.log();
+    rig.wait(2_000);
+    rig.expect(&["r1 idle confirmed=false", "> close #1 1000 "]);
+}
+
+/// to fetch a refused entry again would end an idleness that nobody has ended.
+#[test]
+fn l_12_a_02_who_is_idle_fetches_nothing_again() {
+    let mut rig = Rig::up();
+    rig.line(&super::driver::buffered("c", "1", "a"));
+    rig.submit(Command::GoIdle);
+    rig.line(ACK);
+    rig.log();
+    rig.reject(1);
+    rig.expect(&[]);
+    rig.submit(Command::Resume);
+    assert!(rig.log().contains(&"> close #1 1000 resume".to_owned()));
+}

@@ -50,8 +50,6 @@ fn p_02_p_06_what_is_no_event_is_acknowledged_and_counted() {
     rig.line(r#"{"type":"passthrough_forward","forward":{"platform":"discord","bodyB64":"!!"}}"#);
     rig.expect(&[]);
     assert_eq!(rig.machine.stats().undecodable_bodies, 1);
-    rig.line(r#"{"type":"passthrough_forward"}"#);
-    assert_eq!(rig.machine.stats().unwanted_forwards, 1);
 }
 
 #[test]
@@ -67,4 +65,20 @@ fn p_02_other_platforms_go_to_hosts_that_ask() {
     rig.expect(&["deliver 1 buffered forward twilio /hook"]);
     rig.taken(1);
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
+}
+
+/// A-3: like an event that is none.
+#[test]
+fn a_03_a_forward_that_is_none_is_a_dead_letter() {
+    for passthrough in [true, false] {
+        let mut rig = Rig::up_with(|config| config.passthrough = passthrough);
+        for forward in [r#","forward":"nonsense""#, r#","forward":null"#, r#","forward":[]"#, ""] {
+            rig.line(&format!(r#"{{"type":"passthrough_forward"{forward},"bufferId":"b"}}"#));
+            rig.expect(&[
+                r#"dead letter Some("b"): a passthrough_forward frame had no `forward` object"#,
+                r#"> {"type":"inbound_ack","bufferId":"b"}"#,
+            ]);
+        }
+        assert_eq!((rig.machine.stats().unusable_events, rig.machine.stats().unwanted_forwards), (4, 0));
+    }
 }

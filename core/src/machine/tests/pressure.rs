@@ -1,6 +1,6 @@
 //! A-6: back-pressure, from the host to the socket and back.
 
-use super::driver::{Rig, buffered, inbound, send};
+use super::driver::{Rig, buffered, descriptor, inbound, send};
 use crate::held::Held;
 
 /// What one event of [`inbound`] weighs.
@@ -162,4 +162,69 @@ fn x_1_it_says_how_full_it_is() {
     rig.lost();
     let left = Held { remembered_deliveries: 2, chats: 2, ..Held::default() };
     assert_eq!(rig.machine.held(), left);
+}
+
+/// L-4, A-6: a full read-ahead holds up events, and no handshake: whatever is still there of earlier connections, the
+/// descriptor is read. What comes before it has as much room of its own (L-17).
+#[test]
+fn l_04_a_06_a_full_read_ahead_holds_up_no_handshake() {
+    for dedupe in [false, true] {
+        let mut rig = Rig::up_with(|config| match dedupe {
+            true => config.limits.dedupe = 3,
+            false => config.limits.read_ahead_bytes = 3 * weight(),
+        });
+        rig.room = false;
+        for n in 1000..1003 {
+            rig.line(&inbound("c", &n.to_string()));
+        }
+        assert!(!rig.machine.wants_read());
+        rig.lost();
+        rig.next();
+        rig.opened();
+        rig.log();
+        let line = |n: usize| inbound("c", &n.to_string()) + "\n";
+        let early = line(1003) + &line(1004);
+        assert_eq!(rig.bytes(early.as_bytes()), early.len());
+        rig.line(&descriptor("discord", ""));
+        rig.expect(&["connected discord []"]);
+        // Served, it reads no event until the host has taken some; requests go out all the same.
+        assert!(!rig.machine.wants_read());
+        rig.submit(send("c", "x"));
+        assert_eq!(rig.log().len(), 1);
+        rig.room = true;
+        rig.drain();
+        let order: Vec<String> = (1000..1005).map(|n| format!("deliver {} live c {n}", n - 999)).collect();
+        assert_eq!(rig.log(), order);
+        assert!(rig.machine.wants_read());
+
+        // Before its own handshake a connection may say so much, and no more.
+        let mut rig = Rig::with(|config| match dedupe {
+            true => config.limits.dedupe = 3,
+            false => config.limits.read_ahead_bytes = 3 * weight(),
+        });
+        rig.opened();
+        let flood: String = (1000..1010).map(line).collect();
+        assert_eq!(rig.bytes(flood.as_bytes()), flood.len() / 10 * 3);
+    }
+}
+
+/// A-5, A-4: a copy out of the buffer that came on a connection which is over says nothing to anybody: its entry comes
+/// again. So neither do copies of it pile up, nor does their number ever end a connection.
+#[test]
+fn a_05_copies_of_connections_that_are_over_are_forgotten() {
+    let mut rig = Rig::up();
+    let big = buffered("c", "1", "a").replace("\"hi\"", &format!("\"{}\"", "x".repeat(900_000)));
+    rig.line(&big);
+    rig.log();
+    for _ in 0..10 {
+        rig.lost();
+        rig.next();
+        rig.connect();
+        rig.line(&big);
+        rig.expect(&[]);
+        assert!(rig.machine.wants_read() && rig.machine.held().waiting_events == 1);
+    }
+    assert_eq!((rig.machine.stats().waiters_dropped, rig.machine.stats().moot_acks), (0, 9));
+    rig.taken(1);
+    rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"a"}"#]);
 }

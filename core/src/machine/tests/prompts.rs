@@ -164,3 +164,53 @@ fn i_02_the_connector_is_told_no_more_time_than_there_is() {
         assert_eq!(frame["action"]["timeout_s"], told, "{asked} ms");
     }
 }
+
+/// A-1: an answer without an id of its own is told by its entry, and not by its prompt: that it has come before does not
+/// mean that the host has it.
+#[test]
+fn a_01_i_03_an_answer_that_comes_again_waits_for_the_hosts_word() {
+    let (mut rig, id) = asked();
+    let anonymous = press(&id, "", Some("e1")).replace(r#""message_id":"","#, "");
+    rig.line(&anonymous);
+    rig.expect(&[&format!("deliver 1 buffered answer {id} yes by ann")]);
+    rig.lost();
+    rig.next();
+    rig.connect();
+    rig.line(&anonymous);
+    rig.expect(&[]);
+    // Refused, it comes to the host once more; taken, its entry is acknowledged.
+    rig.reject(1);
+    rig.expect(&[&format!("deliver 2 buffered answer {id} yes by ann")]);
+    rig.taken(2);
+    rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
+    rig.line(&anonymous);
+    rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
+    // One that is live has nothing to be told by: the prompt is answered (I-3).
+    rig.line(&press(&id, "", None).replace(r#""message_id":"","#, ""));
+    rig.expect(&[]);
+    assert_eq!((rig.machine.stats().duplicates, rig.machine.stats().late_answers), (1, 1));
+}
+
+/// X-2, I-2: a prompt that makes room is counted, and makes room for none that could not be asked.
+#[test]
+fn i_02_x_02_only_what_is_asked_takes_the_place_of_another() {
+    let mut rig = Rig::with(|config| {
+        config.limits.prompts = 1;
+        config.limits.write_queue_bytes = 2000;
+    });
+    rig.opened();
+    rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
+    let first = ask(&mut rig);
+    let options = vec![PromptOption { id: "yes".into(), label: "Yes".into(), style: None }];
+    let long = Prompt { chat_id: "c".into(), options, content: "x".repeat(5000), ..Prompt::default() };
+    assert!(rig.refused(Command::Prompt(long)).starts_with("definite: it does not fit"));
+    assert_eq!(rig.machine.stats().prompts_evicted, 0);
+    rig.line(&press(&first, "1", None));
+    rig.expect(&[&format!("deliver 1 live answer {first} yes by ann")]);
+    let (second, third) = (ask(&mut rig), ask(&mut rig));
+    assert_eq!(rig.machine.stats().prompts_evicted, 1);
+    rig.line(&press(&second, "2", None));
+    rig.expect(&[&format!("stale prompt {second}")]);
+    rig.line(&press(&third, "3", None));
+    rig.expect(&[&format!("deliver 2 live answer {third} yes by ann")]);
+}

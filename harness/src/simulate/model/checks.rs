@@ -47,7 +47,7 @@ impl Model {
         self.phase(judge, machine);
         self.written_out(judge);
         if host_room && !over {
-            let early = self.dials.open().filter(|_| self.dials.up.is_none()).map(Conn::number);
+            let early = self.early();
             let limit = self.config.limits.dedupe;
             let first = self.inbox.waiting.iter().find(|first| Some(first.conn) != early);
             let waits = first.filter(|first| {
@@ -191,6 +191,7 @@ const COUNTED: &[(&str, &str)] = &[
     ("foreign_answers", "I-3"),
     ("late_answers", "I-3"),
     ("stale_answers", "I-3"),
+    ("prompts_evicted", "I-2"),
     ("duplicates", "A-4"),
     ("waiters_dropped", "A-4"),
     ("early_dropped", "L-17"),

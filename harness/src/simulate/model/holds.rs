@@ -28,9 +28,10 @@ impl Model {
         let (held, limits) = (machine.held(), &self.config.limits);
         for (what, value, most) in [
             ("unfinished_line_bytes", held.unfinished_line_bytes, limits.max_line_bytes),
-            ("waiting_event_bytes", held.waiting_event_bytes, limits.read_ahead_bytes + HEAVIEST),
+            ("waiting_event_bytes", held.waiting_event_bytes, 2 * (limits.read_ahead_bytes + HEAVIEST)),
+            ("early_event_bytes", held.early_event_bytes, limits.read_ahead_bytes + HEAVIEST),
             ("unsettled_deliveries", held.unsettled_deliveries, limits.dedupe),
-            ("remembered_deliveries", held.remembered_deliveries, limits.dedupe),
+            ("remembered_deliveries", held.remembered_deliveries, 2 * limits.dedupe),
             ("unanswered_deliveries", held.unanswered_deliveries, limits.deliveries),
             ("requests", held.requests, limits.max_in_flight),
             ("unwritten_bytes", held.unwritten_bytes, limits.write_queue_bytes),
@@ -92,9 +93,13 @@ impl Model {
             return;
         }
         let limits = &self.config.limits;
-        let full = held.waiting_event_bytes >= limits.read_ahead_bytes
-            || self.inbox.in_flight() >= limits.dedupe
-            || held.unwritten_acks >= limits.dedupe;
+        let (bytes, keys) = match self.early() {
+            // Whatever is left of earlier connections holds up no handshake.
+            Some(_) => (held.early_event_bytes, self.inbox.early_keys),
+            None => (held.waiting_event_bytes, self.inbox.in_flight()),
+        };
+        let full =
+            bytes >= limits.read_ahead_bytes || keys >= limits.dedupe || held.unwritten_acks >= limits.dedupe;
         judge.claim("A-6", "reads-unless-full", machine.wants_read() != full, || {
             format!("it reads: {}, with {held:?}", machine.wants_read())
         });

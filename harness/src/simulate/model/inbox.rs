@@ -24,6 +24,8 @@ pub(crate) struct Arrived {
     pub(crate) answers: Option<String>,
     /// It is an answer to some prompt, be it a double that answers nothing by itself.
     pub(crate) is_answer: bool,
+    /// Its place in the order of arrival, or its twin's.
+    pub(crate) place: u64,
 }
 
 /// What became of an arrival.
@@ -42,8 +44,11 @@ pub(crate) type Unanswered = Option<String>;
 pub(crate) struct Inbox {
     /// In the order in which they must be handed over.
     pub(crate) waiting: VecDeque<Arrived>,
-    /// Doubles that wait, by what they double.
-    flight: BTreeMap<String, Vec<Arrived>>,
+    /// What is in flight, by what makes it a double: its place in the order of arrival, and the doubles that wait.
+    flight: BTreeMap<String, (u64, Vec<Arrived>)>,
+    arrived: u64,
+    /// What became in flight on the connection whose handshake is not complete.
+    pub(crate) early_keys: usize,
     taken: BTreeSet<String>,
     taken_order: VecDeque<String>,
     /// Buffered ones in the host's hands.
@@ -70,7 +75,10 @@ impl Inbox {
         self.taken.contains(key) || self.flight.contains_key(key)
     }
 
-    pub(crate) fn arrive(&mut self, arrived: Arrived) -> Became {
+    /// Something arrives; `early` is a connection whose handshake is not complete.
+    pub(crate) fn arrive(&mut self, mut arrived: Arrived, early: Option<u32>) -> Became {
+        self.arrived += 1;
+        arrived.place = self.arrived;
         let Some(key) = &arrived.key else {
             self.waiting.push_back(arrived);
             return Became::Queued;
@@ -79,7 +87,7 @@ impl Inbox {
             self.taken_word(arrived.conn, arrived.entry, arrived.post);
             return Became::Duplicate;
         }
-        if let Some(waiters) = self.flight.get_mut(key) {
+        if let Some((_, waiters)) = self.flight.get_mut(key) {
             if waiters.len() >= WAITERS {
                 if let Some(post) = arrived.post {
                     self.posts.word(post, 503);
@@ -89,7 +97,8 @@ impl Inbox {
             waiters.push(arrived);
             return Became::Waits;
         }
-        self.flight.insert(key.clone(), Vec::new());
+        self.flight.insert(key.clone(), (arrived.place, Vec::new()));
+        self.early_keys += usize::from(Some(arrived.conn) == early);
         self.forget();
         self.waiting.push_back(arrived);
         Became::Queued
@@ -109,7 +118,7 @@ impl Inbox {
 
     /// How many wait for the host, or for their twin's fate.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len() + self.flight.values().map(Vec::len).sum::<usize>()
+        self.waiting.len() + self.flight.values().map(|(_, waiters)| waiters.len()).sum::<usize>()
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -188,11 +197,16 @@ impl Inbox {
     /// complete goes with it (L-17): gives the number of those, and the prompts that they answered.
     pub(crate) fn end(&mut self, conn: u32, was_up: bool) -> (u64, Vec<String>) {
         self.owed.retain(|(of, _), _| *of != conn);
+        self.early_keys = 0;
         if was_up {
+            // Doubles out of the buffer come again: nobody waits for word of these.
+            for (_, waiters) in self.flight.values_mut() {
+                waiters.retain(|waiter| waiter.conn != conn || waiter.entry.is_none());
+            }
             return (0, Vec::new());
         }
         let mut dropped = 0;
-        for waiters in self.flight.values_mut() {
+        for (_, waiters) in self.flight.values_mut() {
             let before = waiters.len();
             waiters.retain(|waiter| waiter.conn != conn);
             dropped += (before - waiters.len()) as u64;
@@ -211,10 +225,11 @@ impl Inbox {
         if let Some(arrived) = self.waiting.iter().position(is_it).and_then(|at| self.waiting.remove(at)) {
             return (true, self.give_up(arrived.key, arrived.answers));
         }
-        for waiters in self.flight.values_mut() {
-            waiters.retain(|waiter| !is_it(waiter));
-        }
-        (false, None)
+        let doubled = self.flight.iter_mut().find(|(_, (_, waiters))| waiters.iter().any(is_it));
+        let Some((key, (_, waiters))) = doubled else { return (false, None) };
+        waiters.retain(|waiter| !is_it(waiter));
+        // Where its twin waits, too, no host has seen it.
+        (self.waiting.iter().any(|waiting| waiting.key.as_ref() == Some(key)), None)
     }
 
     /// It is over for good: gives the number of what the host will never be handed.
@@ -226,7 +241,7 @@ impl Inbox {
     }
 
     fn take(&mut self, key: &str) {
-        for waiter in self.flight.remove(key).into_iter().flatten() {
+        for waiter in self.flight.remove(key).into_iter().flat_map(|(_, waiters)| waiters) {
             self.taken_word(waiter.conn, waiter.entry, waiter.post);
         }
         if !self.taken.insert(key.to_owned()) {
@@ -243,12 +258,14 @@ impl Inbox {
         }
     }
 
-    /// Its newest double goes in its place, before all that waits; without one it is forgotten.
+    /// Its newest double goes in its place in the order of arrival; without one it is forgotten.
     fn give_up(&mut self, key: Option<String>, answers: Unanswered) -> Unanswered {
         let Some(key) = key else { return answers };
-        match self.flight.get_mut(&key).and_then(Vec::pop) {
-            Some(waiter) => {
-                self.waiting.push_front(Arrived { answers, ..waiter });
+        let flight = self.flight.get_mut(&key);
+        match flight.and_then(|(place, waiters)| Some((*place, waiters.pop()?))) {
+            Some((place, waiter)) => {
+                let before = self.waiting.iter().filter(|waiting| waiting.place < place).count();
+                self.waiting.insert(before, Arrived { answers, place, ..waiter });
                 None
             }
             None => {

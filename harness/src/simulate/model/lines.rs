@@ -109,9 +109,13 @@ impl Model {
         let platform = Some(source("platform")).filter(|platform| !platform.is_empty());
         let chat = format!("{} {}", platform.unwrap_or_else(|| "relay".to_owned()), source("chat_id"));
         let key = known.and_then(|known| known.key.clone());
+        // An answer without an id is told by its entry.
+        let by_entry = || entry.as_ref().filter(|_| event["prompt_response"].is_object());
+        let key = key.or_else(|| by_entry().map(|entry| format!("answer {entry}")));
         let answers = known.and_then(Told::prompt).map(str::to_owned);
         let is_answer = answers.is_some();
-        self.arrive(judge, Arrived { serial, chat, key, entry, conn, post: None, is_answer, answers });
+        let arrived = Arrived { serial, chat, key, entry, conn, post: None, is_answer, answers, place: 0 };
+        self.arrive(judge, arrived);
     }
 
     fn forward(
@@ -122,6 +126,11 @@ impl Model {
         frame: &Value,
         entry: Option<String>,
     ) {
+        if !frame["forward"].is_object() {
+            self.count("unusable_events", 1);
+            self.dead_letters += 1;
+            return self.lost(conn, entry);
+        }
         let serial = frame["forward"]["path"].as_str().and_then(serial);
         let Some(known) = serial.and_then(|serial| told.get(&serial)) else {
             // Garbage: no platform that anybody asked for.
@@ -139,6 +148,7 @@ impl Model {
             post: None,
             answers: None,
             is_answer: false,
+            place: 0,
         };
         match &known.class {
             Class::Message => self.arrive(judge, arrived),
@@ -176,7 +186,7 @@ impl Model {
             } else {
                 judge.met("I-3");
                 match self.prompts.standing(&prompt, self.now) {
-                    Standing::Open => self.prompts.answered(&prompt, true),
+                    Standing::Open => self.prompts.answer(&prompt),
                     Standing::Answered => {
                         self.count("late_answers", 1);
                         return self.nobodys(arrived);
@@ -195,7 +205,7 @@ impl Model {
         }
         self.inbox.open = self.acknowledges_on();
         let is_buffered = arrived.entry.is_some();
-        match self.inbox.arrive(arrived) {
+        match self.inbox.arrive(arrived, self.early()) {
             Became::Queued => {}
             Became::Waits => judge.met("A-4"),
             Became::Dropped => {

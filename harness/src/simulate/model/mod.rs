@@ -77,11 +77,11 @@ impl Model {
     pub(crate) fn new(config: Arc<Config>, now: Now) -> Self {
         Model {
             inbox: Inbox::new(config.limits.dedupe),
+            prompts: Prompts::new(config.limits.prompts),
             dials: Dials::new(now.mono),
             config,
             now: now.mono,
             requests: Requests::default(),
-            prompts: Prompts::default(),
             line: Vec::new(),
             is_overlong: false,
             interrupts: VecDeque::new(),
@@ -112,6 +112,12 @@ impl Model {
         *self.counts.entry(counter).or_default() += by;
     }
 
+    /// The answer to a prompt is not taken after all (I-3).
+    fn reopen(&mut self, prompt: &str) {
+        let evicted = self.prompts.reopen(prompt);
+        self.count("prompts_evicted", evicted);
+    }
+
     /// The machine is told the time, which never goes back for it (L-15).
     pub(crate) fn told(&mut self, now: Now) {
         self.now = self.now.max(now.mono);
@@ -119,6 +125,11 @@ impl Model {
 
     pub(crate) fn is_over(&self) -> bool {
         self.is_fatal || self.has_stopped
+    }
+
+    /// The connection whose handshake is not complete.
+    fn early(&self) -> Option<u32> {
+        self.dials.open().filter(|_| self.dials.up.is_none()).map(Conn::number)
     }
 
     /// The connection on which an acknowledgement can be written: not behind our own close frame.
@@ -189,7 +200,10 @@ impl Model {
     fn accepted(&mut self, id: u64, command: &Command) {
         let timing = &self.config.timing;
         match command {
-            Command::Prompt(prompt) => self.prompts.ask(id, self.now, prompt.timeout),
+            Command::Prompt(prompt) => {
+                let evicted = self.prompts.ask(id, self.now, prompt.timeout);
+                self.count("prompts_evicted", evicted);
+            }
             Command::Disconnect => {
                 self.dials.leaving.get_or_insert(self.now);
             }
@@ -233,7 +247,7 @@ impl Model {
         }
         self.inbox.open = self.acknowledges_on();
         if let Some(prompt) = self.inbox.settle(delivery.number(), outcome == Outcome::Taken) {
-            self.prompts.answered(&prompt, false);
+            self.reopen(&prompt);
         }
     }
 }

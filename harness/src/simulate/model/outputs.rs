@@ -222,7 +222,7 @@ impl Model {
         let (dropped, unanswered) = self.inbox.end(conn, was_up);
         self.count("early_dropped", dropped);
         for prompt in unanswered {
-            self.prompts.answered(&prompt, false);
+            self.reopen(&prompt);
         }
         if matches!(next, Next::Fatal | Next::Stopped) {
             self.turn_all_away();
@@ -266,7 +266,7 @@ impl Model {
         };
         let is_answer = matches!(delivery.content, Content::PromptAnswer(_));
         self.inbox.open = self.acknowledges_on();
-        let early = self.dials.open().filter(|_| self.dials.up.is_none()).map(Conn::number);
+        let early = self.early();
         match self.inbox.hand(number, serial, &chat, early) {
             Err(found) => judge.fail("A-7", "handed-over-in-order-and-once", || {
                 format!("{serial:?} was handed over: {found}")

@@ -134,6 +134,7 @@ impl Model {
                         post: Some(id),
                         is_answer: answers.is_some(),
                         answers,
+                        place: 0,
                     },
                 );
             }
@@ -167,7 +168,7 @@ impl Model {
     fn give_up_on(&mut self, id: u64, at_end: bool) -> u16 {
         let (is_unseen, unanswered) = self.inbox.abandon(id);
         if let Some(prompt) = unanswered {
-            self.prompts.answered(&prompt, false);
+            self.reopen(&prompt);
         }
         self.count(if at_end { "deliveries_turned_away" } else { "deliveries_expired" }, 1);
         if at_end || is_unseen { 503 } else { 504 }

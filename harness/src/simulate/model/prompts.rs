@@ -2,6 +2,7 @@
 
 use relayline_core::prompts::PROMPT_LIFE;
 use relayline_core::time::Time;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// One prompt.
@@ -11,7 +12,6 @@ struct Asked {
     /// Known once the frame that carries it is written.
     id: Option<String>,
     until: Time,
-    answered: bool,
 }
 
 /// What an answer to it must come to (I-3).
@@ -23,17 +23,32 @@ pub(crate) enum Standing {
     Stale,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Prompts {
     asked: Vec<Asked>,
+    /// Requests whose prompts are open, and whose are answered; who has been so for longest first.
+    open: VecDeque<u64>,
+    answered: VecDeque<u64>,
+    /// How many may be either.
+    most: usize,
     /// The first half of this process's ids.
     prefix: Option<String>,
 }
 
 impl Prompts {
-    pub(crate) fn ask(&mut self, request: u64, now: Time, timeout: Option<Duration>) {
+    pub(crate) fn new(most: usize) -> Self {
+        Prompts { asked: Vec::new(), open: VecDeque::new(), answered: VecDeque::new(), most, prefix: None }
+    }
+
+    /// One is asked: how many that could have been answered had to make room.
+    pub(crate) fn ask(&mut self, request: u64, now: Time, timeout: Option<Duration>) -> u64 {
+        if self.open.len() >= self.most {
+            let asked = &self.asked;
+            self.open.retain(|open| asked.iter().any(|asked| asked.request == *open && asked.until > now));
+        }
         let until = now + timeout.unwrap_or(PROMPT_LIFE).min(PROMPT_LIFE);
-        self.asked.push(Asked { request, id: None, until, answered: false });
+        self.asked.push(Asked { request, id: None, until });
+        push(&mut self.open, request, self.most)
     }
 
     /// Its frame is written; the id must be new.
@@ -49,10 +64,16 @@ impl Prompts {
     /// It failed, and was never asked.
     pub(crate) fn failed(&mut self, request: u64) {
         self.asked.retain(|asked| asked.request != request);
+        self.open.retain(|open| *open != request);
+        self.answered.retain(|answered| *answered != request);
     }
 
     pub(crate) fn id_of(&self, request: u64) -> Option<&str> {
         self.asked.iter().find(|asked| asked.request == request)?.id.as_deref()
+    }
+
+    fn find(&self, id: &str) -> Option<&Asked> {
+        self.asked.iter().find(|asked| asked.id.as_deref() == Some(id))
     }
 
     pub(crate) fn standing(&self, id: &str, now: Time) -> Standing {
@@ -60,16 +81,39 @@ impl Prompts {
         if prefix.is_none() || prefix != self.prefix.as_deref() {
             return Standing::Foreign;
         }
-        match self.asked.iter().find(|asked| asked.id.as_deref() == Some(id)) {
-            Some(asked) if asked.answered => Standing::Answered,
-            Some(asked) if now < asked.until => Standing::Open,
+        match self.find(id) {
+            Some(asked) if self.answered.contains(&asked.request) => Standing::Answered,
+            Some(asked) if self.open.contains(&asked.request) && now < asked.until => Standing::Open,
             Some(_) | None => Standing::Stale,
         }
     }
 
-    pub(crate) fn answered(&mut self, id: &str, answered: bool) {
-        if let Some(asked) = self.asked.iter_mut().find(|asked| asked.id.as_deref() == Some(id)) {
-            asked.answered = answered;
+    /// An answer is given.
+    pub(crate) fn answer(&mut self, id: &str) {
+        let Some(request) = self.find(id).map(|asked| asked.request) else { return };
+        if remove(&mut self.open, request) {
+            push(&mut self.answered, request, self.most);
         }
     }
+
+    /// It is not taken after all: how many that could have been answered had to make room.
+    pub(crate) fn reopen(&mut self, id: &str) -> u64 {
+        let request = self.find(id).map(|asked| asked.request);
+        match request.filter(|request| remove(&mut self.answered, *request)) {
+            Some(request) => push(&mut self.open, request, self.most),
+            None => 0,
+        }
+    }
+}
+
+fn remove(from: &mut VecDeque<u64>, request: u64) -> bool {
+    let at = from.iter().position(|known| *known == request);
+    at.and_then(|at| from.remove(at)).is_some()
+}
+
+/// Of too many the first goes: how many did.
+fn push(to: &mut VecDeque<u64>, request: u64, most: usize) -> u64 {
+    let evicted = to.len() >= most && to.pop_front().is_some();
+    to.push_back(request);
+    u64::from(evicted)
 }
