@@ -22,6 +22,7 @@ mod redact;
 mod scribe;
 mod tap;
 mod upstream;
+mod words;
 mod writer;
 
 pub use journal::Summary;

@@ -15,8 +15,9 @@ const PLAIN_HEADERS: [&str; 9] = [
 ];
 
 /// Names of fields, in lower case and without `-` and `_`, whose values are secret. Beside them are all that end in
-/// `token`, and all that hold `secret`, `password` or `signature`.
-const SECRET_NAMES: [&str; 12] = [
+/// `token`, `webhookurl` or `responseurl` (who knows one of these may post there), and all that hold `secret`,
+/// `password` or `signature`.
+const SECRET_NAMES: [&str; 18] = [
     "authorization",
     "proxyauthorization",
     "cookie",
@@ -29,6 +30,12 @@ const SECRET_NAMES: [&str; 12] = [
     "bearer",
     "credential",
     "credentials",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "jwt",
+    "otp",
+    "auth",
 ];
 
 /// The longest name that is looked at.
@@ -39,7 +46,7 @@ pub(super) fn is_secret(name: &str) -> bool {
     let name: String =
         name.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).collect();
     SECRET_NAMES.contains(&name.as_str())
-        || name.ends_with("token")
+        || ["token", "webhookurl", "responseurl"].iter().any(|end| name.ends_with(end))
         || ["secret", "password", "signature"].iter().any(|part| name.contains(part))
 }
 
@@ -70,6 +77,10 @@ mod tests {
             "x-request-signature-256",
             "webhookSecret",
             "password",
+            "passwd",
+            "response_url",
+            "slackWebhookUrl",
+            "JWT",
         ] {
             assert!(is_secret(name), "{name}");
         }

@@ -4,6 +4,7 @@
 //! byte by byte, with what is to be known of the text before.
 
 use super::names::{MOST_NAME, is_secret};
+use super::words;
 use data_encoding::{BASE64, BASE64_NOPAD};
 use url::form_urlencoded;
 
@@ -34,6 +35,18 @@ pub(super) struct Redactor {
     next: Next,
     /// How deep it is within a secret that is an object or an array.
     depth: usize,
+    /// The name of the value that was read last, as far as it matters.
+    key: Key,
+    /// A `name` of the present object calls its `value` a secret.
+    names_secret: bool,
+}
+
+/// What a name is, beside a secret's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Key {
+    /// It says what the `value` beside it is called.
+    Name,
+    Other,
 }
 
 #[derive(Debug)]
@@ -66,7 +79,16 @@ enum Next {
 
 impl Redactor {
     pub(super) fn new(form: Form) -> Self {
-        Redactor { form, state: State::Between, mark: 0, last: None, next: Next::Plain, depth: 0 }
+        Redactor {
+            form,
+            state: State::Between,
+            mark: 0,
+            last: None,
+            next: Next::Plain,
+            depth: 0,
+            key: Key::Other,
+            names_secret: false,
+        }
     }
 
     /// The next piece of the text, without its secrets.
@@ -99,6 +121,9 @@ impl Redactor {
                 out.push(byte);
                 if ends(byte, escaped) {
                     let name = std::mem::take(name);
+                    if self.mark == b':' && self.key == Key::Name {
+                        self.names_secret = next(&name) == Next::Secret;
+                    }
                     self.last = (name.len() <= MOST_NAME).then_some((name, self.mark));
                     self.state = State::Between;
                 } else if name.len() <= MOST_NAME {
@@ -150,9 +175,19 @@ impl Redactor {
                     self.depth += 1;
                 }
                 self.next = Next::Plain;
+                self.names_secret &= byte == b'[';
             }
-            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-            b':' => self.next = self.last.as_ref().map_or(Next::Plain, |(name, _)| next(name)),
+            b'}' | b']' => {
+                self.depth = self.depth.saturating_sub(1);
+                self.names_secret &= byte == b']';
+            }
+            b':' => {
+                let name = self.last.as_ref().map_or(&[][..], |(name, _)| name);
+                self.key = if name.eq_ignore_ascii_case(b"name") { Key::Name } else { Key::Other };
+                // A header as an object: `{"name":"Authorization","value":"…"}`.
+                let is_value = self.names_secret && name.eq_ignore_ascii_case(b"value");
+                self.next = if is_value { Next::Secret } else { next(name) };
+            }
             // A pair: `["authorization", "…"]`, as forwards have their headers (P-1).
             b',' => {
                 self.next = match &self.last {
@@ -196,8 +231,24 @@ fn body(encoded: &[u8]) -> Option<Vec<u8>> {
     let encoded = unescaped(encoded)?;
     let decoded =
         BASE64.decode(encoded.as_bytes()).or_else(|_| BASE64_NOPAD.decode(encoded.as_bytes())).ok()?;
-    let clean = document(&decoded).or_else(|| form(&decoded))?;
-    Some(BASE64.encode(&clean).into_bytes())
+    let clean = if decoded.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first)) {
+        let clean = document(&decoded).unwrap_or_else(|| decoded.clone());
+        String::from_utf8(clean)
+            .map_or_else(|error| error.into_bytes(), |text| words::clean(text).into_bytes())
+    } else if is_form(&decoded) {
+        form(&decoded).unwrap_or_else(|| decoded.clone())
+    } else if words::speaks_of_secrets(&decoded) {
+        // Multipart, XML, anything: where the secret begins and ends nobody knows.
+        HIDDEN.into()
+    } else {
+        return None;
+    };
+    (clean != decoded).then(|| BASE64.encode(&clean).into_bytes())
+}
+
+/// Whether it may be a form: one word, with a name and a value.
+fn is_form(text: &[u8]) -> bool {
+    text.contains(&b'=') && text.iter().all(u8::is_ascii_graphic) && !text.starts_with(b"<")
 }
 
 /// One JSON value without its secrets; `None` where there are none.
@@ -215,7 +266,10 @@ fn form(text: &[u8]) -> Option<Vec<u8>> {
         let hidden = if is_secret(&name) {
             Some(HIDDEN.to_owned())
         } else {
-            document(value.as_bytes()).map(|value| String::from_utf8_lossy(&value).into_owned())
+            let document =
+                document(value.as_bytes()).map(|value| String::from_utf8_lossy(&value).into_owned());
+            let clean = words::clean(document.unwrap_or_else(|| value.clone().into_owned()));
+            (clean != value).then_some(clean)
         };
         changed |= hidden.is_some();
         clean.append_pair(&name, hidden.as_deref().unwrap_or(&value));
@@ -260,6 +314,14 @@ mod tests {
                 r#"{"headers":[["Authorization","Bearer x"],["content-type","a"]]}"#,
                 r#"{"headers":[["Authorization","<hidden>"],["content-type","a"]]}"#,
             ),
+            (
+                r#"[{"name":"Authorization","value":"Basic x"},{"name":"accept","value":"a"}]"#,
+                r#"[{"name":"Authorization","value":"<hidden>"},{"name":"accept","value":"a"}]"#,
+            ),
+            (
+                r#"{"name":"token","n":{"value":"a"},"value":"b"}"#,
+                r#"{"name":"token","n":{"value":"a"},"value":"b"}"#,
+            ),
             (r#"["a","token","b"]"#, r#"["a","token","b"]"#),
             (
                 r#"{"text":"say \"token\": \"x\"","kind":"token"}"#,
@@ -296,6 +358,11 @@ mod tests {
                 "payload=%7B%22token%22%3A%22%3Chidden%3E%22%7D&x=1",
             ),
             ("text=a%20b", "text=a%20b"),
+            ("text=https%3A%2F%2Fx%3Fsig%3Dabc", "text=https%3A%2F%2Fx%3Fsig%3D%3Chidden%3E"),
+            (r#"{"url":"https://x?token=abc"}"#, r#"{"url":"https://x?token=<hidden>"}"#),
+            ("--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\nabc\r\n--b--", "<hidden>"),
+            ("<xml><Token>abc</Token></xml>", "<hidden>"),
+            ("<xml><Text>abc</Text></xml>", "<xml><Text>abc</Text></xml>"),
             (r#"{"type":2}"#, r#"{"type":2}"#),
         ] {
             assert_eq!(redacted(Form::Lines, &[&frame(body)]), [frame(expected)], "{body}");

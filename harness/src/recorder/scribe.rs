@@ -3,6 +3,7 @@
 use super::names::is_plain_header;
 use super::redact::{self, Form, HIDDEN, Redactor};
 use super::tap::Seen;
+use super::words::{self, Words};
 use crate::recording::{By, DIAL, Data, GATEWAY_ID, Line, What};
 use data_encoding::BASE64URL_NOPAD;
 use relayline_core::secret::Secret;
@@ -61,8 +62,8 @@ pub(super) struct Scribe {
 #[derive(Debug)]
 struct Dial {
     gateway_id: String,
-    gateway: Redactor,
-    connector: Redactor,
+    gateway: (Redactor, Words),
+    connector: (Redactor, Words),
     ended: bool,
     left_out: u64,
 }
@@ -74,7 +75,8 @@ impl Scribe {
             Event::Connect { path, headers } => return vec![self.connect(t_ms, dial, &path, headers)],
             Event::Reject { status, body } => {
                 let body = redact::document(&body).unwrap_or(body);
-                let body = self.without_credentials(String::from_utf8_lossy(&body).into_owned());
+                let body = words::clean(String::from_utf8_lossy(&body).into_owned());
+                let body = self.without_credentials(body);
                 (What::Reject { dial: Some(dial), status, body: Some(body) }, false)
             }
             Event::Sent { by, seen } => match self.sent(dial, by, seen) {
@@ -105,14 +107,14 @@ impl Scribe {
                 authorization = Some(Secret::new(format!("{scheme} {HIDDEN}").trim_start()));
                 self.remember(credential);
             } else if is_plain_header(&name) {
-                shown.insert(name, json!(self.without_credentials(value.expose().to_owned())));
+                shown.insert(name, json!(self.without_credentials(words::clean(value.expose().to_owned()))));
             } else {
                 shown.insert(name, json!(HIDDEN));
             }
         }
         let gateway_id = gateway_id.unwrap_or_else(|| self.anonymous());
         let connect = What::Connect {
-            url_path: self.without_credentials(redact::path(path)),
+            url_path: self.without_credentials(words::clean(redact::path(path))),
             dial: Some(dial),
             authorization,
             headers: shown,
@@ -120,7 +122,7 @@ impl Scribe {
         };
         let mut line = line(t_ms, connect, None);
         line.rest.insert(GATEWAY_ID.to_owned(), json!(gateway_id));
-        let redactor = || Redactor::new(Form::Lines);
+        let redactor = || (Redactor::new(Form::Lines), Words::default());
         let known =
             Dial { gateway_id, gateway: redactor(), connector: redactor(), ended: false, left_out: 0 };
         self.dials.insert(dial, known);
@@ -145,12 +147,13 @@ impl Scribe {
         }
         Some(match seen {
             Seen::Message(data) => {
-                let redactor = match by {
+                let (redactor, words) = match by {
                     By::Gateway => &mut known.gateway,
                     By::Connector => &mut known.connector,
                 };
                 let clean = redactor.pass(data.bytes());
-                let data = match (data, String::from_utf8(clean)) {
+                let clean = String::from_utf8(clean).map(|text| words.pass(text));
+                let data = match (data, clean) {
                     (Data::Text(_), Ok(text)) => Data::Text(self.without_credentials(text)),
                     (Data::Binary(_), Ok(text)) => Data::Binary(self.without_credentials(text).into_bytes()),
                     (Data::Text(_) | Data::Binary(_), Err(error)) => Data::Binary(error.into_bytes()),
@@ -162,7 +165,7 @@ impl Scribe {
             }
             Seen::Close { code, reason } => {
                 known.ended = true;
-                let reason = self.without_credentials(reason);
+                let reason = self.without_credentials(words::clean(reason));
                 (What::Close { by, dial: Some(dial), code, reason }, false)
             }
             Seen::TooLong(bytes) => (
