@@ -5,7 +5,7 @@ use clap::Args;
 use relayline_core::network::Network;
 use relayline_core::settings::ConfigError;
 use relayline_core::url::DialUrl;
-use relayline_harness::recorder::{Recorder, RecorderConfig, RecorderError, Summary, Upstream};
+use relayline_harness::recorder::{Recorder, RecorderConfig, RecorderError, Summary, Trouble, Upstream};
 use relayline_runtime::ca_certificates;
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +23,8 @@ Example:
 Upgrades and all other requests pass to the connector, and so does every byte behind an upgrade: text and binary
 messages, pings, closes. Only Host is changed, and no extension is offered. Several gateways may dial at once; they
 are told apart by the id in their token. The recording holds no credentials: in headers, queries, fields named like
-secrets and forwarded bodies <hidden> stands in their place. What people say to each other is in it.
+secrets, forwarded bodies, and what looks like one in a text, <hidden> stands in their place. What people say to each
+other is in it.
 
 What cannot be written is counted and left out, and never holds up the traffic. The first line on stdout says where
 it listens. Ctrl-C ends it.
@@ -68,8 +69,9 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         Err(error) => return fail(2, error),
     };
     let file = out.clone();
-    let lines_are_lost = move |error: io::Error| {
-        complain(format_args!("{}: {error}; lines are lost until it can be written", file.display()));
+    let told_of = move |trouble| match trouble {
+        Trouble::Unwritten(_) => complain(format_args!("{}: {trouble}", file.display())),
+        _ => complain(trouble),
     };
     let config = RecorderConfig { listen, upstream: Upstream::new(upstream, network), file: out, rotate };
     // Before anybody can dial: whoever waits for the line below may end this at once.
@@ -77,7 +79,7 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         Ok(ended) => ended,
         Err(error) => return fail(1, format_args!("cannot wait for signals: {error}")),
     };
-    let recorder = match Recorder::start(config, lines_are_lost) {
+    let recorder = match Recorder::start(config, told_of) {
         Ok(recorder) => recorder,
         Err(error) => return fail(1, told(&error)),
     };
@@ -152,7 +154,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 const LEAST_SIZE: u64 = 1000;
 
 fn size(text: &str) -> Result<u64, String> {
-    let wrong = || "write a size of 1K at least, as in 500K, 64M or 1G".to_owned();
+    let wrong = || "write a whole number of K, M or G, 1K at least, as in 500K, 64M or 1G".to_owned();
     let (digits, unit) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], 1_000),
         Some((at, 'm' | 'M')) => (&text[..at], 1_000_000),

@@ -242,13 +242,23 @@ async fn a_connector_that_is_not_there_is_an_answer_that_says_so() {
     let url = format!("ws://{}", nowhere.local_addr().unwrap());
     drop(nowhere);
     let file = stage.folder.path().join("nowhere.jsonl");
-    let recorder = start(Upstream::new(DialUrl::parse(&url).unwrap(), Network::default()), &file, None);
-    let stream = TcpStream::connect(recorder.local_addr()).await.unwrap();
-    let Err(Error::Http(answer)) = soon(client_async(request(&[]), stream)).await else { panic!() };
-    assert_eq!(answer.status().as_u16(), 502);
-    let body = String::from_utf8(answer.into_body().unwrap()).unwrap();
-    assert!(body.starts_with("{\"error\":\"the recorder cannot reach the connector: "), "{body}");
+    let upstream = Upstream::new(DialUrl::parse(&url).unwrap(), Network::default());
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let config = RecorderConfig { listen, upstream, file: file.clone(), rotate: None };
+    let (troubles, told) = std::sync::mpsc::channel();
+    let recorder = Recorder::start(config, move |trouble| drop(troubles.send(trouble.to_string()))).unwrap();
+    let mut body = String::new();
+    for _ in 0..2 {
+        let stream = TcpStream::connect(recorder.local_addr()).await.unwrap();
+        let Err(Error::Http(answer)) = soon(client_async(request(&[]), stream)).await else { panic!() };
+        assert_eq!(answer.status().as_u16(), 502);
+        body = String::from_utf8(answer.into_body().unwrap()).unwrap();
+        assert!(body.starts_with("{\"error\":\"the recorder cannot reach the connector: "), "{body}");
+    }
     recorder.finish().unwrap();
+    // Whoever runs it is told, once.
+    let told: Vec<String> = told.try_iter().collect();
+    assert!(told.len() == 1 && body.contains(&told[0]), "{told:?}");
     let lines = Recording::load(&file).unwrap().lines;
     assert_eq!(lines[1].what, What::Reject { dial: Some(1), status: 502, body: Some(body) });
 }

@@ -228,8 +228,8 @@ fn what_cannot_be_played_is_named() {
     for (lines, expected) in [
         (
             vec![connect(0)],
-            "wire.jsonl:1: nobody says which platform the gateway was for: name `platform` and `bot_id` under \
-             `gateway`",
+            "wire.jsonl: no gateway said hello in it, so that there is nothing to play (a recording whose first line \
+             names `platform` and `bot_id` under `gateway` is played all the same)",
         ),
         (
             vec![gateway(0, HELLO)],
@@ -383,6 +383,17 @@ fn l_12_l_13_l_14_what_a_close_behind_going_idle_was_for() {
         let trace = passes(&lines);
         assert_eq!(count(&trace, expected), 1, "{expected}: {trace:#?}");
     }
+}
+
+/// L-13, L-14: who leaves takes no more requests, so that one that was asked for meanwhile went to sleep, and sleeps.
+#[test]
+fn l_13_l_14_a_recording_may_end_while_the_gateway_sleeps() {
+    let send = json!({"type": "outbound", "requestId": "1", "action": {"op": "send", "chat_id": "c", "content": "x"}});
+    let mut lines = handshake(0).to_vec();
+    lines.extend([gateway(100, GOING_IDLE), gateway(150, &send.to_string()), connector(200, IDLE_ACK)]);
+    lines.push(close(200, "gateway", 1000, ""));
+    let trace = passes(&lines);
+    assert_eq!(count(&trace, "notice    dormant"), 1, "{trace:#?}");
 }
 
 /// L-14, L-4: a gateway that closes before it is served was told to end; one that has written nothing was cut off.

@@ -3,7 +3,7 @@
 mod window;
 
 use relayline_harness::recording::Recording;
-use relayline_harness::replay::{self, Options};
+use relayline_harness::replay::{self, Options, ReplayError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use window::{Place, Speed, Window};
 /// Play recorded sessions through the machine, in virtual time: nothing is dialled.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n  relayline replay recordings/reconnect-after-drop.jsonl\n  relayline replay --check recordings/*.jsonl\n  relayline replay --json session.jsonl | jq -c 'select(.what == \"sent\").frame'\n  relayline replay --from 90s --until 2m --speed 10 session.jsonl\n\nA session is always played from its beginning to its end, so that the state is right wherever one looks in;\n--from and --until say which part of it is printed, and in which differences count. A HAR is what browsers and\nmitmproxy export; its WebSockets to /relay are played, or all, where none goes there. A file that `relayline\nrecord` wrote may hold several gateways: each is played by itself, with its id behind the name.\n\nExit codes: 0 done, 1 a file cannot be read or played, or a check found something, 2 wrong flags."
+    after_help = "Examples:\n  relayline replay recordings/reconnect-after-drop.jsonl\n  relayline replay --check recordings/*.jsonl\n  relayline replay --json session.jsonl | jq -c 'select(.what == \"sent\").frame'\n  relayline replay --from 90s --until 2m --speed 10 session.jsonl\n\nA session is always played from its beginning to its end, so that the state is right wherever one looks in;\n--from and --until say which part of it is printed, and in which differences count. A line of\nthe file stands for the moment when it was recorded. A HAR is what browsers and\nmitmproxy export; its WebSockets to /relay are played, or all, where none goes there. A file that `relayline\nrecord` wrote may hold several gateways: each is played by itself, with its id behind the name.\n\nExit codes: 0 done, 1 a file cannot be read or played, or a check found something, 2 wrong flags."
 )]
 pub(crate) struct Args {
     /// Recorded sessions (.jsonl), or a HAR with WebSocket messages (.har)
@@ -83,13 +83,19 @@ impl Player<'_> {
             let file = &recording.file;
             self.fail(&format!("{file}:{line}: lines are missing here: it is played up to this place"))?;
         }
-        for (gateway, recording) in recording.gateways() {
+        let gateways = recording.gateways();
+        let is_one_of_several = gateways.len() > 1;
+        for (gateway, recording) in gateways {
             let name = match gateway {
                 Some(id) => format!("{} ({id})", recording.name()),
                 None => recording.name().to_owned(),
             };
             match replay::play(&recording, Options::default()) {
                 Ok(run) => self.print(&name, &recording, &run)?,
+                // The others are played all the same.
+                Err(ReplayError::Silent { .. }) if is_one_of_several => {
+                    self.tell(&format!("{name}: it never said hello: there is nothing to play"))?;
+                }
                 Err(error) => self.fail(&error.to_string())?,
             }
         }

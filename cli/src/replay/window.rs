@@ -45,7 +45,10 @@ impl FromStr for Speed {
             _ if text == "max" => Ok(Speed(None)),
             Ok(0.0) => Ok(Speed(None)),
             Ok(speed) if f64::is_finite(speed) && speed > 0.0 => Ok(Speed(Some(speed))),
-            Ok(_) | Err(_) => Err("write a number above 0, as in 1, 10 or 0.5, or max".to_owned()),
+            Ok(_) | Err(_) => {
+                Err("write a number, as in 1, 10 or 0.5, or max (or 0), which does not wait at all"
+                    .to_owned())
+            }
         }
     }
 }

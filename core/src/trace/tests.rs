@@ -129,7 +129,7 @@ fn every_entry_is_a_line_of_text_and_an_object() {
         ),
         (
             closed(None, "cut"),
-            "closed    #3 without a close frame: cut",
+            "closed    #3 without a close code: cut",
             json!({"what": "closed", "conn": 3, "code": null, "reason": "cut"}),
         ),
         (Entry::io(AT, &IoEvent::Alive { conn: CONN }), "pong      #3", json!({"what": "pong", "conn": 3})),

@@ -49,7 +49,7 @@ impl fmt::Display for Happened {
             Happened::Received { conn, line } | Happened::Sent { conn, line } => write!(f, "#{conn} {line}"),
             Happened::Closed { conn, code, reason } => match code {
                 Some(code) => write!(f, "#{conn} {code} {reason:?}"),
-                None => write!(f, "#{conn} without a close frame: {reason}"),
+                None => write!(f, "#{conn} without a close code: {reason}"),
             },
             Happened::Close { conn, code, reason } => write!(f, "#{conn} {code} {reason:?}"),
             Happened::Completed { request, result } => match result {

@@ -20,6 +20,15 @@ pub(super) struct Files {
 impl Files {
     /// Begins the first. A file that holds something already is left alone.
     pub(super) fn create(first: &Path) -> io::Result<Files> {
+        let next = parts::path(first, 1);
+        if next.exists() {
+            // It could not go on there, and who reads this would find that behind it.
+            let problem = format!(
+                "{} exists, which would be read behind it: name another file, or remove that one",
+                next.file_name().unwrap_or_default().display()
+            );
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
+        }
         let (file, whole) = open(first)?;
         Ok(Files { first: first.to_owned(), file, whole, torn: false })
     }
@@ -77,6 +86,11 @@ mod tests {
         let error = Files::create(&path).unwrap_err();
         assert_eq!(error.to_string(), "it exists and is not empty: name another file, or remove it");
         std::fs::write(&path, "").unwrap();
+        let next = folder.path().join("s.1.jsonl");
+        std::fs::write(&next, "").unwrap();
+        let error = Files::create(&path).unwrap_err().to_string();
+        assert!(error.starts_with("s.1.jsonl exists, which would be read behind it"), "{error}");
+        std::fs::remove_file(next).unwrap();
         let mut files = Files::create(&path).unwrap();
         files.append(b"a\n").unwrap();
         files.begin(1).unwrap();

@@ -1,5 +1,6 @@
 //! The port: each request goes on to the connector, and an upgrade becomes two sockets that are joined.
 
+use super::Trouble;
 use super::pump;
 use super::redact;
 use super::scribe::Event;
@@ -19,6 +20,7 @@ use relayline_runtime::http::Client;
 use serde_json::json;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -51,6 +53,27 @@ pub(super) struct Shared {
     pub(super) upstream: Upstream,
     pub(super) client: Client,
     pub(super) stopped: watch::Receiver<bool>,
+    pub(super) complain: Arc<dyn Fn(Trouble) + Send + Sync>,
+    /// That it is so has been told.
+    pub(super) is_unreachable: AtomicBool,
+}
+
+impl Shared {
+    /// The connector's answer, or that there is none, which is told.
+    async fn forward(
+        &self,
+        request: Request<Incoming>,
+        upgrades: bool,
+    ) -> Result<Response<Incoming>, String> {
+        let answer = forward(self, request, upgrades).await;
+        let was_unreachable = self.is_unreachable.swap(answer.is_err(), Ordering::Relaxed);
+        if let Err(problem) = &answer
+            && !was_unreachable
+        {
+            (self.complain)(Trouble::Unreachable(problem.clone()));
+        }
+        answer
+    }
 }
 
 /// Serves until it is stopped.
@@ -109,7 +132,7 @@ async fn answer(
 ) -> Response<Body> {
     if !asks_for_websocket(request.headers()) {
         let asked = format!("{} {}", request.method(), redact::path(request.uri().path()));
-        let response = match forward(&shared, request, false).await {
+        let response = match shared.forward(request, false).await {
             Ok(response) => response.map(BodyExt::boxed_unsync),
             Err(problem) => unreachable(&problem),
         };
@@ -119,7 +142,7 @@ async fn answer(
     }
     let mut dial = Dialing::new(&shared.writer, &request);
     let gateway = hyper::upgrade::on(&mut request);
-    match forward(&shared, request, true).await {
+    match shared.forward(request, true).await {
         Err(problem) => {
             let response = unreachable(&problem);
             dial.refused(response.status(), unreachable_body(&problem).into_bytes());

@@ -35,6 +35,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use tokio::sync::watch;
 use writer::Writer;
@@ -77,6 +78,18 @@ pub enum RecorderError {
     Start(io::Error),
 }
 
+/// What a recorder has to complain of while it is at work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// Lines cannot be written. Told once.
+    #[error("{0}; lines are lost until it can be written")]
+    Unwritten(io::Error),
+    /// The connector cannot be reached. Told once, until it was reached again.
+    #[error("the recorder cannot reach the connector: {0}")]
+    Unreachable(String),
+}
+
 /// A recorder at work, on a thread of its own. Dropping it cuts what is open; [`Recorder::finish`] says how it went.
 #[derive(Debug)]
 pub struct Recorder {
@@ -87,12 +100,13 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins the file and listens. Once this has returned a gateway can dial. `complain` is told once, by the
-    /// thread that writes, why lines are lost.
+    /// Begins the file and listens. Once this has returned a gateway can dial. `complain` is told, by threads of the
+    /// recorder's, what does not work.
     pub fn start(
         config: RecorderConfig,
-        complain: impl Fn(io::Error) + Send + 'static,
+        complain: impl Fn(Trouble) + Send + Sync + 'static,
     ) -> Result<Recorder, RecorderError> {
+        let complain = Arc::new(complain);
         let listen = |error| RecorderError::Listen { listen: config.listen, error };
         let listener = TcpListener::bind(config.listen).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
@@ -104,8 +118,11 @@ impl Recorder {
         };
         let files = Files::create(&config.file)
             .map_err(|error| RecorderError::File { file: config.file.clone(), error })?;
-        let writer =
-            Writer::start(files, header, config.rotate, Box::new(complain)).map_err(RecorderError::Start)?;
+        let unwritten = {
+            let complain = complain.clone();
+            Box::new(move |error| complain(Trouble::Unwritten(error)))
+        };
+        let writer = Writer::start(files, header, config.rotate, unwritten).map_err(RecorderError::Start)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -115,7 +132,14 @@ impl Recorder {
             relayline_tokio::http_client(&config.upstream.network).map_err(RecorderError::Start)?
         };
         let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(Shared { writer: writer.clone(), upstream: config.upstream, client, stopped });
+        let shared = Arc::new(Shared {
+            writer: writer.clone(),
+            upstream: config.upstream,
+            client,
+            stopped,
+            complain,
+            is_unreachable: AtomicBool::new(false),
+        });
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || runtime.block_on(http::serve(shared, listener)))

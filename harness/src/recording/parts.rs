@@ -19,6 +19,24 @@ pub(crate) fn path(first: &Path, number: u32) -> PathBuf {
     }
 }
 
+/// Which files lie behind that number, in order, as far as their names tell.
+pub(super) fn behind(first: &Path, number: u32) -> Vec<(u32, PathBuf)> {
+    let folder = first.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let number_of = |name: std::ffi::OsString| {
+        let name = name.to_string_lossy().into_owned();
+        let digits = |part: &str| part.parse().ok().filter(|n: &u32| n.to_string() == part);
+        let found = name
+            .split('.')
+            .filter_map(digits)
+            .find(|n| path(first, *n).file_name().is_some_and(|known| known.to_string_lossy() == name))?;
+        (found > number).then_some((found, path(first, found)))
+    };
+    let mut found: Vec<_> = names.filter_map(number_of).collect();
+    found.sort_unstable();
+    found
+}
+
 impl Header {
     fn number(&self, name: &str) -> Option<u64> {
         self.rest.get(name).and_then(Value::as_u64)
@@ -65,10 +83,13 @@ impl Recording {
     }
 
     /// Each gateway's recording by itself, with its id, in the order in which they first dialled: a recorder writes
-    /// the sessions of all gateways into one file. A recording whose `connect` lines name no gateway is one
-    /// gateway's, and so is one of a single id. Lines that belong to no socket stay with the first.
+    /// the sessions of all gateways into one file. A gateway has one socket at a time (L-6): two of one id that write
+    /// at the same time are two of its processes, each with a number behind the id. A recording whose `connect` lines
+    /// name no gateway is one gateway's, and so is one of a single id. Lines that belong to no socket stay with the
+    /// first.
     pub fn gateways(self) -> Vec<(Option<String>, Recording)> {
-        let mut lanes: Vec<(Option<String>, Recording)> = Vec::new();
+        let writes = Writes::of(&self);
+        let mut lanes: Vec<Lane> = Vec::new();
         let mut lane_of: BTreeMap<Option<u32>, usize> = BTreeMap::new();
         let (mut newest, mut before) = (0, Vec::new());
         let Recording { file, header, lines } = self;
@@ -77,11 +98,15 @@ impl Recording {
             let lane = match &line.what {
                 What::Connect { dial, .. } => {
                     let id = line.rest.get(GATEWAY_ID).and_then(Value::as_str).map(str::to_owned);
-                    newest = lanes.iter().position(|(known, _)| *known == id).unwrap_or_else(|| {
+                    let fits = |lane: &Lane| lane.id == id && writes.follows(lane.dial, *dial);
+                    newest = lanes.iter().position(fits).unwrap_or_else(|| {
                         let lines = std::mem::take(&mut before);
-                        lanes.push((id, Recording { file: file.clone(), header: header.clone(), lines }));
+                        let recording = Recording { file: file.clone(), header: header.clone(), lines };
+                        let process = 1 + lanes.iter().filter(|lane| lane.id == id).count();
+                        lanes.push(Lane { id, process, dial: *dial, recording });
                         lanes.len() - 1
                     });
+                    lanes[newest].dial = *dial;
                     lane_of.insert(*dial, newest);
                     newest
                 }
@@ -90,14 +115,55 @@ impl Recording {
                 What::HostCall { .. } | What::HostEvent { .. } | What::Note(_) | What::Other(_) => 0,
             };
             match lanes.get_mut(lane) {
-                Some((_, recording)) => recording.lines.push(line),
+                Some(lane) => lane.recording.lines.push(line),
                 None => before.push(line),
             }
         }
         match lanes.len() {
             0 => vec![(None, Recording { file, header, lines: before })],
-            1 => lanes.into_iter().map(|(_, recording)| (None, recording)).collect(),
-            _ => lanes,
+            1 => lanes.into_iter().map(|lane| (None, lane.recording)).collect(),
+            _ => lanes.into_iter().map(|lane| (lane.name(), lane.recording)).collect(),
+        }
+    }
+}
+
+/// What one process of a gateway has to do with.
+struct Lane {
+    id: Option<String>,
+    /// Which process of that id it is, counted from 1.
+    process: usize,
+    /// Its newest dial.
+    dial: Option<u32>,
+    recording: Recording,
+}
+
+impl Lane {
+    fn name(&self) -> Option<String> {
+        let again = if self.process > 1 { format!(", process {}", self.process) } else { String::new() };
+        self.id.as_ref().map(|id| format!("{id}{again}"))
+    }
+}
+
+/// Where each dial's gateway first and last wrote.
+struct Writes(BTreeMap<u32, (usize, usize)>);
+
+impl Writes {
+    fn of(recording: &Recording) -> Writes {
+        let mut writes: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+        for (at, line) in recording.lines.iter().enumerate() {
+            if let (What::Gateway(_), Some(dial)) = (&line.what, line.dial()) {
+                writes.entry(dial).and_modify(|(_, last)| *last = at).or_insert((at, at));
+            }
+        }
+        Writes(writes)
+    }
+
+    /// Whether one process can have dialled the one and then the other: once it writes on that, it has left this.
+    fn follows(&self, before: Option<u32>, dial: Option<u32>) -> bool {
+        let of = |dial: Option<u32>| dial.and_then(|dial| self.0.get(&dial));
+        match (of(before), of(dial)) {
+            (Some((_, last)), Some((first, _))) => last < first,
+            (Some(_) | None, _) => true,
         }
     }
 }
@@ -139,13 +205,17 @@ mod tests {
             says(2, "b"),
             says(3, "new"),
             json!({"t_ms": 9, "dir": "close", "by": "gateway", "dial": 1}),
+            connect(9, "b"),
+            says(9, "b's second"),
+            says(2, "b's first"),
         ];
         let gateways = recording(&lines).gateways();
         let numbers: Vec<(Option<&str>, Vec<usize>)> = gateways
             .iter()
             .map(|(id, one)| (id.as_deref(), one.lines.iter().map(|line| line.number).collect()))
             .collect();
-        assert_eq!(numbers, [(Some("a"), vec![2, 3, 5, 6, 8, 9]), (Some("b"), vec![4, 7])]);
+        let b = [(Some("b"), vec![4, 7, 12]), (Some("b, process 2"), vec![10, 11])];
+        assert_eq!(numbers, [&[(Some("a"), vec![2, 3, 5, 6, 8, 9])][..], &b].concat());
         // One gateway's recording stays as it is.
         let one = recording(&[connect(1, "a"), connect(2, "a"), says(1, "x")]);
         assert_eq!(one.clone().gateways(), [(None, one)]);
@@ -178,6 +248,21 @@ mod tests {
         let read = Recording::load(&first).unwrap();
         let places: Vec<_> = read.lines.iter().map(|line| (line.number, line.t_ms)).collect();
         assert_eq!(places, [(2, 10), (4, 20)], "the third file is of another recording");
+        // One in the middle that is not there; something else in its place; one that breaks off.
+        part(2, 7, 30);
+        std::fs::remove_file(path(&first, 1)).unwrap();
+        let error = Recording::load(&first).unwrap_err().to_string();
+        assert!(
+            error.contains("s.1.jsonl: is missing, and ") && error.contains("s.2.jsonl is there"),
+            "{error}"
+        );
+        std::fs::write(path(&first, 1), "notes").unwrap();
+        assert_eq!(Recording::load(&first).unwrap().lines.len(), 1);
+        part(1, 7, 20);
+        let whole = std::fs::read(path(&first, 2)).unwrap();
+        std::fs::write(path(&first, 2), &whole[..whole.len() - 5]).unwrap();
+        let (read, gap) = Recording::load(&first).unwrap().up_to_a_gap();
+        assert_eq!((read.lines.len(), gap), (2, Some(6)));
         let error = Recording::load(&path(&first, 1)).unwrap_err().to_string();
         assert!(
             error.ends_with("s.1.jsonl:1: this is part 1 of a recording: name its first file, s.jsonl, and its parts are read behind it"),

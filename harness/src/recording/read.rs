@@ -2,7 +2,7 @@
 //! could be a secret (C-4).
 
 use super::parts;
-use super::{By, DIAL, Data, Ended, Gateway, Header, Line, Recording, VERSION, What};
+use super::{By, DIAL, Data, Ended, GAP, Gateway, Header, Line, Recording, VERSION, What};
 use data_encoding::BASE64;
 use relayline_core::secret::Secret;
 use serde_json::{Map, Value};
@@ -30,6 +30,16 @@ pub enum RecordingError {
         line: usize,
         /// What is wrong, and what to do.
         problem: String,
+    },
+    /// A file in the middle of a recording is not there.
+    #[error(
+        "{file}: is missing, and {later} is there: put it back, or move that away to play what comes before"
+    )]
+    Missing {
+        /// The file that is missing.
+        file: String,
+        /// A later one of the same recording.
+        later: String,
     },
     /// One entry of a HAR is wrong.
     #[error("{file}: entry {entry}: {problem}")]
@@ -59,18 +69,36 @@ impl Recording {
         for number in 1.. {
             let part = parts::path(path, number);
             if !recording.has_parts() || !part.exists() {
+                recording.is_whole(path, number)?;
                 break;
             }
-            let part = Recording::read(&part.display().to_string(), &bytes_of(&part)?)?;
-            if !recording.goes_on_in(&part, number) {
-                break;
+            match Recording::read(&part.display().to_string(), &bytes_of(&part)?) {
+                Ok(part) if recording.goes_on_in(&part, number) => recording.append(part),
+                // Something else that happens to have that name.
+                Ok(_) | Err(RecordingError::Line { line: 1, .. }) => break,
+                Err(error) => return Err(error),
             }
-            recording.append(part);
         }
         Ok(recording)
     }
 
-    /// Reads a recording out of a file's bytes. Empty lines are skipped.
+    /// Whether no later file of it is there, where this one is not.
+    fn is_whole(&self, first: &Path, number: u32) -> Result<(), RecordingError> {
+        for (later, path) in parts::behind(first, number).into_iter().filter(|_| self.has_parts()) {
+            let part = bytes_of(&path).and_then(|bytes| Recording::read("", &bytes));
+            if part.is_ok_and(|part| self.goes_on_in(&part, later)) {
+                let shown = |path: &Path| path.display().to_string();
+                return Err(RecordingError::Missing {
+                    file: shown(&parts::path(first, number)),
+                    later: shown(&path),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a recording out of a file's bytes. Empty lines are skipped. A last line that breaks off, as a recorder
+    /// leaves it that was killed, is a gap.
     pub fn read(file: &str, bytes: &[u8]) -> Result<Recording, RecordingError> {
         let fail =
             |line: usize, problem: String| RecordingError::Line { file: file.to_owned(), line, problem };
@@ -81,7 +109,14 @@ impl Recording {
             if raw.trim_ascii().is_empty() {
                 continue;
             }
-            let object = object(raw).map_err(|problem| {
+            let read = object(raw);
+            if read.is_err() && header.is_some() && raw.len() == bytes.len() - start_of(bytes, raw) {
+                let t_ms = lines.last().map_or(0, |line| line.t_ms);
+                let rest = Map::from_iter([("lines".to_owned(), Value::from(1))]);
+                lines.push(Line { number, t_ms, what: What::Other(GAP.to_owned()), rest });
+                break;
+            }
+            let object = read.map_err(|problem| {
                 // A file of another kind is told so, rather than what is wrong with its first line.
                 fail(number, if header.is_none() { NO_HEADER.to_owned() } else { problem })
             })?;
@@ -103,6 +138,11 @@ impl Recording {
         let header = header.ok_or_else(|| fail(1, NO_HEADER.to_owned()))?;
         Ok(Recording { file: file.to_owned(), header, lines })
     }
+}
+
+/// Where a piece of these bytes begins.
+fn start_of(bytes: &[u8], piece: &[u8]) -> usize {
+    piece.as_ptr().addr() - bytes.as_ptr().addr()
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, RecordingError> {

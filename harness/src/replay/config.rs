@@ -37,9 +37,7 @@ pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config,
         said.map(|(platform, bot_id)| Identity { platform, bot_id }).collect()
     };
     let Some(first) = identities.first().cloned() else {
-        return Err(fail(
-            "nobody says which platform the gateway was for: name `platform` and `bot_id` under `gateway`",
-        ));
+        return Err(ReplayError::Silent { file: recording.file.clone() });
     };
     // The URL goes nowhere: nothing is dialled.
     let url = DialUrl::parse("ws://127.0.0.1/relay").map_err(|error| fail(&error.to_string()))?;

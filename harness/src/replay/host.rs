@@ -158,6 +158,8 @@ fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) ->
     let waited = t_ms(close).saturating_sub(t_ms(asked));
     let again = session.dials.get(dial + 1).map(|next| t_ms(next.line).saturating_sub(t_ms(close)));
     match (again, confirmed) {
+        // Who leaves takes no more requests (L-14): one that was asked for meanwhile went to sleep.
+        (None, Some(_)) if wrote[at + 1..].iter().any(|frame| frame.kind() == "outbound") => Purpose::Dormant,
         (None, _) => Purpose::Disconnect,
         (Some(SLEEPS_MS..), Some(_)) => Purpose::Dormant,
         // Nobody sleeps without a confirmation; a host that resumes does not wait for it.

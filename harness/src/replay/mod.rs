@@ -53,6 +53,15 @@ pub use verdict::{Difference, Kind, Said, Use, Verdict};
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
+    /// No gateway said hello, so that nobody knows what it was.
+    #[error(
+        "{file}: no gateway said hello in it, so that there is nothing to play (a recording whose first line names \
+         `platform` and `bot_id` under `gateway` is played all the same)"
+    )]
+    Silent {
+        /// The file, as the caller named it.
+        file: String,
+    },
     /// A line makes no sense where it stands.
     #[error("{file}:{line}: {problem}")]
     Line {

@@ -2,12 +2,26 @@
 
 use super::player::Player;
 use super::run::{Before, Dialed, Wait};
+use super::trace;
 use relayline_core::machine::IoEvent;
 use relayline_core::output::{Action, Conn, Content, Delivery, DeliveryId, Notice, Transmit};
 use relayline_core::session_key::session_key;
 use relayline_core::trace::Entry;
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// Counters of what has a line of its own in the trace.
+const SHOWN: [&str; 9] = [
+    "dials",
+    "handshakes",
+    "refusals",
+    "frames_in",
+    "frames_out",
+    "delivered",
+    "refused",
+    "acks",
+    "not_accepted",
+];
 
 impl Player<'_> {
     /// Takes all that the machine puts out, and answers what a peer answers at once.
@@ -28,9 +42,21 @@ impl Player<'_> {
                 self.transmit(&transmit, &frame);
             }
             if quiet {
-                return;
+                return self.tell_what_was_counted();
             }
         }
+    }
+
+    /// What the machine passes over is nowhere else to be seen.
+    fn tell_what_was_counted(&mut self) {
+        let counted: Vec<(&str, u64)> = self.machine.stats().iter().collect();
+        for (at, (name, value)) in counted.iter().enumerate() {
+            let before = self.counted.get(at).map_or(0, |(_, before)| *before);
+            if *value > before && !SHOWN.contains(name) {
+                self.trace(trace::counted(self.now, name, value - before));
+            }
+        }
+        self.counted = counted;
     }
 
     fn act(&mut self, action: Action) {

@@ -76,6 +76,8 @@ pub(super) struct Player<'r> {
     pub(super) made: Made,
     /// The same, for the trace.
     pub(super) shown: Ids,
+    /// The machine's counters, as far as the trace tells of them.
+    pub(super) counted: Vec<(&'static str, u64)>,
     /// Buffered deliveries that the host has not settled.
     pub(super) handed: Vec<(String, DeliveryId, Conn)>,
     /// Failed attempts, and since when it is up: L-5 as a second opinion.
@@ -124,6 +126,7 @@ impl<'r> Player<'r> {
             made: Made::default(),
             shown: Ids::of(&machine),
             machine,
+            counted: Vec::new(),
             handed: Vec::new(),
             attempts: 0,
             up_since: None,
@@ -198,6 +201,9 @@ impl<'r> Player<'r> {
             }
             What::Gateway(_) => self.gateway_line(at, dial),
             What::Connector(data) => self.connector_line(at, dial, data.bytes()),
+            What::Close { by: By::Connector, code: None, reason, .. } if reason.is_empty() => {
+                self.close(dial, None, "a close frame without a code");
+            }
             What::Close { by: By::Connector, code, reason, .. } => {
                 self.close(dial, *code, reason);
             }
@@ -290,6 +296,7 @@ impl<'r> Player<'r> {
         self.shown = Ids::of(&self.machine);
         self.sockets.iter_mut().for_each(|socket| socket.conn = None);
         self.handed.clear();
+        self.counted.clear();
         (self.attempts, self.up_since) = (0, None);
         (self.last_end, self.refused, self.disconnecting) = (Before::Nothing, false, false);
     }

@@ -39,6 +39,20 @@ pub(super) fn jumped(at: Time, wait: Duration) -> Entry {
     Entry { at, what: Happened::Remark { name: "clock", text, fields: Map::from_iter(fields) } }
 }
 
+/// Something that came was passed over, so many times.
+pub(super) fn counted(at: Time, counter: &str, by: u64) -> Entry {
+    let times = if by > 1 { format!(", {by} times") } else { String::new() };
+    let fields = [("counter".to_owned(), json!(counter)), ("by".to_owned(), json!(by))];
+    Entry {
+        at,
+        what: Happened::Remark {
+            name: "counted",
+            text: format!("{counter}{times}"),
+            fields: fields.into_iter().collect(),
+        },
+    }
+}
+
 /// What somebody noted at that time.
 pub(super) fn noted(at: Time, text: &str) -> Entry {
     Entry { at, what: Happened::Remark { name: "note", text: text.to_owned(), fields: Map::new() } }
