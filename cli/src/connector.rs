@@ -24,8 +24,24 @@ Example:
   relayline connector --listen 127.0.0.1:8080 --gateway my-agent=s3cret --platform discord
   {\"do\":\"inbound\",\"event\":{\"text\":\"hi\",\"source\":{\"platform\":\"discord\",\"chat_id\":\"1\"}}}
 
-Instructions, one JSON object a line: inbound, passthrough, interrupt, drop, close, revoke, expire, mute,
-idle_ack, answer, delay, descriptor, raw, enroll_token, rotate, deliver. Beside the WebSocket it serves POST
+Instructions, one JSON object a line, `do` and its fields (those with ? may be left out):
+  inbound       event, buffered? (true: through the buffer; false: live or not at all)
+  passthrough   forward, buffered?
+  interrupt     session_key, chat_id?
+  drop          cuts the TCP connection
+  close         code? (1000), reason?
+  revoke        on? (true): 4401 `unauthorized`, and 401 for every dial
+  expire        4401 `expired`, or 401 for the next dial
+  mute          on? (true): upgrades are accepted, and nothing is said
+  idle_ack      on: false withholds the confirmation
+  answer        op, result (null restores the usual one)
+  delay         op, ms (0 restores)
+  descriptor    descriptor, platform?: from the next hello on
+  raw           text: as one message; a frame needs its own newline
+  enroll_token  token, tenant?, ttl_s?
+  rotate        overlap_ms? (60000), secret?, delivery_key?
+  deliver       event or interrupt, url?, key?, skew_s?: signed, and posted
+Each may have `gateway`, the id that is meant; without it all are, or the only one. Beside the WebSocket it serves POST
 /relay/enroll, /relay/provision, /relay/policy and /relay/media, and GET /relay/media/ID; each request is a line
 {\"saw\":\"http\"}, secrets as <hidden>, and so is what comes of each `deliver`. To let a gateway enrol:
   relayline connector --listen 127.0.0.1:8080 --enroll-token once --access-token let-me-in

@@ -8,13 +8,14 @@ use relayline_harness::simulate::{
     Counter, Exercised, Keep, Profile, Run, Terms, coverage, run as play, shrink,
 };
 use serde_json::json;
+use signal_hook::consts::SIGINT;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// Simulate gateways and connectors over a network that fails in every way: a seed a run, and always the same run
@@ -28,7 +29,8 @@ Examples:
 
 A failure is shrunk, written as a recording, and printed with the command that repeats it.
 
-Exit codes: 0 all invariants held, 1 one did not, 2 wrong flags.")]
+Exit codes: 0 all invariants held, 1 one did not, or a recording could not be written, 2 wrong flags, 130 interrupted
+(what was found until then is told).")]
 pub(crate) struct Args {
     /// The seeds to run, A..B without B; a single number is that seed
     #[arg(long, value_name = "A..B", default_value = "0..100", value_parser = seeds)]
@@ -99,9 +101,19 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Ok(jobs) => jobs,
         Err(problem) => return fail(2, problem),
     };
+    if args.record && !args.out.is_dir() {
+        return fail(1, format_args!("--out {}: there is no such folder to record in", args.out.display()));
+    }
     // A panic of a machine is a failure of its run, and told as one.
     std::panic::set_hook(Box::new(|_| {}));
-    let mut sum = run_all(args, &jobs);
+    // What was found until then is told. A second one ends the program where it stands.
+    let (stop, interrupted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    for flag in [&stop, &interrupted] {
+        // Without it Ctrl-C only tells nothing.
+        let _ = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, flag.clone());
+        let _ = signal_hook::flag::register(SIGINT, flag.clone());
+    }
+    let mut sum = run_all(args, &jobs, &stop);
     drop(std::panic::take_hook());
     if let Some(problem) = &sum.unwritten {
         return fail(1, problem);
@@ -113,7 +125,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             fail(1, format_args!("standard output: {error}"))
         }
-        Ok(()) | Err(_) => ExitCode::from(u8::from(!sum.failed.is_empty())),
+        Ok(()) | Err(_) if !sum.failed.is_empty() => ExitCode::from(1),
+        Ok(()) | Err(_) if interrupted.load(Ordering::Relaxed) => ExitCode::from(130),
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
     }
 }
 
@@ -142,15 +156,14 @@ fn jobs(args: &Args) -> Result<Vec<(u64, Profile)>, String> {
     Ok(jobs)
 }
 
-fn run_all(args: &Args, jobs: &[(u64, Profile)]) -> Sum {
+fn run_all(args: &Args, jobs: &[(u64, Profile)], stop: &AtomicBool) -> Sum {
     let bar =
         if io::stderr().is_terminal() { ProgressBar::new(jobs.len() as u64) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {per_sec}, {msg}{eta} left") {
         bar.set_style(style);
     }
     let terms = args.terms();
-    let (next, stop, sum) =
-        (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(Sum { fewest: u64::MAX, ..Sum::default() }));
+    let (next, sum) = (AtomicUsize::new(0), Mutex::new(Sum { fewest: u64::MAX, ..Sum::default() }));
     let threads =
         args.jobs.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
     thread::scope(|scope| {
@@ -179,8 +192,9 @@ fn run_all(args: &Args, jobs: &[(u64, Profile)]) -> Sum {
                     if run.failure.is_some() {
                         bar.set_message("a failure, ");
                         sum.failed.push(run);
-                        // A few tell as much as many.
-                        stop.store(sum.failed.len() >= 10, Ordering::Relaxed);
+                        // A few tell as much as many, and of what is claimed never to be one is enough.
+                        let most = if args.never.is_some() { 1 } else { 10 };
+                        stop.fetch_or(sum.failed.len() >= most, Ordering::Relaxed);
                     }
                 }
             });
@@ -204,8 +218,10 @@ fn tell(args: &Args, sum: &Sum, out: &mut dyn Write) -> io::Result<()> {
                 "rules": exercised.rules, "deeds": exercised.deeds, "transitions": transitions,
                 "counters": exercised.counters, "unreached": coverage::unreached(exercised)})
         )?;
-    } else {
+    } else if args.never.is_none() {
         told_as_text(sum, &hash, out)?;
+    } else {
+        writeln!(out, "{}", total(sum))?;
     }
     out.flush()?;
     for failed in &sum.failed {
@@ -236,12 +252,16 @@ fn told_as_text(sum: &Sum, hash: &str, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{count:>12} {name}")?;
     }
     writeln!(out, "hash         {hash}")?;
-    let verdict = if sum.failed.is_empty() {
-        "all invariants held".to_owned()
-    } else {
-        format!("{} FAILED", sum.failed.len())
+    writeln!(out, "{}", total(sum))
+}
+
+fn total(sum: &Sum) -> String {
+    let verdict = match sum.failed.len() {
+        0 => "all invariants held".to_owned(),
+        failed => format!("{failed} FAILED"),
     };
-    writeln!(out, "{} runs, {} events, {} in the shortest: {verdict}", sum.runs, sum.events, sum.fewest)
+    let fewest = if sum.runs == 0 { 0 } else { sum.fewest };
+    format!("{} runs, {} events, {fewest} in the shortest: {verdict}", sum.runs, sum.events)
 }
 
 /// One hash for all runs, whichever thread did which.

@@ -75,7 +75,7 @@ fn a_run_is_recorded_on_demand() {
 
     let (output, said) = simulate(&wanted, &out.join("nowhere"));
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.starts_with("relayline: ") && said.contains("cannot be written"), "{said}");
+    assert!(said.starts_with("relayline: --out ") && said.contains("no such folder"), "{said}");
 }
 
 #[test]

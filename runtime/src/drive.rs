@@ -16,6 +16,7 @@ use relayline_core::command::Command;
 use relayline_core::machine::IoEvent;
 use relayline_core::output::{Action, Conn};
 use relayline_core::secret::Secret;
+use relayline_core::stats::Stats;
 use relayline_core::time::Time;
 use relayline_core::trace::{Entry, Ids, Lines};
 use std::convert::Infallible;
@@ -47,6 +48,8 @@ pub(crate) struct Driver<R> {
     /// What is logged is logged in these.
     relay: Span,
     connection: Span,
+    /// What was logged of what was counted.
+    counted: Stats,
 }
 
 impl<R> fmt::Debug for Driver<R> {
@@ -73,6 +76,7 @@ impl<R: Runtime> Driver<R> {
             _server: server,
             relay,
             connection: Span::none(),
+            counted: Stats::default(),
         }
     }
 
@@ -119,7 +123,12 @@ impl<R: Runtime> Driver<R> {
             trace::log(|| Entry::timer(now.mono, timer));
             state.machine.handle_tick(now);
         }
+        let stats = trace::counts().then(|| state.machine.stats().clone());
         let (answered, actions, responses) = answer(state, now.mono);
+        if let Some(stats) = stats {
+            trace::counted(&self.counted, &stats);
+            self.counted = stats;
+        }
         let mut done = answered || !actions.is_empty() || !responses.is_empty();
         for action in &actions {
             self.act(action);

@@ -4,6 +4,7 @@
 use relayline_core::command::{Failure, Reply};
 use relayline_core::config::Config;
 use relayline_core::output::{Conn, Notice};
+use relayline_core::stats::Stats;
 use relayline_core::trace::Entry;
 use std::time::Duration;
 use tracing::{Level, Span};
@@ -20,6 +21,24 @@ pub(crate) fn log(entry: impl FnOnce() -> Entry) {
     if is_on() {
         let entry = entry();
         tracing::trace!(target: TARGET, entry = %entry.to_string().trim_start(), "{}", entry.what.name());
+    }
+}
+
+/// Counters of what is logged under a name of its own, or is no news.
+const ORDINARY: [&str; 8] =
+    ["dials", "handshakes", "refusals", "frames_in", "frames_out", "delivered", "acks", "http_requests"];
+
+/// Whether anybody looks at what is counted.
+pub(crate) fn counts() -> bool {
+    tracing::enabled!(Level::DEBUG)
+}
+
+/// What was counted since: of most that is passed over nothing else tells.
+pub(crate) fn counted(before: &Stats, now: &Stats) {
+    for ((counter, before), (_, now)) in before.iter().zip(now.iter()) {
+        if now > before && !ORDINARY.contains(&counter) {
+            tracing::debug!(counter, by = now - before, "counted");
+        }
     }
 }
 

@@ -1,14 +1,12 @@
 //! What of a plan is carried out, as text: `3,7,10-14`.
 
+use super::deed::PLAN;
 use std::fmt;
 use std::str::FromStr;
 
 /// What of a plan is carried out: all of it, or the deeds at these places.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Keep(pub Option<Vec<usize>>);
-
-/// More places than any plan has.
-const MOST: usize = 100_000;
 
 impl fmt::Display for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,8 +33,12 @@ impl FromStr for Keep {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("{text:?} names no deeds: write places in the plan, as in 3,7,10-14, or all, or none");
+        let wrong = || {
+            format!(
+                "{text:?} names no deeds: write places in the plan, 0 to {}, as in 3,7,10-14, or all, or none",
+                PLAN - 1
+            )
+        };
         match text {
             "all" => return Ok(Keep(None)),
             "none" => return Ok(Keep(Some(Vec::new()))),
@@ -45,7 +47,7 @@ impl FromStr for Keep {
         let mut places = Vec::new();
         for run in text.split(',') {
             let (first, last) = run.split_once('-').unwrap_or((run, run));
-            let number = |text: &str| text.trim().parse::<usize>().ok().filter(|number| *number < MOST);
+            let number = |text: &str| text.trim().parse::<usize>().ok().filter(|number| *number < PLAN);
             let (first, last) = number(first).zip(number(last)).ok_or_else(wrong)?;
             places.extend(first..=last);
         }
@@ -71,7 +73,7 @@ mod tests {
             assert_eq!(text.parse(), Ok(Keep(places.clone())));
             assert_eq!(Keep(places).to_string(), text);
         }
-        for wrong in ["", "x", "3,", "5,3", "3,3", "4-2", "-1", "99999999"] {
+        for wrong in ["", "x", "3,", "5,3", "3,3", "4-2", "-1", "360", "99999999"] {
             assert!(wrong.parse::<Keep>().is_err(), "{wrong:?}");
         }
     }

@@ -86,6 +86,7 @@ fn what_is_logged_has_stable_names_and_fields() {
     until(&|one| matches!(one, Incoming::Notice(Notice::Platform { .. })));
     kit.block_on(relay.send("1", "x")).unwrap();
     kit.block_on(relay.edit("1", "none such", "x")).unwrap_err();
+    connector.control(Act::Raw { text: "no json\n".into() }).unwrap();
     connector.control(Act::Interrupt { session_key: "key".into(), chat_id: "1".into() }).unwrap();
     until(&|one| matches!(one, Incoming::Interrupt { .. }));
     connector.control(Act::Close { code: 1013, reason: "later".into() }).unwrap();
@@ -104,6 +105,7 @@ fn what_is_logged_has_stable_names_and_fields() {
         ("INFO platform in connection#1 in relay", "platform=telegram"),
         ("DEBUG answered in connection#1 in relay", "op=send outcome=ok after_ms=*"),
         ("DEBUG answered in connection#1 in relay", "op=edit outcome=rejected after_ms=*"),
+        ("DEBUG counted in connection#1 in relay", "counter=malformed_lines by=1"),
         ("DEBUG interrupt in connection#1 in relay", "session_key=key chat_id=1"),
         ("INFO disconnected in connection#1 in relay", "code=1013 reason=later retry_in_ms=*"),
         ("DEBUG dialing in connection#2 in relay", ""),
