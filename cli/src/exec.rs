@@ -55,6 +55,9 @@ impl Child {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         without_secrets(&mut command);
+        // A terminal's Ctrl-C is for us: the agent hears of it as the end of its input, and can still say something.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;
         let lost = || io::Error::other("its stdin and stdout cannot be reached");
         let to = child.stdin.take().ok_or_else(lost)?;

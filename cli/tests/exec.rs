@@ -13,6 +13,7 @@ on_both_runtimes! {
     a_child_that_answers_and_then_ends_is_a_success
     a_child_that_fails_is_a_failure_with_one_clear_line
     a_child_may_write_to_its_end
+    ctrl_c_of_a_terminal_ends_the_childs_input_and_not_the_child
     l_10_a_revoked_gateway_ends_with_3_whatever_its_child_says
 }
 
@@ -75,6 +76,23 @@ fn a_child_may_write_to_its_end(runtime: &str) {
     sees_goodbye(&connector);
     let ended = program.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+/// A terminal sends it to every process of its foreground group.
+fn ctrl_c_of_a_terminal_ends_the_childs_input_and_not_the_child(runtime: &str) {
+    use std::os::unix::process::CommandExt;
+    let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+    let mut command = relayline(["run", "--runtime", runtime, "--url", &connector.url()]);
+    command.args(["--platform", "discord", "--exec", "sh", "-c"]);
+    command.arg("while read -r line; do :; done; echo 'its input has ended' >&2").process_group(0);
+    let program = Program::start(command);
+    sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
+    let group = format!("-{}", program.id());
+    assert!(std::process::Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    sees_goodbye(&connector);
+    let ended = program.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("its input has ended"), "{}", ended.stderr);
 }
 
 fn l_10_a_revoked_gateway_ends_with_3_whatever_its_child_says(runtime: &str) {
