@@ -185,6 +185,10 @@ mod tests {
         let lines = read(&disk.files[0]).lines;
         let gaps: Vec<_> = lines.iter().map(|line| (line.t_ms, line.gap())).collect();
         assert_eq!(gaps, [(5, Some(3)), (5, None), (9, Some(1))]);
+        // Where not even a header fits that is a loss by itself.
+        let mut disk = Disk { files: vec![String::new()], full: true };
+        let (summary, said) = Journal::new(&mut disk, Header::default(), 1, None).finish(0);
+        assert_eq!((summary.lost, said.is_err()), (1, true));
     }
 
     #[test]
