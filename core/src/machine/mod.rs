@@ -95,7 +95,8 @@ pub enum IoEvent<'a> {
 /// Events wait in the machine, at most `read_ahead_bytes` of them, until the host has room; results, interrupts and
 /// confirmations that stand between them get through at once. When that room is full too, the machine consumes no
 /// more bytes and [`wants_read`](Self::wants_read) turns false, so that TCP pushes back on the connector; it goes on
-/// writing, and its own clock for silence rests. So a host must not wait for a result before it takes its next
+/// writing, and its own clock for silence rests. Before a connection's handshake is complete it reads on whatever is
+/// still there of earlier ones, and so much more of what comes early (L-17). So a host must not wait for a result before it takes its next
 /// event: while the read-ahead is full, that result waits until the request times out.
 #[derive(Debug)]
 pub struct RelayMachine {

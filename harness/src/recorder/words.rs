@@ -15,6 +15,8 @@ const LEAST_BEARER: usize = 8;
 pub(super) struct Words {
     /// The last text ended within one.
     is_open: bool,
+    /// What the last text ended with, as far as it may begin a name.
+    tail: Vec<u8>,
 }
 
 impl Words {
@@ -25,13 +27,14 @@ impl Words {
         if self.is_open {
             hidden.push((0, value_end(bytes, 0)));
         }
-        parameters(bytes, &mut hidden);
+        parameters(&self.tail, bytes, &mut hidden);
         user_info(bytes, &mut hidden);
         bearers(bytes, &mut hidden);
         nested(bytes, &mut hidden);
+        self.is_open = hidden.iter().any(|(_, to)| *to == bytes.len());
         hidden.retain(|(from, to)| from < to);
         hidden.sort_unstable();
-        self.is_open = hidden.iter().any(|(_, to)| *to == bytes.len());
+        self.tail = name_before(&[], bytes, bytes.len());
         if hidden.is_empty() {
             return text;
         }
@@ -73,12 +76,19 @@ fn value_end(text: &[u8], from: usize) -> usize {
     text[from..].iter().position(ends).map_or(text.len(), |at| from + at)
 }
 
+/// The name that ends there; it may have begun at the end of the text before.
+fn name_before(tail: &[u8], text: &[u8], end: usize) -> Vec<u8> {
+    let from = end.saturating_sub(MOST_NAME);
+    let length = text[from..end].iter().rev().take_while(|byte| is_name(**byte)).count();
+    let begun = if length == end { tail } else { &[] };
+    [begun, &text[end - length..end]].concat()
+}
+
 /// `name=value`.
-fn parameters(text: &[u8], hidden: &mut Vec<(usize, usize)>) {
+fn parameters(tail: &[u8], text: &[u8], hidden: &mut Vec<(usize, usize)>) {
     for equals in memchr::memchr_iter(b'=', text) {
-        let before = &text[equals.saturating_sub(MOST_NAME)..equals];
-        let length = before.iter().rev().take_while(|byte| is_name(**byte)).count();
-        let name = std::str::from_utf8(&before[before.len() - length..]).unwrap_or_default();
+        let name = name_before(tail, text, equals);
+        let name = std::str::from_utf8(&name).unwrap_or_default();
         let plain: String =
             name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
         if is_secret(name) || PARAMETERS.contains(&plain.as_str()) {
@@ -117,10 +127,8 @@ fn nested(text: &[u8], hidden: &mut Vec<(usize, usize)>) {
         let behind = text[end + 2..].trim_ascii_start();
         let Some(behind) = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start) else { continue };
         let Some(value) = behind.strip_prefix(br#"\""#) else { continue };
-        let before = &text[end.saturating_sub(MOST_NAME)..end];
-        let length = before.iter().rev().take_while(|byte| is_name(**byte)).count();
-        let name = std::str::from_utf8(&before[before.len() - length..]).unwrap_or_default();
-        if is_secret(name) {
+        let name = name_before(&[], text, end);
+        if is_secret(std::str::from_utf8(&name).unwrap_or_default()) {
             let from = text.len() - value.len();
             hidden.push((from, memmem::find(value, br#"\""#).map_or(text.len(), |at| from + at)));
         }
@@ -165,6 +173,17 @@ mod tests {
         let pieces = [r#"{"u":"https://x?token=ab"#, "cd", r#"ef&v=1"}"#, "ab"];
         let clean: Vec<String> = pieces.into_iter().map(|piece| words.pass(piece.to_owned())).collect();
         assert_eq!(clean, [r#"{"u":"https://x?token=<hidden>"#, "<hidden>", r#"<hidden>&v=1"}"#, "ab"]);
+        // So is one whose name begins in the text before, however it is cut.
+        let whole = "https://x?a=1&access_token=abc&v=1";
+        for at in 0..whole.len() {
+            let mut words = Words::default();
+            let clean = words.pass(whole[..at].to_owned()) + &words.pass(whole[at..].to_owned());
+            assert_eq!(
+                clean.replace("<hidden><hidden>", "<hidden>"),
+                whole.replace("abc", "<hidden>"),
+                "{at}"
+            );
+        }
     }
 
     #[test]
