@@ -82,8 +82,8 @@ impl<S: Store> Journal<S> {
     /// A last try to say what is missing.
     pub(super) fn finish(mut self, t_ms: u64) -> (Summary, io::Result<()>) {
         let said = self.header_and_gap(t_ms);
-        // Without even a header it is no recording.
-        self.summary.lost += u64::from(!self.has_header);
+        // Without even a header it is no recording, be it that nothing else is missing.
+        self.summary.lost = self.summary.lost.max(u64::from(!self.has_header));
         (self.summary, said)
     }
 
