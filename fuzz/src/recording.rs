@@ -3,7 +3,7 @@
 use relayline_harness::recording::{Line, Recording, RecordingError};
 use relayline_harness::replay::{Cut, Drain, Entry, Options, check, play};
 
-/// Longer sessions only take longer to play: a gateway that nobody answers dials twice a minute.
+/// Longer sessions only take longer to play: where nobody says anything there is a ping every half minute.
 const LONGEST_MS: u64 = 600_000;
 
 pub(crate) fn run(data: &[u8]) {

@@ -10,8 +10,10 @@ use relayline_core::trace::Entry;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Counters of what has a line of its own in the trace.
-const SHOWN: [&str; 9] = [
+/// Counters of what has a line of its own in the trace; and of pieces on a socket that is over, which say how messages
+/// were cut (W-1).
+const SHOWN: [&str; 10] = [
+    "stale_inputs",
     "dials",
     "handshakes",
     "refusals",
