@@ -46,6 +46,9 @@ deeds! {
 
     /// Somebody posts to the gateway's own server; these have a stretch of the plan to themselves.
     Post "post" [0, 0, 0, 0, 0];
+    /// Somebody posts several messages of one chat, and all of them again, to a host that refuses; with a stretch of
+    /// their own, too.
+    PostTwice "post_twice" [0, 0, 0, 0, 0];
 
     /// The host asks for something.
     Ask "ask" [120, 110, 90, 80, 90];
@@ -150,8 +153,10 @@ const DEEDS: usize = 320;
 /// Posts, which come whenever they like between the others. They have the last places, with draws of their own: the
 /// others are as they were before there were any.
 const POSTS: usize = 40;
+/// Messages that are posted twice, in the same way.
+const POSTS_TWICE: usize = 10;
 /// Places in a plan.
-pub(crate) const PLAN: usize = DEEDS + POSTS;
+pub(crate) const PLAN: usize = DEEDS + POSTS + POSTS_TWICE;
 
 /// The plan of a seed.
 pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<Deed> {
@@ -174,11 +179,13 @@ pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<Deed> {
             Deed { at, kind, draw: random.draw() }
         })
         .collect();
-    let mut random = Random::new(seed, 5);
-    for _ in 0..POSTS {
-        // Close behind something else, where most happens at a time.
-        let at = plan[random.index(DEEDS)].at + Duration::from_micros(random.below(300_000));
-        plan.push(Deed { at, kind: Kind::Post, draw: random.draw() });
+    for (kind, count, stream) in [(Kind::Post, POSTS, 5), (Kind::PostTwice, POSTS_TWICE, 8)] {
+        let mut random = Random::new(seed, stream);
+        for _ in 0..count {
+            // Close behind something else, where most happens at a time.
+            let at = plan[random.index(DEEDS)].at + Duration::from_micros(random.below(300_000));
+            plan.push(Deed { at, kind, draw: random.draw() });
+        }
     }
     plan
 }

@@ -69,6 +69,7 @@ impl World<'_> {
                 self.settle(number, outcome);
             }
             Kind::Post => self.post(random),
+            Kind::PostTwice => self.post_twice(random),
             _ => self.go_wrong(deed.kind, random),
         }
     }

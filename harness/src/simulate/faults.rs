@@ -64,7 +64,7 @@ impl World<'_> {
         let long = Duration::from_millis(1_000 + random.below(90_000));
         match kind {
             Kind::HostSlow => self.for_a_while(long, |troubles| &mut troubles.host_slow_until),
-            Kind::HostRefuses => self.for_a_while(long, |troubles| &mut troubles.host_refuses_until),
+            Kind::HostRefuses => self.refuse_for(long),
             Kind::HostFails => self.for_a_while(long, |troubles| &mut troubles.host_fails_until),
             Kind::HostCrash => {
                 self.log.remark(self.t, format_args!("the process dies"));
@@ -170,7 +170,8 @@ impl World<'_> {
             | Kind::Disconnect
             | Kind::Prime
             | Kind::SettleOddly
-            | Kind::Post => {}
+            | Kind::Post
+            | Kind::PostTwice => {}
         }
     }
 
@@ -182,6 +183,11 @@ impl World<'_> {
         let until = until(&mut self.troubles);
         *until = (*until).max(self.t + span);
         self.lift_at(self.t + span, Lift::Look);
+    }
+
+    /// The host refuses deliveries for so long.
+    pub(crate) fn refuse_for(&mut self, span: Duration) {
+        self.for_a_while(span, |troubles| &mut troubles.host_refuses_until);
     }
 
     fn half_open(&mut self, random: &mut Random) {

@@ -8,6 +8,7 @@ use relayline_core::delivery::{Body, DeliveryRequest};
 use relayline_core::secret::Secret;
 use relayline_core::signature;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,6 +110,26 @@ impl World<'_> {
         // Some send it again at once, as who lost the answer does.
         for _ in 0..if random.chance(10) { random.between(2, 12) } else { 1 } {
             self.hand_in(&post);
+        }
+    }
+
+    /// Messages of one chat, and each of them again: so copies wait for several twins, and take the places of those that
+    /// the host refuses.
+    pub(crate) fn post_twice(&mut self, random: &mut Random) {
+        self.refuse_for(Duration::from_millis(random.below(20_000)));
+        let (chat, user) = (random.pick(&self.setup.chats).clone(), random.below(4));
+        let posts: Vec<Post> = (0..random.between(2, 5))
+            .map(|_| {
+                let serial = self.next_serial();
+                let told = users::message(serial, &chat, user, true, random.index(9));
+                self.told.insert(serial, told.clone());
+                let signed_at = Some(self.connector_now().unix_s);
+                let session_key = String::new();
+                Post { what: What::Event(serial), fault: None, signed_at, told: Some(told), session_key }
+            })
+            .collect();
+        for post in posts.iter().chain(&posts) {
+            self.hand_in(post);
         }
     }
 
