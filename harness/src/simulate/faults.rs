@@ -63,7 +63,7 @@ impl World<'_> {
         let short = Duration::from_millis(100 + random.below(8_000));
         let long = Duration::from_millis(1_000 + random.below(90_000));
         match kind {
-            Kind::HostSlow => self.for_a_while(long, |troubles| &mut troubles.host_slow_until),
+            Kind::HostSlow => self.be_slow_for(long),
             Kind::HostRefuses => self.refuse_for(long),
             Kind::HostFails => self.for_a_while(long, |troubles| &mut troubles.host_fails_until),
             Kind::HostCrash => {
@@ -188,6 +188,11 @@ impl World<'_> {
     /// The host refuses deliveries for so long.
     pub(crate) fn refuse_for(&mut self, span: Duration) {
         self.for_a_while(span, |troubles| &mut troubles.host_refuses_until);
+    }
+
+    /// The host takes nothing for so long.
+    pub(crate) fn be_slow_for(&mut self, span: Duration) {
+        self.for_a_while(span, |troubles| &mut troubles.host_slow_until);
     }
 
     fn half_open(&mut self, random: &mut Random) {

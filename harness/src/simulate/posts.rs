@@ -116,7 +116,8 @@ impl World<'_> {
     /// Messages of one chat, and each of them again: so copies wait for several twins, and take the places of those that
     /// the host refuses.
     pub(crate) fn post_twice(&mut self, random: &mut Random) {
-        self.refuse_for(Duration::from_millis(random.below(20_000)));
+        let span = Duration::from_millis(random.below(20_000));
+        self.refuse_for(span);
         let (chat, user) = (random.pick(&self.setup.chats).clone(), random.below(4));
         let posts: Vec<Post> = (0..random.between(2, 5))
             .map(|_| {
@@ -130,6 +131,10 @@ impl World<'_> {
             .collect();
         for post in posts.iter().chain(&posts) {
             self.hand_in(post);
+        }
+        // It takes none of the copies until it has settled several.
+        if random.chance(70) {
+            self.be_slow_for(span);
         }
     }
 
