@@ -110,7 +110,7 @@ fn a_run_is_recorded_and_can_be_replayed() {
 }
 
 /// What a run's recording implies of its host is what its host did: so the machine does the same again. It cannot where
-/// something decided that is not on the wire (a host that refused the answer to a prompt; a clock that jumped).
+/// something decided that is not on the wire (a host that refused what nobody acknowledges; a clock that jumped).
 #[test]
 fn a_recorded_run_is_played_again_as_it_was() {
     let passes = |seed: u64, profile: Profile| {
@@ -121,9 +121,8 @@ fn a_recorded_run_is_played_again_as_it_was() {
             .ok_or(format!("seed {seed}: {verdict}"))
     };
     for profile in Profile::ALL {
-        let (seeds, most) = if profile == Profile::Calm { (0..14, 0) } else { (0..7, 1) };
-        let failed: Vec<String> = seeds.filter_map(|seed| passes(seed, profile).err()).collect();
-        assert!(failed.len() <= most, "{profile}: {}", failed.join("\n"));
+        let failed: Vec<String> = (0..10).filter_map(|seed| passes(seed, profile).err()).collect();
+        assert!(failed.len() <= 2, "{profile}: {}", failed.join("\n"));
     }
 }
 
