@@ -1,5 +1,5 @@
-//! Credentials within texts: parameters of URLs and forms, a URL's user-info, bearer tokens, JSON within JSON. What a
-//! text's own place says of it is `redact`'s; this looks at what it says.
+//! Credentials within texts: parameters of URLs and forms, a URL's user-info, bearer tokens, what is called a secret,
+//! JSON within JSON. What a text's own place says of it is `redact`'s; this looks at what it says.
 
 use super::names::{MOST_NAME, is_secret};
 use super::redact::HIDDEN;
@@ -30,6 +30,7 @@ impl Words {
         parameters(&self.tail, bytes, &mut hidden);
         user_info(bytes, &mut hidden);
         bearers(bytes, &mut hidden);
+        labelled(bytes, &mut hidden);
         nested(bytes, &mut hidden);
         self.is_open = hidden.iter().any(|(_, to)| *to == bytes.len());
         hidden.retain(|(from, to)| from < to);
@@ -121,6 +122,26 @@ fn bearers(text: &[u8], hidden: &mut Vec<(usize, usize)>) {
     }
 }
 
+/// `name: value`, as people write it; and `/bot123:value`, as Telegram's URLs have their tokens.
+fn labelled(text: &[u8], hidden: &mut Vec<(usize, usize)>) {
+    for colon in memchr::memchr_iter(b':', text) {
+        let name = name_before(&[], text, colon);
+        let name = std::str::from_utf8(&name).unwrap_or_default();
+        let is_bot = || {
+            let number = name.strip_prefix("bot").unwrap_or_default();
+            let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+            is_number && text[..colon - name.len()].last() == Some(&b'/')
+        };
+        let from = colon + 1 + usize::from(text.get(colon + 1) == Some(&b' '));
+        if is_secret(name) {
+            hidden.push((from, value_end(text, from)));
+        } else if is_bot() {
+            let to = text[from..].iter().position(|byte| *byte == b'/').map_or(usize::MAX, |at| from + at);
+            hidden.push((from, value_end(text, from).min(to)));
+        }
+    }
+}
+
 /// `\"name\":\"value\"`: JSON that is a string of JSON.
 fn nested(text: &[u8], hidden: &mut Vec<(usize, usize)>) {
     for end in memmem::find_iter(text, br#"\""#) {
@@ -160,6 +181,11 @@ mod tests {
                 r#"{"raw":"{\"token\": \"<hidden>\",\"n\":\"c\"}"}"#,
             ),
             (r#"{"text":"say \"hi\": \"x\""}"#, r#"{"text":"say \"hi\": \"x\""}"#),
+            ("my password: hunter2, and", "my password: <hidden>, and"),
+            ("token:abc", "token:<hidden>"),
+            (r#"{"token":1,"url":"https://x:1/y"}"#, r#"{"token":1,"url":"https://x:1/y"}"#),
+            ("https://api/bot123:AA-b_c/sendMessage", "https://api/bot123:<hidden>/sendMessage"),
+            ("robot123:x /bot:y /bots1:z", "robot123:x /bot:y /bots1:z"),
             ("password=a&password=b", "password=<hidden>&password=<hidden>"),
             ("", ""),
         ] {
