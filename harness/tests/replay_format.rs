@@ -107,6 +107,12 @@ fn a_bad_file_is_named_with_its_line_and_what_to_do() {
         let error = read(&text).unwrap_err();
         assert_eq!(error.to_string(), format!("recordings/x.jsonl:{line}: {problem}"));
     }
+    // One that only breaks off at the end of the file is a gap: its recorder was killed.
+    for torn in [&b"{\"t_ms\":1,\"dir\":\"no"[..], b"{", b"{\"t_ms\":1,\"dir\":\"note\",\"text\":\"\xc3"] {
+        let text = [HEADER.as_bytes(), b"\n", torn].concat();
+        assert_eq!(Recording::read("x", &text).unwrap().up_to_a_gap().1, Some(2));
+        Recording::read("x", &[&text[..], b"\n"].concat()).unwrap_err();
+    }
     let error = Recording::read("x", b"{\"relay_session\":1}\n\xff").unwrap_err();
     assert_eq!(error.to_string(), "x:2: byte 1 is not UTF-8: save the file as UTF-8");
     let error = Recording::load(Path::new("no/such.jsonl")).unwrap_err().to_string();
@@ -133,7 +139,7 @@ fn c_04_secrets_are_not_shown() {
         r#"{"t_ms":0,"dir":"connect","headers":{"authorization":["hunter2"]}}"#,
         r#"{"t_ms":0,"dir":"connect","headers":{"authorization":"hunter2"}"#,
     ] {
-        let error = read(&format!("{HEADER}\n{line}")).unwrap_err();
+        let error = read(&format!("{HEADER}\n{line}\n")).unwrap_err();
         assert!(!format!("{error} {error:?}").contains(secret), "{error}");
     }
 }

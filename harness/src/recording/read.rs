@@ -5,6 +5,7 @@ use super::parts;
 use super::{By, DIAL, Data, Ended, GAP, Gateway, Header, Line, Recording, VERSION, What};
 use data_encoding::BASE64;
 use relayline_core::secret::Secret;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use std::path::Path;
 use std::time::Duration;
@@ -110,7 +111,8 @@ impl Recording {
                 continue;
             }
             let read = object(raw);
-            if read.is_err() && header.is_some() && raw.len() == bytes.len() - start_of(bytes, raw) {
+            let is_last = raw.len() == bytes.len() - start_of(bytes, raw);
+            if read.is_err() && header.is_some() && is_last && breaks_off(raw) {
                 let t_ms = lines.last().map_or(0, |line| line.t_ms);
                 let rest = Map::from_iter([("lines".to_owned(), Value::from(1))]);
                 lines.push(Line { number, t_ms, what: What::Other(GAP.to_owned()), rest });
@@ -138,6 +140,16 @@ impl Recording {
         let header = header.ok_or_else(|| fail(1, NO_HEADER.to_owned()))?;
         Ok(Recording { file: file.to_owned(), header, lines })
     }
+}
+
+/// Whether a line is the beginning of an object, and no more of it.
+fn breaks_off(raw: &[u8]) -> bool {
+    let is_begun = raw.trim_ascii_start().first() == Some(&b'{');
+    is_begun
+        && match std::str::from_utf8(raw) {
+            Ok(text) => serde_json::from_str::<IgnoredAny>(text).is_err_and(|error| error.is_eof()),
+            Err(error) => error.error_len().is_none(),
+        }
 }
 
 /// Where a piece of these bytes begins.
