@@ -106,21 +106,19 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
     // A panic of a machine is a failure of its run, and told as one.
     std::panic::set_hook(Box::new(|_| {}));
-    // What was found until then is told. A second one ends the program where it stands.
-    let (stop, interrupted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    for flag in [&stop, &interrupted] {
-        // Without it Ctrl-C only tells nothing.
-        let _ = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, flag.clone());
-        let _ = signal_hook::flag::register(SIGINT, flag.clone());
-    }
-    let mut sum = run_all(args, &jobs, &stop);
+    // What was found until then is told. A second one ends the program where it stands. Where this cannot be had, the
+    // first one does.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let _ = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, interrupted.clone());
+    let _ = signal_hook::flag::register(SIGINT, interrupted.clone());
+    let mut sum = run_all(args, &jobs, &interrupted);
     drop(std::panic::take_hook());
-    if let Some(problem) = &sum.unwritten {
-        return fail(1, problem);
-    }
     sum.failed.sort_by_key(|run| (run.seed, run.profile));
     let mut out = BufWriter::new(io::stdout().lock());
     let told = tell(args, &sum, &mut out).and_then(|()| out.flush());
+    if let Some(problem) = &sum.unwritten {
+        return fail(1, problem);
+    }
     match told {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             fail(1, format_args!("standard output: {error}"))
@@ -156,7 +154,7 @@ fn jobs(args: &Args) -> Result<Vec<(u64, Profile)>, String> {
     Ok(jobs)
 }
 
-fn run_all(args: &Args, jobs: &[(u64, Profile)], stop: &AtomicBool) -> Sum {
+fn run_all(args: &Args, jobs: &[(u64, Profile)], interrupted: &AtomicBool) -> Sum {
     let bar =
         if io::stderr().is_terminal() { ProgressBar::new(jobs.len() as u64) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {per_sec}, {msg}{eta} left") {
@@ -164,12 +162,14 @@ fn run_all(args: &Args, jobs: &[(u64, Profile)], stop: &AtomicBool) -> Sum {
     }
     let terms = args.terms();
     let (next, sum) = (AtomicUsize::new(0), Mutex::new(Sum { fewest: u64::MAX, ..Sum::default() }));
+    let enough = AtomicBool::new(false);
+    let is_over = || enough.load(Ordering::Relaxed) || interrupted.load(Ordering::Relaxed);
     let threads =
         args.jobs.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
+                while !is_over() {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some((seed, profile)) = jobs.get(place) else { break };
                     let run = play(*seed, *profile, &terms, args.trace || args.record);
@@ -187,14 +187,14 @@ fn run_all(args: &Args, jobs: &[(u64, Profile)], stop: &AtomicBool) -> Sum {
                     }
                     if let Some(problem) = unwritten {
                         sum.unwritten.get_or_insert(problem);
-                        stop.store(true, Ordering::Relaxed);
+                        enough.store(true, Ordering::Relaxed);
                     }
                     if run.failure.is_some() {
                         bar.set_message("a failure, ");
                         sum.failed.push(run);
                         // A few tell as much as many, and of what is claimed never to be one is enough.
                         let most = if args.never.is_some() { 1 } else { 10 };
-                        stop.fetch_or(sum.failed.len() >= most, Ordering::Relaxed);
+                        enough.fetch_or(sum.failed.len() >= most, Ordering::Relaxed);
                     }
                 }
             });

@@ -95,3 +95,55 @@ fn what_holds_is_no_failure() {
         assert!(said.contains(problem), "{arguments:?}: {said}");
     }
 }
+
+/// The first of those seeds fails, whoever else cannot be recorded.
+#[test]
+fn what_cannot_be_recorded_hides_no_failure() {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("in-the-way");
+    for seed in 1..6 {
+        std::fs::create_dir_all(out.join(format!("simulated-calm-{seed}.jsonl"))).unwrap();
+    }
+    let (output, said) = simulate(
+        &[
+            "simulate",
+            "--seeds",
+            "0..6",
+            "--jobs",
+            "2",
+            "--profile",
+            "calm",
+            "--record",
+            "--never",
+            "late_answers",
+        ],
+        &out,
+    );
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("seed 0, profile calm, step "), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("FAILED\n"), "{output:?}");
+}
+
+/// Who has seen enough of it once it is found wants what was found.
+#[cfg(unix)]
+#[test]
+fn one_ctrl_c_while_a_failure_is_shrunk_loses_nothing() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let mut child = relayline(["simulate", "--seeds", "0..100000", "--jobs", "1", "--profile", "calm"])
+        .args(["--never", "waiters_dropped", "--out"])
+        .arg(out)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut from = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    from.read_line(&mut said).unwrap();
+    assert!(said.contains("does not hold"), "{said}");
+    let process = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &process]).status().unwrap().success());
+    from.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("recorded in ") && said.contains("it is repeated by:"), "{said}");
+}
