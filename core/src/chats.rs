@@ -22,10 +22,21 @@ pub struct Chat {
 /// have a line's worth kept for each of thousands of chats (X-1).
 pub(crate) const LONGEST: usize = 1024;
 
+/// What an event that names no platform is of.
+const NOBODY: &str = "relay";
+
+/// One memory.
+#[derive(Debug)]
+struct Seen {
+    chat: Chat,
+    /// Which platform the rest is of, as a hash: the last that was named. An event that names none says nothing of it.
+    named: Option<u128>,
+}
+
 /// The memories of a bounded number of chats; the least recently used leaves first (M-1).
 #[derive(Debug)]
 pub(crate) struct Chats {
-    seen: Table<u128, Chat>,
+    seen: Table<u128, Seen>,
     most: usize,
 }
 
@@ -50,15 +61,17 @@ impl Chats {
         if source.chat_id().is_empty() || self.most == 0 {
             return all_fit;
         }
-        let platform = platform.unwrap_or("relay");
+        let platform = platform.unwrap_or(NOBODY);
         let key = seed.hash(&[source.chat_id()]);
-        if let Some(chat) = self.seen.to_back(&key) {
+        if let Some(Seen { chat, named }) = self.seen.to_back(&key) {
             if chat.platform != platform {
-                // Another platform's chat of the same id: what was known is of the other. `relay` is nobody's word.
-                if platform != "relay" && chat.platform != "relay" {
+                let of = name_of(seed, platform);
+                // Another platform's chat of the same id: what was known is of the other.
+                if named.is_some_and(|named| of.is_some_and(|of| of != named)) {
                     *chat = Chat::default();
                 }
                 chat.platform = platform.into();
+                *named = of.or(*named);
             }
             update(&mut chat.scope, scope);
             update(&mut chat.author, author);
@@ -70,16 +83,14 @@ impl Chats {
             self.seen.pop_front();
         }
         let own = |text: Option<&str>| text.map(str::to_owned);
-        self.seen.insert(
-            key,
-            Chat {
-                platform: platform.into(),
-                scope: own(scope),
-                author: own(author),
-                profile: own(profile),
-                parent: own(parent),
-            },
-        );
+        let chat = Chat {
+            platform: platform.into(),
+            scope: own(scope),
+            author: own(author),
+            profile: own(profile),
+            parent: own(parent),
+        };
+        self.seen.insert(key, Seen { chat, named: name_of(seed, platform) });
         all_fit
     }
 
@@ -92,12 +103,13 @@ impl Chats {
         if !self.seen.contains_key(&key) && self.seen.len() >= self.most {
             self.seen.pop_front();
         }
-        self.seen.insert(key, chat);
+        let named = name_of(seed, &chat.platform);
+        self.seen.insert(key, Seen { chat, named });
     }
 
     /// What is remembered of a chat. Looking does not count as use.
     pub(crate) fn get(&self, seed: &Seed, chat_id: &str) -> Option<&Chat> {
-        self.seen.get(&seed.hash(&[chat_id]))
+        self.seen.get(&seed.hash(&[chat_id])).map(|seen| &seen.chat)
     }
 
     /// The same, and it counts as use.
@@ -108,6 +120,10 @@ impl Chats {
     pub(crate) fn len(&self) -> usize {
         self.seen.len()
     }
+}
+
+fn name_of(seed: &Seed, platform: &str) -> Option<u128> {
+    (!platform.is_empty() && platform != NOBODY).then(|| seed.hash(&[platform]))
 }
 
 /// The last seen wins, in place where it is the same. What an event does not say stays as it was: a message without
@@ -169,6 +185,18 @@ mod tests {
             assert_eq!((chat.platform.as_str(), chat.author.as_deref()), (then, Some("v")));
             let rest = [&chat.scope, &chat.profile, &chat.parent];
             assert!(rest.into_iter().all(|known| known.is_some() == kept), "{chat:?}");
+        }
+        // Nobody's word between the two changes nothing, and what a host said of no platform is of any.
+        chats.note(&seed, event("7", discord).source());
+        chats.note(&seed, event("7", "").source());
+        chats.note(&seed, event("7", r#","platform":"telegram""#).source());
+        let expected = Chat { platform: "telegram".into(), ..Chat::default() };
+        assert_eq!(chats.get(&seed, "7"), Some(&expected));
+        for (primed, kept) in [("", true), ("relay", true), ("discord", false)] {
+            let scope = Some("g".to_owned());
+            chats.prime(&seed, "7", Chat { platform: primed.into(), scope, ..Chat::default() });
+            chats.note(&seed, event("7", r#","platform":"telegram""#).source());
+            assert_eq!(chats.get(&seed, "7").is_some_and(|chat| chat.scope.is_some()), kept, "{primed}");
         }
     }
 
