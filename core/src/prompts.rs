@@ -161,13 +161,18 @@ impl Prompts {
 
     /// Opens it. The oldest makes room; whether one that was open had to.
     pub(crate) fn open(&mut self, now: Time, timeout: Option<Duration>) -> bool {
-        if self.open.len() >= self.most {
-            self.open.retain(|_, until| *until > now);
-        }
-        let evicted = self.open.len() >= self.most && self.open.pop_front().is_some();
+        let evicted = self.make_room(now);
         self.open.insert(self.next, now + timeout.map_or(PROMPT_LIFE, |time| time.min(PROMPT_LIFE)));
         self.next = (self.next + 1) & 0xFFFF_FFFF;
         evicted
+    }
+
+    /// At the bound what is over goes, else the oldest: whether one that was open had to.
+    fn make_room(&mut self, now: Time) -> bool {
+        if self.open.len() >= self.most {
+            self.open.retain(|_, until| *until > now);
+        }
+        self.open.len() >= self.most && self.open.pop_front().is_some()
     }
 
     /// How many are open, or were when last looked at.
@@ -205,10 +210,11 @@ impl Prompts {
         }
     }
 
-    /// It is not taken after all. The oldest that is open makes room; whether one had to.
-    pub(crate) fn reopen(&mut self, number: u64) -> bool {
-        let Some(until) = self.answered.remove(&number) else { return false };
-        let evicted = self.open.len() >= self.most && self.open.pop_front().is_some();
+    /// It is not taken after all. What is over by now stays so; else the oldest that is open makes room; whether one
+    /// had to.
+    pub(crate) fn reopen(&mut self, now: Time, number: u64) -> bool {
+        let Some(until) = self.answered.remove(&number).filter(|until| *until > now) else { return false };
+        let evicted = self.make_room(now);
         self.open.insert(number, until);
         evicted
     }
@@ -261,7 +267,7 @@ mod tests {
         assert_eq!(prompts.standing(&id, at(3600)), Standing::Stale);
         prompts.answer(number);
         assert_eq!(prompts.standing(&id, at(1)), Standing::Answered);
-        assert!(!prompts.reopen(number));
+        assert!(!prompts.reopen(at(1), number));
         assert_eq!(prompts.standing(&id, at(1)), Standing::Open(number));
         let (short, _) = open(&mut prompts, 0, Some(5));
         assert_eq!(prompts.standing(&short, at(5)), Standing::Stale);
@@ -276,6 +282,29 @@ mod tests {
         }
         prompts.close(&long);
         assert_eq!(prompts.standing(&long, at(1)), Standing::Stale);
+    }
+
+    /// What comes back takes no room from what is open unless it is open itself.
+    #[test]
+    fn i_2_i_3_one_that_is_over_is_not_opened_again() {
+        let at = |s: u64| Time::from_millis(s * 1000);
+        let mut prompts = Prompts::new(0, 1);
+        let open = |prompts: &mut Prompts, s: u64, timeout: u64| {
+            let id = prompts.next_id();
+            prompts.open(at(s), Some(Duration::from_secs(timeout)));
+            id
+        };
+        let first = open(&mut prompts, 0, 5);
+        prompts.answer(0);
+        let second = open(&mut prompts, 1, 9);
+        assert!(!prompts.reopen(at(6), 0));
+        assert_eq!(prompts.standing(&first, at(6)), Standing::Stale);
+        assert_eq!(prompts.standing(&second, at(6)), Standing::Open(1));
+        // One that was over made no room that counts.
+        prompts.answer(1);
+        open(&mut prompts, 1, 2);
+        assert!(!prompts.reopen(at(6), 1));
+        assert_eq!(prompts.standing(&second, at(6)), Standing::Open(1));
     }
 
     #[test]

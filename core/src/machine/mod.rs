@@ -479,7 +479,7 @@ impl RelayMachine {
 
     /// The answer to a prompt is not taken after all (I-3).
     fn reopen(&mut self, prompt: u64) {
-        self.stats.prompts_evicted += u64::from(self.prompts.reopen(prompt));
+        self.stats.prompts_evicted += u64::from(self.prompts.reopen(self.now, prompt));
     }
 
     fn descriptor_of(&self, platform: &str) -> Option<&Arc<Descriptor>> {

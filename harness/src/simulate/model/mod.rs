@@ -114,7 +114,7 @@ impl Model {
 
     /// The answer to a prompt is not taken after all (I-3).
     fn reopen(&mut self, prompt: &str) {
-        let evicted = self.prompts.reopen(prompt);
+        let evicted = self.prompts.reopen(prompt, self.now);
         self.count("prompts_evicted", evicted);
     }
 

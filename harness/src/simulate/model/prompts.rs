@@ -42,13 +42,16 @@ impl Prompts {
 
     /// One is asked: how many that could have been answered had to make room.
     pub(crate) fn ask(&mut self, request: u64, now: Time, timeout: Option<Duration>) -> u64 {
-        if self.open.len() >= self.most {
-            let asked = &self.asked;
-            self.open.retain(|open| asked.iter().any(|asked| asked.request == *open && asked.until > now));
-        }
+        self.forget_over(now);
         let until = now + timeout.unwrap_or(PROMPT_LIFE).min(PROMPT_LIFE);
         self.asked.push(Asked { request, id: None, until });
         push(&mut self.open, request, self.most)
+    }
+
+    /// What is over takes no room.
+    fn forget_over(&mut self, now: Time) {
+        let asked = &self.asked;
+        self.open.retain(|open| asked.iter().any(|asked| asked.request == *open && asked.until > now));
     }
 
     /// Its frame is written; the id must be new.
@@ -97,12 +100,15 @@ impl Prompts {
     }
 
     /// It is not taken after all: how many that could have been answered had to make room.
-    pub(crate) fn reopen(&mut self, id: &str) -> u64 {
-        let request = self.find(id).map(|asked| asked.request);
-        match request.filter(|request| remove(&mut self.answered, *request)) {
-            Some(request) => push(&mut self.open, request, self.most),
-            None => 0,
+    pub(crate) fn reopen(&mut self, id: &str, now: Time) -> u64 {
+        let Some((request, until)) = self.find(id).map(|asked| (asked.request, asked.until)) else {
+            return 0;
+        };
+        if !remove(&mut self.answered, request) || until <= now {
+            return 0;
         }
+        self.forget_over(now);
+        push(&mut self.open, request, self.most)
     }
 }
 
