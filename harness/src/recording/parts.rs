@@ -20,7 +20,7 @@ pub(crate) fn path(first: &Path, number: u32) -> PathBuf {
 }
 
 /// Which files lie behind that number, in order, as far as their names tell.
-pub(super) fn behind(first: &Path, number: u32) -> Vec<(u32, PathBuf)> {
+pub(crate) fn behind(first: &Path, number: u32) -> Vec<(u32, PathBuf)> {
     let folder = first.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
     let number_of = |name: std::ffi::OsString| {
@@ -98,15 +98,17 @@ impl Recording {
             let lane = match &line.what {
                 What::Connect { dial, .. } => {
                     let id = line.rest.get(GATEWAY_ID).and_then(Value::as_str).map(str::to_owned);
-                    let fits = |lane: &Lane| lane.id == id && writes.follows(lane.dial, *dial);
+                    let written = writes.of_dial(*dial);
+                    let fits = |lane: &Lane| lane.id == id && lane.may_dial_for(written);
                     newest = lanes.iter().position(fits).unwrap_or_else(|| {
                         let lines = std::mem::take(&mut before);
                         let recording = Recording { file: file.clone(), header: header.clone(), lines };
                         let process = 1 + lanes.iter().filter(|lane| lane.id == id).count();
-                        lanes.push(Lane { id, process, dial: *dial, recording });
+                        lanes.push(Lane { id, process, last: None, recording });
                         lanes.len() - 1
                     });
-                    lanes[newest].dial = *dial;
+                    let last = written.map(|(_, last)| last);
+                    lanes[newest].last = lanes[newest].last.max(last);
                     lane_of.insert(*dial, newest);
                     newest
                 }
@@ -132,12 +134,18 @@ struct Lane {
     id: Option<String>,
     /// Which process of that id it is, counted from 1.
     process: usize,
-    /// Its newest dial.
-    dial: Option<u32>,
+    /// Where it last writes on any of its dials.
+    last: Option<usize>,
     recording: Recording,
 }
 
 impl Lane {
+    /// Whether one process can have made all its dials and then one on which is written there, first and last: once it
+    /// writes on that, it has left the others.
+    fn may_dial_for(&self, written: Option<(usize, usize)>) -> bool {
+        self.last.is_none_or(|last| written.is_none_or(|(first, _)| last < first))
+    }
+
     fn name(&self) -> Option<String> {
         let again = if self.process > 1 { format!(", process {}", self.process) } else { String::new() };
         self.id.as_ref().map(|id| format!("{id}{again}"))
@@ -158,13 +166,8 @@ impl Writes {
         Writes(writes)
     }
 
-    /// Whether one process can have dialled the one and then the other: once it writes on that, it has left this.
-    fn follows(&self, before: Option<u32>, dial: Option<u32>) -> bool {
-        let of = |dial: Option<u32>| dial.and_then(|dial| self.0.get(&dial));
-        match (of(before), of(dial)) {
-            (Some((_, last)), Some((first, _))) => last < first,
-            (Some(_) | None, _) => true,
-        }
+    fn of_dial(&self, dial: Option<u32>) -> Option<(usize, usize)> {
+        dial.and_then(|dial| self.0.get(&dial)).copied()
     }
 }
 
@@ -216,6 +219,23 @@ mod tests {
             .collect();
         let b = [(Some("b"), vec![4, 7, 12]), (Some("b, process 2"), vec![10, 11])];
         assert_eq!(numbers, [&[(Some("a"), vec![2, 3, 5, 6, 8, 9])][..], &b].concat());
+        // A dial that came to nothing says nothing of who made it.
+        let mut refused = [
+            connect(1, "a"),
+            says(1, "old"),
+            connect(2, "a"),
+            json!({"t_ms": 9, "dir": "reject", "dial": 2, "status": 503}),
+            connect(3, "a"),
+            says(3, "new"),
+            says(1, "old"),
+        ];
+        for (at, line) in refused.iter_mut().enumerate() {
+            line["t_ms"] = at.into();
+        }
+        let gateways = recording(&refused).gateways();
+        let numbers = |one: &Recording| one.lines.iter().map(|line| line.number).collect::<Vec<_>>();
+        let numbers: Vec<_> = gateways.iter().map(|(_, one)| numbers(one)).collect();
+        assert_eq!(numbers, [vec![2, 3, 4, 5, 8], vec![6, 7]]);
         // One gateway's recording stays as it is.
         let one = recording(&[connect(1, "a"), connect(2, "a"), says(1, "x")]);
         assert_eq!(one.clone().gateways(), [(None, one)]);
@@ -257,7 +277,11 @@ mod tests {
             "{error}"
         );
         std::fs::write(path(&first, 1), "notes").unwrap();
+        let error = Recording::load(&first).unwrap_err().to_string();
+        assert!(error.contains("s.1.jsonl: is no part of this recording, and "), "{error}");
+        std::fs::rename(path(&first, 2), path(&first, 3).with_extension("away")).unwrap();
         assert_eq!(Recording::load(&first).unwrap().lines.len(), 1);
+        std::fs::rename(path(&first, 3).with_extension("away"), path(&first, 2)).unwrap();
         part(1, 7, 20);
         let whole = std::fs::read(path(&first, 2)).unwrap();
         std::fs::write(path(&first, 2), &whole[..whole.len() - 5]).unwrap();

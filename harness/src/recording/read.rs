@@ -34,11 +34,13 @@ pub enum RecordingError {
     },
     /// A file in the middle of a recording is not there.
     #[error(
-        "{file}: is missing, and {later} is there: put it back, or move that away to play what comes before"
+        "{file}: {why}, and {later} is there: put the right one there, or move that away to play what comes before"
     )]
     Missing {
         /// The file that is missing.
         file: String,
+        /// That it is missing, or that it is something else.
+        why: &'static str,
         /// A later one of the same recording.
         later: String,
     },
@@ -70,13 +72,16 @@ impl Recording {
         for number in 1.. {
             let part = parts::path(path, number);
             if !recording.has_parts() || !part.exists() {
-                recording.is_whole(path, number)?;
+                recording.ends_before(path, number, "is missing")?;
                 break;
             }
             match Recording::read(&part.display().to_string(), &bytes_of(&part)?) {
                 Ok(part) if recording.goes_on_in(&part, number) => recording.append(part),
                 // Something else that happens to have that name.
-                Ok(_) | Err(RecordingError::Line { line: 1, .. }) => break,
+                Ok(_) | Err(RecordingError::Line { line: 1, .. }) => {
+                    recording.ends_before(path, number, "is no part of this recording")?;
+                    break;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -84,13 +89,14 @@ impl Recording {
     }
 
     /// Whether no later file of it is there, where this one is not.
-    fn is_whole(&self, first: &Path, number: u32) -> Result<(), RecordingError> {
+    fn ends_before(&self, first: &Path, number: u32, why: &'static str) -> Result<(), RecordingError> {
         for (later, path) in parts::behind(first, number).into_iter().filter(|_| self.has_parts()) {
             let part = bytes_of(&path).and_then(|bytes| Recording::read("", &bytes));
             if part.is_ok_and(|part| self.goes_on_in(&part, later)) {
                 let shown = |path: &Path| path.display().to_string();
                 return Err(RecordingError::Missing {
                     file: shown(&parts::path(first, number)),
+                    why,
                     later: shown(&path),
                 });
             }
