@@ -18,14 +18,16 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Begins the first. A file that holds something already is left alone.
-    pub(super) fn create(first: &Path) -> io::Result<Files> {
-        let next = parts::path(first, 1);
-        if next.exists() {
-            // It could not go on there, and who reads this would find that behind it.
+    /// Begins the first. A file that holds something already is left alone; where more are to come, theirs are looked
+    /// at now, and not when a session is under way.
+    pub(super) fn create(first: &Path, rotates: bool) -> io::Result<Files> {
+        let holds_something = |path: &Path| path.metadata().is_ok_and(|is| !is.is_file() || is.len() > 0);
+        let later = if rotates { parts::behind(first, 0) } else { Vec::new() };
+        if let Some((_, taken)) = later.into_iter().find(|(_, path)| holds_something(path)) {
             let problem = format!(
-                "{} exists, which would be read behind it: name another file, or remove that one",
-                next.file_name().unwrap_or_default().display()
+                "{} exists and is not empty, and a later part of the recording would need that name: name another file, \
+                 or remove that one",
+                taken.file_name().unwrap_or_default().display()
             );
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
         }
@@ -83,15 +85,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.jsonl");
         std::fs::write(&path, "precious").unwrap();
-        let error = Files::create(&path).unwrap_err();
+        let error = Files::create(&path, false).unwrap_err();
         assert_eq!(error.to_string(), "it exists and is not empty: name another file, or remove it");
         std::fs::write(&path, "").unwrap();
-        let next = folder.path().join("s.1.jsonl");
-        std::fs::write(&next, "").unwrap();
-        let error = Files::create(&path).unwrap_err().to_string();
-        assert!(error.starts_with("s.1.jsonl exists, which would be read behind it"), "{error}");
-        std::fs::remove_file(next).unwrap();
-        let mut files = Files::create(&path).unwrap();
+        let later = folder.path().join("s.12.jsonl");
+        std::fs::write(&later, "x").unwrap();
+        std::fs::write(folder.path().join("s.1.jsonl"), "").unwrap();
+        let error = Files::create(&path, true).unwrap_err().to_string();
+        assert!(error.starts_with("s.12.jsonl exists and is not empty, and a later part"), "{error}");
+        assert!(Files::create(&path, false).is_ok(), "it stays one file");
+        std::fs::remove_file(later).unwrap();
+        let mut files = Files::create(&path, true).unwrap();
         files.append(b"a\n").unwrap();
         files.begin(1).unwrap();
         files.append(b"b\n").unwrap();
@@ -105,7 +109,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.jsonl");
-        Files::create(&path).unwrap();
+        Files::create(&path, false).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
     }
 }

@@ -116,7 +116,7 @@ impl Recorder {
             recorded_from: concat!("relayline record ", env!("CARGO_PKG_VERSION")).to_owned(),
             ..Header::default()
         };
-        let files = Files::create(&config.file)
+        let files = Files::create(&config.file, config.rotate.is_some())
             .map_err(|error| RecorderError::File { file: config.file.clone(), error })?;
         let unwritten = {
             let complain = complain.clone();

@@ -1,7 +1,7 @@
 //! The connector behind the recorder: where it is, and what to ask it for.
 
 use relayline_core::network::Network;
-use relayline_core::url::DialUrl;
+use relayline_core::url::{DialUrl, without_query};
 use std::fmt;
 
 /// A connector, by its URL.
@@ -25,8 +25,8 @@ impl Upstream {
     }
 
     /// The URL without its query, which may hold a credential.
-    pub(super) fn shown(&self) -> &str {
-        self.url.as_str().split('?').next().unwrap_or_default()
+    pub(super) fn shown(&self) -> String {
+        without_query(self.url.as_str())
     }
 
     /// What goes into `Host`.
