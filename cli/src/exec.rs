@@ -55,7 +55,8 @@ impl Child {
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         without_secrets(&mut command);
-        // A terminal's Ctrl-C is for us: the agent hears of it as the end of its input, and can still say something.
+        // A terminal's Ctrl-C is for us: the agent hears of it as the end of its input, and can still say something. So
+        // are its other keys; an agent that wants to read the terminal itself cannot be started from here.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn()?;

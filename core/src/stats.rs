@@ -21,7 +21,7 @@ numbers! {
     refused;
     /// Acknowledgements written.
     acks;
-    /// Acknowledgements that came too late for their connection: the entries come again.
+    /// Acknowledgements, and copies that were to have one, too late for their connection: the entries come again.
     moot_acks;
     /// Lines that were no JSON object with a string `type` (W-3).
     malformed_lines;

@@ -22,7 +22,7 @@
 //! | `disconnected` | info | `code`, `reason`, `retry_in_ms` |
 //! | `dormant` | info | `retry_in_ms` |
 //! | `resumed` | info | |
-//! | `counted` | debug | `counter`, `by`: something was passed over, and no other event tells of it |
+//! | `counted` | debug | `counter`, `by`: something was passed over, or another counter went up; many have no other event |
 //! | `stopped` | debug | |
 //! | `answered` | debug | `op`, `outcome`: `ok` or the failure's kind, `after_ms` |
 //! | `interrupt` | debug | `session_key`, `chat_id` |

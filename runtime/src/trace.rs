@@ -33,7 +33,7 @@ pub(crate) fn counts() -> bool {
     tracing::enabled!(Level::DEBUG)
 }
 
-/// What was counted since: of most that is passed over nothing else tells.
+/// What was counted since: of much that is passed over nothing else tells.
 pub(crate) fn counted(before: &Stats, now: &Stats) {
     for ((counter, before), (_, now)) in before.iter().zip(now.iter()) {
         if now > before && !ORDINARY.contains(&counter) {

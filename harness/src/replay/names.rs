@@ -157,5 +157,5 @@ impl Known {
     }
 }
 
-/// Where a place that the connector's stream names overlaps a part of it.
+/// A part of the connector's stream that stands for something, and for what.
 pub(super) type Place = (Range<usize>, Name);
