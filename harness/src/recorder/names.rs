@@ -1,5 +1,7 @@
 //! Which names say that their value is a secret (C-4).
 
+use memchr::memmem;
+
 /// Upgrade headers that are recorded as they are. Any other might carry a credential: nobody knows what a proxy or a
 /// gateway of another make puts into its own.
 const PLAIN_HEADERS: [&str; 9] = [
@@ -14,9 +16,8 @@ const PLAIN_HEADERS: [&str; 9] = [
     "user-agent",
 ];
 
-/// Names of fields, in lower case and without `-` and `_`, whose values are secret. Beside them are all that end in
-/// `token`, `webhookurl` or `responseurl` (who knows one of these may post there), and all that hold `secret`,
-/// `password` or `signature`.
+/// Names of fields, in lower case and without `-` and `_`, whose values are secret; beside them are those of
+/// `SECRET_ENDS` and `SECRET_PARTS`.
 const SECRET_NAMES: [&str; 18] = [
     "authorization",
     "proxyauthorization",
@@ -38,16 +39,73 @@ const SECRET_NAMES: [&str; 18] = [
     "auth",
 ];
 
+/// What the names of secrets end in. Who knows one of these URLs may post there.
+const SECRET_ENDS: [&str; 3] = ["token", "webhookurl", "responseurl"];
+
+/// What the names of secrets hold.
+const SECRET_PARTS: [&str; 3] = ["secret", "password", "signature"];
+
+/// Names that are secret in a query or a form, beside those that are so anywhere.
+const PARAMETERS: [&str; 5] = ["key", "sig", "code", "xamzcredential", "xgoogcredential"];
+
+/// Headers of which more than the first word is secret.
+const HEADERS: [&str; 4] = ["authorization", "proxyauthorization", "cookie", "setcookie"];
+
+/// Names that ids begin with: `auth:42` is a chat's.
+const SHORT: [&str; 2] = ["auth", "otp"];
+
 /// The longest name that is looked at.
 pub(super) const MOST_NAME: usize = 64;
 
+/// A name as the lists have it.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).collect()
+}
+
 /// Whether the value of a field, parameter or header of this name is a secret.
 pub(super) fn is_secret(name: &str) -> bool {
-    let name: String =
-        name.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).collect();
+    let name = plain(name);
     SECRET_NAMES.contains(&name.as_str())
-        || ["token", "webhookurl", "responseurl"].iter().any(|end| name.ends_with(end))
-        || ["secret", "password", "signature"].iter().any(|part| name.contains(part))
+        || SECRET_ENDS.iter().any(|end| name.ends_with(end))
+        || SECRET_PARTS.iter().any(|part| name.contains(part))
+}
+
+/// Whether it is one in a query or a form.
+pub(super) fn is_secret_parameter(name: &str) -> bool {
+    is_secret(name) || PARAMETERS.contains(&plain(name).as_str())
+}
+
+/// Whether it is a header whose whole line is secret.
+pub(super) fn is_header(name: &str) -> bool {
+    HEADERS.contains(&plain(name).as_str())
+}
+
+/// Whether a value directly behind it may be a part of an id.
+pub(super) fn is_short(name: &str) -> bool {
+    SHORT.contains(&plain(name).as_str())
+}
+
+/// Whether anything in it is called a secret: for what cannot be read, and so is hidden as a whole.
+pub(super) fn speaks_of_secrets(text: &[u8]) -> bool {
+    let lower: Vec<u8> =
+        text.iter().filter(|byte| !b"-_".contains(byte)).map(u8::to_ascii_lowercase).collect();
+    SECRET_PARTS.iter().chain(&SECRET_ENDS).any(|word| memmem::find(&lower, word.as_bytes()).is_some())
+        || SECRET_NAMES.iter().any(|name| calls(&lower, name, name.len() <= MOST_SHORT))
+        || PARAMETERS.iter().any(|name| calls(&lower, name, true))
+}
+
+/// Words of so many letters are parts of other words, and of images.
+const MOST_SHORT: usize = 4;
+
+/// Whether the text holds this name; where `quoted`, only as a field's of multipart, as XML's, or before `=` or `:`.
+fn calls(text: &[u8], name: &str, quoted: bool) -> bool {
+    memmem::find_iter(text, name.as_bytes()).any(|at| {
+        let (before, behind) = (&text[..at], &text[at + name.len()..]);
+        let is_field = before.ends_with(b"=\"") && behind.starts_with(b"\"");
+        let is_element = before.ends_with(b"<") && !behind.first().is_some_and(u8::is_ascii_alphanumeric);
+        let is_word = !before.last().is_some_and(u8::is_ascii_alphanumeric);
+        !quoted || is_field || is_element || (is_word && matches!(behind.first(), Some(b'=' | b':')))
+    })
 }
 
 /// Whether a header of the upgrade is recorded as it is.
@@ -91,5 +149,26 @@ mod tests {
         }
         assert!(is_plain_header("Host") && is_plain_header("user-agent"));
         assert!(!is_plain_header("X-Custom") && !is_plain_header("Sec-WebSocket-Protocol"));
+    }
+
+    #[test]
+    fn what_speaks_of_secrets() {
+        for (text, speaks) in [
+            ("<Token>x</Token>", true),
+            ("name=\"password\"", true),
+            ("<a>b</a>", false),
+            ("name=\"pwd\"", true),
+            ("name=\"passphrase\"", true),
+            ("name=\"api_key\"", true),
+            ("name=\"key\"", true),
+            ("<Credentials>x</Credentials>", true),
+            ("<response_url>x</response_url>", true),
+            ("<pwd>x</pwd>", true),
+            ("a b&pwd=x", true),
+            ("an otp: 1", true),
+            ("the author, authentic code of a monkey=1", false),
+        ] {
+            assert_eq!(speaks_of_secrets(text.as_bytes()), speaks, "{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! The texts are JSON, and may be cut anywhere: a frame of one message may end in the next (W-1). So they are read
 //! byte by byte, with what is to be known of the text before.
 
-use super::names::{MOST_NAME, is_secret};
+use super::names::{MOST_NAME, is_secret, speaks_of_secrets};
 use super::words;
 use data_encoding::{BASE64, BASE64_NOPAD};
 use url::form_urlencoded;
@@ -237,7 +237,7 @@ fn body(encoded: &[u8]) -> Option<Vec<u8>> {
             .map_or_else(|error| error.into_bytes(), |text| words::clean(text).into_bytes())
     } else if is_form(&decoded) {
         form(&decoded).unwrap_or_else(|| decoded.clone())
-    } else if words::speaks_of_secrets(&decoded) {
+    } else if speaks_of_secrets(&decoded) {
         // Multipart, XML, anything: where the secret begins and ends nobody knows.
         HIDDEN.into()
     } else {

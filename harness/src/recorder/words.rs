@@ -1,57 +1,95 @@
 //! Credentials within texts: parameters of URLs and forms, a URL's user-info, bearer tokens, what is called a secret,
-//! JSON within JSON. What a text's own place says of it is `redact`'s; this looks at what it says.
+//! headers, JSON within JSON. What a text's own place says of it is `redact`'s; this looks at what it says.
 
-use super::names::{MOST_NAME, is_secret};
+mod ending;
+mod plain;
+
+use super::names::{MOST_NAME, is_header, is_secret, is_secret_parameter, is_short};
 use super::redact::HIDDEN;
+use ending::{Ending, opens};
 use memchr::memmem;
+use plain::{Plain, backslashes};
+use std::borrow::Cow;
+use std::fmt;
 
-/// Names of parameters that are secret in a query or a form, beside those that are so anywhere.
-const PARAMETERS: [&str; 6] = ["key", "sig", "auth", "code", "xamzcredential", "xgoogcredential"];
 /// A shorter word behind `Bearer` is a word.
 const LEAST_BEARER: usize = 8;
 
 /// Looks through a stream of texts, of which one may end in the middle of a credential.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Words {
     /// The last text ended within one.
-    is_open: bool,
-    /// What the last text ended with, as far as it may begin a name.
+    open: Option<Ending>,
+    /// What the texts ended with, as far as it may call what comes a credential.
     tail: Vec<u8>,
+}
+
+/// The tail may be of a credential.
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Words").finish_non_exhaustive()
+    }
+}
+
+/// A credential that was found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    from: usize,
+    to: usize,
+    ending: Ending,
+    /// The quotes that a number gets, for JSON to stay JSON, have so many backslashes.
+    quotes: Option<usize>,
+}
+
+impl Found {
+    fn new(text: &[u8], from: usize, ending: Ending) -> Self {
+        Found { from, to: ending.of(text, from), ending, quotes: None }
+    }
 }
 
 impl Words {
     /// The next text without its credentials.
     pub(super) fn pass(&mut self, text: String) -> String {
-        let bytes = text.as_bytes();
-        let mut hidden: Vec<(usize, usize)> = Vec::new();
-        if self.is_open {
-            hidden.push((0, value_end(bytes, 0)));
+        let begun = self.tail.len();
+        let whole: Cow<'_, [u8]> =
+            if begun == 0 { text.as_bytes().into() } else { [&self.tail, text.as_bytes()].concat().into() };
+        let plain = Plain::of(&whole);
+        let seen = plain.text();
+        let mut found = Vec::new();
+        if let Some(ending) = self.open {
+            found.push(Found::new(seen, plain.at(begun), ending));
         }
-        parameters(&self.tail, bytes, &mut hidden);
-        user_info(bytes, &mut hidden);
-        bearers(bytes, &mut hidden);
-        labelled(bytes, &mut hidden);
-        nested(bytes, &mut hidden);
-        self.is_open = hidden.iter().any(|(_, to)| *to == bytes.len());
-        hidden.retain(|(from, to)| from < to);
-        hidden.sort_unstable();
-        self.tail = name_before(&[], bytes, bytes.len());
-        if hidden.is_empty() {
-            return text;
-        }
-        let mut clean = String::with_capacity(text.len());
-        let mut done = 0;
-        for (from, to) in hidden {
-            // All begin and end at ASCII, or where the text does.
-            if from >= done {
-                clean.push_str(&text[done..from]);
-                clean.push_str(HIDDEN);
-            }
-            done = done.max(to);
-        }
-        clean.push_str(&text[done..]);
-        clean
+        named(seen, &mut found);
+        user_info(seen, &mut found);
+        bearers(seen, &mut found);
+        nested(seen, &mut found);
+        self.open = found.iter().filter(|found| found.to == seen.len()).map(|found| found.ending).max();
+        found.sort_unstable();
+        let clean = without(&text, begun, &plain, &found);
+        let line = memchr::memrchr(b'\n', &whole).map_or(0, |at| at + 1);
+        let tail = whole[line.max(whole.len().saturating_sub(MOST_NAME))..].to_vec();
+        self.tail = tail;
+        clean.unwrap_or(text)
     }
+}
+
+/// The text without what was found, which begins `begun` bytes before it; `None` where that is the text as it is.
+fn without(text: &str, begun: usize, plain: &Plain<'_>, found: &[Found]) -> Option<String> {
+    let mut clean = String::new();
+    let mut done = 0;
+    for found in found {
+        // All begin and end at ASCII, or where the text does. What was written before cannot be hidden any more.
+        let from = plain.origin(found.from).saturating_sub(begun);
+        let to = plain.origin(found.to).saturating_sub(begun);
+        if from >= done && from < to {
+            let quote = found.quotes.map(|depth| "\\".repeat(depth) + "\"").unwrap_or_default();
+            for part in [&text[done..from], &quote, HIDDEN, &quote] {
+                clean.push_str(part);
+            }
+        }
+        done = if from < to { done.max(to) } else { done };
+    }
+    (done > 0).then(|| clean + &text[done..])
 }
 
 /// A text by itself.
@@ -59,99 +97,108 @@ pub(super) fn clean(text: String) -> String {
     Words::default().pass(text)
 }
 
-/// Whether anything in it is called a secret: for what cannot be read, and so is hidden as a whole.
-pub(super) fn speaks_of_secrets(text: &[u8]) -> bool {
-    let lower = text.to_ascii_lowercase();
-    ["token", "secret", "password", "passwd", "signature", "authorization", "bearer", "api_key", "apikey"]
-        .iter()
-        .any(|word| memmem::find(&lower, word.as_bytes()).is_some())
-}
-
 fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
-/// Where a value ends that begins there: at what no parameter holds as it is.
-fn value_end(text: &[u8], from: usize) -> usize {
-    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"&;,\"'<>\\#(){}[]|".contains(byte);
-    text[from..].iter().position(ends).map_or(text.len(), |at| from + at)
+fn is_space(byte: &&u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
-/// The name that ends there; it may have begun at the end of the text before.
-fn name_before(tail: &[u8], text: &[u8], end: usize) -> Vec<u8> {
-    let from = end.saturating_sub(MOST_NAME);
-    let length = text[from..end].iter().rev().take_while(|byte| is_name(**byte)).count();
-    let begun = if length == end { tail } else { &[] };
-    [begun, &text[end - length..end]].concat()
+/// The name that ends there.
+fn name_before(text: &[u8], end: usize) -> &str {
+    let text = &text[end.saturating_sub(MOST_NAME)..end];
+    let length = text.iter().rev().take_while(|byte| is_name(**byte)).count();
+    std::str::from_utf8(&text[text.len() - length..]).unwrap_or_default()
 }
 
-/// `name=value`.
-fn parameters(tail: &[u8], text: &[u8], hidden: &mut Vec<(usize, usize)>) {
-    for equals in memchr::memchr_iter(b'=', text) {
-        let name = name_before(tail, text, equals);
-        let name = std::str::from_utf8(&name).unwrap_or_default();
-        let plain: String =
-            name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
-        if is_secret(name) || PARAMETERS.contains(&plain.as_str()) {
-            hidden.push((equals + 1, value_end(text, equals + 1)));
+/// `name=value` and `name: value`, with spaces or without; and `/bot123:value`, as Telegram's URLs have their tokens.
+fn named(text: &[u8], found: &mut Vec<Found>) {
+    for sign in memchr::memchr2_iter(b':', b'=', text) {
+        let end = sign - text[..sign].iter().rev().take_while(is_space).count();
+        let name = name_before(text, end);
+        if name.is_empty() {
+            continue;
+        }
+        // Also `==`, and ` =>`; in HTML a `>` directly behind a name's `=` is another thing.
+        let is_value = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'=') && (*byte != b'>' || end == sign);
+        let from = text[sign + 1..].iter().position(is_value).map_or(text.len(), |at| sign + 1 + at);
+        let is_tight = end == sign && from == sign + 1;
+        let is_query = is_tight && text[sign] == b'=';
+        let ending = if is_query && is_secret_parameter(name) {
+            if is_header(name) { Ending::Query } else { Ending::Parameter }
+        } else if is_tight && is_bot(&text[..end], name) {
+            Ending::Segment
+        } else if is_query || !is_secret(name) || (is_tight && is_short(name)) {
+            continue;
+        } else if is_header(name) {
+            Ending::Line
+        } else {
+            Ending::Label
+        };
+        match opens(text, from) {
+            Some(depth) if !is_header(name) => {
+                found.push(Found::new(text, from + depth + 1, Ending::Quoted(depth)));
+            }
+            Some(_) | None => found.push(Found::new(text, from, ending)),
         }
     }
 }
 
+/// Whether a text that ends in this name ends in `/bot123`.
+fn is_bot(text: &[u8], name: &str) -> bool {
+    let number = name.strip_prefix("bot").unwrap_or_default();
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && text[..text.len() - name.len()].ends_with(b"/")
+}
+
 /// `://user:password@`.
-fn user_info(text: &[u8], hidden: &mut Vec<(usize, usize)>) {
+fn user_info(text: &[u8], found: &mut Vec<Found>) {
     for scheme in memmem::find_iter(text, b"://") {
-        let from = scheme + 3;
-        let ends = |byte: &u8| byte.is_ascii_whitespace() || b"/?#\"'<>\\".contains(byte);
-        let to = text[from..].iter().position(ends).map_or(text.len(), |at| from + at);
-        if let Some(at) = text[from..to].iter().rposition(|byte| *byte == b'@') {
-            hidden.push((from, from + at));
+        let begun = Found::new(text, scheme + 3, Ending::Authority);
+        let inside = &text[begun.from..begun.to];
+        // Without its `@` it may still be one that goes on in the next text, unless it has a port.
+        let is_password = |colon: usize| inside[colon + 1..].iter().any(|byte| !byte.is_ascii_digit());
+        let is_cut = || begun.to == text.len() && memchr::memchr(b':', inside).is_some_and(is_password);
+        if text.get(begun.to) == Some(&b'@') || is_cut() {
+            found.push(begun);
         }
     }
 }
 
 /// `Bearer credential`.
-fn bearers(text: &[u8], hidden: &mut Vec<(usize, usize)>) {
-    for rest in memmem::find_iter(text, b"earer ") {
-        let is_word = rest > 0 && matches!(text[rest - 1], b'B' | b'b');
-        let from = rest + b"earer ".len();
-        let to = value_end(text, from);
-        if is_word && (to - from >= LEAST_BEARER || to == text.len()) {
-            hidden.push((from, to));
+fn bearers(text: &[u8], found: &mut Vec<Found>) {
+    for space in memchr::memchr_iter(b' ', text) {
+        if !text[..space].last_chunk::<6>().is_some_and(|word| word.eq_ignore_ascii_case(b"bearer")) {
+            continue;
         }
-    }
-}
-
-/// `name: value`, as people write it; and `/bot123:value`, as Telegram's URLs have their tokens.
-fn labelled(text: &[u8], hidden: &mut Vec<(usize, usize)>) {
-    for colon in memchr::memchr_iter(b':', text) {
-        let name = name_before(&[], text, colon);
-        let name = std::str::from_utf8(&name).unwrap_or_default();
-        let is_bot = || {
-            let number = name.strip_prefix("bot").unwrap_or_default();
-            let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-            is_number && text[..colon - name.len()].last() == Some(&b'/')
-        };
-        let from = colon + 1 + usize::from(text.get(colon + 1) == Some(&b' '));
-        if is_secret(name) {
-            hidden.push((from, value_end(text, from)));
-        } else if is_bot() {
-            let to = text[from..].iter().position(|byte| *byte == b'/').map_or(usize::MAX, |at| from + at);
-            hidden.push((from, value_end(text, from).min(to)));
+        let from = space + text[space..].iter().take_while(is_space).count();
+        let bearer = Found::new(text, from, Ending::Parameter);
+        if bearer.to - from >= LEAST_BEARER || bearer.to == text.len() {
+            found.push(bearer);
         }
     }
 }
 
 /// `\"name\":\"value\"`: JSON that is a string of JSON.
-fn nested(text: &[u8], hidden: &mut Vec<(usize, usize)>) {
-    for end in memmem::find_iter(text, br#"\""#) {
-        let behind = text[end + 2..].trim_ascii_start();
-        let Some(behind) = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start) else { continue };
-        let Some(value) = behind.strip_prefix(br#"\""#) else { continue };
-        let name = name_before(&[], text, end);
-        if is_secret(std::str::from_utf8(&name).unwrap_or_default()) {
-            let from = text.len() - value.len();
-            hidden.push((from, memmem::find(value, br#"\""#).map_or(text.len(), |at| from + at)));
+fn nested(text: &[u8], found: &mut Vec<Found>) {
+    for last in memmem::find_iter(text, br#"\""#) {
+        let behind = text[last + 2..].trim_ascii_start();
+        let Some(value) = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start) else { continue };
+        let depth = text[..=last].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if !is_secret(name_before(text, last + 1 - depth)) {
+            continue;
+        }
+        let from = text.len() - value.len();
+        match value.get(backslashes(value)) {
+            Some(b'"') if backslashes(value) == depth => {
+                found.push(Found::new(text, from + depth + 1, Ending::Quoted(depth)));
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                let number = Found::new(text, from, Ending::Number);
+                found.push(Found { quotes: Some(depth), ..number });
+            }
+            Some(_) | None => {}
         }
     }
 }
@@ -213,9 +260,116 @@ mod tests {
     }
 
     #[test]
-    fn what_speaks_of_secrets() {
-        for (text, speaks) in [("<Token>x</Token>", true), ("name=\"password\"", true), ("<a>b</a>", false)] {
-            assert_eq!(speaks_of_secrets(text.as_bytes()), speaks, "{text}");
+    fn c_4_nothing_of_a_credential_stays_behind_what_is_hidden() {
+        let check = |text: &str, expected: &str| assert_eq!(clean(text.to_owned()), expected, "{text}");
+        // Headers, to the end of their line or of the string they are in.
+        check("Authorization: Basic dXNl=\nHost: x", "Authorization: <hidden>\nHost: x");
+        check("Authorization: Bot abc", "Authorization: <hidden>");
+        check("proxy-authorization:Bot abc\r\nx", "proxy-authorization:<hidden>\r\nx");
+        check("Cookie: a=b; session=X", "Cookie: <hidden>");
+        check("Set-Cookie: a=b; session=X", "Set-Cookie: <hidden>");
+        check(r#"{"t":"Cookie: a=b; c=X\nhi","n":1}"#, r#"{"t":"Cookie: <hidden>\nhi","n":1}"#);
+        check(r#"{"t":"Authorization: Basic ab=","n":1}"#, r#"{"t":"Authorization: <hidden>","n":1}"#);
+        check(
+            r#"{"t":"Authorization: Digest a=\"b\", c=\"X\"","n":1}"#,
+            r#"{"t":"Authorization: <hidden>","n":1}"#,
+        );
+        check(
+            r#"{"t":"{\"h\":\"Cookie: a; b=X\",\"n\":1}"}"#,
+            r#"{"t":"{\"h\":\"Cookie: <hidden>\",\"n\":1}"}"#,
+        );
+        check("?authorization=Basic X&x=1", "?authorization=<hidden>&x=1");
+        // Spaces.
+        check("password:  X", "password:  <hidden>");
+        check("password = X and", "password = <hidden> and");
+        check("password\t:\tX", "password\t:\t<hidden>");
+        check("password == X; token => X", "password == <hidden>; token => <hidden>");
+        // Signs and escapes within it.
+        check("password:pa(X", "password:<hidden>");
+        check("password: a&b;c,d'e<f#X, and", "password: <hidden>, and");
+        check("<b>password: X</b>", "<b>password: <hidden></b>");
+        check(r"password: a\\X\n", r"password: <hidden>\n");
+        check(r"password: a\u00e9X\n", r"password: <hidden>\n");
+        check("(https://x?token=a(b)X) b", "(https://x?token=<hidden>) b");
+        check("<https://x?token=X|label>", "<https://x?token=<hidden>|label>");
+        check(r#"password: \"a X\", and"#, r#"password: \"<hidden>\", and"#);
+        check(r#"password="a X" and"#, r#"password="<hidden>" and"#);
+        check(r#"{"text":"password: ","n":"x"}"#, r#"{"text":"password: ","n":"x"}"#);
+        // However it is written.
+        check("BEARER abcdefgh", "BEARER <hidden>");
+        check("bEaReR  abcdefgh", "bEaReR  <hidden>");
+        // JSON within JSON, and within that.
+        check(r#"{"raw":"{\"password\":\"ab\\\"X\"}"}"#, r#"{"raw":"{\"password\":\"<hidden>\"}"}"#);
+        check(
+            r#"{"raw":"{\"password\":\"ab\\\\\",\"n\":1}"}"#,
+            r#"{"raw":"{\"password\":\"<hidden>\",\"n\":1}"}"#,
+        );
+        check(r#"{"raw":"{\"token\":12345678}"}"#, r#"{"raw":"{\"token\":\"<hidden>\"}"}"#);
+        check(r#"{"raw":"{\"token\": -1.5,\"n\":1}"}"#, r#"{"raw":"{\"token\": \"<hidden>\",\"n\":1}"}"#);
+        check(
+            r#""{\"r\":\"{\\\"token\\\":\\\"X\\\"}\"}""#,
+            r#""{\"r\":\"{\\\"token\\\":\\\"<hidden>\\\"}\"}""#,
+        );
+        // What ids and words look like stays.
+        for text in [
+            r#"{"chat_id":"auth:42","id":"otp:1"}"#,
+            "https://x:443/a, key : value, code = 5, 12:30",
+            r#"{"raw":"{\"token\":null,\"tokens\":5}"}"#,
+        ] {
+            check(text, text);
+        }
+        check("auth: X, otp = X", "auth: <hidden>, otp = <hidden>");
+    }
+
+    #[test]
+    fn c_4_escapes_of_json_hide_no_credential() {
+        let check = |text: &str, expected: &str| assert_eq!(clean(text.to_owned()), expected, "{text}");
+        check(r"https://x?a=1\u0026key=X\u0026b=2", r"https://x?a=1\u0026key=<hidden>\u0026b=2");
+        check(r"https://x?key\u003dX", r"https://x?key\u003d<hidden>");
+        check(r"token=ab\/X", "token=<hidden>");
+        check(r#"{"u":"token=ab\/X","n":1}"#, r#"{"u":"token=<hidden>","n":1}"#);
+        check(r"https:\/\/user:X@x\/y", r"https:\/\/<hidden>@x\/y");
+        check(r"https:\\\/\\\/user:X@x", r"https:\\\/\\\/<hidden>@x");
+        check(r"https:\/\/api\/bot12:X\/send", r"https:\/\/api\/bot12:<hidden>\/send");
+        check(r"password: a\u0026X é", r"password: <hidden> é");
+    }
+
+    #[test]
+    fn c_4_one_that_is_cut_is_hidden_as_far_as_it_is_known() {
+        let check = |pieces: &[&str], expected: &str| {
+            let mut words = Words::default();
+            let clean: Vec<String> = pieces.iter().map(|piece| words.pass((*piece).to_owned())).collect();
+            assert_eq!(clean.join("|"), expected, "{pieces:?}");
+        };
+        check(&["https://x?to", "k", "en=X"], "https://x?to|k|en=<hidden>");
+        check(&["tok", "", "en=X"], "tok||en=<hidden>");
+        check(&["my pass", "word: X"], "my pass|word: <hidden>");
+        check(&["password", ": X"], "password|: <hidden>");
+        check(&["password:", " X"], "password:| <hidden>");
+        check(&["password:", " ", " X y"], "password:| | <hidden> y");
+        check(&["Authorization: Bea", "rer X"], "Authorization: <hidden>|<hidden>");
+        check(&["Authorization: Basic ", "a; X", "X\nb"], "Authorization: <hidden>|<hidden>|<hidden>\nb");
+        check(&["https://user:X1", "X2@host"], "https://<hidden>|<hidden>@host");
+        check(&["https://us", "er:X@host"], "https://us|<hidden>@host");
+        check(&["https://host:80", "80/x@y"], "https://host:80|80/x@y");
+        check(&[r"https:\", r"/\/user:X@host"], r"https:\|/\/<hidden>@host");
+        check(&[r"?a=1\u00", "26key=X"], r"?a=1\u00|26key=<hidden>");
+        check(&[r#"{\"tok"#, r#"en\":\"a b"#, r#"c\\\"X\"}"#], r#"{\"tok|en\":\"<hidden>|<hidden>\"}"#);
+        check(&["bear", "er abc", "defgh"], "bear|er <hidden>|<hidden>");
+        // A line that ends says nothing of the next.
+        check(&["{\"a\":\"token\"}\n", "=b"], "{\"a\":\"token\"}\n|=b");
+        check(&["password:\n", "b"], "password:\n|b");
+        // One that is longer than what is kept in mind.
+        let long = "X".repeat(99);
+        for name in ["password: ", "?token=", "Cookie: ", "https://u:"] {
+            check(
+                &[&format!("{name}{long}"), &long, "X@ y"],
+                &match name {
+                    "Cookie: " => format!("{name}<hidden>|<hidden>|<hidden>"),
+                    "https://u:" => "https://<hidden>|<hidden>|<hidden>@ y".to_owned(),
+                    _ => format!("{name}<hidden>|<hidden>|<hidden> y"),
+                },
+            );
         }
     }
 }
