@@ -3,7 +3,7 @@
 //! The texts are JSON, and may be cut anywhere: a frame of one message may end in the next (W-1). So they are read
 //! byte by byte, with what is to be known of the text before.
 
-use super::names::{MOST_NAME, is_secret, speaks_of_secrets};
+use super::names::{MOST_NAME, is_secret, is_secret_parameter, speaks_of_secrets};
 use super::words;
 use data_encoding::{BASE64, BASE64_NOPAD};
 use url::form_urlencoded;
@@ -231,19 +231,24 @@ fn body(encoded: &[u8]) -> Option<Vec<u8>> {
     let encoded = unescaped(encoded)?;
     let decoded =
         BASE64.decode(encoded.as_bytes()).or_else(|_| BASE64_NOPAD.decode(encoded.as_bytes())).ok()?;
+    // A line break behind a form is none of it.
+    let (inside, end) = decoded.split_at(decoded.trim_ascii_end().len());
     let clean = if decoded.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first)) {
-        let clean = document(&decoded).unwrap_or_else(|| decoded.clone());
-        String::from_utf8(clean)
-            .map_or_else(|error| error.into_bytes(), |text| words::clean(text).into_bytes())
-    } else if is_form(&decoded) {
-        form(&decoded).unwrap_or_else(|| decoded.clone())
+        clean_text(document(&decoded).unwrap_or_else(|| decoded.clone()))
+    } else if is_form(inside) {
+        form(inside).map_or_else(|| decoded.clone(), |clean| [&clean, end].concat())
     } else if speaks_of_secrets(&decoded) {
         // Multipart, XML, anything: where the secret begins and ends nobody knows.
         HIDDEN.into()
     } else {
-        return None;
+        clean_text(decoded.clone())
     };
     (clean != decoded).then(|| BASE64.encode(&clean).into_bytes())
+}
+
+/// What is text without the credentials within it.
+fn clean_text(text: Vec<u8>) -> Vec<u8> {
+    String::from_utf8(text).map_or_else(|error| error.into_bytes(), |text| words::clean(text).into_bytes())
 }
 
 /// Whether it may be a form: one word, with a name and a value.
@@ -263,7 +268,7 @@ fn form(text: &[u8]) -> Option<Vec<u8>> {
     let mut changed = false;
     let mut clean = form_urlencoded::Serializer::new(String::new());
     for (name, value) in form_urlencoded::parse(text) {
-        let hidden = if is_secret(&name) {
+        let hidden = if is_secret_parameter(&name) {
             Some(HIDDEN.to_owned())
         } else {
             let document =
@@ -358,6 +363,16 @@ mod tests {
                 "payload=%7B%22token%22%3A%22%3Chidden%3E%22%7D&x=1",
             ),
             ("text=a%20b", "text=a%20b"),
+            ("grant_type=authorization_code&code=X", "grant_type=authorization_code&code=%3Chidden%3E"),
+            ("sig=X&x=1", "sig=%3Chidden%3E&x=1"),
+            ("key=X", "key=%3Chidden%3E"),
+            ("x=1&pwd=X\n", "x=1&pwd=%3Chidden%3E\n"),
+            ("--b\r\nContent-Disposition: form-data; name=\"pwd\"\r\n\r\nabc\r\n--b--", "<hidden>"),
+            ("--b\r\nContent-Disposition: form-data; name=\"passphrase\"\r\n\r\nabc\r\n--b--", "<hidden>"),
+            ("<Credentials>X</Credentials>", "<hidden>"),
+            ("<xml><response_url>https://x</response_url></xml>", "<hidden>"),
+            ("see https://user:X@host/ please", "see https://<hidden>@host/ please"),
+            ("text=a\n", "text=a\n"),
             ("text=https%3A%2F%2Fx%3Fsig%3Dabc", "text=https%3A%2F%2Fx%3Fsig%3D%3Chidden%3E"),
             (r#"{"url":"https://x?token=abc"}"#, r#"{"url":"https://x?token=<hidden>"}"#),
             ("--b\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\nabc\r\n--b--", "<hidden>"),
