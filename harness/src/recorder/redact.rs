@@ -2,6 +2,10 @@
 //!
 //! The texts are JSON, and may be cut anywhere: a frame of one message may end in the next (W-1). So they are read
 //! byte by byte, with what is to be known of the text before.
+//!
+//! What is recognised: the value of a secret's name, a pair (`["authorization", "…"]`), and an object whose `name` or
+//! `key` calls its `value` or `values` a secret. Where the `value` comes first it is hidden only if it is a string, no
+//! object stands between the two, and both come in one message: it is written by then.
 
 use super::names::{MOST_NAME, is_secret, is_secret_parameter, speaks_of_secrets};
 use super::words;
@@ -39,6 +43,8 @@ pub(super) struct Redactor {
     key: Key,
     /// A `name` of the present object calls its `value` a secret.
     names_secret: bool,
+    /// Where the `value` of the present object stands in what is written, while its `name` may still come.
+    value: Option<(usize, usize)>,
 }
 
 /// What a name is, beside a secret's.
@@ -46,6 +52,7 @@ pub(super) struct Redactor {
 enum Key {
     /// It says what the `value` beside it is called.
     Name,
+    Value,
     Other,
 }
 
@@ -56,6 +63,8 @@ enum State {
     Text {
         escaped: bool,
         name: Vec<u8>,
+        /// Where its inside begins in what is written.
+        from: usize,
     },
     /// Within a secret string.
     Secret {
@@ -88,12 +97,17 @@ impl Redactor {
             depth: 0,
             key: Key::Other,
             names_secret: false,
+            value: None,
         }
     }
 
     /// The next piece of the text, without its secrets.
     pub(super) fn pass(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len());
+        self.value = None;
+        if let State::Text { from, .. } = &mut self.state {
+            *from = 0;
+        }
         for byte in piece {
             self.byte(*byte, &mut out);
         }
@@ -117,12 +131,19 @@ impl Redactor {
                 self.state = State::Between;
                 self.between(byte, out);
             }
-            State::Text { escaped, name } => {
+            State::Text { escaped, name, from } => {
                 out.push(byte);
                 if ends(byte, escaped) {
-                    let name = std::mem::take(name);
-                    if self.mark == b':' && self.key == Key::Name {
-                        self.names_secret = next(&name) == Next::Secret;
+                    let (name, inside) = (std::mem::take(name), (*from, out.len() - 1));
+                    match self.key {
+                        Key::Name if self.mark == b':' => {
+                            self.names_secret = next(&name) == Next::Secret;
+                            if let Some((from, to)) = self.value.take().filter(|_| self.names_secret) {
+                                out.splice(from..to, HIDDEN.bytes());
+                            }
+                        }
+                        Key::Value if self.mark == b':' => self.value = Some(inside),
+                        Key::Name | Key::Value | Key::Other => {}
                     }
                     self.last = (name.len() <= MOST_NAME).then_some((name, self.mark));
                     self.state = State::Between;
@@ -160,7 +181,7 @@ impl Redactor {
                 } else if self.next == Next::Body {
                     State::Body { escaped: false, text: Vec::new() }
                 } else {
-                    State::Text { escaped: false, name: Vec::new() }
+                    State::Text { escaped: false, name: Vec::new(), from: out.len() }
                 };
                 self.next = Next::Plain;
                 return;
@@ -176,16 +197,25 @@ impl Redactor {
                 }
                 self.next = Next::Plain;
                 self.names_secret &= byte == b'[';
+                self.value = self.value.filter(|_| byte == b'[');
             }
             b'}' | b']' => {
                 self.depth = self.depth.saturating_sub(1);
                 self.names_secret &= byte == b']';
+                self.value = self.value.filter(|_| byte == b']');
             }
             b':' => {
                 let name = self.last.as_ref().map_or(&[][..], |(name, _)| name);
-                self.key = if name.eq_ignore_ascii_case(b"name") { Key::Name } else { Key::Other };
+                let is_one_of = |names: [&[u8]; 2]| names.iter().any(|one| name.eq_ignore_ascii_case(one));
+                self.key = if is_one_of([b"name", b"key"]) {
+                    Key::Name
+                } else if is_one_of([b"value", b"values"]) {
+                    Key::Value
+                } else {
+                    Key::Other
+                };
                 // A header as an object: `{"name":"Authorization","value":"…"}`.
-                let is_value = self.names_secret && name.eq_ignore_ascii_case(b"value");
+                let is_value = self.names_secret && self.key == Key::Value;
                 self.next = if is_value { Next::Secret } else { next(name) };
             }
             // A pair: `["authorization", "…"]`, as forwards have their headers (P-1).
@@ -327,6 +357,13 @@ mod tests {
                 r#"{"name":"token","n":{"value":"a"},"value":"b"}"#,
                 r#"{"name":"token","n":{"value":"a"},"value":"b"}"#,
             ),
+            (
+                r#"{"name":"Authorization","values":["X",1],"n":"a"}"#,
+                r#"{"name":"Authorization","values":["<hidden>","<hidden>"],"n":"a"}"#,
+            ),
+            (r#"{"Key":"Cookie","Value":"X"}"#, r#"{"Key":"Cookie","Value":"<hidden>"}"#),
+            (r#"{"value":"a","name":"accept"}"#, r#"{"value":"a","name":"accept"}"#),
+            (r#"[{"value":"a"},{"name":"token"}]"#, r#"[{"value":"a"},{"name":"token"}]"#),
             (r#"["a","token","b"]"#, r#"["a","token","b"]"#),
             (
                 r#"{"text":"say \"token\": \"x\"","kind":"token"}"#,
@@ -348,6 +385,25 @@ mod tests {
         assert_eq!(redacted(Form::Document, &pretty), ["{\n  \"token\":\n    \"<hidden>\"\n}"]);
         let pieces = [r#"{"to"#, r#"ken":"ab"#, r#"cd"#, r#"ef","a":"b"}"#];
         assert_eq!(redacted(Form::Lines, &pieces), [r#"{"to"#, r#"ken":"<hidden>"#, "", r#"","a":"b"}"#]);
+    }
+
+    #[test]
+    fn c_4_a_value_that_stands_before_its_name_is_hidden() {
+        let check = |pieces: &[&str], expected: &[&str]| assert_eq!(redacted(Form::Lines, pieces), expected);
+        check(
+            &[r#"[{"value":"a\"X","name":"Authorization"},{"value":"a","name":"accept"}]"#],
+            &[r#"[{"value":"<hidden>","name":"Authorization"},{"value":"a","name":"accept"}]"#],
+        );
+        check(
+            &[r#"{"value":"X","n":[1],"key":"cookie"}"#],
+            &[r#"{"value":"<hidden>","n":[1],"key":"cookie"}"#],
+        );
+        // Of one that is cut what is written already stays.
+        check(
+            &[r#"{"value":"a"#, r#"X","name":"token"}"#],
+            &[r#"{"value":"a"#, r#"<hidden>","name":"token"}"#],
+        );
+        check(&[r#"{"value":"a","#, r#""name":"token"}"#], &[r#"{"value":"a","#, r#""name":"token"}"#]);
     }
 
     #[test]
