@@ -10,6 +10,7 @@ use ending::{Ending, opens};
 use memchr::memmem;
 use plain::{Plain, backslashes};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A shorter word behind `Bearer` is a word.
@@ -114,6 +115,8 @@ fn name_before(text: &[u8], end: usize) -> &str {
 
 /// `name=value` and `name: value`, with spaces or without; and `/bot123:value`, as Telegram's URLs have their tokens.
 fn named(text: &[u8], found: &mut Vec<Found>) {
+    // How far the last of each kind goes. One more within it is hidden with it, and nobody's text is read that often.
+    let mut ends = BTreeMap::new();
     for sign in memchr::memchr2_iter(b':', b'=', text) {
         let end = sign - text[..sign].iter().rev().take_while(is_space).count();
         let name = name_before(text, end);
@@ -136,11 +139,14 @@ fn named(text: &[u8], found: &mut Vec<Found>) {
         } else {
             Ending::Label
         };
-        match opens(text, from) {
-            Some(depth) if !is_header(name) => {
-                found.push(Found::new(text, from + depth + 1, Ending::Quoted(depth)));
-            }
-            Some(_) | None => found.push(Found::new(text, from, ending)),
+        let (from, ending) = match opens(text, from) {
+            Some(depth) if !is_header(name) => (from + depth + 1, Ending::Quoted(depth)),
+            Some(_) | None => (from, ending),
+        };
+        if ends.get(&ending).is_none_or(|end| from >= *end) {
+            let new = Found::new(text, from, ending);
+            ends.insert(ending, new.to);
+            found.push(new);
         }
     }
 }
@@ -206,6 +212,9 @@ fn nested(text: &[u8], found: &mut Vec<Found>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     #[test]
     fn c_4_credentials_within_texts_are_hidden_and_nothing_else_changes() {
@@ -372,4 +381,67 @@ mod tests {
             );
         }
     }
+
+    /// A peer's text costs no more than its length, and not its square: nothing is read to its end for each name in it.
+    #[test]
+    fn x_1_a_long_text_of_nothing_but_names_is_read_once() {
+        for word in
+            ["token=", "cookie:", "password: ", "x:token=\\\"", "https://a:b", "Bearer ", "\\\"token\\\":"]
+        {
+            assert!(clean(word.repeat(100_000)).len() <= 1_800_000, "{word}");
+        }
+    }
+
+    proptest! {
+        /// Whatever a text is made of and wherever it is cut, it is read, and a plain one stays as it is.
+        #[test]
+        fn c_4_no_text_is_too_odd(pieces in vec(vec(select(WORDS), 0..12), 1..4)) {
+            let mut words = Words::default();
+            for piece in pieces {
+                let text = piece.concat();
+                let clean = words.pass(text.clone());
+                prop_assert!(clean.contains(HIDDEN) || clean == text, "{text:?} became {clean:?}");
+            }
+        }
+    }
+
+    const WORDS: &[&str] = &[
+        "token",
+        "to",
+        "ken",
+        "cookie",
+        "Authorization",
+        "Bearer ",
+        "abcdefgh",
+        "é",
+        "日",
+        "=",
+        ":",
+        " ",
+        "\"",
+        "\\",
+        "\\\"",
+        "\\\\\\\"",
+        "\\u0026",
+        "\\u00",
+        "26",
+        "\\/",
+        "/",
+        "://",
+        "@",
+        "&",
+        ";",
+        ",",
+        "<",
+        ">",
+        "</",
+        "/bot1",
+        "\n",
+        "\r",
+        "1",
+        "-",
+        "#",
+        "{",
+        "}",
+    ];
 }
