@@ -268,9 +268,19 @@ mod tests {
         }
     }
 
+    /// Its secrets are written with an X.
+    fn check(text: &str, expected: &str) {
+        assert_eq!(clean(text.to_owned()), expected, "{text}");
+        // However it is cut, nothing of it shows.
+        for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
+            let mut words = Words::default();
+            let pieces = [words.pass(text[..at].to_owned()), words.pass(text[at..].to_owned())];
+            assert!(!pieces.concat().contains('X'), "{pieces:?}");
+        }
+    }
+
     #[test]
     fn c_4_nothing_of_a_credential_stays_behind_what_is_hidden() {
-        let check = |text: &str, expected: &str| assert_eq!(clean(text.to_owned()), expected, "{text}");
         // Headers, to the end of their line or of the string they are in.
         check("Authorization: Basic dXNl=\nHost: x", "Authorization: <hidden>\nHost: x");
         check("Authorization: Bot abc", "Authorization: <hidden>");
@@ -332,7 +342,6 @@ mod tests {
 
     #[test]
     fn c_4_escapes_of_json_hide_no_credential() {
-        let check = |text: &str, expected: &str| assert_eq!(clean(text.to_owned()), expected, "{text}");
         check(r"https://x?a=1\u0026key=X\u0026b=2", r"https://x?a=1\u0026key=<hidden>\u0026b=2");
         check(r"https://x?key\u003dX", r"https://x?key\u003d<hidden>");
         check(r"token=ab\/X", "token=<hidden>");
@@ -385,9 +394,19 @@ mod tests {
     /// A peer's text costs no more than its length, and not its square: nothing is read to its end for each name in it.
     #[test]
     fn x_1_a_long_text_of_nothing_but_names_is_read_once() {
-        for word in
-            ["token=", "cookie:", "password: ", "x:token=\\\"", "https://a:b", "Bearer ", "\\\"token\\\":"]
-        {
+        for word in [
+            "token=",
+            "cookie:",
+            "password: ",
+            "x:token=\\\"",
+            "https://a:b",
+            "Bearer ",
+            "\\\"token\\\":",
+            "a:b@://",
+            "token=\"",
+            "\\",
+            "= ",
+        ] {
             assert!(clean(word.repeat(100_000)).len() <= 1_800_000, "{word}");
         }
     }
