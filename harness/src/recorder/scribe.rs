@@ -151,12 +151,12 @@ impl Scribe {
                     By::Gateway => &mut known.gateway,
                     By::Connector => &mut known.connector,
                 };
-                let clean = redactor.pass(data.bytes());
-                let clean = String::from_utf8(clean).map(|text| words.pass(text));
-                let data = match (data, clean) {
-                    (Data::Text(_), Ok(text)) => Data::Text(self.without_credentials(text)),
-                    (Data::Binary(_), Ok(text)) => Data::Binary(self.without_credentials(text).into_bytes()),
-                    (Data::Text(_) | Data::Binary(_), Err(error)) => Data::Binary(error.into_bytes()),
+                let clean = each_text(redactor.pass(data.bytes()), |text| words.pass(text));
+                let clean = each_text(clean, |text| self.without_credentials(text));
+                let data = match data {
+                    Data::Text(_) => String::from_utf8(clean)
+                        .map_or_else(|error| Data::Binary(error.into_bytes()), Data::Text),
+                    Data::Binary(_) => Data::Binary(clean),
                 };
                 match by {
                     By::Gateway => (What::Gateway(data), true),
@@ -206,6 +206,19 @@ impl Scribe {
     }
 }
 
+/// What is text in these bytes, clean; the rest as it is. A binary message may be cut within a character (W-1), or be
+/// none of text, and hold a credential as well.
+fn each_text(bytes: Vec<u8>, mut clean: impl FnMut(String) -> String) -> Vec<u8> {
+    match String::from_utf8(bytes) {
+        Ok(text) => clean(text).into_bytes(),
+        Err(error) => error.as_bytes().utf8_chunks().fold(Vec::new(), |mut whole, chunk| {
+            whole.extend_from_slice(clean(chunk.valid().to_owned()).as_bytes());
+            whole.extend_from_slice(chunk.invalid());
+            whole
+        }),
+    }
+}
+
 fn line(t_ms: u64, what: What, dial: Option<u32>) -> Line {
     let rest = dial.map(|dial| (DIAL.to_owned(), Value::from(dial)));
     Line { number: 0, t_ms, what, rest: rest.into_iter().collect() }
@@ -239,6 +252,27 @@ mod tests {
 
     fn close(by: By, reason: &str) -> Event {
         Event::Sent { by, seen: Seen::Close { code: Some(1000), reason: reason.to_owned() } }
+    }
+
+    /// What is no text, or a character that is cut, stays as it is; a credential beside it does not.
+    #[test]
+    fn c_4_w_1_bytes_that_are_no_text_hide_no_credential() {
+        let mut scribe = Scribe::default();
+        written(&mut scribe, 1, connect(&[("Authorization", "Bearer its-very-own")]));
+        let mut recorded = |bytes: &[u8]| {
+            let seen = Seen::Message(Data::Binary(bytes.to_owned()));
+            match scribe.sent(1, By::Gateway, seen) {
+                Some((What::Gateway(Data::Binary(bytes)), true)) => bytes,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(recorded(b"\xff its-very-own \xff?token=abc &"), b"\xff <hidden> \xff?token=<hidden> &");
+        let [head, tail] = ["é".as_bytes()[0], "é".as_bytes()[1]];
+        assert_eq!(
+            recorded(&[b"password: ab", &[head][..]].concat()),
+            [b"password: <hidden>", &[head][..]].concat()
+        );
+        assert_eq!(recorded(&[&[tail], &b"cd, and"[..]].concat()), [&[tail], &b"<hidden>, and"[..]].concat());
     }
 
     #[test]
