@@ -20,17 +20,19 @@ impl<'a> Plain<'a> {
         let (mut text, mut origins) = (Vec::with_capacity(length), Vec::with_capacity(length));
         let mut at = 0;
         while at < length {
-            let run = backslashes(&written[at..]);
+            let to = memchr::memchr(b'\\', &written[at..]).map_or(length, |run| at + run);
+            text.extend_from_slice(&written[at..to]);
+            origins.extend(at..to);
+            let run = backslashes(&written[to..]);
             // JSON within JSON has more of them: all that stand before the same byte belong to it.
-            if let Some((byte, long)) = escaped(&written[at + run..]).filter(|_| run > 0) {
+            if let Some((byte, long)) = escaped(&written[to + run..]) {
                 text.push(byte);
-                origins.push(at);
-                at += run + long;
+                origins.push(to);
+                at = to + run + long;
             } else {
-                let to = at + run.max(1);
-                text.extend_from_slice(&written[at..to]);
-                origins.extend(at..to);
-                at = to;
+                at = to + run;
+                text.extend_from_slice(&written[to..at]);
+                origins.extend(to..at);
             }
         }
         Plain { text: text.into(), origins, length }
