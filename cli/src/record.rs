@@ -22,9 +22,9 @@ Example:
 
 Upgrades and all other requests pass to the connector, and so does every byte behind an upgrade: text and binary
 messages, pings, closes. Only Host is changed, and no extension is offered. Several gateways may dial at once; they
-are told apart by the id in their token. The recording holds no credentials: in headers, queries, fields named like
-secrets, forwarded bodies, and what looks like one in a text, <hidden> stands in their place. What people say to each
-other is in it.
+are told apart by the id in their token. Credentials are hidden: in headers, queries, fields named like secrets,
+forwarded bodies, and what looks like one in a text, <hidden> stands in their place. What people say to each other is
+in it, and so is a secret that nothing calls one: look through a recording before you give it away.
 
 What cannot be written is counted and left out, and never holds up the traffic. The first line on stdout says where
 it listens. Ctrl-C ends it.
