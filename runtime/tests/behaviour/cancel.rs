@@ -189,7 +189,8 @@ fn a_7_a_stream_that_is_given_up_on_at_every_poll_loses_nothing(wire: Wire) {
 fn l_12_an_idling_that_is_dropped_goes_on(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     assert!(stage.kit.block_on(cut(stage.relay.go_idle(), 0)).is_none());
-    assert!(stage.kit.block_on(cut(stage.relay.go_idle(), 1)).is_none());
+    // The answer may be there at the first look; it is as if it were not.
+    stage.kit.block_on(cut(stage.relay.go_idle(), 1));
     // The answer comes behind the confirmation.
     stage.kit.block_on(stage.relay.send("1", "behind it")).unwrap();
     assert_eq!(stage.relay.phase(), Phase::Idle);
@@ -203,7 +204,7 @@ fn l_12_an_idling_that_is_dropped_goes_on(wire: Wire) {
     stage.notice(|notice| matches!(notice, Notice::Resumed));
     stage.notice(|notice| matches!(notice, Notice::Platform { .. }));
     // And so the other way down.
-    assert!(stage.kit.block_on(cut(stage.relay.go_dormant(), 1)).is_none());
+    stage.kit.block_on(cut(stage.relay.go_dormant(), 1));
     stage.notice(|notice| matches!(notice, Notice::Dormant { .. }));
 }
 
@@ -213,7 +214,7 @@ fn l_14_a_disconnect_that_is_dropped_goes_on(wire: Wire) {
     assert!(stage.kit.block_on(cut(stage.relay.disconnect(), 0)).is_none());
     stage.kit.block_on(stage.relay.send("1", "still here")).unwrap();
     let Stage { kit, relay, inbox, connector, .. } = stage;
-    assert!(kit.block_on(cut(relay.disconnect(), 1)).is_none());
+    kit.block_on(cut(relay.disconnect(), 1));
     let rest = kit.block_on(inbox.collect::<Vec<_>>());
     assert!(matches!(rest.last(), Some(Incoming::Notice(Notice::Stopped))), "{rest:?}");
     let mut frames = 0;
