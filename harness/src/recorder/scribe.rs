@@ -49,6 +49,8 @@ impl Event {
 
 /// Credentials that are kept in mind, so that no text that quotes one is written.
 const MOST_CREDENTIALS: usize = 64;
+/// Shorter text between bytes that are none is looked at only where the message begins or ends.
+const LEAST_TEXT: usize = 4;
 /// A shorter credential is no credential: its text would be found in words.
 const LEAST_CREDENTIAL: usize = 8;
 
@@ -212,7 +214,14 @@ fn each_text(bytes: Vec<u8>, mut clean: impl FnMut(String) -> String) -> Vec<u8>
     match String::from_utf8(bytes) {
         Ok(text) => clean(text).into_bytes(),
         Err(error) => error.as_bytes().utf8_chunks().fold(Vec::new(), |mut whole, chunk| {
-            whole.extend_from_slice(clean(chunk.valid().to_owned()).as_bytes());
+            // Between bytes that are no text stand letters by chance, each by itself: they are no words.
+            let is_last = chunk.invalid().is_empty();
+            let text = chunk.valid();
+            if whole.is_empty() || is_last || text.len() >= LEAST_TEXT {
+                whole.extend_from_slice(clean(text.to_owned()).as_bytes());
+            } else {
+                whole.extend_from_slice(text.as_bytes());
+            }
             whole.extend_from_slice(chunk.invalid());
             whole
         }),
