@@ -344,14 +344,8 @@ impl Inbox {
     /// Forgets what came on a connection whose handshake never completed (L-17); says how many.
     /// The prompts that they answered go to `unanswered`.
     pub(crate) fn drop_early(&mut self, conn: Conn, unanswered: &mut Vec<u64>) -> u64 {
-        let mut dropped = 0;
         // Those that wait for a twin go first, so that none of them stands in for one that goes with them.
-        for Flight { waiters, .. } in self.in_flight.values_mut() {
-            for waiter in waiters.extract_if(.., |waiter| waiter.origin.conn() == Some(conn)) {
-                self.bytes -= waiter.weight();
-                dropped += 1;
-            }
-        }
+        let mut dropped = self.drop_waiters(|origin| origin.conn() == Some(conn));
         // One that took its refused twin's place may stand before all others.
         let mut gone = Vec::new();
         self.queue.retain(|(_, arrival)| {
@@ -372,10 +366,14 @@ impl Inbox {
     /// Forgets copies out of the connector's buffer that came on a connection that is over: nobody can acknowledge them
     /// there, and their entries come again. Says how many.
     pub(crate) fn drop_moot(&mut self, conn: Conn) -> u64 {
+        self.drop_waiters(|origin| matches!(origin, Origin::Buffer(on, _) if *on == conn))
+    }
+
+    /// Forgets duplicates of these origins; says how many.
+    fn drop_waiters(&mut self, are_gone: impl Fn(&Origin) -> bool) -> u64 {
         let mut dropped = 0;
-        let is_moot = |waiter: &mut Arrival| matches!(waiter.origin, Origin::Buffer(on, _) if on == conn);
         for Flight { waiters, .. } in self.in_flight.values_mut() {
-            for waiter in waiters.extract_if(.., is_moot) {
+            for waiter in waiters.extract_if(.., |waiter| are_gone(&waiter.origin)) {
                 self.bytes -= waiter.weight();
                 dropped += 1;
             }

@@ -419,9 +419,7 @@ impl RelayMachine {
     /// No confirmation has come in time for who has waited longest, or for anybody where the host leaves.
     fn idle_lapsed(&mut self) {
         let (now, leaves) = (self.now, self.link.leaving.is_some());
-        let (over, waiting) =
-            std::mem::take(&mut self.link.idlers).into_iter().partition(|idler| leaves || idler.until <= now);
-        self.link.idlers = waiting;
+        let over = self.link.idlers.extract_if(.., |idler| leaves || idler.until <= now).collect();
         self.complete_idlers(over, false);
         self.link.idle_asked = self.link.idlers.iter().map(|idler| idler.until).min();
         if self.link.idle_asked.is_none() {
