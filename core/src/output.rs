@@ -72,7 +72,7 @@ pub enum Action {
 
 impl Action {
     /// Bytes that it keeps alive of what a peer said, for the bounds of queues.
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         let own = match self {
             Action::Complete { result, .. } => result.as_ref().map_or_else(Failure::weight, Reply::weight),
             Action::Interrupt { session_key, chat_id } => session_key.len() + chat_id.len(),
