@@ -88,3 +88,25 @@ numbers! {
     /// Typing signs that could not go out; never an error (O).
     typing_dropped;
 }
+
+impl Stats {
+    /// What has gone up since then, and by how much.
+    pub fn since(&self, before: &Stats) -> impl Iterator<Item = (&'static str, u64)> {
+        let grown =
+            |((name, now), (_, before)): ((_, u64), (_, u64))| (now > before).then(|| (name, now - before));
+        self.iter().zip(before.iter()).filter_map(grown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn x_2_what_has_gone_up_since() {
+        let before = Stats { dials: 3, acks: 1, ..Stats::default() };
+        let now = Stats { dials: 5, acks: 1, duplicates: 1, ..Stats::default() };
+        assert_eq!(now.since(&before).collect::<Vec<_>>(), [("dials", 2), ("duplicates", 1)]);
+        assert_eq!(now.since(&now).count(), 0);
+    }
+}

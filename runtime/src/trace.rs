@@ -35,10 +35,8 @@ pub(crate) fn counts() -> bool {
 
 /// What was counted since: of much that is passed over nothing else tells.
 pub(crate) fn counted(before: &Stats, now: &Stats) {
-    for ((counter, before), (_, now)) in before.iter().zip(now.iter()) {
-        if now > before && !ORDINARY.contains(&counter) {
-            tracing::debug!(counter, by = now - before, "counted");
-        }
+    for (counter, by) in now.since(before).filter(|(counter, _)| !ORDINARY.contains(counter)) {
+        tracing::debug!(counter, by, "counted");
     }
 }
 

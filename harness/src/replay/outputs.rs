@@ -51,14 +51,11 @@ impl Player<'_> {
 
     /// What the machine passes over is nowhere else to be seen.
     fn tell_what_was_counted(&mut self) {
-        let counted: Vec<(&str, u64)> = self.machine.stats().iter().collect();
-        for (at, (name, value)) in counted.iter().enumerate() {
-            let before = self.counted.get(at).map_or(0, |(_, before)| *before);
-            if *value > before && !SHOWN.contains(name) {
-                self.trace(trace::counted(self.now, name, value - before));
-            }
+        let counted = self.machine.stats().clone();
+        let before = std::mem::replace(&mut self.counted, counted.clone());
+        for (counter, by) in counted.since(&before).filter(|(counter, _)| !SHOWN.contains(counter)) {
+            self.trace(trace::counted(self.now, counter, by));
         }
-        self.counted = counted;
     }
 
     fn act(&mut self, action: Action) {

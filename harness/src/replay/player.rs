@@ -13,6 +13,7 @@ use relayline_core::config::Config;
 use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Conn, DeliveryId, Outcome, Phase, Timer};
 use relayline_core::secret::Secret;
+use relayline_core::stats::Stats;
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::{Ids, Lines};
 use serde_json::{Value, json};
@@ -77,7 +78,7 @@ pub(super) struct Player<'r> {
     /// The same, for the trace.
     pub(super) shown: Ids,
     /// The machine's counters, as far as the trace tells of them.
-    pub(super) counted: Vec<(&'static str, u64)>,
+    pub(super) counted: Stats,
     /// Buffered deliveries that the host has not settled.
     pub(super) handed: Vec<(String, DeliveryId, Conn)>,
     /// Failed attempts, and since when it is up: L-5 as a second opinion.
@@ -126,7 +127,7 @@ impl<'r> Player<'r> {
             made: Made::default(),
             shown: Ids::of(&machine),
             machine,
-            counted: Vec::new(),
+            counted: Stats::default(),
             handed: Vec::new(),
             attempts: 0,
             up_since: None,
@@ -296,7 +297,7 @@ impl<'r> Player<'r> {
         self.shown = Ids::of(&self.machine);
         self.sockets.iter_mut().for_each(|socket| socket.conn = None);
         self.handed.clear();
-        self.counted.clear();
+        self.counted = Stats::default();
         (self.attempts, self.up_since) = (0, None);
         (self.last_end, self.refused, self.disconnecting) = (Before::Nothing, false, false);
     }
