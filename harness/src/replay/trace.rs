@@ -27,39 +27,43 @@ pub(super) fn skipped(at: Time, call: &str) -> Entry {
 
 /// A new process of the gateway.
 pub(super) fn began(at: Time) -> Entry {
-    let text = "the recorded gateway had ended and dials again: a new process begins".to_owned();
-    Entry { at, what: Happened::Remark { name: "process", text, fields: Map::new() } }
+    remark(
+        at,
+        "process",
+        "the recorded gateway had ended and dials again: a new process begins".to_owned(),
+        [],
+    )
 }
 
 /// The recorded gateway dialled sooner than the machine would have.
 pub(super) fn jumped(at: Time, wait: Duration) -> Entry {
-    let ms = wait.as_millis();
+    let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let text = format!("{ms} ms ahead, since the recorded gateway dials now");
-    let fields = [("ahead_ms".to_owned(), json!(u64::try_from(ms).unwrap_or(u64::MAX)))];
-    Entry { at, what: Happened::Remark { name: "clock", text, fields: Map::from_iter(fields) } }
+    remark(at, "clock", text, [("ahead_ms", json!(ms))])
 }
 
 /// Something that came was passed over, so many times.
 pub(super) fn counted(at: Time, counter: &str, by: u64) -> Entry {
     let times = if by > 1 { format!(", {by} times") } else { String::new() };
-    let fields = [("counter".to_owned(), json!(counter)), ("by".to_owned(), json!(by))];
-    Entry {
-        at,
-        what: Happened::Remark {
-            name: "counted",
-            text: format!("{counter}{times}"),
-            fields: fields.into_iter().collect(),
-        },
-    }
+    remark(at, "counted", format!("{counter}{times}"), [("counter", json!(counter)), ("by", json!(by))])
 }
 
 /// What somebody noted at that time.
 pub(super) fn noted(at: Time, text: &str) -> Entry {
-    Entry { at, what: Happened::Remark { name: "note", text: text.to_owned(), fields: Map::new() } }
+    remark(at, "note", text.to_owned(), [])
 }
 
 fn host(at: Time, call: &str, text: String, more: Option<(&str, Value)>) -> Entry {
-    let fields = [("call", json!(call))].into_iter().chain(more);
-    let fields: Map<String, Value> = fields.map(|(name, value)| (name.to_owned(), value)).collect();
-    Entry { at, what: Happened::Remark { name: "host", text, fields } }
+    remark(at, "host", text, [("call", json!(call))].into_iter().chain(more))
+}
+
+fn remark<'a>(
+    at: Time,
+    name: &'static str,
+    text: String,
+    fields: impl IntoIterator<Item = (&'a str, Value)>,
+) -> Entry {
+    let fields: Map<String, Value> =
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Entry { at, what: Happened::Remark { name, text, fields } }
 }
