@@ -69,9 +69,12 @@ impl Recording {
         if let Some(problem) = recording.stands_alone(path) {
             return Err(RecordingError::Line { file: recording.file, line: 1, problem });
         }
+        if !recording.has_parts() {
+            return Ok(recording);
+        }
         for number in 1.. {
             let part = parts::path(path, number);
-            if !recording.has_parts() || !part.exists() {
+            if !part.exists() {
                 recording.ends_before(path, number, "is missing")?;
                 break;
             }
@@ -90,7 +93,7 @@ impl Recording {
 
     /// Whether no later file of it is there, where this one is not.
     fn ends_before(&self, first: &Path, number: u32, why: &'static str) -> Result<(), RecordingError> {
-        for (later, path) in parts::behind(first, number).into_iter().filter(|_| self.has_parts()) {
+        for (later, path) in parts::behind(first, number) {
             let part = bytes_of(&path).and_then(|bytes| Recording::read("", &bytes));
             if part.is_ok_and(|part| self.goes_on_in(&part, later)) {
                 let shown = |path: &Path| path.display().to_string();
@@ -117,7 +120,7 @@ impl Recording {
                 continue;
             }
             let read = object(raw);
-            let is_last = raw.len() == bytes.len() - start_of(bytes, raw);
+            let is_last = raw.as_ptr_range().end == bytes.as_ptr_range().end;
             if read.is_err() && header.is_some() && is_last && breaks_off(raw) {
                 let t_ms = lines.last().map_or(0, |line| line.t_ms);
                 let rest = Map::from_iter([("lines".to_owned(), Value::from(1))]);
@@ -156,11 +159,6 @@ fn breaks_off(raw: &[u8]) -> bool {
             Ok(text) => serde_json::from_str::<IgnoredAny>(text).is_err_and(|error| error.is_eof()),
             Err(error) => error.error_len().is_none(),
         }
-}
-
-/// Where a piece of these bytes begins.
-fn start_of(bytes: &[u8], piece: &[u8]) -> usize {
-    piece.as_ptr().addr() - bytes.as_ptr().addr()
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, RecordingError> {
