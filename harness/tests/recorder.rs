@@ -12,7 +12,7 @@ use async_tungstenite::{WebSocketStream, tungstenite};
 use futures_util::{SinkExt, StreamExt};
 use relayline_core::network::{CaCertificates, Network};
 use relayline_core::url::DialUrl;
-use relayline_harness::recorder::{Recorder, RecorderConfig, Summary, Upstream};
+use relayline_harness::recorder::{Recorder, RecorderConfig, Summary, Trouble, Upstream};
 use relayline_harness::recording::{By, Data, Line, Recording, What};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,9 +85,18 @@ impl Stage {
 }
 
 fn start(upstream: Upstream, file: &Path, rotate: Option<u64>) -> Recorder {
+    start_telling(upstream, file, rotate, |_| {})
+}
+
+fn start_telling(
+    upstream: Upstream,
+    file: &Path,
+    rotate: Option<u64>,
+    complain: impl Fn(Trouble) + Send + Sync + 'static,
+) -> Recorder {
     let config =
         RecorderConfig { listen: "127.0.0.1:0".parse().unwrap(), upstream, file: file.to_owned(), rotate };
-    Recorder::start(config, |_| {}).unwrap()
+    Recorder::start(config, complain).unwrap()
 }
 
 fn request(headers: &[(&str, &str)]) -> tungstenite::handshake::client::Request {
@@ -243,10 +252,9 @@ async fn a_connector_that_is_not_there_is_an_answer_that_says_so() {
     drop(nowhere);
     let file = stage.folder.path().join("nowhere.jsonl");
     let upstream = Upstream::new(DialUrl::parse(&url).unwrap(), Network::default());
-    let listen = "127.0.0.1:0".parse().unwrap();
-    let config = RecorderConfig { listen, upstream, file: file.clone(), rotate: None };
     let (troubles, told) = std::sync::mpsc::channel();
-    let recorder = Recorder::start(config, move |trouble| drop(troubles.send(trouble.to_string()))).unwrap();
+    let complain = move |trouble: Trouble| drop(troubles.send(trouble.to_string()));
+    let recorder = start_telling(upstream, &file, None, complain);
     let mut body = String::new();
     for _ in 0..2 {
         let stream = TcpStream::connect(recorder.local_addr()).await.unwrap();

@@ -112,7 +112,7 @@ impl Recorder {
         listener.set_nonblocking(true).map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
         let header = Header {
-            title: format!("through {}", config.upstream.shown()),
+            title: format!("through {}", config.upstream.url),
             recorded_from: concat!("relayline record ", env!("CARGO_PKG_VERSION")).to_owned(),
             ..Header::default()
         };

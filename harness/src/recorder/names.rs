@@ -64,15 +64,19 @@ fn plain(name: &str) -> String {
 
 /// Whether the value of a field, parameter or header of this name is a secret.
 pub(super) fn is_secret(name: &str) -> bool {
-    let name = plain(name);
-    SECRET_NAMES.contains(&name.as_str())
+    is_listed(&plain(name))
+}
+
+fn is_listed(name: &str) -> bool {
+    SECRET_NAMES.contains(&name)
         || SECRET_ENDS.iter().any(|end| name.ends_with(end))
         || SECRET_PARTS.iter().any(|part| name.contains(part))
 }
 
 /// Whether it is one in a query or a form.
 pub(super) fn is_secret_parameter(name: &str) -> bool {
-    is_secret(name) || PARAMETERS.contains(&plain(name).as_str())
+    let name = plain(name);
+    is_listed(&name) || PARAMETERS.contains(&name.as_str())
 }
 
 /// Whether it is a header whose whole line is secret.

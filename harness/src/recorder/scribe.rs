@@ -77,8 +77,7 @@ impl Scribe {
             Event::Connect { path, headers } => return vec![self.connect(t_ms, dial, &path, headers)],
             Event::Reject { status, body } => {
                 let body = redact::document(&body).unwrap_or(body);
-                let body = words::clean(String::from_utf8_lossy(&body).into_owned());
-                let body = self.without_credentials(body);
+                let body = self.clean(String::from_utf8_lossy(&body).into_owned());
                 (What::Reject { dial: Some(dial), status, body: Some(body) }, false)
             }
             Event::Sent { by, seen } => match self.sent(dial, by, seen) {
@@ -109,14 +108,14 @@ impl Scribe {
                 authorization = Some(Secret::new(format!("{scheme} {HIDDEN}").trim_start()));
                 self.remember(credential);
             } else if is_plain_header(&name) {
-                shown.insert(name, json!(self.without_credentials(words::clean(value.expose().to_owned()))));
+                shown.insert(name, json!(self.clean(value.expose().to_owned())));
             } else {
                 shown.insert(name, json!(HIDDEN));
             }
         }
         let gateway_id = gateway_id.unwrap_or_else(|| self.anonymous());
         let connect = What::Connect {
-            url_path: self.without_credentials(words::clean(redact::path(path))),
+            url_path: self.clean(redact::path(path)),
             dial: Some(dial),
             authorization,
             headers: shown,
@@ -153,8 +152,9 @@ impl Scribe {
                     By::Gateway => &mut known.gateway,
                     By::Connector => &mut known.connector,
                 };
-                let clean = each_text(redactor.pass(data.bytes()), |text| words.pass(text));
-                let clean = each_text(clean, |text| self.without_credentials(text));
+                let clean = each_text(redactor.pass(data.bytes()), |text| {
+                    without_any(&self.credentials, words.pass(text))
+                });
                 let data = match data {
                     Data::Text(_) => String::from_utf8(clean)
                         .map_or_else(|error| Data::Binary(error.into_bytes()), Data::Text),
@@ -167,7 +167,7 @@ impl Scribe {
             }
             Seen::Close { code, reason } => {
                 known.ended = true;
-                let reason = self.without_credentials(words::clean(reason));
+                let reason = self.clean(reason);
                 (What::Close { by, dial: Some(dial), code, reason }, false)
             }
             Seen::TooLong(bytes) => (
@@ -201,11 +201,20 @@ impl Scribe {
         self.credentials.push_back(Secret::new(credential));
     }
 
-    fn without_credentials(&self, text: String) -> String {
-        self.credentials.iter().fold(text, |text, credential| {
-            if text.contains(credential.expose()) { text.replace(credential.expose(), HIDDEN) } else { text }
-        })
+    /// A text by itself.
+    fn clean(&self, text: String) -> String {
+        self.without_credentials(words::clean(text))
     }
+
+    fn without_credentials(&self, text: String) -> String {
+        without_any(&self.credentials, text)
+    }
+}
+
+fn without_any(credentials: &VecDeque<Secret>, text: String) -> String {
+    credentials.iter().fold(text, |text, credential| {
+        if text.contains(credential.expose()) { text.replace(credential.expose(), HIDDEN) } else { text }
+    })
 }
 
 /// What is text in these bytes, clean; the rest as it is. A binary message may be cut within a character (W-1), or be

@@ -1,7 +1,7 @@
 //! The connector behind the recorder: where it is, and what to ask it for.
 
 use relayline_core::network::Network;
-use relayline_core::url::{DialUrl, without_query};
+use relayline_core::url::DialUrl;
 use std::fmt;
 
 /// A connector, by its URL.
@@ -14,7 +14,7 @@ pub struct Upstream {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("url", &self.shown()).finish_non_exhaustive()
+        f.debug_struct("Upstream").field("url", &self.url.to_string()).finish_non_exhaustive()
     }
 }
 
@@ -22,11 +22,6 @@ impl Upstream {
     /// The connector that a gateway would dial at this URL, with these proxies, trusting these authorities.
     pub fn new(url: DialUrl, network: Network) -> Upstream {
         Upstream { url, network }
-    }
-
-    /// The URL without its query, which may hold a credential.
-    pub(super) fn shown(&self) -> String {
-        without_query(self.url.as_str())
     }
 
     /// What goes into `Host`.
