@@ -112,7 +112,7 @@ impl World<'_> {
             life.model.prefix = life.machine.wire_id(*id)[..16].to_owned();
         }
         life.model.submitted(&mut self.judge, &command, &answer);
-        life.model.is_bounded(&mut self.judge, &life.machine);
+        life.model.is_bounded(&mut self.judge, &life.machine.held());
         if let Err(refused) = &answer {
             let (back, _) = refused.clone().into_parts();
             self.judge.claim("O-6", "refused-comes-back", back == command, || format!("{back:?}"));

@@ -15,17 +15,17 @@ const BESIDE_A_STREAM: usize = 4 << 10;
 impl Model {
     /// When all that was to be had has been taken.
     pub(super) fn holds(&self, judge: &mut Judge, machine: &RelayMachine) {
-        self.is_bounded(judge, machine);
+        let held = machine.held();
+        self.is_bounded(judge, &held);
         if !self.is_over() {
-            let held = machine.held();
             self.holds_what_it_must(judge, &held);
             self.pauses_for_a_reason(judge, machine, &held);
         }
     }
 
     /// At any time.
-    pub(crate) fn is_bounded(&self, judge: &mut Judge, machine: &RelayMachine) {
-        let (held, limits) = (machine.held(), &self.config.limits);
+    pub(crate) fn is_bounded(&self, judge: &mut Judge, held: &Held) {
+        let limits = &self.config.limits;
         for (what, value, most) in [
             ("unfinished_line_bytes", held.unfinished_line_bytes, limits.max_line_bytes),
             ("waiting_event_bytes", held.waiting_event_bytes, 2 * (limits.read_ahead_bytes + HEAVIEST)),
