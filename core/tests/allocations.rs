@@ -3,18 +3,16 @@
 //! Of an event one is its text, one its entry's id where it has one, and one the JSON reader's note of how deep it is.
 #![allow(clippy::unwrap_used)]
 
+mod served;
+
 use allocation_counter::measure;
 use relayline_core::command::{Command, Interrupt, Send};
-use relayline_core::config::{Config, Credentials, Identity};
+use relayline_core::config::Credentials;
 use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Action, Conn, Outcome};
-use relayline_core::time::{Now, Time};
-use relayline_core::url::DialUrl;
 use serde_json::json;
-use std::sync::Arc;
+use served::{NOW, served};
 
-const NOW: Now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
-const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
 /// So small that it fills while warming up.
 const DEDUPE: usize = 64;
 
@@ -27,14 +25,10 @@ struct Warm {
 
 impl Warm {
     fn new() -> Warm {
-        let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-        let mut config = Config::new(DialUrl::parse("wss://c.example").unwrap(), identity);
-        config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
-        config.limits.dedupe = DEDUPE;
-        let mut machine = RelayMachine::new(Arc::new(config), [1; 32], NOW);
-        let Some(Action::Dial { conn, .. }) = machine.poll_action() else { panic!("it dials first") };
-        machine.handle_io(NOW, IoEvent::Opened { conn });
-        machine.handle_bytes(NOW, conn, format!("{DESCRIPTOR}\n").as_bytes());
+        let (machine, conn) = served("wss://c.example", |config| {
+            config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
+            config.limits.dedupe = DEDUPE;
+        });
         let mut warm = Warm { machine, conn, out: Vec::with_capacity(4096), next: 0 };
         for _ in 0..3 * DEDUPE {
             let (live, buffered) = (warm.inbound(false), warm.inbound(true));

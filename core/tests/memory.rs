@@ -2,16 +2,14 @@
 //! what it really holds on the heap.
 #![allow(clippy::unwrap_used)]
 
-use allocation_counter::measure;
-use relayline_core::config::{Config, Credentials, Identity, Limits};
-use relayline_core::machine::{IoEvent, RelayMachine};
-use relayline_core::output::{Action, Conn};
-use relayline_core::time::{Now, Time};
-use relayline_core::url::DialUrl;
-use std::sync::Arc;
+mod served;
 
-const NOW: Now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
-const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
+use allocation_counter::measure;
+use relayline_core::config::{Credentials, Limits};
+use relayline_core::machine::RelayMachine;
+use relayline_core::output::Conn;
+use served::{DESCRIPTOR, NOW, served};
+
 /// The longest line, and what fills it.
 const LINE: usize = 64 << 10;
 /// What is sent, if it is taken.
@@ -53,16 +51,11 @@ enum Host {
 }
 
 fn machine() -> (RelayMachine, Conn) {
-    let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-    let mut config = Config::new(DialUrl::parse("wss://c.example").unwrap(), identity);
-    config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
-    config.limits = limits();
-    config.passthrough = true;
-    let mut machine = RelayMachine::new(Arc::new(config), [1; 32], NOW);
-    let Some(Action::Dial { conn, .. }) = machine.poll_action() else { panic!("it dials first") };
-    machine.handle_io(NOW, IoEvent::Opened { conn });
-    machine.handle_bytes(NOW, conn, format!("{DESCRIPTOR}\n").as_bytes());
-    (machine, conn)
+    served("wss://c.example", |config| {
+        config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
+        config.limits = limits();
+        config.passthrough = true;
+    })
 }
 
 /// Makes the n-th line, with so much to fill it.

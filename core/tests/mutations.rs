@@ -2,19 +2,15 @@
 //! with one of its fields, unless there is no event left to save.
 #![allow(clippy::unwrap_used)]
 
+mod served;
+
 use proptest::prelude::*;
-use relayline_core::config::{Config, Identity};
-use relayline_core::machine::{IoEvent, RelayMachine};
-use relayline_core::output::{Action, Conn, Content};
-use relayline_core::time::{Now, Time};
-use relayline_core::url::DialUrl;
+use relayline_core::output::Content;
 use serde_json::{Value, json};
+use served::{NOW, served};
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
-
-const NOW: Now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
-const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
+use std::sync::LazyLock;
 
 /// Every whole frame that a connector said in a recording, and one event with every field there is.
 static FRAMES: LazyLock<Vec<Value>> = LazyLock::new(|| {
@@ -77,18 +73,6 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A machine that is served, and its connection.
-fn served() -> (RelayMachine, Conn) {
-    let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-    let mut config = Config::new(DialUrl::parse("ws://127.0.0.1:1").unwrap(), identity);
-    config.passthrough = true;
-    let mut machine = RelayMachine::new(Arc::new(config), [1; 32], NOW);
-    let Some(Action::Dial { conn, .. }) = machine.poll_action() else { panic!("it dials first") };
-    machine.handle_io(NOW, IoEvent::Opened { conn });
-    machine.handle_bytes(NOW, conn, format!("{DESCRIPTOR}\n").as_bytes());
-    (machine, conn)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
@@ -104,7 +88,7 @@ proptest! {
             let place = &all[place.index(all.len())];
             *frame.pointer_mut(place).unwrap() = value;
         }
-        let (mut machine, conn) = served();
+        let (mut machine, conn) = served("ws://127.0.0.1:1", |config| config.passthrough = true);
         let line = format!("{frame}\n");
         prop_assert_eq!(machine.handle_bytes(NOW, conn, line.as_bytes()), line.len());
         let delivery = machine.poll_delivery(NOW);
