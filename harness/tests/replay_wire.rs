@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
 const HELLO: &str = r#"{"type":"hello","platform":"discord","botId":"1"}"#;
 const GOING_IDLE: &str = r#"{"type":"going_idle"}"#;
+const SEND: &str =
+    r#"{"type":"outbound","requestId":"1","action":{"op":"send","chat_id":"c","content":"x"}}"#;
 const IDLE_ACK: &str = r#"{"type":"going_idle_ack"}"#;
 
 fn connect(t_ms: u64) -> Value {
@@ -27,6 +29,10 @@ fn close(t_ms: u64, by: &str, code: u16, reason: &str) -> Value {
     json!({"t_ms": t_ms, "dir": "close", "by": by, "code": code, "reason": reason})
 }
 
+fn cut(t_ms: u64) -> Value {
+    json!({"t_ms": t_ms, "dir": "drop", "by": "connector"})
+}
+
 /// An upgrade, and its handshake a millisecond later.
 fn handshake(t_ms: u64) -> [Value; 3] {
     [connect(t_ms), gateway(t_ms, HELLO), connector(t_ms + 1, DESCRIPTOR)]
@@ -35,6 +41,10 @@ fn handshake(t_ms: u64) -> [Value; 3] {
 fn inbound(buffer: &str, text: &str) -> String {
     json!({"type": "inbound", "bufferId": buffer, "event": {"text": text, "message_id": text, "source": {"chat_id": "c"}}})
         .to_string()
+}
+
+fn ack(buffer: &str) -> String {
+    json!({"type": "inbound_ack", "bufferId": buffer}).to_string()
 }
 
 fn recording(lines: &[Value]) -> Recording {
@@ -102,8 +112,8 @@ fn o_01_the_nth_request_id_stands_for_the_nth_even_when_two_messages_share_it() 
 fn a_01_an_ack_is_the_host_taking_that_entry() {
     let mut lines = handshake(0).to_vec();
     lines.push(connector(5, &format!("{}\n{}", inbound("b1", "one"), inbound("b2", "two"))));
-    lines.push(gateway(20, r#"{"type":"inbound_ack","bufferId":"b2"}"#));
-    lines.push(gateway(30, r#"{"type":"inbound_ack","bufferId":"b1"}"#));
+    lines.push(gateway(20, &ack("b2")));
+    lines.push(gateway(30, &ack("b1")));
     let trace = passes(&lines);
     assert_eq!(count(&trace, "0.020 settled   delivery 2 taken"), 1, "{trace:#?}");
 }
@@ -116,7 +126,7 @@ fn a_02_a_close_before_another_dial_refuses_what_was_not_acknowledged() {
     lines.push(close(50, "gateway", 1000, ""));
     lines.extend(handshake(1500));
     lines.push(connector(1600, &inbound("b1", "one")));
-    lines.push(gateway(1700, r#"{"type":"inbound_ack","bufferId":"b1"}"#));
+    lines.push(gateway(1700, &ack("b1")));
     let trace = passes(&lines);
     assert_eq!(count(&trace, "settled   delivery 1 refused"), 1, "{trace:#?}");
     assert_eq!(count(&trace, "settled   delivery 2 taken"), 1, "{trace:#?}");
@@ -150,7 +160,7 @@ fn l_12_l_13_l_14_why_a_gateway_went_idle() {
 #[test]
 fn l_05_for_a_recorded_dial_that_came_too_soon_the_clock_jumps_ahead() {
     let mut lines = handshake(0).to_vec();
-    lines.push(json!({"t_ms": 10, "dir": "drop", "by": "connector"}));
+    lines.push(cut(10));
     lines.extend(handshake(20));
     lines.push(connector(30, &inbound("", "late")));
     let trace = passes(&lines);
@@ -166,12 +176,12 @@ fn l_05_for_a_recorded_dial_that_came_too_soon_the_clock_jumps_ahead() {
 #[test]
 fn l_05_for_a_recorded_dial_that_comes_late_the_clock_stands_still() {
     let mut lines = handshake(0).to_vec();
-    lines.push(json!({"t_ms": 10, "dir": "drop", "by": "connector"}));
+    lines.push(cut(10));
     lines.extend(handshake(3_600_000));
     let trace = passes(&lines);
     assert_eq!((count(&trace, " dial "), count(&trace, "dial_timeout")), (2, 0), "{trace:#?}");
     // Nor does one that never comes say anything.
-    lines.push(json!({"t_ms": 3_600_010, "dir": "drop", "by": "connector"}));
+    lines.push(cut(3_600_010));
     lines.push(json!({"t_ms": 7_200_000, "dir": "note", "text": "the recorder ends"}));
     passes(&lines);
 }
@@ -189,7 +199,7 @@ fn l_10_l_14_a_gateway_that_had_ended_and_dials_again_is_a_new_process() {
         lines.extend(ended);
         lines.extend(handshake(9_000));
         lines.push(connector(9_005, &inbound("b1", "one")));
-        lines.push(gateway(9_010, r#"{"type":"inbound_ack","bufferId":"b1"}"#));
+        lines.push(gateway(9_010, &ack("b1")));
         let trace = passes(&lines);
         assert_eq!(count(&trace, " process "), 1, "{trace:#?}");
     }
@@ -253,10 +263,6 @@ fn what_cannot_be_played_is_named() {
         let error = replay::play(&recording(&lines), Options::default()).unwrap_err();
         assert_eq!(error.to_string(), expected);
     }
-}
-
-fn ack(buffer: &str) -> String {
-    json!({"type": "inbound_ack", "bufferId": buffer}).to_string()
 }
 
 /// An event that nothing tells apart from another.
@@ -324,7 +330,7 @@ fn buffer_of(n: u32) -> String {
 fn a_05_an_ack_is_of_its_own_connection() {
     let mut lines = handshake(0).to_vec();
     lines.push(connector(5, &anonymous("b1")));
-    lines.push(json!({"t_ms": 10, "dir": "drop", "by": "connector"}));
+    lines.push(cut(10));
     lines.extend(handshake(1000));
     lines.extend([connector(1005, &anonymous("b1")), gateway(1010, &ack("b1"))]);
     let trace = passes(&lines);
@@ -336,7 +342,7 @@ fn a_05_an_ack_is_of_its_own_connection() {
 fn a_02_a_04_a_close_refuses_a_copy_with_its_twin() {
     let mut lines = handshake(0).to_vec();
     lines.push(connector(5, &inbound("b1", "one")));
-    lines.push(json!({"t_ms": 10, "dir": "drop", "by": "connector"}));
+    lines.push(cut(10));
     lines.extend(handshake(1000));
     lines.extend([connector(1005, &inbound("b1", "one")), close(1010, "gateway", 1000, "")]);
     lines.extend(handshake(3000));
@@ -363,10 +369,9 @@ fn p_02_a_raw_forward_is_taken_when_it_was_acknowledged() {
 /// L-12, L-13, L-14: what else a `going_idle`, a close and the next dial may mean together.
 #[test]
 fn l_12_l_13_l_14_what_a_close_behind_going_idle_was_for() {
-    let send = json!({"type": "outbound", "requestId": "1", "action": {"op": "send", "chat_id": "c", "content": "x"}});
     let idle = gateway(100, GOING_IDLE);
     let confirmed = connector(200, IDLE_ACK);
-    let busy = gateway(150, &send.to_string());
+    let busy = gateway(150, SEND);
     for (between, close_at, redial, expected) in [
         // Until it is confirmed a host may ask for more.
         (vec![busy.clone(), confirmed.clone()], 200, 1300, "notice    dormant"),
@@ -388,9 +393,8 @@ fn l_12_l_13_l_14_what_a_close_behind_going_idle_was_for() {
 /// L-13, L-14: who leaves takes no more requests, so that one that was asked for meanwhile went to sleep, and sleeps.
 #[test]
 fn l_13_l_14_a_recording_may_end_while_the_gateway_sleeps() {
-    let send = json!({"type": "outbound", "requestId": "1", "action": {"op": "send", "chat_id": "c", "content": "x"}});
     let mut lines = handshake(0).to_vec();
-    lines.extend([gateway(100, GOING_IDLE), gateway(150, &send.to_string()), connector(200, IDLE_ACK)]);
+    lines.extend([gateway(100, GOING_IDLE), gateway(150, SEND), connector(200, IDLE_ACK)]);
     lines.push(close(200, "gateway", 1000, ""));
     let trace = passes(&lines);
     assert_eq!(count(&trace, "notice    dormant"), 1, "{trace:#?}");
@@ -404,7 +408,7 @@ fn l_14_before_the_handshake() {
     let trace = passes(&lines);
     assert_eq!((count(&trace, " process "), count(&trace, "notice    stopped")), (1, 1), "{trace:#?}");
 
-    let mut lines = vec![connect(0), json!({"t_ms": 1, "dir": "drop", "by": "connector"})];
+    let mut lines = vec![connect(0), cut(1)];
     lines.extend(handshake(5000));
     passes(&lines);
 }
