@@ -218,7 +218,8 @@ fn read(route: Route, body: &[u8]) -> Result<Asked, &'static str> {
     if !json::depth_is_fine(text) {
         return Err("the body nests deeper than 128");
     }
-    let fields = json::fields(text, &["type", "event", "session_key", "chat_id"]);
+    let mut room = String::new();
+    let fields = json::peer_fields(text, &mut room, &["type", "event", "session_key", "chat_id"]);
     let [kind, event, session_key, chat_id] = fields.ok_or("the body is no JSON object")?;
     let kind = kind.and_then(json::string);
     match route {

@@ -112,7 +112,8 @@ impl Descriptor {
     /// Reads a `descriptor` value (D-1 to D-7). Unknown fields are ignored; an optional field of the wrong type
     /// takes its default.
     pub fn read(raw: &str) -> Result<Descriptor, DescriptorError> {
-        let found = json::fields(raw, &FIELDS).ok_or(DescriptorError::NotAnObject)?;
+        let mut room = String::new();
+        let found = json::peer_fields(raw, &mut room, &FIELDS).ok_or(DescriptorError::NotAnObject)?;
         let required = |at: usize| found[at].ok_or(DescriptorError::Missing(FIELDS[at]));
         let text =
             |at: usize| json::string(required(at)?).ok_or(DescriptorError::WrongType(FIELDS[at], "string"));
@@ -124,16 +125,10 @@ impl Descriptor {
         };
         let optional_flag = |at: usize| found[at].is_some_and(|raw| truth(raw).0);
 
-        let version = required(0)?;
-        let contract_version = match json::kind(version) {
-            // One too long to count is a version above 1 all the same, or one below it.
-            Kind::Integer => {
-                version.parse().unwrap_or(if version.starts_with('-') { i64::MIN } else { i64::MAX })
-            }
-            Kind::Null | Kind::Bool(_) | Kind::Fraction | Kind::String | Kind::Array | Kind::Object => {
-                return Err(DescriptorError::WrongType(FIELDS[0], "integer"));
-            }
-        };
+        let version = json::whole(required(0)?).ok_or(DescriptorError::WrongType(FIELDS[0], "integer"))?;
+        // One too large to count is a version above 1 all the same, or one below it.
+        let contract_version =
+            i64::try_from(version).unwrap_or(if version < 0 { i64::MIN } else { i64::MAX });
         let mut supported_ops = Vec::new();
         json::each(found[15].unwrap_or("null"), |raw| {
             supported_ops.extend(json::string(raw).filter(|op| !op.is_empty()));
@@ -203,17 +198,12 @@ impl Descriptor {
     }
 }
 
-/// D-3: zero, negative, or no integer reads as 4096. One too long to count is no limit that text can reach.
+/// Reads the limit of a message: zero, a negative number or no whole number reads as 4096 (D-3). One too large to count
+/// is a limit that no text reaches.
 fn max_message_length(raw: &str) -> u64 {
-    const DEFAULT: u64 = 4096;
-    match json::kind(raw) {
-        Kind::Integer if raw.starts_with('-') => DEFAULT,
-        Kind::Integer => match raw.parse() {
-            Ok(0) => DEFAULT,
-            Ok(length) => length,
-            Err(_) => u64::MAX,
-        },
-        Kind::Null | Kind::Bool(_) | Kind::Fraction | Kind::String | Kind::Array | Kind::Object => DEFAULT,
+    match json::whole(raw) {
+        Some(length) if length > 0 => u64::try_from(length).unwrap_or(u64::MAX),
+        Some(_) | None => 4096,
     }
 }
 
@@ -226,11 +216,11 @@ mod tests {
     /// the field instead (an error, or the value).
     const DEPARTURES: &[(&str, &str, &str)] = &[
         ("contract_version 0", "D-7", "the descriptor's `contract_version` is 0; 1 is the least"),
-        ("contract_version text", "D-1", "the descriptor's `contract_version` is no integer"),
-        ("contract_version 1.0", "D-1", "the descriptor's `contract_version` is no integer"),
+        ("contract_version text", "D-3", "contract_version=1"),
+        ("contract_version 1.0", "D-3", "contract_version=1"),
         ("contract_version true", "D-1", "the descriptor's `contract_version` is no integer"),
         ("max_message_length negative", "D-3", "max_message_length=4096"),
-        ("max_message_length text", "D-3", "max_message_length=4096"),
+        ("max_message_length text", "D-3", "max_message_length=2000"),
         ("max_message_length with a fraction", "D-3", "max_message_length=4096"),
         ("max_message_length null", "D-3", "max_message_length=4096"),
         ("supports_edit 1", "D-1", "the descriptor's `supports_edit` is no boolean"),
@@ -241,7 +231,7 @@ mod tests {
         ("markdown_dialect null", "D-1", "the descriptor's `markdown_dialect` is no string"),
         ("optional fields null", "D-2", "emoji=\"🔌\" pii_safe=false platform_hint=\"\""),
         ("platform number", "D-1", "the descriptor's `platform` is no string"),
-        ("NaN", "W-3", "the descriptor is no object"),
+        ("NaN", "W-11", "max_message_length=4096"),
     ];
 
     /// How ours differs from the reference's fields: an error, or the differing fields.
@@ -320,6 +310,40 @@ mod tests {
         {
             let raw = format!(r#"{{{BARE},"contract_version":{version}}}"#);
             assert_eq!(Descriptor::read(&raw).is_ok(), ok, "{version}");
+        }
+    }
+
+    #[test]
+    fn d_3_d_7_versions_and_limits_are_read_in_every_spelling() {
+        let read = |version: &str, limit: &str| {
+            let raw = format!(r#"{{{BARE},"contract_version":{version},"max_message_length":{limit}}}"#);
+            Descriptor::read(&raw).map(|read| (read.contract_version, read.max_message_length))
+        };
+        for (version, limit, expected) in [
+            ("1.0", "2000.0", (1, 2000)),
+            ("1e0", "2e3", (1, 2000)),
+            ("\"1\"", "\"2000\"", (1, 2000)),
+            ("20e-1", "\"2.0E3\"", (2, 2000)),
+            ("1e999999999", "1e999999999", (i64::MAX, u64::MAX)),
+            ("1", "2000.5", (1, 4096)),
+            ("1", "1e-999999999", (1, 4096)),
+            ("1", "-2e3", (1, 4096)),
+            ("1", "0.0", (1, 4096)),
+            ("1", "\"many\"", (1, 4096)),
+            ("1", "NaN", (1, 4096)),
+            ("1", "-Infinity", (1, 4096)),
+        ] {
+            assert_eq!(read(version, limit), Ok(expected), "{version} {limit}");
+        }
+        let wrong = DescriptorError::WrongType("contract_version", "integer");
+        for (version, error) in [
+            ("1.5", wrong.clone()),
+            ("\"one\"", wrong.clone()),
+            ("NaN", wrong),
+            ("0.0", DescriptorError::Version(0)),
+            ("-1e999999999", DescriptorError::Version(i64::MIN)),
+        ] {
+            assert_eq!(read(version, "1"), Err(error), "{version}");
         }
     }
 

@@ -96,7 +96,7 @@ pub(super) fn read(urls: Option<&str>, media: Option<&str>, buffer: &mut Buffer)
             entry.mime = buffer.optional(mime);
             entry.filename = buffer.optional(filename);
             entry.caption = buffer.optional(caption);
-            entry.size = size.and_then(|raw| raw.parse().ok());
+            entry.size = size.and_then(json::whole).and_then(|size| u64::try_from(size).ok());
         }
     });
     attached

@@ -221,8 +221,11 @@ pub(crate) struct Made<'a> {
 impl Event {
     /// Reads an `event` value. `None` when it is no JSON object: then there is no content to save.
     pub fn read(raw: &str) -> Option<Event> {
-        let raw: &RawValue = serde_json::from_str(raw).ok()?;
-        Event::read_known(raw.get())
+        if let Ok(raw) = serde_json::from_str::<&RawValue>(raw) {
+            return Event::read_known(raw.get());
+        }
+        let mended = raw::mend(raw)?;
+        Event::read_known(serde_json::from_str::<&RawValue>(&mended).ok()?.get())
     }
 
     /// The same, of a text that is known to be one JSON value.

@@ -67,7 +67,7 @@ impl Enroll {
             }
             Err(failure) => return Err(failure.into()),
         };
-        match issued::read(self.base.host(), text, &self.gateway_id)? {
+        match issued::read(self.base.host(), &text, &self.gateway_id)? {
             Answer::Issued(issued) => Ok(issued),
             Answer::Nothing { .. } => Err(EnrollError::NoSecret(self.base.host().to_owned())),
         }

@@ -4,6 +4,7 @@ use super::{Headers, MAX_ANSWER};
 use crate::json;
 use crate::secret::Secret;
 use crate::token;
+use std::ops::Deref;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
@@ -95,7 +96,7 @@ pub(super) fn judge<'a>(
     headers: Headers<'_>,
     body: &'a [u8],
     hidden: &[&Secret],
-) -> Result<&'a str, Failure> {
+) -> Result<Object<'a>, Failure> {
     let host = || host.to_owned();
     if body.len() > MAX_ANSWER {
         return Err(Failure::TooLarge { host: host(), most: MAX_ANSWER });
@@ -103,12 +104,37 @@ pub(super) fn judge<'a>(
     match status {
         200..=299 => {
             let text = std::str::from_utf8(body).ok().map(str::trim);
-            text.filter(|text| json::fields(text, &[]).is_some())
-                .ok_or_else(|| Failure::NotJson { host: host() })
+            text.and_then(object).ok_or_else(|| Failure::NotJson { host: host() })
         }
         300..=399 => Err(Failure::Redirect { host: host(), status, to: target(headers) }),
         _ => Err(Failure::Status { host: host(), status, error: said(body, "error", hidden) }),
     }
+}
+
+/// The text of a JSON object, as it came or repaired (W-11). It may hold secrets: a repaired copy is wiped when dropped.
+pub(super) enum Object<'a> {
+    AsItCame(&'a str),
+    Mended(Zeroizing<String>),
+}
+
+impl Deref for Object<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Object::AsItCame(text) => text,
+            Object::Mended(text) => text,
+        }
+    }
+}
+
+fn object(text: &str) -> Option<Object<'_>> {
+    let is_object = |text: &str| json::fields(text, &[]).is_some();
+    if is_object(text) {
+        return Some(Object::AsItCame(text));
+    }
+    let mended = Zeroizing::new(json::mend(text)?);
+    is_object(&mended).then_some(Object::Mended(mended))
 }
 
 /// The host that a redirect points to; the rest of the URL may be anything.
@@ -141,7 +167,8 @@ fn without(text: String, secret: &Secret) -> String {
 /// The text that the peer gave under `name`, fit for a message.
 pub(super) fn said(body: &[u8], name: &str, hidden: &[&Secret]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?;
-    let [raw] = json::fields(text.trim(), &[name])?;
+    let mut room = String::new();
+    let [raw] = json::peer_fields(text.trim(), &mut room, &[name])?;
     let mut text = json::string(raw?)?;
     // A server that repeats what it was sent must not make us print it (C-4).
     for secret in hidden.iter().filter(|secret| !secret.is_blank()) {

@@ -201,7 +201,7 @@ impl ClientCredentials {
             }
             other => other.into(),
         })?;
-        let token = json::fields(text, &["access_token"]).and_then(|[raw]| raw.and_then(json::string));
+        let token = json::fields(&text, &["access_token"]).and_then(|[raw]| raw.and_then(json::string));
         let token = token.map(Secret::new).and_then(|token| Bearer::new(&token).ok());
         token.ok_or_else(|| IdentityError::NoToken(host.to_owned()))
     }

@@ -128,11 +128,11 @@ impl Upload {
     pub fn read(&self, status: u16, headers: Headers<'_>, body: &[u8]) -> Result<Uploaded, MediaError> {
         let host = self.base.host();
         let text = judge(host, status, headers, body, &[&self.upgrade_token.0]).map_err(meaning)?;
-        let [id, size] = json::fields(text, &["id", "size"]).unwrap_or_default();
+        let [id, size] = json::fields(&text, &["id", "size"]).unwrap_or_default();
         let id = id.and_then(json::id).filter(|id| is_media_id(id));
         let id = id.ok_or_else(|| MediaError::NoId(host.to_owned()))?;
         let url = self.base.endpoint(&format!("media/{id}"));
-        Ok(Uploaded { url, id, size: size.and_then(|raw| raw.parse().ok()) })
+        Ok(Uploaded { url, id, size: size.and_then(json::whole).and_then(|size| u64::try_from(size).ok()) })
     }
 }
 

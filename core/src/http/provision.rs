@@ -98,7 +98,7 @@ impl Provision {
     ) -> Result<Provisioned, ProvisionError> {
         let host = self.base.host();
         let text = judge(host, status, headers, body, &[&self.access_token.0])?;
-        match issued::read(host, text, &self.profile.gateway_id)? {
+        match issued::read(host, &text, &self.profile.gateway_id)? {
             Answer::Issued(issued) => Ok(Provisioned::Issued(issued)),
             Answer::Nothing { on_purpose: true } => Ok(Provisioned::Known),
             Answer::Nothing { on_purpose: false } => Err(ProvisionError::NoSecret(host.to_owned())),

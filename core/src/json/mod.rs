@@ -1,12 +1,16 @@
-//! Tolerant reading of JSON that peers wrote (W-3, W-7, W-8, W-9).
+//! Tolerant reading of JSON that peers wrote (W-3, W-7, W-8, W-9, W-11).
 //!
 //! serde_json finds out whether the text is JSON at all and where each value lies; what a value *means* is
 //! decided here, on its raw text. That is how one bad field loses only itself (E-1), how a number of any
 //! length keeps its digits (W-8), and how a lone surrogate becomes U+FFFD instead of an error (W-7).
 
+mod mend;
 mod walk;
+mod whole;
 
+pub use mend::mend;
 pub(crate) use walk::{known_each, known_fields};
+pub use whole::whole;
 
 use memchr::{memchr, memchr2_iter};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -23,6 +27,20 @@ pub(crate) fn fields<'a, const N: usize>(raw: &'a str, names: &[&str; N]) -> Opt
     let found = reader.deserialize_map(Fields { names }).ok()?;
     reader.end().ok()?;
     Some(found)
+}
+
+/// Reads a peer's whole text as [`fields`] does. If the text is JSON but for `NaN`, `Infinity` or `-Infinity`, reads a
+/// copy with `null` in their places, which is stored in `room` (W-11).
+pub(crate) fn peer_fields<'a, const N: usize>(
+    text: &'a str,
+    room: &'a mut String,
+    names: &[&str; N],
+) -> Option<[Option<&'a str>; N]> {
+    if let Some(found) = fields(text, names) {
+        return Some(found);
+    }
+    *room = mend(text)?;
+    fields(room, names)
 }
 
 struct Fields<'n, const N: usize> {

@@ -56,7 +56,7 @@ pub(crate) fn known_each<'a>(raw: &'a str, mut visit: impl FnMut(&'a str)) {
 }
 
 /// Which of `names` a key is; a key may be written with escapes.
-fn place(key: &str, names: &[&str], next: usize) -> Option<usize> {
+pub(super) fn place(key: &str, names: &[&str], next: usize) -> Option<usize> {
     if key.contains('\\') {
         let mut plain = String::with_capacity(key.len());
         super::unescape(key, &mut plain);
@@ -67,7 +67,7 @@ fn place(key: &str, names: &[&str], next: usize) -> Option<usize> {
     found.or_else(|| before.iter().position(|name| *name == key))
 }
 
-fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+pub(super) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
         at += 1;
     }
@@ -75,7 +75,7 @@ fn skip_space(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// Behind the string that begins at `at`.
-fn skip_string(bytes: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn skip_string(bytes: &[u8], mut at: usize) -> Option<usize> {
     at += 1;
     loop {
         at += memchr2(b'"', b'\\', bytes.get(at..)?)?;

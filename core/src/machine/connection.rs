@@ -339,7 +339,9 @@ impl RelayMachine {
             self.step(Signal::DialFailed, None, reason);
             return;
         }
-        let error = std::str::from_utf8(body).ok().and_then(|text| json::fields(text, &["error"]));
+        let mut room = String::new();
+        let text = std::str::from_utf8(body).ok();
+        let error = text.and_then(|text| json::peer_fields(text, &mut room, &["error"]));
         let error = error.and_then(|[error]| error).and_then(json::string);
         let expired = error.as_deref() == Some("expired");
         self.refused(expired, None, reason);

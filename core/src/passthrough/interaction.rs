@@ -12,17 +12,18 @@ const INTERACTION: [&str; 9] =
 /// an unknown type, a command without a name, or no JSON object (P-2, P-6).
 pub(crate) fn read(forward: &Forward) -> Option<Event> {
     let body = std::str::from_utf8(&forward.body).ok().filter(|body| json::depth_is_fine(body))?;
+    let mut room = String::new();
     let [id, kind, channel_id, guild_id, channel, member, user, data, message] =
-        json::fields(body, &INTERACTION)?;
-    let said = match kind? {
-        "2" => command(data)?,
-        "3" => component(data, message),
-        "5" => Said::text(modal(data)),
+        json::peer_fields(body, &mut room, &INTERACTION)?;
+    let said = match json::whole(kind?) {
+        Some(2) => command(data)?,
+        Some(3) => component(data, message),
+        Some(5) => Said::text(modal(data)),
         _ => return None,
     };
     let [channel_type, parent_id] =
         channel.and_then(|raw| json::fields(raw, &["type", "parent_id"])).unwrap_or([None; 2]);
-    let in_thread = matches!(channel_type, Some("10" | "11" | "12"));
+    let in_thread = matches!(channel_type.and_then(json::whole), Some(10..=12));
     let text = |raw: Option<&str>| raw.and_then(json::id).unwrap_or_default();
     let (chat_id, scope) = (text(channel_id), text(guild_id));
     let (parent_id, id) = (text(parent_id), text(id));
@@ -87,7 +88,7 @@ fn push_options(options: &str, text: &mut String) {
             }
         };
         // A sub-command or a group of them adds its name, and what stands below it.
-        if matches!(kind, Some("1" | "2")) {
+        if matches!(kind.and_then(json::whole), Some(1 | 2)) {
             push(&name.and_then(json::id).unwrap_or_default());
             push_options(options.unwrap_or("null"), text);
         } else {
@@ -127,10 +128,10 @@ fn push_inputs(component: &str, lines: &mut Vec<String>) {
     let Some([kind, components, inner, custom_id, value, values]) = json::fields(component, &FIELDS) else {
         return;
     };
-    match kind {
+    match kind.and_then(json::whole) {
         // An action row holds several, a label one.
-        Some("1") => json::each(components.unwrap_or("null"), |component| push_inputs(component, lines)),
-        Some("18") => {
+        Some(1) => json::each(components.unwrap_or("null"), |component| push_inputs(component, lines)),
+        Some(18) => {
             if let Some(inner) = inner {
                 push_inputs(inner, lines);
             }
@@ -246,12 +247,30 @@ mod tests {
 
     #[test]
     fn p_6_pings_autocompletions_and_unknown_types_are_no_events() {
-        for kind in [json!(1), json!(4), json!(6), json!("2"), json!(2.0), json!(null)] {
+        for kind in [json!(1), json!(4), json!(6), json!("two"), json!(2.5), json!(null)] {
             assert_eq!(said(&json!({"type": kind, "data": {"name": "x"}})), None, "{kind}");
         }
         for body in [&b"[1]"[..], b"\"x\"", b"not json", b"", b"\xef\xbb\xbf{}", b"\xff"] {
             assert!(read(&forward(body)).is_none());
         }
+    }
+
+    /// D-3: the types of interactions, options, components and channels are whole numbers, too. W-11: so is a NaN null.
+    #[test]
+    fn d_3_w_11_numbers_of_interactions_are_read_in_every_spelling() {
+        let read = |body: &str| read(&forward(body.as_bytes()));
+        for kind in ["2", "2.0", "2e0", "20e-1", "\"2\""] {
+            let body = format!(
+                r#"{{"type":{kind},"n":NaN,"channel":{{"type":1.1e1}},"data":{{"name":"a","options":[{{"name":"sub","type":"1","options":[
+                {{"name":"x","type":3.0,"value":"y"}},{{"name":"z","type":10,"value":-Infinity}}]}}]}}}}"#
+            );
+            let event = read(&body).unwrap();
+            assert_eq!((event.text(), event.source().chat_type_name()), ("/a sub y", "thread"), "{kind}");
+        }
+        let modal = r#"{"type":5.0,"data":{"components":[{"type":"1","components":[{"type":4,"custom_id":"a","value":"b"}]},
+            {"type":1.8e1,"component":{"type":4,"custom_id":"c","value":"d"}}]}}"#;
+        assert_eq!(read(modal).unwrap().text(), "a=b\nc=d");
+        assert!(read(r#"{"type":2,"data":{"name":"a"},"n":-NaN}"#).is_none());
     }
 
     #[test]

@@ -45,7 +45,9 @@ impl Forward {
     /// Reads a `forward` value, and whether its body decoded. `None` when it is no object. What is missing or of the
     /// wrong type is empty.
     pub fn read(raw: &str) -> Option<(Forward, bool)> {
-        let [platform, bot_id, method, path, headers, body, profile] = json::fields(raw, &FIELDS)?;
+        let mut room = String::new();
+        let [platform, bot_id, method, path, headers, body, profile] =
+            json::peer_fields(raw, &mut room, &FIELDS)?;
         let text = |raw: Option<&str>| raw.and_then(json::id).unwrap_or_default();
         let decoded = match body.map(|raw| (json::kind(raw), json::string(raw))) {
             None | Some((Kind::Null, _)) => Some(Vec::new()),

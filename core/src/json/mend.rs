@@ -1,0 +1,114 @@
+//! Repairing what Python writes and JSON does not know (W-11).
+
+use super::walk::skip_string;
+use memchr::memchr3;
+
+/// Replaces `NaN`, `Infinity` and `-Infinity` outside strings by `null`. Returns `None` if the text has none of them.
+///
+/// The result is valid JSON only if each of them is a value of its own: `NaN1` becomes `null1`, and a key stays no key.
+pub fn mend(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut mended = String::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(found) = memchr3(b'"', b'N', b'I', &bytes[at..]) {
+        at += found;
+        if bytes[at] == b'"' {
+            let Some(end) = skip_string(bytes, at) else { break };
+            at = end.min(bytes.len());
+            continue;
+        }
+        let Some(length) = constant(&bytes[at..]) else {
+            at += 1;
+            continue;
+        };
+        if copied == 0 {
+            // Each constant has three bytes at least and grows by one: no copy of a secret is left behind by growing.
+            mended.reserve_exact(text.len() + text.len() / 3 + 1);
+        }
+        let signed = bytes[at] == b'I' && at > copied && bytes[at - 1] == b'-';
+        mended.push_str(&text[copied..at - usize::from(signed)]);
+        mended.push_str("null");
+        at += length;
+        copied = at;
+    }
+    mended.push_str(&text[copied..]);
+    (copied > 0).then_some(mended)
+}
+
+/// Returns the length of the constant that `rest` starts with.
+fn constant(rest: &[u8]) -> Option<usize> {
+    let names: [&[u8]; 2] = [b"NaN", b"Infinity"];
+    names.iter().find(|name| rest.starts_with(name)).map(|name| name.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn read(text: &str) -> Option<Value> {
+        serde_json::from_str(&mend(text)?).ok()
+    }
+
+    #[test]
+    fn w_11_constants_read_as_null_where_a_value_may_stand() {
+        for (text, expected) in [
+            ("NaN", "null"),
+            (" -Infinity ", " null "),
+            (r#"{"a":NaN,"b":[Infinity,-Infinity],"c":1}"#, r#"{"a":null,"b":[null,null],"c":1}"#),
+            (r#"["NaN \" NaN",NaN,"Infinity\\",Infinity]"#, r#"["NaN \" NaN",null,"Infinity\\",null]"#),
+        ] {
+            assert_eq!(mend(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in ["", "1", r#""NaN""#, r#"{"NaN":"-Infinity"}"#, "nan", "Inf", "\"NaN", r#""\"NaN"#] {
+            assert_eq!(mend(text), None, "{text}");
+        }
+        for text in [
+            "-NaN",
+            "--Infinity",
+            "NaNx",
+            "NaN1",
+            "1NaN",
+            "1-Infinity",
+            "Infinityy",
+            "NaNNaN",
+            "NaN Infinity",
+            "+Infinity",
+            "- Infinity",
+            "{NaN:1}",
+            "{\"a\" NaN}",
+            "[NaN\"x\"]",
+            "[NaN,]",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        /// W-11: where the text is cut into tokens decides alone, whatever stands around.
+        #[test]
+        fn w_11_a_text_of_tokens_reads_as_with_null(
+            tokens in prop::collection::vec(prop::sample::select(vec![
+                "{", "}", "[", "]", ",", ":", " ", "\"", "\\", "\"a\"", "1", "-", "é", "NaN", "Infinity", "-Infinity", "null",
+            ]), 0..12)
+        ) {
+            let text = tokens.concat();
+            let mended = mend(&text);
+            let plainly = serde_json::from_str::<Value>(&text).ok();
+            if let (Some(mended), None) = (&mended, &plainly) {
+                // Each constant was a token that stands by itself, or the result is malformed.
+                if let Ok(value) = serde_json::from_str::<Value>(mended) {
+                    let nulls = tokens.iter().map(|token| if matches!(*token, "NaN" | "Infinity" | "-Infinity") { "null" } else { token });
+                    let by_token: String = nulls.collect();
+                    let is_split = text.contains("--Inf") || text.contains("\"NaN") || text.contains("Infinity\"");
+                    prop_assert!(is_split || serde_json::from_str::<Value>(&by_token).ok() == Some(value), "{}", text);
+                }
+            }
+            // What is JSON as it is stays as it is.
+            if plainly.is_some() {
+                prop_assert_eq!(mended, None, "{}", text);
+            }
+        }
+    }
+}
