@@ -8,14 +8,20 @@ pub enum Line<'a> {
     /// A whole line, without its newline.
     Whole(&'a [u8]),
     /// A line went over the limit: it is thrown away up to its newline. Said once a line, as soon as it is known (W-5).
+    /// Until the next call [`LineSplitter::take_head`] has the line's beginning.
     TooLong,
 }
+
+/// Maximum number of bytes of an unusable line that are kept to be shown.
+pub const HEAD_BYTES: usize = 64 << 10;
 
 /// Cuts a byte stream at `\n`, however the stream is cut into pieces (W-1). It stores at most one
 /// unterminated line of at most `max` bytes, whatever the peer sends (W-5).
 #[derive(Debug)]
 pub struct LineSplitter {
     tail: Vec<u8>,
+    /// The beginning of the line that the last call found to be too long.
+    head: Vec<u8>,
     max: usize,
     /// The tail was handed out as a line by the last call: it is to be cleared by the next.
     spent: bool,
@@ -25,7 +31,7 @@ pub struct LineSplitter {
 impl LineSplitter {
     /// A splitter for lines of at most `max` bytes, newline not counted.
     pub fn new(max: usize) -> Self {
-        LineSplitter { tail: Vec::new(), max, spent: false, discarding: false }
+        LineSplitter { tail: Vec::new(), head: Vec::new(), max, spent: false, discarding: false }
     }
 
     /// The next thing that `input` completes; `input` is moved past what was consumed. `None` once all of it is.
@@ -34,6 +40,7 @@ impl LineSplitter {
             self.tail.clear();
             self.spent = false;
         }
+        self.head = Vec::new();
         if self.discarding {
             let Some(end) = memchr(b'\n', input) else {
                 *input = &[];
@@ -62,7 +69,11 @@ impl LineSplitter {
             None if window.len() > room => {
                 *input = &input[window.len()..];
                 // Give the memory back: one hostile line must not cost its size for ever.
-                self.tail = Vec::new();
+                self.head = std::mem::take(&mut self.tail);
+                let missing = HEAD_BYTES.saturating_sub(self.head.len()).min(window.len());
+                self.head.extend_from_slice(&window[..missing]);
+                self.head.truncate(HEAD_BYTES);
+                self.head.shrink_to_fit();
                 self.discarding = true;
                 Some(Line::TooLong)
             }
@@ -74,16 +85,23 @@ impl LineSplitter {
         }
     }
 
+    /// Takes the beginning of the line that the last call of [`next`](Self::next) found to be too long, at most
+    /// [`HEAD_BYTES`]. The next call forgets it.
+    pub fn take_head(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.head)
+    }
+
     /// Forgets the unterminated tail: the connection has ended (W-2).
     pub fn reset(&mut self) {
         self.tail.clear();
+        self.head = Vec::new();
         self.spent = false;
         self.discarding = false;
     }
 
     /// Bytes held of an unterminated line.
     pub fn held(&self) -> usize {
-        if self.spent { 0 } else { self.tail.len() }
+        self.head.len() + if self.spent { 0 } else { self.tail.len() }
     }
 }
 
@@ -103,7 +121,7 @@ mod tests {
                     Line::TooLong => None,
                 });
             }
-            assert!(splitter.held() <= max);
+            assert!(splitter.held() <= max + 1);
         }
         found
     }
@@ -116,6 +134,29 @@ mod tests {
         assert_eq!(lines(4, &[b"123", b"45", b"67890", b"1\nab\n"]), [None, some("ab")]);
         assert_eq!(lines(4, &[b"12345"]), [None]);
         assert_eq!(lines(4, &[b"12345", b"\n", b"ok\n"]), [None, some("ok")]);
+    }
+
+    #[test]
+    fn a_9_the_beginning_of_a_line_over_the_limit_can_be_taken() {
+        for (max, pieces) in [
+            (4, vec!["12345\n"]),
+            (4, vec!["1", "2", "345", "678\n"]),
+            (HEAD_BYTES + 9, vec!["x"; HEAD_BYTES + 11]),
+        ] {
+            let mut splitter = LineSplitter::new(max);
+            let found =
+                pieces.iter().find(|piece| splitter.next(&mut piece.as_bytes()) == Some(Line::TooLong));
+            assert!(found.is_some());
+            let whole = pieces.concat();
+            assert_eq!(splitter.take_head(), whole.as_bytes()[..(max + 1).min(HEAD_BYTES)]);
+            assert_eq!((splitter.held(), splitter.take_head()), (0, Vec::new()));
+        }
+        // Who does not want it keeps nothing of it.
+        let mut splitter = LineSplitter::new(4);
+        assert_eq!(splitter.next(&mut b"12345".as_slice()), Some(Line::TooLong));
+        assert_eq!(splitter.held(), 5);
+        assert_eq!(splitter.next(&mut b"".as_slice()), None);
+        assert_eq!(splitter.held(), 0);
     }
 
     #[test]

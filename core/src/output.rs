@@ -124,12 +124,14 @@ pub enum Notice {
         /// The answer: [`Event::prompt_response`] says which and what.
         answer: Box<Event>,
     },
-    /// Something came that no host can be given (A-3, W-5).
+    /// Something came that no host can be given (A-3, A-9, W-5).
     DeadLetter {
         /// What is wrong with it, and what can be done.
         reason: String,
         /// The entry of the connector's buffer, now acknowledged.
         buffer_id: Option<String>,
+        /// The first 64 KiB of the line, with U+FFFD for bytes that are not UTF-8.
+        line: String,
     },
 }
 
@@ -140,8 +142,8 @@ impl Notice {
         match self {
             Notice::Disconnected { reason, .. } => reason.len(),
             Notice::StalePrompt { answer } => answer.weight(),
-            Notice::DeadLetter { reason, buffer_id } => {
-                reason.len() + buffer_id.as_ref().map_or(0, String::len)
+            Notice::DeadLetter { reason, buffer_id, line } => {
+                reason.len() + buffer_id.as_ref().map_or(0, String::len) + line.len()
             }
             Notice::Connected { .. }
             | Notice::Platform { .. }

@@ -14,7 +14,7 @@ use open::{End, Open};
 use outcome::{answer, respond, tell};
 use relayline_core::command::Command;
 use relayline_core::machine::IoEvent;
-use relayline_core::output::{Action, Conn};
+use relayline_core::output::{Action, Conn, Notice};
 use relayline_core::secret::Secret;
 use relayline_core::stats::Stats;
 use relayline_core::time::Time;
@@ -50,6 +50,8 @@ pub(crate) struct Driver<R> {
     connection: Span,
     /// What was logged of what was counted.
     counted: Stats,
+    /// Whether a dead letter was logged on this connection.
+    had_dead_letter: bool,
 }
 
 impl<R> fmt::Debug for Driver<R> {
@@ -77,6 +79,7 @@ impl<R: Runtime> Driver<R> {
             relay,
             connection: Span::none(),
             counted: Stats::default(),
+            had_dead_letter: false,
         }
     }
 
@@ -177,6 +180,7 @@ impl<R: Runtime> Driver<R> {
         match action {
             Action::Dial { conn, token } => {
                 self.connection = trace::connection(&self.relay, *conn);
+                self.had_dead_letter = false;
                 self.connection.in_scope(|| tracing::debug!("dialing"));
                 self.line = Line::Dialing { conn: *conn, dial: self.dial(token.clone()) };
             }
@@ -191,7 +195,11 @@ impl<R: Runtime> Driver<R> {
                 }
             }
             Action::Interrupt { session_key, chat_id } => tracing::debug!(session_key, chat_id, "interrupt"),
-            Action::Notify(notice) => trace::notice(notice),
+            Action::Notify(notice) => {
+                let is_letter = matches!(notice, Notice::DeadLetter { .. });
+                trace::notice(notice, is_letter && !self.had_dead_letter);
+                self.had_dead_letter |= is_letter;
+            }
             Action::Fatal(fatal) => tracing::error!(code = fatal.code, why = fatal.message, "fatal"),
             Action::Complete { .. } | Action::Respond { .. } => {}
         }

@@ -27,7 +27,7 @@
 //! | `answered` | debug | `op`, `outcome`: `ok` or the failure's kind, `after_ms` |
 //! | `interrupt` | debug | `session_key`, `chat_id` |
 //! | `stale_prompt` | info | `prompt_id` |
-//! | `dead_letter` | warn | `reason`, `buffer_id` |
+//! | `dead_letter` | warn, and debug after the first of a connection | `reason`, `buffer_id` |
 //! | `fatal` | error | `code`, `why` |
 //! | `inbound_listening`, `metrics_listening` | info | `address` |
 //! | `inbound_without_key`, `accept_failed` | warn | `why` |

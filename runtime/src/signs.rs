@@ -24,7 +24,7 @@ impl Sign {
 }
 
 /// Those that wait, the oldest first. The oldest make room, and are counted: of two notices the later says how
-/// things are.
+/// things are. Dead letters make room before all others, since a connector can write as many as it likes.
 #[derive(Debug)]
 pub(crate) struct Signs {
     queue: VecDeque<Sign>,
@@ -43,8 +43,18 @@ impl Signs {
         self.bytes += sign.weight();
         self.queue.push_back(sign);
         while self.queue.len() > MOST || (self.bytes > self.most_bytes && self.queue.len() > 1) {
-            self.dropped += u64::from(self.pop().is_some());
+            self.dropped += u64::from(self.make_room());
         }
+    }
+
+    /// Drops the oldest dead letter, or the oldest of all if none is queued before the newest.
+    fn make_room(&mut self) -> bool {
+        let is_letter = |sign: &Sign| matches!(sign, Sign::Notice(Notice::DeadLetter { .. }));
+        let older = self.queue.len().saturating_sub(1);
+        let oldest = self.queue.iter().take(older).position(is_letter).unwrap_or(0);
+        let dropped = self.queue.remove(oldest);
+        self.bytes -= dropped.as_ref().map_or(0, Sign::weight);
+        dropped.is_some()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Sign> {
@@ -89,6 +99,26 @@ mod tests {
             Sign::Notice(_) => String::new(),
         });
         keys.collect()
+    }
+
+    #[test]
+    fn a_9_dead_letters_make_room_before_all_others() {
+        let letter = |n: usize| {
+            let line = format!("{n}{}", "x".repeat(40));
+            Sign::Notice(Notice::DeadLetter { reason: String::new(), buffer_id: None, line })
+        };
+        let mut signs = Signs::new(100);
+        signs.push(interrupt(0, 9));
+        (1..9).for_each(|n| signs.push(letter(n)));
+        signs.push(interrupt(9, 9));
+        assert_eq!((signs.dropped(), signs.bytes), (7, 61));
+        let kept = std::iter::from_fn(|| signs.pop()).map(|sign| match sign {
+            Sign::Interrupt { session_key, .. } => session_key,
+            Sign::Notice(Notice::DeadLetter { line, .. }) => line.trim_end_matches('x').to_owned(),
+            Sign::Notice(_) => String::new(),
+        });
+        assert_eq!(kept.collect::<Vec<_>>(), ["0", "8", "9"]);
+        assert_eq!(signs.bytes, 0);
     }
 
     #[test]

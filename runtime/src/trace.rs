@@ -57,8 +57,9 @@ pub(crate) fn answered(op: &str, took: Duration, result: &Result<Reply, Failure>
     tracing::debug!(op, outcome, after_ms = took.as_millis(), "answered");
 }
 
-/// A quiet day prints almost nothing: the connection's comings and goings.
-pub(crate) fn notice(notice: &Notice) {
+/// A quiet day prints almost nothing: the connection's comings and goings. A connector that writes what cannot be used
+/// writes it again and again: after a connection's first dead letter the others are for who looks closely.
+pub(crate) fn notice(notice: &Notice, first_letter: bool) {
     match notice {
         Notice::Connected { descriptor, changed } => {
             tracing::info!(platform = descriptor.platform, changed = listed(changed), "connected");
@@ -73,7 +74,10 @@ pub(crate) fn notice(notice: &Notice) {
         Notice::Dormant { retry_in } => tracing::info!(retry_in_ms = retry_in.as_millis(), "dormant"),
         Notice::Resumed => tracing::info!("resumed"),
         Notice::Stopped => tracing::debug!("stopped"),
-        Notice::DeadLetter { reason, buffer_id } => tracing::warn!(reason, buffer_id, "dead_letter"),
+        Notice::DeadLetter { reason, buffer_id, .. } if first_letter => {
+            tracing::warn!(reason, buffer_id, "dead_letter");
+        }
+        Notice::DeadLetter { reason, buffer_id, .. } => tracing::debug!(reason, buffer_id, "dead_letter"),
         Notice::StalePrompt { answer } => {
             let prompt_id = answer.prompt_response().map(|response| response.prompt_id);
             tracing::info!(prompt_id, "stale_prompt");

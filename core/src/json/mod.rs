@@ -5,10 +5,12 @@
 //! length keeps its digits (W-8), and how a lone surrogate becomes U+FFFD instead of an error (W-7).
 
 mod mend;
+mod salvage;
 mod walk;
 mod whole;
 
 pub use mend::mend;
+pub(crate) use salvage::salvage;
 pub(crate) use walk::{known_each, known_fields};
 pub use whole::whole;
 

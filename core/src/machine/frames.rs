@@ -7,7 +7,6 @@ use crate::event::Event;
 use crate::inbox::{Arrival, Arrived, Origin};
 use crate::json;
 use crate::lifecycle::{Signal, State};
-use crate::line::Line;
 use crate::output::{Action, Content, Notice};
 use crate::passthrough::{Forward, interaction};
 use crate::prompts::Standing;
@@ -19,39 +18,25 @@ const FIELDS: [&str; 9] =
     ["type", "descriptor", "event", "bufferId", "requestId", "result", "session_key", "chat_id", "forward"];
 
 impl RelayMachine {
-    pub(super) fn on_line(&mut self, line: Line<'_>) {
-        let line = match line {
-            Line::Whole(line) => line,
-            Line::TooLong => {
-                self.stats.overlong_lines += 1;
-                let most = self.config.limits.max_line_bytes;
-                self.notify(Notice::DeadLetter {
-                    reason: format!(
-                        "a line of over {most} bytes was discarded: raise `max_line_bytes` to take it"
-                    ),
-                    buffer_id: None,
-                });
-                return;
-            }
-        };
+    pub(super) fn on_line(&mut self, line: &[u8]) {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
+        let mut room = String::new();
         let read = std::str::from_utf8(line).ok().filter(|line| json::depth_is_fine(line));
-        let read = read.and_then(|line| json::fields(line, &FIELDS));
+        let read = read.and_then(|line| json::peer_fields(line, &mut room, &FIELDS));
         let Some(fields @ [Some(kind), ..]) = read.filter(|[kind, ..]| kind.is_some_and(is_string)) else {
-            self.stats.malformed_lines += 1;
-            return;
+            return self.on_malformed_line(line);
         };
         self.stats.frames_in += 1;
-        self.on_frame(&unquoted(kind), &fields);
+        self.on_frame(&unquoted(kind), &fields, line);
     }
 
-    fn on_frame(&mut self, kind: &str, fields: &[Option<&str>; 9]) {
+    fn on_frame(&mut self, kind: &str, fields: &[Option<&str>; 9], line: &[u8]) {
         let [_, descriptor, event, buffer_id, request_id, result, session_key, chat_id, forward] = *fields;
         let text = |raw: Option<&str>| raw.and_then(json::id).unwrap_or_default();
         match kind {
-            "inbound" => self.on_inbound(event, buffer_id),
+            "inbound" => self.on_inbound(event, buffer_id, line),
             "outbound_result" => match request_id {
                 Some(raw) => self.answered(&unquoted(raw), result),
                 None => self.stats.stray_results += 1,
@@ -66,12 +51,11 @@ impl RelayMachine {
                 }
             }
             "going_idle_ack" => self.idle_confirmed(),
-            "passthrough_forward" => self.on_forward(forward, buffer_id),
+            "passthrough_forward" => self.on_forward(forward, buffer_id, line),
             _ => self.stats.unknown_frames += 1,
         }
-        // Only an event is the host's to take. Any other entry would block the drain for ever; but where both
-        // sides acknowledged acknowledgements, it would never end.
-        if !matches!(kind, "inbound" | "passthrough_forward" | "inbound_ack") {
+        // Only an event is the host's to take. Any other entry would block the drain for ever.
+        if !matches!(kind, "inbound" | "passthrough_forward") && is_acknowledged(kind) {
             self.acknowledge_lost(buffer_id);
         }
     }
@@ -102,20 +86,13 @@ impl RelayMachine {
         }
     }
 
-    fn on_inbound(&mut self, event: Option<&str>, buffer_id: Option<&str>) {
+    fn on_inbound(&mut self, event: Option<&str>, buffer_id: Option<&str>, line: &[u8]) {
         let Some(event) = event.and_then(Event::read_known) else {
-            return self.unusable("an inbound frame had no `event` object", buffer_id);
+            return self.unusable("an inbound frame had no `event` object", buffer_id, line);
         };
         let key = self.key_of(&event);
         let origin = self.origin(buffer_id);
         self.on_event(event, key, origin);
-    }
-
-    /// Its content could not be used: it is acknowledged, so that the drain goes on, and reported.
-    fn unusable(&mut self, reason: &str, buffer_id: Option<&str>) {
-        self.stats.unusable_events += 1;
-        let buffer_id = self.acknowledge_lost(buffer_id);
-        self.notify(Notice::DeadLetter { reason: reason.to_owned(), buffer_id });
     }
 
     /// What makes a message a duplicate of another.
@@ -137,7 +114,7 @@ impl RelayMachine {
     }
 
     /// P-2: a Discord interaction becomes an event; any other forward is for hosts that ask.
-    fn on_forward(&mut self, raw: Option<&str>, buffer_id: Option<&str>) {
+    fn on_forward(&mut self, raw: Option<&str>, buffer_id: Option<&str>, line: &[u8]) {
         let read = raw.and_then(Forward::read);
         self.stats.undecodable_bodies += u64::from(matches!(read, Some((_, false))));
         // Its entry is all that tells two forwards apart.
@@ -158,7 +135,7 @@ impl RelayMachine {
                 self.stats.unwanted_forwards += 1;
                 self.tell_taken(origin);
             }
-            None => self.unusable("a passthrough_forward frame had no `forward` object", buffer_id),
+            None => self.unusable("a passthrough_forward frame had no `forward` object", buffer_id, line),
         }
     }
 
@@ -231,13 +208,12 @@ impl RelayMachine {
             Origin::Http(id) => self.respond(id, Answer::Done),
         }
     }
+}
 
-    /// what reaches no host is acknowledged all the same, if it can be. Gives its id back.
-    fn acknowledge_lost(&mut self, buffer_id: Option<&str>) -> Option<String> {
-        let id = buffer_id.and_then(readable)?;
-        self.push_ack(self.link.conn, Box::from(&*id));
-        Some(id.into_owned())
-    }
+/// Whether a buffered frame of this type is acknowledged when it reaches no host. Where both sides acknowledged
+/// acknowledgements, it would never end.
+pub(super) fn is_acknowledged(kind: &str) -> bool {
+    kind != "inbound_ack"
 }
 
 fn is_string(raw: &str) -> bool {
@@ -245,7 +221,7 @@ fn is_string(raw: &str) -> bool {
 }
 
 /// A raw string's text without its quotes; borrowed where it holds no escape. What is no string is itself.
-fn unquoted(raw: &str) -> Cow<'_, str> {
+pub(super) fn unquoted(raw: &str) -> Cow<'_, str> {
     match raw.strip_prefix('"').and_then(|body| body.strip_suffix('"')) {
         Some(body) if !body.contains('\\') => Cow::Borrowed(body),
         Some(_) => Cow::Owned(json::string(raw).unwrap_or_default()),
@@ -254,6 +230,6 @@ fn unquoted(raw: &str) -> Cow<'_, str> {
 }
 
 /// A `bufferId` that can be acknowledged: a string or an integer (W-8), not empty.
-fn readable(raw: &str) -> Option<Cow<'_, str>> {
+pub(super) fn readable(raw: &str) -> Option<Cow<'_, str>> {
     Some(unquoted(raw)).filter(|id| json::is_id(raw) && !id.is_empty())
 }

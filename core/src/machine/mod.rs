@@ -1,6 +1,7 @@
 //! [`RelayMachine`]: everything a gateway decides.
 
 mod connection;
+mod dead_letters;
 mod deliveries;
 mod frames;
 mod requests;
@@ -17,7 +18,7 @@ use crate::hash::Seed;
 use crate::held::Held;
 use crate::inbox::{Inbox, Origin};
 use crate::lifecycle::{Arrow, Signal, State, arrows};
-use crate::line::LineSplitter;
+use crate::line::{Line, LineSplitter};
 use crate::outbox::{Item, Outbox};
 use crate::output::{Action, Conn, Delivery, DeliveryId, Outcome, Phase, Timer, Transmit};
 use crate::prompts::Prompts;
@@ -179,7 +180,11 @@ impl RelayMachine {
         let mut splitter = std::mem::replace(&mut self.splitter, LineSplitter::new(0));
         while self.can_take_in() && self.is_live(conn) {
             match splitter.next(&mut rest) {
-                Some(line) => self.weighing(|machine| machine.on_line(line)),
+                Some(Line::Whole(line)) => self.weighing(|machine| machine.on_line(line)),
+                Some(Line::TooLong) => {
+                    let head = splitter.take_head();
+                    self.weighing(|machine| machine.on_overlong_line(&head));
+                }
                 None => break,
             }
         }

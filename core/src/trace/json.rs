@@ -168,9 +168,12 @@ fn notice_fields(notice: &Notice) -> Vec<(&'static str, Value)> {
         Notice::Dormant { retry_in } => vec![("notice", json!("dormant")), ("retry_in_ms", ms(retry_in))],
         Notice::Resumed => vec![("notice", json!("resumed"))],
         Notice::Stopped => vec![("notice", json!("stopped"))],
-        Notice::DeadLetter { reason, buffer_id } => {
-            vec![("notice", json!("dead_letter")), ("reason", json!(reason)), ("buffer_id", json!(buffer_id))]
-        }
+        Notice::DeadLetter { reason, buffer_id, line } => vec![
+            ("notice", json!("dead_letter")),
+            ("reason", json!(reason)),
+            ("buffer_id", json!(buffer_id)),
+            ("line", json!(line)),
+        ],
         Notice::StalePrompt { answer } => {
             let (prompt_id, option_id) = chosen(answer);
             vec![

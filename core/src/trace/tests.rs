@@ -175,9 +175,13 @@ fn every_entry_is_a_line_of_text_and_an_object() {
         ),
         (notice(Notice::Stopped), "notice    stopped", json!({"what": "notice", "notice": "stopped"})),
         (
-            notice(Notice::DeadLetter { reason: "long".into(), buffer_id: Some("b".into()) }),
+            notice(Notice::DeadLetter {
+                reason: "long".into(),
+                buffer_id: Some("b".into()),
+                line: "{".into(),
+            }),
             "notice    dead letter: long (buffer entry \"b\")",
-            json!({"what": "notice", "notice": "dead_letter", "reason": "long", "buffer_id": "b"}),
+            json!({"what": "notice", "notice": "dead_letter", "reason": "long", "buffer_id": "b", "line": "{"}),
         ),
         (
             notice(Notice::StalePrompt { answer: Box::new(event(answered)) }),

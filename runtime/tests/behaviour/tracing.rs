@@ -89,8 +89,15 @@ fn what_is_logged_has_stable_names_and_fields() {
     connector.control(Act::Raw { text: "no json\n".into() }).unwrap();
     connector.control(Act::Interrupt { session_key: "key".into(), chat_id: "1".into() }).unwrap();
     until(&|one| matches!(one, Incoming::Interrupt { .. }));
+    let dead_letters =
+        |of: &str| Act::Raw { text: format!("{{\"bufferId\":\"{of}1\",,}}\n{{\"bufferId\":\"{of}2\",,}}\n") };
+    let is_letter = |one: &Incoming, wanted: &str| matches!(one, Incoming::Notice(Notice::DeadLetter { buffer_id: Some(id), .. }) if id == wanted);
+    connector.control(dead_letters("a")).unwrap();
+    until(&|one| is_letter(one, "a2"));
     connector.control(Act::Close { code: 1013, reason: "later".into() }).unwrap();
     until(&|one| matches!(one, Incoming::Notice(Notice::Platform { .. })));
+    connector.control(dead_letters("b")).unwrap();
+    until(&|one| is_letter(one, "b2"));
     kit.block_on(relay.disconnect());
     until(&|one| matches!(one, Incoming::Notice(Notice::Stopped)));
 
@@ -107,9 +114,14 @@ fn what_is_logged_has_stable_names_and_fields() {
         ("DEBUG answered in connection#1 in relay", "op=edit outcome=rejected after_ms=*"),
         ("DEBUG counted in connection#1 in relay", "counter=malformed_lines by=1"),
         ("DEBUG interrupt in connection#1 in relay", "session_key=key chat_id=1"),
+        // once a connection.
+        ("WARN dead_letter in connection#1 in relay", "reason=* buffer_id=a1"),
+        ("DEBUG dead_letter in connection#1 in relay", "reason=* buffer_id=a2"),
         ("INFO disconnected in connection#1 in relay", "code=1013 reason=later retry_in_ms=*"),
         ("DEBUG dialing in connection#2 in relay", ""),
         ("INFO connected in connection#2 in relay", "platform=discord"),
+        ("WARN dead_letter in connection#2 in relay", "reason=* buffer_id=b1"),
+        ("DEBUG dead_letter in connection#2 in relay", "reason=* buffer_id=b2"),
         ("DEBUG answered in connection#2 in relay", "op=disconnect outcome=ok after_ms=*"),
         ("DEBUG stopped in connection#2 in relay", ""),
     ] {

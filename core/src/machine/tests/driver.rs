@@ -302,7 +302,9 @@ impl Rig {
                 Notice::StalePrompt { answer } => {
                     format!("stale prompt {}", answer.prompt_response().unwrap().prompt_id)
                 }
-                Notice::DeadLetter { reason, buffer_id } => format!("dead letter {buffer_id:?}: {reason}"),
+                Notice::DeadLetter { reason, buffer_id, .. } => {
+                    format!("dead letter {buffer_id:?}: {reason}")
+                }
             },
             Action::Fatal(fatal) => format!("fatal {} retryable={}", fatal.code, fatal.retryable),
         }
