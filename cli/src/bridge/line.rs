@@ -63,6 +63,7 @@ pub(super) enum Line<'a> {
     DeadLetter {
         reason: &'a str,
         buffer_id: Option<&'a str>,
+        line: &'a str,
     },
     Invalid {
         line: &'a str,

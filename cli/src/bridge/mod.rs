@@ -250,8 +250,8 @@ impl Bridge {
                 reason,
                 retry_in_ms: retry_in.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
             }),
-            Notice::DeadLetter { reason, buffer_id } => {
-                self.to.write(&Line::DeadLetter { reason, buffer_id: buffer_id.as_deref() });
+            Notice::DeadLetter { reason, buffer_id, line } => {
+                self.to.write(&Line::DeadLetter { reason, buffer_id: buffer_id.as_deref(), line });
             }
             Notice::StalePrompt { answer } => {
                 let (prompt_id, option_id) = line::choice(answer);
