@@ -1,6 +1,7 @@
 //! Plausible results: what the platforms would say to a gateway's requests.
 
 use super::config::Limits;
+use super::frame::whole;
 use super::recent::Recent;
 use crate::chats::{IdStyle, Ids, rooms};
 use relayline_core::time::Now;
@@ -105,7 +106,8 @@ impl Answerer {
             Op::Draft => {
                 let draft = action
                     .get("draft_id")
-                    .and_then(Value::as_i64)
+                    .and_then(whole)
+                    .and_then(|draft| i64::try_from(draft).ok())
                     .ok_or("`draft` needs an integer `draft_id`")?;
                 let key = (chat.to_owned(), draft);
                 let id = match self.drafts.get(&key) {
@@ -164,8 +166,8 @@ fn offers(descriptor: &Map<String, Value>, op: Op, name: &str) -> bool {
 
 /// Whether a text fits, measured in the descriptor's unit (D-3, D-4).
 fn check_length(descriptor: &Map<String, Value>, text: &str) -> Result<(), String> {
-    let limit =
-        descriptor.get("max_message_length").and_then(Value::as_u64).filter(|n| *n > 0).unwrap_or(4096);
+    let limit = descriptor.get("max_message_length").and_then(whole).filter(|limit| *limit > 0);
+    let limit = limit.map_or(4096, |limit| u64::try_from(limit).unwrap_or(u64::MAX));
     let (unit, length) = match descriptor.get("len_unit").and_then(Value::as_str) {
         Some("utf16") => ("UTF-16 code units", text.encode_utf16().count()),
         Some(_) | None => ("characters", text.chars().count()),
@@ -271,6 +273,32 @@ mod tests {
         check("telegram", "😀".repeat(2049), Some("the text has 4098 UTF-16 code units, the limit is 4096"));
         check("slack", "a".repeat(40_000), None);
         check("slack", "a".repeat(40_001), Some("the text has 40001 characters, the limit is 40000"));
+    }
+
+    #[test]
+    fn d_3_numbers_are_read_in_every_spelling() {
+        let (mut answerer, mut platform) = platform("telegram");
+        let mut answer = |descriptor: &Map<String, Value>, action: &str| {
+            let action = serde_json::from_str(action).unwrap();
+            answerer.answer(now(), platform.ids, descriptor, &action)
+        };
+        for id in ["9", "9.0", "90e-1", "\"9\""] {
+            let action = format!(r#"{{"op":"draft","chat_id":"1","draft_id":{id},"content":"x"}}"#);
+            let expected = json!({"success": true, "message_id": "1001"});
+            assert_eq!(answer(&platform.descriptor, &action), expected, "{id}");
+        }
+        for id in ["9.5", "\"nine\"", "null"] {
+            let action = format!(r#"{{"op":"draft","chat_id":"1","draft_id":{id},"content":"x"}}"#);
+            assert_eq!(answer(&platform.descriptor, &action)["success"], false, "{id}");
+        }
+        for (limit, fits) in
+            [("3", true), ("3.0", true), ("3e0", true), ("\"3\"", true), ("2e0", false), ("2.5", true)]
+        {
+            let limit = serde_json::from_str(limit).unwrap();
+            platform.descriptor.insert("max_message_length".into(), limit);
+            let got = answer(&platform.descriptor, r#"{"op":"send","chat_id":"1","content":"abc"}"#);
+            assert_eq!(got["success"], fits, "{got}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Frames as they cross the wire: what the connector writes, and how it reads a gateway's.
 
+use relayline_core::json;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -64,11 +65,24 @@ pub(crate) enum Known {
     InboundAck { buffer_id: String },
 }
 
+/// Reads a gateway's JSON; `NaN`, `Infinity` and `-Infinity` read as null (W-11).
+pub(crate) fn value(bytes: &[u8]) -> Option<Value> {
+    serde_json::from_slice(bytes).ok().or_else(|| {
+        let mended = json::mend(std::str::from_utf8(bytes).ok()?)?;
+        serde_json::from_str(&mended).ok()
+    })
+}
+
+/// Reads a whole number in any of its spellings (D-3).
+pub(crate) fn whole(value: &Value) -> Option<i128> {
+    json::whole(&value.to_string())
+}
+
 pub(crate) fn read(line: &[u8]) -> Incoming {
     if line.trim_ascii().is_empty() {
         return Incoming::Blank;
     }
-    let Ok(Value::Object(fields)) = serde_json::from_slice(line) else {
+    let Some(Value::Object(fields)) = value(line) else {
         return Incoming::Malformed;
     };
     let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -107,6 +121,12 @@ mod tests {
         check("{\"type\":\"outbound\",\"requestId\":7}", Incoming::Malformed);
         check("{\"type\":\"descriptor\"}", Incoming::Unknown(json!({"type": "descriptor"})));
         check("{\"type\":\"going_idle\"}", Incoming::Known(Known::GoingIdle, json!({"type": "going_idle"})));
+        // W-11: as a gateway in Python writes it.
+        check(
+            "{\"type\":\"going_idle\",\"n\":[NaN,-Infinity]}",
+            Incoming::Known(Known::GoingIdle, json!({"type": "going_idle", "n": [null, null]})),
+        );
+        check("{\"type\":\"going_idle\",\"n\":-NaN}", Incoming::Malformed);
         assert_eq!(read(b"{\"type\":\"\xff\"}"), Incoming::Malformed);
         assert_eq!(read("[".repeat(200).as_bytes()), Incoming::Malformed); // W-9
     }

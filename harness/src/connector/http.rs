@@ -1,5 +1,6 @@
 //! HTTP requests at the connector's port, and those that it makes, as values.
 
+use super::frame;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -151,9 +152,9 @@ pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
     pub(crate) fn read(body: &[u8]) -> Result<Self, Refusal> {
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(fields)) => Ok(Fields(fields)),
-            Ok(_) | Err(_) => Err(Refusal::new(400, "the body is no JSON object")),
+        match frame::value(body) {
+            Some(Value::Object(fields)) => Ok(Fields(fields)),
+            Some(_) | None => Err(Refusal::new(400, "the body is no JSON object")),
         }
     }
 

@@ -4,6 +4,7 @@ use super::ConnectorMachine;
 use super::enroll::is_endpoint;
 use super::told::show_id;
 use crate::connector::control::{ControlError, Delivery};
+use crate::connector::frame;
 use crate::connector::http::HIDDEN;
 use crate::connector::saw::{AskedBy, Saw};
 use relayline_core::http::{Body, MAX_ANSWER, Method, Request, TIMEOUT, Value as Header};
@@ -124,8 +125,7 @@ impl ConnectorMachine {
         let (status, answer, error) = match outcome {
             Ok((status, body)) => {
                 let text = String::from_utf8_lossy(body).replace(waiting.key.expose(), HIDDEN);
-                let answer: Option<Value> =
-                    serde_json::from_str(&text).ok().filter(|answer: &Value| answer.is_object());
+                let answer = frame::value(text.as_bytes()).filter(Value::is_object);
                 let error =
                     answer.as_ref().and_then(|answer| Some(answer.get("error")?.as_str()?.to_owned()));
                 (Some(status), answer, error)
