@@ -3,6 +3,7 @@
 use super::deed::Kind;
 use super::network::Packet;
 use super::random::Random;
+use super::spelling::UNREADABLE;
 use super::trouble::Lift;
 use super::world::World;
 use crate::connector::Act;
@@ -40,6 +41,12 @@ const ODD_LINES: &[&str] = &[
     "{\"type\":\"outbound_result\",\"requestId\":7}",
     "{\"type\":\"passthrough_forward\"}",
     "{\"type\":\"passthrough_forward\",\"forward\":[],\"bufferId\":\"p1\"}",
+    "{\"type\":\"interrupt_inbound\",\"session_key\":\"n\",\"x\":[NaN,-Infinity]}",
+    "{\"type\":\"interrupt_inbound\",\"session_key\":\"n\",\"x\":-NaN}",
+    "{\"type\":\"inbound\",\"event\":{\"text\":NaN,\"x\":[Infinity]},\"bufferId\":\"n1\"}",
+    "{\"type\":\"unheard_of\",\"x\":Infinity,\"bufferId\":\"n2\"}",
+    "{\"type\":\"inbound_ack\",\"bufferId\":\"a2\",,}",
+    "{\"type\":\"inbound\",\"event\":{\"bufferId\":\"a3\",,}}",
     "{\"type\":\"unknown\",\"type\":\"interrupt_inbound\",\"session_key\":\"twice\"}",
 ];
 
@@ -225,6 +232,7 @@ impl World<'_> {
                 self.troubles.is_tainted = true;
                 "y".repeat(2500).into_bytes()
             }
+            5..8 => [random.pick(UNREADABLE).0, b"\n"].concat(),
             _ => format!("{}\n", random.pick(ODD_LINES)).into_bytes(),
         };
         self.send_to_gateway(place, Packet::Bytes(bytes));

@@ -22,6 +22,7 @@ mod schedule;
 mod setup;
 mod shown;
 mod shrink;
+mod spelling;
 mod terms;
 mod trouble;
 mod users;

@@ -1,6 +1,7 @@
 //! Who drives the connector's machine, and its end of the network.
 
 use super::network::{Answer, Packet, Stage};
+use super::spelling;
 use super::trouble::Lift;
 use super::world::World;
 use crate::chats::Platform;
@@ -116,6 +117,7 @@ impl World<'_> {
                 match transmit {
                     Transmit::Frame { .. } => {
                         self.note_answer(&line);
+                        spelling::respell(&mut line);
                         self.send_to_gateway(place, Packet::Bytes(line.clone()));
                     }
                     Transmit::Close { code, reason, .. } => {

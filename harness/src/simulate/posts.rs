@@ -48,9 +48,14 @@ pub(crate) struct Post {
 impl Post {
     fn body(&self) -> Vec<u8> {
         let value = match self.what {
-            What::Event(_) => {
+            What::Event(serial) => {
                 let event = self.told.as_ref().map(|told| Value::Object(told.content.clone()));
-                json!({"type": "message", "event": event})
+                let mut body = json!({"type": "message", "event": event}).to_string();
+                if serial.is_multiple_of(4) {
+                    // W-11.
+                    body.insert_str(1, "\"n\":-Infinity,");
+                }
+                return body.into_bytes();
             }
             What::Interrupt | What::Keyless => json!({"type": "interrupt", "session_key": self.session_key}),
             What::NoEvent => json!({"type": "message", "event": []}),

@@ -96,7 +96,13 @@ pub(crate) fn forward(serial: u64, chat: &Chat, user: u64, what: &Forwarded) -> 
         Forwarded::Choice(_) => 3,
         Forwarded::Ping | Forwarded::BadBody | Forwarded::Raw => 1,
     };
-    let mut body = json!({"id": format!("i{serial}"), "type": kind, "channel_id": chat.id, "guild_id": "g",
+    // As other languages write it (D-3).
+    let spelled = match serial % 4 {
+        0 => json!(f64::from(kind)),
+        1 => json!(kind.to_string()),
+        _ => json!(kind),
+    };
+    let mut body = json!({"id": format!("i{serial}"), "type": spelled, "channel_id": chat.id, "guild_id": "g",
         "member": {"user": {"id": format!("u{user}"), "username": "somebody"}}});
     match what {
         Forwarded::Command => {
@@ -107,7 +113,12 @@ pub(crate) fn forward(serial: u64, chat: &Chat, user: u64, what: &Forwarded) -> 
         Forwarded::Ping | Forwarded::BadBody | Forwarded::Raw => {}
     }
     let platform = if *what == Forwarded::Raw { "telegram" } else { "discord" };
-    let encoded = BASE64.encode(body.to_string().as_bytes());
+    let mut body = body.to_string();
+    if serial.is_multiple_of(3) {
+        // W-11.
+        body.insert_str(1, "\"n\":NaN,");
+    }
+    let encoded = BASE64.encode(body.as_bytes());
     let is_undecodable = *what == Forwarded::BadBody;
     let content = json!({"platform": platform, "botId": "b", "method": "POST", "path": format!("/e{serial}"),
         "headers": [["a", "1"], "odd", ["a", "2"]],

@@ -36,8 +36,8 @@ impl Model {
         judge.claim("I-3", "stale-answers-are-told", self.stale.is_empty() || over, || {
             format!("{:?}", self.stale)
         });
-        judge.claim("A-3", "dead-letters-are-told", self.dead_letters == 0 || over, || {
-            format!("{} were not", self.dead_letters)
+        judge.claim("A-3", "dead-letters-are-told", self.dead_letters.is_empty() || over, || {
+            format!("{:?} were not", self.dead_letters)
         });
         judge.claim("L-4", "a-descriptor-connects", !self.is_to_connect || over, || "it did not".to_owned());
         judge.claim("L-10", "revoked-is-fatal", !self.must_be_fatal, || "the host was not told".to_owned());

@@ -1,11 +1,11 @@
 //! What the connector's bytes mean, as far as the outside can tell (W, D-8, A-3).
 
-use super::Model;
 use super::inbox::{Arrived, Became};
 use super::prompts::Standing;
+use super::{DeadLetter, Model};
 use crate::simulate::judge::Judge;
+use crate::simulate::spelling;
 use crate::simulate::users::{Class, Register, Told, serial};
-use relayline_core::descriptor::Descriptor;
 use relayline_core::output::Conn;
 use serde_json::Value;
 
@@ -23,10 +23,10 @@ impl Model {
                     self.line.push(*byte);
                 }
                 if self.line.len() > self.config.limits.max_line_bytes {
-                    self.line.clear();
+                    let head = std::mem::take(&mut self.line);
                     self.is_overlong = true;
                     self.count("overlong_lines", 1);
-                    self.dead_letters += 1;
+                    self.dead_letter(None, &head);
                     judge.met("W-5");
                 }
             } else if !std::mem::take(&mut self.is_overlong) {
@@ -49,13 +49,13 @@ impl Model {
         let Some(frame) = read(line) else {
             self.count("malformed_lines", 1);
             judge.met("W-3");
-            return;
+            return self.unreadable(judge, conn, line);
         };
         let entry = entry(&frame);
         let kind = frame["type"].as_str().unwrap_or_default();
         match kind {
-            "inbound" => return self.inbound(judge, told, conn, &frame, entry),
-            "passthrough_forward" => return self.forward(judge, told, conn, &frame, entry),
+            "inbound" => return self.inbound(judge, told, conn, (&frame, line), entry),
+            "passthrough_forward" => return self.forward(judge, told, conn, (&frame, line), entry),
             "inbound_ack" => return self.count("unknown_frames", 1),
             "outbound_result" => self.result(&frame),
             "descriptor" => self.descriptor(judge, &frame),
@@ -80,6 +80,33 @@ impl Model {
         self.lost(conn, entry);
     }
 
+    /// What cannot be read stops nothing: its entry is acknowledged and the host is told. What there is to read in
+    /// it the workload knows, which put together the lines that are unreadable.
+    fn unreadable(&mut self, judge: &mut Judge, conn: u32, line: &[u8]) {
+        let made = spelling::UNREADABLE.iter().find(|(unreadable, _)| *unreadable == line);
+        let before = spelling::without_junk(line).and_then(|line| read(&line));
+        if let Some(frame) = &before {
+            judge.met("A-9");
+            let text =
+                [&frame["event"]["text"], &frame["forward"]["path"]].into_iter().find_map(Value::as_str);
+            // The host has what there is of it.
+            self.inbox.safe.extend(text.and_then(serial));
+        }
+        let entry = made.map(|(_, id)| (*id).to_owned()).or_else(|| entry(before.as_ref()?));
+        let names = ["\"inbound\"", "\"passthrough_forward\"", "\"bufferId\""];
+        let text = String::from_utf8_lossy(line);
+        if entry.is_some() || (names.iter().any(|name| text.contains(name)) && !text.contains("inbound_ack"))
+        {
+            self.dead_letter(entry.clone(), line);
+        }
+        self.lost(conn, entry);
+    }
+
+    /// The host is told of a line; none is so long that its end is left out.
+    fn dead_letter(&mut self, entry: Option<String>, line: &[u8]) {
+        self.dead_letters.push_back(DeadLetter { entry, line: String::from_utf8_lossy(line).into_owned() });
+    }
+
     /// Nobody can be handed it: it is acknowledged all the same.
     fn lost(&mut self, conn: u32, entry: Option<String>) {
         self.inbox.open = self.acknowledges_on();
@@ -91,12 +118,12 @@ impl Model {
         judge: &mut Judge,
         told: &Register,
         conn: u32,
-        frame: &Value,
+        (frame, line): (&Value, &[u8]),
         entry: Option<String>,
     ) {
         let Some(event) = frame.get("event").filter(|event| event.is_object()) else {
             self.count("unusable_events", 1);
-            self.dead_letters += 1;
+            self.dead_letter(entry.clone(), line);
             return self.lost(conn, entry);
         };
         let serial = event["text"].as_str().and_then(serial);
@@ -123,12 +150,12 @@ impl Model {
         judge: &mut Judge,
         told: &Register,
         conn: u32,
-        frame: &Value,
+        (frame, line): (&Value, &[u8]),
         entry: Option<String>,
     ) {
         if !frame["forward"].is_object() {
             self.count("unusable_events", 1);
-            self.dead_letters += 1;
+            self.dead_letter(entry.clone(), line);
             return self.lost(conn, entry);
         }
         let serial = frame["forward"]["path"].as_str().and_then(serial);
@@ -246,15 +273,15 @@ impl Model {
         {
             return;
         }
-        let raw = frame.get("descriptor").map_or("null".to_owned(), Value::to_string);
-        match Descriptor::read(&raw) {
-            Ok(_) => {
+        match limit(&frame["descriptor"]) {
+            Some(limit) => {
                 self.is_to_connect = true;
+                self.limit = limit;
                 self.count("handshakes", 1);
                 // What was read with it counts as read after the handshake.
                 self.dials.connected(self.now);
             }
-            Err(_) => {
+            None => {
                 judge.met("L-17");
                 self.bad_descriptor = true;
             }
@@ -262,10 +289,28 @@ impl Model {
     }
 }
 
-/// A frame: an object with a string `type`. A lone surrogate is a sign that cannot be shown, and no error (W-7).
+/// The limit of a descriptor's messages, where the descriptor can be used (D-1, D-3, D-7). The workload's numbers are
+/// small, so that floats are exact.
+fn limit(descriptor: &Value) -> Option<u64> {
+    let whole = |name: &str| {
+        let field = descriptor.get(name)?;
+        let number = field.as_f64().or_else(|| field.as_str()?.parse().ok())?;
+        format!("{number}").parse::<u64>().ok()
+    };
+    let texts = ["platform", "label", "markdown_dialect"].iter().all(|name| descriptor[name].is_string());
+    let mut flags = ["supports_draft_streaming", "supports_edit", "supports_threads"].iter();
+    let usable =
+        texts && flags.all(|name| descriptor[name].is_boolean()) && descriptor.get("len_unit").is_some();
+    (usable && whole("contract_version")? >= 1)
+        .then(|| whole("max_message_length").filter(|limit| *limit > 0).unwrap_or(4096))
+}
+
+/// A frame: an object with a string `type`. A lone surrogate is a sign that cannot be shown, and no error (W-7); nor are
+/// constants of Python's, which the workload never writes as text (W-11).
 fn read(line: &[u8]) -> Option<Value> {
     let text = std::str::from_utf8(line).ok()?;
-    let mended = text.replace("\\ud800", "\\ufffd");
+    let mended = text.replace("\\ud800", "\\ufffd").replace("-Infinity", "null");
+    let mended = mended.replace("Infinity", "null").replace("NaN", "null");
     let frame: Value = serde_json::from_str(&mended).ok()?;
     frame.get("type")?.as_str()?;
     Some(frame)

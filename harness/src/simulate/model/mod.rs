@@ -27,6 +27,13 @@ use requests::{Pending, Requests, Sort};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+/// What the host is told of what cannot be used (A-3, A-9, W-5).
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct DeadLetter {
+    entry: Option<String>,
+    line: String,
+}
+
 /// What a gateway's process must do, from its start to its end.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -42,7 +49,9 @@ pub(crate) struct Model {
     is_overlong: bool,
     interrupts: VecDeque<(String, String)>,
     stale: VecDeque<Option<u64>>,
-    dead_letters: u64,
+    dead_letters: VecDeque<DeadLetter>,
+    /// The limit of the first descriptor's messages (D-3).
+    limit: u64,
     /// A usable first descriptor came: the host must be told.
     is_to_connect: bool,
     bad_descriptor: bool,
@@ -86,7 +95,8 @@ impl Model {
             is_overlong: false,
             interrupts: VecDeque::new(),
             stale: VecDeque::new(),
-            dead_letters: 0,
+            dead_letters: VecDeque::new(),
+            limit: 0,
             is_to_connect: false,
             bad_descriptor: false,
             refused_here: false,

@@ -1,7 +1,7 @@
 //! What a machine puts out, held against what it must.
 
 use super::dials::{Next, Purpose, Verdict};
-use super::{Model, Socket, Sort};
+use super::{DeadLetter, Model, Socket, Sort};
 use crate::simulate::judge::Judge;
 use crate::simulate::users::serial;
 use relayline_core::command::{FailureKind, Reply};
@@ -131,7 +131,13 @@ impl Model {
 
     fn notice(&mut self, judge: &mut Judge, notice: &Notice) {
         match notice {
-            Notice::Connected { .. } => {
+            Notice::Connected { descriptor, .. } => {
+                judge.claim(
+                    "D-3",
+                    "the-limit-is-the-descriptors",
+                    descriptor.max_message_length == self.limit,
+                    || format!("{}, not {}", descriptor.max_message_length, self.limit),
+                );
                 judge.claim("L-4", "connected-by-a-descriptor", self.is_to_connect, || {
                     "no descriptor came".to_owned()
                 });
@@ -166,9 +172,12 @@ impl Model {
                     format!("{found:?}, not {expected:?}")
                 });
             }
-            Notice::DeadLetter { .. } => {
-                judge.claim("A-3", "dead-letters-are-exact", self.dead_letters > 0, || format!("{notice:?}"));
-                self.dead_letters = self.dead_letters.saturating_sub(1);
+            Notice::DeadLetter { buffer_id, line, .. } => {
+                let told = DeadLetter { entry: buffer_id.clone(), line: line.clone() };
+                let expected = self.dead_letters.pop_front();
+                judge.claim("A-9", "dead-letters-are-exact", expected.as_ref() == Some(&told), || {
+                    format!("{told:?}, not {expected:?}")
+                });
             }
             // A further descriptor's change is told, too.
             Notice::Platform { .. } => judge.met("D-8"),

@@ -1,0 +1,125 @@
+//! How the simulated connector's lines are written: as other languages write JSON, and now and then unreadable (W-11,
+//! A-9, D-3). What becomes of a line follows from its bytes alone, so that an entry is written the same each time.
+
+use relayline_core::json::MAX_DEPTH;
+
+/// Fields that are no JSON until they are mended (W-11).
+const CONSTANTS: &[u8] = b"\"lat\":NaN,\"lon\":[-Infinity,Infinity],";
+
+/// Fields that no mending makes readable (A-9).
+fn junk() -> [Vec<u8>; 4] {
+    let (deep, end) = ("[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
+    [
+        b"\"junk\":\"\xff\xc3\",".to_vec(),
+        format!("\"junk\":{deep}{end},").into_bytes(),
+        b"\"junk\":undefined,".to_vec(),
+        b"\"junk\":-NaN,".to_vec(),
+    ]
+}
+
+/// Lines that are no frame, and the entries that are acknowledged all the same.
+pub(crate) const UNREADABLE: &[(&[u8], &str)] = &[
+    (b"{\"type\":\"inbound\",\"bufferId\":\"u2\",\"event\":{\"text\":nope}}", "u2"),
+    (b"{\"bufferId\":\"u3\",\"event\":{\"text\":\"\xff\"}}", "u3"),
+    (b"{\"type\":\"passthrough_forward\",\"forward\":{\"n\":NaNx},\"bufferId\":4}", "4"),
+    (b"{\"type\":\"unheard_of\",\"bufferId\":\"u5\",,}", "u5"),
+    (b"{\"event\":{},\"bufferId\":\"u6\"}", "u6"),
+    (b"{\"type\":\"inbound\",\"bufferId\":\"u7\",\"event\":{\"text\":\"cut o", "u7"),
+];
+
+/// Writes a line of the connector's in another way.
+pub(crate) fn respell(line: &mut Vec<u8>) {
+    let how = hash(line);
+    if line.starts_with(b"{\"type\":\"descriptor\"") {
+        number(line, b"\"contract_version\":", how);
+        number(line, b"\"max_message_length\":", how / 5);
+        return;
+    }
+    let (opener, is_delivery): (&[u8], bool) = if line.starts_with(b"{\"type\":\"inbound\"") {
+        (b"\"event\":{", true)
+    } else if line.starts_with(b"{\"type\":\"passthrough_forward\"") {
+        (b"\"forward\":{", true)
+    } else if line.starts_with(b"{\"type\":\"outbound_result\"") {
+        (b"\"result\":{", false)
+    } else {
+        return;
+    };
+    let Some(at) = end_of(line, opener).filter(|at| line.get(*at) == Some(&b'"')) else { return };
+    let field = match how % 64 {
+        0..8 => CONSTANTS.to_vec(),
+        kind @ 8..12 if is_delivery => junk()[usize::try_from(kind - 8).unwrap_or(0)].clone(),
+        _ => return,
+    };
+    line.splice(at..at, field);
+}
+
+/// The line as it was before something unreadable was put in; `None` where nothing was.
+pub(crate) fn without_junk(line: &[u8]) -> Option<Vec<u8>> {
+    let (junk, end) = junk().into_iter().find_map(|junk| Some((junk.len(), end_of(line, &junk)?)))?;
+    Some([&line[..end - junk], &line[end..]].concat())
+}
+
+/// Spells the number after `name` in one of five ways.
+fn number(line: &mut Vec<u8>, name: &[u8], how: u64) {
+    let Some(start) = end_of(line, name) else { return };
+    let length = line[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = String::from_utf8_lossy(&line[start..start + length]).into_owned();
+    let spelled = match how % 5 {
+        _ if length == 0 => return,
+        0 => format!("{digits}.0"),
+        1 => format!("\"{digits}\""),
+        2 => format!("{digits}000e-3"),
+        3 => format!("\"0.{digits}E{length}\""),
+        _ => digits,
+    };
+    line.splice(start..start + length, spelled.into_bytes());
+}
+
+fn end_of(line: &[u8], part: &[u8]) -> Option<usize> {
+    line.windows(part.len()).position(|window| window == part).map(|at| at + part.len())
+}
+
+/// FNV-1a, with its high bits mixed in.
+fn hash(line: &[u8]) -> u64 {
+    let hash = line.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash ^ (hash >> 29)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w_11_a_9_junk_is_put_in_and_taken_out() {
+        let entry = |n: u64| {
+            format!("{{\"type\":\"inbound\",\"event\":{{\"text\":\"e{n}\"}},\"bufferId\":\"{n}\"}}\n")
+        };
+        let mut kinds = [0; 3];
+        for line in (0..2000).map(entry) {
+            let mut spelled = line.clone().into_bytes();
+            respell(&mut spelled);
+            match without_junk(&spelled) {
+                Some(found) => {
+                    assert_eq!(found, line.as_bytes());
+                    kinds[2] += 1;
+                }
+                None => kinds[usize::from(spelled != line.as_bytes())] += 1,
+            }
+        }
+        assert!(kinds.iter().all(|kind| *kind > 50), "{kinds:?}");
+    }
+
+    #[test]
+    fn d_3_numbers_keep_their_value() {
+        for how in 0..5 {
+            let mut line = b"{\"max_message_length\":200,\"x\":1}".to_vec();
+            number(&mut line, b"\"max_message_length\":", how);
+            let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            let value = &value["max_message_length"];
+            let read = value.as_f64().or_else(|| value.as_str()?.parse().ok());
+            assert_eq!(read, Some(200.0), "{value}");
+        }
+    }
+}
