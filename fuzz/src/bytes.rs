@@ -1,9 +1,10 @@
-//! Any bytes, cut anywhere, at any stage of a connection (W-1 to W-9): the machine keeps to its rules, and where the
-//! cuts are means nothing.
+//! Any bytes, cut anywhere, at any stage of a connection (W-1 to W-11): the machine keeps to its rules, and where the
+//! cuts are means nothing. Any bytes in a text of a buffered line: its entry is acknowledged once (A-9).
 
 use crate::world::frames::{DESCRIPTOR, served};
 use crate::world::lanes::lanes;
 use crate::world::{Input, World};
+use relayline_core::output::Outcome;
 
 /// How far the connection has come before the bytes: dialling, upgraded, with a descriptor, served with a request.
 const STAGES: u8 = 4;
@@ -24,12 +25,36 @@ pub(crate) fn run(data: &[u8]) {
     };
     let cuts = cuts(seed, stream.len());
     at_its_own_pace(&before, stream, &cuts, host);
+    does_not_stall(stream);
     let whole = lanes(world(), &before, stream, &[]);
     let cut = lanes(world(), &before, stream, &cuts);
     // Only how many doubles wait at a time depends on how soon the host takes their twin (A-4).
     if whole.is_some() && cut.is_some() {
         assert_eq!(cut, whole, "W-1");
     }
+}
+
+/// A-9: whatever stands in a buffered line's text, as long as it does not end that text, the drain goes on.
+fn does_not_stall(stream: &[u8]) {
+    let text: Vec<u8> =
+        stream.iter().copied().filter(|byte| !matches!(byte, b'"' | b'\\' | b'\n')).take(1500).collect();
+    let mut world = world();
+    served().iter().for_each(|input| world.apply(input));
+    let before = world.trace.len();
+    let line =
+        [br#"{"type":"inbound","event":{"text":""#, &text[..], br#""},"bufferId":"entry"}"#, b"\n"].concat();
+    world.apply(&Input::Bytes(0, line, 0));
+    world.drain();
+    for delivery in 0..world.last_delivery {
+        world.apply(&Input::Settle(delivery, Outcome::Taken));
+    }
+    world.drain();
+    world.check();
+    let acks = world.trace[before..]
+        .iter()
+        .filter(|line| line.contains(r#""type":"inbound_ack","bufferId":"entry""#));
+    assert_eq!(acks.count(), 1, "A-9: {:?}", world.trace);
+    world.finish();
 }
 
 /// With room for real frames.

@@ -1,6 +1,6 @@
 //! Descriptors (D-1 to D-7), beside a plain reading of their rules.
 
-use crate::json::{Object, is_integer, is_plain};
+use crate::json::{Object, is_plain, mended, whole};
 use relayline_core::descriptor::{Descriptor, LEGACY_OPS};
 use serde_json::{Value, json};
 
@@ -10,9 +10,10 @@ pub(crate) fn run(data: &[u8]) {
     if let Ok(descriptor) = &ours {
         holds(descriptor);
     }
-    if is_plain(raw) {
+    let plainly = &mended(raw);
+    if is_plain(plainly) {
         let ours = ours.map(|descriptor| serde_json::to_value(descriptor).unwrap());
-        let theirs = Object::read(raw).and_then(|object| expected(&object));
+        let theirs = Object::read(plainly).and_then(|object| expected(&object));
         assert_eq!(ours.as_ref().ok(), theirs.as_ref(), "{raw}: {ours:?}");
     }
 }
@@ -31,16 +32,12 @@ fn holds(descriptor: &Descriptor) {
 
 /// The rules, field by field; `None` where the descriptor cannot be used.
 fn expected(object: &Object) -> Option<Value> {
-    let version = object.raw("contract_version").filter(|raw| is_integer(raw))?;
-    let version = version.parse().unwrap_or(if version.starts_with('-') { 0 } else { i64::MAX });
-    let length = object.raw("max_message_length")?;
-    let length = match length.parse::<u64>() {
-        Ok(0) => 4096,
-        Ok(length) => length,
-        // One too long to count is no limit.
-        Err(_) if is_integer(length) && !length.starts_with('-') => u64::MAX,
-        Err(_) => 4096,
-    };
+    let version = object.raw("contract_version").and_then(whole).filter(|version| !version.is_negative)?;
+    // One too large to count is above 1, or no limit.
+    let version = version.fits().and_then(|version| i64::try_from(version).ok()).unwrap_or(i64::MAX);
+    let length = whole(object.raw("max_message_length")?).filter(|length| !length.is_negative);
+    let length = length.map_or(4096, |length| length.fits().unwrap_or(u64::MAX));
+    let length = if length == 0 { 4096 } else { length };
     let ops = object.items("supported_ops");
     let ops: Vec<String> = ops.iter().filter_map(|raw| crate::json::text(raw.get())).collect();
     object.raw("len_unit")?;

@@ -1,21 +1,22 @@
-//! Inbound events (E-1 to E-8, W-7 to W-9), beside a plain reading of their rules.
+//! Inbound events (E-1 to E-8, W-7 to W-9, W-11, D-3), beside a plain reading of their rules.
 
-use crate::json::{Object, filled, is_plain, text};
+use crate::json::{Object, filled, is_plain, mended, text, whole};
 use relayline_core::event::Event;
 use relayline_core::session_key::{SessionKeyOptions, session_key};
 use serde_json::{Map, Value};
 
 pub(crate) fn run(data: &[u8]) {
     let Ok(raw) = std::str::from_utf8(data) else { return };
+    let plainly = &mended(raw);
     let Some(event) = Event::read(raw) else {
-        assert!(!is_plain(raw) || Object::read(raw).is_none(), "E-1: it is an object: {raw}");
+        assert!(!is_plain(plainly) || Object::read(plainly).is_none(), "E-1: it is an object: {raw}");
         return;
     };
     assert!(!event.via_authenticated_relay(), "E-9: nothing on the wire says so");
     // S-4: no id makes it panic.
     assert!(session_key(event.source(), SessionKeyOptions::default(), None).starts_with("agent:main:"));
-    if is_plain(raw) {
-        let object = Object::read(raw).unwrap();
+    if is_plain(plainly) {
+        let object = Object::read(plainly).unwrap();
         assert_eq!(serde_json::to_value(&event).unwrap(), expected(&object), "{raw}");
         let answer = event.prompt_response().map(|answer| (answer.prompt_id.into(), answer.option_id.into()));
         let response = object.object("prompt_response");
@@ -119,7 +120,7 @@ fn media(event: &Object) -> Vec<Value> {
 }
 
 fn size(entry: &Object) -> Option<u64> {
-    entry.raw("size").and_then(|raw| raw.parse().ok())
+    entry.raw("size").and_then(whole).and_then(|size| size.fits())
 }
 
 /// E-6.

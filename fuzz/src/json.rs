@@ -5,6 +5,86 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+/// The text with `null` in place of each token outside strings that is one of Python's constants (W-11).
+pub(crate) fn mended(raw: &str) -> String {
+    let mut out = String::new();
+    let mut rest = raw;
+    while let Some(first) = rest.chars().next() {
+        let is_token = |c: char| c.is_alphanumeric() || matches!(c, '-' | '+' | '.' | '_');
+        let length = match first {
+            '"' => string_length(rest),
+            _ => rest.find(|c| !is_token(c)).filter(|length| *length > 0).unwrap_or(match is_token(first) {
+                true => rest.len(),
+                false => first.len_utf8(),
+            }),
+        };
+        let (token, behind) = rest.split_at(length);
+        out.push_str(if matches!(token, "NaN" | "Infinity" | "-Infinity") { "null" } else { token });
+        rest = behind;
+    }
+    out
+}
+
+/// The length of the string that `rest` begins with, quotes included; all of it where it does not end.
+fn string_length(rest: &str) -> usize {
+    let mut is_escaped = false;
+    for (at, c) in rest.char_indices().skip(1) {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => return at + 1,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+/// A whole number in any spelling (D-3), with as many digits as it has: `None` where it is none. Beyond some thousand
+/// digits it is only known to be large.
+pub(crate) fn whole(raw: &str) -> Option<Whole> {
+    let number = text(raw).unwrap_or_else(|| raw.to_owned());
+    // A string may hold anything; a number is one for serde_json, too.
+    let plain = serde_json::from_str::<Box<RawValue>>(&number).ok().filter(|plain| plain.get() == number)?;
+    let plain = plain.get().to_ascii_lowercase();
+    plain.starts_with(|c: char| c.is_ascii_digit() || c == '-').then_some(())?;
+    let is_negative = plain.starts_with('-');
+    let (mantissa, exponent) = plain.trim_start_matches('-').split_once('e').unwrap_or((&plain, "0"));
+    let (integer, fraction) =
+        mantissa.trim_start_matches('-').split_once('.').unwrap_or((mantissa.trim_start_matches('-'), ""));
+    if integer.bytes().chain(fraction.bytes()).all(|digit| digit == b'0') {
+        return Some(Whole { is_negative: false, digits: "0".into() });
+    }
+    let places =
+        exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') { -100_000 } else { 100_000 });
+    let places = usize::try_from(places.unsigned_abs().min(100_000)).unwrap();
+    let (whole, part) = match exponent.starts_with('-') {
+        false => {
+            let padded = format!("{fraction}{}", "0".repeat(places.saturating_sub(fraction.len())));
+            (format!("{integer}{}", &padded[..places]), padded[places..].to_owned())
+        }
+        true => {
+            let padded = format!("{}{integer}", "0".repeat(places.saturating_sub(integer.len())));
+            let split = padded.len() - places;
+            (padded[..split].to_owned(), format!("{}{fraction}", &padded[split..]))
+        }
+    };
+    let digits = whole.trim_start_matches('0').to_owned();
+    part.bytes().all(|digit| digit == b'0').then_some(Whole { is_negative, digits })
+}
+
+/// A whole number's digits.
+pub(crate) struct Whole {
+    pub(crate) is_negative: bool,
+    digits: String,
+}
+
+impl Whole {
+    /// Its value where it is not negative; `None` where it does not fit.
+    pub(crate) fn fits(&self) -> Option<u64> {
+        self.digits.parse().ok().filter(|_| !self.is_negative)
+    }
+}
+
 /// An object's fields; of duplicates the last (W-9).
 pub(crate) struct Object(BTreeMap<String, Box<RawValue>>);
 

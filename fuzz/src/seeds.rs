@@ -105,8 +105,54 @@ pub(crate) fn bytes() -> Vec<Vec<u8>> {
     // The stage, the host and the cuts before each: before a descriptor, and served.
     let with =
         |stream: &Vec<u8>| [[1, 7, 0], [3, 31, 5]].map(|how: [u8; 3]| [&how, stream.as_slice()].concat());
-    streams().iter().flat_map(with).collect()
+    streams().iter().chain(&unreadable()).flat_map(with).collect()
 }
+
+/// Buffered lines that JSON does not know, and lines that nothing can mend, with one behind them (W-11, A-9).
+fn unreadable() -> Vec<Vec<u8>> {
+    let nest = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let values = [
+        "NaN",
+        "[Infinity,-Infinity]",
+        "-NaN",
+        "NaNx",
+        "undefined",
+        "\"cut o",
+        "\"a\"b\"",
+        "1e999999999",
+        &nest,
+    ];
+    let lines = values.iter().map(|value| {
+        format!(r#"{{"type":"inbound","event":{{"text":"t","x":{value}}},"bufferId":"b"}}"#).into_bytes()
+    });
+    let odd: [&[u8]; 5] = [
+        b"{\"type\":\"inbound\",\"event\":{\"text\":\"\xff\"},\"bufferId\":\"b\"}",
+        b"{\"bufferId\":\"b\",\"type\":\"passthrough_forward\",\"forward\":{\"path\":\"\xc3",
+        b"{\"type\":\"inbound\",\"event\":{\"x\":[}],\"bufferId\":\"b\"}",
+        b"{\"type\":\"inbound_ack\",\"bufferId\":\"b\",,}",
+        b"{\"event\":{},\"bufferId\":7}{\"bufferId\":8}",
+    ];
+    let next: &[u8] = b"\n{\"type\":\"inbound\",\"event\":{\"text\":\"next\"},\"bufferId\":\"n\"}\n";
+    lines.chain(odd.map(<[u8]>::to_vec)).map(|line| [&line[..], next].concat()).collect()
+}
+
+/// Numbers in many spellings, and what is none (D-3).
+const NUMBERS: [&str; 14] = [
+    "2000.0",
+    "2e3",
+    "\"2000\"",
+    "\"2E+3\"",
+    "20000e-1",
+    "2000.5",
+    "0.0",
+    "-1.0",
+    "1e999999999",
+    "\"1e-999999999\"",
+    "\"02\"",
+    "NaN",
+    "-Infinity",
+    "18446744073709551616.0",
+];
 
 pub(crate) fn operations() -> Vec<Vec<u8>> {
     // Numbers that choose: any will do to begin with.
@@ -166,7 +212,13 @@ pub(crate) fn descriptor() -> Vec<Vec<u8>> {
         None => vector["descriptor"].to_string(),
     });
     let recorded = frames("descriptor").into_iter().map(|frame| frame["descriptor"].to_string());
-    given.chain(recorded).map(String::into_bytes).collect()
+    let required = r#""platform":"p","label":"P","supports_draft_streaming":true,"supports_edit":true,"supports_threads":false,"markdown_dialect":"","len_unit":"chars""#;
+    let spelled = NUMBERS.iter().flat_map(|number| {
+        [("1", *number), (number, "10")].map(|(version, limit)| {
+            format!(r#"{{"contract_version":{version},"max_message_length":{limit},{required}}}"#)
+        })
+    });
+    given.chain(recorded).chain(spelled).map(String::into_bytes).collect()
 }
 
 pub(crate) fn event() -> Vec<Vec<u8>> {
@@ -182,11 +234,18 @@ pub(crate) fn event() -> Vec<Vec<u8>> {
         .into_iter()
         .map(|vector| format!(r#"{{"source":{}}}"#, vector["source"]));
     let recorded = frames("inbound").into_iter().map(|frame| frame["event"].to_string());
-    [full.to_string()].into_iter().chain(recorded).chain(sources).map(String::into_bytes).collect()
+    let spelled = NUMBERS.iter().map(|number| {
+        format!(r#"{{"text":"NaN","message_id":{number},"media_urls":["u"],"media":[{{"url":"u","size":{number}}}],"x":NaN}}"#)
+    });
+    let all = [full.to_string()].into_iter().chain(recorded).chain(sources).chain(spelled);
+    all.map(String::into_bytes).collect()
 }
 
 pub(crate) fn forward() -> Vec<Vec<u8>> {
     let bodies = vectors("discord-interactions.json").into_iter().map(|vector| vector["body"].to_string());
     let recorded = frames("passthrough_forward").into_iter().map(|frame| frame["forward"].to_string());
-    bodies.chain(recorded).map(String::into_bytes).collect()
+    let spelled = NUMBERS.iter().map(|number| {
+        format!(r#"{{"id":"1","type":{number},"n":-Infinity,"channel":{{"type":{number}}},"data":{{"name":"a"}}}}"#)
+    });
+    bodies.chain(recorded).chain(spelled).map(String::into_bytes).collect()
 }
