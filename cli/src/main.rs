@@ -16,6 +16,7 @@ mod provision;
 mod record;
 mod replay;
 mod run;
+mod signals;
 mod simulate;
 mod token;
 mod token_command;

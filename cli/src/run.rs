@@ -4,6 +4,7 @@ use crate::bridge::{self, Agent, Options};
 use crate::exec::Child;
 
 use crate::gateway::GatewayArguments;
+use crate::signals::{self, Shutdown};
 use crate::{boot, complain, fail};
 use clap::Args;
 use std::io;
@@ -72,15 +73,19 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     config.passthrough = arguments.passthrough;
     config.slack_subcommands = arguments.slack_subcommand.iter().cloned().collect();
     let options = Options { auto_ack: arguments.auto_ack, metrics };
+    let shutdown = Shutdown::new();
+    if let Err(error) = signals::watch(shutdown.clone()) {
+        return fail(1, format_args!("signals cannot be watched: {error}"));
+    }
     let Some((program, rest)) = arguments.exec.split_first() else {
         let agent = Agent { from: Box::new(io::stdin()), to: Box::new(io::stdout()) };
-        return end(bridge::run(runtime, config, agent, options).map(|end| (end, true)));
+        return end(bridge::run(runtime, config, agent, options, shutdown).map(|end| (end, true)));
     };
     let (mut child, agent) = match Child::start(program, rest) {
         Ok(started) => started,
         Err(error) => return fail(1, format_args!("--exec {program}: {error}; {}", not_started(&error))),
     };
-    let ended = bridge::run(runtime, config, agent, options);
+    let ended = bridge::run(runtime, config, agent, options, shutdown);
     // Its input is closed by now: an agent that reads to the end ends.
     let succeeded = match child.wait() {
         Ok(status) if status.success() => true,

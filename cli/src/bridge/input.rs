@@ -22,7 +22,7 @@ pub(super) enum FromAgent {
     Invalid { line: String, message: String },
     /// The op, with the id that its result is wanted under.
     Disconnect(Option<Value>),
-    /// The end of its output, or a signal to this process.
+    /// The end of its output.
     End,
 }
 
@@ -58,28 +58,6 @@ pub(super) fn start(
         let _ = smol::block_on(sender.send(FromAgent::End));
     };
     std::thread::Builder::new().name("agent".to_owned()).spawn(read).map(drop)
-}
-
-/// The first SIGINT or SIGTERM ends the bridge gracefully, the second at once.
-#[cfg(unix)]
-pub(super) fn watch_signals(mut sender: Sender<FromAgent>) -> io::Result<()> {
-    let mut signals =
-        signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
-    let watch = move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            let _ = smol::block_on(sender.send(FromAgent::End));
-        }
-        if signals.next().is_some() {
-            std::process::exit(1);
-        }
-    };
-    std::thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)
-}
-
-#[cfg(not(unix))]
-pub(super) fn watch_signals(_: Sender<FromAgent>) -> io::Result<()> {
-    Ok(())
 }
 
 fn heard(line: Line<'_>, relay: &Relay, held: &Held) -> Option<FromAgent> {

@@ -5,6 +5,7 @@ mod line;
 mod op;
 
 use crate::gateway::RuntimeName;
+use crate::signals::Shutdown;
 use futures_channel::mpsc;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -47,8 +48,14 @@ pub(crate) enum End {
 /// Lines from the agent that may wait; beyond that it is read no further.
 const MOST_WAITING: usize = 1024;
 
-/// Runs a gateway for an agent until its output ends.
-pub(crate) fn run(runtime: RuntimeName, config: Config, agent: Agent, options: Options) -> io::Result<End> {
+/// Runs a gateway for an agent until its output ends, or until it is asked to stop.
+pub(crate) fn run(
+    runtime: RuntimeName,
+    config: Config,
+    agent: Agent,
+    options: Options,
+    shutdown: Shutdown,
+) -> io::Result<End> {
     let Options { auto_ack, metrics } = options;
     runtime.host(config, |relay, inbox| async move {
         if let Some(listener) = metrics {
@@ -56,11 +63,10 @@ pub(crate) fn run(runtime: RuntimeName, config: Config, agent: Agent, options: O
         }
         let held = Held::default();
         let (sender, from_agent) = mpsc::channel(MOST_WAITING);
-        input::watch_signals(sender.clone())?;
         input::start(agent.from, relay.clone(), held.clone(), sender)?;
         let to = Output { to: BufWriter::new(agent.to), open: true };
         Ok(Bridge { relay, held, auto_ack, to, pending: FuturesUnordered::new(), leaving: false }
-            .serve(inbox, from_agent)
+            .serve(inbox, from_agent, shutdown)
             .await)
     })?
 }
@@ -136,8 +142,14 @@ struct Bridge {
 }
 
 impl Bridge {
-    async fn serve(mut self, mut inbox: Inbox, mut from_agent: mpsc::Receiver<FromAgent>) -> End {
+    async fn serve(
+        mut self,
+        mut inbox: Inbox,
+        mut from_agent: mpsc::Receiver<FromAgent>,
+        shutdown: Shutdown,
+    ) -> End {
         let mut end = End::Done;
+        let mut stop = shutdown.triggered().boxed().fuse();
         loop {
             futures_util::select! {
                 incoming = inbox.next() => {
@@ -149,6 +161,7 @@ impl Bridge {
                         None => break,
                     }
                 },
+                _ = stop => self.leave(None),
                 said = from_agent.select_next_some() => self.heard(said),
                 (id, result) = self.pending.select_next_some() => self.answered(id, result),
             }

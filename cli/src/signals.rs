@@ -1,0 +1,84 @@
+//! Requests to stop: a handle that any thread can trigger, and the signals that trigger it.
+
+use futures_channel::oneshot;
+use futures_util::future::Shared;
+use futures_util::{FutureExt, TryFutureExt};
+use std::future::pending;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A request to stop that reaches everything that holds a clone. It passes through no queue, so nothing delays it.
+#[derive(Clone, Debug)]
+pub(crate) struct Shutdown {
+    /// The trigger, until it is used.
+    trigger: Arc<Mutex<Option<oneshot::Sender<&'static str>>>>,
+    triggered: Shared<oneshot::Receiver<&'static str>>,
+}
+
+impl Shutdown {
+    pub(crate) fn new() -> Shutdown {
+        let (sender, receiver) = oneshot::channel();
+        Shutdown { trigger: Arc::new(Mutex::new(Some(sender))), triggered: receiver.shared() }
+    }
+
+    /// Asks to stop. `reason` is shown to people, as in `SIGTERM`. Of several calls the first counts.
+    pub(crate) fn trigger(&self, reason: &'static str) {
+        let sender = self.trigger.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A waiter's waker is not run under the lock.
+        if let Some(sender) = sender {
+            let _ = sender.send(reason);
+        }
+    }
+
+    /// Waits for the request to stop, and returns its reason. Cancel-safe; any number may wait.
+    pub(crate) fn triggered(&self) -> impl Future<Output = &'static str> + Send + use<> {
+        // No handle is left: nobody can ask any more.
+        self.triggered.clone().or_else(|_| pending::<Result<_, ()>>()).map(Result::unwrap_or_default)
+    }
+}
+
+/// Triggers `shutdown` at the first SIGINT or SIGTERM, and exits with 1 at the second.
+#[cfg(unix)]
+pub(crate) fn watch(shutdown: Shutdown) -> io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let watch = move || {
+        let mut signals = signals.forever();
+        if let Some(signal) = signals.next() {
+            shutdown.trigger(if signal == SIGINT { "SIGINT" } else { "SIGTERM" });
+        }
+        if signals.next().is_some() {
+            std::process::exit(1);
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn watch(_: Shutdown) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_counts_and_reaches_every_waiter() {
+        let shutdown = Shutdown::new();
+        let early = shutdown.triggered();
+        shutdown.clone().trigger("SIGTERM");
+        shutdown.trigger("SIGINT");
+        assert_eq!(smol::block_on(early), "SIGTERM");
+        assert_eq!(smol::block_on(shutdown.triggered()), "SIGTERM");
+    }
+
+    #[test]
+    fn a_trigger_from_another_thread_wakes_the_waiter() {
+        let shutdown = Shutdown::new();
+        let other = shutdown.clone();
+        let thread = std::thread::spawn(move || other.trigger("SIGINT"));
+        assert_eq!(smol::block_on(shutdown.triggered()), "SIGINT");
+        thread.join().unwrap();
+    }
+}
