@@ -101,6 +101,15 @@ impl Command {
         }
     }
 
+    /// Id of the chat that it is for, if it is for one.
+    pub fn chat_id(&self) -> Option<&str> {
+        match (self, self.wire()) {
+            (Command::Stream(stream), _) => Some(&stream.chat_id),
+            (_, Wire::Op { chat_id, .. }) => Some(chat_id),
+            (_, Wire::Chatless | Wire::Interrupt(_) | Wire::None) => None,
+        }
+    }
+
     pub(crate) fn wire(&self) -> Wire<'_> {
         let (op, chat_id, platform): (&'static str, &String, Option<&str>) = match self {
             Command::Send(send) => ("send", &send.chat_id, send.platform.as_deref()),
@@ -496,29 +505,57 @@ impl Failure {
     }
 }
 
+/// Reason for which a command is refused.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
+    /// Whether earlier commands take up the room that this one needs.
+    pub(crate) for_want_of_room: bool,
+}
+
+impl Refusal {
+    /// A refusal that ends as earlier commands do.
+    pub(crate) fn full(message: String) -> Self {
+        Refusal { failure: Failure::definite(message), for_want_of_room: true }
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Refusal { failure, for_want_of_room: false }
+    }
+}
+
 /// A command that was refused on the spot: nothing was written, and the command comes back (O-6, O-8, O-9).
 #[derive(Clone, PartialEq, Debug)]
-pub struct NotAccepted(Box<(Command, Failure)>);
+pub struct NotAccepted(Box<(Command, Refusal)>);
 
 impl NotAccepted {
-    pub(crate) fn new(command: Command, failure: Failure) -> Self {
-        NotAccepted(Box::new((command, failure)))
+    pub(crate) fn new(command: Command, refusal: impl Into<Refusal>) -> Self {
+        NotAccepted(Box::new((command, refusal.into())))
     }
 
     /// Why: definite, or unsupported.
     pub fn failure(&self) -> &Failure {
-        &self.0.1
+        &self.0.1.failure
+    }
+
+    /// Whether it was refused because earlier commands take up all the room (`max_in_flight`, `write_queue_bytes`).
+    /// The same command can be accepted once one of them has ended or was written.
+    pub fn is_for_want_of_room(&self) -> bool {
+        self.0.1.for_want_of_room
     }
 
     /// The command, and why it was refused.
     pub fn into_parts(self) -> (Command, Failure) {
-        *self.0
+        let (command, refusal) = *self.0;
+        (command, refusal.failure)
     }
 }
 
 impl fmt::Display for NotAccepted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.1.fmt(f)
+        self.failure().fmt(f)
     }
 }
 

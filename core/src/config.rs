@@ -85,29 +85,13 @@ impl Config {
     /// Sets one limit or time-out by its name, as `--set NAME=VALUE` does. Sizes take `KiB` and `MiB`, times `us`,
     /// `ms`, `s`, `m` and `h`. The error says what is wrong and what would do.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        match self.slot(name) {
-            Some(Slot::Size(slot, least)) => {
-                let size = size(value).ok_or_else(|| {
-                    format!("{value:?} is no size: write a whole number, with KiB or MiB if you like")
-                })?;
-                if !(least..=MOST).contains(&size) {
-                    return Err(format!("{value:?} is out of range: {least} to {MOST}"));
-                }
-                *slot = size;
-            }
-            Some(Slot::Time(slot, least)) => {
-                let time = time(value).filter(|time| *time <= LONGEST).ok_or_else(|| {
-                    format!("{value:?} is no time: write a number and its unit, as in 500ms, 1s or 2m; a day at most")
-                })?;
-                if time < least {
-                    return Err(format!("{value:?} is too short: {least:?} at least"));
-                }
-                *slot = time;
-            }
-            None => return Err(format!("no such setting; there are {}", NAMES.join(", "))),
-        }
-        Ok(())
+        self.slot(name).ok_or_else(|| unknown(&[]))?.set(value)
     }
+}
+
+/// What to say of a name that neither [`Config::set`] nor `others` know.
+pub(crate) fn unknown(others: &[&str]) -> String {
+    format!("no such setting; there are {}", [NAMES, others].concat().join(", "))
 }
 
 /// The most that any limit can be: offsets into one event are 32 bits wide.
@@ -117,10 +101,43 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// The least of a time between things that are done again and again: with none of it they never rest (L-15).
 const A_REST: Duration = Duration::from_millis(1);
 
-enum Slot<'a> {
-    /// And the least it can be.
+/// Place of a limit or a time-out, and the least that it can be.
+#[derive(Debug)]
+pub enum Slot<'a> {
+    /// A number of things or bytes.
     Size(&'a mut usize, usize),
+    /// A span of time.
     Time(&'a mut Duration, Duration),
+}
+
+impl Slot<'_> {
+    /// Sets it to a value as `--set NAME=VALUE` writes it.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and what would do.
+    pub fn set(self, value: &str) -> Result<(), String> {
+        match self {
+            Slot::Size(slot, least) => {
+                let size = size(value).ok_or_else(|| {
+                    format!("{value:?} is no size: write a whole number, with KiB or MiB if you like")
+                })?;
+                if !(least..=MOST).contains(&size) {
+                    return Err(format!("{value:?} is out of range: {least} to {MOST}"));
+                }
+                *slot = size;
+            }
+            Slot::Time(slot, least) => {
+                let time = time(value).filter(|time| *time <= LONGEST).ok_or_else(|| {
+                    format!("{value:?} is no time: write a number and its unit, as in 500ms, 1s or 2m; a day at most")
+                })?;
+                if time < least {
+                    return Err(format!("{value:?} is too short: {least:?} at least"));
+                }
+                *slot = time;
+            }
+        }
+        Ok(())
+    }
 }
 
 macro_rules! settings {
@@ -146,7 +163,7 @@ macro_rules! settings {
         pub const NAMES: &[&str] = &[$(stringify!($limit),)* $(stringify!($time),)*];
 
         impl Config {
-            fn slot(&mut self, name: &str) -> Option<Slot<'_>> {
+            pub(crate) fn slot(&mut self, name: &str) -> Option<Slot<'_>> {
                 match name {
                     $(stringify!($limit) => Some(Slot::Size(&mut self.limits.$limit, $least)),)*
                     $(stringify!($time) => Some(Slot::Time(&mut self.timing.$time, $shortest)),)*

@@ -50,6 +50,17 @@ pub(crate) enum Step {
     Draft { draft_id: i64, content: String, last: bool },
 }
 
+/// Steps that may be taken at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum May {
+    /// Any step.
+    All,
+    /// A step of the last state: for another it is too soon.
+    Last,
+    /// None: there is no room for it.
+    Nothing,
+}
+
 /// What is to be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Next {
@@ -207,9 +218,14 @@ impl StreamPlan {
         self.held.get_or_insert(failure);
     }
 
-    /// What is to be done now. `cool` says that a step is not too soon; the last state does not ask. `drafts` counts
-    /// the drafts of all streams.
-    pub(crate) fn next(&mut self, cool: bool, drafts: &mut i64) -> Next {
+    /// Returns what is to be done now, where a step is one that may be taken. `drafts` counts the drafts of all
+    /// streams.
+    pub(crate) fn next(&mut self, may: May, drafts: &mut i64) -> Next {
+        let allowed = match may {
+            May::All => true,
+            May::Last => self.last,
+            May::Nothing => false,
+        };
         if self.flight.is_some() {
             return Next::Wait;
         }
@@ -223,7 +239,7 @@ impl StreamPlan {
                 let over = std::mem::take(&mut self.last);
                 return if over { Next::Over(Err(failure.clone())) } else { Next::Wait };
             }
-            let Some(part) = self.part().filter(|_| self.last || cool) else { return Next::Wait };
+            let Some(part) = self.part().filter(|_| allowed) else { return Next::Wait };
             if self.shows(&part) {
                 if !part.full {
                     return Next::Wait;

@@ -121,6 +121,7 @@ impl<R: Runtime> Driver<R> {
     fn obey(&mut self) -> bool {
         let shared = self.shared.clone();
         let mut state = shared.lock();
+        let crowded = state.turn();
         let now = shared.now();
         if let Some((_, timer)) = state.machine.deadline().filter(|(due, _)| *due <= now.mono) {
             trace::log(|| Entry::timer(now.mono, timer));
@@ -128,6 +129,7 @@ impl<R: Runtime> Driver<R> {
         }
         let stats = trace::counts().then(|| state.machine.stats().clone());
         let (answered, actions, responses) = answer(state, now.mono);
+        wake_all(crowded);
         if let Some(stats) = stats {
             trace::counted(&self.counted, &stats);
             self.counted = stats;
@@ -282,10 +284,11 @@ impl<R> Drop for Driver<R> {
             state.over = true;
             unanswered = responses;
         }
-        let (host, watchers) = (state.host.take(), state.show());
+        let (host, watchers, crowded) = (state.host.take(), state.show(), state.turn());
         drop(state);
         wake(host);
         wake_all(watchers);
+        wake_all(crowded);
         respond(unanswered);
     }
 }

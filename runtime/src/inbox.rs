@@ -56,11 +56,17 @@ impl Inbox {
     }
 }
 
-impl Stream for Inbox {
-    type Item = Incoming;
+impl Inbox {
+    /// Polls for the next interrupt, notice or end, and leaves deliveries in the host's queue, where back-pressure
+    /// acts on them. For a host that has no room for events, and is still to hear of the rest.
+    ///
+    /// Where it is over it says so whatever deliveries are left: they are refused as the inbox is dropped.
+    pub fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        self.poll_some(cx, false)
+    }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
-        let Inbox { shared, ended } = &mut *self;
+    fn poll_some(&mut self, cx: &mut Context<'_>, deliveries: bool) -> Poll<Option<Incoming>> {
+        let Inbox { shared, ended } = self;
         let mut state = shared.lock();
         if let Some(sign) = state.signs.pop() {
             return Poll::Ready(Some(match sign {
@@ -68,7 +74,7 @@ impl Stream for Inbox {
                 Sign::Notice(notice) => Incoming::Notice(notice),
             }));
         }
-        if let Some(queued) = state.queue.pop_front() {
+        if deliveries && let Some(queued) = state.queue.pop_front() {
             // There is room for the next. Unless there was none before, nothing has waited for it.
             let was_full = state.queue.len() + 1 >= shared.config.limits.host_queue;
             let driver = if was_full { state.driver.take() } else { None };
@@ -105,6 +111,14 @@ impl Stream for Inbox {
         // A waker may be the last that holds a task, and with it another half of this: never under the lock.
         drop(former);
         Poll::Pending
+    }
+}
+
+impl Stream for Inbox {
+    type Item = Incoming;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        self.poll_some(cx, true)
     }
 }
 

@@ -20,8 +20,10 @@ use relayline_core::prompts::Prompt;
 use relayline_core::split::{Room, split};
 use relayline_core::stats::Stats;
 use std::fmt;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// A gateway's handle: cheap to clone, usable from anywhere.
@@ -61,6 +63,31 @@ impl Relay {
     pub fn submit(&self, command: Command) -> Result<Answer, NotAccepted> {
         let answer = self.shared.submit(command)?;
         Ok(Answer::new(answer, self.shared.clone()))
+    }
+
+    /// Whether another request may wait for its answer, as far as `max_in_flight` goes (O-6).
+    pub fn has_room(&self) -> bool {
+        self.shared.lock().machine.has_room()
+    }
+
+    /// Waits until there may be room that was not there when this was called, or until it is over. Call it before
+    /// [`submit`](Self::submit), and await it when that refuses [for want of
+    /// room](NotAccepted::is_for_want_of_room): then no change is missed.
+    ///
+    /// Cancel-safe.
+    pub fn room(&self) -> impl Future<Output = ()> + std::marker::Send + use<> {
+        let shared = self.shared.shared();
+        let turns = shared.lock().turns;
+        poll_fn(move |cx| {
+            let mut state = shared.lock();
+            if state.over || state.turns != turns {
+                return Poll::Ready(());
+            }
+            if !state.crowded.iter().any(|waker| waker.will_wake(cx.waker())) {
+                state.crowded.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
     }
 
     /// Asks for what was put together elsewhere, a [`Prompt`] for instance: [`send`](Self::send) and the others are

@@ -45,6 +45,10 @@ pub(crate) struct State {
     pub(crate) deaf: bool,
     pub(crate) host: Option<Waker>,
     pub(crate) driver: Option<Waker>,
+    /// Turns of the drive loop so far: after each there may be room that was not there before.
+    pub(crate) turns: u64,
+    /// Hosts that wait for room.
+    pub(crate) crowded: Vec<Waker>,
     pub(crate) watched: Watched,
 }
 
@@ -84,6 +88,8 @@ impl Shared {
             deaf: false,
             host: None,
             driver: None,
+            turns: 0,
+            crowded: Vec::new(),
         };
         Arc::new(Shared { state: Mutex::new(state), config, inbound, origin })
     }
@@ -187,6 +193,13 @@ impl Drop for Handle {
 impl State {
     pub(crate) fn sign(&mut self, sign: Sign) {
         if self.deaf { self.signs.drop(sign) } else { self.signs.push(sign) }
+    }
+
+    /// Counts a turn of the drive loop. Who waits for room is the caller's to wake, and not under the lock.
+    #[must_use]
+    pub(crate) fn turn(&mut self) -> Vec<Waker> {
+        self.turns += 1;
+        std::mem::take(&mut self.crowded)
     }
 
     /// Whether the host's queue takes another delivery; that of a host that has dropped its stream always does.

@@ -366,6 +366,11 @@ impl RelayMachine {
         }
     }
 
+    /// Whether another request may wait for its answer, as far as `max_in_flight` goes (O-6).
+    pub fn has_room(&self) -> bool {
+        self.requests.len() < self.config.limits.max_in_flight
+    }
+
     /// What was counted.
     pub fn stats(&self) -> &Stats {
         &self.stats

@@ -3,7 +3,7 @@
 use super::streams::StreamKey;
 use super::{MOST_ACTIONS, RelayMachine};
 use crate::chats::{Chat, Chats};
-use crate::command::{Command, Failure, FailureKind, NotAccepted, Reply, RequestId, Wire};
+use crate::command::{Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, Wire};
 use crate::descriptor::Descriptor;
 use crate::encode;
 use crate::hash::{Seed, Table, table};
@@ -110,7 +110,7 @@ impl RelayMachine {
         let untaken = self.actions.len();
         if untaken >= MOST_ACTIONS.saturating_add(self.config.limits.max_in_flight) {
             let why = format!("{untaken} outcomes of earlier commands wait to be taken");
-            return Err(NotAccepted::new(command, Failure::definite(why)));
+            return Err(NotAccepted::new(command, Refusal::full(why)));
         }
         let now = |machine: &mut Self, reply: Reply| {
             let id = machine.requests.fresh();
@@ -139,8 +139,8 @@ impl RelayMachine {
                 now(self, Reply::Done)
             }
             Command::GoIdle | Command::GoDormant => {
-                if let Err(failure) = self.can_ask(self.link.idlers.len()) {
-                    return Err(NotAccepted::new(command, failure));
+                if let Err(refusal) = self.can_ask(self.link.idlers.len()) {
+                    return Err(NotAccepted::new(command, refusal));
                 }
                 let id = self.requests.fresh();
                 self.go_idle(id, matches!(command, Command::GoDormant));
@@ -168,26 +168,36 @@ impl RelayMachine {
             | Command::Interrupt(_)
             | Command::Raw(_) => match self.request(&command, None) {
                 Ok(id) => Ok(id),
-                Err(failure) => Err(NotAccepted::new(command, failure)),
+                Err(refusal) => Err(NotAccepted::new(command, refusal)),
             },
             Command::Stream(state) => self.stream(state),
         }
     }
 
     /// Whether anything can be asked of the connector now, with so many of the kind waiting (O-6, O-8).
-    pub(super) fn can_ask(&self, waiting: usize) -> Result<(), Failure> {
+    pub(super) fn can_ask(&self, waiting: usize) -> Result<(), Refusal> {
         if self.link.is_leaving() || self.state == State::Closing {
-            return Err(Failure::definite(CLOSING));
+            return Err(Failure::definite(CLOSING).into());
         }
         if self.state != State::Up {
-            return Err(Failure::definite("the relay is not connected"));
+            return Err(Failure::definite("the relay is not connected").into());
         }
         if waiting >= self.config.limits.max_in_flight {
-            return Err(Failure::definite(format!(
+            return Err(Refusal::full(format!(
                 "{waiting} requests wait for their answer, as many as `max_in_flight` allows"
             )));
         }
         Ok(())
+    }
+
+    /// Whether a step of a stream whose texts weigh so much is to wait: for an answer, or for the socket. With the
+    /// connection about to end it is not: then it fails.
+    pub(super) fn lacks_room(&self, weight: usize) -> bool {
+        let limits = &self.config.limits;
+        let unwritten = self.outbox.request_bytes();
+        // JSON writes a byte of text as six at most.
+        let fits = unwritten == 0 || unwritten + weight.saturating_mul(6) <= limits.write_queue_bytes;
+        self.can_ask(0).is_ok() && (self.requests.len() >= limits.max_in_flight || !fits)
     }
 
     /// Queues a frame that waits for its answer, or at least for being written; a step of a stream, if it is one.
@@ -195,7 +205,7 @@ impl RelayMachine {
         &mut self,
         command: &Command,
         stream: Option<StreamKey>,
-    ) -> Result<RequestId, Failure> {
+    ) -> Result<RequestId, Refusal> {
         self.can_ask(self.requests.pending.len())?;
         let (chat_id, tag) = match command.wire() {
             Wire::Op { op, chat_id, platform } => {
@@ -215,7 +225,7 @@ impl RelayMachine {
             | Command::Raw(_) => Expected::Sent,
             // Only a new thread has a name of its own accord (O).
             Command::ThreadRename(rename) if rename.name.trim().is_empty() => {
-                return Err(Failure::definite("a thread cannot be renamed to nothing"));
+                return Err(Failure::definite("a thread cannot be renamed to nothing").into());
             }
             Command::Edit(_) | Command::Delete(_) | Command::React(_) | Command::ThreadRename(_) => {
                 Expected::Done
@@ -225,7 +235,7 @@ impl RelayMachine {
             Command::ThreadCreate(_) => Expected::Thread,
             Command::Prompt(prompt) => {
                 if let Some(problem) = prompt.problem() {
-                    return Err(Failure::definite(problem));
+                    return Err(Failure::definite(problem).into());
                 }
                 prompt_id = self.prompts.next_id();
                 Expected::Prompted(prompt_id.clone())
@@ -242,7 +252,7 @@ impl RelayMachine {
         let wire_id = WireId(self.requests.prefix, id.0);
         let chat = chat_id.and_then(|chat_id| remembered(&self.chats, &self.seed, command, chat_id));
         let tag = tag.map(|at| &self.config.identities[at]);
-        let limit = self.config.limits.write_queue_bytes;
+        let (limit, unwritten) = (self.config.limits.write_queue_bytes, self.outbox.request_bytes());
         let queued = self.outbox.push_request(id, limit, |out| match command.wire() {
             Wire::Interrupt(interrupt) => {
                 encode::interrupt(out, &interrupt.session_key, interrupt.reason.as_deref());
@@ -254,9 +264,11 @@ impl RelayMachine {
             Wire::None => {}
         });
         if !queued {
-            return Err(Failure::definite(format!(
+            let why = format!(
                 "it does not fit into the write queue, which `write_queue_bytes` bounds at {limit} bytes"
-            )));
+            );
+            // One that does not fit into an empty queue never will.
+            return Err(if unwritten > 0 { Refusal::full(why) } else { Failure::definite(why).into() });
         }
         if let Command::Prompt(prompt) = command {
             // An answer may come before the result: it is open from now on.

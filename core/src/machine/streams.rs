@@ -3,11 +3,12 @@
 use super::RelayMachine;
 use crate::chats::LONGEST;
 use crate::command::{
-    Command, Draft, Edit, Failure, FailureKind, Metadata, NotAccepted, Reply, RequestId, Send, Stream,
+    Command, Draft, Edit, Failure, FailureKind, Metadata, NotAccepted, Refusal, Reply, RequestId, Send,
+    Stream,
 };
 use crate::hash::{Table, table};
 use crate::output::Action;
-use crate::stream::{Next, Step, StreamPlan};
+use crate::stream::{May, Next, Step, StreamPlan};
 use crate::time::Time;
 use std::collections::VecDeque;
 
@@ -58,6 +59,8 @@ pub(super) struct Streams {
     cooling: Table<StreamKey, Time>,
     /// Those that something has happened to.
     ready: VecDeque<StreamKey>,
+    /// Those whose next step waits for room among the requests, the longest first.
+    crowded: Table<StreamKey, ()>,
     /// Drafts of this machine so far: the last one's id.
     drafts: i64,
     /// What the host's texts take in all.
@@ -66,7 +69,14 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn new() -> Self {
-        Streams { all: table(), cooling: table(), ready: VecDeque::new(), drafts: 0, bytes: 0 }
+        Streams {
+            all: table(),
+            cooling: table(),
+            ready: VecDeque::new(),
+            crowded: table(),
+            drafts: 0,
+            bytes: 0,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -83,6 +93,7 @@ impl Streams {
 
     fn remove(&mut self, key: StreamKey) {
         self.cooling.remove(&key);
+        self.crowded.remove(&key);
         if let Some(stream) = self.all.remove(&key) {
             self.bytes -= stream.weight;
         }
@@ -106,8 +117,8 @@ impl RelayMachine {
         if let Some(failure) = self.streams.all.get(&key).and_then(|stream| stream.plan.ended()).cloned() {
             return Ok(self.after_its_end(key, state.last, failure));
         }
-        if let Err(failure) = self.admit(key, &state) {
-            return Err(NotAccepted::new(Command::Stream(state), failure));
+        if let Err(refusal) = self.admit(key, &state) {
+            return Err(NotAccepted::new(Command::Stream(state), refusal));
         }
         let id = self.requests.fresh();
         if let Some(stream) = self.streams.all.get_mut(&key) {
@@ -126,27 +137,26 @@ impl RelayMachine {
     }
 
     /// Whether a state can be taken; where it is the first of its name there is a stream then.
-    fn admit(&mut self, key: StreamKey, state: &Stream) -> Result<(), Failure> {
+    fn admit(&mut self, key: StreamKey, state: &Stream) -> Result<(), Refusal> {
         self.can_ask(0)?;
         let stream = self.streams.all.get(&key);
         if let Some(stream) = stream {
             if stream.plan.is_finishing() {
-                return Err(Failure::definite(format!("the stream {:?} is finishing", state.stream)));
+                return Err(Failure::definite(format!("the stream {:?} is finishing", state.stream)).into());
             }
             if stream.chat_id != state.chat_id {
                 let name = &state.stream;
-                return Err(Failure::definite(format!(
-                    "the stream {name:?} goes to chat {}",
-                    stream.chat_id
-                )));
+                let why = format!("the stream {name:?} goes to chat {}", stream.chat_id);
+                return Err(Failure::definite(why).into());
             }
         }
         let (limits, weight) = (&self.config.limits, stream.map_or(0, |stream| stream.weight));
         if self.streams.bytes - weight + state.text.len() > limits.write_queue_bytes {
-            return Err(Failure::definite(format!(
+            let why = format!(
                 "the texts of all streams are longer than `write_queue_bytes` allows, {} bytes",
                 limits.write_queue_bytes
-            )));
+            );
+            return Err(Failure::definite(why).into());
         }
         if stream.is_some() {
             return Ok(());
@@ -154,13 +164,12 @@ impl RelayMachine {
         self.tag(state.platform.as_deref(), &state.chat_id)?;
         let descriptor = self.descriptor_for(&state.chat_id, state.platform.as_deref());
         let Some(abilities) = descriptor.map(|descriptor| (&**descriptor).into()) else {
-            return Err(Failure::definite("the relay is not connected"));
+            return Err(Failure::definite("the relay is not connected").into());
         };
         if !self.streams.make_room(limits.streams) {
-            return Err(Failure::definite(format!(
-                "{} streams are under way, as many as `streams` allows",
-                self.streams.all.len()
-            )));
+            let why =
+                format!("{} streams are under way, as many as `streams` allows", self.streams.all.len());
+            return Err(Failure::definite(why).into());
         }
         let stream = Streamed {
             plan: StreamPlan::new(abilities),
@@ -213,14 +222,35 @@ impl RelayMachine {
         while let Some(key) = self.streams.ready.pop_front() {
             self.advance_stream(key);
         }
+        while let Some(key) = self.streams.crowded.front().map(|(key, ())| *key)
+            && !self.lacks_room_for(key)
+        {
+            self.streams.crowded.pop_front();
+            self.advance_stream(key);
+        }
+    }
+
+    fn lacks_room_for(&self, key: StreamKey) -> bool {
+        self.lacks_room(self.streams.all.get(&key).map_or(0, |stream| stream.weight))
     }
 
     fn advance_stream(&mut self, key: StreamKey) {
         loop {
-            let Streams { all, cooling, drafts, .. } = &mut self.streams;
+            let crowded = self.lacks_room_for(key);
+            let Streams { all, cooling, drafts, crowded: waiting, .. } = &mut self.streams;
             let Some(stream) = all.get_mut(&key) else { return };
-            match stream.plan.next(!cooling.contains_key(&key), drafts) {
-                Next::Wait => return,
+            let may = match (crowded, cooling.contains_key(&key)) {
+                (true, _) => May::Nothing,
+                (false, true) => May::Last,
+                (false, false) => May::All,
+            };
+            match stream.plan.next(may, drafts) {
+                Next::Wait => {
+                    if crowded && !stream.plan.is_waiting() {
+                        waiting.entry(key).or_insert(());
+                    }
+                    return;
+                }
                 Next::Step(step) => {
                     let command = stream.command(step);
                     match self.request(&command, Some(key)) {
@@ -229,7 +259,7 @@ impl RelayMachine {
                             self.streams.cooling.insert(key, due);
                             return;
                         }
-                        Err(failure) => {
+                        Err(Refusal { failure, .. }) => {
                             if let Some(stream) = self.streams.all.get_mut(&key) {
                                 stream.plan.result(Err(failure));
                             }
@@ -267,6 +297,7 @@ impl RelayMachine {
         }
         self.streams.cooling.clear();
         self.streams.ready.clear();
+        self.streams.crowded.clear();
     }
 }
 

@@ -30,7 +30,7 @@ pub use layers::Origin;
 
 pub(crate) use layers::{Found, Name};
 
-use crate::config::{Config, Credentials, Identity};
+use crate::config::{self, Config, Credentials, Identity, Slot};
 use crate::http::Base;
 use crate::http::boot::{Plan, When};
 use crate::http::enroll::default_gateway_id;
@@ -55,11 +55,42 @@ pub struct Resolved {
     pub warnings: Vec<String>,
 }
 
+/// Settings of a program beside those of [`Config`]: `--set` and the file's `[set]` know them, too.
+pub trait OtherSettings {
+    /// Names of all of them.
+    fn names(&self) -> &'static [&'static str];
+
+    /// Place of the one of that name.
+    fn slot(&mut self, name: &str) -> Option<Slot<'_>>;
+}
+
+struct NoOthers;
+
+impl OtherSettings for NoOthers {
+    fn names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn slot(&mut self, _: &str) -> Option<Slot<'_>> {
+        None
+    }
+}
+
 /// Resolves the configuration: argument, else environment, else file (H-9). What is blank counts as unset (L-2).
 pub fn resolve(
     arguments: &Arguments,
     environment: &dyn Fn(&str) -> Option<String>,
     file: Option<FileText<'_>>,
+) -> Result<Resolved, ConfigError> {
+    resolve_with(arguments, environment, file, &mut NoOthers)
+}
+
+/// Resolves the configuration as [`resolve`] does, and sets what is set of `others`.
+pub fn resolve_with(
+    arguments: &Arguments,
+    environment: &dyn Fn(&str) -> Option<String>,
+    file: Option<FileText<'_>>,
+    others: &mut dyn OtherSettings,
 ) -> Result<Resolved, ConfigError> {
     let layers = Layers::read(environment, file)?;
     on(arguments, &layers)?;
@@ -123,7 +154,7 @@ pub fn resolve(
                 .to_owned(),
         );
     }
-    set(&mut config, arguments, &layers)?;
+    set(&mut config, others, arguments, &layers)?;
     Ok(Resolved { config, plan, warnings })
 }
 
@@ -281,15 +312,25 @@ fn delivery_keys(arguments: &Arguments, layers: &Layers<'_>) -> Result<Vec<Secre
 }
 
 /// The file's settings, and then the arguments', which count.
-fn set(config: &mut Config, arguments: &Arguments, layers: &Layers<'_>) -> Result<(), ConfigError> {
+fn set(
+    config: &mut Config,
+    others: &mut dyn OtherSettings,
+    arguments: &Arguments,
+    layers: &Layers<'_>,
+) -> Result<(), ConfigError> {
+    let names = others.names();
+    let mut set = |name: &str, value: &str| {
+        let slot = config.slot(name).or_else(|| others.slot(name));
+        slot.ok_or_else(|| config::unknown(names))?.set(value)
+    };
     for (name, value, from) in &layers.file.set {
         let problem = |problem| ConfigError::Setting { setting: from.to_string(), problem };
-        config.set(name, value.trim()).map_err(problem)?;
+        set(name, value.trim()).map_err(problem)?;
     }
     for setting in &arguments.set {
         let problem = |problem| ConfigError::Setting { setting: format!("--set {setting}"), problem };
         let (name, value) = setting.split_once('=').ok_or_else(|| problem("write NAME=VALUE".into()))?;
-        config.set(name.trim(), value.trim()).map_err(problem)?;
+        set(name.trim(), value.trim()).map_err(problem)?;
     }
     Ok(())
 }

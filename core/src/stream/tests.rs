@@ -47,7 +47,7 @@ fn play(mode: Mode, script: &[&str]) -> Vec<String> {
             "ok" => plan.result(Ok(Some(rest.to_owned()))),
             word => plan.result(Err(failure(kind(word)))),
         }
-        let next = plan.next(true, &mut drafts);
+        let next = plan.next(May::All, &mut drafts);
         over = matches!(&next, Next::Over(result) if !is_definite(result));
         match next {
             Next::Wait => {}
@@ -444,7 +444,7 @@ fn stream(
         if let Some(step) = flight.take() {
             plan.result(reader.take(&step, fates.next().unwrap()));
         }
-        match plan.next(true, &mut drafts) {
+        match plan.next(May::All, &mut drafts) {
             Next::Wait => {}
             Next::Step(step) => {
                 let (Step::Send { content, .. } | Step::Edit { content, .. } | Step::Draft { content, .. }) =
