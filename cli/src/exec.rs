@@ -63,7 +63,7 @@ impl Child {
         let lost = || io::Error::other("its stdin and stdout cannot be reached");
         let to = child.stdin.take().ok_or_else(lost)?;
         let from = child.stdout.take().ok_or_else(lost)?;
-        Ok((Child(child), Agent { from: Box::new(from), to: Box::new(to) }))
+        Ok((Child(child), Agent { from: Box::new(from), to: Box::new(to), replaceable: false }))
     }
 
     /// Waits for its end; one that does not end within ten seconds is killed.

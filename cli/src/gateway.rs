@@ -1,5 +1,6 @@
 //! What every command needs that opens a gateway: its flags, its configuration, its runtime.
 
+use crate::bridge::AgentSettings;
 use crate::{fail, files};
 use clap::{Args, ValueEnum};
 use relayline_core::config::Config;
@@ -216,15 +217,34 @@ fn look_into(path: &Path, file: FileText<'_>, arguments: &mut Arguments) -> Resu
 impl GatewayArguments {
     /// The configuration, and what comes before the dial. What the host should be warned of is in the log.
     pub(crate) fn resolve(&self) -> Result<Resolved, Unresolved> {
-        self.resolve_with(self.account.provision.map(|when| match when {
+        self.resolve_with(self.provision(), &mut AgentSettings::default())
+    }
+
+    /// The same, with the bridge's settings.
+    pub(crate) fn resolve_for_agent(&self) -> Result<(Resolved, AgentSettings), Unresolved> {
+        let mut settings = AgentSettings::default();
+        let resolved = self.resolve_with(self.provision(), &mut settings)?;
+        Ok((resolved, settings))
+    }
+
+    /// The same, always provisioning.
+    pub(crate) fn resolve_to_provision(&self) -> Result<Resolved, Unresolved> {
+        self.resolve_with(Some(When::Always), &mut AgentSettings::default())
+    }
+
+    fn provision(&self) -> Option<When> {
+        self.account.provision.map(|when| match when {
             ProvisionName::Auto => When::Auto,
             ProvisionName::Always => When::Always,
             ProvisionName::Never => When::Never,
-        }))
+        })
     }
 
-    /// The same with another word on when to provision.
-    pub(crate) fn resolve_with(&self, provision: Option<When>) -> Result<Resolved, Unresolved> {
+    fn resolve_with(
+        &self,
+        provision: Option<When>,
+        settings: &mut AgentSettings,
+    ) -> Result<Resolved, Unresolved> {
         let secret = |flag, file: &Option<PathBuf>| match file {
             None => Ok(None),
             Some(file) => text(flag, file).map(|text| Some(Secret::new(text))),
@@ -251,7 +271,11 @@ impl GatewayArguments {
             set: self.set.clone(),
             ..Arguments::default()
         };
-        let resolved = self.network.resolve(arguments, default_env_file().as_deref(), settings::resolve)?;
+        let resolved = self.network.resolve(
+            arguments,
+            default_env_file().as_deref(),
+            |arguments, environment, file| settings::resolve_with(arguments, environment, file, settings),
+        )?;
         for warning in &resolved.warnings {
             tracing::warn!(warning, "configuration");
         }

@@ -4,7 +4,7 @@ use crate::boot::carry_out;
 use crate::fail;
 use crate::gateway::{GatewayArguments, Unresolved};
 use clap::Args;
-use relayline_core::http::boot::{Plan, Report, When};
+use relayline_core::http::boot::{Plan, Report};
 use relayline_core::network::Network;
 use relayline_runtime::http::Booted;
 use std::io::{self, Write};
@@ -44,7 +44,7 @@ pub(crate) struct PolicyArguments {
 }
 
 pub(crate) fn provision(arguments: &ProvisionArguments) -> ExitCode {
-    let resolved = match arguments.gateway.resolve_with(Some(When::Always)) {
+    let resolved = match arguments.gateway.resolve_to_provision() {
         Ok(resolved) => resolved,
         Err(error) => return error.end(),
     };

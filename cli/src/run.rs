@@ -1,13 +1,13 @@
 //! `relayline run`: a gateway as a side-car, with the bridge on stdio or on a child's.
 
-use crate::bridge::{self, Agent, Options};
+use crate::bridge::{self, Agent, Cause, End, OneAgent, Options};
 use crate::exec::Child;
 
 use crate::gateway::GatewayArguments;
 use crate::signals::{self, Shutdown};
 use crate::{boot, complain, fail};
 use clap::Args;
-use std::io;
+use std::io::{self, BufRead};
 use std::net::TcpListener;
 use std::process::ExitCode;
 
@@ -57,10 +57,15 @@ pub(crate) struct RunArguments {
 
 pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     let runtime = arguments.gateway.network.runtime;
-    let resolved = match arguments.gateway.resolve() {
+    let (resolved, settings) = match arguments.gateway.resolve_for_agent() {
         Ok(resolved) => resolved,
         Err(error) => return error.end(),
     };
+    if arguments.exec.is_empty() && stdin_has_ended() {
+        let what = "stdin is at its end, so no agent is there to serve: start one with --exec CMD, or connect stdin \
+                    and stdout to one";
+        return fail(2, what);
+    }
     // It was asked for, so it is there, or nothing is.
     let metrics = match arguments.metrics.as_deref().map(open).transpose() {
         Ok(metrics) => metrics,
@@ -72,20 +77,21 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     };
     config.passthrough = arguments.passthrough;
     config.slack_subcommands = arguments.slack_subcommand.iter().cloned().collect();
-    let options = Options { auto_ack: arguments.auto_ack, metrics };
+    let options = Options { auto_ack: arguments.auto_ack, metrics, settings };
     let shutdown = Shutdown::new();
     if let Err(error) = signals::watch(shutdown.clone()) {
         return fail(1, format_args!("signals cannot be watched: {error}"));
     }
     let Some((program, rest)) = arguments.exec.split_first() else {
-        let agent = Agent { from: Box::new(io::stdin()), to: Box::new(io::stdout()) };
-        return end(bridge::run(runtime, config, agent, options, shutdown).map(|end| (end, true)));
+        let agent = Agent { from: Box::new(io::stdin()), to: Box::new(io::stdout()), replaceable: false };
+        let ended = bridge::run(runtime, config, &mut OneAgent(Some(agent)), options, &shutdown);
+        return end(ended.map(|end| (end, true)));
     };
     let (mut child, agent) = match Child::start(program, rest) {
         Ok(started) => started,
         Err(error) => return fail(1, format_args!("--exec {program}: {error}; {}", not_started(&error))),
     };
-    let ended = bridge::run(runtime, config, agent, options, shutdown);
+    let ended = bridge::run(runtime, config, &mut OneAgent(Some(agent)), options, &shutdown);
     // Its input is closed by now: an agent that reads to the end ends.
     let succeeded = match child.wait() {
         Ok(status) if status.success() => true,
@@ -101,13 +107,34 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     end(ended.map(|end| (end, succeeded)))
 }
 
-fn end(ended: io::Result<(bridge::End, bool)>) -> ExitCode {
+fn end(ended: io::Result<(End, bool)>) -> ExitCode {
     match ended {
-        Ok((bridge::End::Disabled(fatal), _)) => fail(3, fatal),
-        Ok((bridge::End::Done, true)) => ExitCode::SUCCESS,
-        Ok((bridge::End::Done, false)) => ExitCode::from(1),
+        Ok((End::Disabled(fatal), _)) => fail(3, fatal),
+        Ok((End::Disconnected(cause @ Cause::DoesNotRead), _)) => fail(1, cause.text()),
+        Ok((End::Disconnected(_), true)) => ExitCode::SUCCESS,
+        Ok((End::Disconnected(_), false)) => ExitCode::from(1),
         Err(error) => fail(1, error),
     }
+}
+
+/// How long it is waited for the end of stdin: a shell may not have closed it yet.
+#[cfg(unix)]
+const GLANCE: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+/// Whether stdin has nothing to say, now and ever. What it says is kept for who reads it.
+#[cfg(unix)]
+fn stdin_has_ended() -> bool {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let stdin = io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    let speaks = poll(&mut fds, Some(&GLANCE)).is_ok_and(|ready| ready > 0);
+    // An error is for who reads it to tell.
+    speaks && io::stdin().lock().fill_buf().is_ok_and(<[u8]>::is_empty)
+}
+
+#[cfg(not(unix))]
+fn stdin_has_ended() -> bool {
+    false
 }
 
 /// Opens the port of the metrics page.

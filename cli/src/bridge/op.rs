@@ -1,5 +1,6 @@
 //! What the agent writes: ops.
 
+use super::tagged::Tagged;
 use relayline_core::chats::Chat;
 use relayline_core::command::{
     ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, React, Send, SendMedia,
@@ -17,8 +18,8 @@ const IDS: [&str; 6] = ["chat_id", "message_id", "reply_to", "scope_id", "user_i
 
 /// One op, its fields as in PROTOCOL.md. What may be absent may be null.
 #[derive(Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case")]
-pub(super) enum Op {
+#[serde(rename_all = "snake_case")]
+enum Op {
     Send {
         #[serde(deserialize_with = "id")]
         chat_id: String,
@@ -94,7 +95,7 @@ pub(super) enum Op {
         #[serde(default, deserialize_with = "or_default")]
         prompt_kind: PromptKind,
         content: String,
-        options: Vec<PromptOption>,
+        options: Vec<Choice>,
         #[serde(default)]
         timeout_s: Option<u64>,
         #[serde(default, deserialize_with = "optional_id")]
@@ -208,14 +209,14 @@ pub(super) enum Op {
     Refuse {
         delivery: u64,
     },
-    GoIdle,
-    GoDormant,
+    GoIdle {},
+    GoDormant {},
     Hold {
         /// For how long; a minute, the most there is, by default.
         #[serde(default)]
         ms: Option<u64>,
     },
-    Resume,
+    Resume {},
     Split {
         #[serde(deserialize_with = "id")]
         chat_id: String,
@@ -226,10 +227,27 @@ pub(super) enum Op {
         #[serde(deserialize_with = "id")]
         chat_id: String,
     },
-    Disconnect,
+    Disconnect {},
+}
+
+/// An option of a prompt.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choice {
+    id: String,
+    label: String,
+    #[serde(default)]
+    style: Option<String>,
+}
+
+impl From<Choice> for PromptOption {
+    fn from(Choice { id, label, style }: Choice) -> PromptOption {
+        PromptOption { id, label, style }
+    }
 }
 
 /// What an op asks for.
+#[derive(Debug)]
 pub(super) enum Asked {
     Command(Command),
     /// One message per part, one after the other.
@@ -252,10 +270,55 @@ pub(super) enum Asked {
     Disconnect,
 }
 
-/// A line, taken apart: the id under which its result is wanted, and what it asks for.
+impl Asked {
+    /// Chat whose order it keeps.
+    pub(super) fn chat(&self) -> Option<&str> {
+        match self {
+            Asked::Command(command) => command.chat_id(),
+            Asked::SendParts(Send { chat_id, .. }) | Asked::Prime { chat_id, .. } => Some(chat_id),
+            Asked::Settle { .. } | Asked::Split { .. } | Asked::Capabilities { .. } | Asked::Disconnect => {
+                None
+            }
+        }
+    }
+
+    /// Whether it is done ahead of the ops that wait for room.
+    pub(super) fn overtakes(&self) -> bool {
+        matches!(self, Asked::Settle { .. } | Asked::Disconnect | Asked::Command(Command::Interrupt(_)))
+    }
+}
+
+/// A line, taken apart.
+#[derive(Debug)]
 pub(super) struct Said {
+    /// Id under which its result is wanted.
     pub(super) id: Option<Value>,
+    /// Name of the op and its chat, as far as they can be read.
+    pub(super) about: About,
     pub(super) asked: Result<Asked, String>,
+    /// Bytes that it takes up in memory, roughly.
+    pub(super) weight: usize,
+}
+
+/// Name of an op and its chat, for logs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct About {
+    pub(super) op: String,
+    pub(super) chat: String,
+}
+
+/// Longest name or chat that is logged.
+const SHOWN: usize = 100;
+
+impl About {
+    fn of(fields: &Map<String, Value>) -> About {
+        let shown = |name: &str| match fields.get(name) {
+            Some(Value::String(text)) => text.chars().take(SHOWN).collect(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        };
+        About { op: shown("op"), chat: shown("chat_id") }
+    }
 }
 
 /// Reads a line. `Err` when there is not even an object to look for an id in.
@@ -266,8 +329,22 @@ pub(super) fn read(line: &[u8]) -> Result<Said, String> {
         return Err("it is no JSON object: write {\"op\":\"send\",…}".to_owned());
     };
     keep_long_ids(text, &mut fields);
+    let weight = fields.iter().map(|(name, value)| name.len() + weight(value)).sum();
     let id = fields.remove("id").filter(|id| !id.is_null());
-    Ok(Said { id, asked: asked(fields) })
+    Ok(Said { id, about: About::of(&fields), asked: asked(fields), weight })
+}
+
+/// Bytes that a value takes up in memory, roughly.
+fn weight(value: &Value) -> usize {
+    let inside: usize = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| size_of::<String>() + name.len() + weight(value)).sum()
+        }
+    };
+    size_of::<Value>() + inside
 }
 
 /// An integer counts as its literal, however long it is (W-8): a tree of values would have rounded it.
@@ -286,11 +363,9 @@ fn keep_long_ids(text: &str, fields: &mut Map<String, Value>) {
     }
 }
 
-fn asked(fields: Map<String, Value>) -> Result<Asked, String> {
-    if !fields.contains_key("op") {
-        return Err("it has no `op`".to_owned());
-    }
-    let op = Op::deserialize(Value::Object(fields)).map_err(|error| error.to_string())?;
+fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
+    let name = fields.remove("op").ok_or_else(|| "it has no `op`".to_owned())?;
+    let op = Op::deserialize(Tagged { name, fields }).map_err(|error| error.to_string())?;
     let command = match op {
         Op::Send { chat_id, content, reply_to, metadata, platform, split } => {
             let metadata = metadata.unwrap_or_default();
@@ -350,6 +425,7 @@ fn asked(fields: Map<String, Value>) -> Result<Asked, String> {
         } => {
             let metadata = metadata.unwrap_or_default();
             let (kind, timeout) = (prompt_kind, timeout_s.map(Duration::from_secs));
+            let options = options.into_iter().map(PromptOption::from).collect();
             let prompt = Prompt { chat_id, kind, content, options, timeout, reply_to, metadata, platform };
             if as_text {
                 if let Some(problem) = prompt.problem() {
@@ -388,15 +464,15 @@ fn asked(fields: Map<String, Value>) -> Result<Asked, String> {
         }
         Op::GetChatInfo { chat_id, platform } => Command::ChatInfo(ChatInfo { chat_id, platform }),
         Op::Interrupt { session_key, reason } => Command::Interrupt(Interrupt { session_key, reason }),
-        Op::GoIdle => Command::GoIdle,
-        Op::GoDormant => Command::GoDormant,
+        Op::GoIdle {} => Command::GoIdle,
+        Op::GoDormant {} => Command::GoDormant,
         Op::Hold { ms } => Command::Hold(ms.map_or(Duration::MAX, Duration::from_millis)),
-        Op::Resume => Command::Resume,
+        Op::Resume {} => Command::Resume,
         Op::Ack { delivery } => return Ok(Asked::Settle { delivery, taken: true }),
         Op::Refuse { delivery } => return Ok(Asked::Settle { delivery, taken: false }),
         Op::Split { chat_id, content } => return Ok(Asked::Split { chat_id, content }),
         Op::Capabilities { chat_id } => return Ok(Asked::Capabilities { chat_id }),
-        Op::Disconnect => return Ok(Asked::Disconnect),
+        Op::Disconnect {} => return Ok(Asked::Disconnect),
     };
     Ok(Asked::Command(command))
 }
@@ -420,4 +496,54 @@ fn optional_id<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<String>, D
 /// Null is as good as nothing.
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(reader: D) -> Result<T, D::Error> {
     Option::deserialize(reader).map(Option::unwrap_or_default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> String {
+        read(line.as_bytes()).unwrap().asked.unwrap_err()
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_by_name() {
+        for (line, expected) in [
+            (
+                r#"{"op":"send","chat_id":"1","content":"x","silent":true,"id":7}"#,
+                "unknown field `silent`: `send` takes `chat_id`, `content`, `reply_to`, `metadata`, `platform`, `split`",
+            ),
+            (
+                r#"{"op":"ack","delivery":1,"zeal":1,"buffer":"b"}"#,
+                "unknown fields `buffer`, `zeal`: `ack` takes `delivery`",
+            ),
+            (r#"{"op":"resume","now":true}"#, "unknown field `now`: `resume` takes no fields"),
+            (
+                r#"{"op":"prompt","chat_id":"1","content":"?","options":[{"id":"a","label":"A","emoji":"x"}]}"#,
+                "unknown field `emoji`, expected one of `id`, `label`, `style`",
+            ),
+        ] {
+            assert_eq!(refused(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn free_form_objects_and_older_names_are_kept() {
+        let said =
+            read(br#"{"op":"send","chat_id":1,"content":"x","metadata":{"any":{"thing":1}}}"#).unwrap();
+        assert_eq!((said.about.op.as_str(), said.about.chat.as_str()), ("send", "1"));
+        let Ok(Asked::Command(Command::Send(send))) = said.asked else { panic!("{:?}", said.asked) };
+        assert_eq!(Value::Object(send.metadata).to_string(), r#"{"any":{"thing":1}}"#);
+        let split = read(br#"{"op":"split","chat_id":"1","text":"x"}"#).unwrap().asked;
+        assert!(matches!(split, Ok(Asked::Split { .. })), "{split:?}");
+        assert!(matches!(read(br#"{"op":"disconnect","id":{}}"#).unwrap().asked, Ok(Asked::Disconnect)));
+    }
+
+    /// X-1: what waits is weighed as it lies in memory, not as it was written.
+    #[test]
+    fn x_1_many_small_values_weigh_what_they_take_up() {
+        let numbers = vec!["1"; 10_000].join(",");
+        let line = format!(r#"{{"op":"send","chat_id":"1","content":"x","metadata":{{"n":[{numbers}]}}}}"#);
+        assert!(read(line.as_bytes()).unwrap().weight >= 10_000 * size_of::<Value>());
+    }
 }

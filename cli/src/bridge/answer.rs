@@ -1,0 +1,157 @@
+//! What an op leads to: what is asked of the relay, and the result that the agent gets.
+
+use super::held::Held;
+use super::op::{About, Asked};
+use futures_util::future::{BoxFuture, FutureExt};
+use relayline_core::command::{Command, Failure, FailureKind, Reply, Send};
+use relayline_runtime::Relay;
+use serde_json::{Map, Value, json};
+
+/// Result of an op, or its failure.
+pub(super) type Outcome = Result<Value, Failure>;
+
+/// The end of an op.
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// Id that the agent gave it; without one nobody is told.
+    pub(super) id: Option<Value>,
+    pub(super) about: About,
+    pub(super) outcome: Outcome,
+    /// Chat that waited for it, and the bytes that it kept.
+    pub(super) parts: Option<(String, usize)>,
+}
+
+/// An op that is under way.
+pub(super) type Answer = BoxFuture<'static, Answered>;
+
+/// The beginning of an op.
+pub(super) enum Begun {
+    Done(Outcome),
+    UnderWay(BoxFuture<'static, Outcome>),
+    /// A text in parts: ops for the same chat wait for its end.
+    Parts(String, BoxFuture<'static, Outcome>),
+    /// There is no room for it among the requests in flight.
+    NoRoom(Asked),
+}
+
+pub(super) fn definite(message: String) -> Failure {
+    Failure { kind: FailureKind::Definite, message, code: None }
+}
+
+/// A result that says nothing but that it went well.
+pub(super) fn nothing() -> Outcome {
+    Ok(Value::Object(Map::new()))
+}
+
+/// Begins what is asked for.
+pub(super) fn begin(asked: Asked, relay: &Relay, held: &Held) -> Begun {
+    Begun::Done(match asked {
+        // It would not fail, but be passed over.
+        Asked::Command(Command::Typing(_)) if !relay.has_room() => return Begun::NoRoom(asked),
+        Asked::Command(command) => return submit(command, relay),
+        Asked::SendParts(send) => return send_parts(relay, send),
+        Asked::Settle { delivery, taken } => match held.take(delivery) {
+            Ok(found) => {
+                // A live one, or one settled before: harmless.
+                if let Some(owed) = found {
+                    owed.settle(taken);
+                }
+                nothing()
+            }
+            Err(message) => Err(definite(message)),
+        },
+        Asked::Split { chat_id, content } => Ok(Value::from(relay.split(&chat_id, &content))),
+        Asked::Capabilities { chat_id } => match relay.capabilities(&chat_id) {
+            Some(descriptor) => Ok(serde_json::to_value(&*descriptor).unwrap_or_default()),
+            None => Err(definite("nothing is known before the first handshake".to_owned())),
+        },
+        Asked::Prime { chat_id, chat } => {
+            relay.prime(&chat_id, chat);
+            nothing()
+        }
+        // It is the session's to do.
+        Asked::Disconnect => nothing(),
+    })
+}
+
+fn submit(command: Command, relay: &Relay) -> Begun {
+    match relay.submit(command) {
+        Ok(answer) => Begun::UnderWay(async move { answer.await.map(shown) }.boxed()),
+        Err(refused) if refused.is_for_want_of_room() => {
+            Begun::NoRoom(Asked::Command(refused.into_parts().0))
+        }
+        Err(refused) => Begun::Done(Err(refused.into_parts().1)),
+    }
+}
+
+/// One message per part, each after the last was answered, so that they come in order; the first goes out at once,
+/// ahead of what is asked for after it. It points at what it answers. When one fails, the ones before it are sent, and
+/// the ones after it are not.
+fn send_parts(relay: &Relay, mut send: Send) -> Begun {
+    let content = std::mem::take(&mut send.content);
+    let mut parts = relay.split(&send.chat_id, &content).into_iter();
+    let Some(first) = parts.next() else { return Begun::Done(nothing()) };
+    let answer = match relay.submit(Command::Send(Send { content: first, ..send.clone() })) {
+        Ok(answer) => answer,
+        Err(refused) if refused.is_for_want_of_room() => {
+            return Begun::NoRoom(Asked::SendParts(Send { content, ..send }));
+        }
+        Err(refused) => return Begun::Done(Err(refused.into_parts().1)),
+    };
+    if parts.len() == 0 {
+        return Begun::UnderWay(async move { answer.await.map(shown) }.boxed());
+    }
+    let (chat_id, relay) = (send.chat_id.clone(), relay.clone());
+    send.reply_to = None;
+    let all = async move {
+        let (mut ids, mut last) = (Vec::new(), Map::new());
+        let mut reply = answer.await?;
+        loop {
+            if let Value::Object(fields) = shown(reply) {
+                ids.extend(fields.get("message_id").cloned());
+                last = fields;
+            }
+            let Some(content) = parts.next() else { break };
+            reply = submit_with_patience(&relay, Command::Send(Send { content, ..send.clone() })).await?;
+        }
+        last.insert("message_ids".to_owned(), Value::Array(ids));
+        Ok(Value::Object(last))
+    };
+    Begun::Parts(chat_id, all.boxed())
+}
+
+/// Submits a command as soon as there is room for it, and waits for its answer.
+async fn submit_with_patience(relay: &Relay, mut command: Command) -> Result<Reply, Failure> {
+    loop {
+        let room = relay.room();
+        match relay.submit(command) {
+            Ok(answer) => return answer.await,
+            Err(refused) if refused.is_for_want_of_room() => command = refused.into_parts().0,
+            Err(refused) => return Err(refused.into_parts().1),
+        }
+        room.await;
+    }
+}
+
+/// A reply as the bridge shows it.
+fn shown(reply: Reply) -> Value {
+    match reply {
+        Reply::Sent { message_id: Some(message_id) } => json!({ "message_id": message_id }),
+        Reply::Prompted { prompt_id, message_id: Some(message_id) } => {
+            json!({ "prompt_id": prompt_id, "message_id": message_id })
+        }
+        Reply::Prompted { prompt_id, message_id: None } => json!({ "prompt_id": prompt_id }),
+        Reply::Streamed { message_ids } => {
+            let mut fields = Map::new();
+            if let Some(last) = message_ids.last() {
+                fields.insert("message_id".to_owned(), last.as_str().into());
+            }
+            fields.insert("message_ids".to_owned(), message_ids.into());
+            Value::Object(fields)
+        }
+        Reply::Thread { thread_id: Some(thread_id) } => json!({ "thread_id": thread_id }),
+        Reply::ChatInfo { name, chat_type } => json!({ "name": name, "type": chat_type }),
+        Reply::Idle { confirmed } => json!({ "confirmed": confirmed }),
+        _ => json!({}),
+    }
+}
