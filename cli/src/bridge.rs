@@ -20,6 +20,8 @@ mod reader;
 mod session;
 mod settings;
 mod tagged;
+#[cfg(all(test, unix))]
+mod tests;
 mod wake;
 mod writer;
 

@@ -245,7 +245,7 @@ mod tests {
             ops.push(read(&line));
         }
         assert_eq!(ids(&mut ops, false), [3, 4, 5, 6, 7]);
-        assert_eq!(ids(&mut ops, false), []);
+        assert!(ids(&mut ops, false).is_empty());
         assert_eq!(ids(&mut ops, true), [1, 2]);
     }
 
@@ -289,14 +289,14 @@ mod tests {
         }
         assert_eq!(ids(&mut ops, true), [2, 4]);
         ops.push(send(5, "a"));
-        assert_eq!(ids(&mut ops, true), []);
+        assert!(ids(&mut ops, true).is_empty());
         assert_eq!(ops.bytes, 60);
         ops.end_parts("a", 30);
         // The first of them goes out in parts, too.
         assert_eq!(ops.pop(true).and_then(|op| op.id), Some(json!(1)));
         ops.begin_parts("a", 30);
         ops.push(send(6, "a"));
-        assert_eq!(ids(&mut ops, true), []);
+        assert!(ids(&mut ops, true).is_empty());
         ops.end_parts("a", 30);
         assert_eq!(ids(&mut ops, true), [3, 5, 6]);
         assert!(ops.held.is_empty() && ops.bytes == 0);

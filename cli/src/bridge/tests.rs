@@ -1,0 +1,133 @@
+//! Several agents, one after another, over one connection.
+
+use super::*;
+use relayline_core::config::Identity;
+use relayline_core::time::Now;
+use relayline_core::url::DialUrl;
+use relayline_harness::chats::{Ids, discord};
+use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, pipe};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Agents as the test hands them over; `None` ends the gateway.
+struct Handed {
+    agents: Receiver<Option<Agent>>,
+    ends: Sender<Option<AgentEnd>>,
+}
+
+impl Agents for Handed {
+    async fn next(&mut self, last: Option<AgentEnd>) -> io::Result<Option<Agent>> {
+        self.ends.send(last).unwrap();
+        Ok(self.agents.recv_timeout(SOON).unwrap())
+    }
+}
+
+/// An agent in the test's hands.
+struct Hand {
+    reads: BufReader<PipeReader>,
+    writes: PipeWriter,
+}
+
+fn agent() -> (Agent, Hand) {
+    let ((from, writes), (reads, to)) = (pipe().unwrap(), pipe().unwrap());
+    let agent = Agent { from: Box::new(from), to: Box::new(to), replaceable: true };
+    (agent, Hand { reads: BufReader::new(reads), writes })
+}
+
+impl Hand {
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.reads.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn say(&mut self, line: &Value) {
+        writeln!(self.writes, "{line}").unwrap();
+    }
+}
+
+/// what a dead agent held is refused, and comes to the next, which is told first that it is connected. What the
+/// dead one had said before is done.
+#[test]
+fn a_2_a_dead_agents_deliveries_come_to_the_next() {
+    for runtime in [RuntimeName::Tokio, RuntimeName::Smol] {
+        let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+        let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+        let mut config = Config::new(DialUrl::parse(&connector.url()).unwrap(), identity);
+        config.set("backoff_first", "10ms").unwrap();
+        config.set("max_in_flight", "1").unwrap();
+        let ((hand_over, agents), (ends, ended)) = (channel(), channel());
+        let shutdown = Shutdown::new();
+        let stop = shutdown.clone();
+        let gateway = std::thread::spawn(move || {
+            let options = Options { auto_ack: false, metrics: None, settings: AgentSettings::default() };
+            run(runtime, config, &mut Handed { agents, ends }, options, &shutdown)
+        });
+        assert_eq!(ended.recv_timeout(SOON), Ok(None));
+        let (first, mut hand) = agent();
+        hand_over.send(Some(first)).unwrap();
+        assert_eq!(hand.next()["event"], "connected");
+        let event = discord::dm().message(&mut Ids::new([0; 32]), Now::default(), "keep me");
+        connector.control(Act::Inbound { event, buffered: Some(true) }).unwrap();
+        assert_eq!(hand.next()["message"]["text"], "keep me");
+        // More than there is room for: all of it is still sent.
+        connector.control(Act::Delay { op: "send".into(), ms: 5 }).unwrap();
+        for n in 0..10 {
+            hand.say(&json!({"op": "send", "chat_id": "7", "content": n.to_string()}));
+        }
+        drop(hand);
+        assert!(matches!(ended.recv_timeout(SOON), Ok(Some(_))));
+        for n in 0..10 {
+            let sent = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["action"]["content"] == n.to_string());
+            connector.wait_for(sent, SOON).unwrap();
+        }
+
+        let (second, mut hand) = agent();
+        hand_over.send(Some(second)).unwrap();
+        let again = loop {
+            let line = hand.next();
+            if line["event"] == "message" {
+                break line;
+            }
+            assert!(["connected", "disconnected"].contains(&line["event"].as_str().unwrap()), "{line}");
+        };
+        assert_eq!((&again["message"]["text"], &again["buffered"]), (&json!("keep me"), &json!(true)));
+        hand.say(&json!({"op": "ack", "delivery": again["delivery"]}));
+        let acked = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "inbound_ack");
+        connector.wait_for(acked, SOON).unwrap();
+        stop.trigger("SIGTERM");
+        let end = gateway.join().unwrap().unwrap();
+        assert!(matches!(end, End::Disconnected(Cause::Stopped("SIGTERM"))), "{end:?}");
+    }
+}
+
+/// With no agent there, and none to come soon, it ends all the same.
+#[test]
+fn l_14_a_request_to_stop_between_agents_ends_it() {
+    struct Never(Sender<()>);
+    impl Agents for Never {
+        async fn next(&mut self, _: Option<AgentEnd>) -> io::Result<Option<Agent>> {
+            self.0.send(()).unwrap();
+            std::future::pending().await
+        }
+    }
+    let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+    let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+    let config = Config::new(DialUrl::parse(&connector.url()).unwrap(), identity);
+    let (shutdown, (waits, waiting)) = (Shutdown::new(), channel());
+    let stop = shutdown.clone();
+    let gateway = std::thread::spawn(move || {
+        let options = Options { auto_ack: false, metrics: None, settings: AgentSettings::default() };
+        run(RuntimeName::Tokio, config, &mut Never(waits), options, &shutdown)
+    });
+    waiting.recv_timeout(SOON).unwrap();
+    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+    connector.wait_for(hello, SOON).unwrap();
+    stop.trigger("SIGINT");
+    let end = gateway.join().unwrap().unwrap();
+    assert!(matches!(end, End::Disconnected(Cause::Stopped("SIGINT"))), "{end:?}");
+}
