@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod enroll;
 mod env_file;
+mod environment;
 mod exec;
 mod files;
 mod gateway;

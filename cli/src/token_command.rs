@@ -1,6 +1,6 @@
 //! The command that prints an access token (H-8), run by the shell.
 
-use crate::exec::without_secrets;
+use crate::environment::without_secrets;
 use relayline_core::http::MAX_ANSWER;
 use std::io::{self, Read};
 use std::process::{Child, Command, Stdio};
