@@ -6,6 +6,7 @@ mod bridge;
 mod connector;
 mod demo;
 mod doctor;
+mod dumpable;
 mod enroll;
 mod env_file;
 mod environment;
@@ -66,11 +67,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Before anything else: the command line and the environment hold secrets.
+    let protection = dumpable::protect();
     let program = Program::try_parse().unwrap_or_else(|error| usage::end(error));
     // These tell their own story.
     let tells = matches!(program.command, Command::Demo(_) | Command::Doctor(_));
     let usual = if tells { LevelFilter::WARN } else { LevelFilter::INFO };
     logging::start(&program.logging, usual);
+    protection.log();
     match program.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
