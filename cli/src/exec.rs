@@ -1,47 +1,68 @@
-//! The agent as a child process.
+//! The agent as a child process: `run --exec`.
 
-use crate::bridge::Agent;
-use crate::environment::without_secrets;
+#[cfg(not(unix))]
+mod direct;
+#[cfg(unix)]
+mod guarded;
+
+#[cfg(not(unix))]
+pub(crate) use direct::{Child, Killer};
+#[cfg(unix)]
+pub(crate) use guarded::{Child, Killer};
+use std::fmt;
 use std::io;
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// How long an agent may go on after its input has ended.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The agent that runs at the moment, for any thread that has to kill it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Current(Arc<Mutex<Option<Killer>>>);
 
-#[derive(Debug)]
-pub(crate) struct Child(std::process::Child);
-
-impl Child {
-    /// Starts the agent, and gives its end of the bridge. Its stderr is ours.
-    pub(crate) fn start(program: &str, arguments: &[String]) -> io::Result<(Child, Agent)> {
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        without_secrets(&mut command);
-        // A terminal's Ctrl-C is for us: the agent hears of it as the end of its input, and can still say something. So
-        // are its other keys; an agent that wants to read the terminal itself cannot be started from here.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn()?;
-        let lost = || io::Error::other("its stdin and stdout cannot be reached");
-        let to = child.stdin.take().ok_or_else(lost)?;
-        let from = child.stdout.take().ok_or_else(lost)?;
-        Ok((Child(child), Agent { from: Box::new(from), to: Box::new(to), replaceable: false }))
+impl Current {
+    pub(crate) fn set(&self, child: &Child) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(child.killer());
     }
 
-    /// Waits for its end; one that does not end within ten seconds is killed.
-    pub(crate) fn wait(&mut self) -> io::Result<ExitStatus> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.0.try_wait()? {
-                return Ok(status);
-            }
-            if Instant::now() >= until {
-                tracing::warn!(seconds = PATIENCE.as_secs(), "agent_killed");
-                self.0.kill()?;
-                return self.0.wait();
-            }
-            std::thread::sleep(Duration::from_millis(20));
+    /// Kills the agent's group at once, if there is an agent.
+    pub(crate) fn kill(&self) {
+        let killer = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(killer) = killer {
+            killer.kill();
         }
+    }
+}
+
+/// Error returned when the agent does not start.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// The agent's program cannot be run.
+    Agent(io::Error),
+    /// Something else than the agent is at fault.
+    Own(io::Error),
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> StartError {
+        StartError::Own(error)
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Agent(error) => write!(f, "{error}; {}", advice(error)),
+            StartError::Own(error) => write!(f, "its guard cannot be started: {error}"),
+        }
+    }
+}
+
+/// Says what to do about an agent that cannot be started.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "name a program on the PATH or a file with its folder, as in ./agent.py, whose #! line names one that is \
+             there"
+        }
+        io::ErrorKind::PermissionDenied => "make it executable, as in chmod +x agent.py",
+        _ => "name a program or a script that begins with #!, as in #!/usr/bin/env python3",
     }
 }

@@ -13,6 +13,10 @@ mod environment;
 mod exec;
 mod files;
 mod gateway;
+#[cfg(unix)]
+mod guard;
+#[cfg(unix)]
+mod hangup;
 mod logging;
 mod provision;
 mod record;
@@ -69,6 +73,10 @@ enum Command {
 fn main() -> ExitCode {
     // Before anything else: the command line and the environment hold secrets.
     let protection = dumpable::protect();
+    #[cfg(unix)]
+    if let Some(arguments) = guard::arguments() {
+        return guard::run(&arguments);
+    }
     let program = Program::try_parse().unwrap_or_else(|error| usage::end(error));
     // These tell their own story.
     let tells = matches!(program.command, Command::Demo(_) | Command::Doctor(_));

@@ -1,8 +1,7 @@
 //! `relayline run`: a gateway as a side-car, with the bridge on stdio or on a child's.
 
 use crate::bridge::{self, Agent, Cause, End, OneAgent, Options};
-use crate::exec::Child;
-
+use crate::exec::{Child, Current};
 use crate::gateway::GatewayArguments;
 use crate::signals::{self, Shutdown};
 use crate::{boot, complain, fail};
@@ -24,6 +23,14 @@ prompt_answer, stale_prompt, passthrough, result, dead_letter, invalid, fatal. I
 send, edit, delete, typing, follow_up, get_chat_info, send_media, prompt, react, thread_create, thread_rename, draft,
 stream, split, capabilities, prime, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op with an `id`
 gets a `result`. The end of its output is a graceful disconnect.
+
+SIGTERM, SIGINT and SIGHUP (unless it is ignored, as under nohup) end the gateway gracefully, a second one at once. The
+agent of --exec is in a process group of its own, and no process of that group outlives the agent or the gateway, even
+one that is killed: after the end of its stdin come SIGTERM (2 s) and SIGKILL (5 s). What calls setsid or setpgid, or
+runs as another user, escapes: it sees the end of its stdin, and must end by itself.
+With --restart the gateway stays connected, and starts an agent that has died again: after 0.5 s, then twice as long
+each time, up to 30 s. Ten deaths within a minute of running end it with 1.
+The gateway's memory and environment are closed to the agent; RELAYLINE_DEBUGGABLE=1 opens them, for debuggers.
 
 Before it dials it asks the connector for a secret, where none is set and there is an access token to show (--provision),
 and tells it the policies that are set. What fails of that is in the log, and does not stop it.
@@ -79,7 +86,9 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     config.slack_subcommands = arguments.slack_subcommand.iter().cloned().collect();
     let options = Options { auto_ack: arguments.auto_ack, metrics, settings };
     let shutdown = Shutdown::new();
-    if let Err(error) = signals::watch(shutdown.clone()) {
+    let current = Current::default();
+    let killed = current.clone();
+    if let Err(error) = signals::watch(shutdown.clone(), move || killed.kill()) {
         return fail(1, format_args!("signals cannot be watched: {error}"));
     }
     let Some((program, rest)) = arguments.exec.split_first() else {
@@ -89,8 +98,9 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     };
     let (mut child, agent) = match Child::start(program, rest) {
         Ok(started) => started,
-        Err(error) => return fail(1, format_args!("--exec {program}: {error}; {}", not_started(&error))),
+        Err(error) => return fail(1, format_args!("--exec {program}: {error}")),
     };
+    current.set(&child);
     let ended = bridge::run(runtime, config, &mut OneAgent(Some(agent)), options, &shutdown);
     // Its input is closed by now: an agent that reads to the end ends.
     let succeeded = match child.wait() {
@@ -142,18 +152,6 @@ fn open(address: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).map_err(|error| {
         format!("--metrics {address}: {error}; name an address of this machine and a free port, as in 127.0.0.1:9464")
     })
-}
-
-/// What to do about an agent that cannot be started.
-fn not_started(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            "name a program on the PATH or a file with its folder, as in ./agent.py, whose #! line names one that is \
-             there"
-        }
-        io::ErrorKind::PermissionDenied => "make it executable, as in chmod +x agent.py",
-        _ => "name a program or a script that begins with #!, as in #!/usr/bin/env python3",
-    }
 }
 
 fn subcommand(text: &str) -> Result<(String, String), String> {

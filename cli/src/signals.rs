@@ -37,17 +37,27 @@ impl Shutdown {
     }
 }
 
-/// Triggers `shutdown` at the first SIGINT or SIGTERM, and exits with 1 at the second.
+/// Triggers `shutdown` at the first SIGINT, SIGTERM or SIGHUP. At the second it runs `at_once` and exits with 1. SIGHUP is
+/// left alone if it is ignored, as under `nohup`.
 #[cfg(unix)]
-pub(crate) fn watch(shutdown: Shutdown) -> io::Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+pub(crate) fn watch(shutdown: Shutdown, at_once: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut watched = vec![SIGINT, SIGTERM];
+    if !crate::hangup::hangup_is_ignored() {
+        watched.push(SIGHUP);
+    }
+    let mut signals = signal_hook::iterator::Signals::new(watched)?;
     let watch = move || {
         let mut signals = signals.forever();
         if let Some(signal) = signals.next() {
-            shutdown.trigger(if signal == SIGINT { "SIGINT" } else { "SIGTERM" });
+            shutdown.trigger(match signal {
+                SIGINT => "SIGINT",
+                SIGHUP => "SIGHUP",
+                _ => "SIGTERM",
+            });
         }
         if signals.next().is_some() {
+            at_once();
             std::process::exit(1);
         }
     };
@@ -55,7 +65,7 @@ pub(crate) fn watch(shutdown: Shutdown) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-pub(crate) fn watch(_: Shutdown) -> io::Result<()> {
+pub(crate) fn watch(_: Shutdown, _: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 

@@ -1,0 +1,68 @@
+//! The agent as a child of the gateway, on systems without process groups.
+
+use super::StartError;
+use crate::bridge::Agent;
+use crate::environment::without_secrets;
+use std::io;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Time that the agent has after the end of its input.
+const KILL_AFTER: Duration = Duration::from_secs(5);
+
+/// A running agent.
+#[derive(Debug)]
+pub(crate) struct Child(Arc<Mutex<std::process::Child>>);
+
+impl Child {
+    /// Starts the agent, and returns its end of the bridge. Its stderr is the gateway's.
+    pub(crate) fn start(program: &str, arguments: &[String]) -> Result<(Child, Agent), StartError> {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        without_secrets(&mut command);
+        let mut child = command.spawn().map_err(StartError::Agent)?;
+        let lost = || io::Error::other("its stdin and stdout cannot be reached");
+        let to = child.stdin.take().ok_or_else(lost)?;
+        let from = child.stdout.take().ok_or_else(lost)?;
+        Ok((
+            Child(Arc::new(Mutex::new(child))),
+            Agent { from: Box::new(from), to: Box::new(to), replaceable: false },
+        ))
+    }
+
+    /// Returns a handle that kills the agent.
+    pub(crate) fn killer(&self) -> Killer {
+        Killer(self.0.clone())
+    }
+
+    /// Waits for the end of the agent, whose input has ended. It is killed after five seconds.
+    pub(crate) fn wait(&mut self) -> io::Result<ExitStatus> {
+        let until = Instant::now() + KILL_AFTER;
+        loop {
+            let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() >= until {
+                tracing::warn!(seconds = KILL_AFTER.as_secs(), "agent_killed");
+                child.kill()?;
+                return child.wait();
+            }
+            drop(child);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Kills an agent from any thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Killer(Arc<Mutex<std::process::Child>>);
+
+impl Killer {
+    /// Kills the agent at once.
+    pub(crate) fn kill(&self) {
+        // It fails when the agent has ended by itself.
+        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).kill();
+    }
+}

@@ -1,0 +1,135 @@
+//! `relayline run --exec sh -c SCRIPT`, and the processes that the script has started.
+
+use crate::support::{Ended, Program, SOON, relayline};
+use relayline_harness::connector::{ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The disconnect budget of every gateway here: one second for going idle, one for the close.
+pub(crate) const BUDGET: Duration = Duration::from_secs(2);
+/// What a busy machine may add to a time limit.
+const SLACK: Duration = Duration::from_secs(10);
+/// Time from the end of an agent's input to SIGKILL.
+pub(crate) const KILL_AFTER: Duration = Duration::from_secs(5);
+
+/// A gateway with an agent that appends the process ids of its group to `$PIDS`.
+pub(crate) struct Gateway {
+    pub(crate) program: Program,
+    pub(crate) connector: EmbeddedConnector,
+    folder: tempfile::TempDir,
+}
+
+impl Gateway {
+    pub(crate) fn start(runtime: &str, script: &str) -> Gateway {
+        Gateway::start_with(runtime, &[], script, relayline)
+    }
+
+    /// The same with flags, and with `start` making the command of its arguments.
+    pub(crate) fn start_with(
+        runtime: &str,
+        flags: &[&str],
+        script: &str,
+        start: impl FnOnce(Vec<String>) -> Command,
+    ) -> Gateway {
+        let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let budget = format!("disconnect_budget={}s", BUDGET.as_secs());
+        let url = connector.url();
+        let words = ["run", "--runtime", runtime, "--url", &url, "--platform", "discord", "--set", &budget];
+        let exec = ["--exec", "sh", "-c", script];
+        let words = words.iter().chain(flags).chain(&exec);
+        let mut command = start(words.map(|&word| word.to_owned()).collect());
+        command.env("PIDS", folder.path().join("pids")).env("FOLDER", folder.path());
+        Gateway { program: Program::start(command), connector, folder }
+    }
+
+    /// The process ids that the agent has written, once there are this many.
+    #[track_caller]
+    pub(crate) fn pids(&self, count: usize) -> Vec<u32> {
+        let mut pids = Vec::new();
+        wait_until(SOON, "its process ids are there", || {
+            let text = std::fs::read_to_string(self.folder.path().join("pids")).unwrap_or_default();
+            // The last line may not be whole yet.
+            pids =
+                text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse().ok()).collect();
+            pids.len() >= count
+        });
+        pids
+    }
+
+    /// Lets an agent go on that waits for this file in `$FOLDER`.
+    pub(crate) fn create(&self, file: &str) {
+        std::fs::write(self.folder.path().join(file), "").unwrap();
+    }
+
+    #[track_caller]
+    pub(crate) fn sees(&self, wanted: impl Fn(&Saw) -> bool) {
+        self.connector
+            .wait_for(wanted, SOON)
+            .unwrap_or_else(|missed| panic!("{missed}\n{}", self.program.log()));
+    }
+
+    /// L-1: the gateway has connected.
+    #[track_caller]
+    pub(crate) fn sees_hello(&self) {
+        self.sees(|saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
+    }
+
+    /// L-14: the gateway has left in good order.
+    #[track_caller]
+    pub(crate) fn sees_goodbye(&self) {
+        self.sees(|saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. }));
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(name, self.program.id());
+    }
+
+    /// Waits for the end of the gateway, which must come within this time of now.
+    #[track_caller]
+    pub(crate) fn ends_within(self, limit: Duration) -> Ended {
+        let began = Instant::now();
+        let ended = self.program.ended();
+        let took = began.elapsed();
+        assert!(took < limit + SLACK, "it took {took:?}: {}", ended.stderr);
+        ended
+    }
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(name: &str, pid: u32) {
+    assert!(
+        Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success(),
+        "{name}"
+    );
+}
+
+/// Waits until none of these processes is left.
+#[track_caller]
+pub(crate) fn all_end_within(limit: Duration, pids: &[u32]) {
+    wait_until(limit + SLACK, &format!("none of {pids:?} is left"), || {
+        !pids.iter().any(|&pid| is_alive(pid))
+    });
+}
+
+/// Tells whether a process has not ended; one that nobody has waited for yet has.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let state = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
+    let state = String::from_utf8(state.stdout).unwrap();
+    !state.trim().is_empty() && !state.trim().starts_with('Z')
+}
+
+/// Parent of a process.
+pub(crate) fn parent(pid: u32) -> u32 {
+    let parent = Command::new("ps").args(["-o", "ppid=", "-p", &pid.to_string()]).output().unwrap();
+    String::from_utf8(parent.stdout).unwrap().trim().parse().unwrap()
+}
+
+#[track_caller]
+pub(crate) fn wait_until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + limit;
+    while !is_so() {
+        assert!(Instant::now() < until, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
