@@ -15,6 +15,7 @@ mod children;
 mod connector;
 mod elsewhere;
 mod known;
+mod neighbours;
 mod panics;
 mod recordings;
 mod running;
