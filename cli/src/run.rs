@@ -1,10 +1,12 @@
 //! `relayline run`: a gateway as a side-car, with the bridge on stdio or on a child's.
 
 use crate::bridge::{self, Agent, Cause, End, OneAgent, Options};
-use crate::exec::{Child, Current};
+use crate::exec::Current;
 use crate::gateway::GatewayArguments;
+use crate::restart::{Pace, Restart, Restarts};
 use crate::signals::{self, Shutdown};
-use crate::{boot, complain, fail};
+use crate::supervisor::Supervisor;
+use crate::{boot, fail};
 use clap::Args;
 use std::io::{self, BufRead};
 use std::net::TcpListener;
@@ -60,6 +62,10 @@ pub(crate) struct RunArguments {
     /// Run this program as the agent, on its stdin and stdout; everything after it goes to it
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
+
+    /// Start the agent of --exec again when it has ended, or only when it has failed; the gateway stays connected
+    #[arg(long, value_enum, default_value_t = Restart::Never, value_name = "WHEN", requires = "exec")]
+    restart: Restart,
 }
 
 pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
@@ -91,29 +97,21 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     if let Err(error) = signals::watch(shutdown.clone(), move || killed.kill()) {
         return fail(1, format_args!("signals cannot be watched: {error}"));
     }
-    let Some((program, rest)) = arguments.exec.split_first() else {
+    let Some(program) = arguments.exec.first() else {
         let agent = Agent { from: Box::new(io::stdin()), to: Box::new(io::stdout()), replaceable: false };
         let ended = bridge::run(runtime, config, &mut OneAgent(Some(agent)), options, &shutdown);
         return end(ended.map(|end| (end, true)));
     };
-    let (mut child, agent) = match Child::start(program, rest) {
-        Ok(started) => started,
-        Err(error) => return fail(1, format_args!("--exec {program}: {error}")),
-    };
-    current.set(&child);
-    let ended = bridge::run(runtime, config, &mut OneAgent(Some(agent)), options, &shutdown);
-    // Its input is closed by now: an agent that reads to the end ends.
-    let succeeded = match child.wait() {
-        Ok(status) if status.success() => true,
-        Ok(status) => {
-            complain(format_args!("the agent {program} failed: {status}"));
-            false
-        }
-        Err(error) => {
-            complain(format_args!("the agent {program}: {error}"));
-            false
-        }
-    };
+    let restarts = Restarts::new(arguments.restart, Pace::of(&options.settings));
+    let (supervisor, mut agents) =
+        match Supervisor::start(&arguments.exec, restarts, current, shutdown.clone()) {
+            Ok(started) => started,
+            Err(error) => return fail(1, format_args!("--exec {program}: {error}")),
+        };
+    let ended = bridge::run(runtime, config, &mut agents, options, &shutdown);
+    // The agent's input is closed by now: one that reads to the end ends.
+    drop(agents);
+    let succeeded = supervisor.finish();
     end(ended.map(|end| (end, succeeded)))
 }
 

@@ -44,6 +44,15 @@ settings! {
     agent_read_warning: Duration = Duration::from_secs(5), Time least Duration::from_millis(1);
     /// How long an agent with `agent_result_bytes` to read may read nothing before the gateway ends; 60 s by default.
     agent_read_timeout: Duration = Duration::from_secs(60), Time least Duration::from_millis(1);
+    /// From an agent's death to its next start (`--restart`), doubled with each further one; 500 ms by default.
+    agent_restart_first: Duration = Duration::from_millis(500), Time least Duration::from_millis(1);
+    /// The longest such time; 30 s by default.
+    agent_restart_most: Duration = Duration::from_secs(30), Time least Duration::from_millis(1);
+    /// Deaths within `agent_deaths_within` after which an agent is given up; 10 by default.
+    agent_deaths: usize = 10, Size least 1;
+    /// Time that the agent runs between those deaths, at most; 60 s by default. An agent that lives this long begins
+    /// with the first back-off again.
+    agent_deaths_within: Duration = Duration::from_secs(60), Time least Duration::from_millis(1);
 }
 
 #[cfg(test)]

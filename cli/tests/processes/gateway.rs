@@ -75,6 +75,12 @@ impl Gateway {
         self.sees(|saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
     }
 
+    /// L-3: the handshake is complete.
+    #[track_caller]
+    pub(crate) fn is_connected(&self) {
+        self.program.logged("connected platform=");
+    }
+
     /// L-14: the gateway has left in good order.
     #[track_caller]
     pub(crate) fn sees_goodbye(&self) {

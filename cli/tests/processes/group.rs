@@ -9,6 +9,7 @@ crate::on_both_runtimes! {
     nothing_of_the_group_survives_a_graceful_end
     an_agent_gets_sigterm_before_it_is_killed
     an_agent_that_has_closed_its_stdio_ends
+    an_agent_that_has_closed_its_stdio_does_not_survive_kill_9
     the_rest_of_the_group_ends_with_the_agent
     a_guard_that_is_killed_takes_the_group_with_it
     a_stopped_guard_does_not_hold_the_gateway
@@ -19,7 +20,7 @@ crate::on_both_runtimes! {
 
 /// Agents that do not end by themselves, and how many process ids each writes. They have no name in common that one
 /// could be found by, so each of their processes writes its own.
-const AGENTS: [(&str, &str, usize); 6] = [
+const AGENTS: [(&str, &str, usize); 5] = [
     ("never reads", r#"echo $$ >> "$PIDS"; exec sleep 100"#, 1),
     (
         "has grandchildren",
@@ -33,7 +34,6 @@ const AGENTS: [(&str, &str, usize); 6] = [
         r#"trap '' TERM HUP INT; sleep 100 & echo $! >> "$PIDS"; echo $$ >> "$PIDS"; while :; do sleep 100; done"#,
         2,
     ),
-    ("has closed its stdin", r#"exec <&-; echo $$ >> "$PIDS"; exec sleep 100"#, 1),
     ("is stopped", r#"echo $$ >> "$PIDS"; kill -STOP $$; exec sleep 100"#, 1),
     ("floods", r#"echo $$ >> "$PIDS"; while :; do echo '{"op":"typing","chat_id":"1"}'; done"#, 1),
 ];
@@ -98,6 +98,16 @@ fn an_agent_that_has_closed_its_stdio_ends(runtime: &str) {
     let last = ended.stderr.lines().last().unwrap();
     assert_eq!((ended.code, last), (Some(1), "relayline: the agent sh failed: signal: 15 (SIGTERM)"));
     assert!(!is_alive(pids[0]));
+}
+
+/// The gateway waits for it to end, and is killed meanwhile.
+fn an_agent_that_has_closed_its_stdio_does_not_survive_kill_9(runtime: &str) {
+    let script =
+        r#"trap '' TERM; exec <&- >&-; sleep 100 & echo $! >> "$PIDS"; echo $$ >> "$PIDS"; wait; sleep 100"#;
+    let gateway = Gateway::start(runtime, script);
+    let pids = gateway.pids(2);
+    gateway.signal("KILL");
+    all_end_within(KILL_AFTER, &pids);
 }
 
 /// What it has started may hold its output open: the gateway must not wait for that.

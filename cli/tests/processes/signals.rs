@@ -21,7 +21,7 @@ fn l_14_each_signal_ends_a_gateway_whose_agent_never_reads(runtime: &str) {
     let started = ["TERM", "INT", "HUP"]
         .map(|name| (name, Gateway::start(runtime, r#"echo $$ >> "$PIDS"; exec sleep 100"#)));
     for (name, gateway) in &started {
-        gateway.sees_hello();
+        gateway.is_connected();
         gateway.pids(1);
         gateway.signal(name);
     }

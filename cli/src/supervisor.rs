@@ -1,0 +1,173 @@
+//! Supervises the agent of `--exec`: waits for its end, and starts it again where `--restart` says so.
+
+use crate::bridge::{Agent, AgentEnd, Agents};
+use crate::complain;
+use crate::exec::{Child, Current, StartError};
+use crate::restart::{Next, Restarts};
+use crate::signals::Shutdown;
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_util::{FutureExt, StreamExt};
+use std::io;
+use std::process::ExitStatus;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The agents of a supervisor, for the bridge to serve one after the other.
+#[derive(Debug)]
+pub(crate) struct Supervised {
+    /// Asks for the first agent, or for the one after that which has ended.
+    requests: Sender<()>,
+    is_requested: bool,
+    agents: UnboundedReceiver<Agent>,
+}
+
+impl Agents for Supervised {
+    /// Cancel-safe. The agent before has ended, or ends within five seconds: its pipes are to be closed first.
+    async fn next(&mut self, _: Option<AgentEnd>) -> io::Result<Option<Agent>> {
+        if !self.is_requested {
+            // A supervisor that has ended has nothing to give, which shows below.
+            self.is_requested = self.requests.send(()).is_ok();
+        }
+        let agent = self.agents.next().await;
+        self.is_requested = false;
+        Ok(agent)
+    }
+}
+
+/// The thread that waits for the agent's end.
+#[derive(Debug)]
+pub(crate) struct Supervisor(JoinHandle<Conclusion>);
+
+/// Failure of the last agent, as a line for the user; `None` if it succeeded.
+type Conclusion = Option<String>;
+
+impl Supervisor {
+    /// Starts the agent. Nothing else is started when that fails.
+    pub(crate) fn start(
+        exec: &[String],
+        restarts: Restarts,
+        current: Current,
+        shutdown: Shutdown,
+    ) -> Result<(Supervisor, Supervised), StartError> {
+        let (requests, requested) = channel();
+        let (sender, agents) = unbounded();
+        let mut watched =
+            Watched { exec: exec.to_vec(), restarts, current, shutdown, started: Instant::now() };
+        let (child, agent) = watched.start()?;
+        let watch = move || watched.watch(child, agent, &requested, &sender);
+        let thread = std::thread::Builder::new().name("supervisor".to_owned()).spawn(watch)?;
+        Ok((Supervisor(thread), Supervised { requests, is_requested: false, agents }))
+    }
+
+    /// Waits for the end of the last agent, once its [`Supervised`] is dropped, and tells whether it succeeded. If it did
+    /// not, the reason is printed.
+    pub(crate) fn finish(self) -> bool {
+        let conclusion = self.0.join().unwrap_or_else(|_| Some("the agent's supervisor panicked".to_owned()));
+        if let Some(failure) = &conclusion {
+            complain(failure);
+        }
+        conclusion.is_none()
+    }
+}
+
+/// End of an agent, or the reason that there was none.
+type Ended = Result<ExitStatus, String>;
+
+fn has_succeeded(ended: &Ended) -> bool {
+    ended.as_ref().is_ok_and(ExitStatus::success)
+}
+
+struct Watched {
+    exec: Vec<String>,
+    restarts: Restarts,
+    current: Current,
+    shutdown: Shutdown,
+    /// Start of the latest agent.
+    started: Instant,
+}
+
+impl Watched {
+    fn program(&self) -> &str {
+        self.exec.first().map_or("", String::as_str)
+    }
+
+    fn start(&mut self) -> Result<(Child, Agent), StartError> {
+        let (child, mut agent) = Child::start(self.program(), self.exec.get(1..).unwrap_or_default())?;
+        agent.replaceable = self.restarts.may_restart();
+        self.current.set(&child);
+        self.started = Instant::now();
+        Ok((child, agent))
+    }
+
+    /// Hands out an agent for each request, and returns how the last one failed, if it did.
+    fn watch(
+        mut self,
+        mut child: Child,
+        mut agent: Agent,
+        requests: &Receiver<()>,
+        agents: &UnboundedSender<Agent>,
+    ) -> Conclusion {
+        let mut is_wanted = requests.recv().is_ok();
+        loop {
+            // Another request means that this agent has ended; without a bridge it is to end.
+            is_wanted = is_wanted && agents.unbounded_send(agent).is_ok() && requests.recv().is_ok();
+            let lived = self.started.elapsed();
+            let ended = child.wait().map_err(|error| error.to_string());
+            if !is_wanted {
+                return self.conclude(&ended);
+            }
+            match self.replace(lived, ended, requests) {
+                Ok(next) => (child, agent) = next,
+                Err(conclusion) => return conclusion,
+            }
+        }
+    }
+
+    /// Starts the agent again, after a back-off, until that succeeds. Returns how the agent failed, if it did,
+    /// where there is to be no other.
+    fn replace(
+        &mut self,
+        mut lived: Duration,
+        mut ended: Ended,
+        requests: &Receiver<()>,
+    ) -> Result<(Child, Agent), Conclusion> {
+        loop {
+            let how = match &ended {
+                Ok(status) => status.to_string(),
+                Err(error) => error.clone(),
+            };
+            let backoff = match self.restarts.ended(lived, has_succeeded(&ended)) {
+                Next::Start(backoff) => backoff,
+                Next::End => return Err(self.conclude(&ended)),
+                Next::GiveUp => {
+                    let restarts = &self.restarts;
+                    return Err(Some(format!(
+                        "the agent {} {restarts}; the last end: {how}",
+                        self.program()
+                    )));
+                }
+            };
+            let restart_in_ms = u64::try_from(backoff.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(how, restart_in_ms, "agent_ended");
+            let is_over = requests.recv_timeout(backoff) == Err(RecvTimeoutError::Disconnected);
+            if is_over || self.shutdown.triggered().now_or_never().is_some() {
+                // The gateway ends meanwhile, which is no failure of an agent.
+                return Err(None);
+            }
+            match self.start() {
+                Ok(started) => return Ok(started),
+                Err(error) => (lived, ended) = (Duration::ZERO, Err(error.to_string())),
+            }
+        }
+    }
+
+    /// Says how the last agent failed, if it did.
+    fn conclude(&self, ended: &Ended) -> Conclusion {
+        match ended {
+            Ok(status) if status.success() => None,
+            Ok(status) => Some(format!("the agent {} failed: {status}", self.program())),
+            Err(error) => Some(format!("the agent {}: {error}", self.program())),
+        }
+    }
+}
