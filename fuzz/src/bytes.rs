@@ -88,8 +88,8 @@ fn at_its_own_pace(before: &[Input], stream: &[u8], cuts: &[usize], host: u8) {
             (2, Input::Transmit),
             (4, Input::Deliveries(2)),
             (8, Input::Due),
-            (16, Input::Settle(0, relayline_core::output::Outcome::Taken)),
-            (32, Input::Settle(1, relayline_core::output::Outcome::Refused)),
+            (16, Input::Settle(0, Outcome::Taken)),
+            (32, Input::Settle(1, Outcome::Refused)),
             (64, Input::Closed(0, Some(4401), "")),
         ];
         for (_, input) in between.iter().filter(|(bit, _)| host & bit != 0) {

@@ -353,7 +353,7 @@ fn w_5_an_overlong_line_is_a_dead_letter_and_the_connection_lives(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.connector.control(Act::Raw { text: format!("{}\n", "x".repeat(3 << 20)) }).unwrap();
     stage.notice(|notice| {
-        matches!(notice, Notice::DeadLetter { reason, buffer_id: None } if reason.contains("max_line_bytes"))
+        matches!(notice, Notice::DeadLetter { reason, buffer_id: None, .. } if reason.contains("max_line_bytes"))
     });
     stage.kit.block_on(stage.relay.send("1", "alive")).unwrap();
     let stats = stage.relay.stats();
