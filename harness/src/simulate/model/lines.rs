@@ -95,7 +95,9 @@ impl Model {
         let entry = made.map(|(_, id)| (*id).to_owned()).or_else(|| entry(before.as_ref()?));
         let names = ["\"inbound\"", "\"passthrough_forward\"", "\"bufferId\""];
         let text = String::from_utf8_lossy(line);
-        if entry.is_some() || (names.iter().any(|name| text.contains(name)) && !text.contains("inbound_ack"))
+        if entry.is_some()
+            || (names.iter().any(|name| text.contains(name))
+                && !line.starts_with(b"{\"type\":\"inbound_ack\""))
         {
             self.dead_letter(entry.clone(), line);
         }
