@@ -1,8 +1,8 @@
 //! The demo's agent: it echoes, asks before it deploys, tells a story when asked, and has one kind of turn that lasts.
 
 use futures_util::StreamExt;
-use relayline_core::command::Failure;
-use relayline_core::prompts::PromptKind;
+use relayline_core::command::{Failure, FailureKind};
+use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use relayline_runtime::{Delivery, Inbox, Incoming, Relay};
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
@@ -24,10 +24,17 @@ impl Note {
     }
 }
 
+/// Messages that begin with a slash and mean something to it.
+pub(super) const COMMANDS: [&str; 3] = ["/slow", "/story", "/think"];
+
+/// Questions that were asked as text, by session: what answers them is an ordinary message.
+type Questions = BTreeMap<String, Prompt>;
+
 /// Serves until the stream ends.
 pub(super) async fn serve(relay: Relay, mut inbox: Inbox, notes: Sender<Note>) {
     // Turns that last, by session.
     let mut turns: BTreeMap<String, Delivery> = BTreeMap::new();
+    let mut questions = Questions::new();
     while let Some(incoming) = inbox.next().await {
         let note = match incoming {
             Incoming::Message(delivery) if delivery.message().text().starts_with("/slow") => {
@@ -36,7 +43,7 @@ pub(super) async fn serve(relay: Relay, mut inbox: Inbox, notes: Sender<Note>) {
                 Note::Busy
             }
             Incoming::Message(delivery) => {
-                let result = answer(&relay, &delivery).await;
+                let result = answer(&relay, &delivery, &mut questions).await;
                 let buffered = delivery.is_buffered();
                 delivery.ack();
                 Note::answered(result, buffered)
@@ -69,10 +76,15 @@ pub(super) async fn serve(relay: Relay, mut inbox: Inbox, notes: Sender<Note>) {
     let _ = notes.send(Note::Over);
 }
 
-async fn answer(relay: &Relay, to: &Delivery) -> Result<(), Failure> {
+async fn answer(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Result<(), Failure> {
     let message = to.message();
     let chat_id = message.source().chat_id();
     let text = message.text();
+    // Whatever else is said instead, the question is not asked any more.
+    if let Some(option) = questions.remove(&to.session_key()).and_then(|asked| chosen(&asked, text)) {
+        let who = message.source().user_name().unwrap_or("somebody");
+        return relay.reply(to, &format!("{who} chose {option:?}")).await.map(drop);
+    }
     if message.is_interaction() {
         return relay.follow_up_to(to, format!("{text}: all is well")).await.map(drop);
     }
@@ -91,11 +103,45 @@ async fn answer(relay: &Relay, to: &Delivery) -> Result<(), Failure> {
         return reply.finish(words.join(" ")).await.map(drop);
     }
     if text.starts_with("deploy") {
-        let prompt = relay.prompt(chat_id, "Deploy it now?").kind(PromptKind::Approval);
-        return prompt.option("yes", "Yes").option("no", "Not yet").await.map(drop);
+        return ask(relay, to, questions).await;
     }
     let answer = if text.starts_with("/story") { story() } else { format!("you said: {text}") };
     relay.reply(to, &answer).await.map(drop)
+}
+
+/// Asks with buttons, or as numbered text where the chat has none (I-5).
+async fn ask(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Result<(), Failure> {
+    let option = |id: &str, label: &str| PromptOption {
+        id: id.to_owned(),
+        label: label.to_owned(),
+        ..PromptOption::default()
+    };
+    let question = Prompt {
+        chat_id: to.message().source().chat_id().to_owned(),
+        content: "Deploy it now?".to_owned(),
+        kind: PromptKind::Approval,
+        options: vec![option("yes", "Yes"), option("no", "Not yet")],
+        ..Prompt::default()
+    };
+    match relay.request(question.clone()).await {
+        Err(failure) if failure.kind == FailureKind::Unsupported => {
+            relay.reply(to, &question.as_text()).await?;
+            questions.insert(to.session_key(), question);
+            Ok(())
+        }
+        asked => asked.map(drop),
+    }
+}
+
+/// The id of the option that a text chooses: by its number, its id or its label.
+fn chosen(asked: &Prompt, text: &str) -> Option<String> {
+    let text = text.trim();
+    let is_meant = |at: usize, option: &PromptOption| {
+        text == (at + 1).to_string()
+            || [&option.id, &option.label].iter().any(|word| word.eq_ignore_ascii_case(text))
+    };
+    let option = asked.options.iter().enumerate().find(|(at, option)| is_meant(*at, option));
+    option.map(|(_, option)| option.id.clone())
 }
 
 fn story() -> String {

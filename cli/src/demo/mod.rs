@@ -120,6 +120,51 @@ fn config(url: &str, credentials: Credentials) -> Result<Config, String> {
     Ok(config)
 }
 
+/// What can be said, a line each.
+const HELP: [(&str, &str); 12] = [
+    ("/chat NAME", "go to another chat: discord, telegram, slack or sms"),
+    ("/story", "ask for a long answer"),
+    ("/think", "ask for an answer that grows"),
+    ("deploy", "be asked a question, with buttons where the chat has them"),
+    ("/press OPTION", "answer it: yes or no"),
+    ("/command NAME", "a slash command, as in /command status"),
+    ("/slow", "begin a turn that lasts"),
+    ("/stop", "interrupt it"),
+    ("thanks", "get a reaction"),
+    ("/drop", "cut the connection"),
+    ("/help", "this list"),
+    ("/quit", "leave"),
+];
+
+/// What to say of a command that there is not: perhaps one that is near it was meant.
+fn unknown(command: &str) -> String {
+    let known =
+        HELP.iter().filter_map(|(text, _)| text.split(' ').next()).filter(|known| known.starts_with('/'));
+    let near =
+        known.filter(|known| distance(known, command) <= 2).min_by_key(|known| distance(known, command));
+    match near {
+        Some(near) => format!("there is no {command}: did you mean {near}? /help lists what there is"),
+        None => format!(
+            "there is no {command}: /help lists what there is, and /command NAME sends a slash command"
+        ),
+    }
+}
+
+/// How many letters must be typed differently to make one word of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, c) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (to, d) in other.iter().enumerate() {
+            let cost = diagonal + usize::from(c != *d);
+            diagonal = row[to + 1];
+            row[to + 1] = cost.min(row[to] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}
+
 /// A person at a terminal talks to the agent.
 fn chat(stage: &mut Stage, lines: impl Iterator<Item = io::Result<String>>) -> Result<(), String> {
     stage.remark("You are in Discord. Say something, or /help.");
@@ -131,16 +176,9 @@ fn chat(stage: &mut Stage, lines: impl Iterator<Item = io::Result<String>>) -> R
             ("", _) => continue,
             ("/quit", _) => break,
             ("/help", _) => {
-                stage.remark(
-                    "/chat discord|telegram|slack|sms  move    /slow  a turn that lasts    /stop  interrupt it",
-                );
-                stage.remark(
-                    "/story  a long answer    /think  one that grows    deploy  a question with buttons    /press yes|no  answer it",
-                );
-                stage.remark(
-                    "/command NAME  a slash command    thanks  a reaction    /drop  cut the connection",
-                );
-                stage.remark("/quit  leave");
+                for (command, what) in HELP {
+                    stage.remark(&format!("{command:<15}{what}"));
+                }
                 continue;
             }
             ("/chat", name) => {
@@ -156,6 +194,10 @@ fn chat(stage: &mut Stage, lines: impl Iterator<Item = io::Result<String>>) -> R
             ("/press", option) => Step::Press(place, option.trim().to_owned()),
             ("/command", name) => Step::Command(place, name.trim().trim_start_matches('/').to_owned()),
             ("/drop", _) => Step::Drop,
+            (command, _) if command.starts_with('/') && !agent::COMMANDS.contains(&command) => {
+                stage.remark(&unknown(command));
+                continue;
+            }
             _ => Step::Say(place, line.to_owned()),
         };
         // A person may try again, so that a slip ends nothing.
@@ -192,6 +234,24 @@ mod tests {
             ["deploy", "/chat slack", "/press yes", "/chat discord", "/press yes", "/press yes", "hi"];
         assert_eq!(chats(&slips), Ok(()));
         assert_eq!(chats(&["/drop", "/drop", "/stop", "hi", "/command status"]), Ok(()));
+        // Where there are no buttons the question comes as text, and its answer, too.
+        let on_sms =
+            ["/chat sms", "deploy", "/press yes", "1", "1", "deploy", "no", "deploy", "later", "/nonsense"];
+        assert_eq!(chats(&on_sms), Ok(()));
+    }
+
+    #[test]
+    fn an_unknown_command_gets_a_hint() {
+        assert_eq!(unknown("/pres"), "there is no /pres: did you mean /press? /help lists what there is");
+        assert_eq!(unknown("/exit"), "there is no /exit: did you mean /quit? /help lists what there is");
+        let none =
+            "there is no /nonsense: /help lists what there is, and /command NAME sends a slash command";
+        assert_eq!(unknown("/nonsense"), none);
+        for (a, b, expected) in
+            [("", "", 0), ("/a", "/a", 0), ("/stop", "/sotp", 2), ("abc", "", 3), ("", "é", 1)]
+        {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
     }
 
     /// what is said once the gateway is back was not buffered: there is no acknowledgement to wait for.

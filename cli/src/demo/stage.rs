@@ -78,6 +78,9 @@ impl Stage {
     pub(super) fn misstep(&mut self, step: &Step) -> Option<String> {
         let away = self.away();
         match (step, &self.question) {
+            (Step::Press(Place::Sms, _), _) => {
+                Some("text messages have no buttons: answer with the number, as in `1`".to_owned())
+            }
             (Step::Press(..), None) => {
                 Some("nothing was asked that could be answered: say `deploy` first".to_owned())
             }
