@@ -1,5 +1,7 @@
 //! Logs: on stderr, one event name and its fields a line.
 
+mod json;
+
 use clap::{Args, ValueEnum};
 use std::io::{self, IsTerminal};
 use tracing::level_filters::LevelFilter;
@@ -47,7 +49,7 @@ pub(crate) fn start(arguments: &Arguments, usual: LevelFilter) {
     let layer = fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);
     let layer = match arguments.log_format {
         Format::Text => layer.boxed(),
-        Format::Json => layer.json().flatten_event(true).boxed(),
+        Format::Json => layer.json().event_format(json::Lines).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();
 }
@@ -68,7 +70,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Written(pub(super) Arc<Mutex<Vec<u8>>>);
 
     impl Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
