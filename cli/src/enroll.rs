@@ -1,7 +1,7 @@
 //! `relayline enroll`: a single-use token becomes a gateway's credentials, which go into its env file (H-1 to H-3).
 
 use crate::env_file::EnvFile;
-use crate::gateway::NetworkArguments;
+use crate::gateway::{NetworkArguments, Sources};
 use crate::{boot, fail, print};
 use clap::Args;
 use relayline_core::http::Issued;
@@ -85,17 +85,21 @@ fn enroll(arguments: &EnrollArguments) -> Result<String, ExitCode> {
         access_token_command: arguments.access_token_command.clone(),
         ..Arguments::default()
     };
-    let resolved = arguments.network.resolve(given, Some(&path), |given, environment, file| {
+    let sources = Sources { managed_by: Some(&path), ..Sources::default() };
+    let resolved = arguments.network.resolve(given, sources, |given, environment, files| {
         // It refuses whatever else is said (H-3).
         if settings::managed(given, environment) {
             Ok(None)
         } else {
-            settings::enrollment(given, environment, file).map(Some)
+            settings::enrollment(given, environment, files).map(Some)
         }
     });
-    let Some(enrollment) = resolved.map_err(|error| error.end())? else {
+    let (Some(enrollment), of_files) = resolved.map_err(|error| error.end())? else {
         return Err(fail(1, managed(&path)));
     };
+    for warning in of_files.iter().chain(&enrollment.warnings) {
+        tracing::warn!(warning, "configuration");
+    }
     // What cannot be written must not use up the token.
     let env_file = EnvFile::open(&path).map_err(|error| fail(1, error))?;
     let (url, wake_url) = (enrollment.url.clone(), enrollment.wake_url.clone());

@@ -1,43 +1,66 @@
 //! The files that flags name.
 
-use relayline_core::settings::Origin;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// The largest file that is taken for one of settings or a secret.
 const MOST: u64 = 1 << 20;
 
-/// The text of a file, without the mark that some editors put before it.
-pub(crate) fn text(file: &Path) -> io::Result<String> {
-    let file = File::open(file)?;
+/// A file that was read. It may hold a secret.
+pub(crate) struct Contents {
+    bytes: Zeroizing<Vec<u8>>,
+    /// Its mode, where others can read it.
+    exposed: Option<u32>,
+}
+
+/// Reads a file. Its mode is that of what was read, and of no other file.
+pub(crate) fn read(path: &Path) -> io::Result<Contents> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
     // What grows leaves copies behind.
-    let room = file.metadata()?.len().min(MOST) + 1;
-    let mut text = String::with_capacity(usize::try_from(room).unwrap_or_default());
-    file.take(MOST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MOST {
+    let room = usize::try_from(metadata.len().min(MOST) + 1).unwrap_or_default();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(MOST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST {
         return Err(io::Error::other("it is larger than any such file: 1 MiB at most"));
     }
-    if text.starts_with('\u{feff}') {
-        text.drain(..'\u{feff}'.len_utf8());
+    Ok(Contents { bytes, exposed: exposed(&metadata) })
+}
+
+impl Contents {
+    /// Its text, without the mark that some editors put before it.
+    pub(crate) fn text(&self) -> io::Result<&str> {
+        let text = std::str::from_utf8(&self.bytes);
+        let text = text.map_err(|_| io::Error::other("stream did not contain valid UTF-8"))?;
+        Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
     }
-    Ok(text)
+
+    /// The same, with a sign for what is not UTF-8.
+    pub(crate) fn lossy_text(&self) -> Zeroizing<String> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        Zeroizing::new(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
+    }
+
+    /// What to say of a file that holds a secret, if others can read it; `what` says which.
+    pub(crate) fn warning(&self, what: impl Display, path: &Path) -> Option<String> {
+        let mode = self.exposed?;
+        let path = path.display();
+        Some(format!("{what}: others on this machine can read it (mode {mode:04o}): chmod 600 {path}"))
+    }
 }
 
-/// What to say of a file that holds a secret, if others can read it.
 #[cfg(unix)]
-pub(crate) fn exposed(file: &Path, secret: &Origin) -> Option<String> {
+fn exposed(metadata: &std::fs::Metadata) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
-    let what = format!(
-        "{secret}: others on this machine can read it (mode {mode:04o}): chmod 600 {}",
-        file.display()
-    );
-    (mode & 0o044 != 0).then_some(what)
+    let mode = metadata.permissions().mode() & 0o777;
+    (mode & 0o044 != 0).then_some(mode)
 }
 
-/// What to say of a file that holds a secret, if others can read it. Who can is not known here.
+/// Who can read a file is not known here.
 #[cfg(not(unix))]
-pub(crate) fn exposed(_: &Path, _: &Origin) -> Option<String> {
+fn exposed(_: &std::fs::Metadata) -> Option<u32> {
     None
 }

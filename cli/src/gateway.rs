@@ -1,24 +1,25 @@
 //! What every command needs that opens a gateway: its flags, its configuration, its runtime.
 
 use crate::bridge::AgentSettings;
-use crate::{fail, files};
+use crate::files::{self, Contents};
+use crate::{config_file, fail};
 use clap::{Args, ValueEnum};
 use relayline_core::config::Config;
 use relayline_core::http::boot::When;
 use relayline_core::network::Network;
 use relayline_core::secret::Secret;
-use relayline_core::settings::{self, Arguments, ConfigError, FileText, Glance, Resolved};
+use relayline_core::settings::{self, Arguments, ConfigError, FileText, Files, Glance, Origin, Resolved};
 use relayline_runtime::http::Client;
 use relayline_runtime::{
     Inbox, Relay, ca_certificates, default_env_file, look_around, read_certificates, with_environment,
 };
 use std::env::VarError;
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use zeroize::Zeroizing;
 
 /// Which runtime does the socket work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -80,6 +81,10 @@ pub(crate) struct GatewayArguments {
     #[arg(long, value_name = "FILE")]
     delivery_key_file: Option<PathBuf>,
 
+    /// An env file, as enroll writes it: it counts where neither a flag nor the environment says otherwise
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+
     /// Set a limit or a time-out, as in handshake_timeout=1s; a wrong name lists them all
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
@@ -124,7 +129,7 @@ struct AccountArguments {
 /// How the connector is reached, and where else settings come from.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkArguments {
-    /// A TOML file with settings that neither a flag nor the environment gives; its keys are the flags' names
+    /// A TOML file with settings that neither a flag, the environment nor an env file gives; its keys are the flags' names
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -173,89 +178,162 @@ impl Unresolved {
     }
 }
 
+/// Where settings come from besides flags, the environment and `--config`.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Sources<'a> {
+    /// The env file that is read.
+    pub(crate) env_file: Option<&'a Path>,
+    /// The env file beside which a `.managed` says that the install is managed (H-3).
+    pub(crate) managed_by: Option<&'a Path>,
+}
+
+/// A setting's file and its content.
+type Given<'a> = (&'a Path, String, Contents);
+
+/// What the files that the configuration file names hold.
+#[derive(Default)]
+struct Opened {
+    secret: Option<Secret>,
+    delivery_key: Option<Secret>,
+    warnings: Vec<String>,
+}
+
 impl NetworkArguments {
-    /// Fills in what these flags and the machine say, and resolves with `how`, giving it environment and file.
+    /// Fills in what these flags and the machine say, and resolves with `how`, giving it environment and files. Files
+    /// with secrets that others can read are warned of.
     pub(crate) fn resolve<T>(
         &self,
         mut arguments: Arguments,
-        env_file: Option<&Path>,
-        how: impl FnOnce(
-            &Arguments,
-            &dyn Fn(&str) -> Option<String>,
-            Option<FileText<'_>>,
-        ) -> Result<T, ConfigError>,
-    ) -> Result<T, Unresolved> {
+        sources: Sources<'_>,
+        how: impl FnOnce(&Arguments, &dyn Fn(&str) -> Option<String>, &Files<'_>) -> Result<T, ConfigError>,
+    ) -> Result<(T, Vec<String>), Unresolved> {
         arguments.allow_insecure = self.allow_insecure;
         arguments.ca_certificates = ca_certificates(self.ca_file.as_deref())?;
-        look_around(&mut arguments, env_file);
-        let file = match &self.config {
-            None => None,
-            Some(file) => Some((file.display().to_string(), Zeroizing::new(text("--config", file)?))),
-        };
-        let file = file.as_ref().map(|(name, text)| FileText { name, text });
-        if let (Some(path), Some(file)) = (&self.config, file) {
-            look_into(path, file, &mut arguments)?;
+        look_around(&mut arguments, sources.managed_by);
+        let env_file = sources.env_file.map(|path| given("--env-file", path)).transpose()?;
+        let config = self.config.as_deref().map(|path| given("--config", path)).transpose()?;
+        let env_text = env_file.as_ref().map(|(.., contents)| contents.lossy_text());
+        let host_keys = config_file::host_keys();
+        let mut files = Files { host_keys: &host_keys, ..Files::default() };
+        if let (Some((_, name, _)), Some(text)) = (&env_file, &env_text) {
+            files.env_file = Some(FileText { name, text });
         }
-        Ok(with_environment(|environment| how(&arguments, environment, file))?)
+        if let Some((path, name, contents)) = &config {
+            files.config = Some(FileText { name, text: text("--config", path, contents)? });
+        }
+        let glance = settings::glance(&files)?;
+        let opened = self.follow(&glance, &mut arguments)?;
+        (files.secret, files.delivery_key) = (opened.secret.as_ref(), opened.delivery_key.as_ref());
+        let mut warnings = opened.warnings;
+        for (origin, file) in [(&glance.env_file_secret, &env_file), (&glance.secret, &config)] {
+            if let (Some(origin), Some((path, _, contents))) = (origin, file) {
+                warnings.extend(contents.warning(origin, path));
+            }
+        }
+        Ok((with_environment(|environment| how(&arguments, environment, &files))?, warnings))
+    }
+
+    /// Reads the files that the configuration file names; their paths begin at its folder.
+    fn follow(&self, glance: &Glance, arguments: &mut Arguments) -> Result<Opened, Unresolved> {
+        let beside = |name: &str| match &self.config {
+            Some(config) => config.with_file_name("").join(name),
+            None => PathBuf::from(name),
+        };
+        if let (None, Some((name, from))) = (&arguments.ca_certificates, &glance.ca_file) {
+            arguments.ca_certificates = Some(read_certificates(&from.to_string(), &beside(name))?);
+        }
+        let mut opened = Opened::default();
+        let mut secret = |named: &Option<(String, Origin)>| match named {
+            Some((name, from)) => secret(&from.to_string(), &beside(name), &mut opened.warnings).map(Some),
+            None => Ok(None),
+        };
+        let (of_gateway, of_deliveries) = (secret(&glance.secret_file)?, secret(&glance.delivery_key_file)?);
+        (opened.secret, opened.delivery_key) = (of_gateway, of_deliveries);
+        Ok(opened)
+    }
+
+    /// The flags that were given, and their values: another command that is to do the same needs them, too.
+    pub(crate) fn given(&self) -> Vec<(&'static str, Option<OsString>)> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| Some(path.as_os_str().to_owned()));
+        let smol = (self.runtime == RuntimeName::Smol).then(|| Some(OsString::from("smol")));
+        let flags = [
+            ("--config", path(&self.config)),
+            ("--allow-insecure", self.allow_insecure.then_some(None)),
+            ("--ca-file", path(&self.ca_file)),
+            ("--runtime", smol),
+        ];
+        flags.into_iter().filter_map(|(flag, value)| Some((flag, value?))).collect()
     }
 }
 
-/// What a configuration file says of other files, whose paths begin at its folder; and whether it can be read by
-/// others who should not.
-fn look_into(path: &Path, file: FileText<'_>, arguments: &mut Arguments) -> Result<(), Unresolved> {
-    let Glance { ca_file, secret } = settings::glance(file)?;
-    if let (None, Some((certificates, from))) = (&arguments.ca_certificates, ca_file) {
-        let certificates = path.parent().unwrap_or(Path::new("")).join(certificates);
-        arguments.ca_certificates = Some(read_certificates(&from.to_string(), &certificates)?);
-    }
-    if let Some(warning) = secret.and_then(|secret| files::exposed(path, &secret)) {
+/// Logs what the host should be warned of.
+fn told(resolved: Resolved) -> Resolved {
+    for warning in &resolved.warnings {
         tracing::warn!(warning, "configuration");
     }
-    Ok(())
+    resolved
 }
 
 impl GatewayArguments {
     /// The configuration, and what comes before the dial. What the host should be warned of is in the log.
     pub(crate) fn resolve(&self) -> Result<Resolved, Unresolved> {
-        self.resolve_with(self.provision(), &mut AgentSettings::default())
+        Ok(told(self.resolve_silently(None)?))
     }
 
     /// The same, with the bridge's settings.
     pub(crate) fn resolve_for_agent(&self) -> Result<(Resolved, AgentSettings), Unresolved> {
         let mut settings = AgentSettings::default();
-        let resolved = self.resolve_with(self.provision(), &mut settings)?;
-        Ok((resolved, settings))
+        let resolved = self.resolve_all(None, &mut settings)?;
+        Ok((told(resolved), settings))
     }
 
     /// The same, always provisioning.
     pub(crate) fn resolve_to_provision(&self) -> Result<Resolved, Unresolved> {
-        self.resolve_with(Some(When::Always), &mut AgentSettings::default())
+        Ok(told(self.resolve_silently(Some(When::Always))?))
     }
 
-    fn provision(&self) -> Option<When> {
-        self.account.provision.map(|when| match when {
+    /// The same, for a caller that tells of the warnings itself.
+    pub(crate) fn resolve_silently(&self, provision: Option<When>) -> Result<Resolved, Unresolved> {
+        self.resolve_all(provision, &mut AgentSettings::default())
+    }
+
+    fn resolve_all(
+        &self,
+        provision: Option<When>,
+        others: &mut AgentSettings,
+    ) -> Result<Resolved, Unresolved> {
+        let mut warnings = Vec::new();
+        let mut secret = |flag, file: &Option<PathBuf>| {
+            file.as_ref().map(|file| secret(flag, file, &mut warnings)).transpose()
+        };
+        let (gateway, deliveries) = (
+            secret("--secret-file", &self.secret_file)?,
+            secret("--delivery-key-file", &self.delivery_key_file)?,
+        );
+        let arguments = Arguments { secret: gateway, delivery_key: deliveries, ..self.arguments(provision) };
+        let default = default_env_file();
+        let env_file = self.env_file.as_deref();
+        let sources = Sources { env_file, managed_by: env_file.or(default.as_deref()) };
+        let (mut resolved, of_files) = self.network.resolve(
+            arguments,
+            sources,
+            |arguments, environment, files| settings::resolve_with(arguments, environment, files, others),
+        )?;
+        resolved.warnings.splice(0..0, warnings.into_iter().chain(of_files));
+        Ok(resolved)
+    }
+
+    fn arguments(&self, provision: Option<When>) -> Arguments {
+        let account = &self.account;
+        let provision = provision.or(account.provision.map(|when| match when {
             ProvisionName::Auto => When::Auto,
             ProvisionName::Always => When::Always,
             ProvisionName::Never => When::Never,
-        })
-    }
-
-    fn resolve_with(
-        &self,
-        provision: Option<When>,
-        settings: &mut AgentSettings,
-    ) -> Result<Resolved, Unresolved> {
-        let secret = |flag, file: &Option<PathBuf>| match file {
-            None => Ok(None),
-            Some(file) => text(flag, file).map(|text| Some(Secret::new(text))),
-        };
-        let account = &self.account;
-        let arguments = Arguments {
+        }));
+        Arguments {
             enabled: self.enabled,
             url: self.url.clone(),
             gateway_id: self.gateway_id.clone(),
-            secret: secret("--secret-file", &self.secret_file)?,
-            delivery_key: secret("--delivery-key-file", &self.delivery_key_file)?,
             platform: self.platform.clone(),
             bot_id: self.bot_id.clone(),
             identities: self.identity.clone(),
@@ -270,27 +348,39 @@ impl GatewayArguments {
             provision,
             set: self.set.clone(),
             ..Arguments::default()
-        };
-        let resolved = self.network.resolve(
-            arguments,
-            default_env_file().as_deref(),
-            |arguments, environment, file| settings::resolve_with(arguments, environment, file, settings),
-        )?;
-        for warning in &resolved.warnings {
-            tracing::warn!(warning, "configuration");
         }
-        Ok(resolved)
     }
 }
 
-fn text(flag: &str, file: &Path) -> Result<String, Unresolved> {
-    let unreadable = |error| Unresolved::Unreadable(format!("{flag} {}: {error}", file.display()));
-    files::text(file).map_err(unreadable)
+fn unreadable(what: &str, path: &Path, error: &io::Error) -> Unresolved {
+    Unresolved::Unreadable(format!("{what} {}: {error}", path.display()))
+}
+
+/// Reads the file of a flag, which messages call by its path.
+fn given<'a>(flag: &str, path: &'a Path) -> Result<Given<'a>, Unresolved> {
+    let contents = files::read(path).map_err(|error| unreadable(flag, path, &error))?;
+    Ok((path, path.display().to_string(), contents))
+}
+
+fn text<'a>(what: &str, path: &Path, contents: &'a Contents) -> Result<&'a str, Unresolved> {
+    contents.text().map_err(|error| unreadable(what, path, &error))
+}
+
+/// Reads a file that holds a secret and nothing else; `what` names it.
+fn secret(what: &str, path: &Path, warnings: &mut Vec<String>) -> Result<Secret, Unresolved> {
+    let contents = files::read(path).map_err(|error| unreadable(what, path, &error))?;
+    warnings.extend(contents.warning(format_args!("{what} {}", path.display()), path));
+    text(what, path, &contents).map(Secret::from)
 }
 
 /// What a file of `--secret-file` holds; what is wrong with it has been said otherwise.
 pub(crate) fn secret_file(file: &Path) -> Result<Secret, ExitCode> {
-    text("--secret-file", file).map(Secret::new).map_err(|error| error.end())
+    let mut warnings = Vec::new();
+    let secret = secret("--secret-file", file, &mut warnings).map_err(|error| error.end())?;
+    for warning in warnings {
+        tracing::warn!(warning, "configuration");
+    }
+    Ok(secret)
 }
 
 /// An environment variable, blank ones counting as unset. One that is no text must not: it is an error.

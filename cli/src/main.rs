@@ -3,6 +3,7 @@
 
 mod boot;
 mod bridge;
+mod config_file;
 mod connector;
 mod demo;
 mod doctor;
@@ -79,7 +80,7 @@ fn main() -> ExitCode {
     if let Some(arguments) = guard::arguments() {
         return guard::run(&arguments);
     }
-    let program = Program::try_parse().unwrap_or_else(|error| usage::end(error));
+    let program = config_file::program();
     // These tell their own story.
     let tells = matches!(program.command, Command::Demo(_) | Command::Doctor(_));
     let usual = if tells { LevelFilter::WARN } else { LevelFilter::INFO };

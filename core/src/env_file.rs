@@ -1,4 +1,4 @@
-//! Variables set in an env file's text: everything else in it stays as it is, byte for byte (H-2).
+//! Variables of an env file's text: read, and set while everything else in it stays as it is, byte for byte (H-2).
 //!
 //! The file is bytes, since lines that are not ours may be anything. It is read as the usual libraries read it: a line
 //! is `KEY=value`, perhaps behind `export`; a value may stand in quotes, and go on over lines there.
@@ -18,6 +18,53 @@ pub enum Unwritable {
         "a quote is opened in the file and never closed, and a new value would close it: mend that line first"
     )]
     OpenQuote,
+}
+
+/// A variable of an env file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value, without the quotes around it.
+    pub value: Secret,
+    /// The line that it begins on, from 1.
+    pub line: usize,
+}
+
+/// Reads the variables of an env file's text, in the order in which they stand there. Of a name that stands there twice
+/// the last counts, as in a shell.
+pub fn read(text: &str) -> Vec<Variable> {
+    let bytes = text.as_bytes();
+    let variable = |binding: Binding| Variable {
+        line: bytes[..binding.key.start].iter().filter(|b| **b == b'\n').count() + 1,
+        name: text[binding.key].to_owned(),
+        value: unquoted(&text[binding.value]),
+    };
+    bindings(bytes).into_iter().map(variable).collect()
+}
+
+/// Returns a value without its quotes. In double ones a backslash shields `"`, `\`, `$` and a backtick, as in a shell.
+fn unquoted(value: &str) -> Secret {
+    let quote = value.bytes().next().filter(|b| matches!(b, b'"' | b'\''));
+    let is_quoted = |quote| closing(value.as_bytes(), 1, quote) == Some(value.len() - 1);
+    let Some(quote) = quote.filter(|quote| is_quoted(*quote)) else { return Secret::from(value) };
+    let inner = &value[1..value.len() - 1];
+    if quote == b'\'' {
+        return Secret::from(inner);
+    }
+    // What grows leaves copies behind.
+    let mut plain = String::with_capacity(inner.len());
+    let mut chars = inner.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('\\', Some('"' | '\\' | '$' | '`')) => plain.extend(chars.next()),
+            ('\\', Some('\n')) => {
+                chars.next();
+            }
+            _ => plain.push(c),
+        }
+    }
+    Secret::new(plain)
 }
 
 /// The file's text with each of `values` set: where its key stands, however often, its value is replaced within the
@@ -160,6 +207,7 @@ fn push(value: &str, before: Option<u8>, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use super::read as read_all;
     use super::*;
     use proptest::prelude::*;
 
@@ -218,6 +266,26 @@ mod tests {
             let error = set(b"", &[("ID", &Secret::from(value))]).unwrap_err();
             assert_eq!(error, Unwritable::Control("ID".into()));
         }
+    }
+
+    #[test]
+    fn h_9_a_file_is_read_as_a_shell_reads_it() {
+        let text = "# ID=no\nexport A = 'x y' # mine\n\nB=\"it's \\$5 \\\\ \\n\"\r\nC= # none\nD=a\\b#c\nE=\"x\ny\"\nA=2\n\
+                    F=\"a\" and \"b\"\nG='é'\nH=\"open\n";
+        let read = read_all(text);
+        let read: Vec<_> = read.iter().map(|v| (v.name.as_str(), v.value.expose(), v.line)).collect();
+        let expected = [
+            ("A", "x y", 2),
+            ("B", "it's $5 \\ \\n", 4),
+            ("C", "", 5),
+            ("D", "a\\b#c", 6),
+            ("E", "x\ny", 7),
+            ("A", "2", 9),
+            ("F", "\"a\" and \"b\"", 10),
+            ("G", "é", 11),
+            ("H", "\"open", 12),
+        ];
+        assert_eq!(read, expected);
     }
 
     #[test]
@@ -302,6 +370,16 @@ mod tests {
             let value = Secret::from("v");
             let Ok(once) = set(&text, &[("ID", &value)]) else { return Ok(()) };
             prop_assert_eq!(&set(&once, &[("ID", &value)]).unwrap(), &once);
+        }
+
+        /// H-2, H-9: whatever is written into any file is what is read from it.
+        #[test]
+        fn h_9_what_is_set_is_read(text in "[ -~\n'\"é]{0,40}", value in "[ -~é]{0,12}") {
+            let value = Secret::from(value.as_str());
+            let Ok(once) = set(text.as_bytes(), &[("ID", &value)]) else { return Ok(()) };
+            let read = read_all(std::str::from_utf8(&once).unwrap());
+            let last = read.iter().rev().find(|variable| variable.name == "ID");
+            prop_assert_eq!(last.map(|variable| variable.value.expose()), Some(value.expose()));
         }
     }
 }

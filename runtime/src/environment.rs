@@ -2,7 +2,7 @@
 
 use crate::tls;
 use relayline_core::network::CaCertificates;
-use relayline_core::settings::{self, Arguments, ConfigError, Resolved};
+use relayline_core::settings::{self, Arguments, ConfigError, Files, Resolved};
 use std::cell::Cell;
 use std::env::VarError;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub fn config_from_env() -> Result<Resolved, ConfigError> {
     let mut arguments = Arguments { ca_certificates: ca_certificates(None)?, ..Arguments::default() };
     look_around(&mut arguments, default_env_file().as_deref());
-    with_environment(|environment| settings::resolve(&arguments, environment, None))
+    with_environment(|environment| settings::resolve(&arguments, environment, &Files::default()))
 }
 
 /// Resolves with the process's environment.

@@ -6,7 +6,7 @@ use crate::known::{
 };
 use relayline_core::http::boot::{Boot, Step, When};
 use relayline_core::machine::RelayMachine;
-use relayline_core::settings::{self, Arguments, FileText};
+use relayline_core::settings::{self, Arguments, FileText, Files};
 use relayline_core::time::Now;
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use std::process::Command;
@@ -51,7 +51,8 @@ fn panic_with_everything() {
     let text = format!("secret = '{FILE_SECRET}'");
     let file = FileText { name: "relayline.toml", text: &text };
     let none = Arguments::default();
-    let resolved = settings::resolve(&none, &environment, Some(file)).unwrap();
+    let resolved =
+        settings::resolve(&none, &environment, &Files { config: Some(file), ..Files::default() }).unwrap();
     let arguments = Arguments {
         enroll_token: Some(ENROLLMENT.into()),
         access_token: Some(ACCESS.into()),
@@ -59,10 +60,10 @@ fn panic_with_everything() {
         provision: Some(When::Always),
         ..none.clone()
     };
-    let unarmed = settings::resolve(&arguments, &environment, None).unwrap();
+    let unarmed = settings::resolve(&arguments, &environment, &Files::default()).unwrap();
     let commanded = Arguments { access_token: None, ..arguments.clone() };
-    let commanded = settings::resolve(&commanded, &environment, None).unwrap().plan.unwrap();
-    let enrollment = settings::enrollment(&arguments, &environment, None).unwrap();
+    let commanded = settings::resolve(&commanded, &environment, &Files::default()).unwrap().plan.unwrap();
+    let enrollment = settings::enrollment(&arguments, &environment, &Files::default()).unwrap();
     let (boot, _) = Boot::new(unarmed.plan.clone().unwrap());
     let (waiting, _) = Boot::new(commanded.clone());
     let steps: [Step; 2] = [boot.next(1000), waiting.next(1000)];

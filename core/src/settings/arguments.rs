@@ -73,3 +73,19 @@ impl fmt::Debug for FileText<'_> {
         write!(f, "FileText({}, {} bytes hidden)", self.name, self.text.len())
     }
 }
+
+/// Texts that settings are read from where neither an argument nor the environment gives them.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Files<'a> {
+    /// An env file: the environment's lower layer.
+    pub env_file: Option<FileText<'a>>,
+    /// The configuration file, which counts after it.
+    pub config: Option<FileText<'a>>,
+    /// The content of the file that the configuration file names as `secret-file`.
+    pub secret: Option<&'a Secret>,
+    /// The content of the file that it names as `delivery-key-file`.
+    pub delivery_key: Option<&'a Secret>,
+    /// Further keys of the configuration file, which the host reads itself: see
+    /// [`Glance::host`](super::Glance::host).
+    pub host_keys: &'a [String],
+}

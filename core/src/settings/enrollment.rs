@@ -1,7 +1,7 @@
 //! What an enrolment needs, from arguments, environment and file (H-1, H-9).
 
 use super::layers::{Layers, Name};
-use super::{Arguments, ConfigError, FileText, names, plain};
+use super::{Arguments, ConfigError, Files, names, plain};
 use crate::http::Base;
 use crate::http::enroll::default_gateway_id;
 use crate::http::identity::TokenSource;
@@ -21,20 +21,23 @@ pub struct Enrollment {
     pub token: Secret,
     /// The id that the gateway wants.
     pub gateway_id: String,
-    /// The connector's URL as it was given as an argument: only then it goes into the env file (H-2).
+    /// The connector's URL if it was given as an argument, without a `/` at its end: only then it goes into the env file
+    /// (H-2).
     pub url: Option<String>,
-    /// What wakes the gateway, likewise.
+    /// What wakes the gateway, as it was given.
     pub wake_url: Option<String>,
+    /// Values that look wrong, a sentence each.
+    pub warnings: Vec<String>,
 }
 
-/// Resolves what an enrolment needs: argument, else environment, else file (H-9). A relay that is switched off can be
+/// Resolves what an enrolment needs: argument, else environment, else files (H-9). A relay that is switched off can be
 /// enrolled all the same.
 pub fn enrollment(
     arguments: &Arguments,
     environment: &dyn Fn(&str) -> Option<String>,
-    file: Option<FileText<'_>>,
+    files: &Files<'_>,
 ) -> Result<Enrollment, ConfigError> {
-    let layers = Layers::read(environment, file)?;
+    let layers = Layers::read(environment, files)?;
     let url = super::url(arguments.url.as_deref(), "--connector-url", &layers)?;
     let token = layers.find(arguments.enroll_token.as_ref().map(Secret::expose), &names::ENROLL_TOKEN);
     let token = token.ok_or(ConfigError::NoEnrollmentToken)?.secret();
@@ -53,7 +56,33 @@ pub fn enrollment(
         source,
         token,
         gateway_id: id.unwrap_or_else(|| default_gateway_id(arguments.hostname.as_deref())),
-        url: given(&arguments.url),
+        url: given(&arguments.url).map(without_slash),
         wake_url: given(&arguments.wake_url),
+        warnings: layers.quoted(),
     })
+}
+
+/// A URL without the `/` at the end of its path, which says nothing.
+fn without_slash(mut url: String) -> String {
+    let path = url.find('?').unwrap_or(url.len());
+    let kept = url[..path].trim_end_matches('/').len();
+    url.replace_range(kept..path, "");
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h_2_a_url_is_kept_without_its_slash() {
+        for (url, expected) in [
+            ("https://c.example/", "https://c.example"),
+            ("https://c.example", "https://c.example"),
+            ("https://c.example/a//", "https://c.example/a"),
+            ("https://c.example/?key=a/", "https://c.example?key=a/"),
+        ] {
+            assert_eq!(without_slash(url.to_owned()), expected);
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! url = "wss://connector.example"
 //! gateway-id = "gw-1"
 //! secret = "…"                      # the file is the place for it: keep it readable to its owner alone
+//! # or: secret-file = "secret"      # a file beside this one
 //! route-keys = ["acme", "acme-eu"]
 //!
 //! [[identity]]                      # or, for one alone: platform = "discord" and bot-id = "123" at the top
@@ -23,7 +24,7 @@
 
 use super::error::ConfigError;
 use super::layers::{Found, Kind, Name, Origin};
-use super::{FileText, names};
+use super::{Files, Glance, HostSetting, HostValue, names};
 use crate::config::Identity;
 use crate::secret::Secret;
 use serde_json::{Map, Value};
@@ -41,13 +42,25 @@ pub(super) struct File {
     pub(super) identities: Vec<(Identity, Origin)>,
     /// What `[set]` sets: name, value, and where.
     pub(super) set: Vec<(String, String, Origin)>,
+    /// What is the host's to read.
+    pub(super) host: Vec<HostSetting>,
+}
+
+/// Keys that name tables.
+const TABLES: [&str; 3] = ["identity", "policy", "set"];
+
+/// Returns the keys of a configuration file, but for those of the host's own.
+pub fn file_keys() -> impl Iterator<Item = &'static str> {
+    names::ALL.iter().map(|name| name.key).chain(TABLES)
 }
 
 type Entry<'a, 'i> = (&'a str, &'a Spanned<DeValue<'i>>);
 
 impl File {
-    pub(super) fn parse(file: &FileText<'_>) -> Result<File, ConfigError> {
-        let reader = Reader { name: file.name, text: file.text };
+    /// Reads the configuration file, if there is one.
+    pub(super) fn parse(files: &Files<'_>) -> Result<File, ConfigError> {
+        let Some(file) = files.config else { return Ok(File::default()) };
+        let reader = Reader { name: file.name, text: file.text, host_keys: files.host_keys };
         let table = DeTable::parse(file.text).map_err(|error| {
             // Its own rendering quotes the line.
             reader.problem(error.span().map_or(0, |span| span.start), error.message())
@@ -60,7 +73,43 @@ impl File {
             let problem = "write platform and bot-id, or [[identity]], not both";
             return Err(reader.problem_in(*line, problem));
         }
+        read.content(&reader, &names::SECRET, &names::SECRET_FILE, files.secret)?;
+        read.content(&reader, &names::DELIVERY_KEY, &names::DELIVERY_KEY_FILE, files.delivery_key)?;
         Ok(read)
+    }
+
+    /// Puts a file's content where the file may hold it itself; it does not do both.
+    fn content(
+        &mut self,
+        reader: &Reader<'_>,
+        name: &Name,
+        by_file: &Name,
+        content: Option<&Secret>,
+    ) -> Result<(), ConfigError> {
+        let Some((_, line)) = self.values.get(by_file.key) else { return Ok(()) };
+        let line = *line;
+        if self.values.contains_key(name.key) {
+            let problem = format!("write {} or {}, not both", name.key, by_file.key);
+            return Err(reader.problem_in(line, &problem));
+        }
+        if let Some(content) = content {
+            self.values.insert(name.key, (content.clone(), line));
+        }
+        Ok(())
+    }
+
+    /// What a caller must know of the file before it can resolve.
+    pub(super) fn glance(&self) -> Glance {
+        let given = |name: &Name| self.value(name.key).filter(|found| !found.value.is_blank());
+        let path = |name| given(name).map(|found| (found.text().to_owned(), found.from));
+        Glance {
+            ca_file: path(&names::CA_FILE),
+            secret_file: path(&names::SECRET_FILE),
+            delivery_key_file: path(&names::DELIVERY_KEY_FILE),
+            secret: names::SECRETS.into_iter().find_map(given).map(|found| found.from),
+            env_file_secret: None,
+            host: self.host.clone(),
+        }
     }
 
     fn entry(
@@ -97,6 +146,14 @@ impl File {
                 self.values
                     .insert(names::POLICY.key, (Secret::new(Value::Array(policies?).to_string()), line));
             }
+            _ if reader.host_keys.iter().any(|known| known == key) => {
+                let setting = HostSetting {
+                    key: key.to_owned(),
+                    value: reader.host_value(key, value)?,
+                    from: reader.origin(key.to_owned(), value),
+                };
+                self.host.push(setting);
+            }
             ("set" | "idp", _) => return Err(reader.wrong(key, value, &format!("write a table, [{key}]"))),
             ("identity" | "policy", _) => {
                 return Err(reader.wrong(key, value, &format!("write tables, [[{key}]]")));
@@ -114,7 +171,8 @@ impl File {
     ) -> Result<(), ConfigError> {
         let name: &Name = names::ALL.iter().find(|name| name.key == key).ok_or_else(|| {
             let mut known: Vec<&str> = names::ALL.iter().map(|name| name.key).collect();
-            known.extend(["identity", "policy", "set"]);
+            known.extend(TABLES);
+            known.extend(reader.host_keys.iter().map(String::as_str));
             known.sort_unstable();
             let problem = format!("there is no key {key:?}; there are {}", known.join(", "));
             reader.problem(value.span().start, &problem)
@@ -143,6 +201,7 @@ impl File {
 struct Reader<'a> {
     name: &'a str,
     text: &'a str,
+    host_keys: &'a [String],
 }
 
 impl Reader<'_> {
@@ -175,6 +234,18 @@ impl Reader<'_> {
             Some(table) => Ok(in_order(table)),
             None => Err(self.wrong(key, entry, &format!("write tables, [[{key}]]"))),
         }
+    }
+
+    fn host_value(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<HostValue, ConfigError> {
+        let text = |value: &Spanned<DeValue<'_>>| text(value, Kind::Id).map(|text| text.expose().to_owned());
+        let read = match value.get_ref() {
+            DeValue::Boolean(on) => Some(HostValue::Switch(*on)),
+            DeValue::Array(parts) => parts.iter().map(text).collect::<Option<_>>().map(HostValue::List),
+            _ => text(value).map(HostValue::Text),
+        };
+        read.ok_or_else(|| {
+            self.wrong(key, value, "write a text, a whole number, true, false, or an array of texts")
+        })
     }
 
     fn identity(&self, entry: &Spanned<DeValue<'_>>) -> Result<Identity, ConfigError> {

@@ -1,35 +1,55 @@
-//! What a caller must know of a configuration file before it can resolve.
+//! What a caller must know of the files before it can resolve.
 
-use super::file::File;
-use super::layers::Origin;
-use super::{ConfigError, FileText, names};
+use super::layers::{Layers, Origin};
+use super::{ConfigError, Files, Name, names};
 
-/// What a configuration file says to who reads files: nothing in this crate does.
+/// What the files say to the caller, which reads further files: nothing in this crate does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Glance {
-    /// The file of certificates that it names as `ca-file`, and where it does. `--ca-file` and `SSL_CERT_FILE` go
-    /// before it.
+    /// The file of certificates that the configuration file names as `ca-file`, and where it does. `--ca-file` and
+    /// `SSL_CERT_FILE` go before it.
     pub ca_file: Option<(String, Origin)>,
+    /// The file that it names as `secret-file`; its content goes into [`Files::secret`].
+    pub secret_file: Option<(String, Origin)>,
+    /// The file that it names as `delivery-key-file`; its content goes into [`Files::delivery_key`].
+    pub delivery_key_file: Option<(String, Origin)>,
     /// One of the secrets that it holds: nobody but its owner should be able to read it.
     pub secret: Option<Origin>,
+    /// One of the secrets that the env file holds, likewise.
+    pub env_file_secret: Option<Origin>,
+    /// The host's own settings in it, in the order in which they stand there.
+    pub host: Vec<HostSetting>,
 }
 
-/// Looks into a configuration file.
+/// A setting under one of the [`Files::host_keys`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostSetting {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: HostValue,
+    /// Where it stands.
+    pub from: Origin,
+}
+
+/// The value of a host's setting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HostValue {
+    /// `true` or `false`.
+    Switch(bool),
+    /// A text, or a whole number as it is written.
+    Text(String),
+    /// An array of such.
+    List(Vec<String>),
+}
+
+/// Looks into the files.
 ///
 /// # Errors
-/// When it is no such file.
-pub fn glance(file: FileText<'_>) -> Result<Glance, ConfigError> {
-    let file = File::parse(&file)?;
-    let secrets = [
-        &names::SECRET,
-        &names::DELIVERY_KEY,
-        &names::ENROLL_TOKEN,
-        &names::ACCESS_TOKEN,
-        &names::IDP_CLIENT_SECRET,
-    ];
-    let given = |key| file.value(key).filter(|found| !found.value.is_blank());
-    Ok(Glance {
-        ca_file: given(names::CA_FILE.key).map(|found| (found.text().to_owned(), found.from)),
-        secret: secrets.iter().find_map(|name| given(name.key)).map(|found| found.from),
-    })
+/// When one of them is no such file.
+pub fn glance(files: &Files<'_>) -> Result<Glance, ConfigError> {
+    let layers = Layers::read(&|_| None, files)?;
+    let variable = |name: &&Name| name.variable.and_then(|variable| layers.in_env_file(variable));
+    let secret = names::SECRETS.iter().find_map(variable);
+    Ok(Glance { env_file_secret: secret.map(|found| found.from), ..layers.file.glance() })
 }

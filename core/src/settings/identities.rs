@@ -11,7 +11,8 @@ pub(super) fn none() -> Identity {
     Identity { platform: "relay".into(), bot_id: String::new() }
 }
 
-/// The identities, none of a platform twice; and what the host should be warned of.
+/// The identities, none of a platform twice, and none at all where no platform is named; and what the host should be
+/// warned of.
 pub(super) fn resolve(
     arguments: &Arguments,
     layers: &Layers<'_>,
@@ -36,17 +37,23 @@ fn named(
         return arguments.identities.iter().map(|text| identity(text, from())).collect();
     }
     let ids = BotIds::new(arguments, layers)?;
-    let plural = layers.variable(names::PLATFORMS);
+    let single = layers.variable("GATEWAY_RELAY_PLATFORM");
+    let plural = layers.variable(names::PLATFORMS).filter(|plural| !goes_before(single.as_ref(), plural));
     let argument = arguments.platform.as_deref().filter(|platform| !platform.trim().is_empty());
     if let (None, Some(list)) = (argument, plural) {
         return several(&list, &ids, layers, warnings);
     }
     let Some(single) = layers.find(argument, &names::PLATFORM) else {
         let listed: Vec<_> = layers.file.identities.iter().map(|(identity, _)| identity.clone()).collect();
-        return Ok(if listed.is_empty() { vec![none()] } else { listed });
+        return Ok(listed);
     };
     let platform = identity(single.text(), single.from.clone())?.platform;
     Ok(vec![ids.identity(platform, true, warnings)?])
+}
+
+/// Whether a singular variable stands in a layer before that of the plural one. In the same one the plural counts.
+fn goes_before(single: Option<&Found>, plural: &Found) -> bool {
+    single.is_some_and(|single| single.from.rank() < plural.from.rank())
 }
 
 fn several(
@@ -100,8 +107,9 @@ impl<'a> BotIds<'a> {
         let variable = |name: &'static str| self.layers.variable(name);
         let meant = |named: Option<Found>| named.map_or(alone, |named| named.text() == platform);
         let in_environment = meant(variable("GATEWAY_RELAY_PLATFORM"));
-        let plural = self.plural(&platform)?;
-        let single = variable("GATEWAY_RELAY_BOT_ID").filter(|_| in_environment);
+        let beside = |id: &Found| self.layers.beside(id, "GATEWAY_RELAY_PLATFORM");
+        let single = variable("GATEWAY_RELAY_BOT_ID").filter(|id| meant(beside(id)));
+        let plural = self.plural(&platform, single.as_ref())?;
         let bot_id = match (self.argument.filter(|_| alone || in_environment), plural, single) {
             (Some(argument), _, _) => argument.to_owned(),
             (None, Some(plural), single) => {
@@ -118,8 +126,12 @@ impl<'a> BotIds<'a> {
         Ok(Identity { platform, bot_id })
     }
 
-    /// What the plural variable says of a platform, unless it is empty.
-    fn plural(&self, platform: &str) -> Result<Option<String>, ConfigError> {
+    /// What the plural variable says of a platform, unless it is empty or the singular one goes before it.
+    fn plural(&self, platform: &str, single: Option<&Found>) -> Result<Option<String>, ConfigError> {
+        let from = self.layers.variable(names::BOT_IDS);
+        if from.is_some_and(|plural| goes_before(single, &plural)) {
+            return Ok(None);
+        }
         let id = match self.plural.get(platform).map(|entry| entry.get("botId").unwrap_or(entry)) {
             Some(Value::String(id)) => id.trim().to_owned(),
             Some(Value::Number(id)) => id.to_string(),

@@ -1,12 +1,12 @@
-//! Configuration out of arguments, the environment and a file (H-9), as a pure function: the environment is a look-up
-//! that the caller gives, and the file a text that it has read.
+//! Configuration out of arguments, the environment, an env file and a configuration file (H-9), as a pure function: the
+//! environment is a look-up that the caller gives, and the files are texts that it has read.
 //!
-//! The file is TOML, and its keys are the flags' names without their dashes: `url`, `gateway-id`, `secret`,
-//! `delivery-key`, `ca-file`, `platform` and `bot-id` or `[[identity]]` tables of both, `endpoint`, `route-keys`, `instance-id`,
+//! The configuration file is TOML, and its keys are the flags' names without their dashes: `url`, `gateway-id`, `secret`
+//! or `secret-file`, `delivery-key` or `delivery-key-file`, `ca-file`, `platform` and `bot-id` or `[[identity]]` tables of both, `endpoint`, `route-keys`, `instance-id`,
 //! `wake-url`, `display-name`, `enroll-token`, `access-token`, `access-token-command`, `inbound-listen`, `provision`,
 //! `allow-insecure`, `enabled`; in `[idp]` `token-url`, `client-id`, `client-secret`, `scope`; `[[policy]]` tables of
 //! `platform`, `require-address`, `free-response-scopes`, `allow-other-bots`; in `[set]` what `--set` sets. It may hold
-//! secrets, so it should be readable to its owner alone. Any other key is an error.
+//! secrets, so it should be readable to its owner alone. Any other key is an error, unless it is the host's own.
 //!
 //! `enabled = false` beats every URL, wherever that is said: [`ConfigError::Disabled`]. Itself it is a setting like any
 //! other, so that a flag or the environment can overrule a file's.
@@ -22,10 +22,11 @@ pub(crate) mod names;
 #[cfg(test)]
 mod tests;
 
-pub use arguments::{Arguments, FileText};
+pub use arguments::{Arguments, FileText, Files};
 pub use enrollment::{Enrollment, enrollment};
 pub use error::ConfigError;
-pub use glance::{Glance, glance};
+pub use file::file_keys;
+pub use glance::{Glance, HostSetting, HostValue, glance};
 pub use layers::Origin;
 
 pub(crate) use layers::{Found, Name};
@@ -51,7 +52,9 @@ pub struct Resolved {
     /// What to provision and which policies to send first (H-4, H-5): [`crate::http::boot::Boot`] carries it out. `None`
     /// when there is nothing of it to do. Who dials without it dials with what is configured alone.
     pub plan: Option<Plan>,
-    /// Contradictions that were settled, a sentence each.
+    /// Whether anything names a platform. If not, the gateway says that it is one of `relay`'s.
+    pub names_platform: bool,
+    /// Contradictions that were settled and values that look wrong, a sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -76,23 +79,25 @@ impl OtherSettings for NoOthers {
     }
 }
 
-/// Resolves the configuration: argument, else environment, else file (H-9). What is blank counts as unset (L-2).
+/// Resolves the configuration: argument, else environment, else env file, else configuration file (H-9). What is blank
+/// counts as unset (L-2).
 pub fn resolve(
     arguments: &Arguments,
     environment: &dyn Fn(&str) -> Option<String>,
-    file: Option<FileText<'_>>,
+    files: &Files<'_>,
 ) -> Result<Resolved, ConfigError> {
-    resolve_with(arguments, environment, file, &mut NoOthers)
+    resolve_with(arguments, environment, files, &mut NoOthers)
 }
 
 /// Resolves the configuration as [`resolve`] does, and sets what is set of `others`.
 pub fn resolve_with(
     arguments: &Arguments,
     environment: &dyn Fn(&str) -> Option<String>,
-    file: Option<FileText<'_>>,
+    files: &Files<'_>,
     others: &mut dyn OtherSettings,
 ) -> Result<Resolved, ConfigError> {
-    let layers = Layers::read(environment, file)?;
+    let layers = Layers::read(environment, files)?;
+    let environment: &dyn Fn(&str) -> Option<String> = &|name| layers.look_up(name);
     on(arguments, &layers)?;
     let url = url(arguments.url.as_deref(), "--url", &layers)?;
     let allow_insecure = allow_insecure(arguments, &layers)?;
@@ -111,8 +116,12 @@ pub fn resolve_with(
         Base::new(&url, allow_insecure)?;
     }
 
-    let mut warnings = Vec::new();
-    let identities = identities::resolve(arguments, &layers, &mut warnings)?;
+    let mut warnings = layers.quoted();
+    let mut identities = identities::resolve(arguments, &layers, &mut warnings)?;
+    let names_platform = !identities.is_empty();
+    if !names_platform {
+        identities.push(identities::none());
+    }
     let policies = policies(arguments, &layers, &identities)?;
     let gateway_id =
         id.map_or_else(|| default_gateway_id(arguments.hostname.as_deref()), |id| id.text().to_owned());
@@ -155,7 +164,7 @@ pub fn resolve_with(
         );
     }
     set(&mut config, others, arguments, &layers)?;
-    Ok(Resolved { config, plan, warnings })
+    Ok(Resolved { config, plan, names_platform, warnings })
 }
 
 /// Whether the relay is switched on, which it is unless somebody says otherwise (H-9).
@@ -231,7 +240,7 @@ fn when(arguments: &Arguments, layers: &Layers<'_>) -> Result<When, ConfigError>
 /// Whether the install is managed (H-3): `HERMES_MANAGED` says so, if it is not one of the words for no; it may name who
 /// manages it.
 pub fn managed(arguments: &Arguments, environment: &dyn Fn(&str) -> Option<String>) -> bool {
-    let said = environment("HERMES_MANAGED").unwrap_or_default().trim().to_ascii_lowercase();
+    let said = environment(names::MANAGED).unwrap_or_default().trim().to_ascii_lowercase();
     arguments.managed || !matches!(said.as_str(), "" | "0" | "false" | "no" | "off")
 }
 

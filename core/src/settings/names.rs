@@ -17,7 +17,9 @@ names! {
     URL = "--url", Some("GATEWAY_RELAY_URL"), "url", Text;
     GATEWAY_ID = "--gateway-id", Some("GATEWAY_RELAY_ID"), "gateway-id", Text;
     SECRET = "--secret-file", Some("GATEWAY_RELAY_SECRET"), "secret", Text;
+    SECRET_FILE = "--secret-file", None, "secret-file", Text;
     DELIVERY_KEY = "--delivery-key-file", Some("GATEWAY_RELAY_DELIVERY_KEY"), "delivery-key", List;
+    DELIVERY_KEY_FILE = "--delivery-key-file", None, "delivery-key-file", Text;
     PLATFORM = "--platform", Some("GATEWAY_RELAY_PLATFORM"), "platform", Text;
     BOT_ID = "--bot-id", Some("GATEWAY_RELAY_BOT_ID"), "bot-id", Id;
     ENDPOINT = "--endpoint", Some("GATEWAY_RELAY_ENDPOINT"), "endpoint", Text;
@@ -45,3 +47,15 @@ pub(crate) const POLICY: Name =
 /// The plural variables, which go before the singular ones (H-9).
 pub(super) const PLATFORMS: &str = "GATEWAY_RELAY_PLATFORMS";
 pub(super) const BOT_IDS: &str = "GATEWAY_RELAY_BOT_IDS";
+/// Whether the install is managed (H-3).
+pub(super) const MANAGED: &str = "HERMES_MANAGED";
+
+/// Every variable that is read.
+pub(super) fn variables() -> impl Iterator<Item = &'static str> {
+    let single = ALL.iter().filter_map(|name| name.variable);
+    single.chain(POLICY.variable).chain([PLATFORMS, BOT_IDS, MANAGED])
+}
+
+/// The secrets themselves, as opposed to the commands and files that give them.
+pub(super) const SECRETS: [&Name; 5] =
+    [&SECRET, &DELIVERY_KEY, &ENROLL_TOKEN, &ACCESS_TOKEN, &IDP_CLIENT_SECRET];

@@ -1,4 +1,5 @@
 mod boot;
+mod env_file;
 mod file;
 
 use super::*;
@@ -8,7 +9,7 @@ fn look_up<'a>(environment: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option
 }
 
 fn run(arguments: &Arguments, environment: &[(&str, &str)]) -> Result<Resolved, ConfigError> {
-    resolve(arguments, &look_up(environment), None)
+    resolve(arguments, &look_up(environment), &Files::default())
 }
 
 /// With a file `f.toml`.
@@ -17,7 +18,8 @@ fn with_file(
     environment: &[(&str, &str)],
     text: &str,
 ) -> Result<Resolved, ConfigError> {
-    resolve(arguments, &look_up(environment), Some(FileText { name: "f.toml", text }))
+    let files = Files { config: Some(FileText { name: "f.toml", text }), ..Files::default() };
+    resolve(arguments, &look_up(environment), &files)
 }
 
 #[track_caller]

@@ -9,7 +9,7 @@ use relayline_core::http::provision::{Profile, Provision, Provisioned};
 use relayline_core::http::{Base, Bearer, Body, Request, Unreachable, Value};
 use relayline_core::machine::RelayMachine;
 use relayline_core::secret::Secret;
-use relayline_core::settings::{self, Arguments, FileText, Resolved};
+use relayline_core::settings::{self, Arguments, FileText, Files, Resolved};
 use relayline_core::time::Now;
 use relayline_core::url::DialUrl;
 use relayline_harness::connector::{Act, ConnectorConfig, ConnectorMachine, Control, Delivery};
@@ -76,7 +76,7 @@ fn arguments() -> Arguments {
 }
 
 fn resolved() -> Resolved {
-    settings::resolve(&arguments(), &environment, None).unwrap()
+    settings::resolve(&arguments(), &environment, &Files::default()).unwrap()
 }
 
 fn settings() -> Vec<Shown> {
@@ -92,8 +92,8 @@ fn settings() -> Vec<Shown> {
         show(&secret()),
         show(&arguments()),
         show(&FileText { name: "a.toml", text: &text }),
-        show(&settings::enrollment(&arguments(), &environment, None).unwrap()),
-        show(&settings::resolve(&arguments(), &bad_proxy, None).unwrap_err()),
+        show(&settings::enrollment(&arguments(), &environment, &Files::default()).unwrap()),
+        show(&settings::resolve(&arguments(), &bad_proxy, &Files::default()).unwrap_err()),
         show(network),
         show(&network.proxies),
         show(proxy),
@@ -160,12 +160,12 @@ fn boots() -> Vec<Shown> {
     let plan = resolved().plan.unwrap();
     let given = Arguments::default();
     let unarmed = |name: &str| environment(name).filter(|_| name != "GATEWAY_RELAY_SECRET");
-    let client = settings::resolve(&given, &unarmed, None).unwrap().plan.unwrap();
+    let client = settings::resolve(&given, &unarmed, &Files::default()).unwrap().plan.unwrap();
     let by_command = |name: &str| match name {
         "GATEWAY_RELAY_ACCESS_TOKEN_COMMAND" => Some(format!("print {SECRET}")),
         name => unarmed(name),
     };
-    let command = settings::resolve(&given, &by_command, None).unwrap().plan.unwrap();
+    let command = settings::resolve(&given, &by_command, &Files::default()).unwrap().plan.unwrap();
     let mut shown = Vec::new();
     for plan in [plan, client, command] {
         let source = plan.source.clone().unwrap();

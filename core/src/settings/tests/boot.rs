@@ -25,7 +25,7 @@ fn h_9_disabled_beats_every_url() {
         ),
     ] {
         let text = text.map(|text| FileText { name: "f.toml", text });
-        match (resolve(&arguments, &look_up(environment), text), by) {
+        match (resolve(&arguments, &look_up(environment), &Files { config: text, ..Files::default() }), by) {
             (Ok(_), None) => {}
             (Err(ConfigError::Disabled(from)), Some(by)) => assert_eq!(from.to_string(), by),
             (other, by) => panic!("{by:?}: {other:?}"),
@@ -143,7 +143,7 @@ fn h_1_h_2_what_an_enrolment_needs() {
         ..Arguments::default()
     };
     let enroll = |arguments: &Arguments, environment: &[(&str, &str)]| {
-        enrollment(arguments, &look_up(environment), None).map_err(|error| error.to_string())
+        enrollment(arguments, &look_up(environment), &Files::default()).map_err(|error| error.to_string())
     };
     let full = enroll(&given, &[token, access]).unwrap();
     assert_eq!(

@@ -107,7 +107,7 @@ fn h_9_argument_else_environment_else_file() {
     ];
     assert_eq!(
         rows.len(),
-        names::ALL.len() - 10,
+        names::ALL.len() - 12,
         "every setting that has all three, but for tokens, switches and certificates"
     );
     for (pattern, give, variable, key, seen) in rows {
@@ -186,7 +186,7 @@ scope = "relay"
 handshake_timeout = "1s"
 chats = 100
 "#;
-    let Resolved { config, plan, warnings } = with_file(&Arguments::default(), &[], text).unwrap();
+    let Resolved { config, plan, warnings, .. } = with_file(&Arguments::default(), &[], text).unwrap();
     assert_eq!(warnings, Vec::<String>::new());
     let credentials = config.credentials.as_ref().unwrap();
     assert_eq!((credentials.gateway_id.as_str(), credentials.secret.expose()), ("gw-1", "hunter2"));
@@ -220,7 +220,8 @@ fn h_9_a_glance_at_a_file() {
         ("access-token = \"x\"", None, Some("f.toml:1: access-token")),
         ("[idp]\nclient-secret = \"x\"", None, Some("f.toml:2: idp.client-secret")),
     ] {
-        let glance = glance(FileText { name: "f.toml", text }).unwrap();
+        let files = Files { config: Some(FileText { name: "f.toml", text }), ..Files::default() };
+        let glance = glance(&files).unwrap();
         let found = glance.ca_file.map(|(file, from)| format!("{file} {from}"));
         assert_eq!(
             (found.as_deref(), glance.secret.map(|from| from.to_string()).as_deref()),
@@ -297,6 +298,12 @@ fn h_9_c_4_a_bad_file_is_an_error_with_its_line() {
             "platform = \"a\"\n[[identity]]\nplatform = \"b\"",
             "f.toml:1: write platform and bot-id, or [[identity]], not both",
         ),
+        ("secret = \"s\"\nsecret-file = \"s\"", "f.toml:2: write secret or secret-file, not both"),
+        (
+            "delivery-key-file = \"s\"\ndelivery-key = \"s\"",
+            "f.toml:1: write delivery-key or delivery-key-file, not both",
+        ),
+        ("auto-ack = true", "f.toml:1: there is no key \"auto-ack\"; there are "),
         ("url = \"a\"\nsecret = \"hunter2\nid = 1", "f.toml:2: "),
         ("secret = hunter2", "f.toml:1: "),
         ("url = \"wss://c.example\"\nurl = \"x\"", "f.toml:2: duplicate key"),

@@ -1,0 +1,229 @@
+//! The keys of `--config` that are flags of this program alone, such as `exec`: each is the default of its flag, so that
+//! a new flag is a key by itself.
+
+use crate::{Program, fail, files, usage};
+use clap::builder::OsStr;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use relayline_core::settings::{self, FileText, Files, HostSetting, HostValue};
+use std::any::TypeId;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Flags that are no keys: where the file lies cannot stand in it.
+const NO_KEYS: [&str; 3] = ["config", "help", "version"];
+/// Flags of which one overrules the other, wherever they are given.
+const OPPOSITES: [(&str, &str); 2] = [("verbose", "quiet"), ("quiet", "verbose")];
+
+/// Reads the command line, and behind it the configuration file that it names. Ends the program where one of them is
+/// wrong.
+pub(crate) fn program() -> Program {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match parse(&arguments) {
+        Ok(program) => program,
+        Err(Wrong::Usage(error)) => usage::end(error),
+        Err(Wrong::Setting(what)) => {
+            fail(2, what);
+            std::process::exit(2)
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Wrong {
+    Usage(clap::Error),
+    Setting(String),
+}
+
+impl From<clap::Error> for Wrong {
+    fn from(error: clap::Error) -> Wrong {
+        Wrong::Usage(error)
+    }
+}
+
+fn parse(arguments: &[OsString]) -> Result<Program, Wrong> {
+    let matches = Program::command().try_get_matches_from(arguments)?;
+    let Some((name, given)) = matches.subcommand() else { return Ok(Program::from_arg_matches(&matches)?) };
+    let Some((folder, settings)) = read(given) else { return Ok(Program::from_arg_matches(&matches)?) };
+    let command = with_defaults(name, given, &folder, &settings)?;
+    Ok(Program::from_arg_matches(&command.try_get_matches_from(arguments)?)?)
+}
+
+/// The settings of the file that the command line names, and its folder. What is wrong with it is told by whoever
+/// resolves the rest of it.
+fn read(given: &ArgMatches) -> Option<(PathBuf, Vec<HostSetting>)> {
+    let path = given.try_get_one::<PathBuf>("config").ok()??;
+    let (name, contents) = (path.display().to_string(), files::read(path).ok()?);
+    let keys = host_keys();
+    let config = Some(FileText { name: &name, text: contents.text().ok()? });
+    let glance = settings::glance(&Files { config, host_keys: &keys, ..Files::default() }).ok()?;
+    Some((path.with_file_name(""), glance.host))
+}
+
+/// The program's flags, with the settings as defaults of those that the command has and that were not given.
+fn with_defaults(
+    name: &str,
+    given: &ArgMatches,
+    folder: &Path,
+    settings: &[HostSetting],
+) -> Result<Command, Wrong> {
+    let mut command = Program::command();
+    for setting in settings {
+        let is_flag = |arg: &&Arg| arg.get_long() == Some(&setting.key);
+        let everywhere = command.get_arguments().find(is_flag).cloned();
+        let own = command.find_subcommand(name).and_then(|own| own.get_arguments().find(is_flag)).cloned();
+        let Some(arg) = own.or_else(|| everywhere.clone()) else { continue };
+        let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
+        let opposite = OPPOSITES.iter().find(|(key, _)| *key == setting.key);
+        if opposite.is_some_and(|(_, opposite)| is_given(opposite)) {
+            continue;
+        }
+        let values = values(&arg, setting, folder).map_err(Wrong::Setting)?;
+        check(name, &arg, setting, &values).map_err(Wrong::Setting)?;
+        let id = arg.get_id().clone();
+        let with = |arg: Arg| arg.default_values(values.into_iter().map(OsStr::from));
+        command = if everywhere.is_some() {
+            command.mut_arg(id, with)
+        } else {
+            command.mut_subcommand(name, |own| own.mut_arg(id, with))
+        };
+    }
+    Ok(command)
+}
+
+/// The values that a setting gives a flag, as they would stand on the command line.
+fn values(arg: &Arg, setting: &HostSetting, folder: &Path) -> Result<Vec<OsString>, String> {
+    let wrong = |wanted: &str| format!("{}: write {wanted}", setting.from);
+    let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+    let text = |text: &String| if is_path { folder.join(text).into_os_string() } else { text.into() };
+    match (arg.get_action(), &setting.value) {
+        (ArgAction::SetTrue, HostValue::Switch(on)) => Ok(vec![on.to_string().into()]),
+        (ArgAction::SetTrue, _) => Err(wrong("true or false")),
+        (ArgAction::Count, HostValue::Switch(on)) => Ok(vec![u8::from(*on).to_string().into()]),
+        (ArgAction::Count, HostValue::Text(count)) if count.parse::<u8>().is_ok() => Ok(vec![count.into()]),
+        (ArgAction::Count, _) => Err(wrong("true, false or a small number")),
+        (_, HostValue::Text(value)) => Ok(vec![text(value)]),
+        (_, HostValue::Switch(on)) => Ok(vec![on.to_string().into()]),
+        (ArgAction::Append, HostValue::List(list)) => Ok(list.iter().map(text).collect()),
+        (_, HostValue::List(list)) if takes_several(arg) => Ok(list.iter().map(text).collect()),
+        (_, HostValue::List(_)) => Err(wrong("one text")),
+    }
+}
+
+/// Tries the values on the command line: what is wrong with them is told where they stand in the file.
+fn check(name: &str, arg: &Arg, setting: &HostSetting, values: &[OsString]) -> Result<(), String> {
+    if !arg.get_action().takes_values() {
+        return Ok(());
+    }
+    let flag = OsString::from(format!("--{}", setting.key));
+    let mut line = vec![OsString::from("relayline"), name.into()];
+    match arg.get_action() {
+        ArgAction::Append if !takes_several(arg) => {
+            line.extend(values.iter().flat_map(|value| [flag.clone(), value.clone()]));
+        }
+        _ => line.extend([flag].into_iter().chain(values.iter().cloned())),
+    }
+    match Program::command().try_get_matches_from(line) {
+        // What else it needs may stand on the command line.
+        Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
+            let text = error.to_string();
+            let text = text.split("\n\nFor more").next().unwrap_or_default().trim_start_matches("error: ");
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            Err(format!("{}: {text}", setting.from))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn takes_several(arg: &Arg) -> bool {
+    arg.get_num_args().is_some_and(|range| range.max_values() > 1)
+}
+
+/// The keys of a configuration file that are flags of this program: those of `run` that are no settings of the
+/// library's. Commands that lack one of them pass it over.
+pub(crate) fn host_keys() -> Vec<String> {
+    let mut command = Program::command();
+    command.build();
+    let run = command.find_subcommand("run").map(|run| run.get_arguments().filter_map(Arg::get_long));
+    let is_ours = |flag: &&str| !NO_KEYS.contains(flag) && !settings::file_keys().any(|known| known == *flag);
+    run.into_iter().flatten().filter(is_ours).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every flag of `run` is a key, and what a file says under it is what the flag would say.
+    #[test]
+    fn h_9_every_flag_of_run_is_a_key() {
+        let mut command = Program::command();
+        command.build();
+        let run = command.find_subcommand("run").unwrap();
+        let keys: Vec<String> = settings::file_keys().map(str::to_owned).chain(host_keys()).collect();
+        let mut flags = 0;
+        for arg in run.get_arguments() {
+            let flag = arg.get_long().expect("every flag of run has a long name");
+            assert!(NO_KEYS.contains(&flag) || keys.iter().any(|key| key == flag), "{flag} is no key");
+            flags += 1;
+        }
+        assert!(flags > 30, "{flags}");
+    }
+
+    /// A file with each of the host's keys, and what the flags are then.
+    #[test]
+    fn h_9_a_flag_has_what_the_file_says_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("relayline.toml");
+        let matches = |text: &str, line: &[&str]| {
+            std::fs::write(&file, text).unwrap();
+            let mut line: Vec<OsString> = line.iter().map(OsString::from).collect();
+            line.splice(2..2, [OsString::from("--config"), file.clone().into()]);
+            let given = Program::command().try_get_matches_from(&line).unwrap();
+            let (name, given) = given.subcommand().unwrap();
+            let (folder, settings) = read(given).unwrap();
+            let command = with_defaults(name, given, &folder, &settings)?;
+            let (_, matches) = command.try_get_matches_from(&line).unwrap().remove_subcommand().unwrap();
+            Ok::<ArgMatches, Wrong>(matches)
+        };
+        // One of each kind; a key that is a new flag needs nothing here.
+        let text = "auto-ack = true\npassthrough = false\nmetrics = \"127.0.0.1:0\"\nruntime = \"smol\"\nverbose = 2\n\
+                    slack-subcommand = [\"a=/a\", \"b=/b\"]\nexec = [\"./agent\", \"--flag\"]\nenv-file = \"gw.env\"\n";
+        let run = matches(text, &["relayline", "run"]).unwrap();
+        assert!(run.get_flag("auto_ack") && !run.get_flag("passthrough"));
+        assert_eq!(
+            (run.get_count("verbose"), run.get_one::<String>("metrics").unwrap().as_str()),
+            (2, "127.0.0.1:0")
+        );
+        let exec: Vec<_> = run.get_many::<String>("exec").unwrap().collect();
+        assert_eq!(exec, ["./agent", "--flag"]);
+        assert_eq!(run.get_many::<(String, String)>("slack_subcommand").unwrap().count(), 2);
+        // Its paths begin at its folder.
+        assert_eq!(*run.get_one::<PathBuf>("env_file").unwrap(), folder.path().join("gw.env"));
+        // A flag goes before the file, and so does its opposite.
+        let line =
+            ["relayline", "run", "-q", "--runtime", "tokio", "--metrics", "127.0.0.1:1", "--exec", "cat"];
+        let run = matches(text, &line).unwrap();
+        assert_eq!(
+            (run.get_count("verbose"), run.get_one::<String>("metrics").unwrap().as_str()),
+            (0, "127.0.0.1:1")
+        );
+        assert_eq!(run.get_many::<String>("exec").unwrap().collect::<Vec<_>>(), ["cat"]);
+        // Commands that lack a flag pass its key over.
+        let policy = matches(text, &["relayline", "policy"]).unwrap();
+        assert_eq!(policy.get_one::<PathBuf>("env_file").unwrap().file_name().unwrap(), "gw.env");
+
+        let wrong = |text: &str| match matches(text, &["relayline", "run"]) {
+            Err(Wrong::Setting(what)) => what.strip_prefix(&file.display().to_string()).unwrap().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wrong("auto-ack = 1"), ":1: auto-ack: write true or false");
+        assert_eq!(wrong("\nmetrics = [\"a\"]"), ":2: metrics: write one text");
+        assert_eq!(wrong("verbose = \"x\""), ":1: verbose: write true, false or a small number");
+        assert!(
+            wrong("runtime = \"async-std\"")
+                .starts_with(":1: runtime: invalid value 'async-std' for '--runtime")
+        );
+        assert!(wrong("slack-subcommand = \"x\"").contains("write WORD=TEXT"));
+    }
+}
