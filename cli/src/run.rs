@@ -68,6 +68,13 @@ pub(crate) struct RunArguments {
     restart: Restart,
 }
 
+impl RunArguments {
+    /// The flags of the gateway itself.
+    pub(crate) fn gateway(&self) -> &GatewayArguments {
+        &self.gateway
+    }
+}
+
 pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     let runtime = arguments.gateway.network.runtime;
     let (resolved, settings) = match arguments.gateway.resolve_for_agent() {

@@ -9,6 +9,8 @@ use support::http::{Answer, Request, Server, answer, answer_with};
 use support::{Ended, Program, relayline};
 
 on_both_runtimes! {
+    a_step_that_waits_says_for_how_long
+    it_takes_every_flag_of_run_and_warns_of_platforms
     h_4_a_connector_that_is_well
     l_1_c_1_each_step_that_fails_says_what_to_do
 }
@@ -19,16 +21,20 @@ const SECRET: (&str, &str) = ("GATEWAY_RELAY_SECRET", "s3cret");
 fn doctor(runtime: &str, url: &str, environment: &[(&str, &str)]) -> Ended {
     let mut command =
         relayline(["doctor", "--runtime", runtime, "--url", url, "--set", "handshake_timeout=1s"]);
+    if !environment.iter().any(|(name, _)| name.starts_with("GATEWAY_RELAY_PLATFORM")) {
+        command.args(["--platform", "discord"]);
+    }
     command.envs(environment.iter().copied());
     let ended = Program::start(command).ended();
     assert!(!ended.stdout.contains("s3cret") && !ended.stderr.contains("s3cret"), "C-4: {ended:?}");
     ended
 }
 
-/// The verdict and the step of each line.
+/// The verdict and the step of each line, but for those that say how long the next one may wait.
 fn steps(ended: &Ended) -> String {
     let step = |line: &str| line.split(':').next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-    ended.stdout.lines().map(step).collect::<Vec<_>>().join(", ")
+    let lines = ended.stdout.lines().filter(|line| !line.starts_with("wait "));
+    lines.map(step).collect::<Vec<_>>().join(", ")
 }
 
 fn h_4_a_connector_that_is_well(runtime: &str) {
@@ -147,4 +153,71 @@ fn l_1_c_1_each_step_that_fails_says_what_to_do(runtime: &str) {
         assert_eq!((steps(&ended).as_str(), ended.code), (expected, Some(code)), "{ended:?}");
         assert!(ended.stdout.lines().last().unwrap().contains(what), "{what}: {ended:?}");
     }
+}
+
+/// Before each step that waits, and with the time that is set.
+fn a_step_that_waits_says_for_how_long(runtime: &str) {
+    let config = ConnectorConfig::default().identity("acc3ss", "acme");
+    let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
+    let ended = doctor(runtime, &connector.url(), &[("GATEWAY_RELAY_ACCESS_TOKEN", "acc3ss")]);
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    for (step, seconds) in
+        [("dns", 15), ("tcp", 15), ("provisioning", 15), ("upgrade", 15), ("handshake", 16)]
+    {
+        let expected = format!("wait {step}: waiting up to {seconds} s");
+        let at = lines.iter().position(|line| *line == expected);
+        let at = at.unwrap_or_else(|| panic!("{expected}: {ended:?}"));
+        // What comes of it is said after it.
+        assert!(
+            lines[at + 1..].iter().any(|line| line.starts_with(&format!("ok   {step}: "))),
+            "{step}: {ended:?}"
+        );
+    }
+}
+
+fn it_takes_every_flag_of_run_and_warns_of_platforms(runtime: &str) {
+    let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+    let url = connector.url();
+    let line = |flags: &[&str]| {
+        let mut command = relayline(["doctor", "--runtime", runtime, "--url", &url]);
+        command.args(flags);
+        Program::start(command).ended()
+    };
+    // As `run` would be given it: nothing of it is started or opened.
+    let run = [
+        "--platform",
+        "discord",
+        "--auto-ack",
+        "--passthrough",
+        "--slack-subcommand",
+        "ask=/ask",
+        "--metrics",
+        "not-an-address",
+        "--exec",
+        "./no-such-agent",
+        "--its-flag",
+    ];
+    let ended = line(&run);
+    assert_eq!((ended.code, ended.stdout.contains("platform is set")), (Some(0), false), "{ended:?}");
+    let ended = line(&[]);
+    assert!(ended.stdout.contains("warn settings: no platform is set, "), "{ended:?}");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let mut quoted = relayline(["doctor", "--runtime", runtime, "--url", &url]);
+    quoted.env("GATEWAY_RELAY_PLATFORM", "\"discord\"");
+    let ended = Program::start(quoted).ended();
+    let warning =
+        "warn settings: GATEWAY_RELAY_PLATFORM: the quotes around its value are taken as a part of it";
+    assert!(ended.stdout.contains(warning), "{ended:?}");
+
+    // A connector that takes the gateway for another platform's.
+    let irc = serde_json::json!({
+        "contract_version": 1, "platform": "irc", "label": "IRC", "markdown_dialect": "plain", "len_unit": "chars",
+        "max_message_length": 400, "supports_draft_streaming": false, "supports_edit": false, "supports_threads": false,
+    });
+    let descriptor = irc.as_object().unwrap().clone();
+    connector.control(Act::Descriptor { descriptor, platform: Some("discord".into()) }).unwrap();
+    let ended = line(&["--platform", "discord"]);
+    let expected = "warn handshake: the descriptor is that of \"irc\", and this gateway speaks for discord: check --platform";
+    assert!(ended.stdout.contains(expected), "{ended:?}");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
 }

@@ -11,14 +11,20 @@ use std::io;
 pub(super) fn handshake(
     runtime: RuntimeName,
     config: Config,
+    names_platform: bool,
     findings: &mut Findings,
 ) -> io::Result<Result<(), Stop>> {
+    findings.wait("handshake", config.timing.dial_timeout + config.timing.handshake_timeout);
+    let platforms: Vec<String> = config.identities.iter().map(|identity| identity.platform.clone()).collect();
     runtime.host(config, |relay, mut inbox| async move {
         while let Some(incoming) = inbox.next().await {
             match incoming {
                 Incoming::Notice(Notice::Connected { descriptor, .. }) => {
                     let (platform, version) = (&descriptor.platform, descriptor.contract_version);
                     findings.ok("handshake", format_args!("served for {platform:?}, contract {version}"));
+                    if names_platform && !platforms.contains(platform) {
+                        findings.warn("handshake", foreign(platform, &platforms));
+                    }
                     relay.disconnect().await;
                     return Ok(());
                 }
@@ -34,4 +40,13 @@ pub(super) fn handshake(
         }
         Err(findings.stop("handshake", "the connection ended before it"))
     })
+}
+
+/// What to say of a descriptor that is none of the gateway's platforms.
+fn foreign(platform: &str, ours: &[String]) -> String {
+    format!(
+        "the descriptor is that of {platform:?}, and this gateway speaks for {}: check --platform, or what the connector \
+         knows of this gateway's bot",
+        ours.join(", ")
+    )
 }

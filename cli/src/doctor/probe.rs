@@ -10,6 +10,7 @@ use relayline_runtime::http::Client;
 
 /// Asks for the upgrade, as a dial would, and judges the answer.
 pub(super) async fn probe(client: &Client, config: &Config, findings: &mut Findings) -> Result<(), Stop> {
+    findings.wait("upgrade", config.timing.dial_timeout);
     let answer = match client.send(&upgrade(config)).await {
         Ok(answer) => answer,
         Err(failure) => return Err(no_answer(failure, findings)),

@@ -46,6 +46,7 @@ impl Steps<'_> {
         findings: &mut Findings,
     ) -> Result<(), Stop> {
         let Steps { host, port, whose } = self;
+        findings.wait("dns", patience);
         let found = within(&runtime, patience, runtime.look_up((*host).to_owned(), *port)).await;
         let addresses = match found {
             Ok(addresses) if !addresses.is_empty() => addresses,
@@ -60,6 +61,7 @@ impl Steps<'_> {
         };
         let list: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
         findings.ok("dns", format_args!("{host}{whose} is {}", list.join(", ")));
+        findings.wait("tcp", patience * u32::try_from(addresses.len()).unwrap_or(1));
         let mut why = None;
         for address in addresses {
             match within(&runtime, patience, runtime.connect(address)).await {
