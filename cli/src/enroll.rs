@@ -11,7 +11,8 @@ use relayline_core::settings::{self, Arguments, Enrollment};
 use relayline_core::url::without_query;
 use relayline_runtime::default_env_file;
 use relayline_runtime::http::Client;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Enroll this gateway with a connector, and write its credentials into an env file
@@ -29,8 +30,10 @@ _CLIENT_ID, _CLIENT_SECRET, _SCOPE). Other users of this machine can see --token
 environment hides them.
 
 GATEWAY_RELAY_ID, _SECRET and _DELIVERY_KEY are set in the env file, and _URL and _WAKE_URL when their flags are given;
-the rest of the file stays as it is. What fails leaves it untouched. `run` reads the environment, not the file:
-  set -a; . ./gateway.env; set +a; relayline run --platform discord --bot-id 1
+the rest of the file stays as it is. What fails leaves it untouched. The last line says how to run the gateway.
+
+The env file must be yours: a regular file with one name, in folders that nobody but you and root can change. Where it is
+not, nothing is asked and nothing is written, unless --force is given. A symbolic link is followed then.
 
 Exit codes: 0 done, 1 refused, unreachable or not written, 2 flags, environment or configuration file wrong.")]
 pub(crate) struct EnrollArguments {
@@ -38,7 +41,7 @@ pub(crate) struct EnrollArguments {
     #[arg(long, value_name = "TOKEN")]
     token: Option<Secret>,
 
-    /// The connector, as in https://connector.example; it goes into the env file [env: GATEWAY_RELAY_URL]
+    /// The connector, as in https://connector.example; it goes into the env file, without a / at its end [env: GATEWAY_RELAY_URL]
     #[arg(long, value_name = "URL")]
     connector_url: Option<String>,
 
@@ -61,6 +64,10 @@ pub(crate) struct EnrollArguments {
     /// The env file to write; ~/.hermes/.env if nothing is said
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
+
+    /// Write the env file even if other users could read or replace it
+    #[arg(long)]
+    force: bool,
 
     #[command(flatten)]
     network: NetworkArguments,
@@ -101,18 +108,45 @@ fn enroll(arguments: &EnrollArguments) -> Result<String, ExitCode> {
         tracing::warn!(warning, "configuration");
     }
     // What cannot be written must not use up the token.
-    let env_file = EnvFile::open(&path).map_err(|error| fail(1, error))?;
+    EnvFile::remove_drafts_on_signals()
+        .map_err(|error| fail(1, format_args!("cannot wait for signals: {error}")))?;
+    let env_file = EnvFile::open(&path, arguments.force).map_err(|error| fail(1, error))?;
     let (url, wake_url) = (enrollment.url.clone(), enrollment.wake_url.clone());
+    let next = next_step(&path, &arguments.network);
     let network = enrollment.network.clone();
     let issued = arguments
         .network
         .runtime
         .with_client(&network, |client| async move { ask(&client, enrollment).await });
     let issued = issued.map_err(|error| fail(1, error))?.map_err(|why| fail(1, why))?;
-    write(env_file, &issued, url.map(Secret::new), wake_url.map(Secret::new))
+    let written = write(env_file, &issued, url.map(Secret::new), wake_url.map(Secret::new))?;
+    Ok(format!("{written}\n{next}"))
 }
 
-fn managed(path: &std::path::Path) -> String {
+/// Returns how to run the gateway that was enrolled: the last line is the command.
+fn next_step(env_file: &Path, network: &NetworkArguments) -> String {
+    let mut command = format!("relayline run --env-file {}", shell_word(env_file.as_os_str()));
+    for (flag, value) in network.given() {
+        command.push_str(&format!(" {flag}"));
+        if let Some(value) = value {
+            command.push_str(&format!(" {}", shell_word(&value)));
+        }
+    }
+    format!("run it, with --platform for your platform and --exec for your agent:\n{command}")
+}
+
+/// Returns a word as a shell reads it.
+fn shell_word(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+fn managed(path: &Path) -> String {
     let marker = path.with_file_name(".managed");
     let by = if marker.exists() { marker.display().to_string() } else { "HERMES_MANAGED".to_owned() };
     format!(
@@ -166,4 +200,22 @@ fn write(
     }
     said.push_str(&format!("\n{} {path}", if changed { "written to" } else { "nothing to change in" }));
     Ok(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        for (word, expected) in [
+            ("gateway.env", "gateway.env"),
+            ("my env", "'my env'"),
+            ("it's", "'it'\\''s'"),
+            ("", "''"),
+            ("$HOME/x", "'$HOME/x'"),
+        ] {
+            assert_eq!(shell_word(OsStr::new(word)), expected);
+        }
+    }
 }

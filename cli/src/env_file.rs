@@ -1,15 +1,29 @@
 //! The env file on disk: the old one or the new one, never something in between (H-2).
 
+#[cfg(unix)]
+mod draft;
+#[cfg(unix)]
+mod folder;
+#[cfg(unix)]
+mod trust;
+
+#[cfg(not(unix))]
+#[path = "env_file/portable.rs"]
+mod folder;
+
+use folder::{Folder, Old};
 use relayline_core::env_file::{self, Unwritable};
 use relayline_core::secret::Secret;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 /// The largest env file that is taken for one.
 const MOST: u64 = 16 << 20;
+/// Bytes that an env file may grow by: names, credentials and URLs.
+const GROWTH: u64 = 4096;
 
 /// Why an env file was not written. The old one is as it was.
 #[derive(Debug)]
@@ -18,8 +32,10 @@ pub(crate) enum EnvFileError {
     Io(&'static str, PathBuf, io::Error),
     /// It would get another owner, who could not read it or should not.
     Owner(PathBuf, io::Error),
-    /// It is no file, or larger than any env file.
+    /// It is not a file, or larger than any env file.
     NoEnvFile(PathBuf, &'static str),
+    /// Somebody else could read or replace it.
+    Untrusted(PathBuf, String),
     /// A value that no env file can hold.
     Unwritable(Unwritable),
 }
@@ -36,74 +52,102 @@ impl std::fmt::Display for EnvFileError {
             EnvFileError::NoEnvFile(path, why) => {
                 write!(f, "{} {why}: name another file with --env-file", path.display())
             }
+            EnvFileError::Untrusted(path, why) => {
+                let path = path.display();
+                write!(f, "{path} {why}: name a file of your own with --env-file, or give --force")
+            }
             EnvFileError::Unwritable(error) => error.fmt(f),
         }
     }
 }
 
-/// An env file that can be written: the new one is begun beside the old one, so that what cannot work fails before
-/// anything is asked of anybody.
+/// An env file that can be written: all of it is tried once, so that what cannot work fails before anything is asked of
+/// anybody.
 #[derive(Debug)]
 pub(crate) struct EnvFile {
     /// The file itself, where a symbolic link leads to it.
     path: PathBuf,
-    old: Option<fs::Metadata>,
-    new: NamedTempFile,
+    folder: Folder,
+    name: OsString,
+    /// Whether the path was a symbolic link, which is followed when that is forced.
+    is_linked: bool,
 }
 
 impl EnvFile {
     /// Gets ready to write. The folder is made, for its owner alone, if need be.
-    pub(crate) fn open(path: &Path) -> Result<EnvFile, EnvFileError> {
-        let path =
-            target(path).map_err(|error| EnvFileError::Io("follow the link", path.to_owned(), error))?;
-        let old = match fs::metadata(&path) {
-            Ok(old) if !old.is_file() => return Err(EnvFileError::NoEnvFile(path, "is no file")),
-            Ok(old) if old.len() > MOST => {
-                return Err(EnvFileError::NoEnvFile(path, "is larger than any env file"));
-            }
-            Ok(old) => Some(old),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(EnvFileError::Io("look at", path, error)),
+    ///
+    /// # Errors
+    /// When it could not be written. Unless `is_forced`, also when somebody else could read or replace it: it must be a
+    /// regular file of this user's with one name, in folders that only root and this user can change.
+    pub(crate) fn open(path: &Path, is_forced: bool) -> Result<EnvFile, EnvFileError> {
+        let found = if is_forced { target(path) } else { Ok(path.to_owned()) };
+        let found = found.map_err(|error| EnvFileError::Io("follow the link", path.to_owned(), error))?;
+        let Some(name) = found.file_name().map(OsString::from) else {
+            return Err(EnvFileError::NoEnvFile(found, "is not a file"));
         };
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            Some(_) | None => PathBuf::from("."),
-        };
-        make(&folder).map_err(|error| EnvFileError::Io("make the folder", folder.clone(), error))?;
-        let new = begin(&folder).map_err(|error| EnvFileError::Io("write into", folder, error))?;
-        if let Some(old) = &old {
-            keep_owner(&new, old).map_err(|error| EnvFileError::Owner(path.clone(), error))?;
+        let folder = Folder::open(found.parent().unwrap_or(Path::new("")), is_forced)?;
+        let file = EnvFile { is_linked: found != path, path: found, folder, name };
+        file.rehearse()?;
+        Ok(file)
+    }
+
+    /// Removes what an interrupted write would leave behind.
+    pub(crate) fn remove_drafts_on_signals() -> io::Result<()> {
+        folder::remove_drafts_on_signals()
+    }
+
+    /// Writes as much as there will be, and removes it again.
+    fn rehearse(&self) -> Result<(), EnvFileError> {
+        let old = self.folder.old(&self.name, &self.path)?;
+        let len = old.as_ref().map_or(0, Old::len);
+        if len > MOST {
+            return Err(EnvFileError::NoEnvFile(self.path.clone(), "is larger than any env file"));
         }
-        Ok(EnvFile { path, old, new })
+        let failed = |error| EnvFileError::Io("write beside", self.path.clone(), error);
+        let mut draft = self.folder.draft().map_err(failed)?;
+        if let Some(old) = &old {
+            let taken = old.give_to(&draft, self.is_linked);
+            taken.map_err(|error| EnvFileError::Owner(self.path.clone(), error))?;
+        }
+        io::copy(&mut io::repeat(b'\n').take(len + GROWTH), draft.file()).map_err(failed)?;
+        Ok(())
     }
 
     fn failed(&self, what: &'static str, error: io::Error) -> EnvFileError {
         EnvFileError::Io(what, self.path.clone(), error)
     }
 
-    /// Where it is.
+    /// Returns where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Sets these variables: the whole file is written beside the old one, brought to the disk, and takes its name.
-    /// Whether anything had to be changed.
-    pub(crate) fn set(mut self, values: &[(&str, &Secret)]) -> Result<bool, EnvFileError> {
-        let before = match &self.old {
-            Some(_) => fs::read(&self.path).map_err(|error| self.failed("read", error))?,
-            None => Vec::new(),
-        };
-        let before = Zeroizing::new(before);
+    /// Returns whether anything had to be changed.
+    pub(crate) fn set(self, values: &[(&str, &Secret)]) -> Result<bool, EnvFileError> {
+        // It is looked at anew: a minute may have passed.
+        let old = self.folder.old(&self.name, &self.path)?;
+        let mut before = Zeroizing::new(Vec::new());
+        if let Some(old) = &old {
+            // What grows leaves copies behind.
+            before.reserve_exact(usize::try_from(old.len().min(MOST)).unwrap_or_default() + 1);
+            let read = (&old.file).take(MOST + 1).read_to_end(&mut before);
+            read.map_err(|error| self.failed("read", error))?;
+        }
         let after = env_file::set(&before, values).map_err(EnvFileError::Unwritable)?;
-        if *after == *before && self.old.as_ref().is_some_and(is_private) {
+        if *after == *before && old.as_ref().is_some_and(|old| old.is_private() || self.is_linked) {
             return Ok(false);
         }
-        let written = self.new.as_file_mut().write_all(&after).and_then(|()| self.new.as_file().sync_all());
+        let mut draft = self.folder.draft().map_err(|error| self.failed("write beside", error))?;
+        if let Some(old) = &old {
+            let taken = old.give_to(&draft, self.is_linked);
+            taken.map_err(|error| EnvFileError::Owner(self.path.clone(), error))?;
+        }
+        let written = draft.file().write_all(&after).and_then(|()| draft.file().sync_all());
         written.map_err(|error| self.failed("write beside", error))?;
-        let EnvFile { path, new, .. } = self;
-        new.persist(&path).map_err(|error| EnvFileError::Io("replace", path.clone(), error.error))?;
+        draft.replace(&self.name).map_err(|error| self.failed("replace", error))?;
         // The name is in the folder: without this a power cut may bring the old file back, which is harmless.
-        let _ = path.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
+        let _ = self.folder.sync();
         Ok(true)
     }
 }
@@ -125,68 +169,24 @@ fn target(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many links, one behind the other"))
 }
 
-#[cfg(unix)]
-fn make(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-#[cfg(not(unix))]
-fn make(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)
-}
-
-/// The new file, readable to its owner alone before there is a byte in it.
-fn begin(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".env.");
-    #[cfg(unix)]
-    builder.permissions(fs::Permissions::from_mode(0o600));
-    builder.tempfile_in(folder)
-}
-
-#[cfg(unix)]
-use std::os::unix::fs::PermissionsExt;
-
-#[cfg(unix)]
-fn is_private(old: &fs::Metadata) -> bool {
-    old.permissions().mode() & 0o7777 == 0o600
-}
-
-#[cfg(not(unix))]
-fn is_private(_: &fs::Metadata) -> bool {
-    true
-}
-
-/// A file that is replaced keeps its owner; of its group only root can be sure, and the mode leaves it nothing.
-#[cfg(unix)]
-fn keep_owner(new: &NamedTempFile, old: &fs::Metadata) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, fchown};
-    let ours = new.as_file().metadata()?;
-    if ours.uid() != old.uid() {
-        fchown(new.as_file(), Some(old.uid()), None)?;
-    }
-    if ours.gid() != old.gid() {
-        let _ = fchown(new.as_file(), None, Some(old.gid()));
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn keep_owner(_: &NamedTempFile, _: &fs::Metadata) -> io::Result<()> {
-    Ok(())
-}
-
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     fn set(path: &Path, values: &[(&str, &str)]) -> Result<bool, EnvFileError> {
+        set_in(path, false, values)
+    }
+
+    fn forced(path: &Path, values: &[(&str, &str)]) -> Result<bool, EnvFileError> {
+        set_in(path, true, values)
+    }
+
+    fn set_in(path: &Path, is_forced: bool, values: &[(&str, &str)]) -> Result<bool, EnvFileError> {
         let values: Vec<_> = values.iter().map(|(key, value)| (*key, Secret::from(*value))).collect();
         let values: Vec<_> = values.iter().map(|(key, value)| (*key, value)).collect();
-        EnvFile::open(path)?.set(&values)
+        EnvFile::open(path, is_forced)?.set(&values)
     }
 
     fn mode(path: &Path) -> u32 {
@@ -218,34 +218,96 @@ mod tests {
         assert_eq!((mode(&path), names(path.parent().unwrap())), (0o600, vec![".env".to_owned()]));
     }
 
-    /// H-2: a link stays a link, and leads to the new file.
+    /// H-2: a link is refused; when that is forced it stays a link and leads to the new file, whose mode is kept.
     #[test]
-    fn h_2_a_link_is_written_through() {
+    fn h_2_a_link_is_refused_or_written_through() {
         let folder = tempfile::tempdir().unwrap();
         let [real, link, chain] = ["real", "link", "chain"].map(|name| folder.path().join(name));
         symlink("real", &link).unwrap();
         symlink(&link, &chain).unwrap();
+        let refused = set(&chain, &[("ID", "1")]).unwrap_err().to_string();
+        assert!(
+            refused.contains("chain is a symbolic link of ") && refused.ends_with("give --force"),
+            "{refused}"
+        );
         // Also when nothing is there yet.
         for value in ["1", "2"] {
-            assert!(set(&chain, &[("ID", value)]).unwrap());
+            assert!(forced(&chain, &[("ID", value)]).unwrap());
             assert_eq!(fs::read_to_string(&real).unwrap(), format!("ID={value}\n"));
             assert!(fs::symlink_metadata(&chain).unwrap().is_symlink());
+            fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
         }
+        assert!(!forced(&chain, &[("ID", "2")]).unwrap());
+        assert!(forced(&chain, &[("ID", "3")]).unwrap());
+        assert_eq!(mode(&real), 0o640);
         assert_eq!(names(folder.path()), ["chain", "link", "real"]);
         fs::remove_file(&real).unwrap();
         symlink("chain", &real).unwrap();
-        assert!(set(&chain, &[("ID", "3")]).unwrap_err().to_string().contains("too many links"));
+        assert!(forced(&chain, &[("ID", "3")]).unwrap_err().to_string().contains("too many links"));
     }
 
+    /// H-2: a second name of the file is refused; when that is forced it keeps its content and mode.
+    #[test]
+    fn h_2_a_hard_link_is_refused_or_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, other] = ["file", "other"].map(|name| folder.path().join(name));
+        fs::write(&other, "OTHER=1\n").unwrap();
+        fs::set_permissions(&other, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::hard_link(&other, &file).unwrap();
+        let refused = set(&file, &[("ID", "1")]).unwrap_err().to_string();
+        assert!(refused.contains(" and has 2 names (hard links): "), "{refused}");
+        assert!(forced(&file, &[("ID", "1")]).unwrap());
+        assert_eq!((fs::read_to_string(&other).unwrap().as_str(), mode(&other)), ("OTHER=1\n", 0o644));
+        assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), ("OTHER=1\nID=1\n", 0o600));
+    }
+
+    /// H-2: the folder and each above it; a sticky one is as good as a private one, and `--force` overrides.
+    #[test]
+    fn h_2_a_folder_that_others_can_change_is_refused() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("a/b");
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(".env");
+        for place in [&folder, &top.path().join("a")] {
+            for (mode, is_refused) in [(0o777, true), (0o1777, false), (0o755, false), (0o707, true)] {
+                fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
+                let result = set(&path, &[("ID", "1")]).map(drop).map_err(|error| error.to_string());
+                assert_eq!(result.is_err(), is_refused, "{mode:o} {result:?}");
+                if let Err(refused) = result {
+                    let expected =
+                        format!(" and is writable by everybody (mode {mode:04o}): name a file of your own");
+                    assert!(refused.contains(&expected), "{refused}");
+                    assert!(refused.starts_with(&place.display().to_string()), "{refused}");
+                    assert!(forced(&path, &[("ID", "1")]).is_ok());
+                }
+            }
+            fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        // A link on the way leads to folders that are looked at, too.
+        let way = top.path().join("way");
+        symlink(&folder, &way).unwrap();
+        assert!(set(&way.join(".env"), &[("ID", "2")]).unwrap());
+        assert!(set(&way.join("../b/.env"), &[("ID", "3")]).unwrap());
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(set(&way.join(".env"), &[("ID", "4")]).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "ID=3\n");
+    }
+
+    /// H-2: a pipe does not block, and what cannot be named is not written.
     #[test]
     fn h_2_what_is_no_file_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let error = set(folder.path(), &[("ID", "1")]).unwrap_err().to_string();
-        assert!(error.ends_with("is no file: name another file with --env-file"), "{error}");
+        assert!(error.ends_with("is not a regular file: name another file with --env-file"), "{error}");
+        let pipe = folder.path().join("pipe");
+        let flags = (rustix::fs::CWD, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(flags.0, &pipe, flags.1, flags.2, 0).unwrap();
+        let error = forced(&pipe, &[("ID", "1")]).unwrap_err().to_string();
+        assert!(error.ends_with("is not a regular file: name another file with --env-file"), "{error}");
         let path = folder.path().join("file/.env");
         fs::write(folder.path().join("file"), "").unwrap();
         let error = set(&path, &[("ID", "1")]).unwrap_err().to_string();
         assert!(error.starts_with("cannot "), "{error}");
-        assert_eq!(names(folder.path()), ["file"]);
+        assert_eq!(names(folder.path()), ["file", "pipe"]);
     }
 }

@@ -8,7 +8,7 @@ mod control;
 mod group;
 
 use crate::complain;
-use crate::hangup::hangup_is_ignored;
+use crate::signals::hangup_is_ignored;
 pub(crate) use control::{Order, Report, hand_over, order};
 use control::{orders, take_over};
 pub(crate) use group::{GIVE_UP_AFTER, KILL_AFTER};

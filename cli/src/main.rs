@@ -16,8 +16,6 @@ mod files;
 mod gateway;
 #[cfg(unix)]
 mod guard;
-#[cfg(unix)]
-mod hangup;
 mod logging;
 mod provision;
 mod record;
@@ -86,6 +84,7 @@ fn main() -> ExitCode {
     let usual = if tells { LevelFilter::WARN } else { LevelFilter::INFO };
     logging::start(&program.logging, usual);
     protection.log();
+    signals::report_file_limits();
     match program.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),

@@ -1,4 +1,4 @@
-//! Requests to stop: a handle that any thread can trigger, and the signals that trigger it.
+//! Signals: the requests to stop that they are, and what they do to the program as a whole.
 
 use futures_channel::oneshot;
 use futures_util::future::Shared;
@@ -43,7 +43,7 @@ impl Shutdown {
 pub(crate) fn watch(shutdown: Shutdown, at_once: impl FnOnce() + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut watched = vec![SIGINT, SIGTERM];
-    if !crate::hangup::hangup_is_ignored() {
+    if !hangup_is_ignored() {
         watched.push(SIGHUP);
     }
     let mut signals = signal_hook::iterator::Signals::new(watched)?;
@@ -69,6 +69,39 @@ pub(crate) fn watch(_: Shutdown, _: impl FnOnce() + Send + 'static) -> io::Resul
     Ok(())
 }
 
+/// Makes a file that grows beyond its limit (`ulimit -f`) an error of the write, instead of the end of the program.
+/// Children are not touched: a handler, unlike an ignored signal, is not inherited.
+#[cfg(unix)]
+pub(crate) fn report_file_limits() {
+    // It fails on machines that have no such signal.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
+}
+
+#[cfg(not(unix))]
+pub(crate) fn report_file_limits() {}
+
+/// Returns the signals that the program was told to ignore, as `nohup` does. `None` where the machine does not say:
+/// only Linux tells without a call that is unsafe.
+#[cfg(unix)]
+pub(crate) fn ignored() -> Option<Vec<i32>> {
+    ignored_in(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// Returns whether SIGHUP is to be left alone: it is ignored, or that cannot be known. Unless it is ignored, its default
+/// then ends the program.
+#[cfg(unix)]
+pub(crate) fn hangup_is_ignored() -> bool {
+    ignored().is_none_or(|ignored| ignored.contains(&signal_hook::consts::SIGHUP))
+}
+
+/// Reads the mask of ignored signals from a process's status.
+#[cfg(unix)]
+fn ignored_in(status: &str) -> Option<Vec<i32>> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    Some((1..=64).filter(|signal| mask >> (signal - 1) & 1 == 1).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +123,13 @@ mod tests {
         let thread = std::thread::spawn(move || other.trigger("SIGINT"));
         assert_eq!(smol::block_on(shutdown.triggered()), "SIGINT");
         thread.join().unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn ignored_signals_are_read_from_the_status() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001003\nSigCgt:\t0\n";
+        assert_eq!(ignored_in(status), Some(vec![1, 2, 13]));
+        assert_eq!(ignored_in("Name:\tx\n"), None);
     }
 }

@@ -4,12 +4,15 @@
 
 mod support;
 
+use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use rustix::process::{Pid, Signal};
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use support::http::{Answer, Server, answer, answer_with};
 use support::{Ended, Program, relayline};
 
@@ -20,6 +23,9 @@ on_both_runtimes! {
     h_8_c_6_what_cannot_work_is_not_tried
     h_3_a_managed_install_does_not_enroll
     h_2_a_write_that_breaks_off_leaves_the_old_file
+    h_2_a_planted_env_file_is_refused
+    h_2_an_interrupted_enrolment_leaves_no_file
+    h_2_the_last_line_runs_the_gateway
 }
 
 const OLD: &str = "# mine\nexport OTHER='x y' # keep\nGATEWAY_RELAY_SECRET=\"old\"\nrubbish\n";
@@ -87,13 +93,15 @@ fn h_1_h_2_an_enrolment_fills_the_env_file_and_a_second_one_changes_nothing(runt
         "{expected}GATEWAY_RELAY_URL={url}\nGATEWAY_RELAY_ID=gw-7\nGATEWAY_RELAY_DELIVERY_KEY=d3livery\n\
          GATEWAY_RELAY_WAKE_URL=https://wake.example\n"
     );
+    let smol = if runtime == "smol" { " --runtime smol" } else { "" };
     for end in ["written to", "nothing to change in"] {
         let mut command = enroll(runtime, &url, &place.file());
         command.args(["--wake-url", "https://wake.example"]);
         let ended = ended(command);
         let said = format!(
             "enrolled gw-7 for acme\nGATEWAY_RELAY_URL={url}\nGATEWAY_RELAY_ID=gw-7\nGATEWAY_RELAY_SECRET=<hidden>\n\
-             GATEWAY_RELAY_DELIVERY_KEY=<hidden>\nGATEWAY_RELAY_WAKE_URL=https://wake.example\n{end} {file}\n"
+             GATEWAY_RELAY_DELIVERY_KEY=<hidden>\nGATEWAY_RELAY_WAKE_URL=https://wake.example\n{end} {file}\n{}\nrelayline run --env-file {file}{smol}\n",
+            "run it, with --platform for your platform and --exec for your agent:"
         );
         assert_eq!((ended.code, ended.stdout), (Some(0), said), "{}", ended.stderr);
         assert_eq!(place.text(), expected);
@@ -272,39 +280,236 @@ fn h_3_a_managed_install_does_not_enroll(runtime: &str) {
     assert_eq!(server.came().len(), 0);
 }
 
-/// H-2: a write that breaks off in the middle leaves the old file. The shell limits how long a file may become: who
-/// writes beyond that is killed on the spot by SIGXFSZ, or, when that is ignored, fails as on a full disk.
+/// H-2: what cannot be written is found before the token is used, and the old file stays. A limit of the shell's, which
+/// ends other programs by a signal, is an error like a full disk.
 fn h_2_a_write_that_breaks_off_leaves_the_old_file(runtime: &str) {
     let server = Server::start(|_| answer(200, ISSUED));
     let old = format!("{OLD}# {}\n", "x".repeat(64 << 10));
-    for (trap, killed) in [("", true), ("trap '' XFSZ;", false)] {
+    for limit in ["ulimit -f 8", "ulimit -f 0", "trap '' XFSZ; ulimit -f 0"] {
         let place = Place::new(&old);
-        let mut command = Command::new("sh");
-        let enroll = enroll(runtime, &server.url(), &place.file());
-        command.arg("-c").arg(format!("{trap} ulimit -c 0; ulimit -f 8; exec \"$@\"")).arg("sh");
-        command.arg(enroll.get_program()).args(enroll.get_args());
-        for (name, value) in enroll.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        let output = command.output().unwrap();
+        let output = through_a_shell(limit, &enroll(runtime, &server.url(), &place.file()));
         let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.ends_with("File too large (os error 27); name another file with --env-file\n"),
+            "{limit}: {said}"
+        );
+        assert_eq!(output.status.code(), Some(1), "{limit}: {said}");
         assert_eq!(place.text(), old);
-        if killed {
-            assert_eq!(output.status.signal(), Some(25), "{said}");
-            // What was begun is there for nobody else to read.
-            for entry in fs::read_dir(place.folder.path()).unwrap().map(Result::unwrap) {
-                let private = entry.metadata().unwrap().permissions().mode() & 0o77 == 0;
-                assert!(private || entry.file_name() == ".env", "{entry:?}");
-            }
-        } else {
-            let expected = "File too large (os error 27); name another file with --env-file; the enrollment token is used \
-                            up by now: ask for another one\n";
-            assert!(said.ends_with(expected), "{said}");
-            assert_eq!(output.status.code(), Some(1));
-            place.is_tidy();
-        }
+        place.is_tidy();
     }
+    assert_eq!(server.came().len(), 0);
+}
+
+/// Runs a command behind these words of a shell.
+fn through_a_shell(words: &str, what: &Command) -> Output {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("ulimit -c 0; {words}; exec \"$@\"")).arg("sh");
+    command.arg(what.get_program()).args(what.get_args());
+    for (name, value) in what.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.output().unwrap()
+}
+
+/// Whether this test can give files to other users; it says so if not.
+fn is_root(test: &str) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        eprintln!("{test}: only root can give files away, so that this is not tested");
+    }
+    is_root
+}
+
+const NOBODY: u32 = 65534;
+
+/// H-2: an env file that somebody else could read or replace is refused before anything is asked, naming the owner and
+/// the reason; `--force` overrides.
+fn h_2_a_planted_env_file_is_refused(runtime: &str) {
+    let server = Server::start(|_| answer(200, ISSUED));
+    let refuses = |place: &Place, file: &Path, expected: &str| {
+        let before = fs::read_to_string(file).ok();
+        let ended = ended(enroll(runtime, &server.url(), file));
+        let said = ended.stderr.lines().last().unwrap_or_default();
+        let expected = format!("relayline: {}{expected}", place.folder.path().display());
+        assert!(
+            said.starts_with(&expected) && said.ends_with(", or give --force"),
+            "{expected}: {}",
+            ended.stderr
+        );
+        assert_eq!((ended.code, fs::read_to_string(file).ok()), (Some(1), before), "{expected}");
+        assert_eq!(server.came().len(), 0, "{expected}");
+    };
+    let forced = |file: &Path| {
+        let mut command = enroll(runtime, &server.url(), file);
+        command.arg("--force");
+        let ended = ended(command);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(fs::read_to_string(file).unwrap().contains("GATEWAY_RELAY_SECRET=s3cret\n"));
+        assert_eq!(server.came().len(), 1);
+    };
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+
+    // A link that leads to what others can read: its mode is not ours to change.
+    let place = Place::new("");
+    let [target, link] = ["target", "link"].map(|name| place.folder.path().join(name));
+    fs::write(&target, "OTHER=1\n").unwrap();
+    mode(&target, 0o644);
+    symlink(&target, &link).unwrap();
+    refuses(&place, &link, "/link is a symbolic link of ");
+    forced(&link);
+    assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o644);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+
+    let place = Place::new("");
+    mode(place.folder.path(), 0o777);
+    refuses(&place, &place.file(), " belongs to ");
+    forced(&place.file());
+
+    if !is_root("h_2_a_planted_env_file_is_refused") {
+        return;
+    }
+    let place = Place::new("A=1\n");
+    chown(place.file(), Some(NOBODY), None).unwrap();
+    refuses(&place, &place.file(), "/.env belongs to nobody (uid 65534), who would get the secret: ");
+    forced(&place.file());
+    assert_eq!(fs::metadata(place.file()).unwrap().uid(), NOBODY, "who forces it gives it to them");
+
+    let place = Place::new("");
+    let inner = place.folder.path().join("a/b");
+    fs::create_dir_all(&inner).unwrap();
+    chown(place.folder.path().join("a"), Some(NOBODY), None).unwrap();
+    refuses(&place, &inner.join(".env"), "/a belongs to nobody (uid 65534), who can replace what is in it: ");
+    chown(place.folder.path().join("a"), Some(0), Some(NOBODY)).unwrap();
+    mode(&place.folder.path().join("a"), 0o775);
+    refuses(&place, &inner.join(".env"), "/a belongs to root (uid 0) and is writable by the group ");
+    forced(&inner.join(".env"));
+    // A folder of our own group may be written to by it; and so may a sticky one, where nobody replaces our files.
+    chown(place.folder.path().join("a"), Some(0), Some(0)).unwrap();
+    assert_eq!(ended(enroll(runtime, &server.url(), &inner.join(".env"))).code, Some(0));
+    mode(&place.folder.path().join("a"), 0o1777);
+    assert_eq!(ended(enroll(runtime, &server.url(), &inner.join(".env"))).code, Some(0));
+    // A link of somebody else's on the way may lead elsewhere tomorrow.
+    let way = place.folder.path().join("a/way");
+    symlink(&inner, &way).unwrap();
+    lchown(&way, Some(NOBODY), None).unwrap();
+    server.came();
+    refuses(
+        &place,
+        &way.join(".env"),
+        "/a/way is a symbolic link of nobody (uid 65534), who can make it lead ",
+    );
+}
+
+/// H-2: for another user than root, whose files root's are not.
+#[test]
+fn h_2_a_user_enrolls_into_files_of_their_own() {
+    if !is_root("h_2_a_user_enrolls_into_files_of_their_own") {
+        return;
+    }
+    let server = Server::start(|_| answer(200, ISSUED));
+    // The program must be somewhere where that user can reach it.
+    let place = Place::new("");
+    let program = place.folder.path().join("relayline");
+    fs::copy(env!("CARGO_BIN_EXE_relayline"), &program).unwrap();
+    fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let home = place.folder.path().join("home");
+    fs::create_dir(&home).unwrap();
+    chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
+    let run = |file: &Path| {
+        let enroll = enroll("tokio", &server.url(), file);
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+            .arg(&program)
+            .args(enroll.get_args());
+        for (name, value) in enroll.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        ended(command)
+    };
+    for mode in [0o700, 0o770, 0o1777] {
+        fs::set_permissions(&home, fs::Permissions::from_mode(mode)).unwrap();
+        let ended = run(&home.join(".env"));
+        assert_eq!(ended.code, Some(0), "{mode:o}: {}", ended.stderr);
+    }
+    assert_eq!(fs::metadata(home.join(".env")).unwrap().uid(), NOBODY);
+    server.came();
+    // Root's file is not theirs, and root's folder they cannot write to.
+    for file in [place.file(), place.folder.path().join("new")] {
+        let ended = run(&file);
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    }
+    assert_eq!(server.came().len(), 0);
+}
+
+/// H-2: a signal at any moment of the write, or while the answer is awaited, leaves no other file.
+fn h_2_an_interrupted_enrolment_leaves_no_file(runtime: &str) {
+    let large = format!("# {}\n", "x".repeat(8 << 20));
+    let server = Server::start(|_| answer(200, ISSUED));
+    let (mut ended_by_signal, mut at) = (0, Duration::ZERO);
+    for round in 0..20 {
+        let place = Place::new(&large);
+        let signal = if round % 2 == 0 { Signal::TERM } else { Signal::INT };
+        let mut child = enroll(runtime, &server.url(), &place.file())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // From the moment in which a second file is there, a little later each time.
+        let begun = || fs::read_dir(place.folder.path()).unwrap().count() > 1;
+        while !begun() && child.try_wait().unwrap().is_none() {}
+        let until = Instant::now() + at;
+        while Instant::now() < until {}
+        at += Duration::from_micros(700);
+        let _ = rustix::process::kill_process(Pid::from_child(&child), signal);
+        let status = child.wait().unwrap();
+        ended_by_signal += usize::from(status.signal() == Some(signal.as_raw()));
+        place.is_tidy();
+    }
+    assert!(ended_by_signal > 5, "{ended_by_signal} of 20 were interrupted");
+
+    let server = Server::start(|_| Answer::Hang);
+    let place = Place::new(OLD);
+    let mut child = enroll(runtime, &server.url(), &place.file()).stderr(Stdio::null()).spawn().unwrap();
+    server.seen.recv_timeout(support::SOON).unwrap();
+    place.is_tidy();
+    rustix::process::kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(Signal::INT.as_raw()));
+    assert_eq!(place.text(), OLD);
+    place.is_tidy();
+}
+
+/// H-2: the URL is kept without its slash, and the last line is a command that runs the gateway.
+fn h_2_the_last_line_runs_the_gateway(runtime: &str) {
+    let config = ConnectorConfig::default().enroll_token("0nce", "acme").identity("acc3ss", "acme");
+    let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("my gateway.env");
+    let url = connector.url().replace("ws://", "http://");
+    let ended = ended(enroll(runtime, &format!("{url}/"), &file));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let line = ended.stdout.lines().last().unwrap().to_owned();
+    let smol = if runtime == "smol" { " --runtime smol" } else { "" };
+    assert_eq!(line, format!("relayline run --env-file '{}'{smol}", file.display()));
+    assert!(ended.stdout.contains(&format!("GATEWAY_RELAY_URL={url}\n")), "{}", ended.stdout);
+    assert!(fs::read_to_string(&file).unwrap().contains(&format!("GATEWAY_RELAY_URL={url}\n")));
+
+    // As it stands there, in a shell that knows nothing of the gateway.
+    let mut command = Command::new("sh");
+    let programs = Path::new(env!("CARGO_BIN_EXE_relayline")).parent().unwrap().display();
+    command.args(["-c", &format!("exec {line} --platform discord --exec cat")]).env_clear();
+    command.env("PATH", format!("{programs}:/usr/bin:/bin"));
+    let mut run = Program::start(command);
+    let dial = connector.wait_for(|saw| matches!(saw, Saw::Dial { .. }), support::SOON).unwrap();
+    let Saw::Dial { authenticated, .. } = dial else { panic!("a dial") };
+    assert!(authenticated);
+    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+    connector.wait_for(hello, support::SOON).unwrap();
+    connector.control(Act::Revoke { on: true }).unwrap();
+    assert_eq!(run.wait(), Some(3), "{}", run.log());
 }
