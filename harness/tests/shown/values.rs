@@ -1,6 +1,7 @@
 //! A value of each public type that holds a secret, and what `Debug` makes of it.
 
 use relayline_core::config::{Config, Credentials, Identity};
+use relayline_core::env_file;
 use relayline_core::http::boot::{Boot, Plan, Step};
 use relayline_core::http::enroll::Enroll;
 use relayline_core::http::identity::TokenSource;
@@ -81,6 +82,8 @@ fn resolved() -> Resolved {
 
 fn settings() -> Vec<Shown> {
     let text = format!("secret = \"{SECRET}\"");
+    let file = FileText { name: "a.toml", text: &text };
+    let secret = secret();
     let resolved = resolved();
     let bad_proxy = |name: &str| match name {
         "HTTPS_PROXY" => Some("ftp://me:hunter2-hunter2@proxy.example".to_owned()),
@@ -89,9 +92,11 @@ fn settings() -> Vec<Shown> {
     let network = &resolved.config.network;
     let proxy = network.proxies.choose(true, "c.example", 443).unwrap();
     vec![
-        show(&secret()),
+        show(&secret),
         show(&arguments()),
-        show(&FileText { name: "a.toml", text: &text }),
+        show(&file),
+        show(&Files { env_file: Some(file), config: Some(file), secret: Some(&secret), ..Files::default() }),
+        show(&env_file::read(&format!("GATEWAY_RELAY_SECRET={SECRET}"))[0]),
         show(&settings::enrollment(&arguments(), &environment, &Files::default()).unwrap()),
         show(&settings::resolve(&arguments(), &bad_proxy, &Files::default()).unwrap_err()),
         show(network),
