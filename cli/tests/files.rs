@@ -154,7 +154,7 @@ fn h_9_a_configuration_file_has_every_flag(runtime: &str) {
 #[test]
 fn c_4_h_9_a_secret_that_others_can_read_is_warned_of() {
     let warned = |args: &[&str], secret_in: &Path, what: &str| {
-        for (mode, is_warned) in [(0o600, false), (0o400, false), (0o640, true), (0o644, true)] {
+        for (mode, is_warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
             fs::set_permissions(secret_in, fs::Permissions::from_mode(mode)).unwrap();
             let mut command = relayline(["policy", "--url", "ws://127.0.0.1:9", "--provision", "never"]);
             command.args(args);
