@@ -74,7 +74,7 @@ pub(crate) fn watch(_: Shutdown, _: impl FnOnce() + Send + 'static) -> io::Resul
 #[cfg(unix)]
 pub(crate) fn report_file_limits() {
     // It fails on machines that have no such signal.
-    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
 #[cfg(not(unix))]
