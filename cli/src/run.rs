@@ -34,11 +34,17 @@ With --restart the gateway stays connected, and starts an agent that has died ag
 each time, up to 30 s. Ten deaths within a minute of running end it with 1.
 The gateway's memory and environment are closed to the agent; RELAYLINE_DEBUGGABLE=1 opens them, for debuggers.
 
+An op never fails for want of room: it waits in order (--set waiting_ops, waiting_op_bytes), and beyond that nothing is
+read. ack, refuse, interrupt and disconnect overtake. Events wait for the agent (agent_events, agent_event_bytes), and
+results apart from them (agent_result_bytes). It is warned of an agent that has not read for agent_read_warning; where
+that many results wait and it reads nothing for agent_read_timeout, the program ends with 1.
+
 Before it dials it asks the connector for a secret, where none is set and there is an access token to show (--provision),
 and tells it the policies that are set. What fails of that is in the log, and does not stop it.
 
-Exit codes: 0 done, or the relay is switched off (--enabled false), 1 the agent failed, 2 flags, environment or
-configuration file wrong, 3 relay disabled (revoked).")]
+Exit codes: 0 done, or the relay is switched off (--enabled false), 1 the agent failed, or writes and does not read, 2 flags, environment or
+configuration file wrong, or stdin at its end and no
+--exec, 3 relay disabled (revoked).")]
 pub(crate) struct RunArguments {
     #[command(flatten)]
     gateway: GatewayArguments,

@@ -5,7 +5,7 @@ use super::{SOON, Stage, Wire, config, frame};
 use crate::Kit;
 use futures_util::StreamExt;
 use relayline_core::chats::Chat;
-use relayline_core::command::{Failure, FailureKind, MediaKind};
+use relayline_core::command::{Command, Failure, FailureKind, MediaKind, Send};
 use relayline_core::output::{Notice, Phase};
 use relayline_core::prompts::PromptKind;
 use relayline_harness::chats::{discord, telegram};
@@ -27,12 +27,14 @@ over_each_wire! {
     l_10_a_watch_ends_with_revoked,
     l_14_a_watch_keeps_nothing_alive_and_sees_the_end,
     m_6_a_primed_chat_is_read_and_sent,
+    o_6_a_host_can_wait_for_room,
+    l_16_a_host_without_room_for_events_hears_the_rest,
 }
 
 /// A host may keep all of it in whatever task or thread it likes.
 fn what_a_host_holds_is_send_and_sync(wire: Wire) {
-    fn check<T: Send + Sync>() {}
-    fn awaited<T: Send>(_: &T) {}
+    fn check<T: std::marker::Send + Sync>() {}
+    fn awaited<T: std::marker::Send>(_: &T) {}
     check::<(Relay, Inbox, Delivery, Delivery<relayline_core::passthrough::Forward>, Incoming)>();
     check::<(ReplyStream, Answer, Request<relayline_core::command::Send>, Watch, ConnectionState)>();
     let mut stage = Stage::new(wire, &[]);
@@ -269,4 +271,53 @@ fn x_2_what_a_dropped_stream_had_not_given_is_counted(wire: Wire) {
     drop(inbox);
     // That it is connected, and to which platforms.
     assert_eq!(relay.signs_dropped(), 2);
+}
+
+/// O-6: a host that queues for itself.
+fn o_6_a_host_can_wait_for_room(wire: Wire) {
+    let stage = Stage::new(wire, &[("max_in_flight", "1")]);
+    let (kit, relay) = (&stage.kit, &stage.relay);
+    stage.connector.control(Act::Delay { op: "send".into(), ms: 20 }).unwrap();
+    let first = stage.submit("first");
+    assert!(!relay.has_room());
+    let command = || {
+        let send = Send { chat_id: "1".into(), content: "second".into(), ..Send::default() };
+        Command::Send(send)
+    };
+    let second = kit.block_on(async {
+        let mut refusals = 0;
+        loop {
+            let room = relay.room();
+            match relay.submit(command()) {
+                Ok(answer) => break (answer, refusals),
+                Err(refused) => assert!(refused.is_for_want_of_room(), "{refused}"),
+            }
+            refusals += 1;
+            room.await;
+        }
+    });
+    assert!(second.1 > 0);
+    kit.block_on(async { (first.await.unwrap(), second.0.await.unwrap()) });
+    // With the end nobody waits any more.
+    let room = relay.room();
+    kit.block_on(relay.disconnect());
+    kit.block_on(room);
+    kit.block_on(relay.room());
+    assert!(!relay.submit(command()).unwrap_err().is_for_want_of_room());
+}
+
+/// L-16, A-6: interrupts, notices and the end come past the events that wait.
+fn l_16_a_host_without_room_for_events_hears_the_rest(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
+    stage.deliver(&discord::dm(), "waits", false);
+    stage.connector.control(Act::Interrupt { session_key: "k".into(), chat_id: "1".into() }).unwrap();
+    let Stage { kit, relay, mut inbox, connector, .. } = stage;
+    let mut urgent = || kit.block_on(std::future::poll_fn(|cx| inbox.poll_urgent(cx)));
+    assert!(matches!(urgent(), Some(Incoming::Interrupt { session_key, .. }) if session_key == "k"));
+    connector.control(Act::Close { code: 1012, reason: "restart".into() }).unwrap();
+    assert!(matches!(urgent(), Some(Incoming::Notice(Notice::Disconnected { code: Some(1012), .. }))));
+    kit.block_on(relay.disconnect());
+    while urgent().is_some() {}
+    // The event was left where it is.
+    assert!(matches!(kit.block_on(inbox.next()), Some(Incoming::Message(_))));
 }

@@ -108,3 +108,29 @@ fn x_02_every_counter_has_a_name() {
     assert!(names.contains(&"moot_acks") && names.len() > 20);
     assert_eq!(rig.machine.stats().iter().map(|(_, count)| count).sum::<u64>(), 1, "one dial");
 }
+
+/// O-6: a host that queues for itself can tell what is worth trying again.
+#[test]
+fn o_6_want_of_room_is_told_apart() {
+    let mut rig = Rig::up_with(|config| {
+        config.limits.max_in_flight = 2;
+        config.limits.write_queue_bytes = 2048;
+    });
+    rig.writable = false;
+    let wants_room = |rig: &mut Rig, content: &str| {
+        let now = rig.now;
+        let refused = rig.machine.submit(now, send("c", content)).unwrap_err();
+        (refused.is_for_want_of_room(), refused.failure().message.clone())
+    };
+    // It would not fit into an empty queue.
+    assert!(!wants_room(&mut rig, &"x".repeat(4000)).0);
+    rig.submit(send("c", &"x".repeat(1200)));
+    let (for_room, why) = wants_room(&mut rig, &"x".repeat(1200));
+    assert!(for_room && why.contains("write_queue_bytes"), "{why}");
+    assert!(rig.machine.has_room());
+    rig.submit(send("c", "x"));
+    let (for_room, why) = wants_room(&mut rig, "x");
+    assert!(for_room && why.contains("max_in_flight") && !rig.machine.has_room(), "{why}");
+    rig.lost();
+    assert!(!wants_room(&mut rig, "x").0);
+}

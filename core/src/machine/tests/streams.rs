@@ -401,12 +401,11 @@ fn o_06_a_step_counts_as_in_flight() {
     ok(&mut rig, 2, "7");
     rig.submit(send("c", "x"));
     rig.log();
-    // And where there is no room for one, the last state fails as never written.
+    // And where there is no room for one, it waits.
     rig.submit(last("a b"));
-    expect(&mut rig, &["r4 definite: 1 requests wait for their answer, as many as `max_in_flight` allows"]);
+    expect(&mut rig, &[]);
     ok(&mut rig, 3, "8");
-    rig.submit(last("a b"));
-    expect(&mut rig, &["r3 sent 8", r#"> r6 edit 7 "a b""#]);
+    expect(&mut rig, &["r3 sent 8", r#"> r5 edit 7 "a b""#]);
 }
 
 #[test]
@@ -552,4 +551,50 @@ fn x_1_a_message_id_of_over_a_kilobyte_is_not_kept() {
         let ids: Vec<String> = (0..kept).map(|_| "x".repeat(size)).collect();
         rig.expect(&[&format!("r1 streamed {ids:?}")]);
     }
+}
+
+/// O-6 bounds what a host asks for. A step of what it has asked for already waits for room, and keeps its turn.
+#[test]
+fn o_6_a_step_waits_for_room() {
+    let mut rig = Rig::with(|config| config.limits.max_in_flight = 1);
+    serve(&mut rig, EDITS);
+    rig.submit(send("c", "before"));
+    expect(&mut rig, &[r#"> r1 send "before""#]);
+    rig.submit(last("one"));
+    rig.submit(Command::Stream(Stream { stream: "s2".into(), ..state("two", true) }));
+    expect(&mut rig, &[]);
+    ok(&mut rig, 1, "5");
+    expect(&mut rig, &["r1 sent 5", r#"> r4 send "one" to m"#]);
+    ok(&mut rig, 4, "6");
+    expect(&mut rig, &[r#"r2 streamed ["6"]"#, r#"> r5 send "two" to m"#]);
+    ok(&mut rig, 5, "7");
+    expect(&mut rig, &[r#"r3 streamed ["7"]"#]);
+}
+
+/// The same where it is the write queue that is full.
+#[test]
+fn x_1_a_step_waits_for_the_write_queue() {
+    let mut rig = Rig::with(|config| config.limits.write_queue_bytes = 1024);
+    serve(&mut rig, EDITS);
+    rig.writable = false;
+    rig.submit(send("c", &"x".repeat(700)));
+    rig.submit(last(&"y".repeat(100)));
+    rig.writable = true;
+    rig.drain();
+    let frames: Vec<String> = log(&mut rig).into_iter().filter(|line| line.starts_with('>')).collect();
+    assert_eq!(frames.len(), 2, "{frames:?}");
+    assert!(frames[1].contains("yyy"), "{frames:?}");
+}
+
+/// O-8: one that waits for room as the connection is lost has failed, and goes on when the host says so.
+#[test]
+fn o_8_a_step_that_waits_for_room_fails_with_the_connection() {
+    let mut rig = Rig::with(|config| config.limits.max_in_flight = 1);
+    serve(&mut rig, EDITS);
+    rig.submit(send("c", "before"));
+    rig.submit(last("one"));
+    rig.log();
+    rig.lost();
+    let ended = log(&mut rig);
+    assert!(ended.iter().any(|line| line.starts_with("r2 definite")), "{ended:?}");
 }
