@@ -36,7 +36,7 @@ fn what_a_host_holds_is_send_and_sync(wire: Wire) {
     fn check<T: std::marker::Send + Sync>() {}
     fn awaited<T: std::marker::Send>(_: &T) {}
     check::<(Relay, Inbox, Delivery, Delivery<relayline_core::passthrough::Forward>, Incoming)>();
-    check::<(ReplyStream, Answer, Request<relayline_core::command::Send>, Watch, ConnectionState)>();
+    check::<(ReplyStream, Answer, Request<Send>, Watch, ConnectionState)>();
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&telegram::topic(), "to be answered", false);
     let delivery = stage.message();
