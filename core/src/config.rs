@@ -216,6 +216,10 @@ settings! {
         backoff_first = Duration::from_secs(1), least A_REST;
         /// The longest back-off; 30 s by default (L-5).
         backoff_most = Duration::from_secs(30), least A_REST;
+        /// Longest back-off after credentials were refused by something other than the connector; 5 min by default (L-9).
+        backoff_refused_most = Duration::from_secs(300), least A_REST;
+        /// Longest wait that a `Retry-After` of a refused upgrade can ask for; 5 min by default (L-18).
+        retry_after_most = Duration::from_secs(300), least Duration::ZERO;
         /// How long a completed handshake must hold before the back-off starts over; 60 s by default (L-5).
         backoff_reset = Duration::from_secs(60), least Duration::ZERO;
         /// Silence before a ping; 30 s by default (L-11).

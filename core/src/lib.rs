@@ -93,4 +93,5 @@ mod stream;
 pub mod time;
 pub mod token;
 pub mod trace;
+pub mod upgrade;
 pub mod url;

@@ -36,6 +36,8 @@ pub enum Signal {
     Opened,
     /// The dial failed.
     DialFailed,
+    /// The dial's credentials were refused by something other than the connector (L-9).
+    CredentialsRefused,
     /// The dial took too long.
     DialTimedOut,
     /// The first descriptor of this connection came, and can be used.
@@ -108,6 +110,8 @@ pub enum Effect {
     End,
     /// Set the next dial's time by the back-off.
     Backoff,
+    /// Set the next dial's time by the back-off, which may grow up to `backoff_refused_most`.
+    BackoffRefused,
     /// The next dial's time is now, as far as the host's hold lets it.
     Now,
     /// Set the next dial's time by the dormant delay.
@@ -156,7 +160,8 @@ const fn row(
     Row { from, on, when, emit, to, rules }
 }
 
-const ENDS: &[Signal] = &[S::DialFailed, S::Lost, S::RefusedCold, S::RefusedExpired, S::RefusedOnce];
+const ENDS: &[Signal] =
+    &[S::DialFailed, S::CredentialsRefused, S::Lost, S::RefusedCold, S::RefusedExpired, S::RefusedOnce];
 const OVERDUE: &[Signal] = &[S::DialTimedOut, S::Silent, S::CloseTimedOut];
 
 /// Every transition there is. The first row that fits counts.
@@ -200,6 +205,14 @@ pub const TABLE: &[Row] = &[
         &[E::End, E::Backoff, E::TellDisconnected],
         Waiting,
         "L-5",
+    ),
+    row(
+        &[Dialing],
+        &[S::CredentialsRefused],
+        When::Always,
+        &[E::End, E::BackoffRefused, E::TellDisconnected],
+        Waiting,
+        "L-9",
     ),
     row(
         &[Dialing],
@@ -427,10 +440,11 @@ mod tests {
     }
 
     const STATES: [State; 7] = [Waiting, Dialing, Handshaking, Up, Closing, Stopped, Revoked];
-    const SIGNALS: [Signal; 18] = [
+    const SIGNALS: [Signal; 19] = [
         S::DialDue,
         S::Opened,
         S::DialFailed,
+        S::CredentialsRefused,
         S::DialTimedOut,
         S::Descriptor,
         S::BadDescriptor,

@@ -124,6 +124,11 @@ pub enum Notice {
         /// The answer: [`Event::prompt_response`] says which and what.
         answer: Box<Event>,
     },
+    /// The connector sent a frame of type `error`.
+    ConnectorError {
+        /// Its text, at most 300 characters, control characters escaped.
+        text: String,
+    },
     /// Something came that no host can be given (A-3, A-9, W-5).
     DeadLetter {
         /// What is wrong with it, and what can be done.
@@ -141,6 +146,7 @@ impl Notice {
     pub fn weight(&self) -> usize {
         match self {
             Notice::Disconnected { reason, .. } => reason.len(),
+            Notice::ConnectorError { text } => text.len(),
             Notice::StalePrompt { answer } => answer.weight(),
             Notice::DeadLetter { reason, buffer_id, line } => {
                 reason.len() + buffer_id.as_ref().map_or(0, String::len) + line.len()

@@ -11,6 +11,8 @@ numbers! {
     handshakes;
     /// Auth refusals (L-7).
     refusals;
+    /// Dials whose credentials were refused by something other than the connector (L-9).
+    credentials_refused;
     /// Frames read, of any type.
     frames_in;
     /// Frames written.
@@ -29,6 +31,8 @@ numbers! {
     overlong_lines;
     /// Frames of an unknown type, or of one that only a gateway sends (W-4).
     unknown_frames;
+    /// Frames of type `error`.
+    error_frames;
     /// Input on a dial that is over (L-6).
     stale_inputs;
     /// Results that nobody waits for (O-1).

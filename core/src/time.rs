@@ -71,6 +71,14 @@ pub struct Now {
     pub unix_s: u64,
 }
 
+/// Writes a span in whole seconds, or in milliseconds where it is no multiple of one.
+pub fn in_words(span: Duration) -> String {
+    match span.subsec_nanos() {
+        0 => format!("{} s", span.as_secs()),
+        _ => format!("{} ms", span.as_millis()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

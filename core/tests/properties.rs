@@ -93,8 +93,8 @@ fn input() -> impl Strategy<Value = Input> {
         6 => ago().prop_map(Input::Opened),
         2 => (
             ago(),
-            prop::sample::select(&[None, Some(401), Some(503)][..]),
-            prop::sample::select(&["", r#"{"error":"expired"}"#, "{"][..]),
+            prop::sample::select(&[None, Some(401), Some(401), Some(503)][..]),
+            prop::sample::select(&["", r#"{"error":"expired"}"#, r#"{"error":"no"}"#, "{"][..]),
         )
             .prop_map(|(ago, status, body)| Input::DialFailed(ago, status, body)),
         2 => (

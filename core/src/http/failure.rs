@@ -3,6 +3,7 @@
 use super::{Headers, MAX_ANSWER};
 use crate::json;
 use crate::secret::Secret;
+use crate::time::in_words;
 use crate::token;
 use std::ops::Deref;
 use url::{Url, form_urlencoded};
@@ -29,8 +30,11 @@ pub enum Unreachable {
         /// Why, and what to do.
         why: String,
     },
+    /// The upgrade was not answered as a WebSocket server does. The text says what to do.
+    #[error("the upgrade failed: {0}")]
+    Upgrade(String),
     /// It took too long.
-    #[error("no complete answer within {} s", .0.as_secs())]
+    #[error("no complete answer within {}", in_words(*.0))]
     TimedOut(std::time::Duration),
     /// It broke in the middle.
     #[error("the connection broke ({0})")]
@@ -151,7 +155,7 @@ pub(super) fn header<'a>(headers: Headers<'a>, name: &str) -> Option<&'a str> {
 
 /// A text without a secret: neither as it is, nor as JSON and forms write it, nor the upgrade tokens that it has
 /// signed, whenever that was.
-fn without(text: String, secret: &Secret) -> String {
+pub(crate) fn without(text: String, secret: &Secret) -> String {
     const HIDDEN: &str = "<hidden>";
     let plain = secret.expose().trim();
     let form = Zeroizing::new(form_urlencoded::byte_serialize(plain.as_bytes()).collect::<String>());

@@ -15,6 +15,7 @@ pub mod policy;
 pub mod provision;
 
 pub use base::{Base, Insecure};
+pub(crate) use failure::without;
 pub use failure::{Failure, Unreachable};
 pub use issued::Issued;
 

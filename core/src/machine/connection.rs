@@ -1,13 +1,13 @@
 //! One dial after another (L): the effects of the lifecycle table, and the timers.
 
-use super::RelayMachine;
+use super::{DialFailure, RelayMachine};
 use crate::command::{Reply, RequestId};
-use crate::json;
 use crate::lifecycle::{Effect, Row, Signal, State, TABLE, When, arrow};
 use crate::outbox::Item;
 use crate::output::{Action, Conn, Notice, RELAY_DISABLED, Timer};
 use crate::time::Time;
 use crate::token::{self, TOKEN_TTL_S};
+use crate::upgrade::Refusal;
 use std::time::Duration;
 
 /// What a close leads to.
@@ -62,6 +62,12 @@ pub(super) struct Link {
     then: Then,
     /// Why we close, as the host will be told.
     why: String,
+    /// Shortest wait before the next dial, as the last refused upgrade asked for it (L-18).
+    retry_after: Duration,
+    /// Text of the first `error` frame before the handshake.
+    pub(super) complaint: Option<String>,
+    /// Bytes of the unterminated line that the connection ended in (W-10).
+    unfinished: usize,
     /// Going idle was asked for: when the first who waits for its confirmation has waited long enough.
     pub(super) idle_asked: Option<Time>,
     pub(super) idle_confirmed: bool,
@@ -89,6 +95,9 @@ impl Link {
             hold: None,
             then: Then::Backoff,
             why: String::new(),
+            retry_after: Duration::ZERO,
+            complaint: None,
+            unfinished: 0,
             idle_asked: None,
             idle_confirmed: false,
             idle_lapsed: false,
@@ -172,8 +181,11 @@ impl RelayMachine {
             Effect::CloseThenSleep => self.begin_close(Then::Sleep, "dormant"),
             Effect::End => self.end(),
             Effect::Backoff => {
-                self.link.attempt = self.link.attempt.saturating_add(1);
-                let wait = self.backoff();
+                let wait = self.backoff(self.config.timing.backoff_most);
+                self.link.due = self.now + wait;
+            }
+            Effect::BackoffRefused => {
+                let wait = self.backoff(self.config.timing.backoff_refused_most);
                 self.link.due = self.now + wait;
             }
             Effect::Now => self.link.due = self.now,
@@ -202,6 +214,8 @@ impl RelayMachine {
         self.link.on_trial = self.link.mark;
         self.link.then = Then::Backoff;
         self.link.hold = None;
+        self.link.retry_after = Duration::ZERO;
+        self.link.complaint = None;
         self.link.due = self.now + self.span(self.config.timing.dial_timeout);
         // A descriptor holds for one connection (D-8); the last ones tell what changes (D-10).
         if !self.descriptors.is_empty() {
@@ -220,13 +234,15 @@ impl RelayMachine {
         self.actions.push_back(Action::Dial { conn: self.link.conn, token });
     }
 
-    /// L-5: a uniform draw from [d/2, d].
-    fn backoff(&mut self) -> Duration {
+    /// Counts a failed attempt and returns the wait after it: a uniform draw from [d/2, d] (L-5), but no less than
+    /// the refused upgrade asked for (L-18).
+    fn backoff(&mut self, most: Duration) -> Duration {
+        self.link.attempt = self.link.attempt.saturating_add(1);
         let timing = &self.config.timing;
         let doublings = self.link.attempt.saturating_sub(1).min(31);
-        let longest = self.span(timing.backoff_first.saturating_mul(1 << doublings).min(timing.backoff_most));
+        let longest = self.span(timing.backoff_first.saturating_mul(1 << doublings).min(most));
         let us = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
-        Duration::from_micros(self.seed.draw_between(us.div_ceil(2), us))
+        Duration::from_micros(self.seed.draw_between(us.div_ceil(2), us)).max(self.link.retry_after)
     }
 
     fn tell_connected(&mut self) {
@@ -241,6 +257,7 @@ impl RelayMachine {
             let changed = former.map(|former| descriptor.changes_from(former)).unwrap_or_default();
             self.notify(Notice::Connected { descriptor, changed });
         }
+        self.link.complaint = None;
     }
 
     fn tell_disconnected(&mut self, to: State, code: Option<u16>, reason: &str) {
@@ -252,6 +269,7 @@ impl RelayMachine {
             (true, true, Some(code)) => format!("closed with code {code}"),
             (true, true, None) => "the connection was lost".to_owned(),
         };
+        let reason = self.with_remarks(reason, code);
         let retry_in = match to {
             State::Waiting => Some(self.redial_at().since(self.now)),
             State::Stopped | State::Revoked => None,
@@ -259,6 +277,22 @@ impl RelayMachine {
             State::Dialing | State::Handshaking | State::Up | State::Closing => Some(Duration::ZERO),
         };
         self.notify(Notice::Disconnected { code, reason, retry_in });
+    }
+
+    /// Adds what else is known of an end: who displaced this gateway, an error frame, an unterminated line.
+    fn with_remarks(&mut self, mut reason: String, code: Option<u16>) -> String {
+        if code.is_some_and(|code| is_displaced(code, &reason)) {
+            let id = self.config.credentials.as_ref().map(|credentials| credentials.gateway_id.as_str());
+            let which = id.map_or_else(|| "of this one's".to_owned(), |id| format!("{id:?}"));
+            reason.push_str(&format!(": another gateway with the id {which} is connected"));
+        }
+        if let Some(said) = self.link.complaint.take() {
+            reason.push_str(&format!("; the connector said: {said}"));
+        }
+        if let bytes @ 1.. = std::mem::take(&mut self.link.unfinished) {
+            reason.push_str(&format!("; {bytes} bytes without a newline are pending"));
+        }
+        reason
     }
 
     fn begin_close(&mut self, then: Then, why: &str) {
@@ -278,6 +312,7 @@ impl RelayMachine {
 
     /// The connection or dial is over.
     fn end(&mut self) {
+        self.link.unfinished = self.splitter.held();
         self.fail_unwritten("the connection was lost before it was written");
         self.fail_written("the connection was lost before the answer came");
         self.hold_streams("the connection was lost");
@@ -330,21 +365,31 @@ impl RelayMachine {
         self.link.listen_anew(self.now);
     }
 
-    pub(super) fn dial_failed(&mut self, status: Option<u16>, body: &[u8], reason: &str) {
+    pub(super) fn dial_failed(&mut self, failure: DialFailure<'_>) {
         if self.state != State::Dialing {
             self.stats.stale_inputs += 1;
             return;
         }
-        if status != Some(401) {
-            self.step(Signal::DialFailed, None, reason);
-            return;
+        match failure {
+            DialFailure::Unanswered(reason) => self.step(Signal::DialFailed, None, reason),
+            DialFailure::Refused(refusal) => self.upgrade_refused(refusal),
         }
-        let mut room = String::new();
-        let text = std::str::from_utf8(body).ok();
-        let error = text.and_then(|text| json::peer_fields(text, &mut room, &["error"]));
-        let error = error.and_then(|[error]| error).and_then(json::string);
-        let expired = error.as_deref() == Some("expired");
-        self.refused(expired, None, reason);
+    }
+
+    /// L-9: only the connector's own 401 is an auth refusal.
+    fn upgrade_refused(&mut self, refusal: Refusal<'_>) {
+        let secret = self.config.credentials.as_ref().map(|credentials| &credentials.secret);
+        let reason = refusal.reason(secret.as_slice());
+        let asked = refusal.retry_after(self.unix_s).unwrap_or_default();
+        self.link.retry_after = asked.min(self.config.timing.retry_after_most);
+        match refusal.verdict() {
+            Some(error) => self.refused(error == "expired", None, &reason),
+            None if refusal.is_foreign() => {
+                self.stats.credentials_refused += 1;
+                self.step(Signal::CredentialsRefused, None, &reason);
+            }
+            None => self.step(Signal::DialFailed, None, &reason),
+        }
     }
 
     pub(super) fn closed(&mut self, code: Option<u16>, reason: &str) {
@@ -560,4 +605,9 @@ impl RelayMachine {
     fn redial_at(&self) -> Time {
         self.link.hold.map_or(self.link.due, |(until, _)| self.link.due.max(until))
     }
+}
+
+/// Whether a close says that another gateway with the same id has taken this one's place (L-18).
+fn is_displaced(code: u16, reason: &str) -> bool {
+    matches!(code, 1000 | 4000) && reason == "replaced"
 }

@@ -11,6 +11,7 @@ use crate::output::{Action, Content, Notice};
 use crate::passthrough::{Forward, interaction};
 use crate::prompts::Standing;
 use crate::slack;
+use crate::upgrade::complaint;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -52,6 +53,7 @@ impl RelayMachine {
             }
             "going_idle_ack" => self.idle_confirmed(),
             "passthrough_forward" => self.on_forward(forward, buffer_id, line),
+            "error" => self.on_error(line),
             _ => self.stats.unknown_frames += 1,
         }
         // Only an event is the host's to take. Any other entry would block the drain for ever.
@@ -84,6 +86,17 @@ impl RelayMachine {
             }
             Ok(_) | Err(_) => self.stats.extra_descriptors += 1,
         }
+    }
+
+    /// an error of the connector's is logged, and explains a dial that then fails.
+    fn on_error(&mut self, line: &[u8]) {
+        self.stats.error_frames += 1;
+        let secret = self.config.credentials.as_ref().map(|credentials| &credentials.secret);
+        let text = complaint(&String::from_utf8_lossy(line), secret.as_slice());
+        if !self.link.is_up() && self.link.complaint.is_none() {
+            self.link.complaint = Some(text.clone());
+        }
+        self.notify(Notice::ConnectorError { text });
     }
 
     fn on_inbound(&mut self, event: Option<&str>, buffer_id: Option<&str>, line: &[u8]) {

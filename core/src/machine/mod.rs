@@ -24,6 +24,7 @@ use crate::output::{Action, Conn, Delivery, DeliveryId, Outcome, Phase, Timer, T
 use crate::prompts::Prompts;
 use crate::stats::Stats;
 use crate::time::{Now, Time};
+use crate::upgrade::Refusal;
 use connection::Link;
 use deliveries::Unanswered;
 use requests::Requests;
@@ -47,12 +48,8 @@ pub enum IoEvent<'a> {
     DialFailed {
         /// Which dial.
         conn: Conn,
-        /// The HTTP answer's status, when the upgrade was answered with another than 101.
-        status: Option<u16>,
-        /// What came with that answer, or nothing; some kilobytes will do.
-        body: &'a [u8],
-        /// Why, for people: `connection refused`, say.
-        reason: &'a str,
+        /// Why.
+        failure: DialFailure<'a>,
     },
     /// The socket ended.
     Closed {
@@ -68,6 +65,15 @@ pub enum IoEvent<'a> {
         /// On which socket.
         conn: Conn,
     },
+}
+
+/// Cause of a failed dial.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DialFailure<'a> {
+    /// There was no answer to the upgrade, for this reason: `connection refused`, for instance.
+    Unanswered(&'a str),
+    /// The upgrade was answered with another status than 101.
+    Refused(Refusal<'a>),
 }
 
 /// The gateway side of the relay protocol, sans I/O: bytes and time in, actions and frames out. Pure and
@@ -226,7 +232,7 @@ impl RelayMachine {
         match event {
             IoEvent::Opened { .. } if self.state == State::Dialing => self.step(Signal::Opened, None, ""),
             IoEvent::Opened { .. } => self.stats.stale_inputs += 1,
-            IoEvent::DialFailed { status, body, reason, .. } => self.dial_failed(status, body, reason),
+            IoEvent::DialFailed { failure, .. } => self.dial_failed(failure),
             IoEvent::Closed { code, reason, .. } => self.closed(code, reason),
             IoEvent::Alive { .. } => self.heard(),
         }

@@ -168,6 +168,7 @@ fn notice_fields(notice: &Notice) -> Vec<(&'static str, Value)> {
         Notice::Dormant { retry_in } => vec![("notice", json!("dormant")), ("retry_in_ms", ms(retry_in))],
         Notice::Resumed => vec![("notice", json!("resumed"))],
         Notice::Stopped => vec![("notice", json!("stopped"))],
+        Notice::ConnectorError { text } => vec![("notice", json!("connector_error")), ("text", json!(text))],
         Notice::DeadLetter { reason, buffer_id, line } => vec![
             ("notice", json!("dead_letter")),
             ("reason", json!(reason)),

@@ -20,7 +20,7 @@ pub use text::printable;
 use crate::command::{Failure, NotAccepted, Reply, RequestId};
 use crate::delivery::{Answer, Body, DeliveryRequest, Received};
 use crate::event::Event;
-use crate::machine::IoEvent;
+use crate::machine::{DialFailure, IoEvent};
 use crate::output::{Action, Conn, Content, Delivery, DeliveryId, Fatal, Notice, Outcome, Timer, Transmit};
 use crate::passthrough::Forward;
 use crate::session_key::{SessionKeyOptions, session_key};
@@ -264,10 +264,10 @@ impl Entry {
     pub fn io(at: Time, event: &IoEvent<'_>) -> Entry {
         let what = match *event {
             IoEvent::Opened { conn } => Happened::Opened { conn: conn.number() },
-            IoEvent::DialFailed { conn, status: Some(status), .. } => {
-                Happened::Rejected { conn: conn.number(), status }
+            IoEvent::DialFailed { conn, failure: DialFailure::Refused(refusal) } => {
+                Happened::Rejected { conn: conn.number(), status: refusal.status }
             }
-            IoEvent::DialFailed { conn, status: None, reason, .. } => {
+            IoEvent::DialFailed { conn, failure: DialFailure::Unanswered(reason) } => {
                 Happened::Failed { conn: conn.number(), reason: reason.to_owned() }
             }
             IoEvent::Closed { conn, code, reason } => {

@@ -5,6 +5,7 @@ use crate::machine::RelayMachine;
 use crate::output::{HttpId, RELAY_DISABLED};
 use crate::secret::Secret;
 use crate::time::Now;
+use crate::upgrade::Refusal;
 use crate::url::DialUrl;
 use serde_json::json;
 use std::sync::Arc;
@@ -40,8 +41,9 @@ fn every_entry_is_a_line_of_text_and_an_object() {
     let closed = |code, reason| Entry::io(AT, &IoEvent::Closed { conn: CONN, code, reason });
     let complete = |result| Entry::action(AT, &Action::Complete { id: RequestId(9), result });
     let refused = NotAccepted::new(Command::Resume, Failure::definite("no"));
-    let gone = IoEvent::DialFailed { conn: CONN, status: None, body: b"", reason: "refused" };
-    let forbidden = IoEvent::DialFailed { conn: CONN, status: Some(401), body: b"x", reason: "y" };
+    let gone = IoEvent::DialFailed { conn: CONN, failure: DialFailure::Unanswered("refused") };
+    let forbidden =
+        IoEvent::DialFailed { conn: CONN, failure: DialFailure::Refused(Refusal::new(401, b"x")) };
     let interrupt = Action::Interrupt { session_key: "k".into(), chat_id: "c".into() };
     let dial = |token: Option<&str>| Action::Dial { conn: CONN, token: token.map(Secret::new) };
     let post = DeliveryRequest {
@@ -174,6 +176,11 @@ fn every_entry_is_a_line_of_text_and_an_object() {
             json!({"what": "notice", "notice": "disconnected", "code": 1001, "reason": "away", "retry_in_ms": 50}),
         ),
         (notice(Notice::Stopped), "notice    stopped", json!({"what": "notice", "notice": "stopped"})),
+        (
+            notice(Notice::ConnectorError { text: "no such platform".into() }),
+            "notice    the connector reports an error: no such platform",
+            json!({"what": "notice", "notice": "connector_error", "text": "no such platform"}),
+        ),
         (
             notice(Notice::DeadLetter {
                 reason: "long".into(),

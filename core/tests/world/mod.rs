@@ -6,11 +6,12 @@ pub(crate) mod lanes;
 use relayline_core::command::Command;
 use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::delivery::{Answer, Body, DeliveryRequest, Received};
-use relayline_core::machine::{IoEvent, RelayMachine};
+use relayline_core::machine::{DialFailure, IoEvent, RelayMachine};
 use relayline_core::output::{Action, Conn, DeliveryId, Notice, Outcome, Phase, Transmit};
 use relayline_core::secret::Secret;
 use relayline_core::signature;
 use relayline_core::time::{Now, Time};
+use relayline_core::upgrade::Refusal;
 use relayline_core::url::DialUrl;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -185,12 +186,11 @@ impl World {
                     if self.is_current(conn) {
                         self.socket = Socket::None;
                     }
-                    self.io(IoEvent::DialFailed {
-                        conn,
-                        status: *status,
-                        body: body.as_bytes(),
-                        reason: "no",
-                    });
+                    let failure = match *status {
+                        Some(status) => DialFailure::Refused(Refusal::new(status, body.as_bytes())),
+                        None => DialFailure::Unanswered("no"),
+                    };
+                    self.io(IoEvent::DialFailed { conn, failure });
                 }
             }
             Input::Closed(ago, code, reason) => {

@@ -2,9 +2,10 @@
 
 use crate::command::{Command, Failure, Reply, RequestId, Send};
 use crate::config::{Config, Credentials, Identity};
-use crate::machine::{IoEvent, RelayMachine};
+use crate::machine::{DialFailure, IoEvent, RelayMachine};
 use crate::output::{Action, Conn, Content, DeliveryId, Notice, Outcome, Transmit};
 use crate::time::{Now, Time};
+use crate::upgrade::Refusal;
 use crate::url::DialUrl;
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,8 +155,17 @@ impl Rig {
 
     pub(super) fn dial_failed(&mut self, status: Option<u16>, body: &str) {
         let conn = self.conn();
-        let reason = if status.is_some() { "refused by HTTP" } else { "connection refused" };
-        self.io(IoEvent::DialFailed { conn, status, body: body.as_bytes(), reason });
+        let failure = match status {
+            Some(status) => DialFailure::Refused(Refusal::new(status, body.as_bytes())),
+            None => DialFailure::Unanswered("connection refused"),
+        };
+        self.io(IoEvent::DialFailed { conn, failure });
+    }
+
+    /// The upgrade is refused in this way.
+    pub(super) fn refused_by(&mut self, refusal: Refusal<'_>) {
+        let conn = self.conn();
+        self.io(IoEvent::DialFailed { conn, failure: DialFailure::Refused(refusal) });
     }
 
     pub(super) fn io(&mut self, event: IoEvent<'_>) {
@@ -302,6 +312,7 @@ impl Rig {
                 Notice::StalePrompt { answer } => {
                     format!("stale prompt {}", answer.prompt_response().unwrap().prompt_id)
                 }
+                Notice::ConnectorError { text } => format!("error {text}"),
                 Notice::DeadLetter { reason, buffer_id, .. } => {
                     format!("dead letter {buffer_id:?}: {reason}")
                 }

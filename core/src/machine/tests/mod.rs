@@ -5,6 +5,7 @@ mod deliveries;
 mod delivery;
 mod disconnect;
 mod driver;
+mod ends;
 mod handshake;
 mod idle;
 mod keepalive;

@@ -1,11 +1,12 @@
 //! L-5, L-6, L-15, L-18: when it dials again, and that it never dials twice.
 
 use super::driver::{EPOCH_S, Rig, descriptor};
-use crate::machine::IoEvent;
+use crate::machine::{DialFailure, IoEvent};
 use crate::output::{Conn, Phase, Timer};
 use crate::secret::Secret;
 use crate::time::Time;
 use crate::token;
+use crate::upgrade::Refusal;
 use std::collections::BTreeSet;
 
 /// Fails the dial that is under way; the wait that follows, in microseconds.
@@ -107,7 +108,10 @@ fn l_06_what_an_older_socket_says_is_ignored() {
     // After its end, and before the next dial.
     assert_eq!(rig.bytes_on(old, b"{\"type\":\"going_idle_ack\"}\n"), 26);
     rig.io(IoEvent::Closed { conn: old, code: Some(4401), reason: "" });
-    rig.io(IoEvent::DialFailed { conn: old, status: Some(401), body: b"", reason: "" });
+    rig.io(IoEvent::DialFailed {
+        conn: old,
+        failure: DialFailure::Refused(Refusal::new(401, br#"{"error":"revoked"}"#)),
+    });
     rig.io(IoEvent::Opened { conn: old });
     rig.expect(&[]);
     rig.next();
@@ -116,7 +120,7 @@ fn l_06_what_an_older_socket_says_is_ignored() {
     for _ in 0..2 {
         rig.bytes_on(old, descriptor("discord", "").as_bytes());
         rig.io(IoEvent::Closed { conn: old, code: Some(4401), reason: "" });
-        rig.io(IoEvent::DialFailed { conn: old, status: None, body: b"", reason: "" });
+        rig.io(IoEvent::DialFailed { conn: old, failure: DialFailure::Unanswered("") });
         rig.io(IoEvent::Opened { conn: old });
         rig.io(IoEvent::Alive { conn: old });
         rig.io(IoEvent::Closed { conn: Conn(99), code: None, reason: "" });
@@ -232,6 +236,8 @@ fn l_18_every_other_close_is_an_ordinary_loss() {
         (1013, "temporarily suspended"),
         (4429, "duplicate"),
         (4400, "expired"),
+        (4403, "revoked"),
+        (4409, "conflict"),
     ] {
         let mut rig = Rig::up();
         // Twice, since a refusal would show at the second at the latest.

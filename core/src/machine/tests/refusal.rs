@@ -1,8 +1,9 @@
 //! L-7 to L-10: what an auth refusal means.
 
-use super::driver::{Rig, send};
+use super::driver::{EPOCH_S, Rig, send};
 use crate::command::Command;
 use crate::output::Phase;
+use crate::upgrade;
 use std::time::Duration;
 
 /// The two forms of a refusal, and whether it says `expired`.
@@ -15,8 +16,8 @@ enum Refusal {
 }
 
 const PLAIN: [Refusal; 7] = [
-    Refusal::Upgrade(""),
-    Refusal::Upgrade("expired"),
+    Refusal::Upgrade(r#"{"error":"unauthorized"}"#),
+    Refusal::Upgrade(r#"{"error":""}"#),
     Refusal::Upgrade(r#"{"error":"Expired"}"#),
     Refusal::Upgrade(r#"{"error":"revoked","reason":"expired"}"#),
     Refusal::Close(""),
@@ -83,7 +84,7 @@ fn l_07_before_the_first_handshake_a_refusal_is_an_ordinary_failure() {
             }
         }
     }
-    // Only 4401 and 401 are refusals.
+    // Only 4401 and a verdict are refusals.
     let mut rig = dialing();
     for status in [400, 402, 403, 500, 503] {
         rig.dial_failed(Some(status), r#"{"error":"revoked"}"#);
@@ -196,6 +197,118 @@ fn l_09_the_mark_survives_what_is_not_about_auth() {
     assert_eq!(verdict(&mut rig), "revoked");
 }
 
+/// Answers of status 401 or 403 that are not the connector's verdict.
+fn foreign() -> Vec<upgrade::Refusal<'static>> {
+    let said = upgrade::Refusal::new(401, br#"{"error":"unauthorized"}"#);
+    vec![
+        upgrade::Refusal::new(401, b""),
+        upgrade::Refusal::new(401, b"expired"),
+        upgrade::Refusal::new(401, b"{\"message\":\"who are you?\"}"),
+        upgrade::Refusal { is_whole: false, ..said },
+        upgrade::Refusal { has_challenge: true, ..said },
+        upgrade::Refusal { status: 403, ..said },
+        upgrade::Refusal { has_challenge: true, ..upgrade::Refusal::new(401, br#"{"error":"expired"}"#) },
+    ]
+}
+
+#[test]
+fn l_09_a_foreign_refusal_is_never_final() {
+    for refusal in foreign() {
+        for (confirm, credentials) in [(true, true), (false, true), (true, false)] {
+            let mut rig = Rig::up_with(|config| {
+                config.confirm_revocation = confirm;
+                config.credentials = config.credentials.take().filter(|_| credentials);
+            });
+            redial(&mut rig);
+            for _ in 0..20 {
+                rig.refused_by(refusal);
+                assert_eq!(verdict(&mut rig), "backoff", "{refusal:?}");
+                rig.next();
+                rig.log();
+            }
+            assert_eq!((rig.machine.stats().credentials_refused, rig.machine.stats().refusals), (20, 0));
+        }
+    }
+    let mut rig = dialing();
+    rig.refused_by(foreign()[1]);
+    rig.expect(&[
+        "disconnected - credentials refused: the upgrade was answered 401 Unauthorized: expired; this is not the \
+         connector's verdict: check the gateway's id and secret, and what stands before the connector; again later",
+    ]);
+}
+
+#[test]
+fn l_09_a_mark_survives_a_foreign_refusal() {
+    for refusal in foreign() {
+        let mut rig = Rig::up();
+        rig.closed(4401, "revoked");
+        assert_eq!(verdict(&mut rig), "at once");
+        for _ in 0..3 {
+            rig.refused_by(refusal);
+            assert_eq!(verdict(&mut rig), "backoff", "{refusal:?}");
+            rig.next();
+            rig.log();
+        }
+        refuse(&mut rig, PLAIN[0]);
+        assert_eq!(verdict(&mut rig), "revoked", "{refusal:?}");
+    }
+}
+
+/// L-5 in shape, but up to five minutes.
+#[test]
+fn l_09_a_foreign_refusal_backs_off_up_to_five_minutes() {
+    for most_s in [300_u64, 7] {
+        let mut rig = Rig::with(|config| config.timing.backoff_refused_most = Duration::from_secs(most_s));
+        for attempt in 1..14 {
+            rig.refused_by(foreign()[0]);
+            let longest = (1_000_000 << (attempt - 1)).min(most_s * 1_000_000);
+            let wait = rig.until_deadline_us();
+            assert!((longest / 2..=longest).contains(&wait), "{attempt}: {wait} of {longest}");
+            rig.next();
+        }
+        // What is not about credentials keeps to half a minute.
+        rig.dial_failed(Some(503), "");
+        assert!(rig.until_deadline_us() <= 30_000_000);
+    }
+}
+
+#[test]
+fn l_18_retry_after_is_honoured_up_to_five_minutes() {
+    let waits = |retry_after: &str, status: u16, most: Option<u64>| {
+        let mut rig = dialing();
+        if let Some(most) = most {
+            rig = Rig::with(|config| config.timing.retry_after_most = Duration::from_secs(most));
+        }
+        rig.refused_by(upgrade::Refusal {
+            retry_after: Some(retry_after),
+            ..upgrade::Refusal::new(status, br#"{"error":"busy"}"#)
+        });
+        rig.until_deadline_us()
+    };
+    for status in [409, 429, 503, 401, 403, 302] {
+        let (asked, expected) = ("17", 17_000_000);
+        // After a verdict of the connector's the next dial comes at once (L-9).
+        let expected = if status == 401 { 15_000_000 } else { expected };
+        assert_eq!(waits(asked, status, None), expected, "{status}");
+    }
+    // 90 s after the rig's clock.
+    let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(EPOCH_S + 90));
+    let wait = waits(&date, 503, Some(300));
+    assert_eq!(wait, 90_000_000, "{date}");
+    assert_eq!(waits("86400", 429, None), 300_000_000);
+    assert_eq!(waits("99999999999999999999", 429, None), 300_000_000);
+    assert_eq!(waits("86400", 429, Some(20)), 20_000_000);
+    for (asked, status) in [("0", 429), ("soon", 429), ("Sun, 06 Nov 1994 08:49:37 GMT", 503)] {
+        assert!((1_000_000..=2_000_000).contains(&waits(asked, status, None)), "{asked}");
+    }
+    // The next failure waits as usual.
+    let mut rig = dialing();
+    rig.refused_by(upgrade::Refusal { retry_after: Some("60"), ..upgrade::Refusal::new(429, b"") });
+    rig.next();
+    rig.dial_failed(None, "");
+    assert!(rig.until_deadline_us() <= 4_000_000);
+}
+
 #[test]
 fn l_09_a_completed_handshake_uses_the_mark_up() {
     let mut rig = dialing();
@@ -236,7 +349,7 @@ fn l_09_the_dial_at_once_waits_for_the_host_to_lift_its_hold() {
     rig.wait(1);
     rig.expect(&["dial #2"]);
     // The mark is set all the same.
-    rig.dial_failed(Some(401), "");
+    refuse(&mut rig, PLAIN[0]);
     assert_eq!(verdict(&mut rig), "revoked");
 }
 

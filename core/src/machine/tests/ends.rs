@@ -1,0 +1,113 @@
+//! W-10, X-5, L-18: what the reason of an end says beyond the peer's words.
+
+use super::driver::{Rig, descriptor};
+
+#[test]
+fn w_10_an_end_tells_of_an_unterminated_line() {
+    let mut rig = Rig::up();
+    rig.bytes(br#"{"type":"inbound""#);
+    rig.log();
+    rig.lost();
+    rig.expect(&["disconnected - reset by peer; 17 bytes without a newline are pending; again later"]);
+    // A close frame after it, and during the handshake.
+    rig.next();
+    rig.opened();
+    rig.bytes(b"abc");
+    rig.bytes(b"de");
+    rig.log();
+    rig.closed(1011, "");
+    rig.expect(&[
+        "disconnected 1011 closed with code 1011; 5 bytes without a newline are pending; again later",
+    ]);
+    // What was terminated is not pending, and nothing of it is left for the next connection.
+    rig.next();
+    rig.connect();
+    rig.log();
+    rig.lost();
+    rig.expect(&["disconnected - reset by peer; again later"]);
+}
+
+#[test]
+fn w_10_a_handshake_that_times_out_tells_of_an_unterminated_line() {
+    let mut rig = Rig::with(|_| {});
+    rig.opened();
+    let line = descriptor("discord", "");
+    let line = line.trim_end();
+    rig.bytes(line.as_bytes());
+    rig.wait(30_000);
+    rig.log();
+    rig.lost();
+    let pending = line.len();
+    rig.expect(&[&format!(
+        "disconnected - no descriptor came in time; {pending} bytes without a newline are pending; again later"
+    )]);
+}
+
+#[test]
+fn x_5_an_error_before_the_handshake_explains_the_dial_that_fails() {
+    for (frame, text) in [
+        (r#"{"type":"error","error":"no such platform"}"#, "no such platform"),
+        (r#"{"type":"error","error":{"code":"E1","message":"bad bot"}}"#, "bad bot"),
+        (r#"{"type":"error","message":"a\u0007b\n"}"#, "a\\u{7}b\\n"),
+        (r#"{"type":"error","reason":"why"}"#, "why"),
+        (r#"{"type":"error","code":7}"#, r#"{"type":"error","code":7}"#),
+    ] {
+        let mut rig = Rig::with(|_| {});
+        rig.opened();
+        rig.log();
+        rig.line(frame);
+        rig.expect(&[&format!("error {text}")]);
+        rig.line(r#"{"type":"error","error":"the second"}"#);
+        rig.log();
+        rig.closed(1008, "policy");
+        rig.expect(&[&format!("disconnected 1008 policy; the connector said: {text}; again later")]);
+        assert_eq!((rig.machine.stats().error_frames, rig.machine.stats().unknown_frames), (2, 0));
+    }
+}
+
+#[test]
+fn x_5_an_error_of_a_served_connection_is_only_told() {
+    let mut rig = Rig::with(|_| {});
+    rig.opened();
+    rig.line(r#"{"type":"error","error":"early"}"#);
+    rig.line(&descriptor("discord", ""));
+    rig.log();
+    let long = "é".repeat(400);
+    rig.line(&format!(r#"{{"type":"error","error":"{long}","bufferId":"b1"}}"#));
+    let cut = "é".repeat(300);
+    rig.expect(&[&format!("error {cut}…"), r#"> {"type":"inbound_ack","bufferId":"b1"}"#]);
+    rig.lost();
+    rig.expect(&["disconnected - reset by peer; again later"]);
+}
+
+/// Two gateways with one id displace each other.
+#[test]
+fn l_18_a_displaced_gateway_is_told_so() {
+    for (code, reason, displaced) in [
+        (4000, "replaced", true),
+        (1000, "replaced", true),
+        (1008, "duplicate session", false),
+        (4429, "duplicate", false),
+        (4000, "other", false),
+        (1008, "policy", false),
+        (4403, "revoked", false),
+        (4409, "replaced", false),
+    ] {
+        let mut rig = Rig::up();
+        rig.closed(code, reason);
+        let which = if displaced { ": another gateway with the id \"gw-1\" is connected" } else { "" };
+        rig.expect(&[&format!("disconnected {code} {reason}{which}; again later")]);
+        assert!(rig.until_deadline_us() >= 500_000, "{code}");
+        assert_eq!(rig.machine.stats().refusals, 0, "{code}");
+    }
+    // Each connection that is displaced within a minute waits longer for the next.
+    let mut rig = Rig::up();
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        rig.closed(4000, "replaced");
+        waits.push(rig.until_deadline_us());
+        rig.next();
+        rig.connect();
+    }
+    assert!(waits.windows(2).all(|pair| pair[0] < 2 * pair[1]) && waits[5] > 8_000_000, "{waits:?}");
+}
