@@ -1,78 +1,200 @@
-//! One dial: a connection, and the upgrade on it. What it comes to is the machine's to judge.
+//! One dial: a connection, and the upgrade on it. The machine judges its result.
 
-use crate::causes::causes;
-use crate::wires::{Stream, Wires};
-use async_tungstenite::tungstenite::client::IntoClientRequest;
-use async_tungstenite::tungstenite::error::Error as WsError;
-use async_tungstenite::tungstenite::http::HeaderValue;
-use async_tungstenite::tungstenite::http::header::AUTHORIZATION;
-use async_tungstenite::tungstenite::protocol::WebSocketConfig;
-use async_tungstenite::{WebSocketStream, client_async_with_config};
-use relayline_core::config::Config;
+use crate::close_tap::CloseTap;
+use crate::progress::Progress;
+use crate::upgrade::{Answered, Refused, ask};
+use crate::wires::Wires;
+use async_tungstenite::WebSocketStream;
+use async_tungstenite::tungstenite::handshake::client::generate_key;
+use async_tungstenite::tungstenite::handshake::derive_accept_key;
+use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Request, Uri};
+use relayline_core::config::{Config, Limits};
+use relayline_core::http::Unreachable;
+use relayline_core::machine::DialFailure;
 use relayline_core::secret::Secret;
-use std::fmt;
+use relayline_core::url::DialUrl;
 
 /// An upgraded socket.
-pub(crate) type Socket = WebSocketStream<Stream>;
+pub(crate) type Socket = WebSocketStream<CloseTap>;
 
-/// A dial that came to nothing.
-#[derive(Debug)]
-pub(crate) struct DialError {
-    /// The answer's status, when there was an answer.
-    pub(crate) status: Option<u16>,
-    /// What came with it.
-    pub(crate) body: Vec<u8>,
-    pub(crate) reason: String,
+/// Cause of a failed dial.
+#[derive(Clone, Debug)]
+pub(crate) enum DialError {
+    /// There was no answer to the upgrade, for this reason.
+    Unanswered(String),
+    /// The upgrade was answered with another status than 101.
+    Refused(Refused),
 }
 
 impl DialError {
-    fn new(reason: impl fmt::Display) -> Self {
-        DialError { status: None, body: Vec::new(), reason: reason.to_string() }
+    fn unanswered(url: &DialUrl, cause: &Unreachable) -> DialError {
+        DialError::Unanswered(format!("{}:{}: {cause}", url.host(), url.port()))
+    }
+
+    /// Returns what went wrong with a dial that took too long, by its progress.
+    pub(crate) fn timed_out(progress: &Progress, config: &Config) -> DialError {
+        match progress.take_refused() {
+            // A refusal of the tunnel is the proxy's, not the connector's.
+            Some(refused) if !progress.is_at_proxy() => DialError::Refused(refused),
+            _ => DialError::unanswered(&config.url, &progress.timed_out(config.timing.dial_timeout)),
+        }
+    }
+
+    /// Returns the same as the core has it.
+    pub(crate) fn failure(&self) -> DialFailure<'_> {
+        match self {
+            DialError::Unanswered(reason) => DialFailure::Unanswered(reason),
+            DialError::Refused(refused) => DialFailure::Refused(refused.refusal()),
+        }
     }
 }
 
-/// The least room for one WebSocket message. One that goes over the room ends the connection, so it is far above
-/// `max_line_bytes`: an overlong line must cost no more than itself (W-5).
+/// Minimum size limit of one WebSocket message. A message over the limit ends the connection, so the limit is far
+/// above `max_line_bytes`: an overlong line must cost no more than itself (W-5).
 const LEAST_MESSAGE_ROOM: usize = 16 << 20;
 
-pub(crate) async fn dial(wires: &Wires, config: &Config, token: Option<Secret>) -> Result<Socket, DialError> {
-    let url = &config.url;
-    let reached = wires.reach(url.is_secure(), url.host(), url.port()).await;
-    let stream =
-        reached.map_err(|cause| DialError::new(format_args!("{}:{}: {cause}", url.host(), url.port())))?;
-    let mut request = url.as_str().into_client_request().map_err(|error| upgrade_error(&error))?;
+/// Returns the size limit of one WebSocket message.
+pub(crate) fn message_room(limits: &Limits) -> usize {
+    limits.max_line_bytes.saturating_mul(4).max(LEAST_MESSAGE_ROOM)
+}
+
+pub(crate) async fn dial(
+    wires: &Wires,
+    config: &Config,
+    token: Option<Secret>,
+    progress: &Progress,
+) -> Result<Socket, DialError> {
+    let answered = upgrade(wires, &config.url, token, progress).await;
+    match answered.map_err(|cause| DialError::unanswered(&config.url, &cause))? {
+        Answered::Refused(refused) => Err(DialError::Refused(refused)),
+        Answered::Switched { stream, read_ahead, .. } => {
+            let room = message_room(&config.limits);
+            let settings = WebSocketConfig::default()
+                // The default buffer costs 128 KiB a connection and is no faster.
+                .read_buffer_size(8 << 10)
+                .write_buffer_size(0)
+                .max_write_buffer_size(config.limits.write_queue_bytes.saturating_add(64 << 10))
+                .max_message_size(Some(room))
+                .max_frame_size(Some(room));
+            let tap = CloseTap::new(stream, &read_ahead);
+            Ok(WebSocketStream::from_partially_read(tap, read_ahead.into(), Role::Client, Some(settings))
+                .await)
+        }
+    }
+}
+
+/// Connects, asks for the upgrade and checks a 101.
+pub(crate) async fn upgrade(
+    wires: &Wires,
+    url: &DialUrl,
+    token: Option<Secret>,
+    progress: &Progress,
+) -> Result<Answered, Unreachable> {
+    let key = generate_key();
+    let request = request(url, token, &key).map_err(Unreachable::Upgrade)?;
+    let stream = wires.reach(url.is_secure(), url.host(), url.port(), progress).await?;
+    let answered = ask(stream, request, progress).await.map_err(Unreachable::Upgrade)?;
+    if let Answered::Switched { head, .. } = &answered {
+        verify(&head.headers, &key).map_err(Unreachable::Upgrade)?;
+    }
+    Ok(answered)
+}
+
+fn request(url: &DialUrl, token: Option<Secret>, key: &str) -> Result<Request<Empty<Bytes>>, String> {
+    let unfit = || format!("{url} cannot be asked for over HTTP: check the URL");
+    let uri: Uri = url.as_str().parse().map_err(|_| unfit())?;
+    let authority = uri.authority().ok_or_else(unfit)?;
+    let mut request = Request::get(uri.path_and_query().map_or("/", PathAndQuery::as_str))
+        .header(HOST, authority.as_str())
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_VERSION, "13")
+        .header(SEC_WEBSOCKET_KEY, key)
+        .body(Empty::new())
+        .map_err(|_| unfit())?;
     if let Some(token) = token {
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose()))
-            .map_err(|_| DialError::new("the token cannot be a header"))?;
+            .map_err(|_| "the token cannot be a header".to_owned())?;
         bearer.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, bearer);
     }
-    let room = config.limits.max_line_bytes.saturating_mul(4).max(LEAST_MESSAGE_ROOM);
-    let settings = WebSocketConfig::default()
-        // The default buffer costs 128 KiB a connection and is no faster.
-        .read_buffer_size(8 << 10)
-        .write_buffer_size(0)
-        .max_write_buffer_size(config.limits.write_queue_bytes.saturating_add(64 << 10))
-        .max_message_size(Some(room))
-        .max_frame_size(Some(room));
-    match client_async_with_config(request, stream, Some(settings)).await {
-        Ok((socket, _)) => Ok(socket),
-        Err(error) => Err(upgrade_error(&error)),
-    }
+    Ok(request)
 }
 
-fn upgrade_error(error: &WsError) -> DialError {
-    match error {
-        WsError::Http(answer) => DialError {
-            status: Some(answer.status().as_u16()),
-            body: answer.body().clone().unwrap_or_default(),
-            reason: match answer.status().as_u16() {
-                401 => {
-                    "the upgrade was answered 401 Unauthorized: check the gateway's id and secret".to_owned()
+/// Checks the head of a 101 (RFC 6455, 4.1).
+fn verify(headers: &HeaderMap, key: &str) -> Result<(), String> {
+    let bad = |what: &str| {
+        Err(format!("it was answered 101, but {what}: check the URL, and what stands before the connector"))
+    };
+    let says = |name: HeaderName, word: &str| {
+        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
+    };
+    if !says(UPGRADE, "websocket") {
+        return bad("without `Upgrade: websocket`");
+    }
+    if !says(CONNECTION, "upgrade") {
+        return bad("without `Connection: Upgrade`");
+    }
+    match headers.get(SEC_WEBSOCKET_ACCEPT) {
+        None => return bad("without `Sec-WebSocket-Accept`"),
+        Some(accept) if accept.as_bytes().trim_ascii() != derive_accept_key(key.as_bytes()).as_bytes() => {
+            return bad("`Sec-WebSocket-Accept` is not for the key that was sent");
+        }
+        Some(_) => {}
+    }
+    if headers.contains_key(SEC_WEBSOCKET_PROTOCOL) || headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+        return bad("with a subprotocol or an extension that was not asked for");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_of_a_switch_is_checked() {
+        let key = "dGhlIHNhbXBsZSBub25jZQ==";
+        let good = [
+            ("upgrade", "WebSocket"),
+            ("connection", "keep-alive, Upgrade"),
+            ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        ];
+        let check = |changes: &[(&'static str, Option<&str>)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in good {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+            for (name, value) in changes {
+                match value {
+                    Some(value) => drop(headers.insert(*name, HeaderValue::from_str(value).unwrap())),
+                    None => drop(headers.remove(*name)),
                 }
-                _ => format!("the upgrade was answered {}", answer.status()),
-            },
-        },
-        error => DialError::new(format_args!("the upgrade failed: {}", causes(error))),
+            }
+            verify(&headers, key)
+        };
+        assert_eq!(check(&[]), Ok(()));
+        for (name, value, expected) in [
+            ("upgrade", None, "without `Upgrade: websocket`"),
+            ("upgrade", Some("h2c"), "without `Upgrade: websocket`"),
+            ("connection", None, "without `Connection: Upgrade`"),
+            ("connection", Some("close"), "without `Connection: Upgrade`"),
+            ("sec-websocket-accept", None, "without `Sec-WebSocket-Accept`"),
+            ("sec-websocket-accept", Some("x"), "`Sec-WebSocket-Accept` is not for the key"),
+            ("sec-websocket-extensions", Some("permessage-deflate"), "that was not asked for"),
+            ("sec-websocket-protocol", Some("chat"), "that was not asked for"),
+        ] {
+            let error = check(&[(name, value)]).unwrap_err();
+            assert!(error.contains(expected), "{name}: {error}");
+        }
     }
 }

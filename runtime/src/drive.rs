@@ -1,26 +1,30 @@
 //! The drive loop: does what the machine says, and decides nothing.
 
+mod farewell;
 mod open;
 mod outcome;
 
 use crate::Runtime;
 use crate::dial::{DialError, Socket, dial};
-use crate::shared::{Shared, wake};
+use crate::progress::Progress;
+use crate::shared::{Shared, State, wake};
 use crate::trace;
 use crate::watch::wake_all;
 use crate::wires::{Boxed, Wires};
+use farewell::farewell;
 use futures_channel::oneshot;
 use open::{End, Open};
 use outcome::{answer, respond, tell};
 use relayline_core::command::Command;
 use relayline_core::machine::IoEvent;
-use relayline_core::output::{Action, Conn, Notice};
+use relayline_core::output::{Action, Conn, Notice, Timer};
 use relayline_core::secret::Secret;
 use relayline_core::stats::Stats;
-use relayline_core::time::Time;
+use relayline_core::time::{Now, Time};
 use relayline_core::trace::{Entry, Ids, Lines};
 use std::convert::Infallible;
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -31,7 +35,7 @@ const MOST_TURNS: usize = 64;
 /// What the loop has of the network.
 enum Line {
     None,
-    Dialing { conn: Conn, dial: Boxed<Result<Socket, DialError>> },
+    Dialing { conn: Conn, dial: Boxed<Result<Socket, DialError>>, progress: Progress },
     Open(Box<Open>),
 }
 
@@ -94,7 +98,7 @@ impl<R: Runtime> Driver<R> {
         // The network is polled without the lock: nothing that the host calls waits for a socket.
         let moved = match &mut self.line {
             Line::None => false,
-            Line::Dialing { conn, dial } => match dial.as_mut().poll(cx) {
+            Line::Dialing { conn, dial, .. } => match dial.as_mut().poll(cx) {
                 Poll::Pending => false,
                 Poll::Ready(dialled) => {
                     let conn = *conn;
@@ -104,12 +108,18 @@ impl<R: Runtime> Driver<R> {
             },
             Line::Open(open) => match open.exchange(&self.shared, &mut self.frame, cx) {
                 Ok(moved) => moved,
-                Err(End { code, reason }) => {
+                Err(End { code, reason, is_fault }) => {
                     let event = IoEvent::Closed { conn: open.conn, code, reason: &reason };
                     let now = self.shared.now();
                     trace::log(|| Entry::io(now.mono, &event));
                     self.shared.lock().machine.handle_io(now, event);
-                    self.line = Line::None;
+                    let line = mem::replace(&mut self.line, Line::None);
+                    if let Line::Open(open) = line
+                        && is_fault
+                    {
+                        let patience = self.runtime.sleep(self.shared.config.timing.close_timeout);
+                        self.runtime.spawn(farewell(open.socket, patience));
+                    }
                     true
                 }
             },
@@ -125,7 +135,17 @@ impl<R: Runtime> Driver<R> {
         let now = shared.now();
         if let Some((_, timer)) = state.machine.deadline().filter(|(due, _)| *due <= now.mono) {
             trace::log(|| Entry::timer(now.mono, timer));
-            state.machine.handle_tick(now);
+            match mem::replace(&mut self.line, Line::None) {
+                // The loop knows what the dial was waiting for, and how much of an answer has come (L-4, L-8).
+                Line::Dialing { conn, progress, .. } if timer == Timer::Dial => {
+                    let error = DialError::timed_out(&progress, &shared.config);
+                    dial_failed(&mut state, now, conn, &error);
+                }
+                line => {
+                    self.line = line;
+                    state.machine.handle_tick(now);
+                }
+            }
         }
         let stats = trace::counts().then(|| state.machine.stats().clone());
         let (answered, actions, responses) = answer(state, now.mono);
@@ -167,10 +187,8 @@ impl<R: Runtime> Driver<R> {
                 });
                 self.line = Line::Open(Box::new(Open { conn, socket, unread: None, lines }));
             }
-            Err(DialError { status, body, reason }) => {
-                let event = IoEvent::DialFailed { conn, status, body: &body, reason: &reason };
-                trace::log(|| Entry::io(now.mono, &event));
-                state.machine.handle_io(now, event);
+            Err(error) => {
+                dial_failed(&mut state, now, conn, &error);
                 self.line = Line::None;
             }
         }
@@ -184,7 +202,9 @@ impl<R: Runtime> Driver<R> {
                 self.connection = trace::connection(&self.relay, *conn);
                 self.had_dead_letter = false;
                 self.connection.in_scope(|| tracing::debug!("dialing"));
-                self.line = Line::Dialing { conn: *conn, dial: self.dial(token.clone()) };
+                let progress = Progress::default();
+                let dial = self.dial(token.clone(), progress.clone());
+                self.line = Line::Dialing { conn: *conn, dial, progress };
             }
             Action::Drop { conn } => {
                 let current = match &self.line {
@@ -207,9 +227,9 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
-    fn dial(&self, token: Option<Secret>) -> Boxed<Result<Socket, DialError>> {
+    fn dial(&self, token: Option<Secret>, progress: Progress) -> Boxed<Result<Socket, DialError>> {
         let (wires, config) = (self.wires.clone(), self.shared.config.clone());
-        Box::pin(async move { dial(&wires, &config, token).await })
+        Box::pin(async move { dial(&wires, &config, token, &progress).await })
     }
 
     /// Sets the timer for the machine's deadline; whether it has run out already.
@@ -234,6 +254,12 @@ impl<R: Runtime> Driver<R> {
         }
         rang
     }
+}
+
+fn dial_failed(state: &mut State, now: Now, conn: Conn, error: &DialError) {
+    let event = IoEvent::DialFailed { conn, failure: error.failure() };
+    trace::log(|| Entry::io(now.mono, &event));
+    state.machine.handle_io(now, event);
 }
 
 impl<R: Runtime> Future for Driver<R> {

@@ -27,6 +27,7 @@
 //! | `answered` | debug | `op`, `outcome`: `ok` or the failure's kind, `after_ms` |
 //! | `interrupt` | debug | `session_key`, `chat_id` |
 //! | `stale_prompt` | info | `prompt_id` |
+//! | `connector_error` | warn | `text` |
 //! | `dead_letter` | warn, and debug after the first of a connection | `reason`, `buffer_id` |
 //! | `fatal` | error | `code`, `why` |
 //! | `inbound_listening`, `metrics_listening` | info | `address` |
@@ -49,12 +50,14 @@
 //! `entry`. While one of these is made the gateway is locked: a subscriber must not call it, but may do so from all others.
 
 mod causes;
+mod close_tap;
 mod dial;
 mod drive;
 mod environment;
 pub mod http;
 mod inbox;
 mod media;
+mod progress;
 mod relay;
 mod reply_stream;
 mod request;
@@ -63,6 +66,7 @@ mod shared;
 mod signs;
 mod tls;
 mod trace;
+mod upgrade;
 mod watch;
 mod wires;
 

@@ -25,8 +25,18 @@ pub(crate) fn log(entry: impl FnOnce() -> Entry) {
 }
 
 /// Counters of what is logged under a name of its own, or is no news.
-const ORDINARY: [&str; 8] =
-    ["dials", "handshakes", "refusals", "frames_in", "frames_out", "delivered", "acks", "http_requests"];
+const ORDINARY: [&str; 10] = [
+    "dials",
+    "handshakes",
+    "refusals",
+    "credentials_refused",
+    "error_frames",
+    "frames_in",
+    "frames_out",
+    "delivered",
+    "acks",
+    "http_requests",
+];
 
 /// Whether anybody looks at what is counted.
 pub(crate) fn counts() -> bool {
@@ -74,6 +84,7 @@ pub(crate) fn notice(notice: &Notice, first_letter: bool) {
         Notice::Dormant { retry_in } => tracing::info!(retry_in_ms = retry_in.as_millis(), "dormant"),
         Notice::Resumed => tracing::info!("resumed"),
         Notice::Stopped => tracing::debug!("stopped"),
+        Notice::ConnectorError { text } => tracing::warn!(text, "connector_error"),
         Notice::DeadLetter { reason, buffer_id, .. } if first_letter => {
             tracing::warn!(reason, buffer_id, "dead_letter");
         }

@@ -2,6 +2,7 @@
 
 mod tunnel;
 
+use crate::progress::{Progress, Step};
 use crate::{Runtime, tls};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
@@ -80,26 +81,37 @@ impl Wires {
     }
 
     /// Connects to a host, a name or an address without brackets; over TLS where it is to be secure.
-    pub(crate) async fn reach(&self, secure: bool, host: &str, port: u16) -> Result<Stream, Unreachable> {
+    /// `progress` is told each step.
+    pub(crate) async fn reach(
+        &self,
+        secure: bool,
+        host: &str,
+        port: u16,
+        progress: &Progress,
+    ) -> Result<Stream, Unreachable> {
         let stream = match self.proxies.choose(secure, host, port) {
-            None => self.tcp(host, port).await?,
+            None => self.tcp(host, port, progress).await?,
             Some(proxy) => self
-                .through(proxy, host, port)
+                .through(proxy, host, port, progress)
                 .await
                 .map_err(|why| Unreachable::Proxy { proxy: proxy.to_string(), why })?,
         };
-        if secure { self.tls(host, stream).await } else { Ok(stream) }
+        let stream = if secure { self.tls(host, stream, progress).await? } else { stream };
+        progress.begin(Step::Answer);
+        Ok(stream)
     }
 
     /// One address after the other, until one takes the connection. One that says nothing does not hold up the next
     /// for long (RFC 8305): all of the dial's time would go by on it.
-    async fn tcp(&self, host: &str, port: u16) -> Result<Stream, Unreachable> {
+    async fn tcp(&self, host: &str, port: u16, progress: &Progress) -> Result<Stream, Unreachable> {
+        progress.begin(Step::Name);
         let addresses = self.net.look_up(host.to_owned(), port).await;
         let mut addresses = addresses.map_err(|error| Unreachable::Name(error.to_string()))?;
         if is_loopback(host) {
             // C-6: what goes to a name of this machine may go in the clear, so it stays here whatever the look-up says.
             addresses.retain(|address| address.ip().is_loopback());
         }
+        progress.begin(Step::Connect);
         let mut addresses = addresses.into_iter();
         let mut failed = Unreachable::Name("it has no address".to_owned());
         let mut attempts = FuturesUnordered::new();
@@ -115,7 +127,8 @@ impl Wires {
         }
     }
 
-    async fn tls(&self, host: &str, stream: Stream) -> Result<Stream, Unreachable> {
+    async fn tls(&self, host: &str, stream: Stream, progress: &Progress) -> Result<Stream, Unreachable> {
+        progress.begin(Step::Tls);
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Unreachable::Tls(format!("{host:?} is no name that a certificate can have")))?;
         match self.tls.connect(name, stream).await {
@@ -124,13 +137,23 @@ impl Wires {
         }
     }
 
-    async fn through(&self, proxy: &Proxy, host: &str, port: u16) -> Result<Stream, String> {
+    async fn through(
+        &self,
+        proxy: &Proxy,
+        host: &str,
+        port: u16,
+        progress: &Progress,
+    ) -> Result<Stream, String> {
+        progress.through(Some(proxy));
         let before = async {
-            let stream = self.tcp(proxy.host(), proxy.port()).await?;
-            if proxy.is_secure() { self.tls(proxy.host(), stream).await } else { Ok(stream) }
+            let stream = self.tcp(proxy.host(), proxy.port(), progress).await?;
+            if proxy.is_secure() { self.tls(proxy.host(), stream, progress).await } else { Ok(stream) }
         };
         let stream = before.await.map_err(|unreachable| unreachable.to_string())?;
-        tunnel::open(stream, host, port, proxy.authorization()).await
+        progress.begin(Step::Answer);
+        let tunnel = tunnel::open(stream, host, port, proxy.authorization(), progress).await?;
+        progress.through(None);
+        Ok(tunnel)
     }
 }
 
@@ -172,7 +195,7 @@ mod tests {
             let liar = Arc::new(Liar::default());
             let tls = tls::connector(None).unwrap();
             let wires = Wires { net: Arc::new(liar.clone()), tls, proxies: Proxies::default() };
-            assert!(wires.reach(false, host, 80).now_or_never().unwrap().is_ok());
+            assert!(wires.reach(false, host, 80, &Progress::default()).now_or_never().unwrap().is_ok());
             assert_eq!(*liar.0.lock().unwrap(), [expected.parse().unwrap()], "{host}");
         }
     }

@@ -1,10 +1,12 @@
 //! An open socket: messages out while it takes them, bytes in while the machine does.
 
 use crate::causes::causes;
-use crate::dial::Socket;
+use crate::dial::{Socket, message_room};
 use crate::shared::Shared;
 use crate::trace;
+use async_tungstenite::tungstenite::error::{CapacityError, Error as WsError, ProtocolError};
 use async_tungstenite::tungstenite::protocol::CloseFrame;
+use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use futures_core::Stream;
 use futures_sink::Sink;
@@ -33,6 +35,14 @@ pub(super) struct Open {
 pub(super) struct End {
     pub(super) code: Option<u16>,
     pub(super) reason: String,
+    /// Whether the peer broke the WebSocket protocol, and a close frame that says so is queued.
+    pub(super) is_fault: bool,
+}
+
+impl End {
+    fn of(code: Option<u16>, reason: impl Into<String>) -> End {
+        End { code, reason: reason.into(), is_fault: false }
+    }
 }
 
 impl Open {
@@ -57,11 +67,8 @@ impl Open {
         let message = match Pin::new(&mut self.socket).poll_next(cx) {
             Poll::Pending => return Ok(wrote),
             Poll::Ready(Some(Ok(message))) => message,
-            Poll::Ready(Some(Err(error))) => return Err(End { code: None, reason: causes(&error) }),
-            Poll::Ready(None) => {
-                let reason = "the connection ended without a close frame".to_owned();
-                return Err(End { code: None, reason });
-            }
+            Poll::Ready(Some(Err(error))) => return Err(self.fail(&error, shared)),
+            Poll::Ready(None) => return Err(End::of(None, "the connection ended without a close frame")),
         };
         match message {
             Message::Text(text) => self.read(shared, text.into()),
@@ -70,11 +77,11 @@ impl Open {
                 // Nothing comes after it. Our answer is queued: it goes out with this flush, or not at all, since a
                 // peer that neither reads nor ends the TCP connection must not hold up the next dial.
                 let _ = Pin::new(&mut self.socket).poll_flush(cx);
-                return Err(match close {
-                    Some(close) => {
-                        End { code: Some(close.code.into()), reason: close.reason.as_str().to_owned() }
-                    }
-                    None => End { code: None, reason: "closed by the peer, without a code".to_owned() },
+                return Err(match (self.socket.get_ref().peer_close(), close) {
+                    // As it was sent: the library puts 1002 in the place of codes that a peer must not send.
+                    (Some((code, reason)), Some(_)) => End::of(Some(code), reason),
+                    (None, Some(close)) => End::of(Some(close.code.into()), close.reason.as_str()),
+                    (_, None) => End::of(None, "closed by the peer, without a code"),
                 });
             }
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
@@ -82,6 +89,35 @@ impl Open {
             }
         }
         Ok(true)
+    }
+
+    /// Answers an error of the WebSocket with the close frame that belongs to it (RFC 6455, 7.4.1).
+    fn fail(&mut self, error: &WsError, shared: &Shared) -> End {
+        let limits = &shared.config.limits;
+        let (code, reason) = match error {
+            WsError::Capacity(CapacityError::MessageTooLong { size, .. }) => (
+                CloseCode::Size,
+                format!(
+                    "a WebSocket message of {size} bytes is over the limit of {} (four times `max_line_bytes`, 16 MiB \
+                     at least): raise `max_line_bytes` to take it; closed with 1009",
+                    message_room(limits)
+                ),
+            ),
+            WsError::Utf8(_) => {
+                (CloseCode::Invalid, "a WebSocket text message was not UTF-8; closed with 1007".to_owned())
+            }
+            WsError::Protocol(
+                ProtocolError::ResetWithoutClosingHandshake | ProtocolError::ReceivedAfterClosing,
+            ) => return End::of(None, causes(error)),
+            WsError::Protocol(_) => (CloseCode::Protocol, format!("{}; closed with 1002", causes(error))),
+            _ => return End::of(None, causes(error)),
+        };
+        let frame = CloseFrame { code, reason: Utf8Bytes::default() };
+        // Where our own close frame is out already, there is nothing to add.
+        let is_fault = Pin::new(&mut self.socket).start_send(Message::Close(Some(frame))).is_ok();
+        // A close frame can be at fault itself, by a reason that is not UTF-8.
+        let code = self.socket.get_ref().peer_close().map(|(code, _)| code);
+        End { code, reason, is_fault }
     }
 
     /// Writes while the socket takes messages, up to a bound: whether it took any.

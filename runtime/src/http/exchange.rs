@@ -3,6 +3,7 @@
 use super::Answer;
 use super::body::Outgoing;
 use crate::causes::causes;
+use crate::progress::Progress;
 use crate::wires::{Boxed, Wires};
 use futures_util::future::{Either, select};
 use hyper::body::{Body, Bytes, Incoming};
@@ -39,6 +40,7 @@ pub(super) struct Exchange {
 struct Deadline {
     span: Duration,
     sleep: Boxed<()>,
+    progress: Progress,
 }
 
 impl Deadline {
@@ -48,7 +50,7 @@ impl Deadline {
     ) -> Result<T, Unreachable> {
         match select(pin!(what), &mut self.sleep).await {
             Either::Left((result, _)) => result,
-            Either::Right(((), _)) => Err(Unreachable::TimedOut(self.span)),
+            Either::Right(((), _)) => Err(self.progress.timed_out(self.span)),
         }
     }
 }
@@ -60,8 +62,10 @@ impl Exchange {
         request: &Request,
         body: Outgoing,
     ) -> Result<Exchange, Unreachable> {
-        let mut deadline = Deadline { span: request.timeout, sleep: wires.sleep(request.timeout) };
-        let (response, connection) = deadline.within(converse(wires, request, body)).await?;
+        let progress = Progress::default();
+        let sleep = wires.sleep(request.timeout);
+        let mut deadline = Deadline { span: request.timeout, sleep, progress: progress.clone() };
+        let (response, connection) = deadline.within(converse(wires, request, body, &progress)).await?;
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
         Ok(Exchange { status, headers: texts(&head.headers), body, connection, deadline })
@@ -114,7 +118,12 @@ impl Exchange {
 
 type Conversation = (Response<Incoming>, Option<Boxed<hyper::Result<()>>>);
 
-async fn converse(wires: &Wires, request: &Request, body: Outgoing) -> Result<Conversation, Unreachable> {
+async fn converse(
+    wires: &Wires,
+    request: &Request,
+    body: Outgoing,
+    progress: &Progress,
+) -> Result<Conversation, Unreachable> {
     let unfit = || Unreachable::Broken("the request is none that HTTP can carry".to_owned());
     let url: Uri = request.url.parse().map_err(|_| unfit())?;
     let secure = url.scheme_str() == Some("https");
@@ -122,7 +131,7 @@ async fn converse(wires: &Wires, request: &Request, body: Outgoing) -> Result<Co
     let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let message = message(request, &url, body).ok_or_else(unfit)?;
 
-    let stream = wires.reach(secure, host, port).await?;
+    let stream = wires.reach(secure, host, port, progress).await?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(BUFFER)
         .handshake(FuturesIo::new(stream))

@@ -4,17 +4,17 @@ mod body;
 mod boot;
 mod exchange;
 mod media;
+mod upgrade;
 
 pub use boot::Booted;
 pub use media::Received;
+pub use upgrade::{Switched, UpgradeAnswer, Upgraded};
 
 use crate::Runtime;
 use crate::wires::Wires;
 use exchange::Exchange;
-use futures_io::{AsyncRead, AsyncWrite};
-use relayline_core::http::{Body, Failure, Headers, Request, Unreachable};
+use relayline_core::http::{Body, Failure, Headers, Request};
 use relayline_core::network::Network;
-use relayline_core::url::DialUrl;
 use std::fmt;
 use std::io;
 use zeroize::Zeroizing;
@@ -67,20 +67,6 @@ impl Client {
             exchange.answer(request.max_answer).await
         };
         exchange.await.map_err(|cause| request.unreachable(cause))
-    }
-}
-
-impl Client {
-    /// A bare connection to where this URL leads, ready for an upgrade: look-up, TCP, a proxy's tunnel, TLS. Its time is
-    /// the caller's to limit.
-    ///
-    /// # Errors
-    /// Which of the steps failed, and why.
-    pub async fn connect(
-        &self,
-        url: &DialUrl,
-    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>, Unreachable> {
-        self.wires.reach(url.is_secure(), url.host(), url.port()).await
     }
 }
 

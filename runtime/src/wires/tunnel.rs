@@ -1,15 +1,13 @@
 //! A tunnel through an HTTP proxy (RFC 9110, 9.3.6).
 
 use super::Stream;
-use crate::causes::causes;
-use futures_util::future::join;
+use crate::progress::Progress;
+use crate::upgrade::{Answered, Refused, ask};
 use http_body_util::Empty;
+use hyper::Request;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
-use hyper::{Request, StatusCode};
 use relayline_core::secret::Secret;
-use smol_hyper::rt::FuturesIo;
 
 /// Asks the proxy at the other end of `stream` for a tunnel. The error says why there is none.
 pub(super) async fn open(
@@ -17,22 +15,19 @@ pub(super) async fn open(
     host: &str,
     port: u16,
     authorization: Option<&Secret>,
+    progress: &Progress,
 ) -> Result<Stream, String> {
-    let broken = |error: hyper::Error| format!("the connection broke ({})", causes(&error));
-    let (mut sender, connection) = http1::handshake(FuturesIo::new(stream)).await.map_err(broken)?;
     let request = connect(host, port, authorization).ok_or("its user and password cannot be a header")?;
-    // Only the status counts. With the sender and the body gone the connection ends, whatever the answer was.
-    let asked = async move { sender.send_request(request).await.map(|answer| answer.status()) };
-    let (status, ended) = join(asked, connection.without_shutdown()).await;
-    let status = status.map_err(broken)?;
-    if !status.is_success() {
-        return Err(refused(status));
-    }
-    let parts = ended.map_err(broken)?;
-    // Whoever is behind it waits for us to speak first.
-    match parts.read_buf.is_empty() {
-        true => Ok(parts.io.into_inner()),
-        false => Err("it sent more than an answer".to_owned()),
+    match ask(stream, request, progress).await? {
+        Answered::Refused(refused) => Err(refusal(&refused, authorization)),
+        // The target waits for us to speak first.
+        Answered::Switched { head, stream, read_ahead } if head.status.is_success() => {
+            match read_ahead.is_empty() {
+                true => Ok(stream),
+                false => Err("it sent more than an answer".to_owned()),
+            }
+        }
+        Answered::Switched { head, .. } => Err(format!("it answered CONNECT with {}", head.status)),
     }
 }
 
@@ -47,12 +42,15 @@ fn connect(host: &str, port: u16, authorization: Option<&Secret>) -> Option<Requ
     Some(request)
 }
 
-fn refused(status: StatusCode) -> String {
-    let advice = match status {
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            "give it a user and password that it knows, as in http://user:password@proxy.example:3128"
-        }
+fn refusal(refused: &Refused, authorization: Option<&Secret>) -> String {
+    let advice = match refused.head.status.as_u16() {
+        407 => "give it a user and password that it knows, as in http://user:password@proxy.example:3128",
         _ => "it does not let this host through: ask who runs it, or name the host in NO_PROXY",
     };
-    format!("it answered {status}; {advice}")
+    // A proxy that repeats what it was sent must not make us print it (C-4): neither the header nor its last word.
+    let word = authorization.and_then(|secret| secret.expose().split(' ').next_back()).map(Secret::from);
+    let hidden: Vec<&Secret> = authorization.into_iter().chain(&word).collect();
+    let refusal = refused.refusal();
+    let said = refusal.said(&hidden).map(|said| format!(" (it said: {said})")).unwrap_or_default();
+    format!("it answered {}; {advice}{said}", refusal.status_line())
 }

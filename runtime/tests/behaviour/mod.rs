@@ -26,6 +26,7 @@ mod server;
 mod stage;
 mod tls;
 mod tracing;
+mod upgrade;
 mod wiring;
 
 pub(crate) use stage::{SOON, Stage, Wire, config, connect, frame};

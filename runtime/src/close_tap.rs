@@ -1,0 +1,157 @@
+//! Stream under a WebSocket that remembers the peer's close frame as it was sent.
+//!
+//! The WebSocket library replaces close codes that a peer must not send (999, 1005, 1006, 5000 and above) by 1002.
+
+use crate::wires::Stream;
+use futures_io::{AsyncRead, AsyncWrite};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Maximum number of bytes of a control frame's payload (RFC 6455, 5.5).
+const MAX_CONTROL: usize = 125;
+/// Opcode of a close frame.
+const CLOSE: u8 = 8;
+
+/// Stream that watches for the peer's close frame.
+pub(crate) struct CloseTap {
+    stream: Stream,
+    frames: Frames,
+}
+
+impl CloseTap {
+    /// Watches `stream`, of which `read_ahead` was read already.
+    pub(crate) fn new(stream: Stream, read_ahead: &[u8]) -> CloseTap {
+        let mut frames = Frames::default();
+        frames.read(read_ahead);
+        CloseTap { stream, frames }
+    }
+
+    /// Returns code and reason of the peer's close frame, once it has come.
+    pub(crate) fn peer_close(&self) -> Option<(u16, String)> {
+        self.frames.close()
+    }
+}
+
+/// Reader of a server's frames: heads are parsed, payloads are skipped but for that of a close frame.
+#[derive(Debug, Default)]
+struct Frames {
+    /// Head of the present frame, as far as it has come: at most 10 bytes, since a server masks nothing.
+    head: [u8; 10],
+    head_read: usize,
+    /// Bytes of the present payload that are still to come.
+    payload_left: u64,
+    /// Payload of the close frame.
+    close: Vec<u8>,
+    /// Whether the present or last frame is a close frame. Nothing is parsed after it.
+    is_close: bool,
+}
+
+impl Frames {
+    fn read(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.payload_left > 0 {
+                let taken = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
+                if self.is_close {
+                    let room = MAX_CONTROL - self.close.len();
+                    self.close.extend_from_slice(&bytes[..taken.min(room)]);
+                }
+                self.payload_left -= taken as u64;
+                bytes = &bytes[taken..];
+                continue;
+            }
+            if self.is_close {
+                return;
+            }
+            self.head[self.head_read] = bytes[0];
+            self.head_read += 1;
+            bytes = &bytes[1..];
+            if let Some(length) = self.length() {
+                self.payload_left = length;
+                self.is_close = self.head[0] & 0x0f == CLOSE;
+                self.head_read = 0;
+            }
+        }
+    }
+
+    /// The payload's length, once the head is whole.
+    fn length(&self) -> Option<u64> {
+        let head = &self.head[..self.head_read];
+        match (head.get(1)? & 0x7f, head.len()) {
+            (126, 4..) => Some(u64::from(u16::from_be_bytes([head[2], head[3]]))),
+            (127, 10..) => head[2..].try_into().ok().map(u64::from_be_bytes),
+            (126 | 127, _) => None,
+            (short, _) => Some(u64::from(short)),
+        }
+    }
+
+    fn close(&self) -> Option<(u16, String)> {
+        let (code, reason) = self.close.split_first_chunk().filter(|_| self.payload_left == 0)?;
+        Some((u16::from_be_bytes(*code), String::from_utf8_lossy(reason).into_owned()))
+    }
+}
+
+impl AsyncRead for CloseTap {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        let polled = self.stream.as_mut().poll_read(cx, room);
+        if let Poll::Ready(Ok(read)) = polled {
+            self.frames.read(&room[..read]);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for CloseTap {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream.as_mut().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_close(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+        let length = payload.len();
+        let head = match length {
+            0..126 => vec![0x80 | opcode, length as u8],
+            126..65536 => [&[0x80 | opcode, 126][..], &(length as u16).to_be_bytes()].concat(),
+            _ => [&[0x80 | opcode, 127][..], &(length as u64).to_be_bytes()].concat(),
+        };
+        [head, payload.to_vec()].concat()
+    }
+
+    #[test]
+    fn l_18_a_close_frame_is_found_however_the_bytes_come() {
+        let close =
+            |code: u16, reason: &str| frame(8, &[&code.to_be_bytes()[..], reason.as_bytes()].concat());
+        for (bytes, expected) in [
+            ([frame(1, b"text"), close(5000, "why")].concat(), Some((5000, "why".to_owned()))),
+            ([frame(1, &[b'x'; 300]), close(999, "")].concat(), Some((999, String::new()))),
+            (
+                [frame(2, &[8; 70_000]), frame(9, b""), close(1005, "é")].concat(),
+                Some((1005, "é".to_owned())),
+            ),
+            // What stands behind it is not said.
+            ([close(1006, "a"), close(1000, "b")].concat(), Some((1006, "a".to_owned()))),
+            (frame(8, b""), None),
+            (frame(8, b"x"), None),
+            (close(4000, "cut")[..6].to_vec(), None),
+            (frame(1, &close(5000, "in a text")), None),
+        ] {
+            for piece in [1, 2, 7, 4096, usize::MAX] {
+                let mut frames = Frames::default();
+                bytes.chunks(piece.min(bytes.len())).for_each(|piece| frames.read(piece));
+                assert_eq!(frames.close(), expected, "pieces of {piece}");
+            }
+        }
+    }
+}
