@@ -20,6 +20,7 @@ mod har;
 mod json;
 mod operations;
 mod recording;
+mod refusal;
 mod split;
 mod url;
 // The model driver of the core's own tests: see its words. Not all of it is needed here.
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "har", run: har::run, seeds: seeds::har },
     Target { name: "operations", run: operations::run, seeds: seeds::operations },
     Target { name: "recording", run: recording::run, seeds: seeds::recording },
+    Target { name: "refusal", run: refusal::run, seeds: seeds::refusal },
     Target { name: "split", run: split::run, seeds: seeds::split },
     Target { name: "url", run: url::run, seeds: seeds::url },
 ];

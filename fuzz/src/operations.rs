@@ -46,7 +46,7 @@ fn input(source: &mut Unstructured<'_>) -> Result<Input> {
         9 => Input::DialFailed(
             ago(source)?,
             *source.choose(&[None, Some(401), Some(503)])?,
-            source.choose(&["", r#"{"error":"expired"}"#, "{"])?,
+            source.choose(&["", r#"{"error":"expired"}"#, r#"{"error":"no"}"#, "{"])?,
         ),
         10 => Input::Closed(
             ago(source)?,

@@ -24,6 +24,21 @@ pub(crate) fn url() -> Vec<Vec<u8>> {
     vectors("urls.json").iter().map(|vector| text(&vector["input"])).collect()
 }
 
+pub(crate) fn refusal() -> Vec<Vec<u8>> {
+    // Status and flags, `Retry-After`, `Location`, body.
+    [
+        "\u{0}\n\n{\"error\":\"unauthorized\"}",
+        "\u{8}30\n\n{\"error\":\"expired\"}",
+        "\u{10}\n\n{\"error\":\"expired\"}",
+        "\u{1}\n\n<h1>zq9-Zq9</h1>",
+        "\u{2}Sun, 06 Nov 1994 08:49:37 GMT\n\n{\"error\":{\"message\":\"slow \\u0007\"}}",
+        "\u{3}\nhttps://u:p@c.example/zq9-Zq9?a=b#c\n",
+        "\u{6}99999999999999999999\n/login?x\n{\"detail\":[1],\"error\":null}",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
+}
+
 pub(crate) fn env_file() -> Vec<Vec<u8>> {
     // The first byte is the length of the value that is set.
     [

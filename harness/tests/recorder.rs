@@ -13,7 +13,7 @@ use futures_util::{SinkExt, StreamExt};
 use relayline_core::network::{CaCertificates, Network};
 use relayline_core::url::DialUrl;
 use relayline_harness::recorder::{Recorder, RecorderConfig, Summary, Trouble, Upstream};
-use relayline_harness::recording::{By, Data, Line, Recording, What};
+use relayline_harness::recording::{By, Data, Line, Recording, Rejection, What};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -241,7 +241,7 @@ async fn l_7_a_refusal_passes_with_status_headers_and_body() {
     let body = String::from_utf8(answer.into_body().unwrap()).unwrap();
     assert_eq!(body, "{\"error\":\"expired\",\"token\":\"abc\"}");
     let body = Some("{\"error\":\"expired\",\"token\":\"<hidden>\"}".to_owned());
-    assert_eq!(stage.recorded()[1..], [What::Reject { dial: Some(1), status: 401, body }]);
+    assert_eq!(stage.recorded()[1..], [What::Reject { dial: Some(1), answer: Rejection::new(401, body) }]);
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn a_connector_that_is_not_there_is_an_answer_that_says_so() {
     let told: Vec<String> = told.try_iter().collect();
     assert!(told.len() == 1 && body.contains(&told[0]), "{told:?}");
     let lines = Recording::load(&file).unwrap().lines;
-    assert_eq!(lines[1].what, What::Reject { dial: Some(1), status: 502, body: Some(body) });
+    assert_eq!(lines[1].what, What::Reject { dial: Some(1), answer: Rejection::new(502, Some(body)) });
 }
 
 /// What the connector sees of an upgrade is what the gateway sent, but for its host and the offer of extensions.

@@ -192,7 +192,11 @@ fn l_10_l_14_a_gateway_that_had_ended_and_dials_again_is_a_new_process() {
     let unauthorized = |t_ms| close(t_ms, "connector", 4401, "unauthorized");
     for ended in [
         vec![gateway(20, GOING_IDLE), close(2020, "gateway", 1000, "")],
-        vec![unauthorized(20), connect(21), json!({"t_ms": 22, "dir": "reject", "status": 401, "body": ""})],
+        vec![
+            unauthorized(20),
+            connect(21),
+            json!({"t_ms": 22, "dir": "reject", "status": 401, "body": "{\"error\":\"unauthorized\"}"}),
+        ],
     ] {
         let mut lines = handshake(0).to_vec();
         lines.push(connector(5, &inbound("b1", "one")));
@@ -218,7 +222,7 @@ fn l_07_l_08_refused_upgrades_are_told_apart() {
     assert_eq!(count(&trace, "timer     redial"), 3, "{trace:#?}");
     // L-9, L-10: any other is tried once more, at once, and then it is over.
     lines.push(close(9100, "connector", 4401, "unauthorized"));
-    lines.extend([connect(9101), reject(9102, "")]);
+    lines.extend([connect(9101), reject(9102, r#"{"error":"unauthorized"}"#)]);
     let trace = passes(&lines);
     assert_eq!(count(&trace, "fatal     relay_disabled"), 1, "{trace:#?}");
 }

@@ -1,6 +1,6 @@
 //! Entries of a HAR as the lines of a recording.
 
-use crate::recording::{By, DIAL, Data, Header, Line, Recording, RecordingError, What};
+use crate::recording::{By, DIAL, Data, Header, Line, Recording, RecordingError, Rejection, What};
 use data_encoding::BASE64;
 use relayline_core::secret::Secret;
 use serde_json::{Map, Value};
@@ -117,7 +117,7 @@ fn socket(entry: &Value, dial: u32, events: &mut Vec<Event>) -> Result<(), Strin
         }
         Some(status) => {
             let body = entry["response"]["content"]["text"].as_str().map(str::to_owned);
-            let refused = What::Reject { dial: Some(dial), status, body };
+            let refused = What::Reject { dial: Some(dial), answer: Rejection::new(status, body) };
             events.push(Event { at_ms: started, what: refused, dial: None });
         }
     }

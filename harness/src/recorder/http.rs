@@ -3,20 +3,21 @@
 use super::Trouble;
 use super::pump;
 use super::redact;
-use super::scribe::Event;
+use super::scribe::{Event, Refused};
 use super::upstream::Upstream;
 use super::writer::Writer;
 use crate::recording::By;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request;
 use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use relayline_core::secret::Secret;
-use relayline_runtime::http::Client;
+use relayline_runtime::http::{Client, UpgradeAnswer, Upgraded};
 use serde_json::json;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -32,8 +33,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECTIONS: u32 = 1024;
 /// How long open connections may take to end when the recorder does.
 const GOODBYE: Duration = Duration::from_secs(1);
-/// How much of the body of a refusal is passed on and recorded.
-const MOST_REFUSAL: usize = 1 << 20;
 
 /// What is this hop's own (RFC 9110, 7.6.1), and no other's. `Expect` is answered here.
 const OWN: [HeaderName; 6] = [
@@ -45,7 +44,8 @@ const OWN: [HeaderName; 6] = [
     HeaderName::from_static("keep-alive"),
 ];
 
-type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+type Body = UnsyncBoxBody<Bytes, BodyError>;
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -59,13 +59,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// The connector's answer, or that there is none, which is told.
-    async fn forward(
-        &self,
-        request: Request<Incoming>,
-        upgrades: bool,
-    ) -> Result<Response<Incoming>, String> {
-        let answer = forward(self, request, upgrades).await;
+    /// Passes the connector's answer on, or reports that there is none.
+    fn notice<T>(&self, answer: Result<T, String>) -> Result<T, String> {
         let was_unreachable = self.is_unreachable.swap(answer.is_err(), Ordering::Relaxed);
         if let Err(problem) = &answer
             && !was_unreachable
@@ -132,8 +127,8 @@ async fn answer(
 ) -> Response<Body> {
     if !asks_for_websocket(request.headers()) {
         let asked = format!("{} {}", request.method(), redact::path(request.uri().path()));
-        let response = match shared.forward(request, false).await {
-            Ok(response) => response.map(BodyExt::boxed_unsync),
+        let response = match shared.notice(forward(&shared, request).await) {
+            Ok(response) => response.map(|body| body.map_err(BodyError::from).boxed_unsync()),
             Err(problem) => unreachable(&problem),
         };
         let text = format!("{asked} was answered {}", response.status().as_u16());
@@ -142,52 +137,70 @@ async fn answer(
     }
     let mut dial = Dialing::new(&shared.writer, &request);
     let gateway = hyper::upgrade::on(&mut request);
-    match shared.forward(request, true).await {
+    match shared.notice(forward_upgrade(&shared, request).await) {
         Err(problem) => {
             let response = unreachable(&problem);
-            dial.refused(response.status(), unreachable_body(&problem).into_bytes());
+            let (status, body) = (response.status().as_u16(), unreachable_body(&problem).into_bytes());
+            dial.refused(Refused { status, body, ..Refused::default() });
             response
         }
-        Ok(mut response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            let connector = hyper::upgrade::on(&mut response);
+        Ok(UpgradeAnswer { head, outcome: Upgraded::Switched(connector) }) => {
             let stopped = shared.stopped.clone();
             tokio::spawn(async move {
-                if let Ok((gateway, connector)) = futures_util::try_join!(gateway, connector) {
+                if let Ok(gateway) = gateway.await {
                     let number = dial.open();
-                    let (gateway, connector) = (TokioIo::new(gateway), TokioIo::new(connector));
-                    pump::run(&shared.writer, number, gateway, connector, stopped).await;
+                    pump::run(&shared.writer, number, TokioIo::new(gateway), connector.compat(), stopped)
+                        .await;
                 }
                 drop(permit);
             });
-            response.map(BodyExt::boxed_unsync)
+            Response::from_parts(head, whole(Bytes::new()))
         }
-        Ok(response) => {
-            let (mut parts, body) = response.into_parts();
-            parts.headers.remove(header::CONTENT_LENGTH);
-            let body = beginning(body).await;
-            dial.refused(parts.status, body.clone().into());
-            without_own(Response::from_parts(parts, whole(body)))
+        Ok(UpgradeAnswer { mut head, outcome: Upgraded::Refused { body, is_whole } }) => {
+            let text = |name: HeaderName| {
+                head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            };
+            dial.refused(Refused {
+                status: head.status.as_u16(),
+                body: body.clone(),
+                is_cut: !is_whole,
+                has_challenge: head.headers.contains_key(header::WWW_AUTHENTICATE),
+                retry_after: text(header::RETRY_AFTER),
+                location: text(header::LOCATION),
+            });
+            head.headers.remove(header::CONTENT_LENGTH);
+            let body = if is_whole { whole(body) } else { cut(body, &mut head.headers) };
+            without_own(Response::from_parts(head, body))
         }
     }
+}
+
+/// The head of a request, as the connector is to get it.
+fn head_for(upstream: &Upstream, mut parts: request::Parts) -> Result<request::Parts, String> {
+    let asked = parts.uri.path_and_query().map_or("/", |asked| asked.as_str());
+    parts.uri = upstream.target(asked).parse::<Uri>().map_err(|error| error.to_string())?;
+    let host = HeaderValue::from_str(upstream.authority()).map_err(|error| error.to_string())?;
+    parts.headers.insert(header::HOST, host);
+    Ok(parts)
+}
+
+/// Asks the connector for the upgrade that was asked for here.
+async fn forward_upgrade(shared: &Shared, request: Request<Incoming>) -> Result<UpgradeAnswer, String> {
+    let mut parts = head_for(&shared.upstream, request.into_parts().0)?;
+    // What is compressed could not be read; no side needs it.
+    parts.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
+    let answer = shared.client.pass_upgrade(&shared.upstream.url, parts).await;
+    answer.map_err(|why| why.to_string())
 }
 
 /// Asks the connector what was asked here.
 async fn forward(
     Shared { upstream, client, .. }: &Shared,
     request: Request<Incoming>,
-    is_upgrade: bool,
 ) -> Result<Response<Incoming>, String> {
-    let (mut parts, body) = request.into_parts();
-    let asked = parts.uri.path_and_query().map_or("/", |asked| asked.as_str());
-    parts.uri = upstream.target(asked).parse::<Uri>().map_err(|error| error.to_string())?;
-    let host = HeaderValue::from_str(upstream.authority()).map_err(|error| error.to_string())?;
-    parts.headers.insert(header::HOST, host);
-    if is_upgrade {
-        // What is compressed could not be read; no side needs it.
-        parts.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
-    } else {
-        OWN.iter().for_each(|name| drop(parts.headers.remove(name)));
-    }
+    let (parts, body) = request.into_parts();
+    let mut parts = head_for(upstream, parts)?;
+    OWN.iter().for_each(|name| drop(parts.headers.remove(name)));
     let stream = client.connect(&upstream.url).await.map_err(|why| why.to_string())?;
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .preserve_header_case(true)
@@ -195,8 +208,8 @@ async fn forward(
         .await
         .map_err(|error| error.to_string())?;
     tokio::spawn(async move {
-        // What goes wrong here shows in the answer, or in the socket.
-        let _ = connection.with_upgrades().await;
+        // What goes wrong here shows in the answer.
+        let _ = connection.await;
     });
     sender.send_request(Request::from_parts(parts, body)).await.map_err(|error| error.to_string())
 }
@@ -212,19 +225,13 @@ fn without_own(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// The body of a refusal. It goes on whole, with its length in the head: many a WebSocket client takes what stands
-/// behind the head as it is, and would read the sizes of chunks as a part of the text.
-async fn beginning(mut body: Incoming) -> Bytes {
-    let mut kept = Vec::new();
-    while let Some(Ok(frame)) = body.frame().await {
-        let data = frame.into_data().unwrap_or_default();
-        let room = MOST_REFUSAL - kept.len();
-        kept.extend_from_slice(&data[..data.len().min(room)]);
-        if kept.len() == MOST_REFUSAL {
-            break;
-        }
-    }
-    kept.into()
+/// A body that did not come whole, which must not look whole to the gateway either (L-8): its length in the head is
+/// more than what follows. Many a WebSocket client takes what stands after the head as it is, so it has no chunks.
+fn cut(body: Vec<u8>, headers: &mut HeaderMap) -> Body {
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len() + 1));
+    let ended = BodyError::from("the connector's answer was not whole");
+    let frames = [Ok(Frame::data(Bytes::from(body))), Err(ended)];
+    StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
 }
 
 fn whole(body: impl Into<Bytes>) -> Body {
@@ -266,9 +273,9 @@ impl Dialing {
         self.number
     }
 
-    fn refused(&mut self, status: StatusCode, body: Vec<u8>) {
+    fn refused(&mut self, refused: Refused) {
         if !std::mem::replace(&mut self.is_settled, true) {
-            self.writer.record(self.number, Event::Reject { status: status.as_u16(), body });
+            self.writer.record(self.number, Event::Reject(refused));
             self.writer.record(self.number, Event::Over { note: None });
         }
     }

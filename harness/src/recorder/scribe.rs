@@ -4,7 +4,7 @@ use super::names::is_plain_header;
 use super::redact::{self, Form, HIDDEN, Redactor};
 use super::tap::Seen;
 use super::words::{self, Words};
-use crate::recording::{By, DIAL, Data, GATEWAY_ID, Line, What};
+use crate::recording::{By, DIAL, Data, GATEWAY_ID, Line, Rejection, What};
 use data_encoding::BASE64URL_NOPAD;
 use relayline_core::secret::Secret;
 use serde_json::{Map, Value, json};
@@ -16,7 +16,7 @@ pub(super) enum Event {
     /// An upgrade arrived.
     Connect { path: String, headers: Vec<(String, Secret)> },
     /// It was refused.
-    Reject { status: u16, body: Vec<u8> },
+    Reject(Refused),
     /// One side sent something.
     Sent { by: By, seen: Seen },
     /// One side ended its TCP connection.
@@ -25,6 +25,17 @@ pub(super) enum Event {
     Over { note: Option<String> },
     /// Something that the format has no line for, in words; nothing secret is in it.
     Note(String),
+}
+
+/// Answer that refused an upgrade, with all its secrets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Refused {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+    pub(super) is_cut: bool,
+    pub(super) has_challenge: bool,
+    pub(super) retry_after: Option<String>,
+    pub(super) location: Option<String>,
 }
 
 impl Event {
@@ -37,7 +48,7 @@ impl Event {
                     path.len()
                         + headers.iter().map(|(name, value)| name.len() + value.expose().len()).sum::<usize>()
                 }
-                Event::Reject { body, .. } => body.len(),
+                Event::Reject(refused) => refused.body.len(),
                 Event::Sent { seen: Seen::Message(data), .. } => data.bytes().len(),
                 Event::Sent { seen: Seen::Close { .. } | Seen::TooLong(_) | Seen::Unreadable(_), .. }
                 | Event::Cut { .. }
@@ -75,11 +86,7 @@ impl Scribe {
     pub(super) fn lines(&mut self, t_ms: u64, dial: u32, event: Event) -> Vec<Line> {
         let (what, dial_beside) = match event {
             Event::Connect { path, headers } => return vec![self.connect(t_ms, dial, &path, headers)],
-            Event::Reject { status, body } => {
-                let body = redact::document(&body).unwrap_or(body);
-                let body = self.clean(String::from_utf8_lossy(&body).into_owned());
-                (What::Reject { dial: Some(dial), status, body: Some(body) }, false)
-            }
+            Event::Reject(refused) => (self.reject(dial, refused), false),
             Event::Sent { by, seen } => match self.sent(dial, by, seen) {
                 Some(sent) => sent,
                 None => return Vec::new(),
@@ -179,6 +186,17 @@ impl Scribe {
                 (What::Note(text), false)
             }
         })
+    }
+
+    /// The line of a refused upgrade. The query of a redirect's target may hold secrets.
+    fn reject(&mut self, dial: u32, refused: Refused) -> What {
+        let Refused { status, body, is_cut, has_challenge, retry_after, location } = refused;
+        let body = redact::document(&body).unwrap_or(body);
+        let body = self.clean(String::from_utf8_lossy(&body).into_owned());
+        let location = location.map(|location| self.clean(redact::path(&location)));
+        let retry_after = retry_after.map(|text| self.clean(text));
+        let answer = Rejection { status, body: Some(body), is_cut, has_challenge, retry_after, location };
+        What::Reject { dial: Some(dial), answer }
     }
 
     fn over(&mut self, t_ms: u64, dial: u32, note: Option<String>) -> Vec<Line> {
@@ -310,7 +328,19 @@ mod tests {
         assert_eq!(written(&mut scribe, 1, event), [expected]);
         let body = format!(r#"{{"error":"no {}","token":"abc"}}"#, token.expose()).into_bytes();
         let expected = r#"{"t_ms":7,"dir":"reject","dial":1,"status":401,"body":"{\"error\":\"no <hidden>\",\"token\":\"<hidden>\"}"}"#;
-        assert_eq!(written(&mut scribe, 1, Event::Reject { status: 401, body }), [expected]);
+        let refused = Refused { status: 401, body, ..Refused::default() };
+        assert_eq!(written(&mut scribe, 1, Event::Reject(refused)), [expected]);
+        // What decides what follows is kept, and a query may hold a secret.
+        let refused = Refused {
+            status: 302,
+            is_cut: true,
+            has_challenge: true,
+            retry_after: Some("30".to_owned()),
+            location: Some(format!("/login/{}?next=secret", token.expose())),
+            ..Refused::default()
+        };
+        let expected = r#"{"t_ms":7,"dir":"reject","dial":1,"status":302,"body":"","cut":true,"www_authenticate":true,"retry_after":"30","location":"/login/<hidden>?next=<hidden>"}"#;
+        assert_eq!(written(&mut scribe, 1, Event::Reject(refused)), [expected]);
         let expected = format!(
             r#"{{"t_ms":7,"dir":"close","by":"connector","dial":1,"code":1000,"reason":"{HIDDEN}?"}}"#
         );

@@ -10,6 +10,7 @@ mod write;
 pub use read::RecordingError;
 
 use relayline_core::secret::Secret;
+use relayline_core::upgrade::Refusal;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -97,6 +98,42 @@ pub struct Line {
 
 /// The name under which a message's line says which dial it is of, where it is not the newest one's.
 pub(crate) const DIAL: &str = "dial";
+/// HTTP answer that refused an upgrade, as far as it decides what follows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rejection {
+    /// HTTP status.
+    pub status: u16,
+    /// Body, where it was recorded: a 401 may say `expired` in it (L-8).
+    pub body: Option<String>,
+    /// Whether the body did not come whole.
+    pub is_cut: bool,
+    /// Whether the answer had a `WWW-Authenticate` header.
+    pub has_challenge: bool,
+    /// Value of `Retry-After`.
+    pub retry_after: Option<String>,
+    /// Value of `Location`.
+    pub location: Option<String>,
+}
+
+impl Rejection {
+    /// Creates a rejection with a whole body.
+    pub fn new(status: u16, body: Option<String>) -> Rejection {
+        Rejection { status, body, ..Rejection::default() }
+    }
+
+    /// Returns the same as the core judges it.
+    pub fn refusal(&self) -> Refusal<'_> {
+        Refusal {
+            status: self.status,
+            body: self.body.as_deref().unwrap_or_default().as_bytes(),
+            is_whole: !self.is_cut,
+            has_challenge: self.has_challenge,
+            retry_after: self.retry_after.as_deref(),
+            location: self.location.as_deref(),
+        }
+    }
+}
+
 /// The kind of line that stands where lines were lost.
 pub(crate) const GAP: &str = "gap";
 /// The name under which a `connect` line says which gateway it is of, where a file holds several.
@@ -157,10 +194,8 @@ pub enum What {
     Reject {
         /// Which dial; the newest by default.
         dial: Option<u32>,
-        /// The HTTP status.
-        status: u16,
-        /// The answer's body, where it was recorded: a 401 may say `expired` in it (L-8).
-        body: Option<String>,
+        /// The answer.
+        answer: Rejection,
     },
     /// One WebSocket message of the gateway.
     Gateway(Data),

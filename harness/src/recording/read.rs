@@ -2,7 +2,7 @@
 //! could be a secret (C-4).
 
 use super::parts;
-use super::{By, DIAL, Data, Ended, GAP, Gateway, Header, Line, Recording, VERSION, What};
+use super::{By, DIAL, Data, Ended, GAP, Gateway, Header, Line, Recording, Rejection, VERSION, What};
 use data_encoding::BASE64;
 use relayline_core::secret::Secret;
 use serde::de::IgnoredAny;
@@ -355,8 +355,14 @@ fn read_what(dir: &str, fields: &mut Fields) -> Result<What, String> {
         }
         "reject" => What::Reject {
             dial: fields.optional("dial", small())?,
-            status: fields.required("status", small())?,
-            body: fields.optional("body", text())?,
+            answer: Rejection {
+                status: fields.required("status", small())?,
+                body: fields.optional("body", text())?,
+                is_cut: fields.optional("cut", truth())?.unwrap_or_default(),
+                has_challenge: fields.optional("www_authenticate", truth())?.unwrap_or_default(),
+                retry_after: fields.optional("retry_after", text())?,
+                location: fields.optional("location", text())?,
+            },
         },
         "gateway" => What::Gateway(data(fields)?),
         "connector" => What::Connector(data(fields)?),

@@ -76,11 +76,15 @@ impl Line {
                 }
                 line.optional("clock_unix_s", *clock_unix_s);
             }
-            What::Reject { dial, status, body } => {
+            What::Reject { dial, answer } => {
                 line.field("dir", "reject")
                     .optional("dial", *dial)
-                    .field("status", status)
-                    .optional("body", body.as_ref());
+                    .field("status", &answer.status)
+                    .optional("body", answer.body.as_ref())
+                    .optional("cut", answer.is_cut.then_some(true))
+                    .optional("www_authenticate", answer.has_challenge.then_some(true))
+                    .optional("retry_after", answer.retry_after.as_ref())
+                    .optional("location", answer.location.as_ref());
             }
             What::Gateway(data) => line.field("dir", "gateway").data(data),
             What::Connector(data) => line.field("dir", "connector").data(data),

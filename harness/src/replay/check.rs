@@ -265,7 +265,7 @@ fn host_events(case: &Case<'_>, found: &mut Vec<Difference>) {
 fn told(line: &Line) -> Option<String> {
     let text = match &line.what {
         What::Connect { url_path, .. } => format!("connect    {url_path}"),
-        What::Reject { status, .. } => format!("reject     {status}"),
+        What::Reject { answer, .. } => format!("reject     {}", answer.status),
         What::Gateway(data) => format!("gateway    {}", String::from_utf8_lossy(data.bytes()).trim_end()),
         What::Connector(data) => format!("connector  {}", String::from_utf8_lossy(data.bytes()).trim_end()),
         What::Close { code, .. } => {

@@ -66,6 +66,7 @@ pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config,
     }
     if let Some(most) = gateway.reconnect_max_backoff {
         timing.backoff_most = most;
+        timing.backoff_refused_most = most;
     }
     if let Some(timeout) = recording.lines.iter().find_map(|line| idle_timeout(&line.what)) {
         timing.idle_timeout = timeout;

@@ -12,11 +12,13 @@ use std::time::Duration;
 
 /// Counters of what has a line of its own in the trace; and of pieces on a socket that is over, which say how messages
 /// were cut (W-1).
-const SHOWN: [&str; 10] = [
+const SHOWN: [&str; 12] = [
     "stale_inputs",
     "dials",
     "handshakes",
     "refusals",
+    "credentials_refused",
+    "error_frames",
     "frames_in",
     "frames_out",
     "delivered",
@@ -109,8 +111,14 @@ impl Player<'_> {
                 if let Some(wait) = retry_in.filter(|wait| *wait > Duration::ZERO) {
                     self.attempts = self.attempts.saturating_add(1);
                     let doubled = timing.backoff_first.saturating_mul(1 << (self.attempts - 1).min(31));
-                    let most = doubled.min(timing.backoff_most).max(Duration::from_millis(1));
-                    self.run.waits.push(Wait { at: self.now, wait, least: most / 2, most });
+                    let longest = match std::mem::take(&mut self.is_foreign) {
+                        true => timing.backoff_refused_most,
+                        false => timing.backoff_most,
+                    };
+                    let asked = std::mem::take(&mut self.retry_after).min(timing.retry_after_most);
+                    let most = doubled.min(longest).max(Duration::from_millis(1));
+                    let (least, most) = ((most / 2).max(asked), most.max(asked));
+                    self.run.waits.push(Wait { at: self.now, wait, least, most });
                 }
             }
             // That wait was the dormant one (L-13), not a back-off.

@@ -10,7 +10,7 @@ use super::trace::{self, Entry};
 use crate::recording::{By, Recording, What};
 use relayline_core::command::Command;
 use relayline_core::config::Config;
-use relayline_core::machine::{IoEvent, RelayMachine};
+use relayline_core::machine::{DialFailure, IoEvent, RelayMachine};
 use relayline_core::output::{Conn, DeliveryId, Outcome, Phase, Timer};
 use relayline_core::secret::Secret;
 use relayline_core::stats::Stats;
@@ -87,6 +87,10 @@ pub(super) struct Player<'r> {
     /// What the next dial follows, and whether the end before it was an auth refusal.
     pub(super) last_end: Before,
     pub(super) refused: bool,
+    /// Credentials were refused by something other than the connector (L-9).
+    pub(super) is_foreign: bool,
+    /// The wait that a refused upgrade asked for (L-18).
+    pub(super) retry_after: Duration,
     pub(super) disconnecting: bool,
     /// For cutting.
     pub(super) random: u64,
@@ -133,6 +137,8 @@ impl<'r> Player<'r> {
             up_since: None,
             last_end: Before::Nothing,
             refused: false,
+            is_foreign: false,
+            retry_after: Duration::ZERO,
             disconnecting: false,
             random: match options.cut {
                 Cut::Random(seed) => seed | 1,
@@ -191,13 +197,13 @@ impl<'r> Player<'r> {
                 self.upgrade(dial, authorization.as_ref());
                 self.unix_s = self.next_clock(dial).unwrap_or(self.unix_s);
             }
-            What::Reject { status, body, .. } => {
+            What::Reject { answer, .. } => {
                 if let Some(conn) = self.conn(dial) {
-                    let body = body.as_deref().unwrap_or("").as_bytes();
-                    let reason = format!("the upgrade was answered with HTTP {status}");
-                    let event = IoEvent::DialFailed { conn, status: Some(*status), body, reason: &reason };
-                    self.refused = *status == 401;
-                    self.io(event);
+                    let refusal = answer.refusal();
+                    self.refused = refusal.verdict().is_some();
+                    self.is_foreign = refusal.is_foreign();
+                    self.retry_after = refusal.retry_after(self.unix_s).unwrap_or_default();
+                    self.io(IoEvent::DialFailed { conn, failure: DialFailure::Refused(refusal) });
                 }
             }
             What::Gateway(_) => self.gateway_line(at, dial),

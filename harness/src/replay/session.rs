@@ -155,7 +155,7 @@ impl Builder {
                 Some(self.end(*dial, at, end)?)
             }
             What::Drop { dial, .. } => Some(self.end(*dial, at, End::Cut)?),
-            What::Reject { dial, status, .. } => Some(self.end(*dial, at, End::Rejected(*status))?),
+            What::Reject { dial, answer } => Some(self.end(*dial, at, End::Rejected(answer.status))?),
             What::HostCall { .. } | What::HostEvent { .. } | What::Note(_) | What::Other(_) => None,
         };
         self.dial_of.push(dial_of);

@@ -7,9 +7,10 @@ use super::spelling::UNREADABLE;
 use super::trouble::Lift;
 use super::world::World;
 use crate::connector::Act;
-use relayline_core::machine::IoEvent;
+use relayline_core::machine::{DialFailure, IoEvent};
 use relayline_core::output::Conn;
 use relayline_core::time::Time;
+use relayline_core::upgrade::Refusal;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ const ODD_LINES: &[&str] = &[
     "{\"type\":7}",
     "{\"kind\":\"inbound\"}",
     "{\"type\":\"unheard_of\"}",
+    "{\"type\":\"error\"}",
+    "{\"type\":\"error\",\"error\":{\"message\":\"bad\"},\"bufferId\":\"x1\"}",
     "{\"type\":\"unheard_of\",\"bufferId\":\"u1\"}",
     "{\"type\":\"hello\",\"platform\":\"discord\"}",
     "{\"type\":\"inbound_ack\",\"bufferId\":\"a1\"}",
@@ -266,7 +269,10 @@ impl World<'_> {
         let conn = *random.pick(&old);
         match random.below(5) {
             0 => self.io(&IoEvent::Opened { conn }),
-            1 => self.io(&IoEvent::DialFailed { conn, status: Some(401), body: b"", reason: "late" }),
+            1 => {
+                let failure = DialFailure::Refused(Refusal::new(401, br#"{"error":"late"}"#));
+                self.io(&IoEvent::DialFailed { conn, failure });
+            }
             2 => self.io(&IoEvent::Closed { conn, code: Some(4401), reason: "late" }),
             3 => self.io(&IoEvent::Alive { conn }),
             _ => {

@@ -2,6 +2,7 @@
 
 use super::random::Random;
 use crate::connector;
+use crate::recording::Rejection;
 use relayline_core::output::Conn;
 use relayline_core::time::Time;
 use std::collections::VecDeque;
@@ -144,7 +145,8 @@ pub(crate) enum Stage {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Answer {
     Accepted,
-    Refused { status: Option<u16>, body: String, reason: &'static str },
+    Unanswered(&'static str),
+    Refused(Rejection),
 }
 
 /// One dial and its connection.

@@ -1,12 +1,13 @@
 //! Who drives the connector's machine, and its end of the network.
 
 use super::network::{Answer, Packet, Stage};
+use super::random::Random;
 use super::spelling;
 use super::trouble::Lift;
 use super::world::World;
 use crate::chats::Platform;
 use crate::connector::{Act, Saw, Transmit, Upgrade};
-use crate::recording::What;
+use crate::recording::{Rejection, What};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -26,11 +27,11 @@ impl World<'_> {
     pub(crate) fn dial_arrives(&mut self, place: usize) {
         let Stage::Asking { token, .. } = &self.links[place].stage else { return };
         let authorization = token.as_ref().map(|token| format!("Bearer {token}"));
-        let refused = |status, reason| Answer::Refused { status, body: String::new(), reason };
         let answer = if self.is_down() || self.t < self.troubles.refuse_dials_until {
-            refused(None, "connection refused")
+            Answer::Unanswered("connection refused")
         } else if self.t < self.troubles.bad_gateway_until {
-            refused(Some(*self.random.pick(&[502, 503, 429, 404, 400])), "the upgrade was refused")
+            let unix_s = self.gateway_now().unix_s;
+            Answer::Refused(stranger(&mut self.random, unix_s))
         } else {
             let (now, theirs) = (self.connector_now(), self.links[place].theirs);
             match self.connector.handle_upgrade(now, theirs, "/relay", authorization.as_deref()) {
@@ -40,9 +41,7 @@ impl World<'_> {
                     self.links[place].pinged = self.t;
                     Answer::Accepted
                 }
-                Upgrade::Refuse { status, body } => {
-                    Answer::Refused { status: Some(status), body, reason: "the upgrade was refused" }
-                }
+                Upgrade::Refuse { status, body } => Answer::Refused(Rejection::new(status, Some(body))),
             }
         };
         // One that the gateway has given up meanwhile is no part of its session.
@@ -55,9 +54,14 @@ impl World<'_> {
                 headers: serde_json::Map::new(),
                 clock_unix_s: None,
             });
-            if let Answer::Refused { status, body, .. } = &answer {
-                let body = Some(body.clone()).filter(|body| !body.is_empty());
-                self.log.record(self.t, || What::Reject { dial, status: status.unwrap_or(503), body });
+            match &answer {
+                Answer::Accepted => {}
+                Answer::Unanswered(_) => {
+                    self.log.record(self.t, || What::Reject { dial, answer: Rejection::new(503, None) })
+                }
+                Answer::Refused(answer) => {
+                    self.log.record(self.t, || What::Reject { dial, answer: answer.clone() });
+                }
             }
         }
         self.log.say(self.t, format_args!("dial arrives: {answer:?}"));
@@ -224,5 +228,33 @@ impl World<'_> {
     pub(crate) fn tell(&mut self, act: Act) {
         let now = self.connector_now();
         let _ = self.connector.control(now, act);
+    }
+}
+
+/// Answer of something that stands before the connector: a proxy, a load balancer, a login page (L-9, L-18).
+fn stranger(random: &mut Random, unix_s: u64) -> Rejection {
+    let answer = |status, body: &str| Rejection::new(status, Some(body.to_owned()));
+    let verdict = || answer(401, r#"{"error":"unauthorized"}"#);
+    match random.below(14) {
+        0..5 => Rejection::new(*random.pick(&[502, 503, 429, 404, 400]), None),
+        5 => Rejection::new(401, None),
+        6 => answer(401, "<html>Who are you?</html>"),
+        7 => Rejection { has_challenge: true, ..verdict() },
+        8 => Rejection { is_cut: true, ..verdict() },
+        9 => answer(403, r#"{"error":"forbidden"}"#),
+        10 => answer(409, r#"{"error":"busy"}"#),
+        11 => Rejection {
+            retry_after: Some(random.pick(&["0", "20", "400", "soon"]).to_string()),
+            ..answer(429, r#"{"detail":"slow down"}"#)
+        },
+        12 => {
+            let due = unix_s.saturating_add(random.below(120));
+            let date = std::time::UNIX_EPOCH + Duration::from_secs(due);
+            Rejection { retry_after: Some(httpdate::fmt_http_date(date)), ..Rejection::new(503, None) }
+        }
+        _ => Rejection {
+            location: Some("https://login.example/?next=relay".to_owned()),
+            ..Rejection::new(302, None)
+        },
     }
 }

@@ -3,7 +3,7 @@
 use super::network::{Answer, Packet, Stage};
 use super::world::World;
 use crate::recording::{By, What};
-use relayline_core::machine::IoEvent;
+use relayline_core::machine::{DialFailure, IoEvent};
 use relayline_core::output::Conn;
 
 impl World<'_> {
@@ -19,9 +19,13 @@ impl World<'_> {
         }
         match answer {
             Answer::Accepted => self.io(&IoEvent::Opened { conn }),
-            Answer::Refused { status, body, reason } => {
+            Answer::Unanswered(reason) => {
                 self.links[place].gateway = false;
-                self.io(&IoEvent::DialFailed { conn, status, body: body.as_bytes(), reason });
+                self.io(&IoEvent::DialFailed { conn, failure: DialFailure::Unanswered(reason) });
+            }
+            Answer::Refused(answer) => {
+                self.links[place].gateway = false;
+                self.io(&IoEvent::DialFailed { conn, failure: DialFailure::Refused(answer.refusal()) });
             }
         }
     }

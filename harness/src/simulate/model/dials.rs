@@ -63,6 +63,10 @@ pub(crate) struct Dials {
     mark: bool,
     on_trial: bool,
     verdict: Option<Verdict>,
+    /// Its credentials were refused by something other than the connector (L-9).
+    pub(crate) is_foreign: bool,
+    /// What the refused upgrade asked for (L-18).
+    pub(crate) retry_after: Duration,
     /// Since when the host holds dials.
     pub(crate) held_since: Option<Time>,
     hold_until: Time,
@@ -91,6 +95,8 @@ impl Dials {
             mark: false,
             on_trial: false,
             verdict: None,
+            is_foreign: false,
+            retry_after: Duration::ZERO,
             held_since: None,
             hold_until: Time::ZERO,
             next: Some((now, now)),
@@ -202,6 +208,8 @@ impl Dials {
             self.attempts = 0;
         }
         let (closing, verdict) = (self.closing.take(), self.verdict.take());
+        let is_foreign = std::mem::take(&mut self.is_foreign);
+        let asked = std::mem::take(&mut self.retry_after).min(timing.retry_after_most);
         self.socket = Socket::None;
         let hold = self.hold_until.since(now);
         let (mut least, mut most) = (Duration::ZERO, Duration::ZERO);
@@ -223,8 +231,10 @@ impl Dials {
             (Some(Verdict::Cold | Verdict::Expired) | None, _) => {
                 self.attempts = self.attempts.saturating_add(1);
                 let doubled = timing.backoff_first.saturating_mul(1 << (self.attempts - 1).min(31));
-                most = doubled.min(timing.backoff_most);
-                least = most / 2;
+                let longest = if is_foreign { timing.backoff_refused_most } else { timing.backoff_most };
+                most = doubled.min(longest);
+                least = (most / 2).max(asked);
+                most = most.max(asked);
                 Next::Wait(least.max(hold), most.max(hold))
             }
         };
@@ -243,6 +253,17 @@ impl Dials {
         let (_, to) = self.next?;
         Some(to.max(self.hold_until))
     }
+}
+
+/// What a `Retry-After` asks for at that time; nothing if it cannot be read (RFC 9110, 10.2.3).
+pub(crate) fn retry_after(text: Option<&str>, unix_s: u64) -> Duration {
+    let Some(text) = text else { return Duration::ZERO };
+    if let Ok(seconds) = text.parse() {
+        return Duration::from_secs(seconds);
+    }
+    let now = std::time::UNIX_EPOCH + Duration::from_secs(unix_s);
+    let due = httpdate::parse_http_date(text).unwrap_or(now);
+    due.duration_since(now).unwrap_or_default()
 }
 
 #[cfg(test)]

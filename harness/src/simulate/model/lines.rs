@@ -72,6 +72,12 @@ impl Model {
                 // One that comes too late means it, too: the connector buffers from now on.
                 self.is_idle |= self.has_asked_for_idleness;
             }
+            "error" => {
+                judge.met("X-5");
+                self.count("error_frames", 1);
+                self.errors += 1;
+                self.has_complaint |= self.dials.up.is_none();
+            }
             _ => {
                 judge.met("W-4");
                 self.count("unknown_frames", 1);

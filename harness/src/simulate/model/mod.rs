@@ -20,9 +20,10 @@ use inbox::Inbox;
 use prompts::Prompts;
 use relayline_core::command::{Command, NotAccepted, RequestId};
 use relayline_core::config::Config;
-use relayline_core::machine::IoEvent;
+use relayline_core::machine::{DialFailure, IoEvent};
 use relayline_core::output::{Conn, DeliveryId, Outcome};
 use relayline_core::time::{Now, Time};
+use relayline_core::upgrade::Refusal;
 use requests::{Pending, Requests, Sort};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(crate) struct Model {
     config: Arc<Config>,
     /// The latest time that the machine was told.
     pub(crate) now: Time,
+    unix_s: u64,
     pub(crate) inbox: Inbox,
     pub(crate) requests: Requests,
     pub(crate) prompts: Prompts,
@@ -48,6 +50,10 @@ pub(crate) struct Model {
     line: Vec<u8>,
     is_overlong: bool,
     interrupts: VecDeque<(String, String)>,
+    /// `error` frames that the host must be told of.
+    errors: u64,
+    /// An `error` frame came before the handshake of this connection.
+    has_complaint: bool,
     stale: VecDeque<Option<u64>>,
     dead_letters: VecDeque<DeadLetter>,
     /// The limit of the first descriptor's messages (D-3).
@@ -90,10 +96,13 @@ impl Model {
             dials: Dials::new(now.mono),
             config,
             now: now.mono,
+            unix_s: now.unix_s,
             requests: Requests::default(),
             line: Vec::new(),
             is_overlong: false,
             interrupts: VecDeque::new(),
+            errors: 0,
+            has_complaint: false,
             stale: VecDeque::new(),
             dead_letters: VecDeque::new(),
             limit: 0,
@@ -131,6 +140,7 @@ impl Model {
     /// The machine is told the time, which never goes back for it (L-15).
     pub(crate) fn told(&mut self, now: Now) {
         self.now = self.now.max(now.mono);
+        self.unix_s = now.unix_s;
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -160,10 +170,8 @@ impl Model {
         match *event {
             IoEvent::Opened { conn } => self.dials.opened(conn, self.now),
             IoEvent::DialFailed { .. } if self.dials.open().is_some() => {}
-            IoEvent::DialFailed { status: Some(401), body, .. } => {
-                self.count("refusals", 1);
-                let said = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
-                self.dials.refused(said["error"] == "expired", confirms);
+            IoEvent::DialFailed { failure: DialFailure::Refused(refusal), .. } => {
+                self.upgrade_refused(&refusal, confirms);
             }
             IoEvent::Closed { code: Some(4401), reason, .. } => {
                 self.count("refusals", 1);
@@ -171,6 +179,21 @@ impl Model {
             }
             IoEvent::DialFailed { .. } | IoEvent::Closed { .. } => {}
             IoEvent::Alive { .. } => self.dials.hear(self.now),
+        }
+    }
+
+    /// L-9: what an answer to the upgrade means, from what PROTOCOL.md says of it alone.
+    fn upgrade_refused(&mut self, refusal: &Refusal<'_>, confirms: bool) {
+        let body = serde_json::from_slice::<serde_json::Value>(refusal.body).unwrap_or_default();
+        let is_whole = refusal.is_whole && !refusal.has_challenge;
+        let error = body["error"].as_str().filter(|_| is_whole && refusal.status == 401);
+        self.dials.retry_after = dials::retry_after(refusal.retry_after, self.unix_s);
+        if let Some(error) = error {
+            self.count("refusals", 1);
+            self.dials.refused(error == "expired", confirms);
+        } else if matches!(refusal.status, 401 | 403) {
+            self.count("credentials_refused", 1);
+            self.dials.is_foreign = true;
         }
     }
 

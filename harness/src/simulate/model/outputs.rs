@@ -142,9 +142,11 @@ impl Model {
                     "no descriptor came".to_owned()
                 });
                 self.is_to_connect = false;
+                self.has_complaint = false;
             }
             Notice::Disconnected { reason, retry_in, .. } => {
                 judge.claim("L-18", "ends-have-a-reason", !reason.is_empty(), || "none".to_owned());
+                self.remarks(judge, reason);
                 self.disconnected(judge, *retry_in);
             }
             Notice::Dormant { retry_in } => {
@@ -172,6 +174,12 @@ impl Model {
                     format!("{found:?}, not {expected:?}")
                 });
             }
+            Notice::ConnectorError { text } => {
+                judge.claim("X-5", "errors-are-told", self.errors > 0 && !text.is_empty(), || {
+                    format!("{notice:?}")
+                });
+                self.errors = self.errors.saturating_sub(1);
+            }
             Notice::DeadLetter { buffer_id, line, .. } => {
                 let told = DeadLetter { entry: buffer_id.clone(), line: line.clone() };
                 let expected = self.dead_letters.pop_front();
@@ -183,6 +191,20 @@ impl Model {
             Notice::Platform { .. } => judge.met("D-8"),
             _ => {}
         }
+    }
+
+    /// What the reason of an end must say beside the peer's words (W-10, X-5).
+    fn remarks(&mut self, judge: &mut Judge, reason: &str) {
+        let held = self.line.len();
+        let pending = format!("{held} bytes without a newline are pending");
+        let tells = reason.contains("without a newline are pending");
+        let fits = if held > 0 { reason.ends_with(&pending) } else { !tells };
+        judge.claim("W-10", "an-end-tells-of-half-a-line", fits, || {
+            format!("{held} bytes are held: {reason}")
+        });
+        let complains = reason.contains("; the connector said: ");
+        let expected = std::mem::take(&mut self.has_complaint);
+        judge.claim("X-5", "an-early-error-is-told", complains == expected, || reason.to_owned());
     }
 
     fn disconnected(&mut self, judge: &mut Judge, retry_in: Option<Duration>) {

@@ -1,0 +1,3 @@
+#![no_main]
+
+relayline_libfuzzer::fuzz!("refusal");

@@ -1,0 +1,43 @@
+//! Answers that refuse an upgrade: the first byte says which, a line each for `Retry-After` and `Location`, then the body.
+//! What is a verdict is decided once more by a plain reading (L-9), and no text of the peer's goes over its bound.
+
+use relayline_core::secret::Secret;
+use relayline_core::upgrade::{Refusal, excerpt};
+use serde_json::Value;
+
+/// A secret that is part of no text of the core's own.
+const SECRET: &str = "zq9-Zq9";
+/// The most of a reason: three texts of 300 characters, each escaped, and what is said around them.
+const MOST: usize = 3 * 301 * 10 + 600;
+
+pub(crate) fn run(data: &[u8]) {
+    let Some((kind, rest)) = data.split_first() else { return };
+    let mut lines = rest.splitn(3, |byte| *byte == b'\n');
+    let mut header =
+        || lines.next().and_then(|line| std::str::from_utf8(line).ok()).filter(|line| !line.is_empty());
+    let (retry_after, location) = (header(), header());
+    let body = lines.next().unwrap_or_default();
+    let refusal = Refusal {
+        status: [401, 403, 429, 302, 200, 0, 503, 407][usize::from(kind & 7)],
+        body,
+        is_whole: kind & 8 == 0,
+        has_challenge: kind & 16 != 0,
+        retry_after,
+        location,
+    };
+    let tree = std::str::from_utf8(body).ok().and_then(|text| relayline_core::json::parse(text).ok());
+    let error = tree.as_ref().and_then(|tree| tree.get("error")).and_then(Value::as_str);
+    let may = refusal.status == 401 && refusal.is_whole && !refusal.has_challenge;
+    if let Some(verdict) = refusal.verdict() {
+        // A lone surrogate is more than the plain reading takes (W-7).
+        assert!(may && (error == Some(&*verdict) || verdict.contains('\u{fffd}')), "{refusal:?}");
+    } else if may && error.is_some() {
+        assert!(body.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() > 100, "{refusal:?}");
+    }
+    assert_eq!(refusal.is_foreign(), matches!(refusal.status, 401 | 403) && refusal.verdict().is_none());
+    let _ = refusal.retry_after(1_800_000_000);
+    let reason = refusal.reason(&[&Secret::from(SECRET)]);
+    assert!(reason.len() <= MOST && !reason.chars().any(char::is_control), "{reason}");
+    assert!(!reason.contains(SECRET), "C-4: {reason}");
+    assert!(excerpt(&reason).chars().count() <= 301);
+}
