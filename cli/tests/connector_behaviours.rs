@@ -18,6 +18,7 @@ use support::SOON;
 on_both_runtimes! {
     l_08_an_expired_token_is_an_ordinary_loss
     l_09_l_10_refused_twice_is_revoked
+    l_09_the_401_of_a_proxy_is_never_the_end
     l_09_refused_once_and_then_accepted_goes_on
     l_09_a_refusal_on_the_accepted_connection_is_final
     l_18_the_older_of_two_sessions_is_told_and_backs_off
@@ -143,6 +144,41 @@ fn l_09_l_10_refused_twice_is_revoked(runtime: &str) {
     assert_eq!(gateway.exit_code(), Some(3));
     // The program is gone: what was dialled until now is all there ever was.
     assert_eq!(dials(&connector), [(Some(401), Some("unauthorized"))], "the first was seen above");
+}
+
+/// Exit code 3 is for the connector's own word: a proxy's 401 between two of them changes nothing.
+fn l_09_the_401_of_a_proxy_is_never_the_end(runtime: &str) {
+    let connector = connector();
+    let proxy = Proxy::start(connector.local_addr());
+    let mut gateway = SideCar::start(runtime, &proxy.url(), &[]);
+    gateway.event("connected");
+    let answer = |head: &str, body: &str| {
+        format!("HTTP/1.1 401 Unauthorized\r\n{head}content-length: {}\r\n\r\n{body}", body.len())
+    };
+    let verdict = r#"{"error":"unauthorized"}"#;
+    proxy.answer([
+        answer("", ""),
+        answer("", "<h1>Who are you?</h1>"),
+        answer("www-authenticate: Basic realm=\"x\"\r\n", verdict),
+        answer("", verdict).replace("content-length: 24", "content-length: 99"),
+        answer("", verdict).replacen("401 Unauthorized", "403 Forbidden", 1),
+    ]);
+    connector.control(refuse_once()).unwrap();
+    assert_eq!(gateway.disconnected().0, Some(4401));
+    for status in ["401", "401", "401", "401", "403"] {
+        let (code, reason, retry_in_ms) = gateway.disconnected();
+        let start = format!("credentials refused: the upgrade was answered {status} ");
+        assert!(code.is_none() && reason.starts_with(&start) && retry_in_ms.is_some(), "{reason}");
+    }
+    gateway.event("connected");
+    alive(&connector, &mut gateway, "still there");
+    // The same 401, but the connector's.
+    proxy.answer([answer("", verdict)]);
+    connector.control(refuse_once()).unwrap();
+    assert_eq!(gateway.disconnected().0, Some(4401));
+    gateway.disconnected();
+    gateway.event("fatal");
+    assert_eq!(gateway.exit_code(), Some(3));
 }
 
 fn l_09_refused_once_and_then_accepted_goes_on(runtime: &str) {

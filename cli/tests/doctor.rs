@@ -77,7 +77,7 @@ fn l_1_c_1_each_step_that_fails_says_what_to_do(runtime: &str) {
     type Answers = fn(&Request) -> Answer;
     const LONG_AGO: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
     let reached = "ok settings, ok dns, ok tcp";
-    let cases: [(Answers, &str, &str); 6] = [
+    let cases: [(Answers, &str, &str); 9] = [
         (
             |_| answer(404, ""),
             "ok tls, fail upgrade",
@@ -94,20 +94,38 @@ fn l_1_c_1_each_step_that_fails_says_what_to_do(runtime: &str) {
             "503: the connector, or what stands before it, is not well: try again",
         ),
         (
+            |_| answer_with(401, LONG_AGO, r#"{"error":"unauthorized"}"#),
+            "ok tls, ok upgrade, fail clock, fail credentials",
+            "refused (401): check the gateway's id and secret, and enroll again if they were revoked (the connector \
+             answered 401 Unauthorized: unauthorized)",
+        ),
+        // L-9: not the connector's own word.
+        (
             |_| answer_with(401, LONG_AGO, ""),
             "ok tls, ok upgrade, fail clock, fail credentials",
-            "refused (401): check the gateway's id",
+            "refused (401), but not as a connector does: ask who runs the proxy",
+        ),
+        (
+            |_| answer_with(401, "WWW-Authenticate: Basic\r\n", r#"{"error":"unauthorized"}"#),
+            "ok tls, ok upgrade, warn clock, fail credentials",
+            "refused (401), but not as a connector does: ask who runs the proxy",
+        ),
+        (
+            |_| answer(403, "<h1>no</h1>"),
+            "ok tls, ok upgrade, warn clock, fail credentials",
+            "refused (403), but not as a connector does: ask who runs the proxy or load balancer before it, and check \
+             the gateway's id and secret (the answer was 403 Forbidden: <h1>no</h1>)",
         ),
         (
             |_| Answer::Raw(b"SSH-2.0-x\r\n".to_vec()),
             "fail upgrade",
-            "could not reach HOST: the connection broke (",
+            "could not reach HOST: the upgrade failed: the connection broke (",
         ),
         // It says that it upgrades, and hangs up.
         (
             |_| answer_with(101, "Connection: Upgrade\r\nUpgrade: websocket\r\n", ""),
-            "ok tls, ok upgrade, warn clock, ok credentials, fail handshake",
-            "the upgrade failed: ",
+            "fail upgrade",
+            "could not reach HOST: the upgrade failed: it was answered 101, but without `Sec-WebSocket-Accept`",
         ),
     ];
     for (answers, expected, what) in cases {

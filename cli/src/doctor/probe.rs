@@ -3,82 +3,134 @@
 use super::{Findings, Stop, Verdict, clock};
 use crate::unix_s;
 use relayline_core::config::Config;
-use relayline_core::http::{Body, Failure, MAX_ANSWER, Method, Request, Unreachable, Value};
+use relayline_core::http::{Body, MAX_ANSWER, Method, Request, Unreachable};
 use relayline_core::secret::Secret;
 use relayline_core::token::{self, TOKEN_TTL_S};
+use relayline_core::upgrade::Refusal;
 use relayline_runtime::http::Client;
 
-/// Asks for the upgrade, as a dial would, and judges the answer.
+/// Asks for the upgrade as a dial does, and judges the answer.
 pub(super) async fn probe(client: &Client, config: &Config, findings: &mut Findings) -> Result<(), Stop> {
     findings.wait("upgrade", config.timing.dial_timeout);
-    let answer = match client.send(&upgrade(config)).await {
+    let token = config
+        .credentials
+        .as_ref()
+        .map(|credentials| token::mint(&credentials.gateway_id, &credentials.secret, unix_s(), TOKEN_TTL_S));
+    let answer = match client.upgrade(&config.url, token, config.timing.dial_timeout).await {
         Ok(answer) => answer,
-        Err(failure) => return Err(no_answer(failure, findings)),
+        Err(cause) => return Err(no_answer(config, cause, findings)),
     };
     encryption(config, findings);
-    let mut date = date(&answer.headers);
+    let mut date = answer.header("date").map(str::to_owned);
     if date.is_none() {
         // An upgrade need not say the time; an ordinary answer usually does.
-        let plain = Request { headers: Vec::new(), ..upgrade(config) };
-        date = client.send(&plain).await.ok().and_then(|answer| self::date(&answer.headers));
+        date = client.send(&plain(config)).await.ok().and_then(|answer| self::date(&answer.headers));
     }
     let clock = |findings: &mut Findings| clock::judge(date.as_deref(), unix_s(), findings);
-    match (answer.status, &config.credentials) {
-        (101, Some(credentials)) => {
-            findings.ok("upgrade", "101");
-            clock(findings);
+    let Some(refusal) = answer.refusal() else {
+        findings.ok("upgrade", "101");
+        clock(findings);
+        accepted(config, findings);
+        return Ok(());
+    };
+    if refusal.verdict().is_none() && !refusal.is_foreign() {
+        return Err(no_connector(config, &refusal, findings));
+    }
+    findings.ok("upgrade", format_args!("{}: something there wants to know who asks", refusal.status));
+    clock(findings);
+    Err(refused(config, &refusal, findings))
+}
+
+fn accepted(config: &Config, findings: &mut Findings) {
+    match &config.credentials {
+        Some(credentials) => {
             findings.ok("credentials", format_args!("the token of {:?} was taken", credentials.gateway_id));
-            Ok(())
         }
-        (101, None) => {
-            findings.ok("upgrade", "101");
-            clock(findings);
-            findings.warn(
-                "credentials",
-                "none are set, and the connector wants none: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET where others can \
-                 reach it",
-            );
-            Ok(())
-        }
-        (401, credentials) => {
-            findings.ok("upgrade", "401: something there wants to know who asks");
-            clock(findings);
-            let why = match credentials {
-                Some(_) => {
-                    "refused (401): check the gateway's id and secret, and enroll again if they were revoked"
-                }
-                None => {
-                    "there are none, and the connector wants some: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET, or enroll"
-                }
-            };
-            Err(findings.stop("credentials", why))
-        }
-        (status @ 300..=399, _) => Err(findings.stop(
-            "upgrade",
-            format_args!(
-                "{status}: a redirect, which is not followed: set the URL to the connector's own address"
-            ),
-        )),
-        (status @ (429 | 500..=599), _) => Err(findings.stop(
-            "upgrade",
-            format_args!("{status}: the connector, or what stands before it, is not well: try again later"),
-        )),
-        (status, _) => Err(findings.stop(
-            "upgrade",
-            format_args!("{status}: no connector answers so: check the URL's host, port and path"),
-        )),
+        None => findings.warn(
+            "credentials",
+            "none are set, and the connector wants none: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET where others can \
+             reach it",
+        ),
     }
 }
 
-fn no_answer(failure: Failure, findings: &mut Findings) -> Stop {
-    let step = match &failure {
-        Failure::Unreachable { cause: Unreachable::Name(_), .. } => "dns",
-        Failure::Unreachable { cause: Unreachable::Connect(_) | Unreachable::Proxy { .. }, .. } => "tcp",
-        Failure::Unreachable { cause: Unreachable::Tls(_), .. } => "tls",
+/// The secrets that an answer may repeat and that must not be shown (C-4).
+fn hidden(config: &Config) -> Vec<&Secret> {
+    config.credentials.iter().map(|credentials| &credentials.secret).collect()
+}
+
+/// L-9: a 401 is the connector's own word, or that of something before it.
+fn refused(config: &Config, refusal: &Refusal<'_>, findings: &mut Findings) -> Stop {
+    let said = refusal.describe(&hidden(config));
+    match (&config.credentials, refusal.verdict()) {
+        (Some(_), Some(_)) => findings.stop(
+            "credentials",
+            format_args!(
+                "refused (401): check the gateway's id and secret, and enroll again if they were revoked (the \
+                 connector answered {said})"
+            ),
+        ),
+        (None, Some(_)) => findings.stop(
+            "credentials",
+            format_args!(
+                "there are none, and the connector wants some: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET, or \
+                 enroll (it answered {said})"
+            ),
+        ),
+        (Some(_), None) => findings.stop(
+            "credentials",
+            format_args!(
+                "refused ({}), but not as a connector does: ask who runs the proxy or load balancer before it, and \
+                 check the gateway's id and secret (the answer was {said})",
+                refusal.status
+            ),
+        ),
+        (None, None) => findings.stop(
+            "credentials",
+            format_args!(
+                "there are none, and the connector, or a proxy or load balancer before it, wants some: set \
+                 GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET, or ask who runs it (the answer was {said})"
+            ),
+        ),
+    }
+}
+
+fn no_connector(config: &Config, refusal: &Refusal<'_>, findings: &mut Findings) -> Stop {
+    let said = refusal.describe(&hidden(config));
+    match refusal.status {
+        300..=399 => findings.stop(
+            "upgrade",
+            format_args!(
+                "{}: a redirect, which is not followed: set the URL to the connector's own address ({said})",
+                refusal.status
+            ),
+        ),
+        409 | 429 | 500..=599 => findings.stop(
+            "upgrade",
+            format_args!(
+                "{}: the connector, or what stands before it, is not well: try again later ({said})",
+                refusal.status
+            ),
+        ),
+        _ => findings.stop(
+            "upgrade",
+            format_args!(
+                "{}: no connector answers so: check the URL's host, port and path ({said})",
+                refusal.status
+            ),
+        ),
+    }
+}
+
+fn no_answer(config: &Config, cause: Unreachable, findings: &mut Findings) -> Stop {
+    let step = match &cause {
+        Unreachable::Name(_) => "dns",
+        Unreachable::Connect(_) | Unreachable::Proxy { .. } => "tcp",
+        Unreachable::Tls(_) => "tls",
         // Whatever else there is, or comes to be.
         _ => "upgrade",
     };
-    findings.stop(step, failure)
+    findings.stop(step, plain(config).unreachable(cause))
 }
 
 fn encryption(config: &Config, findings: &mut Findings) {
@@ -89,23 +141,12 @@ fn encryption(config: &Config, findings: &mut Findings) {
     }
 }
 
-fn upgrade(config: &Config) -> Request {
-    let plain = |text: &str| Value::Plain(text.to_owned());
-    let mut headers = vec![
-        ("connection", plain("Upgrade")),
-        ("upgrade", plain("websocket")),
-        ("sec-websocket-version", plain("13")),
-        // Any sixteen bytes: nothing is ever said over this socket.
-        ("sec-websocket-key", plain("cmVsYXlsaW5lIGRvY3Rvcg==")),
-    ];
-    if let Some(credentials) = &config.credentials {
-        let token = token::mint(&credentials.gateway_id, &credentials.secret, unix_s(), TOKEN_TTL_S);
-        headers.push(("authorization", Value::Secret(Secret::new(["Bearer ", token.expose()].concat()))));
-    }
+/// A request for the same place that asks for no upgrade and shows no credentials.
+fn plain(config: &Config) -> Request {
     Request {
         method: Method::Get,
         url: config.url.as_str().replacen("ws", "http", 1),
-        headers,
+        headers: Vec::new(),
         body: Body::Empty,
         timeout: config.timing.dial_timeout,
         max_answer: MAX_ANSWER,

@@ -1,6 +1,7 @@
 //! A TCP proxy that can go quiet: what it forwards then is nothing, and what it says of it is nothing either.
 
-use std::io::{Read, Write};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct Proxy {
     addr: SocketAddr,
     pairs: Arc<Mutex<Vec<Pair>>>,
+    answers: Arc<Mutex<VecDeque<String>>>,
 }
 
 /// One connection and its other half.
@@ -23,8 +25,16 @@ impl Proxy {
         let addr = listener.local_addr().unwrap();
         let pairs = Arc::new(Mutex::new(Vec::new()));
         let accepted = Arc::clone(&pairs);
+        let answers = Arc::new(Mutex::new(VecDeque::<String>::new()));
+        let own = Arc::clone(&answers);
         std::thread::spawn(move || {
-            for inner in listener.incoming().map_while(Result::ok) {
+            for mut inner in listener.incoming().map_while(Result::ok) {
+                if let Some(answer) = own.lock().unwrap().pop_front() {
+                    let mut head = BufReader::new(&inner).lines().map_while(Result::ok);
+                    assert!(head.any(|line| line.is_empty()), "a request");
+                    inner.write_all(answer.as_bytes()).unwrap();
+                    continue;
+                }
                 let Ok(outer) = TcpStream::connect(to) else { continue };
                 for socket in [&inner, &outer] {
                     socket.set_nodelay(true).unwrap();
@@ -37,11 +47,16 @@ impl Proxy {
                 pairs.push(Pair { quiet, sockets: [inner, outer] });
             }
         });
-        Proxy { addr, pairs }
+        Proxy { addr, pairs, answers }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("ws://{}", self.addr)
+    }
+
+    /// Answers the next connections itself, one with each.
+    pub(crate) fn answer(&self, answers: impl IntoIterator<Item = String>) {
+        self.answers.lock().unwrap().extend(answers);
     }
 
     /// Forwards nothing more on the connections that are open; neither side is told. Later ones are forwarded.
