@@ -36,7 +36,7 @@ pub(super) async fn probe(client: &Client, config: &Config, findings: &mut Findi
     if refusal.verdict().is_none() && !refusal.is_foreign() {
         return Err(no_connector(config, &refusal, findings));
     }
-    findings.ok("upgrade", format_args!("{}: something there wants to know who asks", refusal.status));
+    findings.ok("upgrade", format_args!("{}, credentials required", refusal.status));
     clock(findings);
     Err(refused(config, &refusal, findings))
 }
