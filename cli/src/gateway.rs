@@ -314,11 +314,10 @@ impl GatewayArguments {
         let default = default_env_file();
         let env_file = self.env_file.as_deref();
         let sources = Sources { env_file, managed_by: env_file.or(default.as_deref()) };
-        let (mut resolved, of_files) = self.network.resolve(
-            arguments,
-            sources,
-            |arguments, environment, files| settings::resolve_with(arguments, environment, files, others),
-        )?;
+        let (mut resolved, of_files) =
+            self.network.resolve(arguments, sources, |arguments, environment, files| {
+                settings::resolve_with(arguments, environment, files, others)
+            })?;
         resolved.warnings.splice(0..0, warnings.into_iter().chain(of_files));
         Ok(resolved)
     }

@@ -1,7 +1,8 @@
 //! Chat memory (M-1): what was last seen of each chat, so that a reply finds its way.
 
-use crate::event::Source;
+use crate::event::Event;
 use crate::hash::{Seed, Table, table};
+use crate::slack;
 
 /// What is remembered of one chat: its last sighting (M-1). Texts are copies of their own.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -16,6 +17,17 @@ pub struct Chat {
     pub profile: Option<String>,
     /// The chat that a thread hangs off.
     pub parent: Option<String>,
+    /// The sort of chat, as in `dm`; `None` where only the host has said something of the chat.
+    pub chat_type: Option<String>,
+    /// The last message that was seen there. Kept for Slack alone, where a typing sign needs it (M-8).
+    pub message_id: Option<String>,
+}
+
+impl Chat {
+    /// Returns whether the chat was seen as a direct message.
+    pub(crate) fn is_dm(&self) -> bool {
+        self.chat_type.as_deref() == Some("dm")
+    }
 }
 
 /// The longest text that is remembered, in bytes. Ids and names of platforms are far shorter; without it a peer could
@@ -47,24 +59,27 @@ impl Chats {
 
     /// Remembers what an event says of its chat. Nothing is allocated when nothing has changed. What is too long to be
     /// an id counts as not said: `false` when there was some.
-    pub(crate) fn note(&mut self, seed: &Seed, source: Source<'_>) -> bool {
+    pub(crate) fn note(&mut self, seed: &Seed, event: &Event) -> bool {
+        let source = event.source();
         let said = [
             source.scope_id(),
             source.user_id(),
             source.profile(),
             source.parent_chat_id(),
-            Some(source.platform()),
+            Some(source.chat_type_name()),
+            event.message_id().filter(|_| slack::is_slack(source.platform())),
+            source.named_platform(),
         ];
         let fits = |text: &str| text.len() <= LONGEST;
-        let [scope, author, profile, parent, platform] = said.map(|text| text.filter(|text| fits(text)));
+        let [scope, author, profile, parent, chat_type, message_id, platform] =
+            said.map(|text| text.filter(|text| fits(text)));
         let all_fit = said.into_iter().flatten().all(fits);
         if source.chat_id().is_empty() || self.most == 0 {
             return all_fit;
         }
-        let platform = platform.unwrap_or(NOBODY);
         let key = seed.hash(&[source.chat_id()]);
         if let Some(Seen { chat, named }) = self.seen.to_back(&key) {
-            if chat.platform != platform {
+            if let Some(platform) = platform.filter(|platform| chat.platform != **platform) {
                 let of = name_of(seed, platform);
                 // Another platform's chat of the same id: what was known is of the other.
                 if named.is_some_and(|named| of.is_some_and(|of| of != named)) {
@@ -77,18 +92,23 @@ impl Chats {
             update(&mut chat.author, author);
             update(&mut chat.profile, profile);
             update(&mut chat.parent, parent);
+            update(&mut chat.chat_type, chat_type);
+            update(&mut chat.message_id, message_id);
             return all_fit;
         }
         if self.seen.len() >= self.most {
             self.seen.pop_front();
         }
         let own = |text: Option<&str>| text.map(str::to_owned);
+        let platform = platform.unwrap_or(NOBODY);
         let chat = Chat {
             platform: platform.into(),
             scope: own(scope),
             author: own(author),
             profile: own(profile),
             parent: own(parent),
+            chat_type: own(chat_type),
+            message_id: own(message_id),
         };
         self.seen.insert(key, Seen { chat, named: name_of(seed, platform) });
         all_fit
@@ -129,15 +149,17 @@ fn name_of(seed: &Seed, platform: &str) -> Option<u128> {
 /// The last seen wins, in place where it is the same. What an event does not say stays as it was: a message without
 /// an author does not take the chat out of its server.
 fn update(slot: &mut Option<String>, seen: Option<&str>) {
-    if seen.is_some() && slot.as_deref() != seen {
-        *slot = seen.map(str::to_owned);
+    match (slot, seen) {
+        // In the buffer that is there: a message's id is another each time.
+        (Some(known), Some(seen)) if known != seen => seen.clone_into(known),
+        (slot @ None, Some(seen)) => *slot = Some(seen.to_owned()),
+        (_, _) => {}
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Event;
 
     fn event(chat: &str, rest: &str) -> Event {
         Event::read(&format!(r#"{{"source":{{"chat_id":"{chat}"{rest}}}}}"#)).unwrap()
@@ -147,28 +169,27 @@ mod tests {
     fn m_1_the_last_seen_wins_and_the_least_recently_used_leaves() {
         let seed = Seed::new(&[1; 32]);
         let mut chats = Chats::new(2);
-        chats.note(
-            &seed,
-            event("a", r#","platform":"discord","guild_id":"g","user_id":"u","profile":"p""#).source(),
-        );
-        chats.note(&seed, event("b", "").source());
-        chats.note(&seed, event("a", r#","platform":"discord","user_id":"v","parent_chat_id":"z""#).source());
+        chats.note(&seed, &event("a", r#","platform":"discord","guild_id":"g","user_id":"u","profile":"p""#));
+        chats.note(&seed, &event("b", ""));
+        chats.note(&seed, &event("a", r#","platform":"discord","user_id":"v","parent_chat_id":"z""#));
         let expected = Chat {
             platform: "discord".into(),
             scope: Some("g".into()),
             author: Some("v".into()),
             profile: Some("p".into()),
             parent: Some("z".into()),
+            chat_type: Some("dm".into()),
+            message_id: None,
         };
         assert_eq!(chats.get(&seed, "a"), Some(&expected));
-        chats.note(&seed, event("c", "").source());
+        chats.note(&seed, &event("c", ""));
         assert_eq!((chats.get(&seed, "b"), chats.len()), (None, 2));
         assert_eq!(chats.get(&seed, "c").map(|chat| chat.platform.as_str()), Some("relay"));
         // A reply is a use, too.
         chats.touch(&seed, "a");
-        chats.note(&seed, event("d", "").source());
+        chats.note(&seed, &event("d", ""));
         assert!(chats.get(&seed, "a").is_some() && chats.get(&seed, "c").is_none());
-        chats.note(&seed, event("", "").source());
+        chats.note(&seed, &event("", ""));
         assert_eq!(chats.len(), 2);
     }
 
@@ -179,23 +200,23 @@ mod tests {
         let discord =
             r#","platform":"discord","guild_id":"g","user_id":"u","profile":"p","parent_chat_id":"z""#;
         for (then, kept) in [("telegram", false), ("discord", true), ("relay", true)] {
-            chats.note(&seed, event("7", discord).source());
-            chats.note(&seed, event("7", &format!(r#","platform":"{then}","user_id":"v""#)).source());
+            chats.note(&seed, &event("7", discord));
+            chats.note(&seed, &event("7", &format!(r#","platform":"{then}","user_id":"v""#)));
             let chat = chats.get(&seed, "7").unwrap();
             assert_eq!((chat.platform.as_str(), chat.author.as_deref()), (then, Some("v")));
             let rest = [&chat.scope, &chat.profile, &chat.parent];
             assert!(rest.into_iter().all(|known| known.is_some() == kept), "{chat:?}");
         }
         // Nobody's word between the two changes nothing, and what a host said of no platform is of any.
-        chats.note(&seed, event("7", discord).source());
-        chats.note(&seed, event("7", "").source());
-        chats.note(&seed, event("7", r#","platform":"telegram""#).source());
-        let expected = Chat { platform: "telegram".into(), ..Chat::default() };
+        chats.note(&seed, &event("7", discord));
+        chats.note(&seed, &event("7", ""));
+        chats.note(&seed, &event("7", r#","platform":"telegram""#));
+        let expected = Chat { platform: "telegram".into(), chat_type: Some("dm".into()), ..Chat::default() };
         assert_eq!(chats.get(&seed, "7"), Some(&expected));
         for (primed, kept) in [("", true), ("relay", true), ("discord", false)] {
             let scope = Some("g".to_owned());
             chats.prime(&seed, "7", Chat { platform: primed.into(), scope, ..Chat::default() });
-            chats.note(&seed, event("7", r#","platform":"telegram""#).source());
+            chats.note(&seed, &event("7", r#","platform":"telegram""#));
             assert_eq!(chats.get(&seed, "7").is_some_and(|chat| chat.scope.is_some()), kept, "{primed}");
         }
     }
@@ -205,15 +226,16 @@ mod tests {
         let seed = Seed::new(&[1; 32]);
         let mut chats = Chats::new(2);
         let long = "x".repeat(LONGEST + 1);
-        assert!(chats.note(&seed, event("a", r#","platform":"discord","guild_id":"g""#).source()));
+        assert!(chats.note(&seed, &event("a", r#","platform":"discord","guild_id":"g""#)));
         for field in ["platform", "scope_id", "user_id", "profile", "parent_chat_id"] {
             let said = format!(r#","platform":"discord","{field}":"{long}""#);
-            assert!(!chats.note(&seed, event("a", &said).source()), "{field}");
-            assert!(!chats.note(&seed, event("b", &said).source()), "{field}");
+            assert!(!chats.note(&seed, &event("a", &said)), "{field}");
+            assert!(!chats.note(&seed, &event("b", &said)), "{field}");
         }
-        let expected = Chat { platform: "discord".into(), scope: Some("g".into()), ..Chat::default() };
+        let (platform, scope) = ("discord".into(), Some("g".into()));
+        let expected = Chat { platform, scope, chat_type: Some("dm".into()), ..Chat::default() };
         assert_eq!(chats.get(&seed, "a"), Some(&expected));
-        assert!(chats.note(&seed, event("b", &format!(r#","user_id":"{}""#, &long[1..])).source()));
+        assert!(chats.note(&seed, &event("b", &format!(r#","user_id":"{}""#, &long[1..]))));
         assert_eq!(
             chats.get(&seed, "b").and_then(|chat| chat.author.as_ref()).map(String::len),
             Some(LONGEST)

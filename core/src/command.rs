@@ -1,5 +1,6 @@
 //! What a host asks of a machine, and how it ends (O).
 
+use crate::output::DeliveryId;
 use crate::prompts::Prompt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -41,6 +42,11 @@ pub enum Command {
     /// per segment (O-10). Completes with [`Reply::Done`] at once, the one with [`Stream::last`] with
     /// [`Reply::Streamed`] when all is out.
     Stream(Stream),
+    /// Answers a delivery by its number alone: chat, platform, thread and anchor are the delivery's (M-7). Completes
+    /// with [`Reply::Sent`].
+    Reply(ReplyMessage),
+    /// Brackets the turn that a delivery began (O-15). Completes with [`Reply::Done`] at once.
+    Turn(Turn),
     /// Stop the turn of a session. Completes with [`Reply::Done`] once written: nobody answers it.
     Interrupt(Interrupt),
     /// An action as it is: no gate, no remembered metadata, no platform. Completes with [`Reply::Sent`].
@@ -83,6 +89,8 @@ impl Command {
             Command::Hold(_) => "hold",
             Command::Resume => "resume",
             Command::Stream(_) => "stream",
+            Command::Reply(_) => "reply",
+            Command::Turn(_) => "turn",
             Command::Disconnect => "disconnect",
             Command::Send(_)
             | Command::Edit(_)
@@ -104,7 +112,8 @@ impl Command {
     /// Id of the chat that it is for, if it is for one.
     pub fn chat_id(&self) -> Option<&str> {
         match (self, self.wire()) {
-            (Command::Stream(stream), _) => Some(&stream.chat_id),
+            // A delivery may stand in for the chat.
+            (Command::Stream(stream), _) => Some(stream.chat_id.as_str()).filter(|id| !id.is_empty()),
             (_, Wire::Op { chat_id, .. }) => Some(chat_id),
             (_, Wire::Chatless | Wire::Interrupt(_) | Wire::None) => None,
         }
@@ -129,8 +138,10 @@ impl Command {
             | Command::GoDormant
             | Command::Hold(_)
             | Command::Resume
-            // Its steps are commands of their own.
+            // Their steps are commands of their own.
             | Command::Stream(_)
+            | Command::Reply(_)
+            | Command::Turn(_)
             | Command::Disconnect => {
                 return Wire::None;
             }
@@ -327,7 +338,9 @@ pub struct Draft {
 ///
 /// The first state is shown at once, then at most one per `stream_interval`, and never two at a time: of states that
 /// come faster the newest counts. Where the chat's platform offers drafts the reply grows as a draft, else as a
-/// message that is edited, else nothing is shown until a segment is complete (O-10). Text beyond the platform's limit
+/// message that is edited, else nothing is shown until a segment is complete (O-10). Only on Slack does a draft become
+/// the message, by a last frame that seals it; elsewhere the message is sent beside it, and the draft vanishes (O-12).
+/// The frame that completes the text has `metadata.notify`; it goes out even where all of the text is shown (M-7). Text beyond the platform's limit
 /// goes on in further messages, cut as [`crate::split::split`] cuts, without numbers. Until the last state, an
 /// unfinished line that may yet become a fence, and a code block with nothing in it, are not shown. The last state
 /// waits for nothing but the answer to the step before it; nor do further messages that it takes.
@@ -343,7 +356,10 @@ pub struct Draft {
 ///   replaced by a later step, the stream in the end fails as ambiguous, too: all was sent, and a part may be missing.
 /// - An edit that was **rejected**, or is **unsupported** by now: what is shown stays, and what lies beyond it goes on
 ///   as segments. One that was to replace what is shown ends the stream with that failure.
-/// - A draft that was rejected or is unsupported: the reply goes on as edits, or as segments.
+/// - A draft that was rejected or is unsupported: the reply goes on as edits, or as segments (O-14). The same holds for
+///   a seal.
+/// - A seal that failed as **ambiguous** is written once more; connectors treat it as idempotent. When that does not
+///   help, the stream fails as ambiguous, and nothing else of it goes out (O-13).
 /// - A message that was rejected, and whatever was **declined** (O-7), ends the stream with that failure. Further
 ///   states of that name fail with it at once, until the last.
 /// - A **definite** failure, of a lost connection for instance, fails the last state if it has come, and leaves the
@@ -358,7 +374,10 @@ pub struct Draft {
 pub struct Stream {
     /// The host's name for this reply.
     pub stream: String,
-    /// The chat to show it in: that of the stream's first state, else it is refused.
+    /// The delivery that it answers: chat, platform, thread and anchor are the delivery's, as the stream's first state
+    /// says. `None` where the fields below say them.
+    pub delivery: Option<DeliveryId>,
+    /// The chat to show it in: that of the stream's first state, else it is refused. May be empty beside `delivery`.
     pub chat_id: String,
     /// All of the text so far.
     pub text: String,
@@ -366,12 +385,55 @@ pub struct Stream {
     pub last: bool,
     /// Whether the text so far is a complete segment: of use only where nothing can be edited.
     pub segment: bool,
-    /// The message that its first message answers; as the stream's first state says. Drafts answer none.
+    /// The message that its first message answers; as the stream's first state says.
     pub reply_to: Option<String>,
     /// Metadata of the host's own; as the stream's first state says.
     pub metadata: Metadata,
     /// As in [`Send::platform`]; as the stream's first state says.
     pub platform: Option<String>,
+}
+
+/// See [`Command::Reply`].
+///
+/// The last [`reply_targets`](crate::config::Limits::reply_targets) deliveries can be answered, whether they are
+/// settled or not.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ReplyMessage {
+    /// The delivery that it answers.
+    pub delivery: DeliveryId,
+    /// The text. A text over the platform's limit is the connector's to refuse: [`crate::split::split`] cuts it.
+    pub content: String,
+    /// Whether it completes the turn's answer: then `metadata.notify` says so (M-7).
+    pub last: bool,
+    /// Whether it goes on where an earlier reply ended: then it does not point at the message again.
+    pub continues: bool,
+    /// Metadata of the host's own. What is set here is not replaced.
+    pub metadata: Metadata,
+}
+
+/// See [`Command::Turn`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Turn {
+    /// The delivery that began it.
+    pub delivery: DeliveryId,
+    /// The state to enter.
+    pub state: TurnState,
+}
+
+/// State of a turn (O-15).
+///
+/// Whatever is shown of it is best effort: what the chat's platform does not offer, or cannot be written, is left out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnState {
+    /// The agent works on it: 👀 is put on the message, and the typing sign is kept up.
+    Begin,
+    /// It ended well: ✅ takes the place of 👀.
+    Done,
+    /// It failed: ❌ takes the place of 👀.
+    Failed,
+    /// The user stopped it: 👀 is removed. Streamed replies to the delivery end with what is shown (O-13).
+    Stopped,
 }
 
 /// See [`Command::Interrupt`].

@@ -53,6 +53,10 @@ pub struct Config {
     pub passthrough: bool,
     /// What Slack's sub-commands stand for; none by default (E-11).
     pub slack_subcommands: Subcommands,
+    /// Whether answers to Slack's top-level messages go into threads; true by default (S-7).
+    pub slack_reply_in_thread: bool,
+    /// Whether a turn shows its state by reactions on the message that began it; true by default (O-15).
+    pub turn_reactions: bool,
     /// How session keys are built (S-3).
     pub sessions: SessionKeyOptions,
     /// How much of everything.
@@ -76,6 +80,8 @@ impl Config {
             confirm_revocation: true,
             passthrough: false,
             slack_subcommands: Subcommands::new(),
+            slack_reply_in_thread: true,
+            turn_reactions: true,
             sessions: SessionKeyOptions::default(),
             limits: Limits::default(),
             timing: Timing::default(),
@@ -194,6 +200,12 @@ settings! {
         prompts = 1024, least 1;
         /// Streamed replies that are under way; 256 by default.
         streams = 256, least 1;
+        /// Deliveries that a reply or a turn can name; 4096 by default (O-15).
+        reply_targets = 4096, least 1;
+        /// Bytes of what is remembered of those; 1 MiB by default.
+        reply_target_bytes = 1 << 20, least 1024;
+        /// Turns that are open; 1024 by default (O-15).
+        turns = 1024, least 1;
         /// The longest body of a signed delivery, in bytes; 1 MiB by default (H-6).
         delivery_body = 1 << 20, least 1024;
         /// Signed deliveries that wait for the host's word at a time; 64 by default (H-6).
@@ -212,6 +224,10 @@ settings! {
         request_timeout = Duration::from_secs(30), least A_REST;
         /// From one state of a streamed reply that is shown to the next; 1 s by default.
         stream_interval = Duration::from_secs(1), least Duration::ZERO;
+        /// Between two typing signs of a turn; 4 s by default (O-15).
+        typing_interval = Duration::from_secs(4), least A_REST;
+        /// The longest that a turn is kept open; 30 min by default (O-15).
+        turn_timeout = Duration::from_secs(30 * 60), least A_REST;
         /// The first back-off, doubled with each further attempt; 1 s by default (L-5).
         backoff_first = Duration::from_secs(1), least A_REST;
         /// The longest back-off; 30 s by default (L-5).

@@ -1,5 +1,6 @@
 //! The frames that a gateway writes: compact, with a fixed order of fields, a newline at the end (W-6).
 
+use crate::anchor::Anchor;
 use crate::chats::Chat;
 use crate::command::{Command, Metadata, Wire};
 use crate::config::Identity;
@@ -81,7 +82,7 @@ pub(crate) fn interrupt(out: &mut Vec<u8>, session_key: &str, reason: Option<&st
 }
 
 /// An `outbound` frame. `id` is the request's id on the wire, `tag` the identity it goes out as (M-3), `chat` what
-/// is remembered of its chat (M-2), `prompt_id` a prompt's.
+/// is remembered of its chat (M-2), `anchor` its placement (M-8), `prompt_id` a prompt's.
 pub(crate) fn outbound(
     out: &mut Vec<u8>,
     id: &impl Serialize,
@@ -89,10 +90,11 @@ pub(crate) fn outbound(
     prompt_id: &str,
     tag: Option<&Identity>,
     chat: Option<&Chat>,
+    anchor: Anchor<'_>,
 ) {
     let mut frame = Object::open(out);
     frame.field("type", "outbound").field("requestId", id);
-    action(frame.key("action"), command, prompt_id, chat);
+    action(frame.key("action"), command, prompt_id, chat, anchor);
     if let Some(identity) = tag {
         frame.field("platform", &identity.platform);
         if !identity.bot_id.is_empty() {
@@ -102,14 +104,14 @@ pub(crate) fn outbound(
     end(out);
 }
 
-fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&Chat>) {
+fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&Chat>, anchor: Anchor<'_>) {
     let mut action = Object::open(out);
     if let Wire::Op { op, chat_id, .. } = command.wire() {
         action.field("op", op).field("chat_id", chat_id);
     }
     let own = match command {
         Command::Send(send) => {
-            action.field("content", &send.content).field("reply_to", &send.reply_to);
+            action.field("content", &send.content).field("reply_to", anchored(&send.reply_to, anchor));
             Some(&send.metadata)
         }
         Command::Edit(edit) => {
@@ -138,7 +140,7 @@ fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&C
                 .field("source_url", &media.source_url)
                 .field("content", &media.caption)
                 .optional("filename", media.filename.as_ref())
-                .field("reply_to", &media.reply_to);
+                .field("reply_to", anchored(&media.reply_to, anchor));
             Some(&media.metadata)
         }
         Command::Prompt(prompt) => {
@@ -192,12 +194,19 @@ fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&C
         | Command::Hold(_)
         | Command::Resume
         | Command::Stream(_)
+        | Command::Reply(_)
+        | Command::Turn(_)
         | Command::Disconnect => None,
     };
     if let Some(own) = own {
-        metadata(action.key("metadata"), own, chat);
+        metadata(action.key("metadata"), own, chat, anchor);
     }
     action.close();
+}
+
+/// The message that an op answers, which one that is placed flat does not name (M-8).
+fn anchored<'a>(reply_to: &'a Option<String>, anchor: Anchor<'_>) -> Option<&'a str> {
+    reply_to.as_deref().filter(|_| anchor != Anchor::Flat)
 }
 
 /// A thread's name: trimmed, of at most 100 characters, `handoff` when there is nothing left (O).
@@ -208,12 +217,19 @@ fn thread_name(name: &str) -> &str {
 }
 
 /// The caller's metadata, with what is remembered of the chat where the caller has not set it (M-2).
-fn metadata(out: &mut Vec<u8>, own: &Metadata, chat: Option<&Chat>) {
+fn metadata(out: &mut Vec<u8>, own: &Metadata, chat: Option<&Chat>, anchor: Anchor<'_>) {
     let set = |name: &str| own.get(name).filter(|v| !v.is_null() && v.as_str() != Some(""));
     let scope = set("scope_id").or(set("guild_id")).map(Fill::Own).or_else(|| fill(chat?.scope.as_deref()));
     let user = fill(chat.and_then(|chat| chat.author.as_deref()));
     let profile = fill(chat.and_then(|chat| chat.profile.as_deref()).filter(|name| *name != "default"));
-    let fills = [("scope_id", scope), ("guild_id", scope), ("user_id", user), ("profile", profile)];
+    let thread = fill(anchor.thread());
+    let fills = [
+        ("thread_id", thread),
+        ("scope_id", scope),
+        ("guild_id", scope),
+        ("user_id", user),
+        ("profile", profile),
+    ];
     let missing = |name: &str| {
         fills
             .iter()
@@ -222,7 +238,8 @@ fn metadata(out: &mut Vec<u8>, own: &Metadata, chat: Option<&Chat>) {
             .filter(|_| set(name).is_none())
     };
     let mut object = Object::open(out);
-    for (name, content) in own {
+    let is_dropped = |name: &str| anchor == Anchor::Flat && name == "reply_to_message_id";
+    for (name, content) in own.iter().filter(|(name, _)| !is_dropped(name)) {
         if missing(name).is_none() {
             object.field(name, content);
         }
@@ -255,7 +272,7 @@ mod tests {
 
     fn encoded(command: &Command, tag: Option<&Identity>, chat: Option<&Chat>) -> String {
         let mut out = Vec::new();
-        outbound(&mut out, &"id", command, "p.1", tag, chat);
+        outbound(&mut out, &"id", command, "p.1", tag, chat, Anchor::AsGiven);
         String::from_utf8(out).unwrap()
     }
 
@@ -338,7 +355,7 @@ mod tests {
             scope: Some("S".into()),
             author: Some("U".into()),
             profile: Some("coder".into()),
-            parent: None,
+            ..Chat::default()
         };
         let plain = Chat { profile: Some("default".into()), ..Chat::default() };
         for (own_metadata, chat, expected) in [
@@ -368,7 +385,7 @@ mod tests {
             (json!({"scope_id": "", "user_id": ""}), Some(&plain), json!({"scope_id": "", "user_id": ""})),
         ] {
             let mut out = Vec::new();
-            metadata(&mut out, &own(own_metadata.clone()), chat);
+            metadata(&mut out, &own(own_metadata.clone()), chat, Anchor::AsGiven);
             let written: Value = serde_json::from_slice(&out).unwrap();
             assert_eq!(written, expected, "{own_metadata}");
         }

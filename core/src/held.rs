@@ -35,6 +35,12 @@ numbers! {
     streams;
     /// Bytes of their texts; at most `write_queue_bytes` when taken.
     stream_bytes;
+    /// Deliveries that a reply or a turn can name; at most `reply_targets` (M-7).
+    reply_targets;
+    /// Bytes of what is remembered of those; at most `reply_target_bytes`.
+    reply_target_bytes;
+    /// Turns that are open; at most `turns` (O-15).
+    turns;
     /// Actions that the driver has not taken; none when it is done with them.
     actions;
     /// Bytes of what the connector said in those actions; `read_ahead_bytes`, and whatever went over it last.

@@ -58,6 +58,7 @@
 //! the machine puts out; [`event`] and [`descriptor`] what the connector says; [`config`] and [`settings`] how it is
 //! configured; [`lifecycle`] the connection's states as one table; [`trace`] all of it as lines that a person reads.
 
+mod anchor;
 pub mod chats;
 pub mod command;
 pub mod config;
@@ -90,6 +91,7 @@ pub mod slack;
 pub mod split;
 pub mod stats;
 mod stream;
+mod targets;
 pub mod time;
 pub mod token;
 pub mod trace;

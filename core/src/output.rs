@@ -330,6 +330,8 @@ pub enum Timer {
     Request,
     /// The next state of a streamed reply may be shown.
     Stream,
+    /// A turn's next typing sign is due, or it has lasted too long (O-15).
+    Turn,
     /// Going idle is not confirmed (L-12).
     Idle,
     /// A step of the disconnect is due (L-14).

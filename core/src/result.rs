@@ -40,10 +40,11 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
     if !is_true(success) {
         let code = code.and_then(json::id);
         let message = error.and_then(json::string).filter(|text| !text.is_empty());
-        let kind = if is_declined(code.as_deref(), message.as_deref()) {
-            FailureKind::Declined
-        } else if is_true(ambiguous) {
+        // O-7: what may have been sent is not known to be declined.
+        let kind = if is_true(ambiguous) {
             FailureKind::Ambiguous
+        } else if is_declined(code.as_deref(), message.as_deref()) {
+            FailureKind::Declined
         } else {
             FailureKind::Rejected
         };
@@ -74,10 +75,12 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
     }
 }
 
-/// O-7: the code says so, or the words do, unless only the acknowledgement was lost.
+/// Returns whether a failure is an egress decline (O-7): by its code, or by its text. In an answer without a code,
+/// `ack lost` in the text means that the message may have been sent.
 fn is_declined(code: Option<&str>, error: Option<&str>) -> bool {
     let error = error.unwrap_or("").to_lowercase();
-    code == Some("egress_declined") || (error.contains("egress declined:") && !error.contains("ack lost"))
+    let said = error.contains("egress declined:");
+    code == Some("egress_declined") || (said && (code.is_some() || !error.contains("ack lost")))
 }
 
 #[cfg(test)]
@@ -140,7 +143,9 @@ mod tests {
             (r#"{"success":false,"code":"egress_declined"}"#, "declined"),
             (r#"{"success":false,"error":"Egress Declined: no such link"}"#, "declined"),
             (r#"{"success":false,"error":"egress declined: x (ack lost)"}"#, "rejected"),
-            (r#"{"success":false,"error":"egress declined: x","ambiguous":true}"#, "declined"),
+            (r#"{"success":false,"error":"egress declined: x (ack lost)","code":"E1"}"#, "declined"),
+            (r#"{"success":false,"error":"egress declined: x","ambiguous":true}"#, "ambiguous"),
+            (r#"{"success":false,"code":"egress_declined","ambiguous":true}"#, "ambiguous"),
             (r#"{"success":false,"error":"declined"}"#, "rejected"),
         ] {
             assert_eq!(read(Some(raw), &Expected::Sent).unwrap_err().kind.name(), expected, "{raw}");

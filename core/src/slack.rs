@@ -6,12 +6,20 @@ use std::collections::BTreeMap;
 /// The slash command that a Slack workspace knows.
 const COMMAND: &str = "/hermes";
 
+/// Slack's protocol name.
+const PLATFORM: &str = "slack";
+
+/// Returns whether a platform is Slack, whose rules of threads and drafts are its own (O-12, M-8).
+pub(crate) fn is_slack(platform: &str) -> bool {
+    platform == PLATFORM
+}
+
 /// What the host's sub-commands stand for: `ask` → `/ask`, say.
 pub type Subcommands = BTreeMap<String, String>;
 
 /// Rewrites a Slack message that begins with `/hermes` (E-11). Any other is left alone.
 pub(crate) fn rewrite(event: &mut Event, subcommands: &Subcommands) {
-    if event.source().platform() != "slack" {
+    if !is_slack(event.source().platform()) {
         return;
     }
     let text = event.text().trim_start();

@@ -91,6 +91,12 @@ numbers! {
     not_accepted;
     /// Typing signs that could not go out; never an error (O).
     typing_dropped;
+    /// Signs of turns that could not be asked for (O-15).
+    turn_signs_dropped;
+    /// Turns that made room for others, as many being open as `turns` allows (O-15).
+    turns_evicted;
+    /// Turns that were open for longer than `turn_timeout` (O-15).
+    turns_timed_out;
 }
 
 impl Stats {

@@ -5,14 +5,17 @@ mod tests;
 
 use crate::command::{Failure, FailureKind};
 use crate::descriptor::Descriptor;
+use crate::slack;
 use crate::split::{self, Block, Room};
 use std::collections::VecDeque;
 
 /// How a reply grows on its platform.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Mode {
-    /// As a draft, whose last state becomes a message.
-    Drafts,
+    /// As a draft that its last frame, the seal, turns into the message (O-12).
+    SealedDrafts,
+    /// As a draft that vanishes, so that the message is sent beside it (O-12).
+    Previews,
     /// As a message that is edited.
     Edits,
     /// A message per segment (O-10).
@@ -27,11 +30,14 @@ pub(crate) struct Abilities {
     room: Room,
 }
 
-impl From<&Descriptor> for Abilities {
-    fn from(descriptor: &Descriptor) -> Abilities {
+impl Abilities {
+    /// Reads them from a descriptor. `drafts` is false where the host's metadata rules drafts out (O-12).
+    pub(crate) fn of(descriptor: &Descriptor, drafts: bool) -> Abilities {
         let can_edit = descriptor.supports_edit;
-        let mode = match (descriptor.supports_draft_streaming && descriptor.offers("draft"), can_edit) {
-            (true, _) => Mode::Drafts,
+        let drafts = drafts && descriptor.supports_draft_streaming && descriptor.offers("draft");
+        let mode = match (drafts, can_edit) {
+            (true, _) if slack::is_slack(&descriptor.platform) => Mode::SealedDrafts,
+            (true, _) => Mode::Previews,
             (false, true) => Mode::Edits,
             (false, false) => Mode::Segments,
         };
@@ -39,15 +45,24 @@ impl From<&Descriptor> for Abilities {
     }
 }
 
-/// What goes out.
+/// A frame to write.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Step {
-    /// A message; the stream's first is the one that can be a reply.
-    Send { content: String, first: bool },
-    /// A message's new text.
-    Edit { message_id: String, content: String },
-    /// A draft's new text; the last one becomes a message.
-    Draft { draft_id: i64, content: String, last: bool },
+pub(crate) struct Step {
+    pub(crate) op: StepOp,
+    pub(crate) content: String,
+    /// The frame completes the reply's final text (M-7).
+    pub(crate) last: bool,
+}
+
+/// The op that carries a step's text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum StepOp {
+    /// A message. The stream's first is the one that can be a reply.
+    Send { first: bool },
+    /// The new text of a message.
+    Edit { message_id: String },
+    /// The new text of a draft. A seal turns it into the message.
+    Draft { draft_id: i64, seals: bool },
 }
 
 /// Steps that may be taken at a time.
@@ -88,6 +103,8 @@ struct Part {
     to: Mark,
     /// Nothing will be added to that message.
     full: bool,
+    /// The reply ends with it.
+    last: bool,
 }
 
 /// The message that is under way.
@@ -119,6 +136,11 @@ enum Kind {
     Draft {
         id: i64,
     },
+    Seal {
+        id: i64,
+        /// Why it is not known what became of the first try; `None` on that try (O-13).
+        doubt: Option<Failure>,
+    },
 }
 
 /// One streamed reply: what may be shown of it, and what is wanted. Places are counted in the host's whole text, of
@@ -138,6 +160,8 @@ pub(crate) struct StreamPlan {
     /// What the host wants is no continuation of what the open message shows.
     rewritten: bool,
     flight: Option<(Kind, Part)>,
+    /// A seal whose first answer was ambiguous: the draft, what it shows, and why (O-13).
+    unsure_seal: Option<(i64, Part, Failure)>,
     message_ids: Vec<String>,
     /// A message has begun: further ones are no replies.
     begun: bool,
@@ -147,6 +171,8 @@ pub(crate) struct StreamPlan {
     held: Option<Failure>,
     /// What ended it for good.
     ended: Option<Failure>,
+    /// The host has stopped the turn.
+    stopped: bool,
 }
 
 impl StreamPlan {
@@ -162,11 +188,13 @@ impl StreamPlan {
             open: Open::Unsent,
             rewritten: false,
             flight: None,
+            unsure_seal: None,
             message_ids: Vec::new(),
             begun: false,
             doubt: None,
             held: None,
             ended: None,
+            stopped: false,
         }
     }
 
@@ -213,9 +241,18 @@ impl StreamPlan {
         self.ended.as_ref()
     }
 
-    /// Nothing goes out any more until the host says more, and then as ever. A failure of its own tells more.
+    /// Holds everything back until the host says more: the connection is over. A failure of its own tells more.
     pub(crate) fn hold(&mut self, failure: Failure) {
+        // The seal cannot be repeated on a later connection (O-13).
+        if let Some((_, _, doubt)) = self.unsure_seal.take() {
+            self.ended = Some(doubt);
+        }
         self.held.get_or_insert(failure);
+    }
+
+    /// Stops the reply: an open draft that can be sealed is sealed as it is shown, nothing else goes out (O-13).
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
     }
 
     /// Returns what is to be done now, where a step is one that may be taken. `drafts` counts the drafts of all
@@ -228,6 +265,15 @@ impl StreamPlan {
         };
         if self.flight.is_some() {
             return Next::Wait;
+        }
+        if self.unsure_seal.is_some() && may == May::Nothing {
+            return Next::Wait;
+        }
+        if let Some((id, part, doubt)) = self.unsure_seal.take() {
+            return Next::Step(self.seal(id, part, Some(doubt)));
+        }
+        if self.stopped && self.ended.is_none() {
+            return self.next_of_stopped(may);
         }
         loop {
             let all_out = self.last && self.rest.is_empty() && self.open == Open::Unsent;
@@ -251,6 +297,32 @@ impl StreamPlan {
         }
     }
 
+    /// The end of a reply that the host has stopped.
+    fn next_of_stopped(&mut self, may: May) -> Next {
+        let seals =
+            matches!(self.open, Open::Draft { .. }) && self.mode == Mode::SealedDrafts && self.held.is_none();
+        if seals && may == May::Nothing {
+            return Next::Wait;
+        }
+        // Taken, so that a seal that cannot be written is not tried again.
+        let open = std::mem::replace(&mut self.open, Open::Unsent);
+        match open {
+            Open::Draft { id, content } if seals => {
+                let part = Part { content, to: self.start.clone(), full: true, last: false };
+                Next::Step(self.seal(id, part, None))
+            }
+            Open::Draft { .. } | Open::Unsent => self.over_stopped(None),
+            Open::Message { doubt, .. } => self.over_stopped(doubt),
+        }
+    }
+
+    fn over_stopped(&mut self, doubt: Option<Failure>) -> Next {
+        self.ended = Some(Failure::definite("the turn was stopped"));
+        self.last = false;
+        let ids = std::mem::take(&mut self.message_ids);
+        Next::Over(self.doubt.take().or(doubt).map_or(Ok(ids), Err))
+    }
+
     /// The state of the open message that is wanted.
     fn part(&self) -> Option<Part> {
         let block = self.start.block.as_ref();
@@ -259,10 +331,8 @@ impl StreamPlan {
                 (&self.rest[..ceil(&self.rest, end.saturating_sub(self.start.at))], true)
             }
             (Mode::Segments, None) if !self.last => return None,
-            (Mode::Segments | Mode::Drafts | Mode::Edits, _) if self.last => (self.rest.as_str(), true),
-            (Mode::Segments | Mode::Drafts | Mode::Edits, _) => {
-                (split::settled(&self.rest, block, self.room), false)
-            }
+            (_, _) if self.last => (self.rest.as_str(), true),
+            (_, _) => (split::settled(&self.rest, block, self.room), false),
         };
         // The host's text may begin with white space, if it likes.
         let (skip, block) =
@@ -270,7 +340,8 @@ impl StreamPlan {
         let first = split::first(&text[skip..], block.as_ref(), self.room);
         let end = skip + first.next;
         let to = Mark { at: self.start.at + end, block: first.block };
-        Some(Part { content: first.content, to, full: closes || end < text.len() })
+        let last = self.last && end == self.rest.len();
+        Some(Part { content: first.content, to, full: closes || end < text.len(), last })
     }
 
     /// Whether there is nothing to do for a state: an empty message cannot be shown.
@@ -278,31 +349,44 @@ impl StreamPlan {
         part.content.is_empty()
             || match &self.open {
                 Open::Unsent => false,
-                // What becomes a message must be said to be the last.
+                // A draft is no message yet.
                 Open::Draft { content, .. } => *content == part.content && !part.full,
-                Open::Message { content, .. } => *content == part.content,
+                // Some connectors end the turn with the frame that says that it is the last (M-7).
+                Open::Message { content, .. } => *content == part.content && !part.last,
             }
     }
 
     fn begin(&mut self, part: Part, drafts: &mut i64) -> Step {
-        let content = part.content.clone();
-        let (kind, step) = match &self.open {
+        let draft = match &self.open {
             Open::Message { id, .. } => {
+                let op = StepOp::Edit { message_id: id.clone() };
                 let kind = Kind::Edit { rewrites: std::mem::take(&mut self.rewritten) };
-                (kind, Step::Edit { message_id: id.clone(), content })
+                return self.fly(kind, op, part);
             }
-            Open::Draft { id, .. } => {
-                (Kind::Draft { id: *id }, Step::Draft { draft_id: *id, content, last: part.full })
-            }
-            Open::Unsent if self.mode == Mode::Drafts => {
-                *drafts += 1;
-                (Kind::Draft { id: *drafts }, Step::Draft { draft_id: *drafts, content, last: part.full })
-            }
-            Open::Unsent => (Kind::Send, Step::Send { content, first: !self.begun }),
+            Open::Draft { id, .. } => Some(*id),
+            Open::Unsent => None,
         };
-        if matches!(self.open, Open::Unsent | Open::Draft { .. }) {
-            self.rewritten = false;
+        self.rewritten = false;
+        match (self.mode, draft) {
+            (Mode::SealedDrafts, Some(id)) if part.full => self.seal(id, part, None),
+            (Mode::SealedDrafts | Mode::Previews, draft) if !part.full => {
+                let id = draft.unwrap_or_else(|| {
+                    *drafts += 1;
+                    *drafts
+                });
+                self.fly(Kind::Draft { id }, StepOp::Draft { draft_id: id, seals: false }, part)
+            }
+            _ => self.fly(Kind::Send, StepOp::Send { first: !self.begun }, part),
         }
+    }
+
+    fn seal(&mut self, id: i64, part: Part, doubt: Option<Failure>) -> Step {
+        self.fly(Kind::Seal { id, doubt }, StepOp::Draft { draft_id: id, seals: true }, part)
+    }
+
+    fn fly(&mut self, kind: Kind, op: StepOp, part: Part) -> Step {
+        // A stopped turn has no final text.
+        let step = Step { op, content: part.content.clone(), last: part.last && !self.stopped };
         self.flight = Some((kind, part));
         step
     }
@@ -310,6 +394,16 @@ impl StreamPlan {
     /// What became of the step: where it went well, the message's id, if there is one.
     pub(crate) fn result(&mut self, result: Result<Option<String>, Failure>) {
         let Some((kind, part)) = self.flight.take() else { return };
+        let result = match (&kind, result) {
+            // The first try may have been carried out, so the whole may have been (O-13).
+            (Kind::Seal { doubt: Some(doubt), .. }, Err(failure))
+                if failure.kind != FailureKind::Declined =>
+            {
+                self.ended = Some(doubt.clone());
+                return;
+            }
+            (_, result) => result,
+        };
         match result {
             Ok(id) => self.went_well(kind, part, id.filter(|id| !id.is_empty())),
             Err(failure) => match failure.kind {
@@ -336,7 +430,9 @@ impl StreamPlan {
                     Some(_) => self.advance(part.to),
                     None => {
                         // Without ids nothing can be edited: as segments it makes fewer messages.
-                        self.mode = Mode::Segments;
+                        if self.mode == Mode::Edits {
+                            self.mode = Mode::Segments;
+                        }
                         self.advance(part.to);
                     }
                 }
@@ -350,7 +446,7 @@ impl StreamPlan {
                     self.advance(part.to);
                 }
             }
-            Kind::Draft { .. } if part.full => {
+            Kind::Seal { .. } => {
                 self.begun = true;
                 self.message_ids.extend(id);
                 self.advance(part.to);
@@ -379,11 +475,7 @@ impl StreamPlan {
                     self.advance(part.to);
                 }
             }
-            Kind::Draft { .. } if part.full => {
-                self.begun = true;
-                self.doubt.get_or_insert(failure);
-                self.advance(part.to);
-            }
+            Kind::Seal { id, .. } => self.unsure_seal = Some((id, part, failure)),
             // The next state of a draft replaces it.
             Kind::Draft { id } => self.open = Open::Draft { id, content: part.content },
         }
@@ -399,7 +491,7 @@ impl StreamPlan {
                 self.advance(self.start.clone());
             }
             // A draft is no message: nothing of it stays.
-            Kind::Draft { .. } => {
+            Kind::Draft { .. } | Kind::Seal { .. } => {
                 self.mode = if self.can_edit { Mode::Edits } else { Mode::Segments };
                 self.open = Open::Unsent;
             }

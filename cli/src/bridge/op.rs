@@ -456,10 +456,27 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
         }
         Op::Stream { stream, chat_id, text, last, segment, reply_to, metadata, platform } => {
             let metadata = metadata.unwrap_or_default();
-            Command::Stream(Stream { stream, chat_id, text, last, segment, reply_to, metadata, platform })
+            Command::Stream(Stream {
+                delivery: None,
+                stream,
+                chat_id,
+                text,
+                last,
+                segment,
+                reply_to,
+                metadata,
+                platform,
+            })
         }
         Op::Prime { chat_id, platform, scope_id, user_id, profile, parent_chat_id } => {
-            let chat = Chat { platform, scope: scope_id, author: user_id, profile, parent: parent_chat_id };
+            let chat = Chat {
+                platform,
+                scope: scope_id,
+                author: user_id,
+                profile,
+                parent: parent_chat_id,
+                ..Chat::default()
+            };
             return Ok(Asked::Prime { chat_id, chat });
         }
         Op::GetChatInfo { chat_id, platform } => Command::ChatInfo(ChatInfo { chat_id, platform }),

@@ -18,7 +18,12 @@ macro_rules! optional {
 impl<'a> Source<'a> {
     /// The platform, by its protocol name; `relay` by default (E-1).
     pub fn platform(&self) -> &'a str {
-        self.event.filled(Field::Platform).unwrap_or("relay")
+        self.named_platform().unwrap_or("relay")
+    }
+
+    /// The platform, where the event names one.
+    pub(crate) fn named_platform(&self) -> Option<&'a str> {
+        self.event.filled(Field::Platform)
     }
 
     /// The chat's id; empty when it was not said (E-1).

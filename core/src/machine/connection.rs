@@ -316,6 +316,7 @@ impl RelayMachine {
         self.fail_unwritten("the connection was lost before it was written");
         self.fail_written("the connection was lost before the answer came");
         self.hold_streams("the connection was lost");
+        self.drop_turns();
         self.finish_idlers(false);
         self.stats.moot_acks += self.outbox.clear();
         self.splitter.reset();
@@ -546,7 +547,7 @@ impl RelayMachine {
     }
 
     /// Every timer that runs, at most one of a kind.
-    pub(super) fn timers(&self) -> [Option<(Time, Timer)>; 7] {
+    pub(super) fn timers(&self) -> [Option<(Time, Timer)>; 8] {
         let due = self.link.due;
         let phase = match self.state {
             State::Waiting => Some((self.redial_at(), Timer::Redial)),
@@ -568,6 +569,7 @@ impl RelayMachine {
             silence,
             self.requests.next_timeout().map(|at| (at, Timer::Request)),
             self.streams.next_due().map(|at| (at, Timer::Stream)),
+            self.turns.next_due().map(|at| (at, Timer::Turn)),
             self.link.idle_asked.map(|at| (at, Timer::Idle)),
             leaving.map(|leaving| (self.last_call(leaving.began), Timer::Disconnect)),
             self.unanswered.next_timeout().map(|at| (at, Timer::Delivery)),
@@ -594,6 +596,7 @@ impl RelayMachine {
             Timer::Silence => self.step(Signal::Silent, None, "nothing was received for too long"),
             Timer::Request => self.expire_request(),
             Timer::Stream => self.stream_due(),
+            Timer::Turn => self.turn_due(),
             Timer::Idle => self.idle_lapsed(),
             // `after` leaves.
             Timer::Disconnect => {}

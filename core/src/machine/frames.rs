@@ -159,7 +159,7 @@ impl RelayMachine {
             event.stamp();
         }
         slack::rewrite(&mut event, &self.config.slack_subcommands);
-        self.stats.overlong_ids += u64::from(!self.chats.note(&self.seed, event.source()));
+        self.stats.overlong_ids += u64::from(!self.chats.note(&self.seed, &event));
         let Some(response) = event.prompt_response() else {
             return self.arrive(Content::Message(event), None, key, origin);
         };

@@ -1,5 +1,6 @@
 //! [`RelayMachine`]: everything a gateway decides.
 
+mod answers;
 mod connection;
 mod dead_letters;
 mod deliveries;
@@ -8,6 +9,7 @@ mod requests;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use crate::chats::{Chat, Chats};
 use crate::command::{Command, NotAccepted, RequestId};
@@ -20,9 +22,10 @@ use crate::inbox::{Inbox, Origin};
 use crate::lifecycle::{Arrow, Signal, State, arrows};
 use crate::line::{Line, LineSplitter};
 use crate::outbox::{Item, Outbox};
-use crate::output::{Action, Conn, Delivery, DeliveryId, Outcome, Phase, Timer, Transmit};
+use crate::output::{Action, Conn, Content, Delivery, DeliveryId, Outcome, Phase, Timer, Transmit};
 use crate::prompts::Prompts;
 use crate::stats::Stats;
+use crate::targets::Targets;
 use crate::time::{Now, Time};
 use crate::upgrade::Refusal;
 use connection::Link;
@@ -32,6 +35,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use streams::Streams;
+use turns::Turns;
 
 /// Actions that may wait for the driver before no more lines are read.
 const MOST_ACTIONS: usize = 1024;
@@ -121,6 +125,8 @@ pub struct RelayMachine {
     chats: Chats,
     prompts: Prompts,
     streams: Streams,
+    targets: Targets,
+    turns: Turns,
     unanswered: Unanswered,
     descriptors: Vec<Arc<Descriptor>>,
     /// Those of the connection before (D-10).
@@ -143,9 +149,9 @@ impl RelayMachine {
     pub fn new(config: Arc<Config>, seed: [u8; 32], now: Now) -> Self {
         let mut seed = Seed::new(&seed);
         let limits = &config.limits;
-        let prompts = seed.draw();
+        let [prompts, requests, drafts] = [seed.draw(), seed.draw(), seed.draw()];
         let mut machine = RelayMachine {
-            requests: Requests::new(seed.draw()),
+            requests: Requests::new(requests),
             seed,
             now: now.mono,
             unix_s: now.unix_s,
@@ -156,7 +162,9 @@ impl RelayMachine {
             inbox: Inbox::new(limits.read_ahead_bytes, limits.dedupe, limits.write_queue_bytes),
             chats: Chats::new(limits.chats),
             prompts: Prompts::new(prompts, limits.prompts),
-            streams: Streams::new(),
+            streams: Streams::new(drafts),
+            targets: Targets::new(limits.reply_targets, limits.reply_target_bytes),
+            turns: Turns::new(),
             unanswered: Unanswered::new(),
             descriptors: Vec::new(),
             former: Vec::new(),
@@ -331,6 +339,12 @@ impl RelayMachine {
         let mut taken = std::mem::take(&mut self.taken);
         let delivery = self.inbox.poll(early, &mut taken);
         self.tell_all_taken(taken);
+        if let Some(Delivery {
+            id, content: Content::Message(event) | Content::PromptAnswer(event), ..
+        }) = &delivery
+        {
+            self.stats.overlong_ids += u64::from(!self.targets.note(id.0, event));
+        }
         self.stats.delivered += u64::from(delivery.is_some());
         self.after();
         delivery
@@ -438,6 +452,9 @@ impl RelayMachine {
             prompts: self.prompts.len(),
             streams: self.streams.len(),
             stream_bytes: self.streams.bytes(),
+            reply_targets: self.targets.len(),
+            reply_target_bytes: self.targets.bytes(),
+            turns: self.turns.len(),
             actions: self.actions.len(),
             action_bytes: self.action_bytes,
         }

@@ -2,6 +2,7 @@
 
 use super::streams::StreamKey;
 use super::{MOST_ACTIONS, RelayMachine};
+use crate::anchor::Anchor;
 use crate::chats::{Chat, Chats};
 use crate::command::{Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, Wire};
 use crate::descriptor::Descriptor;
@@ -25,8 +26,18 @@ struct Pending {
     expected: Expected,
     written: bool,
     until: Time,
-    /// The stream that it is a step of: then its end is that stream's business.
-    stream: Option<StreamKey>,
+    owner: Owner,
+}
+
+/// Party that a request's end is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Owner {
+    /// The host, as [`Action::Complete`].
+    Host,
+    /// The stream that it is a step of.
+    Stream(StreamKey),
+    /// Nobody: a turn's sign, which is best effort (O-15).
+    Turn,
 }
 
 /// The requests that wait, oldest first. All have the same time-out, so the first is always the next to expire.
@@ -147,7 +158,7 @@ impl RelayMachine {
                 Ok(id)
             }
             // A typing sign is never an error to the host (O): one that cannot go out is done, too.
-            Command::Typing(_) => match self.request(&command, None) {
+            Command::Typing(_) => match self.request(&command, Owner::Host) {
                 Ok(id) => Ok(id),
                 Err(_) => {
                     self.stats.typing_dropped += 1;
@@ -166,11 +177,16 @@ impl RelayMachine {
             | Command::ThreadRename(_)
             | Command::Draft(_)
             | Command::Interrupt(_)
-            | Command::Raw(_) => match self.request(&command, None) {
+            | Command::Raw(_) => match self.request(&command, Owner::Host) {
                 Ok(id) => Ok(id),
                 Err(refusal) => Err(NotAccepted::new(command, refusal)),
             },
             Command::Stream(state) => self.stream(state),
+            Command::Reply(reply) => self.reply(reply),
+            Command::Turn(turn) => match self.turn(turn) {
+                Ok(()) => now(self, Reply::Done),
+                Err(failure) => Err(NotAccepted::new(command, failure)),
+            },
         }
     }
 
@@ -200,12 +216,8 @@ impl RelayMachine {
         self.can_ask(0).is_ok() && (self.requests.len() >= limits.max_in_flight || !fits)
     }
 
-    /// Queues a frame that waits for its answer, or at least for being written; a step of a stream, if it is one.
-    pub(super) fn request(
-        &mut self,
-        command: &Command,
-        stream: Option<StreamKey>,
-    ) -> Result<RequestId, Refusal> {
+    /// Queues a frame that waits for its answer, or at least for being written.
+    pub(super) fn request(&mut self, command: &Command, owner: Owner) -> Result<RequestId, Refusal> {
         self.can_ask(self.requests.pending.len())?;
         let (chat_id, tag) = match command.wire() {
             Wire::Op { op, chat_id, platform } => {
@@ -246,11 +258,14 @@ impl RelayMachine {
             | Command::Hold(_)
             | Command::Resume
             | Command::Stream(_)
+            | Command::Reply(_)
+            | Command::Turn(_)
             | Command::Disconnect => Expected::Written,
         };
         let id = RequestId(self.requests.next);
         let wire_id = WireId(self.requests.prefix, id.0);
         let chat = chat_id.and_then(|chat_id| remembered(&self.chats, &self.seed, command, chat_id));
+        let anchor = Anchor::of(command, chat.as_deref(), self.config.slack_reply_in_thread);
         let tag = tag.map(|at| &self.config.identities[at]);
         let (limit, unwritten) = (self.config.limits.write_queue_bytes, self.outbox.request_bytes());
         let queued = self.outbox.push_request(id, limit, |out| match command.wire() {
@@ -258,7 +273,7 @@ impl RelayMachine {
                 encode::interrupt(out, &interrupt.session_key, interrupt.reason.as_deref());
             }
             Wire::Op { .. } | Wire::Chatless => {
-                encode::outbound(out, &wire_id, command, &prompt_id, tag, chat.as_deref());
+                encode::outbound(out, &wire_id, command, &prompt_id, tag, chat.as_deref(), anchor);
             }
             // Never written as a request.
             Wire::None => {}
@@ -276,7 +291,7 @@ impl RelayMachine {
         }
         self.requests.next += 1;
         let until = self.now + self.span(self.config.timing.request_timeout);
-        self.requests.pending.insert(id.0, Pending { expected, written: false, until, stream });
+        self.requests.pending.insert(id.0, Pending { expected, written: false, until, owner });
         Ok(id)
     }
 
@@ -320,6 +335,11 @@ impl RelayMachine {
         }
         let seen = self.chats.get(&self.seed, chat_id).map(|chat| chat.platform.as_str());
         Ok(seen.filter(|platform| *platform != "relay").and_then(|platform| self.fronted(platform)))
+    }
+
+    /// Returns whether this gateway speaks for a platform.
+    pub(super) fn fronts(&self, platform: &str) -> bool {
+        self.fronted(platform).is_some()
     }
 
     /// The place of the identity for a platform.
@@ -387,9 +407,10 @@ impl RelayMachine {
                 | Expected::ChatInfo(_)
                 | Expected::Written => result,
             };
-            match pending.stream {
-                Some(key) => self.step_ended(key, result),
-                None => self.actions.push_back(Action::Complete { id, result }),
+            match pending.owner {
+                Owner::Host => self.actions.push_back(Action::Complete { id, result }),
+                Owner::Stream(key) => self.step_ended(key, result),
+                Owner::Turn => {}
             }
         }
     }

@@ -1,16 +1,24 @@
 //! Streamed replies (O-10): their bound, their pace, and the steps that their plans ask for.
 
 use super::RelayMachine;
+use super::answers::place;
+use super::requests::Owner;
+use crate::anchor;
 use crate::chats::LONGEST;
 use crate::command::{
     Command, Draft, Edit, Failure, FailureKind, Metadata, NotAccepted, Refusal, Reply, RequestId, Send,
     Stream,
 };
 use crate::hash::{Table, table};
-use crate::output::Action;
-use crate::stream::{May, Next, Step, StreamPlan};
+use crate::output::{Action, DeliveryId};
+use crate::slack;
+use crate::stream::{Abilities, May, Next, Step, StepOp, StreamPlan};
 use crate::time::Time;
+use serde_json::Value;
 use std::collections::VecDeque;
+
+/// Metadata of the frame that completes an answer (M-7).
+pub(super) const NOTIFY: &str = "notify";
 
 /// A stream by its name's hash.
 pub(super) type StreamKey = u128;
@@ -19,9 +27,14 @@ pub(super) type StreamKey = u128;
 #[derive(Debug)]
 struct Streamed {
     plan: StreamPlan,
+    /// The delivery that it answers, where the host has named one.
+    delivery: Option<DeliveryId>,
     chat_id: String,
     reply_to: Option<String>,
+    /// Metadata of every frame.
     metadata: Metadata,
+    /// Value of `notify` on the frame that completes the text (M-7).
+    notify: Value,
     platform: Option<String>,
     /// Who waits for the end.
     finishes: Option<RequestId>,
@@ -33,18 +46,22 @@ struct Streamed {
 
 impl Streamed {
     fn command(&self, step: Step) -> Command {
-        let (chat_id, metadata) = (self.chat_id.clone(), self.metadata.clone());
-        let platform = self.platform.clone();
-        match step {
-            Step::Send { content, first } => {
+        let Step { op, content, last } = step;
+        let (chat_id, platform) = (self.chat_id.clone(), self.platform.clone());
+        let mut metadata = self.metadata.clone();
+        if last {
+            metadata.insert(NOTIFY.to_owned(), self.notify.clone());
+        }
+        match op {
+            StepOp::Send { first } => {
                 let reply_to = self.reply_to.clone().filter(|_| first);
                 Command::Send(Send { chat_id, content, reply_to, metadata, platform })
             }
-            Step::Edit { message_id, content } => {
+            StepOp::Edit { message_id } => {
                 Command::Edit(Edit { chat_id, message_id, content, metadata, platform })
             }
-            Step::Draft { draft_id, content, last } => {
-                Command::Draft(Draft { chat_id, draft_id, content, last, metadata, platform })
+            StepOp::Draft { draft_id, seals } => {
+                Command::Draft(Draft { chat_id, draft_id, content, last: seals, metadata, platform })
             }
         }
     }
@@ -61,22 +78,19 @@ pub(super) struct Streams {
     ready: VecDeque<StreamKey>,
     /// Those whose next step waits for room among the requests, the longest first.
     crowded: Table<StreamKey, ()>,
-    /// Drafts of this machine so far: the last one's id.
+    /// The last draft's id.
     drafts: i64,
     /// What the host's texts take in all.
     bytes: usize,
 }
 
 impl Streams {
-    pub(super) fn new() -> Self {
-        Streams {
-            all: table(),
-            cooling: table(),
-            ready: VecDeque::new(),
-            crowded: table(),
-            drafts: 0,
-            bytes: 0,
-        }
+    /// No streams. `draw` is where the ids of drafts begin: anywhere, so that a connector that remembers those of the
+    /// process before does not take one for another (O-12).
+    pub(super) fn new(draw: u64) -> Self {
+        // Of 48 bits, so that every reader of JSON keeps them exact.
+        let drafts = i64::try_from(draw >> 16).unwrap_or(0);
+        Streams { all: table(), cooling: table(), ready: VecDeque::new(), crowded: table(), drafts, bytes: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -144,7 +158,16 @@ impl RelayMachine {
             if stream.plan.is_finishing() {
                 return Err(Failure::definite(format!("the stream {:?} is finishing", state.stream)).into());
             }
-            if stream.chat_id != state.chat_id {
+            let other = state.delivery.filter(|delivery| stream.delivery != Some(*delivery));
+            if let Some(delivery) = other {
+                let (name, number) = (&state.stream, delivery.number());
+                let why = format!(
+                    "the stream {name:?} does not answer delivery {number}: name the delivery of its first state"
+                );
+                return Err(Failure::definite(why).into());
+            }
+            let is_left_out = state.chat_id.is_empty() && stream.delivery.is_some();
+            if stream.chat_id != state.chat_id && !is_left_out {
                 let name = &state.stream;
                 let why = format!("the stream {name:?} goes to chat {}", stream.chat_id);
                 return Err(Failure::definite(why).into());
@@ -161,28 +184,70 @@ impl RelayMachine {
         if stream.is_some() {
             return Ok(());
         }
-        self.tag(state.platform.as_deref(), &state.chat_id)?;
-        let descriptor = self.descriptor_for(&state.chat_id, state.platform.as_deref());
-        let Some(abilities) = descriptor.map(|descriptor| (&**descriptor).into()) else {
-            return Err(Failure::definite("the relay is not connected").into());
-        };
+        let stream = self.begin_stream(state)?;
+        let limits = &self.config.limits;
         if !self.streams.make_room(limits.streams) {
             let why =
                 format!("{} streams are under way, as many as `streams` allows", self.streams.all.len());
             return Err(Failure::definite(why).into());
         }
-        let stream = Streamed {
-            plan: StreamPlan::new(abilities),
-            chat_id: state.chat_id.clone(),
-            reply_to: state.reply_to.clone(),
-            metadata: state.metadata.clone(),
-            platform: state.platform.clone(),
+        self.streams.all.insert(key, stream);
+        Ok(())
+    }
+
+    /// Returns a new stream for its first state: where it goes, and what is on each of its frames (M-7).
+    fn begin_stream(&self, state: &Stream) -> Result<Streamed, Failure> {
+        let (mut metadata, mut reply_to) = (state.metadata.clone(), state.reply_to.clone());
+        let (mut chat_id, mut platform) = (state.chat_id.clone(), state.platform.clone());
+        if let Some(delivery) = state.delivery {
+            let target = self.target(delivery)?;
+            if !chat_id.is_empty() && chat_id != target.chat_id {
+                let number = delivery.number();
+                return Err(Failure::definite(format!(
+                    "delivery {number} is of chat {}, not of {chat_id}: leave out the chat",
+                    target.chat_id
+                )));
+            }
+            chat_id = target.chat_id;
+            platform = platform.or(target.platform.filter(|platform| self.fronts(platform)));
+            reply_to = reply_to.or(target.message_id);
+            place(&mut metadata, "thread_id", target.thread_id);
+        }
+        self.tag(platform.as_deref(), &chat_id)?;
+        if let Some(thread) = self.thread_of(&chat_id, platform.as_deref(), reply_to.as_deref(), &metadata) {
+            metadata.insert("thread_id".to_owned(), thread.into());
+        }
+        place(&mut metadata, "reply_to_message_id", reply_to.clone());
+        let unfurls = ["unfurl_links", "unfurl_media"].iter().any(|name| anchor::is_set(&metadata, name));
+        let Some(descriptor) = self.descriptor_for(&chat_id, platform.as_deref()) else {
+            return Err(Failure::definite("the relay is not connected"));
+        };
+        let drafts = !(unfurls && slack::is_slack(&descriptor.platform));
+        let notify = metadata.remove(NOTIFY).unwrap_or(Value::Bool(true));
+        Ok(Streamed {
+            plan: StreamPlan::new(Abilities::of(descriptor, drafts)),
+            delivery: state.delivery,
+            chat_id,
+            reply_to,
+            metadata,
+            notify,
+            platform,
             finishes: None,
             told: false,
             weight: 0,
-        };
-        self.streams.all.insert(key, stream);
-        Ok(())
+        })
+    }
+
+    /// Stops the replies to a delivery (O-13).
+    pub(super) fn stop_streams(&mut self, delivery: DeliveryId) {
+        let answers = |stream: &Streamed| stream.delivery == Some(delivery);
+        let keys = self.streams.all.iter().filter(|(_, stream)| answers(stream)).map(|(key, _)| *key);
+        for key in keys.collect::<Vec<_>>() {
+            if let Some(stream) = self.streams.all.get_mut(&key) {
+                stream.plan.stop();
+                self.streams.ready.push_back(key);
+            }
+        }
     }
 
     /// A state of a stream that nothing more can come of.
@@ -253,7 +318,7 @@ impl RelayMachine {
                 }
                 Next::Step(step) => {
                     let command = stream.command(step);
-                    match self.request(&command, Some(key)) {
+                    match self.request(&command, Owner::Stream(key)) {
                         Ok(_) => {
                             let due = self.now + self.span(self.config.timing.stream_interval);
                             self.streams.cooling.insert(key, due);
@@ -274,14 +339,17 @@ impl RelayMachine {
     /// The last state has ended.
     fn stream_over(&mut self, key: StreamKey, result: Result<Vec<String>, Failure>) {
         let Some(stream) = self.streams.all.get_mut(&key) else { return };
-        if let Some(id) = stream.finishes.take() {
-            let result = result.clone().map(|message_ids| Reply::Streamed { message_ids });
+        let finishes = stream.finishes.take();
+        // What was never written can be said again, and goes on from here. Of one that was stopped the host may still
+        // say states, which must not begin another.
+        let is_definite = result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Definite);
+        let stays = is_definite || finishes.is_none();
+        stream.told = true;
+        if let Some(id) = finishes {
+            let result = result.map(|message_ids| Reply::Streamed { message_ids });
             self.actions.push_back(Action::Complete { id, result });
         }
-        // What was never written can be said again, and goes on from here.
-        let definite = result.is_err_and(|failure| failure.kind == FailureKind::Definite);
-        stream.told = true;
-        if !definite {
+        if !stays {
             self.streams.remove(key);
         }
     }

@@ -25,17 +25,18 @@ fn is_definite<T>(result: &Result<T, Failure>) -> bool {
 }
 
 fn step(step: &Step) -> String {
-    match step {
-        Step::Send { content, first } => format!("{} {content:?}", if *first { "send" } else { "send on" }),
-        Step::Edit { message_id, content } => format!("edit {message_id} {content:?}"),
-        Step::Draft { draft_id, content, last } => {
-            format!("draft {draft_id} {content:?}{}", if *last { " last" } else { "" })
+    let content = &step.content;
+    match &step.op {
+        StepOp::Send { first } => format!("{} {content:?}", if *first { "send" } else { "send on" }),
+        StepOp::Edit { message_id } => format!("edit {message_id} {content:?}"),
+        StepOp::Draft { draft_id, seals } => {
+            format!("{} {draft_id} {content:?}", if *seals { "seal" } else { "draft" })
         }
     }
 }
 
-/// Plays a script: `text`, `segment` and `last` with the text so far, `ok` with an id or without, or a kind of
-/// failure. What comes of each is one line, or none.
+/// Plays a script: `text`, `segment` and `last` with the text so far, `stop`, `hold`, `ok` with an id or without, or a
+/// kind of failure. What comes of each is one line, or none.
 fn play(mode: Mode, script: &[&str]) -> Vec<String> {
     let (mut plan, mut drafts, mut lines) = (StreamPlan::new(abilities(mode)), 0, Vec::new());
     let mut over = false;
@@ -44,6 +45,8 @@ fn play(mode: Mode, script: &[&str]) -> Vec<String> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "text" | "segment" | "last" => plan.push(rest, word == "last", word == "segment"),
+            "stop" => plan.stop(),
+            "hold" => plan.hold(failure(FailureKind::Definite)),
             "ok" => plan.result(Ok(Some(rest.to_owned()))),
             word => plan.result(Err(failure(kind(word)))),
         }
@@ -67,29 +70,167 @@ fn check(mode: Mode, script: &[&str], expected: &[&str]) {
 #[test]
 fn o_10_drafts_where_they_are_offered() {
     check(
-        Mode::Drafts,
+        Mode::SealedDrafts,
         &["text on", "ok", "text on and", "ok", "last on and on", "ok 7"],
-        &[r#"draft 1 "on""#, r#"draft 1 "on and""#, r#"draft 1 "on and on" last"#, "over 7"],
+        &[r#"draft 1 "on""#, r#"draft 1 "on and""#, r#"seal 1 "on and on""#, "over 7"],
     );
     // The same text becomes a message all the same.
     check(
-        Mode::Drafts,
+        Mode::SealedDrafts,
         &["text on", "ok", "last on", "ok 7"],
-        &[r#"draft 1 "on""#, r#"draft 1 "on" last"#, "over 7"],
+        &[r#"draft 1 "on""#, r#"seal 1 "on""#, "over 7"],
     );
     // A draft per message.
     let long = format!("text {} more", "a".repeat(39));
     check(
-        Mode::Drafts,
+        Mode::SealedDrafts,
         &["text a", "ok", &long, "ok 1", "ok", &long.replace("text", "last"), "ok 2"],
         &[
             r#"draft 1 "a""#,
-            &format!("draft 1 {:?} last", "a".repeat(39)),
+            &format!("seal 1 {:?}", "a".repeat(39)),
             r#"draft 2 "more""#,
-            r#"draft 2 "more" last"#,
+            r#"seal 2 "more""#,
             "over 1 2",
         ],
     );
+}
+
+#[test]
+fn o_12_a_draft_that_vanishes_ends_with_a_message() {
+    check(
+        Mode::Previews,
+        &["text on", "ok", "text on and", "ok", "last on and on", "ok 7"],
+        &[r#"draft 1 "on""#, r#"draft 1 "on and""#, r#"send "on and on""#, "over 7"],
+    );
+    // Text beyond a message: a message and a draft of its own for each.
+    let long = format!("text {} more", "a".repeat(39));
+    check(
+        Mode::Previews,
+        &["text a", "ok", &long, "ok", "ok", &long.replace("text", "last"), "ok 2"],
+        &[
+            r#"draft 1 "a""#,
+            &format!("send {:?}", "a".repeat(39)),
+            r#"draft 2 "more""#,
+            r#"send on "more""#,
+            "over 2",
+        ],
+    );
+    // O-14: one whose answer is lost counts as shown, and one that fails is followed by edits.
+    check(
+        Mode::Previews,
+        &["text a", "ambiguous", "last a b", "ok 1"],
+        &[r#"draft 1 "a""#, r#"send "a b""#, "over 1"],
+    );
+    check(
+        Mode::Previews,
+        &["text a", "rejected", "ok 1", "last a b", "ok"],
+        &[r#"draft 1 "a""#, r#"send "a""#, r#"edit 1 "a b""#, "over 1"],
+    );
+}
+
+#[test]
+fn o_12_without_an_open_draft_the_answer_is_a_message() {
+    for mode in [Mode::SealedDrafts, Mode::Previews] {
+        check(mode, &["last all", "ok 7"], &[r#"send "all""#, "over 7"]);
+    }
+}
+
+#[test]
+fn o_13_a_seal_of_unknown_fate_is_written_once_more() {
+    let seal = r#"seal 1 "a b""#;
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["ambiguous", "ok 7"], &[seal, seal, "over 7"]),
+        (&["ambiguous", "ambiguous"], &[seal, seal, "over ambiguous"]),
+        // Whatever it says: the first may have been carried out.
+        (&["ambiguous", "rejected"], &[seal, seal, "over ambiguous"]),
+        (&["ambiguous", "definite"], &[seal, seal, "over ambiguous"]),
+        (&["ambiguous", "declined"], &[seal, seal, "over declined"]),
+        // One that surely failed is followed by a message.
+        (&["rejected", "ok 7"], &[seal, r#"send "a b""#, "over 7"]),
+        (&["unsupported", "ok 7"], &[seal, r#"send "a b""#, "over 7"]),
+        (&["declined"], &[seal, "over declined"]),
+    ];
+    for (script, expected) in cases {
+        let script = [&["text a", "ok", "last a b"], *script].concat();
+        check(Mode::SealedDrafts, &script, &[&[r#"draft 1 "a""#], *expected].concat());
+    }
+}
+
+#[test]
+fn o_13_a_seal_is_not_repeated_on_another_connection() {
+    let mut plan = StreamPlan::new(abilities(Mode::SealedDrafts));
+    let mut drafts = 0;
+    plan.push("a", false, false);
+    assert!(matches!(plan.next(May::All, &mut drafts), Next::Step(_)));
+    plan.result(Ok(None));
+    plan.push("a b", true, false);
+    assert!(matches!(plan.next(May::All, &mut drafts), Next::Step(_)));
+    // The connection is lost, and all that was written on it.
+    plan.result(Err(failure(FailureKind::Ambiguous)));
+    plan.hold(failure(FailureKind::Definite));
+    let over = plan.next(May::All, &mut drafts);
+    assert_eq!(over, Next::Over(Err(failure(FailureKind::Ambiguous))));
+}
+
+#[test]
+fn o_13_a_reply_that_is_stopped_ends_with_what_is_shown() {
+    let cases: &[(Mode, &[&str], &[&str])] = &[
+        (
+            Mode::SealedDrafts,
+            &["text a", "ok", "text a b", "ok", "stop", "ok 7"],
+            &[r#"draft 1 "a""#, r#"draft 1 "a b""#, r#"seal 1 "a b""#, "over 7"],
+        ),
+        // A step that is under way comes first.
+        (
+            Mode::SealedDrafts,
+            &["text a", "stop", "ok", "ok 7"],
+            &[r#"draft 1 "a""#, r#"seal 1 "a""#, "over 7"],
+        ),
+        (Mode::SealedDrafts, &["stop"], &["over"]),
+        // It is not sent in another way.
+        (
+            Mode::SealedDrafts,
+            &["text a", "ok", "stop", "rejected"],
+            &[r#"draft 1 "a""#, r#"seal 1 "a""#, "over"],
+        ),
+        (
+            Mode::SealedDrafts,
+            &["text a", "ok", "stop", "ambiguous", "ok 7"],
+            &[r#"draft 1 "a""#, r#"seal 1 "a""#, r#"seal 1 "a""#, "over 7"],
+        ),
+        (Mode::Previews, &["text a", "ok", "stop"], &[r#"draft 1 "a""#, "over"]),
+        (Mode::Edits, &["text a", "ok 7", "stop"], &[r#"send "a""#, "over 7"]),
+        (Mode::Edits, &["text a", "last a b", "stop", "ok 7"], &[r#"send "a""#, "over 7"]),
+    ];
+    for (mode, script, expected) in cases {
+        check(*mode, script, expected);
+    }
+}
+
+#[test]
+fn m_7_the_frame_that_completes_the_text_is_the_last() {
+    let long = format!("{} more", "a".repeat(39));
+    let long = long.as_str();
+    let cases: &[(Mode, &[(&str, bool)], &[&str])] = &[
+        (Mode::SealedDrafts, &[("a", false), ("a b", true)], &["draft", "seal last"]),
+        (Mode::Previews, &[("a", false), ("a b", true)], &["draft", "send last"]),
+        (Mode::Edits, &[("a", false), ("a", true)], &["send", "edit last"]),
+        (Mode::Segments, &[("a", true)], &["send last"]),
+        (Mode::Edits, &[(long, true)], &["send", "send on last"]),
+        (Mode::SealedDrafts, &[("a", false), (long, true)], &["draft", "seal", "send on last"]),
+    ];
+    for (mode, states, expected) in cases {
+        let (mut plan, mut drafts, mut steps) = (StreamPlan::new(abilities(*mode)), 0, Vec::new());
+        for (text, last) in *states {
+            plan.push(text, *last, false);
+            while let Next::Step(next) = plan.next(May::All, &mut drafts) {
+                let name = step(&next).split(" \"").next().unwrap_or_default().replace(" 1", "");
+                steps.push(name + if next.last { " last" } else { "" });
+                plan.result(Ok(Some("1".to_owned())));
+            }
+        }
+        assert_eq!(steps, *expected, "{mode:?} {states:?}");
+    }
 }
 
 #[test]
@@ -99,8 +240,12 @@ fn o_10_edits_where_there_are_no_drafts() {
         &["text on", "ok 7", "text on and", "ok", "last on and on", "ok"],
         &[r#"send "on""#, r#"edit 7 "on and""#, r#"edit 7 "on and on""#, "over 7"],
     );
-    // What is shown already is not said again; white space alone is nothing to show.
-    check(Mode::Edits, &["text  ", "text on ", "ok 7", "text on \n", "last on"], &[r#"send "on""#, "over 7"]);
+    // What is shown already is said once more, as the last; white space alone is nothing to show (M-7).
+    check(
+        Mode::Edits,
+        &["text  ", "text on ", "ok 7", "text on \n", "last on", "ok"],
+        &[r#"send "on""#, r#"edit 7 "on""#, "over 7"],
+    );
     check(Mode::Edits, &["last  \n"], &["over"]);
     check(Mode::Edits, &["last on", "ok 7"], &[r#"send "on""#, "over 7"]);
     // States that come meanwhile are one.
@@ -196,8 +341,9 @@ fn o_11_what_goes_beyond_a_message_goes_on_in_the_next() {
             "ok",
             "text so\n```\nx\n``",
             "last so\n```\nx\n```",
+            "ok",
         ],
-        &[r#"send "so""#, r#"edit 1 "so\n```\nx\n```""#, "over 1"],
+        &[r#"send "so""#, r#"edit 1 "so\n```\nx\n```""#, r#"edit 1 "so\n```\nx\n```""#, "over 1"],
     );
 }
 
@@ -207,7 +353,11 @@ fn o_03_o_07_each_failure_of_each_step() {
         // A message.
         (Mode::Edits, &["definite", "text a b"], &[r#"send "a b""#]),
         (Mode::Edits, &["definite", "last a b", "ok 2"], &[r#"send "a b""#, "over 2"]),
-        (Mode::Edits, &["ambiguous", "text a b", "ok 2", "last a b"], &[r#"send on "b""#, "over ambiguous"]),
+        (
+            Mode::Edits,
+            &["ambiguous", "text a b", "ok 2", "last a b", "ok"],
+            &[r#"send on "b""#, r#"edit 2 "b""#, "over ambiguous"],
+        ),
         (Mode::Edits, &["declined", "text a b", "last a b"], &["over declined"]),
         (Mode::Edits, &["rejected", "text a b", "last a b"], &["over rejected"]),
         (Mode::Edits, &["unsupported", "text a b", "last a b"], &["over unsupported"]),
@@ -219,12 +369,16 @@ fn o_03_o_07_each_failure_of_each_step() {
         ),
         (
             Mode::Edits,
-            &["ok 1", "text a b", "ambiguous", "text a b c", "ok", "last a b c"],
+            &["ok 1", "text a b", "ambiguous", "text a b c", "ok", "last a b c", "ok"],
             // A later edit has replaced it as a whole: all is well.
-            &[r#"edit 1 "a b""#, r#"edit 1 "a b c""#, "over 1"],
+            &[r#"edit 1 "a b""#, r#"edit 1 "a b c""#, r#"edit 1 "a b c""#, "over 1"],
         ),
         (Mode::Edits, &["ok 1", "last a b", "ambiguous"], &[r#"edit 1 "a b""#, "over ambiguous"]),
-        (Mode::Edits, &["ok 1", "text a b", "ambiguous", "last a b"], &[r#"edit 1 "a b""#, "over ambiguous"]),
+        (
+            Mode::Edits,
+            &["ok 1", "text a b", "ambiguous", "last a b", "rejected"],
+            &[r#"edit 1 "a b""#, r#"edit 1 "a b""#, "over ambiguous"],
+        ),
         (Mode::Edits, &["ok 1", "text a b", "declined", "last a b c"], &[r#"edit 1 "a b""#, "over declined"]),
         (
             Mode::Edits,
@@ -243,30 +397,33 @@ fn o_03_o_07_each_failure_of_each_step() {
             &[r#"edit 1 "a b""#, r#"edit 1 "a b c""#, r#"send on "c""#, "over ambiguous"],
         ),
         // A draft.
-        (Mode::Drafts, &["definite", "text a b"], &[r#"draft 2 "a b""#]),
+        (Mode::SealedDrafts, &["definite", "text a b"], &[r#"draft 2 "a b""#]),
         (
-            Mode::Drafts,
+            Mode::SealedDrafts,
             &["ambiguous", "text a b", "ok", "last a b", "ok 1"],
-            &[r#"draft 1 "a b""#, r#"draft 1 "a b" last"#, "over 1"],
+            &[r#"draft 1 "a b""#, r#"seal 1 "a b""#, "over 1"],
         ),
-        (Mode::Drafts, &["declined", "last a b"], &["over declined"]),
+        (Mode::SealedDrafts, &["declined", "last a b"], &["over declined"]),
         (
-            Mode::Drafts,
+            Mode::SealedDrafts,
             &["rejected", "ok 1", "last a b", "ok"],
             &[r#"send "a""#, r#"edit 1 "a b""#, "over 1"],
         ),
-        (Mode::Drafts, &["unsupported", "ok 1", "last a"], &[r#"send "a""#, "over 1"]),
         (
-            Mode::Drafts,
-            &["ok", "last a b", "rejected", "ok 1"],
-            &[r#"draft 1 "a b" last"#, r#"send "a b""#, "over 1"],
+            Mode::SealedDrafts,
+            &["unsupported", "ok 1", "last a", "rejected"],
+            &[r#"send "a""#, r#"edit 1 "a""#, "over 1"],
         ),
-        (Mode::Drafts, &["ok", "last a b", "ambiguous"], &[r#"draft 1 "a b" last"#, "over ambiguous"]),
-        (Mode::Drafts, &["ok", "last a b", "declined"], &[r#"draft 1 "a b" last"#, "over declined"]),
-        (Mode::Drafts, &["ok", "last a b", "definite"], &[r#"draft 1 "a b" last"#, "over definite"]),
+        (
+            Mode::SealedDrafts,
+            &["ok", "last a b", "rejected", "ok 1"],
+            &[r#"seal 1 "a b""#, r#"send "a b""#, "over 1"],
+        ),
+        (Mode::SealedDrafts, &["ok", "last a b", "declined"], &[r#"seal 1 "a b""#, "over declined"]),
+        (Mode::SealedDrafts, &["ok", "last a b", "definite"], &[r#"seal 1 "a b""#, "over definite"]),
     ];
     for (mode, script, expected) in cases {
-        let first = if *mode == Mode::Drafts { r#"draft 1 "a""# } else { r#"send "a""# };
+        let first = if *mode == Mode::SealedDrafts { r#"draft 1 "a""# } else { r#"send "a""# };
         let script: Vec<&str> = ["text a"].iter().chain(*script).copied().collect();
         let expected: Vec<&str> = [first].iter().chain(*expected).copied().collect();
         check(*mode, &script, &expected);
@@ -305,9 +462,9 @@ fn a_text_that_rewrites_itself_replaces_the_message_under_way() {
         &[r#"send "hmm""#, r#"edit 1 "yes, of course""#, r#"edit 1 "yes""#, "over 1"],
     );
     check(
-        Mode::Drafts,
+        Mode::SealedDrafts,
         &["text hmm", "ok", "last yes", "ok 1"],
-        &[r#"draft 1 "hmm""#, r#"draft 1 "yes" last"#, "over 1"],
+        &[r#"draft 1 "hmm""#, r#"seal 1 "yes""#, "over 1"],
     );
     // Where that cannot be done it is no success, however long the text.
     for meanwhile in [&["text hmm", "ok 1", "last yes"][..], &["text hmm", "last yes", "ok 1"]] {
@@ -344,6 +501,8 @@ enum Fate {
 #[derive(Default)]
 struct Reader {
     messages: Vec<String>,
+    /// The draft that was sealed last.
+    sealed: Option<i64>,
     steps: usize,
 }
 
@@ -353,20 +512,27 @@ impl Reader {
         self.steps += 1;
         let done = matches!(fate, Fate::Well | Fate::Unknown);
         let mut id = None;
-        match step {
-            Step::Send { content, .. } | Step::Draft { content, last: true, .. } => {
+        match &step.op {
+            // A seal that comes again is known.
+            StepOp::Draft { draft_id, seals: true } if self.sealed == Some(*draft_id) => {
+                id = Some((self.messages.len() - 1).to_string());
+            }
+            StepOp::Send { .. } | StepOp::Draft { seals: true, .. } => {
                 id = Some(self.messages.len().to_string());
                 if done {
-                    self.messages.push(content.clone());
+                    self.messages.push(step.content.clone());
+                    if let StepOp::Draft { draft_id, .. } = step.op {
+                        self.sealed = Some(draft_id);
+                    }
                 }
             }
-            Step::Edit { message_id, content } => {
+            StepOp::Edit { message_id } => {
                 if done {
-                    self.messages[message_id.parse::<usize>().unwrap()] = content.clone();
+                    self.messages[message_id.parse::<usize>().unwrap()] = step.content.clone();
                 }
             }
             // Nobody has read it once it is gone.
-            Step::Draft { .. } => {}
+            StepOp::Draft { seals: false, .. } => {}
         }
         match fate {
             Fate::Well => Ok(id),
@@ -413,7 +579,7 @@ fn fate() -> impl Strategy<Value = Fate> {
 }
 
 fn mode() -> impl Strategy<Value = Mode> {
-    prop::sample::select(&[Mode::Drafts, Mode::Edits, Mode::Segments][..])
+    prop::sample::select(&[Mode::SealedDrafts, Mode::Previews, Mode::Edits, Mode::Segments][..])
 }
 
 /// Shows `text` in states that end at `cuts`; a step is answered where the number there is even, else later. The last
@@ -447,8 +613,7 @@ fn stream(
         match plan.next(May::All, &mut drafts) {
             Next::Wait => {}
             Next::Step(step) => {
-                let (Step::Send { content, .. } | Step::Edit { content, .. } | Step::Draft { content, .. }) =
-                    &step;
+                let content = &step.content;
                 assert!(LenUnit::Chars.len(content) <= 40, "O-11: {content:?}");
                 assert!(!content.trim().is_empty());
                 flight = Some(step);

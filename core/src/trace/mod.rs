@@ -388,6 +388,7 @@ fn timer_name(timer: Timer) -> &'static str {
         Timer::Silence => "silence",
         Timer::Request => "request",
         Timer::Stream => "stream",
+        Timer::Turn => "turn",
         Timer::Idle => "idle",
         Timer::Disconnect => "disconnect",
         Timer::Delivery => "delivery",

@@ -1,5 +1,6 @@
 //! The rules, one by one: scripts of inputs, and what must come of them. Names begin with the rule's id.
 
+mod answers;
 mod dead_letters;
 mod deliveries;
 mod delivery;

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 const DRAFTS: &str = r#","supports_draft_streaming":true,"supported_ops":["send","edit","draft"]"#;
 const EDITS: &str = "";
 const SEGMENTS: &str = r#","supports_edit":false"#;
+/// The number before the first draft's, as the rig's seed draws it (O-12).
+const BEFORE_DRAFTS: i64 = 114_613_302_053_189;
 /// Forty signs to a message.
 const SHORT: &str = r#","max_message_length":40"#;
 
@@ -14,6 +16,15 @@ const SHORT: &str = r#","max_message_length":40"#;
 fn rig(more: &str) -> Rig {
     let mut rig = Rig::new();
     serve(&mut rig, more);
+    rig
+}
+
+/// The same on Slack, where drafts are offered.
+fn on_slack() -> Rig {
+    let mut rig = Rig::with(|config| config.identities[0].platform = "slack".into());
+    rig.opened();
+    rig.line(&descriptor("slack", DRAFTS));
+    rig.log();
     rig
 }
 
@@ -59,7 +70,10 @@ fn short(line: &str) -> Option<String> {
         "send" if action["reply_to"].is_null() => format!("send {content}"),
         "send" => format!("send {content} to {}", action["reply_to"].as_str()?),
         "edit" => format!("edit {} {content}", action["message_id"].as_str()?),
-        "draft" => format!("draft {} {content} final={}", action["draft_id"], action["final"]),
+        "draft" => {
+            let number = action["draft_id"].as_i64()? - BEFORE_DRAFTS;
+            format!("draft {number} {content} final={}", action["final"])
+        }
         _ => return None,
     };
     Some(format!("> {id} {rest}"))
@@ -76,8 +90,8 @@ fn ok(rig: &mut Rig, number: u64, message_id: &str) {
 }
 
 #[test]
-fn o_10_a_reply_grows_as_a_draft_where_drafts_are_offered() {
-    let mut rig = rig(DRAFTS);
+fn o_10_o_12_on_slack_a_reply_grows_as_a_draft_that_is_sealed() {
+    let mut rig = on_slack();
     rig.submit(text("on"));
     expect(&mut rig, &["r1 done", r#"> r2 draft 1 "on" final=false"#]);
     ok(&mut rig, 2, "");
@@ -89,9 +103,137 @@ fn o_10_a_reply_grows_as_a_draft_where_drafts_are_offered() {
     expect(&mut rig, &[r#"> r6 draft 1 "on and on" final=true"#]);
     ok(&mut rig, 6, "7");
     expect(&mut rig, &[r#"r5 streamed ["7"]"#]);
-    // The next reply is another draft.
-    rig.submit(last("new"));
-    expect(&mut rig, &[r#"> r8 draft 2 "new" final=true"#]);
+    // The next reply is another draft; without one the answer is a message.
+    rig.submit(text("new"));
+    expect(&mut rig, &["r7 done", r#"> r8 draft 2 "new" final=false"#]);
+    rig.submit(Command::Stream(Stream { stream: "s2".into(), ..state("at once", true) }));
+    expect(&mut rig, &[r#"> r10 send "at once" to m"#]);
+}
+
+#[test]
+fn o_12_elsewhere_the_draft_vanishes_and_the_message_is_sent() {
+    let mut rig = rig(DRAFTS);
+    rig.submit(text("on"));
+    ok(&mut rig, 2, "");
+    rig.submit(last("on and on"));
+    ok(&mut rig, 4, "7");
+    expect(
+        &mut rig,
+        &[
+            "r1 done",
+            r#"> r2 draft 1 "on" final=false"#,
+            r#"> r4 send "on and on" to m"#,
+            r#"r3 streamed ["7"]"#,
+        ],
+    );
+}
+
+#[test]
+fn o_12_no_draft_where_the_host_unfurls_on_slack() {
+    for (value, drafts) in [(json!(false), false), (json!(true), false), (json!(null), true)] {
+        let mut rig = on_slack();
+        let mut state = state("a", false);
+        state.metadata.insert("unfurl_links".to_owned(), value.clone());
+        rig.submit(Command::Stream(state));
+        let op = if drafts { "draft 1" } else { "send" };
+        assert!(log(&mut rig)[1].starts_with(&format!("> r2 {op}")), "{value}");
+    }
+}
+
+/// M-7: what is on each frame.
+#[test]
+fn m_7_only_the_frame_that_completes_the_text_notifies() {
+    let said = |rig: &mut Rig| -> Vec<String> {
+        let frames = rig.log().into_iter().filter_map(|line| {
+            let frame: Value = serde_json::from_str(line.strip_prefix("> ")?).ok()?;
+            let metadata = &frame["action"]["metadata"];
+            Some(format!("{} {metadata}", frame["action"]["op"].as_str()?))
+        });
+        frames.collect()
+    };
+    let mut rig = rig(EDITS);
+    let mut first = state("a", false);
+    first.metadata.insert("notify".to_owned(), json!("host's"));
+    rig.submit(Command::Stream(first));
+    ok(&mut rig, 2, "7");
+    rig.wait(1000);
+    rig.submit(text("a b"));
+    ok(&mut rig, 4, "");
+    rig.submit(last("a b"));
+    ok(&mut rig, 6, "");
+    assert_eq!(
+        said(&mut rig),
+        [
+            r#"send {"reply_to_message_id":"m"}"#,
+            r#"edit {"reply_to_message_id":"m"}"#,
+            r#"edit {"notify":"host's","reply_to_message_id":"m"}"#,
+        ]
+    );
+    // M-8: on Slack every frame goes to the thread of the message.
+    let mut rig = on_slack();
+    rig.line(&inbound("c", "m").replace(r#""platform":"discord""#, r#""platform":"slack""#));
+    rig.log();
+    rig.submit(text("a"));
+    ok(&mut rig, 2, "");
+    rig.submit(last("a b"));
+    assert_eq!(
+        said(&mut rig),
+        [
+            r#"draft {"reply_to_message_id":"m","thread_id":"m"}"#,
+            r#"draft {"notify":true,"reply_to_message_id":"m","thread_id":"m"}"#,
+        ]
+    );
+}
+
+#[test]
+fn o_13_a_seal_that_nobody_answers_is_written_once_more() {
+    let mut rig = on_slack();
+    rig.submit(text("a"));
+    ok(&mut rig, 2, "");
+    rig.submit(last("a b"));
+    let seal = |id: u64| format!(r#"> r{id} draft 1 "a b" final=true"#);
+    expect(&mut rig, &["r1 done", r#"> r2 draft 1 "a" final=false"#, &seal(4)]);
+    rig.wait(30_000);
+    expect(&mut rig, &["> ping #1", &seal(5)]);
+    // The first answer comes after all, to nobody; the second decides.
+    ok(&mut rig, 4, "7");
+    ok(&mut rig, 5, "7");
+    expect(&mut rig, &[r#"r3 streamed ["7"]"#]);
+}
+
+#[test]
+fn o_13_a_lost_seal_is_ambiguous_and_nothing_follows() {
+    // The connection is lost before any answer, or after an ambiguous one.
+    for answers in [&[][..], &[r#"{"success":false,"ambiguous":true,"error":"lost"}"#]] {
+        let mut rig = on_slack();
+        rig.submit(text("a"));
+        ok(&mut rig, 2, "");
+        rig.submit(last("a b"));
+        for answer in answers {
+            rig.answer(RequestId(4), answer);
+        }
+        rig.log();
+        rig.lost();
+        assert!(log(&mut rig)[0].starts_with("r3 ambiguous: "));
+        rig.next();
+        rig.opened();
+        rig.line(&descriptor("slack", DRAFTS));
+        rig.log();
+        rig.wait(60_000);
+        assert!(log(&mut rig).iter().all(|line| !line.contains(r#""outbound""#)));
+    }
+}
+
+#[test]
+fn o_07_after_a_declined_seal_nothing_of_the_reply_goes_out() {
+    let mut rig = on_slack();
+    rig.submit(text("a"));
+    ok(&mut rig, 2, "");
+    rig.submit(last("a b"));
+    rig.answer(RequestId(4), r#"{"success":false,"code":"egress_declined","error":"x"}"#);
+    rig.wait(20_000);
+    let log = log(&mut rig);
+    assert_eq!(log[3..], ["r3 declined: x"]);
 }
 
 #[test]
@@ -327,7 +469,8 @@ fn o_04_a_step_that_is_not_answered_counts_as_shown() {
     ok(&mut rig, 2, "7");
     assert_eq!(rig.machine.stats().stray_results, 1);
     rig.submit(last("a b"));
-    expect(&mut rig, &["r5 ambiguous: no answer came in time"]);
+    ok(&mut rig, 6, "");
+    expect(&mut rig, &[r#"> r6 edit 8 "b""#, "r5 ambiguous: no answer came in time"]);
 }
 
 #[test]

@@ -1,0 +1,323 @@
+//! Answers to a delivery by its number, Slack's anchors and turns (M-7, M-8, O-13, O-15), in virtual time.
+
+use super::driver::{Rig, descriptor};
+use crate::command::{
+    Command, MediaKind, ReplyMessage, RequestId, Send, SendMedia, Stream, Turn, TurnState, Typing,
+};
+use crate::config::Config;
+use crate::output::DeliveryId;
+use serde_json::{Value, json};
+
+/// A machine that is served on a platform, with `more` in its descriptor.
+fn rig(platform: &str, more: &str, change: impl FnOnce(&mut Config)) -> Rig {
+    let mut rig = Rig::with(|config| {
+        config.identities[0].platform = platform.into();
+        change(config);
+    });
+    rig.opened();
+    rig.line(&descriptor(platform, more));
+    rig.log();
+    rig
+}
+
+fn message(rig: &mut Rig, platform: &str, id: &str, source: &Value) {
+    let mut event = json!({"text": "hi", "message_id": id, "source": {"platform": platform, "chat_id": "c"}});
+    for (name, value) in source.as_object().unwrap() {
+        event["source"][name] = value.clone();
+    }
+    rig.line(&json!({"type": "inbound", "event": event}).to_string());
+    rig.log();
+}
+
+fn reply(delivery: u64, last: bool, continues: bool) -> Command {
+    Command::Reply(ReplyMessage {
+        delivery: DeliveryId::from_number(delivery),
+        content: "yes".into(),
+        last,
+        continues,
+        metadata: serde_json::Map::new(),
+    })
+}
+
+fn turn(delivery: u64, state: TurnState) -> Command {
+    Command::Turn(Turn { delivery: DeliveryId::from_number(delivery), state })
+}
+
+/// The actions that went out since, in short: op, chat, what it points at, metadata.
+fn said(rig: &mut Rig) -> Vec<String> {
+    let frames = rig.log().into_iter().filter_map(|line| {
+        let frame: Value = serde_json::from_str(line.strip_prefix("> ")?).ok()?;
+        let action = frame["action"].as_object()?;
+        let mut parts = vec![action["op"].as_str()?.to_owned(), action["chat_id"].as_str()?.to_owned()];
+        for name in ["reply_to", "message_id", "emoji", "remove", "content"] {
+            parts.extend(action.get(name).map(|value| format!("{name}={value}")));
+        }
+        parts.push(action["metadata"].to_string());
+        parts.extend(frame["platform"].as_str().map(|platform| format!("@{platform}")));
+        Some(parts.join(" "))
+    });
+    frames.collect()
+}
+
+#[test]
+fn m_7_a_reply_needs_nothing_but_the_delivery() {
+    let mut rig = rig("discord", "", |_| ());
+    message(&mut rig, "discord", "m1", &json!({"thread_id": "t"}));
+    message(&mut rig, "discord", "m2", &json!({"chat_id": "d", "scope_id": "G"}));
+    // Settled or not.
+    rig.taken(1);
+    rig.submit(reply(1, true, false));
+    rig.submit(reply(2, false, false));
+    rig.submit(reply(2, true, true));
+    assert_eq!(
+        said(&mut rig),
+        [
+            r#"send c reply_to="m1" content="yes" {"notify":true,"reply_to_message_id":"m1","thread_id":"t"} @discord"#,
+            r#"send d reply_to="m2" content="yes" {"guild_id":"G","scope_id":"G"} @discord"#,
+            r#"send d reply_to=null content="yes" {"guild_id":"G","notify":true,"reply_to_message_id":"m2","scope_id":"G"} @discord"#,
+        ]
+    );
+    let unknown = "definite: delivery 3 cannot be answered: it is none of the last 2 messages, `reply_targets` bounds them";
+    assert_eq!(rig.refused(reply(3, true, false)), unknown);
+    // The host's own metadata stays.
+    let Command::Reply(mut own) = reply(1, true, false) else { unreachable!() };
+    own.metadata.insert("thread_id".into(), "other".into());
+    own.metadata.insert("notify".into(), false.into());
+    rig.submit(Command::Reply(own));
+    assert_eq!(
+        said(&mut rig),
+        [
+            r#"send c reply_to="m1" content="yes" {"notify":false,"reply_to_message_id":"m1","thread_id":"other"} @discord"#
+        ]
+    );
+}
+
+#[test]
+fn m_7_a_stream_can_name_its_delivery_instead_of_its_chat() {
+    let mut rig = rig("discord", "", |_| ());
+    message(&mut rig, "discord", "m1", &json!({}));
+    let state = |chat_id: &str, delivery: u64, text: &str, last: bool| {
+        let delivery = Some(DeliveryId::from_number(delivery));
+        let (stream, chat_id, text) = ("s".to_owned(), chat_id.to_owned(), text.to_owned());
+        Command::Stream(Stream { stream, delivery, chat_id, text, last, ..Stream::default() })
+    };
+    assert_eq!(
+        rig.refused(state("d", 1, "a", false)),
+        "definite: delivery 1 is of chat c, not of d: leave out the chat"
+    );
+    assert!(rig.refused(state("", 9, "a", false)).starts_with("definite: delivery 9 cannot be answered"));
+    rig.submit(state("", 1, "a", false));
+    rig.answer(RequestId(2), r#"{"success":true,"message_id":"7"}"#);
+    assert!(rig.refused(state("d", 1, "a", false)).starts_with("definite: the stream \"s\" goes to chat c"));
+    assert!(rig.refused(state("", 2, "a", false)).starts_with("definite: the stream \"s\" does not answer"));
+    rig.submit(state("c", 1, "a b", true));
+    assert_eq!(
+        said(&mut rig),
+        [
+            r#"send c reply_to="m1" content="a" {"reply_to_message_id":"m1"} @discord"#,
+            r#"edit c message_id="7" content="a b" {"notify":true,"reply_to_message_id":"m1"} @discord"#,
+        ]
+    );
+}
+
+#[test]
+fn m_8_slack_threads_on_metadata() {
+    let send = |reply_to: Option<&str>, metadata: Value| {
+        let metadata = metadata.as_object().cloned().unwrap_or_default();
+        let reply_to = reply_to.map(str::to_owned);
+        Command::Send(Send { chat_id: "c".into(), content: "x".into(), reply_to, metadata, platform: None })
+    };
+    let media = Command::SendMedia(SendMedia {
+        chat_id: "c".into(),
+        kind: MediaKind::Image,
+        reply_to: Some("m".into()),
+        ..SendMedia::default()
+    });
+    let typing = Command::Typing(Typing { chat_id: "c".into(), ..Typing::default() });
+    let with_reply = json!({"reply_to_message_id": "m"});
+    let cases = [
+        // A direct message, and a channel.
+        (true, "dm", send(Some("m"), json!({})), r#"reply_to="m" content="x" {"thread_id":"m"}"#),
+        (true, "group", send(Some("m"), json!({})), r#"reply_to="m" content="x" {"thread_id":"m"}"#),
+        (true, "dm", send(None, json!({})), r#"reply_to=null content="x" {}"#),
+        (
+            true,
+            "dm",
+            send(Some("m"), json!({"thread_ts": "t"})),
+            r#"reply_to="m" content="x" {"thread_ts":"t"}"#,
+        ),
+        (true, "dm", media.clone(), r#"reply_to="m" content="" {"thread_id":"m"}"#),
+        // Flat: in a direct message alone, and not where a thread is named.
+        (false, "dm", send(Some("m"), with_reply.clone()), r#"reply_to=null content="x" {}"#),
+        (false, "dm", media, r#"reply_to=null content="" {}"#),
+        (false, "dm", send(None, with_reply), r#"reply_to=null content="x" {"reply_to_message_id":"m"}"#),
+        (false, "group", send(Some("m"), json!({})), r#"reply_to="m" content="x" {"thread_id":"m"}"#),
+        (
+            false,
+            "dm",
+            send(Some("m"), json!({"thread_id": "t"})),
+            r#"reply_to="m" content="x" {"thread_id":"t"}"#,
+        ),
+        // A typing sign stands under the last message, in flat mode, too.
+        (true, "dm", typing.clone(), r#"{"thread_id":"m9"}"#),
+        (false, "dm", typing.clone(), r#"{"thread_id":"m9"}"#),
+        (true, "group", typing, "{}"),
+    ];
+    for (in_thread, chat_type, command, expected) in cases {
+        let mut rig =
+            rig("slack", r#","supported_ops":["send_media"]"#, |c| c.slack_reply_in_thread = in_thread);
+        for id in ["m8", "m9"] {
+            message(&mut rig, "slack", id, &json!({"chat_type": chat_type}));
+        }
+        let name = command.name();
+        rig.submit(command);
+        assert_eq!(said(&mut rig), [format!("{name} c {expected} @slack")], "{in_thread} {chat_type}");
+    }
+    // On no other platform.
+    let mut rig = rig("discord", "", |_| ());
+    message(&mut rig, "discord", "m9", &json!({}));
+    rig.submit(send(Some("m"), json!({})));
+    assert_eq!(said(&mut rig), [r#"send c reply_to="m" content="x" {} @discord"#]);
+}
+
+#[test]
+fn m_8_what_goes_on_stays_in_the_thread() {
+    for (in_thread, expected) in [(true, r#"{"thread_id":"m1"}"#), (false, "{}")] {
+        let mut rig = rig("slack", "", |config| config.slack_reply_in_thread = in_thread);
+        message(&mut rig, "slack", "m1", &json!({"chat_type": "dm"}));
+        rig.submit(reply(1, false, true));
+        let expected = format!(r#"send c reply_to=null content="yes" {expected} @slack"#);
+        assert_eq!(said(&mut rig), [expected]);
+    }
+}
+
+const REACT: &str = r#","supported_ops":["send","react"]"#;
+
+#[test]
+fn o_15_a_turn_shows_what_the_agent_does() {
+    for (platform, state, marks) in [
+        ("discord", TurnState::Done, &["✅"][..]),
+        ("discord", TurnState::Failed, &["❌"]),
+        ("discord", TurnState::Stopped, &[]),
+        ("telegram", TurnState::Done, &["👍"]),
+        ("telegram", TurnState::Failed, &["👎"]),
+    ] {
+        let mut rig = rig(platform, REACT, |_| ());
+        message(&mut rig, platform, "m1", &json!({}));
+        rig.submit(turn(1, TurnState::Begin));
+        // Again is nothing new.
+        rig.submit(turn(1, TurnState::Begin));
+        let react = |emoji: &str, remove: bool| {
+            format!(r#"react c message_id="m1" emoji="{emoji}" remove={remove} {{}} @{platform}"#)
+        };
+        let typing = format!("typing c {{}} @{platform}");
+        assert_eq!(said(&mut rig), [react("👀", false), typing.clone()]);
+        rig.wait(3999);
+        assert_eq!(said(&mut rig), [""; 0]);
+        rig.wait(1);
+        rig.wait(4000);
+        assert_eq!(said(&mut rig), [typing.clone(), typing]);
+        rig.submit(turn(1, state));
+        let mut expected = vec![react("👀", true)];
+        expected.extend(marks.iter().map(|mark| react(mark, false)));
+        assert_eq!(said(&mut rig), expected);
+        rig.submit(turn(1, TurnState::Done));
+        rig.wait(20_000);
+        assert_eq!(said(&mut rig), [""; 0]);
+    }
+}
+
+#[test]
+fn o_15_on_slack_the_status_is_cleared() {
+    let mut rig = rig("slack", "", |_| ());
+    message(&mut rig, "slack", "m1", &json!({"chat_type": "dm"}));
+    rig.submit(turn(1, TurnState::Begin));
+    rig.submit(turn(1, TurnState::Done));
+    assert_eq!(
+        said(&mut rig),
+        [r#"typing c {"thread_id":"m1"} @slack"#, r#"typing c content="" {"thread_id":"m1"} @slack"#]
+    );
+}
+
+/// It is best effort: what is not offered, or switched off, or fails, is no error and reaches no host.
+#[test]
+fn o_15_whatever_becomes_of_its_signs_the_host_hears_nothing() {
+    for (more, reactions) in [("", true), (REACT, false)] {
+        let mut rig = rig("discord", more, |config| config.turn_reactions = reactions);
+        message(&mut rig, "discord", "m1", &json!({}));
+        rig.submit(turn(1, TurnState::Begin));
+        assert_eq!(said(&mut rig), ["typing c {} @discord"]);
+        rig.answer(RequestId(1), r#"{"success":false,"error":"no"}"#);
+        rig.submit(turn(1, TurnState::Done));
+        assert_eq!(rig.log(), ["r3 done"]);
+    }
+    let mut rig = rig("discord", REACT, |config| config.limits.max_in_flight = 1);
+    message(&mut rig, "discord", "m1", &json!({}));
+    rig.submit(turn(1, TurnState::Begin));
+    assert_eq!(said(&mut rig).len(), 1);
+    assert_eq!(rig.machine.stats().turn_signs_dropped, 1, "X-2");
+    assert!(rig.refused(turn(7, TurnState::Begin)).starts_with("definite: delivery 7 cannot be answered"));
+}
+
+#[test]
+fn o_15_a_turn_ends_by_itself() {
+    // After its time.
+    let mut rig = rig("discord", REACT, |config| {
+        config.timing.turn_timeout = std::time::Duration::from_secs(10);
+        config.limits.turns = 1;
+    });
+    message(&mut rig, "discord", "m1", &json!({}));
+    message(&mut rig, "discord", "m2", &json!({}));
+    rig.submit(turn(1, TurnState::Begin));
+    rig.wait(10_000);
+    let said_of = |rig: &mut Rig| {
+        let said = said(rig).into_iter().map(|line| line.split(' ').take(3).collect::<Vec<_>>().join(" "));
+        said.collect::<Vec<_>>()
+    };
+    let react = r#"react c message_id="m1""#;
+    assert_eq!(said_of(&mut rig), [react, "typing c {}", "typing c {}", "typing c {}", react]);
+    assert_eq!((rig.machine.stats().turns_timed_out, rig.machine.held().turns), (1, 0));
+    // For another, where there is no room for both.
+    rig.submit(turn(1, TurnState::Begin));
+    said(&mut rig);
+    rig.submit(turn(2, TurnState::Begin));
+    assert_eq!(said_of(&mut rig), [react, r#"react c message_id="m2""#, "typing c {}"]);
+    assert_eq!((rig.machine.stats().turns_evicted, rig.machine.held().turns), (1, 1));
+    // With its connection.
+    rig.lost();
+    assert_eq!(rig.machine.held().turns, 0);
+    rig.next();
+    rig.opened();
+    rig.line(&descriptor("discord", REACT));
+    rig.wait(20_000);
+    assert_eq!(said_of(&mut rig), [""; 0]);
+}
+
+#[test]
+fn o_13_a_stopped_turn_ends_its_streams() {
+    let drafts = r#","supports_draft_streaming":true,"supported_ops":["draft"]"#;
+    let mut rig = rig("slack", drafts, |_| ());
+    message(&mut rig, "slack", "m1", &json!({"chat_type": "dm"}));
+    let state = |text: &str, last: bool| {
+        let delivery = Some(DeliveryId::from_number(1));
+        Command::Stream(Stream { stream: "s".into(), delivery, text: text.into(), last, ..Stream::default() })
+    };
+    rig.submit(turn(1, TurnState::Begin));
+    let begun = rig.submit(state("a", false));
+    rig.answer(RequestId(begun.number() + 1), r#"{"success":true}"#);
+    rig.log();
+    let stopped = rig.submit(turn(1, TurnState::Stopped));
+    let out = said(&mut rig);
+    assert_eq!(out[0], r#"typing c content="" {"thread_id":"m1"} @slack"#);
+    assert_eq!(out[1], r#"draft c content="a" {"reply_to_message_id":"m1","thread_id":"m1"} @slack"#);
+    rig.answer(RequestId(stopped.number() + 1), r#"{"success":true,"message_id":"7"}"#);
+    rig.log();
+    // What the agent still says of it goes nowhere.
+    let late = rig.submit(state("a b", false));
+    let last = rig.submit(state("a b c", true));
+    let expected = [late, last].map(|id| format!("r{} definite: the turn was stopped", id.number()));
+    assert_eq!(rig.log(), expected);
+    // Then the name is free.
+    rig.submit(state("new", true));
+    assert_eq!(said(&mut rig).len(), 1);
+}

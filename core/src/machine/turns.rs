@@ -1,0 +1,192 @@
+//! Turns (O-15): reactions and typing signs that show what the agent does with a message.
+
+use super::RelayMachine;
+use super::answers::place;
+use super::requests::Owner;
+use crate::command::{Command, Failure, Metadata, React, Turn, TurnState, Typing};
+use crate::hash::{Table, table};
+use crate::lifecycle::State;
+use crate::output::DeliveryId;
+use crate::slack;
+use crate::targets::Target;
+use crate::time::Time;
+
+/// Reaction on a message that an agent works on.
+const WORKING: &str = "👀";
+
+/// One open turn.
+#[derive(Debug)]
+struct OpenTurn {
+    target: Target,
+    ends: Time,
+    /// 👀 was put on.
+    is_marked: bool,
+}
+
+/// The turns that are open, the oldest first.
+#[derive(Debug)]
+pub(super) struct Turns {
+    open: Table<u64, OpenTurn>,
+    /// When each shows its next typing sign. All wait alike, so that the first is always the next.
+    typing: Table<u64, Time>,
+}
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Turns { open: table(), typing: table() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn next_due(&self) -> Option<Time> {
+        let typing = self.typing.front().map(|(_, due)| *due);
+        let end = self.open.front().map(|(_, turn)| turn.ends);
+        typing.into_iter().chain(end).min()
+    }
+
+    fn remove(&mut self, delivery: u64) -> Option<OpenTurn> {
+        self.typing.remove(&delivery);
+        self.open.remove(&delivery)
+    }
+}
+
+impl RelayMachine {
+    /// Takes a turn to a state.
+    pub(super) fn turn(&mut self, Turn { delivery, state }: Turn) -> Result<(), Failure> {
+        let target = self.target(delivery)?;
+        match state {
+            TurnState::Begin => self.begin_turn(delivery, target),
+            TurnState::Done => self.end_turn(delivery, Some(true)),
+            TurnState::Failed => self.end_turn(delivery, Some(false)),
+            TurnState::Stopped => {
+                self.end_turn(delivery, None);
+                self.stop_streams(delivery);
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_turn(&mut self, delivery: DeliveryId, target: Target) {
+        // Without a connection there is nobody to show it to, and it would end with that connection anyway.
+        if self.state != State::Up || self.turns.open.contains_key(&delivery.0) {
+            return;
+        }
+        if self.turns.len() >= self.config.limits.turns
+            && let Some((oldest, _)) = self.turns.open.front()
+        {
+            let oldest = DeliveryId(*oldest);
+            self.stats.turns_evicted += 1;
+            self.end_turn(oldest, None);
+        }
+        let is_marked = self.mark(&target, WORKING, false);
+        let ends = self.now + self.span(self.config.timing.turn_timeout);
+        self.turns.open.insert(delivery.0, OpenTurn { target, ends, is_marked });
+        self.type_in_turn(delivery.0);
+    }
+
+    /// Ends a turn, well or badly; `None` where it was stopped.
+    fn end_turn(&mut self, delivery: DeliveryId, ended_well: Option<bool>) {
+        let Some(OpenTurn { target, is_marked, .. }) = self.turns.remove(delivery.0) else { return };
+        if is_marked {
+            self.mark(&target, WORKING, true);
+            if let Some(ended_well) = ended_well {
+                let emoji = self.closing_mark(&target, ended_well);
+                self.mark(&target, emoji, false);
+            }
+        }
+        if self.is_slacks(&target) {
+            self.type_to(&target, Some(String::new()));
+        }
+    }
+
+    /// Puts a reaction on a turn's message, or takes it off. Returns whether it could be asked for.
+    fn mark(&mut self, target: &Target, emoji: &str, remove: bool) -> bool {
+        let Some(message_id) = target.message_id.clone().filter(|_| self.config.turn_reactions) else {
+            return false;
+        };
+        let platform = self.platform_of(target);
+        let offered = self
+            .descriptor_for(&target.chat_id, platform.as_deref())
+            .is_some_and(|descriptor| descriptor.offers("react"));
+        if !offered {
+            return false;
+        }
+        let chat_id = target.chat_id.clone();
+        let (emoji, metadata) = (emoji.to_owned(), placement(target));
+        self.show(&Command::React(React { chat_id, message_id, emoji, remove, metadata, platform }))
+    }
+
+    fn closing_mark(&self, target: &Target, ended_well: bool) -> &'static str {
+        let platform = self.platform_of(target);
+        let descriptor = self.descriptor_for(&target.chat_id, platform.as_deref());
+        // Telegram knows a fixed set of reactions, and neither sign is in it.
+        let is_telegram = descriptor.is_some_and(|descriptor| descriptor.platform == "telegram");
+        match (is_telegram, ended_well) {
+            (true, true) => "👍",
+            (true, false) => "👎",
+            (false, true) => "✅",
+            (false, false) => "❌",
+        }
+    }
+
+    /// The oldest typing sign, or the oldest turn, is due.
+    pub(super) fn turn_due(&mut self) {
+        let now = self.now;
+        let typing = self.turns.typing.front().filter(|(_, due)| **due <= now).map(|(delivery, _)| *delivery);
+        if let Some(delivery) = typing {
+            self.type_in_turn(delivery);
+        }
+        let over =
+            self.turns.open.front().filter(|(_, turn)| turn.ends <= now).map(|(delivery, _)| *delivery);
+        if let Some(delivery) = over {
+            self.stats.turns_timed_out += 1;
+            self.end_turn(DeliveryId(delivery), None);
+        }
+    }
+
+    /// Shows the typing sign of a turn, and says when to show the next.
+    fn type_in_turn(&mut self, delivery: u64) {
+        let Some(target) = self.turns.open.get(&delivery).map(|turn| turn.target.clone()) else { return };
+        self.turns.typing.remove(&delivery);
+        let due = self.now + self.span(self.config.timing.typing_interval);
+        self.turns.typing.insert(delivery, due);
+        self.type_to(&target, None);
+    }
+
+    fn type_to(&mut self, target: &Target, content: Option<String>) {
+        let (chat_id, metadata) = (target.chat_id.clone(), placement(target));
+        let platform = self.platform_of(target);
+        self.show(&Command::Typing(Typing { chat_id, content, metadata, platform }));
+    }
+
+    /// Asks for a sign of a turn, which nobody waits for. Returns whether it will be written.
+    fn show(&mut self, command: &Command) -> bool {
+        let asked = self.request(command, Owner::Turn).is_ok();
+        self.stats.turn_signs_dropped += u64::from(!asked);
+        asked
+    }
+
+    fn platform_of(&self, target: &Target) -> Option<String> {
+        target.platform.clone().filter(|platform| self.fronts(platform))
+    }
+
+    fn is_slacks(&self, target: &Target) -> bool {
+        let platform = self.platform_of(target);
+        self.descriptor_for(&target.chat_id, platform.as_deref())
+            .is_some_and(|descriptor| slack::is_slack(&descriptor.platform))
+    }
+
+    /// The connection is over, and with it every turn.
+    pub(super) fn drop_turns(&mut self) {
+        self.turns.open.clear();
+        self.turns.typing.clear();
+    }
+}
+
+fn placement(target: &Target) -> Metadata {
+    let mut metadata = Metadata::new();
+    place(&mut metadata, "thread_id", target.thread_id.clone());
+    metadata
+}
