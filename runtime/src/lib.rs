@@ -66,6 +66,7 @@ mod shared;
 mod signs;
 mod tls;
 mod trace;
+mod turn;
 mod upgrade;
 mod watch;
 mod wires;
@@ -92,6 +93,7 @@ pub mod host {
     pub use crate::relay::Relay;
     pub use crate::reply_stream::ReplyStream;
     pub use crate::request::{Answer, ChatDetails, Op, Prompted, Request};
+    pub use crate::turn::Turn;
     pub use crate::watch::{ConnectionState, Ended, Watch};
     pub use relayline_core as core;
 }

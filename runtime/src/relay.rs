@@ -9,8 +9,8 @@ use crate::shared::{Handle, Shared};
 use crate::watch::{ConnectionState, Watch, present};
 use relayline_core::chats::Chat;
 use relayline_core::command::{
-    ChatInfo, Command, Delete, Draft, Edit, Failure, FollowUp, Interrupt, NotAccepted, React, Reply, Send,
-    SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
+    ChatInfo, Command, Delete, Draft, Edit, Failure, FollowUp, Interrupt, Metadata, NotAccepted, React, Reply,
+    ReplyMessage, Send, SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
@@ -108,24 +108,39 @@ impl Relay {
         self.request(Send { chat_id: chat_id.into(), content: text.into(), ..Send::default() })
     }
 
-    /// Answers a message, in parts when the text is too long for its chat; gives the id of the last part.
+    /// Answers a message, in parts when the text is too long for its chat. Returns the id of the last part.
     ///
-    /// When a part fails, the ones before it are sent, and the ones after it are not; the same when it is dropped.
+    /// It completes the turn's answer: connectors that wait for that are told so with the last part. What comes before
+    /// it, such as a remark on progress, is [`reply_interim`](Self::reply_interim).
+    ///
+    /// # Errors
+    /// When a part fails, the ones before it are sent, and the ones after it are not; the same when it is dropped. A
+    /// delivery can be answered while it is among the last `reply_targets` deliveries.
     pub async fn reply(&self, to: &Delivery, text: &str) -> Result<Option<String>, Failure> {
-        let source = to.message().source();
-        // An interaction has an id, but is no message that could be answered.
-        let mut reply_to = to.message().message_id().map(str::to_owned);
-        let mut last = None;
-        for content in self.split(source.chat_id(), text) {
-            let mut send = Send { chat_id: source.chat_id().to_owned(), content, ..Send::default() };
-            // Only the first part points at what it answers.
-            send.reply_to = reply_to.take();
-            if let Some(thread) = source.thread_id() {
-                send.metadata.insert("thread_id".to_owned(), thread.into());
-            }
-            last = self.request(send).await?;
+        self.answer(to, text, true).await
+    }
+
+    /// Answers a message with something that does not complete the turn's answer. Otherwise as
+    /// [`reply`](Self::reply).
+    ///
+    /// # Errors
+    /// As for [`reply`](Self::reply).
+    pub async fn reply_interim(&self, to: &Delivery, text: &str) -> Result<Option<String>, Failure> {
+        self.answer(to, text, false).await
+    }
+
+    async fn answer(&self, to: &Delivery, text: &str, completes: bool) -> Result<Option<String>, Failure> {
+        let delivery = to.id();
+        let mut parts = self.split(to.message().source().chat_id(), text).into_iter().peekable();
+        let (mut continues, mut sent) = (false, None);
+        while let Some(content) = parts.next() {
+            let last = completes && parts.peek().is_none();
+            let metadata = Metadata::new();
+            let part = ReplyMessage { delivery, content, last, continues, metadata };
+            sent = self.request(part).await?;
+            continues = true;
         }
-        Ok(last)
+        Ok(sent)
     }
 
     /// Changes a message that was sent.
@@ -240,21 +255,12 @@ impl Relay {
     /// Answers a message with a text that grows: shown as a draft where the platform has them, else as a message that
     /// is edited, else in segments (O-10). See [`Stream`] for what is shown when.
     pub fn stream_reply(&self, to: &Delivery) -> ReplyStream {
-        let source = to.message().source();
         let mut shared = self.shared.lock();
         shared.streamed += 1;
         // Each has a name of its own: what answers the same message twice must not become one text.
         let stream = format!("reply {}", shared.streamed);
         drop(shared);
-        let mut state = Stream {
-            stream,
-            chat_id: source.chat_id().to_owned(),
-            reply_to: to.message().message_id().map(str::to_owned),
-            ..Stream::default()
-        };
-        if let Some(thread) = source.thread_id() {
-            state.metadata.insert("thread_id".to_owned(), thread.into());
-        }
+        let state = Stream { stream, delivery: Some(to.id()), ..Stream::default() };
         ReplyStream::new(self.clone(), state)
     }
 

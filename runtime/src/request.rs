@@ -4,8 +4,8 @@ use crate::shared::Handle;
 use futures_channel::oneshot;
 use futures_core::future::FusedFuture;
 use relayline_core::command::{
-    ChatInfo, Command, Delete, Draft, Edit, Failure, FailureKind, FollowUp, Interrupt, React, Reply, Send,
-    SendMedia, ThreadCreate, ThreadRename, Typing,
+    ChatInfo, Command, Delete, Draft, Edit, Failure, FailureKind, FollowUp, Interrupt, React, Reply,
+    ReplyMessage, Send, SendMedia, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::prompts::Prompt;
 use std::fmt;
@@ -158,13 +158,13 @@ impl<O: Op> FusedFuture for Request<O> {
 
 /// What each op comes to. A reply of another kind than its command's does not happen; it reads as an empty one.
 macro_rules! ops {
-    ($($op:ident => $output:ty, $read:expr;)*) => {$(
+    ($($op:ident as $command:ident => $output:ty, $read:expr;)*) => {$(
         impl sealed::Sealed for $op {}
         impl Op for $op {
             type Output = $output;
 
             fn command(self) -> Command {
-                Command::$op(self)
+                Command::$command(self)
             }
 
             fn output(ended: Result<Reply, Failure>) -> $output {
@@ -209,20 +209,21 @@ fn details(ended: Ended) -> Result<ChatDetails, Failure> {
 }
 
 ops! {
-    Send => Result<Option<String>, Failure>, sent;
-    Edit => Result<(), Failure>, done;
-    Delete => Result<(), Failure>, done;
+    Send as Send => Result<Option<String>, Failure>, sent;
+    ReplyMessage as Reply => Result<Option<String>, Failure>, sent;
+    Edit as Edit => Result<(), Failure>, done;
+    Delete as Delete => Result<(), Failure>, done;
     // A sign that could not be shown is nothing that a host could act on.
-    Typing => (), drop;
-    FollowUp => Result<Option<String>, Failure>, sent;
-    ChatInfo => Result<ChatDetails, Failure>, details;
-    SendMedia => Result<Option<String>, Failure>, sent;
-    Prompt => Result<Prompted, Failure>, prompted;
-    React => Result<(), Failure>, done;
-    ThreadCreate => Result<Option<String>, Failure>, thread;
-    ThreadRename => Result<(), Failure>, done;
-    Draft => Result<Option<String>, Failure>, sent;
-    Interrupt => Result<(), Failure>, done;
+    Typing as Typing => (), drop;
+    FollowUp as FollowUp => Result<Option<String>, Failure>, sent;
+    ChatInfo as ChatInfo => Result<ChatDetails, Failure>, details;
+    SendMedia as SendMedia => Result<Option<String>, Failure>, sent;
+    Prompt as Prompt => Result<Prompted, Failure>, prompted;
+    React as React => Result<(), Failure>, done;
+    ThreadCreate as ThreadCreate => Result<Option<String>, Failure>, thread;
+    ThreadRename as ThreadRename => Result<(), Failure>, done;
+    Draft as Draft => Result<Option<String>, Failure>, sent;
+    Interrupt as Interrupt => Result<(), Failure>, done;
 }
 
 mod options;

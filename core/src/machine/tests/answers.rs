@@ -321,3 +321,12 @@ fn o_13_a_stopped_turn_ends_its_streams() {
     rig.submit(state("new", true));
     assert_eq!(said(&mut rig).len(), 1);
 }
+
+#[test]
+fn m_9_what_only_a_connector_knows_passes_through() {
+    let mut rig = rig("slack", "", |_| ());
+    let own = json!({"unfurl_links": false, "unfurl_media": true, "format_hints": {"table": "code"}});
+    let metadata = own.as_object().cloned().unwrap_or_default();
+    rig.submit(Command::Send(Send { chat_id: "c".into(), metadata, ..Send::default() }));
+    assert_eq!(said(&mut rig), [format!(r#"send c reply_to=null content="" {own}"#)]);
+}

@@ -38,7 +38,7 @@ impl Sort {
             Command::GoIdle => Sort::GoIdle,
             Command::GoDormant => Sort::GoDormant,
             Command::Disconnect => Sort::Disconnect,
-            Command::Hold(_) | Command::Resume => Sort::Now,
+            Command::Hold(_) | Command::Resume | Command::Turn(_) => Sort::Now,
             _ => Sort::Asked,
         }
     }
@@ -85,12 +85,13 @@ pub(crate) fn due(result: Option<&Value>) -> Due {
         return Due::Well { message_id: text("message_id").map(str::to_owned) };
     }
     let error = text("error").unwrap_or_default().to_lowercase();
+    let code = result.get("code").filter(|code| code.is_string() || code.is_i64());
     let declined = text("code") == Some("egress_declined")
-        || (error.contains("egress declined:") && !error.contains("ack lost"));
-    Due::Badly(if declined {
-        FailureKind::Declined
-    } else if result.get("ambiguous") == Some(&Value::Bool(true)) {
+        || (error.contains("egress declined:") && (code.is_some() || !error.contains("ack lost")));
+    Due::Badly(if result.get("ambiguous") == Some(&Value::Bool(true)) {
         FailureKind::Ambiguous
+    } else if declined {
+        FailureKind::Declined
     } else {
         FailureKind::Rejected
     })

@@ -1,0 +1,66 @@
+//! The turn that a delivery began, as a guard.
+
+use crate::inbox::Delivery;
+use crate::relay::Relay;
+use relayline_core::command::{Command, Turn as Bracket, TurnState};
+use relayline_core::output::DeliveryId;
+
+/// An open turn: the agent works on a delivery. People see a reaction on their message and a typing sign, where the
+/// chat's platform offers them, until the turn ends.
+///
+/// Dropping the guard ends the turn as failed. All of it is best effort: what cannot be shown is left out.
+#[derive(Debug)]
+#[must_use = "dropping a turn ends it as failed"]
+pub struct Turn {
+    relay: Relay,
+    delivery: DeliveryId,
+    has_ended: bool,
+}
+
+impl Turn {
+    pub(crate) fn begin(relay: &Relay, delivery: DeliveryId) -> Self {
+        let turn = Turn { relay: relay.clone(), delivery, has_ended: false };
+        turn.enter(TurnState::Begin);
+        turn
+    }
+
+    /// Ends the turn: the agent has answered.
+    pub fn done(mut self) {
+        self.end(TurnState::Done);
+    }
+
+    /// Ends the turn: the agent has failed.
+    pub fn failed(mut self) {
+        self.end(TurnState::Failed);
+    }
+
+    /// Ends the turn: a user has stopped it. Streamed replies to the delivery end with what is shown.
+    pub fn stopped(mut self) {
+        self.end(TurnState::Stopped);
+    }
+
+    fn end(&mut self, state: TurnState) {
+        self.has_ended = true;
+        self.enter(state);
+    }
+
+    fn enter(&self, state: TurnState) {
+        // Nobody is told of a sign that could not be shown.
+        let _ = self.relay.submit(Command::Turn(Bracket { delivery: self.delivery, state }));
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.end(TurnState::Failed);
+        }
+    }
+}
+
+impl Relay {
+    /// Begins the turn of a delivery: shows that the agent works on it, until the guard is told how it ended.
+    pub fn turn(&self, of: &Delivery) -> Turn {
+        Turn::begin(self, of.id())
+    }
+}
