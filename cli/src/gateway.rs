@@ -85,6 +85,9 @@ pub(crate) struct GatewayArguments {
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    sessions: SessionArguments,
+
     /// Set a limit or a time-out, as in handshake_timeout=1s; a wrong name lists them all
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
@@ -92,6 +95,26 @@ pub(crate) struct GatewayArguments {
     /// Whether there is a relay at all: false beats every URL [env: GATEWAY_RELAY_ENABLED]
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
+}
+
+/// Settings that decide which messages share a session.
+#[derive(Debug, Args)]
+struct SessionArguments {
+    /// Whether answers to Slack's top-level messages go into threads; true by default [env: GATEWAY_RELAY_SLACK_REPLY_IN_THREAD]
+    #[arg(long, value_name = "BOOL")]
+    slack_reply_in_thread: Option<bool>,
+
+    /// Whether each top-level message on Slack is a session of its own, if answers go into threads; true by default [env: GATEWAY_RELAY_SLACK_THREAD_SESSIONS]
+    #[arg(long, value_name = "BOOL")]
+    slack_thread_sessions: Option<bool>,
+
+    /// Whether each user of a group or channel has a session of their own; true by default [env: GATEWAY_RELAY_GROUP_SESSIONS_PER_USER]
+    #[arg(long, value_name = "BOOL")]
+    group_sessions_per_user: Option<bool>,
+
+    /// Whether each user of a thread has a session of their own, if users of groups have; false by default [env: GATEWAY_RELAY_THREAD_SESSIONS_PER_USER]
+    #[arg(long, value_name = "BOOL")]
+    thread_sessions_per_user: Option<bool>,
 }
 
 /// What a gateway says of itself when it is provisioned, and how it shows whose it is.
@@ -323,7 +346,7 @@ impl GatewayArguments {
     }
 
     fn arguments(&self, provision: Option<When>) -> Arguments {
-        let account = &self.account;
+        let (account, sessions) = (&self.account, &self.sessions);
         let provision = provision.or(account.provision.map(|when| match when {
             ProvisionName::Auto => When::Auto,
             ProvisionName::Always => When::Always,
@@ -344,6 +367,10 @@ impl GatewayArguments {
             access_token_command: account.access_token_command.clone(),
             policy: self.policy.clone(),
             inbound_listen: self.inbound_listen.clone(),
+            slack_reply_in_thread: sessions.slack_reply_in_thread,
+            slack_thread_sessions: sessions.slack_thread_sessions,
+            group_sessions_per_user: sessions.group_sessions_per_user,
+            thread_sessions_per_user: sessions.thread_sessions_per_user,
             provision,
             set: self.set.clone(),
             ..Arguments::default()

@@ -55,6 +55,9 @@ pub struct Config {
     pub slack_subcommands: Subcommands,
     /// Whether answers to Slack's top-level messages go into threads; true by default (S-7).
     pub slack_reply_in_thread: bool,
+    /// Whether each of Slack's top-level messages is a session of its own; true by default. Needs
+    /// `slack_reply_in_thread`, too (S-7).
+    pub slack_thread_sessions: bool,
     /// Whether a turn shows its state by reactions on the message that began it; true by default (O-15).
     pub turn_reactions: bool,
     /// How session keys are built (S-3).
@@ -81,6 +84,7 @@ impl Config {
             passthrough: false,
             slack_subcommands: Subcommands::new(),
             slack_reply_in_thread: true,
+            slack_thread_sessions: true,
             turn_reactions: true,
             sessions: SessionKeyOptions::default(),
             limits: Limits::default(),

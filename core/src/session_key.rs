@@ -1,14 +1,14 @@
-//! Session keys (S): which conversation of the agent an event belongs to.
+//! Session keys (S): the name of the agent's conversation that an event belongs to.
 
 use crate::event::Source;
 use std::borrow::Cow;
 
-/// Whether people share a conversation (S-3).
+/// Rules for when people share a conversation (S-3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SessionKeyOptions {
-    /// In groups and channels each user has a conversation of their own; true by default.
+    /// Gives each user of a group or channel a conversation of their own; true by default.
     pub group_sessions_per_user: bool,
-    /// And so it is in threads; false by default. Counts only with the other (S-3).
+    /// Gives each user of a thread a conversation of their own; false by default. Needs `group_sessions_per_user`, too.
     pub thread_sessions_per_user: bool,
 }
 
@@ -55,15 +55,14 @@ const PLATFORMS: [&str; 32] = [
     "yuanbao",
 ];
 
-/// The session key of an event's source under `profile` (S-1 to S-5).
+/// Returns the session key of an event's source under `profile` (S-1 to S-6).
 ///
-/// The profile is the host's, `None` for its default one; what the event's own `profile` says is the host's to pass.
+/// `profile` is the host's agent profile, `None` for the default one; the profile that the event names is
+/// [`Source::profile`].
 pub fn session_key(source: Source<'_>, options: SessionKeyOptions, profile: Option<&str>) -> String {
-    let named = source.platform().trim();
-    let platform = PLATFORMS.iter().find(|known| named.eq_ignore_ascii_case(known)).unwrap_or(&"relay");
-    let chat_type = source.chat_type_name();
-    let is_dm = chat_type == "dm";
-    let whatsapp = *platform == "whatsapp";
+    let platform = known_platform(source.platform());
+    let is_dm = source.chat_type_name() == "dm";
+    let whatsapp = platform == "whatsapp";
     let participant = source.user_id_alt().or(source.user_id()).map(|raw| {
         let id = if whatsapp { canonical(raw) } else { raw.into() };
         // A participant that becomes empty keeps its raw form (S-4).
@@ -72,11 +71,15 @@ pub fn session_key(source: Source<'_>, options: SessionKeyOptions, profile: Opti
     let chat = source.chat_id();
     let chat = if whatsapp && is_dm { canonical(chat) } else { chat.into() };
     let chat = Some(chat).filter(|id| !id.is_empty());
-    let thread = source.thread_id().or(if is_dm { None } else { source.prospective_thread_id() });
+    // S-5: the slot names the chat that the answer opens, so that follow-ups in it have the same key.
+    let (thread, chat_type) = match (source.thread_id(), source.prospective_thread_id()) {
+        (None, Some(prospective)) if !is_dm => (Some(prospective), "thread"),
+        (thread, _) => (thread, source.chat_type_name()),
+    };
 
     let mut key = String::with_capacity(96);
     key.push_str("agent:");
-    key.push_str(profile.filter(|name| !name.is_empty() && *name != "default").unwrap_or("main"));
+    key.push_str(namespace(profile));
     let mut part = |text: Option<&str>| {
         if let Some(text) = text {
             key.push(':');
@@ -85,6 +88,7 @@ pub fn session_key(source: Source<'_>, options: SessionKeyOptions, profile: Opti
     };
     part(Some(platform));
     part(Some(chat_type));
+    part(source.own_scope_id().filter(|_| platform == "slack"));
     if is_dm {
         part(chat.or(participant).as_deref());
         part(thread);
@@ -95,6 +99,21 @@ pub fn session_key(source: Source<'_>, options: SessionKeyOptions, profile: Opti
         part(participant.filter(|_| apart).as_deref());
     }
     key
+}
+
+/// Returns the name that a platform has in a key: white space around it and its case do not count.
+pub(crate) fn known_platform(name: &str) -> &'static str {
+    let name = name.trim();
+    PLATFORMS.iter().find(|known| name.eq_ignore_ascii_case(known)).unwrap_or(&"relay")
+}
+
+/// Returns the agent's part of a key (S-1). A profile that is named `main` must not share the sessions of the default.
+fn namespace(profile: Option<&str>) -> &str {
+    match profile {
+        None | Some("" | "default") => "main",
+        Some("main") => "main~",
+        Some(name) => name,
+    }
 }
 
 /// A WhatsApp id without its decorations: trimmed, one `+` dropped wherever it stands, cut at the first `:` and
@@ -120,24 +139,57 @@ mod tests {
     use crate::event::Event;
     use serde_json::Value;
 
-    /// S-1, S-2, S-3, S-4: every vector.
-    #[test]
-    fn s_1_s_2_s_3_s_4_vectors() {
-        let file: Value = serde_json::from_str(include_str!("../../vectors/session-keys.json")).unwrap();
-        let known: Vec<&str> =
-            file["known_platforms"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-        assert_eq!(known, PLATFORMS);
-        let vectors = file["vectors"].as_array().unwrap();
-        assert_eq!(vectors.len(), 40);
-        for vector in vectors {
+    /// Where the newest rules differ from an older vector on purpose: the rule, and the key now.
+    fn departure(vector: &Value) -> Option<(&'static str, &'static str)> {
+        match vector["key"].as_str()? {
+            // Before S-1 had `main~`, a profile named `main` shared the default's sessions.
+            "agent:main:discord:dm:1234567890123456789" if vector["profile"] == "main" => {
+                Some(("S-1", "agent:main~:discord:dm:1234567890123456789"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Checks every vector of a file, and returns the rules of the departures met.
+    fn check_vectors(file: &Value, departs: bool) -> Vec<&'static str> {
+        let mut rules = Vec::new();
+        for vector in file["vectors"].as_array().unwrap() {
             let event = Event::read(&format!(r#"{{"source":{}}}"#, vector["source"])).unwrap();
             let options = SessionKeyOptions {
                 group_sessions_per_user: vector["group_sessions_per_user"].as_bool().unwrap(),
                 thread_sessions_per_user: vector["thread_sessions_per_user"].as_bool().unwrap(),
             };
             let key = session_key(event.source(), options, vector["profile"].as_str());
-            assert_eq!(key, vector["key"].as_str().unwrap(), "{vector}");
+            let recorded = vector["key"].as_str().unwrap();
+            match departure(vector).filter(|_| departs) {
+                Some((rule, expected)) => {
+                    assert_eq!(key, expected, "{rule}: {vector}");
+                    rules.push(rule);
+                }
+                None => assert_eq!(key, recorded, "{vector}"),
+            }
         }
+        rules
+    }
+
+    /// S-1, S-2, S-3, S-4: every older vector, but for the departures listed by rule.
+    #[test]
+    fn s_1_s_2_s_3_s_4_older_vectors() {
+        let file: Value = serde_json::from_str(include_str!("../../vectors/session-keys.json")).unwrap();
+        let known: Vec<&str> =
+            file["known_platforms"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert_eq!(known, PLATFORMS);
+        assert_eq!(file["vectors"].as_array().unwrap().len(), 40);
+        assert_eq!(check_vectors(&file, true), ["S-1"]);
+    }
+
+    /// S-1, S-2, S-3, S-4, S-5, S-6: every vector of the newest implementation, with no departure.
+    #[test]
+    fn s_1_s_5_s_6_newest_vectors() {
+        let file: Value =
+            serde_json::from_str(include_str!("../../vectors/session-keys-newest.json")).unwrap();
+        assert_eq!(file["vectors"].as_array().unwrap().len(), 320);
+        assert!(check_vectors(&file, false).is_empty());
     }
 
     #[track_caller]
@@ -151,6 +203,9 @@ mod tests {
         let source = r#"{"platform":"discord","chat_id":"1"}"#;
         check(source, Some("coder"), "agent:coder:discord:dm:1");
         check(source, Some("default"), "agent:main:discord:dm:1");
+        check(source, Some(""), "agent:main:discord:dm:1");
+        check(source, Some("main"), "agent:main~:discord:dm:1");
+        check(source, Some("main~"), "agent:main~:discord:dm:1");
     }
 
     #[test]
@@ -168,7 +223,7 @@ mod tests {
         check(
             r#"{"platform":"slack","chat_type":"channel","chat_id":"C1","user_id":"U","prospective_thread_id":"9.1"}"#,
             None,
-            "agent:main:slack:channel:C1:9.1",
+            "agent:main:slack:thread:C1:9.1",
         );
         check(
             r#"{"platform":"slack","chat_type":"channel","chat_id":"C1","thread_id":"8","prospective_thread_id":"9.1"}"#,
@@ -180,5 +235,21 @@ mod tests {
             None,
             "agent:main:slack:dm:D1",
         );
+    }
+
+    #[test]
+    fn s_6_only_slacks_own_scope_is_in_a_key() {
+        let source = |platform: &str, scope: &str| {
+            format!(r#"{{"platform":"{platform}","chat_type":"channel","chat_id":"C1",{scope}}}"#)
+        };
+        let scope = r#""scope_id":"T9""#;
+        check(&source("slack", scope), None, "agent:main:slack:channel:T9:C1");
+        check(&source(" Slack", scope), None, "agent:main:slack:channel:T9:C1");
+        check(&source("slack", r#""guild_id":"T9""#), None, "agent:main:slack:channel:C1");
+        check(&source("slack", r#""scope_id":"","guild_id":"T9""#), None, "agent:main:slack:channel:C1");
+        check(&source("discord", scope), None, "agent:main:discord:channel:C1");
+        let dm = r#"{"platform":"slack","chat_id":"D01","scope_id":"T9"}"#;
+        check(dm, None, "agent:main:slack:dm:T9:D01");
+        check(r#"{"platform":"slack","user_id":"U","scope_id":"T9"}"#, None, "agent:main:slack:dm:T9:U");
     }
 }

@@ -1,6 +1,7 @@
-//! Slack's one slash command, and the commands behind it (E-11).
+//! Slack's peculiarities: its one slash command (E-11), and threads of top-level messages (S-7).
 
 use crate::event::Event;
+use crate::session_key::known_platform;
 use std::collections::BTreeMap;
 
 /// The slash command that a Slack workspace knows.
@@ -39,9 +40,58 @@ pub(crate) fn rewrite(event: &mut Event, subcommands: &Subcommands) {
     event.say(&text, kind);
 }
 
+/// Makes a message of Slack without a thread the beginning of one (S-7), so that every top-level message is a session
+/// of its own. An answer to a prompt begins none.
+pub(crate) fn begin_thread(event: &mut Event) {
+    if known_platform(event.source().platform()) == "slack" && event.prompt_response().is_none() {
+        event.begin_thread();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session_key::{SessionKeyOptions, session_key};
+
+    #[test]
+    fn s_7_a_top_level_message_begins_a_thread() {
+        for (event, thread, key) in [
+            (
+                r#"{"message_id":"1.2","source":{"platform":"slack","chat_id":"D1","scope_id":"T9"}}"#,
+                Some("1.2"),
+                "slack:dm:T9:D1:1.2",
+            ),
+            (
+                r#"{"message_id":"1.2","source":{"platform":"Slack ","chat_type":"channel","chat_id":"C1","user_id":"U"}}"#,
+                Some("1.2"),
+                "slack:channel:C1:1.2",
+            ),
+            // An empty thread is none, and the source's id of the message will do.
+            (
+                r#"{"source":{"platform":"slack","chat_id":"D1","thread_id":"","message_id":12}}"#,
+                Some("12"),
+                "slack:dm:D1:12",
+            ),
+            (
+                r#"{"message_id":"1.2","source":{"platform":"slack","chat_id":"D1","thread_id":"1.1"}}"#,
+                Some("1.1"),
+                "slack:dm:D1:1.1",
+            ),
+            (r#"{"source":{"platform":"slack","chat_id":"D1"}}"#, None, "slack:dm:D1"),
+            (r#"{"message_id":"1.2","source":{"platform":"discord","chat_id":"D1"}}"#, None, "discord:dm:D1"),
+            (
+                r#"{"message_id":"1.2","prompt_response":{"prompt_id":"p","option_id":"o"},"source":{"platform":"slack","chat_id":"D1"}}"#,
+                None,
+                "slack:dm:D1",
+            ),
+        ] {
+            let mut read = Event::read(event).unwrap();
+            begin_thread(&mut read);
+            assert_eq!(read.source().thread_id(), thread, "{event}");
+            let of = session_key(read.source(), SessionKeyOptions::default(), None);
+            assert_eq!(of.strip_prefix("agent:main:"), Some(key), "{event}");
+        }
+    }
 
     #[test]
     fn e_11_what_stands_behind_slacks_one_command() {

@@ -337,6 +337,14 @@ impl Event {
         }
     }
 
+    /// Makes the message's own id its thread, unless it has a thread already or has no id (S-7).
+    pub(crate) fn begin_thread(&mut self) {
+        let id = [Field::MessageId, Field::SourceMessageId].into_iter().find(|id| self.filled(*id).is_some());
+        if let (None, Some(id)) = (self.filled(Field::ThreadId), id) {
+            self.spans[Field::ThreadId as usize] = self.spans[id as usize];
+        }
+    }
+
     fn get(&self, field: Field) -> Option<&str> {
         self.buffer.get(self.spans[field as usize])
     }

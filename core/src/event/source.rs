@@ -60,6 +60,11 @@ impl<'a> Source<'a> {
         [Field::ScopeId, Field::GuildId].into_iter().find_map(|field| self.event.filled(field))
     }
 
+    /// The scope under its own name alone, without the older `guild_id` (S-6).
+    pub(crate) fn own_scope_id(&self) -> Option<&'a str> {
+        self.event.filled(Field::ScopeId)
+    }
+
     optional! {
         /// The chat's name.
         chat_name = ChatName;

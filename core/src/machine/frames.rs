@@ -159,6 +159,9 @@ impl RelayMachine {
             event.stamp();
         }
         slack::rewrite(&mut event, &self.config.slack_subcommands);
+        if self.config.slack_reply_in_thread && self.config.slack_thread_sessions {
+            slack::begin_thread(&mut event);
+        }
         self.stats.overlong_ids += u64::from(!self.chats.note(&self.seed, &event));
         let Some(response) = event.prompt_response() else {
             return self.arrive(Content::Message(event), None, key, origin);

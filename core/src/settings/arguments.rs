@@ -45,6 +45,14 @@ pub struct Arguments {
     pub policy: Option<String>,
     /// `--inbound-listen`
     pub inbound_listen: Option<String>,
+    /// `--slack-reply-in-thread`
+    pub slack_reply_in_thread: Option<bool>,
+    /// `--slack-thread-sessions`
+    pub slack_thread_sessions: Option<bool>,
+    /// `--group-sessions-per-user`
+    pub group_sessions_per_user: Option<bool>,
+    /// `--thread-sessions-per-user`
+    pub thread_sessions_per_user: Option<bool>,
     /// `--provision`
     pub provision: Option<When>,
     /// `--set NAME=VALUE`, each.

@@ -4,6 +4,7 @@
 //! The configuration file is TOML, and its keys are the flags' names without their dashes: `url`, `gateway-id`, `secret`
 //! or `secret-file`, `delivery-key` or `delivery-key-file`, `ca-file`, `platform` and `bot-id` or `[[identity]]` tables of both, `endpoint`, `route-keys`, `instance-id`,
 //! `wake-url`, `display-name`, `enroll-token`, `access-token`, `access-token-command`, `inbound-listen`, `provision`,
+//! `slack-reply-in-thread`, `slack-thread-sessions`, `group-sessions-per-user`, `thread-sessions-per-user`,
 //! `allow-insecure`, `enabled`; in `[idp]` `token-url`, `client-id`, `client-secret`, `scope`; `[[policy]]` tables of
 //! `platform`, `require-address`, `free-response-scopes`, `allow-other-bots`; in `[set]` what `--set` sets. It may hold
 //! secrets, so it should be readable to its owner alone. Any other key is an error, unless it is the host's own.
@@ -163,17 +164,21 @@ pub fn resolve_with(
                 .to_owned(),
         );
     }
+    sessions(&mut config, arguments, &layers)?;
     set(&mut config, others, arguments, &layers)?;
     Ok(Resolved { config, plan, names_platform, warnings })
 }
 
 /// Whether the relay is switched on, which it is unless somebody says otherwise (H-9).
 fn on(arguments: &Arguments, layers: &Layers<'_>) -> Result<(), ConfigError> {
-    let argument = arguments.enabled.map(|on| on.to_string());
-    let Some(found) = layers.find(argument.as_deref(), &names::ENABLED) else {
-        return Ok(());
-    };
-    if switch(&found)? { Ok(()) } else { Err(ConfigError::Disabled(found.from)) }
+    match flag(arguments.enabled, &names::ENABLED, layers) {
+        Some(found) if !switch(&found)? => Err(ConfigError::Disabled(found.from)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn flag(argument: Option<bool>, name: &Name, layers: &Layers<'_>) -> Option<Found> {
+    layers.find(argument.map(|on| on.to_string()).as_deref(), name)
 }
 
 fn switch(found: &Found) -> Result<bool, ConfigError> {
@@ -318,6 +323,30 @@ fn delivery_keys(arguments: &Arguments, layers: &Layers<'_>) -> Result<Vec<Secre
     let argument = arguments.delivery_key.as_ref().map(Secret::expose);
     let keys = layers.find(argument, &names::DELIVERY_KEY).map(on_one_line).transpose()?;
     Ok(keys.map(|keys| signature::keys(&keys.value)).unwrap_or_default())
+}
+
+/// Sets which messages share a session (S-3, S-7, S-8).
+fn sessions(config: &mut Config, arguments: &Arguments, layers: &Layers<'_>) -> Result<(), ConfigError> {
+    let sessions = &mut config.sessions;
+    for (slot, argument, name) in [
+        (&mut config.slack_reply_in_thread, arguments.slack_reply_in_thread, &names::SLACK_REPLY_IN_THREAD),
+        (&mut config.slack_thread_sessions, arguments.slack_thread_sessions, &names::SLACK_THREAD_SESSIONS),
+        (
+            &mut sessions.group_sessions_per_user,
+            arguments.group_sessions_per_user,
+            &names::GROUP_SESSIONS_PER_USER,
+        ),
+        (
+            &mut sessions.thread_sessions_per_user,
+            arguments.thread_sessions_per_user,
+            &names::THREAD_SESSIONS_PER_USER,
+        ),
+    ] {
+        if let Some(found) = flag(argument, name, layers) {
+            *slot = switch(&found)?;
+        }
+    }
+    Ok(())
 }
 
 /// The file's settings, and then the arguments', which count.

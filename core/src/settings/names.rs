@@ -35,6 +35,10 @@ names! {
     IDP_CLIENT_SECRET = "", Some("GATEWAY_RELAY_IDP_CLIENT_SECRET"), "idp.client-secret", Text;
     IDP_SCOPE = "", Some("GATEWAY_RELAY_IDP_SCOPE"), "idp.scope", Text;
     INBOUND_LISTEN = "--inbound-listen", Some("GATEWAY_RELAY_INBOUND_LISTEN"), "inbound-listen", Text;
+    SLACK_REPLY_IN_THREAD = "--slack-reply-in-thread", Some("GATEWAY_RELAY_SLACK_REPLY_IN_THREAD"), "slack-reply-in-thread", Switch;
+    SLACK_THREAD_SESSIONS = "--slack-thread-sessions", Some("GATEWAY_RELAY_SLACK_THREAD_SESSIONS"), "slack-thread-sessions", Switch;
+    GROUP_SESSIONS_PER_USER = "--group-sessions-per-user", Some("GATEWAY_RELAY_GROUP_SESSIONS_PER_USER"), "group-sessions-per-user", Switch;
+    THREAD_SESSIONS_PER_USER = "--thread-sessions-per-user", Some("GATEWAY_RELAY_THREAD_SESSIONS_PER_USER"), "thread-sessions-per-user", Switch;
     CA_FILE = "--ca-file", None, "ca-file", Text;
     PROVISION = "--provision", None, "provision", Text;
     ALLOW_INSECURE = "--allow-insecure", None, "allow-insecure", Switch;

@@ -3,6 +3,7 @@ mod env_file;
 mod file;
 
 use super::*;
+use crate::session_key::SessionKeyOptions;
 
 fn look_up<'a>(environment: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
     |name| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
@@ -132,6 +133,44 @@ fn h_9_identities() {
         &[URL, plural, ("GATEWAY_RELAY_BOT_IDS", "[]")],
         r#"GATEWAY_RELAY_BOT_IDS: no JSON object: write {"discord": {"botId": "123"}}"#,
     );
+}
+
+#[test]
+fn s_7_s_8_session_settings_come_from_flag_environment_and_file() {
+    let read = |arguments: &Arguments, environment: &[(&str, &str)], file: &str| {
+        let mut all = vec![URL];
+        all.extend(environment);
+        let config = with_file(arguments, &all, file).unwrap().config;
+        let SessionKeyOptions { group_sessions_per_user, thread_sessions_per_user } = config.sessions;
+        [
+            config.slack_reply_in_thread,
+            config.slack_thread_sessions,
+            group_sessions_per_user,
+            thread_sessions_per_user,
+        ]
+    };
+    let none = Arguments::default();
+    assert_eq!(read(&none, &[], ""), [true, true, true, false]);
+    let file = "slack-reply-in-thread = false\nslack-thread-sessions = false\ngroup-sessions-per-user = false\n\
+                thread-sessions-per-user = true\n";
+    assert_eq!(read(&none, &[], file), [false, false, false, true]);
+    let environment = [
+        ("GATEWAY_RELAY_SLACK_REPLY_IN_THREAD", "yes"),
+        ("GATEWAY_RELAY_SLACK_THREAD_SESSIONS", "1"),
+        ("GATEWAY_RELAY_GROUP_SESSIONS_PER_USER", "on"),
+        ("GATEWAY_RELAY_THREAD_SESSIONS_PER_USER", "off"),
+    ];
+    assert_eq!(read(&none, &environment, file), [true, true, true, false]);
+    let arguments = Arguments {
+        slack_reply_in_thread: Some(false),
+        slack_thread_sessions: Some(false),
+        group_sessions_per_user: Some(false),
+        thread_sessions_per_user: Some(true),
+        ..Arguments::default()
+    };
+    assert_eq!(read(&arguments, &environment, ""), [false, false, false, true]);
+    let wrong = ("GATEWAY_RELAY_SLACK_THREAD_SESSIONS", "maybe");
+    fails(&none, &[URL, wrong], r#"GATEWAY_RELAY_SLACK_THREAD_SESSIONS: "maybe" is none of true, false"#);
 }
 
 #[test]

@@ -52,6 +52,7 @@ impl Setup {
         let mut connector = ConnectorConfig { platforms: Platform::fakes(), ..ConnectorConfig::default() };
         let mut config = config(&mut random, &platforms);
         sign(&mut Random::new(seed, 6), &mut config);
+        sessions(&mut Random::new(seed, 10), &mut config);
         let mut few = Random::new(seed, 7);
         if few.chance(20) {
             config.limits.prompts = 1 + few.index(3);
@@ -113,6 +114,14 @@ fn sign(random: &mut Random, config: &mut Config) {
     if random.chance(50) {
         config.limits.deliveries = 1 + random.index(6);
     }
+}
+
+/// Which messages share a session (S-3, S-7).
+fn sessions(random: &mut Random, config: &mut Config) {
+    config.slack_reply_in_thread = !random.chance(20);
+    config.slack_thread_sessions = !random.chance(20);
+    config.sessions.group_sessions_per_user = !random.chance(30);
+    config.sessions.thread_sessions_per_user = random.chance(30);
 }
 
 /// Limits so small that they are met.

@@ -149,6 +149,16 @@ fn event(serial: u64, chat: &Chat, user: u64, text: &str) -> Map<String, Value> 
     if chat.kind == "thread" {
         source["parent_chat_id"] = "c1".into();
     }
+    // Some chats have no scope of their own name, some messages are in a thread, some will open one.
+    if user % 3 == 2 {
+        let scope = source["scope_id"].take();
+        source["guild_id"] = scope;
+    }
+    match serial % 5 {
+        0 => source["thread_id"] = format!("t{user}").into(),
+        1 => source["prospective_thread_id"] = format!("t{user}").into(),
+        _ => {}
+    }
     let event =
         json!({"text": text, "message_type": "text", "message_id": format!("m{serial}"), "source": source});
     let Value::Object(event) = event else { unreachable!("an object was written") };

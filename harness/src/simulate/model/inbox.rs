@@ -12,6 +12,8 @@ pub(crate) struct Arrived {
     /// What it is; none for what the workload did not make.
     pub(crate) serial: Option<u64>,
     pub(crate) chat: String,
+    /// Its thread and its session key; none for a forward.
+    pub(crate) session: Option<(Option<String>, String)>,
     /// What makes it a double of another.
     pub(crate) key: Option<String>,
     /// The connector's entry.

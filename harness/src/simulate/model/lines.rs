@@ -2,6 +2,7 @@
 
 use super::inbox::{Arrived, Became};
 use super::prompts::Standing;
+use super::sessions::session;
 use super::{DeadLetter, Model};
 use crate::simulate::judge::Judge;
 use crate::simulate::spelling;
@@ -149,7 +150,9 @@ impl Model {
         let key = key.or_else(|| by_entry().map(|entry| format!("answer {entry}")));
         let answers = known.and_then(Told::prompt).map(str::to_owned);
         let is_answer = answers.is_some();
-        let arrived = Arrived { serial, chat, key, entry, conn, post: None, is_answer, answers, place: 0 };
+        let session = Some(session(&self.config, event));
+        let arrived =
+            Arrived { serial, chat, session, key, entry, conn, post: None, is_answer, answers, place: 0 };
         self.arrive(judge, arrived);
     }
 
@@ -177,6 +180,7 @@ impl Model {
         let mut arrived = Arrived {
             serial,
             chat: known.chat.clone(),
+            session: None,
             key,
             entry,
             conn,

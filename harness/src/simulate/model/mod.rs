@@ -10,6 +10,7 @@ mod outputs;
 pub(crate) mod posts;
 mod prompts;
 mod requests;
+mod sessions;
 mod writes;
 
 pub(crate) use dials::Socket;

@@ -1,11 +1,14 @@
 //! What a machine puts out, held against what it must.
 
 use super::dials::{Next, Purpose, Verdict};
+use super::inbox::Arrived;
 use super::{DeadLetter, Model, Socket, Sort};
 use crate::simulate::judge::Judge;
 use crate::simulate::users::serial;
 use relayline_core::command::{FailureKind, Reply};
+use relayline_core::event::Event;
 use relayline_core::output::{Action, Conn, Content, Delivery, Notice};
+use relayline_core::session_key::session_key;
 use relayline_core::time::Now;
 use relayline_core::token;
 use std::time::Duration;
@@ -312,11 +315,28 @@ impl Model {
                 judge.claim("L-17", "nothing-before-the-handshake", Some(arrived.conn) != early, || {
                     format!("{arrived:?}")
                 });
+                if let Content::Message(event) | Content::PromptAnswer(event) = &delivery.content {
+                    self.session(judge, &arrived, event);
+                }
                 judge.claim("I-3", "answers-never-are-messages", is_answer == arrived.is_answer, || {
                     format!("{arrived:?} as {:?}", delivery.content)
                 });
             }
         }
+    }
+}
+
+impl Model {
+    /// The host sees the thread and the session that the event must have.
+    fn session(&self, judge: &mut Judge, arrived: &Arrived, event: &Event) {
+        let Some((thread, key)) = &arrived.session else { return };
+        let source = event.source();
+        let found = session_key(source, self.config.sessions, None);
+        let rule = if source.platform() == "slack" { "S-7" } else { "S-5" };
+        let fits = found == *key && source.thread_id() == thread.as_deref();
+        judge.claim(rule, "events-have-their-session", fits, || {
+            format!("{found} in thread {:?}, not {key} in {thread:?}", source.thread_id())
+        });
     }
 }
 

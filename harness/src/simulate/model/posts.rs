@@ -2,6 +2,7 @@
 
 use super::Model;
 use super::inbox::Arrived;
+use super::sessions::session;
 use crate::simulate::judge::Judge;
 use crate::simulate::posts::{Fault, Post, What};
 use relayline_core::delivery::{Answer, Received};
@@ -123,11 +124,14 @@ impl Model {
             (What::Event(serial), Some(told)) => {
                 let answers = told.prompt().map(str::to_owned);
                 let (chat, key) = (told.chat.clone(), told.key.clone());
+                let event = Value::Object(told.content.clone());
+                let session = (!told.is_forward).then(|| session(&self.config, &event));
                 self.arrive(
                     judge,
                     Arrived {
                         serial: Some(serial),
                         chat,
+                        session,
                         key,
                         entry: None,
                         conn: 0,
