@@ -29,6 +29,19 @@ fn splitting_one_line(bencher: Bencher<'_, '_>, bytes: usize) {
     bencher.counter(BytesCount::new(text.len())).bench(|| split(divan::black_box(&text), room));
 }
 
+/// The same of texts on which a reader of Markdown has the most to do: all quotes, all backticks, one cluster.
+#[divan::bench(args = [10 << 10, 100 << 10, 1 << 20])]
+fn splitting_the_worst(bencher: Bencher<'_, '_>, bytes: usize) {
+    let room = Room { limit: 2000, unit: LenUnit::Utf16, code_blocks: true };
+    let texts: Vec<String> = ["> - ", "`a``", "e\u{301}", "- - \n\n", "`a\n    ~~~\n\t> "]
+        .map(|piece| piece.chars().cycle().take(bytes).collect())
+        .into();
+    let bytes = texts.iter().map(String::len).sum::<usize>();
+    bencher
+        .counter(BytesCount::new(bytes))
+        .bench(|| texts.iter().map(|text| split(divan::black_box(text), room).len()).sum::<usize>());
+}
+
 /// E-7: pairing attachments must not cost more for each when there are many.
 #[divan::bench(args = [10, 100, 1000, 10_000])]
 fn pairing_media(bencher: Bencher<'_, '_>, count: usize) {

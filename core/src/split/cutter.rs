@@ -1,0 +1,265 @@
+//! Where a text is cut: at a newline, else at a space, else between two grapheme clusters, such that what is code in it
+//! is code in the parts, and nothing else is.
+
+use super::blocks::{Blocks, Context, Kind};
+use super::part::{Builder, Part, Start, Style};
+use super::{Room, bounded};
+use std::ops::Range;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Places of one sort that are tried for a part, at most. It bounds what a part can cost.
+const TRIES: usize = 12;
+
+/// A place to cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Place {
+    /// Where the part ends.
+    end: usize,
+    /// Where the next one begins.
+    next: usize,
+    /// Units of the text up to its end.
+    used: usize,
+}
+
+/// The places of a part, each sort in the order of the text.
+#[derive(Debug, Default)]
+struct Places {
+    newlines: Vec<Place>,
+    spaces: Vec<Place>,
+    others: Vec<Place>,
+    /// Those that are taken when none of the others will do.
+    odd: Vec<Place>,
+}
+
+/// A part, and where the next one begins.
+pub(super) struct Cut {
+    pub(super) part: Part,
+    pub(super) next: usize,
+}
+
+/// Cuts one text.
+pub(super) struct Cutter<'a> {
+    pub(super) text: &'a str,
+    pub(super) blocks: &'a Blocks,
+    pub(super) room: Room,
+    /// Units of the number at a part's end.
+    pub(super) number: usize,
+}
+
+impl Cutter<'_> {
+    pub(super) fn builder(&self) -> Builder<'_> {
+        Builder { text: self.text, blocks: self.blocks, room: self.room }
+    }
+
+    /// The first part of the text from `start` on: one that reads right, where there is one.
+    pub(super) fn cut(&self, start: &Start) -> Cut {
+        let places = self.places(start);
+        let sorts = [&places.newlines, &places.spaces, &places.others, &places.odd];
+        for reads in [true, false] {
+            let best = || sorts.iter().find_map(|places| self.best(start, places, reads));
+            if let Some(cut) = self.all(start, reads).or_else(best) {
+                return cut;
+            }
+        }
+        self.anywhere(start)
+    }
+
+    /// All that is left, where it fits.
+    fn all(&self, start: &Start, reads: bool) -> Option<Cut> {
+        let end = self.text.len();
+        bounded(self.room.unit, &self.text[start.at..], self.budget())?;
+        let mut parts = [Style::AsIs, Style::Shifted]
+            .into_iter()
+            .map(|style| self.builder().build(start, end, style, true));
+        let will_do =
+            |part: &Part| self.fits(part) && (!reads || self.reads_right_to_its_end(start, part, end));
+        parts.find(will_do).map(|part| Cut { part, next: end })
+    }
+
+    /// Units for a part without its number.
+    fn budget(&self) -> usize {
+        self.room.limit - self.number
+    }
+
+    fn fits(&self, part: &Part) -> bool {
+        // The number comes on a line of its own after a fence.
+        let most = self.budget() - usize::from(part.ends_with_fence && self.number > 0);
+        bounded(self.room.unit, &part.text, most).is_some()
+    }
+
+    /// The part that ends at the last place that will do; `reads` asks that its code, and that after it, is code.
+    fn best(&self, start: &Start, places: &[Place], reads: bool) -> Option<Cut> {
+        let mut tries = 0;
+        for place in places.iter().rev() {
+            for style in [Style::AsIs, Style::Shifted] {
+                let part = self.builder().build(start, place.end, style, true);
+                if !self.fits(&part) {
+                    continue;
+                }
+                if !reads || self.reads_right_to_its_end(start, &part, place.end) {
+                    let next = self.past_fence(place.next);
+                    if !reads || self.goes_on_well(next) {
+                        return Some(Cut { part, next });
+                    }
+                }
+                tries += 1;
+            }
+            if tries >= 2 * TRIES {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Where the next part begins: after a fence that closes what the part has closed already.
+    fn past_fence(&self, next: usize) -> usize {
+        let start = self.builder().start(next);
+        match self.blocks.lines.get(start.line) {
+            Some(line) if line.start == next && matches!(line.kind, Kind::Closes(_)) => line.next,
+            Some(_) | None => next,
+        }
+    }
+
+    /// Nothing is put in, so that something always fits: at least one scalar value.
+    fn anywhere(&self, start: &Start) -> Cut {
+        let mut used = 0;
+        let mut end = start.at;
+        for c in self.text[start.at..].chars() {
+            used += self.room.unit.of(c);
+            // A fence of its own may be followed by a number on a line of its own.
+            if used >= self.budget() && end > start.at {
+                break;
+            }
+            end += c.len_utf8();
+        }
+        Cut { part: self.builder().build(start, end, Style::Bare, false), next: end }
+    }
+
+    /// Every place up to which the text itself fits.
+    fn places(&self, start: &Start) -> Places {
+        let (unit, budget) = (self.room.unit, self.budget());
+        // A scalar value has at most four bytes and at least one unit.
+        let most = start.at.saturating_add(budget.saturating_add(2).saturating_mul(4));
+        let window = &self.text[start.at..self.text.floor_char_boundary(most)];
+        let mut places = Places::default();
+        let (mut used, mut line) = (0, start.line);
+        for (offset, cluster) in window.grapheme_indices(true) {
+            let end = start.at + offset;
+            while self.blocks.lines.get(line + 1).is_some_and(|next| next.start <= end) {
+                line += 1;
+            }
+            if used > budget {
+                return places;
+            }
+            let is_newline = matches!(cluster, "\n" | "\r\n" | "\r");
+            let is_gap = is_newline || cluster == " ";
+            let next = if is_gap { end + cluster.len() } else { end };
+            if end > start.at {
+                let place = Place { end, next, used };
+                self.sort(&mut places, place, line, is_newline, is_gap);
+            }
+            used += unit.len(cluster);
+        }
+        if start.at + window.len() == self.text.len() && used <= budget {
+            places.odd.push(Place { end: self.text.len(), next: self.text.len(), used });
+        }
+        places
+    }
+
+    fn sort(&self, places: &mut Places, place: Place, line: usize, is_newline: bool, is_gap: bool) {
+        let line = &self.blocks.lines[line];
+        let is_before_text = place.end < line.content || place.next <= line.content;
+        let is_fence = matches!(line.kind, Kind::Opens(_)) || matches!(line.kind, Kind::Closes(_));
+        let is_odd = match is_newline {
+            // An empty block is left, or empty lines begin the next part.
+            true => matches!(line.kind, Kind::Opens(_)) || place.end == line.start && line.kind == Kind::Text,
+            false => is_fence || is_before_text,
+        };
+        if is_odd || self.splits_a_span(place) {
+            places.odd.push(place);
+        } else if is_newline {
+            places.newlines.push(place);
+        } else if is_gap {
+            places.spaces.push(place);
+        } else {
+            places.others.push(place);
+        }
+    }
+
+    /// Whether a place is inside of a code span that fits into a part.
+    fn splits_a_span(&self, place: Place) -> bool {
+        let spans = &self.blocks.spans;
+        let span = spans.get(spans.partition_point(|span| span.whole.end <= place.end));
+        span.is_some_and(|span| {
+            span.whole.start < place.end
+                && (bounded(self.room.unit, &self.text[span.whole.clone()], self.budget()).is_some()
+                    || !span.code.contains(&place.end)
+                    || place.end == span.code.start)
+        })
+    }
+
+    /// Whether a part reads right, and the number that comes after it is no code.
+    fn reads_right_to_its_end(&self, start: &Start, part: &Part, end: usize) -> bool {
+        let number = if part.ends_with_fence { "\n 1" } else { " 1" };
+        let whole = [&part.text, number].concat();
+        let code = Blocks::read(&whole, &Context::default()).code;
+        code.last().is_none_or(|code| code.end <= part.text.len()) && self.reads_right(start, part, end)
+    }
+
+    /// Whether what of a part is code, and nothing else, is code in the text.
+    fn reads_right(&self, start: &Start, part: &Part, end: usize) -> bool {
+        let may_be_code = |text: &str| memchr::memchr2(b'`', b'~', text.as_bytes()).is_some();
+        if !may_be_code(&part.text) && !may_be_code(&self.text[start.at..end]) {
+            return true;
+        }
+        let read = Blocks::read(&part.text, &Context::default());
+        let is_code = marks(&read.code, 0..part.text.len());
+        let mut is_own = vec![false; part.text.len()];
+        for (at, range) in &part.own {
+            let wanted = marks(&self.blocks.code, range.clone());
+            for (offset, wanted) in wanted.into_iter().enumerate() {
+                let at = at + offset;
+                is_own[at] = true;
+                if is_code[at] != wanted && !part.text.as_bytes()[at].is_ascii_whitespace() {
+                    return false;
+                }
+            }
+        }
+        // Nothing that was put in is code.
+        let bytes = part.text.as_bytes();
+        (0..bytes.len()).all(|at| is_own[at] || !is_code[at] || bytes[at].is_ascii_whitespace())
+    }
+
+    /// Whether the text from `next` on can be read as what it is, as far as the next part can reach.
+    fn goes_on_well(&self, next: usize) -> bool {
+        if next >= self.text.len() {
+            return true;
+        }
+        let start = self.builder().start(next);
+        let budget = self.budget();
+        let lines = &self.blocks.lines[start.line..];
+        let far = next.saturating_add(budget);
+        let line = lines.iter().find(|line| line.next >= far).or(lines.last());
+        let end = line.map_or(next, |line| line.end).min(next.saturating_add(budget.saturating_mul(4)));
+        let end = self.text.floor_char_boundary(end).max(next);
+        // What a span that goes on behind it is, cannot be seen.
+        let spans = &self.blocks.spans;
+        let span = spans.get(spans.partition_point(|span| span.whole.end <= end));
+        let end = span.filter(|span| span.whole.start < end).map_or(end, |span| span.whole.start.max(next));
+        [Style::AsIs, Style::Shifted].into_iter().any(|style| {
+            let part = self.builder().build(&start, end, style, false);
+            self.reads_right(&start, &part, end)
+        })
+    }
+}
+
+/// For each byte of a range whether it is in one of the ranges.
+fn marks(ranges: &[Range<usize>], of: Range<usize>) -> Vec<bool> {
+    let mut marks = vec![false; of.len()];
+    let first = ranges.partition_point(|range| range.end <= of.start);
+    for range in ranges[first..].iter().take_while(|range| range.start < of.end) {
+        let within = range.start.max(of.start) - of.start..range.end.min(of.end) - of.start;
+        marks[within].fill(true);
+    }
+    marks
+}
