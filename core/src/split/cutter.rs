@@ -8,7 +8,7 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Places of one sort that are tried for a part, at most. It bounds what a part can cost.
-const TRIES: usize = 12;
+const TRIES: usize = 6;
 
 /// A place to cut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -236,7 +236,8 @@ impl Builder<'_> {
         // At most three columns, or it would be no fence.
         let indent = (indent + items.sum::<usize>()).min(3);
         to.extend(std::iter::repeat_n(' ', indent));
-        to.extend(std::iter::repeat_n(*mark, *length));
+        // One over the limit fits nowhere, whatever its length.
+        to.extend(std::iter::repeat_n(*mark, (*length).min(self.room.limit + 1)));
     }
 
     /// The run of backticks of the code span that a place is inside of.

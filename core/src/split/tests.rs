@@ -204,16 +204,16 @@ fn o_11_the_first_message_of_a_text_that_goes_on() {
 #[test]
 fn o_11_what_a_further_message_does_not_begin_with() {
     let open = block("```", "", false);
-    let in_line = block("```", "", true);
+    let half = block("```", "", true);
     for (text, inside, skip, left) in [
         (" \n  so", None, 2, None),
         ("  so", None, 0, None),
         ("  so", in_line(), 2, in_line()),
         ("", open.clone(), 0, open.clone()),
-        ("\n    x", in_line.clone(), 1, open.clone()),
+        ("\n    x", half.clone(), 1, open.clone()),
         ("\n    x", open.clone(), 0, open.clone()),
         ("```\n so", open.clone(), 4, None),
-        ("\n````\n so", in_line.clone(), 6, None),
+        ("\n````\n so", half.clone(), 6, None),
         ("``` so", open.clone(), 0, open.clone()),
     ] {
         assert_eq!(resume(text, inside.as_ref(), room(32, Chars)), (skip, left), "{text:?}");
