@@ -6,22 +6,16 @@ pub(super) struct Cursor<'t> {
     line: &'t str,
     at: usize,
     column: usize,
-    is_in_tab: bool,
 }
 
 impl<'t> Cursor<'t> {
     pub(super) fn new(line: &'t str) -> Self {
-        Cursor { line, at: 0, column: 0, is_in_tab: false }
+        Cursor { line, at: 0, column: 0 }
     }
 
     /// Bytes from the line's start.
     pub(super) fn at(&self) -> usize {
         self.at
-    }
-
-    /// Columns that are left of a tab that was consumed in part.
-    pub(super) fn left_of_tab(&self) -> usize {
-        if self.is_in_tab { 4 - self.column % 4 } else { 0 }
     }
 
     /// The rest of the line; a tab that was consumed in part is in it.
@@ -53,11 +47,9 @@ impl<'t> Cursor<'t> {
                     let end = step(self.column, *b);
                     if end > to {
                         self.column = to;
-                        self.is_in_tab = true;
                         return;
                     }
                     self.column = end;
-                    self.is_in_tab = false;
                     self.at += 1;
                 }
                 Some(_) | None => return,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 /// Returns what of a document is code, without white space.
-pub fn code(document: &str) -> String {
+pub(crate) fn code(document: &str) -> String {
     let mut code = String::new();
     let mut is_fenced = false;
     for event in Parser::new(document) {
@@ -20,7 +20,7 @@ pub fn code(document: &str) -> String {
 }
 
 /// A document out of pieces that matter to CommonMark. Each word is another, so that a wrong piece of code is seen.
-pub fn soup() -> impl Strategy<Value = String> {
+pub(crate) fn soup() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => Just("w"), 3 => Just(" "), 3 => Just("\n"), 2 => Just("`"), 1 => Just("``"), 2 => Just("\n```"), 1 => Just("\n~~~"),
         1 => Just("> "), 1 => Just("\n>"), 1 => Just("\n- "), 1 => Just("\n1. "), 1 => Just("    "), 1 => Just("\t w"), 1 => Just("\\"),
@@ -30,7 +30,7 @@ pub fn soup() -> impl Strategy<Value = String> {
 }
 
 /// A document as models write them: paragraphs, lists, quotes and code, inside each other.
-pub fn written() -> impl Strategy<Value = String> {
+pub(crate) fn written() -> impl Strategy<Value = String> {
     let inline = prop_oneof![
         5 => Just("w w w w"), 2 => Just("w `w w` w"), 1 => Just("``w ` w``"), 1 => Just("w\\` w"), 1 => Just("`w w w w w w w`"), 1 => Just("🇩🇪🇫🇷 w"), 1 => Just("w ` w"),
     ];
