@@ -420,7 +420,7 @@ fn opens_container(cursor: &mut Cursor<'_>, interrupts: bool, depth: usize) -> O
         cursor.skip(1);
         return Some(Container::Quote { spaced });
     }
-    let marker = marker(text).filter(|_| !is_rule(text) && !(interrupts && is_underline(text)))?;
+    let marker = marker(text).filter(|_| !(is_rule(text) || interrupts && is_underline(text)))?;
     let rest = &text[marker..];
     let is_empty = rest.trim_start_matches([' ', '\t']).is_empty();
     let is_first = text.starts_with(['-', '+', '*']) || text[..marker - 1].parse() == Ok(1u32);

@@ -2,6 +2,7 @@
 
 use super::driver::{Rig, buffered, inbound, send};
 use crate::command::Command;
+use crate::output::Content;
 
 fn ack(entry: &str) -> String {
     format!(r#"> {{"type":"inbound_ack","bufferId":"{entry}"}}"#)
@@ -364,4 +365,24 @@ fn l_16_an_interrupt_overtakes_queued_messages() {
     }
     rig.expect(&[]);
     assert_eq!(rig.machine.stats().keyless_interrupts, 3);
+}
+
+/// Either setting turns it off, and an answer to a prompt never begins a thread.
+#[test]
+fn s_7_a_top_level_message_of_slack_begins_a_thread() {
+    for (in_thread, sessions, expected) in
+        [(true, true, Some("1.2")), (false, true, None), (true, false, None), (false, false, None)]
+    {
+        let mut rig = Rig::up_with(|config| {
+            config.slack_reply_in_thread = in_thread;
+            config.slack_thread_sessions = sessions;
+        });
+        rig.room = false;
+        rig.line(
+            r#"{"type":"inbound","event":{"text":"x","message_id":"1.2","source":{"platform":"slack","chat_id":"D1"}}}"#,
+        );
+        let delivery = rig.machine.poll_delivery(rig.now).unwrap();
+        let Content::Message(event) = delivery.content else { panic!("no message") };
+        assert_eq!(event.source().thread_id(), expected, "{in_thread} {sessions}");
+    }
 }

@@ -7,6 +7,7 @@ use crate::simulate::judge::Judge;
 use crate::simulate::posts::{Fault, Post, What};
 use relayline_core::delivery::{Answer, Received};
 use relayline_core::time::Time;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The senders that wait for an answer.
