@@ -1,5 +1,6 @@
 //! Chat memory (M-1): what was last seen of each chat, so that a reply finds its way.
 
+use crate::command::{MAX_ID_BYTES, id_problem};
 use crate::event::Event;
 use crate::hash::{Seed, Table, table};
 use crate::slack;
@@ -28,11 +29,22 @@ impl Chat {
     pub(crate) fn is_dm(&self) -> bool {
         self.chat_type.as_deref() == Some("dm")
     }
-}
 
-/// The longest text that is remembered, in bytes. Ids and names of platforms are far shorter; without it a peer could
-/// have a line's worth kept for each of thousands of chats (X-1).
-pub(crate) const LONGEST: usize = 1024;
+    /// Returns the texts of a chat, each with the name of its field on the wire.
+    fn texts<'a>(&'a self, chat_id: &'a str) -> [(&'static str, &'a str); 8] {
+        let text = |text: &'a Option<String>| text.as_deref().unwrap_or("");
+        [
+            ("chat_id", chat_id),
+            ("platform", &self.platform),
+            ("scope_id", text(&self.scope)),
+            ("user_id", text(&self.author)),
+            ("profile", text(&self.profile)),
+            ("parent_chat_id", text(&self.parent)),
+            ("chat_type", text(&self.chat_type)),
+            ("message_id", text(&self.message_id)),
+        ]
+    }
+}
 
 /// What an event that names no platform is of.
 const NOBODY: &str = "relay";
@@ -70,7 +82,7 @@ impl Chats {
             event.message_id().filter(|_| slack::is_slack(source.platform())),
             source.named_platform(),
         ];
-        let fits = |text: &str| text.len() <= LONGEST;
+        let fits = |text: &str| text.len() <= MAX_ID_BYTES;
         let [scope, author, profile, parent, chat_type, message_id, platform] =
             said.map(|text| text.filter(|text| fits(text)));
         let all_fit = said.into_iter().flatten().all(fits);
@@ -114,10 +126,14 @@ impl Chats {
         all_fit
     }
 
-    /// Remembers a chat as the host says (M-6).
-    pub(crate) fn prime(&mut self, seed: &Seed, chat_id: &str, chat: Chat) {
+    /// Remembers a chat as the host says (M-6). The error says which text is too long to be remembered (X-1).
+    pub(crate) fn prime(&mut self, seed: &Seed, chat_id: &str, chat: Chat) -> Result<(), String> {
+        if let Some(problem) = chat.texts(chat_id).into_iter().find_map(|(name, text)| id_problem(name, text))
+        {
+            return Err(problem);
+        }
         if chat_id.is_empty() {
-            return;
+            return Ok(());
         }
         let key = seed.hash(&[chat_id]);
         if !self.seen.contains_key(&key) && self.seen.len() >= self.most {
@@ -125,6 +141,7 @@ impl Chats {
         }
         let named = name_of(seed, &chat.platform);
         self.seen.insert(key, Seen { chat, named });
+        Ok(())
     }
 
     /// What is remembered of a chat. Looking does not count as use.
@@ -215,17 +232,40 @@ mod tests {
         assert_eq!(chats.get(&seed, "7"), Some(&expected));
         for (primed, kept) in [("", true), ("relay", true), ("discord", false)] {
             let scope = Some("g".to_owned());
-            chats.prime(&seed, "7", Chat { platform: primed.into(), scope, ..Chat::default() });
+            let chat = Chat { platform: primed.into(), scope, ..Chat::default() };
+            assert_eq!(chats.prime(&seed, "7", chat), Ok(()));
             chats.note(&seed, &event("7", r#","platform":"telegram""#));
             assert_eq!(chats.get(&seed, "7").is_some_and(|chat| chat.scope.is_some()), kept, "{primed}");
         }
     }
 
     #[test]
+    fn m_6_x_1_a_primed_text_is_at_most_a_kibibyte() {
+        let seed = Seed::new(&[1; 32]);
+        let mut chats = Chats::new(2);
+        let text = |length: usize| Some("x".repeat(length));
+        type Make = fn(Option<String>) -> Chat;
+        let rows: [(&str, Make); 5] = [
+            ("platform", |text| Chat { platform: text.unwrap_or_default(), ..Chat::default() }),
+            ("scope_id", |scope| Chat { scope, ..Chat::default() }),
+            ("user_id", |author| Chat { author, ..Chat::default() }),
+            ("profile", |profile| Chat { profile, ..Chat::default() }),
+            ("parent_chat_id", |parent| Chat { parent, ..Chat::default() }),
+        ];
+        for (name, make) in rows {
+            let problem = format!("`{name}` is 1025 bytes long: 1024 at most");
+            assert_eq!(chats.prime(&seed, "7", make(text(1025))), Err(problem));
+            assert_eq!((chats.prime(&seed, "7", make(text(1024))), chats.len()), (Ok(()), 1));
+        }
+        let long = "7".repeat(1025);
+        assert!(chats.prime(&seed, &long, Chat::default()).is_err() && chats.get(&seed, &long).is_none());
+    }
+
+    #[test]
     fn m_1_x_1_what_is_too_long_to_be_an_id_is_not_remembered() {
         let seed = Seed::new(&[1; 32]);
         let mut chats = Chats::new(2);
-        let long = "x".repeat(LONGEST + 1);
+        let long = "x".repeat(MAX_ID_BYTES + 1);
         assert!(chats.note(&seed, &event("a", r#","platform":"discord","guild_id":"g""#)));
         for field in ["platform", "scope_id", "user_id", "profile", "parent_chat_id"] {
             let said = format!(r#","platform":"discord","{field}":"{long}""#);
@@ -238,7 +278,7 @@ mod tests {
         assert!(chats.note(&seed, &event("b", &format!(r#","user_id":"{}""#, &long[1..]))));
         assert_eq!(
             chats.get(&seed, "b").and_then(|chat| chat.author.as_ref()).map(String::len),
-            Some(LONGEST)
+            Some(MAX_ID_BYTES)
         );
     }
 }

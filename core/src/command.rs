@@ -1,5 +1,10 @@
 //! What a host asks of a machine, and how it ends (O).
 
+mod check;
+
+pub use check::MAX_ID_BYTES;
+pub(crate) use check::{id_problem, too_large};
+
 use crate::output::DeliveryId;
 use crate::prompts::Prompt;
 use serde::{Deserialize, Serialize};

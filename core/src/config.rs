@@ -190,6 +190,11 @@ settings! {
         max_line_bytes = 1 << 20, least 1024;
         /// Deliveries that wait for the host in its own queue; 1024 by default.
         host_queue = 1024, least 1;
+        /// Bytes of deliveries in that queue, and whatever went over it last; 64 MiB by default.
+        host_queue_bytes = 64 << 20, least 1;
+        /// Bytes of deliveries that the host has and has not settled, and whose senders wait, and whatever went over it
+        /// last; 64 MiB by default.
+        unsettled_bytes = 64 << 20, least 1;
         /// Bytes of further events behind that queue before reading stops; 4 MiB by default.
         read_ahead_bytes = 4 << 20, least 1;
         /// Requests that wait for their answer at a time; 1024 by default (O-6).
@@ -212,6 +217,9 @@ settings! {
         turns = 1024, least 1;
         /// The longest body of a signed delivery, in bytes; 1 MiB by default (H-6).
         delivery_body = 1 << 20, least 1024;
+        /// Bytes of bodies of signed deliveries that are read at a time, and whatever went over it last; 16 MiB by
+        /// default (H-6).
+        delivery_bytes = 16 << 20, least 1024;
         /// Signed deliveries that wait for the host's word at a time; 64 by default (H-6).
         deliveries = 64, least 1;
         /// Connections on which signed deliveries come at a time; further ones wait to be accepted; 128 by default.

@@ -51,6 +51,8 @@ pub enum Body<'a> {
     TooLong,
     /// It did not come within `delivery_read_timeout`.
     TooSlow,
+    /// It found no room: as many bytes of other bodies are being read as `delivery_bytes` allows.
+    NoRoom,
 }
 
 impl fmt::Debug for Body<'_> {
@@ -59,6 +61,7 @@ impl fmt::Debug for Body<'_> {
             Body::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
             Body::TooLong => f.write_str("TooLong"),
             Body::TooSlow => f.write_str("TooSlow"),
+            Body::NoRoom => f.write_str("NoRoom"),
         }
     }
 }
@@ -190,6 +193,9 @@ impl DeliveryRequest<'_> {
             }
             Body::TooLong => self.may_be_signed(keys, unix_s).and(Err(Answer::TooLong)),
             Body::TooSlow => self.may_be_signed(keys, unix_s).and(Err(Answer::TooSlow)),
+            Body::NoRoom => self
+                .may_be_signed(keys, unix_s)
+                .and(Err(Answer::NotTaken("as many bodies are being read as `delivery_bytes` allows"))),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The capability descriptor (D): what the connector's platform can do.
 
+use crate::command::MAX_ID_BYTES;
 use crate::json::{self, Kind};
 use serde::Serialize;
 
@@ -67,7 +68,7 @@ pub struct Descriptor {
     pub supports_inchannel_continuable: bool,
     /// Whether block formatting is understood; false by default (D-2).
     pub supports_block_formatting: bool,
-    /// The ops it names; empty means the legacy set (D-6).
+    /// The ops it names, at most 256; empty means the legacy set (D-6).
     pub supported_ops: Vec<String>,
 }
 
@@ -88,6 +89,9 @@ pub enum DescriptorError {
     #[error("the descriptor's `contract_version` is {0}; 1 is the least")]
     Version(i64),
 }
+
+/// Maximum number of ops that are kept of one descriptor.
+const MAX_OPS: usize = 256;
 
 const FIELDS: [&str; 16] = [
     "contract_version",
@@ -112,6 +116,11 @@ impl Descriptor {
     /// Reads a `descriptor` value (D-1 to D-7). Unknown fields are ignored; an optional field of the wrong type
     /// takes its default.
     pub fn read(raw: &str) -> Result<Descriptor, DescriptorError> {
+        Descriptor::read_counting(raw).map(|(descriptor, _)| descriptor)
+    }
+
+    /// The same, with the number of ops that were dropped.
+    pub(crate) fn read_counting(raw: &str) -> Result<(Descriptor, u64), DescriptorError> {
         let mut room = String::new();
         let found = json::peer_fields(raw, &mut room, &FIELDS).ok_or(DescriptorError::NotAnObject)?;
         let required = |at: usize| found[at].ok_or(DescriptorError::Missing(FIELDS[at]));
@@ -129,9 +138,15 @@ impl Descriptor {
         // One too large to count is a version above 1 all the same, or one below it.
         let contract_version =
             i64::try_from(version).unwrap_or(if version < 0 { i64::MIN } else { i64::MAX });
-        let mut supported_ops = Vec::new();
+        let (mut supported_ops, mut dropped) = (Vec::new(), 0);
         json::each(found[15].unwrap_or("null"), |raw| {
-            supported_ops.extend(json::string(raw).filter(|op| !op.is_empty()));
+            let Some(op) = json::string(raw).filter(|op| !op.is_empty()) else { return };
+            // Each request looks through them (O-9).
+            if supported_ops.len() < MAX_OPS && op.len() <= MAX_ID_BYTES {
+                supported_ops.push(op);
+            } else {
+                dropped += 1;
+            }
         });
         let descriptor = Descriptor {
             contract_version,
@@ -157,7 +172,14 @@ impl Descriptor {
         if contract_version < 1 {
             return Err(DescriptorError::Version(contract_version));
         }
-        Ok(descriptor)
+        Ok((descriptor, dropped))
+    }
+
+    /// Returns the bytes that it keeps alive, for the bounds of queues.
+    pub fn weight(&self) -> usize {
+        let texts = [&self.platform, &self.label, &self.markdown_dialect, &self.emoji, &self.platform_hint];
+        let texts = texts.into_iter().chain(&self.supported_ops).map(String::capacity).sum::<usize>();
+        size_of::<Descriptor>() + texts + self.supported_ops.capacity() * 2 * size_of::<String>()
     }
 
     /// Whether text may hold fenced code blocks (D-5).

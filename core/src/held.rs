@@ -15,8 +15,15 @@ numbers! {
     /// Bytes of what has come on the present connection before its handshake is complete; `read_ahead_bytes`, and
     /// whatever went over it last (L-17).
     early_event_bytes;
+    /// Deliveries in the host's own queue; at most `host_queue`. It is the driver's: a machine alone has none.
+    host_queue;
+    /// Bytes of those; `host_queue_bytes`, and whatever went over it last.
+    host_queue_bytes;
     /// Deliveries in the host's hands on whose fate somebody waits; at most `dedupe` (A-1, H-6).
     unsettled_deliveries;
+    /// Bytes of those deliveries, whose content is the host's alone; `unsettled_bytes`, and whatever went over it last
+    ///
+    unsettled_bytes;
     /// Deliveries that are remembered, in flight or taken, to know their duplicates; at most `dedupe`, and once more what is early.
     remembered_deliveries;
     /// Signed deliveries whose senders wait for their answer; at most `deliveries` (H-6).

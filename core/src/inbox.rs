@@ -88,12 +88,14 @@ pub(crate) struct Settled {
     pub(crate) unanswered: Option<u64>,
 }
 
-/// A delivery that the host has and has not settled, and whose sender waits for word.
+/// A delivery that the host has and has not settled, and whose sender waits for word. Its content is not kept.
 #[derive(Debug)]
 struct Handed {
     key: Option<u128>,
     answers: Option<u64>,
     origin: Origin,
+    /// Bytes of the content that the host was given, and of the entry's id.
+    weight: usize,
 }
 
 /// What is in flight under one key.
@@ -125,17 +127,17 @@ pub(crate) struct Inbox {
     /// Of live ones up to here nobody knows any more whether they were settled.
     forgotten: u64,
     last: u64,
-    /// Bytes of the entries that those name.
-    handed_bytes: usize,
+    /// Bytes of those.
+    unsettled_bytes: usize,
     read_ahead: usize,
     memory: usize,
-    most_handed_bytes: usize,
+    most_unsettled_bytes: usize,
 }
 
 impl Inbox {
-    /// For `read_ahead` bytes of events, `memory` keys, and entries of so many bytes in the host's hands. A limit of
+    /// For `read_ahead` bytes of events, `memory` keys, and so many bytes of deliveries in the host's hands. A limit of
     /// nothing would lock it up for good, so that each is one at least.
-    pub(crate) fn new(read_ahead: usize, memory: usize, most_handed_bytes: usize) -> Self {
+    pub(crate) fn new(read_ahead: usize, memory: usize, most_unsettled_bytes: usize) -> Self {
         Inbox {
             queue: VecDeque::new(),
             arrived: 0,
@@ -148,10 +150,10 @@ impl Inbox {
             live: table(),
             forgotten: 0,
             last: 0,
-            handed_bytes: 0,
+            unsettled_bytes: 0,
             read_ahead: read_ahead.max(1),
             memory: memory.max(1),
-            most_handed_bytes: most_handed_bytes.max(1),
+            most_unsettled_bytes: most_unsettled_bytes.max(1),
         }
     }
 
@@ -210,19 +212,20 @@ impl Inbox {
         };
         let (_, next) = self.queue.get(at)?;
         // What the host holds unsettled is bounded, too.
-        let too_many = self.handed.len() >= self.memory || self.handed_bytes >= self.most_handed_bytes;
+        let too_many = self.handed.len() >= self.memory || self.unsettled_bytes >= self.most_unsettled_bytes;
         if too_many && !matches!(next.origin, Origin::Live(_)) {
             return None;
         }
         let (_, arrival) = self.queue.remove(at)?;
-        self.bytes -= arrival.weight();
+        let weight = arrival.weight();
+        self.bytes -= weight;
         let Arrival { content, answers, key, origin } = arrival;
         self.last += 1;
         let buffered = matches!(origin, Origin::Buffer(..));
         match origin {
             Origin::Buffer(..) | Origin::Http(_) => {
-                self.handed_bytes += origin.weight();
-                self.handed.insert(self.last, Handed { key, answers, origin });
+                self.unsettled_bytes += weight;
+                self.handed.insert(self.last, Handed { key, answers, origin, weight });
             }
             Origin::Live(_) => {
                 if let Some(key) = key {
@@ -242,8 +245,8 @@ impl Inbox {
     /// What the host says of a delivery. Who hears that it was taken goes to `taken`.
     pub(crate) fn settle(&mut self, id: DeliveryId, outcome: Outcome, taken: &mut Vec<Origin>) -> Settled {
         let known = |refused, unanswered| Settled { known: true, refused, unanswered };
-        if let Some(Handed { key, answers, origin }) = self.handed.remove(&id.0) {
-            self.handed_bytes -= origin.weight();
+        if let Some(Handed { key, answers, origin, weight }) = self.handed.remove(&id.0) {
+            self.unsettled_bytes -= weight;
             match outcome {
                 Outcome::Taken => {
                     taken.push(origin);
@@ -287,6 +290,11 @@ impl Inbox {
     /// Deliveries that the host has, and on whose fate somebody waits.
     pub(crate) fn unsettled(&self) -> usize {
         self.handed.len()
+    }
+
+    /// Bytes of those.
+    pub(crate) fn unsettled_bytes(&self) -> usize {
+        self.unsettled_bytes
     }
 
     /// Keys that tell duplicates.

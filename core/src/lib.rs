@@ -69,6 +69,7 @@ pub mod env_file;
 pub mod event;
 mod hash;
 pub mod held;
+pub mod host_queue;
 pub mod http;
 mod inbox;
 pub mod json;

@@ -141,21 +141,18 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// Bytes that it keeps alive of what a peer said. Descriptors are shared with the machine, which keeps one for each
-    /// identity.
+    /// Bytes that it keeps alive of what a peer said. A descriptor counts: the machine shares it only until the next
+    /// connection has another.
     pub fn weight(&self) -> usize {
         match self {
+            Notice::Connected { descriptor, .. } | Notice::Platform { descriptor, .. } => descriptor.weight(),
             Notice::Disconnected { reason, .. } => reason.len(),
             Notice::ConnectorError { text } => text.len(),
             Notice::StalePrompt { answer } => answer.weight(),
             Notice::DeadLetter { reason, buffer_id, line } => {
                 reason.len() + buffer_id.as_ref().map_or(0, String::len) + line.len()
             }
-            Notice::Connected { .. }
-            | Notice::Platform { .. }
-            | Notice::Dormant { .. }
-            | Notice::Resumed
-            | Notice::Stopped => 0,
+            Notice::Dormant { .. } | Notice::Resumed | Notice::Stopped => 0,
         }
     }
 }
@@ -255,8 +252,8 @@ pub enum Content {
 }
 
 impl Content {
-    /// Bytes that it keeps alive, for the bounds of queues.
-    pub(crate) fn weight(&self) -> usize {
+    /// Returns the bytes that it keeps alive, for the bounds of queues.
+    pub fn weight(&self) -> usize {
         match self {
             Content::Message(event) | Content::PromptAnswer(event) => event.weight(),
             Content::Forward(forward) => forward.weight(),

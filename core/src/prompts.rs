@@ -4,6 +4,7 @@ use crate::command::Metadata;
 use crate::hash::{Table, table};
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ pub const PROMPT_LIFE: Duration = Duration::from_secs(3600);
 
 /// Most scalar values, all ASCII, that a prompt's or an option's id may have (I-1).
 const MOST_ID: usize = 32;
+/// Maximum number of options of one prompt (I-1). No platform shows more.
+pub const MAX_OPTIONS: usize = 100;
 /// The most bytes of a `custom_id` that carries a choice (I-1).
 const MOST_CUSTOM_ID: usize = 64;
 
@@ -107,18 +110,30 @@ impl Prompt {
     /// What is wrong with its options, if anything is (I-1). The machine refuses such a prompt; who sends
     /// [`as_text`](Self::as_text) in its place asks here.
     pub fn problem(&self) -> Option<String> {
-        for (at, option) in self.options.iter().enumerate() {
+        let count = self.options.len();
+        if count > MAX_OPTIONS {
+            return Some(format!("the prompt has {count} options: {MAX_OPTIONS} at most"));
+        }
+        let mut ids = BTreeSet::new();
+        for option in &self.options {
             if !is_id(&option.id) {
                 return Some(format!(
                     "{:?} is no option id: write 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`",
                     option.id
                 ));
             }
-            if self.options[..at].iter().any(|earlier| earlier.id == option.id) {
+            if !ids.insert(&option.id) {
                 return Some(format!("two options have the id {:?}", option.id));
             }
         }
         None
+    }
+
+    /// Returns the bytes of its texts.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let style = |option: &PromptOption| option.style.as_ref().map_or(0, String::len);
+        let options = self.options.iter().map(|option| option.label.len() + style(option));
+        self.content.len() + options.sum::<usize>()
     }
 }
 
@@ -305,6 +320,21 @@ mod tests {
         open(&mut prompts, 1, 2);
         assert!(!prompts.reopen(at(6), 1));
         assert_eq!(prompts.standing(&second, at(6)), Standing::Open(1));
+    }
+
+    #[test]
+    fn i_1_a_prompt_has_at_most_a_hundred_options_each_with_an_id_of_its_own() {
+        let problem = |ids: &[String]| {
+            let option = |id: &String| PromptOption { id: id.clone(), label: String::new(), style: None };
+            Prompt { options: ids.iter().map(option).collect(), ..Prompt::default() }.problem()
+        };
+        let ids: Vec<String> = (0..60_000).map(|n| n.to_string()).collect();
+        assert_eq!(problem(&ids[..100]), None);
+        let most = "the prompt has 101 options: 100 at most";
+        assert_eq!(problem(&ids[..101]).as_deref(), Some(most));
+        assert_eq!(problem(&ids).as_deref(), Some("the prompt has 60000 options: 100 at most"));
+        let twice = [ids[7].clone(), ids[8].clone(), ids[7].clone()];
+        assert_eq!(problem(&twice).as_deref(), Some("two options have the id \"7\""));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reading an `outbound_result` (O-2, O-5, O-7).
 
-use crate::command::{Failure, FailureKind, Reply};
+use crate::command::{Failure, FailureKind, MAX_ID_BYTES, Reply};
 use crate::json::{self, Kind};
 
 /// What a request was, as far as its answer is concerned.
@@ -75,6 +75,52 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
     }
 }
 
+/// Maximum length of a connector's words that are kept of a failure, in bytes (X-1).
+pub(crate) const MAX_ERROR_BYTES: usize = 16 << 10;
+
+/// What of an answer was too long to be kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Overlong {
+    /// Ids, which are left out.
+    pub(crate) ids: u64,
+    /// Texts, which are cut.
+    pub(crate) texts: u64,
+}
+
+/// Bounds what an answer keeps of the connector's words (X-1): a host may let it wait, and a thousand others.
+pub(crate) fn bound(answer: &mut Result<Reply, Failure>) -> Overlong {
+    let mut overlong = Overlong::default();
+    let mut id = |id: &mut Option<String>| {
+        if id.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
+            *id = None;
+            overlong.ids += 1;
+        }
+    };
+    match answer {
+        Ok(Reply::Sent { message_id } | Reply::Prompted { message_id, .. }) => id(message_id),
+        Ok(Reply::Thread { thread_id }) => id(thread_id),
+        Ok(Reply::ChatInfo { name, chat_type }) => {
+            overlong.texts += u64::from(cut(name, MAX_ID_BYTES)) + u64::from(cut(chat_type, MAX_ID_BYTES));
+        }
+        Ok(Reply::Done | Reply::Streamed { .. } | Reply::Idle { .. }) => {}
+        Err(failure) => {
+            id(&mut failure.code);
+            overlong.texts += u64::from(cut(&mut failure.message, MAX_ERROR_BYTES));
+        }
+    }
+    overlong
+}
+
+/// Cuts a text between two scalar values; whether it had to be.
+fn cut(text: &mut String, most: usize) -> bool {
+    let is_over = text.len() > most;
+    if is_over {
+        text.truncate(text.floor_char_boundary(most));
+        text.shrink_to_fit();
+    }
+    is_over
+}
+
 /// Returns whether a failure is an egress decline (O-7): by its code, or by its text. In an answer without a code,
 /// `ack lost` in the text means that the message may have been sent.
 fn is_declined(code: Option<&str>, error: Option<&str>) -> bool {
@@ -91,6 +137,34 @@ mod tests {
         match read(raw, expected) {
             Ok(reply) => format!("{reply:?}"),
             Err(failure) => format!("{} {:?} {:?}", failure.kind.name(), failure.message, failure.code),
+        }
+    }
+
+    #[test]
+    fn x_1_an_answer_keeps_no_more_than_so_much() {
+        let long = "é".repeat(50_000);
+        let info = Expected::ChatInfo("c".into());
+        for (raw, expected, overlong, weight) in [
+            (format!(r#"{{"success":true,"message_id":"{long}"}}"#), Expected::Sent, (1, 0), 0),
+            (format!(r#"{{"success":true,"thread_id":"{long}"}}"#), Expected::Thread, (1, 0), 0),
+            (
+                format!(r#"{{"success":true,"name":"{long}","type":"{long}"}}"#),
+                info,
+                (0, 2),
+                2 * MAX_ID_BYTES,
+            ),
+            (format!(r#"{{"error":"{long}","code":"{long}"}}"#), Expected::Done, (1, 1), MAX_ERROR_BYTES),
+            (
+                format!(r#"{{"error":"{}"}}"#, &long[..MAX_ERROR_BYTES]),
+                Expected::Done,
+                (0, 0),
+                MAX_ERROR_BYTES,
+            ),
+        ] {
+            let mut answer = read(Some(&raw), &expected);
+            let Overlong { ids, texts } = bound(&mut answer);
+            assert_eq!((ids, texts), overlong, "{expected:?}");
+            assert_eq!(answer.as_ref().map_or_else(Failure::weight, Reply::weight), weight, "{expected:?}");
         }
     }
 

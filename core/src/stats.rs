@@ -45,8 +45,12 @@ numbers! {
     keyless_interrupts;
     /// `inbound` frames without an event, and `passthrough_forward` frames without a forward, to save.
     unusable_events;
-    /// Ids of over a kilobyte, which are not remembered: of an event's chat (M-1), of a streamed reply's messages.
+    /// Ids of over a kibibyte, which are not kept: of an event's chat (M-1), of a request's answer.
     overlong_ids;
+    /// Texts of answers that were cut: words of a failure over 16 KiB, names of chats over 1 KiB.
+    cut_texts;
+    /// Names of ops beyond the 256 that are kept of a descriptor (D-6).
+    dropped_ops;
     /// Forwards whose body did not decode, and so reads as empty (P-1).
     undecodable_bodies;
     /// Discord forwards that are no event: pings, autocompletions, unknown types, no interaction at all (P-2, P-6).

@@ -1,5 +1,6 @@
 //! What of a growing reply is shown next (O-10): a pure plan, told what the host wants and what became of each step.
 
+mod rest;
 #[cfg(test)]
 mod tests;
 
@@ -7,6 +8,7 @@ use crate::command::{Failure, FailureKind};
 use crate::descriptor::Descriptor;
 use crate::slack;
 use crate::split::{self, Block, Room};
+use rest::Rest;
 use std::collections::VecDeque;
 
 /// How a reply grows on its platform.
@@ -150,7 +152,7 @@ pub(crate) struct StreamPlan {
     mode: Mode,
     can_edit: bool,
     room: Room,
-    rest: String,
+    rest: Rest,
     /// Where `rest` begins: the end of the finished messages.
     start: Mark,
     /// The ends of segments behind that.
@@ -163,6 +165,8 @@ pub(crate) struct StreamPlan {
     /// A seal whose first answer was ambiguous: the draft, what it shows, and why (O-13).
     unsure_seal: Option<(i64, Part, Failure)>,
     message_ids: Vec<String>,
+    /// Bytes of those.
+    id_bytes: usize,
     /// A message has begun: further ones are no replies.
     begun: bool,
     /// The first ambiguous step of a finished message.
@@ -181,7 +185,7 @@ impl StreamPlan {
             mode: abilities.mode,
             can_edit: abilities.can_edit,
             room: abilities.room,
-            rest: String::new(),
+            rest: Rest::default(),
             start: Mark::default(),
             ends: VecDeque::new(),
             last: false,
@@ -190,6 +194,7 @@ impl StreamPlan {
             flight: None,
             unsure_seal: None,
             message_ids: Vec::new(),
+            id_bytes: 0,
             begun: false,
             doubt: None,
             held: None,
@@ -208,8 +213,7 @@ impl StreamPlan {
         };
         let shown = &self.rest.as_bytes()[..self.rest.len().min(may_show.saturating_sub(self.start.at))];
         self.rewritten |= !rest.as_bytes().starts_with(shown);
-        self.rest.clear();
-        self.rest.push_str(rest);
+        self.rest.set(rest);
         while self.ends.back().is_some_and(|end| *end > text.len()) {
             self.ends.pop_back();
         }
@@ -222,8 +226,7 @@ impl StreamPlan {
 
     /// Bytes that it keeps for the host.
     pub(crate) fn weight(&self) -> usize {
-        let ids: usize = self.message_ids.iter().map(String::len).sum();
-        self.rest.len() + self.ends.len() * size_of::<usize>() + ids
+        self.rest.weight() + self.ends.len() * size_of::<usize>() + self.id_bytes
     }
 
     /// Whether the last state has come and has not ended.
@@ -275,17 +278,20 @@ impl StreamPlan {
         if self.stopped && self.ended.is_none() {
             return self.next_of_stopped(may);
         }
+        // A long run of white space is many messages that are not sent: the text is looked through once for all of them.
+        let mut settled = None;
         loop {
             let all_out = self.last && self.rest.is_empty() && self.open == Open::Unsent;
             if let (true, None) = (all_out, &self.ended) {
                 let ids = std::mem::take(&mut self.message_ids);
+                self.id_bytes = 0;
                 return Next::Over(self.doubt.take().map_or(Ok(ids), Err));
             }
             if let Some(failure) = self.ended.as_ref().or(self.held.as_ref()) {
                 let over = std::mem::take(&mut self.last);
                 return if over { Next::Over(Err(failure.clone())) } else { Next::Wait };
             }
-            let Some(part) = self.part().filter(|_| allowed) else { return Next::Wait };
+            let Some(part) = self.part(&mut settled).filter(|_| allowed) else { return Next::Wait };
             if self.shows(&part) {
                 if !part.full {
                     return Next::Wait;
@@ -323,16 +329,22 @@ impl StreamPlan {
         Next::Over(self.doubt.take().or(doubt).map_or(Ok(ids), Err))
     }
 
-    /// The state of the open message that is wanted.
-    fn part(&self) -> Option<Part> {
+    /// The state of the open message that is wanted. `settled` is where the text that can be shown ends, once somebody
+    /// has looked.
+    fn part(&self, settled: &mut Option<usize>) -> Option<Part> {
         let block = self.start.block.as_ref();
         let (text, closes) = match (self.mode, self.ends.front()) {
             (Mode::Segments, Some(end)) => {
                 (&self.rest[..ceil(&self.rest, end.saturating_sub(self.start.at))], true)
             }
             (Mode::Segments, None) if !self.last => return None,
-            (_, _) if self.last => (self.rest.as_str(), true),
-            (_, _) => (split::settled(&self.rest, block, self.room), false),
+            (_, _) if self.last => (&*self.rest, true),
+            (_, _) => {
+                let end = settled.get_or_insert_with(|| {
+                    self.start.at + split::settled(&self.rest, block, self.room).len()
+                });
+                (&self.rest[..end.saturating_sub(self.start.at).min(self.rest.len())], false)
+            }
         };
         // The host's text may begin with white space, if it likes.
         let (skip, block) =
@@ -422,7 +434,7 @@ impl StreamPlan {
         match kind {
             Kind::Send => {
                 self.begun = true;
-                self.message_ids.extend(id.clone());
+                self.keep(id.clone());
                 match id {
                     Some(id) if !part.full => {
                         self.open = Open::Message { id, content: part.content, reach: part.to, doubt: None };
@@ -448,11 +460,16 @@ impl StreamPlan {
             }
             Kind::Seal { .. } => {
                 self.begun = true;
-                self.message_ids.extend(id);
+                self.keep(id);
                 self.advance(part.to);
             }
             Kind::Draft { id } => self.open = Open::Draft { id, content: part.content },
         }
+    }
+
+    fn keep(&mut self, message_id: Option<String>) {
+        self.id_bytes += message_id.as_ref().map_or(0, |id| id.len() + size_of::<String>());
+        self.message_ids.extend(message_id);
     }
 
     /// It counts as shown, since it may be.
@@ -508,7 +525,7 @@ impl StreamPlan {
             self.doubt = self.doubt.take().or(doubt);
         }
         let cut = ceil(&self.rest, to.at.saturating_sub(self.start.at));
-        self.rest.drain(..cut);
+        self.rest.cut(cut);
         self.start = Mark { at: to.at.max(self.start.at + cut), block: to.block };
         self.rewritten = false;
         while self.ends.front().is_some_and(|end| *end <= self.start.at) {

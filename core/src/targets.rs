@@ -1,6 +1,6 @@
 //! The deliveries that a reply or a turn can name, by number (M-7, O-15): where each came from.
 
-use crate::chats::LONGEST;
+use crate::command::MAX_ID_BYTES;
 use crate::event::Event;
 use std::collections::VecDeque;
 
@@ -61,10 +61,10 @@ impl Targets {
             source.thread_id().unwrap_or(""),
             event.message_id().unwrap_or(""),
         ];
-        if texts.iter().any(|text| text.len() > LONGEST) {
+        if texts.iter().any(|text| text.len() > MAX_ID_BYTES) {
             return false;
         }
-        // No text is longer than `LONGEST`.
+        // No text is longer than `MAX_ID_BYTES`.
         let lengths = texts.map(|text| u16::try_from(text.len()).unwrap_or(0));
         let entry = Entry { delivery, start: self.gone + self.texts.len() as u64, lengths };
         while self.entries.len() >= self.most
@@ -161,7 +161,7 @@ mod tests {
             assert_eq!(targets.get(n).map(|target| target.chat_id), Some(longest));
         }
         assert_eq!(targets.get(7), None);
-        assert!(!targets.note(10, &event(&"c".repeat(LONGEST + 1), "m")));
+        assert!(!targets.note(10, &event(&"c".repeat(MAX_ID_BYTES + 1), "m")));
         assert_eq!(targets.get(10), None);
         // One alone may be longer than the bound.
         assert!(targets.note(11, &event(&"c".repeat(100), "m")));

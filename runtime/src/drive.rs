@@ -162,7 +162,7 @@ impl<R: Runtime> Driver<R> {
         for action in actions {
             tell(&mut state, action);
         }
-        done |= state.deliver(now, &shared.config);
+        done |= state.deliver(now);
         let (host, watchers) = (state.host_if_news(), state.show());
         drop(state);
         wake(host);

@@ -74,9 +74,9 @@ impl Inbox {
                 Sign::Notice(notice) => Incoming::Notice(notice),
             }));
         }
-        if deliveries && let Some(queued) = state.queue.pop_front() {
+        let was_full = !state.queue.has_room();
+        if deliveries && let Some(queued) = state.queue.pop() {
             // There is room for the next. Unless there was none before, nothing has waited for it.
-            let was_full = state.queue.len() + 1 >= shared.config.limits.host_queue;
             let driver = if was_full { state.driver.take() } else { None };
             let (id, buffered) = (queued.id, queued.buffered);
             let incoming = match queued.content {
@@ -134,9 +134,10 @@ impl Drop for Inbox {
         let mut state = self.shared.lock();
         state.deaf = true;
         state.signs.drop_all();
-        let queued = std::mem::take(&mut state.queue);
-        for delivery in queued.iter().filter(|delivery| !delivery.buffered) {
-            state.machine.settle(self.shared.now(), delivery.id, Outcome::Refused);
+        while let Some(delivery) = state.queue.pop() {
+            if !delivery.buffered {
+                state.machine.settle(self.shared.now(), delivery.id, Outcome::Refused);
+            }
         }
         let (host, driver) = (state.host.take(), state.driver.take());
         drop(state);
@@ -147,18 +148,35 @@ impl Drop for Inbox {
 
 /// Something that came, and the duty to say what became of it: [`ack`](Self::ack) when the host has it durably.
 /// Dropping it un-acked means "not taken": a buffered one comes again.
+///
+/// A host that needs the content no longer than the duty takes it apart with [`into_parts`](Self::into_parts).
 #[must_use = "dropping a delivery refuses it: ack it once it is taken"]
 pub struct Delivery<T = Event> {
+    content: T,
+    settlement: Settlement,
+}
+
+/// The duty to settle a delivery, without its content: [`ack`](Self::ack) when the host has it durably. Dropping it
+/// means "not taken", as for a [`Delivery`].
+#[must_use = "dropping it refuses the delivery: ack it once it is taken"]
+pub struct Settlement {
     shared: Arc<Handle>,
     id: DeliveryId,
     buffered: bool,
-    content: T,
     settled: bool,
+}
+
+impl fmt::Debug for Settlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Settlement { id, buffered, settled, .. } = self;
+        let mut shown = f.debug_struct("Settlement");
+        shown.field("id", id).field("buffered", buffered).field("settled", settled).finish_non_exhaustive()
+    }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Delivery<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Delivery { id, buffered, content, .. } = self;
+        let Delivery { content, settlement: Settlement { id, buffered, .. } } = self;
         let mut shown = f.debug_struct("Delivery");
         shown.field("id", id).field("buffered", buffered).field("content", content).finish_non_exhaustive()
     }
@@ -173,7 +191,7 @@ impl Delivery {
     /// Which conversation it belongs to, by the configured options (S).
     pub fn session_key(&self) -> String {
         let source = self.content.source();
-        session_key(source, self.shared.config.sessions, source.profile())
+        session_key(source, self.settlement.shared.config.sessions, source.profile())
     }
 }
 
@@ -186,26 +204,55 @@ impl Delivery<Forward> {
 
 impl<T> Delivery<T> {
     fn new(shared: &Arc<Handle>, id: DeliveryId, buffered: bool, content: T) -> Self {
-        Delivery { shared: shared.clone(), id, buffered, content, settled: false }
+        let settlement = Settlement { shared: shared.clone(), id, buffered, settled: false };
+        Delivery { content, settlement }
+    }
+
+    /// Separates the content from the duty to settle the delivery. A host that has passed the content on keeps the
+    /// settlement alone, which is a few bytes.
+    pub fn into_parts(self) -> (T, Settlement) {
+        (self.content, self.settlement)
     }
 
     /// The number of the delivery; the first is 1.
     pub fn id(&self) -> DeliveryId {
-        self.id
+        self.settlement.id()
     }
 
     /// Whether it came from the connector's buffer, which holds on to it until it is acked.
     pub fn is_buffered(&self) -> bool {
-        self.buffered
+        self.settlement.is_buffered()
     }
 
     /// The host has it durably: the connector may forget it. It means "taken", not "answered", so do not wait for
     /// the agent's turn.
+    pub fn ack(self) {
+        self.settlement.ack();
+    }
+
+    /// The host cannot take it.
+    pub fn refuse(self) {
+        self.settlement.refuse();
+    }
+}
+
+impl Settlement {
+    /// Returns the number of the delivery; the first is 1.
+    pub fn id(&self) -> DeliveryId {
+        self.id
+    }
+
+    /// Returns whether the delivery came from the connector's buffer, which holds on to it until it is acked.
+    pub fn is_buffered(&self) -> bool {
+        self.buffered
+    }
+
+    /// Tells the connector that the host has the delivery durably. Do not wait for the agent's turn.
     pub fn ack(mut self) {
         self.settle(Outcome::Taken);
     }
 
-    /// The host cannot take it.
+    /// Says that the host cannot take the delivery.
     pub fn refuse(mut self) {
         self.settle(Outcome::Refused);
     }
@@ -217,7 +264,7 @@ impl<T> Delivery<T> {
     }
 }
 
-impl<T> Drop for Delivery<T> {
+impl Drop for Settlement {
     fn drop(&mut self) {
         self.settle(Outcome::Refused);
     }

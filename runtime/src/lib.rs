@@ -89,7 +89,7 @@ use std::time::Duration;
 pub mod host {
     pub use crate::environment::config_from_env;
     pub use crate::http;
-    pub use crate::inbox::{Delivery, Inbox, Incoming};
+    pub use crate::inbox::{Delivery, Inbox, Incoming, Settlement};
     pub use crate::relay::Relay;
     pub use crate::reply_stream::ReplyStream;
     pub use crate::request::{Answer, ChatDetails, Op, Prompted, Request};

@@ -232,8 +232,11 @@ impl Relay {
     }
 
     /// Remembers a chat, as after a restart (M-6).
-    pub fn prime(&self, chat_id: &str, chat: Chat) {
-        self.shared.lock().machine.prime(chat_id, chat);
+    ///
+    /// # Errors
+    /// Returns a definite failure when a text is over 1 KiB. Nothing is remembered then.
+    pub fn prime(&self, chat_id: &str, chat: Chat) -> Result<(), Failure> {
+        self.shared.lock().machine.prime(chat_id, chat)
     }
 
     /// Shows the typing sign. Never an error.

@@ -8,14 +8,17 @@ use futures_util::future::{Either, ready};
 use relayline_core::command::{Command, Failure, NotAccepted, Reply, RequestId};
 use relayline_core::config::Config;
 use relayline_core::delivery::{Answer, DeliveryRequest, Received};
+use relayline_core::held::Held;
+use relayline_core::host_queue::HostQueue;
 use relayline_core::machine::RelayMachine;
-use relayline_core::output::{Delivery, DeliveryId, Fatal, HttpId, Outcome};
+use relayline_core::output::{DeliveryId, Fatal, HttpId, Outcome};
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -34,7 +37,7 @@ pub(crate) struct State {
     /// Clients that wait for the answer to a signed delivery (H-6).
     pub(crate) unanswered: BTreeMap<HttpId, oneshot::Sender<Answer>>,
     /// The host's queue.
-    pub(crate) queue: VecDeque<Delivery>,
+    pub(crate) queue: HostQueue,
     pub(crate) signs: Signs,
     /// Replies that grow, so far.
     pub(crate) streamed: u64,
@@ -57,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     /// Where signed deliveries are taken, or why they are not; `None` when they are not to be (H-6).
     pub(crate) inbound: Option<Result<SocketAddr, String>>,
+    /// Bytes of bodies of signed deliveries that are being read (H-6).
+    pub(crate) body_bytes: AtomicUsize,
     origin: Instant,
 }
 
@@ -80,7 +85,7 @@ impl Shared {
             machine,
             waiting: BTreeMap::new(),
             unanswered: BTreeMap::new(),
-            queue: VecDeque::new(),
+            queue: HostQueue::new(&config.limits),
             signs: Signs::new(config.limits.read_ahead_bytes),
             streamed: 0,
             fatal: None,
@@ -91,7 +96,13 @@ impl Shared {
             turns: 0,
             crowded: Vec::new(),
         };
-        Arc::new(Shared { state: Mutex::new(state), config, inbound, origin })
+        Arc::new(Shared {
+            state: Mutex::new(state),
+            config,
+            inbound,
+            body_bytes: AtomicUsize::new(0),
+            origin,
+        })
     }
 
     /// A host's panic elsewhere must not take the relay with it: the state is whole after every call.
@@ -107,6 +118,9 @@ impl Shared {
         &self,
         command: Command,
     ) -> Result<oneshot::Receiver<Result<Reply, Failure>>, NotAccepted> {
+        // What the command alone decides needs no machine, and so no lock that others wait for.
+        let command =
+            command.check(&self.config.limits).inspect_err(|_| self.lock().machine.count_refused())?;
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
         let (now, name) = (self.now(), command.name());
@@ -127,7 +141,7 @@ impl Shared {
     ) -> impl Future<Output = Answer> + Send + use<> {
         let mut state = self.lock();
         let now = self.now();
-        let request = DeliveryRequest { host_has_room: state.has_room(&self.config), ..request };
+        let request = DeliveryRequest { host_has_room: state.has_room(), ..request };
         let received = state.machine.handle_delivery(now, &request);
         trace::log(|| Entry::request(now.mono, &request, &received));
         let answer = match received {
@@ -203,8 +217,8 @@ impl State {
     }
 
     /// Whether the host's queue takes another delivery; that of a host that has dropped its stream always does.
-    fn has_room(&self, config: &Config) -> bool {
-        self.deaf || self.queue.len() < config.limits.host_queue
+    fn has_room(&self) -> bool {
+        self.deaf || self.queue.has_room()
     }
 
     /// Fills the host's queue; whether anything was moved.
@@ -213,19 +227,25 @@ impl State {
     /// that cannot take in more reads no results either. Live events are lost on it. Buffered ones are neither
     /// acknowledged nor refused: the connector keeps them, and waits; to refuse them would only make the
     /// gateway dial again and again for what nobody takes.
-    pub(crate) fn deliver(&mut self, now: Now, config: &Config) -> bool {
+    pub(crate) fn deliver(&mut self, now: Now) -> bool {
         let mut any = false;
-        while self.has_room(config) {
+        while self.has_room() {
             let Some(delivery) = self.machine.poll_delivery(now) else { break };
             trace::log(|| Entry::delivery(now.mono, &delivery, self.machine.config().sessions));
             any = true;
             if !self.deaf {
-                self.queue.push_back(delivery);
+                self.queue.push(delivery);
             } else if !delivery.buffered {
                 self.machine.settle(now, delivery.id, Outcome::Refused);
             }
         }
         any
+    }
+
+    /// How full the machine and the host's queue are.
+    pub(crate) fn held(&self) -> Held {
+        let (host_queue, host_queue_bytes) = (self.queue.len(), self.queue.bytes());
+        Held { host_queue, host_queue_bytes, ..self.machine.held() }
     }
 
     /// The host, if it waits and there is something for it.

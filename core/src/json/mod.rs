@@ -7,11 +7,13 @@
 mod mend;
 mod salvage;
 mod walk;
+mod weight;
 mod whole;
 
 pub use mend::mend;
 pub(crate) use salvage::salvage;
 pub(crate) use walk::{known_each, known_fields};
+pub use weight::{MAX_VALUES, weight, weight_of_fields};
 pub use whole::whole;
 
 use memchr::{memchr, memchr2_iter};
@@ -259,9 +261,16 @@ pub(crate) fn depth_is_fine(line: &str) -> bool {
 }
 
 /// Reads a whole text as JSON with last-wins keys, for tests and tools; the machine never builds trees.
+///
+/// # Errors
+/// When it is not JSON, nests deeper than [`MAX_DEPTH`], or holds more than [`MAX_VALUES`]: as a tree a value takes up
+/// to fifty times the bytes of its text.
 pub fn parse(text: &str) -> Result<serde_json::Value, serde_json::Error> {
     if !depth_is_fine(text) {
         return Err(serde_json::Error::custom("nested deeper than 128"));
+    }
+    if !weight::count_is_fine(text) {
+        return Err(serde_json::Error::custom(format_args!("it holds more than {MAX_VALUES} values")));
     }
     serde_json::from_str(text)
 }

@@ -64,7 +64,10 @@ impl RelayMachine {
 
     /// D-8, L-17: the first of a connection completes the handshake, or fails it.
     fn on_descriptor(&mut self, raw: Option<&str>) {
-        let descriptor = Descriptor::read(raw.unwrap_or("null"));
+        let descriptor = Descriptor::read_counting(raw.unwrap_or("null")).map(|(descriptor, dropped)| {
+            self.stats.dropped_ops += dropped;
+            descriptor
+        });
         match descriptor {
             Ok(descriptor) if self.descriptors.is_empty() && self.state == State::Handshaking => {
                 self.descriptors.push(Arc::new(descriptor));

@@ -12,7 +12,7 @@ mod tests;
 mod turns;
 
 use crate::chats::{Chat, Chats};
-use crate::command::{Command, NotAccepted, RequestId};
+use crate::command::{Command, Failure, NotAccepted, RequestId};
 use crate::config::Config;
 use crate::delivery::Answer;
 use crate::descriptor::Descriptor;
@@ -159,7 +159,7 @@ impl RelayMachine {
             link: Link::new(now.mono),
             splitter: LineSplitter::new(limits.max_line_bytes),
             outbox: Outbox::default(),
-            inbox: Inbox::new(limits.read_ahead_bytes, limits.dedupe, limits.write_queue_bytes),
+            inbox: Inbox::new(limits.read_ahead_bytes, limits.dedupe, limits.unsettled_bytes),
             chats: Chats::new(limits.chats),
             prompts: Prompts::new(prompts, limits.prompts),
             streams: Streams::new(drafts),
@@ -257,9 +257,20 @@ impl RelayMachine {
         submitted
     }
 
+    /// Counts a command that [`Command::check`] refused before it came here.
+    pub fn count_refused(&mut self) {
+        self.stats.not_accepted += 1;
+    }
+
     /// Remembers a chat as the host says, after a restart for instance (M-6).
-    pub fn prime(&mut self, chat_id: &str, chat: Chat) {
-        self.chats.prime(&self.seed, chat_id, chat);
+    ///
+    /// # Errors
+    /// Returns a definite failure when a text is longer than [`MAX_ID_BYTES`](crate::command::MAX_ID_BYTES). Nothing is
+    /// remembered then.
+    pub fn prime(&mut self, chat_id: &str, chat: Chat) -> Result<(), Failure> {
+        let primed = self.chats.prime(&self.seed, chat_id, chat);
+        self.stats.not_accepted += u64::from(primed.is_err());
+        primed.map_err(Failure::definite)
     }
 
     /// What became of a delivery. Settling twice is harmless, and counted.
@@ -442,7 +453,10 @@ impl RelayMachine {
             waiting_events: self.inbox.waiting(),
             waiting_event_bytes: self.inbox.bytes(),
             early_event_bytes: if self.is_early() { self.inbox.early_bytes() } else { 0 },
+            host_queue: 0,
+            host_queue_bytes: 0,
             unsettled_deliveries: self.inbox.unsettled(),
+            unsettled_bytes: self.inbox.unsettled_bytes(),
             remembered_deliveries: self.inbox.remembered(),
             unanswered_deliveries: self.unanswered.len(),
             requests: self.requests.len(),

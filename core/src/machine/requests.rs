@@ -4,7 +4,9 @@ use super::streams::StreamKey;
 use super::{MOST_ACTIONS, RelayMachine};
 use crate::anchor::Anchor;
 use crate::chats::{Chat, Chats};
-use crate::command::{Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, Wire};
+use crate::command::{
+    Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, Wire, too_large,
+};
 use crate::descriptor::Descriptor;
 use crate::encode;
 use crate::hash::{Seed, Table, table};
@@ -123,6 +125,7 @@ impl RelayMachine {
             let why = format!("{untaken} outcomes of earlier commands wait to be taken");
             return Err(NotAccepted::new(command, Refusal::full(why)));
         }
+        let command = command.check(&self.config.limits)?;
         let now = |machine: &mut Self, reply: Reply| {
             let id = machine.requests.fresh();
             machine.actions.push_back(Action::Complete { id, result: Ok(reply) });
@@ -158,6 +161,10 @@ impl RelayMachine {
                 Ok(id)
             }
             // A typing sign is never an error to the host (O): one that cannot go out is done, too.
+            Command::Typing(_) if command.problem(&self.config.limits).is_some() => {
+                self.stats.typing_dropped += 1;
+                now(self, Reply::Done)
+            }
             Command::Typing(_) => match self.request(&command, Owner::Host) {
                 Ok(id) => Ok(id),
                 Err(_) => {
@@ -245,10 +252,7 @@ impl RelayMachine {
             Command::Typing(_) => Expected::Shrug,
             Command::ChatInfo(info) => Expected::ChatInfo(info.chat_id.clone()),
             Command::ThreadCreate(_) => Expected::Thread,
-            Command::Prompt(prompt) => {
-                if let Some(problem) = prompt.problem() {
-                    return Err(Failure::definite(problem).into());
-                }
+            Command::Prompt(_) => {
                 prompt_id = self.prompts.next_id();
                 Expected::Prompted(prompt_id.clone())
             }
@@ -279,9 +283,7 @@ impl RelayMachine {
             Wire::None => {}
         });
         if !queued {
-            let why = format!(
-                "it does not fit into the write queue, which `write_queue_bytes` bounds at {limit} bytes"
-            );
+            let why = too_large(&self.config.limits);
             // One that does not fit into an empty queue never will.
             return Err(if unwritten > 0 { Refusal::full(why) } else { Failure::definite(why).into() });
         }
@@ -369,7 +371,10 @@ impl RelayMachine {
         let pending = id.and_then(|id| self.requests.pending.get(&id.0)).filter(|pending| pending.written);
         match (id, pending) {
             (Some(id), Some(pending)) => {
-                let result = crate::result::read(result, &pending.expected);
+                let mut result = crate::result::read(result, &pending.expected);
+                let overlong = crate::result::bound(&mut result);
+                self.stats.overlong_ids += overlong.ids;
+                self.stats.cut_texts += overlong.texts;
                 self.finish(id, result);
             }
             (_, None) | (None, Some(_)) => self.stats.stray_results += 1,

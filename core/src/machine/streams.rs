@@ -4,12 +4,12 @@ use super::RelayMachine;
 use super::answers::place;
 use super::requests::Owner;
 use crate::anchor;
-use crate::chats::LONGEST;
 use crate::command::{
     Command, Draft, Edit, Failure, FailureKind, Metadata, NotAccepted, Refusal, Reply, RequestId, Send,
     Stream,
 };
 use crate::hash::{Table, table};
+use crate::json;
 use crate::output::{Action, DeliveryId};
 use crate::slack;
 use crate::stream::{Abilities, May, Next, Step, StepOp, StreamPlan};
@@ -40,6 +40,8 @@ struct Streamed {
     finishes: Option<RequestId>,
     /// The host knows that it failed: it may make room for another.
     told: bool,
+    /// Bytes that it keeps beside its texts: ids and metadata.
+    own: usize,
     /// What it counts for in [`Streams::bytes`].
     weight: usize,
 }
@@ -105,6 +107,15 @@ impl Streams {
         self.cooling.front().map(|(_, due)| *due)
     }
 
+    /// Weighs a stream anew.
+    fn weigh(&mut self, key: StreamKey) {
+        if let Some(stream) = self.all.get_mut(&key) {
+            let weight = stream.own + stream.plan.weight();
+            self.bytes = self.bytes - stream.weight + weight;
+            stream.weight = weight;
+        }
+    }
+
     fn remove(&mut self, key: StreamKey) {
         self.cooling.remove(&key);
         self.crowded.remove(&key);
@@ -139,10 +150,8 @@ impl RelayMachine {
             stream.plan.push(&state.text, state.last, state.segment);
             stream.told = false;
             stream.finishes = state.last.then_some(id);
-            let weight = stream.plan.weight();
-            self.streams.bytes = self.streams.bytes - stream.weight + weight;
-            stream.weight = weight;
         }
+        self.streams.weigh(key);
         if !state.last {
             self.actions.push_back(Action::Complete { id, result: Ok(Reply::Done) });
         }
@@ -173,10 +182,14 @@ impl RelayMachine {
                 return Err(Failure::definite(why).into());
             }
         }
-        let (limits, weight) = (&self.config.limits, stream.map_or(0, |stream| stream.weight));
-        if self.streams.bytes - weight + state.text.len() > limits.write_queue_bytes {
+        let limits = &self.config.limits;
+        let (mine, kept) = match stream {
+            Some(stream) => (stream.weight, 0),
+            None => (0, bytes_beside_text(state)),
+        };
+        if self.streams.bytes - mine + state.text.len() + kept > limits.write_queue_bytes {
             let why = format!(
-                "the texts of all streams are longer than `write_queue_bytes` allows, {} bytes",
+                "the texts and the metadata of all streams are longer than `write_queue_bytes` allows, {} bytes",
                 limits.write_queue_bytes
             );
             return Err(Failure::definite(why).into());
@@ -234,6 +247,7 @@ impl RelayMachine {
             platform,
             finishes: None,
             told: false,
+            own: bytes_beside_text(state),
             weight: 0,
         })
     }
@@ -265,13 +279,8 @@ impl RelayMachine {
     /// What became of a step.
     pub(super) fn step_ended(&mut self, key: StreamKey, result: Result<Reply, Failure>) {
         let Some(stream) = self.streams.all.get_mut(&key) else { return };
-        let result = result.map(message_id).map(|id| {
-            // Each message's id is kept to the stream's end, and an id is no place for a peer to store a line.
-            let kept = id.as_ref().is_none_or(|id| id.len() <= LONGEST);
-            self.stats.overlong_ids += u64::from(!kept);
-            id.filter(|_| kept)
-        });
-        stream.plan.result(result);
+        stream.plan.result(result.map(message_id));
+        self.streams.weigh(key);
         self.streams.ready.push_back(key);
     }
 
@@ -367,6 +376,13 @@ impl RelayMachine {
         self.streams.ready.clear();
         self.streams.crowded.clear();
     }
+}
+
+/// What a stream keeps of its first state beside the text.
+fn bytes_beside_text(state: &Stream) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let ids = state.chat_id.len() + text(&state.reply_to) + text(&state.platform);
+    ids + json::weight_of_fields(&state.metadata)
 }
 
 /// The id in the answer to a step.

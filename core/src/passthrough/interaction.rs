@@ -5,6 +5,10 @@ use crate::event::{Event, Made};
 use crate::json::{self, Kind};
 use crate::prompts::PromptChoice;
 
+/// How deep options and components are followed (P-3, P-5). Discord nests two levels; each level is read once more for
+/// every level above it.
+const MAX_NESTING: usize = 4;
+
 const INTERACTION: [&str; 9] =
     ["id", "type", "channel_id", "guild_id", "channel", "member", "user", "data", "message"];
 
@@ -71,14 +75,14 @@ fn command(data: Option<&str>) -> Option<Said> {
     let [name, options] = json::fields(data?, &["name", "options"])?;
     let name = name.and_then(json::id).filter(|name| !name.is_empty())?;
     let mut text = format!("/{name}");
-    push_options(options.unwrap_or("null"), &mut text);
+    push_options(options.unwrap_or("null"), MAX_NESTING, &mut text);
     Some(Said { message_type: "command", ..Said::text(text) })
 }
 
-fn push_options(options: &str, text: &mut String) {
-    json::each(options, |option| {
-        let Some([name, kind, value, options]) = json::fields(option, &["name", "type", "value", "options"])
-        else {
+fn push_options(options: &str, left: usize, text: &mut String) {
+    json::known_each(options, |option| {
+        let fields = json::known_fields(option, &["name", "type", "value", "options"]);
+        let Some([name, kind, value, options]) = fields else {
             return;
         };
         let mut push = |word: &str| {
@@ -90,7 +94,9 @@ fn push_options(options: &str, text: &mut String) {
         // A sub-command or a group of them adds its name, and what stands below it.
         if matches!(kind.and_then(json::whole), Some(1 | 2)) {
             push(&name.and_then(json::id).unwrap_or_default());
-            push_options(options.unwrap_or("null"), text);
+            if left > 0 {
+                push_options(options.unwrap_or("null"), left - 1, text);
+            }
         } else {
             push(scalar(value).trim());
         }
@@ -119,27 +125,31 @@ fn modal(data: Option<&str>) -> String {
     let mut lines = Vec::new();
     let components =
         data.and_then(|raw| json::fields(raw, &["components"])).and_then(|[components]| components);
-    json::each(components.unwrap_or("null"), |component| push_inputs(component, &mut lines));
+    json::known_each(components.unwrap_or("null"), |component| {
+        push_inputs(component, MAX_NESTING, &mut lines);
+    });
     lines.join("\n")
 }
 
-fn push_inputs(component: &str, lines: &mut Vec<String>) {
+fn push_inputs(component: &str, left: usize, lines: &mut Vec<String>) {
     const FIELDS: [&str; 6] = ["type", "components", "component", "custom_id", "value", "values"];
-    let Some([kind, components, inner, custom_id, value, values]) = json::fields(component, &FIELDS) else {
-        return;
-    };
+    let fields = json::known_fields(component, &FIELDS);
+    let Some([kind, components, inner, custom_id, value, values]) = fields else { return };
     match kind.and_then(json::whole) {
         // An action row holds several, a label one.
-        Some(1) => json::each(components.unwrap_or("null"), |component| push_inputs(component, lines)),
+        Some(1 | 18) if left == 0 => {}
+        Some(1) => json::known_each(components.unwrap_or("null"), |component| {
+            push_inputs(component, left - 1, lines);
+        }),
         Some(18) => {
             if let Some(inner) = inner {
-                push_inputs(inner, lines);
+                push_inputs(inner, left - 1, lines);
             }
         }
         _ => {
             let Some(custom_id) = custom_id.and_then(json::id) else { return };
             let mut chosen = Vec::new();
-            json::each(values.unwrap_or("null"), |raw| chosen.push(scalar(Some(raw))));
+            json::known_each(values.unwrap_or("null"), |raw| chosen.push(scalar(Some(raw))));
             let value = if chosen.is_empty() { scalar(value) } else { chosen.join(", ") };
             // One line per input, so that no value can forge another's.
             lines.push(format!("{custom_id}={value}").replace(['\n', '\r'], " "));

@@ -39,6 +39,9 @@ fn as_base64<S: serde::Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(&BASE64.encode(body))
 }
 
+/// Bytes that an allocation costs beside its content.
+const ALLOCATION: usize = 24;
+
 const FIELDS: [&str; 7] = ["platform", "botId", "method", "path", "headers", "bodyB64", "profile"];
 
 impl Forward {
@@ -73,7 +76,9 @@ impl Forward {
         let texts = [platform, bot_id, method, path].into_iter().chain(profile);
         let texts = texts.chain(headers.iter().flat_map(|(name, value)| [name, value]));
         let pairs = headers.capacity() * size_of::<(String, String)>();
-        size_of::<Forward>() + texts.map(String::capacity).sum::<usize>() + body.capacity() + pairs
+        // What an allocator takes for a short text is more than the text.
+        let heap = |text: &String| if text.capacity() == 0 { 0 } else { text.capacity() + ALLOCATION };
+        size_of::<Forward>() + texts.map(heap).sum::<usize>() + body.capacity() + pairs
     }
 }
 

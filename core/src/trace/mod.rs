@@ -245,7 +245,7 @@ impl Entry {
     pub fn request(at: Time, request: &DeliveryRequest<'_>, received: &Received) -> Entry {
         let bytes = match request.body {
             Body::Whole(body) => Some(body.len()),
-            Body::TooLong | Body::TooSlow => None,
+            Body::TooLong | Body::TooSlow | Body::NoRoom => None,
         };
         let answer = match received {
             Received::Waits(id) => Ok(id.number()),

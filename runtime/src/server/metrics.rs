@@ -36,7 +36,8 @@ pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpL
 /// All that there is to count, as text.
 pub(crate) fn page(shared: &Shared) -> String {
     let state = shared.lock();
-    let (phase, stats, held) = (state.machine.phase(), state.machine.stats().clone(), state.machine.held());
+    let (phase, stats) = (state.machine.phase(), state.machine.stats().clone());
+    let held = state.held();
     let signs_dropped = state.signs.dropped();
     drop(state);
     let mut page = metrics::page(phase, &stats, &held);

@@ -11,6 +11,7 @@ use hyper::{Request, Response, StatusCode};
 use relayline_core::delivery::{Answer, Body, DeliveryRequest};
 use relayline_core::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes beyond what is kept of a body that are read and thrown away, so that a client that is still sending gets to
 /// read its answer instead of a reset.
@@ -24,6 +25,47 @@ enum Came {
         to_its_end: bool,
     },
     TooSlow,
+    /// Other bodies take all the room; whether all of it was read.
+    NoRoom {
+        to_its_end: bool,
+    },
+}
+
+/// Bytes of a body that are counted as long as they are kept.
+pub(super) struct Kept<'a> {
+    /// Bytes of all bodies that are being read.
+    all: &'a AtomicUsize,
+    bytes: usize,
+}
+
+impl<'a> Kept<'a> {
+    fn new(all: &'a AtomicUsize) -> Self {
+        Kept { all, bytes: 0 }
+    }
+
+    /// Counts more bytes; `false`, and they are not counted, when there is no room for them.
+    fn take(&mut self, bytes: usize, most: usize) -> bool {
+        let has_room = self.all.fetch_add(bytes, Ordering::Relaxed) < most;
+        if has_room {
+            self.bytes += bytes;
+        } else {
+            self.all.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        has_room
+    }
+}
+
+impl Kept<'_> {
+    /// None of it is kept any more.
+    fn forget(&mut self) {
+        self.all.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.forget();
+    }
 }
 
 /// Answers a request. It fails when the client goes away in the middle of it.
@@ -35,25 +77,32 @@ pub(super) async fn answer<R: Runtime>(
     let (head, body) = request.into_parts();
     let wanted = shared.lock().machine.wants_body(shared.now(), &asked(&head, Body::Whole(b"")));
     let most = if wanted { shared.config.limits.delivery_body } else { 0 };
+    let mut kept = Kept::new(&shared.body_bytes);
     let came = if head.headers.contains_key(EXPECT) && body.size_hint().lower() > most as u64 {
         // It waits to be asked for its body, and will not be.
         Came::TooLong { to_its_end: false }
     } else {
         let late = runtime.sleep(shared.config.timing.delivery_read_timeout);
-        match select(pin!(read(body, most)), pin!(late)).await {
+        let room = shared.config.limits.delivery_bytes;
+        match select(pin!(read(body, most, &mut kept, room)), pin!(late)).await {
             Either::Left((came, _)) => came?,
             Either::Right(((), _)) => Came::TooSlow,
         }
     };
-    let to_its_end = matches!(came, Came::Whole(_) | Came::TooLong { to_its_end: true });
+    let to_its_end = matches!(
+        came,
+        Came::Whole(_) | Came::TooLong { to_its_end: true } | Came::NoRoom { to_its_end: true }
+    );
     let body = match &came {
         Came::Whole(bytes) => Body::Whole(bytes),
-        Came::TooLong { .. } | Came::TooSlow if !wanted => Body::Whole(b""),
+        Came::TooLong { .. } | Came::TooSlow | Came::NoRoom { .. } if !wanted => Body::Whole(b""),
         Came::TooLong { .. } => Body::TooLong,
         Came::TooSlow => Body::TooSlow,
+        Came::NoRoom { .. } => Body::NoRoom,
     };
     let answer = shared.handle_delivery(asked(&head, body));
     drop(came);
+    drop(kept);
     let answer = answer.await;
     tracing::debug!(status = answer.status(), why = %answer, "delivery");
     Ok(response(&answer, to_its_end))
@@ -74,27 +123,34 @@ fn asked<'a>(head: &'a Parts, body: Body<'a>) -> DeliveryRequest<'a> {
     }
 }
 
-/// Reads a body to its end, or as far as it is borne with, and keeps it when it is `most` bytes at most.
-async fn read(mut body: Incoming, most: usize) -> hyper::Result<Came> {
+/// Reads a body to its end, or as far as it is borne with. It is kept when it is at most `most` bytes, and all bodies
+/// that are being read are within `room`; in `counted` as long as somebody has it.
+async fn read(mut body: Incoming, most: usize, counted: &mut Kept<'_>, room: usize) -> hyper::Result<Came> {
     let (mut kept, mut left) = (Vec::new(), most);
     let mut lingered = 0;
-    let mut too_long = false;
+    let (mut too_long, mut no_room) = (false, false);
+    let end = |too_long: bool, to_its_end: bool| match too_long {
+        true => Came::TooLong { to_its_end },
+        false => Came::NoRoom { to_its_end },
+    };
     while let Some(frame) = body.frame().await {
         // Trailers mean nothing here.
         let Ok(bytes) = frame?.into_data() else { continue };
         too_long |= bytes.len() > left;
-        if too_long {
+        no_room |= !too_long && !no_room && !counted.take(bytes.len(), room);
+        if too_long || no_room {
             kept = Vec::new();
+            counted.forget();
             lingered += bytes.len() as u64;
             if lingered > LINGER {
-                return Ok(Came::TooLong { to_its_end: false });
+                return Ok(end(too_long, false));
             }
         } else {
             left -= bytes.len();
             kept.extend_from_slice(&bytes);
         }
     }
-    Ok(if too_long { Came::TooLong { to_its_end: true } } else { Came::Whole(kept) })
+    Ok(if too_long || no_room { end(too_long, true) } else { Came::Whole(kept) })
 }
 
 fn response(answer: &Answer, keep_alive: bool) -> Response<Full<Bytes>> {

@@ -239,7 +239,7 @@ fn l_5_the_state_says_why_there_is_no_connection() {
 fn m_6_a_primed_chat_is_read_and_sent(wire: Wire) {
     let stage = Stage::new(wire, &[]);
     let chat = Chat { platform: "discord".into(), scope: Some("guild".into()), ..Chat::default() };
-    stage.relay.prime("77", chat.clone());
+    assert_eq!(stage.relay.prime("77", chat.clone()), Ok(()));
     assert_eq!(stage.relay.chat("77"), Some(chat));
     stage.kit.block_on(stage.relay.send("77", "hello")).unwrap();
     let saw = stage.connector.wait_for(|saw| frame(saw).is_some_and(|one| one["type"] == "outbound"), SOON);

@@ -51,7 +51,7 @@ impl Rig {
         let at = self.now.unix_s.saturating_add_signed(-post.skew);
         let body = match post.body {
             Body::Whole(body) => body,
-            Body::TooLong | Body::TooSlow => b"",
+            Body::TooLong | Body::TooSlow | Body::NoRoom => b"",
         };
         let (timestamp, signature) = (at.to_string(), sign(body, &Secret::new(post.key), at));
         let request = DeliveryRequest {
@@ -114,6 +114,8 @@ fn h_6_what_is_not_as_it_should_be_is_answered_at_once() {
         (Post { body: Body::TooLong, skew: 301, ..GOOD }, "401", "unsigned_deliveries"),
         (Post { body: Body::TooSlow, ..GOOD }, "408 the body did not", "slow_deliveries"),
         (Post { body: Body::TooSlow, headers: false, ..GOOD }, "401", "unsigned_deliveries"),
+        (Post { body: Body::NoRoom, ..GOOD }, "503 as many bodies are being read", "deliveries_turned_away"),
+        (Post { body: Body::NoRoom, headers: false, ..GOOD }, "401", "unsigned_deliveries"),
         (
             Post { body: Body::Whole(b"{\"type\":\"\xff\"}"), ..GOOD },
             "400 the body is not UTF-8",

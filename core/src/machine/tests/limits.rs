@@ -27,12 +27,37 @@ fn x_01_acks_that_cannot_be_written_stop_the_reading() {
 }
 
 #[test]
-fn x_01_entry_ids_that_the_host_keeps_waiting_are_bounded_by_their_bytes() {
-    let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
-    for n in 0..100 {
-        rig.line(&buffered("c", &n.to_string(), &"b".repeat(1000)));
+fn x_01_deliveries_that_the_host_keeps_waiting_are_bounded_by_their_bytes() {
+    // By the ids of their entries, and by their texts.
+    for (id, text) in [(1000, 0), (1, 1000)] {
+        let mut rig = Rig::up_with(|config| config.limits.unsettled_bytes = 20_000);
+        for n in 0..100 {
+            let entry = format!("{n}{}", "b".repeat(id));
+            let event = format!(r#"{{"text":"{}","message_id":"{n}"}}"#, "x".repeat(text));
+            rig.line(&format!(r#"{{"type":"inbound","bufferId":"{entry}","event":{event}}}"#));
+        }
+        let handed = rig.log().len();
+        let bytes = rig.machine.held().unsettled_bytes;
+        assert!((20_000..23_000).contains(&bytes), "{bytes} bytes: what went over it last is all there is");
+        assert!(handed < 20, "{handed}: the rest waits in the read-ahead");
+        assert_eq!(rig.machine.held().waiting_events, 100 - handed);
+        rig.taken(1);
+        assert_eq!(rig.log().len(), 2, "an ack, and the next");
+        for n in 2..=100 {
+            rig.taken(n);
+        }
+        assert_eq!((rig.machine.held().unsettled_bytes, rig.machine.stats().acks), (0, 100));
     }
-    assert_eq!(rig.log().len(), 10, "the rest waits in the read-ahead");
+}
+
+#[test]
+fn x_01_one_larger_than_the_budget_is_delivered_when_nothing_is_unsettled() {
+    let mut rig = Rig::up_with(|config| config.limits.unsettled_bytes = 1);
+    for n in 0..2 {
+        rig.line(&buffered("c", &n.to_string(), &"b".repeat(5000)));
+    }
+    assert_eq!(rig.log().len(), 1);
+    // A live one has nobody who waits, and holds nothing up.
     rig.taken(1);
     assert_eq!(rig.log().len(), 2, "an ack, and the next");
 }

@@ -208,7 +208,7 @@ fn m_06_the_host_can_prime_and_read_what_is_remembered() {
     let mut rig = rig();
     let chat =
         crate::chats::Chat { platform: "discord".into(), scope: Some("S".into()), ..Default::default() };
-    rig.machine.prime("c", chat.clone());
+    assert_eq!(rig.machine.prime("c", chat.clone()), Ok(()));
     assert_eq!(rig.machine.chat("c"), Some(&chat));
     rig.submit(Command::Delete(Delete { chat_id: "c".into(), ..Delete::default() }));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
