@@ -1,6 +1,6 @@
 //! What an op leads to: what is asked of the relay, and the result that the agent gets.
 
-use super::held::Held;
+use super::held::{Held, settle};
 use super::op::{About, Asked};
 use futures_util::future::{BoxFuture, FutureExt};
 use relayline_core::command::{Command, Failure, FailureKind, Reply, Send};
@@ -54,7 +54,7 @@ pub(super) fn begin(asked: Asked, relay: &Relay, held: &Held) -> Begun {
             Ok(found) => {
                 // A live one, or one settled before: harmless.
                 if let Some(owed) = found {
-                    owed.settle(taken);
+                    settle(owed, taken);
                 }
                 nothing()
             }
@@ -65,10 +65,7 @@ pub(super) fn begin(asked: Asked, relay: &Relay, held: &Held) -> Begun {
             Some(descriptor) => Ok(serde_json::to_value(&*descriptor).unwrap_or_default()),
             None => Err(definite("nothing is known before the first handshake".to_owned())),
         },
-        Asked::Prime { chat_id, chat } => {
-            relay.prime(&chat_id, chat);
-            nothing()
-        }
+        Asked::Prime { chat_id, chat } => relay.prime(&chat_id, chat).and_then(|()| nothing()),
         // It is the session's to do.
         Asked::Disconnect => nothing(),
     })

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Answered, Begun, Outcome, begin, definite, nothing};
 use super::gateway::{Cause, GRACE, Gateway};
-use super::held::{Held, Owed};
+use super::held::Held;
 use super::line::{self, Line};
 use super::lines::Remark;
 use super::op::{About, Asked};
@@ -340,7 +340,7 @@ impl<'g> Session<'g> {
                     message: delivery.message(),
                 };
                 let text = line.text();
-                self.writer.event(text, Owed::Event(delivery));
+                self.writer.event(text, delivery.into_parts().1);
             }
             Incoming::PromptAnswer(delivery) => {
                 let (prompt_id, option_id) = line::choice(delivery.message());
@@ -352,7 +352,7 @@ impl<'g> Session<'g> {
                     source: delivery.message().source(),
                 };
                 let text = line.text();
-                self.writer.event(text, Owed::Event(delivery));
+                self.writer.event(text, delivery.into_parts().1);
             }
             Incoming::Forward(delivery) => {
                 let line = Line::Passthrough {
@@ -361,7 +361,7 @@ impl<'g> Session<'g> {
                     forward: delivery.forward(),
                 };
                 let text = line.text();
-                self.writer.event(text, Owed::Forward(delivery));
+                self.writer.event(text, delivery.into_parts().1);
             }
             Incoming::Interrupt { session_key, chat_id } => {
                 self.urgent(&Line::Interrupt { session_key: &session_key, chat_id: &chat_id });

@@ -1,9 +1,10 @@
 //! Writes to the agent: a thread of its own, since it blocks for as long as the agent does not read.
 
-use super::held::{Held, Owed};
+use super::held::{Held, settle};
 use super::lines::{Line, Lines, Reading, Remark};
 use super::settings::AgentSettings;
 use super::wake::Wake;
+use relayline_runtime::Settlement;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -26,7 +27,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    lines: Lines<Owed>,
+    lines: Lines<Settlement>,
     reading: Reading,
     /// No more lines will come.
     finishing: bool,
@@ -45,7 +46,7 @@ impl State {
     }
 
     /// Forgets what waits; how many lines that were.
-    fn drain(&mut self) -> Vec<Line<Owed>> {
+    fn drain(&mut self) -> Vec<Line<Settlement>> {
         self.lines.drain().collect()
     }
 }
@@ -63,7 +64,7 @@ impl Shared {
     }
 
     /// Waits for the next line; `None` when there will be none.
-    fn next(&self) -> Option<Line<Owed>> {
+    fn next(&self) -> Option<Line<Settlement>> {
         let mut state = self.lock();
         loop {
             if state.abandoned {
@@ -95,7 +96,7 @@ impl Shared {
     }
 
     /// Writes a line, and settles the delivery that it gives to the agent.
-    fn deliver(&self, to: &mut dyn Write, line: Line<Owed>, held: &Held, auto_ack: bool) -> bool {
+    fn deliver(&self, to: &mut dyn Write, line: Line<Settlement>, held: &Held, auto_ack: bool) -> bool {
         let Line { text, event } = line;
         let is_event = event.is_some();
         if let Some(owed) = &event {
@@ -107,7 +108,7 @@ impl Shared {
         }
         let written = self.write(to, &text);
         if let Some(owed) = event {
-            owed.settle(written);
+            settle(owed, written);
         }
         let mut state = self.lock();
         state.lines.written(text.len(), is_event);
@@ -163,7 +164,7 @@ impl Writer {
     }
 
     /// Queues an event. With the agent's reading end closed it is refused.
-    pub(super) fn event(&self, text: String, owed: Owed) {
+    pub(super) fn event(&self, text: String, owed: Settlement) {
         self.push(|lines| lines.push_event(text + "\n", owed));
     }
 
@@ -172,7 +173,7 @@ impl Writer {
         self.push(|lines| lines.push_urgent(text + "\n"));
     }
 
-    fn push(&self, push: impl FnOnce(&mut Lines<Owed>)) {
+    fn push(&self, push: impl FnOnce(&mut Lines<Settlement>)) {
         let mut state = self.0.lock();
         if state.closed || state.abandoned || state.over {
             drop(state);

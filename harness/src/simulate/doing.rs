@@ -287,7 +287,8 @@ impl World<'_> {
             ..Remembered::default()
         };
         if let Some(life) = &mut self.life {
-            life.machine.prime(&chat.id, remembered);
+            // Its texts are short.
+            let _ = life.machine.prime(&chat.id, remembered);
         }
     }
 
