@@ -1,11 +1,19 @@
 //! What things cost, as ratios: `cargo bench -p relayline-core`. Times differ from machine to machine; how they grow
 //! with the input, and how they compare with parsing the same bytes as JSON, does not.
 
+#[path = "../tests/served/mod.rs"]
+mod served;
+
 use divan::Bencher;
 use divan::counter::BytesCount;
+use relayline_core::command::{Command, Stream};
 use relayline_core::descriptor::LenUnit;
 use relayline_core::event::Event;
+use relayline_core::machine::RelayMachine;
+use relayline_core::output::Conn;
+use relayline_core::prompts::{Prompt, PromptOption};
 use relayline_core::split::{Room, split};
+use served::{NOW, served};
 
 fn main() {
     divan::main();
@@ -48,6 +56,56 @@ fn pairing_media(bencher: Bencher<'_, '_>, count: usize) {
     let urls: Vec<String> = (0..count).map(|n| format!("\"u{n}\"")).collect();
     let media: Vec<String> = (0..count).rev().map(|n| format!("{{\"url\":\"u{n}\"}}")).collect();
     let event = format!("{{\"media_urls\":[{}],\"media\":[{}]}}", urls.join(","), media.join(","));
+    bencher.counter(BytesCount::new(event.len())).bench(|| Event::read(divan::black_box(&event)));
+}
+
+/// A machine that is served; its descriptor's limit is small, and it takes forwards.
+fn up() -> (RelayMachine, Conn) {
+    served("wss://c.example", |config| config.limits.write_queue_bytes = 16 << 20)
+}
+
+/// I-1: what a prompt's options cost is bounded, however many there are.
+#[divan::bench(args = [10, 100, 1000, 60_000])]
+fn checking_options(bencher: Bencher<'_, '_>, count: usize) {
+    let option = |n: usize| PromptOption { id: n.to_string(), label: "an option".into(), style: None };
+    let prompt = Prompt { options: (0..count).map(option).collect(), ..Prompt::default() };
+    bencher.bench(|| divan::black_box(&prompt).problem());
+}
+
+/// P-3: options within options are read once a level, down to a depth that has an end.
+#[divan::bench(args = [1, 4, 16, 60])]
+fn nested_options(bencher: Bencher<'_, '_>, depth: usize) {
+    let wide = r#"{"name":"a","type":3,"value":"a word"},"#.repeat(10_000);
+    let leaf = format!("[{}{{}}]", wide);
+    let options =
+        (0..depth).fold(leaf, |inner, _| format!(r#"[{{"name":"sub","type":1,"options":{inner}}}]"#));
+    let body = format!(r#"{{"type":2,"data":{{"name":"ask","options":{options}}}}}"#);
+    let body = data_encoding::BASE64.encode(body.as_bytes());
+    let line = format!(
+        "{{\"type\":\"passthrough_forward\",\"forward\":{{\"platform\":\"discord\",\"bodyB64\":\"{body}\"}}}}\n"
+    );
+    bencher.counter(BytesCount::new(line.len())).with_inputs(up).bench_values(|(mut machine, conn)| {
+        machine.handle_bytes(NOW, conn, divan::black_box(line.as_bytes()))
+    });
+}
+
+/// O-10: a reply of little but white space is many messages that are not sent. What they cost must not grow with the
+/// square of the text.
+#[divan::bench(args = [10 << 10, 100 << 10, 1 << 20])]
+fn streaming_white_space(bencher: Bencher<'_, '_>, bytes: usize) {
+    let text = format!("```\n{}end", "\n".repeat(bytes));
+    let input = || (up(), Command::Stream(Stream { text: text.clone(), ..Stream::default() }));
+    bencher
+        .counter(BytesCount::new(text.len()))
+        .with_inputs(input)
+        .bench_values(|((mut machine, _), command)| machine.submit(NOW, command).is_ok());
+}
+
+/// W: an array of headers, and a context of messages, of which a line holds thousands (P-1, E-6).
+#[divan::bench(args = [100, 1000, 10_000])]
+fn reading_lists(bencher: Bencher<'_, '_>, count: usize) {
+    let context = vec![r#"{"text":"a\nline","source":{"user_name":"Ann"}}"#; count].join(",");
+    let event = format!("{{\"context\":[{context}]}}");
     bencher.counter(BytesCount::new(event.len())).bench(|| Event::read(divan::black_box(&event)));
 }
 

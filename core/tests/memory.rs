@@ -21,6 +21,7 @@ fn limits() -> Limits {
         max_line_bytes: LINE,
         read_ahead_bytes: 256 << 10,
         write_queue_bytes: 128 << 10,
+        unsettled_bytes: 128 << 10,
         max_in_flight: 16,
         chats: 32,
         dedupe: 64,
@@ -34,7 +35,8 @@ fn limits() -> Limits {
 /// entries to acknowledge and those of what the host holds; actions, chats of five texts, keys.
 fn allowed() -> i64 {
     let limits = limits();
-    let bytes = 2 * LINE + 2 * limits.read_ahead_bytes + 3 * limits.write_queue_bytes;
+    let bytes =
+        2 * LINE + 2 * limits.read_ahead_bytes + 2 * limits.write_queue_bytes + limits.unsettled_bytes;
     let counted = limits.chats * 5 * 1024 + limits.dedupe * 512 + 1024 * 256;
     i64::try_from(bytes + counted).unwrap()
 }

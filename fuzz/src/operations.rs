@@ -77,7 +77,26 @@ fn input(source: &mut Unstructured<'_>) -> Result<Input> {
     })
 }
 
+/// A size that some bound may be met by, a little below or above a power of two.
+fn size(source: &mut Unstructured<'_>) -> Result<usize> {
+    Ok((1_usize << source.int_in_range(0..=14)?) + source.int_in_range(0..=2)? - 1)
+}
+
+/// An event of a hostile size: of its text, of one of its ids, or of its entry's.
+fn huge(source: &mut Unstructured<'_>) -> Result<String> {
+    let mut fields = [String::new(), "1".to_owned(), "0".to_owned(), "u".to_owned(), "b".to_owned()];
+    let at = source.choose_index(fields.len())?;
+    fields[at] = "h".repeat(size(source)?);
+    let [text, id, chat, user, entry] = fields;
+    Ok(format!(
+        r#"{{"type":"inbound","bufferId":"{entry}","event":{{"text":"{text}","message_id":"{id}","source":{{"platform":"discord","chat_id":"{chat}","user_id":"{user}"}}}}}}"#
+    ))
+}
+
 fn line(source: &mut Unstructured<'_>) -> Result<String> {
+    if source.ratio(1, 12)? {
+        return huge(source);
+    }
     Ok(match source.int_in_range(0..=5)? {
         0 => DESCRIPTOR.to_owned(),
         1 => DRAFTS.to_owned(),
@@ -98,9 +117,15 @@ fn line(source: &mut Unstructured<'_>) -> Result<String> {
 }
 
 fn command(source: &mut Unstructured<'_>) -> Result<Command> {
-    let chat_id = (*source.choose(&["0", "1", "2", ""])?).to_owned();
+    let chat_id = match source.ratio(1, 40)? {
+        true => "c".repeat(size(source)?),
+        false => (*source.choose(&["0", "1", "2", ""])?).to_owned(),
+    };
     let platform = source.choose(&[None, None, Some("discord"), Some("matrix")])?.map(str::to_owned);
-    let content = "x ".repeat(source.int_in_range(0..=150)?);
+    let content = match source.ratio(1, 40)? {
+        true => "x".repeat(size(source)?),
+        false => "x ".repeat(source.int_in_range(0..=150)?),
+    };
     let message_id = String::from("m");
     Ok(match source.int_in_range(0..=19)? {
         0 | 1 => Command::Send(Send { chat_id, platform, content, ..Send::default() }),
@@ -136,7 +161,9 @@ fn command(source: &mut Unstructured<'_>) -> Result<Command> {
             ..FollowUp::default()
         }),
         12 => {
-            let options = vec![PromptOption { id: "o".into(), ..PromptOption::default() }];
+            let many = if source.ratio(1, 8)? { size(source)? } else { 1 };
+            let option = |n: usize| PromptOption { id: n.to_string(), ..PromptOption::default() };
+            let options = (0..many).map(option).collect();
             let timeout = source.arbitrary::<Option<u16>>()?.map(|s| Duration::from_secs(s.into()));
             Command::Prompt(Prompt { chat_id, platform, content, options, timeout, ..Prompt::default() })
         }

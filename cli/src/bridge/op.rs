@@ -3,9 +3,10 @@
 use super::tagged::Tagged;
 use relayline_core::chats::Chat;
 use relayline_core::command::{
-    ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, React, Send, SendMedia,
-    Stream, ThreadCreate, ThreadRename, Typing,
+    ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MAX_ID_BYTES, MediaKind, Metadata, React,
+    Send, SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
 };
+use relayline_core::json::weight_of_fields;
 use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -329,22 +330,18 @@ pub(super) fn read(line: &[u8]) -> Result<Said, String> {
         return Err("it is no JSON object: write {\"op\":\"send\",…}".to_owned());
     };
     keep_long_ids(text, &mut fields);
-    let weight = fields.iter().map(|(name, value)| name.len() + weight(value)).sum();
+    let weight = weight_of_fields(&fields);
     let id = fields.remove("id").filter(|id| !id.is_null());
+    if let Some(length) = id.as_ref().map(id_length).filter(|length| *length > MAX_ID_BYTES) {
+        // Not even an answer could carry it.
+        return Err(format!("`id` is {length} bytes long: {MAX_ID_BYTES} at most"));
+    }
     Ok(Said { id, about: About::of(&fields), asked: asked(fields), weight })
 }
 
-/// Bytes that a value takes up in memory, roughly.
-fn weight(value: &Value) -> usize {
-    let inside: usize = match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| size_of::<String>() + name.len() + weight(value)).sum()
-        }
-    };
-    size_of::<Value>() + inside
+/// Returns the length of an op's id: of its text, or of its JSON where it is another value.
+fn id_length(id: &Value) -> usize {
+    id.as_str().map_or_else(|| id.to_string().len(), str::len)
 }
 
 /// An integer counts as its literal, however long it is (W-8): a tree of values would have rounded it.

@@ -189,7 +189,7 @@ impl RelayMachine {
         };
         if self.streams.bytes - mine + state.text.len() + kept > limits.write_queue_bytes {
             let why = format!(
-                "the texts and the metadata of all streams are longer than `write_queue_bytes` allows, {} bytes",
+                "the texts of all streams are longer than `write_queue_bytes` allows, {} bytes",
                 limits.write_queue_bytes
             );
             return Err(Failure::definite(why).into());

@@ -85,6 +85,7 @@ const MAX_IN_FLIGHT: usize = 3;
 const CHATS: usize = 2;
 const STREAMS: usize = 3;
 const DELIVERIES: usize = 3;
+const UNSETTLED_BYTES: usize = 2000;
 
 impl World {
     /// A machine with small limits, so that they are met.
@@ -106,6 +107,7 @@ impl World {
         config.limits.dedupe = 4;
         config.limits.streams = STREAMS;
         config.limits.deliveries = DELIVERIES;
+        config.limits.unsettled_bytes = UNSETTLED_BYTES;
         config.delivery_keys = vec![Secret::new("dk")];
         set(&mut config);
         let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
@@ -417,7 +419,11 @@ impl World {
             }
             Phase::Handshaking | Phase::Connected | Phase::Idle | Phase::Closing => {}
         }
-        assert!(self.machine.held().chats <= CHATS, "M-1");
+        let held = self.machine.held();
+        assert!(held.chats <= CHATS, "M-1");
+        // And whatever went over it last: an event's texts, and what it takes beside them.
+        let heaviest = 2 * self.machine.config().limits.max_line_bytes + 4096;
+        assert!(held.unsettled_bytes < UNSETTLED_BYTES + heaviest, "X-1: {held:?}");
         // Requests, idlers and disconnects wait, each within the bound; the rest has completed and is not taken.
         assert!(self.pending.len() <= 4 * MAX_IN_FLIGHT + 1024, "O-6, X-1");
         // So many wait, and the rest has an answer that is not taken.

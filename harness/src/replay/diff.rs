@@ -1,7 +1,11 @@
 //! Comparing two sequences: what is missing, extra, and changed.
 
+use std::collections::VecDeque;
+
 /// The most comparisons that an alignment may take; a longer stretch is compared place by place.
 const MOST_CELLS: usize = 4_000_000;
+/// How far ahead a partner is looked for: both sides of a long gap are gone through together.
+const MOST_AHEAD: usize = 1000;
 /// How much is shown of a long text.
 const MOST_CHARS: usize = 100;
 
@@ -36,14 +40,15 @@ pub(crate) fn align<A, B>(
     let length = |row: usize, column: usize| lengths.get(at(row, column)).copied().unwrap_or(0);
     let (mut row, mut column) = (0, 0);
     let mut differences = Vec::new();
-    let (mut only_recorded, mut only_ours) = (Vec::new(), Vec::new());
-    let mut close_gap = |only_recorded: &mut Vec<usize>, only_ours: &mut Vec<usize>| {
+    let (mut only_recorded, mut only_ours) = (Vec::new(), VecDeque::new());
+    let mut close_gap = |only_recorded: &mut Vec<usize>, only_ours: &mut VecDeque<usize>| {
         for left in only_recorded.drain(..) {
-            let partner = only_ours.iter().position(|right| akin(&recorded[left], &ours[*right]));
+            let mut ahead = only_ours.iter().take(MOST_AHEAD);
+            let partner = ahead.position(|right| akin(&recorded[left], &ours[*right]));
             // What stands before the partner is ours alone, and is told first.
             let before = partner.unwrap_or(0);
             differences.extend(only_ours.drain(..before).map(|right| (None, Some(right))));
-            differences.push((Some(left), partner.map(|_| only_ours.remove(0))));
+            differences.push((Some(left), partner.and_then(|_| only_ours.pop_front())));
         }
         differences.extend(only_ours.drain(..).map(|right| (None, Some(right))));
     };
@@ -56,11 +61,11 @@ pub(crate) fn align<A, B>(
             row += 1;
             // Without lengths both sides go on together.
             if lengths.is_empty() && column < columns {
-                only_ours.push(head + column);
+                only_ours.push_back(head + column);
                 column += 1;
             }
         } else {
-            only_ours.push(head + column);
+            only_ours.push_back(head + column);
             column += 1;
         }
     }
@@ -79,6 +84,20 @@ pub(crate) fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn x_1_a_long_gap_is_compared_in_time_that_grows_with_it() {
+        for items in [3_000, 30_000] {
+            let (recorded, ours) = (vec!["a"; items], vec!["b"; items]);
+            let compared = std::cell::Cell::new(0);
+            let akin = |_: &&str, _: &&str| {
+                compared.set(compared.get() + 1);
+                false
+            };
+            assert_eq!(align(&recorded, &ours, |a, b| a == b, akin).len(), 2 * items);
+            assert!(compared.get() <= items * MOST_AHEAD, "{} of {items}", compared.get());
+        }
+    }
 
     #[test]
     fn an_alignment_names_what_is_missing_extra_and_changed() {

@@ -50,6 +50,9 @@ deeds! {
     /// their own, too.
     PostTwice "post_twice" [0, 0, 0, 0, 0];
 
+    /// Somebody sends something of a hostile size, or the host does; with a stretch of their own, too.
+    Huge "huge" [0, 0, 0, 0, 0];
+
     /// The host asks for something.
     Ask "ask" [120, 110, 90, 80, 90];
     /// It asks for many things at once.
@@ -155,8 +158,10 @@ const DEEDS: usize = 320;
 const POSTS: usize = 40;
 /// Messages that are posted twice, in the same way.
 const POSTS_TWICE: usize = 10;
+/// Things of a hostile size, in the same way.
+const HUGE: usize = 20;
 /// Places in a plan.
-pub(crate) const PLAN: usize = DEEDS + POSTS + POSTS_TWICE;
+pub(crate) const PLAN: usize = DEEDS + POSTS + POSTS_TWICE + HUGE;
 
 /// The plan of a seed.
 pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<Deed> {
@@ -179,7 +184,9 @@ pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<Deed> {
             Deed { at, kind, draw: random.draw() }
         })
         .collect();
-    for (kind, count, stream) in [(Kind::Post, POSTS, 5), (Kind::PostTwice, POSTS_TWICE, 8)] {
+    for (kind, count, stream) in
+        [(Kind::Post, POSTS, 5), (Kind::PostTwice, POSTS_TWICE, 8), (Kind::Huge, HUGE, 12)]
+    {
         let mut random = Random::new(seed, stream);
         for _ in 0..count {
             // Close behind something else, where most happens at a time.

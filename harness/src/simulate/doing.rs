@@ -68,6 +68,7 @@ impl World<'_> {
                 let outcome = if random.chance(50) { Outcome::Taken } else { Outcome::Refused };
                 self.settle(number, outcome);
             }
+            Kind::Huge => self.be_huge(random),
             Kind::Post => self.post(random),
             Kind::PostTwice => self.post_twice(random),
             _ => self.go_wrong(deed.kind, random),
@@ -89,7 +90,7 @@ impl World<'_> {
     }
 
     /// The connector is given something for the gateway.
-    fn deliver(&mut self, serial: u64, told: Told, buffered: Option<bool>) {
+    pub(crate) fn deliver(&mut self, serial: u64, told: Told, buffered: Option<bool>) {
         let act = match told.is_forward {
             true => Act::Passthrough { forward: told.content.clone(), buffered },
             false => Act::Inbound { event: told.content.clone(), buffered },

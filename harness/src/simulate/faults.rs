@@ -181,7 +181,8 @@ impl World<'_> {
             | Kind::Prime
             | Kind::SettleOddly
             | Kind::Post
-            | Kind::PostTwice => {}
+            | Kind::PostTwice
+            | Kind::Huge => {}
         }
     }
 

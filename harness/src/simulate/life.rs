@@ -107,7 +107,7 @@ impl World<'_> {
         }
         let mut idle = false;
         while !idle && !self.judge.is_over() {
-            idle = true;
+            idle = !self.host_takes();
             self.with_life(|world, life, now| {
                 while let Some(action) = life.machine.poll_action() {
                     idle = false;
@@ -130,7 +130,8 @@ impl World<'_> {
                     );
                     life.model.watched(&life.machine);
                     life.model.delivery(&mut world.judge, &delivery);
-                    world.host_takes(&delivery);
+                    life.model.is_bounded(&mut world.judge, &life.machine.held());
+                    world.host_queues(delivery);
                     return;
                 }
                 let Some(place) = link else { return };

@@ -6,6 +6,7 @@ mod deed;
 mod doing;
 mod faults;
 mod host;
+mod huge;
 mod judge;
 mod keep;
 mod life;

@@ -34,7 +34,7 @@ pub(crate) struct Setup {
     pub(crate) link_seed: u64,
     /// The connector's WebSocket layer pings by itself.
     pub(crate) connector_pings: bool,
-    /// Deliveries that the host has room for.
+    /// Deliveries that the host has room for, and as many that wait for it.
     pub(crate) host_queue: usize,
     /// The longest that the host takes to settle one, in microseconds.
     pub(crate) settles_within_us: u64,
@@ -57,6 +57,7 @@ impl Setup {
         if few.chance(20) {
             config.limits.prompts = 1 + few.index(3);
         }
+        budget(&mut Random::new(seed, 11), &mut config);
         if config.credentials.is_some() {
             connector = connector.gateway(GATEWAY, SECRET);
         }
@@ -122,6 +123,16 @@ fn sessions(random: &mut Random, config: &mut Config) {
     config.slack_thread_sessions = !random.chance(20);
     config.sessions.group_sessions_per_user = !random.chance(30);
     config.sessions.thread_sessions_per_user = random.chance(30);
+}
+
+/// Budgets in bytes so small that they are met, down to one that the least delivery goes over.
+fn budget(random: &mut Random, config: &mut Config) {
+    if random.chance(40) {
+        config.limits.unsettled_bytes = 1 + random.index(8000);
+    }
+    if random.chance(40) {
+        config.limits.host_queue_bytes = 1 + random.index(8000);
+    }
 }
 
 /// Limits so small that they are met.

@@ -139,7 +139,7 @@ fn told(class: Class, chat: &Chat, key: Option<String>, content: Map<String, Val
     Told { class, chat, key, is_forward: false, is_undecodable: false, content }
 }
 
-fn key_of(chat: &Chat, message_id: &str) -> String {
+pub(crate) fn key_of(chat: &Chat, message_id: &str) -> String {
     format!("{} {} {message_id}", chat.platform, chat.id)
 }
 

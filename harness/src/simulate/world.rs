@@ -15,6 +15,7 @@ use super::terms::Counter;
 use super::trouble::{Lift, Troubles};
 use super::users::Register;
 use crate::connector::ConnectorMachine;
+use relayline_core::config::Limits;
 use relayline_core::time::{Now, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -74,10 +75,11 @@ impl<'p> World<'p> {
         let setup = Setup::new(seed, profile);
         let mut random = Random::new(seed, 3);
         let connector = ConnectorMachine::new(setup.connector.clone(), random.seed());
+        let limits = Limits { host_queue: setup.host_queue, ..setup.config.limits.clone() };
         let mut world = World {
             t: Time::ZERO,
             steps: 0,
-            host: Host::new(Random::new(seed, 4)),
+            host: Host::new(Random::new(seed, 4), limits),
             setup,
             plan,
             at: 0,

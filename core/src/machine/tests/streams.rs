@@ -575,6 +575,11 @@ fn x_01_streams_and_their_texts_are_bounded() {
         "definite: the texts of all streams are longer than `write_queue_bytes` allows, 1024 bytes"
     );
     rig.submit(of("a", &"x".repeat(1000), false));
+    // Metadata is kept as long as its stream, and counts.
+    let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 1024);
+    let metadata = crate::command::Metadata::from_iter([("m".to_owned(), "x".repeat(1000).into())]);
+    let wide = Command::Stream(Stream { metadata, ..state("x", false) });
+    assert!(rig.refused(wide).starts_with("definite: the texts of all streams are longer"));
     // What is over takes nothing any more.
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 1024);
     for n in 0..3 {

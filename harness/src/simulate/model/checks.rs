@@ -51,9 +51,10 @@ impl Model {
             let limit = self.config.limits.dedupe;
             let first = self.inbox.waiting.iter().find(|first| Some(first.conn) != early);
             let waits = first.filter(|first| {
-                (first.entry.is_none() && first.post.is_none()) || self.inbox.handed.len() < limit
+                let has_room = self.inbox.handed.len() < limit
+                    && self.inbox.unsettled_bytes() < self.config.limits.unsettled_bytes;
+                (first.entry.is_none() && first.post.is_none()) || has_room
             });
-            // Of very long entries fewer may be in the host's hands; the workload has none.
             judge.claim("A-6", "what-waits-is-handed-over", waits.is_none(), || format!("{waits:?} waits"));
         }
         let unanswered = self.inbox.posts.unanswered();

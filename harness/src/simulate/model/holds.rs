@@ -31,6 +31,7 @@ impl Model {
             ("waiting_event_bytes", held.waiting_event_bytes, 2 * (limits.read_ahead_bytes + HEAVIEST)),
             ("early_event_bytes", held.early_event_bytes, limits.read_ahead_bytes + HEAVIEST),
             ("unsettled_deliveries", held.unsettled_deliveries, limits.dedupe),
+            ("unsettled_bytes", held.unsettled_bytes, limits.unsettled_bytes + HEAVIEST),
             ("remembered_deliveries", held.remembered_deliveries, 2 * limits.dedupe),
             ("unanswered_deliveries", held.unanswered_deliveries, limits.deliveries),
             ("requests", held.requests, limits.max_in_flight),
@@ -63,6 +64,12 @@ impl Model {
                 held.unsettled_deliveries,
                 self.inbox.handed.len(),
                 self.inbox.handed.len(),
+            ),
+            (
+                "unsettled_bytes",
+                held.unsettled_bytes,
+                self.inbox.unsettled_bytes(),
+                self.inbox.unsettled_bytes(),
             ),
             (
                 "unanswered_deliveries",

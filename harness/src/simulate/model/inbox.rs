@@ -55,6 +55,8 @@ pub(crate) struct Inbox {
     taken_order: VecDeque<String>,
     /// Buffered ones in the host's hands.
     pub(crate) handed: BTreeMap<u64, Arrived>,
+    /// What was handed over weighs, by delivery.
+    pub(crate) weights: BTreeMap<u64, usize>,
     /// Live ones that the host may still refuse.
     live: BTreeMap<u64, Arrived>,
     /// Entries that may be acknowledged, and on which connection.
@@ -123,6 +125,11 @@ impl Inbox {
         self.waiting.len() + self.flight.values().map(|(_, waiters)| waiters.len()).sum::<usize>()
     }
 
+    /// Bytes of what the host has not settled, and whose senders wait.
+    pub(crate) fn unsettled_bytes(&self) -> usize {
+        self.handed.keys().filter_map(|delivery| self.weights.get(delivery)).sum()
+    }
+
     pub(crate) fn in_flight(&self) -> usize {
         self.flight.len()
     }
@@ -170,6 +177,7 @@ impl Inbox {
     /// The host has settled a delivery. Gives the prompt back that a refused one answered.
     pub(crate) fn settle(&mut self, delivery: u64, is_taken: bool) -> Unanswered {
         if let Some(arrived) = self.handed.remove(&delivery) {
+            self.weights.remove(&delivery);
             if is_taken {
                 self.safe.extend(arrived.serial);
                 self.taken_word(arrived.conn, arrived.entry, arrived.post);

@@ -138,6 +138,11 @@ impl Model {
         self.count("prompts_evicted", evicted);
     }
 
+    /// The host has primed a chat with what is too long.
+    pub(crate) fn refused_prime(&mut self) {
+        self.count("not_accepted", 1);
+    }
+
     /// The machine is told the time, which never goes back for it (L-15).
     pub(crate) fn told(&mut self, now: Now) {
         self.now = self.now.max(now.mono);

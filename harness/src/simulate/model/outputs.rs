@@ -301,11 +301,20 @@ impl Model {
         let is_answer = matches!(delivery.content, Content::PromptAnswer(_));
         self.inbox.open = self.acknowledges_on();
         let early = self.early();
+        let unsettled = self.inbox.unsettled_bytes();
         match self.inbox.hand(number, serial, &chat, early) {
             Err(found) => judge.fail("A-7", "handed-over-in-order-and-once", || {
                 format!("{serial:?} was handed over: {found}")
             }),
             Ok(arrived) => {
+                if arrived.entry.is_some() || arrived.post.is_some() {
+                    let entry = arrived.entry.as_ref().map_or(0, String::len);
+                    self.inbox.weights.insert(number, delivery.content.weight() + entry);
+                    let most = self.config.limits.unsettled_bytes;
+                    judge.claim("X-1", "what-is-unsettled-is-bounded", unsettled < most, || {
+                        format!("{unsettled} bytes were unsettled already, at most {most}")
+                    });
+                }
                 judge.claim(
                     "A-7",
                     "handed-over-in-order-and-once",

@@ -1,0 +1,77 @@
+//! Things of a hostile size: what peers send is taken, or waits; what the host asks for is refused.
+
+use super::random::Random;
+use super::users;
+use super::world::World;
+use relayline_core::chats::Chat as Remembered;
+use relayline_core::command::{ChatInfo, Command, MAX_ID_BYTES, Metadata, Send, Stream};
+use relayline_core::prompts::{MAX_OPTIONS, Prompt, PromptOption};
+
+/// The largest event, in bytes; a line must hold it.
+const MOST_EVENT: usize = 12_000;
+/// What an event takes beside its text and its id.
+const BESIDE: usize = 900;
+
+impl World<'_> {
+    pub(crate) fn be_huge(&mut self, random: &mut Random) {
+        if random.chance(60) { self.say_hugely(random) } else { self.ask_hugely(random) }
+    }
+
+    fn say_hugely(&mut self, random: &mut Random) {
+        let most = self.setup.config.limits.max_line_bytes.min(MOST_EVENT) - BESIDE;
+        let serial = self.next_serial();
+        let chat = random.pick(&self.setup.chats).clone();
+        let size = random.index(most);
+        let long_id = random.chance(30);
+        let padding = if long_id { 0 } else { size / "la ".len() };
+        let mut told = users::message(serial, &chat, random.below(4), true, padding);
+        if long_id {
+            let message_id = format!("m{serial}{}", "x".repeat(size));
+            told.key = Some(users::key_of(&chat, &message_id));
+            told.content.insert("message_id".to_owned(), message_id.into());
+        }
+        self.deliver(serial, told, random.chance(70).then_some(true));
+    }
+
+    fn ask_hugely(&mut self, random: &mut Random) {
+        let long = "x".repeat(MAX_ID_BYTES + 1 + random.index(5000));
+        let chat_id = random.pick(&self.setup.chats).id.clone();
+        let limit = self.setup.config.limits.write_queue_bytes;
+        let option = |n: usize| PromptOption { id: n.to_string(), label: String::new(), style: None };
+        let command = match random.below(7) {
+            0 => Command::Send(Send { chat_id: long, ..Send::default() }),
+            1 => Command::ChatInfo(ChatInfo { chat_id: long, platform: None }),
+            2 => Command::Send(Send { chat_id, content: "x".repeat(limit + 1), ..Send::default() }),
+            3 => {
+                let many = MAX_OPTIONS + 1 + random.index(60_000);
+                Command::Prompt(Prompt {
+                    chat_id,
+                    options: (0..many).map(option).collect(),
+                    ..Prompt::default()
+                })
+            }
+            4 => Command::Stream(Stream { stream: long, chat_id, ..Stream::default() }),
+            5 => {
+                let metadata = Metadata::from_iter([("m".to_owned(), "x".repeat(limit).into())]);
+                let stream = format!("huge {}", random.draw());
+                Command::Stream(Stream { stream, chat_id, metadata, ..Stream::default() })
+            }
+            _ => return self.prime_hugely(&chat_id, long),
+        };
+        let name = command.name();
+        let is_accepted = self.submit(command);
+        self.judge.claim("X-1", "what-is-too-large-is-refused", !is_accepted, || {
+            format!("{name} of a hostile size was accepted")
+        });
+    }
+
+    fn prime_hugely(&mut self, chat_id: &str, long: String) {
+        let Some(life) = &mut self.life else { return };
+        let before = life.machine.chat(chat_id).cloned();
+        let primed = life.machine.prime(chat_id, Remembered { scope: Some(long), ..Remembered::default() });
+        let is_kept = life.machine.chat(chat_id) == before.as_ref();
+        life.model.refused_prime();
+        self.judge
+            .claim("M-6", "a-primed-text-is-bounded", primed.is_err() && is_kept, || format!("{primed:?}"));
+    }
+}
