@@ -29,6 +29,38 @@ over_each_wire! {
     m_6_a_primed_chat_is_read_and_sent,
     o_6_a_host_can_wait_for_room,
     l_16_a_host_without_room_for_events_hears_the_rest,
+    a_1_a_settlement_is_enough_without_the_content,
+    i_1_too_many_options_are_refused_and_counted,
+}
+
+/// the duty to settle outlives the content, and refuses when it is dropped.
+fn a_1_a_settlement_is_enough_without_the_content(wire: Wire) {
+    let mut stage = Stage::new(wire, &[("backoff_first", "10ms")]);
+    for text in ["first", "second"] {
+        stage.deliver(&discord::dm(), text, true);
+    }
+    let (message, settlement) = stage.message().into_parts();
+    assert_eq!((message.text(), settlement.is_buffered()), ("first", true));
+    drop(message);
+    settlement.ack();
+    let (_, settlement) = stage.message().into_parts();
+    drop(settlement);
+    let again = stage.message();
+    assert_eq!(again.message().text(), "second");
+    again.ack();
+    assert_eq!(stage.relay.stats().refused, 1);
+}
+
+fn i_1_too_many_options_are_refused_and_counted(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
+    let mut prompt = stage.relay.prompt("77", "which?");
+    for n in 0..101 {
+        prompt = prompt.option(n.to_string(), "one of many");
+    }
+    let failure = stage.kit.block_on(prompt).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Definite);
+    assert_eq!(failure.message, "the prompt has 101 options: 100 at most");
+    assert_eq!(stage.relay.stats().not_accepted, 1);
 }
 
 /// A host may keep all of it in whatever task or thread it likes.

@@ -212,8 +212,14 @@ fn a_7_a_thousand_messages_each_way_at_once(wire: Wire) {
 /// behind a full queue and a full read-ahead the connector's bytes wait, in the middle of a message if need be;
 /// when the host makes room, all come.
 fn a_6_a_slow_host_gets_everything_in_order(wire: Wire) {
+    // One at a time, and one although it is larger than the whole budget.
+    for least in ["host_queue", "host_queue_bytes"] {
+        a_slow_host_gets_everything_in_order(Stage::new(wire, &[(least, "1"), ("read_ahead_bytes", "1")]));
+    }
+}
+
+fn a_slow_host_gets_everything_in_order(mut stage: Stage) {
     const COUNT: usize = 300;
-    let mut stage = Stage::new(wire, &[("host_queue", "1"), ("read_ahead_bytes", "1")]);
     let frame =
         |n: usize| json!({"type": "inbound", "event": {"text": n.to_string(), "source": {"chat_id": "1"}}});
     for message in [0..COUNT / 2, COUNT / 2..COUNT] {
