@@ -110,8 +110,8 @@ impl Gateway {
     }
 
     /// The connector sends a line; `false` when it is held back.
-    fn says(&mut self, line: &Value) -> bool {
-        match self.connector.send(Message::text(format!("{line}\n"))) {
+    fn says(&mut self, line: String) -> bool {
+        match self.connector.send(Message::text(line + "\n")) {
             Ok(()) => true,
             Err(tungstenite::Error::Io(error)) if held_back(&error) => false,
             Err(error) => panic!("{error}"),
@@ -122,11 +122,12 @@ impl Gateway {
     fn floods(&mut self, line: impl Fn(usize) -> Value) -> usize {
         let mut sent = 0;
         for n in 0.. {
-            let line = line(n);
-            if sent >= FLOOD * MIB || !self.says(&line) {
+            let line = line(n).to_string();
+            let length = line.len();
+            if sent >= FLOOD * MIB || !self.says(line) {
                 break;
             }
-            sent += line.to_string().len();
+            sent += length;
         }
         sent / MIB
     }
@@ -278,7 +279,8 @@ fn x_1_results_with_huge_texts() {
     for _ in 0..FLOOD {
         let id = gateway.requests.recv_timeout(SOON).unwrap();
         let result = json!({"success": false, "error": error});
-        if !gateway.says(&json!({"type": "outbound_result", "requestId": id, "result": result})) {
+        let line = json!({"type": "outbound_result", "requestId": id, "result": result});
+        if !gateway.says(line.to_string()) {
             break;
         }
     }
