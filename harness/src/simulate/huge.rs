@@ -7,8 +7,8 @@ use relayline_core::chats::Chat as Remembered;
 use relayline_core::command::{ChatInfo, Command, MAX_ID_BYTES, Metadata, Send, Stream};
 use relayline_core::prompts::{MAX_OPTIONS, Prompt, PromptOption};
 
-/// The largest event, in bytes; a line must hold it.
-const MOST_EVENT: usize = 12_000;
+/// The largest event, in bytes. A line must hold it, and so must the queue of a connector that writes 8 KiB at most.
+const MOST_EVENT: usize = 4000;
 /// What an event takes beside its text and its id.
 const BESIDE: usize = 900;
 
