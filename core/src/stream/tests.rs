@@ -211,7 +211,8 @@ fn o_13_a_reply_that_is_stopped_ends_with_what_is_shown() {
 fn m_7_the_frame_that_completes_the_text_is_the_last() {
     let long = format!("{} more", "a".repeat(39));
     let long = long.as_str();
-    let cases: &[(Mode, &[(&str, bool)], &[&str])] = &[
+    type Case<'a> = (Mode, &'a [(&'a str, bool)], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
         (Mode::SealedDrafts, &[("a", false), ("a b", true)], &["draft", "seal last"]),
         (Mode::Previews, &[("a", false), ("a b", true)], &["draft", "send last"]),
         (Mode::Edits, &[("a", false), ("a", true)], &["send", "edit last"]),

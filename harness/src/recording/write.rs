@@ -79,7 +79,7 @@ impl Line {
             What::Reject { dial, answer } => {
                 line.field("dir", "reject")
                     .optional("dial", *dial)
-                    .field("status", &answer.status)
+                    .field("status", answer.status)
                     .optional("body", answer.body.as_ref())
                     .optional("cut", answer.is_cut.then_some(true))
                     .optional("www_authenticate", answer.has_challenge.then_some(true))
