@@ -4,23 +4,30 @@ use crate::gateway::RuntimeName;
 use crate::token_command;
 use relayline_core::config::Config;
 use relayline_core::http::Bearer;
-use relayline_core::http::boot::{Plan, Report};
+use relayline_core::http::boot::{KnownAlready, Plan, Report};
 use relayline_core::http::identity::{TokenSource, from_output};
 use relayline_core::settings::Resolved;
-use relayline_runtime::http::{Booted, Client};
-use std::io;
+use relayline_runtime::http::{BootError, Booted, Client};
 
 /// Carries out a plan, and tells what comes of each step as it comes.
-pub(crate) async fn carry_out(client: &Client, plan: Plan, tell: impl FnMut(Report)) -> Booted {
+pub(crate) async fn carry_out(
+    client: &Client,
+    plan: Plan,
+    tell: impl FnMut(Report),
+) -> Result<Booted, KnownAlready> {
     client.boot(plan, async |command| token_command::run(command), tell).await
 }
 
 /// Makes a resolved configuration ready to dial with. What fails is in the log, and stops nothing.
-pub(crate) fn ready(runtime: RuntimeName, resolved: Resolved) -> io::Result<Config> {
+///
+/// # Errors
+/// When there is no client, or the connector knows the gateway already and the gateway has no secret.
+pub(crate) fn ready(runtime: RuntimeName, resolved: Resolved) -> Result<Config, BootError> {
     let network = resolved.config.network.clone();
-    runtime.with_client(&network, |client| async move {
+    let ready = runtime.with_client(&network, |client| async move {
         client.ready(resolved, async |command| token_command::run(command)).await
-    })
+    })?;
+    Ok(ready?)
 }
 
 /// An identity token from its source (H-8), or why there is none.

@@ -29,7 +29,8 @@ It takes every flag of `run`, but starts no agent, and opens no port.
 A line begins with ok, warn or fail, names the step, and says what was found and what to do about it: settings, dns, tcp,
 tls, upgrade, clock, credentials, handshake. One that begins with wait says for how long the step that comes next may
 wait. After a step without which the next cannot be, there are no more. Where a secret is provisioned, it is asked for,
-as `run` would.
+as `run` would: where the connector issues a new one each time, that makes void what a running gateway of the same id was
+issued.
 
 It connects as the gateway that it is told to be, and leaves again. A gateway that runs with the same id may be cut off
 by that for a moment, and what is said in that moment may be lost.
@@ -147,8 +148,10 @@ fn examine(
             if let Some(plan) = plan.filter(|plan| plan.credentials.is_none()) {
                 let plan = Plan { policies: Vec::new(), ..plan };
                 findings.wait("provisioning", TIMEOUT * u32::try_from(plan.identities.len()).unwrap_or(1));
-                config.credentials =
-                    carry_out(&client, plan, |report| tell(findings, report)).await.credentials;
+                config.credentials = match carry_out(&client, plan, |report| tell(findings, report)).await {
+                    Ok(booted) => booted.credentials,
+                    Err(known) => return Err(findings.stop("credentials", known)),
+                };
             }
             probe::probe(&client, config, findings).await
         }
@@ -161,7 +164,10 @@ fn examine(
 
 fn tell(findings: &mut Findings, report: Report) {
     match report {
-        Report::Provisioned(platform, _) => findings.ok("provisioning", platform),
+        Report::Provisioned(platform, true) => findings.ok("provisioning", platform),
+        Report::Provisioned(platform, false) => {
+            findings.warn("provisioning", format_args!("{platform}: known already, no secret issued"));
+        }
         Report::Failed { what, why } => findings.say(Verdict::Fail, &what, why),
         Report::Identity | Report::Policy(_) | Report::Nothing => {}
     }

@@ -18,9 +18,11 @@ Example:
     relayline provision --identity discord:1 --identity slack:B1
 
 One line for each identity says what came of it. The secrets are shown to nobody, and gone when this ends: what stays is
-what the connector knows of the gateway now. Where an id and a secret are set they are respected, and nothing is asked.
+what the connector knows of the gateway now. A connector that issues a new secret each time makes the earlier ones void:
+a gateway that runs with one of those is refused at its next dial. Where an id and a secret are set they are respected,
+and nothing is asked.
 
-Exit codes: 0 done, 1 one of them failed, 2 flags, environment or configuration file wrong.")]
+Exit codes: 0 done, 1 one of them failed, or the connector knows the gateway already and issues no secret, 2 flags, environment or configuration file wrong.")]
 pub(crate) struct ProvisionArguments {
     #[command(flatten)]
     gateway: GatewayArguments,
@@ -91,7 +93,8 @@ fn run(gateway: &GatewayArguments, network: &Network, plan: Option<Plan>) -> Exi
         async move { carry_out(&client, plan, |report| *failed |= !say(&report)).await }
     });
     match booted {
-        Ok(Booted { unsent, .. }) => {
+        Ok(Err(known)) => fail(1, known),
+        Ok(Ok(Booted { unsent, .. })) => {
             for platform in &unsent {
                 line(format_args!("the policy for {platform}: not sent, since there are no credentials"));
             }
@@ -108,7 +111,7 @@ fn say(report: &Report) -> bool {
             line(format_args!("provisioning {platform}: done, secret <hidden>"))
         }
         Report::Provisioned(platform, false) => {
-            line(format_args!("provisioning {platform}: done, it is known already"));
+            line(format_args!("provisioning {platform}: no secret issued, it is known already"));
         }
         Report::Policy(platform) => line(format_args!("the policy for {platform}: taken")),
         Report::Failed { what, why } => line(format_args!("{what}: failed: {why}")),

@@ -40,11 +40,12 @@ results apart from them (agent_result_bytes). It is warned of an agent that has 
 that many results wait and it reads nothing for agent_read_timeout, the program ends with 1.
 
 Before it dials it asks the connector for a secret, where none is set and there is an access token to show (--provision),
-and tells it the policies that are set. What fails of that is in the log, and does not stop it.
+and tells it the policies that are set. What fails of that is in the log, and does not stop it; but a connector that knows
+the gateway already and issues no secret ends it, since every dial would be refused.
 
-Exit codes: 0 done, or the relay is switched off (--enabled false), 1 the agent failed, or writes and does not read, 2 flags, environment or
-configuration file wrong, or stdin at its end and no
---exec, 3 relay disabled (revoked).")]
+Exit codes: 0 done, or the relay is switched off (--enabled false), 1 the agent failed, or writes and does not read, or
+no secret was issued, 2 flags, environment or configuration file wrong, or stdin at its end and no --exec, 3 relay
+disabled (revoked).")]
 pub(crate) struct RunArguments {
     #[command(flatten)]
     gateway: GatewayArguments,

@@ -13,6 +13,8 @@ use support::{Program, SOON, relayline};
 
 on_both_runtimes! {
     h_4_h_5_a_gateway_is_provisioned_and_served
+    h_4_a_second_start_is_provisioned_anew
+    h_4_known_already_without_a_secret_ends_it
     h_4_h_5_nothing_that_fails_stops_the_boot
     h_4_h_5_by_hand_each_identity_has_its_line
     h_9_a_relay_that_is_off_is_left_alone
@@ -56,6 +58,51 @@ fn h_4_h_5_a_gateway_is_provisioned_and_served(runtime: &str) {
         assert!(ended.stderr.contains(event), "{event}: {}", ended.stderr);
     }
     assert!(!ended.stderr.contains("acc3ss"), "C-4: {}", ended.stderr);
+}
+
+/// H-4: the connector issues anew, so that a gateway that has forgotten its secret is served.
+fn h_4_a_second_start_is_provisioned_anew(runtime: &str) {
+    let config = ConnectorConfig::default().identity("acc3ss", "acme");
+    let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
+    for start in 1..=2 {
+        let mut command = relayline(["run", "--runtime", runtime, "--gateway-id", "gw-1"]);
+        command.args(["--identity", "discord:1", "--identity", "slack:B1", "--url", &connector.url()]);
+        command.env("GATEWAY_RELAY_ACCESS_TOKEN", "acc3ss");
+        let mut program = Program::start(command);
+        let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["platform"] == "slack");
+        connector.wait_for(hello, SOON).unwrap_or_else(|missed| panic!("start {start}: {missed}"));
+        program.close_stdin();
+        let ended = program.ended();
+        assert_eq!(ended.code, Some(0), "start {start}: {}", ended.stderr);
+    }
+}
+
+/// H-4: every dial would be refused for ever, so it says what to do and dials not once.
+fn h_4_known_already_without_a_secret_ends_it(runtime: &str) {
+    let stubborn = |request: &Request| match request.path() {
+        "/relay/provision" if request.body.contains("slack") => answer(500, ""),
+        "/relay/provision" => answer(200, r#"{"secretIssued":false,"gatewayId":"gw-1"}"#),
+        _ => answer(503, ""),
+    };
+    for words in [&["run"][..], &["provision"], &["policy", "--policy", r#"{"allowOtherBots":true}"#]] {
+        let server = Server::start(stubborn);
+        let mut command = relayline(words.iter().copied());
+        command.args(["--runtime", runtime, "--identity", "discord:1", "--identity", "slack:B1"]);
+        command.args(["--gateway-id", "gw-1", "--url", &server.url()]);
+        command.env("GATEWAY_RELAY_ACCESS_TOKEN", "acc3ss");
+        let ended = Program::start(command).ended();
+        assert_eq!(ended.code, Some(1), "{words:?}: {}", ended.stderr);
+        let last = ended.stderr.lines().last().unwrap_or_default();
+        assert_eq!(
+            last,
+            "relayline: 127.0.0.1 knows the gateway \"gw-1\" already and has issued no new secret, and none is set: set \
+             GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET (or --gateway-id and --secret-file) to the ones that were issued \
+             to it, have the connector rotate its secret, enroll it again, or choose another id with --gateway-id",
+            "{words:?}"
+        );
+        let asked: Vec<_> = server.seen.try_iter().map(|request| request.path().to_owned()).collect();
+        assert_eq!(asked, ["/relay/provision"; 2], "{words:?}: nothing is dialled");
+    }
 }
 
 const SECRET: &str = "1ssued-secret";

@@ -75,13 +75,17 @@ fn c_3_c_4_a_gateway_enrols_and_is_delivered_to() {
     let profile = json!({
         "gatewayId": "gw", "platform": "discord", "botId": "", "gatewayEndpoint": endpoint, "routeKeys": [],
     });
-    let known = json!({"secretIssued": false, "tenant": "acme", "gatewayId": "gw"});
-    assert_eq!(post(&url, "/relay/provision", &profile), known);
+    let provisioned = post(&url, "/relay/provision", &profile);
+    // H-4: each provisioning issues anew.
+    assert!(
+        provisioned["secretIssued"] == true && provisioned["secret"] != issued["secret"],
+        "{provisioned}"
+    );
     assert_eq!(line(&mut program)["request"], profile);
     program.write(b"{\"do\":\"deliver\",\"event\":{\"text\":\"hi\"}}\n");
     let (head, body) = take(&listener);
     assert!(head.starts_with("POST / HTTP/1.1\r\n"), "{head}");
-    assert!(verified(&head, &body, issued["deliveryKey"].as_str().unwrap()), "{head}");
+    assert!(verified(&head, &body, provisioned["deliveryKey"].as_str().unwrap()), "{head}");
     let saw = line(&mut program);
     assert_eq!(
         (&saw["by"], &saw["status"], &saw["answer"]),
@@ -95,7 +99,7 @@ fn c_3_c_4_a_gateway_enrols_and_is_delivered_to() {
     assert!(head.starts_with("POST /interrupt HTTP/1.1\r\n") && verified(&head, &body, KEY), "{head}");
     assert_eq!(line(&mut program)["path"], "/interrupt");
     let rotated = post(&url, "/relay/provision", &profile);
-    assert!(rotated["secret"] != issued["secret"] && rotated["deliveryKey"] == KEY, "{rotated}");
+    assert!(rotated["secret"] != provisioned["secret"] && rotated["deliveryKey"] == KEY, "{rotated}");
     let seen = line(&mut program).to_string();
     assert!(!seen.contains(rotated["secret"].as_str().unwrap()) && !seen.contains(KEY), "{seen}");
 }

@@ -29,7 +29,7 @@ use relayline_core::config::Config;
 use relayline_core::network::Network;
 use relayline_core::settings::Resolved;
 use relayline_runtime::Runtime;
-use relayline_runtime::http::Client;
+use relayline_runtime::http::{BootError, Client};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -50,14 +50,15 @@ pub fn connect(config: Config) -> io::Result<(Relay, Inbox)> {
 }
 
 /// Does what comes before the dial, on the tokio runtime of the caller: provisions credentials and sends policies, where the configuration asks
-/// for it (H-4, H-5), and gives what to [`connect`] with. What fails is logged, and stops nothing; so is what the
+/// for it (H-4, H-5), and gives what to [`connect`] with. What fails is logged, and stops nothing else; so is what the
 /// configuration warns of. A command that prints an access token is not run: [`Client::ready`] is for that.
 ///
 /// # Errors
-/// When the caller is on no tokio runtime, or the configured certificates of authorities cannot be used.
-pub async fn boot(resolved: Resolved) -> io::Result<Config> {
+/// When the caller is on no tokio runtime, or the configured certificates of authorities cannot be used;
+/// [`BootError::KnownAlready`] when the connector knows the gateway already and the gateway has no secret.
+pub async fn boot(resolved: Resolved) -> Result<Config, BootError> {
     let client = http_client(&resolved.config.network)?;
-    Ok(relayline_runtime::boot(&client, resolved).await)
+    relayline_runtime::boot(&client, resolved).await
 }
 
 /// An HTTP client on the tokio runtime of the caller, for what a gateway does besides its connection: enrolment,

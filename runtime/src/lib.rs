@@ -196,7 +196,10 @@ fn open<R: Runtime>(runtime: &R, address: &str, config: &Config) -> Result<serve
 
 /// What `boot` does on every runtime: it logs what the configuration warns of, and makes it ready to dial with, as
 /// [`http::Client::ready`] does. A command that prints an identity token is not run here.
-pub async fn boot(client: &http::Client, resolved: Resolved) -> Config {
+///
+/// # Errors
+/// When the connector knows the gateway already and the gateway has no secret.
+pub async fn boot(client: &http::Client, resolved: Resolved) -> Result<Config, http::BootError> {
     for warning in &resolved.warnings {
         tracing::warn!(warning, "configuration");
     }
@@ -205,5 +208,5 @@ pub async fn boot(client: &http::Client, resolved: Resolved) -> Config {
             "a library runs no commands: use `http_client` and `Client::ready`, which take what it prints";
         Err(what_to_do.to_owned())
     };
-    client.ready(resolved, refuse).await
+    Ok(client.ready(resolved, refuse).await?)
 }

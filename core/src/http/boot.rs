@@ -10,7 +10,8 @@
 //! }
 //! ```
 //!
-//! Each step that is not answered is asked for again. Nothing that goes wrong stops the boot: it is a [`Report`].
+//! Each step that is not answered is asked for again. Nothing that goes wrong stops the boot: it is a [`Report`]. The
+//! exception is [`Step::Known`]: without a secret every dial would be refused for ever.
 
 use super::identity::{self, ClientCredentials, TokenSource};
 use super::policy::Policy;
@@ -69,6 +70,22 @@ pub enum Step {
         /// The platforms whose policy was not sent, for want of credentials.
         unsent: Vec<String>,
     },
+    /// The boot is over, and there is nothing to dial with: the connector knows the gateway and issued no secret (H-4).
+    Known(KnownAlready),
+}
+
+/// Error returned when the connector knows the gateway already (`secretIssued: false`), and the gateway has no secret.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "{host} knows the gateway {gateway_id:?} already and has issued no new secret, and none is set: set \
+     GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET (or --gateway-id and --secret-file) to the ones that were issued to it, \
+     have the connector rotate its secret, enroll it again, or choose another id with --gateway-id"
+)]
+pub struct KnownAlready {
+    /// Name of the connector's host.
+    pub host: String,
+    /// The id that the gateway asked for.
+    pub gateway_id: String,
 }
 
 /// An answer, or why there is none.
@@ -101,6 +118,8 @@ pub struct Boot {
     profile: Profile,
     credentials: Option<Credentials>,
     delivery_key: Option<Secret>,
+    /// Whether a platform was answered "known already".
+    known: bool,
     /// Where the identity token is still to come from.
     source: Option<TokenSource>,
     token: Option<Bearer>,
@@ -142,6 +161,7 @@ impl Boot {
             profile: plan.profile,
             credentials: plan.credentials,
             delivery_key: None,
+            known: false,
             source,
             token,
             identities: if provisions { plan.identities.into() } else { VecDeque::new() },
@@ -189,6 +209,10 @@ impl Boot {
     }
 
     fn dial(&self) -> Step {
+        if self.known && self.credentials.is_none() {
+            let (host, gateway_id) = (self.base.host().to_owned(), self.profile.gateway_id.clone());
+            return Step::Known(KnownAlready { host, gateway_id });
+        }
         Step::Dial {
             credentials: self.credentials.clone(),
             delivery_key: self.delivery_key.clone(),
@@ -228,7 +252,10 @@ impl Boot {
                         self.issued(issued);
                         Report::Provisioned(platform, true)
                     }
-                    Ok(Provisioned::Known) => Report::Provisioned(platform, false),
+                    Ok(Provisioned::Known) => {
+                        self.known = true;
+                        Report::Provisioned(platform, false)
+                    }
                     Err(error) => failed(format!("provisioning {platform}"), error.to_string()),
                 }
             }
@@ -325,6 +352,10 @@ mod tests {
                     let secret = credentials.map(|credentials| credentials.secret.expose().to_owned());
                     return (asked, failures, secret);
                 }
+                Step::Known(_) => {
+                    let failures = reports.iter().filter(|r| matches!(r, Report::Failed { .. })).count();
+                    return (asked, failures, Some("known already".to_owned()));
+                }
             });
         }
     }
@@ -339,6 +370,11 @@ mod tests {
             // The last secret counts, and it is what the policy goes out with.
             (plan(), &[a, b, taken][..], "run provision provision policy", 0, Some("b")),
             (plan(), &[a, known, taken], "run provision provision policy", 0, Some("a")),
+            (plan(), &[known, b, taken], "run provision provision policy", 0, Some("b")),
+            // H-4: without a secret no dial would ever be taken, whatever became of the other platform.
+            (plan(), &[known, known], "run provision provision", 0, Some("known already")),
+            (plan(), &[known, (500, "")], "run provision provision", 1, Some("known already")),
+            (plan(), &[(0, ""), known], "run provision provision", 1, Some("known already")),
             // One platform's failure does not stop the other, nor a policy's the dial.
             (plan(), &[(0, ""), b, (500, "")], "run provision provision policy", 2, Some("b")),
             (plan(), &[(403, ""), (0, "")], "run provision provision", 2, None),

@@ -19,7 +19,7 @@ pub(crate) struct Account {
     /// Newest last; each with the end of its overlap, when a newer one has taken its place.
     secrets: Vec<(Secret, Option<Time>)>,
     delivery_key: Option<Secret>,
-    /// Its secret was rotated, and it does not have the new one yet: provisioning will give it.
+    /// Its credentials are new, and it does not have them yet: provisioning will give them.
     unclaimed: bool,
     /// What it said when it provisioned a platform (H-4), by platform.
     pub(crate) profiles: BTreeMap<String, Map<String, Value>>,
@@ -97,6 +97,11 @@ impl Account {
         good.any(|(secret, _)| {
             token::verify(token, std::slice::from_ref(secret), unix_s).is_some_and(|named| named == id)
         })
+    }
+
+    /// Whether credentials were issued that [`claim`](Self::claim) has not handed out yet.
+    pub(crate) fn is_unclaimed(&self) -> bool {
+        self.unclaimed
     }
 
     /// The newest secret and delivery key, for whoever may have them now.

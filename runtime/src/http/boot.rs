@@ -3,10 +3,23 @@
 use super::{Client, borrowed};
 use crate::shared::unix_s;
 use relayline_core::config::{Config, Credentials};
-use relayline_core::http::boot::{Boot, Plan, Report, Step};
+use relayline_core::http::boot::{Boot, KnownAlready, Plan, Report, Step};
 use relayline_core::secret::Secret;
 use relayline_core::settings::Resolved;
+use std::io;
 use zeroize::Zeroizing;
+
+/// Error returned when a boot cannot end in a configuration to dial with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BootError {
+    /// There is no runtime, or the configured certificates cannot be used.
+    #[error(transparent)]
+    Client(#[from] io::Error),
+    /// The connector knows the gateway already, and the gateway has no secret (H-4).
+    #[error(transparent)]
+    KnownAlready(#[from] KnownAlready),
+}
 
 /// What a boot has come to.
 #[derive(Clone, PartialEq, Debug)]
@@ -22,34 +35,40 @@ pub struct Booted {
 impl Client {
     /// Makes a resolved configuration ready to dial with: carries out its plan, if it has one, as [`boot`](Self::boot)
     /// does. What fails is logged as `boot_failed`, and stops nothing: then the dial has no credentials.
+    ///
+    /// # Errors
+    /// When the connector knows the gateway already and the gateway has no secret: every dial would be refused.
     pub async fn ready(
         &self,
         resolved: Resolved,
         run: impl AsyncFnMut(&str) -> Result<Zeroizing<Vec<u8>>, String>,
-    ) -> Config {
+    ) -> Result<Config, KnownAlready> {
         let Resolved { mut config, plan, .. } = resolved;
         let Some(plan) = plan else {
-            return config;
+            return Ok(config);
         };
-        let booted = self.boot(plan, run, log).await;
+        let booted = self.boot(plan, run, log).await?;
         if !booted.unsent.is_empty() {
             tracing::warn!(platforms = booted.unsent.join(","), "policy_unsent");
         }
         config.credentials = booted.credentials;
         // What was set is kept: during a rotation both are in use.
         config.delivery_keys.extend(booted.delivery_key.filter(|key| !config.delivery_keys.contains(key)));
-        config
+        Ok(config)
     }
 
     /// Gets an identity token, provisions and sends policies, as far as the plan asks for it. Nothing that goes wrong
     /// stops it: `report` hears of each step, as it is done. `run` runs the command that prints an identity token; what
     /// it gives is wiped, an error's text is shown.
+    ///
+    /// # Errors
+    /// When the connector knows the gateway already and the gateway has no secret: every dial would be refused.
     pub async fn boot(
         &self,
         plan: Plan,
         mut run: impl AsyncFnMut(&str) -> Result<Zeroizing<Vec<u8>>, String>,
         mut report: impl FnMut(Report),
-    ) -> Booted {
+    ) -> Result<Booted, KnownAlready> {
         let (mut boot, left_out) = Boot::new(plan);
         left_out.into_iter().for_each(&mut report);
         loop {
@@ -65,8 +84,9 @@ impl Client {
                     Err(failure) => boot.answered(Err(failure)),
                 },
                 Step::Dial { credentials, delivery_key, unsent } => {
-                    return Booted { credentials, delivery_key, unsent };
+                    return Ok(Booted { credentials, delivery_key, unsent });
                 }
+                Step::Known(known) => return Err(known),
             });
         }
     }

@@ -6,7 +6,7 @@ mod exchange;
 mod media;
 mod upgrade;
 
-pub use boot::Booted;
+pub use boot::{BootError, Booted};
 pub use media::Received;
 pub use upgrade::{Switched, UpgradeAnswer, Upgraded};
 

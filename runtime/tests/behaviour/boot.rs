@@ -9,9 +9,46 @@ use relayline_core::http::identity::TokenSource;
 use relayline_core::http::provision::Profile;
 use relayline_core::http::{Base, policy};
 use relayline_core::network::Network;
+use relayline_core::settings::Resolved;
 use relayline_core::token;
 use relayline_core::url::DialUrl;
+use relayline_runtime::http::BootError;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+fn plan(server: &Server) -> Plan {
+    let identities =
+        ["discord", "slack"].map(|name| Identity { platform: name.into(), bot_id: String::new() });
+    Plan {
+        base: Base::new(&DialUrl::parse(&server.url("")).unwrap(), false).unwrap(),
+        credentials: None,
+        when: When::Auto,
+        managed: false,
+        source: Some(TokenSource::Command("print-token".into())),
+        profile: Profile { gateway_id: "gw-1".into(), ..Profile::default() },
+        policies: policy::parse(r#"{"requireAddress":true}"#, &identities).unwrap(),
+        identities: identities.to_vec(),
+    }
+}
+
+/// H-4: a library host gets an error of its own type, and no policy is sent.
+#[test]
+fn h_4_known_already_without_a_secret_is_a_typed_error() {
+    let known = || Reply::answer("200 OK", "", r#"{"secretIssued":false}"#);
+    let server = Server::start(vec![known(), known()]);
+    let plan = plan(&server);
+    let config = super::config(&server.url(""), &[]);
+    let kit = Kit::new();
+    let client = kit.http_client(&Network::default());
+    let resolved = Resolved { config, plan: Some(plan), warnings: Vec::new() };
+    let ready = client.ready(resolved, async |_: &str| Ok(b"acc3ss\n".to_vec().into()));
+    let error = kit.block_on(may_move(ready)).unwrap_err();
+    assert_eq!((error.gateway_id.as_str(), error.host.as_str()), ("gw-1", "127.0.0.1"));
+    assert!(matches!(BootError::from(error), BootError::KnownAlready(_)));
+    for _ in 0..2 {
+        assert!(server.heard().head.starts_with("POST /relay/provision "));
+    }
+    assert!(server.heard_nothing_more());
+}
 
 #[test]
 fn each_step_of_a_boot_is_done_in_order_and_reported_whatever_fails() {
@@ -21,18 +58,7 @@ fn each_step_of_a_boot_is_done_in_order_and_reported_whatever_fails() {
         Reply::answer("200 OK", "", "{}"),
         Reply::close(""),
     ]);
-    let identities =
-        ["discord", "slack"].map(|name| Identity { platform: name.into(), bot_id: String::new() });
-    let plan = Plan {
-        base: Base::new(&DialUrl::parse(&server.url("")).unwrap(), false).unwrap(),
-        credentials: None,
-        when: When::Auto,
-        managed: false,
-        source: Some(TokenSource::Command("print-token".into())),
-        profile: Profile { gateway_id: "gw-1".into(), ..Profile::default() },
-        policies: policy::parse(r#"{"requireAddress":true}"#, &identities).unwrap(),
-        identities: identities.to_vec(),
-    };
+    let plan = plan(&server);
     let (kit, mut reports) = (Kit::new(), Vec::new());
     let client = kit.http_client(&Network::default());
     let run = async |command: &str| {
@@ -40,7 +66,7 @@ fn each_step_of_a_boot_is_done_in_order_and_reported_whatever_fails() {
         Ok(b"acc3ss\n".to_vec().into())
     };
     let boot = may_move(client.boot(plan, run, |report| reports.push(report)));
-    let booted = kit.block_on(boot);
+    let booted = kit.block_on(boot).unwrap();
 
     let credentials = booted.credentials.unwrap();
     assert_eq!((credentials.gateway_id.as_str(), credentials.secret.expose()), ("gw-1", "s3cret"));

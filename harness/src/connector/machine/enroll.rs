@@ -66,7 +66,8 @@ impl ConnectorMachine {
         Ok(Issued::new(id, tenant, account.claim()).served(asked))
     }
 
-    /// The first time it brings credentials, and again once they were rotated.
+    /// Issues credentials each time, and makes the earlier ones void (H-4). Those of a rotation that nobody has fetched
+    /// yet are handed out first.
     pub(super) fn provision(&mut self, tenant: &str, body: &[u8]) -> Result<Served, Refusal> {
         let fields = Fields::read(body)?;
         let id = fields.name("gatewayId")?;
@@ -82,9 +83,11 @@ impl ConnectorMachine {
         let asked = Value::Object(profile.clone());
         account.profiles.insert(platform.clone(), profile);
         account.last_platform = Some(platform);
-        let claimed = account.claim();
-        let secret_issued = Some(claimed.is_some());
-        Ok(Issued { secret_issued, ..Issued::new(id, tenant, claimed) }.served(asked))
+        if !account.is_unclaimed() {
+            account.replace(&mut self.issuer);
+        }
+        let issued = Issued::new(id, tenant, account.claim());
+        Ok(Issued { secret_issued: Some(issued.secret.is_some()), ..issued }.served(asked))
     }
 
     /// Whether a gateway of this tenant may go by that id.
