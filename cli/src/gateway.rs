@@ -160,7 +160,7 @@ pub(crate) struct NetworkArguments {
     #[arg(long)]
     pub(crate) allow_insecure: bool,
 
-    /// Trust the certificates of these authorities, too: one file in PEM form [env: SSL_CERT_FILE]
+    /// Trust these certificates, too, of authorities or of the server itself: a file in PEM form, or one in DER [env: SSL_CERT_FILE]
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 

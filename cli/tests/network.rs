@@ -3,7 +3,7 @@
 
 mod support;
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector, Saw, ServerTls};
 use std::fs;
 use std::net::TcpListener;
@@ -15,9 +15,11 @@ on_both_runtimes! {
     c_4_a_proxys_password_is_in_no_log_however_much_is_logged
 }
 
+/// C-7: a certificate that is an authority's as well, as `openssl req -x509` makes them.
 fn h_9_an_authority_is_trusted_by_flag_variable_or_file(runtime: &str) {
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let pem = params.self_signed(&key).unwrap().pem();
     let tls = ServerTls::from_pem(&pem, &key.serialize_pem()).unwrap();
     let config = ConnectorConfig { tls: Some(tls), ..ConnectorConfig::default() };
@@ -56,7 +58,8 @@ fn h_9_what_is_wrong_with_the_network_is_said_in_one_line(runtime: &str) {
     let file = folder.path().join("empty.pem");
     fs::write(&file, "").unwrap();
     let file = file.to_str().unwrap();
-    let unusable = "it holds no usable certificate: it must be in PEM form, -----BEGIN CERTIFICATE-----";
+    let unusable = "it holds no usable certificate: it must be in PEM form, -----BEGIN CERTIFICATE-----, or one \
+                    certificate in DER form";
     for (variable, value, expected) in [
         (
             "HTTPS_PROXY",

@@ -73,9 +73,9 @@ pub fn ca_certificates(file: Option<&Path>) -> Result<Option<CaCertificates>, Co
 /// When the file cannot be read, or holds no certificate.
 pub fn read_certificates(name: &str, file: &Path) -> Result<CaCertificates, ConfigError> {
     let from = format!("{name} {}", file.display());
-    let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
-    match read.and_then(|pem| tls::add(&mut rustls::RootCertStore::empty(), &pem).map(|()| pem)) {
-        Ok(pem) => Ok(CaCertificates { from, pem }),
+    let read = std::fs::read(file).map_err(|error| error.to_string());
+    match read.and_then(|bytes| tls::add(&mut rustls::RootCertStore::empty(), &bytes).map(|_| bytes)) {
+        Ok(bytes) => Ok(CaCertificates { from, bytes }),
         Err(problem) => Err(ConfigError::CaFile { from, problem }),
     }
 }

@@ -1,46 +1,65 @@
 //! TLS: the provider and the roots are chosen here and nowhere else, and what failed is said in words that help.
 
+mod verifier;
+
 use futures_rustls::TlsConnector;
 use relayline_core::network::CaCertificates;
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 use std::io;
 use std::sync::{Arc, OnceLock};
+use verifier::Verifier;
 
-/// A connector with the roots that browsers trust, and these. The error says what is wrong with them.
+/// A connector with the roots that browsers trust, and these certificates. The error says what is wrong with them.
 pub(crate) fn connector(more: Option<&CaCertificates>) -> Result<TlsConnector, String> {
     // Most gateways of a process trust the same: these share one.
     static USUAL: OnceLock<Result<TlsConnector, String>> = OnceLock::new();
     let usual = || RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let Some(more) = more else { return USUAL.get_or_init(|| trusting(usual())).clone() };
+    let Some(more) = more else { return USUAL.get_or_init(|| trusting(usual(), Vec::new())).clone() };
     let mut roots = usual();
-    add(&mut roots, &more.pem).map_err(|problem| format!("{}: {problem}", more.from))?;
-    trusting(roots)
+    let pinned = add(&mut roots, &more.bytes).map_err(|problem| format!("{}: {problem}", more.from))?;
+    trusting(roots, pinned)
 }
 
-fn trusting(roots: RootCertStore) -> Result<TlsConnector, String> {
+/// Trusts what these authorities have signed, and these very certificates.
+fn trusting(roots: RootCertStore, pinned: Vec<CertificateDer<'static>>) -> Result<TlsConnector, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .build()
+        .map_err(|error| error.to_string())?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Verifier::new(chain, pinned)))
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// Adds the certificates of a PEM file. One in a bundle that cannot be an authority does not spoil the others.
-pub(crate) fn add(roots: &mut RootCertStore, pem: &str) -> Result<(), String> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    let found = found.map_err(|error| format!("it is damaged ({error}): it must be in PEM form"))?;
-    let (added, _) = roots.add_parsable_certificates(found);
-    match added {
-        0 => {
-            Err("it holds no usable certificate: it must be in PEM form, -----BEGIN CERTIFICATE-----"
-                .to_owned())
-        }
-        _ => Ok(()),
+/// Adds the certificates of a file, and returns them. One in a bundle that cannot be an authority does not spoil the
+/// others.
+pub(crate) fn add(roots: &mut RootCertStore, file: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = read(file)?;
+    match roots.add_parsable_certificates(found.iter().cloned()) {
+        (0, _) => Err("it holds no usable certificate: it must be in PEM form, -----BEGIN CERTIFICATE-----, or one \
+                       certificate in DER form"
+            .to_owned()),
+        _ => Ok(found),
     }
+}
+
+/// First byte of everything in DER form that could be meant here.
+const SEQUENCE: u8 = 0x30;
+
+/// Reads the certificates of a file in PEM form, or the one of a file in DER form.
+fn read(file: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    if file.first() == Some(&SEQUENCE) {
+        return Ok(vec![CertificateDer::from(file.to_vec())]);
+    }
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(file).collect();
+    found.map_err(|error| format!("it is damaged ({error}): it must be in PEM form"))
 }
 
 /// Why a handshake with `host` failed, and what to do.
@@ -75,7 +94,7 @@ fn certificate(problem: &CertificateError, host: &str) -> String {
             format!("its certificate is for {}, not for {host}: check the URL's host", names.join(", "))
         }
         CertificateError::NotValidForNameContext { .. } => {
-            format!("its certificate is for nobody, not for {host}: check the URL's host")
+            format!("its certificate is for nobody: one that has {host} in its subjectAltName is needed")
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "its certificate has expired: have it renewed, and check this machine's clock".to_owned()
@@ -89,6 +108,23 @@ fn certificate(problem: &CertificateError, host: &str) -> String {
              --ca-file FILE or SSL_CERT_FILE"
                 .to_owned()
         }
-        other => format!("its certificate is not accepted ({other})"),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "its certificate is not for servers: one whose extendedKeyUsage is serverAuth is needed".to_owned()
+        }
+        CertificateError::Other(other) => match other.0.downcast_ref() {
+            Some(webpki::Error::CaUsedAsEndEntity) => format!(
+                "its certificate is an authority's own (CA:TRUE), which proves no server's name: trust this very \
+                 certificate with --ca-file FILE or SSL_CERT_FILE, or use one for {host} with CA:FALSE"
+            ),
+            Some(webpki::Error::UnsupportedCertVersion) => format!(
+                "its certificate is of X.509 version 1: one of version 3 that has {host} in its subjectAltName is needed"
+            ),
+            _ => not_accepted(problem),
+        },
+        other => not_accepted(other),
     }
+}
+
+fn not_accepted(problem: &CertificateError) -> String {
+    format!("its certificate is not accepted ({problem})")
 }

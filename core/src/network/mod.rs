@@ -11,17 +11,17 @@ pub use proxy::{Proxies, Proxy, ProxyError};
 pub struct Network {
     /// The proxies; none by default.
     pub proxies: Proxies,
-    /// Certificate authorities that are trusted besides those that browsers trust; none by default.
+    /// Certificates that are trusted besides the authorities that browsers trust; none by default.
     pub ca_certificates: Option<CaCertificates>,
 }
 
-/// Certificates of authorities, as they were given. Whoever sets up TLS reads them.
+/// Certificates of authorities and servers that are trusted, as they were given. Whoever sets up TLS reads them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CaCertificates {
     /// Where they come from, for messages: `--ca-file ca.pem`.
     pub from: String,
-    /// One or more certificates in PEM form.
-    pub pem: String,
+    /// One or more certificates in PEM form, or one in DER form. A server's own is trusted if it is byte for byte there.
+    pub bytes: Vec<u8>,
 }
 
 impl Network {

@@ -1,12 +1,13 @@
 //! An authority that signs certificates for tests.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use relayline_core::network::{CaCertificates, Network};
 use relayline_harness::connector::ServerTls;
 
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    params: CertificateParams,
+    certificate: Certificate,
 }
 
 /// The years in which a certificate holds.
@@ -14,17 +15,38 @@ pub(crate) const NOW: (i32, i32) = (1975, 4000);
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Authority {
-        let mut params = CertificateParams::new([]).unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Authority { issuer: Issuer::new(params, key), pem }
+        Authority::made(params, key)
+    }
+
+    fn made(params: CertificateParams, key: KeyPair) -> Authority {
+        let certificate = params.self_signed(&key).unwrap();
+        Authority { issuer: Issuer::new(params.clone(), key), params, certificate }
+    }
+
+    /// The same for other years.
+    pub(crate) fn of_years(self, (from, to): (i32, i32)) -> Authority {
+        let mut params = self.params;
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+        Authority::made(params, KeyPair::generate().unwrap())
+    }
+
+    /// A server that shows the authority's own certificate, which is for this machine, too.
+    pub(crate) fn itself(&self) -> ServerTls {
+        ServerTls::from_pem(&self.certificate.pem(), &self.issuer.key().serialize_pem()).unwrap()
+    }
+
+    /// Its certificate in DER form.
+    pub(crate) fn der(&self) -> Vec<u8> {
+        self.certificate.der().to_vec()
     }
 
     /// A network in which it is trusted.
     pub(crate) fn network(&self) -> Network {
-        let certificates = CaCertificates { from: "the test".to_owned(), pem: self.pem.clone() };
+        let certificates = CaCertificates { from: "the test".to_owned(), bytes: self.certificate.pem().into() };
         Network { ca_certificates: Some(certificates), ..Network::default() }
     }
 

@@ -53,6 +53,42 @@ fn l_18_a_certificate_that_is_not_to_be_trusted_is_said_with_what_to_do() {
     }
 }
 
+/// C-7: an authority's own certificate, named by itself, for the WebSocket and the HTTP client alike.
+#[test]
+fn c_7_a_self_signed_certificate_is_trusted_by_naming_it() {
+    let (ours, expired) = (Authority::new("ours"), Authority::new("ours").of_years((1975, 2020)));
+    for (authority, is_der, expected) in [
+        (&ours, false, None),
+        (&ours, true, None),
+        (&expired, false, Some("its certificate has expired: have it renewed, and check this machine's clock")),
+    ] {
+        let connector = connector(authority.itself());
+        let (kit, address) = (Kit::new(), connector.local_addr());
+        let mut config = config(&connector.url(), &[]);
+        config.network = authority.network();
+        if is_der {
+            config.network.ca_certificates.as_mut().unwrap().bytes = authority.der();
+        }
+        let client = kit.http_client(&config.network);
+        let (_relay, mut inbox) = kit.connect(config);
+        let first = kit.block_on(inbox.next());
+        let sent = kit.block_on(client.send(&post(format!("https://{address}/"), "{}")));
+        match expected {
+            None => {
+                assert!(matches!(first, Some(Incoming::Notice(Notice::Connected { .. }))), "{first:?}");
+                assert_eq!(sent.unwrap().status, 404);
+            }
+            Some(expected) => {
+                let Some(Incoming::Notice(Notice::Disconnected { reason, .. })) = first else {
+                    panic!("{first:?}")
+                };
+                assert_eq!(reason, format!("{address}: TLS failed: {expected}"));
+                assert!(sent.unwrap_err().to_string().ends_with(expected));
+            }
+        }
+    }
+}
+
 #[test]
 fn an_exchange_goes_over_tls() {
     let authority = Authority::new("ours");
@@ -95,7 +131,7 @@ fn certificates_that_cannot_be_used_are_said_before_anything_is_dialled() {
     for (pem, expected) in
         [("", none), ("hello", none), (no_certificate, none), (damaged, "--ca-file x: it is damaged (")]
     {
-        let certificates = CaCertificates { from: "--ca-file x".to_owned(), pem: pem.to_owned() };
+        let certificates = CaCertificates { from: "--ca-file x".to_owned(), bytes: pem.into() };
         let network = Network { ca_certificates: Some(certificates), ..Network::default() };
         let error = relayline_runtime::http::Client::new(Kit::new().runtime(), &network).unwrap_err();
         assert!(error.to_string().starts_with(expected), "{error}");

@@ -1,0 +1,204 @@
+//! Whom a TLS client believes.
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use std::sync::Arc;
+
+/// Verifies a server by its certificate's chain, or by the certificate itself where the configuration has that very one.
+///
+/// A self-signed certificate is often an authority's as well (CA:TRUE), which no chain may begin with. Its name, its
+/// validity and the handshake's signature are checked all the same.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    chain: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    pub(super) fn new(chain: Arc<WebPkiServerVerifier>, pinned: Vec<CertificateDer<'static>>) -> Verifier {
+        Verifier { chain, pinned }
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if !self.pinned.iter().any(|pinned| pinned == end_entity) {
+            return self.chain.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            );
+        }
+        check_validity(end_entity, now)?;
+        verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let (rest, parsed) =
+        x509_parser::parse_x509_certificate(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    if !rest.is_empty() {
+        return Err(CertificateError::BadEncoding);
+    }
+    let validity = parsed.validity();
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    match () {
+        () if now < validity.not_before.timestamp() => Err(CertificateError::NotValidYet),
+        () if now > validity.not_after.timestamp() => Err(CertificateError::Expired),
+        () => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
+mod tests {
+    use super::super::{connector, meaning};
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+    use relayline_core::network::CaCertificates;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::server::{ClientHello, ResolvesServerCert};
+    use rustls::sign::CertifiedKey;
+    use rustls::version::{TLS12, TLS13};
+    use rustls::{ClientConnection, ServerConfig, ServerConnection, SupportedProtocolVersion};
+    use std::io;
+    use std::sync::Arc;
+
+    /// Serves this certificate, whether or not the key is its own.
+    #[derive(Debug)]
+    struct Served(Arc<CertifiedKey>);
+
+    impl ResolvesServerCert for Served {
+        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            Some(self.0.clone())
+        }
+    }
+
+    /// A self-signed certificate, as `openssl req -x509` makes them.
+    fn self_signed(key: &KeyPair, names: &[&str], (from, to): (i32, i32)) -> rcgen::Certificate {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.self_signed(key).unwrap()
+    }
+
+    /// A handshake in memory with a server that shows `shown` and signs with `key`; what is said of its failure.
+    fn handshake(
+        trusted: Vec<u8>,
+        shown: &rcgen::Certificate,
+        key: &KeyPair,
+        host: &str,
+        version: &'static SupportedProtocolVersion,
+    ) -> Result<(), String> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        let served = Served(Arc::new(CertifiedKey::new(vec![shown.der().clone()], key)));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(served));
+        let mut server = ServerConnection::new(Arc::new(config)).unwrap();
+        let certificates = CaCertificates { from: "x".to_owned(), bytes: trusted };
+        let config = connector(Some(&certificates))?.config().clone();
+        let name = ServerName::try_from(host.to_owned()).unwrap();
+        let mut client = ClientConnection::new(config, name).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut wire = Vec::new();
+            client.write_tls(&mut wire).unwrap();
+            server.read_tls(&mut &wire[..]).unwrap();
+            server.process_new_packets().map_err(|error| error.to_string())?;
+            wire.clear();
+            server.write_tls(&mut wire).unwrap();
+            client.read_tls(&mut &wire[..]).unwrap();
+            client.process_new_packets().map_err(|error| meaning(&io::Error::other(error), host))?;
+        }
+        Ok(())
+    }
+
+    /// C-7: the very certificate is trusted, and all else is checked as for any other.
+    #[test]
+    fn c_7_a_named_certificate_is_trusted_and_still_checked() {
+        let (key, other_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let names = ["c.example", "127.0.0.1", "::1"];
+        let now = (1975, 4000);
+        let ours = self_signed(&key, &names, now);
+        for version in [&TLS12, &TLS13] {
+            for host in names {
+                for trusted in [ours.pem().into_bytes(), ours.der().to_vec()] {
+                    assert_eq!(handshake(trusted, &ours, &key, host, version), Ok(()), "{host} {version:?}");
+                }
+            }
+            let expect = |shown: &rcgen::Certificate, key: &KeyPair, host: &str, expected: &str| {
+                let failure = handshake(shown.pem().into_bytes(), shown, key, host, version).unwrap_err();
+                assert!(failure.starts_with(expected), "{version:?}: {failure}");
+            };
+            let expired = self_signed(&key, &names, (1975, 2020));
+            expect(&expired, &key, "c.example", "its certificate has expired: ");
+            let early = self_signed(&key, &names, (3000, 4000));
+            expect(&early, &key, "127.0.0.1", "its certificate is not valid yet: ");
+            expect(&ours, &key, "d.example", "its certificate is for c.example, ");
+            expect(&ours, &key, "127.0.0.2", "its certificate is for ");
+            let unnamed = self_signed(&key, &[], now);
+            let nobody = "its certificate is for nobody: one that has c.example in its subjectAltName is needed";
+            expect(&unnamed, &key, "c.example", nobody);
+            expect(&ours, &other_key, "c.example", "nobody who is trusted here has signed its certificate");
+
+            // One that differs in a bit is another, and of what kind it should be is said.
+            let renewed = self_signed(&key, &names, (1976, 4000));
+            let failure =
+                handshake(renewed.pem().into_bytes(), &ours, &key, "c.example", version).unwrap_err();
+            assert_eq!(
+                failure,
+                "its certificate is an authority's own (CA:TRUE), which proves no server's name: trust this very \
+                 certificate with --ca-file FILE or SSL_CERT_FILE, or use one for c.example with CA:FALSE"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_said() {
+        for bytes in [&b"\x30\x03\x02\x01\x01"[..], b"\x30", b"\xff"] {
+            let certificates = CaCertificates { from: "x".to_owned(), bytes: bytes.to_vec() };
+            let error = connector(Some(&certificates)).err().unwrap();
+            assert!(error.starts_with("x: it holds no usable certificate: "), "{error}");
+        }
+    }
+}
