@@ -43,7 +43,8 @@ Instructions, one JSON object a line, `do` and its fields (those with ? may be l
   deliver       event or interrupt, url?, key?, skew_s?: signed, and posted
 Each may have `gateway`, the id that is meant; without it all are, or the only one. Beside the WebSocket it serves POST
 /relay/enroll, /relay/provision, /relay/policy and /relay/media, and GET /relay/media/ID; each request is a line
-{\"saw\":\"http\"}, secrets as <hidden>, and so is what comes of each `deliver`. To let a gateway enrol:
+{\"saw\":\"http\"}, secrets as <hidden>, and so is what comes of each `deliver`. Each
+provisioning issues a new secret, and makes void what the gateway was issued or given before. To let a gateway enrol:
   relayline connector --listen 127.0.0.1:8080 --enroll-token once --access-token let-me-in
 A script may also wait, {\"wait_ms\":200}, and expect,
 {\"expect\":{\"saw\":\"frame\",\"frame\":{\"type\":\"hello\"}},\"within_ms\":5000}.

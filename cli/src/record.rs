@@ -5,7 +5,9 @@ use clap::Args;
 use relayline_core::network::Network;
 use relayline_core::settings::ConfigError;
 use relayline_core::url::DialUrl;
-use relayline_harness::recorder::{Recorder, RecorderConfig, RecorderError, Summary, Trouble, Upstream};
+use relayline_harness::recorder::{
+    HTTP_BOUNDS, Recorder, RecorderConfig, RecorderError, Summary, Trouble, Upstream,
+};
 use relayline_runtime::ca_certificates;
 use std::io;
 use std::net::SocketAddr;
@@ -51,7 +53,7 @@ pub(crate) struct RecordArguments {
     #[arg(long)]
     allow_insecure: bool,
 
-    /// Trust the certificates of these authorities, too: one file in PEM form [env: SSL_CERT_FILE]
+    /// Trust these certificates, too, of authorities or of the server itself: a file in PEM form, or one in DER [env: SSL_CERT_FILE]
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
@@ -73,7 +75,13 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         Trouble::Unwritten(_) => complain(format_args!("{}: {trouble}", file.display())),
         _ => complain(trouble),
     };
-    let config = RecorderConfig { listen, upstream: Upstream::new(upstream, network), file: out, rotate };
+    let config = RecorderConfig {
+        listen,
+        upstream: Upstream::new(upstream, network),
+        file: out,
+        rotate,
+        http: HTTP_BOUNDS,
+    };
     // Before anybody can dial: whoever waits for the line below may end this at once.
     let ended = match Ended::new() {
         Ok(ended) => ended,

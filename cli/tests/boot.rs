@@ -93,9 +93,12 @@ fn h_4_known_already_without_a_secret_ends_it(runtime: &str) {
         let ended = Program::start(command).ended();
         assert_eq!(ended.code, Some(1), "{words:?}: {}", ended.stderr);
         let last = ended.stderr.lines().last().unwrap_or_default();
+        let host = server.url().replace("http://", "");
+        let (said, rest) = last.split_once(" knows the gateway ").expect(last);
+        assert_eq!(said, format!("relayline: {host}"));
         assert_eq!(
-            last,
-            "relayline: 127.0.0.1 knows the gateway \"gw-1\" already and has issued no new secret, and none is set: set \
+            rest,
+            "\"gw-1\" already and has issued no new secret, and none is set: set \
              GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET (or --gateway-id and --secret-file) to the ones that were issued \
              to it, have the connector rotate its secret, enroll it again, or choose another id with --gateway-id",
             "{words:?}"

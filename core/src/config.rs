@@ -222,7 +222,8 @@ settings! {
         delivery_bytes = 16 << 20, least 1024;
         /// Signed deliveries that wait for the host's word at a time; 64 by default (H-6).
         deliveries = 64, least 1;
-        /// Connections on which signed deliveries come at a time; further ones wait to be accepted; 128 by default.
+        /// Connections on which signed deliveries come at a time; the longest idle one makes room for a further one;
+        /// 128 by default (H-6).
         delivery_connections = 128, least 1;
     }
     timing {
@@ -267,8 +268,11 @@ settings! {
         /// From a signed delivery's arrival to the host's word on it; 10 s by default (H-6).
         delivery_timeout = Duration::from_secs(10), least A_REST;
         /// What the head of a signed delivery may take to come, and then its body, and how long its sender may read
-        /// nothing of the answer; 10 s by default (H-6).
+        /// nothing of the answer; the same for the metrics page; 10 s by default (H-6).
         delivery_read_timeout = Duration::from_secs(10), least A_REST;
+        /// Greatest age of a client's connection to the servers of signed deliveries and of metrics; 5 min by default
+        /// (H-6).
+        http_connection_age = Duration::from_secs(300), least A_REST;
     }
 }
 

@@ -12,7 +12,7 @@ use async_tungstenite::{WebSocketStream, tungstenite};
 use futures_util::{SinkExt, StreamExt};
 use relayline_core::network::{CaCertificates, Network};
 use relayline_core::url::DialUrl;
-use relayline_harness::recorder::{Recorder, RecorderConfig, Summary, Trouble, Upstream};
+use relayline_harness::recorder::{HTTP_BOUNDS, Recorder, RecorderConfig, Summary, Trouble, Upstream};
 use relayline_harness::recording::{By, Data, Line, Recording, Rejection, What};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -94,8 +94,13 @@ fn start_telling(
     rotate: Option<u64>,
     complain: impl Fn(Trouble) + Send + Sync + 'static,
 ) -> Recorder {
-    let config =
-        RecorderConfig { listen: "127.0.0.1:0".parse().unwrap(), upstream, file: file.to_owned(), rotate };
+    let config = RecorderConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        upstream,
+        file: file.to_owned(),
+        rotate,
+        http: HTTP_BOUNDS,
+    };
     Recorder::start(config, complain).unwrap()
 }
 
@@ -470,7 +475,7 @@ async fn the_connector_may_be_behind_tls() {
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
-    let certificates = CaCertificates { from: "the test".to_owned(), pem: cert.pem() };
+    let certificates = CaCertificates { from: "the test".to_owned(), bytes: cert.pem().into() };
     let network = Network { ca_certificates: Some(certificates), ..Network::default() };
 
     let connector = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -34,6 +34,7 @@
 //! | `inbound_without_key`, `accept_failed` | warn | `why` |
 //! | `inbound_failed` | error | `why` |
 //! | `delivery` | debug | `status`, `why` |
+//! | `client_closed` | debug | `why`: an HTTP client's connection was too old, or made room for another |
 //!
 //! Before there is a gateway, its boot has events outside of the spans:
 //!
@@ -61,6 +62,7 @@ mod progress;
 mod relay;
 mod reply_stream;
 mod request;
+pub mod serve;
 mod server;
 mod shared;
 mod signs;

@@ -1,5 +1,6 @@
 //! What the handle, the stream and the drive loop share: the machine behind one lock, and who waits for what.
 
+use crate::serve::Closed;
 use crate::signs::{Sign, Signs};
 use crate::trace;
 use crate::watch::Watched;
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) inbound: Option<Result<SocketAddr, String>>,
     /// Bytes of bodies of signed deliveries that are being read (H-6).
     pub(crate) body_bytes: AtomicUsize,
+    /// Counters of clients that the HTTP servers have closed.
+    pub(crate) closed: Arc<Closed>,
     origin: Instant,
 }
 
@@ -101,6 +104,7 @@ impl Shared {
             config,
             inbound,
             body_bytes: AtomicUsize::new(0),
+            closed: Arc::default(),
             origin,
         })
     }

@@ -43,9 +43,11 @@ fn trusting(roots: RootCertStore, pinned: Vec<CertificateDer<'static>>) -> Resul
 pub(crate) fn add(roots: &mut RootCertStore, file: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let found = read(file)?;
     match roots.add_parsable_certificates(found.iter().cloned()) {
-        (0, _) => Err("it holds no usable certificate: it must be in PEM form, -----BEGIN CERTIFICATE-----, or one \
+        (0, _) => Err(
+            "it holds no usable certificate: it must be in PEM form, -----BEGIN CERTIFICATE-----, or one \
                        certificate in DER form"
-            .to_owned()),
+                .to_owned(),
+        ),
         _ => Ok(found),
     }
 }

@@ -4,6 +4,7 @@ use super::server::ServerTls;
 use crate::chats::Platform;
 use relayline_core::http::media::MAX_MEDIA;
 use relayline_core::secret::Secret;
+use relayline_runtime::serve::Bounds;
 use std::time::Duration;
 
 /// The tenant of whoever was given none.
@@ -128,6 +129,8 @@ pub struct ConnectorConfig {
     pub duplicates: Duplicates,
     /// What keeps its memory bounded.
     pub limits: Limits,
+    /// What HTTP clients can cost: by default 64 at a time, WebSockets not counted.
+    pub http: Bounds,
     /// What it proves itself with over TLS; without, it takes plain connections, as by default.
     pub tls: Option<ServerTls>,
 }
@@ -142,6 +145,7 @@ impl Default for ConnectorConfig {
             platforms: Platform::fakes(),
             duplicates: Duplicates::default(),
             limits: Limits::default(),
+            http: Bounds { clients: 64, ..Bounds::default() },
             tls: None,
         }
     }

@@ -15,6 +15,8 @@ use super::control::{Control, ControlError};
 use super::machine::Stats;
 use super::saw::Saw;
 use hub::Hub;
+use relayline_runtime::serve::{Closed, Server};
+use relayline_tokio::Tokio;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -27,6 +29,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct EmbeddedConnector {
     hub: Arc<Hub>,
+    server: Server<Tokio>,
+    closed: Arc<Closed>,
     addr: SocketAddr,
     tls: Option<ServerTls>,
     runtime: tokio::runtime::Handle,
@@ -39,14 +43,19 @@ impl EmbeddedConnector {
         let listener = TcpListener::bind(addr)?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
-        let tls = config.tls.clone();
+        let (tls, bounds, closed) = (config.tls.clone(), config.http, Arc::default());
         let hub = Arc::new(Hub::new(config)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let server = {
+            let _inside = runtime.enter();
+            Server::new(Tokio::current()?, bounds, Arc::clone(&closed))
+        };
         let (served, secured, handle) = (Arc::clone(&hub), tls.clone(), runtime.handle().clone());
+        let http = server.clone();
         let thread = std::thread::Builder::new().name("relay-connector".to_owned()).spawn(move || {
-            runtime.block_on(http::serve(served, listener, secured));
+            runtime.block_on(http::serve(served, http, listener, secured));
         })?;
-        Ok(EmbeddedConnector { hub, addr, tls, runtime: handle, thread: Some(thread) })
+        Ok(EmbeddedConnector { hub, server, closed, addr, tls, runtime: handle, thread: Some(thread) })
     }
 
     /// What a gateway is to be configured with: `ws://127.0.0.1:49152`, or `wss` where it takes TLS.
@@ -72,7 +81,12 @@ impl EmbeddedConnector {
     /// waiting for it, in either direction.
     pub fn open(&self, room: usize) -> DuplexStream {
         let (near, far) = tokio::io::duplex(room);
-        drop(self.runtime.spawn(http::welcome(Arc::clone(&self.hub), self.tls.clone(), far)));
+        drop(self.runtime.spawn(http::welcome(
+            Arc::clone(&self.hub),
+            self.server.clone(),
+            self.tls.clone(),
+            far,
+        )));
         near
     }
 
@@ -97,6 +111,11 @@ impl EmbeddedConnector {
             last = Some(Box::new(saw));
         }
         Err(Missed { timeout, last })
+    }
+
+    /// Counters of HTTP connections that it has closed by itself.
+    pub fn closed(&self) -> &Closed {
+        &self.closed
     }
 
     /// What it did not obey.

@@ -12,25 +12,24 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request;
-use hyper::server::conn::http1 as server;
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use relayline_core::secret::Secret;
 use relayline_runtime::http::{Client, UpgradeAnswer, Upgraded};
+use relayline_runtime::serve::{Received, Server};
+use relayline_tokio::Tokio;
 use serde_json::json;
 use std::convert::Infallible;
+use std::future::{pending, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::compat::FuturesAsyncReadCompatExt;
 
-/// A client that does not finish its request's head in this time is cut off.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections at a time; further ones wait to be accepted.
-const CONNECTIONS: u32 = 1024;
+/// WebSockets at a time; a further one is answered 503.
+pub(super) const SOCKETS: u32 = 1024;
 /// How long open connections may take to end when the recorder does.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -53,6 +52,8 @@ pub(super) struct Shared {
     pub(super) upstream: Upstream,
     pub(super) client: Client,
     pub(super) stopped: watch::Receiver<bool>,
+    /// Room for WebSockets.
+    pub(super) sockets: Arc<Semaphore>,
     pub(super) complain: Arc<dyn Fn(Trouble) + Send + Sync>,
     /// That it is so has been told.
     pub(super) is_unreachable: AtomicBool,
@@ -72,78 +73,44 @@ impl Shared {
 }
 
 /// Serves until it is stopped.
-pub(super) async fn serve(shared: Arc<Shared>, listener: std::net::TcpListener) {
+pub(super) async fn serve(shared: Arc<Shared>, server: Server<Tokio>, listener: std::net::TcpListener) {
     // Only fails outside a runtime; then there is nothing to accept with.
     let Ok(listener) = TcpListener::from_std(listener) else { return };
-    let room = Arc::new(Semaphore::new(CONNECTIONS as usize));
     let mut stopped = shared.stopped.clone();
-    loop {
-        let accepted = async {
-            let permit = Arc::clone(&room).acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        let (permit, stream) = tokio::select! {
-            accepted = accepted => accepted,
-            _ = stopped.wait_for(|stopped| *stopped) => break,
-        };
-        match (permit, stream) {
-            (Ok(permit), Ok((stream, _))) => {
-                tokio::spawn(converse(Arc::clone(&shared), Arc::new(permit), stream));
-            }
-            // Out of file descriptors, most likely: some will come free.
-            (_, Err(_)) | (Err(_), _) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    }
-    // Each has been told, and says in the recording that it was open.
-    let _ = tokio::time::timeout(GOODBYE, room.acquire_many(CONNECTIONS)).await;
-}
-
-/// One connection of a gateway, until its last request is answered or it has become a WebSocket.
-async fn converse(shared: Arc<Shared>, permit: Arc<OwnedSemaphorePermit>, stream: TcpStream) {
-    // Without it small frames wait for the acknowledgement of the last; where it cannot be set they do.
-    let _ = stream.set_nodelay(true);
-    let mut stopped = shared.stopped.clone();
-    let service = service_fn(move |request| {
-        let (shared, permit) = (Arc::clone(&shared), Arc::clone(&permit));
-        async move { Ok::<_, Infallible>(answer(shared, permit, request).await) }
-    });
-    let served = server::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .preserve_header_case(true)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
+    let answer = |request| async { Ok::<_, Infallible>(answer(Arc::clone(&shared), request).await) };
     tokio::select! {
-        // An error here is the client's: it went away, or it does not speak HTTP.
-        _ = served => {}
+        () = server.serve(listener, |tcp| ready(Some(tcp)), answer, pending()) => {}
+        // It also ends when the recorder has been dropped.
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
+    // Each has been told, and says in the recording that it was open.
+    let _ = tokio::time::timeout(GOODBYE, shared.sockets.acquire_many(SOCKETS)).await;
 }
 
-async fn answer(
-    shared: Arc<Shared>,
-    permit: Arc<OwnedSemaphorePermit>,
-    mut request: Request<Incoming>,
-) -> Response<Body> {
+async fn answer(shared: Arc<Shared>, mut request: Request<Received>) -> Response<Body> {
     if !asks_for_websocket(request.headers()) {
         let asked = format!("{} {}", request.method(), redact::path(request.uri().path()));
         let response = match shared.notice(forward(&shared, request).await) {
             Ok(response) => response.map(|body| body.map_err(BodyError::from).boxed_unsync()),
-            Err(problem) => unreachable(&problem),
+            Err(problem) => failure(StatusCode::BAD_GATEWAY, unreachable(&problem)),
         };
         let text = format!("{asked} was answered {}", response.status().as_u16());
         shared.writer.record(0, Event::Note(text));
         return without_own(response);
     }
     let mut dial = Dialing::new(&shared.writer, &request);
+    let mut refuse = |status: StatusCode, body: String| {
+        let refused = Refused { status: status.as_u16(), body: body.clone().into_bytes(), ..Refused::default() };
+        dial.refused(refused);
+        failure(status, body)
+    };
+    let Ok(permit) = Arc::clone(&shared.sockets).try_acquire_owned() else {
+        let error = format!("the recorder has {SOCKETS} sockets open: close some, or try again later");
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, json!({ "error": error }).to_string());
+    };
     let gateway = hyper::upgrade::on(&mut request);
     match shared.notice(forward_upgrade(&shared, request).await) {
-        Err(problem) => {
-            let response = unreachable(&problem);
-            let (status, body) = (response.status().as_u16(), unreachable_body(&problem).into_bytes());
-            dial.refused(Refused { status, body, ..Refused::default() });
-            response
-        }
+        Err(problem) => refuse(StatusCode::BAD_GATEWAY, unreachable(&problem)),
         Ok(UpgradeAnswer { head, outcome: Upgraded::Switched(connector) }) => {
             let stopped = shared.stopped.clone();
             tokio::spawn(async move {
@@ -185,7 +152,7 @@ fn head_for(upstream: &Upstream, mut parts: request::Parts) -> Result<request::P
 }
 
 /// Asks the connector for the upgrade that was asked for here.
-async fn forward_upgrade(shared: &Shared, request: Request<Incoming>) -> Result<UpgradeAnswer, String> {
+async fn forward_upgrade(shared: &Shared, request: Request<Received>) -> Result<UpgradeAnswer, String> {
     let mut parts = head_for(&shared.upstream, request.into_parts().0)?;
     // What is compressed could not be read; no side needs it.
     parts.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
@@ -196,7 +163,7 @@ async fn forward_upgrade(shared: &Shared, request: Request<Incoming>) -> Result<
 /// Asks the connector what was asked here.
 async fn forward(
     Shared { upstream, client, .. }: &Shared,
-    request: Request<Incoming>,
+    request: Request<Received>,
 ) -> Result<Response<Incoming>, String> {
     let (parts, body) = request.into_parts();
     let mut parts = head_for(upstream, parts)?;
@@ -238,15 +205,15 @@ fn whole(body: impl Into<Bytes>) -> Body {
     Full::new(body.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-fn unreachable(problem: &str) -> Response<Body> {
-    let mut response = Response::new(whole(unreachable_body(problem)));
-    *response.status_mut() = StatusCode::BAD_GATEWAY;
+fn failure(status: StatusCode, body: String) -> Response<Body> {
+    let mut response = Response::new(whole(body));
+    *response.status_mut() = status;
     let kind = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
 
-fn unreachable_body(problem: &str) -> String {
+fn unreachable(problem: &str) -> String {
     json!({ "error": format!("the recorder cannot reach the connector: {problem}") }).to_string()
 }
 
@@ -258,7 +225,7 @@ struct Dialing {
 }
 
 impl Dialing {
-    fn new(writer: &Writer, request: &Request<Incoming>) -> Dialing {
+    fn new(writer: &Writer, request: &Request<Received>) -> Dialing {
         let number = writer.dial();
         let value = |value: &HeaderValue| Secret::new(String::from_utf8_lossy(value.as_bytes()));
         let headers = request.headers().iter().map(|(name, held)| (name.as_str().to_owned(), value(held)));

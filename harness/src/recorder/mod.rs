@@ -31,13 +31,16 @@ pub use upstream::Upstream;
 use crate::recording::Header;
 use files::Files;
 use http::Shared;
+use relayline_runtime::serve::{Bounds, Closed, Server};
+use relayline_tokio::Tokio;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
 use writer::Writer;
 
 /// What a recorder is to do.
@@ -51,7 +54,17 @@ pub struct RecorderConfig {
     pub file: PathBuf,
     /// Begin the next file, `NAME.1.jsonl` and so on, when one has so many bytes; never by default.
     pub rotate: Option<u64>,
+    /// What HTTP clients can cost, WebSockets not counted; [`HTTP_BOUNDS`] are for most.
+    pub http: Bounds,
 }
+
+/// Bounds for HTTP clients of a recorder: as for a gateway's, but that it passes on larger heads, and slower ones.
+pub const HTTP_BOUNDS: Bounds = Bounds {
+    clients: 128,
+    read_timeout: Duration::from_secs(30),
+    greatest_age: Duration::from_secs(300),
+    head_bytes: 256 << 10,
+};
 
 /// Why a recorder cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +108,7 @@ pub enum Trouble {
 pub struct Recorder {
     addr: SocketAddr,
     writer: Writer,
+    closed: Arc<Closed>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -127,9 +141,14 @@ impl Recorder {
             .enable_all()
             .build()
             .map_err(RecorderError::Start)?;
-        let client = {
+        let closed = Arc::default();
+        let (client, server) = {
             let _inside = runtime.enter();
-            relayline_tokio::http_client(&config.upstream.network).map_err(RecorderError::Start)?
+            let client =
+                relayline_tokio::http_client(&config.upstream.network).map_err(RecorderError::Start)?;
+            let tokio = Tokio::current().map_err(RecorderError::Start)?;
+            let server = Server::new(tokio, config.http, Arc::clone(&closed)).keeping_header_case();
+            (client, server)
         };
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
@@ -137,19 +156,25 @@ impl Recorder {
             upstream: config.upstream,
             client,
             stopped,
+            sockets: Arc::new(Semaphore::new(http::SOCKETS as usize)),
             complain,
             is_unreachable: AtomicBool::new(false),
         });
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
-            .spawn(move || runtime.block_on(http::serve(shared, listener)))
+            .spawn(move || runtime.block_on(http::serve(shared, server, listener)))
             .map_err(RecorderError::Start)?;
-        Ok(Recorder { addr, writer, stop, thread: Some(thread) })
+        Ok(Recorder { addr, writer, closed, stop, thread: Some(thread) })
     }
 
     /// The address it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Counters of HTTP connections that it has closed by itself.
+    pub fn closed(&self) -> &Closed {
+        &self.closed
     }
 
     /// Ends what is open, writes what waits, and says how it went; `None` when the disk does not answer.

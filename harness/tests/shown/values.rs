@@ -14,7 +14,7 @@ use relayline_core::settings::{self, Arguments, FileText, Files, Resolved};
 use relayline_core::time::Now;
 use relayline_core::url::DialUrl;
 use relayline_harness::connector::{Act, ConnectorConfig, ConnectorMachine, Control, Delivery};
-use relayline_harness::recorder::{RecorderConfig, Upstream};
+use relayline_harness::recorder::{HTTP_BOUNDS, RecorderConfig, Upstream};
 use relayline_harness::recording::{Gateway, Header, Line, Recording, What};
 use relayline_runtime::http::{Answer, Booted};
 use serde_json::Map;
@@ -227,8 +227,13 @@ fn of_the_harness() -> Vec<Shown> {
         resolved().config.network,
     );
     let file = "a.jsonl".into();
-    let recorder =
-        RecorderConfig { listen: ([127, 0, 0, 1], 0).into(), upstream: upstream.clone(), file, rotate: None };
+    let recorder = RecorderConfig {
+        listen: ([127, 0, 0, 1], 0).into(),
+        upstream: upstream.clone(),
+        file,
+        rotate: None,
+        http: HTTP_BOUNDS,
+    };
     vec![
         show(&config.gateways[0]),
         show(&config.enroll_tokens[0]),

@@ -1,12 +1,13 @@
 //! The metrics page: `GET /metrics`, and nothing else.
 
-use super::{Answered, Bounds, Port};
+use super::{Answered, Port};
 use crate::Runtime;
+use crate::serve::{Bounds, Received, Server};
 use crate::shared::Shared;
 use crate::watch::Watch;
 use futures_util::StreamExt;
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use relayline_core::metrics::{self, CONTENT_TYPE as PAGE};
@@ -14,10 +15,9 @@ use std::future::ready;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Whoever scrapes comes alone, or with a few others.
-const BOUNDS: Bounds = Bounds { clients: 16, read_timeout: Duration::from_secs(10) };
+/// Clients of the page: whoever scrapes comes alone, or with a few others.
+const CLIENTS: usize = 16;
 
 /// Serves the page over a port that is open, for as long as the gateway lives.
 pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpListener) -> io::Result<()> {
@@ -27,8 +27,16 @@ pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpL
     runtime.spawn(async move {
         // The watch ends with the gateway.
         let over = Watch::new(shared.clone()).for_each(|_| ready(()));
+        let timing = &shared.config.timing;
+        let bounds = Bounds {
+            clients: CLIENTS,
+            read_timeout: timing.delivery_read_timeout,
+            greatest_age: timing.http_connection_age,
+            ..Bounds::default()
+        };
+        let server = Server::new(task_runtime, bounds, shared.closed.clone());
         let answer = |asked| ready(answer(&shared, &asked));
-        port.serve(&task_runtime, BOUNDS, answer, over).await;
+        server.serve(port.listener, |tcp| ready(Some(tcp)), answer, over).await;
     });
     Ok(())
 }
@@ -43,10 +51,14 @@ pub(crate) fn page(shared: &Shared) -> String {
     let mut page = metrics::page(phase, &stats, &held);
     let help = "Interrupts and notices that were dropped since the host did not take them (X-2).";
     metrics::counter(&mut page, "signs_dropped", help, signs_dropped);
+    let help = "Idle HTTP connections that made room for new ones, of signed deliveries and of this page (H-6, X-2).";
+    metrics::counter(&mut page, "http_closed_by_slot", help, shared.closed.by_slot());
+    let help = "HTTP connections that reached their greatest age (H-6, X-2).";
+    metrics::counter(&mut page, "http_closed_by_age", help, shared.closed.by_age());
     page
 }
 
-fn answer(shared: &Shared, asked: &Request<Incoming>) -> Answered {
+fn answer(shared: &Shared, asked: &Request<Received>) -> Answered {
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     let (status, kind, body) = match (asked.uri().path(), asked.method()) {
         ("/metrics", &Method::GET | &Method::HEAD) => {

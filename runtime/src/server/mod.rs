@@ -1,50 +1,24 @@
-//! The HTTP server, one for every runtime: of signed deliveries (H-6), whose requests it carries to the machine and
-//! whose answers it carries back, and of the metrics page. It bounds what a client can cost.
+//! The gateway's HTTP servers: of signed deliveries (H-6), whose requests it carries to the machine and whose answers it
+//! carries back, and of the metrics page. What a client may cost: [`crate::serve`].
 
-mod clock;
 mod metrics;
-mod patience;
 mod request;
 
 pub(crate) use metrics::{page, serve as serve_metrics};
 
 use crate::Runtime;
+use crate::serve::{Bounds, Server};
 use crate::shared::Shared;
-use crate::wires::Boxed;
-use clock::Clock;
 use futures_channel::oneshot;
-use futures_util::future::{Either, FutureExt, select};
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::future::FutureExt;
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use patience::Patient;
-use smol_hyper::rt::FuturesIo;
+use hyper::Response;
+use hyper::body::Bytes;
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Bytes of a request's head.
-const HEAD_BYTES: usize = 16 << 10;
-/// How long clients get at the end to read their answers.
-const GOODBYE: Duration = Duration::from_secs(1);
-/// How long to wait for a file descriptor when there is none.
-const OUT_OF_SOCKETS: Duration = Duration::from_millis(50);
-
-/// What a client can cost.
-#[derive(Clone, Copy)]
-struct Bounds {
-    /// Clients at a time; further ones wait.
-    clients: usize,
-    /// How long the head of a request may take, and how long an answer of which nothing is read.
-    read_timeout: Duration,
-}
 
 /// An answer; an error is a client that went away in the middle of its request.
 type Answered = hyper::Result<Response<Full<Bytes>>>;
@@ -77,77 +51,13 @@ impl<R: Runtime> Port<R> {
         over: oneshot::Receiver<Infallible>,
     ) {
         let bounds = Bounds {
-            clients: shared.config.limits.delivery_connections.max(1),
+            clients: shared.config.limits.delivery_connections,
             read_timeout: shared.config.timing.delivery_read_timeout,
+            greatest_age: shared.config.timing.http_connection_age,
+            ..Bounds::default()
         };
+        let server = Server::new(runtime.clone(), bounds, shared.closed.clone());
         let answer = |asked| request::answer(&runtime, &shared, asked);
-        self.serve(&runtime, bounds, answer, over.map(drop)).await;
-    }
-
-    /// Serves until `over`.
-    async fn serve<F: Future<Output = Answered>>(
-        self,
-        runtime: &R,
-        bounds: Bounds,
-        answer: impl Fn(Request<Incoming>) -> F,
-        over: impl Future<Output = ()>,
-    ) {
-        let mut over = pin!(over.shared());
-        // All in one task: there are few, and none of them outlives it.
-        let mut conversations = FuturesUnordered::new();
-        loop {
-            let has_room = conversations.len() < bounds.clients;
-            let mut next = pin!(next(runtime, &self.listener, has_room).fuse());
-            futures_util::select_biased! {
-                () = over => break,
-                () = conversations.select_next_some() => {}
-                tcp = next => {
-                    let over = over.as_ref().get_ref().clone();
-                    conversations.push(converse(runtime, bounds, tcp, &answer, over));
-                }
-            }
-        }
-        drop(self.listener);
-        let rest = pin!(conversations.collect::<()>());
-        select(rest, pin!(runtime.sleep(GOODBYE))).await;
-    }
-}
-
-/// The next client, once there is room for one.
-async fn next<R: Runtime>(runtime: &R, listener: &R::Listener, has_room: bool) -> R::Tcp {
-    if !has_room {
-        return pending().await;
-    }
-    loop {
-        match R::accept(listener).await {
-            Ok(tcp) => return tcp,
-            Err(error) => {
-                tracing::warn!(why = %error, "accept_failed");
-                runtime.sleep(OUT_OF_SOCKETS).await;
-            }
-        }
-    }
-}
-
-/// One client, request after request, until it goes away, is too slow, or the gateway has ended.
-async fn converse<R: Runtime, F: Future<Output = Answered>>(
-    runtime: &R,
-    bounds: Bounds,
-    tcp: R::Tcp,
-    answer: impl Fn(Request<Incoming>) -> F,
-    over: impl Future<Output = ()>,
-) {
-    let sleep = || -> Boxed<()> { Box::pin(runtime.sleep(bounds.read_timeout)) };
-    let patient = Patient::new(tcp, sleep);
-    let conversation = http1::Builder::new()
-        .timer(Clock(runtime.clone()))
-        .header_read_timeout(bounds.read_timeout)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(FuturesIo::new(patient), service_fn(answer));
-    let mut conversation = pin!(conversation);
-    // An error is the client's: it went away, or does not speak HTTP. It was answered as well as can be.
-    if let Either::Right(_) = select(conversation.as_mut(), pin!(over)).await {
-        conversation.as_mut().graceful_shutdown();
-        let _ = conversation.await;
+        server.serve(self.listener, |tcp| ready(Some(tcp)), answer, over.map(drop)).await;
     }
 }

@@ -1,10 +1,11 @@
 //! One request: its head, its body as far as it is wanted, and the machine's answer.
 
 use crate::Runtime;
+use crate::serve::Received;
 use crate::shared::Shared;
 use futures_util::future::{Either, select};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::body::{Body as _, Bytes};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
@@ -20,15 +21,10 @@ const LINGER: u64 = 4 << 20;
 /// What came of a body.
 enum Came {
     Whole(Vec<u8>),
-    /// It is longer; whether all of it was read.
-    TooLong {
-        to_its_end: bool,
-    },
+    TooLong,
     TooSlow,
-    /// Other bodies take all the room; whether all of it was read.
-    NoRoom {
-        to_its_end: bool,
-    },
+    /// Other bodies take all the room.
+    NoRoom,
 }
 
 /// Bytes of a body that are counted as long as they are kept.
@@ -72,7 +68,7 @@ impl Drop for Kept<'_> {
 pub(super) async fn answer<R: Runtime>(
     runtime: &R,
     shared: &Shared,
-    request: Request<Incoming>,
+    request: Request<Received>,
 ) -> hyper::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let wanted = shared.lock().machine.wants_body(shared.now(), &asked(&head, Body::Whole(b"")));
@@ -80,7 +76,7 @@ pub(super) async fn answer<R: Runtime>(
     let mut kept = Kept::new(&shared.body_bytes);
     let came = if head.headers.contains_key(EXPECT) && body.size_hint().lower() > most as u64 {
         // It waits to be asked for its body, and will not be.
-        Came::TooLong { to_its_end: false }
+        Came::TooLong
     } else {
         let late = runtime.sleep(shared.config.timing.delivery_read_timeout);
         let room = shared.config.limits.delivery_bytes;
@@ -89,23 +85,22 @@ pub(super) async fn answer<R: Runtime>(
             Either::Right(((), _)) => Came::TooSlow,
         }
     };
-    let to_its_end = matches!(
-        came,
-        Came::Whole(_) | Came::TooLong { to_its_end: true } | Came::NoRoom { to_its_end: true }
-    );
+    let is_whole = matches!(came, Came::Whole(_));
     let body = match &came {
         Came::Whole(bytes) => Body::Whole(bytes),
-        Came::TooLong { .. } | Came::TooSlow | Came::NoRoom { .. } if !wanted => Body::Whole(b""),
-        Came::TooLong { .. } => Body::TooLong,
+        Came::TooLong | Came::TooSlow | Came::NoRoom if !wanted => Body::Whole(b""),
+        Came::TooLong => Body::TooLong,
         Came::TooSlow => Body::TooSlow,
-        Came::NoRoom { .. } => Body::NoRoom,
+        Came::NoRoom => Body::NoRoom,
     };
     let answer = shared.handle_delivery(asked(&head, body));
     drop(came);
     drop(kept);
     let answer = answer.await;
     tracing::debug!(status = answer.status(), why = %answer, "delivery");
-    Ok(response(&answer, to_its_end))
+    // Only whoever signs keeps a connection; a body that is not whole is not verified.
+    let is_signed = wanted && is_whole && !matches!(answer, Answer::Unsigned(_));
+    Ok(response(&answer, is_signed))
 }
 
 /// What the machine is asked.
@@ -125,14 +120,11 @@ fn asked<'a>(head: &'a Parts, body: Body<'a>) -> DeliveryRequest<'a> {
 
 /// Reads a body to its end, or as far as it is borne with. It is kept when it is at most `most` bytes, and all bodies
 /// that are being read are within `room`; in `counted` as long as somebody has it.
-async fn read(mut body: Incoming, most: usize, counted: &mut Kept<'_>, room: usize) -> hyper::Result<Came> {
+async fn read(mut body: Received, most: usize, counted: &mut Kept<'_>, room: usize) -> hyper::Result<Came> {
     let (mut kept, mut left) = (Vec::new(), most);
     let mut lingered = 0;
     let (mut too_long, mut no_room) = (false, false);
-    let end = |too_long: bool, to_its_end: bool| match too_long {
-        true => Came::TooLong { to_its_end },
-        false => Came::NoRoom { to_its_end },
-    };
+    let end = |too_long: bool| if too_long { Came::TooLong } else { Came::NoRoom };
     while let Some(frame) = body.frame().await {
         // Trailers mean nothing here.
         let Ok(bytes) = frame?.into_data() else { continue };
@@ -143,14 +135,14 @@ async fn read(mut body: Incoming, most: usize, counted: &mut Kept<'_>, room: usi
             counted.forget();
             lingered += bytes.len() as u64;
             if lingered > LINGER {
-                return Ok(end(too_long, false));
+                return Ok(end(too_long));
             }
         } else {
             left -= bytes.len();
             kept.extend_from_slice(&bytes);
         }
     }
-    Ok(if too_long || no_room { end(too_long, true) } else { Came::Whole(kept) })
+    Ok(if too_long || no_room { end(too_long) } else { Came::Whole(kept) })
 }
 
 fn response(answer: &Answer, keep_alive: bool) -> Response<Full<Bytes>> {

@@ -33,13 +33,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if !self.pinned.iter().any(|pinned| pinned == end_entity) {
-            return self.chain.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                now,
-            );
+            return self.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         }
         check_validity(end_entity, now)?;
         verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
@@ -177,7 +171,8 @@ mod tests {
             expect(&ours, &key, "d.example", "its certificate is for c.example, ");
             expect(&ours, &key, "127.0.0.2", "its certificate is for ");
             let unnamed = self_signed(&key, &[], now);
-            let nobody = "its certificate is for nobody: one that has c.example in its subjectAltName is needed";
+            let nobody =
+                "its certificate is for nobody: one that has c.example in its subjectAltName is needed";
             expect(&unnamed, &key, "c.example", nobody);
             expect(&ours, &other_key, "c.example", "nobody who is trusted here has signed its certificate");
 

@@ -46,7 +46,8 @@ impl Authority {
 
     /// A network in which it is trusted.
     pub(crate) fn network(&self) -> Network {
-        let certificates = CaCertificates { from: "the test".to_owned(), bytes: self.certificate.pem().into() };
+        let certificates =
+            CaCertificates { from: "the test".to_owned(), bytes: self.certificate.pem().into() };
         Network { ca_certificates: Some(certificates), ..Network::default() }
     }
 

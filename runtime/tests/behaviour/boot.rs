@@ -42,7 +42,7 @@ fn h_4_known_already_without_a_secret_is_a_typed_error() {
     let resolved = Resolved { config, plan: Some(plan), warnings: Vec::new() };
     let ready = client.ready(resolved, async |_: &str| Ok(b"acc3ss\n".to_vec().into()));
     let error = kit.block_on(may_move(ready)).unwrap_err();
-    assert_eq!((error.gateway_id.as_str(), error.host.as_str()), ("gw-1", "127.0.0.1"));
+    assert_eq!((error.gateway_id.as_str(), error.host.as_str()), ("gw-1", &*server.address.to_string()));
     assert!(matches!(BootError::from(error), BootError::KnownAlready(_)));
     for _ in 0..2 {
         assert!(server.heard().head.starts_with("POST /relay/provision "));

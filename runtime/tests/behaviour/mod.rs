@@ -14,6 +14,7 @@ mod api;
 mod authority;
 mod boot;
 mod cancel;
+mod clients;
 mod deliveries;
 mod faults;
 mod http;

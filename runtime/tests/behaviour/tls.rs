@@ -60,7 +60,11 @@ fn c_7_a_self_signed_certificate_is_trusted_by_naming_it() {
     for (authority, is_der, expected) in [
         (&ours, false, None),
         (&ours, true, None),
-        (&expired, false, Some("its certificate has expired: have it renewed, and check this machine's clock")),
+        (
+            &expired,
+            false,
+            Some("its certificate has expired: have it renewed, and check this machine's clock"),
+        ),
     ] {
         let connector = connector(authority.itself());
         let (kit, address) = (Kit::new(), connector.local_addr());

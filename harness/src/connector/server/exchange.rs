@@ -3,9 +3,10 @@
 use super::hub::Hub;
 use crate::connector::{HttpAnswer, HttpBody, HttpHead};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::body::{Body, Bytes};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
+use relayline_runtime::serve::Received;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -18,7 +19,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const DRAIN_BYTES: usize = 64 << 20;
 
 /// Answers the request. `None`: its sender is gone.
-pub(super) async fn answer(hub: &Hub, request: Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+pub(super) async fn answer(hub: &Hub, request: Request<Received>) -> Option<Response<Full<Bytes>>> {
     let (parts, mut body) = request.into_parts();
     let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let head = HttpHead {
@@ -46,7 +47,7 @@ pub(super) async fn answer(hub: &Hub, request: Request<Incoming>) -> Option<Resp
 }
 
 /// At most `limit` bytes are held.
-async fn read(body: &mut Incoming, limit: usize) -> Option<HttpBody> {
+async fn read(body: &mut Received, limit: usize) -> Option<HttpBody> {
     let too_large = |length: u64| usize::try_from(length).map_or(true, |length| length > limit);
     if too_large(body.size_hint().lower()) {
         return Some(HttpBody::TooLarge);
@@ -62,7 +63,7 @@ async fn read(body: &mut Incoming, limit: usize) -> Option<HttpBody> {
     Some(HttpBody::Whole(whole.into()))
 }
 
-async fn drain(body: &mut Incoming) {
+async fn drain(body: &mut Received) {
     let mut drained = 0;
     while let Some(Ok(frame)) = body.frame().await {
         drained += frame.data_ref().map_or(0, Bytes::len);
@@ -75,6 +76,10 @@ async fn drain(body: &mut Incoming) {
 fn response(answer: HttpAnswer) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if !response.status().is_success() {
+        // Only whoever may ask keeps a connection.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     for (name, value) in answer.headers {
         // They come from headers, or are ours.
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {

@@ -8,31 +8,33 @@ use super::tls::ServerTls;
 use crate::connector::Upgrade;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
+use relayline_runtime::serve::{Received, Server};
+use relayline_tokio::Tokio;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-/// A client that does not finish its request's head in this time is cut off.
+/// A client that does not finish its TLS handshake in this time is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of a request's head.
-const HEAD_BYTES: usize = 16 << 10;
-/// Requests under way at a time; WebSockets have a limit of their own.
-const REQUESTS: usize = 64;
 /// How long the gateways get to answer the close frame at the end.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Serves until the owner has dropped its handle.
-pub(super) async fn serve(hub: Arc<Hub>, listener: std::net::TcpListener, tls: Option<ServerTls>) {
+pub(super) async fn serve(
+    hub: Arc<Hub>,
+    server: Server<Tokio>,
+    listener: std::net::TcpListener,
+    tls: Option<ServerTls>,
+) {
     tokio::select! {
-        () = accept(&hub, listener, tls) => {}
+        () = accept(&hub, &server, listener, tls) => {}
         () = keep_time(&hub) => {}
         () = post::all(&hub) => {}
         () = hub.stopped.notified() => {}
@@ -46,26 +48,16 @@ pub(super) async fn serve(hub: Arc<Hub>, listener: std::net::TcpListener, tls: O
     .await;
 }
 
-async fn accept(hub: &Arc<Hub>, listener: std::net::TcpListener, tls: Option<ServerTls>) {
+async fn accept(
+    hub: &Arc<Hub>,
+    server: &Server<Tokio>,
+    listener: std::net::TcpListener,
+    tls: Option<ServerTls>,
+) {
     // Only fails outside a runtime; then there is nothing to accept with.
     let Ok(listener) = TcpListener::from_std(listener) else { return };
-    let requests = Arc::new(Semaphore::new(REQUESTS));
-    loop {
-        let Ok(permit) = Arc::clone(&requests).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                // Without it small frames wait for the acknowledgement of the last; where it cannot be set they do.
-                let _ = stream.set_nodelay(true);
-                let (hub, tls) = (Arc::clone(hub), tls.clone());
-                tokio::spawn(async move {
-                    welcome(hub, tls, stream).await;
-                    drop(permit);
-                });
-            }
-            // Out of file descriptors, most likely: some will come free.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    }
+    let open = |tcp: Compat<TcpStream>| secure(tls.clone(), tcp.into_inner());
+    server.serve(listener, open, |request| answer(hub, request), pending()).await;
 }
 
 /// Tells the machine when its deadline has come.
@@ -82,39 +74,35 @@ async fn keep_time(hub: &Hub) {
     }
 }
 
-/// One connection, over TLS where that is asked for. A handshake that fails is the client's to complain about.
-pub(super) async fn welcome<S>(hub: Arc<Hub>, tls: Option<ServerTls>, stream: S)
+/// One connection that is no socket's.
+pub(super) async fn welcome<S>(hub: Arc<Hub>, server: Server<Tokio>, tls: Option<ServerTls>, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Some(tls) = tls else { return converse(hub, stream).await };
-    if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
-        converse(hub, stream).await;
+    if let Some(stream) = secure(tls, stream).await {
+        server.serve_one(stream, |request| answer(&hub, request)).await;
     }
 }
 
-/// One connection, until its last request is answered or it has become a WebSocket.
-async fn converse<S>(hub: Arc<Hub>, stream: S)
+/// A byte stream, over TLS or not.
+trait Duplex: futures_util::AsyncRead + futures_util::AsyncWrite + Unpin + Send {}
+impl<T: futures_util::AsyncRead + futures_util::AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// Puts TLS on a connection where that is asked for. A handshake that fails is the client's to complain about.
+async fn secure<S>(tls: Option<ServerTls>, stream: S) -> Option<Box<dyn Duplex>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let hub = Arc::clone(&hub);
-        async move {
-            match websocket_key(request.headers()) {
-                Some(key) => Ok(upgrade(&hub, request, &key)),
-                None => exchange::answer(&hub, request).await.ok_or(Gone),
-            }
-        }
-    });
-    // An error here is the client's: it went away, or it does not speak HTTP. It was answered as well as can be.
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await;
+    let Some(tls) = tls else { return Some(Box::new(stream.compat())) };
+    let stream = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await.ok()?.ok()?;
+    Some(Box::new(stream.compat()))
+}
+
+async fn answer(hub: &Arc<Hub>, request: Request<Received>) -> Result<Response<Full<Bytes>>, Gone> {
+    match websocket_key(request.headers()) {
+        Some(key) => Ok(upgrade(hub, request, &key)),
+        None => exchange::answer(hub, request).await.ok_or(Gone),
+    }
 }
 
 /// Whoever asked has gone before the request was whole: there is nobody to answer.
@@ -122,7 +110,7 @@ where
 #[error("the request ended before its time")]
 struct Gone;
 
-fn upgrade(hub: &Arc<Hub>, mut request: Request<Incoming>, key: &str) -> Response<Full<Bytes>> {
+fn upgrade(hub: &Arc<Hub>, mut request: Request<Received>, key: &str) -> Response<Full<Bytes>> {
     let path = request.uri().path().to_owned();
     let (conn, wake) = hub.open();
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
