@@ -14,8 +14,12 @@ use verifier::Verifier;
 
 /// A connector with the roots that browsers trust, and these certificates. The error says what is wrong with them.
 pub(crate) fn connector(more: Option<&CaCertificates>) -> Result<TlsConnector, String> {
+    config(more).map(TlsConnector::from)
+}
+
+fn config(more: Option<&CaCertificates>) -> Result<Arc<ClientConfig>, String> {
     // Most gateways of a process trust the same: these share one.
-    static USUAL: OnceLock<Result<TlsConnector, String>> = OnceLock::new();
+    static USUAL: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
     let usual = || RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let Some(more) = more else { return USUAL.get_or_init(|| trusting(usual(), Vec::new())).clone() };
     let mut roots = usual();
@@ -24,7 +28,7 @@ pub(crate) fn connector(more: Option<&CaCertificates>) -> Result<TlsConnector, S
 }
 
 /// Trusts what these authorities have signed, and these very certificates.
-fn trusting(roots: RootCertStore, pinned: Vec<CertificateDer<'static>>) -> Result<TlsConnector, String> {
+fn trusting(roots: RootCertStore, pinned: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .build()
@@ -35,7 +39,7 @@ fn trusting(roots: RootCertStore, pinned: Vec<CertificateDer<'static>>) -> Resul
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Verifier::new(chain, pinned)))
         .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 /// Adds the certificates of a file, and returns them. One in a bundle that cannot be an authority does not spoil the

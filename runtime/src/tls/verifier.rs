@@ -81,7 +81,7 @@ fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(),
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 mod tests {
-    use super::super::{connector, meaning};
+    use crate::tls::meaning;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
     use relayline_core::network::CaCertificates;
     use rustls::pki_types::pem::PemObject;
@@ -131,9 +131,8 @@ mod tests {
             .with_cert_resolver(Arc::new(served));
         let mut server = ServerConnection::new(Arc::new(config)).unwrap();
         let certificates = CaCertificates { from: "x".to_owned(), bytes: trusted };
-        let config = connector(Some(&certificates))?.config().clone();
         let name = ServerName::try_from(host.to_owned()).unwrap();
-        let mut client = ClientConnection::new(config, name).unwrap();
+        let mut client = ClientConnection::new(crate::tls::config(Some(&certificates))?, name).unwrap();
         while client.is_handshaking() || server.is_handshaking() {
             let mut wire = Vec::new();
             client.write_tls(&mut wire).unwrap();
@@ -192,7 +191,7 @@ mod tests {
     fn what_is_no_certificate_is_said() {
         for bytes in [&b"\x30\x03\x02\x01\x01"[..], b"\x30", b"\xff"] {
             let certificates = CaCertificates { from: "x".to_owned(), bytes: bytes.to_vec() };
-            let error = connector(Some(&certificates)).err().unwrap();
+            let error = crate::tls::config(Some(&certificates)).err().unwrap();
             assert!(error.starts_with("x: it holds no usable certificate: "), "{error}");
         }
     }
