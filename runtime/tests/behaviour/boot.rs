@@ -39,7 +39,7 @@ fn h_4_known_already_without_a_secret_is_a_typed_error() {
     let config = super::config(&server.url(""), &[]);
     let kit = Kit::new();
     let client = kit.http_client(&Network::default());
-    let resolved = Resolved { config, plan: Some(plan), warnings: Vec::new() };
+    let resolved = Resolved { config, plan: Some(plan), names_platform: true, warnings: Vec::new() };
     let ready = client.ready(resolved, async |_: &str| Ok(b"acc3ss\n".to_vec().into()));
     let error = kit.block_on(may_move(ready)).unwrap_err();
     assert_eq!((error.gateway_id.as_str(), error.host.as_str()), ("gw-1", &*server.address.to_string()));
