@@ -1,3 +1,4 @@
+#![allow(clippy::unwrap_used)] // It shares a helper with tests.
 //! What things cost, as ratios: `cargo bench -p relayline-core`. Times differ from machine to machine; how they grow
 //! with the input, and how they compare with parsing the same bytes as JSON, does not.
 
