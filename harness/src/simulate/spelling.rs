@@ -68,6 +68,8 @@ fn number(line: &mut Vec<u8>, name: &[u8], how: u64) {
         _ if length == 0 => return,
         0 => format!("{digits}.0"),
         1 => format!("\"{digits}\""),
+        // No number begins with two zeros.
+        2 if digits == "0" => "0e-3".to_owned(),
         2 => format!("{digits}000e-3"),
         3 => format!("\"0.{digits}E{length}\""),
         _ => digits,
@@ -113,13 +115,13 @@ mod tests {
 
     #[test]
     fn d_3_numbers_keep_their_value() {
-        for how in 0..5 {
-            let mut line = b"{\"max_message_length\":200,\"x\":1}".to_vec();
+        for (how, limit) in (0..5).flat_map(|how| [(how, 200), (how, 0)]) {
+            let mut line = format!("{{\"max_message_length\":{limit},\"x\":1}}").into_bytes();
             number(&mut line, b"\"max_message_length\":", how);
             let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
             let value = &value["max_message_length"];
             let read = value.as_f64().or_else(|| value.as_str()?.parse().ok());
-            assert_eq!(read, Some(200.0), "{value}");
+            assert_eq!(read, Some(f64::from(limit)), "{value}");
         }
     }
 }
