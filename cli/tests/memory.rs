@@ -1,7 +1,7 @@
 //! whatever the connector, the agent or a client sends, and however much of it, the whole process stays under 256
 //! MiB. Measured is what the system says was its peak.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // Helpers of tests are tests, too; figures are printed.
 
 mod support;
 

@@ -9,8 +9,8 @@ use crate::shared::{Handle, Shared};
 use crate::watch::{ConnectionState, Watch, present};
 use relayline_core::chats::Chat;
 use relayline_core::command::{
-    ChatInfo, Command, Delete, Draft, Edit, Failure, FollowUp, Interrupt, Metadata, NotAccepted, React, Reply,
-    ReplyMessage, Send, SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
+    ChatInfo, Command, Delete, Draft, Edit, Failure, FollowUp, Interrupt, Metadata, NotAccepted, React,
+    Reply, ReplyMessage, Send, SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;

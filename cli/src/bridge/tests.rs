@@ -1,4 +1,5 @@
 //! Several agents, one after another, over one connection.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
 use super::*;
 use relayline_core::config::Identity;
@@ -82,7 +83,9 @@ fn a_2_a_dead_agents_deliveries_come_to_the_next() {
         drop(hand);
         assert!(matches!(ended.recv_timeout(SOON), Ok(Some(_))));
         for n in 0..10 {
-            let sent = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["action"]["content"] == n.to_string());
+            let text = n.to_string();
+            let sent =
+                |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["action"]["content"] == *text);
             connector.wait_for(sent, SOON).unwrap();
         }
 

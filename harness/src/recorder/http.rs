@@ -100,7 +100,8 @@ async fn answer(shared: Arc<Shared>, mut request: Request<Received>) -> Response
     }
     let mut dial = Dialing::new(&shared.writer, &request);
     let mut refuse = |status: StatusCode, body: String| {
-        let refused = Refused { status: status.as_u16(), body: body.clone().into_bytes(), ..Refused::default() };
+        let refused =
+            Refused { status: status.as_u16(), body: body.clone().into_bytes(), ..Refused::default() };
         dial.refused(refused);
         failure(status, body)
     };
