@@ -87,7 +87,7 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             2,
             format!(
                 "relayline: --set handshake=1s: no such setting; there are {}",
-                relayline_core::config::NAMES.join(", ")
+                settings()
             ),
         ),
         (
@@ -134,7 +134,7 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             2,
             format!(
                 "relayline: {bad_toml}:3: set.handshake: no such setting; there are {}",
-                relayline_core::config::NAMES.join(", ")
+                settings()
             ),
         ),
         (
@@ -326,4 +326,12 @@ fn a_closed_stderr_changes_nothing() {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer).spawn().unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments:?}");
     }
+}
+
+/// The names that `--set` knows: the library's, and then the program's own.
+fn settings() -> String {
+    const OWN: &str = "agent_events, agent_event_bytes, agent_result_bytes, waiting_ops, waiting_op_bytes, \
+                       agent_read_warning, agent_read_timeout, agent_restart_first, agent_restart_most, agent_deaths, \
+                       agent_deaths_within";
+    format!("{}, {OWN}", relayline_core::config::NAMES.join(", "))
 }

@@ -53,7 +53,7 @@ discord: general
 telegram: Команда 🚀 / Релизы
   Зоя   /think harder
   agent Well,  (a draft)
-  agent Well, let me think about that. Done: it is 42.  (the draft, now a message)
+  agent Well, let me think about that. Done: it is 42.
 
 sms: a direct message
   max   /think hardest

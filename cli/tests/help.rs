@@ -94,9 +94,14 @@ fn h_9_a_flag_that_stands_before_a_variable_names_it() {
     for (command, _) in COMMANDS {
         let help = help(command);
         let (flags, _) = help.split_once("\nExample").unwrap();
-        for line in flags.lines() {
-            for (_, variable) in VARIABLES.iter().filter(|(name, _)| flag(line) == Some(name)) {
-                assert!(line.contains(&format!("[env: {variable}")), "{command}: {line}");
+        // What is said of a flag may go on below it, and break off anywhere.
+        let starts = flags.lines().map(|line| line.trim_start().starts_with('-') && flag(line).is_some());
+        let lines: Vec<(bool, &str)> = starts.zip(flags.lines()).collect();
+        for entry in lines.chunk_by(|_, (starts, _)| !starts) {
+            let text: Vec<&str> = entry.iter().flat_map(|(_, line)| line.split_whitespace()).collect();
+            let text = text.join(" ");
+            for (_, variable) in VARIABLES.iter().filter(|(name, _)| flag(&text) == Some(name)) {
+                assert!(text.contains(&format!("[env: {variable}")), "{command}: {text}");
                 seen += 1;
             }
         }

@@ -3,6 +3,7 @@
 use crate::http::without;
 use crate::json;
 use crate::secret::Secret;
+use percent_encoding::percent_decode_str;
 use std::fmt::Write;
 use std::time::Duration;
 use url::Url;
@@ -140,8 +141,14 @@ pub(crate) fn complaint(line: &str, hidden: &[&Secret]) -> String {
 }
 
 fn hide(text: &str, hidden: &[&Secret]) -> String {
-    let known = hidden.iter().filter(|secret| !secret.is_blank());
-    known.fold(text.to_owned(), |text, secret| without(text, secret))
+    let without_known = |text: &str| {
+        let known = hidden.iter().filter(|secret| !secret.is_blank());
+        known.fold(text.to_owned(), |text, secret| without(text, secret))
+    };
+    // An escape such as `%20` runs into the word that follows it, which may be a token.
+    let decoded = percent_decode_str(text).decode_utf8_lossy();
+    let shown = without_known(&decoded);
+    if shown == decoded { without_known(text) } else { shown }
 }
 
 /// Cuts a peer's text at 300 characters and escapes its control characters, for a log line or a reason.

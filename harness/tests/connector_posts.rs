@@ -26,7 +26,8 @@ fn machine() -> ConnectorMachine {
     ConnectorMachine::new(ConnectorConfig { limits, ..config }, [0; 32])
 }
 
-fn provision(machine: &mut ConnectorMachine, platform: &str, endpoint: &str) {
+/// Provisions a platform. Returns the delivery key that was issued, which makes the earlier one void (H-4).
+fn provision(machine: &mut ConnectorMachine, platform: &str, endpoint: &str) -> String {
     let head = HttpHead {
         method: "POST",
         path: "/relay/provision",
@@ -39,6 +40,8 @@ fn provision(machine: &mut ConnectorMachine, platform: &str, endpoint: &str) {
     });
     let answer = machine.handle_http(now(), &head, HttpBody::Whole(body.to_string().into()));
     assert_eq!(answer.status, 200);
+    let issued: Value = serde_json::from_slice(&answer.body).unwrap();
+    issued["deliveryKey"].as_str().unwrap().to_owned()
 }
 
 fn tell(machine: &mut ConnectorMachine, line: &str) -> Result<(), ControlError> {
@@ -63,7 +66,7 @@ fn verified(request: &Request, key: &str) -> Result<(), NotSigned> {
 fn c_3_a_delivery_is_signed_and_goes_to_the_gateways_endpoint() {
     let mut machine = machine();
     provision(&mut machine, "discord", "http://gw.example:9/in/");
-    provision(&mut machine, "slack", "https://slack.example");
+    let key = provision(&mut machine, "slack", "https://slack.example");
     while machine.poll_saw().is_some() {}
     let discord = json!({"text": "hi", "source": {"platform": "discord"}});
     for (line, url, path, body) in [
@@ -95,10 +98,10 @@ fn c_3_a_delivery_is_signed_and_goes_to_the_gateways_endpoint() {
         tell(&mut machine, &line.to_string()).unwrap();
         let post = machine.poll_post().unwrap();
         assert_eq!(post.request.url, url);
-        assert_eq!(verified(&post.request, KEY), Ok(()));
+        assert_eq!(verified(&post.request, &key), Ok(()));
         let Body::Bytes(bytes) = &post.request.body else { panic!("a body") };
         assert_eq!(serde_json::from_slice::<Value>(bytes).unwrap(), body);
-        assert!(!format!("{post:?} {machine:?}").contains(KEY));
+        assert!(!format!("{post:?} {machine:?}").contains(&key));
         machine.handle_posted(post.id, Ok((200, br#"{"ok":true}"#)));
         let expected = json!({
             "saw": "http", "gateway": "gw", "by": "connector", "method": "POST", "path": path, "status": 200,

@@ -145,6 +145,6 @@ fn chosen(asked: &Prompt, text: &str) -> Option<String> {
 }
 
 fn story() -> String {
-    let line = |n: u32| format!("{n}. And then the ship 🚀 flew on, farther still, to the next star.\n");
-    (1..=90).map(line).collect()
+    let line = |n: u32| format!("{n}. And then the ship 🚀 flew on, farther still, to the next star.");
+    (1..=90).map(line).collect::<Vec<_>>().join("\n")
 }

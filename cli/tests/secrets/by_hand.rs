@@ -74,7 +74,9 @@ fn c_4_what_is_done_by_hand_prints_no_secret(runtime: &str) {
     let plain = |address: &str| format!("ws://{address}");
     let unknown: &[&str] = &["SECRET"];
     for (url, words, left_out, code, says) in [
-        (connector.url(), &["provision"][..], unknown, 0, "provisioning slack: done"),
+        // The next voids the secret that this one dials with (H-4).
+        (connector.url(), &["doctor"][..], &[][..], 0, "ok   handshake"),
+        (connector.url(), &["provision"], unknown, 0, "provisioning slack: done"),
         (connector.url(), &["provision", "--gateway-id", "gw-new"], unknown, 0, "provisioning slack: done"),
         (issuing.url(), &["provision"], unknown, 0, "done, secret <hidden>"),
         (issuing.url(), &["policy"], unknown, 0, "taken"),
@@ -85,7 +87,6 @@ fn c_4_what_is_done_by_hand_prints_no_secret(runtime: &str) {
         (issuing.url(), &["provision"], &["SECRET", "ACCESS_TOKEN", "ACCESS_TOKEN_COMMAND"], 1, "the proxy"),
         (refusing.url(), &["policy"], &[], 1, "401: no: Bearer <hidden>"),
         (moved.url(), &["policy"], &[], 1, "redirect"),
-        (connector.url(), &["doctor"], &[], 0, "ok   handshake"),
         (refusing.url(), &["doctor"], &[], 1, "refused (401)"),
         (moved.url(), &["doctor"], &[], 1, "redirect"),
         (plain(&nobody), &["doctor"], &[], 1, "fail tcp"),

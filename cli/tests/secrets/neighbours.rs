@@ -122,7 +122,7 @@ fn c_4_every_command_with_secrets_is_closed_to_its_user() {
     let out = out.to_str().unwrap();
     for words in [
         &["run", "--url", &url][..],
-        &["enroll", "--connector-url", &url, "--env-file", env_file],
+        &["enroll", "--connector-url", &url, "--env-file", env_file, "--force"],
         &["provision", "--platform", "slack", "--url", &url],
         &["policy", "--platform", "slack", "--policy", "{}", "--url", &url],
         &["doctor", "--url", &url],

@@ -300,7 +300,7 @@ fn l_18_a_refusal_is_told_with_its_body_and_headers() {
             "429 Too Many Requests: slow (Retry-After: 1)",
         ),
         (
-            "503 Service Unavailable\r\ncontent-length: 29\r\n\r\n{\"error\":{\"message\":\"closed\"}}",
+            "503 Service Unavailable\r\ncontent-length: 30\r\n\r\n{\"error\":{\"message\":\"closed\"}}",
             "503 Service Unavailable: closed",
         ),
         (
