@@ -16,6 +16,7 @@ mod line;
 mod lines;
 mod op;
 mod ops;
+mod parts;
 mod reader;
 mod session;
 mod settings;

@@ -14,7 +14,7 @@ use relayline_core::command::{
 };
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
-use relayline_core::output::Phase;
+use relayline_core::output::{DeliveryId, Phase};
 use relayline_core::passthrough::INTERACTION_TOKEN;
 use relayline_core::prompts::Prompt;
 use relayline_core::split::{Room, split};
@@ -229,6 +229,11 @@ impl Relay {
     /// What is remembered of a chat (M-1).
     pub fn chat(&self, chat_id: &str) -> Option<Chat> {
         self.shared.lock().machine.chat(chat_id).cloned()
+    }
+
+    /// Returns the chat of a delivery that can still be answered by its number.
+    pub fn chat_of(&self, delivery: DeliveryId) -> Option<String> {
+        self.shared.lock().machine.chat_of(delivery)
     }
 
     /// Remembers a chat, as after a restart (M-6).

@@ -2,8 +2,9 @@
 
 use super::held::{Held, settle};
 use super::op::{About, Asked};
+use super::parts::send_parts;
 use futures_util::future::{BoxFuture, FutureExt};
-use relayline_core::command::{Command, Failure, FailureKind, Reply, Send};
+use relayline_core::command::{Command, Failure, FailureKind, Reply};
 use relayline_runtime::Relay;
 use serde_json::{Map, Value, json};
 
@@ -49,7 +50,7 @@ pub(super) fn begin(asked: Asked, relay: &Relay, held: &Held) -> Begun {
         // It would not fail, but be passed over.
         Asked::Command(Command::Typing(_)) if !relay.has_room() => return Begun::NoRoom(asked),
         Asked::Command(command) => return submit(command, relay),
-        Asked::SendParts(send) => return send_parts(relay, send),
+        Asked::Parts(text) => return send_parts(relay, text),
         Asked::Settle { delivery, taken } => match held.take(delivery) {
             Ok(found) => {
                 // A live one, or one settled before: harmless.
@@ -81,57 +82,8 @@ fn submit(command: Command, relay: &Relay) -> Begun {
     }
 }
 
-/// One message per part, each after the last was answered, so that they come in order; the first goes out at once,
-/// ahead of what is asked for after it. It points at what it answers. When one fails, the ones before it are sent, and
-/// the ones after it are not.
-fn send_parts(relay: &Relay, mut send: Send) -> Begun {
-    let content = std::mem::take(&mut send.content);
-    let mut parts = relay.split(&send.chat_id, &content).into_iter();
-    let Some(first) = parts.next() else { return Begun::Done(nothing()) };
-    let answer = match relay.submit(Command::Send(Send { content: first, ..send.clone() })) {
-        Ok(answer) => answer,
-        Err(refused) if refused.is_for_want_of_room() => {
-            return Begun::NoRoom(Asked::SendParts(Send { content, ..send }));
-        }
-        Err(refused) => return Begun::Done(Err(refused.into_parts().1)),
-    };
-    if parts.len() == 0 {
-        return Begun::UnderWay(async move { answer.await.map(shown) }.boxed());
-    }
-    let (chat_id, relay) = (send.chat_id.clone(), relay.clone());
-    send.reply_to = None;
-    let all = async move {
-        let (mut ids, mut last) = (Vec::new(), Map::new());
-        let mut reply = answer.await?;
-        loop {
-            if let Value::Object(fields) = shown(reply) {
-                ids.extend(fields.get("message_id").cloned());
-                last = fields;
-            }
-            let Some(content) = parts.next() else { break };
-            reply = submit_with_patience(&relay, Command::Send(Send { content, ..send.clone() })).await?;
-        }
-        last.insert("message_ids".to_owned(), Value::Array(ids));
-        Ok(Value::Object(last))
-    };
-    Begun::Parts(chat_id, all.boxed())
-}
-
-/// Submits a command as soon as there is room for it, and waits for its answer.
-async fn submit_with_patience(relay: &Relay, mut command: Command) -> Result<Reply, Failure> {
-    loop {
-        let room = relay.room();
-        match relay.submit(command) {
-            Ok(answer) => return answer.await,
-            Err(refused) if refused.is_for_want_of_room() => command = refused.into_parts().0,
-            Err(refused) => return Err(refused.into_parts().1),
-        }
-        room.await;
-    }
-}
-
 /// A reply as the bridge shows it.
-fn shown(reply: Reply) -> Value {
+pub(super) fn shown(reply: Reply) -> Value {
     match reply {
         Reply::Sent { message_id: Some(message_id) } => json!({ "message_id": message_id }),
         Reply::Prompted { prompt_id, message_id: Some(message_id) } => {

@@ -1,12 +1,14 @@
 //! What the agent writes: ops.
 
+use super::parts::PartedText;
 use super::tagged::Tagged;
 use relayline_core::chats::Chat;
 use relayline_core::command::{
     ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MAX_ID_BYTES, MediaKind, Metadata, React,
-    Send, SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
+    ReplyMessage, Send, SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::json::weight_of_fields;
+use relayline_core::output::DeliveryId;
 use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -31,6 +33,19 @@ enum Op {
         metadata: Option<Metadata>,
         #[serde(default)]
         platform: Option<String>,
+        /// Send a long text in parts.
+        #[serde(default, deserialize_with = "or_default")]
+        split: bool,
+    },
+    /// Answer a delivery by its number (M-7).
+    Reply {
+        delivery: u64,
+        content: String,
+        /// Whether it completes the answer.
+        #[serde(default, rename = "final")]
+        last: Option<bool>,
+        #[serde(default)]
+        metadata: Option<Metadata>,
         /// Send a long text in parts.
         #[serde(default, deserialize_with = "or_default")]
         split: bool,
@@ -163,8 +178,12 @@ enum Op {
     Stream {
         /// The agent's name for the reply.
         stream: String,
-        #[serde(deserialize_with = "id")]
-        chat_id: String,
+        /// The delivery that it answers.
+        #[serde(default)]
+        delivery: Option<u64>,
+        /// May be left out beside `delivery`.
+        #[serde(default, deserialize_with = "optional_id")]
+        chat_id: Option<String>,
         /// All of the text so far.
         text: String,
         #[serde(default, rename = "final")]
@@ -252,7 +271,7 @@ impl From<Choice> for PromptOption {
 pub(super) enum Asked {
     Command(Command),
     /// One message per part, one after the other.
-    SendParts(Send),
+    Parts(PartedText),
     Settle {
         delivery: u64,
         taken: bool,
@@ -276,10 +295,25 @@ impl Asked {
     pub(super) fn chat(&self) -> Option<&str> {
         match self {
             Asked::Command(command) => command.chat_id(),
-            Asked::SendParts(Send { chat_id, .. }) | Asked::Prime { chat_id, .. } => Some(chat_id),
-            Asked::Settle { .. } | Asked::Split { .. } | Asked::Capabilities { .. } | Asked::Disconnect => {
-                None
+            Asked::Parts(PartedText::Send(Send { chat_id, .. })) | Asked::Prime { chat_id, .. } => {
+                Some(chat_id)
             }
+            Asked::Parts(PartedText::Reply(_))
+            | Asked::Settle { .. }
+            | Asked::Split { .. }
+            | Asked::Capabilities { .. }
+            | Asked::Disconnect => None,
+        }
+    }
+
+    /// Delivery that it answers: it keeps the order of the delivery's chat.
+    pub(super) fn delivery(&self) -> Option<DeliveryId> {
+        match self {
+            Asked::Command(Command::Reply(reply)) | Asked::Parts(PartedText::Reply(reply)) => {
+                Some(reply.delivery)
+            }
+            Asked::Command(Command::Stream(stream)) => stream.delivery,
+            _ => None,
         }
     }
 
@@ -319,6 +353,13 @@ impl About {
             _ => String::new(),
         };
         About { op: shown("op"), chat: shown("chat_id") }
+    }
+
+    /// Sets the chat of an op that names none itself.
+    pub(super) fn name_chat(&mut self, chat: &str) {
+        if self.chat.is_empty() {
+            self.chat = chat.chars().take(SHOWN).collect();
+        }
     }
 }
 
@@ -368,9 +409,18 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
             let metadata = metadata.unwrap_or_default();
             let send = Send { chat_id, content, reply_to, metadata, platform };
             if split {
-                return Ok(Asked::SendParts(send));
+                return Ok(Asked::Parts(PartedText::Send(send)));
             }
             Command::Send(send)
+        }
+        Op::Reply { delivery, content, last, metadata, split } => {
+            let (delivery, metadata) = (DeliveryId::from_number(delivery), metadata.unwrap_or_default());
+            let last = last.unwrap_or(true);
+            let reply = ReplyMessage { delivery, content, last, continues: false, metadata };
+            if split {
+                return Ok(Asked::Parts(PartedText::Reply(reply)));
+            }
+            Command::Reply(reply)
         }
         Op::Edit { chat_id, message_id, content, metadata, platform } => {
             let metadata = metadata.unwrap_or_default();
@@ -430,7 +480,8 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
                 }
                 let content = prompt.as_text();
                 let Prompt { chat_id, reply_to, metadata, platform, .. } = prompt;
-                return Ok(Asked::SendParts(Send { chat_id, content, reply_to, metadata, platform }));
+                let send = Send { chat_id, content, reply_to, metadata, platform };
+                return Ok(Asked::Parts(PartedText::Send(send)));
             }
             Command::Prompt(prompt)
         }
@@ -451,10 +502,17 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
             let metadata = metadata.unwrap_or_default();
             Command::Draft(Draft { chat_id, draft_id, content, last, metadata, platform })
         }
-        Op::Stream { stream, chat_id, text, last, segment, reply_to, metadata, platform } => {
+        Op::Stream { stream, delivery, chat_id, text, last, segment, reply_to, metadata, platform } => {
             let metadata = metadata.unwrap_or_default();
+            let delivery = delivery.map(DeliveryId::from_number);
+            let chat_id = match chat_id {
+                None if delivery.is_none() => {
+                    return Err("missing field `chat_id`, or `delivery` in its place".to_owned());
+                }
+                chat_id => chat_id.unwrap_or_default(),
+            };
             Command::Stream(Stream {
-                delivery: None,
+                delivery,
                 stream,
                 chat_id,
                 text,

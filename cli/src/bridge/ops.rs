@@ -2,7 +2,9 @@
 
 use super::op::{About, Asked};
 use super::settings::AgentSettings;
+use relayline_core::output::DeliveryId;
 use serde_json::Value;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What was read from the agent.
@@ -27,6 +29,8 @@ pub(super) struct Op {
     pub(super) work: Work,
     /// Bytes that it counts for.
     pub(super) weight: usize,
+    /// Delivery that it answers and that delivery's chat, whose order it keeps.
+    pub(super) answers: Option<(DeliveryId, String)>,
 }
 
 impl Op {
@@ -40,10 +44,11 @@ impl Op {
 
     /// Chat whose order it keeps.
     fn chat(&self) -> Option<&str> {
-        match &self.work {
+        let named = match &self.work {
             Work::Asked(asked) => asked.chat(),
             Work::Wrong(_) | Work::Invalid { .. } => None,
-        }
+        };
+        named.or(self.answers.as_ref().map(|(_, chat)| chat.as_str()))
     }
 }
 
@@ -61,6 +66,8 @@ pub(super) struct Ops {
     ready: VecDeque<String>,
     count: usize,
     bytes: usize,
+    /// Deliveries that ops wait to answer, and how many for each.
+    answered: BTreeMap<DeliveryId, usize>,
     limits: AgentSettings,
     /// Results leave no room for further ones: nothing more is read.
     paused: bool,
@@ -86,6 +93,7 @@ impl Ops {
             ready: VecDeque::new(),
             count: 0,
             bytes: 0,
+            answered: BTreeMap::new(),
             limits,
             paused: false,
             ended: false,
@@ -103,8 +111,7 @@ impl Ops {
         if self.sealed {
             return;
         }
-        self.count += 1;
-        self.bytes += op.weight;
+        self.count_in(&op);
         if op.overtakes() { self.urgent.push_back(op) } else { self.waiting.push_back(op) }
     }
 
@@ -116,9 +123,34 @@ impl Ops {
             None => self.stuck.take().or_else(|| self.pop_held()).or_else(|| self.pop_waiting()),
             urgent => urgent,
         }?;
+        self.count_out(&op);
+        Some(op)
+    }
+
+    fn count_in(&mut self, op: &Op) {
+        self.count += 1;
+        self.bytes += op.weight;
+        if let Some((delivery, _)) = op.answers {
+            *self.answered.entry(delivery).or_default() += 1;
+        }
+    }
+
+    fn count_out(&mut self, op: &Op) {
         self.count -= 1;
         self.bytes -= op.weight;
-        Some(op)
+        if let Some((delivery, _)) = op.answers
+            && let Entry::Occupied(mut count) = self.answered.entry(delivery)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    /// The oldest delivery that an op waits to answer: it must still be remembered when the op's turn comes (M-7).
+    pub(super) fn oldest_answered(&self) -> Option<DeliveryId> {
+        self.answered.first_key_value().map(|(delivery, _)| *delivery)
     }
 
     fn pop_held(&mut self) -> Option<Op> {
@@ -148,8 +180,7 @@ impl Ops {
 
     /// Takes back one that found no room.
     pub(super) fn put_back(&mut self, op: Op) {
-        self.count += 1;
-        self.bytes += op.weight;
+        self.count_in(&op);
         if op.overtakes() { self.urgent.push_front(op) } else { self.stuck = Some(op) }
     }
 
@@ -192,6 +223,7 @@ impl Ops {
         self.seal();
         self.count = 0;
         self.bytes = 0;
+        self.answered.clear();
         self.stuck = None;
         self.urgent.clear();
         self.waiting.clear();
@@ -212,7 +244,9 @@ mod tests {
 
     fn read(line: &Value) -> Op {
         let said = op::read(line.to_string().as_bytes()).unwrap();
+        let delivery = said.asked.as_ref().ok().and_then(Asked::delivery);
         Op {
+            answers: delivery.map(|delivery| (delivery, "a".to_owned())),
             id: said.id,
             about: said.about,
             work: said.asked.map_or_else(Work::Wrong, Work::Asked),
@@ -300,6 +334,29 @@ mod tests {
         ops.end_parts("a", 30);
         assert_eq!(ids(&mut ops, true), [3, 5, 6]);
         assert!(ops.held.is_empty() && ops.bytes == 0);
+    }
+
+    /// M-7: an answer keeps the order of its delivery's chat, and its delivery counts while it waits.
+    #[test]
+    fn m_7_a_reply_waits_in_its_deliverys_chat() {
+        let mut ops = ops(100, 1000);
+        let answers = |ops: &Ops| ops.oldest_answered().map(DeliveryId::number);
+        ops.begin_parts("a", 0);
+        let reply =
+            |delivery: u64| json!({"op": "reply", "delivery": delivery, "content": "x", "id": delivery});
+        ops.push(read(&reply(8)));
+        ops.push(read(&json!({"op": "stream", "stream": "s", "delivery": 7, "text": "x", "id": 7})));
+        ops.push(send(1, "b"));
+        assert_eq!((ids(&mut ops, true), answers(&ops)), (vec![1], Some(7)));
+        ops.end_parts("a", 0);
+        let first = ops.pop(true).unwrap();
+        assert_eq!(answers(&ops), Some(7));
+        ops.put_back(first);
+        assert_eq!(ids(&mut ops, true), [8, 7]);
+        assert_eq!(answers(&ops), None);
+        ops.push(read(&reply(9)));
+        ops.close();
+        assert_eq!(answers(&ops), None);
     }
 
     #[test]

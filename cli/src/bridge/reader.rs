@@ -5,6 +5,7 @@ use super::ops::{Op, Ops, Work};
 use super::settings::AgentSettings;
 use super::wake::Wake;
 use relayline_core::line::{Line, LineSplitter};
+use relayline_core::output::DeliveryId;
 use std::io::{self, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -16,16 +17,19 @@ const SHOWN: usize = 200;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The ops that were read. The thread stops reading while there is no room for another.
-#[derive(Debug)]
 pub(super) struct Reader(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     ops: Mutex<Ops>,
     /// There may be room again.
     room: Condvar,
     wake: Wake,
+    /// Says which chat a delivery is of.
+    chat_of: ChatOf,
 }
+
+/// Returns the chat of a delivery that can be answered.
+type ChatOf = Box<dyn Fn(DeliveryId) -> Option<String> + Send + Sync>;
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Ops> {
@@ -66,9 +70,20 @@ impl Shared {
         self.wake.wake();
     }
 
+    /// Notes which chat's order an op keeps that names a delivery in a chat's place (M-7).
+    fn place(&self, op: &mut Op) {
+        let Work::Asked(asked) = &op.work else { return };
+        let Some(delivery) = asked.delivery() else { return };
+        let Some(chat) = (self.chat_of)(delivery) else { return };
+        op.weight += chat.len();
+        op.about.name_chat(&chat);
+        op.answers = Some((delivery, chat));
+    }
+
     fn split(&self, splitter: &mut LineSplitter, mut bytes: &[u8]) {
         while let Some(line) = splitter.next(&mut bytes) {
-            if let Some(op) = op_of(line) {
+            if let Some(mut op) = op_of(line) {
+                self.place(&mut op);
                 self.push(op);
             }
         }
@@ -80,9 +95,10 @@ impl Reader {
         mut from: Box<dyn Read + Send>,
         settings: &AgentSettings,
         wake: Wake,
+        chat_of: ChatOf,
     ) -> io::Result<Reader> {
         let ops = Mutex::new(Ops::new(settings.clone()));
-        let shared = Arc::new(Shared { ops, room: Condvar::new(), wake });
+        let shared = Arc::new(Shared { ops, room: Condvar::new(), wake, chat_of });
         let read = shared.clone();
         std::thread::Builder::new().name("agent-out".to_owned()).spawn(move || read.read(&mut *from))?;
         Ok(Reader(shared))
@@ -107,7 +123,7 @@ fn op_of(line: Line<'_>) -> Option<Op> {
     let invalid = |line: &[u8], about, message: String| {
         let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN).collect();
         let weight = shown.len() + message.len();
-        Some(Op { id: None, about, work: Work::Invalid { line: shown, message }, weight })
+        Some(Op { id: None, about, work: Work::Invalid { line: shown, message }, weight, answers: None })
     };
     let line = match line {
         Line::Whole(line) => line.strip_prefix(BOM).unwrap_or(line),
@@ -123,11 +139,15 @@ fn op_of(line: Line<'_>) -> Option<Op> {
         Ok(said) => said,
         Err(message) => return invalid(line, About::default(), message),
     };
-    match asked {
-        Ok(asked) => Some(Op { id, about, work: Work::Asked(asked), weight }),
-        Err(message) if id.is_none() => invalid(line, about, message),
-        Err(message) => Some(Op { id, about, weight: message.len() + weight, work: Work::Wrong(message) }),
-    }
+    let (work, weight) = match asked {
+        Ok(asked) => (Work::Asked(asked), weight),
+        Err(message) if id.is_none() => return invalid(line, about, message),
+        Err(message) => {
+            let weight = message.len() + weight;
+            (Work::Wrong(message), weight)
+        }
+    };
+    Some(Op { id, about, work, weight, answers: None })
 }
 
 #[cfg(test)]
@@ -137,7 +157,7 @@ mod tests {
     fn read(bytes: &'static [u8]) -> Vec<String> {
         let wake = Wake::default();
         let ops = Mutex::new(Ops::new(AgentSettings::default()));
-        let shared = Shared { ops, room: Condvar::new(), wake };
+        let shared = Shared { ops, room: Condvar::new(), wake, chat_of: Box::new(|_| None) };
         shared.read(&mut &*bytes);
         let shown = |op: Op| match op.work {
             Work::Asked(_) => op.about.op,

@@ -56,6 +56,8 @@ pub(super) struct Session<'g> {
     replaceable: bool,
     /// The agent's output has ended, and it is replaceable: until when its last ops are waited for.
     draining: Option<Instant>,
+    /// Number of the last delivery that was taken.
+    newest: u64,
 }
 
 impl<'g> Session<'g> {
@@ -63,11 +65,24 @@ impl<'g> Session<'g> {
         let (held, wake) = (Held::default(), Wake::default());
         let Agent { from, to, replaceable } = agent;
         let writer = Writer::start(to, &gateway.settings, held.clone(), gateway.auto_ack, wake.clone())?;
-        let reader = Reader::start(from, &gateway.settings, wake.clone())?;
+        let relay = gateway.relay.clone();
+        let chat_of = Box::new(move |delivery| relay.chat_of(delivery));
+        let reader = Reader::start(from, &gateway.settings, wake.clone(), chat_of)?;
         let answers = FuturesUnordered::new();
         let (room, timer, draining) = (None, None, None);
-        let session =
-            Session { gateway, reader, writer, held, wake, answers, room, timer, replaceable, draining };
+        let session = Session {
+            gateway,
+            reader,
+            writer,
+            held,
+            wake,
+            answers,
+            room,
+            timer,
+            replaceable,
+            draining,
+            newest: 0,
+        };
         // A later agent has missed the notice.
         if session.gateway.begins_connected() {
             session.connected();
@@ -149,7 +164,7 @@ impl<'g> Session<'g> {
 
     /// Begins an op; `false` when there is no room for it.
     fn begin(&mut self, op: Op) -> bool {
-        let Op { id, about, work, weight } = op;
+        let Op { id, about, work, weight, answers } = op;
         let asked = match work {
             Work::Asked(Asked::Disconnect) => {
                 self.leave(Cause::Asked, Some((id, about)));
@@ -180,7 +195,8 @@ impl<'g> Session<'g> {
                     .push(async move { Answered { id, about, outcome: outcome.await, parts } }.boxed());
             }
             Begun::NoRoom(asked) => {
-                self.reader.with(|ops| ops.put_back(Op { id, about, work: Work::Asked(asked), weight }));
+                self.reader
+                    .with(|ops| ops.put_back(Op { id, about, work: Work::Asked(asked), weight, answers }));
                 self.room = Some(room.boxed());
                 return false;
             }
@@ -234,8 +250,8 @@ impl<'g> Session<'g> {
         if self.room.as_mut().is_some_and(|room| room.poll_unpin(cx).is_ready()) {
             return Poll::Ready(Event::Room);
         }
-        let (events, urgent) =
-            (self.writer.takes_events() && self.draining.is_none(), self.writer.takes_results());
+        let events = self.writer.takes_events() && self.draining.is_none() && !self.answers_are_old();
+        let urgent = self.writer.takes_results();
         if let Poll::Ready(incoming) = self.gateway.poll_incoming(cx, events && urgent, urgent) {
             return Poll::Ready(Event::Incoming(Box::new(incoming)));
         }
@@ -244,6 +260,14 @@ impl<'g> Session<'g> {
             return Poll::Ready(Event::Time);
         }
         Poll::Pending
+    }
+
+    /// Whether further deliveries could push out one that an op waits to answer (M-7). Half of the memory is left to
+    /// deliveries that are on their way here already.
+    fn answers_are_old(&self) -> bool {
+        let most = self.gateway.relay.config().limits.reply_targets as u64 / 2;
+        let oldest = self.reader.with(|ops| ops.oldest_answered());
+        oldest.is_some_and(|oldest| oldest.number() + most <= self.newest)
     }
 
     fn handle(&mut self, event: Event) {
@@ -329,9 +353,10 @@ impl<'g> Session<'g> {
         self.writer.urgent(line.text());
     }
 
-    fn tell(&self, incoming: Incoming) {
+    fn tell(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Message(delivery) => {
+                self.newest = delivery.id().number();
                 let session_key = delivery.session_key();
                 let line = Line::Message {
                     delivery: delivery.id().number(),
@@ -343,6 +368,7 @@ impl<'g> Session<'g> {
                 self.writer.event(text, delivery.into_parts().1);
             }
             Incoming::PromptAnswer(delivery) => {
+                self.newest = delivery.id().number();
                 let (prompt_id, option_id) = line::choice(delivery.message());
                 let line = Line::PromptAnswer {
                     delivery: delivery.id().number(),
@@ -355,6 +381,7 @@ impl<'g> Session<'g> {
                 self.writer.event(text, delivery.into_parts().1);
             }
             Incoming::Forward(delivery) => {
+                self.newest = delivery.id().number();
                 let line = Line::Passthrough {
                     delivery: delivery.id().number(),
                     buffered: delivery.is_buffered(),

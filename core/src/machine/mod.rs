@@ -446,6 +446,11 @@ impl RelayMachine {
         self.chats.get(&self.seed, chat_id)
     }
 
+    /// Chat of a delivery that can still be answered by its number (M-7).
+    pub fn chat_of(&self, delivery: DeliveryId) -> Option<String> {
+        self.target(delivery).ok().map(|target| target.chat_id)
+    }
+
     /// How full it is, and with what. It looks at each delivery that is in flight.
     pub fn held(&self) -> Held {
         Held {

@@ -1,0 +1,97 @@
+//! Texts that go out in parts, one message after another.
+
+use super::answer::{Begun, nothing, shown};
+use super::op::Asked;
+use futures_util::future::FutureExt;
+use relayline_core::command::{Command, Failure, Reply, ReplyMessage, Send};
+use relayline_runtime::Relay;
+use serde_json::{Map, Value};
+
+/// A text that is sent in parts.
+#[derive(Debug)]
+pub(super) enum PartedText {
+    Send(Send),
+    Reply(ReplyMessage),
+}
+
+impl PartedText {
+    fn content(&mut self) -> &mut String {
+        match self {
+            PartedText::Send(send) => &mut send.content,
+            PartedText::Reply(reply) => &mut reply.content,
+        }
+    }
+
+    /// Returns the chat that it goes to; `None` for a delivery that cannot be answered.
+    fn chat(&self, relay: &Relay) -> Option<String> {
+        match self {
+            PartedText::Send(send) => Some(send.chat_id.clone()),
+            PartedText::Reply(reply) => relay.chat_of(reply.delivery),
+        }
+    }
+
+    /// Returns the command that sends one part. Only the first points at what it answers (M-7).
+    fn part(&self, content: String, is_first: bool, is_last: bool) -> Command {
+        match self {
+            PartedText::Send(send) => {
+                let reply_to = send.reply_to.clone().filter(|_| is_first);
+                Command::Send(Send { content, reply_to, ..send.clone() })
+            }
+            PartedText::Reply(reply) => {
+                let (last, continues) = (reply.last && is_last, !is_first);
+                Command::Reply(ReplyMessage { content, last, continues, ..reply.clone() })
+            }
+        }
+    }
+}
+
+/// Sends one message per part, each after the last was answered, so that they come in order; the first goes out at
+/// once, ahead of what is asked for after it. When one fails, the ones before it are sent, and the ones after it are
+/// not.
+pub(super) fn send_parts(relay: &Relay, mut text: PartedText) -> Begun {
+    let content = std::mem::take(text.content());
+    let chat_id = text.chat(relay).unwrap_or_default();
+    let mut parts = relay.split(&chat_id, &content).into_iter();
+    let Some(first) = parts.next() else { return Begun::Done(nothing()) };
+    let answer = match relay.submit(text.part(first, true, parts.len() == 0)) {
+        Ok(answer) => answer,
+        Err(refused) if refused.is_for_want_of_room() => {
+            *text.content() = content;
+            return Begun::NoRoom(Asked::Parts(text));
+        }
+        Err(refused) => return Begun::Done(Err(refused.into_parts().1)),
+    };
+    if parts.len() == 0 {
+        return Begun::UnderWay(async move { answer.await.map(shown) }.boxed());
+    }
+    let relay = relay.clone();
+    let all = async move {
+        let (mut ids, mut last) = (Vec::new(), Map::new());
+        let mut reply = answer.await?;
+        loop {
+            if let Value::Object(fields) = shown(reply) {
+                ids.extend(fields.get("message_id").cloned());
+                last = fields;
+            }
+            let Some(content) = parts.next() else { break };
+            let command = text.part(content, false, parts.len() == 0);
+            reply = submit_with_patience(&relay, command).await?;
+        }
+        last.insert("message_ids".to_owned(), Value::Array(ids));
+        Ok(Value::Object(last))
+    };
+    Begun::Parts(chat_id, all.boxed())
+}
+
+/// Submits a command as soon as there is room for it, and waits for its answer.
+async fn submit_with_patience(relay: &Relay, mut command: Command) -> Result<Reply, Failure> {
+    loop {
+        let room = relay.room();
+        match relay.submit(command) {
+            Ok(answer) => return answer.await,
+            Err(refused) if refused.is_for_want_of_room() => command = refused.into_parts().0,
+            Err(refused) => return Err(refused.into_parts().1),
+        }
+        room.await;
+    }
+}
