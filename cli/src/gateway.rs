@@ -92,6 +92,10 @@ pub(crate) struct GatewayArguments {
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
 
+    /// Whether the op turn shows a turn's state by reactions on its message; true by default [env: GATEWAY_RELAY_TURN_REACTIONS]
+    #[arg(long, value_name = "BOOL")]
+    turn_reactions: Option<bool>,
+
     /// Whether there is a relay at all: false beats every URL [env: GATEWAY_RELAY_ENABLED]
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
@@ -371,6 +375,7 @@ impl GatewayArguments {
             slack_thread_sessions: sessions.slack_thread_sessions,
             group_sessions_per_user: sessions.group_sessions_per_user,
             thread_sessions_per_user: sessions.thread_sessions_per_user,
+            turn_reactions: self.turn_reactions,
             provision,
             set: self.set.clone(),
             ..Arguments::default()

@@ -16,6 +16,10 @@ on_both_runtimes! {
     m_7_ops_of_the_chat_wait_for_a_reply_in_parts
     m_7_a_stream_answers_a_delivery
     m_7_only_a_delivery_that_came_can_be_answered
+    o_15_a_turn_shows_its_state_on_the_message
+    o_15_a_turn_without_reactions_types_alone
+    o_15_a_stopped_turn_ends_the_streams_to_its_message
+    o_15_only_a_delivery_that_came_has_turns
     m_7_a_reply_that_waits_is_not_forgotten_meanwhile
 }
 
@@ -190,4 +194,73 @@ fn m_7_a_reply_that_waits_is_not_forgotten_meanwhile(runtime: &str) {
             _ => panic!("{line}"),
         }
     }
+}
+
+/// What the connector sees of a turn: ops, and their emoji.
+#[track_caller]
+fn shown<const N: usize>(bridge: &Bridge) -> [String; N] {
+    std::array::from_fn(|_| {
+        let action = sees(bridge)["action"].take();
+        match action["op"].as_str().unwrap() {
+            "react" => format!("{} {}", if action["remove"] == true { "off" } else { "on" }, action["emoji"]),
+            op => op.to_owned(),
+        }
+    })
+}
+
+#[track_caller]
+fn turn(bridge: &mut Bridge, delivery: &Value, state: &str) {
+    assert_eq!(bridge.ask(json!({"op": "turn", "delivery": delivery, "state": state})), json!({}));
+}
+
+fn o_15_a_turn_shows_its_state_on_the_message(runtime: &str) {
+    let mut bridge = Bridge::start(runtime, &[]);
+    let (delivery, _) = deliver(&mut bridge, false);
+    for (state, ends) in [("done", "on \"✅\""), ("failed", "on \"❌\"")] {
+        turn(&mut bridge, &delivery, "begin");
+        assert_eq!(shown(&bridge), ["on \"👀\"", "typing"]);
+        turn(&mut bridge, &delivery, state);
+        assert_eq!(shown(&bridge), ["off \"👀\"", ends]);
+    }
+    // In the order of its chat: the turn ends after the answer, however many parts that has.
+    turn(&mut bridge, &delivery, "begin");
+    assert_eq!(shown(&bridge), ["on \"👀\"", "typing"]);
+    bridge.say(json!({"op": "reply", "delivery": delivery, "content": "word ".repeat(1000), "split": true}));
+    bridge.say(json!({"op": "turn", "delivery": delivery, "state": "stopped"}));
+    assert_eq!(shown(&bridge), ["send", "send", "send", "off \"👀\""]);
+}
+
+fn o_15_a_turn_without_reactions_types_alone(runtime: &str) {
+    let mut bridge = Bridge::start(runtime, &["--turn-reactions", "false"]);
+    let (delivery, _) = deliver(&mut bridge, false);
+    turn(&mut bridge, &delivery, "begin");
+    turn(&mut bridge, &delivery, "done");
+    bridge.say(json!({"op": "reply", "delivery": delivery, "content": "x"}));
+    assert_eq!(shown(&bridge), ["typing", "send"]);
+}
+
+fn o_15_a_stopped_turn_ends_the_streams_to_its_message(runtime: &str) {
+    let mut bridge = Bridge::start(runtime, &[]);
+    let (delivery, _) = deliver(&mut bridge, false);
+    bridge.ask(json!({"op": "stream", "stream": "s", "delivery": delivery, "text": "so far"}));
+    assert_eq!(shown(&bridge), ["send"]);
+    turn(&mut bridge, &delivery, "stopped");
+    // What was still being said of it goes nowhere.
+    let rest =
+        json!({"op": "stream", "stream": "s", "delivery": delivery, "text": "so far and on", "final": true});
+    let failure = bridge.ask(rest);
+    assert!(failure["message"].as_str().unwrap().contains("stopped"), "{failure}");
+    bridge.ask(json!({"op": "reply", "delivery": delivery, "content": "as you wish"}));
+    let action = sees(&bridge)["action"].take();
+    assert_eq!((&action["op"], &action["content"]), (&json!("send"), &json!("as you wish")));
+}
+
+fn o_15_only_a_delivery_that_came_has_turns(runtime: &str) {
+    let mut bridge = Bridge::start(runtime, &[]);
+    let failure = bridge.ask(json!({"op": "turn", "delivery": 5, "state": "begin"}));
+    assert_eq!(failure["kind"], "definite", "{failure}");
+    assert!(failure["message"].as_str().unwrap().starts_with("delivery 5 cannot be answered"), "{failure}");
+    let failure = bridge.ask(json!({"op": "turn", "delivery": 5, "state": "over"}));
+    let message = "unknown variant `over`, expected one of `begin`, `done`, `failed`, `stopped`";
+    assert_eq!(failure, json!({"kind": "definite", "message": message}));
 }

@@ -41,6 +41,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("--policy", "GATEWAY_RELAY_POLICY"),
     ("--inbound-listen", "GATEWAY_RELAY_INBOUND_LISTEN"),
     ("--delivery-key-file", "GATEWAY_RELAY_DELIVERY_KEY"),
+    ("--turn-reactions", "GATEWAY_RELAY_TURN_REACTIONS"),
     ("--enabled", "GATEWAY_RELAY_ENABLED"),
     ("--ca-file", "SSL_CERT_FILE"),
 ];
@@ -56,7 +57,7 @@ fn unwrapped(help: &str) -> String {
     let mut text = String::new();
     for line in help.lines() {
         let inside = line.trim_start();
-        let goes_on = line.len() - inside.len() >= 12 && !inside.starts_with('-') && !inside.is_empty();
+        let goes_on = line.len() - inside.len() >= 10 && !inside.starts_with('-') && !inside.is_empty();
         text.push_str(if goes_on { " " } else { "\n" });
         text.push_str(if goes_on { inside } else { line });
     }

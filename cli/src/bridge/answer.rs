@@ -47,8 +47,10 @@ pub(super) fn nothing() -> Outcome {
 /// Begins what is asked for.
 pub(super) fn begin(asked: Asked, relay: &Relay, held: &Held) -> Begun {
     Begun::Done(match asked {
-        // It would not fail, but be passed over.
-        Asked::Command(Command::Typing(_)) if !relay.has_room() => return Begun::NoRoom(asked),
+        // What they show would not fail, but be passed over.
+        Asked::Command(Command::Typing(_) | Command::Turn(_)) if !relay.has_room() => {
+            return Begun::NoRoom(asked);
+        }
         Asked::Command(command) => return submit(command, relay),
         Asked::Parts(text) => return send_parts(relay, text),
         Asked::Settle { delivery, taken } => match held.take(delivery) {

@@ -5,7 +5,7 @@ use super::tagged::Tagged;
 use relayline_core::chats::Chat;
 use relayline_core::command::{
     ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MAX_ID_BYTES, MediaKind, Metadata, React,
-    ReplyMessage, Send, SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
+    ReplyMessage, Send, SendMedia, Stream, ThreadCreate, ThreadRename, Turn, TurnState, Typing,
 };
 use relayline_core::json::weight_of_fields;
 use relayline_core::output::DeliveryId;
@@ -49,6 +49,11 @@ enum Op {
         /// Send a long text in parts.
         #[serde(default, deserialize_with = "or_default")]
         split: bool,
+    },
+    /// Bracket the turn that a delivery began (O-15).
+    Turn {
+        delivery: u64,
+        state: TurnState,
     },
     Edit {
         #[serde(deserialize_with = "id")]
@@ -306,13 +311,14 @@ impl Asked {
         }
     }
 
-    /// Delivery that it answers: it keeps the order of the delivery's chat.
+    /// Delivery that it is about in a chat's place: it keeps the order of the delivery's chat.
     pub(super) fn delivery(&self) -> Option<DeliveryId> {
         match self {
             Asked::Command(Command::Reply(reply)) | Asked::Parts(PartedText::Reply(reply)) => {
                 Some(reply.delivery)
             }
             Asked::Command(Command::Stream(stream)) => stream.delivery,
+            Asked::Command(Command::Turn(turn)) => Some(turn.delivery),
             _ => None,
         }
     }
@@ -421,6 +427,9 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
                 return Ok(Asked::Parts(PartedText::Reply(reply)));
             }
             Command::Reply(reply)
+        }
+        Op::Turn { delivery, state } => {
+            Command::Turn(Turn { delivery: DeliveryId::from_number(delivery), state })
         }
         Op::Edit { chat_id, message_id, content, metadata, platform } => {
             let metadata = metadata.unwrap_or_default();

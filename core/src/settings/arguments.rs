@@ -53,6 +53,8 @@ pub struct Arguments {
     pub group_sessions_per_user: Option<bool>,
     /// `--thread-sessions-per-user`
     pub thread_sessions_per_user: Option<bool>,
+    /// `--turn-reactions`
+    pub turn_reactions: Option<bool>,
     /// `--provision`
     pub provision: Option<When>,
     /// `--set NAME=VALUE`, each.

@@ -5,7 +5,7 @@
 //! or `secret-file`, `delivery-key` or `delivery-key-file`, `ca-file`, `platform` and `bot-id` or `[[identity]]` tables of both, `endpoint`, `route-keys`, `instance-id`,
 //! `wake-url`, `display-name`, `enroll-token`, `access-token`, `access-token-command`, `inbound-listen`, `provision`,
 //! `slack-reply-in-thread`, `slack-thread-sessions`, `group-sessions-per-user`, `thread-sessions-per-user`,
-//! `allow-insecure`, `enabled`; in `[idp]` `token-url`, `client-id`, `client-secret`, `scope`; `[[policy]]` tables of
+//! `turn-reactions`, `allow-insecure`, `enabled`; in `[idp]` `token-url`, `client-id`, `client-secret`, `scope`; `[[policy]]` tables of
 //! `platform`, `require-address`, `free-response-scopes`, `allow-other-bots`; in `[set]` what `--set` sets. It may hold
 //! secrets, so it should be readable to its owner alone. Any other key is an error, unless it is the host's own.
 //!
@@ -164,7 +164,7 @@ pub fn resolve_with(
                 .to_owned(),
         );
     }
-    sessions(&mut config, arguments, &layers)?;
+    switches(&mut config, arguments, &layers)?;
     set(&mut config, others, arguments, &layers)?;
     Ok(Resolved { config, plan, names_platform, warnings })
 }
@@ -325,8 +325,8 @@ fn delivery_keys(arguments: &Arguments, layers: &Layers<'_>) -> Result<Vec<Secre
     Ok(keys.map(|keys| signature::keys(&keys.value)).unwrap_or_default())
 }
 
-/// Sets which messages share a session (S-3, S-7, S-8).
-fn sessions(config: &mut Config, arguments: &Arguments, layers: &Layers<'_>) -> Result<(), ConfigError> {
+/// Sets which messages share a session (S-3, S-7, S-8), and what shows a turn (O-15).
+fn switches(config: &mut Config, arguments: &Arguments, layers: &Layers<'_>) -> Result<(), ConfigError> {
     let sessions = &mut config.sessions;
     for (slot, argument, name) in [
         (&mut config.slack_reply_in_thread, arguments.slack_reply_in_thread, &names::SLACK_REPLY_IN_THREAD),
@@ -341,6 +341,7 @@ fn sessions(config: &mut Config, arguments: &Arguments, layers: &Layers<'_>) -> 
             arguments.thread_sessions_per_user,
             &names::THREAD_SESSIONS_PER_USER,
         ),
+        (&mut config.turn_reactions, arguments.turn_reactions, &names::TURN_REACTIONS),
     ] {
         if let Some(found) = flag(argument, name, layers) {
             *slot = switch(&found)?;

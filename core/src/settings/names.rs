@@ -39,6 +39,7 @@ names! {
     SLACK_THREAD_SESSIONS = "--slack-thread-sessions", Some("GATEWAY_RELAY_SLACK_THREAD_SESSIONS"), "slack-thread-sessions", Switch;
     GROUP_SESSIONS_PER_USER = "--group-sessions-per-user", Some("GATEWAY_RELAY_GROUP_SESSIONS_PER_USER"), "group-sessions-per-user", Switch;
     THREAD_SESSIONS_PER_USER = "--thread-sessions-per-user", Some("GATEWAY_RELAY_THREAD_SESSIONS_PER_USER"), "thread-sessions-per-user", Switch;
+    TURN_REACTIONS = "--turn-reactions", Some("GATEWAY_RELAY_TURN_REACTIONS"), "turn-reactions", Switch;
     CA_FILE = "--ca-file", None, "ca-file", Text;
     PROVISION = "--provision", None, "provision", Text;
     ALLOW_INSECURE = "--allow-insecure", None, "allow-insecure", Switch;

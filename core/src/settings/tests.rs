@@ -174,6 +174,27 @@ fn s_7_s_8_session_settings_come_from_flag_environment_and_file() {
 }
 
 #[test]
+fn o_15_turn_reactions_come_from_flag_environment_and_file() {
+    let read = |flag: Option<bool>, environment: &[(&str, &str)], file: &str| {
+        let mut all = vec![URL];
+        all.extend(environment);
+        let arguments = Arguments { turn_reactions: flag, ..Arguments::default() };
+        with_file(&arguments, &all, file).unwrap().config.turn_reactions
+    };
+    let file = "turn-reactions = false\n";
+    let variable = |value| [("GATEWAY_RELAY_TURN_REACTIONS", value)];
+    assert!(read(None, &[], ""));
+    assert!(!read(None, &[], file));
+    assert!(read(None, &variable("true"), file));
+    assert!(!read(Some(false), &variable("true"), ""));
+    fails(
+        &Arguments::default(),
+        &[URL, variable("maybe")[0]],
+        r#"GATEWAY_RELAY_TURN_REACTIONS: "maybe" is none of true, false"#,
+    );
+}
+
+#[test]
 fn settings_by_name() {
     let set = |text: &str| Arguments { set: vec![text.to_owned()], ..Arguments::default() };
     let resolved = run(&set("handshake_timeout=1s"), &[URL]).unwrap();
