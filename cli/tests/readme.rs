@@ -20,10 +20,9 @@ while read -r line; do
   case "$line" in
     '{"event":"message"'*)
       number=$(printf '%s' "$line" | sed 's/.*"delivery":\([0-9]*\).*/\1/')
-      chat=$(printf '%s' "$line" | sed 's/.*"chat_id":"\([^"]*\)".*/\1/')
       text=$(printf '%s' "$line" | sed 's/.*"message":{"text":"\([^"]*\)".*/\1/')
       printf '{"op":"ack","delivery":%s}\n' "$number"
-      printf '{"op":"send","chat_id":"%s","content":"you said: %s","split":true}\n' "$chat" "$text"
+      printf '{"op":"reply","delivery":%s,"content":"you said: %s","split":true}\n' "$number" "$text"
       ;;
   esac
 done
@@ -86,6 +85,8 @@ fn the_agent_of_the_readme_echoes(runtime: &str) {
     let Saw::Frame { frame: answer, .. } = answer else { panic!("{answer:?}") };
     assert_eq!(answer["action"]["content"], json!("you said: hello"));
     assert_eq!(answer["action"]["chat_id"], json!("1234"));
+    // M-7: it completes the turn's answer.
+    assert_eq!(answer["action"]["metadata"]["notify"], json!(true));
 
     // A-1: what comes out of the buffer is acknowledged, since the agent acks it.
     connector.control(Act::Inbound { event, buffered: Some(true) }).unwrap();
