@@ -14,6 +14,7 @@ use support::{Ended, Program, SOON, relayline};
 
 on_both_runtimes! {
     l_3_connected_says_what_the_platforms_can_do
+    e_10_connected_says_that_authorization_is_upstream
     a_1_a_live_message_is_taken_and_a_buffered_one_is_the_agents_to_ack
     a_1_auto_ack_takes_buffered_deliveries_once_they_are_written
     a_2_a_refused_delivery_comes_again
@@ -54,6 +55,17 @@ fn l_3_connected_says_what_the_platforms_can_do(runtime: &str) {
     // D-2: normalised, with the wire's names.
     assert_eq!(second["descriptor"]["contract_version"], 1);
     assert!(second["descriptor"]["pii_safe"].is_boolean());
+}
+
+fn e_10_connected_says_that_authorization_is_upstream(runtime: &str) {
+    let mut bridge = Bridge::start(runtime, &[]);
+    bridge.tell(Act::Close { code: 1013, reason: "busy".into() });
+    assert_eq!(bridge.next()["event"], "disconnected");
+    for _ in 0..2 {
+        let line = bridge.next();
+        let said = (&line["event"], &line["authorization_is_upstream"]);
+        assert_eq!(said, (&json!("connected"), &json!(true)));
+    }
 }
 
 fn a_1_a_live_message_is_taken_and_a_buffered_one_is_the_agents_to_ack(runtime: &str) {

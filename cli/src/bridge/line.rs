@@ -18,6 +18,8 @@ pub(super) enum Line<'a> {
         descriptor: &'a Descriptor,
         descriptors: BTreeMap<&'a str, &'a Descriptor>,
         platforms: Vec<&'a str>,
+        /// The connector has already decided that a message's author may reach this instance (E-10).
+        authorization_is_upstream: bool,
     },
     /// A connection ended or a dial failed, once each.
     Disconnected {
@@ -85,12 +87,16 @@ pub(super) struct ErrorBody<'a> {
 }
 
 impl<'a> Line<'a> {
-    pub(super) fn connected(descriptors: &'a [Arc<Descriptor>]) -> Option<Self> {
+    pub(super) fn connected(
+        descriptors: &'a [Arc<Descriptor>],
+        authorization_is_upstream: bool,
+    ) -> Option<Self> {
         let descriptor = descriptors.first()?;
         Some(Line::Connected {
             descriptor,
             descriptors: descriptors.iter().map(|one| (one.platform.as_str(), &**one)).collect(),
             platforms: descriptors.iter().map(|one| one.platform.as_str()).collect(),
+            authorization_is_upstream,
         })
     }
 

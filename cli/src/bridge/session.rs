@@ -423,7 +423,8 @@ impl<'g> Session<'g> {
 
     fn connected(&self) {
         let descriptors = self.gateway.relay.descriptors();
-        if let Some(line) = Line::connected(&descriptors) {
+        let is_upstream = self.gateway.relay.authorization_is_upstream();
+        if let Some(line) = Line::connected(&descriptors, is_upstream) {
             self.urgent(&line);
         }
     }
