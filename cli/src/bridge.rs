@@ -14,6 +14,7 @@ mod gateway;
 mod held;
 mod line;
 mod lines;
+mod media;
 mod op;
 mod ops;
 mod parts;
@@ -30,9 +31,10 @@ use crate::gateway::RuntimeName;
 use crate::signals::Shutdown;
 pub(crate) use gateway::Cause;
 use gateway::Gateway;
+use media::Media;
+pub(crate) use media::{MediaFolder, remove_drafts};
 use relayline_core::config::Config;
 use relayline_core::output::Fatal;
-use relayline_runtime::{Inbox, Relay};
 use session::Session;
 pub(crate) use settings::AgentSettings;
 use std::io::{self, Read, Write};
@@ -78,6 +80,8 @@ pub(crate) struct Options {
     /// Where the metrics page is asked for.
     pub(crate) metrics: Option<TcpListener>,
     pub(crate) settings: AgentSettings,
+    /// Where files that the agent names lie.
+    pub(crate) media: MediaFolder,
 }
 
 /// How it ended.
@@ -98,24 +102,18 @@ pub(crate) fn run(
     options: Options,
     shutdown: &Shutdown,
 ) -> io::Result<End> {
-    let Options { auto_ack, metrics, settings } = options;
+    let Options { auto_ack, metrics, settings, media } = options;
+    let media = Media::new(media, settings.media_transfers);
     runtime.host(config, |relay, inbox| async move {
         if let Some(listener) = metrics {
             runtime.serve_metrics(&relay, listener)?;
         }
-        serve(relay.clone(), inbox, agents, shutdown, settings, auto_ack).await
+        let gateway = Gateway::new(relay, inbox, shutdown, settings, auto_ack, media);
+        serve(gateway, agents).await
     })?
 }
 
-async fn serve(
-    relay: Relay,
-    inbox: Inbox,
-    agents: &mut impl Agents,
-    shutdown: &Shutdown,
-    settings: AgentSettings,
-    auto_ack: bool,
-) -> io::Result<End> {
-    let mut gateway = Gateway::new(relay, inbox, shutdown, settings, auto_ack);
+async fn serve(mut gateway: Gateway, agents: &mut impl Agents) -> io::Result<End> {
     let mut last = None;
     while gateway.over.is_none() && gateway.cause().is_none() {
         let next = gateway.without_agent(agents.next(last)).await;

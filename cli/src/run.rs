@@ -1,6 +1,6 @@
 //! `relayline run`: a gateway as a side-car, with the bridge on stdio or on a child's.
 
-use crate::bridge::{self, Agent, Cause, End, OneAgent, Options};
+use crate::bridge::{self, Agent, Cause, End, MediaFolder, OneAgent, Options};
 use crate::exec::Current;
 use crate::gateway::GatewayArguments;
 use crate::restart::{Pace, Restart, Restarts};
@@ -10,6 +10,7 @@ use crate::{boot, fail};
 use clap::Args;
 use std::io::{self, BufRead};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Run a gateway for an agent in any language: JSON lines on stdin and stdout
@@ -23,7 +24,7 @@ Examples:
 The agent reads events, one JSON object a line with `event` first: connected, disconnected, message, interrupt,
 prompt_answer, stale_prompt, passthrough, result, dead_letter, invalid, fatal. It writes ops, one JSON object a line:
 reply, turn, send, edit, delete, typing, follow_up, get_chat_info, send_media, prompt, react, thread_create, thread_rename, draft,
-stream, split, capabilities, prime, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op with an `id`
+stream, upload, download, split, capabilities, prime, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op with an `id`
 gets a `result`. The end of its output is a graceful disconnect.
 
 SIGTERM, SIGINT and SIGHUP (unless it is ignored, as under nohup) end the gateway gracefully, a second one at once. The
@@ -66,6 +67,14 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "ADDR")]
     metrics: Option<String>,
 
+    /// The folder of the files that the agent uploads and downloads; the working folder by default
+    #[arg(long, value_name = "DIR")]
+    media_dir: Option<PathBuf>,
+
+    /// Let the agent upload and download files outside of the media folder, too
+    #[arg(long)]
+    media_anywhere: bool,
+
     /// Run this program as the agent, on its stdin and stdout; everything after it goes to it
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
@@ -93,6 +102,13 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
                     and stdout to one";
         return fail(2, what);
     }
+    let media = match MediaFolder::find(arguments.media_dir.as_deref(), arguments.media_anywhere) {
+        Ok(media) => media,
+        Err(error) => {
+            let folder = arguments.media_dir.as_deref().unwrap_or(Path::new("."));
+            return fail(2, format_args!("--media-dir {}: {error}; name a folder", folder.display()));
+        }
+    };
     // It was asked for, so it is there, or nothing is.
     let metrics = match arguments.metrics.as_deref().map(open).transpose() {
         Ok(metrics) => metrics,
@@ -104,11 +120,14 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     };
     config.passthrough = arguments.passthrough;
     config.slack_subcommands = arguments.slack_subcommand.iter().cloned().collect();
-    let options = Options { auto_ack: arguments.auto_ack, metrics, settings };
+    let options = Options { auto_ack: arguments.auto_ack, metrics, settings, media };
     let shutdown = Shutdown::new();
     let current = Current::default();
     let killed = current.clone();
-    if let Err(error) = signals::watch(shutdown.clone(), move || killed.kill()) {
+    if let Err(error) = signals::watch(shutdown.clone(), move || {
+        killed.kill();
+        bridge::remove_drafts();
+    }) {
         return fail(1, format_args!("signals cannot be watched: {error}"));
     }
     let Some(program) = arguments.exec.first() else {

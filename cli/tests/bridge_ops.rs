@@ -175,7 +175,7 @@ fn w_8_ids_may_be_numbers_and_null_is_nothing(runtime: &str) {
         json!({"op": "send", "chat_id": 7, "content": "x", "split": null, "reply_to": null}),
         json!({"op": "edit", "chat_id": 7, "message_id": 8, "content": "x", "metadata": null}),
         json!({"op": "typing", "chat_id": 7, "content": null}),
-        json!({"op": "send_media", "chat_id": 7, "media_kind": "voice", "source_url": "u", "content": null,
+        json!({"op": "send_media", "chat_id": 7, "media_kind": "voice", "source_url": "https://x/u", "content": null,
             "filename": null, "reply_to": null}),
         json!({"op": "prompt", "chat_id": 7, "prompt_kind": null, "content": "?", "options": [{"id": "a", "label": "A",
             "style": null}], "timeout_s": null, "as_text": null}),
@@ -201,7 +201,7 @@ fn o_9_what_a_chat_does_not_offer_is_unsupported_and_never_written(runtime: &str
     let mut bridge = start_with(runtime, "matrix", &[]);
     for op in [
         json!({"op": "delete", "message_id": "8"}),
-        json!({"op": "send_media", "media_kind": "image", "source_url": "u"}),
+        json!({"op": "send_media", "media_kind": "image", "source_url": "https://x/u"}),
         json!({"op": "prompt", "content": "?", "options": [{"id": "a", "label": "A"}]}),
         json!({"op": "react", "message_id": "8", "emoji": "👍"}),
         json!({"op": "thread_create"}),
@@ -235,7 +235,7 @@ fn o_what_is_wrong_with_an_op_is_definite(runtime: &str) {
         (prompt(json!(7)), "invalid type"),
         (json!({"op": "prompt", "chat_id": "7", "content": "?"}), "missing field `options`"),
         (
-            json!({"op": "send_media", "chat_id": "7", "media_kind": "smell", "source_url": "u"}),
+            json!({"op": "send_media", "chat_id": "7", "media_kind": "smell", "source_url": "https://x/u"}),
             "unknown variant `smell`",
         ),
         (json!({"op": "draft", "chat_id": "7", "draft_id": "x", "content": "x"}), "invalid type"),

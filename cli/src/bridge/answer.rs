@@ -1,6 +1,7 @@
 //! What an op leads to: what is asked of the relay, and the result that the agent gets.
 
 use super::held::{Held, settle};
+use super::media::Media;
 use super::op::{About, Asked};
 use super::parts::send_parts;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -18,8 +19,8 @@ pub(super) struct Answered {
     pub(super) id: Option<Value>,
     pub(super) about: About,
     pub(super) outcome: Outcome,
-    /// Chat that waited for it, and the bytes that it kept.
-    pub(super) parts: Option<(String, usize)>,
+    /// Chat that waited for it, if one did, and the bytes that it kept.
+    pub(super) kept: Option<(Option<String>, usize)>,
 }
 
 /// An op that is under way.
@@ -31,6 +32,8 @@ pub(super) enum Begun {
     UnderWay(BoxFuture<'static, Outcome>),
     /// A text in parts: ops for the same chat wait for its end.
     Parts(String, BoxFuture<'static, Outcome>),
+    /// A file on its way: it counts for what its op did until its end.
+    Transfer(BoxFuture<'static, Outcome>),
     /// There is no room for it among the requests in flight.
     NoRoom(Asked),
 }
@@ -45,13 +48,16 @@ pub(super) fn nothing() -> Outcome {
 }
 
 /// Begins what is asked for.
-pub(super) fn begin(asked: Asked, relay: &Relay, held: &Held) -> Begun {
+pub(super) fn begin(asked: Asked, relay: &Relay, held: &Held, media: &Media) -> Begun {
     Begun::Done(match asked {
         // What they show would not fail, but be passed over.
         Asked::Command(Command::Typing(_) | Command::Turn(_)) if !relay.has_room() => {
             return Begun::NoRoom(asked);
         }
         Asked::Command(command) => return submit(command, relay),
+        Asked::Download { url, path } => return media.download(relay, url, path),
+        Asked::Upload(file) => return media.upload(relay, file),
+        Asked::SendFile { path, send } => return media.send(relay, path, send),
         Asked::Parts(text) => return send_parts(relay, text),
         Asked::Settle { delivery, taken } => match held.take(delivery) {
             Ok(found) => {

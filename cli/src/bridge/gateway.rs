@@ -1,5 +1,6 @@
 //! The relay's life, which may be longer than an agent's: what comes in, why it is to end, and by when.
 
+use super::media::Media;
 use super::settings::AgentSettings;
 use crate::signals::Shutdown;
 use futures_util::future::{BoxFuture, Fuse, FutureExt};
@@ -54,6 +55,7 @@ pub(super) struct Gateway {
     stop: Fuse<BoxFuture<'static, &'static str>>,
     pub(super) settings: AgentSettings,
     pub(super) auto_ack: bool,
+    pub(super) media: Media,
     /// Why it disconnects, and since when.
     leaving: Option<(Cause, Instant)>,
     pub(super) over: Option<Over>,
@@ -71,9 +73,21 @@ impl Gateway {
         shutdown: &Shutdown,
         settings: AgentSettings,
         auto_ack: bool,
+        media: Media,
     ) -> Gateway {
         let (watch, stop) = (relay.watch(), shutdown.triggered().boxed().fuse());
-        Gateway { relay, inbox, watch, stop, settings, auto_ack, leaving: None, over: None, untold: false }
+        Gateway {
+            relay,
+            inbox,
+            watch,
+            stop,
+            settings,
+            auto_ack,
+            media,
+            leaving: None,
+            over: None,
+            untold: false,
+        }
     }
 
     pub(super) fn cause(&self) -> Option<Cause> {

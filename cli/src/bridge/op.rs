@@ -1,5 +1,6 @@
 //! What the agent writes: ops.
 
+use super::media::UploadFile;
 use super::parts::PartedText;
 use super::tagged::Tagged;
 use relayline_core::chats::Chat;
@@ -97,7 +98,11 @@ enum Op {
         #[serde(deserialize_with = "id")]
         chat_id: String,
         media_kind: MediaKind,
-        source_url: String,
+        #[serde(default)]
+        source_url: Option<String>,
+        /// A file of this machine, in the place of `source_url`.
+        #[serde(default)]
+        path: Option<String>,
         /// The caption.
         #[serde(default, deserialize_with = "or_default")]
         content: String,
@@ -242,6 +247,19 @@ enum Op {
         ms: Option<u64>,
     },
     Resume {},
+    /// Fetch a file by its URL (H-7).
+    Download {
+        url: String,
+        path: String,
+    },
+    /// Give a file to the connector (H-7).
+    Upload {
+        path: String,
+        #[serde(default)]
+        content_type: Option<String>,
+        #[serde(default)]
+        filename: Option<String>,
+    },
     Split {
         #[serde(deserialize_with = "id")]
         chat_id: String,
@@ -277,6 +295,16 @@ pub(super) enum Asked {
     Command(Command),
     /// One message per part, one after the other.
     Parts(PartedText),
+    /// A file of this machine, uploaded first.
+    SendFile {
+        path: String,
+        send: SendMedia,
+    },
+    Download {
+        url: String,
+        path: String,
+    },
+    Upload(UploadFile),
     Settle {
         delivery: u64,
         taken: bool,
@@ -303,7 +331,10 @@ impl Asked {
             Asked::Parts(PartedText::Send(Send { chat_id, .. })) | Asked::Prime { chat_id, .. } => {
                 Some(chat_id)
             }
+            Asked::SendFile { send, .. } => Some(&send.chat_id),
             Asked::Parts(PartedText::Reply(_))
+            | Asked::Download { .. }
+            | Asked::Upload(_)
             | Asked::Settle { .. }
             | Asked::Split { .. }
             | Asked::Capabilities { .. }
@@ -323,11 +354,22 @@ impl Asked {
         }
     }
 
+    /// Bytes that it takes up beside its line.
+    fn own_weight(&self) -> usize {
+        match self {
+            Asked::Download { .. } | Asked::Upload(_) | Asked::SendFile { .. } => TRANSFER_BYTES,
+            _ => 0,
+        }
+    }
+
     /// Whether it is done ahead of the ops that wait for room.
     pub(super) fn overtakes(&self) -> bool {
         matches!(self, Asked::Settle { .. } | Asked::Disconnect | Asked::Command(Command::Interrupt(_)))
     }
 }
+
+/// What an op counts for that has a file on its way.
+const TRANSFER_BYTES: usize = 16 << 10;
 
 /// A line, taken apart.
 #[derive(Debug)]
@@ -383,7 +425,9 @@ pub(super) fn read(line: &[u8]) -> Result<Said, String> {
         // Not even an answer could carry it.
         return Err(format!("`id` is {length} bytes long: {MAX_ID_BYTES} at most"));
     }
-    Ok(Said { id, about: About::of(&fields), asked: asked(fields), weight })
+    let (about, asked) = (About::of(&fields), asked(fields));
+    let weight = weight + asked.as_ref().map_or(0, Asked::own_weight);
+    Ok(Said { id, about, asked, weight })
 }
 
 /// Returns the length of an op's id: of its text, or of its JSON where it is another value.
@@ -428,6 +472,10 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
             }
             Command::Reply(reply)
         }
+        Op::Download { url, path } => return Ok(Asked::Download { url, path }),
+        Op::Upload { path, content_type, filename } => {
+            return Ok(Asked::Upload(UploadFile { path, content_type, filename }));
+        }
         Op::Turn { delivery, state } => {
             Command::Turn(Turn { delivery: DeliveryId::from_number(delivery), state })
         }
@@ -449,6 +497,7 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
             chat_id,
             media_kind,
             source_url,
+            path,
             content,
             filename,
             reply_to,
@@ -457,16 +506,29 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
         } => {
             let metadata = metadata.unwrap_or_default();
             let (kind, caption) = (media_kind, content);
-            Command::SendMedia(SendMedia {
+            let mut send = SendMedia {
                 chat_id,
                 kind,
-                source_url,
+                source_url: String::new(),
                 caption,
                 filename,
                 reply_to,
                 metadata,
                 platform,
-            })
+            };
+            match (source_url, path) {
+                (None, Some(path)) => return Ok(Asked::SendFile { path, send }),
+                (Some(url), None) if is_web_url(&url) => send.source_url = url,
+                (Some(_), None) => {
+                    return Err(
+                        "`source_url` is no http or https URL: name a file of this machine as `path`"
+                            .to_owned(),
+                    );
+                }
+                (None, None) => return Err("missing field `source_url`, or `path` in its place".to_owned()),
+                (Some(_), Some(_)) => return Err("`source_url` and `path`: give one of them".to_owned()),
+            }
+            Command::SendMedia(send)
         }
         Op::Prompt {
             chat_id,
@@ -556,6 +618,11 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
         Op::Disconnect {} => return Ok(Asked::Disconnect),
     };
     Ok(Asked::Command(command))
+}
+
+fn is_web_url(text: &str) -> bool {
+    let is_web = |scheme: &str| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    text.split_once("://").is_some_and(|(scheme, rest)| is_web(scheme) && !rest.is_empty())
 }
 
 /// An id, which may be written as a number (W-8).

@@ -68,6 +68,8 @@ pub(super) struct Ops {
     bytes: usize,
     /// Deliveries that ops wait to answer, and how many for each.
     answered: BTreeMap<DeliveryId, usize>,
+    /// Files on their way.
+    transfers: usize,
     limits: AgentSettings,
     /// Results leave no room for further ones: nothing more is read.
     paused: bool,
@@ -94,6 +96,7 @@ impl Ops {
             count: 0,
             bytes: 0,
             answered: BTreeMap::new(),
+            transfers: 0,
             limits,
             paused: false,
             ended: false,
@@ -192,11 +195,22 @@ impl Ops {
 
     /// Its last part has ended.
     pub(super) fn end_parts(&mut self, chat: &str, weight: usize) {
-        self.bytes -= weight;
+        self.bytes = self.bytes.saturating_sub(weight);
         if let Some(held) = self.held.get_mut(chat) {
             held.sending = false;
             self.ready.push_back(chat.to_owned());
         }
+    }
+
+    /// A file is on its way, and keeps so many bytes until its end.
+    pub(super) fn begin_transfer(&mut self, weight: usize) {
+        self.bytes += weight;
+        self.transfers += 1;
+    }
+
+    pub(super) fn end_transfer(&mut self, weight: usize) {
+        self.bytes = self.bytes.saturating_sub(weight);
+        self.transfers -= 1;
     }
 
     pub(super) fn pause(&mut self, paused: bool) {
@@ -210,7 +224,7 @@ impl Ops {
 
     /// Whether its output has ended and all that it said is under way.
     pub(super) fn is_done(&self) -> bool {
-        self.ended && self.count == 0 && self.held.values().all(|held| !held.sending)
+        self.ended && self.count == 0 && self.transfers == 0 && self.held.values().all(|held| !held.sending)
     }
 
     /// Passes over what still comes.

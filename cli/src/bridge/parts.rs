@@ -84,7 +84,7 @@ pub(super) fn send_parts(relay: &Relay, mut text: PartedText) -> Begun {
 }
 
 /// Submits a command as soon as there is room for it, and waits for its answer.
-async fn submit_with_patience(relay: &Relay, mut command: Command) -> Result<Reply, Failure> {
+pub(super) async fn submit_with_patience(relay: &Relay, mut command: Command) -> Result<Reply, Failure> {
     loop {
         let room = relay.room();
         match relay.submit(command) {

@@ -183,16 +183,22 @@ impl<'g> Session<'g> {
             }
         };
         let room = self.gateway.relay.room();
-        match begin(asked, &self.gateway.relay, &self.held) {
+        match begin(asked, &self.gateway.relay, &self.held, &self.gateway.media) {
             Begun::Done(outcome) => self.answered(id, &about, outcome),
             Begun::UnderWay(outcome) => self
                 .answers
-                .push(async move { Answered { id, about, outcome: outcome.await, parts: None } }.boxed()),
+                .push(async move { Answered { id, about, outcome: outcome.await, kept: None } }.boxed()),
             Begun::Parts(chat, outcome) => {
                 self.reader.with(|ops| ops.begin_parts(&chat, weight));
-                let parts = Some((chat, weight));
+                let kept = Some((Some(chat), weight));
                 self.answers
-                    .push(async move { Answered { id, about, outcome: outcome.await, parts } }.boxed());
+                    .push(async move { Answered { id, about, outcome: outcome.await, kept } }.boxed());
+            }
+            Begun::Transfer(outcome) => {
+                self.reader.with(|ops| ops.begin_transfer(weight));
+                let kept = Some((None, weight));
+                self.answers
+                    .push(async move { Answered { id, about, outcome: outcome.await, kept } }.boxed());
             }
             Begun::NoRoom(asked) => {
                 self.reader
@@ -274,9 +280,11 @@ impl<'g> Session<'g> {
         match event {
             Event::Stop(reason) => self.leave(Cause::Stopped(reason), None),
             Event::Answered(answered) => {
-                let Answered { id, about, outcome, parts } = *answered;
-                if let Some((chat, weight)) = parts {
-                    self.reader.with(|ops| ops.end_parts(&chat, weight));
+                let Answered { id, about, outcome, kept } = *answered;
+                match kept {
+                    Some((Some(chat), weight)) => self.reader.with(|ops| ops.end_parts(&chat, weight)),
+                    Some((None, weight)) => self.reader.with(|ops| ops.end_transfer(weight)),
+                    None => {}
                 }
                 self.answered(id, &about, outcome);
             }
@@ -328,7 +336,7 @@ impl<'g> Session<'g> {
             Ok(answer) => self.answers.push(
                 async move {
                     let outcome = answer.await.and_then(|_| nothing());
-                    Answered { id, about, outcome, parts: None }
+                    Answered { id, about, outcome, kept: None }
                 }
                 .boxed(),
             ),

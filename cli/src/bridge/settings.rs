@@ -40,6 +40,8 @@ settings! {
     waiting_ops: usize = 4096, Size least 1;
     /// Bytes of those ops; 8 MiB by default.
     waiting_op_bytes: usize = 8 << 20, Size least 1;
+    /// Files of the agent that are on their way at a time; 8 by default. Further ones wait.
+    media_transfers: usize = 8, Size least 1;
     /// How long an agent may leave its input unread before that is warned of; 5 s by default.
     agent_read_warning: Duration = Duration::from_secs(5), Time least Duration::from_millis(1);
     /// How long an agent with `agent_result_bytes` to read may read nothing before the gateway ends; 60 s by default.

@@ -65,7 +65,9 @@ fn a_2_a_dead_agents_deliveries_come_to_the_next() {
         let shutdown = Shutdown::new();
         let stop = shutdown.clone();
         let gateway = std::thread::spawn(move || {
-            let options = Options { auto_ack: false, metrics: None, settings: AgentSettings::default() };
+            let media = MediaFolder::find(None, false).unwrap();
+            let options =
+                Options { auto_ack: false, metrics: None, settings: AgentSettings::default(), media };
             run(runtime, config, &mut Handed { agents, ends }, options, &shutdown)
         });
         assert_eq!(ended.recv_timeout(SOON), Ok(None));
@@ -124,7 +126,8 @@ fn l_14_a_request_to_stop_between_agents_ends_it() {
     let (shutdown, (waits, waiting)) = (Shutdown::new(), channel());
     let stop = shutdown.clone();
     let gateway = std::thread::spawn(move || {
-        let options = Options { auto_ack: false, metrics: None, settings: AgentSettings::default() };
+        let media = MediaFolder::find(None, false).unwrap();
+        let options = Options { auto_ack: false, metrics: None, settings: AgentSettings::default(), media };
         run(RuntimeName::Tokio, config, &mut Never(waits), options, &shutdown)
     });
     waiting.recv_timeout(SOON).unwrap();

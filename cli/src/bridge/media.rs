@@ -1,0 +1,140 @@
+//! Files that the agent names by their paths: uploads and downloads (H-7).
+
+mod folder;
+
+use super::answer::{Begun, Outcome, definite, shown};
+use super::parts::submit_with_patience;
+use folder::{Draft, Place};
+use futures_util::future::FutureExt;
+use relayline_core::command::{Command, Failure, FailureKind, SendMedia};
+use relayline_core::http::media::MediaError;
+use relayline_runtime::Relay;
+use serde_json::json;
+use smol::Unblock;
+use smol::lock::Semaphore;
+use std::sync::Arc;
+
+pub(crate) use folder::{MediaFolder, remove_drafts};
+
+/// Type of a file whose name says none.
+const ANY_TYPE: &str = "application/octet-stream";
+/// MIME types by the endings of names.
+const TYPES: [(&str, &str); 24] = [
+    ("aac", "audio/aac"),
+    ("csv", "text/csv"),
+    ("flac", "audio/flac"),
+    ("gif", "image/gif"),
+    ("htm", "text/html"),
+    ("html", "text/html"),
+    ("jpeg", "image/jpeg"),
+    ("jpg", "image/jpeg"),
+    ("json", "application/json"),
+    ("m4a", "audio/mp4"),
+    ("md", "text/markdown"),
+    ("mov", "video/quicktime"),
+    ("mp3", "audio/mpeg"),
+    ("mp4", "video/mp4"),
+    ("oga", "audio/ogg"),
+    ("ogg", "audio/ogg"),
+    ("opus", "audio/ogg"),
+    ("pdf", "application/pdf"),
+    ("png", "image/png"),
+    ("svg", "image/svg+xml"),
+    ("txt", "text/plain"),
+    ("wav", "audio/wav"),
+    ("webm", "video/webm"),
+    ("webp", "image/webp"),
+];
+
+/// A file to upload.
+#[derive(Debug)]
+pub(super) struct UploadFile {
+    pub(super) path: String,
+    pub(super) content_type: Option<String>,
+    pub(super) filename: Option<String>,
+}
+
+/// The files of a gateway's agents.
+#[derive(Clone, Debug)]
+pub(super) struct Media {
+    folder: Arc<MediaFolder>,
+    transfers: Arc<Semaphore>,
+}
+
+impl Media {
+    /// Takes the folder, and the number of files that may be on their way at a time.
+    pub(super) fn new(folder: MediaFolder, transfers: usize) -> Media {
+        Media { folder: Arc::new(folder), transfers: Arc::new(Semaphore::new(transfers)) }
+    }
+
+    /// Begins a download into the file at `path`.
+    pub(super) fn download(&self, relay: &Relay, url: String, path: String) -> Begun {
+        let (media, relay) = (self.clone(), relay.clone());
+        Begun::Transfer(async move { media.fetch(&relay, &url, path).await }.boxed())
+    }
+
+    /// Begins an upload.
+    pub(super) fn upload(&self, relay: &Relay, file: UploadFile) -> Begun {
+        let (media, relay) = (self.clone(), relay.clone());
+        let upload = async move {
+            let (url, bytes, _) = media.store(&relay, file).await?;
+            Ok(json!({ "url": url, "bytes": bytes }))
+        };
+        Begun::Transfer(upload.boxed())
+    }
+
+    /// Begins to upload a file and to send it. Ops for the same chat wait for the end.
+    pub(super) fn send(&self, relay: &Relay, path: String, mut send: SendMedia) -> Begun {
+        let (media, relay, chat_id) = (self.clone(), relay.clone(), send.chat_id.clone());
+        let all = async move {
+            let file = UploadFile { path, content_type: None, filename: send.filename.clone() };
+            let (url, _, name) = media.store(&relay, file).await?;
+            send.source_url = url;
+            send.filename.get_or_insert(name);
+            submit_with_patience(&relay, Command::SendMedia(send)).await.map(shown)
+        };
+        Begun::Parts(chat_id, all.boxed())
+    }
+
+    async fn fetch(&self, relay: &Relay, url: &str, path: String) -> Outcome {
+        let _transfer = self.transfers.acquire().await;
+        let (folder, asked) = (self.folder.clone(), path.clone());
+        let begun = smol::unblock(move || folder.place(&asked).and_then(Draft::begin));
+        let (draft, file) = begun.await.map_err(definite)?;
+        let mut into = Unblock::new(file);
+        let received = relay.download(url, &mut into).await.map_err(failure)?;
+        smol::unblock(move || draft.finish()).await.map_err(definite)?;
+        Ok(json!({ "path": path, "content_type": received.content_type, "bytes": received.length }))
+    }
+
+    /// Uploads a file. Returns its URL, its length and its name.
+    async fn store(&self, relay: &Relay, file: UploadFile) -> Result<(String, u64, String), Failure> {
+        let _transfer = self.transfers.acquire().await;
+        let UploadFile { path, content_type, filename } = file;
+        let folder = self.folder.clone();
+        let opened = smol::unblock(move || folder.place(&path).and_then(Place::open));
+        let (source, length, name) = opened.await.map_err(definite)?;
+        let name = filename.unwrap_or(name);
+        let content_type = content_type.unwrap_or_else(|| type_of(&name).to_owned());
+        let uploaded = relay.upload(&content_type, Some(&name), length, Unblock::new(source)).await;
+        Ok((uploaded.map_err(failure)?.url, length, name))
+    }
+}
+
+/// Returns the MIME type that a file's name stands for.
+fn type_of(name: &str) -> &'static str {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+    TYPES.iter().find(|(known, _)| *known == ending).map_or(ANY_TYPE, |(_, mime)| mime)
+}
+
+/// Returns how a transfer failed, as an op does: nothing that a user sees has left either way.
+fn failure(error: MediaError) -> Failure {
+    let kind = match error {
+        MediaError::NotVerified(_)
+        | MediaError::Gone(_)
+        | MediaError::Redirect { .. }
+        | MediaError::NoId(_) => FailureKind::Rejected,
+        _ => FailureKind::Definite,
+    };
+    Failure { kind, message: error.to_string(), code: None }
+}
