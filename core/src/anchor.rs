@@ -11,6 +11,8 @@ pub(crate) enum Anchor<'a> {
     AsGiven,
     /// In this thread.
     Thread(&'a str),
+    /// In this thread, under the name that connectors read of a task card (O-16).
+    CardThread(&'a str),
     /// In the chat itself, without a reply.
     Flat,
 }
@@ -22,6 +24,7 @@ impl<'a> Anchor<'a> {
             Command::Send(send) => (&send.metadata, &send.platform),
             Command::SendMedia(media) => (&media.metadata, &media.platform),
             Command::Typing(typing) => (&typing.metadata, &typing.platform),
+            Command::TaskCard(task) => (&task.card.metadata, &task.card.platform),
             _ => return Anchor::AsGiven,
         };
         if !is_on_slack(platform.as_deref(), chat) || has_thread(metadata) {
@@ -31,11 +34,13 @@ impl<'a> Anchor<'a> {
         let thread = match command {
             Command::Send(send) => send.reply_to.as_deref(),
             Command::SendMedia(media) => media.reply_to.as_deref(),
+            Command::TaskCard(task) => task.card.reply_to.as_deref(),
             // A typing sign has no place of its own in a direct message: it stands under a message, in flat mode, too.
             _ => chat.and_then(|chat| chat.message_id.as_deref()).filter(|_| is_dm),
         };
         match thread.filter(|thread| !thread.is_empty()) {
             None => Anchor::AsGiven,
+            Some(thread) if matches!(command, Command::TaskCard(_)) => Anchor::CardThread(thread),
             Some(_) if is_dm && !reply_in_thread && !matches!(command, Command::Typing(_)) => Anchor::Flat,
             Some(thread) => Anchor::Thread(thread),
         }
@@ -45,7 +50,15 @@ impl<'a> Anchor<'a> {
     pub(crate) fn thread(self) -> Option<&'a str> {
         match self {
             Anchor::Thread(thread) => Some(thread),
-            Anchor::AsGiven | Anchor::Flat => None,
+            Anchor::AsGiven | Anchor::CardThread(_) | Anchor::Flat => None,
+        }
+    }
+
+    /// The thread that a task card goes to, where the host has named none.
+    pub(crate) fn thread_ts(self) -> Option<&'a str> {
+        match self {
+            Anchor::CardThread(thread) => Some(thread),
+            Anchor::AsGiven | Anchor::Thread(_) | Anchor::Flat => None,
         }
     }
 }

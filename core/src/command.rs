@@ -9,6 +9,7 @@ use crate::output::DeliveryId;
 use crate::prompts::Prompt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -43,6 +44,10 @@ pub enum Command {
     ThreadRename(ThreadRename),
     /// Show a growing answer as a draft. Completes with [`Reply::Sent`].
     Draft(Draft),
+    /// Show the steps of a turn as a card, or bring the card up to date. Completes with [`Reply::Sent`].
+    TaskCard(TaskCard),
+    /// End a task card. Completes with [`Reply::Done`].
+    TaskCardStop(TaskCardStop),
     /// Show a growing reply as the chat's platform allows: as a draft, as a message that is edited, or as a message
     /// per segment (O-10). Completes with [`Reply::Done`] at once, the one with [`Stream::last`] with
     /// [`Reply::Streamed`] when all is out.
@@ -107,7 +112,9 @@ impl Command {
             | Command::React(_)
             | Command::ThreadCreate(_)
             | Command::ThreadRename(_)
-            | Command::Draft(_) => match self.wire() {
+            | Command::Draft(_)
+            | Command::TaskCard(_)
+            | Command::TaskCardStop(_) => match self.wire() {
                 Wire::Op { op, .. } => op,
                 Wire::Chatless | Wire::Interrupt(_) | Wire::None => "op",
             },
@@ -118,7 +125,11 @@ impl Command {
     pub fn chat_id(&self) -> Option<&str> {
         match (self, self.wire()) {
             // A delivery may stand in for the chat.
-            (Command::Stream(stream), _) => Some(stream.chat_id.as_str()).filter(|id| !id.is_empty()),
+            (Command::Stream(Stream { chat_id, .. }), _)
+            | (Command::TaskCard(TaskCard { card: Card { chat_id, delivery: Some(_), .. }, .. }), _)
+            | (Command::TaskCardStop(TaskCardStop { card: Card { chat_id, delivery: Some(_), .. } }), _) => {
+                Some(chat_id.as_str()).filter(|id| !id.is_empty())
+            }
             (_, Wire::Op { chat_id, .. }) => Some(chat_id),
             (_, Wire::Chatless | Wire::Interrupt(_) | Wire::None) => None,
         }
@@ -137,6 +148,10 @@ impl Command {
             Command::ThreadCreate(thread) => ("thread_create", &thread.chat_id, thread.platform.as_deref()),
             Command::ThreadRename(thread) => ("thread_rename", &thread.chat_id, thread.platform.as_deref()),
             Command::Draft(draft) => ("draft", &draft.chat_id, draft.platform.as_deref()),
+            Command::TaskCard(TaskCard { card, .. }) => ("task_card", &card.chat_id, card.platform.as_deref()),
+            Command::TaskCardStop(TaskCardStop { card }) => {
+                ("task_card_stop", &card.chat_id, card.platform.as_deref())
+            }
             Command::FollowUp(_) | Command::Raw(_) => return Wire::Chatless,
             Command::Interrupt(interrupt) => return Wire::Interrupt(interrupt),
             Command::GoIdle
@@ -335,6 +350,62 @@ pub struct Draft {
     pub metadata: Metadata,
     /// As in [`Send::platform`].
     pub platform: Option<String>,
+}
+
+/// Names a task card: its id, and the chat that it is in.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Card {
+    /// The delivery that the card's turn answers: chat, platform, thread and message are the delivery's. `None` where
+    /// the fields below name them.
+    pub delivery: Option<DeliveryId>,
+    /// The chat to show it in. May be empty beside `delivery`; given, it must be the delivery's.
+    pub chat_id: String,
+    /// Id of the card; see [`Card::id`] for its default.
+    pub card_id: Option<String>,
+    /// The message that the card belongs to. Slack shows the card in its thread.
+    pub reply_to: Option<String>,
+    /// Metadata of the host's own.
+    pub metadata: Metadata,
+    /// As in [`Send::platform`].
+    pub platform: Option<String>,
+}
+
+impl Card {
+    /// Returns the card's id on the wire: `card_id`, else `turn:` and the id of the message that it belongs to. That
+    /// is `reply_to`, else the metadata's `message_id` or `reply_to_message_id`; without any, it is `root`. A
+    /// `delivery` stands for its message only once the command is submitted.
+    pub fn id(&self) -> Cow<'_, str> {
+        let named = |id: &str| Some(id.to_owned()).filter(|id| !id.is_empty());
+        let own = |name: &str| match self.metadata.get(name) {
+            Some(Value::String(id)) => named(id),
+            Some(Value::Number(id)) => named(&id.to_string()),
+            _ => None,
+        };
+        match self.card_id.as_deref().filter(|id| !id.is_empty()) {
+            Some(id) => id.into(),
+            None => {
+                let message = self.reply_to.as_deref().and_then(named);
+                let message = message.or_else(|| own("message_id")).or_else(|| own("reply_to_message_id"));
+                format!("turn:{}", message.as_deref().unwrap_or("root")).into()
+            }
+        }
+    }
+}
+
+/// See [`Command::TaskCard`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct TaskCard {
+    /// The card.
+    pub card: Card,
+    /// All of its steps, as the platform's connector reads them: objects with `id`, `title` and `status`, for instance.
+    pub chunks: Vec<Map<String, Value>>,
+}
+
+/// See [`Command::TaskCardStop`].
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct TaskCardStop {
+    /// The card.
+    pub card: Card,
 }
 
 /// See [`Command::Stream`]: the next state of a reply that grows under the host's own name for it.

@@ -2,7 +2,7 @@
 
 use crate::anchor::Anchor;
 use crate::chats::Chat;
-use crate::command::{Command, Metadata, Wire};
+use crate::command::{Command, Metadata, TaskCardStop, Wire};
 use crate::config::Identity;
 use serde::Serialize;
 use serde_json::Value;
@@ -180,6 +180,14 @@ fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&C
                 .field("final", draft.last);
             Some(&draft.metadata)
         }
+        Command::TaskCard(task) => {
+            action.field("card_id", task.card.id()).field("chunks", &task.chunks);
+            Some(&task.card.metadata)
+        }
+        Command::TaskCardStop(TaskCardStop { card }) => {
+            action.field("card_id", card.id());
+            Some(&card.metadata)
+        }
         Command::Raw(fields) => {
             for (name, content) in fields {
                 action.field(name, content);
@@ -225,6 +233,7 @@ fn metadata(out: &mut Vec<u8>, own: &Metadata, chat: Option<&Chat>, anchor: Anch
     let thread = fill(anchor.thread());
     let fills = [
         ("thread_id", thread),
+        ("thread_ts", fill(anchor.thread_ts())),
         ("scope_id", scope),
         ("guild_id", scope),
         ("user_id", user),

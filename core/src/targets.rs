@@ -1,7 +1,8 @@
 //! The deliveries that a reply or a turn can name, by number (M-7, O-15): where each came from.
 
-use crate::command::MAX_ID_BYTES;
+use crate::command::{Failure, MAX_ID_BYTES};
 use crate::event::Event;
+use crate::output::DeliveryId;
 use std::collections::VecDeque;
 
 /// Place that an answer to a delivery goes to.
@@ -13,6 +14,22 @@ pub(crate) struct Target {
     pub(crate) thread_id: Option<String>,
     /// Message that the answer points at. An interaction is none.
     pub(crate) message_id: Option<String>,
+}
+
+impl Target {
+    /// Returns the chat of a delivery that may be named beside it.
+    ///
+    /// # Errors
+    /// Returns a definite failure when the chat named is another one.
+    pub(crate) fn chat_of(&self, delivery: DeliveryId, named: &str) -> Result<String, Failure> {
+        if named.is_empty() || named == self.chat_id {
+            return Ok(self.chat_id.clone());
+        }
+        let (number, chat) = (delivery.number(), &self.chat_id);
+        Err(Failure::definite(format!(
+            "delivery {number} is of chat {chat}, not of {named}: leave out the chat"
+        )))
+    }
 }
 
 /// Texts of one target.

@@ -1,10 +1,13 @@
 //! Checks of a command that need no machine, so that a driver makes them before it waits for one.
 
-use super::{Command, Failure, NotAccepted};
+use super::{Card, Command, Failure, NotAccepted};
 use crate::config::Limits;
 
 /// Maximum length of an id that a host gives, or that is remembered, in bytes. Ids of platforms are far shorter.
 pub const MAX_ID_BYTES: usize = 1024;
+
+/// Bytes of the shortest object in JSON.
+const EMPTY_OBJECT: usize = 2;
 
 impl Command {
     /// Checks what the command alone decides: its ids, its options, and whether its texts can fit into the write queue.
@@ -69,6 +72,8 @@ impl Command {
                 [chat(&thread.chat_id), message(&thread.thread_id), platform(&thread.platform), None]
             }
             Command::Draft(draft) => [chat(&draft.chat_id), platform(&draft.platform), None, None],
+            Command::TaskCard(task) => task.card.ids(),
+            Command::TaskCardStop(task) => task.card.ids(),
             Command::Stream(stream) => [
                 Some(("stream", &stream.stream)),
                 chat(&stream.chat_id),
@@ -100,6 +105,7 @@ impl Command {
             Command::React(react) => react.emoji.len(),
             Command::ThreadRename(thread) => thread.only_if_current_name.as_ref().map_or(0, String::len),
             Command::Draft(draft) => draft.content.len(),
+            Command::TaskCard(task) => task.chunks.len() * EMPTY_OBJECT,
             Command::Stream(stream) => stream.text.len(),
             Command::Reply(reply) => reply.content.len(),
             Command::Interrupt(interrupt) => {
@@ -108,6 +114,7 @@ impl Command {
             Command::ChatInfo(_)
             | Command::Delete(_)
             | Command::ThreadCreate(_)
+            | Command::TaskCardStop(_)
             | Command::Turn(_)
             | Command::Raw(_)
             | Command::GoIdle
@@ -116,6 +123,13 @@ impl Command {
             | Command::Resume
             | Command::Disconnect => 0,
         }
+    }
+}
+
+impl Card {
+    fn ids(&self) -> [Id<'_>; 4] {
+        let card_id = self.card_id.as_deref().map(|id| ("card_id", id));
+        [chat(&self.chat_id), card_id, reply_to(&self.reply_to), platform(&self.platform)]
     }
 }
 

@@ -5,7 +5,9 @@ use super::requests::Owner;
 use super::streams::NOTIFY;
 use crate::anchor::{has_thread, is_on_slack, is_set};
 use crate::chats::Chat;
-use crate::command::{Command, Failure, Metadata, NotAccepted, ReplyMessage, RequestId, Send};
+use crate::command::{
+    Card, Command, Failure, Metadata, NotAccepted, ReplyMessage, RequestId, Send, TaskCard, TaskCardStop,
+};
 use crate::output::DeliveryId;
 use crate::targets::Target;
 
@@ -40,6 +42,37 @@ impl RelayMachine {
         }
         let reply_to = message_id.filter(|_| !reply.continues);
         Ok(Send { chat_id, content: reply.content.clone(), reply_to, metadata, platform })
+    }
+
+    /// Shows or ends a task card (O-16).
+    pub(super) fn task_card(&mut self, command: Command) -> Result<RequestId, NotAccepted> {
+        let placed = match &command {
+            Command::TaskCard(TaskCard { card, chunks }) if card.delivery.is_some() => {
+                let chunks = chunks.clone();
+                self.placed(card).map(|card| Some(Command::TaskCard(TaskCard { card, chunks })))
+            }
+            Command::TaskCardStop(TaskCardStop { card }) if card.delivery.is_some() => {
+                self.placed(card).map(|card| Some(Command::TaskCardStop(TaskCardStop { card })))
+            }
+            _ => Ok(None),
+        };
+        let sent = match placed {
+            Ok(placed) => self.request(placed.as_ref().unwrap_or(&command), Owner::Host),
+            Err(failure) => Err(failure.into()),
+        };
+        sent.map_err(|refusal| NotAccepted::new(command, refusal))
+    }
+
+    /// The card where its delivery came from.
+    fn placed(&self, card: &Card) -> Result<Card, Failure> {
+        let mut card = card.clone();
+        let Some(delivery) = card.delivery else { return Ok(card) };
+        let target = self.target(delivery)?;
+        card.chat_id = target.chat_of(delivery, &card.chat_id)?;
+        card.platform = card.platform.or(target.platform.filter(|platform| self.fronts(platform)));
+        card.reply_to = card.reply_to.or(target.message_id);
+        place(&mut card.metadata, "thread_id", target.thread_id);
+        Ok(card)
     }
 
     /// Where a delivery came from.

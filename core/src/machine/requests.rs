@@ -188,6 +188,7 @@ impl RelayMachine {
                 Ok(id) => Ok(id),
                 Err(refusal) => Err(NotAccepted::new(command, refusal)),
             },
+            Command::TaskCard(_) | Command::TaskCardStop(_) => self.task_card(command),
             Command::Stream(state) => self.stream(state),
             Command::Reply(reply) => self.reply(reply),
             Command::Turn(turn) => match self.turn(turn) {
@@ -240,15 +241,18 @@ impl RelayMachine {
             Command::Send(_)
             | Command::SendMedia(_)
             | Command::Draft(_)
+            | Command::TaskCard(_)
             | Command::FollowUp(_)
             | Command::Raw(_) => Expected::Sent,
             // Only a new thread has a name of its own accord (O).
             Command::ThreadRename(rename) if rename.name.trim().is_empty() => {
                 return Err(Failure::definite("a thread cannot be renamed to nothing").into());
             }
-            Command::Edit(_) | Command::Delete(_) | Command::React(_) | Command::ThreadRename(_) => {
-                Expected::Done
-            }
+            Command::Edit(_)
+            | Command::Delete(_)
+            | Command::React(_)
+            | Command::ThreadRename(_)
+            | Command::TaskCardStop(_) => Expected::Done,
             Command::Typing(_) => Expected::Shrug,
             Command::ChatInfo(info) => Expected::ChatInfo(info.chat_id.clone()),
             Command::ThreadCreate(_) => Expected::Thread,
@@ -312,6 +316,7 @@ impl RelayMachine {
             "send" | "typing" | "get_chat_info" => true,
             "edit" => descriptor.supports_edit,
             "draft" => descriptor.supports_draft_streaming && descriptor.offers(op),
+            "task_card_stop" => descriptor.offers("task_card"),
             _ => descriptor.offers(op),
         };
         let refuse = || {

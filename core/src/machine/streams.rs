@@ -214,14 +214,7 @@ impl RelayMachine {
         let (mut chat_id, mut platform) = (state.chat_id.clone(), state.platform.clone());
         if let Some(delivery) = state.delivery {
             let target = self.target(delivery)?;
-            if !chat_id.is_empty() && chat_id != target.chat_id {
-                let number = delivery.number();
-                return Err(Failure::definite(format!(
-                    "delivery {number} is of chat {}, not of {chat_id}: leave out the chat",
-                    target.chat_id
-                )));
-            }
-            chat_id = target.chat_id;
+            chat_id = target.chat_of(delivery, &chat_id)?;
             platform = platform.or(target.platform.filter(|platform| self.fronts(platform)));
             reply_to = reply_to.or(target.message_id);
             place(&mut metadata, "thread_id", target.thread_id);

@@ -6,7 +6,7 @@ use crate::prompts::{Prompt, PromptKind, PromptOption};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const ALL: &str = r#","supported_ops":["send","edit","delete","typing","follow_up","send_media","prompt","react","thread_create","thread_rename","draft"],"supports_draft_streaming":true"#;
+const ALL: &str = r#","supported_ops":["send","edit","delete","typing","follow_up","send_media","prompt","react","thread_create","thread_rename","draft","task_card"],"supports_draft_streaming":true"#;
 
 /// A machine on a platform that offers everything.
 fn rig() -> Rig {
@@ -164,6 +164,8 @@ fn o_09_what_is_not_offered_is_unsupported_before_anything_is_written() {
             Command::ThreadCreate(ThreadCreate::default()),
             Command::ThreadRename(ThreadRename::default()),
             Command::Draft(Draft::default()),
+            Command::TaskCard(TaskCard::default()),
+            Command::TaskCardStop(TaskCardStop::default()),
         ]
     };
     // The legacy set holds none of them (D-6).
@@ -227,4 +229,99 @@ fn o_a_thread_is_not_renamed_to_what_nobody_said() {
         assert_eq!(rig.refused(rename), "definite: a thread cannot be renamed to nothing");
     }
     rig.expect(&[]);
+}
+
+/// A task's card, as the host names it.
+fn card(card_id: Option<&str>, reply_to: Option<&str>, metadata: Value) -> Card {
+    let metadata = metadata.as_object().cloned().unwrap_or_default();
+    let (card_id, reply_to) = (card_id.map(str::to_owned), reply_to.map(str::to_owned));
+    Card { chat_id: chat(), card_id, reply_to, metadata, ..Card::default() }
+}
+
+fn chunks() -> Vec<Metadata> {
+    json!([{"id": "1", "title": "map", "status": "in_progress"}])
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|chunk| chunk.as_object().cloned())
+        .collect()
+}
+
+#[test]
+fn o_16_a_task_card_belongs_to_a_message() {
+    for (named, card_id, metadata) in [
+        (card(Some("own"), Some("m"), json!({})), "own", json!({})),
+        (card(None, Some("m"), json!({"message_id": "n"})), "turn:m", json!({"message_id": "n"})),
+        (card(Some(""), None, json!({"message_id": "n"})), "turn:n", json!({"message_id": "n"})),
+        (card(None, None, json!({"reply_to_message_id": 7})), "turn:7", json!({"reply_to_message_id": 7})),
+        (card(None, None, json!({})), "turn:root", json!({})),
+    ] {
+        let stop = Command::TaskCardStop(TaskCardStop { card: named.clone() });
+        check(
+            Command::TaskCard(TaskCard { card: named, chunks: chunks() }),
+            json!({"op": "task_card", "chat_id": "c", "card_id": card_id, "chunks": chunks(), "metadata": metadata}),
+            r#"{"success":true,"message_id":"9"}"#,
+            "sent 9",
+        );
+        check(
+            stop,
+            json!({"op": "task_card_stop", "chat_id": "c", "card_id": card_id, "metadata": metadata}),
+            r#"{"success":true}"#,
+            "done",
+        );
+    }
+}
+
+#[test]
+fn o_16_a_card_of_a_delivery_follows_it() {
+    let mut rig = Rig::with(|config| config.identities[0].platform = "slack".into());
+    rig.opened();
+    rig.line(&descriptor("slack", r#","supported_ops":["task_card"]"#));
+    rig.line(
+        r#"{"type":"inbound","event":{"message_id":"7.1","source":{"platform":"slack","chat_id":"C","scope_id":"T","thread_id":"5.0","user_id":"U"}}}"#,
+    );
+    rig.log();
+    let named = |delivery: u64, chat_id: &str| {
+        let delivery = Some(crate::output::DeliveryId(delivery));
+        Card { delivery, chat_id: chat_id.into(), ..Card::default() }
+    };
+    let place = json!({"thread_id": "5.0", "scope_id": "T", "guild_id": "T", "user_id": "U"});
+    for chat_id in ["", "C"] {
+        let start = Command::TaskCard(TaskCard { card: named(1, chat_id), chunks: chunks() });
+        let stop = Command::TaskCardStop(TaskCardStop { card: named(1, chat_id) });
+        for (command, op) in [(start, "task_card"), (stop, "task_card_stop")] {
+            rig.submit(command);
+            let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+            let action = &frame["action"];
+            assert_eq!(
+                (&action["op"], &action["chat_id"], &action["card_id"]),
+                (&json!(op), &json!("C"), &json!("turn:7.1"))
+            );
+            assert_eq!((&action["metadata"], &frame["platform"]), (&place, &json!("slack")));
+        }
+    }
+    // Neither another chat nor a delivery that is not known.
+    let other = Command::TaskCard(TaskCard { card: named(1, "D"), chunks: Vec::new() });
+    assert_eq!(rig.refused(other), "definite: delivery 1 is of chat C, not of D: leave out the chat");
+    let unknown = Command::TaskCardStop(TaskCardStop { card: named(9, "") });
+    assert!(rig.refused(unknown).starts_with("definite: delivery 9 cannot be answered"));
+    // Slack's connectors read the card's thread by its older name.
+    let mut own = card(None, Some("6.0"), json!({}));
+    own.chat_id = "C".into();
+    rig.submit(Command::TaskCard(TaskCard { card: own, chunks: chunks() }));
+    let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+    let expected = json!({"thread_ts": "6.0", "scope_id": "T", "guild_id": "T", "user_id": "U"});
+    assert_eq!(frame["action"]["metadata"], expected);
+}
+
+#[test]
+fn o_16_x_1_a_card_is_bounded() {
+    let mut rig = Rig::with(|config| config.limits.write_queue_bytes = 1000);
+    let long = card(Some(&"x".repeat(1025)), None, json!({}));
+    let refused = rig.refused(Command::TaskCardStop(TaskCardStop { card: long }));
+    assert_eq!(refused, "definite: `card_id` is 1025 bytes long: 1024 at most");
+    let many = TaskCard { chunks: vec![Metadata::new(); 501], ..TaskCard::default() };
+    assert!(
+        rig.refused(Command::TaskCard(many)).starts_with("definite: it does not fit into the write queue")
+    );
 }
