@@ -17,6 +17,8 @@ on_both_runtimes! {
     w_8_ids_may_be_numbers_and_null_is_nothing
     o_9_what_a_chat_does_not_offer_is_unsupported_and_never_written
     o_what_is_wrong_with_an_op_is_definite
+    o_16_a_task_card_goes_out_and_is_ended
+    o_18_a_thread_of_the_connectors_own_is_in_the_result
     i_3_i_4_an_answer_is_handed_on_with_who_gave_it
     i_3_an_answer_without_an_open_prompt_is_stale_or_silent
     i_3_a_refused_answer_comes_again
@@ -129,6 +131,13 @@ fn every_further_op_has_its_result(runtime: &str) {
                 "only_if_current_name": "handoff", "metadata": {}}),
         ),
         (
+            json!({"op": "thread_rename", "message_id": "8", "thread_name": "the  plan",
+                "only_if_connector_created": true, "only_if_current_name": "handoff"}),
+            json!({}),
+            json!({"op": "thread_rename", "chat_id": "8", "message_id": "8", "thread_name": "the plan",
+                "only_if_connector_created": true, "metadata": {}}),
+        ),
+        (
             json!({"op": "draft", "chat_id": "7", "platform": "telegram", "draft_id": 3, "content": "so f"}),
             json!({"message_id": "*"}),
             json!({"op": "draft", "chat_id": "7", "draft_id": 3, "content": "so f", "final": false, "metadata": {}}),
@@ -196,6 +205,56 @@ fn w_8_ids_may_be_numbers_and_null_is_nothing(runtime: &str) {
     }
 }
 
+fn o_16_a_task_card_goes_out_and_is_ended(runtime: &str) {
+    let mut bridge = start_with(runtime, "slack", &[]);
+    let chunks = json!([{"id": "a", "title": "map", "status": "in_progress"}]);
+    bridge.tell(Act::Inbound {
+        event: fields(json!({"text": "hi", "message_id": "5.1",
+            "source": {"platform": "slack", "chat_id": "C", "scope_id": "T", "thread_id": "5.0"}})),
+        buffered: None,
+    });
+    let delivery = bridge.next()["delivery"].take();
+    for (op, card_id, metadata) in [
+        (json!({"chat_id": "7", "platform": "slack", "reply_to": 5}), "turn:5", json!({"thread_ts": "5"})),
+        (json!({"chat_id": 7, "platform": "slack", "card_id": "own"}), "own", json!({})),
+        (
+            json!({"delivery": delivery}),
+            "turn:5.1",
+            json!({"thread_id": "5.0", "scope_id": "T", "guild_id": "T"}),
+        ),
+    ] {
+        let (mut card, mut stop) = (op.clone(), op);
+        card["op"] = json!("task_card");
+        card["chunks"] = chunks.clone();
+        stop["op"] = json!("task_card_stop");
+        assert_eq!(bridge.ask(card), json!({}));
+        let action = bridge.sees()["action"].take();
+        assert_eq!((&action["op"], &action["card_id"]), (&json!("task_card"), &json!(card_id)));
+        assert_eq!((&action["chunks"], &action["metadata"]), (&chunks, &metadata));
+        assert_eq!(bridge.ask(stop), json!({}));
+        let action = bridge.sees()["action"].take();
+        assert_eq!((&action["op"], &action["card_id"]), (&json!("task_card_stop"), &json!(card_id)));
+        assert_eq!(action.get("chunks"), None);
+    }
+}
+
+fn o_18_a_thread_of_the_connectors_own_is_in_the_result(runtime: &str) {
+    let mut bridge = Bridge::start(runtime, &[]);
+    let result =
+        json!({"success": true, "message_id": "9", "thread_id": "t", "auto_thread_name": "capital?"});
+    bridge.tell(Act::Answer { op: "send".into(), result });
+    let told = json!({"message_id": "9", "thread_id": "t", "auto_thread_name": "capital?"});
+    assert_eq!(bridge.ask(json!({"op": "send", "chat_id": "7", "content": "x"})), told);
+    let mut streamed = told;
+    streamed["message_ids"] = json!(["9"]);
+    let stream = json!({"op": "stream", "stream": "s", "chat_id": "7", "text": "x", "final": true});
+    assert_eq!(bridge.ask(stream), streamed);
+    // O-5: no `success` is needed.
+    bridge.tell(Act::Answer { op: "get_chat_info".into(), result: json!({"name": "general"}) });
+    let info = bridge.ask(json!({"op": "get_chat_info", "chat_id": "7"}));
+    assert_eq!(info, json!({"name": "general", "type": "dm"}));
+}
+
 fn o_9_what_a_chat_does_not_offer_is_unsupported_and_never_written(runtime: &str) {
     // A platform that names no ops has the legacy set (D-6).
     let mut bridge = start_with(runtime, "matrix", &[]);
@@ -206,6 +265,8 @@ fn o_9_what_a_chat_does_not_offer_is_unsupported_and_never_written(runtime: &str
         json!({"op": "react", "message_id": "8", "emoji": "👍"}),
         json!({"op": "thread_create"}),
         json!({"op": "thread_rename", "message_id": "8", "thread_name": "x"}),
+        json!({"op": "task_card", "chunks": []}),
+        json!({"op": "task_card_stop"}),
         json!({"op": "draft", "draft_id": 1, "content": "x"}),
     ] {
         let mut named = op.clone();
@@ -241,6 +302,9 @@ fn o_what_is_wrong_with_an_op_is_definite(runtime: &str) {
         (json!({"op": "draft", "chat_id": "7", "draft_id": "x", "content": "x"}), "invalid type"),
         (json!({"op": "prime", "chat_id": "7"}), "missing field `platform`"),
         (json!({"op": "thread_rename", "chat_id": "7", "message_id": "8"}), "missing field `thread_name`"),
+        (json!({"op": "task_card", "chunks": []}), "missing field `chat_id`, or `delivery` in its place"),
+        (json!({"op": "task_card", "chat_id": "7", "chunks": ["a"]}), "invalid type"),
+        (json!({"op": "task_card_stop", "delivery": 99}), "delivery 99 cannot be answered"),
     ] {
         let error = bridge.ask(op.clone());
         assert_eq!(error["kind"], "definite", "{op}: {error}");

@@ -22,6 +22,10 @@ pub struct Chat {
     pub chat_type: Option<String>,
     /// The last message that was seen there. Kept for Slack alone, where a typing sign needs it (M-8).
     pub message_id: Option<String>,
+    /// The thread that the connector made last for an answer in this chat.
+    pub auto_thread_id: Option<String>,
+    /// The name that the connector gave to that thread.
+    pub auto_thread_name: Option<String>,
 }
 
 impl Chat {
@@ -31,7 +35,7 @@ impl Chat {
     }
 
     /// Returns the texts of a chat, each with the name of its field on the wire.
-    fn texts<'a>(&'a self, chat_id: &'a str) -> [(&'static str, &'a str); 8] {
+    fn texts<'a>(&'a self, chat_id: &'a str) -> [(&'static str, &'a str); 10] {
         let text = |text: &'a Option<String>| text.as_deref().unwrap_or("");
         [
             ("chat_id", chat_id),
@@ -42,6 +46,8 @@ impl Chat {
             ("parent_chat_id", text(&self.parent)),
             ("chat_type", text(&self.chat_type)),
             ("message_id", text(&self.message_id)),
+            ("auto_thread_id", text(&self.auto_thread_id)),
+            ("auto_thread_name", text(&self.auto_thread_name)),
         ]
     }
 }
@@ -121,9 +127,29 @@ impl Chats {
             parent: own(parent),
             chat_type: own(chat_type),
             message_id: own(message_id),
+            ..Chat::default()
         };
         self.seen.insert(key, Seen { chat, named: name_of(seed, platform) });
         all_fit
+    }
+
+    /// Remembers the thread that the connector made for an answer in the chat of this key (O-18). Both texts fit into
+    /// an id.
+    pub(crate) fn note_auto_thread(&mut self, key: u128, thread_id: &str, name: &str) {
+        if self.most == 0 {
+            return;
+        }
+        if !self.seen.contains_key(&key) {
+            if self.seen.len() >= self.most {
+                self.seen.pop_front();
+            }
+            let chat = Chat { platform: NOBODY.into(), ..Chat::default() };
+            self.seen.insert(key, Seen { chat, named: None });
+        }
+        if let Some(Seen { chat, .. }) = self.seen.to_back(&key) {
+            update(&mut chat.auto_thread_id, Some(thread_id));
+            update(&mut chat.auto_thread_name, Some(name));
+        }
     }
 
     /// Remembers a chat as the host says (M-6). The error says which text is too long to be remembered.
@@ -196,7 +222,7 @@ mod tests {
             profile: Some("p".into()),
             parent: Some("z".into()),
             chat_type: Some("dm".into()),
-            message_id: None,
+            ..Chat::default()
         };
         assert_eq!(chats.get(&seed, "a"), Some(&expected));
         chats.note(&seed, &event("c", ""));

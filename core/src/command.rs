@@ -146,7 +146,10 @@ impl Command {
             Command::Prompt(prompt) => ("prompt", &prompt.chat_id, prompt.platform.as_deref()),
             Command::React(react) => ("react", &react.chat_id, react.platform.as_deref()),
             Command::ThreadCreate(thread) => ("thread_create", &thread.chat_id, thread.platform.as_deref()),
-            Command::ThreadRename(thread) => ("thread_rename", &thread.chat_id, thread.platform.as_deref()),
+            Command::ThreadRename(thread) => {
+                let chat_id = if thread.chat_id.is_empty() { &thread.thread_id } else { &thread.chat_id };
+                ("thread_rename", chat_id, thread.platform.as_deref())
+            }
             Command::Draft(draft) => ("draft", &draft.chat_id, draft.platform.as_deref()),
             Command::TaskCard(TaskCard { card, .. }) => ("task_card", &card.chat_id, card.platform.as_deref()),
             Command::TaskCardStop(TaskCardStop { card }) => {
@@ -321,12 +324,15 @@ pub struct ThreadCreate {
 /// See [`Command::ThreadRename`].
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ThreadRename {
-    /// The chat that the thread hangs off.
+    /// The chat that the thread hangs off; empty, it is the thread itself.
     pub chat_id: String,
     /// The thread.
     pub thread_id: String,
-    /// Its new name: trimmed, cut at 100 characters, and not empty.
+    /// Its new name: white space is collapsed, the rest is cut at 100 characters, and is not empty.
     pub name: String,
+    /// Rename it only if the connector created it. Then `only_if_current_name` is not written: this guard is the one
+    /// to prefer.
+    pub only_if_connector_created: bool,
     /// Rename it only if this is its name now.
     pub only_if_current_name: Option<String>,
     /// Metadata of the host's own.
@@ -532,6 +538,15 @@ impl RequestId {
     }
 }
 
+/// Thread that a connector has made for an answer (O-18).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AutoThread {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// How a request ended well.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -542,6 +557,11 @@ pub enum Reply {
     Sent {
         /// The platform's id of the message, where the connector told it.
         message_id: Option<String>,
+        /// Thread that the message is in, where the connector told it. Beside `auto_thread_name` it is a thread that
+        /// the connector has just made for the message.
+        thread_id: Option<String>,
+        /// Name of the thread that the connector has made.
+        auto_thread_name: Option<String>,
     },
     /// A prompt is open (I-2).
     Prompted {
@@ -566,6 +586,8 @@ pub enum Reply {
     Streamed {
         /// The platform's ids of its messages, in order, as far as the connector told them.
         message_ids: Vec<String>,
+        /// The last thread that the connector has made for one of them, and its name.
+        auto_thread: Option<AutoThread>,
     },
     /// Whether going idle was confirmed in time (L-12). If not, all stays as it was.
     Idle {
@@ -579,10 +601,16 @@ impl Reply {
     pub(crate) fn weight(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         match self {
-            Reply::Sent { message_id } | Reply::Prompted { message_id, .. } => text(message_id),
+            Reply::Sent { message_id, thread_id, auto_thread_name } => {
+                text(message_id) + text(thread_id) + text(auto_thread_name)
+            }
+            Reply::Prompted { message_id, .. } => text(message_id),
             Reply::Thread { thread_id } => text(thread_id),
             Reply::ChatInfo { name, chat_type } => name.len() + chat_type.len(),
-            Reply::Streamed { message_ids } => message_ids.iter().map(String::len).sum(),
+            Reply::Streamed { message_ids, auto_thread } => {
+                let thread = auto_thread.as_ref().map_or(0, |thread| thread.id.len() + thread.name.len());
+                message_ids.iter().map(String::len).sum::<usize>() + thread
+            }
             Reply::Done | Reply::Idle { .. } => 0,
         }
     }

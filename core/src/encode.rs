@@ -4,6 +4,7 @@ use crate::anchor::Anchor;
 use crate::chats::Chat;
 use crate::command::{Command, Metadata, TaskCardStop, Wire};
 use crate::config::Identity;
+use crate::session_key::profile_of;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -167,10 +168,12 @@ fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&C
             Some(&thread.metadata)
         }
         Command::ThreadRename(thread) => {
-            action
-                .field("message_id", &thread.thread_id)
-                .field("thread_name", thread_name(&thread.name))
-                .optional("only_if_current_name", thread.only_if_current_name.as_ref());
+            action.field("message_id", &thread.thread_id).field("thread_name", cut(&collapsed(&thread.name)));
+            // The guard to prefer goes out alone (O-17).
+            match thread.only_if_connector_created {
+                true => action.field("only_if_connector_created", true),
+                false => action.optional("only_if_current_name", thread.only_if_current_name.as_ref()),
+            };
             Some(&thread.metadata)
         }
         Command::Draft(draft) => {
@@ -207,7 +210,7 @@ fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&C
         | Command::Disconnect => None,
     };
     if let Some(own) = own {
-        metadata(action.key("metadata"), own, chat, anchor);
+        metadata(action.key("metadata"), own, chat, profile(command, chat), anchor);
     }
     action.close();
 }
@@ -220,16 +223,53 @@ fn anchored<'a>(reply_to: &'a Option<String>, anchor: Anchor<'_>) -> Option<&'a 
 /// A thread's name: trimmed, of at most 100 characters, `handoff` when there is nothing left (O).
 fn thread_name(name: &str) -> &str {
     let name = name.trim();
+    if name.is_empty() { "handoff" } else { cut(name) }
+}
+
+/// A name of at most 100 characters.
+fn cut(name: &str) -> &str {
     let end = name.char_indices().nth(100).map_or(name.len(), |(at, _)| at);
-    if name.is_empty() { "handoff" } else { name[..end].trim_end() }
+    name[..end].trim_end()
+}
+
+/// A name with one space where there is white space. No more is looked at than can be written (O-17).
+fn collapsed(name: &str) -> String {
+    let mut short = String::new();
+    let mut characters = 0;
+    for word in name.split_whitespace() {
+        if characters > 100 {
+            break;
+        }
+        if characters > 0 {
+            short.push(' ');
+        }
+        short.extend(word.chars().take(101));
+        characters += 1 + word.chars().take(101).count();
+    }
+    short
+}
+
+/// The agent profile that a command is of: its chat's, or that of a follow-up's session (M-4).
+fn profile<'a>(command: &'a Command, chat: Option<&'a Chat>) -> Option<&'a str> {
+    let profile = match command {
+        Command::FollowUp(follow_up) => profile_of(&follow_up.session_key),
+        _ => chat.and_then(|chat| chat.profile.as_deref()),
+    };
+    profile.filter(|name| *name != "default")
 }
 
 /// The caller's metadata, with what is remembered of the chat where the caller has not set it (M-2).
-fn metadata(out: &mut Vec<u8>, own: &Metadata, chat: Option<&Chat>, anchor: Anchor<'_>) {
+fn metadata(
+    out: &mut Vec<u8>,
+    own: &Metadata,
+    chat: Option<&Chat>,
+    profile: Option<&str>,
+    anchor: Anchor<'_>,
+) {
     let set = |name: &str| own.get(name).filter(|v| !v.is_null() && v.as_str() != Some(""));
     let scope = set("scope_id").or(set("guild_id")).map(Fill::Own).or_else(|| fill(chat?.scope.as_deref()));
     let user = fill(chat.and_then(|chat| chat.author.as_deref()));
-    let profile = fill(chat.and_then(|chat| chat.profile.as_deref()).filter(|name| *name != "default"));
+    let profile = fill(profile);
     let thread = fill(anchor.thread());
     let fills = [
         ("thread_id", thread),
@@ -358,6 +398,27 @@ mod tests {
     }
 
     #[test]
+    fn m_4_a_follow_up_is_of_its_sessions_profile() {
+        for (key, set, expected) in [
+            ("agent:ops:discord:group:1:2", json!({}), json!({"profile": "ops"})),
+            ("agent:main~:discord:group:1:2", json!({}), json!({"profile": "main"})),
+            ("agent:main:discord:group:1:2", json!({}), json!({})),
+            ("agent:ops:discord:group:1:2", json!({"profile": "set"}), json!({"profile": "set"})),
+            ("agent:ops:discord:group:1:2", json!({"profile": ""}), json!({"profile": "ops"})),
+            // No key of an agent's.
+            ("ops:discord:group:1", json!({}), json!({})),
+            ("agent:ops", json!({}), json!({})),
+            ("agent::discord:dm:1", json!({}), json!({})),
+            ("", json!({}), json!({})),
+        ] {
+            let follow_up = FollowUp { session_key: key.into(), metadata: own(set), ..FollowUp::default() };
+            let frame: Value =
+                serde_json::from_str(&encoded(&Command::FollowUp(follow_up), None, None)).unwrap();
+            assert_eq!(frame["action"]["metadata"], expected, "{key}");
+        }
+    }
+
+    #[test]
     fn m_2_what_is_remembered_fills_what_the_caller_left_out() {
         let chat = Chat {
             platform: "discord".into(),
@@ -394,7 +455,8 @@ mod tests {
             (json!({"scope_id": "", "user_id": ""}), Some(&plain), json!({"scope_id": "", "user_id": ""})),
         ] {
             let mut out = Vec::new();
-            metadata(&mut out, &own(own_metadata.clone()), chat, Anchor::AsGiven);
+            let of = Command::Send(Send::default());
+            metadata(&mut out, &own(own_metadata.clone()), chat, profile(&of, chat), Anchor::AsGiven);
             let written: Value = serde_json::from_slice(&out).unwrap();
             assert_eq!(written, expected, "{own_metadata}");
         }

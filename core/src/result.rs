@@ -22,8 +22,18 @@ pub(crate) enum Expected {
     Written,
 }
 
-const FIELDS: [&str; 9] =
-    ["success", "message_id", "error", "code", "ambiguous", "thread_id", "chat_info", "name", "type"];
+const FIELDS: [&str; 10] = [
+    "success",
+    "message_id",
+    "error",
+    "code",
+    "ambiguous",
+    "thread_id",
+    "chat_info",
+    "name",
+    "type",
+    "auto_thread_name",
+];
 
 /// Reads the `result` of an answer; absent reads as `{}`.
 pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Failure> {
@@ -34,10 +44,14 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
     let Some(fields) = json::fields(raw.unwrap_or("{}"), &FIELDS) else {
         return Err(rejected("the connector's result is no object"));
     };
-    let [success, message_id, error, code, ambiguous, thread_id, chat_info, name, kind] = fields;
+    let [success, message_id, error, code, ambiguous, thread_id, chat_info, name, kind, auto_thread_name] =
+        fields;
     let is_true = |raw: Option<&str>| raw.is_some_and(|raw| json::kind(raw) == Kind::Bool(true));
+    let answers_by_itself = matches!(expected, Expected::ChatInfo(_))
+        && is_chat_info(chat_info, name, kind)
+        && !success.is_some_and(|raw| json::kind(raw) == Kind::Bool(false));
     // Only true is success: "true" and 1 are not (O-2).
-    if !is_true(success) {
+    if !is_true(success) && !answers_by_itself {
         let code = code.and_then(json::id);
         let message = error.and_then(json::string).filter(|text| !text.is_empty());
         // O-7: what may have been sent is not known to be declined.
@@ -52,7 +66,11 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
         return Err(Failure { kind, message, code });
     }
     match expected {
-        Expected::Sent => Ok(Reply::Sent { message_id: message_id.and_then(json::id) }),
+        Expected::Sent => Ok(Reply::Sent {
+            message_id: message_id.and_then(json::id),
+            thread_id: thread_id.and_then(json::id),
+            auto_thread_name: auto_thread_name.and_then(json::string).filter(|name| !name.is_empty()),
+        }),
         Expected::Prompted(prompt_id) => {
             Ok(Reply::Prompted { prompt_id: prompt_id.clone(), message_id: message_id.and_then(json::id) })
         }
@@ -73,6 +91,14 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
             })
         }
     }
+}
+
+/// Returns whether a result says what a chat is, so that it needs no `success` (O-5).
+fn is_chat_info(chat_info: Option<&str>, name: Option<&str>, chat_type: Option<&str>) -> bool {
+    let is_said = |raw: &str| json::kind(raw) != Kind::Null;
+    chat_info.is_some_and(|raw| json::kind(raw) == Kind::Object)
+        || name.is_some_and(is_said)
+        || chat_type.is_some_and(is_said)
 }
 
 /// Maximum length of a connector's words that are kept of a failure, in bytes (X-1).
@@ -97,7 +123,14 @@ pub(crate) fn bound(answer: &mut Result<Reply, Failure>) -> Overlong {
         }
     };
     match answer {
-        Ok(Reply::Sent { message_id } | Reply::Prompted { message_id, .. }) => id(message_id),
+        Ok(Reply::Sent { message_id, thread_id, auto_thread_name }) => {
+            id(message_id);
+            id(thread_id);
+            if let Some(name) = auto_thread_name {
+                overlong.texts += u64::from(cut(name, MAX_ID_BYTES));
+            }
+        }
+        Ok(Reply::Prompted { message_id, .. }) => id(message_id),
         Ok(Reply::Thread { thread_id }) => id(thread_id),
         Ok(Reply::ChatInfo { name, chat_type }) => {
             overlong.texts += u64::from(cut(name, MAX_ID_BYTES)) + u64::from(cut(chat_type, MAX_ID_BYTES));
@@ -148,6 +181,12 @@ mod tests {
             (format!(r#"{{"success":true,"message_id":"{long}"}}"#), Expected::Sent, (1, 0), 0),
             (format!(r#"{{"success":true,"thread_id":"{long}"}}"#), Expected::Thread, (1, 0), 0),
             (
+                format!(r#"{{"success":true,"thread_id":"{long}","auto_thread_name":"{long}"}}"#),
+                Expected::Sent,
+                (1, 1),
+                MAX_ID_BYTES,
+            ),
+            (
                 format!(r#"{{"success":true,"name":"{long}","type":"{long}"}}"#),
                 info,
                 (0, 2),
@@ -172,9 +211,22 @@ mod tests {
     fn o_2_only_true_is_success() {
         let none = "rejected \"the connector gave no reason\" None";
         for (raw, expected) in [
-            (Some(r#"{"success":true,"message_id":"m"}"#), r#"Sent { message_id: Some("m") }"#),
-            (Some(r#"{"success":true,"message_id":5554}"#), r#"Sent { message_id: Some("5554") }"#),
-            (Some(r#"{"success":true}"#), "Sent { message_id: None }"),
+            (
+                Some(r#"{"success":true,"message_id":"m"}"#),
+                r#"Sent { message_id: Some("m"), thread_id: None, auto_thread_name: None }"#,
+            ),
+            (
+                Some(r#"{"success":true,"message_id":5554}"#),
+                r#"Sent { message_id: Some("5554"), thread_id: None, auto_thread_name: None }"#,
+            ),
+            (
+                Some(r#"{"success":true,"thread_id":7,"auto_thread_name":"n"}"#),
+                r#"Sent { message_id: None, thread_id: Some("7"), auto_thread_name: Some("n") }"#,
+            ),
+            (
+                Some(r#"{"success":true,"thread_id":null,"auto_thread_name":""}"#),
+                "Sent { message_id: None, thread_id: None, auto_thread_name: None }",
+            ),
             (Some(r#"{"success":"true"}"#), none),
             (Some(r#"{"success":1}"#), none),
             (Some(r#"{"success":null,"error":null}"#), none),
@@ -207,8 +259,25 @@ mod tests {
             let expected = Reply::ChatInfo { name: name.into(), chat_type: chat_type.into() };
             assert_eq!(read(Some(raw), &info), Ok(expected), "{raw}");
         }
-        // departs from the recorded `get-chat-info`: O-2 knows no success without `success: true`.
-        assert!(read(Some(r#"{"name":"flat","type":"channel"}"#), &info).is_err());
+        // No `success` is needed, and `success: false` is none (the reference reads on).
+        for (raw, expected) in [
+            (r#"{"name":"flat","type":"channel"}"#, Some(("flat", "channel"))),
+            (r#"{"chat_info":{"name":"N"}}"#, Some(("N", "dm"))),
+            (r#"{"chat_info":{}}"#, Some(("x1", "dm"))),
+            (r#"{"success":"true","type":"group"}"#, Some(("x1", "group"))),
+            (r#"{"success":null,"name":"N"}"#, Some(("N", "dm"))),
+            ("{}", None),
+            (r#"{"name":null,"type":null,"chat_info":null}"#, None),
+            (r#"{"chat_info":"N"}"#, None),
+            (r#"{"success":false,"chat_info":{"name":"N"}}"#, None),
+            (r#"{"error":"unknown chat"}"#, None),
+        ] {
+            let reply = expected
+                .map(|(name, chat_type)| Reply::ChatInfo { name: name.into(), chat_type: chat_type.into() });
+            assert_eq!(read(Some(raw), &info).ok(), reply, "{raw}");
+        }
+        // Of no other op.
+        assert!(read(Some(r#"{"name":"flat"}"#), &Expected::Sent).is_err());
     }
 
     #[test]

@@ -116,6 +116,16 @@ fn namespace(profile: Option<&str>) -> &str {
     }
 }
 
+/// Returns the profile that a key is of: `None` for the default one, and for what is no agent's key (S-1).
+pub(crate) fn profile_of(key: &str) -> Option<&str> {
+    let (namespace, _) = key.strip_prefix("agent:")?.split_once(':')?;
+    match namespace {
+        "" | "main" => None,
+        "main~" => Some("main"),
+        name => Some(name),
+    }
+}
+
 /// A WhatsApp id without its decorations: trimmed, one `+` dropped wherever it stands, cut at the first `:` and
 /// at the first `@`, and that twice over (S-4).
 fn canonical(id: &str) -> Cow<'_, str> {

@@ -4,8 +4,8 @@ use crate::world::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, served};
 use crate::world::{Input, World};
 use arbitrary::{Result, Unstructured};
 use relayline_core::command::{
-    ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, React, Send, SendMedia, Stream,
-    ThreadCreate, ThreadRename, Typing,
+    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, React, Send, SendMedia, Stream,
+    TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::output::Outcome;
 use relayline_core::prompts::{Prompt, PromptOption};
@@ -177,7 +177,15 @@ fn command(source: &mut Unstructured<'_>) -> Result<Command> {
             ..Stream::default()
         }),
         16 => Command::Interrupt(Interrupt { session_key: chat_id, reason: platform }),
-        17 => Command::Raw(serde_json::Map::new()),
+        17 => match source.int_in_range(0..=2)? {
+            0 => Command::Raw(serde_json::Map::new()),
+            1 => {
+                let many = if source.ratio(1, 8)? { size(source)? } else { 1 };
+                let card = Card { chat_id, platform, card_id: Some(content), ..Card::default() };
+                Command::TaskCard(TaskCard { card, chunks: vec![serde_json::Map::new(); many] })
+            }
+            _ => Command::TaskCardStop(TaskCardStop { card: Card { chat_id, platform, ..Card::default() } }),
+        },
         18 => source.choose(&[Command::GoIdle, Command::GoDormant, Command::Resume])?.clone(),
         _ if source.ratio(1, 4)? => Command::Disconnect,
         _ => Command::Hold(Duration::from_millis(source.int_in_range(0..=90_000)?)),

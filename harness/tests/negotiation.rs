@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every op that the protocol has, in its order.
-const OPS: [&str; 12] = [
+const OPS: [&str; 14] = [
     "send",
     "edit",
     "delete",
@@ -33,6 +33,8 @@ const OPS: [&str; 12] = [
     "thread_create",
     "thread_rename",
     "draft",
+    "task_card",
+    "task_card_stop",
 ];
 
 fn root() -> PathBuf {
@@ -44,6 +46,7 @@ fn usable(descriptor: &Descriptor, op: &str) -> bool {
     match op {
         "send" | "typing" | "follow_up" | "get_chat_info" => true,
         "edit" => descriptor.supports_edit,
+        "task_card_stop" => descriptor.offers("task_card"),
         "draft" => descriptor.offers(op) && descriptor.supports_draft_streaming,
         _ => descriptor.offers(op),
     }

@@ -9,8 +9,8 @@ use crate::shared::{Handle, Shared};
 use crate::watch::{ConnectionState, Watch, present};
 use relayline_core::chats::Chat;
 use relayline_core::command::{
-    ChatInfo, Command, Delete, Draft, Edit, Failure, FollowUp, Interrupt, Metadata, NotAccepted, React,
-    Reply, ReplyMessage, Send, SendMedia, Stream, ThreadCreate, ThreadRename, Typing,
+    Card, ChatInfo, Command, Delete, Draft, Edit, Failure, FollowUp, Interrupt, Metadata, NotAccepted, React,
+    Reply, ReplyMessage, Send, SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
@@ -19,6 +19,7 @@ use relayline_core::passthrough::INTERACTION_TOKEN;
 use relayline_core::prompts::Prompt;
 use relayline_core::split::{Room, split};
 use relayline_core::stats::Stats;
+use serde_json::{Map, Value};
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -198,7 +199,7 @@ impl Relay {
         self.request(ThreadCreate { chat_id: chat_id.into(), name: name.into(), ..ThreadCreate::default() })
     }
 
-    /// Gives a thread another name; `chat_id` is the chat that it hangs off.
+    /// Gives a thread another name; `chat_id` is the chat that it hangs off, or empty.
     pub fn thread_rename(
         &self,
         chat_id: impl Into<String>,
@@ -207,6 +208,22 @@ impl Relay {
     ) -> Request<ThreadRename> {
         let (chat_id, thread_id) = (chat_id.into(), thread_id.into());
         self.request(ThreadRename { chat_id, thread_id, name: name.into(), ..ThreadRename::default() })
+    }
+
+    /// Shows the steps of a turn as a card, or brings the card up to date; gives the card's message, where the platform
+    /// has one. `chunks` are all of its steps, as the platform's connector reads them.
+    pub fn task_card(
+        &self,
+        chat_id: impl Into<String>,
+        chunks: impl IntoIterator<Item = Map<String, Value>>,
+    ) -> Request<TaskCard> {
+        let card = Card { chat_id: chat_id.into(), ..Card::default() };
+        self.request(TaskCard { card, chunks: chunks.into_iter().collect() })
+    }
+
+    /// Ends a task card.
+    pub fn task_card_stop(&self, chat_id: impl Into<String>) -> Request<TaskCardStop> {
+        self.request(TaskCardStop { card: Card { chat_id: chat_id.into(), ..Card::default() } })
     }
 
     /// Shows one state of a draft, all of its text so far; the states of one draft share its number.

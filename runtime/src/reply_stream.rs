@@ -55,7 +55,7 @@ impl ReplyStream {
             let answer = self.submit(Stream { last: true, ..self.state.clone() })?;
             self.finished = true;
             match answer.await {
-                Ok(Reply::Streamed { message_ids }) => Ok(message_ids),
+                Ok(Reply::Streamed { message_ids, .. }) => Ok(message_ids),
                 Ok(_) => Ok(Vec::new()),
                 Err(failure) => {
                     self.finished = failure.kind != FailureKind::Definite;

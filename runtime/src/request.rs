@@ -5,7 +5,7 @@ use futures_channel::oneshot;
 use futures_core::future::FusedFuture;
 use relayline_core::command::{
     ChatInfo, Command, Delete, Draft, Edit, Failure, FailureKind, FollowUp, Interrupt, React, Reply,
-    ReplyMessage, Send, SendMedia, ThreadCreate, ThreadRename, Typing,
+    ReplyMessage, Send, SendMedia, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::prompts::Prompt;
 use std::fmt;
@@ -182,7 +182,7 @@ fn done(ended: Ended) -> Result<(), Failure> {
 
 fn sent(ended: Ended) -> Result<Option<String>, Failure> {
     ended.map(|reply| match reply {
-        Reply::Sent { message_id } => message_id,
+        Reply::Sent { message_id, .. } => message_id,
         _ => None,
     })
 }
@@ -223,6 +223,8 @@ ops! {
     ThreadCreate as ThreadCreate => Result<Option<String>, Failure>, thread;
     ThreadRename as ThreadRename => Result<(), Failure>, done;
     Draft as Draft => Result<Option<String>, Failure>, sent;
+    TaskCard as TaskCard => Result<Option<String>, Failure>, sent;
+    TaskCardStop as TaskCardStop => Result<(), Failure>, done;
     Interrupt as Interrupt => Result<(), Failure>, done;
 }
 

@@ -5,7 +5,7 @@ use super::media::Media;
 use super::op::{About, Asked};
 use super::parts::send_parts;
 use futures_util::future::{BoxFuture, FutureExt};
-use relayline_core::command::{Command, Failure, FailureKind, Reply};
+use relayline_core::command::{AutoThread, Command, Failure, FailureKind, Reply};
 use relayline_runtime::Relay;
 use serde_json::{Map, Value, json};
 
@@ -90,20 +90,34 @@ fn submit(command: Command, relay: &Relay) -> Begun {
     }
 }
 
+/// An object with those fields that there are.
+fn said<const N: usize>(fields: [(&str, Option<String>); N]) -> Value {
+    let fields = fields.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
+    Value::Object(fields.collect())
+}
+
 /// A reply as the bridge shows it.
 pub(super) fn shown(reply: Reply) -> Value {
     match reply {
-        Reply::Sent { message_id: Some(message_id) } => json!({ "message_id": message_id }),
+        Reply::Sent { message_id, thread_id, auto_thread_name } => said([
+            ("message_id", message_id),
+            ("thread_id", thread_id),
+            ("auto_thread_name", auto_thread_name),
+        ]),
         Reply::Prompted { prompt_id, message_id: Some(message_id) } => {
             json!({ "prompt_id": prompt_id, "message_id": message_id })
         }
         Reply::Prompted { prompt_id, message_id: None } => json!({ "prompt_id": prompt_id }),
-        Reply::Streamed { message_ids } => {
+        Reply::Streamed { message_ids, auto_thread } => {
             let mut fields = Map::new();
             if let Some(last) = message_ids.last() {
                 fields.insert("message_id".to_owned(), last.as_str().into());
             }
             fields.insert("message_ids".to_owned(), message_ids.into());
+            if let Some(AutoThread { id, name }) = auto_thread {
+                fields.insert("thread_id".to_owned(), id.into());
+                fields.insert("auto_thread_name".to_owned(), name.into());
+            }
             Value::Object(fields)
         }
         Reply::Thread { thread_id: Some(thread_id) } => json!({ "thread_id": thread_id }),

@@ -5,8 +5,9 @@ use super::parts::PartedText;
 use super::tagged::Tagged;
 use relayline_core::chats::Chat;
 use relayline_core::command::{
-    ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MAX_ID_BYTES, MediaKind, Metadata, React,
-    ReplyMessage, Send, SendMedia, Stream, ThreadCreate, ThreadRename, Turn, TurnState, Typing,
+    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MAX_ID_BYTES, MediaKind, Metadata,
+    React, ReplyMessage, Send, SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Turn, TurnState,
+    Typing,
 };
 use relayline_core::json::weight_of_fields;
 use relayline_core::output::DeliveryId;
@@ -18,7 +19,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The fields that hold ids.
-const IDS: [&str; 6] = ["chat_id", "message_id", "reply_to", "scope_id", "user_id", "parent_chat_id"];
+const IDS: [&str; 7] =
+    ["chat_id", "card_id", "message_id", "reply_to", "scope_id", "user_id", "parent_chat_id"];
 
 /// One op, its fields as in PROTOCOL.md. What may be absent may be null.
 #[derive(Deserialize)]
@@ -160,12 +162,15 @@ enum Op {
         platform: Option<String>,
     },
     ThreadRename {
-        #[serde(deserialize_with = "id")]
-        chat_id: String,
+        /// The chat that the thread hangs off; the thread itself by default.
+        #[serde(default, deserialize_with = "optional_id")]
+        chat_id: Option<String>,
         /// The thread.
         #[serde(deserialize_with = "id")]
         message_id: String,
         thread_name: String,
+        #[serde(default, deserialize_with = "or_default")]
+        only_if_connector_created: bool,
         #[serde(default)]
         only_if_current_name: Option<String>,
         #[serde(default)]
@@ -180,6 +185,36 @@ enum Op {
         content: String,
         #[serde(default, rename = "final", deserialize_with = "or_default")]
         last: bool,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    TaskCard {
+        #[serde(default, deserialize_with = "optional_id")]
+        chat_id: Option<String>,
+        #[serde(default)]
+        delivery: Option<u64>,
+        #[serde(default, deserialize_with = "optional_id")]
+        card_id: Option<String>,
+        /// The message that the card belongs to.
+        #[serde(default, deserialize_with = "optional_id")]
+        reply_to: Option<String>,
+        chunks: Vec<Map<String, Value>>,
+        #[serde(default)]
+        metadata: Option<Metadata>,
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    TaskCardStop {
+        #[serde(default, deserialize_with = "optional_id")]
+        chat_id: Option<String>,
+        #[serde(default)]
+        delivery: Option<u64>,
+        #[serde(default, deserialize_with = "optional_id")]
+        card_id: Option<String>,
+        #[serde(default, deserialize_with = "optional_id")]
+        reply_to: Option<String>,
         #[serde(default)]
         metadata: Option<Metadata>,
         #[serde(default)]
@@ -564,14 +599,42 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
             let (name, metadata) = (thread_name, metadata.unwrap_or_default());
             Command::ThreadCreate(ThreadCreate { chat_id, name, message_id, metadata, platform })
         }
-        Op::ThreadRename { chat_id, message_id, thread_name, only_if_current_name, metadata, platform } => {
-            let (thread_id, name, metadata) = (message_id, thread_name, metadata.unwrap_or_default());
-            let rename = ThreadRename { chat_id, thread_id, name, only_if_current_name, metadata, platform };
+        Op::ThreadRename {
+            chat_id,
+            message_id,
+            thread_name,
+            only_if_connector_created,
+            only_if_current_name,
+            metadata,
+            platform,
+        } => {
+            let rename = ThreadRename {
+                chat_id: chat_id.unwrap_or_default(),
+                thread_id: message_id,
+                name: thread_name,
+                only_if_connector_created,
+                only_if_current_name,
+                metadata: metadata.unwrap_or_default(),
+                platform,
+            };
             Command::ThreadRename(rename)
         }
         Op::Draft { chat_id, draft_id, content, last, metadata, platform } => {
             let metadata = metadata.unwrap_or_default();
             Command::Draft(Draft { chat_id, draft_id, content, last, metadata, platform })
+        }
+        Op::TaskCard { chat_id, delivery, card_id, reply_to, chunks, metadata, platform } => {
+            let card = card(chat_id, delivery)?;
+            let metadata = metadata.unwrap_or_default();
+            let card = Card { card_id, reply_to, metadata, platform, ..card };
+            Command::TaskCard(TaskCard { card, chunks })
+        }
+        Op::TaskCardStop { chat_id, delivery, card_id, reply_to, metadata, platform } => {
+            let card = card(chat_id, delivery)?;
+            let metadata = metadata.unwrap_or_default();
+            Command::TaskCardStop(TaskCardStop {
+                card: Card { card_id, reply_to, metadata, platform, ..card },
+            })
         }
         Op::Stream { stream, delivery, chat_id, text, last, segment, reply_to, metadata, platform } => {
             let metadata = metadata.unwrap_or_default();
@@ -623,6 +686,15 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
 fn is_web_url(text: &str) -> bool {
     let is_web = |scheme: &str| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     text.split_once("://").is_some_and(|(scheme, rest)| is_web(scheme) && !rest.is_empty())
+}
+
+/// The card of a chat or of a delivery.
+fn card(chat_id: Option<String>, delivery: Option<u64>) -> Result<Card, String> {
+    if chat_id.is_none() && delivery.is_none() {
+        return Err("missing field `chat_id`, or `delivery` in its place".to_owned());
+    }
+    let delivery = delivery.map(DeliveryId::from_number);
+    Ok(Card { chat_id: chat_id.unwrap_or_default(), delivery, ..Card::default() })
 }
 
 /// An id, which may be written as a number (W-8).

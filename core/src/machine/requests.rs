@@ -5,7 +5,7 @@ use super::{MOST_ACTIONS, RelayMachine};
 use crate::anchor::Anchor;
 use crate::chats::{Chat, Chats};
 use crate::command::{
-    Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, Wire, too_large,
+    ChatInfo, Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, Wire, too_large,
 };
 use crate::descriptor::Descriptor;
 use crate::encode;
@@ -29,6 +29,8 @@ struct Pending {
     written: bool,
     until: Time,
     owner: Owner,
+    /// The chat that it is for, as a key of the chat memory.
+    chat: Option<u128>,
 }
 
 /// Party that a request's end is for.
@@ -172,6 +174,10 @@ impl RelayMachine {
                     now(self, Reply::Done)
                 }
             },
+            Command::ChatInfo(info) if self.is_not_told(&info) => {
+                let (name, chat_type) = (info.chat_id, "dm".to_owned());
+                now(self, Reply::ChatInfo { name, chat_type })
+            }
             Command::Send(_)
             | Command::Edit(_)
             | Command::Delete(_)
@@ -295,9 +301,10 @@ impl RelayMachine {
             // An answer may come before the result: it is open from now on.
             self.stats.prompts_evicted += u64::from(self.prompts.open(self.now, prompt.timeout));
         }
+        let chat = chat_id.filter(|id| !id.is_empty()).map(|id| self.seed.hash(&[id]));
         self.requests.next += 1;
         let until = self.now + self.span(self.config.timing.request_timeout);
-        self.requests.pending.insert(id.0, Pending { expected, written: false, until, owner });
+        self.requests.pending.insert(id.0, Pending { expected, written: false, until, owner, chat });
         Ok(id)
     }
 
@@ -307,6 +314,17 @@ impl RelayMachine {
             Some(platform) => self.descriptor_of(platform).or(self.descriptors.first()),
             None => self.capabilities(chat_id),
         }
+    }
+
+    /// Returns whether a connector that is there names its ops, and not the one that says what a chat is (O-5).
+    fn is_not_told(&self, info: &ChatInfo) -> bool {
+        let ChatInfo { chat_id, platform } = info;
+        let names_others = |descriptor: &Arc<Descriptor>| {
+            !descriptor.supported_ops.is_empty() && !descriptor.offers("get_chat_info")
+        };
+        self.can_ask(0).is_ok()
+            && self.tag(platform.as_deref(), chat_id).is_ok()
+            && self.descriptor_for(chat_id, platform.as_deref()).is_some_and(names_others)
     }
 
     /// O-9: whether the platform's descriptor offers an op (D-6, D-9).
@@ -380,6 +398,13 @@ impl RelayMachine {
                 let overlong = crate::result::bound(&mut result);
                 self.stats.overlong_ids += overlong.ids;
                 self.stats.cut_texts += overlong.texts;
+                if let (
+                    Some(chat),
+                    Ok(Reply::Sent { thread_id: Some(thread_id), auto_thread_name: Some(name), .. }),
+                ) = (pending.chat, &result)
+                {
+                    self.chats.note_auto_thread(chat, thread_id, name);
+                }
                 self.finish(id, result);
             }
             (_, None) | (None, Some(_)) => self.stats.stray_results += 1,

@@ -5,8 +5,8 @@ use super::answers::place;
 use super::requests::Owner;
 use crate::anchor;
 use crate::command::{
-    Command, Draft, Edit, Failure, FailureKind, Metadata, NotAccepted, Refusal, Reply, RequestId, Send,
-    Stream,
+    AutoThread, Command, Draft, Edit, Failure, FailureKind, Metadata, NotAccepted, Refusal, Reply, RequestId,
+    Send, Stream,
 };
 use crate::hash::{Table, table};
 use crate::json;
@@ -36,6 +36,8 @@ struct Streamed {
     /// Value of `notify` on the frame that completes the text (M-7).
     notify: Value,
     platform: Option<String>,
+    /// The last thread that the connector has made for one of its messages (O-18).
+    auto_thread: Option<AutoThread>,
     /// Who waits for the end.
     finishes: Option<RequestId>,
     /// The host knows that it failed: it may make room for another.
@@ -238,6 +240,7 @@ impl RelayMachine {
             metadata,
             notify,
             platform,
+            auto_thread: None,
             finishes: None,
             told: false,
             own: bytes_beside_text(state),
@@ -272,6 +275,10 @@ impl RelayMachine {
     /// What became of a step.
     pub(super) fn step_ended(&mut self, key: StreamKey, result: Result<Reply, Failure>) {
         let Some(stream) = self.streams.all.get_mut(&key) else { return };
+        if let Ok(Reply::Sent { thread_id: Some(id), auto_thread_name: Some(name), .. }) = &result {
+            let (id, name) = (id.clone(), name.clone());
+            stream.auto_thread = Some(AutoThread { id, name });
+        }
         stream.plan.result(result.map(message_id));
         self.streams.weigh(key);
         self.streams.ready.push_back(key);
@@ -348,7 +355,8 @@ impl RelayMachine {
         let stays = is_definite || finishes.is_none();
         stream.told = true;
         if let Some(id) = finishes {
-            let result = result.map(|message_ids| Reply::Streamed { message_ids });
+            let auto_thread = stream.auto_thread.take();
+            let result = result.map(|message_ids| Reply::Streamed { message_ids, auto_thread });
             self.actions.push_back(Action::Complete { id, result });
         }
         if !stays {
@@ -381,7 +389,7 @@ fn bytes_beside_text(state: &Stream) -> usize {
 /// The id in the answer to a step.
 fn message_id(reply: Reply) -> Option<String> {
     match reply {
-        Reply::Sent { message_id } | Reply::Prompted { message_id, .. } => message_id,
+        Reply::Sent { message_id, .. } | Reply::Prompted { message_id, .. } => message_id,
         Reply::Done
         | Reply::Thread { .. }
         | Reply::ChatInfo { .. }

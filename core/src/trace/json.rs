@@ -190,9 +190,20 @@ fn notice_fields(notice: &Notice) -> Vec<(&'static str, Value)> {
 pub(super) fn reply_value(reply: &Reply) -> Value {
     match reply {
         Reply::Done => json!({}),
-        Reply::Sent { message_id } => json!({"message_id": message_id}),
+        Reply::Sent { message_id, thread_id, auto_thread_name } => {
+            let mut sent = json!({"message_id": message_id});
+            for (name, text) in [("thread_id", thread_id), ("auto_thread_name", auto_thread_name)] {
+                if let Some(text) = text {
+                    sent[name] = text.as_str().into();
+                }
+            }
+            sent
+        }
         Reply::ChatInfo { name, chat_type } => json!({"name": name, "type": chat_type}),
-        Reply::Streamed { message_ids } => json!({"message_ids": message_ids}),
+        Reply::Streamed { message_ids, auto_thread: None } => json!({"message_ids": message_ids}),
+        Reply::Streamed { message_ids, auto_thread: Some(thread) } => {
+            json!({"message_ids": message_ids, "thread_id": thread.id, "auto_thread_name": thread.name})
+        }
         Reply::Idle { confirmed } => json!({"confirmed": confirmed}),
         Reply::Prompted { prompt_id, message_id } => {
             json!({"prompt_id": prompt_id, "message_id": message_id})

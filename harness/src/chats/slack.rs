@@ -23,7 +23,7 @@ pub fn platform() -> Platform {
         "supports_inchannel_continuable": true,
         "supports_block_formatting": true,
         "supported_ops": ["send", "edit", "delete", "typing", "follow_up", "get_chat_info", "send_media", "prompt",
-            "react"],
+            "react", "task_card"],
     });
     Platform::new("slack", IdStyle::Timestamp, descriptor)
 }

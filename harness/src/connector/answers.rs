@@ -22,10 +22,12 @@ enum Op {
     ThreadCreate,
     ThreadRename,
     Draft,
+    TaskCard,
+    TaskCardStop,
 }
 
 /// Name, op, and the string fields without which it cannot be done.
-const OPS: [(&str, Op, &[&str]); 12] = [
+const OPS: [(&str, Op, &[&str]); 14] = [
     ("send", Op::Send, &["chat_id", "content"]),
     ("edit", Op::Edit, &["chat_id", "message_id", "content"]),
     ("delete", Op::Delete, &["chat_id", "message_id"]),
@@ -38,6 +40,8 @@ const OPS: [(&str, Op, &[&str]); 12] = [
     ("thread_create", Op::ThreadCreate, &["chat_id", "thread_name"]),
     ("thread_rename", Op::ThreadRename, &["chat_id", "message_id", "thread_name"]),
     ("draft", Op::Draft, &["chat_id", "content"]),
+    ("task_card", Op::TaskCard, &["chat_id", "card_id"]),
+    ("task_card_stop", Op::TaskCardStop, &["chat_id", "card_id"]),
 ];
 
 /// The platforms' side of the chats: it hands out message ids and remembers what was sent.
@@ -129,7 +133,13 @@ impl Answerer {
                 self.sent.remove(&message.to_owned());
                 Ok(json!({"success": true}))
             }
-            Op::Typing | Op::React | Op::ThreadRename => Ok(json!({"success": true})),
+            Op::TaskCard => match action.get("chunks").and_then(Value::as_array) {
+                Some(chunks) if chunks.iter().all(Value::is_object) => {
+                    Ok(json!({"success": true, "message_id": null}))
+                }
+                Some(_) | None => Err("`task_card` needs `chunks`, a list of objects".to_owned()),
+            },
+            Op::Typing | Op::React | Op::ThreadRename | Op::TaskCardStop => Ok(json!({"success": true})),
             Op::ThreadCreate => Ok(json!({"success": true, "thread_id": self.ids.next(style, now)})),
             Op::GetChatInfo => {
                 let room = rooms().into_iter().find(|room| room.chat_id == chat);
@@ -153,13 +163,21 @@ impl Answerer {
 fn offers(descriptor: &Map<String, Value>, op: Op, name: &str) -> bool {
     let flag = |field: &str| descriptor.get(field).and_then(Value::as_bool) == Some(true);
     let named = || {
+        let name = if op == Op::TaskCardStop { "task_card" } else { name };
         let ops = descriptor.get("supported_ops").and_then(Value::as_array);
         ops.is_some_and(|ops| ops.iter().any(|known| known == name))
     };
     match op {
         Op::Send | Op::Typing | Op::FollowUp | Op::GetChatInfo => true,
         Op::Edit => flag("supports_edit"),
-        Op::Delete | Op::SendMedia | Op::Prompt | Op::React | Op::ThreadCreate | Op::ThreadRename => named(),
+        Op::Delete
+        | Op::SendMedia
+        | Op::Prompt
+        | Op::React
+        | Op::ThreadCreate
+        | Op::ThreadRename
+        | Op::TaskCard
+        | Op::TaskCardStop => named(),
         Op::Draft => named() && flag("supports_draft_streaming"),
     }
 }
@@ -315,5 +333,23 @@ mod tests {
         let draft = json!({"op": "draft", "chat_id": "1", "draft_id": 1, "content": "x", "final": false});
         check("telegram", draft.clone(), true);
         check("discord", draft, false);
+    }
+
+    #[test]
+    fn o_16_task_cards_are_answered_where_they_are_offered() {
+        let card = json!({"op": "task_card", "chat_id": "1", "card_id": "turn:2", "chunks": [{"id": "a"}]});
+        let stop = json!({"op": "task_card_stop", "chat_id": "1", "card_id": "turn:2"});
+        let bad = json!({"op": "task_card", "chat_id": "1", "card_id": "turn:2", "chunks": ["a"]});
+        for (name, action, expected) in [
+            ("slack", &card, true),
+            ("slack", &stop, true),
+            ("slack", &bad, false),
+            ("discord", &card, false),
+            ("discord", &stop, false),
+        ] {
+            let (mut answerer, platform) = platform(name);
+            let got = answerer.answer(now(), platform.ids, &platform.descriptor, action);
+            assert_eq!(got["success"], expected, "{name} {action} {got}");
+        }
     }
 }

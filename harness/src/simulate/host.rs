@@ -70,7 +70,7 @@ impl Host {
     }
 
     pub(crate) fn completed(&mut self, _id: u64, result: &Result<Reply, Failure>) {
-        if let Ok(Reply::Sent { message_id: Some(id) } | Reply::Prompted { message_id: Some(id), .. }) =
+        if let Ok(Reply::Sent { message_id: Some(id), .. } | Reply::Prompted { message_id: Some(id), .. }) =
             result
         {
             self.messages.push(id.clone());

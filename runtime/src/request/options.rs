@@ -2,9 +2,10 @@
 
 use super::Request;
 use relayline_core::command::{
-    ChatInfo, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, React, Send, SendMedia, ThreadCreate,
-    ThreadRename, Typing,
+    Card, ChatInfo, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, React, Send, SendMedia, TaskCard,
+    TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
+use relayline_core::output::DeliveryId;
 use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use serde_json::Value;
 use std::time::Duration;
@@ -107,11 +108,54 @@ impl Request<ThreadCreate> {
 }
 
 impl Request<ThreadRename> {
+    /// Only if the connector created it: the guard to prefer (O-17).
+    pub fn only_if_connector_created(self) -> Self {
+        self.with(|op| op.only_if_connector_created = true)
+    }
+
     /// Only if this is its name now.
     pub fn only_if_current_name(self, name: impl Into<String>) -> Self {
         self.with(|op| op.only_if_current_name = Some(name.into()))
     }
 }
+
+/// Options of a task card's ops.
+macro_rules! cards {
+    ($($op:ident)*) => {$(
+        impl Request<$op> {
+            fn card(self, change: impl FnOnce(&mut Card)) -> Self {
+                self.with(|op| change(&mut op.card))
+            }
+
+            /// Under this id; by default `turn:` and the id of the message that it belongs to (O-16).
+            pub fn card_id(self, id: impl Into<String>) -> Self {
+                self.card(|card| card.card_id = Some(id.into()))
+            }
+
+            /// As the card of the turn that this delivery began.
+            pub fn delivery(self, delivery: DeliveryId) -> Self {
+                self.card(|card| card.delivery = Some(delivery))
+            }
+
+            /// As the card of the turn that this message began.
+            pub fn reply_to(self, message_id: impl Into<String>) -> Self {
+                self.card(|card| card.reply_to = Some(message_id.into()))
+            }
+
+            /// On this platform; by default on the one on which the chat was last seen (M-3).
+            pub fn platform(self, name: impl Into<String>) -> Self {
+                self.card(|card| card.platform = Some(name.into()))
+            }
+
+            /// With one more entry of metadata. What is remembered of the chat is added where it is not set (M-2).
+            pub fn metadata(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+                self.card(|card| drop(card.metadata.insert(name.into(), value.into())))
+            }
+        }
+    )*};
+}
+
+cards!(TaskCard TaskCardStop);
 
 impl Request<Draft> {
     /// This is the last state: it becomes a message.

@@ -346,13 +346,22 @@ impl Rig {
 fn shown(result: &Result<Reply, Failure>) -> String {
     match result {
         Ok(Reply::Done) => "done".into(),
-        Ok(Reply::Sent { message_id }) => format!("sent {}", message_id.as_deref().unwrap_or("-")),
+        Ok(Reply::Sent { message_id, thread_id, auto_thread_name }) => {
+            let mut sent = format!("sent {}", message_id.as_deref().unwrap_or("-"));
+            for text in [thread_id, auto_thread_name].into_iter().flatten() {
+                sent.push_str(&format!(" {text}"));
+            }
+            sent
+        }
         Ok(Reply::ChatInfo { name, chat_type }) => format!("chat {name} {chat_type}"),
         Ok(Reply::Prompted { prompt_id, message_id }) => {
             format!("prompted {prompt_id} {}", message_id.as_deref().unwrap_or("-"))
         }
         Ok(Reply::Thread { thread_id }) => format!("thread {}", thread_id.as_deref().unwrap_or("-")),
-        Ok(Reply::Streamed { message_ids }) => format!("streamed {message_ids:?}"),
+        Ok(Reply::Streamed { message_ids, auto_thread: None }) => format!("streamed {message_ids:?}"),
+        Ok(Reply::Streamed { message_ids, auto_thread: Some(thread) }) => {
+            format!("streamed {message_ids:?} {} {}", thread.id, thread.name)
+        }
         Ok(Reply::Idle { confirmed }) => format!("idle confirmed={confirmed}"),
         Err(failure) => format!("{}: {}", failure.kind.name(), failure.message),
     }

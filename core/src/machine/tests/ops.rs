@@ -325,3 +325,140 @@ fn o_16_x_1_a_card_is_bounded() {
         rig.refused(Command::TaskCard(many)).starts_with("definite: it does not fit into the write queue")
     );
 }
+
+#[test]
+fn o_17_a_thread_is_renamed_under_one_guard() {
+    let rename = |chat_id: &str, name: &str, connector_created: bool, current: Option<&str>| {
+        Command::ThreadRename(ThreadRename {
+            chat_id: chat_id.into(),
+            thread_id: "t".into(),
+            name: name.into(),
+            only_if_connector_created: connector_created,
+            only_if_current_name: current.map(str::to_owned),
+            ..ThreadRename::default()
+        })
+    };
+    let named = |chat_id: &str, name: &str| json!({"op": "thread_rename", "chat_id": chat_id, "message_id": "t", "thread_name": name, "metadata": {}});
+    let with = |mut action: Value, field: &str, value: Value| {
+        action[field] = value;
+        action
+    };
+    let done = r#"{"success":true}"#;
+    let created = with(named("c", "The capital of France"), "only_if_connector_created", json!(true));
+    check(rename("c", " The  capital\nof\t\u{a0}France ", true, None), created.clone(), done, "done");
+    check(rename("c", "The capital of France", true, Some("old")), created, done, "done");
+    // The chat is the thread itself where none is named.
+    let current = with(named("t", "Paris"), "only_if_current_name", json!("France"));
+    check(rename("", "Paris", false, Some("France")), current, done, "done");
+    // Cut after the white space has collapsed, and not within a character.
+    let long = format!("{}  é {}", "é".repeat(98), "x".repeat(300));
+    check(rename("c", &long, false, None), named("c", &format!("{} é", "é".repeat(98))), done, "done");
+    check(rename("c", &"n".repeat(5000), false, None), named("c", &"n".repeat(100)), done, "done");
+    check(
+        rename("c", &"a b\n".repeat(500), false, None),
+        named("c", "a b ".repeat(25).trim_end()),
+        done,
+        "done",
+    );
+}
+
+#[test]
+fn o_18_a_thread_that_the_connector_makes_is_told_and_remembered() {
+    let mut rig = rig();
+    let send = |chat: &str| Command::Send(Send { chat_id: chat.into(), ..Send::default() });
+    let thread = |rig: &Rig, chat: &str| {
+        let chat = rig.machine.chat(chat).cloned().unwrap_or_default();
+        (chat.auto_thread_id, chat.auto_thread_name)
+    };
+    let some = |id: &str, name: &str| (Some(id.to_owned()), Some(name.to_owned()));
+    rig.line(r#"{"type":"inbound","event":{"source":{"platform":"discord","chat_id":"c","scope_id":"S"}}}"#);
+    rig.log();
+    for (chat, result, told, remembered) in [
+        ("c", r#"{"success":true,"message_id":"9","thread_id":"t1"}"#, "sent 9 t1", (None, None)),
+        (
+            "c",
+            r#"{"success":true,"message_id":"9","thread_id":"t1","auto_thread_name":"capital?"}"#,
+            "sent 9 t1 capital?",
+            some("t1", "capital?"),
+        ),
+        (
+            "c",
+            r#"{"success":true,"thread_id":7,"auto_thread_name":"next"}"#,
+            "sent - 7 next",
+            some("7", "next"),
+        ),
+        // What an answer does not say clears nothing.
+        ("c", r#"{"success":true,"message_id":"9"}"#, "sent 9", some("7", "next")),
+        // A chat that nobody has been seen in.
+        (
+            "d",
+            r#"{"success":true,"thread_id":"u","auto_thread_name":"new"}"#,
+            "sent - u new",
+            some("u", "new"),
+        ),
+    ] {
+        let id = rig.submit(send(chat));
+        rig.log();
+        rig.answer(id, result);
+        rig.expect(&[&format!("r{} {told}", id.number())]);
+        assert_eq!(thread(&rig, chat), remembered, "{result}");
+    }
+    // The rest of what is remembered stays.
+    assert_eq!(rig.machine.chat("c").and_then(|chat| chat.scope.clone()).as_deref(), Some("S"));
+}
+
+#[test]
+fn o_18_x_1_remembered_threads_are_bounded() {
+    let mut rig = Rig::with(|config| config.limits.chats = 2);
+    rig.connect();
+    let result = |name: &str| format!(r#"{{"success":true,"thread_id":"t","auto_thread_name":"{name}"}}"#);
+    for chat in ["a", "b", "c"] {
+        let id = rig.submit(Command::Send(Send { chat_id: chat.into(), ..Send::default() }));
+        rig.log();
+        rig.answer(id, &result(&"n".repeat(5000)));
+    }
+    assert_eq!((rig.machine.chat("a"), rig.machine.held().chats), (None, 2));
+    let name = rig.machine.chat("c").and_then(|chat| chat.auto_thread_name.clone());
+    assert_eq!((name.map(|name| name.len()), rig.machine.stats().cut_texts), (Some(1024), 3));
+}
+
+#[test]
+fn o_5_a_connector_that_names_other_ops_is_not_asked_what_a_chat_is() {
+    let mut rig = rig();
+    let info = |platform: Option<&str>| {
+        Command::ChatInfo(ChatInfo { chat_id: "x1".into(), platform: platform.map(str::to_owned) })
+    };
+    rig.submit(info(None));
+    rig.expect(&["r1 chat x1 dm"]);
+    rig.submit(info(Some("discord")));
+    rig.expect(&["r2 chat x1 dm"]);
+    assert_eq!(rig.refused(info(Some("matrix"))), "definite: relay does not front platform matrix");
+    rig.lost();
+    rig.log();
+    assert_eq!(rig.refused(info(None)), "definite: the relay is not connected");
+    // One that names it is asked, and so is one that names none.
+    for ops in [r#","supported_ops":["get_chat_info"]"#, r#","supported_ops":[]"#] {
+        let mut rig = Rig::new();
+        rig.opened();
+        rig.line(&descriptor("discord", ops));
+        rig.log();
+        rig.submit(info(None));
+        assert!(rig.log()[0].contains("get_chat_info"), "{ops}");
+    }
+}
+
+#[test]
+fn o_18_a_streamed_reply_tells_of_its_thread_too() {
+    let mut rig = rig();
+    let stream =
+        Stream { stream: "s".into(), chat_id: chat(), text: "hi".into(), last: true, ..Stream::default() };
+    let id = rig.submit(Command::Stream(stream));
+    let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+    let wire_id = frame["requestId"].as_str().unwrap().trim_start_matches('r').parse().unwrap();
+    rig.answer(
+        RequestId(wire_id),
+        r#"{"success":true,"message_id":"9","thread_id":"t","auto_thread_name":"n"}"#,
+    );
+    rig.expect(&[&format!("r{} streamed [\"9\"] t n", id.number())]);
+    assert_eq!(rig.machine.chat("c").and_then(|chat| chat.auto_thread_id.as_deref()), Some("t"));
+}

@@ -80,7 +80,7 @@ impl Model {
         let owed = self.inbox.owed.iter().find(|((of, _), _)| *of == conn.number());
         judge.claim("A-1", "taken-is-acknowledged", owed.is_none(), || format!("{owed:?} is owed"));
         let unwritten = self.requests.pending.iter().find(|(_, pending)| {
-            !pending.written && matches!(pending.sort, Sort::Asked | Sort::Typing | Sort::Prompt)
+            !pending.written && matches!(pending.sort, Sort::Asked | Sort::Info | Sort::Typing | Sort::Prompt)
         });
         judge.claim("O-3", "accepted-is-written", unwritten.is_none(), || format!("{unwritten:?}"));
     }
@@ -163,7 +163,9 @@ impl Model {
     fn in_time(&self, judge: &mut Judge, timing: &Timing) {
         let late = self.requests.pending.iter().find(|(_, pending)| {
             let most = match pending.sort {
-                Sort::Asked | Sort::Typing | Sort::Prompt | Sort::Interrupt => timing.request_timeout,
+                Sort::Asked | Sort::Info | Sort::Typing | Sort::Prompt | Sort::Interrupt => {
+                    timing.request_timeout
+                }
                 Sort::GoIdle | Sort::GoDormant => timing.idle_timeout,
                 Sort::State | Sort::Now => Duration::ZERO,
                 // `disconnects-in-time` says more.

@@ -49,7 +49,7 @@ impl Model {
 
     fn holds_what_it_must(&self, judge: &mut Judge, held: &Held) {
         let frames = self.requests.pending.values().filter(|pending| match pending.sort {
-            Sort::Asked | Sort::Typing | Sort::Prompt | Sort::Interrupt => true,
+            Sort::Asked | Sort::Info | Sort::Typing | Sort::Prompt | Sort::Interrupt => true,
             Sort::State | Sort::Stream | Sort::GoIdle | Sort::GoDormant | Sort::Disconnect | Sort::Now => {
                 false
             }

@@ -293,7 +293,7 @@ impl Model {
 
 fn needs_connection(command: &Command) -> bool {
     match Sort::of(command) {
-        Sort::Asked | Sort::Prompt | Sort::Interrupt | Sort::GoIdle | Sort::GoDormant => true,
+        Sort::Asked | Sort::Info | Sort::Prompt | Sort::Interrupt | Sort::GoIdle | Sort::GoDormant => true,
         // A stream that has failed tells so at any time; a typing sign is never an error.
         Sort::Typing | Sort::State | Sort::Stream | Sort::Disconnect | Sort::Now => false,
     }

@@ -113,11 +113,12 @@ impl Model {
                 self.is_idle = true;
                 self.may_sleep |= pending.sort == Sort::GoDormant;
             }
-            (Sort::Stream, Ok(Reply::Streamed { message_ids })) => {
+            (Sort::Stream, Ok(Reply::Streamed { message_ids, .. })) => {
                 self.streamed.push((message_ids.clone(), pending.text.clone()));
             }
             (
                 Sort::Asked
+                | Sort::Info
                 | Sort::Typing
                 | Sort::Prompt
                 | Sort::Interrupt
@@ -221,7 +222,7 @@ impl Model {
         let waiting = self.requests.pending.iter().find(|(_, pending)| {
             matches!(
                 pending.sort,
-                Sort::Asked | Sort::Typing | Sort::Prompt | Sort::Interrupt | Sort::GoIdle | Sort::GoDormant
+                Sort::Asked | Sort::Info | Sort::Typing | Sort::Prompt | Sort::Interrupt | Sort::GoIdle | Sort::GoDormant
             )
         });
         judge.claim("O-4", "an-end-fails-what-waits", waiting.is_none(), || {

@@ -14,6 +14,8 @@ pub(crate) enum Sort {
     Typing,
     /// The same, and a prompt is open from then on.
     Prompt,
+    /// Answered by the connector, or at once where it names other ops (O-5).
+    Info,
     /// Done once written.
     Interrupt,
     /// A state of a stream that is done at once.
@@ -32,6 +34,7 @@ impl Sort {
         match command {
             Command::Typing(_) => Sort::Typing,
             Command::Prompt(_) => Sort::Prompt,
+            Command::ChatInfo(_) => Sort::Info,
             Command::Interrupt(_) => Sort::Interrupt,
             Command::Stream(state) if state.last => Sort::Stream,
             Command::Stream(_) => Sort::State,
@@ -43,7 +46,8 @@ impl Sort {
         }
     }
 
-    /// Whether it counts against `max_in_flight` as a frame that waits. A typing sign may be done at once.
+    /// Whether it counts against `max_in_flight` as a frame that waits. A typing sign and what a chat is may be
+    /// done at once.
     fn is_frame(self) -> bool {
         matches!(self, Sort::Asked | Sort::Prompt | Sort::Interrupt)
     }
@@ -97,6 +101,15 @@ pub(crate) fn due(result: Option<&Value>) -> Due {
     })
 }
 
+/// Returns whether a result says what a chat is, with or without `success` (O-5).
+fn is_chat_info(result: Option<&Value>) -> bool {
+    let is_said =
+        |name: &str| result.and_then(|result| result.get(name)).is_some_and(|value| !value.is_null());
+    let field = |name: &str| result.and_then(|result| result.get(name));
+    field("success") != Some(&Value::Bool(false))
+        && (field("chat_info").is_some_and(Value::is_object) || is_said("name") || is_said("type"))
+}
+
 impl Requests {
     /// A command was accepted under this number; false when the number is not new (O-1).
     pub(crate) fn accepted(&mut self, id: u64, command: &Command, now: Time) -> bool {
@@ -134,7 +147,9 @@ impl Requests {
             Some(pending) if pending.written && pending.due.is_none() => {
                 pending.due = Some(match pending.sort {
                     Sort::Typing => Due::Well { message_id: None },
+                    Sort::Info if is_chat_info(result) => Due::Well { message_id: None },
                     Sort::Asked
+                    | Sort::Info
                     | Sort::Prompt
                     | Sort::Interrupt
                     | Sort::State
@@ -196,7 +211,7 @@ impl Requests {
         }
         let fits = match (&pending.due, result) {
             (Some(Due::Well { message_id }), Ok(reply)) => match reply {
-                Reply::Sent { message_id: told } | Reply::Prompted { message_id: told, .. } => {
+                Reply::Sent { message_id: told, .. } | Reply::Prompted { message_id: told, .. } => {
                     told == message_id
                 }
                 Reply::Done
@@ -208,7 +223,12 @@ impl Requests {
             },
             (Some(Due::Badly(kind)), Err(failure)) => failure.kind == *kind,
             (Some(_), Ok(_) | Err(_)) => false,
-            (None, Ok(_)) => !matches!(pending.sort, Sort::Asked | Sort::Prompt | Sort::Interrupt),
+            (None, Ok(Reply::ChatInfo { chat_type, .. })) => {
+                pending.sort == Sort::Info && !pending.written && chat_type == "dm"
+            }
+            (None, Ok(_)) => {
+                !matches!(pending.sort, Sort::Asked | Sort::Info | Sort::Prompt | Sort::Interrupt)
+            }
             (None, Err(failure)) => match failure.kind {
                 FailureKind::Definite | FailureKind::Ambiguous => pending.sort != Sort::Typing,
                 FailureKind::Unsupported => matches!(pending.sort, Sort::Stream | Sort::State),
