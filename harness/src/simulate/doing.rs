@@ -9,8 +9,8 @@ use super::world::World;
 use crate::connector::Act;
 use relayline_core::chats::Chat as Remembered;
 use relayline_core::command::{
-    ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, React, Send, SendMedia,
-    Stream, ThreadCreate, ThreadRename, Typing,
+    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, React, Send,
+    SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::output::Outcome;
 use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
@@ -218,8 +218,8 @@ impl World<'_> {
                 platform,
                 ..ThreadRename::default()
             }),
-            _ => match random.chance(50) {
-                true => Command::Draft(Draft {
+            _ => match random.below(4) {
+                0 | 1 => Command::Draft(Draft {
                     chat_id,
                     draft_id: 77,
                     content,
@@ -227,7 +227,14 @@ impl World<'_> {
                     metadata,
                     platform,
                 }),
-                false => Command::Raw(serde_json::Map::new()),
+                2 => {
+                    let card = Card { chat_id, platform, reply_to: Some(message_id), ..Card::default() };
+                    match random.chance(50) {
+                        true => Command::TaskCard(TaskCard { card, chunks: vec![Metadata::new(); size] }),
+                        false => Command::TaskCardStop(TaskCardStop { card }),
+                    }
+                }
+                _ => Command::Raw(serde_json::Map::new()),
             },
         }
     }
