@@ -19,6 +19,7 @@ on_both_runtimes! {
     o_what_is_wrong_with_an_op_is_definite
     o_16_a_task_card_goes_out_and_is_ended
     o_18_a_thread_of_the_connectors_own_is_in_the_result
+    x_3_a_raw_action_goes_out_as_it_is
     i_3_i_4_an_answer_is_handed_on_with_who_gave_it
     i_3_an_answer_without_an_open_prompt_is_stale_or_silent
     i_3_a_refused_answer_comes_again
@@ -253,6 +254,35 @@ fn o_18_a_thread_of_the_connectors_own_is_in_the_result(runtime: &str) {
     bridge.tell(Act::Answer { op: "get_chat_info".into(), result: json!({"name": "general"}) });
     let info = bridge.ask(json!({"op": "get_chat_info", "chat_id": "7"}));
     assert_eq!(info, json!({"name": "general", "type": "dm"}));
+}
+
+fn x_3_a_raw_action_goes_out_as_it_is(runtime: &str) {
+    let mut bridge = Bridge::start(runtime, &[]);
+    let result = json!({"success": true, "votes": {"a": [1, null]}, "message_id": 9});
+    bridge.tell(Act::Answer { op: "poll".into(), result: result.clone() });
+    bridge.ask(json!({"op": "prime", "chat_id": "7", "platform": "telegram", "scope_id": "S"}));
+    let action = json!({"op": "poll", "chat_id": "7", "options": ["x", {"y": null}]});
+    let mut tagged = action.clone();
+    tagged["metadata"] = json!({"scope_id": "S", "guild_id": "S"});
+    for (more, written, platform) in [
+        (json!({}), &tagged, json!("telegram")),
+        (json!({"platform": "discord", "bare": null}), &tagged, json!("discord")),
+        (json!({"bare": true}), &action, json!(null)),
+    ] {
+        let mut op = more;
+        op["op"] = json!("raw");
+        op["action"] = action.clone();
+        assert_eq!(bridge.ask(op), result);
+        let frame = bridge.sees();
+        assert_eq!((&frame["action"], &frame["platform"]), (written, &platform));
+    }
+    let failed = json!({"success": false, "error": "closed", "code": "E1"});
+    bridge.tell(Act::Answer { op: "poll".into(), result: failed });
+    let error = bridge.ask(json!({"op": "raw", "action": action}));
+    assert_eq!(error, json!({"kind": "rejected", "message": "closed", "code": "E1"}));
+    let error = bridge.ask(json!({"op": "raw", "action": {}, "metadata": {}}));
+    let expected = "unknown field `metadata`: `raw` takes `action`, `platform`, `bare`";
+    assert_eq!(error, json!({"kind": "definite", "message": expected}));
 }
 
 fn o_9_what_a_chat_does_not_offer_is_unsupported_and_never_written(runtime: &str) {

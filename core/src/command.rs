@@ -5,6 +5,7 @@ mod check;
 pub use check::MAX_ID_BYTES;
 pub(crate) use check::{id_problem, too_large};
 
+use crate::json;
 use crate::output::DeliveryId;
 use crate::prompts::Prompt;
 use serde::{Deserialize, Serialize};
@@ -59,8 +60,8 @@ pub enum Command {
     Turn(Turn),
     /// Stop the turn of a session. Completes with [`Reply::Done`] once written: nobody answers it.
     Interrupt(Interrupt),
-    /// An action as it is: no gate, no remembered metadata, no platform. Completes with [`Reply::Sent`].
-    Raw(Map<String, Value>),
+    /// Write an action as it is, whatever its op. Completes with [`Reply::Raw`].
+    Raw(Raw),
     /// Have the connector buffer from now on (L-12). Completes with [`Reply::Idle`].
     GoIdle,
     /// The same, and when confirmed close the connection and dial again later (L-13). Completes with [`Reply::Idle`].
@@ -130,6 +131,7 @@ impl Command {
             | (Command::TaskCardStop(TaskCardStop { card: Card { chat_id, delivery: Some(_), .. } }), _) => {
                 Some(chat_id.as_str()).filter(|id| !id.is_empty())
             }
+            (Command::Raw(raw), _) => raw.action.get("chat_id").and_then(Value::as_str),
             (_, Wire::Op { chat_id, .. }) => Some(chat_id),
             (_, Wire::Chatless | Wire::Interrupt(_) | Wire::None) => None,
         }
@@ -518,6 +520,28 @@ pub enum TurnState {
     Stopped,
 }
 
+/// See [`Command::Raw`]. Nothing is checked: what the connector makes of the action is between it and the host.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Raw {
+    /// The action, with its `op`.
+    pub action: Map<String, Value>,
+    /// The platform to write it for; by default the one on which its `chat_id` was last seen (M-3).
+    pub platform: Option<String>,
+    /// Add nothing: neither what is remembered of the chat (M-2) nor its platform.
+    pub bare: bool,
+}
+
+impl Raw {
+    /// Returns the chat whose memory is added to the action.
+    pub(crate) fn chat(&self) -> Option<Cow<'_, str>> {
+        match self.action.get("chat_id").filter(|_| !self.bare)? {
+            Value::String(id) => Some(id.as_str().into()),
+            Value::Number(id) if !id.is_f64() => Some(id.to_string().into()),
+            _ => None,
+        }
+    }
+}
+
 /// See [`Command::Interrupt`].
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Interrupt {
@@ -589,6 +613,11 @@ pub enum Reply {
         /// The last thread that the connector has made for one of them, and its name.
         auto_thread: Option<AutoThread>,
     },
+    /// The connector's whole answer to an action that went out as it is.
+    Raw {
+        /// The `result` object.
+        result: Map<String, Value>,
+    },
     /// Whether going idle was confirmed in time (L-12). If not, all stays as it was.
     Idle {
         /// Whether it was.
@@ -611,6 +640,7 @@ impl Reply {
                 let thread = auto_thread.as_ref().map_or(0, |thread| thread.id.len() + thread.name.len());
                 message_ids.iter().map(String::len).sum::<usize>() + thread
             }
+            Reply::Raw { result } => json::weight_of_fields(result),
             Reply::Done | Reply::Idle { .. } => 0,
         }
     }

@@ -191,10 +191,8 @@ fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&C
             action.field("card_id", card.id());
             Some(&card.metadata)
         }
-        Command::Raw(fields) => {
-            for (name, content) in fields {
-                action.field(name, content);
-            }
+        Command::Raw(raw) => {
+            verbatim(&mut action, &raw.action, chat);
             None
         }
         // One has no metadata; the others are no ops: they have frames of their own, or none.
@@ -213,6 +211,32 @@ fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&C
         metadata(action.key("metadata"), own, chat, profile(command, chat), anchor);
     }
     action.close();
+}
+
+/// The action's own fields. What is remembered of its chat goes into its metadata (X-3).
+fn verbatim(out: &mut Object<'_>, action: &Metadata, chat: Option<&Chat>) {
+    let profile = chat.and_then(|chat| chat.profile.as_deref()).filter(|name| *name != "default");
+    let filled = |own: &Metadata| {
+        let mut text = Vec::new();
+        metadata(&mut text, own, chat, profile, Anchor::AsGiven);
+        text
+    };
+    for (name, content) in action {
+        match content {
+            Value::Object(own) if name == "metadata" && chat.is_some() => {
+                out.key(name).extend(filled(own));
+            }
+            _ => {
+                out.field(name, content);
+            }
+        }
+    }
+    if !action.contains_key("metadata") {
+        let text = filled(&Metadata::new());
+        if text != b"{}" {
+            out.key("metadata").extend(text);
+        }
+    }
 }
 
 /// The message that an op answers, which one that is placed flat does not name (M-8).
@@ -316,7 +340,7 @@ fn fill(remembered: Option<&str>) -> Option<Fill<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{ChatInfo, Edit, FollowUp, Send, Typing};
+    use crate::command::{ChatInfo, Edit, FollowUp, Raw, Send, Typing};
     use serde_json::json;
 
     fn encoded(command: &Command, tag: Option<&Identity>, chat: Option<&Chat>) -> String {
@@ -389,7 +413,7 @@ mod tests {
                 r#"{"type":"outbound","requestId":"id","action":{"op":"get_chat_info","chat_id":"c"}}"#,
             ),
             (
-                encoded(&Command::Raw(own(json!({"op": "x"}))), None, None),
+                encoded(&Command::Raw(Raw { action: own(json!({"op": "x"})), ..Raw::default() }), None, None),
                 r#"{"type":"outbound","requestId":"id","action":{"op":"x"}}"#,
             ),
         ] {

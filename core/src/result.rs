@@ -2,6 +2,7 @@
 
 use crate::command::{Failure, FailureKind, MAX_ID_BYTES, Reply};
 use crate::json::{self, Kind};
+use serde_json::Value;
 
 /// What a request was, as far as its answer is concerned.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +19,8 @@ pub(crate) enum Expected {
     Prompted(String),
     /// A thread's id, under either name.
     Thread,
+    /// Success, and all that the connector says.
+    Raw,
     /// Nobody answers: it is done once written.
     Written,
 }
@@ -71,6 +74,15 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
             thread_id: thread_id.and_then(json::id),
             auto_thread_name: auto_thread_name.and_then(json::string).filter(|name| !name.is_empty()),
         }),
+        Expected::Raw => match json::parse(raw.unwrap_or("{}")) {
+            Ok(Value::Object(result)) => Ok(Reply::Raw { result }),
+            Ok(_) => Err(rejected("the connector's result is no object")),
+            // It was carried out all the same.
+            Err(error) => {
+                let why = format!("the connector's result cannot be read: {error}");
+                Err(Failure::new(FailureKind::Ambiguous, why))
+            }
+        },
         Expected::Prompted(prompt_id) => {
             Ok(Reply::Prompted { prompt_id: prompt_id.clone(), message_id: message_id.and_then(json::id) })
         }
@@ -135,7 +147,8 @@ pub(crate) fn bound(answer: &mut Result<Reply, Failure>) -> Overlong {
         Ok(Reply::ChatInfo { name, chat_type }) => {
             overlong.texts += u64::from(cut(name, MAX_ID_BYTES)) + u64::from(cut(chat_type, MAX_ID_BYTES));
         }
-        Ok(Reply::Done | Reply::Streamed { .. } | Reply::Idle { .. }) => {}
+        // Of a raw answer all is the host's: it counts among the actions that wait.
+        Ok(Reply::Done | Reply::Streamed { .. } | Reply::Raw { .. } | Reply::Idle { .. }) => {}
         Err(failure) => {
             id(&mut failure.code);
             overlong.texts += u64::from(cut(&mut failure.message, MAX_ERROR_BYTES));

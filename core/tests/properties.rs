@@ -8,7 +8,7 @@ mod world;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use relayline_core::command::{ChatInfo, Command, Edit, Interrupt, Send, Stream, Typing};
+use relayline_core::command::{ChatInfo, Command, Edit, Interrupt, Raw, Send, Stream, Typing};
 use relayline_core::output::Outcome;
 use std::time::Duration;
 use world::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, served};
@@ -62,7 +62,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => chat().prop_map(|chat_id| Command::ChatInfo(ChatInfo { chat_id, platform: None })),
         5 => stream(),
         1 => Just(Command::Interrupt(Interrupt::default())),
-        1 => Just(Command::Raw(serde_json::Map::new())),
+        1 => Just(Command::Raw(Raw::default())),
         2 => Just(Command::GoIdle),
         1 => Just(Command::GoDormant),
         1 => (0..90_000u64).prop_map(|ms| Command::Hold(Duration::from_millis(ms))),

@@ -4,7 +4,7 @@ use crate::world::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, served};
 use crate::world::{Input, World};
 use arbitrary::{Result, Unstructured};
 use relayline_core::command::{
-    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, React, Send, SendMedia, Stream,
+    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, Raw, React, Send, SendMedia, Stream,
     TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::output::Outcome;
@@ -178,7 +178,7 @@ fn command(source: &mut Unstructured<'_>) -> Result<Command> {
         }),
         16 => Command::Interrupt(Interrupt { session_key: chat_id, reason: platform }),
         17 => match source.int_in_range(0..=2)? {
-            0 => Command::Raw(serde_json::Map::new()),
+            0 => Command::Raw(Raw::default()),
             1 => {
                 let many = if source.ratio(1, 8)? { size(source)? } else { 1 };
                 let card = Card { chat_id, platform, card_id: Some(content), ..Card::default() };

@@ -9,8 +9,9 @@ use crate::shared::{Handle, Shared};
 use crate::watch::{ConnectionState, Watch, present};
 use relayline_core::chats::Chat;
 use relayline_core::command::{
-    Card, ChatInfo, Command, Delete, Draft, Edit, Failure, FollowUp, Interrupt, Metadata, NotAccepted, React,
-    Reply, ReplyMessage, Send, SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
+    Card, ChatInfo, Command, Delete, Draft, Edit, Failure, FollowUp, Interrupt, Metadata, NotAccepted, Raw,
+    React, Reply, ReplyMessage, Send, SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename,
+    Typing,
 };
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
@@ -298,6 +299,12 @@ impl Relay {
     /// What a chat is called, and what it is (O-5).
     pub fn chat_info(&self, chat_id: impl Into<String>) -> Request<ChatInfo> {
         self.request(ChatInfo { chat_id: chat_id.into(), platform: None })
+    }
+
+    /// Writes an action as it is, for what the connector knows and this library does not; gives its whole result. What
+    /// is remembered of its chat is added where it is not set, unless it is [`bare`](Request::bare) (M-2, M-3).
+    pub fn raw(&self, action: Map<String, Value>) -> Request<Raw> {
+        self.request(Raw { action, ..Raw::default() })
     }
 
     /// Stops the turn of a session on the connector's side. Done once it is written: nobody answers.

@@ -4,10 +4,11 @@ use crate::shared::Handle;
 use futures_channel::oneshot;
 use futures_core::future::FusedFuture;
 use relayline_core::command::{
-    ChatInfo, Command, Delete, Draft, Edit, Failure, FailureKind, FollowUp, Interrupt, React, Reply,
+    ChatInfo, Command, Delete, Draft, Edit, Failure, FailureKind, FollowUp, Interrupt, Raw, React, Reply,
     ReplyMessage, Send, SendMedia, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::prompts::Prompt;
+use serde_json::{Map, Value};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -187,6 +188,13 @@ fn sent(ended: Ended) -> Result<Option<String>, Failure> {
     })
 }
 
+fn whole(ended: Ended) -> Result<Map<String, Value>, Failure> {
+    ended.map(|reply| match reply {
+        Reply::Raw { result } => result,
+        _ => Map::new(),
+    })
+}
+
 fn thread(ended: Ended) -> Result<Option<String>, Failure> {
     ended.map(|reply| match reply {
         Reply::Thread { thread_id } => thread_id,
@@ -225,6 +233,7 @@ ops! {
     Draft as Draft => Result<Option<String>, Failure>, sent;
     TaskCard as TaskCard => Result<Option<String>, Failure>, sent;
     TaskCardStop as TaskCardStop => Result<(), Failure>, done;
+    Raw as Raw => Result<Map<String, Value>, Failure>, whole;
     Interrupt as Interrupt => Result<(), Failure>, done;
 }
 

@@ -122,6 +122,7 @@ pub(super) fn shown(reply: Reply) -> Value {
         }
         Reply::Thread { thread_id: Some(thread_id) } => json!({ "thread_id": thread_id }),
         Reply::ChatInfo { name, chat_type } => json!({ "name": name, "type": chat_type }),
+        Reply::Raw { result } => Value::Object(result),
         Reply::Idle { confirmed } => json!({ "confirmed": confirmed }),
         _ => json!({}),
     }

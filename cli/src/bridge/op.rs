@@ -6,7 +6,7 @@ use super::tagged::Tagged;
 use relayline_core::chats::Chat;
 use relayline_core::command::{
     Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MAX_ID_BYTES, MediaKind, Metadata,
-    React, ReplyMessage, Send, SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Turn, TurnState,
+    Raw, React, ReplyMessage, Send, SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Turn, TurnState,
     Typing,
 };
 use relayline_core::json::weight_of_fields;
@@ -262,6 +262,15 @@ enum Op {
         chat_id: String,
         #[serde(default)]
         platform: Option<String>,
+    },
+    /// Write an action as it is.
+    Raw {
+        action: Map<String, Value>,
+        #[serde(default)]
+        platform: Option<String>,
+        /// Add nothing to it.
+        #[serde(default, deserialize_with = "or_default")]
+        bare: bool,
     },
     Interrupt {
         session_key: String,
@@ -669,6 +678,7 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
             return Ok(Asked::Prime { chat_id, chat });
         }
         Op::GetChatInfo { chat_id, platform } => Command::ChatInfo(ChatInfo { chat_id, platform }),
+        Op::Raw { action, platform, bare } => Command::Raw(Raw { action, platform, bare }),
         Op::Interrupt { session_key, reason } => Command::Interrupt(Interrupt { session_key, reason }),
         Op::GoIdle {} => Command::GoIdle,
         Op::GoDormant {} => Command::GoDormant,

@@ -74,6 +74,7 @@ impl Command {
             Command::Draft(draft) => [chat(&draft.chat_id), platform(&draft.platform), None, None],
             Command::TaskCard(task) => task.card.ids(),
             Command::TaskCardStop(task) => task.card.ids(),
+            Command::Raw(raw) => [platform(&raw.platform), None, None, None],
             Command::Stream(stream) => [
                 Some(("stream", &stream.stream)),
                 chat(&stream.chat_id),
@@ -82,7 +83,6 @@ impl Command {
             ],
             // A session's key is made of ids, and is not remembered.
             Command::Interrupt(_)
-            | Command::Raw(_)
             | Command::Reply(_)
             | Command::Turn(_)
             | Command::GoIdle

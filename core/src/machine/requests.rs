@@ -233,6 +233,10 @@ impl RelayMachine {
     /// Queues a frame that waits for its answer, or at least for being written.
     pub(super) fn request(&mut self, command: &Command, owner: Owner) -> Result<RequestId, Refusal> {
         self.can_ask(self.requests.pending.len())?;
+        let raw_chat = match command {
+            Command::Raw(raw) => raw.chat(),
+            _ => None,
+        };
         let (chat_id, tag) = match command.wire() {
             Wire::Op { op, chat_id, platform } => {
                 let tag = self.tag(platform, chat_id)?;
@@ -240,7 +244,9 @@ impl RelayMachine {
                 self.chats.touch(&self.seed, chat_id);
                 (Some(chat_id), tag)
             }
-            Wire::Chatless | Wire::Interrupt(_) | Wire::None => (None, self.tag_of_kind(command)),
+            Wire::Chatless | Wire::Interrupt(_) | Wire::None => {
+                (raw_chat.as_deref(), self.tag_of_own(command)?)
+            }
         };
         let mut prompt_id = String::new();
         let expected = match command {
@@ -248,8 +254,8 @@ impl RelayMachine {
             | Command::SendMedia(_)
             | Command::Draft(_)
             | Command::TaskCard(_)
-            | Command::FollowUp(_)
-            | Command::Raw(_) => Expected::Sent,
+            | Command::FollowUp(_) => Expected::Sent,
+            Command::Raw(_) => Expected::Raw,
             // Only a new thread has a name of its own accord (O).
             Command::ThreadRename(rename) if rename.name.trim().is_empty() => {
                 return Err(Failure::definite("a thread cannot be renamed to nothing").into());
@@ -343,10 +349,20 @@ impl RelayMachine {
         if offered { Ok(()) } else { Err(refuse()) }
     }
 
-    /// A follow-up goes out as the platform that its kind names, when this gateway fronts it (M-4).
-    fn tag_of_kind(&self, command: &Command) -> Option<usize> {
-        let Command::FollowUp(follow_up) = command else { return None };
-        follow_up.kind.split_once('.').and_then(|(platform, _)| self.fronted(platform))
+    /// As whom a command without a chat of its own goes out. A follow-up goes out as the platform that its kind names,
+    /// when this gateway fronts it (M-4); a raw action as the host says, else as its chat's.
+    fn tag_of_own(&self, command: &Command) -> Result<Option<usize>, Failure> {
+        match command {
+            Command::FollowUp(follow_up) => {
+                let named = follow_up.kind.split_once('.');
+                Ok(named.and_then(|(platform, _)| self.fronted(platform)))
+            }
+            Command::Raw(raw) => match (&raw.platform, raw.chat()) {
+                (None, None) => Ok(None),
+                (platform, chat) => self.tag(platform.as_deref(), chat.as_deref().unwrap_or_default()),
+            },
+            _ => Ok(None),
+        }
     }
 
     /// As whom a command for this chat goes out (M-3): as the platform that it names, else the one on which the
@@ -440,6 +456,7 @@ impl RelayMachine {
                 | Expected::Done
                 | Expected::Thread
                 | Expected::ChatInfo(_)
+                | Expected::Raw
                 | Expected::Written => result,
             };
             match pending.owner {

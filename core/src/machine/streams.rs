@@ -394,6 +394,7 @@ fn message_id(reply: Reply) -> Option<String> {
         | Reply::Thread { .. }
         | Reply::ChatInfo { .. }
         | Reply::Streamed { .. }
+        | Reply::Raw { .. }
         | Reply::Idle { .. } => None,
     }
 }

@@ -204,6 +204,7 @@ pub(super) fn reply_value(reply: &Reply) -> Value {
         Reply::Streamed { message_ids, auto_thread: Some(thread) } => {
             json!({"message_ids": message_ids, "thread_id": thread.id, "auto_thread_name": thread.name})
         }
+        Reply::Raw { result } => Value::Object(result.clone()),
         Reply::Idle { confirmed } => json!({"confirmed": confirmed}),
         Reply::Prompted { prompt_id, message_id } => {
             json!({"prompt_id": prompt_id, "message_id": message_id})

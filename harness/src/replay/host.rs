@@ -3,7 +3,7 @@
 
 use super::session::{Dial, Frame, Session};
 use crate::recording::Recording;
-use relayline_core::command::{ChatInfo, Command, FollowUp, Interrupt, Metadata, Send};
+use relayline_core::command::{ChatInfo, Command, FollowUp, Interrupt, Metadata, Raw, Send};
 use relayline_core::prompts::{Prompt, PromptKind};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -71,7 +71,7 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>) -> Result<Call, String
             metadata: metadata()?,
         }),
         "send_outbound" => match args.get("action") {
-            Some(Value::Object(action)) => Command::Raw(action.clone()),
+            Some(Value::Object(action)) => bare(action.clone()),
             Some(_) | None => return Err("`args.action` must be an object".to_owned()),
         },
         "send_interrupt" => Command::Interrupt(Interrupt {
@@ -107,7 +107,7 @@ pub(crate) fn implied(recording: &Recording, session: &Session, dial: usize, at:
 
 /// A request as it is.
 pub(crate) fn raw(frame: &Frame) -> Command {
-    Command::Raw(frame.value["action"].as_object().cloned().unwrap_or_default())
+    bare(frame.value["action"].as_object().cloned().unwrap_or_default())
 }
 
 /// The prompt that an action asks, so that the machine knows its answers (I-3).
@@ -166,4 +166,9 @@ fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) ->
         (Some(BEGINS_MS..), None) if waited >= AWAITS_MS => Purpose::Disconnect,
         (Some(_), Some(_) | None) => Purpose::Idle,
     }
+}
+
+/// The action, and nothing beside it.
+fn bare(action: Metadata) -> Command {
+    Command::Raw(Raw { action, platform: None, bare: true })
 }

@@ -9,7 +9,7 @@ use super::world::World;
 use crate::connector::Act;
 use relayline_core::chats::Chat as Remembered;
 use relayline_core::command::{
-    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, React, Send,
+    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, Raw, React, Send,
     SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::output::Outcome;
@@ -234,7 +234,7 @@ impl World<'_> {
                         false => Command::TaskCardStop(TaskCardStop { card }),
                     }
                 }
-                _ => Command::Raw(serde_json::Map::new()),
+                _ => Command::Raw(Raw::default()),
             },
         }
     }

@@ -2,8 +2,8 @@
 
 use super::Request;
 use relayline_core::command::{
-    Card, ChatInfo, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, React, Send, SendMedia, TaskCard,
-    TaskCardStop, ThreadCreate, ThreadRename, Typing,
+    Card, ChatInfo, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Raw, React, Send, SendMedia,
+    TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::output::DeliveryId;
 use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
@@ -38,7 +38,7 @@ macro_rules! shared {
     )*};
 }
 
-shared!(platform: Send Edit Delete Typing ChatInfo SendMedia Prompt React ThreadCreate ThreadRename Draft);
+shared!(platform: Raw Send Edit Delete Typing ChatInfo SendMedia Prompt React ThreadCreate ThreadRename Draft);
 shared!(metadata: Send Edit Delete Typing FollowUp SendMedia Prompt React ThreadCreate ThreadRename Draft);
 shared!(reply_to: Send SendMedia Prompt);
 
@@ -161,6 +161,13 @@ impl Request<Draft> {
     /// This is the last state: it becomes a message.
     pub fn last(self) -> Self {
         self.with(|op| op.last = true)
+    }
+}
+
+impl Request<Raw> {
+    /// With nothing added: neither what is remembered of the chat nor its platform.
+    pub fn bare(self) -> Self {
+        self.with(|op| op.bare = true)
     }
 }
 

@@ -362,6 +362,7 @@ fn shown(result: &Result<Reply, Failure>) -> String {
         Ok(Reply::Streamed { message_ids, auto_thread: Some(thread) }) => {
             format!("streamed {message_ids:?} {} {}", thread.id, thread.name)
         }
+        Ok(Reply::Raw { result }) => format!("raw {}", serde_json::Value::Object(result.clone())),
         Ok(Reply::Idle { confirmed }) => format!("idle confirmed={confirmed}"),
         Err(failure) => format!("{}: {}", failure.kind.name(), failure.message),
     }

@@ -462,3 +462,74 @@ fn o_18_a_streamed_reply_tells_of_its_thread_too() {
     rig.expect(&[&format!("r{} streamed [\"9\"] t n", id.number())]);
     assert_eq!(rig.machine.chat("c").and_then(|chat| chat.auto_thread_id.as_deref()), Some("t"));
 }
+
+/// The frame of a raw action, in a chat of which something is remembered.
+fn raw(rig: &mut Rig, action: Value, platform: Option<&str>, bare: bool) -> (RequestId, Value) {
+    let action = action.as_object().cloned().unwrap_or_default();
+    let id = rig.submit(Command::Raw(Raw { action, platform: platform.map(str::to_owned), bare }));
+    (id, serde_json::from_str(&rig.log()[0][2..]).unwrap())
+}
+
+#[test]
+fn x_3_a_raw_action_is_written_with_its_tags() {
+    let mut rig = Rig::up();
+    rig.line(r#"{"type":"inbound","event":{"source":{"platform":"discord","chat_id":"7","scope_id":"S"}}}"#);
+    rig.log();
+    let scope = json!({"scope_id": "S", "guild_id": "S"});
+    let poll = |more: Value| {
+        let mut action = json!({"op": "poll", "z": [1], "chat_id": "7", "a": null});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            action[name] = value.clone();
+        }
+        action
+    };
+    for (action, platform, bare, expected, tag) in [
+        (poll(json!({})), None, false, poll(json!({"metadata": scope})), Some("discord")),
+        (
+            poll(json!({"chat_id": 7})),
+            None,
+            false,
+            poll(json!({"chat_id": 7, "metadata": scope})),
+            Some("discord"),
+        ),
+        (
+            poll(json!({"metadata": {"x": 1, "scope_id": "own"}})),
+            None,
+            false,
+            poll(json!({"metadata": {"x": 1, "scope_id": "own", "guild_id": "own"}})),
+            Some("discord"),
+        ),
+        (poll(json!({"metadata": "odd"})), None, false, poll(json!({"metadata": "odd"})), Some("discord")),
+        (poll(json!({})), None, true, poll(json!({})), None),
+        (poll(json!({})), Some("discord"), true, poll(json!({})), Some("discord")),
+        (json!({"op": "x", "chat_id": "unseen"}), None, false, json!({"op": "x", "chat_id": "unseen"}), None),
+        (json!({"op": "x"}), None, false, json!({"op": "x"}), None),
+        (json!({"op": "x"}), Some("discord"), false, json!({"op": "x"}), Some("discord")),
+    ] {
+        let (_, frame) = raw(&mut rig, action, platform, bare);
+        assert_eq!(frame["action"], expected);
+        assert_eq!(frame.get("platform").and_then(Value::as_str), tag, "{expected}");
+    }
+    let other = Raw { platform: Some("matrix".into()), ..Raw::default() };
+    assert_eq!(rig.refused(Command::Raw(other)), "definite: relay does not front platform matrix");
+}
+
+#[test]
+fn x_3_a_raw_action_gives_the_whole_result_back() {
+    let mut rig = Rig::up();
+    for (result, told) in [
+        (
+            r#"{"success":true,"message_id":7,"votes":{"a":[1]}}"#,
+            r#"raw {"message_id":7,"success":true,"votes":{"a":[1]}}"#,
+        ),
+        (r#"{"success":false,"error":"no","code":"E"}"#, "rejected: no"),
+        (r#"{"success":false,"code":"egress_declined","error":"no"}"#, "declined: no"),
+        (r#"{"success":false,"ambiguous":true,"error":"lost"}"#, "ambiguous: lost"),
+        (r#"{"name":"n"}"#, "rejected: the connector gave no reason"),
+        ("[]", "rejected: the connector's result is no object"),
+    ] {
+        let (id, _) = raw(&mut rig, json!({"op": "poll"}), None, false);
+        rig.answer(id, result);
+        rig.expect(&[&format!("r{} {told}", id.number())]);
+    }
+}

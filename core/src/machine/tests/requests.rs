@@ -1,7 +1,7 @@
 //! O-1 to O-8: what becomes of a request.
 
 use super::driver::{Rig, inbound, send};
-use crate::command::{ChatInfo, Command, FollowUp, Interrupt, Typing};
+use crate::command::{ChatInfo, Command, FollowUp, Interrupt, Raw, Typing};
 use crate::config::Identity;
 
 const DOWN: &str = "definite: the relay is not connected";
@@ -240,7 +240,7 @@ fn o_08_nothing_is_accepted_while_the_connection_is_down() {
         send("c", "x"),
         interrupt("k"),
         Command::FollowUp(FollowUp::default()),
-        Command::Raw(serde_json::Map::new()),
+        Command::Raw(Raw::default()),
         Command::GoIdle,
     ];
     let refused = |rig: &mut Rig| {
@@ -350,7 +350,8 @@ fn a_raw_action_goes_out_as_it_is() {
     rig.line(&inbound("d", "1"));
     rig.log();
     let action = serde_json::json!({"op": "send", "chat_id": "d", "z": [1], "a": null});
-    rig.submit(Command::Raw(action.as_object().cloned().unwrap()));
+    let bare = Raw { action: action.as_object().cloned().unwrap(), bare: true, platform: None };
+    rig.submit(Command::Raw(bare));
     let log = rig.log();
     let frame: serde_json::Value = serde_json::from_str(&log[0][2..]).unwrap();
     assert_eq!((&frame["action"], frame.get("platform")), (&action, None));

@@ -222,7 +222,13 @@ impl Model {
         let waiting = self.requests.pending.iter().find(|(_, pending)| {
             matches!(
                 pending.sort,
-                Sort::Asked | Sort::Info | Sort::Typing | Sort::Prompt | Sort::Interrupt | Sort::GoIdle | Sort::GoDormant
+                Sort::Asked
+                    | Sort::Info
+                    | Sort::Typing
+                    | Sort::Prompt
+                    | Sort::Interrupt
+                    | Sort::GoIdle
+                    | Sort::GoDormant
             )
         });
         judge.claim("O-4", "an-end-fails-what-waits", waiting.is_none(), || {
