@@ -6,8 +6,10 @@ use crate::gateway::GatewayArguments;
 use crate::restart::{Pace, Restart, Restarts};
 use crate::signals::{self, Shutdown};
 use crate::supervisor::Supervisor;
-use crate::{boot, fail};
+use crate::{boot, fail, files};
 use clap::Args;
+use relayline_core::json;
+use serde_json::{Map, Value};
 use std::io::{self, BufRead};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -59,6 +61,14 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     passthrough: bool,
 
+    /// Further fields of the hello, as a JSON object; its own fields are never replaced
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    hello_extra: Option<Map<String, Value>>,
+
+    /// A file with the commands to declare to Discord: a JSON list of objects
+    #[arg(long, value_name = "FILE")]
+    command_manifest: Option<PathBuf>,
+
     /// What a word behind Slack's /hermes stands for, as in ask=/ask
     #[arg(long, value_name = "WORD=TEXT", value_parser = subcommand)]
     slack_subcommand: Vec<(String, String)>,
@@ -97,6 +107,10 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         Ok(resolved) => resolved,
         Err(error) => return error.end(),
     };
+    let manifest = match arguments.command_manifest.as_deref().map(manifest).transpose() {
+        Ok(manifest) => manifest,
+        Err(error) => return fail(2, error),
+    };
     if arguments.exec.is_empty() && stdin_has_ended() {
         let what = "stdin is at its end, so no agent is there to serve: start one with --exec CMD, or connect stdin \
                     and stdout to one";
@@ -119,6 +133,8 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         Err(error) => return fail(1, error),
     };
     config.passthrough = arguments.passthrough;
+    config.command_manifest = manifest;
+    config.hello_extra = arguments.hello_extra.clone().unwrap_or_default();
     config.slack_subcommands = arguments.slack_subcommand.iter().cloned().collect();
     let options = Options { auto_ack: arguments.auto_ack, metrics, settings, media };
     let shutdown = Shutdown::new();
@@ -183,6 +199,28 @@ fn open(address: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).map_err(|error| {
         format!("--metrics {address}: {error}; name an address of this machine and a free port, as in 127.0.0.1:9464")
     })
+}
+
+/// Reads the commands to declare.
+fn manifest(path: &Path) -> Result<Vec<Value>, String> {
+    let wrong = |what: &str| format!("--command-manifest {}: {what}", path.display());
+    let contents = files::read(path).map_err(|error| wrong(&error.to_string()))?;
+    let text = contents.text().map_err(|error| wrong(&error.to_string()))?;
+    match json::parse(text) {
+        Ok(Value::Array(commands)) if commands.iter().all(Value::is_object) => Ok(commands),
+        Ok(_) => {
+            Err(wrong("it is not a list of objects: write [{\"name\": \"ask\", \"description\": …}, …]"))
+        }
+        Err(error) => Err(wrong(&format!("it is not valid JSON: {error}"))),
+    }
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    match json::parse(text) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err("it is not a JSON object: write {\"name\": value, …}".to_owned()),
+        Err(error) => Err(format!("it is not valid JSON: {error}")),
+    }
 }
 
 fn subcommand(text: &str) -> Result<(String, String), String> {

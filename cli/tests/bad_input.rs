@@ -28,6 +28,8 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
     fs::write(path("two"), "old\nnew\n").unwrap();
     let (large, two) = (path("large"), path("two"));
     let (missing, bad_script, bad_demo) = (path("missing"), path("bad.jsonl"), path("bad.demo"));
+    let bare = path("bare.json");
+    fs::write(&bare, "[{}, 1]").unwrap();
     let (secret, binary) = (path("secret"), path("binary"));
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
@@ -41,6 +43,20 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             &[],
             2,
             "relayline: no connector URL: give --url or set GATEWAY_RELAY_URL, as in wss://connector.example".into(),
+        ),
+        (
+            run(&["--url", URL, "--command-manifest", &secret]),
+            &[],
+            2,
+            format!("relayline: --command-manifest {secret}: it is not valid JSON: expected value at line 1 column 1"),
+        ),
+        (
+            run(&["--url", URL, "--command-manifest", &bare]),
+            &[],
+            2,
+            format!(
+                "relayline: --command-manifest {bare}: it is not a list of objects: write [{{\"name\": \"ask\", \"description\": …}}, …]"
+            ),
         ),
         (run(&["--url", "foo"]), &[], 2, r#"relayline: --url: "foo" is no ws, wss, http or https URL"#.into()),
         (

@@ -9,8 +9,9 @@ use bridging::Bridge;
 use data_encoding::BASE64;
 use relayline_core::time::Now;
 use relayline_harness::chats::{discord, slack, telegram};
-use relayline_harness::connector::Act;
+use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Map, Value, json};
+use support::{Program, SOON, relayline};
 
 on_both_runtimes! {
     every_further_op_has_its_result
@@ -20,6 +21,7 @@ on_both_runtimes! {
     o_16_a_task_card_goes_out_and_is_ended
     o_18_a_thread_of_the_connectors_own_is_in_the_result
     x_3_a_raw_action_goes_out_as_it_is
+    x_6_a_hello_carries_what_the_host_adds
     i_3_i_4_an_answer_is_handed_on_with_who_gave_it
     i_3_an_answer_without_an_open_prompt_is_stale_or_silent
     i_3_a_refused_answer_comes_again
@@ -283,6 +285,34 @@ fn x_3_a_raw_action_goes_out_as_it_is(runtime: &str) {
     let error = bridge.ask(json!({"op": "raw", "action": {}, "metadata": {}}));
     let expected = "unknown field `metadata`: `raw` takes `action`, `platform`, `bare`";
     assert_eq!(error, json!({"kind": "definite", "message": expected}));
+}
+
+fn x_6_a_hello_carries_what_the_host_adds(runtime: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("commands.json");
+    let commands = json!([{"name": "ask", "description": "Ask", "options": [{"type": 3, "name": "q"}]}]);
+    std::fs::write(&file, commands.to_string()).unwrap();
+    let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+    let mut command = relayline(["run", "--url", &connector.url(), "--runtime", runtime]);
+    command.args(["--identity", "discord:1", "--identity", "telegram:2"]);
+    command
+        .args(["--hello-extra", r#"{"agent":{"v":[1]},"platform":"x"}"#])
+        .arg("--command-manifest")
+        .arg(&file);
+    let program = Program::start(command);
+    let mut hellos = Vec::new();
+    while hellos.len() < 2 {
+        let wanted = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+        match connector.wait_for(wanted, SOON) {
+            Ok(Saw::Frame { frame, .. }) => hellos.push(frame),
+            other => panic!("{other:?}"),
+        }
+    }
+    let agent = json!({"v": [1]});
+    let discord = json!({"type": "hello", "platform": "discord", "botId": "1", "command_manifest": commands, "agent": agent});
+    let telegram = json!({"type": "hello", "platform": "telegram", "botId": "2", "agent": agent});
+    assert_eq!(hellos, [discord, telegram]);
+    drop(program);
 }
 
 fn o_9_what_a_chat_does_not_offer_is_unsupported_and_never_written(runtime: &str) {

@@ -5,7 +5,7 @@ use crate::secret::Secret;
 use crate::session_key::SessionKeyOptions;
 use crate::slack::Subcommands;
 use crate::url::DialUrl;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// Who a gateway is on one platform: one `hello` each (L-3).
@@ -46,6 +46,8 @@ pub struct Config {
     pub network: Network,
     /// The commands that the host declares; said in the `hello` for `discord` alone.
     pub command_manifest: Option<Vec<Value>>,
+    /// Further fields of every `hello`; none by default. A name that a `hello` has of its own is left out.
+    pub hello_extra: Map<String, Value>,
     /// Whether a refusal after a completed handshake is tried once more with a fresh token before it means
     /// "revoked"; true by default (L-9).
     pub confirm_revocation: bool,
@@ -80,6 +82,7 @@ impl Config {
             delivery_keys: Vec::new(),
             network: Network::default(),
             command_manifest: None,
+            hello_extra: Map::new(),
             confirm_revocation: true,
             passthrough: false,
             slack_subcommands: Subcommands::new(),

@@ -6,7 +6,7 @@ use crate::command::{Command, Metadata, TaskCardStop, Wire};
 use crate::config::Identity;
 use crate::session_key::profile_of;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Writes one object, field by field.
 struct Object<'a> {
@@ -59,11 +59,22 @@ fn end(out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-pub(crate) fn hello(out: &mut Vec<u8>, identity: &Identity, manifest: Option<&Vec<Value>>) {
+/// Fields that a `hello` has of its own: the host's never take their place (X-6).
+const HELLO: [&str; 4] = ["type", "platform", "botId", "command_manifest"];
+
+pub(crate) fn hello(
+    out: &mut Vec<u8>,
+    identity: &Identity,
+    manifest: Option<&Vec<Value>>,
+    extra: &Map<String, Value>,
+) {
     let mut frame = Object::open(out);
     frame.field("type", "hello").field("platform", &identity.platform).field("botId", &identity.bot_id);
     if let Some(manifest) = manifest.filter(|_| identity.platform == "discord") {
         frame.field("command_manifest", manifest);
+    }
+    for (name, content) in extra.iter().filter(|(name, _)| !HELLO.contains(&name.as_str())) {
+        frame.field(name, content);
     }
     end(out);
 }
@@ -365,11 +376,11 @@ mod tests {
         };
         for (written, expected) in [
             (
-                frame(&|out| hello(out, &identity("discord", "1"), Some(&manifest))),
+                frame(&|out| hello(out, &identity("discord", "1"), Some(&manifest), &Map::new())),
                 r#"{"type":"hello","platform":"discord","botId":"1","command_manifest":[{"name":"ask"}]}"#,
             ),
             (
-                frame(&|out| hello(out, &identity("slack", ""), Some(&manifest))),
+                frame(&|out| hello(out, &identity("slack", ""), Some(&manifest), &Map::new())),
                 r#"{"type":"hello","platform":"slack","botId":""}"#,
             ),
             (frame(&going_idle), r#"{"type":"going_idle"}"#),
@@ -419,6 +430,17 @@ mod tests {
         ] {
             assert_eq!(written, format!("{expected}\n"));
         }
+    }
+
+    #[test]
+    fn x_6_further_fields_of_a_hello_replace_none() {
+        let identity = Identity { platform: "slack".into(), bot_id: "1".into() };
+        let extra = own(json!({"agent": {"v": [1]}, "type": "x", "platform": "y", "botId": "z",
+            "command_manifest": [], "z": null}));
+        let mut out = Vec::new();
+        hello(&mut out, &identity, Some(&vec![json!({"name": "ask"})]), &extra);
+        let expected = r#"{"type":"hello","platform":"slack","botId":"1","agent":{"v":[1]},"z":null}"#;
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{expected}\n"));
     }
 
     #[test]

@@ -321,7 +321,8 @@ impl RelayMachine {
             match item {
                 Item::Hello(at) => {
                     let identity = &self.config.identities[at];
-                    crate::encode::hello(out, identity, self.config.command_manifest.as_ref());
+                    let (manifest, extra) = (&self.config.command_manifest, &self.config.hello_extra);
+                    crate::encode::hello(out, identity, manifest.as_ref(), extra);
                 }
                 Item::Ack(buffer_id) => {
                     self.stats.acks += 1;
