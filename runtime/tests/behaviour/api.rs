@@ -148,6 +148,17 @@ fn o_each_op_writes_its_fields(wire: Wire) {
     kit.block_on(rename).unwrap();
     wrote(json!({"op": "thread_rename", "chat_id": "1", "message_id": thread, "thread_name": "better plans",
         "only_if_current_name": "plans", "metadata": {}}));
+    kit.block_on(relay.thread_rename("", &thread, "plans").only_if_connector_created()).unwrap();
+    wrote(json!({"op": "thread_rename", "chat_id": thread, "message_id": thread, "thread_name": "plans",
+        "only_if_connector_created": true, "metadata": {}}));
+    let action = json!({"op": "typing", "chat_id": "1"});
+    let result = kit.block_on(relay.raw(action.as_object().cloned().unwrap()).bare()).unwrap();
+    assert_eq!(Value::Object(result), json!({"success": true}));
+    wrote(action);
+    // O-16: the platforms here offer no cards.
+    let card = kit.block_on(relay.task_card("1", []).reply_to("9").metadata("x", 1)).unwrap_err();
+    let stop = kit.block_on(relay.task_card_stop("1").card_id("own").platform("telegram")).unwrap_err();
+    assert_eq!([card.kind, stop.kind], [FailureKind::Unsupported; 2]);
     let draft = relay.draft("1", 3, "so far").platform("telegram").last();
     some_id(kit.block_on(draft));
     wrote(
