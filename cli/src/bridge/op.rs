@@ -6,8 +6,8 @@ use super::tagged::Tagged;
 use relayline_core::chats::Chat;
 use relayline_core::command::{
     Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MAX_ID_BYTES, MediaKind, Metadata,
-    Raw, React, ReplyMessage, Send, SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Turn, TurnState,
-    Typing,
+    Raw, React, ReplyMessage, Send, SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename,
+    Turn, TurnState, Typing,
 };
 use relayline_core::json::weight_of_fields;
 use relayline_core::output::DeliveryId;
