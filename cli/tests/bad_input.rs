@@ -347,7 +347,7 @@ fn a_closed_stderr_changes_nothing() {
 /// The names that `--set` knows: the library's, and then the program's own.
 fn settings() -> String {
     const OWN: &str = "agent_events, agent_event_bytes, agent_result_bytes, waiting_ops, waiting_op_bytes, \
-                       agent_read_warning, agent_read_timeout, agent_restart_first, agent_restart_most, agent_deaths, \
+                       media_transfers, agent_read_warning, agent_read_timeout, agent_restart_first, agent_restart_most, agent_deaths, \
                        agent_deaths_within";
     format!("{}, {OWN}", relayline_core::config::NAMES.join(", "))
 }
