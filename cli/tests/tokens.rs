@@ -41,7 +41,7 @@ fn c_1_a_token_is_minted_and_stands_alone_on_stdout() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
     // As some editors write it.
-    fs::write(&file, format!("\u{feff}{}\n", SECRET.1)).unwrap();
+    write_secret(&file, &format!("\u{feff}{}\n", SECRET.1));
     let file = file.to_str().unwrap();
     let id = ["--gateway-id", "gw-acme:eu-1", "--at", AT];
     let no_id = "relayline: no gateway id: give --gateway-id or set GATEWAY_RELAY_ID";
@@ -67,8 +67,8 @@ fn c_2_c_3_a_verdict_is_one_line_and_an_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     fs::write(path("body"), BODY).unwrap();
-    fs::write(path("old"), "dk\n").unwrap();
-    fs::write(path("new"), "new\n").unwrap();
+    write_secret(path("old"), "dk\n");
+    write_secret(path("new"), "new\n");
     let (body, old, new) = (path("body"), path("old"), path("new"));
     let token = ["--at", AT];
     let delivery = ["--at", AT, "--timestamp", AT, "--signature", SIGNATURE];
@@ -157,4 +157,11 @@ fn c_1_c_3_others_compute_the_same() {
             assert_eq!((code, stderr.as_str()), (Some(0), ""), "{program}: {body:?}");
         }
     }
+}
+
+/// Writes a file that its owner alone can read: of another the program would warn (C-4).
+fn write_secret(path: impl AsRef<std::path::Path>, text: &str) {
+    fs::write(&path, text).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }

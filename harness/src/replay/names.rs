@@ -116,14 +116,40 @@ pub(super) fn find(dials: &mut [Dial], streams: &[Vec<u8>]) {
     for (dial, stream) in dials.iter_mut().zip(streams) {
         let mut start = 0;
         for line in stream.split_inclusive(|byte| *byte == b'\n') {
-            if let Some((raw, name)) = known.named(line) {
+            let readable = without_constants(line);
+            if let Some((raw, name)) = known.named(&readable) {
                 // The value borrows from the line, so where it stands is the distance between the two.
-                let begin = start + (raw.as_ptr().addr() - line.as_ptr().addr());
+                let begin = start + (raw.as_ptr().addr() - readable.as_ptr().addr());
                 dial.names.push((begin..begin + raw.len(), name));
             }
             start += line.len();
         }
     }
+}
+
+/// Returns a line with a number of the same length in the place of each `NaN` and `Infinity` (W-11), so that places in
+/// it are places in the line.
+fn without_constants(line: &[u8]) -> Cow<'_, [u8]> {
+    const CONSTANTS: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
+    if !CONSTANTS.iter().any(|constant| memchr::memmem::find(line, constant).is_some()) {
+        return Cow::Borrowed(line);
+    }
+    let (mut line, mut at, mut in_string) = (line.to_vec(), 0, false);
+    while at < line.len() {
+        let constant = CONSTANTS.iter().find(|constant| !in_string && line[at..].starts_with(constant));
+        match (constant, line[at]) {
+            (Some(constant), _) => {
+                line[at..at + constant.len()].fill(b' ');
+                line[at] = b'0';
+                at += constant.len() - 1;
+            }
+            (None, b'\\') if in_string => at += 1,
+            (None, b'"') => in_string = !in_string,
+            (None, _) => {}
+        }
+        at += 1;
+    }
+    Cow::Owned(line)
 }
 
 impl Known {

@@ -3,6 +3,7 @@
 use super::ReplayError;
 use super::names::{self, Place};
 use crate::recording::{By, Data, Recording, What};
+use relayline_core::json;
 use relayline_core::line::{Line, LineSplitter};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,7 +194,9 @@ fn frames(splitter: &mut LineSplitter, line: usize, data: &Data) -> Vec<Frame> {
         };
         if !bytes.is_empty() {
             let text = String::from_utf8_lossy(bytes).into_owned();
-            let value = serde_json::from_str(&text).unwrap_or_default();
+            let plain = serde_json::from_str(&text);
+            let mended = || json::mend(&text).and_then(|mended| serde_json::from_str(&mended).ok());
+            let value = plain.ok().or_else(mended).unwrap_or_default();
             found.push(Frame { line, text, value });
         }
     }
