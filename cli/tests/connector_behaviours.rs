@@ -172,6 +172,10 @@ fn l_09_the_401_of_a_proxy_is_never_the_end(runtime: &str) {
     }
     gateway.event("connected");
     alive(&connector, &mut gateway, "still there");
+    // That connection was on trial; on the next one a refusal is the first again.
+    connector.control(Act::Drop).unwrap();
+    gateway.disconnected();
+    gateway.event("connected");
     // The same 401, but the connector's.
     proxy.answer([answer("", verdict)]);
     connector.control(refuse_once()).unwrap();

@@ -103,8 +103,16 @@ fn o_01_the_nth_request_id_stands_for_the_nth_even_when_two_messages_share_it() 
     lines.push(connector(13, &result("1")));
     lines.push(connector(14, &result("3")));
     let trace = passes(&lines);
-    assert_eq!(count(&trace, "0.012 completed request 2 ok {\"message_id\":\"\u{e9}2\"}"), 1, "{trace:#?}");
-    assert_eq!(count(&trace, "0.013 completed request 1 ok {\"message_id\":\"1\"}"), 1, "{trace:#?}");
+    assert_eq!(
+        count(&trace, "0.012 completed request 2 ok {\"message_id\":\"\u{e9}2\",\"success\":true}"),
+        1,
+        "{trace:#?}"
+    );
+    assert_eq!(
+        count(&trace, "0.013 completed request 1 ok {\"message_id\":\"1\",\"success\":true}"),
+        1,
+        "{trace:#?}"
+    );
     assert_eq!(count(&trace, "completed"), 2);
 }
 
