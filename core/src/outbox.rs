@@ -93,9 +93,12 @@ impl Outbox {
         self.items.push_back(Item::Close(reason));
     }
 
-    /// Nobody waits for an idleness any more: it is not asked for, unless that is written already.
-    pub(crate) fn take_back_going_idle(&mut self) {
+    /// Nobody waits for an idleness any more: it is not asked for, unless that is written already. Says whether it
+    /// was not.
+    pub(crate) fn take_back_going_idle(&mut self) -> bool {
+        let before = self.items.len();
         self.items.retain(|item| !matches!(item, Item::GoingIdle));
+        self.items.len() < before
     }
 
     /// Forgets everything: the connection is over (A-5, O-8). Says how many acknowledgements went with it.

@@ -194,7 +194,9 @@ mod tests {
             ["going-idle-acked.jsonl", "matrix-minimal-descriptor.jsonl", "passthrough-bad-base64.jsonl"];
         let (out, err, all_well, _) = played(&["--check"], &names.map(recorded));
         assert!(
-            out.starts_with("ok going-idle-acked\nok matrix-minimal-descriptor  departs: L-14\n"),
+            out.starts_with(
+                "ok going-idle-acked  departs: L-14\nok matrix-minimal-descriptor  departs: L-14\n"
+            ),
             "{out}"
         );
         assert!(all_well && err.is_empty() && out.lines().count() == 3, "{out}{err}");
@@ -204,7 +206,8 @@ mod tests {
         let (out, err, all_well, _) = played(&["--check"], &files);
         assert!(!all_well);
         assert!(
-            out.starts_with("FAIL changed: 1 difference\n") && out.ends_with("\nok going-idle-acked\n"),
+            out.starts_with("FAIL changed: 1 difference\n")
+                && out.ends_with("\nok going-idle-acked  departs: L-14\n"),
             "{out}"
         );
         assert!(out.contains(&format!("{}:21, t_ms 56", changed.display())), "{out}");

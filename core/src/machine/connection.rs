@@ -71,7 +71,7 @@ pub(super) struct Link {
     /// Going idle was asked for: when the first who waits for its confirmation has waited long enough.
     pub(super) idle_asked: Option<Time>,
     pub(super) idle_confirmed: bool,
-    /// Going idle was asked for on this connection, and not confirmed in time.
+    /// The connector was asked on this connection, and has not confirmed in time.
     idle_lapsed: bool,
     pub(super) idlers: Vec<Idler>,
     /// An entry must come again, and why.
@@ -450,6 +450,14 @@ impl RelayMachine {
 
     /// Goes idle, or dormant, for this request.
     pub(super) fn go_idle(&mut self, id: RequestId, dormant: bool) {
+        // Nobody asks twice (L-12).
+        if self.link.idle_confirmed {
+            self.complete_idlers(vec![Idler { id, dormant, until: self.now }], true);
+            if dormant {
+                self.step(Signal::GoDormant, None, "");
+            }
+            return;
+        }
         let until = self.ask_idle(self.config.timing.idle_timeout);
         self.link.idlers.push(Idler { id, dormant, until });
     }
@@ -471,9 +479,8 @@ impl RelayMachine {
         self.complete_idlers(over, false);
         self.link.idle_asked = self.link.idlers.iter().map(|idler| idler.until).min();
         if self.link.idle_asked.is_none() {
-            self.link.idle_lapsed = true;
             // All stays as it was: so the connector must not be told to fall silent any more (L-12).
-            self.outbox.take_back_going_idle();
+            self.link.idle_lapsed |= !self.outbox.take_back_going_idle();
         }
     }
 
@@ -486,6 +493,8 @@ impl RelayMachine {
             return;
         }
         self.link.idle_confirmed = true;
+        // The confirmation of an earlier question answers one that is not written yet.
+        self.outbox.take_back_going_idle();
         let dormant = self.link.idlers.iter().any(|idler| idler.dormant);
         self.finish_idlers(true);
         if dormant && self.link.leaving.is_none() {
@@ -510,7 +519,8 @@ impl RelayMachine {
             Some(leaving) => leaving.ids.push(id),
             None => {
                 self.link.leaving = Some(Leaving { began: self.now, ids: vec![id] });
-                if self.state == State::Up {
+                let was_asked = self.link.idle_confirmed || self.link.idle_lapsed;
+                if self.state == State::Up && !was_asked {
                     self.ask_idle(self.config.timing.disconnect_idle_timeout);
                 }
             }

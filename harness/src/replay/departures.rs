@@ -1,7 +1,7 @@
 //! Where a rule makes us differ from a recorded gateway, and which sessions need rules that are not built yet.
 
 use super::run::{Before, Dialed, Run};
-use super::session::End;
+use super::session::{End, Frame};
 use super::verdict::{Difference, Kind};
 use crate::recording::{By, Recording};
 use data_encoding::{BASE64, BASE64_NOPAD};
@@ -61,6 +61,13 @@ pub const DEPARTURES: &[Departure] = &[
         why: "the first public version closed at once, and its transport alone still does: what the connector sends \
               meanwhile is lost unless it was told to buffer",
         allows: going_idle_before_the_close,
+    },
+    Departure {
+        rule: "L-14",
+        recorded_from: "python reference",
+        what: "a going_idle that was recorded after another one on the same connection is not written",
+        why: "the connector buffers already, and its second confirmation says nothing new",
+        allows: asks_once,
     },
     Departure {
         rule: "L-9",
@@ -138,6 +145,16 @@ fn going_idle_before_the_close(difference: &Difference, case: &Case<'_>) -> bool
         && disconnected
         && at + 1 == session.dials.len()
         && session.dials[at].closed_by_gateway().is_some_and(|(_, code)| code == Some(1000))
+}
+
+fn asks_once(difference: &Difference, case: &Case<'_>) -> bool {
+    let Kind::Frame(dial) = difference.kind else { return false };
+    let (Some(recorded), None) = (&difference.recorded, &difference.ours) else { return false };
+    let wrote = &case.run.session.dials[dial - 1].wrote;
+    let going_idle = |frame: &&Frame| frame.value == json!({"type": "going_idle"});
+    let first = wrote.iter().find(going_idle);
+    recorded.value == json!({"type": "going_idle"})
+        && first.is_some_and(|first| recorded.line.is_some_and(|line| first.line < line))
 }
 
 fn one_more_try(difference: &Difference, case: &Case<'_>) -> bool {

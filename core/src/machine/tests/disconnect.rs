@@ -46,6 +46,32 @@ fn l_14_an_idle_that_was_asked_for_before_has_two_seconds_left_at_most() {
     rig.expect(&["r1 idle confirmed=false", CLOSE]);
 }
 
+/// Confirmed, or asked for in vain: the connector has heard it once.
+#[test]
+fn l_14_going_idle_is_not_written_again() {
+    for confirmed in [true, false] {
+        let mut rig = Rig::up();
+        rig.submit(Command::GoIdle);
+        if confirmed {
+            rig.line(ACK);
+        } else {
+            rig.wait(10_000);
+        }
+        rig.log();
+        rig.submit(Command::Disconnect);
+        rig.expect(&[CLOSE]);
+    }
+    // What was never written was not asked for.
+    let mut rig = Rig::up();
+    rig.writable = false;
+    rig.submit(Command::GoIdle);
+    rig.wait(10_000);
+    rig.log();
+    rig.writable = true;
+    rig.submit(Command::Disconnect);
+    rig.expect(&[GOING]);
+}
+
 #[test]
 fn l_14_written_requests_may_be_answered_until_a_second_before_the_budget() {
     let mut rig = Rig::up();

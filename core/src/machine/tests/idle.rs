@@ -82,6 +82,35 @@ fn l_12_asked_twice_it_is_said_once() {
     assert_eq!(rig.machine.stats().stray_idle_acks, 1);
 }
 
+/// Idle already, nothing is asked of the connector again.
+#[test]
+fn l_12_who_is_idle_does_not_ask_again() {
+    let mut rig = Rig::up();
+    rig.submit(Command::GoIdle);
+    rig.line(ACK);
+    rig.log();
+    rig.submit(Command::GoIdle);
+    rig.expect(&["r2 idle confirmed=true"]);
+    rig.submit(Command::GoDormant);
+    rig.expect(&["r3 idle confirmed=true", "> close #1 1000 dormant"]);
+}
+
+/// A late confirmation answers a question that is asked anew and not written yet.
+#[test]
+fn l_12_a_late_confirmation_takes_an_unwritten_question_back() {
+    let mut rig = Rig::up();
+    rig.submit(Command::GoIdle);
+    rig.wait(10_000);
+    rig.log();
+    rig.writable = false;
+    rig.submit(Command::GoIdle);
+    rig.line(ACK);
+    rig.expect(&["r2 idle confirmed=true"]);
+    rig.writable = true;
+    rig.drain();
+    rig.expect(&[]);
+}
+
 #[test]
 fn l_12_o_08_it_takes_a_connection() {
     let mut rig = Rig::new();
