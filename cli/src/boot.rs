@@ -1,13 +1,13 @@
 //! What a gateway does before it dials: identity token, provisioning, policies (H-4, H-5).
 
 use crate::gateway::RuntimeName;
-use crate::token_command;
+use crate::{token_command, unix_s};
 use relayline_core::config::Config;
 use relayline_core::http::Bearer;
 use relayline_core::http::boot::{KnownAlready, Plan, Report};
 use relayline_core::http::identity::{TokenSource, from_output};
 use relayline_core::settings::Resolved;
-use relayline_runtime::http::{BootError, Booted, Client};
+use relayline_runtime::http::{BootError, Booted, Client, read_token_file};
 
 /// Carries out a plan, and tells what comes of each step as it comes.
 pub(crate) async fn carry_out(
@@ -39,9 +39,16 @@ pub(crate) async fn identity(client: &Client, source: TokenSource) -> Result<Bea
                 .and_then(|output| from_output(&output).map_err(|error| error.to_string()));
             token.map_err(|why| format!("the access token command: {why}"))
         }
-        TokenSource::ClientCredentials(provider) => match client.send(&provider.request()).await {
+        TokenSource::File(file) => {
+            let token = match read_token_file(&file) {
+                Ok(content) => file.read(&content, unix_s()),
+                Err(why) => Err(file.unreadable(why)),
+            };
+            token.map_err(|error| error.to_string())
+        }
+        TokenSource::Endpoint(endpoint) => match client.send(&endpoint.request()).await {
             Ok(answer) => answer
-                .read(|status, headers, body| provider.read(status, headers, body))
+                .read(|status, headers, body| endpoint.read(status, headers, body))
                 .map_err(|error| error.to_string()),
             Err(failure) => Err(format!("the identity provider: {failure}")),
         },

@@ -25,8 +25,9 @@ Examples:
     relayline enroll --connector-url https://connector.example --env-file ./gateway.env
 
 The connector's operator gives out the enrollment token; it works once. The access token says who you are: it comes
-from --access-token, a command, GATEWAY_RELAY_ACCESS_TOKEN, or an identity provider (GATEWAY_RELAY_IDP_TOKEN_URL,
-_CLIENT_ID, _CLIENT_SECRET, _SCOPE). Other users of this machine can see --token and --access-token in ps; the
+from --access-token, a command, a file (~/.hermes/auth.json#providers.nous.access_token is the public agent's login),
+GATEWAY_RELAY_ACCESS_TOKEN, or an identity provider (GATEWAY_RELAY_IDP_TOKEN_URL, _CLIENT_ID, _CLIENT_SECRET, _SCOPE;
+the URL alone is asked with a plain GET). Other users of this machine can see --token and --access-token in ps; the
 environment hides them.
 
 GATEWAY_RELAY_ID, _SECRET and _DELIVERY_KEY are set in the env file, and _URL and _WAKE_URL when their flags are given;
@@ -61,6 +62,10 @@ pub(crate) struct EnrollArguments {
     #[arg(long, value_name = "CMD")]
     access_token_command: Option<Secret>,
 
+    /// A file that holds an access token, or FILE#dotted.path for a place in a JSON file; nothing is refreshed or written [env: GATEWAY_RELAY_ACCESS_TOKEN_FILE]
+    #[arg(long, value_name = "FILE[#PATH]")]
+    access_token_file: Option<String>,
+
     /// The env file to write; ~/.hermes/.env if nothing is said
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
@@ -90,6 +95,7 @@ fn enroll(arguments: &EnrollArguments) -> Result<String, ExitCode> {
         enroll_token: arguments.token.clone(),
         access_token: arguments.access_token.clone(),
         access_token_command: arguments.access_token_command.clone(),
+        access_token_file: arguments.access_token_file.clone(),
         ..Arguments::default()
     };
     let sources = Sources { managed_by: Some(&path), ..Sources::default() };

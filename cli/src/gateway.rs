@@ -132,6 +132,10 @@ struct AccountArguments {
     #[arg(long, value_name = "CMD")]
     access_token_command: Option<Secret>,
 
+    /// A file that holds an access token, or FILE#dotted.path for a place in a JSON file; nothing is refreshed or written [env: GATEWAY_RELAY_ACCESS_TOKEN_FILE]
+    #[arg(long, value_name = "FILE[#PATH]")]
+    access_token_file: Option<String>,
+
     /// Where the connector reaches this gateway for signed deliveries [env: GATEWAY_RELAY_ENDPOINT]
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
@@ -369,6 +373,7 @@ impl GatewayArguments {
             wake_url: account.wake_url.clone(),
             display_name: account.display_name.clone(),
             access_token_command: account.access_token_command.clone(),
+            access_token_file: account.access_token_file.clone(),
             policy: self.policy.clone(),
             inbound_listen: self.inbound_listen.clone(),
             slack_reply_in_thread: sessions.slack_reply_in_thread,

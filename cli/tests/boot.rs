@@ -237,8 +237,8 @@ fn h_4_h_5_by_hand_each_identity_has_its_line(runtime: &str) {
         (
             by_hand(&["provision", "--platform", "slack"], &[]),
             1,
-            "provisioning: failed: there is no identity token: set GATEWAY_RELAY_ACCESS_TOKEN, \
-             GATEWAY_RELAY_ACCESS_TOKEN_COMMAND or GATEWAY_RELAY_IDP_TOKEN_URL with its client id and secret\n"
+            "provisioning: failed: there is no identity token: give --access-token-command or --access-token-file, or set \
+             GATEWAY_RELAY_ACCESS_TOKEN or GATEWAY_RELAY_IDP_TOKEN_URL\n"
                 .into(),
         ),
         (

@@ -21,6 +21,8 @@ on_both_runtimes! {
     h_1_each_failure_says_why_and_leaves_the_env_file_alone
     h_1_a_connector_that_never_answers
     h_8_c_6_what_cannot_work_is_not_tried
+    h_8_a_login_in_a_file_is_used_and_left_alone
+    h_8_an_ambient_endpoint_gives_the_token
     h_3_a_managed_install_does_not_enroll
     h_2_a_write_that_breaks_off_leaves_the_old_file
     h_2_a_planted_env_file_is_refused
@@ -30,6 +32,8 @@ on_both_runtimes! {
 
 const OLD: &str = "# mine\nexport OTHER='x y' # keep\nGATEWAY_RELAY_SECRET=\"old\"\nrubbish\n";
 const ISSUED: &str = r#"{"secret":"s3cret","deliveryKey":"d3livery","tenant":"acme","gatewayId":"gw-7"}"#;
+/// A token of the shape that an ambient endpoint gives.
+const AMBIENT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl";
 /// What must be seen nowhere: what was sent, and what came.
 const SECRETS: [&str; 4] = ["s3cret", "d3livery", "acc3ss", "0nce"];
 
@@ -200,6 +204,71 @@ fn h_1_a_connector_that_never_answers(runtime: &str) {
     assert!(ended.stderr.ends_with(&expected), "{}", ended.stderr);
     assert_eq!((ended.code, place.text().as_str()), (Some(1), OLD));
     place.is_tidy();
+}
+
+/// H-8: the login of the public agent, as its file has it.
+fn h_8_a_login_in_a_file_is_used_and_left_alone(runtime: &str) {
+    let server = Server::start(|request| match request.header("authorization") {
+        Some("Bearer acc3ss") => answer(200, ISSUED),
+        _ => answer(401, ""),
+    });
+    let (place, home) = (Place::new(OLD), tempfile::tempdir().unwrap());
+    let login = home.path().join(".hermes/auth.json");
+    fs::create_dir(home.path().join(".hermes")).unwrap();
+    let enroll = |expires_at: &str| {
+        let text =
+            format!(r#"{{"providers":{{"nous":{{"access_token":"acc3ss","expires_at":"{expires_at}"}}}}}}"#);
+        fs::write(&login, &text).unwrap();
+        let mut command = enroll(runtime, &server.url(), &place.file());
+        command.env_remove("GATEWAY_RELAY_ACCESS_TOKEN").env("HOME", home.path());
+        command.args(["--access-token-file", "~/.hermes/auth.json#providers.nous.access_token"]);
+        let ended = ended(command);
+        assert_eq!(fs::read_to_string(&login).unwrap(), text, "nothing is refreshed or written");
+        ended
+    };
+    let stale = enroll("2026-01-02T03:04:05+00:00");
+    let expected = "relayline: the access token in ~/.hermes/auth.json expired at 2026-01-02T03:04:05+00:00: log in \
+                    again\n";
+    assert!(stale.stderr.ends_with(expected), "{}", stale.stderr);
+    assert_eq!((stale.code, place.text().as_str(), server.came().len()), (Some(1), OLD, 0));
+    let fresh = enroll("2999-01-02T03:04:05+00:00");
+    assert_eq!((fresh.code, server.came().len()), (Some(0), 1), "{}", fresh.stderr);
+}
+
+/// H-8: a URL alone is asked with a plain GET, and no redirect is followed.
+fn h_8_an_ambient_endpoint_gives_the_token(runtime: &str) {
+    let server = Server::start(|request| match (request.line.as_str(), request.header("authorization")) {
+        ("GET /token HTTP/1.1", None) => answer(200, format!("{AMBIENT}\n")),
+        ("GET /moved HTTP/1.1", None) => answer_with(302, "Location: /token\r\n", ""),
+        ("GET /page HTTP/1.1", None) => answer(200, "<html>"),
+        ("POST /relay/enroll HTTP/1.1", Some(given)) if given == format!("Bearer {AMBIENT}") => {
+            answer(200, ISSUED)
+        }
+        _ => answer(400, ""),
+    });
+    let place = Place::new(OLD);
+    for (path, code, expected) in [
+        (
+            "/moved",
+            1,
+            "answered with a redirect (status 302), which is not followed: check GATEWAY_RELAY_IDP_TOKEN_URL",
+        ),
+        (
+            "/page",
+            1,
+            "set GATEWAY_RELAY_IDP_CLIENT_ID and GATEWAY_RELAY_IDP_CLIENT_SECRET if it takes client credentials",
+        ),
+        ("/token", 0, ""),
+    ] {
+        let mut command = enroll(runtime, &server.url(), &place.file());
+        command.env_remove("GATEWAY_RELAY_ACCESS_TOKEN");
+        command.env("GATEWAY_RELAY_IDP_TOKEN_URL", format!("{}{path}", server.url()));
+        let ended = ended(command);
+        assert!(!ended.stderr.contains(AMBIENT), "C-4: {}", ended.stderr);
+        let last = ended.stderr.lines().last().unwrap_or_default();
+        assert_eq!(ended.code, Some(code), "{path}: {}", ended.stderr);
+        assert!(last.ends_with(expected), "{path}: {last}");
+    }
 }
 
 /// H-1, H-8, C-6: nothing is asked when it is clear that it would be of no use.

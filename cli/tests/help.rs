@@ -34,6 +34,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("--identity", "GATEWAY_RELAY_PLATFORMS"),
     ("--token", "GATEWAY_RELAY_ENROLL_TOKEN"),
     ("--access-token-command", "GATEWAY_RELAY_ACCESS_TOKEN_COMMAND"),
+    ("--access-token-file", "GATEWAY_RELAY_ACCESS_TOKEN_FILE"),
     ("--endpoint", "GATEWAY_RELAY_ENDPOINT"),
     ("--route-keys", "GATEWAY_RELAY_ROUTE_KEYS"),
     ("--instance-id", "GATEWAY_RELAY_INSTANCE_ID"),

@@ -4,6 +4,7 @@
 //! loop {
 //!     match boot.next(unix_s) {
 //!         Step::Run(command) => boot.printed(run(command)),
+//!         Step::Read(file) => boot.read(read(file.path()), unix_s),
 //!         Step::Send(request) => boot.answered(send(request)),
 //!         Step::Dial { .. } => break,
 //!     }
@@ -13,7 +14,7 @@
 //! Each step that is not answered is asked for again. Nothing that goes wrong stops the boot: it is a [`Report`]. The
 //! exception is [`Step::Known`]: without a secret every dial would be refused for ever.
 
-use super::identity::{self, ClientCredentials, TokenSource};
+use super::identity::{self, TokenEndpoint, TokenFile, TokenSource};
 use super::policy::Policy;
 use super::provision::{Profile, Provision, Provisioned};
 use super::{Base, Bearer, Failure, Headers, Issued, Request};
@@ -59,6 +60,8 @@ pub struct Plan {
 pub enum Step {
     /// Run this command, and hand what it prints to [`Boot::printed`]. Its text may hold a password (C-4).
     Run(Secret),
+    /// Read this file, and hand what it holds to [`Boot::read`].
+    Read(TokenFile),
     /// Send this, and hand the answer to [`Boot::answered`].
     Send(Request),
     /// The boot is over.
@@ -130,7 +133,8 @@ pub struct Boot {
 /// What is to be done first; made anew from the boot's state each time.
 enum Due {
     Command(Secret),
-    Client(ClientCredentials),
+    File(TokenFile),
+    Endpoint(TokenEndpoint),
     Provision(Provision),
     Policy(Policy, Credentials),
     Dial,
@@ -147,8 +151,8 @@ impl Boot {
         let wanted = wanted && plan.credentials.is_none();
         let mut reports = Vec::new();
         if wanted && plan.source.is_none() {
-            let why = "there is no identity token: set GATEWAY_RELAY_ACCESS_TOKEN, GATEWAY_RELAY_ACCESS_TOKEN_COMMAND \
-                       or GATEWAY_RELAY_IDP_TOKEN_URL with its client id and secret";
+            let why = "there is no identity token: give --access-token-command or --access-token-file, or set \
+                       GATEWAY_RELAY_ACCESS_TOKEN or GATEWAY_RELAY_IDP_TOKEN_URL";
             reports.push(Report::Failed { what: "provisioning".into(), why: why.into() });
         }
         let provisions = wanted && plan.source.is_some();
@@ -173,7 +177,8 @@ impl Boot {
     fn due(&self) -> Due {
         match (&self.source, &self.token, self.identities.front()) {
             (Some(TokenSource::Command(command)), _, _) => return Due::Command(command.clone()),
-            (Some(TokenSource::ClientCredentials(client)), _, _) => return Due::Client(client.clone()),
+            (Some(TokenSource::File(file)), _, _) => return Due::File(file.clone()),
+            (Some(TokenSource::Endpoint(endpoint)), _, _) => return Due::Endpoint(endpoint.clone()),
             (_, Some(token), Some(identity)) => {
                 return Due::Provision(Provision {
                     base: self.base.clone(),
@@ -195,7 +200,8 @@ impl Boot {
     pub fn next(&self, unix_s: u64) -> Step {
         match self.due() {
             Due::Command(command) => Step::Run(command),
-            Due::Client(client) => Step::Send(client.request()),
+            Due::File(file) => Step::Read(file),
+            Due::Endpoint(endpoint) => Step::Send(endpoint.request()),
             Due::Provision(provision) => Step::Send(provision.request()),
             Due::Policy(policy, credentials) => {
                 match policy.request(&self.base, &Bearer::mint(&credentials, unix_s)) {
@@ -230,12 +236,24 @@ impl Boot {
         self.identified(token.map_err(|why| format!("the access token command: {why}")))
     }
 
+    /// What the file holds at `unix_s`, or why it cannot be read.
+    pub fn read(&mut self, content: Result<&[u8], String>, unix_s: u64) -> Report {
+        let Due::File(file) = self.due() else {
+            return Report::Nothing;
+        };
+        let token = match content {
+            Ok(content) => file.read(content, unix_s),
+            Err(why) => Err(file.unreadable(why)),
+        };
+        self.identified(token.map_err(|error| error.to_string()))
+    }
+
     /// What came of the request.
     pub fn answered(&mut self, answer: Answer<'_>) -> Report {
         match self.due() {
-            Due::Client(client) => {
+            Due::Endpoint(endpoint) => {
                 let token = match answer {
-                    Ok((status, headers, body)) => client.read(status, headers, body),
+                    Ok((status, headers, body)) => endpoint.read(status, headers, body),
                     Err(failure) => Err(failure.into()),
                 };
                 self.identified(token.map_err(|error| error.to_string()))
@@ -271,7 +289,7 @@ impl Boot {
                     Err(why) => failed(format!("the policy for {}", policy.platform), why),
                 }
             }
-            Due::Command(_) | Due::Dial => Report::Nothing,
+            Due::Command(_) | Due::File(_) | Due::Dial => Report::Nothing,
         }
     }
 
@@ -304,6 +322,7 @@ fn failed(what: String, why: String) -> Report {
 mod tests {
     use super::*;
     use crate::http::{Unreachable, policy};
+    use crate::settings::{Found, Origin};
     use crate::url::DialUrl;
 
     fn plan() -> Plan {
@@ -337,6 +356,11 @@ mod tests {
                     asked.push("run".into());
                     boot.printed(Ok(b"acc3ss\n"))
                 }
+                Step::Read(file) => {
+                    asked.push(file.path().to_owned());
+                    let content = answers.next().unwrap();
+                    boot.read(Ok(content.1.as_bytes()), 1000)
+                }
                 Step::Send(request) => {
                     asked.push(request.url.rsplit('/').next().unwrap().to_owned());
                     match answers.next().unwrap() {
@@ -363,6 +387,11 @@ mod tests {
     #[test]
     fn a_boot_provisions_sends_policies_and_dials_whatever_fails() {
         let given = || Some(TokenSource::Given(Bearer::new(&Secret::from("t")).unwrap()));
+        let in_file = || {
+            let from = Origin::Argument("--access-token-file");
+            let file = TokenFile::named(&Found { value: "login.json".into(), from }).unwrap();
+            Plan { source: Some(TokenSource::File(file)), ..plan() }
+        };
         let (a, b, known) =
             ((200, r#"{"secret":"a"}"#), (200, r#"{"secret":"b"}"#), (200, r#"{"secretIssued":false}"#));
         let taken = (200, "{}");
@@ -378,6 +407,9 @@ mod tests {
             // One platform's failure does not stop the other, nor a policy's the dial.
             (plan(), &[(0, ""), b, (500, "")], "run provision provision policy", 2, Some("b")),
             (plan(), &[(403, ""), (0, "")], "run provision provision", 2, None),
+            // H-8: out of a file, which may have gone stale.
+            (in_file(), &[(0, "acc3ss"), a, b, taken], "login.json provision provision policy", 0, Some("b")),
+            (in_file(), &[(0, "two words")], "login.json", 1, None),
             // What is set is respected, whatever was asked for.
             (
                 Plan { credentials: Some(credentials("set")), when: When::Always, ..plan() },

@@ -1,5 +1,9 @@
 //! Identity tokens: how a gateway shows whose it is before it has credentials of its own (H-8).
 
+mod token_file;
+
+pub use token_file::{TokenFile, TokenFileError};
+
 use super::failure::{judge, said};
 use super::{BadToken, Bearer, Body, Failure, Headers, MAX_ANSWER, Method, Request, TIMEOUT, Value};
 use crate::json;
@@ -16,16 +20,24 @@ pub enum TokenSource {
     Given(Bearer),
     /// A command prints it: [`from_output`]. Its text may hold a password, and so is not shown (C-4).
     Command(Secret),
+    /// It is in a file.
+    File(TokenFile),
     /// An identity provider issues it.
-    ClientCredentials(ClientCredentials),
+    Endpoint(TokenEndpoint),
 }
 
-/// OAuth2 client credentials.
+/// URL that an identity provider issues tokens at.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ClientCredentials {
-    token_url: Url,
-    client_id: String,
-    client_secret: Secret,
+pub struct TokenEndpoint {
+    url: Url,
+    /// Who asks, by OAuth2's client credentials; `None` where whoever reaches the endpoint may have a token.
+    client: Option<Client>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Client {
+    id: String,
+    secret: Secret,
     scope: Option<String>,
 }
 
@@ -48,6 +60,9 @@ pub enum SourceError {
         /// One that is not.
         missing: &'static str,
     },
+    /// The file is not named.
+    #[error("{0} names no file: write FILE, or FILE#dotted.path for a place in a JSON file")]
+    File(Origin),
     /// The provider's URL is none, or has what no such URL has. It is not quoted: there may be a password in it.
     #[error("{0} is no https URL without user-info and fragment")]
     Url(Origin),
@@ -75,6 +90,12 @@ pub enum IdentityError {
     /// Success without a usable `access_token`.
     #[error("unexpected response from the identity provider {0}: it holds no usable access_token")]
     NoToken(String),
+    /// Success without a token, where the whole answer should be one.
+    #[error(
+        "unexpected response from {0}: no token; without a client id and secret it was asked with a plain GET: set \
+         GATEWAY_RELAY_IDP_CLIENT_ID and GATEWAY_RELAY_IDP_CLIENT_SECRET if it takes client credentials"
+    )]
+    NotAmbient(String),
     /// A redirect. What it says of the connector's URL holds for the provider's, too.
     #[error(
         "the identity provider {host} answered with a redirect (status {status}), which is not followed: check \
@@ -96,6 +117,7 @@ pub enum IdentityError {
 pub(crate) struct Settings {
     pub(crate) token: Option<Found>,
     pub(crate) command: Option<Found>,
+    pub(crate) file: Option<Found>,
     pub(crate) token_url: Option<Found>,
     pub(crate) client_id: Option<Found>,
     pub(crate) client_secret: Option<Found>,
@@ -104,41 +126,48 @@ pub(crate) struct Settings {
 
 impl TokenSource {
     /// Where an identity token comes from, as far as anything says so: a token that was given, else a command's
-    /// output, else client credentials; but any of them as an argument goes before all in the environment, and those
-    /// before all in the file.
+    /// output, else a file, else an identity provider; but any of them as an argument goes before all in the
+    /// environment, and those before all in the file.
     pub(crate) fn resolve(
         settings: Settings,
         allow_insecure: bool,
     ) -> Result<Option<TokenSource>, SourceError> {
-        let Settings { token, command, token_url, client_id, client_secret, scope } = settings;
+        let Settings { token, command, file, token_url, client_id, client_secret, scope } = settings;
         let rank = |found: &Option<Found>| found.as_ref().map(|found| found.from.rank());
-        let client = [&token_url, &client_id, &client_secret].into_iter().filter_map(rank).min();
-        let first = [rank(&token), rank(&command), client].into_iter().flatten().min();
-        if let Some(Found { value, from }) = token.filter(|token| Some(token.from.rank()) == first) {
+        let endpoint = [&token_url, &client_id, &client_secret].into_iter().filter_map(rank).min();
+        let first = [rank(&token), rank(&command), rank(&file), endpoint].into_iter().flatten().min();
+        let is_first = |found: &Found| Some(found.from.rank()) == first;
+        if let Some(Found { value, from }) = token.filter(is_first) {
             let bearer = Bearer::new(&value).map_err(|error| SourceError::Given { from, error })?;
             return Ok(Some(TokenSource::Given(bearer)));
         }
-        if let Some(command) = command.filter(|command| Some(command.from.rank()) == first) {
+        if let Some(command) = command.filter(is_first) {
             return Ok(Some(TokenSource::Command(command.secret())));
+        }
+        if let Some(file) = file.filter(is_first) {
+            return TokenFile::named(&file).map(|file| Some(TokenSource::File(file)));
         }
         let half = |set: Found, missing: &Name| {
             let missing = set.from.calls(missing);
             Err(SourceError::Half { set: set.from, missing })
         };
-        match (token_url, client_id, client_secret) {
-            (None, None, None) => Ok(None),
-            (Some(url), Some(id), Some(secret)) => {
-                Ok(Some(TokenSource::ClientCredentials(ClientCredentials {
-                    token_url: parse_token_url(&url, allow_insecure)?,
-                    client_id: id.text().to_owned(),
-                    client_secret: secret.secret(),
+        let client = match (client_id, client_secret) {
+            (Some(id), Some(secret)) => Some((id, secret)),
+            (None, None) => None,
+            (Some(id), None) => return half(id, &names::IDP_CLIENT_SECRET),
+            (None, Some(secret)) => return half(secret, &names::IDP_CLIENT_ID),
+        };
+        match (token_url, client) {
+            (None, None) => Ok(None),
+            (None, Some((id, _))) => half(id, &names::IDP_TOKEN_URL),
+            (Some(url), client) => Ok(Some(TokenSource::Endpoint(TokenEndpoint {
+                url: parse_token_url(&url, allow_insecure)?,
+                client: client.map(|(id, secret)| Client {
+                    id: id.text().to_owned(),
+                    secret: secret.secret(),
                     scope: scope.map(|scope| scope.text().to_owned()),
-                })))
-            }
-            (_, Some(id), None) => half(id, &names::IDP_CLIENT_SECRET),
-            (_, None, Some(secret)) => half(secret, &names::IDP_CLIENT_ID),
-            (Some(url), None, None) => half(url, &names::IDP_CLIENT_ID),
-            (None, Some(id), Some(_)) => half(id, &names::IDP_TOKEN_URL),
+                }),
+            }))),
         }
     }
 }
@@ -162,38 +191,33 @@ fn parse_token_url(found: &Found, allow_insecure: bool) -> Result<Url, SourceErr
     }
 }
 
-impl ClientCredentials {
+impl TokenEndpoint {
     /// What to send to the identity provider.
     pub fn request(&self) -> Request {
-        // Three bytes for each of theirs at most: what grows leaves copies behind.
-        let scope = self.scope.as_deref().unwrap_or_default();
-        let most = 3 * (self.client_id.len() + self.client_secret.expose().len() + scope.len()) + 128;
-        let mut form = form_urlencoded::Serializer::new(String::with_capacity(most));
-        form.append_pair("grant_type", "client_credentials");
-        form.append_pair("client_id", &self.client_id);
-        form.append_pair("client_secret", self.client_secret.expose());
-        if !scope.is_empty() {
-            form.append_pair("scope", scope);
-        }
-        Request {
-            method: Method::Post,
-            url: self.token_url.as_str().to_owned(),
-            headers: vec![
-                ("content-type", Value::Plain("application/x-www-form-urlencoded".into())),
-                ("accept", Value::Plain("application/json".into())),
-            ],
-            body: Body::Bytes(Zeroizing::new(form.finish().into_bytes())),
-            timeout: TIMEOUT,
-            max_answer: MAX_ANSWER,
-        }
+        let plain = |text: &str| Value::Plain(text.to_owned());
+        let (method, headers, body) = match &self.client {
+            Some(client) => {
+                let form = plain("application/x-www-form-urlencoded");
+                let headers = vec![("content-type", form), ("accept", plain("application/json"))];
+                (Method::Post, headers, Body::Bytes(client.form()))
+            }
+            None => (Method::Get, vec![("accept", plain("application/json, text/plain"))], Body::Empty),
+        };
+        let url = self.url.as_str().to_owned();
+        Request { method, url, headers, body, timeout: TIMEOUT, max_answer: MAX_ANSWER }
     }
 
     /// What the answer means.
     pub fn read(&self, status: u16, headers: Headers<'_>, body: &[u8]) -> Result<Bearer, IdentityError> {
-        let host = super::host(self.token_url.as_str());
-        let hidden = [&self.client_secret];
+        let host = super::host(self.url.as_str());
+        let ambient = self.client.is_none();
+        if ambient && (200..=299).contains(&status) && is_bare_token(body) {
+            return from_output(body).map_err(|_| IdentityError::NotAmbient(host.to_owned()));
+        }
+        let hidden: Vec<&Secret> = self.client.iter().map(|client| &client.secret).collect();
         let text = judge(host, status, headers, body, &hidden).map_err(|failure| match failure {
             Failure::Redirect { host, status, .. } => IdentityError::Redirect { host, status },
+            Failure::NotJson { host } if ambient => IdentityError::NotAmbient(host),
             Failure::Status { host, status, error: Some(error) } => {
                 let more = said(body, "error_description", &hidden);
                 let why = more.map_or_else(|| error.clone(), |more| format!("{error}: {more}"));
@@ -204,6 +228,36 @@ impl ClientCredentials {
         let token = json::fields(&text, &["access_token"]).and_then(|[raw]| raw.and_then(json::string));
         let token = token.map(Secret::new).and_then(|token| Bearer::new(&token).ok());
         token.ok_or_else(|| IdentityError::NoToken(host.to_owned()))
+    }
+}
+
+impl Client {
+    fn form(&self) -> Zeroizing<Vec<u8>> {
+        // Three bytes for each of theirs at most: what grows leaves copies behind.
+        let scope = self.scope.as_deref().unwrap_or_default();
+        let most = 3 * (self.id.len() + self.secret.expose().len() + scope.len()) + 128;
+        let mut form = form_urlencoded::Serializer::new(String::with_capacity(most));
+        form.append_pair("grant_type", "client_credentials");
+        form.append_pair("client_id", &self.id);
+        form.append_pair("client_secret", self.secret.expose());
+        if !scope.is_empty() {
+            form.append_pair("scope", scope);
+        }
+        Zeroizing::new(form.finish().into_bytes())
+    }
+}
+
+/// Whether an answer is nothing but a token: three base64url segments (a JWT), or a long word of their letters. A page
+/// of a login form is neither.
+fn is_bare_token(body: &[u8]) -> bool {
+    const SHORTEST: usize = 32;
+    let body = body.trim_ascii();
+    let is_segment =
+        |part: &[u8]| !part.is_empty() && part.iter().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b));
+    match body.split(|b| *b == b'.').collect::<Vec<_>>()[..] {
+        [word] => word.len() >= SHORTEST && is_segment(word),
+        [header, claims, signature] => [header, claims, signature].into_iter().all(is_segment),
+        _ => false,
     }
 }
 
@@ -222,6 +276,7 @@ mod tests {
         let settings = Settings {
             token: find(&names::ACCESS_TOKEN),
             command: find(&names::ACCESS_TOKEN_COMMAND),
+            file: find(&names::ACCESS_TOKEN_FILE),
             token_url: find(&names::IDP_TOKEN_URL),
             client_id: find(&names::IDP_CLIENT_ID),
             client_secret: find(&names::IDP_CLIENT_SECRET),
@@ -256,8 +311,9 @@ mod tests {
                 "GATEWAY_RELAY_IDP_CLIENT_SECRET is set, but GATEWAY_RELAY_IDP_CLIENT_ID is not: set both, or neither",
             ),
             (
-                &[URL],
-                "GATEWAY_RELAY_IDP_TOKEN_URL is set, but GATEWAY_RELAY_IDP_CLIENT_ID is not: set both, or neither",
+                &[("GATEWAY_RELAY_ACCESS_TOKEN_FILE", "#place")],
+                "GATEWAY_RELAY_ACCESS_TOKEN_FILE names no file: write FILE, or FILE#dotted.path for a place in a JSON \
+                 file",
             ),
             (
                 &[ID, PASSWORD],
@@ -290,7 +346,7 @@ mod tests {
     #[test]
     fn client_credentials_become_a_token() {
         let scope = (SCOPE, "relay enroll");
-        let Ok(Some(TokenSource::ClientCredentials(client))) = resolve(&[URL, ID, PASSWORD, scope]) else {
+        let Ok(Some(TokenSource::Endpoint(client))) = resolve(&[URL, ID, PASSWORD, scope]) else {
             panic!("client credentials");
         };
         let request = client.request();
@@ -329,5 +385,42 @@ mod tests {
         ] {
             assert_eq!(read(status, body).unwrap_err().to_string(), expected);
         }
+    }
+
+    /// A plain GET, and a body that is the token. Whatever else there may be under a wrong URL is none.
+    #[test]
+    fn h_8_an_ambient_endpoint_gives_the_token_itself() {
+        let Ok(Some(TokenSource::Endpoint(endpoint))) = resolve(&[URL]) else { panic!("an endpoint") };
+        let request = endpoint.request();
+        assert_eq!((request.method, request.url.as_str()), (Method::Get, "https://idp.example/token"));
+        assert_eq!((request.body, request.timeout.as_secs(), request.max_answer), (Body::Empty, 15, 65536));
+        let read = |status, body: &str| endpoint.read(status, &[], body.as_bytes());
+        let long = "A-_9".repeat(8);
+        for token in ["eyJh.eyJz.c2ln", &long] {
+            assert_eq!(read(200, &format!(" {token}\n")), Ok(Bearer::new(&Secret::from(token)).unwrap()));
+        }
+        let opaque = Bearer::new(&Secret::from("opaque+/=")).unwrap();
+        assert_eq!(read(200, r#"{"access_token":"opaque+/=","expires_in":60}"#), Ok(opaque));
+        let none = "unexpected response from idp.example: no token; without a client id and secret it was asked with a \
+                    plain GET: set GATEWAY_RELAY_IDP_CLIENT_ID and GATEWAY_RELAY_IDP_CLIENT_SECRET if it takes client \
+                    credentials";
+        for body in
+            ["", "<html>", "short", &long[1..], "a.b", "a.b.", "a.b.c.d", "a b.c.d", &long.replace('-', "+")]
+        {
+            assert_eq!(read(200, body).unwrap_err().to_string(), none, "{body}");
+        }
+        for (status, body, expected) in [
+            (
+                200,
+                "{}",
+                "unexpected response from the identity provider idp.example: it holds no usable access_token",
+            ),
+            (404, &long, "the identity provider: idp.example answered with status 404"),
+            (401, r#"{"error":"no"}"#, "the identity provider idp.example refused (status 401): no"),
+        ] {
+            assert_eq!(read(status, body).unwrap_err().to_string(), expected, "{body}");
+        }
+        let moved = endpoint.read(302, &[("Location", "https://evil.example")], long.as_bytes());
+        assert!(matches!(moved, Err(IdentityError::Redirect { status: 302, .. })));
     }
 }

@@ -41,6 +41,8 @@ pub struct Arguments {
     pub access_token: Option<Secret>,
     /// `--access-token-command`; its text may hold a password.
     pub access_token_command: Option<Secret>,
+    /// `--access-token-file FILE[#dotted.path]`
+    pub access_token_file: Option<String>,
     /// `--policy`, JSON.
     pub policy: Option<String>,
     /// `--inbound-listen`

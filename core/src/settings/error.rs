@@ -112,8 +112,8 @@ pub enum ConfigError {
     NoEnrollmentToken,
     /// There is no identity token, nor a way to get one (H-8).
     #[error(
-        "no access token: give --access-token-command or set GATEWAY_RELAY_ACCESS_TOKEN, \
-         GATEWAY_RELAY_ACCESS_TOKEN_COMMAND or GATEWAY_RELAY_IDP_TOKEN_URL with its client id and secret"
+        "no access token: give --access-token-command or --access-token-file, or set GATEWAY_RELAY_ACCESS_TOKEN or \
+         GATEWAY_RELAY_IDP_TOKEN_URL"
     )]
     NoSource,
     /// A variable is no text. It must not count as unset.

@@ -3,7 +3,7 @@
 //!
 //! The configuration file is TOML, and its keys are the flags' names without their dashes: `url`, `gateway-id`, `secret`
 //! or `secret-file`, `delivery-key` or `delivery-key-file`, `ca-file`, `platform` and `bot-id` or `[[identity]]` tables of both, `endpoint`, `route-keys`, `instance-id`,
-//! `wake-url`, `display-name`, `enroll-token`, `access-token`, `access-token-command`, `inbound-listen`, `provision`,
+//! `wake-url`, `display-name`, `enroll-token`, `access-token`, `access-token-command`, `access-token-file`, `inbound-listen`, `provision`,
 //! `slack-reply-in-thread`, `slack-thread-sessions`, `group-sessions-per-user`, `thread-sessions-per-user`,
 //! `turn-reactions`, `allow-insecure`, `enabled`; in `[idp]` `token-url`, `client-id`, `client-secret`, `scope`; `[[policy]]` tables of
 //! `platform`, `require-address`, `free-response-scopes`, `allow-other-bots`; in `[set]` what `--set` sets. It may hold
@@ -215,6 +215,7 @@ fn source(
     let settings = SourceSettings {
         token: layers.find(token, &names::ACCESS_TOKEN),
         command: layers.find(command, &names::ACCESS_TOKEN_COMMAND),
+        file: layers.find(arguments.access_token_file.as_deref(), &names::ACCESS_TOKEN_FILE),
         token_url: variable(&names::IDP_TOKEN_URL),
         client_id: variable(&names::IDP_CLIENT_ID),
         client_secret: variable(&names::IDP_CLIENT_SECRET),

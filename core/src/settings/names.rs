@@ -30,6 +30,7 @@ names! {
     ENROLL_TOKEN = "--token", Some("GATEWAY_RELAY_ENROLL_TOKEN"), "enroll-token", Text;
     ACCESS_TOKEN = "--access-token", Some("GATEWAY_RELAY_ACCESS_TOKEN"), "access-token", Text;
     ACCESS_TOKEN_COMMAND = "--access-token-command", Some("GATEWAY_RELAY_ACCESS_TOKEN_COMMAND"), "access-token-command", Text;
+    ACCESS_TOKEN_FILE = "--access-token-file", Some("GATEWAY_RELAY_ACCESS_TOKEN_FILE"), "access-token-file", Text;
     IDP_TOKEN_URL = "", Some("GATEWAY_RELAY_IDP_TOKEN_URL"), "idp.token-url", Text;
     IDP_CLIENT_ID = "", Some("GATEWAY_RELAY_IDP_CLIENT_ID"), "idp.client-id", Text;
     IDP_CLIENT_SECRET = "", Some("GATEWAY_RELAY_IDP_CLIENT_SECRET"), "idp.client-secret", Text;

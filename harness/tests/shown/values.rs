@@ -174,7 +174,7 @@ fn boots() -> Vec<Shown> {
     let mut shown = Vec::new();
     for plan in [plan, client, command] {
         let source = plan.source.clone().unwrap();
-        if let TokenSource::ClientCredentials(client) = &source {
+        if let TokenSource::Endpoint(client) = &source {
             shown.push(show(client));
         }
         shown.extend([show::<TokenSource>(&source), show::<Plan>(&plan)]);

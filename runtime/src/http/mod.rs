@@ -6,7 +6,7 @@ mod exchange;
 mod media;
 mod upgrade;
 
-pub use boot::{BootError, Booted};
+pub use boot::{BootError, Booted, read_token_file};
 pub use media::Received;
 pub use upgrade::{Switched, UpgradeAnswer, Upgraded};
 

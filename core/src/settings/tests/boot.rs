@@ -88,6 +88,7 @@ fn h_4_an_id_alone_is_enough_where_a_secret_is_provisioned() {
 fn h_8_the_nearer_source_of_identity_tokens_counts() {
     let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
     let command = ("GATEWAY_RELAY_ACCESS_TOKEN_COMMAND", "print-token");
+    let file = ("GATEWAY_RELAY_ACCESS_TOKEN_FILE", "token.json#access_token");
     let client = [
         ("GATEWAY_RELAY_IDP_TOKEN_URL", "https://login.example"),
         ("GATEWAY_RELAY_IDP_CLIENT_ID", "me"),
@@ -103,6 +104,10 @@ fn h_8_the_nearer_source_of_identity_tokens_counts() {
         (&none, vec![], "access-token = \"t\"\naccess-token-command = \"x\"", "given"),
         (&argument, [&[token][..], &client].concat(), "access-token = \"t\"", "c"),
         (&none, vec![command], "access-token = \"t\"", "print-token"),
+        (&none, [&[file][..], &client].concat(), "", "token.json"),
+        (&none, vec![command, file], "", "print-token"),
+        (&none, vec![file], "access-token = \"t\"", "token.json"),
+        (&none, vec![], "access-token-file = \"t\"", "t"),
         // One value of a client's may come from elsewhere.
         (&none, client[..2].to_vec(), "[idp]\nclient-secret = \"pw\"", "client"),
     ] {
@@ -112,7 +117,8 @@ fn h_8_the_nearer_source_of_identity_tokens_counts() {
         let seen = match resolved.plan.unwrap().source.unwrap() {
             TokenSource::Given(_) => "given".to_owned(),
             TokenSource::Command(command) => command.expose().to_owned(),
-            TokenSource::ClientCredentials(_) => "client".to_owned(),
+            TokenSource::File(file) => file.path().to_owned(),
+            TokenSource::Endpoint(_) => "client".to_owned(),
         };
         assert_eq!(seen, expected, "{environment:?} {text}");
     }
@@ -159,7 +165,7 @@ fn h_1_h_2_what_an_enrolment_needs() {
     assert!(enroll(&given, &[token, access, ("GATEWAY_RELAY_ENABLED", "0")]).is_ok());
     for (environment, expected) in [
         (&[access][..], "no enrollment token: give --token or set GATEWAY_RELAY_ENROLL_TOKEN"),
-        (&[token], "no access token: give --access-token-command or set GATEWAY_RELAY_ACCESS_TOKEN"),
+        (&[token], "no access token: give --access-token-command"),
     ] {
         let error = enroll(&given, environment).unwrap_err();
         assert!(error.starts_with(expected), "{error}");

@@ -104,6 +104,16 @@ fn h_9_argument_else_environment_else_file() {
                 other => panic!("{other:?}"),
             },
         ),
+        (
+            "{}",
+            |a, v| a.access_token_file = Some(v.into()),
+            "ACCESS_TOKEN_FILE",
+            "access-token-file",
+            |r| match r.plan.as_ref().unwrap().source.as_ref().unwrap() {
+                TokenSource::File(file) => file.path().to_owned(),
+                other => panic!("{other:?}"),
+            },
+        ),
     ];
     assert_eq!(
         rows.len(),
@@ -126,7 +136,9 @@ fn h_9_argument_else_environment_else_file() {
                 "gateway-id" => arguments.gateway_id = None,
                 "secret" => arguments.secret = None,
                 "bot-id" => arguments.platform = text("discord"),
-                "access-token-command" => (arguments.gateway_id, arguments.secret) = (None, None),
+                "access-token-command" | "access-token-file" => {
+                    (arguments.gateway_id, arguments.secret) = (None, None)
+                }
                 _ => {}
             }
             let mut variables = vec![("GATEWAY_RELAY_URL", "wss://c.example")];
@@ -197,7 +209,7 @@ chats = 100
     assert_eq!((config.timing.handshake_timeout.as_secs(), config.limits.chats), (1, 100));
     let plan = plan.unwrap();
     assert_eq!((plan.when, plan.profile.route_keys.join(" ")), (When::Never, "a b".into()));
-    assert!(matches!(plan.source, Some(TokenSource::ClientCredentials(_))));
+    assert!(matches!(plan.source, Some(TokenSource::Endpoint(_))));
     let [policy] = &plan.policies[..] else { panic!("{:?}", plan.policies) };
     let scopes = vec!["C1".to_owned()];
     assert_eq!(
