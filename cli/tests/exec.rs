@@ -13,6 +13,7 @@ on_both_runtimes! {
     a_child_that_answers_and_then_ends_is_a_success
     a_child_that_fails_is_a_failure_with_one_clear_line
     a_child_may_write_to_its_end
+    a_child_that_writes_back_what_it_reads_is_not_answered_for_ever
     ctrl_c_of_a_terminal_ends_the_childs_input_and_not_the_child
     l_10_a_revoked_gateway_ends_with_3_whatever_its_child_says
 }
@@ -24,7 +25,7 @@ fn start(runtime: &str, script: &str) -> (Program, EmbeddedConnector) {
     (Program::start(command), connector)
 }
 
-fn sees(connector: &EmbeddedConnector, wanted: impl Fn(&Saw) -> bool) {
+fn sees(connector: &EmbeddedConnector, wanted: impl FnMut(&Saw) -> bool) {
     connector.wait_for(wanted, SOON).unwrap_or_else(|missed| panic!("{missed}"));
 }
 
@@ -60,6 +61,39 @@ fn a_child_that_fails_is_a_failure_with_one_clear_line(runtime: &str) {
         assert_eq!(ended.code, Some(1));
         assert_eq!(ended.stderr.lines().last().unwrap(), format!("relayline: the agent sh failed: {status}"));
     }
+}
+
+/// `--exec cat`: an answer to a line that was an answer would come back, too.
+fn a_child_that_writes_back_what_it_reads_is_not_answered_for_ever(runtime: &str) {
+    let (program, connector) = start(
+        runtime,
+        r#"n=0
+           while read -r line; do
+             n=$((n+1))
+             case "$line" in
+               '{"event":"result"'*) echo '{"op":"send","chat_id":"1","content":"'$n' lines"}';;
+               '{"event":"message"'*) echo "$line"; echo '{"op":"send","id":"1","chat_id":"1","content":"echo"}';;
+               *) echo "$line";;
+             esac
+           done"#,
+    );
+    sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
+    let event = discord::dm().message(&mut Ids::new([0; 32]), Now::default(), "anybody?");
+    connector.control(Act::Inbound { event, buffered: None }).unwrap();
+    let mut content = String::new();
+    sees(&connector, |saw| match saw {
+        Saw::Frame { frame, .. } => {
+            content = frame["action"]["content"].as_str().unwrap_or_default().to_owned();
+            content.ends_with(" lines")
+        }
+        _ => false,
+    });
+    // `connected`, `message`, an `invalid` for each, `result`.
+    assert_eq!(content, "5 lines");
+    program.terminate();
+    let ended = program.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches(" WARN invalid").count(), 4, "each is told: {}", ended.stderr);
 }
 
 /// What the agent still writes once its input has ended is read to the end: otherwise a broken pipe would kill it.

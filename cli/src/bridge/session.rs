@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 const MOST_EVENTS: usize = 64;
 /// Ops that are begun at a time: an agent that writes without end must not keep the rest waiting.
 const MOST_OPS: usize = 256;
+/// How an answer to an invalid line begins.
+const ANSWERED: &str = r#"{"event":"invalid""#;
 
 /// What happens next.
 enum Event {
@@ -178,6 +180,10 @@ impl<'g> Session<'g> {
             Work::Invalid { line, message } => {
                 let About { op, chat } = about;
                 tracing::warn!(op, chat, why = message, "invalid");
+                // Answered, an agent that writes back what it reads would go on for ever.
+                if line.starts_with(ANSWERED) {
+                    return true;
+                }
                 self.urgent(&Line::Invalid { line: &line, message: &message });
                 return true;
             }
