@@ -15,6 +15,9 @@ const NOT_YET_BUILT: &[(&str, &str)] = &[];
 /// The letters of the chapters.
 const LETTERS: &str = "WDEOMLAPISCHX";
 
+/// Heading of the section that compares the rules with the public implementation. It states no rules.
+const DIFFERENCES: &str = "\n## How the public implementation differs\n";
+
 /// A rule's id, as in `L-7`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rule(char, u32);
@@ -70,12 +73,17 @@ fn ids_in_names(text: &str) -> Vec<Rule> {
 /// The rules of the protocol: the first cell of each table's row, and the two that the chapter on limits states.
 fn rules() -> BTreeSet<Rule> {
     let text = fs::read_to_string(root().join("PROTOCOL.md")).unwrap();
-    let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
-    let mut rules: BTreeSet<Rule> =
-        cells.filter_map(|(cell, _)| ids(cell).pop().filter(|rule| rule.to_string() == cell)).collect();
+    let (text, _) = text.split_once(DIFFERENCES).unwrap();
+    let mut rules: BTreeSet<Rule> = first_cells(text).into_iter().collect();
     let (_, limits) = text.split_once("## X. Limits").unwrap();
     rules.extend(ids(limits));
     rules
+}
+
+/// The ids that are the first cell of a table's row, from top to bottom.
+fn first_cells(text: &str) -> Vec<Rule> {
+    let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+    cells.filter_map(|(cell, _)| ids(cell).pop().filter(|rule| rule.to_string() == cell)).collect()
 }
 
 fn root() -> PathBuf {
@@ -171,6 +179,26 @@ fn tests_name_only_rules_that_there_are() {
     let rules = rules();
     for (rule, files) in named() {
         assert!(rules.contains(&rule), "{files:?} name {rule}, and PROTOCOL.md has no such rule");
+    }
+}
+
+/// A row about a rule that has gone would explain nothing; rows out of order are not found.
+#[test]
+fn differences_are_listed_by_rule_in_order() {
+    let text = fs::read_to_string(root().join("PROTOCOL.md")).unwrap();
+    let (_, differences) = text.split_once(DIFFERENCES).unwrap();
+    let rows: Vec<&str> = differences.lines().filter(|line| line.starts_with('|')).collect();
+    let listed = first_cells(differences);
+    assert_eq!(listed.len() + 2, rows.len(), "every row but the table's head begins with a rule");
+    let (rules, place) = (rules(), |rule: &Rule| (LETTERS.find(rule.0), rule.1));
+    for rule in &listed {
+        assert!(rules.contains(rule), "{rule}: PROTOCOL.md has no such rule");
+    }
+    for pair in listed.windows(2) {
+        assert!(place(&pair[0]) <= place(&pair[1]), "{} stands before {}", pair[0], pair[1]);
+    }
+    for row in rows {
+        assert_eq!(row.replace("\\|", "").matches('|').count(), 4, "three cells: {row}");
     }
 }
 
