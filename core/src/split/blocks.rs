@@ -370,7 +370,9 @@ impl Reader {
         self.leaf = Leaf::None;
         let open = self.span.take();
         for span in spans(text, &self.paragraph, open) {
-            for line in &self.paragraph {
+            let first = self.paragraph.partition_point(|line| line.end <= span.code.start);
+            let lines = self.paragraph[first..].iter().take_while(|line| line.start < span.code.end);
+            for line in lines {
                 let piece = line.start.max(span.code.start)..line.end.min(span.code.end);
                 if !piece.is_empty() {
                     self.blocks.code.push(piece);

@@ -7,8 +7,10 @@ use super::{Room, bounded};
 use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Places of one sort that are tried for a part, at most. It bounds what a part can cost.
-const TRIES: usize = 6;
+/// Places of one sort at which a part fits, and those at which it does not, that are tried at most: together they bound
+/// what a part can cost.
+pub(super) const TRIES: usize = 6;
+pub(super) const MISSES: usize = 12;
 
 /// A place to cut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,11 +70,9 @@ impl Cutter<'_> {
     fn all(&self, start: &Start, reads: bool) -> Option<Cut> {
         let end = self.text.len();
         bounded(self.room.unit, &self.text[start.at..], self.budget())?;
-        let mut parts = [Style::AsIs, Style::Shifted]
-            .into_iter()
-            .map(|style| self.builder().build(start, end, style, true));
+        let mut parts = styles(start).iter().map(|style| self.builder().build(start, end, *style, true));
         let will_do =
-            |part: &Part| self.fits(part) && (!reads || self.reads_right_to_its_end(start, part, end));
+            |part: &Part| self.excess(part) == 0 && (!reads || self.reads_right_to_its_end(start, part, end));
         parts.find(will_do).map(|part| Cut { part, next: end })
     }
 
@@ -81,30 +81,41 @@ impl Cutter<'_> {
         self.room.limit - self.number
     }
 
-    fn fits(&self, part: &Part) -> bool {
+    /// Units by which a part is too long.
+    fn excess(&self, part: &Part) -> usize {
         // The number comes on a line of its own after a fence.
         let most = self.budget() - usize::from(part.ends_with_fence && self.number > 0);
-        bounded(self.room.unit, &part.text, most).is_some()
+        self.room.unit.len(&part.text).saturating_sub(most)
     }
 
     /// The part that ends at the last place that will do; `reads` asks that its code, and that after it, is code.
     fn best(&self, start: &Start, places: &[Place], reads: bool) -> Option<Cut> {
-        let mut tries = 0;
+        let (mut tries, mut misses) = (0, 0);
+        // Units of the text that may fit beside what is put in.
+        let mut most = usize::MAX;
         for place in places.iter().rev() {
-            for style in [Style::AsIs, Style::Shifted] {
-                let part = self.builder().build(start, place.end, style, true);
-                if !self.fits(&part) {
-                    continue;
-                }
-                if !reads || self.reads_right_to_its_end(start, &part, place.end) {
+            if place.used > most {
+                continue;
+            }
+            let mut least_excess = usize::MAX;
+            for style in styles(start) {
+                let part = self.builder().build(start, place.end, *style, true);
+                let excess = self.excess(&part);
+                least_excess = least_excess.min(excess);
+                if excess == 0 && (!reads || self.reads_right_to_its_end(start, &part, place.end)) {
                     let next = self.past_fence(place.next);
                     if !reads || self.goes_on_well(next) {
                         return Some(Cut { part, next });
                     }
                 }
-                tries += 1;
             }
-            if tries >= 2 * TRIES {
+            if least_excess == 0 {
+                tries += 1;
+            } else {
+                misses += 1;
+                most = place.used.saturating_sub(least_excess);
+            }
+            if tries >= TRIES || misses >= MISSES {
                 break;
             }
         }
@@ -142,7 +153,7 @@ impl Cutter<'_> {
         let most = start.at.saturating_add(budget.saturating_add(2).saturating_mul(4));
         let window = &self.text[start.at..self.text.floor_char_boundary(most)];
         let mut places = Places::default();
-        let (mut used, mut line) = (0, start.line);
+        let (mut used, mut line, mut last_span) = (0, start.line, None);
         for (offset, cluster) in window.grapheme_indices(true) {
             let end = start.at + offset;
             while self.blocks.lines.get(line + 1).is_some_and(|next| next.start <= end) {
@@ -156,7 +167,8 @@ impl Cutter<'_> {
             let next = if is_gap { end + cluster.len() } else { end };
             if end > start.at {
                 let place = Place { end, next, used };
-                self.sort(&mut places, place, line, is_newline, is_gap);
+                let splits_a_span = self.splits_a_span(place, &mut last_span);
+                self.sort(&mut places, place, line, is_newline, is_gap, splits_a_span);
             }
             used += unit.len(cluster);
         }
@@ -166,7 +178,15 @@ impl Cutter<'_> {
         places
     }
 
-    fn sort(&self, places: &mut Places, place: Place, line: usize, is_newline: bool, is_gap: bool) {
+    fn sort(
+        &self,
+        places: &mut Places,
+        place: Place,
+        line: usize,
+        is_newline: bool,
+        is_gap: bool,
+        splits_a_span: bool,
+    ) {
         let line = &self.blocks.lines[line];
         let is_before_text = place.end < line.content || place.next <= line.content;
         let is_fence = matches!(line.kind, Kind::Opens(_)) || matches!(line.kind, Kind::Closes(_));
@@ -175,7 +195,7 @@ impl Cutter<'_> {
             true => matches!(line.kind, Kind::Opens(_)) || place.end == line.start && line.kind == Kind::Text,
             false => is_fence || is_before_text,
         };
-        if is_odd || self.splits_a_span(place) {
+        if is_odd || splits_a_span {
             places.odd.push(place);
         } else if is_newline {
             places.newlines.push(place);
@@ -186,20 +206,25 @@ impl Cutter<'_> {
         }
     }
 
-    /// Whether a place is inside of a code span that fits into a part.
-    fn splits_a_span(&self, place: Place) -> bool {
+    /// Whether a place is inside of a code span that fits into a part, or inside of its backticks. `last` is the span of
+    /// the place before, and whether it fits: places come in order, and it is measured once.
+    fn splits_a_span(&self, place: Place, last: &mut Option<(usize, bool)>) -> bool {
         let spans = &self.blocks.spans;
-        let span = spans.get(spans.partition_point(|span| span.whole.end <= place.end));
-        span.is_some_and(|span| {
-            span.whole.start < place.end
-                && (bounded(self.room.unit, &self.text[span.whole.clone()], self.budget()).is_some()
-                    || !span.code.contains(&place.end)
-                    || place.end == span.code.start)
-        })
+        let number = spans.partition_point(|span| span.whole.end <= place.end);
+        let Some(span) = spans.get(number).filter(|span| span.whole.start < place.end) else { return false };
+        let measured = last.filter(|(known, _)| *known == number);
+        let (_, fits) = measured.unwrap_or_else(|| {
+            (number, bounded(self.room.unit, &self.text[span.whole.clone()], self.budget()).is_some())
+        });
+        *last = Some((number, fits));
+        fits || !span.code.contains(&place.end) || place.end == span.code.start
     }
 
     /// Whether a part reads right, and the number that comes after it is no code.
     fn reads_right_to_its_end(&self, start: &Start, part: &Part, end: usize) -> bool {
+        if !may_be_code(&part.text) {
+            return self.reads_right(start, part, end);
+        }
         let number = if part.ends_with_fence { "\n 1" } else { " 1" };
         let whole = [&part.text, number].concat();
         let code = Blocks::read(&whole, &Context::default()).code;
@@ -208,7 +233,6 @@ impl Cutter<'_> {
 
     /// Whether what of a part is code, and nothing else, is code in the text.
     fn reads_right(&self, start: &Start, part: &Part, end: usize) -> bool {
-        let may_be_code = |text: &str| memchr::memchr2(b'`', b'~', text.as_bytes()).is_some();
         if !may_be_code(&part.text) && !may_be_code(&self.text[start.at..end]) {
             return true;
         }
@@ -246,11 +270,20 @@ impl Cutter<'_> {
         let spans = &self.blocks.spans;
         let span = spans.get(spans.partition_point(|span| span.whole.end <= end));
         let end = span.filter(|span| span.whole.start < end).map_or(end, |span| span.whole.start.max(next));
-        [Style::AsIs, Style::Shifted].into_iter().any(|style| {
-            let part = self.builder().build(&start, end, style, false);
+        styles(&start).iter().any(|style| {
+            let part = self.builder().build(&start, end, *style, false);
             self.reads_right(&start, &part, end)
         })
     }
+}
+
+/// The styles that differ: where no container is lost there is nothing to shift.
+fn styles(start: &Start) -> &'static [Style] {
+    if start.lost.is_empty() { &[Style::AsIs] } else { &[Style::AsIs, Style::Shifted] }
+}
+
+fn may_be_code(text: &str) -> bool {
+    memchr::memchr2(b'`', b'~', text.as_bytes()).is_some()
 }
 
 /// For each byte of a range whether it is in one of the ranges.

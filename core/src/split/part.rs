@@ -1,8 +1,8 @@
 //! One part of a text: what of the text is in it, and what is put in, so that its code reads as code.
 
-use super::Room;
 use super::blocks::{Blocks, Container, Context, Fence, Kind, Line, enter};
 use super::cursor::Cursor;
+use super::{Room, bounded};
 use std::ops::Range;
 
 /// Where a part begins, and what is open there.
@@ -50,6 +50,12 @@ impl Part {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How often a part was built: what splitting costs.
+    pub(super) static BUILDS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Builds parts of one text.
 #[derive(Clone, Copy)]
 pub(super) struct Builder<'a> {
@@ -61,6 +67,8 @@ pub(super) struct Builder<'a> {
 impl Builder<'_> {
     /// The part from `start` to `end`. What is open at its end is closed, if `closes`.
     pub(super) fn build(&self, start: &Start, end: usize, style: Style, closes: bool) -> Part {
+        #[cfg(test)]
+        BUILDS.set(BUILDS.get() + 1);
         let mut part = Part::default();
         if style != Style::Bare {
             self.reopen(&mut part, start, style);
@@ -104,7 +112,7 @@ impl Builder<'_> {
             let fence = &self.blocks.fences[number];
             self.push_quotes(&mut part.text, &start.lost);
             self.push_fence(&mut part.text, start, number);
-            if self.room.unit.len(&fence.info) <= self.room.limit / 4 {
+            if bounded(self.room.unit, &fence.info, self.room.limit / 4).is_some() {
                 part.text.push_str(&fence.info);
             }
             part.text.push('\n');

@@ -241,3 +241,27 @@ fn o_11_how_much_of_a_growing_text_can_be_shown() {
         assert_eq!(settled(text, inside.as_ref(), plain), text);
     }
 }
+
+/// What a part costs does not grow with the limit: at most so many tries, wherever nothing that is put in fits.
+#[test]
+fn o_11_a_part_costs_a_bounded_number_of_tries() {
+    let in_item = format!("- {}", "`code` ".repeat(3_000));
+    for text in [
+        "`".repeat(20_000),
+        "~".repeat(20_000),
+        format!("```{}\n{}", "`".repeat(1_900), "x".repeat(20_000)),
+        "`".repeat(1_990) + &"x".repeat(20_000) + &"`".repeat(1_990),
+        "> ".repeat(30) + "```\n" + &"x".repeat(20_000),
+        "`a\n".repeat(8_000),
+        "\n".repeat(20_000) + "x",
+        "``` ` ".repeat(4_000),
+        in_item,
+    ] {
+        let before = part::BUILDS.get();
+        let parts = split(&text, room(2_000, Chars)).len().max(text.len() / 2_000);
+        // The number is guessed again where there are more parts than it has digits for.
+        let most = 3 * parts * 2 * 2 * 4 * (cutter::TRIES + cutter::MISSES);
+        let builds = part::BUILDS.get() - before;
+        assert!(builds <= most, "{builds} builds for {parts} parts of {}…", &text[..20]);
+    }
+}
