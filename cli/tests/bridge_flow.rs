@@ -165,13 +165,13 @@ fn a_6_unread_events_push_back_and_interrupts_get_through(runtime: &str) {
     //
     assert_eq!(taken, (0..count).collect::<Vec<_>>());
     // Again, with an interrupt on their heels: it comes before what waits.
-    for n in 0..10 {
+    for n in 0..count {
         bridge.deliver(&format!("{n} {long}"));
     }
     bridge.tell(Act::Interrupt { session_key: "agent:main:discord:dm:1".into(), chat_id: "1".into() });
-    let lines: Vec<Value> = (0..11).map(|_| bridge.next()).collect();
+    let lines: Vec<Value> = (0..=count).map(|_| bridge.next()).collect();
     let place = lines.iter().position(|line| line["event"] == "interrupt").unwrap();
-    assert!(place < 10, "{place}");
+    assert!(place < count, "{place}");
 }
 
 /// Fills what lies between connector and agent.

@@ -3,7 +3,7 @@
 use super::held::{Held, settle};
 use super::media::Media;
 use super::op::{About, Asked};
-use super::parts::send_parts;
+use super::parts::{send_parts, split};
 use futures_util::future::{BoxFuture, FutureExt};
 use relayline_core::command::{AutoThread, Command, Failure, FailureKind, Reply};
 use relayline_runtime::Relay;
@@ -69,7 +69,7 @@ pub(super) fn begin(asked: Asked, relay: &Relay, held: &Held, media: &Media) -> 
             }
             Err(message) => Err(definite(message)),
         },
-        Asked::Split { chat_id, content } => Ok(Value::from(relay.split(&chat_id, &content))),
+        Asked::Split { chat_id, content } => return split(relay, chat_id, content),
         Asked::Capabilities { chat_id } => match relay.capabilities(&chat_id) {
             Some(descriptor) => Ok(serde_json::to_value(&*descriptor).unwrap_or_default()),
             None => Err(definite("nothing is known before the first handshake".to_owned())),

@@ -9,10 +9,11 @@ use relayline_core::command::{
     Raw, React, ReplyMessage, Send, SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename,
     Turn, TurnState, Typing,
 };
-use relayline_core::json::weight_of_fields;
+use relayline_core::json::{self, weight_of_fields};
 use relayline_core::output::DeliveryId;
 use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use serde::{Deserialize, Deserializer};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
@@ -455,19 +456,48 @@ impl About {
     }
 }
 
-/// Reads a line. `Err` when there is not even an object to look for an id in.
-pub(super) fn read(line: &[u8]) -> Result<Said, String> {
-    let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
-    let value = relayline_core::json::parse(text).map_err(|error| format!("it is no JSON: {error}"))?;
+/// A line that cannot be read, and what was found of it all the same.
+#[derive(Debug)]
+pub(super) struct Unread {
+    pub(super) message: String,
+    /// Whoever wrote it waits for a result under that id.
+    pub(super) id: Option<Value>,
+    pub(super) about: About,
+}
+
+impl Unread {
+    /// Looks for the id of an object that is whole. What is cut off is no op.
+    fn of(line: &[u8], message: String) -> Unread {
+        let line = line.trim_ascii();
+        let is_whole = line.starts_with(b"{") && line.ends_with(b"}");
+        let names = ["id", "op", "chat_id"];
+        let found = if is_whole { json::salvage(line, &names) } else { [None; 3] };
+        let value = |raw: Option<&str>| serde_json::from_str::<Value>(raw?).ok();
+        let [id, op, chat] = found.map(value);
+        let fields = [("op", op), ("chat_id", chat)].into_iter();
+        let fields = fields.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        let id = id.filter(|id| id_length(id) <= MAX_ID_BYTES);
+        Unread { message, id, about: About::of(&fields) }
+    }
+}
+
+/// Reads a line.
+pub(super) fn read(line: &[u8]) -> Result<Said, Unread> {
+    let unread = |message: String| Unread::of(line, message);
+    let text = std::str::from_utf8(line).map_err(|_| unread("it is not UTF-8".to_owned()))?;
+    let value = json::parse(text).map_err(|error| match error.classify() {
+        Category::Data => unread(error.to_string()),
+        Category::Syntax | Category::Eof | Category::Io => unread(format!("it is no JSON: {error}")),
+    })?;
     let Value::Object(mut fields) = value else {
-        return Err("it is no JSON object: write {\"op\":\"send\",…}".to_owned());
+        return Err(unread("it is no JSON object: write {\"op\":\"send\",…}".to_owned()));
     };
     keep_long_ids(text, &mut fields);
     let weight = weight_of_fields(&fields);
     let id = fields.remove("id").filter(|id| !id.is_null());
     if let Some(length) = id.as_ref().map(id_length).filter(|length| *length > MAX_ID_BYTES) {
         // Not even an answer could carry it.
-        return Err(format!("`id` is {length} bytes long: {MAX_ID_BYTES} at most"));
+        return Err(unread(format!("`id` is {length} bytes long: {MAX_ID_BYTES} at most")));
     }
     let (about, asked) = (About::of(&fields), asked(fields));
     let weight = weight + asked.as_ref().map_or(0, Asked::own_weight);

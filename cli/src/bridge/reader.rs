@@ -1,6 +1,6 @@
 //! Reads the agent: a thread of its own, since a pipe can only be waited for by blocking.
 
-use super::op::{self, About, Said};
+use super::op::{self, About, Said, Unread};
 use super::ops::{Op, Ops, Work};
 use super::settings::AgentSettings;
 use super::wake::Wake;
@@ -137,7 +137,11 @@ fn op_of(line: Line<'_>) -> Option<Op> {
     }
     let Said { id, about, asked, weight } = match op::read(line) {
         Ok(said) => said,
-        Err(message) => return invalid(line, About::default(), message),
+        Err(Unread { message, id: None, about }) => return invalid(line, about, message),
+        Err(Unread { message, id, about }) => {
+            let weight = message.len();
+            return Some(Op { id, about, work: Work::Wrong(message), weight, answers: None });
+        }
     };
     let (work, weight) = match asked {
         Ok(asked) => (Work::Asked(asked), weight),
@@ -161,7 +165,7 @@ mod tests {
         shared.read(&mut &*bytes);
         let shown = |op: Op| match op.work {
             Work::Asked(_) => op.about.op,
-            Work::Wrong(message) => message,
+            Work::Wrong(message) => format!("{}: {message}", op.id.unwrap_or_default()),
             Work::Invalid { line, .. } => format!("invalid: {line}"),
         };
         let mut ops = shared.lock();
@@ -182,6 +186,25 @@ mod tests {
             ["resume", "go_idle"]
         );
         assert_eq!(read(b"\xef\xbb\xbf"), [""; 0]);
+    }
+
+    /// Whoever wrote it waits for the result.
+    #[test]
+    fn a_line_that_cannot_be_read_is_answered_by_its_id() {
+        let many: &'static [u8] =
+            format!(r#"{{"op":"prompt","id":"p","chat_id":"1","options":[{}0]}}"#, "0,".repeat(1 << 16))
+                .into_bytes()
+                .leak();
+        assert_eq!(read(many), [r#""p": it holds more than 65536 values"#]);
+        let nan = read(br#"{"op":"send","id":7,"chat_id":"1","content":NaN}"#);
+        assert!(nan[0].starts_with("7: it is no JSON: "), "{nan:?}");
+        let deep: &'static [u8] =
+            format!(r#"{{"id":"d","metadata":{}{}}}"#, "[".repeat(200), "]".repeat(200)).into_bytes().leak();
+        assert_eq!(read(deep), [r#""d": it nests deeper than 128 levels"#]);
+        for cut in [&br#"{"op":"send","id":"1","content":"x"#[..], br#"{"op":"send","id":"1","content":"x}"#]
+        {
+            assert!(read(cut)[0].starts_with("invalid: "));
+        }
     }
 
     #[test]

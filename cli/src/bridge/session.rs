@@ -337,6 +337,8 @@ impl<'g> Session<'g> {
         if !self.gateway.begin_leaving(cause) && asked.is_none() {
             return;
         }
+        // What comes of it, the relay tells as the host's wish.
+        tracing::info!(reason = cause.text(), "leaving");
         let (id, about) = asked.unwrap_or_default();
         match self.gateway.relay.submit(Command::Disconnect) {
             Ok(answer) => self.answers.push(

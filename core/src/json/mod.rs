@@ -11,7 +11,7 @@ mod weight;
 mod whole;
 
 pub use mend::mend;
-pub(crate) use salvage::salvage;
+pub use salvage::salvage;
 pub(crate) use walk::{known_each, known_fields};
 pub use weight::{MAX_VALUES, weight, weight_of_fields};
 pub use whole::whole;
@@ -267,7 +267,7 @@ pub(crate) fn depth_is_fine(line: &str) -> bool {
 /// to fifty times the bytes of its text.
 pub fn parse(text: &str) -> Result<serde_json::Value, serde_json::Error> {
     if !depth_is_fine(text) {
-        return Err(serde_json::Error::custom("nested deeper than 128"));
+        return Err(serde_json::Error::custom("it nests deeper than 128 levels"));
     }
     if !weight::count_is_fine(text) {
         return Err(serde_json::Error::custom(format_args!("it holds more than {MAX_VALUES} values")));

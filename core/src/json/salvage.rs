@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 ///
 /// The line may be cut off, nest too deep, and hold bad UTF-8 and malformed values. The search takes one pass. It ends
 /// where strings or brackets no longer match, since what follows may be nested text that only looks like a field.
-pub(crate) fn salvage<'a, const N: usize>(line: &'a [u8], names: &[&str; N]) -> [Option<&'a str>; N] {
+pub fn salvage<'a, const N: usize>(line: &'a [u8], names: &[&str; N]) -> [Option<&'a str>; N] {
     let mut found = [None; N];
     let mut open = Vec::new();
     // The place in `names` of the key whose value comes next.
