@@ -55,6 +55,7 @@ mod close_tap;
 mod dial;
 mod drive;
 mod environment;
+mod first_bytes;
 pub mod http;
 mod inbox;
 mod media;

@@ -1,9 +1,9 @@
 //! One request that asks for an upgrade, and its answer: the upgraded stream, or a refusal with its body.
 
 use crate::causes::causes;
+use crate::first_bytes::FirstBytes;
 use crate::progress::Progress;
 use crate::wires::Stream;
-use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::future::{Either, select};
 use http_body_util::Empty;
 use hyper::body::{Body, Bytes, Incoming};
@@ -14,9 +14,7 @@ use hyper::{Method, Request, Response};
 use relayline_core::upgrade::Refusal;
 use smol_hyper::rt::FuturesIo;
 use std::future::poll_fn;
-use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
 
 /// Maximum number of bytes of an answer's head.
 const HEAD: usize = 64 << 10;
@@ -83,20 +81,20 @@ pub(crate) async fn ask(
     progress: &Progress,
 ) -> Result<Answered, String> {
     let broken = |error: hyper::Error| format!("the connection broke ({})", causes(&error));
+    let stream = FirstBytes::of(stream);
+    let beginning = stream.beginning();
     let (mut sender, mut connection) = http1::Builder::new()
         .max_buf_size(HEAD)
         // Servers that compare names byte by byte know `Authorization`, and proxies know any case.
         .title_case_headers(request.method() != Method::CONNECT)
         // A request or an answer that is passed on keeps its own.
         .preserve_header_case(true)
-        .handshake(FuturesIo::new(FirstBytes::of(stream)))
+        .handshake(FuturesIo::new(stream))
         .await
         .map_err(broken)?;
     let (head, body) = match head(sender.send_request(request), &mut connection).await {
         Ok(response) => response.into_parts(),
-        Err(error) => {
-            return Err(connection.into_parts().io.into_inner().explain().unwrap_or_else(|| broken(error)));
-        }
+        Err(error) => return Err(beginning.explain().unwrap_or_else(|| broken(error))),
     };
     // With a switch the connection's part in it is over: it has stopped after the head.
     let is_switch = head.extensions.get::<hyper::upgrade::OnUpgrade>().is_some();
@@ -106,7 +104,7 @@ pub(crate) async fn ask(
         let parts = connection.into_parts();
         return Ok(Answered::Switched {
             head,
-            stream: parts.io.into_inner().stream,
+            stream: parts.io.into_inner().into_stream(),
             read_ahead: parts.read_buf,
         });
     }
@@ -156,63 +154,5 @@ async fn read_body(mut body: Incoming, connection: &mut Connected, progress: &Pr
         if !more {
             return;
         }
-    }
-}
-
-/// Stream that remembers how the peer's bytes begin: what is not HTTP may be TLS.
-struct FirstBytes {
-    stream: Stream,
-    first: [u8; 2],
-    read: usize,
-}
-
-impl FirstBytes {
-    fn of(stream: Stream) -> FirstBytes {
-        FirstBytes { stream, first: [0; 2], read: 0 }
-    }
-
-    /// Explains why these bytes are not an answer, if they tell.
-    fn explain(&self) -> Option<String> {
-        /// Record type and major version of a TLS alert (RFC 8446, 5.1).
-        const TLS_ALERT: [u8; 2] = [0x15, 3];
-        match self.read {
-            0 => Some(
-                "the connection ended before an answer came: check the URL's port, and whether it speaks TLS \
-                 (https:// or wss://)"
-                    .to_owned(),
-            ),
-            2.. if self.first == TLS_ALERT => {
-                Some("the port speaks TLS: write the URL with https:// or wss://".to_owned())
-            }
-            _ => None,
-        }
-    }
-}
-
-impl AsyncRead for FirstBytes {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        let polled = this.stream.as_mut().poll_read(cx, room);
-        if let Poll::Ready(Ok(read)) = polled {
-            for byte in &room[..read.min(this.first.len() - this.read)] {
-                this.first[this.read] = *byte;
-                this.read += 1;
-            }
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for FirstBytes {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_close(cx)
     }
 }

@@ -3,6 +3,7 @@
 use super::Answer;
 use super::body::Outgoing;
 use crate::causes::causes;
+use crate::first_bytes::FirstBytes;
 use crate::progress::Progress;
 use crate::wires::{Boxed, Wires};
 use futures_util::future::{Either, select};
@@ -131,7 +132,8 @@ async fn converse(
     let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let message = message(request, &url, body).ok_or_else(unfit)?;
 
-    let stream = wires.reach(secure, host, port, progress).await?;
+    let stream = FirstBytes::of(wires.reach(secure, host, port, progress).await?);
+    let beginning = stream.beginning();
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(BUFFER)
         .handshake(FuturesIo::new(stream))
@@ -146,7 +148,10 @@ async fn converse(
             (answered, _) => (answered, None),
         },
     };
-    answered.map(|response| (response, connection)).map_err(|error| broken(&error))
+    answered.map(|response| (response, connection)).map_err(|error| match beginning.explain() {
+        Some(why) if !secure => Unreachable::Broken(why),
+        Some(_) | None => broken(&error),
+    })
 }
 
 /// The request as it goes over the wire.

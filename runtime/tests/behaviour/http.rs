@@ -109,6 +109,7 @@ fn each_failure_is_told_apart() {
         Reply::Hang(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".to_vec()),
         Reply::close("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"),
         Reply::close(""),
+        Reply::close("\u{15}\u{3}\u{3}\0\u{2}\u{2}2"),
         Reply::close("SSH-2.0-OpenSSH\r\n"),
         Reply::Shout(b"220 smtp.example ready\r\n".to_vec()),
         Reply::Slam,
@@ -124,7 +125,12 @@ fn each_failure_is_told_apart() {
         (plain(), short, timed_out.to_string().as_str()),
         (plain(), short, timed_out.to_string().as_str()),
         (plain(), long, "the connection broke (error reading a body from connection: end of file"),
-        (plain(), long, "the connection broke (connection closed before message completed)"),
+        (
+            plain(),
+            long,
+            "the connection broke (the connection ended before an answer came: check the URL's port",
+        ),
+        (plain(), long, "the connection broke (the port speaks TLS: write the URL with https:// or wss://)"),
         (plain(), long, "the connection broke (invalid HTTP version parsed)"),
         (plain().replace("http", "https"), long, "TLS failed: the port does not speak TLS: check the URL's"),
         (
