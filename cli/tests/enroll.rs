@@ -21,6 +21,9 @@ on_both_runtimes! {
     h_1_each_failure_says_why_and_leaves_the_env_file_alone
     h_1_a_connector_that_never_answers
     h_8_c_6_what_cannot_work_is_not_tried
+    h_8_a_command_prints_a_token_or_says_why_not
+    h_8_a_command_that_hangs_is_ended
+    h_8_a_command_does_not_outlive_the_program
     h_8_a_login_in_a_file_is_used_and_left_alone
     h_8_an_ambient_endpoint_gives_the_token
     h_3_a_managed_install_does_not_enroll
@@ -204,6 +207,90 @@ fn h_1_a_connector_that_never_answers(runtime: &str) {
     assert!(ended.stderr.ends_with(&expected), "{}", ended.stderr);
     assert_eq!((ended.code, place.text().as_str()), (Some(1), OLD));
     place.is_tidy();
+}
+
+fn enroll_with(runtime: &str, url: &str, place: &Place, command_text: &str) -> Command {
+    let mut command = enroll(runtime, url, &place.file());
+    command.env_remove("GATEWAY_RELAY_ACCESS_TOKEN").args(["--access-token-command", command_text]);
+    command
+}
+
+fn h_8_a_command_prints_a_token_or_says_why_not(runtime: &str) {
+    let server = Server::start(|request| match request.header("authorization") {
+        Some("Bearer acc3ss") => answer(200, ISSUED),
+        _ => answer(401, ""),
+    });
+    let place = Place::new(OLD);
+    let too_much = "it printed more than 65536 bytes: let it print the token alone";
+    for (command, expected) in [
+        ("echo acc3ss", None),
+        ("echo ' acc3ss'; cat", None),
+        (
+            "echo hunter2 >&2; echo hunter2; exit 3",
+            Some("it ended with exit status: 3: run it by hand to see why"),
+        ),
+        ("no-such-program-at-all", Some("it ended with exit status: 127: run it by hand to see why")),
+        ("true", Some("the access token is empty")),
+        ("yes | head -c 70000", Some(too_much)),
+        ("yes", Some(too_much)),
+    ] {
+        let ended = ended(enroll_with(runtime, &server.url(), &place, command));
+        assert!(!ended.stderr.contains("hunter2"), "C-4: {}", ended.stderr);
+        match expected {
+            None => assert_eq!(ended.code, Some(0), "{command}: {}", ended.stderr),
+            Some(why) => {
+                let line = format!("relayline: the access token command: {why}\n");
+                assert!(ended.stderr.ends_with(&line), "{command}: {}", ended.stderr);
+                assert_eq!(ended.code, Some(1), "{command}");
+            }
+        }
+    }
+}
+
+/// A command that writes its process id and that of a child of its own, and then hangs.
+fn hanging(pids: &Path) -> String {
+    format!("sleep 1000 & echo $! $$ > {0}.new; mv {0}.new {0}; wait", pids.display())
+}
+
+/// Waits until the processes that [`hanging`] wrote have gone.
+#[track_caller]
+fn have_gone(pids: &Path) {
+    let until = Instant::now() + support::SOON;
+    for pid in fs::read_to_string(pids).unwrap().split_whitespace() {
+        while fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+            assert!(Instant::now() < until, "{pid} lives on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn h_8_a_command_that_hangs_is_ended(runtime: &str) {
+    let (place, folder) = (Place::new(OLD), tempfile::tempdir().unwrap());
+    let pids = folder.path().join("pids");
+    let output = enroll_with(runtime, "http://127.0.0.1:9", &place, &hanging(&pids)).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let expected =
+        "relayline: the access token command: it did not end within 30 s: run it by hand to see why\n";
+    assert!(stderr.ends_with(expected), "{stderr}");
+    have_gone(&pids);
+}
+
+/// However the program ends.
+fn h_8_a_command_does_not_outlive_the_program(runtime: &str) {
+    for signal in ["-TERM", "-INT", "-KILL"] {
+        let (place, folder) = (Place::new(OLD), tempfile::tempdir().unwrap());
+        let pids = folder.path().join("pids");
+        let program = Program::start(enroll_with(runtime, "http://127.0.0.1:9", &place, &hanging(&pids)));
+        let until = Instant::now() + support::SOON;
+        while !pids.exists() {
+            assert!(Instant::now() < until, "it was not run");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let id = program.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        have_gone(&pids);
+        program.ended();
+    }
 }
 
 /// H-8: the login of the public agent, as its file has it.
