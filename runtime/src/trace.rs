@@ -86,9 +86,13 @@ pub(crate) fn notice(notice: &Notice, first_letter: bool) {
         Notice::Stopped => tracing::debug!("stopped"),
         Notice::ConnectorError { text } => tracing::warn!(text, "connector_error"),
         Notice::DeadLetter { reason, buffer_id, .. } if first_letter => {
+            let buffer_id = buffer_id.as_deref().map(short);
             tracing::warn!(reason, buffer_id, "dead_letter");
         }
-        Notice::DeadLetter { reason, buffer_id, .. } => tracing::debug!(reason, buffer_id, "dead_letter"),
+        Notice::DeadLetter { reason, buffer_id, .. } => {
+            let buffer_id = buffer_id.as_deref().map(short);
+            tracing::debug!(reason, buffer_id, "dead_letter");
+        }
         Notice::StalePrompt { answer } => {
             let prompt_id = answer.prompt_response().map(|response| response.prompt_id);
             tracing::info!(prompt_id, "stale_prompt");
@@ -96,6 +100,12 @@ pub(crate) fn notice(notice: &Notice, first_letter: bool) {
         // The core's notices may grow; the host gets them all the same.
         _ => tracing::info!("notice"),
     }
+}
+
+/// As much of a peer's text as a line of the log has room for.
+fn short(text: &str) -> &str {
+    const MOST: usize = 100;
+    text.char_indices().nth(MOST).map_or(text, |(end, _)| &text[..end])
 }
 
 /// The names of what changed; nothing where nothing did.
