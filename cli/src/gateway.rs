@@ -92,6 +92,9 @@ pub(crate) struct GatewayArguments {
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
 
+    #[command(flatten)]
+    shown: ShownArguments,
+
     /// Whether the op turn shows a turn's state by reactions on its message; true by default [env: GATEWAY_RELAY_TURN_REACTIONS]
     #[arg(long, value_name = "BOOL")]
     turn_reactions: Option<bool>,
@@ -99,6 +102,28 @@ pub(crate) struct GatewayArguments {
     /// Whether there is a relay at all: false beats every URL [env: GATEWAY_RELAY_ENABLED]
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
+}
+
+/// Settings that decide what of the connector's frames is shown, and how.
+#[derive(Debug, Args)]
+struct ShownArguments {
+    /// Show with each event and forward the JSON it came as, as raw [env: GATEWAY_RELAY_RAW_EVENTS, true or false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    raw_events: Option<bool>,
+
+    /// Show frames of a type that the gateway does not know, as frame lines [env: GATEWAY_RELAY_UNKNOWN_FRAMES, true or false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    unknown_frames: Option<bool>,
+
+    /// Whether answers to prompts are told from messages: off makes them messages like any other; on by default [env: GATEWAY_RELAY_PROMPTS]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    prompts: Option<OnOff>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnOff {
+    On,
+    Off,
 }
 
 /// Settings that decide which messages share a session.
@@ -381,6 +406,9 @@ impl GatewayArguments {
             group_sessions_per_user: sessions.group_sessions_per_user,
             thread_sessions_per_user: sessions.thread_sessions_per_user,
             turn_reactions: self.turn_reactions,
+            raw_events: self.shown.raw_events,
+            unknown_frames: self.shown.unknown_frames,
+            prompts: self.shown.prompts.map(|prompts| prompts == OnOff::On),
             provision,
             set: self.set.clone(),
             ..Arguments::default()

@@ -24,7 +24,7 @@ Examples:
   relayline run --url ws://127.0.0.1:8080 --identity discord:1 --identity telegram:2
 
 The agent reads events, one JSON object a line with `event` first: connected, disconnected, message, interrupt,
-prompt_answer, stale_prompt, passthrough, result, dead_letter, invalid, fatal. It writes ops, one JSON object a line:
+prompt_answer, stale_prompt, passthrough, frame, result, dead_letter, invalid, fatal. It writes ops, one JSON object a line:
 reply, turn, send, edit, delete, typing, follow_up, get_chat_info, send_media, prompt, react, thread_create, thread_rename, draft,
 task_card, task_card_stop, stream, upload, download, split, capabilities, prime, raw, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op with an `id`
 gets a `result`. The end of its output is a graceful disconnect.

@@ -43,6 +43,9 @@ const VARIABLES: &[(&str, &str)] = &[
     ("--inbound-listen", "GATEWAY_RELAY_INBOUND_LISTEN"),
     ("--delivery-key-file", "GATEWAY_RELAY_DELIVERY_KEY"),
     ("--turn-reactions", "GATEWAY_RELAY_TURN_REACTIONS"),
+    ("--raw-events", "GATEWAY_RELAY_RAW_EVENTS"),
+    ("--unknown-frames", "GATEWAY_RELAY_UNKNOWN_FRAMES"),
+    ("--prompts", "GATEWAY_RELAY_PROMPTS"),
     ("--enabled", "GATEWAY_RELAY_ENABLED"),
     ("--ca-file", "SSL_CERT_FILE"),
 ];

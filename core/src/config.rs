@@ -53,6 +53,13 @@ pub struct Config {
     pub confirm_revocation: bool,
     /// Whether forwards that become no event are handed to the host; false by default (P-2).
     pub passthrough: bool,
+    /// Whether events and forwards keep the JSON that they came as; false by default.
+    pub raw_events: bool,
+    /// Whether frames of an unknown type are told to the host; false by default.
+    pub unknown_frames: bool,
+    /// Whether answers to prompts are told from messages; true by default. If not, they are messages like any other
+    /// (I-6).
+    pub prompts: bool,
     /// What Slack's sub-commands stand for; none by default (E-11).
     pub slack_subcommands: Subcommands,
     /// Whether answers to Slack's top-level messages go into threads; true by default (S-7).
@@ -85,6 +92,9 @@ impl Config {
             hello_extra: Map::new(),
             confirm_revocation: true,
             passthrough: false,
+            raw_events: false,
+            unknown_frames: false,
+            prompts: true,
             slack_subcommands: Subcommands::new(),
             slack_reply_in_thread: true,
             slack_thread_sessions: true,

@@ -181,7 +181,7 @@ impl DeliveryRequest<'_> {
     }
 
     /// What it asks for, or the answer to what cannot be asked.
-    pub(crate) fn read(&self, keys: &[Secret], unix_s: u64) -> Result<Asked, Answer> {
+    pub(crate) fn read(&self, keys: &[Secret], unix_s: u64, raw_events: bool) -> Result<Asked, Answer> {
         let route = match self.route()? {
             Route::Health => return Ok(Asked::Health),
             route @ (Route::Message | Route::Interrupt) => route,
@@ -189,7 +189,7 @@ impl DeliveryRequest<'_> {
         match self.body {
             Body::Whole(body) => {
                 signature::verify(body, self.timestamp, self.signature, keys, unix_s)?;
-                read(route, body).map_err(Answer::Unusable)
+                read(route, body, raw_events).map_err(Answer::Unusable)
             }
             Body::TooLong => self.may_be_signed(keys, unix_s).and(Err(Answer::TooLong)),
             Body::TooSlow => self.may_be_signed(keys, unix_s).and(Err(Answer::TooSlow)),
@@ -219,7 +219,7 @@ impl DeliveryRequest<'_> {
 }
 
 /// Reads a body that is verified; the error says what is wrong with it.
-fn read(route: Route, body: &[u8]) -> Result<Asked, &'static str> {
+fn read(route: Route, body: &[u8], raw_events: bool) -> Result<Asked, &'static str> {
     let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8")?;
     if !json::depth_is_fine(text) {
         return Err("the body nests deeper than 128");
@@ -240,8 +240,12 @@ fn read(route: Route, body: &[u8]) -> Result<Asked, &'static str> {
         }
         Route::Interrupt => Err(r#"the body's `type` is not "interrupt""#),
         Route::Message if kind.as_deref() == Some("message") => {
-            let event = event.and_then(Event::read_known);
-            event.map(|event| Asked::Message(Box::new(event))).ok_or("the body has no `event` object")
+            let read = event.and_then(|raw| Some((Event::read_known(raw)?, raw)));
+            let (mut event, raw) = read.ok_or("the body has no `event` object")?;
+            if raw_events {
+                event.keep_raw(json::verbatim(raw));
+            }
+            Ok(Asked::Message(Box::new(event)))
         }
         Route::Message => Err(r#"the body's `type` is not "message""#),
         Route::Health => Ok(Asked::Health),

@@ -3,6 +3,8 @@
 use crate::command::MAX_ID_BYTES;
 use crate::json::{self, Kind};
 use serde::Serialize;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// The legacy set of ops, offered by a descriptor that names none (D-6).
 pub const LEGACY_OPS: [&str; 4] = ["send", "edit", "typing", "follow_up"];
@@ -70,6 +72,9 @@ pub struct Descriptor {
     pub supports_block_formatting: bool,
     /// The ops it names, at most 256; empty means the legacy set (D-6).
     pub supported_ops: Vec<String>,
+    /// Fields that the protocol does not know, at most 256 and 64 KiB of JSON (X-4). They serialise beside the others.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 /// Why a descriptor cannot be used: it fails the handshake (D-1, D-7, L-17).
@@ -92,6 +97,9 @@ pub enum DescriptorError {
 
 /// Maximum number of ops that are kept of one descriptor (X-1).
 const MAX_OPS: usize = 256;
+/// Maximum number of unknown fields that are kept of one descriptor, and of bytes of their JSON (X-1).
+const MAX_UNKNOWN: usize = 256;
+const MAX_UNKNOWN_BYTES: usize = 64 << 10;
 
 const FIELDS: [&str; 16] = [
     "contract_version",
@@ -113,16 +121,17 @@ const FIELDS: [&str; 16] = [
 ];
 
 impl Descriptor {
-    /// Reads a `descriptor` value (D-1 to D-7). Unknown fields are ignored; an optional field of the wrong type
-    /// takes its default.
+    /// Reads a `descriptor` value (D-1 to D-7). Unknown fields are kept; an optional field of the wrong type takes its
+    /// default.
     pub fn read(raw: &str) -> Result<Descriptor, DescriptorError> {
         Descriptor::read_counting(raw).map(|(descriptor, _)| descriptor)
     }
 
-    /// The same, with the number of ops that were dropped.
-    pub(crate) fn read_counting(raw: &str) -> Result<(Descriptor, u64), DescriptorError> {
-        let mut room = String::new();
-        let found = json::peer_fields(raw, &mut room, &FIELDS).ok_or(DescriptorError::NotAnObject)?;
+    /// The same, with what was dropped.
+    pub(crate) fn read_counting(raw: &str) -> Result<(Descriptor, Dropped), DescriptorError> {
+        let mended = json::mend(raw);
+        let raw = mended.as_deref().unwrap_or(raw);
+        let found = json::fields(raw, &FIELDS).ok_or(DescriptorError::NotAnObject)?;
         let required = |at: usize| found[at].ok_or(DescriptorError::Missing(FIELDS[at]));
         let text =
             |at: usize| json::string(required(at)?).ok_or(DescriptorError::WrongType(FIELDS[at], "string"));
@@ -138,14 +147,14 @@ impl Descriptor {
         // One too large to count is a version above 1 all the same, or one below it.
         let contract_version =
             i64::try_from(version).unwrap_or(if version < 0 { i64::MIN } else { i64::MAX });
-        let (mut supported_ops, mut dropped) = (Vec::new(), 0);
+        let (mut supported_ops, mut dropped) = (Vec::new(), Dropped::default());
         json::each(found[15].unwrap_or("null"), |raw| {
             let Some(op) = json::string(raw).filter(|op| !op.is_empty()) else { return };
             // Each request looks through them (O-9).
             if supported_ops.len() < MAX_OPS && op.len() <= MAX_ID_BYTES {
                 supported_ops.push(op);
             } else {
-                dropped += 1;
+                dropped.ops += 1;
             }
         });
         let descriptor = Descriptor {
@@ -168,6 +177,7 @@ impl Descriptor {
             supports_inchannel_continuable: optional_flag(13),
             supports_block_formatting: optional_flag(14),
             supported_ops,
+            unknown: unknown_fields(raw, &mut dropped.fields),
         };
         if contract_version < 1 {
             return Err(DescriptorError::Version(contract_version));
@@ -179,7 +189,8 @@ impl Descriptor {
     pub fn weight(&self) -> usize {
         let texts = [&self.platform, &self.label, &self.markdown_dialect, &self.emoji, &self.platform_hint];
         let texts = texts.into_iter().chain(&self.supported_ops).map(String::capacity).sum::<usize>();
-        size_of::<Descriptor>() + texts + self.supported_ops.capacity() * 2 * size_of::<String>()
+        let unknown = json::weight_of_fields(&self.unknown);
+        size_of::<Descriptor>() + texts + self.supported_ops.capacity() * 2 * size_of::<String>() + unknown
     }
 
     /// Whether text may hold fenced code blocks (D-5).
@@ -196,8 +207,9 @@ impl Descriptor {
         }
     }
 
-    /// The names of the fields in which `self` differs from `earlier`, in the order of the wire (D-10).
-    pub fn changes_from(&self, earlier: &Descriptor) -> Vec<&'static str> {
+    /// The names of the fields in which `self` differs from `earlier`, in the order of the wire, unknown ones last
+    /// (D-10).
+    pub fn changes_from(&self, earlier: &Descriptor) -> Vec<Cow<'static, str>> {
         let differs = [
             self.contract_version != earlier.contract_version,
             self.platform != earlier.platform,
@@ -216,8 +228,46 @@ impl Descriptor {
             self.supports_block_formatting != earlier.supports_block_formatting,
             self.supported_ops != earlier.supported_ops,
         ];
-        FIELDS.iter().zip(differs).filter_map(|(name, differs)| differs.then_some(*name)).collect()
+        let known = FIELDS.iter().zip(differs).filter_map(|(name, differs)| differs.then_some(*name));
+        let (now, before) = (&self.unknown, &earlier.unknown);
+        let gone = before.keys().filter(|name| !now.contains_key(*name));
+        let unknown =
+            now.iter().filter(|(name, value)| before.get(*name) != Some(value)).map(|(name, _)| name);
+        let unknown = unknown.chain(gone).map(|name| Cow::Owned(name.clone()));
+        known.map(Cow::Borrowed).chain(unknown).collect()
     }
+}
+
+/// What was dropped of a descriptor (X-2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Dropped {
+    pub(crate) ops: u64,
+    /// Unknown fields.
+    pub(crate) fields: u64,
+}
+
+/// The fields of an object, known to be JSON, that the protocol does not know (X-4). Those for which there is no room,
+/// and numbers that no program can hold, are dropped and counted.
+fn unknown_fields(raw: &str, dropped: &mut u64) -> Map<String, Value> {
+    let (mut unknown, mut bytes) = (Map::new(), 0);
+    // It is an object, so it has entries.
+    let _ = json::known_entries(raw, |key, value| {
+        let name = json::string_body(key);
+        if FIELDS.contains(&name.as_str()) {
+            return;
+        }
+        let size = key.len() + value.len();
+        let fits = unknown.len() < MAX_UNKNOWN && bytes + size <= MAX_UNKNOWN_BYTES;
+        let value = fits.then(|| serde_json::from_str(&json::verbatim(value)).ok()).flatten();
+        match value {
+            Some(value) => {
+                bytes += size;
+                unknown.insert(name, value);
+            }
+            None => *dropped += 1,
+        }
+    });
+    unknown
 }
 
 /// Reads the limit of a message: zero, a negative number or no whole number reads as 4096 (D-3). One too large to count
@@ -383,5 +433,41 @@ mod tests {
         assert!(read("").changes_from(&read("")).is_empty());
         let changed = read(r#","max_message_length":20,"len_unit":"utf16","supported_ops":["react"]"#);
         assert_eq!(changed.changes_from(&read("")), ["max_message_length", "len_unit", "supported_ops"]);
+        let (one, other) = (read(r#","new":1,"x":[1]"#), read(r#","new":2,"pii_safe":true"#));
+        assert_eq!(other.changes_from(&one), ["pii_safe", "new", "x"]);
+    }
+
+    #[test]
+    fn x_4_unknown_fields_are_kept_and_shown() {
+        let raw = format!(
+            r#"{{{BARE},"supports_polls":true,"n\u0065w":{{"a":[1,NaN,"\ud800"]}},"twice":1,"twice":2,"limit":1e999}}"#
+        );
+        let (descriptor, dropped) = Descriptor::read_counting(&raw).unwrap();
+        assert_eq!(dropped, Dropped { ops: 0, fields: 1 });
+        let shown = serde_json::to_value(&descriptor).unwrap();
+        for (name, expected) in [
+            ("supports_polls", serde_json::json!(true)),
+            ("new", serde_json::json!({"a": [1, null, "\u{fffd}"]})),
+            ("twice", 2.into()),
+            ("limit", Value::Null),
+            ("platform", "p".into()),
+        ] {
+            assert_eq!(shown[name], expected, "{name}");
+        }
+        assert_eq!(descriptor.unknown.len(), 3);
+    }
+
+    #[test]
+    fn x_1_x_4_unknown_fields_are_bounded_in_number_and_bytes() {
+        let read = |extra: &str| Descriptor::read_counting(&format!("{{{BARE}{extra}}}")).unwrap();
+        let many: String = (0..300).map(|n| format!(r#","x{n}":{n}"#)).collect();
+        let (descriptor, dropped) = read(&many);
+        assert_eq!((descriptor.unknown.len(), dropped.fields), (256, 44));
+        let large = format!(r#","big":"{}","more":1,"small":2"#, "x".repeat(64 << 10));
+        let (descriptor, dropped) = read(&large);
+        assert_eq!((descriptor.unknown.len(), dropped.fields), (2, 1));
+        let (bare, _) = read("");
+        let (descriptor, _) = read(&format!(r#","big":"{}""#, "x".repeat(60_000)));
+        assert!(descriptor.weight() >= bare.weight() + 60_000);
     }
 }

@@ -6,6 +6,7 @@ use crate::descriptor::Descriptor;
 use crate::event::Event;
 use crate::passthrough::Forward;
 use crate::secret::Secret;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,14 +93,14 @@ pub enum Notice {
         /// The default descriptor.
         descriptor: Arc<Descriptor>,
         /// The fields that differ from the last connection's default; empty on the first (D-10).
-        changed: Vec<&'static str>,
+        changed: Vec<Cow<'static, str>>,
     },
     /// A further identity's descriptor came.
     Platform {
         /// It.
         descriptor: Arc<Descriptor>,
         /// The fields that differ from that platform's descriptor on the last connection (D-10).
-        changed: Vec<&'static str>,
+        changed: Vec<Cow<'static, str>>,
     },
     /// A connection ended, or a dial failed; once each.
     Disconnected {
@@ -129,6 +130,14 @@ pub enum Notice {
         /// Its text, at most 300 characters, control characters escaped.
         text: String,
     },
+    /// The connector sent a frame of a type that the gateway does not know, and the configuration asks for those
+    /// (`unknown_frames`, X-5).
+    UnknownFrame {
+        /// Its type.
+        kind: String,
+        /// The whole frame on one line, repaired as [`Event::raw`] is.
+        raw: Box<str>,
+    },
     /// Something came that no host can be given (A-3, A-9, W-5).
     DeadLetter {
         /// What is wrong with it, and what can be done.
@@ -145,9 +154,13 @@ impl Notice {
     /// connection has another.
     pub fn weight(&self) -> usize {
         match self {
-            Notice::Connected { descriptor, .. } | Notice::Platform { descriptor, .. } => descriptor.weight(),
+            Notice::Connected { descriptor, changed } | Notice::Platform { descriptor, changed } => {
+                let names = changed.iter().map(|name| size_of_val(name) + name.len());
+                descriptor.weight() + names.sum::<usize>()
+            }
             Notice::Disconnected { reason, .. } => reason.len(),
             Notice::ConnectorError { text } => text.len(),
+            Notice::UnknownFrame { kind, raw } => kind.len() + raw.len(),
             Notice::StalePrompt { answer } => answer.weight(),
             Notice::DeadLetter { reason, buffer_id, line } => {
                 reason.len() + buffer_id.as_ref().map_or(0, String::len) + line.len()
@@ -252,6 +265,14 @@ pub enum Content {
 }
 
 impl Content {
+    /// Returns the JSON that it came as, if the configuration asks for it.
+    pub fn raw(&self) -> Option<&str> {
+        match self {
+            Content::Message(event) | Content::PromptAnswer(event) => event.raw(),
+            Content::Forward(forward) => forward.raw(),
+        }
+    }
+
     /// Returns the bytes that it keeps alive, for the bounds of queues.
     pub fn weight(&self) -> usize {
         match self {

@@ -4,7 +4,7 @@ use crate::command::Metadata;
 use crate::hash::{Table, table};
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -34,6 +34,13 @@ impl PromptChoice {
         let fits = custom_id.len() <= MOST_CUSTOM_ID && is_id(prompt_id) && is_id(option_id);
         fits.then(|| PromptChoice { prompt_id: prompt_id.to_owned(), option_id: option_id.to_owned() })
     }
+}
+
+/// What such an id looks like, for who has written another.
+const ID_SHAPE: &str = "write 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`";
+
+fn custom_id_length(prompt_id: &str, option_id: &str) -> usize {
+    "hp1::".len() + prompt_id.len() + option_id.len()
 }
 
 /// Whether a text can be a prompt's or an option's id: `[A-Za-z0-9_.-]{1,32}` (I-1).
@@ -70,6 +77,9 @@ pub struct PromptOption {
 /// See [`crate::command::Command::Prompt`].
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Prompt {
+    /// The host's own id for it, `[A-Za-z0-9_.-]{1,32}`; by default it is given one. No other open prompt may have it
+    /// (I-6).
+    pub prompt_id: Option<String>,
     /// The chat to ask in.
     pub chat_id: String,
     /// What it is for.
@@ -107,18 +117,25 @@ impl Prompt {
         Some(time.as_secs() + u64::from(time.subsec_nanos() > 0))
     }
 
-    /// What is wrong with its options, if anything is (I-1). The machine refuses such a prompt; who sends
+    /// What is wrong with its ids, if anything is (I-1). The machine refuses such a prompt; who sends
     /// [`as_text`](Self::as_text) in its place asks here.
     pub fn problem(&self) -> Option<String> {
         let count = self.options.len();
         if count > MAX_OPTIONS {
             return Some(format!("the prompt has {count} options: {MAX_OPTIONS} at most"));
         }
+        if let Some(id) = self.prompt_id.as_deref().filter(|id| !is_id(id)) {
+            return Some(format!("{id:.64?} is no prompt id: {ID_SHAPE}"));
+        }
         let mut ids = BTreeSet::new();
         for option in &self.options {
             if !is_id(&option.id) {
+                return Some(format!("{:?} is no option id: {ID_SHAPE}", option.id));
+            }
+            let length = self.prompt_id.as_ref().map_or(0, |id| custom_id_length(id, &option.id));
+            if length > MOST_CUSTOM_ID {
                 return Some(format!(
-                    "{:?} is no option id: write 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`",
+                    "`hp1:<prompt_id>:<option_id>` is {length} bytes long for the option {:?}: {MOST_CUSTOM_ID} at most",
                     option.id
                 ));
             }
@@ -150,14 +167,25 @@ pub(crate) enum Standing {
     Stale,
 }
 
+/// One of this process.
+#[derive(Debug)]
+struct Asked {
+    /// When it is over.
+    until: Time,
+    /// The host's own id for it (I-6).
+    id: Option<Box<str>>,
+}
+
 /// The prompts of this process, and bounded (I-2): the open ones by their number, each with its end, the oldest first;
 /// and as many that were answered, so that those take no room from what is open.
 #[derive(Debug)]
 pub(crate) struct Prompts {
     /// The first half of every id (I-1).
     prefix: u32,
-    open: Table<u64, Time>,
-    answered: Table<u64, Time>,
+    open: Table<u64, Asked>,
+    answered: Table<u64, Asked>,
+    /// The numbers of those, by the host's own ids.
+    by_id: BTreeMap<Box<str>, u64>,
     next: u64,
     most: usize,
 }
@@ -166,7 +194,8 @@ impl Prompts {
     pub(crate) fn new(draw: u64, most: usize) -> Self {
         // The top 24 bits: six hex digits.
         let prefix = u32::try_from(draw >> 40).unwrap_or(0);
-        Prompts { prefix, open: table(), answered: table(), next: 0, most: most.max(1) }
+        let (open, answered, by_id) = (table(), table(), BTreeMap::new());
+        Prompts { prefix, open, answered, by_id, next: 0, most: most.max(1) }
     }
 
     /// The id of the next.
@@ -174,20 +203,66 @@ impl Prompts {
         format!("{:06x}.{:08x}", self.prefix, self.next)
     }
 
-    /// Opens it. The oldest makes room; whether one that was open had to.
-    pub(crate) fn open(&mut self, now: Time, timeout: Option<Duration>) -> bool {
+    /// What is wrong with the host's own id for the next (I-6).
+    pub(crate) fn problem(&self, now: Time, id: &str) -> Option<String> {
+        if self.shaped(id).is_some() {
+            return Some(format!("{id:?} is an id of the kind that this gateway gives: choose another"));
+        }
+        let number = self.by_id.get(id)?;
+        let is_open = self.open.get(number).is_some_and(|asked| now < asked.until);
+        is_open
+            .then(|| format!("a prompt with the id {id:?} is open: choose another, or wait for its answer"))
+    }
+
+    /// Opens it, under the host's own id if it has one. The oldest makes room; whether one that was open had to.
+    pub(crate) fn open(&mut self, now: Time, timeout: Option<Duration>, id: Option<&str>) -> bool {
+        if let Some(former) = id.and_then(|id| self.by_id.get(id).copied()) {
+            // It is over or answered: its id is the new one's.
+            self.forget(former);
+        }
         let evicted = self.make_room(now);
-        self.open.insert(self.next, now + timeout.map_or(PROMPT_LIFE, |time| time.min(PROMPT_LIFE)));
-        self.next = (self.next + 1) & 0xFFFF_FFFF;
+        let until = now + timeout.map_or(PROMPT_LIFE, |time| time.min(PROMPT_LIFE));
+        let id: Option<Box<str>> = id.map(Box::from);
+        if let Some(id) = &id {
+            self.by_id.insert(id.clone(), self.next);
+        }
+        self.open.insert(self.next, Asked { until, id });
+        self.pass();
         evicted
+    }
+
+    /// Leaves it to the host, whose own answers to it are (I-6).
+    pub(crate) fn pass(&mut self) {
+        self.next = (self.next + 1) & 0xFFFF_FFFF;
     }
 
     /// At the bound what is over goes, else the oldest: whether one that was open had to.
     fn make_room(&mut self, now: Time) -> bool {
+        let by_id = &mut self.by_id;
         if self.open.len() >= self.most {
-            self.open.retain(|_, until| *until > now);
+            self.open.retain(|_, asked| {
+                let stays = asked.until > now;
+                if !stays {
+                    unname(by_id, asked);
+                }
+                stays
+            });
         }
-        self.open.len() >= self.most && self.open.pop_front().is_some()
+        if self.open.len() < self.most {
+            return false;
+        }
+        let oldest = self.open.pop_front();
+        if let Some((_, asked)) = &oldest {
+            unname(by_id, asked);
+        }
+        oldest.is_some()
+    }
+
+    /// Nothing is known of it any more.
+    fn forget(&mut self, number: u64) {
+        for asked in [self.open.remove(&number), self.answered.remove(&number)].into_iter().flatten() {
+            unname(&mut self.by_id, &asked);
+        }
     }
 
     /// How many are open, or were when last looked at.
@@ -198,8 +273,7 @@ impl Prompts {
     /// It was never asked after all.
     pub(crate) fn close(&mut self, prompt_id: &str) {
         if let Some(number) = self.own(prompt_id) {
-            self.open.remove(&number);
-            self.answered.remove(&number);
+            self.forget(number);
         }
     }
 
@@ -210,38 +284,56 @@ impl Prompts {
             return Standing::Answered;
         }
         match self.open.get(&number) {
-            Some(until) if now < *until => Standing::Open(number),
+            Some(asked) if now < asked.until => Standing::Open(number),
             Some(_) | None => Standing::Stale,
         }
     }
 
     /// An answer is given.
     pub(crate) fn answer(&mut self, number: u64) {
-        if let Some(until) = self.open.remove(&number) {
-            if self.answered.len() >= self.most {
-                self.answered.pop_front();
+        if let Some(asked) = self.open.remove(&number) {
+            if self.answered.len() >= self.most
+                && let Some((_, oldest)) = self.answered.pop_front()
+            {
+                unname(&mut self.by_id, &oldest);
             }
-            self.answered.insert(number, until);
+            self.answered.insert(number, asked);
         }
     }
 
     /// It is not taken after all. What is over by now stays so; else the oldest that is open makes room; whether one
     /// had to.
     pub(crate) fn reopen(&mut self, now: Time, number: u64) -> bool {
-        let Some(until) = self.answered.remove(&number).filter(|until| *until > now) else { return false };
+        let Some(asked) = self.answered.remove(&number) else { return false };
+        if asked.until <= now {
+            unname(&mut self.by_id, &asked);
+            return false;
+        }
         let evicted = self.make_room(now);
-        self.open.insert(number, until);
+        self.open.insert(number, asked);
         evicted
     }
 
-    /// The number of an id of this process.
+    /// The number of an id of this process: of the host's own, or of one that it was given.
     fn own(&self, prompt_id: &str) -> Option<u64> {
+        self.by_id.get(prompt_id).copied().or_else(|| self.shaped(prompt_id))
+    }
+
+    /// The number that an id of this process holds.
+    fn shaped(&self, prompt_id: &str) -> Option<u64> {
         let (prefix, number) = prompt_id.split_once('.')?;
         let hex = |text: &str, digits: usize| {
             let shape = text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
             shape.then(|| u64::from_str_radix(text, 16).ok()).flatten()
         };
         (hex(prefix, 6)? == u64::from(self.prefix)).then(|| hex(number, 8)).flatten()
+    }
+}
+
+/// Forgets the host's own id for a prompt that is forgotten.
+fn unname(by_id: &mut BTreeMap<Box<str>, u64>, asked: &Asked) {
+    if let Some(id) = &asked.id {
+        by_id.remove(id);
     }
 }
 
@@ -253,7 +345,7 @@ mod tests {
     fn i_1_ids_have_one_shape() {
         let mut prompts = Prompts::new(u64::MAX, 4);
         let first = prompts.next_id();
-        assert!(!prompts.open(Time::ZERO, None));
+        assert!(!prompts.open(Time::ZERO, None, None));
         let second = prompts.next_id();
         assert_eq!((first.as_str(), second.as_str()), ("ffffff.00000000", "ffffff.00000001"));
         assert!(is_id(&first) && format!("hp1:{first}:{}", "o".repeat(32)).len() <= MOST_CUSTOM_ID);
@@ -275,7 +367,7 @@ mod tests {
         let mut prompts = Prompts::new(0xABCDEF << 40, 2);
         let open = |prompts: &mut Prompts, s: u64, timeout: Option<u64>| {
             let id = prompts.next_id();
-            (id, prompts.open(at(s), timeout.map(Duration::from_secs)))
+            (id, prompts.open(at(s), timeout.map(Duration::from_secs), None))
         };
         let (number, (id, _)) = (0, open(&mut prompts, 0, None));
         assert_eq!(prompts.standing(&id, at(3599)), Standing::Open(number));
@@ -306,7 +398,7 @@ mod tests {
         let mut prompts = Prompts::new(0, 1);
         let open = |prompts: &mut Prompts, s: u64, timeout: u64| {
             let id = prompts.next_id();
-            prompts.open(at(s), Some(Duration::from_secs(timeout)));
+            prompts.open(at(s), Some(Duration::from_secs(timeout)), None);
             id
         };
         let first = open(&mut prompts, 0, 5);
@@ -320,6 +412,72 @@ mod tests {
         open(&mut prompts, 1, 2);
         assert!(!prompts.reopen(at(6), 1));
         assert_eq!(prompts.standing(&second, at(6)), Standing::Open(1));
+    }
+
+    /// Ids of the host's own live as long as what is known of their prompts, and no longer.
+    #[test]
+    fn i_6_ids_of_the_hosts_own_are_forgotten_with_their_prompts() {
+        let at = |s: u64| Time::from_millis(s * 1000);
+        let life = |s: u64| Some(Duration::from_secs(s));
+        let mut prompts = Prompts::new(0xABCDEF << 40, 2);
+        prompts.open(at(0), life(10), Some("order-7"));
+        assert_eq!(prompts.standing("order-7", at(1)), Standing::Open(0));
+        let open = "a prompt with the id \"order-7\" is open: choose another, or wait for its answer";
+        assert_eq!(prompts.problem(at(9), "order-7").as_deref(), Some(open));
+        assert_eq!(prompts.problem(at(10), "order-7"), None);
+        assert!(
+            prompts
+                .problem(at(0), "abcdef.00000009")
+                .unwrap()
+                .ends_with("this gateway gives: choose another")
+        );
+        assert_eq!(prompts.problem(at(0), "abcdee.00000009"), None);
+        // Answered, it may be asked again; the first one's answer, refused, does not open the first again.
+        prompts.answer(0);
+        assert_eq!(prompts.standing("order-7", at(1)), Standing::Answered);
+        assert_eq!(prompts.problem(at(1), "order-7"), None);
+        prompts.open(at(1), life(10), Some("order-7"));
+        assert_eq!(prompts.standing("order-7", at(1)), Standing::Open(1));
+        assert!(!prompts.reopen(at(1), 0));
+        prompts.answer(1);
+        assert!(!prompts.reopen(at(2), 1));
+        assert_eq!(prompts.standing("order-7", at(2)), Standing::Open(1));
+        // What makes room, is closed, or is over, takes its id along.
+        for n in 0..20 {
+            let id = format!("id-{n}");
+            prompts.open(at(20 + n), life(5), Some(&id));
+            match n % 3 {
+                0 => prompts.close(&id),
+                1 => {
+                    let number = prompts.own(&id).unwrap();
+                    prompts.answer(number);
+                    prompts.reopen(at(90), if n % 2 == 0 { number } else { 0 });
+                }
+                _ => {}
+            }
+            let known = prompts.open.len() + prompts.answered.len();
+            assert!(prompts.by_id.len() <= known && known <= 4, "{prompts:?}");
+        }
+        assert_eq!(prompts.standing("order-7", at(50)), Standing::Foreign);
+    }
+
+    #[test]
+    fn i_6_an_id_of_the_hosts_own_has_the_shape_and_length_of_all() {
+        let problem = |prompt_id: &str, option_id: &str| {
+            let option = PromptOption { id: option_id.into(), ..PromptOption::default() };
+            let prompt_id = Some(prompt_id.to_owned());
+            Prompt { prompt_id, options: vec![option], ..Prompt::default() }.problem()
+        };
+        assert_eq!(problem("order_7.A-b", "yes"), None);
+        for bad in ["", "a b", "é", "a:b", &"x".repeat(33)] {
+            assert!(problem(bad, "yes").unwrap().contains("is no prompt id: write 1 to 32"), "{bad}");
+        }
+        assert_eq!(problem(&"p".repeat(32), &"o".repeat(27)), None);
+        let long = format!(
+            "`hp1:<prompt_id>:<option_id>` is 65 bytes long for the option {:?}: 64 at most",
+            "o".repeat(28)
+        );
+        assert_eq!(problem(&"p".repeat(32), &"o".repeat(28)), Some(long));
     }
 
     #[test]

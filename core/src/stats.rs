@@ -51,6 +51,8 @@ numbers! {
     cut_texts;
     /// Names of ops beyond the 256 that are kept of a descriptor (D-6).
     dropped_ops;
+    /// Unknown fields of descriptors beyond the 256, or 64 KiB of JSON, that are kept of one.
+    dropped_fields;
     /// Forwards whose body did not decode, and so reads as empty (P-1).
     undecodable_bodies;
     /// Discord forwards that are no event: pings, autocompletions, unknown types, no interaction at all (P-2, P-6).

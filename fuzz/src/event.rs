@@ -47,8 +47,19 @@ fn expected(event: &Object) -> Value {
         .put("reply_to", reply(&event.object("reply_to")))
         .put("media", Some(media(event)).filter(|media| !media.is_empty()))
         .put("context", context(event))
-        .put("context_error", event.flag("context_error").filter(|set| *set));
+        .put("context_error", event.flag("context_error").filter(|set| *set))
+        .put("prompt_response", response(&event.object("prompt_response")));
     Value::Object(out.0)
+}
+
+/// E-8.
+fn response(response: &Object) -> Option<Map<String, Value>> {
+    let mut out = Out(Map::new());
+    out.put("prompt_id", Some(response.text("prompt_id")?))
+        .put("option_id", Some(response.text("option_id")?))
+        .put("label", filled(response.text("label")))
+        .put("prompt_message_id", filled(response.id("prompt_message_id")));
+    Some(out.0)
 }
 
 fn source(source: &Object) -> Map<String, Value> {

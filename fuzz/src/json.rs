@@ -1,8 +1,8 @@
 //! JSON read the plain way: serde_json's own maps and strings, field by field. What the core reads in one pass with
 //! care for lone surrogates and duplicates is compared with this, on whatever both can read.
 
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The text with `null` in place of each token outside strings that is one of Python's constants (W-11).
@@ -104,6 +104,12 @@ impl Object {
 
     pub(crate) fn raw(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|raw| raw.get())
+    }
+
+    /// All fields; each is read before.
+    pub(crate) fn values(&self) -> Map<String, Value> {
+        let read = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap();
+        self.0.iter().map(|(name, raw)| (name.clone(), read(raw))).collect()
     }
 
     /// The object in a field; one without fields where there is none.

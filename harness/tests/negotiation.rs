@@ -15,6 +15,7 @@ use relayline_harness::connector::ConnectorConfig;
 use relayline_harness::recording::Recording;
 use relayline_harness::replay::{self, Happened, Options};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -94,7 +95,7 @@ impl Page {
         }
     }
 
-    fn surface(&mut self, descriptor: &Descriptor, changed: &[&str]) {
+    fn surface(&mut self, descriptor: &Descriptor, changed: &[Cow<'_, str>]) {
         let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
         if self.brief {
             return self.line(&format!("    {:<12} {changed}", "changed"));

@@ -188,6 +188,11 @@ impl Delivery {
         &self.content
     }
 
+    /// Returns the JSON that it came as, if the configuration asks for it (`raw_events`, X-4): see [`Event::raw`].
+    pub fn raw(&self) -> Option<&str> {
+        self.content.raw()
+    }
+
     /// Which conversation it belongs to, by the configured options (S).
     pub fn session_key(&self) -> String {
         let source = self.content.source();
@@ -199,6 +204,11 @@ impl Delivery<Forward> {
     /// What came.
     pub fn forward(&self) -> &Forward {
         &self.content
+    }
+
+    /// Returns the JSON that it came as, if the configuration asks for it (`raw_events`, X-4).
+    pub fn raw(&self) -> Option<&str> {
+        self.content.raw()
     }
 }
 

@@ -28,6 +28,7 @@
 //! | `interrupt` | debug | `session_key`, `chat_id` |
 //! | `stale_prompt` | info | `prompt_id` |
 //! | `connector_error` | warn | `text` |
+//! | `unknown_frame` | debug | `kind`: its type, where the configuration asks for such frames |
 //! | `dead_letter` | warn, and debug after the first of a connection | `reason`, `buffer_id` |
 //! | `fatal` | error | `code`, `why` |
 //! | `inbound_listening`, `metrics_listening` | info | `address` |

@@ -14,6 +14,15 @@ pub(crate) enum Sign {
 }
 
 impl Sign {
+    /// Whether it makes room for what says how things are, and for interrupts.
+    fn makes_room(&self) -> bool {
+        let Sign::Notice(notice) = self else { return false };
+        matches!(
+            notice,
+            Notice::DeadLetter { .. } | Notice::UnknownFrame { .. } | Notice::ConnectorError { .. }
+        )
+    }
+
     /// Bytes of what a peer said in it.
     fn weight(&self) -> usize {
         match self {
@@ -24,7 +33,8 @@ impl Sign {
 }
 
 /// Those that wait, the oldest first. The oldest make room, and are counted: of two notices the later says how
-/// things are. Dead letters make room before all others, since a connector can write as many as it likes.
+/// things are. Dead letters, unknown frames and errors of the connector make room before all others, since it can write
+/// as many as it likes.
 #[derive(Debug)]
 pub(crate) struct Signs {
     queue: VecDeque<Sign>,
@@ -47,11 +57,10 @@ impl Signs {
         }
     }
 
-    /// Drops the oldest dead letter, or the oldest of all if none is queued before the newest.
+    /// Drops the oldest of those, or the oldest of all if none is queued before the newest.
     fn make_room(&mut self) -> bool {
-        let is_letter = |sign: &Sign| matches!(sign, Sign::Notice(Notice::DeadLetter { .. }));
         let older = self.queue.len().saturating_sub(1);
-        let oldest = self.queue.iter().take(older).position(is_letter).unwrap_or(0);
+        let oldest = self.queue.iter().take(older).position(Sign::makes_room).unwrap_or(0);
         let dropped = self.queue.remove(oldest);
         self.bytes -= dropped.as_ref().map_or(0, Sign::weight);
         dropped.is_some()
@@ -99,6 +108,22 @@ mod tests {
             Sign::Notice(_) => String::new(),
         });
         keys.collect()
+    }
+
+    /// A connector can write as many as it likes.
+    #[test]
+    fn x_5_unknown_frames_and_errors_make_room_before_all_others() {
+        let mut signs = Signs::new(MOST * 10);
+        signs.push(interrupt(0, 0));
+        for n in 0..2 * MOST {
+            let notice = match n % 2 {
+                0 => Notice::UnknownFrame { kind: "x".into(), raw: "{}".into() },
+                _ => Notice::ConnectorError { text: "no".into() },
+            };
+            signs.push(Sign::Notice(notice));
+        }
+        assert_eq!((signs.queue.len(), signs.dropped()), (MOST, MOST as u64 + 1));
+        assert_eq!(waiting(&mut signs)[0], "0");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use relayline_core::config::Config;
 use relayline_core::output::{Conn, Notice};
 use relayline_core::stats::Stats;
 use relayline_core::trace::Entry;
+use std::borrow::Cow;
 use std::time::Duration;
 use tracing::{Level, Span};
 
@@ -85,6 +86,7 @@ pub(crate) fn notice(notice: &Notice, first_letter: bool) {
         Notice::Resumed => tracing::info!("resumed"),
         Notice::Stopped => tracing::debug!("stopped"),
         Notice::ConnectorError { text } => tracing::warn!(text, "connector_error"),
+        Notice::UnknownFrame { kind, .. } => tracing::debug!(kind, "unknown_frame"),
         Notice::DeadLetter { reason, buffer_id, .. } if first_letter => {
             let buffer_id = buffer_id.as_deref().map(short);
             tracing::warn!(reason, buffer_id, "dead_letter");
@@ -109,6 +111,6 @@ fn short(text: &str) -> &str {
 }
 
 /// The names of what changed; nothing where nothing did.
-fn listed(changed: &[&str]) -> Option<String> {
+fn listed(changed: &[Cow<'_, str>]) -> Option<String> {
     (!changed.is_empty()).then(|| changed.join(" "))
 }

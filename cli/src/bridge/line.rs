@@ -7,6 +7,7 @@ use relayline_core::output::Fatal;
 use relayline_core::passthrough::Forward;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(super) enum Line<'a> {
         buffered: bool,
         session_key: &'a str,
         message: &'a Event,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        raw: Option<&'a RawValue>,
     },
     PromptAnswer {
         delivery: u64,
@@ -39,16 +42,28 @@ pub(super) enum Line<'a> {
         prompt_id: &'a str,
         option_id: &'a str,
         source: Source<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        raw: Option<&'a RawValue>,
     },
     StalePrompt {
         prompt_id: &'a str,
         option_id: &'a str,
         source: Source<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        raw: Option<&'a RawValue>,
     },
     Passthrough {
         delivery: u64,
         buffered: bool,
         forward: &'a Forward,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        raw: Option<&'a RawValue>,
+    },
+    /// A frame of a type that nobody knows.
+    Frame {
+        #[serde(rename = "type")]
+        kind: &'a str,
+        raw: Option<&'a RawValue>,
     },
     Interrupt {
         session_key: &'a str,
@@ -119,6 +134,12 @@ impl<'a> Line<'a> {
         // Nothing in a line has keys that are no strings, so it cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
+}
+
+/// The connector's JSON as it is.
+pub(super) fn verbatim(raw: Option<&str>) -> Option<&RawValue> {
+    // It was found to be JSON before, so this cannot fail.
+    serde_json::from_str(raw?).ok()
 }
 
 /// The ids of an answer to a prompt.

@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The fields that hold ids.
-const IDS: [&str; 7] =
-    ["chat_id", "card_id", "message_id", "reply_to", "scope_id", "user_id", "parent_chat_id"];
+const IDS: [&str; 8] =
+    ["chat_id", "card_id", "message_id", "prompt_id", "reply_to", "scope_id", "user_id", "parent_chat_id"];
 
 /// One op, its fields as in PROTOCOL.md. What may be absent may be null.
 #[derive(Deserialize)]
@@ -123,6 +123,9 @@ enum Op {
         chat_id: String,
         #[serde(default, deserialize_with = "or_default")]
         prompt_kind: PromptKind,
+        /// The agent's own id for it (I-6).
+        #[serde(default, deserialize_with = "optional_id")]
+        prompt_id: Option<String>,
         content: String,
         options: Vec<Choice>,
         #[serde(default)]
@@ -607,6 +610,7 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
         Op::Prompt {
             chat_id,
             prompt_kind,
+            prompt_id,
             content,
             options,
             timeout_s,
@@ -618,7 +622,8 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
             let metadata = metadata.unwrap_or_default();
             let (kind, timeout) = (prompt_kind, timeout_s.map(Duration::from_secs));
             let options = options.into_iter().map(PromptOption::from).collect();
-            let prompt = Prompt { chat_id, kind, content, options, timeout, reply_to, metadata, platform };
+            let prompt =
+                Prompt { prompt_id, chat_id, kind, content, options, timeout, reply_to, metadata, platform };
             if as_text {
                 if let Some(problem) = prompt.problem() {
                     return Err(problem);

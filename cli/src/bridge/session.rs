@@ -379,6 +379,7 @@ impl<'g> Session<'g> {
                     buffered: delivery.is_buffered(),
                     session_key: &session_key,
                     message: delivery.message(),
+                    raw: line::verbatim(delivery.raw()),
                 };
                 let text = line.text();
                 self.writer.event(text, delivery.into_parts().1);
@@ -392,6 +393,7 @@ impl<'g> Session<'g> {
                     prompt_id,
                     option_id,
                     source: delivery.message().source(),
+                    raw: line::verbatim(delivery.raw()),
                 };
                 let text = line.text();
                 self.writer.event(text, delivery.into_parts().1);
@@ -402,6 +404,7 @@ impl<'g> Session<'g> {
                     delivery: delivery.id().number(),
                     buffered: delivery.is_buffered(),
                     forward: delivery.forward(),
+                    raw: line::verbatim(delivery.raw()),
                 };
                 let text = line.text();
                 self.writer.event(text, delivery.into_parts().1);
@@ -429,7 +432,11 @@ impl<'g> Session<'g> {
             }
             Notice::StalePrompt { answer } => {
                 let (prompt_id, option_id) = line::choice(answer);
-                self.urgent(&Line::StalePrompt { prompt_id, option_id, source: answer.source() });
+                let (source, raw) = (answer.source(), line::verbatim(answer.raw()));
+                self.urgent(&Line::StalePrompt { prompt_id, option_id, source, raw });
+            }
+            Notice::UnknownFrame { kind, raw } => {
+                self.urgent(&Line::Frame { kind, raw: line::verbatim(Some(raw)) });
             }
             // `disconnected` and the results have said it.
             Notice::Dormant { .. } | Notice::Resumed | Notice::Stopped => {}

@@ -64,6 +64,13 @@ impl Buffer {
         self.0.push_str(text);
     }
 
+    /// Adds a whole text.
+    pub(super) fn add(&mut self, text: &str) -> Span {
+        let mark = self.mark();
+        self.push(text);
+        self.since(mark)
+    }
+
     /// The text of a raw string or integer.
     pub(super) fn id(&mut self, raw: &str) -> Option<Span> {
         json::is_id(raw).then(|| {

@@ -1,6 +1,6 @@
 //! The one JSON form of an event: in the bridge, in traces, in snapshots. Absent things are left out.
 
-use super::{Event, Media, MediaKind, ReplyTo, Source};
+use super::{Event, Media, MediaKind, PromptResponse, ReplyTo, Source, Target};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 impl Serialize for Event {
@@ -17,7 +17,12 @@ impl Serialize for Event {
         }
         entry(&mut map, "context", self.context())?;
         entry(&mut map, "context_error", self.context_error().then_some(true))?;
+        entry(&mut map, "prompt_response", self.prompt_response())?;
         entry(&mut map, "interaction", self.is_interaction().then_some(true))?;
+        if self.values().next().is_some() {
+            map.serialize_entry("values", &self.values().collect::<Vec<_>>())?;
+        }
+        entry(&mut map, "target", self.target())?;
         entry(&mut map, "via_authenticated_relay", self.via_authenticated_relay().then_some(true))?;
         map.end()
     }
@@ -29,6 +34,27 @@ impl Serialize for ReplyTo<'_> {
         entry(&mut map, "text", self.text)?;
         entry(&mut map, "author", self.author)?;
         entry(&mut map, "is_own", self.is_own)?;
+        map.end()
+    }
+}
+
+impl Serialize for PromptResponse<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("prompt_id", self.prompt_id)?;
+        map.serialize_entry("option_id", self.option_id)?;
+        entry(&mut map, "label", self.label)?;
+        entry(&mut map, "prompt_message_id", self.prompt_message_id)?;
+        map.end()
+    }
+}
+
+impl Serialize for Target<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("kind", self.kind.name())?;
+        map.serialize_entry("id", self.id)?;
+        entry(&mut map, "name", self.name)?;
         map.end()
     }
 }

@@ -1,6 +1,6 @@
 //! What is attached to a message (E-7).
 
-use super::{Buffer, Span};
+use super::{Buffer, MadeMedia, Span};
 use crate::json;
 
 /// What an attachment is, by the connector's word.
@@ -44,6 +44,18 @@ pub(super) struct Attached {
 }
 
 impl Attached {
+    /// One of an event that is put together here.
+    pub(super) fn make(media: &MadeMedia, buffer: &mut Buffer) -> Attached {
+        Attached {
+            url: buffer.add(&media.url),
+            kind: buffer.add(media.kind),
+            mime: buffer.add(&media.mime),
+            filename: buffer.add(&media.filename),
+            caption: buffer.add(&media.caption),
+            size: media.size,
+        }
+    }
+
     pub(super) fn view<'a>(&self, buffer: &'a Buffer) -> Media<'a> {
         let get = |span: Span| buffer.get(span).filter(|text| !text.is_empty());
         Media {

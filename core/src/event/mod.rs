@@ -158,7 +158,7 @@ pub enum ChatType<'a> {
 /// One inbound event.
 ///
 /// All its texts lie in one buffer, unescaped once and copied once, that holds nothing else of the line it came
-/// in. Every field may be absent; a field of the wrong type counts as absent and costs the event nothing else (E-1).
+/// in. The JSON it came as is kept beside it on request. Every field may be absent; a field of the wrong type counts as absent and costs the event nothing else (E-1).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Event {
     buffer: Buffer,
@@ -172,7 +172,46 @@ pub struct Event {
     message_is_edit: Option<bool>,
     one_to_one_verified: Option<bool>,
     via_authenticated_relay: bool,
-    interaction: bool,
+    interaction: Option<Box<Interaction>>,
+    raw: Option<Box<str>>,
+}
+
+/// What an interaction says beside its text (P-9).
+#[derive(Clone, PartialEq, Eq)]
+struct Interaction {
+    values: Vec<Span>,
+    target: Option<(TargetKind, Span)>,
+    target_name: Span,
+}
+
+/// Kind of thing that a command of a context menu was chosen for (P-9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TargetKind {
+    /// A user.
+    User,
+    /// A message.
+    Message,
+}
+
+impl TargetKind {
+    /// Returns its name, `user` or `message`.
+    pub fn name(self) -> &'static str {
+        match self {
+            TargetKind::User => "user",
+            TargetKind::Message => "message",
+        }
+    }
+}
+
+/// What a command of a context menu was chosen for (P-9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target<'a> {
+    /// Kind of thing.
+    pub kind: TargetKind,
+    /// Its id on the platform.
+    pub id: &'a str,
+    /// Name of a user, where it was told.
+    pub name: Option<&'a str>,
 }
 
 /// What a message answers, as far as the connector told.
@@ -199,7 +238,8 @@ pub struct PromptResponse<'a> {
     pub prompt_message_id: Option<&'a str>,
 }
 
-/// The texts of an event that is put together here (P-7).
+/// An event that is put together here (P-7). An empty text is an absent one.
+#[derive(Default)]
 pub(crate) struct Made<'a> {
     pub(crate) text: &'a str,
     pub(crate) message_type: &'a str,
@@ -216,6 +256,25 @@ pub(crate) struct Made<'a> {
     pub(crate) prompt_id: Option<&'a str>,
     pub(crate) option_id: Option<&'a str>,
     pub(crate) prompt_message_id: &'a str,
+    pub(crate) values: Vec<String>,
+    pub(crate) target: Option<(TargetKind, &'a str)>,
+    pub(crate) target_name: &'a str,
+    /// The message that the target is, as far as it is told.
+    pub(crate) reply_text: &'a str,
+    pub(crate) reply_author: &'a str,
+    pub(crate) reply_is_own: Option<bool>,
+    pub(crate) media: Vec<MadeMedia>,
+}
+
+/// An attachment of such an event.
+#[derive(Default)]
+pub(crate) struct MadeMedia {
+    pub(crate) url: String,
+    pub(crate) kind: &'static str,
+    pub(crate) mime: String,
+    pub(crate) filename: String,
+    pub(crate) caption: String,
+    pub(crate) size: Option<u64>,
 }
 
 impl Event {
@@ -275,11 +334,12 @@ impl Event {
             message_is_edit: flag(source[SOURCE_TEXTS + 2]),
             one_to_one_verified: flag(source[SOURCE_TEXTS + 3]),
             via_authenticated_relay: false,
-            interaction: false,
+            interaction: None,
+            raw: None,
         })
     }
 
-    /// Puts an event together out of an interaction. An empty text is an absent one.
+    /// Puts an event together out of an interaction.
     pub(crate) fn make(made: &Made<'_>) -> Event {
         let texts = [
             (Field::Text, made.text),
@@ -297,30 +357,43 @@ impl Event {
             (Field::PromptId, made.prompt_id.unwrap_or("")),
             (Field::OptionId, made.option_id.unwrap_or("")),
             (Field::PromptMessageId, made.prompt_message_id),
+            (Field::ReplyText, made.reply_text),
+            (Field::ReplyAuthor, made.reply_author),
         ];
         let mut buffer = Buffer::with_capacity(texts.iter().map(|(_, text)| text.len()).sum());
         let mut spans = [Span::ABSENT; TEXTS];
         for (field, text) in texts {
             if !text.is_empty() {
-                let mark = buffer.mark();
-                buffer.push(text);
-                spans[field as usize] = buffer.since(mark);
+                spans[field as usize] = buffer.add(text);
             }
+        }
+        let media = made.media.iter().map(|media| Attached::make(media, &mut buffer)).collect();
+        let values = made.values.iter().map(|value| buffer.add(value)).collect();
+        let target = made.target.map(|(kind, id)| (kind, buffer.add(id)));
+        let target_name = buffer.add(made.target_name);
+        if let Some((TargetKind::Message, id)) = target {
+            spans[Field::ReplyToMessageId as usize] = id;
         }
         Event {
             buffer,
             spans,
             context: Span::ABSENT,
-            media: Vec::new(),
+            media,
             context_error: false,
-            reply_is_own: None,
+            reply_is_own: made.reply_is_own,
             auto_thread_created: false,
             is_bot: None,
             message_is_edit: None,
             one_to_one_verified: None,
             via_authenticated_relay: false,
-            interaction: true,
+            interaction: Some(Box::new(Interaction { values, target, target_name })),
+            raw: None,
         }
+    }
+
+    /// Keeps the JSON that it came as.
+    pub(crate) fn keep_raw(&mut self, raw: Box<str>) {
+        self.raw = Some(raw);
     }
 
     /// Marks it as come through an authenticated connection (E-9).
@@ -331,9 +404,7 @@ impl Event {
     /// Puts other words in its place.
     pub(crate) fn say(&mut self, text: &str, message_type: &str) {
         for (field, words) in [(Field::Text, text), (Field::MessageType, message_type)] {
-            let mark = self.buffer.mark();
-            self.buffer.push(words);
-            self.spans[field as usize] = self.buffer.since(mark);
+            self.spans[field as usize] = self.buffer.add(words);
         }
     }
 
@@ -394,7 +465,29 @@ impl Event {
     /// [`INTERACTION_TOKEN`](crate::passthrough::INTERACTION_TOKEN) under its session key, or by a plain message
     /// (P-8).
     pub fn is_interaction(&self) -> bool {
-        self.interaction
+        self.interaction.is_some()
+    }
+
+    /// Returns what was chosen from a select menu, in order; of anything else nothing (P-9).
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        let values = self.interaction.iter().flat_map(|interaction| &interaction.values);
+        values.map(|value| self.buffer.get(*value).unwrap_or(""))
+    }
+
+    /// Returns what a command of a context menu was chosen for (P-9). A message is also what
+    /// [`reply_to`](Self::reply_to) tells of, and its attachments are the event's.
+    pub fn target(&self) -> Option<Target<'_>> {
+        let interaction = self.interaction.as_ref()?;
+        let (kind, id) = interaction.target?;
+        let name = self.buffer.get(interaction.target_name).filter(|name| !name.is_empty());
+        Some(Target { kind, id: self.buffer.get(id)?, name })
+    }
+
+    /// Returns the JSON that it came as, if the configuration asks for it (`raw_events`): the connector's `event`, or
+    /// the `forward` of an interaction. It is one line, `NaN` and infinities are null, and a lone surrogate is
+    /// U+FFFD.
+    pub fn raw(&self) -> Option<&str> {
+        self.raw.as_deref()
     }
 
     /// What this message answers; `None` when nothing was told of it.
@@ -435,7 +528,15 @@ impl Event {
 
     /// Bytes that this event keeps alive, for the bounds of queues.
     pub fn weight(&self) -> usize {
-        size_of::<Event>() + self.buffer.capacity() + self.media.capacity() * size_of::<Attached>()
+        let interaction = self.interaction.as_ref().map_or(0, |interaction| {
+            size_of::<Interaction>() + interaction.values.capacity() * size_of::<Span>()
+        });
+        let raw = self.raw.as_ref().map_or(0, |raw| raw.len());
+        size_of::<Event>()
+            + self.buffer.capacity()
+            + self.media.capacity() * size_of::<Attached>()
+            + interaction
+            + raw
     }
 }
 

@@ -6,13 +6,15 @@
 
 mod mend;
 mod salvage;
+mod verbatim;
 mod walk;
 mod weight;
 mod whole;
 
 pub use mend::mend;
 pub use salvage::salvage;
-pub(crate) use walk::{known_each, known_fields};
+pub(crate) use verbatim::verbatim;
+pub(crate) use walk::{known_each, known_entries, known_fields};
 pub use weight::{MAX_VALUES, weight, weight_of_fields};
 pub use whole::whole;
 
@@ -165,6 +167,13 @@ pub(crate) fn push_text(raw: &str, out: &mut String) {
         Kind::String => unescape(&raw[1..raw.len() - 1], out),
         Kind::Null | Kind::Bool(_) | Kind::Fraction | Kind::Array | Kind::Object => {}
     }
+}
+
+/// The text of a raw string's body, which stands between its quotes.
+pub(crate) fn string_body(body: &str) -> String {
+    let mut text = String::with_capacity(body.len());
+    unescape(body, &mut text);
+    text
 }
 
 /// The text of a raw string, as its own `String`; `None` for every other kind.

@@ -8,13 +8,25 @@ pub(crate) fn known_fields<'a, const N: usize>(
     raw: &'a str,
     names: &[&str; N],
 ) -> Option<[Option<&'a str>; N]> {
+    let mut found = [None; N];
+    // Peers write fields in one order: the search starts after the last hit.
+    let mut next = 0;
+    known_entries(raw, |key, value| {
+        if let Some(place) = place(key, names, next) {
+            found[place] = Some(value);
+            next = place + 1;
+        }
+    })?;
+    Some(found)
+}
+
+/// Calls `visit` with each key, without its quotes, and value of an object that is known to be JSON. `None` when it is
+/// no object.
+pub(crate) fn known_entries<'a>(raw: &'a str, mut visit: impl FnMut(&'a str, &'a str)) -> Option<()> {
     let bytes = raw.as_bytes();
     if bytes.first() != Some(&b'{') {
         return None;
     }
-    let mut found = [None; N];
-    // Peers write fields in one order: the search starts after the last hit.
-    let mut next = 0;
     let mut at = skip_space(bytes, 1);
     while bytes.get(at) == Some(&b'"') {
         let end = skip_string(bytes, at)?;
@@ -25,16 +37,13 @@ pub(crate) fn known_fields<'a, const N: usize>(
         }
         let start = skip_space(bytes, at + 1);
         let end = skip_value(bytes, start)?;
-        if let Some(place) = place(key, names, next) {
-            found[place] = Some(raw.get(start..end)?);
-            next = place + 1;
-        }
+        visit(key, raw.get(start..end)?);
         at = skip_space(bytes, end);
         if bytes.get(at) == Some(&b',') {
             at = skip_space(bytes, at + 1);
         }
     }
-    Some(found)
+    Some(())
 }
 
 /// Calls `visit` with each item of an array that is known to be JSON; of what is no array with none.
@@ -58,8 +67,7 @@ pub(crate) fn known_each<'a>(raw: &'a str, mut visit: impl FnMut(&'a str)) {
 /// Which of `names` a key is; a key may be written with escapes.
 pub(super) fn place(key: &str, names: &[&str], next: usize) -> Option<usize> {
     if key.contains('\\') {
-        let mut plain = String::with_capacity(key.len());
-        super::unescape(key, &mut plain);
+        let plain = super::string_body(key);
         return names.iter().position(|name| *name == plain);
     }
     let (before, behind) = names.split_at(next.min(names.len()));

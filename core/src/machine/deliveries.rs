@@ -50,7 +50,9 @@ impl RelayMachine {
     pub fn handle_delivery(&mut self, now: Now, request: &DeliveryRequest<'_>) -> Received {
         self.advance(now);
         self.stats.http_requests += 1;
-        let asked = self.is_open().and_then(|()| request.read(&self.config.delivery_keys, self.unix_s));
+        let asked = self
+            .is_open()
+            .and_then(|()| request.read(&self.config.delivery_keys, self.unix_s, self.config.raw_events));
         let take_in = |asked| self.weighing(|machine| machine.take_in(asked, request.host_has_room));
         let received = match asked.and_then(take_in) {
             Ok(received) => received,

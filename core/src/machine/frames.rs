@@ -53,8 +53,14 @@ impl RelayMachine {
             }
             "going_idle_ack" => self.idle_confirmed(),
             "passthrough_forward" => self.on_forward(forward, buffer_id, line),
-            "error" => self.on_error(line),
-            _ => self.stats.unknown_frames += 1,
+            "error" => {
+                self.on_error(line);
+                self.tell_frame(kind, line);
+            }
+            _ => {
+                self.stats.unknown_frames += 1;
+                self.tell_frame(kind, line);
+            }
         }
         // Only an event is the host's to take. Any other entry would block the drain for ever.
         if !matches!(kind, "inbound" | "passthrough_forward") && is_acknowledged(kind) {
@@ -65,7 +71,8 @@ impl RelayMachine {
     /// D-8, L-17: the first of a connection completes the handshake, or fails it.
     fn on_descriptor(&mut self, raw: Option<&str>) {
         let descriptor = Descriptor::read_counting(raw.unwrap_or("null")).map(|(descriptor, dropped)| {
-            self.stats.dropped_ops += dropped;
+            self.stats.dropped_ops += dropped.ops;
+            self.stats.dropped_fields += dropped.fields;
             descriptor
         });
         match descriptor {
@@ -102,10 +109,26 @@ impl RelayMachine {
         self.notify(Notice::ConnectorError { text });
     }
 
+    /// a frame that means nothing here is shown to a host that asks for those.
+    fn tell_frame(&mut self, kind: &str, line: &[u8]) {
+        if !self.config.unknown_frames {
+            return;
+        }
+        // It has been read before, so it is text.
+        let line = String::from_utf8_lossy(line);
+        let mended = json::mend(&line);
+        let raw = json::verbatim(mended.as_deref().unwrap_or(&line));
+        self.notify(Notice::UnknownFrame { kind: kind.to_owned(), raw });
+    }
+
     fn on_inbound(&mut self, event: Option<&str>, buffer_id: Option<&str>, line: &[u8]) {
-        let Some(event) = event.and_then(Event::read_known) else {
+        let read = event.and_then(|raw| Some((Event::read_known(raw)?, raw)));
+        let Some((mut event, raw)) = read else {
             return self.unusable("an inbound frame had no `event` object", buffer_id, line);
         };
+        if self.config.raw_events {
+            event.keep_raw(json::verbatim(raw));
+        }
         let key = self.key_of(&event);
         let origin = self.origin(buffer_id);
         self.on_event(event, key, origin);
@@ -136,15 +159,24 @@ impl RelayMachine {
         // Its entry is all that tells two forwards apart.
         let key = buffer_id.and_then(readable).map(|id| self.seed.hash(&["forward", &id]));
         let origin = self.origin(buffer_id);
+        let verbatim = raw.filter(|_| self.config.raw_events).map(json::verbatim);
         match read {
             Some((forward, _)) if forward.platform == "discord" => match interaction(&forward) {
-                Some(event) => self.on_event(event, key, origin),
+                Some(mut event) => {
+                    if let Some(raw) = verbatim {
+                        event.keep_raw(raw);
+                    }
+                    self.on_event(event, key, origin);
+                }
                 None => {
                     self.stats.silent_interactions += 1;
                     self.tell_taken(origin);
                 }
             },
-            Some((forward, _)) if self.config.passthrough => {
+            Some((mut forward, _)) if self.config.passthrough => {
+                if let Some(raw) = verbatim {
+                    forward.keep_raw(raw);
+                }
                 self.arrive(Content::Forward(forward), None, key, origin);
             }
             Some(_) => {
@@ -166,7 +198,7 @@ impl RelayMachine {
             slack::begin_thread(&mut event);
         }
         self.stats.overlong_ids += u64::from(!self.chats.note(&self.seed, &event));
-        let Some(response) = event.prompt_response() else {
+        let Some(response) = event.prompt_response().filter(|_| self.config.prompts) else {
             return self.arrive(Content::Message(event), None, key, origin);
         };
         // Without an id of its own its entry tells it apart: that it has come before does not mean that the host has it.

@@ -268,8 +268,15 @@ impl RelayMachine {
             Command::Typing(_) => Expected::Shrug,
             Command::ChatInfo(info) => Expected::ChatInfo(info.chat_id.clone()),
             Command::ThreadCreate(_) => Expected::Thread,
-            Command::Prompt(_) => {
-                prompt_id = self.prompts.next_id();
+            Command::Prompt(prompt) => {
+                prompt_id = match &prompt.prompt_id {
+                    Some(id) if self.config.prompts => match self.prompts.problem(self.now, id) {
+                        Some(problem) => return Err(Failure::definite(problem).into()),
+                        None => id.clone(),
+                    },
+                    Some(id) => id.clone(),
+                    None => self.prompts.next_id(),
+                };
                 Expected::Prompted(prompt_id.clone())
             }
             Command::Interrupt(_)
@@ -305,7 +312,12 @@ impl RelayMachine {
         }
         if let Command::Prompt(prompt) = command {
             // An answer may come before the result: it is open from now on.
-            self.stats.prompts_evicted += u64::from(self.prompts.open(self.now, prompt.timeout));
+            if self.config.prompts {
+                let id = prompt.prompt_id.as_deref();
+                self.stats.prompts_evicted += u64::from(self.prompts.open(self.now, prompt.timeout, id));
+            } else {
+                self.prompts.pass();
+            }
         }
         let chat = chat_id.filter(|id| !id.is_empty()).map(|id| self.seed.hash(&[id]));
         self.requests.next += 1;

@@ -1,7 +1,7 @@
-//! Discord interactions as events (P-3 to P-7).
+//! Discord interactions as events (P-3 to P-7, P-9).
 
 use super::Forward;
-use crate::event::{Event, Made};
+use crate::event::{Event, Made, MadeMedia, TargetKind};
 use crate::json::{self, Kind};
 use crate::prompts::PromptChoice;
 
@@ -20,9 +20,9 @@ pub(crate) fn read(forward: &Forward) -> Option<Event> {
     let [id, kind, channel_id, guild_id, channel, member, user, data, message] =
         json::peer_fields(body, &mut room, &INTERACTION)?;
     let said = match json::whole(kind?) {
-        Some(2) => command(data)?,
+        Some(2) => command(data, &forward.bot_id)?,
         Some(3) => component(data, message),
-        Some(5) => Said::text(modal(data)),
+        Some(5) => Said { media: attachments(data), ..Said::text(modal(data)) },
         _ => return None,
     };
     let [channel_type, parent_id] =
@@ -53,30 +53,114 @@ pub(crate) fn read(forward: &Forward) -> Option<Event> {
         prompt_id: said.choice.as_ref().map(|choice| choice.prompt_id.as_str()),
         option_id: said.choice.as_ref().map(|choice| choice.option_id.as_str()),
         prompt_message_id: &said.prompt_message_id,
+        values: said.values,
+        target: said.target.as_ref().map(|(kind, id)| (*kind, id.as_str())),
+        target_name: &said.target_name,
+        reply_text: &said.quoted.text,
+        reply_author: &said.quoted.author,
+        reply_is_own: said.quoted.is_own,
+        media: said.media,
     }))
 }
 
 /// What an interaction says.
+#[derive(Default)]
 struct Said {
     text: String,
     message_type: &'static str,
     choice: Option<PromptChoice>,
     prompt_message_id: String,
+    /// What was chosen from a select menu.
+    values: Vec<String>,
+    /// What a command was chosen for, and the name of a user.
+    target: Option<(TargetKind, String)>,
+    target_name: String,
+    /// The message that it was chosen for.
+    quoted: Quoted,
+    media: Vec<MadeMedia>,
+}
+
+#[derive(Default)]
+struct Quoted {
+    text: String,
+    author: String,
+    is_own: Option<bool>,
 }
 
 impl Said {
     fn text(text: String) -> Said {
-        Said { text, message_type: "text", choice: None, prompt_message_id: String::new() }
+        Said { text, message_type: "text", ..Said::default() }
     }
 }
 
-/// P-3: `/name`, followed by its options.
-fn command(data: Option<&str>) -> Option<Said> {
-    let [name, options] = json::fields(data?, &["name", "options"])?;
+/// P-3: `/name`, followed by its options. P-9: what stands in a context menu has a target.
+fn command(data: Option<&str>, bot_id: &str) -> Option<Said> {
+    const FIELDS: [&str; 5] = ["name", "options", "type", "target_id", "resolved"];
+    let [name, options, kind, target_id, resolved] = json::fields(data?, &FIELDS)?;
     let name = name.and_then(json::id).filter(|name| !name.is_empty())?;
     let mut text = format!("/{name}");
     push_options(options.unwrap_or("null"), MAX_NESTING, &mut text);
-    Some(Said { message_type: "command", ..Said::text(text) })
+    let mut said = Said { message_type: "command", media: attachments(data), ..Said::text(text) };
+    let kind = match kind.and_then(json::whole) {
+        Some(2) => TargetKind::User,
+        Some(3) => TargetKind::Message,
+        _ => return Some(said),
+    };
+    let Some(id) = target_id.and_then(json::id).filter(|id| !id.is_empty()) else { return Some(said) };
+    let [users, messages] =
+        resolved.and_then(|raw| json::known_fields(raw, &["users", "messages"])).unwrap_or([None; 2]);
+    match kind {
+        TargetKind::User => {
+            said.target_name = entry(users, &id).map(|user| named(user).1).unwrap_or_default()
+        }
+        TargetKind::Message => {
+            const MESSAGE: [&str; 3] = ["content", "author", "attachments"];
+            let message = entry(messages, &id).and_then(|raw| json::known_fields(raw, &MESSAGE));
+            let [content, author, attached] = message.unwrap_or([None; 3]);
+            let (author_id, author) = author.map(named).unwrap_or_default();
+            let is_told = !author_id.is_empty() && !bot_id.is_empty();
+            said.quoted = Quoted {
+                text: content.and_then(json::string).unwrap_or_default(),
+                author,
+                is_own: is_told.then_some(author_id == bot_id),
+            };
+            json::known_each(attached.unwrap_or("null"), |raw| said.media.extend(attachment(raw)));
+        }
+    }
+    said.target = Some((kind, id));
+    Some(said)
+}
+
+/// The entry of an object that is named so.
+fn entry<'a>(all: Option<&'a str>, name: &str) -> Option<&'a str> {
+    json::known_fields(all?, &[name]).and_then(|[found]| found)
+}
+
+/// P-9: the files that an interaction brings, in order.
+fn attachments(data: Option<&str>) -> Vec<MadeMedia> {
+    let mut media = Vec::new();
+    let attached = entry(entry(data, "resolved"), "attachments");
+    json::known_entries(attached.unwrap_or("null"), |_, raw| media.extend(attachment(raw)));
+    media
+}
+
+/// One of Discord's attachments, if it can be fetched.
+fn attachment(raw: &str) -> Option<MadeMedia> {
+    const FIELDS: [&str; 6] = ["url", "content_type", "filename", "description", "size", "waveform"];
+    let [url, mime, filename, caption, size, waveform] = json::known_fields(raw, &FIELDS)?;
+    let text = |raw: Option<&str>| raw.and_then(json::string).unwrap_or_default();
+    let mime = text(mime);
+    let kind = match mime.split('/').next() {
+        Some("image") => "image",
+        Some("video") => "video",
+        Some("audio") if !text(waveform).is_empty() => "voice",
+        Some("audio") => "audio",
+        _ if mime.is_empty() => "",
+        _ => "document",
+    };
+    let url = Some(text(url)).filter(|url| !url.is_empty())?;
+    let size = size.and_then(json::whole).and_then(|size| u64::try_from(size).ok());
+    Some(MadeMedia { url, kind, mime, filename: text(filename), caption: text(caption), size })
 }
 
 fn push_options(options: &str, left: usize, text: &mut String) {
@@ -103,13 +187,15 @@ fn push_options(options: &str, left: usize, text: &mut String) {
     });
 }
 
-/// P-4: the `custom_id`, or the option of a prompt that it stands for.
+/// P-4: the `custom_id`, or the option of a prompt that it stands for. P-9: a select menu has values.
 fn component(data: Option<&str>, message: Option<&str>) -> Said {
-    let custom_id =
-        data.and_then(|raw| json::fields(raw, &["custom_id"])).and_then(|[id]| id).and_then(json::id);
-    let custom_id = custom_id.unwrap_or_default();
+    let [custom_id, chosen] =
+        data.and_then(|raw| json::fields(raw, &["custom_id", "values"])).unwrap_or([None; 2]);
+    let custom_id = custom_id.and_then(json::id).unwrap_or_default();
+    let mut values = Vec::new();
+    json::known_each(chosen.unwrap_or("null"), |raw| values.push(scalar(Some(raw))));
     let Some(choice) = PromptChoice::parse(&custom_id) else {
-        return Said::text(custom_id);
+        return Said { values, ..Said::text(custom_id) };
     };
     let carrying = message.and_then(|raw| json::fields(raw, &["id"])).and_then(|[id]| id).and_then(json::id);
     Said {
@@ -117,6 +203,8 @@ fn component(data: Option<&str>, message: Option<&str>) -> Said {
         message_type: "command",
         choice: Some(choice),
         prompt_message_id: carrying.unwrap_or_default(),
+        values,
+        ..Said::default()
     }
 }
 
@@ -168,12 +256,19 @@ fn scalar(raw: Option<&str>) -> String {
 
 /// P-7: the member's user, else the user; called by the nick, the global name or the user name.
 fn author(member: Option<&str>, user: Option<&str>) -> (String, String) {
-    const USER: [&str; 3] = ["id", "global_name", "username"];
     let member = member.and_then(|raw| json::fields(raw, &["user", "nick"]));
     let [of_member, nick] = member.unwrap_or([None; 2]);
-    let found = [of_member, user].into_iter().flatten().find_map(|raw| json::fields(raw, &USER));
+    let found = [of_member, user].into_iter().flatten().find(|raw| json::kind(raw) == Kind::Object);
+    let (id, name) = found.map(named).unwrap_or_default();
+    let nick = nick.filter(|_| of_member.is_some()).and_then(json::string).filter(|nick| !nick.is_empty());
+    (id, nick.unwrap_or(name))
+}
+
+/// A user's id, and the global name or the user name.
+fn named(user: &str) -> (String, String) {
+    let found = json::fields(user, &["id", "global_name", "username"]);
     let [id, global_name, username] = found.unwrap_or([None; 3]);
-    let names = [nick.filter(|_| of_member.is_some()), global_name, username];
+    let names = [global_name, username];
     let name = names.into_iter().flatten().filter_map(json::string).find(|name| !name.is_empty());
     (id.and_then(json::id).unwrap_or_default(), name.unwrap_or_default())
 }
@@ -253,6 +348,97 @@ mod tests {
         ]);
         let modal = said(&json!({"type": 5, "data": {"custom_id": "m", "components": components}}));
         assert_eq!(modal, some("title=a b\nempty=\nwhy=because\nwhich=x, y", "text"));
+    }
+
+    fn shown(body: &Value) -> Value {
+        serde_json::to_value(event(body).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn p_9_what_was_chosen_from_a_select_menu_reaches_the_host() {
+        let select = |data: Value| shown(&json!({"type": 3, "data": data, "message": {"id": "77"}}));
+        let chosen =
+            select(json!({"custom_id": "size", "component_type": 3, "values": ["s", "m, l", 7, null]}));
+        assert_eq!((&chosen["text"], &chosen["values"]), (&json!("size"), &json!(["s", "m, l", "7", ""])));
+        let prompt = select(json!({"custom_id": "hp1:p:o", "values": ["x"]}));
+        assert_eq!(
+            (&prompt["values"], &prompt["prompt_response"]["option_id"]),
+            (&json!(["x"]), &json!("o"))
+        );
+        for none in [
+            json!({"custom_id": "b"}),
+            json!({"custom_id": "b", "values": "x"}),
+            json!({"custom_id": "b", "values": []}),
+        ] {
+            assert_eq!(select(none).get("values"), None);
+        }
+    }
+
+    #[test]
+    fn p_9_attachments_of_commands_and_modals_are_media() {
+        let resolved = json!({"attachments": {
+            "11": {"id": "11", "filename": "a.png", "content_type": "image/png", "size": 120, "url": "https://cdn/a",
+                "description": "a cat"},
+            "12": {"id": "12", "filename": "b.ogg", "content_type": "audio/ogg", "size": 3, "url": "https://cdn/b", "waveform": "AA=="},
+            "13": {"id": "13", "filename": "c", "url": "https://cdn/c"},
+            "14": {"id": "14", "content_type": "text/plain; charset=utf-8", "url": "https://cdn/d", "size": "x"},
+            "15": {"id": "15"}, "16": 7,
+        }});
+        let expected = json!([
+            {"url": "https://cdn/a", "kind": "image", "mime": "image/png", "size": 120, "filename": "a.png", "caption": "a cat"},
+            {"url": "https://cdn/b", "kind": "voice", "mime": "audio/ogg", "size": 3, "filename": "b.ogg"},
+            {"url": "https://cdn/c", "filename": "c"},
+            {"url": "https://cdn/d", "kind": "document", "mime": "text/plain; charset=utf-8"},
+        ]);
+        let command = json!({"type": 2, "data": {"name": "scan", "resolved": resolved,
+            "options": [{"name": "file", "type": 11, "value": "11"}]}});
+        assert_eq!((&shown(&command)["text"], &shown(&command)["media"]), (&json!("/scan 11"), &expected));
+        let modal = json!({"type": 5, "data": {"custom_id": "m", "resolved": resolved, "components": []}});
+        assert_eq!(shown(&modal)["media"], expected);
+    }
+
+    #[test]
+    fn p_9_a_message_command_brings_its_message() {
+        let command = |more: Value| {
+            let mut data = json!({"name": "Summarize", "type": 3, "target_id": "900"});
+            data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            shown(&json!({"type": 2, "data": data}))
+        };
+        let message = json!({"id": "900", "content": "long\nread", "author": {"id": "1", "username": "ada", "global_name": "Ada"},
+            "attachments": [{"id": "5", "url": "https://cdn/e", "content_type": "video/mp4"}]});
+        let event = command(json!({"resolved": {"messages": {"899": {"content": "x"}, "900": message}}}));
+        for (field, expected) in [
+            ("text", json!("/Summarize")),
+            ("target", json!({"kind": "message", "id": "900"})),
+            ("reply_to_message_id", json!("900")),
+            // The forward's bot wrote it.
+            ("reply_to", json!({"text": "long\nread", "author": "Ada", "is_own": true})),
+            ("media", json!([{"url": "https://cdn/e", "kind": "video", "mime": "video/mp4"}])),
+        ] {
+            assert_eq!(event[field], expected, "{field}");
+        }
+        // What was not told is left out.
+        let bare = command(json!({}));
+        assert_eq!(
+            (&bare["target"]["id"], bare.get("reply_to"), bare.get("media")),
+            (&json!("900"), None, None)
+        );
+        assert_eq!(command(json!({"target_id": null})).get("target"), None);
+    }
+
+    #[test]
+    fn p_9_a_user_command_brings_its_user() {
+        let user = json!({"id": "5", "username": "bob"});
+        let event = shown(
+            &json!({"type": 2, "data": {"name": "Warn", "type": 2, "target_id": 5, "resolved": {"users": {"5": user}}}}),
+        );
+        assert_eq!(event["target"], json!({"kind": "user", "id": "5", "name": "bob"}));
+        assert_eq!((event.get("reply_to_message_id"), event.get("reply_to")), (None, None));
+        // A slash command has none, whatever stands there.
+        assert_eq!(
+            shown(&json!({"type": 2, "data": {"name": "x", "type": 1, "target_id": "5"}})).get("target"),
+            None
+        );
     }
 
     #[test]

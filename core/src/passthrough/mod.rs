@@ -33,6 +33,8 @@ pub struct Forward {
     /// The agent profile it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    #[serde(skip)]
+    raw: Option<Box<str>>,
 }
 
 fn as_base64<S: serde::Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
@@ -66,19 +68,31 @@ impl Forward {
             headers: pairs(headers.unwrap_or("null")),
             body: decoded.unwrap_or_default(),
             profile: profile.and_then(json::string).filter(|name| !name.is_empty()),
+            raw: None,
         };
         Some((forward, clean))
     }
 
+    /// Returns the JSON that it came as, if the configuration asks for it (`raw_events`, X-4).
+    pub fn raw(&self) -> Option<&str> {
+        self.raw.as_deref()
+    }
+
+    /// Keeps the JSON that it came as.
+    pub(crate) fn keep_raw(&mut self, raw: Box<str>) {
+        self.raw = Some(raw);
+    }
+
     /// Bytes that it keeps alive, for the bounds of queues.
     pub(crate) fn weight(&self) -> usize {
-        let Forward { platform, bot_id, method, path, headers, body, profile } = self;
+        let Forward { platform, bot_id, method, path, headers, body, profile, raw } = self;
         let texts = [platform, bot_id, method, path].into_iter().chain(profile);
         let texts = texts.chain(headers.iter().flat_map(|(name, value)| [name, value]));
         let pairs = headers.capacity() * size_of::<(String, String)>();
         // What an allocator takes for a short text is more than the text.
         let heap = |text: &String| if text.capacity() == 0 { 0 } else { text.capacity() + ALLOCATION };
-        size_of::<Forward>() + texts.map(heap).sum::<usize>() + body.capacity() + pairs
+        let raw = raw.as_ref().map_or(0, |raw| raw.len());
+        size_of::<Forward>() + texts.map(heap).sum::<usize>() + body.capacity() + pairs + raw
     }
 }
 

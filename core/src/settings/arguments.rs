@@ -57,6 +57,12 @@ pub struct Arguments {
     pub thread_sessions_per_user: Option<bool>,
     /// `--turn-reactions`
     pub turn_reactions: Option<bool>,
+    /// `--raw-events`
+    pub raw_events: Option<bool>,
+    /// `--unknown-frames`
+    pub unknown_frames: Option<bool>,
+    /// `--prompts`
+    pub prompts: Option<bool>,
     /// `--provision`
     pub provision: Option<When>,
     /// `--set NAME=VALUE`, each.

@@ -182,6 +182,7 @@ impl File {
                 Kind::Text => "write a text in quotes",
                 Kind::Id => "write a text in quotes, or a whole number",
                 Kind::Switch => "write true or false",
+                Kind::OnOff => "write \"on\" or \"off\"",
                 Kind::List => "write an array of texts, none of them with a comma",
             };
             reader.wrong(key, value, wanted)
@@ -286,7 +287,7 @@ impl Reader<'_> {
                     let parts = parts.iter().map(|part| part.get_ref().as_str().map(Value::from));
                     parts.collect::<Option<Vec<_>>>().map(Value::Array)
                 }
-                (Kind::Text | Kind::Id | Kind::Switch | Kind::List, _) => None,
+                (Kind::Text | Kind::Id | Kind::Switch | Kind::OnOff | Kind::List, _) => None,
             };
             policy.insert(name.to_owned(), json.ok_or_else(|| self.wrong(key, value, wanted))?);
         }
@@ -308,14 +309,16 @@ fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<Entry<'a, 'i>> {
 /// The text of a value, as an environment variable would hold it.
 fn text(value: &Spanned<DeValue<'_>>, kind: Kind) -> Option<Secret> {
     match (kind, value.get_ref()) {
-        (Kind::Text | Kind::Id | Kind::List, DeValue::String(text)) => Some(Secret::from(text.as_ref())),
+        (Kind::Text | Kind::Id | Kind::List | Kind::OnOff, DeValue::String(text)) => {
+            Some(Secret::from(text.as_ref()))
+        }
         (Kind::Id, DeValue::Integer(number)) => Some(Secret::from(number.as_str())),
-        (Kind::Switch, DeValue::Boolean(on)) => Some(Secret::new(on.to_string())),
+        (Kind::Switch | Kind::OnOff, DeValue::Boolean(on)) => Some(Secret::new(on.to_string())),
         (Kind::List, DeValue::Array(parts)) => {
             let parts: Option<Vec<&str>> = parts.iter().map(|part| part.get_ref().as_str()).collect();
             let parts = parts.filter(|parts| parts.iter().all(|part| !part.contains(',')))?;
             Some(Secret::new(parts.join(",")))
         }
-        (Kind::Text | Kind::Id | Kind::Switch | Kind::List, _) => None,
+        (Kind::Text | Kind::Id | Kind::Switch | Kind::OnOff | Kind::List, _) => None,
     }
 }

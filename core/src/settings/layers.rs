@@ -89,6 +89,8 @@ pub(crate) enum Kind {
     Id,
     /// `true` or `false`.
     Switch,
+    /// `"on"` or `"off"`, or `true` or `false`.
+    OnOff,
     /// An array of texts, or one text with commas.
     List,
 }

@@ -5,7 +5,7 @@
 //! or `secret-file`, `delivery-key` or `delivery-key-file`, `ca-file`, `platform` and `bot-id` or `[[identity]]` tables of both, `endpoint`, `route-keys`, `instance-id`,
 //! `wake-url`, `display-name`, `enroll-token`, `access-token`, `access-token-command`, `access-token-file`, `inbound-listen`, `provision`,
 //! `slack-reply-in-thread`, `slack-thread-sessions`, `group-sessions-per-user`, `thread-sessions-per-user`,
-//! `turn-reactions`, `allow-insecure`, `enabled`; in `[idp]` `token-url`, `client-id`, `client-secret`, `scope`; `[[policy]]` tables of
+//! `turn-reactions`, `raw-events`, `unknown-frames`, `prompts`, `allow-insecure`, `enabled`; in `[idp]` `token-url`, `client-id`, `client-secret`, `scope`; `[[policy]]` tables of
 //! `platform`, `require-address`, `free-response-scopes`, `allow-other-bots`; in `[set]` what `--set` sets. It may hold
 //! secrets, so it should be readable to its owner alone. Any other key is an error, unless it is the host's own.
 //!
@@ -326,7 +326,8 @@ fn delivery_keys(arguments: &Arguments, layers: &Layers<'_>) -> Result<Vec<Secre
     Ok(keys.map(|keys| signature::keys(&keys.value)).unwrap_or_default())
 }
 
-/// Sets which messages share a session (S-3, S-7, S-8), and what shows a turn (O-15).
+/// Sets which messages share a session (S-3, S-7, S-8), what shows a turn (O-15), and what the host is shown (X-4, X-5,
+/// I-6).
 fn switches(config: &mut Config, arguments: &Arguments, layers: &Layers<'_>) -> Result<(), ConfigError> {
     let sessions = &mut config.sessions;
     for (slot, argument, name) in [
@@ -343,6 +344,9 @@ fn switches(config: &mut Config, arguments: &Arguments, layers: &Layers<'_>) -> 
             &names::THREAD_SESSIONS_PER_USER,
         ),
         (&mut config.turn_reactions, arguments.turn_reactions, &names::TURN_REACTIONS),
+        (&mut config.raw_events, arguments.raw_events, &names::RAW_EVENTS),
+        (&mut config.unknown_frames, arguments.unknown_frames, &names::UNKNOWN_FRAMES),
+        (&mut config.prompts, arguments.prompts, &names::PROMPTS),
     ] {
         if let Some(found) = flag(argument, name, layers) {
             *slot = switch(&found)?;

@@ -41,6 +41,9 @@ names! {
     GROUP_SESSIONS_PER_USER = "--group-sessions-per-user", Some("GATEWAY_RELAY_GROUP_SESSIONS_PER_USER"), "group-sessions-per-user", Switch;
     THREAD_SESSIONS_PER_USER = "--thread-sessions-per-user", Some("GATEWAY_RELAY_THREAD_SESSIONS_PER_USER"), "thread-sessions-per-user", Switch;
     TURN_REACTIONS = "--turn-reactions", Some("GATEWAY_RELAY_TURN_REACTIONS"), "turn-reactions", Switch;
+    RAW_EVENTS = "--raw-events", Some("GATEWAY_RELAY_RAW_EVENTS"), "raw-events", Switch;
+    UNKNOWN_FRAMES = "--unknown-frames", Some("GATEWAY_RELAY_UNKNOWN_FRAMES"), "unknown-frames", Switch;
+    PROMPTS = "--prompts", Some("GATEWAY_RELAY_PROMPTS"), "prompts", OnOff;
     CA_FILE = "--ca-file", None, "ca-file", Text;
     PROVISION = "--provision", None, "provision", Text;
     ALLOW_INSECURE = "--allow-insecure", None, "allow-insecure", Switch;

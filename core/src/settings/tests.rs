@@ -194,6 +194,48 @@ fn o_15_turn_reactions_come_from_flag_environment_and_file() {
     );
 }
 
+/// I-6: what of the connector's frames the host is shown.
+#[test]
+fn x_4_x_5_i_6_what_is_shown_comes_from_flag_environment_and_file() {
+    type Read = fn(&Config) -> bool;
+    type Give = fn(&mut Arguments, bool);
+    let rows: [(&str, &str, bool, Read, Give); 3] = [
+        ("raw-events", "RAW_EVENTS", false, |c| c.raw_events, |a, on| a.raw_events = Some(on)),
+        (
+            "unknown-frames",
+            "UNKNOWN_FRAMES",
+            false,
+            |c| c.unknown_frames,
+            |a, on| a.unknown_frames = Some(on),
+        ),
+        ("prompts", "PROMPTS", true, |c| c.prompts, |a, on| a.prompts = Some(on)),
+    ];
+    for (key, variable, default, shown, give) in rows {
+        let variable = format!("GATEWAY_RELAY_{variable}");
+        let other = !default;
+        let word = |on| if on { "on" } else { "off" };
+        let file = format!("{key} = {other}\n");
+        let read = |flag: Option<bool>, value: Option<&str>, file: &str| {
+            let mut arguments = Arguments::default();
+            if let Some(on) = flag {
+                give(&mut arguments, on);
+            }
+            let mut environment = vec![URL];
+            environment.extend(value.map(|value| (variable.as_str(), value)));
+            shown(&with_file(&arguments, &environment, file).unwrap().config)
+        };
+        assert_eq!(read(None, None, ""), default, "{key}");
+        assert_eq!(read(None, None, &file), other, "{key}");
+        assert_eq!(read(None, Some(word(default)), &file), default, "{key}");
+        assert_eq!(read(Some(other), Some(word(default)), ""), other, "{key}");
+        if key == "prompts" {
+            assert!(!read(None, None, "prompts = \"off\"\n") && read(None, None, "prompts = \"on\"\n"));
+        }
+    }
+    let wrong = with_file(&Arguments::default(), &[URL], "prompts = 7\n").unwrap_err().to_string();
+    assert!(wrong.ends_with("prompts: write \"on\" or \"off\""), "{wrong}");
+}
+
 #[test]
 fn settings_by_name() {
     let set = |text: &str| Arguments { set: vec![text.to_owned()], ..Arguments::default() };

@@ -169,6 +169,9 @@ fn notice_fields(notice: &Notice) -> Vec<(&'static str, Value)> {
         Notice::Resumed => vec![("notice", json!("resumed"))],
         Notice::Stopped => vec![("notice", json!("stopped"))],
         Notice::ConnectorError { text } => vec![("notice", json!("connector_error")), ("text", json!(text))],
+        Notice::UnknownFrame { kind, .. } => {
+            vec![("notice", json!("unknown_frame")), ("type", json!(kind))]
+        }
         Notice::DeadLetter { reason, buffer_id, line } => vec![
             ("notice", json!("dead_letter")),
             ("reason", json!(reason)),

@@ -97,6 +97,7 @@ fn write_notice(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
         Notice::Resumed => f.write_str("resumed"),
         Notice::Stopped => f.write_str("stopped"),
         Notice::ConnectorError { text } => write!(f, "the connector reports an error: {text}"),
+        Notice::UnknownFrame { kind, .. } => write!(f, "a frame of the unknown type {kind:?}"),
         Notice::DeadLetter { reason, buffer_id, .. } => {
             write!(f, "dead letter: {reason}")?;
             buffer_id.iter().try_for_each(|id| write!(f, " (buffer entry {id:?})"))

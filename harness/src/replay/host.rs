@@ -116,6 +116,7 @@ fn prompt(action: &Value) -> Option<Prompt> {
         return None;
     }
     Some(Prompt {
+        prompt_id: None,
         chat_id: action["chat_id"].as_str()?.to_owned(),
         kind: PromptKind::deserialize(&action["prompt_kind"]).ok()?,
         content: action["content"].as_str()?.to_owned(),

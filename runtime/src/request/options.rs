@@ -72,6 +72,11 @@ impl Request<Prompt> {
         self.with(|op| op.kind = kind)
     }
 
+    /// Sets an id of the host's own, `[A-Za-z0-9_.-]{1,32}`. One that an open prompt has fails as definite (I-6).
+    pub fn prompt_id(self, id: impl Into<String>) -> Self {
+        self.with(|op| op.prompt_id = Some(id.into()))
+    }
+
     /// One more thing to choose. The id is `[A-Za-z0-9_.-]{1,32}`, else the prompt fails as definite (I-1).
     pub fn option(self, id: impl Into<String>, label: impl Into<String>) -> Self {
         let option = PromptOption { id: id.into(), label: label.into(), style: None };

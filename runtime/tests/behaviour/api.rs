@@ -31,6 +31,9 @@ over_each_wire! {
     l_16_a_host_without_room_for_events_hears_the_rest,
     a_1_a_settlement_is_enough_without_the_content,
     i_1_too_many_options_are_refused_and_counted,
+    i_6_a_prompt_may_have_an_id_of_the_hosts,
+    x_4_x_5_a_host_sees_what_the_connector_wrote,
+    x_5_an_error_before_the_handshake_explains_the_dial_that_fails,
 }
 
 /// A-1, A-2: the duty to settle outlives the content, and refuses when it is dropped.
@@ -61,6 +64,55 @@ fn i_1_too_many_options_are_refused_and_counted(wire: Wire) {
     assert_eq!(failure.kind, FailureKind::Definite);
     assert_eq!(failure.message, "the prompt has 101 options: 100 at most");
     assert_eq!(stage.relay.stats().not_accepted, 1);
+}
+
+fn i_6_a_prompt_may_have_an_id_of_the_hosts(wire: Wire) {
+    let stage = Stage::new(wire, &[]);
+    let ask = || stage.relay.prompt("77", "which?").option("a", "A").prompt_id("order-7");
+    assert_eq!(stage.kit.block_on(ask()).unwrap().prompt_id, "order-7");
+    let failure = stage.kit.block_on(ask()).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Definite);
+    assert!(failure.message.starts_with("a prompt with the id \"order-7\" is open"), "{failure}");
+}
+
+fn x_4_x_5_a_host_sees_what_the_connector_wrote(wire: Wire) {
+    let connector = Stage::connector(wire);
+    let mut stage = Stage::dial_with(wire, connector, &[], |config| {
+        config.raw_events = true;
+        config.unknown_frames = true;
+        config.passthrough = true;
+    });
+    stage.notice(|notice| matches!(notice, Notice::Platform { .. }));
+    let write =
+        |stage: &Stage, text: &str| stage.connector.control(Act::Raw { text: format!("{text}\n") }).unwrap();
+    write(&stage, r#"{"type":"presence", "who":NaN}"#);
+    let shown = r#"{"type":"presence","who":null}"#;
+    stage.notice(|notice| {
+        matches!(notice, Notice::UnknownFrame { kind, raw } if kind == "presence" && **raw == *shown)
+    });
+    write(&stage, r#"{"type":"inbound","event":{"text":"hi","new":[1, "\ud800"]}}"#);
+    let delivery = stage.message();
+    assert_eq!(delivery.raw(), Some(r#"{"text":"hi","new":[1,"\ufffd"]}"#));
+    delivery.ack();
+    write(&stage, r#"{"type":"passthrough_forward","forward":{"platform":"twilio","x":1}}"#);
+    let Incoming::Forward(forward) = stage.next_but_notices() else { panic!("no forward") };
+    assert_eq!(forward.raw(), Some(r#"{"platform":"twilio","x":1}"#));
+    forward.ack();
+}
+
+fn x_5_an_error_before_the_handshake_explains_the_dial_that_fails(wire: Wire) {
+    let connector = Stage::connector(wire);
+    connector.control(Act::Mute { on: true }).unwrap();
+    let mut stage = Stage::dial(wire, connector, &[]);
+    stage.sees(|frame| frame["type"] == "hello");
+    let text = "{\"type\":\"error\",\"error\":\"no\\u0007 bot\"}\n".to_owned();
+    stage.connector.control(Act::Raw { text }).unwrap();
+    stage.notice(|notice| matches!(notice, Notice::ConnectorError { text } if text == "no\\u{7} bot"));
+    stage.connector.control(Act::Close { code: 1008, reason: "policy".into() }).unwrap();
+    stage.notice(|notice| {
+        matches!(notice, Notice::Disconnected { code: Some(1008), reason, .. }
+            if reason == "policy; the connector said: no\\u{7} bot")
+    });
 }
 
 /// A host may keep all of it in whatever task or thread it likes.

@@ -176,8 +176,20 @@ impl Stage {
     }
 
     pub(crate) fn dial(wire: Wire, connector: Arc<EmbeddedConnector>, settings: &[(&str, &str)]) -> Stage {
+        Stage::dial_with(wire, connector, settings, |_| ())
+    }
+
+    /// Dials with a configuration that `change` has changed.
+    pub(crate) fn dial_with(
+        wire: Wire,
+        connector: Arc<EmbeddedConnector>,
+        settings: &[(&str, &str)],
+        change: impl FnOnce(&mut Config),
+    ) -> Stage {
         let kit = Kit::new();
-        let (relay, inbox) = connect(&kit, wire, config(&connector.url(), settings), opener(&connector));
+        let mut config = config(&connector.url(), settings);
+        change(&mut config);
+        let (relay, inbox) = connect(&kit, wire, config, opener(&connector));
         Stage { kit, relay, inbox, connector, ids: EventIds(Ids::new([0; 32])) }
     }
 

@@ -313,6 +313,7 @@ impl Rig {
                     format!("stale prompt {}", answer.prompt_response().unwrap().prompt_id)
                 }
                 Notice::ConnectorError { text } => format!("error {text}"),
+                Notice::UnknownFrame { kind, raw } => format!("frame {kind} {raw}"),
                 Notice::DeadLetter { reason, buffer_id, .. } => {
                     format!("dead letter {buffer_id:?}: {reason}")
                 }

@@ -20,4 +20,5 @@ mod redial;
 mod refusal;
 mod requests;
 mod streams;
+mod verbatim;
 mod wire;

@@ -214,3 +214,80 @@ fn i_02_x_02_only_what_is_asked_takes_the_place_of_another() {
     rig.line(&press(&third, "3", None));
     rig.expect(&[&format!("deliver 2 live answer {third} yes by ann")]);
 }
+
+fn own(id: &str) -> Command {
+    let options = vec![PromptOption { id: "yes".into(), label: "Yes".into(), style: None }];
+    Command::Prompt(Prompt { prompt_id: Some(id.into()), chat_id: "c".into(), options, ..Prompt::default() })
+}
+
+#[test]
+fn i_6_a_host_may_bring_its_own_id() {
+    let (mut rig, given) = asked();
+    rig.log();
+    let asked = rig.submit(own("order-7"));
+    let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+    assert_eq!(frame["action"]["prompt_id"], "order-7");
+    // A duplicate of an open one is refused, and leaves it open.
+    let open = "definite: a prompt with the id \"order-7\" is open: choose another, or wait for its answer";
+    assert_eq!(rig.refused(own("order-7")), open);
+    assert!(
+        rig.refused(own(&given)).ends_with("is an id of the kind that this gateway gives: choose another")
+    );
+    assert!(rig.refused(own("a b")).starts_with("definite: \"a b\" is no prompt id: write 1 to 32"));
+    rig.answer(asked, r#"{"success":true,"message_id":"m1"}"#);
+    rig.expect(&["r2 prompted order-7 m1"]);
+    rig.line(&press("order-7", "1", None));
+    rig.expect(&["deliver 1 live answer order-7 yes by ann"]);
+    rig.line(&press("order-7", "2", None));
+    rig.expect(&[]);
+    assert_eq!(rig.machine.stats().late_answers, 1);
+    // Answered, its id is free; so is that of one that could not be asked.
+    let again = rig.submit(own("order-7"));
+    rig.log();
+    rig.answer(again, r#"{"success":false,"error":"no"}"#);
+    rig.submit(own("order-7"));
+    rig.log();
+    rig.line(&press("order-7", "3", None));
+    rig.expect(&["deliver 2 live answer order-7 yes by ann"]);
+    // Another host's id is none of ours: silence.
+    rig.line(&press("order-8", "4", None));
+    rig.expect(&[]);
+    assert_eq!(rig.machine.stats().foreign_answers, 1);
+}
+
+#[test]
+fn i_6_an_expired_prompt_with_an_id_of_the_hosts_is_stale() {
+    let (mut rig, _) = asked();
+    let Command::Prompt(prompt) = own("order-7") else { return };
+    rig.submit(Command::Prompt(Prompt { timeout: Some(Duration::from_secs(5)), ..prompt }));
+    rig.wait(5_001);
+    rig.log();
+    rig.line(&press("order-7", "1", None));
+    rig.expect(&["stale prompt order-7"]);
+    rig.submit(own("order-7"));
+}
+
+/// Without the machine's part an answer is a message, whoever asked.
+#[test]
+fn i_6_with_prompts_off_answers_are_plain_events() {
+    let mut rig = Rig::with(|config| config.prompts = false);
+    rig.opened();
+    rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
+    let (first, second) = (ask(&mut rig), ask(&mut rig));
+    assert_ne!(first, second);
+    rig.submit(own("order-7"));
+    rig.submit(own("order-7"));
+    rig.log();
+    for (n, id) in [&first, &first, "order-7", "000000.00000000", "another"].into_iter().enumerate() {
+        let n = n + 1;
+        rig.line(&press(id, &n.to_string(), Some(&format!("e{n}"))));
+        // It is acknowledged once the host has taken it.
+        rig.expect(&[&format!("deliver {n} buffered c {n}")]);
+    }
+    let stats = rig.machine.stats();
+    assert_eq!((stats.late_answers, stats.foreign_answers, stats.stale_answers, stats.acks), (0, 0, 0, 0));
+    assert_eq!((stats.prompts_evicted, rig.machine.held().prompts), (0, 0));
+    rig.reject(2);
+    rig.taken(1);
+    rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
+}

@@ -117,7 +117,7 @@ fn h_9_argument_else_environment_else_file() {
     ];
     assert_eq!(
         rows.len(),
-        names::ALL.len() - 17,
+        names::ALL.len() - 20,
         "every setting that has all three, but for tokens, switches and certificates"
     );
     for (pattern, give, variable, key, seen) in rows {
