@@ -19,6 +19,8 @@ mod op;
 mod ops;
 mod parts;
 mod reader;
+#[cfg(test)]
+mod schema;
 mod session;
 mod settings;
 mod tagged;

@@ -101,7 +101,7 @@ const MAX_OPS: usize = 256;
 const MAX_UNKNOWN: usize = 256;
 const MAX_UNKNOWN_BYTES: usize = 64 << 10;
 
-const FIELDS: [&str; 16] = [
+pub(crate) const FIELDS: [&str; 16] = [
     "contract_version",
     "platform",
     "label",

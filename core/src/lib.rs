@@ -67,6 +67,7 @@ pub mod descriptor;
 mod encode;
 pub mod env_file;
 pub mod event;
+pub mod fields;
 mod hash;
 pub mod held;
 pub mod host_queue;

@@ -25,7 +25,7 @@ pub(crate) enum Expected {
     Written,
 }
 
-const FIELDS: [&str; 10] = [
+pub(crate) const FIELDS: [&str; 10] = [
     "success",
     "message_id",
     "error",

@@ -1,11 +1,15 @@
 //! What the bridge writes: one JSON object a line, `event` first.
 
+#[cfg(test)]
+use super::schema::{self, Capabilities, Message};
 use relayline_core::command::Failure;
 use relayline_core::descriptor::Descriptor;
 use relayline_core::event::{Event, Source};
 use relayline_core::output::Fatal;
 use relayline_core::passthrough::Forward;
 use serde::Serialize;
+#[cfg(test)]
+use serde_json::Map;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -13,62 +17,73 @@ use std::sync::Arc;
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) enum Line<'a> {
     /// It is served. Comes again when a further platform has answered: what it says holds from then on.
     Connected {
+        #[cfg_attr(test, schemars(with = "Capabilities"))]
         descriptor: &'a Descriptor,
+        #[cfg_attr(test, schemars(with = "BTreeMap<String, Capabilities>"))]
         descriptors: BTreeMap<&'a str, &'a Descriptor>,
         platforms: Vec<&'a str>,
         /// The connector has already decided that a message's author may reach this instance (E-10).
         authorization_is_upstream: bool,
     },
     /// A connection ended or a dial failed, once each.
-    Disconnected {
-        code: Option<u16>,
-        reason: &'a str,
-        retry_in_ms: Option<u64>,
-    },
+    Disconnected { code: Option<u16>, reason: &'a str, retry_in_ms: Option<u64> },
+    /// Somebody wrote. With `buffered` it stays with the connector until it is acked.
     Message {
         delivery: u64,
         buffered: bool,
         session_key: &'a str,
+        #[cfg_attr(test, schemars(with = "Message"))]
         message: &'a Event,
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
     },
+    /// Somebody chose from a prompt that is open. To be acked like a message.
     PromptAnswer {
         delivery: u64,
         buffered: bool,
         prompt_id: &'a str,
         option_id: &'a str,
+        #[cfg_attr(test, schemars(with = "schema::Source"))]
         source: Source<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
     },
+    /// Somebody chose from a prompt that is no longer open.
     StalePrompt {
         prompt_id: &'a str,
         option_id: &'a str,
+        #[cfg_attr(test, schemars(with = "schema::Source"))]
         source: Source<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
     },
+    /// A platform's HTTP request (`--passthrough`). To be acked like a message.
     Passthrough {
         delivery: u64,
         buffered: bool,
+        #[cfg_attr(test, schemars(with = "schema::Forward"))]
         forward: &'a Forward,
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
     },
-    /// A frame of a type that nobody knows.
+    /// A frame of a type that nobody knows (`--unknown-frames`, X-5).
     Frame {
         #[serde(rename = "type")]
         kind: &'a str,
-        raw: Option<&'a RawValue>,
+        #[cfg_attr(test, schemars(with = "Map<String, Value>"))]
+        raw: &'a RawValue,
     },
-    Interrupt {
-        session_key: &'a str,
-        chat_id: &'a str,
-    },
+    /// Stop the turn of exactly this session.
+    Interrupt { session_key: &'a str, chat_id: &'a str },
+    /// The fate of the op with this id.
     Result {
         id: &'a Value,
         ok: bool,
@@ -77,23 +92,16 @@ pub(super) enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<ErrorBody<'a>>,
     },
-    DeadLetter {
-        reason: &'a str,
-        buffer_id: Option<&'a str>,
-        line: &'a str,
-    },
-    Invalid {
-        line: &'a str,
-        message: &'a str,
-    },
-    Fatal {
-        code: &'a str,
-        message: &'a str,
-        retryable: bool,
-    },
+    /// The connector sent something that cannot be used.
+    DeadLetter { reason: &'a str, buffer_id: Option<&'a str>, line: &'a str },
+    /// The agent wrote something that is no op.
+    Invalid { line: &'a str, message: &'a str },
+    /// It is over for good.
+    Fatal { code: &'a str, message: &'a str, retryable: bool },
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ErrorBody<'a> {
     kind: &'a str,
     message: &'a str,

@@ -20,13 +20,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The fields that hold ids.
-const IDS: [&str; 8] =
+pub(super) const IDS: [&str; 8] =
     ["chat_id", "card_id", "message_id", "prompt_id", "reply_to", "scope_id", "user_id", "parent_chat_id"];
 
 /// One op, its fields as in PROTOCOL.md. What may be absent may be null.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Op {
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(tag = "op"))]
+pub(super) enum Op {
     Send {
         #[serde(deserialize_with = "id")]
         chat_id: String,
@@ -57,6 +58,7 @@ enum Op {
     /// Bracket the turn that a delivery began (O-15).
     Turn {
         delivery: u64,
+        #[cfg_attr(test, schemars(with = "String"))]
         state: TurnState,
     },
     Edit {
@@ -100,6 +102,7 @@ enum Op {
     SendMedia {
         #[serde(deserialize_with = "id")]
         chat_id: String,
+        #[cfg_attr(test, schemars(with = "String"))]
         media_kind: MediaKind,
         #[serde(default)]
         source_url: Option<String>,
@@ -122,6 +125,7 @@ enum Op {
         #[serde(deserialize_with = "id")]
         chat_id: String,
         #[serde(default, deserialize_with = "or_default")]
+        #[cfg_attr(test, schemars(with = "String"))]
         prompt_kind: PromptKind,
         /// The agent's own id for it (I-6).
         #[serde(default, deserialize_with = "optional_id")]
@@ -235,10 +239,10 @@ enum Op {
         chat_id: Option<String>,
         /// All of the text so far.
         text: String,
-        #[serde(default, rename = "final")]
+        #[serde(default, rename = "final", deserialize_with = "or_default")]
         last: bool,
         /// Whether the text so far is a complete segment.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "or_default")]
         segment: bool,
         #[serde(default, deserialize_with = "optional_id")]
         reply_to: Option<String>,
@@ -324,7 +328,8 @@ enum Op {
 /// An option of a prompt.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Choice {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Choice {
     id: String,
     label: String,
     #[serde(default)]

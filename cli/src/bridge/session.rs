@@ -436,7 +436,9 @@ impl<'g> Session<'g> {
                 self.urgent(&Line::StalePrompt { prompt_id, option_id, source, raw });
             }
             Notice::UnknownFrame { kind, raw } => {
-                self.urgent(&Line::Frame { kind, raw: line::verbatim(Some(raw)) });
+                if let Some(raw) = line::verbatim(Some(raw)) {
+                    self.urgent(&Line::Frame { kind, raw });
+                }
             }
             // `disconnected` and the results have said it.
             Notice::Dormant { .. } | Notice::Resumed | Notice::Stopped => {}

@@ -2,15 +2,33 @@
 #![allow(dead_code)] // Each test file uses a part of it.
 
 use crate::support::{Ended, Program, SOON, relayline};
+use jsonschema::Validator;
 use relayline_core::time::Now;
 use relayline_harness::chats::{Ids, Room, discord};
 use relayline_harness::connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
+
+static LINES: LazyLock<Validator> = LazyLock::new(|| schema("bridge-out.schema.json"));
+static OPS: LazyLock<Validator> = LazyLock::new(|| schema("bridge-in.schema.json"));
+
+fn schema(name: &str) -> Validator {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema").join(name);
+    let text = std::fs::read_to_string(path).unwrap();
+    jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
+}
+
+/// What goes over the bridge is what its schemas say.
+#[track_caller]
+fn valid(schema: &Validator, line: &Value) {
+    let problems: Vec<String> = schema.iter_errors(line).map(|problem| problem.to_string()).collect();
+    assert!(problems.is_empty(), "{line}\n{problems:#?}");
+}
 
 /// The program as a side-car, and the connector that it talks to.
 pub(crate) struct Bridge {
@@ -52,25 +70,37 @@ impl Bridge {
     pub(crate) fn next(&mut self) -> Value {
         let line = self.program.line().expect("the bridge goes on");
         assert!(line.starts_with("{\"event\":\""), "{line}");
-        serde_json::from_str(&line).unwrap()
+        let line = serde_json::from_str(&line).unwrap();
+        valid(&LINES, &line);
+        line
     }
 
     /// Says an op and gives its result without what is in every result; other lines in front of it are an error.
     #[track_caller]
     pub(crate) fn ask(&mut self, mut op: Value) -> Value {
         op["id"] = json!("ask");
-        self.say(op);
-        self.result("ask")
+        self.say(op.clone());
+        let (ok, kept) = self.outcome("ask");
+        if ok {
+            valid(&OPS, &op);
+        }
+        kept
     }
 
     #[track_caller]
     pub(crate) fn result(&mut self, id: &str) -> Value {
+        self.outcome(id).1
+    }
+
+    /// Whether an op went well, and its result or error.
+    #[track_caller]
+    fn outcome(&mut self, id: &str) -> (bool, Value) {
         let mut line = self.next();
         assert_eq!((&line["event"], &line["id"]), (&json!("result"), &json!(id)), "{line}");
         let ok = line["ok"].as_bool().unwrap();
         let [kept, other] = if ok { ["result", "error"] } else { ["error", "result"] };
         assert_eq!(line.get(other), None, "{line}");
-        line[kept].take()
+        (ok, line[kept].take())
     }
 
     /// The next frame that the connector sees, hellos not counted.

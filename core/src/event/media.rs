@@ -69,7 +69,7 @@ impl Attached {
     }
 }
 
-const FIELDS: [&str; 6] = ["url", "kind", "mime", "filename", "caption", "size"];
+pub(crate) const FIELDS: [&str; 6] = ["url", "kind", "mime", "filename", "caption", "size"];
 
 /// Reads `media_urls`, each with the `media` entry of the same URL, wherever that stands (E-7).
 pub(super) fn read(urls: Option<&str>, media: Option<&str>, buffer: &mut Buffer) -> Vec<Attached> {

@@ -6,6 +6,7 @@ mod json;
 mod media;
 mod source;
 
+pub(crate) use media::FIELDS as MEDIA;
 pub use media::{Media, MediaKind};
 pub use source::Source;
 
@@ -51,7 +52,7 @@ enum Field {
 }
 
 const EVENT_TEXTS: usize = 4;
-const EVENT: [&str; 11] = [
+pub(crate) const EVENT: [&str; 11] = [
     "text",
     "message_type",
     "message_id",
@@ -65,7 +66,7 @@ const EVENT: [&str; 11] = [
     "context_error",
 ];
 const SOURCE_TEXTS: usize = 19;
-const SOURCE: [&str; 23] = [
+pub(crate) const SOURCE: [&str; 23] = [
     "platform",
     "chat_id",
     "chat_type",
@@ -90,8 +91,8 @@ const SOURCE: [&str; 23] = [
     "message_is_edit",
     "one_to_one_verified",
 ];
-const REPLY: [&str; 3] = ["text", "author", "is_own"];
-const PROMPT: [&str; 4] = ["prompt_id", "option_id", "label", "prompt_message_id"];
+pub(crate) const REPLY: [&str; 3] = ["text", "author", "is_own"];
+pub(crate) const PROMPT: [&str; 4] = ["prompt_id", "option_id", "label", "prompt_message_id"];
 const TEXTS: usize = EVENT_TEXTS + SOURCE_TEXTS + 2 + 4;
 
 /// The kinds of message that the protocol names (E-2).

@@ -15,7 +15,7 @@ use crate::upgrade::complaint;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-const FIELDS: [&str; 9] =
+pub(crate) const FIELDS: [&str; 9] =
     ["type", "descriptor", "event", "bufferId", "requestId", "result", "session_key", "chat_id", "forward"];
 
 impl RelayMachine {

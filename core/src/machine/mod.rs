@@ -4,7 +4,7 @@ mod answers;
 mod connection;
 mod dead_letters;
 mod deliveries;
-mod frames;
+pub(crate) mod frames;
 mod requests;
 mod streams;
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn as_base64<S: serde::Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, 
 /// Bytes that an allocation costs beside its content.
 const ALLOCATION: usize = 24;
 
-const FIELDS: [&str; 7] = ["platform", "botId", "method", "path", "headers", "bodyB64", "profile"];
+pub(crate) const FIELDS: [&str; 7] = ["platform", "botId", "method", "path", "headers", "bodyB64", "profile"];
 
 impl Forward {
     /// Reads a `forward` value, and whether its body decoded. `None` when it is no object. What is missing or of the

@@ -1,0 +1,323 @@
+//! The JSON Schema of the frames: made of the types in `schemas/frames.rs`, committed under `schema/`, and held against
+//! what the core reads and writes, and against every recorded frame.
+#![allow(clippy::unwrap_used)] // a test that cannot go on should stop
+
+#[path = "schemas/committed.rs"]
+mod committed;
+#[path = "schemas/frames.rs"]
+mod frames;
+
+use committed::{branches, properties};
+use frames::Frame;
+use jsonschema::Validator;
+use relayline_core::command::{
+    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, React, Send,
+    SendMedia, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
+};
+use relayline_core::config::{Config, Identity};
+use relayline_core::fields;
+use relayline_core::line::{Line, LineSplitter};
+use relayline_core::machine::{IoEvent, RelayMachine};
+use relayline_core::output::{Action, DeliveryId, Outcome, Transmit};
+use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
+use relayline_core::time::{Now, Time};
+use relayline_core::url::DialUrl;
+use relayline_harness::recording::{Recording, What};
+use schemars::generate::SchemaSettings;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The schema, with a branch for what the protocol may grow by.
+fn schema() -> Value {
+    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Frame>();
+    let mut schema = schema.to_value();
+    let mut types = Vec::new();
+    for direction in ["FromGateway", "FromConnector"] {
+        let known = branches(&schema["$defs"][direction], "type");
+        types.extend(known.into_iter().map(|(name, _)| name.to_owned()));
+    }
+    let frame = further("type", &types, "A frame of a further type (W-4).");
+    schema["anyOf"].as_array_mut().unwrap().push(frame);
+    let ops: Vec<String> =
+        branches(&schema["$defs"]["Action"], "op").into_iter().map(|(name, _)| name.to_owned()).collect();
+    let action = further("op", &ops, "An op that is the host's own (X-3).");
+    schema["$defs"]["Action"]["oneOf"].as_array_mut().unwrap().push(action);
+    schema
+}
+
+/// An object that is told by another name than the known ones.
+fn further(tag: &str, known: &[String], description: &str) -> Value {
+    json!({
+        "description": description,
+        "type": "object",
+        "properties": { tag: { "type": "string", "not": { "enum": known } } },
+        "required": [tag],
+    })
+}
+
+fn validator() -> Validator {
+    jsonschema::validator_for(&schema()).unwrap()
+}
+
+#[track_caller]
+fn check(validator: &Validator, frame: &Value, from: &str) {
+    let errors: Vec<String> = validator.iter_errors(frame).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{from}: {frame}\n{errors:#?}");
+}
+
+#[test]
+fn the_schema_of_the_frames_is_that_of_the_code() {
+    committed::check("frames.schema.json", &schema());
+}
+
+/// What a part of the connector's frames is described to have is what is read of it, no more and no less.
+#[test]
+fn every_field_that_is_read_is_described() {
+    let schema = schema();
+    let sorted = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    for (part, read) in [
+        ("Capabilities", fields::DESCRIPTOR),
+        ("Event", fields::EVENT),
+        ("Source", fields::SOURCE),
+        ("ReplyTo", fields::REPLY_TO),
+        ("PromptResponse", fields::PROMPT_RESPONSE),
+        ("Media", fields::MEDIA),
+        ("Forward", fields::FORWARD),
+        ("Outcome", fields::RESULT),
+    ] {
+        let described = BTreeSet::from_iter(properties(&schema, &schema["$defs"][part]));
+        assert_eq!(described, sorted(read), "{part}");
+    }
+    let frames = branches(&schema["$defs"]["FromConnector"], "type");
+    let frames = frames.into_iter().filter(|(name, _)| *name != "error");
+    let described: BTreeSet<String> = frames.flat_map(|(_, frame)| properties(&schema, frame)).collect();
+    assert_eq!(described, sorted(fields::FRAME));
+}
+
+/// A machine whose connector can do everything.
+struct Gateway {
+    machine: RelayMachine,
+    now: Now,
+}
+
+impl Gateway {
+    fn start() -> Gateway {
+        let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+        let mut config = Config::new(DialUrl::parse("ws://127.0.0.1:1").unwrap(), identity);
+        config.command_manifest = Some(vec![json!({"name": "ask"})]);
+        let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
+        let mut machine = RelayMachine::new(Arc::new(config), [7; 32], now);
+        let Some(Action::Dial { conn, .. }) = machine.poll_action() else { panic!("it dials first") };
+        machine.handle_io(now, IoEvent::Opened { conn });
+        let descriptor = json!({"contract_version": 1, "platform": "discord", "label": "D", "max_message_length": 2000,
+            "supports_draft_streaming": true, "supports_edit": true, "supports_threads": true,
+            "markdown_dialect": "discord", "len_unit": "chars", "supported_ops": ["send", "edit", "typing",
+            "follow_up", "get_chat_info", "send_media", "prompt", "react", "delete", "thread_create",
+            "thread_rename", "draft", "task_card"]});
+        let inbound = json!({"type": "inbound", "bufferId": "b1", "event": {"text": "hi"}});
+        let lines = format!("{}\n{inbound}\n", json!({"type": "descriptor", "descriptor": descriptor}));
+        machine.handle_bytes(now, conn, lines.as_bytes());
+        Gateway { machine, now }
+    }
+
+    /// All frames that wait to be written.
+    fn frames(&mut self) -> Vec<Value> {
+        let mut out = Vec::new();
+        let mut frames = Vec::new();
+        while let Some(Transmit::Frame { .. }) = self.machine.poll_transmit(self.now, &mut out) {
+            frames.push(serde_json::from_slice(&out).unwrap());
+        }
+        frames
+    }
+}
+
+/// Every command that is written, with everything that it can carry.
+fn commands() -> Vec<Command> {
+    let some = || Some("7".to_owned());
+    let (chat_id, message_id, platform) = ("7".to_owned(), "8".to_owned(), Some("discord".to_owned()));
+    let metadata: Metadata = json!({"thread_id": "t", "x": {}}).as_object().unwrap().clone();
+    let option = |style: Option<&str>| PromptOption {
+        id: format!("o{}", style.is_some()),
+        label: "Yes".into(),
+        style: style.map(str::to_owned),
+    };
+    let rename = ThreadRename { thread_id: message_id.clone(), name: "n".into(), ..ThreadRename::default() };
+    let card = Card { chat_id: chat_id.clone(), card_id: some(), ..Card::default() };
+    let mut commands = vec![
+        Command::Send(Send {
+            chat_id: chat_id.clone(),
+            content: "x".into(),
+            reply_to: some(),
+            metadata,
+            platform,
+        }),
+        Command::Send(Send { chat_id: chat_id.clone(), ..Send::default() }),
+        Command::Edit(Edit { chat_id: chat_id.clone(), message_id: message_id.clone(), ..Edit::default() }),
+        Command::Delete(Delete {
+            chat_id: chat_id.clone(),
+            message_id: message_id.clone(),
+            ..Delete::default()
+        }),
+        Command::Typing(Typing { chat_id: chat_id.clone(), content: some(), ..Typing::default() }),
+        Command::Typing(Typing { chat_id: chat_id.clone(), ..Typing::default() }),
+        Command::FollowUp(FollowUp {
+            session_key: "k".into(),
+            kind: "discord.x".into(),
+            ..FollowUp::default()
+        }),
+        Command::ChatInfo(ChatInfo { chat_id: chat_id.clone(), platform: None }),
+        Command::React(React {
+            chat_id: chat_id.clone(),
+            message_id: message_id.clone(),
+            ..React::default()
+        }),
+        Command::ThreadCreate(ThreadCreate {
+            chat_id: chat_id.clone(),
+            message_id: some(),
+            ..ThreadCreate::default()
+        }),
+        Command::ThreadRename(ThreadRename { only_if_connector_created: true, ..rename.clone() }),
+        Command::ThreadRename(ThreadRename { only_if_current_name: some(), ..rename }),
+        Command::Draft(Draft { chat_id: chat_id.clone(), draft_id: -7, ..Draft::default() }),
+        Command::TaskCard(TaskCard { card: card.clone(), chunks: vec![Metadata::new()] }),
+        Command::TaskCardStop(TaskCardStop { card }),
+        Command::Interrupt(Interrupt { session_key: "k".into(), reason: None }),
+        Command::Interrupt(Interrupt { session_key: "k".into(), reason: some() }),
+    ];
+    for kind in [MediaKind::Image, MediaKind::Voice, MediaKind::Audio, MediaKind::Video, MediaKind::Document]
+    {
+        let (source_url, filename) = ("https://a.example".into(), some());
+        commands.push(Command::SendMedia(SendMedia {
+            chat_id: chat_id.clone(),
+            kind,
+            source_url,
+            filename,
+            ..SendMedia::default()
+        }));
+    }
+    for kind in [PromptKind::Approval, PromptKind::Clarify, PromptKind::Choice] {
+        let options = vec![option(None), option(Some("danger"))];
+        let timeout = Some(Duration::from_secs(5));
+        commands.push(Command::Prompt(Prompt {
+            chat_id: chat_id.clone(),
+            kind,
+            options,
+            timeout,
+            ..Prompt::default()
+        }));
+    }
+    commands.push(Command::GoIdle);
+    commands
+}
+
+/// What a gateway's frames are described to have is what it writes, no more and no less.
+#[test]
+fn every_field_that_is_written_is_described() {
+    let (schema, validator) = (schema(), validator());
+    let mut gateway = Gateway::start();
+    let mut frames = gateway.frames();
+    let delivery = gateway.machine.poll_delivery(gateway.now).unwrap();
+    assert_eq!(delivery.id, DeliveryId::from_number(1));
+    gateway.machine.settle(gateway.now, delivery.id, Outcome::Taken);
+    for command in commands() {
+        gateway.machine.submit(gateway.now, command).unwrap();
+    }
+    frames.extend(gateway.frames());
+    let mut written: BTreeMap<(&str, String), BTreeSet<String>> = BTreeMap::new();
+    for frame in &frames {
+        check(&validator, frame, "written");
+        let parts = [("type", frame), ("op", &frame["action"])];
+        for (tag, part) in parts.into_iter().filter(|(_, part)| part.is_object()) {
+            let name = part[tag].as_str().unwrap().to_owned();
+            written.entry((tag, name)).or_default().extend(part.as_object().unwrap().keys().cloned());
+        }
+    }
+    let described = |tag, part: &str| {
+        let all = branches(&schema["$defs"][part], tag).into_iter();
+        all.map(|(name, branch)| ((tag, name.to_owned()), properties(&schema, branch).into_iter().collect()))
+            .collect::<Vec<_>>()
+    };
+    let described: BTreeMap<_, BTreeSet<String>> =
+        described("type", "FromGateway").into_iter().chain(described("op", "Action")).collect();
+    assert_eq!(written, described);
+}
+
+fn recordings(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(recordings(&path));
+        } else if path.extension().is_some_and(|ending| ending == "jsonl") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+#[test]
+fn every_recorded_frame_is_valid() {
+    let validator = validator();
+    let mut count = 0;
+    for file in recordings(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../recordings")) {
+        let text = std::fs::read(&file).unwrap();
+        let recording = Recording::read(&file.display().to_string(), &text).unwrap();
+        let mut lines = [LineSplitter::new(1 << 20), LineSplitter::new(1 << 20)];
+        for line in &recording.lines {
+            let (side, bytes) = match &line.what {
+                What::Gateway(data) => (0, data.bytes()),
+                What::Connector(data) => (1, data.bytes()),
+                What::Connect { .. } => {
+                    lines.iter_mut().for_each(LineSplitter::reset);
+                    continue;
+                }
+                _ => continue,
+            };
+            let mut rest = bytes;
+            while let Some(found) = lines[side].next(&mut rest) {
+                let Line::Whole(found) = found else { continue };
+                // What is no frame at all is skipped (W-2, W-3).
+                let Ok(frame @ Value::Object(_)) = serde_json::from_slice(found) else { continue };
+                check(&validator, &frame, &file.display().to_string());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 200, "{count} frames");
+}
+
+#[test]
+fn what_is_no_frame_is_not_valid() {
+    let validator = validator();
+    let descriptor = json!({"contract_version": "1", "platform": "p", "label": "P", "max_message_length": null,
+        "supports_draft_streaming": true, "supports_edit": true, "supports_threads": true,
+        "markdown_dialect": "", "len_unit": "chars", "new": 1});
+    let mut without = descriptor.clone();
+    without.as_object_mut().unwrap().remove("supports_edit");
+    for (frame, is_valid) in [
+        (json!({"type": "descriptor", "descriptor": descriptor, "v": 2}), true),
+        (json!({"type": "descriptor", "descriptor": without}), false),
+        (json!({"type": "descriptor"}), false),
+        (json!({"type": "presence", "descriptor": 7}), true),
+        (json!({"type": 7}), false),
+        (json!([]), false),
+        (json!({"type": "inbound", "event": {"new": [], "source": {"chat_id": -7, "user_id": null}}}), true),
+        (json!({"type": "inbound", "event": {"source": {"chat_id": 1.5}}}), false),
+        (json!({"type": "inbound", "event": {"text": 7}}), false),
+        (json!({"type": "inbound"}), false),
+        (json!({"type": "outbound_result", "requestId": "r"}), true),
+        (json!({"type": "outbound_result", "requestId": "r", "result": {"success": "true"}}), false),
+        (json!({"type": "going_idle_ack"}), true),
+        (json!({"type": "inbound_ack"}), false),
+        (json!({"type": "outbound", "requestId": "r", "action": {"op": "poll", "x": 1}}), true),
+        (json!({"type": "outbound", "requestId": "r", "action": {"op": "send", "chat_id": "1"}}), false),
+        (json!({"type": "outbound", "requestId": "r", "action": {}}), false),
+        (json!({"type": "interrupt", "session_key": "k"}), false),
+        (json!({"type": "error", "error": {"message": "x"}}), true),
+    ] {
+        assert_eq!(validator.is_valid(&frame), is_valid, "{frame}");
+    }
+}

@@ -1,0 +1,482 @@
+//! Every frame of the wire, as JSON Schema describes it. A field that may be left out may be null. What a rule reads
+//! whatever its type is stays open here, too.
+#![allow(dead_code, clippy::large_enum_variant)] // Only their shapes are looked at.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+/// A frame of the relay protocol: one JSON object a line. Fields that are not described are allowed everywhere, and so
+/// are frames of further types: the protocol grows by both.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum Frame {
+    FromGateway(FromGateway),
+    FromConnector(FromConnector),
+}
+
+/// What a gateway writes.
+#[derive(JsonSchema)]
+#[schemars(tag = "type", rename_all = "snake_case")]
+pub(crate) enum FromGateway {
+    /// Who the gateway is on one platform. One per identity begins a connection (L-3).
+    Hello(Hello),
+    /// A request, which has exactly one result (O-1).
+    Outbound(Outbound),
+    /// Stop a session's turn.
+    Interrupt(Interrupt),
+    /// Deliver nothing live any more (L-12).
+    GoingIdle {},
+    /// A buffered entry is taken: the connector may forget it.
+    InboundAck(InboundAck),
+}
+
+/// What a connector writes.
+#[derive(JsonSchema)]
+#[schemars(tag = "type", rename_all = "snake_case")]
+pub(crate) enum FromConnector {
+    /// What a platform can do. One per hello; the first completes the handshake (D-8).
+    Descriptor(Descriptor),
+    /// Somebody wrote (E).
+    Inbound(Inbound),
+    /// The answer to an `outbound` (O-2).
+    OutboundResult(OutboundResult),
+    /// Stop the turn of exactly this session (L-16).
+    InterruptInbound(InterruptInbound),
+    /// A platform's HTTP request (P).
+    PassthroughForward(PassthroughForward),
+    /// The connector delivers nothing live any more (L-12).
+    GoingIdleAck {},
+    /// Something is wrong. It is logged, and explains a dial that then fails.
+    Error(ErrorFrame),
+}
+
+/// An id: a string, or an integer, which counts as its literal (W-8).
+pub(crate) struct Id;
+
+impl JsonSchema for Id {
+    fn schema_name() -> Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "An id: a string, or an integer, which counts as its literal (W-8).",
+            "type": ["string", "integer"],
+        })
+    }
+}
+
+/// An id, or null; the key is always there.
+pub(crate) struct NullableId;
+
+impl JsonSchema for NullableId {
+    fn schema_name() -> Cow<'static, str> {
+        "NullableId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "integer", "null"] })
+    }
+}
+
+/// A text, or null; the key is always there.
+pub(crate) struct NullableText;
+
+impl JsonSchema for NullableText {
+    fn schema_name() -> Cow<'static, str> {
+        "NullableText".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "null"] })
+    }
+}
+
+/// A whole number, in any spelling (D-3).
+pub(crate) struct Whole;
+
+impl JsonSchema for Whole {
+    fn schema_name() -> Cow<'static, str> {
+        "Whole".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A whole number, also written as 2000.0, 2e3 or \"2000\" (D-3).",
+            "type": ["number", "string"],
+        })
+    }
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub(crate) struct Hello {
+    platform: String,
+    /// May be empty.
+    bot_id: String,
+    /// The commands that the host declares; for `discord` alone.
+    #[schemars(rename = "command_manifest")]
+    command_manifest: Option<Vec<Map<String, Value>>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub(crate) struct Outbound {
+    request_id: String,
+    action: Action,
+    /// Platform that it is for (M-3).
+    platform: Option<String>,
+    /// The gateway's id there, unless it is empty.
+    bot_id: Option<String>,
+}
+
+/// What to do, told by its `op`. There may be others, whose fields are their own.
+#[derive(JsonSchema)]
+#[schemars(tag = "op", rename_all = "snake_case")]
+pub(crate) enum Action {
+    Send {
+        chat_id: Id,
+        content: String,
+        /// The message that it answers; the key is always there.
+        reply_to: NullableId,
+        metadata: Option<Metadata>,
+    },
+    Edit {
+        chat_id: Id,
+        message_id: Id,
+        content: String,
+        metadata: Option<Metadata>,
+    },
+    Delete {
+        chat_id: Id,
+        message_id: Id,
+        metadata: Option<Metadata>,
+    },
+    Typing {
+        chat_id: Id,
+        /// A status phrase; empty clears it, on Slack. Absent: on.
+        content: Option<String>,
+        metadata: Option<Metadata>,
+    },
+    FollowUp {
+        session_key: String,
+        kind: String,
+        content: String,
+        metadata: Option<Metadata>,
+    },
+    GetChatInfo {
+        chat_id: Id,
+    },
+    SendMedia {
+        chat_id: Id,
+        media_kind: MediaKind,
+        source_url: String,
+        /// The caption.
+        content: String,
+        filename: Option<String>,
+        reply_to: NullableId,
+        metadata: Option<Metadata>,
+    },
+    Prompt {
+        chat_id: Id,
+        prompt_kind: PromptKind,
+        prompt_id: PromptId,
+        content: String,
+        #[schemars(length(max = 100))]
+        options: Vec<PromptOption>,
+        timeout_s: Option<u64>,
+        reply_to: NullableId,
+        metadata: Option<Metadata>,
+    },
+    React {
+        chat_id: Id,
+        message_id: Id,
+        emoji: String,
+        remove: Option<bool>,
+        metadata: Option<Metadata>,
+    },
+    ThreadCreate {
+        chat_id: Id,
+        thread_name: String,
+        message_id: Option<Id>,
+        metadata: Option<Metadata>,
+    },
+    ThreadRename {
+        /// The thread's parent.
+        chat_id: Id,
+        /// The thread.
+        message_id: Id,
+        thread_name: String,
+        only_if_connector_created: Option<bool>,
+        only_if_current_name: Option<String>,
+        metadata: Option<Metadata>,
+    },
+    Draft {
+        chat_id: Id,
+        draft_id: i64,
+        content: String,
+        r#final: bool,
+        metadata: Option<Metadata>,
+    },
+    TaskCard {
+        chat_id: Id,
+        card_id: String,
+        chunks: Vec<Map<String, Value>>,
+        metadata: Option<Metadata>,
+    },
+    TaskCardStop {
+        chat_id: Id,
+        card_id: String,
+        metadata: Option<Metadata>,
+    },
+}
+
+/// Scope, thread, profile and the like (M). The oldest gateways leave it out where it would be empty.
+type Metadata = Map<String, Value>;
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub(crate) enum MediaKind {
+    Image,
+    Voice,
+    Audio,
+    Video,
+    Document,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub(crate) enum PromptKind {
+    Approval,
+    Clarify,
+    Choice,
+}
+
+/// Id of a prompt or of an option (I-1).
+pub(crate) struct PromptId;
+
+impl JsonSchema for PromptId {
+    fn schema_name() -> Cow<'static, str> {
+        "PromptId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Id of a prompt or of an option (I-1).",
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_.-]{1,32}$",
+        })
+    }
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct PromptOption {
+    id: PromptId,
+    label: String,
+    style: Option<String>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct Interrupt {
+    session_key: String,
+    /// The key is always there.
+    reason: NullableText,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub(crate) struct InboundAck {
+    buffer_id: String,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct Descriptor {
+    descriptor: Capabilities,
+}
+
+/// What a platform can do (D).
+#[derive(JsonSchema)]
+pub(crate) struct Capabilities {
+    /// Version of the contract; at least 1.
+    contract_version: Whole,
+    platform: String,
+    label: String,
+    /// Longest message, in `len_unit`; what is no whole number above zero reads as 4096 (D-3).
+    max_message_length: Value,
+    supports_draft_streaming: bool,
+    supports_edit: bool,
+    supports_threads: bool,
+    /// Empty or `plain` means no code blocks (D-5).
+    markdown_dialect: String,
+    /// `chars` or `utf16`; anything else counts as `chars` (D-4).
+    len_unit: Value,
+    emoji: Option<String>,
+    platform_hint: Option<String>,
+    pii_safe: Option<bool>,
+    supports_context: Option<bool>,
+    supports_inchannel_continuable: Option<bool>,
+    supports_block_formatting: Option<bool>,
+    /// Names of ops; what is no name is passed over (D-6).
+    supported_ops: Option<Value>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub(crate) struct Inbound {
+    event: Event,
+    /// The entry of the connector's buffer, to be acknowledged.
+    buffer_id: Option<Id>,
+}
+
+/// A message, and where it comes from (E).
+#[derive(JsonSchema)]
+pub(crate) struct Event {
+    text: Option<String>,
+    /// `text`, `location`, `photo`, `image`, `video`, `audio`, `voice`, `document`, `sticker`, `command`; others read as
+    /// text (E-2).
+    message_type: Option<String>,
+    message_id: Option<Id>,
+    reply_to_message_id: Option<Id>,
+    source: Option<Source>,
+    reply_to: Option<ReplyTo>,
+    prompt_response: Option<PromptResponse>,
+    media_urls: Option<Vec<String>>,
+    /// What is known of each of `media_urls`, told by its URL (E-7).
+    media: Option<Vec<Media>>,
+    /// Surrounding messages, the oldest first: an array of objects with `text` and a `source` of `user_name` and
+    /// `user_id`. What is no such thing is passed over (E-6).
+    context: Option<Value>,
+    context_error: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct Source {
+    platform: Option<String>,
+    chat_id: Option<Id>,
+    /// `dm`, `group`, `channel`, `thread`, `forum` or another.
+    chat_type: Option<String>,
+    chat_name: Option<String>,
+    user_id: Option<Id>,
+    user_name: Option<String>,
+    user_display_name: Option<String>,
+    user_handle: Option<String>,
+    thread_id: Option<Id>,
+    chat_topic: Option<String>,
+    user_id_alt: Option<Id>,
+    chat_id_alt: Option<Id>,
+    scope_id: Option<Id>,
+    /// Older name of `scope_id` (E-5).
+    guild_id: Option<Id>,
+    parent_chat_id: Option<Id>,
+    message_id: Option<Id>,
+    profile: Option<String>,
+    auto_thread_initial_name: Option<String>,
+    prospective_thread_id: Option<Id>,
+    auto_thread_created: Option<bool>,
+    is_bot: Option<bool>,
+    message_is_edit: Option<bool>,
+    one_to_one_verified: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct ReplyTo {
+    text: Option<String>,
+    author: Option<String>,
+    is_own: Option<bool>,
+}
+
+/// The answer to a prompt (E-8).
+#[derive(JsonSchema)]
+pub(crate) struct PromptResponse {
+    prompt_id: String,
+    option_id: String,
+    label: Option<String>,
+    prompt_message_id: Option<Id>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct Media {
+    url: String,
+    /// `image`, `voice`, `audio`, `video`, `document` or another.
+    kind: Option<String>,
+    mime: Option<String>,
+    filename: Option<String>,
+    caption: Option<String>,
+    /// Bytes.
+    size: Option<Whole>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub(crate) struct OutboundResult {
+    request_id: String,
+    /// Absent reads as an empty object.
+    result: Option<Outcome>,
+}
+
+/// What became of an `outbound` (O-2).
+#[derive(JsonSchema)]
+pub(crate) struct Outcome {
+    /// Only true is success; a chat's info needs none (O-5).
+    success: Option<bool>,
+    message_id: Option<Id>,
+    error: Option<String>,
+    /// `egress_declined` is a decline (O-7).
+    code: Option<Id>,
+    /// Whether it may have been carried out all the same.
+    ambiguous: Option<bool>,
+    thread_id: Option<Id>,
+    chat_info: Option<ChatInfo>,
+    /// As in `chat_info`.
+    name: Option<Id>,
+    /// As in `chat_info`.
+    r#type: Option<String>,
+    auto_thread_name: Option<String>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct ChatInfo {
+    name: Option<Id>,
+    r#type: Option<String>,
+}
+
+#[derive(JsonSchema)]
+pub(crate) struct InterruptInbound {
+    session_key: Id,
+    chat_id: Option<Id>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub(crate) struct PassthroughForward {
+    /// Without one there is nothing to hand on: it is a dead letter.
+    forward: Option<Forward>,
+    /// The entry of the connector's buffer, to be acknowledged.
+    buffer_id: Option<Id>,
+}
+
+/// An HTTP request as the platform made it (P).
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+pub(crate) struct Forward {
+    platform: Option<Id>,
+    bot_id: Option<Id>,
+    method: Option<Id>,
+    path: Option<Id>,
+    /// Pairs of name and value; what is none is passed over (P-1).
+    headers: Option<Value>,
+    /// Standard base64; anything else reads as empty (P-1).
+    #[schemars(rename = "bodyB64")]
+    body_b64: Option<Value>,
+    profile: Option<String>,
+}
+
+/// An error's text is its `error` (a string, or an object with `message`), else its `detail`, `message` or `reason`.
+#[derive(JsonSchema)]
+pub(crate) struct ErrorFrame {
+    error: Option<Value>,
+    detail: Option<Value>,
+    message: Option<Value>,
+    reason: Option<Value>,
+}
