@@ -59,6 +59,8 @@ mod machine;
 mod media;
 mod recent;
 mod saw;
+#[cfg(test)]
+mod schema;
 pub mod script;
 mod server;
 mod upgrade;

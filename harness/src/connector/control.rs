@@ -22,6 +22,7 @@ pub struct Control {
 /// What to do.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Act {
     /// Deliver an event.
     Inbound {
@@ -108,6 +109,7 @@ pub enum Act {
     EnrollToken {
         /// The token.
         #[serde(deserialize_with = "secret")]
+        #[cfg_attr(test, schemars(with = "String", regex(pattern = r"\S")))]
         token: Secret,
         /// Whose it is.
         #[serde(default = "default_tenant")]
@@ -123,9 +125,11 @@ pub enum Act {
         overlap_ms: u64,
         /// The new secret; without it one is drawn.
         #[serde(default, deserialize_with = "optional_secret")]
+        #[cfg_attr(test, schemars(with = "String", regex(pattern = r"\S")))]
         secret: Option<Secret>,
         /// The new delivery key; without it one is drawn.
         #[serde(default, deserialize_with = "optional_secret")]
+        #[cfg_attr(test, schemars(with = "String", regex(pattern = r"\S")))]
         delivery_key: Option<Secret>,
     },
     /// Post a signed delivery to the gateway's endpoint (H-6).
@@ -135,6 +139,7 @@ pub enum Act {
 /// A signed delivery: an event or an interrupt, one of them.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Delivery {
     /// The event (E).
     #[serde(default)]
@@ -147,6 +152,7 @@ pub struct Delivery {
     pub url: Option<String>,
     /// What to sign with, when it is not the gateway's delivery key.
     #[serde(default, deserialize_with = "optional_secret")]
+    #[cfg_attr(test, schemars(with = "String", regex(pattern = r"\S")))]
     pub key: Option<Secret>,
     /// How many seconds ahead of the clock it is signed; behind it, when negative.
     #[serde(default)]

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 /// One observation; it serialises as a line of the bridge, `saw` first.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "saw", rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Saw {
     /// The connector takes connections.
     Listening {
@@ -76,6 +77,7 @@ pub enum Saw {
 
 /// Who ended a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum ClosedBy {
     /// The gateway, with a close frame.
     #[serde(rename = "gateway")]
@@ -91,6 +93,7 @@ pub enum ClosedBy {
 /// Who made a request over HTTP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum AskedBy {
     /// The gateway, or whoever else asked this connector.
     Gateway,
