@@ -104,7 +104,7 @@ pub(crate) struct GatewayArguments {
     enabled: Option<bool>,
 }
 
-/// Settings that decide what of the connector's frames is shown, and how.
+/// Settings of what the agent is shown of the connector's frames.
 #[derive(Debug, Args)]
 struct ShownArguments {
     /// Show with each event and forward the JSON it came as, as raw [env: GATEWAY_RELAY_RAW_EVENTS, true or false]
@@ -115,7 +115,7 @@ struct ShownArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     unknown_frames: Option<bool>,
 
-    /// Whether answers to prompts are told from messages: off makes them messages like any other; on by default [env: GATEWAY_RELAY_PROMPTS]
+    /// Recognise answers to prompts (on, the default), or deliver them as plain messages (off) [env: GATEWAY_RELAY_PROMPTS]
     #[arg(long, value_enum, value_name = "WHEN")]
     prompts: Option<OnOff>,
 }

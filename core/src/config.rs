@@ -53,12 +53,11 @@ pub struct Config {
     pub confirm_revocation: bool,
     /// Whether forwards that become no event are handed to the host; false by default (P-2).
     pub passthrough: bool,
-    /// Whether events and forwards keep the JSON that they came as; false by default.
+    /// Keeps with each event and forward the JSON that it came as; false by default.
     pub raw_events: bool,
-    /// Whether frames of an unknown type are told to the host; false by default.
+    /// Delivers frames of an unknown type as notices; false by default.
     pub unknown_frames: bool,
-    /// Whether answers to prompts are told from messages; true by default. If not, they are messages like any other
-    /// (I-6).
+    /// Recognises answers to prompts; true by default. Otherwise every answer is delivered as a plain message (I-6).
     pub prompts: bool,
     /// What Slack's sub-commands stand for; none by default (E-11).
     pub slack_subcommands: Subcommands,

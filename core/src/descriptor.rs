@@ -127,7 +127,7 @@ impl Descriptor {
         Descriptor::read_counting(raw).map(|(descriptor, _)| descriptor)
     }
 
-    /// The same, with what was dropped.
+    /// Reads a `descriptor` value, and counts what was dropped.
     pub(crate) fn read_counting(raw: &str) -> Result<(Descriptor, Dropped), DescriptorError> {
         let mended = json::mend(raw);
         let raw = mended.as_deref().unwrap_or(raw);
@@ -238,7 +238,7 @@ impl Descriptor {
     }
 }
 
-/// What was dropped of a descriptor.
+/// Numbers of things dropped of a descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Dropped {
     pub(crate) ops: u64,
@@ -246,7 +246,7 @@ pub(crate) struct Dropped {
     pub(crate) fields: u64,
 }
 
-/// The fields of an object, known to be JSON, that the protocol does not know. Those for which there is no room,
+/// Returns the fields of an object, known to be JSON, that the protocol does not know. Fields beyond the bounds,
 /// and numbers that no program can hold, are dropped and counted.
 fn unknown_fields(raw: &str, dropped: &mut u64) -> Map<String, Value> {
     let (mut unknown, mut bytes) = (Map::new(), 0);

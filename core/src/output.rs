@@ -265,7 +265,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// Returns the JSON that it came as, if the configuration asks for it.
+    /// Returns the JSON that the content came as, if the configuration asks for it.
     pub fn raw(&self) -> Option<&str> {
         match self {
             Content::Message(event) | Content::PromptAnswer(event) => event.raw(),

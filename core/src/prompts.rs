@@ -36,7 +36,7 @@ impl PromptChoice {
     }
 }
 
-/// What such an id looks like, for who has written another.
+/// Shape of an id, for error messages.
 const ID_SHAPE: &str = "write 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`";
 
 fn custom_id_length(prompt_id: &str, option_id: &str) -> usize {
@@ -117,7 +117,7 @@ impl Prompt {
         Some(time.as_secs() + u64::from(time.subsec_nanos() > 0))
     }
 
-    /// What is wrong with its ids, if anything is (I-1). The machine refuses such a prompt; who sends
+    /// Returns what is wrong with its ids, if anything is (I-1). The machine refuses such a prompt; who sends
     /// [`as_text`](Self::as_text) in its place asks here.
     pub fn problem(&self) -> Option<String> {
         let count = self.options.len();
@@ -167,10 +167,10 @@ pub(crate) enum Standing {
     Stale,
 }
 
-/// One of this process.
+/// A prompt of this process.
 #[derive(Debug)]
 struct Asked {
-    /// When it is over.
+    /// End of its time.
     until: Time,
     /// The host's own id for it (I-6).
     id: Option<Box<str>>,
@@ -203,7 +203,7 @@ impl Prompts {
         format!("{:06x}.{:08x}", self.prefix, self.next)
     }
 
-    /// What is wrong with the host's own id for the next (I-6).
+    /// Returns what is wrong with a host's own id for the next prompt (I-6).
     pub(crate) fn problem(&self, now: Time, id: &str) -> Option<String> {
         if self.shaped(id).is_some() {
             return Some(format!("{id:?} is an id of the kind that this gateway gives: choose another"));
@@ -231,7 +231,7 @@ impl Prompts {
         evicted
     }
 
-    /// Leaves it to the host, whose own answers to it are (I-6).
+    /// Passes over an id: the host handles the answers itself (I-6).
     pub(crate) fn pass(&mut self) {
         self.next = (self.next + 1) & 0xFFFF_FFFF;
     }
@@ -258,7 +258,7 @@ impl Prompts {
         oldest.is_some()
     }
 
-    /// Nothing is known of it any more.
+    /// Forgets a prompt and its id.
     fn forget(&mut self, number: u64) {
         for asked in [self.open.remove(&number), self.answered.remove(&number)].into_iter().flatten() {
             unname(&mut self.by_id, &asked);

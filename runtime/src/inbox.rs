@@ -20,6 +20,7 @@ pub enum Incoming {
     /// A message.
     Message(Delivery),
     /// An answer to one of this process's prompts: [`Event::prompt_response`] says which, the source who gave it (I-4).
+    /// With `prompts` off in the configuration answers are messages (I-6).
     PromptAnswer(Delivery),
     /// A platform's request that became no message, where the configuration asks for them (P-2).
     Forward(Delivery<Forward>),
@@ -188,7 +189,7 @@ impl Delivery {
         &self.content
     }
 
-    /// Returns the JSON that it came as, if the configuration asks for it (`raw_events`, X-4): see [`Event::raw`].
+    /// Returns the JSON that the delivery came as, if the configuration asks for it (`raw_events`, X-4): see [`Event::raw`].
     pub fn raw(&self) -> Option<&str> {
         self.content.raw()
     }
@@ -206,7 +207,7 @@ impl Delivery<Forward> {
         &self.content
     }
 
-    /// Returns the JSON that it came as, if the configuration asks for it (`raw_events`, X-4).
+    /// Returns the JSON that the delivery came as, if the configuration asks for it (`raw_events`, X-4).
     pub fn raw(&self) -> Option<&str> {
         self.content.raw()
     }

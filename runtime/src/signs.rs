@@ -14,7 +14,7 @@ pub(crate) enum Sign {
 }
 
 impl Sign {
-    /// Whether it makes room for what says how things are, and for interrupts.
+    /// Returns whether it makes room for interrupts and for notices of the connection's state.
     fn makes_room(&self) -> bool {
         let Sign::Notice(notice) = self else { return false };
         matches!(

@@ -74,7 +74,7 @@ pub(super) enum Line<'a> {
         #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
     },
-    /// A frame of a type that nobody knows (`--unknown-frames`, X-5).
+    /// A frame of an unknown type (`--unknown-frames`, X-5).
     Frame {
         #[serde(rename = "type")]
         kind: &'a str,
@@ -144,7 +144,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The connector's JSON as it is.
+/// Returns the connector's JSON as it is.
 pub(super) fn verbatim(raw: Option<&str>) -> Option<&RawValue> {
     // It was found to be JSON before, so this cannot fail.
     serde_json::from_str(raw?).ok()

@@ -38,7 +38,7 @@ pub(super) struct Message {
     prompt_response: Option<PromptResponse>,
     /// It was a command, a button or a form: answer it with a `follow_up` of the kind `discord.interaction_token`.
     interaction: Option<True>,
-    /// What was chosen from a select menu.
+    /// Values chosen from a select menu.
     values: Option<Vec<String>>,
     target: Option<Target>,
     via_authenticated_relay: Option<True>,
@@ -70,7 +70,7 @@ pub(super) struct Source {
     one_to_one_verified: Option<bool>,
 }
 
-/// What a message answers.
+/// The message that is answered.
 #[derive(JsonSchema)]
 struct ReplyTo {
     text: Option<String>,
@@ -99,7 +99,7 @@ struct PromptResponse {
     prompt_message_id: Option<String>,
 }
 
-/// What a command of a context menu was chosen for.
+/// Target of a command of a context menu.
 #[derive(JsonSchema)]
 struct Target {
     kind: TargetKind,
@@ -114,7 +114,7 @@ enum TargetKind {
     Message,
 }
 
-/// What a platform can do. Fields that the connector says beyond these stand beside them.
+/// Capabilities of a platform. Further fields of the connector's stand beside these.
 #[derive(JsonSchema)]
 pub(super) struct Capabilities {
     contract_version: i64,
@@ -180,7 +180,7 @@ impl JsonSchema for True {
     }
 }
 
-/// What the agent writes. An op may have an `id`; what may be absent may be null, and an id may be an integer.
+/// Makes the schema of the agent's ops. An op may have an `id`; what may be absent may be null, and an id may be an integer.
 fn bridge_in() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.contract = Contract::Deserialize);
     let mut schema = settings.into_generator().into_root_schema_for::<Op>().to_value();
@@ -241,7 +241,7 @@ fn bridge_in() -> Value {
     schema
 }
 
-/// What the agent reads.
+/// Makes the schema of the lines that the agent reads.
 fn bridge_out() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.contract = Contract::Serialize);
     let mut schema = settings.into_generator().into_root_schema_for::<Line<'static>>().to_value();
@@ -254,7 +254,7 @@ fn bridge_out() -> Value {
     schema
 }
 
-/// What is absent in what these types describe is left out, and not null.
+/// Makes optional fields of a part absent where they are empty, not null.
 fn leave_out(part: &mut Value) {
     let mut optional = Vec::new();
     for (name, field) in part["properties"].as_object_mut().unwrap() {

@@ -177,7 +177,7 @@ pub struct Event {
     raw: Option<Box<str>>,
 }
 
-/// What an interaction says beside its text (P-9).
+/// Parts of an interaction beside its text (P-9).
 #[derive(Clone, PartialEq, Eq)]
 struct Interaction {
     values: Vec<Span>,
@@ -185,7 +185,7 @@ struct Interaction {
     target_name: Span,
 }
 
-/// Kind of thing that a command of a context menu was chosen for (P-9).
+/// Kind of a [`Target`] (P-9).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TargetKind {
     /// A user.
@@ -204,14 +204,14 @@ impl TargetKind {
     }
 }
 
-/// What a command of a context menu was chosen for (P-9).
+/// Target of a command of a context menu (P-9).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Target<'a> {
-    /// Kind of thing.
+    /// Kind of the target.
     pub kind: TargetKind,
     /// Its id on the platform.
     pub id: &'a str,
-    /// Name of a user, where it was told.
+    /// Name of a user, if the interaction has it.
     pub name: Option<&'a str>,
 }
 
@@ -260,7 +260,7 @@ pub(crate) struct Made<'a> {
     pub(crate) values: Vec<String>,
     pub(crate) target: Option<(TargetKind, &'a str)>,
     pub(crate) target_name: &'a str,
-    /// The message that the target is, as far as it is told.
+    /// Text and author of a message that is the target.
     pub(crate) reply_text: &'a str,
     pub(crate) reply_author: &'a str,
     pub(crate) reply_is_own: Option<bool>,
@@ -392,7 +392,7 @@ impl Event {
         }
     }
 
-    /// Keeps the JSON that it came as.
+    /// Keeps the JSON that the event came as.
     pub(crate) fn keep_raw(&mut self, raw: Box<str>) {
         self.raw = Some(raw);
     }
@@ -469,14 +469,14 @@ impl Event {
         self.interaction.is_some()
     }
 
-    /// Returns what was chosen from a select menu, in order; of anything else nothing (P-9).
+    /// Returns the values chosen from a select menu, in order (P-9). Any other event has none.
     pub fn values(&self) -> impl Iterator<Item = &str> {
         let values = self.interaction.iter().flat_map(|interaction| &interaction.values);
         values.map(|value| self.buffer.get(*value).unwrap_or(""))
     }
 
-    /// Returns what a command of a context menu was chosen for (P-9). A message is also what
-    /// [`reply_to`](Self::reply_to) tells of, and its attachments are the event's.
+    /// Returns the target of a command of a context menu (P-9). A target message is also the event's
+    /// [`reply_to`](Self::reply_to), and its attachments are the event's.
     pub fn target(&self) -> Option<Target<'_>> {
         let interaction = self.interaction.as_ref()?;
         let (kind, id) = interaction.target?;
@@ -484,9 +484,9 @@ impl Event {
         Some(Target { kind, id: self.buffer.get(id)?, name })
     }
 
-    /// Returns the JSON that it came as, if the configuration asks for it (`raw_events`): the connector's `event`, or
-    /// the `forward` of an interaction. It is one line, `NaN` and infinities are null, and a lone surrogate is
-    /// U+FFFD.
+    /// Returns the JSON that the event came as, if the configuration asks for it (`raw_events`): the connector's
+    /// `event`, or the `forward` of an interaction. The text is one line; `NaN` and infinities are null in it, and
+    /// a lone surrogate is U+FFFD.
     pub fn raw(&self) -> Option<&str> {
         self.raw.as_deref()
     }

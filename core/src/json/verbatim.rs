@@ -33,7 +33,7 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Whether a run of other tokens ends here.
+/// Returns whether a run of other tokens ends here.
 fn is_edge(byte: u8) -> bool {
     byte == b'"' || is_space(byte)
 }

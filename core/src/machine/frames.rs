@@ -109,7 +109,7 @@ impl RelayMachine {
         self.notify(Notice::ConnectorError { text });
     }
 
-    /// a frame that means nothing here is shown to a host that asks for those.
+    /// Delivers a frame without a meaning here as a notice, if the configuration asks for those.
     fn tell_frame(&mut self, kind: &str, line: &[u8]) {
         if !self.config.unknown_frames {
             return;

@@ -70,12 +70,12 @@ struct Said {
     message_type: &'static str,
     choice: Option<PromptChoice>,
     prompt_message_id: String,
-    /// What was chosen from a select menu.
+    /// Values chosen from a select menu.
     values: Vec<String>,
-    /// What a command was chosen for, and the name of a user.
+    /// Target of a command, and the name of a user.
     target: Option<(TargetKind, String)>,
     target_name: String,
-    /// The message that it was chosen for.
+    /// The message that is the target.
     quoted: Quoted,
     media: Vec<MadeMedia>,
 }
@@ -131,12 +131,12 @@ fn command(data: Option<&str>, bot_id: &str) -> Option<Said> {
     Some(said)
 }
 
-/// The entry of an object that is named so.
+/// Returns the entry of an object by its name.
 fn entry<'a>(all: Option<&'a str>, name: &str) -> Option<&'a str> {
     json::known_fields(all?, &[name]).and_then(|[found]| found)
 }
 
-/// P-9: the files that an interaction brings, in order.
+/// Reads the files of an interaction, in order (P-9).
 fn attachments(data: Option<&str>) -> Vec<MadeMedia> {
     let mut media = Vec::new();
     let attached = entry(entry(data, "resolved"), "attachments");
@@ -144,7 +144,7 @@ fn attachments(data: Option<&str>) -> Vec<MadeMedia> {
     media
 }
 
-/// One of Discord's attachments, if it can be fetched.
+/// Reads one of Discord's attachments. `None` if it has no URL.
 fn attachment(raw: &str) -> Option<MadeMedia> {
     const FIELDS: [&str; 6] = ["url", "content_type", "filename", "description", "size", "waveform"];
     let [url, mime, filename, caption, size, waveform] = json::known_fields(raw, &FIELDS)?;
@@ -264,7 +264,7 @@ fn author(member: Option<&str>, user: Option<&str>) -> (String, String) {
     (id, nick.unwrap_or(name))
 }
 
-/// A user's id, and the global name or the user name.
+/// Returns a user's id, and the global name or the user name.
 fn named(user: &str) -> (String, String) {
     let found = json::fields(user, &["id", "global_name", "username"]);
     let [id, global_name, username] = found.unwrap_or([None; 3]);

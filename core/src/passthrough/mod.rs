@@ -73,12 +73,12 @@ impl Forward {
         Some((forward, clean))
     }
 
-    /// Returns the JSON that it came as, if the configuration asks for it (`raw_events`, X-4).
+    /// Returns the JSON that the forward came as, if the configuration asks for it (`raw_events`, X-4).
     pub fn raw(&self) -> Option<&str> {
         self.raw.as_deref()
     }
 
-    /// Keeps the JSON that it came as.
+    /// Keeps the JSON that the forward came as.
     pub(crate) fn keep_raw(&mut self, raw: Box<str>) {
         self.raw = Some(raw);
     }

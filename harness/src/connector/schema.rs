@@ -10,7 +10,7 @@ use schemars::generate::{Contract, SchemaSettings};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// What the connector can be told.
+/// Makes the schema of the connector's instructions.
 fn connector_in() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.contract = Contract::Deserialize);
     let mut schema = settings.into_generator().into_root_schema_for::<Act>().to_value();
@@ -35,7 +35,7 @@ fn connector_in() -> Value {
     schema
 }
 
-/// What it sees.
+/// Makes the schema of the connector's observations.
 fn connector_out() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.contract = Contract::Serialize);
     let mut schema = settings.into_generator().into_root_schema_for::<Saw>().to_value();

@@ -15,7 +15,7 @@ pub(crate) enum Frame {
     FromConnector(FromConnector),
 }
 
-/// What a gateway writes.
+/// Frames that a gateway writes.
 #[derive(JsonSchema)]
 #[schemars(tag = "type", rename_all = "snake_case")]
 pub(crate) enum FromGateway {
@@ -31,13 +31,13 @@ pub(crate) enum FromGateway {
     InboundAck(InboundAck),
 }
 
-/// What a connector writes.
+/// Frames that a connector writes.
 #[derive(JsonSchema)]
 #[schemars(tag = "type", rename_all = "snake_case")]
 pub(crate) enum FromConnector {
-    /// What a platform can do. One per hello; the first completes the handshake (D-8).
+    /// Capabilities of a platform. One per hello; the first completes the handshake (D-8).
     Descriptor(Descriptor),
-    /// Somebody wrote (E).
+    /// A message (E).
     Inbound(Inbound),
     /// The answer to an `outbound` (O-2).
     OutboundResult(OutboundResult),
@@ -131,7 +131,7 @@ pub(crate) struct Outbound {
     bot_id: Option<String>,
 }
 
-/// What to do, told by its `op`. There may be others, whose fields are their own.
+/// An action, identified by its `op`. Further ops are allowed, with fields of their own.
 #[derive(JsonSchema)]
 #[schemars(tag = "op", rename_all = "snake_case")]
 pub(crate) enum Action {
@@ -295,7 +295,7 @@ pub(crate) struct Descriptor {
     descriptor: Capabilities,
 }
 
-/// What a platform can do (D).
+/// Capabilities of a platform (D).
 #[derive(JsonSchema)]
 pub(crate) struct Capabilities {
     /// Version of the contract; at least 1.
@@ -342,7 +342,7 @@ pub(crate) struct Event {
     reply_to: Option<ReplyTo>,
     prompt_response: Option<PromptResponse>,
     media_urls: Option<Vec<String>>,
-    /// What is known of each of `media_urls`, told by its URL (E-7).
+    /// Details of the entries of `media_urls`, paired by URL (E-7).
     media: Option<Vec<Media>>,
     /// Surrounding messages, the oldest first: an array of objects with `text` and a `source` of `user_name` and
     /// `user_id`. What is no such thing is passed over (E-6).
@@ -415,7 +415,7 @@ pub(crate) struct OutboundResult {
     result: Option<Outcome>,
 }
 
-/// What became of an `outbound` (O-2).
+/// Outcome of an `outbound` (O-2).
 #[derive(JsonSchema)]
 pub(crate) struct Outcome {
     /// Only true is success; a chat's info needs none (O-5).
