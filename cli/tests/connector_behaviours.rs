@@ -53,11 +53,8 @@ fn deliver(connector: &EmbeddedConnector, text: &str) {
 /// What the dials that nobody has looked at were refused with.
 fn dials(connector: &EmbeddedConnector) -> Vec<(Option<u16>, Option<&'static str>)> {
     let saws = std::iter::from_fn(|| connector.next_saw(Duration::ZERO));
-    saws.filter_map(|saw| match saw {
-        Saw::Dial { status, error, .. } => Some((status, error)),
-        Saw::Listening { .. } | Saw::Frame { .. } | Saw::Http { .. } | Saw::Closed { .. } => None,
-    })
-    .collect()
+    let dial = |saw| if let Saw::Dial { status, error, .. } = saw { Some((status, error)) } else { None };
+    saws.filter_map(dial).collect()
 }
 
 /// A message gets through from one end to the other, and it is the next thing that the host hears.

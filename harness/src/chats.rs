@@ -15,6 +15,32 @@ pub use ids::{IdStyle, Ids};
 pub use platform::Platform;
 pub use room::{Person, Room};
 
+/// Where somebody who just says something is heard: a guild's channel, a forum's topic, a channel's thread.
+pub fn lobby(platform: &str) -> Option<Room> {
+    match platform {
+        "discord" => Some(discord::guild_channel()),
+        "telegram" => Some(telegram::topic()),
+        "slack" => Some(slack::thread()),
+        _ => None,
+    }
+}
+
+/// A direct message on a platform that can do next to nothing: no edits, no drafts, no threads.
+pub fn guest() -> Room {
+    Room {
+        platform: "sms",
+        ids: IdStyle::Counter,
+        chat_id: "+15550100",
+        chat_type: "dm",
+        chat_name: None,
+        topic: None,
+        scope_id: None,
+        thread_id: None,
+        parent_chat_id: None,
+        person: Person { id: "+15550100", name: "max" },
+    }
+}
+
 /// Every room of the fake platforms, for looking one up by its chat id.
 pub fn rooms() -> Vec<Room> {
     vec![

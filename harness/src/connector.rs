@@ -54,23 +54,28 @@ mod frame;
 mod gateway;
 mod http;
 mod issuer;
+mod like;
 mod link;
 mod machine;
 mod media;
+mod prompts;
 mod recent;
 mod saw;
 #[cfg(test)]
 mod schema;
 pub mod script;
 mod server;
+mod unacked;
 mod upgrade;
 
 pub use buffer::Entry;
 pub use config::{
     ConnectorConfig, DEFAULT_TENANT, Duplicates, EnrollToken, GatewayAccount, Identity, Limits,
+    UpgradeRefusal,
 };
-pub use control::{Act, Control, ControlError, Delivery};
+pub use control::{Act, Control, ControlError, Delivery, Press};
 pub use http::{HttpAnswer, HttpBody, HttpHead};
+pub use like::Like;
 pub use machine::{Conn, ConnectorMachine, Post, Stats, Transmit};
 pub use saw::{AskedBy, ClosedBy, Saw};
 pub use server::{DuplexStream, EmbeddedConnector, Missed, ServerTls};

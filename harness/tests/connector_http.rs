@@ -115,10 +115,9 @@ impl Bench {
 
     fn dials(&mut self, id: &str, secret: &str) -> bool {
         let header = format!("Bearer {}", self.bearer(id, secret));
-        matches!(
-            self.machine.handle_upgrade(self.now, Conn(1), "/relay", Some(&header)),
-            Upgrade::Accept { .. }
-        )
+        let upgrade = self.machine.handle_upgrade(self.now, Conn(1), "/relay", Some(&header));
+        // One that is refused is closed at once.
+        matches!(upgrade, Upgrade::Accept { .. }) && !self.machine.is_over(Conn(1))
     }
 
     fn saws(&mut self) -> Vec<Value> {

@@ -1,123 +1,38 @@
 //! The connector's machine in virtual time.
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
+mod connector_bench;
+
+use connector_bench::{A, B, Bench, close};
 use proptest::prelude::*;
 use relayline_core::secret::Secret;
 use relayline_core::time::{Now, Time};
 use relayline_core::token;
-use relayline_harness::chats::{Ids, discord, telegram};
+use relayline_harness::chats::telegram;
 use relayline_harness::connector::{
     Act, Conn, ConnectorConfig, ConnectorMachine, Control, ControlError, Duplicates, Limits, Saw, Stats,
-    Transmit, Upgrade,
+    Transmit, Upgrade, UpgradeRefusal,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-const A: Conn = Conn(1);
-const B: Conn = Conn(2);
+/// How upgrades can be refused.
+const REFUSALS: [UpgradeRefusal; 2] = [UpgradeRefusal::Close, UpgradeRefusal::Http];
 
-/// A connector, its clock, and what a gateway would see of it.
-struct Bench {
-    machine: ConnectorMachine,
-    now: Now,
-    ids: Ids,
-}
-
-impl Bench {
-    fn new(config: ConnectorConfig) -> Self {
-        let now = Now { mono: Time::ZERO, unix_s: 1_718_900_000 };
-        Bench { machine: ConnectorMachine::new(config, [0; 32]), now, ids: Ids::new([0; 32]) }
-    }
-
-    /// Everybody is let in, and `A` has done its handshake on Discord.
-    fn live() -> Self {
-        let mut bench = Bench::new(ConnectorConfig::default());
-        bench.connect(A);
-        bench
-    }
-
-    fn with_gateway() -> Self {
-        Bench::new(ConnectorConfig::default().gateway("gw", "s3cret"))
-    }
-
-    fn dial(&mut self, conn: Conn) -> Upgrade {
-        let bearer = token::mint("gw", &Secret::from("s3cret"), self.now.unix_s, 300);
-        let header = format!("Bearer {}", bearer.expose());
-        self.machine.handle_upgrade(self.now, conn, "/relay", Some(&header))
-    }
-
-    fn connect(&mut self, conn: Conn) {
-        assert!(matches!(self.dial(conn), Upgrade::Accept { .. }));
-        self.says(conn, json!({"type": "hello", "platform": "discord", "botId": ""}));
-        let seen = self.written();
-        assert_eq!(seen[0].1["type"], "descriptor", "{seen:?}");
-        // What the buffer gave is for the test to look at.
-        self.machine.handle_tick(self.now);
-    }
-
-    fn says(&mut self, conn: Conn, frame: Value) {
-        self.machine.handle_bytes(self.now, conn, format!("{frame}\n").as_bytes());
-    }
-
-    fn request(&mut self, conn: Conn, id: &str, action: Value) {
-        self.says(conn, json!({"type": "outbound", "requestId": id, "action": action}));
-    }
-
-    fn ack(&mut self, conn: Conn, buffer_id: &Value) {
-        self.says(conn, json!({"type": "inbound_ack", "bufferId": buffer_id}));
-    }
-
-    fn does(&mut self, act: Act) {
-        self.machine.control(self.now, act).unwrap();
-    }
-
-    fn passes(&mut self, ms: u64) {
-        self.now.mono = self.now.mono + Duration::from_millis(ms);
-        self.now.unix_s += ms / 1000;
-        self.machine.handle_tick(self.now);
-    }
-
-    fn event(&mut self, text: &str) -> Map<String, Value> {
-        discord::guild_channel().message(&mut self.ids, self.now, text)
-    }
-
-    fn inject(&mut self, text: &str) {
-        let event = self.event(text);
-        self.does(Act::Inbound { event, buffered: None });
-    }
-
-    /// What is to be written, frames as JSON.
-    fn written(&mut self) -> Vec<(Conn, Value)> {
-        let mut out = Vec::new();
-        let mut written = Vec::new();
-        while let Some(transmit) = self.machine.poll_transmit(&mut out) {
-            written.push(match transmit {
-                Transmit::Frame { conn } => (conn, serde_json::from_slice(&out).unwrap()),
-                Transmit::Close { conn, code, reason } => (conn, json!({"close": code, "reason": reason})),
-                Transmit::Drop { conn } => (conn, json!("drop")),
-            });
+/// The refusal of an upgrade, and what is written for it.
+fn refused(how: UpgradeRefusal, gateway: &str, conn: Conn, error: &str) -> (Upgrade, Vec<(Conn, Value)>) {
+    match how {
+        UpgradeRefusal::Close => {
+            (Upgrade::Accept { gateway: gateway.into() }, vec![(conn, close(4401, error))])
         }
-        written
-    }
-
-    /// The texts that are delivered, and the buffer ids.
-    fn delivered(&mut self) -> Vec<(Value, Value)> {
-        let text = |frame: &Value| (frame["event"]["text"].clone(), frame["bufferId"].clone());
-        self.written().iter().map(|(_, frame)| text(frame)).collect()
-    }
-
-    fn saws(&mut self) -> Vec<Value> {
-        std::iter::from_fn(|| self.machine.poll_saw()).map(|saw| serde_json::to_value(saw).unwrap()).collect()
+        UpgradeRefusal::Http => {
+            (Upgrade::Refuse { status: 401, body: json!({"error": error}).to_string() }, Vec::new())
+        }
     }
 }
 
-fn close(code: u16, reason: &str) -> Value {
-    json!({"close": code, "reason": reason})
-}
-
-fn refused(error: &str) -> Upgrade {
-    Upgrade::Refuse { status: 401, body: json!({"error": error}).to_string() }
+fn accepted() -> (Upgrade, Vec<(Conn, Value)>) {
+    (Upgrade::Accept { gateway: "gw".into() }, Vec::new())
 }
 
 #[test]
@@ -289,57 +204,100 @@ fn l_12_a_withheld_idle_ack_leaves_the_connection_live() {
 
 #[test]
 fn c_02_who_is_let_in() {
+    for how in REFUSALS {
+        let mut bench = Bench::refusing_by(how);
+        let secret = Secret::from("s3cret");
+        let now = bench.now;
+        let mut check = |path: &str, token: Option<Secret>, expected: (Upgrade, Vec<(Conn, Value)>)| {
+            let header = token.map(|token| format!("Bearer {}", token.expose()));
+            let upgrade = bench.machine.handle_upgrade(now, A, path, header.as_deref());
+            assert_eq!((upgrade, bench.written()), expected, "{path} {how:?}");
+        };
+        let unix_s = now.unix_s;
+        check("/relay", Some(token::mint("gw", &secret, unix_s, 300)), accepted());
+        let expired = token::mint("gw", &secret, unix_s - 301, 300);
+        check("/relay", Some(expired), refused(how, "gw", A, "expired"));
+        let unauthorized = || refused(how, "", A, "unauthorized");
+        check("/relay", Some(token::mint("gw", &Secret::from("wrong"), unix_s, 300)), unauthorized());
+        check("/relay", Some(token::mint("other", &secret, unix_s, 300)), unauthorized());
+        check("/relay", None, unauthorized());
+        let not_found = Upgrade::Refuse { status: 404, body: json!({"error": "not found"}).to_string() };
+        check("/", Some(token::mint("gw", &secret, unix_s, 300)), (not_found, Vec::new()));
+        let brief: Vec<_> = bench.saws().into_iter().filter(|saw| saw["saw"] == "dial").collect();
+        let mut expired =
+            json!({"saw": "dial", "gateway": "gw", "dial": 2, "authenticated": false, "error": "expired"});
+        if how == UpgradeRefusal::Http {
+            expired["status"] = 401.into();
+        }
+        assert_eq!(
+            brief[..2],
+            [json!({"saw": "dial", "gateway": "gw", "dial": 1, "authenticated": true}), expired]
+        );
+        assert!(!format!("{:?}", bench.machine).contains("s3cret"), "C-4");
+    }
+}
+
+/// L-7: the connection is closed before anything is heard on it, and the one that is there is none of its business.
+#[test]
+fn l_07_a_refused_upgrade_is_closed_and_disturbs_nobody() {
     let mut bench = Bench::with_gateway();
-    let secret = Secret::from("s3cret");
-    let now = bench.now;
-    let mut check = |path: &str, token: Option<Secret>, expected: Upgrade| {
-        let header = token.map(|token| format!("Bearer {}", token.expose()));
-        assert_eq!(bench.machine.handle_upgrade(now, A, path, header.as_deref()), expected, "{path}");
-    };
-    let unix_s = now.unix_s;
-    check("/relay", Some(token::mint("gw", &secret, unix_s, 300)), Upgrade::Accept { gateway: "gw".into() });
-    check("/relay", Some(token::mint("gw", &secret, unix_s - 301, 300)), refused("expired"));
-    check("/relay", Some(token::mint("gw", &Secret::from("wrong"), unix_s, 300)), refused("unauthorized"));
-    check("/relay", Some(token::mint("other", &secret, unix_s, 300)), refused("unauthorized"));
-    check("/relay", None, refused("unauthorized"));
-    let not_found = Upgrade::Refuse { status: 404, body: json!({"error": "not found"}).to_string() };
-    check("/", Some(token::mint("gw", &secret, unix_s, 300)), not_found);
-    let brief: Vec<_> = bench.saws().into_iter().filter(|saw| saw["saw"] == "dial").collect();
-    assert_eq!(
-        brief[..2],
-        [
-            json!({"saw": "dial", "gateway": "gw", "dial": 1, "authenticated": true}),
-            json!({"saw": "dial", "gateway": "gw", "dial": 2, "authenticated": false, "status": 401, "error": "expired"}),
-        ]
-    );
-    assert!(!format!("{:?}", bench.machine).contains("s3cret"), "C-4");
+    bench.connect(A);
+    bench.inject("one");
+    bench.written();
+    bench.saws();
+    let stale = token::mint("gw", &Secret::from("s3cret"), bench.now.unix_s - 301, 300);
+    let header = format!("Bearer {}", stale.expose());
+    bench.machine.handle_upgrade(bench.now, B, "/relay", Some(&header));
+    // Its hello crosses the close frame.
+    bench.says(B, json!({"type": "hello", "platform": "discord", "botId": ""}));
+    assert_eq!(bench.written(), [(B, close(4401, "expired"))]);
+    let closed = json!({"saw": "closed", "gateway": "gw", "dial": 2, "code": 4401, "reason": "expired", "by": "connector"});
+    assert_eq!(bench.saws()[1..], [closed]);
+    bench.machine.handle_closed(bench.now, B, Some(4401), "");
+    assert_eq!(bench.saws(), [] as [Value; 0], "said once");
+    bench.inject("two");
+    let seen = bench.written();
+    assert_eq!((seen.len(), seen[0].0), (1, A), "{seen:?}");
+    // it takes a place as any connection does.
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let mut bench =
+        Bench::new(ConnectorConfig { limits, ..ConnectorConfig::default() }.gateway("gw", "s3cret"));
+    assert!(matches!(bench.machine.handle_upgrade(bench.now, A, "/relay", None), Upgrade::Accept { .. }));
+    assert!(matches!(bench.dial(B), Upgrade::Refuse { status: 503, .. }));
+    bench.written();
+    bench.machine.handle_closed(bench.now, A, Some(4401), "");
+    assert!(matches!(bench.dial(B), Upgrade::Accept { .. }));
 }
 
 #[test]
 fn l_09_a_revoked_gateway_is_closed_and_refused() {
-    let mut bench = Bench::with_gateway();
-    bench.connect(A);
-    bench.does(Act::Revoke { on: true });
-    assert_eq!(bench.written(), [(A, close(4401, "unauthorized"))]);
-    assert_eq!(bench.dial(B), refused("unauthorized"));
-    bench.does(Act::Revoke { on: true });
-    assert_eq!(bench.dial(B), refused("unauthorized"));
-    bench.does(Act::Revoke { on: false });
-    assert_eq!(bench.dial(B), Upgrade::Accept { gateway: "gw".into() });
+    for (how, error) in REFUSALS.into_iter().zip(["revoked", "unauthorized"]) {
+        let mut bench = Bench::refusing_by(how);
+        bench.connect(A);
+        bench.does(Act::Revoke { on: true });
+        assert_eq!(bench.written(), [(A, close(4401, "unauthorized"))]);
+        assert_eq!(bench.dials(B), refused(how, "gw", B, error));
+        bench.does(Act::Revoke { on: true });
+        assert_eq!(bench.dials(B), refused(how, "gw", B, error));
+        bench.does(Act::Revoke { on: false });
+        assert_eq!(bench.dials(B), accepted());
+    }
 }
 
 #[test]
 fn l_08_expire_is_once() {
-    let mut bench = Bench::with_gateway();
-    bench.connect(A);
-    bench.does(Act::Expire);
-    assert_eq!(bench.written(), [(A, close(4401, "expired"))]);
-    assert_eq!(bench.dial(B), Upgrade::Accept { gateway: "gw".into() });
-    bench.machine.handle_closed(bench.now, B, None, "");
-    // Nobody is connected: then it is the next dial that is refused.
-    bench.does(Act::Expire);
-    assert_eq!(bench.dial(B), refused("expired"));
-    assert_eq!(bench.dial(B), Upgrade::Accept { gateway: "gw".into() });
+    for how in REFUSALS {
+        let mut bench = Bench::refusing_by(how);
+        bench.connect(A);
+        bench.does(Act::Expire);
+        assert_eq!(bench.written(), [(A, close(4401, "expired"))]);
+        assert_eq!(bench.dials(B), accepted());
+        bench.machine.handle_closed(bench.now, B, None, "");
+        // Nobody is connected: then it is the next dial that is refused.
+        bench.does(Act::Expire);
+        assert_eq!(bench.dials(B), refused(how, "gw", B, "expired"));
+        assert_eq!(bench.dials(B), accepted());
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use relayline_core::secret::Secret;
 use relayline_core::token;
 use relayline_harness::chats::{Ids, slack};
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw, UpgradeRefusal};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -68,7 +68,8 @@ async fn handshake(client: &mut Client) {
 
 #[tokio::test]
 async fn c_02_the_upgrade_asks_for_a_right_token() {
-    let connector = start();
+    let config = ConnectorConfig { upgrade_refusal: UpgradeRefusal::Http, ..ConnectorConfig::default() };
+    let connector = EmbeddedConnector::start(config.gateway("gw", "s3cret"), "127.0.0.1:0").unwrap();
     let refused = async |authorization: Option<String>| match dial(&connector, authorization.as_deref()).await
     {
         Err(Error::Http(response)) => {
@@ -87,6 +88,24 @@ async fn c_02_the_upgrade_asks_for_a_right_token() {
     );
     let mut client = connect(&connector).await;
     handshake(&mut client).await;
+}
+
+/// L-7: the close frame arrives, whatever the gateway says meanwhile.
+#[tokio::test]
+async fn l_07_an_upgrade_without_a_right_token_is_closed_with_4401() {
+    let connector = start();
+    for (authorization, reason) in [
+        (None, "unauthorized"),
+        (Some(bearer("wrong", unix_s())), "unauthorized"),
+        (Some(bearer("s3cret", unix_s() - 400)), "expired"),
+    ] {
+        let mut client = dial(&connector, authorization.as_deref()).await.unwrap();
+        let hello = json!({"type": "hello", "platform": "discord", "botId": ""});
+        let _ = SinkExt::send(&mut client, Message::text(format!("{hello}\n"))).await;
+        let message = client.next().await.unwrap().unwrap();
+        let expected = CloseFrame { code: 4401.into(), reason: reason.into() };
+        assert_eq!(message, Message::Close(Some(expected)));
+    }
 }
 
 #[tokio::test]

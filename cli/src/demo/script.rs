@@ -1,6 +1,6 @@
 //! Conversations as text: who says what where, and what goes wrong meanwhile.
 
-use relayline_harness::chats::{IdStyle, Person, Room, discord, slack, telegram};
+use relayline_harness::chats::{Room, discord, guest, slack, telegram};
 
 /// The conversation that is played when nobody sits at a terminal.
 pub(super) const BUILT_IN: &str = "\
@@ -55,19 +55,7 @@ impl Place {
             Place::Discord => discord::guild_channel(),
             Place::Telegram => telegram::topic(),
             Place::Slack => slack::thread(),
-            // A platform that can do next to nothing: no edits, no drafts, no threads.
-            Place::Sms => Room {
-                platform: "sms",
-                ids: IdStyle::Counter,
-                chat_id: "+15550100",
-                chat_type: "dm",
-                chat_name: None,
-                topic: None,
-                scope_id: None,
-                thread_id: None,
-                parent_chat_id: None,
-                person: Person { id: "+15550100", name: "max" },
-            },
+            Place::Sms => guest(),
         }
     }
 }

@@ -325,8 +325,5 @@ fn is_ack(saw: &Saw) -> bool {
 }
 
 fn frame(saw: &Saw) -> Option<&Value> {
-    match saw {
-        Saw::Frame { frame, .. } => Some(frame),
-        Saw::Listening { .. } | Saw::Dial { .. } | Saw::Http { .. } | Saw::Closed { .. } => None,
-    }
+    if let Saw::Frame { frame, .. } = saw { Some(frame) } else { None }
 }

@@ -47,6 +47,23 @@ impl Room {
     /// A message from `person`. It is a `command` when it starts with a slash, as on the platforms.
     pub fn message_from(&self, person: &Person, ids: &mut Ids, now: Now, text: &str) -> Map<String, Value> {
         let message_id = ids.next(self.ids, now);
+        let mut source = self.source_of(person);
+        source.insert("message_id".to_owned(), message_id.as_str().into());
+        let mut event = Map::new();
+        event.insert("text".to_owned(), text.into());
+        let kind = if text.starts_with('/') { "command" } else { "text" };
+        event.insert("message_type".to_owned(), kind.into());
+        event.insert("message_id".to_owned(), message_id.into());
+        event.insert("source".to_owned(), source.into());
+        event
+    }
+
+    /// The source of the room's own person's events, without a message id.
+    pub fn source(&self) -> Map<String, Value> {
+        self.source_of(&self.person)
+    }
+
+    fn source_of(&self, person: &Person) -> Map<String, Value> {
         let mut source = Map::new();
         let mut put = |name: &str, value: Option<&str>| {
             if let Some(value) = value {
@@ -65,14 +82,7 @@ impl Room {
         // Both names go in, since gateways of before `scope_id` read the older one (E-5).
         put("scope_id", self.scope_id);
         put("guild_id", self.scope_id);
-        put("message_id", Some(&message_id));
-        let mut event = Map::new();
-        event.insert("text".to_owned(), text.into());
-        let kind = if text.starts_with('/') { "command" } else { "text" };
-        event.insert("message_type".to_owned(), kind.into());
-        event.insert("message_id".to_owned(), message_id.into());
-        event.insert("source".to_owned(), source.into());
-        event
+        source
     }
 }
 

@@ -75,6 +75,11 @@ impl Answerer {
             .unwrap_or_else(|error| json!({"success": false, "error": error}))
     }
 
+    /// The numbers of messages, users' among them.
+    pub(crate) fn ids(&mut self) -> &mut Ids {
+        &mut self.ids
+    }
+
     /// A scripted result stands for something that was sent, too: its message can be edited.
     pub(crate) fn note_scripted(&mut self, action: &Value, result: &Value) {
         if let Some(id) = result.get("message_id").and_then(Value::as_str) {

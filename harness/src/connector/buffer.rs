@@ -14,6 +14,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// The type of its frame.
+    pub(crate) fn frame_type(self) -> &'static str {
+        match self {
+            Kind::Inbound => "inbound",
+            Kind::Passthrough => "passthrough_forward",
+        }
+    }
+
     pub(crate) fn to_line(self, content: &Map<String, Value>, buffer_id: Option<&str>) -> Vec<u8> {
         match self {
             Kind::Inbound => Outgoing::Inbound { event: content, buffer_id }.to_line(),
@@ -41,6 +49,8 @@ pub struct Entry {
     kind: Kind,
     content: Map<String, Value>,
     bytes: usize,
+    /// It was reported that no ack came.
+    pub(crate) is_reported: bool,
 }
 
 impl Entry {
@@ -52,6 +62,10 @@ impl Entry {
     /// The event, or the forward.
     pub fn content(&self) -> &Map<String, Value> {
         &self.content
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     pub(crate) fn to_line(&self) -> Vec<u8> {
@@ -69,8 +83,12 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    pub(crate) fn front(&self) -> Option<&Entry> {
-        self.entries.front()
+    pub(crate) fn get(&self, at: usize) -> Option<&Entry> {
+        self.entries.get(at)
+    }
+
+    pub(crate) fn find_mut(&mut self, id: &str) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.id == id)
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
@@ -106,14 +124,15 @@ impl Buffer {
         let ms = unix_ms(now);
         self.newest = if ms > self.newest.0 { (ms, 0) } else { (self.newest.0, self.newest.1 + 1) };
         let id = format!("{}-{}", self.newest.0, self.newest.1);
-        self.entries.push_back(Entry { id, kind, content, bytes });
+        self.entries.push_back(Entry { id, kind, content, bytes, is_reported: false });
         self.bytes += bytes;
         true
     }
 
-    /// The first entry was taken.
-    pub(crate) fn pop(&mut self) {
-        if let Some(entry) = self.entries.pop_front() {
+    /// An entry was taken.
+    pub(crate) fn remove(&mut self, id: &str) {
+        let at = self.entries.iter().position(|entry| entry.id == id);
+        if let Some(entry) = at.and_then(|at| self.entries.remove(at)) {
             self.bytes -= entry.bytes;
         }
     }

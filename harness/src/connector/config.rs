@@ -1,5 +1,6 @@
 //! What a connector is set up with.
 
+use super::like::Like;
 use super::server::ServerTls;
 use crate::chats::Platform;
 use relayline_core::http::media::MAX_MEDIA;
@@ -49,6 +50,16 @@ pub enum Duplicates {
     Replace,
     /// The one that is connected stays; the new one is closed with 1008 `duplicate session`.
     Refuse,
+}
+
+/// How an upgrade with a bad, expired or revoked token is refused (L-7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum UpgradeRefusal {
+    /// It is accepted, and the connection closed with 4401 `unauthorized`, `expired` or `revoked`.
+    #[default]
+    Close,
+    /// It is answered 401, with `unauthorized` or `expired` as the `error` of a JSON body.
+    Http,
 }
 
 /// What keeps the connector's memory bounded.
@@ -127,6 +138,13 @@ pub struct ConnectorConfig {
     pub platforms: Vec<Platform>,
     /// What happens to a second connection of one gateway.
     pub duplicates: Duplicates,
+    /// How upgrades are refused.
+    pub upgrade_refusal: UpgradeRefusal,
+    /// How long an entry may be unacknowledged before that is a [`Saw::Unacked`](super::Saw::Unacked); 10 s by
+    /// default, never without one.
+    pub unacked_after: Option<Duration>,
+    /// The connector to play; without one it does what `PROTOCOL.md` tells a connector.
+    pub like: Option<Like>,
     /// What keeps its memory bounded.
     pub limits: Limits,
     /// What HTTP clients can cost: by default 64 at a time, WebSockets not counted.
@@ -144,6 +162,9 @@ impl Default for ConnectorConfig {
             media_ttl: Duration::from_secs(3600),
             platforms: Platform::fakes(),
             duplicates: Duplicates::default(),
+            upgrade_refusal: UpgradeRefusal::default(),
+            unacked_after: Some(Duration::from_secs(10)),
+            like: None,
             limits: Limits::default(),
             http: Bounds { clients: 64, ..Bounds::default() },
             tls: None,

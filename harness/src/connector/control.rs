@@ -134,6 +134,32 @@ pub enum Act {
     },
     /// Post a signed delivery to the gateway's endpoint (H-6).
     Deliver(Delivery),
+    /// Answer an open prompt, as a user would (I).
+    Press(Press),
+}
+
+/// A press of a button.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Press {
+    /// The option: its id, its label, or its number, from 1.
+    #[serde(alias = "option", deserialize_with = "text_or_number")]
+    pub option_id: String,
+    /// The prompt; without it the last one that is open.
+    #[serde(default)]
+    pub prompt_id: Option<String>,
+    /// The prompt's chat; without it any.
+    #[serde(default)]
+    pub chat_id: Option<String>,
+    /// Who presses; without it whoever wrote last in that chat.
+    #[serde(default)]
+    pub user_id: Option<String>,
+    /// What others see of that user.
+    #[serde(default)]
+    pub user_name: Option<String>,
+    /// As for `Inbound`.
+    #[serde(default)]
+    pub buffered: Option<bool>,
 }
 
 /// A signed delivery: an event or an interrupt, one of them.
@@ -173,6 +199,14 @@ fn default_tenant() -> String {
 
 fn a_minute() -> u64 {
     60_000
+}
+
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) => Ok(text),
+        Value::Number(number) => Ok(number.to_string()),
+        other => Err(D::Error::custom(format!("`option_id` must be a text or a number, not {other}"))),
+    }
 }
 
 /// The error quotes nothing: it may be a secret all the same (C-4).
@@ -215,7 +249,8 @@ impl Act {
             | Act::Raw { .. }
             | Act::EnrollToken { .. }
             | Act::Rotate { .. }
-            | Act::Deliver(_) => false,
+            | Act::Deliver(_)
+            | Act::Press(_) => false,
         }
     }
 }

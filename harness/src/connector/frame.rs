@@ -31,6 +31,11 @@ pub(crate) enum Outgoing<'a> {
         chat_id: &'a str,
     },
     GoingIdleAck,
+    Error {
+        #[serde(rename = "requestId")]
+        request_id: &'a str,
+        error: &'a str,
+    },
 }
 
 impl Outgoing<'_> {
@@ -58,7 +63,7 @@ pub(crate) enum Incoming {
 /// A gateway's frame; the whole of it stands beside it.
 #[derive(PartialEq, Debug)]
 pub(crate) enum Known {
-    Hello { platform: String },
+    Hello { platform: String, bot_id: String },
     Outbound { request_id: String, platform: Option<String> },
     Interrupt,
     GoingIdle,
@@ -90,7 +95,8 @@ pub(crate) fn read(line: &[u8]) -> Incoming {
         return Incoming::Malformed;
     };
     let known = match kind.as_str() {
-        "hello" => text("platform").map(|platform| Known::Hello { platform }),
+        "hello" => text("platform")
+            .map(|platform| Known::Hello { platform, bot_id: text("botId").unwrap_or_default() }),
         "outbound" => {
             text("requestId").map(|request_id| Known::Outbound { request_id, platform: text("platform") })
         }

@@ -14,6 +14,8 @@ pub(crate) struct Gateway {
     pub(crate) conn: Option<Conn>,
     pub(crate) buffer: Buffer,
     pub(crate) revoked: bool,
+    /// Its idleness was confirmed, and it has done no handshake since (L-12).
+    pub(crate) is_idle: bool,
     /// The next dial is to be refused as expired.
     pub(crate) expire_next_dial: bool,
     pub(crate) muted: bool,
@@ -33,6 +35,7 @@ impl Gateway {
             conn: None,
             buffer: Buffer::default(),
             revoked: false,
+            is_idle: false,
             expire_next_dial: false,
             muted: false,
             withholds_idle_ack: false,
@@ -42,8 +45,10 @@ impl Gateway {
         }
     }
 
-    /// What is left of it when the connector has crashed: its account, the durable buffer, and whether it may come in.
+    /// What is left of it when the connector has crashed: its account, the durable buffer, and whether it may come in and
+    /// is idle.
     pub(crate) fn after_crash(self) -> Self {
-        Gateway { buffer: self.buffer, revoked: self.revoked, ..Gateway::new(self.account) }
+        let Gateway { buffer, revoked, is_idle, .. } = self;
+        Gateway { buffer, revoked, is_idle, ..Gateway::new(self.account) }
     }
 }

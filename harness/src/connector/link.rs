@@ -1,6 +1,7 @@
 //! One connection of a gateway, from its upgrade to its end.
 
 use relayline_core::line::LineSplitter;
+use relayline_core::time::Time;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -31,12 +32,14 @@ pub(crate) struct Link {
     pub(crate) dial: u64,
     pub(crate) phase: Phase,
     pub(crate) splitter: LineSplitter,
-    /// The `bufferId` that was sent on this connection and is not acknowledged yet.
-    pub(crate) awaits_ack: Option<String>,
+    /// The `bufferId`s that were sent on this connection and are not acknowledged yet, each with its time.
+    pub(crate) unacked: BTreeMap<String, Time>,
     /// The platform of the first `hello`: untagged requests are for it (D-8).
     pub(crate) default_platform: Option<String>,
     /// The descriptors sent on this connection, by platform; requests are judged by them.
     pub(crate) descriptors: BTreeMap<String, Map<String, Value>>,
+    /// What its hellos called its bots, by platform.
+    pub(crate) bot_ids: BTreeMap<String, String>,
     queue: VecDeque<Output>,
     queued_bytes: usize,
 }
@@ -48,18 +51,24 @@ impl Link {
             dial,
             phase: Phase::Open,
             splitter: LineSplitter::new(max_line_bytes),
-            awaits_ack: None,
+            unacked: BTreeMap::new(),
             default_platform: None,
             descriptors: BTreeMap::new(),
+            bot_ids: BTreeMap::new(),
             queue: VecDeque::new(),
             queued_bytes: 0,
         }
     }
 
+    /// Returns true if a frame of this length can be queued. A single one always fits an empty queue, or a large entry
+    /// could never be sent.
+    pub(crate) fn has_room(&self, length: usize, max_bytes: usize) -> bool {
+        self.queue.is_empty() || self.queued_bytes.saturating_add(length) <= max_bytes
+    }
+
     /// Queues a frame. False: the gateway has not read for so long that `max_bytes` are waiting.
     pub(crate) fn queue_frame(&mut self, line: Vec<u8>, max_bytes: usize) -> bool {
-        // A single frame always fits an empty queue, or a large entry could never be sent.
-        if !self.queue.is_empty() && self.queued_bytes.saturating_add(line.len()) > max_bytes {
+        if !self.has_room(line.len(), max_bytes) {
             return false;
         }
         self.queued_bytes += line.len();

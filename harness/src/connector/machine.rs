@@ -8,6 +8,7 @@ mod http;
 mod kept;
 mod posts;
 mod told;
+mod users;
 mod values;
 mod writing;
 
@@ -15,13 +16,15 @@ use super::account::Account;
 use super::admission::Admission;
 use super::answers::Answerer;
 use super::buffer::Entry;
-use super::config::{ConnectorConfig, Limits};
+use super::config::{ConnectorConfig, Limits, UpgradeRefusal};
 use super::frame::{Incoming, Known, read};
 use super::gateway::Gateway;
 use super::issuer::Issuer;
 use super::link::{Link, Output, Phase};
 use super::media::Media;
+use super::prompts::Prompts;
 use super::saw::{ClosedBy, Saw, SawQueue};
+use super::unacked::UnackedTimers;
 use super::upgrade::Upgrade;
 pub use posts::Post;
 use posts::Posts;
@@ -49,10 +52,12 @@ pub struct ConnectorMachine {
     /// Results that come later, by when and in what order.
     delayed: BTreeMap<(Time, u64), (Conn, Vec<u8>)>,
     delayed_count: u64,
+    unacked: UnackedTimers,
     answerer: Answerer,
     admission: Admission,
     issuer: Issuer,
     media: Media,
+    prompts: Prompts,
     posts: Posts,
     /// When which gateway's older secrets end.
     overlaps: BTreeSet<(Time, String)>,
@@ -77,10 +82,12 @@ impl ConnectorMachine {
             ready: BTreeSet::new(),
             delayed: BTreeMap::new(),
             delayed_count: 0,
+            unacked: UnackedTimers::default(),
             answerer: Answerer::new(seed, &config.limits),
             admission: Admission::new(&config),
             issuer: Issuer::new(seed),
             media: Media::new(),
+            prompts: Prompts::new(),
             posts: Posts::default(),
             overlaps: BTreeSet::new(),
             saws: SawQueue::new(config.limits.saws, config.limits.saw_bytes),
@@ -103,6 +110,7 @@ impl ConnectorMachine {
             admission: self.admission,
             issuer: self.issuer,
             media: self.media,
+            prompts: self.prompts,
             overlaps: self.overlaps,
             dials: self.dials,
             stats: self.stats,
@@ -124,12 +132,16 @@ impl ConnectorMachine {
         // A name that is still in use is the driver's mistake; the old connection cannot be meant any more.
         self.handle_closed(now, conn, None, "");
         self.dials += 1;
-        let (gateway, authenticated, refusal) = match path {
+        let (gateway, authenticated, unwelcome) = match path {
             "/relay" => self.judge(now, authorization),
-            _ => (String::new(), false, Some((404, "not found"))),
+            _ => (String::new(), false, None),
         };
-        let full = self.links.len() >= self.config.limits.connections;
-        let refusal = refusal.or(full.then_some((503, "too many connections")));
+        let refusal = match unwelcome {
+            _ if path != "/relay" => Some((404, "not found")),
+            Some(error) if self.config.upgrade_refusal == UpgradeRefusal::Http => Some((401, error)),
+            _ if self.links.len() >= self.config.limits.connections => Some((503, "too many connections")),
+            Some(_) | None => None,
+        };
         self.saws.push(
             0,
             Saw::Dial {
@@ -137,7 +149,7 @@ impl ConnectorMachine {
                 dial: self.dials,
                 authenticated,
                 status: refusal.map(|(status, _)| status),
-                error: refusal.map(|(_, error)| error),
+                error: refusal.map(|(_, error)| error).or(unwelcome),
             },
         );
         if let Some((status, error)) = refusal {
@@ -145,7 +157,10 @@ impl ConnectorMachine {
         }
         let link = Link::new(gateway.clone(), self.dials, self.config.limits.max_line_bytes);
         self.links.insert(conn, link);
-        self.settle_duplicates(&gateway, conn);
+        match unwelcome {
+            Some(reason) => self.end(conn, Output::Close { code: 4401, reason: reason.to_owned() }),
+            None => self.settle_duplicates(&gateway, conn),
+        }
         Upgrade::Accept { gateway }
     }
 
@@ -186,7 +201,7 @@ impl ConnectorMachine {
             }
         }
         // Only now: a gateway with several identities says its hellos in one go, and hears all descriptors first.
-        self.drain(conn);
+        self.drain(now, conn);
     }
 
     /// The connection has ended: by the gateway's close frame (`code`), or without one.
@@ -212,6 +227,9 @@ impl ConnectorMachine {
             }
             let (conn, line) = entry.remove();
             self.send(conn, line);
+        }
+        while let Some((conn, id)) = self.unacked.take_due(now.mono) {
+            self.report_unacked(now, conn, &id);
         }
         while self.overlaps.first().is_some_and(|(due, _)| *due <= now.mono) {
             let Some((_, id)) = self.overlaps.pop_first() else { break };
@@ -268,11 +286,12 @@ impl ConnectorMachine {
         self.saws.pop()
     }
 
-    /// When [`handle_tick`](Self::handle_tick) is due: the next delayed result, end of an overlap or of a file.
+    /// When [`handle_tick`](Self::handle_tick) is due: the next delayed result or late ack, end of an overlap or of a
+    /// file.
     pub fn deadline(&self) -> Option<Time> {
         let delayed = self.delayed.first_key_value().map(|((due, _), _)| *due);
         let overlap = self.overlaps.first().map(|(due, _)| *due);
-        [delayed, overlap, self.media.deadline()].into_iter().flatten().min()
+        [delayed, self.unacked.deadline(), overlap, self.media.deadline()].into_iter().flatten().min()
     }
 
     // ---- looks --------------------------------------------------------------------------------------------

@@ -22,10 +22,10 @@ pub enum Saw {
         dial: u64,
         /// Whether it showed a token that is right (C-2).
         authenticated: bool,
-        /// The HTTP status it was refused with; left out when it was accepted.
+        /// The HTTP status it was refused with; left out when it was accepted, be it only to be closed.
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
-        /// The `error` it was refused with.
+        /// Why it was refused: the `error` of the answer, or the reason of the close.
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<&'static str>,
     },
@@ -59,6 +59,21 @@ pub enum Saw {
         /// What was answered, likewise.
         #[serde(skip_serializing_if = "Option::is_none")]
         answer: Option<Value>,
+    },
+    /// A buffered entry was sent, and no ack has come for long
+    /// ([`ConnectorConfig::unacked_after`](super::ConnectorConfig::unacked_after)): the drain waits for it. Once an entry.
+    Unacked {
+        /// Whose entry it is.
+        gateway: String,
+        /// The dial whose connection it was sent on.
+        dial: u64,
+        /// Its `bufferId`.
+        buffer_id: String,
+        /// The type of its frame: `inbound` or `passthrough_forward`.
+        #[serde(rename = "type")]
+        frame_type: &'static str,
+        /// How long ago it was sent, in milliseconds.
+        for_ms: u64,
     },
     /// A connection ended.
     Closed {

@@ -6,7 +6,7 @@ use relayline_core::time::Now;
 /// The answer to an upgrade request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Upgrade {
-    /// Switch protocols.
+    /// Switch protocols, be it only to close the connection at once: what is to be written says so.
     Accept {
         /// Whose connection it is.
         gateway: String,

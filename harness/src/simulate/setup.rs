@@ -4,7 +4,7 @@ use super::network::Manners;
 use super::profile::Profile;
 use super::random::Random;
 use crate::chats::Platform;
-use crate::connector::{ConnectorConfig, Duplicates};
+use crate::connector::{ConnectorConfig, Duplicates, UpgradeRefusal};
 use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::url::DialUrl;
 use std::sync::Arc;
@@ -49,7 +49,12 @@ impl Setup {
         let first = random.index(PLATFORMS.len());
         let platforms: Vec<&str> =
             (0..identities).map(|at| PLATFORMS[(first + at) % PLATFORMS.len()]).collect();
-        let mut connector = ConnectorConfig { platforms: Platform::fakes(), ..ConnectorConfig::default() };
+        let mut connector = ConnectorConfig {
+            platforms: Platform::fakes(),
+            upgrade_refusal: UpgradeRefusal::Http,
+            unacked_after: None,
+            ..ConnectorConfig::default()
+        };
         let mut config = config(&mut random, &platforms);
         sign(&mut Random::new(seed, 6), &mut config);
         sessions(&mut Random::new(seed, 10), &mut config);

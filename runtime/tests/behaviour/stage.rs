@@ -143,10 +143,7 @@ pub(crate) fn opener(
 
 /// The frame of an observation, if it is one of a frame.
 pub(crate) fn frame(saw: &Saw) -> Option<&Value> {
-    match saw {
-        Saw::Frame { frame, .. } => Some(frame),
-        Saw::Listening { .. } | Saw::Dial { .. } | Saw::Http { .. } | Saw::Closed { .. } => None,
-    }
+    if let Saw::Frame { frame, .. } = saw { Some(frame) } else { None }
 }
 
 pub(crate) struct EventIds(pub(crate) Ids);

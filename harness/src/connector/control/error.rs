@@ -57,6 +57,22 @@ pub enum ControlError {
     /// No gateway is known yet.
     #[error("no gateway has enrolled or provisioned yet: expect its {{\"saw\":\"http\"}} first")]
     NoGateway,
+    /// Nobody can press a button that is not there.
+    #[error("no prompt is open{which}: expect the gateway's `prompt` first; each is answered once")]
+    NoPrompt {
+        /// Which one was meant, where that was said.
+        which: String,
+    },
+    /// The prompt has other options.
+    #[error("the prompt `{prompt_id}` has no option `{option}`: press one of {options}")]
+    NoSuchOption {
+        /// What was asked for.
+        option: String,
+        /// The prompt.
+        prompt_id: String,
+        /// Its options.
+        options: String,
+    },
     /// There are no secrets to rotate.
     #[error("this connector lets everybody in, and has no secrets to rotate: start it with a gateway")]
     NoSecrets,

@@ -4,9 +4,14 @@ use super::told::show_id;
 use super::{Conn, ConnectorMachine};
 use crate::connector::buffer::Kind;
 use crate::connector::control::ControlError;
+use crate::connector::like::Like;
 use crate::connector::link::Phase;
+use crate::connector::saw::Saw;
 use relayline_core::time::Now;
 use serde_json::{Map, Value};
+
+/// Entries that a connector sends at once when it floods.
+const FLOOD: usize = 100;
 
 impl ConnectorMachine {
     pub(super) fn deliver(
@@ -20,6 +25,9 @@ impl ConnectorMachine {
         let [id] = ids else {
             return Err(ControlError::WhichGateway { known: self.known() });
         };
+        if kind == Kind::Inbound {
+            self.prompts.note_author(&content);
+        }
         let Some(gateway) = self.gateways.get_mut(id) else { return Ok(()) };
         let live = gateway.conn.filter(|conn| {
             !gateway.muted && self.links.get(conn).is_some_and(|link| link.phase == Phase::Live)
@@ -46,25 +54,60 @@ impl ConnectorMachine {
             return Err(ControlError::BufferFull { gateway: show_id(id), entries, bytes });
         }
         if let Some(conn) = live {
-            self.drain(conn);
+            self.drain(now, conn);
         }
         Ok(())
     }
 
-    /// Sends the first buffered entry, unless one is waiting for its ack.
-    pub(super) fn drain(&mut self, conn: Conn) {
-        let Some(link) = self.links.get_mut(&conn) else { return };
-        let Some(gateway) = self.gateways.get_mut(&link.gateway) else { return };
-        if link.phase != Phase::Live
-            || link.awaits_ack.is_some()
-            || gateway.muted
-            || gateway.conn != Some(conn)
+    /// Sends the first buffered entry, unless one is waiting for its ack. A connector that floods sends all that
+    /// fit.
+    pub(super) fn drain(&mut self, now: Now, conn: Conn) {
+        let most = if self.config.like == Some(Like::Flood) { FLOOD } else { 1 };
+        let mut at = 0;
+        while let Some(link) = self.links.get_mut(&conn)
+            && let Some(gateway) = self.gateways.get(&link.gateway)
+            && link.phase == Phase::Live
+            && link.unacked.len() < most
+            && !gateway.muted
+            && gateway.conn == Some(conn)
+            && let Some(entry) = gateway.buffer.get(at)
         {
+            at += 1;
+            let id = entry.buffer_id();
+            if link.unacked.contains_key(id) {
+                continue;
+            }
+            let line = entry.to_line();
+            // What is acknowledged of those before makes room.
+            if !link.unacked.is_empty() && !link.has_room(line.len(), self.config.limits.write_bytes) {
+                return;
+            }
+            link.unacked.insert(id.to_owned(), now.mono);
+            if let Some(after) = self.config.unacked_after {
+                self.unacked.start(now.mono + after, conn, id);
+            }
+            self.send(conn, line);
+        }
+    }
+
+    /// An entry has waited too long for its ack: that is said once.
+    pub(super) fn report_unacked(&mut self, now: Now, conn: Conn, id: &str) {
+        let Some(link) = self.links.get(&conn) else { return };
+        let Some(gateway) = self.gateways.get_mut(&link.gateway) else { return };
+        let (Some(sent), Some(entry)) = (link.unacked.get(id), gateway.buffer.find_mut(id)) else { return };
+        if std::mem::replace(&mut entry.is_reported, true) {
             return;
         }
-        let Some(entry) = gateway.buffer.front() else { return };
-        link.awaits_ack = Some(entry.buffer_id().to_owned());
-        let line = entry.to_line();
-        self.send(conn, line);
+        let for_ms = now.mono.since(*sent).as_millis();
+        self.saws.push(
+            id.len(),
+            Saw::Unacked {
+                gateway: link.gateway.clone(),
+                dial: link.dial,
+                buffer_id: id.to_owned(),
+                frame_type: entry.kind().frame_type(),
+                for_ms: u64::try_from(for_ms).unwrap_or(u64::MAX),
+            },
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Who is let in, and which of two connections of one gateway stays.
 
 use super::{Conn, ConnectorMachine};
-use crate::connector::config::Duplicates;
+use crate::connector::config::{Duplicates, UpgradeRefusal};
+use crate::connector::like::Like;
 use crate::connector::link::Output;
 use crate::connector::upgrade::{Bearer, check_bearer};
 use relayline_core::time::Now;
@@ -33,16 +34,20 @@ impl ConnectorMachine {
         &mut self,
         now: Now,
         authorization: Option<&str>,
-    ) -> (String, bool, Option<(u16, &'static str)>) {
+    ) -> (String, bool, Option<&'static str>) {
         let (id, authenticated) = match self.who(now, authorization) {
             Ok(known) => known,
-            Err(NotAdmitted { id, error }) => return (id, false, Some((401, error))),
+            Err(NotAdmitted { id, error }) => return (id, false, Some(error)),
+        };
+        let revoked = match self.config.upgrade_refusal {
+            UpgradeRefusal::Close => "revoked",
+            UpgradeRefusal::Http => "unauthorized",
         };
         let refusal = self.gateways.get_mut(&id).and_then(|gateway| {
             let expired = std::mem::take(&mut gateway.expire_next_dial);
             match (gateway.revoked, expired) {
-                (true, _) => Some((401, "unauthorized")),
-                (false, true) => Some((401, "expired")),
+                (true, _) => Some(revoked),
+                (false, true) => Some("expired"),
                 (false, false) => None,
             }
         });
@@ -52,8 +57,10 @@ impl ConnectorMachine {
     /// One connection per gateway stays.
     pub(super) fn settle_duplicates(&mut self, id: &str, new: Conn) {
         let Some(gateway) = self.gateways.get_mut(id) else { return };
+        let displaces = self.config.like == Some(Like::Displacing);
         let loser = match (gateway.conn, self.config.duplicates) {
             (None, _) => None,
+            (Some(old), _) if displaces => Some(old),
             (Some(old), Duplicates::Replace) => Some(old),
             (Some(_), Duplicates::Refuse) => Some(new),
         };
@@ -61,7 +68,8 @@ impl ConnectorMachine {
             gateway.conn = Some(new);
         }
         if let Some(loser) = loser {
-            self.end(loser, Output::Close { code: 1008, reason: "duplicate session".to_owned() });
+            let (code, reason) = if displaces { (4000, "replaced") } else { (1008, "duplicate session") };
+            self.end(loser, Output::Close { code, reason: reason.to_owned() });
         }
     }
 }

@@ -28,6 +28,7 @@ impl ConnectorMachine {
             Act::Passthrough { forward, buffered } => {
                 self.deliver(now, &ids, Kind::Passthrough, forward, buffered)
             }
+            Act::Press(press) => self.press(now, &ids, &press),
             Act::Interrupt { session_key, chat_id } => {
                 let line =
                     Outgoing::InterruptInbound { session_key: &session_key, chat_id: &chat_id }.to_line();
@@ -69,7 +70,7 @@ impl ConnectorMachine {
                 self.each(&ids, |_, gateway| gateway.muted = on)?;
                 // What was buffered meanwhile comes now, where there was a handshake before the silence.
                 let open: Vec<Conn> = self.links.keys().copied().collect();
-                open.into_iter().for_each(|conn| self.drain(conn));
+                open.into_iter().for_each(|conn| self.drain(now, conn));
                 Ok(())
             }
             Act::IdleAck { on } => self.each(&ids, |_, gateway| gateway.withholds_idle_ack = !on),

@@ -58,6 +58,7 @@ impl ConnectorMachine {
     /// The connection is its gateway's no more; results for it are pointless.
     pub(super) fn forget(&mut self, gateway: &str, conn: Conn) {
         self.delayed.retain(|_, (of, _)| *of != conn);
+        self.unacked.stop_all(conn);
         if let Some(gateway) = self.gateways.get_mut(gateway) {
             gateway.conn.take_if(|current| *current == conn);
         }
