@@ -16,8 +16,8 @@
 //! | `interrupt` | `session_key`, `chat_id`? | An `interrupt_inbound` is sent. |
 //! | `drop` | | The TCP connection is cut, without a close frame. |
 //! | `close` | `code`? (1000), `reason`? ("") | The connection is closed. |
-//! | `revoke` | `on`? (true) | The open connection is closed with 4401 `unauthorized`, and from now on so is every dial refused (401). `false` takes it back. |
-//! | `expire` | | The open connection is closed with 4401 `expired`; without one the next dial is refused so. Once. |
+//! | `revoke` | `on`? (true) | The open connection is closed with 4401 `unauthorized`, and from now on every dial is refused: by [`ConnectorConfig::upgrade_refusal`] with 4401 `revoked`, or 401. `false` takes it back. |
+//! | `expire` | | The open connection is closed with 4401 `expired`; without one the next dial is refused so, or with 401. Once. |
 //! | `mute` | `on`? (true) | Upgrades are accepted, and nothing is ever said. |
 //! | `idle_ack` | `on` | `false` withholds the `going_idle_ack`: the connection then stays live. |
 //! | `answer` | `op`, `result` | From now on `op` gets this result, whatever it is; `null` restores the usual one. |
@@ -27,6 +27,7 @@
 //! | `enroll_token` | `token`, `tenant`? (`default`), `ttl_s`? | A gateway of that tenant may enrol with it, once and, with `ttl_s`, only for so many seconds. It is about no gateway. |
 //! | `rotate` | `overlap_ms`? (60000), `secret`?, `delivery_key`? | New credentials; those that are not given are drawn, and the gateway gets them when it provisions next. The old secrets are good for the overlap, and deliveries are signed with the new key at once. |
 //! | `deliver` | `event` or `interrupt`, `url`?, `key`?, `skew_s`? (0) | It is signed and posted to the endpoint that the gateway gave when it provisioned, or to `url`; an `interrupt` below it. `key` and `skew_s` make the signature another's, or of another time. |
+//! | `press` | `option_id` (or `option`), `prompt_id`?, `chat_id`?, `user_id`?, `user_name`?, `buffered`? | An open prompt is answered as its platform tells of it: that of `prompt_id`, else the last one of `chat_id`, or of all. The option is meant by its id, label or number, from 1; the user is by default who wrote last in that chat. |
 //!
 //! Each may have `gateway`, the id of the one that is meant. Without it `inbound`, `passthrough` and `deliver` need
 //! the connector to have one gateway only; all others mean every gateway.
@@ -43,6 +44,11 @@
 //!
 //! Each of them is a [`Saw::Http`], and so is the answer to each signed delivery. An answer that is no success is
 //! `{"error": …}`: 400 for what cannot be read, 401 for who is not known, 405, 408, 413.
+//!
+//! # What outlives it
+//!
+//! With a [`StateFile`] the connector goes on where the process before it ended, however it did:
+//! [`EmbeddedConnector::start_with_state`].
 
 mod account;
 mod admission;
@@ -65,6 +71,7 @@ mod saw;
 mod schema;
 pub mod script;
 mod server;
+mod state;
 mod unacked;
 mod upgrade;
 
@@ -78,5 +85,6 @@ pub use http::{HttpAnswer, HttpBody, HttpHead};
 pub use like::Like;
 pub use machine::{Conn, ConnectorMachine, Post, Stats, Transmit};
 pub use saw::{AskedBy, ClosedBy, Saw};
-pub use server::{DuplexStream, EmbeddedConnector, Missed, ServerTls};
+pub use server::{DuplexStream, EmbeddedConnector, Missed, ServerTls, StateError, StateFile};
+pub use state::StateFault;
 pub use upgrade::Upgrade;

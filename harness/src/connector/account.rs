@@ -2,6 +2,8 @@
 
 use super::config::{DEFAULT_TENANT, GatewayAccount};
 use super::issuer::{Credential, Issuer};
+use super::state::{GatewayState, SecretState};
+use crate::chats::unix_ms;
 use relayline_core::secret::Secret;
 use relayline_core::time::{Now, Time};
 use relayline_core::token;
@@ -12,13 +14,31 @@ use std::time::Duration;
 /// Secrets of one account at a time; with a further one the oldest goes, though its overlap lasts.
 const MAX_SECRETS: usize = 16;
 
+/// A secret that is good.
+#[derive(Clone, Debug)]
+struct GoodSecret {
+    secret: Secret,
+    /// The end of its overlap, when a newer one has taken its place.
+    until: Option<Time>,
+    /// It was issued, not configured.
+    is_issued: bool,
+}
+
+impl GoodSecret {
+    fn issued(secret: Secret) -> Self {
+        GoodSecret { secret, until: None, is_issued: true }
+    }
+}
+
 /// What is known of a gateway whatever becomes of its connections. It outlives a crash of the connector.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) tenant: String,
-    /// Newest last; each with the end of its overlap, when a newer one has taken its place.
-    secrets: Vec<(Secret, Option<Time>)>,
+    /// Newest last.
+    secrets: Vec<GoodSecret>,
     delivery_key: Option<Secret>,
+    /// The delivery key was issued, not configured.
+    has_issued_key: bool,
     /// Its credentials are new, and it does not have them yet: provisioning will give them.
     unclaimed: bool,
     /// What it said when it provisioned a platform (H-4), by platform.
@@ -35,6 +55,7 @@ impl Account {
             tenant: tenant.to_owned(),
             secrets: Vec::new(),
             delivery_key: None,
+            has_issued_key: false,
             unclaimed: false,
             profiles: BTreeMap::new(),
             last_platform: None,
@@ -48,7 +69,9 @@ impl Account {
     }
 
     pub(crate) fn configured(account: &GatewayAccount) -> Self {
-        let secrets = account.secrets.iter().map(|secret| (secret.clone(), None)).collect();
+        let configured =
+            |secret: &Secret| GoodSecret { secret: secret.clone(), until: None, is_issued: false };
+        let secrets = account.secrets.iter().map(configured).collect();
         let delivery_key = account.delivery_key.clone();
         Account { secrets, delivery_key, ..Account::new(DEFAULT_TENANT) }
     }
@@ -62,40 +85,86 @@ impl Account {
 
     /// New credentials; the old ones are good no more.
     pub(crate) fn replace(&mut self, issuer: &mut Issuer) {
-        self.secrets = vec![(issuer.issue(Credential::Secret), None)];
+        self.secrets = vec![GoodSecret::issued(issuer.issue(Credential::Secret))];
         self.delivery_key = Some(issuer.issue(Credential::DeliveryKey));
+        self.has_issued_key = true;
         self.unclaimed = true;
     }
 
     /// New credentials; the old secrets are good for `overlap` more.
     pub(crate) fn rotate(&mut self, now: Now, overlap: Duration, secret: Secret, key: Secret) {
         let until = now.mono + overlap;
-        for (_, good_until) in &mut self.secrets {
-            *good_until = Some(good_until.map_or(until, |already| already.min(until)));
+        for good in &mut self.secrets {
+            good.until = Some(good.until.map_or(until, |already| already.min(until)));
         }
-        self.secrets.push((secret, None));
+        self.secrets.push(GoodSecret::issued(secret));
         if self.secrets.len() > MAX_SECRETS {
             self.secrets.remove(0);
         }
         self.delivery_key = Some(key);
+        self.has_issued_key = true;
         self.unclaimed = true;
+    }
+
+    /// What was issued, and what else a crash must not take away; the rest of it is the gateway's.
+    pub(crate) fn durable(&self, now: Now) -> GatewayState {
+        let secret = |good: &GoodSecret| SecretState {
+            secret: good.secret.clone(),
+            until_unix_ms: good.until.map(|until| {
+                let left = u64::try_from(until.since(now.mono).as_millis()).unwrap_or(u64::MAX);
+                unix_ms(now).saturating_add(left)
+            }),
+        };
+        GatewayState {
+            id: String::new(),
+            tenant: self.tenant.clone(),
+            secrets: self.secrets.iter().filter(|good| good.is_issued).map(secret).collect(),
+            delivery_key: self.delivery_key.clone().filter(|_| self.has_issued_key),
+            unclaimed: self.unclaimed,
+            profiles: self.profiles.clone(),
+            last_platform: self.last_platform.clone(),
+            policies: self.policies.clone(),
+            revoked: false,
+            idle: false,
+            newest_id: (0, 0),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Takes up what was kept. What is configured stays good.
+    pub(crate) fn restore(&mut self, now: Now, kept: GatewayState) {
+        self.tenant = kept.tenant;
+        for SecretState { secret, until_unix_ms } in kept.secrets {
+            let left = |until: u64| Duration::from_millis(until.saturating_sub(unix_ms(now)));
+            let until = until_unix_ms.map(|until| now.mono + left(until));
+            self.secrets.push(GoodSecret { until, ..GoodSecret::issued(secret) });
+        }
+        if kept.delivery_key.is_some() {
+            self.delivery_key = kept.delivery_key;
+            self.has_issued_key = true;
+        }
+        self.unclaimed = kept.unclaimed;
+        self.profiles = kept.profiles;
+        self.last_platform = kept.last_platform;
+        self.policies = kept.policies;
     }
 
     /// When the next of its older secrets ends.
     pub(crate) fn next_end(&self) -> Option<Time> {
-        self.secrets.iter().filter_map(|(_, until)| *until).min()
+        self.secrets.iter().filter_map(|good| good.until).min()
     }
 
     /// Forgets the secrets whose overlap is over.
     pub(crate) fn prune(&mut self, now: Now) {
-        self.secrets.retain(|(_, until)| until.is_none_or(|until| now.mono < until));
+        self.secrets.retain(|good| good.until.is_none_or(|until| now.mono < until));
     }
 
     /// Whether `token` was made for `id` with a secret that is good now, and had not expired at `unix_s` (C-2).
     pub(crate) fn made(&self, id: &str, token: &str, now: Now, unix_s: u64) -> bool {
-        let mut good = self.secrets.iter().filter(|(_, until)| until.is_none_or(|until| now.mono < until));
-        good.any(|(secret, _)| {
-            token::verify(token, std::slice::from_ref(secret), unix_s).is_some_and(|named| named == id)
+        let mut good = self.secrets.iter().filter(|good| good.until.is_none_or(|until| now.mono < until));
+        good.any(|good| {
+            let named = token::verify(token, std::slice::from_ref(&good.secret), unix_s);
+            named.is_some_and(|named| named == id)
         })
     }
 
@@ -109,7 +178,7 @@ impl Account {
         if !std::mem::take(&mut self.unclaimed) {
             return None;
         }
-        Some((&self.secrets.last()?.0, self.delivery_key.as_ref()?))
+        Some((&self.secrets.last()?.secret, self.delivery_key.as_ref()?))
     }
 
     /// What signs its deliveries.

@@ -1,6 +1,7 @@
 //! Who may enrol: identities by their access tokens, and single-use tokens (H-1).
 
 use super::config::{ConnectorConfig, EnrollToken, Identity};
+use super::state::TokenState;
 use relayline_core::secret::Secret;
 use subtle::ConstantTimeEq;
 
@@ -8,13 +9,22 @@ use subtle::ConstantTimeEq;
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     identities: Vec<Identity>,
-    /// Each with whether it is used up.
-    tokens: Vec<(EnrollToken, bool)>,
+    tokens: Vec<KnownToken>,
+}
+
+#[derive(Clone, Debug)]
+struct KnownToken {
+    token: EnrollToken,
+    is_used: bool,
+    /// It is handed out anew at each start.
+    is_configured: bool,
 }
 
 impl Admission {
     pub(crate) fn new(config: &ConnectorConfig) -> Self {
-        let tokens = config.enroll_tokens.iter().map(|token| (token.clone(), false)).collect();
+        let known =
+            |token: &EnrollToken| KnownToken { token: token.clone(), is_used: false, is_configured: true };
+        let tokens = config.enroll_tokens.iter().map(known).collect();
         Admission { identities: config.identities.clone(), tokens }
     }
 
@@ -26,34 +36,58 @@ impl Admission {
 
     /// Hands out a further token; one that was there already is good again. False: there are too many.
     pub(crate) fn add(&mut self, token: EnrollToken, most: usize) -> bool {
-        self.tokens.retain(|(known, _)| known.token != token.token);
+        self.tokens.retain(|known| known.token.token != token.token);
         if self.tokens.len() >= most {
             // A used one is only kept to say that it was used.
-            let Some(used) = self.tokens.iter().position(|(_, used)| *used) else { return false };
+            let Some(used) = self.tokens.iter().position(|known| known.is_used) else { return false };
             self.tokens.remove(used);
         }
-        self.tokens.push((token, false));
+        self.tokens.push(KnownToken { token, is_used: false, is_configured: false });
         true
+    }
+
+    /// What a crash must not take away: what is used up, and what was handed out meanwhile.
+    pub(crate) fn durable(&self) -> Vec<TokenState> {
+        let kept = self.tokens.iter().filter(|known| known.is_used || !known.is_configured);
+        let state = |KnownToken { token, is_used, .. }: &KnownToken| TokenState {
+            token: token.token.clone(),
+            tenant: token.tenant.clone(),
+            expires_unix_s: token.expires_unix_s,
+            used: *is_used,
+        };
+        kept.map(state).collect()
+    }
+
+    /// Takes up what was kept.
+    pub(crate) fn restore(&mut self, kept: TokenState) {
+        let TokenState { token, tenant, expires_unix_s, used } = kept;
+        match self.tokens.iter_mut().find(|known| known.token.token == token) {
+            Some(known) => known.is_used |= used,
+            None => {
+                let token = EnrollToken { token, tenant, expires_unix_s };
+                self.tokens.push(KnownToken { token, is_used: used, is_configured: false });
+            }
+        }
     }
 
     /// Whether `token` lets a gateway of `tenant` in now; why not, if not.
     pub(crate) fn check(&self, token: &str, tenant: &str, unix_s: u64) -> Result<(), &'static str> {
-        let found = self.tokens.iter().find(|(known, _)| same(&known.token, token));
+        let found = self.tokens.iter().find(|known| same(&known.token.token, token));
         match found {
             None => Err("invalid enrollment token"),
-            Some((_, true)) => Err("enrollment token already used"),
-            Some((known, false)) if known.expires_unix_s.is_some_and(|last| unix_s > last) => {
+            Some(known) if known.is_used => Err("enrollment token already used"),
+            Some(known) if known.token.expires_unix_s.is_some_and(|last| unix_s > last) => {
                 Err("enrollment token expired")
             }
-            Some((known, false)) if known.tenant != tenant => Err("tenant mismatch"),
-            Some((_, false)) => Ok(()),
+            Some(known) if known.token.tenant != tenant => Err("tenant mismatch"),
+            Some(_) => Ok(()),
         }
     }
 
     /// It has let somebody in, and lets in nobody else.
     pub(crate) fn use_up(&mut self, token: &str) {
-        for (known, used) in &mut self.tokens {
-            *used |= same(&known.token, token);
+        for known in &mut self.tokens {
+            known.is_used |= same(&known.token.token, token);
         }
     }
 }

@@ -1,15 +1,19 @@
 //! A gateway's durable buffer: what waits for an `inbound_ack`, in order.
 
 use super::frame::Outgoing;
+use super::state::EntryState;
 use crate::chats::unix_ms;
 use relayline_core::time::Now;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 
-/// What is delivered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What is delivered, by the type of its frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Kind {
+    #[serde(rename = "inbound")]
     Inbound,
+    #[serde(rename = "passthrough_forward")]
     Passthrough,
 }
 
@@ -103,30 +107,45 @@ impl Buffer {
         self.bytes
     }
 
+    /// The entries of before the process, and time and number of the newest id.
+    pub(crate) fn restored(entries: Vec<EntryState>, newest: (u64, u64)) -> Self {
+        let entry = |EntryState { id, kind, content }| {
+            let bytes = kind.to_line(&content, None).len();
+            Entry { id, kind, content, bytes, is_reported: false }
+        };
+        let entries: VecDeque<Entry> = entries.into_iter().map(entry).collect();
+        let bytes = entries.iter().map(|entry| entry.bytes).sum();
+        Buffer { entries, bytes, newest }
+    }
+
+    pub(crate) fn newest_id(&self) -> (u64, u64) {
+        self.newest
+    }
+
     /// Whether an entry of the same lane waits, which a live delivery must not overtake.
     pub(crate) fn holds_lane_of(&self, kind: Kind, content: &Map<String, Value>) -> bool {
         let lane = kind.lane(content);
         self.entries.iter().any(|entry| entry.kind == kind && entry.kind.lane(&entry.content) == lane)
     }
 
-    /// Adds a delivery at the end, under an id in the style `1718900000000-0`. False: it does not fit.
+    /// Adds a delivery at the end, under an id in the style `1718900000000-0`. `None`: it does not fit.
     pub(crate) fn push(
         &mut self,
         now: Now,
         kind: Kind,
         content: Map<String, Value>,
         (max_entries, max_bytes): (usize, usize),
-    ) -> bool {
+    ) -> Option<String> {
         let bytes = kind.to_line(&content, None).len();
         if self.entries.len() >= max_entries || self.bytes.saturating_add(bytes) > max_bytes {
-            return false;
+            return None;
         }
         let ms = unix_ms(now);
         self.newest = if ms > self.newest.0 { (ms, 0) } else { (self.newest.0, self.newest.1 + 1) };
         let id = format!("{}-{}", self.newest.0, self.newest.1);
-        self.entries.push_back(Entry { id, kind, content, bytes, is_reported: false });
+        self.entries.push_back(Entry { id: id.clone(), kind, content, bytes, is_reported: false });
         self.bytes += bytes;
-        true
+        Some(id)
     }
 
     /// An entry was taken.

@@ -59,13 +59,13 @@ pub enum Act {
         #[serde(default)]
         reason: String,
     },
-    /// Let the gateway in no more: 4401 `unauthorized` now, 401 from now on.
+    /// Let the gateway in no more: 4401 `unauthorized` now, and every dial is refused from now on.
     Revoke {
         /// `false` takes it back.
         #[serde(default = "yes")]
         on: bool,
     },
-    /// Treat the token as expired, once: 4401 `expired` now, or 401 at the next dial.
+    /// Treat the token as expired, once: 4401 `expired` now, or at the next dial.
     Expire,
     /// Accept upgrades and stay silent.
     Mute {

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod dials;
+mod durable;
 mod enroll;
 mod frames;
 mod http;
@@ -64,6 +65,12 @@ pub struct ConnectorMachine {
     saws: SawQueue,
     dials: u64,
     stats: Stats,
+    /// Everybody is let in: nobody is known, and nobody could become so.
+    is_open: bool,
+    /// Its state is kept: what is taken into a buffer is reported.
+    is_durable: bool,
+    /// What is kept may have changed.
+    is_changed: bool,
 }
 
 impl ConnectorMachine {
@@ -73,7 +80,8 @@ impl ConnectorMachine {
         let account = |account| Gateway::new(Account::configured(account));
         let mut gateways: BTreeMap<String, Gateway> =
             config.gateways.iter().map(|given| (given.id.clone(), account(given))).collect();
-        if config.is_open() {
+        let is_open = config.is_open();
+        if is_open {
             gateways.insert(String::new(), Gateway::new(Account::open()));
         }
         ConnectorMachine {
@@ -93,6 +101,9 @@ impl ConnectorMachine {
             saws: SawQueue::new(config.limits.saws, config.limits.saw_bytes),
             dials: 0,
             stats: Stats::default(),
+            is_open,
+            is_durable: false,
+            is_changed: false,
             config,
         }
     }
@@ -114,6 +125,8 @@ impl ConnectorMachine {
             overlaps: self.overlaps,
             dials: self.dials,
             stats: self.stats,
+            is_open: self.is_open,
+            is_durable: self.is_durable,
             ..fresh
         }
     }
@@ -235,6 +248,7 @@ impl ConnectorMachine {
             let Some((_, id)) = self.overlaps.pop_first() else { break };
             let Some(gateway) = self.gateways.get_mut(&id) else { continue };
             gateway.account.prune(now);
+            self.is_changed = true;
             self.overlaps.extend(gateway.account.next_end().map(|end| (end, id)));
         }
         self.media.prune(now.mono);

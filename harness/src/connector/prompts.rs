@@ -118,7 +118,8 @@ impl Prompt {
     fn bytes(&self) -> usize {
         let options: usize = self.options.iter().map(|choice| choice.id.len() + choice.label.len()).sum();
         let texts = [&self.gateway, &self.platform, &self.bot_id, &self.chat_id, &self.prompt_id];
-        options + texts.map(String::len).iter().sum::<usize>() + 4 * MAX_TEXT
+        let known = [&self.message_id, &self.thread_id, &self.scope_id, &self.user_id].into_iter().flatten();
+        options + texts.into_iter().chain(known).map(String::len).sum::<usize>()
     }
 }
 

@@ -14,6 +14,24 @@ pub enum Saw {
         /// What a gateway is to be configured with: `ws://127.0.0.1:49152`.
         url: String,
     },
+    /// What a gateway had left when the process before this one ended: said at the start, where there is something.
+    Restored {
+        /// Whose it is.
+        gateway: String,
+        /// How many entries wait in its buffer.
+        buffered: usize,
+        /// Whether it is let in no more.
+        revoked: bool,
+        /// Whether its idleness was confirmed, and it has done no handshake since.
+        idle: bool,
+    },
+    /// An entry was taken into a buffer, and outlives the process from here on. Only where the state is kept in a file.
+    Buffered {
+        /// Whose buffer it is.
+        gateway: String,
+        /// The entry's `bufferId`.
+        buffer_id: String,
+    },
     /// A gateway dialled.
     Dial {
         /// Its id; empty when it is not known.

@@ -5,16 +5,19 @@ mod http;
 mod hub;
 mod post;
 mod socket;
+mod store;
 mod tls;
 
+pub use store::{StateError, StateFile};
 pub use tls::ServerTls;
 pub use tokio::io::DuplexStream;
 
 use super::config::ConnectorConfig;
 use super::control::{Control, ControlError};
-use super::machine::Stats;
+use super::machine::{ConnectorMachine, Stats};
 use super::saw::Saw;
 use hub::Hub;
+use relayline_core::time::Now;
 use relayline_runtime::serve::{Closed, Server};
 use relayline_tokio::Tokio;
 use std::fmt;
@@ -40,11 +43,31 @@ pub struct EmbeddedConnector {
 impl EmbeddedConnector {
     /// Listens on `addr` (`127.0.0.1:0` takes a free port). Once this has returned a gateway can dial.
     pub fn start(config: ConnectorConfig, addr: impl ToSocketAddrs) -> io::Result<Self> {
+        let hub = Hub::new(config.clone())?;
+        EmbeddedConnector::serve(config, addr, hub)
+    }
+
+    /// The same with a state that outlives the process: buffers, issued secrets, used tokens, who is revoked or idle.
+    /// Whatever relies on a change of it comes after that change is on the disk. A file that cannot be written any more
+    /// ends the connector: [`failure`](Self::failure) says why.
+    ///
+    /// # Errors
+    /// When the port cannot be had; an error of the state is a [`StateError`] inside.
+    pub fn start_with_state(
+        config: ConnectorConfig,
+        addr: impl ToSocketAddrs,
+        file: StateFile,
+    ) -> io::Result<Self> {
+        let hub = Hub::restored(config.clone(), file)?;
+        EmbeddedConnector::serve(config, addr, hub)
+    }
+
+    fn serve(config: ConnectorConfig, addr: impl ToSocketAddrs, hub: Hub) -> io::Result<Self> {
         let listener = TcpListener::bind(addr)?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
-        let (tls, bounds, closed) = (config.tls.clone(), config.http, Arc::default());
-        let hub = Arc::new(Hub::new(config)?);
+        let (tls, bounds, closed) = (config.tls, config.http, Arc::default());
+        let hub = Arc::new(hub);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let server = {
             let _inside = runtime.enter();
@@ -92,10 +115,29 @@ impl EmbeddedConnector {
 
     /// Does what it is told, at once.
     pub fn control(&self, control: impl Into<Control>) -> Result<(), ControlError> {
-        self.hub.with(|machine, now| machine.control(now, control))
+        self.obey(|machine, now| machine.control(now, control))
     }
 
-    /// The next observation, as soon as there is one; `None` when there was none for so long.
+    /// A user says something, as [`ConnectorMachine::say`](super::ConnectorMachine::say) has it.
+    pub fn say(&self, text: &str) -> Result<(), ControlError> {
+        self.obey(|machine, now| machine.say(now, text))
+    }
+
+    fn obey(
+        &self,
+        input: impl FnOnce(&mut ConnectorMachine, Now) -> Result<(), ControlError>,
+    ) -> Result<(), ControlError> {
+        let obeyed = self.hub.with(input);
+        self.hub.failure().map_or(obeyed, |why| Err(ControlError::NotKept(why)))
+    }
+
+    /// Why its state could not be kept. Nothing is served any more then.
+    pub fn failure(&self) -> Option<String> {
+        self.hub.failure()
+    }
+
+    /// The next observation, as soon as there is one; `None` when there was none for so long, or its state could not be
+    /// kept.
     pub fn next_saw(&self, timeout: Duration) -> Option<Saw> {
         self.hub.next_saw(Instant::now().checked_add(timeout))
     }

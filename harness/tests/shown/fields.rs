@@ -21,7 +21,17 @@ const NAMES: &[&str] = &[
 const PLAIN: &[&str] = &["String", "str", "Vec", "Bytes", "Value", "OsString", "Cow"];
 
 /// What hides what it holds.
-const HIDING: &[&str] = &["Secret", "Bearer", "Zeroizing", "Credentials", "EnrollToken"];
+const HIDING: &[&str] = &[
+    "Secret",
+    "Bearer",
+    "Zeroizing",
+    "Credentials",
+    "EnrollToken",
+    "GoodSecret",
+    "KnownToken",
+    "SecretState",
+    "TokenState",
+];
 
 /// Fields that are called so, and are none: the type, the field, and why.
 const NONE: &[(&str, &str, &str)] = &[

@@ -21,6 +21,10 @@ const HOLDERS: &[&str] = &[
     "EnrollToken",
     "GatewayAccount",
     "ConnectorConfig",
+    "DurableState",
+    "GatewayState",
+    "SecretState",
+    "TokenState",
     "FileText",
 ];
 

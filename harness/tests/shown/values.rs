@@ -13,7 +13,7 @@ use relayline_core::secret::Secret;
 use relayline_core::settings::{self, Arguments, FileText, Files, Resolved};
 use relayline_core::time::Now;
 use relayline_core::url::DialUrl;
-use relayline_harness::connector::{Act, ConnectorConfig, ConnectorMachine, Control, Delivery};
+use relayline_harness::connector::{Act, ConnectorConfig, ConnectorMachine, Control, Delivery, StateFile};
 use relayline_harness::recorder::{HTTP_BOUNDS, RecorderConfig, Upstream};
 use relayline_harness::recording::{Gateway, Header, Line, Recording, What};
 use relayline_runtime::http::{Answer, Booted};
@@ -198,7 +198,22 @@ fn machines() -> Vec<Shown> {
     let mut machine = RelayMachine::new(config.into(), [7; 32], Now::default());
     let dial = machine.poll_action().unwrap();
     let config = connector();
-    vec![show(&machine), show(&dial), show(&ConnectorMachine::new(config, [7; 32]))]
+    let mut connector = ConnectorMachine::new(config.clone(), [7; 32]);
+    let rotate = Act::Rotate { overlap_ms: 1, secret: Some(secret()), delivery_key: Some(secret()) };
+    connector.control(Now::default(), rotate).unwrap();
+    let state = connector.durable_state(Now::default());
+    assert!(state.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()), "it is in there");
+    let restored = ConnectorMachine::restore(config, [7; 32], Now::default(), &state).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.json");
+    std::fs::write(&path, &*state).unwrap();
+    vec![
+        show(&machine),
+        show(&dial),
+        show(&connector),
+        show(&restored),
+        show(&StateFile::open(&path).unwrap()),
+    ]
 }
 
 fn connector() -> ConnectorConfig {

@@ -73,6 +73,9 @@ pub enum ControlError {
         /// Its options.
         options: String,
     },
+    /// What it changed could not be kept.
+    #[error("{0}")]
+    NotKept(String),
     /// There are no secrets to rotate.
     #[error("this connector lets everybody in, and has no secrets to rotate: start it with a gateway")]
     NoSecrets,

@@ -49,9 +49,14 @@ impl ConnectorMachine {
             (Some(_) | None, Some(true) | None) => {}
         }
         let limits = &self.config.limits;
-        if !gateway.buffer.push(now, kind, content, (limits.buffer_entries, limits.buffer_bytes)) {
+        let room = (limits.buffer_entries, limits.buffer_bytes);
+        let Some(buffer_id) = gateway.buffer.push(now, kind, content, room) else {
             let (entries, bytes) = (gateway.buffer.len(), gateway.buffer.bytes());
             return Err(ControlError::BufferFull { gateway: show_id(id), entries, bytes });
+        };
+        self.is_changed = true;
+        if self.is_durable {
+            self.saws.push(buffer_id.len(), Saw::Buffered { gateway: id.clone(), buffer_id });
         }
         if let Some(conn) = live {
             self.drain(now, conn);

@@ -18,7 +18,7 @@ pub(super) struct NotAdmitted {
 impl ConnectorMachine {
     /// Whose upgrade token this is, and whether there was one to check.
     pub(super) fn who(&self, now: Now, authorization: Option<&str>) -> Result<(String, bool), NotAdmitted> {
-        if self.config.is_open() {
+        if self.is_open {
             return Ok((String::new(), false));
         }
         let accounts = self.gateways.iter().map(|(id, gateway)| (id.as_str(), &gateway.account));

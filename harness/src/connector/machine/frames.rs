@@ -42,7 +42,7 @@ impl ConnectorMachine {
                     link.descriptors.insert(platform, descriptor);
                 }
                 link.phase = Phase::Live;
-                gateway.is_idle = false;
+                self.is_changed |= std::mem::take(&mut gateway.is_idle);
                 self.send(conn, line);
             }
             Known::Outbound { request_id, platform } => {
@@ -87,6 +87,7 @@ impl ConnectorMachine {
                         self.unacked.stop(sent + after, conn, &buffer_id);
                     }
                     gateway.buffer.remove(&buffer_id);
+                    self.is_changed = true;
                 }
                 None => self.stats.stray_acks += 1,
             },
@@ -94,6 +95,7 @@ impl ConnectorMachine {
                 if !gateway.withholds_idle_ack && self.config.like != Some(Like::Silent) {
                     link.phase = Phase::Idle;
                     gateway.is_idle = true;
+                    self.is_changed = true;
                     self.send(conn, Outgoing::GoingIdleAck.to_line());
                 }
             }

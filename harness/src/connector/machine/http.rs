@@ -83,6 +83,8 @@ impl ConnectorMachine {
             HttpBody::TooSlow => Err(Refusal::new(408, "the body did not come in time")),
         };
         let of = |body: Result<Bytes, Refusal>, id: &str| body.map_err(|refusal| refusal.of(id));
+        self.is_changed |=
+            matches!(admitted, Admitted::Enroll(_) | Admitted::Provision(_) | Admitted::Policy(_));
         match admitted {
             Admitted::Enroll(tenant) => self.enroll(now, &tenant, &body?),
             Admitted::Provision(tenant) => self.provision(&tenant, &body?),

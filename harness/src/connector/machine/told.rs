@@ -23,6 +23,9 @@ impl ConnectorMachine {
             (false, None) => Vec::new(),
             (false, Some(_)) => return Err(ControlError::NoGatewayMeant),
         };
+        if changes_what_is_kept(&act) {
+            self.is_changed = true;
+        }
         match act {
             Act::Inbound { event, buffered } => self.deliver(now, &ids, Kind::Inbound, event, buffered),
             Act::Passthrough { forward, buffered } => {
@@ -117,7 +120,7 @@ impl ConnectorMachine {
         secret: Option<Secret>,
         delivery_key: Option<Secret>,
     ) -> Result<(), ControlError> {
-        if self.config.is_open() {
+        if self.is_open {
             return Err(ControlError::NoSecrets);
         }
         for id in ids {
@@ -198,6 +201,11 @@ impl ConnectorMachine {
         }
         Ok(())
     }
+}
+
+/// Whether it changes what outlives the process; what it buffers does so by itself.
+fn changes_what_is_kept(act: &Act) -> bool {
+    matches!(act, Act::Revoke { .. } | Act::EnrollToken { .. } | Act::Rotate { .. })
 }
 
 /// What may stand in a close frame (RFC 6455, 7.4): tungstenite would refuse the rest.

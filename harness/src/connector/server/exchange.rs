@@ -43,7 +43,9 @@ pub(super) async fn answer(hub: &Hub, request: Request<Received>) -> Option<Resp
         // Late or broken, it makes no difference.
         let _ = timeout(DRAIN_TIMEOUT, drain(&mut body)).await;
     }
-    Some(response(hub.with(|machine, now| machine.handle_http(now, &head, read))))
+    let answer = hub.with(|machine, now| machine.handle_http(now, &head, read));
+    // What could not be kept is promised to nobody.
+    hub.failure().is_none().then(|| response(answer))
 }
 
 /// At most `limit` bytes are held.

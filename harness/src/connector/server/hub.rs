@@ -1,5 +1,6 @@
 //! The machine, shared between its sockets and its owner, and who is woken when it has something to say.
 
+use super::store::{StateError, StateFile};
 use crate::connector::{Conn, ConnectorConfig, ConnectorMachine, Post, Saw, Transmit};
 use relayline_core::time::{Now, Time};
 use std::collections::BTreeMap;
@@ -25,6 +26,24 @@ struct State {
     machine: ConnectorMachine,
     wakes: BTreeMap<Conn, Arc<Wake>>,
     next_conn: u32,
+    /// Where the machine's state is kept, if it is.
+    file: Option<StateFile>,
+    /// Why it could not be kept. From then on nothing is said to anybody.
+    failure: Option<String>,
+}
+
+impl State {
+    /// Keeps what has changed, before anybody hears of it.
+    fn keep(&mut self, now: Now) {
+        let Some(file) = self.file.as_mut().filter(|_| self.failure.is_none()) else { return };
+        if !self.machine.take_durable_change() {
+            return;
+        }
+        if let Err(error) = file.keep(self.machine.durable_state(now)) {
+            self.failure = Some(error.to_string());
+            self.machine.shut_down();
+        }
+    }
 }
 
 /// One lock around all of it: it is never held across an await, and what is done under it is short.
@@ -52,20 +71,32 @@ impl fmt::Debug for Hub {
 
 impl Hub {
     pub(super) fn new(config: ConnectorConfig) -> io::Result<Self> {
-        // The one place where the real world's chance comes in: where message ids start, and what is issued.
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|error| io::Error::other(format!("no randomness: {error}")))?;
-        let machine = ConnectorMachine::new(config, seed);
-        Ok(Hub {
-            state: Mutex::new(State { machine, wakes: BTreeMap::new(), next_conn: 0 }),
-            origin: Instant::now(),
+        Ok(Hub::over(ConnectorMachine::new(config, seed()?), None, Instant::now()))
+    }
+
+    /// Goes on from a state, which is written at once: a file that cannot be written is found out here.
+    pub(super) fn restored(config: ConnectorConfig, mut file: StateFile) -> io::Result<Self> {
+        let origin = Instant::now();
+        let now = now_since(origin);
+        let fault = |fault| StateError::Fault(file.path().to_owned(), fault);
+        let machine = ConnectorMachine::restore(config, seed()?, now, file.text())
+            .map_err(fault)
+            .map_err(io::Error::other)?;
+        file.keep(machine.durable_state(now)).map_err(io::Error::other)?;
+        Ok(Hub::over(machine, Some(file), origin))
+    }
+
+    fn over(machine: ConnectorMachine, file: Option<StateFile>, origin: Instant) -> Self {
+        Hub {
+            state: Mutex::new(State { machine, wakes: BTreeMap::new(), next_conn: 0, file, failure: None }),
+            origin,
             saw: Condvar::new(),
             timer: Notify::new(),
             ended: Notify::new(),
             uploads: Semaphore::new(UPLOADS),
             posts: Notify::new(),
             stopped: Notify::new(),
-        })
+        }
     }
 
     /// Gives the machine an input, and wakes whoever has something to do about it.
@@ -73,6 +104,7 @@ impl Hub {
         let mut state = self.lock();
         let now = self.now();
         let result = input(&mut state.machine, now);
+        state.keep(now);
         for (conn, wake) in &state.wakes {
             if state.machine.is_ready(*conn) {
                 wake.write.notify_one();
@@ -106,11 +138,20 @@ impl Hub {
     }
 
     pub(super) fn transmit(&self, conn: Conn, out: &mut Vec<u8>) -> Option<Transmit> {
-        self.lock().machine.poll_transmit_on(conn, out)
+        let mut state = self.lock();
+        match state.failure {
+            Some(_) => Some(Transmit::Drop { conn }),
+            None => state.machine.poll_transmit_on(conn, out),
+        }
     }
 
     pub(super) fn post(&self) -> Option<Post> {
-        self.lock().machine.poll_post()
+        let mut state = self.lock();
+        if state.failure.is_some() { None } else { state.machine.poll_post() }
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
@@ -130,6 +171,10 @@ impl Hub {
     pub(super) fn next_saw(&self, until: Option<Instant>) -> Option<Saw> {
         let mut state = self.lock();
         loop {
+            // What was seen may be about what is not kept.
+            if state.failure.is_some() {
+                return None;
+            }
             if let Some(saw) = state.machine.poll_saw() {
                 return Some(saw);
             }
@@ -151,14 +196,25 @@ impl Hub {
     }
 
     fn now(&self) -> Now {
-        let us = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Now { mono: Time::from_micros(us), unix_s: unix_now().as_secs() }
+        now_since(self.origin)
     }
 
     /// A panic under the lock has been reported where it happened; the others go on.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The one place where the real world's chance comes in: where message ids start, and what is issued.
+fn seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| io::Error::other(format!("no randomness: {error}")))?;
+    Ok(seed)
+}
+
+fn now_since(origin: Instant) -> Now {
+    let us = u64::try_from(origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Now { mono: Time::from_micros(us), unix_s: unix_now().as_secs() }
 }
 
 /// A clock before 1970 reads as 1970.
