@@ -3,7 +3,7 @@
 
 mod support;
 
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector};
+use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, UpgradeRefusal};
 use std::net::TcpListener;
 use support::http::{Answer, Request, Server, answer, answer_with};
 use support::{Ended, Program, relayline};
@@ -42,6 +42,7 @@ fn h_4_a_connector_that_is_well(runtime: &str) {
     let provisioning = ConnectorConfig::default().identity("acc3ss", "acme");
     let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "acc3ss");
     let reached = "ok settings, ok dns, ok tcp";
+    let over_http = ConnectorConfig { upgrade_refusal: UpgradeRefusal::Http, ..known.clone() };
     for (config, environment, code, expected) in [
         (known.clone(), &[ID, SECRET][..], 0, "ok tls, ok upgrade, ok clock, ok credentials, ok handshake"),
         (ConnectorConfig::default(), &[], 0, "ok tls, ok upgrade, ok clock, warn credentials, ok handshake"),
@@ -58,6 +59,13 @@ fn h_4_a_connector_that_is_well(runtime: &str) {
             "ok tls, ok upgrade, ok clock, fail credentials",
         ),
         (known, &[], 1, "ok tls, ok upgrade, ok clock, fail credentials"),
+        (
+            over_http.clone(),
+            &[ID, ("GATEWAY_RELAY_SECRET", "wrong")],
+            1,
+            "ok tls, ok upgrade, ok clock, fail credentials",
+        ),
+        (over_http, &[], 1, "ok tls, ok upgrade, ok clock, fail credentials"),
     ] {
         let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
         let ended = doctor(runtime, &connector.url(), environment);

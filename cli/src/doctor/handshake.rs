@@ -8,6 +8,9 @@ use relayline_core::output::Notice;
 use relayline_runtime::Incoming;
 use std::io;
 
+/// The close code of an auth refusal (L-7).
+const REFUSED: u16 = 4401;
+
 pub(super) fn handshake(
     runtime: RuntimeName,
     config: Config,
@@ -15,11 +18,13 @@ pub(super) fn handshake(
     findings: &mut Findings,
 ) -> io::Result<Result<(), Stop>> {
     findings.wait("handshake", config.timing.dial_timeout + config.timing.handshake_timeout);
+    let gateway_id = config.credentials.as_ref().map(|credentials| credentials.gateway_id.clone());
     let platforms: Vec<String> = config.identities.iter().map(|identity| identity.platform.clone()).collect();
     runtime.host(config, |relay, mut inbox| async move {
         while let Some(incoming) = inbox.next().await {
             match incoming {
                 Incoming::Notice(Notice::Connected { descriptor, .. }) => {
+                    accepted(gateway_id.as_deref(), findings);
                     let (platform, version) = (&descriptor.platform, descriptor.contract_version);
                     findings.ok("handshake", format_args!("served for {platform:?}, contract {version}"));
                     if names_platform && !platforms.contains(platform) {
@@ -28,9 +33,14 @@ pub(super) fn handshake(
                     relay.disconnect().await;
                     return Ok(());
                 }
+                Incoming::Notice(Notice::Disconnected { code: Some(REFUSED), reason, .. }) => {
+                    relay.disconnect().await;
+                    return Err(refused(gateway_id.as_deref(), &reason, findings));
+                }
                 Incoming::Notice(Notice::Disconnected { code, reason, .. }) => {
                     let code = code.map(|code| format!(" (close code {code})")).unwrap_or_default();
                     relay.disconnect().await;
+                    accepted(gateway_id.as_deref(), findings);
                     return Err(findings.stop("handshake", format_args!("{reason}{code}")));
                 }
                 Incoming::Fatal(fatal) => return Err(findings.stop("handshake", fatal)),
@@ -40,6 +50,38 @@ pub(super) fn handshake(
         }
         Err(findings.stop("handshake", "the connection ended before it"))
     })
+}
+
+/// Says that the credentials are good, or that none are asked for.
+fn accepted(gateway_id: Option<&str>, findings: &mut Findings) {
+    match gateway_id {
+        Some(id) => findings.ok("credentials", format_args!("the token of {id:?} was taken")),
+        None => findings.warn(
+            "credentials",
+            "none are set, and the connector wants none: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET where others can \
+             reach it",
+        ),
+    }
+}
+
+/// L-7: the connector has accepted the upgrade, and closed the connection for the credentials.
+fn refused(gateway_id: Option<&str>, reason: &str, findings: &mut Findings) -> Stop {
+    match gateway_id {
+        Some(_) => findings.stop(
+            "credentials",
+            format_args!(
+                "refused (close code {REFUSED}, {reason}): check the gateway's id and secret, and enroll again if they \
+                 were revoked"
+            ),
+        ),
+        None => findings.stop(
+            "credentials",
+            format_args!(
+                "there are none, and the connector wants some: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET, or enroll \
+                 (it closed with {REFUSED}, {reason})"
+            ),
+        ),
+    }
 }
 
 /// What to say of a descriptor that is none of the gateway's platforms.

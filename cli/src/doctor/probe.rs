@@ -30,7 +30,7 @@ pub(super) async fn probe(client: &Client, config: &Config, findings: &mut Findi
     let Some(refusal) = answer.refusal() else {
         findings.ok("upgrade", "101");
         clock(findings);
-        accepted(config, findings);
+        // Whether it takes the credentials shows in the handshake.
         return Ok(());
     };
     if refusal.verdict().is_none() && !refusal.is_foreign() {
@@ -39,19 +39,6 @@ pub(super) async fn probe(client: &Client, config: &Config, findings: &mut Findi
     findings.ok("upgrade", format_args!("{}, credentials required", refusal.status));
     clock(findings);
     Err(refused(config, &refusal, findings))
-}
-
-fn accepted(config: &Config, findings: &mut Findings) {
-    match &config.credentials {
-        Some(credentials) => {
-            findings.ok("credentials", format_args!("the token of {:?} was taken", credentials.gateway_id));
-        }
-        None => findings.warn(
-            "credentials",
-            "none are set, and the connector wants none: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET where others can \
-             reach it",
-        ),
-    }
 }
 
 /// The secrets that an answer may repeat and that must not be shown (C-4).
