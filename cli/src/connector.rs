@@ -2,15 +2,17 @@
 
 mod flags;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use relayline_core::line::{Line, LineSplitter};
 use relayline_core::secret::Secret;
 use relayline_harness::connector::script::{Step, is_part_of};
-use relayline_harness::connector::{Control, EmbeddedConnector, Saw};
+use relayline_harness::connector::{
+    ConnectorConfig, Control, EmbeddedConnector, Like, Saw, StateError, StateFile,
+};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,14 +26,17 @@ Example:
   relayline connector --listen 127.0.0.1:8080 --gateway my-agent=s3cret --platform discord
   {\"do\":\"inbound\",\"event\":{\"text\":\"hi\",\"source\":{\"platform\":\"discord\",\"chat_id\":\"1\"}}}
 
+On a terminal a line that is not JSON is a message from a user: it is said in a chat of the platform that the connected
+gateway speaks for, or else of the first --platform.
+
 Instructions, one JSON object a line, `do` and its fields (those with ? may be left out):
   inbound       event, buffered? (true: through the buffer; false: live or not at all)
   passthrough   forward, buffered?
   interrupt     session_key, chat_id?
   drop          cuts the TCP connection
   close         code? (1000), reason?
-  revoke        on? (true): 4401 `unauthorized`, and 401 for every dial
-  expire        4401 `expired`, or 401 for the next dial
+  revoke        on? (true): 4401 `unauthorized`, and no dial is let in (4401 `revoked`; with --refuse http 401)
+  expire        4401 `expired`, now or at the next dial (with --refuse http that is answered 401)
   mute          on? (true): upgrades are accepted, and nothing is said
   idle_ack      on: false withholds the confirmation
   answer        op, result (null restores the usual one)
@@ -41,16 +46,32 @@ Instructions, one JSON object a line, `do` and its fields (those with ? may be l
   enroll_token  token, tenant?, ttl_s?
   rotate        overlap_ms? (60000), secret?, delivery_key?
   deliver       event or interrupt, url?, key?, skew_s?: signed, and posted
+  press         option_id (or option: its id, label or number), prompt_id?, chat_id?, user_id?, user_name?, buffered?:
+                answers the prompt of that id, or the last open one of that chat or of all; by default as who wrote last
 Each may have `gateway`, the id that is meant; without it all are, or the only one. Beside the WebSocket it serves POST
 /relay/enroll, /relay/provision, /relay/policy and /relay/media, and GET /relay/media/ID; each request is a line
 {\"saw\":\"http\"}, secrets as <hidden>, and so is what comes of each `deliver`. Each
 provisioning issues a new secret, and makes void what the gateway was issued or given before. To let a gateway enrol:
   relayline connector --listen 127.0.0.1:8080 --enroll-token once --access-token let-me-in
+A buffered entry that is not acknowledged within 10 s is a line {\"saw\":\"unacked\"}, once: the drain waits for it.
+
+Connectors to play with --like:
+  strict        closes with 1003 on a second hello, on interrupt and on going_idle
+  silent        never confirms idleness
+  flood         sends up to a hundred buffered entries at once, and takes acks in any order
+  displacing    closes the older of two connections of a gateway with 4000 `replaced`
+  errors        sends {\"type\":\"error\"} where a result is due
+  lenient       sends results without `success`
+
+With --state FILE buffers, issued secrets, used tokens, and who is revoked or idle outlive the process, also when it is
+killed; flags are good in addition. {\"saw\":\"buffered\"} says that an entry is on the disk, {\"saw\":\"restored\"} at the
+start what a gateway had left. Secrets are in the file as they are, and only its owner can read it.
+
 A script may also wait, {\"wait_ms\":200}, and expect,
 {\"expect\":{\"saw\":\"frame\",\"frame\":{\"type\":\"hello\"}},\"within_ms\":5000}.
 The end of stdin does not end it: Ctrl-C does.
 
-Exit codes: 0 done, 1 the port, the script or an expectation failed, 2 wrong flags.")]
+Exit codes: 0 done, 1 the port, the state file, the script or an expectation failed, 2 wrong flags.")]
 pub(crate) struct ConnectorArgs {
     /// Where to listen, as IP:PORT; port 0 takes a free one. The first line on stdout says which.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
@@ -86,9 +107,30 @@ pub(crate) struct ConnectorArgs {
     #[arg(long, value_name = "NAME")]
     platform: Vec<String>,
 
+    /// How an upgrade with a bad, expired or revoked token is refused: close accepts it and closes the connection with
+    /// 4401 `unauthorized`, `expired` or `revoked`; http answers 401.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Refuse::Close)]
+    refuse: Refuse,
+
+    /// Do as an independent connector was seen to do: strict, silent, flood, displacing, errors or lenient.
+    #[arg(long, value_name = "NAME")]
+    like: Option<Like>,
+
+    /// Keep buffers, issued secrets and idle gateways in this file, and go on from it at the next start. It is made
+    /// where there is none.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+
     /// Play these lines instead of reading stdin, then end.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+}
+
+/// How an upgrade is refused.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Refuse {
+    Close,
+    Http,
 }
 
 /// The longest line that is read from stdin.
@@ -107,15 +149,9 @@ pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
         Ok(script) => script,
         Err(message) => return fail(1, &message),
     };
-    let connector = match EmbeddedConnector::start(config, args.listen) {
+    let connector = match start(config, args.listen, args.state.as_deref()) {
         Ok(connector) => connector,
-        Err(error) => {
-            let listen = args.listen;
-            return fail(
-                1,
-                &format!("cannot listen on {listen}: {error}; choose another address with --listen"),
-            );
-        }
+        Err(message) => return fail(1, &message),
     };
     let mut out = Out { seen: VecDeque::new(), keeps: script.is_some() };
     let listening = out.print(&Saw::Listening { url: connector.url() });
@@ -128,6 +164,24 @@ pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
         Ok(()) | Err(Stop::StdoutClosed) => ExitCode::SUCCESS,
         Err(Stop::Failed(message)) => fail(1, &message),
     }
+}
+
+fn start(
+    config: ConnectorConfig,
+    listen: SocketAddr,
+    state: Option<&Path>,
+) -> Result<EmbeddedConnector, String> {
+    let started = match state {
+        None => EmbeddedConnector::start(config, listen),
+        Some(path) => {
+            let file = StateFile::open(path).map_err(|error| format!("--state: {error}"))?;
+            EmbeddedConnector::start_with_state(config, listen, file)
+        }
+    };
+    started.map_err(|error| match error.downcast::<StateError>() {
+        Ok(error) => format!("--state: {error}"),
+        Err(error) => format!("cannot listen on {listen}: {error}; choose another address with --listen"),
+    })
 }
 
 /// Why it ends before its time.
@@ -195,13 +249,16 @@ fn bridge(connector: EmbeddedConnector, out: &mut Out) -> Result<(), Stop> {
         .spawn(move || obey_stdin(&obedient))
         .map_err(|error| Stop::Failed(format!("cannot start a thread: {error}")))?;
     loop {
-        if let Some(saw) = connector.next_saw(Duration::MAX) {
-            out.print(&saw)?;
+        match (connector.next_saw(Duration::MAX), connector.failure()) {
+            (_, Some(why)) => return Err(Stop::Failed(why)),
+            (Some(saw), None) => out.print(&saw)?,
+            (None, None) => {}
         }
     }
 }
 
 fn obey_stdin(connector: &Weak<EmbeddedConnector>) {
+    let is_terminal = io::stdin().is_terminal();
     let mut lines = LineSplitter::new(MAX_LINE_BYTES);
     let mut number = 0;
     let mut chunk = [0; 8192];
@@ -217,14 +274,14 @@ fn obey_stdin(connector: &Weak<EmbeddedConnector>) {
         while let Some(line) = lines.next(&mut input) {
             number += 1;
             let Some(connector) = connector.upgrade() else { return };
-            if let Err(message) = obey(&connector, line) {
+            if let Err(message) = obey(&connector, line, is_terminal) {
                 warn(&format!("line {number}: {message}"));
             }
         }
     }
 }
 
-fn obey(connector: &EmbeddedConnector, line: Line<'_>) -> Result<(), String> {
+fn obey(connector: &EmbeddedConnector, line: Line<'_>, is_terminal: bool) -> Result<(), String> {
     let text = match line {
         Line::Whole(bytes) => std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?,
         Line::TooLong => return Err(format!("longer than {MAX_LINE_BYTES} bytes, passed over")),
@@ -232,7 +289,17 @@ fn obey(connector: &EmbeddedConnector, line: Line<'_>) -> Result<(), String> {
     if text.trim().is_empty() {
         return Ok(());
     }
-    let control = Control::parse(text).map_err(|error| error.to_string())?;
+    let is_json = text.trim_start().starts_with('{');
+    if is_terminal && !is_json {
+        return connector.say(text.trim()).map_err(|error| error.to_string());
+    }
+    let control = Control::parse(text).map_err(|error| match is_json {
+        true => error.to_string(),
+        false => format!(
+            "{error}; only on a terminal is it a message from a user: write \
+             {{\"do\":\"inbound\",\"event\":{{\"text\":…,\"source\":…}}}}"
+        ),
+    })?;
     connector.control(control).map_err(|error| error.to_string())
 }
 
@@ -269,7 +336,8 @@ fn play(
         }
     }
     // What the last steps have brought about is still shown.
-    watch(connector, out, Duration::ZERO)
+    watch(connector, out, Duration::ZERO)?;
+    connector.failure().map_or(Ok(()), |why| Err(Stop::Failed(why)))
 }
 
 /// Prints what is seen in that time.

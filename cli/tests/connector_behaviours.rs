@@ -6,7 +6,9 @@
 mod side_car;
 mod support;
 
-use relayline_harness::connector::{Act, ConnectorConfig, Duplicates, EmbeddedConnector, Saw};
+use relayline_harness::connector::{
+    Act, ConnectorConfig, Duplicates, EmbeddedConnector, Saw, UpgradeRefusal,
+};
 use serde_json::{Map, Value, json};
 use side_car::proxy::Proxy;
 use side_car::{ID, SECRET, SideCar};
@@ -37,6 +39,11 @@ fn connector() -> EmbeddedConnector {
 
 fn connector_with(duplicates: Duplicates) -> EmbeddedConnector {
     let config = ConnectorConfig { duplicates, ..ConnectorConfig::default() }.gateway(ID, SECRET);
+    EmbeddedConnector::start(config, "127.0.0.1:0").unwrap()
+}
+
+fn connector_refusing_by(upgrade_refusal: UpgradeRefusal) -> EmbeddedConnector {
+    let config = ConnectorConfig { upgrade_refusal, ..ConnectorConfig::default() }.gateway(ID, SECRET);
     EmbeddedConnector::start(config, "127.0.0.1:0").unwrap()
 }
 
@@ -82,7 +89,18 @@ fn refuse_once() -> Act {
 }
 
 fn l_08_an_expired_token_is_an_ordinary_loss(runtime: &str) {
-    let connector = connector();
+    for how in [UpgradeRefusal::Close, UpgradeRefusal::Http] {
+        expires(runtime, how);
+    }
+}
+
+/// The status of a refused upgrade.
+fn status_of(how: UpgradeRefusal) -> Option<u16> {
+    (how == UpgradeRefusal::Http).then_some(401)
+}
+
+fn expires(runtime: &str, how: UpgradeRefusal) {
+    let connector = connector_refusing_by(how);
     let mut gateway = SideCar::start(runtime, &connector.url(), &["backoff_first=40ms", "backoff_most=10s"]);
     gateway.event("connected");
     // More than once, and it never adds up to a revocation.
@@ -100,19 +118,25 @@ fn l_08_an_expired_token_is_an_ordinary_loss(runtime: &str) {
     assert_eq!(code, None);
     backs_off(retry_in_ms, 40, 4);
     let (code, reason, retry_in_ms) = gateway.disconnected();
-    assert!(code.is_none() && reason.contains("401"), "{code:?} {reason}");
+    match how {
+        UpgradeRefusal::Close => assert_eq!((code, reason.as_str()), (Some(4401), "expired")),
+        UpgradeRefusal::Http => assert!(code.is_none() && reason.contains("401"), "{code:?} {reason}"),
+    }
     backs_off(retry_in_ms, 40, 5);
     gateway.event("connected");
     alive(&connector, &mut gateway, "still there");
-    let accepted = (None, None);
-    assert_eq!(
-        dials(&connector),
-        [accepted, accepted, accepted, accepted, (Some(401), Some("expired")), accepted]
-    );
+    let (accepted, refused) = ((None, None), (status_of(how), Some("expired")));
+    assert_eq!(dials(&connector), [accepted, accepted, accepted, accepted, refused, accepted]);
 }
 
 fn l_09_l_10_refused_twice_is_revoked(runtime: &str) {
-    let connector = connector();
+    for how in [UpgradeRefusal::Close, UpgradeRefusal::Http] {
+        is_revoked(runtime, how);
+    }
+}
+
+fn is_revoked(runtime: &str, how: UpgradeRefusal) {
+    let connector = connector_refusing_by(how);
     let mut gateway = SideCar::start(runtime, &connector.url(), &["backoff_first=10s", "backoff_most=10s"]);
     gateway.event("connected");
     connector.control(Act::Delay { op: "send".to_owned(), ms: 3_600_000 }).unwrap();
@@ -134,13 +158,18 @@ fn l_09_l_10_refused_twice_is_revoked(runtime: &str) {
     assert_eq!((&result["id"], &result["error"]["kind"]), (&json!(1), &json!("ambiguous")), "{result}");
 
     let (code, reason, retry_in_ms) = gateway.disconnected();
-    assert!(code.is_none() && reason.contains("401") && retry_in_ms.is_none(), "{code:?} {reason}");
+    assert_eq!(retry_in_ms, None);
+    match how {
+        UpgradeRefusal::Close => assert_eq!((code, reason.as_str()), (Some(4401), "revoked")),
+        UpgradeRefusal::Http => assert!(code.is_none() && reason.contains("401"), "{code:?} {reason}"),
+    }
     let fatal = gateway.event("fatal");
     assert_eq!((&fatal["code"], &fatal["retryable"]), (&json!("relay_disabled"), &json!(false)));
     assert!(fatal["message"].as_str().unwrap().contains("recreate"), "{fatal}");
     assert_eq!(gateway.exit_code(), Some(3));
     // The program is gone: what was dialled until now is all there ever was.
-    assert_eq!(dials(&connector), [(Some(401), Some("unauthorized"))], "the first was seen above");
+    let error = if how == UpgradeRefusal::Http { "unauthorized" } else { "revoked" };
+    assert_eq!(dials(&connector), [(status_of(how), Some(error))], "the first was seen above");
 }
 
 /// Exit code 3 is for the connector's own word: a proxy's 401 between two of them changes nothing.

@@ -1,9 +1,9 @@
 //! What the flags of `relayline connector` mean for the connector. No error repeats what was given: it may be a secret.
 
-use super::ConnectorArgs;
+use super::{ConnectorArgs, Refuse};
 use relayline_core::secret::Secret;
 use relayline_harness::chats::Platform;
-use relayline_harness::connector::{ConnectorConfig, DEFAULT_TENANT, EnrollToken};
+use relayline_harness::connector::{ConnectorConfig, DEFAULT_TENANT, EnrollToken, UpgradeRefusal};
 use std::time::Duration;
 
 pub(super) fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {
@@ -36,6 +36,11 @@ pub(super) fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {
             "--enroll-token: nobody could use it: give an --access-token of the same tenant, too".into()
         );
     }
+    config.upgrade_refusal = match args.refuse {
+        Refuse::Close => UpgradeRefusal::Close,
+        Refuse::Http => UpgradeRefusal::Http,
+    };
+    config.like = args.like;
     config.media_ttl = Duration::from_millis(args.media_ttl_ms);
     if !args.platform.is_empty() {
         config.platforms = args.platform.iter().map(|name| Platform::named(name)).collect();

@@ -1,4 +1,5 @@
 //! `relayline run` as a child, its bridge in the test's hands.
+#![allow(dead_code)] // Each test file uses a part of it.
 
 pub(crate) mod proxy;
 
@@ -19,7 +20,15 @@ pub(crate) struct SideCar {
 impl SideCar {
     /// Runs `relayline run` against this URL, with these `--set`s; back-offs are short unless they say otherwise.
     pub(crate) fn start(runtime: &str, url: &str, settings: &[&str]) -> SideCar {
-        let mut command = relayline(["run", "--runtime", runtime, "--platform", "discord", "--bot-id", "1"]);
+        SideCar::start_as(runtime, url, settings, &["discord:1"])
+    }
+
+    /// The same for these identities, `PLATFORM:BOT_ID`.
+    pub(crate) fn start_as(runtime: &str, url: &str, settings: &[&str], identities: &[&str]) -> SideCar {
+        let mut command = relayline(["run", "--runtime", runtime]);
+        for identity in identities {
+            command.args(["--identity", identity]);
+        }
         command.args(["--url", url]).env("GATEWAY_RELAY_ID", ID).env("GATEWAY_RELAY_SECRET", SECRET);
         for setting in ["backoff_first=20ms", "backoff_most=50ms"].iter().chain(settings) {
             command.args(["--set", setting]);
@@ -76,6 +85,14 @@ impl SideCar {
         let reason = event["reason"].as_str().unwrap().to_owned();
         assert!(!reason.is_empty(), "the reason always says something");
         (event["code"].as_u64(), reason, event["retry_in_ms"].as_u64())
+    }
+
+    /// The rest of the line that holds these words in its log, once it is there, with what comes before them.
+    #[track_caller]
+    pub(crate) fn logged(&self, words: &str) -> String {
+        self.program.logged(words);
+        let log = self.program.log();
+        log.lines().find(|line| line.contains(words)).unwrap_or_default().to_owned()
     }
 
     pub(crate) fn settle(&mut self, op: &str, delivery: u64) {
