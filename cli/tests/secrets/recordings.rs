@@ -3,7 +3,7 @@
 use crate::armed::{FORMATS, armed, keyed, swept, without};
 use crate::known::{ACCESS, ENROLLMENT, ID, SECRET, is_clean};
 use crate::support::{Program, SOON, relayline};
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw, UpgradeRefusal};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -15,7 +15,9 @@ fn c_4_no_recording_and_no_replay_holds_a_secret(runtime: &str) {
     for format in FORMATS {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("session.jsonl");
-        let config = ConnectorConfig::default().gateway(ID, SECRET);
+        // A refusal with a body has more to hide than a close.
+        let config = ConnectorConfig { upgrade_refusal: UpgradeRefusal::Http, ..ConnectorConfig::default() };
+        let config = config.gateway(ID, SECRET);
         let config = config.enroll_token(ENROLLMENT, "default").identity(ACCESS, "default");
         let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
         let mut record = armed(&["record", "--upstream", &keyed(&connector.url())], format);
