@@ -107,7 +107,7 @@ pub(crate) struct ConnectorArgs {
     #[arg(long, value_name = "NAME")]
     platform: Vec<String>,
 
-    /// How an upgrade with a bad, expired or revoked token is refused: close accepts it and closes the connection with
+    /// Refusal of an upgrade with a bad, expired or revoked token: close accepts it and closes the connection with
     /// 4401 `unauthorized`, `expired` or `revoked`; http answers 401.
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Refuse::Close)]
     refuse: Refuse,
@@ -126,7 +126,7 @@ pub(crate) struct ConnectorArgs {
     script: Option<PathBuf>,
 }
 
-/// How an upgrade is refused.
+/// Refusal of an upgrade.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Refuse {
     Close,

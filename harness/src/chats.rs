@@ -15,7 +15,7 @@ pub use ids::{IdStyle, Ids};
 pub use platform::Platform;
 pub use room::{Person, Room};
 
-/// Where somebody who just says something is heard: a guild's channel, a forum's topic, a channel's thread.
+/// Returns the room for a user who names none: a guild's channel, a forum's topic, a channel's thread.
 pub fn lobby(platform: &str) -> Option<Room> {
     match platform {
         "discord" => Some(discord::guild_channel()),
@@ -25,7 +25,7 @@ pub fn lobby(platform: &str) -> Option<Room> {
     }
 }
 
-/// A direct message on a platform that can do next to nothing: no edits, no drafts, no threads.
+/// Returns a direct message on a platform without edits, drafts and threads.
 pub fn guest() -> Room {
     Room {
         platform: "sms",

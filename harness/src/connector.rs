@@ -27,7 +27,7 @@
 //! | `enroll_token` | `token`, `tenant`? (`default`), `ttl_s`? | A gateway of that tenant may enrol with it, once and, with `ttl_s`, only for so many seconds. It is about no gateway. |
 //! | `rotate` | `overlap_ms`? (60000), `secret`?, `delivery_key`? | New credentials; those that are not given are drawn, and the gateway gets them when it provisions next. The old secrets are good for the overlap, and deliveries are signed with the new key at once. |
 //! | `deliver` | `event` or `interrupt`, `url`?, `key`?, `skew_s`? (0) | It is signed and posted to the endpoint that the gateway gave when it provisioned, or to `url`; an `interrupt` below it. `key` and `skew_s` make the signature another's, or of another time. |
-//! | `press` | `option_id` (or `option`), `prompt_id`?, `chat_id`?, `user_id`?, `user_name`?, `buffered`? | An open prompt is answered as its platform tells of it: that of `prompt_id`, else the last one of `chat_id`, or of all. The option is meant by its id, label or number, from 1; the user is by default who wrote last in that chat. |
+//! | `press` | `option_id` (or `option`), `prompt_id`?, `chat_id`?, `user_id`?, `user_name`?, `buffered`? | An open prompt is answered in the form of its platform: the prompt with `prompt_id`, else the last one of `chat_id`, or of all chats. `option_id` is the option's id, label or number, from 1. The user is by default the last author of that chat. |
 //!
 //! Each may have `gateway`, the id of the one that is meant. Without it `inbound`, `passthrough` and `deliver` need
 //! the connector to have one gateway only; all others mean every gateway.
@@ -45,9 +45,9 @@
 //! Each of them is a [`Saw::Http`], and so is the answer to each signed delivery. An answer that is no success is
 //! `{"error": …}`: 400 for what cannot be read, 401 for who is not known, 405, 408, 413.
 //!
-//! # What outlives it
+//! # State file
 //!
-//! With a [`StateFile`] the connector goes on where the process before it ended, however it did:
+//! With a [`StateFile`] the connector continues from the state of the last process, also after a kill:
 //! [`EmbeddedConnector::start_with_state`].
 
 mod account;

@@ -30,7 +30,7 @@ pub(super) async fn probe(client: &Client, config: &Config, findings: &mut Findi
     let Some(refusal) = answer.refusal() else {
         findings.ok("upgrade", "101");
         clock(findings);
-        // Whether it takes the credentials shows in the handshake.
+        // The handshake shows if the connector takes the credentials.
         return Ok(());
     };
     if refusal.verdict().is_none() && !refusal.is_foreign() {

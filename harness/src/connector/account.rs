@@ -14,11 +14,11 @@ use std::time::Duration;
 /// Secrets of one account at a time; with a further one the oldest goes, though its overlap lasts.
 const MAX_SECRETS: usize = 16;
 
-/// A secret that is good.
+/// A valid secret.
 #[derive(Clone, Debug)]
 struct GoodSecret {
     secret: Secret,
-    /// The end of its overlap, when a newer one has taken its place.
+    /// End of its overlap; set once a newer secret exists.
     until: Option<Time>,
     /// It was issued, not configured.
     is_issued: bool,
@@ -106,7 +106,7 @@ impl Account {
         self.unclaimed = true;
     }
 
-    /// What was issued, and what else a crash must not take away; the rest of it is the gateway's.
+    /// Returns the durable part of the account. The fields of the gateway are left empty.
     pub(crate) fn durable(&self, now: Now) -> GatewayState {
         let secret = |good: &GoodSecret| SecretState {
             secret: good.secret.clone(),
@@ -131,7 +131,7 @@ impl Account {
         }
     }
 
-    /// Takes up what was kept. What is configured stays good.
+    /// Restores the durable part. Configured secrets stay valid.
     pub(crate) fn restore(&mut self, now: Now, kept: GatewayState) {
         self.tenant = kept.tenant;
         for SecretState { secret, until_unix_ms } in kept.secrets {

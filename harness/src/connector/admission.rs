@@ -16,7 +16,7 @@ pub(crate) struct Admission {
 struct KnownToken {
     token: EnrollToken,
     is_used: bool,
-    /// It is handed out anew at each start.
+    /// It is part of the configuration, and so need not be kept.
     is_configured: bool,
 }
 
@@ -46,7 +46,7 @@ impl Admission {
         true
     }
 
-    /// What a crash must not take away: what is used up, and what was handed out meanwhile.
+    /// Returns the used tokens, and those that were handed out at run time.
     pub(crate) fn durable(&self) -> Vec<TokenState> {
         let kept = self.tokens.iter().filter(|known| known.is_used || !known.is_configured);
         let state = |KnownToken { token, is_used, .. }: &KnownToken| TokenState {
@@ -58,7 +58,7 @@ impl Admission {
         kept.map(state).collect()
     }
 
-    /// Takes up what was kept.
+    /// Restores one token.
     pub(crate) fn restore(&mut self, kept: TokenState) {
         let TokenState { token, tenant, expires_unix_s, used } = kept;
         match self.tokens.iter_mut().find(|known| known.token.token == token) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 
-/// What is delivered, by the type of its frame.
+/// Kind of a delivery, by the type of its frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum Kind {
     #[serde(rename = "inbound")]
@@ -53,7 +53,7 @@ pub struct Entry {
     kind: Kind,
     content: Map<String, Value>,
     bytes: usize,
-    /// It was reported that no ack came.
+    /// Its late ack was reported.
     pub(crate) is_reported: bool,
 }
 
@@ -107,7 +107,7 @@ impl Buffer {
         self.bytes
     }
 
-    /// The entries of before the process, and time and number of the newest id.
+    /// Returns a buffer with restored entries; `newest` is time and number of the newest id.
     pub(crate) fn restored(entries: Vec<EntryState>, newest: (u64, u64)) -> Self {
         let entry = |EntryState { id, kind, content }| {
             let bytes = kind.to_line(&content, None).len();

@@ -52,7 +52,7 @@ pub enum Duplicates {
     Refuse,
 }
 
-/// How an upgrade with a bad, expired or revoked token is refused (L-7).
+/// Refusal of an upgrade with a bad, expired or revoked token (L-7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum UpgradeRefusal {
     /// It is accepted, and the connection closed with 4401 `unauthorized`, `expired` or `revoked`.
@@ -138,12 +138,12 @@ pub struct ConnectorConfig {
     pub platforms: Vec<Platform>,
     /// What happens to a second connection of one gateway.
     pub duplicates: Duplicates,
-    /// How upgrades are refused.
+    /// Refusal of upgrades.
     pub upgrade_refusal: UpgradeRefusal,
-    /// How long an entry may be unacknowledged before that is a [`Saw::Unacked`](super::Saw::Unacked); 10 s by
-    /// default, never without one.
+    /// Time without an ack after which an entry is reported as [`Saw::Unacked`](super::Saw::Unacked). Default 10 s;
+    /// `None` reports nothing.
     pub unacked_after: Option<Duration>,
-    /// The connector to play; without one it does what `PROTOCOL.md` tells a connector.
+    /// Independent connector to play. Default `None`: the behaviour of `PROTOCOL.md`.
     pub like: Option<Like>,
     /// What keeps its memory bounded.
     pub limits: Limits,

@@ -151,10 +151,10 @@ pub struct Press {
     /// The prompt's chat; without it any.
     #[serde(default)]
     pub chat_id: Option<String>,
-    /// Who presses; without it whoever wrote last in that chat.
+    /// The user's id; by default that of the chat's last author.
     #[serde(default)]
     pub user_id: Option<String>,
-    /// What others see of that user.
+    /// The user's name.
     #[serde(default)]
     pub user_name: Option<String>,
     /// As for `Inbound`.

@@ -1,9 +1,9 @@
-//! What independent connectors were seen to do, for gateways to be tried against.
+//! Habits of independent connectors, to test gateways against.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A connector to play.
+/// An independent connector to play.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Like {
     /// Closes with 1003 on a second `hello`, on `interrupt` and on `going_idle`.
@@ -25,7 +25,7 @@ impl Like {
     pub const ALL: [Like; 6] =
         [Like::Strict, Like::Silent, Like::Flood, Like::Displacing, Like::Errors, Like::Lenient];
 
-    /// Its name on the command line.
+    /// Returns the name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Like::Strict => "strict",

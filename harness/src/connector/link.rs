@@ -38,7 +38,7 @@ pub(crate) struct Link {
     pub(crate) default_platform: Option<String>,
     /// The descriptors sent on this connection, by platform; requests are judged by them.
     pub(crate) descriptors: BTreeMap<String, Map<String, Value>>,
-    /// What its hellos called its bots, by platform.
+    /// `botId` of its hellos, by platform.
     pub(crate) bot_ids: BTreeMap<String, String>,
     queue: VecDeque<Output>,
     queued_bytes: usize,

@@ -65,11 +65,11 @@ pub struct ConnectorMachine {
     saws: SawQueue,
     dials: u64,
     stats: Stats,
-    /// Everybody is let in: nobody is known, and nobody could become so.
+    /// Every dial is accepted, since no gateway is known or could enrol.
     is_open: bool,
-    /// Its state is kept: what is taken into a buffer is reported.
+    /// The state is kept in a file: each buffered entry is reported.
     is_durable: bool,
-    /// What is kept may have changed.
+    /// The durable state may have changed.
     is_changed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Prompts that wait for a press, and who wrote last in which chat: what a user's answer is made of.
+//! Open prompts, and the last author of each chat: the material of a user's answer.
 
 use super::control::ControlError;
 use super::recent::Recent;
@@ -17,7 +17,7 @@ const MAX_PROMPTS: usize = 1024;
 /// Chats whose last author is remembered.
 const MAX_CHATS: usize = 1024;
 
-/// What of an event's source is true of a user's next event there, too.
+/// Fields of an event's source that also hold for the user's next event in that chat.
 const LASTING: [&str; 16] = [
     "platform",
     "chat_id",
@@ -37,7 +37,7 @@ const LASTING: [&str; 16] = [
     "profile",
 ];
 
-/// A prompt that was shown, and that nobody has answered.
+/// A prompt that was shown and not answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Prompt {
     pub(crate) gateway: String,
@@ -46,7 +46,7 @@ pub(crate) struct Prompt {
     pub(crate) chat_id: String,
     pub(crate) prompt_id: String,
     pub(crate) message_id: Option<String>,
-    /// The thread that it was sent to, where its metadata names one.
+    /// Thread of its metadata.
     thread_id: Option<String>,
     scope_id: Option<String>,
     user_id: Option<String>,
@@ -61,7 +61,7 @@ pub(crate) struct Choice {
 }
 
 impl Prompt {
-    /// Reads a `prompt` that was shown. `None`: it cannot be answered, for it has no id.
+    /// Reads a `prompt` that was shown; `None` for one without an id or a chat.
     pub(crate) fn read(
         gateway: &str,
         platform: String,
@@ -93,7 +93,7 @@ impl Prompt {
         })
     }
 
-    /// The option of this id, else of this label, else of this number, from 1.
+    /// Returns the option with this id, else this label, else this number, from 1.
     pub(crate) fn choose(&self, option: &str) -> Result<&Choice, ControlError> {
         let wanted = option.trim();
         let by_id = self.options.iter().find(|choice| choice.id == wanted);
@@ -137,7 +137,7 @@ fn short(value: &Value) -> Option<String> {
 pub(crate) struct Prompts {
     open: VecDeque<Prompt>,
     bytes: usize,
-    /// By platform and chat: the lasting part of the last event's source.
+    /// Lasting part of the last event's source, by platform and chat.
     sources: Recent<(String, String), Map<String, Value>>,
 }
 
@@ -146,7 +146,7 @@ impl Prompts {
         Prompts { open: VecDeque::new(), bytes: 0, sources: Recent::new(MAX_CHATS) }
     }
 
-    /// A prompt was shown. It takes the place of one with the same id.
+    /// Adds a prompt that was shown. It replaces one with the same id.
     pub(crate) fn show(&mut self, prompt: Prompt) {
         self.retain(|open| open.gateway != prompt.gateway || open.prompt_id != prompt.prompt_id);
         self.bytes += prompt.bytes();
@@ -157,13 +157,13 @@ impl Prompts {
         }
     }
 
-    /// A gateway has deleted a message, and the buttons with it.
+    /// Removes the prompt of a deleted message.
     pub(crate) fn delete(&mut self, gateway: &str, chat_id: &str, message_id: &str) {
         let is_it = |open: &Prompt| open.gateway == gateway && open.chat_id == chat_id;
         self.retain(|open| !is_it(open) || open.message_id.as_deref() != Some(message_id));
     }
 
-    /// A prompt was answered.
+    /// Removes an answered prompt.
     pub(crate) fn close(&mut self, answered: &Prompt) {
         self.retain(|open| open.gateway != answered.gateway || open.prompt_id != answered.prompt_id);
     }
@@ -173,7 +173,7 @@ impl Prompts {
         self.bytes = self.open.iter().map(Prompt::bytes).sum();
     }
 
-    /// The last open prompt of these gateways that has this id, or is in this chat.
+    /// Returns the last open prompt of these gateways with this id and in this chat, where they are given.
     pub(crate) fn find(
         &self,
         gateways: &[String],
@@ -192,7 +192,7 @@ impl Prompts {
         })
     }
 
-    /// Somebody has written.
+    /// Remembers the source of an event.
     pub(crate) fn note_author(&mut self, event: &Map<String, Value>) {
         let Some(source) = event.get("source").and_then(Value::as_object) else { return };
         let lasting = |name: &str| Some((name.to_owned(), Value::from(short(source.get(name)?)?)));
@@ -204,7 +204,7 @@ impl Prompts {
         }
     }
 
-    /// The source of an answer: who wrote last in that chat, else whoever may be there.
+    /// Returns the source of an answer: that of the chat's last event, else a plausible one.
     pub(crate) fn source_of(&self, prompt: &Prompt) -> Map<String, Value> {
         let key = (prompt.platform.clone(), prompt.chat_id.clone());
         let mut source = match self.sources.get(&key) {
@@ -218,7 +218,7 @@ impl Prompts {
     }
 }
 
-/// The source of an event in a chat in which nobody has written yet.
+/// Returns a plausible source for a chat without events so far.
 fn unknown_source(prompt: &Prompt) -> Map<String, Value> {
     let is_it =
         |room: &crate::chats::Room| room.platform == prompt.platform && room.chat_id == prompt.chat_id;

@@ -14,20 +14,20 @@ pub enum Saw {
         /// What a gateway is to be configured with: `ws://127.0.0.1:49152`.
         url: String,
     },
-    /// What a gateway had left when the process before this one ended: said at the start, where there is something.
+    /// A gateway's state was restored from the state file. Only at the start, and only if there is something to tell.
     Restored {
-        /// Whose it is.
+        /// Id of the gateway.
         gateway: String,
-        /// How many entries wait in its buffer.
+        /// Number of entries in its buffer.
         buffered: usize,
-        /// Whether it is let in no more.
+        /// True if its dials are refused.
         revoked: bool,
-        /// Whether its idleness was confirmed, and it has done no handshake since.
+        /// True if its idleness was confirmed and no handshake has followed.
         idle: bool,
     },
-    /// An entry was taken into a buffer, and outlives the process from here on. Only where the state is kept in a file.
+    /// An entry was taken into a buffer and is on the disk. Only with a state file.
     Buffered {
-        /// Whose buffer it is.
+        /// Id of the gateway.
         gateway: String,
         /// The entry's `bufferId`.
         buffer_id: String,
@@ -78,19 +78,19 @@ pub enum Saw {
         #[serde(skip_serializing_if = "Option::is_none")]
         answer: Option<Value>,
     },
-    /// A buffered entry was sent, and no ack has come for long
-    /// ([`ConnectorConfig::unacked_after`](super::ConnectorConfig::unacked_after)): the drain waits for it. Once an entry.
+    /// A buffered entry was sent and not acknowledged within
+    /// [`ConnectorConfig::unacked_after`](super::ConnectorConfig::unacked_after): the drain waits for it. Once per entry.
     Unacked {
-        /// Whose entry it is.
+        /// Id of the gateway.
         gateway: String,
-        /// The dial whose connection it was sent on.
+        /// Number of the dial that opened the connection it was sent on.
         dial: u64,
         /// Its `bufferId`.
         buffer_id: String,
         /// The type of its frame: `inbound` or `passthrough_forward`.
         #[serde(rename = "type")]
         frame_type: &'static str,
-        /// How long ago it was sent, in milliseconds.
+        /// Time since it was sent, in milliseconds.
         for_ms: u64,
     },
     /// A connection ended.

@@ -47,12 +47,12 @@ impl EmbeddedConnector {
         EmbeddedConnector::serve(config, addr, hub)
     }
 
-    /// The same with a state that outlives the process: buffers, issued secrets, used tokens, who is revoked or idle.
-    /// Whatever relies on a change of it comes after that change is on the disk. A file that cannot be written any more
-    /// ends the connector: [`failure`](Self::failure) says why.
+    /// Listens on `addr` with a durable state: buffers, issued secrets, used tokens, revoked and idle gateways. Each
+    /// change is on the disk before anything that relies on it is passed on. If the file cannot be written any more the
+    /// connector ends, and [`failure`](Self::failure) says why.
     ///
     /// # Errors
-    /// When the port cannot be had; an error of the state is a [`StateError`] inside.
+    /// Fails if the port is not available, or with a [`StateError`] inside if the state cannot be used or written.
     pub fn start_with_state(
         config: ConnectorConfig,
         addr: impl ToSocketAddrs,
@@ -118,7 +118,7 @@ impl EmbeddedConnector {
         self.obey(|machine, now| machine.control(now, control))
     }
 
-    /// A user says something, as [`ConnectorMachine::say`](super::ConnectorMachine::say) has it.
+    /// Delivers a message from a user, as [`ConnectorMachine::say`](super::ConnectorMachine::say) does.
     pub fn say(&self, text: &str) -> Result<(), ControlError> {
         self.obey(|machine, now| machine.say(now, text))
     }
@@ -131,7 +131,7 @@ impl EmbeddedConnector {
         self.hub.failure().map_or(obeyed, |why| Err(ControlError::NotKept(why)))
     }
 
-    /// Why its state could not be kept. Nothing is served any more then.
+    /// Returns the reason for which the state could not be kept. Nothing is served any more then.
     pub fn failure(&self) -> Option<String> {
         self.hub.failure()
     }

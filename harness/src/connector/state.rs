@@ -1,5 +1,5 @@
-//! What a connector keeps in a file, so that it outlives its process: buffers, issued secrets, used tokens, who is
-//! revoked or idle. Secrets are in it as they are.
+//! The durable state of a connector as a JSON text: buffers, issued secrets, used tokens, revoked and idle gateways.
+//! Secrets are in it in plain text.
 
 use super::buffer::{Entry, Kind};
 use relayline_core::secret::Secret;
@@ -15,7 +15,7 @@ pub(crate) const FORMAT: u64 = 1;
 /// The field that makes a JSON object a state, with its format.
 const MARK: &str = "relayline_connector_state";
 
-/// Why a text is no state that can be used.
+/// Error returned when a text is not a state that can be used.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum StateFault {
     /// It is not JSON, or a JSON object without the mark.
@@ -27,7 +27,7 @@ pub enum StateFault {
     /// Another format.
     #[error("has the format {0}, and this program reads format {FORMAT} alone")]
     Format(u64),
-    /// It is of a connector that let everybody in, and holds messages for whoever comes.
+    /// It holds messages of a connector that let everybody in, and this one does not.
     #[error(
         "holds {0} messages of a connector that let everybody in: start it without --gateway and tokens until they are \
          taken"
@@ -35,7 +35,7 @@ pub enum StateFault {
     Open(usize),
 }
 
-/// What is read first: no more of it than the format.
+/// The format alone, which is read first.
 #[derive(Deserialize)]
 struct Mark {
     #[serde(rename = "relayline_connector_state")]
@@ -56,7 +56,7 @@ pub(crate) struct DurableState {
 pub(crate) struct GatewayState {
     pub(crate) id: String,
     pub(crate) tenant: String,
-    /// Newest last. What the flags give is not among them.
+    /// Issued secrets, newest last. Configured ones are not kept.
     pub(crate) secrets: Vec<SecretState>,
     #[serde(serialize_with = "show_optional", deserialize_with = "read_optional")]
     pub(crate) delivery_key: Option<Secret>,
@@ -106,9 +106,9 @@ impl From<&Entry> for EntryState {
 }
 
 impl DurableState {
-    /// Its text. It holds secrets, and is wiped when dropped.
+    /// Returns the text. It holds secrets, and is wiped when dropped.
     pub(crate) fn to_text(&self) -> Zeroizing<Vec<u8>> {
-        // What grows leaves copies behind: so its length comes first.
+        // A buffer that grows leaves unwiped copies: so the length is counted first.
         let mut length = Length(0);
         let _ = serde_json::to_writer(&mut length, self);
         let mut text = Zeroizing::new(Vec::with_capacity(length.0 + 1));
@@ -117,7 +117,7 @@ impl DurableState {
         text
     }
 
-    /// Reads a text; an empty one is the state of a connector that has never run. No fault quotes it.
+    /// Reads a text; an empty one is the state of a new connector. Faults do not quote the text (C-4).
     pub(crate) fn read(text: &[u8]) -> Result<DurableState, StateFault> {
         if text.trim_ascii().is_empty() {
             return Ok(DurableState { format: FORMAT, ..DurableState::default() });
@@ -136,12 +136,12 @@ impl DurableState {
     }
 }
 
-/// Where an error is. Its own words may quote a secret (C-4).
+/// Returns the position of an error. Its message may quote a secret (C-4).
 fn place(error: &serde_json::Error) -> String {
     format!("line {}, column {}", error.line(), error.column())
 }
 
-/// Counts what is written.
+/// Counts bytes.
 struct Length(usize);
 
 impl Write for Length {
@@ -203,7 +203,7 @@ mod tests {
             "is damaged (`relayline_connector_state` is not",
         );
         check(b"{\"relayline_connector_state\":1}", "is damaged (line 1, column ");
-        // What it does not know would be lost with the next write.
+        // An unknown field would be lost with the next write.
         let more = br#"{"relayline_connector_state":1,"gateways":[],"enroll_tokens":[],"hunter2":1}"#;
         check(more, "is damaged (line 1, column ");
         let wrong = br#"{"relayline_connector_state":1,"gateways":["hunter2"],"enroll_tokens":[]}"#;

@@ -1,10 +1,10 @@
-//! Entries that wait for their ack, by when that has taken too long.
+//! Timers of entries that wait for their acks.
 
 use super::machine::Conn;
 use relayline_core::time::Time;
 use std::collections::BTreeSet;
 
-/// The timers of all entries in flight: one each, so that they are bounded as the buffers are.
+/// One timer per entry in flight, so that they are bounded as the buffers are.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UnackedTimers(BTreeSet<(Time, Conn, String)>);
 
@@ -17,7 +17,7 @@ impl UnackedTimers {
         self.0.remove(&(due, conn, id.to_owned()));
     }
 
-    /// Forgets those of a connection that is over.
+    /// Removes the timers of a connection that has ended.
     pub(crate) fn stop_all(&mut self, conn: Conn) {
         self.0.retain(|(_, of, _)| *of != conn);
     }

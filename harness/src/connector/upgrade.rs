@@ -6,7 +6,7 @@ use relayline_core::time::Now;
 /// The answer to an upgrade request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Upgrade {
-    /// Switch protocols, be it only to close the connection at once: what is to be written says so.
+    /// Switch protocols. The connection may be closed at once: poll the transmits.
     Accept {
         /// Whose connection it is.
         gateway: String,

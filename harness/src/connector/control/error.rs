@@ -57,23 +57,23 @@ pub enum ControlError {
     /// No gateway is known yet.
     #[error("no gateway has enrolled or provisioned yet: expect its {{\"saw\":\"http\"}} first")]
     NoGateway,
-    /// Nobody can press a button that is not there.
+    /// No open prompt fits.
     #[error("no prompt is open{which}: expect the gateway's `prompt` first; each is answered once")]
     NoPrompt {
-        /// Which one was meant, where that was said.
+        /// The ids that were given, as text.
         which: String,
     },
-    /// The prompt has other options.
+    /// The prompt has no such option.
     #[error("the prompt `{prompt_id}` has no option `{option}`: press one of {options}")]
     NoSuchOption {
-        /// What was asked for.
+        /// The option given.
         option: String,
         /// The prompt.
         prompt_id: String,
         /// Its options.
         options: String,
     },
-    /// What it changed could not be kept.
+    /// The state file could not be written. The connector ends.
     #[error("{0}")]
     NotKept(String),
     /// There are no secrets to rotate.

@@ -10,7 +10,7 @@ use crate::connector::saw::Saw;
 use relayline_core::time::Now;
 use serde_json::{Map, Value};
 
-/// Entries that a connector sends at once when it floods.
+/// Maximum number of unacknowledged entries of [`Like::Flood`].
 const FLOOD: usize = 100;
 
 impl ConnectorMachine {
@@ -83,7 +83,7 @@ impl ConnectorMachine {
                 continue;
             }
             let line = entry.to_line();
-            // What is acknowledged of those before makes room.
+            // The next ack makes room, and drains again.
             if !link.unacked.is_empty() && !link.has_room(line.len(), self.config.limits.write_bytes) {
                 return;
             }
@@ -95,7 +95,7 @@ impl ConnectorMachine {
         }
     }
 
-    /// An entry has waited too long for its ack: that is said once.
+    /// Reports an entry whose ack is late, once.
     pub(super) fn report_unacked(&mut self, now: Now, conn: Conn, id: &str) {
         let Some(link) = self.links.get(&conn) else { return };
         let Some(gateway) = self.gateways.get_mut(&link.gateway) else { return };

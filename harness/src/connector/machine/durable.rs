@@ -1,4 +1,4 @@
-//! What of the machine outlives its process, and a machine made of it.
+//! The machine's durable state: writing it, and restoring a machine from it.
 
 use super::{ConnectorConfig, ConnectorMachine};
 use crate::connector::account::Account;
@@ -10,12 +10,12 @@ use relayline_core::time::Now;
 use zeroize::Zeroizing;
 
 impl ConnectorMachine {
-    /// A connector that goes on from [`durable_state`](Self::durable_state); from an empty text, one that has never run.
-    /// What the configuration gives is good in addition. From here on each entry that is taken into a buffer is a
-    /// [`Saw::Buffered`]: show it once the state is kept.
+    /// Restores a connector from [`durable_state`](Self::durable_state); an empty text is a new connector. The
+    /// configuration is valid in addition. A restored connector reports each buffered entry as [`Saw::Buffered`]: show
+    /// it once the state is kept.
     ///
     /// # Errors
-    /// When the text is no such state, or does not go with the configuration.
+    /// Fails if the text is not such a state, or does not fit the configuration.
     pub fn restore(
         config: ConnectorConfig,
         seed: [u8; 32],
@@ -25,7 +25,7 @@ impl ConnectorMachine {
         let state = DurableState::read(state)?;
         let mut machine = ConnectorMachine::new(config, seed);
         machine.is_durable = true;
-        // A secret that was issued must not be good for nothing, nor a door be open that was shut.
+        // With issued secrets a connector is not open to everybody, whatever its flags say.
         let is_closed = state.gateways.iter().any(|known| !known.id.is_empty());
         if is_closed && machine.is_open {
             machine.is_open = false;
@@ -62,7 +62,7 @@ impl ConnectorMachine {
         self.overlaps.extend(gateway.account.next_end().map(|end| (end, id)));
     }
 
-    /// What must outlive the process, as a JSON text with the secrets in it.
+    /// Returns the state that must outlive the process, as a JSON text. It holds secrets.
     pub fn durable_state(&self, now: Now) -> Zeroizing<Vec<u8>> {
         let gateways = self.gateways.iter().map(|(id, gateway)| {
             let account = gateway.account.durable(now);
@@ -79,8 +79,8 @@ impl ConnectorMachine {
         DurableState { format: FORMAT, gateways, enroll_tokens }.to_text()
     }
 
-    /// Whether [`durable_state`](Self::durable_state) may have changed since this was asked last. It must be kept before
-    /// anything that the machine says is passed on: what it has answered, written or reported relies on it.
+    /// Returns true if [`durable_state`](Self::durable_state) may have changed since the last call. Keep the state before
+    /// you pass on any answer, transmit or observation: they rely on it.
     pub fn take_durable_change(&mut self) -> bool {
         std::mem::take(&mut self.is_changed)
     }

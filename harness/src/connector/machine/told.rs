@@ -203,7 +203,7 @@ impl ConnectorMachine {
     }
 }
 
-/// Whether it changes what outlives the process; what it buffers does so by itself.
+/// Returns true if the act changes the durable state other than by a buffered entry.
 fn changes_what_is_kept(act: &Act) -> bool {
     matches!(act, Act::Revoke { .. } | Act::EnrollToken { .. } | Act::Rotate { .. })
 }

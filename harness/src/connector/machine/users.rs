@@ -1,4 +1,4 @@
-//! What users do on the platforms: they say something, and press buttons.
+//! Users on the platforms: messages and presses of buttons.
 
 use super::ConnectorMachine;
 use super::frames::front;
@@ -16,10 +16,10 @@ const DM: u8 = 1;
 const PUBLIC_THREAD: u8 = 11;
 
 impl ConnectorMachine {
-    /// A user says something: in a chat of the platform that the connected gateway speaks for, else of the first one.
+    /// Delivers a message from a user, in a chat of the connected gateway's platform, else of the first platform.
     ///
     /// # Errors
-    /// When there is not one gateway that it could be for, or its buffer is full.
+    /// Fails if it is not clear for which gateway it is, or if that gateway's buffer is full.
     pub fn say(&mut self, now: Now, text: &str) -> Result<(), ControlError> {
         let known: Vec<String> = self.gateways.keys().cloned().collect();
         let connected: Vec<String> =
@@ -41,12 +41,12 @@ impl ConnectorMachine {
         self.deliver(now, &ids, Kind::Inbound, event, None)
     }
 
-    /// The platform that a gateway's connection speaks for.
+    /// Returns the platform of the first hello on a gateway's connection.
     fn platform_of(&self, id: &str) -> Option<String> {
         self.links.get(&self.gateways.get(id)?.conn?)?.default_platform.clone()
     }
 
-    /// A user presses a button of an open prompt.
+    /// Delivers a user's press of a button of an open prompt.
     pub(super) fn press(&mut self, now: Now, ids: &[String], press: &Press) -> Result<(), ControlError> {
         let prompt = self.prompts.find(ids, press.prompt_id.as_deref(), press.chat_id.as_deref())?.clone();
         let choice = prompt.choose(&press.option_id)?;
@@ -66,13 +66,13 @@ impl ConnectorMachine {
             _ => (Kind::Inbound, answer(&prompt, choice, source, &message_id)),
         };
         self.deliver(now, &[prompt.gateway.clone()], kind, content, press.buffered)?;
-        // From here on it is answered: a platform takes the buttons away.
+        // A platform removes the buttons of an answered prompt.
         self.prompts.close(&prompt);
         Ok(())
     }
 }
 
-/// A press as most connectors tell of it: the option as a command, and which prompt it answers.
+/// Returns a press as most connectors send it: the option as a command, with a `prompt_response`.
 fn answer(
     prompt: &Prompt,
     choice: &Choice,
@@ -98,7 +98,7 @@ fn answer(
     event.as_object().cloned().unwrap_or_default()
 }
 
-/// A press as Discord tells of it: an interaction of type 3, forwarded as it came (P-4, P-7). Its token stays here.
+/// Returns a press on Discord: a forwarded interaction of type 3 (P-4, P-7), without its token (P-8).
 fn interaction(
     prompt: &Prompt,
     choice: &Choice,

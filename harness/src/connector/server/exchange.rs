@@ -44,7 +44,7 @@ pub(super) async fn answer(hub: &Hub, request: Request<Received>) -> Option<Resp
         let _ = timeout(DRAIN_TIMEOUT, drain(&mut body)).await;
     }
     let answer = hub.with(|machine, now| machine.handle_http(now, &head, read));
-    // What could not be kept is promised to nobody.
+    // An answer that relies on a state that could not be kept must not go out.
     hub.failure().is_none().then(|| response(answer))
 }
 

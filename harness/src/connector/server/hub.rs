@@ -26,14 +26,14 @@ struct State {
     machine: ConnectorMachine,
     wakes: BTreeMap<Conn, Arc<Wake>>,
     next_conn: u32,
-    /// Where the machine's state is kept, if it is.
+    /// State file, if there is one.
     file: Option<StateFile>,
-    /// Why it could not be kept. From then on nothing is said to anybody.
+    /// Reason for which the state could not be kept. Nothing is passed on any more then.
     failure: Option<String>,
 }
 
 impl State {
-    /// Keeps what has changed, before anybody hears of it.
+    /// Writes the state file if the durable state has changed.
     fn keep(&mut self, now: Now) {
         let Some(file) = self.file.as_mut().filter(|_| self.failure.is_none()) else { return };
         if !self.machine.take_durable_change() {
@@ -74,7 +74,7 @@ impl Hub {
         Ok(Hub::over(ConnectorMachine::new(config, seed()?), None, Instant::now()))
     }
 
-    /// Goes on from a state, which is written at once: a file that cannot be written is found out here.
+    /// Restores the machine, and writes the state at once, so that a file that cannot be written fails here.
     pub(super) fn restored(config: ConnectorConfig, mut file: StateFile) -> io::Result<Self> {
         let origin = Instant::now();
         let now = now_since(origin);
@@ -171,7 +171,7 @@ impl Hub {
     pub(super) fn next_saw(&self, until: Option<Instant>) -> Option<Saw> {
         let mut state = self.lock();
         loop {
-            // What was seen may be about what is not kept.
+            // An observation may rely on a state that could not be kept.
             if state.failure.is_some() {
                 return None;
             }

@@ -1,5 +1,4 @@
-//! The file that a connector's state is kept in: replaced as a whole, on the disk before anything relies on it, and
-//! one process's alone.
+//! The state file: replaced as a whole, synced before anything relies on it, and locked for one process.
 
 use crate::connector::state::StateFault;
 use std::ffi::OsString;
@@ -10,16 +9,16 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// Why a state is not read or kept. The file is as it was.
+/// Error returned when a state file cannot be read or written. The file is unchanged.
 #[derive(Debug, Error)]
 pub enum StateError {
-    /// The system says no.
+    /// A system call failed.
     #[error("cannot {0} the state file {path}: {2}", path = .1.display())]
     Io(&'static str, PathBuf, #[source] io::Error),
-    /// Another process has it.
+    /// Another process has locked it.
     #[error("the state file {path} is another connector's: stop that one, or name another file", path = .0.display())]
     InUse(PathBuf),
-    /// There is something else in it.
+    /// Its content cannot be used.
     #[error("the state file {path} {1}; it is left as it is: name another file, or move it away", path = .0.display())]
     Fault(PathBuf, #[source] StateFault),
 }
@@ -27,11 +26,11 @@ pub enum StateError {
 /// A state file, locked for this process until it is dropped.
 pub struct StateFile {
     path: PathBuf,
-    /// What the path leads to: the lock is on it.
+    /// The file at the path, with the lock.
     file: File,
-    /// What is in it.
+    /// Content of the file.
     text: Zeroizing<Vec<u8>>,
-    /// It was written here, and so is its owner's alone.
+    /// It was written by this process, and so has mode 0600.
     is_ours: bool,
 }
 
@@ -42,10 +41,10 @@ impl fmt::Debug for StateFile {
 }
 
 impl StateFile {
-    /// Opens and reads a state file; one that is not there is made, for its owner alone.
+    /// Opens, locks and reads a state file. A missing one is created with mode 0600.
     ///
     /// # Errors
-    /// When it cannot be opened or read, is no regular file, or another process has it.
+    /// Fails if it cannot be opened or read, is not a regular file, or is locked by another process.
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let failed = |what: &'static str| move |error| StateError::Io(what, path.to_owned(), error);
         loop {
@@ -60,9 +59,9 @@ impl StateFile {
                 Err(TryLockError::WouldBlock) => return Err(StateError::InUse(path.to_owned())),
                 Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
             }
-            // It is replaced behind a link, and not the link.
+            // A symbolic link stays one: the file that it points to is replaced.
             let path = fs::canonicalize(path).map_err(failed("find"))?;
-            // Whoever had it may have replaced it since it was opened.
+            // The process that had the lock may have replaced the file since it was opened.
             if !is_at(&file, &path) {
                 continue;
             }
@@ -82,7 +81,7 @@ impl StateFile {
         &self.path
     }
 
-    /// Puts a text in the place of what is in it; returns once that is on the disk.
+    /// Replaces the content; returns once the new one is on the disk.
     pub(super) fn keep(&mut self, text: Zeroizing<Vec<u8>>) -> Result<(), StateError> {
         if self.is_ours && *text == *self.text {
             return Ok(());
@@ -90,7 +89,7 @@ impl StateFile {
         let draft = self.draft_path();
         let written = self.replace(&draft, &text);
         if let Err(error) = written {
-            // What is begun is of no use to anybody.
+            // Best effort: the next write removes it, too.
             let _ = fs::remove_file(&draft);
             return Err(StateError::Io("write", self.path.clone(), error));
         }
@@ -99,7 +98,8 @@ impl StateFile {
         Ok(())
     }
 
-    /// Beside it, under a name that only whoever has the lock uses: a process that was killed leaves one at most.
+    /// Returns the path of the draft, beside the file. The name is fixed and used under the lock alone, so that a killed
+    /// process leaves one draft at most.
     fn draft_path(&self) -> PathBuf {
         let mut name = OsString::from(".");
         name.push(self.path.file_name().unwrap_or_default());
@@ -113,7 +113,7 @@ impl StateFile {
             Ok(()) | Err(_) => {}
         }
         let mut file = private().create_new(true).open(draft)?;
-        // The lock is there before the name is.
+        // Locked before it has the name, so that no other process can lock it first.
         file.try_lock()?;
         file.write_all(text)?;
         file.sync_all()?;
@@ -124,7 +124,7 @@ impl StateFile {
     }
 }
 
-/// To write, with a mode for the owner alone where it is made.
+/// Returns options to write, with mode 0600 for a new file.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -143,13 +143,13 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// A file that is open cannot be replaced here.
+/// An open file cannot be replaced on this system.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
-/// Brings the new name to the disk.
+/// Syncs the folder, and the new name with it.
 fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
