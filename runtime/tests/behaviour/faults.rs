@@ -11,7 +11,7 @@ use relayline_core::config::Credentials;
 use relayline_core::output::{Notice, Phase};
 use relayline_core::secret::Secret;
 use relayline_harness::chats::discord;
-use relayline_harness::connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_harness::connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw, UpgradeRefusal};
 use relayline_runtime::{Delivery, Inbox, Incoming};
 use serde_json::json;
 use std::io::Write;
@@ -245,7 +245,15 @@ fn l_4_a_dead_address_does_not_cost_the_dial() {
 /// told, and the next dial gets in.
 #[test]
 fn l_7_refusals_that_are_no_revocation_are_told_and_got_over() {
-    let accounts = ConnectorConfig::default().gateway("gw-1", Secret::new("s3cret".to_owned()));
+    let told = refused_by(UpgradeRefusal::Http);
+    assert!(told.contains("401") && told.contains("secret"), "{told}");
+    assert_eq!(refused_by(UpgradeRefusal::Close), "revoked");
+}
+
+/// Returns the reason that the host is told of the refused upgrade.
+fn refused_by(upgrade_refusal: UpgradeRefusal) -> String {
+    let accounts = ConnectorConfig { upgrade_refusal, ..ConnectorConfig::default() };
+    let accounts = accounts.gateway("gw-1", Secret::new("s3cret".to_owned()));
     let connector = EmbeddedConnector::start(accounts, "127.0.0.1:0").unwrap();
     connector.control(Act::Revoke { on: true }).unwrap();
     let mut config = config(&connector.url(), &[]);
@@ -254,7 +262,6 @@ fn l_7_refusals_that_are_no_revocation_are_told_and_got_over() {
     let kit = Kit::new();
     let (relay, mut inbox) = kit.connect(config);
     let reason = disconnected(&kit, &mut inbox);
-    assert!(reason.contains("401") && reason.contains("secret"), "{reason}");
     connector.control(Act::Revoke { on: false }).unwrap();
     while !matches!(kit.block_on(inbox.next()), Some(Incoming::Notice(Notice::Connected { .. }))) {}
     connector.control(Act::Expire).unwrap();
@@ -262,6 +269,7 @@ fn l_7_refusals_that_are_no_revocation_are_told_and_got_over() {
     while !matches!(kit.block_on(inbox.next()), Some(Incoming::Notice(Notice::Connected { .. }))) {}
     assert!(relay.stats().refusals >= 2);
     assert_eq!(relay.phase(), Phase::Connected);
+    reason
 }
 
 /// W-1: a message of megabytes is taken in piece by piece; requests and timers have their turn in between.
