@@ -3,7 +3,6 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
-#[allow(dead_code)] // It uses a part of it.
 mod side_car;
 mod support;
 

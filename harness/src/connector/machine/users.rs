@@ -65,7 +65,7 @@ impl ConnectorMachine {
             "discord" => (Kind::Passthrough, interaction(&prompt, choice, &source, &message_id)),
             _ => (Kind::Inbound, answer(&prompt, choice, source, &message_id)),
         };
-        self.deliver(now, &[prompt.gateway.clone()], kind, content, press.buffered)?;
+        self.deliver(now, std::slice::from_ref(&prompt.gateway), kind, content, press.buffered)?;
         // A platform removes the buttons of an answered prompt.
         self.prompts.close(&prompt);
         Ok(())
