@@ -418,6 +418,7 @@ fn i_02_only_what_was_shown_can_be_pressed() {
         ask(&mut bench, "telegram", prompt(&n.to_string(), "1", json!({})));
     }
     ask(&mut bench, "telegram", prompt(&"x".repeat(100_000), "1", json!({})));
+    assert_eq!(bench.machine.stats().evicted_prompts, 7, "X-2");
     let of = |n: usize| Press { prompt_id: Some(n.to_string()), ..press("yes") };
     assert!(refusal(&mut bench, of(5)).starts_with("no prompt is open with"));
     bench.does(Act::Press(of(6)));

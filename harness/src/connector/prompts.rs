@@ -146,15 +146,18 @@ impl Prompts {
         Prompts { open: VecDeque::new(), bytes: 0, sources: Recent::new(MAX_CHATS) }
     }
 
-    /// Adds a prompt that was shown. It replaces one with the same id.
-    pub(crate) fn show(&mut self, prompt: Prompt) {
+    /// Adds a prompt that was shown. It replaces one with the same id. Returns the number of older ones that had to go.
+    pub(crate) fn show(&mut self, prompt: Prompt) -> u64 {
         self.retain(|open| open.gateway != prompt.gateway || open.prompt_id != prompt.prompt_id);
         self.bytes += prompt.bytes();
         self.open.push_back(prompt);
+        let mut evicted = 0;
         while self.open.len() > MAX_PROMPTS || self.bytes > MAX_BYTES {
             let Some(oldest) = self.open.pop_front() else { break };
             self.bytes -= oldest.bytes();
+            evicted += 1;
         }
+        evicted
     }
 
     /// Removes the prompt of a deleted message.

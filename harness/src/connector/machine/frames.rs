@@ -65,7 +65,8 @@ impl ConnectorMachine {
                         "prompt" => {
                             let bot_id = link.bot_ids.get(&name).cloned().unwrap_or_default();
                             let shown = Prompt::read(&link.gateway, name, bot_id, action, &result);
-                            shown.into_iter().for_each(|prompt| self.prompts.show(prompt));
+                            // One that cannot be kept is as good as evicted.
+                            self.stats.evicted_prompts += shown.map_or(1, |prompt| self.prompts.show(prompt));
                         }
                         "delete" => {
                             let message_id = text("message_id").unwrap_or_default();

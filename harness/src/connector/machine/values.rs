@@ -45,6 +45,8 @@ pub struct Stats {
     pub not_delayed: u64,
     /// Observations that nobody fetched in time.
     pub lost_saws: u64,
+    /// Prompts that cannot be pressed, since others took their place or their texts are too long.
+    pub evicted_prompts: u64,
     /// Files that had to go before their time, to make room for others.
     pub evicted_media: u64,
 }
