@@ -319,3 +319,16 @@ fn o_01_c_04_a_session_is_traced_without_seed_and_token() {
 fn control_characters_stay_out_of_terminals() {
     assert_eq!(printable("a\u{1b}\r\u{9b}é".into()), "a\\u001b\\u000d\\u009bé");
 }
+
+#[test]
+fn s_1_a_traced_key_is_of_the_event_s_profile() {
+    for (profile, namespace) in [("", "main"), ("default", "main"), ("main", "main~"), ("ops", "ops")] {
+        let source = format!(r#""source":{{"chat_id":"c","profile":"{profile}"}}"#);
+        let of = |more: &str| Event::read(&format!("{{{source}{more}}}")).unwrap();
+        let answer = r#","prompt_response":{"prompt_id":"a.b","option_id":"yes"}"#;
+        for content in [Content::Message(of("")), Content::PromptAnswer(of(answer))] {
+            let line = delivery(content).to_string();
+            assert!(line.contains(&format!(" agent:{namespace}:relay:dm:c ")), "{line}");
+        }
+    }
+}
