@@ -1,19 +1,20 @@
 //! Comparing a run with its recording.
 //!
-//! Compared are, per dial, the gateway's frames as JSON values (request ids by their order, with the additive fields
-//! of M-2 and M-3 allowed), its close codes and its token; the dials themselves, and what was waited before each
+//! Compared are, per dial, the gateway's frames as JSON values (ids of requests and drafts by their order, with the
+//! additive fields of M-2 and M-3 allowed where an early version was recorded), its close codes and its token; the dials themselves, and what was waited before each
 //! (L-5); the fatal end; and of the host's events the messages' `text`, `chat_id`, `user_id`, `message_id` and
 //! `session_key`, and the interrupts' `session_key` and `chat_id`. Messages and interrupts are lanes of their own:
 //! an interrupt may overtake (L-16).
 
-use super::departures::{Case, DEPARTURES, NOT_BUILT};
+use super::departures::{self, Case, NOT_BUILT};
 use super::diff::{align, short};
 use super::run::{Before, Dialed, Run};
-use super::session::Frame;
+use super::session::{Dial, End, is_early};
 use super::verdict::{Difference, Kind, Said, Use, Verdict};
-use crate::recording::{Line, Recording, What};
+use crate::recording::{By, Line, Recording, What};
 use relayline_core::time::Time;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many lines before a difference are told.
 const MOST_BEFORE: usize = 3;
@@ -29,14 +30,12 @@ pub fn check(recording: &Recording, run: &Run) -> Verdict {
     };
     for mut difference in compare(&case) {
         difference.before = case.before(&difference);
-        let departure = DEPARTURES.iter().position(|departure| {
-            recording.header.recorded_from.starts_with(departure.recorded_from)
-                && (departure.allows)(&difference, &case)
-        });
-        match departure {
-            Some(departure) => {
-                verdict.departs.push(Use { rule: DEPARTURES[departure].rule, departure, difference });
-            }
+        match departures::of(&difference, &case) {
+            Some(found) => verdict.departs.extend(found.into_iter().map(|departure| Use {
+                rule: departures::DEPARTURES[departure].rule,
+                departure,
+                difference: difference.clone(),
+            })),
             None => verdict.differences.push(difference),
         }
     }
@@ -62,6 +61,7 @@ fn ours(at: Time, value: Value) -> Said {
 
 fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
     let Case { run, .. } = case;
+    let mut drafts = (Drafts::new(), Drafts::new());
     for (at, recorded) in run.session.dials.iter().enumerate() {
         let number = at + 1;
         let Some(dialed) = run.dials.iter().find(|dialed| dialed.answered == Some(at)) else {
@@ -74,11 +74,20 @@ fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
             let theirs = case.said(recorded.line, hidden());
             found.push(Difference::new(Kind::Token(number), Some(theirs), Some(ours(dialed.at, hidden()))));
         }
-        if run.session.wire_only && recorded.wrote.is_empty() && recorded.closed_by_gateway().is_none() {
+        let is_refused = |dial: &Dial| {
+            matches!(dial.end, Some((_, End::Closed { by: By::Connector, code: Some(4401), .. })))
+        };
+        // A refusal after a refusal may come before a word was said (L-9).
+        let is_cut_off = at > 0
+            && recorded.heard.is_empty()
+            && is_refused(&run.session.dials[at - 1])
+            && is_refused(recorded);
+        let is_gone = run.session.wire_only && recorded.closed_by_gateway().is_none() || is_cut_off;
+        if is_gone && recorded.wrote.is_empty() {
             // The socket went before it could write at all.
             continue;
         }
-        frames(case, number, &recorded.wrote, &dialed.frames, found);
+        frames(case, number, dialed, &mut drafts, found);
         let close = recorded.closed_by_gateway();
         let closed = dialed.closed;
         if close.map(|(_, code)| code) != closed.map(|(_, code)| Some(code)) {
@@ -106,24 +115,29 @@ fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
 /// A frame, with its place among those of its dial.
 type Placed = (usize, Value);
 
+/// Numbers of drafts, by chat and id, in the order in which one side named them.
+type Drafts = BTreeMap<String, BTreeMap<String, usize>>;
+
 fn frames(
     case: &Case<'_>,
     dial: usize,
-    recorded: &[Frame],
-    written: &[(Time, String)],
+    dialed: &Dialed,
+    (their_drafts, our_drafts): &mut (Drafts, Drafts),
     found: &mut Vec<Difference>,
 ) {
+    let (recorded, written) = (&case.run.session.dials[dial - 1].wrote, &dialed.frames);
     let parsed = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
-    let left = recorded.iter().map(|frame| parsed(&frame.text)).enumerate();
-    let right = written.iter().map(|(_, text)| parsed(text)).enumerate();
+    let left = recorded.iter().map(|frame| without_ids(parsed(&frame.text), their_drafts)).enumerate();
+    let right = written.iter().map(|frame| without_ids(parsed(&frame.text), our_drafts)).enumerate();
     let (mut left, mut right) = (left.collect::<Vec<Placed>>(), right.collect::<Vec<Placed>>());
     let mut lane = |left: &[Placed], right: &[Placed]| {
-        for (left, right) in unlike(left, right, case.run.session.wire_only) {
+        for (left, right) in unlike(case, dial, left, right) {
             found.push(Difference {
                 kind: Kind::Frame(dial),
+                recorded_position: left.as_ref().map(|(at, _)| *at),
                 recorded: left.map(|(at, value)| case.said(recorded[at].line, value)),
                 position: right.as_ref().map(|(at, _)| *at),
-                ours: right.map(|(at, value)| ours(written[at].0, value)),
+                ours: right.map(|(at, value)| ours(written[at].at, value)),
                 before: Vec::new(),
             });
         }
@@ -138,65 +152,146 @@ fn frames(
         };
         lane(&acks(&mut left), &acks(&mut right));
     }
+    // What our machine shows of a turn by itself stands for nothing that a recorded host asked for.
+    let signs: Vec<Placed> = right.extract_if(.., |(at, _)| written[*at].is_sign).collect();
+    lane(&[], &signs);
+    // No rule orders what goes to different chats. A recorded gateway takes a moment between its host's call and the
+    // frame, in which a frame to another chat may go out; ours takes none.
+    let chats: BTreeSet<String> = left.iter().chain(&right).filter_map(chat_of).collect();
+    if Additions::of(case) == Additions::ScopeName && chats.len() > 1 {
+        for chat in chats {
+            let is_there = |frame: &mut Placed| chat_of(frame).as_ref() == Some(&chat);
+            let there: Vec<Placed> = left.extract_if(.., is_there).collect();
+            lane(&there, &right.extract_if(.., is_there).collect::<Vec<_>>());
+        }
+    }
     lane(&left, &right);
 }
 
-/// The pairs of frames that differ, without what may.
-fn unlike(left: &[Placed], right: &[Placed], untagged: bool) -> Vec<(Option<Placed>, Option<Placed>)> {
-    let kind = |(_, frame): &Placed| (frame["type"].clone(), frame["action"]["op"].clone());
-    let differences = align(
-        left,
-        right,
-        |(_, recorded), (_, ours)| same_frame(recorded, ours, untagged),
-        |recorded, ours| kind(recorded) == kind(ours),
-    );
-    let shown = |(at, frame): &Placed| (*at, without_id(frame));
-    let pair = |(left_at, right_at): (Option<usize>, Option<usize>)| {
-        let (mut theirs, mut own) =
-            (left_at.map(|at| shown(&left[at])), right_at.map(|at| shown(&right[at])));
-        if let (Some((_, theirs)), Some((_, own))) = (&mut theirs, &mut own) {
-            drop_what_may_differ(theirs, own, untagged);
-        }
-        (theirs, own)
-    };
-    differences.into_iter().map(pair).collect()
+/// The chat that a request is for.
+fn chat_of((_, frame): &Placed) -> Option<String> {
+    frame["action"]["chat_id"].as_str().map(str::to_owned)
 }
 
-/// Ids of requests and of prompts are random: what counts is their order, and that is the frames' own.
-fn without_id(frame: &Value) -> Value {
-    let mut frame = frame.clone();
+/// The pairs of frames that differ, without what may.
+fn unlike(
+    case: &Case<'_>,
+    dial: usize,
+    left: &[Placed],
+    right: &[Placed],
+) -> Vec<(Option<Placed>, Option<Placed>)> {
+    let additions = Additions::of(case);
+    let shown = |recorded: &Placed, ours: &Placed| {
+        let (mut recorded, mut ours) = (recorded.clone(), ours.clone());
+        drop_what_may_differ(&mut recorded.1, &mut ours.1, additions);
+        (recorded, ours)
+    };
+    let is_same = |recorded: &Placed, ours: &Placed| {
+        let (recorded, ours) = shown(recorded, ours);
+        recorded.1 == ours.1
+    };
+    let fits = |recorded: &Placed, ours: &Placed| {
+        if kind(recorded) != kind(ours) {
+            return false;
+        }
+        let (recorded, ours) = shown(recorded, ours);
+        recorded.1 == ours.1 || departures::mends(case, dial, &recorded, &ours).is_some()
+    };
+    let is_akin = |recorded: &Placed, ours: &Placed| match case.stands_for(dial, ours.0) {
+        Some(number) => case.number(dial, recorded.0) == Some(number),
+        None => kind(recorded) == kind(ours),
+    };
+    let apart = align(left, right, fits, is_akin);
+    // What fits and is not the same differs as rules ask.
+    let (lone_left, lone_right): (BTreeSet<_>, BTreeSet<_>) = apart.iter().copied().unzip();
+    let fitting = (0..left.len())
+        .filter(|at| !lone_left.contains(&Some(*at)))
+        .zip((0..right.len()).filter(|at| !lone_right.contains(&Some(*at))));
+    let mended = fitting.filter(|(at, other)| !is_same(&left[*at], &right[*other]));
+    let all = apart.iter().copied().chain(mended.map(|(at, other)| (Some(at), Some(other))));
+    let pair = |(at, other): (Option<usize>, Option<usize>)| match (at, other) {
+        (Some(at), Some(other)) => {
+            let (recorded, ours) = shown(&left[at], &right[other]);
+            (Some(recorded), Some(ours))
+        }
+        (at, other) => (at.map(|at| left[at].clone()), other.map(|at| right[at].clone())),
+    };
+    all.map(pair).collect()
+}
+
+fn kind((_, frame): &Placed) -> (&Value, &Value) {
+    (&frame["type"], &frame["action"]["op"])
+}
+
+/// Ids of requests, prompts and drafts are random: what counts is their order. That is the frames' own, but for drafts,
+/// which several frames name.
+fn without_ids(mut frame: Value, drafts: &mut Drafts) -> Value {
     if let Some(id) = frame.get_mut("requestId").filter(|id| id.is_string()) {
         *id = json!("<id>");
     }
-    let action = frame.get_mut("action").filter(|action| action["op"] == "prompt");
-    if let Some(id) = action.and_then(|action| action.get_mut("prompt_id")).filter(|id| id.is_string()) {
-        *id = json!("<prompt>");
+    let Some(action) = frame.get_mut("action") else { return frame };
+    let (name, is_draft) = match action["op"].as_str() {
+        Some("prompt") => ("prompt_id", false),
+        Some("draft") => ("draft_id", true),
+        _ => return frame,
+    };
+    let chat_id = action["chat_id"].clone();
+    match action.get_mut(name) {
+        Some(id) if is_draft => {
+            // Each chat has its own.
+            let there = drafts.entry(chat_id.to_string()).or_default();
+            let next = there.len() + 1;
+            let number = there.entry(id.to_string()).or_insert(next);
+            *id = json!(format!("<draft {number}>"));
+        }
+        Some(id) if id.is_string() => *id = json!("<prompt>"),
+        Some(_) | None => {}
     }
     frame
 }
 
-/// Whether a frame of ours is the recorded one, but for what may differ.
-fn same_frame(recorded: &Value, ours: &Value, untagged: bool) -> bool {
-    let (mut recorded, mut ours) = (without_id(recorded), without_id(ours));
-    drop_what_may_differ(&mut recorded, &mut ours, untagged);
-    recorded == ours
+/// What M-2 and M-3 may add to an `outbound`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Additions {
+    /// All of it: an early version added less.
+    All,
+    /// The same, and a raw action goes out untagged: so the tag of a recorded frame that only implies its host's request
+    /// may be missing from ours.
+    Untagged,
+    /// The scope's second name: the public gateway adds the rest, too.
+    ScopeName,
 }
 
-/// Takes out what M-2 and M-3 add to an `outbound`. A raw action goes out untagged, so the tag of a recorded frame
-/// that only implies its host's request may be missing from ours (`untagged`).
-fn drop_what_may_differ(recorded: &mut Value, ours: &mut Value, untagged: bool) {
+impl Additions {
+    fn of(case: &Case<'_>) -> Additions {
+        if case.run.session.wire_only {
+            return Additions::Untagged;
+        }
+        let is_public = case.recording.header.recorded_from.starts_with("python reference");
+        if is_public && !is_early(case.recording) { Additions::ScopeName } else { Additions::All }
+    }
+}
+
+/// Takes out what M-2 and M-3 add to an `outbound`.
+fn drop_what_may_differ(recorded: &mut Value, ours: &mut Value, additions: Additions) {
     if recorded["type"] != "outbound" || ours["type"] != "outbound" {
         return;
     }
-    let tag = ["platform", "botId"];
-    drop_additions(recorded, ours, &tag);
-    if untagged {
-        drop_additions(ours, recorded, &tag);
+    if additions != Additions::ScopeName {
+        let tag = ["platform", "botId"];
+        drop_additions(recorded, ours, &tag);
+        if additions == Additions::Untagged {
+            drop_additions(ours, recorded, &tag);
+        }
     }
     if let (Some(recorded), Some(ours)) =
         (recorded.pointer("/action/metadata"), ours.pointer_mut("/action/metadata"))
     {
-        drop_additions(recorded, ours, &["scope_id", "guild_id", "user_id", "profile"]);
+        if additions != Additions::ScopeName {
+            drop_additions(recorded, ours, &["scope_id", "guild_id", "user_id", "profile"]);
+        } else if ours["guild_id"] == ours["scope_id"] {
+            drop_additions(recorded, ours, &["guild_id"]);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::ReplayError;
 use super::session::Session;
+use super::turns::flag;
 use crate::recording::{Recording, What};
 use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::secret::Secret;
@@ -49,7 +50,15 @@ pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config,
     // asked: when the entry was acknowledged.
     config.passthrough = session.wire_only;
 
+    if let Some(slack) = gateway.rest.get("slack") {
+        let is_on = |name: &str| slack.get(name).and_then(flag).unwrap_or(true);
+        config.slack_reply_in_thread = is_on("reply_in_thread");
+        config.slack_thread_sessions = is_on("dm_top_level_threads_as_sessions");
+    }
+
     let timing = &mut config.timing;
+    // The recorded host has waited between the states of a stream already.
+    timing.stream_interval = Duration::ZERO;
     if let Some(timeout) = gateway.connect_timeout {
         timing.dial_timeout = timeout;
         timing.handshake_timeout = timeout;

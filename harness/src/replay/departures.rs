@@ -1,11 +1,15 @@
 //! Where a rule makes us differ from a recorded gateway, and which sessions need rules that are not built yet.
 
-use super::run::{Before, Dialed, Run};
-use super::session::{End, Frame};
+mod parts;
+mod whole;
+
+use super::answers::{Answer, Step};
+use super::causes::Cause;
+use super::run::{Dialed, Run};
+use super::session::{EARLY, Frame};
 use super::verdict::{Difference, Kind};
-use crate::recording::{By, Recording};
-use data_encoding::{BASE64, BASE64_NOPAD};
-use serde_json::{Value, json};
+use crate::recording::Recording;
+use serde_json::{Map, Value};
 use std::fmt;
 
 /// A difference that a rule asks for. None is wider than its `what` says.
@@ -14,12 +18,22 @@ pub struct Departure {
     /// The rule, by its id.
     pub rule: &'static str,
     /// How the `recorded_from` begins of the recordings it is for.
-    pub recorded_from: &'static str,
+    pub recorded_from: &'static [&'static str],
     /// What exactly differs.
     pub what: &'static str,
     /// Why.
     pub why: &'static str,
-    pub(crate) allows: fn(&Difference, &Case<'_>) -> bool,
+    pub(crate) how: How,
+}
+
+/// How a departure is recognized.
+#[derive(Clone, Copy)]
+pub(crate) enum How {
+    /// It is all of a difference.
+    Whole(fn(&Difference, &Case<'_>) -> bool),
+    /// It is a part of what differs between two frames, and is taken out of both. Returns whether it was there. The
+    /// frames may differ in nothing else in the end.
+    Part(fn(&mut Value, &mut Value, &Pair<'_>) -> bool),
 }
 
 impl fmt::Debug for Departure {
@@ -52,203 +66,393 @@ pub(crate) struct Case<'a> {
     pub(crate) run: &'a Run,
 }
 
+impl<'a> Case<'a> {
+    /// Our side of a dial.
+    pub(crate) fn dialed(&self, dial: usize) -> Option<&'a Dialed> {
+        self.run.dials.iter().find(|dialed| dialed.answered == Some(dial - 1))
+    }
+
+    /// Number of the recorded request that a frame of ours stands for.
+    pub(crate) fn stands_for(&self, dial: usize, position: usize) -> Option<usize> {
+        self.dialed(dial)?.frames.get(position)?.stands_for
+    }
+
+    /// Number of a recorded request.
+    pub(crate) fn number(&self, dial: usize, position: usize) -> Option<usize> {
+        self.cause(dial, position).map(|cause| cause.number)
+    }
+
+    fn frame(&self, dial: usize, position: usize) -> Option<&'a Frame> {
+        self.run.session.dials.get(dial - 1)?.wrote.get(position)
+    }
+
+    fn cause(&self, dial: usize, position: usize) -> Option<&'a Cause> {
+        self.frame(dial, position)?.cause.as_ref()
+    }
+
+    /// The call that led to a recorded request, where one did.
+    fn call(&self, cause: &Cause) -> Option<(&'a str, &'a Map<String, Value>)> {
+        self.recording.lines[cause.call?].what.host_call()
+    }
+
+    /// The step of a turn that a recorded request came from.
+    fn step(&self, cause: &Cause) -> Option<&'a Step> {
+        self.run.session.answers.steps.get(&cause.call?)
+    }
+}
+
+/// Two frames that stand for the same.
+#[derive(Clone, Copy)]
+pub(crate) struct Pair<'a> {
+    case: &'a Case<'a>,
+    dial: usize,
+    frame: &'a Frame,
+    cause: &'a Cause,
+}
+
+impl<'a> Pair<'a> {
+    fn step(&self) -> Option<&'a Step> {
+        self.case.step(self.cause)
+    }
+
+    /// The answer that they are of.
+    fn answer(&self) -> Option<&'a Answer> {
+        Some(&self.case.run.session.answers.all[self.step()?.answer()?])
+    }
+
+    /// Whether they carry the last of an answer's text.
+    fn is_last(&self) -> bool {
+        match self.step() {
+            Some(Step::State { last, .. }) => *last,
+            Some(Step::Reply { .. } | Step::Again { .. }) => true,
+            Some(Step::Begin { .. } | Step::End { .. } | Step::Stop { .. }) | None => false,
+        }
+    }
+
+    fn args(&self) -> Option<&'a Map<String, Value>> {
+        self.case.call(self.cause).map(|(_, args)| args)
+    }
+
+    /// Whether the recorded call has a metadata field.
+    fn call_says(&self, name: &str) -> bool {
+        self.args().and_then(|args| args.get("metadata")?.get(name)).is_some()
+    }
+}
+
+/// The departures, as places in [`DEPARTURES`], that a difference is made of; `None` when it is none.
+pub(crate) fn of(difference: &Difference, case: &Case<'_>) -> Option<Vec<usize>> {
+    let whole = applying(case).find(|(_, departure)| match departure.how {
+        How::Whole(is_it) => is_it(difference, case),
+        How::Part(_) => false,
+    });
+    if let Some((at, _)) = whole {
+        return Some(vec![at]);
+    }
+    let Kind::Frame(dial) = difference.kind else { return None };
+    let recorded = (difference.recorded_position?, difference.recorded.as_ref()?.value.clone());
+    let ours = (difference.position?, difference.ours.as_ref()?.value.clone());
+    mends(case, dial, &recorded, &ours)
+}
+
+/// The departures that two frames differ by and by nothing else.
+pub(crate) fn mends(
+    case: &Case<'_>,
+    dial: usize,
+    (at, recorded): &(usize, Value),
+    (position, ours): &(usize, Value),
+) -> Option<Vec<usize>> {
+    let frame = case.frame(dial, *at)?;
+    let cause = frame.cause.as_ref()?;
+    // One that stands for another request is not the same.
+    if case.stands_for(dial, *position).is_some_and(|number| number != cause.number) {
+        return None;
+    }
+    if !applying(case).any(|(_, departure)| matches!(departure.how, How::Part(_))) {
+        return None;
+    }
+    let pair = Pair { case, dial, frame, cause };
+    let (mut recorded, mut ours) = (recorded.clone(), ours.clone());
+    let mut found = Vec::new();
+    for (at, departure) in applying(case) {
+        if let How::Part(mend) = departure.how
+            && mend(&mut recorded, &mut ours, &pair)
+        {
+            found.push(at);
+        }
+    }
+    (recorded == ours && !found.is_empty()).then_some(found)
+}
+
+/// The departures that are for a recording.
+fn applying<'a>(case: &Case<'a>) -> impl Iterator<Item = (usize, &'static Departure)> + use<'a> {
+    let from = &case.recording.header.recorded_from;
+    let is_for = |departure: &Departure| departure.recorded_from.iter().any(|name| from.starts_with(name));
+    DEPARTURES.iter().enumerate().filter(move |(_, departure)| is_for(departure))
+}
+
+/// How the `recorded_from` of the newest recordings begins.
+const OCTOBER: &[&str] = &["python reference, October"];
+
 /// Every difference that a rule asks for.
 pub const DEPARTURES: &[Departure] = &[
     Departure {
         rule: "L-14",
-        recorded_from: "python reference",
+        recorded_from: EARLY,
         what: "our last frame before the close of a disconnect is a going_idle that was not recorded",
         why: "the first public version closed at once, and its transport alone still does: what the connector sends \
               meanwhile is lost unless it was told to buffer",
-        allows: going_idle_before_the_close,
-    },
-    Departure {
-        rule: "L-14",
-        recorded_from: "python reference",
-        what: "a going_idle that was recorded after another one on the same connection is not written",
-        why: "the connector buffers already, and its second confirmation says nothing new",
-        allows: asks_once,
+        how: How::Whole(whole::going_idle_before_the_close),
     },
     Departure {
         rule: "L-9",
-        recorded_from: "python reference",
+        recorded_from: EARLY,
         what: "after an auth refusal of a connection whose handshake was complete we dial once more, where the \
                recorded gateway was fatal",
         why: "the reference takes the first refusal as final; one bad answer of a connector that restarts would \
               disable the gateway for good",
-        allows: one_more_try,
+        how: How::Whole(whole::one_more_try),
     },
     Departure {
         rule: "L-5",
-        recorded_from: "python reference ws_transport",
+        recorded_from: &["python reference ws_transport"],
         what: "after a loss we dial again, where the recorded gateway never did and the recording ends",
         why: "the first public version did not reconnect",
-        allows: dials_again,
+        how: How::Whole(whole::dials_again),
     },
     Departure {
         rule: "A-3",
-        recorded_from: "python reference ws_transport",
+        recorded_from: &["python reference ws_transport"],
         what: "we acknowledge the buffer entry of a forward that reaches no host",
         why: "the first public version acknowledged nothing; a connector that waits for it would never drain further",
-        allows: acknowledges_what_nobody_takes,
+        how: How::Whole(whole::acknowledges_what_nobody_takes),
     },
     Departure {
         rule: "M-2",
-        recorded_from: "python reference, August 22",
+        recorded_from: &["python reference, August 22"],
         what: "a caller's own metadata.guild_id is the scope_id too, instead of the remembered scope",
         why: "who sets one of the two scope names sets both: with the remembered one beside it a connector could \
               send to another server than the caller meant",
-        allows: one_scope_name_sets_both,
+        how: How::Whole(whole::one_scope_name_sets_both),
     },
     Departure {
         rule: "P-7",
-        recorded_from: "python reference ws_transport",
+        recorded_from: &["python reference ws_transport"],
         what: "an interaction counts as a command with its options (P-3), on its own platform, where the recorded \
                gateway had its bare name, on `relay`",
         why: "an interaction and a message of one chat must have one session key, and a host must be able to tell \
               `/summarize 20` from the word",
-        allows: reads_an_interaction,
+        how: How::Whole(whole::reads_an_interaction),
     },
     Departure {
         rule: "P-1",
-        recorded_from: "python reference ws_transport",
+        recorded_from: &["python reference ws_transport"],
         what: "a forward whose body is no strict base64 becomes no event",
         why: "Python's decoder passes over what is not of its alphabet, and so reads something out of any text",
-        allows: reads_strict_base64,
+        how: How::Whole(whole::reads_strict_base64),
+    },
+    Departure {
+        rule: "A-3",
+        recorded_from: OCTOBER,
+        what: "we acknowledge the buffer entry of a forward that reaches no host",
+        why: "a connector that waits for it would never drain further",
+        how: How::Whole(whole::acknowledges_what_nobody_takes),
+    },
+    Departure {
+        rule: "A-1",
+        recorded_from: OCTOBER,
+        what: "we acknowledge the buffer entry of an interaction that the host has taken, as often as it came",
+        why: "the reference acknowledges messages alone: its connector's drain stands still behind an interaction",
+        how: How::Whole(whole::acknowledges_an_interaction),
+    },
+    Departure {
+        rule: "A-4",
+        recorded_from: OCTOBER,
+        what: "an interaction whose buffer entry was delivered before is not delivered again",
+        why: "the command would run twice",
+        how: How::Whole(whole::knows_a_copy),
+    },
+    Departure {
+        rule: "L-10",
+        recorded_from: OCTOBER,
+        what: "we do not dial after the refusal that means revoked, where the recorded gateway dials once more and is \
+               refused again",
+        why: "the reference takes itself for revoked by then; what it says of itself on that dial never gets out",
+        how: How::Whole(whole::dials_no_more),
+    },
+    Departure {
+        rule: "L-14",
+        recorded_from: &["python reference"],
+        what: "a disconnect of a gateway that is idle, or has asked to be, does not ask again",
+        why: "the connector has answered, or is about to",
+        how: How::Whole(whole::asks_to_go_idle_once),
+    },
+    Departure {
+        rule: "O-5",
+        recorded_from: OCTOBER,
+        what: "we ask what a chat is where the descriptor names no ops at all",
+        why: "older connectors name none and do answer it",
+        how: How::Whole(whole::asks_what_a_chat_is),
+    },
+    Departure {
+        rule: "O-15",
+        recorded_from: OCTOBER,
+        what: "we show a typing sign at a turn's begin and while it lasts, and on Slack take it away at its end, beside \
+               those that the recorded host asked for",
+        why: "a turn keeps its sign up by itself",
+        how: How::Whole(whole::shows_a_turn),
+    },
+    Departure {
+        rule: "O-15",
+        recorded_from: OCTOBER,
+        what: "an interaction gets no reaction",
+        why: "it is no message: the reference reacts to the interaction's id, which no platform knows as one",
+        how: How::Whole(whole::reacts_to_no_interaction),
+    },
+    Departure {
+        rule: "O-7",
+        recorded_from: OCTOBER,
+        what: "a call that says once more what was declined writes nothing",
+        why: "the connector's policy forbids the text, whatever op carries it; the reference sends it up to three times \
+              more",
+        how: How::Whole(whole::says_nothing_after_a_decline),
+    },
+    Departure {
+        rule: "O-7",
+        recorded_from: OCTOBER,
+        what: "a seal that was answered `egress declined: …ack lost…` without a code was rejected: its text goes out as a \
+               send",
+        why: "without a code the text alone speaks, and `ack lost` in it undoes the decline",
+        how: How::Whole(whole::takes_a_lost_ack_for_no_decline),
+    },
+    Departure {
+        rule: "O-13",
+        recorded_from: OCTOBER,
+        what: "after a seal that was ambiguous and then no success nothing else goes out, where the recorded gateway sends \
+               the text",
+        why: "the user may see it twice",
+        how: How::Whole(whole::ends_as_ambiguous),
+    },
+    Departure {
+        rule: "O-10",
+        recorded_from: OCTOBER,
+        what: "where edits are not supported nothing is shown before the text is complete: no message that still grows, \
+               and no edit",
+        why: "the reference does not look at the descriptor: its message stays as it was, cursor and all",
+        how: How::Whole(whole::shows_no_part),
+    },
+    Departure {
+        rule: "I-3",
+        recorded_from: OCTOBER,
+        what: "an answer to a prompt whose id has no dot is silent, where the recorded gateway says that it is stale",
+        why: "an id of another form is none of ours: the reference's earlier versions made such",
+        how: How::Whole(whole::answers_for_no_other_process),
+    },
+    Departure {
+        rule: "O-10",
+        recorded_from: OCTOBER,
+        what: "a message that still grows has no cursor behind its text, and no metadata.expect_edits",
+        why: "both are the reference's own: a host that wants them sends them",
+        how: How::Part(parts::cursor),
+    },
+    Departure {
+        rule: "O-10",
+        recorded_from: OCTOBER,
+        what: "white space at the end of a streamed message is not shown",
+        why: "it is shown once something follows it; platforms cut it off, and would find an edit without a change",
+        how: How::Part(parts::white_space),
+    },
+    Departure {
+        rule: "O-11",
+        recorded_from: OCTOBER,
+        what: "a code block that is open at the end of a streamed message is closed; while it grows, one with nothing in \
+               it yet, or a line that may yet become a fence, is not shown",
+        why: "each state is a message that can stay",
+        how: How::Part(parts::code_block),
+    },
+    Departure {
+        rule: "O-10",
+        recorded_from: OCTOBER,
+        what: "where edits are not supported the last message holds all of the text and is the answer, where the recorded \
+               one holds the rest of it",
+        why: "nothing was shown before",
+        how: How::Part(parts::whole_text),
+    },
+    Departure {
+        rule: "M-7",
+        recorded_from: OCTOBER,
+        what: "the frames of an answer have metadata.reply_to_message_id, the message's that began the turn",
+        why: "three connectors end the turn on it; the reference leaves it off edits and plain answers",
+        how: How::Part(parts::reply_to_message_id),
+    },
+    Departure {
+        rule: "M-7",
+        recorded_from: OCTOBER,
+        what: "an answer points at its message by reply_to, where the recorded call names none",
+        why: "an answer names its delivery alone; the reference leaves it out in a forum topic",
+        how: How::Part(parts::reply_to),
+    },
+    Departure {
+        rule: "M-7",
+        recorded_from: OCTOBER,
+        what: "the frame that ends an answer has metadata.notify, where the recorded call does not say it",
+        why: "connectors end the turn on it; the reference leaves it off edits",
+        how: How::Part(parts::notify),
+    },
+    Departure {
+        rule: "M-7",
+        recorded_from: OCTOBER,
+        what: "the end of a segment after which the answer goes on has no metadata.notify, or one that is false",
+        why: "the turn goes on",
+        how: How::Part(parts::no_notify),
+    },
+    Departure {
+        rule: "M-3",
+        recorded_from: OCTOBER,
+        what: "get_chat_info has the platform on which the chat was seen, and its bot",
+        why: "a connector of several platforms would ask the default one",
+        how: How::Part(parts::tag_of_chat_info),
+    },
+    Departure {
+        rule: "M-8",
+        recorded_from: OCTOBER,
+        what: "drafts and edits of an answer on Slack have metadata.thread_id, the message that they answer",
+        why: "connectors thread on metadata alone: the answer would grow in one place and end in another",
+        how: How::Part(parts::thread),
+    },
+    Departure {
+        rule: "M-8",
+        recorded_from: OCTOBER,
+        what: "a typing sign without a thread takes the last message that we have read, where the recorded gateway had not \
+               read it yet",
+        why: "the reference waits for an answer where it should read",
+        how: How::Part(parts::typing_anchor),
+    },
+    Departure {
+        rule: "M-9",
+        recorded_from: OCTOBER,
+        what: "the host's unfurl settings are on a stream's edits, too",
+        why: "a stream's metadata is on all of its frames",
+        how: How::Part(parts::unfurls),
+    },
+    Departure {
+        rule: "O-16",
+        recorded_from: OCTOBER,
+        what: "a task card that names its thread has no metadata.thread_ts beside it",
+        why: "the host's own placement wins",
+        how: How::Part(parts::card_thread),
+    },
+    Departure {
+        rule: "S-7",
+        recorded_from: OCTOBER,
+        what: "the acknowledgement of an answer to a prompt at the top level of Slack is in no thread",
+        why: "an answer to a prompt begins no thread: the reference's acknowledgement hides in one of the answer's own",
+        how: How::Part(parts::top_level_choice),
+    },
+    Departure {
+        rule: "M-2",
+        recorded_from: OCTOBER,
+        what: "metadata.profile is left out where it is `default`",
+        why: "no profile is the default one (S-1)",
+        how: How::Part(parts::default_profile),
     },
 ];
-
-/// The frame, where it is one that only we wrote.
-fn only_ours(difference: &Difference) -> Option<&Value> {
-    match (&difference.recorded, &difference.ours) {
-        (None, Some(ours)) => Some(&ours.value),
-        (Some(_), _) | (None, None) => None,
-    }
-}
-
-fn going_idle_before_the_close(difference: &Difference, case: &Case<'_>) -> bool {
-    let Kind::Frame(dial) = difference.kind else { return false };
-    let session = &case.run.session;
-    let at = dial - 1;
-    let is_last = case.run.dials.iter().find(|dialed| dialed.answered == Some(at)).is_some_and(|dialed| {
-        dialed.closed.is_some_and(|(_, code)| code == 1000)
-            && difference.position.is_some_and(|position| position + 1 == dialed.frames.len())
-    });
-    let disconnected = session.wire_only
-        || case
-            .recording
-            .lines
-            .iter()
-            .any(|line| line.what.host_call().is_some_and(|(call, _)| call == "disconnect"));
-    only_ours(difference) == Some(&json!({"type": "going_idle"}))
-        && is_last
-        && disconnected
-        && at + 1 == session.dials.len()
-        && session.dials[at].closed_by_gateway().is_some_and(|(_, code)| code == Some(1000))
-}
-
-fn asks_once(difference: &Difference, case: &Case<'_>) -> bool {
-    let Kind::Frame(dial) = difference.kind else { return false };
-    let (Some(recorded), None) = (&difference.recorded, &difference.ours) else { return false };
-    let wrote = &case.run.session.dials[dial - 1].wrote;
-    let going_idle = |frame: &&Frame| frame.value == json!({"type": "going_idle"});
-    let first = wrote.iter().find(going_idle);
-    recorded.value == json!({"type": "going_idle"})
-        && first.is_some_and(|first| recorded.line.is_some_and(|line| first.line < line))
-}
-
-fn one_more_try(difference: &Difference, case: &Case<'_>) -> bool {
-    // The try is the one dial that nobody answers, since the recorded gateway made none.
-    let tried = |dialed: &Dialed| dialed.after == Before::Refusal && dialed.answered.is_none();
-    let was_disabled = case.events("fatal").any(|(_, event, _)| event["code"] == "relay_disabled");
-    // Of the wire alone there is only the silence that followed.
-    let session = &case.run.session;
-    let fell_silent = session.wire_only
-        && matches!(
-            session.dials.last().and_then(|dial| dial.end.as_ref()),
-            Some((_, End::Closed { by: By::Connector, code: Some(4401), .. } | End::Rejected(401)))
-        );
-    match difference.kind {
-        Kind::Dial => {
-            (was_disabled || fell_silent)
-                && only_ours(difference).is_some_and(|value| value["after"] == "refusal")
-        }
-        Kind::Fatal => was_disabled && difference.ours.is_none() && case.run.dials.iter().any(tried),
-        Kind::Frame(_) | Kind::Close(_) | Kind::Token(_) | Kind::Wait | Kind::Message | Kind::Interrupt => {
-            false
-        }
-    }
-}
-
-fn dials_again(difference: &Difference, case: &Case<'_>) -> bool {
-    let lost = case
-        .run
-        .session
-        .dials
-        .last()
-        .is_some_and(|dial| dial.end.is_some() && dial.closed_by_gateway().is_none());
-    let did_not_reconnect = case.recording.header.gateway.reconnect != Some(true);
-    difference.kind == Kind::Dial
-        && only_ours(difference).is_some_and(|value| value["after"] == "loss")
-        && lost
-        && did_not_reconnect
-}
-
-fn acknowledges_what_nobody_takes(difference: &Difference, case: &Case<'_>) -> bool {
-    let Kind::Frame(dial) = difference.kind else { return false };
-    let forwarded = case.run.session.dials[dial - 1].heard.iter().filter(|frame| {
-        frame.kind() == "passthrough_forward" && frame.value["forward"]["platform"] != "discord"
-    });
-    only_ours(difference).is_some_and(|ours| {
-        forwarded
-            .map(|frame| json!({"type": "inbound_ack", "bufferId": frame.value["bufferId"]}))
-            .any(|acknowledged| acknowledged == *ours)
-    })
-}
-
-fn one_scope_name_sets_both(difference: &Difference, _: &Case<'_>) -> bool {
-    let Kind::Frame(_) = difference.kind else { return false };
-    let (Some(recorded), Some(ours)) = (&difference.recorded, &difference.ours) else { return false };
-    let metadata = "/action/metadata";
-    let (Some(before), Some(after)) = (recorded.value.pointer(metadata), ours.value.pointer(metadata)) else {
-        return false;
-    };
-    let mut mended = ours.value.clone();
-    if let Some(metadata) = mended.pointer_mut(metadata) {
-        metadata["scope_id"] = before["scope_id"].clone();
-    }
-    before["guild_id"].is_string()
-        && after["guild_id"] == before["guild_id"]
-        && after["scope_id"] == before["guild_id"]
-        && mended == recorded.value
-}
-
-fn reads_an_interaction(difference: &Difference, case: &Case<'_>) -> bool {
-    let (Some(recorded), Some(ours)) = (&difference.recorded, &difference.ours) else { return false };
-    let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
-    let words = text(&ours.value, "text");
-    let name = words.strip_prefix('/').and_then(|words| words.split(' ').next());
-    difference.kind == Kind::Message
-        && forwards(case).any(|forward| forward["platform"] == "discord")
-        && name == Some(&text(&recorded.value, "text"))
-        && text(&recorded.value, "session_key").starts_with("agent:main:relay:channel:")
-        && text(&ours.value, "session_key").starts_with("agent:main:discord:")
-        && ["chat_id", "user_id", "message_id"].iter().all(|field| recorded.value[field] == ours.value[field])
-}
-
-fn reads_strict_base64(difference: &Difference, case: &Case<'_>) -> bool {
-    let is_strict =
-        |body: &str| BASE64.decode(body.as_bytes()).is_ok() || BASE64_NOPAD.decode(body.as_bytes()).is_ok();
-    difference.kind == Kind::Message
-        && difference.ours.is_none()
-        && difference.recorded.as_ref().is_some_and(|recorded| {
-            recorded.value["session_key"].as_str().is_some_and(|key| key.starts_with("agent:main:relay:"))
-        })
-        && forwards(case).any(|forward| forward["bodyB64"].as_str().is_some_and(|body| !is_strict(body)))
-}
-
-/// What the connector forwarded.
-fn forwards<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a Value> {
-    let heard = case.run.session.dials.iter().flat_map(|dial| &dial.heard);
-    heard.filter(|frame| frame.kind() == "passthrough_forward").map(|frame| &frame.value["forward"])
-}

@@ -5,6 +5,7 @@ use super::player::Player;
 use super::run::{Cut, Drain};
 use relayline_core::machine::IoEvent;
 use relayline_core::output::Conn;
+use serde_json::{Value, json};
 
 impl Player<'_> {
     /// A message of the connector, with the live names in place of the recorded ones.
@@ -19,6 +20,7 @@ impl Player<'_> {
         while !rest.is_empty() {
             let (piece, behind) = rest.split_at(self.piece(rest.len()));
             self.sockets[dial].unread.extend_from_slice(piece);
+            self.sockets[dial].is_within_line = !piece.ends_with(b"\n");
             self.read(dial, conn);
             if self.options.drain == Drain::Pieces {
                 self.drain();
@@ -27,6 +29,23 @@ impl Player<'_> {
         }
         self.drain();
         self.read_on();
+        self.acknowledge_choices(at, dial);
+    }
+
+    /// Answers a request that no recorded answer will come for. Returns whether there was one.
+    pub(super) fn answer_owed(&mut self) -> bool {
+        let can_hear = |(dial, ..): &(usize, String, Value)| {
+            self.sockets.get(*dial).is_some_and(|socket| !socket.is_within_line && socket.unread.is_empty())
+        };
+        let Some(place) = self.owed.iter().position(can_hear) else { return false };
+        let (dial, id, result) = self.owed.remove(place);
+        let Some(conn) = self.conn(dial) else { return true };
+        let frame = json!({"type": "outbound_result", "requestId": id, "result": result});
+        let bytes = format!("{frame}\n").into_bytes();
+        self.trace_lines(dial, &bytes);
+        self.sockets[dial].unread.extend_from_slice(&bytes);
+        self.read(dial, conn);
+        true
     }
 
     fn piece(&mut self, left: usize) -> usize {

@@ -1,90 +1,12 @@
-//! What the recorded host did, as commands: out of its calls, or out of the gateway's frames where only the wire was
-//! recorded.
+//! What the recorded host did where only the wire was recorded: commands, out of the gateway's frames.
 
 use super::session::{Dial, Frame, Session};
 use crate::recording::Recording;
-use relayline_core::command::{ChatInfo, Command, FollowUp, Interrupt, Metadata, Raw, Send};
+use relayline_core::command::{Command, Interrupt, Metadata, Raw};
 use relayline_core::prompts::{Prompt, PromptKind};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::time::Duration;
-
-/// A call of the host.
-#[derive(Debug)]
-pub(crate) enum Call {
-    /// `connect`, `handshake`: our machine does both by itself.
-    Wait,
-    /// Something for the machine.
-    Ask(Command),
-    /// It only looks.
-    Look(Look),
-    /// A call that this version does not know.
-    Unknown,
-}
-
-/// A call that only looks at state.
-#[derive(Debug)]
-pub(crate) enum Look {
-    /// How long a text is, in the platform's unit.
-    MessageLen(String),
-    /// The longest message.
-    MaxMessageLength,
-    /// Whether the turn of this session was interrupted.
-    Interrupted(String),
-}
-
-/// Reads a recorded call. The error says which argument is wrong.
-pub(crate) fn call(name: &str, args: &Map<String, Value>) -> Result<Call, String> {
-    let required = |name: &str| match args.get(name) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(_) | None => Err(format!("`args.{name}` must be a string")),
-    };
-    let optional = |name: &str| match args.get(name) {
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(Value::Null) | None => Ok(None),
-        Some(_) => Err(format!("`args.{name}` must be a string or null")),
-    };
-    let metadata = || match args.get("metadata") {
-        Some(Value::Object(metadata)) => Ok(metadata.clone()),
-        Some(Value::Null) | None => Ok(Metadata::new()),
-        Some(_) => Err("`args.metadata` must be an object or null".to_owned()),
-    };
-    let command = match name {
-        "connect" | "handshake" => return Ok(Call::Wait),
-        "message_len" => return Ok(Call::Look(Look::MessageLen(required("text")?))),
-        "max_message_length" => return Ok(Call::Look(Look::MaxMessageLength)),
-        "interrupted" => return Ok(Call::Look(Look::Interrupted(required("session_key")?))),
-        "disconnect" => Command::Disconnect,
-        "go_idle" => Command::GoIdle,
-        "go_dormant" => Command::GoDormant,
-        "send" => Command::Send(Send {
-            chat_id: required("chat_id")?,
-            content: required("content")?,
-            reply_to: optional("reply_to")?,
-            metadata: metadata()?,
-            platform: optional("platform")?,
-        }),
-        "send_follow_up" => Command::FollowUp(FollowUp {
-            session_key: required("session_key")?,
-            kind: required("kind")?,
-            content: required("content")?,
-            metadata: metadata()?,
-        }),
-        "send_outbound" => match args.get("action") {
-            Some(Value::Object(action)) => bare(action.clone()),
-            Some(_) | None => return Err("`args.action` must be an object".to_owned()),
-        },
-        "send_interrupt" => Command::Interrupt(Interrupt {
-            session_key: required("session_key")?,
-            reason: optional("reason")?,
-        }),
-        "get_chat_info" => {
-            Command::ChatInfo(ChatInfo { chat_id: required("chat_id")?, platform: optional("platform")? })
-        }
-        _ => return Ok(Call::Unknown),
-    };
-    Ok(Call::Ask(command))
-}
 
 /// What a frame of the gateway says that its host asked for; `None` for frames that a gateway writes by itself.
 /// `at` is the frame's place among those of its dial.
@@ -170,6 +92,6 @@ fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) ->
 }
 
 /// The action, and nothing beside it.
-fn bare(action: Metadata) -> Command {
+pub(crate) fn bare(action: Metadata) -> Command {
     Command::Raw(Raw { action, platform: None, bare: true })
 }

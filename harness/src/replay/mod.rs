@@ -12,9 +12,16 @@
 //!   clock stands still. Where the recorded gateway has dialled sooner, its clock jumps ahead to its own dial. What it
 //!   waits is checked against L-5, with the recorded back-off in place of the default where the header has one.
 //! - `clock_unix_s` is the wall clock. A `connect` line that carries it counts from the dial that it answers.
-//! - The n-th recorded request id stands for the n-th live one (O-1), and so does the n-th prompt's (I-1).
+//! - A recorded request id stands for that of our request of the same call, or else of one that says the same (O-1). What
+//!   was answered later than ours is asked, or never, since nobody asked it then, is answered at once. The n-th prompt's
+//!   id stands for our n-th (I-1).
+//! - A turn of the recorded host is one of ours (O-15). What it streamed with drafts, sends and edits is one stream, what
+//!   it answered in one piece a reply to the delivery (M-7). A segment that the answer goes on after is an answer of its
+//!   own, which does not end the turn. What our host was told is declined it does not say again (O-7).
+//! - The recorded gateway acknowledges answers to its prompts by itself; our host does, when our machine tells it of one.
 //! - Where sockets overlap, `dial` says which of them a message is of.
-//! - A recorded `inbound_ack` is the host taking that entry. An entry that was never acknowledged stays unsettled.
+//! - A recorded `inbound_ack` is the host taking that entry. One that was never acknowledged stays unsettled, unless the
+//!   recorded host saw it.
 //! - Our close frame and our pings are answered at once: recordings hold no pongs, and a recorded peer cannot answer a
 //!   close that came at another time.
 //! - When all lines are played, a host that disconnected is waited for; otherwise it ends there.
@@ -27,6 +34,9 @@
 //! What the wire does not show is not compared: what the host got, when it took something (so that acknowledgements only
 //! have to be there), and dials that nobody answered.
 
+mod answers;
+mod calls;
+mod causes;
 mod check;
 mod config;
 mod departures;
@@ -40,6 +50,7 @@ mod player;
 mod run;
 mod session;
 mod trace;
+mod turns;
 mod verdict;
 
 pub use check::check;

@@ -5,8 +5,8 @@ use super::session::Dial;
 use data_encoding::BASE64;
 use relayline_core::prompts::PromptChoice;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,26 +16,46 @@ use std::ops::Range;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Name {
     Request(usize),
-    Prompt(usize),
-    Choice { prompt: usize, recorded: String, body: String },
+    Prompt(Prompt),
+    Choice { prompt: Prompt, recorded: String, body: String },
+}
+
+/// A prompt of the recorded gateway's process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Prompt {
+    /// The n-th.
+    Nth(usize),
+    /// One that the recording does not hold: the second half of its id.
+    Other(String),
 }
 
 /// What the machine has made up so far, in order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Made {
-    pub(crate) requests: Vec<String>,
+    /// By the number of the recorded request that each stands for.
+    pub(crate) requests: BTreeMap<usize, String>,
     pub(crate) prompts: Vec<String>,
+}
+
+impl Made {
+    fn prompt(&self, prompt: &Prompt) -> Option<String> {
+        match prompt {
+            Prompt::Nth(number) => self.prompts.get(*number).cloned(),
+            // All ids of a process begin alike (I-1).
+            Prompt::Other(rest) => Some(format!("{}.{rest}", self.prompts.first()?.split_once('.')?.0)),
+        }
+    }
 }
 
 impl Name {
     /// The JSON that stands in its place; `None` while the machine has made up nothing for it.
     pub(crate) fn live(&self, made: &Made) -> Option<String> {
         let text = match self {
-            Name::Request(number) => made.requests.get(*number)?.clone(),
-            Name::Prompt(number) => made.prompts.get(*number)?.clone(),
+            Name::Request(number) => made.requests.get(number)?.clone(),
+            Name::Prompt(prompt) => made.prompt(prompt)?,
             Name::Choice { prompt, recorded, body } => {
-                let live = made.prompts.get(*prompt)?;
-                let body = body.replace(&component(recorded), &component(live));
+                let live = made.prompt(prompt)?;
+                let body = body.replace(&component(recorded), &component(&live));
                 BASE64.encode(body.as_bytes())
             }
         };
@@ -93,6 +113,50 @@ struct Interaction {
 #[derive(Deserialize)]
 struct Component {
     custom_id: String,
+}
+
+/// A choice from a prompt, as the connector tells of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) prompt_id: String,
+    pub(crate) chat_id: String,
+    /// Id of the message that is the answer; an interaction is none.
+    pub(crate) message_id: Option<String>,
+    pub(crate) thread_id: Option<String>,
+    pub(crate) user_id: Option<String>,
+}
+
+/// The choice that a frame of the connector holds.
+pub(crate) fn choice(frame: &super::session::Frame) -> Option<Chosen> {
+    let value = &frame.value;
+    match frame.kind() {
+        "inbound" => {
+            let event = &value["event"];
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            Some(Chosen {
+                prompt_id: text(&event["prompt_response"]["prompt_id"])?,
+                chat_id: text(&event["source"]["chat_id"]).unwrap_or_default(),
+                message_id: text(&event["message_id"]),
+                thread_id: text(&event["source"]["thread_id"]),
+                user_id: text(&event["source"]["user_id"]),
+            })
+        }
+        "passthrough_forward" => {
+            let body = BASE64.decode(value["forward"]["bodyB64"].as_str()?.as_bytes()).ok()?;
+            let body: Value = serde_json::from_slice(&body).ok()?;
+            let PromptChoice { prompt_id, .. } = PromptChoice::parse(body["data"]["custom_id"].as_str()?)?;
+            let users =
+                ["/member/user/id", "/user/id"].iter().filter_map(|place| body.pointer(place)?.as_str());
+            Some(Chosen {
+                prompt_id,
+                chat_id: body["channel_id"].as_str().unwrap_or_default().to_owned(),
+                message_id: None,
+                thread_id: None,
+                user_id: users.map(str::to_owned).next(),
+            })
+        }
+        _ => None,
+    }
 }
 
 /// Numbers requests and prompts by the order of their frames, and finds where the connector's streams, one for each dial,
@@ -153,6 +217,17 @@ fn without_constants(line: &[u8]) -> Cow<'_, [u8]> {
 }
 
 impl Known {
+    /// The prompt of that id, where this process made it.
+    fn prompt(&self, id: &str) -> Option<Prompt> {
+        if let Some(number) = self.prompts.get(id) {
+            return Some(Prompt::Nth(*number));
+        }
+        let (process, rest) = id.split_once('.')?;
+        let is_own =
+            self.prompts.keys().any(|known| known.split_once('.').is_some_and(|(own, _)| own == process));
+        is_own.then(|| Prompt::Other(rest.to_owned()))
+    }
+
     /// What a line names, and the JSON with which it does.
     fn named<'a>(&self, line: &'a [u8]) -> Option<(&'a str, Name)> {
         let frame = serde_json::from_slice::<Frame<'a>>(line).ok()?;
@@ -167,7 +242,7 @@ impl Known {
                 let response = serde_json::from_str::<Response<'a>>(event.prompt_response.get()).ok()?;
                 let raw = response.prompt_id.get();
                 let id = serde_json::from_str::<String>(raw).ok()?;
-                Some((raw, Name::Prompt(*self.prompts.get(&id)?)))
+                Some((raw, Name::Prompt(self.prompt(&id)?)))
             }
             "passthrough_forward" => {
                 let raw = serde_json::from_str::<Forward<'a>>(frame.forward?.get()).ok()?.body.get();
@@ -175,7 +250,7 @@ impl Known {
                 let body = String::from_utf8(BASE64.decode(encoded.as_bytes()).ok()?).ok()?;
                 let interaction = serde_json::from_str::<Interaction>(&body).ok()?;
                 let choice = PromptChoice::parse(&interaction.data.custom_id)?;
-                let prompt = *self.prompts.get(&choice.prompt_id)?;
+                let prompt = self.prompt(&choice.prompt_id)?;
                 Some((raw, Name::Choice { prompt, recorded: choice.prompt_id, body }))
             }
             _ => None,

@@ -1,10 +1,14 @@
 //! What the machine puts out: taken, traced, and answered where a peer answers at once.
 
+use super::answers::CURSOR;
+use super::causes::Cause;
 use super::player::Player;
-use super::run::{Before, Dialed, Wait};
+use super::run::{Before, Dialed, Wait, Written};
+use super::session::{Frame, is_early};
 use super::trace;
+use relayline_core::event::Event;
 use relayline_core::machine::IoEvent;
-use relayline_core::output::{Action, Conn, Content, Delivery, DeliveryId, Notice, Transmit};
+use relayline_core::output::{Action, Conn, Content, Delivery, DeliveryId, Notice, Outcome, Transmit};
 use relayline_core::session_key::session_key;
 use relayline_core::trace::Entry;
 use serde_json::{Value, json};
@@ -27,6 +31,17 @@ const SHOWN: [&str; 12] = [
     "not_accepted",
 ];
 
+/// Whether two actions carry the same thing to the same place, whatever stands beside it.
+fn says_the_same(recorded: &Value, ours: &Value) -> bool {
+    const FIELDS: [&str; 8] =
+        ["chat_id", "session_key", "message_id", "emoji", "remove", "thread_name", "source_url", "final"];
+    let text = |action: &Value| {
+        let content = action["content"].as_str().unwrap_or_default();
+        content.strip_suffix(CURSOR).unwrap_or(content).trim_end().to_owned()
+    };
+    FIELDS.iter().all(|name| recorded[name] == ours[name]) && text(recorded) == text(ours)
+}
+
 impl Player<'_> {
     /// Takes all that the machine puts out, and answers what a peer answers at once.
     pub(super) fn drain(&mut self) {
@@ -45,7 +60,7 @@ impl Player<'_> {
                 quiet = false;
                 self.transmit(&transmit, &frame);
             }
-            if quiet {
+            if quiet && !self.answer_owed() {
                 return self.tell_what_was_counted();
             }
         }
@@ -79,8 +94,9 @@ impl Player<'_> {
             Action::Drop { .. } => {
                 self.dialing = None;
             }
+            Action::Complete { id, result } => self.turns.complete(id, &result),
             // The trace has it already.
-            Action::Complete { .. } | Action::Respond { .. } => {}
+            Action::Respond { .. } => {}
             Action::Interrupt { session_key, chat_id } => {
                 let value = json!({"session_key": session_key, "chat_id": chat_id});
                 self.run.interrupts.push((self.now, value));
@@ -98,6 +114,7 @@ impl Player<'_> {
     /// L-5 as a second opinion on every wait.
     fn count_attempts(&mut self, notice: &Notice) {
         match notice {
+            Notice::StalePrompt { answer } => self.turns.choose(answer),
             Notice::Connected { .. } => self.up_since = Some(self.now),
             Notice::Disconnected { retry_in, .. } => {
                 let at_once = *retry_in == Some(Duration::ZERO);
@@ -133,25 +150,41 @@ impl Player<'_> {
 
     fn deliver(&mut self, delivery: Delivery) {
         self.trace(Entry::delivery(self.now, &delivery, self.config.sessions));
-        self.hand_over(delivery.id);
-        if let Content::Message(message) = &delivery.content {
-            let source = message.source();
-            let value = json!({
-                "text": message.text(),
-                "chat_id": source.chat_id(),
-                "user_id": source.user_id(),
-                "message_id": message.message_id(),
-                "session_key": session_key(source, self.config.sessions, None),
-            });
-            self.run.messages.push((self.now, value));
-        }
+        let message = match &delivery.content {
+            Content::Message(message) => {
+                let source = message.source();
+                let profile = source.profile().filter(|_| !is_early(self.recording));
+                let value = json!({
+                    "text": message.text(),
+                    "chat_id": source.chat_id(),
+                    "user_id": source.user_id(),
+                    "message_id": message.message_id(),
+                    "session_key": session_key(source, self.config.sessions, profile),
+                });
+                self.run.messages.push((self.now, value));
+                self.turns.deliver(delivery.id, message);
+                Some(message)
+            }
+            Content::PromptAnswer(answer) => {
+                self.turns.choose(answer);
+                None
+            }
+            _ => None,
+        };
+        self.hand_over(delivery.id, message);
     }
 
-    /// Remembers which entry a delivery is, until the recorded host says what became of it.
-    fn hand_over(&mut self, delivery: DeliveryId) {
+    /// Remembers which entry a delivery is, until the recorded host says what became of it. One that the recorded host
+    /// took though its gateway never said so is taken at once.
+    fn hand_over(&mut self, delivery: DeliveryId, message: Option<&Event>) {
         let entry = self.machine.buffer_id(delivery).map(str::to_owned);
         let conn = self.run.dials.last().map(|dialed| dialed.conn);
-        if let (Some(entry), Some(conn)) = (entry, conn) {
+        let (Some(entry), Some(conn)) = (entry, conn) else { return };
+        let is_known = !self.session.wire_only && !is_early(self.recording);
+        if is_known && self.took_unacked(&entry, message) {
+            self.trace(Entry::settled(self.now, delivery, Outcome::Taken));
+            self.machine.settle(self.clock(), delivery, Outcome::Taken);
+        } else {
             self.handed.push((entry, delivery, conn));
         }
     }
@@ -166,18 +199,20 @@ impl Player<'_> {
         self.trace(Entry::transmit(self.now, transmit, frame, &self.shown));
         match transmit {
             Transmit::Frame { conn } => {
-                let line = String::from_utf8_lossy(frame).trim_end().to_owned();
-                let frame = serde_json::from_str::<Value>(&line).unwrap_or_default();
-                if let (Some("outbound"), Some(id)) = (frame["type"].as_str(), frame["requestId"].as_str()) {
-                    self.made.requests.push(id.to_owned());
-                }
+                let text = String::from_utf8_lossy(frame).trim_end().to_owned();
+                let frame = serde_json::from_str::<Value>(&text).unwrap_or_default();
                 let action = &frame["action"];
+                let is_sign = self.is_turn && action["op"] == "typing";
+                let mut stands_for = None;
+                if let (Some("outbound"), Some(id)) = (frame["type"].as_str(), frame["requestId"].as_str()) {
+                    stands_for = self.stand_for(*conn, action, id, is_sign);
+                }
                 if action["op"] == "prompt" {
                     self.made.prompts.push(action["prompt_id"].as_str().unwrap_or_default().to_owned());
                 }
                 let at = self.now;
                 if let Some(dialed) = self.dialed(*conn) {
-                    dialed.frames.push((at, line));
+                    dialed.frames.push(Written { at, text, stands_for, is_sign });
                 }
             }
             Transmit::Ping { conn } => {
@@ -192,6 +227,46 @@ impl Player<'_> {
                 self.answer(IoEvent::Closed { conn: *conn, code: Some(*code), reason: "" });
             }
         }
+    }
+
+    /// Finds the recorded request that one of ours stands for, so that it gets its answer: one of the same call, else one
+    /// that says the same. Where there is none, nobody recorded an answer, and the connector owes one.
+    fn stand_for(&mut self, conn: Conn, action: &Value, id: &str, is_sign: bool) -> Option<usize> {
+        let dial = self.run.dials.iter().rev().find(|dialed| dialed.conn == conn)?.answered?;
+        let session = self.session.clone();
+        let mut wrote = &session.dials[dial].wrote[..];
+        if let (true, Some(line)) = (session.wire_only, self.call) {
+            // Its request stands for it.
+            wrote = &wrote[wrote.partition_point(|frame| frame.line < line)..];
+            wrote = &wrote[..wrote.partition_point(|frame| frame.line == line)];
+        }
+        let asked = wrote.iter().filter_map(|frame| Some((frame, frame.cause.as_ref()?)));
+        let is_free = |cause: &Cause| !is_sign && !self.paired.contains(&cause.number);
+        let free: Vec<(&Frame, &Cause)> = asked
+            .filter(|(frame, cause)| is_free(cause) && frame.value["action"]["op"] == action["op"])
+            .collect();
+        let of_call = |(_, cause): &&(&Frame, &Cause)| {
+            self.call.is_some_and(|call| session.wire_only || cause.call == Some(call))
+        };
+        let same = |(frame, _): &&(&Frame, &Cause)| says_the_same(&frame.value["action"], action);
+        let elsewhere = |(_, cause): &&(&Frame, &Cause)| self.call.is_none() || cause.call.is_none();
+        let mut candidates = free.iter().filter(of_call).filter(same).chain(free.iter().filter(of_call));
+        let found = candidates.next().or_else(|| free.iter().filter(elsewhere).find(same));
+        let Some((_, cause)) = found.copied() else {
+            if !session.wire_only {
+                let message_id = format!("unrecorded-{}", self.run.trace.len());
+                let result = json!({"success": true, "message_id": message_id});
+                self.owed.push((dial, id.to_owned(), result));
+            }
+            return None;
+        };
+        self.paired.insert(cause.number);
+        self.made.requests.insert(cause.number, id.to_owned());
+        // Ours may go out later than the recorded one, and after its answer.
+        if let Some((_, result)) = cause.result.as_ref().filter(|(line, _)| *line <= self.line) {
+            self.owed.push((dial, id.to_owned(), result.clone()));
+        }
+        Some(cause.number)
     }
 
     fn dialed(&mut self, conn: Conn) -> Option<&mut Dialed> {

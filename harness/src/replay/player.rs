@@ -1,12 +1,14 @@
 //! The player: one recording, one machine, virtual time.
 
 use super::ReplayError;
+use super::calls::{self, Call, Look};
 use super::config::{config, tokens_are_known};
-use super::host::{self, Call, Look};
+use super::host;
 use super::names::Made;
 use super::run::{Before, Cut, Options, Run};
 use super::session::{End, Frame, Session};
 use super::trace::{self, Entry};
+use super::turns::{Slack, Turns};
 use crate::recording::{By, Recording, What};
 use relayline_core::command::Command;
 use relayline_core::config::Config;
@@ -16,7 +18,8 @@ use relayline_core::secret::Secret;
 use relayline_core::stats::Stats;
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::{Ids, Lines};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +39,7 @@ pub fn play(recording: &Recording, options: Options) -> Result<Run, ReplayError>
         Player::new(recording, &session, config, options, lines.peek().map_or(0, |(_, l)| l.t_ms));
     for (at, line) in lines {
         player.run_until(Time::from_millis(line.t_ms));
+        player.line = at;
         player.line(at).map_err(|problem| ReplayError::Line {
             file: recording.file.clone(),
             line: line.number,
@@ -46,6 +50,17 @@ pub fn play(recording: &Recording, options: Options) -> Result<Run, ReplayError>
     Ok(player.run)
 }
 
+/// The recorded host's settings for chats of Slack.
+fn slack(recording: &Recording, session: &Session) -> Slack {
+    let settings = recording.header.gateway.rest.get("slack").and_then(Value::as_object);
+    let heard = session.dials.iter().flat_map(|dial| &dial.heard);
+    let hints_are_read = heard.filter(|frame| frame.kind() == "descriptor").any(|frame| {
+        let descriptor = &frame.value["descriptor"];
+        descriptor["platform"] == "slack" && descriptor["supports_block_formatting"] == true
+    });
+    settings.map_or_else(Slack::default, |settings| Slack::read(settings, hints_are_read))
+}
+
 /// What the connector's byte stream of one dial has come to.
 pub(super) struct Socket {
     pub(super) conn: Option<Conn>,
@@ -53,6 +68,14 @@ pub(super) struct Socket {
     pub(super) lines: Option<Lines>,
     /// Bytes that the machine would not take yet.
     pub(super) unread: Vec<u8>,
+    /// The bytes so far end within a line.
+    pub(super) is_within_line: bool,
+}
+
+impl Socket {
+    fn new(conn: Option<Conn>, lines: Option<Lines>) -> Socket {
+        Socket { conn, lines, unread: Vec::new(), is_within_line: false }
+    }
 }
 
 pub(super) struct Player<'r> {
@@ -75,6 +98,21 @@ pub(super) struct Player<'r> {
     pub(super) dialing: Option<(usize, Option<Secret>)>,
     /// What the machine has made up for the wire.
     pub(super) made: Made,
+    /// Recorded requests that one of the machine's stands for.
+    pub(super) paired: BTreeSet<usize>,
+    /// Requests that the recorded connector's answer does not come for any more, with what they are answered: their
+    /// dial, their id, and the result.
+    pub(super) owed: Vec<(usize, String, Value)>,
+    /// Position of the line that is played.
+    pub(super) line: usize,
+    /// The host's call that is under way.
+    pub(super) call: Option<usize>,
+    /// The machine shows by itself that a turn is under way (O-15).
+    pub(super) is_turn: bool,
+    /// The answer that the command under way is of.
+    pub(super) answering: Option<usize>,
+    pub(super) turns: Turns,
+    pub(super) slack: Slack,
     /// The same, for the trace.
     pub(super) shown: Ids,
     /// The machine's counters, as far as the trace tells of them.
@@ -125,10 +163,19 @@ impl<'r> Player<'r> {
                 interrupts: Vec::new(),
                 fatal: None,
                 waits: Vec::new(),
+                withheld: BTreeSet::new(),
             },
             sockets: Vec::new(),
             dialing: None,
             made: Made::default(),
+            paired: BTreeSet::new(),
+            owed: Vec::new(),
+            line: 0,
+            call: None,
+            is_turn: false,
+            answering: None,
+            turns: Turns::default(),
+            slack: slack(recording, session),
             shown: Ids::of(&machine),
             machine,
             counted: Stats::default(),
@@ -171,7 +218,9 @@ impl<'r> Player<'r> {
             self.now = due;
             self.trace(Entry::timer(self.now, timer));
             self.machine.handle_tick(self.clock());
+            self.is_turn = true;
             self.drain();
+            self.is_turn = false;
         }
         if self.dialing.is_some() {
             self.stood += until.since(self.now);
@@ -220,20 +269,37 @@ impl<'r> Player<'r> {
                     self.implied_by_close(dial, *code);
                 }
             }
-            What::HostCall { call, args, .. } => match host::call(call, args)? {
-                Call::Wait => {
-                    self.trace(trace::waited(self.now, call));
-                    self.drain();
-                }
-                Call::Ask(command) => drop(self.submit(call, command)),
-                Call::Look(look) => {
-                    let value = self.look(&look);
-                    self.trace(trace::looked(self.now, call, value));
-                }
-                Call::Unknown => self.trace(trace::skipped(self.now, call)),
-            },
+            What::HostCall { call, args, .. } => {
+                self.call = Some(at);
+                let played = self.host_call(at, call, args);
+                self.call = None;
+                played?;
+            }
             What::Note(text) => self.trace(trace::noted(self.now, text)),
             What::HostEvent { .. } | What::Other(_) => {}
+        }
+        Ok(())
+    }
+
+    fn host_call(&mut self, at: usize, call: &str, args: &Map<String, Value>) -> Result<(), String> {
+        if self.turn_step(at, call, args) {
+            return Ok(());
+        }
+        match calls::call(call, args, self.context(at, args))? {
+            Call::Wait => {
+                self.trace(trace::waited(self.now, call));
+                self.drain();
+            }
+            Call::Ask(command) => {
+                let command = self.as_set(command);
+                self.submit(call, command);
+            }
+            Call::Look(look) => {
+                let value = self.look(&look);
+                self.trace(trace::looked(self.now, call, value));
+            }
+            Call::Nothing => self.trace(trace::waited(self.now, call)),
+            Call::Unknown => self.trace(trace::skipped(self.now, call)),
         }
         Ok(())
     }
@@ -276,7 +342,7 @@ impl<'r> Player<'r> {
             self.await_dial(dial);
         }
         let Some((ours, token)) = self.dialing.take() else {
-            self.sockets.push(Socket { conn: None, lines: None, unread: Vec::new() });
+            self.sockets.push(Socket::new(None, None));
             return;
         };
         let dialed = &mut self.run.dials[ours];
@@ -287,7 +353,7 @@ impl<'r> Player<'r> {
             dialed.token_is_right = Some(recorded == token.as_ref().map(Secret::expose));
         }
         let lines = Lines::new(conn, self.config.limits.max_line_bytes, self.shown.clone());
-        self.sockets.push(Socket { conn: Some(conn), lines: Some(lines), unread: Vec::new() });
+        self.sockets.push(Socket::new(Some(conn), Some(lines)));
         if !matches!(self.session.dials[dial].end, Some((_, End::Rejected(_)))) {
             self.io(IoEvent::Opened { conn });
         }
@@ -303,6 +369,7 @@ impl<'r> Player<'r> {
         self.shown = Ids::of(&self.machine);
         self.sockets.iter_mut().for_each(|socket| socket.conn = None);
         self.handed.clear();
+        self.turns.forget();
         self.counted = Stats::default();
         (self.attempts, self.up_since) = (0, None);
         (self.last_end, self.refused, self.disconnecting) = (Before::Nothing, false, false);
@@ -357,7 +424,9 @@ impl<'r> Player<'r> {
             } else if self.session.wire_only
                 && let Some(command) = host::implied(self.recording, self.session, dial, place)
             {
+                self.call = Some(at);
                 self.submit_or_raw(frame, command);
+                self.call = None;
             }
         }
     }
@@ -409,7 +478,7 @@ impl<'r> Player<'r> {
         }
     }
 
-    fn settle(&mut self, delivery: DeliveryId, outcome: Outcome) {
+    pub(super) fn settle(&mut self, delivery: DeliveryId, outcome: Outcome) {
         self.trace(Entry::settled(self.now, delivery, outcome));
         self.machine.settle(self.clock(), delivery, outcome);
         self.drain();
@@ -417,9 +486,12 @@ impl<'r> Player<'r> {
     }
 
     /// Whether it was accepted.
-    fn submit(&mut self, call: &str, command: Command) -> bool {
+    pub(super) fn submit(&mut self, call: &str, command: Command) -> bool {
         self.disconnecting |= command == Command::Disconnect;
         let answer = self.machine.submit(self.clock(), command);
+        if let Ok(id) = &answer {
+            self.note_answer(*id);
+        }
         self.trace(Entry::submitted(self.now, call.to_owned(), &answer));
         self.drain();
         answer.is_ok()

@@ -5,6 +5,7 @@ use super::trace::Entry;
 use relayline_core::output::{Conn, Fatal};
 use relayline_core::time::Time;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub struct Run {
     pub(crate) interrupts: Vec<(Time, Value)>,
     pub(crate) fatal: Option<(Time, Fatal)>,
     pub(crate) waits: Vec<Wait>,
+    /// Calls that would have said once more what was declined: they wrote nothing (O-7).
+    pub(crate) withheld: BTreeSet<usize>,
 }
 
 /// One dial of the machine.
@@ -64,8 +67,19 @@ pub(crate) struct Dialed {
     pub(crate) answered: Option<usize>,
     /// Whether its token is the recorded one; `None` where that cannot be told.
     pub(crate) token_is_right: Option<bool>,
-    pub(crate) frames: Vec<(Time, String)>,
+    pub(crate) frames: Vec<Written>,
     pub(crate) closed: Option<(Time, u16)>,
+}
+
+/// One frame of ours.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) at: Time,
+    pub(crate) text: String,
+    /// Number of the recorded request that it stands for, where there is one.
+    pub(crate) stands_for: Option<usize>,
+    /// It shows that a turn is under way, as the machine does by itself (O-15).
+    pub(crate) is_sign: bool,
 }
 
 /// What came before a dial.

@@ -1,6 +1,8 @@
 //! A recording, sorted by dial: which line belongs to which socket, what the gateway wrote on it, and how it ended.
 
 use super::ReplayError;
+use super::answers::Answers;
+use super::causes::{self, Cause};
 use super::names::{self, Place};
 use crate::recording::{By, Data, Recording, What};
 use relayline_core::json;
@@ -16,11 +18,20 @@ pub(crate) struct Frame {
     pub(crate) text: String,
     /// The frame as JSON; `Null` when it is none.
     pub(crate) value: Value,
+    /// Where it came from; set for a request of the gateway.
+    pub(crate) cause: Option<Cause>,
 }
 
 impl Frame {
     pub(crate) fn kind(&self) -> &str {
         self.value["type"].as_str().unwrap_or("")
+    }
+
+    /// Whether it is a message that the gateway sent to a chat by itself.
+    pub(crate) fn is_own_send_to(&self, chat_id: &str) -> bool {
+        let action = &self.value["action"];
+        let is_own = self.cause.as_ref().is_some_and(|cause| cause.call.is_none());
+        is_own && action["op"] == "send" && action["chat_id"] == chat_id
     }
 }
 
@@ -58,6 +69,13 @@ impl Dial {
         self.starts.get(&line).copied().unwrap_or(0)
     }
 
+    /// Position of the first line after this one in which somebody chooses from a prompt in a chat.
+    pub(crate) fn choice_after(&self, line: usize, chat_id: &str) -> Option<usize> {
+        let mut later = self.heard.iter().filter(|frame| frame.line > line);
+        let is_choice = |frame: &&Frame| names::choice(frame).is_some_and(|chosen| chosen.chat_id == chat_id);
+        later.find(is_choice).map(|frame| frame.line)
+    }
+
     /// The entries that came on it and that it never acknowledged there.
     pub(crate) fn unacked(&self) -> BTreeSet<String> {
         let entry = |frame: &'_ Frame| frame.value["bufferId"].as_str().map(str::to_owned);
@@ -75,6 +93,20 @@ impl Dial {
     }
 }
 
+/// How the `recorded_from` of recordings of the public gateway before October begins.
+pub(crate) const EARLY: &[&str] = &[
+    "python reference ws_transport",
+    "python reference, June",
+    "python reference, July",
+    "python reference, August",
+];
+
+/// Returns whether a recording is of a version of the public gateway before October: keys hold no profile (S-1), and
+/// what it did not add to its requests is not known to be left out.
+pub(crate) fn is_early(recording: &Recording) -> bool {
+    EARLY.iter().any(|name| recording.header.recorded_from.starts_with(name))
+}
+
 /// A recording, sorted.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -83,6 +115,8 @@ pub(crate) struct Session {
     pub(crate) dial_of: Vec<Option<usize>>,
     /// Whether only the wire was recorded: what the host did is then read off the gateway's frames.
     pub(crate) wire_only: bool,
+    /// What the recorded host did, in our terms.
+    pub(crate) answers: Answers,
 }
 
 impl Session {
@@ -101,7 +135,9 @@ impl Session {
             .any(|line| matches!(line.what, What::HostCall { .. } | What::HostEvent { .. }));
         let Builder { mut dials, dial_of, streams, .. } = builder;
         names::find(&mut dials, &streams);
-        Ok(Session { dials, dial_of, wire_only })
+        causes::find(recording, &mut dials);
+        let answers = Answers::find(recording);
+        Ok(Session { dials, dial_of, wire_only, answers })
     }
 }
 
@@ -197,7 +233,7 @@ fn frames(splitter: &mut LineSplitter, line: usize, data: &Data) -> Vec<Frame> {
             let plain = serde_json::from_str(&text);
             let mended = || json::mend(&text).and_then(|mended| serde_json::from_str(&mended).ok());
             let value = plain.ok().or_else(mended).unwrap_or_default();
-            found.push(Frame { line, text, value });
+            found.push(Frame { line, text, value, cause: None });
         }
     }
     found

@@ -25,6 +25,11 @@ pub(super) fn skipped(at: Time, call: &str) -> Entry {
     host(at, call, format!("{call} (not known, skipped)"), Some(("known", json!(false))))
 }
 
+/// The host's answer was declined: what the recorded host said all the same is not said (O-7).
+pub(super) fn withheld(at: Time, call: &str) -> Entry {
+    host(at, call, format!("{call} (not made: the answer was declined)"), Some(("made", json!(false))))
+}
+
 /// A new process of the gateway.
 pub(super) fn began(at: Time) -> Entry {
     remark(

@@ -52,13 +52,15 @@ pub struct Difference {
     pub ours: Option<Said>,
     /// What was recorded right before it, a line each.
     pub before: Vec<String>,
+    /// The position of a recorded frame among those of its dial.
+    pub(crate) recorded_position: Option<usize>,
     /// The position of a frame of ours among those of its dial.
     pub(crate) position: Option<usize>,
 }
 
 impl Difference {
     pub(super) fn new(kind: Kind, recorded: Option<Said>, ours: Option<Said>) -> Self {
-        Difference { kind, recorded, ours, before: Vec::new(), position: None }
+        Difference { kind, recorded, ours, before: Vec::new(), recorded_position: None, position: None }
     }
 }
 

@@ -1,0 +1,240 @@
+//! Calls of a recorded host that are commands of ours as they stand.
+
+use super::host;
+use relayline_core::command::{
+    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, Send, SendMedia,
+    TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
+};
+use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// A call of the host.
+#[derive(Debug)]
+pub(crate) enum Call {
+    /// `connect`, `handshake`: our machine does both by itself.
+    Wait,
+    /// Something for the machine.
+    Ask(Command),
+    /// It only looks.
+    Look(Look),
+    /// It asks for nothing here.
+    Nothing,
+    /// A call that this version does not know.
+    Unknown,
+}
+
+/// A call that only looks at state.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// How long a text is, in the platform's unit.
+    MessageLen(String),
+    /// The longest message.
+    MaxMessageLength,
+    /// Whether the turn of this session was interrupted.
+    Interrupted(String),
+}
+
+/// What a call's arguments leave open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    /// First action that the recorded gateway wrote for the call. It holds what the host had set elsewhere: a status
+    /// phrase, the reference of an uploaded file.
+    pub(crate) wrote: Option<&'a Value>,
+    /// Whether the call's chat was seen on Slack.
+    pub(crate) is_slack: bool,
+}
+
+/// Arguments of a call.
+struct Args<'a>(&'a Map<String, Value>);
+
+impl Args<'_> {
+    fn required(&self, name: &str) -> Result<String, String> {
+        match self.0.get(name) {
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(_) | None => Err(format!("`args.{name}` must be a string")),
+        }
+    }
+
+    fn optional(&self, name: &str) -> Result<Option<String>, String> {
+        match self.0.get(name) {
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::Null) | None => Ok(None),
+            Some(_) => Err(format!("`args.{name}` must be a string or null")),
+        }
+    }
+
+    fn metadata(&self) -> Result<Metadata, String> {
+        match self.0.get("metadata") {
+            Some(Value::Object(metadata)) => Ok(metadata.clone()),
+            Some(Value::Null) | None => Ok(Metadata::new()),
+            Some(_) => Err("`args.metadata` must be an object or null".to_owned()),
+        }
+    }
+
+    fn draft_id(&self) -> Result<i64, String> {
+        self.0
+            .get("draft_id")
+            .and_then(Value::as_i64)
+            .ok_or("`args.draft_id` must be a whole number".to_owned())
+    }
+
+    fn is_true(&self, name: &str) -> bool {
+        self.0.get(name) == Some(&Value::Bool(true))
+    }
+
+    fn card(&self) -> Result<Card, String> {
+        let (chat_id, reply_to) = (self.required("chat_id")?, self.optional("reply_to")?);
+        Ok(Card { chat_id, reply_to, metadata: self.metadata()?, ..Card::default() })
+    }
+}
+
+/// Reads a recorded call. The error says which argument is wrong.
+pub(crate) fn call(name: &str, args: &Map<String, Value>, context: Context<'_>) -> Result<Call, String> {
+    let args = Args(args);
+    let text = |name: &str| context.wrote.and_then(|action| action[name].as_str()).map(str::to_owned);
+    let command = match name {
+        "connect" | "handshake" => return Ok(Call::Wait),
+        "message_len" => return Ok(Call::Look(Look::MessageLen(args.required("text")?))),
+        "max_message_length" => return Ok(Call::Look(Look::MaxMessageLength)),
+        "interrupted" => return Ok(Call::Look(Look::Interrupted(args.required("session_key")?))),
+        // The machine takes none of them but the turns' own (O-15).
+        "on_processing_start" | "on_processing_complete" | "abandon_open_draft" => return Ok(Call::Nothing),
+        "disconnect" => Command::Disconnect,
+        "go_idle" => Command::GoIdle,
+        "go_dormant" => Command::GoDormant,
+        "send" => Command::Send(Send {
+            chat_id: args.required("chat_id")?,
+            content: args.required("content")?,
+            reply_to: args.optional("reply_to")?,
+            metadata: args.metadata()?,
+            platform: args.optional("platform")?,
+        }),
+        "edit_message" => Command::Edit(Edit {
+            chat_id: args.required("chat_id")?,
+            message_id: args.required("message_id")?,
+            content: args.required("content")?,
+            metadata: args.metadata()?,
+            platform: None,
+        }),
+        "send_draft" => Command::Draft(Draft {
+            chat_id: args.required("chat_id")?,
+            draft_id: args.draft_id()?,
+            content: args.required("content")?,
+            last: false,
+            metadata: args.metadata()?,
+            platform: None,
+        }),
+        "delete_message" => Command::Delete(Delete {
+            chat_id: args.required("chat_id")?,
+            message_id: args.required("message_id")?,
+            ..Delete::default()
+        }),
+        "send_typing" => Command::Typing(Typing {
+            chat_id: args.required("chat_id")?,
+            content: text("content"),
+            metadata: args.metadata()?,
+            platform: None,
+        }),
+        // Only Slack's sign has to be taken away (O).
+        "stop_typing" if !context.is_slack => return Ok(Call::Nothing),
+        "stop_typing" => Command::Typing(Typing {
+            chat_id: args.required("chat_id")?,
+            content: Some(String::new()),
+            metadata: args.metadata()?,
+            platform: None,
+        }),
+        "send_image" | "send_image_file" | "send_voice" | "send_video" | "send_document" => {
+            let kind = match name {
+                "send_voice" => MediaKind::Voice,
+                "send_video" => MediaKind::Video,
+                "send_document" => MediaKind::Document,
+                _ => MediaKind::Image,
+            };
+            let url = args.optional("image_url")?.or_else(|| text("source_url"));
+            Command::SendMedia(SendMedia {
+                chat_id: args.required("chat_id")?,
+                kind,
+                source_url: url.ok_or("neither `args.image_url` nor a frame says where the file is")?,
+                caption: args.optional("caption")?.unwrap_or_default(),
+                filename: args.optional("file_name")?,
+                reply_to: args.optional("reply_to")?,
+                metadata: args.metadata()?,
+                platform: None,
+            })
+        }
+        "send_exec_approval" | "send_slash_confirm" | "send_clarify" => {
+            Command::Prompt(prompt(name, &args, context.wrote)?)
+        }
+        "create_handoff_thread" => Command::ThreadCreate(ThreadCreate {
+            chat_id: args.required("parent_chat_id")?,
+            name: args.required("name")?,
+            ..ThreadCreate::default()
+        }),
+        "rename_thread" => Command::ThreadRename(ThreadRename {
+            chat_id: args.optional("parent_chat_id")?.unwrap_or_default(),
+            thread_id: args.required("thread_id")?,
+            name: args.required("name")?,
+            only_if_connector_created: args.is_true("prefer_connector_created"),
+            only_if_current_name: args.optional("only_if_current_name")?,
+            ..ThreadRename::default()
+        }),
+        "send_native_task_card_progress" => {
+            let tasks = args.0.get("tasks").map(Vec::<Map<String, Value>>::deserialize);
+            let Some(Ok(chunks)) = tasks else {
+                return Err("`args.tasks` must be a list of objects".to_owned());
+            };
+            Command::TaskCard(TaskCard { card: args.card()?, chunks })
+        }
+        "stop_native_task_card_progress" => Command::TaskCardStop(TaskCardStop { card: args.card()? }),
+        "send_follow_up" => Command::FollowUp(FollowUp {
+            session_key: args.required("session_key")?,
+            kind: args.required("kind")?,
+            content: args.required("content")?,
+            metadata: args.metadata()?,
+        }),
+        "send_outbound" => match args.0.get("action") {
+            Some(Value::Object(action)) => host::bare(action.clone()),
+            Some(_) | None => return Err("`args.action` must be an object".to_owned()),
+        },
+        "send_interrupt" => Command::Interrupt(Interrupt {
+            session_key: args.required("session_key")?,
+            reason: args.optional("reason")?,
+        }),
+        "get_chat_info" => Command::ChatInfo(ChatInfo {
+            chat_id: args.required("chat_id")?,
+            platform: args.optional("platform")?,
+        }),
+        _ => return Ok(Call::Unknown),
+    };
+    Ok(Call::Ask(command))
+}
+
+/// A prompt: its words are the call's, or else those that the recorded gateway made of it.
+fn prompt(name: &str, args: &Args<'_>, wrote: Option<&Value>) -> Result<Prompt, String> {
+    let of_frame = |name: &str| wrote.and_then(|action| action.get(name)).cloned();
+    let words = args.optional("content")?;
+    let content = words.or_else(|| of_frame("content")?.as_str().map(str::to_owned));
+    let options = args.0.get("options").cloned().or_else(|| of_frame("options"));
+    let options = options.map(Vec::<PromptOption>::deserialize);
+    let (Some(content), Some(Ok(mut options))) = (content, options) else {
+        return Err("`args.content` must be a string, `args.options` a list of options".to_owned());
+    };
+    for option in &mut options {
+        option.style.take_if(|style| style.is_empty());
+    }
+    let kind = if name == "send_clarify" { PromptKind::Clarify } else { PromptKind::Approval };
+    let (chat_id, reply_to) = (args.required("chat_id")?, args.optional("reply_to")?);
+    let timeout = of_frame("timeout_s").and_then(|seconds| seconds.as_u64());
+    let timeout = timeout.map(std::time::Duration::from_secs);
+    Ok(Prompt {
+        chat_id,
+        kind,
+        content,
+        options,
+        timeout,
+        reply_to,
+        metadata: args.metadata()?,
+        platform: None,
+    })
+}

@@ -1,0 +1,354 @@
+//! The recorded host's turns, played as ours: replies, streams and brackets of turns on the deliveries that our machine
+//! made.
+
+use super::answers::{Answer, Step};
+use super::calls::Context;
+use super::player::Player;
+use super::session::Frame;
+use super::trace;
+use crate::recording::What;
+use relayline_core::command::{
+    Command, Failure, FailureKind, Metadata, Reply, ReplyMessage, RequestId, Send, Stream, Turn, TurnState,
+};
+use relayline_core::event::Event;
+use relayline_core::output::DeliveryId;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A message that our machine delivered.
+#[derive(Debug)]
+struct Delivered {
+    chat_id: String,
+    message_id: Option<String>,
+    id: DeliveryId,
+    /// A turn has begun with it.
+    begun: bool,
+}
+
+/// State of the recorded host's turns.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    delivered: Vec<Delivered>,
+    /// Delivery of each turn that has begun.
+    began: BTreeMap<usize, DeliveryId>,
+    /// Streams that our machine has seen a state of.
+    streams: BTreeSet<usize>,
+    /// Answer of each request that waits.
+    waits: BTreeMap<RequestId, usize>,
+    /// Answers that were declined (O-7).
+    declined: BTreeSet<usize>,
+    /// Answers to prompts that the host has not acknowledged: chat and thread.
+    chosen: Vec<(String, Option<String>)>,
+}
+
+impl Turns {
+    /// A message is delivered.
+    pub(super) fn deliver(&mut self, id: DeliveryId, message: &Event) {
+        let chat_id = message.source().chat_id().to_owned();
+        let message_id = message.message_id().map(str::to_owned);
+        self.delivered.push(Delivered { chat_id, message_id, id, begun: false });
+    }
+
+    /// An answer to a prompt came.
+    pub(super) fn choose(&mut self, answer: &Event) {
+        let source = answer.source();
+        self.chosen.push((source.chat_id().to_owned(), source.thread_id().map(str::to_owned)));
+    }
+
+    /// A request has ended.
+    pub(super) fn complete(&mut self, id: RequestId, result: &Result<Reply, Failure>) {
+        let answer = self.waits.remove(&id);
+        if let (Some(answer), Err(Failure { kind: FailureKind::Declined, .. })) = (answer, result) {
+            self.declined.insert(answer);
+        }
+    }
+
+    /// A new process: it knows nothing of the one before.
+    pub(super) fn forget(&mut self) {
+        *self = Turns::default();
+    }
+}
+
+impl Player<'_> {
+    /// Plays a call that is a step of a turn. Returns whether it was one.
+    pub(super) fn turn_step(&mut self, at: usize, call: &str, args: &Map<String, Value>) -> bool {
+        let session = self.session.clone();
+        let Some(step) = session.answers.steps.get(&at) else { return false };
+        match step {
+            Step::Begin { turn } => self.begin_turn(call, *turn),
+            Step::End { turn, state } => self.set_turn(call, Some(*turn), *state),
+            Step::Stop { answer } => {
+                self.set_turn(call, session.answers.all[*answer].turn, TurnState::Stopped);
+            }
+            Step::State { .. } | Step::Reply { .. } | Step::Again { .. } if self.is_over(step) => {
+                self.run.withheld.insert(at);
+                self.trace(trace::withheld(self.now, call));
+            }
+            Step::State { answer, text, last } => self.state(at, call, args, *answer, text, *last),
+            Step::Reply { answer } | Step::Again { answer } => return self.reply(call, args, *answer),
+        }
+        true
+    }
+
+    /// Whether the host knows that nothing more of an answer may go out (O-7).
+    fn is_over(&self, step: &Step) -> bool {
+        let answers = &self.session.answers;
+        let turn = |answer: usize| answers.all[answer].turn;
+        step.answer().is_some_and(|answer| {
+            let same = |declined: &usize| {
+                *declined == answer || turn(answer).is_some() && turn(*declined) == turn(answer)
+            };
+            self.turns.declined.iter().any(same)
+        })
+    }
+
+    fn begin_turn(&mut self, call: &str, turn: usize) {
+        let session = self.session.clone();
+        let wanted = &session.answers.turns[turn];
+        let is_it = |delivered: &&mut Delivered| {
+            !delivered.begun
+                && delivered.chat_id == wanted.chat_id
+                && delivered.message_id == wanted.message_id
+        };
+        let delivered = self.turns.delivered.iter_mut().rev().find(is_it).map(|delivered| {
+            delivered.begun = true;
+            delivered.id
+        });
+        if let Some(delivery) = delivered {
+            self.turns.began.insert(turn, delivery);
+        }
+        self.set_turn(call, Some(turn), TurnState::Begin);
+    }
+
+    /// A turn without a delivery of ours is none: a copy of what was delivered already began it.
+    fn set_turn(&mut self, call: &str, turn: Option<usize>, state: TurnState) {
+        match turn.and_then(|turn| self.turns.began.get(&turn).copied()) {
+            Some(delivery) => {
+                self.is_turn = true;
+                self.submit(call, Command::Turn(Turn { delivery, state }));
+                self.is_turn = false;
+            }
+            None => self.trace(trace::waited(self.now, call)),
+        }
+    }
+
+    /// The delivery that an answer names.
+    fn delivery_of(&self, answer: &Answer) -> Option<DeliveryId> {
+        if let Some(turn) = answer.turn {
+            return self.turns.began.get(&turn).copied();
+        }
+        let message_id = answer.message_id.as_ref()?;
+        let is_it = |delivered: &&Delivered| {
+            delivered.chat_id == answer.chat_id && delivered.message_id.as_ref() == Some(message_id)
+        };
+        self.turns.delivered.iter().rev().find(is_it).map(|delivered| delivered.id)
+    }
+
+    fn state(
+        &mut self,
+        at: usize,
+        call: &str,
+        args: &Map<String, Value>,
+        answer: usize,
+        text: &str,
+        last: bool,
+    ) {
+        let session = self.session.clone();
+        let of = &session.answers.all[answer];
+        let delivery = self.delivery_of(of);
+        let mut metadata = self.own_metadata(args, of, delivery.is_some());
+        metadata.remove("expect_edits");
+        metadata.remove("notify");
+        if of.goes_on {
+            // A segment is a message of its own, and not the end (M-7).
+            metadata.insert("notify".to_owned(), Value::Bool(false));
+        }
+        let reply_to = args.get("reply_to").and_then(Value::as_str).filter(|_| delivery.is_none());
+        let stream = Stream {
+            stream: answer.to_string(),
+            delivery,
+            chat_id: of.chat_id.clone(),
+            text: text.to_owned(),
+            last,
+            segment: false,
+            reply_to: reply_to.map(str::to_owned),
+            metadata,
+            platform: None,
+        };
+        self.turns.streams.insert(answer);
+        let before = self.frames_written();
+        self.submit_for(call, Command::Stream(stream), answer);
+        if self.turns.declined.contains(&answer) && self.frames_written() == before {
+            self.run.withheld.insert(at);
+        }
+    }
+
+    fn frames_written(&self) -> usize {
+        self.run.dials.last().map_or(0, |dialed| dialed.frames.len())
+    }
+
+    /// Returns false where our machine made no delivery that could be answered.
+    fn reply(&mut self, call: &str, args: &Map<String, Value>, answer: usize) -> bool {
+        let session = self.session.clone();
+        let of = &session.answers.all[answer];
+        let Some(delivery) = self.delivery_of(of) else { return false };
+        let mut metadata = self.own_metadata(args, of, !of.goes_on);
+        metadata.remove("notify");
+        let content = args.get("content").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let reply = ReplyMessage { delivery, content, last: !of.goes_on, continues: false, metadata };
+        self.submit_for(call, Command::Reply(reply), answer);
+        true
+    }
+
+    /// Metadata that the host sets beside an answer. Where the delivery says it, it is left to the machine (M-7).
+    fn own_metadata(&self, args: &Map<String, Value>, answer: &Answer, is_placed: bool) -> Metadata {
+        let mut metadata = args.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+        for (name, value) in [("thread_id", &answer.thread_id), ("reply_to_message_id", &answer.message_id)] {
+            let said = metadata.get(name).and_then(Value::as_str);
+            if is_placed && said.is_some() && said == value.as_deref() {
+                metadata.remove(name);
+            }
+        }
+        self.add_settings(&answer.chat_id, &mut metadata, true, true);
+        metadata
+    }
+
+    /// Adds what the recorded host's settings put beside each message in a chat of Slack (M-9).
+    fn add_settings(&self, chat_id: &str, metadata: &mut Metadata, unfurls: bool, hints: bool) {
+        if !self.session.answers.is_slack(chat_id) {
+            return;
+        }
+        if unfurls {
+            metadata.extend(self.slack.unfurls.clone());
+        }
+        if hints && !self.slack.format_hints.is_empty() && !metadata.contains_key("format_hints") {
+            metadata.insert("format_hints".to_owned(), json!(self.slack.format_hints));
+        }
+    }
+
+    /// A command as the recorded host is set.
+    pub(super) fn as_set(&self, mut command: Command) -> Command {
+        match &mut command {
+            Command::Send(send) => self.add_settings(&send.chat_id, &mut send.metadata, true, true),
+            Command::SendMedia(media) => self.add_settings(&media.chat_id, &mut media.metadata, true, false),
+            Command::Edit(edit) => self.add_settings(&edit.chat_id, &mut edit.metadata, false, true),
+            Command::Draft(draft) => self.add_settings(&draft.chat_id, &mut draft.metadata, false, true),
+            _ => {}
+        }
+        command
+    }
+
+    /// What a call's arguments leave open.
+    pub(super) fn context(&self, at: usize, args: &Map<String, Value>) -> Context<'_> {
+        let wrote = self.session.dials.iter().flat_map(|dial| &dial.wrote);
+        let first = wrote.filter_map(|frame| frame.cause.as_ref().map(|cause| (frame, cause)));
+        let mut first = first.filter(|(_, cause)| cause.call == Some(at) && cause.nth == 0);
+        let chat_id = args.get("chat_id").and_then(Value::as_str).unwrap_or_default();
+        Context {
+            wrote: first.next().map(|(frame, _)| &frame.value["action"]),
+            is_slack: self.session.answers.is_slack(chat_id),
+        }
+    }
+
+    /// The recorded gateway acknowledges answers to its prompts by itself, ours leaves that to its host. So the host
+    /// does, where and when our machine tells it of an answer, in the recorded words.
+    pub(super) fn acknowledge_choices(&mut self, at: usize, dial: usize) {
+        let chosen = std::mem::take(&mut self.turns.chosen);
+        let Some((chat_id, thread_id)) = chosen.into_iter().next() else { return };
+        if self.session.wire_only {
+            return;
+        }
+        let session = self.session.clone();
+        let dial = &session.dials[dial];
+        let until = dial.choice_after(at, &chat_id);
+        let own = |frame: &&Frame| {
+            frame.is_own_send_to(&chat_id) && at < frame.line && until.is_none_or(|until| frame.line < until)
+        };
+        let words = |frame: &Frame| frame.value["action"]["content"].as_str().unwrap_or_default().to_owned();
+        let mut said: Vec<String> = dial.wrote.iter().filter(own).map(words).collect();
+        // Nobody says the same twice, and nobody says nothing.
+        said.dedup();
+        if said.is_empty() {
+            said.push("acknowledged".to_owned());
+        }
+        for content in said {
+            let mut metadata = Metadata::new();
+            if let Some(thread_id) = &thread_id {
+                metadata.insert("thread_id".to_owned(), json!(thread_id));
+            }
+            let send = Send { chat_id: chat_id.clone(), content, metadata, ..Send::default() };
+            let command = self.as_set(Command::Send(send));
+            self.submit("acknowledge", command);
+        }
+    }
+
+    /// Whether the recorded host took an entry of the connector's buffer, and no acknowledgement was recorded for it.
+    pub(super) fn took_unacked(&self, entry: &str, message: Option<&Event>) -> bool {
+        let acks = |frame: &Frame| {
+            frame.line >= self.line && frame.kind() == "inbound_ack" && frame.value["bufferId"] == entry
+        };
+        if self.session.dials.iter().flat_map(|dial| &dial.wrote).any(acks) {
+            return false;
+        }
+        self.recording.lines.iter().skip(self.line).any(|line| {
+            let raised = line.rest.contains_key("handler_raised");
+            match &line.what {
+                What::HostEvent { kind, event, .. } if kind == "message" => message.is_some_and(|message| {
+                    !raised
+                        && event["message_id"].as_str() == message.message_id()
+                        && event["source"]["chat_id"].as_str() == Some(message.source().chat_id())
+                        && event["text"].as_str() == Some(message.text())
+                }),
+                What::HostEvent { kind, .. } if kind == "passthrough" => {
+                    line.rest.get("buffer_id").is_some_and(|id| id == entry)
+                }
+                _ => false,
+            }
+        })
+    }
+
+    /// Submits what is a part of an answer.
+    fn submit_for(&mut self, call: &str, command: Command, answer: usize) {
+        self.answering = Some(answer);
+        self.submit(call, command);
+        self.answering = None;
+    }
+
+    /// Remembers whose request was accepted.
+    pub(super) fn note_answer(&mut self, id: RequestId) {
+        if let Some(answer) = self.answering {
+            self.turns.waits.insert(id, answer);
+        }
+    }
+}
+
+/// Settings of the recorded host for chats of Slack.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slack {
+    unfurls: Metadata,
+    format_hints: Metadata,
+}
+
+impl Slack {
+    /// Reads them. `hints_are_read` says whether Slack's connector reads format hints.
+    pub(super) fn read(settings: &Map<String, Value>, hints_are_read: bool) -> Slack {
+        let flag = |name: &&str| Some((String::from(*name), Value::Bool(flag(settings.get(*name)?)?)));
+        let unfurls = ["unfurl_links", "unfurl_media"].iter().filter_map(flag).collect();
+        let hints = ["rich_blocks", "markdown_blocks"].iter().filter_map(flag);
+        let format_hints = hints.filter(|(_, is_on)| hints_are_read && *is_on == true).collect();
+        Slack { unfurls, format_hints }
+    }
+}
+
+/// A setting that is on or off, also in words.
+pub(super) fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
