@@ -5,7 +5,7 @@ use super::{MOST_ACTIONS, RelayMachine};
 use crate::anchor::Anchor;
 use crate::chats::{Chat, Chats};
 use crate::command::{
-    ChatInfo, Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, Wire, too_large,
+    ChatInfo, Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, Typing, Wire, too_large,
 };
 use crate::descriptor::Descriptor;
 use crate::encode;
@@ -164,6 +164,13 @@ impl RelayMachine {
             }
             // A typing sign is never an error to the host (O): one that cannot go out is done, too.
             Command::Typing(_) if command.problem(&self.config.limits).is_some() => {
+                self.stats.typing_dropped += 1;
+                now(self, Reply::Done)
+            }
+            // Elsewhere a sign goes out by itself, and an empty one would be shown as another (O).
+            Command::Typing(Typing { ref chat_id, content: Some(ref content), ref platform, .. })
+                if content.is_empty() && !self.is_slacks(chat_id, platform.as_deref()) =>
+            {
                 self.stats.typing_dropped += 1;
                 now(self, Reply::Done)
             }

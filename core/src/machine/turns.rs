@@ -96,7 +96,7 @@ impl RelayMachine {
                 self.mark(&target, emoji, false);
             }
         }
-        if self.is_slacks(&target) {
+        if self.is_slacks(&target.chat_id, self.platform_of(&target).as_deref()) {
             self.type_to(&target, Some(String::new()));
         }
     }
@@ -172,10 +172,9 @@ impl RelayMachine {
         target.platform.clone().filter(|platform| self.fronts(platform))
     }
 
-    fn is_slacks(&self, target: &Target) -> bool {
-        let platform = self.platform_of(target);
-        self.descriptor_for(&target.chat_id, platform.as_deref())
-            .is_some_and(|descriptor| slack::is_slack(&descriptor.platform))
+    /// Returns whether an op for a chat goes to Slack: by the descriptor of its platform (D-9).
+    pub(super) fn is_slacks(&self, chat_id: &str, platform: Option<&str>) -> bool {
+        self.descriptor_for(chat_id, platform).is_some_and(|descriptor| slack::is_slack(&descriptor.platform))
     }
 
     /// The connection is over, and with it every turn.

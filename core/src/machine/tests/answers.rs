@@ -120,6 +120,19 @@ fn m_7_a_stream_can_name_its_delivery_instead_of_its_chat() {
     );
 }
 
+/// An empty typing sign clears Slack's status. Elsewhere it would be shown as another sign.
+#[test]
+fn o_15_an_empty_typing_sign_goes_to_slack_alone() {
+    for (platform, written) in [("slack", 1), ("discord", 0), ("telegram", 0)] {
+        let mut rig = rig(platform, "", |_| {});
+        message(&mut rig, platform, "m1", &json!({}));
+        let content = Some(String::new());
+        rig.submit(Command::Typing(Typing { chat_id: "c".into(), content, ..Typing::default() }));
+        assert_eq!(said(&mut rig).len(), written, "{platform}");
+        assert_eq!(rig.machine.stats().typing_dropped, 1 - written as u64, "{platform}");
+    }
+}
+
 #[test]
 fn m_8_slack_threads_on_metadata() {
     let send = |reply_to: Option<&str>, metadata: Value| {
