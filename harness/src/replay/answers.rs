@@ -181,7 +181,8 @@ impl Answers {
         self.threads.insert((chat_id.to_owned(), message_id.to_owned()), thread_id);
     }
 
-    fn thread_of(&self, chat_id: &str, message_id: Option<&str>) -> Option<String> {
+    /// Thread of a message that the host saw.
+    pub(crate) fn thread_of(&self, chat_id: &str, message_id: Option<&str>) -> Option<String> {
         self.threads.get(&(chat_id.to_owned(), message_id.unwrap_or_default().to_owned())).cloned().flatten()
     }
 

@@ -35,16 +35,6 @@ pub(crate) enum Look {
     Interrupted(String),
 }
 
-/// What a call's arguments leave open.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Context<'a> {
-    /// First action that the recorded gateway wrote for the call. It holds what the host had set elsewhere: a status
-    /// phrase, the reference of an uploaded file.
-    pub(crate) wrote: Option<&'a Value>,
-    /// Whether the call's chat was seen on Slack.
-    pub(crate) is_slack: bool,
-}
-
 /// Arguments of a call.
 struct Args<'a>(&'a Map<String, Value>);
 
@@ -90,9 +80,12 @@ impl Args<'_> {
 }
 
 /// Reads a recorded call. The error says which argument is wrong.
-pub(crate) fn call(name: &str, args: &Map<String, Value>, context: Context<'_>) -> Result<Call, String> {
+///
+/// `wrote` is the first action that the recorded gateway wrote for it: in it is what the host had set elsewhere, a status
+/// phrase or the reference of an uploaded file.
+pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>) -> Result<Call, String> {
     let args = Args(args);
-    let text = |name: &str| context.wrote.and_then(|action| action[name].as_str()).map(str::to_owned);
+    let text = |name: &str| wrote.and_then(|action| action[name].as_str()).map(str::to_owned);
     let command = match name {
         "connect" | "handshake" => return Ok(Call::Wait),
         "message_len" => return Ok(Call::Look(Look::MessageLen(args.required("text")?))),
@@ -136,8 +129,6 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, context: Context<'_>) 
             metadata: args.metadata()?,
             platform: None,
         }),
-        // Only Slack's sign has to be taken away (O).
-        "stop_typing" if !context.is_slack => return Ok(Call::Nothing),
         "stop_typing" => Command::Typing(Typing {
             chat_id: args.required("chat_id")?,
             content: Some(String::new()),
@@ -164,7 +155,7 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, context: Context<'_>) 
             })
         }
         "send_exec_approval" | "send_slash_confirm" | "send_clarify" => {
-            Command::Prompt(prompt(name, &args, context.wrote)?)
+            Command::Prompt(prompt(name, &args, wrote)?)
         }
         "create_handoff_thread" => Command::ThreadCreate(ThreadCreate {
             chat_id: args.required("parent_chat_id")?,

@@ -155,6 +155,12 @@ fn frames(
     // What our machine shows of a turn by itself stands for nothing that a recorded host asked for.
     let signs: Vec<Placed> = right.extract_if(.., |(at, _)| written[*at].is_sign).collect();
     lane(&[], &signs);
+    if Additions::of(case) == Additions::ScopeName {
+        // A reaction is of a turn, not of its text.
+        let is_reaction = |(_, frame): &mut Placed| frame["action"]["op"] == "react";
+        let reactions: Vec<Placed> = left.extract_if(.., is_reaction).collect();
+        lane(&reactions, &right.extract_if(.., is_reaction).collect::<Vec<_>>());
+    }
     // No rule orders what goes to different chats. A recorded gateway takes a moment between its host's call and the
     // frame, in which a frame to another chat may go out; ours takes none.
     let chats: BTreeSet<String> = left.iter().chain(&right).filter_map(chat_of).collect();

@@ -341,6 +341,27 @@ pub const DEPARTURES: &[Departure] = &[
         how: How::Whole(whole::shows_no_part),
     },
     Departure {
+        rule: "O-10",
+        recorded_from: OCTOBER,
+        what: "no edit takes a cursor away from a message that stays as it is shown",
+        why: "ours never had one",
+        how: How::Whole(whole::leaves_no_cursor),
+    },
+    Departure {
+        rule: "O-15",
+        recorded_from: OCTOBER,
+        what: "a turn that was stopped ends without a closing reaction",
+        why: "it neither succeeded nor failed; to the reference it did well",
+        how: How::Whole(whole::closes_no_stopped_turn),
+    },
+    Departure {
+        rule: "D-9",
+        recorded_from: OCTOBER,
+        what: "reactions, prompts, media and task cards go out where the chat's own descriptor offers them",
+        why: "the reference asks the default one, whatever platform the chat is on",
+        how: How::Whole(whole::asks_the_chats_own),
+    },
+    Departure {
         rule: "I-3",
         recorded_from: OCTOBER,
         what: "an answer to a prompt whose id has no dot is silent, where the recorded gateway says that it is stale",
@@ -418,6 +439,13 @@ pub const DEPARTURES: &[Departure] = &[
         what: "drafts and edits of an answer on Slack have metadata.thread_id, the message that they answer",
         why: "connectors thread on metadata alone: the answer would grow in one place and end in another",
         how: How::Part(parts::thread),
+    },
+    Departure {
+        rule: "O-15",
+        recorded_from: OCTOBER,
+        what: "a turn's reactions have metadata.thread_id, the thread of its message",
+        why: "a turn's signs are placed as its answer is",
+        how: How::Part(parts::thread_of_reaction),
     },
     Departure {
         rule: "M-8",

@@ -285,7 +285,7 @@ impl<'r> Player<'r> {
         if self.turn_step(at, call, args) {
             return Ok(());
         }
-        match calls::call(call, args, self.context(at, args))? {
+        match calls::call(call, args, self.wrote_for(at))? {
             Call::Wait => {
                 self.trace(trace::waited(self.now, call));
                 self.drain();

@@ -2,7 +2,6 @@
 //! made.
 
 use super::answers::{Answer, Step};
-use super::calls::Context;
 use super::player::Player;
 use super::session::Frame;
 use super::trace;
@@ -238,16 +237,12 @@ impl Player<'_> {
         command
     }
 
-    /// What a call's arguments leave open.
-    pub(super) fn context(&self, at: usize, args: &Map<String, Value>) -> Context<'_> {
-        let wrote = self.session.dials.iter().flat_map(|dial| &dial.wrote);
-        let first = wrote.filter_map(|frame| frame.cause.as_ref().map(|cause| (frame, cause)));
-        let mut first = first.filter(|(_, cause)| cause.call == Some(at) && cause.nth == 0);
-        let chat_id = args.get("chat_id").and_then(Value::as_str).unwrap_or_default();
-        Context {
-            wrote: first.next().map(|(frame, _)| &frame.value["action"]),
-            is_slack: self.session.answers.is_slack(chat_id),
-        }
+    /// The first action that the recorded gateway wrote for a call.
+    pub(super) fn wrote_for(&self, at: usize) -> Option<&Value> {
+        let mut wrote = self.session.dials.iter().flat_map(|dial| &dial.wrote);
+        let first = wrote
+            .find(|frame| frame.cause.as_ref().is_some_and(|cause| cause.call == Some(at) && cause.nth == 0));
+        first.map(|frame| &frame.value["action"])
     }
 
     /// The recorded gateway acknowledges answers to its prompts by itself, ours leaves that to its host. So the host

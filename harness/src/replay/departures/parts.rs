@@ -64,6 +64,10 @@ pub(super) fn code_block(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_>
     let (Some(theirs), Some(shown)) = (theirs.as_str(), ours["action"]["content"].as_str()) else {
         return false;
     };
+    let said = pair.args().and_then(|args| args.get("content")?.as_str()).unwrap_or_default();
+    if theirs != said.strip_suffix(CURSOR).unwrap_or(said) {
+        return false;
+    }
     let is_fence = |line: &str| {
         let line = line.trim_start_matches([' ', '>']);
         line.starts_with("```") || line.starts_with("~~~")
@@ -169,6 +173,17 @@ pub(super) fn thread(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_>) ->
         && field(recorded, "thread_ts").is_none()
         && pair.case.run.session.answers.is_slack(&answer.chat_id)
         && take_extra(ours, recorded, "thread_id", &message_id.into())
+}
+
+pub(super) fn thread_of_reaction(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_>) -> bool {
+    let answers = &pair.case.run.session.answers;
+    let turn = match pair.step() {
+        Some(Step::Begin { turn } | Step::End { turn, .. }) => &answers.turns[*turn],
+        _ => return false,
+    };
+    let thread_id = answers.thread_of(&turn.chat_id, turn.message_id.as_deref());
+    ours["action"]["op"] == "react"
+        && thread_id.is_some_and(|thread_id| take_extra(ours, recorded, "thread_id", &thread_id.into()))
 }
 
 pub(super) fn unfurls(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_>) -> bool {

@@ -1,6 +1,6 @@
 //! Differences that a rule asks for as a whole: something that only one side did, mostly.
 
-use super::super::answers::Step;
+use super::super::answers::{CURSOR, Step, Turn};
 use super::super::names;
 use super::super::run::{Before, Dialed};
 use super::super::session::{Dial, End, Frame};
@@ -232,20 +232,26 @@ pub(super) fn shows_a_turn(difference: &Difference, case: &Case<'_>) -> bool {
 
 pub(super) fn reacts_to_no_interaction(difference: &Difference, case: &Case<'_>) -> bool {
     let Some((frame, _, _)) = only_theirs(difference, case) else { return false };
-    let (action, Some(cause)) = (&frame.value["action"], &frame.cause) else { return false };
-    let (turn, emoji, remove) = match (case.step(cause), cause.nth) {
-        (Some(Step::Begin { turn }), 0) => (turn, "👀", false),
-        (Some(Step::End { turn, .. }), 0) => (turn, "👀", true),
-        (Some(Step::End { turn, state: TurnState::Done }), 1) => (turn, "✅", false),
-        (Some(Step::End { turn, state: TurnState::Failed }), 1) => (turn, "❌", false),
-        _ => return false,
+    let Some(turn) = turn_of_reaction(case, frame) else { return false };
+    let id = turn.interaction_id.as_deref();
+    id.is_some_and(|id| frame.value["action"]["message_id"] == id) && is_as_called(case, frame)
+}
+
+/// The turn that a recorded request reacts to the state of, as the public gateway does.
+fn turn_of_reaction<'a>(case: &Case<'a>, frame: &Frame) -> Option<&'a Turn> {
+    let (action, cause) = (&frame.value["action"], frame.cause.as_ref()?);
+    let is_telegram = frame.value["platform"] == "telegram";
+    let (turn, emoji, remove) = match (case.step(cause)?, cause.nth) {
+        (Step::Begin { turn }, 0) => (turn, "👀", false),
+        (Step::End { turn, .. }, 0) => (turn, "👀", true),
+        (Step::End { turn, state: TurnState::Done }, 1) if is_telegram => (turn, "👍", false),
+        (Step::End { turn, state: TurnState::Failed }, 1) if is_telegram => (turn, "👎", false),
+        (Step::End { turn, state: TurnState::Done }, 1) => (turn, "✅", false),
+        (Step::End { turn, state: TurnState::Failed }, 1) => (turn, "❌", false),
+        _ => return None,
     };
-    let interaction = &case.run.session.answers.turns[*turn].interaction_id;
-    action["op"] == "react"
-        && action["emoji"] == emoji
-        && action["remove"] == remove
-        && interaction.as_ref().is_some_and(|id| action["message_id"] == id.as_str())
-        && is_as_called(case, frame)
+    let is_it = action["op"] == "react" && action["emoji"] == emoji && action["remove"] == remove;
+    is_it.then(|| &case.run.session.answers.turns[*turn])
 }
 
 /// Whether a recorded request says what its call says, and what the public gateway adds to it (M-2, M-8, M-9).
@@ -373,6 +379,75 @@ pub(super) fn shows_no_part(difference: &Difference, case: &Case<'_>) -> bool {
         && cause.nth == 0
         && !supports_edit(case, dial, frame)
         && is_as_called(case, frame)
+}
+
+pub(super) fn leaves_no_cursor(difference: &Difference, case: &Case<'_>) -> bool {
+    let Some((frame, dial, at)) = only_theirs(difference, case) else { return false };
+    let (action, Some(cause)) = (&frame.value["action"], &frame.cause) else { return false };
+    // What the message shows already, but for the cursor.
+    let earlier = dial.wrote[..at].iter().rev().filter(|earlier| {
+        let result = earlier.cause.as_ref().and_then(|cause| cause.result.as_ref());
+        let shown = &earlier.value["action"];
+        let is_it = shown["op"] == "edit" && shown["message_id"] == action["message_id"]
+            || shown["op"] == "send"
+                && result.is_some_and(|(_, result)| result["message_id"] == action["message_id"]);
+        is_it
+            && shown["chat_id"] == action["chat_id"]
+            && result.is_some_and(|(_, result)| result["success"] == true)
+    });
+    let shown = earlier.filter_map(|earlier| earlier.value["action"]["content"].as_str()).next();
+    action["op"] == "edit"
+        && matches!(case.step(cause), Some(Step::State { last: false, .. }))
+        && shown.and_then(|shown| shown.strip_suffix(CURSOR)) == action["content"].as_str()
+        && cause.nth == 0
+        && is_as_called(case, frame)
+}
+
+pub(super) fn closes_no_stopped_turn(difference: &Difference, case: &Case<'_>) -> bool {
+    let Some((frame, _, _)) = only_theirs(difference, case) else { return false };
+    let Some(turn) = turn_of_reaction(case, frame) else { return false };
+    let answers = &case.run.session.answers;
+    let is_stopped = answers.steps.values().any(|step| match step {
+        Step::Stop { answer } => {
+            answers.all[*answer].turn.is_some_and(|stopped| std::ptr::eq(&answers.turns[stopped], turn))
+        }
+        _ => false,
+    });
+    let id = turn.message_id.as_deref();
+    is_stopped
+        && frame.cause.as_ref().is_some_and(|cause| cause.nth == 1)
+        && id.is_some_and(|id| frame.value["action"]["message_id"] == id)
+        && is_as_called(case, frame)
+}
+
+/// Ops that the public gateway asks the default descriptor for.
+const ASKED_OF_THE_DEFAULT: [&str; 4] = ["react", "prompt", "send_media", "task_card"];
+
+pub(super) fn asks_the_chats_own(difference: &Difference, case: &Case<'_>) -> bool {
+    let Kind::Frame(dial) = difference.kind else { return false };
+    let (said, is_theirs) = match (&difference.recorded, &difference.ours) {
+        (Some(recorded), None) => (recorded, true),
+        (None, Some(ours)) => (ours, false),
+        _ => return false,
+    };
+    let op = said.value["action"]["op"].as_str().unwrap_or_default();
+    let asked = if op == "task_card_stop" { "task_card" } else { op };
+    let offers = |descriptor: &Value| {
+        descriptor["supported_ops"].as_array().is_some_and(|ops| ops.iter().any(|known| known == asked))
+    };
+    let own = descriptors(case, dial).find(|descriptor| descriptor["platform"] == said.value["platform"]);
+    let Some((default, own)) = descriptors(case, dial).next().zip(own) else { return false };
+    let is_as_called = || {
+        only_theirs(difference, case).is_some_and(|(frame, ..)| {
+            let is_first = frame.cause.as_ref().is_some_and(|cause| cause.nth == 0);
+            let is_expected = if op == "react" { turn_of_reaction(case, frame).is_some() } else { is_first };
+            is_expected && is_as_called(case, frame)
+        })
+    };
+    ASKED_OF_THE_DEFAULT.contains(&asked)
+        && offers(default) == is_theirs
+        && offers(own) != is_theirs
+        && (!is_theirs || is_as_called())
 }
 
 pub(super) fn answers_for_no_other_process(difference: &Difference, case: &Case<'_>) -> bool {
