@@ -627,6 +627,22 @@ fn faults(lines: &[Value]) -> Vec<Fault> {
         twice[(at + 2).min(lines.len())]["t_ms"] = lines[(at + 1).min(lines.len() - 1)]["t_ms"].clone();
         all.push((format!("a frame twice, line {}: {}", at + 1, line["data"]), twice));
     }
+    // A call that was declined is made once more, and its frame goes out.
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| line["call"] == "send") {
+        let is_retry = lines[..at].iter().any(|line| line.to_string().contains("egress_declined"));
+        if is_retry && line["result"]["success"] == false {
+            let mut more = lines.to_vec();
+            let again = |line: &Value| {
+                let text = line.to_string().replace("requestId\\\": \\\"", "requestId\\\": \\\"x");
+                let mut line: Value = serde_json::from_str(&text).unwrap();
+                line["t_ms"] = lines[at + 2]["t_ms"].clone();
+                line
+            };
+            let said: Vec<Value> = lines[at..at + 3].iter().map(again).collect();
+            more.splice(at + 3..at + 3, said);
+            all.push((format!("said once more, line {}: {line}", at + 1), more));
+        }
+    }
     // What the host saw.
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line["dir"] == "host_event") {
         let mut change = |what: &str, place: &str, value: Value| {

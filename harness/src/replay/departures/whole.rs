@@ -310,10 +310,12 @@ fn is_tagged(case: &Case<'_>, frame: &Frame) -> bool {
 
 pub(super) fn says_nothing_after_a_decline(difference: &Difference, case: &Case<'_>) -> bool {
     let Some((frame, _, _)) = only_theirs(difference, case) else { return false };
-    frame.cause.as_ref().is_some_and(|cause| {
-        cause.call.is_some_and(|call| case.run.withheld.contains(&call)) && cause.nth == 0
-    }) && frame.value["action"]["op"] != "react"
-        && is_as_called(case, frame)
+    let Some(cause) = frame.cause.as_ref().filter(|cause| cause.nth == 0) else { return false };
+    let Some(call) = cause.call.filter(|call| case.run.withheld.contains(call)) else { return false };
+    // Each way of saying it again is taken once.
+    let args = |call: usize| case.recording.lines[call].what.host_call().map(|(_, args)| args);
+    let is_repeated = case.run.withheld.range(..call).any(|earlier| args(*earlier) == args(call));
+    !is_repeated && is_as_called(case, frame)
 }
 
 pub(super) fn takes_a_lost_ack_for_no_decline(difference: &Difference, case: &Case<'_>) -> bool {
