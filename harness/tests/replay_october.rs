@@ -339,7 +339,7 @@ fn others() -> Vec<(&'static str, String, Lines)> {
     });
     add("O-10", "an edit is rejected", lines);
 
-    // A link in the answer, and a setting that shows what is behind it: the final text is sent anew.
+    // A link in the answer, and a setting that previews it: the final text is sent anew.
     let mut lines = with_texts(&load("slack-unfurl-and-format-hints"), &|text| {
         text.replace("Paris, of course.", "here: https://files.example/map")
     });

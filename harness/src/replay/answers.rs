@@ -9,7 +9,7 @@ use relayline_core::command::TurnState;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// Cursor that the public gateway puts behind a message that still grows.
+/// Cursor that the public gateway puts after the text of a message that still grows.
 pub(crate) const CURSOR: &str = " ▉";
 
 /// One turn of the recorded host.
@@ -102,7 +102,7 @@ struct Called<'a> {
     content: String,
     metadata: Map<String, Value>,
     reply_to: Option<String>,
-    /// Whether it returned success.
+    /// It returned success.
     went_well: bool,
     message_id: Option<String>,
 }
@@ -163,7 +163,7 @@ impl Answers {
         answers
     }
 
-    /// Whether a chat was seen on Slack.
+    /// Returns whether a chat was seen on Slack.
     pub(crate) fn is_slack(&self, chat_id: &str) -> bool {
         self.platforms.get(chat_id).is_some_and(|platform| platform == "slack")
     }

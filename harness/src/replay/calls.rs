@@ -31,7 +31,7 @@ pub(crate) enum Look {
     MessageLen(String),
     /// The longest message.
     MaxMessageLength,
-    /// Whether the turn of this session was interrupted.
+    /// Asks whether the turn of this session was interrupted.
     Interrupted(String),
 }
 

@@ -79,7 +79,7 @@ impl<'a> Called<'a> {
     }
 }
 
-/// Whether a call can lead to such an action.
+/// Returns whether a call can lead to such an action.
 fn writes(call: &str, args: &Map<String, Value>, action: &Value) -> bool {
     let op = action["op"].as_str().unwrap_or_default();
     let is_same = |name: &str, other: &str| args.get(name).is_some_and(|value| *value == action[other]);

@@ -1,10 +1,11 @@
 //! Comparing a run with its recording.
 //!
 //! Compared are, per dial, the gateway's frames as JSON values (ids of requests and drafts by their order, with the
-//! additive fields of M-2 and M-3 allowed where an early version was recorded), its close codes and its token; the dials themselves, and what was waited before each
-//! (L-5); the fatal end; and of the host's events the messages' `text`, `chat_id`, `user_id`, `message_id` and
-//! `session_key`, and the interrupts' `session_key` and `chat_id`. Messages and interrupts are lanes of their own:
-//! an interrupt may overtake (L-16).
+//! additive fields of M-2 and M-3 allowed where an early version was recorded), its close codes and its token; the dials
+//! themselves, and what was waited before each (L-5); the fatal end; and of the host's events the messages' `text`,
+//! `chat_id`, `user_id`, `message_id` and `session_key`, and the interrupts' `session_key` and `chat_id`. Messages and
+//! interrupts are lanes of their own: an interrupt may overtake (L-16). So are, of the newest recordings, reactions, and
+//! what goes to different chats.
 
 use super::departures::{self, Case, NOT_BUILT};
 use super::diff::{align, short};

@@ -120,7 +120,7 @@ impl<'a> Pair<'a> {
         Some(&self.case.run.session.answers.all[self.step()?.answer()?])
     }
 
-    /// Whether they carry the last of an answer's text.
+    /// Returns whether they carry the last of an answer's text.
     fn is_last(&self) -> bool {
         match self.step() {
             Some(Step::State { last, .. }) => *last,
@@ -133,7 +133,7 @@ impl<'a> Pair<'a> {
         self.case.call(self.cause).map(|(_, args)| args)
     }
 
-    /// Whether the recorded call has a metadata field.
+    /// Returns whether the recorded call has a metadata field.
     fn call_says(&self, name: &str) -> bool {
         self.args().and_then(|args| args.get("metadata")?.get(name)).is_some()
     }
@@ -261,7 +261,7 @@ pub const DEPARTURES: &[Departure] = &[
         rule: "A-1",
         recorded_from: OCTOBER,
         what: "we acknowledge the buffer entry of an interaction that the host has taken, as often as it came",
-        why: "the reference acknowledges messages alone: its connector's drain stands still behind an interaction",
+        why: "the reference acknowledges messages alone: its connector's drain waits at an interaction for ever",
         how: How::Whole(whole::acknowledges_an_interaction),
     },
     Departure {
@@ -371,7 +371,7 @@ pub const DEPARTURES: &[Departure] = &[
     Departure {
         rule: "O-10",
         recorded_from: OCTOBER,
-        what: "a message that still grows has no cursor behind its text, and no metadata.expect_edits",
+        what: "a message that still grows has no cursor after its text, and no metadata.expect_edits",
         why: "both are the reference's own: a host that wants them sends them",
         how: How::Part(parts::cursor),
     },

@@ -31,7 +31,7 @@ const SHOWN: [&str; 12] = [
     "not_accepted",
 ];
 
-/// Whether two actions carry the same thing to the same place, whatever stands beside it.
+/// Returns whether two actions carry the same thing to the same place, whatever else is in them.
 fn says_the_same(recorded: &Value, ours: &Value) -> bool {
     const FIELDS: [&str; 8] =
         ["chat_id", "session_key", "message_id", "emoji", "remove", "thread_name", "source_url", "final"];
@@ -162,7 +162,9 @@ impl Player<'_> {
                     "session_key": session_key(source, self.config.sessions, profile),
                 });
                 self.run.messages.push((self.now, value));
-                self.turns.deliver(delivery.id, message);
+                if !self.session.wire_only {
+                    self.turns.deliver(delivery.id, message);
+                }
                 Some(message)
             }
             Content::PromptAnswer(answer) => {

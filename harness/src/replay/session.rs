@@ -27,7 +27,7 @@ impl Frame {
         self.value["type"].as_str().unwrap_or("")
     }
 
-    /// Whether it is a message that the gateway sent to a chat by itself.
+    /// Returns whether it is a message that the gateway sent to a chat by itself.
     pub(crate) fn is_own_send_to(&self, chat_id: &str) -> bool {
         let action = &self.value["action"];
         let is_own = self.cause.as_ref().is_some_and(|cause| cause.call.is_none());

@@ -30,8 +30,6 @@ pub(super) struct Turns {
     delivered: Vec<Delivered>,
     /// Delivery of each turn that has begun.
     began: BTreeMap<usize, DeliveryId>,
-    /// Streams that our machine has seen a state of.
-    streams: BTreeSet<usize>,
     /// Answer of each request that waits.
     waits: BTreeMap<RequestId, usize>,
     /// Answers that were declined (O-7).
@@ -89,7 +87,7 @@ impl Player<'_> {
         true
     }
 
-    /// Whether the host knows that nothing more of an answer may go out (O-7).
+    /// Returns whether the host knows that nothing more of an answer may go out (O-7).
     fn is_over(&self, step: &Step) -> bool {
         let answers = &self.session.answers;
         let turn = |answer: usize| answers.all[answer].turn;
@@ -174,7 +172,6 @@ impl Player<'_> {
             metadata,
             platform: None,
         };
-        self.turns.streams.insert(answer);
         let before = self.frames_written();
         self.submit_for(call, Command::Stream(stream), answer);
         if self.turns.declined.contains(&answer) && self.frames_written() == before {
@@ -248,16 +245,19 @@ impl Player<'_> {
     /// The recorded gateway acknowledges answers to its prompts by itself, ours leaves that to its host. So the host
     /// does, where and when our machine tells it of an answer, in the recorded words.
     pub(super) fn acknowledge_choices(&mut self, at: usize, dial: usize) {
-        let chosen = std::mem::take(&mut self.turns.chosen);
-        let Some((chat_id, thread_id)) = chosen.into_iter().next() else { return };
-        if self.session.wire_only {
-            return;
+        let mut chosen = std::mem::take(&mut self.turns.chosen);
+        chosen.dedup_by(|later, earlier| later.0 == earlier.0);
+        for (chat_id, thread_id) in chosen.into_iter().filter(|_| !self.session.wire_only) {
+            self.acknowledge(at, dial, &chat_id, thread_id.as_deref());
         }
+    }
+
+    fn acknowledge(&mut self, at: usize, dial: usize, chat_id: &str, thread_id: Option<&str>) {
         let session = self.session.clone();
         let dial = &session.dials[dial];
-        let until = dial.choice_after(at, &chat_id);
+        let until = dial.choice_after(at, chat_id);
         let own = |frame: &&Frame| {
-            frame.is_own_send_to(&chat_id) && at < frame.line && until.is_none_or(|until| frame.line < until)
+            frame.is_own_send_to(chat_id) && at < frame.line && until.is_none_or(|until| frame.line < until)
         };
         let words = |frame: &Frame| frame.value["action"]["content"].as_str().unwrap_or_default().to_owned();
         let mut said: Vec<String> = dial.wrote.iter().filter(own).map(words).collect();
@@ -268,16 +268,16 @@ impl Player<'_> {
         }
         for content in said {
             let mut metadata = Metadata::new();
-            if let Some(thread_id) = &thread_id {
+            if let Some(thread_id) = thread_id {
                 metadata.insert("thread_id".to_owned(), json!(thread_id));
             }
-            let send = Send { chat_id: chat_id.clone(), content, metadata, ..Send::default() };
+            let send = Send { chat_id: chat_id.to_owned(), content, metadata, ..Send::default() };
             let command = self.as_set(Command::Send(send));
             self.submit("acknowledge", command);
         }
     }
 
-    /// Whether the recorded host took an entry of the connector's buffer, and no acknowledgement was recorded for it.
+    /// Returns whether the recorded host took an entry of the connector's buffer, and no acknowledgement was recorded for it.
     pub(super) fn took_unacked(&self, entry: &str, message: Option<&Event>) -> bool {
         let acks = |frame: &Frame| {
             frame.line >= self.line && frame.kind() == "inbound_ack" && frame.value["bufferId"] == entry

@@ -85,7 +85,7 @@ pub(super) fn acknowledges_an_interaction(difference: &Difference, case: &Case<'
     acknowledges_forward(difference, case, |forward| forward["platform"] == "discord")
 }
 
-/// Whether only we acknowledge a forward, and not more often than it came.
+/// Returns whether only we acknowledge a forward, and not more often than it came.
 fn acknowledges_forward(difference: &Difference, case: &Case<'_>, is_it: fn(&Value) -> bool) -> bool {
     let Kind::Frame(dial) = difference.kind else { return false };
     let Some(ours) = only_ours(difference).filter(|ours| ours["type"] == "inbound_ack") else { return false };
@@ -216,7 +216,7 @@ fn descriptors<'a>(case: &Case<'a>, dial: usize) -> impl Iterator<Item = &'a Val
     heard.filter(|frame| frame.kind() == "descriptor").map(|frame| &frame.value["descriptor"])
 }
 
-/// Whether messages of a chat can be edited, as the descriptor of its platform says.
+/// Returns whether messages of a chat can be edited, as the descriptor of its platform says.
 pub(super) fn supports_edit(case: &Case<'_>, dial: usize, frame: &Frame) -> bool {
     let platform = &frame.value["platform"];
     let of_platform = descriptors(case, dial).find(|descriptor| descriptor["platform"] == *platform);
@@ -254,7 +254,7 @@ fn turn_of_reaction<'a>(case: &Case<'a>, frame: &Frame) -> Option<&'a Turn> {
     is_it.then(|| &case.run.session.answers.turns[*turn])
 }
 
-/// Whether a recorded request says what its call says, and what the public gateway adds to it (M-2, M-8, M-9).
+/// Returns whether a recorded request says what its call says, and what the public gateway adds to it (M-2, M-8, M-9).
 fn is_as_called(case: &Case<'_>, frame: &Frame) -> bool {
     let (action, Some(cause)) = (&frame.value["action"], &frame.cause) else { return false };
     let Some((_, args)) = case.call(cause) else { return false };
@@ -293,13 +293,13 @@ fn is_known(case: &Case<'_>, frame: &Frame, name: &str) -> bool {
     source(case, frame).is_some_and(|source| source[name].is_string())
 }
 
-/// Whether a metadata field is what is remembered of the chat.
+/// Returns whether a metadata field is what is remembered of the chat.
 fn is_remembered(case: &Case<'_>, frame: &Frame, name: &str, value: &Value) -> bool {
     matches!(name, "scope_id" | "user_id" | "profile")
         && source(case, frame).is_some_and(|source| source[name] == *value)
 }
 
-/// Whether a request has the tag of its chat's platform, as that hello says.
+/// Returns whether a request has the tag of its chat's platform, as that hello says.
 fn is_tagged(case: &Case<'_>, frame: &Frame) -> bool {
     let platform = source(case, frame).map_or(&Value::Null, |source| &source["platform"]);
     let hellos = case.run.session.dials.iter().flat_map(|dial| &dial.wrote);
