@@ -226,6 +226,6 @@ fn prompt(name: &str, args: &Args<'_>, wrote: Option<&Value>) -> Result<Prompt, 
         timeout,
         reply_to,
         metadata: args.metadata()?,
-        platform: None,
+        ..Prompt::default()
     })
 }
