@@ -26,8 +26,8 @@ Example:
   relayline connector --listen 127.0.0.1:8080 --gateway my-agent=s3cret --platform discord
   {\"do\":\"inbound\",\"event\":{\"text\":\"hi\",\"source\":{\"platform\":\"discord\",\"chat_id\":\"1\"}}}
 
-On a terminal a line that is not JSON is a message from a user: it is said in a chat of the platform that the connected
-gateway speaks for, or else of the first --platform.
+On a terminal a line that is not JSON is a message from a user, in a chat of the connected gateway's
+platform, or else of the first --platform.
 
 Instructions, one JSON object a line, `do` and its fields (those with ? may be left out):
   inbound       event, buffered? (true: through the buffer; false: live or not at all)
@@ -35,8 +35,8 @@ Instructions, one JSON object a line, `do` and its fields (those with ? may be l
   interrupt     session_key, chat_id?
   drop          cuts the TCP connection
   close         code? (1000), reason?
-  revoke        on? (true): 4401 `unauthorized`, and no dial is let in (4401 `revoked`; with --refuse http 401)
-  expire        4401 `expired`, now or at the next dial (with --refuse http that is answered 401)
+  revoke        on? (true): 4401 `unauthorized`, and 4401 `revoked` (or 401) for every dial
+  expire        4401 `expired`: now, or else (or 401) for the next dial
   mute          on? (true): upgrades are accepted, and nothing is said
   idle_ack      on: false withholds the confirmation
   answer        op, result (null restores the usual one)
@@ -46,8 +46,9 @@ Instructions, one JSON object a line, `do` and its fields (those with ? may be l
   enroll_token  token, tenant?, ttl_s?
   rotate        overlap_ms? (60000), secret?, delivery_key?
   deliver       event or interrupt, url?, key?, skew_s?: signed, and posted
-  press         option_id (or option: its id, label or number), prompt_id?, chat_id?, user_id?, user_name?, buffered?:
-                answers the prompt of that id, or the last open one of that chat or of all; by default as who wrote last
+  press         option_id (or option): the option's id, label or number; prompt_id?, chat_id?:
+                by default the last open prompt; user_id?, user_name?: by default the chat's
+                last author; buffered?
 Each may have `gateway`, the id that is meant; without it all are, or the only one. Beside the WebSocket it serves POST
 /relay/enroll, /relay/provision, /relay/policy and /relay/media, and GET /relay/media/ID; each request is a line
 {\"saw\":\"http\"}, secrets as <hidden>, and so is what comes of each `deliver`. Each
@@ -63,9 +64,10 @@ Connectors to play with --like:
   errors        sends {\"type\":\"error\"} where a result is due
   lenient       sends results without `success`
 
-With --state FILE buffers, issued secrets, used tokens, and who is revoked or idle outlive the process, also when it is
-killed; flags are good in addition. {\"saw\":\"buffered\"} says that an entry is on the disk, {\"saw\":\"restored\"} at the
-start what a gateway had left. Secrets are in the file as they are, and only its owner can read it.
+With --state FILE buffers, issued secrets, used tokens, and who is revoked or idle outlive the
+process, also when it is killed; flags are good in addition. {\"saw\":\"buffered\"} says that an entry
+is on the disk, {\"saw\":\"restored\"} at the start what a gateway had left. Secrets are in the file in
+plain text, and only its owner can read it.
 
 A script may also wait, {\"wait_ms\":200}, and expect,
 {\"expect\":{\"saw\":\"frame\",\"frame\":{\"type\":\"hello\"}},\"within_ms\":5000}.
