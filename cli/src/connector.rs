@@ -46,7 +46,7 @@ Instructions, one JSON object a line, `do` and its fields (those with ? may be l
   enroll_token  token, tenant?, ttl_s?
   rotate        overlap_ms? (60000), secret?, delivery_key?
   deliver       event or interrupt, url?, key?, skew_s?: signed, and posted
-  press         option_id (or option): the option's id, label or number; prompt_id?, chat_id?:
+  press         option_id: the option's id, label or number; prompt_id?, chat_id?:
                 by default the last open prompt; user_id?, user_name?: by default the chat's
                 last author; buffered?
 Each may have `gateway`, the id that is meant; without it all are, or the only one. Beside the WebSocket it serves POST

@@ -266,7 +266,7 @@ fn i_03_i_04_a_press_answers_the_prompt_of_the_agent(runtime: &str) {
         );
         let prompt_id = asked["result"]["prompt_id"].clone();
         assert!(prompt_id.is_string(), "{asked}");
-        connector.tell(json!({"do": "press", "option": 2}));
+        connector.tell(json!({"do": "press", "option_id": 2}));
         let answer = gateway.event("prompt_answer");
         assert_eq!((&answer["prompt_id"], &answer["option_id"]), (&prompt_id, &json!("no")), "{answer}");
         // I-4: who asked has answered, in the same place.
@@ -275,7 +275,7 @@ fn i_03_i_04_a_press_answers_the_prompt_of_the_agent(runtime: &str) {
             assert_eq!(&answer["source"][field], before, "{platform} {field}: {answer}");
         }
         // I-2: once.
-        connector.tell(json!({"do": "press", "option": 1, "prompt_id": prompt_id}));
+        connector.tell(json!({"do": "press", "option_id": 1, "prompt_id": prompt_id}));
         let prompt_id = prompt_id.as_str().unwrap();
         connector.program.logged(&format!("no prompt is open with prompt_id `{prompt_id}`"));
     }

@@ -140,10 +140,12 @@ pub enum Act {
 
 /// A press of a button.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Press {
     /// The option: its id, its label, or its number, from 1.
-    #[serde(alias = "option", deserialize_with = "text_or_number")]
+    #[serde(deserialize_with = "text_or_number")]
+    #[cfg_attr(test, schemars(schema_with = "text_or_number_schema"))]
     pub option_id: String,
     /// The prompt; without it the last one that is open.
     #[serde(default)]
@@ -207,6 +209,11 @@ fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, 
         Value::Number(number) => Ok(number.to_string()),
         other => Err(D::Error::custom(format!("`option_id` must be a text or a number, not {other}"))),
     }
+}
+
+#[cfg(test)]
+fn text_or_number_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": ["string", "number"]})
 }
 
 /// The error quotes nothing: it may be a secret all the same (C-4).
