@@ -397,8 +397,7 @@ impl StreamPlan {
     }
 
     fn fly(&mut self, kind: Kind, op: StepOp, part: Part) -> Step {
-        // A stopped turn has no final text.
-        let step = Step { op, content: part.content.clone(), last: part.last && !self.stopped };
+        let step = Step { op, content: part.content.clone(), last: part.last };
         self.flight = Some((kind, part));
         step
     }

@@ -1,6 +1,6 @@
 //! Requests: what was asked for, and how it ends (O).
 
-use super::streams::StreamKey;
+use super::streams::{SentAs, StreamKey};
 use super::{MOST_ACTIONS, RelayMachine};
 use crate::anchor::Anchor;
 use crate::chats::{Chat, Chats};
@@ -299,6 +299,11 @@ impl RelayMachine {
         let id = RequestId(self.requests.next);
         let wire_id = WireId(self.requests.prefix, id.0);
         let chat = chat_id.and_then(|chat_id| remembered(&self.chats, &self.seed, command, chat_id));
+        // A seal is repeated as it was, whatever has become of its chat since (O-13).
+        let (tag, chat) = match self.streams.sealed_as(owner, command, tag, chat.as_deref()) {
+            Some(SentAs { tag, chat }) => (tag, chat.map(Cow::Owned)),
+            None => (tag, chat),
+        };
         let anchor = Anchor::of(command, chat.as_deref(), self.config.slack_reply_in_thread);
         let tag = tag.map(|at| &self.config.identities[at]);
         let (limit, unwritten) = (self.config.limits.write_queue_bytes, self.outbox.request_bytes());

@@ -4,6 +4,7 @@ use super::RelayMachine;
 use super::answers::place;
 use super::requests::Owner;
 use crate::anchor;
+use crate::chats::Chat;
 use crate::command::{
     AutoThread, Command, Draft, Edit, Failure, FailureKind, Metadata, NotAccepted, Refusal, Reply, RequestId,
     Send, Stream,
@@ -36,6 +37,8 @@ struct Streamed {
     /// Value of `notify` on the frame that completes the text (M-7).
     notify: Value,
     platform: Option<String>,
+    /// What its last seal went out as, while nobody knows what became of that: the second try is the same frame (O-13).
+    sealed_as: Option<(i64, SentAs)>,
     /// The last thread that the connector has made for one of its messages (O-18).
     auto_thread: Option<AutoThread>,
     /// Who waits for the end.
@@ -46,6 +49,13 @@ struct Streamed {
     own: usize,
     /// What it counts for in [`Streams::bytes`].
     weight: usize,
+}
+
+/// What the machine adds to a frame: its platform's identity and what is remembered of its chat.
+#[derive(Clone, Debug)]
+pub(super) struct SentAs {
+    pub(super) tag: Option<usize>,
+    pub(super) chat: Option<Chat>,
 }
 
 impl Streamed {
@@ -115,6 +125,28 @@ impl Streams {
             let weight = stream.own + stream.plan.weight();
             self.bytes = self.bytes - stream.weight + weight;
             stream.weight = weight;
+        }
+    }
+
+    /// Returns what a request goes out as where it is a seal's second try, and remembers it of a first try.
+    pub(super) fn sealed_as(
+        &mut self,
+        owner: Owner,
+        command: &Command,
+        tag: Option<usize>,
+        chat: Option<&Chat>,
+    ) -> Option<SentAs> {
+        let (Owner::Stream(key), Command::Draft(Draft { draft_id, last: true, .. })) = (owner, command)
+        else {
+            return None;
+        };
+        let sealed_as = &mut self.all.get_mut(&key)?.sealed_as;
+        match sealed_as {
+            Some((id, before)) if id == draft_id => Some(before.clone()),
+            Some(_) | None => {
+                *sealed_as = Some((*draft_id, SentAs { tag, chat: chat.cloned() }));
+                None
+            }
         }
     }
 
@@ -240,6 +272,7 @@ impl RelayMachine {
             metadata,
             notify,
             platform,
+            sealed_as: None,
             auto_thread: None,
             finishes: None,
             told: false,
@@ -275,6 +308,9 @@ impl RelayMachine {
     /// What became of a step.
     pub(super) fn step_ended(&mut self, key: StreamKey, result: Result<Reply, Failure>) {
         let Some(stream) = self.streams.all.get_mut(&key) else { return };
+        if !result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Ambiguous) {
+            stream.sealed_as = None;
+        }
         if let Ok(Reply::Sent { thread_id: Some(id), auto_thread_name: Some(name), .. }) = &result {
             let (id, name) = (id.clone(), name.clone());
             stream.auto_thread = Some(AutoThread { id, name });
@@ -335,6 +371,7 @@ impl RelayMachine {
                         }
                         Err(Refusal { failure, .. }) => {
                             if let Some(stream) = self.streams.all.get_mut(&key) {
+                                stream.sealed_as = None;
                                 stream.plan.result(Err(failure));
                             }
                         }

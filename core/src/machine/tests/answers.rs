@@ -335,6 +335,29 @@ fn o_13_a_stopped_turn_ends_its_streams() {
     assert_eq!(said(&mut rig).len(), 1);
 }
 
+/// Whatever has become of the chat and of the turn since the first try.
+#[test]
+fn o_13_a_seal_is_repeated_as_it_was() {
+    let drafts = r#","supports_draft_streaming":true,"supported_ops":["draft"]"#;
+    let mut rig = rig("slack", drafts, |_| ());
+    message(&mut rig, "slack", "m1", &json!({"user_id": "u1"}));
+    let mut state =
+        Stream { stream: "s".into(), delivery: Some(DeliveryId::from_number(1)), ..Stream::default() };
+    state.text = "a".into();
+    let begun = rig.submit(Command::Stream(state.clone()));
+    rig.answer(RequestId(begun.number() + 1), r#"{"success":true}"#);
+    rig.log();
+    (state.text, state.last) = ("a b".into(), true);
+    let last = rig.submit(Command::Stream(state));
+    let first = said(&mut rig);
+    message(&mut rig, "slack", "m2", &json!({"user_id": "u2", "scope_id": "T"}));
+    rig.submit(turn(1, TurnState::Stopped));
+    rig.log();
+    rig.answer(RequestId(last.number() + 1), r#"{"success":false,"ambiguous":true}"#);
+    assert!(first[0].contains(r#""notify":true"#) && first[0].contains(r#""user_id":"u1""#), "{first:?}");
+    assert_eq!(said(&mut rig), first);
+}
+
 #[test]
 fn m_9_what_only_a_connector_knows_passes_through() {
     let mut rig = rig("slack", "", |_| ());
