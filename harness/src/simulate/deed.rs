@@ -50,6 +50,13 @@ deeds! {
     /// their own, too.
     PostTwice "post_twice" [0, 0, 0, 0, 0];
 
+    /// The host answers a delivery by its number: a turn, a reply, a stream; with a stretch of their own, too.
+    Answer "answer" [0, 0, 0, 0, 0];
+    /// The connector answers each request by a draw for a while; with a stretch of their own, too.
+    Fickle "fickle" [0, 0, 0, 0, 0];
+    /// The connector answers our close frames with an auth refusal for a while; with a stretch of their own, too.
+    RefuseCloses "refuse_closes" [0, 0, 0, 0, 0];
+
     /// Somebody sends something of a hostile size, or the host does; with a stretch of their own, too.
     Huge "huge" [0, 0, 0, 0, 0];
 
@@ -160,8 +167,13 @@ const POSTS: usize = 40;
 const POSTS_TWICE: usize = 10;
 /// Things of a hostile size, in the same way.
 const HUGE: usize = 20;
+/// Answers to deliveries, in the same way.
+const ANSWERS: usize = 120;
+/// Stretches of fickle answers, and of refused closes, in the same way.
+const FICKLE: usize = 4;
+const REFUSE_CLOSES: usize = 2;
 /// Places in a plan.
-pub(crate) const PLAN: usize = DEEDS + POSTS + POSTS_TWICE + HUGE;
+pub(crate) const PLAN: usize = DEEDS + POSTS + POSTS_TWICE + HUGE + ANSWERS + FICKLE + REFUSE_CLOSES;
 
 /// The plan of a seed.
 pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<Deed> {
@@ -184,9 +196,14 @@ pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<Deed> {
             Deed { at, kind, draw: random.draw() }
         })
         .collect();
-    for (kind, count, stream) in
-        [(Kind::Post, POSTS, 5), (Kind::PostTwice, POSTS_TWICE, 8), (Kind::Huge, HUGE, 12)]
-    {
+    for (kind, count, stream) in [
+        (Kind::Post, POSTS, 5),
+        (Kind::PostTwice, POSTS_TWICE, 8),
+        (Kind::Huge, HUGE, 12),
+        (Kind::Answer, ANSWERS, 13),
+        (Kind::Fickle, FICKLE, 14),
+        (Kind::RefuseCloses, REFUSE_CLOSES, 15),
+    ] {
         let mut random = Random::new(seed, stream);
         for _ in 0..count {
             // Close behind something else, where most happens at a time.

@@ -61,7 +61,7 @@ impl World<'_> {
                     self.submit(Command::Hold(Duration::from_millis(random.below(30_000))));
                 }
             }
-            Kind::Disconnect => drop(self.submit(Command::Disconnect)),
+            Kind::Disconnect => self.disconnect(random),
             Kind::Prime => self.prime(random),
             Kind::SettleOddly => {
                 let number = random.below(self.host.last_delivery + 5);
@@ -69,9 +69,22 @@ impl World<'_> {
                 self.settle(number, outcome);
             }
             Kind::Huge => self.be_huge(random),
+            Kind::Answer => self.answer(random),
             Kind::Post => self.post(random),
             Kind::PostTwice => self.post_twice(random),
             _ => self.go_wrong(deed.kind, random),
+        }
+    }
+
+    /// The host leaves, and now and then something else ends the connection meanwhile.
+    fn disconnect(&mut self, random: &mut Random) {
+        self.submit(Command::Disconnect);
+        match random.below(6) {
+            0 => self.tell(Act::Expire),
+            1 => self.tell(Act::Close { code: 4401, reason: "unauthorized".to_owned() }),
+            2 => self.half_open(random),
+            3 => self.refuse_closes_for(Duration::from_secs(10)),
+            _ => {}
         }
     }
 
@@ -80,7 +93,7 @@ impl World<'_> {
         self.serials
     }
 
-    fn say(&mut self, random: &mut Random, buffered: Option<bool>) {
+    pub(crate) fn say(&mut self, random: &mut Random, buffered: Option<bool>) {
         let serial = self.next_serial();
         let chat = random.pick(&self.setup.chats).clone();
         let padding = if random.chance(10) { random.index(400) } else { random.index(6) };
@@ -253,38 +266,31 @@ impl World<'_> {
         self.submit(Command::Prompt(prompt));
     }
 
-    /// The next state of one of a few replies.
+    /// The next state of one of a few replies, or the last of one once more that was never written.
     fn stream(&mut self, random: &mut Random) {
         let place = random.index(3);
+        if let Some(state) = self.host.again.pop() {
+            self.submit(Command::Stream(state));
+            return;
+        }
         while self.host.streams.len() <= place {
             let growing = self.begin_stream(random);
             self.host.streams.push(growing);
         }
-        let Growing { name, chat, mut text } = self.host.streams[place].clone();
-        let words = if random.chance(15) { random.index(400) } else { 1 + random.index(12) };
-        for word in 0..words {
-            text.push_str(&format!("word{word} "));
+        if self.host.failed.contains(self.host.streams[place].name()) {
+            self.host.streams[place] = self.begin_stream(random);
         }
-        let last = random.chance(30);
-        let state = Stream {
-            stream: name,
-            chat_id: self.setup.chats[chat].id.clone(),
-            text: text.trim_end().to_owned(),
-            last,
-            segment: random.chance(50),
-            ..Stream::default()
-        };
-        let is_accepted = self.submit(Command::Stream(state));
-        self.host.streams[place].text = text;
-        if last && is_accepted {
+        let state = self.host.streams[place].grow(random);
+        let is_last = state.last;
+        if self.submit(Command::Stream(state)) && is_last {
             self.host.streams[place] = self.begin_stream(random);
         }
     }
 
     fn begin_stream(&mut self, random: &mut Random) -> Growing {
-        self.host.streams_begun += 1;
-        let name = format!("s{}", self.host.streams_begun);
-        Growing { name, chat: random.index(self.setup.chats.len()), text: String::new() }
+        let chat_id = random.pick(&self.setup.chats).id.clone();
+        let reply_to = random.chance(40).then(|| "m1".to_owned());
+        self.host.begin_stream(Stream { chat_id, reply_to, ..Stream::default() })
     }
 
     fn prime(&mut self, random: &mut Random) {
@@ -297,6 +303,7 @@ impl World<'_> {
         if let Some(life) = &mut self.life {
             // Its texts are short.
             let _ = life.machine.prime(&chat.id, remembered);
+            life.model.primed(&chat.id, chat.platform);
         }
     }
 

@@ -7,6 +7,7 @@ use super::spelling::UNREADABLE;
 use super::trouble::Lift;
 use super::world::World;
 use crate::connector::Act;
+use relayline_core::command::Command;
 use relayline_core::machine::{DialFailure, IoEvent};
 use relayline_core::output::Conn;
 use relayline_core::time::Time;
@@ -105,7 +106,18 @@ impl World<'_> {
                 self.tell(Act::Close { code: 4401, reason: (*reason).to_owned() });
             }
             Kind::Revoke => {
+                if random.chance(25) {
+                    // It is over while the host has much to take.
+                    self.be_slow_for(long);
+                    (0..30).for_each(|_| self.say(random, Some(false)));
+                }
                 self.tell(Act::Revoke { on: true });
+                if random.chance(30) {
+                    // A dial that is held and refused.
+                    self.submit(Command::Resume);
+                    self.drain();
+                    self.submit(Command::Hold(short));
+                }
                 let span = if random.chance(40) { short / 20 } else { 4 * long };
                 self.lift_at(self.t + span, Lift::Readmit);
             }
@@ -156,6 +168,22 @@ impl World<'_> {
                 self.suspend(span);
             }
             Kind::Suspend => {}
+            Kind::Fickle => self.for_a_while(long, |troubles| &mut troubles.fickle_until),
+            Kind::RefuseCloses => {
+                self.refuse_closes_for(long);
+                if random.chance(25) && self.is_awake() {
+                    // A new process gives up a connector that says nothing.
+                    self.tell(Act::Mute { on: true });
+                    self.troubles.is_tainted = true;
+                    self.birth();
+                    self.lift_at(self.t + short / 2, Lift::TakeLeave);
+                    self.lift_at(self.t + short, Lift::Unmute);
+                } else if random.chance(40) {
+                    // A close of ours, while the host holds dials.
+                    self.submit(Command::GoDormant);
+                    self.submit(Command::Hold(long));
+                }
+            }
             Kind::Ghost => self.ghost(random),
             Kind::Spurious if self.is_awake() => self.tick(),
             Kind::Spurious => {}
@@ -182,6 +210,7 @@ impl World<'_> {
             | Kind::SettleOddly
             | Kind::Post
             | Kind::PostTwice
+            | Kind::Answer
             | Kind::Huge => {}
         }
     }
@@ -201,12 +230,17 @@ impl World<'_> {
         self.for_a_while(span, |troubles| &mut troubles.host_refuses_until);
     }
 
+    /// The connector answers our close frames with an auth refusal for so long.
+    pub(crate) fn refuse_closes_for(&mut self, span: Duration) {
+        self.for_a_while(span, |troubles| &mut troubles.refuse_closes_until);
+    }
+
     /// The host takes nothing for so long.
     pub(crate) fn be_slow_for(&mut self, span: Duration) {
         self.for_a_while(span, |troubles| &mut troubles.host_slow_until);
     }
 
-    fn half_open(&mut self, random: &mut Random) {
+    pub(crate) fn half_open(&mut self, random: &mut Random) {
         let Some(place) = self.open_link() else { return };
         let link = &mut self.links[place];
         let ways = random.below(3);

@@ -1,16 +1,20 @@
 //! The host: takes deliveries at its own pace, settles them, and asks for things.
 
+use super::answering::Answering;
 use super::network::Stage;
 use super::random::Random;
 use super::world::{Stretch, World};
-use relayline_core::command::{Command, Failure, Reply};
+use relayline_core::command::{Command, Failure, FailureKind, Reply, Stream};
 use relayline_core::config::Limits;
 use relayline_core::host_queue::HostQueue;
 use relayline_core::output::{Delivery, DeliveryId, Outcome, Phase};
 use relayline_core::time::Time;
 use relayline_core::trace::Entry;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
+
+/// As many streams as a host can have under way at a time without noticing.
+pub(crate) const FEW: usize = 10;
 
 /// Deliveries in the host's hands, and what it knows.
 #[derive(Debug)]
@@ -30,14 +34,19 @@ pub(crate) struct Host {
     pub(crate) seen_prompts: Vec<String>,
     pub(crate) streams: Vec<Growing>,
     pub(crate) streams_begun: u64,
+    pub(crate) answering: Vec<Answering>,
+    /// States of streams that have not ended, by request.
+    saying: BTreeMap<u64, Stream>,
+    /// Streams that have failed, as the host knows.
+    pub(crate) failed: BTreeSet<String>,
+    /// Last states that were never written: they can be said again (O-10).
+    pub(crate) again: Vec<Stream>,
 }
 
-/// A reply that grows.
+/// A reply that grows: its last state.
 #[derive(Clone, Debug)]
 pub(crate) struct Growing {
-    pub(crate) name: String,
-    pub(crate) chat: usize,
-    pub(crate) text: String,
+    pub(crate) state: Stream,
 }
 
 impl Host {
@@ -53,6 +62,10 @@ impl Host {
             seen_prompts: Vec::new(),
             streams: Vec::new(),
             streams_begun: 0,
+            answering: Vec::new(),
+            saying: BTreeMap::new(),
+            failed: BTreeSet::new(),
+            again: Vec::new(),
         }
     }
 
@@ -63,13 +76,26 @@ impl Host {
         self.held.clear();
         self.last_delivery = 0;
         self.streams.clear();
+        self.answering.clear();
+        self.saying.clear();
+        self.failed.clear();
+        self.again.clear();
     }
 
     pub(crate) fn settles_at(&self) -> Option<Time> {
         self.held.first().map(|(at, _)| *at)
     }
 
-    pub(crate) fn completed(&mut self, _id: u64, result: &Result<Reply, Failure>) {
+    pub(crate) fn completed(&mut self, id: u64, result: &Result<Reply, Failure>) {
+        let state = self.saying.remove(&id);
+        if let (Some(state), Err(failure)) = (state, result) {
+            self.failed.insert(state.stream.clone());
+            // With few streams another may have taken its place, and one that was stopped is not to go on.
+            let goes_on = self.limits.streams > FEW && state.delivery.is_none() && state.last;
+            if goes_on && failure.kind == FailureKind::Definite {
+                self.again.push(state);
+            }
+        }
         if let Ok(Reply::Sent { message_id: Some(id), .. } | Reply::Prompted { message_id: Some(id), .. }) =
             result
         {
@@ -148,6 +174,9 @@ impl World<'_> {
         self.log.say(t, format_args!("{}", Entry::submitted(now.mono, command.name(), &answer)));
         if let Ok(id) = &answer {
             life.model.prefix = life.machine.wire_id(*id)[..16].to_owned();
+            if let Command::Stream(state) = &command {
+                self.host.saying.insert(id.number(), state.clone());
+            }
         }
         life.model.submitted(&mut self.judge, &command, &answer);
         life.model.is_bounded(&mut self.judge, &life.machine.held());

@@ -85,6 +85,7 @@ impl World<'_> {
                 world.log.say(world.t, format_args!("{}", Entry::timer(now.mono, timer)));
             }
             life.model.told(now);
+            life.model.passes();
             life.machine.handle_tick(now);
         });
         self.drain();

@@ -1,10 +1,12 @@
 //! The simulation: a gateway and a connector over a network in virtual time, one seed a run, with all that can go wrong.
 //! How it works, and which bugs it is known to find: `harness/docs/simulation.md`.
 
+mod answering;
 pub mod coverage;
 mod deed;
 mod doing;
 mod faults;
+mod fickle;
 mod host;
 mod huge;
 mod judge;

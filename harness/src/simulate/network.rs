@@ -163,6 +163,8 @@ pub(crate) struct Link {
     pub(crate) connector: bool,
     pub(crate) to_gateway: Pipe,
     pub(crate) to_connector: Pipe,
+    /// Reason for which the connector closes it with 4401 as soon as it is open (L-9).
+    pub(crate) refused: Option<String>,
     /// When the connector last heard of it, and last pinged: dead links are found out by its own keep-alive.
     pub(crate) heard: Time,
     pub(crate) pinged: Time,
@@ -179,6 +181,7 @@ impl Link {
             connector: false,
             to_gateway: Pipe::default(),
             to_connector: Pipe::default(),
+            refused: None,
             heard: now,
             pinged: now,
             random,

@@ -1,13 +1,14 @@
 //! Who drives the connector's machine, and its end of the network.
 
+use super::model::streams::NAME;
 use super::network::{Answer, Packet, Stage};
 use super::random::Random;
 use super::spelling;
 use super::trouble::Lift;
 use super::world::World;
-use crate::chats::Platform;
 use crate::connector::{Act, Saw, Transmit, Upgrade};
 use crate::recording::{Rejection, What};
+use relayline_core::command::Command;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -39,6 +40,11 @@ impl World<'_> {
                     self.links[place].connector = true;
                     self.links[place].heard = self.t;
                     self.links[place].pinged = self.t;
+                    Answer::Accepted
+                }
+                Upgrade::Refuse { status: 401, body } if self.setup.refuses_after_upgrade => {
+                    let body: Value = serde_json::from_str(&body).unwrap_or_default();
+                    self.links[place].refused = body["error"].as_str().map(str::to_owned);
                     Answer::Accepted
                 }
                 Upgrade::Refuse { status, body } => Answer::Refused(Rejection::new(status, Some(body))),
@@ -87,7 +93,11 @@ impl World<'_> {
             Packet::Close { code, reason } => {
                 self.links[place].connector = false;
                 self.connector.handle_closed(now, theirs, Some(code), &reason);
-                if self.t >= self.troubles.no_close_echo_until {
+                if self.t < self.troubles.refuse_closes_until {
+                    // Its own close frame was on its way.
+                    let reason = if self.fickle.chance(50) { "expired" } else { "unauthorized" };
+                    self.send_to_gateway(place, Packet::Close { code: 4401, reason: reason.to_owned() });
+                } else if self.t >= self.troubles.no_close_echo_until {
                     self.send_to_gateway(place, Packet::Close { code, reason: String::new() });
                 }
             }
@@ -120,9 +130,10 @@ impl World<'_> {
                 let Some(transmit) = self.connector.poll_transmit_on(theirs, &mut line) else { break };
                 match transmit {
                     Transmit::Frame { .. } => {
+                        let Some(mut line) = self.answer_fickly(line.clone()) else { continue };
                         self.note_answer(&line);
                         spelling::respell(&mut line);
-                        self.send_to_gateway(place, Packet::Bytes(line.clone()));
+                        self.send_to_gateway(place, Packet::Bytes(line));
                     }
                     Transmit::Close { code, reason, .. } => {
                         self.send_to_gateway(place, Packet::Close { code, reason });
@@ -154,7 +165,10 @@ impl World<'_> {
                 continue;
             }
             let id = frame["requestId"].as_str().unwrap_or_default();
-            self.shown.asked(id, &frame["action"]);
+            let first = self.setup.config.identities.first().map_or("", |first| &first.platform);
+            let platform = frame["platform"].as_str().unwrap_or(first);
+            self.shown.asked(id, platform, &frame["action"]);
+            self.claim_new_draft(&frame["action"]);
             if let Some(life) = &self.life
                 && let Some(half) = id.strip_prefix(life.model.prefix.as_str())
             {
@@ -169,6 +183,17 @@ impl World<'_> {
                 self.host.seen_prompts.push(prompt);
             }
         }
+    }
+
+    /// O-12: no two streams use one id, not even those of two processes.
+    fn claim_new_draft(&mut self, action: &Value) {
+        let (Some(name), Some(id)) = (action["metadata"][NAME].as_str(), action["draft_id"].as_i64()) else {
+            return;
+        };
+        let of = self.drafts.entry(id).or_insert_with(|| name.to_owned());
+        self.judge.claim("O-12", "drafts-have-ids-of-their-own", of == name, || {
+            format!("{id} is a draft of {of} and of {name}")
+        });
     }
 
     /// The connector's process dies, and comes back with what it holds durably.
@@ -208,6 +233,10 @@ impl World<'_> {
             Lift::Confirm => Act::IdleAck { on: true },
             Lift::Readmit => return self.readmit(),
             Lift::Describe => return self.describe(),
+            Lift::TakeLeave => {
+                self.submit(Command::Disconnect);
+                return;
+            }
             Lift::Look => return,
         };
         self.tell(act);
@@ -219,7 +248,7 @@ impl World<'_> {
 
     pub(crate) fn describe(&mut self) {
         for identity in self.setup.config.clone().identities.iter() {
-            let Platform { descriptor, .. } = Platform::named(&identity.platform);
+            let descriptor = self.setup.describes(&identity.platform);
             self.tell(Act::Descriptor { descriptor, platform: Some(identity.platform.clone()) });
         }
     }

@@ -18,7 +18,12 @@ impl World<'_> {
             return;
         }
         match answer {
-            Answer::Accepted => self.io(&IoEvent::Opened { conn }),
+            Answer::Accepted => {
+                self.io(&IoEvent::Opened { conn });
+                if let Some(reason) = self.links[place].refused.take() {
+                    self.send_to_gateway(place, Packet::Close { code: 4401, reason });
+                }
+            }
             Answer::Unanswered(reason) => {
                 self.links[place].gateway = false;
                 self.io(&IoEvent::DialFailed { conn, failure: DialFailure::Unanswered(reason) });

@@ -7,7 +7,9 @@ use crate::chats::Platform;
 use crate::connector::{ConnectorConfig, Duplicates, UpgradeRefusal};
 use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::url::DialUrl;
+use serde_json::{Map, Value};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The gateway's id, with a colon in it, since an id may have one (C-2).
 pub(crate) const GATEWAY: &str = "gw:1";
@@ -34,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) link_seed: u64,
     /// The connector's WebSocket layer pings by itself.
     pub(crate) connector_pings: bool,
+    /// The connector refuses credentials by closing with 4401 after the upgrade, and not by answering it with 401 (L-7).
+    pub(crate) refuses_after_upgrade: bool,
     /// Deliveries that the host has room for, and as many that wait for it.
     pub(crate) host_queue: usize,
     /// The longest that the host takes to settle one, in microseconds.
@@ -63,6 +67,8 @@ impl Setup {
             config.limits.prompts = 1 + few.index(3);
         }
         budget(&mut Random::new(seed, 11), &mut config);
+        answers(&mut Random::new(seed, 17), &mut config, &mut connector);
+        keep_alive(&mut Random::new(seed, 18), &mut config);
         if config.credentials.is_some() {
             connector = connector.gateway(GATEWAY, SECRET);
         }
@@ -85,9 +91,57 @@ impl Setup {
             },
             connector,
             connector_pings: random.chance(50),
+            refuses_after_upgrade: Random::new(seed, 19).chance(50),
             host_queue: 1 + random.index(24),
             settles_within_us: *random.pick(&[1, 20_000, 900_000, 8_000_000]),
         }
+    }
+}
+
+impl Setup {
+    /// What the connector says of a platform when nobody has told it otherwise.
+    pub(crate) fn describes(&self, platform: &str) -> Map<String, Value> {
+        let known = self.connector.platforms.iter().find(|known| known.name == platform);
+        known.cloned().unwrap_or_else(|| Platform::generic(platform)).descriptor
+    }
+}
+
+/// How answers are shown: on a Slack that has drafts, with few turns, short ones, and few deliveries that can be named.
+fn answers(random: &mut Random, config: &mut Config, connector: &mut ConnectorConfig) {
+    let has_few_names = random.chance(20);
+    let (few, is_short) = (random.chance(30), random.chance(30));
+    let drafts = random.chance(70);
+    for Platform { name, descriptor, .. } in &mut connector.platforms {
+        let Some(Value::Array(ops)) = descriptor.get_mut("supported_ops") else { continue };
+        if has_few_names {
+            // An op that no gateway keeps the name of (D-6).
+            ops.push("o".repeat(1030).into());
+        }
+        if name == "slack" && drafts {
+            ops.push("draft".into());
+            descriptor.insert("supports_draft_streaming".to_owned(), true.into());
+        }
+        if is_short && random.chance(50) {
+            descriptor.insert("max_message_length".to_owned(), 300.into());
+        }
+    }
+    if few {
+        config.limits.turns = 1 + random.index(3);
+        config.limits.reply_targets = 1 + random.index(12);
+    }
+    if random.chance(10) {
+        config.limits.reply_target_bytes = 1024;
+    }
+    config.turn_reactions = !random.chance(15);
+    config.timing.turn_timeout = Duration::from_secs(*random.pick(&[5, 40, 300, 1800]));
+    config.timing.typing_interval = Duration::from_secs(*random.pick(&[1, 4, 4, 15]));
+}
+
+/// A keep-alive so quick that it ends what has no other end yet.
+fn keep_alive(random: &mut Random, config: &mut Config) {
+    if random.chance(25) {
+        config.timing.ping_interval = Duration::from_millis(random.between(500, 2000));
+        config.timing.ping_timeout = Duration::from_millis(random.between(500, 2000));
     }
 }
 

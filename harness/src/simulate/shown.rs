@@ -13,8 +13,8 @@ struct State {
 
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    /// Requests that the connector has seen and not answered.
-    asked: BTreeMap<String, Value>,
+    /// Requests that the connector has seen and not answered, with their platforms.
+    asked: BTreeMap<String, (String, Value)>,
     /// Message id → its texts, in the order in which the connector saw them.
     messages: BTreeMap<String, Vec<State>>,
     /// Something was sent, and the connector did not tell under which id.
@@ -22,19 +22,32 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    /// The op of a request that is not answered; `seal` is a draft's last frame.
+    pub(crate) fn op(&self, request: &str) -> &str {
+        match self.asked.get(request) {
+            Some((_, action)) if action["final"] == true => "seal",
+            Some((_, action)) => action["op"].as_str().unwrap_or_default(),
+            None => "",
+        }
+    }
+
     /// The connector has seen a request.
-    pub(crate) fn asked(&mut self, request: &str, action: &Value) {
+    pub(crate) fn asked(&mut self, request: &str, platform: &str, action: &Value) {
         let text = |name: &str| action[name].as_str().unwrap_or_default().to_owned();
         if action["op"] == "edit" {
             let state = State { request: request.to_owned(), content: text("content"), carried_out: None };
             self.messages.entry(text("message_id")).or_default().push(state);
         }
-        self.asked.insert(request.to_owned(), action.clone());
+        self.asked.insert(request.to_owned(), (platform.to_owned(), action.clone()));
     }
 
     /// The connector has answered it.
     pub(crate) fn answered(&mut self, request: &str, result: &Value) {
-        let Some(action) = self.asked.remove(request) else { return };
+        let Some((platform, action)) = self.asked.remove(request) else { return };
+        // Only Slack's drafts become messages, and only when they are sealed (O-12).
+        if action["op"] == "draft" && !(platform == "slack" && action["final"] == true) {
+            return;
+        }
         let done = result["success"] == true;
         if action["op"] == "edit" {
             let id = action["message_id"].as_str().unwrap_or_default();

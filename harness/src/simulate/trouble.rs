@@ -11,6 +11,8 @@ pub(crate) enum Lift {
     Confirm,
     /// It describes its platforms as before.
     Describe,
+    /// The host disconnects.
+    TakeLeave,
     /// It lets the gateway in again.
     Readmit,
     /// Nothing but time: whoever waited looks again.
@@ -24,6 +26,8 @@ pub(crate) struct Troubles {
     pub(crate) swallow_dials_until: Time,
     pub(crate) bad_gateway_until: Time,
     pub(crate) no_close_echo_until: Time,
+    pub(crate) refuse_closes_until: Time,
+    pub(crate) fickle_until: Time,
     pub(crate) deaf_until: Time,
     pub(crate) down_until: Time,
     pub(crate) suspended_until: Time,

@@ -47,6 +47,10 @@ pub(crate) struct World<'p> {
     /// The counter that is claimed never to count.
     pub(crate) never: Option<Counter>,
     pub(crate) random: Random,
+    /// What answers that nobody can foresee are drawn from.
+    pub(crate) fickle: Random,
+    /// Drafts of streams, by id.
+    pub(crate) drafts: BTreeMap<i64, String>,
     pub(crate) log: Log,
     pub(crate) judge: Judge,
     pub(crate) told: Register,
@@ -86,6 +90,8 @@ impl<'p> World<'p> {
             stretch: Stretch::Plan,
             never: None,
             random,
+            fickle: Random::new(seed, 16),
+            drafts: BTreeMap::new(),
             log: Log::new(keeps),
             judge: Judge::default(),
             told: Register::new(),

@@ -12,7 +12,8 @@ use std::time::Duration;
 impl Model {
     /// After each call of the machine: whether it reads.
     pub(crate) fn watched(&mut self, machine: &RelayMachine) {
-        let open = match machine.phase() {
+        self.phase = machine.phase();
+        let open = match self.phase {
             Phase::Handshaking | Phase::Connected | Phase::Idle | Phase::Closing => true,
             Phase::Waiting | Phase::Dialing | Phase::Stopped | Phase::Revoked => false,
         };
@@ -60,7 +61,11 @@ impl Model {
         let unanswered = self.inbox.posts.unanswered();
         judge
             .claim("H-6", "who-waits-is-answered", unanswered.is_none(), || format!("{unanswered:?} is not"));
-        self.holds(judge, machine);
+        let held = machine.held();
+        self.holds(judge, machine, &held);
+        self.streams_are_sealed(judge, &held);
+        self.signs_are_shown(judge, machine, &held);
+        self.turns_time_out(judge, machine);
         for (name, value) in machine.stats().iter() {
             let Some(known) = COUNTED.iter().find(|(counter, _)| *counter == name) else { continue };
             let expected = self.counts.get(name).copied().unwrap_or(0);
@@ -102,6 +107,7 @@ impl Model {
 
     /// After the machine was ticked at its latest time.
     pub(crate) fn ticked(&mut self, judge: &mut Judge, machine: &RelayMachine) {
+        self.turns.has_passed();
         let due = machine.deadline();
         judge.claim("L-15", "nothing-stays-due", due.is_none_or(|(due, _)| due > self.now), || {
             format!("{due:?} is due at {}", self.now)
@@ -205,6 +211,8 @@ const COUNTED: &[(&str, &str)] = &[
     ("delivered", "A-6"),
     ("acks", "A-1"),
     ("not_accepted", "O-3"),
+    ("dropped_ops", "D-6"),
+    ("turns_evicted", "O-15"),
     ("http_requests", "H-6"),
     ("unknown_http_requests", "H-6"),
     ("unsigned_deliveries", "C-3"),

@@ -14,12 +14,11 @@ const BESIDE_A_STREAM: usize = 4 << 10;
 
 impl Model {
     /// When all that was to be had has been taken.
-    pub(super) fn holds(&self, judge: &mut Judge, machine: &RelayMachine) {
-        let held = machine.held();
-        self.is_bounded(judge, &held);
+    pub(super) fn holds(&self, judge: &mut Judge, machine: &RelayMachine, held: &Held) {
+        self.is_bounded(judge, held);
         if !self.is_over() {
-            self.holds_what_it_must(judge, &held);
-            self.pauses_for_a_reason(judge, machine, &held);
+            self.holds_what_it_must(judge, held);
+            self.pauses_for_a_reason(judge, machine, held);
         }
     }
 
@@ -40,6 +39,9 @@ impl Model {
             ("chats", held.chats, limits.chats),
             ("prompts", held.prompts, limits.prompts),
             ("streams", held.streams, limits.streams),
+            ("turns", held.turns, limits.turns),
+            ("reply_targets", held.reply_targets, limits.reply_targets),
+            ("reply_target_bytes", held.reply_target_bytes, limits.reply_target_bytes.max(4 * 1024)),
             ("stream_bytes", held.stream_bytes, limits.write_queue_bytes + held.streams * BESIDE_A_STREAM),
         ] {
             judge
@@ -54,7 +56,7 @@ impl Model {
                 false
             }
         });
-        let frames = frames.count();
+        let (frames, signs) = (frames.count(), self.turns.in_flight.len());
         let writes = self.dials.open().is_none() || (self.can_write && self.dials.closing.is_none());
         for (what, value, least, most) in [
             ("unfinished_line_bytes", held.unfinished_line_bytes, self.line.len(), self.line.len()),
@@ -79,8 +81,21 @@ impl Model {
             ),
             ("actions", held.actions, 0, 0),
             ("action_bytes", held.action_bytes, 0, 0),
-            // Each stream may have a step under way.
-            ("requests", held.requests, frames, frames + held.streams),
+            // Each stream may have a step under way, and turns have their signs.
+            (
+                "requests",
+                held.requests,
+                frames,
+                if writes { frames + held.streams + signs } else { usize::MAX },
+            ),
+            ("turns", held.turns, self.turns.len(), self.turns.len()),
+            ("reply_targets", held.reply_targets, self.places.targets(), self.places.targets()),
+            (
+                "reply_target_bytes",
+                held.reply_target_bytes,
+                self.places.target_bytes(),
+                self.places.target_bytes(),
+            ),
             ("unwritten_bytes", held.unwritten_bytes, 0, if writes { 0 } else { usize::MAX }),
             ("unwritten_acks", held.unwritten_acks, 0, if writes { 0 } else { usize::MAX }),
         ] {

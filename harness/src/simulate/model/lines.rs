@@ -135,6 +135,7 @@ impl Model {
             self.dead_letter(entry.clone(), line);
             return self.lost(conn, entry);
         };
+        self.places.seen(event);
         let serial = event["text"].as_str().and_then(serial);
         let known = serial.and_then(|serial| told.get(&serial));
         let source = |name: &str| match &event["source"][name] {
@@ -189,6 +190,9 @@ impl Model {
             is_answer: false,
             place: 0,
         };
+        if matches!(known.class, Class::Message | Class::Answer(_)) {
+            self.places.seen_interaction(known.chat.split_once(' ').map_or("", |(_, chat)| chat));
+        }
         match &known.class {
             Class::Message => self.arrive(judge, arrived),
             Class::Answer(prompt) => {
@@ -268,6 +272,8 @@ impl Model {
         let number =
             number.filter(|half| half.len() == 16).and_then(|half| u64::from_str_radix(half, 16).ok());
         if let Some(number) = number {
+            self.step_answered(number, frame.get("result"));
+            self.turns.in_flight.remove(&number);
             self.requests.answered(number, frame.get("result"));
             if self.requests.is_unasked(number) {
                 // An answer in the same message is one to no prompt.
@@ -278,6 +284,11 @@ impl Model {
 
     fn descriptor(&mut self, judge: &mut Judge, frame: &Value) {
         judge.met("D-8");
+        let usable = limit(&frame["descriptor"]);
+        self.count("dropped_ops", usable.map_or(0, |_| dropped_ops(&frame["descriptor"])));
+        if self.dials.up.is_some() && usable.is_some() {
+            self.places.described(&frame["descriptor"]);
+        }
         if self.dials.up.is_some()
             || self.dials.closing.is_some()
             || self.is_to_connect
@@ -285,8 +296,9 @@ impl Model {
         {
             return;
         }
-        match limit(&frame["descriptor"]) {
+        match usable {
             Some(limit) => {
+                self.places.described(&frame["descriptor"]);
                 self.is_to_connect = true;
                 self.limit = limit;
                 self.count("handshakes", 1);
@@ -299,6 +311,13 @@ impl Model {
             }
         }
     }
+}
+
+/// Names of ops that are too long to be kept (D-6). The workload never names too many.
+fn dropped_ops(descriptor: &Value) -> u64 {
+    let ops = descriptor["supported_ops"].as_array();
+    let too_long = |op: &&Value| op.as_str().is_some_and(|op| op.len() > 1024);
+    ops.map_or(0, |ops| ops.iter().filter(too_long).count() as u64)
 }
 
 /// The limit of a descriptor's messages, where the descriptor can be used (D-1, D-3, D-7). The workload's numbers are

@@ -1,33 +1,41 @@
 //! The reference model: what must have happened, told only what the outside sees of a machine. It is much simpler than
 //! the machine, has no queues for writing and no timers, and knows from the workload what each thing is.
 
+mod answers;
 mod checks;
 mod dials;
 mod holds;
 mod inbox;
 mod lines;
 mod outputs;
+mod places;
 pub(crate) mod posts;
 mod prompts;
 mod requests;
 mod sessions;
+pub(crate) mod streams;
+mod turns;
 mod writes;
 
 pub(crate) use dials::Socket;
 
 use super::judge::Judge;
+use answers::Placed;
 use dials::{Dials, Purpose};
 use inbox::Inbox;
+use places::Places;
 use prompts::Prompts;
 use relayline_core::command::{Command, NotAccepted, RequestId};
 use relayline_core::config::Config;
 use relayline_core::machine::{DialFailure, IoEvent};
-use relayline_core::output::{Conn, DeliveryId, Outcome};
+use relayline_core::output::{Conn, DeliveryId, Outcome, Phase};
 use relayline_core::time::{Now, Time};
 use relayline_core::upgrade::Refusal;
 use requests::{Pending, Requests, Sort};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use streams::Streamed;
+use turns::Turns;
 
 /// What the host is told of what cannot be used (A-3, A-9, W-5).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,6 +55,14 @@ pub(crate) struct Model {
     pub(crate) requests: Requests,
     pub(crate) prompts: Prompts,
     pub(crate) dials: Dials,
+    places: Places,
+    /// Where the frames of requests must go.
+    placed: BTreeMap<u64, Placed>,
+    /// Replies that are streamed, by name.
+    streams: BTreeMap<String, Streamed>,
+    turns: Turns,
+    /// Where the machine said that it is, when last looked at.
+    phase: Phase,
     /// What of the connector's line has come.
     line: Vec<u8>,
     is_overlong: bool,
@@ -95,6 +111,11 @@ impl Model {
             inbox: Inbox::new(config.limits.dedupe),
             prompts: Prompts::new(config.limits.prompts),
             dials: Dials::new(now.mono),
+            places: Places::new(&config),
+            placed: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            turns: Turns::default(),
+            phase: Phase::Waiting,
             config,
             now: now.mono,
             unix_s: now.unix_s,
@@ -138,6 +159,11 @@ impl Model {
         self.count("prompts_evicted", evicted);
     }
 
+    /// The host has primed a chat.
+    pub(crate) fn primed(&mut self, chat: &str, platform: &str) {
+        self.places.primed(chat, platform);
+    }
+
     /// The host has primed a chat with what is too long.
     pub(crate) fn refused_prime(&mut self) {
         self.count("not_accepted", 1);
@@ -147,6 +173,12 @@ impl Model {
     pub(crate) fn told(&mut self, now: Now) {
         self.now = self.now.max(now.mono);
         self.unix_s = now.unix_s;
+    }
+
+    /// The machine is about to be ticked at its latest time.
+    pub(crate) fn passes(&mut self) {
+        self.steps_expire();
+        self.turns_pass();
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -220,7 +252,7 @@ impl Model {
                 });
                 let is_new = self.requests.accepted(id.number(), command, self.now);
                 judge.claim("O-1", "ids-are-new", is_new, || format!("{id:?} was used before"));
-                self.accepted(id.number(), command);
+                self.accepted(judge, id.number(), command);
                 let limit = self.config.limits.max_in_flight;
                 judge.claim("O-6", "in-flight-is-bounded", self.requests.in_flight() <= limit, || {
                     format!("{} requests wait, {limit} may", self.requests.in_flight())
@@ -228,6 +260,7 @@ impl Model {
             }
             Err(refused) => {
                 self.count("not_accepted", 1);
+                self.not_answered(judge, command, refused);
                 let kind = refused.failure().kind.name();
                 judge.claim("O-3", "refused-is-definite", matches!(kind, "definite" | "unsupported"), || {
                     format!("{} was refused as {kind}", command.name())
@@ -236,7 +269,8 @@ impl Model {
         }
     }
 
-    fn accepted(&mut self, id: u64, command: &Command) {
+    fn accepted(&mut self, judge: &mut Judge, id: u64, command: &Command) {
+        self.places_it(judge, id, command);
         let timing = &self.config.timing;
         match command {
             Command::Prompt(prompt) => {
@@ -250,6 +284,11 @@ impl Model {
             Command::Resume => {
                 self.dials.lift();
                 self.resumed();
+            }
+            Command::Stream(state) => self.said(judge, id, state),
+            Command::Turn(turn) => {
+                self.turned(judge, *turn, self.phase);
+                self.stops_streams(id, *turn);
             }
             Command::GoIdle | Command::GoDormant => {
                 self.idle_acked = false;

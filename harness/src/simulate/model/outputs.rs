@@ -52,6 +52,7 @@ impl Model {
 
     fn dialled(&mut self, judge: &mut Judge, now: Now, conn: Conn, token: Option<&str>) {
         self.must_dial = false;
+        self.places.dialled();
         self.count("dials", 1);
         match self.dials.dial(conn, self.now) {
             Err((rule, invariant, found)) => judge.fail(rule, invariant, || found),
@@ -98,6 +99,7 @@ impl Model {
         result: &Result<Reply, relayline_core::command::Failure>,
     ) {
         judge.met("O-3");
+        self.placed.remove(&id);
         match (pending.sort, result) {
             (Sort::Prompt, Ok(Reply::Prompted { prompt_id, .. })) => {
                 let known = self.prompts.id_of(id);
@@ -113,8 +115,17 @@ impl Model {
                 self.is_idle = true;
                 self.may_sleep |= pending.sort == Sort::GoDormant;
             }
-            (Sort::Stream, Ok(Reply::Streamed { message_ids, .. })) => {
-                self.streamed.push((message_ids.clone(), pending.text.clone()));
+            (Sort::Stream, _) => {
+                let is_whole = self.streamed(judge, &pending.stream, result);
+                if let Ok(Reply::Streamed { message_ids, .. }) = result
+                    && is_whole
+                {
+                    self.streamed.push((message_ids.clone(), pending.text.clone()));
+                }
+            }
+            (Sort::State, _) => self.state_ended(judge, &pending.stream, result),
+            (Sort::Info, Ok(Reply::ChatInfo { name, .. })) => {
+                judge.claim("X-1", "names-are-cut", name.len() <= 1024, || format!("{} bytes", name.len()));
             }
             (
                 Sort::Asked
@@ -122,8 +133,6 @@ impl Model {
                 | Sort::Typing
                 | Sort::Prompt
                 | Sort::Interrupt
-                | Sort::State
-                | Sort::Stream
                 | Sort::GoIdle
                 | Sort::GoDormant
                 | Sort::Disconnect
@@ -260,6 +269,8 @@ impl Model {
             (Next::Fatal | Next::Stopped | Next::Dial | Next::Wait(..), _) => (false, "L-5"),
         };
         judge.claim(rule, "the-wait-is-as-it-must", fits, || format!("{retry_in:?}, not {next:?}"));
+        self.streams_disconnected();
+        self.turns_disconnected();
         let (dropped, unanswered) = self.inbox.end(conn, was_up);
         self.count("early_dropped", dropped);
         for prompt in unanswered {
@@ -333,6 +344,7 @@ impl Model {
                 });
                 if let Content::Message(event) | Content::PromptAnswer(event) = &delivery.content {
                     self.session(judge, &arrived, event);
+                    self.places.delivered(number, event);
                 }
                 judge.claim("I-3", "answers-never-are-messages", is_answer == arrived.is_answer, || {
                     format!("{arrived:?} as {:?}", delivery.content)

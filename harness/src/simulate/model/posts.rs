@@ -126,6 +126,7 @@ impl Model {
                 let answers = told.prompt().map(str::to_owned);
                 let (chat, key) = (told.chat.clone(), told.key.clone());
                 let event = Value::Object(told.content.clone());
+                self.places.seen(&event);
                 let session = (!told.is_forward).then(|| session(&self.config, &event));
                 self.arrive(
                     judge,

@@ -1,5 +1,6 @@
 //! What must become of what the host asks for (O).
 
+use super::streams;
 use relayline_core::command::{Command, Failure, FailureKind, Reply};
 use relayline_core::time::Time;
 use serde_json::Value;
@@ -66,7 +67,9 @@ pub(crate) struct Pending {
     pub(crate) since: Time,
     pub(crate) written: bool,
     pub(crate) due: Option<Due>,
-    /// All of a stream's text, when it is its last state.
+    /// The stream that it is a state of.
+    pub(crate) stream: String,
+    /// All of that stream's text, when it is its last state.
     pub(crate) text: String,
 }
 
@@ -119,8 +122,8 @@ impl Requests {
             Command::Stream(state) if state.last => state.text.clone(),
             _ => String::new(),
         };
-        let sort = Sort::of(command);
-        self.pending.insert(id, Pending { sort, since: now, written: false, due: None, text });
+        let (sort, stream) = (Sort::of(command), streams::name_of(command));
+        self.pending.insert(id, Pending { sort, since: now, written: false, due: None, stream, text });
         is_new
     }
 

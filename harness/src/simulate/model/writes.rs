@@ -2,6 +2,7 @@
 
 use super::Model;
 use super::dials::Purpose;
+use super::streams::NAME;
 use crate::simulate::judge::Judge;
 use relayline_core::output::{Conn, Transmit};
 use serde_json::Value;
@@ -110,6 +111,12 @@ impl Model {
         judge.claim("O-3", "written-once-and-never-after-definite", fresh, || {
             format!("request {number}: {frame}")
         });
+        let stream = frame["action"]["metadata"][NAME].as_str();
+        match stream {
+            _ if self.requests.pending.contains_key(&number) => self.goes_where_it_must(judge, number, frame),
+            Some(name) => self.stepped(judge, number, name, frame),
+            None => self.signed(judge, number, frame),
+        }
         if frame["action"]["op"] == "prompt" {
             let prompt_id = frame["action"]["prompt_id"].as_str().unwrap_or_default();
             let is_new = self.prompts.written(number, prompt_id);

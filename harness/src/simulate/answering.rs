@@ -1,0 +1,142 @@
+//! The host answers deliveries by their number: it brackets turns, replies, and streams (M-7, O-13, O-15).
+
+use super::host::{FEW, Growing};
+use super::model::streams::NAME;
+use super::random::Random;
+use super::world::World;
+use relayline_core::command::{Command, Metadata, ReplyMessage, Stream, Turn, TurnState};
+use relayline_core::output::DeliveryId;
+
+/// Deliveries that the host answers at a time.
+const AT_A_TIME: usize = 4;
+
+/// What the host does with one delivery.
+#[derive(Clone, Debug)]
+pub(crate) struct Answering {
+    delivery: DeliveryId,
+    reply: Option<Growing>,
+}
+
+impl World<'_> {
+    /// The next thing that the host does with one of a few deliveries. Some turns never begin, and some never end.
+    pub(crate) fn answer(&mut self, random: &mut Random) {
+        let place = random.index(AT_A_TIME);
+        if self.host.answering.len() <= place || random.chance(8) {
+            self.take_up(place, random);
+        }
+        let place = place.min(self.host.answering.len() - 1);
+        let delivery = self.host.answering[place].delivery;
+        match random.below(16) {
+            0..3 => self.turn(delivery, TurnState::Begin),
+            3..10 => self.stream_to(place, random),
+            10 => self.reply(delivery, "all of it", true, false, random),
+            11 => {
+                // In parts: the last completes the answer, and the first points at the message.
+                let parts = 2 + random.index(2);
+                for part in 1..=parts {
+                    self.reply(delivery, &format!("part {part}"), part == parts, part > 1, random);
+                }
+            }
+            12 => self.reply(delivery, "so far", false, random.chance(50), random),
+            _ => {
+                let state = *random.pick(&[TurnState::Done, TurnState::Failed, TurnState::Stopped]);
+                self.turn(delivery, state);
+                if state == TurnState::Stopped && self.setup.config.limits.streams <= FEW {
+                    // Where there are few streams another may have taken the place of a stopped one.
+                    let of_it = |answering: &&mut Answering| answering.delivery == delivery;
+                    self.host.answering.iter_mut().filter(of_it).for_each(|answering| answering.reply = None);
+                }
+                if random.chance(60) {
+                    self.take_up(place, random);
+                }
+            }
+        }
+    }
+
+    /// Another delivery: mostly a recent one.
+    fn take_up(&mut self, place: usize, random: &mut Random) {
+        let back = if random.chance(90) { random.below(4) } else { random.below(4000) };
+        let delivery = DeliveryId::from_number(self.host.last_delivery.saturating_sub(back));
+        let answering = Answering { delivery, reply: None };
+        match self.host.answering.get_mut(place) {
+            Some(at) => *at = answering,
+            None => self.host.answering.push(answering),
+        }
+    }
+
+    fn turn(&mut self, delivery: DeliveryId, state: TurnState) {
+        self.submit(Command::Turn(Turn { delivery, state }));
+    }
+
+    fn reply(&mut self, delivery: DeliveryId, text: &str, last: bool, continues: bool, random: &mut Random) {
+        let (content, metadata) = (text.to_owned(), own_metadata(random));
+        self.submit(Command::Reply(ReplyMessage { delivery, content, last, continues, metadata }));
+    }
+
+    /// The next state of a streamed answer.
+    fn stream_to(&mut self, place: usize, random: &mut Random) {
+        let Answering { delivery, reply } = self.host.answering[place].clone();
+        let reply = reply.filter(|reply| !self.host.failed.contains(reply.name()));
+        let mut reply = reply.unwrap_or_else(|| {
+            let mut state = Stream { delivery: Some(delivery), ..Stream::default() };
+            state.metadata = own_metadata(random);
+            if random.chance(3) {
+                // Not where it came from, mostly: then it is refused.
+                state.chat_id = random.pick(&self.setup.chats).id.clone();
+            }
+            self.host.begin_stream(state)
+        });
+        let is_accepted = self.submit(Command::Stream(reply.grow(random)));
+        let is_over = reply.state.last && is_accepted;
+        self.host.answering[place].reply = (!is_over).then_some(reply);
+    }
+}
+
+/// What a host may set beside an answer: it passes through, and wins (M-7, M-9).
+fn own_metadata(random: &mut Random) -> Metadata {
+    let mut metadata = Metadata::new();
+    match random.below(20) {
+        0 => metadata.insert("notify".to_owned(), false.into()),
+        1 => metadata.insert("unfurl_links".to_owned(), true.into()),
+        2 => metadata.insert("thread_id".to_owned(), "t of the host".into()),
+        _ => None,
+    };
+    metadata
+}
+
+impl super::host::Host {
+    /// A reply under a new name, which its frames carry.
+    pub(crate) fn begin_stream(&mut self, mut state: Stream) -> Growing {
+        self.streams_begun += 1;
+        state.stream = format!("s{}", self.streams_begun);
+        state.metadata.insert(NAME.to_owned(), state.stream.clone().into());
+        Growing { state }
+    }
+}
+
+impl Growing {
+    pub(crate) fn name(&self) -> &str {
+        &self.state.stream
+    }
+
+    /// Its next state.
+    pub(crate) fn grow(&mut self, random: &mut Random) -> Stream {
+        let last = random.chance(30);
+        let words = match random.below(20) {
+            // All of it is shown already (M-7).
+            _ if last && random.chance(25) => 0,
+            0..3 => random.index(400),
+            _ => 1 + random.index(12),
+        };
+        let text = &mut self.state.text;
+        for word in 0..words {
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(&format!("word{word}"));
+        }
+        self.state.last = last;
+        self.state.segment = random.chance(50);
+        self.state.clone()
+    }
+}

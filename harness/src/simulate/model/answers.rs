@@ -1,0 +1,167 @@
+//! How the frames of what the host asks for must be placed (M-3, M-7, M-8).
+
+use super::Model;
+use super::places::Anchor;
+use crate::simulate::judge::Judge;
+use relayline_core::command::{Command, Metadata, NotAccepted, ReplyMessage};
+use serde_json::Value;
+
+/// Place of a frame that was asked for.
+#[derive(Debug)]
+pub(super) struct Placed {
+    chat: String,
+    /// As which platform it goes out; none where that is not known for sure.
+    tag: Option<Option<String>>,
+    anchor: Option<Anchored>,
+    notify: Option<Value>,
+}
+
+/// What M-8 decides.
+#[derive(PartialEq, Eq, Debug)]
+struct Anchored {
+    reply_to: Option<String>,
+    thread: Option<String>,
+    /// The message that is answered, as metadata names it.
+    message: Option<String>,
+}
+
+impl Model {
+    /// The host has asked for something that has a place.
+    pub(super) fn places_it(&mut self, judge: &mut Judge, id: u64, command: &Command) {
+        let own =
+            |metadata: &Metadata, name: &str| metadata.get(name).and_then(Value::as_str).map(str::to_owned);
+        let places = &self.places;
+        let (chat, platform, anchor, notify) = match command {
+            Command::Reply(reply) => {
+                if let Some(placed) = self.reply_place(judge, reply) {
+                    self.placed.insert(id, placed);
+                }
+                return;
+            }
+            Command::Send(send) => {
+                let (platform, to) = (send.platform.as_deref(), send.reply_to.as_deref());
+                let anchor = places.anchor(&send.chat_id, platform, to, &send.metadata);
+                let anchored = anchored(anchor, to, own(&send.metadata, "thread_id"), None);
+                (&send.chat_id, &send.platform, Some(anchored), send.metadata.get("notify"))
+            }
+            Command::SendMedia(media) => {
+                let (platform, to) = (media.platform.as_deref(), media.reply_to.as_deref());
+                let anchor = places.anchor(&media.chat_id, platform, to, &media.metadata);
+                let anchored = anchored(anchor, to, own(&media.metadata, "thread_id"), None);
+                (&media.chat_id, &media.platform, Some(anchored), media.metadata.get("notify"))
+            }
+            Command::Typing(typing) => {
+                let thread = own(&typing.metadata, "thread_id")
+                    .or_else(|| places.typing_thread(&typing.chat_id, typing.platform.as_deref()));
+                let anchored = Anchored { reply_to: None, thread, message: None };
+                (&typing.chat_id, &typing.platform, Some(anchored), None)
+            }
+            Command::Edit(edit) => (&edit.chat_id, &edit.platform, None, None),
+            Command::Delete(delete) => (&delete.chat_id, &delete.platform, None, None),
+            Command::React(react) => (&react.chat_id, &react.platform, None, None),
+            Command::Prompt(prompt) => (&prompt.chat_id, &prompt.platform, None, None),
+            Command::Draft(draft) => (&draft.chat_id, &draft.platform, None, None),
+            _ => return,
+        };
+        let is_sure = places.is_sure();
+        let tag = (is_sure || platform.is_some()).then(|| places.tag(chat, platform.as_deref()));
+        let placed =
+            Placed { chat: chat.clone(), tag, anchor: anchor.filter(|_| is_sure), notify: notify.cloned() };
+        self.placed.insert(id, placed);
+    }
+
+    fn reply_place(&self, judge: &mut Judge, reply: &ReplyMessage) -> Option<Placed> {
+        let (places, delivery) = (&self.places, reply.delivery.number());
+        let target = places.target(delivery);
+        judge.claim("M-7", "only-what-is-remembered-is-answered", target.is_some(), || {
+            format!("delivery {delivery} was forgotten")
+        });
+        let target = target?;
+        let (platform, message) = (target.platform.as_deref(), target.message.as_deref());
+        let mut metadata = reply.metadata.clone();
+        let own = metadata.get("thread_id").and_then(Value::as_str).map(str::to_owned);
+        let thread = own.or(target.thread.clone());
+        metadata.extend(thread.clone().map(|thread| ("thread_id".to_owned(), thread.into())));
+        let anchor = places.anchor(&target.chat, platform, message, &metadata);
+        let named = target.message.clone().filter(|_| reply.last);
+        let mut anchored = anchored(anchor.clone(), message, thread, named);
+        if reply.continues {
+            // A further part points at nothing, and is placed as the first is.
+            anchored.reply_to = None;
+            anchored.message = target.message.clone().filter(|_| reply.last);
+        }
+        let is_sure = places.is_sure();
+        let notify = reply.metadata.get("notify").cloned().unwrap_or(Value::Bool(true));
+        Some(Placed {
+            chat: target.chat.clone(),
+            tag: (is_sure || platform.is_some()).then(|| places.tag(&target.chat, platform)),
+            anchor: Some(anchored).filter(|_| is_sure),
+            notify: reply.last.then_some(notify),
+        })
+    }
+
+    /// The host could not answer a delivery: only where it was forgotten, if that is said to be why (M-7).
+    pub(super) fn not_answered(&self, judge: &mut Judge, command: &Command, refused: &NotAccepted) {
+        let delivery = match command {
+            Command::Reply(reply) => Some(reply.delivery),
+            Command::Turn(turn) => Some(turn.delivery),
+            Command::Stream(state) => state.delivery,
+            _ => None,
+        };
+        if let Some(delivery) = delivery
+            && refused.failure().message.contains("cannot be answered")
+        {
+            let is_known = self.places.target(delivery.number()).is_some();
+            judge.claim("M-7", "what-is-remembered-is-answered", !is_known, || {
+                refused.failure().message.clone()
+            });
+        }
+    }
+
+    /// A frame of the host's is written.
+    pub(super) fn goes_where_it_must(&mut self, judge: &mut Judge, id: u64, frame: &Value) {
+        let (action, metadata) = (&frame["action"], &frame["action"]["metadata"]);
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let placed = self.placed.remove(&id);
+        let notify = placed.as_ref().and_then(|placed| placed.notify.as_ref());
+        judge.claim(
+            "M-7",
+            "only-what-completes-an-answer-notifies",
+            metadata.get("notify") == notify,
+            || format!("{frame}, not {notify:?}"),
+        );
+        let Some(placed) = placed else { return };
+        judge.claim("M-7", "an-answer-goes-to-its-chat", action["chat_id"] == *placed.chat, || {
+            format!("{frame}, not {placed:?}")
+        });
+        if let Some(tag) = &placed.tag {
+            judge.claim("M-3", "an-op-goes-out-as-its-platform", text(&frame["platform"]) == *tag, || {
+                format!("{frame}, not {placed:?}")
+            });
+        }
+        if let Some(expected) = &placed.anchor {
+            let found = Anchored {
+                reply_to: text(&action["reply_to"]),
+                thread: text(&metadata["thread_id"]),
+                message: text(&metadata["reply_to_message_id"]),
+            };
+            judge.claim("M-8", "an-answer-is-anchored", found == *expected, || {
+                format!("{frame}, not {placed:?}")
+            });
+        }
+    }
+}
+
+fn anchored(
+    anchor: Anchor,
+    reply_to: Option<&str>,
+    thread: Option<String>,
+    message: Option<String>,
+) -> Anchored {
+    let is_flat = anchor == Anchor::Flat;
+    Anchored {
+        reply_to: reply_to.map(str::to_owned).filter(|_| !is_flat),
+        thread: thread.or(anchor.thread()),
+        message: message.filter(|_| !is_flat),
+    }
+}

@@ -1,0 +1,276 @@
+//! Where an answer goes (M-1, M-3, M-7, M-8, D-9), as the rules say it: the chats, the descriptors of the connection and
+//! the deliveries that can be answered.
+
+use relayline_core::command::Metadata;
+use relayline_core::config::Config;
+use relayline_core::event::Event;
+use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Longest id that is remembered.
+const LONGEST: usize = 1024;
+/// Platform of what names none.
+const NOBODY: &str = "relay";
+const SLACK: &str = "slack";
+
+/// What was last seen of a chat (M-1).
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    platform: Option<String>,
+    is_dm: bool,
+    /// The last message that was seen there on Slack.
+    message: Option<String>,
+}
+
+/// What a platform's descriptor offers, as far as answers need it (D-6).
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    platform: String,
+    drafts: bool,
+    pub(super) edits: bool,
+    pub(super) reacts: bool,
+}
+
+impl Offer {
+    fn read(descriptor: &Value) -> Offer {
+        let names = |op: &str| {
+            let ops = descriptor["supported_ops"].as_array();
+            ops.is_some_and(|ops| ops.iter().any(|known| known == op))
+        };
+        Offer {
+            platform: descriptor["platform"].as_str().unwrap_or_default().to_owned(),
+            drafts: descriptor["supports_draft_streaming"] == true && names("draft"),
+            edits: descriptor["supports_edit"] == true,
+            reacts: names("react"),
+        }
+    }
+
+    pub(super) fn is_slack(&self) -> bool {
+        self.platform == SLACK
+    }
+
+    pub(super) fn is_telegram(&self) -> bool {
+        self.platform == "telegram"
+    }
+
+    /// Whether a stream with this metadata grows as a draft (O-12).
+    pub(super) fn drafts(&self, metadata: &Metadata) -> bool {
+        let unfurls = ["unfurl_links", "unfurl_media"].iter().any(|name| is_set(metadata, name));
+        self.drafts && !(unfurls && self.is_slack())
+    }
+}
+
+/// Place of the message that a delivery brought.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Target {
+    /// Its platform, where this gateway fronts it.
+    pub(super) platform: Option<String>,
+    pub(super) chat: String,
+    pub(super) thread: Option<String>,
+    pub(super) message: Option<String>,
+}
+
+/// What M-8 makes of an op's place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Anchor {
+    AsGiven,
+    Thread(String),
+    Flat,
+}
+
+impl Anchor {
+    pub(super) fn thread(&self) -> Option<String> {
+        match self {
+            Anchor::Thread(thread) => Some(thread.clone()),
+            Anchor::AsGiven | Anchor::Flat => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Places {
+    chats: BTreeMap<String, Seen>,
+    most_chats: usize,
+    replies_in_thread: bool,
+    fronted: Vec<String>,
+    /// The descriptors of this connection, the default first (D-8).
+    offers: Vec<Offer>,
+    targets: VecDeque<(u64, usize, Target)>,
+    target_bytes: usize,
+    most_targets: usize,
+    most_target_bytes: usize,
+}
+
+impl Places {
+    pub(super) fn new(config: &Config) -> Places {
+        Places {
+            chats: BTreeMap::new(),
+            most_chats: config.limits.chats,
+            replies_in_thread: config.slack_reply_in_thread,
+            fronted: config.identities.iter().map(|identity| identity.platform.clone()).collect(),
+            offers: Vec::new(),
+            targets: VecDeque::new(),
+            target_bytes: 0,
+            most_targets: config.limits.reply_targets,
+            most_target_bytes: config.limits.reply_target_bytes,
+        }
+    }
+
+    /// Whether what is remembered of chats is known: none had to make room for another.
+    pub(super) fn is_sure(&self) -> bool {
+        self.chats.len() <= self.most_chats
+    }
+
+    /// An event says something of its chat.
+    pub(super) fn seen(&mut self, event: &Value) {
+        let source = &event["source"];
+        let fits = |text: Option<String>| text.filter(|text| text.len() <= LONGEST);
+        let platform = fits(id(&source["platform"]));
+        let is_slack = platform.as_deref() == Some(SLACK);
+        let kind = id(&source["chat_type"]).unwrap_or_else(|| "dm".to_owned());
+        let message = fits(id(&event["message_id"])).filter(|_| is_slack);
+        self.note(&id(&source["chat_id"]).unwrap_or_default(), platform, kind == "dm", message);
+    }
+
+    /// A Discord interaction says something of its chat: a guild's (P-7).
+    pub(super) fn seen_interaction(&mut self, chat: &str) {
+        self.note(chat, Some("discord".to_owned()), false, None);
+    }
+
+    fn note(&mut self, chat: &str, platform: Option<String>, is_dm: bool, message: Option<String>) {
+        if chat.is_empty() {
+            return;
+        }
+        let seen = self.chats.entry(chat.to_owned()).or_default();
+        let named = |name: &Option<String>| name.clone().filter(|name| name != NOBODY);
+        if let (Some(before), Some(now)) = (named(&seen.platform), named(&platform))
+            && before != now
+        {
+            // Another platform's chat of the same id.
+            *seen = Seen::default();
+        }
+        seen.platform = platform.or(seen.platform.take());
+        seen.is_dm = is_dm;
+        seen.message = message.or(seen.message.take());
+    }
+
+    /// The host has said what is to be remembered of a chat (M-6).
+    pub(super) fn primed(&mut self, chat: &str, platform: &str) {
+        let seen = Seen { platform: Some(platform.to_owned()), ..Seen::default() };
+        self.chats.insert(chat.to_owned(), seen);
+    }
+
+    pub(super) fn dialled(&mut self) {
+        self.offers.clear();
+    }
+
+    /// A usable descriptor came: the first of its platform counts, one an identity (D-8).
+    pub(super) fn described(&mut self, descriptor: &Value) {
+        let offer = Offer::read(descriptor);
+        let is_known = self.offers.iter().any(|known| known.platform == offer.platform);
+        if !is_known && self.offers.len() < self.fronted.len() {
+            self.offers.push(offer);
+        }
+    }
+
+    /// What can be done in a chat (D-9): on the platform that is named, else on the one that it was last seen on.
+    pub(super) fn offer(&self, chat: &str, platform: Option<&str>) -> Option<&Offer> {
+        let last_seen = || self.chats.get(chat)?.platform.as_deref();
+        let of = platform.or_else(last_seen);
+        let known = of.and_then(|of| self.offers.iter().find(|offer| offer.platform == of));
+        known.or(self.offers.first())
+    }
+
+    /// As which platform an op goes out (M-3).
+    pub(super) fn tag(&self, chat: &str, platform: Option<&str>) -> Option<String> {
+        let last_seen = || self.chats.get(chat)?.platform.as_deref();
+        let of = platform.or_else(last_seen)?;
+        self.fronted.iter().find(|fronted| *fronted == of).cloned()
+    }
+
+    fn is_on_slack(&self, chat: &str, platform: Option<&str>) -> bool {
+        let last_seen = || self.chats.get(chat)?.platform.as_deref();
+        platform.or_else(last_seen) == Some(SLACK)
+    }
+
+    /// Where an op that answers a message goes on Slack (M-8).
+    pub(super) fn anchor(
+        &self,
+        chat: &str,
+        platform: Option<&str>,
+        reply_to: Option<&str>,
+        metadata: &Metadata,
+    ) -> Anchor {
+        let Some(message) = reply_to.filter(|message| !message.is_empty()) else { return Anchor::AsGiven };
+        if has_thread(metadata) || !self.is_on_slack(chat, platform) {
+            return Anchor::AsGiven;
+        }
+        let is_dm = self.chats.get(chat).is_some_and(|seen| seen.is_dm);
+        match is_dm && !self.replies_in_thread {
+            true => Anchor::Flat,
+            false => Anchor::Thread(message.to_owned()),
+        }
+    }
+
+    /// The message under which a typing sign stands in a dm on Slack (M-8).
+    pub(super) fn typing_thread(&self, chat: &str, platform: Option<&str>) -> Option<String> {
+        let seen = self.chats.get(chat).filter(|seen| seen.is_dm && self.is_on_slack(chat, platform))?;
+        seen.message.clone()
+    }
+
+    /// The host was handed a message: it can be answered from now on (M-7).
+    pub(super) fn delivered(&mut self, delivery: u64, event: &Event) {
+        let source = event.source();
+        let platform = Some(source.platform()).filter(|platform| *platform != NOBODY);
+        let texts = [platform, Some(source.chat_id()), source.thread_id(), event.message_id()];
+        if texts.iter().flatten().any(|text| text.len() > LONGEST) {
+            return;
+        }
+        let weight = texts.iter().flatten().map(|text| text.len()).sum::<usize>();
+        while self.targets.len() >= self.most_targets
+            || (!self.targets.is_empty() && self.target_bytes + weight > self.most_target_bytes)
+        {
+            let gone = self.targets.pop_front().map_or(0, |(_, weight, _)| weight);
+            self.target_bytes -= gone;
+        }
+        self.target_bytes += weight;
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        let target = Target {
+            platform: own(platform).filter(|platform| self.fronted.contains(platform)),
+            chat: source.chat_id().to_owned(),
+            thread: own(source.thread_id()),
+            message: own(event.message_id()),
+        };
+        self.targets.push_back((delivery, weight, target));
+    }
+
+    pub(super) fn target(&self, delivery: u64) -> Option<&Target> {
+        self.targets.iter().rev().find(|(number, ..)| *number == delivery).map(|(_, _, target)| target)
+    }
+
+    pub(super) fn targets(&self) -> usize {
+        self.targets.len()
+    }
+
+    pub(super) fn target_bytes(&self) -> usize {
+        self.target_bytes
+    }
+}
+
+/// Whether metadata names a thread.
+pub(super) fn has_thread(metadata: &Metadata) -> bool {
+    is_set(metadata, "thread_id") || is_set(metadata, "thread_ts")
+}
+
+fn is_set(metadata: &Metadata, name: &str) -> bool {
+    metadata.get(name).is_some_and(|value| !value.is_null() && value != "")
+}
+
+/// An id: a string that is not empty, or a whole number (W-8).
+fn id(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,480 @@
+//! What a streamed reply may write (O-7, O-10, O-12 to O-14, M-7, M-8): bounds on each frame and on its end, and nothing
+//! of how the text is cut. A stream's frames are known by the name that the workload puts into its metadata.
+
+use super::Model;
+use super::places::{Anchor, Target};
+use super::requests::{Due, due};
+use crate::simulate::judge::Judge;
+use relayline_core::command::{Command, Failure, FailureKind, Metadata, Reply, Stream, Turn, TurnState};
+use relayline_core::held::Held;
+use relayline_core::time::Time;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Metadata that names the stream that a frame is of.
+pub(crate) const NAME: &str = "stream";
+
+/// A frame that waits for its answer.
+#[derive(Debug)]
+struct Flight {
+    request: u64,
+    action: Value,
+    /// When it was asked for; none where it may have waited for the socket.
+    asked: Option<Time>,
+    /// It is a seal's second try (O-13).
+    repeats: bool,
+}
+
+impl Flight {
+    fn op(&self) -> &str {
+        self.action["op"].as_str().unwrap_or_default()
+    }
+
+    fn notifies(&self) -> bool {
+        self.action["metadata"].get("notify").is_some()
+    }
+}
+
+/// One streamed reply.
+#[derive(Debug)]
+pub(super) struct Streamed {
+    delivery: Option<u64>,
+    chat: String,
+    platform: Option<String>,
+    /// The message that it answers, and the thread that all of it is in.
+    reply_to: Option<String>,
+    thread: Option<String>,
+    metadata: Metadata,
+    /// Whether it is known what its platform offers: what is remembered of its chat was not forgotten.
+    is_known: bool,
+    /// As it was offered at the begin.
+    is_slack: bool,
+    drafts: bool,
+    text: String,
+    /// The request of its last state.
+    last: Option<u64>,
+    /// The draft that may be shown, and its text.
+    draft: Option<(i64, String)>,
+    sealed: BTreeSet<i64>,
+    flight: Option<Flight>,
+    /// A seal of which nobody knows what became, to be repeated (O-13).
+    unsure: Option<Value>,
+    /// A seal was rejected: the text is to be sent (O-13).
+    must_send: bool,
+    /// A draft was rejected, so that there are no more (O-14).
+    has_left_drafts: bool,
+    /// The platform does not offer drafts any more, or did not for a while.
+    may_lack_drafts: bool,
+    /// Nothing that was shown can be edited any more.
+    cannot_edit: bool,
+    /// The request that stopped its turn.
+    stopped: Option<u64>,
+    /// Its connection has ended since the host said something, or nothing could be written for a while.
+    is_held: bool,
+    /// Nothing more goes out, by this rule, and it ends in this way.
+    over: Option<(&'static str, FailureKind)>,
+    /// Frames that completed the text and were not rejected.
+    notified: u64,
+    has_notified_in_vain: bool,
+    /// The host was told of its end.
+    is_told: bool,
+}
+
+impl Streamed {
+    /// What became of a frame; none where its answer was lost.
+    fn ended(&mut self, flight: &Flight, result: Option<Due>) {
+        let is_seal = flight.action["final"] == true;
+        let is_well = matches!(result, Some(Due::Well { .. }));
+        let is_rejected = matches!(result, Some(Due::Badly(FailureKind::Rejected)));
+        if flight.notifies() && is_rejected && !flight.repeats {
+            self.notified -= 1;
+            self.has_notified_in_vain = true;
+        }
+        if result == Some(Due::Badly(FailureKind::Declined)) {
+            self.draft = None;
+            self.over = Some(("O-7", FailureKind::Declined));
+            return;
+        }
+        match flight.op() {
+            "draft" if is_seal => {
+                let draft = self.draft.take();
+                if is_well {
+                    self.sealed.extend(draft.map(|(id, _)| id));
+                } else if flight.repeats {
+                    self.over = Some(("O-13", FailureKind::Ambiguous));
+                } else if is_rejected {
+                    self.must_send = true;
+                    self.has_left_drafts = true;
+                } else {
+                    self.draft = draft;
+                    self.unsure = Some(flight.action.clone());
+                }
+            }
+            "draft" if is_rejected => {
+                self.draft = None;
+                self.has_left_drafts = true;
+            }
+            "send" if is_rejected => self.over = Some(("O-10", FailureKind::Rejected)),
+            "send" => {
+                self.cannot_edit |= is_well && result == Some(Due::Well { message_id: None });
+            }
+            "edit" => self.cannot_edit |= is_rejected,
+            _ => {}
+        }
+    }
+
+    /// The connection is over: what was written has failed as ambiguous, and a seal is not repeated on another.
+    fn disconnected(&mut self) {
+        if let Some(flight) = self.flight.take() {
+            self.ended(&flight, None);
+        }
+        if self.unsure.take().is_some() {
+            self.draft = None;
+            self.over = Some(("O-13", FailureKind::Ambiguous));
+        }
+        self.is_held = true;
+    }
+}
+
+impl Model {
+    /// A state of a stream was accepted.
+    pub(super) fn said(&mut self, judge: &mut Judge, id: u64, state: &Stream) {
+        if !self.streams.contains_key(&state.stream) {
+            let Some(begun) = self.begun(judge, state) else { return };
+            self.streams.insert(state.stream.clone(), begun);
+        }
+        if let Some(stream) = self.streams.get_mut(&state.stream) {
+            stream.text.clone_from(&state.text);
+            stream.last = state.last.then_some(id);
+            stream.is_held &= stream.stopped.is_some();
+        }
+        self.look_at_drafts();
+    }
+
+    fn begun(&self, judge: &mut Judge, state: &Stream) -> Option<Streamed> {
+        let target = match state.delivery {
+            None => Target {
+                platform: state.platform.clone(),
+                chat: state.chat_id.clone(),
+                message: state.reply_to.clone(),
+                thread: None,
+            },
+            Some(delivery) => {
+                let known = self.places.target(delivery.number());
+                judge.claim("M-7", "only-what-is-remembered-is-answered", known.is_some(), || {
+                    format!("{delivery:?} was forgotten")
+                });
+                known?.clone()
+            }
+        };
+        let offer = self.places.offer(&target.chat, target.platform.as_deref())?;
+        let own = state.metadata.get("thread_id").and_then(Value::as_str).map(str::to_owned);
+        let mut metadata = state.metadata.clone();
+        let thread = own.or(target.thread.clone());
+        metadata.extend(thread.clone().map(|thread| ("thread_id".to_owned(), thread.into())));
+        let (platform, message) = (target.platform.as_deref(), target.message.as_deref());
+        let anchor = self.places.anchor(&target.chat, platform, message, &metadata);
+        let is_known = self.places.is_sure() || platform.is_some();
+        Some(Streamed {
+            delivery: state.delivery.map(relayline_core::output::DeliveryId::number),
+            is_known,
+            is_slack: offer.is_slack(),
+            drafts: offer.drafts(&state.metadata) || !is_known,
+            cannot_edit: !offer.edits || !is_known,
+            thread: thread.or(anchor.thread()),
+            chat: target.chat,
+            platform: target.platform,
+            reply_to: target.message,
+            metadata,
+            text: String::new(),
+            last: None,
+            draft: None,
+            sealed: BTreeSet::new(),
+            flight: None,
+            unsure: None,
+            must_send: false,
+            has_left_drafts: false,
+            may_lack_drafts: !is_known,
+            stopped: None,
+            is_held: false,
+            over: None,
+            notified: 0,
+            has_notified_in_vain: false,
+            is_told: false,
+        })
+    }
+
+    /// Streams whose platform offers no drafts by now may go on without.
+    fn look_at_drafts(&mut self) {
+        let Model { streams, places, dials, .. } = self;
+        if dials.up.is_none() {
+            return;
+        }
+        for stream in streams.values_mut() {
+            let offer = places.offer(&stream.chat, stream.platform.as_deref());
+            let is_vague = stream.platform.is_none() && !places.is_sure();
+            stream.cannot_edit |= is_vague;
+            stream.may_lack_drafts |= is_vague || !offer.is_some_and(|offer| offer.drafts(&Metadata::new()));
+            stream.cannot_edit |= !offer.is_some_and(|offer| offer.edits);
+        }
+    }
+
+    /// A stopped turn ends the streams that answer its delivery (O-13).
+    pub(super) fn stops_streams(&mut self, id: u64, turn: Turn) {
+        if turn.state != TurnState::Stopped {
+            return;
+        }
+        let delivery = Some(turn.delivery.number());
+        for stream in self.streams.values_mut().filter(|stream| stream.delivery == delivery) {
+            stream.stopped.get_or_insert(id);
+        }
+    }
+
+    /// A frame of a stream is written.
+    pub(super) fn stepped(&mut self, judge: &mut Judge, request: u64, name: &str, frame: &Value) {
+        let Some(mut stream) = self.streams.remove(name) else {
+            return judge.fail("O-3", "only-what-was-asked-is-written", || frame.to_string());
+        };
+        let action = &frame["action"];
+        let asked = Some(self.now).filter(|_| self.can_write);
+        if let Some(before) = stream.flight.take() {
+            let timeout = self.config.timing.request_timeout;
+            let since = before.asked.filter(|_| asked.is_some());
+            let is_over = since.is_none_or(|since| self.now.since(since) >= timeout);
+            judge.claim("O-10", "a-stream-has-one-step-at-a-time", is_over, || {
+                format!("{action}, while {before:?} waits for its answer")
+            });
+            stream.ended(&before, None);
+        }
+        let unsure = stream.unsure.take();
+        match &unsure {
+            Some(seal) => judge.claim("O-13", "a-seal-is-repeated-as-it-was", seal == action, || {
+                format!("{action}, not {seal}")
+            }),
+            None => self.may_step(judge, request, &mut stream, action),
+        }
+        self.is_placed(judge, &stream, frame);
+        let flight = Flight { request, action: action.clone(), asked, repeats: unsure.is_some() };
+        stream.flight = Some(flight);
+        self.streams.insert(name.to_owned(), stream);
+    }
+
+    /// Whether a frame that repeats no seal may go out.
+    fn may_step(&self, judge: &mut Judge, request: u64, stream: &mut Streamed, action: &Value) {
+        if let Some((rule, _)) = stream.over {
+            judge.fail(rule, "nothing-follows-the-end-of-a-reply", || action.to_string());
+        }
+        let content = action["content"].as_str().unwrap_or_default();
+        let is_seal = action["final"] == true;
+        let is_stopped = stream.stopped.is_some_and(|stopped| request > stopped);
+        if is_stopped {
+            let shown = stream.draft.as_ref().map(|(_, content)| content.as_str());
+            let fits = is_seal && shown == Some(content) && action["metadata"].get("notify").is_none();
+            judge.claim("O-13", "a-stopped-reply-seals-what-is-shown", fits, || {
+                format!("{action}, with {shown:?} shown")
+            });
+        }
+        let op = action["op"].as_str().unwrap_or_default();
+        let must_send = std::mem::take(&mut stream.must_send);
+        judge.claim("O-13", "a-rejected-seal-is-sent", !must_send || op == "send", || action.to_string());
+        if op == "draft" {
+            let id = action["draft_id"].as_i64().unwrap_or_default();
+            let allowed = stream.drafts && !stream.has_left_drafts;
+            judge.claim("O-14", "drafts-go-where-they-are-taken", allowed, || action.to_string());
+            judge
+                .claim("O-13", "nothing-follows-a-seal", !stream.sealed.contains(&id), || action.to_string());
+            let open = stream.draft.as_ref().map(|(open, _)| *open);
+            judge.claim("O-12", "a-reply-has-one-draft", open.is_none_or(|open| open == id), || {
+                format!("{action}, with {open:?} open")
+            });
+            judge.claim(
+                "O-12",
+                "only-slacks-drafts-are-sealed",
+                !is_seal || ((stream.is_slack || !stream.is_known) && open.is_some()),
+                || action.to_string(),
+            );
+            stream.draft = Some((id, content.to_owned()));
+        } else {
+            let must_seal = stream.is_slack && stream.draft.is_some() && !stream.may_lack_drafts;
+            judge.claim("O-12", "an-open-draft-is-sealed", !must_seal, || action.to_string());
+            stream.draft = None;
+        }
+        if let Some(notify) = action["metadata"].get("notify") {
+            let is_last = stream.last.is_some_and(|last| request > last) && !is_stopped;
+            let completes = signs(&stream.text).ends_with(&signs(content));
+            let expected = stream.metadata.get("notify").unwrap_or(&Value::Bool(true));
+            let fits = is_last && completes && stream.notified == 0 && notify == expected;
+            judge.claim("M-7", "the-frame-that-completes-an-answer-notifies", fits, || {
+                format!("{action}, of {:?}", stream.text)
+            });
+            stream.notified += 1;
+        }
+        if is_stopped {
+            stream.over.get_or_insert(("O-13", FailureKind::Definite));
+        }
+    }
+
+    /// Whether a frame goes where the stream does (M-3, M-7, M-8).
+    fn is_placed(&self, judge: &mut Judge, stream: &Streamed, frame: &Value) {
+        let action = &frame["action"];
+        judge.claim("M-7", "an-answer-goes-to-its-chat", action["chat_id"] == *stream.chat, || {
+            frame.to_string()
+        });
+        // What waited for the socket was placed by what was known then.
+        if !self.places.is_sure() || !self.can_write {
+            return;
+        }
+        let platform = stream.platform.as_deref();
+        let tag = self.places.tag(&stream.chat, platform);
+        judge.claim(
+            "M-3",
+            "an-answer-goes-out-as-its-platform",
+            frame["platform"].as_str() == tag.as_deref(),
+            || format!("{frame}, not as {tag:?}"),
+        );
+        let is_send = action["op"] == "send";
+        let answers = stream.reply_to.as_deref();
+        let mut placed = stream.metadata.clone();
+        placed.extend(stream.thread.clone().map(|thread| ("thread_id".to_owned(), thread.into())));
+        let anchor = self.places.anchor(&stream.chat, platform, answers.filter(|_| is_send), &placed);
+        let (points, metadata) = (action["reply_to"].as_str(), &action["metadata"]);
+        // A further message of the reply points at nothing, and is anchored by the stream's thread alone.
+        let thread = match points {
+            None => stream.thread.clone(),
+            Some(_) => stream.thread.clone().or(anchor.thread()),
+        };
+        let mut fits = metadata["thread_id"].as_str() == thread.as_deref();
+        fits &= points.is_none() || (points == answers && anchor != Anchor::Flat);
+        judge.claim("M-8", "a-streamed-reply-is-anchored", fits, || {
+            format!("{frame}: {thread:?}, {anchor:?}, answers {answers:?}")
+        });
+        let is_flat = anchor == Anchor::Flat && metadata.get("reply_to_message_id").is_none();
+        let names = metadata["reply_to_message_id"].as_str() == answers || is_flat;
+        judge.claim("M-7", "an-answer-names-its-message", names || metadata.get("notify").is_none(), || {
+            frame.to_string()
+        });
+    }
+
+    /// A frame is answered.
+    pub(super) fn step_answered(&mut self, request: u64, result: Option<&Value>) {
+        let waits =
+            |stream: &&mut Streamed| stream.flight.as_ref().is_some_and(|flight| flight.request == request);
+        if let Some(stream) = self.streams.values_mut().find(waits)
+            && let Some(flight) = stream.flight.take()
+        {
+            stream.ended(&flight, Some(due(result)));
+            self.look_at_drafts();
+        }
+    }
+
+    /// The machine is about to be told that time has passed: what waits for too long is lost (O-4).
+    pub(super) fn steps_expire(&mut self) {
+        let (now, timeout) = (self.now, self.config.timing.request_timeout);
+        for stream in self.streams.values_mut() {
+            let asked = stream.flight.as_ref().and_then(|flight| flight.asked);
+            if asked.is_some_and(|asked| now.since(asked) >= timeout)
+                && let Some(flight) = stream.flight.take()
+            {
+                stream.ended(&flight, None);
+            }
+        }
+    }
+
+    pub(super) fn streams_disconnected(&mut self) {
+        self.streams.values_mut().for_each(Streamed::disconnected);
+    }
+
+    /// The last state of a stream has ended: whether all of its text must be shown.
+    pub(super) fn streamed(
+        &mut self,
+        judge: &mut Judge,
+        name: &str,
+        result: &Result<Reply, Failure>,
+    ) -> bool {
+        let Some(stream) = self.streams.get(name) else { return false };
+        let failed = result.as_ref().err().map(|failure| failure.kind);
+        let is_stopped = stream.stopped.is_some();
+        let must_fail = match (stream.over, &stream.unsure) {
+            (Some((rule, kind)), _) => Some((rule, kind)),
+            (None, Some(_)) => Some(("O-13", FailureKind::Ambiguous)),
+            (None, None) => None,
+        };
+        if let Some((rule, kind)) = must_fail.filter(|_| !is_stopped) {
+            judge.claim(rule, "a-reply-ends-as-it-went", failed == Some(kind), || {
+                format!("{name}: {result:?}, not {kind:?}")
+            });
+        }
+        if failed.is_none() && !is_stopped {
+            let may_be_silent =
+                stream.cannot_edit || stream.has_notified_in_vain || signs(&stream.text).is_empty();
+            let fits = stream.notified == 1 || (stream.notified == 0 && may_be_silent);
+            judge.claim("M-7", "a-finished-answer-has-notified-once", fits, || format!("{stream:?}"));
+        }
+        if let Some(stream) = self.streams.get_mut(name)
+            && (failed != Some(FailureKind::Definite) || is_stopped)
+        {
+            // Whether it should have gone on shows when all is written that may be.
+            stream.is_told = true;
+        }
+        !is_stopped
+    }
+
+    /// A state that is not the last fails only when the reply is over.
+    pub(super) fn state_ended(&self, judge: &mut Judge, name: &str, result: &Result<Reply, Failure>) {
+        let Err(failure) = result else { return };
+        let stream = self.streams.get(name);
+        let over = stream.and_then(|stream| stream.over).map(|(_, kind)| kind);
+        let is_stopped = stream.is_some_and(|stream| stream.stopped.is_some());
+        let fits = over == Some(failure.kind) || is_stopped;
+        judge.claim("O-10", "a-state-fails-after-the-end-alone", fits, || {
+            format!("{failure:?} of {stream:?}")
+        });
+    }
+
+    /// What must have been written when all that may be is.
+    pub(super) fn streams_are_sealed(&mut self, judge: &mut Judge, held: &Held) {
+        if self.streams.is_empty() {
+            return;
+        }
+        self.look_at_drafts();
+        if !self.can_write {
+            // What waits for the socket may be given up (O-4).
+            self.streams.values_mut().for_each(|stream| stream.is_held = true);
+        }
+        self.are_sealed(judge, held);
+        self.streams.retain(|_, stream| !stream.is_told);
+    }
+
+    fn are_sealed(&self, judge: &mut Judge, held: &Held) {
+        let limits = &self.config.limits;
+        let has_room = self.can_write && held.requests < limits.max_in_flight && held.unwritten_bytes == 0;
+        let is_served =
+            self.dials.up.is_some() && self.dials.closing.is_none() && self.dials.leaving.is_none();
+        // A seal that is larger than the queue of writes may be is none that can be written.
+        if !has_room || !is_served || limits.write_queue_bytes < 1 << 20 {
+            return;
+        }
+        for (name, stream) in &self.streams {
+            let waits = stream.flight.is_some() || stream.over.is_some() || stream.is_held;
+            judge.claim("O-13", "an-unsure-seal-is-repeated", stream.unsure.is_none() || waits, || {
+                format!("{name}: {stream:?}")
+            });
+            let is_open = stream.is_slack && stream.draft.is_some() && !stream.may_lack_drafts;
+            let must_seal = stream.stopped.is_some() && is_open && !waits;
+            judge.claim("O-13", "a-stopped-reply-is-sealed", !must_seal, || format!("{name}: {stream:?}"));
+        }
+    }
+}
+
+/// The name of the stream that a command is a state of.
+pub(super) fn name_of(command: &Command) -> String {
+    match command {
+        Command::Stream(state) => state.stream.clone(),
+        _ => String::new(),
+    }
+}
+
+/// A text without its white space.
+fn signs(text: &str) -> String {
+    text.chars().filter(|sign| !sign.is_whitespace()).collect()
+}

@@ -1,0 +1,283 @@
+//! Turns (O-15): which signs of them are written, when, and that none is written otherwise.
+
+use super::Model;
+use super::places::Target;
+use crate::simulate::judge::Judge;
+use relayline_core::command::{Metadata, Turn, TurnState};
+use relayline_core::held::Held;
+use relayline_core::machine::RelayMachine;
+use relayline_core::output::Phase;
+use relayline_core::time::Time;
+use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
+
+/// A turn that is open.
+#[derive(Debug)]
+struct Open {
+    delivery: u64,
+    target: Target,
+    ends: Time,
+    types: Time,
+    /// Whether 👀 is on its message; none while nobody knows.
+    is_marked: Option<bool>,
+}
+
+/// A sign that the machine is to write.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Sign {
+    chat: String,
+    platform: Option<String>,
+    thread: Option<String>,
+    shows: Shows,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Shows {
+    Typing { content: Option<String> },
+    Reaction { message: String, emoji: &'static str, remove: bool },
+}
+
+/// A sign that was asked for, and what is known of it.
+#[derive(Debug)]
+struct Asked {
+    sign: Sign,
+    at: Time,
+    /// The turn that it marks.
+    marks: Option<u64>,
+    /// It must be written where there is room for it.
+    is_due: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    /// The oldest first.
+    open: VecDeque<Open>,
+    asked: Vec<Asked>,
+    /// Signs that wait for their answer.
+    pub(super) in_flight: BTreeMap<u64, Time>,
+    /// Signs that were dropped, as the machine said when all was last written.
+    dropped: u64,
+    /// Turns that were open for too long, and those of this tick.
+    timed_out: u64,
+    just_now: u64,
+    /// Turns that may have been: the connection ended in the same tick.
+    perhaps: u64,
+}
+
+impl Turns {
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// A tick is over.
+    pub(super) fn has_passed(&mut self) {
+        self.just_now = 0;
+    }
+}
+
+const WORKING: &str = "👀";
+
+impl Model {
+    /// A turn was taken to a state; `phase` is the one in which that was asked for.
+    pub(super) fn turned(&mut self, judge: &mut Judge, turn: Turn, phase: Phase) {
+        let delivery = turn.delivery.number();
+        let target = self.places.target(delivery).cloned();
+        judge.claim("M-7", "only-what-is-remembered-is-answered", target.is_some(), || {
+            format!("{turn:?}, which was forgotten")
+        });
+        let Some(target) = target else { return };
+        match turn.state {
+            TurnState::Begin => {
+                let is_up = matches!(phase, Phase::Connected | Phase::Idle);
+                if is_up && !self.turns.open.iter().any(|open| open.delivery == delivery) {
+                    self.begin_turn(delivery, target);
+                }
+            }
+            TurnState::Done => self.end_turn(delivery, Some(true), true),
+            TurnState::Failed => self.end_turn(delivery, Some(false), true),
+            TurnState::Stopped => self.end_turn(delivery, None, true),
+        }
+    }
+
+    fn begin_turn(&mut self, delivery: u64, target: Target) {
+        if self.turns.open.len() >= self.config.limits.turns
+            && let Some(oldest) = self.turns.open.front().map(|open| open.delivery)
+        {
+            self.count("turns_evicted", 1);
+            self.end_turn(oldest, None, true);
+        }
+        let timing = &self.config.timing;
+        let (ends, types) = (self.now + timing.turn_timeout, self.now + timing.typing_interval);
+        let marks = self.reacts(&target);
+        if marks {
+            let is_due = !self.is_vague(&target);
+            self.ask_reaction(&target, WORKING, false, Some(delivery), is_due);
+        }
+        self.ask_typing(&target, None, true);
+        let is_marked = if marks { None } else { Some(false) };
+        self.turns.open.push_back(Open { delivery, target, ends, types, is_marked });
+    }
+
+    fn end_turn(&mut self, delivery: u64, ended_well: Option<bool>, is_due: bool) {
+        let Some(at) = self.turns.open.iter().position(|open| open.delivery == delivery) else { return };
+        let Some(Open { target, is_marked, .. }) = self.turns.open.remove(at) else { return };
+        let is_vague = self.is_vague(&target);
+        let is_due = is_due && !is_vague;
+        if is_marked != Some(false) && self.reacts(&target) {
+            let is_due = is_due && is_marked == Some(true);
+            self.ask_reaction(&target, WORKING, true, None, is_due);
+            let offer = self.places.offer(&target.chat, target.platform.as_deref());
+            let is_telegram = offer.is_some_and(|offer| offer.is_telegram());
+            let [telegrams, others] = match ended_well {
+                None => [None, None],
+                Some(true) => [Some("👍"), Some("✅")],
+                Some(false) => [Some("👎"), Some("❌")],
+            };
+            let fitting = [telegrams.filter(|_| is_telegram || is_vague), others.filter(|_| !is_telegram)];
+            for emoji in fitting.into_iter().flatten() {
+                self.ask_reaction(&target, emoji, false, None, is_due);
+            }
+        }
+        let offer = self.places.offer(&target.chat, target.platform.as_deref());
+        if is_vague || offer.is_some_and(|offer| offer.is_slack()) {
+            self.ask_typing(&target, Some(String::new()), is_due);
+        }
+    }
+
+    /// Whether reactions are put on the message of a turn.
+    fn reacts(&self, target: &Target) -> bool {
+        let offer = self.places.offer(&target.chat, target.platform.as_deref());
+        let offers = offer.is_some_and(|offer| offer.reacts) || self.is_vague(target);
+        self.config.turn_reactions && target.message.is_some() && offers
+    }
+
+    /// Whether it is not known what the target's platform offers: what was remembered of its chat may be forgotten.
+    fn is_vague(&self, target: &Target) -> bool {
+        target.platform.is_none() && !self.places.is_sure()
+    }
+
+    fn ask_reaction(
+        &mut self,
+        target: &Target,
+        emoji: &'static str,
+        remove: bool,
+        marks: Option<u64>,
+        is_due: bool,
+    ) {
+        let Some(message) = target.message.clone() else { return };
+        let sign = Sign {
+            chat: target.chat.clone(),
+            platform: target.platform.clone(),
+            thread: target.thread.clone(),
+            shows: Shows::Reaction { message, emoji, remove },
+        };
+        self.turns.asked.push(Asked { sign, at: self.now, marks, is_due });
+    }
+
+    fn ask_typing(&mut self, target: &Target, content: Option<String>, is_due: bool) {
+        let last_seen = || self.places.typing_thread(&target.chat, target.platform.as_deref());
+        let sign = Sign {
+            chat: target.chat.clone(),
+            platform: target.platform.clone(),
+            thread: target.thread.clone().or_else(last_seen),
+            shows: Shows::Typing { content },
+        };
+        self.turns.asked.push(Asked { sign, at: self.now, marks: None, is_due });
+    }
+
+    /// The machine is about to be told that time has passed: signs are due, and turns end.
+    pub(super) fn turns_pass(&mut self) {
+        let (now, interval) = (self.now, self.config.timing.typing_interval);
+        let timeout = self.config.timing.request_timeout;
+        self.turns.in_flight.retain(|_, written| now.since(*written) < timeout);
+        self.turns.just_now = 0;
+        let mut typing = Vec::new();
+        for open in self.turns.open.iter_mut().filter(|open| open.types <= now) {
+            open.types = now + interval;
+            typing.push((open.target.clone(), open.ends > now));
+        }
+        for (target, is_due) in typing {
+            self.ask_typing(&target, None, is_due);
+        }
+        while let Some(open) = self.turns.open.front().filter(|open| open.ends <= now) {
+            let delivery = open.delivery;
+            self.turns.just_now += 1;
+            self.end_turn(delivery, None, true);
+        }
+        self.turns.timed_out += self.turns.just_now;
+    }
+
+    /// A frame that nobody asked for is written: it must be a turn's sign.
+    pub(super) fn signed(&mut self, judge: &mut Judge, request: u64, frame: &Value) {
+        let is_sure = self.places.is_sure();
+        let found = self.turns.asked.iter().position(|asked| fits(&asked.sign, frame, is_sure));
+        judge.claim("O-15", "signs-are-of-open-turns", found.is_some(), || {
+            format!("{frame}, not one of {:?}", self.turns.asked)
+        });
+        let Some(asked) = found.map(|at| self.turns.asked.remove(at)) else { return };
+        self.turns.in_flight.insert(request, self.now);
+        let marked = asked.marks.and_then(|of| self.turns.open.iter_mut().find(|open| open.delivery == of));
+        if let Some(open) = marked {
+            open.is_marked = Some(true);
+        }
+    }
+
+    /// The connection is over, and every turn with it.
+    pub(super) fn turns_disconnected(&mut self) {
+        let just_now = std::mem::take(&mut self.turns.just_now);
+        self.turns.timed_out -= just_now;
+        self.turns.perhaps += just_now;
+        self.turns.open.clear();
+        self.turns.asked.clear();
+        self.turns.in_flight.clear();
+    }
+
+    pub(super) fn turns_time_out(&self, judge: &mut Judge, machine: &RelayMachine) {
+        let (value, least) = (machine.stats().turns_timed_out, self.turns.timed_out);
+        let fits = (least..=least + self.turns.perhaps).contains(&value);
+        judge.claim("O-15", "turns-end-in-time", fits, || format!("{value} have, not {least}"));
+    }
+
+    /// When all that may be written is: each sign was, unless there was no room for it.
+    pub(super) fn signs_are_shown(&mut self, judge: &mut Judge, machine: &RelayMachine, held: &Held) {
+        let (now, timeout) = (self.now, self.config.timing.request_timeout);
+        // What waits for the socket for too long is given up.
+        self.turns.asked.retain(|asked| now.since(asked.at) < timeout);
+        if !self.can_write || self.dials.closing.is_some() || held.unwritten_bytes > 0 {
+            return;
+        }
+        let dropped = machine.stats().turn_signs_dropped - self.turns.dropped;
+        self.turns.dropped += dropped;
+        let left: Vec<Asked> = std::mem::take(&mut self.turns.asked);
+        let missing = left.iter().filter(|asked| asked.is_due).count() as u64;
+        judge.claim("O-15", "signs-are-shown", missing <= dropped, || {
+            format!("{missing} of {left:?} were not, and {dropped} dropped")
+        });
+        for marks in left.into_iter().filter_map(|asked| asked.marks) {
+            if let Some(open) = self.turns.open.iter_mut().find(|open| open.delivery == marks) {
+                open.is_marked = Some(false);
+            }
+        }
+    }
+}
+
+/// Whether a frame is a sign. Where it is not known what is remembered of chats, nor is the thread.
+fn fits(sign: &Sign, frame: &Value, is_sure: bool) -> bool {
+    let action = &frame["action"];
+    let shows = match &sign.shows {
+        Shows::Typing { content } => {
+            action["op"] == "typing" && action.get("content").and_then(Value::as_str) == content.as_deref()
+        }
+        Shows::Reaction { message, emoji, remove } => {
+            action["op"] == "react"
+                && action["message_id"] == **message
+                && action["emoji"] == *emoji
+                && action["remove"] == *remove
+        }
+    };
+    let empty = Metadata::new();
+    let metadata = action["metadata"].as_object().unwrap_or(&empty);
+    let is_there = !is_sure || metadata.get("thread_id").and_then(Value::as_str) == sign.thread.as_deref();
+    let as_platform = sign.platform.is_none() || frame["platform"].as_str() == sign.platform.as_deref();
+    shows && is_there && as_platform && action["chat_id"] == *sign.chat && metadata.get("notify").is_none()
+}
