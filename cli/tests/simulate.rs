@@ -82,7 +82,7 @@ fn a_run_is_recorded_on_demand() {
 fn what_holds_is_no_failure() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let (output, said) =
-        simulate(&["simulate", "--seeds", "6", "--profile", "calm", "--never", "cut_texts"], out);
+        simulate(&["simulate", "--seeds", "6", "--profile", "calm", "--never", "dropped_fields"], out);
     assert_eq!((output.status.code(), said.as_str()), (Some(0), ""));
     for (arguments, problem) in [
         (&["simulate", "--never", "duplicate"][..], "\"duplicate\" is no counter of a gateway"),

@@ -71,7 +71,7 @@ impl Model {
             "going_idle_ack" => {
                 self.idle_acked = true;
                 // One that comes too late means it, too: the connector buffers from now on.
-                self.is_idle |= self.has_asked_for_idleness;
+                self.is_idle |= self.idle_questions > 0;
             }
             "error" => {
                 judge.met("X-5");

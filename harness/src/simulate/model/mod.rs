@@ -84,8 +84,10 @@ pub(crate) struct Model {
     idle_acked: bool,
     /// It was confirmed on this connection.
     is_idle: bool,
-    /// It was asked for on this connection.
-    has_asked_for_idleness: bool,
+    /// How often the host has asked to go idle on this connection.
+    idle_asks: u32,
+    /// How often the connector was asked.
+    idle_questions: u32,
     /// Idleness was confirmed to somebody who wants to sleep.
     may_sleep: bool,
     /// The socket could take a message when last looked at.
@@ -133,7 +135,8 @@ impl Model {
             refused_here: false,
             idle_acked: false,
             is_idle: false,
-            has_asked_for_idleness: false,
+            idle_asks: 0,
+            idle_questions: 0,
             may_sleep: false,
             can_write: true,
             is_fatal: false,
@@ -291,8 +294,9 @@ impl Model {
                 self.stops_streams(id, *turn);
             }
             Command::GoIdle | Command::GoDormant => {
-                self.idle_acked = false;
-                self.has_asked_for_idleness = true;
+                // Who is idle need not ask again.
+                self.idle_acked = self.is_idle;
+                self.idle_asks += 1;
             }
             _ => {}
         }

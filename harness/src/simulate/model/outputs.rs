@@ -290,7 +290,8 @@ impl Model {
         self.refused_here = false;
         self.may_sleep = false;
         self.is_idle = false;
-        self.has_asked_for_idleness = false;
+        self.idle_asks = 0;
+        self.idle_questions = 0;
         self.idle_acked = false;
         self.dials.resumed = false;
     }

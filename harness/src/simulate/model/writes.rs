@@ -80,6 +80,15 @@ impl Model {
                 let fits = self.requests.interrupt_written();
                 judge.claim("O-3", "only-what-was-asked-is-written", fits, || format!("{value}"));
             }
+            "going_idle" => {
+                judge.claim("L-12", "who-is-idle-asks-no-more", !self.is_idle, || format!("{value}"));
+                self.idle_questions += 1;
+                // A disconnect asks where nobody has asked before it.
+                let fits = self.idle_questions <= self.idle_asks.max(1);
+                judge.claim("L-14", "nothing-asks-twice", fits, || {
+                    format!("{} questions for {} asks", self.idle_questions, self.idle_asks)
+                });
+            }
             _ => {}
         }
     }
