@@ -93,7 +93,9 @@ fn a_child_that_writes_back_what_it_reads_is_not_answered_for_ever(runtime: &str
     program.terminate();
     let ended = program.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert_eq!(ended.stderr.matches(" WARN invalid").count(), 4, "each is told: {}", ended.stderr);
+    // Each is told; at the end there may be `disconnected`, and its answer.
+    let told = ended.stderr.matches(" WARN invalid").count();
+    assert!((4..=6).contains(&told), "{}", ended.stderr);
 }
 
 /// What the agent still writes once its input has ended is read to the end: otherwise a broken pipe would kill it.

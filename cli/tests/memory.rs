@@ -370,7 +370,7 @@ fn x_1_ops_that_are_wide_as_a_tree() {
     let kinds = gateway.reads_on();
     for _ in 0..4 {
         gateway.asks(&op);
-        assert_eq!(kinds.recv_timeout(SOON).unwrap(), "invalid");
+        assert_eq!(kinds.recv_timeout(SOON).unwrap(), "result");
     }
     gateway.stays_small("ops that are wide as a tree");
 }

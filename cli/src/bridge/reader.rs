@@ -201,10 +201,7 @@ mod tests {
         let deep: &'static [u8] =
             format!(r#"{{"id":"d","metadata":{}{}}}"#, "[".repeat(200), "]".repeat(200)).into_bytes().leak();
         assert_eq!(read(deep), [r#""d": it nests deeper than 128 levels"#]);
-        for cut in [&br#"{"op":"send","id":"1","content":"x"#[..], br#"{"op":"send","id":"1","content":"x}"#]
-        {
-            assert!(read(cut)[0].starts_with("invalid: "));
-        }
+        assert!(read(br#"{"op":"send","id":"1","content":"x"#)[0].starts_with("invalid: "), "it is cut off");
     }
 
     #[test]

@@ -44,6 +44,7 @@ const NONE: &[(&str, &str, &str)] = &[
     ("*", "host_keys", "names of settings in a file"),
     ("Glance", "secret_file", "the file's name"),
     ("Glance", "delivery_key_file", "the file's name"),
+    ("*", "access_token_file", "the file's name, and a place in it"),
     ("IdentityError", "NoToken", "the host that sent none"),
     ("Told", "key", "what tells one simulated event from another"),
     ("Arrived", "key", "what tells one simulated event from another"),
