@@ -250,6 +250,10 @@ impl Model {
             Some(Verdict::Once | Verdict::ForGood) => judge.met("L-9"),
             None => {}
         }
+        // It has gone to sleep, and the socket went before our close frame could be written.
+        if self.may_sleep {
+            self.dials.closing.get_or_insert((self.now, Purpose::Dormant));
+        }
         let sleeps = self.dials.closing.is_some_and(|(_, purpose)| purpose == Purpose::Dormant);
         let next = self.dials.ended(self.now, &self.config.timing);
         let (fits, rule) = match (next, retry_in) {
