@@ -244,7 +244,10 @@ impl RelayMachine {
             Command::Raw(raw) => raw.chat(),
             _ => None,
         };
+        // A seal is repeated as it was, whatever has become of its chat since (O-13).
+        let repeated = self.streams.repeated(owner, command);
         let (chat_id, tag) = match command.wire() {
+            Wire::Op { chat_id, .. } if let Some(before) = &repeated => (Some(chat_id), before.tag),
             Wire::Op { op, chat_id, platform } => {
                 let tag = self.tag(platform, chat_id)?;
                 self.offers(op, chat_id, platform)?;
@@ -299,10 +302,12 @@ impl RelayMachine {
         let id = RequestId(self.requests.next);
         let wire_id = WireId(self.requests.prefix, id.0);
         let chat = chat_id.and_then(|chat_id| remembered(&self.chats, &self.seed, command, chat_id));
-        // A seal is repeated as it was, whatever has become of its chat since (O-13).
-        let (tag, chat) = match self.streams.sealed_as(owner, command, tag, chat.as_deref()) {
-            Some(SentAs { tag, chat }) => (tag, chat.map(Cow::Owned)),
-            None => (tag, chat),
+        let chat = match repeated {
+            Some(SentAs { chat, .. }) => chat.map(Cow::Owned),
+            None => {
+                self.streams.sends(owner, command, tag, chat.as_deref());
+                chat
+            }
         };
         let anchor = Anchor::of(command, chat.as_deref(), self.config.slack_reply_in_thread);
         let tag = tag.map(|at| &self.config.identities[at]);

@@ -128,25 +128,19 @@ impl Streams {
         }
     }
 
-    /// Returns what a request goes out as where it is a seal's second try, and remembers it of a first try.
-    pub(super) fn sealed_as(
-        &mut self,
-        owner: Owner,
-        command: &Command,
-        tag: Option<usize>,
-        chat: Option<&Chat>,
-    ) -> Option<SentAs> {
-        let (Owner::Stream(key), Command::Draft(Draft { draft_id, last: true, .. })) = (owner, command)
-        else {
-            return None;
-        };
-        let sealed_as = &mut self.all.get_mut(&key)?.sealed_as;
-        match sealed_as {
-            Some((id, before)) if id == draft_id => Some(before.clone()),
-            Some(_) | None => {
-                *sealed_as = Some((*draft_id, SentAs { tag, chat: chat.cloned() }));
-                None
-            }
+    /// Returns what a seal went out as, where the command is its second try.
+    pub(super) fn repeated(&self, owner: Owner, command: &Command) -> Option<SentAs> {
+        let (key, draft_id) = seal(owner, command)?;
+        let (id, before) = self.all.get(&key)?.sealed_as.as_ref()?;
+        (*id == draft_id).then(|| before.clone())
+    }
+
+    /// Remembers what a seal goes out as.
+    pub(super) fn sends(&mut self, owner: Owner, command: &Command, tag: Option<usize>, chat: Option<&Chat>) {
+        if let Some((key, draft_id)) = seal(owner, command)
+            && let Some(stream) = self.all.get_mut(&key)
+        {
+            stream.sealed_as = Some((draft_id, SentAs { tag, chat: chat.cloned() }));
         }
     }
 
@@ -166,6 +160,14 @@ impl Streams {
         let spent = |(_, stream): &(&StreamKey, &Streamed)| stream.told && !stream.plan.is_waiting();
         let spent = self.all.iter().find(spent).map(|(key, _)| *key);
         spent.map(|key| self.remove(key)).is_some()
+    }
+}
+
+/// The stream and the draft that a command seals.
+fn seal(owner: Owner, command: &Command) -> Option<(StreamKey, i64)> {
+    match (owner, command) {
+        (Owner::Stream(key), Command::Draft(Draft { draft_id, last: true, .. })) => Some((key, *draft_id)),
+        _ => None,
     }
 }
 

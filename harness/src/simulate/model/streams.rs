@@ -251,9 +251,11 @@ impl Model {
             Some(seal) => judge.claim("O-13", "a-seal-is-repeated-as-it-was", seal == action, || {
                 format!("{action}, not {seal}")
             }),
-            None => self.may_step(judge, request, &mut stream, action),
+            None => {
+                self.may_step(judge, request, &mut stream, action);
+                self.is_placed(judge, &stream, frame);
+            }
         }
-        self.is_placed(judge, &stream, frame);
         let flight = Flight { request, action: action.clone(), asked, repeats: unsure.is_some() };
         stream.flight = Some(flight);
         self.streams.insert(name.to_owned(), stream);
