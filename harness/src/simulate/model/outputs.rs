@@ -119,6 +119,8 @@ impl Model {
                 let is_whole = self.streamed(judge, &pending.stream, result);
                 if let Ok(Reply::Streamed { message_ids, .. }) = result
                     && is_whole
+                    // The end of one whose chat was forgotten meanwhile goes to the default platform (M-3).
+                    && self.places.is_sure()
                 {
                     self.streamed.push((message_ids.clone(), pending.text.clone()));
                 }
