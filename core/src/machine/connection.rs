@@ -450,13 +450,10 @@ impl RelayMachine {
 
     /// Goes idle, or dormant, for this request.
     pub(super) fn go_idle(&mut self, id: RequestId, dormant: bool) {
-        // Nobody asks twice (L-12).
         if self.link.idle_confirmed {
-            self.complete_idlers(vec![Idler { id, dormant, until: self.now }], true);
-            if dormant {
-                self.step(Signal::GoDormant, None, "");
-            }
-            return;
+            // Nobody asks twice (L-12).
+            self.link.idlers.push(Idler { id, dormant, until: self.now });
+            return self.be_idle();
         }
         let until = self.ask_idle(self.config.timing.idle_timeout);
         self.link.idlers.push(Idler { id, dormant, until });
@@ -495,6 +492,11 @@ impl RelayMachine {
         self.link.idle_confirmed = true;
         // The confirmation of an earlier question answers one that is not written yet.
         self.outbox.take_back_going_idle();
+        self.be_idle();
+    }
+
+    /// Tells all who wait that idleness is confirmed, and sleeps if one of them wants to.
+    fn be_idle(&mut self) {
         let dormant = self.link.idlers.iter().any(|idler| idler.dormant);
         self.finish_idlers(true);
         if dormant && self.link.leaving.is_none() {
