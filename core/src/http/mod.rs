@@ -20,12 +20,11 @@ pub use failure::{Failure, Unreachable};
 pub use issued::Issued;
 
 use crate::config::Credentials;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use crate::token::{self, TOKEN_TTL_S};
 use crate::url::without_query;
 use serde::Serialize;
 use std::fmt;
-use std::io::{self, Write};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -130,7 +129,7 @@ impl Request {
             method: Method::Post,
             url,
             headers: vec![bearer.header(), ("content-type", json()), ("accept", json())],
-            body: Body::Bytes(secret_json(body)),
+            body: Body::Bytes(secret::json(body)),
             timeout: TIMEOUT,
             max_answer: MAX_ANSWER,
         }
@@ -178,28 +177,6 @@ impl Bearer {
 
     fn header(&self) -> (&'static str, Value) {
         ("authorization", Value::Secret(Secret::new(["Bearer ", self.0.expose()].concat())))
-    }
-}
-
-/// A value as JSON, in memory that is wiped: it is measured first, since what grows leaves copies behind.
-fn secret_json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
-    let mut length = Length(0);
-    // Neither can fail: memory takes all that is written, and no map here has keys but texts.
-    let _ = serde_json::to_writer(&mut length, value);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(length.0));
-    let _ = serde_json::to_writer(&mut *bytes, value);
-    bytes
-}
-
-struct Length(usize);
-
-impl Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

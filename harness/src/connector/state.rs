@@ -2,11 +2,10 @@
 //! Secrets are in it in plain text.
 
 use super::buffer::{Entry, Kind};
-use relayline_core::secret::Secret;
+use relayline_core::secret::{self, Secret};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -108,11 +107,7 @@ impl From<&Entry> for EntryState {
 impl DurableState {
     /// Returns the text. It holds secrets, and is wiped when dropped.
     pub(crate) fn to_text(&self) -> Zeroizing<Vec<u8>> {
-        // A buffer that grows leaves unwiped copies: so the length is counted first.
-        let mut length = Length(0);
-        let _ = serde_json::to_writer(&mut length, self);
-        let mut text = Zeroizing::new(Vec::with_capacity(length.0 + 1));
-        let _ = serde_json::to_writer(&mut *text, self);
+        let mut text = secret::json(self);
         text.push(b'\n');
         text
     }
@@ -139,20 +134,6 @@ impl DurableState {
 /// Returns the position of an error. Its message may quote a secret (C-4).
 fn place(error: &serde_json::Error) -> String {
     format!("line {}, column {}", error.line(), error.column())
-}
-
-/// Counts bytes.
-struct Length(usize);
-
-impl Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn show<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
