@@ -468,7 +468,7 @@ impl About {
 #[derive(Debug)]
 pub(super) struct Unread {
     pub(super) message: String,
-    /// Whoever wrote it waits for a result under that id.
+    /// Id under which a result is waited for.
     pub(super) id: Option<Value>,
     pub(super) about: About,
 }

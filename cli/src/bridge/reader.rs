@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(read(b"\xef\xbb\xbf"), [""; 0]);
     }
 
-    /// Whoever wrote it waits for the result.
+    /// A result is waited for under the id.
     #[test]
     fn a_line_that_cannot_be_read_is_answered_by_its_id() {
         let many: &'static [u8] =

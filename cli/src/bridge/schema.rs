@@ -7,7 +7,7 @@ mod committed;
 
 use super::line::{Line, verbatim};
 use super::op::{self, IDS, Op};
-use committed::{branches, properties};
+use committed::{branches, properties, quoted};
 use relayline_core::command::{MediaKind, TurnState};
 use relayline_core::descriptor::Descriptor;
 use relayline_core::event::Event;
@@ -44,7 +44,7 @@ pub(super) struct Message {
     via_authenticated_relay: Option<True>,
 }
 
-/// Where a message comes from.
+/// Chat and author of a message.
 #[derive(JsonSchema)]
 pub(super) struct Source {
     platform: String,
@@ -301,12 +301,7 @@ fn widen(field: &mut Value, other: &str) {
 /// The names that an enum is read from, which it says itself of a wrong one.
 fn words<T: DeserializeOwned + std::fmt::Debug>() -> Vec<String> {
     let error = serde_json::from_value::<T>(json!("?")).unwrap_err().to_string();
-    quoted(error.split_once("expected").unwrap().1)
-}
-
-/// What stands in backticks.
-fn quoted(text: &str) -> Vec<String> {
-    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    quoted(&error, "expected").collect()
 }
 
 #[test]
@@ -321,19 +316,18 @@ fn x_3_every_op_and_field_is_described() {
     let schema = bridge_in();
     let refused = |line: Value| op::read(line.to_string().as_bytes()).unwrap().asked.unwrap_err();
     let known = refused(json!({"op": "?"}));
-    let known: BTreeSet<String> = quoted(known.split_once("expected").unwrap().1).into_iter().collect();
+    let known: BTreeSet<String> = quoted(&known, "expected").collect();
     let all = branches(&schema, "op");
     assert_eq!(all.iter().map(|(op, _)| (*op).to_owned()).collect::<BTreeSet<_>>(), known);
     for (op, branch) in all {
         let message = refused(json!({"op": op, "?": 1}));
-        let mut taken: BTreeSet<String> =
-            quoted(message.split_once(" takes ").unwrap().1).into_iter().collect();
+        let mut taken: BTreeSet<String> = quoted(&message, " takes ").collect();
         taken.extend(["op".to_owned(), "id".to_owned()]);
         assert_eq!(BTreeSet::from_iter(properties(&schema, branch)), taken, "{op}");
     }
 }
 
-/// What the schema says of each field, the code does, and the other way round.
+/// Compares the schema with the code, field by field, in both directions.
 #[test]
 fn x_3_ops_are_read_as_they_are_described() {
     let schema = bridge_in();

@@ -37,3 +37,10 @@ pub(crate) fn branches<'s>(schema: &'s Value, tag: &str) -> Vec<(&'s str, &'s Va
     let all = schema["oneOf"].as_array().into_iter().flatten();
     all.filter_map(|branch| Some((branch["properties"][tag]["const"].as_str()?, branch))).collect()
 }
+
+/// Lists the names in backticks behind `mark`, as the code's own errors list what they take.
+#[allow(dead_code)] // No code lists the names of frames.
+pub(crate) fn quoted<'t>(error: &'t str, mark: &str) -> impl Iterator<Item = String> + use<'t> {
+    let (_, list) = error.split_once(mark).unwrap_or_else(|| panic!("{error}"));
+    list.split('`').skip(1).step_by(2).map(str::to_owned)
+}
