@@ -1,12 +1,13 @@
 //! The keys of `--config` that are flags of this program alone, such as `exec`: each is the default of its flag, so that
 //! a new flag is a key by itself.
 
-use crate::{Program, fail, files, usage};
+use crate::{Program, fail, usage};
 use clap::builder::OsStr;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use relayline_core::settings::{self, FileText, Files, HostSetting, HostValue};
+use relayline_runtime::files;
 use std::any::TypeId;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

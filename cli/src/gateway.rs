@@ -1,7 +1,6 @@
 //! What every command needs that opens a gateway: its flags, its configuration, its runtime.
 
 use crate::bridge::AgentSettings;
-use crate::files::{self, Contents};
 use crate::{config_file, fail};
 use clap::{Args, ValueEnum};
 use relayline_core::config::Config;
@@ -9,6 +8,7 @@ use relayline_core::http::boot::When;
 use relayline_core::network::Network;
 use relayline_core::secret::Secret;
 use relayline_core::settings::{self, Arguments, ConfigError, FileText, Files, Glance, Origin, Resolved};
+use relayline_runtime::files::{self, Contents};
 use relayline_runtime::http::Client;
 use relayline_runtime::{
     Inbox, Relay, ca_certificates, default_env_file, look_around, read_certificates, with_environment,

@@ -12,7 +12,6 @@ mod enroll;
 mod env_file;
 mod environment;
 mod exec;
-mod files;
 mod gateway;
 #[cfg(unix)]
 mod guard;

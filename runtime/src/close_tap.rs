@@ -2,8 +2,8 @@
 //!
 //! The WebSocket library replaces close codes that a peer must not send (999, 1005, 1006, 5000 and above) by 1002.
 
-use crate::wires::Stream;
-use futures_io::{AsyncRead, AsyncWrite};
+use crate::wires::{Stream, writes_through};
+use futures_io::AsyncRead;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -101,19 +101,7 @@ impl AsyncRead for CloseTap {
     }
 }
 
-impl AsyncWrite for CloseTap {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_close(cx)
-    }
-}
+writes_through!(CloseTap);
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! How a peer's bytes begin: what is not HTTP may be TLS.
 
-use crate::wires::Stream;
-use futures_io::{AsyncRead, AsyncWrite};
+use crate::wires::{Stream, writes_through};
+use futures_io::AsyncRead;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -74,16 +74,4 @@ impl AsyncRead for FirstBytes {
     }
 }
 
-impl AsyncWrite for FirstBytes {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_close(cx)
-    }
-}
+writes_through!(FirstBytes);

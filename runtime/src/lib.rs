@@ -56,6 +56,7 @@ mod close_tap;
 mod dial;
 mod drive;
 mod environment;
+pub mod files;
 mod first_bytes;
 pub mod http;
 mod inbox;

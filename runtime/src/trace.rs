@@ -87,13 +87,12 @@ pub(crate) fn notice(notice: &Notice, first_letter: bool) {
         Notice::Stopped => tracing::debug!("stopped"),
         Notice::ConnectorError { text } => tracing::warn!(text, "connector_error"),
         Notice::UnknownFrame { kind, .. } => tracing::debug!(kind, "unknown_frame"),
-        Notice::DeadLetter { reason, buffer_id, .. } if first_letter => {
-            let buffer_id = buffer_id.as_deref().map(short);
-            tracing::warn!(reason, buffer_id, "dead_letter");
-        }
         Notice::DeadLetter { reason, buffer_id, .. } => {
             let buffer_id = buffer_id.as_deref().map(short);
-            tracing::debug!(reason, buffer_id, "dead_letter");
+            match first_letter {
+                true => tracing::warn!(reason, buffer_id, "dead_letter"),
+                false => tracing::debug!(reason, buffer_id, "dead_letter"),
+            }
         }
         Notice::StalePrompt { answer } => {
             let prompt_id = answer.prompt_response().map(|response| response.prompt_id);

@@ -32,6 +32,36 @@ impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 /// Any byte stream.
 pub(crate) type Stream = Pin<Box<dyn Duplex>>;
 
+/// Implements writing for a type that only looks at what is read: its field `stream` takes what is written.
+macro_rules! writes_through {
+    ($over:ident) => {
+        impl futures_io::AsyncWrite for $over {
+            fn poll_write(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                bytes: &[u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                self.stream.as_mut().poll_write(cx, bytes)
+            }
+
+            fn poll_flush(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                self.stream.as_mut().poll_flush(cx)
+            }
+
+            fn poll_close(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                self.stream.as_mut().poll_close(cx)
+            }
+        }
+    };
+}
+pub(crate) use writes_through;
+
 /// A runtime without its type, as far as connecting needs it.
 trait Net: Send + Sync {
     fn look_up(&self, host: String, port: u16) -> Boxed<io::Result<Vec<SocketAddr>>>;

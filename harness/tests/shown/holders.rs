@@ -12,7 +12,7 @@ const HOLDERS: &[&str] = &[
     "Credentials",
     "Issued",
     "TokenSource",
-    "ClientCredentials",
+    "TokenEndpoint",
     "Proxy",
     "Proxies",
     "Network",
@@ -26,6 +26,7 @@ const HOLDERS: &[&str] = &[
     "SecretState",
     "TokenState",
     "FileText",
+    "Contents",
 ];
 
 #[test]

@@ -16,6 +16,7 @@ use relayline_core::url::DialUrl;
 use relayline_harness::connector::{Act, ConnectorConfig, ConnectorMachine, Control, Delivery, StateFile};
 use relayline_harness::recorder::{HTTP_BOUNDS, RecorderConfig, Upstream};
 use relayline_harness::recording::{Gateway, Header, Line, Recording, What};
+use relayline_runtime::files;
 use relayline_runtime::http::{Answer, Booted};
 use serde_json::Map;
 use std::fmt::Debug;
@@ -190,6 +191,9 @@ fn boots() -> Vec<Shown> {
         unsent: unsent.clone(),
     }));
     shown.push(show(&Booted { credentials, delivery_key, unsent }));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, SECRET).unwrap();
+    shown.push(show(&files::read(file.path()).unwrap()));
     shown
 }
 

@@ -1,6 +1,7 @@
 //! What a gateway does before it dials, done (H-4, H-5).
 
 use super::{Client, borrowed};
+use crate::files;
 use crate::shared::unix_s;
 use relayline_core::config::{Config, Credentials};
 use relayline_core::http::boot::{Boot, KnownAlready, Plan, Report, Step};
@@ -8,9 +9,8 @@ use relayline_core::http::identity::TokenFile;
 use relayline_core::secret::Secret;
 use relayline_core::settings::Resolved;
 use std::env::home_dir;
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Error returned when a boot cannot end in a configuration to dial with.
@@ -105,43 +105,17 @@ impl Client {
 /// # Errors
 /// When it cannot be read, or is larger than any such file.
 pub fn read_token_file(file: &TokenFile) -> Result<Zeroizing<Vec<u8>>, String> {
-    const MOST: u64 = 1 << 20;
     let path = match (file.path().strip_prefix("~/"), home_dir()) {
         (Some(below), Some(home)) => home.join(below),
         _ => PathBuf::from(file.path()),
     };
-    let read = || {
-        let open = File::open(&path)?;
-        let metadata = open.metadata()?;
-        // What grows leaves copies behind.
-        let room = usize::try_from(metadata.len().min(MOST) + 1).unwrap_or_default();
-        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-        open.take(MOST + 1).read_to_end(&mut bytes)?;
-        Ok((bytes, metadata))
-    };
-    let (bytes, metadata) = read().map_err(|error: io::Error| error.to_string())?;
-    if bytes.len() as u64 > MOST {
-        return Err("it is larger than any such file: 1 MiB at most".to_owned());
-    }
-    warn_if_exposed(file, &metadata);
-    Ok(bytes)
-}
-
-#[cfg(unix)]
-fn warn_if_exposed(file: &TokenFile, metadata: &Metadata) {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = metadata.permissions().mode() & 0o777;
-    if metadata.is_file() && mode & 0o044 != 0 {
-        let warning = format!(
-            "the access token file {file}: others on this machine can read it (mode {mode:04o}): chmod 600 {file}"
-        );
+    let contents = files::read(&path).map_err(|error| error.to_string())?;
+    let what = format_args!("the access token file {file}");
+    if let Some(warning) = contents.warning(what, Path::new(file.path())) {
         tracing::warn!(warning, "configuration");
     }
+    Ok(contents.into_bytes())
 }
-
-/// Who can read a file is not known here.
-#[cfg(not(unix))]
-fn warn_if_exposed(_: &TokenFile, _: &Metadata) {}
 
 fn log(report: Report) {
     match report {

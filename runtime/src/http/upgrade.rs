@@ -4,7 +4,7 @@ use super::Client;
 use crate::dial;
 use crate::progress::Progress;
 use crate::upgrade::{Answered, Refused, ask, refusal};
-use crate::wires::Stream;
+use crate::wires::{Stream, writes_through};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::future::{Either, select};
 use http_body_util::Empty;
@@ -161,16 +161,4 @@ impl AsyncRead for Switched {
     }
 }
 
-impl AsyncWrite for Switched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_close(cx)
-    }
-}
+writes_through!(Switched);
