@@ -50,7 +50,12 @@ impl World<'_> {
         match self.stretch {
             Stretch::Plan => match self.plan.get(self.at) {
                 Some(deed) => offer(deed.at, Next::Deed),
-                None => offer((self.t + Duration::from_millis(500)).max(awake), Next::Heal),
+                None => {
+                    // With a quick keep-alive something happens in every half second.
+                    let last = self.plan.last().map_or(Time::ZERO, |deed| deed.at);
+                    let quiet = self.t + Duration::from_millis(500);
+                    offer(quiet.min(last + Duration::from_secs(60)).max(awake), Next::Heal);
+                }
             },
             Stretch::Healed(since) => offer(since + CALMS_DOWN_WITHIN, Next::Leave),
             Stretch::Leaving(since) => offer(since + Duration::from_secs(30), Next::Leave),
