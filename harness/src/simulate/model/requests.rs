@@ -77,6 +77,8 @@ pub(crate) struct Pending {
 pub(crate) struct Requests {
     pub(crate) pending: BTreeMap<u64, Pending>,
     last: u64,
+    /// Times at which commands were accepted.
+    accepted: BTreeMap<u64, Time>,
     /// Every request whose frame was written: steps of streams, too.
     written: BTreeSet<u64>,
     /// Those that ended as never written.
@@ -118,6 +120,7 @@ impl Requests {
     pub(crate) fn accepted(&mut self, id: u64, command: &Command, now: Time) -> bool {
         let is_new = id > self.last;
         self.last = self.last.max(id);
+        self.accepted.insert(id, now);
         let text = match command {
             Command::Stream(state) if state.last => state.text.clone(),
             _ => String::new(),
@@ -125,6 +128,11 @@ impl Requests {
         let (sort, stream) = (Sort::of(command), streams::name_of(command));
         self.pending.insert(id, Pending { sort, since: now, written: false, due: None, stream, text });
         is_new
+    }
+
+    /// Returns the time of the last command before a request, which was made at that time at the earliest.
+    pub(crate) fn accepted_before(&self, id: u64) -> Option<Time> {
+        self.accepted.range(..id).next_back().map(|(_, at)| *at)
     }
 
     /// Its frame is handed to the socket; false when that happened before, or it had failed as never written.

@@ -78,6 +78,8 @@ pub(super) struct Streamed {
     has_notified_in_vain: bool,
     /// The host was told of its end.
     is_told: bool,
+    /// An answer may have come too late or just in time: what follows from it is unknown.
+    is_vague: bool,
 }
 
 impl Streamed {
@@ -201,6 +203,7 @@ impl Model {
             notified: 0,
             has_notified_in_vain: false,
             is_told: false,
+            is_vague: false,
         })
     }
 
@@ -263,6 +266,9 @@ impl Model {
 
     /// Whether a frame that repeats no seal may go out.
     fn may_step(&self, judge: &mut Judge, request: u64, stream: &mut Streamed, action: &Value) {
+        if stream.is_vague {
+            return;
+        }
         if let Some((rule, _)) = stream.over {
             judge.fail(rule, "nothing-follows-the-end-of-a-reply", || action.to_string());
         }
@@ -364,6 +370,11 @@ impl Model {
         if let Some(stream) = self.streams.values_mut().find(waits)
             && let Some(flight) = stream.flight.take()
         {
+            // One that waited for the socket was asked for at some time after the command before it.
+            let earliest = flight.asked.or_else(|| self.requests.accepted_before(request));
+            let timeout = self.config.timing.request_timeout;
+            let may_be_late = earliest.is_none_or(|earliest| self.now.since(earliest) >= timeout);
+            stream.is_vague |= flight.asked.is_none() && may_be_late;
             stream.ended(&flight, Some(due(result)));
             self.look_at_drafts();
         }
@@ -401,12 +412,13 @@ impl Model {
             (None, Some(_)) => Some(("O-13", FailureKind::Ambiguous)),
             (None, None) => None,
         };
-        if let Some((rule, kind)) = must_fail.filter(|_| !is_stopped) {
+        let is_judged = !is_stopped && !stream.is_vague;
+        if let Some((rule, kind)) = must_fail.filter(|_| is_judged) {
             judge.claim(rule, "a-reply-ends-as-it-went", failed == Some(kind), || {
                 format!("{name}: {result:?}, not {kind:?}")
             });
         }
-        if failed.is_none() && !is_stopped {
+        if failed.is_none() && is_judged {
             let may_be_silent =
                 stream.cannot_edit || stream.has_notified_in_vain || signs(&stream.text).is_empty();
             let fits = stream.notified == 1 || (stream.notified == 0 && may_be_silent);
@@ -418,7 +430,7 @@ impl Model {
             // Whether it should have gone on shows when all is written that may be.
             stream.is_told = true;
         }
-        !is_stopped
+        is_judged
     }
 
     /// A state that is not the last fails only when the reply is over.
@@ -426,8 +438,8 @@ impl Model {
         let Err(failure) = result else { return };
         let stream = self.streams.get(name);
         let over = stream.and_then(|stream| stream.over).map(|(_, kind)| kind);
-        let is_stopped = stream.is_some_and(|stream| stream.stopped.is_some());
-        let fits = over == Some(failure.kind) || is_stopped;
+        let is_excused = stream.is_some_and(|stream| stream.stopped.is_some() || stream.is_vague);
+        let fits = over == Some(failure.kind) || is_excused;
         judge.claim("O-10", "a-state-fails-after-the-end-alone", fits, || {
             format!("{failure:?} of {stream:?}")
         });
@@ -457,7 +469,7 @@ impl Model {
             return;
         }
         for (name, stream) in &self.streams {
-            let waits = stream.flight.is_some() || stream.over.is_some() || stream.is_held;
+            let waits = stream.flight.is_some() || stream.over.is_some() || stream.is_held || stream.is_vague;
             judge.claim("O-13", "an-unsure-seal-is-repeated", stream.unsure.is_none() || waits, || {
                 format!("{name}: {stream:?}")
             });
