@@ -93,7 +93,7 @@ pub fn run(seed: u64, profile: Profile, terms: &Terms, keeps: bool) -> Run {
         recording: world.log.recording(title, terms.command(seed, profile), identities),
         failure: world.judge.violation.take().map(|violation| (world.steps, violation)),
         exercised: Exercised {
-            rules: std::mem::take(&mut world.judge.rules),
+            rules: world.judge.rules(),
             deeds: std::mem::take(&mut world.deeds),
             transitions: std::mem::take(&mut world.arrows),
             counters: std::mem::take(&mut world.counters),

@@ -6,6 +6,7 @@ use crate::simulate::judge::Judge;
 use relayline_core::config::Timing;
 use relayline_core::machine::RelayMachine;
 use relayline_core::output::{Conn, Phase};
+use relayline_core::stats::Stats;
 use relayline_core::time::Time;
 use std::time::Duration;
 
@@ -66,7 +67,16 @@ impl Model {
         self.streams_are_sealed(judge, &held);
         self.signs_are_shown(judge, machine, &held);
         self.turns_time_out(judge, machine);
-        for (name, value) in machine.stats().iter() {
+        self.counters_are_true(judge, machine.stats());
+    }
+
+    /// Compares the machine's counters with the model's, where either has changed.
+    fn counters_are_true(&mut self, judge: &mut Judge, stats: &Stats) {
+        if !self.has_counted && self.compared.as_ref() == Some(stats) {
+            return;
+        }
+        (self.has_counted, self.compared) = (false, Some(stats.clone()));
+        for (name, value) in stats.iter() {
             let Some(known) = COUNTED.iter().find(|(counter, _)| *counter == name) else { continue };
             let expected = self.counts.get(name).copied().unwrap_or(0);
             if value != expected {

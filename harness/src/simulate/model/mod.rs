@@ -28,7 +28,9 @@ use prompts::Prompts;
 use relayline_core::command::{Command, NotAccepted, RequestId};
 use relayline_core::config::Config;
 use relayline_core::machine::{DialFailure, IoEvent};
+use relayline_core::op::Op;
 use relayline_core::output::{Conn, DeliveryId, Outcome, Phase};
+use relayline_core::stats::Stats;
 use relayline_core::time::{Now, Time};
 use relayline_core::upgrade::Refusal;
 use requests::{Pending, Requests, Sort};
@@ -103,6 +105,9 @@ pub(crate) struct Model {
     pub(crate) prefix: String,
     /// What the counters must say.
     counts: BTreeMap<&'static str, u64>,
+    /// A counter has changed since the machine's were compared with them, as they were then.
+    has_counted: bool,
+    compared: Option<Stats>,
     /// Messages that streams have finished, with their texts: for who knows what the chats show.
     pub(crate) streamed: Vec<(Vec<String>, String)>,
 }
@@ -148,12 +153,15 @@ impl Model {
             last_delivery: 0,
             prefix: String::new(),
             counts: BTreeMap::new(),
+            has_counted: false,
+            compared: None,
             streamed: Vec::new(),
         }
     }
 
     fn count(&mut self, counter: &'static str, by: u64) {
         *self.counts.entry(counter).or_default() += by;
+        self.has_counted = true;
     }
 
     /// The answer to a prompt is not taken after all (I-3).
