@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use relayline::core::command::{Failure, FailureKind};
-use relayline::core::prompts::{Prompt, PromptKind, PromptOption};
+use relayline::core::op::{Prompt, PromptKind, PromptOption};
 use relayline::{Delivery, Incoming, Relay, block_on, boot, config_from_env, connect};
 use std::error::Error;
 

@@ -35,6 +35,7 @@ pub(crate) use gateway::Cause;
 use gateway::Gateway;
 use media::Media;
 pub(crate) use media::{MediaFolder, remove_drafts};
+pub(crate) use op::names as op_names;
 use relayline_core::config::Config;
 use relayline_core::output::Fatal;
 use session::Session;

@@ -16,9 +16,28 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Run a gateway for an agent in any language: JSON lines on stdin and stdout
-#[derive(Debug, Args)]
-#[command(after_help = "\
+/// Returns the help below the flags.
+fn after_help() -> String {
+    AFTER_HELP.replace("{ops}", &wrapped(bridge::op_names()))
+}
+
+/// Lists names in lines of at most 120 characters.
+fn wrapped(names: impl Iterator<Item = &'static str>) -> String {
+    let (mut text, mut width) = (String::new(), 0);
+    for name in names {
+        let gap = match width {
+            0 => "",
+            _ if width + name.len() + 3 > 120 => ",\n",
+            _ => ", ",
+        };
+        width = if gap == ",\n" { name.len() } else { width + gap.len() + name.len() };
+        text.push_str(gap);
+        text.push_str(name);
+    }
+    text + "."
+}
+
+const AFTER_HELP: &str = "\
 Examples:
   GATEWAY_RELAY_URL=wss://connector.example GATEWAY_RELAY_ID=gw-1 GATEWAY_RELAY_SECRET=... \\
     relayline run --platform discord --bot-id 1 --exec ./agent.py
@@ -26,9 +45,8 @@ Examples:
 
 The agent reads events, one JSON object a line with `event` first: connected, disconnected, message, interrupt,
 prompt_answer, stale_prompt, passthrough, frame, result, dead_letter, invalid, fatal. It writes ops, one JSON object a line:
-reply, turn, send, edit, delete, typing, follow_up, get_chat_info, send_media, prompt, react, thread_create, thread_rename, draft,
-task_card, task_card_stop, stream, upload, download, split, capabilities, prime, raw, interrupt, ack, refuse, go_idle, go_dormant, hold, resume, disconnect. An op with an `id`
-gets a `result`. The end of its output is a graceful disconnect.
+{ops}
+An op with an `id` gets a `result`. The end of its output is a graceful disconnect.
 
 SIGTERM, SIGINT and SIGHUP (unless it is ignored, as under nohup) end the gateway gracefully, a second one at once. The
 agent of --exec is in a process group of its own, and no process of that group outlives the agent or the gateway, even
@@ -49,7 +67,11 @@ the gateway already and issues no secret ends it, since every dial would be refu
 
 Exit codes: 0 done, or the relay is switched off (--enabled false), 1 the agent failed, or writes and does not read, or
 no secret was issued, 2 flags, environment or configuration file wrong, or stdin at its end and no --exec, 3 relay
-disabled (revoked).")]
+disabled (revoked).";
+
+/// Run a gateway for an agent in any language: JSON lines on stdin and stdout
+#[derive(Debug, Args)]
+#[command(after_help = after_help())]
 pub(crate) struct RunArguments {
     #[command(flatten)]
     gateway: GatewayArguments,

@@ -143,7 +143,7 @@ fn h_7_a_source_url_is_no_local_path(runtime: &str) {
         op
     };
     for url in ["/etc/passwd", "plan.txt", "file:///etc/passwd", "", "ftp://x/y", "https:/x", "C:\\x"] {
-        is_definite(&bridge.ask(op(json!({"source_url": url}))), "no http or https URL");
+        is_definite(&bridge.ask(op(json!({"source_url": url}))), "is not an http or https URL");
     }
     is_definite(&bridge.ask(op(json!({}))), "missing field `source_url`, or `path` in its place");
     is_definite(

@@ -261,6 +261,6 @@ fn o_15_only_a_delivery_that_came_has_turns(runtime: &str) {
     assert_eq!(failure["kind"], "definite", "{failure}");
     assert!(failure["message"].as_str().unwrap().starts_with("delivery 5 cannot be answered"), "{failure}");
     let failure = bridge.ask(json!({"op": "turn", "delivery": 5, "state": "over"}));
-    let message = "unknown variant `over`, expected one of `begin`, `done`, `failed`, `stopped`";
+    let message = "`state`: unknown variant `over`, expected one of `begin`, `done`, `failed`, `stopped`";
     assert_eq!(failure, json!({"kind": "definite", "message": message}));
 }

@@ -186,14 +186,14 @@ fn o_04_x_05_errors_leave_requests_ambiguous_and_are_logged(runtime: &str) {
     let logged = gateway.logged("internal error");
     assert!(logged.contains("WARN"), "{logged}");
     alive(&mut connector, &mut gateway, "the connection is none the worse");
-    let result = ask(&mut gateway, json!({"op": "raw", "action": {"op": "pin", "chat_id": "c1"}}));
+    let result = ask(&mut gateway, json!({"op": "raw", "action": {"op": "dance", "chat_id": "c1"}}));
     assert_eq!(result["error"]["kind"], "ambiguous", "{result}");
-    gateway.logged("unknown op `pin`");
+    gateway.logged("unknown op `dance`");
     let outbound = json!({"saw": "frame", "frame": {"type": "outbound"}});
     let ops = [connector.sees(outbound.clone()), connector.sees(outbound)];
     assert_eq!(
         ops.map(|saw| saw["frame"]["action"]["op"].clone()),
-        [json!("send"), json!("pin")],
+        [json!("send"), json!("dance")],
         "once each"
     );
 }

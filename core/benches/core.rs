@@ -7,12 +7,12 @@ mod served;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use relayline_core::command::{Command, Stream};
+use relayline_core::command::Command;
 use relayline_core::descriptor::LenUnit;
 use relayline_core::event::Event;
 use relayline_core::machine::RelayMachine;
+use relayline_core::op::{Prompt, PromptOption, StreamReply};
 use relayline_core::output::Conn;
-use relayline_core::prompts::{Prompt, PromptOption};
 use relayline_core::split::{Room, split};
 use served::{NOW, served};
 
@@ -95,7 +95,7 @@ fn nested_options(bencher: Bencher<'_, '_>, depth: usize) {
 #[divan::bench(args = [10 << 10, 100 << 10, 1 << 20])]
 fn streaming_white_space(bencher: Bencher<'_, '_>, bytes: usize) {
     let text = format!("```\n{}end", "\n".repeat(bytes));
-    let input = || (up(), Command::Stream(Stream { text: text.clone(), ..Stream::default() }));
+    let input = || (up(), Command::Stream(StreamReply { text: text.clone(), ..StreamReply::default() }));
     bencher
         .counter(BytesCount::new(text.len()))
         .with_inputs(input)

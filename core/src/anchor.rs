@@ -1,7 +1,8 @@
 //! Placement of what is sent: Slack's connectors thread on metadata alone (M-8).
 
 use crate::chats::Chat;
-use crate::command::{Command, Metadata};
+use crate::command::Metadata;
+use crate::op::Placement;
 use crate::slack;
 
 /// Placement that the machine gives to an op where the host has not placed it.
@@ -18,32 +19,24 @@ pub(crate) enum Anchor<'a> {
 }
 
 impl<'a> Anchor<'a> {
-    /// Returns the placement of an op in a chat (M-8). `reply_in_thread` is the setting of that name.
-    pub(crate) fn of(command: &'a Command, chat: Option<&'a Chat>, reply_in_thread: bool) -> Anchor<'a> {
-        let (metadata, platform) = match command {
-            Command::Send(send) => (&send.metadata, &send.platform),
-            Command::SendMedia(media) => (&media.metadata, &media.platform),
-            Command::Typing(typing) => (&typing.metadata, &typing.platform),
-            Command::TaskCard(task) => (&task.card.metadata, &task.card.platform),
-            _ => return Anchor::AsGiven,
-        };
-        if !is_on_slack(platform.as_deref(), chat) || has_thread(metadata) {
-            return Anchor::AsGiven;
-        }
+    /// Returns where Slack's connectors put an op that its host has not placed (M-8). `reply_in_thread` is the setting of
+    /// that name.
+    pub(crate) fn of(placement: Placement<'a>, chat: Option<&'a Chat>, reply_in_thread: bool) -> Anchor<'a> {
         let is_dm = chat.is_some_and(Chat::is_dm);
-        let thread = match command {
-            Command::Send(send) => send.reply_to.as_deref(),
-            Command::SendMedia(media) => media.reply_to.as_deref(),
-            Command::TaskCard(task) => task.card.reply_to.as_deref(),
-            // A typing sign has no place of its own in a direct message: it stands under a message, in flat mode, too.
-            _ => chat.and_then(|chat| chat.message_id.as_deref()).filter(|_| is_dm),
+        let named = |thread: Option<&'a str>| thread.filter(|thread| !thread.is_empty());
+        let anchor = match placement {
+            Placement::AsGiven => None,
+            Placement::Message(message) => named(message).map(|thread| match is_dm && !reply_in_thread {
+                true => Anchor::Flat,
+                false => Anchor::Thread(thread),
+            }),
+            Placement::Card(message) => named(message).map(Anchor::CardThread),
+            // A typing sign has no place of its own in a direct message: it is shown under a message, in flat mode, too.
+            Placement::NewestMessage => {
+                named(chat.filter(|_| is_dm).and_then(|chat| chat.message_id.as_deref())).map(Anchor::Thread)
+            }
         };
-        match thread.filter(|thread| !thread.is_empty()) {
-            None => Anchor::AsGiven,
-            Some(thread) if matches!(command, Command::TaskCard(_)) => Anchor::CardThread(thread),
-            Some(_) if is_dm && !reply_in_thread && !matches!(command, Command::Typing(_)) => Anchor::Flat,
-            Some(thread) => Anchor::Thread(thread),
-        }
+        anchor.unwrap_or(Anchor::AsGiven)
     }
 
     /// The thread that the op goes to, where the host has named none.

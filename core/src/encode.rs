@@ -2,26 +2,26 @@
 
 use crate::anchor::Anchor;
 use crate::chats::Chat;
-use crate::command::{Command, Metadata, TaskCardStop, Wire};
+use crate::command::Metadata;
 use crate::config::Identity;
-use crate::session_key::profile_of;
+use crate::op::{Context, Op};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Writes one object, field by field.
-struct Object<'a> {
+pub(crate) struct Object<'a> {
     out: &'a mut Vec<u8>,
     empty: bool,
 }
 
 impl<'a> Object<'a> {
-    fn open(out: &'a mut Vec<u8>) -> Self {
+    pub(crate) fn open(out: &'a mut Vec<u8>) -> Self {
         out.push(b'{');
         Object { out, empty: true }
     }
 
     /// The key; the value is the caller's to write.
-    fn key(&mut self, name: &str) -> &mut Vec<u8> {
+    pub(crate) fn key(&mut self, name: &str) -> &mut Vec<u8> {
         if !self.empty {
             self.out.push(b',');
         }
@@ -31,13 +31,13 @@ impl<'a> Object<'a> {
         self.out
     }
 
-    fn field(&mut self, name: &str, content: impl Serialize) -> &mut Self {
+    pub(crate) fn field(&mut self, name: &str, content: impl Serialize) -> &mut Self {
         value(self.key(name), content);
         self
     }
 
     /// A field that is left out where there is nothing.
-    fn optional(&mut self, name: &str, content: Option<impl Serialize>) -> &mut Self {
+    pub(crate) fn optional(&mut self, name: &str, content: Option<impl Serialize>) -> &mut Self {
         match content {
             Some(content) => self.field(name, content),
             None => self,
@@ -93,20 +93,19 @@ pub(crate) fn interrupt(out: &mut Vec<u8>, session_key: &str, reason: Option<&st
     end(out);
 }
 
-/// An `outbound` frame. `id` is the request's id on the wire, `tag` the identity it goes out as (M-3), `chat` what
-/// is remembered of its chat (M-2), `anchor` its placement (M-8), `prompt_id` a prompt's.
+/// Writes an `outbound` frame. `id` is the request's id on the wire, `tag` the identity it goes out as (M-3).
 pub(crate) fn outbound(
     out: &mut Vec<u8>,
     id: &impl Serialize,
-    command: &Command,
-    prompt_id: &str,
+    op: &Op,
     tag: Option<&Identity>,
-    chat: Option<&Chat>,
-    anchor: Anchor<'_>,
+    context: &Context<'_>,
 ) {
     let mut frame = Object::open(out);
     frame.field("type", "outbound").field("requestId", id);
-    action(frame.key("action"), command, prompt_id, chat, anchor);
+    let mut action = Object::open(frame.key("action"));
+    op.write(&mut action, context);
+    action.close();
     if let Some(identity) = tag {
         frame.field("platform", &identity.platform);
         if !identity.bot_id.is_empty() {
@@ -116,186 +115,16 @@ pub(crate) fn outbound(
     end(out);
 }
 
-fn action(out: &mut Vec<u8>, command: &Command, prompt_id: &str, chat: Option<&Chat>, anchor: Anchor<'_>) {
-    let mut action = Object::open(out);
-    if let Wire::Op { op, chat_id, .. } = command.wire() {
-        action.field("op", op).field("chat_id", chat_id);
-    }
-    let own = match command {
-        Command::Send(send) => {
-            action.field("content", &send.content).field("reply_to", anchored(&send.reply_to, anchor));
-            Some(&send.metadata)
-        }
-        Command::Edit(edit) => {
-            action.field("message_id", &edit.message_id).field("content", &edit.content);
-            Some(&edit.metadata)
-        }
-        Command::Delete(delete) => {
-            action.field("message_id", &delete.message_id);
-            Some(&delete.metadata)
-        }
-        Command::Typing(typing) => {
-            action.optional("content", typing.content.as_ref());
-            Some(&typing.metadata)
-        }
-        Command::FollowUp(follow_up) => {
-            action
-                .field("op", "follow_up")
-                .field("session_key", &follow_up.session_key)
-                .field("kind", &follow_up.kind)
-                .field("content", &follow_up.content);
-            Some(&follow_up.metadata)
-        }
-        Command::SendMedia(media) => {
-            action
-                .field("media_kind", media.kind)
-                .field("source_url", &media.source_url)
-                .field("content", &media.caption)
-                .optional("filename", media.filename.as_ref())
-                .field("reply_to", anchored(&media.reply_to, anchor));
-            Some(&media.metadata)
-        }
-        Command::Prompt(prompt) => {
-            action
-                .field("prompt_kind", prompt.kind)
-                .field("prompt_id", prompt_id)
-                .field("content", &prompt.content)
-                .field("options", &prompt.options)
-                .optional("timeout_s", prompt.seconds())
-                .field("reply_to", &prompt.reply_to);
-            Some(&prompt.metadata)
-        }
-        Command::React(react) => {
-            action
-                .field("message_id", &react.message_id)
-                .field("emoji", &react.emoji)
-                .field("remove", react.remove);
-            Some(&react.metadata)
-        }
-        Command::ThreadCreate(thread) => {
-            action
-                .field("thread_name", thread_name(&thread.name))
-                .optional("message_id", thread.message_id.as_ref());
-            Some(&thread.metadata)
-        }
-        Command::ThreadRename(thread) => {
-            action.field("message_id", &thread.thread_id).field("thread_name", cut(&collapsed(&thread.name)));
-            // The guard to prefer goes out alone (O-17).
-            match thread.only_if_connector_created {
-                true => action.field("only_if_connector_created", true),
-                false => action.optional("only_if_current_name", thread.only_if_current_name.as_ref()),
-            };
-            Some(&thread.metadata)
-        }
-        Command::Draft(draft) => {
-            action
-                .field("draft_id", draft.draft_id)
-                .field("content", &draft.content)
-                .field("final", draft.last);
-            Some(&draft.metadata)
-        }
-        Command::TaskCard(task) => {
-            action.field("card_id", task.card.id()).field("chunks", &task.chunks);
-            Some(&task.card.metadata)
-        }
-        Command::TaskCardStop(TaskCardStop { card }) => {
-            action.field("card_id", card.id());
-            Some(&card.metadata)
-        }
-        Command::Raw(raw) => {
-            verbatim(&mut action, &raw.action, chat);
-            None
-        }
-        // One has no metadata; the others are no ops: they have frames of their own, or none.
-        Command::ChatInfo(_)
-        | Command::Interrupt(_)
-        | Command::GoIdle
-        | Command::GoDormant
-        | Command::Hold(_)
-        | Command::Resume
-        | Command::Stream(_)
-        | Command::Reply(_)
-        | Command::Turn(_)
-        | Command::Disconnect => None,
-    };
-    if let Some(own) = own {
-        metadata(action.key("metadata"), own, chat, profile(command, chat), anchor);
-    }
-    action.close();
+/// Returns whether metadata would be added to an action that has none.
+pub(crate) fn remembers(chat: Option<&Chat>, profile: Option<&str>) -> bool {
+    let remembered =
+        [profile, chat.and_then(|chat| chat.scope.as_deref()), chat.and_then(|chat| chat.author.as_deref())];
+    remembered.into_iter().any(|text| fill(text).is_some())
 }
 
-/// The action's own fields. What is remembered of its chat goes into its metadata (X-3).
-fn verbatim(out: &mut Object<'_>, action: &Metadata, chat: Option<&Chat>) {
-    let profile = chat.and_then(|chat| chat.profile.as_deref()).filter(|name| *name != "default");
-    let filled = |own: &Metadata| {
-        let mut text = Vec::new();
-        metadata(&mut text, own, chat, profile, Anchor::AsGiven);
-        text
-    };
-    for (name, content) in action {
-        match content {
-            Value::Object(own) if name == "metadata" && chat.is_some() => {
-                out.key(name).extend(filled(own));
-            }
-            _ => {
-                out.field(name, content);
-            }
-        }
-    }
-    if !action.contains_key("metadata") {
-        let text = filled(&Metadata::new());
-        if text != b"{}" {
-            out.key("metadata").extend(text);
-        }
-    }
-}
-
-/// The message that an op answers, which one that is placed flat does not name (M-8).
-fn anchored<'a>(reply_to: &'a Option<String>, anchor: Anchor<'_>) -> Option<&'a str> {
-    reply_to.as_deref().filter(|_| anchor != Anchor::Flat)
-}
-
-/// A thread's name: trimmed, of at most 100 characters, `handoff` when there is nothing left (O).
-fn thread_name(name: &str) -> &str {
-    let name = name.trim();
-    if name.is_empty() { "handoff" } else { cut(name) }
-}
-
-/// A name of at most 100 characters.
-fn cut(name: &str) -> &str {
-    let end = name.char_indices().nth(100).map_or(name.len(), |(at, _)| at);
-    name[..end].trim_end()
-}
-
-/// A name with one space where there is white space. No more is looked at than can be written (O-17).
-fn collapsed(name: &str) -> String {
-    let mut short = String::new();
-    let mut characters = 0;
-    for word in name.split_whitespace() {
-        if characters > 100 {
-            break;
-        }
-        if characters > 0 {
-            short.push(' ');
-        }
-        short.extend(word.chars().take(101));
-        characters += 1 + word.chars().take(101).count();
-    }
-    short
-}
-
-/// The agent profile that a command is of: its chat's, or that of a follow-up's session (M-4).
-fn profile<'a>(command: &'a Command, chat: Option<&'a Chat>) -> Option<&'a str> {
-    let profile = match command {
-        Command::FollowUp(follow_up) => profile_of(&follow_up.session_key),
-        _ => chat.and_then(|chat| chat.profile.as_deref()),
-    };
-    profile.filter(|name| *name != "default")
-}
-
-/// The caller's metadata, with what is remembered of the chat where the caller has not set it (M-2).
-fn metadata(
-    out: &mut Vec<u8>,
+/// Writes `metadata`: the caller's, with what is remembered of the chat where the caller has not set it (M-2).
+pub(crate) fn metadata(
+    action: &mut Object<'_>,
     own: &Metadata,
     chat: Option<&Chat>,
     profile: Option<&str>,
@@ -321,7 +150,7 @@ fn metadata(
             .and_then(|(_, fill)| *fill)
             .filter(|_| set(name).is_none())
     };
-    let mut object = Object::open(out);
+    let mut object = Object::open(action.key("metadata"));
     let is_dropped = |name: &str| anchor == Anchor::Flat && name == "reply_to_message_id";
     for (name, content) in own.iter().filter(|(name, _)| !is_dropped(name)) {
         if missing(name).is_none() {
@@ -351,12 +180,12 @@ fn fill(remembered: Option<&str>) -> Option<Fill<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{ChatInfo, Edit, FollowUp, Raw, Send, Typing};
+    use crate::op::{EditMessage, FollowUp, GetChatInfo, Raw, SendMessage, Typing};
     use serde_json::json;
 
-    fn encoded(command: &Command, tag: Option<&Identity>, chat: Option<&Chat>) -> String {
+    fn encoded(op: &Op, tag: Option<&Identity>, chat: Option<&Chat>) -> String {
         let mut out = Vec::new();
-        outbound(&mut out, &"id", command, "p.1", tag, chat, Anchor::AsGiven);
+        outbound(&mut out, &"id", op, tag, &Context { chat, anchor: Anchor::AsGiven, prompt_id: "p.1" });
         String::from_utf8(out).unwrap()
     }
 
@@ -391,8 +220,10 @@ mod tests {
             ),
             (
                 encoded(
-                    &Command::Send(Send {
-                        chat_id: "c".into(), content: "é\n😀".into(), ..Send::default()
+                    &Op::from(SendMessage {
+                        chat_id: "c".into(),
+                        content: "é\n😀".into(),
+                        ..SendMessage::default()
                     }),
                     Some(&identity("discord", "1")),
                     None,
@@ -401,30 +232,26 @@ mod tests {
             ),
             (
                 encoded(
-                    &Command::Edit(Edit { message_id: "7".into(), ..Edit::default() }),
+                    &Op::from(EditMessage { message_id: "7".into(), ..EditMessage::default() }),
                     Some(&identity("p", "")),
                     None,
                 ),
                 r#"{"type":"outbound","requestId":"id","action":{"op":"edit","chat_id":"","message_id":"7","content":"","metadata":{}},"platform":"p"}"#,
             ),
             (
-                encoded(&Command::Typing(Typing { chat_id: "c".into(), ..Typing::default() }), None, None),
+                encoded(&Op::from(Typing { chat_id: "c".into(), ..Typing::default() }), None, None),
                 r#"{"type":"outbound","requestId":"id","action":{"op":"typing","chat_id":"c","metadata":{}}}"#,
             ),
             (
-                encoded(&Command::FollowUp(FollowUp { kind: "k".into(), ..FollowUp::default() }), None, None),
+                encoded(&Op::from(FollowUp { kind: "k".into(), ..FollowUp::default() }), None, None),
                 r#"{"type":"outbound","requestId":"id","action":{"op":"follow_up","session_key":"","kind":"k","content":"","metadata":{}}}"#,
             ),
             (
-                encoded(
-                    &Command::ChatInfo(ChatInfo { chat_id: "c".into(), ..ChatInfo::default() }),
-                    None,
-                    None,
-                ),
+                encoded(&Op::from(GetChatInfo { chat_id: "c".into(), ..GetChatInfo::default() }), None, None),
                 r#"{"type":"outbound","requestId":"id","action":{"op":"get_chat_info","chat_id":"c"}}"#,
             ),
             (
-                encoded(&Command::Raw(Raw { action: own(json!({"op": "x"})), ..Raw::default() }), None, None),
+                encoded(&Op::from(Raw { action: own(json!({"op": "x"})), ..Raw::default() }), None, None),
                 r#"{"type":"outbound","requestId":"id","action":{"op":"x"}}"#,
             ),
         ] {
@@ -458,8 +285,7 @@ mod tests {
             ("", json!({}), json!({})),
         ] {
             let follow_up = FollowUp { session_key: key.into(), metadata: own(set), ..FollowUp::default() };
-            let frame: Value =
-                serde_json::from_str(&encoded(&Command::FollowUp(follow_up), None, None)).unwrap();
+            let frame: Value = serde_json::from_str(&encoded(&follow_up.into(), None, None)).unwrap();
             assert_eq!(frame["action"]["metadata"], expected, "{key}");
         }
     }
@@ -500,11 +326,9 @@ mod tests {
             ),
             (json!({"scope_id": "", "user_id": ""}), Some(&plain), json!({"scope_id": "", "user_id": ""})),
         ] {
-            let mut out = Vec::new();
-            let of = Command::Send(Send::default());
-            metadata(&mut out, &own(own_metadata.clone()), chat, profile(&of, chat), Anchor::AsGiven);
-            let written: Value = serde_json::from_slice(&out).unwrap();
-            assert_eq!(written, expected, "{own_metadata}");
+            let op = SendMessage { metadata: own(own_metadata.clone()), ..SendMessage::default() };
+            let written: Value = serde_json::from_str(&encoded(&op.into(), None, chat)).unwrap();
+            assert_eq!(written["action"]["metadata"], expected, "{own_metadata}");
         }
     }
 }

@@ -9,7 +9,7 @@
 //! # A conversation
 //!
 //! ```
-//! use relayline_core::command::{Command, Send};
+//! use relayline_core::op::SendMessage;
 //! use relayline_core::config::{Config, Identity};
 //! use relayline_core::machine::{IoEvent, RelayMachine};
 //! use relayline_core::output::{Action, Content, Outcome};
@@ -45,7 +45,7 @@
 //! machine.settle(now, delivery.id, Outcome::Taken);
 //!
 //! // The host answers; what is returned by `poll_transmit` counts as written.
-//! machine.submit(now, Command::Send(Send { chat_id: "42".into(), content: "hi".into(), ..Send::default() }))?;
+//! machine.submit(now, SendMessage { chat_id: "42".into(), content: "hi".into(), ..SendMessage::default() })?;
 //! machine.poll_transmit(now, &mut frame);
 //! assert!(frame.starts_with(b"{\"type\":\"outbound\""));
 //! # Ok(())
@@ -80,6 +80,7 @@ pub mod machine;
 pub mod metrics;
 pub mod network;
 mod numbers;
+pub mod op;
 mod outbox;
 pub mod output;
 pub mod passthrough;

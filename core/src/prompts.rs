@@ -1,11 +1,8 @@
 //! Interactive prompts (I): ids, and what a host has asked and not been answered.
 
-use crate::command::Metadata;
 use crate::hash::{Table, table};
 use crate::time::Time;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a prompt is open unless the host says less (I-2).
@@ -16,7 +13,7 @@ const MOST_ID: usize = 32;
 /// Maximum number of options of one prompt (I-1). No platform shows more.
 pub const MAX_OPTIONS: usize = 100;
 /// The most bytes of a `custom_id` that carries a choice (I-1).
-const MOST_CUSTOM_ID: usize = 64;
+pub(crate) const MOST_CUSTOM_ID: usize = 64;
 
 /// One option of one prompt, as a platform's component carries it: `hp1:<prompt_id>:<option_id>` (I-1).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,9 +34,9 @@ impl PromptChoice {
 }
 
 /// Shape of an id, for error messages.
-const ID_SHAPE: &str = "write 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`";
+pub(crate) const ID_SHAPE: &str = "write 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`";
 
-fn custom_id_length(prompt_id: &str, option_id: &str) -> usize {
+pub(crate) fn custom_id_length(prompt_id: &str, option_id: &str) -> usize {
     "hp1::".len() + prompt_id.len() + option_id.len()
 }
 
@@ -47,111 +44,6 @@ fn custom_id_length(prompt_id: &str, option_id: &str) -> usize {
 pub fn is_id(text: &str) -> bool {
     (1..=MOST_ID).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
-}
-
-/// What a prompt is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PromptKind {
-    /// May the agent do this?
-    Approval,
-    /// What did the user mean?
-    Clarify,
-    /// Which of these?
-    #[default]
-    Choice,
-}
-
-/// One thing to choose.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct PromptOption {
-    /// Its id: `[A-Za-z0-9_.-]{1,32}` (I-1).
-    pub id: String,
-    /// What the button says.
-    pub label: String,
-    /// How it looks, where the platform has looks: `primary`, `danger`, …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub style: Option<String>,
-}
-
-/// See [`crate::command::Command::Prompt`].
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Prompt {
-    /// The host's own id for it, `[A-Za-z0-9_.-]{1,32}`; by default it is given one. No other open prompt may have it
-    /// (I-6).
-    pub prompt_id: Option<String>,
-    /// The chat to ask in.
-    pub chat_id: String,
-    /// What it is for.
-    pub kind: PromptKind,
-    /// The question.
-    pub content: String,
-    /// What can be chosen.
-    pub options: Vec<PromptOption>,
-    /// How long it is open; an hour at most, and by default (I-2). The connector is told whole seconds, rounded up.
-    pub timeout: Option<Duration>,
-    /// The message that it answers.
-    pub reply_to: Option<String>,
-    /// Metadata of the host's own.
-    pub metadata: Metadata,
-    /// As in [`crate::command::Send::platform`].
-    pub platform: Option<String>,
-}
-
-impl Prompt {
-    /// The same question as plain text with numbered options, for platforms without buttons (I-5). After a decline
-    /// it must not be sent (O-7).
-    pub fn as_text(&self) -> String {
-        let mut text = self.content.clone();
-        for (at, option) in self.options.iter().enumerate() {
-            let gap = if at == 0 && !text.is_empty() { "\n\n" } else { "\n" };
-            // Writing to a `String` cannot fail.
-            let _ = write!(text, "{}{}. {}", if text.is_empty() { "" } else { gap }, at + 1, option.label);
-        }
-        text
-    }
-
-    /// What the connector is told of its time, in seconds: never more than it is open (I-2).
-    pub(crate) fn seconds(&self) -> Option<u64> {
-        let time = self.timeout?.min(PROMPT_LIFE);
-        Some(time.as_secs() + u64::from(time.subsec_nanos() > 0))
-    }
-
-    /// Returns what is wrong with its ids, if anything is (I-1). The machine refuses such a prompt; who sends
-    /// [`as_text`](Self::as_text) in its place asks here.
-    pub fn problem(&self) -> Option<String> {
-        let count = self.options.len();
-        if count > MAX_OPTIONS {
-            return Some(format!("the prompt has {count} options: {MAX_OPTIONS} at most"));
-        }
-        if let Some(id) = self.prompt_id.as_deref().filter(|id| !is_id(id)) {
-            return Some(format!("{id:.64?} is no prompt id: {ID_SHAPE}"));
-        }
-        let mut ids = BTreeSet::new();
-        for option in &self.options {
-            if !is_id(&option.id) {
-                return Some(format!("{:?} is no option id: {ID_SHAPE}", option.id));
-            }
-            let length = self.prompt_id.as_ref().map_or(0, |id| custom_id_length(id, &option.id));
-            if length > MOST_CUSTOM_ID {
-                return Some(format!(
-                    "`hp1:<prompt_id>:<option_id>` is {length} bytes long for the option {:?}: {MOST_CUSTOM_ID} at most",
-                    option.id
-                ));
-            }
-            if !ids.insert(&option.id) {
-                return Some(format!("two options have the id {:?}", option.id));
-            }
-        }
-        None
-    }
-
-    /// Returns the bytes of its texts.
-    pub(crate) fn text_bytes(&self) -> usize {
-        let style = |option: &PromptOption| option.style.as_ref().map_or(0, String::len);
-        let options = self.options.iter().map(|option| option.label.len() + style(option));
-        self.content.len() + options.sum::<usize>()
-    }
 }
 
 /// What an answer's prompt is to this process.
@@ -340,6 +232,7 @@ fn unname(by_id: &mut BTreeMap<Box<str>, u64>, asked: &Asked) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::op::{Prompt, PromptOption};
 
     #[test]
     fn i_1_ids_have_one_shape() {

@@ -2,6 +2,7 @@
 
 use crate::command::{Failure, FailureKind, MAX_ID_BYTES, Reply};
 use crate::json::{self, Kind};
+use crate::op::{Op, Returns};
 use serde_json::Value;
 
 /// What a request was, as far as its answer is concerned.
@@ -12,7 +13,7 @@ pub(crate) enum Expected {
     /// Nothing but success.
     Done,
     /// Success, whatever comes: a typing sign is never an error (O).
-    Shrug,
+    Ignore,
     /// What the chat of this id is called and what it is.
     ChatInfo(String),
     /// A message id, and the prompt that it carries.
@@ -23,6 +24,22 @@ pub(crate) enum Expected {
     Raw,
     /// Nobody answers: it is done once written.
     Written,
+}
+
+impl Expected {
+    /// Returns what an op's definition says of its answer.
+    pub(crate) fn of(op: &Op, prompt_id: &str) -> Expected {
+        match op.definition().returns {
+            Returns::Nothing => Expected::Done,
+            Returns::NeverFails => Expected::Ignore,
+            Returns::Message => Expected::Sent,
+            Returns::Thread => Expected::Thread,
+            Returns::ChatInfo => Expected::ChatInfo(op.chat_id().unwrap_or_default().to_owned()),
+            Returns::Prompt => Expected::Prompted(prompt_id.to_owned()),
+            Returns::Raw => Expected::Raw,
+            Returns::Written => Expected::Written,
+        }
+    }
 }
 
 pub(crate) const FIELDS: [&str; 10] = [
@@ -40,7 +57,7 @@ pub(crate) const FIELDS: [&str; 10] = [
 
 /// Reads the `result` of an answer; absent reads as `{}`.
 pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Failure> {
-    if matches!(expected, Expected::Shrug) {
+    if matches!(expected, Expected::Ignore) {
         return Ok(Reply::Done);
     }
     let rejected = |message: &str| Failure::new(FailureKind::Rejected, message);
@@ -90,7 +107,7 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
             let thread_id = [thread_id, message_id].into_iter().flatten().find_map(json::id);
             Ok(Reply::Thread { thread_id })
         }
-        Expected::Done | Expected::Shrug | Expected::Written => Ok(Reply::Done),
+        Expected::Done | Expected::Ignore | Expected::Written => Ok(Reply::Done),
         Expected::ChatInfo(chat_id) => {
             // An empty object says nothing: the result itself may.
             let nested = chat_info.and_then(|raw| json::fields(raw, &["name", "type"]));
@@ -252,7 +269,7 @@ mod tests {
         ] {
             assert_eq!(shown(raw, &Expected::Sent), expected, "{raw:?}");
         }
-        assert_eq!(shown(None, &Expected::Shrug), "Done");
+        assert_eq!(shown(None, &Expected::Ignore), "Done");
         assert_eq!(shown(Some(r#"{"success":true}"#), &Expected::Done), "Done");
     }
 

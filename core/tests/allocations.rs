@@ -6,9 +6,10 @@
 mod served;
 
 use allocation_counter::measure;
-use relayline_core::command::{Command, Interrupt, Send};
+use relayline_core::command::Command;
 use relayline_core::config::Credentials;
 use relayline_core::machine::{IoEvent, RelayMachine};
+use relayline_core::op::{Interrupt, SendMessage};
 use relayline_core::output::{Action, Conn, Outcome};
 use serde_json::json;
 use served::{NOW, served};
@@ -91,7 +92,7 @@ impl Warm {
 
 fn send() -> Command {
     let metadata = json!({"thread_id": "5", "nested": {"list": [1, 2.5, "three"]}, "scope_id": null});
-    Command::Send(Send {
+    Command::from(SendMessage {
         chat_id: "123456".into(),
         content: "an answer with \"quotes\", \n and 😀".into(),
         reply_to: Some("7".into()),

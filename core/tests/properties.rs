@@ -8,7 +8,8 @@ mod world;
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use relayline_core::command::{ChatInfo, Command, Edit, Interrupt, Raw, Send, Stream, Typing};
+use relayline_core::command::Command;
+use relayline_core::op::{EditMessage, GetChatInfo, Interrupt, Raw, SendMessage, StreamReply, Typing};
 use relayline_core::output::Outcome;
 use std::time::Duration;
 use world::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, served};
@@ -53,16 +54,16 @@ fn command() -> impl Strategy<Value = Command> {
         || prop::option::of(prop::sample::select(&["discord", "matrix"][..]).prop_map(str::to_owned));
     prop_oneof![
         6 => (chat(), platform(), 0..300usize).prop_map(|(chat_id, platform, size)| {
-            Command::Send(Send { chat_id, platform, content: "x".repeat(size), ..Send::default() })
+            Command::from(SendMessage { chat_id, platform, content: "x".repeat(size), ..SendMessage::default() })
         }),
-        1 => chat().prop_map(|chat_id| Command::Edit(Edit { chat_id, ..Edit::default() })),
+        1 => chat().prop_map(|chat_id| Command::from(EditMessage { chat_id, ..EditMessage::default() })),
         1 => (chat(), platform()).prop_map(|(chat_id, platform)| {
-            Command::Typing(Typing { chat_id, platform, ..Typing::default() })
+            Command::from(Typing { chat_id, platform, ..Typing::default() })
         }),
-        1 => chat().prop_map(|chat_id| Command::ChatInfo(ChatInfo { chat_id, platform: None })),
+        1 => chat().prop_map(|chat_id| Command::from(GetChatInfo { chat_id, platform: None })),
         5 => stream(),
         1 => Just(Command::Interrupt(Interrupt::default())),
-        1 => Just(Command::Raw(Raw::default())),
+        1 => Just(Command::from(Raw::default())),
         2 => Just(Command::GoIdle),
         1 => Just(Command::GoDormant),
         1 => (0..90_000u64).prop_map(|ms| Command::Hold(Duration::from_millis(ms))),
@@ -76,7 +77,7 @@ fn stream() -> impl Strategy<Value = Command> {
     (0..4u8, 0..120usize, prop::bool::weighted(0.4), any::<bool>()).prop_map(|(name, size, last, segment)| {
         let (stream, chat_id) = (name.to_string(), (name % 3).to_string());
         let text = "x ".repeat(size);
-        Command::Stream(Stream { stream, chat_id, text, last, segment, ..Stream::default() })
+        Command::Stream(StreamReply { stream, chat_id, text, last, segment, ..StreamReply::default() })
     })
 }
 

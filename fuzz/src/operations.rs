@@ -3,12 +3,10 @@
 use crate::world::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, served};
 use crate::world::{Input, World};
 use arbitrary::{Result, Unstructured};
-use relayline_core::command::{
-    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, Raw, React, Send, SendMedia, Stream,
-    TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
-};
+use relayline_core::command::Command;
+use relayline_core::op::{Field, Interrupt, Kind, OPS, Raw, StreamReply};
 use relayline_core::output::Outcome;
-use relayline_core::prompts::{Prompt, PromptOption};
+use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// Enough for every state; more only takes longer.
@@ -116,76 +114,69 @@ fn line(source: &mut Unstructured<'_>) -> Result<String> {
     })
 }
 
-fn command(source: &mut Unstructured<'_>) -> Result<Command> {
-    let chat_id = match source.ratio(1, 40)? {
-        true => "c".repeat(size(source)?),
-        false => (*source.choose(&["0", "1", "2", ""])?).to_owned(),
-    };
-    let platform = source.choose(&[None, None, Some("discord"), Some("matrix")])?.map(str::to_owned);
-    let content = match source.ratio(1, 40)? {
+/// A text of some length, a hostile one now and then.
+fn text(source: &mut Unstructured<'_>) -> Result<String> {
+    Ok(match source.ratio(1, 40)? {
         true => "x".repeat(size(source)?),
         false => "x ".repeat(source.int_in_range(0..=150)?),
-    };
-    let message_id = String::from("m");
-    Ok(match source.int_in_range(0..=19)? {
-        0 | 1 => Command::Send(Send { chat_id, platform, content, ..Send::default() }),
-        2 => Command::Edit(Edit { chat_id, platform, content, message_id, ..Edit::default() }),
-        3 => Command::Typing(Typing { chat_id, platform, content: Some(content), ..Typing::default() }),
-        4 => Command::ChatInfo(ChatInfo { chat_id, platform }),
-        5 => Command::Delete(Delete { chat_id, platform, message_id, ..Delete::default() }),
-        6 => Command::React(React { chat_id, platform, message_id, ..React::default() }),
-        7 => Command::SendMedia(SendMedia { chat_id, platform, caption: content, ..SendMedia::default() }),
-        8 => Command::ThreadCreate(ThreadCreate {
-            chat_id,
-            platform,
-            name: content,
-            ..ThreadCreate::default()
-        }),
-        9 => Command::ThreadRename(ThreadRename {
-            chat_id,
-            platform,
-            name: content,
-            ..ThreadRename::default()
-        }),
-        10 => Command::Draft(Draft {
-            chat_id,
-            platform,
-            content,
-            last: source.arbitrary()?,
-            ..Draft::default()
-        }),
-        11 => Command::FollowUp(FollowUp {
-            session_key: chat_id,
-            kind: "slack.x".into(),
-            content,
-            ..FollowUp::default()
-        }),
-        12 => {
-            let many = if source.ratio(1, 8)? { size(source)? } else { 1 };
-            let option = |n: usize| PromptOption { id: n.to_string(), ..PromptOption::default() };
-            let options = (0..many).map(option).collect();
-            let timeout = source.arbitrary::<Option<u16>>()?.map(|s| Duration::from_secs(s.into()));
-            Command::Prompt(Prompt { chat_id, platform, content, options, timeout, ..Prompt::default() })
+    })
+}
+
+fn chat(source: &mut Unstructured<'_>) -> Result<String> {
+    Ok(match source.ratio(1, 40)? {
+        true => "c".repeat(size(source)?),
+        false => (*source.choose(&["0", "1", "2", ""])?).to_owned(),
+    })
+}
+
+/// How many entries a list has: one, or a hostile number.
+fn many(source: &mut Unstructured<'_>) -> Result<usize> {
+    if source.ratio(1, 8)? { size(source) } else { Ok(1) }
+}
+
+/// A value of a field's kind.
+fn value(source: &mut Unstructured<'_>, field: &Field) -> Result<Value> {
+    Ok(match (field.name, field.kind) {
+        ("chat_id", _) => json!(chat(source)?),
+        ("platform", _) => json!(source.choose(&["discord", "discord", "matrix"])?),
+        ("kind", Kind::Text) => json!("slack.x"),
+        (_, Kind::Id | Kind::Text) => json!(text(source)?),
+        (_, Kind::Flag) => json!(source.arbitrary::<bool>()?),
+        (_, Kind::Integer) => json!(source.arbitrary::<i64>()?),
+        (_, Kind::Unsigned) => json!(source.arbitrary::<u16>()?),
+        (_, Kind::OneOf(names)) => json!(source.choose(names)?),
+        (_, Kind::Object) => json!({}),
+        (_, Kind::Objects) => json!(vec![Map::new(); many(source)?]),
+        (_, Kind::Options) => (0..many(source)?).map(|n| json!({"id": n.to_string(), "label": ""})).collect(),
+    })
+}
+
+/// An op with all that it needs and some of what it may have.
+fn op(source: &mut Unstructured<'_>) -> Result<Command> {
+    let op = source.choose(OPS)?;
+    let mut fields = Map::new();
+    for field in op.fields {
+        if field.required || source.ratio(1, 3)? {
+            fields.insert(field.name.to_owned(), value(source, field)?);
         }
-        13..=15 => Command::Stream(Stream {
+    }
+    // A card without a chat is the one op that cannot be read.
+    Ok((op.read)(&mut fields).unwrap_or_else(|_| Raw::default().into()))
+}
+
+fn command(source: &mut Unstructured<'_>) -> Result<Command> {
+    Ok(match source.int_in_range(0..=19)? {
+        0..=12 | 17 => op(source)?,
+        13..=15 => Command::from(StreamReply {
             stream: source.int_in_range(0..=3)?.to_string(),
-            chat_id,
-            platform,
-            text: content,
+            chat_id: chat(source)?,
+            platform: source.choose(&[None, None, Some("discord"), Some("matrix")])?.map(str::to_owned),
+            text: text(source)?,
             last: source.ratio(2, 5)?,
             segment: source.arbitrary()?,
-            ..Stream::default()
+            ..StreamReply::default()
         }),
-        16 => Command::Interrupt(Interrupt { session_key: chat_id, reason: platform }),
-        17 => match source.int_in_range(0..=2)? {
-            0 => Command::Raw(Raw::default()),
-            1 => {
-                let many = if source.ratio(1, 8)? { size(source)? } else { 1 };
-                let card = Card { chat_id, platform, card_id: Some(content), ..Card::default() };
-                Command::TaskCard(TaskCard { card, chunks: vec![serde_json::Map::new(); many] })
-            }
-            _ => Command::TaskCardStop(TaskCardStop { card: Card { chat_id, platform, ..Card::default() } }),
-        },
+        16 => Command::Interrupt(Interrupt { session_key: chat(source)?, reason: None }),
         18 => source.choose(&[Command::GoIdle, Command::GoDormant, Command::Resume])?.clone(),
         _ if source.ratio(1, 4)? => Command::Disconnect,
         _ => Command::Hold(Duration::from_millis(source.int_in_range(0..=90_000)?)),

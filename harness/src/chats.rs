@@ -13,6 +13,7 @@ pub mod telegram;
 pub(crate) use ids::unix_ms;
 pub use ids::{IdStyle, Ids};
 pub use platform::Platform;
+use platform::ops_without;
 pub use room::{Person, Room};
 
 /// Returns the room for a user who names none: a guild's channel, a forum's topic, a channel's thread.

@@ -194,7 +194,7 @@ fn displacing_closes_the_older_connection_with_4000() {
 #[test]
 fn errors_and_lenient_answer_otherwise_unless_told_how() {
     let send = || json!({"op": "send", "chat_id": "1", "content": "x"});
-    let bad = || json!({"op": "pin", "chat_id": "1"});
+    let bad = || json!({"op": "dance", "chat_id": "1"});
     let answered = |bench: &mut Bench, action: Value| {
         bench.request(A, "r", action);
         bench.written().remove(0).1
@@ -202,12 +202,12 @@ fn errors_and_lenient_answer_otherwise_unless_told_how() {
     let mut bench = like(Like::Errors);
     let error = |text: &str| json!({"type": "error", "requestId": "r", "error": text});
     assert_eq!(answered(&mut bench, send()), error("internal error"));
-    assert_eq!(answered(&mut bench, bad()), error("unknown op `pin`"));
+    assert_eq!(answered(&mut bench, bad()), error("unknown op `dance`"));
     let mut lenient = like(Like::Lenient);
     let result = |result: Value| json!({"type": "outbound_result", "requestId": "r", "result": result});
     let sent = answered(&mut lenient, send());
     assert!(sent["result"]["message_id"].is_string() && sent["result"].get("success").is_none(), "{sent}");
-    assert_eq!(answered(&mut lenient, bad()), result(json!({"error": "unknown op `pin`"})));
+    assert_eq!(answered(&mut lenient, bad()), result(json!({"error": "unknown op `dance`"})));
     for bench in [&mut bench, &mut lenient] {
         bench.does(Act::Answer { op: "send".into(), result: json!({"success": true}) });
         assert_eq!(answered(bench, send()), result(json!({"success": true})));

@@ -10,25 +10,21 @@ mod frames;
 use committed::{branches, properties};
 use frames::Frame;
 use jsonschema::Validator;
-use relayline_core::command::{
-    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, React, Send,
-    SendMedia, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
-};
+use relayline_core::command::Command;
 use relayline_core::config::{Config, Identity};
 use relayline_core::fields;
 use relayline_core::line::{Line, LineSplitter};
 use relayline_core::machine::{IoEvent, RelayMachine};
+use relayline_core::op::{Field, Gate, InFrame, Interrupt, Kind, OPS, Returns};
 use relayline_core::output::{Action, DeliveryId, Outcome, Transmit};
-use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use relayline_core::time::{Now, Time};
 use relayline_core::url::DialUrl;
 use relayline_harness::recording::{Recording, What};
 use schemars::generate::SchemaSettings;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The schema, with a branch for what the protocol may grow by.
 fn schema() -> Value {
@@ -112,11 +108,10 @@ impl Gateway {
         let mut machine = RelayMachine::new(Arc::new(config), [7; 32], now);
         let Some(Action::Dial { conn, .. }) = machine.poll_action() else { panic!("it dials first") };
         machine.handle_io(now, IoEvent::Opened { conn });
+        let supported_ops: Vec<&str> = OPS.iter().map(|op| op.name).collect();
         let descriptor = json!({"contract_version": 1, "platform": "discord", "label": "D", "max_message_length": 2000,
             "supports_draft_streaming": true, "supports_edit": true, "supports_threads": true,
-            "markdown_dialect": "discord", "len_unit": "chars", "supported_ops": ["send", "edit", "typing",
-            "follow_up", "get_chat_info", "send_media", "prompt", "react", "delete", "thread_create",
-            "thread_rename", "draft", "task_card"]});
+            "markdown_dialect": "discord", "len_unit": "chars", "supported_ops": supported_ops});
         let inbound = json!({"type": "inbound", "bufferId": "b1", "event": {"text": "hi"}});
         let lines = format!("{}\n{inbound}\n", json!({"type": "descriptor", "descriptor": descriptor}));
         machine.handle_bytes(now, conn, lines.as_bytes());
@@ -136,81 +131,45 @@ impl Gateway {
 
 /// Every command that is written, with everything that it can carry.
 fn commands() -> Vec<Command> {
-    let some = || Some("7".to_owned());
-    let (chat_id, message_id, platform) = ("7".to_owned(), "8".to_owned(), Some("discord".to_owned()));
-    let metadata: Metadata = json!({"thread_id": "t", "x": {}}).as_object().unwrap().clone();
-    let option = |style: Option<&str>| PromptOption {
-        id: format!("o{}", style.is_some()),
-        label: "Yes".into(),
-        style: style.map(str::to_owned),
-    };
-    let rename = ThreadRename { thread_id: message_id.clone(), name: "n".into(), ..ThreadRename::default() };
-    let card = Card { chat_id: chat_id.clone(), card_id: some(), ..Card::default() };
     let mut commands = vec![
-        Command::Send(Send {
-            chat_id: chat_id.clone(),
-            content: "x".into(),
-            reply_to: some(),
-            metadata,
-            platform,
-        }),
-        Command::Send(Send { chat_id: chat_id.clone(), ..Send::default() }),
-        Command::Edit(Edit { chat_id: chat_id.clone(), message_id: message_id.clone(), ..Edit::default() }),
-        Command::Delete(Delete {
-            chat_id: chat_id.clone(),
-            message_id: message_id.clone(),
-            ..Delete::default()
-        }),
-        Command::Typing(Typing { chat_id: chat_id.clone(), content: some(), ..Typing::default() }),
-        Command::Typing(Typing { chat_id: chat_id.clone(), ..Typing::default() }),
-        Command::FollowUp(FollowUp {
-            session_key: "k".into(),
-            kind: "discord.x".into(),
-            ..FollowUp::default()
-        }),
-        Command::ChatInfo(ChatInfo { chat_id: chat_id.clone(), platform: None }),
-        Command::React(React {
-            chat_id: chat_id.clone(),
-            message_id: message_id.clone(),
-            ..React::default()
-        }),
-        Command::ThreadCreate(ThreadCreate {
-            chat_id: chat_id.clone(),
-            message_id: some(),
-            ..ThreadCreate::default()
-        }),
-        Command::ThreadRename(ThreadRename { only_if_connector_created: true, ..rename.clone() }),
-        Command::ThreadRename(ThreadRename { only_if_current_name: some(), ..rename }),
-        Command::Draft(Draft { chat_id: chat_id.clone(), draft_id: -7, ..Draft::default() }),
-        Command::TaskCard(TaskCard { card: card.clone(), chunks: vec![Metadata::new()] }),
-        Command::TaskCardStop(TaskCardStop { card }),
         Command::Interrupt(Interrupt { session_key: "k".into(), reason: None }),
-        Command::Interrupt(Interrupt { session_key: "k".into(), reason: some() }),
+        Command::Interrupt(Interrupt { session_key: "k".into(), reason: Some("7".to_owned()) }),
+        Command::GoIdle,
     ];
-    for kind in [MediaKind::Image, MediaKind::Voice, MediaKind::Audio, MediaKind::Video, MediaKind::Document]
-    {
-        let (source_url, filename) = ("https://a.example".into(), some());
-        commands.push(Command::SendMedia(SendMedia {
-            chat_id: chat_id.clone(),
-            kind,
-            source_url,
-            filename,
-            ..SendMedia::default()
-        }));
+    for op in OPS.iter().filter(|op| op.returns != Returns::Raw) {
+        let needed = |field: &&Field| field.required || field.name == "chat_id";
+        let with = |other: Option<(&Field, Value)>| {
+            let mut fields: Map<String, Value> = Map::new();
+            for field in op.fields.iter().filter(needed) {
+                fields.insert(field.name.to_owned(), values(field).remove(0));
+            }
+            fields.extend(other.map(|(field, value)| (field.name.to_owned(), value)));
+            (op.read)(&mut fields).unwrap()
+        };
+        commands.push(with(None));
+        for field in op.fields.iter().filter(|field| field.kind != Kind::Unsigned || field.name != "delivery")
+        {
+            commands.extend(values(field).into_iter().map(|value| with(Some((field, value)))));
+        }
     }
-    for kind in [PromptKind::Approval, PromptKind::Clarify, PromptKind::Choice] {
-        let options = vec![option(None), option(Some("danger"))];
-        let timeout = Some(Duration::from_secs(5));
-        commands.push(Command::Prompt(Prompt {
-            chat_id: chat_id.clone(),
-            kind,
-            options,
-            timeout,
-            ..Prompt::default()
-        }));
-    }
-    commands.push(Command::GoIdle);
     commands
+}
+
+/// Values of a field, one of each sort.
+fn values(field: &Field) -> Vec<Value> {
+    match field.kind {
+        Kind::Text if field.name == "platform" => vec![json!("discord")],
+        Kind::Id | Kind::Text => vec![json!("7")],
+        Kind::Flag => vec![json!(true), json!(false)],
+        Kind::Integer => vec![json!(-7)],
+        Kind::Unsigned => vec![json!(5)],
+        Kind::OneOf(names) => names.iter().map(|name| json!(name)).collect(),
+        Kind::Object => vec![json!({"thread_id": "t", "x": {}})],
+        Kind::Objects => vec![json!([{}])],
+        Kind::Options => {
+            vec![json!([{"id": "a", "label": "A"}, {"id": "b", "label": "B", "style": "danger"}])]
+        }
+    }
 }
 
 /// What a gateway's frames are described to have is what it writes, no more and no less.
@@ -319,5 +278,44 @@ fn what_is_no_frame_is_not_valid() {
         (json!({"type": "error", "error": {"message": "x"}}), true),
     ] {
         assert_eq!(validator.is_valid(&frame), is_valid, "{frame}");
+    }
+}
+
+/// The table of ops in PROTOCOL.md names each op, its fields and its gate.
+#[test]
+fn the_protocols_table_is_that_of_the_code() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../PROTOCOL.md")).unwrap();
+    let (_, table) = text.split_once("\n| op | fields").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let rows: BTreeMap<&str, Vec<&str>> = table
+        .lines()
+        .filter_map(|row| row.strip_prefix("| `"))
+        .map(|row| row.split_once("` | ").unwrap())
+        .map(|(name, cells)| (name, cells.split(" | ").collect()))
+        .collect();
+    let ops = OPS.iter().filter(|op| op.returns != Returns::Raw);
+    assert_eq!(rows.keys().copied().collect::<BTreeSet<_>>(), ops.clone().map(|op| op.name).collect());
+    for op in ops {
+        let [fields, result, gate] = rows[op.name][..] else { panic!("{}: {:?}", op.name, rows[op.name]) };
+        let written = op.fields.iter().filter(|field| field.in_frame != InFrame::Never);
+        for field in written.filter(|field| !["chat_id", "metadata"].contains(&field.name)) {
+            let (plain, list) = (format!("`{}`", field.name), format!("`{} [", field.name));
+            assert!(fields.contains(&plain) || fields.contains(&list), "{}: no {plain}", op.name);
+        }
+        let gates: &[&str] = match op.gate {
+            Gate::Always => &[],
+            Gate::Edits => &["`supports_edit`"],
+            Gate::Named => &["named"],
+            Gate::NamedDrafts => &["named", "`supports_draft_streaming`"],
+            Gate::TaskCards => &["`task_card` named"],
+        };
+        assert!(gates.iter().all(|part| gate.contains(part)), "{}: {gate}", op.name);
+        let expected = match op.returns {
+            Returns::Message | Returns::Prompt => "`message_id`",
+            Returns::Thread => "`thread_id`",
+            Returns::ChatInfo => "`chat_info",
+            Returns::Nothing | Returns::NeverFails | Returns::Written | Returns::Raw => "–",
+        };
+        assert!(result.contains(expected) || op.name == "typing", "{}: {result}", op.name);
     }
 }

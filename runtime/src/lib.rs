@@ -97,10 +97,11 @@ pub mod host {
     pub use crate::inbox::{Delivery, Inbox, Incoming, Settlement};
     pub use crate::relay::Relay;
     pub use crate::reply_stream::ReplyStream;
-    pub use crate::request::{Answer, ChatDetails, Op, Prompted, Request};
+    pub use crate::request::{Answer, Request};
     pub use crate::turn::Turn;
     pub use crate::watch::{ConnectionState, Ended, Watch};
     pub use relayline_core as core;
+    pub use relayline_core::op::{ChatDetails, Prompted};
 }
 
 /// What a runtime must be able to do.

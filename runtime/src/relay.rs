@@ -3,21 +3,21 @@
 use crate::http::Client;
 use crate::inbox::Delivery;
 use crate::reply_stream::ReplyStream;
-use crate::request::{Answer, Op, Request};
+use crate::request::{Answer, Request};
 use crate::server::page;
 use crate::shared::{Handle, Shared};
 use crate::watch::{ConnectionState, Watch, present};
 use relayline_core::chats::Chat;
-use relayline_core::command::{
-    Card, ChatInfo, Command, Delete, Draft, Edit, Failure, FollowUp, Interrupt, Metadata, NotAccepted, Raw,
-    React, Reply, ReplyMessage, Send, SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename,
-    Typing,
-};
+use relayline_core::command::{Command, Failure, Metadata, NotAccepted, Reply};
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
+use relayline_core::op::{
+    DeleteMessage, Draft, EditMessage, FollowUp, GetChatInfo, Interrupt, OpType, Prompt, Raw, React,
+    ReplyMessage, SendMedia, SendMessage, StreamReply, TaskCard, TaskCardStop, ThreadCreate, ThreadRename,
+    Typing,
+};
 use relayline_core::output::{DeliveryId, Phase};
 use relayline_core::passthrough::INTERACTION_TOKEN;
-use relayline_core::prompts::Prompt;
 use relayline_core::split::{Room, split};
 use relayline_core::stats::Stats;
 use serde_json::{Map, Value};
@@ -62,8 +62,8 @@ impl Relay {
     ///
     /// # Errors
     /// At once and with the command, when it cannot even begin (O-6, O-8, O-9).
-    pub fn submit(&self, command: Command) -> Result<Answer, NotAccepted> {
-        let answer = self.shared.submit(command)?;
+    pub fn submit(&self, command: impl Into<Command>) -> Result<Answer, NotAccepted> {
+        let answer = self.shared.submit(command.into())?;
         Ok(Answer::new(answer, self.shared.clone()))
     }
 
@@ -77,7 +77,7 @@ impl Relay {
     /// room](NotAccepted::is_for_want_of_room): then no change is missed.
     ///
     /// Cancel-safe.
-    pub fn room(&self) -> impl Future<Output = ()> + std::marker::Send + use<> {
+    pub fn room(&self) -> impl Future<Output = ()> + Send + use<> {
         let shared = self.shared.shared();
         let turns = shared.lock().turns;
         poll_fn(move |cx| {
@@ -94,7 +94,7 @@ impl Relay {
 
     /// Asks for what was put together elsewhere, a [`Prompt`] for instance: [`send`](Self::send) and the others are
     /// this with what they need.
-    pub fn request<O: Op>(&self, op: O) -> Request<O> {
+    pub fn request<O: OpType>(&self, op: O) -> Request<O> {
         Request::new(self.shared.clone(), op)
     }
 
@@ -106,8 +106,8 @@ impl Relay {
     }
 
     /// Sends a text to a chat; gives the new message's id, where the platform has one.
-    pub fn send(&self, chat_id: impl Into<String>, text: impl Into<String>) -> Request<Send> {
-        self.request(Send { chat_id: chat_id.into(), content: text.into(), ..Send::default() })
+    pub fn send(&self, chat_id: impl Into<String>, text: impl Into<String>) -> Request<SendMessage> {
+        self.request(SendMessage { chat_id: chat_id.into(), content: text.into(), ..SendMessage::default() })
     }
 
     /// Answers a message, in parts when the text is too long for its chat. Returns the id of the last part.
@@ -151,15 +151,19 @@ impl Relay {
         chat_id: impl Into<String>,
         message_id: impl Into<String>,
         text: impl Into<String>,
-    ) -> Request<Edit> {
+    ) -> Request<EditMessage> {
         let (chat_id, message_id) = (chat_id.into(), message_id.into());
-        self.request(Edit { chat_id, message_id, content: text.into(), ..Edit::default() })
+        self.request(EditMessage { chat_id, message_id, content: text.into(), ..EditMessage::default() })
     }
 
     /// Takes a message back.
-    pub fn delete(&self, chat_id: impl Into<String>, message_id: impl Into<String>) -> Request<Delete> {
+    pub fn delete(
+        &self,
+        chat_id: impl Into<String>,
+        message_id: impl Into<String>,
+    ) -> Request<DeleteMessage> {
         let (chat_id, message_id) = (chat_id.into(), message_id.into());
-        self.request(Delete { chat_id, message_id, ..Delete::default() })
+        self.request(DeleteMessage { chat_id, message_id, ..DeleteMessage::default() })
     }
 
     /// Puts a reaction on a message; [`Request::remove`] takes it off.
@@ -218,13 +222,13 @@ impl Relay {
         chat_id: impl Into<String>,
         chunks: impl IntoIterator<Item = Map<String, Value>>,
     ) -> Request<TaskCard> {
-        let card = Card { chat_id: chat_id.into(), ..Card::default() };
-        self.request(TaskCard { card, chunks: chunks.into_iter().collect() })
+        let chunks = chunks.into_iter().collect();
+        self.request(TaskCard { chat_id: chat_id.into(), chunks, ..TaskCard::default() })
     }
 
     /// Ends a task card.
     pub fn task_card_stop(&self, chat_id: impl Into<String>) -> Request<TaskCardStop> {
-        self.request(TaskCardStop { card: Card { chat_id: chat_id.into(), ..Card::default() } })
+        self.request(TaskCardStop { chat_id: chat_id.into(), ..TaskCardStop::default() })
     }
 
     /// Shows one state of a draft, all of its text so far; the states of one draft share its number.
@@ -279,14 +283,14 @@ impl Relay {
     }
 
     /// Answers a message with a text that grows: shown as a draft where the platform has them, else as a message that
-    /// is edited, else in segments (O-10). See [`Stream`] for what is shown when.
+    /// is edited, else in segments (O-10). See [`StreamReply`] for what is shown when.
     pub fn stream_reply(&self, to: &Delivery) -> ReplyStream {
         let mut shared = self.shared.lock();
         shared.streamed += 1;
         // Each has a name of its own: what answers the same message twice must not become one text.
         let stream = format!("reply {}", shared.streamed);
         drop(shared);
-        let state = Stream { stream, delivery: Some(to.id()), ..Stream::default() };
+        let state = StreamReply { stream, delivery: Some(to.id()), ..StreamReply::default() };
         ReplyStream::new(self.clone(), state)
     }
 
@@ -297,8 +301,8 @@ impl Relay {
     }
 
     /// What a chat is called, and what it is (O-5).
-    pub fn chat_info(&self, chat_id: impl Into<String>) -> Request<ChatInfo> {
-        self.request(ChatInfo { chat_id: chat_id.into(), platform: None })
+    pub fn chat_info(&self, chat_id: impl Into<String>) -> Request<GetChatInfo> {
+        self.request(GetChatInfo { chat_id: chat_id.into(), platform: None })
     }
 
     /// Writes an action as it is, for what the connector knows and this library does not; gives its whole result. What

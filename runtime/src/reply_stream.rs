@@ -2,7 +2,8 @@
 
 use crate::relay::Relay;
 use crate::request::Answer;
-use relayline_core::command::{Command, Failure, FailureKind, Reply, Stream};
+use relayline_core::command::{Command, Failure, FailureKind, Reply};
+use relayline_core::op::StreamReply;
 use std::future::Future;
 
 /// A reply that grows. Say all of the text so far with [`update`](Self::update), as often as you like: it is shown at
@@ -12,13 +13,13 @@ use std::future::Future;
 #[must_use = "a reply that is not finished may be shown in part"]
 pub struct ReplyStream {
     relay: Relay,
-    state: Stream,
+    state: StreamReply,
     /// The last state is said.
     finished: bool,
 }
 
 impl ReplyStream {
-    pub(crate) fn new(relay: Relay, state: Stream) -> Self {
+    pub(crate) fn new(relay: Relay, state: StreamReply) -> Self {
         ReplyStream { relay, state, finished: false }
     }
 
@@ -52,7 +53,7 @@ impl ReplyStream {
     ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send {
         self.state.text = text.into();
         async {
-            let answer = self.submit(Stream { last: true, ..self.state.clone() })?;
+            let answer = self.submit(StreamReply { last: true, ..self.state.clone() })?;
             self.finished = true;
             match answer.await {
                 Ok(Reply::Streamed { message_ids, .. }) => Ok(message_ids),
@@ -68,10 +69,10 @@ impl ReplyStream {
     fn say(&mut self, text: String, segment: bool) -> Result<(), Failure> {
         self.state.text = text;
         // An update has no answer worth waiting for: its fate is the last one's.
-        self.submit(Stream { segment, ..self.state.clone() }).map(drop)
+        self.submit(StreamReply { segment, ..self.state.clone() }).map(drop)
     }
 
-    fn submit(&self, state: Stream) -> Result<Answer, Failure> {
+    fn submit(&self, state: StreamReply) -> Result<Answer, Failure> {
         if self.finished {
             let message = "this reply is finished: begin another".to_owned();
             return Err(Failure { kind: FailureKind::Definite, message, code: None });
@@ -84,7 +85,7 @@ impl Drop for ReplyStream {
     fn drop(&mut self) {
         if !self.finished && !self.state.text.is_empty() {
             // Nobody is left to hear of its fate.
-            let _ = self.submit(Stream { last: true, ..self.state.clone() });
+            let _ = self.submit(StreamReply { last: true, ..self.state.clone() });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::inbox::Delivery;
 use crate::relay::Relay;
-use relayline_core::command::{Command, Turn as Bracket, TurnState};
+use relayline_core::op::{Turn as Bracket, TurnState};
 use relayline_core::output::DeliveryId;
 
 /// An open turn: the agent works on a delivery. People see a reaction on their message and a typing sign, where the
@@ -46,7 +46,7 @@ impl Turn {
 
     fn enter(&self, state: TurnState) {
         // Nobody is told of a sign that could not be shown.
-        let _ = self.relay.submit(Command::Turn(Bracket { delivery: self.delivery, state }));
+        let _ = self.relay.submit(Bracket { delivery: self.delivery, state });
     }
 }
 

@@ -6,6 +6,7 @@ use super::op::{About, Asked};
 use super::parts::{send_parts, split};
 use futures_util::future::{BoxFuture, FutureExt};
 use relayline_core::command::{AutoThread, Command, Failure, FailureKind, Reply};
+use relayline_core::op::Op;
 use relayline_runtime::Relay;
 use serde_json::{Map, Value, json};
 
@@ -51,7 +52,7 @@ pub(super) fn nothing() -> Outcome {
 pub(super) fn begin(asked: Asked, relay: &Relay, held: &Held, media: &Media) -> Begun {
     Begun::Done(match asked {
         // What they show would not fail, but be passed over.
-        Asked::Command(Command::Typing(_) | Command::Turn(_)) if !relay.has_room() => {
+        Asked::Command(Command::Op(Op::Typing(_)) | Command::Turn(_)) if !relay.has_room() => {
             return Begun::NoRoom(asked);
         }
         Asked::Command(command) => return submit(command, relay),

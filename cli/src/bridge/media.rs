@@ -6,8 +6,9 @@ use super::answer::{Begun, Outcome, definite, shown};
 use super::parts::submit_with_patience;
 use folder::{Draft, Place};
 use futures_util::future::FutureExt;
-use relayline_core::command::{Command, Failure, FailureKind, SendMedia};
+use relayline_core::command::{Command, Failure, FailureKind};
 use relayline_core::http::media::MediaError;
+use relayline_core::op::{Op, SendMedia};
 use relayline_runtime::Relay;
 use serde_json::json;
 use smol::Unblock;
@@ -91,7 +92,7 @@ impl Media {
             let (url, _, name) = media.store(&relay, file).await?;
             send.source_url = url;
             send.filename.get_or_insert(name);
-            submit_with_patience(&relay, Command::SendMedia(send)).await.map(shown)
+            submit_with_patience(&relay, Command::Op(Op::SendMedia(send))).await.map(shown)
         };
         Begun::Parts(chat_id, all.boxed())
     }

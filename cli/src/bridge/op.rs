@@ -2,16 +2,15 @@
 
 use super::media::UploadFile;
 use super::parts::PartedText;
-use super::tagged::Tagged;
+use super::tagged::{self, Tagged};
 use relayline_core::chats::Chat;
-use relayline_core::command::{
-    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MAX_ID_BYTES, MediaKind, Metadata,
-    Raw, React, ReplyMessage, Send, SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename,
-    Turn, TurnState, Typing,
-};
+use relayline_core::command::{Command, MAX_ID_BYTES};
 use relayline_core::json::{self, weight_of_fields};
+use relayline_core::op::{
+    COMMANDS, Definition, Field, InFrame, Kind, OPS, Op, Prompt, SendMedia, SendMessage, definition,
+};
 use relayline_core::output::DeliveryId;
-use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -19,239 +18,30 @@ use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The fields that hold ids.
-pub(super) const IDS: [&str; 8] =
-    ["chat_id", "card_id", "message_id", "prompt_id", "reply_to", "scope_id", "user_id", "parent_chat_id"];
+/// Fields that the bridge adds to ops.
+pub(super) const EXTRA_FIELDS: [(&str, Field); 4] =
+    [("send", SPLIT), ("reply", SPLIT), ("prompt", AS_TEXT), ("send_media", PATH)];
 
-/// One op, its fields as in PROTOCOL.md. What may be absent may be null.
+const SPLIT: Field = extra("split", "Sends a long text in parts.", Kind::Flag);
+const AS_TEXT: Field =
+    extra("as_text", "Sends the question as plain text with numbered options.", Kind::Flag);
+const PATH: Field = extra("path", "Path of a file of this machine, in place of `source_url`.", Kind::Text);
+
+const fn extra(name: &'static str, doc: &'static str, kind: Kind) -> Field {
+    Field { name, doc, kind, required: false, in_frame: InFrame::Never }
+}
+
+/// Returns the fields that the bridge adds to an op.
+pub(super) fn extra_fields(op: &str) -> impl Iterator<Item = Field> {
+    EXTRA_FIELDS.iter().filter(move |(name, _)| *name == op).map(|(_, field)| *field)
+}
+
+/// Ops of the bridge's own. All other ops are those of [`definition`]. Fields that may be absent may be null.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(tag = "op"))]
-pub(super) enum Op {
-    Send {
-        #[serde(deserialize_with = "id")]
-        chat_id: String,
-        content: String,
-        #[serde(default, deserialize_with = "optional_id")]
-        reply_to: Option<String>,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-        /// Send a long text in parts.
-        #[serde(default, deserialize_with = "or_default")]
-        split: bool,
-    },
-    /// Answer a delivery by its number (M-7).
-    Reply {
-        delivery: u64,
-        content: String,
-        /// Whether it completes the answer.
-        #[serde(default, rename = "final")]
-        last: Option<bool>,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        /// Send a long text in parts.
-        #[serde(default, deserialize_with = "or_default")]
-        split: bool,
-    },
-    /// Bracket the turn that a delivery began (O-15).
-    Turn {
-        delivery: u64,
-        #[cfg_attr(test, schemars(with = "String"))]
-        state: TurnState,
-    },
-    Edit {
-        #[serde(deserialize_with = "id")]
-        chat_id: String,
-        #[serde(deserialize_with = "id")]
-        message_id: String,
-        content: String,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-    },
-    Typing {
-        #[serde(deserialize_with = "id")]
-        chat_id: String,
-        #[serde(default)]
-        content: Option<String>,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-    },
-    FollowUp {
-        session_key: String,
-        kind: String,
-        content: String,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-    },
-    Delete {
-        #[serde(deserialize_with = "id")]
-        chat_id: String,
-        #[serde(deserialize_with = "id")]
-        message_id: String,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-    },
-    SendMedia {
-        #[serde(deserialize_with = "id")]
-        chat_id: String,
-        #[cfg_attr(test, schemars(with = "String"))]
-        media_kind: MediaKind,
-        #[serde(default)]
-        source_url: Option<String>,
-        /// A file of this machine, in the place of `source_url`.
-        #[serde(default)]
-        path: Option<String>,
-        /// The caption.
-        #[serde(default, deserialize_with = "or_default")]
-        content: String,
-        #[serde(default)]
-        filename: Option<String>,
-        #[serde(default, deserialize_with = "optional_id")]
-        reply_to: Option<String>,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-    },
-    Prompt {
-        #[serde(deserialize_with = "id")]
-        chat_id: String,
-        #[serde(default, deserialize_with = "or_default")]
-        #[cfg_attr(test, schemars(with = "String"))]
-        prompt_kind: PromptKind,
-        /// The agent's own id for it (I-6).
-        #[serde(default, deserialize_with = "optional_id")]
-        prompt_id: Option<String>,
-        content: String,
-        options: Vec<Choice>,
-        #[serde(default)]
-        timeout_s: Option<u64>,
-        #[serde(default, deserialize_with = "optional_id")]
-        reply_to: Option<String>,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-        /// Send the same question as plain text with numbered options (I-5).
-        #[serde(default, deserialize_with = "or_default")]
-        as_text: bool,
-    },
-    React {
-        #[serde(deserialize_with = "id")]
-        chat_id: String,
-        #[serde(deserialize_with = "id")]
-        message_id: String,
-        emoji: String,
-        #[serde(default, deserialize_with = "or_default")]
-        remove: bool,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-    },
-    ThreadCreate {
-        #[serde(deserialize_with = "id")]
-        chat_id: String,
-        #[serde(default, deserialize_with = "or_default")]
-        thread_name: String,
-        #[serde(default, deserialize_with = "optional_id")]
-        message_id: Option<String>,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-    },
-    ThreadRename {
-        /// The chat that the thread hangs off; the thread itself by default.
-        #[serde(default, deserialize_with = "optional_id")]
-        chat_id: Option<String>,
-        /// The thread.
-        #[serde(deserialize_with = "id")]
-        message_id: String,
-        thread_name: String,
-        #[serde(default, deserialize_with = "or_default")]
-        only_if_connector_created: bool,
-        #[serde(default)]
-        only_if_current_name: Option<String>,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-    },
-    Draft {
-        #[serde(deserialize_with = "id")]
-        chat_id: String,
-        draft_id: i64,
-        content: String,
-        #[serde(default, rename = "final", deserialize_with = "or_default")]
-        last: bool,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-    },
-    TaskCard {
-        #[serde(default, deserialize_with = "optional_id")]
-        chat_id: Option<String>,
-        #[serde(default)]
-        delivery: Option<u64>,
-        #[serde(default, deserialize_with = "optional_id")]
-        card_id: Option<String>,
-        /// The message that the card belongs to.
-        #[serde(default, deserialize_with = "optional_id")]
-        reply_to: Option<String>,
-        chunks: Vec<Map<String, Value>>,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-    },
-    TaskCardStop {
-        #[serde(default, deserialize_with = "optional_id")]
-        chat_id: Option<String>,
-        #[serde(default)]
-        delivery: Option<u64>,
-        #[serde(default, deserialize_with = "optional_id")]
-        card_id: Option<String>,
-        #[serde(default, deserialize_with = "optional_id")]
-        reply_to: Option<String>,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-    },
-    Stream {
-        /// The agent's name for the reply.
-        stream: String,
-        /// The delivery that it answers.
-        #[serde(default)]
-        delivery: Option<u64>,
-        /// May be left out beside `delivery`.
-        #[serde(default, deserialize_with = "optional_id")]
-        chat_id: Option<String>,
-        /// All of the text so far.
-        text: String,
-        #[serde(default, rename = "final", deserialize_with = "or_default")]
-        last: bool,
-        /// Whether the text so far is a complete segment.
-        #[serde(default, deserialize_with = "or_default")]
-        segment: bool,
-        #[serde(default, deserialize_with = "optional_id")]
-        reply_to: Option<String>,
-        #[serde(default)]
-        metadata: Option<Metadata>,
-        #[serde(default)]
-        platform: Option<String>,
-    },
-    /// Remember a chat, as after a restart (M-6).
+pub(super) enum OwnOp {
+    /// Remembers a chat, as after a restart (M-6).
     Prime {
         #[serde(deserialize_with = "id")]
         chat_id: String,
@@ -265,26 +55,6 @@ pub(super) enum Op {
         #[serde(default, deserialize_with = "optional_id")]
         parent_chat_id: Option<String>,
     },
-    GetChatInfo {
-        #[serde(deserialize_with = "id")]
-        chat_id: String,
-        #[serde(default)]
-        platform: Option<String>,
-    },
-    /// Write an action as it is (X-3).
-    Raw {
-        action: Map<String, Value>,
-        #[serde(default)]
-        platform: Option<String>,
-        /// Add nothing to it.
-        #[serde(default, deserialize_with = "or_default")]
-        bare: bool,
-    },
-    Interrupt {
-        session_key: String,
-        #[serde(default)]
-        reason: Option<String>,
-    },
     Ack {
         delivery: u64,
     },
@@ -294,17 +64,17 @@ pub(super) enum Op {
     GoIdle {},
     GoDormant {},
     Hold {
-        /// For how long; a minute, the most there is, by default.
+        /// Milliseconds; a minute, the maximum, by default.
         #[serde(default)]
         ms: Option<u64>,
     },
     Resume {},
-    /// Fetch a file by its URL (H-7).
+    /// Fetches a file by its URL (H-7).
     Download {
         url: String,
         path: String,
     },
-    /// Give a file to the connector (H-7).
+    /// Uploads a file to the connector (H-7).
     Upload {
         path: String,
         #[serde(default)]
@@ -325,21 +95,34 @@ pub(super) enum Op {
     Disconnect {},
 }
 
-/// An option of a prompt.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) struct Choice {
-    id: String,
-    label: String,
-    #[serde(default)]
-    style: Option<String>,
+/// Names of the bridge's own ops.
+const OWN_OPS: [&str; 12] = [
+    "upload",
+    "download",
+    "split",
+    "capabilities",
+    "prime",
+    "ack",
+    "refuse",
+    "go_idle",
+    "go_dormant",
+    "hold",
+    "resume",
+    "disconnect",
+];
+
+/// Returns the names of all ops.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    OPS.iter().chain(COMMANDS).map(|definition| definition.name).chain(OWN_OPS)
 }
 
-impl From<Choice> for PromptOption {
-    fn from(Choice { id, label, style }: Choice) -> PromptOption {
-        PromptOption { id, label, style }
-    }
+/// Fields of the bridge's own ops that hold ids.
+const OWN_IDS: [&str; 4] = ["chat_id", "scope_id", "user_id", "parent_chat_id"];
+
+/// Returns whether a field holds an id.
+pub(super) fn is_id(name: &str) -> bool {
+    let mut fields = OPS.iter().chain(COMMANDS).flat_map(|definition| definition.fields);
+    OWN_IDS.contains(&name) || fields.any(|field| field.name == name && field.kind == Kind::Id)
 }
 
 /// What an op asks for.
@@ -381,7 +164,7 @@ impl Asked {
     pub(super) fn chat(&self) -> Option<&str> {
         match self {
             Asked::Command(command) => command.chat_id(),
-            Asked::Parts(PartedText::Send(Send { chat_id, .. })) | Asked::Prime { chat_id, .. } => {
+            Asked::Parts(PartedText::Send(SendMessage { chat_id, .. })) | Asked::Prime { chat_id, .. } => {
                 Some(chat_id)
             }
             Asked::SendFile { send, .. } => Some(&send.chat_id),
@@ -519,194 +302,39 @@ fn id_length(id: &Value) -> usize {
 
 /// An integer counts as its literal, however long it is (W-8): a tree of values would have rounded it.
 fn keep_long_ids(text: &str, fields: &mut Map<String, Value>) {
-    let is_rounded = |name: &&str| fields.get(*name).and_then(Value::as_number).is_some_and(Number::is_f64);
-    let rounded: Vec<&str> = IDS.into_iter().filter(is_rounded).collect();
+    let is_rounded = |name: &str| fields.get(name).and_then(Value::as_number).is_some_and(Number::is_f64);
+    let rounded: Vec<String> =
+        fields.keys().filter(|name| is_rounded(name) && is_id(name)).cloned().collect();
     if rounded.is_empty() {
         return;
     }
     let literals: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
     for name in rounded {
         let is_integer = |raw: &&str| raw.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-        if let Some(literal) = literals.get(name).map(|raw| raw.get()).filter(is_integer) {
-            fields.insert(name.to_owned(), literal.into());
+        if let Some(literal) = literals.get(&name).map(|raw| raw.get()).filter(is_integer) {
+            fields.insert(name, literal.into());
         }
     }
 }
 
 fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
     let name = fields.remove("op").ok_or_else(|| "it has no `op`".to_owned())?;
-    let op = Op::deserialize(Tagged { name, fields }).map_err(|error| error.to_string())?;
-    let command = match op {
-        Op::Send { chat_id, content, reply_to, metadata, platform, split } => {
-            let metadata = metadata.unwrap_or_default();
-            let send = Send { chat_id, content, reply_to, metadata, platform };
-            if split {
-                return Ok(Asked::Parts(PartedText::Send(send)));
-            }
-            Command::Send(send)
+    if let Value::String(name) = &name {
+        if let Some(definition) = definition(name) {
+            return given(definition, fields);
         }
-        Op::Reply { delivery, content, last, metadata, split } => {
-            let (delivery, metadata) = (DeliveryId::from_number(delivery), metadata.unwrap_or_default());
-            let last = last.unwrap_or(true);
-            let reply = ReplyMessage { delivery, content, last, continues: false, metadata };
-            if split {
-                return Ok(Asked::Parts(PartedText::Reply(reply)));
-            }
-            Command::Reply(reply)
+        if !OWN_OPS.contains(&name.as_str()) {
+            let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+            return Err(format!("unknown op `{name:.100}`, expected one of {}", known.join(", ")));
         }
-        Op::Download { url, path } => return Ok(Asked::Download { url, path }),
-        Op::Upload { path, content_type, filename } => {
-            return Ok(Asked::Upload(UploadFile { path, content_type, filename }));
+    }
+    let op = OwnOp::deserialize(Tagged { name, fields }).map_err(|error| error.to_string())?;
+    Ok(match op {
+        OwnOp::Download { url, path } => Asked::Download { url, path },
+        OwnOp::Upload { path, content_type, filename } => {
+            Asked::Upload(UploadFile { path, content_type, filename })
         }
-        Op::Turn { delivery, state } => {
-            Command::Turn(Turn { delivery: DeliveryId::from_number(delivery), state })
-        }
-        Op::Edit { chat_id, message_id, content, metadata, platform } => {
-            let metadata = metadata.unwrap_or_default();
-            Command::Edit(Edit { chat_id, message_id, content, metadata, platform })
-        }
-        Op::Typing { chat_id, content, metadata, platform } => {
-            Command::Typing(Typing { chat_id, content, metadata: metadata.unwrap_or_default(), platform })
-        }
-        Op::FollowUp { session_key, kind, content, metadata } => {
-            Command::FollowUp(FollowUp { session_key, kind, content, metadata: metadata.unwrap_or_default() })
-        }
-        Op::Delete { chat_id, message_id, metadata, platform } => {
-            let metadata = metadata.unwrap_or_default();
-            Command::Delete(Delete { chat_id, message_id, metadata, platform })
-        }
-        Op::SendMedia {
-            chat_id,
-            media_kind,
-            source_url,
-            path,
-            content,
-            filename,
-            reply_to,
-            metadata,
-            platform,
-        } => {
-            let metadata = metadata.unwrap_or_default();
-            let (kind, caption) = (media_kind, content);
-            let mut send = SendMedia {
-                chat_id,
-                kind,
-                source_url: String::new(),
-                caption,
-                filename,
-                reply_to,
-                metadata,
-                platform,
-            };
-            match (source_url, path) {
-                (None, Some(path)) => return Ok(Asked::SendFile { path, send }),
-                (Some(url), None) if is_web_url(&url) => send.source_url = url,
-                (Some(_), None) => {
-                    return Err(
-                        "`source_url` is no http or https URL: name a file of this machine as `path`"
-                            .to_owned(),
-                    );
-                }
-                (None, None) => return Err("missing field `source_url`, or `path` in its place".to_owned()),
-                (Some(_), Some(_)) => return Err("`source_url` and `path`: give one of them".to_owned()),
-            }
-            Command::SendMedia(send)
-        }
-        Op::Prompt {
-            chat_id,
-            prompt_kind,
-            prompt_id,
-            content,
-            options,
-            timeout_s,
-            reply_to,
-            metadata,
-            platform,
-            as_text,
-        } => {
-            let metadata = metadata.unwrap_or_default();
-            let (kind, timeout) = (prompt_kind, timeout_s.map(Duration::from_secs));
-            let options = options.into_iter().map(PromptOption::from).collect();
-            let prompt =
-                Prompt { prompt_id, chat_id, kind, content, options, timeout, reply_to, metadata, platform };
-            if as_text {
-                if let Some(problem) = prompt.problem() {
-                    return Err(problem);
-                }
-                let content = prompt.as_text();
-                let Prompt { chat_id, reply_to, metadata, platform, .. } = prompt;
-                let send = Send { chat_id, content, reply_to, metadata, platform };
-                return Ok(Asked::Parts(PartedText::Send(send)));
-            }
-            Command::Prompt(prompt)
-        }
-        Op::React { chat_id, message_id, emoji, remove, metadata, platform } => {
-            let metadata = metadata.unwrap_or_default();
-            Command::React(React { chat_id, message_id, emoji, remove, metadata, platform })
-        }
-        Op::ThreadCreate { chat_id, thread_name, message_id, metadata, platform } => {
-            let (name, metadata) = (thread_name, metadata.unwrap_or_default());
-            Command::ThreadCreate(ThreadCreate { chat_id, name, message_id, metadata, platform })
-        }
-        Op::ThreadRename {
-            chat_id,
-            message_id,
-            thread_name,
-            only_if_connector_created,
-            only_if_current_name,
-            metadata,
-            platform,
-        } => {
-            let rename = ThreadRename {
-                chat_id: chat_id.unwrap_or_default(),
-                thread_id: message_id,
-                name: thread_name,
-                only_if_connector_created,
-                only_if_current_name,
-                metadata: metadata.unwrap_or_default(),
-                platform,
-            };
-            Command::ThreadRename(rename)
-        }
-        Op::Draft { chat_id, draft_id, content, last, metadata, platform } => {
-            let metadata = metadata.unwrap_or_default();
-            Command::Draft(Draft { chat_id, draft_id, content, last, metadata, platform })
-        }
-        Op::TaskCard { chat_id, delivery, card_id, reply_to, chunks, metadata, platform } => {
-            let card = card(chat_id, delivery)?;
-            let metadata = metadata.unwrap_or_default();
-            let card = Card { card_id, reply_to, metadata, platform, ..card };
-            Command::TaskCard(TaskCard { card, chunks })
-        }
-        Op::TaskCardStop { chat_id, delivery, card_id, reply_to, metadata, platform } => {
-            let card = card(chat_id, delivery)?;
-            let metadata = metadata.unwrap_or_default();
-            Command::TaskCardStop(TaskCardStop {
-                card: Card { card_id, reply_to, metadata, platform, ..card },
-            })
-        }
-        Op::Stream { stream, delivery, chat_id, text, last, segment, reply_to, metadata, platform } => {
-            let metadata = metadata.unwrap_or_default();
-            let delivery = delivery.map(DeliveryId::from_number);
-            let chat_id = match chat_id {
-                None if delivery.is_none() => {
-                    return Err("missing field `chat_id`, or `delivery` in its place".to_owned());
-                }
-                chat_id => chat_id.unwrap_or_default(),
-            };
-            Command::Stream(Stream {
-                delivery,
-                stream,
-                chat_id,
-                text,
-                last,
-                segment,
-                reply_to,
-                metadata,
-                platform,
-            })
-        }
-        Op::Prime { chat_id, platform, scope_id, user_id, profile, parent_chat_id } => {
+        OwnOp::Prime { chat_id, platform, scope_id, user_id, profile, parent_chat_id } => {
             let chat = Chat {
                 platform,
                 scope: scope_id,
@@ -715,36 +343,79 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
                 parent: parent_chat_id,
                 ..Chat::default()
             };
-            return Ok(Asked::Prime { chat_id, chat });
+            Asked::Prime { chat_id, chat }
         }
-        Op::GetChatInfo { chat_id, platform } => Command::ChatInfo(ChatInfo { chat_id, platform }),
-        Op::Raw { action, platform, bare } => Command::Raw(Raw { action, platform, bare }),
-        Op::Interrupt { session_key, reason } => Command::Interrupt(Interrupt { session_key, reason }),
-        Op::GoIdle {} => Command::GoIdle,
-        Op::GoDormant {} => Command::GoDormant,
-        Op::Hold { ms } => Command::Hold(ms.map_or(Duration::MAX, Duration::from_millis)),
-        Op::Resume {} => Command::Resume,
-        Op::Ack { delivery } => return Ok(Asked::Settle { delivery, taken: true }),
-        Op::Refuse { delivery } => return Ok(Asked::Settle { delivery, taken: false }),
-        Op::Split { chat_id, content } => return Ok(Asked::Split { chat_id, content }),
-        Op::Capabilities { chat_id } => return Ok(Asked::Capabilities { chat_id }),
-        Op::Disconnect {} => return Ok(Asked::Disconnect),
+        OwnOp::GoIdle {} => Asked::Command(Command::GoIdle),
+        OwnOp::GoDormant {} => Asked::Command(Command::GoDormant),
+        OwnOp::Hold { ms } => Asked::Command(Command::Hold(ms.map_or(Duration::MAX, Duration::from_millis))),
+        OwnOp::Resume {} => Asked::Command(Command::Resume),
+        OwnOp::Ack { delivery } => Asked::Settle { delivery, taken: true },
+        OwnOp::Refuse { delivery } => Asked::Settle { delivery, taken: false },
+        OwnOp::Split { chat_id, content } => Asked::Split { chat_id, content },
+        OwnOp::Capabilities { chat_id } => Asked::Capabilities { chat_id },
+        OwnOp::Disconnect {} => Asked::Disconnect,
+    })
+}
+
+/// Reads an op of the protocol, with the fields that the bridge adds.
+fn given(definition: &Definition, mut fields: Map<String, Value>) -> Result<Asked, String> {
+    let extra: Vec<&str> = extra_fields(definition.name).map(|field| field.name).collect();
+    let own = definition.fields.iter().map(|field| field.name);
+    let known: Vec<&str> = own.chain(extra.iter().copied()).collect();
+    tagged::check(definition.name, &fields, &known)?;
+    let mut take = |name: &str| {
+        let is_extra = extra.contains(&name);
+        if is_extra { fields.remove(name).filter(|value| !value.is_null()) } else { None }
     };
-    Ok(Asked::Command(command))
+    let split = flag("split", take("split"))?;
+    let as_text = flag("as_text", take("as_text"))?;
+    let path = take("path").map(|path| parse::<String>("path", path)).transpose()?;
+    if definition.name == "send_media" {
+        let has_url = fields.get("source_url").is_some_and(|url| !url.is_null());
+        match (has_url, &path) {
+            // The upload gives it.
+            (false, Some(_)) => drop(fields.insert("source_url".to_owned(), "".into())),
+            (true, None) => {}
+            (false, None) => return Err("missing field `source_url`, or `path` in its place".to_owned()),
+            (true, Some(_)) => return Err("`source_url` and `path`: give one of them".to_owned()),
+        }
+    }
+    match ((definition.read)(&mut fields)?, path) {
+        (Command::Op(Op::Send(send)), _) if split => Ok(Asked::Parts(PartedText::Send(send))),
+        (Command::Reply(reply), _) if split => Ok(Asked::Parts(PartedText::Reply(reply))),
+        (Command::Op(Op::Prompt(prompt)), _) if as_text => match prompt.problem() {
+            Some(problem) => Err(problem),
+            None => {
+                let content = prompt.as_text();
+                let Prompt { chat_id, reply_to, metadata, platform, .. } = prompt;
+                Ok(Asked::Parts(PartedText::Send(SendMessage {
+                    chat_id,
+                    content,
+                    reply_to,
+                    metadata,
+                    platform,
+                })))
+            }
+        },
+        (Command::Op(Op::SendMedia(send)), Some(path)) => Ok(Asked::SendFile { path, send }),
+        (Command::Op(Op::SendMedia(send)), None) if !is_web_url(&send.source_url) => {
+            Err("`source_url` is not an http or https URL: name a file of this machine as `path`".to_owned())
+        }
+        (command, _) => Ok(Asked::Command(command)),
+    }
+}
+
+fn parse<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, String> {
+    serde_json::from_value(value).map_err(|error| format!("`{name}`: {error}"))
+}
+
+fn flag(name: &str, value: Option<Value>) -> Result<bool, String> {
+    value.map_or(Ok(false), |value| parse(name, value))
 }
 
 fn is_web_url(text: &str) -> bool {
     let is_web = |scheme: &str| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     text.split_once("://").is_some_and(|(scheme, rest)| is_web(scheme) && !rest.is_empty())
-}
-
-/// The card of a chat or of a delivery.
-fn card(chat_id: Option<String>, delivery: Option<u64>) -> Result<Card, String> {
-    if chat_id.is_none() && delivery.is_none() {
-        return Err("missing field `chat_id`, or `delivery` in its place".to_owned());
-    }
-    let delivery = delivery.map(DeliveryId::from_number);
-    Ok(Card { chat_id: chat_id.unwrap_or_default(), delivery, ..Card::default() })
 }
 
 /// An id, which may be written as a number (W-8).
@@ -761,11 +432,6 @@ fn optional_id<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<String>, D
             Err(serde::de::Error::custom("an id is a string or an integer"))
         }
     }
-}
-
-/// Null is as good as nothing.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(reader: D) -> Result<T, D::Error> {
-    Option::deserialize(reader).map(Option::unwrap_or_default)
 }
 
 #[cfg(test)]
@@ -790,7 +456,7 @@ mod tests {
             (r#"{"op":"resume","now":true}"#, "unknown field `now`: `resume` takes no fields"),
             (
                 r#"{"op":"prompt","chat_id":"1","content":"?","options":[{"id":"a","label":"A","emoji":"x"}]}"#,
-                "unknown field `emoji`, expected one of `id`, `label`, `style`",
+                "`options`: unknown field `emoji`, expected one of `id`, `label`, `style`",
             ),
         ] {
             assert_eq!(refused(line), expected, "{line}");
@@ -802,7 +468,7 @@ mod tests {
         let said =
             read(br#"{"op":"send","chat_id":1,"content":"x","metadata":{"any":{"thing":1}}}"#).unwrap();
         assert_eq!((said.about.op.as_str(), said.about.chat.as_str()), ("send", "1"));
-        let Ok(Asked::Command(Command::Send(send))) = said.asked else { panic!("{:?}", said.asked) };
+        let Ok(Asked::Command(Command::Op(Op::Send(send)))) = said.asked else { panic!("{:?}", said.asked) };
         assert_eq!(Value::Object(send.metadata).to_string(), r#"{"any":{"thing":1}}"#);
         let split = read(br#"{"op":"split","chat_id":"1","text":"x"}"#).unwrap().asked;
         assert!(matches!(split, Ok(Asked::Split { .. })), "{split:?}");

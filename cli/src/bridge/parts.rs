@@ -3,7 +3,8 @@
 use super::answer::{Begun, Outcome, nothing, shown};
 use super::op::Asked;
 use futures_util::future::FutureExt;
-use relayline_core::command::{Command, Failure, Reply, ReplyMessage, Send};
+use relayline_core::command::{Command, Failure, Reply};
+use relayline_core::op::{ReplyMessage, SendMessage};
 use relayline_runtime::Relay;
 use serde_json::{Map, Value};
 use std::vec::IntoIter;
@@ -11,7 +12,7 @@ use std::vec::IntoIter;
 /// A text that is sent in parts.
 #[derive(Debug)]
 pub(super) enum PartedText {
-    Send(Send),
+    Send(SendMessage),
     Reply(ReplyMessage),
 }
 
@@ -36,7 +37,7 @@ impl PartedText {
         match self {
             PartedText::Send(send) => {
                 let reply_to = send.reply_to.clone().filter(|_| is_first);
-                Command::Send(Send { content, reply_to, ..send.clone() })
+                Command::from(SendMessage { content, reply_to, ..send.clone() })
             }
             PartedText::Reply(reply) => {
                 let (last, continues) = (reply.last && is_last, !is_first);

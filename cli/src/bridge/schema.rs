@@ -6,16 +6,14 @@
 mod committed;
 
 use super::line::{Line, verbatim};
-use super::op::{self, IDS, Op};
+use super::op::{self, OwnOp};
 use committed::{branches, properties, quoted};
-use relayline_core::command::{MediaKind, TurnState};
 use relayline_core::descriptor::Descriptor;
 use relayline_core::event::Event;
-use relayline_core::prompts::PromptKind;
+use relayline_core::op::{COMMANDS, OPS};
 use schemars::generate::{Contract, SchemaSettings};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -183,10 +181,12 @@ impl JsonSchema for True {
 /// Makes the schema of the agent's ops. An op may have an `id`; what may be absent may be null, and an id may be an integer.
 fn bridge_in() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.contract = Contract::Deserialize);
-    let mut schema = settings.into_generator().into_root_schema_for::<Op>().to_value();
+    let mut schema = settings.into_generator().into_root_schema_for::<OwnOp>().to_value();
     schema["title"] = "Bridge, agent to gateway".into();
     schema["description"] =
         "An op of the agent: one JSON object a line. With an `id` it gets a result.".into();
+    let ops = OPS.iter().chain(COMMANDS).map(|op| committed::given(op, op::extra_fields(op.name)));
+    schema["oneOf"].as_array_mut().unwrap().extend(ops);
     for branch in schema["oneOf"].as_array_mut().unwrap() {
         let required: Vec<String> = branch["required"]
             .as_array()
@@ -196,7 +196,7 @@ fn bridge_in() -> Value {
             .collect();
         let fields = branch["properties"].as_object_mut().unwrap();
         for (name, field) in fields.iter_mut() {
-            if IDS.contains(&name.as_str()) {
+            if op::is_id(name) {
                 widen(field, "integer");
             }
             if !required.contains(name) {
@@ -209,20 +209,6 @@ fn bridge_in() -> Value {
         );
         branch["additionalProperties"] = false.into();
     }
-    // Texts that are one of several, which only the code that reads them knows.
-    for (op, field, names) in [
-        ("send_media", "media_kind", words::<MediaKind>()),
-        ("prompt", "prompt_kind", words::<PromptKind>()),
-        ("turn", "state", words::<TurnState>()),
-    ] {
-        let branch = branch_of(&mut schema, op);
-        let field = &mut branch["properties"][field];
-        let mut words: Vec<Value> = names.into_iter().map(Value::from).collect();
-        if field["type"].is_array() {
-            words.push(Value::Null);
-        }
-        field["enum"] = words.into();
-    }
     // Where one of two is needed.
     for (op, one, other) in [
         ("send_media", "source_url", "path"),
@@ -232,7 +218,10 @@ fn bridge_in() -> Value {
     ] {
         let is_there =
             |name: &str| json!({"required": [name], "properties": {name: {"not": {"type": "null"}}}});
-        branch_of(&mut schema, op)["anyOf"] = json!([is_there(one), is_there(other)]);
+        let branch = branch_of(&mut schema, op);
+        branch["required"].as_array_mut().unwrap().retain(|name| name != one);
+        widen(&mut branch["properties"][one], "null");
+        branch["anyOf"] = json!([is_there(one), is_there(other)]);
     }
     let split = branch_of(&mut schema, "split");
     split["properties"]["text"] = json!({"description": "Older name of `content`.", "type": "string"});
@@ -296,12 +285,6 @@ fn widen(field: &mut Value, other: &str) {
         Value::Array(types) => types.push(other.into()),
         known => *known = json!([known.take(), other]),
     }
-}
-
-/// The names that an enum is read from, which it says itself of a wrong one.
-fn words<T: DeserializeOwned + std::fmt::Debug>() -> Vec<String> {
-    let error = serde_json::from_value::<T>(json!("?")).unwrap_err().to_string();
-    quoted(&error, "expected").collect()
 }
 
 #[test]

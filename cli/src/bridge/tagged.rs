@@ -45,20 +45,21 @@ impl<'de> EnumAccess<'de> for Tagged {
     }
 }
 
+/// Checks that each field of an op is one that it takes.
+pub(super) fn check(op: &str, fields: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
+    let list = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let unknown: Vec<&str> = fields.keys().map(String::as_str).filter(|name| !known.contains(name)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let plural = if unknown.len() > 1 { "s" } else { "" };
+    let takes = if known.is_empty() { "no fields".to_owned() } else { list(known) };
+    Err(format!("unknown field{plural} {}: `{op}` takes {takes}", list(&unknown)))
+}
+
 impl Fields {
-    /// Checks that each field is one of `known`.
     fn check(&self, known: &[&str]) -> Result<(), Error> {
-        let list =
-            |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let unknown: Vec<&str> =
-            self.fields.keys().map(String::as_str).filter(|name| !known.contains(name)).collect();
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        let plural = if unknown.len() > 1 { "s" } else { "" };
-        let takes = if known.is_empty() { "no fields".to_owned() } else { list(known) };
-        let (unknown, name) = (list(&unknown), &self.name);
-        Err(Error::custom(format!("unknown field{plural} {unknown}: `{name}` takes {takes}")))
+        check(&self.name, &self.fields, known).map_err(Error::custom)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use relayline_core::command::{Failure, FailureKind};
-use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
+use relayline_core::op::{Prompt, PromptKind, PromptOption};
 use relayline_runtime::{Delivery, Inbox, Incoming, Relay};
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;

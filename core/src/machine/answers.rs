@@ -5,9 +5,8 @@ use super::requests::Owner;
 use super::streams::NOTIFY;
 use crate::anchor::{has_thread, is_on_slack, is_set};
 use crate::chats::Chat;
-use crate::command::{
-    Card, Command, Failure, Metadata, NotAccepted, ReplyMessage, RequestId, Send, TaskCard, TaskCardStop,
-};
+use crate::command::{Command, Failure, Metadata, NotAccepted, RequestId};
+use crate::op::{Answers, Op, ReplyMessage, SendMessage};
 use crate::output::DeliveryId;
 use crate::targets::Target;
 
@@ -15,13 +14,13 @@ impl RelayMachine {
     /// Answers a delivery.
     pub(super) fn reply(&mut self, reply: ReplyMessage) -> Result<RequestId, NotAccepted> {
         let sent = match self.answer_to(&reply) {
-            Ok(send) => self.request(&Command::Send(send), Owner::Host),
+            Ok(send) => self.request(&Op::Send(send), Owner::Host),
             Err(failure) => Err(failure.into()),
         };
         sent.map_err(|refusal| NotAccepted::new(Command::Reply(reply), refusal))
     }
 
-    fn answer_to(&self, reply: &ReplyMessage) -> Result<Send, Failure> {
+    fn answer_to(&self, reply: &ReplyMessage) -> Result<SendMessage, Failure> {
         let target = self.target(reply.delivery)?;
         let platform = target.platform.filter(|platform| self.fronts(platform));
         let mut metadata = reply.metadata.clone();
@@ -41,38 +40,34 @@ impl RelayMachine {
             metadata.remove(NOTIFY);
         }
         let reply_to = message_id.filter(|_| !reply.continues);
-        Ok(Send { chat_id, content: reply.content.clone(), reply_to, metadata, platform })
+        Ok(SendMessage { chat_id, content: reply.content.clone(), reply_to, metadata, platform })
     }
 
-    /// Shows or ends a task card (O-16).
-    pub(super) fn task_card(&mut self, command: Command) -> Result<RequestId, NotAccepted> {
-        let placed = match &command {
-            Command::TaskCard(TaskCard { card, chunks }) if card.delivery.is_some() => {
-                let chunks = chunks.clone();
-                self.placed(card).map(|card| Some(Command::TaskCard(TaskCard { card, chunks })))
-            }
-            Command::TaskCardStop(TaskCardStop { card }) if card.delivery.is_some() => {
-                self.placed(card).map(|card| Some(Command::TaskCardStop(TaskCardStop { card })))
-            }
-            _ => Ok(None),
-        };
-        let sent = match placed {
-            Ok(placed) => self.request(placed.as_ref().unwrap_or(&command), Owner::Host),
+    /// Asks the connector for an op. One that answers a delivery goes where that came from (M-7, O-16).
+    pub(super) fn ask(&mut self, mut op: Op) -> Result<RequestId, NotAccepted> {
+        let given = op.answers().is_some().then(|| op.clone());
+        let sent = match self.place(&mut op) {
+            Ok(()) => self.request(&op, Owner::Host),
             Err(failure) => Err(failure.into()),
         };
-        sent.map_err(|refusal| NotAccepted::new(command, refusal))
+        sent.map_err(|refusal| NotAccepted::new(Command::Op(given.unwrap_or(op)), refusal))
     }
 
-    /// The card where its delivery came from.
-    fn placed(&self, card: &Card) -> Result<Card, Failure> {
-        let mut card = card.clone();
-        let Some(delivery) = card.delivery else { return Ok(card) };
+    /// Sets what a host has not set of an op that answers a delivery.
+    fn place(&self, op: &mut Op) -> Result<(), Failure> {
+        let Some(Answers { delivery, chat_id, reply_to, metadata, platform }) = op.answers() else {
+            return Ok(());
+        };
         let target = self.target(delivery)?;
-        card.chat_id = target.chat_of(delivery, &card.chat_id)?;
-        card.platform = card.platform.or(target.platform.filter(|platform| self.fronts(platform)));
-        card.reply_to = card.reply_to.or(target.message_id);
-        place(&mut card.metadata, "thread_id", target.thread_id);
-        Ok(card)
+        *chat_id = target.chat_of(delivery, chat_id)?;
+        if platform.is_none() {
+            *platform = target.platform.filter(|platform| self.fronts(platform));
+        }
+        if reply_to.is_none() {
+            *reply_to = target.message_id;
+        }
+        place(metadata, "thread_id", target.thread_id);
+        Ok(())
     }
 
     /// Where a delivery came from.

@@ -249,9 +249,9 @@ impl RelayMachine {
 
     /// What the host asks for. It completes exactly once, as [`Action::Complete`]; one that cannot even begin comes
     /// back at once (O-6, O-8, O-9).
-    pub fn submit(&mut self, now: Now, command: Command) -> Result<RequestId, NotAccepted> {
+    pub fn submit(&mut self, now: Now, command: impl Into<Command>) -> Result<RequestId, NotAccepted> {
         self.advance(now);
-        let submitted = self.accept(command);
+        let submitted = self.accept(command.into());
         self.stats.not_accepted += u64::from(submitted.is_err());
         self.after();
         submitted

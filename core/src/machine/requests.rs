@@ -2,15 +2,15 @@
 
 use super::streams::{SentAs, StreamKey};
 use super::{MOST_ACTIONS, RelayMachine};
-use crate::anchor::Anchor;
 use crate::chats::{Chat, Chats};
-use crate::command::{
-    ChatInfo, Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, Typing, Wire, too_large,
-};
+use crate::command::{Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, too_large};
+use crate::config::Limits;
 use crate::descriptor::Descriptor;
 use crate::encode;
 use crate::hash::{Seed, Table, table};
 use crate::lifecycle::State;
+use crate::op::{Context, Definition, Destination, Gate, GetChatInfo, Interrupt, Op, Prompt, Typing};
+use crate::outbox::Outbox;
 use crate::output::Action;
 use crate::result::Expected;
 use crate::time::Time;
@@ -163,45 +163,22 @@ impl RelayMachine {
                 Ok(id)
             }
             // A typing sign is never an error to the host (O): one that cannot go out is done, too.
-            Command::Typing(_) if command.problem(&self.config.limits).is_some() => {
-                self.stats.typing_dropped += 1;
-                now(self, Reply::Done)
-            }
-            // Elsewhere a sign goes out by itself, and an empty one would be shown as another (O).
-            Command::Typing(Typing { ref chat_id, content: Some(ref content), ref platform, .. })
-                if content.is_empty() && !self.is_slacks(chat_id, platform.as_deref()) =>
-            {
-                self.stats.typing_dropped += 1;
-                now(self, Reply::Done)
-            }
-            Command::Typing(_) => match self.request(&command, Owner::Host) {
-                Ok(id) => Ok(id),
-                Err(_) => {
+            Command::Op(Op::Typing(typing)) => match self.show_typing(typing) {
+                Some(id) => Ok(id),
+                None => {
                     self.stats.typing_dropped += 1;
                     now(self, Reply::Done)
                 }
             },
-            Command::ChatInfo(info) if self.is_not_told(&info) => {
+            Command::Op(Op::GetChatInfo(info)) if self.is_not_told(&info) => {
                 let (name, chat_type) = (info.chat_id, "dm".to_owned());
                 now(self, Reply::ChatInfo { name, chat_type })
             }
-            Command::Send(_)
-            | Command::Edit(_)
-            | Command::Delete(_)
-            | Command::FollowUp(_)
-            | Command::ChatInfo(_)
-            | Command::SendMedia(_)
-            | Command::Prompt(_)
-            | Command::React(_)
-            | Command::ThreadCreate(_)
-            | Command::ThreadRename(_)
-            | Command::Draft(_)
-            | Command::Interrupt(_)
-            | Command::Raw(_) => match self.request(&command, Owner::Host) {
+            Command::Op(op) => self.ask(op),
+            Command::Interrupt(interrupt) => match self.interrupt(&interrupt) {
                 Ok(id) => Ok(id),
-                Err(refusal) => Err(NotAccepted::new(command, refusal)),
+                Err(refusal) => Err(NotAccepted::new(interrupt.into(), refusal)),
             },
-            Command::TaskCard(_) | Command::TaskCardStop(_) => self.task_card(command),
             Command::Stream(state) => self.stream(state),
             Command::Reply(reply) => self.reply(reply),
             Command::Turn(turn) => match self.turn(turn) {
@@ -237,97 +214,51 @@ impl RelayMachine {
         self.can_ask(0).is_ok() && (self.requests.len() >= limits.max_in_flight || !fits)
     }
 
-    /// Queues a frame that waits for its answer, or at least for being written.
-    pub(super) fn request(&mut self, command: &Command, owner: Owner) -> Result<RequestId, Refusal> {
+    /// Queues an op's frame, which waits for its answer.
+    pub(super) fn request(&mut self, op: &Op, owner: Owner) -> Result<RequestId, Refusal> {
         self.can_ask(self.requests.pending.len())?;
-        let raw_chat = match command {
-            Command::Raw(raw) => raw.chat(),
-            _ => None,
-        };
         // A seal is repeated as it was, whatever has become of its chat since (O-13).
-        let repeated = self.streams.repeated(owner, command);
-        let (chat_id, tag) = match command.wire() {
-            Wire::Op { chat_id, .. } if let Some(before) = &repeated => (Some(chat_id), before.tag),
-            Wire::Op { op, chat_id, platform } => {
-                let tag = self.tag(platform, chat_id)?;
-                self.offers(op, chat_id, platform)?;
+        let repeated = self.streams.repeated(owner, op);
+        let destination = op.destination();
+        let tag = match (&repeated, &destination) {
+            (Some(before), _) => before.tag,
+            (None, Destination::Chat { chat_id, platform }) => {
+                let tag = self.tag(*platform, chat_id)?;
+                self.offers(op.definition(), chat_id, *platform)?;
                 self.chats.touch(&self.seed, chat_id);
-                (Some(chat_id), tag)
+                tag
             }
-            Wire::Chatless | Wire::Interrupt(_) | Wire::None => {
-                (raw_chat.as_deref(), self.tag_of_own(command)?)
-            }
+            // A follow-up goes out as the platform that its kind names, when this gateway fronts it (M-4).
+            (None, Destination::Session { platform }) => platform.and_then(|platform| self.fronted(platform)),
+            (None, Destination::Nowhere) => None,
         };
-        let mut prompt_id = String::new();
-        let expected = match command {
-            Command::Send(_)
-            | Command::SendMedia(_)
-            | Command::Draft(_)
-            | Command::TaskCard(_)
-            | Command::FollowUp(_) => Expected::Sent,
-            Command::Raw(_) => Expected::Raw,
-            // Only a new thread has a name of its own accord (O).
-            Command::ThreadRename(rename) if rename.name.trim().is_empty() => {
-                return Err(Failure::definite("a thread cannot be renamed to nothing").into());
-            }
-            Command::Edit(_)
-            | Command::Delete(_)
-            | Command::React(_)
-            | Command::ThreadRename(_)
-            | Command::TaskCardStop(_) => Expected::Done,
-            Command::Typing(_) => Expected::Shrug,
-            Command::ChatInfo(info) => Expected::ChatInfo(info.chat_id.clone()),
-            Command::ThreadCreate(_) => Expected::Thread,
-            Command::Prompt(prompt) => {
-                prompt_id = match &prompt.prompt_id {
-                    Some(id) if self.config.prompts => match self.prompts.problem(self.now, id) {
-                        Some(problem) => return Err(Failure::definite(problem).into()),
-                        None => id.clone(),
-                    },
-                    Some(id) => id.clone(),
-                    None => self.prompts.next_id(),
-                };
-                Expected::Prompted(prompt_id.clone())
-            }
-            Command::Interrupt(_)
-            | Command::GoIdle
-            | Command::GoDormant
-            | Command::Hold(_)
-            | Command::Resume
-            | Command::Stream(_)
-            | Command::Reply(_)
-            | Command::Turn(_)
-            | Command::Disconnect => Expected::Written,
+        if let Some(why) = op.refusal() {
+            return Err(Failure::definite(why).into());
+        }
+        let prompt_id = match op {
+            Op::Prompt(prompt) => self.prompt_id(prompt)?,
+            _ => String::new(),
         };
-        let id = RequestId(self.requests.next);
-        let wire_id = WireId(self.requests.prefix, id.0);
-        let chat = chat_id.and_then(|chat_id| remembered(&self.chats, &self.seed, command, chat_id));
+        let expected = Expected::of(op, &prompt_id);
+        let chat_id = destination.chat_id();
+        let chat = chat_id.and_then(|chat_id| remembered(&self.chats, &self.seed, op, chat_id));
         let chat = match repeated {
             Some(SentAs { chat, .. }) => chat.map(Cow::Owned),
             None => {
-                self.streams.sends(owner, command, tag, chat.as_deref());
+                self.streams.sends(owner, op, tag, chat.as_deref());
                 chat
             }
         };
-        let anchor = Anchor::of(command, chat.as_deref(), self.config.slack_reply_in_thread);
+        let chat = chat.as_deref();
+        let anchor = op.anchor(chat, self.config.slack_reply_in_thread);
+        let context = Context { chat, anchor, prompt_id: &prompt_id };
         let tag = tag.map(|at| &self.config.identities[at]);
-        let (limit, unwritten) = (self.config.limits.write_queue_bytes, self.outbox.request_bytes());
-        let queued = self.outbox.push_request(id, limit, |out| match command.wire() {
-            Wire::Interrupt(interrupt) => {
-                encode::interrupt(out, &interrupt.session_key, interrupt.reason.as_deref());
-            }
-            Wire::Op { .. } | Wire::Chatless => {
-                encode::outbound(out, &wire_id, command, &prompt_id, tag, chat.as_deref(), anchor);
-            }
-            // Never written as a request.
-            Wire::None => {}
-        });
-        if !queued {
-            let why = too_large(&self.config.limits);
-            // One that does not fit into an empty queue never will.
-            return Err(if unwritten > 0 { Refusal::full(why) } else { Failure::definite(why).into() });
-        }
-        if let Command::Prompt(prompt) = command {
+        let id = RequestId(self.requests.next);
+        let wire_id = WireId(self.requests.prefix, id.0);
+        queue(&mut self.outbox, &self.config.limits, id, |out| {
+            encode::outbound(out, &wire_id, op, tag, &context);
+        })?;
+        if let Op::Prompt(prompt) = op {
             // An answer may come before the result: it is open from now on.
             if self.config.prompts {
                 let id = prompt.prompt_id.as_deref();
@@ -337,10 +268,45 @@ impl RelayMachine {
             }
         }
         let chat = chat_id.filter(|id| !id.is_empty()).map(|id| self.seed.hash(&[id]));
-        self.requests.next += 1;
+        Ok(self.await_result(expected, owner, chat))
+    }
+
+    /// Queues an interrupt, which is done once it is written.
+    fn interrupt(&mut self, interrupt: &Interrupt) -> Result<RequestId, Refusal> {
+        self.can_ask(self.requests.pending.len())?;
+        let id = RequestId(self.requests.next);
+        queue(&mut self.outbox, &self.config.limits, id, |out| {
+            encode::interrupt(out, &interrupt.session_key, interrupt.reason.as_deref());
+        })?;
+        Ok(self.await_result(Expected::Written, Owner::Host, None))
+    }
+
+    /// Remembers the request whose frame was just queued.
+    fn await_result(&mut self, expected: Expected, owner: Owner, chat: Option<u128>) -> RequestId {
+        let id = self.requests.fresh();
         let until = self.now + self.span(self.config.timing.request_timeout);
         self.requests.pending.insert(id.0, Pending { expected, written: false, until, owner, chat });
-        Ok(id)
+        id
+    }
+
+    /// Queues a typing sign, unless it cannot go out. Beyond Slack an empty one would be shown as another (O).
+    fn show_typing(&mut self, typing: Typing) -> Option<RequestId> {
+        let is_empty = typing.content.as_ref().is_some_and(String::is_empty);
+        if is_empty && !self.is_slacks(&typing.chat_id, typing.platform.as_deref()) {
+            return None;
+        }
+        let op = Op::Typing(typing);
+        match op.problem(self.config.limits.write_queue_bytes) {
+            Some(_) => None,
+            None => self.request(&op, Owner::Host).ok(),
+        }
+    }
+
+    /// Returns the id of a prompt: the host's own, where no open prompt has it (I-6), else the next.
+    fn prompt_id(&self, prompt: &Prompt) -> Result<String, Failure> {
+        let Some(id) = &prompt.prompt_id else { return Ok(self.prompts.next_id()) };
+        let problem = if self.config.prompts { self.prompts.problem(self.now, id) } else { None };
+        problem.map_or_else(|| Ok(id.clone()), |problem| Err(Failure::definite(problem)))
     }
 
     /// What a command's platform can do: of the one that it names, else of the one on which its chat was last seen.
@@ -352,8 +318,8 @@ impl RelayMachine {
     }
 
     /// Returns whether a connector that is there names its ops, and not the one that says what a chat is (O-5).
-    fn is_not_told(&self, info: &ChatInfo) -> bool {
-        let ChatInfo { chat_id, platform } = info;
+    fn is_not_told(&self, info: &GetChatInfo) -> bool {
+        let GetChatInfo { chat_id, platform } = info;
         let names_others = |descriptor: &Arc<Descriptor>| {
             !descriptor.supported_ops.is_empty() && !descriptor.offers("get_chat_info")
         };
@@ -362,36 +328,21 @@ impl RelayMachine {
             && self.descriptor_for(chat_id, platform.as_deref()).is_some_and(names_others)
     }
 
-    /// O-9: whether the platform's descriptor offers an op (D-6, D-9).
-    fn offers(&self, op: &str, chat_id: &str, platform: Option<&str>) -> Result<(), Failure> {
+    /// Checks that the platform's descriptor offers an op (O-9, D-6, D-9).
+    fn offers(&self, op: &Definition, chat_id: &str, platform: Option<&str>) -> Result<(), Failure> {
         let Some(descriptor) = self.descriptor_for(chat_id, platform) else { return Ok(()) };
-        let offered = match op {
-            "send" | "typing" | "get_chat_info" => true,
-            "edit" => descriptor.supports_edit,
-            "draft" => descriptor.supports_draft_streaming && descriptor.offers(op),
-            "task_card_stop" => descriptor.offers("task_card"),
-            _ => descriptor.offers(op),
+        let offered = match op.gate {
+            Gate::Always => true,
+            Gate::Edits => descriptor.supports_edit,
+            Gate::Named => descriptor.offers(op.name),
+            Gate::NamedDrafts => descriptor.supports_draft_streaming && descriptor.offers(op.name),
+            Gate::TaskCards => descriptor.offers("task_card"),
         };
         let refuse = || {
-            Failure::new(FailureKind::Unsupported, format!("{} does not offer `{op}`", descriptor.platform))
+            let why = format!("{} does not offer `{}`", descriptor.platform, op.name);
+            Failure::new(FailureKind::Unsupported, why)
         };
         if offered { Ok(()) } else { Err(refuse()) }
-    }
-
-    /// As whom a command without a chat of its own goes out. A follow-up goes out as the platform that its kind names,
-    /// when this gateway fronts it (M-4); a raw action as the host says, else as its chat's.
-    fn tag_of_own(&self, command: &Command) -> Result<Option<usize>, Failure> {
-        match command {
-            Command::FollowUp(follow_up) => {
-                let named = follow_up.kind.split_once('.');
-                Ok(named.and_then(|(platform, _)| self.fronted(platform)))
-            }
-            Command::Raw(raw) => match (&raw.platform, raw.chat()) {
-                (None, None) => Ok(None),
-                (platform, chat) => self.tag(platform.as_deref(), chat.as_deref().unwrap_or_default()),
-            },
-            _ => Ok(None),
-        }
     }
 
     /// As whom a command for this chat goes out (M-3): as the platform that it names, else the one on which the
@@ -473,7 +424,7 @@ impl RelayMachine {
         if let Some(pending) = self.requests.pending.remove(&id.0) {
             let result = match pending.expected {
                 // Whatever becomes of it, the host's sign was shown or was not.
-                Expected::Shrug => Ok(Reply::Done),
+                Expected::Ignore => Ok(Reply::Done),
                 Expected::Prompted(prompt_id) => {
                     // One that may have been asked stays open, since its answer may come.
                     if result.as_ref().is_err_and(|failure| failure.kind != FailureKind::Ambiguous) {
@@ -513,12 +464,28 @@ impl RelayMachine {
     }
 }
 
-/// What is remembered of a command's chat; of what is done to a thread, the scope is that of the chat that the
-/// thread hangs off (M-5).
-fn remembered<'c>(chats: &'c Chats, seed: &Seed, command: &Command, chat_id: &str) -> Option<Cow<'c, Chat>> {
+/// Queues the frame of a request.
+fn queue(
+    outbox: &mut Outbox,
+    limits: &Limits,
+    id: RequestId,
+    encode: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), Refusal> {
+    let unwritten = outbox.request_bytes();
+    if outbox.push_request(id, limits.write_queue_bytes, encode) {
+        return Ok(());
+    }
+    let why = too_large(limits);
+    // One that does not fit into an empty queue never will.
+    Err(if unwritten > 0 { Refusal::full(why) } else { Failure::definite(why).into() })
+}
+
+/// Returns what is remembered of an op's chat. Of an op about a thread, the scope is that of the chat that the thread
+/// hangs off (M-5).
+fn remembered<'c>(chats: &'c Chats, seed: &Seed, op: &Op, chat_id: &str) -> Option<Cow<'c, Chat>> {
     let chat = chats.get(seed, chat_id)?;
-    let is_thread = matches!(command, Command::ThreadCreate(_) | Command::ThreadRename(_));
-    let parent = chat.parent.as_deref().filter(|_| is_thread).and_then(|parent| chats.get(seed, parent));
+    let parent = chat.parent.as_deref().filter(|_| op.is_about_thread());
+    let parent = parent.and_then(|parent| chats.get(seed, parent));
     Some(match parent.and_then(|parent| parent.scope.clone()) {
         Some(scope) => Cow::Owned(Chat { scope: Some(scope), ..chat.clone() }),
         None => Cow::Borrowed(chat),

@@ -6,11 +6,11 @@ use super::requests::Owner;
 use crate::anchor;
 use crate::chats::Chat;
 use crate::command::{
-    AutoThread, Command, Draft, Edit, Failure, FailureKind, Metadata, NotAccepted, Refusal, Reply, RequestId,
-    Send, Stream,
+    AutoThread, Command, Failure, FailureKind, Metadata, NotAccepted, Refusal, Reply, RequestId,
 };
 use crate::hash::{Table, table};
 use crate::json;
+use crate::op::{Draft, EditMessage, Op, SendMessage, StreamReply};
 use crate::output::{Action, DeliveryId};
 use crate::slack;
 use crate::stream::{Abilities, May, Next, Step, StepOp, StreamPlan};
@@ -59,7 +59,7 @@ pub(super) struct SentAs {
 }
 
 impl Streamed {
-    fn command(&self, step: Step) -> Command {
+    fn op(&self, step: Step) -> Op {
         let Step { op, content, last } = step;
         let (chat_id, platform) = (self.chat_id.clone(), self.platform.clone());
         let mut metadata = self.metadata.clone();
@@ -69,13 +69,13 @@ impl Streamed {
         match op {
             StepOp::Send { first } => {
                 let reply_to = self.reply_to.clone().filter(|_| first);
-                Command::Send(Send { chat_id, content, reply_to, metadata, platform })
+                Op::Send(SendMessage { chat_id, content, reply_to, metadata, platform })
             }
             StepOp::Edit { message_id } => {
-                Command::Edit(Edit { chat_id, message_id, content, metadata, platform })
+                Op::Edit(EditMessage { chat_id, message_id, content, metadata, platform })
             }
             StepOp::Draft { draft_id, seals } => {
-                Command::Draft(Draft { chat_id, draft_id, content, last: seals, metadata, platform })
+                Op::Draft(Draft { chat_id, draft_id, content, last: seals, metadata, platform })
             }
         }
     }
@@ -128,16 +128,16 @@ impl Streams {
         }
     }
 
-    /// Returns what a seal went out as, where the command is its second try.
-    pub(super) fn repeated(&self, owner: Owner, command: &Command) -> Option<SentAs> {
-        let (key, draft_id) = seal(owner, command)?;
+    /// Returns what a seal went out as, where the op is its second try.
+    pub(super) fn repeated(&self, owner: Owner, op: &Op) -> Option<SentAs> {
+        let (key, draft_id) = seal(owner, op)?;
         let (id, before) = self.all.get(&key)?.sealed_as.as_ref()?;
         (*id == draft_id).then(|| before.clone())
     }
 
     /// Remembers what a seal goes out as.
-    pub(super) fn sends(&mut self, owner: Owner, command: &Command, tag: Option<usize>, chat: Option<&Chat>) {
-        if let Some((key, draft_id)) = seal(owner, command)
+    pub(super) fn sends(&mut self, owner: Owner, op: &Op, tag: Option<usize>, chat: Option<&Chat>) {
+        if let Some((key, draft_id)) = seal(owner, op)
             && let Some(stream) = self.all.get_mut(&key)
         {
             stream.sealed_as = Some((draft_id, SentAs { tag, chat: chat.cloned() }));
@@ -163,17 +163,17 @@ impl Streams {
     }
 }
 
-/// The stream and the draft that a command seals.
-fn seal(owner: Owner, command: &Command) -> Option<(StreamKey, i64)> {
-    match (owner, command) {
-        (Owner::Stream(key), Command::Draft(Draft { draft_id, last: true, .. })) => Some((key, *draft_id)),
+/// The stream and the draft that an op seals.
+fn seal(owner: Owner, op: &Op) -> Option<(StreamKey, i64)> {
+    match (owner, op) {
+        (Owner::Stream(key), Op::Draft(Draft { draft_id, last: true, .. })) => Some((key, *draft_id)),
         _ => None,
     }
 }
 
 impl RelayMachine {
     /// The next state of a stream, or the first.
-    pub(super) fn stream(&mut self, state: Stream) -> Result<RequestId, NotAccepted> {
+    pub(super) fn stream(&mut self, state: StreamReply) -> Result<RequestId, NotAccepted> {
         let key = self.seed.hash(&[&state.stream]);
         if let Some(failure) = self.streams.all.get(&key).and_then(|stream| stream.plan.ended()).cloned() {
             return Ok(self.after_its_end(key, state.last, failure));
@@ -196,7 +196,7 @@ impl RelayMachine {
     }
 
     /// Whether a state can be taken; where it is the first of its name there is a stream then.
-    fn admit(&mut self, key: StreamKey, state: &Stream) -> Result<(), Refusal> {
+    fn admit(&mut self, key: StreamKey, state: &StreamReply) -> Result<(), Refusal> {
         self.can_ask(0)?;
         let stream = self.streams.all.get(&key);
         if let Some(stream) = stream {
@@ -245,7 +245,7 @@ impl RelayMachine {
     }
 
     /// Returns a new stream for its first state: where it goes, and what is on each of its frames (M-7).
-    fn begin_stream(&self, state: &Stream) -> Result<Streamed, Failure> {
+    fn begin_stream(&self, state: &StreamReply) -> Result<Streamed, Failure> {
         let (mut metadata, mut reply_to) = (state.metadata.clone(), state.reply_to.clone());
         let (mut chat_id, mut platform) = (state.chat_id.clone(), state.platform.clone());
         if let Some(delivery) = state.delivery {
@@ -364,8 +364,8 @@ impl RelayMachine {
                     return;
                 }
                 Next::Step(step) => {
-                    let command = stream.command(step);
-                    match self.request(&command, Owner::Stream(key)) {
+                    let op = stream.op(step);
+                    match self.request(&op, Owner::Stream(key)) {
                         Ok(_) => {
                             let due = self.now + self.span(self.config.timing.stream_interval);
                             self.streams.cooling.insert(key, due);
@@ -419,7 +419,7 @@ impl RelayMachine {
 }
 
 /// What a stream keeps of its first state beside the text.
-fn bytes_beside_text(state: &Stream) -> usize {
+fn bytes_beside_text(state: &StreamReply) -> usize {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let ids = state.chat_id.len() + text(&state.reply_to) + text(&state.platform);
     ids + json::weight_of_fields(&state.metadata)

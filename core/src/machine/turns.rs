@@ -3,9 +3,10 @@
 use super::RelayMachine;
 use super::answers::place;
 use super::requests::Owner;
-use crate::command::{Command, Failure, Metadata, React, Turn, TurnState, Typing};
+use crate::command::{Failure, Metadata};
 use crate::hash::{Table, table};
 use crate::lifecycle::State;
+use crate::op::{Op, React, Turn, TurnState, Typing};
 use crate::output::DeliveryId;
 use crate::slack;
 use crate::targets::Target;
@@ -115,7 +116,7 @@ impl RelayMachine {
         }
         let chat_id = target.chat_id.clone();
         let (emoji, metadata) = (emoji.to_owned(), placement(target));
-        self.show(&Command::React(React { chat_id, message_id, emoji, remove, metadata, platform }))
+        self.show(&Op::React(React { chat_id, message_id, emoji, remove, metadata, platform }))
     }
 
     fn closing_mark(&self, target: &Target, ended_well: bool) -> &'static str {
@@ -158,12 +159,12 @@ impl RelayMachine {
     fn type_to(&mut self, target: &Target, content: Option<String>) {
         let (chat_id, metadata) = (target.chat_id.clone(), placement(target));
         let platform = self.platform_of(target);
-        self.show(&Command::Typing(Typing { chat_id, content, metadata, platform }));
+        self.show(&Op::Typing(Typing { chat_id, content, metadata, platform }));
     }
 
     /// Asks for a sign of a turn, which nobody waits for. Returns whether it will be written.
-    fn show(&mut self, command: &Command) -> bool {
-        let asked = self.request(command, Owner::Turn).is_ok();
+    fn show(&mut self, op: &Op) -> bool {
+        let asked = self.request(op, Owner::Turn).is_ok();
         self.stats.turn_signs_dropped += u64::from(!asked);
         asked
     }

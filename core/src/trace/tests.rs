@@ -1,7 +1,8 @@
 use super::*;
-use crate::command::{Command, Send};
+use crate::command::Command;
 use crate::config::{Config, Credentials, Identity};
 use crate::machine::RelayMachine;
+use crate::op::{Op, SendMessage};
 use crate::output::{HttpId, RELAY_DISABLED};
 use crate::secret::Secret;
 use crate::time::Now;
@@ -284,8 +285,8 @@ fn o_01_c_04_a_session_is_traced_without_seed_and_token() {
         let mut lines = Lines::new(conn, 1 << 20, ids.clone());
         trace.extend(lines.received(AT, descriptor));
         machine.handle_bytes(now, conn, descriptor);
-        let send = Send { chat_id: "c".into(), content: "hi".into(), ..Send::default() };
-        let asked = machine.submit(now, Command::Send(send));
+        let send = SendMessage { chat_id: "c".into(), content: "hi".into(), ..SendMessage::default() };
+        let asked = machine.submit(now, Command::Op(Op::Send(send)));
         trace.push(Entry::submitted(AT, "send", &asked));
         let mut frame = Vec::new();
         while let Some(transmit) = machine.poll_transmit(now, &mut frame) {

@@ -1,7 +1,8 @@
 //! What a connector may say to a [`World`](super::World).
 
 use super::Input;
-use relayline_core::command::{Command, Raw};
+use relayline_core::command::Command;
+use relayline_core::op::Raw;
 
 pub(crate) const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
 
@@ -61,7 +62,7 @@ pub(crate) fn served() -> Vec<Input> {
         Input::Actions,
         Input::Opened(0),
         Input::Bytes(0, format!("{DESCRIPTOR}\n").into_bytes(), 0),
-        Input::Submit(Box::new(Command::Raw(Raw::default()))),
+        Input::Submit(Box::new(Command::from(Raw::default()))),
         Input::Transmit,
         Input::Transmit,
         Input::Transmit,

@@ -1,6 +1,6 @@
 //! A Discord guild with a channel and a thread, and a direct message. Messages hold 2000 characters.
 
-use super::{IdStyle, Person, Platform, Room};
+use super::{IdStyle, Person, Platform, Room, ops_without};
 use serde_json::json;
 
 const ADA: Person = Person { id: "204255221017214977", name: "ada" };
@@ -23,8 +23,7 @@ pub fn platform() -> Platform {
         "platform_hint": "You are on Discord. Mentions use <@id>.",
         "pii_safe": false,
         "supports_context": true,
-        "supported_ops": ["send", "edit", "delete", "typing", "follow_up", "get_chat_info", "send_media", "prompt",
-            "react", "thread_create", "thread_rename"],
+        "supported_ops": ops_without(&["draft", "task_card"]),
     });
     Platform::new("discord", IdStyle::Snowflake, descriptor)
 }

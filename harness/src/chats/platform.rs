@@ -1,6 +1,7 @@
 //! What a connector says about a platform.
 
 use super::{IdStyle, discord, slack, telegram};
+use relayline_core::op::{Definition, Gate, OPS, Returns};
 use serde_json::{Map, Value, json};
 
 /// A platform as the connector fronts it.
@@ -55,6 +56,12 @@ impl Platform {
         };
         Platform { name: name.to_owned(), ids, descriptor }
     }
+}
+
+/// Lists all ops that a descriptor can name, without these.
+pub(super) fn ops_without(left_out: &[&str]) -> Vec<&'static str> {
+    let can_be_named = |op: &&Definition| op.gate != Gate::TaskCards && op.returns != Returns::Raw;
+    OPS.iter().filter(can_be_named).map(|op| op.name).filter(|name| !left_out.contains(name)).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A Slack workspace with a channel, a thread and a direct message. Messages hold 40 000 characters.
 
-use super::{IdStyle, Person, Platform, Room};
+use super::{IdStyle, Person, Platform, Room, ops_without};
 use serde_json::json;
 
 const LIN: Person = Person { id: "U07LN8QK2VA", name: "lin" };
@@ -22,8 +22,7 @@ pub fn platform() -> Platform {
         "pii_safe": false,
         "supports_inchannel_continuable": true,
         "supports_block_formatting": true,
-        "supported_ops": ["send", "edit", "delete", "typing", "follow_up", "get_chat_info", "send_media", "prompt",
-            "react", "task_card"],
+        "supported_ops": ops_without(&["thread_create", "thread_rename", "draft"]),
     });
     Platform::new("slack", IdStyle::Timestamp, descriptor)
 }

@@ -1,6 +1,6 @@
 //! A Telegram supergroup, a forum topic and a private chat. Messages hold 4096 UTF-16 code units.
 
-use super::{IdStyle, Person, Platform, Room};
+use super::{IdStyle, Person, Platform, Room, ops_without};
 use serde_json::json;
 
 const ZOYA: Person = Person { id: "123456789", name: "Зоя" };
@@ -20,8 +20,7 @@ pub fn platform() -> Platform {
         "emoji": "✈️",
         "platform_hint": "",
         "pii_safe": true,
-        "supported_ops": ["send", "edit", "delete", "typing", "get_chat_info", "send_media", "prompt", "react",
-            "thread_create", "thread_rename", "draft"],
+        "supported_ops": ops_without(&["follow_up", "task_card"]),
     });
     Platform::new("telegram", IdStyle::Counter, descriptor)
 }

@@ -4,45 +4,9 @@ use super::config::Limits;
 use super::frame::whole;
 use super::recent::Recent;
 use crate::chats::{IdStyle, Ids, rooms};
+use relayline_core::op::{Definition, Field, Gate, InFrame, Kind, OPS, Returns};
 use relayline_core::time::Now;
 use serde_json::{Map, Value, json};
-
-/// The ops of the protocol.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Op {
-    Send,
-    Edit,
-    Delete,
-    Typing,
-    FollowUp,
-    GetChatInfo,
-    SendMedia,
-    Prompt,
-    React,
-    ThreadCreate,
-    ThreadRename,
-    Draft,
-    TaskCard,
-    TaskCardStop,
-}
-
-/// Name, op, and the string fields without which it cannot be done.
-const OPS: [(&str, Op, &[&str]); 14] = [
-    ("send", Op::Send, &["chat_id", "content"]),
-    ("edit", Op::Edit, &["chat_id", "message_id", "content"]),
-    ("delete", Op::Delete, &["chat_id", "message_id"]),
-    ("typing", Op::Typing, &["chat_id"]),
-    ("follow_up", Op::FollowUp, &["session_key", "kind", "content"]),
-    ("get_chat_info", Op::GetChatInfo, &["chat_id"]),
-    ("send_media", Op::SendMedia, &["chat_id", "media_kind", "source_url"]),
-    ("prompt", Op::Prompt, &["chat_id", "prompt_id", "content"]),
-    ("react", Op::React, &["chat_id", "message_id", "emoji"]),
-    ("thread_create", Op::ThreadCreate, &["chat_id", "thread_name"]),
-    ("thread_rename", Op::ThreadRename, &["chat_id", "message_id", "thread_name"]),
-    ("draft", Op::Draft, &["chat_id", "content"]),
-    ("task_card", Op::TaskCard, &["chat_id", "card_id"]),
-    ("task_card_stop", Op::TaskCardStop, &["chat_id", "card_id"]),
-];
 
 /// The platforms' side of the chats: it hands out message ids and remembers what was sent.
 #[derive(Debug)]
@@ -96,23 +60,23 @@ impl Answerer {
         action: &Value,
     ) -> Result<Value, String> {
         let name = action.get("op").and_then(Value::as_str).ok_or("`action` needs a string `op`")?;
-        let (_, op, needs) =
-            OPS.iter().find(|(known, ..)| *known == name).ok_or_else(|| format!("unknown op `{name}`"))?;
-        if !offers(descriptor, *op, name) {
+        let op = OPS
+            .iter()
+            .find(|op| op.name == name && op.returns != Returns::Raw)
+            .ok_or_else(|| format!("unknown op `{name}`"))?;
+        if !offers(descriptor, op) {
             return Err(format!("the descriptor does not offer `{name}`"));
         }
         let text = |field: &str| action.get(field).and_then(Value::as_str);
-        if let Some(missing) = needs.iter().find(|field| text(field).is_none()) {
-            return Err(format!("`{name}` needs a string `{missing}`"));
+        let mut needed = op.fields.iter().filter(|field| is_needed_text(field));
+        if let Some(missing) = needed.find(|field| text(field.name).is_none()) {
+            return Err(format!("`{name}` needs a string `{}`", missing.name));
         }
         let chat = text("chat_id").unwrap_or_default();
         let message = text("message_id").unwrap_or_default();
         check_length(descriptor, text("content").unwrap_or_default())?;
-        match op {
-            Op::Send | Op::SendMedia | Op::Prompt | Op::FollowUp => {
-                Ok(json!({"success": true, "message_id": self.post(now, style, chat)}))
-            }
-            Op::Draft => {
+        match (op.name, op.returns) {
+            ("draft", _) => {
                 let draft = action
                     .get("draft_id")
                     .and_then(whole)
@@ -130,27 +94,32 @@ impl Answerer {
                 }
                 Ok(json!({"success": true, "message_id": id}))
             }
-            Op::Edit => match self.sent.get(&message.to_owned()) {
+            ("edit", _) => match self.sent.get(&message.to_owned()) {
                 Some(owner) if owner == chat || owner.is_empty() => Ok(json!({"success": true})),
                 Some(_) | None => Err("message not found".to_owned()),
             },
-            Op::Delete => {
+            ("delete", _) => {
                 self.sent.remove(&message.to_owned());
                 Ok(json!({"success": true}))
             }
-            Op::TaskCard => match action.get("chunks").and_then(Value::as_array) {
+            ("task_card", _) => match action.get("chunks").and_then(Value::as_array) {
                 Some(chunks) if chunks.iter().all(Value::is_object) => {
                     Ok(json!({"success": true, "message_id": null}))
                 }
                 Some(_) | None => Err("`task_card` needs `chunks`, a list of objects".to_owned()),
             },
-            Op::Typing | Op::React | Op::ThreadRename | Op::TaskCardStop => Ok(json!({"success": true})),
-            Op::ThreadCreate => Ok(json!({"success": true, "thread_id": self.ids.next(style, now)})),
-            Op::GetChatInfo => {
+            (_, Returns::Message | Returns::Prompt) => {
+                Ok(json!({"success": true, "message_id": self.post(now, style, chat)}))
+            }
+            (_, Returns::Thread) => Ok(json!({"success": true, "thread_id": self.ids.next(style, now)})),
+            (_, Returns::ChatInfo) => {
                 let room = rooms().into_iter().find(|room| room.chat_id == chat);
                 let name = room.as_ref().and_then(|room| room.chat_name).unwrap_or(chat);
                 let kind = room.as_ref().map_or("dm", |room| room.chat_type);
                 Ok(json!({"success": true, "chat_info": {"name": name, "type": kind}}))
+            }
+            (_, Returns::Nothing | Returns::NeverFails | Returns::Raw | Returns::Written) => {
+                Ok(json!({"success": true}))
             }
         }
     }
@@ -163,27 +132,24 @@ impl Answerer {
     }
 }
 
-/// Whether the descriptor that the gateway was given offers the op: the gate column of O. A gateway that asks
-/// all the same should notice (O-9).
-fn offers(descriptor: &Map<String, Value>, op: Op, name: &str) -> bool {
+/// Returns whether an action cannot be carried out without this string.
+fn is_needed_text(field: &Field) -> bool {
+    field.in_frame == InFrame::Always && matches!(field.kind, Kind::Id | Kind::Text | Kind::OneOf(_))
+}
+
+/// Returns whether the descriptor that the gateway was given offers the op (O-9).
+fn offers(descriptor: &Map<String, Value>, op: &Definition) -> bool {
     let flag = |field: &str| descriptor.get(field).and_then(Value::as_bool) == Some(true);
-    let named = || {
-        let name = if op == Op::TaskCardStop { "task_card" } else { name };
+    let names = |name: &str| {
         let ops = descriptor.get("supported_ops").and_then(Value::as_array);
         ops.is_some_and(|ops| ops.iter().any(|known| known == name))
     };
-    match op {
-        Op::Send | Op::Typing | Op::FollowUp | Op::GetChatInfo => true,
-        Op::Edit => flag("supports_edit"),
-        Op::Delete
-        | Op::SendMedia
-        | Op::Prompt
-        | Op::React
-        | Op::ThreadCreate
-        | Op::ThreadRename
-        | Op::TaskCard
-        | Op::TaskCardStop => named(),
-        Op::Draft => named() && flag("supports_draft_streaming"),
+    match op.gate {
+        Gate::Always => true,
+        Gate::Edits => flag("supports_edit"),
+        Gate::Named => names(op.name),
+        Gate::NamedDrafts => names(op.name) && flag("supports_draft_streaming"),
+        Gate::TaskCards => names("task_card"),
     }
 }
 
@@ -276,7 +242,7 @@ mod tests {
             json!({"op": "get_chat_info", "chat_id": "x"}),
             json!({"success": true, "chat_info": {"name": "x", "type": "dm"}}),
         );
-        check(json!({"op": "pin", "chat_id": "1"}), failed("unknown op `pin`"));
+        check(json!({"op": "dance", "chat_id": "1"}), failed("unknown op `dance`"));
         check(json!({"op": "send", "chat_id": "1"}), failed("`send` needs a string `content`"));
         check(json!({"chat_id": "1"}), failed("`action` needs a string `op`"));
         check(json!(7), failed("`action` needs a string `op`"));

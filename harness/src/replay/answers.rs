@@ -5,7 +5,7 @@
 //! a fault in a frame does not change what is played.
 
 use crate::recording::{Ended, Recording, What};
-use relayline_core::command::TurnState;
+use relayline_core::op::TurnState;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 

@@ -1,11 +1,11 @@
 //! Calls of a recorded host that are commands of ours as they stand.
 
 use super::host;
-use relayline_core::command::{
-    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, Send, SendMedia,
-    TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
+use relayline_core::command::{Command, Metadata};
+use relayline_core::op::{
+    DeleteMessage, Draft, EditMessage, FollowUp, GetChatInfo, Interrupt, MediaKind, Op, Prompt, PromptKind,
+    PromptOption, SendMedia, SendMessage, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
-use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -72,11 +72,6 @@ impl Args<'_> {
     fn is_true(&self, name: &str) -> bool {
         self.0.get(name) == Some(&Value::Bool(true))
     }
-
-    fn card(&self) -> Result<Card, String> {
-        let (chat_id, reply_to) = (self.required("chat_id")?, self.optional("reply_to")?);
-        Ok(Card { chat_id, reply_to, metadata: self.metadata()?, ..Card::default() })
-    }
 }
 
 /// Reads a recorded call. The error says which argument is wrong.
@@ -96,21 +91,21 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>)
         "disconnect" => Command::Disconnect,
         "go_idle" => Command::GoIdle,
         "go_dormant" => Command::GoDormant,
-        "send" => Command::Send(Send {
+        "send" => Command::from(SendMessage {
             chat_id: args.required("chat_id")?,
             content: args.required("content")?,
             reply_to: args.optional("reply_to")?,
             metadata: args.metadata()?,
             platform: args.optional("platform")?,
         }),
-        "edit_message" => Command::Edit(Edit {
+        "edit_message" => Command::from(EditMessage {
             chat_id: args.required("chat_id")?,
             message_id: args.required("message_id")?,
             content: args.required("content")?,
             metadata: args.metadata()?,
             platform: None,
         }),
-        "send_draft" => Command::Draft(Draft {
+        "send_draft" => Command::from(Draft {
             chat_id: args.required("chat_id")?,
             draft_id: args.draft_id()?,
             content: args.required("content")?,
@@ -118,18 +113,18 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>)
             metadata: args.metadata()?,
             platform: None,
         }),
-        "delete_message" => Command::Delete(Delete {
+        "delete_message" => Command::from(DeleteMessage {
             chat_id: args.required("chat_id")?,
             message_id: args.required("message_id")?,
-            ..Delete::default()
+            ..DeleteMessage::default()
         }),
-        "send_typing" => Command::Typing(Typing {
+        "send_typing" => Command::from(Typing {
             chat_id: args.required("chat_id")?,
             content: text("content"),
             metadata: args.metadata()?,
             platform: None,
         }),
-        "stop_typing" => Command::Typing(Typing {
+        "stop_typing" => Command::from(Typing {
             chat_id: args.required("chat_id")?,
             content: Some(String::new()),
             metadata: args.metadata()?,
@@ -143,7 +138,7 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>)
                 _ => MediaKind::Image,
             };
             let url = args.optional("image_url")?.or_else(|| text("source_url"));
-            Command::SendMedia(SendMedia {
+            Command::from(SendMedia {
                 chat_id: args.required("chat_id")?,
                 kind,
                 source_url: url.ok_or("neither `args.image_url` nor a frame says where the file is")?,
@@ -155,14 +150,14 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>)
             })
         }
         "send_exec_approval" | "send_slash_confirm" | "send_clarify" => {
-            Command::Prompt(prompt(name, &args, wrote)?)
+            Command::Op(Op::Prompt(prompt(name, &args, wrote)?))
         }
-        "create_handoff_thread" => Command::ThreadCreate(ThreadCreate {
+        "create_handoff_thread" => Command::from(ThreadCreate {
             chat_id: args.required("parent_chat_id")?,
             name: args.required("name")?,
             ..ThreadCreate::default()
         }),
-        "rename_thread" => Command::ThreadRename(ThreadRename {
+        "rename_thread" => Command::from(ThreadRename {
             chat_id: args.optional("parent_chat_id")?.unwrap_or_default(),
             thread_id: args.required("thread_id")?,
             name: args.required("name")?,
@@ -175,10 +170,21 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>)
             let Some(Ok(chunks)) = tasks else {
                 return Err("`args.tasks` must be a list of objects".to_owned());
             };
-            Command::TaskCard(TaskCard { card: args.card()?, chunks })
+            Command::from(TaskCard {
+                chat_id: args.required("chat_id")?,
+                reply_to: args.optional("reply_to")?,
+                chunks,
+                metadata: args.metadata()?,
+                ..TaskCard::default()
+            })
         }
-        "stop_native_task_card_progress" => Command::TaskCardStop(TaskCardStop { card: args.card()? }),
-        "send_follow_up" => Command::FollowUp(FollowUp {
+        "stop_native_task_card_progress" => Command::from(TaskCardStop {
+            chat_id: args.required("chat_id")?,
+            reply_to: args.optional("reply_to")?,
+            metadata: args.metadata()?,
+            ..TaskCardStop::default()
+        }),
+        "send_follow_up" => Command::from(FollowUp {
             session_key: args.required("session_key")?,
             kind: args.required("kind")?,
             content: args.required("content")?,
@@ -192,7 +198,7 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>)
             session_key: args.required("session_key")?,
             reason: args.optional("reason")?,
         }),
-        "get_chat_info" => Command::ChatInfo(ChatInfo {
+        "get_chat_info" => Command::from(GetChatInfo {
             chat_id: args.required("chat_id")?,
             platform: args.optional("platform")?,
         }),

@@ -2,8 +2,8 @@
 
 use super::session::{Dial, Frame, Session};
 use crate::recording::Recording;
-use relayline_core::command::{Command, Interrupt, Metadata, Raw};
-use relayline_core::prompts::{Prompt, PromptKind};
+use relayline_core::command::{Command, Metadata};
+use relayline_core::op::{Interrupt, Prompt, PromptKind, Raw};
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) fn implied(recording: &Recording, session: &Session, dial: usize, at: usize) -> Option<Command> {
     let frame = &session.dials[dial].wrote[at];
     match frame.kind() {
-        "outbound" => Some(prompt(&frame.value["action"]).map_or_else(|| raw(frame), Command::Prompt)),
+        "outbound" => Some(prompt(&frame.value["action"]).map_or_else(|| raw(frame), Command::from)),
         "interrupt" => Some(Command::Interrupt(Interrupt {
             session_key: frame.value["session_key"].as_str().unwrap_or_default().to_owned(),
             reason: frame.value["reason"].as_str().map(str::to_owned),
@@ -93,5 +93,5 @@ fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) ->
 
 /// The action, and nothing beside it.
 pub(crate) fn bare(action: Metadata) -> Command {
-    Command::Raw(Raw { action, platform: None, bare: true })
+    Command::from(Raw { action, platform: None, bare: true })
 }

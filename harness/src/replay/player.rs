@@ -13,6 +13,7 @@ use crate::recording::{By, Recording, What};
 use relayline_core::command::Command;
 use relayline_core::config::Config;
 use relayline_core::machine::{DialFailure, IoEvent, RelayMachine};
+use relayline_core::op::Op;
 use relayline_core::output::{Conn, DeliveryId, Outcome, Phase, Timer};
 use relayline_core::secret::Secret;
 use relayline_core::stats::Stats;
@@ -433,7 +434,7 @@ impl<'r> Player<'r> {
 
     /// What a frame implies. A prompt that the machine would not ask goes out as it is, like all else.
     fn submit_or_raw(&mut self, frame: &Frame, command: Command) {
-        let is_prompt = matches!(command, Command::Prompt(_));
+        let is_prompt = matches!(command, Command::Op(Op::Prompt(_)));
         let accepted = self.submit(frame.kind(), command);
         if is_prompt && !accepted {
             self.submit(frame.kind(), host::raw(frame));

@@ -6,10 +6,9 @@ use super::player::Player;
 use super::session::Frame;
 use super::trace;
 use crate::recording::What;
-use relayline_core::command::{
-    Command, Failure, FailureKind, Metadata, Reply, ReplyMessage, RequestId, Send, Stream, Turn, TurnState,
-};
+use relayline_core::command::{Command, Failure, FailureKind, Metadata, Reply, RequestId};
 use relayline_core::event::Event;
+use relayline_core::op::{Op, ReplyMessage, SendMessage, StreamReply, Turn, TurnState};
 use relayline_core::output::DeliveryId;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,7 +160,7 @@ impl Player<'_> {
             metadata.insert("notify".to_owned(), Value::Bool(false));
         }
         let reply_to = args.get("reply_to").and_then(Value::as_str).filter(|_| delivery.is_none());
-        let stream = Stream {
+        let stream = StreamReply {
             stream: answer.to_string(),
             delivery,
             chat_id: of.chat_id.clone(),
@@ -225,10 +224,14 @@ impl Player<'_> {
     /// A command as the recorded host is set.
     pub(super) fn as_set(&self, mut command: Command) -> Command {
         match &mut command {
-            Command::Send(send) => self.add_settings(&send.chat_id, &mut send.metadata, true, true),
-            Command::SendMedia(media) => self.add_settings(&media.chat_id, &mut media.metadata, true, false),
-            Command::Edit(edit) => self.add_settings(&edit.chat_id, &mut edit.metadata, false, true),
-            Command::Draft(draft) => self.add_settings(&draft.chat_id, &mut draft.metadata, false, true),
+            Command::Op(Op::Send(send)) => self.add_settings(&send.chat_id, &mut send.metadata, true, true),
+            Command::Op(Op::SendMedia(media)) => {
+                self.add_settings(&media.chat_id, &mut media.metadata, true, false)
+            }
+            Command::Op(Op::Edit(edit)) => self.add_settings(&edit.chat_id, &mut edit.metadata, false, true),
+            Command::Op(Op::Draft(draft)) => {
+                self.add_settings(&draft.chat_id, &mut draft.metadata, false, true)
+            }
             _ => {}
         }
         command
@@ -271,8 +274,9 @@ impl Player<'_> {
             if let Some(thread_id) = thread_id {
                 metadata.insert("thread_id".to_owned(), json!(thread_id));
             }
-            let send = Send { chat_id: chat_id.to_owned(), content, metadata, ..Send::default() };
-            let command = self.as_set(Command::Send(send));
+            let send =
+                SendMessage { chat_id: chat_id.to_owned(), content, metadata, ..SendMessage::default() };
+            let command = self.as_set(Command::Op(Op::Send(send)));
             self.submit("acknowledge", command);
         }
     }

@@ -4,7 +4,8 @@ use super::host::{FEW, Growing};
 use super::model::streams::NAME;
 use super::random::Random;
 use super::world::World;
-use relayline_core::command::{Command, Metadata, ReplyMessage, Stream, Turn, TurnState};
+use relayline_core::command::{Command, Metadata};
+use relayline_core::op::{ReplyMessage, StreamReply, Turn, TurnState};
 use relayline_core::output::DeliveryId;
 
 /// Deliveries that the host answers at a time.
@@ -78,7 +79,7 @@ impl World<'_> {
         let Answering { delivery, reply } = self.host.answering[place].clone();
         let reply = reply.filter(|reply| !self.host.failed.contains(reply.name()));
         let mut reply = reply.unwrap_or_else(|| {
-            let mut state = Stream { delivery: Some(delivery), ..Stream::default() };
+            let mut state = StreamReply { delivery: Some(delivery), ..StreamReply::default() };
             state.metadata = own_metadata(random);
             if random.chance(3) {
                 // Not where it came from, mostly: then it is refused.
@@ -106,7 +107,7 @@ fn own_metadata(random: &mut Random) -> Metadata {
 
 impl super::host::Host {
     /// A reply under a new name, which its frames carry.
-    pub(crate) fn begin_stream(&mut self, mut state: Stream) -> Growing {
+    pub(crate) fn begin_stream(&mut self, mut state: StreamReply) -> Growing {
         self.streams_begun += 1;
         state.stream = format!("s{}", self.streams_begun);
         state.metadata.insert(NAME.to_owned(), state.stream.clone().into());
@@ -120,7 +121,7 @@ impl Growing {
     }
 
     /// Its next state.
-    pub(crate) fn grow(&mut self, random: &mut Random) -> Stream {
+    pub(crate) fn grow(&mut self, random: &mut Random) -> StreamReply {
         let last = random.chance(30);
         let words = match random.below(20) {
             // All of it is shown already (M-7).

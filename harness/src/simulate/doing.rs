@@ -8,12 +8,9 @@ use super::users::{self, Class, Forwarded, Told};
 use super::world::World;
 use crate::connector::Act;
 use relayline_core::chats::Chat as Remembered;
-use relayline_core::command::{
-    Card, ChatInfo, Command, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Metadata, Raw, React, Send,
-    SendMedia, Stream, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
-};
+use relayline_core::command::Command;
+use relayline_core::op::{Interrupt, Prompt, PromptKind, PromptOption, StreamReply};
 use relayline_core::output::Outcome;
-use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use std::time::Duration;
 
 impl World<'_> {
@@ -180,78 +177,6 @@ impl World<'_> {
         self.deliver(serial, told, random.chance(50).then_some(true));
     }
 
-    fn something_to_ask(&mut self, random: &mut Random) -> Command {
-        let chat_id = random.pick(&self.setup.chats).id.clone();
-        let message_id = self.host.messages.last().cloned().unwrap_or_else(|| "m1".to_owned());
-        let platform = match random.below(20) {
-            0 => Some("signal".to_owned()),
-            1..4 => Some(self.setup.config.identities[0].platform.clone()),
-            _ => None,
-        };
-        let size = if random.chance(5) { random.index(5000) } else { random.index(80) };
-        let (content, metadata) = ("x".repeat(size), Metadata::new());
-        let reply_to = random.chance(20).then(|| "m1".to_owned());
-        match random.below(16) {
-            0..5 => Command::Send(Send { chat_id, content, reply_to, metadata, platform }),
-            5 | 6 => Command::Edit(Edit { chat_id, message_id, content, metadata, platform }),
-            7 => Command::Delete(Delete { chat_id, message_id, metadata, platform }),
-            8 => Command::Typing(Typing { chat_id, content: None, metadata, platform }),
-            9 => Command::FollowUp(FollowUp {
-                session_key: "agent:main:0".to_owned(),
-                kind: "discord.interaction_token".to_owned(),
-                content,
-                metadata,
-            }),
-            10 => Command::ChatInfo(ChatInfo { chat_id, platform }),
-            11 => Command::SendMedia(SendMedia {
-                chat_id,
-                kind: MediaKind::Image,
-                source_url: "https://example/x.png".to_owned(),
-                caption: content,
-                platform,
-                ..SendMedia::default()
-            }),
-            12 => Command::React(React {
-                chat_id,
-                message_id,
-                emoji: "+".to_owned(),
-                platform,
-                ..React::default()
-            }),
-            13 => Command::ThreadCreate(ThreadCreate {
-                chat_id,
-                name: "talk".to_owned(),
-                platform,
-                ..ThreadCreate::default()
-            }),
-            14 => Command::ThreadRename(ThreadRename {
-                chat_id,
-                thread_id: message_id,
-                name: if random.chance(90) { "other".to_owned() } else { " ".to_owned() },
-                platform,
-                ..ThreadRename::default()
-            }),
-            _ => match random.below(4) {
-                0 | 1 => Command::Draft(Draft {
-                    chat_id,
-                    draft_id: 77,
-                    content,
-                    last: random.chance(50),
-                    metadata,
-                    platform,
-                }),
-                2 => {
-                    let card = Card { chat_id, platform, reply_to: Some(message_id), ..Card::default() };
-                    match random.chance(50) {
-                        true => Command::TaskCard(TaskCard { card, chunks: vec![Metadata::new(); size] }),
-                        false => Command::TaskCardStop(TaskCardStop { card }),
-                    }
-                }
-                _ => Command::Raw(Raw::default()),
-            },
-        }
-    }
-
     fn ask_prompt(&mut self, random: &mut Random) {
         let option = |id: &str| PromptOption { id: id.to_owned(), label: id.to_owned(), style: None };
         let second = if random.chance(95) { "no" } else { "not an id" };
@@ -263,7 +188,7 @@ impl World<'_> {
             timeout: random.chance(30).then(|| Duration::from_secs(random.below(120))),
             ..Prompt::default()
         };
-        self.submit(Command::Prompt(prompt));
+        self.submit(prompt.into());
     }
 
     /// The next state of one of a few replies, or the last of one once more that was never written.
@@ -290,7 +215,7 @@ impl World<'_> {
     fn begin_stream(&mut self, random: &mut Random) -> Growing {
         let chat_id = random.pick(&self.setup.chats).id.clone();
         let reply_to = random.chance(40).then(|| "m1".to_owned());
-        self.host.begin_stream(Stream { chat_id, reply_to, ..Stream::default() })
+        self.host.begin_stream(StreamReply { chat_id, reply_to, ..StreamReply::default() })
     }
 
     fn prime(&mut self, random: &mut Random) {

@@ -4,9 +4,10 @@ use super::answering::Answering;
 use super::network::Stage;
 use super::random::Random;
 use super::world::{Stretch, World};
-use relayline_core::command::{Command, Failure, FailureKind, Reply, Stream};
+use relayline_core::command::{Command, Failure, FailureKind, Reply};
 use relayline_core::config::Limits;
 use relayline_core::host_queue::HostQueue;
+use relayline_core::op::StreamReply;
 use relayline_core::output::{Delivery, DeliveryId, Outcome, Phase};
 use relayline_core::time::Time;
 use relayline_core::trace::Entry;
@@ -36,17 +37,17 @@ pub(crate) struct Host {
     pub(crate) streams_begun: u64,
     pub(crate) answering: Vec<Answering>,
     /// States of streams that have not ended, by request.
-    saying: BTreeMap<u64, Stream>,
+    saying: BTreeMap<u64, StreamReply>,
     /// Streams that have failed, as the host knows.
     pub(crate) failed: BTreeSet<String>,
     /// Last states that were never written: they can be said again (O-10).
-    pub(crate) again: Vec<Stream>,
+    pub(crate) again: Vec<StreamReply>,
 }
 
 /// A reply that grows: its last state.
 #[derive(Clone, Debug)]
 pub(crate) struct Growing {
-    pub(crate) state: Stream,
+    pub(crate) state: StreamReply,
 }
 
 impl Host {

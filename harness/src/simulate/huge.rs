@@ -4,8 +4,9 @@ use super::random::Random;
 use super::users;
 use super::world::World;
 use relayline_core::chats::Chat as Remembered;
-use relayline_core::command::{ChatInfo, Command, MAX_ID_BYTES, Metadata, Send, Stream};
-use relayline_core::prompts::{MAX_OPTIONS, Prompt, PromptOption};
+use relayline_core::command::{Command, MAX_ID_BYTES, Metadata};
+use relayline_core::op::{GetChatInfo, Prompt, PromptOption, SendMessage, StreamReply};
+use relayline_core::prompts::MAX_OPTIONS;
 
 /// The largest event, in bytes. A line must hold it, and so must the queue of a connector that writes 8 KiB at most.
 const MOST_EVENT: usize = 4000;
@@ -39,22 +40,26 @@ impl World<'_> {
         let limit = self.setup.config.limits.write_queue_bytes;
         let option = |n: usize| PromptOption { id: n.to_string(), label: String::new(), style: None };
         let command = match random.below(7) {
-            0 => Command::Send(Send { chat_id: long, ..Send::default() }),
-            1 => Command::ChatInfo(ChatInfo { chat_id: long, platform: None }),
-            2 => Command::Send(Send { chat_id, content: "x".repeat(limit + 1), ..Send::default() }),
+            0 => Command::from(SendMessage { chat_id: long, ..SendMessage::default() }),
+            1 => Command::from(GetChatInfo { chat_id: long, platform: None }),
+            2 => Command::from(SendMessage {
+                chat_id,
+                content: "x".repeat(limit + 1),
+                ..SendMessage::default()
+            }),
             3 => {
                 let many = MAX_OPTIONS + 1 + random.index(60_000);
-                Command::Prompt(Prompt {
+                Command::from(Prompt {
                     chat_id,
                     options: (0..many).map(option).collect(),
                     ..Prompt::default()
                 })
             }
-            4 => Command::Stream(Stream { stream: long, chat_id, ..Stream::default() }),
+            4 => Command::Stream(StreamReply { stream: long, chat_id, ..StreamReply::default() }),
             5 => {
                 let metadata = Metadata::from_iter([("m".to_owned(), "x".repeat(limit).into())]);
                 let stream = format!("huge {}", random.draw());
-                Command::Stream(Stream { stream, chat_id, metadata, ..Stream::default() })
+                Command::Stream(StreamReply { stream, chat_id, metadata, ..StreamReply::default() })
             }
             _ => return self.prime_hugely(&chat_id, long),
         };

@@ -2,6 +2,7 @@
 //! How it works, and which bugs it is known to find: `harness/docs/simulation.md`.
 
 mod answering;
+mod asking;
 pub mod coverage;
 mod deed;
 mod doing;

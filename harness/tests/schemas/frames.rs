@@ -2,6 +2,8 @@
 //! whatever its type is stays open here, too.
 #![allow(dead_code, clippy::large_enum_variant)] // Only their shapes are looked at.
 
+use super::committed;
+use relayline_core::op::{OPS, Returns};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -132,125 +134,21 @@ pub(crate) struct Outbound {
 }
 
 /// An action, identified by its `op`. Further ops are allowed, with fields of their own.
-#[derive(JsonSchema)]
-#[schemars(tag = "op", rename_all = "snake_case")]
-pub(crate) enum Action {
-    Send {
-        chat_id: Id,
-        content: String,
-        /// The message that it answers; the key is always there.
-        reply_to: NullableId,
-        metadata: Option<Metadata>,
-    },
-    Edit {
-        chat_id: Id,
-        message_id: Id,
-        content: String,
-        metadata: Option<Metadata>,
-    },
-    Delete {
-        chat_id: Id,
-        message_id: Id,
-        metadata: Option<Metadata>,
-    },
-    Typing {
-        chat_id: Id,
-        /// A status phrase; empty clears it, on Slack. Absent: on.
-        content: Option<String>,
-        metadata: Option<Metadata>,
-    },
-    FollowUp {
-        session_key: String,
-        kind: String,
-        content: String,
-        metadata: Option<Metadata>,
-    },
-    GetChatInfo {
-        chat_id: Id,
-    },
-    SendMedia {
-        chat_id: Id,
-        media_kind: MediaKind,
-        source_url: String,
-        /// The caption.
-        content: String,
-        filename: Option<String>,
-        reply_to: NullableId,
-        metadata: Option<Metadata>,
-    },
-    Prompt {
-        chat_id: Id,
-        prompt_kind: PromptKind,
-        prompt_id: PromptId,
-        content: String,
-        #[schemars(length(max = 100))]
-        options: Vec<PromptOption>,
-        timeout_s: Option<u64>,
-        reply_to: NullableId,
-        metadata: Option<Metadata>,
-    },
-    React {
-        chat_id: Id,
-        message_id: Id,
-        emoji: String,
-        remove: Option<bool>,
-        metadata: Option<Metadata>,
-    },
-    ThreadCreate {
-        chat_id: Id,
-        thread_name: String,
-        message_id: Option<Id>,
-        metadata: Option<Metadata>,
-    },
-    ThreadRename {
-        /// The thread's parent.
-        chat_id: Id,
-        /// The thread.
-        message_id: Id,
-        thread_name: String,
-        only_if_connector_created: Option<bool>,
-        only_if_current_name: Option<String>,
-        metadata: Option<Metadata>,
-    },
-    Draft {
-        chat_id: Id,
-        draft_id: i64,
-        content: String,
-        r#final: bool,
-        metadata: Option<Metadata>,
-    },
-    TaskCard {
-        chat_id: Id,
-        card_id: String,
-        chunks: Vec<Map<String, Value>>,
-        metadata: Option<Metadata>,
-    },
-    TaskCardStop {
-        chat_id: Id,
-        card_id: String,
-        metadata: Option<Metadata>,
-    },
-}
+pub(crate) struct Action;
 
-/// Scope, thread, profile and the like (M). The oldest gateways leave it out where it would be empty.
-type Metadata = Map<String, Value>;
+impl JsonSchema for Action {
+    fn schema_name() -> Cow<'static, str> {
+        "Action".into()
+    }
 
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub(crate) enum MediaKind {
-    Image,
-    Voice,
-    Audio,
-    Video,
-    Document,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub(crate) enum PromptKind {
-    Approval,
-    Clarify,
-    Choice,
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let ops = OPS.iter().filter(|op| op.returns != Returns::Raw);
+        let branches: Vec<Value> = ops.map(committed::written).collect();
+        json_schema!({
+            "description": "An action, identified by its `op`. Further ops are allowed, with fields of their own (X-3).",
+            "oneOf": branches,
+        })
+    }
 }
 
 /// Id of a prompt or of an option (I-1).
@@ -268,13 +166,6 @@ impl JsonSchema for PromptId {
             "pattern": "^[A-Za-z0-9_.-]{1,32}$",
         })
     }
-}
-
-#[derive(JsonSchema)]
-pub(crate) struct PromptOption {
-    id: PromptId,
-    label: String,
-    style: Option<String>,
 }
 
 #[derive(JsonSchema)]

@@ -1,46 +1,34 @@
 //! What can be said of a request beside what it needs.
 
 use super::Request;
-use relayline_core::command::{
-    Card, ChatInfo, Delete, Draft, Edit, FollowUp, Interrupt, MediaKind, Raw, React, Send, SendMedia,
-    TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
+use relayline_core::op::{
+    Draft, Interrupt, MediaKind, Prompt, PromptKind, PromptOption, Raw, React, SendMedia, TaskCard,
+    TaskCardStop, ThreadCreate, ThreadRename, Typing, WithMetadata, WithPlatform, WithReplyTo,
 };
 use relayline_core::output::DeliveryId;
-use relayline_core::prompts::{Prompt, PromptKind, PromptOption};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Options that several ops have.
-macro_rules! shared {
-    (platform: $($op:ident)*) => {$(
-        impl Request<$op> {
-            /// On this platform; by default on the one on which the chat was last seen (M-3).
-            pub fn platform(self, name: impl Into<String>) -> Self {
-                self.with(|op| op.platform = Some(name.into()))
-            }
-        }
-    )*};
-    (metadata: $($op:ident)*) => {$(
-        impl Request<$op> {
-            /// With one more entry of metadata. What is remembered of the chat is added where it is not set (M-2).
-            pub fn metadata(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-                self.with(|op| drop(op.metadata.insert(name.into(), value.into())))
-            }
-        }
-    )*};
-    (reply_to: $($op:ident)*) => {$(
-        impl Request<$op> {
-            /// As an answer to this message.
-            pub fn reply_to(self, message_id: impl Into<String>) -> Self {
-                self.with(|op| op.reply_to = Some(message_id.into()))
-            }
-        }
-    )*};
+impl<O: WithPlatform> Request<O> {
+    /// Sets the platform; by default it is the one on which the chat was last seen.
+    pub fn platform(self, name: impl Into<String>) -> Self {
+        self.with(|op| op.set_platform(name.into()))
+    }
 }
 
-shared!(platform: Raw Send Edit Delete Typing ChatInfo SendMedia Prompt React ThreadCreate ThreadRename Draft);
-shared!(metadata: Send Edit Delete Typing FollowUp SendMedia Prompt React ThreadCreate ThreadRename Draft);
-shared!(reply_to: Send SendMedia Prompt);
+impl<O: WithMetadata> Request<O> {
+    /// Adds an entry of metadata. Values that are remembered of the chat are added where they are not set.
+    pub fn metadata(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.with(|op| drop(op.metadata_mut().insert(name.into(), value.into())))
+    }
+}
+
+impl<O: WithReplyTo> Request<O> {
+    /// Sets the id of the message that it answers, or that a task card belongs to.
+    pub fn reply_to(self, message_id: impl Into<String>) -> Self {
+        self.with(|op| op.set_reply_to(message_id.into()))
+    }
+}
 
 impl Request<Typing> {
     /// With a text as the status; the empty text clears it (Slack only).
@@ -128,33 +116,14 @@ impl Request<ThreadRename> {
 macro_rules! cards {
     ($($op:ident)*) => {$(
         impl Request<$op> {
-            fn card(self, change: impl FnOnce(&mut Card)) -> Self {
-                self.with(|op| change(&mut op.card))
-            }
-
-            /// Under this id; by default `turn:` and the id of the message that it belongs to (O-16).
+            /// Sets the card's id; by default it is `turn:` and the id of the message that the card belongs to.
             pub fn card_id(self, id: impl Into<String>) -> Self {
-                self.card(|card| card.card_id = Some(id.into()))
+                self.with(|op| op.card_id = Some(id.into()))
             }
 
-            /// As the card of the turn that this delivery began.
+            /// Makes it the card of the turn that this delivery began.
             pub fn delivery(self, delivery: DeliveryId) -> Self {
-                self.card(|card| card.delivery = Some(delivery))
-            }
-
-            /// As the card of the turn that this message began.
-            pub fn reply_to(self, message_id: impl Into<String>) -> Self {
-                self.card(|card| card.reply_to = Some(message_id.into()))
-            }
-
-            /// On this platform; by default on the one on which the chat was last seen (M-3).
-            pub fn platform(self, name: impl Into<String>) -> Self {
-                self.card(|card| card.platform = Some(name.into()))
-            }
-
-            /// With one more entry of metadata. What is remembered of the chat is added where it is not set (M-2).
-            pub fn metadata(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-                self.card(|card| drop(card.metadata.insert(name.into(), value.into())))
+                self.with(|op| op.delivery = Some(delivery))
             }
         }
     )*};

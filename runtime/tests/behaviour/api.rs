@@ -5,9 +5,9 @@ use super::{SOON, Stage, Wire, config, frame};
 use crate::Kit;
 use futures_util::StreamExt;
 use relayline_core::chats::Chat;
-use relayline_core::command::{Command, Failure, FailureKind, MediaKind, Send};
+use relayline_core::command::{Command, Failure, FailureKind};
+use relayline_core::op::{MediaKind, Op, PromptKind, SendMessage};
 use relayline_core::output::{Notice, Phase};
-use relayline_core::prompts::PromptKind;
 use relayline_harness::chats::{discord, telegram};
 use relayline_harness::connector::Act;
 use relayline_runtime::{
@@ -117,10 +117,10 @@ fn x_5_an_error_before_the_handshake_explains_the_dial_that_fails(wire: Wire) {
 
 /// A host may keep all of it in whatever task or thread it likes.
 fn what_a_host_holds_is_send_and_sync(wire: Wire) {
-    fn check<T: std::marker::Send + Sync>() {}
-    fn awaited<T: std::marker::Send>(_: &T) {}
+    fn check<T: Send + Sync>() {}
+    fn awaited<T: Send>(_: &T) {}
     check::<(Relay, Inbox, Delivery, Delivery<relayline_core::passthrough::Forward>, Incoming)>();
-    check::<(ReplyStream, Answer, Request<Send>, Watch, ConnectionState)>();
+    check::<(ReplyStream, Answer, Request<SendMessage>, Watch, ConnectionState)>();
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&telegram::topic(), "to be answered", false);
     let delivery = stage.message();
@@ -376,8 +376,8 @@ fn o_6_a_host_can_wait_for_room(wire: Wire) {
     let first = stage.submit("first");
     assert!(!relay.has_room());
     let command = || {
-        let send = Send { chat_id: "1".into(), content: "second".into(), ..Send::default() };
-        Command::Send(send)
+        let send = SendMessage { chat_id: "1".into(), content: "second".into(), ..SendMessage::default() };
+        Command::Op(Op::Send(send))
     };
     let second = kit.block_on(async {
         let mut refusals = 0;

@@ -68,8 +68,8 @@ const ASKS: [Ask; 14] = [
     |relay, label| Box::pin(async move { drop(relay.request(send_to(label)).await) }),
 ];
 
-fn send_to(chat_id: String) -> relayline_core::command::Send {
-    relayline_core::command::Send { chat_id, content: "x".to_owned(), ..Default::default() }
+fn send_to(chat_id: String) -> relayline_core::op::SendMessage {
+    relayline_core::op::SendMessage { chat_id, content: "x".to_owned(), ..Default::default() }
 }
 
 /// Every op, dropped after each number of polls that leaves it unfinished: unpolled it asks for nothing; polled it

@@ -8,6 +8,7 @@ use async_tungstenite::tungstenite::{Message, Utf8Bytes};
 use futures_util::StreamExt;
 use relayline_core::command::FailureKind;
 use relayline_core::config::Credentials;
+use relayline_core::op::SendMessage;
 use relayline_core::output::{Notice, Phase};
 use relayline_core::secret::Secret;
 use relayline_harness::chats::discord;
@@ -105,11 +106,11 @@ fn l_11_a_half_open_connection_is_found_out(wire: Wire) {
         });
         assert_eq!(disconnected(&kit, &mut inbox), "nothing was received for too long");
         assert_eq!(message(&kit, &mut inbox).message().text(), "back");
-        drop(relay.submit(relayline_core::command::Command::Send(relayline_core::command::Send {
+        drop(relay.submit(SendMessage {
             chat_id: "1".into(),
             content: "seen".into(),
-            ..Default::default()
-        })));
+            ..SendMessage::default()
+        }));
     });
 }
 

@@ -8,6 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, stream};
 use relayline_core::command::FailureKind;
 use relayline_core::config::Credentials;
+use relayline_core::op::Op;
 use relayline_core::output::Notice;
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
@@ -198,8 +199,8 @@ fn l_14_a_disconnect_under_load_leaves_nothing_pending(wire: Wire) {
 
 fn send() -> relayline_core::command::Command {
     let send =
-        relayline_core::command::Send { chat_id: "1".into(), content: "x".into(), ..Default::default() };
-    relayline_core::command::Command::Send(send)
+        relayline_core::op::SendMessage { chat_id: "1".into(), content: "x".into(), ..Default::default() };
+    relayline_core::command::Command::Op(Op::Send(send))
 }
 
 /// A hundred gateways in one process, each with its own conversation.

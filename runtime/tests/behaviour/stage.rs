@@ -3,8 +3,9 @@
 use super::authority::{Authority, NOW};
 use crate::Kit;
 use futures_util::StreamExt;
-use relayline_core::command::{Command, Failure, Reply, Send};
+use relayline_core::command::{Command, Failure, Reply};
 use relayline_core::config::{Config, Identity};
+use relayline_core::op::{Op, SendMessage};
 use relayline_core::output::Notice;
 use relayline_core::time::Now;
 use relayline_core::url::DialUrl;
@@ -37,7 +38,7 @@ pub(crate) enum Wire {
 pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("ours"));
 
 /// Opens a connection in memory, and gives the gateway's end of it, as long as there is something at the other.
-type Open = Arc<dyn Fn() -> Option<DuplexStream> + std::marker::Send + Sync>;
+type Open = Arc<dyn Fn() -> Option<DuplexStream> + Send + Sync>;
 
 /// In memory, the name of a host whose first address says nothing.
 pub(crate) const HALF_DEAD: &str = "half-dead.example";
@@ -58,15 +59,12 @@ impl<R: Runtime> Runtime for Memory<R> {
         &self,
         host: String,
         port: u16,
-    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + std::marker::Send + 'static {
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
         let addresses = if host == HALF_DEAD { &[DEAD, ALIVE][..] } else { &[ALIVE] };
         ready(Ok(addresses.iter().map(|address| SocketAddr::from((*address, port))).collect()))
     }
 
-    fn connect(
-        &self,
-        address: SocketAddr,
-    ) -> impl Future<Output = io::Result<Self::Tcp>> + std::marker::Send + 'static {
+    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static {
         let open = self.open.clone();
         async move {
             if address.ip() == IpAddr::from(DEAD) {
@@ -87,11 +85,11 @@ impl<R: Runtime> Runtime for Memory<R> {
         match *listener {}
     }
 
-    fn sleep(&self, span: Duration) -> impl Future<Output = ()> + std::marker::Send + 'static {
+    fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send + 'static {
         self.runtime.sleep(span)
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + std::marker::Send + 'static) {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(task);
     }
 }
@@ -121,7 +119,7 @@ pub(crate) fn connect(
     kit: &Kit,
     wire: Wire,
     config: Config,
-    open: impl Fn() -> Option<DuplexStream> + std::marker::Send + Sync + 'static,
+    open: impl Fn() -> Option<DuplexStream> + Send + Sync + 'static,
 ) -> (Relay, Inbox) {
     let config = Config { network: AUTHORITY.network(), ..config };
     match wire {
@@ -136,7 +134,7 @@ pub(crate) fn connect(
 /// Opens connections to this connector in memory, which does not keep it alive.
 pub(crate) fn opener(
     connector: &Arc<EmbeddedConnector>,
-) -> impl Fn() -> Option<DuplexStream> + std::marker::Send + Sync + use<> {
+) -> impl Fn() -> Option<DuplexStream> + Send + Sync + use<> {
     let connector = Arc::downgrade(connector);
     move || Some(connector.upgrade()?.open(8 << 10))
 }
@@ -197,8 +195,8 @@ impl Stage {
 
     /// Submits a send; the future is its answer.
     pub(crate) fn submit(&self, content: &str) -> impl Future<Output = Result<Reply, Failure>> + use<> {
-        let send = Send { chat_id: "1".into(), content: content.into(), ..Send::default() };
-        self.relay.submit(Command::Send(send)).unwrap()
+        let send = SendMessage { chat_id: "1".into(), content: content.into(), ..SendMessage::default() };
+        self.relay.submit(Command::Op(Op::Send(send))).unwrap()
     }
 
     /// The next frame that the connector sees and that is `wanted`.

@@ -1,10 +1,9 @@
 //! Answers to a delivery by its number, Slack's anchors and turns (M-7, M-8, O-13, O-15), in virtual time.
 
 use super::driver::{Rig, descriptor};
-use crate::command::{
-    Command, MediaKind, ReplyMessage, RequestId, Send, SendMedia, Stream, Turn, TurnState, Typing,
-};
+use crate::command::{Command, RequestId};
 use crate::config::{Config, Identity};
+use crate::op::{MediaKind, ReplyMessage, SendMedia, SendMessage, StreamReply, Turn, TurnState, Typing};
 use crate::output::DeliveryId;
 use serde_json::{Value, json};
 
@@ -99,7 +98,7 @@ fn m_7_a_stream_can_name_its_delivery_instead_of_its_chat() {
     let state = |chat_id: &str, delivery: u64, text: &str, last: bool| {
         let delivery = Some(DeliveryId::from_number(delivery));
         let (stream, chat_id, text) = ("s".to_owned(), chat_id.to_owned(), text.to_owned());
-        Command::Stream(Stream { stream, delivery, chat_id, text, last, ..Stream::default() })
+        Command::Stream(StreamReply { stream, delivery, chat_id, text, last, ..StreamReply::default() })
     };
     assert_eq!(
         rig.refused(state("d", 1, "a", false)),
@@ -127,7 +126,7 @@ fn o_15_an_empty_typing_sign_goes_to_slack_alone() {
         let mut rig = rig(platform, "", |_| {});
         message(&mut rig, platform, "m1", &json!({}));
         let content = Some(String::new());
-        rig.submit(Command::Typing(Typing { chat_id: "c".into(), content, ..Typing::default() }));
+        rig.submit(Command::from(Typing { chat_id: "c".into(), content, ..Typing::default() }));
         assert_eq!(said(&mut rig).len(), written, "{platform}");
         assert_eq!(rig.machine.stats().typing_dropped, 1 - written as u64, "{platform}");
     }
@@ -138,15 +137,21 @@ fn m_8_slack_threads_on_metadata() {
     let send = |reply_to: Option<&str>, metadata: Value| {
         let metadata = metadata.as_object().cloned().unwrap_or_default();
         let reply_to = reply_to.map(str::to_owned);
-        Command::Send(Send { chat_id: "c".into(), content: "x".into(), reply_to, metadata, platform: None })
+        Command::from(SendMessage {
+            chat_id: "c".into(),
+            content: "x".into(),
+            reply_to,
+            metadata,
+            platform: None,
+        })
     };
-    let media = Command::SendMedia(SendMedia {
+    let media = Command::from(SendMedia {
         chat_id: "c".into(),
         kind: MediaKind::Image,
         reply_to: Some("m".into()),
         ..SendMedia::default()
     });
-    let typing = Command::Typing(Typing { chat_id: "c".into(), ..Typing::default() });
+    let typing = Command::from(Typing { chat_id: "c".into(), ..Typing::default() });
     let with_reply = json!({"reply_to_message_id": "m"});
     let cases = [
         // A direct message, and a channel.
@@ -313,7 +318,13 @@ fn o_13_a_stopped_turn_ends_its_streams() {
     message(&mut rig, "slack", "m1", &json!({"chat_type": "dm"}));
     let state = |text: &str, last: bool| {
         let delivery = Some(DeliveryId::from_number(1));
-        Command::Stream(Stream { stream: "s".into(), delivery, text: text.into(), last, ..Stream::default() })
+        Command::Stream(StreamReply {
+            stream: "s".into(),
+            delivery,
+            text: text.into(),
+            last,
+            ..StreamReply::default()
+        })
     };
     rig.submit(turn(1, TurnState::Begin));
     let begun = rig.submit(state("a", false));
@@ -344,8 +355,11 @@ fn o_13_a_seal_is_repeated_as_it_was() {
     });
     rig.line(&descriptor("matrix", ""));
     message(&mut rig, "slack", "m1", &json!({"user_id": "u1"}));
-    let mut state =
-        Stream { stream: "s".into(), delivery: Some(DeliveryId::from_number(1)), ..Stream::default() };
+    let mut state = StreamReply {
+        stream: "s".into(),
+        delivery: Some(DeliveryId::from_number(1)),
+        ..StreamReply::default()
+    };
     state.text = "a".into();
     let begun = rig.submit(Command::Stream(state.clone()));
     rig.answer(RequestId(begun.number() + 1), r#"{"success":true}"#);
@@ -367,6 +381,6 @@ fn m_9_what_only_a_connector_knows_passes_through() {
     let mut rig = rig("slack", "", |_| ());
     let own = json!({"unfurl_links": false, "unfurl_media": true, "format_hints": {"table": "code"}});
     let metadata = own.as_object().cloned().unwrap_or_default();
-    rig.submit(Command::Send(Send { chat_id: "c".into(), metadata, ..Send::default() }));
+    rig.submit(Command::from(SendMessage { chat_id: "c".into(), metadata, ..SendMessage::default() }));
     assert_eq!(said(&mut rig), [format!(r#"send c reply_to=null content="" {own}"#)]);
 }

@@ -1,8 +1,9 @@
 //! A host and a socket in one: feeds a machine, and writes down what comes out as lines that a test can hold.
 
-use crate::command::{Command, Failure, Reply, RequestId, Send};
+use crate::command::{Command, Failure, Reply, RequestId};
 use crate::config::{Config, Credentials, Identity};
 use crate::machine::{DialFailure, IoEvent, RelayMachine};
+use crate::op::SendMessage;
 use crate::output::{Action, Conn, Content, DeliveryId, Notice, Outcome, Transmit};
 use crate::time::{Now, Time};
 use crate::upgrade::Refusal;
@@ -35,7 +36,7 @@ pub(super) fn buffered(chat: &str, id: &str, entry: &str) -> String {
 
 /// A message to a chat.
 pub(super) fn send(chat: &str, content: &str) -> Command {
-    Command::Send(Send { chat_id: chat.into(), content: content.into(), ..Send::default() })
+    Command::from(SendMessage { chat_id: chat.into(), content: content.into(), ..SendMessage::default() })
 }
 
 /// A machine in the hands of a test. Time is in milliseconds; everything is drained after every input, as far as

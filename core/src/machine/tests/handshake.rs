@@ -1,7 +1,9 @@
 //! L-1 to L-4, L-17, D-8 to D-10: from the dial to the first descriptor, and what comes with it.
 
 use super::driver::{EPOCH_S, Rig, buffered, descriptor, inbound, send};
+use crate::command::Command;
 use crate::config::{Config, Identity};
+use crate::op::EditMessage;
 use crate::output::Phase;
 use crate::secret::Secret;
 use crate::token;
@@ -126,7 +128,7 @@ fn l_17_a_resume_meanwhile_does_not_hide_why() {
     let mut rig = Rig::new();
     rig.opened();
     rig.line(UNUSABLE);
-    rig.submit(crate::command::Command::Resume);
+    rig.submit(Command::Resume);
     rig.log();
     rig.closed(1000, "");
     rig.expect(&["disconnected 1000 the descriptor lacks `platform`; again at once", "dial #2"]);
@@ -255,11 +257,11 @@ fn d_09_edits_are_gated_by_the_chat() {
     rig.line(r#"{"type":"inbound","event":{"source":{"platform":"telegram","chat_id":"t"}}}"#);
     rig.log();
     let edit = |chat: &str, platform: Option<&str>| {
-        crate::command::Command::Edit(crate::command::Edit {
+        Command::from(EditMessage {
             chat_id: chat.into(),
             message_id: "1".into(),
             platform: platform.map(str::to_owned),
-            ..Default::default()
+            ..EditMessage::default()
         })
     };
     assert_eq!(rig.refused(edit("t", None)), "unsupported: telegram does not offer `edit`");

@@ -2,7 +2,7 @@
 
 use super::driver::{Rig, descriptor};
 use crate::command::*;
-use crate::prompts::{Prompt, PromptKind, PromptOption};
+use crate::op::*;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -38,13 +38,13 @@ fn o_every_op_with_its_fields_and_its_result() {
     let done = r#"{"success":true}"#;
     let sent = r#"{"success":true,"message_id":"9"}"#;
     check(
-        Command::Delete(Delete { chat_id: chat(), message_id: "m".into(), ..Delete::default() }),
+        Command::from(DeleteMessage { chat_id: chat(), message_id: "m".into(), ..DeleteMessage::default() }),
         json!({"op": "delete", "chat_id": "c", "message_id": "m", "metadata": {}}),
         done,
         "done",
     );
     check(
-        Command::SendMedia(SendMedia {
+        Command::from(SendMedia {
             chat_id: chat(),
             kind: MediaKind::Voice,
             source_url: "https://x/v.ogg".into(),
@@ -58,7 +58,7 @@ fn o_every_op_with_its_fields_and_its_result() {
         "sent 9",
     );
     check(
-        Command::React(React {
+        Command::from(React {
             chat_id: chat(),
             message_id: "m".into(),
             emoji: "👍".into(),
@@ -69,13 +69,13 @@ fn o_every_op_with_its_fields_and_its_result() {
         "done",
     );
     check(
-        Command::ThreadCreate(ThreadCreate { chat_id: chat(), name: "  ".into(), ..ThreadCreate::default() }),
+        Command::from(ThreadCreate { chat_id: chat(), name: "  ".into(), ..ThreadCreate::default() }),
         json!({"op": "thread_create", "chat_id": "c", "thread_name": "handoff", "metadata": {}}),
         r#"{"success":true,"thread_id":"t"}"#,
         "thread t",
     );
     check(
-        Command::ThreadCreate(ThreadCreate {
+        Command::from(ThreadCreate {
             chat_id: chat(),
             name: format!(" {} ", "é".repeat(101)),
             message_id: Some("m".into()),
@@ -86,7 +86,7 @@ fn o_every_op_with_its_fields_and_its_result() {
         "thread 9",
     );
     check(
-        Command::ThreadRename(ThreadRename {
+        Command::from(ThreadRename {
             chat_id: chat(),
             thread_id: "t".into(),
             name: "new".into(),
@@ -99,7 +99,7 @@ fn o_every_op_with_its_fields_and_its_result() {
         "done",
     );
     check(
-        Command::Draft(Draft {
+        Command::from(Draft {
             chat_id: chat(),
             draft_id: 7,
             content: "so far".into(),
@@ -124,7 +124,7 @@ fn o_a_prompt_goes_out_with_an_id_of_its_own() {
         timeout: Some(Duration::from_secs(60)),
         ..Prompt::default()
     };
-    let id = rig.submit(Command::Prompt(prompt));
+    let id = rig.submit(Command::Op(Op::Prompt(prompt)));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     let prompt_id = frame["action"]["prompt_id"].as_str().unwrap().to_owned();
     assert_eq!(
@@ -148,7 +148,7 @@ fn i_1_a_prompt_with_bad_options_is_refused() {
         ),
         (vec![option("a"), option("a")], "definite: two options have the id \"a\""),
     ] {
-        let refused = rig.refused(Command::Prompt(Prompt { chat_id: chat(), options, ..Prompt::default() }));
+        let refused = rig.refused(Command::from(Prompt { chat_id: chat(), options, ..Prompt::default() }));
         assert_eq!(refused, problem);
     }
 }
@@ -157,15 +157,15 @@ fn i_1_a_prompt_with_bad_options_is_refused() {
 fn o_09_what_is_not_offered_is_unsupported_before_anything_is_written() {
     let commands = || {
         [
-            Command::Delete(Delete::default()),
-            Command::SendMedia(SendMedia::default()),
-            Command::Prompt(Prompt::default()),
-            Command::React(React::default()),
-            Command::ThreadCreate(ThreadCreate::default()),
-            Command::ThreadRename(ThreadRename::default()),
-            Command::Draft(Draft::default()),
-            Command::TaskCard(TaskCard::default()),
-            Command::TaskCardStop(TaskCardStop::default()),
+            Command::from(DeleteMessage::default()),
+            Command::from(SendMedia::default()),
+            Command::from(Prompt::default()),
+            Command::from(React::default()),
+            Command::from(ThreadCreate::default()),
+            Command::from(ThreadRename::default()),
+            Command::from(Draft::default()),
+            Command::from(TaskCard::default()),
+            Command::from(TaskCardStop::default()),
         ]
     };
     // The legacy set holds none of them (D-6).
@@ -179,7 +179,7 @@ fn o_09_what_is_not_offered_is_unsupported_before_anything_is_written() {
     let mut rig = Rig::new();
     rig.opened();
     rig.line(&descriptor("discord", r#","supported_ops":["draft"],"supports_draft_streaming":false"#));
-    assert!(rig.refused(Command::Draft(Draft::default())).starts_with("unsupported"));
+    assert!(rig.refused(Command::from(Draft::default())).starts_with("unsupported"));
 }
 
 #[test]
@@ -196,12 +196,11 @@ fn m_05_thread_operations_take_the_scope_of_the_parent_chat() {
         let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
         frame["action"]["metadata"]["scope_id"].clone()
     };
-    let create = Command::ThreadCreate(ThreadCreate { chat_id: chat(), ..ThreadCreate::default() });
+    let create = Command::from(ThreadCreate { chat_id: chat(), ..ThreadCreate::default() });
     assert_eq!(scope(&mut rig, create), json!("S"));
-    let rename =
-        Command::ThreadRename(ThreadRename { chat_id: chat(), name: "n".into(), ..ThreadRename::default() });
+    let rename = Command::from(ThreadRename { chat_id: chat(), name: "n".into(), ..ThreadRename::default() });
     assert_eq!(scope(&mut rig, rename), json!("S"));
-    let delete = Command::Delete(Delete { chat_id: chat(), ..Delete::default() });
+    let delete = Command::from(DeleteMessage { chat_id: chat(), ..DeleteMessage::default() });
     assert_eq!(scope(&mut rig, delete), json!("other"));
 }
 
@@ -212,7 +211,7 @@ fn m_06_the_host_can_prime_and_read_what_is_remembered() {
         crate::chats::Chat { platform: "discord".into(), scope: Some("S".into()), ..Default::default() };
     assert_eq!(rig.machine.prime("c", chat.clone()), Ok(()));
     assert_eq!(rig.machine.chat("c"), Some(&chat));
-    rig.submit(Command::Delete(Delete { chat_id: "c".into(), ..Delete::default() }));
+    rig.submit(Command::from(DeleteMessage { chat_id: "c".into(), ..DeleteMessage::default() }));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     assert_eq!(frame["action"]["metadata"], json!({"scope_id": "S", "guild_id": "S"}));
     assert_eq!(frame["platform"], json!("discord"));
@@ -225,17 +224,23 @@ fn o_a_thread_is_not_renamed_to_what_nobody_said() {
     rig.line(&descriptor("discord", r#","supported_ops":["thread_rename"]"#));
     rig.log();
     for name in ["", " \n "] {
-        let rename = Command::ThreadRename(ThreadRename { name: name.into(), ..ThreadRename::default() });
+        let rename = Command::from(ThreadRename { name: name.into(), ..ThreadRename::default() });
         assert_eq!(rig.refused(rename), "definite: a thread cannot be renamed to nothing");
     }
     rig.expect(&[]);
 }
 
-/// A task's card, as the host names it.
-fn card(card_id: Option<&str>, reply_to: Option<&str>, metadata: Value) -> Card {
+/// A task card, as the host names it.
+fn card(card_id: Option<&str>, reply_to: Option<&str>, metadata: Value) -> TaskCard {
     let metadata = metadata.as_object().cloned().unwrap_or_default();
     let (card_id, reply_to) = (card_id.map(str::to_owned), reply_to.map(str::to_owned));
-    Card { chat_id: chat(), card_id, reply_to, metadata, ..Card::default() }
+    TaskCard { chat_id: chat(), card_id, reply_to, metadata, chunks: chunks(), ..TaskCard::default() }
+}
+
+/// The end of the same card.
+fn end_of(card: &TaskCard) -> TaskCardStop {
+    let TaskCard { chat_id, delivery, card_id, reply_to, metadata, platform, .. } = card.clone();
+    TaskCardStop { chat_id, delivery, card_id, reply_to, metadata, platform }
 }
 
 fn chunks() -> Vec<Metadata> {
@@ -256,9 +261,9 @@ fn o_16_a_task_card_belongs_to_a_message() {
         (card(None, None, json!({"reply_to_message_id": 7})), "turn:7", json!({"reply_to_message_id": 7})),
         (card(None, None, json!({})), "turn:root", json!({})),
     ] {
-        let stop = Command::TaskCardStop(TaskCardStop { card: named.clone() });
+        let stop = Command::from(end_of(&named));
         check(
-            Command::TaskCard(TaskCard { card: named, chunks: chunks() }),
+            Command::from(named),
             json!({"op": "task_card", "chat_id": "c", "card_id": card_id, "chunks": chunks(), "metadata": metadata}),
             r#"{"success":true,"message_id":"9"}"#,
             "sent 9",
@@ -283,12 +288,12 @@ fn o_16_a_card_of_a_delivery_follows_it() {
     rig.log();
     let named = |delivery: u64, chat_id: &str| {
         let delivery = Some(crate::output::DeliveryId(delivery));
-        Card { delivery, chat_id: chat_id.into(), ..Card::default() }
+        TaskCard { delivery, chat_id: chat_id.into(), chunks: chunks(), ..TaskCard::default() }
     };
     let place = json!({"thread_id": "5.0", "scope_id": "T", "guild_id": "T", "user_id": "U"});
     for chat_id in ["", "C"] {
-        let start = Command::TaskCard(TaskCard { card: named(1, chat_id), chunks: chunks() });
-        let stop = Command::TaskCardStop(TaskCardStop { card: named(1, chat_id) });
+        let start = Command::from(named(1, chat_id));
+        let stop = Command::from(end_of(&named(1, chat_id)));
         for (command, op) in [(start, "task_card"), (stop, "task_card_stop")] {
             rig.submit(command);
             let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
@@ -301,14 +306,14 @@ fn o_16_a_card_of_a_delivery_follows_it() {
         }
     }
     // Neither another chat nor a delivery that is not known.
-    let other = Command::TaskCard(TaskCard { card: named(1, "D"), chunks: Vec::new() });
+    let other = Command::from(named(1, "D"));
     assert_eq!(rig.refused(other), "definite: delivery 1 is of chat C, not of D: leave out the chat");
-    let unknown = Command::TaskCardStop(TaskCardStop { card: named(9, "") });
+    let unknown = Command::from(end_of(&named(9, "")));
     assert!(rig.refused(unknown).starts_with("definite: delivery 9 cannot be answered"));
     // Slack's connectors read the card's thread by its older name.
     let mut own = card(None, Some("6.0"), json!({}));
     own.chat_id = "C".into();
-    rig.submit(Command::TaskCard(TaskCard { card: own, chunks: chunks() }));
+    rig.submit(Command::from(own));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     let expected = json!({"thread_ts": "6.0", "scope_id": "T", "guild_id": "T", "user_id": "U"});
     assert_eq!(frame["action"]["metadata"], expected);
@@ -318,18 +323,19 @@ fn o_16_a_card_of_a_delivery_follows_it() {
 fn o_16_x_1_a_card_is_bounded() {
     let mut rig = Rig::with(|config| config.limits.write_queue_bytes = 1000);
     let long = card(Some(&"x".repeat(1025)), None, json!({}));
-    let refused = rig.refused(Command::TaskCardStop(TaskCardStop { card: long }));
+    let refused = rig.refused(Command::from(end_of(&long)));
     assert_eq!(refused, "definite: `card_id` is 1025 bytes long: 1024 at most");
     let many = TaskCard { chunks: vec![Metadata::new(); 501], ..TaskCard::default() };
     assert!(
-        rig.refused(Command::TaskCard(many)).starts_with("definite: it does not fit into the write queue")
+        rig.refused(Command::Op(Op::TaskCard(many)))
+            .starts_with("definite: it does not fit into the write queue")
     );
 }
 
 #[test]
 fn o_17_a_thread_is_renamed_under_one_guard() {
     let rename = |chat_id: &str, name: &str, connector_created: bool, current: Option<&str>| {
-        Command::ThreadRename(ThreadRename {
+        Command::from(ThreadRename {
             chat_id: chat_id.into(),
             thread_id: "t".into(),
             name: name.into(),
@@ -365,7 +371,7 @@ fn o_17_a_thread_is_renamed_under_one_guard() {
 #[test]
 fn o_18_a_thread_that_the_connector_makes_is_told_and_remembered() {
     let mut rig = rig();
-    let send = |chat: &str| Command::Send(Send { chat_id: chat.into(), ..Send::default() });
+    let send = |chat: &str| Command::from(SendMessage { chat_id: chat.into(), ..SendMessage::default() });
     let thread = |rig: &Rig, chat: &str| {
         let chat = rig.machine.chat(chat).cloned().unwrap_or_default();
         (chat.auto_thread_id, chat.auto_thread_name)
@@ -413,7 +419,7 @@ fn o_18_x_1_remembered_threads_are_bounded() {
     rig.connect();
     let result = |name: &str| format!(r#"{{"success":true,"thread_id":"t","auto_thread_name":"{name}"}}"#);
     for chat in ["a", "b", "c"] {
-        let id = rig.submit(Command::Send(Send { chat_id: chat.into(), ..Send::default() }));
+        let id = rig.submit(Command::from(SendMessage { chat_id: chat.into(), ..SendMessage::default() }));
         rig.log();
         rig.answer(id, &result(&"n".repeat(5000)));
     }
@@ -426,7 +432,7 @@ fn o_18_x_1_remembered_threads_are_bounded() {
 fn o_5_a_connector_that_names_other_ops_is_not_asked_what_a_chat_is() {
     let mut rig = rig();
     let info = |platform: Option<&str>| {
-        Command::ChatInfo(ChatInfo { chat_id: "x1".into(), platform: platform.map(str::to_owned) })
+        Command::from(GetChatInfo { chat_id: "x1".into(), platform: platform.map(str::to_owned) })
     };
     rig.submit(info(None));
     rig.expect(&["r1 chat x1 dm"]);
@@ -450,8 +456,13 @@ fn o_5_a_connector_that_names_other_ops_is_not_asked_what_a_chat_is() {
 #[test]
 fn o_18_a_streamed_reply_tells_of_its_thread_too() {
     let mut rig = rig();
-    let stream =
-        Stream { stream: "s".into(), chat_id: chat(), text: "hi".into(), last: true, ..Stream::default() };
+    let stream = StreamReply {
+        stream: "s".into(),
+        chat_id: chat(),
+        text: "hi".into(),
+        last: true,
+        ..StreamReply::default()
+    };
     let id = rig.submit(Command::Stream(stream));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     let wire_id = frame["requestId"].as_str().unwrap().trim_start_matches('r').parse().unwrap();
@@ -466,7 +477,7 @@ fn o_18_a_streamed_reply_tells_of_its_thread_too() {
 /// The frame of a raw action, in a chat of which something is remembered.
 fn raw(rig: &mut Rig, action: Value, platform: Option<&str>, bare: bool) -> (RequestId, Value) {
     let action = action.as_object().cloned().unwrap_or_default();
-    let id = rig.submit(Command::Raw(Raw { action, platform: platform.map(str::to_owned), bare }));
+    let id = rig.submit(Command::from(Raw { action, platform: platform.map(str::to_owned), bare }));
     (id, serde_json::from_str(&rig.log()[0][2..]).unwrap())
 }
 
@@ -511,7 +522,7 @@ fn x_3_a_raw_action_is_written_with_its_tags() {
         assert_eq!(frame.get("platform").and_then(Value::as_str), tag, "{expected}");
     }
     let other = Raw { platform: Some("matrix".into()), ..Raw::default() };
-    assert_eq!(rig.refused(Command::Raw(other)), "definite: relay does not front platform matrix");
+    assert_eq!(rig.refused(Command::Op(Op::Raw(other))), "definite: relay does not front platform matrix");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::driver::{Rig, descriptor};
 use crate::command::Command;
-use crate::prompts::{Prompt, PromptOption};
+use crate::op::{Op, Prompt, PromptOption};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn asked() -> (Rig, String) {
 fn ask(rig: &mut Rig) -> String {
     rig.log();
     let options = vec![PromptOption { id: "yes".into(), label: "Yes".into(), style: None }];
-    rig.submit(Command::Prompt(Prompt { chat_id: "c".into(), options, ..Prompt::default() }));
+    rig.submit(Command::from(Prompt { chat_id: "c".into(), options, ..Prompt::default() }));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     frame["action"]["prompt_id"].as_str().unwrap().to_owned()
 }
@@ -60,7 +60,7 @@ fn i_02_an_expired_prompt_is_stale() {
     rig.opened();
     rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
     rig.log();
-    rig.submit(Command::Prompt(Prompt { timeout: Some(Duration::from_secs(5)), ..Prompt::default() }));
+    rig.submit(Command::from(Prompt { timeout: Some(Duration::from_secs(5)), ..Prompt::default() }));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     let id = frame["action"]["prompt_id"].as_str().unwrap().to_owned();
     rig.wait(5_001);
@@ -159,7 +159,7 @@ fn i_02_the_connector_is_told_no_more_time_than_there_is() {
         rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
         rig.log();
         let timeout = Some(Duration::from_millis(asked));
-        rig.submit(Command::Prompt(Prompt { timeout, ..Prompt::default() }));
+        rig.submit(Command::from(Prompt { timeout, ..Prompt::default() }));
         let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
         assert_eq!(frame["action"]["timeout_s"], told, "{asked} ms");
     }
@@ -203,7 +203,7 @@ fn i_02_x_02_only_what_is_asked_takes_the_place_of_another() {
     let first = ask(&mut rig);
     let options = vec![PromptOption { id: "yes".into(), label: "Yes".into(), style: None }];
     let long = Prompt { chat_id: "c".into(), options, content: "x".repeat(5000), ..Prompt::default() };
-    assert!(rig.refused(Command::Prompt(long)).starts_with("definite: it does not fit"));
+    assert!(rig.refused(Command::Op(Op::Prompt(long))).starts_with("definite: it does not fit"));
     assert_eq!(rig.machine.stats().prompts_evicted, 0);
     rig.line(&press(&first, "1", None));
     rig.expect(&[&format!("deliver 1 live answer {first} yes by ann")]);
@@ -217,7 +217,7 @@ fn i_02_x_02_only_what_is_asked_takes_the_place_of_another() {
 
 fn own(id: &str) -> Command {
     let options = vec![PromptOption { id: "yes".into(), label: "Yes".into(), style: None }];
-    Command::Prompt(Prompt { prompt_id: Some(id.into()), chat_id: "c".into(), options, ..Prompt::default() })
+    Command::from(Prompt { prompt_id: Some(id.into()), chat_id: "c".into(), options, ..Prompt::default() })
 }
 
 #[test]
@@ -258,8 +258,8 @@ fn i_6_a_host_may_bring_its_own_id() {
 #[test]
 fn i_6_an_expired_prompt_with_an_id_of_the_hosts_is_stale() {
     let (mut rig, _) = asked();
-    let Command::Prompt(prompt) = own("order-7") else { return };
-    rig.submit(Command::Prompt(Prompt { timeout: Some(Duration::from_secs(5)), ..prompt }));
+    let Command::Op(Op::Prompt(prompt)) = own("order-7") else { return };
+    rig.submit(Command::from(Prompt { timeout: Some(Duration::from_secs(5)), ..prompt }));
     rig.wait(5_001);
     rig.log();
     rig.line(&press("order-7", "1", None));

@@ -1,13 +1,14 @@
 //! O-1 to O-8: what becomes of a request.
 
 use super::driver::{Rig, inbound, send};
-use crate::command::{ChatInfo, Command, FollowUp, Interrupt, Raw, Typing};
+use crate::command::Command;
 use crate::config::Identity;
+use crate::op::{FollowUp, GetChatInfo, Interrupt, Op, Raw, Typing};
 
 const DOWN: &str = "definite: the relay is not connected";
 
 fn typing(chat: &str) -> Command {
-    Command::Typing(Typing { chat_id: chat.into(), ..Typing::default() })
+    Command::from(Typing { chat_id: chat.into(), ..Typing::default() })
 }
 
 fn interrupt(key: &str) -> Command {
@@ -176,7 +177,7 @@ fn o_04_written_late_it_still_has_30_s_from_submission() {
 #[test]
 fn o_05_chat_info() {
     let mut rig = Rig::up();
-    let id = rig.submit(Command::ChatInfo(ChatInfo { chat_id: "c".into(), platform: None }));
+    let id = rig.submit(Command::from(GetChatInfo { chat_id: "c".into(), platform: None }));
     rig.expect(&[r#"> {"type":"outbound","requestId":"r1","action":{"op":"get_chat_info","chat_id":"c"}}"#]);
     rig.answer(id, r#"{"success":true,"chat_info":{"type":"group"}}"#);
     rig.expect(&["r1 chat c group"]);
@@ -239,8 +240,8 @@ fn o_08_nothing_is_accepted_while_the_connection_is_down() {
     let all = [
         send("c", "x"),
         interrupt("k"),
-        Command::FollowUp(FollowUp::default()),
-        Command::Raw(Raw::default()),
+        Command::from(FollowUp::default()),
+        Command::from(Raw::default()),
         Command::GoIdle,
     ];
     let refused = |rig: &mut Rig| {
@@ -286,7 +287,7 @@ fn o_typing_is_never_an_error_to_the_host() {
     rig.expect(&["r5 done", "r4 done", "disconnected - reset by peer; again later"]);
     // Nor at a limit, nor for a platform that is not fronted.
     let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 1);
-    rig.submit(Command::Typing(Typing { platform: Some("matrix".into()), ..Typing::default() }));
+    rig.submit(Command::from(Typing { platform: Some("matrix".into()), ..Typing::default() }));
     rig.submit(send("c", "x"));
     rig.log();
     rig.submit(typing("c"));
@@ -316,11 +317,11 @@ fn m_03_m_04_as_whom_a_command_goes_out() {
     }
     rig.log();
     let named = |chat: &str, platform: &str| {
-        Command::ChatInfo(ChatInfo { chat_id: chat.into(), platform: Some(platform.into()) })
+        Command::from(GetChatInfo { chat_id: chat.into(), platform: Some(platform.into()) })
     };
-    let seen = |chat: &str| Command::ChatInfo(ChatInfo { chat_id: chat.into(), platform: None });
+    let seen = |chat: &str| Command::from(GetChatInfo { chat_id: chat.into(), platform: None });
     // M-4: by what stands before the first dot.
-    let follow_up = |kind: &str| Command::FollowUp(FollowUp { kind: kind.into(), ..FollowUp::default() });
+    let follow_up = |kind: &str| Command::from(FollowUp { kind: kind.into(), ..FollowUp::default() });
     let (discord, slack) = (r#","platform":"discord","botId":"42"}"#, r#","platform":"slack"}"#);
     for (command, tag) in [
         (seen("d"), discord),
@@ -351,7 +352,7 @@ fn a_raw_action_goes_out_as_it_is() {
     rig.log();
     let action = serde_json::json!({"op": "send", "chat_id": "d", "z": [1], "a": null});
     let bare = Raw { action: action.as_object().cloned().unwrap(), bare: true, platform: None };
-    rig.submit(Command::Raw(bare));
+    rig.submit(Command::Op(Op::Raw(bare)));
     let log = rig.log();
     let frame: serde_json::Value = serde_json::from_str(&log[0][2..]).unwrap();
     assert_eq!((&frame["action"], frame.get("platform")), (&action, None));

@@ -1,7 +1,8 @@
 //! O-10, and what the other rules of O mean for a streamed reply: as frames and answers, in virtual time.
 
 use super::driver::{Rig, buffered, descriptor, inbound, send};
-use crate::command::{Command, RequestId, Stream};
+use crate::command::{Command, RequestId};
+use crate::op::StreamReply;
 use serde_json::{Value, json};
 
 const DRAFTS: &str = r#","supports_draft_streaming":true,"supported_ops":["send","edit","draft"]"#;
@@ -34,14 +35,14 @@ fn serve(rig: &mut Rig, more: &str) {
     rig.log();
 }
 
-fn state(text: &str, last: bool) -> Stream {
-    Stream {
+fn state(text: &str, last: bool) -> StreamReply {
+    StreamReply {
         stream: "s1".into(),
         chat_id: "c".into(),
         text: text.into(),
         last,
         reply_to: Some("m".into()),
-        ..Stream::default()
+        ..StreamReply::default()
     }
 }
 
@@ -54,7 +55,7 @@ fn last(text: &str) -> Command {
 }
 
 fn segment(text: &str) -> Command {
-    Command::Stream(Stream { segment: true, ..state(text, false) })
+    Command::Stream(StreamReply { segment: true, ..state(text, false) })
 }
 
 /// What came out since, the actions in short: `> r2 edit 7 "text"`.
@@ -106,7 +107,7 @@ fn o_10_o_12_on_slack_a_reply_grows_as_a_draft_that_is_sealed() {
     // The next reply is another draft; without one the answer is a message.
     rig.submit(text("new"));
     expect(&mut rig, &["r7 done", r#"> r8 draft 2 "new" final=false"#]);
-    rig.submit(Command::Stream(Stream { stream: "s2".into(), ..state("at once", true) }));
+    rig.submit(Command::Stream(StreamReply { stream: "s2".into(), ..state("at once", true) }));
     expect(&mut rig, &[r#"> r10 send "at once" to m"#]);
 }
 
@@ -321,13 +322,18 @@ fn d_09_o_10_each_chat_as_its_platform_allows() {
     rig.submit(text("on slack"));
     let on = |platform: &str| {
         let platform = Some(platform.to_owned());
-        Command::Stream(Stream { stream: "s2".into(), platform, ..state("on discord", false) })
+        Command::Stream(StreamReply { stream: "s2".into(), platform, ..state("on discord", false) })
     };
     rig.submit(on("discord"));
     expect(&mut rig, &["r1 done", r#"> r2 send "on slack" to m"#, "r3 done"]);
     let other = |name: &str, chat: &str, platform: Option<&str>| {
         let platform = platform.map(str::to_owned);
-        Command::Stream(Stream { stream: name.into(), chat_id: chat.into(), platform, ..state("x", false) })
+        Command::Stream(StreamReply {
+            stream: name.into(),
+            chat_id: chat.into(),
+            platform,
+            ..state("x", false)
+        })
     };
     // M-3
     assert_eq!(
@@ -365,7 +371,7 @@ fn o_11_a_long_reply_goes_on_in_further_messages() {
 fn o_10_two_replies_at_once_keep_their_own_pace() {
     let mut rig = rig(EDITS);
     let of = |name: &str, text: &str, last: bool| {
-        Command::Stream(Stream { stream: name.into(), chat_id: name.into(), ..state(text, last) })
+        Command::Stream(StreamReply { stream: name.into(), chat_id: name.into(), ..state(text, last) })
     };
     rig.submit(of("a", "1", false));
     rig.wait(300);
@@ -554,7 +560,7 @@ fn o_06_a_step_counts_as_in_flight() {
 #[test]
 fn x_01_streams_and_their_texts_are_bounded() {
     let of = |name: &str, text: &str, last: bool| {
-        Command::Stream(Stream { stream: name.into(), ..state(text, last) })
+        Command::Stream(StreamReply { stream: name.into(), ..state(text, last) })
     };
     let mut rig = Rig::up_with(|config| {
         config.limits.streams = 2;
@@ -578,7 +584,7 @@ fn x_01_streams_and_their_texts_are_bounded() {
     // Metadata is kept as long as its stream, and counts.
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 1024);
     let metadata = crate::command::Metadata::from_iter([("m".to_owned(), "x".repeat(1000).into())]);
-    let wide = Command::Stream(Stream { metadata, ..state("x", false) });
+    let wide = Command::Stream(StreamReply { metadata, ..state("x", false) });
     assert!(rig.refused(wide).starts_with("definite: the texts of all streams are longer"));
     // What is over takes nothing any more.
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 1024);
@@ -592,7 +598,7 @@ fn x_01_streams_and_their_texts_are_bounded() {
 #[test]
 fn x_01_a_stream_that_was_taken_up_again_makes_no_room() {
     let of = |name: &str, text: &str, last: bool| {
-        Command::Stream(Stream { stream: name.into(), ..state(text, last) })
+        Command::Stream(StreamReply { stream: name.into(), ..state(text, last) })
     };
     let mut rig = Rig::up_with(|config| config.limits.streams = 1);
     rig.submit(of("a", "x", false));
@@ -709,7 +715,7 @@ fn o_6_a_step_waits_for_room() {
     rig.submit(send("c", "before"));
     expect(&mut rig, &[r#"> r1 send "before""#]);
     rig.submit(last("one"));
-    rig.submit(Command::Stream(Stream { stream: "s2".into(), ..state("two", true) }));
+    rig.submit(Command::Stream(StreamReply { stream: "s2".into(), ..state("two", true) }));
     expect(&mut rig, &[]);
     ok(&mut rig, 1, "5");
     expect(&mut rig, &["r1 sent 5", r#"> r4 send "one" to m"#]);

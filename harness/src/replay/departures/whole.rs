@@ -8,7 +8,7 @@ use super::super::verdict::{Difference, Kind};
 use super::Case;
 use crate::recording::By;
 use data_encoding::{BASE64, BASE64_NOPAD};
-use relayline_core::command::TurnState;
+use relayline_core::op::TurnState;
 use serde_json::{Map, Value, json};
 
 /// The frame, where it is one that only we wrote.

@@ -3,7 +3,8 @@
 use super::Model;
 use super::places::Anchor;
 use crate::simulate::judge::Judge;
-use relayline_core::command::{Command, Metadata, NotAccepted, ReplyMessage};
+use relayline_core::command::{Command, Metadata, NotAccepted};
+use relayline_core::op::{Op, ReplyMessage};
 use serde_json::Value;
 
 /// Place of a frame that was asked for.
@@ -38,35 +39,38 @@ impl Model {
                 }
                 return;
             }
-            Command::Send(send) => {
+            Command::Op(Op::Send(send)) => {
                 let (platform, to) = (send.platform.as_deref(), send.reply_to.as_deref());
                 let anchor = places.anchor(&send.chat_id, platform, to, &send.metadata);
                 let anchored = anchored(anchor, to, own(&send.metadata, "thread_id"), None);
-                (&send.chat_id, &send.platform, Some(anchored), send.metadata.get("notify"))
+                (send.chat_id.as_str(), platform, Some(anchored), send.metadata.get("notify"))
             }
-            Command::SendMedia(media) => {
+            Command::Op(Op::SendMedia(media)) => {
                 let (platform, to) = (media.platform.as_deref(), media.reply_to.as_deref());
                 let anchor = places.anchor(&media.chat_id, platform, to, &media.metadata);
                 let anchored = anchored(anchor, to, own(&media.metadata, "thread_id"), None);
-                (&media.chat_id, &media.platform, Some(anchored), media.metadata.get("notify"))
+                (media.chat_id.as_str(), platform, Some(anchored), media.metadata.get("notify"))
             }
-            Command::Typing(typing) => {
+            Command::Op(Op::Typing(typing)) => {
                 let thread = own(&typing.metadata, "thread_id")
                     .or_else(|| places.typing_thread(&typing.chat_id, typing.platform.as_deref()));
                 let anchored = Anchored { reply_to: None, thread, message: None };
-                (&typing.chat_id, &typing.platform, Some(anchored), None)
+                (typing.chat_id.as_str(), typing.platform.as_deref(), Some(anchored), None)
             }
-            Command::Edit(edit) => (&edit.chat_id, &edit.platform, None, None),
-            Command::Delete(delete) => (&delete.chat_id, &delete.platform, None, None),
-            Command::React(react) => (&react.chat_id, &react.platform, None, None),
-            Command::Prompt(prompt) => (&prompt.chat_id, &prompt.platform, None, None),
-            Command::Draft(draft) => (&draft.chat_id, &draft.platform, None, None),
+            Command::Op(op) => match op.chat_id() {
+                Some(chat) => (chat, op.platform(), None, None),
+                None => return,
+            },
             _ => return,
         };
         let is_sure = places.is_sure();
-        let tag = (is_sure || platform.is_some()).then(|| places.tag(chat, platform.as_deref()));
-        let placed =
-            Placed { chat: chat.clone(), tag, anchor: anchor.filter(|_| is_sure), notify: notify.cloned() };
+        let tag = (is_sure || platform.is_some()).then(|| places.tag(chat, platform));
+        let placed = Placed {
+            chat: chat.to_owned(),
+            tag,
+            anchor: anchor.filter(|_| is_sure),
+            notify: notify.cloned(),
+        };
         self.placed.insert(id, placed);
     }
 

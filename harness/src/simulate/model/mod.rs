@@ -284,7 +284,7 @@ impl Model {
         self.places_it(judge, id, command);
         let timing = &self.config.timing;
         match command {
-            Command::Prompt(prompt) => {
+            Command::Op(Op::Prompt(prompt)) => {
                 let evicted = self.prompts.ask(id, self.now, prompt.timeout);
                 self.count("prompts_evicted", evicted);
             }

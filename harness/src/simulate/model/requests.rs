@@ -2,6 +2,7 @@
 
 use super::streams;
 use relayline_core::command::{Command, Failure, FailureKind, Reply};
+use relayline_core::op::Op;
 use relayline_core::time::Time;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,9 +34,9 @@ pub(crate) enum Sort {
 impl Sort {
     pub(crate) fn of(command: &Command) -> Sort {
         match command {
-            Command::Typing(_) => Sort::Typing,
-            Command::Prompt(_) => Sort::Prompt,
-            Command::ChatInfo(_) => Sort::Info,
+            Command::Op(Op::Typing(_)) => Sort::Typing,
+            Command::Op(Op::Prompt(_)) => Sort::Prompt,
+            Command::Op(Op::GetChatInfo(_)) => Sort::Info,
             Command::Interrupt(_) => Sort::Interrupt,
             Command::Stream(state) if state.last => Sort::Stream,
             Command::Stream(_) => Sort::State,

@@ -5,8 +5,9 @@ use super::Model;
 use super::places::{Anchor, Target};
 use super::requests::{Due, due};
 use crate::simulate::judge::Judge;
-use relayline_core::command::{Command, Failure, FailureKind, Metadata, Reply, Stream, Turn, TurnState};
+use relayline_core::command::{Command, Failure, FailureKind, Metadata, Reply};
 use relayline_core::held::Held;
+use relayline_core::op::{StreamReply, Turn, TurnState};
 use relayline_core::time::Time;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -140,7 +141,7 @@ impl Streamed {
 
 impl Model {
     /// A state of a stream was accepted.
-    pub(super) fn said(&mut self, judge: &mut Judge, id: u64, state: &Stream) {
+    pub(super) fn said(&mut self, judge: &mut Judge, id: u64, state: &StreamReply) {
         if !self.streams.contains_key(&state.stream) {
             let Some(begun) = self.begun(judge, state) else { return };
             self.streams.insert(state.stream.clone(), begun);
@@ -153,7 +154,7 @@ impl Model {
         self.look_at_drafts();
     }
 
-    fn begun(&self, judge: &mut Judge, state: &Stream) -> Option<Streamed> {
+    fn begun(&self, judge: &mut Judge, state: &StreamReply) -> Option<Streamed> {
         let target = match state.delivery {
             None => Target {
                 platform: state.platform.clone(),

@@ -3,9 +3,10 @@
 use super::Model;
 use super::places::Target;
 use crate::simulate::judge::Judge;
-use relayline_core::command::{Metadata, Turn, TurnState};
+use relayline_core::command::Metadata;
 use relayline_core::held::Held;
 use relayline_core::machine::RelayMachine;
+use relayline_core::op::{Turn, TurnState};
 use relayline_core::output::Phase;
 use relayline_core::time::Time;
 use serde_json::Value;

@@ -1,0 +1,17 @@
+//! `delete`: deletes a message.
+
+use super::Behavior;
+use super::define::op;
+
+op! {
+    /// Deletes a message. Completes with [`Reply::Done`](crate::command::Reply::Done).
+    #[derive(Default)]
+    pub struct DeleteMessage: "delete", gate Named, returns Nothing {
+        chat_id,
+        message_id,
+        metadata,
+        platform,
+    }
+}
+
+impl Behavior for DeleteMessage {}

@@ -1,0 +1,335 @@
+//! How the fields of ops are read from what a host gives, and written to the wire.
+
+use super::Context;
+use crate::anchor::Anchor;
+use crate::command::Metadata;
+use crate::encode::Object;
+use crate::output::DeliveryId;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::marker::PhantomData;
+
+/// A field of an op, for tools that describe or make ops.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Field {
+    /// Name of the field, on the wire and in the bridge.
+    pub name: &'static str,
+    /// Documentation of the field, in lines.
+    pub doc: &'static str,
+    /// Kind of its values.
+    pub kind: Kind,
+    /// Whether a host must give it. Fields that may be absent may be null.
+    pub required: bool,
+    /// When the frame has it.
+    pub in_frame: InFrame,
+}
+
+/// Kind of a field's values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// An id: a string, or an integer, which counts as its literal.
+    Id,
+    /// A string.
+    Text,
+    /// A boolean.
+    Flag,
+    /// A signed integer of 64 bits.
+    Integer,
+    /// An unsigned integer of 64 bits.
+    Unsigned,
+    /// One of these strings.
+    OneOf(&'static [&'static str]),
+    /// An object with any fields.
+    Object,
+    /// A list of objects with any fields.
+    Objects,
+    /// A list of prompt options: objects with `id`, `label` and optionally `style`.
+    Options,
+}
+
+/// When a frame has a field.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InFrame {
+    /// Always, with a value.
+    Always,
+    /// Always; a reader takes its default where an older gateway leaves it out.
+    OrDefault,
+    /// Always; null where it is not set.
+    OrNull,
+    /// Where it is set.
+    IfSet,
+    /// Never: it is the machine's to use.
+    Never,
+}
+
+/// How one kind of field is read and written.
+pub(crate) trait Format {
+    /// Type of the field.
+    type Value;
+    const KIND: Kind;
+    const REQUIRED: bool;
+    const IN_FRAME: InFrame;
+
+    /// Reads a value that is not null.
+    fn read(value: Value) -> Result<Self::Value, String>;
+
+    /// Returns the value of a field that is absent or null; `None` where the field is required.
+    fn absent() -> Option<Self::Value>;
+
+    /// Writes the field. Does nothing by default, for fields that are never written or that the op writes itself.
+    fn write(value: &Self::Value, name: &str, action: &mut Object<'_>, context: &Context<'_>) {
+        let _ = (value, name, action, context);
+    }
+
+    /// Returns the id in the field, whose length is bounded.
+    fn id(value: &Self::Value) -> Option<&str> {
+        let _ = value;
+        None
+    }
+
+    /// Returns the minimum number of bytes that the field takes up in a frame; ids and metadata do not count.
+    fn text_bytes(value: &Self::Value) -> usize {
+        let _ = value;
+        0
+    }
+}
+
+/// Takes a field out of what a host gives.
+pub(crate) fn take<F: Format>(given: &mut Map<String, Value>, name: &str) -> Result<F::Value, String> {
+    match given.remove(name).filter(|value| !value.is_null()) {
+        Some(value) => F::read(value).map_err(|problem| format!("`{name}`: {problem}")),
+        None => F::absent().ok_or_else(|| format!("missing field `{name}`")),
+    }
+}
+
+fn parse<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+/// Reads an id. An integer counts as its literal (W-8).
+fn id(value: Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Number(number) if !number.is_f64() => Ok(number.to_string()),
+        Value::Null | Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            Err("an id is a string or an integer".to_owned())
+        }
+    }
+}
+
+/// Declares formats. The parts in brackets are optional, and stand in this order.
+macro_rules! formats {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident: $value:ty, $kind:expr, $in_frame:ident,
+        read $read:expr,
+        $(default $default:expr,)?
+        $(write |$given:ident, $key:ident, $action:ident, $context:ident| $write:expr,)?
+        $(id |$of:ident| $id:expr,)?
+        $(bytes |$texts:ident| $bytes:expr,)?
+    ;)*) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl Format for $name {
+            type Value = $value;
+            const KIND: Kind = $kind;
+            const REQUIRED: bool = formats!(@required $($default)?);
+            const IN_FRAME: InFrame = InFrame::$in_frame;
+
+            fn read(value: Value) -> Result<$value, String> {
+                $read(value)
+            }
+
+            fn absent() -> Option<$value> {
+                formats!(@absent $($default)?)
+            }
+
+            $(fn write($given: &$value, $key: &str, $action: &mut Object<'_>, $context: &Context<'_>) {
+                $write;
+            })?
+
+            $(fn id($of: &$value) -> Option<&str> {
+                $id
+            })?
+
+            $(fn text_bytes($texts: &$value) -> usize {
+                $bytes
+            })?
+        }
+    )*};
+    (@required) => { true };
+    (@required $default:expr) => { false };
+    (@absent) => { None };
+    (@absent $default:expr) => { Some($default) };
+}
+
+formats! {
+    /// Id of the chat. The frame's is that of the op's destination.
+    ChatId: String, Kind::Id, Always, read id, id |text| Some(text),;
+    /// Id of the chat, where another field can stand in for it.
+    OptionalChatId: String, Kind::Id, Always, read id, default String::new(), id |text| Some(text),;
+    /// Id that the op needs.
+    Id: String, Kind::Id, Always, read id,
+        write |text, name, action, _context| action.field(name, text), id |text| Some(text),;
+    /// Id that goes out where it is set.
+    OptionalId: Option<String>, Kind::Id, IfSet, read |value| id(value).map(Some), default None,
+        write |text, name, action, _context| action.optional(name, text.as_ref()), id |text| text.as_deref(),;
+    /// Message that the op answers. An op that is placed flat does not name it (M-8).
+    ReplyTo: Option<String>, Kind::Id, OrNull, read |value| id(value).map(Some), default None,
+        write |text, name, action, context| {
+            action.field(name, text.as_deref().filter(|_| context.anchor != Anchor::Flat))
+        },
+        id |text| text.as_deref(),;
+    /// Short text that the machine remembers, or that names something to it.
+    Name: String, Kind::Text, Always, read parse,
+        write |text, name, action, _context| action.field(name, text), id |text| Some(text),;
+    /// Platform. It stands beside the action, not in it.
+    Platform: Option<String>, Kind::Text, Never, read |value| parse(value).map(Some), default None,
+        id |text| text.as_deref(),;
+    /// Text that the op needs.
+    Text: String, Kind::Text, Always, read parse,
+        write |text, name, action, _context| action.field(name, text), bytes |text| text.len(),;
+    /// Text that is empty by default.
+    TextOrEmpty: String, Kind::Text, OrDefault, read parse, default String::new(),
+        write |text, name, action, _context| action.field(name, text), bytes |text| text.len(),;
+    /// Text that goes out where it is set.
+    OptionalText: Option<String>, Kind::Text, IfSet, read |value| parse(value).map(Some), default None,
+        write |text, name, action, _context| action.optional(name, text.as_ref()),
+        bytes |text| text.as_ref().map_or(0, String::len),;
+    /// Switch that is off by default.
+    Flag: bool, Kind::Flag, Always, read parse, default false,
+        write |flag, name, action, _context| action.field(name, flag),;
+    /// Switch that is off by default, also for readers.
+    FlagOrFalse: bool, Kind::Flag, OrDefault, read parse, default false,
+        write |flag, name, action, _context| action.field(name, flag),;
+    /// Switch that is on by default.
+    FlagOrTrue: bool, Kind::Flag, Always, read parse, default true,
+        write |flag, name, action, _context| action.field(name, flag),;
+    /// Switch that goes out where it is on.
+    FlagIfTrue: bool, Kind::Flag, IfSet, read parse, default false,
+        write |flag, name, action, _context| action.optional(name, flag.then_some(true)),;
+    /// Number that the op needs.
+    Integer: i64, Kind::Integer, Always, read parse,
+        write |number, name, action, _context| action.field(name, number),;
+    /// Delivery that the op needs.
+    Delivery: DeliveryId, Kind::Unsigned, Never, read |value| parse(value).map(DeliveryId::from_number),;
+    /// Delivery that can stand in for a chat.
+    OptionalDelivery: Option<DeliveryId>, Kind::Unsigned, Never,
+        read |value| parse(value).map(|number| Some(DeliveryId::from_number(number))), default None,;
+    /// The host's metadata. It is written last, with what is remembered of the chat.
+    OwnMetadata: Metadata, Kind::Object, OrDefault, read parse, default Metadata::new(),;
+    /// Object that the op needs.
+    AnyObject: Map<String, Value>, Kind::Object, Always, read parse,
+        write |object, name, action, _context| action.field(name, object),;
+    /// Objects that the op needs.
+    Objects: Vec<Map<String, Value>>, Kind::Objects, Always, read parse,
+        write |objects, name, action, _context| action.field(name, objects),
+        bytes |objects| objects.len() * EMPTY_OBJECT,;
+}
+
+/// Bytes of the shortest object in JSON.
+const EMPTY_OBJECT: usize = 2;
+
+/// A value with a fixed set of names.
+pub(crate) trait Named: Serialize + DeserializeOwned {
+    /// The names.
+    const NAMES: &'static [&'static str];
+}
+
+/// One of a fixed set of names, which the op needs.
+pub(crate) struct OneOf<T>(PhantomData<T>);
+
+impl<T: Named> Format for OneOf<T> {
+    type Value = T;
+    const KIND: Kind = Kind::OneOf(T::NAMES);
+    const REQUIRED: bool = true;
+    const IN_FRAME: InFrame = InFrame::Always;
+
+    fn read(value: Value) -> Result<T, String> {
+        parse(value)
+    }
+
+    fn absent() -> Option<T> {
+        None
+    }
+
+    fn write(value: &T, name: &str, action: &mut Object<'_>, _: &Context<'_>) {
+        action.field(name, value);
+    }
+}
+
+/// One of a fixed set of names, with a default.
+pub(crate) struct OneOfOrDefault<T>(PhantomData<T>);
+
+impl<T: Named + Default> Format for OneOfOrDefault<T> {
+    type Value = T;
+    const KIND: Kind = Kind::OneOf(T::NAMES);
+    const REQUIRED: bool = false;
+    const IN_FRAME: InFrame = InFrame::OrDefault;
+
+    fn read(value: Value) -> Result<T, String> {
+        parse(value)
+    }
+
+    fn absent() -> Option<T> {
+        Some(T::default())
+    }
+
+    fn write(value: &T, name: &str, action: &mut Object<'_>, _: &Context<'_>) {
+        action.field(name, value);
+    }
+}
+
+/// A field that never goes out.
+pub(crate) struct Unwritten<F>(PhantomData<F>);
+
+impl<F: Format> Format for Unwritten<F> {
+    type Value = F::Value;
+    const KIND: Kind = F::KIND;
+    const REQUIRED: bool = F::REQUIRED;
+    const IN_FRAME: InFrame = InFrame::Never;
+
+    fn read(value: Value) -> Result<F::Value, String> {
+        F::read(value)
+    }
+
+    fn absent() -> Option<F::Value> {
+        F::absent()
+    }
+
+    fn id(value: &F::Value) -> Option<&str> {
+        F::id(value)
+    }
+
+    fn text_bytes(value: &F::Value) -> usize {
+        F::text_bytes(value)
+    }
+}
+
+/// A field that always goes out: the op writes it itself, with a default of its own.
+pub(crate) struct Computed<F>(PhantomData<F>);
+
+impl<F: Format> Format for Computed<F> {
+    type Value = F::Value;
+    const KIND: Kind = F::KIND;
+    const REQUIRED: bool = F::REQUIRED;
+    const IN_FRAME: InFrame = InFrame::Always;
+
+    fn read(value: Value) -> Result<F::Value, String> {
+        F::read(value)
+    }
+
+    fn absent() -> Option<F::Value> {
+        F::absent()
+    }
+
+    fn id(value: &F::Value) -> Option<&str> {
+        F::id(value)
+    }
+
+    fn text_bytes(value: &F::Value) -> usize {
+        F::text_bytes(value)
+    }
+}

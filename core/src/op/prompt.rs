@@ -1,0 +1,196 @@
+//! `prompt`: asks with buttons (I).
+
+use super::define::op;
+use super::format::{Format, InFrame, Kind, Named, OneOfOrDefault, OptionalId, Text};
+use super::{Behavior, Context};
+use crate::encode::Object;
+use crate::prompts::{ID_SHAPE, MAX_OPTIONS, MOST_CUSTOM_ID, PROMPT_LIFE, custom_id_length, is_id};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// Purpose of a prompt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptKind {
+    /// May the agent do this?
+    Approval,
+    /// What did the user mean?
+    Clarify,
+    /// Which of these?
+    #[default]
+    Choice,
+}
+
+impl Named for PromptKind {
+    const NAMES: &'static [&'static str] = &["approval", "clarify", "choice"];
+}
+
+/// Option of a prompt.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PromptOption {
+    /// Its id: `[A-Za-z0-9_.-]{1,32}`.
+    pub id: String,
+    /// Label of the button.
+    pub label: String,
+    /// Look of the button, where the platform has looks: `primary`, `danger`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub style: Option<String>,
+}
+
+op! {
+    /// Asks with buttons. Completes with [`Reply::Prompted`](crate::command::Reply::Prompted); the answer comes as a
+    /// delivery of its own.
+    #[derive(Default)]
+    pub struct Prompt: "prompt", gate Named, returns Prompt {
+        chat_id,
+        /// Purpose of the prompt.
+        kind: PromptKind = OneOfOrDefault<PromptKind> as "prompt_kind",
+        /// The host's own id for it, `[A-Za-z0-9_.-]{1,32}`; by default it is given one. No other open prompt may have it.
+        prompt_id: Option<String> = PromptId as "prompt_id",
+        /// The question.
+        content: String = Text as "content",
+        /// Options to choose from.
+        options: Vec<PromptOption> = Options as "options",
+        /// Time for which it is open, in seconds; an hour at most, and by default.
+        timeout: Option<Duration> = Seconds as "timeout_s",
+        reply_to,
+        metadata,
+        platform,
+    }
+}
+
+impl Behavior for Prompt {
+    fn problem(&self) -> Option<String> {
+        Prompt::problem(self)
+    }
+}
+
+/// Id of a prompt: the host's own, or the one that the machine has given it.
+struct PromptId;
+
+impl Format for PromptId {
+    type Value = Option<String>;
+    const KIND: Kind = Kind::Id;
+    const REQUIRED: bool = false;
+    const IN_FRAME: InFrame = InFrame::Always;
+
+    fn read(value: Value) -> Result<Option<String>, String> {
+        OptionalId::read(value)
+    }
+
+    fn absent() -> Option<Option<String>> {
+        Some(None)
+    }
+
+    fn write(_: &Option<String>, name: &str, action: &mut Object<'_>, context: &Context<'_>) {
+        action.field(name, context.prompt_id);
+    }
+}
+
+/// Option of a prompt as a host gives it, without any further fields.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenOption {
+    id: String,
+    label: String,
+    #[serde(default)]
+    style: Option<String>,
+}
+
+/// Options of a prompt.
+struct Options;
+
+impl Format for Options {
+    type Value = Vec<PromptOption>;
+    const KIND: Kind = Kind::Options;
+    const REQUIRED: bool = true;
+    const IN_FRAME: InFrame = InFrame::Always;
+
+    fn read(value: Value) -> Result<Vec<PromptOption>, String> {
+        let given: Vec<GivenOption> = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        Ok(given.into_iter().map(|GivenOption { id, label, style }| PromptOption { id, label, style }).collect())
+    }
+
+    fn absent() -> Option<Vec<PromptOption>> {
+        None
+    }
+
+    fn write(options: &Vec<PromptOption>, name: &str, action: &mut Object<'_>, _: &Context<'_>) {
+        action.field(name, options);
+    }
+
+    fn text_bytes(options: &Vec<PromptOption>) -> usize {
+        let style = |option: &PromptOption| option.style.as_ref().map_or(0, String::len);
+        options.iter().map(|option| option.label.len() + style(option)).sum()
+    }
+}
+
+/// Time-out of a prompt: whole seconds, rounded up, and never more than it is open (I-2).
+struct Seconds;
+
+impl Format for Seconds {
+    type Value = Option<Duration>;
+    const KIND: Kind = Kind::Unsigned;
+    const REQUIRED: bool = false;
+    const IN_FRAME: InFrame = InFrame::IfSet;
+
+    fn read(value: Value) -> Result<Option<Duration>, String> {
+        let seconds = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        Ok(Some(Duration::from_secs(seconds)))
+    }
+
+    fn absent() -> Option<Option<Duration>> {
+        Some(None)
+    }
+
+    fn write(timeout: &Option<Duration>, name: &str, action: &mut Object<'_>, _: &Context<'_>) {
+        let time = timeout.map(|time| time.min(PROMPT_LIFE));
+        action.optional(name, time.map(|time| time.as_secs() + u64::from(time.subsec_nanos() > 0)));
+    }
+}
+
+impl Prompt {
+    /// The same question as plain text with numbered options, for platforms without buttons (I-5). After a decline
+    /// it must not be sent (O-7).
+    pub fn as_text(&self) -> String {
+        let mut text = self.content.clone();
+        for (at, option) in self.options.iter().enumerate() {
+            let gap = if at == 0 && !text.is_empty() { "\n\n" } else { "\n" };
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "{}{}. {}", if text.is_empty() { "" } else { gap }, at + 1, option.label);
+        }
+        text
+    }
+
+    /// Returns what is wrong with its ids, if anything is (I-1). The machine refuses such a prompt; who sends
+    /// [`as_text`](Self::as_text) in its place asks here.
+    pub fn problem(&self) -> Option<String> {
+        let count = self.options.len();
+        if count > MAX_OPTIONS {
+            return Some(format!("the prompt has {count} options: {MAX_OPTIONS} at most"));
+        }
+        if let Some(id) = self.prompt_id.as_deref().filter(|id| !is_id(id)) {
+            return Some(format!("{id:.64?} is no prompt id: {ID_SHAPE}"));
+        }
+        let mut ids = BTreeSet::new();
+        for option in &self.options {
+            if !is_id(&option.id) {
+                return Some(format!("{:?} is no option id: {ID_SHAPE}", option.id));
+            }
+            let length = self.prompt_id.as_ref().map_or(0, |id| custom_id_length(id, &option.id));
+            if length > MOST_CUSTOM_ID {
+                return Some(format!(
+                    "`hp1:<prompt_id>:<option_id>` is {length} bytes long for the option {:?}: {MOST_CUSTOM_ID} at most",
+                    option.id
+                ));
+            }
+            if !ids.insert(&option.id) {
+                return Some(format!("two options have the id {:?}", option.id));
+            }
+        }
+        None
+    }
+}

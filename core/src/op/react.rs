@@ -1,0 +1,22 @@
+//! `react`: puts a reaction on a message, or removes it.
+
+use super::Behavior;
+use super::define::op;
+use super::format::{FlagOrFalse, Text};
+
+op! {
+    /// Puts a reaction on a message, or removes it. Completes with [`Reply::Done`](crate::command::Reply::Done).
+    #[derive(Default)]
+    pub struct React: "react", gate Named, returns Nothing {
+        chat_id,
+        message_id,
+        /// Emoji of the reaction.
+        emoji: String = Text as "emoji",
+        /// Whether to remove it.
+        remove: bool = FlagOrFalse as "remove",
+        metadata,
+        platform,
+    }
+}
+
+impl Behavior for React {}

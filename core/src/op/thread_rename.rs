@@ -1,0 +1,68 @@
+//! `thread_rename`: gives a thread another name (O-17).
+
+use super::Behavior;
+use super::define::op;
+use super::format::{Computed, FlagIfTrue, Id, OptionalText, Text};
+use super::thread_create::cut;
+use crate::encode::Object;
+
+op! {
+    /// Gives a thread another name. Completes with [`Reply::Done`](crate::command::Reply::Done).
+    #[derive(Default)]
+    pub struct ThreadRename: "thread_rename", gate Named, returns Nothing {
+        optional_chat_id,
+        /// Id of the thread. It stands in for an empty `chat_id`, the chat that the thread hangs off.
+        thread_id: String = Id as "message_id",
+        /// New name. White space is collapsed, and the name is cut after 100 characters. An empty name is refused.
+        name: String = Computed<Text> as "thread_name" => write_name,
+        /// Whether to rename it only if the connector created it. This guard is the one to prefer:
+        /// `only_if_current_name` is not written beside it.
+        only_if_connector_created: bool = FlagIfTrue as "only_if_connector_created",
+        /// Name that the thread must have for it to be renamed.
+        only_if_current_name: Option<String> = OptionalText as "only_if_current_name" => write_current_name,
+        metadata,
+        platform,
+    }
+}
+
+impl Behavior for ThreadRename {
+    fn refusal(&self) -> Option<&'static str> {
+        self.name.trim().is_empty().then_some("a thread cannot be renamed to nothing")
+    }
+
+    fn target_chat(&self) -> Option<&str> {
+        Some(if self.chat_id.is_empty() { &self.thread_id } else { &self.chat_id })
+    }
+
+    fn is_about_thread(&self) -> bool {
+        true
+    }
+}
+
+impl ThreadRename {
+    fn write_name(&self, action: &mut Object<'_>) {
+        action.field("thread_name", cut(&collapsed(&self.name)));
+    }
+
+    fn write_current_name(&self, action: &mut Object<'_>) {
+        let name = self.only_if_current_name.as_ref();
+        action.optional("only_if_current_name", name.filter(|_| !self.only_if_connector_created));
+    }
+}
+
+/// Collapses the white space in a name. Reads no more than can be written.
+fn collapsed(name: &str) -> String {
+    let mut short = String::new();
+    let mut characters = 0;
+    for word in name.split_whitespace() {
+        if characters > 100 {
+            break;
+        }
+        if characters > 0 {
+            short.push(' ');
+        }
+        short.extend(word.chars().take(101));
+        characters += 1 + word.chars().take(101).count();
+    }
+    short
+}

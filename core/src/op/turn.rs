@@ -1,0 +1,40 @@
+//! `turn`: brackets the turn that a delivery began (O-15).
+
+use super::Behavior;
+use super::define::op;
+use super::format::{Delivery, Named, OneOf};
+use crate::output::DeliveryId;
+use serde::{Deserialize, Serialize};
+
+/// State of a turn.
+///
+/// Whatever is shown of it is best effort: what the chat's platform does not offer, or cannot be written, is left out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnState {
+    /// The agent works on it: 👀 is put on the message, and the typing sign is kept up.
+    Begin,
+    /// It ended well: ✅ takes the place of 👀.
+    Done,
+    /// It failed: ❌ takes the place of 👀.
+    Failed,
+    /// The user stopped it: 👀 is removed. Streamed replies to the delivery end with what is shown.
+    Stopped,
+}
+
+impl Named for TurnState {
+    const NAMES: &'static [&'static str] = &["begin", "done", "failed", "stopped"];
+}
+
+op! {
+    /// Brackets the turn that a delivery began. Completes with [`Reply::Done`](crate::command::Reply::Done) at once.
+    #[derive(Copy, Eq)]
+    pub struct Turn: "turn", gate Always, returns Nothing {
+        /// Delivery that began it.
+        delivery: DeliveryId = Delivery as "delivery",
+        /// State to enter.
+        state: TurnState = OneOf<TurnState> as "state",
+    }
+}
+
+impl Behavior for Turn {}

@@ -1,0 +1,131 @@
+//! Ops that a simulated host asks for, filled in by their definitions.
+
+use super::random::Random;
+use super::world::World;
+use relayline_core::command::Command;
+use relayline_core::op::{Definition, Kind, OPS, Raw, definition};
+use serde_json::{Map, Value, json};
+
+/// Ops that a host asks for by name below, or that have deeds of their own.
+const COMMON: [&str; 15] = [
+    "send",
+    "edit",
+    "delete",
+    "typing",
+    "follow_up",
+    "get_chat_info",
+    "send_media",
+    "react",
+    "thread_create",
+    "thread_rename",
+    "draft",
+    "task_card",
+    "task_card_stop",
+    "prompt",
+    "raw",
+];
+
+/// Values that fit the state of a run.
+struct Values {
+    chat_id: String,
+    message_id: String,
+    platform: Option<String>,
+    reply_to: Option<String>,
+    size: usize,
+}
+
+impl World<'_> {
+    /// Makes an op for a chat. Common ones are more frequent.
+    pub(super) fn something_to_ask(&mut self, random: &mut Random) -> Command {
+        let chat_id = random.pick(&self.setup.chats).id.clone();
+        let message_id = self.host.messages.last().cloned().unwrap_or_else(|| "m1".to_owned());
+        let platform = match random.below(20) {
+            0 => Some("signal".to_owned()),
+            1..4 => Some(self.setup.config.identities[0].platform.clone()),
+            _ => None,
+        };
+        let size = if random.chance(5) { random.index(5000) } else { random.index(80) };
+        let reply_to = random.chance(20).then(|| "m1".to_owned());
+        let values = Values { chat_id, message_id, platform, reply_to, size };
+        let others: Vec<&str> =
+            OPS.iter().map(|definition| definition.name).filter(|name| !COMMON.contains(name)).collect();
+        let name = match random.below(16) {
+            0..5 => "send",
+            5 | 6 => "edit",
+            7 => "delete",
+            8 => "typing",
+            9 => "follow_up",
+            10 => "get_chat_info",
+            11 => "send_media",
+            12 => "react",
+            13 => "thread_create",
+            14 => "thread_rename",
+            _ => match random.index(4 + others.len()) {
+                0 | 1 => "draft",
+                2 if random.chance(50) => "task_card",
+                2 => "task_card_stop",
+                3 => return Raw::default().into(),
+                at => others[at - 4],
+            },
+        };
+        let asked = definition(name).map(|op| (op.read)(&mut values.fields(op, random)));
+        // A definition that refuses its own kinds of values fails the test below.
+        asked.and_then(Result::ok).unwrap_or_else(|| Raw::default().into())
+    }
+}
+
+impl Values {
+    /// Makes the fields of an op: all that it needs, and some that it may have.
+    fn fields(&self, op: &Definition, random: &mut Random) -> Map<String, Value> {
+        let mut fields = Map::new();
+        for field in op.fields {
+            let value = match (field.name, field.kind) {
+                ("chat_id", _) => Some(json!(self.chat_id)),
+                ("platform", _) => self.platform.clone().map(Value::from),
+                ("reply_to", _) => self.reply_to.clone().map(Value::from),
+                ("metadata" | "delivery", _) => None,
+                ("session_key", _) => Some(json!("agent:main:0")),
+                ("kind", _) => Some(json!("discord.interaction_token")),
+                ("content", Kind::Text) if field.required => Some(json!("x".repeat(self.size))),
+                (_, Kind::Id) => field.required.then(|| json!(self.message_id)),
+                (_, Kind::Text) if field.required => {
+                    Some(json!(if random.chance(90) { "other" } else { " " }))
+                }
+                (_, Kind::Flag | Kind::Text) if random.chance(50) => None,
+                (_, Kind::Text) => Some(json!("x")),
+                (_, Kind::Flag) => Some(json!(true)),
+                (_, Kind::Integer | Kind::Unsigned) => field.required.then(|| json!(77)),
+                (_, Kind::OneOf(names)) => Some(json!(*random.pick(names))),
+                (_, Kind::Object) => Some(json!({})),
+                (_, Kind::Objects) => Some(json!(vec![Map::new(); self.size])),
+                (_, Kind::Options) => Some(json!([{"id": "yes", "label": "yes"}])),
+            };
+            fields.extend(value.map(|value| (field.name.to_owned(), value)));
+        }
+        fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_definition_reads_what_is_made_for_it() {
+        let values = Values {
+            chat_id: "c".to_owned(),
+            message_id: "m".to_owned(),
+            platform: Some("discord".to_owned()),
+            reply_to: Some("m1".to_owned()),
+            size: 3,
+        };
+        for op in OPS {
+            for draw in 0..20 {
+                let mut fields = values.fields(op, &mut Random::new(draw, 9));
+                let read = (op.read)(&mut fields);
+                assert!(read.is_ok() && fields.is_empty(), "{}: {read:?}, {fields:?}", op.name);
+            }
+        }
+        assert!(COMMON.iter().all(|name| definition(name).is_some()));
+    }
+}
