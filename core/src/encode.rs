@@ -44,7 +44,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn close(self) {
+    pub(crate) fn close(self) {
         self.out.push(b'}');
     }
 }

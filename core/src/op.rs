@@ -6,6 +6,8 @@
 mod define;
 mod format;
 pub mod returns;
+#[cfg(test)]
+mod tests;
 
 use crate::anchor::{self, Anchor};
 use crate::chats::Chat;

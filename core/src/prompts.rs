@@ -232,7 +232,6 @@ fn unname(by_id: &mut BTreeMap<Box<str>, u64>, asked: &Asked) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::{Prompt, PromptOption};
 
     #[test]
     fn i_1_ids_have_one_shape() {
@@ -352,51 +351,5 @@ mod tests {
             assert!(prompts.by_id.len() <= known && known <= 4, "{prompts:?}");
         }
         assert_eq!(prompts.standing("order-7", at(50)), Standing::Foreign);
-    }
-
-    #[test]
-    fn i_6_an_id_of_the_hosts_own_has_the_shape_and_length_of_all() {
-        let problem = |prompt_id: &str, option_id: &str| {
-            let option = PromptOption { id: option_id.into(), ..PromptOption::default() };
-            let prompt_id = Some(prompt_id.to_owned());
-            Prompt { prompt_id, options: vec![option], ..Prompt::default() }.problem()
-        };
-        assert_eq!(problem("order_7.A-b", "yes"), None);
-        for bad in ["", "a b", "é", "a:b", &"x".repeat(33)] {
-            assert!(problem(bad, "yes").unwrap().contains("is no prompt id: write 1 to 32"), "{bad}");
-        }
-        assert_eq!(problem(&"p".repeat(32), &"o".repeat(27)), None);
-        let long = format!(
-            "`hp1:<prompt_id>:<option_id>` is 65 bytes long for the option {:?}: 64 at most",
-            "o".repeat(28)
-        );
-        assert_eq!(problem(&"p".repeat(32), &"o".repeat(28)), Some(long));
-    }
-
-    #[test]
-    fn i_1_a_prompt_has_at_most_a_hundred_options_each_with_an_id_of_its_own() {
-        let problem = |ids: &[String]| {
-            let option = |id: &String| PromptOption { id: id.clone(), label: String::new(), style: None };
-            Prompt { options: ids.iter().map(option).collect(), ..Prompt::default() }.problem()
-        };
-        let ids: Vec<String> = (0..60_000).map(|n| n.to_string()).collect();
-        assert_eq!(problem(&ids[..100]), None);
-        let most = "the prompt has 101 options: 100 at most";
-        assert_eq!(problem(&ids[..101]).as_deref(), Some(most));
-        assert_eq!(problem(&ids).as_deref(), Some("the prompt has 60000 options: 100 at most"));
-        let twice = [ids[7].clone(), ids[8].clone(), ids[7].clone()];
-        assert_eq!(problem(&twice).as_deref(), Some("two options have the id \"7\""));
-    }
-
-    #[test]
-    fn i_5_the_same_prompt_as_numbered_text() {
-        let option = |id: &str, label: &str| PromptOption { id: id.into(), label: label.into(), style: None };
-        let prompt = Prompt {
-            content: "Deploy?".into(),
-            options: vec![option("y", "Yes"), option("n", "No")],
-            ..Prompt::default()
-        };
-        assert_eq!(prompt.as_text(), "Deploy?\n\n1. Yes\n2. No");
-        assert_eq!(Prompt { content: String::new(), ..prompt }.as_text(), "1. Yes\n2. No");
     }
 }
