@@ -191,18 +191,12 @@ formats! {
     /// Text that the op needs.
     Text: String, Kind::Text, Always, read parse,
         write |text, name, action, _context| action.field(name, text), bytes |text| text.len(),;
-    /// Text that is empty by default.
-    TextOrEmpty: String, Kind::Text, OrDefault, read parse, default String::new(),
-        write |text, name, action, _context| action.field(name, text), bytes |text| text.len(),;
     /// Text that goes out where it is set.
     OptionalText: Option<String>, Kind::Text, IfSet, read |value| parse(value).map(Some), default None,
         write |text, name, action, _context| action.optional(name, text.as_ref()),
         bytes |text| text.as_ref().map_or(0, String::len),;
     /// Switch that is off by default.
     Flag: bool, Kind::Flag, Always, read parse, default false,
-        write |flag, name, action, _context| action.field(name, flag),;
-    /// Switch that is off by default, also for readers.
-    FlagOrFalse: bool, Kind::Flag, OrDefault, read parse, default false,
         write |flag, name, action, _context| action.field(name, flag),;
     /// Switch that is on by default.
     FlagOrTrue: bool, Kind::Flag, Always, read parse, default true,
@@ -260,43 +254,25 @@ impl<T: Named> Format for OneOf<T> {
     }
 }
 
-/// One of a fixed set of names, with a default.
-pub(crate) struct OneOfOrDefault<T>(PhantomData<T>);
+/// A field with a default, which readers take where an older gateway leaves it out.
+pub(crate) struct OrDefault<F>(PhantomData<F>);
 
-impl<T: Named + Default> Format for OneOfOrDefault<T> {
-    type Value = T;
-    const KIND: Kind = Kind::OneOf(T::NAMES);
-    const REQUIRED: bool = false;
-    const IN_FRAME: InFrame = InFrame::OrDefault;
-
-    fn read(value: Value) -> Result<T, String> {
-        parse(value)
-    }
-
-    fn absent() -> Option<T> {
-        Some(T::default())
-    }
-
-    fn write(value: &T, name: &str, action: &mut Object<'_>, _: &Context<'_>) {
-        action.field(name, value);
-    }
-}
-
-/// A field that never goes out.
-pub(crate) struct Unwritten<F>(PhantomData<F>);
-
-impl<F: Format> Format for Unwritten<F> {
+impl<F: Format<Value: Default>> Format for OrDefault<F> {
     type Value = F::Value;
     const KIND: Kind = F::KIND;
-    const REQUIRED: bool = F::REQUIRED;
-    const IN_FRAME: InFrame = InFrame::Never;
+    const REQUIRED: bool = false;
+    const IN_FRAME: InFrame = InFrame::OrDefault;
 
     fn read(value: Value) -> Result<F::Value, String> {
         F::read(value)
     }
 
     fn absent() -> Option<F::Value> {
-        F::absent()
+        Some(F::Value::default())
+    }
+
+    fn write(value: &F::Value, name: &str, action: &mut Object<'_>, context: &Context<'_>) {
+        F::write(value, name, action, context);
     }
 
     fn id(value: &F::Value) -> Option<&str> {
@@ -308,14 +284,20 @@ impl<F: Format> Format for Unwritten<F> {
     }
 }
 
-/// A field that always goes out: the op writes it itself, with a default of its own.
-pub(crate) struct Computed<F>(PhantomData<F>);
+/// A field that its format does not write.
+pub(crate) struct Apart<F, const IS_WRITTEN: bool>(PhantomData<F>);
 
-impl<F: Format> Format for Computed<F> {
+/// A field that never goes out.
+pub(crate) type Unwritten<F> = Apart<F, false>;
+
+/// A field that always goes out: the op writes it itself, with a default of its own.
+pub(crate) type Computed<F> = Apart<F, true>;
+
+impl<F: Format, const IS_WRITTEN: bool> Format for Apart<F, IS_WRITTEN> {
     type Value = F::Value;
     const KIND: Kind = F::KIND;
     const REQUIRED: bool = F::REQUIRED;
-    const IN_FRAME: InFrame = InFrame::Always;
+    const IN_FRAME: InFrame = if IS_WRITTEN { InFrame::Always } else { InFrame::Never };
 
     fn read(value: Value) -> Result<F::Value, String> {
         F::read(value)

@@ -1,7 +1,7 @@
 //! `prompt`: asks with buttons (I).
 
 use super::define::op;
-use super::format::{Format, InFrame, Kind, Named, OneOfOrDefault, OptionalId, Text};
+use super::format::{Format, InFrame, Kind, Named, OneOf, OptionalId, OrDefault, Text};
 use super::{Behavior, Context};
 use crate::encode::Object;
 use crate::prompts::{ID_SHAPE, MAX_OPTIONS, MOST_CUSTOM_ID, PROMPT_LIFE, custom_id_length, is_id};
@@ -47,7 +47,7 @@ op! {
     pub struct Prompt: "prompt", gate Named, returns Prompt {
         chat_id,
         /// Purpose of the prompt.
-        kind: PromptKind = OneOfOrDefault<PromptKind> as "prompt_kind",
+        kind: PromptKind = OrDefault<OneOf<PromptKind>> as "prompt_kind",
         /// The host's own id for it, `[A-Za-z0-9_.-]{1,32}`; by default it is given one. No other open prompt may have it.
         prompt_id: Option<String> = PromptId as "prompt_id",
         /// The question.

@@ -2,7 +2,7 @@
 
 use super::Behavior;
 use super::define::op;
-use super::format::{FlagOrFalse, Text};
+use super::format::{Flag, OrDefault, Text};
 
 op! {
     /// Puts a reaction on a message, or removes it. Completes with [`Reply::Done`](crate::command::Reply::Done).
@@ -13,7 +13,7 @@ op! {
         /// Emoji of the reaction.
         emoji: String = Text as "emoji",
         /// Whether to remove it.
-        remove: bool = FlagOrFalse as "remove",
+        remove: bool = OrDefault<Flag> as "remove",
         metadata,
         platform,
     }

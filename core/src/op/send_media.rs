@@ -1,7 +1,7 @@
 //! `send_media`: sends a file.
 
 use super::define::op;
-use super::format::{Named, OneOf, OptionalText, Text, TextOrEmpty};
+use super::format::{Named, OneOf, OptionalText, OrDefault, Text};
 use super::{Behavior, Placement};
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ op! {
         /// URL from which the connector fetches the file.
         source_url: String = Text as "source_url",
         /// Caption of the file.
-        caption: String = TextOrEmpty as "content",
+        caption: String = OrDefault<Text> as "content",
         /// Name of the file.
         filename: Option<String> = OptionalText as "filename",
         reply_to,

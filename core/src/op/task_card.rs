@@ -2,12 +2,44 @@
 
 use super::define::op;
 use super::format::{Computed, Objects, OptionalId, Unwritten};
-use super::{Answers, Behavior, Placement};
+use super::{Behavior, Placement};
 use crate::command::Metadata;
-use crate::encode::Object;
 use crate::output::DeliveryId;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+
+/// Behavior of an op about the card of a chat, or of the turn that a delivery began.
+macro_rules! card_of_a_delivery {
+    () => {
+        fn problem_as_given(&self) -> Option<String> {
+            $crate::op::task_card::chat_or_delivery(&self.chat_id, self.delivery)
+        }
+
+        fn answers(&mut self) -> Option<$crate::op::Answers<'_>> {
+            Some($crate::op::Answers {
+                delivery: self.delivery?,
+                chat_id: &mut self.chat_id,
+                reply_to: &mut self.reply_to,
+                metadata: &mut self.metadata,
+                platform: &mut self.platform,
+            })
+        }
+    };
+}
+
+/// Writes the card's id, the host's or the default.
+macro_rules! write_card_id {
+    ($op:ident) => {
+        impl $op {
+            fn write_card_id(&self, action: &mut $crate::encode::Object<'_>) {
+                let (given, message) = (self.card_id.as_deref(), self.reply_to.as_deref());
+                action.field("card_id", $crate::op::task_card::card_id(given, message, &self.metadata));
+            }
+        }
+    };
+}
+
+pub(super) use {card_of_a_delivery, write_card_id};
 
 op! {
     /// Shows the steps of a turn as a card, or updates the card. Completes with
@@ -29,31 +61,14 @@ op! {
 }
 
 impl Behavior for TaskCard {
-    fn problem_as_given(&self) -> Option<String> {
-        chat_or_delivery(&self.chat_id, self.delivery)
-    }
+    card_of_a_delivery!();
 
     fn placement(&self) -> Placement<'_> {
         Placement::Card(self.reply_to.as_deref())
     }
-
-    fn answers(&mut self) -> Option<Answers<'_>> {
-        Some(Answers {
-            delivery: self.delivery?,
-            chat_id: &mut self.chat_id,
-            reply_to: &mut self.reply_to,
-            metadata: &mut self.metadata,
-            platform: &mut self.platform,
-        })
-    }
 }
 
-impl TaskCard {
-    fn write_card_id(&self, action: &mut Object<'_>) {
-        let id = card_id(self.card_id.as_deref(), self.reply_to.as_deref(), &self.metadata);
-        action.field("card_id", id);
-    }
-}
+write_card_id!(TaskCard);
 
 /// Returns what is missing where neither a chat nor a delivery is named.
 pub(super) fn chat_or_delivery(chat_id: &str, delivery: Option<DeliveryId>) -> Option<String> {

@@ -2,9 +2,8 @@
 
 use super::define::op;
 use super::format::{Computed, OptionalId, Unwritten};
-use super::task_card::{card_id, chat_or_delivery};
-use super::{Answers, Behavior};
-use crate::encode::Object;
+use super::task_card::{card_of_a_delivery, write_card_id};
+use super::Behavior;
 
 op! {
     /// Ends a task card. Completes with [`Reply::Done`](crate::command::Reply::Done).
@@ -22,24 +21,7 @@ op! {
 }
 
 impl Behavior for TaskCardStop {
-    fn problem_as_given(&self) -> Option<String> {
-        chat_or_delivery(&self.chat_id, self.delivery)
-    }
-
-    fn answers(&mut self) -> Option<Answers<'_>> {
-        Some(Answers {
-            delivery: self.delivery?,
-            chat_id: &mut self.chat_id,
-            reply_to: &mut self.reply_to,
-            metadata: &mut self.metadata,
-            platform: &mut self.platform,
-        })
-    }
+    card_of_a_delivery!();
 }
 
-impl TaskCardStop {
-    fn write_card_id(&self, action: &mut Object<'_>) {
-        let id = card_id(self.card_id.as_deref(), self.reply_to.as_deref(), &self.metadata);
-        action.field("card_id", id);
-    }
-}
+write_card_id!(TaskCardStop);
