@@ -91,7 +91,8 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
             thread_id: thread_id.and_then(json::id),
             auto_thread_name: auto_thread_name.and_then(json::string).filter(|name| !name.is_empty()),
         }),
-        Expected::Raw => match json::parse(raw.unwrap_or("{}")) {
+        // Lone surrogates are repaired in it as everywhere (W-7).
+        Expected::Raw => match json::parse(&json::verbatim(raw.unwrap_or("{}"))) {
             Ok(Value::Object(result)) => Ok(Reply::Raw { result }),
             Ok(_) => Err(rejected("the connector's result is no object")),
             // It was carried out all the same.
@@ -235,6 +236,13 @@ mod tests {
             assert_eq!((ids, texts), overlong, "{expected:?}");
             assert_eq!(answer.as_ref().map_or_else(Failure::weight, Reply::weight), weight, "{expected:?}");
         }
+    }
+
+    #[test]
+    fn w_7_a_raw_result_is_read_with_its_lone_surrogates_repaired() {
+        let read = read(Some(r#"{"success":true,"x":"a\ud800","n":7}"#), &Expected::Raw);
+        let Ok(Reply::Raw { result }) = read else { panic!("{read:?}") };
+        assert_eq!(Value::Object(result), serde_json::json!({"success": true, "x": "a\u{fffd}", "n": 7}));
     }
 
     #[test]
