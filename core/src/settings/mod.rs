@@ -188,7 +188,7 @@ fn switch(found: &Found) -> Result<bool, ConfigError> {
         _ => Err(ConfigError::Word {
             from: found.from.clone(),
             value: found.text().to_owned(),
-            wanted: "true, false",
+            wanted: "true, false, on, off",
         }),
     }
 }

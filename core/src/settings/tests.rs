@@ -170,7 +170,11 @@ fn s_7_s_8_session_settings_come_from_flag_environment_and_file() {
     };
     assert_eq!(read(&arguments, &environment, ""), [false, false, false, true]);
     let wrong = ("GATEWAY_RELAY_SLACK_THREAD_SESSIONS", "maybe");
-    fails(&none, &[URL, wrong], r#"GATEWAY_RELAY_SLACK_THREAD_SESSIONS: "maybe" is none of true, false"#);
+    fails(
+        &none,
+        &[URL, wrong],
+        r#"GATEWAY_RELAY_SLACK_THREAD_SESSIONS: "maybe" is none of true, false, on, off"#,
+    );
 }
 
 #[test]
@@ -190,7 +194,7 @@ fn o_15_turn_reactions_come_from_flag_environment_and_file() {
     fails(
         &Arguments::default(),
         &[URL, variable("maybe")[0]],
-        r#"GATEWAY_RELAY_TURN_REACTIONS: "maybe" is none of true, false"#,
+        r#"GATEWAY_RELAY_TURN_REACTIONS: "maybe" is none of true, false, on, off"#,
     );
 }
 

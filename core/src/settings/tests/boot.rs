@@ -34,7 +34,7 @@ fn h_9_disabled_beats_every_url() {
     fails(
         &url,
         &[("GATEWAY_RELAY_ENABLED", "maybe")],
-        "GATEWAY_RELAY_ENABLED: \"maybe\" is none of true, false",
+        "GATEWAY_RELAY_ENABLED: \"maybe\" is none of true, false, on, off",
     );
 }
 
