@@ -7,7 +7,7 @@ mod support;
 
 use bridging::Bridge;
 use relayline_harness::chats::Ids;
-use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
+use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read, Write};
@@ -17,6 +17,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use support::{Ended, Program, SOON, relayline};
 use tempfile::TempDir;
 
@@ -25,6 +26,7 @@ on_both_runtimes! {
     h_7_what_the_agent_says_of_a_file_counts
     h_7_send_media_uploads_what_it_names_by_a_path
     h_7_a_source_url_is_no_local_path
+    o_9_a_file_that_cannot_be_sent_is_not_uploaded
     h_7_paths_stay_in_the_media_folder
     h_7_links_within_the_media_folder_are_followed
     h_7_with_media_anywhere_any_path_will_do
@@ -132,6 +134,19 @@ fn h_7_send_media_uploads_what_it_names_by_a_path(runtime: &str) {
         let got = bridge.ask(json!({"op": "download", "url": action["source_url"], "path": "got"}));
         assert_eq!(got["bytes"], 8, "{got}");
     }
+}
+
+/// O-9, M-3: nothing is uploaded for an op that is refused.
+fn o_9_a_file_that_cannot_be_sent_is_not_uploaded(runtime: &str) {
+    let home = home();
+    let mut bridge = start(runtime, home.path(), &[]);
+    let send = json!({"op": "send_media", "chat_id": "7", "media_kind": "image", "path": "plan.txt",
+        "platform": "matrix"});
+    is_definite(&bridge.ask(send), "relay does not front platform matrix");
+    uploaded(&mut bridge, json!({"op": "upload", "path": "plan.txt"}));
+    let is_upload = |saw: &Saw| matches!(saw, Saw::Http { path, .. } if path == "/relay/media");
+    let saws = std::iter::from_fn(|| bridge.connector.next_saw(Duration::from_millis(200)));
+    assert_eq!(saws.filter(is_upload).count(), 1);
 }
 
 fn h_7_a_source_url_is_no_local_path(runtime: &str) {

@@ -12,7 +12,7 @@ use relayline_core::command::{Command, Failure, Metadata, NotAccepted, Reply};
 use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
 use relayline_core::op::{
-    DeleteMessage, Draft, EditMessage, FollowUp, GetChatInfo, Interrupt, OpType, Prompt, Raw, React,
+    DeleteMessage, Draft, EditMessage, FollowUp, GetChatInfo, Interrupt, Op, OpType, Prompt, Raw, React,
     ReplyMessage, SendMedia, SendMessage, StreamReply, TaskCard, TaskCardStop, ThreadCreate, ThreadRename,
     Typing,
 };
@@ -65,6 +65,15 @@ impl Relay {
     pub fn submit(&self, command: impl Into<Command>) -> Result<Answer, NotAccepted> {
         let answer = self.shared.submit(command.into())?;
         Ok(Answer::new(answer, self.shared.clone()))
+    }
+
+    /// Checks that an op could be asked for now, before something else is done for its sake.
+    ///
+    /// # Errors
+    /// Returns the failure with which the op would be refused: not connected, a platform that is not fronted, or an op
+    /// that the platform does not offer.
+    pub fn check(&self, op: &Op) -> Result<(), Failure> {
+        self.shared.lock().machine.check(op)
     }
 
     /// Whether another request may wait for its answer, as far as `max_in_flight` goes (O-6).

@@ -85,7 +85,11 @@ impl Media {
     }
 
     /// Begins to upload a file and to send it. Ops for the same chat wait for the end.
+    /// Nothing is uploaded where the file could not be sent (O-9).
     pub(super) fn send(&self, relay: &Relay, path: String, mut send: SendMedia) -> Begun {
+        if let Err(failure) = relay.check(&send.clone().into()) {
+            return Begun::Done(Err(failure));
+        }
         let (media, relay, chat_id) = (self.clone(), relay.clone(), send.chat_id.clone());
         let all = async move {
             let file = UploadFile { path, content_type: None, filename: send.filename.clone() };

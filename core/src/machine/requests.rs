@@ -214,6 +214,22 @@ impl RelayMachine {
         self.can_ask(0).is_ok() && (self.requests.len() >= limits.max_in_flight || !fits)
     }
 
+    /// Checks that an op could be asked for now: the relay is connected and fronts the platform that the op names, and
+    /// the platform offers the op (O-8, O-9, M-3). A host asks before it does something for the op's sake.
+    ///
+    /// # Errors
+    /// Returns the failure with which the op would be refused: definite, or unsupported.
+    pub fn check(&self, op: &Op) -> Result<(), Failure> {
+        self.can_ask(0).map_err(|refusal| refusal.failure)?;
+        match op.destination() {
+            Destination::Chat { chat_id, platform } => {
+                self.tag(platform, &chat_id)?;
+                self.offers(op.definition(), &chat_id, platform)
+            }
+            Destination::Session { .. } | Destination::Nowhere => Ok(()),
+        }
+    }
+
     /// Queues an op's frame, which waits for its answer.
     pub(super) fn request(&mut self, op: &Op, owner: Owner) -> Result<RequestId, Refusal> {
         self.can_ask(self.requests.pending.len())?;
