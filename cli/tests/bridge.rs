@@ -375,6 +375,8 @@ fn a_bad_line_is_invalid_and_stops_nothing(runtime: &str) {
         (b"[1]", "it is no JSON object: write {\"op\":\"send\","),
         (b"{}", "it has no `op`"),
         (b"{\"op\":7}", "invalid"),
+        (b"{\"op\":\"resume\",\"id\":12345678901234567890123}", "`id` holds a number beyond 64 bits"),
+        (b"{\"op\":\"resume\",\"id\":{\"a\":[-1e300]}}", "`id` holds a number beyond 64 bits"),
         (b"{\"op\":\"dance\"}", "unknown op `dance`"),
         (b"{\"op\":\"send\",\"content\":\"x\"}", "missing field `chat_id`"),
         (b"{\"op\":\"send\",\"chat_id\":null,\"content\":\"x\"}", "missing field `chat_id`"),

@@ -267,7 +267,7 @@ impl Unread {
         let [id, op, chat] = found.map(value);
         let fields = [("op", op), ("chat_id", chat)].into_iter();
         let fields = fields.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-        let id = id.filter(|id| id_length(id) <= MAX_ID_BYTES);
+        let id = id.filter(|id| id_length(id) <= MAX_ID_BYTES && !is_rounded(id));
         Unread { message, id, about: About::of(&fields) }
     }
 }
@@ -290,9 +290,28 @@ pub(super) fn read(line: &[u8]) -> Result<Said, Unread> {
         // Not even an answer could carry it.
         return Err(unread(format!("`id` is {length} bytes long: {MAX_ID_BYTES} at most")));
     }
+    if id.as_ref().is_some_and(is_rounded) {
+        let message =
+            "`id` holds a number beyond 64 bits, which its result could not repeat: write it as a string";
+        return Err(unread(message.to_owned()));
+    }
     let (about, asked) = (About::of(&fields), asked(fields));
     let weight = weight + asked.as_ref().map_or(0, Asked::own_weight);
     Ok(Said { id, about, asked, weight })
+}
+
+/// Returns whether a value holds a number that was too large to be kept as it was written.
+fn is_rounded(value: &Value) -> bool {
+    // 2^63: integers below it are kept, and so are those of 64 bits.
+    const LARGE: f64 = 9_223_372_036_854_775_808.0;
+    match value {
+        Value::Number(number) => {
+            number.is_f64() && number.as_f64().is_none_or(|number| number.abs() >= LARGE)
+        }
+        Value::Array(items) => items.iter().any(is_rounded),
+        Value::Object(fields) => fields.values().any(is_rounded),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
 }
 
 /// Returns the length of an op's id: of its text, or of its JSON where it is another value.
