@@ -30,6 +30,9 @@ impl<'a> Anchor<'a> {
                 true => Anchor::Flat,
                 false => Anchor::Thread(thread),
             }),
+            // It points at nothing that would have to be left out.
+            Placement::Continues(_) if is_dm && !reply_in_thread => None,
+            Placement::Continues(message) => named(message).map(Anchor::Thread),
             Placement::Card(message) => named(message).map(Anchor::CardThread),
             // A typing sign has no place of its own in a direct message: it is shown under a message, in flat mode, too.
             Placement::NewestMessage => {

@@ -211,6 +211,8 @@ pub(crate) enum Placement<'a> {
     AsGiven,
     /// In the thread of this message.
     Message(Option<&'a str>),
+    /// Where a part before it went that answers this message.
+    Continues(Option<&'a str>),
     /// In the thread of this message, as a task card is.
     Card(Option<&'a str>),
     /// Below the newest message of a direct chat.

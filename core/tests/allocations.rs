@@ -98,6 +98,7 @@ fn send() -> Command {
         reply_to: Some("7".into()),
         metadata: metadata.as_object().cloned().unwrap(),
         platform: None,
+        ..SendMessage::default()
     })
 }
 

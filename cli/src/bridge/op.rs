@@ -413,6 +413,7 @@ fn given(definition: &Definition, mut fields: Map<String, Value>) -> Result<Aske
                     reply_to,
                     metadata,
                     platform,
+                    continues: false,
                 })))
             }
         },

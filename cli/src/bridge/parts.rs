@@ -36,8 +36,7 @@ impl PartedText {
     fn part(&self, content: String, is_first: bool, is_last: bool) -> Command {
         match self {
             PartedText::Send(send) => {
-                let reply_to = send.reply_to.clone().filter(|_| is_first);
-                Command::from(SendMessage { content, reply_to, ..send.clone() })
+                Command::from(SendMessage { content, continues: !is_first, ..send.clone() })
             }
             PartedText::Reply(reply) => {
                 let (last, continues) = (reply.last && is_last, !is_first);

@@ -24,23 +24,16 @@ impl RelayMachine {
         let target = self.target(reply.delivery)?;
         let platform = target.platform.filter(|platform| self.fronts(platform));
         let mut metadata = reply.metadata.clone();
-        place(&mut metadata, "thread_id", target.thread_id);
+        place_in_thread(&mut metadata, target.thread_id);
         let (chat_id, message_id) = (target.chat_id, target.message_id);
-        if reply.continues
-            && let Some(thread) =
-                self.thread_of(&chat_id, platform.as_deref(), message_id.as_deref(), &metadata)
-        {
-            // What does not point at the message is threaded with it all the same.
-            metadata.insert("thread_id".to_owned(), thread.into());
-        }
         if reply.last {
             place(&mut metadata, NOTIFY, Some(true));
             place(&mut metadata, "reply_to_message_id", message_id.clone());
         } else {
             metadata.remove(NOTIFY);
         }
-        let reply_to = message_id.filter(|_| !reply.continues);
-        Ok(SendMessage { chat_id, content: reply.content.clone(), reply_to, metadata, platform })
+        let (content, continues) = (reply.content.clone(), reply.continues);
+        Ok(SendMessage { chat_id, content, reply_to: message_id, metadata, platform, continues })
     }
 
     /// Asks the connector for an op. One that answers a delivery goes where that came from (M-7, O-16).
@@ -66,7 +59,7 @@ impl RelayMachine {
         if reply_to.is_none() {
             *reply_to = target.message_id;
         }
-        place(metadata, "thread_id", target.thread_id);
+        place_in_thread(metadata, target.thread_id);
         Ok(())
     }
 
@@ -95,6 +88,13 @@ impl RelayMachine {
         }
         let is_flat = chat.is_some_and(Chat::is_dm) && !self.config.slack_reply_in_thread;
         reply_to.filter(|_| !is_flat).map(str::to_owned)
+    }
+}
+
+/// Sets the thread of an op that the host has put into none, by either name (M-7, M-8).
+fn place_in_thread(metadata: &mut Metadata, thread_id: Option<String>) {
+    if !has_thread(metadata) {
+        place(metadata, "thread_id", thread_id);
     }
 }
 

@@ -69,7 +69,7 @@ impl Streamed {
         match op {
             StepOp::Send { first } => {
                 let reply_to = self.reply_to.clone().filter(|_| first);
-                Op::Send(SendMessage { chat_id, content, reply_to, metadata, platform })
+                Op::Send(SendMessage { chat_id, content, reply_to, metadata, platform, continues: false })
             }
             StepOp::Edit { message_id } => {
                 Op::Edit(EditMessage { chat_id, message_id, content, metadata, platform })

@@ -15,7 +15,7 @@
 /// }
 /// ```
 ///
-/// A field is `name: Type = Format as "name on the wire"`. With `=> write_it` the method of that name writes the field
+/// A field is `name: Type = Format as "name on the wire"`. With `=> write_it` the method of that name, `fn(&self, &mut Object, &Context)`, writes the field
 /// in place of the format. Fields that several ops have are written without a type: `chat_id`, `optional_chat_id`,
 /// `message_id`, `reply_to`, `delivery`, `metadata`, `platform`. Fields go out in the order of the definition. A further
 /// part `and { name: Type, }` holds what only Rust hosts can set.
@@ -196,7 +196,7 @@ macro_rules! op {
         <$format as $crate::op::format::Format>::write(&$self.$field, $wire, $action, $context)
     };
     (@write $self:ident $field:ident [$format:ty] $wire:literal $write:ident $action:ident $context:ident) => {
-        $self.$write($action)
+        $self.$write($action, $context)
     };
 }
 

@@ -31,7 +31,7 @@ macro_rules! card_of_a_delivery {
 macro_rules! write_card_id {
     ($op:ident) => {
         impl $op {
-            fn write_card_id(&self, action: &mut $crate::encode::Object<'_>) {
+            fn write_card_id(&self, action: &mut $crate::encode::Object<'_>, _: &$crate::op::Context<'_>) {
                 let (given, message) = (self.card_id.as_deref(), self.reply_to.as_deref());
                 action.field("card_id", $crate::op::task_card::card_id(given, message, &self.metadata));
             }

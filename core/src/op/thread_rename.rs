@@ -1,6 +1,6 @@
 //! `thread_rename`: gives a thread another name (O-17).
 
-use super::Behavior;
+use super::{Behavior, Context};
 use super::define::op;
 use super::format::{Computed, FlagIfTrue, Id, OptionalText, Text};
 use super::thread_create::cut;
@@ -40,11 +40,11 @@ impl Behavior for ThreadRename {
 }
 
 impl ThreadRename {
-    fn write_name(&self, action: &mut Object<'_>) {
+    fn write_name(&self, action: &mut Object<'_>, _: &Context<'_>) {
         action.field("thread_name", cut(&collapsed(&self.name)));
     }
 
-    fn write_current_name(&self, action: &mut Object<'_>) {
+    fn write_current_name(&self, action: &mut Object<'_>, _: &Context<'_>) {
         let name = self.only_if_current_name.as_ref();
         action.optional("only_if_current_name", name.filter(|_| !self.only_if_connector_created));
     }

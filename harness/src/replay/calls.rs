@@ -97,6 +97,7 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>)
             reply_to: args.optional("reply_to")?,
             metadata: args.metadata()?,
             platform: args.optional("platform")?,
+            ..SendMessage::default()
         }),
         "edit_message" => Command::from(EditMessage {
             chat_id: args.required("chat_id")?,

@@ -92,6 +92,37 @@ fn m_7_a_reply_needs_nothing_but_the_delivery() {
 }
 
 #[test]
+fn m_8_a_further_part_of_a_message_stays_in_its_thread() {
+    let mut rig = rig("slack", "", |_| ());
+    message(&mut rig, "slack", "m1", &json!({"chat_type": "channel"}));
+    let send = SendMessage {
+        chat_id: "c".into(),
+        content: "1".into(),
+        reply_to: Some("8.8".into()),
+        ..SendMessage::default()
+    };
+    rig.submit(send.clone().into());
+    rig.submit(SendMessage { content: "2".into(), continues: true, ..send }.into());
+    assert_eq!(
+        said(&mut rig),
+        [
+            r#"send c reply_to="8.8" content="1" {"thread_id":"8.8"} @slack"#,
+            r#"send c reply_to=null content="2" {"thread_id":"8.8"} @slack"#,
+        ]
+    );
+}
+
+#[test]
+fn m_7_a_thread_of_the_hosts_own_counts_by_either_name() {
+    let mut rig = rig("slack", "", |_| ());
+    message(&mut rig, "slack", "m1", &json!({"chat_type": "channel", "thread_id": "1.1"}));
+    let Command::Reply(mut own) = reply(1, false, false) else { unreachable!() };
+    own.metadata.insert("thread_ts".into(), "5".into());
+    rig.submit(Command::Reply(own));
+    assert_eq!(said(&mut rig), [r#"send c reply_to="m1" content="yes" {"thread_ts":"5"} @slack"#]);
+}
+
+#[test]
 fn m_7_a_stream_can_name_its_delivery_instead_of_its_chat() {
     let mut rig = rig("discord", "", |_| ());
     message(&mut rig, "discord", "m1", &json!({}));
@@ -143,6 +174,7 @@ fn m_8_slack_threads_on_metadata() {
             reply_to,
             metadata,
             platform: None,
+            continues: false,
         })
     };
     let media = Command::from(SendMedia {
