@@ -23,18 +23,15 @@ fn after_help() -> String {
 
 /// Lists names in lines of at most 120 characters.
 fn wrapped(names: impl Iterator<Item = &'static str>) -> String {
-    let (mut text, mut width) = (String::new(), 0);
+    let mut lines = vec![String::new()];
     for name in names {
-        let gap = match width {
-            0 => "",
-            _ if width + name.len() + 3 > 120 => ",\n",
-            _ => ", ",
-        };
-        width = if gap == ",\n" { name.len() } else { width + gap.len() + name.len() };
-        text.push_str(gap);
-        text.push_str(name);
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(name),
+            Some(line) if line.len() + name.len() + 3 <= 120 => *line += &format!(", {name}"),
+            Some(_) | None => lines.push(name.to_owned()),
+        }
     }
-    text + "."
+    lines.join(",\n") + "."
 }
 
 const AFTER_HELP: &str = "\
