@@ -21,17 +21,26 @@ pub(crate) enum Anchor<'a> {
 impl<'a> Anchor<'a> {
     /// Returns where Slack's connectors put an op that its host has not placed (M-8). `reply_in_thread` is the setting of
     /// that name.
-    pub(crate) fn of(placement: Placement<'a>, chat: Option<&'a Chat>, reply_in_thread: bool) -> Anchor<'a> {
+    pub(crate) fn of(
+        placement: Placement<'a>,
+        metadata: &Metadata,
+        platform: Option<&str>,
+        chat: Option<&'a Chat>,
+        reply_in_thread: bool,
+    ) -> Anchor<'a> {
+        if has_thread(metadata) || !is_on_slack(platform, chat) {
+            return Anchor::AsGiven;
+        }
         let is_dm = chat.is_some_and(Chat::is_dm);
+        let is_flat = is_dm && !reply_in_thread;
         let named = |thread: Option<&'a str>| thread.filter(|thread| !thread.is_empty());
         let anchor = match placement {
             Placement::AsGiven => None,
-            Placement::Message(message) => named(message).map(|thread| match is_dm && !reply_in_thread {
-                true => Anchor::Flat,
-                false => Anchor::Thread(thread),
-            }),
+            Placement::Message(message) => {
+                named(message).map(|thread| if is_flat { Anchor::Flat } else { Anchor::Thread(thread) })
+            }
             // It points at nothing that would have to be left out.
-            Placement::Continues(_) if is_dm && !reply_in_thread => None,
+            Placement::Continues(_) if is_flat => None,
             Placement::Continues(message) => named(message).map(Anchor::Thread),
             Placement::Card(message) => named(message).map(Anchor::CardThread),
             // A typing sign has no place of its own in a direct message: it is shown under a message, in flat mode, too.
@@ -60,7 +69,7 @@ impl<'a> Anchor<'a> {
 }
 
 /// Returns whether an op goes to Slack: by the platform that it names, else by the one its chat was last seen on.
-pub(crate) fn is_on_slack(platform: Option<&str>, chat: Option<&Chat>) -> bool {
+fn is_on_slack(platform: Option<&str>, chat: Option<&Chat>) -> bool {
     platform.or(chat.map(|chat| chat.platform.as_str())).is_some_and(slack::is_slack)
 }
 

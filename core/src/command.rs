@@ -6,7 +6,7 @@ pub use check::MAX_ID_BYTES;
 pub(crate) use check::{id_problem, too_large};
 
 use crate::json;
-use crate::op::{Fields, Interrupt, Op, OpType, ReplyMessage, StreamReply, Turn};
+use crate::op::{Behavior, Fields, Interrupt, Op, ReplyMessage, StreamReply, Turn};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::time::Duration;
@@ -44,14 +44,30 @@ pub enum Command {
 }
 
 impl Command {
+    /// Returns the command as an op, where it is defined as one.
+    fn as_behavior(&self) -> Option<&dyn Behavior> {
+        match self {
+            Command::Op(op) => Some(op.as_behavior()),
+            Command::Stream(stream) => Some(stream),
+            Command::Reply(reply) => Some(reply),
+            Command::Turn(turn) => Some(turn),
+            Command::Interrupt(interrupt) => Some(interrupt),
+            Command::GoIdle
+            | Command::GoDormant
+            | Command::Hold(_)
+            | Command::Resume
+            | Command::Disconnect => None,
+        }
+    }
+
     /// Returns the command's name in the bridge and in traces.
     pub fn name(&self) -> &'static str {
         match self {
             Command::Op(op) => op.definition().name,
-            Command::Stream(_) => StreamReply::DEFINITION.name,
-            Command::Reply(_) => ReplyMessage::DEFINITION.name,
-            Command::Turn(_) => Turn::DEFINITION.name,
-            Command::Interrupt(_) => Interrupt::DEFINITION.name,
+            Command::Stream(stream) => stream.definition().name,
+            Command::Reply(reply) => reply.definition().name,
+            Command::Turn(turn) => turn.definition().name,
+            Command::Interrupt(interrupt) => interrupt.definition().name,
             Command::GoIdle => "go_idle",
             Command::GoDormant => "go_dormant",
             Command::Hold(_) => "hold",
@@ -62,19 +78,7 @@ impl Command {
 
     /// Returns the id of the chat that it is for, where it names one.
     pub fn chat_id(&self) -> Option<&str> {
-        let chat_id = match self {
-            Command::Op(op) => op.chat_id(),
-            Command::Stream(stream) => stream.chat_id(),
-            Command::Reply(_)
-            | Command::Turn(_)
-            | Command::Interrupt(_)
-            | Command::GoIdle
-            | Command::GoDormant
-            | Command::Hold(_)
-            | Command::Resume
-            | Command::Disconnect => None,
-        };
-        chat_id.filter(|id| !id.is_empty())
+        self.as_behavior()?.target_chat().filter(|id| !id.is_empty())
     }
 }
 

@@ -115,16 +115,9 @@ pub(crate) fn outbound(
     end(out);
 }
 
-/// Returns whether metadata would be added to an action that has none.
-pub(crate) fn remembers(chat: Option<&Chat>, profile: Option<&str>) -> bool {
-    let remembered =
-        [profile, chat.and_then(|chat| chat.scope.as_deref()), chat.and_then(|chat| chat.author.as_deref())];
-    remembered.into_iter().any(|text| fill(text).is_some())
-}
-
-/// Writes `metadata`: the caller's, with what is remembered of the chat where the caller has not set it (M-2).
+/// Writes the caller's metadata, with what is remembered of the chat where the caller has not set it (M-2).
 pub(crate) fn metadata(
-    action: &mut Object<'_>,
+    out: &mut Vec<u8>,
     own: &Metadata,
     chat: Option<&Chat>,
     profile: Option<&str>,
@@ -150,7 +143,7 @@ pub(crate) fn metadata(
             .and_then(|(_, fill)| *fill)
             .filter(|_| set(name).is_none())
     };
-    let mut object = Object::open(action.key("metadata"));
+    let mut object = Object::open(out);
     let is_dropped = |name: &str| anchor == Anchor::Flat && name == "reply_to_message_id";
     for (name, content) in own.iter().filter(|(name, _)| !is_dropped(name)) {
         if missing(name).is_none() {

@@ -9,19 +9,19 @@ pub mod returns;
 #[cfg(test)]
 mod tests;
 
-use crate::anchor::{self, Anchor};
+use crate::anchor::Anchor;
 use crate::chats::Chat;
-use crate::command::{Command, Metadata};
+use crate::command::{Command, Metadata, too_large};
+use crate::config::Limits;
 use crate::encode::{self, Object};
 use crate::output::DeliveryId;
-pub use format::{Field, InFrame, Kind};
+pub use format::{Field, InFrame, Kind, read_id};
 pub use returns::{ChatDetails, Prompted, Returns};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
-use std::fmt;
 
 /// Definition of an op.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Definition {
     /// Name of the op, on the wire and in the bridge.
     pub name: &'static str,
@@ -40,19 +40,19 @@ pub struct Definition {
     pub read: fn(&mut Map<String, Value>) -> Result<Command, String>,
 }
 
-impl fmt::Debug for Definition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Definition").field("name", &self.name).finish_non_exhaustive()
+impl Definition {
+    /// Returns whether a platform offers the op (O-9): `names` says whether its descriptor names an op, `edits` and
+    /// `drafts` are the descriptor's `supports_edit` and `supports_draft_streaming`.
+    pub fn is_offered(&self, names: impl Fn(&str) -> bool, edits: bool, drafts: bool) -> bool {
+        match self.gate {
+            Gate::Always => true,
+            Gate::Edits => edits,
+            Gate::Named => names(self.name),
+            Gate::NamedDrafts => drafts && names(self.name),
+            Gate::TaskCards => names("task_card"),
+        }
     }
 }
-
-impl PartialEq for Definition {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Definition {}
 
 /// Condition under which a platform offers an op (O-9).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,6 +133,19 @@ pub(crate) trait Behavior: Fields {
         None
     }
 
+    /// Returns whether the machine cuts its texts to what can be written.
+    fn is_cut(&self) -> bool {
+        false
+    }
+
+    /// Returns what is wrong with it, or that it is too large for the write queue.
+    fn problem_within(&self, limits: &Limits) -> Option<String> {
+        let problem = self.id_problem().or_else(|| self.problem());
+        // JSON makes no text shorter.
+        let is_too_large = !self.is_cut() && self.text_bytes() > limits.write_queue_bytes;
+        problem.or_else(|| is_too_large.then(|| too_large(limits)))
+    }
+
     /// Returns why it is not to be written even where the platform offers it.
     fn refusal(&self) -> Option<&'static str> {
         None
@@ -179,7 +192,8 @@ pub(crate) trait Behavior: Fields {
         }
         self.write_fields(action, context);
         if let Some(own) = self.metadata() {
-            encode::metadata(action, own, context.chat, context.profile(self.profile()), context.anchor);
+            let profile = context.profile(self.profile());
+            encode::metadata(action.key("metadata"), own, context.chat, profile, context.anchor);
         }
     }
 }
@@ -211,7 +225,7 @@ pub(crate) enum Placement<'a> {
     AsGiven,
     /// In the thread of this message.
     Message(Option<&'a str>),
-    /// Where a part before it went that answers this message.
+    /// In the place of the part before it, which answers this message.
     Continues(Option<&'a str>),
     /// In the thread of this message, as a task card is.
     Card(Option<&'a str>),
@@ -232,7 +246,7 @@ pub(crate) struct Answers<'a> {
 /// Circumstances under which an op is written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'a> {
-    /// What is remembered of its chat (M-2).
+    /// Memory of its chat (M-2).
     pub(crate) chat: Option<&'a Chat>,
     /// Its placement (M-8).
     pub(crate) anchor: Anchor<'a>,
@@ -270,7 +284,7 @@ macro_rules! table {
         }
 
         impl Op {
-            fn as_behavior(&self) -> &dyn Behavior {
+            pub(crate) fn as_behavior(&self) -> &dyn Behavior {
                 match self {
                     $(Op::$op(op) => op,)*
                 }
@@ -358,14 +372,6 @@ impl Op {
         self.as_behavior().platform()
     }
 
-    /// Returns what is wrong with it, before anything is asked of the machine's state.
-    pub(crate) fn problem(&self, limit: usize) -> Option<Problem> {
-        let op = self.as_behavior();
-        let problem = op.id_problem().or_else(|| op.problem()).map(Problem::Wrong);
-        // JSON makes no text shorter.
-        problem.or_else(|| (op.text_bytes() > limit).then_some(Problem::TooLarge))
-    }
-
     pub(crate) fn refusal(&self) -> Option<&'static str> {
         self.as_behavior().refusal()
     }
@@ -385,21 +391,13 @@ impl Op {
     /// Returns its placement in a chat (M-8). `reply_in_thread` is the setting of that name.
     pub(crate) fn anchor<'a>(&'a self, chat: Option<&'a Chat>, reply_in_thread: bool) -> Anchor<'a> {
         let op = self.as_behavior();
-        let metadata = op.metadata();
-        if metadata.is_some_and(anchor::has_thread) || !anchor::is_on_slack(op.platform(), chat) {
-            return Anchor::AsGiven;
+        match op.metadata() {
+            Some(metadata) => Anchor::of(op.placement(), metadata, op.platform(), chat, reply_in_thread),
+            None => Anchor::AsGiven,
         }
-        Anchor::of(op.placement(), chat, reply_in_thread)
     }
 
     pub(crate) fn write(&self, action: &mut Object<'_>, context: &Context<'_>) {
         self.as_behavior().write(action, context);
     }
-}
-
-/// Reason for which an op is refused before anything is asked of the machine's state.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Problem {
-    Wrong(String),
-    TooLarge,
 }

@@ -7,7 +7,7 @@ use relayline_core::chats::Chat;
 use relayline_core::command::{Command, MAX_ID_BYTES};
 use relayline_core::json::{self, weight_of_fields};
 use relayline_core::op::{
-    COMMANDS, Definition, Field, InFrame, Kind, OPS, Op, Prompt, SendMedia, SendMessage, definition,
+    COMMANDS, Definition, Field, InFrame, Kind, OPS, Op, Prompt, SendMedia, SendMessage, definition, read_id,
 };
 use relayline_core::output::DeliveryId;
 use serde::de::DeserializeOwned;
@@ -305,9 +305,7 @@ fn is_rounded(value: &Value) -> bool {
     // 2^63: integers below it are kept, and so are those of 64 bits.
     const LARGE: f64 = 9_223_372_036_854_775_808.0;
     match value {
-        Value::Number(number) => {
-            number.is_f64() && number.as_f64().is_none_or(|number| number.abs() >= LARGE)
-        }
+        Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(|float| float.abs() >= LARGE),
         Value::Array(items) => items.iter().any(is_rounded),
         Value::Object(fields) => fields.values().any(is_rounded),
         Value::Null | Value::Bool(_) | Value::String(_) => false,
@@ -413,7 +411,7 @@ fn given(definition: &Definition, mut fields: Map<String, Value>) -> Result<Aske
                     reply_to,
                     metadata,
                     platform,
-                    continues: false,
+                    ..SendMessage::default()
                 })))
             }
         },
@@ -438,20 +436,14 @@ fn is_web_url(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, rest)| is_web(scheme) && !rest.is_empty())
 }
 
-/// An id, which may be written as a number (W-8).
+/// Reads an id.
 fn id<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
     optional_id(reader)?.ok_or_else(|| serde::de::Error::custom("an id is a string or an integer, not null"))
 }
 
 fn optional_id<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<String>, D::Error> {
-    match Value::deserialize(reader)? {
-        Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text)),
-        Value::Number(number) if !number.is_f64() => Ok(Some(number.to_string())),
-        Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-            Err(serde::de::Error::custom("an id is a string or an integer"))
-        }
-    }
+    let value = Option::<Value>::deserialize(reader)?;
+    value.map(read_id).transpose().map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{Command, Failure, NotAccepted};
 use crate::config::Limits;
-use crate::op::{Fields, Op, Problem};
+use crate::op::Op;
 
 /// Maximum length of an id that a host gives, or that is remembered, in bytes. Ids of platforms are far shorter.
 pub const MAX_ID_BYTES: usize = 1024;
@@ -25,27 +25,7 @@ impl Command {
 
     /// Returns what is wrong with the command, in time that does not grow with it.
     pub(crate) fn problem(&self, limits: &Limits) -> Option<String> {
-        let limit = limits.write_queue_bytes;
-        let (id_problem, text_bytes) = match self {
-            Command::Op(op) => {
-                return op.problem(limit).map(|problem| match problem {
-                    Problem::Wrong(problem) => problem,
-                    Problem::TooLarge => too_large(limits),
-                });
-            }
-            // What the machine shows of a stream it cuts, and bounds by itself.
-            Command::Stream(stream) => (stream.id_problem(), 0),
-            Command::Reply(reply) => (reply.id_problem(), reply.text_bytes()),
-            // A session's key is made of ids, and is not remembered.
-            Command::Interrupt(interrupt) => (None, interrupt.text_bytes()),
-            Command::Turn(_)
-            | Command::GoIdle
-            | Command::GoDormant
-            | Command::Hold(_)
-            | Command::Resume
-            | Command::Disconnect => (None, 0),
-        };
-        id_problem.or_else(|| (text_bytes > limit).then(|| too_large(limits)))
+        self.as_behavior()?.problem_within(limits)
     }
 }
 
@@ -110,6 +90,11 @@ mod tests {
         ] {
             assert_eq!(problem(command).as_deref(), Some(limit));
         }
+        // A thread's name is cut.
+        assert_eq!(
+            problem(Command::from(ThreadRename { name: text(10_001), ..ThreadRename::default() })),
+            None
+        );
         assert_eq!(
             problem(Command::from(SendMessage { content: text(10_000), ..SendMessage::default() })),
             None

@@ -3,10 +3,9 @@
 use super::RelayMachine;
 use super::requests::Owner;
 use super::streams::NOTIFY;
-use crate::anchor::{has_thread, is_on_slack, is_set};
-use crate::chats::Chat;
+use crate::anchor::{Anchor, has_thread, is_set};
 use crate::command::{Command, Failure, Metadata, NotAccepted, RequestId};
-use crate::op::{Answers, Op, ReplyMessage, SendMessage};
+use crate::op::{Answers, Op, Placement, ReplyMessage, SendMessage};
 use crate::output::DeliveryId;
 use crate::targets::Target;
 
@@ -82,12 +81,9 @@ impl RelayMachine {
         reply_to: Option<&str>,
         metadata: &Metadata,
     ) -> Option<String> {
-        let chat = self.chats.get(&self.seed, chat_id);
-        if !is_on_slack(platform, chat) || has_thread(metadata) {
-            return None;
-        }
-        let is_flat = chat.is_some_and(Chat::is_dm) && !self.config.slack_reply_in_thread;
-        reply_to.filter(|_| !is_flat).map(str::to_owned)
+        let (chat, in_thread) = (self.chats.get(&self.seed, chat_id), self.config.slack_reply_in_thread);
+        let anchor = Anchor::of(Placement::Continues(reply_to), metadata, platform, chat, in_thread);
+        anchor.thread().map(str::to_owned)
     }
 }
 

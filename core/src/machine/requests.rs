@@ -9,7 +9,7 @@ use crate::descriptor::Descriptor;
 use crate::encode;
 use crate::hash::{Seed, Table, table};
 use crate::lifecycle::State;
-use crate::op::{Context, Definition, Destination, Gate, GetChatInfo, Interrupt, Op, Prompt, Typing};
+use crate::op::{Context, Definition, Destination, GetChatInfo, Interrupt, Op, Prompt, Typing};
 use crate::outbox::Outbox;
 use crate::output::Action;
 use crate::result::Expected;
@@ -221,12 +221,20 @@ impl RelayMachine {
     /// Returns the failure with which the op would be refused: definite, or unsupported.
     pub fn check(&self, op: &Op) -> Result<(), Failure> {
         self.can_ask(0).map_err(|refusal| refusal.failure)?;
-        match op.destination() {
+        self.sender(op, &op.destination()).map(drop)
+    }
+
+    /// Returns the identity that an op goes out as (M-3), where its platform offers the op (O-9).
+    fn sender(&self, op: &Op, destination: &Destination<'_>) -> Result<Option<usize>, Failure> {
+        match destination {
             Destination::Chat { chat_id, platform } => {
-                self.tag(platform, &chat_id)?;
-                self.offers(op.definition(), &chat_id, platform)
+                let tag = self.tag(*platform, chat_id)?;
+                self.offers(op.definition(), chat_id, *platform)?;
+                Ok(tag)
             }
-            Destination::Session { .. } | Destination::Nowhere => Ok(()),
+            // A follow-up goes out as the platform that its kind names, when this gateway fronts it (M-4).
+            Destination::Session { platform } => Ok(platform.and_then(|platform| self.fronted(platform))),
+            Destination::Nowhere => Ok(None),
         }
     }
 
@@ -236,17 +244,14 @@ impl RelayMachine {
         // A seal is repeated as it was, whatever has become of its chat since (O-13).
         let repeated = self.streams.repeated(owner, op);
         let destination = op.destination();
-        let tag = match (&repeated, &destination) {
-            (Some(before), _) => before.tag,
-            (None, Destination::Chat { chat_id, platform }) => {
-                let tag = self.tag(*platform, chat_id)?;
-                self.offers(op.definition(), chat_id, *platform)?;
-                self.chats.touch(&self.seed, chat_id);
+        let chat_id = destination.chat_id();
+        let tag = match &repeated {
+            Some(before) => before.tag,
+            None => {
+                let tag = self.sender(op, &destination)?;
+                chat_id.into_iter().for_each(|chat_id| self.chats.touch(&self.seed, chat_id));
                 tag
             }
-            // A follow-up goes out as the platform that its kind names, when this gateway fronts it (M-4).
-            (None, Destination::Session { platform }) => platform.and_then(|platform| self.fronted(platform)),
-            (None, Destination::Nowhere) => None,
         };
         if let Some(why) = op.refusal() {
             return Err(Failure::definite(why).into());
@@ -256,7 +261,6 @@ impl RelayMachine {
             _ => String::new(),
         };
         let expected = Expected::of(op, &prompt_id);
-        let chat_id = destination.chat_id();
         let chat = chat_id.and_then(|chat_id| remembered(&self.chats, &self.seed, op, chat_id));
         let chat = match repeated {
             Some(SentAs { chat, .. }) => chat.map(Cow::Owned),
@@ -312,7 +316,7 @@ impl RelayMachine {
             return None;
         }
         let op = Op::Typing(typing);
-        match op.problem(self.config.limits.write_queue_bytes) {
+        match op.as_behavior().problem_within(&self.config.limits) {
             Some(_) => None,
             None => self.request(&op, Owner::Host).ok(),
         }
@@ -347,13 +351,8 @@ impl RelayMachine {
     /// Checks that the platform's descriptor offers an op (O-9, D-6, D-9).
     fn offers(&self, op: &Definition, chat_id: &str, platform: Option<&str>) -> Result<(), Failure> {
         let Some(descriptor) = self.descriptor_for(chat_id, platform) else { return Ok(()) };
-        let offered = match op.gate {
-            Gate::Always => true,
-            Gate::Edits => descriptor.supports_edit,
-            Gate::Named => descriptor.offers(op.name),
-            Gate::NamedDrafts => descriptor.supports_draft_streaming && descriptor.offers(op.name),
-            Gate::TaskCards => descriptor.offers("task_card"),
-        };
+        let names = |name: &str| descriptor.offers(name);
+        let offered = op.is_offered(names, descriptor.supports_edit, descriptor.supports_draft_streaming);
         let refuse = || {
             let why = format!("{} does not offer `{}`", descriptor.platform, op.name);
             Failure::new(FailureKind::Unsupported, why)

@@ -13,7 +13,7 @@ op! {
         draft_id: i64 = Integer as "draft_id",
         /// All of the text so far.
         content: String = Text as "content",
-        /// Whether this is the last state, which becomes a message.
+        /// Marks the last state, which becomes a message.
         last: bool = Flag as "final",
         metadata,
         platform,

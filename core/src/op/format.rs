@@ -1,4 +1,4 @@
-//! How the fields of ops are read from what a host gives, and written to the wire.
+//! Formats of the fields of ops: how each is read from what a host gives, and written to the wire.
 
 use super::Context;
 use crate::anchor::Anchor;
@@ -19,9 +19,9 @@ pub struct Field {
     pub doc: &'static str,
     /// Kind of its values.
     pub kind: Kind,
-    /// Whether a host must give it. Fields that may be absent may be null.
+    /// True if a host must give it. Fields that may be absent may be null.
     pub required: bool,
-    /// When the frame has it.
+    /// Presence in the frame.
     pub in_frame: InFrame,
 }
 
@@ -48,7 +48,7 @@ pub enum Kind {
     Options,
 }
 
-/// When a frame has a field.
+/// Presence of a field in a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum InFrame {
     /// Always, with a value.
@@ -57,13 +57,13 @@ pub enum InFrame {
     OrDefault,
     /// Always; null where it is not set.
     OrNull,
-    /// Where it is set.
+    /// Only if it is set.
     IfSet,
     /// Never: it is the machine's to use.
     Never,
 }
 
-/// How one kind of field is read and written.
+/// Format of one kind of field: its reader, its writer, and what is checked of it.
 pub(crate) trait Format {
     /// Type of the field.
     type Value;
@@ -103,12 +103,15 @@ pub(crate) fn take<F: Format>(given: &mut Map<String, Value>, name: &str) -> Res
     }
 }
 
-fn parse<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+pub(super) fn parse<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     serde_json::from_value(value).map_err(|error| error.to_string())
 }
 
 /// Reads an id. An integer counts as its literal (W-8).
-fn id(value: Value) -> Result<String, String> {
+///
+/// # Errors
+/// Returns what an id can be, where the value is none.
+pub fn read_id(value: Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text),
         Value::Number(number) if !number.is_f64() => Ok(number.to_string()),
@@ -132,21 +135,26 @@ macro_rules! formats {
         $(#[$doc])*
         pub(crate) struct $name;
 
-        impl Format for $name {
+        impl $crate::op::format::Format for $name {
             type Value = $value;
-            const KIND: Kind = $kind;
-            const REQUIRED: bool = formats!(@required $($default)?);
-            const IN_FRAME: InFrame = InFrame::$in_frame;
+            const KIND: $crate::op::Kind = $kind;
+            const REQUIRED: bool = $crate::op::format::formats!(@required $($default)?);
+            const IN_FRAME: $crate::op::InFrame = $crate::op::InFrame::$in_frame;
 
-            fn read(value: Value) -> Result<$value, String> {
+            fn read(value: serde_json::Value) -> Result<$value, String> {
                 $read(value)
             }
 
             fn absent() -> Option<$value> {
-                formats!(@absent $($default)?)
+                $crate::op::format::formats!(@absent $($default)?)
             }
 
-            $(fn write($given: &$value, $key: &str, $action: &mut Object<'_>, $context: &Context<'_>) {
+            $(fn write(
+                $given: &$value,
+                $key: &str,
+                $action: &mut $crate::encode::Object<'_>,
+                $context: &$crate::op::Context<'_>,
+            ) {
                 $write;
             })?
 
@@ -165,19 +173,21 @@ macro_rules! formats {
     (@absent $default:expr) => { Some($default) };
 }
 
+pub(super) use formats;
+
 formats! {
     /// Id of the chat. The frame's is that of the op's destination.
-    ChatId: String, Kind::Id, Always, read id, id |text| Some(text),;
+    ChatId: String, Kind::Id, Always, read read_id, id |text| Some(text),;
     /// Id of the chat, where another field can stand in for it.
-    OptionalChatId: String, Kind::Id, Always, read id, default String::new(), id |text| Some(text),;
+    OptionalChatId: String, Kind::Id, Always, read read_id, default String::new(), id |text| Some(text),;
     /// Id that the op needs.
-    Id: String, Kind::Id, Always, read id,
+    Id: String, Kind::Id, Always, read read_id,
         write |text, name, action, _context| action.field(name, text), id |text| Some(text),;
     /// Id that goes out where it is set.
-    OptionalId: Option<String>, Kind::Id, IfSet, read |value| id(value).map(Some), default None,
+    OptionalId: Option<String>, Kind::Id, IfSet, read |value| read_id(value).map(Some), default None,
         write |text, name, action, _context| action.optional(name, text.as_ref()), id |text| text.as_deref(),;
     /// Message that the op answers. An op that is placed flat does not name it (M-8).
-    ReplyTo: Option<String>, Kind::Id, OrNull, read |value| id(value).map(Some), default None,
+    ReplyTo: Option<String>, Kind::Id, OrNull, read |value| read_id(value).map(Some), default None,
         write |text, name, action, context| {
             action.field(name, text.as_deref().filter(|_| context.anchor != Anchor::Flat))
         },
@@ -191,6 +201,10 @@ formats! {
     /// Text that the op needs.
     Text: String, Kind::Text, Always, read parse,
         write |text, name, action, _context| action.field(name, text), bytes |text| text.len(),;
+    /// Text that the op cuts, and writes itself.
+    CutText: String, Kind::Text, Always, read parse,;
+    /// The same, empty by default.
+    CutTextOrEmpty: String, Kind::Text, Always, read parse, default String::new(),;
     /// Text that goes out where it is set.
     OptionalText: Option<String>, Kind::Text, IfSet, read |value| parse(value).map(Some), default None,
         write |text, name, action, _context| action.optional(name, text.as_ref()),
@@ -198,9 +212,8 @@ formats! {
     /// Switch that is off by default.
     Flag: bool, Kind::Flag, Always, read parse, default false,
         write |flag, name, action, _context| action.field(name, flag),;
-    /// Switch that is on by default.
-    FlagOrTrue: bool, Kind::Flag, Always, read parse, default true,
-        write |flag, name, action, _context| action.field(name, flag),;
+    /// Switch of a command that is on by default.
+    FlagOrTrue: bool, Kind::Flag, Never, read parse, default true,;
     /// Switch that goes out where it is on.
     FlagIfTrue: bool, Kind::Flag, IfSet, read parse, default false,
         write |flag, name, action, _context| action.optional(name, flag.then_some(true)),;
@@ -215,8 +228,7 @@ formats! {
     /// The host's metadata. It is written last, with what is remembered of the chat.
     OwnMetadata: Metadata, Kind::Object, OrDefault, read parse, default Metadata::new(),;
     /// Object that the op needs.
-    AnyObject: Map<String, Value>, Kind::Object, Always, read parse,
-        write |object, name, action, _context| action.field(name, object),;
+    AnyObject: Map<String, Value>, Kind::Object, Never, read parse,;
     /// Objects that the op needs.
     Objects: Vec<Map<String, Value>>, Kind::Objects, Always, read parse,
         write |objects, name, action, _context| action.field(name, objects),

@@ -1,12 +1,10 @@
 //! `prompt`: asks with buttons (I).
 
 use super::define::op;
-use super::format::{Format, InFrame, Kind, Named, OneOf, OptionalId, OrDefault, Text};
-use super::{Behavior, Context};
-use crate::encode::Object;
+use super::format::{Named, OneOf, OrDefault, Text, formats, parse, read_id};
+use super::{Behavior, Kind};
 use crate::prompts::{ID_SHAPE, MAX_OPTIONS, MOST_CUSTOM_ID, PROMPT_LIFE, custom_id_length, is_id};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -15,11 +13,11 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptKind {
-    /// May the agent do this?
+    /// A question whether the agent may do something.
     Approval,
-    /// What did the user mean?
+    /// A question about what the user meant.
     Clarify,
-    /// Which of these?
+    /// A choice among options.
     #[default]
     Choice,
 }
@@ -68,28 +66,6 @@ impl Behavior for Prompt {
     }
 }
 
-/// Id of a prompt: the host's own, or the one that the machine has given it.
-struct PromptId;
-
-impl Format for PromptId {
-    type Value = Option<String>;
-    const KIND: Kind = Kind::Id;
-    const REQUIRED: bool = false;
-    const IN_FRAME: InFrame = InFrame::Always;
-
-    fn read(value: Value) -> Result<Option<String>, String> {
-        OptionalId::read(value)
-    }
-
-    fn absent() -> Option<Option<String>> {
-        Some(None)
-    }
-
-    fn write(_: &Option<String>, name: &str, action: &mut Object<'_>, context: &Context<'_>) {
-        action.field(name, context.prompt_id);
-    }
-}
-
 /// Option of a prompt as a host gives it, without any further fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,55 +76,33 @@ struct GivenOption {
     style: Option<String>,
 }
 
-/// Options of a prompt.
-struct Options;
-
-impl Format for Options {
-    type Value = Vec<PromptOption>;
-    const KIND: Kind = Kind::Options;
-    const REQUIRED: bool = true;
-    const IN_FRAME: InFrame = InFrame::Always;
-
-    fn read(value: Value) -> Result<Vec<PromptOption>, String> {
-        let given: Vec<GivenOption> = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        Ok(given.into_iter().map(|GivenOption { id, label, style }| PromptOption { id, label, style }).collect())
-    }
-
-    fn absent() -> Option<Vec<PromptOption>> {
-        None
-    }
-
-    fn write(options: &Vec<PromptOption>, name: &str, action: &mut Object<'_>, _: &Context<'_>) {
-        action.field(name, options);
-    }
-
-    fn text_bytes(options: &Vec<PromptOption>) -> usize {
-        let style = |option: &PromptOption| option.style.as_ref().map_or(0, String::len);
-        options.iter().map(|option| option.label.len() + style(option)).sum()
+impl From<GivenOption> for PromptOption {
+    fn from(GivenOption { id, label, style }: GivenOption) -> PromptOption {
+        PromptOption { id, label, style }
     }
 }
 
-/// Time-out of a prompt: whole seconds, rounded up, and never more than it is open (I-2).
-struct Seconds;
+formats! {
+    /// Id of a prompt: the host's own, or the one that the machine has given it.
+    PromptId: Option<String>, Kind::Id, Always, read |value| read_id(value).map(Some), default None,
+        write |_own, name, action, context| action.field(name, context.prompt_id),;
+    /// Options of a prompt.
+    Options: Vec<PromptOption>, Kind::Options, Always,
+        read |value| parse(value).map(|given: Vec<GivenOption>| given.into_iter().map(PromptOption::from).collect()),
+        write |options, name, action, _context| action.field(name, options),
+        bytes |options| options.iter().map(PromptOption::text_bytes).sum(),;
+    /// Time-out of a prompt: whole seconds, rounded up, and never more than it is open (I-2).
+    Seconds: Option<Duration>, Kind::Unsigned, IfSet,
+        read |value| parse(value).map(|seconds| Some(Duration::from_secs(seconds))), default None,
+        write |timeout, name, action, _context| {
+            let time = timeout.map(|time| time.min(PROMPT_LIFE));
+            action.optional(name, time.map(|time| time.as_secs() + u64::from(time.subsec_nanos() > 0)))
+        },;
+}
 
-impl Format for Seconds {
-    type Value = Option<Duration>;
-    const KIND: Kind = Kind::Unsigned;
-    const REQUIRED: bool = false;
-    const IN_FRAME: InFrame = InFrame::IfSet;
-
-    fn read(value: Value) -> Result<Option<Duration>, String> {
-        let seconds = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        Ok(Some(Duration::from_secs(seconds)))
-    }
-
-    fn absent() -> Option<Option<Duration>> {
-        Some(None)
-    }
-
-    fn write(timeout: &Option<Duration>, name: &str, action: &mut Object<'_>, _: &Context<'_>) {
-        let time = timeout.map(|time| time.min(PROMPT_LIFE));
-        action.optional(name, time.map(|time| time.as_secs() + u64::from(time.subsec_nanos() > 0)));
+impl PromptOption {
+    fn text_bytes(&self) -> usize {
+        self.label.len() + self.style.as_ref().map_or(0, String::len)
     }
 }
 

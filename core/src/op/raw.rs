@@ -14,10 +14,10 @@ op! {
     #[derive(Default)]
     pub struct Raw: "raw", gate Always, returns Raw {
         /// The action, with its `op`.
-        action: Map<String, Value> = Unwritten<AnyObject> as "action",
+        action: Map<String, Value> = AnyObject as "action",
         /// Platform to write it for; by default the one on which its `chat_id` was last seen.
         platform: Option<String> = Platform as "platform",
-        /// Whether to add nothing: neither what is remembered of the chat nor its platform.
+        /// Adds nothing: neither what is remembered of the chat nor its platform.
         bare: bool = Unwritten<Flag> as "bare",
     }
 }
@@ -35,19 +35,25 @@ impl Behavior for Raw {
     }
 
     fn write(&self, action: &mut Object<'_>, context: &Context<'_>) {
-        let filled = |own: &Metadata, action: &mut Object<'_>| {
-            encode::metadata(action, own, context.chat, context.profile(None), context.anchor);
+        let fill = |out: &mut Vec<u8>, own: &Metadata| {
+            encode::metadata(out, own, context.chat, context.profile(None), context.anchor);
         };
         for (name, content) in &self.action {
             match content {
-                Value::Object(own) if name == "metadata" && context.chat.is_some() => filled(own, action),
+                Value::Object(own) if name == "metadata" && context.chat.is_some() => {
+                    fill(action.key(name), own);
+                }
                 _ => {
                     action.field(name, content);
                 }
             }
         }
-        if !self.action.contains_key("metadata") && encode::remembers(context.chat, context.profile(None)) {
-            filled(&Metadata::new(), action);
+        if !self.action.contains_key("metadata") {
+            let mut remembered = Vec::new();
+            fill(&mut remembered, &Metadata::new());
+            if remembered != b"{}" {
+                action.key("metadata").extend(remembered);
+            }
         }
     }
 }

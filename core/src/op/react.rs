@@ -12,7 +12,7 @@ op! {
         message_id,
         /// Emoji of the reaction.
         emoji: String = Text as "emoji",
-        /// Whether to remove it.
+        /// Removes the reaction.
         remove: bool = OrDefault<Flag> as "remove",
         metadata,
         platform,

@@ -16,11 +16,11 @@ op! {
         delivery: DeliveryId = Delivery as "delivery",
         /// Text of the answer. The connector refuses a text over the platform's limit; [`crate::split::split`] cuts it.
         content: String = Text as "content",
-        /// Whether it completes the turn's answer: then `metadata.notify` says so. True by default.
+        /// Completes the turn's answer: then `metadata.notify` says so. True by default.
         last: bool = FlagOrTrue as "final",
         metadata,
     } and {
-        /// Whether it goes on where an earlier reply ended: then it does not point at the message again.
+        /// Continues where an earlier reply ended: then it does not point at the message again.
         continues: bool,
     }
 }

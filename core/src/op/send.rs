@@ -17,7 +17,7 @@ op! {
         metadata,
         platform,
     } and {
-        /// Whether it goes on where an earlier message ended: then it does not point at the message that it answers, and
+        /// Continues where an earlier message ended: then it does not point at the message that it answers, and
         /// is placed as if it did.
         continues: bool,
     }

@@ -55,9 +55,9 @@ op! {
         optional_chat_id,
         /// All of the text so far.
         text: String = Text as "text",
-        /// Whether this is the last state.
+        /// Marks the last state.
         last: bool = Flag as "final",
-        /// Whether the text so far is a complete segment. Of use only where nothing can be edited.
+        /// Marks the text so far as a complete segment. Of use only where nothing can be edited.
         segment: bool = Flag as "segment",
         reply_to,
         metadata,
@@ -68,5 +68,9 @@ op! {
 impl Behavior for StreamReply {
     fn problem_as_given(&self) -> Option<String> {
         chat_or_delivery(&self.chat_id, self.delivery)
+    }
+
+    fn is_cut(&self) -> bool {
+        true
     }
 }

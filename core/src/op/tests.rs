@@ -57,10 +57,10 @@ fn names_are_unique() {
     for op in all() {
         let fields: BTreeSet<&str> = op.fields.iter().map(|field| field.name).collect();
         assert_eq!(fields.len(), op.fields.len(), "{}", op.name);
-        assert_eq!(definition(op.name), Some(op));
+        assert_eq!(definition(op.name).map(|found| found.doc), Some(op.doc));
         assert!(op.doc.len() > 10 && op.fields.iter().all(|field| field.doc.len() > 10), "{}", op.name);
     }
-    assert_eq!(definition("dance"), None);
+    assert!(definition("dance").is_none());
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! `thread_create`: opens a thread.
 
-use super::Behavior;
-use super::Context;
 use super::define::op;
-use super::format::{Format, InFrame, Kind, OptionalId};
+use super::format::{CutTextOrEmpty, OptionalId};
+use super::{Behavior, Context};
 use crate::encode::Object;
-use serde_json::Value;
 
 op! {
     /// Opens a thread. Completes with [`Reply::Thread`](crate::command::Reply::Thread).
@@ -13,7 +11,7 @@ op! {
     pub struct ThreadCreate: "thread_create", gate Named, returns Thread {
         chat_id,
         /// Name of the thread. It is trimmed and cut after 100 characters; an empty name becomes `handoff`.
-        name: String = ThreadName as "thread_name",
+        name: String = CutTextOrEmpty as "thread_name" => write_name,
         /// Id of the message that the thread hangs off, where it hangs off one.
         message_id: Option<String> = OptionalId as "message_id",
         metadata,
@@ -27,26 +25,10 @@ impl Behavior for ThreadCreate {
     }
 }
 
-/// Name of a new thread.
-struct ThreadName;
-
-impl Format for ThreadName {
-    type Value = String;
-    const KIND: Kind = Kind::Text;
-    const REQUIRED: bool = false;
-    const IN_FRAME: InFrame = InFrame::Always;
-
-    fn read(value: Value) -> Result<String, String> {
-        serde_json::from_value(value).map_err(|error| error.to_string())
-    }
-
-    fn absent() -> Option<String> {
-        Some(String::new())
-    }
-
-    fn write(name: &String, field: &str, action: &mut Object<'_>, _: &Context<'_>) {
-        let name = name.trim();
-        action.field(field, if name.is_empty() { "handoff" } else { cut(name) });
+impl ThreadCreate {
+    fn write_name(&self, action: &mut Object<'_>, _: &Context<'_>) {
+        let name = self.name.trim();
+        action.field("thread_name", if name.is_empty() { "handoff" } else { cut(name) });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Behavior, Context};
 use super::define::op;
-use super::format::{Computed, FlagIfTrue, Id, OptionalText, Text};
+use super::format::{CutText, FlagIfTrue, Id, OptionalText};
 use super::thread_create::cut;
 use crate::encode::Object;
 
@@ -14,8 +14,8 @@ op! {
         /// Id of the thread. It stands in for an empty `chat_id`, the chat that the thread hangs off.
         thread_id: String = Id as "message_id",
         /// New name. White space is collapsed, and the name is cut after 100 characters. An empty name is refused.
-        name: String = Computed<Text> as "thread_name" => write_name,
-        /// Whether to rename it only if the connector created it. This guard is the one to prefer:
+        name: String = CutText as "thread_name" => write_name,
+        /// Renames it only if the connector created it. This guard is the one to prefer:
         /// `only_if_current_name` is not written beside it.
         only_if_connector_created: bool = FlagIfTrue as "only_if_connector_created",
         /// Name that the thread must have for it to be renamed.

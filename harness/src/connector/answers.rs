@@ -4,7 +4,7 @@ use super::config::Limits;
 use super::frame::whole;
 use super::recent::Recent;
 use crate::chats::{IdStyle, Ids, rooms};
-use relayline_core::op::{Definition, Field, Gate, InFrame, Kind, OPS, Returns};
+use relayline_core::op::{Definition, Field, InFrame, Kind, OPS, Returns};
 use relayline_core::time::Now;
 use serde_json::{Map, Value, json};
 
@@ -144,13 +144,7 @@ fn offers(descriptor: &Map<String, Value>, op: &Definition) -> bool {
         let ops = descriptor.get("supported_ops").and_then(Value::as_array);
         ops.is_some_and(|ops| ops.iter().any(|known| known == name))
     };
-    match op.gate {
-        Gate::Always => true,
-        Gate::Edits => flag("supports_edit"),
-        Gate::Named => names(op.name),
-        Gate::NamedDrafts => names(op.name) && flag("supports_draft_streaming"),
-        Gate::TaskCards => names("task_card"),
-    }
+    op.is_offered(names, flag("supports_edit"), flag("supports_draft_streaming"))
 }
 
 /// Whether a text fits, measured in the descriptor's unit (D-3, D-4).
