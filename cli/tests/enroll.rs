@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use support::http::{Answer, Server, answer, answer_with};
-use support::{Ended, Program, relayline};
+use support::{Ended, Program, copy_program, relayline};
 
 on_both_runtimes! {
     h_1_h_2_an_enrolment_fills_the_env_file_and_a_second_one_changes_nothing
@@ -568,8 +568,7 @@ fn h_2_a_user_enrolls_into_files_of_their_own() {
     let server = Server::start(|_| answer(200, ISSUED));
     // The program must be somewhere where that user can reach it.
     let place = Place::new("");
-    let program = place.folder.path().join("relayline");
-    fs::copy(env!("CARGO_BIN_EXE_relayline"), &program).unwrap();
+    let program = copy_program(place.folder.path());
     fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let home = place.folder.path().join("home");
     fs::create_dir(&home).unwrap();

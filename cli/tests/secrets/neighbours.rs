@@ -2,7 +2,7 @@
 
 use crate::armed::{armed, keyed};
 use crate::known::{DELIVERY_KEY, ID, QUERY_KEY, SECRET, is_clean};
-use crate::support::{Program, SOON};
+use crate::support::{Program, SOON, copy_program};
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -41,8 +41,7 @@ fn cannot_drop() -> Option<&'static str> {
 
 /// The same command as the user `nobody`, who reaches the program in this folder.
 fn as_nobody(command: &Command, folder: &std::path::Path) -> Command {
-    let program = folder.join("relayline");
-    std::fs::copy(command.get_program(), &program).unwrap();
+    let program = copy_program(folder);
     std::fs::set_permissions(folder, PermissionsExt::from_mode(0o777)).unwrap();
     let mut dropped = Command::new("setpriv");
     dropped.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"]);

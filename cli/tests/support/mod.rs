@@ -5,6 +5,7 @@ pub(crate) mod http;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
@@ -28,6 +29,15 @@ pub(crate) fn relayline<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I
     // A panic must show itself in all its length.
     command.env("RUST_BACKTRACE", "1").args(arguments);
     command
+}
+
+/// Copies the program into a folder, as another process: a child that another test starts meanwhile would inherit the
+/// descriptor that is written, and what is open for writing cannot be executed.
+pub(crate) fn copy_program(folder: &Path) -> PathBuf {
+    let program = folder.join("relayline");
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_relayline")).arg(&program).status();
+    assert!(copied.unwrap().success());
+    program
 }
 
 /// A running program. It is killed when it is dropped.
