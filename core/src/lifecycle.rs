@@ -1,156 +1,243 @@
-//! The connection's lifecycle as one table: states, signals, guards, and what is emitted (L). As a picture:
-//! `docs/lifecycle.md`.
+//! The connection's lifecycle as one table: states, signals, guards and effects (L). As a picture: `docs/lifecycle.md`.
 //!
-//! [`TABLE`] is all there is to it: the machine looks a signal up in it, does the effects in order and takes the
-//! new state. A signal without a row in the present state changes nothing.
+//! [`TABLE`] is complete: the machine looks a signal up in it, carries out the effects in order and takes the new state.
+//! A signal without a row in the present state changes nothing.
 
+use self::AfterClose::{Redial, Retry, Sleep, Stop};
 use self::Effect as E;
+use self::Idleness::{Active, Asked, AskedAgain, Idle, Lapsed};
 use self::Signal as S;
+use self::Source::{AnyClosing, AnyUp, In};
 use self::State::{Closing, Dialing, Handshaking, Revoked, Stopped, Up, Waiting};
+use std::fmt;
 
-/// Where the connection is.
+/// State of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
     /// No socket; the next dial has its time.
     Waiting,
-    /// One dial is under way (L-6).
+    /// One dial is in progress (L-6).
     Dialing,
-    /// Upgraded; the hellos are out, the first descriptor is awaited.
+    /// Upgraded; the hellos are queued, the first descriptor is awaited.
     Handshaking,
     /// The handshake is complete.
-    Up,
-    /// Our close frame is out, or about to be.
-    Closing,
+    Up(Idleness),
+    /// Our close frame is written or queued.
+    Closing(AfterClose),
     /// The host disconnected; final.
     Stopped,
     /// Revoked; final (L-10).
     Revoked,
 }
 
-/// What can happen to it.
+/// Progress of going idle on a connection that is up (L-12).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Idleness {
+    /// The connector delivers live.
+    Active,
+    /// `going_idle` is written or queued, and its confirmation is awaited.
+    Asked,
+    /// `going_idle` was written, and no confirmation came in time. A late one still counts.
+    Lapsed,
+    /// `Asked`, after an earlier question lapsed.
+    AskedAgain,
+    /// The connector has confirmed: it buffers, and delivers nothing on this connection.
+    Idle,
+}
+
+/// Continuation of a close of our own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AfterClose {
+    /// Dial again after the back-off.
+    Retry,
+    /// Dial again at once.
+    Redial,
+    /// Be dormant: dial again after the dormant delay (L-13).
+    Sleep,
+    /// Stop: the host disconnects (L-14).
+    Stop,
+}
+
+impl State {
+    /// Returns whether a socket is open.
+    pub(crate) fn has_socket(self) -> bool {
+        match self {
+            Handshaking | Up(_) | Closing(_) => true,
+            Waiting | Dialing | Stopped | Revoked => false,
+        }
+    }
+
+    /// Returns whether the connection is up: its handshake is complete, and no close of ours has begun.
+    pub(crate) fn is_up(self) -> bool {
+        matches!(self, Up(_))
+    }
+
+    /// Returns whether a close of our own is in progress.
+    pub(crate) fn is_closing(self) -> bool {
+        matches!(self, Closing(_))
+    }
+
+    /// Returns whether a confirmation of idleness is awaited (L-12).
+    pub(crate) fn awaits_idle(self) -> bool {
+        matches!(self, Up(Asked | AskedAgain))
+    }
+}
+
+/// Input of the lifecycle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Signal {
-    /// The wait is over.
+    /// The wait for the next dial is over.
     DialDue,
-    /// The upgrade is done.
+    /// The upgrade succeeded.
     Opened,
     /// The dial failed.
     DialFailed,
-    /// The dial's credentials were refused by something other than the connector (L-9).
+    /// Something other than the connector refused the dial's credentials (L-9).
     CredentialsRefused,
-    /// The dial took too long.
+    /// The dial timed out.
     DialTimedOut,
     /// The first descriptor of this connection came, and can be used.
     Descriptor,
-    /// It came, and cannot be used.
+    /// The first descriptor came, and cannot be used.
     BadDescriptor,
-    /// It did not come in time.
+    /// The first descriptor did not come in time.
     HandshakeTimedOut,
     /// The socket ended, other than by an auth refusal.
     Lost,
     /// Nothing was received for too long.
     Silent,
-    /// An auth refusal before any handshake of this process was completed (L-7).
-    RefusedCold,
-    /// An auth refusal that says `expired` (L-8).
+    /// An auth refusal with the reason `expired` (L-8).
     RefusedExpired,
-    /// An auth refusal that earns one more try (L-9).
-    RefusedOnce,
-    /// An auth refusal that means revoked (L-9).
-    RefusedForGood,
-    /// The host wants to be served again.
-    Resume,
+    /// Any other auth refusal (L-7, L-9).
+    Refused,
+    /// The host asks to go idle.
+    GoIdle,
+    /// The connector confirms idleness.
+    IdleConfirmed,
+    /// The confirmation of idleness did not come in time.
+    IdleTimedOut,
     /// Idleness is confirmed, and the host asked to go dormant.
     GoDormant,
+    /// The host resumes.
+    Resume,
     /// A refused entry must come again, and nothing is in flight.
     Redeliver,
     /// The host's disconnect has nothing left to wait for.
     Leave,
-    /// Our close frame went unanswered.
+    /// Our close frame was not answered in time.
     CloseTimedOut,
 }
 
-/// What a row asks beyond its signal.
+/// Condition of a row beyond its state and signal: what outlives connections, or is not the connection's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum When {
-    /// Nothing.
+    /// Nothing more.
     Always,
     /// The host is disconnecting.
     Leaving,
     /// The host holds dials.
     Held,
-    /// Going idle was asked for on this connection, or is confirmed.
-    Idle,
-    /// The close leads to a dial at once.
-    ThenDial,
-    /// And the host has held dials since.
-    ThenHeldDial,
-    /// The close leads to dormancy.
-    ThenSleep,
+    /// No handshake of this machine was ever completed (L-7).
+    Cold,
+    /// A refusal is final: the connection is a probe, or refusals are not confirmed by one (L-9).
+    Final,
+    /// The question about idleness is not written yet.
+    Unwritten,
 }
 
-/// What is done on the way, in order.
+/// Effect of a transition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effect {
     /// Begin the next dial, with a token of its own.
     Dial,
-    /// Let go of the socket.
+    /// Drop the socket, or the dial.
     Drop,
-    /// Queue one hello per identity; the handshake clock starts.
+    /// Queue one hello per identity, and start the handshake's clock.
     Hello,
-    /// Tell the host that it is served.
-    TellConnected,
-    /// Queue the close frame behind what must still go out; the close clock starts. What is unwritten fails.
+    /// Notify the host that it is connected.
+    NotifyConnected,
+    /// Queue `going_idle`.
+    AskIdle,
+    /// Take `going_idle` back, as far as it is not written.
+    UnaskIdle,
+    /// Fail what is unwritten, queue the close frame behind acknowledgements, and start the close's clock.
     Close,
-    /// And dial at once when it is done.
-    CloseThenDial,
-    /// And sleep when it is done.
-    CloseThenSleep,
-    /// The connection is over: its requests fail, its queues are emptied.
+    /// End the connection: its requests fail, its queues are emptied.
     End,
     /// Set the next dial's time by the back-off.
     Backoff,
     /// Set the next dial's time by the back-off, which may grow up to `backoff_refused_most`.
     BackoffRefused,
-    /// The next dial's time is now, as far as the host's hold lets it.
+    /// Set the next dial's time to now, as far as the host's hold allows.
     Now,
     /// Set the next dial's time by the dormant delay.
     Sleep,
-    /// Tell the host that the connection ended or the dial failed.
-    TellDisconnected,
-    /// Tell the host that it is dormant.
-    TellDormant,
-    /// Tell the host that it is being resumed.
-    TellResumed,
+    /// Notify the host that the connection ended or the dial failed.
+    NotifyDisconnected,
+    /// Notify the host that it is dormant.
+    NotifyDormant,
+    /// Notify the host that it is being resumed.
+    NotifyResumed,
     /// Lift the host's hold on dials.
     LiftHold,
-    /// Remember that the next auth verdict decides.
-    Mark,
-    /// Tell the host that it is over as it wished.
+    /// Suspect a revocation: the next auth verdict decides.
+    Suspect,
+    /// Notify the host that it is stopped.
     Stop,
-    /// Tell the host that it is over for good.
+    /// Tell the host that the relay is disabled for good.
     Fatal,
+}
+
+/// State, or group of states, that a transition leads out of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// One state.
+    In(State),
+    /// [`State::Up`], whatever its idleness.
+    AnyUp,
+    /// [`State::Closing`], whatever follows.
+    AnyClosing,
+}
+
+impl Source {
+    fn contains(self, state: State) -> bool {
+        match self {
+            In(one) => one == state,
+            AnyUp => state.is_up(),
+            AnyClosing => state.is_closing(),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            In(state) => write!(f, "{state:?}"),
+            AnyUp => f.write_str("Up"),
+            AnyClosing => f.write_str("Closing"),
+        }
+    }
 }
 
 /// One transition.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// In one of these states,
-    pub from: &'static [State],
-    /// on one of these signals,
+    /// States that it leads out of.
+    pub from: &'static [Source],
+    /// Signals that it follows on.
     pub on: &'static [Signal],
-    /// if this holds,
+    /// Condition that must hold.
     pub when: When,
-    /// these things are done,
+    /// Effects, in order.
     pub emit: &'static [Effect],
-    /// and this is the new state.
+    /// New state.
     pub to: State,
-    /// The rules that say so.
+    /// Ids of the rules that say so.
     pub rules: &'static str,
 }
 
 const fn row(
-    from: &'static [State],
+    from: &'static [Source],
     on: &'static [Signal],
     when: When,
     emit: &'static [Effect],
@@ -160,254 +247,347 @@ const fn row(
     Row { from, on, when, emit, to, rules }
 }
 
-const ENDS: &[Signal] =
-    &[S::DialFailed, S::CredentialsRefused, S::Lost, S::RefusedCold, S::RefusedExpired, S::RefusedOnce];
-const OVERDUE: &[Signal] = &[S::DialTimedOut, S::Silent, S::CloseTimedOut];
+/// Every state in which a connection or dial exists, and may be refused.
+const REFUSABLE: &[Source] = &[In(Dialing), In(Handshaking), AnyUp, AnyClosing];
 
-/// Every transition there is. The first row that fits counts.
+/// Every transition. The first row that fits counts.
 pub const TABLE: &[Row] = &[
-    // Leaving goes before nearly all else: whatever ends the connection ends it for good. Only a revocation goes
-    // before that: the host must know that dialing again another day is of no use.
+    // A revocation wins over the host's disconnect: the host must learn that a later dial would be of no use.
     row(
-        &[Dialing, Handshaking, Up, Closing],
-        ENDS,
+        REFUSABLE,
+        &[S::Refused],
+        When::Final,
+        &[E::End, E::NotifyDisconnected, E::Fatal],
+        Revoked,
+        "L-9 L-10",
+    ),
+    // Disconnecting: any other end of the connection is the last.
+    row(
+        &[AnyUp],
+        &[S::Lost, S::RefusedExpired, S::Refused],
         When::Leaving,
-        &[E::End, E::TellDisconnected, E::Stop],
+        &[E::End, E::NotifyDisconnected, E::Stop],
         Stopped,
         "L-14",
     ),
     row(
-        &[Dialing, Up, Closing],
-        OVERDUE,
+        &[AnyUp],
+        &[S::Silent],
         When::Leaving,
-        &[E::Drop, E::End, E::TellDisconnected, E::Stop],
+        &[E::Drop, E::End, E::NotifyDisconnected, E::Stop],
         Stopped,
         "L-14",
     ),
-    row(&[Waiting], &[S::Leave], When::Always, &[E::Stop], Stopped, "L-14"),
     row(
-        &[Dialing],
+        &[In(Closing(Stop))],
+        &[S::Lost, S::RefusedExpired, S::Refused],
+        When::Always,
+        &[E::End, E::NotifyDisconnected, E::Stop],
+        Stopped,
+        "L-14",
+    ),
+    row(
+        &[In(Closing(Stop))],
+        &[S::CloseTimedOut],
+        When::Always,
+        &[E::Drop, E::End, E::NotifyDisconnected, E::Stop],
+        Stopped,
+        "L-4 L-14",
+    ),
+    row(&[In(Waiting)], &[S::Leave], When::Always, &[E::Stop], Stopped, "L-14"),
+    row(
+        &[In(Dialing)],
         &[S::Leave],
         When::Always,
-        &[E::Drop, E::End, E::TellDisconnected, E::Stop],
+        &[E::Drop, E::End, E::NotifyDisconnected, E::Stop],
         Stopped,
         "L-14",
     ),
-    row(&[Handshaking, Up], &[S::Leave], When::Always, &[E::Close], Closing, "L-14"),
-    // Dialling.
-    row(&[Waiting], &[S::DialDue], When::Always, &[E::Dial], Dialing, "L-5 L-6"),
-    row(&[Waiting], &[S::Resume], When::Always, &[E::LiftHold, E::TellResumed, E::Dial], Dialing, "L-13"),
-    row(&[Dialing], &[S::Opened], When::Always, &[E::Hello], Handshaking, "L-3 L-4"),
+    row(&[In(Handshaking), AnyUp], &[S::Leave], When::Always, &[E::Close], Closing(Stop), "L-14"),
     row(
-        &[Dialing],
+        &[In(Closing(Retry)), In(Closing(Redial)), In(Closing(Sleep))],
+        &[S::Leave],
+        When::Always,
+        &[],
+        Closing(Stop),
+        "L-14",
+    ),
+    // Dialing.
+    row(&[In(Waiting)], &[S::DialDue], When::Always, &[E::Dial], Dialing, "L-5 L-6"),
+    row(
+        &[In(Waiting)],
+        &[S::Resume],
+        When::Always,
+        &[E::LiftHold, E::NotifyResumed, E::Dial],
+        Dialing,
+        "L-13",
+    ),
+    row(&[In(Dialing)], &[S::Opened], When::Always, &[E::Hello], Handshaking, "L-3 L-4"),
+    row(
+        &[In(Dialing)],
         &[S::DialFailed],
         When::Always,
-        &[E::End, E::Backoff, E::TellDisconnected],
+        &[E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-5",
     ),
     row(
-        &[Dialing],
+        &[In(Dialing)],
         &[S::CredentialsRefused],
         When::Always,
-        &[E::End, E::BackoffRefused, E::TellDisconnected],
+        &[E::End, E::BackoffRefused, E::NotifyDisconnected],
         Waiting,
         "L-9",
     ),
     row(
-        &[Dialing],
+        &[In(Dialing)],
         &[S::DialTimedOut],
         When::Always,
-        &[E::Drop, E::End, E::Backoff, E::TellDisconnected],
+        &[E::Drop, E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-4 L-5",
     ),
     // Handshaking.
-    row(&[Handshaking], &[S::Descriptor], When::Always, &[E::TellConnected], Up, "L-4 D-8"),
+    row(&[In(Handshaking)], &[S::Descriptor], When::Always, &[E::NotifyConnected], Up(Active), "L-4 D-8"),
     row(
-        &[Handshaking],
+        &[In(Handshaking)],
         &[S::BadDescriptor, S::HandshakeTimedOut, S::Silent],
         When::Always,
         &[E::Close],
-        Closing,
+        Closing(Retry),
         "L-4 L-17",
     ),
     // Auth refusals, at the upgrade or at any time on the connection.
     row(
-        &[Dialing, Handshaking, Up, Closing],
-        &[S::RefusedCold],
-        When::Always,
-        &[E::End, E::Backoff, E::TellDisconnected],
-        Waiting,
-        "L-7",
-    ),
-    row(
-        &[Dialing, Handshaking, Up, Closing],
+        REFUSABLE,
         &[S::RefusedExpired],
         When::Always,
-        &[E::End, E::Backoff, E::TellDisconnected],
+        &[E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-8",
     ),
     row(
-        &[Dialing, Handshaking, Up, Closing],
-        &[S::RefusedOnce],
+        &[In(Dialing), In(Handshaking), In(Closing(Retry))],
+        &[S::Refused],
+        When::Cold,
+        &[E::End, E::Backoff, E::NotifyDisconnected],
+        Waiting,
+        "L-7",
+    ),
+    row(
+        REFUSABLE,
+        &[S::Refused],
         When::Held,
-        &[E::End, E::Mark, E::Now, E::TellDisconnected],
+        &[E::End, E::Suspect, E::Now, E::NotifyDisconnected],
         Waiting,
         "L-9 L-13",
     ),
     row(
-        &[Dialing, Handshaking, Up, Closing],
-        &[S::RefusedOnce],
+        REFUSABLE,
+        &[S::Refused],
         When::Always,
-        &[E::End, E::Mark, E::TellDisconnected, E::Dial],
+        &[E::End, E::Suspect, E::NotifyDisconnected, E::Dial],
         Dialing,
         "L-9",
     ),
+    // Up.
     row(
-        &[Dialing, Handshaking, Up, Closing],
-        &[S::RefusedForGood],
-        When::Always,
-        &[E::End, E::TellDisconnected, E::Fatal],
-        Revoked,
-        "L-9 L-10",
-    ),
-    // Served.
-    row(
-        &[Handshaking, Up],
+        &[In(Handshaking), AnyUp],
         &[S::Lost],
         When::Always,
-        &[E::End, E::Backoff, E::TellDisconnected],
+        &[E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-5 L-18",
     ),
     row(
-        &[Up],
+        &[AnyUp],
         &[S::Silent],
         When::Always,
-        &[E::Drop, E::End, E::Backoff, E::TellDisconnected],
+        &[E::Drop, E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-11",
     ),
-    row(&[Up], &[S::Resume], When::Idle, &[E::LiftHold, E::TellResumed, E::CloseThenDial], Closing, "L-12"),
-    row(&[Up], &[S::GoDormant], When::Always, &[E::CloseThenSleep], Closing, "L-13"),
-    row(&[Up], &[S::Redeliver], When::Always, &[E::Close], Closing, "A-2"),
-    // Closing.
+    row(&[In(Up(Active))], &[S::GoIdle], When::Always, &[E::AskIdle], Up(Asked), "L-12"),
+    row(&[In(Up(Lapsed))], &[S::GoIdle], When::Always, &[E::AskIdle], Up(AskedAgain), "L-12"),
+    // The confirmation of an earlier question answers one that is not written yet.
     row(
-        &[Closing],
+        &[In(Up(Asked)), In(Up(AskedAgain))],
+        &[S::IdleConfirmed],
+        When::Always,
+        &[E::UnaskIdle],
+        Up(Idle),
+        "L-12",
+    ),
+    // Late as it is, the connector buffers from now on: the host must be able to resume.
+    row(&[In(Up(Lapsed))], &[S::IdleConfirmed], When::Always, &[], Up(Idle), "L-12"),
+    row(&[In(Up(Asked))], &[S::IdleTimedOut], When::Unwritten, &[E::UnaskIdle], Up(Active), "L-12"),
+    row(
+        &[In(Up(Asked)), In(Up(AskedAgain))],
+        &[S::IdleTimedOut],
+        When::Always,
+        &[E::UnaskIdle],
+        Up(Lapsed),
+        "L-12",
+    ),
+    row(&[In(Up(Idle))], &[S::GoDormant], When::Always, &[E::Close], Closing(Sleep), "L-13"),
+    row(
+        &[In(Up(Asked)), In(Up(AskedAgain)), In(Up(Idle))],
         &[S::Resume],
         When::Always,
-        &[E::LiftHold, E::TellResumed, E::CloseThenDial],
-        Closing,
+        &[E::LiftHold, E::NotifyResumed, E::Close],
+        Closing(Redial),
+        "L-12",
+    ),
+    // An idle gateway fetches nothing: the entry comes when the host resumes (L-12).
+    row(&[In(Up(Active)), In(Up(Lapsed))], &[S::Redeliver], When::Always, &[E::Close], Closing(Retry), "A-2"),
+    // Closing.
+    row(
+        &[In(Closing(Retry)), In(Closing(Redial)), In(Closing(Sleep))],
+        &[S::Resume],
+        When::Always,
+        &[E::LiftHold, E::NotifyResumed],
+        Closing(Redial),
         "L-13",
     ),
-    // Who holds dials after a resume has thought better of it.
+    // A host that holds dials after its resume has changed its mind.
     row(
-        &[Closing],
+        &[In(Closing(Redial))],
         &[S::Lost],
-        When::ThenHeldDial,
-        &[E::End, E::Now, E::TellDisconnected],
+        When::Held,
+        &[E::End, E::Now, E::NotifyDisconnected],
         Waiting,
         "L-12 L-13",
     ),
     row(
-        &[Closing],
+        &[In(Closing(Redial))],
         &[S::CloseTimedOut],
-        When::ThenHeldDial,
-        &[E::Drop, E::End, E::Now, E::TellDisconnected],
+        When::Held,
+        &[E::Drop, E::End, E::Now, E::NotifyDisconnected],
         Waiting,
         "L-4 L-13",
     ),
-    row(&[Closing], &[S::Lost], When::ThenDial, &[E::End, E::TellDisconnected, E::Dial], Dialing, "L-12"),
     row(
-        &[Closing],
+        &[In(Closing(Redial))],
+        &[S::Lost],
+        When::Always,
+        &[E::End, E::NotifyDisconnected, E::Dial],
+        Dialing,
+        "L-12",
+    ),
+    row(
+        &[In(Closing(Redial))],
         &[S::CloseTimedOut],
-        When::ThenDial,
-        &[E::Drop, E::End, E::TellDisconnected, E::Dial],
+        When::Always,
+        &[E::Drop, E::End, E::NotifyDisconnected, E::Dial],
         Dialing,
         "L-4 L-12",
     ),
     row(
-        &[Closing],
+        &[In(Closing(Sleep))],
         &[S::Lost],
-        When::ThenSleep,
-        &[E::End, E::Sleep, E::TellDisconnected, E::TellDormant],
+        When::Always,
+        &[E::End, E::Sleep, E::NotifyDisconnected, E::NotifyDormant],
         Waiting,
         "L-13",
     ),
     row(
-        &[Closing],
+        &[In(Closing(Sleep))],
         &[S::CloseTimedOut],
-        When::ThenSleep,
-        &[E::Drop, E::End, E::Sleep, E::TellDisconnected, E::TellDormant],
+        When::Always,
+        &[E::Drop, E::End, E::Sleep, E::NotifyDisconnected, E::NotifyDormant],
         Waiting,
         "L-4 L-13",
     ),
-    row(&[Closing], &[S::Lost], When::Always, &[E::End, E::Backoff, E::TellDisconnected], Waiting, "L-5"),
     row(
-        &[Closing],
+        &[In(Closing(Retry))],
+        &[S::Lost],
+        When::Always,
+        &[E::End, E::Backoff, E::NotifyDisconnected],
+        Waiting,
+        "L-5",
+    ),
+    row(
+        &[In(Closing(Retry))],
         &[S::CloseTimedOut],
         When::Always,
-        &[E::Drop, E::End, E::Backoff, E::TellDisconnected],
+        &[E::Drop, E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-4 L-5",
     ),
 ];
 
-/// One transition out of one state on one signal: what a row stands for, taken apart.
+/// Part of a row: its transition out of one source on one signal.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrow {
-    /// The row, by its place in the table.
+    /// Place of the row in the table.
     pub row: usize,
-    /// One of its states.
-    pub from: State,
+    /// One of its sources.
+    pub from: Source,
     /// One of its signals.
     pub on: Signal,
 }
 
-/// Every arrow of the table, in its order. Some can never be taken, where an earlier row goes before them or a signal
-/// never comes in that state.
+/// Every arrow of the table, in its order. Some can never be taken, where an earlier row fits or a signal never comes in
+/// that state.
 pub fn arrows() -> impl Iterator<Item = Arrow> {
-    TABLE.iter().enumerate().flat_map(|(row, Row { from: states, on: signals, .. })| {
-        states.iter().flat_map(move |from| signals.iter().map(move |on| Arrow { row, from: *from, on: *on }))
+    TABLE.iter().enumerate().flat_map(|(row, Row { from, on, .. })| {
+        from.iter().flat_map(move |from| on.iter().map(move |on| Arrow { row, from: *from, on: *on }))
     })
 }
 
-/// The place among [`arrows`] of that row of the table, taken from this state on this signal.
-pub(crate) fn arrow(row: usize, from: State, on: Signal) -> usize {
-    let before: usize = TABLE[..row].iter().map(|row| row.from.len() * row.on.len()).sum();
-    let Row { from: states, on: signals, .. } = &TABLE[row];
-    let state = states.iter().position(|state| *state == from).unwrap_or(0);
-    let signal = signals.iter().position(|signal| *signal == on).unwrap_or(0);
-    before + state * signals.len() + signal
+/// Returns the first row that fits, whose condition `holds`, and the place of the transition among [`arrows`].
+pub(crate) fn transition(
+    state: State,
+    signal: Signal,
+    holds: impl Fn(When) -> bool,
+) -> Option<(&'static Row, usize)> {
+    let mut before = 0;
+    for row in TABLE {
+        let from = row.from.iter().position(|from| from.contains(state));
+        let on = row.on.iter().position(|on| *on == signal);
+        if let (Some(from), Some(on)) = (from, on)
+            && holds(row.when)
+        {
+            return Some((row, before + from * row.on.len() + on));
+        }
+        before += row.from.len() * row.on.len();
+    }
+    None
 }
 
-/// The table as a mermaid state diagram, for the docs: one arrow a row and state, with its signals, its condition and
-/// its effects, and the rules that say so.
+/// Returns the table as a mermaid state diagram, for the docs: one arrow a row and state, with its signals, its condition
+/// and its effects, and the rules that say so. An arrow from `Up` or `Closing` leads out of each of their parts.
 pub fn diagram() -> String {
     let mut text = String::from("stateDiagram-v2\n    [*] --> Waiting\n");
+    text.push_str("    state Up {\n        Active\n        Asked\n        Lapsed\n        AskedAgain\n        Idle\n    }\n");
+    text.push_str("    state Closing {\n        Retry\n        Redial\n        Sleep\n        Stop\n    }\n");
     for row in TABLE {
-        let names = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join(", ");
-        let on = names(&mut row.on.iter().map(|signal| format!("{signal:?}")));
-        let emit = names(&mut row.emit.iter().map(|effect| format!("{effect:?}")));
+        let on: Vec<_> = row.on.iter().map(|signal| format!("{signal:?}")).collect();
+        let emit: Vec<_> = row.emit.iter().map(|effect| format!("{effect:?}")).collect();
         let when = match row.when {
             When::Always => String::new(),
-            when @ (When::Leaving
-            | When::Held
-            | When::Idle
-            | When::ThenDial
-            | When::ThenHeldDial
-            | When::ThenSleep) => {
+            when @ (When::Leaving | When::Held | When::Cold | When::Final | When::Unwritten) => {
                 format!(" [{when:?}]")
             }
         };
+        let (on, emit) =
+            (on.join(", "), if emit.is_empty() { "nothing".to_owned() } else { emit.join(", ") });
         for from in row.from {
-            text.push_str(&format!("    {from:?} --> {:?}: {on}{when} / {emit} ({})\n", row.to, row.rules));
+            let (from, to) = (drawn(*from), drawn(In(row.to)));
+            text.push_str(&format!("    {from} --> {to}: {on}{when} / {emit} ({})\n", row.rules));
         }
     }
     text.push_str("    Stopped --> [*]\n    Revoked --> [*]\n");
     text
+}
+
+/// Returns a source's name in the diagram, where the parts of a state stand by themselves.
+fn drawn(source: Source) -> String {
+    match source {
+        In(Up(idleness)) => format!("{idleness:?}"),
+        In(Closing(then)) => format!("{then:?}"),
+        In(_) | AnyUp | AnyClosing => source.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -439,8 +619,23 @@ mod tests {
         );
     }
 
-    const STATES: [State; 7] = [Waiting, Dialing, Handshaking, Up, Closing, Stopped, Revoked];
-    const SIGNALS: [Signal; 19] = [
+    const STATES: [State; 14] = [
+        Waiting,
+        Dialing,
+        Handshaking,
+        Up(Active),
+        Up(Asked),
+        Up(Lapsed),
+        Up(AskedAgain),
+        Up(Idle),
+        Closing(Retry),
+        Closing(Redial),
+        Closing(Sleep),
+        Closing(Stop),
+        Stopped,
+        Revoked,
+    ];
+    const SIGNALS: [Signal; 20] = [
         S::DialDue,
         S::Opened,
         S::DialFailed,
@@ -451,25 +646,36 @@ mod tests {
         S::HandshakeTimedOut,
         S::Lost,
         S::Silent,
-        S::RefusedCold,
         S::RefusedExpired,
-        S::RefusedOnce,
-        S::RefusedForGood,
-        S::Resume,
+        S::Refused,
+        S::GoIdle,
+        S::IdleConfirmed,
+        S::IdleTimedOut,
         S::GoDormant,
+        S::Resume,
         S::Redeliver,
         S::Leave,
         S::CloseTimedOut,
     ];
 
     fn rows(state: State, signal: Signal) -> impl Iterator<Item = &'static Row> {
-        TABLE.iter().filter(move |row| row.from.contains(&state) && row.on.contains(&signal))
+        TABLE
+            .iter()
+            .filter(move |row| row.from.iter().any(|from| from.contains(state)) && row.on.contains(&signal))
     }
 
     #[test]
-    fn an_arrow_has_its_place_in_the_order() {
-        for (place, found) in arrows().enumerate() {
-            assert_eq!(arrow(found.row, found.from, found.on), place, "{found:?}");
+    fn a_transition_has_its_place_among_the_arrows() {
+        for (state, signal) in STATES.iter().flat_map(|state| SIGNALS.map(|signal| (*state, signal))) {
+            for row in rows(state, signal) {
+                let Some((taken, place)) = transition(state, signal, |when| when == row.when) else {
+                    panic!("{row:?}");
+                };
+                let arrow = arrows().nth(place).unwrap();
+                assert_eq!(format!("{taken:?}"), format!("{:?}", TABLE[arrow.row]));
+                assert_eq!(arrow.on, signal);
+                assert!(arrow.from.contains(state), "{arrow:?}");
+            }
         }
     }
 
@@ -481,30 +687,34 @@ mod tests {
     }
 
     #[test]
-    fn every_row_can_be_reached() {
-        for state in STATES {
-            for signal in SIGNALS {
-                let open = rows(state, signal).position(|row| row.when == When::Always);
-                let count = rows(state, signal).count();
-                assert!(open.is_none_or(|at| at + 1 == count), "{state:?} on {signal:?}");
-            }
+    fn every_arrow_can_be_taken() {
+        for arrow in arrows() {
+            let taken = |state: &State| {
+                let hides = |row: &Row| {
+                    let leads = row.from.iter().any(|from| from.contains(*state));
+                    leads && row.on.contains(&arrow.on) && row.when == When::Always
+                };
+                arrow.from.contains(*state) && !TABLE[..arrow.row].iter().any(hides)
+            };
+            assert!(STATES.iter().any(taken), "{arrow:?}");
         }
     }
 
     #[test]
     fn l_04_l_14_whatever_is_overdue_has_a_row() {
-        for (state, signal) in [
-            (Waiting, S::DialDue),
-            (Dialing, S::DialTimedOut),
-            (Handshaking, S::HandshakeTimedOut),
-            (Handshaking, S::Silent),
-            (Up, S::Silent),
-            (Closing, S::CloseTimedOut),
-            (Waiting, S::Leave),
-            (Dialing, S::Leave),
-            (Handshaking, S::Leave),
-            (Up, S::Leave),
-        ] {
+        let overdue = STATES.iter().flat_map(|state| {
+            let signals: &[Signal] = match state {
+                Waiting => &[S::DialDue, S::Leave],
+                Dialing => &[S::DialTimedOut, S::Leave],
+                Handshaking => &[S::HandshakeTimedOut, S::Silent, S::Leave],
+                Up(Asked | AskedAgain) => &[S::Silent, S::IdleTimedOut, S::Leave],
+                Up(Active | Lapsed | Idle) => &[S::Silent, S::Leave],
+                Closing(_) => &[S::CloseTimedOut],
+                Stopped | Revoked => &[],
+            };
+            signals.iter().map(|signal| (*state, *signal))
+        });
+        for (state, signal) in overdue {
             assert!(
                 rows(state, signal).any(|row| row.when == When::Always),
                 "a timer that nothing follows from stays due: {state:?} on {signal:?}"
@@ -515,18 +725,19 @@ mod tests {
     /// L-6: a socket that may still be open is let go of before the next dial; every end ends its requests (O-4).
     #[test]
     fn l_06_what_is_open_is_dropped_before_the_next_dial() {
-        let open = [Dialing, Handshaking, Up, Closing];
         for row in TABLE {
-            let ends = row.from.iter().any(|from| open.contains(from)) && {
-                row.emit.contains(&E::Dial) || !open.contains(&row.to)
-            };
+            let exists = |state: State| REFUSABLE.iter().any(|source| source.contains(state));
+            let leaves = STATES
+                .iter()
+                .any(|state| exists(*state) && row.from.iter().any(|from| from.contains(*state)));
+            let ends = leaves && (row.emit.contains(&E::Dial) || !exists(row.to));
             let overdue = row.on.iter().any(|signal| {
                 matches!(signal, S::DialTimedOut | S::Silent | S::CloseTimedOut | S::HandshakeTimedOut)
             });
-            let leaves_dial = row.from == [Dialing] && row.on == [S::Leave];
+            let leaves_dial = row.from == [In(Dialing)] && row.on == [S::Leave];
             assert_eq!(row.emit.contains(&E::End), ends, "{row:?}");
             assert_eq!(row.emit.contains(&E::Drop), ends && (overdue || leaves_dial), "{row:?}");
-            assert_eq!(row.emit.contains(&E::TellDisconnected), ends, "once per end: {row:?}");
+            assert_eq!(row.emit.contains(&E::NotifyDisconnected), ends, "once per end: {row:?}");
         }
     }
 }

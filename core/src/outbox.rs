@@ -93,12 +93,14 @@ impl Outbox {
         self.items.push_back(Item::Close(reason));
     }
 
-    /// Nobody waits for an idleness any more: it is not asked for, unless that is written already. Says whether it
-    /// was not.
-    pub(crate) fn take_back_going_idle(&mut self) -> bool {
-        let before = self.items.len();
+    /// Returns whether `going_idle` is to be written.
+    pub(crate) fn asks_to_go_idle(&self) -> bool {
+        self.items.iter().any(|item| matches!(item, Item::GoingIdle))
+    }
+
+    /// Takes `going_idle` back, unless it is written already.
+    pub(crate) fn take_back_going_idle(&mut self) {
         self.items.retain(|item| !matches!(item, Item::GoingIdle));
-        self.items.len() < before
     }
 
     /// Forgets everything: the connection is over (A-5, O-8). Says how many acknowledgements went with it.

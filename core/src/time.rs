@@ -71,6 +71,11 @@ pub struct Now {
     pub unix_s: u64,
 }
 
+/// Returns a time-out as configured, one millisecond at least: a shorter one could leave a timer due after it has fired.
+pub(crate) fn clamp_timeout(timeout: Duration) -> Duration {
+    timeout.max(Duration::from_millis(1))
+}
+
 /// Writes a span in whole seconds, or in milliseconds where it is no multiple of one.
 pub fn in_words(span: Duration) -> String {
     match span.subsec_nanos() {

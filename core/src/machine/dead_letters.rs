@@ -49,7 +49,7 @@ impl RelayMachine {
     /// Acknowledges what reaches no host, if it can be. Returns its id.
     pub(super) fn acknowledge_lost(&mut self, buffer_id: Option<&str>) -> Option<String> {
         let id = buffer_id.and_then(readable)?;
-        self.push_ack(self.link.conn, Box::from(&*id));
+        self.push_ack(self.conn.id(), Box::from(&*id));
         Some(id.into_owned())
     }
 

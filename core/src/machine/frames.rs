@@ -76,15 +76,15 @@ impl RelayMachine {
             descriptor
         });
         match descriptor {
-            Ok(descriptor) if self.descriptors.is_empty() && self.state == State::Handshaking => {
+            Ok(descriptor) if self.descriptors.is_empty() && self.conn.state() == State::Handshaking => {
                 self.descriptors.push(Arc::new(descriptor));
-                self.step(Signal::Descriptor, None, "");
+                self.step(Signal::Descriptor, "");
             }
-            Err(error) if self.descriptors.is_empty() && self.state == State::Handshaking => {
-                self.step(Signal::BadDescriptor, None, &error.to_string());
+            Err(error) if self.descriptors.is_empty() && self.conn.state() == State::Handshaking => {
+                self.step(Signal::BadDescriptor, &error.to_string());
             }
             Ok(descriptor)
-                if self.link.is_up()
+                if self.conn.was_up()
                     && self.descriptors.len() < self.config.identities.len()
                     && self.descriptor_of(&descriptor.platform).is_none() =>
             {
@@ -103,9 +103,7 @@ impl RelayMachine {
         self.stats.error_frames += 1;
         let secret = self.config.credentials.as_ref().map(|credentials| &credentials.secret);
         let text = complaint(&String::from_utf8_lossy(line), secret.as_slice());
-        if !self.link.is_up() && self.link.complaint.is_none() {
-            self.link.complaint = Some(text.clone());
-        }
+        self.conn.complain(&text);
         self.notify(Notice::ConnectorError { text });
     }
 
@@ -145,7 +143,7 @@ impl RelayMachine {
 
     /// Where something came from that came just now, with its `bufferId`.
     fn origin(&self, buffer_id: Option<&str>) -> Origin {
-        let conn = self.link.conn;
+        let conn = self.conn.id();
         match buffer_id.and_then(readable) {
             Some(id) => Origin::Buffer(conn, Box::from(&*id)),
             None => Origin::Live(conn),
@@ -170,7 +168,7 @@ impl RelayMachine {
                 }
                 None => {
                     self.stats.silent_interactions += 1;
-                    self.tell_taken(origin);
+                    self.acknowledge(origin);
                 }
             },
             Some((mut forward, _)) if self.config.passthrough => {
@@ -181,7 +179,7 @@ impl RelayMachine {
             }
             Some(_) => {
                 self.stats.unwanted_forwards += 1;
-                self.tell_taken(origin);
+                self.acknowledge(origin);
             }
             None => self.unusable("a passthrough_forward frame had no `forward` object", buffer_id, line),
         }
@@ -223,11 +221,11 @@ impl RelayMachine {
             }
         }
         // It reaches no host, and must not come again.
-        self.tell_taken(origin);
+        self.acknowledge(origin);
     }
 
     fn arrive(&mut self, content: Content, answers: Option<u64>, key: Option<u128>, origin: Origin) {
-        let early = self.is_early().then_some(self.link.conn);
+        let early = self.conn.early();
         match self.inbox.arrive(Arrival { content, answers, key, origin }, early) {
             Arrived::Queued | Arrived::Waits => {}
             Arrived::Dropped(origin) => {
@@ -238,21 +236,22 @@ impl RelayMachine {
                     }
                     // Nobody acknowledges it, and the connector's drain waits for that: it must come again.
                     Origin::Buffer(..) => {
-                        self.link.must_redeliver =
-                            Some("too many copies of a buffered delivery wait: dialing again for it");
+                        self.conn.must_redeliver(
+                            "too many copies of a buffered delivery wait: dialing again for it",
+                        );
                     }
                     Origin::Live(_) => {}
                 }
             }
             Arrived::Duplicate(origin) => {
                 self.stats.duplicates += 1;
-                self.tell_taken(origin);
+                self.acknowledge(origin);
             }
         }
     }
 
-    /// Whoever waits for word of a delivery need not wait, nor send it again.
-    pub(super) fn tell_taken(&mut self, origin: Origin) {
+    /// Acknowledges a delivery to its sender, which need not wait, nor send it again.
+    pub(super) fn acknowledge(&mut self, origin: Origin) {
         match origin {
             Origin::Live(_) => {}
             Origin::Buffer(conn, id) => self.push_ack(conn, id),

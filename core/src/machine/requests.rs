@@ -1,123 +1,32 @@
-//! Requests: what was asked for, and how it ends (O).
+//! Coordination of requests: what a host asks for, where it goes, and how it ends (O).
 
-use super::streams::{SentAs, StreamKey};
 use super::{MOST_ACTIONS, RelayMachine};
 use crate::chats::{Chat, Chats};
 use crate::command::{Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, too_large};
 use crate::config::Limits;
 use crate::descriptor::Descriptor;
 use crate::encode;
-use crate::hash::{Seed, Table, table};
+use crate::hash::Seed;
 use crate::lifecycle::State;
 use crate::op::{Context, Definition, Destination, GetChatInfo, Interrupt, Op, Prompt, Typing};
 use crate::outbox::Outbox;
 use crate::output::Action;
+use crate::requests::{Answered, Ended, Owner, Written};
 use crate::result::Expected;
-use crate::time::Time;
-use serde::Serialize;
+use crate::streams::SentAs;
+use crate::time::clamp_timeout;
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 /// Why nothing is accepted any more while our own close is under way (O-3).
 const CLOSING: &str = "the connection is being closed";
 
-/// One request that waits.
-#[derive(Debug)]
-struct Pending {
-    expected: Expected,
-    written: bool,
-    until: Time,
-    owner: Owner,
-    /// The chat that it is for, as a key of the chat memory.
-    chat: Option<u128>,
-}
-
-/// Party that a request's end is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Owner {
-    /// The host, as [`Action::Complete`].
-    Host,
-    /// The stream that it is a step of.
-    Stream(StreamKey),
-    /// Nobody: a turn's sign, which is best effort (O-15).
-    Turn,
-}
-
-/// The requests that wait, oldest first. All have the same time-out, so the first is always the next to expire.
-#[derive(Debug)]
-pub(super) struct Requests {
-    /// The first half of every id on the wire (O-1).
-    prefix: u64,
-    next: u64,
-    pending: Table<u64, Pending>,
-}
-
-/// A request's id as it goes over the wire: 32 hex digits, written without a detour over the heap.
-struct WireId(u64, u64);
-
-impl fmt::Display for WireId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}{:016x}", self.0, self.1)
-    }
-}
-
-impl Serialize for WireId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl Requests {
-    pub(super) fn new(prefix: u64) -> Self {
-        Requests { prefix, next: 1, pending: table() }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.pending.is_empty()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.pending.len()
-    }
-
-    pub(super) fn first(&self) -> Option<RequestId> {
-        self.pending.front().map(|(id, _)| RequestId(*id))
-    }
-
-    pub(super) fn next_timeout(&self) -> Option<Time> {
-        self.pending.front().map(|(_, pending)| pending.until)
-    }
-
-    pub(super) fn wire_id(&self, id: RequestId) -> String {
-        WireId(self.prefix, id.0).to_string()
-    }
-
-    /// The request of an id on the wire, if it is ours and still waits (O-1).
-    fn find(&self, wire_id: &str) -> Option<RequestId> {
-        let lower_hex = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
-        if wire_id.len() != 32 || !wire_id.bytes().all(lower_hex) {
-            return None;
-        }
-        let prefix = u64::from_str_radix(&wire_id[..16], 16).ok()?;
-        let number = u64::from_str_radix(&wire_id[16..], 16).ok()?;
-        (prefix == self.prefix && self.pending.contains_key(&number)).then_some(RequestId(number))
-    }
-
-    /// The next id, which counts as used.
-    pub(super) fn fresh(&mut self) -> RequestId {
-        let id = RequestId(self.next);
-        self.next += 1;
-        id
-    }
-}
-
 impl RelayMachine {
     pub(super) fn accept(&mut self, command: Command) -> Result<RequestId, NotAccepted> {
-        let over = match self.state {
+        let over = match self.conn.state() {
             State::Revoked => Some("the relay is disabled: this gateway was revoked"),
             State::Stopped => Some("the relay is disconnected"),
-            State::Waiting | State::Dialing | State::Handshaking | State::Up | State::Closing => None,
+            _ => None,
         };
         if let Some(why) = over {
             return Err(NotAccepted::new(command, Failure::definite(why)));
@@ -129,21 +38,21 @@ impl RelayMachine {
         }
         let command = command.check(&self.config.limits)?;
         let now = |machine: &mut Self, reply: Reply| {
-            let id = machine.requests.fresh();
-            machine.actions.push_back(Action::Complete { id, result: Ok(reply) });
+            let id = machine.requests.take_id();
+            machine.complete(id, Ok(reply));
             Ok(id)
         };
         match command {
-            Command::Disconnect if self.link.leavers() >= self.config.limits.max_in_flight.max(1) => {
+            Command::Disconnect if self.leavers() >= self.config.limits.max_in_flight.max(1) => {
                 Err(NotAccepted::new(command, Failure::definite(CLOSING)))
             }
             Command::Disconnect => {
-                let id = self.requests.fresh();
-                self.disconnect(id);
+                let id = self.requests.take_id();
+                self.begin_disconnect(id);
                 Ok(id)
             }
             // There is no next dial to hold or to hasten: a resume would cut the disconnect short (L-14).
-            Command::Hold(_) | Command::Resume if self.link.is_leaving() => {
+            Command::Hold(_) | Command::Resume if self.is_leaving() => {
                 Err(NotAccepted::new(command, Failure::definite(CLOSING)))
             }
             Command::Hold(span) => {
@@ -155,10 +64,10 @@ impl RelayMachine {
                 now(self, Reply::Done)
             }
             Command::GoIdle | Command::GoDormant => {
-                if let Err(refusal) = self.can_ask(self.link.idlers.len()) {
+                if let Err(refusal) = self.can_ask(self.idle_waiters.len()) {
                     return Err(NotAccepted::new(command, refusal));
                 }
-                let id = self.requests.fresh();
+                let id = self.requests.take_id();
                 self.go_idle(id, matches!(command, Command::GoDormant));
                 Ok(id)
             }
@@ -190,10 +99,10 @@ impl RelayMachine {
 
     /// Whether anything can be asked of the connector now, with so many of the kind waiting (O-6, O-8).
     pub(super) fn can_ask(&self, waiting: usize) -> Result<(), Refusal> {
-        if self.link.is_leaving() || self.state == State::Closing {
+        if self.is_leaving() || self.conn.state().is_closing() {
             return Err(Failure::definite(CLOSING).into());
         }
-        if self.state != State::Up {
+        if !self.conn.state().is_up() {
             return Err(Failure::definite("the relay is not connected").into());
         }
         if waiting >= self.config.limits.max_in_flight {
@@ -240,7 +149,7 @@ impl RelayMachine {
 
     /// Queues an op's frame, which waits for its answer.
     pub(super) fn request(&mut self, op: &Op, owner: Owner) -> Result<RequestId, Refusal> {
-        self.can_ask(self.requests.pending.len())?;
+        self.can_ask(self.requests.len())?;
         // A seal is repeated as it was, whatever has become of its chat since (O-13).
         let repeated = self.streams.repeated(owner, op);
         let destination = op.destination();
@@ -273,8 +182,8 @@ impl RelayMachine {
         let anchor = op.anchor(chat, self.config.slack_reply_in_thread);
         let context = Context { chat, anchor, prompt_id: &prompt_id };
         let tag = tag.map(|at| &self.config.identities[at]);
-        let id = RequestId(self.requests.next);
-        let wire_id = WireId(self.requests.prefix, id.0);
+        let id = self.requests.next_id();
+        let wire_id = self.requests.wire_id(id);
         queue(&mut self.outbox, &self.config.limits, id, |out| {
             encode::outbound(out, &wire_id, op, tag, &context);
         })?;
@@ -293,20 +202,18 @@ impl RelayMachine {
 
     /// Queues an interrupt, which is done once it is written.
     fn interrupt(&mut self, interrupt: &Interrupt) -> Result<RequestId, Refusal> {
-        self.can_ask(self.requests.pending.len())?;
-        let id = RequestId(self.requests.next);
+        self.can_ask(self.requests.len())?;
+        let id = self.requests.next_id();
         queue(&mut self.outbox, &self.config.limits, id, |out| {
             encode::interrupt(out, &interrupt.session_key, interrupt.reason.as_deref());
         })?;
         Ok(self.await_result(Expected::Written, Owner::Host, None))
     }
 
-    /// Remembers the request whose frame was just queued.
+    /// Adds the request whose frame was just queued.
     fn await_result(&mut self, expected: Expected, owner: Owner, chat: Option<u128>) -> RequestId {
-        let id = self.requests.fresh();
-        let until = self.now + self.span(self.config.timing.request_timeout);
-        self.requests.pending.insert(id.0, Pending { expected, written: false, until, owner, chat });
-        id
+        let until = self.now + clamp_timeout(self.config.timing.request_timeout);
+        self.requests.add(expected, owner, until, chat)
     }
 
     /// Queues a typing sign, unless it cannot go out. Beyond Slack an empty one would be shown as another (O).
@@ -383,99 +290,78 @@ impl RelayMachine {
         self.config.identities.iter().position(|identity| identity.platform == platform)
     }
 
-    /// A request's frame is handed to the socket. `false` when it has failed already, as never written.
+    /// Notes that a request's frame is handed to the socket. Returns `false` when it must not be, since the request has
+    /// failed as never written.
     pub(super) fn written(&mut self, id: RequestId) -> bool {
-        match self.requests.pending.get_mut(&id.0) {
-            Some(Pending { expected: Expected::Written, .. }) => {
-                self.finish(id, Ok(Reply::Done));
+        match self.requests.written(id) {
+            Written::Waits => true,
+            Written::Ends(ended) => {
+                self.finish(ended);
                 true
             }
-            Some(pending) => {
-                pending.written = true;
-                true
-            }
-            None => false,
+            Written::Stale => false,
         }
     }
 
-    /// The answer to a request (O-1, O-2).
+    /// Takes the answer to a request (O-1, O-2).
     pub(super) fn answered(&mut self, wire_id: &str, result: Option<&str>) {
         // Nobody can answer what was not written; nor an interrupt, which has no id on the wire.
-        let id = self.requests.find(wire_id);
-        let pending = id.and_then(|id| self.requests.pending.get(&id.0)).filter(|pending| pending.written);
-        match (id, pending) {
-            (Some(id), Some(pending)) => {
-                let mut result = crate::result::read(result, &pending.expected);
-                let overlong = crate::result::bound(&mut result);
-                self.stats.overlong_ids += overlong.ids;
-                self.stats.cut_texts += overlong.texts;
-                if let (
-                    Some(chat),
-                    Ok(Reply::Sent { thread_id: Some(thread_id), auto_thread_name: Some(name), .. }),
-                ) = (pending.chat, &result)
-                {
-                    self.chats.note_auto_thread(chat, thread_id, name);
-                }
-                self.finish(id, result);
-            }
-            (_, None) | (None, Some(_)) => self.stats.stray_results += 1,
-        }
-    }
-
-    /// The oldest request has waited too long (O-4).
-    pub(super) fn expire_request(&mut self) {
-        let Some((id, pending)) = self.requests.pending.front() else { return };
-        let failure = if pending.written {
-            Failure::new(FailureKind::Ambiguous, "no answer came in time")
-        } else {
-            Failure::definite("it could not be written in time")
+        let Some(Answered { ended, chat, overlong }) = self.requests.answer(wire_id, result) else {
+            self.stats.stray_results += 1;
+            return;
         };
-        let id = RequestId(*id);
-        self.finish(id, Err(failure));
+        self.stats.overlong_ids += overlong.ids;
+        self.stats.cut_texts += overlong.texts;
+        if let (
+            Some(chat),
+            Ok(Reply::Sent { thread_id: Some(thread_id), auto_thread_name: Some(name), .. }),
+        ) = (chat, &ended.result)
+        {
+            self.chats.note_auto_thread(chat, thread_id, name);
+        }
+        self.finish(ended);
     }
 
-    /// Ends a request, the one time that it ends.
-    pub(super) fn finish(&mut self, id: RequestId, result: Result<Reply, Failure>) {
-        if let Some(pending) = self.requests.pending.remove(&id.0) {
-            let result = match pending.expected {
-                // Whatever becomes of it, the host's sign was shown or was not.
-                Expected::Ignore => Ok(Reply::Done),
-                Expected::Prompted(prompt_id) => {
-                    // One that may have been asked stays open, since its answer may come.
-                    if result.as_ref().is_err_and(|failure| failure.kind != FailureKind::Ambiguous) {
-                        self.prompts.close(&prompt_id);
-                    }
-                    result
-                }
-                Expected::Sent
-                | Expected::Done
-                | Expected::Thread
-                | Expected::ChatInfo(_)
-                | Expected::Raw
-                | Expected::Written => result,
-            };
-            match pending.owner {
-                Owner::Host => self.actions.push_back(Action::Complete { id, result }),
-                Owner::Stream(key) => self.step_ended(key, result),
-                Owner::Turn => {}
-            }
+    /// Ends the oldest request, which has waited too long (O-4).
+    pub(super) fn time_out_request(&mut self) {
+        if let Some(ended) = self.requests.time_out() {
+            self.finish(ended);
         }
+    }
+
+    /// Passes a request's end on.
+    fn finish(&mut self, ended: Ended) {
+        if let Some(prompt_id) = &ended.unshown_prompt {
+            self.prompts.close(prompt_id);
+        }
+        match ended.owner {
+            Owner::Host => self.complete(ended.id, ended.result),
+            Owner::Stream(key) => self.streams.step_ended(key, ended.result),
+            Owner::Turn => {}
+        }
+    }
+
+    pub(super) fn complete(&mut self, id: RequestId, result: Result<Reply, Failure>) {
+        self.actions.push_back(Action::Complete { id, result });
     }
 
     /// Fails what was never written (O-3, O-8).
     pub(super) fn fail_unwritten(&mut self, why: &str) {
-        let unwritten = self.requests.pending.iter().filter(|(_, pending)| !pending.written);
-        let unwritten: Vec<u64> = unwritten.map(|(id, _)| *id).collect();
-        for id in unwritten {
-            self.finish(RequestId(id), Err(Failure::definite(why)));
+        for ended in self.requests.fail_unwritten(why) {
+            self.finish(ended);
         }
     }
 
     /// Fails what was written (O-4).
     pub(super) fn fail_written(&mut self, why: &str) {
-        while let Some(id) = self.requests.first() {
-            self.finish(id, Err(Failure::new(FailureKind::Ambiguous, why)));
+        while let Some(ended) = self.requests.fail_written(why) {
+            self.finish(ended);
         }
+    }
+
+    /// Returns how many disconnects wait for the end.
+    fn leavers(&self) -> usize {
+        self.disconnect.as_ref().map_or(0, |disconnect| disconnect.ids.len())
     }
 }
 

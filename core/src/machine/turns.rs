@@ -1,57 +1,18 @@
-//! Turns (O-15): reactions and typing signs that show what the agent does with a message.
+//! Coordination of turns (O-15): the reactions and typing signs that show what the agent does with a message.
 
 use super::RelayMachine;
-use super::answers::place;
-use super::requests::Owner;
+use super::replies::place;
 use crate::command::{Failure, Metadata};
-use crate::hash::{Table, table};
-use crate::lifecycle::State;
 use crate::op::{Op, React, Turn, TurnState, Typing};
 use crate::output::DeliveryId;
+use crate::requests::Owner;
 use crate::slack;
 use crate::targets::Target;
-use crate::time::Time;
+use crate::time::clamp_timeout;
+use crate::turns::OpenTurn;
 
 /// Reaction on a message that an agent works on.
 const WORKING: &str = "👀";
-
-/// One open turn.
-#[derive(Debug)]
-struct OpenTurn {
-    target: Target,
-    ends: Time,
-    /// 👀 was put on.
-    is_marked: bool,
-}
-
-/// The turns that are open, the oldest first.
-#[derive(Debug)]
-pub(super) struct Turns {
-    open: Table<u64, OpenTurn>,
-    /// When each shows its next typing sign. All wait alike, so that the first is always the next.
-    typing: Table<u64, Time>,
-}
-
-impl Turns {
-    pub(super) fn new() -> Self {
-        Turns { open: table(), typing: table() }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
-    }
-
-    pub(super) fn next_due(&self) -> Option<Time> {
-        let typing = self.typing.front().map(|(_, due)| *due);
-        let end = self.open.front().map(|(_, turn)| turn.ends);
-        typing.into_iter().chain(end).min()
-    }
-
-    fn remove(&mut self, delivery: u64) -> Option<OpenTurn> {
-        self.typing.remove(&delivery);
-        self.open.remove(&delivery)
-    }
-}
 
 impl RelayMachine {
     /// Takes a turn to a state.
@@ -63,7 +24,7 @@ impl RelayMachine {
             TurnState::Failed => self.end_turn(delivery, Some(false)),
             TurnState::Stopped => {
                 self.end_turn(delivery, None);
-                self.stop_streams(delivery);
+                self.streams.stop(delivery);
             }
         }
         Ok(())
@@ -71,25 +32,24 @@ impl RelayMachine {
 
     fn begin_turn(&mut self, delivery: DeliveryId, target: Target) {
         // Without a connection there is nobody to show it to, and it would end with that connection anyway.
-        if self.state != State::Up || self.turns.open.contains_key(&delivery.0) {
+        if !self.conn.state().is_up() || self.turns.contains(delivery.0) {
             return;
         }
         if self.turns.len() >= self.config.limits.turns
-            && let Some((oldest, _)) = self.turns.open.front()
+            && let Some(oldest) = self.turns.oldest()
         {
-            let oldest = DeliveryId(*oldest);
             self.stats.turns_evicted += 1;
-            self.end_turn(oldest, None);
+            self.end_turn(DeliveryId(oldest), None);
         }
         let is_marked = self.mark(&target, WORKING, false);
-        let ends = self.now + self.span(self.config.timing.turn_timeout);
-        self.turns.open.insert(delivery.0, OpenTurn { target, ends, is_marked });
+        let ends = self.now + clamp_timeout(self.config.timing.turn_timeout);
+        self.turns.open(delivery.0, OpenTurn { target, ends, is_marked });
         self.type_in_turn(delivery.0);
     }
 
     /// Ends a turn, well or badly; `None` where it was stopped.
     fn end_turn(&mut self, delivery: DeliveryId, ended_well: Option<bool>) {
-        let Some(OpenTurn { target, is_marked, .. }) = self.turns.remove(delivery.0) else { return };
+        let Some(OpenTurn { target, is_marked, .. }) = self.turns.close(delivery.0) else { return };
         if is_marked {
             self.mark(&target, WORKING, true);
             if let Some(ended_well) = ended_well {
@@ -132,28 +92,23 @@ impl RelayMachine {
         }
     }
 
-    /// The oldest typing sign, or the oldest turn, is due.
+    /// Shows the oldest typing sign, or ends the oldest turn, where it is due.
     pub(super) fn turn_due(&mut self) {
-        let now = self.now;
-        let typing = self.turns.typing.front().filter(|(_, due)| **due <= now).map(|(delivery, _)| *delivery);
-        if let Some(delivery) = typing {
+        if let Some(delivery) = self.turns.typing_due(self.now) {
             self.type_in_turn(delivery);
         }
-        let over =
-            self.turns.open.front().filter(|(_, turn)| turn.ends <= now).map(|(delivery, _)| *delivery);
-        if let Some(delivery) = over {
+        if let Some(delivery) = self.turns.timed_out(self.now) {
             self.stats.turns_timed_out += 1;
             self.end_turn(DeliveryId(delivery), None);
         }
     }
 
-    /// Shows the typing sign of a turn, and says when to show the next.
+    /// Shows the typing sign of a turn, and schedules the next.
     fn type_in_turn(&mut self, delivery: u64) {
-        let Some(target) = self.turns.open.get(&delivery).map(|turn| turn.target.clone()) else { return };
-        self.turns.typing.remove(&delivery);
-        let due = self.now + self.span(self.config.timing.typing_interval);
-        self.turns.typing.insert(delivery, due);
-        self.type_to(&target, None);
+        let due = self.now + clamp_timeout(self.config.timing.typing_interval);
+        if let Some(target) = self.turns.schedule_typing(delivery, due) {
+            self.type_to(&target, None);
+        }
     }
 
     fn type_to(&mut self, target: &Target, content: Option<String>) {
@@ -176,12 +131,6 @@ impl RelayMachine {
     /// Returns whether an op for a chat goes to Slack: by the descriptor of its platform (D-9).
     pub(super) fn is_slacks(&self, chat_id: &str, platform: Option<&str>) -> bool {
         self.descriptor_for(chat_id, platform).is_some_and(|descriptor| slack::is_slack(&descriptor.platform))
-    }
-
-    /// The connection is over, and with it every turn.
-    pub(super) fn drop_turns(&mut self) {
-        self.turns.open.clear();
-        self.turns.typing.clear();
     }
 }
 

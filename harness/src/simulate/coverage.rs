@@ -4,11 +4,11 @@ use super::run::Exercised;
 use relayline_core::lifecycle::{TABLE, arrows};
 use std::collections::BTreeSet;
 
-/// Names of a transition: `Up on Lost #21 -> Waiting`, with the row's place in the table.
+/// Returns the name of each transition: `Up on Lost [Always] -> Waiting`.
 fn transitions() -> impl Iterator<Item = String> {
     arrows().map(|arrow| {
         let row = &TABLE[arrow.row];
-        format!("transition {:?} on {:?} [{:?}] -> {:?}", arrow.from, arrow.on, row.when, row.to)
+        format!("transition {} on {:?} [{:?}] -> {:?}", arrow.from, arrow.on, row.when, row.to)
     })
 }
 

@@ -102,7 +102,7 @@ impl Rig {
     }
 
     pub(super) fn conn(&self) -> Conn {
-        self.machine.link.conn
+        self.machine.conn.id()
     }
 
     /// Lets that many milliseconds pass, with a tick at every deadline on the way, as a driver would.

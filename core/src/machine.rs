@@ -1,41 +1,46 @@
 //! [`RelayMachine`]: everything a gateway decides.
+//!
+//! The components that it is made of keep their state to themselves and return values; the machine and its modules here
+//! pass these on from one to another.
 
-mod answers;
 mod connection;
 mod dead_letters;
-mod deliveries;
 pub(crate) mod frames;
+mod replies;
 mod requests;
 mod streams;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod webhooks;
 
 use crate::chats::{Chat, Chats};
 use crate::command::{Command, Failure, NotAccepted, RequestId};
 use crate::config::Config;
+use crate::conn::Connection;
 use crate::delivery::Answer;
 use crate::descriptor::Descriptor;
 use crate::hash::Seed;
 use crate::held::Held;
+use crate::idle::IdleWaiters;
 use crate::inbox::{Inbox, Origin};
-use crate::lifecycle::{Arrow, Signal, State, arrows};
+use crate::lifecycle::{Arrow, Idleness, Signal, State, arrows};
 use crate::line::{Line, LineSplitter};
 use crate::outbox::{Item, Outbox};
 use crate::output::{Action, Conn, Content, Delivery, DeliveryId, Outcome, Phase, Timer, Transmit};
 use crate::prompts::Prompts;
+use crate::redial::Redial;
+use crate::requests::Requests;
 use crate::stats::Stats;
+use crate::streams::Streams;
 use crate::targets::Targets;
 use crate::time::{Now, Time};
+use crate::turns::Turns;
 use crate::upgrade::Refusal;
-use connection::Link;
-use deliveries::Unanswered;
-use requests::Requests;
+use crate::webhooks::Webhooks;
+use connection::Disconnect;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
-use streams::Streams;
-use turns::Turns;
 
 /// Actions that may wait for the driver before no more lines are read.
 const MOST_ACTIONS: usize = 1024;
@@ -116,8 +121,10 @@ pub struct RelayMachine {
     /// Never goes back, whatever the host's clock does (L-15).
     now: Time,
     unix_s: u64,
-    state: State,
-    link: Link,
+    conn: Connection,
+    redial: Redial,
+    idle_waiters: IdleWaiters,
+    disconnect: Option<Disconnect>,
     splitter: LineSplitter,
     requests: Requests,
     outbox: Outbox,
@@ -127,7 +134,7 @@ pub struct RelayMachine {
     streams: Streams,
     targets: Targets,
     turns: Turns,
-    unanswered: Unanswered,
+    webhooks: Webhooks,
     descriptors: Vec<Arc<Descriptor>>,
     /// Those of the connection before (D-10).
     former: Vec<Arc<Descriptor>>,
@@ -136,7 +143,7 @@ pub struct RelayMachine {
     action_bytes: usize,
     /// Reading is paused, since no more can be taken in.
     paused: bool,
-    /// Scratch for who hears that something was taken, kept warm.
+    /// Reusable buffer of origins to acknowledge.
     taken: Vec<Origin>,
     stats: Stats,
     /// How often each of [`arrows`] was taken.
@@ -155,8 +162,10 @@ impl RelayMachine {
             seed,
             now: now.mono,
             unix_s: now.unix_s,
-            state: State::Waiting,
-            link: Link::new(now.mono),
+            conn: Connection::new(now.mono),
+            redial: Redial::new(now.mono),
+            idle_waiters: IdleWaiters::default(),
+            disconnect: None,
             splitter: LineSplitter::new(limits.max_line_bytes),
             outbox: Outbox::default(),
             inbox: Inbox::new(limits.read_ahead_bytes, limits.dedupe, limits.unsettled_bytes),
@@ -165,7 +174,7 @@ impl RelayMachine {
             streams: Streams::new(drafts),
             targets: Targets::new(limits.reply_targets, limits.reply_target_bytes),
             turns: Turns::new(),
-            unanswered: Unanswered::new(),
+            webhooks: Webhooks::new(),
             descriptors: Vec::new(),
             former: Vec::new(),
             actions: VecDeque::new(),
@@ -176,7 +185,7 @@ impl RelayMachine {
             transitions: arrows().map(|_| 0).collect(),
             config,
         };
-        machine.step(Signal::DialDue, None, "");
+        machine.step(Signal::DialDue, "");
         machine
     }
 
@@ -184,33 +193,33 @@ impl RelayMachine {
     /// again when [`wants_read`](Self::wants_read).
     pub fn handle_bytes(&mut self, now: Now, conn: Conn, bytes: &[u8]) -> usize {
         self.advance(now);
-        if !self.is_live(conn) {
+        if !self.conn.is_open(conn) {
             self.stats.stale_inputs += 1;
             return bytes.len();
         }
-        self.heard();
+        self.conn.heard(self.now);
         let mut rest = bytes;
         // The splitter lends out lines while the machine changes: it stands aside for that long.
         let mut splitter = std::mem::replace(&mut self.splitter, LineSplitter::new(0));
-        while self.can_take_in() && self.is_live(conn) {
+        while self.can_take_in() && self.conn.is_open(conn) {
             match splitter.next(&mut rest) {
-                Some(Line::Whole(line)) => self.weighing(|machine| machine.on_line(line)),
+                Some(Line::Whole(line)) => self.account_actions(|machine| machine.on_line(line)),
                 Some(Line::TooLong) => {
                     let head = splitter.take_head();
-                    self.weighing(|machine| machine.on_overlong_line(&head));
+                    self.account_actions(|machine| machine.on_overlong_line(&head));
                 }
                 None => break,
             }
         }
         // A line may have ended the connection; what stood behind it is nobody's.
-        let left = if self.is_live(conn) {
+        let left = if self.conn.is_open(conn) {
             rest.len()
         } else {
             splitter.reset();
             0
         };
         self.splitter = splitter;
-        self.after();
+        self.settle_state();
         bytes.len() - left
     }
 
@@ -222,7 +231,7 @@ impl RelayMachine {
                 break;
             }
             self.fire(timer);
-            self.after();
+            self.settle_state();
         }
     }
 
@@ -233,18 +242,20 @@ impl RelayMachine {
         | IoEvent::DialFailed { conn, .. }
         | IoEvent::Closed { conn, .. }
         | IoEvent::Alive { conn }) = event;
-        if conn != self.link.conn {
+        if conn != self.conn.id() {
             self.stats.stale_inputs += 1;
             return;
         }
         match event {
-            IoEvent::Opened { .. } if self.state == State::Dialing => self.step(Signal::Opened, None, ""),
-            IoEvent::Opened { .. } => self.stats.stale_inputs += 1,
+            IoEvent::Opened { .. } => {
+                let is_expected = self.step(Signal::Opened, "");
+                self.stats.stale_inputs += u64::from(!is_expected);
+            }
             IoEvent::DialFailed { failure, .. } => self.dial_failed(failure),
             IoEvent::Closed { code, reason, .. } => self.closed(code, reason),
-            IoEvent::Alive { .. } => self.heard(),
+            IoEvent::Alive { .. } => self.conn.heard(self.now),
         }
-        self.after();
+        self.settle_state();
     }
 
     /// What the host asks for. It completes exactly once, as [`Action::Complete`]; one that cannot even begin comes
@@ -253,7 +264,7 @@ impl RelayMachine {
         self.advance(now);
         let submitted = self.accept(command.into());
         self.stats.not_accepted += u64::from(submitted.is_err());
-        self.after();
+        self.settle_state();
         submitted
     }
 
@@ -286,13 +297,13 @@ impl RelayMachine {
         match settled.refused {
             Some(Origin::Http(id)) => self.respond(id, Answer::NotTaken("the host could not take it")),
             // What came on a connection that is over comes again by itself.
-            Some(Origin::Buffer(conn, _)) if self.is_live(conn) => {
-                self.link.must_redeliver = Some("the host refused a buffered delivery: dialing again for it");
+            Some(Origin::Buffer(conn, _)) if self.conn.is_open(conn) => {
+                self.conn.must_redeliver("the host refused a buffered delivery: dialing again for it");
             }
             Some(Origin::Buffer(..) | Origin::Live(_)) | None => {}
         }
-        self.tell_all_taken(taken);
-        self.after();
+        self.acknowledge_all(taken);
+        self.settle_state();
     }
 }
 
@@ -304,17 +315,17 @@ impl RelayMachine {
         self.advance(now);
         let transmit = self.next_transmit(out);
         // What was written may have been what the close waits for (L-14), and then the close is next.
-        self.after();
+        self.settle_state();
         transmit.or_else(|| self.next_transmit(out))
     }
 
     fn next_transmit(&mut self, out: &mut Vec<u8>) -> Option<Transmit> {
         out.clear();
-        let conn = self.link.conn;
-        if !self.is_live(conn) {
+        let conn = self.conn.id();
+        if !self.conn.is_open(conn) {
             return None;
         }
-        if std::mem::take(&mut self.link.ping) {
+        if self.conn.take_ping() {
             return Some(Transmit::Ping { conn });
         }
         while let Some(item) = self.outbox.pop(out) {
@@ -347,10 +358,10 @@ impl RelayMachine {
     /// The next delivery. Call it only when the host has room for one.
     pub fn poll_delivery(&mut self, now: Now) -> Option<Delivery> {
         self.advance(now);
-        let early = self.is_early().then_some(self.link.conn);
+        let early = self.conn.early();
         let mut taken = std::mem::take(&mut self.taken);
         let delivery = self.inbox.poll(early, &mut taken);
-        self.tell_all_taken(taken);
+        self.acknowledge_all(taken);
         if let Some(Delivery {
             id, content: Content::Message(event) | Content::PromptAnswer(event), ..
         }) = &delivery
@@ -358,7 +369,7 @@ impl RelayMachine {
             self.stats.overlong_ids += u64::from(!self.targets.note(id.0, event));
         }
         self.stats.delivered += u64::from(delivery.is_some());
-        self.after();
+        self.settle_state();
         delivery
     }
 
@@ -381,18 +392,18 @@ impl RelayMachine {
 impl RelayMachine {
     /// Whether it takes bytes: not while nothing more can be taken in, nor without a socket.
     pub fn wants_read(&self) -> bool {
-        self.is_live(self.link.conn) && self.can_take_in()
+        self.conn.state().has_socket() && self.can_take_in()
     }
 
     /// Where the connection is.
     pub fn phase(&self) -> Phase {
-        match self.state {
+        match self.conn.state() {
             State::Waiting => Phase::Waiting,
             State::Dialing => Phase::Dialing,
             State::Handshaking => Phase::Handshaking,
-            State::Up if self.link.idle_confirmed => Phase::Idle,
-            State::Up => Phase::Connected,
-            State::Closing => Phase::Closing,
+            State::Up(Idleness::Idle) => Phase::Idle,
+            State::Up(_) => Phase::Connected,
+            State::Closing(_) => Phase::Closing,
             State::Stopped => Phase::Stopped,
             State::Revoked => Phase::Revoked,
         }
@@ -458,13 +469,13 @@ impl RelayMachine {
             unfinished_line_bytes: self.splitter.held(),
             waiting_events: self.inbox.waiting(),
             waiting_event_bytes: self.inbox.bytes(),
-            early_event_bytes: if self.is_early() { self.inbox.early_bytes() } else { 0 },
+            early_event_bytes: if self.conn.early().is_some() { self.inbox.early_bytes() } else { 0 },
             host_queue: 0,
             host_queue_bytes: 0,
             unsettled_deliveries: self.inbox.unsettled(),
             unsettled_bytes: self.inbox.unsettled_bytes(),
             remembered_deliveries: self.inbox.remembered(),
-            unanswered_deliveries: self.unanswered.len(),
+            unanswered_deliveries: self.webhooks.len(),
             requests: self.requests.len(),
             unwritten_bytes: self.outbox.request_bytes(),
             unwritten_acks: self.outbox.acks(),
@@ -482,7 +493,7 @@ impl RelayMachine {
 
     /// A request's id on the wire, 32 hex digits (O-1).
     pub fn wire_id(&self, id: RequestId) -> String {
-        self.requests.wire_id(id)
+        self.requests.wire_id(id).to_string()
     }
 }
 
@@ -493,24 +504,11 @@ impl RelayMachine {
         self.unix_s = now.unix_s;
     }
 
-    /// Whether `conn` is the socket that counts.
-    fn is_live(&self, conn: Conn) -> bool {
-        let open = match self.state {
-            State::Handshaking | State::Up | State::Closing => true,
-            State::Waiting | State::Dialing | State::Stopped | State::Revoked => false,
-        };
-        open && conn == self.link.conn
-    }
-
-    /// Whether there is a socket whose handshake is not complete, and be it that it never will be (L-17).
-    fn is_early(&self) -> bool {
-        self.is_live(self.link.conn) && !self.link.is_up()
-    }
-
     /// Whether there is room for what one more line may bring.
     fn can_take_in(&self) -> bool {
         let limits = &self.config.limits;
-        let full = if self.is_early() { self.inbox.is_full_early() } else { self.inbox.is_full() };
+        let full =
+            if self.conn.early().is_some() { self.inbox.is_full_early() } else { self.inbox.is_full() };
         !full
             && !self.is_backed_up()
             && self.outbox.acks() < limits.dedupe.max(1)
@@ -522,8 +520,8 @@ impl RelayMachine {
         self.actions.len() >= MOST_ACTIONS || self.action_bytes >= self.config.limits.read_ahead_bytes.max(1)
     }
 
-    /// Weighs the actions that something the connector said leads to.
-    fn weighing<T>(&mut self, hear: impl FnOnce(&mut Self) -> T) -> T {
+    /// Accounts for the bytes of the actions that something the connector said leads to.
+    fn account_actions<T>(&mut self, hear: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.actions.len();
         let heard = hear(self);
         self.action_bytes += self.actions.iter().skip(before).map(Action::weight).sum::<usize>();
@@ -539,40 +537,35 @@ impl RelayMachine {
         self.descriptors.iter().find(|descriptor| descriptor.platform == platform)
     }
 
-    /// Tells all of them, and keeps the list warm.
-    fn tell_all_taken(&mut self, mut taken: Vec<Origin>) {
+    /// Acknowledges all of them, and keeps the list warm.
+    fn acknowledge_all(&mut self, mut taken: Vec<Origin>) {
         for origin in taken.drain(..) {
-            self.tell_taken(origin);
+            self.acknowledge(origin);
         }
         self.taken = taken;
     }
 
     /// Queues one acknowledgement, if it is for the connection that is open; not behind our own close frame.
     fn push_ack(&mut self, conn: Conn, buffer_id: Box<str>) {
-        if conn == self.link.conn && matches!(self.state, State::Handshaking | State::Up) {
+        if self.conn.takes_acks(conn) {
             self.outbox.push(Item::Ack(buffer_id));
         } else {
             self.stats.moot_acks += 1;
         }
     }
 
-    /// What follows from any input: steps that wait for nothing more, and the keep-alive's rest.
-    fn after(&mut self) {
+    /// Settles what follows from any input: steps that wait for nothing more, and the keep-alive's rest.
+    fn settle_state(&mut self) {
         self.advance_streams();
         self.leave_if_due();
         self.redeliver_if_due();
         // A close that has begun just now has failed what was unwritten, steps of streams among it.
         self.advance_streams();
-        let paused = self.is_live(self.link.conn) && !self.can_take_in();
+        let paused = self.conn.state().has_socket() && !self.can_take_in();
         if self.paused != paused {
             self.paused = paused;
             // The silence was our own doing: it counts from now.
-            self.link.listen_anew(self.now);
+            self.conn.heard(self.now);
         }
-    }
-
-    /// A time-out as configured; never so short that firing it could leave it due.
-    fn span(&self, span: Duration) -> Duration {
-        span.max(Duration::from_millis(1))
     }
 }

@@ -1,12 +1,12 @@
 //! Answers to a delivery by its number (M-7): where they go.
 
 use super::RelayMachine;
-use super::requests::Owner;
-use super::streams::NOTIFY;
 use crate::anchor::{Anchor, has_thread, is_set};
 use crate::command::{Command, Failure, Metadata, NotAccepted, RequestId};
 use crate::op::{Answers, Op, Placement, ReplyMessage, SendMessage};
 use crate::output::DeliveryId;
+use crate::requests::Owner;
+use crate::streams::NOTIFY;
 use crate::targets::Target;
 
 impl RelayMachine {

@@ -1,8 +1,6 @@
 //! The rules, one by one: scripts of inputs, and what must come of them. Names begin with the rule's id.
 
-mod answers;
 mod dead_letters;
-mod deliveries;
 mod delivery;
 mod disconnect;
 mod driver;
@@ -18,7 +16,9 @@ mod pressure;
 mod prompts;
 mod redial;
 mod refusal;
+mod replies;
 mod requests;
 mod streams;
 mod verbatim;
+mod webhooks;
 mod wire;

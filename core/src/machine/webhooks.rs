@@ -1,34 +1,12 @@
-//! Signed deliveries over HTTP (H-6): what is taken in, and the one answer of each.
+//! Coordination of webhook requests (H-6): what is taken in, and the one response of each.
 
 use super::RelayMachine;
 use crate::delivery::{Answer, Asked, DeliveryRequest, Received};
 use crate::event::Event;
-use crate::hash::{Table, table};
 use crate::inbox::{Abandoned, Origin};
 use crate::lifecycle::State;
 use crate::output::{Action, HttpId};
-use crate::time::{Now, Time};
-
-/// The requests that wait for the host's word, the oldest first, and until when.
-#[derive(Debug)]
-pub(super) struct Unanswered {
-    waiting: Table<u64, Time>,
-    last: u64,
-}
-
-impl Unanswered {
-    pub(super) fn new() -> Self {
-        Unanswered { waiting: table(), last: 0 }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
-    pub(super) fn next_timeout(&self) -> Option<Time> {
-        self.waiting.front().map(|(_, until)| *until)
-    }
-}
+use crate::time::{Now, clamp_timeout};
 
 /// # Deliveries over HTTP
 impl RelayMachine {
@@ -53,7 +31,7 @@ impl RelayMachine {
         let asked = self
             .is_open()
             .and_then(|()| request.read(&self.config.delivery_keys, self.unix_s, self.config.raw_events));
-        let take_in = |asked| self.weighing(|machine| machine.take_in(asked, request.host_has_room));
+        let take_in = |asked| self.account_actions(|machine| machine.take_in(asked, request.host_has_room));
         let received = match asked.and_then(take_in) {
             Ok(received) => received,
             Err(answer) => Received::Answered(answer),
@@ -61,7 +39,7 @@ impl RelayMachine {
         if let Received::Answered(answer) = &received {
             self.count(answer);
         }
-        self.after();
+        self.settle_state();
         received
     }
 
@@ -84,9 +62,9 @@ impl RelayMachine {
         // What was taken before needs no room.
         if !key.is_some_and(|key| self.inbox.has_taken(key)) {
             let full = !host_has_room || self.inbox.is_full();
-            let busy = self.unanswered.waiting.len() >= self.config.limits.deliveries.max(1);
-            if self.link.is_leaving() || full || busy {
-                return Err(Answer::NotTaken(match (self.link.is_leaving(), full) {
+            let busy = self.webhooks.len() >= self.config.limits.deliveries.max(1);
+            if self.is_leaving() || full || busy {
+                return Err(Answer::NotTaken(match (self.is_leaving(), full) {
                     (true, _) => "the relay is being disconnected",
                     (false, true) => "the host's queue is full",
                     (false, false) => "as many deliveries wait for the host as `deliveries` allows",
@@ -99,24 +77,19 @@ impl RelayMachine {
     }
 
     fn begin_to_wait(&mut self) -> HttpId {
-        self.unanswered.last += 1;
-        let id = HttpId(self.unanswered.last);
-        let until = self.now + self.span(self.config.timing.delivery_timeout);
-        self.unanswered.waiting.insert(id.0, until);
-        id
+        self.webhooks.add(self.now + clamp_timeout(self.config.timing.delivery_timeout))
     }
 
     /// Answers a request that waits; one that has its answer already does not get a second.
     pub(super) fn respond(&mut self, id: HttpId, answer: Answer) {
-        if self.unanswered.waiting.remove(&id.0).is_some() {
+        if self.webhooks.remove(id) {
             self.actions.push_back(Action::Respond { id, answer });
         }
     }
 
-    /// The oldest request has waited too long.
-    pub(super) fn expire_delivery(&mut self) {
-        let Some((id, _)) = self.unanswered.waiting.front() else { return };
-        let id = HttpId(*id);
+    /// Answers the oldest request, which has waited too long.
+    pub(super) fn time_out_webhook(&mut self) {
+        let Some(id) = self.webhooks.oldest() else { return };
         self.stats.deliveries_expired += 1;
         let answer = match self.abandon(id) {
             Abandoned::Unseen { .. } => Answer::NotTaken("the host has not taken it in time"),
@@ -125,10 +98,9 @@ impl RelayMachine {
         self.respond(id, answer);
     }
 
-    /// It is over for good: whatever waits is answered.
-    pub(super) fn turn_all_away(&mut self, why: &'static str) {
-        while let Some((id, _)) = self.unanswered.waiting.front() {
-            let id = HttpId(*id);
+    /// Rejects all requests that wait: it is over for good.
+    pub(super) fn reject_pending(&mut self, why: &'static str) {
+        while let Some(id) = self.webhooks.oldest() {
             self.stats.deliveries_turned_away += 1;
             self.abandon(id);
             self.respond(id, Answer::NotTaken(why));
@@ -145,15 +117,11 @@ impl RelayMachine {
 
     /// Whether anything can be taken in, or even asked.
     fn is_open(&self) -> Result<(), Answer> {
-        match self.state {
+        match self.conn.state() {
             State::Revoked => Err(Answer::NotTaken("the relay is disabled: this gateway was revoked")),
             State::Stopped => Err(Answer::NotTaken("the relay is disconnected")),
-            State::Waiting | State::Dialing | State::Handshaking | State::Up | State::Closing
-                if self.is_backed_up() =>
-            {
-                Err(Answer::NotTaken("the gateway is busy"))
-            }
-            State::Waiting | State::Dialing | State::Handshaking | State::Up | State::Closing => Ok(()),
+            _ if self.is_backed_up() => Err(Answer::NotTaken("the gateway is busy")),
+            _ => Ok(()),
         }
     }
 

@@ -1,0 +1,65 @@
+//! Requests that wait for idleness to be confirmed (L-12, L-13).
+
+use crate::command::RequestId;
+use crate::time::Time;
+
+/// One `go_idle` or `go_dormant` that waits.
+#[derive(Debug)]
+struct Waiter {
+    id: RequestId,
+    /// The host wants to be dormant then.
+    dormant: bool,
+    until: Time,
+}
+
+/// Requests that wait, and when the first of them has waited long enough.
+#[derive(Debug, Default)]
+pub(crate) struct IdleWaiters {
+    waiters: Vec<Waiter>,
+    /// The earliest deadline; a disconnect sets one without a request.
+    deadline: Option<Time>,
+}
+
+impl IdleWaiters {
+    pub(crate) fn len(&self) -> usize {
+        self.waiters.len()
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.deadline
+    }
+
+    /// Adds a request that waits until then at most.
+    pub(crate) fn push(&mut self, id: RequestId, dormant: bool, until: Time) {
+        self.waiters.push(Waiter { id, dormant, until });
+        self.expect_by(until);
+    }
+
+    /// Waits until then at most.
+    pub(crate) fn expect_by(&mut self, until: Time) {
+        self.deadline = Some(self.deadline.map_or(until, |deadline| deadline.min(until)));
+    }
+
+    /// Removes the requests whose time is up, or all of them.
+    pub(crate) fn time_out(&mut self, now: Time, all: bool) -> Vec<RequestId> {
+        let over = self.waiters.extract_if(.., |waiter| all || waiter.until <= now);
+        let over = over.map(|waiter| waiter.id).collect();
+        self.deadline = self.waiters.iter().map(|waiter| waiter.until).min();
+        over
+    }
+
+    /// Removes all requests, since nothing is waited for any more. Returns also whether one of them goes dormant.
+    pub(crate) fn take(&mut self) -> (Vec<RequestId>, bool) {
+        let IdleWaiters { waiters, .. } = std::mem::take(self);
+        let dormant = waiters.iter().any(|waiter| waiter.dormant);
+        (waiters.into_iter().map(|waiter| waiter.id).collect(), dormant)
+    }
+
+    /// Makes all requests go idle alone: the host resumed, and a confirmation that comes later must not lead to
+    /// dormancy.
+    pub(crate) fn forgo_dormancy(&mut self) {
+        for waiter in &mut self.waiters {
+            waiter.dormant = false;
+        }
+    }
+}

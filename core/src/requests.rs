@@ -1,0 +1,217 @@
+//! Requests that wait to be written or answered, and how each ends (O).
+
+use crate::command::{Failure, FailureKind, Reply, RequestId};
+use crate::hash::{Table, table};
+use crate::result::{self, Expected};
+use crate::time::Time;
+use serde::Serialize;
+use std::fmt;
+
+/// Stream of replies, by the hash of its name.
+pub(crate) type StreamKey = u128;
+
+/// Party that a request's end is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    /// The host.
+    Host,
+    /// The stream that the request is a step of.
+    Stream(StreamKey),
+    /// Nobody: a turn's sign, which is best effort (O-15).
+    Turn,
+}
+
+/// One request that waits.
+#[derive(Debug)]
+struct Pending {
+    expected: Expected,
+    written: bool,
+    until: Time,
+    owner: Owner,
+    /// Chat that the request is for, as a key of the chat memory.
+    chat: Option<u128>,
+}
+
+/// End of a request.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) id: RequestId,
+    pub(crate) owner: Owner,
+    pub(crate) result: Result<Reply, Failure>,
+    /// Prompt that was certainly not shown, and so is not open.
+    pub(crate) unshown_prompt: Option<String>,
+}
+
+/// Answer that ends a request.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) ended: Ended,
+    pub(crate) chat: Option<u128>,
+    /// What of the answer was over a bound.
+    pub(crate) overlong: result::Overlong,
+}
+
+/// Effect of a frame's being handed to the socket.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// The request waits for its answer.
+    Waits,
+    /// The request wanted no more.
+    Ends(Ended),
+    /// The request has ended before, as never written. The frame must not be.
+    Stale,
+}
+
+/// A request's id as it goes over the wire: 32 hex digits, written without a detour over the heap.
+pub(crate) struct WireId(u64, u64);
+
+impl fmt::Display for WireId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{:016x}", self.0, self.1)
+    }
+}
+
+impl Serialize for WireId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The requests that wait, oldest first. All have the same time-out, so the first is always the next to expire.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    /// First half of every id on the wire (O-1).
+    prefix: u64,
+    next: u64,
+    pending: Table<u64, Pending>,
+}
+
+impl Requests {
+    pub(crate) fn new(prefix: u64) -> Self {
+        Requests { prefix, next: 1, pending: table() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Time> {
+        self.pending.front().map(|(_, pending)| pending.until)
+    }
+
+    pub(crate) fn wire_id(&self, id: RequestId) -> WireId {
+        WireId(self.prefix, id.0)
+    }
+
+    /// Returns the id that [`add`](Self::add) or [`take_id`](Self::take_id) gives next.
+    pub(crate) fn next_id(&self) -> RequestId {
+        RequestId(self.next)
+    }
+
+    /// Takes the next id, for a command that waits elsewhere or not at all.
+    pub(crate) fn take_id(&mut self) -> RequestId {
+        let id = self.next_id();
+        self.next += 1;
+        id
+    }
+
+    /// Adds a request whose frame is queued.
+    pub(crate) fn add(
+        &mut self,
+        expected: Expected,
+        owner: Owner,
+        until: Time,
+        chat: Option<u128>,
+    ) -> RequestId {
+        let id = self.take_id();
+        self.pending.insert(id.0, Pending { expected, written: false, until, owner, chat });
+        id
+    }
+
+    /// Notes that a request's frame is handed to the socket.
+    pub(crate) fn written(&mut self, id: RequestId) -> Written {
+        match self.pending.get_mut(&id.0) {
+            Some(Pending { expected: Expected::Written, .. }) => {
+                self.end(id.0, Ok(Reply::Done)).map_or(Written::Stale, Written::Ends)
+            }
+            Some(pending) => {
+                pending.written = true;
+                Written::Waits
+            }
+            None => Written::Stale,
+        }
+    }
+
+    /// Ends the request of an id on the wire with its answer (O-1, O-2); `None` when nothing that was written waits
+    /// for it.
+    pub(crate) fn answer(&mut self, wire_id: &str, answer: Option<&str>) -> Option<Answered> {
+        let id = self.find(wire_id)?;
+        let Pending { expected, chat, .. } = self.pending.get(&id).filter(|pending| pending.written)?;
+        let chat = *chat;
+        let mut result = result::read(answer, expected);
+        let overlong = result::bound(&mut result);
+        let ended = self.end(id, result)?;
+        Some(Answered { ended, chat, overlong })
+    }
+
+    /// Returns the number of the request of an id on the wire, if the id is ours and the request waits.
+    fn find(&self, wire_id: &str) -> Option<u64> {
+        let lower_hex = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
+        if wire_id.len() != 32 || !wire_id.bytes().all(lower_hex) {
+            return None;
+        }
+        let prefix = u64::from_str_radix(&wire_id[..16], 16).ok()?;
+        let number = u64::from_str_radix(&wire_id[16..], 16).ok()?;
+        (prefix == self.prefix && self.pending.contains_key(&number)).then_some(number)
+    }
+
+    /// Ends the oldest request, which has waited too long (O-4).
+    pub(crate) fn time_out(&mut self) -> Option<Ended> {
+        let (id, pending) = self.pending.front()?;
+        let failure = if pending.written {
+            Failure::new(FailureKind::Ambiguous, "no answer came in time")
+        } else {
+            Failure::definite("it could not be written in time")
+        };
+        let id = *id;
+        self.end(id, Err(failure))
+    }
+
+    /// Ends all requests that were never written (O-3, O-8).
+    pub(crate) fn fail_unwritten(&mut self, why: &str) -> Vec<Ended> {
+        let unwritten = self.pending.iter().filter(|(_, pending)| !pending.written).map(|(id, _)| *id);
+        let unwritten: Vec<u64> = unwritten.collect();
+        unwritten.into_iter().filter_map(|id| self.end(id, Err(Failure::definite(why)))).collect()
+    }
+
+    /// Ends the oldest request as lost after it was written (O-4).
+    pub(crate) fn fail_written(&mut self, why: &str) -> Option<Ended> {
+        let id = self.pending.front().map(|(id, _)| *id)?;
+        self.end(id, Err(Failure::new(FailureKind::Ambiguous, why)))
+    }
+
+    /// Ends a request, the one time that it ends.
+    fn end(&mut self, id: u64, result: Result<Reply, Failure>) -> Option<Ended> {
+        let Pending { expected, owner, .. } = self.pending.remove(&id)?;
+        let (result, unshown_prompt) = match expected {
+            // Whatever becomes of it, the host's sign was shown or was not.
+            Expected::Ignore => (Ok(Reply::Done), None),
+            Expected::Prompted(prompt_id) => {
+                // A prompt that may have been shown stays open, since its answer may come.
+                let unshown = result.as_ref().is_err_and(|failure| failure.kind != FailureKind::Ambiguous);
+                (result, unshown.then_some(prompt_id))
+            }
+            Expected::Sent
+            | Expected::Done
+            | Expected::Thread
+            | Expected::ChatInfo(_)
+            | Expected::Raw
+            | Expected::Written => (result, None),
+        };
+        Some(Ended { id: RequestId(id), owner, result, unshown_prompt })
+    }
+}
