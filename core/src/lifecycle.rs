@@ -367,7 +367,7 @@ pub const TABLE: &[Row] = &[
         "L-8",
     ),
     row(
-        &[In(Dialing), In(Handshaking), In(Closing(Retry))],
+        &[In(Dialing), In(Handshaking), AnyClosing],
         &[S::Refused],
         When::Cold,
         &[E::End, E::Backoff, E::NotifyDisconnected],
@@ -719,6 +719,16 @@ mod tests {
                 rows(state, signal).any(|row| row.when == When::Always),
                 "a timer that nothing follows from stays due: {state:?} on {signal:?}"
             );
+        }
+    }
+
+    #[test]
+    fn l_07_a_refusal_before_any_handshake_backs_off_in_every_state() {
+        for state in STATES.into_iter().filter(|state| !state.is_up() && *state != Closing(Stop)) {
+            let taken = transition(state, S::Refused, |when| matches!(when, When::Always | When::Cold));
+            let exists = REFUSABLE.iter().any(|source| source.contains(state));
+            assert_eq!(taken.is_some(), exists, "{state:?}");
+            assert!(taken.is_none_or(|(row, _)| row.emit.contains(&E::Backoff)), "{state:?}: {taken:?}");
         }
     }
 
