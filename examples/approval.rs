@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                     (delivery, asked)
                 }
                 Incoming::PromptAnswer(delivery) => {
-                    let chosen = delivery.message().prompt_response().map_or("", |chosen| chosen.option_id);
+                    let chosen = delivery.message().prompt_response.as_ref();
+                    let chosen = chosen.map_or("", |chosen| &chosen.option_id);
                     let text = if chosen == "yes" { "Done." } else { "Then not." };
                     let told = relay.reply(&delivery, text).await.map(drop);
                     (delivery, told)
@@ -35,9 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn ask(relay: &Relay, to: &Delivery) -> Result<(), Failure> {
     let option = |id: &str, label: &str| PromptOption { id: id.into(), label: label.into(), style: None };
     let prompt = Prompt {
-        chat_id: to.message().source().chat_id().into(),
+        chat_id: to.message().source.chat_id.to_string(),
         kind: PromptKind::Approval,
-        content: format!("Shall I {}?", to.message().text()),
+        content: format!("Shall I {}?", to.message().text),
         options: vec![option("yes", "Do it"), option("no", "Leave it")],
         ..Prompt::default()
     };

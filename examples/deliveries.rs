@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         while let Some(incoming) = inbox.next().await {
             if let Incoming::Message(delivery) = incoming {
                 // The client of the delivery gets its 200 with this; the answer may take its time.
-                let text = format!("delivered: {}", delivery.message().text());
+                let text = format!("delivered: {}", delivery.message().text);
                 if let Err(failure) = relay.reply(&delivery, &text).await {
                     eprintln!("not answered: {failure}");
                 }

@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         while let Some(incoming) = inbox.next().await {
             match incoming {
                 Incoming::Message(delivery) => {
-                    let text = format!("you said: {}", delivery.message().text());
+                    let text = format!("you said: {}", delivery.message().text);
                     if let Err(failure) = relay.reply(&delivery, &text).await {
                         eprintln!("not answered: {failure}");
                     }

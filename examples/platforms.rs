@@ -15,10 +15,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                     eprintln!("on {}: {} per message", descriptor.platform, descriptor.max_message_length);
                 }
                 Incoming::Message(delivery) => {
-                    let (message, chat) = (delivery.message(), delivery.message().source().chat_id());
+                    let (message, chat) = (delivery.message(), &*delivery.message().source.chat_id);
                     let reacts = relay.capabilities(chat).is_some_and(|can| can.offers("react"));
-                    let answered = match message.message_id() {
-                        Some(id) if reacts => relay.react(chat, id, "👍").await,
+                    let answered = match &message.message_id {
+                        Some(id) if reacts => relay.react(chat, id.as_str(), "👍").await,
                         _ => relay.reply(&delivery, "👍").await.map(drop),
                     };
                     if let Err(failure) = answered {

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn answer(relay: &Relay, delivery: &Delivery) -> Result<(), Failure> {
     let mut reply = relay.stream_reply(delivery);
     let mut text = String::from("You said:");
-    for word in delivery.message().text().split_whitespace() {
+    for word in delivery.message().text.split_whitespace() {
         text = format!("{text} {word}");
         // Say all of it, as often as you like: the chat's platform decides what is shown of it, and when.
         reply.update(&text)?;

@@ -78,24 +78,24 @@ impl Chats {
     /// Remembers what an event says of its chat. Nothing is allocated when nothing has changed. What is too long to be
     /// an id counts as not said: `false` when there was some.
     pub(crate) fn note(&mut self, seed: &Seed, event: &Event) -> bool {
-        let source = event.source();
+        let source = &event.source;
         let said = [
-            source.scope_id(),
-            source.user_id(),
-            source.profile(),
-            source.parent_chat_id(),
-            Some(source.chat_type_name()),
-            event.message_id().filter(|_| slack::is_slack(source.platform())),
+            source.scope_id.as_deref(),
+            source.user_id.as_deref(),
+            source.profile.as_deref(),
+            source.parent_chat_id.as_deref(),
+            Some(source.chat_type.name()),
+            event.message_id.as_deref().filter(|_| slack::is_slack(&source.platform)),
             source.named_platform(),
         ];
         let fits = |text: &str| text.len() <= MAX_ID_BYTES;
         let [scope, author, profile, parent, chat_type, message_id, platform] =
             said.map(|text| text.filter(|text| fits(text)));
         let all_fit = said.into_iter().flatten().all(fits);
-        if source.chat_id().is_empty() || self.most == 0 {
+        if source.chat_id.is_empty() || self.most == 0 {
             return all_fit;
         }
-        let key = seed.hash(&[source.chat_id()]);
+        let key = seed.hash(&[&source.chat_id]);
         if let Some(Seen { chat, named }) = self.seen.to_back(&key) {
             if let Some(platform) = platform.filter(|platform| chat.platform != **platform) {
                 let of = name_of(seed, platform);

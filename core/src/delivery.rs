@@ -240,10 +240,10 @@ fn read(route: Route, body: &[u8], raw_events: bool) -> Result<Asked, &'static s
         }
         Route::Interrupt => Err(r#"the body's `type` is not "interrupt""#),
         Route::Message if kind.as_deref() == Some("message") => {
-            let read = event.and_then(|raw| Some((Event::read_known(raw)?, raw)));
+            let read = event.and_then(|raw| Some((Event::read(raw)?, raw)));
             let (mut event, raw) = read.ok_or("the body has no `event` object")?;
             if raw_events {
-                event.keep_raw(json::verbatim(raw));
+                event.raw = Some(json::verbatim(raw));
             }
             Ok(Asked::Message(Box::new(event)))
         }

@@ -250,19 +250,17 @@ pub(crate) struct Dropped {
 /// and numbers that no program can hold, are dropped and counted.
 fn unknown_fields(raw: &str, dropped: &mut u64) -> Map<String, Value> {
     let (mut unknown, mut bytes) = (Map::new(), 0);
-    // It is an object, so it has entries.
-    let _ = json::known_entries(raw, |key, value| {
-        let name = json::string_body(key);
-        if FIELDS.contains(&name.as_str()) {
+    json::entries(raw, |name, value| {
+        if FIELDS.contains(&name) {
             return;
         }
-        let size = key.len() + value.len();
+        let size = name.len() + value.len();
         let fits = unknown.len() < MAX_UNKNOWN && bytes + size <= MAX_UNKNOWN_BYTES;
         let value = fits.then(|| serde_json::from_str(&json::verbatim(value)).ok()).flatten();
         match value {
             Some(value) => {
                 bytes += size;
-                unknown.insert(name, value);
+                unknown.insert(name.to_owned(), value);
             }
             None => *dropped += 1,
         }

@@ -1,20 +1,20 @@
-//! Names of the fields that are read of each part of the connector's frames, for tools that describe them.
+//! Names of the fields that are read of each part of the connector's frames, in groups, for tools that describe them.
 
 /// Fields of a frame, of every type.
-pub const FRAME: &[&str] = &crate::machine::frames::FIELDS;
+pub const FRAME: &[&[&str]] = &[&crate::machine::frames::FIELDS];
 /// Fields of a `descriptor`.
-pub const DESCRIPTOR: &[&str] = &crate::descriptor::FIELDS;
+pub const DESCRIPTOR: &[&[&str]] = &[&crate::descriptor::FIELDS];
 /// Fields of an `event`.
-pub const EVENT: &[&str] = &crate::event::EVENT;
+pub const EVENT: &[&[&str]] = crate::event::FIELDS;
 /// Fields of an event's `source`.
-pub const SOURCE: &[&str] = &crate::event::SOURCE;
+pub const SOURCE: &[&[&str]] = crate::event::SOURCE_FIELDS;
 /// Fields of an event's `reply_to`.
-pub const REPLY_TO: &[&str] = &crate::event::REPLY;
+pub const REPLY_TO: &[&[&str]] = crate::event::REPLY_FIELDS;
 /// Fields of an event's `prompt_response`.
-pub const PROMPT_RESPONSE: &[&str] = &crate::event::PROMPT;
+pub const PROMPT_RESPONSE: &[&[&str]] = crate::event::PROMPT_FIELDS;
 /// Fields of an entry of an event's `media`.
-pub const MEDIA: &[&str] = &crate::event::MEDIA;
+pub const MEDIA: &[&[&str]] = crate::event::MEDIA_FIELDS;
 /// Fields of a `forward`.
-pub const FORWARD: &[&str] = &crate::passthrough::FIELDS;
+pub const FORWARD: &[&[&str]] = &[&crate::passthrough::FIELDS];
 /// Fields of a `result`.
-pub const RESULT: &[&str] = &crate::result::FIELDS;
+pub const RESULT: &[&[&str]] = &[&crate::result::FIELDS];

@@ -41,7 +41,7 @@
 //! let Some(Action::Notify(_)) = machine.poll_action() else { panic!("it tells that it is connected") };
 //! let delivery = machine.poll_delivery(now).ok_or("no message")?;
 //! let Content::Message(event) = &delivery.content else { panic!("a message") };
-//! assert_eq!((event.text(), event.source().chat_id()), ("hello", "42"));
+//! assert_eq!((&*event.text, &*event.source.chat_id), ("hello", "42"));
 //! machine.settle(now, delivery.id, Outcome::Taken);
 //!
 //! // The host answers; what is returned by `poll_transmit` counts as written.

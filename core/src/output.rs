@@ -268,7 +268,7 @@ impl Content {
     /// Returns the JSON that the content came as, if the configuration asks for it.
     pub fn raw(&self) -> Option<&str> {
         match self {
-            Content::Message(event) | Content::PromptAnswer(event) => event.raw(),
+            Content::Message(event) | Content::PromptAnswer(event) => event.raw.as_deref(),
             Content::Forward(forward) => forward.raw(),
         }
     }

@@ -1,6 +1,6 @@
 //! Session keys (S): the name of the agent's conversation that an event belongs to.
 
-use crate::event::Source;
+use crate::event::{ChatType, Source};
 use std::borrow::Cow;
 
 /// Rules for when people share a conversation (S-3).
@@ -58,23 +58,23 @@ const PLATFORMS: [&str; 32] = [
 /// Returns the session key of an event's source under `profile` (S-1 to S-6).
 ///
 /// `profile` is the host's agent profile, `None` for the default one; the profile that the event names is
-/// [`Source::profile`].
-pub fn session_key(source: Source<'_>, options: SessionKeyOptions, profile: Option<&str>) -> String {
-    let platform = known_platform(source.platform());
-    let is_dm = source.chat_type_name() == "dm";
+/// [`Source::profile`](crate::event::Source::profile).
+pub fn session_key(source: &Source, options: SessionKeyOptions, profile: Option<&str>) -> String {
+    let platform = known_platform(&source.platform);
+    let is_dm = source.chat_type == ChatType::Dm;
     let whatsapp = platform == "whatsapp";
-    let participant = source.user_id_alt().or(source.user_id()).map(|raw| {
+    let participant = source.user_id_alt.as_deref().or(source.user_id.as_deref()).map(|raw| {
         let id = if whatsapp { canonical(raw) } else { raw.into() };
         // A participant that becomes empty keeps its raw form (S-4).
         if id.is_empty() { raw.into() } else { id }
     });
-    let chat = source.chat_id();
+    let chat = &*source.chat_id;
     let chat = if whatsapp && is_dm { canonical(chat) } else { chat.into() };
     let chat = Some(chat).filter(|id| !id.is_empty());
     // S-5: the slot names the chat that the answer opens, so that follow-ups in it have the same key.
-    let (thread, chat_type) = match (source.thread_id(), source.prospective_thread_id()) {
+    let (thread, chat_type) = match (source.thread_id.as_deref(), source.prospective_thread_id.as_deref()) {
         (None, Some(prospective)) if !is_dm => (Some(prospective), "thread"),
-        (thread, _) => (thread, source.chat_type_name()),
+        (thread, _) => (thread, source.chat_type.name()),
     };
 
     let mut key = String::with_capacity(96);
@@ -169,7 +169,7 @@ mod tests {
                 group_sessions_per_user: vector["group_sessions_per_user"].as_bool().unwrap(),
                 thread_sessions_per_user: vector["thread_sessions_per_user"].as_bool().unwrap(),
             };
-            let key = session_key(event.source(), options, vector["profile"].as_str());
+            let key = session_key(&event.source, options, vector["profile"].as_str());
             let recorded = vector["key"].as_str().unwrap();
             match departure(vector).filter(|_| departs) {
                 Some((rule, expected)) => {
@@ -205,7 +205,7 @@ mod tests {
     #[track_caller]
     fn check(source: &str, profile: Option<&str>, expected: &str) {
         let event = Event::read(&format!(r#"{{"source":{source}}}"#)).unwrap();
-        assert_eq!(session_key(event.source(), SessionKeyOptions::default(), profile), expected, "{source}");
+        assert_eq!(session_key(&event.source, SessionKeyOptions::default(), profile), expected, "{source}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Slack's peculiarities: its one slash command (E-11), and threads of top-level messages (S-7).
 
-use crate::event::Event;
+use crate::event::{Event, MessageType};
 use crate::session_key::known_platform;
 use std::collections::BTreeMap;
 
@@ -20,10 +20,10 @@ pub type Subcommands = BTreeMap<String, String>;
 
 /// Rewrites a Slack message that begins with `/hermes` (E-11). Any other is left alone.
 pub(crate) fn rewrite(event: &mut Event, subcommands: &Subcommands) {
-    if !is_slack(event.source().platform()) {
+    if !is_slack(&event.source.platform) {
         return;
     }
-    let text = event.text().trim_start();
+    let text = event.text.trim_start();
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     if word != COMMAND {
         return;
@@ -36,14 +36,14 @@ pub(crate) fn rewrite(event: &mut Event, subcommands: &Subcommands) {
         Some(known) => format!("{known} {}", after.trim_start()),
         None => rest.to_owned(),
     };
-    let kind = if text.starts_with('/') { "command" } else { "text" };
+    let kind = if text.starts_with('/') { MessageType::Command } else { MessageType::Text };
     event.say(&text, kind);
 }
 
 /// Makes a message of Slack without a thread the beginning of one (S-7), so that every top-level message is a session
 /// of its own. An answer to a prompt begins none.
 pub(crate) fn begin_thread(event: &mut Event) {
-    if known_platform(event.source().platform()) == "slack" && event.prompt_response().is_none() {
+    if known_platform(&event.source.platform) == "slack" && event.prompt_response.is_none() {
         event.begin_thread();
     }
 }
@@ -87,8 +87,8 @@ mod tests {
         ] {
             let mut read = Event::read(event).unwrap();
             begin_thread(&mut read);
-            assert_eq!(read.source().thread_id(), thread, "{event}");
-            let of = session_key(read.source(), SessionKeyOptions::default(), None);
+            assert_eq!(read.source.thread_id.as_deref(), thread, "{event}");
+            let of = session_key(&read.source, SessionKeyOptions::default(), None);
             assert_eq!(of.strip_prefix("agent:main:"), Some(key), "{event}");
         }
     }
@@ -115,8 +115,8 @@ mod tests {
                 serde_json::json!({"text": text, "message_type": "photo", "source": {"platform": platform}});
             let mut event = Event::read(&raw.to_string()).unwrap();
             rewrite(&mut event, &subcommands);
-            assert_eq!((event.text(), event.message_type_name()), (expected, kind), "{platform} {text:?}");
-            assert_eq!(event.source().platform(), platform);
+            assert_eq!((&*event.text, event.message_type.name()), (expected, kind), "{platform} {text:?}");
+            assert_eq!(event.source.platform, platform);
         }
     }
 }

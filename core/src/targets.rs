@@ -71,12 +71,12 @@ impl Targets {
     /// Remembers where a delivery came from. Deliveries come in the order of their numbers. Returns `false` when an id
     /// is too long to be kept: such a delivery cannot be named.
     pub(crate) fn note(&mut self, delivery: u64, event: &Event) -> bool {
-        let source = event.source();
+        let source = &event.source;
         let texts = [
             source.named_platform().unwrap_or(""),
-            source.chat_id(),
-            source.thread_id().unwrap_or(""),
-            event.message_id().unwrap_or(""),
+            &source.chat_id,
+            source.thread_id.as_deref().unwrap_or(""),
+            event.message_id.as_deref().unwrap_or(""),
         ];
         if texts.iter().any(|text| text.len() > MAX_ID_BYTES) {
             return false;

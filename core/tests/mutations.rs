@@ -102,7 +102,7 @@ proptest! {
         let next = "{\"type\":\"inbound\",\"event\":{\"text\":\"next\",\"source\":{\"chat_id\":\"elsewhere\"}}}\n";
         machine.handle_bytes(NOW, conn, next.as_bytes());
         let delivery = machine.poll_delivery(NOW);
-        let came = matches!(&delivery, Some(delivery) if matches!(&delivery.content, Content::Message(event) if event.text() == "next"));
+        let came = matches!(&delivery, Some(delivery) if matches!(&delivery.content, Content::Message(event) if event.text == "next"));
         prop_assert!(came, "{:?}", delivery);
     }
 }

@@ -12,13 +12,13 @@ pub(crate) fn run(data: &[u8]) {
         assert!(!is_plain(plainly) || Object::read(plainly).is_none(), "E-1: it is an object: {raw}");
         return;
     };
-    assert!(!event.via_authenticated_relay(), "E-9: nothing on the wire says so");
+    assert!(!event.via_authenticated_relay, "E-9: nothing on the wire says so");
     // S-4: no id makes it panic.
-    assert!(session_key(event.source(), SessionKeyOptions::default(), None).starts_with("agent:main:"));
+    assert!(session_key(&event.source, SessionKeyOptions::default(), None).starts_with("agent:main:"));
     if is_plain(plainly) {
         let object = Object::read(plainly).unwrap();
         assert_eq!(serde_json::to_value(&event).unwrap(), expected(&object), "{raw}");
-        let answer = event.prompt_response().map(|answer| (answer.prompt_id.into(), answer.option_id.into()));
+        let answer = event.prompt_response.map(|answer| (answer.prompt_id.into(), answer.option_id.into()));
         let response = object.object("prompt_response");
         assert_eq!(answer, response.text("prompt_id").zip(response.text("option_id")), "E-8: {raw}");
     }

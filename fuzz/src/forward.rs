@@ -40,10 +40,6 @@ fn interaction(body: &[u8]) {
     world.check();
     let said = |what: &str| world.trace[before..].iter().filter(|line| line.contains(what)).count();
     assert_eq!(said(r#""type":"inbound_ack","bufferId":"entry""#), 1, "A-1: {:?}", world.trace);
-    assert!(
-        said(r#"\"text\":\"next\""#) + said(r#""text":"next""#) >= 1,
-        "the next one comes: {:?}",
-        world.trace
-    );
+    assert!(said(r#"text: "next""#) >= 1, "the next one comes: {:?}", world.trace);
     world.finish();
 }

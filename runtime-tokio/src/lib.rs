@@ -11,7 +11,7 @@
 //! let (relay, mut inbox) = connect(config)?;
 //! while let Some(incoming) = inbox.next().await {
 //!     if let Incoming::Message(delivery) = incoming {
-//!         let text = format!("you said: {}", delivery.message().text());
+//!         let text = format!("you said: {}", delivery.message().text);
 //!         if let Err(failure) = relay.reply(&delivery, &text).await {
 //!             eprintln!("{failure}");
 //!         }

@@ -189,15 +189,15 @@ impl Delivery {
         &self.content
     }
 
-    /// Returns the JSON that the delivery came as, if the configuration asks for it (`raw_events`, X-4): see [`Event::raw`].
+    /// Returns the JSON that the delivery came as, if the configuration asks for it (`raw_events`, X-4): see [`Event::raw`](Event::raw).
     pub fn raw(&self) -> Option<&str> {
-        self.content.raw()
+        self.content.raw.as_deref()
     }
 
     /// Which conversation it belongs to, by the configured options (S).
     pub fn session_key(&self) -> String {
-        let source = self.content.source();
-        session_key(source, self.settlement.shared.config.sessions, source.profile())
+        let source = &self.content.source;
+        session_key(source, self.settlement.shared.config.sessions, source.profile.as_deref())
     }
 }
 

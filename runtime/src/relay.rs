@@ -142,7 +142,7 @@ impl Relay {
 
     async fn answer(&self, to: &Delivery, text: &str, completes: bool) -> Result<Option<String>, Failure> {
         let delivery = to.id();
-        let mut parts = self.split(to.message().source().chat_id(), text).into_iter().peekable();
+        let mut parts = self.split(&to.message().source.chat_id, text).into_iter().peekable();
         let (mut continues, mut sent) = (false, None);
         while let Some(content) = parts.next() {
             let last = completes && parts.peek().is_none();

@@ -95,7 +95,7 @@ pub(crate) fn notice(notice: &Notice, first_letter: bool) {
             }
         }
         Notice::StalePrompt { answer } => {
-            let prompt_id = answer.prompt_response().map(|response| response.prompt_id);
+            let prompt_id = answer.prompt_response.as_ref().map(|response| response.prompt_id.as_str());
             tracing::info!(prompt_id, "stale_prompt");
         }
         // The core's notices may grow; the host gets them all the same.

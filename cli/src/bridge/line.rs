@@ -49,7 +49,7 @@ pub(super) enum Line<'a> {
         prompt_id: &'a str,
         option_id: &'a str,
         #[cfg_attr(test, schemars(with = "schema::Source"))]
-        source: Source<'a>,
+        source: &'a Source,
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
@@ -59,7 +59,7 @@ pub(super) enum Line<'a> {
         prompt_id: &'a str,
         option_id: &'a str,
         #[cfg_attr(test, schemars(with = "schema::Source"))]
-        source: Source<'a>,
+        source: &'a Source,
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
@@ -152,5 +152,5 @@ pub(super) fn verbatim(raw: Option<&str>) -> Option<&RawValue> {
 
 /// The ids of an answer to a prompt.
 pub(super) fn choice(answer: &Event) -> (&str, &str) {
-    answer.prompt_response().map_or(("", ""), |response| (response.prompt_id, response.option_id))
+    answer.prompt_response.as_ref().map_or(("", ""), |response| (&response.prompt_id, &response.option_id))
 }

@@ -418,7 +418,7 @@ fn rare_lines_are_described() {
     let validator = jsonschema::validator_for(&bridge_out()).unwrap();
     let raw = verbatim(Some(r#"{"type":"x"}"#)).unwrap();
     let (fatal, event) = (relayline_core::output::RELAY_DISABLED, Event::read("{}").unwrap());
-    let source = event.source();
+    let source = &event.source;
     for line in [
         Line::fatal(&fatal),
         Line::Frame { kind: "x", raw },

@@ -392,7 +392,7 @@ impl<'g> Session<'g> {
                     buffered: delivery.is_buffered(),
                     prompt_id,
                     option_id,
-                    source: delivery.message().source(),
+                    source: &delivery.message().source,
                     raw: line::verbatim(delivery.raw()),
                 };
                 let text = line.text();
@@ -432,7 +432,7 @@ impl<'g> Session<'g> {
             }
             Notice::StalePrompt { answer } => {
                 let (prompt_id, option_id) = line::choice(answer);
-                let (source, raw) = (answer.source(), line::verbatim(answer.raw()));
+                let (source, raw) = (&answer.source, line::verbatim(answer.raw.as_deref()));
                 self.urgent(&Line::StalePrompt { prompt_id, option_id, source, raw });
             }
             Notice::UnknownFrame { kind, raw } => {

@@ -37,8 +37,8 @@ pub(super) async fn serve(relay: Relay, mut inbox: Inbox, notes: Sender<Note>) {
     let mut questions = Questions::new();
     while let Some(incoming) = inbox.next().await {
         let note = match incoming {
-            Incoming::Message(delivery) if delivery.message().text().starts_with("/slow") => {
-                relay.typing(delivery.message().source().chat_id()).await;
+            Incoming::Message(delivery) if delivery.message().text.starts_with("/slow") => {
+                relay.typing(delivery.message().source.chat_id.as_str()).await;
                 turns.insert(delivery.session_key(), delivery);
                 Note::Busy
             }
@@ -49,8 +49,9 @@ pub(super) async fn serve(relay: Relay, mut inbox: Inbox, notes: Sender<Note>) {
                 Note::answered(result, buffered)
             }
             Incoming::PromptAnswer(delivery) => {
-                let who = delivery.message().source().user_name().unwrap_or("somebody").to_owned();
-                let chosen = delivery.message().prompt_response().map_or("", |response| response.option_id);
+                let who = delivery.message().source.user_name.as_deref().unwrap_or("somebody").to_owned();
+                let chosen =
+                    delivery.message().prompt_response.as_ref().map_or("", |response| &response.option_id);
                 let result = relay.reply(&delivery, &format!("{who} chose {chosen:?}")).await;
                 let buffered = delivery.is_buffered();
                 delivery.ack();
@@ -78,18 +79,18 @@ pub(super) async fn serve(relay: Relay, mut inbox: Inbox, notes: Sender<Note>) {
 
 async fn answer(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Result<(), Failure> {
     let message = to.message();
-    let chat_id = message.source().chat_id();
-    let text = message.text();
+    let chat_id = &*message.source.chat_id;
+    let text = &*message.text;
     // Whatever else is said instead, the question is not asked any more.
     if let Some(option) = questions.remove(&to.session_key()).and_then(|asked| chosen(&asked, text)) {
-        let who = message.source().user_name().unwrap_or("somebody");
+        let who = message.source.user_name.as_deref().unwrap_or("somebody");
         return relay.reply(to, &format!("{who} chose {option:?}")).await.map(drop);
     }
-    if message.is_interaction() {
+    if message.is_interaction {
         return relay.follow_up_to(to, format!("{text}: all is well")).await.map(drop);
     }
     if text.starts_with("thanks") {
-        return relay.react(chat_id, message.message_id().unwrap_or(""), "👍").await;
+        return relay.react(chat_id, message.message_id.as_deref().unwrap_or(""), "👍").await;
     }
     if text.starts_with("/think") {
         // The words as a model would find them, one after another.
@@ -117,7 +118,7 @@ async fn ask(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Result<
         ..PromptOption::default()
     };
     let question = Prompt {
-        chat_id: to.message().source().chat_id().to_owned(),
+        chat_id: to.message().source.chat_id.to_string(),
         content: "Deploy it now?".to_owned(),
         kind: PromptKind::Approval,
         options: vec![option("yes", "Yes"), option("no", "Not yet")],

@@ -190,7 +190,7 @@ impl Stage {
         let room = place.room();
         let event = Value::Object(self.event(&room, ""));
         let event = Event::read(&event.to_string()).ok_or("the interrupt has no session")?;
-        let session_key = session_key(event.source(), SessionKeyOptions::default(), None);
+        let session_key = session_key(&event.source, SessionKeyOptions::default(), None);
         self.transcript.aside(&format!("{} interrupts {session_key}", room.person.name));
         self.control(Act::Interrupt { session_key, chat_id: room.chat_id.to_owned() })?;
         self.listen(&room)

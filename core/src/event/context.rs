@@ -1,33 +1,52 @@
 //! The surrounding messages of a channel, as one text (E-6).
 
-use super::{Buffer, Span};
-use crate::json::{self, Kind};
+use super::CompactString;
+use super::read::{id, name};
+use crate::json;
 
-/// The line that every context begins with.
-pub(super) const HEADING: &str = "[Recent channel messages]";
+/// First line of every context.
+const HEADING: &str = "[Recent channel messages]";
 
-/// Renders `context` into the buffer: the heading, then `author: text` per usable item, oldest first. `ABSENT` when
-/// no item is usable.
-pub(super) fn render(raw: Option<&str>, buffer: &mut Buffer) -> Span {
-    let mark = buffer.mark();
-    json::known_each(raw.unwrap_or("null"), |item| {
-        let Some([Some(text), source]) = json::known_fields(item, &["text", "source"]) else { return };
-        if json::kind(text) != Kind::String || text == "\"\"" {
-            return;
+/// Bytes that a context may keep beside its text.
+const MOST_SPARE: usize = 4096;
+
+/// Renders `context`: the heading, then `author: text` per usable item, oldest first. Returns `None` when no item is
+/// usable.
+pub(super) fn render(raw: &str) -> Option<CompactString> {
+    // Names, commas and quotes take more room than the heading and the line breaks.
+    let mut lines = String::with_capacity(raw.len());
+    json::each(raw, |item| {
+        let Some([Some(text), source]) = json::fields(item, &["text", "source"]) else { return };
+        let Some(text) = name(text) else { return };
+        if lines.is_empty() {
+            lines.push_str(HEADING);
         }
-        if buffer.mark() == mark {
-            buffer.push(HEADING);
+        lines.push('\n');
+        let source = source.and_then(|raw| json::fields(raw, &["user_name", "user_id"]));
+        let [user_name, user_id] = source.unwrap_or([None; 2]);
+        if let Some(author) = user_name.and_then(name).or(user_id.and_then(id)) {
+            push_flat(&author, &mut lines);
+            lines.push_str(": ");
         }
-        buffer.push("\n");
-        let source = source.and_then(|raw| json::known_fields(raw, &["user_name", "user_id"]));
-        let [name, id] = source.unwrap_or([None; 2]);
-        let name = name.filter(|raw| json::kind(raw) == Kind::String && *raw != "\"\"");
-        let id = id.filter(|raw| json::is_id(raw) && *raw != "\"\"");
-        if let Some(author) = name.or(id) {
-            buffer.push_flat(author);
-            buffer.push(": ");
-        }
-        buffer.push_flat(text);
+        push_flat(&text, &mut lines);
     });
-    if buffer.mark() == mark { Span::ABSENT } else { buffer.since(mark) }
+    if lines.capacity() - lines.len() > MOST_SPARE {
+        lines.shrink_to_fit();
+    }
+    (!lines.is_empty()).then(|| lines.into())
+}
+
+/// Appends a text on one line: each line break in it becomes a space, so that a message cannot forge another's line.
+fn push_flat(text: &str, out: &mut String) {
+    if text.contains(is_break) {
+        let text = text.replace("\r\n", "\n");
+        out.extend(text.chars().map(|c| if is_break(c) { ' ' } else { c }));
+    } else {
+        out.push_str(text);
+    }
+}
+
+/// Returns whether anything shows a character as a new line.
+fn is_break(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }

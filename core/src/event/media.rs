@@ -1,117 +1,64 @@
-//! What is attached to a message (E-7).
+//! Attachments of a message (E-7).
 
-use super::{Buffer, MadeMedia, Span};
+use super::read::{name, size, text};
+use super::record::record;
+use super::{CompactString, MediaKind};
 use crate::json;
 
-/// What an attachment is, by the connector's word.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct MediaKind<'a>(&'a str);
-
-impl<'a> MediaKind<'a> {
-    /// The connector's word: `image`, `voice`, `audio`, `video`, `document` or another. `voice` and `audio` stay
-    /// distinct (E-2).
-    pub fn name(self) -> &'a str {
-        self.0
+record! {
+    /// One attachment (E-7). What the connector did not say of its URL is absent.
+    pub struct Media {
+        /// URL at which it can be fetched.
+        pub url: CompactString,
+        /// Kind of the attachment.
+        pub kind: Option<MediaKind>,
+        /// MIME type.
+        pub mime: Option<CompactString>,
+        /// Size in bytes.
+        pub size: Option<u64>,
+        /// Name of the file.
+        pub filename: Option<CompactString>,
+        /// Text that goes with it.
+        pub caption: Option<CompactString>,
     }
 }
 
-/// One attachment (E-7). What the connector did not say of its URL is unknown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Media<'a> {
-    /// Where it can be fetched.
-    pub url: &'a str,
-    /// What it is.
-    pub kind: Option<MediaKind<'a>>,
-    /// Its MIME type.
-    pub mime: Option<&'a str>,
-    /// Its size in bytes.
-    pub size: Option<u64>,
-    /// The name it had.
-    pub filename: Option<&'a str>,
-    /// The text that goes with it.
-    pub caption: Option<&'a str>,
-}
-
-/// An attachment's texts in the event's buffer.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Attached {
-    url: Span,
-    kind: Span,
-    mime: Span,
-    filename: Span,
-    caption: Span,
-    size: Option<u64>,
-}
-
-impl Attached {
-    /// One of an event that is put together here.
-    pub(super) fn make(media: &MadeMedia, buffer: &mut Buffer) -> Attached {
-        Attached {
-            url: buffer.add(&media.url),
-            kind: buffer.add(media.kind),
-            mime: buffer.add(&media.mime),
-            filename: buffer.add(&media.filename),
-            caption: buffer.add(&media.caption),
-            size: media.size,
-        }
-    }
-
-    pub(super) fn view<'a>(&self, buffer: &'a Buffer) -> Media<'a> {
-        let get = |span: Span| buffer.get(span).filter(|text| !text.is_empty());
-        Media {
-            url: buffer.get(self.url).unwrap_or(""),
-            kind: get(self.kind).map(MediaKind),
-            mime: get(self.mime),
-            size: self.size,
-            filename: get(self.filename),
-            caption: get(self.caption),
-        }
-    }
-}
-
+/// Names of the fields of an entry of `media`.
 pub(crate) const FIELDS: [&str; 6] = ["url", "kind", "mime", "filename", "caption", "size"];
 
-/// Reads `media_urls`, each with the `media` entry of the same URL, wherever that stands (E-7).
-pub(super) fn read(urls: Option<&str>, media: Option<&str>, buffer: &mut Buffer) -> Vec<Attached> {
-    let mut attached = Vec::new();
-    json::known_each(urls.unwrap_or("null"), |raw| {
-        if let Some(url) = buffer.string(raw).filter(|url| url.len() > 0) {
-            if attached.is_empty() {
-                // One allocation for what there usually is.
-                attached.reserve_exact(4);
-            }
-            let none = Span::ABSENT;
-            attached.push(Attached {
-                url,
-                kind: none,
-                mime: none,
-                filename: none,
-                caption: none,
-                size: None,
-            });
+/// Reads `media_urls`, each with the `media` entry of the same URL, wherever that is (E-7).
+pub(super) fn read(urls: Option<&str>, entries: Option<&str>) -> Vec<Media> {
+    let mut media = Vec::new();
+    json::each(urls.unwrap_or("null"), |raw| {
+        if let Some(url) = name(raw) {
+            media.push(Media { url, ..Media::default() });
         }
     });
-    if attached.is_empty() {
-        return attached;
+    if media.is_empty() {
+        return media;
     }
-    let mut by_url = ByUrl::new(&attached, buffer);
-    json::known_each(media.unwrap_or("null"), |raw| {
-        let Some([Some(url), kind, mime, filename, caption, size]) = json::known_fields(raw, &FIELDS) else {
+    let mut by_url = ByUrl::new(&media);
+    json::each(entries.unwrap_or("null"), |raw| {
+        let Some([Some(url), kind, mime, filename, caption, bytes]) = json::fields(raw, &FIELDS) else {
             return;
         };
-        let mark = buffer.mark();
-        let Some(url) = buffer.string(url) else { return };
-        let found = by_url.find(url, &attached, buffer);
-        buffer.rewind(mark);
-        if let Some(entry) = found.and_then(|at| attached.get_mut(at)) {
-            entry.kind = buffer.optional(kind);
-            entry.mime = buffer.optional(mime);
-            entry.filename = buffer.optional(filename);
-            entry.caption = buffer.optional(caption);
-            entry.size = size.and_then(json::whole).and_then(|size| u64::try_from(size).ok());
+        // An empty text is one that the entry says; it takes the URL's place as any other.
+        let says = [kind, mime, filename, caption].iter().flatten().any(|raw| raw.starts_with('"'));
+        let size = bytes.and_then(size);
+        let Some(at) = by_url.find(&text(url), &media) else { return };
+        media[at] = Media {
+            url: std::mem::take(&mut media[at].url),
+            kind: kind.and_then(name).map(|name| MediaKind::from(&*name)),
+            mime: mime.and_then(name),
+            size,
+            filename: filename.and_then(name),
+            caption: caption.and_then(name),
+        };
+        if says || size.is_some() {
+            by_url.take(at);
         }
     });
-    attached
+    media
 }
 
 /// Up to so many are looked through one by one.
@@ -122,45 +69,46 @@ const FEW: usize = 16;
 struct ByUrl {
     /// Positions by URL, and those of one URL as they came; nothing where there are few.
     order: Vec<usize>,
-    /// Where the first of a URL stands in `order`: how many of them have their entry.
+    /// Number of attachments of one URL that have their entry, at the place of the URL's first in `order`.
     done: Vec<usize>,
+    /// Attachments that have their entry: of two URLs that are alike each gets an entry of its own. A bit each where there
+    /// are few.
+    few_taken: u32,
+    taken: Vec<bool>,
 }
 
 impl ByUrl {
-    fn new(attached: &[Attached], buffer: &Buffer) -> ByUrl {
-        if attached.len() <= FEW {
-            return ByUrl { order: Vec::new(), done: Vec::new() };
+    fn new(media: &[Media]) -> ByUrl {
+        if media.len() <= FEW {
+            return ByUrl { order: Vec::new(), done: Vec::new(), few_taken: 0, taken: Vec::new() };
         }
-        let mut order: Vec<usize> = (0..attached.len()).collect();
-        order.sort_by_key(|at| buffer.get(attached[*at].url));
-        ByUrl { done: vec![0; order.len()], order }
+        let mut order: Vec<usize> = (0..media.len()).collect();
+        order.sort_by_key(|at| &media[*at].url);
+        ByUrl { done: vec![0; order.len()], few_taken: 0, taken: vec![false; order.len()], order }
     }
 
-    /// The first of this URL of which nothing is known yet.
-    fn find(&mut self, url: Span, attached: &[Attached], buffer: &Buffer) -> Option<usize> {
-        let url = buffer.get(url);
-        let is_it = |at: &usize| buffer.get(attached[*at].url) == url;
+    /// Returns the first of this URL that has no entry yet.
+    fn find(&mut self, url: &str, media: &[Media]) -> Option<usize> {
+        let is_it = |at: &usize| media[*at].url == url;
         if self.order.is_empty() {
-            return (0..attached.len()).find(|at| is_it(at) && attached[*at].is_bare());
+            return (0..media.len()).find(|at| is_it(at) && self.few_taken >> at & 1 == 0);
         }
-        let first = self.order.partition_point(|at| buffer.get(attached[*at].url) < url);
+        let first = self.order.partition_point(|at| *media[*at].url < *url);
         let done = self.done.get_mut(first)?;
         loop {
             let at = self.order.get(first + *done).copied().filter(is_it)?;
-            if attached[at].is_bare() {
+            if !self.taken[at] {
                 return Some(at);
             }
             *done += 1;
         }
     }
-}
 
-impl Attached {
-    /// Whether nothing is known of it yet: of two URLs that are alike each gets an entry of its own.
-    fn is_bare(&self) -> bool {
-        let none = Span::ABSENT;
-        self.size.is_none()
-            && [self.kind, self.mime, self.filename, self.caption].iter().all(|span| *span == none)
+    fn take(&mut self, at: usize) {
+        match self.taken.get_mut(at) {
+            Some(taken) => *taken = true,
+            None => self.few_taken |= 1 << at,
+        }
     }
 }
 
@@ -181,15 +129,15 @@ mod tests {
         // Entries that no URL has, and entries in the other order.
         for of in [|n| n + 1_000_000, |n| 19_999 - n] {
             let event = Event::read(&many(20_000, 20_000, of)).unwrap();
-            assert_eq!(event.media().count(), 20_000);
+            assert_eq!(event.media.len(), 20_000);
         }
         let event = Event::read(&many(20_000, 20_000, |n| 19_999 - n)).unwrap();
-        assert!(event.media().enumerate().all(|(at, one)| one.size == u64::try_from(19_999 - at).ok()));
+        assert!(event.media.iter().enumerate().all(|(at, one)| one.size == u64::try_from(19_999 - at).ok()));
         // Of URLs that are alike each gets an entry of its own, in order.
         let urls = vec!["\"u\""; 50].join(",");
         let entries: Vec<String> = (0..60).map(|n| format!("{{\"url\":\"u\",\"size\":{n}}}")).collect();
         let line = format!("{{\"media_urls\":[{urls}],\"media\":[{}]}}", entries.join(","));
-        let sizes: Vec<u64> = Event::read(&line).unwrap().media().filter_map(|one| one.size).collect();
+        let sizes: Vec<u64> = Event::read(&line).unwrap().media.iter().filter_map(|one| one.size).collect();
         assert_eq!(sizes, (0..50).collect::<Vec<_>>());
     }
 }

@@ -1,121 +1,112 @@
-//! Where an event comes from.
+//! Origin of an event.
 
-use super::{ChatType, Event, Field};
-use std::fmt;
+use super::read;
+use super::record::record;
+use super::{ChatType, CompactString};
 
-/// Where an event comes from: who, in which chat, on which platform. Empty ids count as absent.
-#[derive(Clone, Copy)]
-pub struct Source<'a> {
-    pub(super) event: &'a Event,
-}
+/// Platform of an event that names none (E-1).
+const RELAY: &str = "relay";
 
-macro_rules! optional {
-    ($($(#[$doc:meta])* $name:ident = $field:ident;)*) => {
-        $($(#[$doc])* pub fn $name(&self) -> Option<&'a str> { self.event.filled(Field::$field) })*
-    };
-}
+/// Names of the fields that stand in for others: for `user_name` (E-4) and for `scope_id` (E-5).
+pub(crate) const FALLBACKS: [&str; 3] = ["user_display_name", "user_handle", "guild_id"];
 
-impl<'a> Source<'a> {
-    /// The platform, by its protocol name; `relay` by default (E-1).
-    pub fn platform(&self) -> &'a str {
-        self.named_platform().unwrap_or("relay")
-    }
-
-    /// The platform, where the event names one.
-    pub(crate) fn named_platform(&self) -> Option<&'a str> {
-        self.event.filled(Field::Platform)
-    }
-
-    /// The chat's id; empty when it was not said (E-1).
-    pub fn chat_id(&self) -> &'a str {
-        self.event.get(Field::ChatId).unwrap_or("")
-    }
-
-    /// What sort of chat it is; a direct message by default (E-1, E-3).
-    pub fn chat_type(&self) -> ChatType<'a> {
-        match self.chat_type_name() {
-            "dm" => ChatType::Dm,
-            "group" => ChatType::Group,
-            "channel" => ChatType::Channel,
-            "thread" => ChatType::Thread,
-            "forum" => ChatType::Forum,
-            other => ChatType::Other(other),
-        }
-    }
-
-    /// The name of that sort, as it came; `dm` by default (E-1, E-3).
-    pub fn chat_type_name(&self) -> &'a str {
-        self.event.filled(Field::ChatType).unwrap_or("dm")
-    }
-
-    /// The author's name: the display name, else the user name, else the handle (E-4).
-    pub fn user_name(&self) -> Option<&'a str> {
-        [Field::UserDisplayName, Field::UserName, Field::UserHandle]
-            .into_iter()
-            .find_map(|field| self.event.filled(field))
-    }
-
-    /// The server, workspace or space that the chat belongs to: `scope_id`, else `guild_id` (E-5).
-    pub fn scope_id(&self) -> Option<&'a str> {
-        [Field::ScopeId, Field::GuildId].into_iter().find_map(|field| self.event.filled(field))
-    }
-
-    /// The scope under its own name alone, without the older `guild_id` (S-6).
-    pub(crate) fn own_scope_id(&self) -> Option<&'a str> {
-        self.event.filled(Field::ScopeId)
-    }
-
-    optional! {
-        /// The chat's name.
-        chat_name = ChatName;
-        /// The author's id.
-        user_id = UserId;
+record! {
+    /// Origin of an event: who, in which chat, on which platform. Empty ids count as absent.
+    pub struct Source {
+        /// Protocol name of the platform; `relay` where the event names none (E-1).
+        pub platform: CompactString = text "platform",
+        /// Id of the chat; empty where the event names none (E-1).
+        pub chat_id: CompactString = id_or_empty "chat_id",
+        /// Kind of the chat; a direct message by default (E-1, E-3).
+        pub chat_type: ChatType = kind "chat_type",
+        /// Name of the chat.
+        pub chat_name: Option<CompactString> = name "chat_name",
+        /// Id of the author.
+        pub user_id: Option<CompactString> = id "user_id",
+        /// Name of the author: the display name, else the user name, else the handle (E-4).
+        pub user_name: Option<CompactString> = name "user_name",
         /// The author's other id, where a platform has two.
-        user_id_alt = UserIdAlt;
+        pub user_id_alt: Option<CompactString> = id "user_id_alt",
         /// The chat's other id, where a platform has two.
-        chat_id_alt = ChatIdAlt;
-        /// The thread or topic inside the chat.
-        thread_id = ThreadId;
-        /// The chat's topic line.
-        chat_topic = ChatTopic;
-        /// The chat that a thread hangs off.
-        parent_chat_id = ParentChatId;
-        /// The message's id as the source has it.
-        message_id = SourceMessageId;
-        /// The agent profile that this chat is for.
-        profile = Profile;
-        /// The name that an automatically created thread was given.
-        auto_thread_initial_name = AutoThreadInitialName;
-        /// The thread that an answer would open (S-5).
-        prospective_thread_id = ProspectiveThreadId;
-    }
-
-    /// Whether the connector opened the thread for this message.
-    pub fn auto_thread_created(&self) -> bool {
-        self.event.auto_thread_created
-    }
-
-    /// Whether a bot wrote it; `None` when nobody said.
-    pub fn is_bot(&self) -> Option<bool> {
-        self.event.is_bot
-    }
-
-    /// Whether it edits an earlier message; `None` when nobody said.
-    pub fn message_is_edit(&self) -> Option<bool> {
-        self.event.message_is_edit
-    }
-
-    /// Whether the connector has verified that only one user reads this chat; `None` when nobody said.
-    pub fn one_to_one_verified(&self) -> Option<bool> {
-        self.event.one_to_one_verified
+        pub chat_id_alt: Option<CompactString> = id "chat_id_alt",
+        /// Thread or topic inside the chat.
+        pub thread_id: Option<CompactString> = id "thread_id",
+        /// Topic line of the chat.
+        pub chat_topic: Option<CompactString> = name "chat_topic",
+        /// Server, workspace or space that the chat belongs to: `scope_id`, else `guild_id` (E-5).
+        pub scope_id: Option<CompactString> = id "scope_id",
+        /// Chat that a thread hangs off.
+        pub parent_chat_id: Option<CompactString> = id "parent_chat_id",
+        /// Id of the message, as the source has it.
+        pub message_id: Option<CompactString> = id "message_id",
+        /// Agent profile that the chat is for.
+        pub profile: Option<CompactString> = name "profile",
+        /// Name that an automatically created thread was given.
+        pub auto_thread_initial_name: Option<CompactString> = name "auto_thread_initial_name",
+        /// Thread that an answer would open (S-5).
+        pub prospective_thread_id: Option<CompactString> = id "prospective_thread_id",
+        /// The connector opened the thread for this message.
+        pub auto_thread_created: bool = is_set "auto_thread_created",
+        /// Whether a bot wrote the message; `None` where the event does not say.
+        pub is_bot: Option<bool> = flag "is_bot",
+        /// Whether the message edits an earlier one; `None` where the event does not say.
+        pub message_is_edit: Option<bool> = flag "message_is_edit",
+        /// Whether the connector has verified that only one user reads this chat; `None` where the event does not say.
+        pub one_to_one_verified: Option<bool> = flag "one_to_one_verified",
+        /// The platform is a default, not the event's.
+        #[serde(skip)]
+        pub(crate) is_platform_assumed: bool,
+        /// The scope is the older `guild_id`'s.
+        #[serde(skip)]
+        pub(crate) is_scope_a_guild: bool,
     }
 }
 
-impl fmt::Debug for Source<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match serde_json::to_string(self) {
-            Ok(json) => write!(f, "Source({json})"),
-            Err(_) => f.write_str("Source"),
+/// Fields that stand in for others, until all are read.
+#[derive(Default)]
+pub(super) struct Fallbacks {
+    display_name: Option<CompactString>,
+    handle: Option<CompactString>,
+    guild_id: Option<CompactString>,
+}
+
+impl Fallbacks {
+    pub(super) fn set(&mut self, name: &str, raw: &str) {
+        match name {
+            "user_display_name" => self.display_name = read::name(raw),
+            "user_handle" => self.handle = read::name(raw),
+            "guild_id" => self.guild_id = read::id(raw),
+            _ => {}
         }
+    }
+
+    /// Completes a source whose fields are read.
+    pub(super) fn complete(self, source: &mut Source) {
+        let name = source.user_name.take();
+        source.user_name = self.display_name.or(name).or(self.handle);
+        if source.scope_id.is_none() {
+            source.is_scope_a_guild = self.guild_id.is_some();
+            source.scope_id = self.guild_id;
+        }
+    }
+}
+
+impl Source {
+    /// Names a platform where the event names none.
+    pub(super) fn assume_platform(&mut self) {
+        self.is_platform_assumed = self.platform.is_empty();
+        if self.is_platform_assumed {
+            self.platform = CompactString::const_new(RELAY);
+        }
+    }
+
+    /// Returns the platform, where the event names one.
+    pub(crate) fn named_platform(&self) -> Option<&str> {
+        (!self.is_platform_assumed).then_some(&*self.platform)
+    }
+
+    /// Returns the scope under its own name alone, without the older `guild_id` (S-6).
+    pub(crate) fn own_scope_id(&self) -> Option<&str> {
+        self.scope_id.as_deref().filter(|_| !self.is_scope_a_guild)
     }
 }

@@ -1,6 +1,6 @@
 //! Repairing what Python writes and JSON does not know (W-11).
 
-use super::walk::skip_string;
+use super::scan::skip_string;
 use memchr::memchr3;
 
 /// Replaces `NaN`, `Infinity` and `-Infinity` outside strings by `null`. Returns `None` if the text has none of them.

@@ -5,19 +5,21 @@
 //! length keeps its digits (W-8), and how a lone surrogate becomes U+FFFD instead of an error (W-7).
 
 mod mend;
+mod object;
 mod salvage;
+mod scan;
 mod verbatim;
-mod walk;
 mod weight;
 mod whole;
 
 pub use mend::mend;
+pub(crate) use object::{Fields, FromObject, Pass, read_object};
 pub use salvage::salvage;
 pub(crate) use verbatim::verbatim;
-pub(crate) use walk::{known_each, known_entries, known_fields};
 pub use weight::{MAX_VALUES, weight, weight_of_fields};
 pub use whole::whole;
 
+use compact_str::CompactString;
 use memchr::{memchr, memchr2_iter};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -30,7 +32,7 @@ pub const MAX_DEPTH: usize = 128;
 /// wins (W-9). `None` when `raw` is no JSON object.
 pub(crate) fn fields<'a, const N: usize>(raw: &'a str, names: &[&str; N]) -> Option<[Option<&'a str>; N]> {
     let mut reader = serde_json::Deserializer::from_str(raw);
-    let found = reader.deserialize_map(Fields { names }).ok()?;
+    let found = reader.deserialize_map(Named { names }).ok()?;
     reader.end().ok()?;
     Some(found)
 }
@@ -49,11 +51,52 @@ pub(crate) fn peer_fields<'a, const N: usize>(
     fields(room, names)
 }
 
-struct Fields<'n, const N: usize> {
+/// Reads a peer's whole text as an object. If it is too odd for one pass it is read in two, and if it is JSON but for
+/// `NaN`, `Infinity` or `-Infinity`, a copy is with `null` in their places, which is stored in `room` (W-11). Returns `None`
+/// when it is not a JSON object.
+pub(crate) fn peer_object<'a, T: FromObject<'a>>(
+    text: &'a str,
+    pass: Pass,
+    room: &'a mut String,
+) -> Option<T> {
+    if let Ok(read) = read_object(text, pass).or_else(|_| read_object(text, Pass::Two)) {
+        return read;
+    }
+    *room = mend(text)?;
+    read_object(room, Pass::Two).ok()?
+}
+
+/// Calls `visit` with the name and the raw value of each field of the object `raw`, in order; of what is no object with
+/// none.
+pub(crate) fn entries<'a>(raw: &'a str, visit: impl FnMut(&str, &'a str)) {
+    struct Visiting<F>(F);
+
+    impl<'de, F: FnMut(&str, &'de str)> Visitor<'de> for Visiting<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+            while let Some(name) = map.next_key_seed(object::Name)? {
+                self.0(&name, map.next_value::<&RawValue>()?.get());
+            }
+            Ok(())
+        }
+    }
+
+    if raw.starts_with('{') {
+        // It was found to be JSON before, so this cannot fail.
+        let _ = serde_json::Deserializer::from_str(raw).deserialize_map(Visiting(visit));
+    }
+}
+
+struct Named<'n, const N: usize> {
     names: &'n [&'n str; N],
 }
 
-impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
+impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
     type Value = [Option<&'de str>; N];
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,11 +212,15 @@ pub(crate) fn push_text(raw: &str, out: &mut String) {
     }
 }
 
-/// The text of a raw string's body, which stands between its quotes.
-pub(crate) fn string_body(body: &str) -> String {
+/// Returns the text of a raw string, inline where it is short.
+pub(crate) fn compact(raw: &str) -> CompactString {
+    let body = &raw[1..raw.len() - 1];
+    if memchr(b'\\', body.as_bytes()).is_none() {
+        return body.into();
+    }
     let mut text = String::with_capacity(body.len());
     unescape(body, &mut text);
-    text
+    text.into()
 }
 
 /// The text of a raw string, as its own `String`; `None` for every other kind.

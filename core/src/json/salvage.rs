@@ -1,6 +1,6 @@
 //! Finding top-level fields in a line that is not JSON.
 
-use super::walk::{place, skip_space, skip_string};
+use super::scan::{place, skip_space, skip_string};
 use super::{Kind, kind};
 use serde_json::value::RawValue;
 
@@ -65,7 +65,7 @@ pub fn salvage<'a, const N: usize>(line: &'a [u8], names: &[&str; N]) -> [Option
 
 /// Returns the place of a key among `names`.
 fn key(quoted: &[u8], names: &[&str]) -> Option<usize> {
-    place(std::str::from_utf8(quoted.get(1..quoted.len() - 1)?).ok()?, names, 0)
+    place(std::str::from_utf8(quoted.get(1..quoted.len() - 1)?).ok()?, names)
 }
 
 /// Returns the length of the token that `rest` starts with, at least 1.

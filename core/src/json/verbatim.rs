@@ -1,6 +1,6 @@
 //! A peer's JSON as a host is shown it.
 
-use super::walk::skip_string;
+use super::scan::skip_string;
 use super::{hex4, low_surrogate};
 use memchr::memchr;
 

@@ -5,18 +5,62 @@ use crate::delivery::Answer;
 use crate::descriptor::Descriptor;
 use crate::event::Event;
 use crate::inbox::{Arrival, Arrived, Origin};
-use crate::json;
+use crate::json::{self, Fields, FromObject, Pass};
 use crate::lifecycle::{Signal, State};
 use crate::output::{Action, Content, Notice};
 use crate::passthrough::{Forward, interaction};
 use crate::prompts::Standing;
 use crate::slack;
 use crate::upgrade::complaint;
+use serde::de::MapAccess;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 pub(crate) const FIELDS: [&str; 9] =
     ["type", "descriptor", "event", "bufferId", "requestId", "result", "session_key", "chat_id", "forward"];
+
+/// A frame of the connector, of any type. What is not an event is raw.
+#[derive(Default)]
+struct Frame<'a> {
+    kind: Option<&'a str>,
+    descriptor: Option<&'a str>,
+    event: Option<Event>,
+    raw_event: Option<&'a str>,
+    buffer_id: Option<&'a str>,
+    request_id: Option<&'a str>,
+    result: Option<&'a str>,
+    session_key: Option<&'a str>,
+    chat_id: Option<&'a str>,
+    forward: Option<&'a str>,
+}
+
+impl<'de> FromObject<'de> for Frame<'de> {
+    fn from_object<A: MapAccess<'de>>(mut fields: Fields<A>) -> Result<Self, A::Error> {
+        let mut frame = Frame::default();
+        while let Some(name) = fields.next_name()? {
+            let field = match &*name {
+                "event" => {
+                    (frame.event, frame.raw_event) = fields.object_and_raw()?;
+                    continue;
+                }
+                "type" => &mut frame.kind,
+                "descriptor" => &mut frame.descriptor,
+                "bufferId" => &mut frame.buffer_id,
+                "requestId" => &mut frame.request_id,
+                "result" => &mut frame.result,
+                "session_key" => &mut frame.session_key,
+                "chat_id" => &mut frame.chat_id,
+                "forward" => &mut frame.forward,
+                _ => {
+                    fields.raw()?;
+                    continue;
+                }
+            };
+            *field = Some(fields.raw()?);
+        }
+        Ok(frame)
+    }
+}
 
 impl RelayMachine {
     pub(super) fn on_line(&mut self, line: &[u8]) {
@@ -24,20 +68,35 @@ impl RelayMachine {
             return;
         }
         let mut room = String::new();
-        let read = std::str::from_utf8(line).ok().filter(|line| json::depth_is_fine(line));
-        let read = read.and_then(|line| json::peer_fields(line, &mut room, &FIELDS));
-        let Some(fields @ [Some(kind), ..]) = read.filter(|[kind, ..]| kind.is_some_and(is_string)) else {
-            return self.on_malformed_line(line);
-        };
-        self.stats.frames_in += 1;
-        self.on_frame(&unquoted(kind), &fields, line);
+        let text = std::str::from_utf8(line).ok().filter(|line| json::depth_is_fine(line));
+        // In two passes an event's own text is found.
+        let pass = if self.config.raw_events { Pass::Two } else { Pass::One };
+        match text.and_then(|text| json::peer_object::<Frame<'_>>(text, pass, &mut room)) {
+            Some(frame) if frame.kind.is_some_and(is_string) => {
+                self.stats.frames_in += 1;
+                self.on_frame(frame, line);
+            }
+            _ => self.on_malformed_line(line),
+        }
     }
 
-    fn on_frame(&mut self, kind: &str, fields: &[Option<&str>; 9], line: &[u8]) {
-        let [_, descriptor, event, buffer_id, request_id, result, session_key, chat_id, forward] = *fields;
+    fn on_frame(&mut self, frame: Frame<'_>, line: &[u8]) {
+        let Frame {
+            kind,
+            descriptor,
+            event,
+            raw_event,
+            buffer_id,
+            request_id,
+            result,
+            session_key,
+            chat_id,
+            forward,
+        } = frame;
+        let kind = &*unquoted(kind.unwrap_or_default());
         let text = |raw: Option<&str>| raw.and_then(json::id).unwrap_or_default();
         match kind {
-            "inbound" => self.on_inbound(event, buffer_id, line),
+            "inbound" => self.on_inbound(event, raw_event, buffer_id, line),
             "outbound_result" => match request_id {
                 Some(raw) => self.answered(&unquoted(raw), result),
                 None => self.stats.stray_results += 1,
@@ -119,14 +178,11 @@ impl RelayMachine {
         self.notify(Notice::UnknownFrame { kind: kind.to_owned(), raw });
     }
 
-    fn on_inbound(&mut self, event: Option<&str>, buffer_id: Option<&str>, line: &[u8]) {
-        let read = event.and_then(|raw| Some((Event::read_known(raw)?, raw)));
-        let Some((mut event, raw)) = read else {
+    fn on_inbound(&mut self, event: Option<Event>, raw: Option<&str>, buffer_id: Option<&str>, line: &[u8]) {
+        let Some(mut event) = event else {
             return self.unusable("an inbound frame had no `event` object", buffer_id, line);
         };
-        if self.config.raw_events {
-            event.keep_raw(json::verbatim(raw));
-        }
+        event.raw = raw.filter(|_| self.config.raw_events).map(json::verbatim);
         let key = self.key_of(&event);
         let origin = self.origin(buffer_id);
         self.on_event(event, key, origin);
@@ -134,11 +190,9 @@ impl RelayMachine {
 
     /// What makes a message a duplicate of another.
     pub(super) fn key_of(&self, event: &Event) -> Option<u128> {
-        let source = event.source();
-        let message_id = event.message_id().or(source.message_id());
-        message_id
-            .filter(|_| source.message_is_edit() != Some(true))
-            .map(|id| self.seed.hash(&[source.platform(), source.chat_id(), id]))
+        let source = &event.source;
+        let message_id = event.any_message_id().filter(|_| source.message_is_edit != Some(true))?;
+        Some(self.seed.hash(&[&source.platform, &source.chat_id, message_id]))
     }
 
     /// Where something came from that came just now, with its `bufferId`.
@@ -161,9 +215,7 @@ impl RelayMachine {
         match read {
             Some((forward, _)) if forward.platform == "discord" => match interaction(&forward) {
                 Some(mut event) => {
-                    if let Some(raw) = verbatim {
-                        event.keep_raw(raw);
-                    }
+                    event.raw = verbatim;
                     self.on_event(event, key, origin);
                 }
                 None => {
@@ -189,14 +241,14 @@ impl RelayMachine {
     pub(super) fn on_event(&mut self, mut event: Event, key: Option<u128>, origin: Origin) {
         // A signature is as good as an upgrade with a token (E-9).
         if self.config.credentials.is_some() || matches!(origin, Origin::Http(_)) {
-            event.stamp();
+            event.via_authenticated_relay = true;
         }
         slack::rewrite(&mut event, &self.config.slack_subcommands);
         if self.config.slack_reply_in_thread && self.config.slack_thread_sessions {
             slack::begin_thread(&mut event);
         }
         self.stats.overlong_ids += u64::from(!self.chats.note(&self.seed, &event));
-        let Some(response) = event.prompt_response().filter(|_| self.config.prompts) else {
+        let Some(response) = event.prompt_response.as_ref().filter(|_| self.config.prompts) else {
             return self.arrive(Content::Message(event), None, key, origin);
         };
         // Without an id of its own its entry tells it apart: that it has come before does not mean that the host has it.
@@ -208,7 +260,7 @@ impl RelayMachine {
         if key.is_some_and(|key| self.inbox.knows(key)) {
             return self.arrive(Content::PromptAnswer(event), None, key, origin);
         }
-        match self.prompts.standing(response.prompt_id, self.now) {
+        match self.prompts.standing(&response.prompt_id, self.now) {
             Standing::Open(number) => {
                 self.prompts.answer(number);
                 return self.arrive(Content::PromptAnswer(event), Some(number), key, origin);

@@ -1,7 +1,10 @@
 //! Discord interactions as events (P-3 to P-7, P-9).
 
 use super::Forward;
-use crate::event::{Event, Made, MadeMedia, TargetKind};
+use crate::event::{
+    ChatType, CompactString, Event, Media, MediaKind, MessageType, PromptResponse, ReplyTo, Source, Target,
+    TargetKind,
+};
 use crate::json::{self, Kind};
 use crate::prompts::PromptChoice;
 
@@ -28,68 +31,66 @@ pub(crate) fn read(forward: &Forward) -> Option<Event> {
     let [channel_type, parent_id] =
         channel.and_then(|raw| json::fields(raw, &["type", "parent_id"])).unwrap_or([None; 2]);
     let in_thread = matches!(channel_type.and_then(json::whole), Some(10..=12));
-    let text = |raw: Option<&str>| raw.and_then(json::id).unwrap_or_default();
-    let (chat_id, scope) = (text(channel_id), text(guild_id));
-    let (parent_id, id) = (text(parent_id), text(id));
+    let id_of =
+        |raw: Option<&str>| raw.and_then(json::id).filter(|id| !id.is_empty()).map(CompactString::from);
+    let (chat_id, scope_id) = (id_of(channel_id).unwrap_or_default(), id_of(guild_id));
     let (user_id, user_name) = author(member, user);
-    let chat_type = match (in_thread, scope.is_empty()) {
-        (true, _) => "thread",
-        (false, false) => "group",
-        (false, true) => "dm",
+    let chat_type = match (in_thread, &scope_id) {
+        (true, _) => ChatType::Thread,
+        (false, Some(_)) => ChatType::Group,
+        (false, None) => ChatType::Dm,
     };
-    Some(Event::make(&Made {
-        text: &said.text,
-        message_type: said.message_type,
-        platform: &forward.platform,
-        chat_id: &chat_id,
+    let source = Source {
+        platform: forward.platform.as_str().into(),
+        thread_id: filled(&chat_id).filter(|_| in_thread),
+        chat_id,
         chat_type,
-        user_id: &user_id,
-        user_name: &user_name,
-        thread_id: if in_thread { &chat_id } else { "" },
-        parent_chat_id: if in_thread { &parent_id } else { "" },
-        scope_id: &scope,
-        source_message_id: &id,
-        profile: forward.profile.as_deref().unwrap_or(""),
-        prompt_id: said.choice.as_ref().map(|choice| choice.prompt_id.as_str()),
-        option_id: said.choice.as_ref().map(|choice| choice.option_id.as_str()),
-        prompt_message_id: &said.prompt_message_id,
-        values: said.values,
-        target: said.target.as_ref().map(|(kind, id)| (*kind, id.as_str())),
-        target_name: &said.target_name,
-        reply_text: &said.quoted.text,
-        reply_author: &said.quoted.author,
-        reply_is_own: said.quoted.is_own,
+        user_id: filled(&user_id),
+        user_name: filled(&user_name),
+        parent_chat_id: id_of(parent_id).filter(|_| in_thread),
+        scope_id,
+        message_id: id_of(id),
+        profile: forward.profile.as_deref().and_then(filled),
+        ..Source::default()
+    };
+    let target_message = said.target.as_ref().filter(|target| target.kind == TargetKind::Message);
+    Some(Event {
+        text: said.text.into(),
+        message_type: said.message_type,
+        reply_to_message_id: target_message.map(|target| target.id.clone()),
+        source,
+        reply_to: Some(said.quoted).filter(|quoted| *quoted != ReplyTo::default()),
         media: said.media,
-    }))
+        prompt_response: said.prompt_response,
+        is_interaction: true,
+        values: said.values,
+        target: said.target,
+        ..Event::default()
+    })
+}
+
+/// Returns a text that is not empty.
+fn filled(text: &str) -> Option<CompactString> {
+    (!text.is_empty()).then(|| text.into())
 }
 
 /// What an interaction says.
 #[derive(Default)]
 struct Said {
     text: String,
-    message_type: &'static str,
-    choice: Option<PromptChoice>,
-    prompt_message_id: String,
+    message_type: MessageType,
+    prompt_response: Option<PromptResponse>,
     /// Values chosen from a select menu.
-    values: Vec<String>,
-    /// Target of a command, and the name of a user.
-    target: Option<(TargetKind, String)>,
-    target_name: String,
+    values: Vec<CompactString>,
+    target: Option<Target>,
     /// The message that is the target.
-    quoted: Quoted,
-    media: Vec<MadeMedia>,
-}
-
-#[derive(Default)]
-struct Quoted {
-    text: String,
-    author: String,
-    is_own: Option<bool>,
+    quoted: ReplyTo,
+    media: Vec<Media>,
 }
 
 impl Said {
     fn text(text: String) -> Said {
-        Said { text, message_type: "text", ..Said::default() }
+        Said { text, ..Said::default() }
     }
 }
 
@@ -100,72 +101,73 @@ fn command(data: Option<&str>, bot_id: &str) -> Option<Said> {
     let name = name.and_then(json::id).filter(|name| !name.is_empty())?;
     let mut text = format!("/{name}");
     push_options(options.unwrap_or("null"), MAX_NESTING, &mut text);
-    let mut said = Said { message_type: "command", media: attachments(data), ..Said::text(text) };
+    let mut said = Said { message_type: MessageType::Command, media: attachments(data), ..Said::text(text) };
     let kind = match kind.and_then(json::whole) {
         Some(2) => TargetKind::User,
         Some(3) => TargetKind::Message,
         _ => return Some(said),
     };
     let Some(id) = target_id.and_then(json::id).filter(|id| !id.is_empty()) else { return Some(said) };
+    let mut target = Target { kind, id: id.as_str().into(), ..Target::default() };
     let [users, messages] =
-        resolved.and_then(|raw| json::known_fields(raw, &["users", "messages"])).unwrap_or([None; 2]);
+        resolved.and_then(|raw| json::fields(raw, &["users", "messages"])).unwrap_or([None; 2]);
     match kind {
         TargetKind::User => {
-            said.target_name = entry(users, &id).map(|user| named(user).1).unwrap_or_default()
+            target.name = entry(users, &id).and_then(|user| filled(&named(user).1));
         }
         TargetKind::Message => {
             const MESSAGE: [&str; 3] = ["content", "author", "attachments"];
-            let message = entry(messages, &id).and_then(|raw| json::known_fields(raw, &MESSAGE));
+            let message = entry(messages, &id).and_then(|raw| json::fields(raw, &MESSAGE));
             let [content, author, attached] = message.unwrap_or([None; 3]);
             let (author_id, author) = author.map(named).unwrap_or_default();
             let is_told = !author_id.is_empty() && !bot_id.is_empty();
-            said.quoted = Quoted {
-                text: content.and_then(json::string).unwrap_or_default(),
-                author,
+            said.quoted = ReplyTo {
+                text: content.and_then(json::string).and_then(|text| filled(&text)),
+                author: filled(&author),
                 is_own: is_told.then_some(author_id == bot_id),
             };
-            json::known_each(attached.unwrap_or("null"), |raw| said.media.extend(attachment(raw)));
+            json::each(attached.unwrap_or("null"), |raw| said.media.extend(attachment(raw)));
         }
     }
-    said.target = Some((kind, id));
+    said.target = Some(target);
     Some(said)
 }
 
 /// Returns the entry of an object by its name.
 fn entry<'a>(all: Option<&'a str>, name: &str) -> Option<&'a str> {
-    json::known_fields(all?, &[name]).and_then(|[found]| found)
+    json::fields(all?, &[name]).and_then(|[found]| found)
 }
 
 /// Reads the files of an interaction, in order (P-9).
-fn attachments(data: Option<&str>) -> Vec<MadeMedia> {
+fn attachments(data: Option<&str>) -> Vec<Media> {
     let mut media = Vec::new();
     let attached = entry(entry(data, "resolved"), "attachments");
-    json::known_entries(attached.unwrap_or("null"), |_, raw| media.extend(attachment(raw)));
+    json::entries(attached.unwrap_or("null"), |_, raw| media.extend(attachment(raw)));
     media
 }
 
 /// Reads one of Discord's attachments. `None` if it has no URL.
-fn attachment(raw: &str) -> Option<MadeMedia> {
+fn attachment(raw: &str) -> Option<Media> {
     const FIELDS: [&str; 6] = ["url", "content_type", "filename", "description", "size", "waveform"];
-    let [url, mime, filename, caption, size, waveform] = json::known_fields(raw, &FIELDS)?;
+    let [url, mime, filename, caption, size, waveform] = json::fields(raw, &FIELDS)?;
     let text = |raw: Option<&str>| raw.and_then(json::string).unwrap_or_default();
     let mime = text(mime);
     let kind = match mime.split('/').next() {
-        Some("image") => "image",
-        Some("video") => "video",
-        Some("audio") if !text(waveform).is_empty() => "voice",
-        Some("audio") => "audio",
-        _ if mime.is_empty() => "",
-        _ => "document",
+        Some("image") => Some(MediaKind::Image),
+        Some("video") => Some(MediaKind::Video),
+        Some("audio") if !text(waveform).is_empty() => Some(MediaKind::Voice),
+        Some("audio") => Some(MediaKind::Audio),
+        _ => (!mime.is_empty()).then_some(MediaKind::Document),
     };
-    let url = Some(text(url)).filter(|url| !url.is_empty())?;
+    let url = filled(&text(url))?;
     let size = size.and_then(json::whole).and_then(|size| u64::try_from(size).ok());
-    Some(MadeMedia { url, kind, mime, filename: text(filename), caption: text(caption), size })
+    let (mime, filename, caption) = (filled(&mime), filled(&text(filename)), filled(&text(caption)));
+    Some(Media { url, kind, mime, size, filename, caption })
 }
 
 fn push_options(options: &str, left: usize, text: &mut String) {
-    json::known_each(options, |option| {
-        let fields = json::known_fields(option, &["name", "type", "value", "options"]);
+    json::each(options, |option| {
+        let fields = json::fields(option, &["name", "type", "value", "options"]);
         let Some([name, kind, value, options]) = fields else {
             return;
         };
@@ -193,16 +195,21 @@ fn component(data: Option<&str>, message: Option<&str>) -> Said {
         data.and_then(|raw| json::fields(raw, &["custom_id", "values"])).unwrap_or([None; 2]);
     let custom_id = custom_id.and_then(json::id).unwrap_or_default();
     let mut values = Vec::new();
-    json::known_each(chosen.unwrap_or("null"), |raw| values.push(scalar(Some(raw))));
+    json::each(chosen.unwrap_or("null"), |raw| values.push(scalar(Some(raw)).into()));
     let Some(choice) = PromptChoice::parse(&custom_id) else {
         return Said { values, ..Said::text(custom_id) };
     };
     let carrying = message.and_then(|raw| json::fields(raw, &["id"])).and_then(|[id]| id).and_then(json::id);
+    let response = PromptResponse {
+        prompt_id: choice.prompt_id.into(),
+        option_id: choice.option_id.as_str().into(),
+        prompt_message_id: carrying.and_then(|id| filled(&id)),
+        ..PromptResponse::default()
+    };
     Said {
         text: format!("/{}", choice.option_id),
-        message_type: "command",
-        choice: Some(choice),
-        prompt_message_id: carrying.unwrap_or_default(),
+        message_type: MessageType::Command,
+        prompt_response: Some(response),
         values,
         ..Said::default()
     }
@@ -213,7 +220,7 @@ fn modal(data: Option<&str>) -> String {
     let mut lines = Vec::new();
     let components =
         data.and_then(|raw| json::fields(raw, &["components"])).and_then(|[components]| components);
-    json::known_each(components.unwrap_or("null"), |component| {
+    json::each(components.unwrap_or("null"), |component| {
         push_inputs(component, MAX_NESTING, &mut lines);
     });
     lines.join("\n")
@@ -221,12 +228,12 @@ fn modal(data: Option<&str>) -> String {
 
 fn push_inputs(component: &str, left: usize, lines: &mut Vec<String>) {
     const FIELDS: [&str; 6] = ["type", "components", "component", "custom_id", "value", "values"];
-    let fields = json::known_fields(component, &FIELDS);
+    let fields = json::fields(component, &FIELDS);
     let Some([kind, components, inner, custom_id, value, values]) = fields else { return };
     match kind.and_then(json::whole) {
         // An action row holds several, a label one.
         Some(1 | 18) if left == 0 => {}
-        Some(1) => json::known_each(components.unwrap_or("null"), |component| {
+        Some(1) => json::each(components.unwrap_or("null"), |component| {
             push_inputs(component, left - 1, lines);
         }),
         Some(18) => {
@@ -237,7 +244,7 @@ fn push_inputs(component: &str, left: usize, lines: &mut Vec<String>) {
         _ => {
             let Some(custom_id) = custom_id.and_then(json::id) else { return };
             let mut chosen = Vec::new();
-            json::known_each(values.unwrap_or("null"), |raw| chosen.push(scalar(Some(raw))));
+            json::each(values.unwrap_or("null"), |raw| chosen.push(scalar(Some(raw))));
             let value = if chosen.is_empty() { scalar(value) } else { chosen.join(", ") };
             // One line per input, so that no value can forge another's.
             lines.push(format!("{custom_id}={value}").replace(['\n', '\r'], " "));
@@ -291,7 +298,7 @@ mod tests {
     }
 
     fn said(body: &Value) -> Option<(String, String)> {
-        event(body).map(|event| (event.text().to_owned(), event.message_type_name().to_owned()))
+        event(body).map(|event| (event.text.to_string(), event.message_type.name().to_owned()))
     }
 
     fn some(text: &str, kind: &str) -> Option<(String, String)> {
@@ -322,19 +329,16 @@ mod tests {
             event(&json!({"type": 3, "data": {"custom_id": custom_id}, "message": {"id": "77"}})).unwrap()
         };
         let plain = component("✅ ok");
-        assert_eq!(
-            (plain.text(), plain.message_type_name(), plain.prompt_response()),
-            ("✅ ok", "text", None)
-        );
+        assert_eq!((&*plain.text, plain.message_type.name(), plain.prompt_response), ("✅ ok", "text", None));
         let chosen = component("hp1:abc123.00000001:yes");
-        assert_eq!((chosen.text(), chosen.message_type_name()), ("/yes", "command"));
-        let response = chosen.prompt_response().unwrap();
-        assert_eq!((response.prompt_id, response.option_id), ("abc123.00000001", "yes"));
-        assert_eq!(response.prompt_message_id, Some("77"));
+        assert_eq!((&*chosen.text, chosen.message_type.name()), ("/yes", "command"));
+        let response = chosen.prompt_response.unwrap();
+        assert_eq!((&*response.prompt_id, &*response.option_id), ("abc123.00000001", "yes"));
+        assert_eq!(response.prompt_message_id.as_deref(), Some("77"));
         for other in
             ["hp1:p", "hp1:p:", "hp1::o", "hp1:p:o o", "hp2:p:o", &format!("hp1:p:{}", "o".repeat(33))]
         {
-            assert_eq!((component(other).text(), component(other).prompt_response()), (other, None));
+            assert_eq!((&*component(other).text, component(other).prompt_response), (other, None));
         }
     }
 
@@ -461,17 +465,17 @@ mod tests {
                 {{"name":"x","type":3.0,"value":"y"}},{{"name":"z","type":10,"value":-Infinity}}]}}]}}}}"#
             );
             let event = read(&body).unwrap();
-            assert_eq!((event.text(), event.source().chat_type_name()), ("/a sub y", "thread"), "{kind}");
+            assert_eq!((&*event.text, event.source.chat_type.name()), ("/a sub y", "thread"), "{kind}");
         }
         let modal = r#"{"type":5.0,"data":{"components":[{"type":"1","components":[{"type":4,"custom_id":"a","value":"b"}]},
             {"type":1.8e1,"component":{"type":4,"custom_id":"c","value":"d"}}]}}"#;
-        assert_eq!(read(modal).unwrap().text(), "a=b\nc=d");
+        assert_eq!(read(modal).unwrap().text, "a=b\nc=d");
         assert!(read(r#"{"type":2,"data":{"name":"a"},"n":-NaN}"#).is_none());
     }
 
     #[test]
     fn p_7_where_it_comes_from() {
-        let source = |body: Value| serde_json::to_value(event(&body).unwrap().source()).unwrap();
+        let source = |body: Value| serde_json::to_value(event(&body).unwrap().source).unwrap();
         assert_eq!(
             source(json!({"type": 2, "id": "9", "channel_id": "c", "guild_id": "g", "data": {"name": "x"},
                 "member": {"nick": "Addy", "user": {"id": "1", "username": "ada", "global_name": "Ada"}}, "user": {"id": "2"}})),
@@ -497,8 +501,8 @@ mod tests {
     fn p_8_an_interaction_says_that_it_is_one_and_its_credential_stays_behind() {
         let body = json!({"type": 2, "token": "hunter2", "channel_id": "c", "data": {"name": "x"}});
         let event = event(&body).unwrap();
-        assert!(event.is_interaction());
-        assert!(!Event::read("{}").unwrap().is_interaction());
+        assert!(event.is_interaction);
+        assert!(!Event::read("{}").unwrap().is_interaction);
         let shown = serde_json::to_string(&event).unwrap();
         assert!(shown.contains(r#""interaction":true"#) && !shown.contains("hunter2"), "{shown}");
     }

@@ -226,5 +226,5 @@ fn failure_value(failure: &Failure) -> Value {
 
 /// Which prompt was answered, and how; empty where the event answers none.
 pub(super) fn chosen(answer: &Event) -> (&str, &str) {
-    answer.prompt_response().map_or(("", ""), |response| (response.prompt_id, response.option_id))
+    answer.prompt_response.as_ref().map_or(("", ""), |response| (&response.prompt_id, &response.option_id))
 }

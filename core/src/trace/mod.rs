@@ -306,7 +306,7 @@ impl Entry {
     /// The machine hands something to the host; `sessions` is how the host's configuration counts sessions (S).
     pub fn delivery(at: Time, delivery: &Delivery, sessions: SessionKeyOptions) -> Entry {
         let (number, buffered) = (delivery.id.number(), delivery.buffered);
-        let key = |event: &Event| session_key(event.source(), sessions, event.source().profile());
+        let key = |event: &Event| session_key(&event.source, sessions, event.source.profile.as_deref());
         let what = match &delivery.content {
             Content::Message(message) => Happened::Message {
                 delivery: number,

@@ -152,13 +152,13 @@ impl Player<'_> {
         self.trace(Entry::delivery(self.now, &delivery, self.config.sessions));
         let message = match &delivery.content {
             Content::Message(message) => {
-                let source = message.source();
-                let profile = source.profile().filter(|_| !is_early(self.recording));
+                let source = &message.source;
+                let profile = source.profile.as_deref().filter(|_| !is_early(self.recording));
                 let value = json!({
-                    "text": message.text(),
-                    "chat_id": source.chat_id(),
-                    "user_id": source.user_id(),
-                    "message_id": message.message_id(),
+                    "text": message.text,
+                    "chat_id": source.chat_id,
+                    "user_id": source.user_id,
+                    "message_id": message.message_id,
                     "session_key": session_key(source, self.config.sessions, profile),
                 });
                 self.run.messages.push((self.now, value));

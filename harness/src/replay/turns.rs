@@ -40,15 +40,16 @@ pub(super) struct Turns {
 impl Turns {
     /// A message is delivered.
     pub(super) fn deliver(&mut self, id: DeliveryId, message: &Event) {
-        let chat_id = message.source().chat_id().to_owned();
-        let message_id = message.message_id().map(str::to_owned);
+        let chat_id = message.source.chat_id.to_string();
+        let message_id = message.message_id.as_ref().map(ToString::to_string);
         self.delivered.push(Delivered { chat_id, message_id, id, begun: false });
     }
 
     /// An answer to a prompt came.
     pub(super) fn choose(&mut self, answer: &Event) {
-        let source = answer.source();
-        self.chosen.push((source.chat_id().to_owned(), source.thread_id().map(str::to_owned)));
+        let source = &answer.source;
+        let thread_id = source.thread_id.as_ref().map(ToString::to_string);
+        self.chosen.push((source.chat_id.to_string(), thread_id));
     }
 
     /// A request has ended.
@@ -294,9 +295,9 @@ impl Player<'_> {
             match &line.what {
                 What::HostEvent { kind, event, .. } if kind == "message" => message.is_some_and(|message| {
                     !raised
-                        && event["message_id"].as_str() == message.message_id()
-                        && event["source"]["chat_id"].as_str() == Some(message.source().chat_id())
-                        && event["text"].as_str() == Some(message.text())
+                        && event["message_id"].as_str() == message.message_id.as_deref()
+                        && event["source"]["chat_id"].as_str() == Some(&*message.source.chat_id)
+                        && event["text"].as_str() == Some(&*message.text)
                 }),
                 What::HostEvent { kind, .. } if kind == "passthrough" => {
                     line.rest.get("buffer_id").is_some_and(|id| id == entry)

@@ -167,7 +167,7 @@ fn a_7_a_stream_that_is_given_up_on_at_every_poll_loses_nothing(wire: Wire) {
             loop {
                 match cut(inbox.next(), 1).await {
                     Some(Some(Incoming::Message(delivery))) => {
-                        taken.push(delivery.message().text().to_owned());
+                        taken.push(delivery.message().text.to_string());
                         delivery.ack();
                         break;
                     }

@@ -124,7 +124,7 @@ fn h_6_what_is_not_as_it_should_be_has_its_status_and_reaches_nobody() {
 
     let client = sending(address, HELLO);
     let message = stage.message();
-    assert_eq!((message.message().text(), message.is_buffered()), ("hello", false));
+    assert_eq!((&*message.message().text, message.is_buffered()), ("hello", false));
     message.ack();
     assert_eq!(client.join().unwrap(), 200);
     let stats = stage.relay.stats();

@@ -80,7 +80,7 @@ fn w_2_a_connection_that_breaks_in_the_middle_of_a_frame_has_not_said_it(wire: W
                 assert_eq!((&ack["type"], &ack["bufferId"]), (&json!("inbound_ack"), &json!("b-2")));
             });
             let delivery = message(&kit, &mut inbox);
-            assert_eq!(delivery.message().text(), "whole", "cut after {} bytes", said.len());
+            assert_eq!(delivery.message().text, "whole", "cut after {} bytes", said.len());
             delivery.ack();
         });
         let stats = relay.stats();
@@ -105,7 +105,7 @@ fn l_11_a_half_open_connection_is_found_out(wire: Wire) {
             drop(silent);
         });
         assert_eq!(disconnected(&kit, &mut inbox), "nothing was received for too long");
-        assert_eq!(message(&kit, &mut inbox).message().text(), "back");
+        assert_eq!(message(&kit, &mut inbox).message().text, "back");
         drop(relay.submit(SendMessage {
             chat_id: "1".into(),
             content: "seen".into(),
@@ -142,7 +142,7 @@ fn l_11_pings_are_answered_while_the_host_is_blocked(wire: Wire) {
     let mut wire = answered.join().unwrap();
     for n in 0..20 {
         let delivery = message(&kit, &mut inbox);
-        assert_eq!(delivery.message().text(), n.to_string());
+        assert_eq!(delivery.message().text, n.to_string());
         delivery.ack();
     }
     let answers = std::thread::spawn(move || {
@@ -175,7 +175,7 @@ fn a_6_what_came_before_the_socket_died_is_not_lost_on_a_slow_host(wire: Wire) {
     assert!(matches!(failure.kind, FailureKind::Definite | FailureKind::Ambiguous), "{failure:?}");
     for n in 0..COUNT {
         let delivery = message(&kit, &mut inbox);
-        assert_eq!(delivery.message().text(), n.to_string());
+        assert_eq!(delivery.message().text, n.to_string());
         delivery.ack();
     }
     assert!(!disconnected(&kit, &mut inbox).is_empty());
@@ -196,7 +196,7 @@ fn a_2_a_host_that_panics_in_a_task_loses_nothing(wire: Wire) {
     }));
     assert!(panicked.is_err());
     let again = stage.message();
-    assert_eq!(again.message().text(), "too much for me");
+    assert_eq!(again.message().text, "too much for me");
     again.ack();
     stage.kit.block_on(stage.relay.send("1", "still here")).unwrap();
     stage.sees(|frame| frame["type"] == "inbound_ack");
@@ -215,7 +215,7 @@ fn l_13_dormant_and_resumed_loses_nothing(wire: Wire) {
     stage.kit.block_on(stage.relay.resume()).unwrap();
     stage.notice(|notice| matches!(notice, Notice::Resumed));
     let delivery = stage.message();
-    assert_eq!(delivery.message().text(), "while you slept");
+    assert_eq!(delivery.message().text, "while you slept");
     delivery.ack();
     stage.sees(|frame| frame["type"] == "inbound_ack");
 }
@@ -288,7 +288,7 @@ fn w_1_one_message_of_many_lines_is_taken_in_whole(wire: Wire) {
     });
     for n in 0..COUNT {
         let delivery = message(&kit, &mut inbox);
-        assert_eq!(delivery.message().text(), n.to_string());
+        assert_eq!(delivery.message().text, n.to_string());
         delivery.ack();
     }
     drop(wire.join().unwrap());

@@ -58,7 +58,7 @@ async fn take(inbox: &mut Inbox, count: usize) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.len() < count {
         if let Incoming::Message(delivery) = inbox.select_next_some().await {
-            texts.push(delivery.message().text().to_owned());
+            texts.push(delivery.message().text.to_string());
             delivery.ack();
         }
     }
@@ -229,7 +229,7 @@ fn a_hundred_hosts_in_one_process_do_not_mix(wire: Wire) {
             connector.control(Act::Inbound { event, buffered: Some(true) }.on(&name)).unwrap();
             loop {
                 if let Incoming::Message(delivery) = inbox.select_next_some().await {
-                    assert_eq!(delivery.message().text(), format!("for {name}"));
+                    assert_eq!(delivery.message().text, format!("for {name}"));
                     relay.reply(&delivery, &format!("from {name}")).await.unwrap();
                     delivery.ack();
                     break;

@@ -118,7 +118,7 @@ fn a_1_a_buffered_delivery_is_acknowledged_once_the_host_has_taken_it(wire: Wire
     first.ack();
     stage.sees(|frame| frame["type"] == "inbound_ack");
     let second = stage.message();
-    assert_eq!(second.message().text(), "second");
+    assert_eq!(second.message().text, "second");
     second.ack();
 }
 
@@ -129,7 +129,7 @@ fn a_2_what_is_refused_or_dropped_comes_again_over_a_new_connection(wire: Wire) 
     let again = stage.message();
     drop(again);
     let last = stage.message();
-    assert_eq!(last.message().text(), "take me");
+    assert_eq!(last.message().text, "take me");
     last.ack();
     stage.sees(|frame| frame["type"] == "inbound_ack");
     assert_eq!(stage.relay.stats().handshakes, 3);
@@ -195,7 +195,7 @@ fn a_7_a_thousand_messages_each_way_at_once(wire: Wire) {
                 futures_util::select! {
                     sent = sends.select_next_some() => assert!(message_ids.insert(sent.unwrap().unwrap())),
                     incoming = inbox.select_next_some() => if let Incoming::Message(delivery) = incoming {
-                        received.push(delivery.message().text().to_owned());
+                        received.push(delivery.message().text.to_string());
                         delivery.ack();
                     },
                 }
@@ -230,7 +230,7 @@ fn a_slow_host_gets_everything_in_order(mut stage: Stage) {
     // Nothing is settled meanwhile: taking one is all that makes room.
     let deliveries: Vec<_> = (0..COUNT).map(|_| stage.message()).collect();
     for (n, delivery) in deliveries.into_iter().enumerate() {
-        assert_eq!(delivery.message().text(), n.to_string());
+        assert_eq!(delivery.message().text, n.to_string());
         delivery.ack();
     }
     stage.kit.block_on(stage.relay.send("1", "done")).unwrap();
@@ -248,7 +248,7 @@ fn l_16_an_interrupt_overtakes_what_is_queued(wire: Wire) {
         matches!(&first, Incoming::Interrupt { session_key, .. } if session_key.ends_with("dm:1")),
         "{first:?}"
     );
-    assert_eq!(stage.message().message().text(), "queued");
+    assert_eq!(stage.message().message().text, "queued");
 }
 
 /// A host that only sends: what comes in must not stop the answers behind it.
@@ -378,7 +378,7 @@ fn w_1_frames_and_messages_need_not_match(wire: Wire) {
         stage.connector.control(Act::Raw { text: text.to_owned() }).unwrap();
     }
     for text in ["one", "two"] {
-        assert_eq!(stage.message().message().text(), text);
+        assert_eq!(stage.message().message().text, text);
     }
     let stats = stage.relay.stats();
     assert_eq!((stats.malformed_lines, stats.unknown_frames), (2, 1));

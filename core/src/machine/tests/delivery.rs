@@ -383,6 +383,6 @@ fn s_7_a_top_level_message_of_slack_begins_a_thread() {
         );
         let delivery = rig.machine.poll_delivery(rig.now).unwrap();
         let Content::Message(event) = delivery.content else { panic!("no message") };
-        assert_eq!(event.source().thread_id(), expected, "{in_thread} {sessions}");
+        assert_eq!(event.source.thread_id.as_deref(), expected, "{in_thread} {sessions}");
     }
 }

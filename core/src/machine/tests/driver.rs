@@ -262,13 +262,13 @@ impl Rig {
                 let how = if delivery.buffered { "buffered" } else { "live" };
                 let what = match &delivery.content {
                     Content::Message(event) => {
-                        let source = event.source();
-                        let id = event.message_id().or(source.message_id()).unwrap_or("-");
-                        format!("{} {id}", source.chat_id())
+                        let source = &event.source;
+                        let id = event.any_message_id().map_or("-", |id| id);
+                        format!("{} {id}", source.chat_id)
                     }
                     Content::PromptAnswer(event) => {
-                        let response = event.prompt_response().unwrap();
-                        let user = event.source().user_id().unwrap_or("-");
+                        let response = event.prompt_response.as_ref().unwrap();
+                        let user = event.source.user_id.as_deref().unwrap_or("-");
                         format!("answer {} {} by {user}", response.prompt_id, response.option_id)
                     }
                     Content::Forward(forward) => format!("forward {} {}", forward.platform, forward.path),
@@ -311,7 +311,7 @@ impl Rig {
                 Notice::Resumed => "resumed".into(),
                 Notice::Stopped => "stopped".into(),
                 Notice::StalePrompt { answer } => {
-                    format!("stale prompt {}", answer.prompt_response().unwrap().prompt_id)
+                    format!("stale prompt {}", answer.prompt_response.as_ref().unwrap().prompt_id)
                 }
                 Notice::ConnectorError { text } => format!("error {text}"),
                 Notice::UnknownFrame { kind, raw } => format!("frame {kind} {raw}"),

@@ -75,7 +75,7 @@ fn e_09_that_it_came_through_an_authenticated_relay_is_the_gateways_word() {
         seen(rig, forged);
         let delivery = rig.machine.poll_delivery(rig.now).unwrap();
         let crate::output::Content::Message(event) = delivery.content else { panic!("no message") };
-        event.via_authenticated_relay()
+        event.via_authenticated_relay
     };
     assert!(stamped(&mut Rig::up()));
     assert!(!stamped(&mut Rig::up_with(|config| config.credentials = None)));

@@ -109,7 +109,7 @@ fn x_4_a_stale_answer_carries_its_event() {
     else {
         panic!("no notice");
     };
-    assert!(answer.raw().is_some_and(|raw| raw.starts_with(r#"{"x":1,"#)));
+    assert!(answer.raw.is_some_and(|raw| raw.starts_with(r#"{"x":1,"#)));
 }
 
 #[test]

@@ -183,7 +183,7 @@ impl Model {
                 self.dials.socket = Socket::None;
             }
             Notice::StalePrompt { answer } => {
-                let found = serial_of(answer.text(), answer.source().message_id());
+                let found = serial_of(&answer.text, answer.source.message_id.as_deref());
                 let expected = self.stale.pop_front();
                 judge.claim("I-3", "stale-answers-are-exact", expected == Some(found), || {
                     format!("{found:?}, not {expected:?}")
@@ -312,9 +312,9 @@ impl Model {
         self.last_delivery = number;
         let (serial, chat) = match &delivery.content {
             Content::Message(event) | Content::PromptAnswer(event) => {
-                let source = event.source();
-                let chat = format!("{} {}", source.platform(), source.chat_id());
-                (serial_of(event.text(), source.message_id()), chat)
+                let source = &event.source;
+                let chat = format!("{} {}", source.platform, source.chat_id);
+                (serial_of(&event.text, source.message_id.as_deref()), chat)
             }
             Content::Forward(forward) => {
                 let serial = serial(&forward.path);
@@ -365,12 +365,12 @@ impl Model {
     /// The host sees the thread and the session that the event must have.
     fn session(&self, judge: &mut Judge, arrived: &Arrived, event: &Event) {
         let Some((thread, key)) = &arrived.session else { return };
-        let source = event.source();
+        let source = &event.source;
         let found = session_key(source, self.config.sessions, None);
-        let rule = if source.platform() == "slack" { "S-7" } else { "S-5" };
-        let fits = found == *key && source.thread_id() == thread.as_deref();
+        let rule = if source.platform == "slack" { "S-7" } else { "S-5" };
+        let fits = found == *key && source.thread_id.as_deref() == thread.as_deref();
         judge.claim(rule, "events-have-their-session", fits, || {
-            format!("{found} in thread {:?}, not {key} in {thread:?}", source.thread_id())
+            format!("{found} in thread {:?}, not {key} in {thread:?}", source.thread_id)
         });
     }
 }

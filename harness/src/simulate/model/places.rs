@@ -220,9 +220,10 @@ impl Places {
 
     /// The host was handed a message: it can be answered from now on (M-7).
     pub(super) fn delivered(&mut self, delivery: u64, event: &Event) {
-        let source = event.source();
-        let platform = Some(source.platform()).filter(|platform| *platform != NOBODY);
-        let texts = [platform, Some(source.chat_id()), source.thread_id(), event.message_id()];
+        let source = &event.source;
+        let platform = Some(&*source.platform).filter(|platform| *platform != NOBODY);
+        let (thread_id, message_id) = (source.thread_id.as_deref(), event.message_id.as_deref());
+        let texts = [platform, Some(&*source.chat_id), thread_id, message_id];
         if texts.iter().flatten().any(|text| text.len() > LONGEST) {
             return;
         }
@@ -237,9 +238,9 @@ impl Places {
         let own = |text: Option<&str>| text.map(str::to_owned);
         let target = Target {
             platform: own(platform).filter(|platform| self.fronted.contains(platform)),
-            chat: source.chat_id().to_owned(),
-            thread: own(source.thread_id()),
-            message: own(event.message_id()),
+            chat: source.chat_id.to_string(),
+            thread: own(source.thread_id.as_deref()),
+            message: own(event.message_id.as_deref()),
         };
         self.targets.push_back((delivery, weight, target));
     }

@@ -1,0 +1,158 @@
+//! Kinds that the protocol names, each with room for one that it does not.
+
+use super::Part;
+use compact_str::CompactString;
+use serde::{Serialize, Serializer};
+
+/// Defines an enum of names.
+macro_rules! kinds {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident {
+            $( $(#[$of_kind:meta])* $kind:ident = $text:literal, )*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        #[non_exhaustive]
+        pub enum $name {
+            $( $(#[$of_kind])* $kind, )*
+            /// Any other, under the name it came with.
+            Other(CompactString),
+        }
+
+        impl $name {
+            /// Every kind that the protocol names.
+            pub const ALL: &'static [$name] = &[$( $name::$kind, )*];
+
+            /// Returns the name on the wire.
+            pub fn name(&self) -> &str {
+                match self {
+                    $( $name::$kind => $text, )*
+                    $name::Other(name) => name,
+                }
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(name: &str) -> Self {
+                match name {
+                    $( $text => $name::$kind, )*
+                    other => $name::Other(other.into()),
+                }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+
+        impl Part for $name {
+            fn heap(&self) -> usize {
+                match self {
+                    $name::Other(name) => name.heap(),
+                    $( $name::$kind => 0, )*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Kind of a message (E-2). Handle [`Other`](Self::Other) as text.
+    pub enum MessageType {
+        /// Plain text.
+        Text = "text",
+        /// A place.
+        Location = "location",
+        /// A photo taken or chosen in the app.
+        Photo = "photo",
+        /// An image of any other origin.
+        Image = "image",
+        /// A video.
+        Video = "video",
+        /// An audio file; not a voice message.
+        Audio = "audio",
+        /// A voice message; not an audio file.
+        Voice = "voice",
+        /// Any other file.
+        Document = "document",
+        /// A sticker.
+        Sticker = "sticker",
+        /// A command; its text starts with `/`.
+        Command = "command",
+    }
+}
+
+impl Default for MessageType {
+    fn default() -> Self {
+        MessageType::Text
+    }
+}
+
+kinds! {
+    /// Kind of a chat (E-3).
+    pub enum ChatType {
+        /// A direct message; the default (E-1).
+        Dm = "dm",
+        /// A group.
+        Group = "group",
+        /// A channel.
+        Channel = "channel",
+        /// A thread.
+        Thread = "thread",
+        /// A forum, or one topic of it.
+        Forum = "forum",
+    }
+}
+
+impl Default for ChatType {
+    fn default() -> Self {
+        ChatType::Dm
+    }
+}
+
+kinds! {
+    /// Kind of an attachment, as the connector named it (E-7). `voice` and `audio` stay distinct (E-2).
+    pub enum MediaKind {
+        /// An image.
+        Image = "image",
+        /// A voice message.
+        Voice = "voice",
+        /// An audio file.
+        Audio = "audio",
+        /// A video.
+        Video = "video",
+        /// Any other file.
+        Document = "document",
+    }
+}
+
+/// Kind of a [`Target`](super::Target) (P-9).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetKind {
+    /// A user.
+    #[default]
+    User,
+    /// A message.
+    Message,
+}
+
+impl TargetKind {
+    /// Returns its name, `user` or `message`.
+    pub fn name(self) -> &'static str {
+        match self {
+            TargetKind::User => "user",
+            TargetKind::Message => "message",
+        }
+    }
+}
+
+impl Part for TargetKind {
+    fn heap(&self) -> usize {
+        0
+    }
+}

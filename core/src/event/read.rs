@@ -1,0 +1,158 @@
+//! Reading of events, in one pass over their JSON where it is as the protocol has it (E, W-7, W-8, W-9, W-11).
+//!
+//! serde_json finds the fields. What a value means is decided on its raw text: so a field of the wrong type loses only
+//! itself (E-1), a number of any length keeps its digits (W-8), and a lone surrogate becomes U+FFFD (W-7).
+
+use super::source::Fallbacks;
+use super::{CompactString, Event, PromptResponse, ReplyTo, Source, context, media};
+use crate::json::{self, Fields, FromObject, Kind, Pass};
+use serde::de::MapAccess;
+
+/// Returns a string's text; empty for any other value.
+pub(super) fn text(raw: &str) -> CompactString {
+    match json::kind(raw) {
+        Kind::String => json::compact(raw),
+        _ => CompactString::default(),
+    }
+}
+
+/// Returns the text of a string that is not empty.
+pub(super) fn name(raw: &str) -> Option<CompactString> {
+    Some(text(raw)).filter(|text| !text.is_empty())
+}
+
+/// Returns the text of a string or an integer (W-8); empty for any other value.
+pub(super) fn id_or_empty(raw: &str) -> CompactString {
+    match json::kind(raw) {
+        Kind::String => json::compact(raw),
+        Kind::Integer => raw.into(),
+        _ => CompactString::default(),
+    }
+}
+
+/// Returns the text of a string that is not empty, or of an integer (W-8).
+pub(super) fn id(raw: &str) -> Option<CompactString> {
+    Some(id_or_empty(raw)).filter(|text| !text.is_empty())
+}
+
+/// Returns the kind of a name; the default for any other value.
+pub(super) fn kind<T: Default + for<'a> From<&'a str>>(raw: &str) -> T {
+    name(raw).map_or_else(T::default, |name| T::from(&name))
+}
+
+pub(super) fn flag(raw: &str) -> Option<bool> {
+    match json::kind(raw) {
+        Kind::Bool(value) => Some(value),
+        _ => None,
+    }
+}
+
+pub(super) fn is_set(raw: &str) -> bool {
+    flag(raw) == Some(true)
+}
+
+pub(super) fn size(raw: &str) -> Option<u64> {
+    json::whole(raw).and_then(|size| u64::try_from(size).ok())
+}
+
+impl Event {
+    /// Reads an `event` value. Returns `None` when it is not a JSON object: then there is no content to save.
+    pub fn read(raw: &str) -> Option<Event> {
+        json::peer_object(raw, Pass::One, &mut String::new())
+    }
+}
+
+impl<'de> FromObject<'de> for Event {
+    fn from_object<A: MapAccess<'de>>(mut fields: Fields<A>) -> Result<Self, A::Error> {
+        let mut event = Event::default();
+        let mut nested = Nested::default();
+        while let Some(name) = fields.next_name()? {
+            if name == "source" {
+                event.source = fields.object()?.unwrap_or_default();
+                continue;
+            }
+            let raw = fields.raw()?;
+            if !event.set(&name, raw) {
+                nested.set(&name, raw);
+            }
+        }
+        event.source.assume_platform();
+        nested.complete(&mut event);
+        Ok(event)
+    }
+}
+
+/// Raw values of the fields that hold more than one value and come seldom.
+#[derive(Default)]
+struct Nested<'a> {
+    reply_to: Option<&'a str>,
+    prompt_response: Option<&'a str>,
+    media_urls: Option<&'a str>,
+    media: Option<&'a str>,
+    context: Option<&'a str>,
+}
+
+impl<'a> Nested<'a> {
+    fn set(&mut self, name: &str, raw: &'a str) {
+        match name {
+            "reply_to" => self.reply_to = Some(raw),
+            "prompt_response" => self.prompt_response = Some(raw),
+            "media_urls" => self.media_urls = Some(raw),
+            "media" => self.media = Some(raw),
+            "context" => self.context = Some(raw),
+            _ => {}
+        }
+    }
+
+    fn complete(self, event: &mut Event) {
+        event.reply_to = self.reply_to.and_then(part::<ReplyTo>).filter(|reply| *reply != ReplyTo::default());
+        event.prompt_response = self.prompt_response.and_then(prompt_response);
+        event.media = media::read(self.media_urls, self.media);
+        event.context = self.context.and_then(context::render);
+    }
+}
+
+/// Reads a part whose JSON was found to be such.
+fn part<'a, T: FromObject<'a>>(raw: &'a str) -> Option<T> {
+    json::read_object(raw, Pass::Two).ok()?
+}
+
+impl<'de> FromObject<'de> for Source {
+    fn from_object<A: MapAccess<'de>>(mut fields: Fields<A>) -> Result<Self, A::Error> {
+        let (mut source, mut fallbacks) = (Source::default(), Fallbacks::default());
+        while let Some(name) = fields.next_name()? {
+            let raw = fields.raw()?;
+            if !source.set(&name, raw) {
+                fallbacks.set(&name, raw);
+            }
+        }
+        fallbacks.complete(&mut source);
+        Ok(source)
+    }
+}
+
+impl<'de> FromObject<'de> for ReplyTo {
+    fn from_object<A: MapAccess<'de>>(mut fields: Fields<A>) -> Result<Self, A::Error> {
+        let mut reply = ReplyTo::default();
+        while let Some(name) = fields.next_name()? {
+            reply.set(&name, fields.raw()?);
+        }
+        Ok(reply)
+    }
+}
+
+/// Names of the fields of an answer to a prompt.
+pub(super) const PROMPT_RESPONSE: [&str; 4] = ["prompt_id", "option_id", "label", "prompt_message_id"];
+
+/// Reads an answer to a prompt; `None` without both ids (E-8).
+fn prompt_response(raw: &str) -> Option<PromptResponse> {
+    let fields = json::fields(raw, &PROMPT_RESPONSE)?;
+    let [prompt_id, option_id, label, prompt_message_id] = fields;
+    let is_string = |raw: &&str| json::kind(raw) == Kind::String;
+    Some(PromptResponse {
+        prompt_id: text(prompt_id.filter(is_string)?),
+        option_id: text(option_id.filter(is_string)?),
+        label: label.and_then(name),
+        prompt_message_id: prompt_message_id.and_then(id),
+    })
+}

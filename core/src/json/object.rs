@@ -1,0 +1,163 @@
+//! Reading objects field by field, in one pass over their JSON where it is as the protocol has it.
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// Way of reading nested objects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pass {
+    /// As they come. A value of the wrong type can make the whole unreadable: a number that no float holds, a string with
+    /// a lone surrogate.
+    One,
+    /// Each is found first and read then, which takes any JSON.
+    Two,
+}
+
+/// Value that is read from a JSON object, field by field.
+pub(crate) trait FromObject<'de>: Sized {
+    /// Reads all fields.
+    fn from_object<A: MapAccess<'de>>(fields: Fields<A>) -> Result<Self, A::Error>;
+}
+
+/// Fields of an object that are not read yet.
+pub(crate) struct Fields<A> {
+    map: A,
+    pass: Pass,
+}
+
+impl<'de, A: MapAccess<'de>> Fields<A> {
+    /// Returns the name of the next field. A lone surrogate in it is U+FFFD (W-7).
+    pub(crate) fn next_name(&mut self) -> Result<Option<Cow<'de, str>>, A::Error> {
+        self.map.next_key_seed(Name)
+    }
+
+    /// Returns the raw value of the field.
+    pub(crate) fn raw(&mut self) -> Result<&'de str, A::Error> {
+        self.map.next_value::<&RawValue>().map(RawValue::get)
+    }
+
+    /// Reads the field's value as [`object`](Self::object) does. Returns also its raw text, where the pass has it.
+    pub(crate) fn object_and_raw<T: FromObject<'de>>(
+        &mut self,
+    ) -> Result<(Option<T>, Option<&'de str>), A::Error> {
+        match self.pass {
+            Pass::One => Ok((self.object()?, None)),
+            Pass::Two => {
+                let raw = self.raw()?;
+                Ok((read_object(raw, Pass::Two).map_err(A::Error::custom)?, Some(raw)))
+            }
+        }
+    }
+
+    /// Reads the field's value; `None` when it is not an object.
+    pub(crate) fn object<T: FromObject<'de>>(&mut self) -> Result<Option<T>, A::Error> {
+        self.map.next_value_seed(Object { pass: self.pass, of: PhantomData })
+    }
+}
+
+/// Reads a whole text as an object. Returns `None` when it is JSON of another kind.
+///
+/// # Errors
+/// Fails when the text is not JSON, or too odd for one pass.
+pub(crate) fn read_object<'de, T: FromObject<'de>>(
+    text: &'de str,
+    pass: Pass,
+) -> Result<Option<T>, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let read = Object { pass, of: PhantomData }.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(read)
+}
+
+struct Object<T> {
+    pass: Pass,
+    of: PhantomData<T>,
+}
+
+impl<'de, T: FromObject<'de>> DeserializeSeed<'de> for Object<T> {
+    type Value = Option<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        match self.pass {
+            Pass::One => reader.deserialize_any(self),
+            Pass::Two => {
+                let raw = <&RawValue as serde::Deserialize>::deserialize(reader)?.get();
+                if !raw.starts_with('{') {
+                    return Ok(None);
+                }
+                serde_json::Deserializer::from_str(raw).deserialize_any(self).map_err(D::Error::custom)
+            }
+        }
+    }
+}
+
+impl<'de, T: FromObject<'de>> Visitor<'de> for Object<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::from_object(Fields { map, pass: self.pass }).map(Some)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
+
+/// Reads a field's name. As bytes, since a name may hold a lone surrogate too.
+pub(super) struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_bytes(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_bytes<E: Error>(self, name: &'de [u8]) -> Result<Self::Value, E> {
+        Ok(String::from_utf8_lossy(name))
+    }
+
+    fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(String::from_utf8_lossy(name).into_owned()))
+    }
+}
