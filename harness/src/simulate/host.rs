@@ -6,12 +6,11 @@ use super::random::Random;
 use super::world::{Stretch, World};
 use relayline_core::command::{Command, Failure, FailureKind, Reply};
 use relayline_core::config::Limits;
-use relayline_core::host_queue::HostQueue;
 use relayline_core::op::StreamReply;
-use relayline_core::output::{Delivery, DeliveryId, Outcome, Phase};
+use relayline_core::output::{DeliveryId, Outcome, Phase};
 use relayline_core::time::Time;
 use relayline_core::trace::Entry;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// As many streams as a host can have under way at a time without noticing.
@@ -22,10 +21,6 @@ pub(crate) const FEW: usize = 10;
 pub(crate) struct Host {
     pub(crate) random: Random,
     limits: Limits,
-    /// The driver's queue for it.
-    queue: HostQueue,
-    /// What each delivery in it weighs.
-    weights: VecDeque<usize>,
     /// When it settles which.
     held: BTreeSet<(Time, u64)>,
     pub(crate) last_delivery: u64,
@@ -54,9 +49,7 @@ impl Host {
     pub(crate) fn new(random: Random, limits: Limits) -> Self {
         Host {
             random,
-            queue: HostQueue::new(&limits),
             limits,
-            weights: VecDeque::new(),
             held: BTreeSet::new(),
             last_delivery: 0,
             messages: Vec::new(),
@@ -72,8 +65,6 @@ impl Host {
 
     /// A new process knows nothing of what the old one held.
     pub(crate) fn begin(&mut self) {
-        self.queue = HostQueue::new(&self.limits);
-        self.weights.clear();
         self.held.clear();
         self.last_delivery = 0;
         self.streams.clear();
@@ -106,41 +97,16 @@ impl Host {
 }
 
 impl World<'_> {
-    /// Whether the driver's queue for the host has room.
-    pub(crate) fn host_has_room(&self) -> bool {
-        self.host.queue.has_room()
+    /// Whether the host takes another delivery now.
+    pub(crate) fn host_takes_more(&self) -> bool {
+        self.t >= self.troubles.host_slow_until && self.host.held.len() < self.setup.host_concurrency
     }
 
-    /// A delivery joins the driver's queue, which must have had room for it.
-    pub(crate) fn host_queues(&mut self, delivery: Delivery) {
-        let Host { queue, weights, limits, .. } = &mut self.host;
-        let (waiting, bytes) = (weights.len(), weights.iter().sum::<usize>());
-        let fits = waiting < limits.host_queue && bytes < limits.host_queue_bytes;
-        self.judge.claim("A-6", "the-hosts-queue-is-bounded", fits, || {
-            format!("{waiting} deliveries of {bytes} bytes waited already")
-        });
-        let weight = delivery.content.weight();
-        weights.push_back(weight);
-        queue.push(delivery);
-        let counted = queue.bytes();
-        self.judge.claim("X-1", "the-hosts-queue-counts-its-bytes", counted == bytes + weight, || {
-            format!("{counted} bytes, not {}", bytes + weight)
-        });
-    }
-
-    /// The host takes what waits for it, as far as it has time; whether it took anything.
-    pub(crate) fn host_takes(&mut self) -> bool {
-        let mut any = false;
-        while self.t >= self.troubles.host_slow_until && self.host.held.len() < self.setup.host_queue {
-            let Some(delivery) = self.host.queue.pop() else { break };
-            self.host.weights.pop_front();
-            let within = self.setup.settles_within_us;
-            let at = self.t + Duration::from_micros(self.host.random.below(within));
-            self.host.held.insert((at, delivery.id.number()));
-            self.host.last_delivery = delivery.id.number();
-            any = true;
-        }
-        any
+    /// The host has taken a delivery, and settles it in its own time.
+    pub(crate) fn host_took(&mut self, delivery: DeliveryId) {
+        let at = self.t + Duration::from_micros(self.host.random.below(self.setup.settles_within_us));
+        self.host.held.insert((at, delivery.number()));
+        self.host.last_delivery = delivery.number();
     }
 
     /// The host settles the delivery whose time it is.
@@ -211,7 +177,6 @@ impl World<'_> {
         let model = &life.model;
         let settled =
             model.inbox.waiting.is_empty() && model.inbox.handed.is_empty() && self.host.held.is_empty();
-        let settled = settled && self.host.queue.is_empty();
         let on_its_way = self.links.iter().any(|link| {
             link.gateway
                 && (link.stage != Stage::Open || !link.to_gateway.is_empty() || !link.to_connector.is_empty())

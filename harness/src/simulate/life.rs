@@ -108,19 +108,19 @@ impl World<'_> {
         }
         let mut idle = false;
         while !idle && !self.judge.is_over() {
-            idle = !self.host_takes();
+            idle = true;
             self.with_life(|world, life, now| {
                 while let Some(action) = life.machine.poll_action() {
                     idle = false;
                     world.act(life, now, &action);
                 }
-                let host_room = world.host_has_room();
+                let takes = world.host_takes_more();
                 let link = world.open_link();
                 let link = link.filter(|place| world.links[*place].to_connector.has_room());
-                if host_room || link.is_some() {
+                if takes || link.is_some() {
                     life.model.told(now);
                 }
-                if host_room && let Some(delivery) = life.machine.poll_delivery(now) {
+                if takes && let Some(delivery) = life.machine.poll_delivery(now) {
                     idle = false;
                     world.log.say(
                         world.t,
@@ -132,7 +132,7 @@ impl World<'_> {
                     life.model.watched(&life.machine);
                     life.model.delivery(&mut world.judge, &delivery);
                     life.model.is_bounded(&mut world.judge, &life.machine.held());
-                    world.host_queues(delivery);
+                    world.host_took(delivery.id);
                     return;
                 }
                 let Some(place) = link else { return };
@@ -152,14 +152,14 @@ impl World<'_> {
         if self.judge.is_over() {
             return;
         }
-        let host_room = self.host_has_room();
+        let takes = self.host_takes_more();
         let link = self.links.iter().find(|link| link.gateway && link.stage == Stage::Open);
         let can_write = link.is_some_and(|link| link.to_connector.has_room());
         self.with_life(|world, life, _| {
             life.model.can_write = can_write;
             let over = life.machine.poll_action();
             world.judge.claim("X-1", "idle-polls-yield-nothing", over.is_none(), || format!("{over:?}"));
-            life.model.quiet(&mut world.judge, &life.machine, host_room);
+            life.model.quiet(&mut world.judge, &life.machine, takes);
             for (ids, text) in std::mem::take(&mut life.model.streamed) {
                 let wanted: String = text.chars().filter(|sign| !sign.is_whitespace()).collect();
                 let shown = world.shown.text(&ids);

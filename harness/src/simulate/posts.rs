@@ -172,7 +172,6 @@ impl World<'_> {
         if !self.is_awake() {
             return;
         }
-        let host_has_room = self.host_has_room();
         let bytes = post.body();
         let key = Secret::from(if post.fault == Some(Fault::WrongKey) { "another" } else { DELIVERY_KEY });
         let timestamp = post.signed_at.map(|at| at.to_string());
@@ -189,7 +188,7 @@ impl World<'_> {
             timestamp: timestamp.as_deref(),
             signature: signature.as_deref(),
             body: Body::Whole(b""),
-            host_has_room,
+            host_has_room: true,
         };
         self.with_life(|world, life, now| {
             let body = match post.fault {
@@ -201,7 +200,7 @@ impl World<'_> {
             };
             life.model.told(now);
             let ahead = life.machine.held().waiting_event_bytes;
-            let room = host_has_room && ahead < life.machine.config().limits.read_ahead_bytes;
+            let room = ahead < life.machine.config().limits.read_ahead_bytes;
             let received = life.machine.handle_delivery(now, &DeliveryRequest { body, ..head });
             world
                 .log

@@ -38,8 +38,8 @@ pub(crate) struct Setup {
     pub(crate) connector_pings: bool,
     /// The connector refuses credentials by closing with 4401 after the upgrade, and not by answering it with 401 (L-7).
     pub(crate) refuses_after_upgrade: bool,
-    /// Deliveries that the host has room for, and as many that wait for it.
-    pub(crate) host_queue: usize,
+    /// Deliveries that the host works on at a time.
+    pub(crate) host_concurrency: usize,
     /// The longest that the host takes to settle one, in microseconds.
     pub(crate) settles_within_us: u64,
 }
@@ -92,7 +92,7 @@ impl Setup {
             connector,
             connector_pings: random.chance(50),
             refuses_after_upgrade: Random::new(seed, 19).chance(50),
-            host_queue: 1 + random.index(24),
+            host_concurrency: 1 + random.index(24),
             settles_within_us: *random.pick(&[1, 20_000, 900_000, 8_000_000]),
         }
     }
@@ -188,9 +188,6 @@ fn sessions(random: &mut Random, config: &mut Config) {
 fn budget(random: &mut Random, config: &mut Config) {
     if random.chance(40) {
         config.limits.unsettled_bytes = 1 + random.index(8000);
-    }
-    if random.chance(40) {
-        config.limits.host_queue_bytes = 1 + random.index(8000);
     }
 }
 

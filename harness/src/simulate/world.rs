@@ -15,7 +15,6 @@ use super::terms::Counter;
 use super::trouble::{Lift, Troubles};
 use super::users::Register;
 use crate::connector::ConnectorMachine;
-use relayline_core::config::Limits;
 use relayline_core::time::{Now, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -79,11 +78,10 @@ impl<'p> World<'p> {
         let setup = Setup::new(seed, profile);
         let mut random = Random::new(seed, 3);
         let connector = ConnectorMachine::new(setup.connector.clone(), random.seed());
-        let limits = Limits { host_queue: setup.host_queue, ..setup.config.limits.clone() };
         let mut world = World {
             t: Time::ZERO,
             steps: 0,
-            host: Host::new(Random::new(seed, 4), limits),
+            host: Host::new(Random::new(seed, 4), setup.config.limits.clone()),
             setup,
             plan,
             at: 0,

@@ -26,7 +26,7 @@ impl Model {
     }
 
     /// When all that was to be had has been taken.
-    pub(crate) fn quiet(&mut self, judge: &mut Judge, machine: &RelayMachine, host_room: bool) {
+    pub(crate) fn quiet(&mut self, judge: &mut Judge, machine: &RelayMachine, host_takes: bool) {
         let over = self.is_over();
         let overdue = self.requests.pending.iter().find(|(_, pending)| pending.due.is_some());
         judge.claim("O-1", "answered-completes-at-once", overdue.is_none(), || {
@@ -48,7 +48,7 @@ impl Model {
         judge.claim("L-13", "sleep-is-told", !self.must_sleep || over, || "the host was not told".to_owned());
         self.phase(judge, machine);
         self.written_out(judge);
-        if host_room && !over {
+        if host_takes && !over {
             let early = self.early();
             let limit = self.config.limits.dedupe;
             let first = self.inbox.waiting.iter().find(|first| Some(first.conn) != early);

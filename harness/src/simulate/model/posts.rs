@@ -54,7 +54,7 @@ impl Posts {
 const MOST_SKEW_S: u64 = 300;
 
 impl Model {
-    /// A request was made, and this came of it at once. There was room if the host had some, and the machine.
+    /// A request was made, and this came of it at once. There was room if the read-ahead had some.
     pub(crate) fn posted(
         &mut self,
         judge: &mut Judge,
