@@ -200,14 +200,16 @@ settings! {
     limits {
         /// The longest line that is taken, in bytes without its newline; 1 MiB by default (W-5).
         max_line_bytes = 1 << 20, least 1024;
-        /// Deliveries that wait for the host in its own queue; 1024 by default.
+        /// Events that wait for the host before reading stops, if they weigh `read_ahead_bytes`; 1024 by default.
         host_queue = 1024, least 1;
-        /// Bytes of deliveries in that queue, and whatever went over it last; 64 MiB by default.
+        /// Bytes of events that wait for the host before reading stops, and whatever went over it last; 64 MiB by
+        /// default.
         host_queue_bytes = 64 << 20, least 1;
         /// Bytes of deliveries that the host has and has not settled, and whose senders wait, and whatever went over it
         /// last; 64 MiB by default.
         unsettled_bytes = 64 << 20, least 1;
-        /// Bytes of further events behind that queue before reading stops; 4 MiB by default.
+        /// Bytes of events that are read however many wait for the host already, since results may come after them;
+        /// 4 MiB by default.
         read_ahead_bytes = 4 << 20, least 1;
         /// Requests that wait for their answer at a time; 1024 by default (O-6).
         max_in_flight = 1024, least 1;

@@ -180,6 +180,10 @@ impl Connection {
         self.keepalive.ping(now, is_reading);
     }
 
+    pub(crate) fn wants_ping(&self) -> bool {
+        self.keepalive.wants_ping()
+    }
+
     /// Returns whether a ping is to be written, once.
     pub(crate) fn take_ping(&mut self) -> bool {
         self.keepalive.take_ping()

@@ -25,19 +25,16 @@ pub struct DeliveryRequest<'a> {
     pub signature: Option<&'a str>,
     /// What came of the body.
     pub body: Body<'a>,
-    /// Whether the host's queue has room for a delivery now: what a driver asks itself before `poll_delivery`.
-    pub host_has_room: bool,
 }
 
 impl fmt::Debug for DeliveryRequest<'_> {
     /// Without what would let a reader of logs send it again.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DeliveryRequest { method, path, body, host_has_room, .. } = self;
+        let DeliveryRequest { method, path, body, .. } = self;
         f.debug_struct("DeliveryRequest")
             .field("method", method)
             .field("path", path)
             .field("body", body)
-            .field("host_has_room", host_has_room)
             .finish_non_exhaustive()
     }
 }

@@ -10,14 +10,15 @@ numbers! {
     unfinished_line_bytes;
     /// Events that wait for the host, and copies that wait for another's fate; bounded by their bytes.
     waiting_events;
-    /// Bytes of those events; `read_ahead_bytes`, and whatever went over it last, with `early_event_bytes` on top.
+    /// Bytes of those events; `host_queue_bytes`, or `read_ahead_bytes` if that is more, and whatever went over it last
+    /// with `early_event_bytes` on top.
     waiting_event_bytes;
     /// Bytes of what has come on the present connection before its handshake is complete; `read_ahead_bytes`, and
     /// whatever went over it last (L-17).
     early_event_bytes;
-    /// Deliveries in the host's own queue; at most `host_queue`. It is the driver's: a machine alone has none.
+    /// Events that wait for the host, copies apart; at most `host_queue`, or as many as `read_ahead_bytes` hold.
     host_queue;
-    /// Bytes of those; `host_queue_bytes`, and whatever went over it last.
+    /// Bytes of those; bounded as `waiting_event_bytes` is, of which they are a part.
     host_queue_bytes;
     /// Deliveries in the host's hands on whose fate somebody waits; at most `dedupe` (A-1, H-6).
     unsettled_deliveries;

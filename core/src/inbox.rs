@@ -3,6 +3,7 @@
 //! A delivery is *in flight* from its arrival until the host has settled it, and *taken* after that. What is in
 //! flight never leaves the memory of duplicates; of what is taken the oldest does.
 
+use crate::config::Limits;
 use crate::hash::{Table, table};
 use crate::output::{Conn, Content, Delivery, DeliveryId, HttpId, Outcome};
 use std::collections::VecDeque;
@@ -130,14 +131,15 @@ pub(crate) struct Inbox {
     /// Bytes of those.
     unsettled_bytes: usize,
     read_ahead: usize,
+    most: usize,
+    most_bytes: usize,
     memory: usize,
     most_unsettled_bytes: usize,
 }
 
 impl Inbox {
-    /// For `read_ahead` bytes of events, `memory` keys, and so many bytes of deliveries in the host's hands. A limit of
-    /// nothing would lock it up for good, so that each is one at least.
-    pub(crate) fn new(read_ahead: usize, memory: usize, most_unsettled_bytes: usize) -> Self {
+    /// An empty inbox within these limits. A limit of nothing would lock it up for good, so each is one at least.
+    pub(crate) fn new(limits: &Limits) -> Self {
         Inbox {
             queue: VecDeque::new(),
             arrived: 0,
@@ -151,15 +153,26 @@ impl Inbox {
             forgotten: 0,
             last: 0,
             unsettled_bytes: 0,
-            read_ahead: read_ahead.max(1),
-            memory: memory.max(1),
-            most_unsettled_bytes: most_unsettled_bytes.max(1),
+            read_ahead: limits.read_ahead_bytes.max(1),
+            most: limits.host_queue.max(1),
+            most_bytes: limits.host_queue_bytes.max(1),
+            memory: limits.dedupe.max(1),
+            most_unsettled_bytes: limits.unsettled_bytes.max(1),
         }
     }
 
-    /// Whether no further event can be taken in, so that reading must stop.
+    /// Returns whether the host's queue has room for another event, as far as its own bounds go.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queue.len() < self.most && self.bytes < self.most_bytes
+    }
+
+    /// Whether no further event can be taken in, so that reading must stop. What waits and what is unsettled
+    /// share the larger of their budgets. Below the read-ahead only a full memory of duplicates is a reason: the host
+    /// may wait for a result that comes after the events.
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes >= self.read_ahead || self.in_flight.len() >= self.memory
+        let budget = self.most_bytes.max(self.most_unsettled_bytes);
+        let has_room = self.has_room() && self.bytes + self.unsettled_bytes < budget;
+        (!has_room && self.bytes >= self.read_ahead) || self.in_flight.len() >= self.memory
     }
 
     /// The same before the handshake is complete. Its descriptor must be read, whatever is still there of earlier
@@ -202,10 +215,8 @@ impl Inbox {
         Arrived::Queued
     }
 
-    /// The next delivery for the host. `early` is a connection whose handshake is not complete: its events wait
-    /// (L-17), and hold up nothing that came over HTTP. A live one counts as taken from now on; who waited for word
-    /// of its doubles goes to `taken`.
-    pub(crate) fn poll(&mut self, early: Option<Conn>, taken: &mut Vec<Origin>) -> Option<Delivery> {
+    /// Returns the place in the queue of the next delivery for the host.
+    pub(crate) fn next(&self, early: Option<Conn>) -> Option<usize> {
         let at = match early {
             None => 0,
             Some(_) => self.queue.iter().position(|(_, arrival)| arrival.origin.conn() != early)?,
@@ -213,9 +224,14 @@ impl Inbox {
         let (_, next) = self.queue.get(at)?;
         // What the host holds unsettled is bounded, too.
         let too_many = self.handed.len() >= self.memory || self.unsettled_bytes >= self.most_unsettled_bytes;
-        if too_many && !matches!(next.origin, Origin::Live(_)) {
-            return None;
-        }
+        (!too_many || matches!(next.origin, Origin::Live(_))).then_some(at)
+    }
+
+    /// The next delivery for the host. `early` is a connection whose handshake is not complete: its events wait
+    /// (L-17), and hold up nothing that came over HTTP. A live one counts as taken from now on; who waited for word
+    /// of its doubles goes to `taken`.
+    pub(crate) fn poll(&mut self, early: Option<Conn>, taken: &mut Vec<Origin>) -> Option<Delivery> {
+        let at = self.next(early)?;
         let (_, arrival) = self.queue.remove(at)?;
         let weight = arrival.weight();
         self.bytes -= weight;
@@ -270,6 +286,16 @@ impl Inbox {
             // A live one so old that it is forgotten: there is nothing to do for it.
             Settled { known: id.0 <= self.forgotten && id.0 > 0, ..Settled::default() }
         }
+    }
+
+    /// Returns how many events wait for the host, copies apart.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Returns the bytes of those. It looks at each.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.queue.iter().map(|(_, arrival)| arrival.weight()).sum()
     }
 
     /// Events that wait for the host or for another's fate.
@@ -438,6 +464,19 @@ mod tests {
     use super::*;
     use crate::event::Event;
 
+    /// An inbox whose read-ahead is all the room there is.
+    fn inbox_of(read_ahead_bytes: usize, dedupe: usize, unsettled_bytes: usize) -> Inbox {
+        let (host_queue, host_queue_bytes) = (1, 1);
+        Inbox::new(&Limits {
+            read_ahead_bytes,
+            dedupe,
+            unsettled_bytes,
+            host_queue,
+            host_queue_bytes,
+            ..Limits::default()
+        })
+    }
+
     const A: Conn = Conn(1);
     const B: Conn = Conn(2);
 
@@ -469,7 +508,7 @@ mod tests {
 
     #[test]
     fn a_4_a_duplicate_of_taken_is_acknowledged_and_one_in_flight_waits() {
-        let mut inbox = Inbox::new(1 << 20, 4, 1000);
+        let mut inbox = inbox_of(1 << 20, 4, 1000);
         let mut acks = Vec::new();
         assert_eq!(arrive(&mut inbox, arrival(1, Some("a"), A)), Arrived::Queued);
         assert_eq!(arrive(&mut inbox, arrival(1, Some("b"), A)), Arrived::Waits);
@@ -485,7 +524,7 @@ mod tests {
 
     #[test]
     fn a_4_when_the_twin_is_refused_the_newest_waiter_is_delivered() {
-        let mut inbox = Inbox::new(1 << 20, 16, 1000);
+        let mut inbox = inbox_of(1 << 20, 16, 1000);
         let mut acks = Vec::new();
         arrive(&mut inbox, arrival(1, Some("a"), A));
         let id = inbox.poll(None, &mut acks).unwrap().id;
@@ -506,7 +545,7 @@ mod tests {
 
     #[test]
     fn a_4_a_refused_one_is_forgotten_and_live_ones_are_taken_once_received() {
-        let mut inbox = Inbox::new(1 << 20, 16, 1000);
+        let mut inbox = inbox_of(1 << 20, 16, 1000);
         let mut acks = Vec::new();
         arrive(&mut inbox, arrival(1, Some("a"), A));
         let id = inbox.poll(None, &mut acks).unwrap().id;
@@ -524,7 +563,7 @@ mod tests {
 
     #[test]
     fn a_4_memory_is_bounded_and_what_is_in_flight_stays() {
-        let mut inbox = Inbox::new(1 << 20, 3, 1000);
+        let mut inbox = inbox_of(1 << 20, 3, 1000);
         let mut acks = Vec::new();
         arrive(&mut inbox, arrival(1, Some("held"), A));
         inbox.poll(None, &mut acks);
@@ -543,7 +582,7 @@ mod tests {
 
     #[test]
     fn a_6_the_read_ahead_is_bounded_by_bytes() {
-        let mut inbox = Inbox::new(2 * Event::read("{}").unwrap().weight(), 100, 1000);
+        let mut inbox = inbox_of(2 * Event::read("{}").unwrap().weight(), 100, 1000);
         arrive(&mut inbox, arrival(0, None, A));
         assert!(!inbox.is_full());
         arrive(&mut inbox, arrival(0, None, A));
@@ -554,7 +593,7 @@ mod tests {
 
     #[test]
     fn l_17_early_events_wait_and_go_with_a_failed_handshake() {
-        let mut inbox = Inbox::new(1 << 20, 100, 1000);
+        let mut inbox = inbox_of(1 << 20, 100, 1000);
         let mut acks = Vec::new();
         arrive(&mut inbox, arrival(1, None, A));
         arrive(&mut inbox, arrival(2, Some("b"), B));
@@ -567,7 +606,7 @@ mod tests {
 
     #[test]
     fn h_6_what_came_over_http_waits_for_no_handshake_and_leaves_when_its_time_is_up() {
-        let mut inbox = Inbox::new(1 << 20, 100, 1000);
+        let mut inbox = inbox_of(1 << 20, 100, 1000);
         let mut taken = Vec::new();
         arrive(&mut inbox, arrival(1, None, B));
         arrive(&mut inbox, posted(2, 1));

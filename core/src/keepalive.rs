@@ -43,6 +43,10 @@ impl KeepAlive {
         self.wants_ping = true;
     }
 
+    pub(crate) fn wants_ping(&self) -> bool {
+        self.wants_ping
+    }
+
     /// Returns whether a ping is to be written, once.
     pub(crate) fn take_ping(&mut self) -> bool {
         std::mem::take(&mut self.wants_ping)

@@ -71,7 +71,6 @@ pub mod event;
 pub mod fields;
 mod hash;
 pub mod held;
-pub mod host_queue;
 pub mod http;
 mod idle;
 mod inbox;

@@ -93,8 +93,9 @@ pub enum DialFailure<'a> {
 /// 1. Make one; its first action is to dial.
 /// 2. After every input, and after the other two polls, take [`poll_action`](Self::poll_action) until it is `None`,
 ///    and do what it says.
-/// 3. While the host has room, hand it [`poll_delivery`](Self::poll_delivery); tell its fate with
-///    [`settle`](Self::settle).
+/// 3. Whenever the host takes one, hand it [`poll_delivery`](Self::poll_delivery); tell its fate with
+///    [`settle`](Self::settle). No queue is needed between the two: the machine is the host's queue, and
+///    [`has_delivery`](Self::has_delivery) says when to wake a host that waits.
 /// 4. While the socket can take a message, write [`poll_transmit`](Self::poll_transmit): what was returned counts
 ///    as written.
 /// 5. Read the socket while [`wants_read`](Self::wants_read), into [`handle_bytes`](Self::handle_bytes); offer what
@@ -108,12 +109,13 @@ pub enum DialFailure<'a> {
 ///
 /// # Back-pressure
 ///
-/// Events wait in the machine, at most `read_ahead_bytes` of them, until the host has room; results, interrupts and
-/// confirmations that stand between them get through at once. When that room is full too, the machine consumes no
-/// more bytes and [`wants_read`](Self::wants_read) turns false, so that TCP pushes back on the connector; it goes on
-/// writing, and its own clock for silence rests. Before a connection's handshake is complete it reads on whatever is
-/// still there of earlier ones, and so much more of what comes early (L-17). So a host must not wait for a result before it takes its next
-/// event: while the read-ahead is full, that result waits until the request times out.
+/// Events wait in the machine until the host takes them; results, interrupts and confirmations that stand between them
+/// get through at once. There is room for `host_queue` events of `host_queue_bytes`, and for as many as
+/// `read_ahead_bytes` hold. Without room the machine consumes no more bytes and [`wants_read`](Self::wants_read) turns
+/// false, so that TCP pushes back on the connector; it goes on writing, and its own clock for silence rests. Before a
+/// connection's handshake is complete it reads on whatever is still there of earlier ones, and so much more of what
+/// comes early (L-17). So a host must not wait for a result before it takes its next event: while there is no room, that
+/// result waits until the request times out.
 #[derive(Debug)]
 pub struct RelayMachine {
     config: Arc<Config>,
@@ -168,7 +170,7 @@ impl RelayMachine {
             disconnect: None,
             splitter: LineSplitter::new(limits.max_line_bytes),
             outbox: Outbox::default(),
-            inbox: Inbox::new(limits.read_ahead_bytes, limits.dedupe, limits.unsettled_bytes),
+            inbox: Inbox::new(limits),
             chats: Chats::new(limits.chats),
             prompts: Prompts::new(prompts, limits.prompts),
             streams: Streams::new(drafts),
@@ -355,7 +357,7 @@ impl RelayMachine {
         None
     }
 
-    /// The next delivery. Call it only when the host has room for one.
+    /// The next delivery. Call it only when the host takes one: a live one counts as taken from now on.
     pub fn poll_delivery(&mut self, now: Now) -> Option<Delivery> {
         self.advance(now);
         let early = self.conn.early();
@@ -393,6 +395,17 @@ impl RelayMachine {
     /// Whether it takes bytes: not while nothing more can be taken in, nor without a socket.
     pub fn wants_read(&self) -> bool {
         self.conn.state().has_socket() && self.can_take_in()
+    }
+
+    /// Returns whether [`poll_delivery`](Self::poll_delivery) has a delivery for the host.
+    pub fn has_delivery(&self) -> bool {
+        self.inbox.next(self.conn.early()).is_some()
+    }
+
+    /// Returns whether [`poll_action`](Self::poll_action) or [`poll_transmit`](Self::poll_transmit) has anything. O(1).
+    pub fn has_output(&self) -> bool {
+        let is_unwritten = self.conn.wants_ping() || !self.outbox.is_empty();
+        !self.actions.is_empty() || (is_unwritten && self.conn.state().has_socket())
     }
 
     /// Where the connection is.
@@ -470,8 +483,8 @@ impl RelayMachine {
             waiting_events: self.inbox.waiting(),
             waiting_event_bytes: self.inbox.bytes(),
             early_event_bytes: if self.conn.early().is_some() { self.inbox.early_bytes() } else { 0 },
-            host_queue: 0,
-            host_queue_bytes: 0,
+            host_queue: self.inbox.queued(),
+            host_queue_bytes: self.inbox.queued_bytes(),
             unsettled_deliveries: self.inbox.unsettled(),
             unsettled_bytes: self.inbox.unsettled_bytes(),
             remembered_deliveries: self.inbox.remembered(),

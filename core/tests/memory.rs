@@ -20,6 +20,7 @@ fn limits() -> Limits {
     Limits {
         max_line_bytes: LINE,
         read_ahead_bytes: 256 << 10,
+        host_queue_bytes: 256 << 10,
         write_queue_bytes: 128 << 10,
         unsettled_bytes: 128 << 10,
         max_in_flight: 16,

@@ -111,12 +111,8 @@ fn input() -> impl Strategy<Value = Input> {
             prop::sample::select(&[r#"{"success":true,"message_id":"m"}"#, "{}", r#"{"ambiguous":true}"#, r#"{"code":"egress_declined"}"#][..]),
         )
             .prop_map(|(ago, result)| Input::Answer(ago, result)),
-        4 => (
-            prop::sample::select(REQUESTS),
-            prop::bool::weighted(0.9),
-            prop::bool::weighted(0.9),
-        )
-            .prop_map(|((path, body), signed, room)| Input::Request(path, body, signed, room)),
+        4 => (prop::sample::select(REQUESTS), prop::bool::weighted(0.9))
+            .prop_map(|((path, body), signed)| Input::Request(path, body, signed)),
         4 => (0..5u64, outcome).prop_map(|(ago, outcome)| Input::Settle(ago, outcome)),
         8 => Just(Input::Actions),
         8 => Just(Input::Transmit),

@@ -107,7 +107,6 @@ fn delivery(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) 
         timestamp: Some(&timestamp),
         signature: Some(&signature),
         body: Body::Whole(&body),
-        host_has_room: true,
     };
     is_answered(&request, keys, now, expected);
     Ok(())

@@ -53,7 +53,7 @@ fn input(source: &mut Unstructured<'_>) -> Result<Input> {
         ),
         11 if source.ratio(3, 4)? => {
             let (path, body) = *source.choose(REQUESTS)?;
-            Input::Request(path, body, source.ratio(7, 8)?, source.ratio(7, 8)?)
+            Input::Request(path, body, source.ratio(7, 8)?)
         }
         11 => Input::Alive(ago(source)?),
         12..=14 => Input::Submit(Box::new(command(source)?)),

@@ -127,7 +127,7 @@ impl<R: Runtime> Driver<R> {
         obeyed || moved
     }
 
-    /// Does what is due and what the machine wants done, and fills the host's queue.
+    /// Does what is due and what the machine wants done, and wakes a host that waits for what has come.
     fn obey(&mut self) -> bool {
         let shared = self.shared.clone();
         let mut state = shared.lock();
@@ -162,7 +162,7 @@ impl<R: Runtime> Driver<R> {
         for action in actions {
             tell(&mut state, action);
         }
-        done |= state.deliver(now);
+        done |= state.drain_if_deaf(now);
         let (host, watchers) = (state.host_if_news(), state.show());
         drop(state);
         wake(host);

@@ -58,8 +58,9 @@ impl Inbox {
 }
 
 impl Inbox {
-    /// Polls for the next interrupt, notice or end, and leaves deliveries in the host's queue, where back-pressure
-    /// acts on them. For a host that has no room for events, and is still to hear of the rest.
+    /// Polls for the next interrupt, notice or end, and leaves deliveries where they wait, so that back-pressure acts on
+    /// them. For a host that has no room for events, and is still to hear of the rest. A task that is pending here
+    /// is not woken for deliveries.
     ///
     /// Where it is over it says so whatever deliveries are left: they are refused as the inbox is dropped.
     pub fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
@@ -75,12 +76,12 @@ impl Inbox {
                 Sign::Notice(notice) => Incoming::Notice(notice),
             }));
         }
-        let was_full = !state.queue.has_room();
-        if deliveries && let Some(queued) = state.queue.pop() {
-            // There is room for the next. Unless there was none before, nothing has waited for it.
-            let driver = if was_full { state.driver.take() } else { None };
-            let (id, buffered) = (queued.id, queued.buffered);
-            let incoming = match queued.content {
+        if deliveries
+            && state.machine.has_delivery()
+            && let Some((taken, driver)) = state.take_for_host(shared.now())
+        {
+            let (id, buffered) = (taken.id, taken.buffered);
+            let incoming = match taken.content {
                 Content::Message(event) => Incoming::Message(Delivery::new(shared, id, buffered, event)),
                 Content::PromptAnswer(event) => {
                     Incoming::PromptAnswer(Delivery::new(shared, id, buffered, event))
@@ -108,6 +109,7 @@ impl Inbox {
             return Poll::Ready(None);
         }
         let former = state.host.replace(cx.waker().clone());
+        state.host_takes = deliveries;
         drop(state);
         // A waker may be the last that holds a task, and with it another half of this: never under the lock.
         drop(former);
@@ -135,11 +137,7 @@ impl Drop for Inbox {
         let mut state = self.shared.lock();
         state.deaf = true;
         state.signs.drop_all();
-        while let Some(delivery) = state.queue.pop() {
-            if !delivery.buffered {
-                state.machine.settle(self.shared.now(), delivery.id, Outcome::Refused);
-            }
-        }
+        state.drain_if_deaf(self.shared.now());
         let (host, driver) = (state.host.take(), state.driver.take());
         drop(state);
         drop(host);

@@ -9,10 +9,8 @@ use futures_util::future::{Either, ready};
 use relayline_core::command::{Command, Failure, NotAccepted, Reply, RequestId};
 use relayline_core::config::Config;
 use relayline_core::delivery::{Answer, DeliveryRequest, Received};
-use relayline_core::held::Held;
-use relayline_core::host_queue::HostQueue;
 use relayline_core::machine::RelayMachine;
-use relayline_core::output::{DeliveryId, Fatal, HttpId, Outcome};
+use relayline_core::output::{Delivery, DeliveryId, Fatal, HttpId, Outcome};
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::Entry;
 use std::collections::BTreeMap;
@@ -37,8 +35,6 @@ pub(crate) struct State {
     pub(crate) waiting: BTreeMap<RequestId, Waiting>,
     /// Clients that wait for the answer to a signed delivery (H-6).
     pub(crate) unanswered: BTreeMap<HttpId, oneshot::Sender<Answer>>,
-    /// The host's queue.
-    pub(crate) queue: HostQueue,
     pub(crate) signs: Signs,
     /// Replies that grow, so far.
     pub(crate) streamed: u64,
@@ -48,6 +44,8 @@ pub(crate) struct State {
     /// The host has dropped its stream: nothing is taken for it any more.
     pub(crate) deaf: bool,
     pub(crate) host: Option<Waker>,
+    /// Whether the host that waits takes deliveries, too.
+    pub(crate) host_takes: bool,
     pub(crate) driver: Option<Waker>,
     /// Turns of the drive loop so far: after each there may be room that was not there before.
     pub(crate) turns: u64,
@@ -88,13 +86,13 @@ impl Shared {
             machine,
             waiting: BTreeMap::new(),
             unanswered: BTreeMap::new(),
-            queue: HostQueue::new(&config.limits),
             signs: Signs::new(config.limits.read_ahead_bytes),
             streamed: 0,
             fatal: None,
             over: false,
             deaf: false,
             host: None,
+            host_takes: false,
             driver: None,
             turns: 0,
             crowded: Vec::new(),
@@ -145,7 +143,6 @@ impl Shared {
     ) -> impl Future<Output = Answer> + Send + use<> {
         let mut state = self.lock();
         let now = self.now();
-        let request = DeliveryRequest { host_has_room: state.has_room(), ..request };
         let received = state.machine.handle_delivery(now, &request);
         trace::log(|| Entry::request(now.mono, &request, &received));
         let answer = match received {
@@ -220,41 +217,46 @@ impl State {
         std::mem::take(&mut self.crowded)
     }
 
-    /// Whether the host's queue takes another delivery; that of a host that has dropped its stream always does.
-    fn has_room(&self) -> bool {
-        self.deaf || self.queue.has_room()
+    /// Takes the next delivery out of the machine.
+    fn take(&mut self, now: Now) -> Option<Delivery> {
+        let delivery = self.machine.poll_delivery(now)?;
+        trace::log(|| Entry::delivery(now.mono, &delivery, self.machine.config().sessions));
+        Some(delivery)
     }
 
-    /// Fills the host's queue; whether anything was moved.
+    /// Takes the next delivery for the host, and the drive loop's waker where that has made work for the loop. Most
+    /// often nothing has waited for the room that it makes.
+    pub(crate) fn take_for_host(&mut self, now: Now) -> Option<(Delivery, Option<Waker>)> {
+        let before = [self.machine.wants_read(), self.machine.has_output()];
+        let delivery = self.take(now)?;
+        let after = [self.machine.wants_read(), self.machine.has_output()];
+        let is_new = after.iter().zip(before).any(|(is, was)| *is && !was);
+        Some((delivery, if is_new { self.driver.take() } else { None }))
+    }
+
+    /// Takes everything out of the machine for a host that has dropped its stream, since a machine that cannot take in
+    /// more reads no results either; whether there was anything.
     ///
-    /// For a host that has dropped its stream everything is taken out of the machine all the same, since a machine
-    /// that cannot take in more reads no results either. Live events are lost on it. Buffered ones are neither
-    /// acknowledged nor refused: the connector keeps them, and waits; to refuse them would only make the
-    /// gateway dial again and again for what nobody takes.
-    pub(crate) fn deliver(&mut self, now: Now) -> bool {
+    /// Live events are lost on that host. Buffered ones are neither acknowledged nor refused: the connector keeps them,
+    /// and waits; to refuse them would only make the gateway dial again and again for what nobody takes.
+    pub(crate) fn drain_if_deaf(&mut self, now: Now) -> bool {
         let mut any = false;
-        while self.has_room() {
-            let Some(delivery) = self.machine.poll_delivery(now) else { break };
-            trace::log(|| Entry::delivery(now.mono, &delivery, self.machine.config().sessions));
+        while self.deaf
+            && let Some(delivery) = self.take(now)
+        {
             any = true;
-            if !self.deaf {
-                self.queue.push(delivery);
-            } else if !delivery.buffered {
+            if !delivery.buffered {
                 self.machine.settle(now, delivery.id, Outcome::Refused);
             }
         }
         any
     }
 
-    /// How full the machine and the host's queue are.
-    pub(crate) fn held(&self) -> Held {
-        let (host_queue, host_queue_bytes) = (self.queue.len(), self.queue.bytes());
-        Held { host_queue, host_queue_bytes, ..self.machine.held() }
-    }
-
     /// The host, if it waits and there is something for it.
     pub(crate) fn host_if_news(&mut self) -> Option<Waker> {
-        let news = self.over || !self.signs.is_empty() || !self.queue.is_empty();
+        let news = self.over
+            || !self.signs.is_empty()
+            || (self.host.is_some() && self.host_takes && self.machine.has_delivery());
         if news { self.host.take() } else { None }
     }
 }

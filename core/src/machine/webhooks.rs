@@ -31,7 +31,7 @@ impl RelayMachine {
         let asked = self
             .is_open()
             .and_then(|()| request.read(&self.config.delivery_keys, self.unix_s, self.config.raw_events));
-        let take_in = |asked| self.account_actions(|machine| machine.take_in(asked, request.host_has_room));
+        let take_in = |asked| self.account_actions(|machine| machine.take_in(asked));
         let received = match asked.and_then(take_in) {
             Ok(received) => received,
             Err(answer) => Received::Answered(answer),
@@ -43,7 +43,7 @@ impl RelayMachine {
         received
     }
 
-    fn take_in(&mut self, asked: Asked, host_has_room: bool) -> Result<Received, Answer> {
+    fn take_in(&mut self, asked: Asked) -> Result<Received, Answer> {
         match asked {
             Asked::Health => Ok(Received::Answered(Answer::Done)),
             Asked::Interrupt { session_key, chat_id } => {
@@ -53,15 +53,15 @@ impl RelayMachine {
                 self.respond(id, Answer::Done);
                 Ok(Received::Waits(id))
             }
-            Asked::Message(event) => self.take_in_message(*event, host_has_room),
+            Asked::Message(event) => self.take_in_message(*event),
         }
     }
 
-    fn take_in_message(&mut self, event: Event, host_has_room: bool) -> Result<Received, Answer> {
+    fn take_in_message(&mut self, event: Event) -> Result<Received, Answer> {
         let key = self.key_of(&event);
         // What was taken before needs no room.
         if !key.is_some_and(|key| self.inbox.has_taken(key)) {
-            let full = !host_has_room || self.inbox.is_full();
+            let full = !self.inbox.has_room() || self.inbox.is_full();
             let busy = self.webhooks.len() >= self.config.limits.deliveries.max(1);
             if self.is_leaving() || full || busy {
                 return Err(Answer::NotTaken(match (self.is_leaving(), full) {

@@ -53,7 +53,6 @@ fn every_entry_is_a_line_of_text_and_an_object() {
         timestamp: Some("1"),
         signature: Some("s1gnature"),
         body: Body::Whole(b"{}"),
-        host_has_room: true,
     };
     let unsigned = Answer::Unsigned(crate::signature::NotSigned::Wrong);
     let close = Transmit::Close { conn: CONN, code: 1000, reason: "" };

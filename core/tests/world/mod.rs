@@ -36,8 +36,8 @@ pub(crate) enum Input {
     Submit(Box<Command>),
     /// The answer to a request so many before the last.
     Answer(u64, &'static str),
-    /// An HTTP request: its path, its body, whether it is signed, and whether the host has room.
-    Request(&'static str, &'static str, bool, bool),
+    /// An HTTP request: its path, its body, and whether it is signed.
+    Request(&'static str, &'static str, bool),
     /// The fate of a delivery so many before the last.
     Settle(u64, Outcome),
     Actions,
@@ -101,6 +101,8 @@ impl World {
         config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
         config.limits.max_line_bytes = 400;
         config.limits.read_ahead_bytes = 1500;
+        config.limits.host_queue = 3;
+        config.limits.host_queue_bytes = 2000;
         config.limits.max_in_flight = MAX_IN_FLIGHT;
         config.limits.write_queue_bytes = 1024;
         config.limits.chats = CHATS;
@@ -221,9 +223,7 @@ impl World {
                     self.bytes(conn, line.as_bytes());
                 }
             }
-            Input::Request(path, body, signed, host_has_room) => {
-                self.request(path, body, *signed, *host_has_room);
-            }
+            Input::Request(path, body, signed) => self.request(path, body, *signed),
             Input::Settle(ago, outcome) => {
                 let now = self.told();
                 let id = DeliveryId::from_number(self.last_delivery.saturating_sub(*ago));
@@ -250,7 +250,7 @@ impl World {
         }
     }
 
-    fn request(&mut self, path: &str, body: &str, signed: bool, host_has_room: bool) {
+    fn request(&mut self, path: &str, body: &str, signed: bool) {
         let now = self.told();
         let signature = signature::sign(body.as_bytes(), &Secret::new("dk"), now.unix_s);
         let timestamp = now.unix_s.to_string();
@@ -260,7 +260,6 @@ impl World {
             timestamp: Some(&timestamp),
             signature: signed.then_some(&signature),
             body: Body::Whole(body.as_bytes()),
-            host_has_room,
         };
         match self.machine.handle_delivery(now, &request) {
             Received::Waits(id) => {
@@ -422,8 +421,14 @@ impl World {
         let held = self.machine.held();
         assert!(held.chats <= CHATS, "M-1");
         // And whatever went over it last: an event's texts, and what it takes beside them.
-        let heaviest = 2 * self.machine.config().limits.max_line_bytes + 4096;
+        let limits = &self.machine.config().limits;
+        let heaviest = 2 * limits.max_line_bytes + 4096;
         assert!(held.unsettled_bytes < UNSETTLED_BYTES + heaviest, "X-1: {held:?}");
+        // What came before a handshake has room of its own (L-17).
+        let read_ahead = limits.read_ahead_bytes;
+        let most = limits.host_queue_bytes.max(read_ahead) + read_ahead + 2 * heaviest;
+        assert!(held.waiting_event_bytes < most, "A-6: {held:?}");
+        assert!(held.host_queue_bytes <= held.waiting_event_bytes, "A-6: {held:?}");
         // Requests, idlers and disconnects wait, each within the bound; the rest has completed and is not taken.
         assert!(self.pending.len() <= 4 * MAX_IN_FLIGHT + 1024, "O-6, X-1");
         // So many wait, and the rest has an answer that is not taken.

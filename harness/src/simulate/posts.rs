@@ -188,7 +188,6 @@ impl World<'_> {
             timestamp: timestamp.as_deref(),
             signature: signature.as_deref(),
             body: Body::Whole(b""),
-            host_has_room: true,
         };
         self.with_life(|world, life, now| {
             let body = match post.fault {
@@ -199,13 +198,12 @@ impl World<'_> {
                 Some(Fault::WrongKey | Fault::Malformed) | None => Body::Whole(&bytes),
             };
             life.model.told(now);
-            let ahead = life.machine.held().waiting_event_bytes;
-            let room = ahead < life.machine.config().limits.read_ahead_bytes;
+            let waiting = life.machine.held().waiting_event_bytes;
             let received = life.machine.handle_delivery(now, &DeliveryRequest { body, ..head });
             world
                 .log
                 .say(world.t, format_args!("{method} {path} {:?} {:?}: {received:?}", post.what, post.fault));
-            life.model.posted(&mut world.judge, post, now.unix_s, room, &received);
+            life.model.posted(&mut world.judge, post, now.unix_s, waiting, &received);
         });
         self.drain();
     }

@@ -184,10 +184,16 @@ fn sessions(random: &mut Random, config: &mut Config) {
     config.sessions.thread_sessions_per_user = random.chance(30);
 }
 
-/// Budgets in bytes so small that they are met, down to one that the least delivery goes over.
+/// Budgets for deliveries so small that they are met, down to one that the least delivery goes over.
 fn budget(random: &mut Random, config: &mut Config) {
     if random.chance(40) {
         config.limits.unsettled_bytes = 1 + random.index(8000);
+    }
+    if random.chance(40) {
+        config.limits.host_queue_bytes = 1 + random.index(8000);
+    }
+    if random.chance(40) {
+        config.limits.host_queue = 1 + random.index(24);
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpL
 pub(crate) fn page(shared: &Shared) -> String {
     let state = shared.lock();
     let (phase, stats) = (state.machine.phase(), state.machine.stats().clone());
-    let held = state.held();
+    let held = state.machine.held();
     let signs_dropped = state.signs.dropped();
     drop(state);
     let mut page = metrics::page(phase, &stats, &held);

@@ -113,8 +113,6 @@ fn asked<'a>(head: &'a Parts, body: Body<'a>) -> DeliveryRequest<'a> {
         timestamp: header(TIMESTAMP_HEADER),
         signature: header(SIGNATURE_HEADER),
         body,
-        // Whoever holds the lock knows.
-        host_has_room: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! H-6, C-3: signed deliveries, over real sockets.
 
+use super::pulling::held;
 use super::stage::EventIds;
 use super::{SOON, Stage, config};
 use crate::Kit;
@@ -174,7 +175,7 @@ fn h_6_what_the_host_does_not_take_is_503() {
 fn h_6_a_full_queue_of_the_host_is_503_at_once() {
     let (mut stage, address) = served(&[("host_queue", "1")]);
     let client = sending(address, HELLO);
-    until("it is in the host's queue", &stage.relay, |relay| relay.stats().delivered == 1);
+    until("it waits for the host", &stage.relay, |relay| held(relay, "host_queue") == 1);
     let answer = post(address, "/", &signed(HELLO, "dk", 0), HELLO);
     assert!(status(&answer) == 503 && answer.contains("the host's queue is full"), "{answer}");
     stage.message().ack();
@@ -195,7 +196,7 @@ fn h_6_a_host_that_says_nothing_is_504() {
 fn h_6_an_interrupt_overtakes_messages() {
     let (mut stage, address) = served(&[("host_queue", "1")]);
     let client = sending(address, HELLO);
-    until("it is in the host's queue", &stage.relay, |relay| relay.stats().delivered == 1);
+    until("it waits for the host", &stage.relay, |relay| held(relay, "host_queue") == 1);
     let body = r#"{"type":"interrupt","session_key":"agent:main:discord:dm:1","chat_id":"1"}"#;
     assert_eq!(status(&post(address, "/interrupt", &signed(body, "dk", 0), body)), 200);
     let Incoming::Interrupt { session_key, chat_id } = stage.next_but_notices() else {

@@ -246,19 +246,25 @@ impl Rig {
     pub(super) fn drain(&mut self) {
         loop {
             let before = self.log.len();
+            let mut has_output = self.machine.has_output();
             while let Some(action) = self.machine.poll_action() {
+                assert!(has_output, "{action:?} came of no output");
                 let line = self.action(action);
                 self.log.push(line);
+                has_output = self.machine.has_output();
             }
             if self.writable
                 && let Some(transmit) = self.machine.poll_transmit(self.now, &mut self.out)
             {
+                assert!(has_output, "{transmit:?} came of no output");
                 let line = self.transmit(&transmit);
                 self.log.push(line);
             }
+            let has_delivery = self.machine.has_delivery();
             if self.room
                 && let Some(delivery) = self.machine.poll_delivery(self.now)
             {
+                assert!(has_delivery, "{delivery:?} came of no delivery");
                 let how = if delivery.buffered { "buffered" } else { "live" };
                 let what = match &delivery.content {
                     Content::Message(event) => {
@@ -276,6 +282,9 @@ impl Rig {
                 self.log.push(format!("deliver {} {how} {what}", delivery.id.number()));
             }
             if self.log.len() == before {
+                // Nothing that was said to be there is left: so who waits for it is not woken for nothing.
+                assert!(!(self.writable && self.machine.has_output()), "there is no output");
+                assert!(!(self.room && self.machine.has_delivery()), "there is no delivery");
                 return;
             }
         }

@@ -98,7 +98,10 @@ fn l_11_a_socket_that_takes_nothing_is_lost_too() {
 
 #[test]
 fn l_11_a_06_the_clock_rests_while_reading_is_paused() {
-    let mut rig = Rig::up_with(|config| config.limits.read_ahead_bytes = 1);
+    let mut rig = Rig::up_with(|config| {
+        config.limits.read_ahead_bytes = 1;
+        config.limits.host_queue = 1;
+    });
     rig.room = false;
     rig.wait(29_000);
     rig.line(&inbound("c", "1"));

@@ -106,6 +106,8 @@ fn x_01_limits_of_nothing_do_not_lock_it_up() {
         let limits = &mut config.limits;
         for limit in [
             &mut limits.read_ahead_bytes,
+            &mut limits.host_queue,
+            &mut limits.host_queue_bytes,
             &mut limits.dedupe,
             &mut limits.chats,
             &mut limits.write_queue_bytes,

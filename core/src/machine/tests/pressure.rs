@@ -29,7 +29,10 @@ fn a_06_events_queue_up_while_all_else_gets_through() {
 
 #[test]
 fn a_06_when_the_read_ahead_is_full_it_consumes_no_more_and_still_writes() {
-    let mut rig = Rig::up_with(|config| config.limits.read_ahead_bytes = 10 * weight());
+    let mut rig = Rig::up_with(|config| {
+        config.limits.read_ahead_bytes = 10 * weight();
+        config.limits.host_queue = 1;
+    });
     rig.room = false;
     let stream: String = (1000..1100).map(|n| inbound("c", &n.to_string()) + "\n").collect();
     let stream = stream.as_bytes();
@@ -59,12 +62,79 @@ fn a_06_when_the_read_ahead_is_full_it_consumes_no_more_and_still_writes() {
     assert_eq!(ids, (1001..1100).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
+/// There is room for so many events of so many bytes, and for what the read-ahead holds: results may come after them.
+#[test]
+fn a_06_reading_stops_where_the_queue_and_the_read_ahead_are_full() {
+    for (host_queue, host_queue_events, read_ahead_events, expected) in [
+        (1, 100, 10, 10),
+        (20, 100, 10, 20),
+        (100, 15, 10, 15),
+        (20, 15, 30, 30),
+        (20, 100, 1, 20),
+        (1, 1, 1, 1),
+    ] {
+        let mut rig = Rig::up_with(|config| {
+            config.limits.host_queue = host_queue;
+            config.limits.host_queue_bytes = host_queue_events * weight();
+            config.limits.read_ahead_bytes = read_ahead_events * weight();
+        });
+        rig.room = false;
+        let stream: String = (1000..1100).map(|n| inbound("c", &n.to_string()) + "\n").collect();
+        let taken = rig.bytes(stream.as_bytes());
+        let held = rig.machine.held();
+        assert_eq!(
+            (taken / (stream.len() / 100), held.host_queue, held.host_queue_bytes),
+            (expected, expected, expected * weight()),
+            "{host_queue} events, of {host_queue_events} {read_ahead_events}"
+        );
+        assert!(!rig.machine.wants_read() && rig.machine.has_delivery());
+        assert!(rig.machine.poll_delivery(rig.now).is_some() && rig.machine.wants_read());
+    }
+}
+
+/// What the host has not settled takes from the queue's room, though not from the read-ahead.
+#[test]
+fn a_06_what_waits_and_what_is_unsettled_share_a_budget() {
+    let mut rig = Rig::up_with(|config| {
+        config.limits.unsettled_bytes = 1;
+        config.limits.host_queue_bytes = 6 * weight();
+        config.limits.read_ahead_bytes = 2 * weight();
+    });
+    let stream: String = (1000..1100).map(|n| buffered("c", &n.to_string(), "b") + "\n").collect();
+    let line = stream.len() / 100;
+    assert_eq!(rig.bytes(&stream.as_bytes()[..line]), line);
+    assert_eq!(rig.bytes(&stream.as_bytes()[line..]), 5 * line, "one is with the host");
+    assert!(!rig.machine.wants_read() && !rig.machine.has_delivery());
+    rig.taken(1);
+    assert_eq!((rig.machine.held().host_queue, rig.machine.wants_read()), (4, true));
+}
+
+/// A live delivery is taken when it leaves the machine, and no sooner: copies wait with it.
+#[test]
+fn a_4_a_live_delivery_that_waits_is_not_taken() {
+    let mut rig = Rig::up();
+    rig.room = false;
+    rig.line(&inbound("c", "1"));
+    rig.line(&buffered("c", "1", "b"));
+    rig.expect(&[]);
+    assert!(!rig.machine.has_output());
+    assert!(rig.machine.poll_delivery(rig.now).is_some());
+    // The loop that writes has slept meanwhile.
+    assert!(rig.machine.has_output());
+    rig.drain();
+    rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"b"}"#]);
+    assert!(!rig.machine.has_output() && !rig.machine.has_delivery());
+}
+
 #[test]
 fn a_06_duplicates_that_wait_count_too() {
-    let mut rig = Rig::up_with(|config| config.limits.read_ahead_bytes = 4 * weight());
+    let mut rig = Rig::up_with(|config| {
+        config.limits.read_ahead_bytes = 4 * weight();
+        config.limits.host_queue_bytes = 1;
+    });
     rig.line(&buffered("c", "1", "b"));
     let mut waiting = 0;
-    while rig.machine.wants_read() {
+    while rig.machine.wants_read() && waiting < 10 {
         rig.line(&buffered("c", "1", "b"));
         waiting += 1;
     }
@@ -146,6 +216,8 @@ fn x_1_it_says_how_full_it_is() {
         requests: 1,
         chats: 2,
         waiting_event_bytes: held.waiting_event_bytes,
+        host_queue: 2,
+        host_queue_bytes: 2 * weight() + "e1".len(),
         unwritten_bytes: frame.len(),
         ..Held::default()
     };
@@ -178,7 +250,10 @@ fn l_04_a_06_a_full_read_ahead_holds_up_no_handshake() {
     for dedupe in [false, true] {
         let mut rig = Rig::up_with(|config| match dedupe {
             true => config.limits.dedupe = 3,
-            false => config.limits.read_ahead_bytes = 3 * weight(),
+            false => {
+                config.limits.read_ahead_bytes = 3 * weight();
+                config.limits.host_queue = 3;
+            }
         });
         rig.room = false;
         for n in 1000..1003 {

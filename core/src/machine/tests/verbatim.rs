@@ -61,7 +61,6 @@ fn x_4_h_6_a_signed_delivery_carries_its_event_on_one_line() {
         timestamp: Some(&timestamp),
         signature: Some(&signature),
         body: Body::Whole(body),
-        host_has_room: true,
     };
     let _ = rig.machine.handle_delivery(rig.now, &request);
     assert_eq!(delivery(&mut rig).content.raw(), Some(r#"{"text":"hi","n":null}"#));

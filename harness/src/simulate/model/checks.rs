@@ -50,12 +50,9 @@ impl Model {
         self.written_out(judge);
         if host_takes && !over {
             let early = self.early();
-            let limit = self.config.limits.dedupe;
             let first = self.inbox.waiting.iter().find(|first| Some(first.conn) != early);
             let waits = first.filter(|first| {
-                let has_room = self.inbox.handed.len() < limit
-                    && self.inbox.unsettled_bytes() < self.config.limits.unsettled_bytes;
-                (first.entry.is_none() && first.post.is_none()) || has_room
+                (first.entry.is_none() && first.post.is_none()) || !self.has_too_many_unsettled()
             });
             judge.claim("A-6", "what-waits-is-handed-over", waits.is_none(), || format!("{waits:?} waits"));
         }

@@ -25,9 +25,13 @@ impl Model {
     /// At any time.
     pub(crate) fn is_bounded(&self, judge: &mut Judge, held: &Held) {
         let limits = &self.config.limits;
+        // What came before a handshake has room of its own (L-17).
+        let waiting_bytes = limits.host_queue_bytes.max(limits.read_ahead_bytes) + limits.read_ahead_bytes;
+        let waiting_bytes = waiting_bytes + 2 * HEAVIEST;
         for (what, value, most) in [
             ("unfinished_line_bytes", held.unfinished_line_bytes, limits.max_line_bytes),
-            ("waiting_event_bytes", held.waiting_event_bytes, 2 * (limits.read_ahead_bytes + HEAVIEST)),
+            ("waiting_event_bytes", held.waiting_event_bytes, waiting_bytes),
+            ("host_queue_bytes", held.host_queue_bytes, held.waiting_event_bytes),
             ("early_event_bytes", held.early_event_bytes, limits.read_ahead_bytes + HEAVIEST),
             ("unsettled_deliveries", held.unsettled_deliveries, limits.dedupe),
             ("unsettled_bytes", held.unsettled_bytes, limits.unsettled_bytes + HEAVIEST),
@@ -49,6 +53,27 @@ impl Model {
         }
     }
 
+    /// Whether the host must settle something before it is given what somebody waits for.
+    pub(super) fn has_too_many_unsettled(&self) -> bool {
+        let limits = &self.config.limits;
+        self.inbox.handed.len() >= limits.dedupe || self.inbox.unsettled_bytes() >= limits.unsettled_bytes
+    }
+
+    /// Whether the host's queue has room, with so many bytes of events that wait.
+    pub(super) fn has_room(&self, waiting: usize) -> bool {
+        let limits = &self.config.limits;
+        self.inbox.waiting.len() < limits.host_queue && waiting < limits.host_queue_bytes
+    }
+
+    /// Whether so many bytes of events that wait are a reason to stop reading. They share a budget with what is
+    /// unsettled. Results may come after them: so the read-ahead is read in any case.
+    pub(super) fn is_held_up(&self, waiting: usize) -> bool {
+        let limits = &self.config.limits;
+        let budget = limits.host_queue_bytes.max(limits.unsettled_bytes);
+        let has_room = self.has_room(waiting) && waiting + self.inbox.unsettled_bytes() < budget;
+        !has_room && waiting >= limits.read_ahead_bytes
+    }
+
     fn holds_what_it_must(&self, judge: &mut Judge, held: &Held) {
         let frames = self.requests.pending.values().filter(|pending| match pending.sort {
             Sort::Asked | Sort::Info | Sort::Typing | Sort::Prompt | Sort::Interrupt => true,
@@ -61,6 +86,7 @@ impl Model {
         for (what, value, least, most) in [
             ("unfinished_line_bytes", held.unfinished_line_bytes, self.line.len(), self.line.len()),
             ("waiting_events", held.waiting_events, self.inbox.waiting(), self.inbox.waiting()),
+            ("host_queue", held.host_queue, self.inbox.waiting.len(), self.inbox.waiting.len()),
             (
                 "unsettled_deliveries",
                 held.unsettled_deliveries,
@@ -103,6 +129,11 @@ impl Model {
                 format!("{what}: {value}, not {least} to {most}")
             });
         }
+        let copies =
+            (held.waiting_events - held.host_queue, held.waiting_event_bytes - held.host_queue_bytes);
+        let fits =
+            (copies.0 == 0) == (copies.1 == 0) && (held.host_queue == 0) == (held.host_queue_bytes == 0);
+        judge.claim("X-1", "the-hosts-queue-is-a-part-of-what-waits", fits, || format!("{held:?}"));
         let empty = held.waiting_events == 0;
         judge.claim("A-6", "what-left-weighs-nothing", empty == (held.waiting_event_bytes == 0), || {
             format!("{} events of {} bytes wait", held.waiting_events, held.waiting_event_bytes)
@@ -115,13 +146,12 @@ impl Model {
             return;
         }
         let limits = &self.config.limits;
-        let (bytes, keys) = match self.early() {
+        let (full, keys) = match self.early() {
             // Whatever is left of earlier connections holds up no handshake.
-            Some(_) => (held.early_event_bytes, self.inbox.early_keys),
-            None => (held.waiting_event_bytes, self.inbox.in_flight()),
+            Some(_) => (held.early_event_bytes >= limits.read_ahead_bytes, self.inbox.early_keys),
+            None => (self.is_held_up(held.waiting_event_bytes), self.inbox.in_flight()),
         };
-        let full =
-            bytes >= limits.read_ahead_bytes || keys >= limits.dedupe || held.unwritten_acks >= limits.dedupe;
+        let full = full || keys >= limits.dedupe || held.unwritten_acks >= limits.dedupe;
         judge.claim("A-6", "reads-unless-full", machine.wants_read() != full, || {
             format!("it reads: {}, with {held:?}", machine.wants_read())
         });

@@ -54,17 +54,17 @@ impl Posts {
 const MOST_SKEW_S: u64 = 300;
 
 impl Model {
-    /// A request was made, and this came of it at once. There was room if the read-ahead had some.
+    /// A request was made, and this came of it at once. So many bytes of events waited.
     pub(crate) fn posted(
         &mut self,
         judge: &mut Judge,
         post: &Post,
         unix_s: u64,
-        room: bool,
+        waiting: usize,
         received: &Received,
     ) {
         self.count("http_requests", 1);
-        let expected = self.expected(post, unix_s, room);
+        let expected = self.expected(post, unix_s, waiting);
         let found = match received {
             Received::Answered(answer) => Some(answer.status()),
             Received::Waits(_) => None,
@@ -81,7 +81,7 @@ impl Model {
     }
 
     /// The status of what is answered at once; none where it waits.
-    fn expected(&self, post: &Post, unix_s: u64, room: bool) -> Option<u16> {
+    fn expected(&self, post: &Post, unix_s: u64, waiting: usize) -> Option<u16> {
         let is_fresh = post.signed_at.is_some_and(|at| at.abs_diff(unix_s) <= MOST_SKEW_S);
         let keyed = !self.config.delivery_keys.is_empty();
         if self.is_over() {
@@ -103,16 +103,17 @@ impl Model {
         }
         match post.what {
             What::Keyless | What::NoJson | What::NoEvent => Some(400),
-            What::Event(_) => self.turned_away(post, room).then_some(503),
+            What::Event(_) => self.turned_away(post, waiting).then_some(503),
             What::Interrupt | What::Nowhere | What::WrongMethod | What::Health => None,
         }
     }
 
-    fn turned_away(&self, post: &Post, room: bool) -> bool {
+    fn turned_away(&self, post: &Post, waiting: usize) -> bool {
         // What was taken before needs no room.
         !post.told.as_ref().and_then(|told| told.key.as_ref()).is_some_and(|key| self.inbox.has_taken(key))
             && (self.dials.leaving.is_some()
-                || !room
+                || !self.has_room(waiting)
+                || self.is_held_up(waiting)
                 || self.inbox.in_flight() >= self.config.limits.dedupe
                 || self.inbox.posts.waiting.len() >= self.config.limits.deliveries)
     }

@@ -1,0 +1,116 @@
+//! How a host takes what waits for it: who is woken when, and what becomes of it at the end.
+
+use super::deliveries::until;
+use super::{Stage, Wire, frame};
+use futures_util::StreamExt;
+use relayline_harness::chats::discord;
+use relayline_harness::connector::Act;
+use relayline_runtime::{Incoming, Relay};
+use serde_json::json;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+over_each_wire! {
+    a_6_a_host_is_woken_for_what_it_waits_for_and_nothing_else,
+    a_4_a_copy_is_acknowledged_when_the_host_takes_its_twin,
+    a_6_what_waits_at_the_end_is_still_given_or_counted,
+}
+
+/// What the metrics page says of how full something is.
+pub(super) fn held(relay: &Relay, name: &str) -> usize {
+    let page = relay.metrics();
+    let value = page.lines().find_map(|line| line.strip_prefix(&format!("relayline_held_{name} ")));
+    value.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+}
+
+/// Counts how often its task is woken.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn a_6_a_host_is_woken_for_what_it_waits_for_and_nothing_else(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
+    let count = Arc::new(Count::default());
+    let waker = Waker::from(count.clone());
+    let mut cx = Context::from_waker(&waker);
+    let wakes = || count.0.load(Ordering::SeqCst);
+    // Its answer comes behind all notices.
+    stage.kit.block_on(stage.relay.send("1", "x")).unwrap();
+    while Pin::new(&mut stage.inbox).poll_next_unpin(&mut cx).is_ready() {}
+    // A host without room for events is not woken for them.
+    assert!(stage.inbox.poll_urgent(&mut cx).is_pending());
+    let before = wakes();
+    for n in 0..5 {
+        stage.deliver(&discord::dm(), &n.to_string(), false);
+    }
+    stage.kit.block_on(stage.relay.send("1", "behind them")).unwrap();
+    assert_eq!((held(&stage.relay, "host_queue"), wakes()), (5, before));
+    assert_eq!(stage.relay.stats().delivered, 0, "A-4: nothing was taken");
+    stage.connector.control(Act::Interrupt { session_key: "k".into(), chat_id: "1".into() }).unwrap();
+    until("it is woken", &stage.relay, |_| wakes() == before + 1);
+    assert!(matches!(stage.inbox.poll_urgent(&mut cx), Poll::Ready(Some(Incoming::Interrupt { .. }))));
+    // One that has room finds them, and is woken once for what comes next, however much that is.
+    for n in 0..5 {
+        let polled = stage.inbox.poll_next_unpin(&mut cx);
+        let Poll::Ready(Some(Incoming::Message(delivery))) = polled else { panic!("{polled:?}") };
+        assert_eq!(delivery.message().text, n.to_string());
+        delivery.ack();
+    }
+    assert!(stage.inbox.poll_next_unpin(&mut cx).is_pending());
+    let before = wakes();
+    for n in 5..8 {
+        stage.deliver(&discord::dm(), &n.to_string(), false);
+    }
+    stage.kit.block_on(stage.relay.send("1", "behind these")).unwrap();
+    assert_eq!((held(&stage.relay, "host_queue"), wakes()), (3, before + 1));
+}
+
+/// A live delivery is taken when the host has it. Until then its copy waits, and afterwards the loop that has slept
+/// meanwhile writes the acknowledgement.
+fn a_4_a_copy_is_acknowledged_when_the_host_takes_its_twin(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
+    let event =
+        json!({"text": "twin", "message_id": "m1", "source": {"platform": "discord", "chat_id": "1"}});
+    let live = json!({"type": "inbound", "event": event});
+    let copy = json!({"type": "inbound", "event": event, "bufferId": "b1"});
+    stage.connector.control(Act::Raw { text: format!("{live}\n{copy}\n") }).unwrap();
+    until("both wait", &stage.relay, |relay| held(relay, "waiting_events") == 2);
+    let delivery = stage.message();
+    let is_ack = |saw: &_| frame(saw).is_some_and(|frame| frame["type"] == "inbound_ack");
+    // Long before a ping of either side wakes the loop.
+    let saw = stage.connector.wait_for(is_ack, Duration::from_secs(8)).unwrap();
+    assert_eq!(frame(&saw).unwrap()["bufferId"], "b1");
+    delivery.ack();
+    assert_eq!(held(&stage.relay, "waiting_events"), 0);
+}
+
+fn a_6_what_waits_at_the_end_is_still_given_or_counted(wire: Wire) {
+    let stage = Stage::new(wire, &[("host_queue", "1")]);
+    let Stage { kit, relay, mut inbox, connector, mut ids } = stage;
+    for n in 0..5 {
+        let event = ids.event(&discord::dm(), &n.to_string());
+        connector.control(Act::Inbound { event, buffered: Some(false) }).unwrap();
+    }
+    kit.block_on(relay.send("1", "behind them")).unwrap();
+    kit.block_on(relay.disconnect());
+    for n in 0..3 {
+        let delivery = loop {
+            if let Incoming::Message(delivery) = kit.block_on(inbox.next()).unwrap() {
+                break delivery;
+            }
+        };
+        assert_eq!(delivery.message().text, n.to_string());
+        delivery.ack();
+    }
+    // The loop that drives has ended: nobody else counts what is left.
+    drop(inbox);
+    assert_eq!((relay.stats().delivered, relay.stats().refused), (5, 2));
+}
