@@ -1,9 +1,9 @@
 //! The port: each request goes on to the connector, and an upgrade becomes two sockets that are joined.
 
 use super::Trouble;
+use super::encoder::{Event, Refused};
 use super::pump;
 use super::redact;
-use super::scribe::{Event, Refused};
 use super::upstream::Upstream;
 use super::writer::Writer;
 use crate::recording::By;

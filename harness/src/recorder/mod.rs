@@ -1,7 +1,7 @@
 //! The recorder: a pass-through between any gateway and any connector that writes what passes as a
 //! [recording](crate::recording).
 //!
-//! Bytes pass as they are: frames, pings, closes, half a frame. A tap reads them on the way, each direction for itself,
+//! Bytes pass as they are: frames, pings, closes, half a frame. A sniffer reads the frames on the way, each direction for itself,
 //! and hands what it saw to a thread that writes. What is read from one side is written to the other before more is
 //! read, so a side that does not read holds up the other as it would without the recorder. The upgrade passes with
 //! its headers, but for `Host` and the offer of extensions, since compressed frames could not be read. Other requests
@@ -13,14 +13,14 @@
 //! What cannot be written never shows in the traffic: it is lost, counted, and a `gap` line says so as soon as there
 //! is room again.
 
+mod encoder;
 mod files;
 mod http;
 mod journal;
 mod names;
 mod pump;
 mod redact;
-mod scribe;
-mod tap;
+mod sniffer;
 mod upstream;
 mod words;
 mod writer;

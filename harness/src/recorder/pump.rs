@@ -1,7 +1,7 @@
 //! Two sockets, and what one says goes to the other: bytes as they are, one buffer of them under way each way.
 
-use super::scribe::Event;
-use super::tap::Tap;
+use super::encoder::Event;
+use super::sniffer::FrameSniffer;
 use super::writer::Writer;
 use crate::recording::By;
 use std::io;
@@ -46,7 +46,7 @@ where
     F: AsyncRead + Unpin,
     T: AsyncWrite + Unpin,
 {
-    let mut tap = Tap::default();
+    let mut sniffer = FrameSniffer::default();
     let mut buffer = vec![0; BUFFER];
     let other = match by {
         By::Gateway => By::Connector,
@@ -64,7 +64,7 @@ where
         };
         let bytes = &buffer[..length];
         // Before it goes on: the answer to it must not come to stand before it.
-        tap.read(bytes, &mut |seen| writer.record(dial, Event::Sent { by, seen }));
+        sniffer.read(bytes, &mut |seen| writer.record(dial, Event::Sent { by, seen }));
         let written = async {
             to.write_all(bytes).await?;
             to.flush().await

@@ -1,8 +1,8 @@
 //! Writing beside the traffic: events go through a bounded queue to a thread of their own, so that neither a slow disk
 //! nor a full one ever holds up a message.
 
+use super::encoder::{Encoder, Event};
 use super::journal::{Journal, Store, Summary};
-use super::scribe::{Event, Scribe};
 use crate::recording::Header;
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -135,11 +135,11 @@ fn write(
     lost_last: &AtomicU64,
     complain: &Complaint,
 ) -> Summary {
-    let mut scribe = Scribe::default();
+    let mut encoder = Encoder::default();
     let (mut last_ms, mut complained) = (0, false);
     while let Ok(Item { t_ms, dial, event, size, lost_before }) = items.recv() {
         journal.lose(lost_before);
-        let lines = scribe.lines(t_ms, dial, event);
+        let lines = encoder.lines(t_ms, dial, event);
         waiting.fetch_sub(size, Ordering::Relaxed);
         last_ms = t_ms;
         if let Err(error) = journal.write(t_ms, &lines)

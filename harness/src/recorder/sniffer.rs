@@ -26,7 +26,7 @@ pub(super) enum Seen {
 
 /// One direction of one socket.
 #[derive(Debug, Default)]
-pub(super) struct Tap {
+pub(super) struct FrameSniffer {
     head: Vec<u8>,
     frame: Option<Frame>,
     message: Message,
@@ -52,7 +52,7 @@ struct Message {
     length: u64,
 }
 
-impl Tap {
+impl FrameSniffer {
     /// Takes the next bytes, however they are cut.
     pub(super) fn read(&mut self, mut bytes: &[u8], seen: &mut impl FnMut(Seen)) {
         while !self.broken {
@@ -179,9 +179,9 @@ mod tests {
     }
 
     fn seen(bytes: &[u8], cut: usize) -> Vec<Seen> {
-        let (mut tap, mut all) = (Tap::default(), Vec::new());
+        let (mut sniffer, mut all) = (FrameSniffer::default(), Vec::new());
         for piece in bytes.chunks(cut) {
-            tap.read(piece, &mut |seen| all.push(seen));
+            sniffer.read(piece, &mut |seen| all.push(seen));
         }
         all
     }
@@ -258,11 +258,11 @@ mod tests {
             Frame::message(vec![b'x'; 9], OpCode::Data(Kind::Continue), true),
             text("next", Kind::Text, true),
         ];
-        let mut tap = Tap::default();
+        let mut sniffer = FrameSniffer::default();
         let mut all = Vec::new();
         for piece in bytes(frames, false).chunks(1 << 16) {
-            tap.read(piece, &mut |seen| all.push(seen));
-            assert!(tap.message.bytes.len() <= MOST_MESSAGE);
+            sniffer.read(piece, &mut |seen| all.push(seen));
+            assert!(sniffer.message.bytes.len() <= MOST_MESSAGE);
         }
         let next = Seen::Message(Data::Text("next".into()));
         assert_eq!(all, [Seen::TooLong(MOST_MESSAGE as u64 + 9), next]);

@@ -2,7 +2,7 @@
 
 use super::names::is_plain_header;
 use super::redact::{self, Form, HIDDEN, Redactor};
-use super::tap::Seen;
+use super::sniffer::Seen;
 use super::words::{self, Words};
 use crate::recording::{By, DIAL, Data, GATEWAY_ID, Line, Rejection, What};
 use data_encoding::BASE64URL_NOPAD;
@@ -67,7 +67,7 @@ const LEAST_CREDENTIAL: usize = 8;
 
 /// Makes lines of events.
 #[derive(Debug, Default)]
-pub(super) struct Scribe {
+pub(super) struct Encoder {
     dials: BTreeMap<u32, Dial>,
     credentials: VecDeque<Secret>,
 }
@@ -81,7 +81,7 @@ struct Dial {
     left_out: u64,
 }
 
-impl Scribe {
+impl Encoder {
     /// The lines of one event of a dial, which happened at that time. Line numbers are the writer's.
     pub(super) fn lines(&mut self, t_ms: u64, dial: u32, event: Event) -> Vec<Line> {
         let (what, dial_beside) = match event {
@@ -273,8 +273,8 @@ mod tests {
     use super::*;
     use relayline_core::token;
 
-    fn written(scribe: &mut Scribe, dial: u32, event: Event) -> Vec<String> {
-        scribe.lines(7, dial, event).iter().map(Line::to_json).collect()
+    fn written(encoder: &mut Encoder, dial: u32, event: Event) -> Vec<String> {
+        encoder.lines(7, dial, event).iter().map(Line::to_json).collect()
     }
 
     fn connect(headers: &[(&str, &str)]) -> Event {
@@ -293,11 +293,11 @@ mod tests {
     /// What is no text, or a character that is cut, stays as it is; a credential beside it does not.
     #[test]
     fn c_4_w_1_bytes_that_are_no_text_hide_no_credential() {
-        let mut scribe = Scribe::default();
-        written(&mut scribe, 1, connect(&[("Authorization", "Bearer its-very-own")]));
+        let mut encoder = Encoder::default();
+        written(&mut encoder, 1, connect(&[("Authorization", "Bearer its-very-own")]));
         let mut recorded = |bytes: &[u8]| {
             let seen = Seen::Message(Data::Binary(bytes.to_owned()));
-            match scribe.sent(1, By::Gateway, seen) {
+            match encoder.sent(1, By::Gateway, seen) {
                 Some((What::Gateway(Data::Binary(bytes)), true)) => bytes,
                 other => panic!("{other:?}"),
             }
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn c_4_an_upgrade_is_recorded_without_its_credentials() {
-        let mut scribe = Scribe::default();
+        let mut encoder = Encoder::default();
         let token = token::mint("gw:1", &Secret::from("hunter22"), 1000, 300);
         let bearer = format!("Bearer {}", token.expose());
         let event = connect(&[
@@ -325,11 +325,11 @@ mod tests {
             ("User-Agent", &format!("quotes {}", token.expose())),
         ]);
         let expected = r#"{"t_ms":7,"dir":"connect","url_path":"/relay?access=<hidden>","dial":1,"headers":{"authorization":"Bearer <hidden>","Cookie":"<hidden>","Host":"c.example","Proxy-Authorization":"<hidden>","User-Agent":"quotes <hidden>","X-Whatever":"<hidden>"},"gateway_id":"gw:1"}"#;
-        assert_eq!(written(&mut scribe, 1, event), [expected]);
+        assert_eq!(written(&mut encoder, 1, event), [expected]);
         let body = format!(r#"{{"error":"no {}","token":"abc"}}"#, token.expose()).into_bytes();
         let expected = r#"{"t_ms":7,"dir":"reject","dial":1,"status":401,"body":"{\"error\":\"no <hidden>\",\"token\":\"<hidden>\"}"}"#;
         let refused = Refused { status: 401, body, ..Refused::default() };
-        assert_eq!(written(&mut scribe, 1, Event::Reject(refused)), [expected]);
+        assert_eq!(written(&mut encoder, 1, Event::Reject(refused)), [expected]);
         // What decides what follows is kept, and a query may hold a secret.
         let refused = Refused {
             status: 302,
@@ -340,22 +340,22 @@ mod tests {
             ..Refused::default()
         };
         let expected = r#"{"t_ms":7,"dir":"reject","dial":1,"status":302,"body":"","cut":true,"www_authenticate":true,"retry_after":"30","location":"/login/<hidden>?next=<hidden>"}"#;
-        assert_eq!(written(&mut scribe, 1, Event::Reject(refused)), [expected]);
+        assert_eq!(written(&mut encoder, 1, Event::Reject(refused)), [expected]);
         let expected = format!(
             r#"{{"t_ms":7,"dir":"close","by":"connector","dial":1,"code":1000,"reason":"{HIDDEN}?"}}"#
         );
         let reason = format!("{}?", token.expose());
-        assert_eq!(written(&mut scribe, 1, close(By::Connector, &reason)), [expected]);
+        assert_eq!(written(&mut encoder, 1, close(By::Connector, &reason)), [expected]);
     }
 
     #[test]
     fn gateways_without_a_token_are_told_apart_while_they_are_connected() {
-        let mut scribe = Scribe::default();
+        let mut encoder = Encoder::default();
         let mut id = |dial: u32, ended: Option<u32>| {
             if let Some(ended) = ended {
-                scribe.lines(0, ended, Event::Cut { by: By::Gateway });
+                encoder.lines(0, ended, Event::Cut { by: By::Gateway });
             }
-            scribe.lines(0, dial, connect(&[("authorization", "Basic eA==")]))[0].rest[GATEWAY_ID].clone()
+            encoder.lines(0, dial, connect(&[("authorization", "Basic eA==")]))[0].rest[GATEWAY_ID].clone()
         };
         assert_eq!(id(1, None), "anonymous");
         assert_eq!(id(2, None), "anonymous-2");
@@ -364,32 +364,32 @@ mod tests {
 
     #[test]
     fn a_socket_ends_once_and_nothing_is_recorded_behind_it() {
-        let mut scribe = Scribe::default();
-        scribe.lines(0, 3, connect(&[]));
+        let mut encoder = Encoder::default();
+        encoder.lines(0, 3, connect(&[]));
         let hello = r#"{"t_ms":7,"dir":"gateway","data":"{\"token\":\"<hidden>\"}\n","dial":3}"#;
-        assert_eq!(written(&mut scribe, 3, says(By::Gateway, "{\"token\":\"x\"}\n")), [hello]);
-        assert_eq!(written(&mut scribe, 3, close(By::Gateway, "")).len(), 1);
+        assert_eq!(written(&mut encoder, 3, says(By::Gateway, "{\"token\":\"x\"}\n")), [hello]);
+        assert_eq!(written(&mut encoder, 3, close(By::Gateway, "")).len(), 1);
         for event in [says(By::Connector, "late"), close(By::Connector, ""), Event::Cut { by: By::Gateway }] {
-            assert_eq!(written(&mut scribe, 3, event), [""; 0]);
+            assert_eq!(written(&mut encoder, 3, event), [""; 0]);
         }
-        let notes = written(&mut scribe, 3, Event::Over { note: Some("stopped".into()) });
+        let notes = written(&mut encoder, 3, Event::Over { note: Some("stopped".into()) });
         assert_eq!(notes.len(), 1);
         assert!(
             notes[0].contains("dial 3: 1 message(s) that came after the close are left out"),
             "{notes:?}"
         );
-        assert_eq!(written(&mut scribe, 3, says(By::Connector, "unknown")), [""; 0]);
+        assert_eq!(written(&mut encoder, 3, says(By::Connector, "unknown")), [""; 0]);
     }
 
     #[test]
     fn what_cannot_be_recorded_is_noted() {
-        let mut scribe = Scribe::default();
-        scribe.lines(0, 1, connect(&[]));
+        let mut encoder = Encoder::default();
+        encoder.lines(0, 1, connect(&[]));
         for (seen, expected) in [
             (Seen::TooLong(99), "dial 1: a message of 99 bytes is too long to be recorded"),
             (Seen::Unreadable("x"), "dial 1: what this side sends cannot be read any more: x"),
         ] {
-            let lines = scribe.lines(0, 1, Event::Sent { by: By::Gateway, seen });
+            let lines = encoder.lines(0, 1, Event::Sent { by: By::Gateway, seen });
             assert_eq!(lines[0].what, What::Note(expected.to_owned()));
         }
     }
