@@ -3,6 +3,7 @@
 use crate::{complain, fail, print};
 use clap::Args;
 use relayline_core::network::Network;
+use relayline_core::secret::Secret;
 use relayline_core::settings::ConfigError;
 use relayline_core::url::DialUrl;
 use relayline_harness::recorder::{
@@ -80,6 +81,7 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         upstream: Upstream::new(upstream, network),
         file: out,
         rotate,
+        secrets: secrets(),
         http: HTTP_BOUNDS,
     };
     // Before anybody can dial: whoever waits for the line below may end this at once.
@@ -103,6 +105,19 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         }
         None => fail(1, "the disk does not answer: the recording may lack its end"),
     }
+}
+
+/// Variables of a gateway that hold credentials, of which the delivery keys are a list.
+const SECRETS: [&str; 5] = ["SECRET", "DELIVERY_KEY", "ENROLL_TOKEN", "ACCESS_TOKEN", "IDP_CLIENT_SECRET"];
+
+/// Returns the credentials of a gateway that the environment holds: none of them may reach the file.
+fn secrets() -> Vec<Secret> {
+    let held = SECRETS.iter().filter_map(|name| std::env::var(format!("GATEWAY_RELAY_{name}")).ok());
+    held.flat_map(|held| {
+        let keys = held.split(',').map(|key| Secret::new(key.trim())).collect::<Vec<_>>();
+        keys.into_iter().chain([Secret::new(held)])
+    })
+    .collect()
 }
 
 /// The environment's proxies, and whom to trust.

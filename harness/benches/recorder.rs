@@ -28,6 +28,7 @@ fn main() {
         upstream: Upstream::new(url, Network::default()),
         file: folder.path().join("session.jsonl"),
         rotate: None,
+        secrets: Vec::new(),
         http: HTTP_BOUNDS,
     };
     let recorder = Recorder::start(config, |error| panic!("{error}")).unwrap();

@@ -42,6 +42,7 @@ impl Served {
                     upstream: Upstream::new(url, Network::default()),
                     file: folder.path().join("session.jsonl"),
                     rotate: None,
+                    secrets: Vec::new(),
                     http: bounds,
                 };
                 Recorder::start(config, |_| ()).unwrap()

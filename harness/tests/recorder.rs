@@ -99,6 +99,7 @@ fn start_telling(
         upstream,
         file: file.to_owned(),
         rotate,
+        secrets: vec!["set-elsewhere".into()],
         http: HTTP_BOUNDS,
     };
     Recorder::start(config, complain).unwrap()
@@ -342,6 +343,52 @@ async fn other_requests_pass_and_are_noted() {
     assert!(heard.contains("Authorization: Bearer abcdefghijk\r\n"), "{heard}");
     assert!(answer.ends_with("{\"secret\":\"hunter22\"}"), "{answer}");
     assert_eq!(stage.recorded(), [What::Note("POST /relay/enroll was answered 200".into())]);
+}
+
+/// C-4: what an exchange shows of credentials is hidden where a frame quotes it, and so is what the settings hold.
+#[tokio::test]
+async fn c_4_credentials_of_other_requests_and_of_the_settings_are_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("session.jsonl");
+    let connector = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}?k=query-credential", connector.local_addr().unwrap());
+    let upstream = Upstream::new(DialUrl::parse(&url).unwrap(), Network::default());
+    let recorder = start(upstream, &file, None);
+    let stage = Stage { recorder, connector, folder };
+    let answer = "{\"secret\":\"issued-secret\",\"more\":{\"deliveryKey\":[\"issued-key\"]},\"gatewayId\":\"gateway-one\"}";
+    let serve = async {
+        let (mut stream, _) = stage.connector.accept().await.unwrap();
+        let mut heard = String::new();
+        while !heard.ends_with("\r\n\r\n") {
+            let mut piece = Vec::new();
+            assert!(stream.read_buf(&mut piece).await.unwrap() > 0);
+            heard += &String::from_utf8(piece).unwrap();
+        }
+        assert!(heard.contains("?k=query-credential") && !heard.contains("Accept-Encoding"), "{heard}");
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for piece in answer.as_bytes().chunks(7) {
+            stream.write_all(piece).await.unwrap();
+            stream.flush().await.unwrap();
+        }
+    };
+    let ask = async {
+        let mut asking = stage.dial().await;
+        let asked = "POST /relay/provision HTTP/1.1\r\nHost: recorder\r\nAuthorization: Bearer access-credential\r\n\
+                     Accept-Encoding: gzip\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        asking.write_all(asked.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        asking.read_to_string(&mut heard).await.unwrap();
+        assert!(heard.ends_with(answer), "{heard}");
+    };
+    soon(async { tokio::join!(serve, ask) }).await;
+    let (mut gateway, mut connector) = stage.pair().await;
+    let said = "{\"text\":\"query-credential access-credential issued-secret issued-key gateway-one set-elsewhere\"}\n";
+    soon(gateway.send(Message::text(said))).await.unwrap();
+    assert_eq!(soon(connector.next()).await.unwrap().unwrap(), Message::text(said));
+    let expected = "{\"text\":\"<hidden> <hidden> <hidden> <hidden> gateway-one <hidden>\"}\n";
+    let recorded = stage.recorded();
+    assert!(recorded.contains(&What::Gateway(text(expected))), "{recorded:?}");
 }
 
 /// Two sockets at once, and one after them: each line says whose it is.

@@ -1,14 +1,18 @@
-//! What becomes of an event: lines of a recording, in version 1 of the format, without secrets.
+//! Encodes events as lines of a recording, in version 1 of the format, without credentials.
+//!
+//! A frame may come in several messages (W-1), and only a whole one says what in it is a credential. So the lines of a
+//! message that ends within a frame wait for the rest of it, and all lines after them, for a time and in a number of bytes.
 
-use super::names::is_plain_header;
-use super::redact::{self, Form, HIDDEN, Redactor};
+mod held;
+
+use super::redactor::Redactor;
 use super::sniffer::Seen;
-use super::words::{self, Words};
 use crate::recording::{By, DIAL, Data, GATEWAY_ID, Line, Rejection, What};
 use data_encoding::BASE64URL_NOPAD;
+use held::{Held, Stream};
 use relayline_core::secret::Secret;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 /// Something that passed, as the sockets saw it: with all its secrets.
 #[derive(Debug)]
@@ -23,8 +27,12 @@ pub(super) enum Event {
     Cut { by: By },
     /// The socket is over, and nothing more comes of it.
     Over { note: Option<String> },
-    /// Something that the format has no line for, in words; nothing secret is in it.
-    Note(String),
+    /// Another request than an upgrade was answered.
+    Answered { method: String, path: String, status: u16 },
+    /// Such a request had this `Authorization` header.
+    Authorized(Secret),
+    /// The answer to such a request issues credentials.
+    Issued(Secret),
 }
 
 /// Answer that refused an upgrade, with all its secrets.
@@ -53,86 +61,132 @@ impl Event {
                 Event::Sent { seen: Seen::Close { .. } | Seen::TooLong(_) | Seen::Unreadable(_), .. }
                 | Event::Cut { .. }
                 | Event::Over { .. } => 0,
-                Event::Note(text) => text.len(),
+                Event::Answered { method, path, .. } => method.len() + path.len(),
+                Event::Authorized(secret) | Event::Issued(secret) => secret.expose().len(),
             }
     }
 }
 
-/// Credentials that are kept in mind, so that no text that quotes one is written.
-const MOST_CREDENTIALS: usize = 64;
-/// Shorter text between bytes that are none is looked at only where the message begins or ends.
-const LEAST_TEXT: usize = 4;
-/// A shorter credential is no credential: its text would be found in words.
-const LEAST_CREDENTIAL: usize = 8;
-
-/// Makes lines of events.
+/// Encodes events as lines.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
+    redactor: Redactor,
     dials: BTreeMap<u32, Dial>,
-    credentials: VecDeque<Secret>,
+    held: Held,
 }
 
 #[derive(Debug)]
 struct Dial {
     gateway_id: String,
-    gateway: (Redactor, Words),
-    connector: (Redactor, Words),
+    gateway: Stream,
+    connector: Stream,
     ended: bool,
     left_out: u64,
 }
 
 impl Encoder {
-    /// The lines of one event of a dial, which happened at that time. Line numbers are the writer's.
-    pub(super) fn lines(&mut self, t_ms: u64, dial: u32, event: Event) -> Vec<Line> {
-        let (what, dial_beside) = match event {
-            Event::Connect { path, headers } => return vec![self.connect(t_ms, dial, &path, headers)],
-            Event::Reject(refused) => (self.reject(dial, refused), false),
+    /// Creates an encoder that redacts so.
+    pub(super) fn new(redactor: Redactor) -> Encoder {
+        Encoder { redactor, ..Encoder::default() }
+    }
+
+    /// Encodes an event of a dial, which happened at that time. Returns the lines that are ready. Line numbers are the
+    /// writer's.
+    pub(super) fn encode(&mut self, t_ms: u64, dial: u32, event: Event) -> Vec<Line> {
+        self.take(t_ms, dial, event);
+        self.expire(t_ms)
+    }
+
+    /// Returns whether lines wait for the rest of a frame.
+    pub(super) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Returns the lines that are ready at that time, having given up those frames whose rest did not come.
+    pub(super) fn expire(&mut self, now_ms: u64) -> Vec<Line> {
+        loop {
+            let lines = self.held.ready();
+            let late = self.held.first().filter(|first| self.held.is_over(first, now_ms));
+            if !lines.is_empty() || late.is_none() {
+                return lines;
+            }
+            let Some((dial, by)) = late.and_then(|late| late.of) else { return lines };
+            if let Some(known) = self.dials.get_mut(&dial) {
+                known.stream(by).give_up(&self.redactor, &mut self.held);
+            }
+            self.held.release();
+        }
+    }
+
+    /// Returns all lines that still wait.
+    pub(super) fn finish(&mut self) -> Vec<Line> {
+        let dials = std::mem::take(&mut self.dials);
+        for (_, mut dial) in dials {
+            dial.settle(&self.redactor, &mut self.held);
+        }
+        self.held.ready()
+    }
+
+    fn take(&mut self, t_ms: u64, dial: u32, event: Event) {
+        let what = match event {
+            Event::Connect { path, headers } => {
+                let line = self.connect(t_ms, dial, &path, headers);
+                return self.held.push(line);
+            }
+            Event::Reject(refused) => self.reject(dial, refused),
+            Event::Sent { by, seen: Seen::Message(data) } => return self.message(t_ms, dial, by, data),
             Event::Sent { by, seen } => match self.sent(dial, by, seen) {
                 Some(sent) => sent,
-                None => return Vec::new(),
+                None => return,
             },
             Event::Cut { by } => match self.dials.get_mut(&dial) {
                 Some(known) if !known.ended => {
-                    known.ended = true;
-                    (What::Drop { by, dial: Some(dial) }, false)
+                    known.end(&self.redactor, &mut self.held);
+                    What::Drop { by, dial: Some(dial) }
                 }
                 // A cut after a close frame is how a socket ends.
-                Some(_) | None => return Vec::new(),
+                Some(_) | None => return,
             },
             Event::Over { note } => return self.over(t_ms, dial, note),
-            Event::Note(text) => (What::Note(self.without_credentials(text)), false),
+            Event::Answered { method, path, status } => {
+                What::Note(format!("{method} {} was answered {status}", self.redactor.target(&path)))
+            }
+            Event::Authorized(value) => {
+                self.redactor.authorization(value.expose());
+                return;
+            }
+            Event::Issued(answer) => return self.redactor.issued(answer.expose()),
         };
-        vec![line(t_ms, what, dial_beside.then_some(dial))]
+        self.held.push(line(t_ms, what));
     }
 
     fn connect(&mut self, t_ms: u64, dial: u32, path: &str, headers: Vec<(String, Secret)>) -> Line {
-        let mut shown = Map::new();
         let (mut authorization, mut gateway_id) = (None, None);
-        for (name, value) in headers {
-            if name.eq_ignore_ascii_case("authorization") {
-                let (scheme, credential) = value.expose().split_once(' ').unwrap_or(("", value.expose()));
-                gateway_id = id_of(credential).or(gateway_id);
-                authorization = Some(Secret::new(format!("{scheme} {HIDDEN}").trim_start()));
-                self.remember(credential);
-            } else if is_plain_header(&name) {
-                shown.insert(name, json!(self.clean(value.expose().to_owned())));
-            } else {
-                shown.insert(name, json!(HIDDEN));
-            }
+        let (credentials, headers): (Vec<_>, Vec<_>) =
+            headers.into_iter().partition(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        // First of all, since other headers may quote it.
+        for (_, value) in credentials {
+            let (shown, credential) = self.redactor.authorization(value.expose());
+            gateway_id = id_of(credential).or(gateway_id);
+            authorization = Some(Secret::new(shown));
         }
+        let shown = headers.into_iter().map(|(name, value)| {
+            let value = self.redactor.header(&name, value.expose());
+            (name, json!(value))
+        });
+        let headers: Map<String, Value> = shown.collect();
         let gateway_id = gateway_id.unwrap_or_else(|| self.anonymous());
         let connect = What::Connect {
-            url_path: self.clean(redact::path(path)),
+            url_path: self.redactor.target(path),
             dial: Some(dial),
             authorization,
-            headers: shown,
+            headers,
             clock_unix_s: None,
         };
-        let mut line = line(t_ms, connect, None);
+        let mut line = line(t_ms, connect);
         line.rest.insert(GATEWAY_ID.to_owned(), json!(gateway_id));
-        let redactor = || (Redactor::new(Form::Lines), Words::default());
-        let known =
-            Dial { gateway_id, gateway: redactor(), connector: redactor(), ended: false, left_out: 0 };
+        let (gateway, connector) = (Stream::default(), Stream::default());
+        let known = Dial { gateway_id, gateway, connector, ended: false, left_out: 0 };
         self.dials.insert(dial, known);
         line
     }
@@ -145,119 +199,93 @@ impl Encoder {
         names.take(1 + self.dials.len()).find(is_free).unwrap_or_default()
     }
 
-    /// The line of what one side sent, and whether its dial stands beside it; `None` for what the format leaves out.
-    fn sent(&mut self, dial: u32, by: By, seen: Seen) -> Option<(What, bool)> {
-        let known = self.dials.get_mut(&dial)?;
+    fn message(&mut self, t_ms: u64, dial: u32, by: By, data: Data) {
+        let Some(known) = self.dials.get_mut(&dial) else { return };
         if known.ended {
             // Whoever closed reads no more: by the format nothing comes after a close.
-            known.left_out += u64::from(matches!(seen, Seen::Message(_) | Seen::TooLong(_)));
+            known.left_out += 1;
+            return;
+        }
+        let empty = match data {
+            Data::Text(_) => Data::Text(String::new()),
+            Data::Binary(_) => Data::Binary(Vec::new()),
+        };
+        let what = match by {
+            By::Gateway => What::Gateway(empty),
+            By::Connector => What::Connector(empty),
+        };
+        let mut line = line(t_ms, what);
+        line.rest.insert(DIAL.to_owned(), Value::from(dial));
+        known.stream(by).message(&self.redactor, &mut self.held, line, (dial, by), data.bytes());
+    }
+
+    /// The line of what one side sent, other than a message; `None` for what the format leaves out.
+    fn sent(&mut self, dial: u32, by: By, seen: Seen) -> Option<What> {
+        let known = self.dials.get_mut(&dial)?;
+        if known.ended {
+            known.left_out += u64::from(matches!(seen, Seen::TooLong(_)));
             return None;
         }
         Some(match seen {
-            Seen::Message(data) => {
-                let (redactor, words) = match by {
-                    By::Gateway => &mut known.gateway,
-                    By::Connector => &mut known.connector,
-                };
-                let clean = each_text(redactor.pass(data.bytes()), |text| {
-                    without_any(&self.credentials, words.pass(text))
-                });
-                let data = match data {
-                    Data::Text(_) => String::from_utf8(clean)
-                        .map_or_else(|error| Data::Binary(error.into_bytes()), Data::Text),
-                    Data::Binary(_) => Data::Binary(clean),
-                };
-                match by {
-                    By::Gateway => (What::Gateway(data), true),
-                    By::Connector => (What::Connector(data), true),
-                }
-            }
             Seen::Close { code, reason } => {
-                known.ended = true;
-                let reason = self.clean(reason);
-                (What::Close { by, dial: Some(dial), code, reason }, false)
+                known.end(&self.redactor, &mut self.held);
+                What::Close { by, dial: Some(dial), code, reason: self.redactor.text(&reason) }
             }
-            Seen::TooLong(bytes) => (
-                What::Note(format!("dial {dial}: a message of {bytes} bytes is too long to be recorded")),
-                false,
-            ),
+            Seen::TooLong(bytes) => {
+                known.stream(by).give_up(&self.redactor, &mut self.held);
+                What::Note(format!("dial {dial}: a message of {bytes} bytes is too long to be recorded"))
+            }
             Seen::Unreadable(why) => {
-                let text = format!("dial {dial}: what this side sends cannot be read any more: {why}");
-                (What::Note(text), false)
+                What::Note(format!("dial {dial}: what this side sends cannot be read any more: {why}"))
             }
+            Seen::Message(_) => return None,
         })
     }
 
     /// The line of a refused upgrade. The query of a redirect's target may hold secrets.
     fn reject(&mut self, dial: u32, refused: Refused) -> What {
         let Refused { status, body, is_cut, has_challenge, retry_after, location } = refused;
-        let body = redact::document(&body).unwrap_or(body);
-        let body = self.clean(String::from_utf8_lossy(&body).into_owned());
-        let location = location.map(|location| self.clean(redact::path(&location)));
-        let retry_after = retry_after.map(|text| self.clean(text));
-        let answer = Rejection { status, body: Some(body), is_cut, has_challenge, retry_after, location };
+        let body = Some(self.redactor.body(&body));
+        let location = location.map(|location| self.redactor.target(&location));
+        let retry_after = retry_after.map(|text| self.redactor.text(&text));
+        let answer = Rejection { status, body, is_cut, has_challenge, retry_after, location };
         What::Reject { dial: Some(dial), answer }
     }
 
-    fn over(&mut self, t_ms: u64, dial: u32, note: Option<String>) -> Vec<Line> {
-        let Some(known) = self.dials.remove(&dial) else { return Vec::new() };
+    fn over(&mut self, t_ms: u64, dial: u32, note: Option<String>) {
+        let Some(mut known) = self.dials.remove(&dial) else { return };
+        known.settle(&self.redactor, &mut self.held);
         let left_out = (known.left_out > 0).then(|| {
             format!("dial {dial}: {} message(s) that came after the close are left out", known.left_out)
         });
         // After its last word a socket is only waited for, and nothing is missing.
         let notes = left_out.into_iter().chain(note.filter(|_| !known.ended));
-        notes.map(|text| line(t_ms, What::Note(text), None)).collect()
+        notes.for_each(|text| self.held.push(line(t_ms, What::Note(text))));
     }
+}
 
-    fn remember(&mut self, credential: &str) {
-        if credential.len() < LEAST_CREDENTIAL || self.credentials.iter().any(|c| c.expose() == credential) {
-            return;
+impl Dial {
+    fn stream(&mut self, by: By) -> &mut Stream {
+        match by {
+            By::Gateway => &mut self.gateway,
+            By::Connector => &mut self.connector,
         }
-        if self.credentials.len() == MOST_CREDENTIALS {
-            self.credentials.pop_front();
-        }
-        self.credentials.push_back(Secret::new(credential));
     }
 
-    /// A text by itself.
-    fn clean(&self, text: String) -> String {
-        self.without_credentials(words::clean(text))
+    /// Nothing more of it is recorded.
+    fn end(&mut self, redactor: &Redactor, held: &mut Held) {
+        self.ended = true;
+        self.settle(redactor, held);
     }
 
-    fn without_credentials(&self, text: String) -> String {
-        without_any(&self.credentials, text)
+    fn settle(&mut self, redactor: &Redactor, held: &mut Held) {
+        self.gateway.settle(redactor, held);
+        self.connector.settle(redactor, held);
     }
 }
 
-fn without_any(credentials: &VecDeque<Secret>, text: String) -> String {
-    credentials.iter().fold(text, |text, credential| {
-        if text.contains(credential.expose()) { text.replace(credential.expose(), HIDDEN) } else { text }
-    })
-}
-
-/// What is text in these bytes, clean; the rest as it is. A binary message may be cut within a character (W-1), or be
-/// none of text, and hold a credential as well.
-fn each_text(bytes: Vec<u8>, mut clean: impl FnMut(String) -> String) -> Vec<u8> {
-    match String::from_utf8(bytes) {
-        Ok(text) => clean(text).into_bytes(),
-        Err(error) => error.as_bytes().utf8_chunks().fold(Vec::new(), |mut whole, chunk| {
-            // Between bytes that are no text stand letters by chance, each by itself: they are no words.
-            let is_last = chunk.invalid().is_empty();
-            let text = chunk.valid();
-            if whole.is_empty() || is_last || text.len() >= LEAST_TEXT {
-                whole.extend_from_slice(clean(text.to_owned()).as_bytes());
-            } else {
-                whole.extend_from_slice(text.as_bytes());
-            }
-            whole.extend_from_slice(chunk.invalid());
-            whole
-        }),
-    }
-}
-
-fn line(t_ms: u64, what: What, dial: Option<u32>) -> Line {
-    let rest = dial.map(|dial| (DIAL.to_owned(), Value::from(dial)));
-    Line { number: 0, t_ms, what, rest: rest.into_iter().collect() }
+fn line(t_ms: u64, what: What) -> Line {
+    Line { number: 0, t_ms, what, rest: Map::new() }
 }
 
 /// The gateway's id in a token (C-1); it is no secret. `None` for a token of another kind.
@@ -271,10 +299,11 @@ fn id_of(token: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recorder::redactor::HIDDEN;
     use relayline_core::token;
 
     fn written(encoder: &mut Encoder, dial: u32, event: Event) -> Vec<String> {
-        encoder.lines(7, dial, event).iter().map(Line::to_json).collect()
+        encoder.encode(7, dial, event).iter().map(Line::to_json).collect()
     }
 
     fn connect(headers: &[(&str, &str)]) -> Event {
@@ -290,25 +319,95 @@ mod tests {
         Event::Sent { by, seen: Seen::Close { code: Some(1000), reason: reason.to_owned() } }
     }
 
-    /// What is no text, or a character that is cut, stays as it is; a credential beside it does not.
-    #[test]
-    fn c_4_w_1_bytes_that_are_no_text_hide_no_credential() {
-        let mut encoder = Encoder::default();
-        written(&mut encoder, 1, connect(&[("Authorization", "Bearer its-very-own")]));
-        let mut recorded = |bytes: &[u8]| {
-            let seen = Seen::Message(Data::Binary(bytes.to_owned()));
-            match encoder.sent(1, By::Gateway, seen) {
-                Some((What::Gateway(Data::Binary(bytes)), true)) => bytes,
-                other => panic!("{other:?}"),
-            }
+    /// The messages of one side, as they are recorded.
+    fn recorded(encoder: &mut Encoder, messages: &[&[u8]]) -> Vec<Vec<u8>> {
+        let mut lines = Vec::new();
+        for message in messages {
+            let data = match String::from_utf8(message.to_vec()) {
+                Ok(text) => Data::Text(text),
+                Err(error) => Data::Binary(error.into_bytes()),
+            };
+            lines.extend(encoder.encode(7, 1, Event::Sent { by: By::Connector, seen: Seen::Message(data) }));
+        }
+        lines.extend(encoder.encode(7, 1, Event::Over { note: None }));
+        let data = |line: Line| match line.what {
+            What::Connector(data) => data.bytes().to_vec(),
+            other => panic!("{other:?}"),
         };
-        assert_eq!(recorded(b"\xff its-very-own \xff?token=abc &"), b"\xff <hidden> \xff?token=<hidden> &");
-        let [head, tail] = ["é".as_bytes()[0], "é".as_bytes()[1]];
-        assert_eq!(
-            recorded(&[b"password: ab", &[head][..]].concat()),
-            [b"password: <hidden>", &[head][..]].concat()
-        );
-        assert_eq!(recorded(&[&[tail], &b"cd, and"[..]].concat()), [&[tail], &b"<hidden>, and"[..]].concat());
+        lines.into_iter().map(data).collect()
+    }
+
+    fn connected(headers: &[(&str, &str)]) -> Encoder {
+        let mut encoder = Encoder::default();
+        encoder.encode(0, 1, connect(headers));
+        encoder
+    }
+
+    /// Wherever a frame is cut, it is read as a whole, and what is replaced stands where it began.
+    #[test]
+    fn c_4_w_1_a_credential_is_hidden_however_its_frame_is_cut() {
+        let whole =
+            "{\"value\":\"X\",\"name\":\"token\"}\n{\"text\":\"é its-very-own\",\"url\":\"https://u:X@x\"}\n";
+        let expected = whole.replace("its-very-own", HIDDEN).replace("u:X", HIDDEN).replace('X', HIDDEN);
+        for at in 0..whole.len() {
+            let mut encoder = connected(&[("Authorization", "Bearer its-very-own")]);
+            let (left, right) = whole.as_bytes().split_at(at);
+            let clean = recorded(&mut encoder, &[left, right]);
+            assert_eq!(clean.len(), 2);
+            assert_eq!(String::from_utf8(clean.concat()).unwrap(), expected, "{at}");
+        }
+        let mut encoder = connected(&[("Authorization", "Bearer its-very-own")]);
+        let bytes: Vec<&[u8]> = whole.as_bytes().chunks(1).collect();
+        assert_eq!(String::from_utf8(recorded(&mut encoder, &bytes).concat()).unwrap(), expected);
+        let pieces: [&[u8]; 4] = [b"{\"to", b"ken\":\"ab", b"cd", b"ef\",\"a\":\"b\"}"];
+        let clean = recorded(&mut connected(&[]), &pieces);
+        assert_eq!(clean, [&b"{\"to"[..], b"ken\":\"<hidden>", b"", b"\",\"a\":\"b\"}"]);
+    }
+
+    /// What is no text stays as it is; a credential beside it does not.
+    #[test]
+    fn c_4_bytes_that_are_no_text_hide_no_credential() {
+        let mut encoder = connected(&[("Authorization", "Bearer its-very-own")]);
+        let clean =
+            recorded(&mut encoder, &[b"\xff its-very-own \xff\n{\"token\":\"\xff\",\"a\":\"\xff\"}\n"]);
+        assert_eq!(clean, [b"\xff \"<hidden>\" \xff\n{\"token\":\"<hidden>\",\"a\":\"\xff\"}\n"]);
+    }
+
+    #[test]
+    fn lines_wait_for_the_rest_of_a_frame_and_no_longer_than_they_must() {
+        let mut encoder = connected(&[]);
+        // What ends with its frame waits for nothing, whether a line break follows or not.
+        for text in ["{}\n", "{\"a\":[1]}", "\n", ""] {
+            assert_eq!(written(&mut encoder, 1, says(By::Gateway, text)).len(), 1, "{text}");
+        }
+        assert_eq!(written(&mut encoder, 1, says(By::Gateway, "{}\n{\"a\":\"so")), [""; 0]);
+        assert_eq!(written(&mut encoder, 1, says(By::Connector, "{}\n")), [""; 0]);
+        assert!(encoder.is_holding());
+        let lines = written(&mut encoder, 1, says(By::Gateway, "me\"}\n"));
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].contains("{}\\n{\\\"a\\\":\\\"so\""), "{lines:?}");
+        // The rest does not come in time, and is filler when it does.
+        assert_eq!(written(&mut encoder, 1, says(By::Gateway, "{\"token\": \"abc")), [""; 0]);
+        assert!(encoder.expire(7 + 9_999).is_empty());
+        let lines = encoder.expire(7 + 10_000);
+        assert_eq!(lines[0].what, What::Gateway(Data::Text("{\"token\": \"<hidden>".into())));
+        let lines = encoder.encode(20_000, 1, says(By::Gateway, "def\"}\n{}\n"));
+        assert_eq!(lines[0].what, What::Gateway(Data::Text("xxxxx\n{}\n".into())));
+        assert!(!encoder.is_holding());
+    }
+
+    /// However much is open, what waits is bounded.
+    #[test]
+    fn x_1_frames_that_are_open_take_a_bounded_room() {
+        let mut encoder = Encoder::default();
+        let piece = format!("{{\"a\":\"{}", "b".repeat(1 << 20));
+        let mut written = 0;
+        for dial in 1..100 {
+            written += encoder.encode(0, dial, connect(&[])).len();
+            written += encoder.encode(0, dial, says(By::Gateway, &piece)).len();
+        }
+        assert!(written > 100, "{written}");
+        assert_eq!(written + encoder.finish().len(), 198);
     }
 
     #[test]
@@ -353,9 +452,9 @@ mod tests {
         let mut encoder = Encoder::default();
         let mut id = |dial: u32, ended: Option<u32>| {
             if let Some(ended) = ended {
-                encoder.lines(0, ended, Event::Cut { by: By::Gateway });
+                encoder.encode(0, ended, Event::Cut { by: By::Gateway });
             }
-            encoder.lines(0, dial, connect(&[("authorization", "Basic eA==")]))[0].rest[GATEWAY_ID].clone()
+            encoder.encode(0, dial, connect(&[("authorization", "Basic eA==")]))[0].rest[GATEWAY_ID].clone()
         };
         assert_eq!(id(1, None), "anonymous");
         assert_eq!(id(2, None), "anonymous-2");
@@ -365,7 +464,7 @@ mod tests {
     #[test]
     fn a_socket_ends_once_and_nothing_is_recorded_behind_it() {
         let mut encoder = Encoder::default();
-        encoder.lines(0, 3, connect(&[]));
+        encoder.encode(0, 3, connect(&[]));
         let hello = r#"{"t_ms":7,"dir":"gateway","data":"{\"token\":\"<hidden>\"}\n","dial":3}"#;
         assert_eq!(written(&mut encoder, 3, says(By::Gateway, "{\"token\":\"x\"}\n")), [hello]);
         assert_eq!(written(&mut encoder, 3, close(By::Gateway, "")).len(), 1);
@@ -384,12 +483,12 @@ mod tests {
     #[test]
     fn what_cannot_be_recorded_is_noted() {
         let mut encoder = Encoder::default();
-        encoder.lines(0, 1, connect(&[]));
+        encoder.encode(0, 1, connect(&[]));
         for (seen, expected) in [
             (Seen::TooLong(99), "dial 1: a message of 99 bytes is too long to be recorded"),
             (Seen::Unreadable("x"), "dial 1: what this side sends cannot be read any more: x"),
         ] {
-            let lines = encoder.lines(0, 1, Event::Sent { by: By::Gateway, seen });
+            let lines = encoder.encode(0, 1, Event::Sent { by: By::Gateway, seen });
             assert_eq!(lines[0].what, What::Note(expected.to_owned()));
         }
     }

@@ -3,7 +3,7 @@
 use super::Trouble;
 use super::encoder::{Event, Refused};
 use super::pump;
-use super::redact;
+use super::redactor::Progress;
 use super::upstream::Upstream;
 use super::writer::Writer;
 use crate::recording::By;
@@ -27,11 +27,15 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::compat::FuturesAsyncReadCompatExt;
+use zeroize::Zeroizing;
 
 /// WebSockets at a time; a further one is answered 503.
 pub(super) const SOCKETS: u32 = 1024;
 /// How long open connections may take to end when the recorder does.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Longest answer that is searched for credentials.
+const MOST_ISSUED: usize = 64 << 10;
 
 /// What is this hop's own (RFC 9110, 7.6.1), and no other's. `Expect` is answered here.
 const OWN: [HeaderName; 6] = [
@@ -89,13 +93,20 @@ pub(super) async fn serve(shared: Arc<Shared>, server: Server<Tokio>, listener: 
 
 async fn answer(shared: Arc<Shared>, mut request: Request<Received>) -> Response<Body> {
     if !asks_for_websocket(request.headers()) {
-        let asked = format!("{} {}", request.method(), redact::path(request.uri().path()));
+        let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+        let authorizations = request.headers().get_all(header::AUTHORIZATION);
+        for value in authorizations {
+            shared
+                .writer
+                .record(0, Event::Authorized(Secret::new(String::from_utf8_lossy(value.as_bytes()))));
+        }
         let response = match shared.notice(forward(&shared, request).await) {
+            Ok(response) if issues_credentials(&path) => response.map(|body| watched(body, &shared.writer)),
             Ok(response) => response.map(|body| body.map_err(BodyError::from).boxed_unsync()),
             Err(problem) => failure(StatusCode::BAD_GATEWAY, unreachable(&problem)),
         };
-        let text = format!("{asked} was answered {}", response.status().as_u16());
-        shared.writer.record(0, Event::Note(text));
+        let status = response.status().as_u16();
+        shared.writer.record(0, Event::Answered { method, path, status });
         return without_own(response);
     }
     let mut dial = Dialing::new(&shared.writer, &request);
@@ -167,7 +178,12 @@ async fn forward(
     request: Request<Received>,
 ) -> Result<Response<Incoming>, String> {
     let (parts, body) = request.into_parts();
+    let issues_credentials = issues_credentials(parts.uri.path());
     let mut parts = head_for(upstream, parts)?;
+    if issues_credentials {
+        // What is compressed could not be read; no side needs it.
+        parts.headers.remove(header::ACCEPT_ENCODING);
+    }
     OWN.iter().for_each(|name| drop(parts.headers.remove(name)));
     let stream = client.connect(&upstream.url).await.map_err(|why| why.to_string())?;
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
@@ -180,6 +196,29 @@ async fn forward(
         let _ = connection.await;
     });
     sender.send_request(Request::from_parts(parts, body)).await.map_err(|error| error.to_string())
+}
+
+/// Returns whether an answer to this path may issue credentials (H-1, H-4).
+fn issues_credentials(path: &str) -> bool {
+    ["/relay/enroll", "/relay/provision"].iter().any(|known| path.trim_end_matches('/').ends_with(known))
+}
+
+/// An answer that issues credentials, which the writer hears of before the gateway has all of it.
+fn watched(body: Incoming, writer: &Writer) -> Body {
+    let (writer, mut answer, mut progress) =
+        (writer.clone(), Zeroizing::new(Vec::new()), Progress::default());
+    let body = body.map_frame(move |frame| {
+        let room = MOST_ISSUED - answer.len();
+        if let Some(piece) = frame.data_ref().filter(|piece| piece.len() <= room && !progress.is_whole()) {
+            answer.extend_from_slice(piece);
+            progress.read(piece);
+            if progress.is_whole() {
+                writer.record(0, Event::Issued(Secret::new(String::from_utf8_lossy(&answer))));
+            }
+        }
+        frame
+    });
+    body.map_err(BodyError::from).boxed_unsync()
 }
 
 /// Whether a request asks for a WebSocket (RFC 6455, 4.2.1). The connector says whether it does so rightly.

@@ -58,11 +58,11 @@ impl<S: Store> Journal<S> {
         }
     }
 
-    /// Writes the lines of what happened then. Behind it the error, where one of them is lost.
-    pub(super) fn write(&mut self, t_ms: u64, lines: &[Line]) -> Result<(), io::Error> {
+    /// Writes lines. Returns the first error, where one of them is lost.
+    pub(super) fn write(&mut self, lines: &[Line]) -> Result<(), io::Error> {
         let mut first_error = Ok(());
         for line in lines {
-            match self.write_line(t_ms, &line.to_json()) {
+            match self.write_line(line.t_ms, &line.to_json()) {
                 Ok(()) => self.summary.lines += 1,
                 Err(error) => {
                     self.lose(1);
@@ -172,12 +172,12 @@ mod tests {
     fn a_full_disk_leaves_a_gap_that_says_how_much_is_missing() {
         let mut disk = Disk { files: vec![String::new()], full: true };
         let mut journal = Journal::new(&mut disk, Header::default(), 1, None);
-        assert!(journal.write(5, &note("lost")).is_err());
+        assert!(journal.write(&note("lost")).is_err());
         journal.lose(2);
         journal.store.full = false;
-        assert!(journal.write(5, &note("there")).is_ok());
+        assert!(journal.write(&note("there")).is_ok());
         journal.store.full = true;
-        assert!(journal.write(6, &note("lost, too")).is_err());
+        assert!(journal.write(&note("lost, too")).is_err());
         journal.store.full = false;
         let (summary, said) = journal.finish(9);
         assert!(said.is_ok());
@@ -196,7 +196,7 @@ mod tests {
         let mut disk = Disk { files: vec![String::new()], full: false };
         let mut journal = Journal::new(&mut disk, Header::default(), 1, Some(100));
         for text in ["a", "b", "c", &"long".repeat(100), "d", "e"] {
-            assert!(journal.write(5, &note(text)).is_ok());
+            assert!(journal.write(&note(text)).is_ok());
         }
         let (summary, _) = journal.finish(5);
         let texts = |file: &String| read(file).lines.iter().map(Line::to_json).collect::<Vec<_>>().len();
@@ -222,7 +222,7 @@ mod tests {
         let mut stuck = Stuck(String::new());
         let mut journal = Journal::new(&mut stuck, Header::default(), 1, Some(10));
         for text in ["a", "b", "c"] {
-            assert!(journal.write(5, &note(text)).is_ok());
+            assert!(journal.write(&note(text)).is_ok());
         }
         assert_eq!(journal.finish(5).0, Summary { lines: 3, lost: 0, parts: 1 });
         assert_eq!(read(&stuck.0).lines.len(), 3);

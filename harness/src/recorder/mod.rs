@@ -17,20 +17,21 @@ mod encoder;
 mod files;
 mod http;
 mod journal;
-mod names;
 mod pump;
-mod redact;
+mod redactor;
 mod sniffer;
 mod upstream;
-mod words;
 mod writer;
 
 pub use journal::Summary;
 pub use upstream::Upstream;
 
 use crate::recording::Header;
+use encoder::Encoder;
 use files::Files;
 use http::Shared;
+use redactor::Redactor;
+use relayline_core::secret::Secret;
 use relayline_runtime::serve::{Bounds, Closed, Server};
 use relayline_tokio::Tokio;
 use std::io;
@@ -54,6 +55,8 @@ pub struct RecorderConfig {
     pub file: PathBuf,
     /// Begin the next file, `NAME.1.jsonl` and so on, when one has so many bytes; never by default.
     pub rotate: Option<u64>,
+    /// Credentials that are known from elsewhere, and never reach the file. Those of the upstream are among them anyway.
+    pub secrets: Vec<Secret>,
     /// What HTTP clients can cost, WebSockets not counted; [`HTTP_BOUNDS`] are for most.
     pub http: Bounds,
 }
@@ -136,7 +139,10 @@ impl Recorder {
             let complain = complain.clone();
             Box::new(move |error| complain(Trouble::Unwritten(error)))
         };
-        let writer = Writer::start(files, header, config.rotate, unwritten).map_err(RecorderError::Start)?;
+        let upstream = config.upstream.secrets();
+        let encoder = Encoder::new(Redactor::new(config.secrets.iter().chain(&upstream)));
+        let writer =
+            Writer::start(files, header, config.rotate, encoder, unwritten).map_err(RecorderError::Start)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

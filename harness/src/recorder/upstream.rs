@@ -1,8 +1,11 @@
 //! The connector behind the recorder: where it is, and what to ask it for.
 
+use data_encoding::BASE64;
 use relayline_core::network::Network;
+use relayline_core::secret::Secret;
 use relayline_core::url::DialUrl;
 use std::fmt;
+use url::form_urlencoded;
 
 /// A connector, by its URL.
 #[derive(Clone)]
@@ -22,6 +25,22 @@ impl Upstream {
     /// The connector that a gateway would dial at this URL, with these proxies, trusting these authorities.
     pub fn new(url: DialUrl, network: Network) -> Upstream {
         Upstream { url, network }
+    }
+
+    /// The credentials in the URL's query, and those of the proxy on the way.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let query = self.url.as_str().split_once('?').map_or("", |(_, query)| query);
+        let parameters = form_urlencoded::parse(query.as_bytes());
+        let values = parameters.map(|(name, value)| Secret::new(if value.is_empty() { name } else { value }));
+        let proxy = self.network.proxies.choose(self.url.is_secure(), self.url.host(), self.url.port());
+        let header = proxy.and_then(|proxy| proxy.authorization());
+        let credential =
+            header.and_then(|header| header.expose().split_once(' ')).map(|(_, credential)| credential);
+        let user_info = credential
+            .and_then(|credential| String::from_utf8(BASE64.decode(credential.as_bytes()).ok()?).ok());
+        let password = user_info.as_deref().and_then(|user_info| user_info.split_once(':'));
+        let proxy = credential.into_iter().chain(password.map(|(_, password)| password)).map(Secret::new);
+        values.chain(proxy).collect()
     }
 
     /// What goes into `Host`.

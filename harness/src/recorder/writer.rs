@@ -3,10 +3,10 @@
 
 use super::encoder::{Encoder, Event};
 use super::journal::{Journal, Store, Summary};
-use crate::recording::Header;
+use crate::recording::{Header, Line};
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +15,9 @@ const MOST_EVENTS: usize = 32_768;
 const MOST_BYTES: usize = 64 << 20;
 /// How long a recording may take to end: a disk that does not answer must keep nobody from leaving.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether the rest of a frame still comes.
+const TICK: Duration = Duration::from_secs(1);
 
 /// One event on its way to the file.
 struct Item {
@@ -60,8 +63,10 @@ impl Writer {
         store: impl Store + Send + 'static,
         header: Header,
         rotate: Option<u64>,
+        encoder: Encoder,
         complain: Complaint,
     ) -> io::Result<Writer> {
+        let started = Instant::now();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started_unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
         let journal = Journal::new(store, header, started_unix_ms, rotate);
@@ -72,10 +77,10 @@ impl Writer {
         let (drained, lost) = (Arc::clone(&waiting), Arc::clone(&lost_last));
         std::thread::Builder::new().name("recording".to_owned()).spawn(move || {
             // Nobody may be left to hear of it.
-            let _ = end.send(write(journal, &items, &drained, &lost, &complain));
+            let _ = end.send(write(journal, encoder, &items, started, &drained, &lost, &complain));
         })?;
         let shared = Shared {
-            started: Instant::now(),
+            started,
             dials: AtomicU32::new(0),
             waiting,
             lost_last,
@@ -101,7 +106,7 @@ impl Writer {
         }
         self.shared.waiting.fetch_add(size, Ordering::Relaxed);
         // Under the lock, so that the order of the lines is that of their times.
-        let t_ms = self.t_ms();
+        let t_ms = ms_since(self.shared.started);
         match sender.try_send(Item { t_ms, dial, event, size, lost_before: *lost }) {
             Ok(()) => *lost = 0,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
@@ -109,10 +114,6 @@ impl Writer {
                 *lost += 1;
             }
         }
-    }
-
-    fn t_ms(&self) -> u64 {
-        u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Writes what waits, and ends. `None` when the disk does not answer.
@@ -130,25 +131,40 @@ impl Writer {
 
 fn write(
     mut journal: Journal<impl Store>,
+    mut encoder: Encoder,
     items: &Receiver<Item>,
+    started: Instant,
     waiting: &AtomicUsize,
     lost_last: &AtomicU64,
     complain: &Complaint,
 ) -> Summary {
-    let mut encoder = Encoder::default();
     let (mut last_ms, mut complained) = (0, false);
-    while let Ok(Item { t_ms, dial, event, size, lost_before }) = items.recv() {
-        journal.lose(lost_before);
-        let lines = encoder.lines(t_ms, dial, event);
-        waiting.fetch_sub(size, Ordering::Relaxed);
-        last_ms = t_ms;
-        if let Err(error) = journal.write(t_ms, &lines)
-            && !complained
+    let mut write = |journal: &mut Journal<_>, lines: &[Line]| {
+        if let Err(error) = journal.write(lines)
+            && !std::mem::replace(&mut complained, true)
         {
-            complained = true;
             complain(error);
         }
+    };
+    loop {
+        let received = if encoder.is_holding() {
+            items.recv_timeout(TICK)
+        } else {
+            items.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        match received {
+            Ok(Item { t_ms, dial, event, size, lost_before }) => {
+                journal.lose(lost_before);
+                let lines = encoder.encode(t_ms, dial, event);
+                waiting.fetch_sub(size, Ordering::Relaxed);
+                last_ms = t_ms;
+                write(&mut journal, &lines);
+            }
+            Err(RecvTimeoutError::Timeout) => write(&mut journal, &encoder.expire(ms_since(started))),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
     }
+    write(&mut journal, &encoder.finish());
     journal.lose(lost_last.load(Ordering::SeqCst));
     let (summary, said) = journal.finish(last_ms);
     if let Err(error) = said
@@ -157,6 +173,10 @@ fn write(
         complain(error);
     }
     summary
+}
+
+fn ms_since(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -186,14 +206,19 @@ mod tests {
         }
     }
 
+    fn answered(path: &str) -> Event {
+        Event::Answered { method: "GET".to_owned(), path: path.to_owned(), status: 200 }
+    }
+
     #[test]
     fn a_disk_that_has_room_again_is_written_to_again_and_the_trouble_is_told_once() {
         let disk = Disk { refuses: Arc::new(AtomicUsize::new(3)), ..Disk::default() };
         let (tell, told) = channel();
         let complain = Box::new(move |error: io::Error| tell.send(error.kind()).unwrap());
-        let writer = Writer::start(disk.clone(), Header::default(), None, complain).unwrap();
+        let writer =
+            Writer::start(disk.clone(), Header::default(), None, Encoder::default(), complain).unwrap();
         for number in 0..5 {
-            writer.record(0, Event::Note(number.to_string()));
+            writer.record(0, answered(&number.to_string()));
         }
         let summary = writer.finish().unwrap();
         assert_eq!(summary, Summary { lines: 2, lost: 3, parts: 1 });
@@ -209,9 +234,10 @@ mod tests {
         let disk = Disk::default();
         let held = disk.written.lock().unwrap();
         let complain = Box::new(|_| {});
-        let writer = Writer::start(disk.clone(), Header::default(), None, complain).unwrap();
+        let writer =
+            Writer::start(disk.clone(), Header::default(), None, Encoder::default(), complain).unwrap();
         for _ in 0..MOST_EVENTS + 20 {
-            writer.record(0, Event::Note(String::new()));
+            writer.record(0, answered(""));
         }
         drop(held);
         let summary = writer.finish().unwrap();

@@ -251,6 +251,7 @@ fn of_the_harness() -> Vec<Shown> {
         upstream: upstream.clone(),
         file,
         rotate: None,
+        secrets: Vec::new(),
         http: HTTP_BOUNDS,
     };
     vec![

@@ -1,0 +1,190 @@
+//! Lines that wait for the rest of a frame, and the streams of bytes that frames come in.
+
+use crate::recorder::redactor::{Progress, Redactor};
+use crate::recording::{By, Data, Line, What};
+use std::collections::VecDeque;
+
+/// Bytes of lines that may wait. Beyond them the oldest frame that is open is given up.
+const MOST_BYTES: usize = 32 << 20;
+/// Memory that a line takes beside its message, roughly.
+const LINE_BYTES: usize = 256;
+/// Time for which lines wait for the rest of a frame.
+const MOST_MS: u64 = 10_000;
+/// Byte that stands in the place of each of a frame that was given up.
+const FILLER: u8 = b'x';
+
+/// Lines in the order of time, of which the first waits for the rest of a frame.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    lines: VecDeque<Waiting>,
+    /// Number of the first of them.
+    first: u64,
+    bytes: usize,
+}
+
+/// A line, and the stream whose message it is.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    line: Line,
+    pub(super) of: Option<(u32, By)>,
+    /// What of its message has been redacted.
+    clean: Vec<u8>,
+    is_ready: bool,
+}
+
+impl Held {
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Adds a line that waits for nothing but those before it.
+    pub(super) fn push(&mut self, line: Line) {
+        self.add(Waiting { line, of: None, clean: Vec::new(), is_ready: true });
+    }
+
+    fn add(&mut self, waiting: Waiting) -> u64 {
+        self.bytes += LINE_BYTES;
+        self.lines.push_back(waiting);
+        self.first + self.lines.len() as u64 - 1
+    }
+
+    fn get(&mut self, number: u64) -> Option<&mut Waiting> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.lines.get_mut(at)
+    }
+
+    fn extend(&mut self, number: u64, clean: &[u8]) {
+        if let Some(waiting) = self.get(number) {
+            waiting.clean.extend_from_slice(clean);
+            self.bytes += clean.len();
+        }
+    }
+
+    fn set_ready(&mut self, number: u64, is_ready: bool) {
+        if let Some(waiting) = self.get(number) {
+            waiting.is_ready = is_ready;
+        }
+    }
+
+    /// The line that the others wait for.
+    pub(super) fn first(&self) -> Option<&Waiting> {
+        self.lines.front()
+    }
+
+    /// Returns whether a line has waited for too long, or too much waits with it.
+    pub(super) fn is_over(&self, first: &Waiting, now_ms: u64) -> bool {
+        self.bytes > MOST_BYTES || now_ms.saturating_sub(first.line.t_ms) >= MOST_MS
+    }
+
+    /// Lets the first line go as it is.
+    pub(super) fn release(&mut self) {
+        self.set_ready(self.first, true);
+    }
+
+    /// Takes the lines out before which nothing waits.
+    pub(super) fn ready(&mut self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        while let Some(waiting) = self.lines.pop_front_if(|waiting| waiting.is_ready) {
+            self.first += 1;
+            self.bytes -= LINE_BYTES + waiting.clean.len();
+            lines.push(waiting.line());
+        }
+        lines
+    }
+}
+
+impl Waiting {
+    fn line(self) -> Line {
+        let Waiting { mut line, of, clean, .. } = self;
+        // A message that is cut within a character is no text.
+        let is_text = matches!(&line.what, What::Gateway(Data::Text(_)) | What::Connector(Data::Text(_)));
+        let data = |clean: Vec<u8>| {
+            if !is_text {
+                return Data::Binary(clean);
+            }
+            String::from_utf8(clean).map_or_else(|error| Data::Binary(error.into_bytes()), Data::Text)
+        };
+        match of {
+            Some((_, By::Gateway)) => line.what = What::Gateway(data(clean)),
+            Some((_, By::Connector)) => line.what = What::Connector(data(clean)),
+            None => {}
+        }
+        line
+    }
+}
+
+/// What one side of a dial sends.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    /// The frame whose end has not come.
+    frame: Vec<u8>,
+    progress: Progress,
+    /// The messages that it came in, and where their parts of it begin.
+    parts: Vec<(u64, usize)>,
+    /// The rest of the frame is not waited for any more.
+    is_given_up: bool,
+}
+
+impl Stream {
+    /// Takes a message, whose line is empty so far.
+    pub(super) fn message(
+        &mut self,
+        redactor: &Redactor,
+        held: &mut Held,
+        line: Line,
+        of: (u32, By),
+        bytes: &[u8],
+    ) {
+        let number = held.add(Waiting { line, of: Some(of), clean: Vec::new(), is_ready: false });
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let has_end = piece.ends_with(b"\n");
+            if self.is_given_up {
+                let (inside, end) = piece.split_at(piece.len() - usize::from(has_end));
+                held.extend(number, &vec![FILLER; inside.len()]);
+                held.extend(number, end);
+                self.is_given_up = !has_end;
+                continue;
+            }
+            self.parts.push((number, self.frame.len()));
+            self.frame.extend_from_slice(piece);
+            held.bytes += piece.len();
+            self.progress.read(piece);
+            if has_end {
+                self.settle(redactor, held);
+            }
+        }
+        // Some peers end no frame.
+        if self.progress.is_whole() {
+            self.settle(redactor, held);
+        }
+        held.set_ready(number, self.parts.last().is_none_or(|(last, _)| *last != number));
+    }
+
+    /// Redacts the frame as far as it came.
+    pub(super) fn settle(&mut self, redactor: &Redactor, held: &mut Held) {
+        let Stream { frame, parts, .. } = std::mem::take(self);
+        held.bytes -= frame.len();
+        let mut edits = redactor.line(&frame).into_iter().peekable();
+        // What was replaced stands in the message in which it began.
+        let mut done = 0;
+        for (at, (number, _)) in parts.iter().enumerate() {
+            let end = parts.get(at + 1).map_or(frame.len(), |(_, next)| *next);
+            while let Some(edit) = edits.next_if(|edit| edit.range.start < end) {
+                held.extend(*number, &frame[done..edit.range.start]);
+                held.extend(*number, &edit.with);
+                done = edit.range.end;
+            }
+            if done < end {
+                held.extend(*number, &frame[done..end]);
+                done = end;
+            }
+            held.set_ready(*number, true);
+        }
+    }
+
+    /// Redacts the frame as far as it came, and has what comes up to the next line break written as filler.
+    pub(super) fn give_up(&mut self, redactor: &Redactor, held: &mut Held) {
+        self.settle(redactor, held);
+        self.is_given_up = true;
+    }
+}

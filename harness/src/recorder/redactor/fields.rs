@@ -1,0 +1,131 @@
+//! The names that say that their value is a credential: the one table of them, which `recordings/README.md` repeats.
+
+/// Headers of an upgrade that are recorded with their values. Any other may carry a credential of a proxy or of a
+/// gateway of another make.
+const PLAIN_HEADERS: [&str; 9] = [
+    "accept",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "origin",
+    "sec-websocket-version",
+    "upgrade",
+    "user-agent",
+];
+
+/// Schemes of an `Authorization` header that are recorded. Another one may be a part of the credential.
+const SCHEMES: [&str; 4] = ["Bearer", "Basic", "Digest", "Negotiate"];
+
+/// Names of credentials in JSON, headers, queries and forms. Lower case, without `-` and `_`.
+const NAMES: [&str; 18] = [
+    "apikey",
+    "auth",
+    "authorization",
+    "bearer",
+    "cookie",
+    "credential",
+    "credentials",
+    "deliverykey",
+    "jwt",
+    "otp",
+    "passphrase",
+    "passwd",
+    "privatekey",
+    "proxyauthorization",
+    "pwd",
+    "setcookie",
+    "signingkey",
+    "xapikey",
+];
+
+/// Endings of such names. Anybody who knows one of these URLs may post there.
+const ENDINGS: [&str; 3] = ["responseurl", "token", "webhookurl"];
+
+/// Parts of such names.
+const PARTS: [&str; 3] = ["password", "secret", "signature"];
+
+/// Names of credentials in queries and forms alone.
+const PARAMETERS: [&str; 5] = ["code", "key", "sig", "xamzcredential", "xgoogcredential"];
+
+/// A name as the table has it.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// Returns whether the value of a JSON field or a header of this name is a credential.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = plain(name);
+    NAMES.contains(&name.as_str())
+        || ENDINGS.iter().any(|ending| name.ends_with(ending))
+        || PARTS.iter().any(|part| name.contains(part))
+}
+
+/// Returns whether the value of a parameter of this name, in a query or a form, is a credential.
+pub(super) fn is_secret_parameter(name: &str) -> bool {
+    is_secret(name) || PARAMETERS.contains(&plain(name).as_str())
+}
+
+/// Returns whether a header of an upgrade is recorded with its value.
+pub(super) fn is_plain_header(name: &str) -> bool {
+    PLAIN_HEADERS.iter().any(|plain| plain.eq_ignore_ascii_case(name))
+}
+
+/// Returns the scheme of an `Authorization` header, where it is one of a few, and the credential.
+pub(super) fn authorization(value: &str) -> (Option<&'static str>, &str) {
+    let (scheme, credential) = value.trim().split_once(' ').unwrap_or(("", value.trim()));
+    let known = SCHEMES.into_iter().find(|known| known.eq_ignore_ascii_case(scheme));
+    (known, if known.is_some() { credential.trim() } else { value.trim() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c_4_names_of_credentials() {
+        for name in [
+            "token",
+            "Token",
+            "enrollmentToken",
+            "access_token",
+            "secret",
+            "client_secret",
+            "deliveryKey",
+            "delivery_key",
+            "Authorization",
+            "authorization",
+            "Set-Cookie",
+            "X-API-Key",
+            "x-request-signature-256",
+            "webhookSecret",
+            "password",
+            "passwd",
+            "response_url",
+            "slackWebhookUrl",
+            "JWT",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in
+            ["session_key", "requestId", "text", "max_tokens", "tokens", "bufferId", "key", "botId", ""]
+        {
+            assert!(!is_secret(name), "{name}");
+        }
+        assert!(is_secret_parameter("key") && is_secret_parameter("X-Amz-Credential"));
+        assert!(is_plain_header("Host") && is_plain_header("user-agent"));
+        assert!(!is_plain_header("X-Custom") && !is_plain_header("Sec-WebSocket-Protocol"));
+    }
+
+    #[test]
+    fn c_4_a_scheme_that_is_unknown_is_part_of_the_credential() {
+        for (value, expected) in [
+            ("Bearer abc", (Some("Bearer"), "abc")),
+            ("bearer  abc ", (Some("Bearer"), "abc")),
+            ("hunter2 abc", (None, "hunter2 abc")),
+            ("abc", (None, "abc")),
+        ] {
+            assert_eq!(authorization(value), expected, "{value}");
+        }
+    }
+}
