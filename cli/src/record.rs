@@ -7,7 +7,7 @@ use relayline_core::secret::Secret;
 use relayline_core::settings::ConfigError;
 use relayline_core::url::DialUrl;
 use relayline_harness::recorder::{
-    HTTP_BOUNDS, Recorder, RecorderConfig, RecorderError, Summary, Trouble, Upstream,
+    HTTP_BOUNDS, Recorder, RecorderConfig, RecorderError, Redaction, Summary, Trouble, Upstream,
 };
 use relayline_runtime::ca_certificates;
 use std::io;
@@ -24,10 +24,18 @@ Example:
   relayline replay --check session.jsonl
 
 Upgrades and all other requests pass to the connector, and so does every byte behind an upgrade: text and binary
-messages, pings, closes. Only Host is changed, and no extension is offered. Several gateways may dial at once; they
-are told apart by the id in their token. Credentials are hidden: in headers, queries, fields named like secrets,
-forwarded bodies, and what looks like one in a text, <hidden> stands in their place. What people say to each other is
-in it, and so is a secret that nothing calls one: look through a recording before you give it away.
+messages, pings, closes. Only Host is changed, and no extension is offered, nor the compression of an answer that
+issues credentials. Several gateways may dial at once; they are told apart by the id in their token.
+
+<hidden> stands in the place of credentials: all but a few headers, the values of a query, and what a name calls one in
+JSON, in a form or in a URL that is a whole string (token, secret, password, signature, authorization, cookie, ...).
+So it does for every credential that is known, in any encoding: from Authorization headers, from answers that issue
+one, from this environment and --upstream. Bodies that are neither JSON nor a form are written as length and SHA-256.
+Message texts, names and ids remain, and so does a secret in a text that is neither labelled nor known.
+
+With --redact-text they do not: words of the protocol, commands such as /status, numbers of the protocol, spaces, line
+breaks and fences of code remain, and when things happened. Every other text becomes filler of the same length, and
+every id a pseudonym, the same throughout the recording. It replays with --check, and can be published.
 
 What cannot be written is counted and left out, and never holds up the traffic. The first line on stdout says where
 it listens. Ctrl-C ends it.
@@ -50,6 +58,10 @@ pub(crate) struct RecordArguments {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     rotate: Option<u64>,
 
+    /// Take out what people wrote, too: filler for texts, pseudonyms for ids
+    #[arg(long)]
+    redact_text: bool,
+
     /// Pass credentials in the clear to a connector that is not on this machine
     #[arg(long)]
     allow_insecure: bool,
@@ -60,7 +72,7 @@ pub(crate) struct RecordArguments {
 }
 
 pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
-    let RecordArguments { listen, upstream, out, rotate, allow_insecure, ca_file } = arguments;
+    let RecordArguments { listen, upstream, out, rotate, redact_text, allow_insecure, ca_file } = arguments;
     if !upstream.is_secure() && !upstream.is_loopback() && !allow_insecure {
         return fail(
             2,
@@ -81,6 +93,7 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         upstream: Upstream::new(upstream, network),
         file: out,
         rotate,
+        redaction: if redact_text { Redaction::Text } else { Redaction::Credentials },
         secrets: secrets(),
         http: HTTP_BOUNDS,
     };

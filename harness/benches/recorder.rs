@@ -7,7 +7,7 @@ use async_tungstenite::tungstenite::Message;
 use futures_util::StreamExt;
 use relayline_core::network::Network;
 use relayline_core::url::DialUrl;
-use relayline_harness::recorder::{HTTP_BOUNDS, Recorder, RecorderConfig, Upstream};
+use relayline_harness::recorder::{HTTP_BOUNDS, Recorder, RecorderConfig, Redaction, Upstream};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,6 +28,7 @@ fn main() {
         upstream: Upstream::new(url, Network::default()),
         file: folder.path().join("session.jsonl"),
         rotate: None,
+        redaction: Redaction::Credentials,
         secrets: Vec::new(),
         http: HTTP_BOUNDS,
     };

@@ -4,7 +4,7 @@
 use relayline_core::network::Network;
 use relayline_core::url::DialUrl;
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
-use relayline_harness::recorder::{HTTP_BOUNDS, Recorder, RecorderConfig, Upstream};
+use relayline_harness::recorder::{HTTP_BOUNDS, Recorder, RecorderConfig, Redaction, Upstream};
 use relayline_runtime::serve::{Bounds, Closed};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -42,6 +42,7 @@ impl Served {
                     upstream: Upstream::new(url, Network::default()),
                     file: folder.path().join("session.jsonl"),
                     rotate: None,
+                    redaction: Redaction::Credentials,
                     secrets: Vec::new(),
                     http: bounds,
                 };

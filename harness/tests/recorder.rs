@@ -12,7 +12,9 @@ use async_tungstenite::{WebSocketStream, tungstenite};
 use futures_util::{SinkExt, StreamExt};
 use relayline_core::network::{CaCertificates, Network};
 use relayline_core::url::DialUrl;
-use relayline_harness::recorder::{HTTP_BOUNDS, Recorder, RecorderConfig, Summary, Trouble, Upstream};
+use relayline_harness::recorder::{
+    HTTP_BOUNDS, Recorder, RecorderConfig, Redaction, Summary, Trouble, Upstream,
+};
 use relayline_harness::recording::{By, Data, Line, Recording, Rejection, What};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,6 +101,7 @@ fn start_telling(
         upstream,
         file: file.to_owned(),
         rotate,
+        redaction: Redaction::Credentials,
         secrets: vec!["set-elsewhere".into()],
         http: HTTP_BOUNDS,
     };

@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 /// Something that passed, as the sockets saw it: with all its secrets.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// An upgrade arrived.
-    Connect { path: String, headers: Vec<(String, Secret)> },
+    /// An upgrade arrived, of a gateway whose id is known beforehand or stands in its token.
+    Connect { path: String, headers: Vec<(String, Secret)>, gateway_id: Option<String> },
     /// It was refused.
     Reject(Refused),
     /// One side sent something.
@@ -52,7 +52,7 @@ impl Event {
         let fixed = 128;
         fixed
             + match self {
-                Event::Connect { path, headers } => {
+                Event::Connect { path, headers, .. } => {
                     path.len()
                         + headers.iter().map(|(name, value)| name.len() + value.expose().len()).sum::<usize>()
                 }
@@ -129,8 +129,8 @@ impl Encoder {
 
     fn take(&mut self, t_ms: u64, dial: u32, event: Event) {
         let what = match event {
-            Event::Connect { path, headers } => {
-                let line = self.connect(t_ms, dial, &path, headers);
+            Event::Connect { path, headers, gateway_id } => {
+                let line = self.connect(t_ms, dial, &path, headers, gateway_id);
                 return self.held.push(line);
             }
             Event::Reject(refused) => self.reject(dial, refused),
@@ -149,7 +149,8 @@ impl Encoder {
             },
             Event::Over { note } => return self.over(t_ms, dial, note),
             Event::Answered { method, path, status } => {
-                What::Note(format!("{method} {} was answered {status}", self.redactor.target(&path)))
+                let (method, path) = (self.redactor.name(&method), self.redactor.target(&path));
+                What::Note(format!("{method} {path} was answered {status}"))
             }
             Event::Authorized(value) => {
                 self.redactor.authorization(value.expose());
@@ -160,8 +161,15 @@ impl Encoder {
         self.held.push(line(t_ms, what));
     }
 
-    fn connect(&mut self, t_ms: u64, dial: u32, path: &str, headers: Vec<(String, Secret)>) -> Line {
-        let (mut authorization, mut gateway_id) = (None, None);
+    fn connect(
+        &mut self,
+        t_ms: u64,
+        dial: u32,
+        path: &str,
+        headers: Vec<(String, Secret)>,
+        mut gateway_id: Option<String>,
+    ) -> Line {
+        let mut authorization = None;
         let (credentials, headers): (Vec<_>, Vec<_>) =
             headers.into_iter().partition(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         // First of all, since other headers may quote it.
@@ -171,11 +179,11 @@ impl Encoder {
             authorization = Some(Secret::new(shown));
         }
         let shown = headers.into_iter().map(|(name, value)| {
-            let value = self.redactor.header(&name, value.expose());
+            let (name, value) = self.redactor.header(name, value.expose());
             (name, json!(value))
         });
         let headers: Map<String, Value> = shown.collect();
-        let gateway_id = gateway_id.unwrap_or_else(|| self.anonymous());
+        let gateway_id = gateway_id.map(|id| self.redactor.name(&id)).unwrap_or_else(|| self.anonymous());
         let connect = What::Connect {
             url_path: self.redactor.target(path),
             dial: Some(dial),
@@ -229,7 +237,7 @@ impl Encoder {
         Some(match seen {
             Seen::Close { code, reason } => {
                 known.end(&self.redactor, &mut self.held);
-                What::Close { by, dial: Some(dial), code, reason: self.redactor.text(&reason) }
+                What::Close { by, dial: Some(dial), code, reason: self.redactor.reason(&reason) }
             }
             Seen::TooLong(bytes) => {
                 known.stream(by).give_up(&self.redactor, &mut self.held);
@@ -247,7 +255,7 @@ impl Encoder {
         let Refused { status, body, is_cut, has_challenge, retry_after, location } = refused;
         let body = Some(self.redactor.body(&body));
         let location = location.map(|location| self.redactor.target(&location));
-        let retry_after = retry_after.map(|text| self.redactor.text(&text));
+        let retry_after = retry_after.map(|text| self.redactor.retry_after(&text));
         let answer = Rejection { status, body, is_cut, has_challenge, retry_after, location };
         What::Reject { dial: Some(dial), answer }
     }
@@ -308,7 +316,7 @@ mod tests {
 
     fn connect(headers: &[(&str, &str)]) -> Event {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), Secret::from(*value)));
-        Event::Connect { path: "/relay?access=abc".to_owned(), headers: headers.collect() }
+        Event::Connect { path: "/relay?access=abc".to_owned(), headers: headers.collect(), gateway_id: None }
     }
 
     fn says(by: By, text: &str) -> Event {

@@ -270,7 +270,7 @@ impl Dialing {
         let value = |value: &HeaderValue| Secret::new(String::from_utf8_lossy(value.as_bytes()));
         let headers = request.headers().iter().map(|(name, held)| (name.as_str().to_owned(), value(held)));
         let path = request.uri().path_and_query().map_or("/", |asked| asked.as_str()).to_owned();
-        writer.record(number, Event::Connect { path, headers: headers.collect() });
+        writer.record(number, Event::Connect { path, headers: headers.collect(), gateway_id: None });
         Dialing { writer: writer.clone(), number, is_settled: false }
     }
 

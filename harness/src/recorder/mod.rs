@@ -19,11 +19,13 @@ mod http;
 mod journal;
 mod pump;
 mod redactor;
+mod republish;
 mod sniffer;
 mod upstream;
 mod writer;
 
 pub use journal::Summary;
+pub use republish::redact_text;
 pub use upstream::Upstream;
 
 use crate::recording::Header;
@@ -44,6 +46,19 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use writer::Writer;
 
+/// What is taken out of a recording.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Redaction {
+    /// Credentials.
+    #[default]
+    Credentials,
+    /// Credentials, and what people wrote: texts become filler, and ids pseudonyms, the same within the recording.
+    Text,
+}
+
+/// The title of a recording whose texts are redacted.
+const REDACTED_TITLE: &str = "texts and ids are redacted";
+
 /// What a recorder is to do.
 #[derive(Clone, Debug)]
 pub struct RecorderConfig {
@@ -55,6 +70,8 @@ pub struct RecorderConfig {
     pub file: PathBuf,
     /// Begin the next file, `NAME.1.jsonl` and so on, when one has so many bytes; never by default.
     pub rotate: Option<u64>,
+    /// What is taken out of it.
+    pub redaction: Redaction,
     /// Credentials that are known from elsewhere, and never reach the file. Those of the upstream are among them anyway.
     pub secrets: Vec<Secret>,
     /// What HTTP clients can cost, WebSockets not counted; [`HTTP_BOUNDS`] are for most.
@@ -128,8 +145,12 @@ impl Recorder {
         let listener = TcpListener::bind(config.listen).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
+        let title = match config.redaction {
+            Redaction::Credentials => format!("through {}", config.upstream.url),
+            Redaction::Text => REDACTED_TITLE.to_owned(),
+        };
         let header = Header {
-            title: format!("through {}", config.upstream.url),
+            title,
             recorded_from: concat!("relayline record ", env!("CARGO_PKG_VERSION")).to_owned(),
             ..Header::default()
         };
@@ -140,7 +161,11 @@ impl Recorder {
             Box::new(move |error| complain(Trouble::Unwritten(error)))
         };
         let upstream = config.upstream.secrets();
-        let encoder = Encoder::new(Redactor::new(config.secrets.iter().chain(&upstream)));
+        let mut redactor = Redactor::new(config.secrets.iter().chain(&upstream));
+        if config.redaction == Redaction::Text {
+            redactor.redact_text().map_err(RecorderError::Start)?;
+        }
+        let encoder = Encoder::new(redactor);
         let writer =
             Writer::start(files, header, config.rotate, encoder, unwritten).map_err(RecorderError::Start)?;
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,26 +1,41 @@
 //! Takes credentials out of what is recorded (C-4): the values of the names in `fields`, wherever the structure of a text
 //! says that they are values, and every credential that is known, in any encoding. Nothing else changes, but for bodies
 //! that have no structure to read: their length and hash take their place.
+//!
+//! On request it also takes out what people wrote: what no list in `words` allows becomes filler or a pseudonym.
 
 mod fields;
 mod json;
 mod known;
+mod text;
+mod words;
 
 pub(super) use json::Progress;
 
-use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER};
+use data_encoding::{BASE64, HEXLOWER};
 use fields::{is_secret, is_secret_parameter};
 use known::Known;
+use relayline_core::passthrough::Forward;
 use relayline_core::secret::Secret;
-use serde_json::Value;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::io;
 use std::ops::Range;
+use text::Pseudonyms;
 use url::form_urlencoded;
+use words::Class;
 
 /// Text that stands in the place of a credential.
 pub(super) const HIDDEN: &str = "<hidden>";
 /// Texts within texts that are read: JSON in a string of JSON, in a field of a form, in a body.
 const MOST_NESTED: usize = 8;
+
+/// Longest line that a gateway reads by default (W-5).
+const MOST_LINE: usize = 1 << 20;
+
+/// Longest number that stays where texts are redacted: a longer one may be somebody's.
+const MOST_NUMBER: usize = 9;
 
 /// A part of a text, and what stands in its place.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,6 +48,8 @@ pub(super) struct Edit {
 #[derive(Debug, Default)]
 pub(super) struct Redactor {
     known: Known,
+    /// Set where texts are redacted, too.
+    pseudonyms: Option<Pseudonyms>,
 }
 
 impl Redactor {
@@ -41,6 +58,12 @@ impl Redactor {
         let mut redactor = Redactor::default();
         secrets.into_iter().for_each(|secret| redactor.known.keep(secret.expose()));
         redactor
+    }
+
+    /// Redacts texts and ids from now on, too. Fails where there is no randomness.
+    pub(super) fn redact_text(&mut self) -> io::Result<()> {
+        self.pseudonyms = Some(Pseudonyms::new()?);
+        Ok(())
     }
 
     /// Learns the credential of an `Authorization` header. Returns the header as it is recorded, and the credential.
@@ -70,32 +93,91 @@ impl Redactor {
 
     /// Returns the edits of a line of frames, whole or cut, in order.
     pub(super) fn line(&self, line: &[u8]) -> Vec<Edit> {
+        let end = line.len() - usize::from(line.ends_with(b"\n"));
+        if self.pseudonyms.is_some() && line.len() > MOST_LINE {
+            // A gateway discards such a line unread (W-5), whatever is in it.
+            return vec![Edit { range: 0..end, with: vec![b'x'; end] }];
+        }
         json::edits(self, line, 0)
     }
 
-    /// Returns the value of an upgrade's header as it is recorded.
-    pub(super) fn header(&self, name: &str, value: &str) -> String {
-        if fields::is_plain_header(name) { self.text(value) } else { HIDDEN.to_owned() }
+    /// Returns an upgrade's header as it is recorded.
+    pub(super) fn header(&self, name: String, value: &str) -> (String, String) {
+        let is_plain = fields::is_plain_header(&name);
+        let name = if is_plain { name } else { self.name(&name) };
+        let value = if is_plain { self.name(value) } else { HIDDEN.to_owned() };
+        (name, value)
     }
 
-    /// Returns a text of a peer without the credentials that are known.
-    pub(super) fn text(&self, text: &str) -> String {
+    /// Returns a name of the protocol, or an id.
+    pub(super) fn name(&self, name: &str) -> String {
+        self.shown(Class::Name, name)
+    }
+
+    /// Returns the reason of a close.
+    pub(super) fn reason(&self, reason: &str) -> String {
+        self.shown(Class::Error, reason)
+    }
+
+    /// Returns the value of a `Retry-After`.
+    pub(super) fn retry_after(&self, text: &str) -> String {
+        let is_date = httpdate::parse_http_date(text).is_ok();
+        if is_date { text.to_owned() } else { self.shown(Class::Number, text) }
+    }
+
+    fn shown(&self, class: Class, text: &str) -> String {
+        match &self.pseudonyms {
+            Some(pseudonyms) => self.filled(pseudonyms, class, text),
+            None => self.without_known(text),
+        }
+    }
+
+    fn without_known(&self, text: &str) -> String {
         let clean = self.known.hide(text.as_bytes());
         clean.map_or_else(|| text.to_owned(), |clean| String::from_utf8_lossy(&clean).into_owned())
+    }
+
+    /// Returns what stands in the place of a text where texts are redacted.
+    fn filled(&self, pseudonyms: &Pseudonyms, class: Class, text: &str) -> String {
+        let is_known = self.known.is_in(text.as_bytes());
+        match class {
+            Class::Secret => HIDDEN.to_owned(),
+            Class::Name | Class::Kind => pseudonyms.name(text),
+            Class::Number if text.len() <= MOST_NUMBER && is_number(text) && !is_known => text.to_owned(),
+            Class::Command if text::is_command(text) && !is_known => text.to_owned(),
+            Class::Error => text::error(text),
+            _ => text::filler(text, class == Class::Text && !is_known),
+        }
+    }
+
+    /// Returns what stands in the place of a number, or of what is no value at all; `None` where it stays.
+    fn bare(&self, class: Class, bare: &[u8]) -> Option<Vec<u8>> {
+        let pseudonyms = self.pseudonyms.as_ref()?;
+        let Ok(text) = std::str::from_utf8(bare) else { return Some(vec![0xFF; bare.len()]) };
+        let is_integer = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        if !is_number(text) {
+            return Some(text::filler(text, false).into_bytes());
+        }
+        match class {
+            Class::Name if is_integer => Some(pseudonyms.name(text).into_bytes()),
+            Class::Name => Some(b"0.5".to_vec()),
+            Class::Kind | Class::Number if text.len() <= MOST_NUMBER => None,
+            _ => Some(b"0".to_vec()),
+        }
     }
 
     /// Returns the target of a request: its path, and of its query the names alone.
     pub(super) fn target(&self, target: &str) -> String {
         // First of all, since a credential may hold what divides a target.
-        let target = self.text(target);
-        let Some((path, query)) = target.split_once('?') else { return target };
+        let target = self.without_known(target);
+        let Some((path, query)) = target.split_once('?') else { return self.name(&target) };
         let hide = |pair: &str| match pair.split_once('=') {
             Some((name, _)) => format!("{name}={HIDDEN}"),
             // A value without a name, for all that can be known.
             None if pair.is_empty() => String::new(),
             None => HIDDEN.to_owned(),
         };
-        format!("{path}?{}", query.split('&').map(hide).collect::<Vec<_>>().join("&"))
+        self.name(&format!("{path}?{}", query.split('&').map(hide).collect::<Vec<_>>().join("&")))
     }
 
     /// Returns the body of an answer.
@@ -123,21 +205,23 @@ impl Redactor {
             let form = self.form(known.as_deref().unwrap_or(inside), nesting).or(known)?;
             return Some([self.known.hide(&form).as_deref().unwrap_or(&form), end].concat());
         }
-        Some(
-            format!("<{} bytes, SHA-256 {}>", body.len(), HEXLOWER.encode(&Sha256::digest(body)))
-                .into_bytes(),
-        )
+        let digest = match &self.pseudonyms {
+            Some(pseudonyms) => format!("pseudonym {}", pseudonyms.digest(body)),
+            None => format!("SHA-256 {}", HEXLOWER.encode(&Sha256::digest(body))),
+        };
+        Some(format!("<{} bytes, {digest}>", body.len()).into_bytes())
     }
 
     /// Returns the body of a forwarded request, which is base64, without its credentials; `None` where it has none.
     fn encoded_body(&self, encoded: &str, nesting: usize) -> Option<String> {
-        let decoded = BASE64.decode(encoded.as_bytes()).or_else(|_| BASE64_NOPAD.decode(encoded.as_bytes()));
-        match decoded {
-            Ok(decoded) => self.nested_body(&decoded, nesting).map(|clean| BASE64.encode(&clean)),
-            // What takes its place is no base64 either (P-1).
-            Err(_) => self
-                .nested_body(encoded.as_bytes(), MOST_NESTED)
-                .map(|hash| String::from_utf8_lossy(&hash).into_owned()),
+        // As a gateway reads it (P-1).
+        let (forward, is_base64) = Forward::read(&json!({ "bodyB64": encoded }).to_string())?;
+        if is_base64 {
+            self.nested_body(&forward.body, nesting).map(|clean| BASE64.encode(&clean))
+        } else {
+            // What takes its place is no base64 either.
+            let hash = self.nested_body(encoded.as_bytes(), MOST_NESTED);
+            hash.map(|hash| String::from_utf8_lossy(&hash).into_owned())
         }
     }
 
@@ -146,22 +230,28 @@ impl Redactor {
         let mut changed = false;
         let mut clean = form_urlencoded::Serializer::new(String::new());
         for (name, value) in form_urlencoded::parse(form) {
+            let (class, stays) = words::class(&name);
             let hidden = if is_secret_parameter(&name) {
                 Some(HIDDEN.to_owned())
             } else {
-                self.value(&value, nesting + 1)
+                self.value(class, &value, nesting + 1)
             };
-            changed |= hidden.is_some();
+            let name = if stays { name } else { self.name(&name).into() };
+            changed |= hidden.is_some() || self.pseudonyms.is_some();
             clean.append_pair(&name, hidden.as_deref().unwrap_or(&value));
         }
         changed.then(|| clean.finish().into_bytes())
     }
 
-    /// Returns a value that is itself JSON or a URL without its credentials; `None` where it has none.
-    fn value(&self, text: &str, nesting: usize) -> Option<String> {
+    /// Returns what stands in the place of a string; `None` where it stays. Without its credentials where it is itself
+    /// JSON or a URL.
+    fn value(&self, class: Class, text: &str, nesting: usize) -> Option<String> {
+        if let Some(pseudonyms) = &self.pseudonyms {
+            return Some(self.filled(pseudonyms, class, text));
+        }
         if !json::is_container(text.as_bytes()) {
             // First of all, since a credential may hold what divides a URL.
-            let known = self.text(text);
+            let known = self.without_known(text);
             return url(&known).or_else(|| (known != text).then_some(known));
         }
         if nesting >= MOST_NESTED {
@@ -219,6 +309,13 @@ fn url(text: &str) -> Option<String> {
         clean.push_str(&part[value.len()..]);
     }
     (clean != text).then_some(clean)
+}
+
+/// Returns whether a text is a number of JSON.
+fn is_number(text: &str) -> bool {
+    text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && text.ends_with(|c: char| c.is_ascii_digit())
+        && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
 fn is_scheme(text: &str) -> bool {

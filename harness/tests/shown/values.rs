@@ -14,7 +14,7 @@ use relayline_core::settings::{self, Arguments, FileText, Files, Resolved};
 use relayline_core::time::Now;
 use relayline_core::url::DialUrl;
 use relayline_harness::connector::{Act, ConnectorConfig, ConnectorMachine, Control, Delivery, StateFile};
-use relayline_harness::recorder::{HTTP_BOUNDS, RecorderConfig, Upstream};
+use relayline_harness::recorder::{HTTP_BOUNDS, RecorderConfig, Redaction, Upstream};
 use relayline_harness::recording::{Gateway, Header, Line, Recording, What};
 use relayline_runtime::files;
 use relayline_runtime::http::{Answer, Booted};
@@ -251,6 +251,7 @@ fn of_the_harness() -> Vec<Shown> {
         upstream: upstream.clone(),
         file,
         rotate: None,
+        redaction: Redaction::Credentials,
         secrets: Vec::new(),
         http: HTTP_BOUNDS,
     };

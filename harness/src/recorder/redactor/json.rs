@@ -2,14 +2,12 @@
 //! was written, and a text that is malformed stays malformed.
 
 use super::fields::is_secret;
+use super::words::{self, Class};
 use super::{Edit, HIDDEN, Redactor};
 use memchr::memchr2;
 use relayline_core::json::{MAX_DEPTH, mend};
 use serde::de::IgnoredAny;
 use std::ops::Range;
-
-/// A name whose value is another text, in base64: the body of a forwarded request (P-1).
-const BODY: &str = "bodyB64";
 
 /// Returns whether a text is one JSON object or array.
 pub(super) fn is_container(text: &[u8]) -> bool {
@@ -132,20 +130,14 @@ fn string_end(text: &[u8], from: usize) -> (usize, bool) {
     (line_end.max(from), false)
 }
 
-/// What is known of the values that come next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum Class {
-    #[default]
-    Plain,
-    Secret,
-    Body,
-}
-
 /// An object or an array that is open.
 #[derive(Debug, Default)]
 struct Level {
     is_array: bool,
+    /// What the values are that come next.
     class: Class,
+    /// A `name` in it is that of a command.
+    names_command: bool,
     /// The first element of an array has come: of a pair, it names the others.
     has_first: bool,
     /// The value that comes next is that of a `value`, beside which a `name` may call it a secret.
@@ -240,8 +232,9 @@ impl Walk<'_> {
             self.deeper += 1;
         } else {
             level.begun = at;
-            let class = if is_array { class } else { Class::Plain };
-            self.levels.push(Level { is_array, class, ..Level::default() });
+            let names_command = class == Class::Commands && !is_array;
+            let class = if is_array { class } else { Class::Text };
+            self.levels.push(Level { is_array, class, names_command, ..Level::default() });
         }
     }
 
@@ -276,7 +269,7 @@ impl Walk<'_> {
         level.has_first = true;
         (level.is_value, level.is_name) = (false, false);
         if !level.is_array {
-            level.class = Class::Plain;
+            level.class = Class::Text;
         }
     }
 
@@ -291,21 +284,29 @@ impl Walk<'_> {
         if self.hidden.is_some() {
             return;
         }
-        let name = unescaped(&self.text[inside.clone()]).unwrap_or_default();
         if !is_closed {
             return self.replace(inside, HIDDEN);
         }
-        let level = self.level();
-        level.is_name = ["name", "key"].iter().any(|one| name.eq_ignore_ascii_case(one));
-        level.is_value = ["value", "values"].iter().any(|one| name.eq_ignore_ascii_case(one));
-        level.class = if name.eq_ignore_ascii_case(BODY) {
-            Class::Body
-        } else if is_secret(&name) {
-            Class::Secret
-        } else {
-            Class::Plain
+        let name = unescaped(&self.text[inside.clone()]);
+        let (mut class, stays) = words::class(name.as_deref().unwrap_or_default());
+        let is_one_of = |names: [&str; 2]| {
+            names.iter().any(|one| name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(one)))
         };
-        self.hide_known(inside);
+        let level = self.level();
+        level.is_name = is_one_of(["name", "key"]);
+        level.is_value = is_one_of(["value", "values"]);
+        if level.names_command && level.is_name {
+            class = Class::Command;
+        }
+        level.class = class;
+        match (&name, &self.redactor.pseudonyms) {
+            (Some(name), Some(pseudonyms)) if !stays => {
+                let name = escaped(&pseudonyms.name(name));
+                self.replace(inside, name);
+            }
+            (None, Some(_)) => self.replace_malformed(inside),
+            _ => self.hide_known(inside),
+        }
     }
 
     fn string(&mut self, inside: Range<usize>, is_closed: bool) {
@@ -326,15 +327,17 @@ impl Walk<'_> {
             }
             let replaced = match class {
                 Class::Body => self.redactor.encoded_body(text, self.nesting),
-                Class::Plain | Class::Secret => self.redactor.value(text, self.nesting),
+                _ => self.redactor.value(class, text, self.nesting),
             };
             match replaced {
                 Some(replaced) => {
-                    let replaced = self.redactor.text(&escaped(&replaced));
+                    let replaced = self.redactor.without_known(&escaped(&replaced));
                     self.replace(inside.clone(), replaced);
                 }
                 None => self.hide_known(inside.clone()),
             }
+        } else if self.redactor.pseudonyms.is_some() {
+            self.replace_malformed(inside.clone());
         } else {
             self.hide_known(inside.clone());
         }
@@ -348,10 +351,25 @@ impl Walk<'_> {
         let bare = &self.text[range.clone()];
         let is_literal = matches!(bare, b"null" | b"true" | b"false");
         let is_known = self.known && self.redactor.known.is_in(bare);
-        if !is_literal && (self.level().class == Class::Secret || is_known) {
+        let class = self.level().class;
+        if !is_literal && (class == Class::Secret || is_known) {
             self.replace(range.clone(), quoted());
+        } else if !is_literal
+            && !matches!(bare, b"NaN" | b"Infinity" | b"-Infinity")
+            && let Some(replaced) = self.redactor.bare(class, bare)
+        {
+            self.replace(range.clone(), replaced);
         }
         self.ended(range);
+    }
+
+    /// Puts filler in the place of a string's inside that is malformed, and remains so.
+    fn replace_malformed(&mut self, inside: Range<usize>) {
+        let text = &self.text[inside.clone()];
+        // An escape that there is none of, or a byte that is none of a text.
+        let head: &[u8] = if std::str::from_utf8(text).is_ok() { b"\\x" } else { b"\xFF" };
+        let filler = text.len().saturating_sub(head.len());
+        self.replace(inside, [head, &vec![b'x'; filler]].concat());
     }
 
     fn hide_known(&mut self, inside: Range<usize>) {

@@ -167,7 +167,7 @@ fn c_4_what_is_known_is_hidden_wherever_it_is_quoted() {
         frame(&redactor, &format!(r#"{{"bodyB64":"{body}"}}"#)),
         format!(r#"{{"bodyB64":"{clean}"}}"#)
     );
-    assert_eq!(redactor.text("why: its-very-own"), "why: <hidden>");
+    assert_eq!(redactor.reason("why: its-very-own"), "why: <hidden>");
 }
 
 #[test]
