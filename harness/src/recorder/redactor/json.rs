@@ -6,7 +6,11 @@ use super::words::{self, Class};
 use super::{Edit, HIDDEN, Redactor};
 use memchr::memchr2;
 use relayline_core::json::{MAX_DEPTH, mend};
-use serde::de::IgnoredAny;
+use serde::Deserializer;
+use serde::de::{IgnoredAny, Visitor};
+use std::cmp::Reverse;
+use std::fmt;
+use std::iter::Peekable;
 use std::ops::Range;
 
 /// Returns whether a text is one JSON object or array.
@@ -20,19 +24,19 @@ pub(super) fn is_container(text: &[u8]) -> bool {
 /// Returns the edits of a text, in order. `nesting` is how many texts it is within.
 pub(super) fn edits(redactor: &Redactor, text: &[u8], nesting: usize) -> Vec<Edit> {
     let known = redactor.known.is_in(text);
-    let base = Level { is_array: false, ..Level::default() };
-    let mut walk = Walk {
-        redactor,
-        text,
-        nesting,
-        known,
-        levels: vec![base],
-        deeper: 0,
-        hidden: None,
-        edits: Vec::new(),
-    };
-    walk.run();
-    walk.sorted()
+    let tokens = Tokens { text, at: 0 }.peekable();
+    let mut walk = Walk { redactor, text, nesting, known, tokens, end: 0, edits: Vec::new() };
+    walk.container(0, Level::default());
+    // Of what is within another edit nothing is left.
+    let mut edits = walk.edits;
+    edits.sort_by_key(|edit| (edit.range.start, Reverse(edit.range.end)));
+    let mut end = 0;
+    edits.retain(|edit| {
+        let is_outer = edit.range.start >= end;
+        end = end.max(edit.range.end);
+        is_outer
+    });
+    edits
 }
 
 /// How far the containers of a text are open that comes piece by piece.
@@ -65,24 +69,21 @@ impl Progress {
     }
 }
 
+/// A token, with where it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Token {
+enum Kind {
     Open {
-        at: usize,
         is_array: bool,
     },
-    Close {
-        at: usize,
-    },
+    Close,
     Colon,
     Comma,
-    /// A string: its inside, as it is written, and whether it ends.
+    /// A string, and whether it ends.
     Text {
-        inside: Range<usize>,
         is_closed: bool,
     },
     /// A number, a literal, or anything else.
-    Bare(Range<usize>),
+    Bare,
 }
 
 struct Tokens<'a> {
@@ -91,63 +92,64 @@ struct Tokens<'a> {
 }
 
 impl Iterator for Tokens<'_> {
-    type Item = Token;
+    type Item = (Kind, Range<usize>);
 
-    fn next(&mut self) -> Option<Token> {
-        let begun = self.at + self.text[self.at..].iter().position(|byte| !byte.is_ascii_whitespace())?;
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = &self.text[self.at..];
+        let begun = self.at + rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
         self.at = begun + 1;
-        Some(match self.text[begun] {
-            byte @ (b'{' | b'[') => Token::Open { at: begun, is_array: byte == b'[' },
-            b'}' | b']' => Token::Close { at: begun },
-            b':' => Token::Colon,
-            b',' => Token::Comma,
+        let kind = match self.text[begun] {
+            byte @ (b'{' | b'[') => Kind::Open { is_array: byte == b'[' },
+            b'}' | b']' => Kind::Close,
+            b':' => Kind::Colon,
+            b',' => Kind::Comma,
             b'"' => {
                 let (end, is_closed) = string_end(self.text, self.at);
-                let inside = self.at..end;
-                self.at = end + usize::from(is_closed);
-                Token::Text { inside, is_closed }
+                self.at = end;
+                Kind::Text { is_closed }
             }
             _ => {
                 let ends = |byte: &u8| byte.is_ascii_whitespace() || b"{}[]:,\"".contains(byte);
-                self.at =
-                    self.text[begun..].iter().position(ends).map_or(self.text.len(), |length| begun + length);
-                Token::Bare(begun..self.at)
+                let rest = &self.text[begun..];
+                self.at = begun + rest.iter().position(ends).unwrap_or(rest.len());
+                Kind::Bare
             }
-        })
+        };
+        Some((kind, begun..self.at))
     }
 }
 
-/// Where the quote stands that ends a string; the end of the line where none does.
+/// Where a string ends; where none does, the end of the line.
 fn string_end(text: &[u8], from: usize) -> (usize, bool) {
     let mut at = from;
     while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         if text[at + found] == b'"' {
-            return (at + found, true);
+            return (at + found + 1, true);
         }
         at += found + 2;
     }
-    let line_end = if text.ends_with(b"\n") { text.len() - 1 } else { text.len() };
-    (line_end.max(from), false)
+    (line_end(text).max(from), false)
 }
 
-/// An object or an array that is open.
+fn line_end(text: &[u8]) -> usize {
+    text.len() - usize::from(text.ends_with(b"\n"))
+}
+
+/// What is known of the values of a container.
 #[derive(Debug, Default)]
 struct Level {
     is_array: bool,
-    /// What the values are that come next.
+    /// What the value is that comes next; of an array, all of them.
     class: Class,
     /// A `name` in it is that of a command.
     names_command: bool,
     /// The first element of an array has come: of a pair, it names the others.
     has_first: bool,
-    /// The value that comes next is that of a `value`, beside which a `name` may call it a secret.
-    is_value: bool,
-    /// So does a `name`.
+    /// The value that comes next is that of a `name`, which may call the `value` beside it a secret.
     is_name: bool,
     names_secret: bool,
-    /// Where such a value began, and all that have ended.
-    begun: usize,
-    values: Vec<Range<usize>>,
+    /// It is that of a `value`.
+    is_value: bool,
 }
 
 struct Walk<'a> {
@@ -156,49 +158,17 @@ struct Walk<'a> {
     nesting: usize,
     /// Whether a known credential is anywhere in the text.
     known: bool,
-    levels: Vec<Level>,
-    /// Containers that are open beyond the deepest level.
-    deeper: usize,
-    /// Where the container begins that is a credential, and how many are open within it.
-    hidden: Option<(usize, usize)>,
+    tokens: Peekable<Tokens<'a>>,
+    /// Where the last token ends.
+    end: usize,
     edits: Vec<Edit>,
 }
 
 impl Walk<'_> {
-    fn run(&mut self) {
-        let mut tokens = Tokens { text: self.text, at: 0 }.peekable();
-        while let Some(token) = tokens.next() {
-            match token {
-                Token::Open { at, is_array } => self.open(at, is_array),
-                Token::Close { at } => self.close(at),
-                Token::Colon | Token::Comma => {}
-                Token::Text { inside, is_closed } if tokens.peek() == Some(&Token::Colon) => {
-                    self.key(inside, is_closed)
-                }
-                Token::Text { inside, is_closed } => self.string(inside, is_closed),
-                Token::Bare(range) => self.bare(range),
-            }
-        }
-        if let Some((from, _)) = self.hidden.take() {
-            let end = if self.text.ends_with(b"\n") { self.text.len() - 1 } else { self.text.len() };
-            self.replace(from..end.max(from), quoted());
-        }
-        while let Some(level) = self.levels.pop() {
-            self.hide_values(level);
-        }
-    }
-
-    /// The edits in order, without those within another.
-    fn sorted(self) -> Vec<Edit> {
-        let mut edits = self.edits;
-        edits.sort_by_key(|edit| (edit.range.start, std::cmp::Reverse(edit.range.end)));
-        let mut end = 0;
-        edits.retain(|edit| {
-            let is_outer = edit.range.start >= end;
-            end = end.max(edit.range.end);
-            is_outer
-        });
-        edits
+    fn next(&mut self) -> Option<(Kind, Range<usize>)> {
+        let next = self.tokens.next();
+        self.end = next.as_ref().map_or(line_end(self.text).max(self.end), |(_, range)| range.end);
+        next
     }
 
     fn replace(&mut self, range: Range<usize>, with: impl Into<Vec<u8>>) {
@@ -208,97 +178,75 @@ impl Walk<'_> {
         }
     }
 
-    fn level(&mut self) -> &mut Level {
-        if self.levels.is_empty() {
-            self.levels.push(Level::default());
-        }
-        let last = self.levels.len() - 1;
-        &mut self.levels[last]
-    }
-
-    fn open(&mut self, at: usize, is_array: bool) {
-        if let Some((_, depth)) = &mut self.hidden {
-            *depth += 1;
-            return;
-        }
-        let is_deep = self.levels.len() > MAX_DEPTH;
-        let level = self.level();
-        let class = level.class;
-        if class == Class::Secret {
-            level.begun = at;
-            self.hidden = Some((at, 1));
-        } else if is_deep {
-            // What is deeper is read as one level: such a line is malformed (W-9).
-            self.deeper += 1;
-        } else {
-            level.begun = at;
-            let names_command = class == Class::Commands && !is_array;
-            let class = if is_array { class } else { Class::Text };
-            self.levels.push(Level { is_array, class, names_command, ..Level::default() });
-        }
-    }
-
-    fn close(&mut self, at: usize) {
-        match &mut self.hidden {
-            Some((from, 1)) => {
-                let from = *from;
-                self.hidden = None;
-                self.replace(from..at + 1, quoted());
-                self.ended(from..at + 1);
-            }
-            Some((_, depth)) => *depth -= 1,
-            None if self.deeper > 0 => self.deeper -= 1,
-            // The outermost is the text's own.
-            None if self.levels.len() > 1 => {
-                if let Some(level) = self.levels.pop() {
-                    self.hide_values(level);
+    /// Reads a container from behind its bracket to its end. The text itself is the outermost one.
+    fn container(&mut self, depth: usize, mut level: Level) {
+        let mut values = Vec::new();
+        while let Some((kind, range)) = self.next() {
+            let class = level.class;
+            match kind {
+                Kind::Open { is_array } if depth < MAX_DEPTH => {
+                    let names_command = class == Class::Commands && !is_array;
+                    let inner = if is_array { class } else { Class::Text };
+                    self.container(
+                        depth + 1,
+                        Level { is_array, class: inner, names_command, ..Level::default() },
+                    );
+                    if class == Class::Secret {
+                        self.replace(range.start..self.end, quoted());
+                    }
                 }
-                let begun = self.level().begun;
-                self.ended(begun..at + 1);
+                Kind::Open { .. } => self.deep(range.start),
+                Kind::Close if depth > 0 => break,
+                Kind::Close | Kind::Colon | Kind::Comma => continue,
+                Kind::Text { .. } if matches!(self.tokens.peek(), Some((Kind::Colon, _))) => {
+                    self.key(&mut level, range.start + 1..range.end - 1);
+                    continue;
+                }
+                Kind::Text { is_closed } => {
+                    self.string(&mut level, range.start + 1..range.end - usize::from(is_closed), is_closed);
+                }
+                Kind::Bare => self.bare(class, range.clone()),
             }
-            None => {}
+            if level.is_value {
+                values.push(range.start..self.end);
+            }
+            (level.has_first, level.is_name, level.is_value) = (true, false, false);
+            if !level.is_array {
+                level.class = Class::Text;
+            }
         }
-    }
-
-    /// A value has ended.
-    fn ended(&mut self, range: Range<usize>) {
-        let level = self.level();
-        if level.is_value {
-            level.values.push(range);
-        }
-        level.has_first = true;
-        (level.is_value, level.is_name) = (false, false);
-        if !level.is_array {
-            level.class = Class::Text;
-        }
-    }
-
-    /// Of an object with a `name` that calls its `value` a secret, the values.
-    fn hide_values(&mut self, level: Level) {
-        for range in level.values.into_iter().filter(|_| level.names_secret) {
+        for range in values.into_iter().filter(|_| level.names_secret) {
             self.replace(range, quoted());
         }
     }
 
-    fn key(&mut self, inside: Range<usize>, is_closed: bool) {
-        if self.hidden.is_some() {
-            return;
+    /// Passes over a container that is nested deeper than anybody reads (W-9). Nobody can say of its strings what they are.
+    fn deep(&mut self, from: usize) {
+        let (mut open, mut has_strings) = (1, false);
+        while open > 0
+            && let Some((kind, _)) = self.next()
+        {
+            match kind {
+                Kind::Open { .. } => open += 1,
+                Kind::Close => open -= 1,
+                Kind::Text { .. } => has_strings = true,
+                Kind::Colon | Kind::Comma | Kind::Bare => {}
+            }
         }
-        if !is_closed {
-            return self.replace(inside, HIDDEN);
+        if has_strings || self.redactor.pseudonyms.is_some() {
+            self.replace(from..self.end, vec![b'x'; self.end - from]);
         }
+    }
+
+    fn key(&mut self, level: &mut Level, inside: Range<usize>) {
         let name = unescaped(&self.text[inside.clone()]);
-        let (mut class, stays) = words::class(name.as_deref().unwrap_or_default());
         let is_one_of = |names: [&str; 2]| {
             names.iter().any(|one| name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(one)))
         };
-        let level = self.level();
+        let (class, stays) = words::class(name.as_deref().unwrap_or_default());
         level.is_name = is_one_of(["name", "key"]);
         level.is_value = is_one_of(["value", "values"]);
-        if level.names_command && level.is_name {
-            class = Class::Command;
-        }
-        level.class = class;
+        level.class = if level.names_command && level.is_name { Class::Command } else { class };
         match (&name, &self.redactor.pseudonyms) {
             (Some(name), Some(pseudonyms)) if !stays => {
                 let name = escaped(&pseudonyms.name(name));
@@ -309,58 +257,49 @@ impl Walk<'_> {
         }
     }
 
-    fn string(&mut self, inside: Range<usize>, is_closed: bool) {
-        if self.hidden.is_some() {
-            return;
-        }
-        let text = unescaped(&self.text[inside.clone()]);
-        let Level { class, is_array, has_first, is_name, .. } = *self.level();
-        if class == Class::Secret || !is_closed {
-            self.replace(inside.clone(), HIDDEN);
-        } else if let Some(text) = &text {
-            let is_secret = (is_name || (is_array && !has_first)) && is_secret(text);
-            let level = self.level();
-            level.names_secret |= is_name && is_secret;
-            // A pair, as forwards have their headers (P-1).
-            if is_array && !has_first && is_secret {
-                level.class = Class::Secret;
-            }
-            let replaced = match class {
-                Class::Body => self.redactor.encoded_body(text, self.nesting),
-                _ => self.redactor.value(class, text, self.nesting),
+    fn string(&mut self, level: &mut Level, inside: Range<usize>, is_closed: bool) {
+        let class = level.class;
+        let Some(text) =
+            unescaped(&self.text[inside.clone()]).filter(|_| class != Class::Secret && is_closed)
+        else {
+            return if class == Class::Secret || !is_closed {
+                self.replace(inside, HIDDEN);
+            } else if self.redactor.pseudonyms.is_some() {
+                self.replace_malformed(inside);
+            } else {
+                self.hide_known(inside);
             };
-            match replaced {
-                Some(replaced) => {
-                    let replaced = self.redactor.without_known(&escaped(&replaced));
-                    self.replace(inside.clone(), replaced);
-                }
-                None => self.hide_known(inside.clone()),
-            }
-        } else if self.redactor.pseudonyms.is_some() {
-            self.replace_malformed(inside.clone());
-        } else {
-            self.hide_known(inside.clone());
+        };
+        // Forwards have their headers as pairs (P-1).
+        if level.is_array && !level.has_first && is_secret(&text) {
+            level.class = Class::Secret;
         }
-        self.ended(inside.start.saturating_sub(1)..inside.end + usize::from(is_closed));
+        level.names_secret |= level.is_name && is_secret(&text);
+        let replaced = match class {
+            Class::Body => self.redactor.encoded_body(&text, self.nesting),
+            _ => self.redactor.value(class, &text, self.nesting),
+        };
+        match replaced {
+            Some(replaced) => {
+                let replaced = self.redactor.without_known(&escaped(&replaced));
+                self.replace(inside, replaced);
+            }
+            None => self.hide_known(inside),
+        }
     }
 
-    fn bare(&mut self, range: Range<usize>) {
-        if self.hidden.is_some() {
+    fn bare(&mut self, class: Class, range: Range<usize>) {
+        let bare = &self.text[range.clone()];
+        if matches!(bare, b"null" | b"true" | b"false") {
             return;
         }
-        let bare = &self.text[range.clone()];
-        let is_literal = matches!(bare, b"null" | b"true" | b"false");
-        let is_known = self.known && self.redactor.known.is_in(bare);
-        let class = self.level().class;
-        if !is_literal && (class == Class::Secret || is_known) {
-            self.replace(range.clone(), quoted());
-        } else if !is_literal
-            && !matches!(bare, b"NaN" | b"Infinity" | b"-Infinity")
+        if class == Class::Secret || self.known && self.redactor.known.is_in(bare) {
+            self.replace(range, quoted());
+        } else if !matches!(bare, b"NaN" | b"Infinity" | b"-Infinity")
             && let Some(replaced) = self.redactor.bare(class, bare)
         {
-            self.replace(range.clone(), replaced);
+            self.replace(range, replaced);
         }
-        self.ended(range);
     }
 
     /// Puts filler in the place of a string's inside that is malformed, and remains so.
@@ -391,37 +330,19 @@ fn escaped(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// The text of a JSON string's inside; half a surrogate pair is U+FFFD (W-7). `None` where it is malformed.
-pub(super) fn unescaped(inside: &[u8]) -> Option<String> {
-    let inside = std::str::from_utf8(inside).ok()?;
-    let mut units: Vec<u16> = Vec::new();
-    let mut text = String::with_capacity(inside.len());
-    let mut rest = inside.chars();
-    while let Some(c) = rest.next() {
-        let unit = match c {
-            '\\' => match rest.next()? {
-                'u' => {
-                    let digits =
-                        rest.as_str().get(..4).filter(|four| four.bytes().all(|b| b.is_ascii_hexdigit()))?;
-                    rest = rest.as_str()[4..].chars();
-                    units.push(u16::from_str_radix(digits, 16).ok()?);
-                    continue;
-                }
-                'n' => '\n',
-                'r' => '\r',
-                't' => '\t',
-                'b' => '\u{8}',
-                'f' => '\u{c}',
-                c @ ('"' | '\\' | '/') => c,
-                _ => return None,
-            },
-            '\0'..='\x1f' => return None,
-            c => c,
-        };
-        text.push_str(&String::from_utf16_lossy(&units));
-        units.clear();
-        text.push(unit);
+/// The text of a JSON string's inside; of half a surrogate pair U+FFFD is left (W-7). `None` where it is malformed.
+fn unescaped(inside: &[u8]) -> Option<String> {
+    struct Lossy;
+    impl Visitor<'_> for Lossy {
+        type Value = String;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<String, E> {
+            Ok(String::from_utf8_lossy(bytes).into_owned())
+        }
     }
-    text.push_str(&String::from_utf16_lossy(&units));
-    Some(text)
+    std::str::from_utf8(inside).ok()?;
+    let quoted = [b"\"", inside, b"\""].concat();
+    serde_json::Deserializer::from_slice(&quoted).deserialize_bytes(Lossy).ok()
 }

@@ -78,8 +78,8 @@ fn places(redactor: &Redactor, name: &str, text: &str) -> Vec<Vec<u8>> {
         all.push(redactor.body(document.as_bytes()).into_bytes());
         let encoded = BASE64.encode(document.as_bytes());
         let frame = json!({ "forward": { "bodyB64": encoded }, "document": document }).to_string();
-        for frame in [&frame, &document, &frame[..frame.len() / 2]] {
-            let clean = apply(frame.as_bytes(), &redactor.line(frame.as_bytes()));
+        for frame in [frame.as_bytes(), document.as_bytes(), &frame.as_bytes()[..frame.len() / 2]] {
+            let clean = apply(frame, &redactor.line(frame));
             let body = serde_json::from_slice(&clean).ok().and_then(|clean: Value| {
                 BASE64.decode(clean["forward"]["bodyB64"].as_str()?.as_bytes()).ok()
             });
@@ -165,7 +165,7 @@ fn documents() -> impl Strategy<Value = Value> {
     ];
     let leaf = prop_oneof![
         4 => sentence().prop_map(Value::from),
-        1 => (1_000_000..9_999_999u64).prop_map(Value::from),
+        1 => (7_111_111_111..7_999_999_999u64).prop_map(Value::from),
         1 => any::<bool>().prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 40, 6, move |inner| {
@@ -232,11 +232,15 @@ fn odd_leaf(value: &Value) -> Option<String> {
                 .filter(|_| name == "bodyB64")
                 .and_then(|body| BASE64.decode(body.as_bytes()).ok());
             let odd_name = Some(name.clone()).filter(|name| !words::class(name).1 && !is_allowed(name));
-            let odd_value = || match &body {
-                Some(body) => match serde_json::from_slice(body) {
-                    Ok(Value::Number(_)) | Err(_) => odd_leaf(&json!(String::from_utf8_lossy(body))),
-                    Ok(body) => odd_leaf(&body),
-                },
+            let odd_value = || match body.as_deref().map(|body| (serde_json::from_slice(body), body)) {
+                Some((Ok(body @ (Value::Array(_) | Value::Object(_))), _)) => odd_leaf(&body),
+                Some((_, body)) if is_form(body) => {
+                    let mut pairs = form_urlencoded::parse(body).flat_map(|(name, value)| [name, value]);
+                    pairs
+                        .find(|text| !words::class(text).1 && !is_allowed(text))
+                        .map(|text| text.into_owned())
+                }
+                Some((_, body)) => odd_leaf(&json!(String::from_utf8_lossy(body))),
                 None => odd_leaf(value),
             };
             odd_name.or_else(odd_value)
