@@ -5,10 +5,11 @@
 //! and hands what it saw to a thread that writes. What is read from one side is written to the other before more is
 //! read, so a side that does not read holds up the other as it would without the recorder. The upgrade passes with
 //! its headers, but for `Host` and the offer of extensions, since compressed frames could not be read. Other requests
-//! pass, too.
+//! pass, too; one for credentials without its offer of compression.
 //!
-//! A recording holds no secret (C-4): credentials in headers, queries, frames, forwarded bodies and answers are
-//! replaced by `<hidden>`. Other requests than upgrades are noted with their path and status only.
+//! A recording holds no credential that is labelled or known (C-4), and with [`Redaction::Text`] nothing that people
+//! wrote; `recordings/README.md` says what is taken out. Other requests than upgrades are noted with their path and status
+//! only.
 //!
 //! What cannot be written never shows in the traffic: it is lost, counted, and a `gap` line says so as soon as there
 //! is room again.

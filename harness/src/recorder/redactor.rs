@@ -146,7 +146,7 @@ impl Redactor {
             Class::Number if text.len() <= MOST_NUMBER && is_number(text) && !is_known => text.to_owned(),
             Class::Command if text::is_command(text) && !is_known => text.to_owned(),
             Class::Error => text::error(text),
-            _ => text::filler(text, class == Class::Text && !is_known),
+            _ => text::filler(text, class == Class::Message && !is_known),
         }
     }
 

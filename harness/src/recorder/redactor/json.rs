@@ -6,8 +6,9 @@ use super::words::{self, Class};
 use super::{Edit, HIDDEN, Redactor};
 use memchr::memchr2;
 use relayline_core::json::{MAX_DEPTH, mend};
-use serde::Deserializer;
 use serde::de::{IgnoredAny, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use std::cmp::Reverse;
 use std::fmt;
 use std::iter::Peekable;
@@ -25,7 +26,8 @@ pub(super) fn is_container(text: &[u8]) -> bool {
 pub(super) fn edits(redactor: &Redactor, text: &[u8], nesting: usize) -> Vec<Edit> {
     let known = redactor.known.is_in(text);
     let tokens = Tokens { text, at: 0 }.peekable();
-    let mut walk = Walk { redactor, text, nesting, known, tokens, end: 0, edits: Vec::new() };
+    let is_interaction = nesting > 0 && redactor.pseudonyms.is_some() && is_interaction(text);
+    let mut walk = Walk { redactor, text, nesting, known, is_interaction, tokens, end: 0, edits: Vec::new() };
     walk.container(0, Level::default());
     // Of what is within another edit nothing is left.
     let mut edits = walk.edits;
@@ -37,6 +39,17 @@ pub(super) fn edits(redactor: &Redactor, text: &[u8], nesting: usize) -> Vec<Edi
         is_outer
     });
     edits
+}
+
+/// Returns whether a body is an interaction of Discord that chooses a command (P-3).
+fn is_interaction(text: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Interaction<'a> {
+        r#type: u64,
+        #[serde(borrow, rename = "application_id")]
+        _application: &'a RawValue,
+    }
+    serde_json::from_slice::<Interaction<'_>>(text).is_ok_and(|interaction| interaction.r#type == 2)
 }
 
 /// How far the containers of a text are open that comes piece by piece.
@@ -158,6 +171,8 @@ struct Walk<'a> {
     nesting: usize,
     /// Whether a known credential is anywhere in the text.
     known: bool,
+    /// Whether it is an interaction that chooses a command.
+    is_interaction: bool,
     tokens: Peekable<Tokens<'a>>,
     /// Where the last token ends.
     end: usize,
@@ -185,7 +200,11 @@ impl Walk<'_> {
             let class = level.class;
             match kind {
                 Kind::Open { is_array } if depth < MAX_DEPTH => {
-                    let names_command = class == Class::Commands && !is_array;
+                    let names_command = match class {
+                        Class::Commands => !is_array,
+                        Class::Interaction => self.is_interaction && depth == 1,
+                        _ => false,
+                    };
                     let inner = if is_array { class } else { Class::Text };
                     self.container(
                         depth + 1,

@@ -91,7 +91,7 @@ fn places(redactor: &Redactor, name: &str, text: &str) -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn c_4_nothing_of_a_known_credential_is_left(
@@ -250,7 +250,7 @@ fn odd_leaf(value: &Value) -> Option<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     /// Of what people wrote nothing is left, and what is left is on the allow-list, filler, or a pseudonym.
     #[test]

@@ -173,6 +173,33 @@ fn c_4_what_is_known_is_hidden_wherever_it_is_quoted() {
     assert_eq!(redactor.reason("why: its-very-own"), "why: <hidden>");
 }
 
+/// Commands stay where the protocol has some, and nowhere else.
+#[test]
+fn c_4_commands_stay_where_texts_are_redacted() {
+    let mut redactor = Redactor::default();
+    redactor.redact_text().unwrap();
+    let body = |body: Value| json!({ "bodyB64": BASE64.encode(body.to_string().as_bytes()) }).to_string();
+    for (text, kept) in [
+        (json!({ "text": "/status of ada" }).to_string(), "/status xx xxx"),
+        (json!({ "user_name": "/ada" }).to_string(), ""),
+        (json!({ "odd": "/ada" }).to_string(), ""),
+        (json!({ "command_manifest": [{ "name": "status", "description": "/ada" }] }).to_string(), "status"),
+        (json!({ "data": { "name": "ada" } }).to_string(), ""),
+        (
+            body(
+                json!({ "type": 2, "application_id": "1", "data": { "name": "status", "options": [{ "name": "ada" }] } }),
+            ),
+            "status",
+        ),
+        (body(json!({ "type": 2, "data": { "name": "ada" } })), ""),
+    ] {
+        let clean: Value = serde_json::from_str(&frame(&redactor, &text)).unwrap();
+        let inside = clean["bodyB64"].as_str().and_then(|body| BASE64.decode(body.as_bytes()).ok());
+        let clean = inside.map_or(clean.to_string(), |body| String::from_utf8(body).unwrap());
+        assert!(clean.contains(kept) && !clean.contains("ada"), "{text}: {clean}");
+    }
+}
+
 #[test]
 fn c_4_a_query_keeps_its_names() {
     for (text, expected) in [

@@ -8,6 +8,8 @@ pub(super) enum Class {
     /// What people wrote, and whatever nobody knows.
     #[default]
     Text,
+    /// The text of a message, which may begin with a command.
+    Message,
     /// Words of the protocol, ids, paths and URLs.
     Name,
     /// Words of the protocol, or a number that is none of an id.
@@ -17,6 +19,8 @@ pub(super) enum Class {
     Error,
     /// Objects whose `name` is the name of a command.
     Commands,
+    /// The same, where an interaction chooses a command.
+    Interaction,
     Command,
     /// The body of a forwarded request, in base64 (P-1).
     Body,
@@ -43,7 +47,6 @@ const FIELDS: &[(Class, &[&str])] = &[
             "chunks",
             "components",
             "component",
-            "content",
             "context",
             "context_error",
             "description",
@@ -91,7 +94,6 @@ const FIELDS: &[(Class, &[&str])] = &[
             "supports_edit",
             "supports_inchannel_continuable",
             "supports_threads",
-            "text",
             "thread_name",
             "title",
             "unfurl_links",
@@ -105,6 +107,7 @@ const FIELDS: &[(Class, &[&str])] = &[
             "value",
         ],
     ),
+    (Class::Message, &["content", "text"]),
     (
         Class::Name,
         &[
@@ -167,7 +170,8 @@ const FIELDS: &[(Class, &[&str])] = &[
     (Class::Kind, &["code", "component_type", "kind", "type"]),
     (Class::Number, &["bytes", "contract_version", "max_message_length", "size", "timeout_s", "version"]),
     (Class::Error, &["detail", "error", "reason"]),
-    (Class::Commands, &["command_manifest", "data"]),
+    (Class::Commands, &["command_manifest"]),
+    (Class::Interaction, &["data"]),
     (Class::Body, &["bodyB64"]),
     (Class::Secret, &["authorization", "deliveryKey", "secret", "token"]),
 ];
