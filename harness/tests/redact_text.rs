@@ -25,14 +25,14 @@ fn recordings() -> Vec<Recording> {
     all
 }
 
-/// What the replay finds, and the kinds of all that happens in it.
+/// Returns the verdict of a replay, and the kinds of all entries of its trace.
 fn check(recording: &Recording) -> (Verdict, Vec<&'static str>) {
     let run = replay::play(recording, Options::default()).unwrap();
     let kinds = run.trace.iter().map(|entry| entry.what.name()).filter(|kind| *kind != "note");
     (replay::check(recording, &run), kinds.collect())
 }
 
-/// As it is written, and read again.
+/// Redacts a recording, writes it, and reads it again.
 fn redacted(recording: &Recording) -> Recording {
     let mut file = Vec::new();
     redact_text(recording).unwrap().write(&mut file).unwrap();

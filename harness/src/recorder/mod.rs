@@ -47,7 +47,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use writer::Writer;
 
-/// What is taken out of a recording.
+/// Scope of the redaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Redaction {
     /// Credentials.
@@ -71,7 +71,7 @@ pub struct RecorderConfig {
     pub file: PathBuf,
     /// Begin the next file, `NAME.1.jsonl` and so on, when one has so many bytes; never by default.
     pub rotate: Option<u64>,
-    /// What is taken out of it.
+    /// Scope of the redaction.
     pub redaction: Redaction,
     /// Credentials that are known from elsewhere, and never reach the file. Those of the upstream are among them anyway.
     pub secrets: Vec<Secret>,

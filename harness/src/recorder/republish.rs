@@ -55,7 +55,7 @@ pub fn redact_text(recording: &Recording) -> io::Result<Recording> {
     Ok(Recording { file: recording.file.clone(), header, lines })
 }
 
-/// What a recorder saw; `None` for what it cannot see.
+/// Returns the event that a recorder saw; `None` for lines of the host.
 fn event(what: &What, gateway_id: Option<String>) -> Option<Event> {
     Some(match what {
         What::Connect { url_path, authorization, headers, .. } => {

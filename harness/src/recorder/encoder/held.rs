@@ -27,7 +27,7 @@ pub(super) struct Held {
 pub(super) struct Waiting {
     line: Line,
     pub(super) of: Option<(u32, By)>,
-    /// What of its message has been redacted.
+    /// Part of its message that has been redacted.
     clean: Vec<u8>,
     is_ready: bool,
 }
@@ -113,7 +113,7 @@ impl Waiting {
     }
 }
 
-/// What one side of a dial sends.
+/// Stream of bytes that one side of a dial sends.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     /// The frame whose end has not come.

@@ -52,7 +52,7 @@ fn is_interaction(text: &[u8]) -> bool {
     serde_json::from_slice::<Interaction<'_>>(text).is_ok_and(|interaction| interaction.r#type == 2)
 }
 
-/// How far the containers of a text are open that comes piece by piece.
+/// Progress through a text that comes piece by piece: its open containers.
 #[derive(Clone, Copy, Default, Debug)]
 pub(in super::super) struct Progress {
     depth: usize,
@@ -82,7 +82,7 @@ impl Progress {
     }
 }
 
-/// A token, with where it stands.
+/// Kind of a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Kind {
     Open {
@@ -132,7 +132,7 @@ impl Iterator for Tokens<'_> {
     }
 }
 
-/// Where a string ends; where none does, the end of the line.
+/// Returns the end of a string, and whether it ends at all: else that is the end of the line.
 fn string_end(text: &[u8], from: usize) -> (usize, bool) {
     let mut at = from;
     while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
@@ -148,20 +148,20 @@ fn line_end(text: &[u8]) -> usize {
     text.len() - usize::from(text.ends_with(b"\n"))
 }
 
-/// What is known of the values of a container.
+/// State of a container that is being read.
 #[derive(Debug, Default)]
 struct Level {
     is_array: bool,
-    /// What the value is that comes next; of an array, all of them.
+    /// Class of the next value; of an array, of all of them.
     class: Class,
-    /// A `name` in it is that of a command.
+    /// A `name` in it names a command.
     names_command: bool,
     /// The first element of an array has come: of a pair, it names the others.
     has_first: bool,
-    /// The value that comes next is that of a `name`, which may call the `value` beside it a secret.
+    /// The next value is that of a `name`, which may call the `value` beside it a secret.
     is_name: bool,
     names_secret: bool,
-    /// It is that of a `value`.
+    /// The next value is that of a `value`.
     is_value: bool,
 }
 
@@ -169,12 +169,12 @@ struct Walk<'a> {
     redactor: &'a Redactor,
     text: &'a [u8],
     nesting: usize,
-    /// Whether a known credential is anywhere in the text.
+    /// The text holds a known credential.
     known: bool,
-    /// Whether it is an interaction that chooses a command.
+    /// The text is an interaction that chooses a command.
     is_interaction: bool,
     tokens: Peekable<Tokens<'a>>,
-    /// Where the last token ends.
+    /// End of the last token.
     end: usize,
     edits: Vec<Edit>,
 }
@@ -239,7 +239,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Passes over a container that is nested deeper than anybody reads (W-9). Nobody can say of its strings what they are.
+    /// Passes over a container that is nested deeper than anybody reads (W-9), and hides it where it holds strings.
     fn deep(&mut self, from: usize) {
         let (mut open, mut has_strings) = (1, false);
         while open > 0
@@ -343,13 +343,13 @@ fn quoted() -> String {
     format!("\"{HIDDEN}\"")
 }
 
-/// A text as the inside of a JSON string.
+/// Returns a text as the inside of a JSON string.
 fn escaped(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// The text of a JSON string's inside; of half a surrogate pair U+FFFD is left (W-7). `None` where it is malformed.
+/// Returns the text of a JSON string's inside, with U+FFFD for half a surrogate pair (W-7); `None` where it is malformed.
 fn unescaped(inside: &[u8]) -> Option<String> {
     struct Lossy;
     impl Visitor<'_> for Lossy {

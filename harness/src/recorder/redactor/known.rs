@@ -20,7 +20,7 @@ const LEAST: usize = 8;
 const MOST: usize = 128;
 /// Longest text that is looked for as a whole. A longer credential is looked for in pieces of it.
 const PIECE: usize = 4096;
-/// How deep escapes within escapes are read.
+/// Layers of escapes that are read.
 const ROUNDS: usize = 4;
 /// Shortest piece of a bearer token that is looked for by itself.
 const LEAST_PART: usize = 16;
@@ -125,7 +125,7 @@ impl Known {
     }
 }
 
-/// The pieces in which a credential is looked for.
+/// Returns the pieces in which a credential is looked for.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text.trim();
     std::iter::from_fn(move || {
@@ -164,7 +164,7 @@ impl Credential {
 }
 
 impl Pattern {
-    /// Where it was found, with the digits that share bits with it.
+    /// Returns the range of a match, with the digits that share bits with it.
     fn range(&self, text: &[u8], at: usize) -> Range<usize> {
         let is_digit =
             |at: usize| text.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || b"+/-_".contains(b));
@@ -177,7 +177,7 @@ impl Pattern {
 /// A text without its escapes, which knows where each of its bytes was written.
 struct View<'a> {
     text: Cow<'a, [u8]>,
-    /// Where each byte began; empty where nothing was escaped.
+    /// Place at which each byte began; empty where nothing was escaped.
     origins: Vec<usize>,
     length: usize,
 }
@@ -218,7 +218,7 @@ impl<'a> View<'a> {
         changed
     }
 
-    /// Where that byte began as it was written.
+    /// Returns the place at which that byte began as it was written.
     fn origin(&self, at: usize) -> usize {
         match &self.text {
             Cow::Borrowed(_) => at,
@@ -227,7 +227,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// The bytes of `uXXXX`, and of a second half behind it where there is one; and how long it is.
+/// Reads `uXXXX`, and the second half of a pair after it. Returns its bytes, and its length as it is written.
 fn unicode(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let unit = |text: &[u8]| {
         let digits =

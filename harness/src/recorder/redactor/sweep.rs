@@ -33,7 +33,7 @@ fn inside_json(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// What of the credential the text holds: six characters of it, however they are written.
+/// Returns six characters of the credential that the text holds, in any encoding.
 fn leak(text: &[u8], credential: &str) -> Option<String> {
     let chars: Vec<char> = credential.chars().collect();
     let mut texts = vec![text.to_vec()];
@@ -56,7 +56,7 @@ fn leak(text: &[u8], credential: &str) -> Option<String> {
     })
 }
 
-/// Where a text stands: in a frame, in a body, in a header, in a query, in a form.
+/// Returns what is recorded of a text in each place: in a frame, a body, a header, a query, a form.
 fn places(redactor: &Redactor, name: &str, text: &str) -> Vec<Vec<u8>> {
     let form: String = form_urlencoded::Serializer::new(String::new())
         .append_pair("zz", text)

@@ -1,4 +1,4 @@
-//! What is hidden, and what stays.
+//! Cases of texts that are hidden, and of texts that stay.
 
 use super::*;
 

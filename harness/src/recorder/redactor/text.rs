@@ -98,7 +98,7 @@ impl Pseudonyms {
     }
 }
 
-/// The halves of an id of the kind that a gateway gives its prompts (I-1): it knows its own by the first one (I-3).
+/// Returns the halves of an id of the kind that a gateway gives its prompts (I-1). It knows its own by the first (I-3).
 fn prompt_id(text: &str) -> Option<(&str, &str)> {
     let is_hex = |half: &str| half.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     text.split_once('.').filter(|(process, number)| {
@@ -140,14 +140,14 @@ pub(super) fn is_command(text: &str) -> bool {
     (1..=MOST_COMMAND).contains(&text.len()) && text.bytes().all(is_name)
 }
 
-/// The command that a text begins with: `/word`.
+/// Returns the command that a text begins with: `/word`.
 fn command(text: &str) -> &str {
     let end = text.find(|c: char| c.is_ascii_whitespace()).unwrap_or(text.len());
     let word = &text[..end];
     if word.strip_prefix('/').is_some_and(is_command) { word } else { "" }
 }
 
-/// The fence that a line begins with, and what is before it.
+/// Returns the fence that a line begins with, and the indentation before it.
 fn fence(line: &str) -> &str {
     let inside = line.trim_start_matches([' ', '\t', '>']);
     let mark = inside.chars().next().filter(|mark| matches!(mark, '`' | '~'));

@@ -3,10 +3,10 @@
 use super::HIDDEN;
 use super::fields::is_secret;
 
-/// What a value is, by the name of its field.
+/// Class of a value, by the name of its field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Class {
-    /// What people wrote, and whatever nobody knows.
+    /// Text of people, and everything that is unknown.
     #[default]
     Text,
     /// The text of a message, which may begin with a command.
@@ -107,10 +107,10 @@ const REASONS: &[&str] = &[
     "unauthorized",
 ];
 
-/// What decides in an error what became of a request (O-7), whatever its case.
+/// Phrases in an error that decide what became of a request (O-7), in any case.
 const PHRASES: [&str; 2] = ["egress declined:", "ack lost"];
 
-/// Returns what the value of a field is, and whether its name stays.
+/// Returns the class of a field's value, and whether its name stays.
 pub(super) fn class(name: &str) -> (Class, bool) {
     let listed = FIELDS.iter().find(|(_, names)| has(names, name)).map(|(class, _)| *class);
     let class = if is_secret(name) { Class::Secret } else { listed.unwrap_or_default() };
@@ -130,7 +130,7 @@ pub(super) fn is_reason(text: &str) -> bool {
     REASONS.contains(&text)
 }
 
-/// Where phrases stand that stay, in order.
+/// Returns the places of the phrases that stay, in order.
 pub(super) fn phrases(text: &str) -> Vec<std::ops::Range<usize>> {
     let lower = text.to_ascii_lowercase();
     let mut found: Vec<_> = PHRASES
