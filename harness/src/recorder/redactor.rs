@@ -295,20 +295,31 @@ fn url(text: &str) -> Option<String> {
         Some((_, host)) => clean.extend([HIDDEN, "@", host]),
         None => clean.push_str(authority),
     }
-    for part in rest.split_inclusive(['/', '?', '&', '#', ';']) {
-        let value = part.trim_end_matches(['/', '?', '&', '#', ';']);
-        let kept = match (value.split_once('='), value.split_once(':')) {
-            (Some((name, _)), _) if is_secret_parameter(&decoded(name)) => Some((name, "=")),
-            (_, Some((bot, _))) if is_bot(bot) => Some((bot, ":")),
-            _ => None,
-        };
-        match kept {
-            Some((name, sign)) => clean.extend([name, sign, HIDDEN]),
-            None => clean.push_str(value),
-        }
-        clean.push_str(&part[value.len()..]);
-    }
+    // A value may hold what divides a path.
+    let path_end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let (path, query) = rest.split_at(path_end);
+    let parts = path.split_inclusive('/').chain(query.split_inclusive(['&', '#']));
+    parts.for_each(|part| part_of_url(part, &mut clean));
     (clean != text).then_some(clean)
+}
+
+/// Adds a segment of a path or a part of a query, up to the first credential in it.
+fn part_of_url(part: &str, clean: &mut String) {
+    let inside = part.trim_end_matches(['/', '&', '#']);
+    for piece in inside.split_inclusive(['?', ';']) {
+        match (piece.split_once('='), piece.split_once(':')) {
+            (Some((name, _)), _) if is_secret_parameter(&decoded(name)) => {
+                clean.extend([name, "=", HIDDEN]);
+                break;
+            }
+            (_, Some((bot, _))) if is_bot(bot) => {
+                clean.extend([bot, ":", HIDDEN]);
+                break;
+            }
+            _ => clean.push_str(piece),
+        }
+    }
+    clean.push_str(&part[inside.len()..]);
 }
 
 /// Returns whether a text is a number of JSON.

@@ -3,6 +3,7 @@
 use crate::recorder::redactor::{Progress, Redactor};
 use crate::recording::{By, Data, Line, What};
 use std::collections::VecDeque;
+use std::fmt;
 
 /// Bytes of lines that may wait. Beyond them the oldest frame that is open is given up.
 const MOST_BYTES: usize = 32 << 20;
@@ -114,7 +115,7 @@ impl Waiting {
 }
 
 /// Stream of bytes that one side of a dial sends.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Stream {
     /// The frame whose end has not come.
     frame: Vec<u8>,
@@ -123,6 +124,13 @@ pub(super) struct Stream {
     parts: Vec<(u64, usize)>,
     /// The rest of the frame is not waited for any more.
     is_given_up: bool,
+}
+
+/// The frame has all its credentials (C-4).
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("bytes", &self.frame.len()).finish_non_exhaustive()
+    }
 }
 
 impl Stream {

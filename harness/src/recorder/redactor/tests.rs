@@ -82,6 +82,8 @@ fn c_4_json_and_urls_within_strings_are_looked_into() {
         ("/hook?access_token=a%2Fb&x=1", "/hook?access_token=<hidden>&x=1"),
         ("/relay;token=abc/x", "/relay;token=<hidden>/x"),
         ("https://cdn/x?X-Amz-Signature=ab&v=2", "https://cdn/x?X-Amz-Signature=<hidden>&v=2"),
+        ("https://x?token=a/X;X?X=X&b=/c", "https://x?token=<hidden>&b=/c"),
+        ("/x?a=1;token=X#token=X/X", "/x?a=1;token=<hidden>#token=<hidden>"),
         ("https://maps/?key=AIza&q=é", "https://maps/?key=<hidden>&q=é"),
         ("https://x?a=1&access%5Ftoken=X#token=X", "https://x?a=1&access%5Ftoken=<hidden>#token=<hidden>"),
         ("http://u:p%40w@x/y@z", "http://<hidden>@x/y@z"),
