@@ -93,7 +93,7 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         upstream: Upstream::new(upstream, network),
         file: out,
         rotate,
-        redaction: if redact_text { Redaction::Text } else { Redaction::Credentials },
+        redaction: if redact_text { Redaction::Text } else { Redaction::Secrets },
         secrets: secrets(),
         http: HTTP_BOUNDS,
     };

@@ -28,7 +28,7 @@ fn main() {
         upstream: Upstream::new(url, Network::default()),
         file: folder.path().join("session.jsonl"),
         rotate: None,
-        redaction: Redaction::Credentials,
+        redaction: Redaction::Secrets,
         secrets: Vec::new(),
         http: HTTP_BOUNDS,
     };

@@ -42,7 +42,7 @@ impl Served {
                     upstream: Upstream::new(url, Network::default()),
                     file: folder.path().join("session.jsonl"),
                     rotate: None,
-                    redaction: Redaction::Credentials,
+                    redaction: Redaction::Secrets,
                     secrets: Vec::new(),
                     http: bounds,
                 };

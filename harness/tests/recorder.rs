@@ -101,7 +101,7 @@ fn start_telling(
         upstream,
         file: file.to_owned(),
         rotate,
-        redaction: Redaction::Credentials,
+        redaction: Redaction::Secrets,
         secrets: vec!["set-elsewhere".into()],
         http: HTTP_BOUNDS,
     };

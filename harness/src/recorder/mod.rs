@@ -52,7 +52,7 @@ use writer::Writer;
 pub enum Redaction {
     /// Credentials.
     #[default]
-    Credentials,
+    Secrets,
     /// Credentials, and what people wrote: texts become filler, and ids pseudonyms, the same within the recording.
     Text,
 }
@@ -147,7 +147,7 @@ impl Recorder {
         listener.set_nonblocking(true).map_err(listen)?;
         let addr = listener.local_addr().map_err(listen)?;
         let title = match config.redaction {
-            Redaction::Credentials => format!("through {}", config.upstream.url),
+            Redaction::Secrets => format!("through {}", config.upstream.url),
             Redaction::Text => REDACTED_TITLE.to_owned(),
         };
         let header = Header {

@@ -251,8 +251,8 @@ fn of_the_harness() -> Vec<Shown> {
         upstream: upstream.clone(),
         file,
         rotate: None,
-        redaction: Redaction::Credentials,
-        secrets: Vec::new(),
+        redaction: Redaction::Secrets,
+        secrets: vec![secret()],
         http: HTTP_BOUNDS,
     };
     vec![
