@@ -18,7 +18,6 @@ use crate::chats::{Chat, Chats};
 use crate::command::{Command, Failure, NotAccepted, RequestId};
 use crate::config::Config;
 use crate::conn::Connection;
-use crate::delivery::Answer;
 use crate::descriptor::Descriptor;
 use crate::hash::Seed;
 use crate::held::Held;
@@ -37,6 +36,7 @@ use crate::targets::Targets;
 use crate::time::{Now, Time};
 use crate::turns::Turns;
 use crate::upgrade::Refusal;
+use crate::webhook::WebhookResponse;
 use crate::webhooks::Webhooks;
 use connection::Disconnect;
 use std::collections::VecDeque;
@@ -100,7 +100,7 @@ pub enum DialFailure<'a> {
 ///    as written.
 /// 5. Read the socket while [`wants_read`](Self::wants_read), into [`handle_bytes`](Self::handle_bytes); offer what
 ///    was not consumed again once it wants to read.
-/// 6. Hand what an HTTP server of signed deliveries is asked to [`handle_delivery`](Self::handle_delivery), if there
+/// 6. Hand what an HTTP server of signed deliveries is asked to [`handle_webhook`](Self::handle_webhook), if there
 ///    is one (H-6).
 /// 7. Call [`handle_tick`](Self::handle_tick) at [`deadline`](Self::deadline). Early, late or spurious is harmless.
 ///
@@ -297,7 +297,9 @@ impl RelayMachine {
             self.reopen(prompt);
         }
         match settled.refused {
-            Some(Origin::Http(id)) => self.respond(id, Answer::NotTaken("the host could not take it")),
+            Some(Origin::Http(id)) => {
+                self.respond(id, WebhookResponse::Unavailable("the host could not take it"))
+            }
             // What came on a connection that is over comes again by itself.
             Some(Origin::Buffer(conn, _)) if self.conn.is_open(conn) => {
                 self.conn.must_redeliver("the host refused a buffered delivery: dialing again for it");

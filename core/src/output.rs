@@ -1,11 +1,11 @@
 //! What a machine puts out: actions for the driver, deliveries and notices for the host, transmits for the socket.
 
 use crate::command::{Failure, Reply, RequestId};
-use crate::delivery::Answer;
 use crate::descriptor::Descriptor;
 use crate::event::Event;
 use crate::passthrough::Forward;
 use crate::secret::Secret;
+use crate::webhook::WebhookResponse;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub enum Action {
         /// Which.
         id: HttpId,
         /// The answer.
-        answer: Answer,
+        answer: WebhookResponse,
     },
     /// Something that the host would otherwise have to guess.
     Notify(Notice),
@@ -354,6 +354,6 @@ pub enum Timer {
     Idle,
     /// A step of the disconnect is due (L-14).
     Disconnect,
-    /// An HTTP request has waited too long for the host's word (H-6).
-    Delivery,
+    /// A webhook request has waited too long for the host (H-6).
+    Webhook,
 }

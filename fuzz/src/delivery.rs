@@ -4,12 +4,12 @@ use arbitrary::{Result, Unstructured};
 use data_encoding::{BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use hmac::{Hmac, KeyInit, Mac};
 use relayline_core::config::{Config, Identity};
-use relayline_core::delivery::{Body, DeliveryRequest, Received};
 use relayline_core::machine::RelayMachine;
 use relayline_core::output::{Action, Outcome};
 use relayline_core::secret::Secret;
 use relayline_core::time::{Now, Time};
 use relayline_core::url::DialUrl;
+use relayline_core::webhook::{Body, Received, WebhookRequest};
 use relayline_core::{signature, token};
 use sha2::Sha256;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ fn delivery(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) 
         signature::verify(&body, Some(&timestamp), None, &secrets(keys), now),
     ];
     assert!(headless.iter().all(std::result::Result::is_err), "C-3: a header is missing");
-    let request = DeliveryRequest {
+    let request = WebhookRequest {
         method: "POST",
         path: "/",
         timestamp: Some(&timestamp),
@@ -113,13 +113,13 @@ fn delivery(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) 
 }
 
 /// H-6: what is not signed is a 401 whatever it says; the rest is unusable, or answered once when the host has it.
-fn is_answered(request: &DeliveryRequest<'_>, keys: &[&str], unix_s: u64, signed: bool) {
+fn is_answered(request: &WebhookRequest<'_>, keys: &[&str], unix_s: u64, signed: bool) {
     let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
     let mut config = Config::new(DialUrl::parse("ws://127.0.0.1:1").unwrap(), identity);
     config.delivery_keys = secrets(keys);
     let now = Now { mono: Time::ZERO, unix_s };
     let mut machine = RelayMachine::new(Arc::new(config), [1; 32], now);
-    match machine.handle_delivery(now, request) {
+    match machine.handle_webhook(now, request) {
         Received::Answered(answer) => {
             assert_eq!(answer.status(), if signed { 400 } else { 401 }, "H-6: {answer}")
         }

@@ -8,11 +8,11 @@ use futures_channel::oneshot;
 use futures_util::future::{Either, ready};
 use relayline_core::command::{Command, Failure, NotAccepted, Reply, RequestId};
 use relayline_core::config::Config;
-use relayline_core::delivery::{Answer, DeliveryRequest, Received};
 use relayline_core::machine::RelayMachine;
 use relayline_core::output::{Delivery, DeliveryId, Fatal, HttpId, Outcome};
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::Entry;
+use relayline_core::webhook::{Received, WebhookRequest, WebhookResponse};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ pub(crate) struct State {
     pub(crate) machine: RelayMachine,
     pub(crate) waiting: BTreeMap<RequestId, Waiting>,
     /// Clients that wait for the answer to a signed delivery (H-6).
-    pub(crate) unanswered: BTreeMap<HttpId, oneshot::Sender<Answer>>,
+    pub(crate) unanswered: BTreeMap<HttpId, oneshot::Sender<WebhookResponse>>,
     pub(crate) signs: Signs,
     /// Replies that grow, so far.
     pub(crate) streamed: u64,
@@ -137,13 +137,13 @@ impl Shared {
     }
 
     /// Hands in a request to the server of signed deliveries; the future is its answer.
-    pub(crate) fn handle_delivery(
+    pub(crate) fn handle_webhook(
         &self,
-        request: DeliveryRequest<'_>,
-    ) -> impl Future<Output = Answer> + Send + use<> {
+        request: WebhookRequest<'_>,
+    ) -> impl Future<Output = WebhookResponse> + Send + use<> {
         let mut state = self.lock();
         let now = self.now();
-        let received = state.machine.handle_delivery(now, &request);
+        let received = state.machine.handle_webhook(now, &request);
         trace::log(|| Entry::request(now.mono, &request, &received));
         let answer = match received {
             Received::Answered(answer) => Either::Left(ready(Ok(answer))),
@@ -157,7 +157,7 @@ impl Shared {
         drop(state);
         wake(driver);
         // Nobody is left to answer, so nobody is left to take it.
-        async { answer.await.unwrap_or(Answer::NotTaken("the gateway has ended")) }
+        async { answer.await.unwrap_or(WebhookResponse::Unavailable("the gateway has ended")) }
     }
 
     pub(crate) fn settle(&self, id: DeliveryId, outcome: Outcome) {

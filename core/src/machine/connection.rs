@@ -370,7 +370,7 @@ impl RelayMachine {
             self.turns.next_due().map(|at| (at, Timer::Turn)),
             self.idle_waiters.deadline().map(|at| (at, Timer::Idle)),
             leaving.map(|disconnect| (self.last_call(disconnect.began), Timer::Disconnect)),
-            self.webhooks.next_timeout().map(|at| (at, Timer::Delivery)),
+            self.webhooks.next_timeout().map(|at| (at, Timer::Webhook)),
         ]
     }
 
@@ -388,7 +388,7 @@ impl RelayMachine {
             Timer::Idle => return self.idle_timed_out(),
             // `settle_state` leaves.
             Timer::Disconnect => return,
-            Timer::Delivery => return self.time_out_webhook(),
+            Timer::Webhook => return self.time_out_webhook(),
         };
         self.step(signal, reason);
     }

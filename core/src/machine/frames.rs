@@ -1,7 +1,6 @@
 //! What the connector says, line by line (W).
 
 use super::RelayMachine;
-use crate::delivery::Answer;
 use crate::descriptor::Descriptor;
 use crate::event::Event;
 use crate::inbox::{Arrival, Arrived, Origin};
@@ -12,6 +11,7 @@ use crate::passthrough::{Forward, interaction};
 use crate::prompts::Standing;
 use crate::slack;
 use crate::upgrade::complaint;
+use crate::webhook::WebhookResponse;
 use serde::de::MapAccess;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -284,7 +284,10 @@ impl RelayMachine {
                 self.stats.waiters_dropped += 1;
                 match origin {
                     Origin::Http(id) => {
-                        self.respond(id, Answer::NotTaken("too many copies of it wait for the host's word"));
+                        self.respond(
+                            id,
+                            WebhookResponse::Unavailable("too many copies of it wait for the host's word"),
+                        );
                     }
                     // Nobody acknowledges it, and the connector's drain waits for that: it must come again.
                     Origin::Buffer(..) => {
@@ -307,7 +310,7 @@ impl RelayMachine {
         match origin {
             Origin::Live(_) => {}
             Origin::Buffer(conn, id) => self.push_ack(conn, id),
-            Origin::Http(id) => self.respond(id, Answer::Done),
+            Origin::Http(id) => self.respond(id, WebhookResponse::Done),
         }
     }
 }

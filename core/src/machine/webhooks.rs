@@ -1,31 +1,31 @@
 //! Coordination of webhook requests (H-6): what is taken in, and the one response of each.
 
 use super::RelayMachine;
-use crate::delivery::{Answer, Asked, DeliveryRequest, Received};
 use crate::event::Event;
 use crate::inbox::{Abandoned, Origin};
 use crate::lifecycle::State;
 use crate::output::{Action, HttpId};
 use crate::time::{Now, clamp_timeout};
+use crate::webhook::{Asked, Received, WebhookRequest, WebhookResponse};
 
-/// # Deliveries over HTTP
+/// # Webhooks
 impl RelayMachine {
-    /// Whether the answer to a request hangs on its body, of which `delivery_body` bytes are taken at most. Where it
-    /// does not, there is no need to read it: hand the request in without one.
-    pub fn wants_body(&self, now: Now, request: &DeliveryRequest<'_>) -> bool {
+    /// Returns whether the response to a request depends on its body, of which `delivery_body` bytes are taken at most.
+    /// Where it does not, hand the request in without one.
+    pub fn wants_body(&self, now: Now, request: &WebhookRequest<'_>) -> bool {
         self.is_open().is_ok() && request.wants_body(&self.config.delivery_keys, now.unix_s)
     }
 
-    /// A request to the server of signed deliveries (H-6). Nothing of its body is read before its signature is
-    /// verified (C-3).
+    /// Handles a request to the webhook server (H-6). Nothing of its body is read before its signature is verified (C-3).
     ///
-    /// A message goes the way of one on the WebSocket, whether that is up or not: the same duplicates, chats and
-    /// prompts. Its answer waits for [`settle`](Self::settle), for `delivery_timeout` at most, and comes as
-    /// [`Action::Respond`]; that of an interrupt comes right behind its [`Action::Interrupt`] (L-16). A request that is sent again, by a sender that
-    /// has heard nothing or by somebody who listened in, is known by its message id and not delivered twice.
+    /// A message takes the same path as one on the WebSocket, whether that is up or not: the same duplicates, chats and
+    /// prompts. Its response waits for [`settle`](Self::settle), for `delivery_timeout` at most, and comes as
+    /// [`Action::Respond`]. The response to an interrupt follows its [`Action::Interrupt`] at once (L-16). A request that
+    /// is sent again, by a client that got no response or by somebody who listened in, is known by its message id and not
+    /// delivered twice.
     ///
-    /// A client that goes away meanwhile need not be told of.
-    pub fn handle_delivery(&mut self, now: Now, request: &DeliveryRequest<'_>) -> Received {
+    /// There is nothing to do for a client that goes away.
+    pub fn handle_webhook(&mut self, now: Now, request: &WebhookRequest<'_>) -> Received {
         self.advance(now);
         self.stats.http_requests += 1;
         let asked = self
@@ -43,28 +43,28 @@ impl RelayMachine {
         received
     }
 
-    fn take_in(&mut self, asked: Asked) -> Result<Received, Answer> {
+    fn take_in(&mut self, asked: Asked) -> Result<Received, WebhookResponse> {
         match asked {
-            Asked::Health => Ok(Received::Answered(Answer::Done)),
+            Asked::Health => Ok(Received::Answered(WebhookResponse::Done)),
             Asked::Interrupt { session_key, chat_id } => {
                 let id = self.begin_to_wait();
                 self.actions.push_back(Action::Interrupt { session_key, chat_id });
                 // In this order: once it is answered the host has it.
-                self.respond(id, Answer::Done);
+                self.respond(id, WebhookResponse::Done);
                 Ok(Received::Waits(id))
             }
             Asked::Message(event) => self.take_in_message(*event),
         }
     }
 
-    fn take_in_message(&mut self, event: Event) -> Result<Received, Answer> {
+    fn take_in_message(&mut self, event: Event) -> Result<Received, WebhookResponse> {
         let key = self.key_of(&event);
         // What was taken before needs no room.
         if !key.is_some_and(|key| self.inbox.has_taken(key)) {
             let full = !self.inbox.has_room() || self.inbox.is_full();
             let busy = self.webhooks.len() >= self.config.limits.deliveries.max(1);
             if self.is_leaving() || full || busy {
-                return Err(Answer::NotTaken(match (self.is_leaving(), full) {
+                return Err(WebhookResponse::Unavailable(match (self.is_leaving(), full) {
                     (true, _) => "the relay is being disconnected",
                     (false, true) => "the host's queue is full",
                     (false, false) => "as many deliveries wait for the host as `deliveries` allows",
@@ -81,7 +81,7 @@ impl RelayMachine {
     }
 
     /// Answers a request that waits; one that has its answer already does not get a second.
-    pub(super) fn respond(&mut self, id: HttpId, answer: Answer) {
+    pub(super) fn respond(&mut self, id: HttpId, answer: WebhookResponse) {
         if self.webhooks.remove(id) {
             self.actions.push_back(Action::Respond { id, answer });
         }
@@ -92,8 +92,8 @@ impl RelayMachine {
         let Some(id) = self.webhooks.oldest() else { return };
         self.stats.deliveries_expired += 1;
         let answer = match self.abandon(id) {
-            Abandoned::Unseen { .. } => Answer::NotTaken("the host has not taken it in time"),
-            Abandoned::Handed => Answer::NoWord,
+            Abandoned::Unseen { .. } => WebhookResponse::Unavailable("the host has not taken it in time"),
+            Abandoned::Handed => WebhookResponse::Timeout,
         };
         self.respond(id, answer);
     }
@@ -103,7 +103,7 @@ impl RelayMachine {
         while let Some(id) = self.webhooks.oldest() {
             self.stats.deliveries_turned_away += 1;
             self.abandon(id);
-            self.respond(id, Answer::NotTaken(why));
+            self.respond(id, WebhookResponse::Unavailable(why));
         }
     }
 
@@ -116,26 +116,30 @@ impl RelayMachine {
     }
 
     /// Whether anything can be taken in, or even asked.
-    fn is_open(&self) -> Result<(), Answer> {
+    fn is_open(&self) -> Result<(), WebhookResponse> {
         match self.conn.state() {
-            State::Revoked => Err(Answer::NotTaken("the relay is disabled: this gateway was revoked")),
-            State::Stopped => Err(Answer::NotTaken("the relay is disconnected")),
-            _ if self.is_backed_up() => Err(Answer::NotTaken("the gateway is busy")),
+            State::Revoked => {
+                Err(WebhookResponse::Unavailable("the relay is disabled: this gateway was revoked"))
+            }
+            State::Stopped => Err(WebhookResponse::Unavailable("the relay is disconnected")),
+            _ if self.is_backed_up() => Err(WebhookResponse::Unavailable("the gateway is busy")),
             _ => Ok(()),
         }
     }
 
-    fn count(&mut self, answer: &Answer) {
+    fn count(&mut self, answer: &WebhookResponse) {
         let stats = &mut self.stats;
         let counter = match answer {
-            Answer::Done => return,
-            Answer::NotFound | Answer::NotAllowed { .. } => &mut stats.unknown_http_requests,
-            Answer::Unsigned(_) => &mut stats.unsigned_deliveries,
-            Answer::TooSlow => &mut stats.slow_deliveries,
-            Answer::TooLong => &mut stats.overlong_deliveries,
-            Answer::Unusable(_) => &mut stats.unusable_deliveries,
-            Answer::NotTaken(_) => &mut stats.deliveries_turned_away,
-            Answer::NoWord => &mut stats.deliveries_expired,
+            WebhookResponse::Done => return,
+            WebhookResponse::NotFound | WebhookResponse::NotAllowed { .. } => {
+                &mut stats.unknown_http_requests
+            }
+            WebhookResponse::Unsigned(_) => &mut stats.unsigned_deliveries,
+            WebhookResponse::TooSlow => &mut stats.slow_deliveries,
+            WebhookResponse::TooLong => &mut stats.overlong_deliveries,
+            WebhookResponse::Unusable(_) => &mut stats.unusable_deliveries,
+            WebhookResponse::Unavailable(_) => &mut stats.deliveries_turned_away,
+            WebhookResponse::Timeout => &mut stats.deliveries_expired,
         };
         *counter += 1;
     }

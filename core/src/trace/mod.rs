@@ -18,13 +18,13 @@ pub use lines::{Ids, Lines};
 pub use text::printable;
 
 use crate::command::{Failure, NotAccepted, Reply, RequestId};
-use crate::delivery::{Answer, Body, DeliveryRequest, Received};
 use crate::event::Event;
 use crate::machine::{DialFailure, IoEvent};
 use crate::output::{Action, Conn, Content, Delivery, DeliveryId, Fatal, Notice, Outcome, Timer, Transmit};
 use crate::passthrough::Forward;
 use crate::session_key::{SessionKeyOptions, session_key};
 use crate::time::Time;
+use crate::webhook::{Body, Received, WebhookRequest, WebhookResponse};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
@@ -65,14 +65,14 @@ pub enum Happened {
         /// Its body, in bytes; none where it was cut off.
         bytes: Option<usize>,
         /// The number under which it waits for its answer, or the answer.
-        answer: Result<u64, Answer>,
+        answer: Result<u64, WebhookResponse>,
     },
     /// An HTTP request that waited is answered (H-6).
     Responded {
         /// The number under which it waited.
         http: u64,
         /// The answer.
-        answer: Answer,
+        answer: WebhookResponse,
     },
     /// A timer of the machine was due.
     Timer(Timer),
@@ -242,7 +242,7 @@ impl Entry {
 
     /// An HTTP request came, and this came of it at once. Its signature is left out: with it the same could be sent
     /// again.
-    pub fn request(at: Time, request: &DeliveryRequest<'_>, received: &Received) -> Entry {
+    pub fn request(at: Time, request: &WebhookRequest<'_>, received: &Received) -> Entry {
         let bytes = match request.body {
             Body::Whole(body) => Some(body.len()),
             Body::TooLong | Body::TooSlow | Body::NoRoom => None,
@@ -391,6 +391,6 @@ fn timer_name(timer: Timer) -> &'static str {
         Timer::Turn => "turn",
         Timer::Idle => "idle",
         Timer::Disconnect => "disconnect",
-        Timer::Delivery => "delivery",
+        Timer::Webhook => "delivery",
     }
 }

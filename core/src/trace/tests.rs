@@ -47,14 +47,14 @@ fn every_entry_is_a_line_of_text_and_an_object() {
         IoEvent::DialFailed { conn: CONN, failure: DialFailure::Refused(Refusal::new(401, b"x")) };
     let interrupt = Action::Interrupt { session_key: "k".into(), chat_id: "c".into() };
     let dial = |token: Option<&str>| Action::Dial { conn: CONN, token: token.map(Secret::new) };
-    let post = DeliveryRequest {
+    let post = WebhookRequest {
         method: "POST",
         path: "/",
         timestamp: Some("1"),
         signature: Some("s1gnature"),
         body: Body::Whole(b"{}"),
     };
-    let unsigned = Answer::Unsigned(crate::signature::NotSigned::Wrong);
+    let unsigned = WebhookResponse::Unsigned(crate::signature::NotSigned::Wrong);
     let close = Transmit::Close { conn: CONN, code: 1000, reason: "" };
     let remark = Happened::Remark {
         name: "slept",
@@ -90,7 +90,7 @@ fn every_entry_is_a_line_of_text_and_an_object() {
         (
             Entry::request(
                 AT,
-                &DeliveryRequest { body: Body::TooLong, ..post },
+                &WebhookRequest { body: Body::TooLong, ..post },
                 &Received::Answered(unsigned),
             ),
             "request   POST / -> 401 the signature is of another key, body or timestamp",
@@ -98,7 +98,7 @@ fn every_entry_is_a_line_of_text_and_an_object() {
                    "why": "the signature is of another key, body or timestamp"}),
         ),
         (
-            Entry::action(AT, &Action::Respond { id: HttpId(2), answer: Answer::Done }),
+            Entry::action(AT, &Action::Respond { id: HttpId(2), answer: WebhookResponse::Done }),
             "responded 2 with 200 ok",
             json!({"what": "responded", "http": 2, "status": 200, "why": "ok"}),
         ),

@@ -5,7 +5,6 @@ pub(crate) mod lanes;
 
 use relayline_core::command::Command;
 use relayline_core::config::{Config, Credentials, Identity};
-use relayline_core::delivery::{Answer, Body, DeliveryRequest, Received};
 use relayline_core::machine::{DialFailure, IoEvent, RelayMachine};
 use relayline_core::output::{Action, Conn, DeliveryId, Notice, Outcome, Phase, Transmit};
 use relayline_core::secret::Secret;
@@ -13,6 +12,7 @@ use relayline_core::signature;
 use relayline_core::time::{Now, Time};
 use relayline_core::upgrade::Refusal;
 use relayline_core::url::DialUrl;
+use relayline_core::webhook::{Body, Received, WebhookRequest, WebhookResponse};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -254,14 +254,14 @@ impl World {
         let now = self.told();
         let signature = signature::sign(body.as_bytes(), &Secret::new("dk"), now.unix_s);
         let timestamp = now.unix_s.to_string();
-        let request = DeliveryRequest {
+        let request = WebhookRequest {
             method: "POST",
             path,
             timestamp: Some(&timestamp),
             signature: signed.then_some(&signature),
             body: Body::Whole(body.as_bytes()),
         };
-        match self.machine.handle_delivery(now, &request) {
+        match self.machine.handle_webhook(now, &request) {
             Received::Waits(id) => {
                 assert!(signed && !self.fatal && !self.stopped, "C-3: taken in all the same");
                 assert!(id.number() > self.last_http, "{id:?} was used before");
@@ -272,7 +272,7 @@ impl World {
         }
     }
 
-    fn say_of_request(&mut self, answer: &Answer, signed: bool) {
+    fn say_of_request(&mut self, answer: &WebhookResponse, signed: bool) {
         assert!(signed || matches!(answer.status(), 401 | 404 | 503), "C-3: {answer:?}");
         // It may come after the end, and is no output of the machine's own accord.
         self.trace.push(format!("Answered {answer:?}"));

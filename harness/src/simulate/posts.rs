@@ -4,9 +4,9 @@ use super::random::Random;
 use super::setup::DELIVERY_KEY;
 use super::users::{self, Told};
 use super::world::World;
-use relayline_core::delivery::{Body, DeliveryRequest};
 use relayline_core::secret::Secret;
 use relayline_core::signature;
+use relayline_core::webhook::{Body, WebhookRequest};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -182,7 +182,7 @@ impl World<'_> {
             }
         });
         let (method, path) = post.route();
-        let head = DeliveryRequest {
+        let head = WebhookRequest {
             method,
             path,
             timestamp: timestamp.as_deref(),
@@ -199,7 +199,7 @@ impl World<'_> {
             };
             life.model.told(now);
             let waiting = life.machine.held().waiting_event_bytes;
-            let received = life.machine.handle_delivery(now, &DeliveryRequest { body, ..head });
+            let received = life.machine.handle_webhook(now, &WebhookRequest { body, ..head });
             world
                 .log
                 .say(world.t, format_args!("{method} {path} {:?} {:?}: {received:?}", post.what, post.fault));

@@ -4,14 +4,14 @@ use crate::shared::{State, Waiting};
 use crate::signs::Sign;
 use crate::trace;
 use futures_channel::oneshot;
-use relayline_core::delivery::Answer;
 use relayline_core::output::{Action, Notice};
 use relayline_core::time::Time;
 use relayline_core::trace::Entry;
+use relayline_core::webhook::WebhookResponse;
 use std::sync::MutexGuard;
 
 /// Who waits for the answer to an HTTP request, and the answer.
-pub(super) type Response = (Option<oneshot::Sender<Answer>>, Answer);
+pub(super) type Response = (Option<oneshot::Sender<WebhookResponse>>, WebhookResponse);
 
 /// Takes what the machine wants done. The answers to requests among it are given at once: so they are there before the
 /// host hears of what has ended them. Whether there was one, the other actions, and the answers to HTTP requests, which

@@ -9,8 +9,8 @@ use hyper::body::{Body as _, Bytes};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
-use relayline_core::delivery::{Answer, Body, DeliveryRequest};
 use relayline_core::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER};
+use relayline_core::webhook::{Body, WebhookRequest, WebhookResponse};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -93,21 +93,21 @@ pub(super) async fn answer<R: Runtime>(
         Came::TooSlow => Body::TooSlow,
         Came::NoRoom => Body::NoRoom,
     };
-    let answer = shared.handle_delivery(asked(&head, body));
+    let answer = shared.handle_webhook(asked(&head, body));
     drop(came);
     drop(kept);
     let answer = answer.await;
     tracing::debug!(status = answer.status(), why = %answer, "delivery");
     // Only whoever signs keeps a connection; a body that is not whole is not verified.
-    let is_signed = wanted && is_whole && !matches!(answer, Answer::Unsigned(_));
+    let is_signed = wanted && is_whole && !matches!(answer, WebhookResponse::Unsigned(_));
     Ok(response(&answer, is_signed))
 }
 
 /// What the machine is asked.
-fn asked<'a>(head: &'a Parts, body: Body<'a>) -> DeliveryRequest<'a> {
+fn asked<'a>(head: &'a Parts, body: Body<'a>) -> WebhookRequest<'a> {
     // A header that is no text is malformed, not missing.
     let header = |name| head.headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    DeliveryRequest {
+    WebhookRequest {
         method: head.method.as_str(),
         path: head.uri.path(),
         timestamp: header(TIMESTAMP_HEADER),
@@ -143,7 +143,7 @@ async fn read(mut body: Received, most: usize, counted: &mut Kept<'_>, room: usi
     Ok(if too_long || no_room { end(too_long) } else { Came::Whole(kept) })
 }
 
-fn response(answer: &Answer, keep_alive: bool) -> Response<Full<Bytes>> {
+fn response(answer: &WebhookResponse, keep_alive: bool) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(answer.body().into_owned()));
     *response.status_mut() =
         StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,9 +1,9 @@
 //! X-4, X-5: what the connector wrote, for a host that wants to see it as it is.
 
 use super::driver::{Rig, descriptor};
-use crate::delivery::{Body, DeliveryRequest};
 use crate::output::Delivery;
 use crate::signature;
+use crate::webhook::{Body, WebhookRequest};
 use data_encoding::BASE64;
 use serde_json::json;
 
@@ -55,14 +55,14 @@ fn x_4_h_6_a_signed_delivery_carries_its_event_on_one_line() {
     let body = b"{\"type\":\"message\",\n \"event\":{\n  \"text\": \"hi\",\r\n  \"n\": -Infinity\n }}";
     let timestamp = rig.now.unix_s.to_string();
     let signature = signature::sign(body, &"key".into(), rig.now.unix_s);
-    let request = DeliveryRequest {
+    let request = WebhookRequest {
         method: "POST",
         path: "/",
         timestamp: Some(&timestamp),
         signature: Some(&signature),
         body: Body::Whole(body),
     };
-    let _ = rig.machine.handle_delivery(rig.now, &request);
+    let _ = rig.machine.handle_webhook(rig.now, &request);
     assert_eq!(delivery(&mut rig).content.raw(), Some(r#"{"text":"hi","n":null}"#));
 }
 

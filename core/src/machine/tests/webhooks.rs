@@ -3,10 +3,10 @@
 use super::driver::{EPOCH_S, Rig, buffered, inbound};
 use crate::command::Command;
 use crate::config::Config;
-use crate::delivery::{Body, DeliveryRequest, Received};
 use crate::output::Timer;
 use crate::secret::Secret;
 use crate::signature::sign;
+use crate::webhook::{Body, Received, WebhookRequest};
 
 /// A request that is as it should be, unless a test says otherwise.
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ impl Rig {
             Body::TooLong | Body::TooSlow | Body::NoRoom => b"",
         };
         let (timestamp, signature) = (at.to_string(), sign(body, &Secret::new(post.key), at));
-        let request = DeliveryRequest {
+        let request = WebhookRequest {
             method: post.method,
             path: post.path,
             timestamp: post.headers.then_some(post.timestamp.unwrap_or(&timestamp)),
@@ -60,7 +60,7 @@ impl Rig {
             body: post.body,
         };
         let wanted = self.machine.wants_body(self.now, &request);
-        let received = self.machine.handle_delivery(self.now, &request);
+        let received = self.machine.handle_webhook(self.now, &request);
         let shown = match &received {
             Received::Waits(id) => format!("waits {}", id.number()),
             Received::Answered(answer) => format!("{} {answer}", answer.status()),
@@ -279,7 +279,7 @@ fn h_6_the_time_limit_is_a_timer() {
         rig.next();
         Some(timer)
     });
-    assert!(timers.take(50).any(|timer| timer == Timer::Delivery));
+    assert!(timers.take(50).any(|timer| timer == Timer::Webhook));
 }
 
 /// H-6: it stands beside the connection: waiting, dialing, in a handshake that holds up what came early (L-17).
@@ -368,7 +368,7 @@ fn h_6_x_1_what_waits_is_bounded() {
     // Actions that nobody takes do not pile up, either.
     let mut rig = Rig::up_with(keyed);
     let body = br#"{"type":"interrupt","session_key":"k"}"#;
-    let request = DeliveryRequest {
+    let request = WebhookRequest {
         method: "POST",
         path: "/interrupt",
         timestamp: Some(&rig.now.unix_s.to_string()),
@@ -376,7 +376,7 @@ fn h_6_x_1_what_waits_is_bounded() {
         body: Body::Whole(body),
     };
     let busy = (0..2000).filter(|_| {
-        matches!(rig.machine.handle_delivery(rig.now, &request), Received::Answered(answer) if answer.status() == 503)
+        matches!(rig.machine.handle_webhook(rig.now, &request), Received::Answered(answer) if answer.status() == 503)
     });
     assert_eq!(busy.count(), 2000 - 512);
 }
@@ -429,12 +429,12 @@ fn h_6_at_the_end_everything_is_answered() {
 /// What an answer is on the wire.
 #[test]
 fn h_6_answers_are_json() {
-    use crate::delivery::Answer;
-    assert_eq!(Answer::Done.body(), r#"{"ok":true}"#);
-    let refused = Answer::NotAllowed { allow: "POST" };
+    use crate::webhook::WebhookResponse;
+    assert_eq!(WebhookResponse::Done.body(), r#"{"ok":true}"#);
+    let refused = WebhookResponse::NotAllowed { allow: "POST" };
     assert_eq!(refused.allow(), Some("POST"));
     assert_eq!(refused.body(), r#"{"ok":false,"error":"this path takes POST alone"}"#);
-    let unusable = Answer::Unusable(r#"the body's `type` is not "message""#);
+    let unusable = WebhookResponse::Unusable(r#"the body's `type` is not "message""#);
     let read: serde_json::Value = serde_json::from_str(&unusable.body()).unwrap();
     assert_eq!(read["error"], r#"the body's `type` is not "message""#);
 }

@@ -5,8 +5,8 @@ use super::inbox::Arrived;
 use super::sessions::session;
 use crate::simulate::judge::Judge;
 use crate::simulate::posts::{Fault, Post, What};
-use relayline_core::delivery::{Answer, Received};
 use relayline_core::time::Time;
+use relayline_core::webhook::{Received, WebhookResponse};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -153,7 +153,7 @@ impl Model {
     }
 
     /// A request that waited is answered.
-    pub(super) fn responds(&mut self, judge: &mut Judge, id: u64, answer: &Answer) {
+    pub(super) fn responds(&mut self, judge: &mut Judge, id: u64, answer: &WebhookResponse) {
         let status = answer.status();
         let Some(waiting) = self.inbox.posts.waiting.remove(&id) else {
             return judge.fail("H-6", "one-answer-each", || format!("{id} does not wait: {answer:?}"));

@@ -1,4 +1,4 @@
-//! Signed deliveries over HTTP, as values: what may be asked, by whom, and how it is answered (H-6).
+//! Webhook requests as values: signed deliveries over HTTP, what may be asked, by whom, and the responses (H-6).
 //!
 //! There are three requests: `POST /` with `{"type":"message","event":{…}}`, `POST /interrupt` with
 //! `{"type":"interrupt","session_key":"…"}`, and `GET /healthz`, which needs no signature. Of the others nothing of
@@ -12,26 +12,26 @@ use crate::signature::{self, NotSigned};
 use std::borrow::Cow;
 use std::fmt;
 
-/// An HTTP request, as far as anything hangs on it.
+/// HTTP request to the webhook server, as far as its response depends on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct DeliveryRequest<'a> {
-    /// The method, in capitals as it is on the wire.
+pub struct WebhookRequest<'a> {
+    /// Method, in capitals as it is on the wire.
     pub method: &'a str,
-    /// The path, without a query.
+    /// Path, without a query.
     pub path: &'a str,
-    /// The header [`TIMESTAMP_HEADER`](signature::TIMESTAMP_HEADER), when it is there.
+    /// Value of the header [`TIMESTAMP_HEADER`](signature::TIMESTAMP_HEADER), if it is present.
     pub timestamp: Option<&'a str>,
-    /// The header [`SIGNATURE_HEADER`](signature::SIGNATURE_HEADER), when it is there.
+    /// Value of the header [`SIGNATURE_HEADER`](signature::SIGNATURE_HEADER), if it is present.
     pub signature: Option<&'a str>,
-    /// What came of the body.
+    /// Body, as far as it was read.
     pub body: Body<'a>,
 }
 
-impl fmt::Debug for DeliveryRequest<'_> {
+impl fmt::Debug for WebhookRequest<'_> {
     /// Without what would let a reader of logs send it again.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DeliveryRequest { method, path, body, .. } = self;
-        f.debug_struct("DeliveryRequest")
+        let WebhookRequest { method, path, body, .. } = self;
+        f.debug_struct("WebhookRequest")
             .field("method", method)
             .field("path", path)
             .field("body", body)
@@ -39,7 +39,7 @@ impl fmt::Debug for DeliveryRequest<'_> {
     }
 }
 
-/// What came of a request's body.
+/// Body of a request, as far as it was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Body<'a> {
     /// Its exact bytes; none where it is not worth reading.
@@ -63,35 +63,35 @@ impl fmt::Debug for Body<'_> {
     }
 }
 
-/// What comes of a request at once.
+/// Immediate outcome of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[must_use = "somebody waits for the answer"]
+#[must_use = "the client waits for the response"]
 pub enum Received {
-    /// The answer.
-    Answered(Answer),
-    /// The host must take it first: the answer comes as [`Action::Respond`](crate::output::Action::Respond).
+    /// The response.
+    Answered(WebhookResponse),
+    /// The host must take it first: the response comes as [`Action::Respond`](crate::output::Action::Respond).
     Waits(HttpId),
 }
 
-/// How a request is answered. It displays as what is wrong, and what to do.
+/// Response to a webhook request. Displays what is wrong, and what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Answer {
-    /// 200: the host has taken it, or had before; or there is nothing to take.
+pub enum WebhookResponse {
+    /// 200: the host has taken the delivery, now or before; or there is nothing to take.
     #[error("ok")]
     Done,
-    /// 400: it is signed, and holds nothing that could be delivered.
+    /// 400: the request is signed, and holds nothing that could be delivered.
     #[error("{0}")]
     Unusable(&'static str),
-    /// 401: no key of ours signed it, or not lately.
+    /// 401: the request is not signed by a known key, or its signature has expired.
     #[error(transparent)]
     Unsigned(#[from] NotSigned),
     /// 404: there is no such path.
     #[error("there are POST /, POST /interrupt and GET /healthz")]
     NotFound,
-    /// 405: the path is for another method, which the header `Allow` names.
+    /// 405: the path takes another method, which the header `Allow` names.
     #[error("this path takes {allow} alone")]
     NotAllowed {
-        /// That method.
+        /// Method that the path takes.
         allow: &'static str,
     },
     /// 408: the body did not come in time.
@@ -100,50 +100,50 @@ pub enum Answer {
     /// 413: the body is over `delivery_body`.
     #[error("the body is longer than this gateway takes: raise its `delivery_body`")]
     TooLong,
-    /// 503: the host has not got it and will not; send it again later.
+    /// 503: the host does not get the delivery; send it again later.
     #[error("{0}; send it again later")]
-    NotTaken(&'static str),
-    /// 504: the host has it and has not said in time whether it took it. Sent again, it is known by its message id
-    /// and reaches the host at most once, as soon as the host has said so (A-4).
+    Unavailable(&'static str),
+    /// 504: the host has the delivery and has not settled it in time. Sent again, it is known by its message id and
+    /// reaches the host at most once, after the host has settled it (A-4).
     #[error("the host has said nothing in time; send it again later")]
-    NoWord,
+    Timeout,
 }
 
-impl Answer {
-    /// The HTTP status.
+impl WebhookResponse {
+    /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         match self {
-            Answer::Done => 200,
-            Answer::Unusable(_) => 400,
-            Answer::Unsigned(_) => 401,
-            Answer::NotFound => 404,
-            Answer::NotAllowed { .. } => 405,
-            Answer::TooSlow => 408,
-            Answer::TooLong => 413,
-            Answer::NotTaken(_) => 503,
-            Answer::NoWord => 504,
+            WebhookResponse::Done => 200,
+            WebhookResponse::Unusable(_) => 400,
+            WebhookResponse::Unsigned(_) => 401,
+            WebhookResponse::NotFound => 404,
+            WebhookResponse::NotAllowed { .. } => 405,
+            WebhookResponse::TooSlow => 408,
+            WebhookResponse::TooLong => 413,
+            WebhookResponse::Unavailable(_) => 503,
+            WebhookResponse::Timeout => 504,
         }
     }
 
-    /// The header `Allow`, which a 405 has.
+    /// Returns the header `Allow` of a 405.
     pub fn allow(&self) -> Option<&'static str> {
         match self {
-            Answer::NotAllowed { allow } => Some(allow),
-            Answer::Done
-            | Answer::Unusable(_)
-            | Answer::Unsigned(_)
-            | Answer::NotFound
-            | Answer::TooSlow
-            | Answer::TooLong
-            | Answer::NotTaken(_)
-            | Answer::NoWord => None,
+            WebhookResponse::NotAllowed { allow } => Some(allow),
+            WebhookResponse::Done
+            | WebhookResponse::Unusable(_)
+            | WebhookResponse::Unsigned(_)
+            | WebhookResponse::NotFound
+            | WebhookResponse::TooSlow
+            | WebhookResponse::TooLong
+            | WebhookResponse::Unavailable(_)
+            | WebhookResponse::Timeout => None,
         }
     }
 
-    /// The body, a JSON object: `{"ok":true}`, or `ok` false and the `error`, which quotes nothing of what came.
+    /// Returns the body, a JSON object: `{"ok":true}`, or `ok` false and the `error`, which quotes nothing of the request.
     pub fn body(&self) -> Cow<'static, str> {
         match self {
-            Answer::Done => Cow::Borrowed(r#"{"ok":true}"#),
+            WebhookResponse::Done => Cow::Borrowed(r#"{"ok":true}"#),
             wrong => {
                 let error = serde_json::Value::String(wrong.to_string());
                 Cow::Owned(format!(r#"{{"ok":false,"error":{error}}}"#))
@@ -152,7 +152,7 @@ impl Answer {
     }
 }
 
-/// What a request that may be made asks for.
+/// Content of a request that is allowed.
 #[derive(Debug)]
 pub(crate) enum Asked {
     Health,
@@ -167,9 +167,9 @@ enum Route {
     Interrupt,
 }
 
-impl DeliveryRequest<'_> {
-    /// Whether the answer hangs on the body: what is signed by none of these keys, whatever the body, has its answer
-    /// without.
+impl WebhookRequest<'_> {
+    /// Returns whether the response depends on the body: a request that none of these keys can have signed, whatever its
+    /// body, has its response without it.
     pub(crate) fn wants_body(&self, keys: &[Secret], unix_s: u64) -> bool {
         match self.route() {
             Ok(Route::Message | Route::Interrupt) => self.may_be_signed(keys, unix_s).is_ok(),
@@ -177,8 +177,13 @@ impl DeliveryRequest<'_> {
         }
     }
 
-    /// What it asks for, or the answer to what cannot be asked.
-    pub(crate) fn read(&self, keys: &[Secret], unix_s: u64, raw_events: bool) -> Result<Asked, Answer> {
+    /// Reads the request. Returns the response to one that is not allowed.
+    pub(crate) fn read(
+        &self,
+        keys: &[Secret],
+        unix_s: u64,
+        raw_events: bool,
+    ) -> Result<Asked, WebhookResponse> {
         let route = match self.route()? {
             Route::Health => return Ok(Asked::Health),
             route @ (Route::Message | Route::Interrupt) => route,
@@ -186,36 +191,36 @@ impl DeliveryRequest<'_> {
         match self.body {
             Body::Whole(body) => {
                 signature::verify(body, self.timestamp, self.signature, keys, unix_s)?;
-                read(route, body, raw_events).map_err(Answer::Unusable)
+                read(route, body, raw_events).map_err(WebhookResponse::Unusable)
             }
-            Body::TooLong => self.may_be_signed(keys, unix_s).and(Err(Answer::TooLong)),
-            Body::TooSlow => self.may_be_signed(keys, unix_s).and(Err(Answer::TooSlow)),
-            Body::NoRoom => self
-                .may_be_signed(keys, unix_s)
-                .and(Err(Answer::NotTaken("as many bodies are being read as `delivery_bytes` allows"))),
+            Body::TooLong => self.may_be_signed(keys, unix_s).and(Err(WebhookResponse::TooLong)),
+            Body::TooSlow => self.may_be_signed(keys, unix_s).and(Err(WebhookResponse::TooSlow)),
+            Body::NoRoom => self.may_be_signed(keys, unix_s).and(Err(WebhookResponse::Unavailable(
+                "as many bodies are being read as `delivery_bytes` allows",
+            ))),
         }
     }
 
-    fn route(&self) -> Result<Route, Answer> {
+    fn route(&self) -> Result<Route, WebhookResponse> {
         let (route, allow) = match self.path {
             "/" => (Route::Message, "POST"),
             "/interrupt" => (Route::Interrupt, "POST"),
             "/healthz" => (Route::Health, "GET"),
-            _ => return Err(Answer::NotFound),
+            _ => return Err(WebhookResponse::NotFound),
         };
-        if self.method == allow { Ok(route) } else { Err(Answer::NotAllowed { allow }) }
+        if self.method == allow { Ok(route) } else { Err(WebhookResponse::NotAllowed { allow }) }
     }
 
-    /// What can be said of a signature without the body.
-    fn may_be_signed(&self, keys: &[Secret], unix_s: u64) -> Result<(), Answer> {
+    /// Checks as much of the signature as can be checked without the body.
+    fn may_be_signed(&self, keys: &[Secret], unix_s: u64) -> Result<(), WebhookResponse> {
         match signature::verify(b"", self.timestamp, self.signature, keys, unix_s) {
             Ok(()) | Err(NotSigned::Wrong) => Ok(()),
-            Err(unsigned) => Err(Answer::Unsigned(unsigned)),
+            Err(unsigned) => Err(WebhookResponse::Unsigned(unsigned)),
         }
     }
 }
 
-/// Reads a body that is verified; the error says what is wrong with it.
+/// Reads a verified body. The error says what is wrong with it.
 fn read(route: Route, body: &[u8], raw_events: bool) -> Result<Asked, &'static str> {
     let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8")?;
     if !json::depth_is_fine(text) {
