@@ -62,8 +62,10 @@ macro_rules! kinds {
 
 kinds! {
     /// Kind of a message (E-2). Handle [`Other`](Self::Other) as text.
+    #[derive(Default)]
     pub enum MessageType {
         /// Plain text.
+        #[default]
         Text = "text",
         /// A place.
         Location = "location",
@@ -86,16 +88,12 @@ kinds! {
     }
 }
 
-impl Default for MessageType {
-    fn default() -> Self {
-        MessageType::Text
-    }
-}
-
 kinds! {
     /// Kind of a chat (E-3).
+    #[derive(Default)]
     pub enum ChatType {
         /// A direct message; the default (E-1).
+        #[default]
         Dm = "dm",
         /// A group.
         Group = "group",
@@ -105,12 +103,6 @@ kinds! {
         Thread = "thread",
         /// A forum, or one topic of it.
         Forum = "forum",
-    }
-}
-
-impl Default for ChatType {
-    fn default() -> Self {
-        ChatType::Dm
     }
 }
 
