@@ -12,7 +12,7 @@ use relayline_core::descriptor::LenUnit;
 use relayline_core::event::Event;
 use relayline_core::machine::RelayMachine;
 use relayline_core::op::{Prompt, PromptOption, StreamReply};
-use relayline_core::output::Conn;
+use relayline_core::output::{Conn, Outcome};
 use relayline_core::split::{Room, split};
 use served::{NOW, served};
 
@@ -116,6 +116,26 @@ const EVENT: &str = r#"{"text":"Hello 👋 <@1187654321098765432>, what's the pl
 #[divan::bench]
 fn event_as_read(bencher: Bencher<'_, '_>) {
     bencher.counter(BytesCount::new(EVENT.len())).bench(|| Event::read(divan::black_box(EVENT)));
+}
+
+/// a whole frame, from the socket to the host and back,
+#[divan::bench]
+fn frame_through_the_machine(bencher: Bencher<'_, '_>) {
+    let (mut machine, conn) = served("wss://c.example", |_| {});
+    let line = format!("{{\"type\":\"inbound\",\"event\":{EVENT}}}\n");
+    // Each has an id of its own: a duplicate would not reach the host.
+    let (before, after) = line.rsplit_once("1299999999999999001").unwrap();
+    let mut number = 0;
+    let frame = || {
+        number += 1;
+        format!("{before}{number:019}{after}")
+    };
+    bencher.counter(BytesCount::new(line.len())).with_inputs(frame).bench_local_values(|frame| {
+        machine.handle_bytes(NOW, conn, frame.as_bytes());
+        let delivery = machine.poll_delivery(NOW).unwrap();
+        machine.settle(NOW, delivery.id, Outcome::Taken);
+        delivery
+    });
 }
 
 /// and as a tree, to compare with.
