@@ -485,7 +485,7 @@ mod tests {
     }
 
     fn arrival(key: u128, buffer: Option<&str>, conn: Conn) -> Arrival {
-        let content = Content::Message(Event::read("{}").unwrap());
+        let content = Content::Message(Box::new(Event::read("{}").unwrap()));
         Arrival { content, answers: None, key: (key > 0).then_some(key), origin: origin(buffer, conn) }
     }
 

@@ -256,10 +256,10 @@ pub struct Delivery {
 #[non_exhaustive]
 pub enum Content {
     /// A message.
-    Message(Event),
+    Message(Box<Event>),
     /// An answer to a prompt of this process that is open: [`Event::prompt_response`] says which and what. Who
     /// answered is the event's source (I-4).
-    PromptAnswer(Event),
+    PromptAnswer(Box<Event>),
     /// A platform's request that became no event, for hosts that ask for them (P-2).
     Forward(Forward),
 }

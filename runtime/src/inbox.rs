@@ -86,7 +86,9 @@ impl Inbox {
                 Content::PromptAnswer(event) => {
                     Incoming::PromptAnswer(Delivery::new(shared, id, buffered, event))
                 }
-                Content::Forward(forward) => Incoming::Forward(Delivery::new(shared, id, buffered, forward)),
+                Content::Forward(forward) => {
+                    Incoming::Forward(Delivery::new(shared, id, buffered, Box::new(forward)))
+                }
                 // The core and this crate are of one version: there is nothing else yet.
                 _ => {
                     state.machine.settle(shared.now(), id, Outcome::Refused);
@@ -151,7 +153,8 @@ impl Drop for Inbox {
 /// A host that needs the content no longer than the duty takes it apart with [`into_parts`](Self::into_parts).
 #[must_use = "dropping a delivery refuses it: ack it once it is taken"]
 pub struct Delivery<T = Event> {
-    content: T,
+    /// Boxed, since it is large and passed on by value.
+    content: Box<T>,
     settlement: Settlement,
 }
 
@@ -212,7 +215,7 @@ impl Delivery<Forward> {
 }
 
 impl<T> Delivery<T> {
-    fn new(shared: &Arc<Handle>, id: DeliveryId, buffered: bool, content: T) -> Self {
+    fn new(shared: &Arc<Handle>, id: DeliveryId, buffered: bool, content: Box<T>) -> Self {
         let settlement = Settlement { shared: shared.clone(), id, buffered, settled: false };
         Delivery { content, settlement }
     }
@@ -220,7 +223,7 @@ impl<T> Delivery<T> {
     /// Separates the content from the duty to settle the delivery. A host that has passed the content on keeps the
     /// settlement alone, which is a few bytes.
     pub fn into_parts(self) -> (T, Settlement) {
-        (self.content, self.settlement)
+        (*self.content, self.settlement)
     }
 
     /// The number of the delivery; the first is 1.

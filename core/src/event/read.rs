@@ -63,22 +63,21 @@ impl Event {
 }
 
 impl<'de> FromObject<'de> for Event {
-    fn from_object<A: MapAccess<'de>>(mut fields: Fields<A>) -> Result<Self, A::Error> {
-        let mut event = Event::default();
+    fn fill<A: MapAccess<'de>>(&mut self, mut fields: Fields<A>) -> Result<(), A::Error> {
         let mut nested = Nested::default();
         while let Some(name) = fields.next_name()? {
             if name == "source" {
-                event.source = fields.object()?.unwrap_or_default();
+                fields.object(&mut self.source)?;
                 continue;
             }
             let raw = fields.raw()?;
-            if !event.set(&name, raw) {
+            if !self.set(&name, raw) {
                 nested.set(&name, raw);
             }
         }
-        event.source.assume_platform();
-        nested.complete(&mut event);
-        Ok(event)
+        self.source.assume_platform();
+        nested.complete(self);
+        Ok(())
     }
 }
 
@@ -118,26 +117,25 @@ fn part<'a, T: FromObject<'a>>(raw: &'a str) -> Option<T> {
 }
 
 impl<'de> FromObject<'de> for Source {
-    fn from_object<A: MapAccess<'de>>(mut fields: Fields<A>) -> Result<Self, A::Error> {
-        let (mut source, mut fallbacks) = (Source::default(), Fallbacks::default());
+    fn fill<A: MapAccess<'de>>(&mut self, mut fields: Fields<A>) -> Result<(), A::Error> {
+        let mut fallbacks = Fallbacks::default();
         while let Some(name) = fields.next_name()? {
             let raw = fields.raw()?;
-            if !source.set(&name, raw) {
+            if !self.set(&name, raw) {
                 fallbacks.set(&name, raw);
             }
         }
-        fallbacks.complete(&mut source);
-        Ok(source)
+        fallbacks.complete(self);
+        Ok(())
     }
 }
 
 impl<'de> FromObject<'de> for ReplyTo {
-    fn from_object<A: MapAccess<'de>>(mut fields: Fields<A>) -> Result<Self, A::Error> {
-        let mut reply = ReplyTo::default();
+    fn fill<A: MapAccess<'de>>(&mut self, mut fields: Fields<A>) -> Result<(), A::Error> {
         while let Some(name) = fields.next_name()? {
-            reply.set(&name, fields.raw()?);
+            self.set(&name, fields.raw()?);
         }
-        Ok(reply)
+        Ok(())
     }
 }
 

@@ -218,9 +218,9 @@ pub(crate) fn compact(raw: &str) -> CompactString {
     if memchr(b'\\', body.as_bytes()).is_none() {
         return body.into();
     }
-    let mut text = String::with_capacity(body.len());
+    let mut text = CompactString::with_capacity(body.len());
     unescape(body, &mut text);
-    text.into()
+    text
 }
 
 /// The text of a raw string, as its own `String`; `None` for every other kind.
@@ -241,9 +241,35 @@ pub(crate) fn id(raw: &str) -> Option<String> {
     })
 }
 
+/// Text that grows.
+trait Text {
+    fn push(&mut self, c: char);
+    fn push_str(&mut self, text: &str);
+}
+
+impl Text for String {
+    fn push(&mut self, c: char) {
+        String::push(self, c);
+    }
+
+    fn push_str(&mut self, text: &str) {
+        String::push_str(self, text);
+    }
+}
+
+impl Text for CompactString {
+    fn push(&mut self, c: char) {
+        CompactString::push(self, c);
+    }
+
+    fn push_str(&mut self, text: &str) {
+        CompactString::push_str(self, text);
+    }
+}
+
 /// Undoes the escapes of a string body that serde_json has found to be well-formed. A surrogate without its
 /// partner becomes U+FFFD (W-7).
-fn unescape(mut body: &str, out: &mut String) {
+fn unescape(mut body: &str, out: &mut impl Text) {
     while let Some(at) = memchr(b'\\', body.as_bytes()) {
         out.push_str(&body[..at]);
         let rest = &body[at + 1..];

@@ -4,7 +4,6 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 /// Way of reading nested objects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,10 +15,16 @@ pub(crate) enum Pass {
     Two,
 }
 
-/// Value that is read from a JSON object, field by field.
-pub(crate) trait FromObject<'de>: Sized {
+/// Value that is filled from a JSON object, field by field and in its place: some are large.
+pub(crate) trait FromObject<'de>: Default {
     /// Reads all fields.
-    fn from_object<A: MapAccess<'de>>(fields: Fields<A>) -> Result<Self, A::Error>;
+    fn fill<A: MapAccess<'de>>(&mut self, fields: Fields<A>) -> Result<(), A::Error>;
+}
+
+impl<'de, T: FromObject<'de>> FromObject<'de> for Box<T> {
+    fn fill<A: MapAccess<'de>>(&mut self, fields: Fields<A>) -> Result<(), A::Error> {
+        T::fill(self, fields)
+    }
 }
 
 /// Fields of an object that are not read yet.
@@ -39,22 +44,27 @@ impl<'de, A: MapAccess<'de>> Fields<A> {
         self.map.next_value::<&RawValue>().map(RawValue::get)
     }
 
-    /// Reads the field's value as [`object`](Self::object) does. Returns also its raw text, where the pass has it.
+    /// Reads the field's value into `into`; the default where it is not an object. Returns whether it is one.
+    pub(crate) fn object<T: FromObject<'de>>(&mut self, into: &mut T) -> Result<bool, A::Error> {
+        *into = T::default();
+        self.map.next_value_seed(Object { pass: self.pass, into })
+    }
+
+    /// Reads the field's value; `None` when it is not an object. Returns also its raw text, where the pass has it.
     pub(crate) fn object_and_raw<T: FromObject<'de>>(
         &mut self,
     ) -> Result<(Option<T>, Option<&'de str>), A::Error> {
         match self.pass {
-            Pass::One => Ok((self.object()?, None)),
+            Pass::One => {
+                let mut read = T::default();
+                let is_object = self.map.next_value_seed(Object { pass: self.pass, into: &mut read })?;
+                Ok((is_object.then_some(read), None))
+            }
             Pass::Two => {
                 let raw = self.raw()?;
                 Ok((read_object(raw, Pass::Two).map_err(A::Error::custom)?, Some(raw)))
             }
         }
-    }
-
-    /// Reads the field's value; `None` when it is not an object.
-    pub(crate) fn object<T: FromObject<'de>>(&mut self) -> Result<Option<T>, A::Error> {
-        self.map.next_value_seed(Object { pass: self.pass, of: PhantomData })
     }
 }
 
@@ -67,18 +77,20 @@ pub(crate) fn read_object<'de, T: FromObject<'de>>(
     pass: Pass,
 ) -> Result<Option<T>, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let read = Object { pass, of: PhantomData }.deserialize(&mut reader)?;
+    let mut read = T::default();
+    let is_object = Object { pass, into: &mut read }.deserialize(&mut reader)?;
     reader.end()?;
-    Ok(read)
+    Ok(is_object.then_some(read))
 }
 
-struct Object<T> {
+/// Fills a value; gives whether there was an object to fill it from.
+struct Object<'t, T> {
     pass: Pass,
-    of: PhantomData<T>,
+    into: &'t mut T,
 }
 
-impl<'de, T: FromObject<'de>> DeserializeSeed<'de> for Object<T> {
-    type Value = Option<T>;
+impl<'de, T: FromObject<'de>> DeserializeSeed<'de> for Object<'_, T> {
+    type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
         match self.pass {
@@ -86,7 +98,7 @@ impl<'de, T: FromObject<'de>> DeserializeSeed<'de> for Object<T> {
             Pass::Two => {
                 let raw = <&RawValue as serde::Deserialize>::deserialize(reader)?.get();
                 if !raw.starts_with('{') {
-                    return Ok(None);
+                    return Ok(false);
                 }
                 serde_json::Deserializer::from_str(raw).deserialize_any(self).map_err(D::Error::custom)
             }
@@ -94,44 +106,45 @@ impl<'de, T: FromObject<'de>> DeserializeSeed<'de> for Object<T> {
     }
 }
 
-impl<'de, T: FromObject<'de>> Visitor<'de> for Object<T> {
-    type Value = Option<T>;
+impl<'de, T: FromObject<'de>> Visitor<'de> for Object<'_, T> {
+    type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        T::from_object(Fields { map, pass: self.pass }).map(Some)
+        self.into.fill(Fields { map, pass: self.pass })?;
+        Ok(true)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
+        Ok(false)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(false)
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(false)
     }
 
     fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(false)
     }
 
     fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(false)
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(false)
     }
 
     fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(None)
+        Ok(false)
     }
 }
 
@@ -154,7 +167,10 @@ impl<'de> Visitor<'de> for Name {
     }
 
     fn visit_borrowed_bytes<E: Error>(self, name: &'de [u8]) -> Result<Self::Value, E> {
-        Ok(String::from_utf8_lossy(name))
+        Ok(match std::str::from_utf8(name) {
+            Ok(name) => Cow::Borrowed(name),
+            Err(_) => String::from_utf8_lossy(name),
+        })
     }
 
     fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Self::Value, E> {

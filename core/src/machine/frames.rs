@@ -24,7 +24,7 @@ pub(crate) const FIELDS: [&str; 9] =
 struct Frame<'a> {
     kind: Option<&'a str>,
     descriptor: Option<&'a str>,
-    event: Option<Event>,
+    event: Option<Box<Event>>,
     raw_event: Option<&'a str>,
     buffer_id: Option<&'a str>,
     request_id: Option<&'a str>,
@@ -35,8 +35,8 @@ struct Frame<'a> {
 }
 
 impl<'de> FromObject<'de> for Frame<'de> {
-    fn from_object<A: MapAccess<'de>>(mut fields: Fields<A>) -> Result<Self, A::Error> {
-        let mut frame = Frame::default();
+    fn fill<A: MapAccess<'de>>(&mut self, mut fields: Fields<A>) -> Result<(), A::Error> {
+        let frame = self;
         while let Some(name) = fields.next_name()? {
             let field = match &*name {
                 "event" => {
@@ -58,7 +58,7 @@ impl<'de> FromObject<'de> for Frame<'de> {
             };
             *field = Some(fields.raw()?);
         }
-        Ok(frame)
+        Ok(())
     }
 }
 
@@ -178,7 +178,13 @@ impl RelayMachine {
         self.notify(Notice::UnknownFrame { kind: kind.to_owned(), raw });
     }
 
-    fn on_inbound(&mut self, event: Option<Event>, raw: Option<&str>, buffer_id: Option<&str>, line: &[u8]) {
+    fn on_inbound(
+        &mut self,
+        event: Option<Box<Event>>,
+        raw: Option<&str>,
+        buffer_id: Option<&str>,
+        line: &[u8],
+    ) {
         let Some(mut event) = event else {
             return self.unusable("an inbound frame had no `event` object", buffer_id, line);
         };
@@ -213,16 +219,18 @@ impl RelayMachine {
         let origin = self.origin(buffer_id);
         let verbatim = raw.filter(|_| self.config.raw_events).map(json::verbatim);
         match read {
-            Some((forward, _)) if forward.platform == "discord" => match interaction(&forward) {
-                Some(mut event) => {
-                    event.raw = verbatim;
-                    self.on_event(event, key, origin);
+            Some((forward, _)) if forward.platform == "discord" => {
+                match interaction(&forward).map(Box::new) {
+                    Some(mut event) => {
+                        event.raw = verbatim;
+                        self.on_event(event, key, origin);
+                    }
+                    None => {
+                        self.stats.silent_interactions += 1;
+                        self.acknowledge(origin);
+                    }
                 }
-                None => {
-                    self.stats.silent_interactions += 1;
-                    self.acknowledge(origin);
-                }
-            },
+            }
             Some((mut forward, _)) if self.config.passthrough => {
                 if let Some(raw) = verbatim {
                     forward.keep_raw(raw);
@@ -238,7 +246,7 @@ impl RelayMachine {
     }
 
     /// A message, or the answer to a prompt, which never reaches the message path (I-3).
-    pub(super) fn on_event(&mut self, mut event: Event, key: Option<u128>, origin: Origin) {
+    pub(super) fn on_event(&mut self, mut event: Box<Event>, key: Option<u128>, origin: Origin) {
         // A signature is as good as an upgrade with a token (E-9).
         if self.config.credentials.is_some() || matches!(origin, Origin::Http(_)) {
             event.via_authenticated_relay = true;
@@ -269,7 +277,7 @@ impl RelayMachine {
             Standing::Foreign => self.stats.foreign_answers += 1,
             Standing::Stale => {
                 self.stats.stale_answers += 1;
-                self.notify(Notice::StalePrompt { answer: Box::new(event) });
+                self.notify(Notice::StalePrompt { answer: event });
             }
         }
         // It reaches no host, and must not come again.

@@ -53,11 +53,11 @@ impl RelayMachine {
                 self.respond(id, WebhookResponse::Done);
                 Ok(Received::Waits(id))
             }
-            Asked::Message(event) => self.take_in_message(*event),
+            Asked::Message(event) => self.take_in_message(event),
         }
     }
 
-    fn take_in_message(&mut self, event: Event) -> Result<Received, WebhookResponse> {
+    fn take_in_message(&mut self, event: Box<Event>) -> Result<Received, WebhookResponse> {
         let key = self.key_of(&event);
         // What was taken before needs no room.
         if !key.is_some_and(|key| self.inbox.has_taken(key)) {

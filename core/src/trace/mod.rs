@@ -312,13 +312,13 @@ impl Entry {
                 delivery: number,
                 buffered,
                 session_key: key(message),
-                message: Box::new(message.clone()),
+                message: message.clone(),
             },
             Content::PromptAnswer(answer) => Happened::PromptAnswer {
                 delivery: number,
                 buffered,
                 session_key: key(answer),
-                answer: Box::new(answer.clone()),
+                answer: answer.clone(),
             },
             Content::Forward(forward) => {
                 Happened::Forward { delivery: number, buffered, forward: Box::new(forward.clone()) }

@@ -199,7 +199,7 @@ fn every_entry_is_a_line_of_text_and_an_object() {
             }),
         ),
         (
-            delivery(Content::Message(event(""))),
+            delivery(Content::Message(Box::new(event("")))),
             &format!("message   delivery 7 buffered agent:main:discord:group:c:u {}", json!(event(""))),
             json!({
                 "what": "message", "delivery": 7, "buffered": true,
@@ -207,7 +207,7 @@ fn every_entry_is_a_line_of_text_and_an_object() {
             }),
         ),
         (
-            delivery(Content::PromptAnswer(event(answered))),
+            delivery(Content::PromptAnswer(Box::new(event(answered)))),
             &format!("answer    delivery 7 buffered agent:main:discord:group:c:u {}", json!(event(answered))),
             json!({
                 "what": "answer", "delivery": 7, "buffered": true, "session_key": "agent:main:discord:group:c:u",
@@ -326,7 +326,7 @@ fn s_1_a_traced_key_is_of_the_event_s_profile() {
         let source = format!(r#""source":{{"chat_id":"c","profile":"{profile}"}}"#);
         let of = |more: &str| Event::read(&format!("{{{source}{more}}}")).unwrap();
         let answer = r#","prompt_response":{"prompt_id":"a.b","option_id":"yes"}"#;
-        for content in [Content::Message(of("")), Content::PromptAnswer(of(answer))] {
+        for content in [Content::Message(Box::new(of(""))), Content::PromptAnswer(Box::new(of(answer)))] {
             let line = delivery(content).to_string();
             assert!(line.contains(&format!(" agent:{namespace}:relay:dm:c ")), "{line}");
         }

@@ -165,7 +165,7 @@ impl Player<'_> {
                 if !self.session.wire_only {
                     self.turns.deliver(delivery.id, message);
                 }
-                Some(message)
+                Some(&**message)
             }
             Content::PromptAnswer(answer) => {
                 self.turns.choose(answer);
