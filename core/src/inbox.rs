@@ -166,7 +166,7 @@ impl Inbox {
         self.queue.len() < self.most && self.bytes < self.most_bytes
     }
 
-    /// Whether no further event can be taken in, so that reading must stop. What waits and what is unsettled
+    /// Returns whether no further event can be taken in, so that reading must stop. What waits and what is unsettled
     /// share the larger of their budgets. Below the read-ahead only a full memory of duplicates is a reason: the host
     /// may wait for a result that comes after the events.
     pub(crate) fn is_full(&self) -> bool {

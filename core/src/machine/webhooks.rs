@@ -11,7 +11,7 @@ use crate::webhook::{Asked, Received, WebhookRequest, WebhookResponse};
 /// # Webhooks
 impl RelayMachine {
     /// Returns whether the response to a request depends on its body, of which `delivery_body` bytes are taken at most.
-    /// Where it does not, hand the request in without one.
+    /// If it does not, the request can be handed in without one.
     pub fn wants_body(&self, now: Now, request: &WebhookRequest<'_>) -> bool {
         self.is_open().is_ok() && request.wants_body(&self.config.delivery_keys, now.unix_s)
     }

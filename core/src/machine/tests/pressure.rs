@@ -92,7 +92,7 @@ fn a_06_reading_stops_where_the_queue_and_the_read_ahead_are_full() {
     }
 }
 
-/// What the host has not settled takes from the queue's room, though not from the read-ahead.
+/// Unsettled deliveries take from the queue's room, though not from the read-ahead.
 #[test]
 fn a_06_what_waits_and_what_is_unsettled_share_a_budget() {
     let mut rig = Rig::up_with(|config| {
