@@ -12,7 +12,7 @@ mod tests;
 pub use compact_str::CompactString;
 pub use kinds::{ChatType, MediaKind, MessageType, TargetKind};
 pub use media::Media;
-pub use record::Part;
+pub(crate) use record::Part;
 pub use source::Source;
 
 use record::record;

@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 
 /// Part of an event: what it costs, and whether it is there.
-pub trait Part {
+pub(crate) trait Part {
     /// Returns the bytes that it keeps alive on the heap.
     fn heap(&self) -> usize;
 
