@@ -71,7 +71,7 @@ record! {
         pub text: Option<CompactString> = name "text",
         /// Name of the author.
         pub author: Option<CompactString> = name "author",
-        /// Whether this gateway's bot wrote it; `None` when the connector did not say.
+        /// This gateway's bot wrote the message; `None` where the connector did not say.
         pub is_own: Option<bool> = flag "is_own",
     }
 }
@@ -128,8 +128,7 @@ impl Event {
 }
 
 /// Names of the fields that are read of an event and of its parts.
-pub(crate) const FIELDS: &[&[&str]] =
-    &[Event::FIELDS, &["source", "reply_to", "prompt_response", "media_urls", "media", "context"]];
+pub(crate) const FIELDS: &[&[&str]] = &[Event::FIELDS, &[read::SOURCE], &read::NESTED];
 pub(crate) const SOURCE_FIELDS: &[&[&str]] = &[Source::FIELDS, &source::FALLBACKS];
 pub(crate) const REPLY_FIELDS: &[&[&str]] = &[ReplyTo::FIELDS];
 pub(crate) const PROMPT_FIELDS: &[&[&str]] = &[&read::PROMPT_RESPONSE];

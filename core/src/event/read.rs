@@ -3,8 +3,8 @@
 //! serde_json finds the fields. What a value means is decided on its raw text: so a field of the wrong type loses only
 //! itself (E-1), a number of any length keeps its digits (W-8), and a lone surrogate becomes U+FFFD (W-7).
 
-use super::source::Fallbacks;
-use super::{CompactString, Event, PromptResponse, ReplyTo, Source, context, media};
+use super::source::FALLBACKS;
+use super::{CompactString, Event, PromptResponse, ReplyTo, Source};
 use crate::json::{self, Fields, FromObject, Kind, Pass};
 use serde::de::MapAccess;
 
@@ -64,52 +64,31 @@ impl Event {
 
 impl<'de> FromObject<'de> for Event {
     fn fill<A: MapAccess<'de>>(&mut self, mut fields: Fields<A>) -> Result<(), A::Error> {
-        let mut nested = Nested::default();
+        let mut nested = [None; NESTED.len()];
         while let Some(name) = fields.next_name()? {
-            if name == "source" {
+            if name == SOURCE {
                 fields.object(&mut self.source)?;
                 continue;
             }
             let raw = fields.raw()?;
             if !self.set(&name, raw) {
-                nested.set(&name, raw);
+                json::keep(&mut nested, &NESTED, &name, Some(raw));
             }
         }
         self.source.assume_platform();
-        nested.complete(self);
+        let [reply_to, response, media_urls, media, context] = nested;
+        self.reply_to = reply_to.and_then(part::<ReplyTo>).filter(|reply| *reply != ReplyTo::default());
+        self.prompt_response = response.and_then(prompt_response);
+        self.media = super::media::read(media_urls, media);
+        self.context = context.and_then(super::context::render);
         Ok(())
     }
 }
 
-/// Raw values of the fields that hold more than one value and come seldom.
-#[derive(Default)]
-struct Nested<'a> {
-    reply_to: Option<&'a str>,
-    prompt_response: Option<&'a str>,
-    media_urls: Option<&'a str>,
-    media: Option<&'a str>,
-    context: Option<&'a str>,
-}
-
-impl<'a> Nested<'a> {
-    fn set(&mut self, name: &str, raw: &'a str) {
-        match name {
-            "reply_to" => self.reply_to = Some(raw),
-            "prompt_response" => self.prompt_response = Some(raw),
-            "media_urls" => self.media_urls = Some(raw),
-            "media" => self.media = Some(raw),
-            "context" => self.context = Some(raw),
-            _ => {}
-        }
-    }
-
-    fn complete(self, event: &mut Event) {
-        event.reply_to = self.reply_to.and_then(part::<ReplyTo>).filter(|reply| *reply != ReplyTo::default());
-        event.prompt_response = self.prompt_response.and_then(prompt_response);
-        event.media = media::read(self.media_urls, self.media);
-        event.context = self.context.and_then(context::render);
-    }
-}
+/// Name of the field that is read as it comes.
+pub(super) const SOURCE: &str = "source";
+/// Names of the fields that hold more than one value and come seldom.
+pub(super) const NESTED: [&str; 5] = ["reply_to", "prompt_response", "media_urls", "media", "context"];
 
 /// Reads a part whose JSON was found to be such.
 fn part<'a, T: FromObject<'a>>(raw: &'a str) -> Option<T> {
@@ -118,14 +97,14 @@ fn part<'a, T: FromObject<'a>>(raw: &'a str) -> Option<T> {
 
 impl<'de> FromObject<'de> for Source {
     fn fill<A: MapAccess<'de>>(&mut self, mut fields: Fields<A>) -> Result<(), A::Error> {
-        let mut fallbacks = Fallbacks::default();
+        let mut fallbacks = [None; FALLBACKS.len()];
         while let Some(name) = fields.next_name()? {
             let raw = fields.raw()?;
             if !self.set(&name, raw) {
-                fallbacks.set(&name, raw);
+                json::keep(&mut fallbacks, &FALLBACKS, &name, Some(raw));
             }
         }
-        fallbacks.complete(self);
+        self.fall_back(fallbacks);
         Ok(())
     }
 }

@@ -47,11 +47,11 @@ record! {
         pub prospective_thread_id: Option<CompactString> = id "prospective_thread_id",
         /// The connector opened the thread for this message.
         pub auto_thread_created: bool = is_set "auto_thread_created",
-        /// Whether a bot wrote the message; `None` where the event does not say.
+        /// A bot wrote the message; `None` where the event does not say.
         pub is_bot: Option<bool> = flag "is_bot",
-        /// Whether the message edits an earlier one; `None` where the event does not say.
+        /// The message edits an earlier one; `None` where the event does not say.
         pub message_is_edit: Option<bool> = flag "message_is_edit",
-        /// Whether the connector has verified that only one user reads this chat; `None` where the event does not say.
+        /// The connector has verified that only one user reads this chat; `None` where the event does not say.
         pub one_to_one_verified: Option<bool> = flag "one_to_one_verified",
         /// The platform is a default, not the event's.
         #[serde(skip)]
@@ -62,36 +62,17 @@ record! {
     }
 }
 
-/// Fields that stand in for others, until all are read.
-#[derive(Default)]
-pub(super) struct Fallbacks {
-    display_name: Option<CompactString>,
-    handle: Option<CompactString>,
-    guild_id: Option<CompactString>,
-}
-
-impl Fallbacks {
-    pub(super) fn set(&mut self, name: &str, raw: &str) {
-        match name {
-            "user_display_name" => self.display_name = read::name(raw),
-            "user_handle" => self.handle = read::name(raw),
-            "guild_id" => self.guild_id = read::id(raw),
-            _ => {}
-        }
-    }
-
-    /// Completes a source whose fields are read.
-    pub(super) fn complete(self, source: &mut Source) {
-        let name = source.user_name.take();
-        source.user_name = self.display_name.or(name).or(self.handle);
-        if source.scope_id.is_none() {
-            source.is_scope_a_guild = self.guild_id.is_some();
-            source.scope_id = self.guild_id;
-        }
-    }
-}
-
 impl Source {
+    /// Completes the source by the raw values of [`FALLBACKS`].
+    pub(super) fn fall_back(&mut self, [display_name, handle, guild_id]: [Option<&str>; FALLBACKS.len()]) {
+        let user_name = self.user_name.take();
+        self.user_name = display_name.and_then(read::name).or(user_name).or(handle.and_then(read::name));
+        if self.scope_id.is_none() {
+            self.scope_id = guild_id.and_then(read::id);
+            self.is_scope_a_guild = self.scope_id.is_some();
+        }
+    }
+
     /// Names a platform where the event names none.
     pub(super) fn assume_platform(&mut self) {
         self.is_platform_assumed = self.platform.is_empty();

@@ -13,7 +13,7 @@ mod weight;
 mod whole;
 
 pub use mend::mend;
-pub(crate) use object::{Fields, FromObject, Pass, read_object};
+pub(crate) use object::{Fields, FromObject, Pass, keep, read_object};
 pub use salvage::salvage;
 pub(crate) use verbatim::verbatim;
 pub use weight::{MAX_VALUES, weight, weight_of_fields};
@@ -66,8 +66,8 @@ pub(crate) fn peer_object<'a, T: FromObject<'a>>(
     read_object(room, Pass::Two).ok()?
 }
 
-/// Calls `visit` with the name and the raw value of each field of the object `raw`, in order; of what is no object with
-/// none.
+/// Calls `visit` with the name and the raw value of each field of the object `raw`, in order. Any other value has no
+/// fields.
 pub(crate) fn entries<'a>(raw: &'a str, visit: impl FnMut(&str, &'a str)) {
     struct Visiting<F>(F);
 

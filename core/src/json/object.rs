@@ -68,6 +68,18 @@ impl<'de, A: MapAccess<'de>> Fields<A> {
     }
 }
 
+/// Keeps a field's raw value at the place that its name has among `names`; drops it where it has none.
+pub(crate) fn keep<'a, const N: usize>(
+    values: &mut [Option<&'a str>; N],
+    names: &[&str; N],
+    name: &str,
+    value: Option<&'a str>,
+) {
+    if let Some(at) = names.iter().position(|known| *known == name) {
+        values[at] = value;
+    }
+}
+
 /// Reads a whole text as an object. Returns `None` when it is JSON of another kind.
 ///
 /// # Errors

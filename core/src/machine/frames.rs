@@ -17,46 +17,29 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 pub(crate) const FIELDS: [&str; 9] =
-    ["type", "descriptor", "event", "bufferId", "requestId", "result", "session_key", "chat_id", "forward"];
+    ["type", "descriptor", EVENT, "bufferId", "requestId", "result", "session_key", "chat_id", "forward"];
+/// Name of the one field that is read as it comes.
+const EVENT: &str = "event";
 
-/// A frame of the connector, of any type. What is not an event is raw.
+/// A frame of the connector, of any type.
 #[derive(Default)]
 struct Frame<'a> {
-    kind: Option<&'a str>,
-    descriptor: Option<&'a str>,
+    /// Raw values of [`FIELDS`]. That of the event is there in two passes alone.
+    fields: [Option<&'a str>; FIELDS.len()],
     event: Option<Box<Event>>,
-    raw_event: Option<&'a str>,
-    buffer_id: Option<&'a str>,
-    request_id: Option<&'a str>,
-    result: Option<&'a str>,
-    session_key: Option<&'a str>,
-    chat_id: Option<&'a str>,
-    forward: Option<&'a str>,
 }
 
 impl<'de> FromObject<'de> for Frame<'de> {
     fn fill<A: MapAccess<'de>>(&mut self, mut fields: Fields<A>) -> Result<(), A::Error> {
-        let frame = self;
         while let Some(name) = fields.next_name()? {
-            let field = match &*name {
-                "event" => {
-                    (frame.event, frame.raw_event) = fields.object_and_raw()?;
-                    continue;
-                }
-                "type" => &mut frame.kind,
-                "descriptor" => &mut frame.descriptor,
-                "bufferId" => &mut frame.buffer_id,
-                "requestId" => &mut frame.request_id,
-                "result" => &mut frame.result,
-                "session_key" => &mut frame.session_key,
-                "chat_id" => &mut frame.chat_id,
-                "forward" => &mut frame.forward,
-                _ => {
-                    fields.raw()?;
-                    continue;
-                }
+            let raw = if name == EVENT {
+                let (event, raw) = fields.object_and_raw()?;
+                self.event = event;
+                raw
+            } else {
+                Some(fields.raw()?)
             };
-            *field = Some(fields.raw()?);
+            json::keep(&mut self.fields, &FIELDS, &name, raw);
         }
         Ok(())
     }
@@ -72,28 +55,23 @@ impl RelayMachine {
         // In two passes an event's own text is found.
         let pass = if self.config.raw_events { Pass::Two } else { Pass::One };
         match text.and_then(|text| json::peer_object::<Frame<'_>>(text, pass, &mut room)) {
-            Some(frame) if frame.kind.is_some_and(is_string) => {
+            Some(Frame { fields: fields @ [Some(kind), ..], event }) if is_string(kind) => {
                 self.stats.frames_in += 1;
-                self.on_frame(frame, line);
+                self.on_frame(&unquoted(kind), &fields, event, line);
             }
             _ => self.on_malformed_line(line),
         }
     }
 
-    fn on_frame(&mut self, frame: Frame<'_>, line: &[u8]) {
-        let Frame {
-            kind,
-            descriptor,
-            event,
-            raw_event,
-            buffer_id,
-            request_id,
-            result,
-            session_key,
-            chat_id,
-            forward,
-        } = frame;
-        let kind = &*unquoted(kind.unwrap_or_default());
+    fn on_frame(
+        &mut self,
+        kind: &str,
+        fields: &[Option<&str>; FIELDS.len()],
+        event: Option<Box<Event>>,
+        line: &[u8],
+    ) {
+        let [_, descriptor, raw_event, buffer_id, request_id, result, session_key, chat_id, forward] =
+            *fields;
         let text = |raw: Option<&str>| raw.and_then(json::id).unwrap_or_default();
         match kind {
             "inbound" => self.on_inbound(event, raw_event, buffer_id, line),
