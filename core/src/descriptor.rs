@@ -316,7 +316,8 @@ mod tests {
 
     #[test]
     fn d_1_d_2_d_3_d_4_d_7_vectors() {
-        let file: Value = serde_json::from_str(include_str!("../../vectors/descriptors.json")).unwrap();
+        let file: Value =
+            serde_json::from_str(include_str!("../../harness/vectors/descriptors.json")).unwrap();
         let mut departed = Vec::new();
         for vector in file["vectors"].as_array().unwrap() {
             let what = vector["what"].as_str().unwrap();

@@ -185,7 +185,8 @@ mod tests {
     /// S-1, S-2, S-3, S-4: every older vector, but for the departures listed by rule.
     #[test]
     fn s_1_s_2_s_3_s_4_older_vectors() {
-        let file: Value = serde_json::from_str(include_str!("../../vectors/session-keys.json")).unwrap();
+        let file: Value =
+            serde_json::from_str(include_str!("../../harness/vectors/session-keys.json")).unwrap();
         let known: Vec<&str> =
             file["known_platforms"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         assert_eq!(known, PLATFORMS);
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn s_1_s_5_s_6_newest_vectors() {
         let file: Value =
-            serde_json::from_str(include_str!("../../vectors/session-keys-newest.json")).unwrap();
+            serde_json::from_str(include_str!("../../harness/vectors/session-keys-newest.json")).unwrap();
         assert_eq!(file["vectors"].as_array().unwrap().len(), 320);
         assert!(check_vectors(&file, false).is_empty());
     }

@@ -96,7 +96,7 @@ mod tests {
     use serde_json::Value;
 
     fn vectors(kind: &str) -> Vec<Value> {
-        let file: Value = serde_json::from_str(include_str!("../../vectors/auth.json")).unwrap();
+        let file: Value = serde_json::from_str(include_str!("../../harness/vectors/auth.json")).unwrap();
         file["vectors"].as_array().unwrap().iter().filter(|vector| vector["kind"] == kind).cloned().collect()
     }
 

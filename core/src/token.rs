@@ -82,7 +82,7 @@ mod tests {
     use serde_json::Value;
 
     fn vectors(kinds: &[&str]) -> Vec<Value> {
-        let file: Value = serde_json::from_str(include_str!("../../vectors/auth.json")).unwrap();
+        let file: Value = serde_json::from_str(include_str!("../../harness/vectors/auth.json")).unwrap();
         let of_kind = |vector: &&Value| kinds.contains(&vector["kind"].as_str().unwrap());
         file["vectors"].as_array().unwrap().iter().filter(of_kind).cloned().collect()
     }

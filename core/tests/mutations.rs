@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 /// Every whole frame that a connector said in a recording, and one event with every field there is.
 static FRAMES: LazyLock<Vec<Value>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recordings");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../harness/recordings");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|ending| ending == "jsonl"));
     files.sort();

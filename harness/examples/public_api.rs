@@ -1,5 +1,5 @@
 //! Compares each library's public items, as rustdoc has described them, with the list that is committed. It is started by
-//! `.ci/public-api`, which has rustdoc describe them first.
+//! `.ci/public-api/check`, which has rustdoc describe them first.
 #![allow(clippy::print_stdout)] // What it finds is its output.
 
 use std::fs;

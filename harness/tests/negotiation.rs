@@ -17,7 +17,7 @@ use relayline_harness::replay::{self, Happened, Options};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Every op that the protocol has, in its order.
@@ -38,8 +38,8 @@ const OPS: [&str; 14] = [
     "task_card_stop",
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+fn harness() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Whether a host may use an op, by the last column of the table of ops (O-9).
@@ -293,7 +293,7 @@ fn slug(what: &str) -> String {
 /// Snapshots, each under its name; all names differ.
 fn keep(pages: impl IntoIterator<Item = (String, String)>) {
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(root().join("snapshots"));
+    settings.set_snapshot_path(harness().join("../snapshots"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     let mut names = BTreeSet::new();
@@ -306,7 +306,7 @@ fn keep(pages: impl IntoIterator<Item = (String, String)>) {
 /// D-1 to D-7 and L-17 by vector, D-8 to D-10 by what comes after it.
 #[test]
 fn d_01_d_10_l_17_every_vector_through_a_handshake() {
-    let file = std::fs::read_to_string(root().join("vectors/descriptors.json")).unwrap();
+    let file = std::fs::read_to_string(harness().join("vectors/descriptors.json")).unwrap();
     let file: Value = serde_json::from_str(&file).unwrap();
     let vectors = file["vectors"].as_array().unwrap();
     assert!(vectors.len() >= 44, "the vectors are there");
@@ -336,13 +336,13 @@ fn d_06_every_platform_of_the_embedded_connector() {
 
 #[test]
 fn d_08_d_10_every_recorded_handshake() {
-    let files = std::fs::read_dir(root().join("recordings")).unwrap();
+    let files = std::fs::read_dir(harness().join("recordings")).unwrap();
     let mut names: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     names.retain(|name| name.ends_with(".jsonl"));
     names.sort();
     assert!(names.len() >= 33, "the recordings are there");
     keep(names.into_iter().map(|name| {
-        let bytes = std::fs::read(root().join("recordings").join(&name)).unwrap();
+        let bytes = std::fs::read(harness().join("recordings").join(&name)).unwrap();
         let recording = Recording::read(&format!("recordings/{name}"), &bytes).unwrap();
         (format!("recording-{}", recording.name()), replayed(&recording))
     }));

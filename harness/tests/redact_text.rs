@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Every recorded session of the repository, as it passed on the wire.
 fn recordings() -> Vec<Recording> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = Vec::new();
     for folder in ["recordings", "recordings/2026-10"] {
         for entry in std::fs::read_dir(root.join(folder)).unwrap() {

@@ -5,15 +5,15 @@ use relayline_harness::recording::{Recording, What};
 use relayline_harness::replay::{self, Cut, Drain, NOT_BUILT, Options, Run};
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+fn harness() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Recordings of a folder, by name. They are named as in the repository, whatever the folder that the tests run in.
+/// Returns the recordings of a folder below `harness/`, by name, whatever the folder that the tests run in.
 fn folder(name: &str) -> Vec<Recording> {
-    let files = std::fs::read_dir(root().join(name)).unwrap().map(|entry| entry.unwrap().file_name());
+    let files = std::fs::read_dir(harness().join(name)).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<String> =
         files.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".jsonl")).collect();
     names.sort();
@@ -36,7 +36,7 @@ fn recordings() -> Vec<Recording> {
 
 /// A recording by its path in the repository.
 fn load(path: &str) -> Recording {
-    let bytes = std::fs::read(root().join(path)).unwrap();
+    let bytes = std::fs::read(harness().join(path)).unwrap();
     Recording::read(path, &bytes).unwrap()
 }
 
@@ -88,7 +88,7 @@ fn every_recording_is_replayed_as_it_was_recorded() {
 #[test]
 fn traces() {
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(root().join("snapshots"));
+    settings.set_snapshot_path(harness().join("../snapshots"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {
@@ -191,7 +191,7 @@ fn the_trace_is_json_too() {
 #[test]
 fn what_differs_is_found_and_shown() {
     let change = |name: &str, from: &str, to: &str| {
-        let text = std::fs::read_to_string(root().join("recordings").join(name)).unwrap();
+        let text = std::fs::read_to_string(harness().join("recordings").join(name)).unwrap();
         assert!(text.contains(from), "{name} holds {from}");
         let recording =
             Recording::read(&format!("recordings/{name}"), text.replacen(from, to, 1).as_bytes()).unwrap();
@@ -219,7 +219,7 @@ fn what_differs_is_found_and_shown() {
         writeln!(all, "{}\n", change(name, from, to)).unwrap();
     }
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path(root().join("snapshots"));
+    settings.set_snapshot_path(harness().join("../snapshots"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!("replay_diffs", all));

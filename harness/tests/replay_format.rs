@@ -22,7 +22,7 @@ const HEADER: &str =
 /// Every recording says the same after a round trip, field by field, and writing it again changes nothing.
 #[test]
 fn a_round_trip_loses_nothing_and_is_stable() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recordings");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings");
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|ending| ending != "jsonl") {

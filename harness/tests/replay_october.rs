@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 type Lines = Vec<Value>;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../recordings/2026-10")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings/2026-10")
 }
 
 fn load(name: &str) -> Lines {

@@ -223,7 +223,7 @@ fn recordings(folder: &Path) -> Vec<PathBuf> {
 fn every_recorded_frame_is_valid() {
     let validator = validator();
     let mut count = 0;
-    for file in recordings(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../recordings")) {
+    for file in recordings(&Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings")) {
         let text = std::fs::read(&file).unwrap();
         let recording = Recording::read(&file.display().to_string(), &text).unwrap();
         let mut lines = [LineSplitter::new(1 << 20), LineSplitter::new(1 << 20)];

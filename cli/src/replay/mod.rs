@@ -13,7 +13,7 @@ use window::{Place, Speed, Window};
 /// Play recorded sessions through the machine, in virtual time: nothing is dialled.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n  relayline replay recordings/reconnect-after-drop.jsonl\n  relayline replay --check recordings/*.jsonl recordings/2026-10/*.jsonl\n  relayline replay --json session.jsonl | jq -c 'select(.what == \"sent\").frame'\n  relayline replay --from 90s --until 2m --speed 10 session.jsonl\n\nA session is always played from its beginning to its end, so that the state is right wherever one looks in;\n--from and --until say which part of it is printed, and in which differences count. A line of\nthe file stands for the moment when it was recorded. A HAR is what browsers and\nmitmproxy export; its WebSockets to /relay are played, or all, where none goes there. A file that `relayline\nrecord` wrote may hold several gateways: each is played by itself, with its id behind the name.\n\nExit codes: 0 done, 1 a file cannot be read or played, or a check found something, 2 wrong flags."
+    after_help = "Examples:\n  relayline replay harness/recordings/reconnect-after-drop.jsonl\n  relayline replay --check harness/recordings/*.jsonl harness/recordings/2026-10/*.jsonl\n  relayline replay --json session.jsonl | jq -c 'select(.what == \"sent\").frame'\n  relayline replay --from 90s --until 2m --speed 10 session.jsonl\n\nA session is always played from its beginning to its end, so that the state is right wherever one looks in;\n--from and --until say which part of it is printed, and in which differences count. A line of\nthe file stands for the moment when it was recorded. A HAR is what browsers and\nmitmproxy export; its WebSockets to /relay are played, or all, where none goes there. A file that `relayline\nrecord` wrote may hold several gateways: each is played by itself, with its id behind the name.\n\nExit codes: 0 done, 1 a file cannot be read or played, or a check found something, 2 wrong flags."
 )]
 pub(crate) struct Args {
     /// Recorded sessions (.jsonl), or a HAR with WebSocket messages (.har)
@@ -160,7 +160,7 @@ mod tests {
     use clap::Parser;
 
     fn recorded(name: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../recordings").join(name)
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../harness/recordings").join(name)
     }
 
     #[derive(clap::Parser)]

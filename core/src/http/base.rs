@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn l_1_vectors() {
-        let file: Value = serde_json::from_str(include_str!("../../../vectors/urls.json")).unwrap();
+        let file: Value = serde_json::from_str(include_str!("../../../harness/vectors/urls.json")).unwrap();
         let mut departed = 0;
         for vector in file["vectors"].as_array().unwrap() {
             let input = vector["input"].as_str().unwrap();

@@ -536,7 +536,7 @@ mod tests {
     #[test]
     fn p_2_p_3_p_6_p_7_vectors() {
         let file: Value =
-            serde_json::from_str(include_str!("../../../vectors/discord-interactions.json")).unwrap();
+            serde_json::from_str(include_str!("../../../harness/vectors/discord-interactions.json")).unwrap();
         let vectors = file["vectors"].as_array().unwrap();
         assert_eq!(vectors.len(), 23);
         let (mut silent, mut used) = (Vec::new(), vec![false; FIELDS.len()]);

@@ -8,7 +8,7 @@
 //! pass, too; one for credentials without its offer of compression.
 //!
 //! A recording holds no credential that is labelled or known (C-4), and with [`Redaction::Text`] nothing that people
-//! wrote; `recordings/README.md` says what is taken out. Other requests than upgrades are noted with their path and status
+//! wrote; `harness/recordings/README.md` says what is taken out. Other requests than upgrades are noted with their path and status
 //! only.
 //!
 //! What cannot be written never shows in the traffic: it is lost, counted, and a `gap` line says so as soon as there

@@ -1,4 +1,4 @@
-//! Recorded sessions: version 1 of the project's own format, which `recordings/README.md` describes line by line.
+//! Recorded sessions: version 1 of the project's own format, which `harness/recordings/README.md` describes line by line.
 //!
 //! One line is one thing that happened. What a reader does not know (a field, a whole kind of line) is kept and
 //! written again: a newer recorder's file passes through older tools unharmed.

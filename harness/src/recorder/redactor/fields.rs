@@ -1,4 +1,4 @@
-//! The names that say that their value is a credential: the one table of them, which `recordings/README.md` repeats.
+//! The names that say that their value is a credential: the one table of them, which `harness/recordings/README.md` repeats.
 
 /// Headers of an upgrade that are recorded with their values. Any other may carry a credential of a proxy or of a
 /// gateway of another make.

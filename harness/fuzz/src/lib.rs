@@ -25,7 +25,7 @@ mod split;
 mod url;
 // The model driver of the core's own tests: see its words. Not all of it is needed here.
 #[allow(dead_code)]
-#[path = "../../core/tests/world/mod.rs"]
+#[path = "../../../core/tests/world/mod.rs"]
 mod world;
 
 /// One thing that is fuzzed.

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-fn beside(name: &str) -> PathBuf {
+fn in_harness(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
 }
 
 /// The vectors of one file.
 fn vectors(name: &str) -> Vec<Value> {
-    let text = fs::read_to_string(beside("vectors").join(name)).unwrap();
+    let text = fs::read_to_string(in_harness("vectors").join(name)).unwrap();
     let mut file: Value = serde_json::from_str(&text).unwrap();
     serde_json::from_value(file["vectors"].take()).unwrap()
 }
@@ -83,7 +83,7 @@ pub(crate) fn delivery() -> Vec<Vec<u8>> {
 
 /// The lines of all recordings, by session.
 fn recordings() -> Vec<(Vec<u8>, Vec<Value>)> {
-    let files = fs::read_dir(beside("recordings")).unwrap().map(|entry| entry.unwrap().path());
+    let files = fs::read_dir(in_harness("recordings")).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "jsonl")).collect();
     files.sort();
     let read = |file| {
