@@ -2,11 +2,11 @@
 
 use crate::gateway::RuntimeName;
 use crate::{token_command, unix_s};
-use relayline_core::config::Config;
-use relayline_core::http::Bearer;
-use relayline_core::http::boot::{KnownAlready, Plan, Report};
-use relayline_core::http::identity::{TokenSource, from_output};
-use relayline_core::settings::Resolved;
+use relayline_control::config::GatewayConfig;
+use relayline_control::http::Bearer;
+use relayline_control::http::boot::{KnownAlready, Plan, Report};
+use relayline_control::http::identity::{TokenSource, from_output};
+use relayline_control::settings::Resolved;
 use relayline_runtime::http::{BootError, Booted, Client, read_token_file};
 
 /// Carries out a plan, and tells what comes of each step as it comes.
@@ -22,7 +22,7 @@ pub(crate) async fn carry_out(
 ///
 /// # Errors
 /// When there is no client, or the connector knows the gateway already and the gateway has no secret.
-pub(crate) fn ready(runtime: RuntimeName, resolved: Resolved) -> Result<Config, BootError> {
+pub(crate) fn ready(runtime: RuntimeName, resolved: Resolved) -> Result<GatewayConfig, BootError> {
     let network = resolved.config.network.clone();
     let ready = runtime.with_client(&network, |client| async move {
         client.ready(resolved, async |command| token_command::run(command)).await

@@ -36,7 +36,7 @@ use gateway::Gateway;
 use media::Media;
 pub(crate) use media::{MediaFolder, remove_drafts};
 pub(crate) use op::names as op_names;
-use relayline_core::config::Config;
+use relayline_control::config::GatewayConfig;
 use relayline_core::output::Fatal;
 use session::Session;
 pub(crate) use settings::AgentSettings;
@@ -100,7 +100,7 @@ pub(crate) enum End {
 /// disconnect budget from then on, whatever the agent does: a thread that is blocked by the agent is left behind.
 pub(crate) fn run(
     runtime: RuntimeName,
-    config: Config,
+    config: GatewayConfig,
     agents: &mut impl Agents,
     options: Options,
     shutdown: &Shutdown,

@@ -6,7 +6,7 @@ use clap::builder::OsStr;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
-use relayline_core::settings::{self, FileText, Files, HostSetting, HostValue};
+use relayline_control::settings::{self, FileText, Files, HostSetting, HostValue};
 use relayline_runtime::files;
 use std::any::TypeId;
 use std::ffi::OsString;

@@ -10,9 +10,9 @@ use crate::fail;
 use crate::gateway::{GatewayArguments, Unresolved};
 use crate::run::RunArguments;
 use clap::Args;
-use relayline_core::http::TIMEOUT;
-use relayline_core::http::boot::{Plan, Report};
-use relayline_core::settings::{ConfigError, Resolved};
+use relayline_control::http::TIMEOUT;
+use relayline_control::http::boot::{Plan, Report};
+use relayline_control::settings::{ConfigError, Resolved};
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -148,10 +148,11 @@ fn examine(
             if let Some(plan) = plan.filter(|plan| plan.credentials.is_none()) {
                 let plan = Plan { policies: Vec::new(), ..plan };
                 findings.wait("provisioning", TIMEOUT * u32::try_from(plan.identities.len()).unwrap_or(1));
-                config.credentials = match carry_out(&client, plan, |report| tell(findings, report)).await {
-                    Ok(booted) => booted.credentials,
-                    Err(known) => return Err(findings.stop("credentials", known)),
-                };
+                config.machine.credentials =
+                    match carry_out(&client, plan, |report| tell(findings, report)).await {
+                        Ok(booted) => booted.credentials,
+                        Err(known) => return Err(findings.stop("credentials", known)),
+                    };
             }
             probe::probe(&client, config, findings).await
         }

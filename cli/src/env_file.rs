@@ -12,7 +12,7 @@ mod trust;
 mod folder;
 
 use folder::{Folder, Old};
-use relayline_core::env_file::{self, Unwritable};
+use relayline_control::env_file::{self, Unwritable};
 use relayline_core::secret::Secret;
 use std::ffi::OsString;
 use std::fs;

@@ -3,11 +3,11 @@
 use crate::bridge::AgentSettings;
 use crate::{config_file, fail};
 use clap::{Args, ValueEnum};
-use relayline_core::config::Config;
-use relayline_core::http::boot::When;
-use relayline_core::network::Network;
+use relayline_control::config::GatewayConfig;
+use relayline_control::http::boot::When;
+use relayline_control::network::Network;
+use relayline_control::settings::{self, Arguments, ConfigError, FileText, Files, Glance, Origin, Resolved};
 use relayline_core::secret::Secret;
-use relayline_core::settings::{self, Arguments, ConfigError, FileText, Files, Glance, Origin, Resolved};
 use relayline_runtime::files::{self, Contents};
 use relayline_runtime::http::Client;
 use relayline_runtime::{
@@ -372,7 +372,7 @@ impl GatewayArguments {
         let sources = Sources { env_file, managed_by: env_file.or(default.as_deref()) };
         let (mut resolved, of_files) =
             self.network.resolve(arguments, sources, |arguments, environment, files| {
-                settings::resolve_with(arguments, environment, files, others)
+                settings::resolve_with(arguments, environment, files, &mut [others])
             })?;
         resolved.warnings.splice(0..0, warnings.into_iter().chain(of_files));
         Ok(resolved)
@@ -462,7 +462,7 @@ impl RuntimeName {
     /// Starts a gateway on this runtime, and runs `host` with it to its end.
     pub(crate) fn host<F: Future>(
         self,
-        config: Config,
+        config: GatewayConfig,
         host: impl FnOnce(Relay, Inbox) -> F,
     ) -> io::Result<F::Output> {
         self.run(|| async move {

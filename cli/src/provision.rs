@@ -4,8 +4,8 @@ use crate::boot::carry_out;
 use crate::fail;
 use crate::gateway::{GatewayArguments, Unresolved};
 use clap::Args;
-use relayline_core::http::boot::{Plan, Report};
-use relayline_core::network::Network;
+use relayline_control::http::boot::{Plan, Report};
+use relayline_control::network::Network;
 use relayline_runtime::http::Booted;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -50,7 +50,7 @@ pub(crate) fn provision(arguments: &ProvisionArguments) -> ExitCode {
         Ok(resolved) => resolved,
         Err(error) => return error.end(),
     };
-    if resolved.config.credentials.is_some() {
+    if resolved.config.machine.credentials.is_some() {
         return crate::print(
             "nothing to provision: an id and a secret are set, and respected; unset them to be issued new ones",
         );
@@ -68,7 +68,7 @@ pub(crate) fn policy(arguments: &PolicyArguments) -> ExitCode {
         Some(plan) if !plan.policies.is_empty() => {
             run(&arguments.gateway, &resolved.config.network, Some(plan))
         }
-        Some(_) | None => no_policy(resolved.config.credentials.is_some()),
+        Some(_) | None => no_policy(resolved.config.machine.credentials.is_some()),
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::{complain, fail, print};
 use clap::Args;
-use relayline_core::network::Network;
+use relayline_control::network::Network;
+use relayline_control::settings::ConfigError;
+use relayline_control::url::DialUrl;
 use relayline_core::secret::Secret;
-use relayline_core::settings::ConfigError;
-use relayline_core::url::DialUrl;
 use relayline_harness::recorder::{
     HTTP_BOUNDS, Recorder, RecorderConfig, RecorderError, Redaction, Summary, Trouble, Upstream,
 };

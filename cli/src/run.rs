@@ -152,10 +152,10 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(1, error),
     };
-    config.passthrough = arguments.passthrough;
-    config.command_manifest = manifest;
-    config.hello_extra = arguments.hello_extra.clone().unwrap_or_default();
-    config.slack_subcommands = arguments.slack_subcommand.iter().cloned().collect();
+    config.machine.passthrough = arguments.passthrough;
+    config.machine.command_manifest = manifest;
+    config.machine.hello_extra = arguments.hello_extra.clone().unwrap_or_default();
+    config.machine.slack_subcommands = arguments.slack_subcommand.iter().cloned().collect();
     let options = Options { auto_ack: arguments.auto_ack, metrics, settings, media };
     let shutdown = Shutdown::new();
     let current = Current::default();

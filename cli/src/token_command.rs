@@ -3,7 +3,7 @@
 
 use crate::bridge::Agent;
 use crate::exec::Child;
-use relayline_core::http::MAX_ANSWER;
+use relayline_control::http::MAX_ANSWER;
 use std::io::{self, Read};
 use std::sync::mpsc::channel;
 use std::time::Duration;

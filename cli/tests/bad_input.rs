@@ -3,6 +3,9 @@
 
 mod support;
 
+use relayline_control::config::ServerLimits;
+use relayline_core::config::{Limits, Timing};
+use relayline_core::limits::NamedLimits;
 use std::fs;
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -110,7 +113,7 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             run(&["--url", URL, "--set", "chats=many"]),
             &[],
             2,
-            "relayline: --set chats=many: \"many\" is no size: write a whole number, with KiB or MiB if you like"
+            "relayline: --set chats=many: \"many\" is not a size: write a whole number, with KiB or MiB if you like"
                 .into(),
         ),
         (
@@ -349,5 +352,7 @@ fn settings() -> String {
     const OWN: &str = "agent_events, agent_event_bytes, agent_result_bytes, waiting_ops, waiting_op_bytes, \
                        media_transfers, agent_read_warning, agent_read_timeout, agent_restart_first, agent_restart_most, agent_deaths, \
                        agent_deaths_within";
-    format!("{}, {OWN}", relayline_core::config::NAMES.join(", "))
+    let names =
+        [Limits::default().names(), Timing::default().names(), ServerLimits::default().names()].concat();
+    format!("{}, {OWN}", names.join(", "))
 }

@@ -415,7 +415,7 @@ fn the_bridges_settings_are_set_by_name(runtime: &str) {
     fs::write(&file, "[set]\nagent_read_timeout = \"soon\"\n").unwrap();
     let (code, log) = run(&["--config", file.to_str().unwrap()]);
     assert_eq!(code, Some(2));
-    assert!(log.contains("relay.toml:2: set.agent_read_timeout: \"soon\" is no time"), "{log}");
+    assert!(log.contains("relay.toml:2: set.agent_read_timeout: \"soon\" is not a time"), "{log}");
     fs::write(&file, "[set]\nagent_read_timeout = \"1s\"\n").unwrap();
     let (_, log) = run(&["--config", file.to_str().unwrap(), "--set", "waiting_op_bytes=1MiB"]);
     assert!(log.starts_with("relayline: stdin is at its end"), "{log}");

@@ -62,7 +62,7 @@ fn pairing_media(bencher: Bencher<'_, '_>, count: usize) {
 
 /// A machine that is served; its descriptor's limit is small, and it takes forwards.
 fn up() -> (RelayMachine, Conn) {
-    served("wss://c.example", |config| config.limits.write_queue_bytes = 16 << 20)
+    served(|config| config.limits.write_queue_bytes = 16 << 20)
 }
 
 /// I-1: what a prompt's options cost is bounded, however many there are.
@@ -121,7 +121,7 @@ fn event_as_read(bencher: Bencher<'_, '_>) {
 /// a whole frame, from the socket to the host and back,
 #[divan::bench]
 fn frame_through_the_machine(bencher: Bencher<'_, '_>) {
-    let (mut machine, conn) = served("wss://c.example", |_| {});
+    let (mut machine, conn) = served(|_| {});
     let line = format!("{{\"type\":\"inbound\",\"event\":{EVENT}}}\n");
     // Each has an id of its own: a duplicate would not reach the host.
     let (before, after) = line.rsplit_once("1299999999999999001").unwrap();

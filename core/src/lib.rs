@@ -14,12 +14,11 @@
 //! use relayline_core::machine::{IoEvent, RelayMachine};
 //! use relayline_core::output::{Action, Content, Outcome};
 //! use relayline_core::time::{Now, Time};
-//! use relayline_core::url::DialUrl;
 //! use std::sync::Arc;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-//! let config = Config::new(DialUrl::parse("wss://connector.example")?, identity);
+//! let config = Config::new(identity);
 //! let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
 //! let mut machine = RelayMachine::new(Arc::new(config), [7; 32], now);
 //!
@@ -55,7 +54,7 @@
 //! # Where to look
 //!
 //! [`machine`] is the machine, and how to drive it; [`command`] what a host asks for and how it ends; [`output`] what
-//! the machine puts out; [`event`] and [`descriptor`] what the connector says; [`config`] and [`settings`] how it is
+//! the machine puts out; [`event`] and [`descriptor`] what the connector says; [`config`] how it is
 //! configured; [`lifecycle`] the connection's states as one table; [`trace`] all of it as lines that a person reads.
 
 mod anchor;
@@ -65,33 +64,30 @@ pub mod config;
 mod conn;
 pub mod descriptor;
 mod encode;
-pub mod env_file;
 pub mod event;
 pub mod fields;
 mod hash;
 pub mod held;
-pub mod http;
 mod idle;
 mod inbox;
 pub mod json;
 mod keepalive;
 pub mod lifecycle;
+pub mod limits;
 pub mod line;
 pub mod machine;
-pub mod metrics;
-pub mod network;
 mod numbers;
 pub mod op;
 mod outbox;
 pub mod output;
 pub mod passthrough;
 pub mod prompts;
+pub mod redact;
 mod redial;
 mod requests;
 mod result;
 pub mod secret;
 pub mod session_key;
-pub mod settings;
 pub mod signature;
 pub mod slack;
 pub mod split;
@@ -104,6 +100,5 @@ pub mod token;
 pub mod trace;
 mod turns;
 pub mod upgrade;
-pub mod url;
 pub mod webhook;
 mod webhooks;

@@ -1,12 +1,11 @@
 //! Answers that refuse an upgrade: which of them is the connector's verdict, and how each reads to the host.
 
-use crate::http::without;
 use crate::json;
+use crate::redact::redact;
 use crate::secret::Secret;
 use percent_encoding::percent_decode_str;
 use std::fmt::Write;
 use std::time::Duration;
-use url::Url;
 
 /// Maximum number of bytes that are read of the body of a refused upgrade.
 pub const MAX_BODY: usize = 64 << 10;
@@ -143,7 +142,7 @@ pub(crate) fn complaint(line: &str, hidden: &[&Secret]) -> String {
 fn hide(text: &str, hidden: &[&Secret]) -> String {
     let without_known = |text: &str| {
         let known = hidden.iter().filter(|secret| !secret.is_blank());
-        known.fold(text.to_owned(), |text, secret| without(text, secret))
+        known.fold(text.to_owned(), |text, secret| redact(text, secret))
     };
     // An escape such as `%20` runs into the word that follows it, which may be a token.
     let decoded = percent_decode_str(text).decode_utf8_lossy();
@@ -167,17 +166,18 @@ pub fn excerpt(text: &str) -> String {
     cut
 }
 
-/// A redirect's target without user-info, query and fragment, which may hold secrets (C-4).
+/// Returns a redirect's target without user-info, query and fragment, which may hold secrets (C-4).
 fn bare_location(location: &str, hidden: &[&Secret]) -> String {
-    let bare = match Url::parse(location) {
-        Ok(mut url) => {
-            let _ = (url.set_username(""), url.set_password(None));
-            url.set_query(None);
-            url.set_fragment(None);
-            url.to_string()
-        }
-        Err(_) => location.split(['?', '#']).next().unwrap_or_default().to_owned(),
-    };
+    let bare = location.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = bare.split_at(bare.find("//").map_or(0, |slashes| slashes + 2));
+    let authority = rest.split('/').next().unwrap_or_default();
+    let is_port = |text: &str| text.ends_with(']') || text.bytes().all(|byte| byte.is_ascii_digit());
+    let user_info = authority.rfind('@').or_else(|| match authority.rsplit_once(':') {
+        // A slash in a password ends the authority early, in what cannot be a port.
+        Some((_, port)) if !is_port(port) => rest.rfind('@'),
+        _ => None,
+    });
+    let bare = [scheme, &rest[user_info.map_or(0, |at| at + 1)..]].concat();
     excerpt(&hide(&bare, hidden))
 }
 

@@ -26,7 +26,7 @@ struct Warm {
 
 impl Warm {
     fn new() -> Warm {
-        let (machine, conn) = served("wss://c.example", |config| {
+        let (machine, conn) = served(|config| {
             config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
             config.limits.dedupe = DEDUPE;
         });

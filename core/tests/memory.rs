@@ -54,7 +54,7 @@ enum Host {
 }
 
 fn machine() -> (RelayMachine, Conn) {
-    served("wss://c.example", |config| {
+    served(|config| {
         config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
         config.limits = limits();
         config.passthrough = true;

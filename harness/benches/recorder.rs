@@ -5,8 +5,8 @@
 use async_tungstenite::tokio::{accept_async, client_async};
 use async_tungstenite::tungstenite::Message;
 use futures_util::StreamExt;
-use relayline_core::network::Network;
-use relayline_core::url::DialUrl;
+use relayline_control::network::Network;
+use relayline_control::url::DialUrl;
 use relayline_harness::recorder::{HTTP_BOUNDS, Recorder, RecorderConfig, Redaction, Upstream};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -6,8 +6,14 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-const CRATES: [&str; 5] =
-    ["relayline-core", "relayline-runtime", "relayline-tokio", "relayline-smol", "relayline-harness"];
+const CRATES: [&str; 6] = [
+    "relayline-core",
+    "relayline-control",
+    "relayline-runtime",
+    "relayline-tokio",
+    "relayline-smol",
+    "relayline-harness",
+];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

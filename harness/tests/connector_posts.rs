@@ -1,7 +1,7 @@
 //! Signed deliveries that the connector makes, in virtual time.
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
-use relayline_core::http::{Body, Request};
+use relayline_control::http::{Body, Request};
 use relayline_core::secret::Secret;
 use relayline_core::signature::{NotSigned, verify};
 use relayline_core::time::Now;

@@ -1,8 +1,8 @@
 //! what HTTP clients of the embedded connector and of the recorder can cost the others.
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
-use relayline_core::network::Network;
-use relayline_core::url::DialUrl;
+use relayline_control::network::Network;
+use relayline_control::url::DialUrl;
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use relayline_harness::recorder::{HTTP_BOUNDS, Recorder, RecorderConfig, Redaction, Upstream};
 use relayline_runtime::serve::{Bounds, Closed};

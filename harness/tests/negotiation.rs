@@ -9,7 +9,6 @@ use relayline_core::descriptor::{Descriptor, LenUnit};
 use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Action, Conn, Notice, Phase, Transmit};
 use relayline_core::time::{Now, Time};
-use relayline_core::url::DialUrl;
 use relayline_harness::chats::Platform;
 use relayline_harness::connector::ConnectorConfig;
 use relayline_harness::recording::Recording;
@@ -164,7 +163,7 @@ struct Talk {
 impl Talk {
     fn new() -> Self {
         let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-        let config = Config::new(DialUrl::parse("ws://127.0.0.1:1").unwrap(), identity);
+        let config = Config::new(identity);
         let now = Time::from_millis(0);
         let machine = RelayMachine::new(Arc::new(config), [7; 32], Now { mono: now, unix_s: 0 });
         Talk { machine, now, page: Page::default() }

@@ -10,8 +10,8 @@ use async_tungstenite::tungstenite::protocol::frame::coding::{Data as Kind, OpCo
 use async_tungstenite::tungstenite::{Error, Message};
 use async_tungstenite::{WebSocketStream, tungstenite};
 use futures_util::{SinkExt, StreamExt};
-use relayline_core::network::{CaCertificates, Network};
-use relayline_core::url::DialUrl;
+use relayline_control::network::{CaCertificates, Network};
+use relayline_control::url::DialUrl;
 use relayline_harness::recorder::{
     HTTP_BOUNDS, Recorder, RecorderConfig, Redaction, Summary, Trouble, Upstream,
 };

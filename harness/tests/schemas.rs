@@ -18,7 +18,6 @@ use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::op::{Field, Gate, InFrame, Interrupt, Kind, OPS, Returns};
 use relayline_core::output::{Action, DeliveryId, Outcome, Transmit};
 use relayline_core::time::{Now, Time};
-use relayline_core::url::DialUrl;
 use relayline_harness::recording::{Recording, What};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -104,7 +103,7 @@ struct Gateway {
 impl Gateway {
     fn start() -> Gateway {
         let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-        let mut config = Config::new(DialUrl::parse("ws://127.0.0.1:1").unwrap(), identity);
+        let mut config = Config::new(identity);
         config.command_manifest = Some(vec![json!({"name": "ask"})]);
         let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
         let mut machine = RelayMachine::new(Arc::new(config), [7; 32], now);

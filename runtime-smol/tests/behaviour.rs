@@ -5,8 +5,8 @@
 mod behaviour;
 
 use behaviour::SOON;
-use relayline_core::config::Config;
-use relayline_core::network::Network;
+use relayline_control::config::GatewayConfig;
+use relayline_control::network::Network;
 use relayline_smol::http::Client;
 use relayline_smol::{Inbox, Relay, Smol, connect, http_client};
 
@@ -18,7 +18,7 @@ impl Kit {
         Kit
     }
 
-    fn connect(&self, config: Config) -> (Relay, Inbox) {
+    fn connect(&self, config: GatewayConfig) -> (Relay, Inbox) {
         connect(config).unwrap()
     }
 

@@ -25,9 +25,9 @@
 #[doc(inline)]
 pub use relayline_runtime::host::*;
 
-use relayline_core::config::Config;
-use relayline_core::network::Network;
-use relayline_core::settings::Resolved;
+use relayline_control::config::GatewayConfig;
+use relayline_control::network::Network;
+use relayline_control::settings::Resolved;
 use relayline_runtime::Runtime;
 use relayline_runtime::http::{BootError, Client};
 use std::future::poll_fn;
@@ -45,7 +45,7 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 /// # Errors
 /// When the caller is on no tokio runtime, the system has no randomness to give, or the configured certificates of
 /// authorities cannot be used.
-pub fn connect(config: Config) -> io::Result<(Relay, Inbox)> {
+pub fn connect(config: GatewayConfig) -> io::Result<(Relay, Inbox)> {
     relayline_runtime::start(Tokio::current()?, config)
 }
 
@@ -56,7 +56,7 @@ pub fn connect(config: Config) -> io::Result<(Relay, Inbox)> {
 /// # Errors
 /// When the caller is on no tokio runtime, or the configured certificates of authorities cannot be used;
 /// [`BootError::KnownAlready`] when the connector knows the gateway already and the gateway has no secret.
-pub async fn boot(resolved: Resolved) -> Result<Config, BootError> {
+pub async fn boot(resolved: Resolved) -> Result<GatewayConfig, BootError> {
     let client = http_client(&resolved.config.network)?;
     relayline_runtime::boot(&client, resolved).await
 }

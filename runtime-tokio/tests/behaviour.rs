@@ -5,9 +5,9 @@
 mod behaviour;
 
 use behaviour::{SOON, Stage, Wire};
+use relayline_control::config::GatewayConfig;
+use relayline_control::network::Network;
 use relayline_core::command::FailureKind;
-use relayline_core::config::Config;
-use relayline_core::network::Network;
 use relayline_harness::connector::Act;
 use relayline_tokio::http::Client;
 use relayline_tokio::{Inbox, Relay, Tokio, connect, http_client};
@@ -22,7 +22,7 @@ impl Kit {
         Kit(builder.worker_threads(1).enable_all().build().unwrap())
     }
 
-    fn connect(&self, config: Config) -> (Relay, Inbox) {
+    fn connect(&self, config: GatewayConfig) -> (Relay, Inbox) {
         let _inside = self.0.enter();
         connect(config).unwrap()
     }

@@ -16,11 +16,12 @@ use hyper::header::{
 };
 use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Uri};
-use relayline_core::config::{Config, Limits};
-use relayline_core::http::Unreachable;
+use relayline_control::config::GatewayConfig;
+use relayline_control::http::Unreachable;
+use relayline_control::url::DialUrl;
+use relayline_core::config::Limits;
 use relayline_core::machine::DialFailure;
 use relayline_core::secret::Secret;
-use relayline_core::url::DialUrl;
 
 /// An upgraded socket.
 pub(crate) type Socket = WebSocketStream<CloseTap>;
@@ -40,11 +41,11 @@ impl DialError {
     }
 
     /// Returns what went wrong with a dial that took too long, by its progress.
-    pub(crate) fn timed_out(progress: &Progress, config: &Config) -> DialError {
+    pub(crate) fn timed_out(progress: &Progress, config: &GatewayConfig) -> DialError {
         match progress.take_refused() {
             // A refusal of the tunnel is the proxy's, not the connector's.
             Some(refused) if !progress.is_at_proxy() => DialError::Refused(refused),
-            _ => DialError::unanswered(&config.url, &progress.timed_out(config.timing.dial_timeout)),
+            _ => DialError::unanswered(&config.url, &progress.timed_out(config.machine.timing.dial_timeout)),
         }
     }
 
@@ -68,7 +69,7 @@ pub(crate) fn message_room(limits: &Limits) -> usize {
 
 pub(crate) async fn dial(
     wires: &Wires,
-    config: &Config,
+    config: &GatewayConfig,
     token: Option<Secret>,
     progress: &Progress,
 ) -> Result<Socket, DialError> {
@@ -76,12 +77,12 @@ pub(crate) async fn dial(
     match answered.map_err(|cause| DialError::unanswered(&config.url, &cause))? {
         Answered::Refused(refused) => Err(DialError::Refused(refused)),
         Answered::Switched { stream, read_ahead, .. } => {
-            let room = message_room(&config.limits);
+            let room = message_room(&config.machine.limits);
             let settings = WebSocketConfig::default()
                 // The default buffer costs 128 KiB a connection and is no faster.
                 .read_buffer_size(8 << 10)
                 .write_buffer_size(0)
-                .max_write_buffer_size(config.limits.write_queue_bytes.saturating_add(64 << 10))
+                .max_write_buffer_size(config.machine.limits.write_queue_bytes.saturating_add(64 << 10))
                 .max_message_size(Some(room))
                 .max_frame_size(Some(room));
             let tap = CloseTap::new(stream, &read_ahead);

@@ -71,7 +71,7 @@ impl<R: Runtime> Driver<R> {
         shared: Arc<Shared>,
         server: Option<oneshot::Sender<Infallible>>,
     ) -> Self {
-        let relay = trace::relay(&shared.config);
+        let relay = trace::relay(&shared.config.machine);
         Driver {
             runtime,
             wires,
@@ -117,7 +117,7 @@ impl<R: Runtime> Driver<R> {
                     if let Line::Open(open) = line
                         && is_fault
                     {
-                        let patience = self.runtime.sleep(self.shared.config.timing.close_timeout);
+                        let patience = self.runtime.sleep(self.shared.config.machine.timing.close_timeout);
                         self.runtime.spawn(farewell(open.socket, patience));
                     }
                     true
@@ -182,7 +182,7 @@ impl<R: Runtime> Driver<R> {
                 trace::log(|| Entry::io(now.mono, &IoEvent::Opened { conn }));
                 state.machine.handle_io(now, IoEvent::Opened { conn });
                 let lines = trace::is_on().then(|| {
-                    let most = self.shared.config.limits.max_line_bytes;
+                    let most = self.shared.config.machine.limits.max_line_bytes;
                     (Lines::new(conn, most, Ids::of(&state.machine)), Ids::of(&state.machine))
                 });
                 self.line = Line::Open(Box::new(Open { conn, socket, unread: None, lines }));

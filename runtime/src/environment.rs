@@ -1,8 +1,8 @@
 //! Configuration from where the process stands: its environment, and the machine.
 
 use crate::tls;
-use relayline_core::network::CaCertificates;
-use relayline_core::settings::{self, Arguments, ConfigError, Files, Resolved};
+use relayline_control::network::CaCertificates;
+use relayline_control::settings::{self, Arguments, ConfigError, Files, Resolved};
 use std::cell::Cell;
 use std::env::VarError;
 use std::path::{Path, PathBuf};

@@ -198,7 +198,7 @@ impl Delivery {
     /// Which conversation it belongs to, by the configured options (S).
     pub fn session_key(&self) -> String {
         let source = &self.content.source;
-        session_key(source, self.settlement.shared.config.sessions, source.profile.as_deref())
+        session_key(source, self.settlement.shared.config.machine.sessions, source.profile.as_deref())
     }
 }
 

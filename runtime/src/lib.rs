@@ -82,9 +82,9 @@ pub use environment::{ca_certificates, default_env_file, look_around, read_certi
 pub use host::*;
 
 use futures_channel::oneshot;
-use relayline_core::config::Config;
-use relayline_core::http::Base;
-use relayline_core::settings::Resolved;
+use relayline_control::config::GatewayConfig;
+use relayline_control::http::Base;
+use relayline_control::settings::Resolved;
 use relayline_core::signature::NotSigned;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -100,6 +100,7 @@ pub mod host {
     pub use crate::request::{Answer, Request};
     pub use crate::turn::Turn;
     pub use crate::watch::{ConnectionState, Ended, Watch};
+    pub use relayline_control as control;
     pub use relayline_core as core;
     pub use relayline_core::op::{ChatDetails, Prompted};
 }
@@ -146,8 +147,8 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
 /// # Errors
 /// When the system has no randomness to give, the configured certificates of authorities cannot be
 /// used, or credentials would go out in the clear (C-6).
-pub fn start<R: Runtime>(runtime: R, config: Config) -> io::Result<(Relay, Inbox)> {
-    if config.credentials.is_some() {
+pub fn start<R: Runtime>(runtime: R, config: GatewayConfig) -> io::Result<(Relay, Inbox)> {
+    if config.machine.credentials.is_some() {
         // However the configuration came about (C-6).
         Base::new(&config.url, config.allow_insecure)
             .map_err(|insecure| io::Error::new(io::ErrorKind::InvalidInput, insecure))?;
@@ -186,12 +187,12 @@ pub fn serve_metrics<R: Runtime>(runtime: &R, relay: &Relay, listener: TcpListen
 }
 
 /// Opens the port for signed deliveries, and says how that went.
-fn open<R: Runtime>(runtime: &R, address: &str, config: &Config) -> Result<server::Port<R>, String> {
+fn open<R: Runtime>(runtime: &R, address: &str, config: &GatewayConfig) -> Result<server::Port<R>, String> {
     let port = server::Port::open(runtime, address);
     match &port {
         Ok(port) => {
             tracing::info!(address = %port.address, "inbound_listening");
-            if config.delivery_keys.is_empty() {
+            if config.machine.delivery_keys.is_empty() {
                 tracing::warn!(why = %NotSigned::NoKey, "inbound_without_key");
             }
         }
@@ -205,7 +206,7 @@ fn open<R: Runtime>(runtime: &R, address: &str, config: &Config) -> Result<serve
 ///
 /// # Errors
 /// When the connector knows the gateway already and the gateway has no secret.
-pub async fn boot(client: &http::Client, resolved: Resolved) -> Result<Config, http::BootError> {
+pub async fn boot(client: &http::Client, resolved: Resolved) -> Result<GatewayConfig, http::BootError> {
     for warning in &resolved.warnings {
         tracing::warn!(warning, "configuration");
     }

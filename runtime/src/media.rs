@@ -4,8 +4,8 @@ use crate::http::Received;
 use crate::relay::Relay;
 use crate::shared::unix_s;
 use futures_io::{AsyncRead, AsyncWrite};
-use relayline_core::http::media::{Download, MediaError, Upload, Uploaded};
-use relayline_core::http::{Base, Bearer};
+use relayline_control::http::media::{Download, MediaError, Upload, Uploaded};
+use relayline_control::http::{Base, Bearer};
 
 impl Relay {
     /// Uploads a file of `length` bytes to the connector, 25 MiB at most, within 30 s: it is read from `source` as it
@@ -54,7 +54,7 @@ impl Relay {
 
     /// A fresh upgrade token (C-1).
     fn bearer(&self) -> Option<Bearer> {
-        let credentials = self.config().credentials.as_ref()?;
+        let credentials = self.config().machine.credentials.as_ref()?;
         Some(Bearer::mint(credentials, unix_s()))
     }
 }

@@ -1,8 +1,8 @@
 //! Progress of a connection that is being made, for whoever gives up on it.
 
 use crate::upgrade::Refused;
-use relayline_core::http::Unreachable;
-use relayline_core::network::Proxy;
+use relayline_control::http::Unreachable;
+use relayline_control::network::Proxy;
 use relayline_core::time::in_words;
 use relayline_core::upgrade::MAX_BODY;
 use std::mem;

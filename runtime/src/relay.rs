@@ -7,9 +7,9 @@ use crate::request::{Answer, Request};
 use crate::server::page;
 use crate::shared::{Handle, Shared};
 use crate::watch::{ConnectionState, Watch, present};
+use relayline_control::config::GatewayConfig;
 use relayline_core::chats::Chat;
 use relayline_core::command::{Command, Failure, Metadata, NotAccepted, Reply};
-use relayline_core::config::Config;
 use relayline_core::descriptor::Descriptor;
 use relayline_core::op::{
     DeleteMessage, Draft, EditMessage, FollowUp, GetChatInfo, Interrupt, Op, OpType, Prompt, Raw, React,
@@ -410,7 +410,7 @@ impl Relay {
     }
 
     /// What it runs with.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &GatewayConfig {
         &self.shared.config
     }
 }

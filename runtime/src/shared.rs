@@ -6,8 +6,8 @@ use crate::trace;
 use crate::watch::Watched;
 use futures_channel::oneshot;
 use futures_util::future::{Either, ready};
+use relayline_control::config::GatewayConfig;
 use relayline_core::command::{Command, Failure, NotAccepted, Reply, RequestId};
-use relayline_core::config::Config;
 use relayline_core::machine::RelayMachine;
 use relayline_core::output::{Delivery, DeliveryId, Fatal, HttpId, Outcome};
 use relayline_core::time::{Now, Time};
@@ -56,7 +56,7 @@ pub(crate) struct State {
 
 pub(crate) struct Shared {
     state: Mutex<State>,
-    pub(crate) config: Arc<Config>,
+    pub(crate) config: GatewayConfig,
     /// Where signed deliveries are taken, or why they are not; `None` when they are not to be (H-6).
     pub(crate) inbound: Option<Result<SocketAddr, String>>,
     /// Bytes of bodies of signed deliveries that are being read (H-6).
@@ -75,18 +75,18 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(crate) fn new(
-        config: Config,
+        config: GatewayConfig,
         seed: [u8; 32],
         inbound: Option<Result<SocketAddr, String>>,
     ) -> Arc<Self> {
-        let (config, origin) = (Arc::new(config), Instant::now());
-        let machine = RelayMachine::new(config.clone(), seed, now(origin));
+        let origin = Instant::now();
+        let machine = RelayMachine::new(Arc::new(config.machine.clone()), seed, now(origin));
         let state = State {
             watched: Watched::new(machine.phase()),
             machine,
             waiting: BTreeMap::new(),
             unanswered: BTreeMap::new(),
-            signs: Signs::new(config.limits.read_ahead_bytes),
+            signs: Signs::new(config.machine.limits.read_ahead_bytes),
             streamed: 0,
             fatal: None,
             over: false,
@@ -121,8 +121,9 @@ impl Shared {
         command: Command,
     ) -> Result<oneshot::Receiver<Result<Reply, Failure>>, NotAccepted> {
         // What the command alone decides needs no machine, and so no lock that others wait for.
-        let command =
-            command.check(&self.config.limits).inspect_err(|_| self.lock().machine.count_refused())?;
+        let command = command
+            .check(&self.config.machine.limits)
+            .inspect_err(|_| self.lock().machine.count_refused())?;
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
         let (now, name) = (self.now(), command.name());

@@ -3,7 +3,7 @@
 mod verifier;
 
 use futures_rustls::TlsConnector;
-use relayline_core::network::CaCertificates;
+use relayline_control::network::CaCertificates;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;

@@ -106,7 +106,7 @@ impl Gateway {
 
     /// What a disconnect may take in all (L-14).
     pub(super) fn budget(&self) -> Duration {
-        self.relay.config().timing.disconnect_budget
+        self.relay.config().machine.timing.disconnect_budget
     }
 
     /// Notes why it disconnects; `false` when it does already. The disconnect itself is the caller's to submit.

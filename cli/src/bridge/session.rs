@@ -277,7 +277,7 @@ impl<'g> Session<'g> {
     /// Whether further deliveries could push out one that an op waits to answer (M-7). Half of the memory is left to
     /// deliveries that are on their way here already.
     fn answers_are_old(&self) -> bool {
-        let most = self.gateway.relay.config().limits.reply_targets as u64 / 2;
+        let most = self.gateway.relay.config().machine.limits.reply_targets as u64 / 2;
         let oldest = self.reader.with(|ops| ops.oldest_answered());
         oldest.is_some_and(|oldest| oldest.number() + most <= self.newest)
     }

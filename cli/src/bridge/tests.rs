@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
 use super::*;
+use relayline_control::url::DialUrl;
 use relayline_core::config::Identity;
 use relayline_core::time::Now;
-use relayline_core::url::DialUrl;
 use relayline_harness::chats::{Ids, discord};
 use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ fn a_2_a_dead_agents_deliveries_come_to_the_next() {
     for runtime in [RuntimeName::Tokio, RuntimeName::Smol] {
         let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
         let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-        let mut config = Config::new(DialUrl::parse(&connector.url()).unwrap(), identity);
+        let mut config = GatewayConfig::new(DialUrl::parse(&connector.url()).unwrap(), identity);
         config.set("backoff_first", "10ms").unwrap();
         config.set("max_in_flight", "1").unwrap();
         let ((hand_over, agents), (ends, ended)) = (channel(), channel());
@@ -122,7 +122,7 @@ fn l_14_a_request_to_stop_between_agents_ends_it() {
     }
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
     let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-    let config = Config::new(DialUrl::parse(&connector.url()).unwrap(), identity);
+    let config = GatewayConfig::new(DialUrl::parse(&connector.url()).unwrap(), identity);
     let (shutdown, (waits, waiting)) = (Shutdown::new(), channel());
     let stop = shutdown.clone();
     let gateway = std::thread::spawn(move || {

@@ -1,12 +1,12 @@
 //! The demo's gateway enrols as any other does: a single-use token and an access token, over HTTP (H-1).
 
 use crate::gateway::RuntimeName;
+use relayline_control::http::enroll::Enroll;
+use relayline_control::http::{Base, Bearer};
+use relayline_control::network::Network;
+use relayline_control::url::DialUrl;
 use relayline_core::config::Credentials;
-use relayline_core::http::enroll::Enroll;
-use relayline_core::http::{Base, Bearer};
-use relayline_core::network::Network;
 use relayline_core::secret::Secret;
-use relayline_core::url::DialUrl;
 use relayline_runtime::http::Client;
 use std::fmt::Write as _;
 

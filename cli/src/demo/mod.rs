@@ -10,8 +10,9 @@ use crate::fail;
 use crate::gateway::RuntimeName;
 use clap::Args;
 use enroll::{TENANT, Tokens};
-use relayline_core::config::{Config, Credentials, Identity};
-use relayline_core::url::DialUrl;
+use relayline_control::config::GatewayConfig;
+use relayline_control::url::DialUrl;
+use relayline_core::config::{Credentials, Identity};
 use relayline_harness::chats::Platform;
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use script::Step;
@@ -108,15 +109,15 @@ fn play(
     played.and_then(|()| stage.close())
 }
 
-fn config(url: &str, credentials: Credentials) -> Result<Config, String> {
+fn config(url: &str, credentials: Credentials) -> Result<GatewayConfig, String> {
     let identity =
         |platform: &str, bot_id: &str| Identity { platform: platform.to_owned(), bot_id: bot_id.to_owned() };
     let url = DialUrl::parse(url).map_err(|error| error.to_string())?;
-    let mut config = Config::new(url, identity("discord", "1187654321098765432"));
-    config.identities.push(identity("telegram", "7012345678"));
-    config.identities.push(identity("slack", "B07RELAY"));
-    config.identities.push(identity("sms", "+15550199"));
-    config.credentials = Some(credentials);
+    let mut config = GatewayConfig::new(url, identity("discord", "1187654321098765432"));
+    config.machine.identities.push(identity("telegram", "7012345678"));
+    config.machine.identities.push(identity("slack", "B07RELAY"));
+    config.machine.identities.push(identity("sms", "+15550199"));
+    config.machine.credentials = Some(credentials);
     Ok(config)
 }
 

@@ -3,7 +3,7 @@
 use super::{Findings, Stop};
 use crate::gateway::RuntimeName;
 use futures_util::StreamExt;
-use relayline_core::config::Config;
+use relayline_control::config::GatewayConfig;
 use relayline_core::output::Notice;
 use relayline_runtime::Incoming;
 use std::io;
@@ -13,13 +13,14 @@ const REFUSED: u16 = 4401;
 
 pub(super) fn handshake(
     runtime: RuntimeName,
-    config: Config,
+    config: GatewayConfig,
     names_platform: bool,
     findings: &mut Findings,
 ) -> io::Result<Result<(), Stop>> {
-    findings.wait("handshake", config.timing.dial_timeout + config.timing.handshake_timeout);
-    let gateway_id = config.credentials.as_ref().map(|credentials| credentials.gateway_id.clone());
-    let platforms: Vec<String> = config.identities.iter().map(|identity| identity.platform.clone()).collect();
+    findings.wait("handshake", config.machine.timing.dial_timeout + config.machine.timing.handshake_timeout);
+    let gateway_id = config.machine.credentials.as_ref().map(|credentials| credentials.gateway_id.clone());
+    let platforms: Vec<String> =
+        config.machine.identities.iter().map(|identity| identity.platform.clone()).collect();
     runtime.host(config, |relay, mut inbox| async move {
         while let Some(incoming) = inbox.next().await {
             match incoming {

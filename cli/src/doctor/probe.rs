@@ -2,21 +2,25 @@
 
 use super::{Findings, Stop, Verdict, clock};
 use crate::unix_s;
-use relayline_core::config::Config;
-use relayline_core::http::{Body, MAX_ANSWER, Method, Request, Unreachable};
+use relayline_control::config::GatewayConfig;
+use relayline_control::http::{Body, MAX_ANSWER, Method, Request, Unreachable};
 use relayline_core::secret::Secret;
 use relayline_core::token::{self, TOKEN_TTL_S};
 use relayline_core::upgrade::Refusal;
 use relayline_runtime::http::Client;
 
 /// Asks for the upgrade as a dial does, and judges the answer.
-pub(super) async fn probe(client: &Client, config: &Config, findings: &mut Findings) -> Result<(), Stop> {
-    findings.wait("upgrade", config.timing.dial_timeout);
-    let token = config
-        .credentials
-        .as_ref()
-        .map(|credentials| token::mint(&credentials.gateway_id, &credentials.secret, unix_s(), TOKEN_TTL_S));
-    let answer = match client.upgrade(&config.url, token, config.timing.dial_timeout).await {
+pub(super) async fn probe(
+    client: &Client,
+    config: &GatewayConfig,
+    findings: &mut Findings,
+) -> Result<(), Stop> {
+    findings.wait("upgrade", config.machine.timing.dial_timeout);
+    let token =
+        config.machine.credentials.as_ref().map(|credentials| {
+            token::mint(&credentials.gateway_id, &credentials.secret, unix_s(), TOKEN_TTL_S)
+        });
+    let answer = match client.upgrade(&config.url, token, config.machine.timing.dial_timeout).await {
         Ok(answer) => answer,
         Err(cause) => return Err(no_answer(config, cause, findings)),
     };
@@ -42,14 +46,14 @@ pub(super) async fn probe(client: &Client, config: &Config, findings: &mut Findi
 }
 
 /// The secrets that an answer may repeat and that must not be shown (C-4).
-fn hidden(config: &Config) -> Vec<&Secret> {
-    config.credentials.iter().map(|credentials| &credentials.secret).collect()
+fn hidden(config: &GatewayConfig) -> Vec<&Secret> {
+    config.machine.credentials.iter().map(|credentials| &credentials.secret).collect()
 }
 
 /// L-9: a 401 is the connector's own word, or that of something before it.
-fn refused(config: &Config, refusal: &Refusal<'_>, findings: &mut Findings) -> Stop {
+fn refused(config: &GatewayConfig, refusal: &Refusal<'_>, findings: &mut Findings) -> Stop {
     let said = refusal.describe(&hidden(config));
-    match (&config.credentials, refusal.verdict()) {
+    match (&config.machine.credentials, refusal.verdict()) {
         (Some(_), Some(_)) => findings.stop(
             "credentials",
             format_args!(
@@ -82,7 +86,7 @@ fn refused(config: &Config, refusal: &Refusal<'_>, findings: &mut Findings) -> S
     }
 }
 
-fn no_connector(config: &Config, refusal: &Refusal<'_>, findings: &mut Findings) -> Stop {
+fn no_connector(config: &GatewayConfig, refusal: &Refusal<'_>, findings: &mut Findings) -> Stop {
     let said = refusal.describe(&hidden(config));
     match refusal.status {
         300..=399 => findings.stop(
@@ -109,7 +113,7 @@ fn no_connector(config: &Config, refusal: &Refusal<'_>, findings: &mut Findings)
     }
 }
 
-fn no_answer(config: &Config, cause: Unreachable, findings: &mut Findings) -> Stop {
+fn no_answer(config: &GatewayConfig, cause: Unreachable, findings: &mut Findings) -> Stop {
     let step = match &cause {
         Unreachable::Name(_) => "dns",
         Unreachable::Connect(_) | Unreachable::Proxy { .. } => "tcp",
@@ -120,7 +124,7 @@ fn no_answer(config: &Config, cause: Unreachable, findings: &mut Findings) -> St
     findings.stop(step, plain(config).unreachable(cause))
 }
 
-fn encryption(config: &Config, findings: &mut Findings) {
+fn encryption(config: &GatewayConfig, findings: &mut Findings) {
     match (config.url.is_secure(), config.url.is_loopback()) {
         (true, _) => findings.ok("tls", "the certificate is trusted"),
         (false, true) => findings.ok("tls", "none, and none is needed on this machine"),
@@ -129,13 +133,13 @@ fn encryption(config: &Config, findings: &mut Findings) {
 }
 
 /// A request for the same place that asks for no upgrade and shows no credentials.
-fn plain(config: &Config) -> Request {
+fn plain(config: &GatewayConfig) -> Request {
     Request {
         method: Method::Get,
         url: config.url.as_str().replacen("ws", "http", 1),
         headers: Vec::new(),
         body: Body::Empty,
-        timeout: config.timing.dial_timeout,
+        timeout: config.machine.timing.dial_timeout,
         max_answer: MAX_ANSWER,
     }
 }

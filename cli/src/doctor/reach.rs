@@ -3,8 +3,8 @@
 use super::{Findings, Stop};
 use crate::gateway::RuntimeName;
 use futures_util::future::{Either, select};
-use relayline_core::config::Config;
-use relayline_core::http::Unreachable;
+use relayline_control::config::GatewayConfig;
+use relayline_control::http::Unreachable;
 use relayline_runtime::Runtime;
 use std::io;
 use std::pin::pin;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Looks the name up and connects, as a dial would first.
 pub(super) fn reach(
     runtime: RuntimeName,
-    config: &Config,
+    config: &GatewayConfig,
     findings: &mut Findings,
 ) -> io::Result<Result<(), Stop>> {
     let url = &config.url;
@@ -22,7 +22,7 @@ pub(super) fn reach(
         Some(proxy) => (proxy.host(), proxy.port(), " (the proxy)"),
         None => (url.host().trim_matches(['[', ']']), url.port(), ""),
     };
-    let (patience, steps) = (config.timing.dial_timeout, Steps { host, port, whose });
+    let (patience, steps) = (config.machine.timing.dial_timeout, Steps { host, port, whose });
     match runtime {
         RuntimeName::Tokio => runtime
             .run(|| async { Ok(steps.take(relayline_tokio::Tokio::current()?, patience, findings).await) }),

@@ -4,9 +4,9 @@ use crate::known::{
     ACCESS, CLIENT_SECRET, COMMAND_PASSWORD, DELIVERY_KEY, ENROLLMENT, FILE_SECRET, ID, PROXY_PASSWORD,
     SECRET, is_clean,
 };
-use relayline_core::http::boot::{Boot, Step, When};
+use relayline_control::http::boot::{Boot, Step, When};
+use relayline_control::settings::{self, Arguments, FileText, Files};
 use relayline_core::machine::RelayMachine;
-use relayline_core::settings::{self, Arguments, FileText, Files};
 use relayline_core::time::Now;
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use std::process::Command;
@@ -67,7 +67,7 @@ fn panic_with_everything() {
     let (boot, _) = Boot::new(unarmed.plan.clone().unwrap());
     let (waiting, _) = Boot::new(commanded.clone());
     let steps: [Step; 2] = [boot.next(1000), waiting.next(1000)];
-    let mut machine = RelayMachine::new(resolved.config.clone().into(), [7; 32], Now::default());
+    let mut machine = RelayMachine::new(resolved.config.machine.clone().into(), [7; 32], Now::default());
     let dial = machine.poll_action();
     assert!(format!("{dial:?}").contains("token: Some"), "it has a token: {dial:?}");
     let connector = ConnectorConfig::default().gateway(ID, SECRET).delivery_key(ID, DELIVERY_KEY);

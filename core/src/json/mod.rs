@@ -28,9 +28,9 @@ use std::fmt;
 /// How deep a line may nest (W-9).
 pub const MAX_DEPTH: usize = 128;
 
-/// The raw text of the named fields of the object `raw`, by position in `names`; of duplicate keys the last
-/// wins (W-9). `None` when `raw` is no JSON object.
-pub(crate) fn fields<'a, const N: usize>(raw: &'a str, names: &[&str; N]) -> Option<[Option<&'a str>; N]> {
+/// Returns the raw text of the named fields of the object `raw`, by position in `names`. The last of duplicate keys wins
+/// (W-9). Returns `None` if `raw` is not a JSON object.
+pub fn fields<'a, const N: usize>(raw: &'a str, names: &[&str; N]) -> Option<[Option<&'a str>; N]> {
     let mut reader = serde_json::Deserializer::from_str(raw);
     let found = reader.deserialize_map(Named { names }).ok()?;
     reader.end().ok()?;
@@ -39,7 +39,7 @@ pub(crate) fn fields<'a, const N: usize>(raw: &'a str, names: &[&str; N]) -> Opt
 
 /// Reads a peer's whole text as [`fields`] does. If the text is JSON but for `NaN`, `Infinity` or `-Infinity`, reads a
 /// copy with `null` in their places, which is stored in `room` (W-11).
-pub(crate) fn peer_fields<'a, const N: usize>(
+pub fn peer_fields<'a, const N: usize>(
     text: &'a str,
     room: &'a mut String,
     names: &[&str; N],
@@ -223,8 +223,8 @@ pub(crate) fn compact(raw: &str) -> CompactString {
     text
 }
 
-/// The text of a raw string, as its own `String`; `None` for every other kind.
-pub(crate) fn string(raw: &str) -> Option<String> {
+/// Returns the text of a raw string, or `None` for a value of another kind.
+pub fn string(raw: &str) -> Option<String> {
     (kind(raw) == Kind::String).then(|| {
         let mut text = String::with_capacity(raw.len() - 2);
         push_text(raw, &mut text);
@@ -232,8 +232,8 @@ pub(crate) fn string(raw: &str) -> Option<String> {
     })
 }
 
-/// The text of a raw string or integer, as its own `String`; `None` for every other kind (W-8).
-pub(crate) fn id(raw: &str) -> Option<String> {
+/// Returns the text of a raw string or integer, or `None` for a value of another kind (W-8).
+pub fn id(raw: &str) -> Option<String> {
     is_id(raw).then(|| {
         let mut text = String::with_capacity(raw.len());
         push_text(raw, &mut text);

@@ -7,7 +7,6 @@ use crate::output::{HttpId, RELAY_DISABLED};
 use crate::secret::Secret;
 use crate::time::Now;
 use crate::upgrade::Refusal;
-use crate::url::DialUrl;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ const CONN: Conn = Conn(3);
 
 fn machine(seed: u8) -> RelayMachine {
     let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-    let mut config = Config::new(DialUrl::parse("ws://127.0.0.1:1").unwrap(), identity);
+    let mut config = Config::new(identity);
     config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: Secret::new("s3cret") });
     RelayMachine::new(Arc::new(config), [seed; 32], Now { mono: Time::ZERO, unix_s: 1 })
 }

@@ -142,3 +142,19 @@ fn c_4_a_reason_hides_what_was_sent() {
     assert!(!reason.contains("s3cret") && !reason.contains(token.expose()), "{reason}");
     assert!(reason.contains("you sent <hidden> and <hidden>"), "{reason}");
 }
+
+#[test]
+fn c_4_a_location_is_shown_without_what_may_be_secret() {
+    for (location, shown) in [
+        ("https://u:p@c.example/relay?key=s#f", "https://c.example/relay"),
+        ("https://u:p@ss@c.example:8443/@team", "https://c.example:8443/@team"),
+        ("https://u:p/a@ss@c.example/relay", "https://c.example/relay"),
+        ("//u@c.example", "//c.example"),
+        ("https://c.example:8443/@team", "https://c.example:8443/@team"),
+        ("https://[fd00::1]/@team", "https://[fd00::1]/@team"),
+        ("/login?key=s", "/login"),
+        ("", ""),
+    ] {
+        assert_eq!(bare_location(location, &[]), shown, "{location}");
+    }
+}

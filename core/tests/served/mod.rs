@@ -4,7 +4,6 @@ use relayline_core::config::{Config, Identity};
 use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Action, Conn};
 use relayline_core::time::{Now, Time};
-use relayline_core::url::DialUrl;
 use std::sync::Arc;
 
 /// When all of it happens.
@@ -12,9 +11,9 @@ pub(crate) const NOW: Now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
 pub(crate) const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
 
 /// Such a machine, configured so, and its connection.
-pub(crate) fn served(url: &str, adjust: impl FnOnce(&mut Config)) -> (RelayMachine, Conn) {
+pub(crate) fn served(adjust: impl FnOnce(&mut Config)) -> (RelayMachine, Conn) {
     let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-    let mut config = Config::new(DialUrl::parse(url).unwrap(), identity);
+    let mut config = Config::new(identity);
     adjust(&mut config);
     let mut machine = RelayMachine::new(Arc::new(config), [1; 32], NOW);
     let Some(Action::Dial { conn, .. }) = machine.poll_action() else { panic!("it dials first") };

@@ -11,7 +11,6 @@ use relayline_core::secret::Secret;
 use relayline_core::signature;
 use relayline_core::time::{Now, Time};
 use relayline_core::upgrade::Refusal;
-use relayline_core::url::DialUrl;
 use relayline_core::webhook::{Body, Received, WebhookRequest, WebhookResponse};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -96,7 +95,7 @@ impl World {
     /// The same, with something else set. The number of chats, of requests and of streams must stay.
     pub(crate) fn with(set: impl FnOnce(&mut Config)) -> World {
         let identity = |platform: &str| Identity { platform: platform.into(), bot_id: "1".into() };
-        let mut config = Config::new(DialUrl::parse("wss://c.example").unwrap(), identity("discord"));
+        let mut config = Config::new(identity("discord"));
         config.identities.push(identity("slack"));
         config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
         config.limits.max_line_bytes = 400;

@@ -1,7 +1,7 @@
 //! Values set in an env file (H-2): what is not ours stays, and what is ours reads back.
 
 use arbitrary::{Result, Unstructured};
-use relayline_core::env_file::{Unwritable, set};
+use relayline_control::env_file::{Unwritable, set};
 use relayline_core::secret::Secret;
 
 const KEY: &str = "ID";

@@ -1,6 +1,6 @@
 //! What is dialled (L-1, C-4, C-6), beside what the `url` crate reads in the same text.
 
-use relayline_core::url::{DialUrl, UrlError};
+use relayline_control::url::{DialUrl, UrlError};
 use std::net::IpAddr;
 use url::Url;
 

@@ -3,7 +3,7 @@
 use super::like::Like;
 use super::server::ServerTls;
 use crate::chats::Platform;
-use relayline_core::http::media::MAX_MEDIA;
+use relayline_control::http::media::MAX_MEDIA;
 use relayline_core::secret::Secret;
 use relayline_runtime::serve::Bounds;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! The connector behind the recorder: where it is, and what to ask it for.
 
 use data_encoding::BASE64;
-use relayline_core::network::Network;
+use relayline_control::network::Network;
+use relayline_control::url::DialUrl;
 use relayline_core::secret::Secret;
-use relayline_core::url::DialUrl;
 use std::fmt;
 use url::form_urlencoded;
 

@@ -6,7 +6,6 @@ use super::turns::flag;
 use crate::recording::{Recording, What};
 use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::secret::Secret;
-use relayline_core::url::DialUrl;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -18,11 +17,6 @@ const UNRECORDED_BACKOFF: Duration = Duration::from_millis(100);
 /// the first connection that says hello: a recorder cannot know them when it writes its header.
 pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config, ReplayError> {
     let gateway = &recording.header.gateway;
-    let fail = |problem: &str| ReplayError::Line {
-        file: recording.file.clone(),
-        line: 1,
-        problem: problem.to_owned(),
-    };
     let said = |at: usize| session.dials[at].wrote.iter().filter(|frame| frame.kind() == "hello");
     let first = (0..session.dials.len()).find(|at| said(*at).next().is_some());
     let hellos: Vec<&Value> = first.map_or_else(Vec::new, |at| said(at).map(|frame| &frame.value).collect());
@@ -40,9 +34,7 @@ pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config,
     let Some(first) = identities.first().cloned() else {
         return Err(ReplayError::Silent { file: recording.file.clone() });
     };
-    // The URL goes nowhere: nothing is dialled.
-    let url = DialUrl::parse("ws://127.0.0.1/relay").map_err(|error| fail(&error.to_string()))?;
-    let mut config = Config::new(url, first);
+    let mut config = Config::new(first);
     config.identities = identities;
     config.command_manifest = hellos.iter().find_map(|hello| hello["command_manifest"].as_array().cloned());
     config.credentials = credentials(recording);

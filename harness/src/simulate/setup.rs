@@ -6,7 +6,6 @@ use super::random::Random;
 use crate::chats::Platform;
 use crate::connector::{ConnectorConfig, Duplicates, UpgradeRefusal};
 use relayline_core::config::{Config, Credentials, Identity};
-use relayline_core::url::DialUrl;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,9 +147,7 @@ fn keep_alive(random: &mut Random, config: &mut Config) {
 fn config(random: &mut Random, platforms: &[&str]) -> Config {
     let identity =
         |platform: &&str| Identity { platform: (*platform).to_owned(), bot_id: format!("bot-{platform}") };
-    let url = DialUrl::parse("wss://connector.example")
-        .unwrap_or_else(|error| unreachable!("a good URL is one: {error}"));
-    let mut config = Config::new(url, identity(&platforms[0]));
+    let mut config = Config::new(identity(&platforms[0]));
     config.identities = platforms.iter().map(identity).collect();
     if !random.chance(8) {
         config.credentials = Some(Credentials { gateway_id: GATEWAY.to_owned(), secret: SECRET.into() });

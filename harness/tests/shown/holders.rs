@@ -18,6 +18,7 @@ const HOLDERS: &[&str] = &[
     "Network",
     "Plan",
     "Config",
+    "GatewayConfig",
     "EnrollToken",
     "GatewayAccount",
     "ConnectorConfig",

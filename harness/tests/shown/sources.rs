@@ -33,8 +33,11 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
 pub(crate) fn declared() -> Vec<Declared> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut declared = Vec::new();
-    for package in ["core", "runtime", "runtime-tokio", "runtime-smol", "harness", "cli"] {
-        let mut folders = vec![root.join(package).join("src")];
+    let folders = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path());
+    let packages: Vec<PathBuf> = folders.filter(|folder| folder.join("Cargo.toml").exists()).collect();
+    assert!(packages.len() >= 7, "{packages:?}");
+    for package in packages {
+        let mut folders = vec![package.join("src")];
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();

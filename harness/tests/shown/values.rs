@@ -1,18 +1,18 @@
 //! A value of each public type that holds a secret, and what `Debug` makes of it.
 
-use relayline_core::config::{Config, Credentials, Identity};
-use relayline_core::env_file;
-use relayline_core::http::boot::{Boot, Plan, Step};
-use relayline_core::http::enroll::Enroll;
-use relayline_core::http::identity::TokenSource;
-use relayline_core::http::media::{Download, Upload};
-use relayline_core::http::provision::{Profile, Provision, Provisioned};
-use relayline_core::http::{Base, Bearer, Body, Request, Unreachable, Value};
+use relayline_control::env_file;
+use relayline_control::http::boot::{Boot, Plan, Step};
+use relayline_control::http::enroll::Enroll;
+use relayline_control::http::identity::TokenSource;
+use relayline_control::http::media::{Download, Upload};
+use relayline_control::http::provision::{Profile, Provision, Provisioned};
+use relayline_control::http::{Base, Bearer, Body, Request, Unreachable, Value};
+use relayline_control::settings::{self, Arguments, FileText, Files, Resolved};
+use relayline_control::url::DialUrl;
+use relayline_core::config::{Credentials, Identity};
 use relayline_core::machine::RelayMachine;
 use relayline_core::secret::Secret;
-use relayline_core::settings::{self, Arguments, FileText, Files, Resolved};
 use relayline_core::time::Now;
-use relayline_core::url::DialUrl;
 use relayline_harness::connector::{Act, ConnectorConfig, ConnectorMachine, Control, Delivery, StateFile};
 use relayline_harness::recorder::{HTTP_BOUNDS, RecorderConfig, Redaction, Upstream};
 use relayline_harness::recording::{Gateway, Header, Line, Recording, What};
@@ -105,7 +105,8 @@ fn settings() -> Vec<Shown> {
         show(proxy),
         show(&Unreachable::Proxy { proxy: proxy.to_string(), why: String::new() }),
         show(&resolved.config),
-        show(resolved.config.credentials.as_ref().unwrap()),
+        show(&resolved.config.machine),
+        show(resolved.config.machine.credentials.as_ref().unwrap()),
         show(&resolved),
     ]
 }
@@ -198,8 +199,7 @@ fn boots() -> Vec<Shown> {
 }
 
 fn machines() -> Vec<Shown> {
-    let config: Config = resolved().config;
-    let mut machine = RelayMachine::new(config.into(), [7; 32], Now::default());
+    let mut machine = RelayMachine::new(resolved().config.machine.into(), [7; 32], Now::default());
     let dial = machine.poll_action().unwrap();
     let config = connector();
     let mut connector = ConnectorMachine::new(config.clone(), [7; 32]);

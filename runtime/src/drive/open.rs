@@ -93,7 +93,7 @@ impl Open {
 
     /// Answers an error of the WebSocket with the close frame that belongs to it (RFC 6455, 7.4.1).
     fn fail(&mut self, error: &WsError, shared: &Shared) -> End {
-        let limits = &shared.config.limits;
+        let limits = &shared.config.machine.limits;
         let (code, reason) = match error {
             WsError::Capacity(CapacityError::MessageTooLong { size, .. }) => (
                 CloseCode::Size,

@@ -3,11 +3,12 @@
 use super::{Client, borrowed};
 use crate::files;
 use crate::shared::unix_s;
-use relayline_core::config::{Config, Credentials};
-use relayline_core::http::boot::{Boot, KnownAlready, Plan, Report, Step};
-use relayline_core::http::identity::TokenFile;
+use relayline_control::config::GatewayConfig;
+use relayline_control::http::boot::{Boot, KnownAlready, Plan, Report, Step};
+use relayline_control::http::identity::TokenFile;
+use relayline_control::settings::Resolved;
+use relayline_core::config::Credentials;
 use relayline_core::secret::Secret;
-use relayline_core::settings::Resolved;
 use std::env::home_dir;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ impl Client {
         &self,
         resolved: Resolved,
         run: impl AsyncFnMut(&str) -> Result<Zeroizing<Vec<u8>>, String>,
-    ) -> Result<Config, KnownAlready> {
+    ) -> Result<GatewayConfig, KnownAlready> {
         let Resolved { mut config, plan, .. } = resolved;
         let Some(plan) = plan else {
             return Ok(config);
@@ -55,9 +56,10 @@ impl Client {
         if !booted.unsent.is_empty() {
             tracing::warn!(platforms = booted.unsent.join(","), "policy_unsent");
         }
-        config.credentials = booted.credentials;
+        config.machine.credentials = booted.credentials;
         // What was set is kept: during a rotation both are in use.
-        config.delivery_keys.extend(booted.delivery_key.filter(|key| !config.delivery_keys.contains(key)));
+        let keys = &mut config.machine.delivery_keys;
+        keys.extend(booted.delivery_key.filter(|key| !keys.contains(key)));
         Ok(config)
     }
 

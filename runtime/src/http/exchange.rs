@@ -12,7 +12,7 @@ use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Response, Uri};
-use relayline_core::http::{Method, Request, Unreachable, Value};
+use relayline_control::http::{Method, Request, Unreachable, Value};
 use smol_hyper::rt::FuturesIo;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};

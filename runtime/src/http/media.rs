@@ -5,8 +5,8 @@ use super::exchange::Exchange;
 use super::{Client, borrowed};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::AsyncWriteExt;
-use relayline_core::http::media::{Download, MAX_MEDIA, MediaError, Upload, Uploaded};
-use relayline_core::http::{MAX_ANSWER, Request, Unreachable};
+use relayline_control::http::media::{Download, MAX_MEDIA, MediaError, Upload, Uploaded};
+use relayline_control::http::{MAX_ANSWER, Request, Unreachable};
 
 /// A file that has come.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,4 +1,4 @@
-//! The HTTP client for [`core::http`](relayline_core::http)'s exchanges, one for every runtime.
+//! The HTTP client for [`control::http`](relayline_control::http)'s exchanges, one for every runtime.
 
 mod body;
 mod boot;
@@ -13,8 +13,8 @@ pub use upgrade::{Switched, UpgradeAnswer, Upgraded};
 use crate::Runtime;
 use crate::wires::Wires;
 use exchange::Exchange;
-use relayline_core::http::{Body, Failure, Headers, Request};
-use relayline_core::network::Network;
+use relayline_control::http::{Body, Failure, Headers, Request};
+use relayline_control::network::Network;
 use std::fmt;
 use std::io;
 use zeroize::Zeroizing;

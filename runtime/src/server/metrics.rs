@@ -1,5 +1,7 @@
 //! The metrics page: `GET /metrics`, and nothing else.
 
+mod format;
+
 use super::{Answered, Port};
 use crate::Runtime;
 use crate::serve::{Bounds, Received, Server};
@@ -10,7 +12,6 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use relayline_core::metrics::{self, CONTENT_TYPE as PAGE};
 use std::future::ready;
 use std::io;
 use std::net::TcpListener;
@@ -27,11 +28,11 @@ pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpL
     runtime.spawn(async move {
         // The watch ends with the gateway.
         let over = Watch::new(shared.clone()).for_each(|_| ready(()));
-        let timing = &shared.config.timing;
+        let limits = &shared.config.server;
         let bounds = Bounds {
             clients: CLIENTS,
-            read_timeout: timing.delivery_read_timeout,
-            greatest_age: timing.http_connection_age,
+            read_timeout: limits.delivery_read_timeout,
+            greatest_age: limits.http_connection_age,
             ..Bounds::default()
         };
         let server = Server::new(task_runtime, bounds, shared.closed.clone());
@@ -48,13 +49,13 @@ pub(crate) fn page(shared: &Shared) -> String {
     let held = state.machine.held();
     let signs_dropped = state.signs.dropped();
     drop(state);
-    let mut page = metrics::page(phase, &stats, &held);
+    let mut page = format::page(phase, &stats, &held);
     let help = "Interrupts and notices that were dropped since the host did not take them (X-2).";
-    metrics::counter(&mut page, "signs_dropped", help, signs_dropped);
+    format::counter(&mut page, "signs_dropped", help, signs_dropped);
     let help = "Idle HTTP connections that made room for new ones, of signed deliveries and of this page (H-6, X-2).";
-    metrics::counter(&mut page, "http_closed_by_slot", help, shared.closed.by_slot());
+    format::counter(&mut page, "http_closed_by_slot", help, shared.closed.by_slot());
     let help = "HTTP connections that reached their greatest age (H-6, X-2).";
-    metrics::counter(&mut page, "http_closed_by_age", help, shared.closed.by_age());
+    format::counter(&mut page, "http_closed_by_age", help, shared.closed.by_age());
     page
 }
 
@@ -62,7 +63,7 @@ fn answer(shared: &Shared, asked: &Request<Received>) -> Answered {
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     let (status, kind, body) = match (asked.uri().path(), asked.method()) {
         ("/metrics", &Method::GET | &Method::HEAD) => {
-            (StatusCode::OK, HeaderValue::from_static(PAGE), page(shared))
+            (StatusCode::OK, HeaderValue::from_static(format::CONTENT_TYPE), page(shared))
         }
         ("/metrics", _) => (StatusCode::METHOD_NOT_ALLOWED, text, "ask with GET\n".to_owned()),
         _ => (StatusCode::NOT_FOUND, text, "the page is /metrics\n".to_owned()),

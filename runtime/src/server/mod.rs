@@ -51,9 +51,9 @@ impl<R: Runtime> Port<R> {
         over: oneshot::Receiver<Infallible>,
     ) {
         let bounds = Bounds {
-            clients: shared.config.limits.delivery_connections,
-            read_timeout: shared.config.timing.delivery_read_timeout,
-            greatest_age: shared.config.timing.http_connection_age,
+            clients: shared.config.server.delivery_connections,
+            read_timeout: shared.config.server.delivery_read_timeout,
+            greatest_age: shared.config.server.http_connection_age,
             ..Bounds::default()
         };
         let server = Server::new(runtime.clone(), bounds, shared.closed.clone());

@@ -72,14 +72,14 @@ pub(super) async fn answer<R: Runtime>(
 ) -> hyper::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let wanted = shared.lock().machine.wants_body(shared.now(), &asked(&head, Body::Whole(b"")));
-    let most = if wanted { shared.config.limits.delivery_body } else { 0 };
+    let most = if wanted { shared.config.server.delivery_body } else { 0 };
     let mut kept = Kept::new(&shared.body_bytes);
     let came = if head.headers.contains_key(EXPECT) && body.size_hint().lower() > most as u64 {
         // It waits to be asked for its body, and will not be.
         Came::TooLong
     } else {
-        let late = runtime.sleep(shared.config.timing.delivery_read_timeout);
-        let room = shared.config.limits.delivery_bytes;
+        let late = runtime.sleep(shared.config.server.delivery_read_timeout);
+        let room = shared.config.server.delivery_bytes;
         match select(pin!(read(body, most, &mut kept, room)), pin!(late)).await {
             Either::Left((came, _)) => came?,
             Either::Right(((), _)) => Came::TooSlow,

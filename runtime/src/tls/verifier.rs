@@ -83,7 +83,7 @@ fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(),
 mod tests {
     use crate::tls::meaning;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
-    use relayline_core::network::CaCertificates;
+    use relayline_control::network::CaCertificates;
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{PrivateKeyDer, ServerName};
     use rustls::server::{ClientHello, ResolvesServerCert};

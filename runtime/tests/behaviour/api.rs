@@ -78,9 +78,9 @@ fn i_6_a_prompt_may_have_an_id_of_the_hosts(wire: Wire) {
 fn x_4_x_5_a_host_sees_what_the_connector_wrote(wire: Wire) {
     let connector = Stage::connector(wire);
     let mut stage = Stage::dial_with(wire, connector, &[], |config| {
-        config.raw_events = true;
-        config.unknown_frames = true;
-        config.passthrough = true;
+        config.machine.raw_events = true;
+        config.machine.unknown_frames = true;
+        config.machine.passthrough = true;
     });
     stage.notice(|notice| matches!(notice, Notice::Platform { .. }));
     let write =

@@ -1,7 +1,7 @@
 //! An authority that signs certificates for tests.
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use relayline_core::network::{CaCertificates, Network};
+use relayline_control::network::{CaCertificates, Network};
 use relayline_harness::connector::ServerTls;
 
 pub(crate) struct Authority {

@@ -3,15 +3,15 @@
 use super::may_move;
 use super::server::{Reply, Server};
 use crate::Kit;
+use relayline_control::http::boot::{Plan, Report, When};
+use relayline_control::http::identity::TokenSource;
+use relayline_control::http::provision::Profile;
+use relayline_control::http::{Base, policy};
+use relayline_control::network::Network;
+use relayline_control::settings::Resolved;
+use relayline_control::url::DialUrl;
 use relayline_core::config::Identity;
-use relayline_core::http::boot::{Plan, Report, When};
-use relayline_core::http::identity::TokenSource;
-use relayline_core::http::provision::Profile;
-use relayline_core::http::{Base, policy};
-use relayline_core::network::Network;
-use relayline_core::settings::Resolved;
 use relayline_core::token;
-use relayline_core::url::DialUrl;
 use relayline_runtime::http::BootError;
 use std::time::{SystemTime, UNIX_EPOCH};
 

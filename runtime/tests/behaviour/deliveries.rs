@@ -4,7 +4,7 @@ use super::pulling::held;
 use super::stage::EventIds;
 use super::{SOON, Stage, config};
 use crate::Kit;
-use relayline_core::config::Config;
+use relayline_control::config::GatewayConfig;
 use relayline_core::secret::Secret;
 use relayline_core::signature::sign;
 use relayline_harness::chats::Ids;
@@ -24,12 +24,12 @@ pub(super) fn served(settings: &[(&str, &str)]) -> (Stage, SocketAddr) {
 
 pub(super) fn served_with(
     settings: &[(&str, &str)],
-    change: impl FnOnce(&mut Config),
+    change: impl FnOnce(&mut GatewayConfig),
 ) -> (Stage, SocketAddr) {
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
     let mut config = config(&connector.url(), settings);
     config.inbound_listen = Some("127.0.0.1:0".into());
-    config.delivery_keys = vec![Secret::new("dk")];
+    config.machine.delivery_keys = vec![Secret::new("dk")];
     change(&mut config);
     let kit = Kit::new();
     let (relay, inbox) = kit.connect(config);
@@ -135,7 +135,7 @@ fn h_6_what_is_not_as_it_should_be_has_its_status_and_reaches_nobody() {
 
 #[test]
 fn h_6_without_a_key_every_delivery_is_401() {
-    let (stage, address) = served_with(&[], |config| config.delivery_keys.clear());
+    let (stage, address) = served_with(&[], |config| config.machine.delivery_keys.clear());
     let answer = post(address, "/", &signed(HELLO, "", 0), HELLO);
     assert!(status(&answer) == 401 && answer.contains("GATEWAY_RELAY_DELIVERY_KEY"), "{answer}");
     assert_eq!(stage.relay.stats().delivered, 0);
@@ -144,8 +144,9 @@ fn h_6_without_a_key_every_delivery_is_401() {
 /// The new key and the old one, while a rotation lasts.
 #[test]
 fn h_6_either_key_of_a_rotation_will_do() {
-    let (mut stage, address) =
-        served_with(&[], |config| config.delivery_keys = vec![Secret::new("new"), Secret::new("old")]);
+    let (mut stage, address) = served_with(&[], |config| {
+        config.machine.delivery_keys = vec![Secret::new("new"), Secret::new("old")]
+    });
     for key in ["new", "old"] {
         let client = std::thread::spawn(move || post(address, "/", &signed(HELLO, key, 0), HELLO));
         stage.message().ack();

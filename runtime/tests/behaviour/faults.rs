@@ -258,7 +258,7 @@ fn refused_by(upgrade_refusal: UpgradeRefusal) -> String {
     let connector = EmbeddedConnector::start(accounts, "127.0.0.1:0").unwrap();
     connector.control(Act::Revoke { on: true }).unwrap();
     let mut config = config(&connector.url(), &[]);
-    config.credentials =
+    config.machine.credentials =
         Some(Credentials { gateway_id: "gw-1".into(), secret: Secret::new("s3cret".to_owned()) });
     let kit = Kit::new();
     let (relay, mut inbox) = kit.connect(config);

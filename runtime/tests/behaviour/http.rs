@@ -3,8 +3,8 @@
 use super::may_move;
 use super::server::{Reply, Server};
 use crate::Kit;
-use relayline_core::http::{Body, Failure, MAX_ANSWER, Method, Request, Unreachable, Value};
-use relayline_core::network::Network;
+use relayline_control::http::{Body, Failure, MAX_ANSWER, Method, Request, Unreachable, Value};
+use relayline_control::network::Network;
 use relayline_core::secret::Secret;
 use relayline_runtime::http::Answer;
 use std::net::TcpListener;

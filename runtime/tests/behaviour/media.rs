@@ -6,11 +6,11 @@ use super::{config, may_move};
 use crate::Kit;
 use allocation_counter::measure;
 use futures_util::{AsyncRead, AsyncWrite};
-use relayline_core::config::{Config, Credentials};
-use relayline_core::http::media::MediaError;
+use relayline_control::config::GatewayConfig;
+use relayline_control::http::media::MediaError;
+use relayline_core::config::Credentials;
 use relayline_core::secret::Secret;
 use relayline_core::token;
-use relayline_core::url::DialUrl;
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use relayline_runtime::{Inbox, Relay};
 use std::io;
@@ -76,12 +76,11 @@ fn gateway(server: &Server) -> (Kit, Relay, Inbox) {
     (kit, relay, inbox)
 }
 
-fn with_credentials(url: &str) -> Config {
+fn with_credentials(url: &str) -> GatewayConfig {
     let credentials = Credentials { gateway_id: "gw-1".into(), secret: Secret::from("hunter2") };
-    Config {
-        credentials: Some(credentials),
-        ..config(url, &[("backoff_first", "1h"), ("backoff_most", "1h")])
-    }
+    let mut config = config(url, &[("backoff_first", "1h"), ("backoff_most", "1h")]);
+    config.machine.credentials = Some(credentials);
+    config
 }
 
 /// Runs a future on this thread, which is the one that is measured.
@@ -161,8 +160,7 @@ fn h_7_what_is_too_large_or_has_no_credentials_is_refused_before_anything_is_sen
     let nobody = kit.block_on(relay.upload("a/b", None, 1, pattern(1)));
     assert_eq!(nobody, Err(MediaError::NoCredentials));
     // C-6: not even a gateway is made where its credentials would go out in the clear.
-    let far = Config { url: DialUrl::parse("ws://c.example").unwrap(), ..relay.config().clone() };
-    let far = Config { credentials: with_credentials("ws://c.example").credentials, ..far };
+    let far = with_credentials("ws://c.example");
     let error = relayline_runtime::start(kit.runtime(), far).unwrap_err();
     assert!(error.to_string().contains("--allow-insecure"), "{error}");
 }
@@ -253,7 +251,7 @@ fn h_7_a_file_goes_to_the_connector_over_tls_and_comes_back() {
     let connector = ConnectorConfig { tls, ..ConnectorConfig::default() }.gateway("gw-1", "hunter2");
     let connector = EmbeddedConnector::start(connector, "127.0.0.1:0").unwrap();
     let kit = Kit::new();
-    let config = Config { network: authority.network(), ..with_credentials(&connector.url()) };
+    let config = GatewayConfig { network: authority.network(), ..with_credentials(&connector.url()) };
     let (relay, _inbox) = kit.connect(config);
     let uploaded = kit.block_on(relay.upload("image/png", Some("cat.png"), LARGE, pattern(LARGE))).unwrap();
     assert!(uploaded.url.starts_with("https://127.0.0.1:"), "{uploaded:?}");

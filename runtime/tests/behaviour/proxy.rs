@@ -5,7 +5,7 @@ use super::server::{Reply, Server, read_head};
 use super::{SOON, config, frame};
 use crate::Kit;
 use futures_util::StreamExt;
-use relayline_core::network::{Network, Proxies};
+use relayline_control::network::{Network, Proxies};
 use relayline_core::output::Notice;
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use relayline_runtime::Incoming;
@@ -111,8 +111,8 @@ fn l_4_the_websocket_goes_through_a_proxy_but_never_to_loopback() {
     kit.block_on(relay.disconnect());
 
     // Nobody is at the proxy's address any more, and nobody is asked.
-    let url = relayline_core::url::DialUrl::parse(&connector.url()).unwrap();
-    let (_relay, mut inbox) = kit.connect(relayline_core::config::Config { url, ..config });
+    let url = relayline_control::url::DialUrl::parse(&connector.url()).unwrap();
+    let (_relay, mut inbox) = kit.connect(relayline_control::config::GatewayConfig { url, ..config });
     let first = kit.block_on(inbox.next());
     assert!(matches!(first, Some(Incoming::Notice(Notice::Connected { .. }))), "{first:?}");
 }

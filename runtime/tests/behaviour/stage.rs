@@ -3,12 +3,13 @@
 use super::authority::{Authority, NOW};
 use crate::Kit;
 use futures_util::StreamExt;
+use relayline_control::config::GatewayConfig;
+use relayline_control::url::DialUrl;
 use relayline_core::command::{Command, Failure, Reply};
-use relayline_core::config::{Config, Identity};
+use relayline_core::config::Identity;
 use relayline_core::op::{Op, SendMessage};
 use relayline_core::output::Notice;
 use relayline_core::time::Now;
-use relayline_core::url::DialUrl;
 use relayline_harness::chats::{Ids, Room};
 use relayline_harness::connector::{Act, ConnectorConfig, DuplexStream, EmbeddedConnector, Saw};
 use relayline_runtime::{Delivery, Inbox, Incoming, Relay, Runtime};
@@ -103,10 +104,10 @@ pub(crate) struct Stage {
 }
 
 /// A gateway for discord and telegram without credentials, quick to dial again.
-pub(crate) fn config(url: &str, settings: &[(&str, &str)]) -> Config {
+pub(crate) fn config(url: &str, settings: &[(&str, &str)]) -> GatewayConfig {
     let identity = |platform: &str| Identity { platform: platform.to_owned(), bot_id: String::new() };
-    let mut config = Config::new(DialUrl::parse(url).unwrap(), identity("discord"));
-    config.identities.push(identity("telegram"));
+    let mut config = GatewayConfig::new(DialUrl::parse(url).unwrap(), identity("discord"));
+    config.machine.identities.push(identity("telegram"));
     config.set("backoff_first", "10ms").unwrap();
     for (name, value) in settings {
         config.set(name, value).unwrap();
@@ -118,10 +119,10 @@ pub(crate) fn config(url: &str, settings: &[(&str, &str)]) -> Config {
 pub(crate) fn connect(
     kit: &Kit,
     wire: Wire,
-    config: Config,
+    config: GatewayConfig,
     open: impl Fn() -> Option<DuplexStream> + Send + Sync + 'static,
 ) -> (Relay, Inbox) {
-    let config = Config { network: AUTHORITY.network(), ..config };
+    let config = GatewayConfig { network: AUTHORITY.network(), ..config };
     match wire {
         Wire::Tcp | Wire::Tls => kit.connect(config),
         Wire::Memory => {
@@ -179,7 +180,7 @@ impl Stage {
         wire: Wire,
         connector: Arc<EmbeddedConnector>,
         settings: &[(&str, &str)],
-        change: impl FnOnce(&mut Config),
+        change: impl FnOnce(&mut GatewayConfig),
     ) -> Stage {
         let kit = Kit::new();
         let mut config = config(&connector.url(), settings);

@@ -5,7 +5,7 @@ use super::config;
 use super::http::post;
 use crate::Kit;
 use futures_util::StreamExt;
-use relayline_core::network::{CaCertificates, Network, Proxies};
+use relayline_control::network::{CaCertificates, Network, Proxies};
 use relayline_core::output::Notice;
 use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector, ServerTls};
 use relayline_runtime::Incoming;

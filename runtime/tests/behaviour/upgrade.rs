@@ -7,8 +7,9 @@ use crate::Kit;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use async_tungstenite::tungstenite::{self, Message, WebSocket};
 use futures_util::{AsyncRead, AsyncWrite, StreamExt};
-use relayline_core::config::{Config, Credentials};
-use relayline_core::network::{Network, Proxies};
+use relayline_control::config::GatewayConfig;
+use relayline_control::network::{Network, Proxies};
+use relayline_core::config::Credentials;
 use relayline_core::output::Notice;
 use relayline_core::secret::Secret;
 use relayline_harness::chats::Platform;
@@ -111,7 +112,8 @@ impl Port {
     /// A gateway with credentials that dials this port.
     fn gateway(&self, kit: &Kit, settings: &[(&str, &str)]) -> (Relay, Inbox) {
         let credentials = Credentials { gateway_id: "gw-1".into(), secret: Secret::from("hunter2") };
-        let config = Config { credentials: Some(credentials), ..config(&self.url(), settings) };
+        let mut config = config(&self.url(), settings);
+        config.machine.credentials = Some(credentials);
         let runtime = Telling { runtime: kit.runtime(), read: self.telling.clone() };
         relayline_runtime::start(runtime, config).unwrap()
     }
@@ -516,7 +518,7 @@ fn l_4_a_proxy_that_refuses_or_hangs_is_named() {
         let address = port.listener.local_addr().unwrap();
         let look_up = |name: &str| (name == "all_proxy").then(|| format!("http://user:s3cret@{address}"));
         let network = Network { proxies: Proxies::from_environment(&look_up).unwrap(), ..Network::default() };
-        let config = Config { network, ..config("ws://c.example:8080", &[("dial_timeout", "300ms")]) };
+        let config = GatewayConfig { network, ..config("ws://c.example:8080", &[("dial_timeout", "300ms")]) };
         let (_relay, mut inbox) = kit.connect(config);
         std::thread::scope(|scope| {
             scope.spawn(|| {

@@ -7,7 +7,6 @@ use crate::op::SendMessage;
 use crate::output::{Action, Conn, Content, DeliveryId, Notice, Outcome, Transmit};
 use crate::time::{Now, Time};
 use crate::upgrade::Refusal;
-use crate::url::DialUrl;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +65,7 @@ impl Rig {
     /// The same with a seed of its own.
     pub(super) fn seeded(seed: u8, change: impl FnOnce(&mut Config)) -> Rig {
         let identity = Identity { platform: "discord".into(), bot_id: "42".into() };
-        let mut config = Config::new(DialUrl::parse("wss://c.example").unwrap(), identity);
+        let mut config = Config::new(identity);
         config.credentials = Some(Credentials { gateway_id: "gw-1".into(), secret: "hunter2".into() });
         change(&mut config);
         let now = Now { mono: Time::ZERO, unix_s: EPOCH_S };

@@ -3,6 +3,7 @@
 use super::driver::{EPOCH_S, Rig, buffered, inbound};
 use crate::command::Command;
 use crate::config::Config;
+use crate::limits::{NamedLimits, Slot};
 use crate::output::Timer;
 use crate::secret::Secret;
 use crate::signature::sign;
@@ -344,7 +345,8 @@ fn h_6_x_1_what_waits_is_bounded() {
     for least in ["host_queue", "host_queue_bytes", "dedupe"] {
         let mut rig = Rig::up_with(|config| {
             keyed(config);
-            config.set(least, "1").unwrap();
+            let Some(Slot::Size(size, _)) = config.limits.slot(least) else { panic!("a size") };
+            *size = 1;
         });
         rig.room = false;
         rig.line(&inbound("c", "1"));

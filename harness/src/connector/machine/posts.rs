@@ -7,7 +7,7 @@ use crate::connector::control::{ControlError, Delivery};
 use crate::connector::frame;
 use crate::connector::http::HIDDEN;
 use crate::connector::saw::{AskedBy, Saw};
-use relayline_core::http::{Body, MAX_ANSWER, Method, Request, TIMEOUT, Value as Header};
+use relayline_control::http::{Body, MAX_ANSWER, Method, Request, TIMEOUT, Value as Header};
 use relayline_core::secret::Secret;
 use relayline_core::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
 use relayline_core::time::Now;

@@ -1,8 +1,8 @@
 //! Signed deliveries on their way to the gateways' own endpoints.
 
 use super::hub::Hub;
-use relayline_core::http::{Failure, Request, Unreachable};
-use relayline_core::network::Network;
+use relayline_control::http::{Failure, Request, Unreachable};
+use relayline_control::network::Network;
 use relayline_runtime::http::Client;
 use std::sync::Arc;
 

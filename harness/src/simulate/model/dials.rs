@@ -270,14 +270,12 @@ pub(crate) fn retry_after(text: Option<&str>, unix_s: u64) -> Duration {
 mod tests {
     use super::*;
     use relayline_core::config::{Config, Identity};
-    use relayline_core::url::DialUrl;
 
     /// What no run has shown yet: the close of a resume is on its way, and the socket goes first.
     #[test]
     fn l_12_a_resume_dials_at_once_however_its_socket_ends() {
         let identity = Identity { platform: "discord".to_owned(), bot_id: String::new() };
-        let Ok(url) = DialUrl::parse("wss://c.example") else { panic!("a good URL") };
-        let config = Config::new(url, identity);
+        let config = Config::new(identity);
         for (resumed, closing, at_once) in [
             (true, None, true),
             (true, Some(Purpose::Resume), true),

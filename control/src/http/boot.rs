@@ -1,0 +1,453 @@
+//! What a gateway does before it dials: an identity token, provisioning, policy, in this order (H-4, H-5).
+//!
+//! ```text
+//! loop {
+//!     match boot.next(unix_s) {
+//!         Step::Run(command) => boot.printed(run(command)),
+//!         Step::Read(file) => boot.read(read(file.path()), unix_s),
+//!         Step::Send(request) => boot.answered(send(request)),
+//!         Step::Dial { .. } => break,
+//!     }
+//! }
+//! ```
+//!
+//! Each step that is not answered is asked for again. Nothing that goes wrong stops the boot: it is a [`Report`]. The
+//! exception is [`Step::Known`]: without a secret every dial would be refused for ever.
+
+use super::identity::{self, TokenEndpoint, TokenFile, TokenSource};
+use super::policy::Policy;
+use super::provision::{Profile, Provision, Provisioned};
+use super::{Base, Bearer, Failure, Headers, Issued, Request};
+use relayline_core::config::{Credentials, Identity};
+use relayline_core::secret::Secret;
+use std::collections::VecDeque;
+
+/// When provisioning happens: `--provision`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum When {
+    /// When the install is managed or a source of identity tokens is configured.
+    #[default]
+    Auto,
+    /// Also when neither is so.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// What a boot knows when it begins.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Plan {
+    /// Whom to ask.
+    pub base: Base,
+    /// The credentials that are set; with them nothing is provisioned, whatever `when` says.
+    pub credentials: Option<Credentials>,
+    /// When provisioning happens.
+    pub when: When,
+    /// Whether the install is managed (H-3).
+    pub managed: bool,
+    /// Where identity tokens come from.
+    pub source: Option<TokenSource>,
+    /// What the gateway says of itself.
+    pub profile: Profile,
+    /// Who it is; each is provisioned.
+    pub identities: Vec<Identity>,
+    /// What it wants of each platform.
+    pub policies: Vec<Policy>,
+}
+
+/// What to do next.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// Run this command, and hand what it prints to [`Boot::printed`]. Its text may hold a password (C-4).
+    Run(Secret),
+    /// Read this file, and hand what it holds to [`Boot::read`].
+    Read(TokenFile),
+    /// Send this, and hand the answer to [`Boot::answered`].
+    Send(Request),
+    /// The boot is over.
+    Dial {
+        /// What to dial with: what was set, or else the last that was issued (H-4).
+        credentials: Option<Credentials>,
+        /// What signs deliveries, if any was issued.
+        delivery_key: Option<Secret>,
+        /// The platforms whose policy was not sent, for want of credentials.
+        unsent: Vec<String>,
+    },
+    /// The boot is over, and there is nothing to dial with: the connector knows the gateway and issued no secret (H-4).
+    Known(KnownAlready),
+}
+
+/// Error returned when the connector knows the gateway already (`secretIssued: false`), and the gateway has no secret.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "{host} knows the gateway {gateway_id:?} already and has issued no new secret, and none is set: set \
+     GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET (or --gateway-id and --secret-file) to the ones that were issued to it, \
+     have the connector rotate its secret, enroll it again, or choose another id with --gateway-id"
+)]
+pub struct KnownAlready {
+    /// Name of the connector's host.
+    pub host: String,
+    /// The id that the gateway asked for.
+    pub gateway_id: String,
+}
+
+/// An answer, or why there is none.
+pub type Answer<'a> = Result<(u16, Headers<'a>, &'a [u8]), Failure>;
+
+/// What came of a step; for the host's logs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Report {
+    /// There is an identity token.
+    Identity,
+    /// This platform is provisioned; and whether a secret came with it.
+    Provisioned(String, bool),
+    /// This platform's policy was taken.
+    Policy(String),
+    /// It failed, and the boot goes on.
+    Failed {
+        /// "provisioning", or "provisioning discord".
+        what: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// Nobody asked for this.
+    Nothing,
+}
+
+/// A boot under way.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Boot {
+    base: Base,
+    profile: Profile,
+    credentials: Option<Credentials>,
+    delivery_key: Option<Secret>,
+    /// Whether a platform was answered "known already".
+    known: bool,
+    /// Where the identity token is still to come from.
+    source: Option<TokenSource>,
+    token: Option<Bearer>,
+    identities: VecDeque<Identity>,
+    policies: VecDeque<Policy>,
+}
+
+/// What is to be done first; made anew from the boot's state each time.
+enum Due {
+    Command(Secret),
+    File(TokenFile),
+    Endpoint(TokenEndpoint),
+    Provision(Provision),
+    Policy(Policy, Credentials),
+    Dial,
+}
+
+impl Boot {
+    /// Begins a boot. The reports are of what is left out though it was asked for.
+    pub fn new(plan: Plan) -> (Boot, Vec<Report>) {
+        let wanted = match plan.when {
+            When::Auto => plan.managed || plan.source.is_some(),
+            When::Always => true,
+            When::Never => false,
+        };
+        let wanted = wanted && plan.credentials.is_none();
+        let mut reports = Vec::new();
+        if wanted && plan.source.is_none() {
+            let why = "there is no identity token: give --access-token-command or --access-token-file, or set \
+                       GATEWAY_RELAY_ACCESS_TOKEN or GATEWAY_RELAY_IDP_TOKEN_URL";
+            reports.push(Report::Failed { what: "provisioning".into(), why: why.into() });
+        }
+        let provisions = wanted && plan.source.is_some();
+        let (source, token) = match plan.source.filter(|_| provisions) {
+            Some(TokenSource::Given(token)) => (None, Some(token)),
+            other => (other, None),
+        };
+        let boot = Boot {
+            base: plan.base,
+            profile: plan.profile,
+            credentials: plan.credentials,
+            delivery_key: None,
+            known: false,
+            source,
+            token,
+            identities: if provisions { plan.identities.into() } else { VecDeque::new() },
+            policies: plan.policies.into_iter().filter(Policy::is_set).collect(),
+        };
+        (boot, reports)
+    }
+
+    fn due(&self) -> Due {
+        match (&self.source, &self.token, self.identities.front()) {
+            (Some(TokenSource::Command(command)), _, _) => return Due::Command(command.clone()),
+            (Some(TokenSource::File(file)), _, _) => return Due::File(file.clone()),
+            (Some(TokenSource::Endpoint(endpoint)), _, _) => return Due::Endpoint(endpoint.clone()),
+            (_, Some(token), Some(identity)) => {
+                return Due::Provision(Provision {
+                    base: self.base.clone(),
+                    access_token: token.clone(),
+                    profile: self.profile.clone(),
+                    identity: identity.clone(),
+                });
+            }
+            (Some(TokenSource::Given(_)) | None, _, _) => {}
+        }
+        match (self.policies.front(), &self.credentials) {
+            (Some(policy), Some(credentials)) => Due::Policy(policy.clone(), credentials.clone()),
+            // Without credentials nobody would know whose policy it is.
+            (Some(_), None) | (None, _) => Due::Dial,
+        }
+    }
+
+    /// What to do now, at `unix_s`, which policies' upgrade tokens are minted at.
+    pub fn next(&self, unix_s: u64) -> Step {
+        match self.due() {
+            Due::Command(command) => Step::Run(command),
+            Due::File(file) => Step::Read(file),
+            Due::Endpoint(endpoint) => Step::Send(endpoint.request()),
+            Due::Provision(provision) => Step::Send(provision.request()),
+            Due::Policy(policy, credentials) => {
+                match policy.request(&self.base, &Bearer::mint(&credentials, unix_s)) {
+                    Some(request) => Step::Send(request),
+                    // Those that are not set were left out at the beginning.
+                    None => self.dial(),
+                }
+            }
+            Due::Dial => self.dial(),
+        }
+    }
+
+    fn dial(&self) -> Step {
+        if self.known && self.credentials.is_none() {
+            let (host, gateway_id) = (self.base.host().to_owned(), self.profile.gateway_id.clone());
+            return Step::Known(KnownAlready { host, gateway_id });
+        }
+        Step::Dial {
+            credentials: self.credentials.clone(),
+            delivery_key: self.delivery_key.clone(),
+            unsent: self.policies.iter().map(|policy| policy.platform.clone()).collect(),
+        }
+    }
+
+    /// What the command has printed, or why it failed.
+    pub fn printed(&mut self, output: Result<&[u8], String>) -> Report {
+        let Due::Command(_) = self.due() else {
+            return Report::Nothing;
+        };
+        let token =
+            output.and_then(|output| identity::from_output(output).map_err(|error| error.to_string()));
+        self.identified(token.map_err(|why| format!("the access token command: {why}")))
+    }
+
+    /// What the file holds at `unix_s`, or why it cannot be read.
+    pub fn read(&mut self, content: Result<&[u8], String>, unix_s: u64) -> Report {
+        let Due::File(file) = self.due() else {
+            return Report::Nothing;
+        };
+        let token = match content {
+            Ok(content) => file.read(content, unix_s),
+            Err(why) => Err(file.unreadable(why)),
+        };
+        self.identified(token.map_err(|error| error.to_string()))
+    }
+
+    /// What came of the request.
+    pub fn answered(&mut self, answer: Answer<'_>) -> Report {
+        match self.due() {
+            Due::Endpoint(endpoint) => {
+                let token = match answer {
+                    Ok((status, headers, body)) => endpoint.read(status, headers, body),
+                    Err(failure) => Err(failure.into()),
+                };
+                self.identified(token.map_err(|error| error.to_string()))
+            }
+            Due::Provision(provision) => {
+                self.identities.pop_front();
+                let platform = provision.identity.platform.clone();
+                let provisioned = match answer {
+                    Ok((status, headers, body)) => provision.read(status, headers, body),
+                    Err(failure) => Err(failure.into()),
+                };
+                match provisioned {
+                    Ok(Provisioned::Issued(issued)) => {
+                        self.issued(issued);
+                        Report::Provisioned(platform, true)
+                    }
+                    Ok(Provisioned::Known) => {
+                        self.known = true;
+                        Report::Provisioned(platform, false)
+                    }
+                    Err(error) => failed(format!("provisioning {platform}"), error.to_string()),
+                }
+            }
+            Due::Policy(policy, credentials) => {
+                self.policies.pop_front();
+                let taken = answer
+                    .and_then(|(status, headers, body)| {
+                        policy.read(&self.base, &credentials, status, headers, body)
+                    })
+                    .map_err(|failure| failure.to_string());
+                match taken {
+                    Ok(()) => Report::Policy(policy.platform),
+                    Err(why) => failed(format!("the policy for {}", policy.platform), why),
+                }
+            }
+            Due::Command(_) | Due::File(_) | Due::Dial => Report::Nothing,
+        }
+    }
+
+    fn identified(&mut self, token: Result<Bearer, String>) -> Report {
+        self.source = None;
+        match token {
+            Ok(token) => {
+                self.token = Some(token);
+                Report::Identity
+            }
+            Err(why) => {
+                self.identities.clear();
+                failed("provisioning".into(), why)
+            }
+        }
+    }
+
+    /// Of several the last counts.
+    fn issued(&mut self, issued: Issued) {
+        self.credentials = Some(issued.credentials);
+        self.delivery_key = issued.delivery_key.or(self.delivery_key.take());
+    }
+}
+
+fn failed(what: String, why: String) -> Report {
+    Report::Failed { what, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Unreachable, policy};
+    use crate::url::DialUrl;
+
+    fn plan() -> Plan {
+        let identities =
+            ["discord", "slack"].map(|name| Identity { platform: name.into(), bot_id: String::new() });
+        Plan {
+            base: Base::new(&DialUrl::parse("wss://c.example").unwrap(), false).unwrap(),
+            credentials: None,
+            when: When::Auto,
+            managed: false,
+            source: Some(TokenSource::Command("print-token".into())),
+            profile: Profile { gateway_id: "gw-1".into(), ..Profile::default() },
+            policies: policy::parse(r#"{"platform":"slack","allowOtherBots":true}"#, &identities).unwrap(),
+            identities: identities.to_vec(),
+        }
+    }
+
+    fn credentials(secret: &str) -> Credentials {
+        Credentials { gateway_id: "gw-1".into(), secret: Secret::from(secret) }
+    }
+
+    /// A whole boot, each answer a status and a body: the last parts of the URLs asked for, how many reports are of
+    /// failures, and the secret that is dialled with.
+    fn run(plan: Plan, answers: &[(u16, &str)]) -> (Vec<String>, usize, Option<String>) {
+        let (mut boot, mut reports) = Boot::new(plan);
+        let (mut asked, mut answers) = (Vec::new(), answers.iter());
+        loop {
+            reports.push(match boot.next(1000) {
+                Step::Run(command) => {
+                    assert_eq!(command.expose(), "print-token");
+                    asked.push("run".into());
+                    boot.printed(Ok(b"acc3ss\n"))
+                }
+                Step::Read(file) => {
+                    asked.push(file.path().to_owned());
+                    let content = answers.next().unwrap();
+                    boot.read(Ok(content.1.as_bytes()), 1000)
+                }
+                Step::Send(request) => {
+                    asked.push(request.url.rsplit('/').next().unwrap().to_owned());
+                    match answers.next().unwrap() {
+                        (0, _) => {
+                            let cause = Unreachable::Connect("refused".into());
+                            boot.answered(Err(request.unreachable(cause)))
+                        }
+                        (status, body) => boot.answered(Ok((*status, &[], body.as_bytes()))),
+                    }
+                }
+                Step::Dial { credentials, .. } => {
+                    let failures = reports.iter().filter(|r| matches!(r, Report::Failed { .. })).count();
+                    let secret = credentials.map(|credentials| credentials.secret.expose().to_owned());
+                    return (asked, failures, secret);
+                }
+                Step::Known(_) => {
+                    let failures = reports.iter().filter(|r| matches!(r, Report::Failed { .. })).count();
+                    return (asked, failures, Some("known already".to_owned()));
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_boot_provisions_sends_policies_and_dials_whatever_fails() {
+        let given = || Some(TokenSource::Given(Bearer::new(&Secret::from("t")).unwrap()));
+        let in_file = || {
+            let file = TokenFile::new("login.json".to_owned(), Vec::new());
+            Plan { source: Some(TokenSource::File(file)), ..plan() }
+        };
+        let (a, b, known) =
+            ((200, r#"{"secret":"a"}"#), (200, r#"{"secret":"b"}"#), (200, r#"{"secretIssued":false}"#));
+        let taken = (200, "{}");
+        for (plan, answers, asked, failures, secret) in [
+            // The last secret counts, and it is what the policy goes out with.
+            (plan(), &[a, b, taken][..], "run provision provision policy", 0, Some("b")),
+            (plan(), &[a, known, taken], "run provision provision policy", 0, Some("a")),
+            (plan(), &[known, b, taken], "run provision provision policy", 0, Some("b")),
+            // H-4: without a secret no dial would ever be taken, whatever became of the other platform.
+            (plan(), &[known, known], "run provision provision", 0, Some("known already")),
+            (plan(), &[known, (500, "")], "run provision provision", 1, Some("known already")),
+            (plan(), &[(0, ""), known], "run provision provision", 1, Some("known already")),
+            // One platform's failure does not stop the other, nor a policy's the dial.
+            (plan(), &[(0, ""), b, (500, "")], "run provision provision policy", 2, Some("b")),
+            (plan(), &[(403, ""), (0, "")], "run provision provision", 2, None),
+            // H-8: out of a file, which may have gone stale.
+            (in_file(), &[(0, "acc3ss"), a, b, taken], "login.json provision provision policy", 0, Some("b")),
+            (in_file(), &[(0, "two words")], "login.json", 1, None),
+            // What is set is respected, whatever was asked for.
+            (
+                Plan { credentials: Some(credentials("set")), when: When::Always, ..plan() },
+                &[taken],
+                "policy",
+                0,
+                Some("set"),
+            ),
+            (Plan { when: When::Never, managed: true, ..plan() }, &[], "", 0, None),
+            (Plan { source: None, ..plan() }, &[], "", 0, None),
+            // There is nobody to be without an identity token.
+            (Plan { source: None, managed: true, ..plan() }, &[], "", 1, None),
+            (Plan { source: None, when: When::Always, ..plan() }, &[], "", 1, None),
+            // A policy in which nothing is set is not sent.
+            (
+                Plan { source: given(), policies: Vec::new(), ..plan() },
+                &[a, b],
+                "provision provision",
+                0,
+                Some("b"),
+            ),
+        ] {
+            let expected: Vec<String> = asked.split_whitespace().map(str::to_owned).collect();
+            let secret = secret.map(str::to_owned);
+            assert_eq!(run(plan.clone(), answers), (expected, failures, secret), "{plan:?} {answers:?}");
+        }
+    }
+
+    #[test]
+    fn without_an_identity_token_nothing_is_provisioned() {
+        for (output, why) in [
+            (Err("exit status 1".to_owned()), "the access token command: exit status 1"),
+            (Ok(&b""[..]), "the access token command: the access token is empty"),
+        ] {
+            let (mut boot, _) = Boot::new(plan());
+            let report = boot.printed(output);
+            assert_eq!(report, failed("provisioning".into(), why.into()));
+            let unsent = vec!["slack".to_owned()];
+            assert_eq!(boot.next(0), Step::Dial { credentials: None, delivery_key: None, unsent });
+            assert_eq!(boot.printed(Ok(b"late")), Report::Nothing);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Enrolment: a single-use token becomes a gateway's credentials (H-1).
+
+use super::failure::{judge, said};
+use super::issued::{self, Answer};
+use super::{Base, Bearer, Failure, Headers, Issued, Request};
+use relayline_core::secret::Secret;
+use serde::Serialize;
+
+/// One enrolment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Enroll {
+    /// Whom to ask.
+    pub base: Base,
+    /// Who asks: the identity's access token (H-8).
+    pub access_token: Bearer,
+    /// The single-use token that the connector's operator gave out.
+    pub enrollment_token: Secret,
+    /// The id that the gateway wants.
+    pub gateway_id: String,
+}
+
+/// Why an enrolment failed (H-1). Nothing of an answer's secrets or of those sent is in it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnrollError {
+    /// 401.
+    #[error("the connector could not verify your identity (401): get a fresh access token and try again")]
+    NotVerified,
+    /// 403, and the server's reason.
+    #[error("the enrollment token was refused (403): {0}")]
+    Refused(String),
+    /// Success without a usable secret.
+    #[error("unexpected response from {0}: it holds no usable secret, check the URL")]
+    NoSecret(String),
+    /// What can befall any exchange.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EnrollBody<'a> {
+    enrollment_token: &'a str,
+    gateway_id: &'a str,
+}
+
+impl Enroll {
+    /// What to send. It is not repeated: the token may be used up by then.
+    pub fn request(&self) -> Request {
+        let body = EnrollBody {
+            enrollment_token: self.enrollment_token.expose().trim(),
+            gateway_id: &self.gateway_id,
+        };
+        Request::json(self.base.endpoint("enroll"), &self.access_token, &body)
+    }
+
+    /// What the answer means.
+    pub fn read(&self, status: u16, headers: Headers<'_>, body: &[u8]) -> Result<Issued, EnrollError> {
+        let hidden = [&self.access_token.0, &self.enrollment_token];
+        let text = match judge(self.base.host(), status, headers, body, &hidden) {
+            Ok(text) => text,
+            Err(Failure::Status { status: 401, .. }) => return Err(EnrollError::NotVerified),
+            Err(Failure::Status { status: 403, .. }) => {
+                let why = said(body, "error", &hidden);
+                let usual = "invalid, expired, already used, or tenant mismatch";
+                return Err(EnrollError::Refused(why.unwrap_or_else(|| usual.to_owned())));
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        match issued::read(self.base.host(), &text, &self.gateway_id)? {
+            Answer::Issued(issued) => Ok(issued),
+            Answer::Nothing { .. } => Err(EnrollError::NoSecret(self.base.host().to_owned())),
+        }
+    }
+}
+
+/// The id that a gateway asks for when it was given none: after its host.
+pub fn default_gateway_id(hostname: Option<&str>) -> String {
+    let hostname = hostname.map(str::trim).filter(|name| !name.is_empty());
+    format!("gw-{}", hostname.unwrap_or("hermes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Body, Method, Unreachable};
+    use crate::url::DialUrl;
+    use std::time::Duration;
+
+    fn enroll() -> Enroll {
+        Enroll {
+            base: Base::new(&DialUrl::parse("wss://c.example/relay").unwrap(), false).unwrap(),
+            access_token: Bearer::new(&Secret::new("acc3ss")).unwrap(),
+            enrollment_token: Secret::new("s1ngle-use\n"),
+            gateway_id: "gw-1".into(),
+        }
+    }
+
+    #[test]
+    fn enrolment_is_one_request() {
+        let request = enroll().request();
+        assert_eq!((request.method, request.url.as_str()), (Method::Post, "https://c.example/relay/enroll"));
+        let headers: Vec<_> = request.headers.iter().map(|(name, value)| (*name, value.expose())).collect();
+        let json = "application/json";
+        assert_eq!(headers, [("authorization", "Bearer acc3ss"), ("content-type", json), ("accept", json)]);
+        let Body::Bytes(bytes) = request.body else { panic!("a body") };
+        assert_eq!(*bytes, br#"{"enrollmentToken":"s1ngle-use","gatewayId":"gw-1"}"#);
+        assert_eq!((request.timeout, request.max_answer), (Duration::from_secs(15), 65536));
+    }
+
+    #[test]
+    fn enrolment_brings_credentials() {
+        let all =
+            br#"{"secret":"5\u0065cret","deliveryKey":"dk","tenant":"acme","gatewayId":"gw-2","more":1}"#;
+        let issued = enroll().read(200, &[], all).unwrap();
+        assert_eq!(
+            (issued.credentials.gateway_id.as_str(), issued.credentials.secret.expose()),
+            ("gw-2", "5ecret")
+        );
+        assert_eq!((issued.delivery_key, issued.tenant.as_deref()), (Some(Secret::new("dk")), Some("acme")));
+        let least = enroll().read(201, &[], br#"{"secret":"x","deliveryKey":null}"#).unwrap();
+        assert_eq!((least.credentials.gateway_id.as_str(), least.delivery_key), ("gw-1", None));
+    }
+
+    #[test]
+    fn each_failure_of_an_enrolment_has_its_message() {
+        let redirect = [("Location", "https://evil.example/x?t=1")];
+        let large = vec![b' '; 200 << 10];
+        let no_secret = "unexpected response from c.example: it holds no usable secret, check the URL";
+        let not_json = "unexpected response from c.example: no JSON object, check the URL";
+        for (status, headers, body, expected) in [
+            (
+                401,
+                &[][..],
+                &br#"{"error":"no"}"#[..],
+                "the connector could not verify your identity (401): get a fresh access token and try again",
+            ),
+            (
+                403,
+                &[],
+                br#"{"error":"token\n s1ngle-use \u001b[1m was used"}"#,
+                "the enrollment token was refused (403): token <hidden> [1m was used",
+            ),
+            (
+                403,
+                &[],
+                b"<html>",
+                "the enrollment token was refused (403): invalid, expired, already used, or tenant mismatch",
+            ),
+            (500, &[], br#"{"error":"out of order"}"#, "c.example answered with status 500: out of order"),
+            (502, &[], b"<html>Bad gateway", "c.example answered with status 502"),
+            (200, &[], b"<html>", not_json),
+            (200, &[], b"[]", not_json),
+            (200, &[], b"\xff", not_json),
+            (204, &[], b"", not_json),
+            (200, &[], b"{}", no_secret),
+            (200, &[], br#"{"secret":" "}"#, no_secret),
+            (200, &[], br#"{"secret":7}"#, no_secret),
+            // It would write a line of its own into the file.
+            (200, &[], br#"{"secret":"a\nPATH=/evil"}"#, no_secret),
+            (
+                200,
+                &[],
+                &large,
+                "c.example answered with more than 65536 bytes: this is no connector's answer, check the URL",
+            ),
+            (
+                307,
+                &redirect,
+                b"",
+                "c.example answered with a redirect to evil.example (status 307), which is not followed: set \
+                 GATEWAY_RELAY_URL to the connector's own address",
+            ),
+        ] {
+            let error = enroll().read(status, headers, body).unwrap_err();
+            assert_eq!(error.to_string(), expected, "{status}");
+        }
+        for (cause, expected) in [
+            (
+                Unreachable::Connect("connection refused".into()),
+                "no connection (connection refused): is the connector running, and the port right?",
+            ),
+            (
+                Unreachable::Name("no such name".into()),
+                "its name cannot be looked up (no such name): check the URL and the network's DNS",
+            ),
+            (
+                Unreachable::Tls("its certificate has expired: renew it".into()),
+                "TLS failed: its certificate has expired: renew it",
+            ),
+            (Unreachable::TimedOut(Duration::from_secs(15)), "no complete answer within 15 s"),
+            (Unreachable::Broken("reset".into()), "the connection broke (reset)"),
+        ] {
+            let error = EnrollError::from(enroll().request().unreachable(cause));
+            assert_eq!(error.to_string(), format!("could not reach c.example: {expected}"));
+        }
+    }
+
+    #[test]
+    fn a_gateway_is_named_after_its_host() {
+        assert_eq!(default_gateway_id(Some("box\n")), "gw-box");
+        assert_eq!(default_gateway_id(Some(" ")), "gw-hermes");
+        assert_eq!(default_gateway_id(None), "gw-hermes");
+    }
+}

@@ -1,0 +1,374 @@
+//! Media: files go to the connector and come from it, since it holds the platforms' sockets (H-7).
+
+use super::failure::{header, judge};
+use super::{Base, Bearer, Body, Failure, Headers, Insecure, MAX_ANSWER, Method, Request, Value};
+use relayline_core::json;
+use std::time::Duration;
+use url::Url;
+
+/// The largest file, either way.
+pub const MAX_MEDIA: u64 = 25 << 20;
+/// What an upload or a download may take in all.
+pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest file name that is sent, in bytes.
+const MAX_NAME: usize = 255;
+
+/// An upload.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Upload {
+    /// Where to.
+    pub base: Base,
+    /// A fresh upgrade token.
+    pub upgrade_token: Bearer,
+    /// The MIME type, `image/png` for instance.
+    pub content_type: String,
+    /// The file's name; of a path only what is behind the last slash is sent.
+    pub filename: Option<String>,
+    /// How many bytes there are.
+    pub length: u64,
+}
+
+/// A file that the connector has taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Uploaded {
+    /// What messages refer to it by: `<base>/relay/media/<id>`.
+    pub url: String,
+    /// Its id.
+    pub id: String,
+    /// How many bytes the connector counted, if it says so.
+    pub size: Option<u64>,
+}
+
+/// A download. The host streams what comes, up to [`Request::max_answer`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Download {
+    url: Url,
+    upgrade_token: Option<Bearer>,
+}
+
+/// What stands before a downloaded file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Downloaded {
+    /// The MIME type, without its parameters, if it was said.
+    pub content_type: Option<String>,
+}
+
+/// Why a file did not get there.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MediaError {
+    /// It is too large, or the connector says so; before anything is sent, if we know.
+    #[error("the file is too large: {} MiB at most", MAX_MEDIA >> 20)]
+    TooLarge,
+    /// There is nothing to prove oneself with.
+    #[error("files go to the connector with credentials only: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET")]
+    NoCredentials,
+    /// The host's own end of it: the file could not be read or written, or is of another length than was said.
+    #[error("the file: {0}")]
+    File(String),
+    /// No MIME type.
+    #[error("{0:?} is no MIME type: write one as in image/png")]
+    ContentType(String),
+    /// Nothing that can be fetched.
+    #[error("the media URL is no http or https URL without user-info")]
+    Url,
+    /// The connector does not take the upgrade token.
+    #[error("{0} refused the credentials (401): check the gateway's id and secret, and the clock")]
+    NotVerified(String),
+    /// It is not there (any more).
+    #[error("{0} has no such file, or no longer")]
+    Gone(String),
+    /// A redirect, which is not followed: a bearer stays with the host it was meant for.
+    #[error("{host} answered with a redirect (status {status}), which is not followed")]
+    Redirect {
+        /// Host and port.
+        host: String,
+        /// 300 to 399.
+        status: u16,
+    },
+    /// Success without a usable id.
+    #[error("unexpected response from {0}: it holds no usable media id")]
+    NoId(String),
+    /// The connector's URL is not one where credentials may go (C-6).
+    #[error(transparent)]
+    Insecure(#[from] Insecure),
+    /// What can befall any exchange.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl Upload {
+    /// What to send; the host streams the file behind it. A file that is too large is refused here.
+    pub fn request(&self) -> Result<Request, MediaError> {
+        if self.length > MAX_MEDIA {
+            return Err(MediaError::TooLarge);
+        }
+        let mime = self.content_type.trim();
+        if !mime.contains('/') || !mime.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+            return Err(MediaError::ContentType(self.content_type.clone()));
+        }
+        let mut headers = vec![
+            self.upgrade_token.header(),
+            ("content-type", Value::Plain(mime.to_owned())),
+            ("accept", Value::Plain("application/json".into())),
+        ];
+        let name = self.filename.as_deref().map(file_name).filter(|name| !name.is_empty());
+        headers.extend(name.map(|name| ("x-media-filename", Value::Plain(name))));
+        Ok(Request {
+            method: Method::Post,
+            url: self.base.endpoint("media"),
+            headers,
+            body: Body::Upload(self.length),
+            timeout: MEDIA_TIMEOUT,
+            max_answer: MAX_ANSWER,
+        })
+    }
+
+    /// What the answer means.
+    pub fn read(&self, status: u16, headers: Headers<'_>, body: &[u8]) -> Result<Uploaded, MediaError> {
+        let host = self.base.host();
+        let text = judge(host, status, headers, body, &[&self.upgrade_token.0]).map_err(meaning)?;
+        let [id, size] = json::fields(&text, &["id", "size"]).unwrap_or_default();
+        let id = id.and_then(json::id).filter(|id| is_media_id(id));
+        let id = id.ok_or_else(|| MediaError::NoId(host.to_owned()))?;
+        let url = self.base.endpoint(&format!("media/{id}"));
+        Ok(Uploaded { url, id, size: size.and_then(json::whole).and_then(|size| u64::try_from(size).ok()) })
+    }
+}
+
+impl Download {
+    /// A download of `url`. The bearer goes along only to the connector's own scheme, host and port, and there only
+    /// below `/relay/media/`; whatever else a message names is fetched without.
+    pub fn new(url: &str, base: &Base, upgrade_token: Option<Bearer>) -> Result<Download, MediaError> {
+        let mut url = Url::parse(url.trim()).map_err(|_| MediaError::Url)?;
+        let plain = url.username().is_empty() && url.password().is_none();
+        if !matches!(url.scheme(), "http" | "https") || !plain {
+            return Err(MediaError::Url);
+        }
+        url.set_fragment(None);
+        let upgrade_token = upgrade_token.filter(|_| base.owns(&url));
+        Ok(Download { url, upgrade_token })
+    }
+
+    /// What to send: the URL as it was judged, not as it was written.
+    pub fn request(&self) -> Request {
+        let bearer = self.upgrade_token.as_ref().map(Bearer::header);
+        Request {
+            method: Method::Get,
+            url: self.url.as_str().to_owned(),
+            headers: bearer.into_iter().collect(),
+            body: Body::Empty,
+            timeout: MEDIA_TIMEOUT,
+            max_answer: usize::try_from(MAX_MEDIA).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// What status and headers mean; `body` is read only when the status is no success, and may be cut off. With a
+    /// success the body is the file, which is not for here; one that goes on beyond `max_answer` is
+    /// [`MediaError::TooLarge`].
+    pub fn read(&self, status: u16, headers: Headers<'_>, body: &[u8]) -> Result<Downloaded, MediaError> {
+        if (200..300).contains(&status) {
+            let length =
+                header(headers, "content-length").and_then(|length| length.trim().parse::<u64>().ok());
+            if length.is_some_and(|length| length > MAX_MEDIA) {
+                return Err(MediaError::TooLarge);
+            }
+            let mime = header(headers, "content-type").and_then(|mime| mime.split(';').next());
+            let mime = mime.map(str::trim).filter(|mime| !mime.is_empty());
+            return Ok(Downloaded { content_type: mime.map(str::to_owned) });
+        }
+        let request_host = super::host(self.url.as_str());
+        let hidden: Vec<_> = self.upgrade_token.iter().map(|bearer| &bearer.0).collect();
+        let body = &body[..body.len().min(MAX_ANSWER)];
+        match judge(request_host, status, headers, body, &hidden) {
+            Err(failure) => Err(meaning(failure)),
+            // Successes have been dealt with.
+            Ok(_) => Err(MediaError::Failed(Failure::NotJson { host: request_host.to_owned() })),
+        }
+    }
+}
+
+impl Base {
+    /// Whether `url` is one of the connector's media: the same scheme, host and port, and below `/relay/media/` an id
+    /// that no server could read as another path.
+    fn owns(&self, url: &Url) -> bool {
+        let Ok(own) = Url::parse(&self.endpoint("media/")) else {
+            return false;
+        };
+        let id = url.path().strip_prefix(own.path());
+        own.scheme() == url.scheme()
+            && own.host() == url.host()
+            && own.port_or_known_default() == url.port_or_known_default()
+            && id.is_some_and(is_media_id)
+    }
+}
+
+/// What some statuses mean where media are concerned.
+fn meaning(failure: Failure) -> MediaError {
+    match failure {
+        Failure::Status { status: 401, host, .. } => MediaError::NotVerified(host),
+        Failure::Status { status: 404 | 410, host, .. } => MediaError::Gone(host),
+        Failure::Status { status: 413, .. } => MediaError::TooLarge,
+        Failure::Redirect { host, status, .. } => MediaError::Redirect { host, status },
+        other => other.into(),
+    }
+}
+
+/// Whether it is a segment of a path, and can be no other than itself.
+fn is_media_id(id: &str) -> bool {
+    let fits = !id.is_empty() && id.len() <= 255 && !matches!(id, "." | "..");
+    fits && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~'))
+}
+
+/// What is behind the last slash of either kind, without what no header carries, cut to what is allowed.
+fn file_name(path: &str) -> String {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+    let mut name: String = name.chars().filter(|c| !c.is_control()).collect();
+    let mut end = name.len().min(MAX_NAME);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name.truncate(end);
+    name.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::url::DialUrl;
+    use relayline_core::secret::Secret;
+
+    fn base(url: &str) -> Base {
+        Base::new(&DialUrl::parse(url).unwrap(), true).unwrap()
+    }
+
+    fn token() -> Bearer {
+        Bearer::new(&Secret::new("t0ken")).unwrap()
+    }
+
+    fn upload(content_type: &str, filename: Option<&str>, length: u64) -> Upload {
+        Upload {
+            base: base("wss://c.example/tenant"),
+            upgrade_token: token(),
+            content_type: content_type.into(),
+            filename: filename.map(str::to_owned),
+            length,
+        }
+    }
+
+    #[test]
+    fn the_bearer_goes_to_the_connectors_media_alone() {
+        let to = |base_url: &str, url: &str| {
+            let download = Download::new(url, &base(base_url), Some(token())).ok()?;
+            let headers = download.request().headers;
+            Some(
+                headers
+                    .iter()
+                    .any(|(name, value)| *name == "authorization" && value.expose() == "Bearer t0ken"),
+            )
+        };
+        for (url, expected) in [
+            ("https://c.example/relay/media/7", Some(true)),
+            ("HTTPS://C.Example:443/relay/media/a-b_c.~1?size=2#top", Some(true)),
+            ("https://c.example/relay/x/../media/7", Some(true)),
+            // Another scheme, host or port.
+            ("http://c.example/relay/media/7", Some(false)),
+            ("https://c.example:444/relay/media/7", Some(false)),
+            ("https://c.example.evil.example/relay/media/7", Some(false)),
+            ("https://evil-c.example/relay/media/7", Some(false)),
+            ("https://sub.c.example/relay/media/7", Some(false)),
+            ("https://c.example./relay/media/7", Some(false)),
+            ("https://с.example/relay/media/7", Some(false)), // a Cyrillic letter
+            ("https://evil.example/?https://c.example/relay/media/7", Some(false)),
+            ("https://evil.example\\@c.example/relay/media/7", Some(false)),
+            ("https:\\\\evil.example/relay/media/7", Some(false)),
+            // Another path, however it is written.
+            ("https://c.example/relay/media", Some(false)),
+            ("https://c.example/relay/media/", Some(false)),
+            ("https://c.example/relay/mediax/7", Some(false)),
+            ("https://c.example/relay/media/../provision", Some(false)),
+            ("https://c.example/relay/media/%2e%2e/provision", Some(false)),
+            ("https://c.example/relay/media/..%2fprovision", Some(false)),
+            ("https://c.example/relay/media/7/8", Some(false)),
+            ("https://c.example/relay/media//evil.example/7", Some(false)),
+            ("https://c.example/relay%2fmedia/7", Some(false)),
+            ("https://c.example/RELAY/media/7", Some(false)),
+            ("https://c.example/tenant/relay/media/7", Some(false)),
+            // Nothing to fetch at all.
+            ("https://c.example@evil.example/relay/media/7", None),
+            ("https://t0ken@c.example/relay/media/7", None),
+            ("wss://c.example/relay/media/7", None),
+            ("file:///relay/media/7", None),
+            ("//c.example/relay/media/7", None),
+            ("", None),
+        ] {
+            assert_eq!(to("wss://c.example", url), expected, "{url}");
+        }
+        assert_eq!(to("wss://c.example/tenant", "https://c.example/tenant/relay/media/7"), Some(true));
+        assert_eq!(to("wss://c.example/tenant", "https://c.example/other/relay/media/7"), Some(false));
+        assert_eq!(to("ws://127.0.0.1:9", "http://127.0.0.1:9/relay/media/7"), Some(true));
+        assert_eq!(to("ws://127.0.0.1:9", "http://localhost:9/relay/media/7"), Some(false));
+        // What is sent is what was judged.
+        let download =
+            Download::new("https://c.example/relay/x/../media/7#top", &base("wss://c.example"), None);
+        assert_eq!(download.unwrap().request().url, "https://c.example/relay/media/7");
+    }
+
+    #[test]
+    fn an_upload_is_named_and_bounded() {
+        let long = "ü".repeat(200);
+        for (name, expected) in [
+            (Some("/home/me/cat.png"), Some("cat.png")),
+            (Some("C:\\me\\a\r\nb.png"), Some("ab.png")),
+            (Some(long.as_str()), Some(&long[..254])),
+            (Some("dir/"), None),
+            (None, None),
+        ] {
+            let request = upload("image/png", name, MAX_MEDIA).request().unwrap();
+            assert_eq!(request.url, "https://c.example/tenant/relay/media");
+            assert_eq!((request.body, request.timeout.as_secs()), (Body::Upload(26_214_400), 30));
+            let sent = request.headers.iter().find(|(name, _)| *name == "x-media-filename");
+            assert_eq!(sent.map(|(_, value)| value.expose()), expected);
+        }
+        assert_eq!(upload("image/png", None, MAX_MEDIA + 1).request(), Err(MediaError::TooLarge));
+        for mime in ["", "png", "image/png\r\nx: y"] {
+            assert_eq!(upload(mime, None, 1).request(), Err(MediaError::ContentType(mime.into())));
+        }
+    }
+
+    #[test]
+    fn what_answers_to_media_mean() {
+        let read = |status, body: &[u8]| upload("image/png", None, 1).read(status, &[], body);
+        let uploaded = read(200, br#"{"id":"m_1","size":9}"#).unwrap();
+        let reference = ("https://c.example/tenant/relay/media/m_1", Some(9));
+        assert_eq!((uploaded.url.as_str(), uploaded.size), reference);
+        assert_eq!(read(201, br#"{"id":7}"#).map(|uploaded| uploaded.id), Ok("7".into()));
+        for (status, body, expected) in [
+            (200, &b"{}"[..], "unexpected response from c.example: it holds no usable media id"),
+            (
+                200,
+                br#"{"id":"../provision"}"#,
+                "unexpected response from c.example: it holds no usable media id",
+            ),
+            (
+                401,
+                b"",
+                "c.example refused the credentials (401): check the gateway's id and secret, and the clock",
+            ),
+            (413, b"", "the file is too large: 25 MiB at most"),
+            (507, br#"{"error":"disk full"}"#, "c.example answered with status 507: disk full"),
+        ] {
+            assert_eq!(read(status, body).unwrap_err().to_string(), expected);
+        }
+        let download =
+            Download::new("https://c.example/relay/media/7", &base("wss://c.example"), Some(token()))
+                .unwrap();
+        let mime = [("Content-Type", "image/png; x=y")];
+        let read = |status, headers: Headers<'_>| download.read(status, headers, b"\x89PNG");
+        assert_eq!(read(200, &mime), Ok(Downloaded { content_type: Some("image/png".into()) }));
+        assert_eq!(read(200, &[("content-length", "26214401")]), Err(MediaError::TooLarge));
+        assert_eq!(read(410, &[]), Err(MediaError::Gone("c.example".into())));
+        let moved = MediaError::Redirect { host: "c.example".into(), status: 302 };
+        assert_eq!(read(302, &[("location", "https://cdn.example/")]), Err(moved));
+    }
+}

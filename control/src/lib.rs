@@ -1,0 +1,17 @@
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+//! Everything a relay gateway does beside its connection, without I/O: settings, and HTTP exchanges as values.
+//!
+//! [`settings`] resolves flags, environment variables and files into a [`GatewayConfig`](config::GatewayConfig).
+//! [`http`] has the exchanges with a connector and an identity provider: each makes a request, and reads its answer.
+//! [`http::boot`] puts those that come before the first dial in order. [`network`] chooses proxies, [`url`] knows what is
+//! dialled, and [`env_file`] reads and changes env files.
+//!
+//! This crate opens no socket and no file, and starts no process: `relayline-runtime` does.
+
+pub mod config;
+pub mod env_file;
+pub mod http;
+pub mod network;
+pub mod settings;
+pub mod url;

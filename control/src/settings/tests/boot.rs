@@ -1,0 +1,200 @@
+//! What is known of the boot: whether there is one, and with what.
+
+use super::*;
+use crate::http::identity::TokenSource;
+
+/// An explicit "disabled" beats every URL, wherever that comes from (H-9); but the nearer word on it counts.
+#[test]
+fn h_9_disabled_beats_every_url() {
+    let url = Arguments { url: Some("wss://c.example".into()), ..Arguments::default() };
+    let (off, on) = (("GATEWAY_RELAY_ENABLED", "off"), ("GATEWAY_RELAY_ENABLED", "True"));
+    let flag = |on| Arguments { enabled: Some(on), ..url.clone() };
+    let file = Some("enabled = false");
+    for (arguments, environment, text, by) in [
+        (url.clone(), &[][..], file, Some("f.toml:1: enabled")),
+        (url.clone(), &[URL, off], None, Some("GATEWAY_RELAY_ENABLED")),
+        (flag(false), &[on], None, Some("--enabled")),
+        (flag(true), &[off], file, None),
+        (url.clone(), &[on], file, None),
+        (Arguments::default(), &[off], None, Some("GATEWAY_RELAY_ENABLED")),
+        // Neither a way to provision nor a managed install helps against it.
+        (
+            url.clone(),
+            &[("GATEWAY_RELAY_ACCESS_TOKEN", "t"), ("HERMES_MANAGED", "1")],
+            file,
+            Some("f.toml:1: enabled"),
+        ),
+    ] {
+        let text = text.map(|text| FileText { name: "f.toml", text });
+        match (resolve(&arguments, &look_up(environment), &Files { config: text, ..Files::default() }), by) {
+            (Ok(_), None) => {}
+            (Err(ConfigError::Disabled(from)), Some(by)) => assert_eq!(from.to_string(), by),
+            (other, by) => panic!("{by:?}: {other:?}"),
+        }
+    }
+    fails(
+        &url,
+        &[("GATEWAY_RELAY_ENABLED", "maybe")],
+        "GATEWAY_RELAY_ENABLED: \"maybe\" is none of true, false, on, off",
+    );
+}
+
+/// When there is something to provision, an id needs no secret, and whether there is.
+#[test]
+fn h_4_an_id_alone_is_enough_where_a_secret_is_provisioned() {
+    let id = ("GATEWAY_RELAY_ID", "gw-1");
+    let secret = ("GATEWAY_RELAY_SECRET", "s");
+    let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
+    let managed = |value| ("HERMES_MANAGED", value);
+    let when =
+        |when| Arguments { provision: Some(when), hostname: Some("box".into()), ..Arguments::default() };
+    let auto = || when(When::Auto);
+    for (arguments, environment, expected) in [
+        (auto(), &[URL, id, token][..], Ok(Some("gw-1"))),
+        (auto(), &[URL, token], Ok(Some("gw-box"))),
+        (Arguments { hostname: None, ..auto() }, &[URL, token], Ok(Some("gw-hermes"))),
+        (auto(), &[URL, id, managed("nixos")], Ok(Some("gw-1"))),
+        (auto(), &[URL, id, managed("0")], Err("GATEWAY_RELAY_ID is set, but there is no secret to it")),
+        (auto(), &[URL, managed(" off ")], Ok(None)),
+        (Arguments { managed: true, ..auto() }, &[URL, id], Ok(Some("gw-1"))),
+        (when(When::Always), &[URL, id], Ok(Some("gw-1"))),
+        (when(When::Never), &[URL, id, token], Err("GATEWAY_RELAY_ID is set, but there is no secret to it")),
+        (when(When::Never), &[URL, token], Ok(None)),
+        // What is pinned is respected: there is nothing to do.
+        (when(When::Always), &[URL, id, secret, token], Ok(None)),
+        // A secret alone is a mistake all the same.
+        (auto(), &[URL, secret, token], Err("GATEWAY_RELAY_SECRET is set, but there is no id to it")),
+        // C-6: an access token does not go out in the clear either.
+        (
+            auto(),
+            &[("GATEWAY_RELAY_URL", "ws://c.example"), token],
+            Err("ws://c.example/relay is no loopback address"),
+        ),
+    ] {
+        let seen = run(&arguments, environment)
+            .map(|resolved| resolved.plan.map(|plan| plan.profile.gateway_id))
+            .map_err(|error| error.to_string());
+        match (seen, expected) {
+            (Err(error), Err(start)) => assert!(error.starts_with(start), "{environment:?}: {error}"),
+            (seen, expected) => {
+                let expected = expected.map(|id| id.map(str::to_owned)).map_err(str::to_owned);
+                assert_eq!(seen, expected, "{environment:?}");
+            }
+        }
+    }
+}
+
+/// Where an identity token comes from (H-8): in one place the token goes first, but the nearer place goes before it.
+#[test]
+fn h_8_the_nearer_source_of_identity_tokens_counts() {
+    let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
+    let command = ("GATEWAY_RELAY_ACCESS_TOKEN_COMMAND", "print-token");
+    let file = ("GATEWAY_RELAY_ACCESS_TOKEN_FILE", "token.json#access_token");
+    let client = [
+        ("GATEWAY_RELAY_IDP_TOKEN_URL", "https://login.example"),
+        ("GATEWAY_RELAY_IDP_CLIENT_ID", "me"),
+        ("GATEWAY_RELAY_IDP_CLIENT_SECRET", "pw"),
+    ];
+    let argument = Arguments { access_token_command: Some("c".into()), ..Arguments::default() };
+    let none = Arguments::default();
+    for (arguments, environment, text, expected) in [
+        (&none, [&[token, command][..], &client].concat(), "", "given"),
+        (&none, [&[command][..], &client].concat(), "", "print-token"),
+        (&none, client.to_vec(), "", "client"),
+        (&none, client.to_vec(), "access-token = \"t\"", "client"),
+        (&none, vec![], "access-token = \"t\"\naccess-token-command = \"x\"", "given"),
+        (&argument, [&[token][..], &client].concat(), "access-token = \"t\"", "c"),
+        (&none, vec![command], "access-token = \"t\"", "print-token"),
+        (&none, [&[file][..], &client].concat(), "", "token.json"),
+        (&none, vec![command, file], "", "print-token"),
+        (&none, vec![file], "access-token = \"t\"", "token.json"),
+        (&none, vec![], "access-token-file = \"t\"", "t"),
+        // One value of a client's may come from elsewhere.
+        (&none, client[..2].to_vec(), "[idp]\nclient-secret = \"pw\"", "client"),
+    ] {
+        let mut environment = environment;
+        environment.push(URL);
+        let resolved = with_file(arguments, &environment, text).unwrap();
+        let seen = match resolved.plan.unwrap().source.unwrap() {
+            TokenSource::Given(_) => "given".to_owned(),
+            TokenSource::Command(command) => command.expose().to_owned(),
+            TokenSource::File(file) => file.path().to_owned(),
+            TokenSource::Endpoint(_) => "client".to_owned(),
+        };
+        assert_eq!(seen, expected, "{environment:?} {text}");
+    }
+}
+
+#[test]
+fn deliveries_without_a_key_are_warned_of() {
+    let listen = ("GATEWAY_RELAY_INBOUND_LISTEN", "[::1]:8787");
+    let key = ("GATEWAY_RELAY_DELIVERY_KEY", "new, old,");
+    let warned = |environment: &[_]| run(&Arguments::default(), environment).unwrap();
+    assert_eq!(warned(&[URL, listen]).warnings.len(), 1);
+    let both = warned(&[URL, listen, key]);
+    let keys: Vec<_> = both.config.machine.delivery_keys.iter().map(Secret::expose).collect();
+    assert_eq!((both.warnings.len(), keys), (0, vec!["new", "old"]));
+    // One may be provisioned.
+    assert_eq!(warned(&[URL, listen, ("GATEWAY_RELAY_ACCESS_TOKEN", "t")]).warnings.len(), 0);
+}
+
+/// What an enrolment needs, and what of it goes into the env file.
+#[test]
+fn h_1_h_2_what_an_enrolment_needs() {
+    let token = ("GATEWAY_RELAY_ENROLL_TOKEN", "once");
+    let access = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
+    let given = Arguments {
+        url: Some(" https://c.example ".into()),
+        wake_url: Some("https://wake.example".into()),
+        hostname: Some("box".into()),
+        ..Arguments::default()
+    };
+    let enroll = |arguments: &Arguments, environment: &[(&str, &str)]| {
+        enrollment(arguments, &look_up(environment), &Files::default()).map_err(|error| error.to_string())
+    };
+    let full = enroll(&given, &[token, access]).unwrap();
+    assert_eq!(
+        (full.url.as_deref(), full.wake_url.as_deref()),
+        (Some("https://c.example"), Some("https://wake.example"))
+    );
+    assert_eq!((full.gateway_id.as_str(), full.token.expose()), ("gw-box", "once"));
+    let environment =
+        [URL, token, access, ("GATEWAY_RELAY_ID", "gw-1"), ("GATEWAY_RELAY_WAKE_URL", "https://w")];
+    let least = enroll(&Arguments::default(), &environment).unwrap();
+    assert_eq!((least.url, least.wake_url, least.gateway_id.as_str()), (None, None, "gw-1"));
+    // A relay that is off can be enrolled.
+    assert!(enroll(&given, &[token, access, ("GATEWAY_RELAY_ENABLED", "0")]).is_ok());
+    for (environment, expected) in [
+        (&[access][..], "no enrollment token: give --token or set GATEWAY_RELAY_ENROLL_TOKEN"),
+        (&[token], "no access token: give --access-token-command"),
+    ] {
+        let error = enroll(&given, environment).unwrap_err();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    let error = enroll(&Arguments::default(), &[token, access]).unwrap_err();
+    assert!(error.starts_with("no connector URL: give --connector-url or set GATEWAY_RELAY_URL"), "{error}");
+    // A URL's parser passes over a line break, an env file cannot hold it (H-2).
+    let broken = Arguments { url: Some("https://c.\nexample".into()), ..Arguments::default() };
+    let error = enroll(&broken, &[token, access]).unwrap_err();
+    assert!(error.starts_with("--connector-url holds a line break"), "{error}");
+    let far = Arguments { url: Some("http://c.example".into()), ..Arguments::default() };
+    assert!(enroll(&far, &[token, access]).unwrap_err().contains("no loopback address"), "C-6");
+    assert!(enroll(&Arguments { allow_insecure: true, ..far }, &[token, access]).is_ok());
+}
+
+/// H-5: a policy that cannot be sent is not dropped without a word; one that waits for provisioning may yet be.
+#[test]
+fn h_5_a_policy_that_goes_to_nobody_is_warned_of() {
+    let policy = ("GATEWAY_RELAY_POLICY", r#"{"requireAddress":false}"#);
+    let (id, secret) = (("GATEWAY_RELAY_ID", "gw-1"), ("GATEWAY_RELAY_SECRET", "s"));
+    for (environment, warned) in [
+        (&[URL, policy][..], true),
+        (&[URL, policy, id, secret], false),
+        (&[URL, policy, ("GATEWAY_RELAY_ACCESS_TOKEN", "t")], false),
+        (&[URL, ("GATEWAY_RELAY_POLICY", "{}")], false),
+    ] {
+        let warnings = run(&Arguments::default(), environment).unwrap().warnings;
+        let ours = warnings.iter().any(|warning| warning.starts_with("a policy is set and goes to nobody"));
+        assert_eq!(ours, warned, "{environment:?} {warnings:?}");
+    }
+}

@@ -1,0 +1,178 @@
+//! The env file: the environment's lower layer, above the configuration file (H-9).
+
+use super::*;
+
+fn with_both(
+    arguments: &Arguments,
+    environment: &[(&str, &str)],
+    env_file: &str,
+    config: &str,
+) -> Result<Resolved, ConfigError> {
+    let files = Files {
+        env_file: Some(FileText { name: "gw.env", text: env_file }),
+        config: Some(FileText { name: "f.toml", text: config }),
+        ..Files::default()
+    };
+    resolve(arguments, &look_up(environment), &files)
+}
+
+#[test]
+fn h_9_argument_then_environment_then_env_file_then_configuration() {
+    let host = |arguments: &Arguments, environment: &[(&str, &str)], env_file: &str| {
+        let config = "url = \"wss://config.example\"\n";
+        with_both(arguments, environment, env_file, config).unwrap().config.url.host().to_owned()
+    };
+    let none = Arguments::default();
+    let argument = Arguments { url: Some("wss://argument.example".into()), ..Arguments::default() };
+    let variable = [("GATEWAY_RELAY_URL", "wss://environment.example")];
+    let env_file = "GATEWAY_RELAY_URL='wss://env-file.example'\n";
+    assert_eq!(host(&argument, &variable, env_file), "argument.example");
+    assert_eq!(host(&none, &variable, env_file), "environment.example");
+    assert_eq!(host(&none, &[], env_file), "env-file.example");
+    // What is blank is unset (L-2).
+    assert_eq!(host(&none, &[("GATEWAY_RELAY_URL", " ")], env_file), "env-file.example");
+    assert_eq!(host(&none, &[], "GATEWAY_RELAY_URL=\n"), "config.example");
+}
+
+/// The plural variable counts in its own layer, and not against a layer before it.
+#[test]
+fn h_9_the_layer_goes_before_the_plural() {
+    let env_file = "GATEWAY_RELAY_PLATFORMS=discord,telegram\n\
+                    GATEWAY_RELAY_BOT_IDS='{\"discord\":\"1\",\"telegram\":\"2\"}'\n";
+    let single = ("GATEWAY_RELAY_PLATFORM", "discord");
+    let id = ("GATEWAY_RELAY_BOT_ID", "9");
+    for (environment, expected) in [
+        (&[][..], "discord:1 telegram:2"),
+        (&[single], "discord:1"),
+        (&[single, id], "discord:9"),
+        (&[("GATEWAY_RELAY_PLATFORMS", "telegram"), single], "telegram:2"),
+    ] {
+        let mut all = vec![URL];
+        all.extend(environment);
+        let resolved = with_both(&Arguments::default(), &all, env_file, "").unwrap();
+        let list = resolved.config.machine.identities.iter().map(|i| format!("{}:{}", i.platform, i.bot_id));
+        assert_eq!(list.collect::<Vec<_>>().join(" "), expected, "{environment:?}");
+    }
+}
+
+/// A bot id goes with the platform of its layer, or of one before it.
+#[test]
+fn h_9_a_bot_id_goes_with_the_platform_of_its_layer() {
+    let env_file = "GATEWAY_RELAY_PLATFORM=slack\nGATEWAY_RELAY_BOT_ID=1\n";
+    let id = ("GATEWAY_RELAY_BOT_ID", "2");
+    let discord = Arguments { platform: Some("discord".into()), ..Arguments::default() };
+    for (arguments, environment, expected) in [
+        (&Arguments::default(), &[][..], "slack:1"),
+        (&Arguments::default(), &[id], "slack:2"),
+        (&discord, &[], "discord:"),
+        (&discord, &[id], "discord:2"),
+        (&Arguments::default(), &[("GATEWAY_RELAY_PLATFORM", "irc")], "irc:"),
+        (&Arguments::default(), &[("GATEWAY_RELAY_PLATFORM", "irc"), id], "irc:2"),
+    ] {
+        let mut all = vec![URL];
+        all.extend(environment);
+        let resolved = with_both(arguments, &all, env_file, "").unwrap();
+        let list = resolved.config.machine.identities.iter().map(|i| format!("{}:{}", i.platform, i.bot_id));
+        assert_eq!(list.collect::<Vec<_>>().join(" "), expected, "{environment:?}");
+    }
+}
+
+#[test]
+fn h_9_what_is_wrong_in_an_env_file_has_its_line() {
+    let fails = |env_file: &str| with_both(&Arguments::default(), &[], env_file, "").unwrap_err().to_string();
+    assert_eq!(
+        fails("\nGATEWAY_RELAY_URL=ftp://x"),
+        r#"gw.env:2: GATEWAY_RELAY_URL: "ftp://x" is no ws, wss, http or https URL"#
+    );
+    let error = fails("GATEWAY_RELAY_URL=wss://c.example\nGATEWAY_RELAY_ID=gw-1\n");
+    assert!(error.starts_with("gw.env:2: GATEWAY_RELAY_ID is set, but there is no secret to it"), "{error}");
+    let error = fails("OTHER=\u{fffd}\nGATEWAY_RELAY_SECRET=\u{fffd}\n");
+    assert_eq!(error, "gw.env:2: GATEWAY_RELAY_SECRET is not UTF-8: set it again, or unset it");
+}
+
+/// What is not the relay's own is looked up there, too: proxies and who manages the install.
+#[test]
+fn h_9_proxies_and_the_manager_may_stand_in_an_env_file() {
+    let proxied = |environment: &[(&str, &str)], env_file: &str| {
+        let mut all = vec![("GATEWAY_RELAY_URL", "wss://c.example")];
+        all.extend(environment);
+        let resolved = with_both(&Arguments::default(), &all, env_file, "").unwrap();
+        let proxy = resolved
+            .config
+            .network
+            .proxies
+            .choose(true, "c.example", 443)
+            .map(|proxy| proxy.host().to_owned());
+        (proxy, resolved.plan.is_some_and(|plan| plan.managed))
+    };
+    let env_file = "HTTPS_PROXY=http://proxy.example:3128\nHERMES_MANAGED=true\n";
+    assert_eq!(proxied(&[], env_file), (Some("proxy.example".to_owned()), true));
+    assert_eq!(proxied(&[("HTTPS_PROXY", ""), ("HERMES_MANAGED", "0")], env_file), (None, false));
+}
+
+/// Quotes that a shell would have taken away are pointed out, wherever they are left; no value is shown (C-4).
+#[test]
+fn h_9_c_4_quotes_around_a_value_are_warned_of() {
+    let what = "the quotes around its value are taken as a part of it: set it without them";
+    let warnings = |environment: &[(&str, &str)], env_file: &str| {
+        let mut all = vec![URL];
+        all.extend(environment);
+        with_both(&Arguments::default(), &all, env_file, "").unwrap().warnings
+    };
+    assert_eq!(
+        warnings(&[("GATEWAY_RELAY_PLATFORM", "\"discord\"")], ""),
+        [format!("GATEWAY_RELAY_PLATFORM: {what}")]
+    );
+    let secret = [("GATEWAY_RELAY_ID", "gw-1"), ("GATEWAY_RELAY_SECRET", " 'hunter2' ")];
+    assert_eq!(warnings(&secret, ""), [format!("GATEWAY_RELAY_SECRET: {what}")]);
+    assert_eq!(
+        warnings(&[], "GATEWAY_RELAY_PLATFORMS=\"'discord'\"\n"),
+        [format!("gw.env:1: GATEWAY_RELAY_PLATFORMS: {what}")]
+    );
+    assert_eq!(warnings(&[("GATEWAY_RELAY_PLATFORM", "o'brien\"")], "GATEWAY_RELAY_BOT_ID=\"1\"\n"), [""; 0]);
+}
+
+#[test]
+fn h_9_a_glance_finds_secrets_and_the_hosts_keys() {
+    let keys = ["auto-ack".to_owned(), "exec".to_owned(), "restart".to_owned()];
+    let text = "auto-ack = true\nexec = [\"./agent\", \"-x\"]\nrestart = \"never\"\nsecret-file = \"s\"\n";
+    let files = Files {
+        env_file: Some(FileText { name: "gw.env", text: "A=1\nGATEWAY_RELAY_ACCESS_TOKEN=x\n" }),
+        config: Some(FileText { name: "f.toml", text }),
+        host_keys: &keys,
+        ..Files::default()
+    };
+    let glance = glance(&files).unwrap();
+    assert_eq!(glance.env_file_secret.unwrap().to_string(), "gw.env:2: GATEWAY_RELAY_ACCESS_TOKEN");
+    assert_eq!(glance.secret_file.unwrap().0, "s");
+    let host: Vec<_> =
+        glance.host.into_iter().map(|setting| (setting.from.to_string(), setting.value)).collect();
+    let list = HostValue::List(vec!["./agent".into(), "-x".into()]);
+    assert_eq!(
+        host,
+        [
+            ("f.toml:1: auto-ack".to_owned(), HostValue::Switch(true)),
+            ("f.toml:2: exec".to_owned(), list),
+            ("f.toml:3: restart".to_owned(), HostValue::Text("never".into())),
+        ]
+    );
+    let mut wrong = files;
+    wrong.config = Some(FileText { name: "f.toml", text: "exec = 1.5" });
+    assert!(
+        super::super::glance(&wrong).unwrap_err().to_string().starts_with("f.toml:1: exec: write a text, ")
+    );
+}
+
+#[test]
+fn h_9_the_file_of_a_secret_is_the_secret_of_the_configuration() {
+    let secret = Secret::from("from-a-file");
+    let text = "url = \"wss://c.example\"\ngateway-id = \"gw-1\"\nsecret-file = \"s\"\n";
+    let files =
+        Files { config: Some(FileText { name: "f.toml", text }), secret: Some(&secret), ..Files::default() };
+    let secret = |environment: &[(&str, &str)]| {
+        let resolved = resolve(&Arguments::default(), &look_up(environment), &files).unwrap();
+        resolved.config.machine.credentials.unwrap().secret.expose().to_owned()
+    };
+    assert_eq!(secret(&[]), "from-a-file");
+    assert_eq!(secret(&[("GATEWAY_RELAY_SECRET", "from-the-environment")]), "from-the-environment");
+}

@@ -1,0 +1,84 @@
+//! Limits and time-outs that are set by name: one table per struct, with defaults and bounds.
+
+use std::time::Duration;
+
+/// Least time between things that are done again and again: with none of it they never rest (L-15).
+pub const MIN_REST: Duration = Duration::from_millis(1);
+
+/// Value of a limit, and the least that it may be.
+#[derive(Debug)]
+pub enum Slot<'a> {
+    /// Number of things or bytes.
+    Size(&'a mut usize, usize),
+    /// Time.
+    Time(&'a mut Duration, Duration),
+}
+
+/// A struct of limits whose fields are reached by their names.
+pub trait NamedLimits {
+    /// Returns the names of all fields, in the order of their declaration.
+    fn names(&self) -> &'static [&'static str];
+
+    /// Returns the field of this name, or `None` if there is none.
+    fn slot(&mut self, name: &str) -> Option<Slot<'_>>;
+}
+
+/// Declares a struct of limits with its defaults, and implements [`NamedLimits`] for it.
+///
+/// A field is a [`Size`](Slot::Size) or a [`Time`](Slot::Time), with its default and its least value.
+#[macro_export]
+macro_rules! limits {
+    ($(#[$all:meta])* $vis:vis struct $type:ident {
+        $($(#[$doc:meta])* $name:ident: $kind:ident = $default:expr, least $least:expr;)*
+    }) => {
+        $(#[$all])*
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        $vis struct $type { $($(#[$doc])* $vis $name: $crate::limits!(@type $kind),)* }
+
+        impl Default for $type {
+            fn default() -> Self { $type { $($name: $default,)* } }
+        }
+
+        impl $crate::limits::NamedLimits for $type {
+            fn names(&self) -> &'static [&'static str] {
+                &[$(stringify!($name),)*]
+            }
+
+            fn slot(&mut self, name: &str) -> Option<$crate::limits::Slot<'_>> {
+                match name {
+                    $(stringify!($name) => Some($crate::limits::Slot::$kind(&mut self.$name, $least)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+    (@type Size) => { usize };
+    (@type Time) => { std::time::Duration };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::limits! {
+        /// Limits of a test.
+        struct Limits {
+            /// Things.
+            things: Size = 3, least 1;
+            /// A pause.
+            pause: Time = Duration::from_secs(1), least MIN_REST;
+        }
+    }
+
+    #[test]
+    fn each_field_is_reached_by_its_name() {
+        let mut limits = Limits::default();
+        assert_eq!(limits.names(), ["things", "pause"]);
+        let Some(Slot::Size(things, 1)) = limits.slot("things") else { panic!("a size, of 1 at least") };
+        *things = 5;
+        let Some(Slot::Time(pause, MIN_REST)) = limits.slot("pause") else { panic!("a time") };
+        *pause = Duration::ZERO;
+        assert_eq!(limits, Limits { things: 5, pause: Duration::ZERO });
+        assert!(limits.slot("thing").is_none());
+    }
+}

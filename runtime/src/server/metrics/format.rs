@@ -1,0 +1,105 @@
+//! What was counted as one page of text, in the format that Prometheus reads.
+
+use relayline_core::held::Held;
+use relayline_core::output::Phase;
+use relayline_core::stats::Stats;
+use std::fmt::Write as _;
+
+/// What such a page is sent as.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const PHASES: [Phase; 8] = [
+    Phase::Waiting,
+    Phase::Dialing,
+    Phase::Handshaking,
+    Phase::Connected,
+    Phase::Idle,
+    Phase::Closing,
+    Phase::Stopped,
+    Phase::Revoked,
+];
+
+/// A page with every counter of `stats`, as `relayline_<name>_total`; with what is held, as `relayline_held_<name>`; and
+/// with where the connection is: the one of `relayline_phase{phase="…"}` that is 1. What stands there is stable; further
+/// lines may join.
+pub(super) fn page(phase: Phase, stats: &Stats, held: &Held) -> String {
+    let mut page = String::new();
+    head(&mut page, "relayline_phase", "gauge", "Where the connection is.");
+    for one in PHASES {
+        let is = u8::from(one == phase);
+        // Writing to a `String` cannot fail, here and below.
+        let _ = writeln!(page, "relayline_phase{{phase=\"{}\"}} {is}", one.name());
+    }
+    for (name, help, value) in stats.described() {
+        counter(&mut page, name, help, value);
+    }
+    for (name, help, value) in held.described() {
+        let name = format!("relayline_held_{name}");
+        head(&mut page, &name, "gauge", help);
+        let _ = writeln!(page, "{name} {value}");
+    }
+    page
+}
+
+/// One more counter for a page: a host's own, under the same rules.
+pub(super) fn counter(page: &mut String, name: &str, help: &str, value: u64) {
+    let name = format!("relayline_{name}_total");
+    head(page, &name, "counter", help);
+    let _ = writeln!(page, "{name} {value}");
+}
+
+fn head(page: &mut String, name: &str, kind: &str, help: &str) {
+    let help = help.trim().replace('\\', "\\\\").replace('\n', " ");
+    let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// every counter is on the page, with its help and its type in front of it, as the format wants it.
+    #[test]
+    fn x_2_every_counter_is_on_the_page() {
+        let stats = Stats { dials: 3, duplicates: u64::MAX, ..Stats::default() };
+        let held = Held { chats: 7, ..Held::default() };
+        let page = page(Phase::Idle, &stats, &held);
+        for (name, value) in held.iter() {
+            let lines = format!("# TYPE relayline_held_{name} gauge\nrelayline_held_{name} {value}\n");
+            assert!(page.contains(&lines), "{lines}");
+        }
+        for (name, value) in stats.iter() {
+            let name = format!("relayline_{name}_total");
+            let at = page.find(&format!("# HELP {name} ")).unwrap_or_else(|| panic!("{name} is missing"));
+            let lines: Vec<&str> = page[at..].lines().take(3).collect();
+            assert!(lines[0].len() > format!("# HELP {name} ").len(), "{name} has no help");
+            assert_eq!(lines[1..], [format!("# TYPE {name} counter"), format!("{name} {value}")]);
+        }
+        let phases: Vec<&str> = page.lines().filter(|line| line.starts_with("relayline_phase")).collect();
+        let on: Vec<&&str> = phases.iter().filter(|line| line.ends_with(" 1")).collect();
+        assert_eq!((phases.len(), on), (8, vec![&"relayline_phase{phase=\"idle\"} 1"]));
+        let names: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        let distinct: std::collections::BTreeSet<&&str> = names.iter().collect();
+        assert_eq!(names.len(), distinct.len(), "no name stands there twice");
+        assert!(page.ends_with('\n'));
+    }
+
+    #[test]
+    fn a_page_reads_so() {
+        let page = page(Phase::Connected, &Stats { dials: 2, ..Stats::default() }, &Held::default());
+        let first: Vec<&str> = page.lines().skip(10).take(3).collect();
+        assert_eq!(
+            first,
+            [
+                "# HELP relayline_dials_total Dials begun.",
+                "# TYPE relayline_dials_total counter",
+                "relayline_dials_total 2"
+            ]
+        );
+        let mut more = String::new();
+        counter(&mut more, "signs_dropped", "Two\nlines, and a \\.", 1);
+        assert_eq!(
+            more,
+            "# HELP relayline_signs_dropped_total Two lines, and a \\\\.\n# TYPE relayline_signs_dropped_total counter\nrelayline_signs_dropped_total 1\n"
+        );
+    }
+}
