@@ -10,3 +10,4 @@ pub mod recorder;
 pub mod recording;
 pub mod replay;
 pub mod simulate;
+pub mod testing;

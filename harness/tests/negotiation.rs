@@ -6,13 +6,12 @@
 
 use relayline_core::config::{Config, Identity};
 use relayline_core::descriptor::{Descriptor, LenUnit};
-use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Action, Conn, Notice, Phase, Transmit};
-use relayline_core::time::{Now, Time};
 use relayline_harness::chats::Platform;
 use relayline_harness::connector::ConnectorConfig;
 use relayline_harness::recording::Recording;
 use relayline_harness::replay::{self, Happened, Options};
+use relayline_harness::testing::{Driver, Output};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -153,80 +152,49 @@ impl Page {
     }
 }
 
-/// A machine and its virtual time.
+/// A gateway that negotiates, and the page of what came of it.
 struct Talk {
-    machine: RelayMachine,
-    now: Time,
+    driver: Driver,
     page: Page,
 }
 
 impl Talk {
     fn new() -> Self {
         let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-        let config = Config::new(identity);
-        let now = Time::from_millis(0);
-        let machine = RelayMachine::new(Arc::new(config), [7; 32], Now { mono: now, unix_s: 0 });
-        Talk { machine, now, page: Page::default() }
+        let mut driver = Driver::new(Config::new(identity));
+        driver.answers = true;
+        Talk { driver, page: Page::default() }
     }
 
-    fn clock(&self) -> Now {
-        Now { mono: self.now, unix_s: 0 }
-    }
-
-    /// Takes all that it puts out; the dial, when it dials. Our close frame is answered at once.
-    fn drain(&mut self) -> Option<Conn> {
-        let mut dial = None;
-        loop {
-            while let Some(action) = self.machine.poll_action() {
-                match action {
-                    Action::Dial { conn, .. } => dial = Some(conn),
-                    Action::Notify(notice) => self.page.notice(&notice),
-                    Action::Drop { .. }
-                    | Action::Complete { .. }
-                    | Action::Interrupt { .. }
-                    | Action::Respond { .. }
-                    | Action::Fatal(_) => {
-                        panic!("{action:?}")
-                    }
-                }
-            }
-            match self.machine.poll_transmit(self.clock(), &mut Vec::new()) {
-                Some(Transmit::Close { conn, code, reason }) => {
+    /// Writes down what came out.
+    fn note(&mut self) {
+        for output in self.driver.take() {
+            match output {
+                Output::Action(Action::Notify(notice)) => self.page.notice(&notice),
+                Output::Sent(Transmit::Close { code, reason, .. }, _) => {
                     self.page.line(&format!("  closes: {code} {reason}"));
-                    let event = IoEvent::Closed { conn, code: Some(code), reason: "" };
-                    self.machine.handle_io(self.clock(), event);
                 }
-                Some(Transmit::Ping { conn }) => {
-                    self.machine.handle_io(self.clock(), IoEvent::Alive { conn });
-                }
-                Some(Transmit::Frame { .. }) => {}
-                None => return dial,
+                Output::Action(Action::Dial { .. }) | Output::Sent(..) => {}
+                Output::Action(_) | Output::Delivery(_) | Output::Response(_) => panic!("{output:?}"),
             }
         }
     }
 
     /// Lets time pass until the next dial.
     fn next_dial(&mut self) -> Conn {
-        loop {
-            if let Some(conn) = self.drain() {
-                return conn;
-            }
-            let (due, _) = self.machine.deadline().expect("something is due until it dials");
-            self.now = due;
-            self.machine.handle_tick(self.clock());
-        }
+        let conn = self.driver.dial();
+        self.note();
+        conn
     }
 
     /// Dials, and answers the hello with this descriptor.
     fn handshake(&mut self, descriptor: &str) -> Conn {
         let conn = self.next_dial();
-        self.machine.handle_io(self.clock(), IoEvent::Opened { conn });
-        self.drain();
-        let skipped = self.machine.stats().malformed_lines;
-        let frame = format!("{{\"type\":\"descriptor\",\"descriptor\":{descriptor}}}\n");
-        assert_eq!(self.machine.handle_bytes(self.clock(), conn, frame.as_bytes()), frame.len());
-        self.drain();
-        if self.machine.stats().malformed_lines > skipped {
+        self.driver.open(conn);
+        let skipped = self.driver.machine.stats().malformed_lines;
+        self.driver.line(&format!("{{\"type\":\"descriptor\",\"descriptor\":{descriptor}}}"));
+        self.note();
+        if self.driver.machine.stats().malformed_lines > skipped {
             self.page.line("  the line is malformed, and skipped (W-3)");
         }
         conn
@@ -237,23 +205,21 @@ fn negotiate(what: &str, descriptor: &str, plain: &str) -> String {
     let mut talk = Talk::new();
     talk.page.line(&format!("{what}: {descriptor}"));
     let conn = talk.handshake(descriptor);
-    if talk.machine.phase() == Phase::Connected {
-        let served = talk.machine.descriptors().to_vec();
+    if talk.driver.machine.phase() == Phase::Connected {
+        let served = talk.driver.machine.descriptors().to_vec();
         assert_eq!(served, talk.page.platforms, "D-8: the page shows what is kept");
-        assert_eq!(talk.machine.capabilities("never seen"), served.first(), "D-9");
-        let event = IoEvent::Closed { conn, code: None, reason: "the connection was cut" };
-        talk.machine.handle_io(talk.clock(), event);
+        assert_eq!(talk.driver.machine.capabilities("never seen"), served.first(), "D-9");
+        talk.driver.close(conn, None, "the connection was cut");
     }
     // Nothing of it may be left, but what the comparison needs (D-10).
     let again = talk.next_dial();
-    assert!(talk.machine.descriptors().is_empty(), "D-8: forgotten at the next dial");
-    talk.machine.handle_io(talk.clock(), IoEvent::Opened { conn: again });
+    assert!(talk.driver.machine.descriptors().is_empty(), "D-8: forgotten at the next dial");
     talk.page.line("the next dial, with a plain descriptor");
     talk.page.brief = true;
-    let frame = format!("{{\"type\":\"descriptor\",\"descriptor\":{plain}}}\n");
-    talk.machine.handle_bytes(talk.clock(), again, frame.as_bytes());
-    talk.drain();
-    assert_eq!(talk.machine.phase(), Phase::Connected, "{what}");
+    talk.driver.open(again);
+    talk.driver.line(&format!("{{\"type\":\"descriptor\",\"descriptor\":{plain}}}"));
+    talk.note();
+    assert_eq!(talk.driver.machine.phase(), Phase::Connected, "{what}");
     talk.page.take()
 }
 

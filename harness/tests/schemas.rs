@@ -14,16 +14,14 @@ use relayline_core::command::Command;
 use relayline_core::config::{Config, Identity};
 use relayline_core::fields;
 use relayline_core::line::{Line, LineSplitter};
-use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::op::{Field, Gate, InFrame, Interrupt, Kind, OPS, Returns};
-use relayline_core::output::{Action, DeliveryId, Outcome, Transmit};
-use relayline_core::time::{Now, Time};
+use relayline_core::output::Outcome;
 use relayline_harness::recording::{Recording, What};
+use relayline_harness::testing::{Driver, Input};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The schema, with a branch for what the protocol may grow by.
 fn schema() -> Value {
@@ -94,40 +92,20 @@ fn every_field_that_is_read_is_described() {
     assert_eq!(described, sorted(fields::FRAME));
 }
 
-/// A machine whose connector can do everything.
-struct Gateway {
-    machine: RelayMachine,
-    now: Now,
-}
-
-impl Gateway {
-    fn start() -> Gateway {
-        let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-        let mut config = Config::new(identity);
-        config.command_manifest = Some(vec![json!({"name": "ask"})]);
-        let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
-        let mut machine = RelayMachine::new(Arc::new(config), [7; 32], now);
-        let Some(Action::Dial { conn, .. }) = machine.poll_action() else { panic!("it dials first") };
-        machine.handle_io(now, IoEvent::Opened { conn });
-        let supported_ops: Vec<&str> = OPS.iter().map(|op| op.name).collect();
-        let descriptor = json!({"contract_version": 1, "platform": "discord", "label": "D", "max_message_length": 2000,
-            "supports_draft_streaming": true, "supports_edit": true, "supports_threads": true,
-            "markdown_dialect": "discord", "len_unit": "chars", "supported_ops": supported_ops});
-        let inbound = json!({"type": "inbound", "bufferId": "b1", "event": {"text": "hi"}});
-        let lines = format!("{}\n{inbound}\n", json!({"type": "descriptor", "descriptor": descriptor}));
-        machine.handle_bytes(now, conn, lines.as_bytes());
-        Gateway { machine, now }
-    }
-
-    /// All frames that wait to be written.
-    fn frames(&mut self) -> Vec<Value> {
-        let mut out = Vec::new();
-        let mut frames = Vec::new();
-        while let Some(Transmit::Frame { .. }) = self.machine.poll_transmit(self.now, &mut out) {
-            frames.push(serde_json::from_slice(&out).unwrap());
-        }
-        frames
-    }
+/// Returns a driver of a machine whose connector offers every op, and that was sent an event.
+fn driver() -> Driver {
+    let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+    let config = Config { command_manifest: Some(vec![json!({"name": "ask"})]), ..Config::new(identity) };
+    let mut driver = Driver::new(config);
+    let conn = driver.dial();
+    driver.open(conn);
+    let supported_ops: Vec<&str> = OPS.iter().map(|op| op.name).collect();
+    let descriptor = json!({"contract_version": 1, "platform": "discord", "label": "D", "max_message_length": 2000,
+        "supports_draft_streaming": true, "supports_edit": true, "supports_threads": true,
+        "markdown_dialect": "discord", "len_unit": "chars", "supported_ops": supported_ops});
+    driver.line(&json!({"type": "descriptor", "descriptor": descriptor}).to_string());
+    driver.line(&json!({"type": "inbound", "bufferId": "b1", "event": {"text": "hi"}}).to_string());
+    driver
 }
 
 /// Every command that is written, with everything that it can carry.
@@ -177,15 +155,15 @@ fn values(field: &Field) -> Vec<Value> {
 #[test]
 fn every_field_that_is_written_is_described() {
     let (schema, validator) = (schema(), validator());
-    let mut gateway = Gateway::start();
-    let mut frames = gateway.frames();
-    let delivery = gateway.machine.poll_delivery(gateway.now).unwrap();
-    assert_eq!(delivery.id, DeliveryId::from_number(1));
-    gateway.machine.settle(gateway.now, delivery.id, Outcome::Taken);
+    let mut driver = driver();
+    assert_eq!(driver.last_delivery, 1);
+    driver.apply(&Input::Settle(0, Outcome::Taken));
     for command in commands() {
-        gateway.machine.submit(gateway.now, command).unwrap();
+        driver.apply(&Input::Submit(Box::new(command)));
     }
-    frames.extend(gateway.frames());
+    driver.drain();
+    let frames: Vec<Value> =
+        driver.frames_from(0).map(|frame| serde_json::from_str(frame).unwrap()).collect();
     let mut written: BTreeMap<(&str, String), BTreeSet<String>> = BTreeMap::new();
     for frame in &frames {
         check(&validator, frame, "written");

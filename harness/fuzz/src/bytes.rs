@@ -1,10 +1,13 @@
 //! Any bytes, cut anywhere, at any stage of a connection (W-1 to W-11): the machine keeps to its rules, and where the
 //! cuts are means nothing. Any bytes in a text of a buffered line: its entry is acknowledged once (A-9).
 
-use crate::world::frames::{DESCRIPTOR, served};
-use crate::world::lanes::lanes;
-use crate::world::{Input, World};
+use relayline_core::config::Config;
 use relayline_core::output::Outcome;
+use relayline_harness::testing::frames::{DESCRIPTOR, handshake};
+use relayline_harness::testing::{Driver, Input, lanes, small_limits};
+
+/// Beginning of the acknowledgement of the entry.
+const ACK: &str = r#"{"type":"inbound_ack","bufferId":"entry""#;
 
 /// How far the connection has come before the bytes: dialling, upgraded, with a descriptor, served with a request.
 const STAGES: u8 = 4;
@@ -21,13 +24,13 @@ pub(crate) fn run(data: &[u8]) {
             Input::Bytes(0, format!("{DESCRIPTOR}\n").into_bytes(), 0),
             Input::Actions,
         ],
-        _ => served(),
+        _ => handshake(),
     };
     let cuts = cuts(seed, stream.len());
     at_its_own_pace(&before, stream, &cuts, host);
     does_not_stall(stream);
-    let whole = lanes(world(), &before, stream, &[]);
-    let cut = lanes(world(), &before, stream, &cuts);
+    let whole = lanes(driver(), &before, stream, &[]);
+    let cut = lanes(driver(), &before, stream, &cuts);
     // Only how many doubles wait at a time depends on how soon the host takes their twin (A-4).
     if whole.is_some() && cut.is_some() {
         assert_eq!(cut, whole, "W-1");
@@ -38,32 +41,29 @@ pub(crate) fn run(data: &[u8]) {
 fn does_not_stall(stream: &[u8]) {
     let text: Vec<u8> =
         stream.iter().copied().filter(|byte| !matches!(byte, b'"' | b'\\' | b'\n')).take(1500).collect();
-    let mut world = world();
-    served().iter().for_each(|input| world.apply(input));
-    let before = world.trace.len();
+    let mut driver = driver();
+    handshake().iter().for_each(|input| driver.apply(input));
+    let before = driver.outputs.len();
     let line =
         [br#"{"type":"inbound","event":{"text":""#, &text[..], br#""},"bufferId":"entry"}"#, b"\n"].concat();
-    world.apply(&Input::Bytes(0, line, 0));
-    world.drain();
-    for delivery in 0..world.last_delivery {
-        world.apply(&Input::Settle(delivery, Outcome::Taken));
+    driver.apply(&Input::Bytes(0, line, 0));
+    driver.drain();
+    for delivery in 0..driver.last_delivery {
+        driver.apply(&Input::Settle(delivery, Outcome::Taken));
     }
-    world.drain();
-    world.check();
-    let acks = world.trace[before..]
-        .iter()
-        .filter(|line| line.contains(r#""type":"inbound_ack","bufferId":"entry""#));
-    assert_eq!(acks.count(), 1, "A-9: {:?}", world.trace);
-    world.finish();
+    driver.drain();
+    driver.check();
+    let acks = driver.frames_from(before).filter(|frame| frame.contains(ACK));
+    assert_eq!(acks.count(), 1, "A-9: {:?}", driver.outputs);
+    driver.finish();
 }
 
-/// With room for real frames.
-fn world() -> World {
-    World::with(|config| {
-        config.passthrough = true;
-        config.limits.max_line_bytes = 2000;
-        config.limits.read_ahead_bytes = 8000;
-    })
+/// Returns a driver whose machine has room for real frames.
+fn driver() -> Driver {
+    let mut config = Config { passthrough: true, ..small_limits() };
+    config.limits.max_line_bytes = 2000;
+    config.limits.read_ahead_bytes = 8000;
+    Driver::new(config)
 }
 
 /// Up to eight places, drawn from a seed; none for zero.
@@ -74,15 +74,15 @@ fn cuts(seed: u8, length: usize) -> Vec<usize> {
 
 /// A host that takes what comes now and then, or never; and in the end everything comes to an end.
 fn at_its_own_pace(before: &[Input], stream: &[u8], cuts: &[usize], host: u8) {
-    let mut world = world();
-    before.iter().for_each(|input| world.apply(input));
+    let mut driver = driver();
+    before.iter().for_each(|input| driver.apply(input));
     let mut ends = [cuts, &[stream.len()]].concat();
     ends.sort_unstable();
     let mut at = 0;
     for end in ends {
-        world.apply(&Input::Bytes(0, stream[at..end].to_vec(), 0));
+        driver.apply(&Input::Bytes(0, stream[at..end].to_vec(), 0));
         at = end;
-        world.check();
+        driver.check();
         let between = [
             (1, Input::Actions),
             (2, Input::Transmit),
@@ -93,9 +93,9 @@ fn at_its_own_pace(before: &[Input], stream: &[u8], cuts: &[usize], host: u8) {
             (64, Input::Closed(0, Some(4401), "")),
         ];
         for (_, input) in between.iter().filter(|(bit, _)| host & bit != 0) {
-            world.apply(input);
-            world.check();
+            driver.apply(input);
+            driver.check();
         }
     }
-    world.finish();
+    driver.finish();
 }

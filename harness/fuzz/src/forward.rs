@@ -1,13 +1,15 @@
 //! Forwarded requests (P-1 to P-8, A-1): a body of any bytes comes to the host as something, is acknowledged, and
 //! stops nothing.
 
-use crate::world::frames::served;
-use crate::world::{Input, World};
 use data_encoding::BASE64;
-use relayline_core::output::Outcome;
+use relayline_core::config::Config;
+use relayline_core::output::{Content, Outcome};
 use relayline_core::passthrough::Forward;
+use relayline_harness::testing::frames::handshake;
+use relayline_harness::testing::{Driver, Input, Output, small_limits};
 use serde_json::json;
 
+const ACK: &str = r#"{"type":"inbound_ack","bufferId":"entry""#;
 const NEXT: &str = r#"{"type":"inbound","event":{"text":"next","source":{"chat_id":"elsewhere"}}}"#;
 
 pub(crate) fn run(data: &[u8]) {
@@ -19,27 +21,32 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 fn interaction(body: &[u8]) {
-    let mut world = World::with(|config| {
-        config.passthrough = true;
-        config.limits.max_line_bytes = 1 << 16;
-        config.limits.read_ahead_bytes = 1 << 18;
-    });
-    served().iter().for_each(|input| world.apply(input));
+    let mut config = Config { passthrough: true, ..small_limits() };
+    config.limits.max_line_bytes = 1 << 16;
+    config.limits.read_ahead_bytes = 1 << 18;
+    let mut driver = Driver::new(config);
+    handshake().iter().for_each(|input| driver.apply(input));
     let forward = json!({
         "platform": "discord", "botId": "1", "method": "POST", "path": "/interactions",
         "headers": [], "bodyB64": BASE64.encode(body),
     });
     let frame = json!({"type": "passthrough_forward", "bufferId": "entry", "forward": forward});
-    let before = world.trace.len();
-    world.apply(&Input::Bytes(0, format!("{frame}\n{NEXT}\n").into_bytes(), 0));
-    world.drain();
-    for delivery in 0..world.last_delivery {
-        world.apply(&Input::Settle(delivery, Outcome::Taken));
+    let before = driver.outputs.len();
+    driver.apply(&Input::Bytes(0, format!("{frame}\n{NEXT}\n").into_bytes(), 0));
+    driver.drain();
+    for delivery in 0..driver.last_delivery {
+        driver.apply(&Input::Settle(delivery, Outcome::Taken));
     }
-    world.drain();
-    world.check();
-    let said = |what: &str| world.trace[before..].iter().filter(|line| line.contains(what)).count();
-    assert_eq!(said(r#""type":"inbound_ack","bufferId":"entry""#), 1, "A-1: {:?}", world.trace);
-    assert!(said(r#"text: "next""#) >= 1, "the next one comes: {:?}", world.trace);
-    world.finish();
+    driver.drain();
+    driver.check();
+    let acks = driver.frames_from(before).filter(|frame| frame.contains(ACK)).count();
+    assert_eq!(acks, 1, "A-1: {:?}", driver.outputs);
+    let is_next = |output: &Output| match output {
+        Output::Delivery(delivery) => {
+            matches!(&delivery.content, Content::Message(event) if event.text == "next")
+        }
+        _ => false,
+    };
+    assert!(driver.outputs[before..].iter().any(is_next), "the next one comes: {:?}", driver.outputs);
+    driver.finish();
 }

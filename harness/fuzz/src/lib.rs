@@ -23,10 +23,6 @@ mod recording;
 mod refusal;
 mod split;
 mod url;
-// The model driver of the core's own tests: see its words. Not all of it is needed here.
-#[allow(dead_code)]
-#[path = "../../../core/tests/world/mod.rs"]
-mod world;
 
 /// One thing that is fuzzed.
 #[derive(Clone, Copy, Debug)]

@@ -1,11 +1,12 @@
-//! Sequences of whatever can happen to a machine, beside a model that asserts what must hold (see `world`).
+//! Sequences of whatever can happen to a machine, beside a model that asserts what must hold (see `Driver`).
 
-use crate::world::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, served};
-use crate::world::{Input, World};
 use arbitrary::{Result, Unstructured};
 use relayline_core::command::Command;
+use relayline_core::config::Config;
 use relayline_core::op::{Field, Interrupt, Kind, OPS, Raw, StreamReply};
 use relayline_core::output::Outcome;
+use relayline_harness::testing::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, handshake};
+use relayline_harness::testing::{Driver, Input, small_limits};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -15,12 +16,13 @@ const MOST: usize = 200;
 pub(crate) fn run(data: &[u8]) {
     let mut source = Unstructured::new(data);
     let (Ok(confirm), Ok(up)) = (source.arbitrary(), source.arbitrary::<bool>()) else { return };
-    let mut inputs = if up { served() } else { Vec::new() };
+    let mut inputs = if up { handshake() } else { Vec::new() };
     while !source.is_empty() && inputs.len() < MOST {
         inputs.extend(input(&mut source));
     }
-    let (first, second) = (World::played(confirm, &inputs), World::played(confirm, &inputs));
-    assert_eq!(first.trace, second.trace, "the same inputs give the same outputs");
+    let play = || Driver::play(Config { confirm_revocation: confirm, ..small_limits() }, &inputs);
+    let (first, second) = (play(), play());
+    assert_eq!(first.outputs, second.outputs, "the same inputs give the same outputs");
     assert_eq!(first.machine.stats(), second.machine.stats());
 }
 

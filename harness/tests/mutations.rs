@@ -2,19 +2,18 @@
 //! with one of its fields, unless there is no event left to save.
 #![allow(clippy::unwrap_used)]
 
-mod served;
-
 use proptest::prelude::*;
-use relayline_core::output::Content;
+use relayline_core::config::{Config, Identity};
+use relayline_core::output::{Content, Delivery};
+use relayline_harness::testing::{Driver, Output};
 use serde_json::{Value, json};
-use served::{NOW, served};
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
 /// Every whole frame that a connector said in a recording, and one event with every field there is.
 static FRAMES: LazyLock<Vec<Value>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../harness/recordings");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|ending| ending == "jsonl"));
     files.sort();
@@ -73,6 +72,14 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Takes all outputs, and returns the delivery among them.
+fn last_delivery(driver: &mut Driver) -> Option<Delivery> {
+    driver.take().into_iter().rev().find_map(|output| match output {
+        Output::Delivery(delivery) => Some(delivery),
+        _ => None,
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
@@ -88,10 +95,10 @@ proptest! {
             let place = &all[place.index(all.len())];
             *frame.pointer_mut(place).unwrap() = value;
         }
-        let (mut machine, conn) = served(|config| config.passthrough = true);
-        let line = format!("{frame}\n");
-        prop_assert_eq!(machine.handle_bytes(NOW, conn, line.as_bytes()), line.len());
-        let delivery = machine.poll_delivery(NOW);
+        let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+        let mut driver = Driver::connected(Config { passthrough: true, ..Config::new(identity) });
+        driver.line(&frame.to_string());
+        let delivery = last_delivery(&mut driver);
         if frame["type"] == "inbound" && frame["event"].is_object() {
             let is_answer = |response: &Value| response["prompt_id"].is_string() && response["option_id"].is_string();
             let silent = is_answer(&frame["event"]["prompt_response"]);
@@ -99,9 +106,9 @@ proptest! {
             prop_assert_eq!(survives, !silent, "{}", frame);
         }
         // Whatever it was, the next message comes through.
-        let next = "{\"type\":\"inbound\",\"event\":{\"text\":\"next\",\"source\":{\"chat_id\":\"elsewhere\"}}}\n";
-        machine.handle_bytes(NOW, conn, next.as_bytes());
-        let delivery = machine.poll_delivery(NOW);
+        let next = "{\"type\":\"inbound\",\"event\":{\"text\":\"next\",\"source\":{\"chat_id\":\"elsewhere\"}}}";
+        driver.line(next);
+        let delivery = last_delivery(&mut driver);
         let came = matches!(&delivery, Some(delivery) if matches!(&delivery.content, Content::Message(event) if event.text == "next"));
         prop_assert!(came, "{:?}", delivery);
     }

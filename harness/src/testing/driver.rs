@@ -1,12 +1,9 @@
-//! What the outside knows of a machine, and all that the machine must keep to: a model driver that asserts.
-
-pub(crate) mod frames;
-pub(crate) mod lanes;
+//! The driver: a machine, a clock, a socket and a host.
 
 use relayline_core::command::Command;
-use relayline_core::config::{Config, Credentials, Identity};
+use relayline_core::config::{Config, Credentials, Identity, Limits};
 use relayline_core::machine::{DialFailure, IoEvent, RelayMachine};
-use relayline_core::output::{Action, Conn, DeliveryId, Notice, Outcome, Phase, Transmit};
+use relayline_core::output::{Action, Conn, Delivery, DeliveryId, Notice, Outcome, Phase, Transmit};
 use relayline_core::secret::Secret;
 use relayline_core::signature;
 use relayline_core::time::{Now, Time};
@@ -18,29 +15,38 @@ use std::time::Duration;
 
 /// One thing that happens to a machine. Numbers choose among what there is at that moment.
 #[derive(Clone, Debug)]
-pub(crate) enum Input {
+pub enum Input {
     /// The clock moves on by that many milliseconds.
     Wait(u64),
     /// The clock is set to that many microseconds, perhaps back.
     Jump(u64),
+    /// A tick.
     Tick,
-    /// To the next deadline.
+    /// The clock moves to the next deadline, and ticks.
     Due,
-    /// Bytes on the conn so many dials ago, cut into two at a place.
+    /// Bytes on the socket so many dials before the newest, cut into two at a place.
     Bytes(u8, Vec<u8>, usize),
+    /// The socket of a dial opens.
     Opened(u8),
+    /// A dial fails, with the status and body of its answer if it was answered.
     DialFailed(u8, Option<u16>, &'static str),
+    /// A socket closes, with its code and reason.
     Closed(u8, Option<u16>, &'static str),
+    /// A pong arrives.
     Alive(u8),
+    /// The host submits a command.
     Submit(Box<Command>),
-    /// The answer to a request so many before the last.
+    /// The connector answers the request so many before the last.
     Answer(u64, &'static str),
-    /// An HTTP request: its path, its body, and whether it is signed.
+    /// A webhook request: its path, its body, and true if it is signed.
     Request(&'static str, &'static str, bool),
-    /// The fate of a delivery so many before the last.
+    /// The host settles the delivery so many before the last.
     Settle(u64, Outcome),
+    /// All actions are taken.
     Actions,
+    /// One thing for the socket is taken.
     Transmit,
+    /// So many deliveries are taken.
     Deliveries(usize),
 }
 
@@ -52,9 +58,15 @@ enum Socket {
     Open(Conn),
 }
 
-pub(crate) struct World {
-    pub(crate) machine: RelayMachine,
-    pub(crate) now: Now,
+/// A machine under test, and what the outside knows of it.
+///
+/// Each input and each poll asserts the invariants that hold for any machine, and panics where one does not.
+#[derive(Debug)]
+pub struct Driver {
+    /// Machine under test.
+    pub machine: RelayMachine,
+    /// Time that the next input or poll tells the machine.
+    pub now: Now,
     /// The latest time that the machine was told.
     clock: Time,
     socket: Socket,
@@ -68,51 +80,64 @@ pub(crate) struct World {
     last_http: u64,
     /// The newest request there is, be it a step of a stream.
     newest: u64,
-    pub(crate) last_delivery: u64,
+    /// Number of the last delivery.
+    pub last_delivery: u64,
     /// A close frame went out on this conn.
     close_sent: Option<Conn>,
     fatal: bool,
     stopped: bool,
-    /// Everything that came out.
-    pub(crate) trace: Vec<String>,
+    /// Everything that came out, in order.
+    pub outputs: Vec<Output>,
+    /// Answers pings and close frames at once, as a peer that is alive does; false by default.
+    pub answers: bool,
     /// The machine's half of every request id.
     prefix: String,
     out: Vec<u8>,
 }
 
-const MAX_IN_FLIGHT: usize = 3;
-const CHATS: usize = 2;
-const STREAMS: usize = 3;
-const DELIVERIES: usize = 3;
-const UNSETTLED_BYTES: usize = 2000;
+/// Output of a machine.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Output {
+    /// An action.
+    Action(Action),
+    /// Something for the socket, with the text of a frame.
+    Sent(Transmit, String),
+    /// A delivery to the host.
+    Delivery(Delivery),
+    /// The immediate response to a webhook request.
+    Response(WebhookResponse),
+}
 
-impl World {
-    /// A machine with small limits, so that they are met.
-    pub(crate) fn new(confirm: bool) -> World {
-        World::with(|config| config.confirm_revocation = confirm)
-    }
+/// Returns a configuration for `discord` and `slack` with credentials, a key of webhooks, and limits so small that they
+/// are met.
+pub fn small_limits() -> Config {
+    let identity = |platform: &str| Identity { platform: platform.into(), bot_id: "1".into() };
+    let mut config = Config::new(identity("discord"));
+    config.identities.push(identity("slack"));
+    config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
+    config.delivery_keys = vec![Secret::new("dk")];
+    config.limits = Limits {
+        max_line_bytes: 400,
+        read_ahead_bytes: 1500,
+        host_queue: 3,
+        host_queue_bytes: 2000,
+        max_in_flight: 3,
+        write_queue_bytes: 1024,
+        chats: 2,
+        dedupe: 4,
+        streams: 3,
+        deliveries: 3,
+        unsettled_bytes: 2000,
+        ..Limits::default()
+    };
+    config
+}
 
-    /// The same, with something else set. The number of chats, of requests and of streams must stay.
-    pub(crate) fn with(set: impl FnOnce(&mut Config)) -> World {
-        let identity = |platform: &str| Identity { platform: platform.into(), bot_id: "1".into() };
-        let mut config = Config::new(identity("discord"));
-        config.identities.push(identity("slack"));
-        config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
-        config.limits.max_line_bytes = 400;
-        config.limits.read_ahead_bytes = 1500;
-        config.limits.host_queue = 3;
-        config.limits.host_queue_bytes = 2000;
-        config.limits.max_in_flight = MAX_IN_FLIGHT;
-        config.limits.write_queue_bytes = 1024;
-        config.limits.chats = CHATS;
-        config.limits.dedupe = 4;
-        config.limits.streams = STREAMS;
-        config.limits.deliveries = DELIVERIES;
-        config.limits.unsettled_bytes = UNSETTLED_BYTES;
-        config.delivery_keys = vec![Secret::new("dk")];
-        set(&mut config);
+impl Driver {
+    /// Creates a driver of a machine that has not been asked for anything yet.
+    pub fn new(config: Config) -> Driver {
         let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
-        World {
+        Driver {
             machine: RelayMachine::new(Arc::new(config), [3; 32], now),
             now,
             clock: Time::ZERO,
@@ -127,13 +152,92 @@ impl World {
             close_sent: None,
             fatal: false,
             stopped: false,
-            trace: Vec::new(),
+            outputs: Vec::new(),
+            answers: false,
             prefix: String::new(),
             out: Vec::new(),
         }
     }
 
-    pub(crate) fn conn(&self, ago: u8) -> Option<Conn> {
+    /// Creates a driver of a machine that is connected: its `hello` is answered by [`DESCRIPTOR`](super::frames::DESCRIPTOR).
+    pub fn connected(config: Config) -> Driver {
+        let mut driver = Driver::new(config);
+        let conn = driver.dial();
+        driver.open(conn);
+        driver.line(super::frames::DESCRIPTOR);
+        driver
+    }
+
+    /// Applies all inputs to a new machine, checking the invariants after each, and ends it.
+    pub fn play(config: Config, inputs: &[Input]) -> Driver {
+        let mut driver = Driver::new(config);
+        driver.apply_all(inputs);
+        driver.finish();
+        driver
+    }
+
+    /// Applies inputs, checking the invariants after each.
+    pub fn apply_all(&mut self, inputs: &[Input]) {
+        for input in inputs {
+            self.apply(input);
+            self.check();
+        }
+    }
+
+    /// Lets time pass until the machine dials.
+    ///
+    /// # Panics
+    /// If nothing is due and it does not dial.
+    pub fn dial(&mut self) -> Conn {
+        loop {
+            self.drain();
+            if let Socket::Dialing(conn) = self.socket {
+                return conn;
+            }
+            assert!(self.machine.deadline().is_some(), "something is due until it dials");
+            self.apply(&Input::Due);
+        }
+    }
+
+    /// Opens the socket of a dial.
+    pub fn open(&mut self, conn: Conn) {
+        self.socket = Socket::Open(conn);
+        self.io(IoEvent::Opened { conn });
+        self.drain();
+    }
+
+    /// Closes the socket from the connector's side.
+    pub fn close(&mut self, conn: Conn, code: Option<u16>, reason: &str) {
+        self.socket = Socket::None;
+        self.io(IoEvent::Closed { conn, code, reason });
+    }
+
+    /// Feeds a line of the newest dial's socket.
+    ///
+    /// # Panics
+    /// If there was no dial, or the line is not read whole.
+    pub fn line(&mut self, line: &str) {
+        let Some(conn) = self.conn(0) else { panic!("it has not dialled") };
+        let line = format!("{line}\n");
+        assert_eq!(self.bytes(conn, line.as_bytes()), line.len(), "the line is read whole");
+        self.drain();
+    }
+
+    /// Takes all outputs so far.
+    pub fn take(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Returns the frames among outputs, from the one at `start` on.
+    pub fn frames_from(&self, start: usize) -> impl Iterator<Item = &str> {
+        self.outputs[start..].iter().filter_map(|output| match output {
+            Output::Sent(Transmit::Frame { .. }, text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Returns the dial so many before the newest.
+    pub fn conn(&self, ago: u8) -> Option<Conn> {
         self.dials.iter().rev().nth(usize::from(ago)).copied()
     }
 
@@ -147,7 +251,8 @@ impl World {
         self.now
     }
 
-    pub(crate) fn apply(&mut self, input: &Input) {
+    /// Applies one input. An input that makes no sense at the moment does nothing.
+    pub fn apply(&mut self, input: &Input) {
         match input {
             Input::Wait(ms) => {
                 self.now.mono = self.now.mono + Duration::from_millis(*ms);
@@ -274,7 +379,7 @@ impl World {
     fn say_of_request(&mut self, answer: &WebhookResponse, signed: bool) {
         assert!(signed || matches!(answer.status(), 401 | 404 | 503), "C-3: {answer:?}");
         // It may come after the end, and is no output of the machine's own accord.
-        self.trace.push(format!("Answered {answer:?}"));
+        self.outputs.push(Output::Response(answer.clone()));
     }
 
     fn tick(&mut self) {
@@ -294,7 +399,8 @@ impl World {
         self.machine.handle_io(now, event);
     }
 
-    pub(crate) fn bytes(&mut self, conn: Conn, bytes: &[u8]) -> usize {
+    /// Feeds bytes of a socket. Returns the number of bytes that were read.
+    pub fn bytes(&mut self, conn: Conn, bytes: &[u8]) -> usize {
         let now = self.told();
         let wanted = self.machine.wants_read();
         let taken = self.machine.handle_bytes(now, conn, bytes);
@@ -306,18 +412,19 @@ impl World {
         taken
     }
 
-    fn say(&mut self, line: String) {
-        assert!(!self.fatal, "L-10: after fatal: {line}");
-        self.trace.push(line);
+    fn put_out(&mut self, output: Output) {
+        assert!(!self.fatal, "L-10: after fatal: {output:?}");
+        self.outputs.push(output);
     }
 
     fn actions(&mut self) {
         while let Some(action) = self.machine.poll_action() {
-            self.say(format!("{action:?}"));
+            self.put_out(Output::Action(action.clone()));
             match action {
                 Action::Dial { conn, token } => {
                     assert_eq!(self.socket, Socket::None, "L-6: two at once");
-                    assert!(token.is_some() && !self.stopped);
+                    assert_eq!(token.is_some(), self.machine.config().credentials.is_some());
+                    assert!(!self.stopped);
                     assert!(!self.dials.contains(&conn));
                     self.socket = Socket::Dialing(conn);
                     self.dials.push(conn);
@@ -366,14 +473,14 @@ impl World {
                 transmit;
             assert_eq!(self.socket, Socket::Open(conn), "it is not open");
             assert_ne!(self.close_sent, Some(conn), "nothing follows a close frame");
-            let text = std::str::from_utf8(&out).unwrap();
+            let Ok(text) = std::str::from_utf8(&out) else { panic!("W-6: {out:?}") };
             match transmit {
                 Transmit::Frame { .. } => {
                     assert!(text.ends_with('\n') && text.matches('\n').count() == 1, "W-6");
                     let frame = serde_json::from_str::<serde_json::Value>(text);
                     let frame = frame.unwrap_or_else(|_| panic!("W-6: {text}"));
                     if let Some(id) = frame["requestId"].as_str() {
-                        self.newest = self.newest.max(u64::from_str_radix(&id[16..], 16).unwrap());
+                        self.newest = self.newest.max(number(id));
                     }
                 }
                 Transmit::Close { code, .. } => {
@@ -382,9 +489,21 @@ impl World {
                 }
                 Transmit::Ping { .. } => assert!(text.is_empty()),
             }
-            self.say(format!("{transmit:?} {text}"));
+            self.put_out(Output::Sent(transmit.clone(), text.to_owned()));
+            if self.answers {
+                self.answer(&transmit);
+            }
         }
         self.out = out;
+    }
+
+    /// Answers as a peer that is alive.
+    fn answer(&mut self, transmit: &Transmit) {
+        match *transmit {
+            Transmit::Frame { .. } => {}
+            Transmit::Ping { conn } => self.io(IoEvent::Alive { conn }),
+            Transmit::Close { conn, code, .. } => self.close(conn, Some(code), ""),
+        }
     }
 
     fn deliver(&mut self) {
@@ -392,24 +511,25 @@ impl World {
         if let Some(delivery) = self.machine.poll_delivery(now) {
             assert_eq!(delivery.id.number(), self.last_delivery + 1);
             self.last_delivery += 1;
-            self.say(format!("{delivery:?}"));
+            self.put_out(Output::Delivery(delivery));
         }
     }
 
-    pub(crate) fn drain(&mut self) {
+    /// Takes all that the machine puts out.
+    pub fn drain(&mut self) {
         loop {
-            let before = self.trace.len();
+            let before = self.outputs.len();
             self.actions();
             self.transmit();
             self.deliver();
-            if self.trace.len() == before {
+            if self.outputs.len() == before {
                 return;
             }
         }
     }
 
-    /// What must hold at any time.
-    pub(crate) fn check(&self) {
+    /// Asserts the invariants that hold at any time.
+    pub fn check(&self) {
         let phase = self.machine.phase();
         match phase {
             Phase::Waiting | Phase::Dialing | Phase::Stopped | Phase::Revoked => {
@@ -418,38 +538,27 @@ impl World {
             Phase::Handshaking | Phase::Connected | Phase::Idle | Phase::Closing => {}
         }
         let held = self.machine.held();
-        assert!(held.chats <= CHATS, "M-1");
-        // And whatever went over it last: an event's texts, and what it takes beside them.
         let limits = &self.machine.config().limits;
+        assert!(held.chats <= limits.chats, "M-1");
+        // And whatever went over it last: an event's texts, and what it takes beside them.
         let heaviest = 2 * limits.max_line_bytes + 4096;
-        assert!(held.unsettled_bytes < UNSETTLED_BYTES + heaviest, "X-1: {held:?}");
+        assert!(held.unsettled_bytes < limits.unsettled_bytes + heaviest, "X-1: {held:?}");
         // What came before a handshake has room of its own (L-17).
         let read_ahead = limits.read_ahead_bytes;
         let most = limits.host_queue_bytes.max(read_ahead) + read_ahead + 2 * heaviest;
         assert!(held.waiting_event_bytes < most, "A-6: {held:?}");
         assert!(held.host_queue_bytes <= held.waiting_event_bytes, "A-6: {held:?}");
         // Requests, idlers and disconnects wait, each within the bound; the rest has completed and is not taken.
-        assert!(self.pending.len() <= 4 * MAX_IN_FLIGHT + 1024, "O-6, X-1");
+        assert!(self.pending.len() <= 4 * limits.max_in_flight + 1024, "O-6, X-1");
         // So many wait, and the rest has an answer that is not taken.
-        assert!(self.unanswered.len() <= DELIVERIES + 1024, "H-6, X-1");
+        assert!(self.unanswered.len() <= limits.deliveries + 1024, "H-6, X-1");
         if self.fatal {
             assert_eq!((self.machine.deadline(), phase), (None, Phase::Revoked));
         }
     }
 
-    /// A machine that was told all of these, and ended; what must hold held after each.
-    pub(crate) fn played(confirm: bool, inputs: &[Input]) -> World {
-        let mut world = World::new(confirm);
-        for input in inputs {
-            world.apply(input);
-            world.check();
-        }
-        world.finish();
-        world
-    }
-
-    /// Ends it all: whatever was accepted completes, within the budget.
-    pub(crate) fn finish(&mut self) {
+    /// Disconnects, and asserts that whatever was accepted completes within the budget.
+    pub fn finish(&mut self) {
         // In any state, a tick leaves nothing due.
         self.tick();
         self.drain();
@@ -474,10 +583,15 @@ impl World {
         assert!(self.pending.is_empty(), "L-14: {:?} is left pending", self.pending);
         assert!(self.unanswered.is_empty(), "H-6: {:?} is left unanswered", self.unanswered);
         // Whatever comes now, nothing comes of it.
-        let before = self.trace.len();
+        let before = self.outputs.len();
         self.now.mono = self.now.mono + Duration::from_secs(3600);
         self.tick();
         self.drain();
-        assert_eq!((self.trace.len(), self.machine.deadline()), (before, None));
+        assert_eq!((self.outputs.len(), self.machine.deadline()), (before, None));
     }
+}
+
+/// Returns the number in a request id on the wire.
+fn number(id: &str) -> u64 {
+    u64::from_str_radix(&id[16..], 16).unwrap_or_else(|_| panic!("O-1: {id}"))
 }

@@ -4,17 +4,15 @@
 //! `proptest-regressions/` and is tried first.
 #![allow(clippy::unwrap_used)]
 
-mod world;
-
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use relayline_core::command::Command;
+use relayline_core::config::Config;
 use relayline_core::op::{EditMessage, GetChatInfo, Interrupt, Raw, SendMessage, StreamReply, Typing};
 use relayline_core::output::Outcome;
+use relayline_harness::testing::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, handshake};
+use relayline_harness::testing::{Driver, Input, lanes, small_limits};
 use std::time::Duration;
-use world::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, served};
-use world::lanes::lanes;
-use world::{Input, World};
 
 fn frame() -> impl Strategy<Value = String> {
     let inbound = (0..6u8, 0..3u8, any::<Option<u8>>(), prop::bool::weighted(0.2)).prop_map(
@@ -120,7 +118,11 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
-fn config() -> ProptestConfig {
+fn config(confirm_revocation: bool) -> Config {
+    Config { confirm_revocation, ..small_limits() }
+}
+
+fn cases() -> ProptestConfig {
     let known = FileFailurePersistence::Direct(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/proptest-regressions/properties.txt"
@@ -133,16 +135,16 @@ fn config() -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(cases())]
 
-    /// L-6, L-10, L-14, L-15, O-1, O-3, O-6, W-6, A-6, H-6: see `World`. And the same inputs give the same outputs.
+    /// L-6, L-10, L-14, L-15, O-1, O-3, O-6, W-6, A-6, H-6: see `Driver`. And the same inputs give the same outputs.
     #[test]
     fn whatever_comes_it_keeps_to_its_rules(
         confirm in any::<bool>(),
         inputs in prop::collection::vec(input(), 0..80),
     ) {
-        let (first, second) = (World::played(confirm, &inputs), World::played(confirm, &inputs));
-        prop_assert_eq!(&first.trace, &second.trace);
+        let (first, second) = (Driver::play(config(confirm), &inputs), Driver::play(config(confirm), &inputs));
+        prop_assert_eq!(&first.outputs, &second.outputs);
         prop_assert_eq!(first.machine.stats(), second.machine.stats());
     }
 
@@ -152,9 +154,9 @@ proptest! {
         confirm in any::<bool>(),
         inputs in prop::collection::vec(input(), 0..60),
     ) {
-        let mut all = served();
+        let mut all = handshake();
         all.extend(inputs);
-        World::played(confirm, &all);
+        Driver::play(config(confirm), &all);
     }
 
     /// W-1: where the stream is cut means nothing, as long as all that comes out is taken in between.
@@ -164,7 +166,7 @@ proptest! {
         cuts in prop::collection::vec(0..3000usize, 0..20),
     ) {
         let stream = pieces.concat();
-        let lanes = |cuts: &[usize]| lanes(World::new(true), &served(), &stream, cuts);
+        let lanes = |cuts: &[usize]| lanes(Driver::new(small_limits()), &handshake(), &stream, cuts);
         let (cut, whole) = (lanes(&cuts), lanes(&[]));
         // Only how many doubles wait at a time depends on how soon the host takes their twin.
         prop_assume!(cut.is_some() && whole.is_some());

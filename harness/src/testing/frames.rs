@@ -1,16 +1,17 @@
-//! What a connector may say to a [`World`](super::World).
+//! Lines of a connector for a [`Driver`](super::Driver).
 
-use super::Input;
+use super::driver::Input;
 use relayline_core::command::Command;
 use relayline_core::op::Raw;
 
-pub(crate) const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
+/// A descriptor of `discord`.
+pub const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
 
-/// It offers drafts, and has room for forty signs to a message.
-pub(crate) const DRAFTS: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"slack","label":"S","max_message_length":40,"supports_draft_streaming":true,"supports_edit":true,"supports_threads":true,"markdown_dialect":"","len_unit":"chars","supported_ops":["send","draft"]}}"#;
+/// A descriptor of `slack` that offers drafts, with at most 40 characters a message.
+pub const DRAFTS: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"slack","label":"S","max_message_length":40,"supports_draft_streaming":true,"supports_edit":true,"supports_threads":true,"markdown_dialect":"","len_unit":"chars","supported_ops":["send","draft"]}}"#;
 
 /// Frames of every type, whole and broken.
-pub(crate) const FRAMES: &[&str] = &[
+pub const FRAMES: &[&str] = &[
     r#"{"type":"descriptor","descriptor":{"contract_version":1}}"#,
     r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"slack","label":"S","max_message_length":0,"supports_draft_streaming":false,"supports_edit":false,"supports_threads":true,"markdown_dialect":"","len_unit":"utf16"}}"#,
     r#"{"type":"going_idle_ack"}"#,
@@ -34,8 +35,8 @@ pub(crate) const FRAMES: &[&str] = &[
     r#"{"type":"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"}"#,
 ];
 
-/// Requests to the server of signed deliveries: some are doubles of what comes on the WebSocket.
-pub(crate) const REQUESTS: &[(&str, &str)] = &[
+/// Webhook requests. Some are duplicates of events that come on the WebSocket.
+pub const REQUESTS: &[(&str, &str)] = &[
     (
         "/",
         r#"{"type":"message","event":{"text":"a","message_id":"0","source":{"platform":"discord","chat_id":"0"}}}"#,
@@ -56,8 +57,8 @@ pub(crate) const REQUESTS: &[(&str, &str)] = &[
     ("/elsewhere", "{"),
 ];
 
-/// What a served connection begins with: a dial, a handshake, and a request that is written.
-pub(crate) fn served() -> Vec<Input> {
+/// Returns the inputs that a connection begins with: a dial, a handshake, and a request that is written.
+pub fn handshake() -> Vec<Input> {
     vec![
         Input::Actions,
         Input::Opened(0),
