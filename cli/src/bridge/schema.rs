@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 #![allow(dead_code)] // Of what is described here only the shape is looked at.
 
-#[path = "../../../harness/tests/schemas/committed.rs"]
+#[path = "../../../harness/tests/suite/schemas/committed.rs"]
 mod committed;
 
 use super::line::{Line, verbatim};

@@ -1,7 +1,7 @@
 //! The JSON Schemas of the development connector's lines, made of the types that read and write them.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
-#[path = "../../tests/schemas/committed.rs"]
+#[path = "../../tests/suite/schemas/committed.rs"]
 mod committed;
 
 use super::{Act, AskedBy, ClosedBy, Control, Saw};

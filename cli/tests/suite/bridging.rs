@@ -1,0 +1,265 @@
+//! `relayline run` with its bridge in the test's hands, and an embedded connector at its other end.
+
+use crate::support::{Ended, Program, SOON, relayline};
+use jsonschema::Validator;
+use relayline_core::time::Now;
+use relayline_harness::chats::{Ids, Room, discord};
+use relayline_harness::connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+static LINES: LazyLock<Validator> = LazyLock::new(|| schema("bridge-out.schema.json"));
+static OPS: LazyLock<Validator> = LazyLock::new(|| schema("bridge-in.schema.json"));
+
+fn schema(name: &str) -> Validator {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema").join(name);
+    let text = std::fs::read_to_string(path).unwrap();
+    jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
+}
+
+/// What goes over the bridge is what its schemas say.
+#[track_caller]
+fn valid(schema: &Validator, line: &Value) {
+    let problems: Vec<String> = schema.iter_errors(line).map(|problem| problem.to_string()).collect();
+    assert!(problems.is_empty(), "{line}\n{problems:#?}");
+}
+
+/// The program as a side-car, and the connector that it talks to.
+pub(crate) struct Bridge {
+    pub(crate) program: Program,
+    pub(crate) connector: EmbeddedConnector,
+    pub(crate) ids: Ids,
+}
+
+impl Bridge {
+    /// Connected as discord and telegram.
+    pub(crate) fn start(runtime: &str, flags: &[&str]) -> Bridge {
+        let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+        let url = connector.url();
+        let mut command = relayline(["run", "--url", &url, "--runtime", runtime]);
+        command.args(["--identity", "discord:1", "--identity", "telegram:2", "--set", "backoff_first=20ms"]);
+        command.args(flags);
+        let mut bridge = Bridge { program: Program::start(command), connector, ids: Ids::new([0; 32]) };
+        for _ in 0..2 {
+            assert_eq!(bridge.next()["event"], "connected");
+        }
+        bridge
+    }
+
+    pub(crate) fn tell(&self, act: Act) {
+        self.connector.control(act).unwrap();
+    }
+
+    pub(crate) fn deliver(&mut self, room: &Room, text: &str, buffered: bool) {
+        let event = room.message(&mut self.ids, Now { unix_s: 1_718_900_000, ..Now::default() }, text);
+        self.tell(Act::Inbound { event, buffered: Some(buffered) });
+    }
+
+    pub(crate) fn say(&mut self, line: Value) {
+        self.program.write(format!("{line}\n").as_bytes());
+    }
+
+    /// The next line; `event` is its first field.
+    #[track_caller]
+    pub(crate) fn next(&mut self) -> Value {
+        let line = self.program.line().expect("the bridge goes on");
+        assert!(line.starts_with("{\"event\":\""), "{line}");
+        let line = serde_json::from_str(&line).unwrap();
+        valid(&LINES, &line);
+        line
+    }
+
+    /// Says an op and gives its result without what is in every result; other lines in front of it are an error.
+    #[track_caller]
+    pub(crate) fn ask(&mut self, mut op: Value) -> Value {
+        op["id"] = json!("ask");
+        self.say(op.clone());
+        let (ok, kept) = self.outcome("ask");
+        if ok {
+            valid(&OPS, &op);
+        }
+        kept
+    }
+
+    #[track_caller]
+    pub(crate) fn result(&mut self, id: &str) -> Value {
+        self.outcome(id).1
+    }
+
+    /// Whether an op went well, and its result or error.
+    #[track_caller]
+    fn outcome(&mut self, id: &str) -> (bool, Value) {
+        let mut line = self.next();
+        assert_eq!((&line["event"], &line["id"]), (&json!("result"), &json!(id)), "{line}");
+        let ok = line["ok"].as_bool().unwrap();
+        let [kept, other] = if ok { ["result", "error"] } else { ["error", "result"] };
+        assert_eq!(line.get(other), None, "{line}");
+        (ok, line[kept].take())
+    }
+
+    /// The next frame that the connector sees, hellos not counted.
+    #[track_caller]
+    pub(crate) fn sees(&self) -> Value {
+        let wanted = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] != "hello");
+        match self.connector.wait_for(wanted, SOON) {
+            Ok(Saw::Frame { frame, .. }) => frame,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The connector has seen a good end.
+    #[track_caller]
+    pub(crate) fn sees_goodbye(&self) {
+        assert_eq!(self.sees()["type"], "going_idle");
+        let closed = |saw: &Saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. });
+        self.connector.wait_for(closed, SOON).unwrap_or_else(|missed| panic!("{missed}"));
+    }
+
+    /// It ends well, and its last line says that the connection was closed on purpose.
+    #[track_caller]
+    pub(crate) fn ends_well(self) {
+        let Ended { code, stdout, stderr } = self.program.ended();
+        assert_eq!(code, Some(0), "{stderr}");
+        let last: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+        assert_eq!((&last["event"], &last["retry_in_ms"]), (&json!("disconnected"), &json!(null)), "{last}");
+    }
+}
+
+/// The same with an agent that reads nothing until it is told to.
+pub(crate) struct Unread {
+    child: Child,
+    /// A thread of its own writes: the program may stop reading.
+    stdin: Option<Sender<String>>,
+    stdout: BufReader<ChildStdout>,
+    log: Arc<Mutex<Vec<u8>>>,
+    connector: EmbeddedConnector,
+    ids: Ids,
+}
+
+impl Unread {
+    /// Connected as discord; the line that says so is read.
+    pub(crate) fn start(runtime: &str, flags: &[&str]) -> Unread {
+        let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+        let mut command = relayline(["run", "--url", &connector.url(), "--runtime", runtime]);
+        command.args(["--platform", "discord"]).args(flags);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (mut stdin, mut stderr) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
+        let (sender, lines) = channel::<String>();
+        std::thread::spawn(move || {
+            for lines in lines {
+                let _ = stdin.write_all(lines.as_bytes());
+            }
+        });
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let kept = log.clone();
+        std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(read) = stderr.read(&mut piece)
+                && read > 0
+            {
+                kept.lock().unwrap().extend_from_slice(&piece[..read]);
+            }
+        });
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (stdin, ids) = (Some(sender), Ids::new([0; 32]));
+        let mut bridge = Unread { child, stdin, stdout, log, connector, ids };
+        assert_eq!(bridge.next()["event"], "connected");
+        bridge
+    }
+
+    pub(crate) fn write(&mut self, lines: String) {
+        self.stdin.as_ref().unwrap().send(lines).unwrap();
+    }
+
+    pub(crate) fn tell(&self, act: Act) {
+        self.connector.control(act).unwrap();
+    }
+
+    pub(crate) fn deliver(&mut self, text: &str) {
+        let event = discord::guild_channel().message(&mut self.ids, Now::default(), text);
+        self.tell(Act::Inbound { event, buffered: Some(false) });
+    }
+
+    /// The next frame that the connector sees, hellos not counted.
+    #[track_caller]
+    pub(crate) fn sees(&self) -> Value {
+        let wanted = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] != "hello");
+        match self.connector.wait_for(wanted, SOON) {
+            Ok(Saw::Frame { frame, .. }) => frame,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn next(&mut self) -> Value {
+        let mut line = String::new();
+        let (sender, ended) = channel::<()>();
+        let pid = self.child.id().to_string();
+        // A program that hangs is ended, which shows as the end of its output.
+        let watch = std::thread::spawn(move || {
+            if ended.recv_timeout(SOON) == Err(RecvTimeoutError::Timeout) {
+                let _ = Command::new("kill").args(["-KILL", &pid]).status();
+            }
+        });
+        self.stdout.read_line(&mut line).unwrap();
+        drop(sender);
+        watch.join().unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}\n{}", self.log()))
+    }
+
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn logged(&self, words: &str) {
+        let until = Instant::now() + SOON;
+        while !self.log().contains(words) {
+            assert!(Instant::now() < until, "no {words:?} in its log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    pub(crate) fn interrupt(&self) {
+        self.signal("INT");
+    }
+
+    /// Reads to the end; the exit code and the log.
+    #[track_caller]
+    pub(crate) fn ends(mut self) -> (Option<i32>, String) {
+        let mut rest = Vec::new();
+        self.stdout.read_to_end(&mut rest).unwrap();
+        self.ends_unread()
+    }
+
+    /// Waits for the end without reading another line.
+    #[track_caller]
+    pub(crate) fn ends_unread(mut self) -> (Option<i32>, String) {
+        let until = Instant::now() + SOON;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.code(), self.log());
+            }
+            assert!(Instant::now() < until, "it does not end:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,124 @@
+//! What every `--help` has, and the names that scripts rely on.
+
+use std::process::Command;
+
+/// Each command, and the flags of it that stay as they are.
+const COMMANDS: &[(&str, &str)] = &[
+    ("demo", "--script --runtime"),
+    (
+        "run",
+        "--url --gateway-id --secret-file --platform --bot-id --identity --auto-ack --passthrough --exec --set --config --runtime",
+    ),
+    (
+        "enroll",
+        "--token --connector-url --gateway-id --wake-url --access-token --access-token-command --env-file",
+    ),
+    ("provision", "--url --platform --bot-id"),
+    ("policy", "--url --platform --policy"),
+    ("doctor", "--url --gateway-id --secret-file"),
+    ("connector", "--listen --gateway --platform --script --refuse --like --state"),
+    ("record", "--listen --upstream --out --rotate"),
+    ("replay", "--json --check --speed --from --until"),
+    ("simulate", "--seeds --profile"),
+    ("token", "--gateway-id --secret-file"),
+    ("verify", "--secret-file"),
+];
+
+/// Flags that stand before a variable, wherever there is such a flag.
+const VARIABLES: &[(&str, &str)] = &[
+    ("--url", "GATEWAY_RELAY_URL"),
+    ("--connector-url", "GATEWAY_RELAY_URL"),
+    ("--gateway-id", "GATEWAY_RELAY_ID"),
+    ("--bot-id", "GATEWAY_RELAY_BOT_ID"),
+    ("--identity", "GATEWAY_RELAY_PLATFORMS"),
+    ("--token", "GATEWAY_RELAY_ENROLL_TOKEN"),
+    ("--access-token-command", "GATEWAY_RELAY_ACCESS_TOKEN_COMMAND"),
+    ("--access-token-file", "GATEWAY_RELAY_ACCESS_TOKEN_FILE"),
+    ("--endpoint", "GATEWAY_RELAY_ENDPOINT"),
+    ("--route-keys", "GATEWAY_RELAY_ROUTE_KEYS"),
+    ("--instance-id", "GATEWAY_RELAY_INSTANCE_ID"),
+    ("--display-name", "GATEWAY_RELAY_DISPLAY_NAME"),
+    ("--policy", "GATEWAY_RELAY_POLICY"),
+    ("--inbound-listen", "GATEWAY_RELAY_INBOUND_LISTEN"),
+    ("--delivery-key-file", "GATEWAY_RELAY_DELIVERY_KEY"),
+    ("--turn-reactions", "GATEWAY_RELAY_TURN_REACTIONS"),
+    ("--raw-events", "GATEWAY_RELAY_RAW_EVENTS"),
+    ("--unknown-frames", "GATEWAY_RELAY_UNKNOWN_FRAMES"),
+    ("--prompts", "GATEWAY_RELAY_PROMPTS"),
+    ("--enabled", "GATEWAY_RELAY_ENABLED"),
+    ("--ca-file", "SSL_CERT_FILE"),
+];
+
+fn help(command: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_relayline")).args([command, "--help"]).output().unwrap();
+    assert!(output.status.success(), "{command}");
+    unwrapped(&String::from_utf8(output.stdout).unwrap())
+}
+
+/// A help with each flag and command on one line, however wide the lines are.
+fn unwrapped(help: &str) -> String {
+    let mut text = String::new();
+    for line in help.lines() {
+        let inside = line.trim_start();
+        let goes_on = line.len() - inside.len() >= 10 && !inside.starts_with('-') && !inside.is_empty();
+        text.push_str(if goes_on { " " } else { "\n" });
+        text.push_str(if goes_on { inside } else { line });
+    }
+    text
+}
+
+/// The flag at the beginning of a help's line.
+fn flag(line: &str) -> Option<&str> {
+    line.split_whitespace()
+        .take(2)
+        .find(|word| word.starts_with("--"))
+        .map(|word| word.trim_end_matches("..."))
+}
+
+#[test]
+fn every_help_has_an_example_the_exit_codes_and_the_logs_apart() {
+    for (command, flags) in COMMANDS {
+        let help = help(command);
+        assert!(help.contains("\nExample") && help.contains(&format!("relayline {command} ")), "{command}");
+        assert!(help.contains("\nExit codes: 0 "), "{command}");
+        let (own, logs) = help.split_once("\nLogs, on stderr:\n").unwrap_or_else(|| panic!("{command}"));
+        for name in flags.split(' ') {
+            assert!(own.lines().any(|line| flag(line) == Some(name)), "{command} has no {name}");
+        }
+        for name in ["--verbose", "--quiet", "--log-format"] {
+            assert!(logs.lines().any(|line| flag(line) == Some(name)), "{command} {name}");
+            assert!(!own.contains(name), "{command} {name}");
+        }
+    }
+}
+
+#[test]
+fn h_9_a_flag_that_stands_before_a_variable_names_it() {
+    let mut seen = 0;
+    for (command, _) in COMMANDS {
+        let help = help(command);
+        let (flags, _) = help.split_once("\nExample").unwrap();
+        // What is said of a flag may go on below it, and break off anywhere.
+        let starts = flags.lines().map(|line| line.trim_start().starts_with('-') && flag(line).is_some());
+        let lines: Vec<(bool, &str)> = starts.zip(flags.lines()).collect();
+        for entry in lines.chunk_by(|_, (starts, _)| !starts) {
+            let text: Vec<&str> = entry.iter().flat_map(|(_, line)| line.split_whitespace()).collect();
+            let text = text.join(" ");
+            for (_, variable) in VARIABLES.iter().filter(|(name, _)| flag(&text) == Some(name)) {
+                assert!(text.contains(&format!("[env: {variable}")), "{command}: {text}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > VARIABLES.len(), "{seen}");
+}
+
+#[test]
+fn no_command_is_forgotten() {
+    let output = Command::new(env!("CARGO_BIN_EXE_relayline")).arg("--help").output().unwrap();
+    let help = unwrapped(&String::from_utf8(output.stdout).unwrap());
+    let (_, rest) = help.split_once("Commands:\n").unwrap();
+    let listed: Vec<_> = rest.lines().map_while(|line| line.split_whitespace().next()).collect();
+    let known: Vec<_> = COMMANDS.iter().map(|(name, _)| *name).chain(["help"]).collect();
+    assert_eq!(listed, known);
+}

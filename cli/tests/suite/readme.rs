@@ -1,0 +1,178 @@
+//! The README's agent, as it is written there, against the connector of the README, through the program.
+
+use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+on_both_runtimes! { the_agent_of_the_readme_echoes }
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The same agent for machines without Python: one line in, one line out.
+const SH_AGENT: &str = r#"#!/bin/sh
+while read -r line; do
+  case "$line" in
+    '{"event":"message"'*)
+      number=$(printf '%s' "$line" | sed 's/.*"delivery":\([0-9]*\).*/\1/')
+      text=$(printf '%s' "$line" | sed 's/.*"message":{"text":"\([^"]*\)".*/\1/')
+      printf '{"op":"ack","delivery":%s}\n' "$number"
+      printf '{"op":"reply","delivery":%s,"content":"you said: %s","split":true}\n' "$number" "$text"
+      ;;
+  esac
+done
+"#;
+
+/// The first code block of the README that begins with this line.
+fn block(start: &str) -> String {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let (_, rest) = readme.split_once(start).unwrap_or_else(|| panic!("the README has no {start:?}"));
+    rest.split_once("```").unwrap().0.trim_start().to_owned()
+}
+
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn the_agent_of_the_readme_echoes(runtime: &str) {
+    let has_python =
+        Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let (name, text) = if has_python.is_ok_and(|status| status.success()) {
+        let agent = block("```python");
+        assert!(agent.lines().count() <= 11, "ten lines, and how to run it");
+        ("agent.py", agent)
+    } else {
+        eprintln!("there is no python3 here: the same agent in sh");
+        ("agent.sh", SH_AGENT.to_owned())
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(name);
+    fs::write(&file, text).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+
+    let config = ConnectorConfig::default().gateway("gw-1", "SECRET");
+    let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
+    let mut run = Killed(
+        Command::new(env!("CARGO_BIN_EXE_relayline"))
+            .args(["run", "--runtime", runtime, "--platform", "discord", "--bot-id", "1", "--exec"])
+            .arg(&file)
+            .env("GATEWAY_RELAY_URL", connector.url().replace("ws://", "http://"))
+            .env("GATEWAY_RELAY_ID", "gw-1")
+            .env("GATEWAY_RELAY_SECRET", "SECRET")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let frame = |saw: &Saw, kind: &str| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == kind);
+    connector.wait_for(|saw| frame(saw, "hello"), PATIENCE).unwrap();
+
+    // The README's line, as a user would paste it.
+    let line: Value = serde_json::from_str(&block("```json")).unwrap();
+    let event = line["event"].as_object().unwrap().clone();
+    connector.control(Act::Inbound { event: event.clone(), buffered: None }).unwrap();
+    let answer = connector.wait_for(|saw| frame(saw, "outbound"), PATIENCE).unwrap();
+    let Saw::Frame { frame: answer, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(answer["action"]["content"], json!("you said: hello"));
+    assert_eq!(answer["action"]["chat_id"], json!("1234"));
+    // M-7: it completes the turn's answer.
+    assert_eq!(answer["action"]["metadata"]["notify"], json!(true));
+
+    // A-1: what comes out of the buffer is acknowledged, since the agent acks it.
+    connector.control(Act::Inbound { event, buffered: Some(true) }).unwrap();
+    connector.wait_for(|saw| frame(saw, "inbound_ack"), PATIENCE).unwrap();
+
+    // A revoked gateway ends with 3, and its agent with it.
+    connector.control(Act::Revoke { on: true }).unwrap();
+    assert_eq!(run.0.wait().unwrap().code(), Some(3));
+}
+
+/// H-1: as it is written there, but for the connector's place and an agent that is there.
+#[cfg(unix)]
+#[test]
+fn h_1_the_enrolment_of_the_readme_runs() {
+    let config = ConnectorConfig::default().enroll_token("once", "default").identity("let-me-in", "default");
+    let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    assert!(
+        readme.contains("connector --listen 127.0.0.1:8765 --enroll-token once --access-token let-me-in")
+    );
+    let script = format!("GATEWAY_RELAY_ACCESS_TOKEN{}", block("```sh\nGATEWAY_RELAY_ACCESS_TOKEN"));
+    // A shell that is killed takes the gateway with it.
+    let script = script.replace("\nrelayline run", "\nexec relayline run").replace("./agent.py", "cat");
+    let script = script.replace("http://127.0.0.1:8765", &connector.url().replace("ws://", "http://"));
+    let folder = tempfile::tempdir().unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_relayline")).parent().unwrap().display();
+    let mut shell = Killed(
+        Command::new("sh")
+            .args(["-ec", &script])
+            .current_dir(folder.path())
+            .env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap()))
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+    connector.wait_for(hello, PATIENCE).unwrap();
+    connector.control(Act::Revoke { on: true }).unwrap();
+    assert_eq!(shell.0.wait().unwrap().code(), Some(3));
+}
+
+/// What `run --help` lists between two of its words.
+fn listed(help: &str, from: &str, to: &str) -> Vec<String> {
+    let (_, rest) = help.split_once(from).unwrap_or_else(|| panic!("no {from:?} in {help}"));
+    let (list, _) = rest.split_once(to).unwrap_or_else(|| panic!("no {to:?} in {rest}"));
+    list.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|w| !w.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_readme_names_every_line_op_and_flag_of_the_bridge() {
+    let output = Command::new(env!("CARGO_BIN_EXE_relayline")).args(["run", "--help"]).output().unwrap();
+    // Where the lines break depends on how clap was built.
+    let help = String::from_utf8(output.stdout).unwrap();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let lines = listed(&help, "with `event` first:", ". It writes");
+    let ops = listed(&help, "ops, one JSON object a line:", ". An op with");
+    assert!(lines.len() > 8 && ops.len() > 20, "{lines:?} {ops:?}");
+    for name in lines.iter().chain(&ops) {
+        assert!(readme.contains(&format!("`{name}`")), "the README does not name `{name}`");
+    }
+    let flags = help.split_whitespace().filter(|word| word.starts_with("--"));
+    for flag in flags.map(|flag| flag.split('[').next().unwrap().trim_end_matches([',', '.', ';', ']', '>']))
+    {
+        // These are every command's, or nobody needs to be told.
+        let known = ["--help", "--version", "--verbose", "--quiet"];
+        assert!(known.contains(&flag) || readme.contains(flag), "the README does not name {flag}");
+    }
+}
+
+#[test]
+fn the_map_names_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let map = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let (mut folder, mut seen) = (root.clone(), 0);
+    // In one row, what has no folder of its own lies where the one before it does.
+    for row in map.lines().filter(|line| line.starts_with("| `")) {
+        let places = row.split('|').nth(1).unwrap_or_default();
+        for place in places.split('`').filter(|text| text.contains(['.', '/'])) {
+            let whole = root.join(place);
+            let path = if whole.exists() { whole } else { folder.join(place) };
+            assert!(path.exists(), "ARCHITECTURE.md names {place}, which is not there");
+            folder = path.parent().unwrap().to_owned();
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "{seen}");
+}

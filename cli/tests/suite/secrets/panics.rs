@@ -1,0 +1,82 @@
+//! A panic in the midst of it: whatever of ours it prints, no secret is in it.
+
+use super::known::{
+    ACCESS, CLIENT_SECRET, COMMAND_PASSWORD, DELIVERY_KEY, ENROLLMENT, FILE_SECRET, ID, PROXY_PASSWORD,
+    SECRET, is_clean,
+};
+use relayline_control::http::boot::{Boot, Step, When};
+use relayline_control::settings::{self, Arguments, FileText, Files};
+use relayline_core::machine::RelayMachine;
+use relayline_core::time::Now;
+use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
+use std::process::Command;
+
+const HERE: &str = "secrets::panics::c_4_a_panic_shows_no_secret";
+const CHILD: &str = "SWEPT_PANIC";
+
+/// The process panics with all that holds secrets alive, and its message is the `Debug` of it all.
+#[test]
+fn c_4_a_panic_shows_no_secret() {
+    if std::env::var_os(CHILD).is_some() {
+        panic_with_everything();
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", HERE, "--nocapture"]);
+    let output = command.env(CHILD, "1").env("RUST_BACKTRACE", "full").output().unwrap();
+    let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(!output.status.success());
+    for said in
+        ["panicked at", "everything: ", "stack backtrace", "RelayMachine", "Plan {", "ConnectorConfig {"]
+    {
+        assert!(printed.concat().contains(said), "{said}: {printed:?}");
+    }
+    is_clean("a panic", &printed.concat());
+}
+
+fn panic_with_everything() {
+    let proxy = format!("http://me:{}@proxy.example", PROXY_PASSWORD.replace('/', "%2F").replace('"', "%22"));
+    let environment = |name: &str| {
+        let value = match name {
+            "GATEWAY_RELAY_URL" => "ws://127.0.0.1:9",
+            "GATEWAY_RELAY_ID" => ID,
+            "GATEWAY_RELAY_DELIVERY_KEY" => DELIVERY_KEY,
+            "GATEWAY_RELAY_IDP_TOKEN_URL" => "https://idp.example",
+            "GATEWAY_RELAY_IDP_CLIENT_ID" => "the-client",
+            "GATEWAY_RELAY_IDP_CLIENT_SECRET" => CLIENT_SECRET,
+            "HTTPS_PROXY" => &proxy,
+            _ => return None,
+        };
+        Some(value.to_owned())
+    };
+    let text = format!("secret = '{FILE_SECRET}'");
+    let file = FileText { name: "relayline.toml", text: &text };
+    let none = Arguments::default();
+    let resolved =
+        settings::resolve(&none, &environment, &Files { config: Some(file), ..Files::default() }).unwrap();
+    let arguments = Arguments {
+        enroll_token: Some(ENROLLMENT.into()),
+        access_token: Some(ACCESS.into()),
+        access_token_command: Some(format!("print {COMMAND_PASSWORD}").as_str().into()),
+        provision: Some(When::Always),
+        ..none.clone()
+    };
+    let unarmed = settings::resolve(&arguments, &environment, &Files::default()).unwrap();
+    let commanded = Arguments { access_token: None, ..arguments.clone() };
+    let commanded = settings::resolve(&commanded, &environment, &Files::default()).unwrap().plan.unwrap();
+    let enrollment = settings::enrollment(&arguments, &environment, &Files::default()).unwrap();
+    let (boot, _) = Boot::new(unarmed.plan.clone().unwrap());
+    let (waiting, _) = Boot::new(commanded.clone());
+    let steps: [Step; 2] = [boot.next(1000), waiting.next(1000)];
+    let mut machine = RelayMachine::new(resolved.config.machine.clone().into(), [7; 32], Now::default());
+    let dial = machine.poll_action();
+    assert!(format!("{dial:?}").contains("token: Some"), "it has a token: {dial:?}");
+    let connector = ConnectorConfig::default().gateway(ID, SECRET).delivery_key(ID, DELIVERY_KEY);
+    let connector = connector.enroll_token(ENROLLMENT, "acme").identity(ACCESS, "acme");
+    let embedded = EmbeddedConnector::start(connector.clone(), "127.0.0.1:0").unwrap();
+    let client = smol::block_on(async { relayline_smol::http_client(&resolved.config.network) }).unwrap();
+    let started = relayline_smol::connect(resolved.config.clone()).unwrap();
+    panic!(
+        "everything: {arguments:?} {file:?} {resolved:#?} {unarmed:?} {commanded:?} {enrollment:?} {boot:?} {waiting:?} \
+         {steps:#?} {machine:?} RelayMachine {dial:?} {connector:?} {embedded:?} {client:?} {started:?}"
+    );
+}

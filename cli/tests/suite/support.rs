@@ -1,0 +1,192 @@
+//! The program as a child process, and how to wait for what it prints.
+
+pub(crate) mod http;
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Long enough for a busy machine; nothing waits for it to pass.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// The program with these arguments, without a trace of the environment that the tests run in.
+pub(crate) fn relayline<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relayline"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        let prefixed = ["GATEWAY_RELAY_", "RUST_", "HERMES_"].iter().any(|prefix| name.starts_with(prefix));
+        let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
+        if prefixed || is_proxy || matches!(name.as_str(), "NO_COLOR" | "SSL_CERT_FILE") {
+            command.env_remove(name);
+        }
+    }
+    // A panic must show itself in all its length.
+    command.env("RUST_BACKTRACE", "1").args(arguments);
+    command
+}
+
+/// Copies the program into a folder, as another process: a child that another test starts meanwhile would inherit the
+/// descriptor that is written, and what is open for writing cannot be executed.
+pub(crate) fn copy_program(folder: &Path) -> PathBuf {
+    let program = folder.join("relayline");
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_relayline")).arg(&program).status();
+    assert!(copied.unwrap().success());
+    program
+}
+
+/// A running program. It is killed when it is dropped.
+pub(crate) struct Program {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<Vec<u8>>,
+    /// What it has logged so far, and who reads it.
+    log: Arc<Mutex<Vec<u8>>>,
+    stderr: Option<JoinHandle<()>>,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    /// What had not been read of its stdout.
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Program {
+    pub(crate) fn start(mut command: Command) -> Program {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = channel();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            let mut line = Vec::new();
+            while stdout.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                if sender.send(std::mem::take(&mut line)).is_err() {
+                    // Nobody wants more: from here on its stdout is closed.
+                    return;
+                }
+            }
+        });
+        let mut stderr = child.stderr.take().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let kept = log.clone();
+        let stderr = std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(read) = stderr.read(&mut piece)
+                && read > 0
+            {
+                kept.lock().unwrap().extend_from_slice(&piece[..read]);
+            }
+        });
+        let stdin = child.stdin.take();
+        Program { child, stdin, lines, log, stderr: Some(stderr) }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes to its stdin.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("its stdin is open");
+        stdin.write_all(bytes).and_then(|()| stdin.flush()).unwrap();
+    }
+
+    /// Writes to its stdin, if it still reads.
+    pub(crate) fn offer(&mut self, bytes: &[u8]) {
+        let _ = self.stdin.as_mut().expect("its stdin is open").write_all(bytes);
+    }
+
+    /// The end of its input.
+    pub(crate) fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Closes our end of its stdout, as soon as it writes again.
+    pub(crate) fn close_stdout(&mut self) {
+        self.lines = channel().1;
+    }
+
+    /// Asks it to end: SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let pid = self.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// The next line on its stdout, without the newline; `None` at its end.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> Option<String> {
+        match self.lines.recv_timeout(SOON) {
+            Ok(mut line) => {
+                assert_eq!(line.pop(), Some(b'\n'), "every line ends with a newline");
+                Some(String::from_utf8(line).expect("UTF-8"))
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("no line in time"),
+        }
+    }
+
+    /// Waits for its end, and gives what it had left to say.
+    #[track_caller]
+    pub(crate) fn ended(mut self) -> Ended {
+        let (mut stdout, until) = (String::new(), Instant::now() + SOON);
+        while let Some(line) = self.line() {
+            assert!(Instant::now() < until, "it goes on and on: {line}");
+            stdout.push_str(&line);
+            stdout.push('\n');
+        }
+        let code = self.wait();
+        if let Some(stderr) = self.stderr.take() {
+            stderr.join().unwrap();
+        }
+        let stderr = self.log();
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        Ended { code, stdout, stderr }
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+    }
+
+    /// What stands behind these words in its log, up to the end of the line, once they are there.
+    #[track_caller]
+    pub(crate) fn logged(&self, words: &str) -> String {
+        let until = Instant::now() + SOON;
+        loop {
+            let log = self.log();
+            let behind = log.split_once(words).and_then(|(_, behind)| behind.split_once('\n'));
+            if let Some((behind, _)) = behind {
+                return behind.to_owned();
+            }
+            assert!(Instant::now() < until, "no {words:?} in its log:\n{log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        let until = Instant::now() + SOON;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < until, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It fails when it has ended already, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,175 @@
+//! X-1: whatever a peer sends, and however much of it, a machine's memory stays within what its limits allow. Counted is
+//! what it really holds on the heap.
+
+use crate::served::{DESCRIPTOR, NOW, served};
+use allocation_counter::measure;
+use relayline_core::config::{Credentials, Limits};
+use relayline_core::machine::RelayMachine;
+use relayline_core::output::Conn;
+
+/// The longest line, and what fills it.
+const LINE: usize = 64 << 10;
+/// What is sent, if it is taken.
+const FLOOD: usize = 4 << 20;
+
+/// Small limits, so that a flood is many times what they allow.
+fn limits() -> Limits {
+    Limits {
+        max_line_bytes: LINE,
+        read_ahead_bytes: 256 << 10,
+        host_queue_bytes: 256 << 10,
+        write_queue_bytes: 128 << 10,
+        unsettled_bytes: 128 << 10,
+        max_in_flight: 16,
+        chats: 32,
+        dedupe: 64,
+        prompts: 16,
+        streams: 4,
+        ..Limits::default()
+    }
+}
+
+/// What these allow in all: an unfinished line, the read-ahead and what actions say, each with room to grow; frames,
+/// entries to acknowledge and those of what the host holds; actions, chats of five texts, keys.
+fn allowed() -> i64 {
+    let limits = limits();
+    let bytes =
+        2 * LINE + 2 * limits.read_ahead_bytes + 2 * limits.write_queue_bytes + limits.unsettled_bytes;
+    let counted = limits.chats * 5 * 1024 + limits.dedupe * 512 + 1024 * 256;
+    i64::try_from(bytes + counted).unwrap()
+}
+
+/// What the host does meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Host {
+    /// Nothing at all: no action is carried out either.
+    Absent,
+    /// It carries out actions, and takes nothing.
+    Full,
+    /// It takes what there is, lets go of it, and never says what became of it.
+    Silent,
+}
+
+fn machine() -> (RelayMachine, Conn) {
+    served(|config| {
+        config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
+        config.limits = limits();
+        config.passthrough = true;
+    })
+}
+
+/// Makes the n-th line, with so much to fill it.
+type Line = fn(usize, &str) -> String;
+
+/// Sends a flood of lines, the n-th as `line` makes it, for as long as they are taken.
+fn flood(machine: &mut RelayMachine, conn: Conn, host: Host, line: Line) {
+    let filling = "x".repeat(LINE - 512);
+    let mut sent = 0;
+    for n in 0.. {
+        if host != Host::Absent {
+            while machine.poll_action().is_some() {}
+        }
+        if host == Host::Silent {
+            while machine.poll_delivery(NOW).is_some() {}
+        }
+        let line = line(n, &filling) + "\n";
+        sent += line.len();
+        if sent > FLOOD || machine.handle_bytes(NOW, conn, line.as_bytes()) < line.len() {
+            break;
+        }
+    }
+}
+
+#[test]
+fn x_1_a_flood_of_anything_stays_within_the_limits() {
+    let rows: &[(&str, Line)] = &[
+        ("texts", |_, x| format!(r#"{{"type":"inbound","event":{{"text":"{x}"}}}}"#)),
+        ("empty events", |_, _| r#"{"type":"inbound","event":{}}"#.into()),
+        ("ids", |n, x| {
+            format!(r#"{{"type":"inbound","event":{{"message_id":"{n}{x}","source":{{"chat_id":"{n}"}}}}}}"#)
+        }),
+        ("entries", |n, x| format!(r#"{{"type":"inbound","bufferId":"{n}{x}","event":{{}}}}"#)),
+        ("attachments", |_, x| {
+            let urls = vec!["\"\""; x.len() / 3].join(",");
+            format!(r#"{{"type":"inbound","event":{{"media_urls":[{urls}]}}}}"#)
+        }),
+        ("a context", |_, x| {
+            let items = vec![r#"{"text":"\n"}"#; x.len() / 14].join(",");
+            format!(r#"{{"type":"inbound","event":{{"context":[{items}]}}}}"#)
+        }),
+        ("chats", |n, x| {
+            let id = &x[..1000];
+            format!(
+                r#"{{"type":"inbound","event":{{"source":{{"platform":"{id}","chat_id":"{n}","user_id":"{id}","scope_id":"{id}","profile":"{id}","parent_chat_id":"{id}"}}}}}}"#
+            )
+        }),
+        ("copies", |n, x| {
+            format!(r#"{{"type":"inbound","bufferId":"{n}","event":{{"text":"{x}","message_id":"1"}}}}"#)
+        }),
+        ("interrupts", |_, x| format!(r#"{{"type":"interrupt_inbound","session_key":"{x}"}}"#)),
+        ("interrupts of a chat", |_, x| {
+            format!(r#"{{"type":"interrupt_inbound","session_key":"k","chat_id":"{x}"}}"#)
+        }),
+        ("entries of dead letters", |n, x| format!(r#"{{"type":"inbound","bufferId":"{n}{x}","event":1}}"#)),
+        ("entries of unknown frames", |n, x| format!(r#"{{"type":"new","bufferId":"{n}{x}"}}"#)),
+        ("foreign answers", |n, x| {
+            format!(
+                r#"{{"type":"inbound","event":{{"text":"{x}","message_id":"{n}","prompt_response":{{"prompt_id":"a","option_id":"b"}}}}}}"#
+            )
+        }),
+        ("stray results", |n, x| {
+            format!(r#"{{"type":"outbound_result","requestId":"{n}","result":{{"error":"{x}"}}}}"#)
+        }),
+        ("descriptors", |n, x| {
+            DESCRIPTOR.replace("\"D\"", &format!("\"{x}\"")).replace("discord", &format!("p{n}"))
+        }),
+        ("long lines", |_, x| format!("{x}{x}")),
+        ("malformed lines", |_, x| format!("{{{x}")),
+        ("forwarded bodies", |n, x| {
+            let body = &x[..x.len() / 4 * 4];
+            format!(
+                r#"{{"type":"passthrough_forward","bufferId":"{n}","forward":{{"platform":"p","bodyB64":"{body}"}}}}"#
+            )
+        }),
+        ("forwarded headers", |n, x| {
+            let headers = vec![r#"["",""]"#; x.len() / 8].join(",");
+            format!(
+                r#"{{"type":"passthrough_forward","bufferId":"{n}","forward":{{"platform":"p","headers":[{headers}]}}}}"#
+            )
+        }),
+        ("forwarded methods", |n, x| {
+            format!(
+                r#"{{"type":"passthrough_forward","bufferId":"{n}","forward":{{"platform":"p","method":"{x}"}}}}"#
+            )
+        }),
+        ("forwards of platforms", |n, x| {
+            format!(r#"{{"type":"passthrough_forward","bufferId":"{n}","forward":{{"platform":"{x}"}}}}"#)
+        }),
+        ("forwards of bots", |n, x| {
+            format!(
+                r#"{{"type":"passthrough_forward","bufferId":"{n}","forward":{{"platform":"p","botId":"{x}"}}}}"#
+            )
+        }),
+        ("forwards of profiles", |n, x| {
+            format!(
+                r#"{{"type":"passthrough_forward","bufferId":"{n}","forward":{{"platform":"p","profile":"{x}"}}}}"#
+            )
+        }),
+    ];
+    let mut problems = Vec::new();
+    for (what, line) in rows {
+        for host in [Host::Absent, Host::Full, Host::Silent] {
+            let mut kept = None;
+            let held = measure(|| {
+                let (mut machine, conn) = machine();
+                flood(&mut machine, conn, host, *line);
+                kept = Some(machine);
+            });
+            drop(kept);
+            if held.bytes_current > allowed() {
+                problems.push(format!("{what}, {host:?}: {} of {} bytes", held.bytes_current, allowed()));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{problems:#?}");
+}

@@ -1,7 +1,0 @@
-//! C-4: no `Debug` of any public type shows a secret; nor can a new type hold one as a plain text.
-#![allow(clippy::unwrap_used)] // a test that cannot go on should stop
-
-mod fields;
-mod holders;
-mod sources;
-mod values;

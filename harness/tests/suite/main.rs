@@ -1,0 +1,19 @@
+//! Tests of the harness, and of rules that need it.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
+
+mod har;
+mod http_clients;
+mod mutations;
+mod negotiation;
+mod no_platform_crypto;
+mod properties;
+mod recorder;
+mod redact_text;
+mod replay;
+mod replay_format;
+mod replay_october;
+mod replay_wire;
+mod rules;
+mod schemas;
+mod shown;
+mod simulate;

@@ -1,0 +1,313 @@
+//! What is negotiated, for every descriptor there is a vector or a recording of: a page each for a person to read.
+//!
+//! A vector's page is a whole handshake of a machine with that descriptor, and then one more with a plain one, so that
+//! it also shows what a re-negotiation reports (D-10). A recording's page is what its replay negotiated on each dial.
+
+use relayline_core::config::{Config, Identity};
+use relayline_core::descriptor::{Descriptor, LenUnit};
+use relayline_core::output::{Action, Conn, Notice, Phase, Transmit};
+use relayline_harness::chats::Platform;
+use relayline_harness::connector::ConnectorConfig;
+use relayline_harness::recording::Recording;
+use relayline_harness::replay::{self, Happened, Options};
+use relayline_harness::testing::{Driver, Output};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Every op that the protocol has, in its order.
+const OPS: [&str; 14] = [
+    "send",
+    "edit",
+    "delete",
+    "typing",
+    "follow_up",
+    "get_chat_info",
+    "send_media",
+    "prompt",
+    "react",
+    "thread_create",
+    "thread_rename",
+    "draft",
+    "task_card",
+    "task_card_stop",
+];
+
+fn harness() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether a host may use an op, by the last column of the table of ops (O-9).
+fn usable(descriptor: &Descriptor, op: &str) -> bool {
+    match op {
+        "send" | "typing" | "follow_up" | "get_chat_info" => true,
+        "edit" => descriptor.supports_edit,
+        "task_card_stop" => descriptor.offers("task_card"),
+        "draft" => descriptor.offers(op) && descriptor.supports_draft_streaming,
+        _ => descriptor.offers(op),
+    }
+}
+
+/// The page of one session.
+#[derive(Default)]
+struct Page {
+    text: String,
+    /// Of a surface only what changed is of interest.
+    brief: bool,
+    /// By platform, the default first; of the connection that is up.
+    platforms: Vec<Arc<Descriptor>>,
+}
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        self.text += line.trim_end();
+        self.text.push('\n');
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Connected { descriptor, changed } => {
+                self.platforms = vec![Arc::clone(descriptor)];
+                self.line("  served; the default descriptor:");
+                self.surface(descriptor, changed);
+            }
+            Notice::Platform { descriptor, changed } => {
+                self.platforms.push(Arc::clone(descriptor));
+                self.line("  a further descriptor:");
+                self.surface(descriptor, changed);
+            }
+            Notice::Disconnected { code, reason, retry_in } => {
+                let platforms = std::mem::take(&mut self.platforms);
+                if !platforms.is_empty() {
+                    self.by_platform(&platforms);
+                }
+                let code = code.map(|code| format!(" {code}")).unwrap_or_default();
+                let next = if retry_in.is_some() { "dials again" } else { "does not dial again" };
+                self.line(&format!("  ended{code}: {reason}; {next}"));
+            }
+            // Not about what is negotiated.
+            _ => {}
+        }
+    }
+
+    fn surface(&mut self, descriptor: &Descriptor, changed: &[Cow<'_, str>]) {
+        let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
+        if self.brief {
+            return self.line(&format!("    {:<12} {changed}", "changed"));
+        }
+        let yes = |yes: bool| if yes { "yes" } else { "no" };
+        let unit = match descriptor.len_unit {
+            LenUnit::Chars => "characters",
+            LenUnit::Utf16 => "UTF-16 code units",
+        };
+        let usable: Vec<&str> = OPS.into_iter().filter(|op| usable(descriptor, op)).collect();
+        let named = match descriptor.supported_ops.as_slice() {
+            [] => "none: the legacy set".to_owned(),
+            ops => ops.join(" "),
+        };
+        let flags = [
+            ("personal data", descriptor.pii_safe),
+            ("context", descriptor.supports_context),
+            ("continues in the channel", descriptor.supports_inchannel_continuable),
+            ("block formatting", descriptor.supports_block_formatting),
+        ];
+        let others: Vec<&str> = flags.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+        for (name, value) in [
+            ("platform", format!("{:?}, labelled {:?}", descriptor.platform, descriptor.label)),
+            ("contract", descriptor.contract_version.to_string()),
+            ("limit", format!("{} {unit}", descriptor.max_message_length)),
+            (
+                "code blocks",
+                format!("{} (dialect {:?})", yes(descriptor.code_blocks()), descriptor.markdown_dialect),
+            ),
+            ("drafts", yes(descriptor.supports_draft_streaming).to_owned()),
+            ("edits", yes(descriptor.supports_edit).to_owned()),
+            ("threads", yes(descriptor.supports_threads).to_owned()),
+            ("ops named", named),
+            ("ops offered", usable.join(" ")),
+            ("also", if others.is_empty() { "nothing".to_owned() } else { others.join(", ") }),
+            ("sign, hint", format!("{}, {:?}", descriptor.emoji, descriptor.platform_hint)),
+            ("changed", changed),
+        ] {
+            self.line(&format!("    {name:<12} {value}"));
+        }
+    }
+
+    fn by_platform(&mut self, platforms: &[Arc<Descriptor>]) {
+        let shown: Vec<String> =
+            platforms.iter().map(|one| format!("{:?} is {:?}", one.platform, one.label)).collect();
+        self.line(&format!("  by platform: {}", shown.join(", ")));
+    }
+
+    fn take(mut self) -> String {
+        let platforms = std::mem::take(&mut self.platforms);
+        if !platforms.is_empty() {
+            self.by_platform(&platforms);
+            self.line("  still up");
+        }
+        self.text
+    }
+}
+
+/// A gateway that negotiates, and the page of what came of it.
+struct Talk {
+    driver: Driver,
+    page: Page,
+}
+
+impl Talk {
+    fn new() -> Self {
+        let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+        let mut driver = Driver::new(Config::new(identity));
+        driver.answers = true;
+        Talk { driver, page: Page::default() }
+    }
+
+    /// Writes down what came out.
+    fn note(&mut self) {
+        for output in self.driver.take() {
+            match output {
+                Output::Action(Action::Notify(notice)) => self.page.notice(&notice),
+                Output::Sent(Transmit::Close { code, reason, .. }, _) => {
+                    self.page.line(&format!("  closes: {code} {reason}"));
+                }
+                Output::Action(Action::Dial { .. }) | Output::Sent(..) => {}
+                Output::Action(_) | Output::Delivery(_) | Output::Response(_) => panic!("{output:?}"),
+            }
+        }
+    }
+
+    /// Lets time pass until the next dial.
+    fn next_dial(&mut self) -> Conn {
+        let conn = self.driver.dial();
+        self.note();
+        conn
+    }
+
+    /// Dials, and answers the hello with this descriptor.
+    fn handshake(&mut self, descriptor: &str) -> Conn {
+        let conn = self.next_dial();
+        self.driver.open(conn);
+        let skipped = self.driver.machine.stats().malformed_lines;
+        self.driver.line(&format!("{{\"type\":\"descriptor\",\"descriptor\":{descriptor}}}"));
+        self.note();
+        if self.driver.machine.stats().malformed_lines > skipped {
+            self.page.line("  the line is malformed, and skipped (W-3)");
+        }
+        conn
+    }
+}
+
+fn negotiate(what: &str, descriptor: &str, plain: &str) -> String {
+    let mut talk = Talk::new();
+    talk.page.line(&format!("{what}: {descriptor}"));
+    let conn = talk.handshake(descriptor);
+    if talk.driver.machine.phase() == Phase::Connected {
+        let served = talk.driver.machine.descriptors().to_vec();
+        assert_eq!(served, talk.page.platforms, "D-8: the page shows what is kept");
+        assert_eq!(talk.driver.machine.capabilities("never seen"), served.first(), "D-9");
+        talk.driver.close(conn, None, "the connection was cut");
+    }
+    // Nothing of it may be left, but what the comparison needs (D-10).
+    let again = talk.next_dial();
+    assert!(talk.driver.machine.descriptors().is_empty(), "D-8: forgotten at the next dial");
+    talk.page.line("the next dial, with a plain descriptor");
+    talk.page.brief = true;
+    talk.driver.open(again);
+    talk.driver.line(&format!("{{\"type\":\"descriptor\",\"descriptor\":{plain}}}"));
+    talk.note();
+    assert_eq!(talk.driver.machine.phase(), Phase::Connected, "{what}");
+    talk.page.take()
+}
+
+/// What a replay negotiated on each of its dials.
+fn replayed(recording: &Recording) -> String {
+    let run = replay::play(recording, Options::default()).unwrap();
+    let mut page = Page::default();
+    page.line(&recording.header.title);
+    for entry in &run.trace {
+        match &entry.what {
+            Happened::Dial { conn, authorized } => {
+                page.line(&format!("dial {conn}{}", if *authorized { ", authorized" } else { "" }));
+            }
+            Happened::Rejected { status, .. } => page.line(&format!("  refused: HTTP {status}")),
+            Happened::Sent { line, .. } => {
+                let frame: Value = serde_json::from_str(line).unwrap();
+                if frame["type"] == "hello" {
+                    page.line(&format!("  hello {} as {}", frame["platform"], frame["botId"]));
+                }
+            }
+            Happened::Notice(notice) => page.notice(notice),
+            Happened::Fatal(fatal) => page.line(&format!("  fatal: {}", fatal.code)),
+            // Not about what is negotiated.
+            _ => {}
+        }
+    }
+    page.take()
+}
+
+/// A name that every file system takes.
+fn slug(what: &str) -> String {
+    let words = what.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
+}
+
+/// Snapshots, each under its name; all names differ.
+fn keep(pages: impl IntoIterator<Item = (String, String)>) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(harness().join("../snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let mut names = BTreeSet::new();
+    for (name, page) in pages {
+        assert!(names.insert(name.clone()), "{name} is there twice");
+        settings.bind(|| insta::assert_snapshot!(format!("negotiation__{name}"), page));
+    }
+}
+
+/// D-1 to D-7 and L-17 by vector, D-8 to D-10 by what comes after it.
+#[test]
+fn d_01_d_10_l_17_every_vector_through_a_handshake() {
+    let file = std::fs::read_to_string(harness().join("vectors/descriptors.json")).unwrap();
+    let file: Value = serde_json::from_str(&file).unwrap();
+    let vectors = file["vectors"].as_array().unwrap();
+    assert!(vectors.len() >= 44, "the vectors are there");
+    let plain = vectors[0]["descriptor"].to_string();
+    keep(vectors.iter().map(|vector| {
+        let what = vector["what"].as_str().unwrap();
+        let raw = match vector["json"].as_str() {
+            // W-1: a frame is one line, whatever white space its writer likes.
+            Some(json) => json.replace(['\r', '\n'], " "),
+            None => vector["descriptor"].to_string(),
+        };
+        (format!("vector-{}", slug(what)), negotiate(what, &raw, &plain))
+    }));
+}
+
+/// The vectors name no ops; the platforms of the embedded connector do (D-6).
+#[test]
+fn d_06_every_platform_of_the_embedded_connector() {
+    let platforms = ConnectorConfig::default().platforms;
+    let json = |platform: &Platform| serde_json::to_string(&platform.descriptor).unwrap();
+    let plain = json(&platforms[0]);
+    keep(platforms.iter().map(|platform| {
+        let page = negotiate(&platform.name, &json(platform), &plain);
+        (format!("fake-{}", slug(&platform.name)), page)
+    }));
+}
+
+#[test]
+fn d_08_d_10_every_recorded_handshake() {
+    let files = std::fs::read_dir(harness().join("recordings")).unwrap();
+    let mut names: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name.ends_with(".jsonl"));
+    names.sort();
+    assert!(names.len() >= 33, "the recordings are there");
+    keep(names.into_iter().map(|name| {
+        let bytes = std::fs::read(harness().join("recordings").join(&name)).unwrap();
+        let recording = Recording::read(&format!("recordings/{name}"), &bytes).unwrap();
+        (format!("recording-{}", recording.name()), replayed(&recording))
+    }));
+}

@@ -1,0 +1,137 @@
+//! A field that is called like a secret is one, and its type hides it; or it is on one list, which says why not.
+
+use super::sources::{declared, words};
+
+/// What secrets are called.
+const NAMES: &[&str] = &[
+    "secret",
+    "token",
+    "key",
+    "password",
+    "authorization",
+    "credential",
+    "credentials",
+    "bearer",
+    "secrets",
+    "tokens",
+    "keys",
+];
+
+/// What holds a text that anybody may see.
+const PLAIN: &[&str] = &["String", "str", "Vec", "Bytes", "Value", "OsString", "Cow"];
+
+/// What hides what it holds.
+const HIDING: &[&str] = &[
+    "Secret",
+    "Bearer",
+    "Zeroizing",
+    "Credentials",
+    "EnrollToken",
+    "GoodSecret",
+    "KnownToken",
+    "SecretState",
+    "TokenState",
+];
+
+/// Fields that are called so, and are none: the type, the field, and why.
+const NONE: &[(&str, &str, &str)] = &[
+    ("*", "session_key", "what a session is called"),
+    ("*", "route_keys", "what a connector routes by"),
+    ("*", "NoSecret", "the host that sent none"),
+    ("Origin", "key", "a setting's name in a file"),
+    ("Name", "key", "a setting's name in a file"),
+    ("HostSetting", "key", "a setting's name in a file"),
+    ("*", "host_keys", "names of settings in a file"),
+    ("Glance", "secret_file", "the file's name"),
+    ("Glance", "delivery_key_file", "the file's name"),
+    ("*", "access_token_file", "the file's name, and a place in it"),
+    ("IdentityError", "NoToken", "the host that sent none"),
+    ("Told", "key", "what tells one simulated event from another"),
+    ("Arrived", "key", "what tells one simulated event from another"),
+    ("Stage", "token", "of a simulated gateway, whose secret is in the sources"),
+    ("VerifyArguments", "secret_file", "the file's name"),
+    ("HttpHead", "authorization", "borrowed from a request, and left out of its Debug"),
+    // Bodies that are borrowed to be serialised, and have no Debug.
+    ("EnrollBody", "enrollment_token", "what is sent"),
+    ("Issued", "secret", "what is sent"),
+    ("Issued", "delivery_key", "what is sent"),
+];
+
+/// The fields and variants of a body with their types: `token: String`, and `Token(String)`.
+fn fields(body: &str) -> Vec<(String, String)> {
+    let mut fields = Vec::new();
+    for line in body.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        for piece in line.split_inclusive(['{', ',']) {
+            let piece = piece.trim().trim_end_matches(['{', ',', '}', ' ']);
+            let piece = piece
+                .rsplit("pub ")
+                .next()
+                .unwrap()
+                .trim_start_matches("pub(crate) ")
+                .trim_start_matches("pub(super) ");
+            let found = piece.split_once(": ").or_else(|| piece.split_once('('));
+            fields.extend(found.map(|(name, kind)| (name.trim().to_owned(), kind.to_owned())));
+        }
+    }
+    fields
+}
+
+/// `access_token` and `AccessToken` are both called a token.
+fn is_called_secret(name: &str) -> bool {
+    let mut snake = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() {
+            snake.push('_');
+        }
+        snake.extend(c.to_lowercase());
+    }
+    snake.split('_').any(|word| NAMES.contains(&word))
+}
+
+fn is_plain(kind: &str) -> bool {
+    words(kind).any(|word| PLAIN.contains(&word)) && !words(kind).any(|word| HIDING.contains(&word))
+}
+
+#[test]
+fn c_4_what_is_called_a_secret_is_no_plain_text() {
+    let declared = declared();
+    assert!(declared.len() > 200, "the types were found: {}", declared.len());
+    let (mut wrong, mut used) = (String::new(), Vec::new());
+    for found in &declared {
+        for (name, kind) in fields(&found.body) {
+            if !is_called_secret(&name) || !is_plain(&kind) {
+                continue;
+            }
+            match NONE
+                .iter()
+                .position(|(of, field, _)| [found.name.as_str(), "*"].contains(of) && *field == name)
+            {
+                Some(at) => used.push(at),
+                None => wrong += &format!("{}: {}.{name}: {kind}\n", found.file, found.name),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "make each a Secret, or say on the list why it is none:\n{wrong}");
+    for (at, (of, field, why)) in NONE.iter().enumerate() {
+        assert!(used.contains(&at) && !why.is_empty(), "{of}.{field} is on the list for nothing");
+    }
+}
+
+#[test]
+fn what_is_called_a_secret() {
+    for (name, expected) in [
+        ("access_token", true),
+        ("Token", true),
+        ("delivery_keys", true),
+        ("monkey", false),
+        ("tokenizer", false),
+    ] {
+        assert_eq!(is_called_secret(name), expected, "{name}");
+    }
+    let body = " {\n    pub(crate) token: Option<String>,\n    B { key: Vec<u8> },\n    Password(String),\n    id: u8,\n}";
+    let found: Vec<_> =
+        fields(body).into_iter().filter(|(name, kind)| is_called_secret(name) && is_plain(kind)).collect();
+    let pair = |name: &str, kind: &str| (name.to_owned(), kind.to_owned());
+    let expected = [pair("token", "Option<String>"), pair("key", "Vec<u8>"), pair("Password", "String)")];
+    assert_eq!(found, expected);
+}

@@ -1,0 +1,203 @@
+//! The simulation itself: its runs repeat, it knows what it does not reach, and what once failed holds.
+
+use relayline_harness::recording::Recording;
+use relayline_harness::replay::{self, Options};
+use relayline_harness::simulate::{Exercised, Keep, Profile, Run, Terms, coverage, run, shrink};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The range whose coverage is marked. The list beside it is about these seeds and no others.
+const SEEDS: std::ops::Range<u64> = 0..60;
+
+fn kept(places: &str) -> Terms {
+    places.parse::<Keep>().unwrap().into()
+}
+
+fn folder() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("simulate")
+}
+
+fn exercised() -> Exercised {
+    let of = |profile: Profile| {
+        let mut all = Exercised::default();
+        for seed in SEEDS {
+            let run = run(seed, profile, &Terms::default(), false);
+            assert_eq!(run.failure, None, "seed {seed}, profile {profile}");
+            assert!(run.events >= 500, "seed {seed}, profile {profile} has {} events", run.events);
+            all.add(&run.exercised);
+        }
+        all
+    };
+    std::thread::scope(|scope| {
+        let threads = Profile::ALL.map(|profile| scope.spawn(move || of(profile)));
+        let mut all = Exercised::default();
+        threads.into_iter().for_each(|thread| all.add(&thread.join().unwrap()));
+        all
+    })
+}
+
+/// Coverage marks: `unreached.txt` must name exactly what is not reached, each with its reason, so that it only shrinks
+/// by being edited. `UPDATE_DOCS=1 cargo test -p relayline-harness simulate::` writes it anew.
+#[test]
+fn what_no_seed_reaches_is_listed_and_nothing_else() {
+    let path = folder().join("unreached.txt");
+    let unreached = coverage::unreached(&exercised());
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let listed = coverage::listed(&text);
+    let reason = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" # "));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let line = |name: &String| format!("{name} # {}\n", reason(name).unwrap_or_default());
+        let lines: String = unreached.iter().map(line).collect();
+        std::fs::write(&path, format!("{HEAD}{lines}")).unwrap();
+        return;
+    }
+    let unexplained: Vec<_> = listed.iter().filter(|name| reason(name).is_none_or(str::is_empty)).collect();
+    assert!(
+        unexplained.is_empty(),
+        "{} must say why these are not reached: {unexplained:#?}",
+        path.display()
+    );
+    let reached: BTreeSet<_> = listed.difference(&unreached).collect();
+    let missing: BTreeSet<_> = unreached.difference(&listed).collect();
+    assert!(reached.is_empty(), "these are reached now: take them off {}: {reached:#?}", path.display());
+    assert!(
+        missing.is_empty(),
+        "these are not reached any more; {} must not grow: {missing:#?}",
+        path.display()
+    );
+}
+
+const HEAD: &str = "\
+# What no run of seeds 0..60 under any profile reaches: transitions of lifecycle::TABLE and counters of Stats.
+# This list only shrinks, and says why of each.
+";
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for profile in Profile::ALL {
+        let of = |keeps: bool| {
+            let run = run(11, profile, &Terms::default(), keeps);
+            (run.hash, run.events, run.exercised)
+        };
+        assert_eq!(of(false), of(true), "{profile}");
+    }
+    // The hash is pinned, so that debug and release, and every machine, must agree.
+    let run = run(1, Profile::Flaky, &Terms::default(), false);
+    let hash: String = run.hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    insta_hash(&hash);
+}
+
+/// What the first run under `flaky` comes to. It changes with whatever the machines say: then read what changed.
+fn insta_hash(hash: &str) {
+    let path = folder().join("hash.txt");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, format!("{hash}\n")).unwrap();
+    }
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap().trim(),
+        hash,
+        "UPDATE_DOCS=1 renews {}",
+        path.display()
+    );
+}
+
+/// A run's recording is one that the replayer takes, and writes and reads the same.
+#[test]
+fn a_run_is_recorded_and_can_be_replayed() {
+    for (seed, profile) in [(3, Profile::Calm), (4, Profile::Flaky), (5, Profile::Revoking)] {
+        let recording = run(seed, profile, &Terms::default(), true).recording.unwrap();
+        let mut text = Vec::new();
+        recording.write(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(!text.contains("simulated secret") && !text.contains("authorization"), "C-4");
+        let read = Recording::read("simulated.jsonl", text.as_bytes()).unwrap();
+        assert_eq!(read.lines.len(), recording.lines.len());
+        let played = replay::play(&read, Options::default()).unwrap();
+        assert!(played.trace.len() > 20, "{} of {}", played.trace.len(), read.lines.len());
+    }
+}
+
+/// What a run's recording implies of its host is what its host did: so the machine does the same again. It cannot where
+/// something decided that is not on the wire (a host that refused what nobody acknowledges; a clock that jumped).
+#[test]
+fn a_recorded_run_is_played_again_as_it_was() {
+    let passes = |seed: u64, profile: Profile| {
+        let recording = run(seed, profile, &Terms::default(), true).recording.unwrap();
+        let verdict = replay::check(&recording, &replay::play(&recording, Options::default()).unwrap());
+        (verdict.passes() && verdict.departs.is_empty())
+            .then_some(())
+            .ok_or(format!("seed {seed}: {verdict}"))
+    };
+    for profile in Profile::ALL {
+        let failed: Vec<String> = (0..10).filter_map(|seed| passes(seed, profile).err()).collect();
+        assert!(failed.len() <= 2, "{profile}: {}", failed.join("\n"));
+    }
+}
+
+/// What is left out of a plan is not carried out, and all else is as it was.
+#[test]
+fn a_plan_can_be_kept_in_part() {
+    let none = run(2, Profile::Hostile, &kept("none"), false);
+    assert_eq!((none.failure, none.exercised.deeds.len()), (None, 0));
+    let some = run(2, Profile::Hostile, &kept("0-9"), false);
+    assert_eq!(some.exercised.deeds.values().sum::<u64>(), 10);
+}
+
+/// A failure that no rule is broken for: the claim that a counter never counts fails like any other.
+#[test]
+fn a_failing_run_is_shrunk_to_one_that_fails_the_same_way() {
+    for (seed, profile, never) in [
+        (6, Profile::Flaky, "duplicates"),
+        (1, Profile::Hostile, "malformed_lines"),
+        (2, Profile::Revoking, "refusals"),
+    ] {
+        let terms = Terms { never: Some(never.parse().unwrap()), ..Terms::default() };
+        let failed = run(seed, profile, &terms, false);
+        let violation =
+            |run: &Run| run.failure.clone().map(|(_, violation)| (violation.invariant, violation.found));
+        let expected = Some(("never-counts", format!("{never} is 1")));
+        assert_eq!(violation(&failed), expected, "{never}");
+        let (keep, smallest) = shrink(&failed, &terms);
+        assert_eq!(violation(&smallest), expected, "{never}");
+        assert_eq!(
+            run(seed, profile, &Terms { keep: keep.clone(), ..terms.clone() }, false).hash,
+            smallest.hash
+        );
+        // None of the deeds that are left can go.
+        let places = keep.0.unwrap();
+        assert!(places.len() < 20, "{never}: {places:?}");
+        for left_out in &places {
+            let fewer = places.iter().copied().filter(|place| place != left_out).collect();
+            let without = run(seed, profile, &Terms { keep: Keep(Some(fewer)), ..terms.clone() }, false);
+            assert_eq!(without.failure, None, "{never}: {left_out} of {places:?} is not needed");
+        }
+        assert!(smallest.recording.is_some_and(|recording| recording.header.title.contains("never-counts")));
+        // On other terms it is a run like any other.
+        assert_eq!(run(seed, profile, &Terms::default(), false).failure, None);
+    }
+}
+
+/// Each bug of `simulate/bugs/` can still be put in: what its patch takes out is in the code, once.
+#[test]
+fn every_bug_fits_the_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut bugs = 0;
+    for entry in std::fs::read_dir(folder().join("bugs")).unwrap() {
+        let path = entry.unwrap().path();
+        let patch = std::fs::read_to_string(&path).unwrap();
+        let file = patch.lines().find_map(|line| line.strip_prefix("+++ b/")).unwrap();
+        let code = std::fs::read_to_string(root.join(file)).unwrap();
+        for hunk in patch.split("\n@@ ").skip(1) {
+            let old = hunk.lines().skip(1).filter_map(|line| line.strip_prefix([' ', '-']));
+            let old: String = old.map(|line| format!("{line}\n")).collect();
+            assert_eq!(
+                code.matches(&old).count(),
+                1,
+                "{} does not fit {file} any more: mend it",
+                path.display()
+            );
+        }
+        bugs += 1;
+    }
+    assert!(bugs >= 20, "{bugs}");
+}
