@@ -1,40 +1,20 @@
 //! Hashes and draws out of the machine's seed: no randomness of its own.
 
 use hashlink::LinkedHashMap;
+use rustc_hash::FxBuildHasher;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher128};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::Hasher;
 
 /// An insertion-ordered map with O(1) look-up, removal and move to the back, that allocates nothing once it
-/// has been as full as it gets. Keys are numbers that are hashes already, or counters.
-pub(crate) type Table<K, V> = LinkedHashMap<K, V, BuildHasherDefault<NumberHasher>>;
+/// has been as full as it gets.
+///
+/// Keys are counters or seeded hashes, never what a peer chose: the hasher of the table is not seeded.
+pub(crate) type Table<K, V> = LinkedHashMap<K, V, FxBuildHasher>;
 
-/// An empty table.
+/// Creates an empty table.
 pub(crate) fn table<K: Eq + std::hash::Hash, V>() -> Table<K, V> {
-    LinkedHashMap::with_hasher(BuildHasherDefault::default())
-}
-
-/// Spreads one number over 64 bits. Never used on what a peer chose: such keys are seeded hashes first.
-#[derive(Default, Clone, Debug)]
-pub(crate) struct NumberHasher(u64);
-
-impl Hasher for NumberHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-    fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
-    }
-    fn write_u128(&mut self, number: u128) {
-        // The low half of a seeded hash is as good as all of it.
-        #[allow(clippy::cast_possible_truncation)]
-        self.write_u64(number as u64);
-    }
+    LinkedHashMap::with_hasher(FxBuildHasher)
 }
 
 /// What the machine draws from its seed: request ids, back-off, hash keys. The same seed draws the same.
