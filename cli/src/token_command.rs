@@ -40,8 +40,7 @@ pub(crate) fn run(command: &str) -> Result<Zeroizing<Vec<u8>>, String> {
 
 /// All that it prints, and one byte above what is taken at most.
 fn read(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    // What grows leaves copies behind.
-    let mut output = Zeroizing::new(Vec::with_capacity(MAX_ANSWER + 1));
+    let mut output = Zeroizing::new(Vec::new());
     from.take(MAX_ANSWER as u64 + 1).read_to_end(&mut output)?;
     Ok(output)
 }

@@ -19,8 +19,10 @@ pub use failure::{Failure, Unreachable};
 pub use issued::Issued;
 
 use crate::url::without_query;
+use ::http::Method;
+use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use relayline_core::config::Credentials;
-use relayline_core::secret::{self, Secret};
+use relayline_core::secret::Secret;
 use relayline_core::token::{self, TOKEN_TTL_S};
 use serde::Serialize;
 use std::fmt;
@@ -32,18 +34,6 @@ pub const TIMEOUT: Duration = Duration::from_secs(15);
 /// The largest body of a JSON answer, in bytes; real ones have a few hundred.
 pub const MAX_ANSWER: usize = 64 << 10;
 
-/// The headers of an answer: name and value, in any case and order. What is no text may be left out.
-pub type Headers<'a> = &'a [(&'a str, &'a str)];
-
-/// An HTTP method.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Method {
-    /// `GET`
-    Get,
-    /// `POST`
-    Post,
-}
-
 /// A request, complete but for what the transport adds (`Host`, `Content-Length`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
@@ -51,33 +41,14 @@ pub struct Request {
     pub method: Method,
     /// The absolute URL, `http` or `https`, without user-info and fragment.
     pub url: String,
-    /// The headers, names in lower case.
-    pub headers: Vec<(&'static str, Value)>,
+    /// Headers. The values of credentials are marked as sensitive, so that `Debug` does not show them (C-4).
+    pub headers: HeaderMap,
     /// What is sent behind them.
     pub body: Body,
     /// What the exchange may take, from the look-up of the name to the last byte of the answer.
     pub timeout: Duration,
     /// The largest body of an answer, in bytes.
     pub max_answer: usize,
-}
-
-/// The value of a header.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Value {
-    /// It may be shown.
-    Plain(String),
-    /// It must not (C-4).
-    Secret(Secret),
-}
-
-impl Value {
-    /// The text itself. Whoever calls this answers for where it goes.
-    pub fn expose(&self) -> &str {
-        match self {
-            Value::Plain(text) => text,
-            Value::Secret(secret) => secret.expose(),
-        }
-    }
 }
 
 /// The body of a request.
@@ -123,12 +94,18 @@ impl Request {
 
     /// A JSON POST (H).
     fn json(url: String, bearer: &Bearer, body: &impl Serialize) -> Request {
-        let json = || Value::Plain("application/json".into());
+        // It cannot fail: no map in a body has keys other than texts.
+        let json = serde_json::to_vec(body).unwrap_or_default();
+        let headers = [
+            (AUTHORIZATION, bearer.header()),
+            (CONTENT_TYPE, HeaderValue::from_static(JSON)),
+            (ACCEPT, HeaderValue::from_static(JSON)),
+        ];
         Request {
-            method: Method::Post,
+            method: Method::POST,
             url,
-            headers: vec![bearer.header(), ("content-type", json()), ("accept", json())],
-            body: Body::Bytes(secret::json(body)),
+            headers: HeaderMap::from_iter(headers),
+            body: Body::Bytes(Zeroizing::new(json)),
             timeout: TIMEOUT,
             max_answer: MAX_ANSWER,
         }
@@ -140,6 +117,9 @@ fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split(['/', '?']).next().unwrap_or_default()
 }
+
+/// Media type of JSON.
+const JSON: &str = "application/json";
 
 /// A token that a header can carry behind `Bearer`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -174,9 +154,20 @@ impl Bearer {
         Bearer(token::mint(&credentials.gateway_id, &credentials.secret, unix_s, TOKEN_TTL_S))
     }
 
-    fn header(&self) -> (&'static str, Value) {
-        ("authorization", Value::Secret(Secret::new(["Bearer ", self.0.expose()].concat())))
+    fn header(&self) -> HeaderValue {
+        let text = Zeroizing::new(["Bearer ", self.0.expose()].concat());
+        let Ok(mut value) = HeaderValue::from_str(&text) else {
+            unreachable!("`new` lets no other token in")
+        };
+        value.set_sensitive(true);
+        value
     }
+}
+
+/// Returns headers of these names and values.
+#[cfg(test)]
+fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| ((*name).parse().unwrap(), HeaderValue::from_static(value))).collect()
 }
 
 #[cfg(test)]
@@ -187,7 +178,7 @@ mod tests {
     fn c_4_a_request_shows_no_secret() {
         let bearer = Bearer::new(&Secret::new(" hunter2\n")).unwrap();
         let request = Request::json("https://c.example/x".into(), &bearer, &["hunter2"]);
-        assert_eq!(request.headers[0].1.expose(), "Bearer hunter2");
+        assert_eq!(request.headers[AUTHORIZATION], "Bearer hunter2");
         assert_eq!(request.body, Body::Bytes(Zeroizing::new(b"[\"hunter2\"]".to_vec())));
         let shown = format!("{request:?} {bearer:?}");
         assert!(!shown.contains("hunter2") && shown.contains("Bytes(11 hidden)"), "{shown}");

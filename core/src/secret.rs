@@ -1,8 +1,6 @@
 //! Values that must not be shown (C-4).
 
-use serde::Serialize;
 use std::fmt;
-use std::io::{self, Write};
 use zeroize::Zeroizing;
 
 /// A secret text: it prints as `<hidden>`, cannot be serialised, and is wiped when dropped (C-4).
@@ -35,31 +33,6 @@ impl fmt::Debug for Secret {
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
         Secret::new(text)
-    }
-}
-
-/// Returns a value as JSON, in memory that is wiped. There is room for one byte more, a newline for instance.
-pub fn json(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
-    // It is measured first, since what grows leaves copies behind.
-    let mut length = Length(0);
-    // Neither can fail: memory takes all that is written, and no map here has keys but texts.
-    let _ = serde_json::to_writer(&mut length, value);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(length.0 + 1));
-    let _ = serde_json::to_writer(&mut *bytes, value);
-    bytes
-}
-
-/// Counts bytes.
-struct Length(usize);
-
-impl Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -23,9 +23,7 @@ pub struct Contents {
 pub fn read(path: &Path) -> io::Result<Contents> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    // What grows leaves copies behind.
-    let room = usize::try_from(metadata.len().min(MOST) + 1).unwrap_or_default();
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    let mut bytes = Zeroizing::new(Vec::new());
     file.take(MOST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MOST {
         return Err(io::Error::other("it is larger than any such file: 1 MiB at most"));

@@ -2,8 +2,10 @@
 
 use super::{Findings, Stop, Verdict, clock};
 use crate::unix_s;
+use http::Method;
+use http::header::{DATE, HeaderMap};
 use relayline_control::config::GatewayConfig;
-use relayline_control::http::{Body, MAX_ANSWER, Method, Request, Unreachable};
+use relayline_control::http::{Body, MAX_ANSWER, Request, Unreachable};
 use relayline_core::secret::Secret;
 use relayline_core::token::{self, TOKEN_TTL_S};
 use relayline_core::upgrade::Refusal;
@@ -135,15 +137,15 @@ fn encryption(config: &GatewayConfig, findings: &mut Findings) {
 /// A request for the same place that asks for no upgrade and shows no credentials.
 fn plain(config: &GatewayConfig) -> Request {
     Request {
-        method: Method::Get,
+        method: Method::GET,
         url: config.url.as_str().replacen("ws", "http", 1),
-        headers: Vec::new(),
+        headers: HeaderMap::new(),
         body: Body::Empty,
         timeout: config.machine.timing.dial_timeout,
         max_answer: MAX_ANSWER,
     }
 }
 
-fn date(headers: &[(String, String)]) -> Option<String> {
-    headers.iter().find(|(name, _)| name == "date").map(|(_, date)| date.clone())
+fn date(headers: &HeaderMap) -> Option<String> {
+    headers.get(DATE)?.to_str().ok().map(str::to_owned)
 }

@@ -17,7 +17,8 @@
 use super::identity::{self, TokenEndpoint, TokenFile, TokenSource};
 use super::policy::Policy;
 use super::provision::{Profile, Provision, Provisioned};
-use super::{Base, Bearer, Failure, Headers, Issued, Request};
+use super::{Base, Bearer, Failure, Issued, Request};
+use ::http::HeaderMap;
 use relayline_core::config::{Credentials, Identity};
 use relayline_core::secret::Secret;
 use std::collections::VecDeque;
@@ -92,7 +93,7 @@ pub struct KnownAlready {
 }
 
 /// An answer, or why there is none.
-pub type Answer<'a> = Result<(u16, Headers<'a>, &'a [u8]), Failure>;
+pub type Answer<'a> = Result<(u16, &'a HeaderMap, &'a [u8]), Failure>;
 
 /// What came of a step; for the host's logs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -367,7 +368,7 @@ mod tests {
                             let cause = Unreachable::Connect("refused".into());
                             boot.answered(Err(request.unreachable(cause)))
                         }
-                        (status, body) => boot.answered(Ok((*status, &[], body.as_bytes()))),
+                        (status, body) => boot.answered(Ok((*status, &HeaderMap::new(), body.as_bytes()))),
                     }
                 }
                 Step::Dial { credentials, .. } => {

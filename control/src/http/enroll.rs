@@ -2,7 +2,8 @@
 
 use super::failure::{judge, said};
 use super::issued::{self, Answer};
-use super::{Base, Bearer, Failure, Headers, Issued, Request};
+use super::{Base, Bearer, Failure, Issued, Request};
+use ::http::HeaderMap;
 use relayline_core::secret::Secret;
 use serde::Serialize;
 
@@ -55,7 +56,7 @@ impl Enroll {
     }
 
     /// What the answer means.
-    pub fn read(&self, status: u16, headers: Headers<'_>, body: &[u8]) -> Result<Issued, EnrollError> {
+    pub fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Issued, EnrollError> {
         let hidden = [&self.access_token.0, &self.enrollment_token];
         let text = match judge(self.base.host(), status, headers, body, &hidden) {
             Ok(text) => text,
@@ -83,8 +84,9 @@ pub fn default_gateway_id(hostname: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{Body, Method, Unreachable};
+    use crate::http::{Body, Unreachable, headers};
     use crate::url::DialUrl;
+    use ::http::Method;
     use std::time::Duration;
 
     fn enroll() -> Enroll {
@@ -99,10 +101,10 @@ mod tests {
     #[test]
     fn enrolment_is_one_request() {
         let request = enroll().request();
-        assert_eq!((request.method, request.url.as_str()), (Method::Post, "https://c.example/relay/enroll"));
-        let headers: Vec<_> = request.headers.iter().map(|(name, value)| (*name, value.expose())).collect();
+        assert_eq!((request.method, request.url.as_str()), (Method::POST, "https://c.example/relay/enroll"));
         let json = "application/json";
-        assert_eq!(headers, [("authorization", "Bearer acc3ss"), ("content-type", json), ("accept", json)]);
+        let expected = [("authorization", "Bearer acc3ss"), ("content-type", json), ("accept", json)];
+        assert_eq!(request.headers, headers(&expected));
         let Body::Bytes(bytes) = request.body else { panic!("a body") };
         assert_eq!(*bytes, br#"{"enrollmentToken":"s1ngle-use","gatewayId":"gw-1"}"#);
         assert_eq!((request.timeout, request.max_answer), (Duration::from_secs(15), 65536));
@@ -112,13 +114,13 @@ mod tests {
     fn enrolment_brings_credentials() {
         let all =
             br#"{"secret":"5\u0065cret","deliveryKey":"dk","tenant":"acme","gatewayId":"gw-2","more":1}"#;
-        let issued = enroll().read(200, &[], all).unwrap();
+        let issued = enroll().read(200, &HeaderMap::new(), all).unwrap();
         assert_eq!(
             (issued.credentials.gateway_id.as_str(), issued.credentials.secret.expose()),
             ("gw-2", "5ecret")
         );
         assert_eq!((issued.delivery_key, issued.tenant.as_deref()), (Some(Secret::new("dk")), Some("acme")));
-        let least = enroll().read(201, &[], br#"{"secret":"x","deliveryKey":null}"#).unwrap();
+        let least = enroll().read(201, &HeaderMap::new(), br#"{"secret":"x","deliveryKey":null}"#).unwrap();
         assert_eq!((least.credentials.gateway_id.as_str(), least.delivery_key), ("gw-1", None));
     }
 
@@ -128,7 +130,7 @@ mod tests {
         let large = vec![b' '; 200 << 10];
         let no_secret = "unexpected response from c.example: it holds no usable secret, check the URL";
         let not_json = "unexpected response from c.example: no JSON object, check the URL";
-        for (status, headers, body, expected) in [
+        for (status, pairs, body, expected) in [
             (
                 401,
                 &[][..],
@@ -172,7 +174,7 @@ mod tests {
                  GATEWAY_RELAY_URL to the connector's own address",
             ),
         ] {
-            let error = enroll().read(status, headers, body).unwrap_err();
+            let error = enroll().read(status, &headers(pairs), body).unwrap_err();
             assert_eq!(error.to_string(), expected, "{status}");
         }
         for (cause, expected) in [

@@ -1,6 +1,7 @@
 //! Why an exchange brought nothing, in words that say what to do.
 
-use super::{Headers, MAX_ANSWER};
+use super::MAX_ANSWER;
+use ::http::header::{AsHeaderName, HeaderMap, LOCATION};
 use relayline_core::json;
 use relayline_core::redact::redact;
 use relayline_core::secret::Secret;
@@ -97,7 +98,7 @@ pub enum Failure {
 pub(super) fn judge<'a>(
     host: &str,
     status: u16,
-    headers: Headers<'_>,
+    headers: &HeaderMap,
     body: &'a [u8],
     hidden: &[&Secret],
 ) -> Result<Object<'a>, Failure> {
@@ -142,15 +143,15 @@ fn object(text: &str) -> Option<Object<'_>> {
 }
 
 /// The host that a redirect points to; the rest of the URL may be anything.
-fn target(headers: Headers<'_>) -> String {
-    let location = header(headers, "location").and_then(|location| Url::parse(location).ok());
+fn target(headers: &HeaderMap) -> String {
+    let location = header(headers, LOCATION).and_then(|location| Url::parse(location).ok());
     let host = location.as_ref().and_then(Url::host_str);
     host.map_or_else(|| "another path".to_owned(), str::to_owned)
 }
 
-/// A header of an answer.
-pub(super) fn header<'a>(headers: Headers<'a>, name: &str) -> Option<&'a str> {
-    headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+/// Returns the text of a header, if it is one.
+pub(super) fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// The text that the peer gave under `name`, fit for a message.

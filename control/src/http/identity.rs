@@ -5,7 +5,9 @@ mod token_file;
 pub use token_file::{TokenFile, TokenFileError};
 
 use super::failure::{judge, said};
-use super::{BadToken, Bearer, Body, Failure, Headers, MAX_ANSWER, Method, Request, TIMEOUT, Value};
+use super::{BadToken, Bearer, Body, Failure, JSON, MAX_ANSWER, Request, TIMEOUT};
+use ::http::Method;
+use ::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use relayline_core::json;
 use relayline_core::secret::Secret;
 use url::{Url, form_urlencoded};
@@ -93,21 +95,24 @@ impl TokenEndpoint {
 
     /// What to send to the identity provider.
     pub fn request(&self) -> Request {
-        let plain = |text: &str| Value::Plain(text.to_owned());
-        let (method, headers, body) = match &self.client {
+        let mut headers = HeaderMap::new();
+        let (method, body) = match &self.client {
             Some(client) => {
-                let form = plain("application/x-www-form-urlencoded");
-                let headers = vec![("content-type", form), ("accept", plain("application/json"))];
-                (Method::Post, headers, Body::Bytes(client.form()))
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+                headers.insert(ACCEPT, HeaderValue::from_static(JSON));
+                (Method::POST, Body::Bytes(client.form()))
             }
-            None => (Method::Get, vec![("accept", plain("application/json, text/plain"))], Body::Empty),
+            None => {
+                headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/plain"));
+                (Method::GET, Body::Empty)
+            }
         };
         let url = self.url.as_str().to_owned();
         Request { method, url, headers, body, timeout: TIMEOUT, max_answer: MAX_ANSWER }
     }
 
     /// What the answer means.
-    pub fn read(&self, status: u16, headers: Headers<'_>, body: &[u8]) -> Result<Bearer, IdentityError> {
+    pub fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Bearer, IdentityError> {
         let host = super::host(self.url.as_str());
         let ambient = self.client.is_none();
         if ambient && (200..=299).contains(&status) && is_bare_token(body) {
@@ -132,10 +137,8 @@ impl TokenEndpoint {
 
 impl Client {
     fn form(&self) -> Zeroizing<Vec<u8>> {
-        // Three bytes for each of theirs at most: what grows leaves copies behind.
         let scope = self.scope.as_deref().unwrap_or_default();
-        let most = 3 * (self.id.len() + self.secret.expose().len() + scope.len()) + 128;
-        let mut form = form_urlencoded::Serializer::new(String::with_capacity(most));
+        let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         form.append_pair("client_id", &self.id);
         form.append_pair("client_secret", self.secret.expose());
@@ -163,6 +166,7 @@ fn is_bare_token(body: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::headers;
 
     fn endpoint(client: Option<Client>) -> TokenEndpoint {
         TokenEndpoint::new(Url::parse("https://idp.example/token").unwrap(), client)
@@ -185,14 +189,16 @@ mod tests {
             scope: Some("relay enroll".into()),
         }));
         let request = client.request();
-        assert_eq!((request.method, request.url.as_str()), (Method::Post, "https://idp.example/token"));
+        assert_eq!((&request.method, request.url.as_str()), (&Method::POST, "https://idp.example/token"));
         assert!(!format!("{client:?} {request:?}").contains("hunter2"));
         let Body::Bytes(form) = request.body else { panic!("a body") };
         assert_eq!(
             std::str::from_utf8(&form).unwrap(),
             "grant_type=client_credentials&client_id=me+%26+co&client_secret=hunter2%2B&scope=relay+enroll"
         );
-        let read = |status, body: &[u8]| client.read(status, &[("Location", "https://evil.example")], body);
+        let read = |status, body: &[u8]| {
+            client.read(status, &headers(&[("location", "https://evil.example")]), body)
+        };
         let token = Bearer::new(&Secret::new("jwt")).unwrap();
         assert_eq!(read(200, br#"{"access_token":"jwt","token_type":"Bearer"}"#), Ok(token));
         let none =
@@ -227,9 +233,9 @@ mod tests {
     fn h_8_an_ambient_endpoint_gives_the_token_itself() {
         let endpoint = endpoint(None);
         let request = endpoint.request();
-        assert_eq!((request.method, request.url.as_str()), (Method::Get, "https://idp.example/token"));
+        assert_eq!((request.method, request.url.as_str()), (Method::GET, "https://idp.example/token"));
         assert_eq!((request.body, request.timeout.as_secs(), request.max_answer), (Body::Empty, 15, 65536));
-        let read = |status, body: &str| endpoint.read(status, &[], body.as_bytes());
+        let read = |status, body: &str| endpoint.read(status, &HeaderMap::new(), body.as_bytes());
         let long = "A-_9".repeat(8);
         for token in ["eyJh.eyJz.c2ln", &long] {
             assert_eq!(read(200, &format!(" {token}\n")), Ok(Bearer::new(&Secret::from(token)).unwrap()));
@@ -255,7 +261,7 @@ mod tests {
         ] {
             assert_eq!(read(status, body).unwrap_err().to_string(), expected, "{body}");
         }
-        let moved = endpoint.read(302, &[("Location", "https://evil.example")], long.as_bytes());
+        let moved = endpoint.read(302, &headers(&[("location", "https://evil.example")]), long.as_bytes());
         assert!(matches!(moved, Err(IdentityError::Redirect { status: 302, .. })));
     }
 }

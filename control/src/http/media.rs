@@ -1,7 +1,11 @@
 //! Media: files go to the connector and come from it, since it holds the platforms' sockets (H-7).
 
 use super::failure::{header, judge};
-use super::{Base, Bearer, Body, Failure, Headers, Insecure, MAX_ANSWER, Method, Request, Value};
+use super::{Base, Bearer, Body, Failure, Insecure, JSON, MAX_ANSWER, Request};
+use ::http::Method;
+use ::http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use relayline_core::json;
 use std::time::Duration;
 use url::Url;
@@ -12,6 +16,7 @@ pub const MAX_MEDIA: u64 = 25 << 20;
 pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest file name that is sent, in bytes.
 const MAX_NAME: usize = 255;
+const MEDIA_FILENAME: HeaderName = HeaderName::from_static("x-media-filename");
 
 /// An upload.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -104,18 +109,20 @@ impl Upload {
             return Err(MediaError::TooLarge);
         }
         let mime = self.content_type.trim();
-        if !mime.contains('/') || !mime.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
-            return Err(MediaError::ContentType(self.content_type.clone()));
-        }
-        let mut headers = vec![
-            self.upgrade_token.header(),
-            ("content-type", Value::Plain(mime.to_owned())),
-            ("accept", Value::Plain("application/json".into())),
-        ];
+        let mime = HeaderValue::from_str(mime).ok().filter(|_| mime.contains('/') && mime.is_ascii());
+        let mime = mime.ok_or_else(|| MediaError::ContentType(self.content_type.clone()))?;
+        let mut headers = HeaderMap::from_iter([
+            (AUTHORIZATION, self.upgrade_token.header()),
+            (CONTENT_TYPE, mime),
+            (ACCEPT, HeaderValue::from_static(JSON)),
+        ]);
         let name = self.filename.as_deref().map(file_name).filter(|name| !name.is_empty());
-        headers.extend(name.map(|name| ("x-media-filename", Value::Plain(name))));
+        // Bytes, since the name of a file may contain any letters.
+        if let Some(name) = name.and_then(|name| HeaderValue::from_bytes(name.as_bytes()).ok()) {
+            headers.insert(MEDIA_FILENAME, name);
+        }
         Ok(Request {
-            method: Method::Post,
+            method: Method::POST,
             url: self.base.endpoint("media"),
             headers,
             body: Body::Upload(self.length),
@@ -125,7 +132,7 @@ impl Upload {
     }
 
     /// What the answer means.
-    pub fn read(&self, status: u16, headers: Headers<'_>, body: &[u8]) -> Result<Uploaded, MediaError> {
+    pub fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Uploaded, MediaError> {
         let host = self.base.host();
         let text = judge(host, status, headers, body, &[&self.upgrade_token.0]).map_err(meaning)?;
         let [id, size] = json::fields(&text, &["id", "size"]).unwrap_or_default();
@@ -152,9 +159,9 @@ impl Download {
 
     /// What to send: the URL as it was judged, not as it was written.
     pub fn request(&self) -> Request {
-        let bearer = self.upgrade_token.as_ref().map(Bearer::header);
+        let bearer = self.upgrade_token.as_ref().map(|token| (AUTHORIZATION, token.header()));
         Request {
-            method: Method::Get,
+            method: Method::GET,
             url: self.url.as_str().to_owned(),
             headers: bearer.into_iter().collect(),
             body: Body::Empty,
@@ -166,14 +173,13 @@ impl Download {
     /// What status and headers mean; `body` is read only when the status is no success, and may be cut off. With a
     /// success the body is the file, which is not for here; one that goes on beyond `max_answer` is
     /// [`MediaError::TooLarge`].
-    pub fn read(&self, status: u16, headers: Headers<'_>, body: &[u8]) -> Result<Downloaded, MediaError> {
+    pub fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Downloaded, MediaError> {
         if (200..300).contains(&status) {
-            let length =
-                header(headers, "content-length").and_then(|length| length.trim().parse::<u64>().ok());
+            let length = header(headers, CONTENT_LENGTH).and_then(|length| length.trim().parse::<u64>().ok());
             if length.is_some_and(|length| length > MAX_MEDIA) {
                 return Err(MediaError::TooLarge);
             }
-            let mime = header(headers, "content-type").and_then(|mime| mime.split(';').next());
+            let mime = header(headers, CONTENT_TYPE).and_then(|mime| mime.split(';').next());
             let mime = mime.map(str::trim).filter(|mime| !mime.is_empty());
             return Ok(Downloaded { content_type: mime.map(str::to_owned) });
         }
@@ -236,6 +242,7 @@ fn file_name(path: &str) -> String {
 mod tests {
     use super::*;
     use crate::url::DialUrl;
+    use ::http::header::LOCATION;
     use relayline_core::secret::Secret;
 
     fn base(url: &str) -> Base {
@@ -261,11 +268,7 @@ mod tests {
         let to = |base_url: &str, url: &str| {
             let download = Download::new(url, &base(base_url), Some(token())).ok()?;
             let headers = download.request().headers;
-            Some(
-                headers
-                    .iter()
-                    .any(|(name, value)| *name == "authorization" && value.expose() == "Bearer t0ken"),
-            )
+            Some(headers.get(AUTHORIZATION).is_some_and(|value| value == "Bearer t0ken"))
         };
         for (url, expected) in [
             ("https://c.example/relay/media/7", Some(true)),
@@ -327,8 +330,8 @@ mod tests {
             let request = upload("image/png", name, MAX_MEDIA).request().unwrap();
             assert_eq!(request.url, "https://c.example/tenant/relay/media");
             assert_eq!((request.body, request.timeout.as_secs()), (Body::Upload(26_214_400), 30));
-            let sent = request.headers.iter().find(|(name, _)| *name == "x-media-filename");
-            assert_eq!(sent.map(|(_, value)| value.expose()), expected);
+            let sent = request.headers.get(MEDIA_FILENAME).map(HeaderValue::as_bytes);
+            assert_eq!(sent, expected.map(str::as_bytes));
         }
         assert_eq!(upload("image/png", None, MAX_MEDIA + 1).request(), Err(MediaError::TooLarge));
         for mime in ["", "png", "image/png\r\nx: y"] {
@@ -338,7 +341,7 @@ mod tests {
 
     #[test]
     fn what_answers_to_media_mean() {
-        let read = |status, body: &[u8]| upload("image/png", None, 1).read(status, &[], body);
+        let read = |status, body: &[u8]| upload("image/png", None, 1).read(status, &HeaderMap::new(), body);
         let uploaded = read(200, br#"{"id":"m_1","size":9}"#).unwrap();
         let reference = ("https://c.example/tenant/relay/media/m_1", Some(9));
         assert_eq!((uploaded.url.as_str(), uploaded.size), reference);
@@ -363,12 +366,13 @@ mod tests {
         let download =
             Download::new("https://c.example/relay/media/7", &base("wss://c.example"), Some(token()))
                 .unwrap();
-        let mime = [("Content-Type", "image/png; x=y")];
-        let read = |status, headers: Headers<'_>| download.read(status, headers, b"\x89PNG");
+        let one = |name, value| HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+        let mime = one(CONTENT_TYPE, "image/png; x=y");
+        let read = |status, headers: &HeaderMap| download.read(status, headers, b"\x89PNG");
         assert_eq!(read(200, &mime), Ok(Downloaded { content_type: Some("image/png".into()) }));
-        assert_eq!(read(200, &[("content-length", "26214401")]), Err(MediaError::TooLarge));
-        assert_eq!(read(410, &[]), Err(MediaError::Gone("c.example".into())));
+        assert_eq!(read(200, &one(CONTENT_LENGTH, "26214401")), Err(MediaError::TooLarge));
+        assert_eq!(read(410, &HeaderMap::new()), Err(MediaError::Gone("c.example".into())));
         let moved = MediaError::Redirect { host: "c.example".into(), status: 302 };
-        assert_eq!(read(302, &[("location", "https://cdn.example/")]), Err(moved));
+        assert_eq!(read(302, &one(LOCATION, "https://cdn.example/")), Err(moved));
     }
 }

@@ -1,7 +1,8 @@
 //! Policy: which messages of a shared chat are meant for this gateway (H-5).
 
 use super::failure::judge;
-use super::{Base, Bearer, Failure, Headers, Request};
+use super::{Base, Bearer, Failure, Request};
+use ::http::HeaderMap;
 use relayline_core::config::{Credentials, Identity};
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +106,7 @@ impl Policy {
         base: &Base,
         credentials: &Credentials,
         status: u16,
-        headers: Headers<'_>,
+        headers: &HeaderMap,
         body: &[u8],
     ) -> Result<(), Failure> {
         match judge(base.host(), status, headers, body, &[&credentials.secret]) {
@@ -182,7 +183,9 @@ mod tests {
         let policy = parse(r#"{"platform":"slack"}"#, &identities()).unwrap().remove(0);
         let credentials = Credentials { gateway_id: "gw-1".into(), secret: Secret::from("hunter2") };
         let read = |status, body: &[u8]| {
-            policy.read(&base, &credentials, status, &[], body).map_err(|error| error.to_string())
+            policy
+                .read(&base, &credentials, status, &HeaderMap::new(), body)
+                .map_err(|error| error.to_string())
         };
         assert_eq!((read(200, b"{}"), read(200, b"")), (Ok(()), Ok(())));
         assert_eq!(read(204, b""), Err("c.example answered with status 204".into()));

@@ -2,7 +2,8 @@
 
 use super::failure::judge;
 use super::issued::{self, Answer};
-use super::{Base, Bearer, Failure, Headers, Issued, Request};
+use super::{Base, Bearer, Failure, Issued, Request};
+use ::http::HeaderMap;
 use relayline_core::config::Identity;
 use serde::Serialize;
 
@@ -90,12 +91,7 @@ impl Provision {
     }
 
     /// What the answer means.
-    pub fn read(
-        &self,
-        status: u16,
-        headers: Headers<'_>,
-        body: &[u8],
-    ) -> Result<Provisioned, ProvisionError> {
+    pub fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Provisioned, ProvisionError> {
         let host = self.base.host();
         let text = judge(host, status, headers, body, &[&self.access_token.0])?;
         match issued::read(host, &text, &self.profile.gateway_id)? {
@@ -153,7 +149,7 @@ mod tests {
     #[test]
     fn an_answer_without_a_secret_must_say_so() {
         let exchange = provision(Profile { gateway_id: "gw-1".into(), ..Profile::default() });
-        let read = |status, body: &str| exchange.read(status, &[], body.as_bytes());
+        let read = |status, body: &str| exchange.read(status, &HeaderMap::new(), body.as_bytes());
         let Ok(Provisioned::Issued(issued)) = read(200, r#"{"secret":"s"}"#) else { panic!("a secret") };
         assert_eq!(issued.credentials.gateway_id, "gw-1");
         assert_eq!(read(200, r#"{"secretIssued":false}"#), Ok(Provisioned::Known));

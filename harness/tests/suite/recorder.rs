@@ -9,6 +9,7 @@ use async_tungstenite::tungstenite::protocol::frame::coding::{Data as Kind, OpCo
 use async_tungstenite::tungstenite::{Error, Message};
 use async_tungstenite::{WebSocketStream, tungstenite};
 use futures_util::{SinkExt, StreamExt};
+use http::StatusCode;
 use relayline_control::network::{CaCertificates, Network};
 use relayline_control::url::DialUrl;
 use relayline_harness::recorder::{
@@ -237,7 +238,7 @@ async fn l_7_a_refusal_passes_with_status_headers_and_body() {
         let refused = |_: &Request, _: Response| {
             let body = Some("{\"error\":\"expired\",\"token\":\"abc\"}".to_owned());
             let mut response = ErrorResponse::new(body);
-            *response.status_mut() = tungstenite::http::StatusCode::UNAUTHORIZED;
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
             response.headers_mut().insert("X-Why", "clock".parse().unwrap());
             Err(response)
         };

@@ -1,6 +1,6 @@
 //! What a gateway does before it dials, done (H-4, H-5).
 
-use super::{Client, borrowed};
+use super::Client;
 use crate::files;
 use crate::shared::unix_s;
 use relayline_control::config::GatewayConfig;
@@ -88,9 +88,7 @@ impl Client {
                     boot.read(content.as_ref().map(|bytes| bytes.as_slice()).map_err(Clone::clone), unix_s())
                 }
                 Step::Send(request) => match self.send(&request).await {
-                    Ok(answer) => {
-                        boot.answered(Ok((answer.status, &borrowed(&answer.headers), &answer.body)))
-                    }
+                    Ok(answer) => boot.answered(Ok((answer.status, &answer.headers, &answer.body))),
                     Err(failure) => boot.answered(Err(failure)),
                 },
                 Step::Dial { credentials, delivery_key, unsent } => {

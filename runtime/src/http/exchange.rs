@@ -9,10 +9,10 @@ use crate::wires::{Boxed, Wires};
 use futures_util::future::{Either, select};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Response, Uri};
-use relayline_control::http::{Method, Request, Unreachable, Value};
+use relayline_control::http::{Request, Unreachable};
 use smol_hyper::rt::FuturesIo;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -20,17 +20,13 @@ use std::task::Poll;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// The room that an answer's body begins with, in bytes: that of every real one, so that it need not grow, since what
-/// grows leaves copies behind (C-4).
-const ROOM: usize = (64 << 10) + 1;
-
 /// What is buffered of either direction, in bytes; an answer's head must fit.
 const BUFFER: usize = 64 << 10;
 
 /// An answer whose head is there, and whose body comes.
 pub(super) struct Exchange {
     pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
+    pub(super) headers: HeaderMap,
     body: Incoming,
     /// What moves the bytes, until it is over.
     connection: Option<Boxed<hyper::Result<()>>>,
@@ -69,7 +65,7 @@ impl Exchange {
         let (response, connection) = deadline.within(converse(wires, request, body, &progress)).await?;
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
-        Ok(Exchange { status, headers: texts(&head.headers), body, connection, deadline })
+        Ok(Exchange { status, headers: head.headers, body, connection, deadline })
     }
 
     /// The next bytes of the body, until there are no more.
@@ -107,7 +103,7 @@ impl Exchange {
     /// All of the answer, its body cut off one byte above `most`.
     pub(super) async fn answer(mut self, most: usize) -> Result<Answer, Unreachable> {
         let enough = most.saturating_add(1);
-        let mut body = Zeroizing::new(Vec::with_capacity(enough.min(ROOM)));
+        let mut body = Zeroizing::new(Vec::new());
         while body.len() < enough {
             let Some(bytes) = self.chunk().await? else { break };
             let room = enough - body.len();
@@ -156,28 +152,13 @@ async fn converse(
 
 /// The request as it goes over the wire.
 fn message(request: &Request, url: &Uri, body: Outgoing) -> Option<hyper::Request<Outgoing>> {
-    let method = match request.method {
-        Method::Get => hyper::Method::GET,
-        Method::Post => hyper::Method::POST,
-    };
     let path = url.path_and_query().map_or("/", PathAndQuery::as_str);
-    let mut message = hyper::Request::builder().method(method).uri(path).body(body).ok()?;
+    let mut message = hyper::Request::builder().method(request.method.clone()).uri(path).body(body).ok()?;
     let headers = message.headers_mut();
     headers.insert(HOST, HeaderValue::from_str(url.authority()?.as_str()).ok()?);
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    for (name, value) in &request.headers {
-        // Bytes, since the name of a file may hold any letters.
-        let mut header = HeaderValue::from_bytes(value.expose().as_bytes()).ok()?;
-        header.set_sensitive(matches!(value, Value::Secret(_)));
-        headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, header);
-    }
+    headers.extend(request.headers.clone());
     Some(message)
-}
-
-/// The headers that are texts.
-fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-    headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect()
 }
 
 fn broken(error: &hyper::Error) -> Unreachable {

@@ -1,8 +1,8 @@
 //! Files to the connector and from it, streamed (H-7).
 
+use super::Client;
 use super::body::Outgoing;
 use super::exchange::Exchange;
-use super::{Client, borrowed};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::AsyncWriteExt;
 use relayline_control::http::media::{Download, MAX_MEDIA, MediaError, Upload, Uploaded};
@@ -62,7 +62,7 @@ impl Client {
             let read = answer.read(|status, headers, body| download.read(status, headers, body));
             return Err(read.err().unwrap_or(MediaError::Url));
         }
-        let head = download.read(exchange.status, &borrowed(&exchange.headers), &[])?;
+        let head = download.read(exchange.status, &exchange.headers, &[])?;
         let length = pump(&mut exchange, &request, &mut into).await?;
         Ok(Received { content_type: head.content_type, length })
     }

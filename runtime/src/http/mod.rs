@@ -13,7 +13,8 @@ pub use upgrade::{Switched, UpgradeAnswer, Upgraded};
 use crate::Runtime;
 use crate::wires::Wires;
 use exchange::Exchange;
-use relayline_control::http::{Body, Failure, Headers, Request};
+use hyper::HeaderMap;
+use relayline_control::http::{Body, Failure, Request};
 use relayline_control::network::Network;
 use std::fmt;
 use std::io;
@@ -32,8 +33,8 @@ pub struct Client {
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The headers that are texts, names in lower case.
-    pub headers: Vec<(String, String)>,
+    /// Headers.
+    pub headers: HeaderMap,
     /// The body, cut off one byte above [`Request::max_answer`]. It may hold secrets: it is wiped when dropped (C-4).
     pub body: Zeroizing<Vec<u8>>,
 }
@@ -72,8 +73,8 @@ impl Client {
 
 impl Answer {
     /// Hands the answer to the `read` of an exchange: `answer.read(|status, headers, body| enroll.read(…))`.
-    pub fn read<T>(&self, read: impl FnOnce(u16, Headers<'_>, &[u8]) -> T) -> T {
-        read(self.status, &borrowed(&self.headers), &self.body)
+    pub fn read<T>(&self, read: impl FnOnce(u16, &HeaderMap, &[u8]) -> T) -> T {
+        read(self.status, &self.headers, &self.body)
     }
 }
 
@@ -81,8 +82,4 @@ impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Answer({}, {} headers, {} bytes)", self.status, self.headers.len(), self.body.len())
     }
-}
-
-fn borrowed(headers: &[(String, String)]) -> Vec<(&str, &str)> {
-    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }

@@ -7,7 +7,9 @@ use crate::connector::control::{ControlError, Delivery};
 use crate::connector::frame;
 use crate::connector::http::HIDDEN;
 use crate::connector::saw::{AskedBy, Saw};
-use relayline_control::http::{Body, MAX_ANSWER, Method, Request, TIMEOUT, Value as Header};
+use http::Method;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use relayline_control::http::{Body, MAX_ANSWER, Request, TIMEOUT};
 use relayline_core::secret::Secret;
 use relayline_core::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
 use relayline_core::time::Now;
@@ -92,14 +94,16 @@ impl ConnectorMachine {
         let body = content.to_string().into_bytes();
         let unix_s = now.unix_s.saturating_add_signed(skew_s);
         let (bytes, signature) = (body.len(), sign(&body, &key, unix_s));
-        let headers = vec![
-            ("content-type", Header::Plain("application/json".to_owned())),
-            ("accept", Header::Plain("application/json".to_owned())),
-            (TIMESTAMP_HEADER, Header::Plain(unix_s.to_string())),
-            (SIGNATURE_HEADER, Header::Secret(Secret::new(signature))),
-        ];
+        let Ok(mut signature) = HeaderValue::try_from(signature) else { unreachable!("it is hexadecimal") };
+        signature.set_sensitive(true);
+        let headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (ACCEPT, HeaderValue::from_static("application/json")),
+            (HeaderName::from_static(TIMESTAMP_HEADER), HeaderValue::from(unix_s)),
+            (HeaderName::from_static(SIGNATURE_HEADER), signature),
+        ]);
         let request = Request {
-            method: Method::Post,
+            method: Method::POST,
             url: url.into(),
             headers,
             body: Body::Bytes(body.into()),

@@ -1,12 +1,13 @@
 //! A value of each public type that holds a secret, and what `Debug` makes of it.
 
+use http::header::{AUTHORIZATION, HeaderMap};
 use relayline_control::env_file;
 use relayline_control::http::boot::{Boot, Plan, Step};
 use relayline_control::http::enroll::Enroll;
 use relayline_control::http::identity::TokenSource;
 use relayline_control::http::media::{Download, Upload};
 use relayline_control::http::provision::{Profile, Provision, Provisioned};
-use relayline_control::http::{Base, Bearer, Body, Request, Unreachable, Value};
+use relayline_control::http::{Base, Bearer, Body, Request, Unreachable};
 use relayline_control::settings::{self, Arguments, FileText, Files, Resolved};
 use relayline_control::url::DialUrl;
 use relayline_core::config::{Credentials, Identity};
@@ -130,7 +131,7 @@ fn exchanges() -> Vec<Shown> {
     let profile = Profile { gateway_id: "gw-1".into(), ..Profile::default() };
     let provision = Provision { base: base(), access_token: bearer(), profile, identity };
     let answer = format!(r#"{{"secret":"{SECRET}","deliveryKey":"{SECRET}"}}"#);
-    let provisioned = provision.read(200, &[], answer.as_bytes()).unwrap();
+    let provisioned = provision.read(200, &HeaderMap::new(), answer.as_bytes()).unwrap();
     let Provisioned::Issued(issued) = &provisioned else { panic!("a secret") };
     let upload = Upload {
         base: base(),
@@ -150,11 +151,10 @@ fn exchanges() -> Vec<Shown> {
         show(&upload.request().unwrap()),
         show(&download),
         show(&bearer()),
-        show(&Value::Secret(secret())),
         show(&Body::Bytes(SECRET.as_bytes().to_vec().into())),
         show(&Answer {
             status: 200,
-            headers: vec![("a".into(), SECRET.into())],
+            headers: HeaderMap::from_iter([(AUTHORIZATION, SECRET.parse().unwrap())]),
             body: answer.into_bytes().into(),
         }),
     ];
