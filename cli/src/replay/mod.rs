@@ -113,7 +113,7 @@ impl Player<'_> {
         if *check {
             let mut verdict = replay::Verdict { name: name.to_owned(), ..replay::check(recording, run) };
             verdict.keep_within(window.from_ms, window.until_ms);
-            self.all_well &= !verdict.fails();
+            self.all_well &= verdict.passes();
             return writeln!(self.out, "{verdict}");
         }
         if !json && (files.len() > 1 || name != recording.name()) {

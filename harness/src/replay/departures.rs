@@ -1,4 +1,4 @@
-//! Where a rule makes us differ from a recorded gateway, and which sessions need rules that are not built yet.
+//! Where a rule makes us differ from a recorded gateway.
 
 mod parts;
 mod whole;
@@ -44,20 +44,6 @@ impl fmt::Debug for Departure {
             .finish_non_exhaustive()
     }
 }
-
-/// A session that cannot pass yet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NotBuilt {
-    /// Its name.
-    pub session: &'static str,
-    /// The missing rule.
-    pub rule: &'static str,
-    /// What is missing.
-    pub why: &'static str,
-}
-
-/// Sessions that need rules which are not built yet. The list only shrinks: one that passes must leave it.
-pub const NOT_BUILT: &[NotBuilt] = &[];
 
 /// What a departure looks at.
 #[derive(Clone, Copy, Debug)]

@@ -54,7 +54,7 @@ mod turns;
 mod verdict;
 
 pub use check::check;
-pub use departures::{DEPARTURES, Departure, NOT_BUILT, NotBuilt};
+pub use departures::{DEPARTURES, Departure};
 pub use player::play;
 pub use run::{Cut, Drain, Options, Run};
 pub use trace::{Entry, Happened, json_line};

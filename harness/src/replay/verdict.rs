@@ -1,6 +1,5 @@
 //! What comes of a check, and how a person reads it.
 
-use super::departures::NotBuilt;
 use super::marked::marked;
 use relayline_core::trace::printable;
 use serde_json::Value;
@@ -84,8 +83,6 @@ pub struct Verdict {
     pub departs: Vec<Use>,
     /// All others.
     pub differences: Vec<Difference>,
-    /// Set when the session needs a rule that is not built yet.
-    pub not_built: Option<&'static NotBuilt>,
 }
 
 impl Verdict {
@@ -104,11 +101,6 @@ impl Verdict {
         self.departs.retain(|used| is_within(&used.difference));
         self.differences.retain(is_within);
     }
-
-    /// Whether it does not pass, and no missing rule explains that.
-    pub fn fails(&self) -> bool {
-        !self.passes() && self.not_built.is_none()
-    }
 }
 
 /// One line where all is well, else the differences as a person can read them.
@@ -121,9 +113,6 @@ impl fmt::Display for Verdict {
             rules.dedup();
             write!(f, "ok {name}")?;
             return if rules.is_empty() { Ok(()) } else { write!(f, "  departs: {}", rules.join(", ")) };
-        }
-        if let Some(not_built) = self.not_built {
-            return write!(f, "not built {name}: {} {}", not_built.rule, not_built.why);
         }
         let count = self.differences.len();
         write!(f, "FAIL {name}: {count} difference{}", if count == 1 { "" } else { "s" })?;
