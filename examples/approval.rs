@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     let chosen = delivery.message().prompt_response.as_ref();
                     let chosen = chosen.map_or("", |chosen| &chosen.option_id);
                     let text = if chosen == "yes" { "Done." } else { "Then not." };
-                    let told = relay.reply(&delivery, text).await.map(drop);
+                    let told = delivery.reply(text).await.map(drop);
                     (delivery, told)
                 }
                 _ => continue,
@@ -45,7 +45,7 @@ async fn ask(relay: &Relay, to: &Delivery) -> Result<(), Failure> {
     let as_text = prompt.as_text();
     match relay.request(prompt).await {
         Err(failure) if failure.kind == FailureKind::Unsupported => {
-            relay.reply(to, &as_text).await.map(drop)
+            to.reply(&as_text).await.map(drop)
         }
         asked => asked.map(drop),
     }

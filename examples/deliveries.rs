@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             if let Incoming::Message(delivery) = incoming {
                 // The client of the delivery gets its 200 with this; the answer may take its time.
                 let text = format!("delivered: {}", delivery.message().text);
-                if let Err(failure) = relay.reply(&delivery, &text).await {
+                if let Err(failure) = delivery.reply(&text).await {
                     eprintln!("not answered: {failure}");
                 }
                 delivery.ack();

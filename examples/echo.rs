@@ -6,12 +6,12 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     block_on(async {
-        let (relay, mut inbox) = connect(boot(config_from_env()?).await?)?;
+        let (_relay, mut inbox) = connect(boot(config_from_env()?).await?)?;
         while let Some(incoming) = inbox.next().await {
             match incoming {
                 Incoming::Message(delivery) => {
                     let text = format!("you said: {}", delivery.message().text);
-                    if let Err(failure) = relay.reply(&delivery, &text).await {
+                    if let Err(failure) = delivery.reply(&text).await {
                         eprintln!("not answered: {failure}");
                     }
                     delivery.ack();

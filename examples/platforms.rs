@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     let reacts = relay.capabilities(chat).is_some_and(|can| can.offers("react"));
                     let answered = match &message.message_id {
                         Some(id) if reacts => relay.react(chat, id.as_str(), "👍").await,
-                        _ => relay.reply(&delivery, "👍").await.map(drop),
+                        _ => delivery.reply("👍").await.map(drop),
                     };
                     if let Err(failure) = answered {
                         eprintln!("not answered: {failure}");

@@ -2,15 +2,15 @@
 
 use futures_util::StreamExt;
 use relayline::core::command::Failure;
-use relayline::{Delivery, Incoming, Relay, block_on, boot, config_from_env, connect};
+use relayline::{Delivery, Incoming, block_on, boot, config_from_env, connect};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     block_on(async {
-        let (relay, mut inbox) = connect(boot(config_from_env()?).await?)?;
+        let (_relay, mut inbox) = connect(boot(config_from_env()?).await?)?;
         while let Some(incoming) = inbox.next().await {
             if let Incoming::Message(delivery) = incoming {
-                if let Err(failure) = answer(&relay, &delivery).await {
+                if let Err(failure) = answer(&delivery).await {
                     eprintln!("not answered: {failure}");
                 }
                 delivery.ack();
@@ -20,8 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?
 }
 
-async fn answer(relay: &Relay, delivery: &Delivery) -> Result<(), Failure> {
-    let mut reply = relay.stream_reply(delivery);
+async fn answer(delivery: &Delivery) -> Result<(), Failure> {
+    let mut reply = delivery.stream();
     let mut text = String::from("You said:");
     for word in delivery.message().text.split_whitespace() {
         text = format!("{text} {word}");

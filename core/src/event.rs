@@ -104,7 +104,7 @@ record! {
 
 impl Event {
     /// Returns the id of the message, by the event or by its source.
-    pub(crate) fn any_message_id(&self) -> Option<&CompactString> {
+    pub fn any_message_id(&self) -> Option<&CompactString> {
         self.message_id.as_ref().or(self.source.message_id.as_ref())
     }
 

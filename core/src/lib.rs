@@ -68,6 +68,7 @@ pub mod event;
 pub mod fields;
 mod hash;
 pub mod held;
+pub mod id;
 mod idle;
 mod inbox;
 pub mod json;

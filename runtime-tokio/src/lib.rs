@@ -12,7 +12,7 @@
 //! while let Some(incoming) = inbox.next().await {
 //!     if let Incoming::Message(delivery) = incoming {
 //!         let text = format!("you said: {}", delivery.message().text);
-//!         if let Err(failure) = relay.reply(&delivery, &text).await {
+//!         if let Err(failure) = delivery.reply(&text).await {
 //!             eprintln!("{failure}");
 //!         }
 //!         delivery.ack();

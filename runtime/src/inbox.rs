@@ -1,14 +1,12 @@
 //! What comes in, as the host takes it.
 
+use crate::delivery::Delivery;
 use crate::shared::{Handle, wake};
 use crate::signs::Sign;
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
-use relayline_core::event::Event;
-use relayline_core::output::{Content, DeliveryId, Fatal, Notice, Outcome};
+use relayline_core::output::{Content, Fatal, Notice, Outcome};
 use relayline_core::passthrough::Forward;
-use relayline_core::session_key::session_key;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -144,140 +142,5 @@ impl Drop for Inbox {
         drop(state);
         drop(host);
         wake(driver);
-    }
-}
-
-/// Something that came, and the duty to say what became of it: [`ack`](Self::ack) when the host has it durably.
-/// Dropping it un-acked means "not taken": a buffered one comes again.
-///
-/// A host that needs the content no longer than the duty takes it apart with [`into_parts`](Self::into_parts).
-#[must_use = "dropping a delivery refuses it: ack it once it is taken"]
-pub struct Delivery<T = Event> {
-    /// Boxed, since it is large and passed on by value.
-    content: Box<T>,
-    settlement: Settlement,
-}
-
-/// The duty to settle a delivery, without its content: [`ack`](Self::ack) when the host has it durably. Dropping it
-/// means "not taken", as for a [`Delivery`].
-#[must_use = "dropping it refuses the delivery: ack it once it is taken"]
-pub struct Settlement {
-    shared: Arc<Handle>,
-    id: DeliveryId,
-    buffered: bool,
-    settled: bool,
-}
-
-impl fmt::Debug for Settlement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settlement { id, buffered, settled, .. } = self;
-        let mut shown = f.debug_struct("Settlement");
-        shown.field("id", id).field("buffered", buffered).field("settled", settled).finish_non_exhaustive()
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Delivery<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Delivery { content, settlement: Settlement { id, buffered, .. } } = self;
-        let mut shown = f.debug_struct("Delivery");
-        shown.field("id", id).field("buffered", buffered).field("content", content).finish_non_exhaustive()
-    }
-}
-
-impl Delivery {
-    /// What came.
-    pub fn message(&self) -> &Event {
-        &self.content
-    }
-
-    /// Returns the JSON that the delivery came as, if the configuration asks for it (`raw_events`, X-4): see [`Event::raw`](Event::raw).
-    pub fn raw(&self) -> Option<&str> {
-        self.content.raw.as_deref()
-    }
-
-    /// Which conversation it belongs to, by the configured options (S).
-    pub fn session_key(&self) -> String {
-        let source = &self.content.source;
-        session_key(source, self.settlement.shared.config.machine.sessions, source.profile.as_deref())
-    }
-}
-
-impl Delivery<Forward> {
-    /// What came.
-    pub fn forward(&self) -> &Forward {
-        &self.content
-    }
-
-    /// Returns the JSON that the delivery came as, if the configuration asks for it (`raw_events`, X-4).
-    pub fn raw(&self) -> Option<&str> {
-        self.content.raw()
-    }
-}
-
-impl<T> Delivery<T> {
-    fn new(shared: &Arc<Handle>, id: DeliveryId, buffered: bool, content: Box<T>) -> Self {
-        let settlement = Settlement { shared: shared.clone(), id, buffered, settled: false };
-        Delivery { content, settlement }
-    }
-
-    /// Separates the content from the duty to settle the delivery. A host that has passed the content on keeps the
-    /// settlement alone, which is a few bytes.
-    pub fn into_parts(self) -> (T, Settlement) {
-        (*self.content, self.settlement)
-    }
-
-    /// The number of the delivery; the first is 1.
-    pub fn id(&self) -> DeliveryId {
-        self.settlement.id()
-    }
-
-    /// Whether it came from the connector's buffer, which holds on to it until it is acked.
-    pub fn is_buffered(&self) -> bool {
-        self.settlement.is_buffered()
-    }
-
-    /// The host has it durably: the connector may forget it. It means "taken", not "answered", so do not wait for
-    /// the agent's turn.
-    pub fn ack(self) {
-        self.settlement.ack();
-    }
-
-    /// The host cannot take it.
-    pub fn refuse(self) {
-        self.settlement.refuse();
-    }
-}
-
-impl Settlement {
-    /// Returns the number of the delivery; the first is 1.
-    pub fn id(&self) -> DeliveryId {
-        self.id
-    }
-
-    /// Returns whether the delivery came from the connector's buffer, which holds on to it until it is acked.
-    pub fn is_buffered(&self) -> bool {
-        self.buffered
-    }
-
-    /// Tells the connector that the host has the delivery durably. Do not wait for the agent's turn.
-    pub fn ack(mut self) {
-        self.settle(Outcome::Taken);
-    }
-
-    /// Says that the host cannot take the delivery.
-    pub fn refuse(mut self) {
-        self.settle(Outcome::Refused);
-    }
-
-    fn settle(&mut self, outcome: Outcome) {
-        if !std::mem::replace(&mut self.settled, true) {
-            self.shared.settle(self.id, outcome);
-        }
-    }
-}
-
-impl Drop for Settlement {
-    fn drop(&mut self) {
-        self.settle(Outcome::Refused);
     }
 }

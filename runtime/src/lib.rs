@@ -53,6 +53,7 @@
 
 mod causes;
 mod close_tap;
+mod delivery;
 mod dial;
 mod drive;
 mod environment;
@@ -92,9 +93,10 @@ use std::time::Duration;
 
 /// All that a host needs, whatever runtime it is on: each runtime's crate gives it out under its own name.
 pub mod host {
+    pub use crate::delivery::{Delivery, Settlement};
     pub use crate::environment::config_from_env;
     pub use crate::http;
-    pub use crate::inbox::{Delivery, Inbox, Incoming, Settlement};
+    pub use crate::inbox::{Inbox, Incoming};
     pub use crate::relay::Relay;
     pub use crate::reply_stream::ReplyStream;
     pub use crate::request::{Answer, Request};
@@ -102,6 +104,7 @@ pub mod host {
     pub use crate::watch::{ConnectionState, Ended, Watch};
     pub use relayline_control as control;
     pub use relayline_core as core;
+    pub use relayline_core::id::Id;
     pub use relayline_core::op::{ChatDetails, Prompted};
 }
 
@@ -165,15 +168,16 @@ pub fn start<R: Runtime>(runtime: R, config: GatewayConfig) -> io::Result<(Relay
         }
         Some(Err(why)) => (None, Some(Err(why))),
     };
-    let shared = shared::Shared::new(config, seed, inbound);
+    let client = http::Client::over(wires.clone());
+    let shared = shared::Shared::new(config, seed, inbound, client);
     let server = port.map(|port| {
         let (driver, over) = oneshot::channel();
         runtime.spawn(port.take_deliveries(runtime.clone(), shared.clone(), over));
         driver
     });
-    let driver = drive::Driver::new(runtime, wires.clone(), shared.clone(), server);
+    let driver = drive::Driver::new(runtime, wires, shared.clone(), server);
     let handle = shared::Handle::new(shared);
-    let (relay, inbox) = (Relay::new(handle.clone(), http::Client::over(wires)), Inbox::new(handle));
+    let (relay, inbox) = (Relay::new(handle.clone()), Inbox::new(handle));
     driver.spawn();
     Ok((relay, inbox))
 }

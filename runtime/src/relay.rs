@@ -1,23 +1,20 @@
 //! The handle: what a host asks of its gateway.
 
 use crate::http::Client;
-use crate::inbox::Delivery;
-use crate::reply_stream::ReplyStream;
 use crate::request::{Answer, Request};
 use crate::server::page;
 use crate::shared::{Handle, Shared};
 use crate::watch::{ConnectionState, Watch, present};
 use relayline_control::config::GatewayConfig;
 use relayline_core::chats::Chat;
-use relayline_core::command::{Command, Failure, Metadata, NotAccepted, Reply};
+use relayline_core::command::{Command, Failure, NotAccepted, Reply};
 use relayline_core::descriptor::Descriptor;
+use relayline_core::id::Id;
 use relayline_core::op::{
     DeleteMessage, Draft, EditMessage, FollowUp, GetChatInfo, Interrupt, Op, OpType, Prompt, Raw, React,
-    ReplyMessage, SendMedia, SendMessage, StreamReply, TaskCard, TaskCardStop, ThreadCreate, ThreadRename,
-    Typing,
+    SendMedia, SendMessage, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::output::{DeliveryId, Phase};
-use relayline_core::passthrough::INTERACTION_TOKEN;
 use relayline_core::split::{Room, split};
 use relayline_core::stats::Stats;
 use serde_json::{Map, Value};
@@ -40,7 +37,6 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Relay {
     shared: Arc<Handle>,
-    client: Client,
 }
 
 impl fmt::Debug for Relay {
@@ -50,12 +46,12 @@ impl fmt::Debug for Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(shared: Arc<Handle>, client: Client) -> Self {
-        Relay { shared, client }
+    pub(crate) fn new(shared: Arc<Handle>) -> Self {
+        Relay { shared }
     }
 
     pub(crate) fn client(&self) -> &Client {
-        &self.client
+        &self.shared.client
     }
 
     /// Submits a command now; the future is its answer.
@@ -115,112 +111,77 @@ impl Relay {
     }
 
     /// Sends a text to a chat; gives the new message's id, where the platform has one.
-    pub fn send(&self, chat_id: impl Into<String>, text: impl Into<String>) -> Request<SendMessage> {
-        self.request(SendMessage { chat_id: chat_id.into(), content: text.into(), ..SendMessage::default() })
-    }
-
-    /// Answers a message, in parts when the text is too long for its chat. Returns the id of the last part.
-    ///
-    /// It completes the turn's answer: connectors that wait for that are told so with the last part. What comes before
-    /// it, such as a remark on progress, is [`reply_interim`](Self::reply_interim).
-    ///
-    /// # Errors
-    /// When a part fails, the ones before it are sent, and the ones after it are not; the same when it is dropped. A
-    /// delivery can be answered while it is among the last `reply_targets` deliveries.
-    pub async fn reply(&self, to: &Delivery, text: &str) -> Result<Option<String>, Failure> {
-        self.answer(to, text, true).await
-    }
-
-    /// Answers a message with something that does not complete the turn's answer. Otherwise as
-    /// [`reply`](Self::reply).
-    ///
-    /// # Errors
-    /// As for [`reply`](Self::reply).
-    pub async fn reply_interim(&self, to: &Delivery, text: &str) -> Result<Option<String>, Failure> {
-        self.answer(to, text, false).await
-    }
-
-    async fn answer(&self, to: &Delivery, text: &str, completes: bool) -> Result<Option<String>, Failure> {
-        let delivery = to.id();
-        let mut parts = self.split(&to.message().source.chat_id, text).into_iter().peekable();
-        let (mut continues, mut sent) = (false, None);
-        while let Some(content) = parts.next() {
-            let last = completes && parts.peek().is_none();
-            let metadata = Metadata::new();
-            let part = ReplyMessage { delivery, content, last, continues, metadata };
-            sent = self.request(part).await?;
-            continues = true;
-        }
-        Ok(sent)
+    pub fn send(&self, chat_id: impl Into<Id>, text: impl Into<String>) -> Request<SendMessage> {
+        self.request(SendMessage {
+            chat_id: String::from(chat_id.into()),
+            content: text.into(),
+            ..SendMessage::default()
+        })
     }
 
     /// Changes a message that was sent.
     pub fn edit(
         &self,
-        chat_id: impl Into<String>,
-        message_id: impl Into<String>,
+        chat_id: impl Into<Id>,
+        message_id: impl Into<Id>,
         text: impl Into<String>,
     ) -> Request<EditMessage> {
-        let (chat_id, message_id) = (chat_id.into(), message_id.into());
+        let (chat_id, message_id) = (String::from(chat_id.into()), String::from(message_id.into()));
         self.request(EditMessage { chat_id, message_id, content: text.into(), ..EditMessage::default() })
     }
 
     /// Takes a message back.
-    pub fn delete(
-        &self,
-        chat_id: impl Into<String>,
-        message_id: impl Into<String>,
-    ) -> Request<DeleteMessage> {
-        let (chat_id, message_id) = (chat_id.into(), message_id.into());
+    pub fn delete(&self, chat_id: impl Into<Id>, message_id: impl Into<Id>) -> Request<DeleteMessage> {
+        let (chat_id, message_id) = (String::from(chat_id.into()), String::from(message_id.into()));
         self.request(DeleteMessage { chat_id, message_id, ..DeleteMessage::default() })
     }
 
     /// Puts a reaction on a message; [`Request::remove`] takes it off.
     pub fn react(
         &self,
-        chat_id: impl Into<String>,
-        message_id: impl Into<String>,
+        chat_id: impl Into<Id>,
+        message_id: impl Into<Id>,
         emoji: impl Into<String>,
     ) -> Request<React> {
-        let (chat_id, message_id) = (chat_id.into(), message_id.into());
+        let (chat_id, message_id) = (String::from(chat_id.into()), String::from(message_id.into()));
         self.request(React { chat_id, message_id, emoji: emoji.into(), ..React::default() })
     }
 
     /// Sends a file by its URL, a document unless [`Request::kind`] says what else it is; gives the new message's id,
     /// where the platform has one.
-    pub fn send_media(
-        &self,
-        chat_id: impl Into<String>,
-        source_url: impl Into<String>,
-    ) -> Request<SendMedia> {
-        let (chat_id, source_url) = (chat_id.into(), source_url.into());
+    pub fn send_media(&self, chat_id: impl Into<Id>, source_url: impl Into<String>) -> Request<SendMedia> {
+        let (chat_id, source_url) = (String::from(chat_id.into()), source_url.into());
         self.request(SendMedia { chat_id, source_url, ..SendMedia::default() })
     }
 
     /// Asks with buttons, one for each [`Request::option`]; gives the prompt's id and the message's. The answer comes as
     /// [`Incoming::PromptAnswer`](crate::Incoming::PromptAnswer). Where a platform has no buttons it fails as
     /// unsupported: [`Prompt::as_text`] is the same question as plain text (I-5).
-    pub fn prompt(&self, chat_id: impl Into<String>, question: impl Into<String>) -> Request<Prompt> {
-        self.request(Prompt { chat_id: chat_id.into(), content: question.into(), ..Prompt::default() })
+    pub fn prompt(&self, chat_id: impl Into<Id>, question: impl Into<String>) -> Request<Prompt> {
+        self.request(Prompt {
+            chat_id: String::from(chat_id.into()),
+            content: question.into(),
+            ..Prompt::default()
+        })
     }
 
     /// Opens a thread, by itself or, with [`Request::on_message`], on a message; gives its id.
-    pub fn thread_create(
-        &self,
-        chat_id: impl Into<String>,
-        name: impl Into<String>,
-    ) -> Request<ThreadCreate> {
-        self.request(ThreadCreate { chat_id: chat_id.into(), name: name.into(), ..ThreadCreate::default() })
+    pub fn thread_create(&self, chat_id: impl Into<Id>, name: impl Into<String>) -> Request<ThreadCreate> {
+        self.request(ThreadCreate {
+            chat_id: String::from(chat_id.into()),
+            name: name.into(),
+            ..ThreadCreate::default()
+        })
     }
 
     /// Gives a thread another name; `chat_id` is the chat that it hangs off, or empty.
     pub fn thread_rename(
         &self,
-        chat_id: impl Into<String>,
-        thread_id: impl Into<String>,
+        chat_id: impl Into<Id>,
+        thread_id: impl Into<Id>,
         name: impl Into<String>,
     ) -> Request<ThreadRename> {
-        let (chat_id, thread_id) = (chat_id.into(), thread_id.into());
+        let (chat_id, thread_id) = (String::from(chat_id.into()), String::from(thread_id.into()));
         self.request(ThreadRename { chat_id, thread_id, name: name.into(), ..ThreadRename::default() })
     }
 
@@ -228,27 +189,27 @@ impl Relay {
     /// has one. `chunks` are all of its steps, as the platform's connector reads them.
     pub fn task_card(
         &self,
-        chat_id: impl Into<String>,
+        chat_id: impl Into<Id>,
         chunks: impl IntoIterator<Item = Map<String, Value>>,
     ) -> Request<TaskCard> {
         let chunks = chunks.into_iter().collect();
-        self.request(TaskCard { chat_id: chat_id.into(), chunks, ..TaskCard::default() })
+        self.request(TaskCard { chat_id: String::from(chat_id.into()), chunks, ..TaskCard::default() })
     }
 
     /// Ends a task card.
-    pub fn task_card_stop(&self, chat_id: impl Into<String>) -> Request<TaskCardStop> {
-        self.request(TaskCardStop { chat_id: chat_id.into(), ..TaskCardStop::default() })
+    pub fn task_card_stop(&self, chat_id: impl Into<Id>) -> Request<TaskCardStop> {
+        self.request(TaskCardStop { chat_id: String::from(chat_id.into()), ..TaskCardStop::default() })
     }
 
     /// Shows one state of a draft, all of its text so far; the states of one draft share its number.
-    /// [`stream_reply`](Self::stream_reply) does so by itself. Gives the message's id.
-    pub fn draft(
-        &self,
-        chat_id: impl Into<String>,
-        draft_id: i64,
-        text: impl Into<String>,
-    ) -> Request<Draft> {
-        self.request(Draft { chat_id: chat_id.into(), draft_id, content: text.into(), ..Draft::default() })
+    /// [`Delivery::stream`](crate::Delivery::stream) does so by itself. Gives the message's id.
+    pub fn draft(&self, chat_id: impl Into<Id>, draft_id: i64, text: impl Into<String>) -> Request<Draft> {
+        self.request(Draft {
+            chat_id: String::from(chat_id.into()),
+            draft_id,
+            content: text.into(),
+            ..Draft::default()
+        })
     }
 
     /// Whether the connector has already decided that a message's author may reach this instance: always (E-10). A host
@@ -276,8 +237,8 @@ impl Relay {
     }
 
     /// Shows the typing sign. Never an error.
-    pub fn typing(&self, chat_id: impl Into<String>) -> Request<Typing> {
-        self.request(Typing { chat_id: chat_id.into(), ..Typing::default() })
+    pub fn typing(&self, chat_id: impl Into<Id>) -> Request<Typing> {
+        self.request(Typing { chat_id: String::from(chat_id.into()), ..Typing::default() })
     }
 
     /// Answers under a session's own capability (M-4); gives the message's id.
@@ -291,27 +252,9 @@ impl Relay {
         self.request(FollowUp { session_key, kind, content: text.into(), ..FollowUp::default() })
     }
 
-    /// Answers a message with a text that grows: shown as a draft where the platform has them, else as a message that
-    /// is edited, else in segments (O-10). See [`StreamReply`] for what is shown when.
-    pub fn stream_reply(&self, to: &Delivery) -> ReplyStream {
-        let mut shared = self.shared.lock();
-        shared.streamed += 1;
-        // Each has a name of its own: what answers the same message twice must not become one text.
-        let stream = format!("reply {}", shared.streamed);
-        drop(shared);
-        let state = StreamReply { stream, delivery: Some(to.id()), ..StreamReply::default() };
-        ReplyStream::new(self.clone(), state)
-    }
-
-    /// Answers an interaction under the capability that came with it (P-8), as the platform expects it of a command;
-    /// gives the message's id. Any other message is answered by [`reply`](Self::reply).
-    pub fn follow_up_to(&self, to: &Delivery, text: impl Into<String>) -> Request<FollowUp> {
-        self.follow_up(to.session_key(), INTERACTION_TOKEN, text)
-    }
-
     /// What a chat is called, and what it is (O-5).
-    pub fn chat_info(&self, chat_id: impl Into<String>) -> Request<GetChatInfo> {
-        self.request(GetChatInfo { chat_id: chat_id.into(), platform: None })
+    pub fn chat_info(&self, chat_id: impl Into<Id>) -> Request<GetChatInfo> {
+        self.request(GetChatInfo { chat_id: String::from(chat_id.into()), platform: None })
     }
 
     /// Writes an action as it is, for what the connector knows and this library does not; gives its whole result. What

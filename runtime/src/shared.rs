@@ -1,5 +1,6 @@
 //! What the handle, the stream and the drive loop share: the machine behind one lock, and who waits for what.
 
+use crate::http::Client;
 use crate::serve::Closed;
 use crate::signs::{Sign, Signs};
 use crate::trace;
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) config: GatewayConfig,
     /// Where signed deliveries are taken, or why they are not; `None` when they are not to be (H-6).
     pub(crate) inbound: Option<Result<SocketAddr, String>>,
+    /// HTTP client of the gateway.
+    pub(crate) client: Client,
     /// Bytes of bodies of signed deliveries that are being read (H-6).
     pub(crate) body_bytes: AtomicUsize,
     /// Counters of clients that the HTTP servers have closed.
@@ -78,6 +81,7 @@ impl Shared {
         config: GatewayConfig,
         seed: [u8; 32],
         inbound: Option<Result<SocketAddr, String>>,
+        client: Client,
     ) -> Arc<Self> {
         let origin = Instant::now();
         let machine = RelayMachine::new(Arc::new(config.machine.clone()), seed, now(origin));
@@ -101,6 +105,7 @@ impl Shared {
             state: Mutex::new(state),
             config,
             inbound,
+            client,
             body_bytes: AtomicUsize::new(0),
             closed: Arc::default(),
             origin,

@@ -1,6 +1,5 @@
 //! The turn that a delivery began, as a guard.
 
-use crate::inbox::Delivery;
 use crate::relay::Relay;
 use relayline_core::op::{Turn as Bracket, TurnState};
 use relayline_core::output::DeliveryId;
@@ -55,12 +54,5 @@ impl Drop for Turn {
         if !self.has_ended {
             self.end(TurnState::Failed);
         }
-    }
-}
-
-impl Relay {
-    /// Begins the turn of a delivery: shows that the agent works on it, until the guard is told how it ended.
-    pub fn turn(&self, of: &Delivery) -> Turn {
-        Turn::begin(self, of.id())
     }
 }

@@ -52,14 +52,14 @@ pub(super) async fn serve(relay: Relay, mut inbox: Inbox, notes: Sender<Note>) {
                 let who = delivery.message().source.user_name.as_deref().unwrap_or("somebody").to_owned();
                 let chosen =
                     delivery.message().prompt_response.as_ref().map_or("", |response| &response.option_id);
-                let result = relay.reply(&delivery, &format!("{who} chose {chosen:?}")).await;
+                let result = delivery.reply(&format!("{who} chose {chosen:?}")).await;
                 let buffered = delivery.is_buffered();
                 delivery.ack();
                 Note::answered(result.map(drop), buffered)
             }
             Incoming::Interrupt { session_key, .. } => match turns.remove(&session_key) {
                 Some(turn) => {
-                    let result = relay.reply(&turn, "stopped: you interrupted me").await;
+                    let result = turn.reply("stopped: you interrupted me").await;
                     let buffered = turn.is_buffered();
                     turn.ack();
                     Note::answered(result.map(drop), buffered)
@@ -84,17 +84,17 @@ async fn answer(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Resu
     // Whatever else is said instead, the question is not asked any more.
     if let Some(option) = questions.remove(&to.session_key()).and_then(|asked| chosen(&asked, text)) {
         let who = message.source.user_name.as_deref().unwrap_or("somebody");
-        return relay.reply(to, &format!("{who} chose {option:?}")).await.map(drop);
+        return to.reply(&format!("{who} chose {option:?}")).await.map(drop);
     }
     if message.is_interaction {
-        return relay.follow_up_to(to, format!("{text}: all is well")).await.map(drop);
+        return to.follow_up(format!("{text}: all is well")).await.map(drop);
     }
     if text.starts_with("thanks") {
         return relay.react(chat_id, message.message_id.as_deref().unwrap_or(""), "👍").await;
     }
     if text.starts_with("/think") {
         // The words as a model would find them, one after another.
-        let mut reply = relay.stream_reply(to);
+        let mut reply = to.stream();
         let words = ["Well,", "let", "me", "think", "about", "that.", "Done:", "it", "is", "42."];
         for count in 1..words.len() {
             let so_far = words[..count].join(" ");
@@ -107,7 +107,7 @@ async fn answer(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Resu
         return ask(relay, to, questions).await;
     }
     let answer = if text.starts_with("/story") { story() } else { format!("you said: {text}") };
-    relay.reply(to, &answer).await.map(drop)
+    to.reply(&answer).await.map(drop)
 }
 
 /// Asks with buttons, or as numbered text where the chat has none (I-5).
@@ -126,7 +126,7 @@ async fn ask(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Result<
     };
     match relay.request(question.clone()).await {
         Err(failure) if failure.kind == FailureKind::Unsupported => {
-            relay.reply(to, &question.as_text()).await?;
+            to.reply(&question.as_text()).await?;
             questions.insert(to.session_key(), question);
             Ok(())
         }

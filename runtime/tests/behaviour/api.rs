@@ -22,6 +22,7 @@ over_each_wire! {
     x_2_what_a_dropped_stream_had_not_given_is_counted,
     what_a_host_holds_is_send_and_sync,
     o_each_op_writes_its_fields,
+    a_delivery_is_answered_through_itself,
     a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again,
     a_watch_gives_the_newest_state_and_ends_with_the_last,
     l_10_a_watch_ends_with_revoked,
@@ -125,13 +126,13 @@ fn what_a_host_holds_is_send_and_sync(wire: Wire) {
     stage.deliver(&telegram::topic(), "to be answered", false);
     let delivery = stage.message();
     let relay = &stage.relay;
-    awaited(&relay.reply(&delivery, "x"));
+    awaited(&delivery.reply("x"));
     awaited(&relay.go_idle());
     awaited(&relay.go_dormant());
     awaited(&relay.hold(Duration::ZERO));
     awaited(&relay.resume());
     awaited(&relay.disconnect());
-    let mut stream = relay.stream_reply(&delivery);
+    let mut stream = delivery.stream();
     awaited(&stream.finish("x"));
     delivery.ack();
 }
@@ -229,12 +230,34 @@ fn o_each_op_writes_its_fields(wire: Wire) {
     wrote(json!({"op": "send", "chat_id": "1", "content": "the end", "reply_to": null, "metadata": {}}));
 }
 
+fn a_delivery_is_answered_through_itself(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
+    let room = discord::guild_channel();
+    stage.deliver(&room, "tell me", false);
+    let delivery = stage.message();
+    assert_eq!((delivery.text(), delivery.chat_id()), ("tell me", room.chat_id));
+    let message_id = delivery.message().any_message_id().unwrap().to_string();
+    let action = |stage: &Stage, op: &str| stage.sees(|frame| frame["action"]["op"] == op)["action"].clone();
+    stage.kit.block_on(delivery.react("👀")).unwrap();
+    let reaction = action(&stage, "react");
+    assert_eq!((&reaction["chat_id"], &reaction["message_id"]), (&json!(room.chat_id), &json!(message_id)));
+    stage.kit.block_on(delivery.prompt("Shall I?").option("y", "Yes")).unwrap();
+    assert_eq!(action(&stage, "prompt")["chat_id"], room.chat_id);
+    stage.kit.block_on(delivery.reply_interim("wait")).unwrap();
+    assert_eq!(action(&stage, "send")["content"], "wait");
+    // Ids are numbers, too.
+    let (chat, message) = (1_187_654_321_098_765_432_u64, 7);
+    stage.kit.block_on(stage.relay.react(chat, message, "👍")).unwrap();
+    let reaction = action(&stage, "react");
+    assert_eq!((&reaction["chat_id"], &reaction["message_id"]), (&json!(chat.to_string()), &json!("7")));
+}
+
 /// A definite failure leaves a growing reply as it is: it can be finished over the next connection.
 fn a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&telegram::topic(), "tell me", false);
     let delivery = stage.message();
-    let mut stream = stage.relay.stream_reply(&delivery);
+    let mut stream = delivery.stream();
     delivery.ack();
     stream.update("so far").unwrap();
     stage.sees_outbound("so far");
@@ -347,7 +370,7 @@ fn o_10_two_replies_that_grow_on_one_message_do_not_mix(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "tell me", false);
     let delivery = stage.message();
-    let (mut one, mut two) = (stage.relay.stream_reply(&delivery), stage.relay.stream_reply(&delivery));
+    let (mut one, mut two) = (delivery.stream(), delivery.stream());
     let both = futures_util::future::join(one.finish("progress: all done"), two.finish("the answer"));
     let (first, second) = stage.kit.block_on(both);
     let (first, second) = (first.unwrap(), second.unwrap());

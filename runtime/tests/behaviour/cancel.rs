@@ -112,7 +112,7 @@ fn a_reply_that_is_dropped_has_sent_its_first_parts(wire: Wire) {
     let parts = stage.relay.split(discord::dm().chat_id, &text);
     assert_eq!(parts.len(), 3);
     for polls in 0.. {
-        let ended = stage.kit.block_on(cut(stage.relay.reply(&delivery, &text), polls));
+        let ended = stage.kit.block_on(cut(delivery.reply(&text), polls));
         stage.kit.block_on(stage.relay.send("1", "behind it")).unwrap();
         let mut seen = Vec::new();
         loop {
@@ -138,7 +138,7 @@ fn a_reply_that_grows_says_its_end_once_wherever_it_is_dropped(wire: Wire) {
     for polls in 0.. {
         stage.deliver(&discord::dm(), "tell me", false);
         let delivery = stage.message();
-        let mut stream = stage.relay.stream_reply(&delivery);
+        let mut stream = delivery.stream();
         delivery.ack();
         let text = format!("all of it, after {polls} polls");
         let ended = stage.kit.block_on(cut(stream.finish(&text), polls));

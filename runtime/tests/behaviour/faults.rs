@@ -189,7 +189,7 @@ fn a_2_a_host_that_panics_in_a_task_loses_nothing(wire: Wire) {
     let relay = stage.relay.clone();
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         stage.kit.block_on(async move {
-            let _held = (&delivery, relay.stream_reply(&delivery));
+            let _held = (&delivery, delivery.stream());
             relay.send("1", "about to fail").await.unwrap();
             panic!("the host's own fault");
         })

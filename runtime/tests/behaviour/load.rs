@@ -230,7 +230,7 @@ fn a_hundred_hosts_in_one_process_do_not_mix(wire: Wire) {
             loop {
                 if let Incoming::Message(delivery) = inbox.select_next_some().await {
                     assert_eq!(delivery.message().text, format!("for {name}"));
-                    relay.reply(&delivery, &format!("from {name}")).await.unwrap();
+                    delivery.reply(&format!("from {name}")).await.unwrap();
                     delivery.ack();
                     break;
                 }

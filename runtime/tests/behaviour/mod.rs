@@ -90,7 +90,7 @@ fn o_11_a_reply_goes_out_in_parts_in_order_and_the_first_points_at_what_it_answe
     stage.deliver(&chat, "tell me", false);
     let delivery = stage.message();
     let text = "one two three\n".repeat(700);
-    let last = stage.kit.block_on(stage.relay.reply(&delivery, &text)).unwrap();
+    let last = stage.kit.block_on(delivery.reply(&text)).unwrap();
     delivery.ack();
     let mut parts = Vec::new();
     for n in 0..3 {

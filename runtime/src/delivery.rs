@@ -1,0 +1,239 @@
+//! Deliveries: what the host takes, answers and settles.
+
+use crate::relay::Relay;
+use crate::reply_stream::ReplyStream;
+use crate::request::Request;
+use crate::shared::Handle;
+use crate::turn::Turn;
+use relayline_core::command::{Failure, FailureKind, Metadata};
+use relayline_core::event::Event;
+use relayline_core::op::{FollowUp, Prompt, ReplyMessage, StreamReply};
+use relayline_core::output::{DeliveryId, Outcome};
+use relayline_core::passthrough::{Forward, INTERACTION_TOKEN};
+use relayline_core::session_key::session_key;
+use std::fmt;
+use std::sync::Arc;
+
+/// Message or request for the host, to be settled: call [`ack`](Self::ack) once the host has it durably.
+///
+/// Dropping it refuses it: a buffered delivery is delivered again. [`into_parts`](Self::into_parts) separates the content
+/// from the settlement.
+#[must_use = "dropping a delivery refuses it: ack it once it is taken"]
+pub struct Delivery<T = Event> {
+    /// Boxed, since it is large and passed on by value.
+    content: Box<T>,
+    settlement: Settlement,
+}
+
+/// Settlement of a delivery, without its content: call [`ack`](Self::ack) once the host has it durably. Dropping it
+/// refuses the delivery.
+#[must_use = "dropping it refuses the delivery: ack it once it is taken"]
+pub struct Settlement {
+    shared: Arc<Handle>,
+    id: DeliveryId,
+    buffered: bool,
+    settled: bool,
+}
+
+impl fmt::Debug for Settlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Settlement { id, buffered, settled, .. } = self;
+        let mut shown = f.debug_struct("Settlement");
+        shown.field("id", id).field("buffered", buffered).field("settled", settled).finish_non_exhaustive()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Delivery<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Delivery { content, settlement: Settlement { id, buffered, .. } } = self;
+        let mut shown = f.debug_struct("Delivery");
+        shown.field("id", id).field("buffered", buffered).field("content", content).finish_non_exhaustive()
+    }
+}
+
+impl Delivery {
+    /// Returns the event.
+    pub fn message(&self) -> &Event {
+        &self.content
+    }
+
+    /// Returns the text of the message; empty if it has none.
+    pub fn text(&self) -> &str {
+        &self.content.text
+    }
+
+    /// Returns the id of the chat.
+    pub fn chat_id(&self) -> &str {
+        &self.content.source.chat_id
+    }
+
+    /// Returns the JSON that the delivery came as, if the configuration asks for it with `raw_events`: see
+    /// [`Event::raw`].
+    pub fn raw(&self) -> Option<&str> {
+        self.content.raw.as_deref()
+    }
+
+    /// Returns the key of the session that the message belongs to, by the configured options.
+    pub fn session_key(&self) -> String {
+        let source = &self.content.source;
+        session_key(source, self.settlement.shared.config.machine.sessions, source.profile.as_deref())
+    }
+
+    /// Replies with a text, in parts if it is too long for the chat. Returns the id of the last part, if the platform has
+    /// ids.
+    ///
+    /// The reply completes the turn: connectors that wait for that are told so with the last part.
+    /// [`reply_interim`](Self::reply_interim) is for what comes before it, such as a remark on progress.
+    ///
+    /// # Errors
+    /// A part fails. The parts before it are sent, those after it are not; likewise if the future is dropped. A delivery
+    /// can be answered as long as it is among the last `reply_targets` deliveries.
+    pub async fn reply(&self, text: impl Into<String>) -> Result<Option<String>, Failure> {
+        self.send_reply(text.into(), true).await
+    }
+
+    /// Replies as [`reply`](Self::reply) does, without completing the turn.
+    ///
+    /// # Errors
+    /// As for [`reply`](Self::reply).
+    pub async fn reply_interim(&self, text: impl Into<String>) -> Result<Option<String>, Failure> {
+        self.send_reply(text.into(), false).await
+    }
+
+    async fn send_reply(&self, text: String, completes: bool) -> Result<Option<String>, Failure> {
+        let relay = self.relay();
+        let mut parts = relay.split(self.chat_id(), &text).into_iter().peekable();
+        let (mut continues, mut sent) = (false, None);
+        while let Some(content) = parts.next() {
+            let last = completes && parts.peek().is_none();
+            let (delivery, metadata) = (self.id(), Metadata::new());
+            sent = relay.request(ReplyMessage { delivery, content, last, continues, metadata }).await?;
+            continues = true;
+        }
+        Ok(sent)
+    }
+
+    /// Starts a reply that grows: shown as a draft if the platform has drafts, else as a message that is edited, else in
+    /// segments. See [`StreamReply`].
+    pub fn stream(&self) -> ReplyStream {
+        let mut state = self.settlement.shared.lock();
+        state.streamed += 1;
+        // Each has a name of its own: two replies to one message must not become one text.
+        let stream = format!("reply {}", state.streamed);
+        drop(state);
+        let state = StreamReply { stream, delivery: Some(self.id()), ..StreamReply::default() };
+        ReplyStream::new(self.relay(), state)
+    }
+
+    /// Asks a question in the chat of the message, with a button for each [`Request::option`]. See [`Relay::prompt`].
+    pub fn prompt(&self, question: impl Into<String>) -> Request<Prompt> {
+        self.relay().prompt(self.chat_id(), question)
+    }
+
+    /// Adds a reaction to the message. [`Relay::react`] is the same for any message, and removes reactions too.
+    ///
+    /// # Errors
+    /// A definite failure at once if the message has no id.
+    pub async fn react(&self, emoji: impl Into<String>) -> Result<(), Failure> {
+        let Some(message_id) = self.content.any_message_id() else {
+            let message = "the message has no id to react to".to_owned();
+            return Err(Failure { kind: FailureKind::Definite, message, code: None });
+        };
+        self.relay().react(self.chat_id(), message_id, emoji).await
+    }
+
+    /// Begins the turn of the delivery: shows that the agent works on it, until the guard is told how the turn ended.
+    pub fn turn(&self) -> Turn {
+        Turn::begin(&self.relay(), self.id())
+    }
+
+    /// Answers an interaction under the capability that came with it, as its platform expects for a command. Returns the
+    /// id of the message. Any other message is answered by [`reply`](Self::reply).
+    pub fn follow_up(&self, text: impl Into<String>) -> Request<FollowUp> {
+        self.relay().follow_up(self.session_key(), INTERACTION_TOKEN, text)
+    }
+
+    fn relay(&self) -> Relay {
+        Relay::new(self.settlement.shared.clone())
+    }
+}
+
+impl Delivery<Forward> {
+    /// Returns the request.
+    pub fn forward(&self) -> &Forward {
+        &self.content
+    }
+
+    /// Returns the JSON that the delivery came as, if the configuration asks for it with `raw_events`.
+    pub fn raw(&self) -> Option<&str> {
+        self.content.raw()
+    }
+}
+
+impl<T> Delivery<T> {
+    pub(crate) fn new(shared: &Arc<Handle>, id: DeliveryId, buffered: bool, content: Box<T>) -> Self {
+        let settlement = Settlement { shared: shared.clone(), id, buffered, settled: false };
+        Delivery { content, settlement }
+    }
+
+    /// Separates the content from the duty to settle the delivery. A host that has passed the content on keeps the
+    /// settlement alone, which is a few bytes.
+    pub fn into_parts(self) -> (T, Settlement) {
+        (*self.content, self.settlement)
+    }
+
+    /// Returns the number of the delivery; the first is 1.
+    pub fn id(&self) -> DeliveryId {
+        self.settlement.id()
+    }
+
+    /// Returns true if the delivery came from the connector's buffer, which keeps it until it is acknowledged.
+    pub fn is_buffered(&self) -> bool {
+        self.settlement.is_buffered()
+    }
+
+    /// Acknowledges the delivery: the host has it durably, and the connector may forget it. Do not wait for the agent's
+    /// turn.
+    pub fn ack(self) {
+        self.settlement.ack();
+    }
+
+    /// Refuses the delivery: the host cannot take it.
+    pub fn refuse(self) {
+        self.settlement.refuse();
+    }
+}
+
+impl Settlement {
+    /// Returns the number of the delivery; the first is 1.
+    pub fn id(&self) -> DeliveryId {
+        self.id
+    }
+
+    /// Returns true if the delivery came from the connector's buffer, which keeps it until it is acknowledged.
+    pub fn is_buffered(&self) -> bool {
+        self.buffered
+    }
+
+    /// Acknowledges the delivery: the host has it durably. Do not wait for the agent's turn.
+    pub fn ack(mut self) {
+        self.settle(Outcome::Taken);
+    }
+
+    /// Refuses the delivery: the host cannot take it.
+    pub fn refuse(mut self) {
+        self.settle(Outcome::Refused);
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        if !std::mem::replace(&mut self.settled, true) {
+            self.shared.settle(self.id, outcome);
+        }
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        self.settle(Outcome::Refused);
+    }
+}
