@@ -2,15 +2,12 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 #![allow(dead_code)] // Of what is described here only the shape is looked at.
 
-#[path = "../../../harness/tests/suite/schemas/committed.rs"]
-mod committed;
-
 use super::line::{Line, verbatim};
 use super::op::{self, OwnOp};
-use committed::{branches, properties, quoted};
 use relayline_core::descriptor::Descriptor;
 use relayline_core::event::Event;
 use relayline_core::op::{COMMANDS, OPS};
+use relayline_schema::{branches, properties, quoted};
 use schemars::generate::{Contract, SchemaSettings};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -185,7 +182,7 @@ fn bridge_in() -> Value {
     schema["title"] = "Bridge, agent to gateway".into();
     schema["description"] =
         "An op of the agent: one JSON object a line. With an `id` it gets a result.".into();
-    let ops = OPS.iter().chain(COMMANDS).map(|op| committed::given(op, op::extra_fields(op.name)));
+    let ops = OPS.iter().chain(COMMANDS).map(|op| relayline_schema::given(op, op::extra_fields(op.name)));
     schema["oneOf"].as_array_mut().unwrap().extend(ops);
     for branch in schema["oneOf"].as_array_mut().unwrap() {
         let required: Vec<String> = branch["required"]
@@ -289,8 +286,8 @@ fn widen(field: &mut Value, other: &str) {
 
 #[test]
 fn the_schemas_of_the_bridge_are_those_of_the_code() {
-    committed::check("bridge-in.schema.json", &bridge_in());
-    committed::check("bridge-out.schema.json", &bridge_out());
+    relayline_schema::check("bridge-in.schema.json", &bridge_in());
+    relayline_schema::check("bridge-out.schema.json", &bridge_out());
 }
 
 /// every op, and every field of each, as the code that reads them names them.

@@ -1,11 +1,8 @@
 //! The JSON Schemas of the development connector's lines, made of the types that read and write them.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
-#[path = "../../tests/suite/schemas/committed.rs"]
-mod committed;
-
 use super::{Act, AskedBy, ClosedBy, Control, Saw};
-use committed::{branches, properties, quoted};
+use relayline_schema::{branches, properties, quoted};
 use schemars::generate::{Contract, SchemaSettings};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -47,8 +44,8 @@ fn connector_out() -> Value {
 
 #[test]
 fn the_schemas_of_the_connector_are_those_of_the_code() {
-    committed::check("connector-in.schema.json", &connector_in());
-    committed::check("connector-out.schema.json", &connector_out());
+    relayline_schema::check("connector-in.schema.json", &connector_in());
+    relayline_schema::check("connector-out.schema.json", &connector_out());
 }
 
 fn refused(line: &Value) -> String {

@@ -1,11 +1,8 @@
 //! The JSON Schema of the frames: made of the types in `schemas/frames.rs`, committed under `schema/`, and held against
 //! what the core reads and writes, and against every recorded frame.
 
-mod committed;
-
 mod frames;
 
-use committed::{branches, properties};
 use frames::Frame;
 use jsonschema::Validator;
 use relayline_core::command::Command;
@@ -16,6 +13,7 @@ use relayline_core::op::{Field, Gate, InFrame, Interrupt, Kind, OPS, Returns};
 use relayline_core::output::Outcome;
 use relayline_harness::recording::{Recording, What};
 use relayline_harness::testing::{Driver, Input};
+use relayline_schema::{branches, properties};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +59,7 @@ fn check(validator: &Validator, frame: &Value, from: &str) {
 
 #[test]
 fn the_schema_of_the_frames_is_that_of_the_code() {
-    committed::check("frames.schema.json", &schema());
+    relayline_schema::check("frames.schema.json", &schema());
 }
 
 /// What a part of the connector's frames is described to have is what is read of it, no more and no less.

@@ -2,7 +2,6 @@
 //! whatever its type is stays open here, too.
 #![allow(dead_code, clippy::large_enum_variant)] // Only their shapes are looked at.
 
-use super::committed;
 use relayline_core::op::{OPS, Returns};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
@@ -143,7 +142,7 @@ impl JsonSchema for Action {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let ops = OPS.iter().filter(|op| op.returns != Returns::Raw);
-        let branches: Vec<Value> = ops.map(committed::written).collect();
+        let branches: Vec<Value> = ops.map(relayline_schema::written).collect();
         json_schema!({
             "description": "An action, identified by its `op`. Further ops are allowed, with fields of their own (X-3).",
             "oneOf": branches,

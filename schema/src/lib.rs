@@ -1,14 +1,20 @@
-//! Comparing a schema with the one that is committed, for the tests that make them.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![allow(clippy::unwrap_used)] // Only tests use this: one that cannot go on should stop.
+//! Compares the JSON Schemas of this folder with those made of the code's types, for the tests that make them.
 
 use relayline_core::op::{Definition, Field, InFrame, Kind};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// Asserts that a schema is the one that is committed under `schema/`. With `UPDATE_SCHEMA=1` it is written instead.
+/// Asserts that a schema is the one that is committed under this name. With `UPDATE_SCHEMA=1` it is written instead.
+///
+/// # Panics
+/// Panics if the two differ, with the first line that does.
 #[track_caller]
-pub(crate) fn check(name: &str, schema: &Value) {
+pub fn check(name: &str, schema: &Value) {
     let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("UPDATE_SCHEMA").is_some_and(|value| value == "1") {
         std::fs::write(&path, &text).unwrap();
     }
@@ -22,7 +28,7 @@ pub(crate) fn check(name: &str, schema: &Value) {
 }
 
 /// Lists every property of a schema's branch: its own, and those of what it refers to.
-pub(crate) fn properties(root: &Value, branch: &Value) -> Vec<String> {
+pub fn properties(root: &Value, branch: &Value) -> Vec<String> {
     let own = branch["properties"].as_object().into_iter().flat_map(|fields| fields.keys().cloned());
     let mut names: Vec<String> = own.collect();
     if let Some(name) = branch["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
@@ -33,29 +39,29 @@ pub(crate) fn properties(root: &Value, branch: &Value) -> Vec<String> {
     names
 }
 
-/// The branches of a schema that is told by one property, each with that property's value.
-pub(crate) fn branches<'s>(schema: &'s Value, tag: &str) -> Vec<(&'s str, &'s Value)> {
+/// Lists the branches of a schema that one property tells apart, each with that property's value.
+pub fn branches<'s>(schema: &'s Value, tag: &str) -> Vec<(&'s str, &'s Value)> {
     let all = schema["oneOf"].as_array().into_iter().flatten();
     all.filter_map(|branch| Some((branch["properties"][tag]["const"].as_str()?, branch))).collect()
 }
 
-/// Lists the names in backticks behind `mark`, as the code's own errors list what they take.
-#[allow(dead_code)] // No code lists the names of frames.
-pub(crate) fn quoted<'t>(error: &'t str, mark: &str) -> impl Iterator<Item = String> + use<'t> {
+/// Lists the names in backticks after `mark`, as the code's own errors list what they take.
+///
+/// # Panics
+/// Panics if the error does not contain `mark`.
+pub fn quoted<'t>(error: &'t str, mark: &str) -> impl Iterator<Item = String> + use<'t> {
     let (_, list) = error.split_once(mark).unwrap_or_else(|| panic!("{error}"));
     list.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
 /// Describes an op as a host gives it, with the fields that the bridge adds.
-#[allow(dead_code)] // One of the two tests that include this file describes what hosts give.
-pub(crate) fn given(op: &Definition, extra: impl IntoIterator<Item = Field>) -> Value {
+pub fn given(op: &Definition, extra: impl IntoIterator<Item = Field>) -> Value {
     let fields = op.fields.iter().copied().chain(extra);
     branch(op, fields.map(|field| (field, field.required, !field.required)))
 }
 
 /// Describes an op as a gateway writes it.
-#[allow(dead_code)] // The other test describes frames.
-pub(crate) fn written(op: &Definition) -> Value {
+pub fn written(op: &Definition) -> Value {
     let fields = op.fields.iter().filter(|field| field.in_frame != InFrame::Never);
     branch(
         op,
