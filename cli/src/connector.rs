@@ -3,12 +3,10 @@
 mod flags;
 
 use clap::{Args, ValueEnum};
+use relayline_connector::script::{Step, is_part_of};
+use relayline_connector::{ConnectorConfig, Control, EmbeddedConnector, Like, Saw, StateError, StateFile};
 use relayline_core::line::{Line, LineSplitter};
 use relayline_core::secret::Secret;
-use relayline_harness::connector::script::{Step, is_part_of};
-use relayline_harness::connector::{
-    ConnectorConfig, Control, EmbeddedConnector, Like, Saw, StateError, StateFile,
-};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -6,12 +6,13 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-const CRATES: [&str; 6] = [
+const CRATES: [&str; 7] = [
     "relayline-core",
     "relayline-control",
     "relayline-runtime",
     "relayline-tokio",
     "relayline-smol",
+    "relayline-connector",
     "relayline-harness",
 ];
 

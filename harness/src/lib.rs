@@ -1,10 +1,8 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-//! What it takes to trust a relay gateway: an embedded connector, recorded sessions, replays, a
-//! simulation.
+//! Tests of a relay gateway: recorded sessions, replays, a simulation against
+//! [`ConnectorMachine`](relayline_connector::ConnectorMachine).
 
-pub mod chats;
-pub mod connector;
 pub mod har;
 pub mod recorder;
 pub mod recording;

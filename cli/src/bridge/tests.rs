@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
 use super::*;
+use relayline_connector::chats::{Ids, discord};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use relayline_control::url::DialUrl;
 use relayline_core::config::Identity;
 use relayline_core::time::Now;
-use relayline_harness::chats::{Ids, discord};
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, pipe};
 use std::sync::mpsc::{Receiver, Sender, channel};

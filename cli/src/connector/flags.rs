@@ -1,9 +1,9 @@
 //! What the flags of `relayline connector` mean for the connector. No error repeats what was given: it may be a secret.
 
 use super::{ConnectorArgs, Refuse};
+use relayline_connector::chats::Platform;
+use relayline_connector::{ConnectorConfig, DEFAULT_TENANT, EnrollToken, UpgradeRefusal};
 use relayline_core::secret::Secret;
-use relayline_harness::chats::Platform;
-use relayline_harness::connector::{ConnectorConfig, DEFAULT_TENANT, EnrollToken, UpgradeRefusal};
 use std::time::Duration;
 
 pub(super) fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {

@@ -1,6 +1,6 @@
 //! Conversations as text: who says what where, and what goes wrong meanwhile.
 
-use relayline_harness::chats::{Room, discord, guest, slack, telegram};
+use relayline_connector::chats::{Room, discord, guest, slack, telegram};
 
 /// The conversation that is played when nobody sits at a terminal.
 pub(super) const BUILT_IN: &str = "\

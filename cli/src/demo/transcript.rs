@@ -1,7 +1,7 @@
 //! The conversation as a person reads it.
 
+use relayline_connector::chats::Room;
 use relayline_core::descriptor::LenUnit;
-use relayline_harness::chats::Room;
 use std::io::Write;
 
 /// How much of a long message is shown.

@@ -2,9 +2,9 @@
 
 use crate::support::http::{Answer, Request, Server, answer};
 use crate::support::{Program, SOON, relayline};
+use relayline_connector::{ConnectorConfig, EmbeddedConnector, Saw};
 use relayline_core::secret::Secret;
 use relayline_core::token;
-use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector, Saw};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 

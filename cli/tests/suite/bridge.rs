@@ -2,9 +2,9 @@
 
 use crate::bridging::Bridge;
 use crate::support::{Ended, Program, SOON, relayline};
+use relayline_connector::chats::{Ids, discord, telegram};
+use relayline_connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
 use relayline_core::time::Now;
-use relayline_harness::chats::{Ids, discord, telegram};
-use relayline_harness::connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
 
 on_both_runtimes! {

@@ -2,9 +2,9 @@
 
 use crate::bridging::{Bridge, Unread};
 use crate::support::{Ended, Program, SOON, relayline};
+use relayline_connector::chats::{Ids, discord};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use relayline_core::time::Now;
-use relayline_harness::chats::{Ids, discord};
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;

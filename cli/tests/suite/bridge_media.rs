@@ -2,8 +2,8 @@
 
 use crate::bridging::Bridge;
 use crate::support::{Ended, Program, SOON, relayline};
-use relayline_harness::chats::Ids;
-use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::chats::Ids;
+use relayline_connector::{ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read, Write};

@@ -3,9 +3,9 @@
 use crate::bridging::Bridge;
 use crate::support::{Program, SOON, relayline};
 use data_encoding::BASE64;
+use relayline_connector::chats::{discord, slack, telegram};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use relayline_core::time::Now;
-use relayline_harness::chats::{discord, slack, telegram};
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Map, Value, json};
 
 on_one_runtime! {

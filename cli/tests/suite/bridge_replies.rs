@@ -1,8 +1,8 @@
 //! Answers by the number of what they answer: replies, streams and turns.
 
 use crate::bridging::{Bridge, Unread};
-use relayline_harness::chats::{discord, telegram};
-use relayline_harness::connector::Act;
+use relayline_connector::Act;
+use relayline_connector::chats::{discord, telegram};
 use serde_json::{Value, json};
 
 on_one_runtime! {

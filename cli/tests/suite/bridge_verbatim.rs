@@ -3,8 +3,8 @@
 use crate::bridging::Bridge;
 use crate::support::{Program, SOON, relayline};
 use data_encoding::BASE64;
-use relayline_harness::chats::discord;
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::chats::discord;
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
 
 on_one_runtime! {

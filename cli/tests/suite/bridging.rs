@@ -2,9 +2,9 @@
 
 use crate::support::{Ended, Program, SOON, relayline};
 use jsonschema::Validator;
+use relayline_connector::chats::{Ids, Room, discord};
+use relayline_connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
 use relayline_core::time::Now;
-use relayline_harness::chats::{Ids, Room, discord};
-use relayline_harness::connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;

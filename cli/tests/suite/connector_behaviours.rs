@@ -5,9 +5,7 @@
 use crate::side_car::proxy::Proxy;
 use crate::side_car::{ID, SECRET, SideCar};
 use crate::support::SOON;
-use relayline_harness::connector::{
-    Act, ConnectorConfig, Duplicates, EmbeddedConnector, Saw, UpgradeRefusal,
-};
+use relayline_connector::{Act, ConnectorConfig, Duplicates, EmbeddedConnector, Saw, UpgradeRefusal};
 use serde_json::{Map, Value, json};
 use std::io::Read;
 use std::net::TcpListener;

@@ -1,7 +1,7 @@
 //! `relayline connector` as a child, its bridge in the test's hands.
 
 use crate::support::{Ended, Program, relayline};
-use relayline_harness::connector::script::is_part_of;
+use relayline_connector::script::is_part_of;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;

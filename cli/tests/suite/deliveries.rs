@@ -2,9 +2,9 @@
 
 use crate::bridging::Bridge;
 use crate::support::{Program, SOON, relayline};
+use relayline_connector::chats::{Ids, discord};
+use relayline_connector::{Act, ConnectorConfig, Delivery, EmbeddedConnector, Saw};
 use relayline_core::secret::Secret;
-use relayline_harness::chats::{Ids, discord};
-use relayline_harness::connector::{Act, ConnectorConfig, Delivery, EmbeddedConnector, Saw};
 use serde_json::{Map, Value, json};
 use std::net::TcpListener;
 

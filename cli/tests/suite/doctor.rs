@@ -2,7 +2,7 @@
 
 use crate::support::http::{Answer, Request, Server, answer, answer_with};
 use crate::support::{Ended, Program, relayline};
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, UpgradeRefusal};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, UpgradeRefusal};
 use std::net::TcpListener;
 
 on_one_runtime! {

@@ -1,8 +1,8 @@
 //! A connector's drain goes on, whatever stands in a buffered line (A-8, A-9, W-11), on either runtime.
 
 use crate::bridging::Bridge;
-use relayline_harness::chats::discord::guild_channel;
-use relayline_harness::connector::Act;
+use relayline_connector::Act;
+use relayline_connector::chats::discord::guild_channel;
 use serde_json::{Value, json};
 
 on_both_runtimes! {

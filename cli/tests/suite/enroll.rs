@@ -2,7 +2,7 @@
 
 use crate::support::http::{Answer, Server, answer, answer_with};
 use crate::support::{Ended, Program, copy_program, relayline};
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use rustix::process::{Pid, Signal};
 use std::fs;
 use std::net::TcpListener;

@@ -1,9 +1,9 @@
 //! The agent as a child process: `run --exec`.
 
 use crate::support::{Program, SOON, relayline};
+use relayline_connector::chats::{Ids, discord};
+use relayline_connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
 use relayline_core::time::Now;
-use relayline_harness::chats::{Ids, discord};
-use relayline_harness::connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
 
 on_both_runtimes! {
     a_child_that_answers_and_then_ends_is_a_success

@@ -1,7 +1,7 @@
 //! Files of settings and secrets, and files that cannot grow.
 
 use crate::support::{Program, SOON, relayline};
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

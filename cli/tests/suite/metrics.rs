@@ -1,7 +1,7 @@
 //! `run --metrics`: the page, and a port that is taken.
 
 use crate::support::{Program, relayline};
-use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
+use relayline_connector::{ConnectorConfig, EmbeddedConnector};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 

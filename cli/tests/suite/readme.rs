@@ -1,6 +1,6 @@
 //! The README's agent, as it is written there, against the connector of the README, through the program.
 
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;

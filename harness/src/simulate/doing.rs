@@ -6,7 +6,7 @@ use super::network::Stage;
 use super::random::Random;
 use super::users::{self, Class, Forwarded, Told};
 use super::world::World;
-use crate::connector::Act;
+use relayline_connector::Act;
 use relayline_core::chats::Chat as Remembered;
 use relayline_core::command::Command;
 use relayline_core::op::{Interrupt, Prompt, PromptKind, PromptOption, StreamReply};

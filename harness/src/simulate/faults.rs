@@ -6,7 +6,7 @@ use super::random::Random;
 use super::spelling::UNREADABLE;
 use super::trouble::Lift;
 use super::world::World;
-use crate::connector::Act;
+use relayline_connector::Act;
 use relayline_core::command::Command;
 use relayline_core::machine::{DialFailure, IoEvent};
 use relayline_core::output::Conn;

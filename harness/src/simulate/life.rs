@@ -5,7 +5,6 @@ use super::network::{Link, Packet, Stage};
 use super::random::Random;
 use super::trouble::Lift;
 use super::world::{Stretch, World};
-use crate::connector;
 use crate::recording::{By, What};
 use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Action, Conn, Notice, Transmit};
@@ -207,7 +206,7 @@ impl World<'_> {
             false => Stage::Asking { at: self.t + latency, token },
         };
         self.links.retain(|link| !link.is_over());
-        self.links.push(Link::new(conn, connector::Conn(self.conns), stage, self.t, random));
+        self.links.push(Link::new(conn, relayline_connector::Conn(self.conns), stage, self.t, random));
     }
 
     /// The gateway lets go of a socket: the connector hears of it, unless the network swallows that.

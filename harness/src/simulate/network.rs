@@ -1,7 +1,6 @@
 //! The simulated network: links with a pipe in each direction, in order, each packet with its time of arrival.
 
 use super::random::Random;
-use crate::connector;
 use crate::recording::Rejection;
 use relayline_core::output::Conn;
 use relayline_core::time::Time;
@@ -155,7 +154,7 @@ pub(crate) struct Link {
     /// What the gateway calls it.
     pub(crate) ours: Conn,
     /// What the connector calls it.
-    pub(crate) theirs: connector::Conn,
+    pub(crate) theirs: relayline_connector::Conn,
     pub(crate) stage: Stage,
     /// Whether the gateway's end is still in use.
     pub(crate) gateway: bool,
@@ -172,7 +171,13 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(ours: Conn, theirs: connector::Conn, stage: Stage, now: Time, random: Random) -> Self {
+    pub(crate) fn new(
+        ours: Conn,
+        theirs: relayline_connector::Conn,
+        stage: Stage,
+        now: Time,
+        random: Random,
+    ) -> Self {
         Link {
             ours,
             theirs,

@@ -6,8 +6,8 @@ use super::random::Random;
 use super::spelling;
 use super::trouble::Lift;
 use super::world::World;
-use crate::connector::{Act, Saw, Transmit, Upgrade};
 use crate::recording::{Rejection, What};
+use relayline_connector::{Act, ConnectorMachine, Saw, Transmit, Upgrade};
 use relayline_core::command::Command;
 use serde_json::Value;
 use std::time::Duration;
@@ -199,8 +199,7 @@ impl World<'_> {
     /// The connector's process dies, and comes back with what it holds durably.
     pub(crate) fn crash(&mut self, down: Duration) {
         let config = self.setup.connector.clone();
-        let machine =
-            std::mem::replace(&mut self.connector, crate::connector::ConnectorMachine::new(config, [0; 32]));
+        let machine = std::mem::replace(&mut self.connector, ConnectorMachine::new(config, [0; 32]));
         self.connector = machine.restart();
         self.troubles.down_until = self.t + down;
         for place in 0..self.links.len() {

@@ -3,8 +3,8 @@
 use super::network::Manners;
 use super::profile::Profile;
 use super::random::Random;
-use crate::chats::Platform;
-use crate::connector::{ConnectorConfig, Duplicates, UpgradeRefusal};
+use relayline_connector::chats::Platform;
+use relayline_connector::{ConnectorConfig, Duplicates, UpgradeRefusal};
 use relayline_core::config::{Config, Credentials, Identity};
 use serde_json::{Map, Value};
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use super::shown::Shown;
 use super::terms::Counter;
 use super::trouble::{Lift, Troubles};
 use super::users::Register;
-use crate::connector::ConnectorMachine;
+use relayline_connector::ConnectorMachine;
 use relayline_core::time::{Now, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! what HTTP clients of the embedded connector and of the recorder can cost the others.
 
+use relayline_connector::{EmbeddedConnector, ServerConfig};
 use relayline_control::network::Network;
 use relayline_control::url::DialUrl;
-use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use relayline_harness::recorder::{HTTP_BOUNDS, Recorder, RecorderConfig, Redaction, Upstream};
 use relayline_runtime::serve::{Bounds, Closed};
 use std::io::{ErrorKind, Read, Write};
@@ -30,8 +30,8 @@ impl Served {
     /// The one and the other, with these bounds.
     fn both(bounds: Bounds) -> [Served; 2] {
         [false, true].map(|is_recorded| {
-            let http = if is_recorded { ConnectorConfig::default().http } else { bounds };
-            let config = ConnectorConfig { http, ..ConnectorConfig::default() };
+            let http = if is_recorded { ServerConfig::default().http } else { bounds };
+            let config = ServerConfig { http, ..ServerConfig::default() };
             let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
             let folder = tempfile::tempdir().unwrap();
             let recorder = is_recorded.then(|| {

@@ -3,11 +3,11 @@
 //! A vector's page is a whole handshake of a machine with that descriptor, and then one more with a plain one, so that
 //! it also shows what a re-negotiation reports (D-10). A recording's page is what its replay negotiated on each dial.
 
+use relayline_connector::ConnectorConfig;
+use relayline_connector::chats::Platform;
 use relayline_core::config::{Config, Identity};
 use relayline_core::descriptor::{Descriptor, LenUnit};
 use relayline_core::output::{Action, Conn, Notice, Phase, Transmit};
-use relayline_harness::chats::Platform;
-use relayline_harness::connector::ConnectorConfig;
 use relayline_harness::recording::Recording;
 use relayline_harness::replay::{self, Happened, Options};
 use relayline_harness::testing::{Driver, Output};

@@ -7,10 +7,10 @@ mod behaviour;
 mod examples;
 
 use behaviour::{SOON, Stage, Wire};
+use relayline_connector::Act;
 use relayline_control::config::GatewayConfig;
 use relayline_control::network::Network;
 use relayline_core::command::FailureKind;
-use relayline_harness::connector::Act;
 use relayline_tokio as relayline;
 use relayline_tokio::http::Client;
 use relayline_tokio::{Inbox, Relay, Tokio, connect, http_client};

@@ -4,12 +4,12 @@ use super::peer::Peer;
 use super::{SOON, Stage, Wire, config, frame};
 use crate::Kit;
 use futures_util::StreamExt;
+use relayline_connector::Act;
+use relayline_connector::chats::{discord, telegram};
 use relayline_core::chats::Chat;
 use relayline_core::command::{Command, Failure, FailureKind};
 use relayline_core::op::{MediaKind, Op, PromptKind, SendMessage};
 use relayline_core::output::{Notice, Phase};
-use relayline_harness::chats::{discord, telegram};
-use relayline_harness::connector::Act;
 use relayline_runtime::{
     Answer, ChatDetails, ConnectionState, Delivery, Ended, Inbox, Incoming, Prompted, Relay, ReplyStream,
     Request, Watch,

@@ -1,8 +1,8 @@
 //! An authority that signs certificates for tests.
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use relayline_connector::ServerTls;
 use relayline_control::network::{CaCertificates, Network};
-use relayline_harness::connector::ServerTls;
 
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,

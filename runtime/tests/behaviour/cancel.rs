@@ -2,9 +2,9 @@
 
 use super::{SOON, Stage, Wire, frame};
 use futures_util::StreamExt;
+use relayline_connector::chats::discord;
+use relayline_connector::{ClosedBy, Saw};
 use relayline_core::output::{Notice, Phase};
-use relayline_harness::chats::discord;
-use relayline_harness::connector::{ClosedBy, Saw};
 use relayline_runtime::{Incoming, Relay};
 use std::collections::BTreeMap;
 use std::pin::Pin;

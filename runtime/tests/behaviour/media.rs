@@ -6,12 +6,12 @@ use super::{config, may_move};
 use crate::Kit;
 use allocation_counter::measure;
 use futures_util::{AsyncRead, AsyncWrite};
+use relayline_connector::{ConnectorConfig, EmbeddedConnector, ServerConfig};
 use relayline_control::config::GatewayConfig;
 use relayline_control::http::media::MediaError;
 use relayline_core::config::Credentials;
 use relayline_core::secret::Secret;
 use relayline_core::token;
-use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use relayline_runtime::{Inbox, Relay};
 use std::io;
 use std::net::TcpListener;
@@ -248,7 +248,8 @@ fn h_7_why_a_file_did_not_get_there() {
 fn h_7_a_file_goes_to_the_connector_over_tls_and_comes_back() {
     let authority = Authority::new("ours");
     let tls = Some(authority.server("127.0.0.1", NOW));
-    let connector = ConnectorConfig { tls, ..ConnectorConfig::default() }.gateway("gw-1", "hunter2");
+    let connector = ConnectorConfig::default().gateway("gw-1", "hunter2");
+    let connector = ServerConfig { tls, ..connector.into() };
     let connector = EmbeddedConnector::start(connector, "127.0.0.1:0").unwrap();
     let kit = Kit::new();
     let config = GatewayConfig { network: authority.network(), ..with_credentials(&connector.url()) };

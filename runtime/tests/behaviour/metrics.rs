@@ -2,7 +2,7 @@
 
 use super::{SOON, Stage, Wire};
 use futures_util::StreamExt;
-use relayline_harness::chats::discord;
+use relayline_connector::chats::discord;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};

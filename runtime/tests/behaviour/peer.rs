@@ -5,7 +5,7 @@ use super::{SOON, Wire, config, connect};
 use crate::Kit;
 use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::{self, Message, WebSocket};
-use relayline_harness::chats::Platform;
+use relayline_connector::chats::Platform;
 use relayline_runtime::{Inbox, Relay};
 use serde_json::{Value, json};
 use std::net::{TcpListener, TcpStream};

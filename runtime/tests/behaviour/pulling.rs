@@ -3,8 +3,8 @@
 use super::deliveries::until;
 use super::{Stage, Wire, frame};
 use futures_util::StreamExt;
-use relayline_harness::chats::discord;
-use relayline_harness::connector::Act;
+use relayline_connector::Act;
+use relayline_connector::chats::discord;
 use relayline_runtime::{Incoming, Relay};
 use serde_json::json;
 use std::pin::Pin;

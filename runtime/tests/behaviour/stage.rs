@@ -3,6 +3,8 @@
 use super::authority::{Authority, NOW};
 use crate::Kit;
 use futures_util::StreamExt;
+use relayline_connector::chats::{Ids, Room};
+use relayline_connector::{Act, ConnectorConfig, DuplexStream, EmbeddedConnector, Saw, ServerConfig};
 use relayline_control::config::GatewayConfig;
 use relayline_control::url::DialUrl;
 use relayline_core::command::{Command, Failure, Reply};
@@ -10,8 +12,6 @@ use relayline_core::config::Identity;
 use relayline_core::op::{Op, SendMessage};
 use relayline_core::output::Notice;
 use relayline_core::time::Now;
-use relayline_harness::chats::{Ids, Room};
-use relayline_harness::connector::{Act, ConnectorConfig, DuplexStream, EmbeddedConnector, Saw};
 use relayline_runtime::{Delivery, Inbox, Incoming, Relay, Runtime};
 use serde_json::{Map, Value};
 use std::convert::Infallible;
@@ -168,7 +168,7 @@ impl Stage {
 
     pub(crate) fn connector_of(wire: Wire, config: ConnectorConfig) -> Arc<EmbeddedConnector> {
         let tls = (wire == Wire::Tls).then(|| AUTHORITY.server("127.0.0.1", NOW));
-        Arc::new(EmbeddedConnector::start(ConnectorConfig { tls, ..config }, "127.0.0.1:0").unwrap())
+        Arc::new(EmbeddedConnector::start(ServerConfig { tls, ..config.into() }, "127.0.0.1:0").unwrap())
     }
 
     pub(crate) fn dial(wire: Wire, connector: Arc<EmbeddedConnector>, settings: &[(&str, &str)]) -> Stage {

@@ -5,13 +5,13 @@ use super::config;
 use super::http::post;
 use crate::Kit;
 use futures_util::StreamExt;
+use relayline_connector::{EmbeddedConnector, ServerConfig, ServerTls};
 use relayline_control::network::{CaCertificates, Network, Proxies};
 use relayline_core::output::Notice;
-use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector, ServerTls};
 use relayline_runtime::Incoming;
 
 fn connector(tls: ServerTls) -> EmbeddedConnector {
-    let config = ConnectorConfig { tls: Some(tls), ..ConnectorConfig::default() };
+    let config = ServerConfig { tls: Some(tls), ..ServerConfig::default() };
     EmbeddedConnector::start(config, "127.0.0.1:0").unwrap()
 }
 

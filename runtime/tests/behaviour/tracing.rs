@@ -3,10 +3,10 @@
 use super::config;
 use crate::Kit;
 use futures_util::StreamExt;
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector};
 use relayline_core::config::Credentials;
 use relayline_core::output::Notice;
 use relayline_core::secret::Secret;
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector};
 use relayline_runtime::{Incoming, Relay};
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -3,7 +3,7 @@
 use super::authority::NOW;
 use super::stage::AUTHORITY;
 use super::{SOON, Wire};
-use relayline_harness::connector::{DuplexStream, ServerTls};
+use relayline_connector::{DuplexStream, ServerTls};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, duplex, split};

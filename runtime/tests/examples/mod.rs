@@ -5,10 +5,10 @@
 //! that environment, and there the example's `main` is what one of the tests below does.
 
 use crate::relayline;
+use relayline_connector::chats::{Ids, Room, discord, telegram};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
-use relayline_harness::chats::{Ids, Room, discord, telegram};
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::process::{Child, Command, Stdio};
@@ -187,7 +187,7 @@ fn the_approval_is_asked_for_and_its_answer_taken() {
     assert_eq!(agent.action("send")["content"], "Done.");
     agent.acknowledges();
     // I-5: a platform without buttons, from the next handshake on.
-    let mut descriptor = relayline_harness::chats::Platform::named("discord").descriptor;
+    let mut descriptor = relayline_connector::chats::Platform::named("discord").descriptor;
     descriptor.insert("supported_ops".to_owned(), json!(["send"]));
     agent.connector.control(Act::Descriptor { descriptor, platform: None }).unwrap();
     agent.connector.control(Act::Drop).unwrap();
@@ -207,7 +207,7 @@ fn the_agent_of_several_platforms_does_what_each_can() {
         assert_eq!((&frame["action"]["op"], &frame["platform"]), (&json!("react"), &json!(room.platform)));
         agent.acknowledges();
     }
-    let mut descriptor = relayline_harness::chats::Platform::named("telegram").descriptor;
+    let mut descriptor = relayline_connector::chats::Platform::named("telegram").descriptor;
     descriptor.insert("supported_ops".to_owned(), json!(["send"]));
     agent.connector.control(Act::Descriptor { descriptor, platform: None }).unwrap();
     agent.connector.control(Act::Drop).unwrap();

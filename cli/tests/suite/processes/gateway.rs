@@ -1,7 +1,7 @@
 //! `relayline run --exec sh -c SCRIPT`, and the processes that the script has started.
 
 use crate::support::{Ended, Program, SOON, relayline};
-use relayline_harness::connector::{ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
 use std::process::Command;
 use std::time::{Duration, Instant};
 

@@ -2,9 +2,9 @@
 
 use super::gateway::{BUDGET, Gateway, KILL_AFTER, all_end_within, is_alive, signal};
 use crate::support::{Program, relayline};
+use relayline_connector::chats::{Ids, discord};
+use relayline_connector::{Act, Saw};
 use relayline_core::time::Now;
-use relayline_harness::chats::{Ids, discord};
-use relayline_harness::connector::{Act, Saw};
 use std::process::Command;
 
 on_one_runtime! {

@@ -2,9 +2,9 @@
 
 use super::gateway::{BUDGET, Gateway, KILL_AFTER, all_end_within, is_alive};
 use crate::support::relayline;
+use relayline_connector::chats::{Ids, discord};
+use relayline_connector::{Act, Saw};
 use relayline_core::time::Now;
-use relayline_harness::chats::{Ids, discord};
-use relayline_harness::connector::{Act, Saw};
 use std::process::Command;
 use std::time::{Duration, Instant};
 

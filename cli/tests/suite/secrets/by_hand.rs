@@ -6,8 +6,8 @@ use super::armed::{
 use super::known::{ACCESS, ENROLLMENT, FILE_SECRET, ID, ISSUED_SECRET, SECRET, leak};
 use crate::support::Program;
 use crate::support::http::{Answer, Request};
+use relayline_connector::{ConnectorConfig, EmbeddedConnector};
 use relayline_core::token;
-use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use std::process::Command;
 
 on_one_runtime! {

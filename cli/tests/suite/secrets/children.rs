@@ -2,7 +2,7 @@
 
 use super::armed::{armed, generous, server, swept, without};
 use super::known::{ID, PROXY_PASSWORD, SECRET, is_clean};
-use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
+use relayline_connector::{ConnectorConfig, EmbeddedConnector};
 
 #[test]
 fn c_4_an_agent_gets_no_secret() {

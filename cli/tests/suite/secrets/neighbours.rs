@@ -3,7 +3,7 @@
 use super::armed::{armed, keyed};
 use super::known::{DELIVERY_KEY, ID, QUERY_KEY, SECRET, is_clean};
 use crate::support::{Program, SOON, copy_program};
-use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
+use relayline_connector::{ConnectorConfig, EmbeddedConnector};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 

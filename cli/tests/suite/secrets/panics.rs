@@ -4,11 +4,11 @@ use super::known::{
     ACCESS, CLIENT_SECRET, COMMAND_PASSWORD, DELIVERY_KEY, ENROLLMENT, FILE_SECRET, ID, PROXY_PASSWORD,
     SECRET, is_clean,
 };
+use relayline_connector::{ConnectorConfig, EmbeddedConnector};
 use relayline_control::http::boot::{Boot, Step, When};
 use relayline_control::settings::{self, Arguments, FileText, Files};
 use relayline_core::machine::RelayMachine;
 use relayline_core::time::Now;
-use relayline_harness::connector::{ConnectorConfig, EmbeddedConnector};
 use std::process::Command;
 
 const HERE: &str = "secrets::panics::c_4_a_panic_shows_no_secret";

@@ -3,7 +3,7 @@
 use super::armed::{FORMATS, armed, keyed, swept, without};
 use super::known::{ACCESS, ENROLLMENT, ID, SECRET, is_clean};
 use crate::support::{Program, SOON, relayline};
-use relayline_harness::connector::{Act, ConnectorConfig, EmbeddedConnector, Saw, UpgradeRefusal};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw, UpgradeRefusal};
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -5,9 +5,9 @@ use super::known::{
     DELIVERY_KEY, FILE_SECRET, ID, ISSUED_SECRET, OLD_DELIVERY_KEY, SECRET, TOML_SECRET, is_clean,
 };
 use crate::support::{Program, SOON};
+use relayline_connector::chats::{Ids, slack};
+use relayline_connector::{Act, ConnectorConfig, Delivery, EmbeddedConnector, Saw};
 use relayline_core::secret::Secret;
-use relayline_harness::chats::{Ids, slack};
-use relayline_harness::connector::{Act, ConnectorConfig, Delivery, EmbeddedConnector, Saw};
 use std::path::Path;
 use std::process::Command;
 

@@ -1,6 +1,9 @@
 //! A value of each public type that holds a secret, and what `Debug` makes of it.
 
 use http::header::{AUTHORIZATION, HeaderMap};
+use relayline_connector::{
+    Act, ConnectorConfig, ConnectorMachine, Control, Delivery, ServerConfig, StateFile,
+};
 use relayline_control::env_file;
 use relayline_control::http::boot::{Boot, Plan, Step};
 use relayline_control::http::enroll::Enroll;
@@ -14,7 +17,6 @@ use relayline_core::config::{Credentials, Identity};
 use relayline_core::machine::RelayMachine;
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
-use relayline_harness::connector::{Act, ConnectorConfig, ConnectorMachine, Control, Delivery, StateFile};
 use relayline_harness::recorder::{HTTP_BOUNDS, RecorderConfig, Redaction, Upstream};
 use relayline_harness::recording::{Gateway, Header, Line, Recording, What};
 use relayline_runtime::files;
@@ -63,6 +65,7 @@ pub(crate) fn shown() -> Vec<Shown> {
     let mut shown = settings();
     shown.extend(exchanges());
     shown.extend(machines());
+    shown.extend(of_the_connector());
     shown.extend(of_the_harness());
     shown
 }
@@ -201,35 +204,41 @@ fn boots() -> Vec<Shown> {
 fn machines() -> Vec<Shown> {
     let mut machine = RelayMachine::new(resolved().config.machine.into(), [7; 32], Now::default());
     let dial = machine.poll_action().unwrap();
-    let config = connector();
+    vec![show(&machine), show(&dial)]
+}
+
+fn of_the_connector() -> Vec<Shown> {
+    let config = ConnectorConfig::default().gateway("gw-1", secret()).delivery_key("gw-1", secret());
+    let config = config.enroll_token(secret(), "acme").identity(secret(), "acme");
+    let enroll = Act::EnrollToken { token: secret(), tenant: "acme".into(), ttl_s: None };
+    let delivery = Delivery { key: Some(secret()), ..Delivery::default() };
     let mut connector = ConnectorMachine::new(config.clone(), [7; 32]);
     let rotate = Act::Rotate { overlap_ms: 1, secret: Some(secret()), delivery_key: Some(secret()) };
-    connector.control(Now::default(), rotate).unwrap();
+    connector.control(Now::default(), rotate.clone()).unwrap();
     let state = connector.durable_state(Now::default());
     assert!(state.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()), "it is in there");
-    let restored = ConnectorMachine::restore(config, [7; 32], Now::default(), &state).unwrap();
+    let restored = ConnectorMachine::restore(config.clone(), [7; 32], Now::default(), &state).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.json");
     std::fs::write(&path, &*state).unwrap();
     vec![
-        show(&machine),
-        show(&dial),
+        show(&config.gateways[0]),
+        show(&config.enroll_tokens[0]),
+        show(&config.identities[0]),
+        show(&ServerConfig::from(config.clone())),
+        show(&config),
         show(&connector),
         show(&restored),
         show(&StateFile::open(&path).unwrap()),
+        show(&rotate),
+        show(&enroll),
+        show(&Control::from(rotate.clone())),
+        show(&Act::Deliver(delivery.clone())),
+        show(&delivery),
     ]
 }
 
-fn connector() -> ConnectorConfig {
-    let config = ConnectorConfig::default().gateway("gw-1", secret()).delivery_key("gw-1", secret());
-    config.enroll_token(secret(), "acme").identity(secret(), "acme")
-}
-
 fn of_the_harness() -> Vec<Shown> {
-    let config = connector();
-    let rotate = Act::Rotate { overlap_ms: 1, secret: Some(secret()), delivery_key: Some(secret()) };
-    let enroll = Act::EnrollToken { token: secret(), tenant: "acme".into(), ttl_s: None };
-    let delivery = Delivery { key: Some(secret()), ..Delivery::default() };
     let connect = What::Connect {
         url_path: "/relay".into(),
         dial: None,
@@ -255,22 +264,7 @@ fn of_the_harness() -> Vec<Shown> {
         secrets: vec![secret()],
         http: HTTP_BOUNDS,
     };
-    vec![
-        show(&config.gateways[0]),
-        show(&config.enroll_tokens[0]),
-        show(&config.identities[0]),
-        show(&config),
-        show(&rotate),
-        show(&enroll),
-        show(&Control::from(rotate.clone())),
-        show(&Act::Deliver(delivery.clone())),
-        show(&delivery),
-        show(&connect),
-        show(&gateway),
-        show(&recording),
-        show(&upstream),
-        show(&recorder),
-    ]
+    vec![show(&connect), show(&gateway), show(&recording), show(&upstream), show(&recorder)]
 }
 
 #[test]

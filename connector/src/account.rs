@@ -1,0 +1,195 @@
+//! A gateway's account: its secrets, what its deliveries are signed with, and what it has said of itself.
+
+use crate::chats::unix_ms;
+use crate::config::{DEFAULT_TENANT, GatewayAccount};
+use crate::issuer::{Credential, Issuer};
+use crate::state::{GatewayState, SecretState};
+use relayline_core::secret::Secret;
+use relayline_core::time::{Now, Time};
+use relayline_core::token;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Secrets of one account at a time; with a further one the oldest goes, though its overlap lasts.
+const MAX_SECRETS: usize = 16;
+
+/// A valid secret.
+#[derive(Clone, Debug)]
+struct GoodSecret {
+    secret: Secret,
+    /// End of its overlap; set once a newer secret exists.
+    until: Option<Time>,
+    /// It was issued, not configured.
+    is_issued: bool,
+}
+
+impl GoodSecret {
+    fn issued(secret: Secret) -> Self {
+        GoodSecret { secret, until: None, is_issued: true }
+    }
+}
+
+/// What is known of a gateway whatever becomes of its connections. It outlives a crash of the connector.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) tenant: String,
+    /// Newest last.
+    secrets: Vec<GoodSecret>,
+    delivery_key: Option<Secret>,
+    /// The delivery key was issued, not configured.
+    has_issued_key: bool,
+    /// Its credentials are new, and it does not have them yet: provisioning will give them.
+    unclaimed: bool,
+    /// What it said when it provisioned a platform (H-4), by platform.
+    pub(crate) profiles: BTreeMap<String, Map<String, Value>>,
+    /// The platform that it provisioned last.
+    pub(crate) last_platform: Option<String>,
+    /// By platform (H-5).
+    pub(crate) policies: BTreeMap<String, Map<String, Value>>,
+}
+
+impl Account {
+    fn new(tenant: &str) -> Self {
+        Account {
+            tenant: tenant.to_owned(),
+            secrets: Vec::new(),
+            delivery_key: None,
+            has_issued_key: false,
+            unclaimed: false,
+            profiles: BTreeMap::new(),
+            last_platform: None,
+            policies: BTreeMap::new(),
+        }
+    }
+
+    /// The account of somebody who is let in without a secret.
+    pub(crate) fn open() -> Self {
+        Account::new(DEFAULT_TENANT)
+    }
+
+    pub(crate) fn configured(account: &GatewayAccount) -> Self {
+        let configured =
+            |secret: &Secret| GoodSecret { secret: secret.clone(), until: None, is_issued: false };
+        let secrets = account.secrets.iter().map(configured).collect();
+        let delivery_key = account.delivery_key.clone();
+        Account { secrets, delivery_key, ..Account::new(DEFAULT_TENANT) }
+    }
+
+    /// A new account, with credentials that nobody has yet.
+    pub(crate) fn issued(tenant: &str, issuer: &mut Issuer) -> Self {
+        let mut account = Account::new(tenant);
+        account.replace(issuer);
+        account
+    }
+
+    /// New credentials; the old ones are good no more.
+    pub(crate) fn replace(&mut self, issuer: &mut Issuer) {
+        self.secrets = vec![GoodSecret::issued(issuer.issue(Credential::Secret))];
+        self.delivery_key = Some(issuer.issue(Credential::DeliveryKey));
+        self.has_issued_key = true;
+        self.unclaimed = true;
+    }
+
+    /// New credentials; the old secrets are good for `overlap` more.
+    pub(crate) fn rotate(&mut self, now: Now, overlap: Duration, secret: Secret, key: Secret) {
+        let until = now.mono + overlap;
+        for good in &mut self.secrets {
+            good.until = Some(good.until.map_or(until, |already| already.min(until)));
+        }
+        self.secrets.push(GoodSecret::issued(secret));
+        if self.secrets.len() > MAX_SECRETS {
+            self.secrets.remove(0);
+        }
+        self.delivery_key = Some(key);
+        self.has_issued_key = true;
+        self.unclaimed = true;
+    }
+
+    /// Returns the durable part of the account. The fields of the gateway are left empty.
+    pub(crate) fn durable(&self, now: Now) -> GatewayState {
+        let secret = |good: &GoodSecret| SecretState {
+            secret: good.secret.clone(),
+            until_unix_ms: good.until.map(|until| {
+                let left = u64::try_from(until.since(now.mono).as_millis()).unwrap_or(u64::MAX);
+                unix_ms(now).saturating_add(left)
+            }),
+        };
+        GatewayState {
+            id: String::new(),
+            tenant: self.tenant.clone(),
+            secrets: self.secrets.iter().filter(|good| good.is_issued).map(secret).collect(),
+            delivery_key: self.delivery_key.clone().filter(|_| self.has_issued_key),
+            unclaimed: self.unclaimed,
+            profiles: self.profiles.clone(),
+            last_platform: self.last_platform.clone(),
+            policies: self.policies.clone(),
+            revoked: false,
+            idle: false,
+            newest_id: (0, 0),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Restores the durable part. Configured secrets stay valid.
+    pub(crate) fn restore(&mut self, now: Now, kept: GatewayState) {
+        self.tenant = kept.tenant;
+        for SecretState { secret, until_unix_ms } in kept.secrets {
+            let left = |until: u64| Duration::from_millis(until.saturating_sub(unix_ms(now)));
+            let until = until_unix_ms.map(|until| now.mono + left(until));
+            self.secrets.push(GoodSecret { until, ..GoodSecret::issued(secret) });
+        }
+        if kept.delivery_key.is_some() {
+            self.delivery_key = kept.delivery_key;
+            self.has_issued_key = true;
+        }
+        self.unclaimed = kept.unclaimed;
+        self.profiles = kept.profiles;
+        self.last_platform = kept.last_platform;
+        self.policies = kept.policies;
+    }
+
+    /// When the next of its older secrets ends.
+    pub(crate) fn next_end(&self) -> Option<Time> {
+        self.secrets.iter().filter_map(|good| good.until).min()
+    }
+
+    /// Forgets the secrets whose overlap is over.
+    pub(crate) fn prune(&mut self, now: Now) {
+        self.secrets.retain(|good| good.until.is_none_or(|until| now.mono < until));
+    }
+
+    /// Whether `token` was made for `id` with a secret that is good now, and had not expired at `unix_s` (C-2).
+    pub(crate) fn made(&self, id: &str, token: &str, now: Now, unix_s: u64) -> bool {
+        let mut good = self.secrets.iter().filter(|good| good.until.is_none_or(|until| now.mono < until));
+        good.any(|good| {
+            let named = token::verify(token, std::slice::from_ref(&good.secret), unix_s);
+            named.is_some_and(|named| named == id)
+        })
+    }
+
+    /// Whether credentials were issued that [`claim`](Self::claim) has not handed out yet.
+    pub(crate) fn is_unclaimed(&self) -> bool {
+        self.unclaimed
+    }
+
+    /// The newest secret and delivery key, for whoever may have them now.
+    pub(crate) fn claim(&mut self) -> Option<(&Secret, &Secret)> {
+        if !std::mem::take(&mut self.unclaimed) {
+            return None;
+        }
+        Some((&self.secrets.last()?.secret, self.delivery_key.as_ref()?))
+    }
+
+    /// What signs its deliveries.
+    pub(crate) fn delivery_key(&self) -> Option<&Secret> {
+        self.delivery_key.as_ref()
+    }
+
+    /// Where it takes deliveries of `platform`; what it said last of itself, when it said nothing of that one.
+    pub(crate) fn endpoint(&self, platform: Option<&str>) -> Option<&str> {
+        let of = |platform: &str| self.profiles.get(platform)?.get("gatewayEndpoint")?.as_str();
+        let endpoint = platform.and_then(of).or_else(|| self.last_platform.as_deref().and_then(of));
+        endpoint.filter(|endpoint| !endpoint.is_empty())
+    }
+}

@@ -1,0 +1,318 @@
+//! What a connector can be told: the `do` lines of its bridge. The table is in the module's documentation.
+
+mod error;
+
+pub use error::ControlError;
+
+use crate::config::DEFAULT_TENANT;
+use relayline_core::secret::Secret;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+/// One instruction, and which gateway it is about.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Control {
+    /// The gateway that is meant; without one all of them, or the only one.
+    pub gateway: Option<String>,
+    /// What to do.
+    pub act: Act,
+}
+
+/// What to do.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Act {
+    /// Deliver an event.
+    Inbound {
+        /// The event (E).
+        event: Map<String, Value>,
+        /// Through the buffer (`true`), live (`false`), or as things stand (`None`).
+        #[serde(default)]
+        buffered: Option<bool>,
+    },
+    /// Deliver a forwarded platform request.
+    Passthrough {
+        /// The forward (P).
+        forward: Map<String, Value>,
+        /// As for `Inbound`.
+        #[serde(default)]
+        buffered: Option<bool>,
+    },
+    /// Interrupt a session (L-16).
+    Interrupt {
+        /// The session's key (S).
+        session_key: String,
+        /// The chat, when it is known.
+        #[serde(default)]
+        chat_id: String,
+    },
+    /// Cut the TCP connection, without a close frame.
+    Drop,
+    /// Close the connection.
+    Close {
+        /// The WebSocket close code.
+        #[serde(default = "normal_closure")]
+        code: u16,
+        /// The reason, at most 123 bytes.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Let the gateway in no more: 4401 `unauthorized` now, and every dial is refused from now on.
+    Revoke {
+        /// `false` takes it back.
+        #[serde(default = "yes")]
+        on: bool,
+    },
+    /// Treat the token as expired, once: 4401 `expired` now, or at the next dial.
+    Expire,
+    /// Accept upgrades and stay silent.
+    Mute {
+        /// `false` speaks again.
+        #[serde(default = "yes")]
+        on: bool,
+    },
+    /// Whether `going_idle` is acknowledged (L-12).
+    IdleAck {
+        /// `false` withholds it.
+        on: bool,
+    },
+    /// The result to give for an op from now on.
+    Answer {
+        /// The op.
+        op: String,
+        /// Whatever should stand under `result`; null restores the usual answers.
+        result: Value,
+    },
+    /// How much later the results of an op come from now on.
+    Delay {
+        /// The op.
+        op: String,
+        /// Milliseconds; 0 restores.
+        ms: u64,
+    },
+    /// The descriptor to answer with from the next `hello` on.
+    Descriptor {
+        /// The object, sent as it is.
+        descriptor: Map<String, Value>,
+        /// Its platform, where the object does not name it.
+        #[serde(default)]
+        platform: Option<String>,
+    },
+    /// Send a text as it is, as one text message.
+    Raw {
+        /// The text.
+        text: String,
+    },
+    /// Let a gateway enrol with a token, once (H-1).
+    EnrollToken {
+        /// The token.
+        #[serde(deserialize_with = "secret")]
+        #[cfg_attr(test, schemars(with = "String", regex(pattern = r"\S")))]
+        token: Secret,
+        /// Whose it is.
+        #[serde(default = "default_tenant")]
+        tenant: String,
+        /// How long it is good, in seconds; without it for ever.
+        #[serde(default)]
+        ttl_s: Option<u64>,
+    },
+    /// Give the gateway new credentials.
+    Rotate {
+        /// How long the old secrets stay good beside the new one, in milliseconds.
+        #[serde(default = "a_minute")]
+        overlap_ms: u64,
+        /// The new secret; without it one is drawn.
+        #[serde(default, deserialize_with = "optional_secret")]
+        #[cfg_attr(test, schemars(with = "String", regex(pattern = r"\S")))]
+        secret: Option<Secret>,
+        /// The new delivery key; without it one is drawn.
+        #[serde(default, deserialize_with = "optional_secret")]
+        #[cfg_attr(test, schemars(with = "String", regex(pattern = r"\S")))]
+        delivery_key: Option<Secret>,
+    },
+    /// Post a signed delivery to the gateway's endpoint (H-6).
+    Deliver(Delivery),
+    /// Answer an open prompt, as a user would (I).
+    Press(Press),
+}
+
+/// A press of a button.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Press {
+    /// The option: its id, its label, or its number, from 1.
+    #[serde(deserialize_with = "text_or_number")]
+    #[cfg_attr(test, schemars(schema_with = "text_or_number_schema"))]
+    pub option_id: String,
+    /// The prompt; without it the last one that is open.
+    #[serde(default)]
+    pub prompt_id: Option<String>,
+    /// The prompt's chat; without it any.
+    #[serde(default)]
+    pub chat_id: Option<String>,
+    /// The user's id; by default that of the chat's last author.
+    #[serde(default)]
+    pub user_id: Option<String>,
+    /// The user's name.
+    #[serde(default)]
+    pub user_name: Option<String>,
+    /// As for `Inbound`.
+    #[serde(default)]
+    pub buffered: Option<bool>,
+}
+
+/// A signed delivery: an event or an interrupt, one of them.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Delivery {
+    /// The event (E).
+    #[serde(default)]
+    pub event: Option<Map<String, Value>>,
+    /// An interrupt's fields: `session_key`, and what else there is to say.
+    #[serde(default)]
+    pub interrupt: Option<Map<String, Value>>,
+    /// Where to, when it is not the endpoint that the gateway gave.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// What to sign with, when it is not the gateway's delivery key.
+    #[serde(default, deserialize_with = "optional_secret")]
+    #[cfg_attr(test, schemars(with = "String", regex(pattern = r"\S")))]
+    pub key: Option<Secret>,
+    /// How many seconds ahead of the clock it is signed; behind it, when negative.
+    #[serde(default)]
+    pub skew_s: i64,
+}
+
+fn normal_closure() -> u16 {
+    1000
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_tenant() -> String {
+    DEFAULT_TENANT.to_owned()
+}
+
+fn a_minute() -> u64 {
+    60_000
+}
+
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) => Ok(text),
+        Value::Number(number) => Ok(number.to_string()),
+        other => Err(D::Error::custom(format!("`option_id` must be a text or a number, not {other}"))),
+    }
+}
+
+#[cfg(test)]
+fn text_or_number_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": ["string", "number"]})
+}
+
+/// The error quotes nothing: it may be a secret all the same (C-4).
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) if !text.trim().is_empty() => Ok(Secret::new(text)),
+        _ => Err(D::Error::custom("a token, secret or key must be a string that is not blank")),
+    }
+}
+
+fn optional_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    secret(deserializer).map(Some)
+}
+
+impl Act {
+    /// This act for one gateway.
+    pub fn on(self, gateway: &str) -> Control {
+        Control { gateway: Some(gateway.to_owned()), act: self }
+    }
+
+    /// All but one are about gateways: about one, or all.
+    pub(crate) fn is_about_gateways(&self) -> bool {
+        !matches!(self, Act::EnrollToken { .. })
+    }
+
+    /// The acts without fields: serde would let any field pass for those.
+    fn is_bare(&self) -> bool {
+        match self {
+            Act::Drop | Act::Expire => true,
+            Act::Inbound { .. }
+            | Act::Passthrough { .. }
+            | Act::Interrupt { .. }
+            | Act::Close { .. }
+            | Act::Revoke { .. }
+            | Act::Mute { .. }
+            | Act::IdleAck { .. }
+            | Act::Answer { .. }
+            | Act::Delay { .. }
+            | Act::Descriptor { .. }
+            | Act::Raw { .. }
+            | Act::EnrollToken { .. }
+            | Act::Rotate { .. }
+            | Act::Deliver(_)
+            | Act::Press(_) => false,
+        }
+    }
+}
+
+impl From<Act> for Control {
+    /// For all gateways, or the only one.
+    fn from(act: Act) -> Self {
+        Control { gateway: None, act }
+    }
+}
+
+impl Control {
+    /// Reads one line of the bridge.
+    pub fn parse(line: &str) -> Result<Self, ControlError> {
+        Control::from_fields(read_object(line)?)
+    }
+
+    /// Reads a line that is parsed already.
+    pub fn from_fields(mut fields: Map<String, Value>) -> Result<Self, ControlError> {
+        let gateway = match fields.remove("gateway") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(id)) => Some(id),
+            Some(other) => {
+                return Err(ControlError::Unreadable(format!(
+                    "`gateway` must be a gateway's id, not {other}"
+                )));
+            }
+        };
+        if !fields.contains_key("do") {
+            return Err(ControlError::Unreadable(
+                "`do` is missing: it says what to do, {\"do\":\"drop\"} for one".into(),
+            ));
+        }
+        let extra = fields.keys().find(|name| *name != "do").cloned();
+        let act: Act = serde_json::from_value(Value::Object(fields))
+            .map_err(|error| ControlError::Unreadable(name_the_tag(&error.to_string())))?;
+        match extra {
+            Some(name) if act.is_bare() => Err(ControlError::Unreadable(format!("unknown field `{name}`"))),
+            Some(_) | None => Ok(Control { gateway, act }),
+        }
+    }
+}
+
+/// One line as a JSON object. The error gives the column alone: which line it was the caller knows better.
+pub(crate) fn read_object(line: &str) -> Result<Map<String, Value>, ControlError> {
+    serde_json::from_str(line).map_err(|error| {
+        let (column, text) = (error.column(), error.to_string());
+        let reason = text.split(" at line ").next().unwrap_or_default();
+        ControlError::Unreadable(format!(
+            "no JSON object, like {{\"do\":\"drop\"}}: {reason} at column {column}"
+        ))
+    })
+}
+
+/// `do` is the only field with variants; a script's author has not heard of those.
+fn name_the_tag(error: &str) -> String {
+    error.replacen("unknown variant", "unknown `do`", 1)
+}

@@ -1,0 +1,196 @@
+//! HTTP requests at the connector's port, and those that it makes, as values.
+
+use crate::frame;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// What stands in a Saw, a log or a `Debug` for a secret (C-4).
+pub(crate) const HIDDEN: &str = "<hidden>";
+
+/// The head of a request that asks for no WebSocket.
+#[derive(Clone, Copy)]
+pub struct HttpHead<'a> {
+    /// The method, as it was written.
+    pub method: &'a str,
+    /// The path, without a query.
+    pub path: &'a str,
+    /// The `Authorization` header.
+    pub authorization: Option<&'a str>,
+    /// The `Content-Type` header.
+    pub content_type: Option<&'a str>,
+    /// The `X-Media-Filename` header.
+    pub media_filename: Option<&'a [u8]>,
+}
+
+impl fmt::Debug for HttpHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without its headers: one of them is a credential (C-4).
+        f.debug_struct("HttpHead")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was read of a request's body.
+#[derive(Clone)]
+pub enum HttpBody {
+    /// All of it.
+    Whole(Bytes),
+    /// It has more bytes than [`ConnectorMachine::http_body_limit`](crate::ConnectorMachine::http_body_limit) allows.
+    TooLarge,
+    /// It did not come in time.
+    TooSlow,
+}
+
+impl fmt::Debug for HttpBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HttpBody::Whole(bytes) => write!(f, "Whole({} hidden)", bytes.len()),
+            HttpBody::TooLarge => f.write_str("TooLarge"),
+            HttpBody::TooSlow => f.write_str("TooSlow"),
+        }
+    }
+}
+
+/// What to answer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// The status.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body. It may hold secrets, and is then wiped when dropped (C-4).
+    pub body: Bytes,
+}
+
+impl fmt::Debug for HttpAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpAnswer({}, {} hidden)", self.status, self.body.len())
+    }
+}
+
+impl HttpAnswer {
+    pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
+        // Room for any answer of ours: what grows leaves copies behind.
+        let mut text = Zeroizing::new(Vec::with_capacity(2048));
+        // Memory takes all that is written, and no map here has keys but texts.
+        let _ = serde_json::to_writer(&mut *text, body);
+        let headers = vec![("content-type", "application/json".to_owned())];
+        HttpAnswer { status, headers, body: Bytes::from_owner(text) }
+    }
+
+    pub(crate) fn refusal(refusal: &Refusal) -> Self {
+        let mut answer = HttpAnswer::json(refusal.status, &serde_json::json!({ "error": refusal.error }));
+        answer.headers.extend(refusal.allow.map(|method| ("allow", method.to_owned())));
+        answer
+    }
+}
+
+/// Why a request is not obeyed.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) error: String,
+    /// The method that would be right (405).
+    pub(crate) allow: Option<&'static str>,
+    /// Who asked; empty when it is not known.
+    pub(crate) gateway: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: u16, error: impl Into<String>) -> Self {
+        Refusal { status, error: error.into(), allow: None, gateway: String::new() }
+    }
+
+    pub(crate) fn of(mut self, gateway: &str) -> Self {
+        gateway.clone_into(&mut self.gateway);
+        self
+    }
+}
+
+/// The endpoints.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Route<'a> {
+    /// A gateway that did not ask for a WebSocket where there is one.
+    Socket,
+    Enroll,
+    Provision,
+    Policy,
+    Upload,
+    Download(&'a str),
+}
+
+impl<'a> Route<'a> {
+    pub(crate) fn new(path: &'a str) -> Option<Self> {
+        Some(match path {
+            "/relay" => Route::Socket,
+            "/relay/enroll" => Route::Enroll,
+            "/relay/provision" => Route::Provision,
+            "/relay/policy" => Route::Policy,
+            "/relay/media" => Route::Upload,
+            _ => {
+                let id = path.strip_prefix("/relay/media/")?;
+                Route::Download(Some(id).filter(|id| !id.is_empty() && !id.contains('/'))?)
+            }
+        })
+    }
+
+    pub(crate) fn method(self) -> &'static str {
+        match self {
+            Route::Enroll | Route::Provision | Route::Policy | Route::Upload => "POST",
+            Route::Socket | Route::Download(_) => "GET",
+        }
+    }
+}
+
+/// A JSON body's fields. An error names the field and quotes nothing: it may be a secret (C-4).
+pub(crate) struct Fields(Map<String, Value>);
+
+impl Fields {
+    pub(crate) fn read(body: &[u8]) -> Result<Self, Refusal> {
+        match frame::value(body) {
+            Some(Value::Object(fields)) => Ok(Fields(fields)),
+            Some(_) | None => Err(Refusal::new(400, "the body is no JSON object")),
+        }
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Result<&str, Refusal> {
+        self.0.get(name).and_then(Value::as_str).ok_or_else(|| must_be(name, "a string"))
+    }
+
+    /// A string that may be absent or null.
+    pub(crate) fn optional_text(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(_) => self.text(name).map(Some),
+        }
+    }
+
+    /// A string that names something: not blank, on one line, and of a length that fits a header.
+    pub(crate) fn name(&self, name: &str) -> Result<&str, Refusal> {
+        let text = self.text(name)?;
+        let plain = text.trim() == text && !text.is_empty() && text.len() <= 256;
+        match plain && !text.chars().any(char::is_control) {
+            true => Ok(text),
+            false => Err(must_be(name, "a name: 1 to 256 bytes, no blanks around it, no control characters")),
+        }
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Refusal> {
+        self.0.get(name).and_then(Value::as_bool).ok_or_else(|| must_be(name, "true or false"))
+    }
+
+    pub(crate) fn texts(&self, name: &str) -> Result<Vec<&str>, Refusal> {
+        let items = self.0.get(name).and_then(Value::as_array);
+        let texts = items.and_then(|items| items.iter().map(Value::as_str).collect::<Option<_>>());
+        texts.ok_or_else(|| must_be(name, "an array of strings"))
+    }
+}
+
+fn must_be(name: &str, what: &str) -> Refusal {
+    Refusal::new(400, format!("`{name}` must be {what}"))
+}

@@ -1,0 +1,351 @@
+//! The connector's side of the protocol as a state machine: no socket, no clock, no randomness of its own.
+
+mod deliveries;
+mod dials;
+mod durable;
+mod enroll;
+mod frames;
+mod http;
+mod kept;
+mod posts;
+mod told;
+mod users;
+mod values;
+mod writing;
+
+use crate::account::Account;
+use crate::admission::Admission;
+use crate::answers::Answerer;
+use crate::buffer::Entry;
+use crate::config::{ConnectorConfig, Limits, UpgradeRefusal};
+use crate::frame::{Incoming, Known, read};
+use crate::gateway::Gateway;
+use crate::issuer::Issuer;
+use crate::link::{Link, Output, Phase};
+use crate::media::Media;
+use crate::prompts::Prompts;
+use crate::saw::{ClosedBy, Saw, SawQueue};
+use crate::unacked::UnackedTimers;
+use crate::upgrade::Upgrade;
+pub use posts::Post;
+use posts::Posts;
+use relayline_core::line::Line;
+use relayline_core::time::{Now, Time};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+pub use values::{Conn, Stats, Transmit};
+
+/// Names in one table of scripted answers, delays or descriptors.
+const MAX_SCRIPTED: usize = 256;
+
+/// A connector. Feed it what happens, then drain [`poll_transmit`](Self::poll_transmit) and
+/// [`poll_saw`](Self::poll_saw), and come back by [`deadline`](Self::deadline).
+///
+/// A gateway's bytes are never an error and never a panic. The same configuration, seed and inputs give the
+/// same outputs, byte for byte.
+#[derive(Debug)]
+pub struct ConnectorMachine {
+    config: ConnectorConfig,
+    gateways: BTreeMap<String, Gateway>,
+    links: BTreeMap<Conn, Link>,
+    /// The connections with something to write.
+    ready: BTreeSet<Conn>,
+    /// Results that come later, by when and in what order.
+    delayed: BTreeMap<(Time, u64), (Conn, Vec<u8>)>,
+    delayed_count: u64,
+    unacked: UnackedTimers,
+    answerer: Answerer,
+    admission: Admission,
+    issuer: Issuer,
+    media: Media,
+    prompts: Prompts,
+    posts: Posts,
+    /// When which gateway's older secrets end.
+    overlaps: BTreeSet<(Time, String)>,
+    saws: SawQueue,
+    dials: u64,
+    stats: Stats,
+    /// Every dial is accepted, since no gateway is known or could enrol.
+    is_open: bool,
+    /// The state is kept in a file: each buffered entry is reported.
+    is_durable: bool,
+    /// The durable state may have changed.
+    is_changed: bool,
+}
+
+impl ConnectorMachine {
+    /// A connector that nobody has dialled yet. The seed decides where its message ids start, and which secrets it
+    /// issues: whoever knows it knows them.
+    pub fn new(config: ConnectorConfig, seed: [u8; 32]) -> Self {
+        let account = |account| Gateway::new(Account::configured(account));
+        let mut gateways: BTreeMap<String, Gateway> =
+            config.gateways.iter().map(|given| (given.id.clone(), account(given))).collect();
+        let is_open = config.is_open();
+        if is_open {
+            gateways.insert(String::new(), Gateway::new(Account::open()));
+        }
+        ConnectorMachine {
+            gateways,
+            links: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            delayed: BTreeMap::new(),
+            delayed_count: 0,
+            unacked: UnackedTimers::default(),
+            answerer: Answerer::new(seed, &config.limits),
+            admission: Admission::new(&config),
+            issuer: Issuer::new(seed),
+            media: Media::new(),
+            prompts: Prompts::new(),
+            posts: Posts::default(),
+            overlaps: BTreeSet::new(),
+            saws: SawQueue::new(config.limits.saws, config.limits.saw_bytes),
+            dials: 0,
+            stats: Stats::default(),
+            is_open,
+            is_durable: false,
+            is_changed: false,
+            config,
+        }
+    }
+
+    /// The connector after a crash: connections, delayed results, signed deliveries that wait and what it was told
+    /// are gone. The durable buffers, accounts, tokens that are used up, revocations, files and the platforms' own
+    /// memory of messages are not.
+    #[must_use]
+    pub fn restart(self) -> Self {
+        let fresh = ConnectorMachine::new(self.config, [0; 32]);
+        let gateways = self.gateways.into_iter().map(|(id, gateway)| (id, gateway.after_crash())).collect();
+        ConnectorMachine {
+            gateways,
+            answerer: self.answerer,
+            admission: self.admission,
+            issuer: self.issuer,
+            media: self.media,
+            prompts: self.prompts,
+            overlaps: self.overlaps,
+            dials: self.dials,
+            stats: self.stats,
+            is_open: self.is_open,
+            is_durable: self.is_durable,
+            ..fresh
+        }
+    }
+
+    // ---- inputs -------------------------------------------------------------------------------------------
+
+    /// An upgrade request came. When it is accepted, `conn` names the connection from here on, whether or not
+    /// the upgrade then succeeds: if not, say [`handle_closed`](Self::handle_closed).
+    pub fn handle_upgrade(
+        &mut self,
+        now: Now,
+        conn: Conn,
+        path: &str,
+        authorization: Option<&str>,
+    ) -> Upgrade {
+        // A name that is still in use is the driver's mistake; the old connection cannot be meant any more.
+        self.handle_closed(now, conn, None, "");
+        self.dials += 1;
+        let (gateway, authenticated, unwelcome) = match path {
+            "/relay" => self.judge(now, authorization),
+            _ => (String::new(), false, None),
+        };
+        let refusal = match unwelcome {
+            _ if path != "/relay" => Some((404, "not found")),
+            Some(error) if self.config.upgrade_refusal == UpgradeRefusal::Http => Some((401, error)),
+            _ if self.links.len() >= self.config.limits.connections => Some((503, "too many connections")),
+            Some(_) | None => None,
+        };
+        self.saws.push(
+            0,
+            Saw::Dial {
+                gateway: gateway.clone(),
+                dial: self.dials,
+                authenticated,
+                status: refusal.map(|(status, _)| status),
+                error: refusal.map(|(_, error)| error).or(unwelcome),
+            },
+        );
+        if let Some((status, error)) = refusal {
+            return refuse(status, error);
+        }
+        let link = Link::new(gateway.clone(), self.dials, self.config.limits.max_line_bytes);
+        self.links.insert(conn, link);
+        match unwelcome {
+            Some(reason) => self.end(conn, Output::Close { code: 4401, reason: reason.to_owned() }),
+            None => self.settle_duplicates(&gateway, conn),
+        }
+        Upgrade::Accept { gateway }
+    }
+
+    /// Bytes of the gateway's messages, text or binary, cut anywhere (W-1).
+    pub fn handle_bytes(&mut self, now: Now, conn: Conn, bytes: &[u8]) {
+        let mut input = bytes;
+        loop {
+            let Some(link) = self.links.get_mut(&conn) else { return };
+            if link.phase == Phase::Ending {
+                return;
+            }
+            let (weight, incoming) = match link.splitter.next(&mut input) {
+                None => break,
+                Some(Line::Whole(line)) => (line.len(), read(line)),
+                Some(Line::TooLong) => {
+                    self.stats.too_long += 1;
+                    continue;
+                }
+            };
+            match incoming {
+                Incoming::Blank => {}
+                Incoming::Malformed => self.stats.malformed += 1,
+                Incoming::Unknown(frame) => {
+                    self.stats.unknown += 1;
+                    self.show(conn, weight, frame);
+                }
+                Incoming::Known(known, frame) => {
+                    let action = match &known {
+                        Known::Outbound { .. } => frame.get("action").cloned().unwrap_or_default(),
+                        Known::Hello { .. }
+                        | Known::Interrupt
+                        | Known::GoingIdle
+                        | Known::InboundAck { .. } => Value::Null,
+                    };
+                    self.show(conn, weight, frame);
+                    self.obey(now, conn, known, &action);
+                }
+            }
+        }
+        // Only now: a gateway with several identities says its hellos in one go, and hears all descriptors first.
+        self.drain(now, conn);
+    }
+
+    /// The connection has ended: by the gateway's close frame (`code`), or without one.
+    pub fn handle_closed(&mut self, _now: Now, conn: Conn, code: Option<u16>, reason: &str) {
+        let Some(link) = self.links.remove(&conn) else { return };
+        self.ready.remove(&conn);
+        self.forget(&link.gateway, conn);
+        if link.phase == Phase::Ending {
+            // Said already, when the connector ended it.
+            return;
+        }
+        let by = if code.is_some() { ClosedBy::Gateway } else { ClosedBy::PeerLost };
+        let reason = reason.to_owned();
+        self.saws
+            .push(reason.len(), Saw::Closed { gateway: link.gateway, dial: link.dial, code, reason, by });
+    }
+
+    /// Time has passed. Early, late or spurious: harmless.
+    pub fn handle_tick(&mut self, now: Now) {
+        while let Some(entry) = self.delayed.first_entry() {
+            if entry.key().0 > now.mono {
+                break;
+            }
+            let (conn, line) = entry.remove();
+            self.send(conn, line);
+        }
+        while let Some((conn, id)) = self.unacked.take_due(now.mono) {
+            self.report_unacked(now, conn, &id);
+        }
+        while self.overlaps.first().is_some_and(|(due, _)| *due <= now.mono) {
+            let Some((_, id)) = self.overlaps.pop_first() else { break };
+            let Some(gateway) = self.gateways.get_mut(&id) else { continue };
+            gateway.account.prune(now);
+            self.is_changed = true;
+            self.overlaps.extend(gateway.account.next_end().map(|end| (end, id)));
+        }
+        self.media.prune(now.mono);
+    }
+
+    /// Ends every connection in good order: 1001 `going away`.
+    pub fn shut_down(&mut self) {
+        let open: Vec<Conn> = self.links.keys().copied().collect();
+        for conn in open {
+            self.end(conn, Output::Close { code: 1001, reason: "going away".to_owned() });
+        }
+    }
+
+    // ---- outputs ------------------------------------------------------------------------------------------
+
+    /// The next thing to write, on whichever connection; a frame's text replaces what is in `out`.
+    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<Transmit> {
+        let conn = *self.ready.first()?;
+        self.poll_transmit_on(conn, out)
+    }
+
+    /// The next thing to write on one connection: for drivers whose sockets are ready at different times.
+    pub fn poll_transmit_on(&mut self, conn: Conn, out: &mut Vec<u8>) -> Option<Transmit> {
+        let link = self.links.get_mut(&conn)?;
+        let output = link.next_output()?;
+        if !link.has_output() {
+            self.ready.remove(&conn);
+        }
+        Some(match output {
+            Output::Frame(line) => {
+                *out = line;
+                Transmit::Frame { conn }
+            }
+            Output::Close { code, reason } => Transmit::Close { conn, code, reason },
+            Output::Drop => {
+                self.links.remove(&conn);
+                Transmit::Drop { conn }
+            }
+        })
+    }
+
+    /// Whether a connection has something to write.
+    pub fn is_ready(&self, conn: Conn) -> bool {
+        self.ready.contains(&conn)
+    }
+
+    /// The next observation.
+    pub fn poll_saw(&mut self) -> Option<Saw> {
+        self.saws.pop()
+    }
+
+    /// When [`handle_tick`](Self::handle_tick) is due: the next delayed result or late ack, end of an overlap or of a
+    /// file.
+    pub fn deadline(&self) -> Option<Time> {
+        let delayed = self.delayed.first_key_value().map(|((due, _), _)| *due);
+        let overlap = self.overlaps.first().map(|(due, _)| *due);
+        [delayed, self.unacked.deadline(), overlap, self.media.deadline()].into_iter().flatten().min()
+    }
+
+    // ---- looks --------------------------------------------------------------------------------------------
+
+    /// What was not obeyed.
+    pub fn stats(&self) -> Stats {
+        Stats { lost_saws: self.saws.lost(), ..self.stats }
+    }
+
+    /// The limits it was set up with.
+    pub fn limits(&self) -> Limits {
+        self.config.limits
+    }
+
+    /// What waits in a gateway's durable buffer, oldest first.
+    pub fn buffered(&self, gateway: &str) -> impl Iterator<Item = &Entry> {
+        self.gateways.get(gateway).into_iter().flat_map(|gateway| gateway.buffer.entries())
+    }
+
+    /// The policy that a gateway has sent for a platform (H-5).
+    pub fn policy(&self, gateway: &str, platform: &str) -> Option<&Map<String, Value>> {
+        self.gateways.get(gateway)?.account.policies.get(platform)
+    }
+
+    /// What a gateway has said of itself when it provisioned a platform (H-4).
+    pub fn profile(&self, gateway: &str, platform: &str) -> Option<&Map<String, Value>> {
+        self.gateways.get(gateway)?.account.profiles.get(platform)
+    }
+
+    /// How many connections there are, those included whose end is not written yet.
+    pub fn connections(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether the connector has ended this connection, or it has ended by itself.
+    pub fn is_over(&self, conn: Conn) -> bool {
+        self.links.get(&conn).is_none_or(|link| link.phase == Phase::Ending)
+    }
+}
+
+fn refuse(status: u16, error: &str) -> Upgrade {
+    Upgrade::Refuse { status, body: format!("{{\"error\":\"{error}\"}}") }
+}

@@ -1,0 +1,118 @@
+//! Events and forwards on their way to a gateway: live, or through its buffer.
+
+use super::told::show_id;
+use super::{Conn, ConnectorMachine};
+use crate::buffer::Kind;
+use crate::control::ControlError;
+use crate::like::Like;
+use crate::link::Phase;
+use crate::saw::Saw;
+use relayline_core::time::Now;
+use serde_json::{Map, Value};
+
+/// Maximum number of unacknowledged entries of [`Like::Flood`].
+const FLOOD: usize = 100;
+
+impl ConnectorMachine {
+    pub(super) fn deliver(
+        &mut self,
+        now: Now,
+        ids: &[String],
+        kind: Kind,
+        content: Map<String, Value>,
+        buffered: Option<bool>,
+    ) -> Result<(), ControlError> {
+        let [id] = ids else {
+            return Err(ControlError::WhichGateway { known: self.known() });
+        };
+        if kind == Kind::Inbound {
+            self.prompts.note_author(&content);
+        }
+        let Some(gateway) = self.gateways.get_mut(id) else { return Ok(()) };
+        let live = gateway.conn.filter(|conn| {
+            !gateway.muted && self.links.get(conn).is_some_and(|link| link.phase == Phase::Live)
+        });
+        match (live, buffered) {
+            (Some(conn), Some(false)) => {
+                self.send(conn, kind.to_line(&content, None));
+                return Ok(());
+            }
+            // What waits for the same chat goes first.
+            (Some(conn), None) if !gateway.buffer.holds_lane_of(kind, &content) => {
+                self.send(conn, kind.to_line(&content, None));
+                return Ok(());
+            }
+            (None, Some(false)) => {
+                let hint = ", or leave out \"buffered\": it then waits for the gateway";
+                return Err(ControlError::NotConnected { gateway: show_id(id), hint });
+            }
+            (Some(_) | None, Some(true) | None) => {}
+        }
+        let limits = &self.config.limits;
+        let room = (limits.buffer_entries, limits.buffer_bytes);
+        let Some(buffer_id) = gateway.buffer.push(now, kind, content, room) else {
+            let (entries, bytes) = (gateway.buffer.len(), gateway.buffer.bytes());
+            return Err(ControlError::BufferFull { gateway: show_id(id), entries, bytes });
+        };
+        self.is_changed = true;
+        if self.is_durable {
+            self.saws.push(buffer_id.len(), Saw::Buffered { gateway: id.clone(), buffer_id });
+        }
+        if let Some(conn) = live {
+            self.drain(now, conn);
+        }
+        Ok(())
+    }
+
+    /// Sends the first buffered entry, unless one is waiting for its ack. A connector that floods sends all that
+    /// fit.
+    pub(super) fn drain(&mut self, now: Now, conn: Conn) {
+        let most = if self.config.like == Some(Like::Flood) { FLOOD } else { 1 };
+        let mut at = 0;
+        while let Some(link) = self.links.get_mut(&conn)
+            && let Some(gateway) = self.gateways.get(&link.gateway)
+            && link.phase == Phase::Live
+            && link.unacked.len() < most
+            && !gateway.muted
+            && gateway.conn == Some(conn)
+            && let Some(entry) = gateway.buffer.get(at)
+        {
+            at += 1;
+            let id = entry.buffer_id();
+            if link.unacked.contains_key(id) {
+                continue;
+            }
+            let line = entry.to_line();
+            // The next ack makes room, and drains again.
+            if !link.unacked.is_empty() && !link.has_room(line.len(), self.config.limits.write_bytes) {
+                return;
+            }
+            link.unacked.insert(id.to_owned(), now.mono);
+            if let Some(after) = self.config.unacked_after {
+                self.unacked.start(now.mono + after, conn, id);
+            }
+            self.send(conn, line);
+        }
+    }
+
+    /// Reports an entry whose ack is late, once.
+    pub(super) fn report_unacked(&mut self, now: Now, conn: Conn, id: &str) {
+        let Some(link) = self.links.get(&conn) else { return };
+        let Some(gateway) = self.gateways.get_mut(&link.gateway) else { return };
+        let (Some(sent), Some(entry)) = (link.unacked.get(id), gateway.buffer.find_mut(id)) else { return };
+        if std::mem::replace(&mut entry.is_reported, true) {
+            return;
+        }
+        let for_ms = now.mono.since(*sent).as_millis();
+        self.saws.push(
+            id.len(),
+            Saw::Unacked {
+                gateway: link.gateway.clone(),
+                dial: link.dial,
+                buffer_id: id.to_owned(),
+                frame_type: entry.kind().frame_type(),
+                for_ms: u64::try_from(for_ms).unwrap_or(u64::MAX),
+            },
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! The machine's durable state: writing it, and restoring a machine from it.
+
+use super::{ConnectorConfig, ConnectorMachine};
+use crate::account::Account;
+use crate::buffer::Buffer;
+use crate::gateway::Gateway;
+use crate::saw::Saw;
+use crate::state::{DurableState, EntryState, FORMAT, GatewayState, StateFault};
+use relayline_core::time::Now;
+use zeroize::Zeroizing;
+
+impl ConnectorMachine {
+    /// Restores a connector from [`durable_state`](Self::durable_state); an empty text is a new connector. The
+    /// configuration is valid in addition. A restored connector reports each buffered entry as [`Saw::Buffered`]: show
+    /// it once the state is kept.
+    ///
+    /// # Errors
+    /// Fails if the text is not such a state, or does not fit the configuration.
+    pub fn restore(
+        config: ConnectorConfig,
+        seed: [u8; 32],
+        now: Now,
+        state: &[u8],
+    ) -> Result<Self, StateFault> {
+        let state = DurableState::read(state)?;
+        let mut machine = ConnectorMachine::new(config, seed);
+        machine.is_durable = true;
+        // With issued secrets a connector is not open to everybody, whatever its flags say.
+        let is_closed = state.gateways.iter().any(|known| !known.id.is_empty());
+        if is_closed && machine.is_open {
+            machine.is_open = false;
+            machine.gateways.clear();
+        }
+        for known in state.gateways {
+            if known.id.is_empty() && !machine.is_open {
+                match known.buffer.len() {
+                    0 => continue,
+                    waiting => return Err(StateFault::Open(waiting)),
+                }
+            }
+            machine.restore_gateway(now, known);
+        }
+        for token in state.enroll_tokens {
+            machine.admission.restore(token);
+        }
+        Ok(machine)
+    }
+
+    fn restore_gateway(&mut self, now: Now, mut known: GatewayState) {
+        let (id, entries) = (std::mem::take(&mut known.id), std::mem::take(&mut known.buffer));
+        let GatewayState { revoked, idle, newest_id, .. } = known;
+        if !entries.is_empty() || revoked || idle {
+            let (gateway, buffered) = (id.clone(), entries.len());
+            self.saws.push(0, Saw::Restored { gateway, buffered, revoked, idle });
+        }
+        let fresh = || Gateway::new(Account::open());
+        let gateway = self.gateways.entry(id.clone()).or_insert_with(fresh);
+        gateway.revoked = revoked;
+        gateway.is_idle = idle;
+        gateway.buffer = Buffer::restored(entries, newest_id);
+        gateway.account.restore(now, known);
+        self.overlaps.extend(gateway.account.next_end().map(|end| (end, id)));
+    }
+
+    /// Returns the state that must outlive the process, as a JSON text. It holds secrets.
+    pub fn durable_state(&self, now: Now) -> Zeroizing<Vec<u8>> {
+        let gateways = self.gateways.iter().map(|(id, gateway)| {
+            let account = gateway.account.durable(now);
+            GatewayState {
+                id: id.clone(),
+                revoked: gateway.revoked,
+                idle: gateway.is_idle,
+                newest_id: gateway.buffer.newest_id(),
+                buffer: gateway.buffer.entries().map(EntryState::from).collect(),
+                ..account
+            }
+        });
+        let (gateways, enroll_tokens) = (gateways.collect(), self.admission.durable());
+        DurableState { format: FORMAT, gateways, enroll_tokens }.to_text()
+    }
+
+    /// Returns true if [`durable_state`](Self::durable_state) may have changed since the last call. Keep the state before
+    /// you pass on any answer, transmit or observation: they rely on it.
+    pub fn take_durable_change(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed)
+    }
+}

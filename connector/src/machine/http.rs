@@ -1,0 +1,129 @@
+//! What gateways ask for over HTTP (H): who may, and what is shown of it.
+
+use super::{ConnectorMachine, dials::NotAdmitted};
+use crate::http::{HttpAnswer, HttpBody, HttpHead, Refusal, Route};
+use crate::saw::{AskedBy, Saw};
+use bytes::Bytes;
+use relayline_core::time::Now;
+use serde_json::Value;
+
+/// What was done for a request, and what may be shown of it.
+pub(super) struct Served {
+    pub(super) gateway: String,
+    pub(super) answer: HttpAnswer,
+    pub(super) asked: Option<Value>,
+    pub(super) answered: Option<Value>,
+}
+
+/// A request whose sender may make it.
+enum Admitted<'a> {
+    /// An identity of this tenant.
+    Enroll(String),
+    /// An identity of this tenant.
+    Provision(String),
+    /// This gateway.
+    Policy(String),
+    Upload(String),
+    Download(String, &'a str),
+}
+
+impl ConnectorMachine {
+    /// How many bytes of a request's body are worth reading. What is refused for its head is worth none.
+    pub fn http_body_limit(&self, now: Now, head: &HttpHead<'_>) -> usize {
+        self.admit(now, head).map_or(0, |admitted| self.body_limit(&admitted))
+    }
+
+    fn body_limit(&self, admitted: &Admitted<'_>) -> usize {
+        match admitted {
+            Admitted::Download(..) => 0,
+            Admitted::Enroll(_) | Admitted::Provision(_) | Admitted::Policy(_) => {
+                self.config.limits.json_bytes
+            }
+            Admitted::Upload(_) => self.config.limits.media_file_bytes,
+        }
+    }
+
+    /// A request that asks for no WebSocket came, and as much of its body as
+    /// [`http_body_limit`](Self::http_body_limit) says, or word that there was more.
+    pub fn handle_http(&mut self, now: Now, head: &HttpHead<'_>, body: HttpBody) -> HttpAnswer {
+        let weight = head.path.len()
+            + match &body {
+                HttpBody::Whole(body) => body.len().min(self.config.limits.json_bytes),
+                HttpBody::TooLarge | HttpBody::TooSlow => 0,
+            };
+        let (served, error) = match self.serve(now, head, body) {
+            Ok(served) => (served, None),
+            Err(refusal) => {
+                let answer = HttpAnswer::refusal(&refusal);
+                let gateway = refusal.gateway;
+                (Served { gateway, answer, asked: None, answered: None }, Some(refusal.error))
+            }
+        };
+        self.saws.push(
+            weight,
+            Saw::Http {
+                gateway: served.gateway,
+                by: AskedBy::Gateway,
+                method: head.method.to_owned(),
+                path: head.path.to_owned(),
+                status: Some(served.answer.status),
+                error,
+                request: served.asked,
+                answer: served.answered,
+            },
+        );
+        served.answer
+    }
+
+    fn serve(&mut self, now: Now, head: &HttpHead<'_>, body: HttpBody) -> Result<Served, Refusal> {
+        let admitted = self.admit(now, head)?;
+        let body = match body {
+            HttpBody::Whole(body) if body.len() <= self.body_limit(&admitted) => Ok(body),
+            HttpBody::Whole(_) | HttpBody::TooLarge => Err(Refusal::new(413, "the body is too large")),
+            HttpBody::TooSlow => Err(Refusal::new(408, "the body did not come in time")),
+        };
+        let of = |body: Result<Bytes, Refusal>, id: &str| body.map_err(|refusal| refusal.of(id));
+        self.is_changed |=
+            matches!(admitted, Admitted::Enroll(_) | Admitted::Provision(_) | Admitted::Policy(_));
+        match admitted {
+            Admitted::Enroll(tenant) => self.enroll(now, &tenant, &body?),
+            Admitted::Provision(tenant) => self.provision(&tenant, &body?),
+            Admitted::Policy(id) => self.take_policy(&id, &of(body, &id)?).map_err(|refusal| refusal.of(&id)),
+            Admitted::Upload(id) => {
+                self.take_media(now, &id, head, of(body, &id)?).map_err(|refusal| refusal.of(&id))
+            }
+            Admitted::Download(id, media) => {
+                self.give_media(now, &id, media).map_err(|refusal| refusal.of(&id))
+            }
+        }
+    }
+
+    /// Whether there is such an endpoint, and whether whoever asks may.
+    fn admit<'a>(&self, now: Now, head: &HttpHead<'a>) -> Result<Admitted<'a>, Refusal> {
+        let route = Route::new(head.path).ok_or_else(|| Refusal::new(404, "not found"))?;
+        if route != Route::Socket && head.method != route.method() {
+            let error = format!("{} here", route.method());
+            return Err(Refusal { allow: Some(route.method()), ..Refusal::new(405, error) });
+        }
+        let tenant = || {
+            let token = head.authorization.and_then(crate::upgrade::bearer_token);
+            let tenant = token.and_then(|token| self.admission.tenant(token)).map(str::to_owned);
+            tenant.ok_or_else(|| Refusal::new(401, "identity not verified"))
+        };
+        let gateway = || match self.who(now, head.authorization) {
+            Ok((id, _)) if self.gateways.get(&id).is_some_and(|gateway| gateway.revoked) => {
+                Err(Refusal::new(401, "unauthorized").of(&id))
+            }
+            Ok((id, _)) => Ok(id),
+            Err(NotAdmitted { id, error }) => Err(Refusal::new(401, error).of(&id)),
+        };
+        Ok(match route {
+            Route::Socket => return Err(Refusal::new(426, "this is a WebSocket endpoint")),
+            Route::Enroll => Admitted::Enroll(tenant()?),
+            Route::Provision => Admitted::Provision(tenant()?),
+            Route::Policy => Admitted::Policy(gateway()?),
+            Route::Upload => Admitted::Upload(gateway()?),
+            Route::Download(id) => Admitted::Download(gateway()?, id),
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! Files that gateways have uploaded: for a time, and only so many (H-7).
+
+use crate::recent::Recent;
+use bytes::Bytes;
+use relayline_core::time::Time;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+/// Ids of files that are gone, which are remembered so as to say 410 of them.
+const MAX_GONE: usize = 4096;
+
+/// One file.
+pub(crate) struct File {
+    /// Whose it is: nobody else gets it.
+    pub(crate) gateway: String,
+    pub(crate) content_type: String,
+    pub(crate) name: Option<String>,
+    pub(crate) content: Bytes,
+    /// From then on it is gone.
+    pub(crate) until: Time,
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "File({}, {} bytes of {})", self.content_type, self.content.len(), self.gateway)
+    }
+}
+
+/// What became of a file that somebody asks for.
+#[derive(Debug)]
+pub(crate) enum Found<'a> {
+    File(&'a File),
+    /// It was there, and is not any more.
+    Gone,
+    /// It never was, or is another's.
+    Nothing,
+}
+
+/// The files, oldest first to leave.
+#[derive(Debug)]
+pub(crate) struct Media {
+    files: BTreeMap<String, File>,
+    order: VecDeque<String>,
+    bytes: usize,
+    /// Id → gateway.
+    gone: Recent<String, String>,
+}
+
+impl Media {
+    pub(crate) fn new() -> Self {
+        Media { files: BTreeMap::new(), order: VecDeque::new(), bytes: 0, gone: Recent::new(MAX_GONE) }
+    }
+
+    /// Keeps a file. How many had to go before their time for it; `None` when it would not fit even so.
+    pub(crate) fn keep(&mut self, id: String, file: File, files: usize, bytes: usize) -> Option<u64> {
+        if file.content.len() > bytes || files == 0 {
+            return None;
+        }
+        let mut evicted = 0;
+        while self.order.len() >= files || self.bytes.saturating_add(file.content.len()) > bytes {
+            self.forget_oldest();
+            evicted += 1;
+        }
+        self.bytes += file.content.len();
+        self.order.push_back(id.clone());
+        self.files.insert(id, file);
+        Some(evicted)
+    }
+
+    pub(crate) fn find(&self, id: &str, gateway: &str, now: Time) -> Found<'_> {
+        match self.files.get(id) {
+            Some(file) if file.gateway != gateway => Found::Nothing,
+            Some(file) if now >= file.until => Found::Gone,
+            Some(file) => Found::File(file),
+            None if self.gone.get(&id.to_owned()).is_some_and(|owner| owner == gateway) => Found::Gone,
+            None => Found::Nothing,
+        }
+    }
+
+    /// Forgets what has expired.
+    pub(crate) fn prune(&mut self, now: Time) {
+        while self.deadline().is_some_and(|due| due <= now) {
+            self.forget_oldest();
+        }
+    }
+
+    /// When the next file expires. All are kept equally long, so it is the oldest.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.files.get(self.order.front()?).map(|file| file.until)
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(id) = self.order.pop_front() else { return };
+        if let Some(file) = self.files.remove(&id) {
+            self.bytes -= file.content.len();
+            self.gone.insert(id, file.gateway);
+        }
+    }
+}

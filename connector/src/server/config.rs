@@ -1,0 +1,28 @@
+//! Settings of the embedded connector.
+
+use super::tls::ServerTls;
+use crate::config::ConnectorConfig;
+use relayline_runtime::serve::Bounds;
+
+/// Settings of an [`EmbeddedConnector`](crate::EmbeddedConnector): those of its machine, and those of its port.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Settings of the machine.
+    pub connector: ConnectorConfig,
+    /// Bounds on the cost of HTTP clients. By default 64 at a time, WebSockets not counted.
+    pub http: Bounds,
+    /// Certificates for TLS. Default `None`: the port takes plain connections.
+    pub tls: Option<ServerTls>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        ServerConfig::from(ConnectorConfig::default())
+    }
+}
+
+impl From<ConnectorConfig> for ServerConfig {
+    fn from(connector: ConnectorConfig) -> Self {
+        ServerConfig { connector, http: Bounds { clients: 64, ..Bounds::default() }, tls: None }
+    }
+}

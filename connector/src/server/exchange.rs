@@ -1,0 +1,92 @@
+//! One request that asks for no WebSocket: its body, read no further than the machine wants it, and the answer.
+
+use super::hub::Hub;
+use crate::{HttpAnswer, HttpBody, HttpHead};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Bytes};
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use relayline_runtime::serve::Received;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What a body may take in all; the gateway's own limit is the same (H-7).
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bodies up to here are read at once; larger ones take turns.
+const SMALL: usize = 1 << 20;
+/// A refused body is still read for so long and so far: whoever is still sending it would not hear the answer.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+const DRAIN_BYTES: usize = 64 << 20;
+
+/// Answers the request. `None`: its sender is gone.
+pub(super) async fn answer(hub: &Hub, request: Request<Received>) -> Option<Response<Full<Bytes>>> {
+    let (parts, mut body) = request.into_parts();
+    let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let head = HttpHead {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        authorization: text(header::AUTHORIZATION),
+        content_type: text(header::CONTENT_TYPE),
+        media_filename: parts.headers.get("x-media-filename").map(HeaderValue::as_bytes),
+    };
+    let limit = hub.with(|machine, now| machine.http_body_limit(now, &head));
+    // Its own end lets the next one in, so it is held to the end of this.
+    let _permit = match limit > SMALL {
+        true => Some(hub.uploads.acquire().await.ok()?),
+        false => None,
+    };
+    let read = match timeout(BODY_TIMEOUT, read(&mut body, limit)).await {
+        Ok(read) => read?,
+        Err(_) => HttpBody::TooSlow,
+    };
+    if let HttpBody::TooLarge = read {
+        // Late or broken, it makes no difference.
+        let _ = timeout(DRAIN_TIMEOUT, drain(&mut body)).await;
+    }
+    let answer = hub.with(|machine, now| machine.handle_http(now, &head, read));
+    // An answer that relies on a state that could not be kept must not go out.
+    hub.failure().is_none().then(|| response(answer))
+}
+
+/// At most `limit` bytes are held.
+async fn read(body: &mut Received, limit: usize) -> Option<HttpBody> {
+    let too_large = |length: u64| usize::try_from(length).map_or(true, |length| length > limit);
+    if too_large(body.size_hint().lower()) {
+        return Some(HttpBody::TooLarge);
+    }
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.ok()?.into_data() else { continue };
+        if whole.len() + data.len() > limit {
+            return Some(HttpBody::TooLarge);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Some(HttpBody::Whole(whole.into()))
+}
+
+async fn drain(body: &mut Received) {
+    let mut drained = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        drained += frame.data_ref().map_or(0, Bytes::len);
+        if drained > DRAIN_BYTES {
+            return;
+        }
+    }
+}
+
+fn response(answer: HttpAnswer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if !response.status().is_success() {
+        // Only whoever may ask keeps a connection.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    for (name, value) in answer.headers {
+        // They come from headers, or are ours.
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}

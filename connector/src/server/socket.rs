@@ -1,0 +1,92 @@
+//! One gateway's WebSocket: bytes into the machine, frames out of it.
+
+use super::hub::{Hub, Wake};
+use crate::{Conn, Limits, Transmit};
+use async_tungstenite::tokio::TokioAdapter;
+use async_tungstenite::tungstenite::Message;
+use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use async_tungstenite::{WebSocketReceiver, WebSocketSender, WebSocketStream};
+use futures_util::StreamExt;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use std::time::Duration;
+
+/// The transport under a WebSocket here.
+type Wire = TokioAdapter<TokioIo<Upgraded>>;
+
+/// How long the rest is written, and the gateway's close frame awaited, once a connection is over (L-4).
+const LINGER: Duration = Duration::from_secs(1);
+/// RFC 6455, 7.4.1: "no status code was in the close frame".
+const NO_STATUS: u16 = 1005;
+
+/// Runs the connection to its end. Returning drops the socket: that is how a connection is cut.
+pub(super) async fn run(hub: &Hub, conn: Conn, wake: &Wake, io: TokioIo<Upgraded>, limits: Limits) {
+    let stream = WebSocketStream::from_raw_socket(TokioAdapter::new(io), Role::Server, Some(config(limits)));
+    let (sender, receiver) = stream.await.split();
+    tokio::select! {
+        () = read(hub, conn, receiver) => {}
+        () = write(hub, conn, wake, sender) => {}
+        () = async {
+            wake.over.notified().await;
+            tokio::time::sleep(LINGER).await;
+        } => {}
+    }
+}
+
+/// The default buffers would hold 128 KiB per connection. The message limit must be well above the line limit:
+/// a message over it ends the connection, where a line over the line limit only is discarded (W-5).
+fn config(limits: Limits) -> WebSocketConfig {
+    let message = limits.max_line_bytes.saturating_mul(4).saturating_add(64 << 10);
+    WebSocketConfig::default()
+        .read_buffer_size(8192)
+        .write_buffer_size(0)
+        .max_write_buffer_size(limits.write_bytes.max(1 << 20))
+        .max_message_size(Some(message))
+        .max_frame_size(Some(message))
+}
+
+/// Reads until the end. Pings are answered by the library, as the stream is polled on.
+async fn read(hub: &Hub, conn: Conn, mut receiver: WebSocketReceiver<Wire>) {
+    while let Some(message) = receiver.next().await {
+        match message {
+            Ok(Message::Text(text)) => {
+                hub.with(|machine, now| machine.handle_bytes(now, conn, text.as_bytes()))
+            }
+            Ok(Message::Binary(bytes)) => hub.with(|machine, now| machine.handle_bytes(now, conn, &bytes)),
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+            // Polling goes on until the stream ends: the close frame is answered on the way.
+            Ok(Message::Close(frame)) => {
+                let (code, reason) = match &frame {
+                    Some(frame) => (frame.code.into(), frame.reason.as_str()),
+                    None => (NO_STATUS, ""),
+                };
+                hub.with(|machine, now| machine.handle_closed(now, conn, Some(code), reason));
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+/// Writes what the machine has for this connection, in order; returns when the connection is to be cut.
+async fn write(hub: &Hub, conn: Conn, wake: &Wake, mut sender: WebSocketSender<Wire>) {
+    let mut out = Vec::new();
+    loop {
+        let written = match hub.transmit(conn, &mut out) {
+            None => {
+                wake.write.notified().await;
+                Ok(())
+            }
+            Some(Transmit::Frame { .. }) => {
+                // Lines are made from JSON values and texts, so they are UTF-8.
+                sender.send(Message::text(String::from_utf8_lossy(&out).into_owned())).await
+            }
+            Some(Transmit::Close { code, reason, .. }) => {
+                sender.close(Some(CloseFrame { code: code.into(), reason: reason.into() })).await
+            }
+            Some(Transmit::Drop { .. }) => return,
+        };
+        if written.is_err() {
+            return;
+        }
+    }
+}

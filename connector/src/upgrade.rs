@@ -1,0 +1,98 @@
+//! Who may come in.
+
+use crate::account::Account;
+use relayline_core::time::Now;
+
+/// The answer to an upgrade request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Upgrade {
+    /// Switch protocols. The connection may be closed at once: poll the transmits.
+    Accept {
+        /// Whose connection it is.
+        gateway: String,
+    },
+    /// Answer with this status and this JSON body.
+    Refuse {
+        /// The HTTP status.
+        status: u16,
+        /// The body: `{"error":"unauthorized"}`.
+        body: String,
+    },
+}
+
+/// What a bearer token is worth.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Bearer {
+    /// A gateway's own, and in time.
+    Right(String),
+    /// A gateway's own, but its time is over.
+    Expired(String),
+    /// Missing, malformed, of nobody, or signed with another's secret.
+    Wrong,
+}
+
+/// Checks an `Authorization` header against every gateway's secrets (C-2). A token counts only with the
+/// secrets of the gateway that it names.
+pub(crate) fn check_bearer<'a>(
+    accounts: impl Iterator<Item = (&'a str, &'a Account)> + Clone,
+    authorization: Option<&str>,
+    now: Now,
+) -> Bearer {
+    let Some(token) = authorization.and_then(bearer_token) else {
+        return Bearer::Wrong;
+    };
+    let owner = |unix_s: u64| {
+        let maker = accounts.clone().find(|(id, account)| account.made(id, token, now, unix_s));
+        maker.map(|(id, _)| id.to_owned())
+    };
+    match owner(now.unix_s) {
+        Some(id) => Bearer::Right(id),
+        // At time 0 nothing has expired yet, so what is right only then has expired since.
+        None => owner(0).map_or(Bearer::Wrong, Bearer::Expired),
+    }
+}
+
+/// The scheme's name may have any case (RFC 9110, 11.1).
+pub(crate) fn bearer_token(header: &str) -> Option<&str> {
+    let (scheme, token) = header.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ConnectorConfig;
+    use relayline_core::secret::Secret;
+    use relayline_core::time::Time;
+    use relayline_core::token;
+
+    #[test]
+    fn c_02_a_token_counts_only_with_the_secrets_of_the_gateway_it_names() {
+        let config =
+            ConnectorConfig::default().gateway("a:1", "old").gateway("a:1", "new").gateway("b", "other");
+        let bearer = |id: &str, secret: &str, ttl_s: u64| {
+            format!("Bearer {}", token::mint(id, &Secret::from(secret), 1000, ttl_s).expose())
+        };
+        let accounts: Vec<_> = config
+            .gateways
+            .iter()
+            .map(|account| (account.id.as_str(), Account::configured(account)))
+            .collect();
+        let check = |header: Option<&str>, expected: Bearer| {
+            let accounts = accounts.iter().map(|(id, account)| (*id, account));
+            let now = Now { mono: Time::ZERO, unix_s: 1301 };
+            assert_eq!(check_bearer(accounts, header, now), expected, "{header:?}");
+        };
+        check(Some(&bearer("a:1", "old", 301)), Bearer::Right("a:1".into()));
+        check(Some(&bearer("a:1", "new", 0)), Bearer::Right("a:1".into()));
+        check(Some(&bearer("a:1", "new", 301).replace("Bearer", "bearer ")), Bearer::Right("a:1".into()));
+        check(Some(&bearer("a:1", "new", 300)), Bearer::Expired("a:1".into()));
+        check(Some(&bearer("a:1", "other", 301)), Bearer::Wrong);
+        check(Some(&bearer("b", "new", 300)), Bearer::Wrong);
+        check(Some(&bearer("c", "other", 301)), Bearer::Wrong);
+        check(Some("Bearer"), Bearer::Wrong);
+        check(Some("Basic YTpi"), Bearer::Wrong);
+        check(Some(""), Bearer::Wrong);
+        check(None, Bearer::Wrong);
+    }
+}

@@ -1,0 +1,678 @@
+//! The connector's machine in virtual time.
+
+use crate::bench::{A, B, Bench, close};
+use proptest::prelude::*;
+use relayline_connector::chats::telegram;
+use relayline_connector::{
+    Act, Conn, ConnectorConfig, ConnectorMachine, Control, ControlError, Duplicates, Limits, Saw, Stats,
+    Transmit, Upgrade, UpgradeRefusal,
+};
+use relayline_core::secret::Secret;
+use relayline_core::time::{Now, Time};
+use relayline_core::token;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// How upgrades can be refused.
+const REFUSALS: [UpgradeRefusal; 2] = [UpgradeRefusal::Close, UpgradeRefusal::Http];
+
+/// The refusal of an upgrade, and what is written for it.
+fn refused(how: UpgradeRefusal, gateway: &str, conn: Conn, error: &str) -> (Upgrade, Vec<(Conn, Value)>) {
+    match how {
+        UpgradeRefusal::Close => {
+            (Upgrade::Accept { gateway: gateway.into() }, vec![(conn, close(4401, error))])
+        }
+        UpgradeRefusal::Http => {
+            (Upgrade::Refuse { status: 401, body: json!({"error": error}).to_string() }, Vec::new())
+        }
+    }
+}
+
+fn accepted() -> (Upgrade, Vec<(Conn, Value)>) {
+    (Upgrade::Accept { gateway: "gw".into() }, Vec::new())
+}
+
+#[test]
+fn d_08_each_hello_gets_its_own_descriptor_and_an_unknown_platform_a_generic_one() {
+    let mut bench = Bench::new(ConnectorConfig::default());
+    bench.dial(A);
+    let hellos = ["discord", "telegram", "slack", "matrix"]
+        .map(|name| format!("{}\n", json!({"type": "hello", "platform": name, "botId": ""})));
+    bench.inject("while you were away");
+    // All in one message: the descriptors come first, then the buffer.
+    bench.machine.handle_bytes(bench.now, A, hellos.concat().as_bytes());
+    let seen = bench.written();
+    let brief = |frame: &Value| {
+        (
+            frame["descriptor"]["platform"].clone(),
+            frame["descriptor"]["max_message_length"].clone(),
+            frame["type"].clone(),
+        )
+    };
+    assert_eq!(
+        seen.iter().map(|(_, frame)| brief(frame)).collect::<Vec<_>>(),
+        [
+            (json!("discord"), json!(2000), json!("descriptor")),
+            (json!("telegram"), json!(4096), json!("descriptor")),
+            (json!("slack"), json!(40000), json!("descriptor")),
+            (json!("matrix"), json!(4096), json!("descriptor")),
+            (Value::Null, Value::Null, json!("inbound")),
+        ]
+    );
+    // D-4: a tagged request is judged by its own platform, an untagged one by that of the first hello.
+    let mut check = |platform: Option<&str>, length: usize, success: bool| {
+        let action = json!({"op": "send", "chat_id": "1", "content": "a".repeat(length)});
+        let mut frame = json!({"type": "outbound", "requestId": "r", "action": action});
+        if let Some(platform) = platform {
+            frame["platform"] = platform.into();
+        }
+        bench.says(A, frame);
+        assert_eq!(bench.written()[0].1["result"]["success"], success, "{platform:?} {length}");
+    };
+    check(None, 2001, false);
+    check(Some("telegram"), 2001, true);
+    check(Some("telegram"), 4097, false);
+    check(Some("slack"), 40000, true);
+}
+
+#[test]
+fn a_08_the_buffer_drains_one_entry_at_a_time() {
+    let mut bench = Bench::new(ConnectorConfig::default());
+    for text in ["one", "two", "three"] {
+        bench.inject(text);
+    }
+    bench.dial(A);
+    assert_eq!(bench.written(), [], "nothing before the hello");
+    bench.says(A, json!({"type": "hello", "platform": "discord", "botId": ""}));
+    let id = |n: u64| json!(format!("1718900000000-{n}"));
+    let first = bench.delivered();
+    assert_eq!(first[1..], [(json!("one"), id(0))]);
+    // Neither time, nor another's ack, nor a second handshake brings the next.
+    bench.passes(60_000);
+    bench.ack(A, &id(1));
+    bench.says(A, json!({"type": "hello", "platform": "telegram", "botId": ""}));
+    assert_eq!(bench.delivered().len(), 1, "the descriptor alone");
+    bench.ack(A, &id(0));
+    assert_eq!(bench.delivered(), [(json!("two"), id(1))]);
+    bench.ack(A, &id(0));
+    assert_eq!(bench.delivered(), []);
+    bench.ack(A, &id(1));
+    bench.ack(A, &id(2));
+    assert_eq!(bench.delivered(), [(json!("three"), id(2))]);
+    assert_eq!(bench.machine.buffered("").count(), 0);
+    assert_eq!(bench.machine.stats(), Stats { stray_acks: 2, ..Stats::default() });
+}
+
+#[test]
+fn a_02_an_entry_without_its_ack_comes_first_after_the_next_handshake() {
+    let mut bench = Bench::new(ConnectorConfig::default());
+    bench.inject("one");
+    bench.inject("two");
+    let hello = json!({"type": "hello", "platform": "discord", "botId": ""});
+    bench.dial(A);
+    bench.says(A, hello.clone());
+    let first = bench.delivered()[1].clone();
+    bench.machine.handle_closed(bench.now, A, Some(1000), "");
+    bench.inject("three");
+    bench.dial(B);
+    bench.says(B, hello.clone());
+    assert_eq!(bench.delivered()[1], first);
+    // The same after a crash of the connector: the buffer is durable.
+    let mut bench = Bench { machine: bench.machine.restart(), ..bench };
+    assert_eq!(bench.saws(), [] as [Value; 0]);
+    // A-5: an ack on a connection that the entry was not sent on counts for nothing.
+    bench.dial(A);
+    bench.ack(A, &first.1);
+    bench.says(A, hello);
+    assert_eq!(bench.delivered()[1], first);
+    bench.ack(A, &first.1);
+    assert_eq!(bench.delivered()[0].0, "two");
+    // Ids of before the crash are not given again.
+    let ids: Vec<_> = bench.machine.buffered("").map(|entry| entry.buffer_id().to_owned()).collect();
+    assert_eq!(ids, ["1718900000000-1", "1718900000000-2"]);
+}
+
+#[test]
+fn a_07_a_message_does_not_overtake_what_is_buffered_for_its_chat() {
+    let mut bench = Bench::live();
+    let event = bench.event("through the buffer");
+    bench.does(Act::Inbound { event, buffered: Some(true) });
+    bench.inject("behind it");
+    let elsewhere = telegram::dm().message(&mut bench.ids, bench.now, "elsewhere");
+    bench.does(Act::Inbound { event: elsewhere, buffered: None });
+    let event = bench.event("live, whatever waits");
+    bench.does(Act::Inbound { event, buffered: Some(false) });
+    let id = json!("1718900000000-0");
+    assert_eq!(
+        bench.delivered(),
+        [
+            (json!("through the buffer"), id.clone()),
+            (json!("elsewhere"), Value::Null),
+            (json!("live, whatever waits"), Value::Null),
+        ]
+    );
+    bench.ack(A, &id);
+    assert_eq!(bench.delivered(), [(json!("behind it"), json!("1718900000000-1"))]);
+}
+
+#[test]
+fn l_12_an_idle_connection_gets_nothing_until_the_next_handshake() {
+    let mut bench = Bench::live();
+    bench.says(A, json!({"type": "going_idle"}));
+    assert_eq!(bench.written(), [(A, json!({"type": "going_idle_ack"}))]);
+    bench.inject("while idle");
+    assert_eq!(bench.written(), []);
+    // Requests are still answered.
+    bench.request(A, "r", json!({"op": "typing", "chat_id": "1"}));
+    assert_eq!(
+        bench.written(),
+        [(A, json!({"type": "outbound_result", "requestId": "r", "result": {"success": true}}))]
+    );
+    bench.dial(B);
+    bench.says(B, json!({"type": "hello", "platform": "discord", "botId": ""}));
+    let seen = bench.written();
+    assert_eq!(seen[0], (A, close(1008, "duplicate session")));
+    assert_eq!(seen[2].1["event"]["text"], "while idle");
+    assert_eq!(seen[2].1["bufferId"], "1718900000000-0");
+}
+
+#[test]
+fn l_12_an_idle_connection_may_ack_but_the_drain_rests() {
+    let mut bench = Bench::live();
+    for text in ["one", "two"] {
+        let event = bench.event(text);
+        bench.does(Act::Inbound { event, buffered: Some(true) });
+    }
+    bench.says(A, json!({"type": "going_idle"}));
+    bench.ack(A, &json!("1718900000000-0"));
+    let seen = bench.written();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert_eq!(bench.machine.buffered("").count(), 1);
+}
+
+#[test]
+fn l_12_a_withheld_idle_ack_leaves_the_connection_live() {
+    let mut bench = Bench::live();
+    bench.does(Act::IdleAck { on: false });
+    bench.says(A, json!({"type": "going_idle"}));
+    bench.inject("still served");
+    assert_eq!(bench.delivered(), [(json!("still served"), Value::Null)]);
+}
+
+#[test]
+fn c_02_who_is_let_in() {
+    for how in REFUSALS {
+        let mut bench = Bench::refusing_by(how);
+        let secret = Secret::from("s3cret");
+        let now = bench.now;
+        let mut check = |path: &str, token: Option<Secret>, expected: (Upgrade, Vec<(Conn, Value)>)| {
+            let header = token.map(|token| format!("Bearer {}", token.expose()));
+            let upgrade = bench.machine.handle_upgrade(now, A, path, header.as_deref());
+            assert_eq!((upgrade, bench.written()), expected, "{path} {how:?}");
+        };
+        let unix_s = now.unix_s;
+        check("/relay", Some(token::mint("gw", &secret, unix_s, 300)), accepted());
+        let expired = token::mint("gw", &secret, unix_s - 301, 300);
+        check("/relay", Some(expired), refused(how, "gw", A, "expired"));
+        let unauthorized = || refused(how, "", A, "unauthorized");
+        check("/relay", Some(token::mint("gw", &Secret::from("wrong"), unix_s, 300)), unauthorized());
+        check("/relay", Some(token::mint("other", &secret, unix_s, 300)), unauthorized());
+        check("/relay", None, unauthorized());
+        let not_found = Upgrade::Refuse { status: 404, body: json!({"error": "not found"}).to_string() };
+        check("/", Some(token::mint("gw", &secret, unix_s, 300)), (not_found, Vec::new()));
+        let brief: Vec<_> = bench.saws().into_iter().filter(|saw| saw["saw"] == "dial").collect();
+        let mut expired =
+            json!({"saw": "dial", "gateway": "gw", "dial": 2, "authenticated": false, "error": "expired"});
+        if how == UpgradeRefusal::Http {
+            expired["status"] = 401.into();
+        }
+        assert_eq!(
+            brief[..2],
+            [json!({"saw": "dial", "gateway": "gw", "dial": 1, "authenticated": true}), expired]
+        );
+        assert!(!format!("{:?}", bench.machine).contains("s3cret"), "C-4");
+    }
+}
+
+/// L-7: the connection is closed before anything is heard on it, and the one that is there is none of its business.
+#[test]
+fn l_07_a_refused_upgrade_is_closed_and_disturbs_nobody() {
+    let mut bench = Bench::with_gateway();
+    bench.connect(A);
+    bench.inject("one");
+    bench.written();
+    bench.saws();
+    let stale = token::mint("gw", &Secret::from("s3cret"), bench.now.unix_s - 301, 300);
+    let header = format!("Bearer {}", stale.expose());
+    bench.machine.handle_upgrade(bench.now, B, "/relay", Some(&header));
+    // Its hello crosses the close frame.
+    bench.says(B, json!({"type": "hello", "platform": "discord", "botId": ""}));
+    assert_eq!(bench.written(), [(B, close(4401, "expired"))]);
+    let closed = json!({"saw": "closed", "gateway": "gw", "dial": 2, "code": 4401, "reason": "expired", "by": "connector"});
+    assert_eq!(bench.saws()[1..], [closed]);
+    bench.machine.handle_closed(bench.now, B, Some(4401), "");
+    assert_eq!(bench.saws(), [] as [Value; 0], "said once");
+    bench.inject("two");
+    let seen = bench.written();
+    assert_eq!((seen.len(), seen[0].0), (1, A), "{seen:?}");
+    // X-1: it takes a place as any connection does.
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let mut bench =
+        Bench::new(ConnectorConfig { limits, ..ConnectorConfig::default() }.gateway("gw", "s3cret"));
+    assert!(matches!(bench.machine.handle_upgrade(bench.now, A, "/relay", None), Upgrade::Accept { .. }));
+    assert!(matches!(bench.dial(B), Upgrade::Refuse { status: 503, .. }));
+    bench.written();
+    bench.machine.handle_closed(bench.now, A, Some(4401), "");
+    assert!(matches!(bench.dial(B), Upgrade::Accept { .. }));
+}
+
+#[test]
+fn l_09_a_revoked_gateway_is_closed_and_refused() {
+    for (how, error) in REFUSALS.into_iter().zip(["revoked", "unauthorized"]) {
+        let mut bench = Bench::refusing_by(how);
+        bench.connect(A);
+        bench.does(Act::Revoke { on: true });
+        assert_eq!(bench.written(), [(A, close(4401, "unauthorized"))]);
+        assert_eq!(bench.dials(B), refused(how, "gw", B, error));
+        bench.does(Act::Revoke { on: true });
+        assert_eq!(bench.dials(B), refused(how, "gw", B, error));
+        bench.does(Act::Revoke { on: false });
+        assert_eq!(bench.dials(B), accepted());
+    }
+}
+
+#[test]
+fn l_08_expire_is_once() {
+    for how in REFUSALS {
+        let mut bench = Bench::refusing_by(how);
+        bench.connect(A);
+        bench.does(Act::Expire);
+        assert_eq!(bench.written(), [(A, close(4401, "expired"))]);
+        assert_eq!(bench.dials(B), accepted());
+        bench.machine.handle_closed(bench.now, B, None, "");
+        // Nobody is connected: then it is the next dial that is refused.
+        bench.does(Act::Expire);
+        assert_eq!(bench.dials(B), refused(how, "gw", B, "expired"));
+        assert_eq!(bench.dials(B), accepted());
+    }
+}
+
+#[test]
+fn l_18_of_two_connections_of_one_gateway_one_stays() {
+    let check = |duplicates: Duplicates, closed: Conn, stays: Conn| {
+        let mut bench = Bench::new(ConnectorConfig { duplicates, ..ConnectorConfig::default() });
+        bench.connect(A);
+        bench.dial(B);
+        assert_eq!(bench.written(), [(closed, close(1008, "duplicate session"))], "{duplicates:?}");
+        // What the closed one still says is not heard, and its end changes nothing.
+        bench.request(closed, "r", json!({"op": "typing", "chat_id": "1"}));
+        bench.machine.handle_closed(bench.now, closed, Some(1008), "duplicate session");
+        bench.says(stays, json!({"type": "hello", "platform": "discord", "botId": ""}));
+        bench.inject("hi");
+        let conns: Vec<Conn> = bench.written().into_iter().map(|(conn, _)| conn).collect();
+        assert_eq!(conns, [stays, stays], "{duplicates:?}");
+    };
+    check(Duplicates::Replace, A, B);
+    check(Duplicates::Refuse, B, A);
+}
+
+#[test]
+fn drop_and_close_come_after_what_was_sent_before() {
+    for (act, end) in [
+        (Act::Drop, json!("drop")),
+        (Act::Close { code: 4429, reason: "duplicate".into() }, close(4429, "duplicate")),
+    ] {
+        let mut bench = Bench::live();
+        bench.saws();
+        bench.inject("last words");
+        bench.does(act);
+        // From here on the gateway is away.
+        bench.inject("too late");
+        let seen = bench.written();
+        assert_eq!(seen.len(), 2, "{seen:?}");
+        assert_eq!(seen[0].1["event"]["text"], "last words");
+        assert_eq!(seen[1], (A, end.clone()));
+        assert_eq!(bench.machine.buffered("").count(), 1);
+        bench.machine.handle_closed(bench.now, A, None, "");
+        let (code, reason) = if end == "drop" { (Value::Null, "") } else { (json!(4429), "duplicate") };
+        let closed = json!({"saw": "closed", "gateway": "", "dial": 1, "code": code, "reason": reason, "by": "connector"});
+        assert_eq!(bench.saws(), [closed], "said once");
+        let error = bench.machine.control(bench.now, Act::Drop).unwrap_err();
+        assert_eq!(error.to_string(), "the gateway is not connected: expect its dial first");
+    }
+}
+
+#[test]
+fn who_ended_a_connection_is_said() {
+    let check = |code: Option<u16>, by: &str| {
+        let mut bench = Bench::live();
+        bench.saws();
+        bench.machine.handle_closed(bench.now, A, code, "bye");
+        let closed =
+            json!({"saw": "closed", "gateway": "", "dial": 1, "code": code, "reason": "bye", "by": by});
+        assert_eq!(bench.saws(), [closed]);
+        assert_eq!(bench.machine.connections(), 0);
+    };
+    check(Some(1000), "gateway");
+    check(None, "peer lost");
+}
+
+#[test]
+fn l_04_a_mute_connector_says_nothing() {
+    let mut bench = Bench::new(ConnectorConfig::default());
+    bench.does(Act::Mute { on: true });
+    assert!(matches!(bench.dial(A), Upgrade::Accept { .. }));
+    bench.says(A, json!({"type": "hello", "platform": "discord", "botId": ""}));
+    bench.request(A, "r", json!({"op": "typing", "chat_id": "1"}));
+    bench.inject("buffered");
+    assert_eq!(bench.written(), []);
+    // It hears, though.
+    assert_eq!(bench.saws().len(), 3);
+    bench.does(Act::Mute { on: false });
+    bench.says(A, json!({"type": "hello", "platform": "discord", "botId": ""}));
+    assert_eq!(bench.delivered()[1].0, "buffered");
+    // Silence in the middle of a session, and its end: what waits comes by itself.
+    let mut bench = Bench::live();
+    bench.does(Act::Mute { on: true });
+    bench.inject("in the silence");
+    assert_eq!(bench.written(), []);
+    bench.does(Act::Mute { on: false });
+    assert_eq!(bench.delivered()[0].0, "in the silence");
+}
+
+#[test]
+fn o_04_a_result_can_be_delayed_and_others_pass_it() {
+    let mut bench = Bench::live();
+    bench.does(Act::Delay { op: "typing".into(), ms: 300 });
+    bench.request(A, "late", json!({"op": "typing", "chat_id": "1"}));
+    bench.passes(100);
+    bench.request(A, "later", json!({"op": "typing", "chat_id": "1"}));
+    bench.request(A, "now", json!({"op": "get_chat_info", "chat_id": "1"}));
+    let ids = |bench: &mut Bench| -> Vec<Value> {
+        bench.written().iter().map(|(_, frame)| frame["requestId"].clone()).collect()
+    };
+    assert_eq!(ids(&mut bench), ["now"]);
+    assert_eq!(bench.machine.deadline(), Some(Time::from_millis(300)));
+    bench.passes(199);
+    assert_eq!(ids(&mut bench), [] as [Value; 0]);
+    bench.passes(1);
+    assert_eq!(ids(&mut bench), ["late"]);
+    // L-15: after a jump what is due comes once, and the deadline is gone.
+    bench.passes(86_400_000);
+    assert_eq!(ids(&mut bench), ["later"]);
+    assert_eq!(bench.machine.deadline(), None);
+    bench.does(Act::Delay { op: "typing".into(), ms: 0 });
+    bench.request(A, "at once", json!({"op": "typing", "chat_id": "1"}));
+    assert_eq!(ids(&mut bench), ["at once"]);
+    // A delayed result dies with its connection.
+    bench.does(Act::Delay { op: "typing".into(), ms: u64::MAX });
+    bench.request(A, "never", json!({"op": "typing", "chat_id": "1"}));
+    bench.machine.handle_closed(bench.now, A, None, "");
+    assert_eq!(bench.machine.deadline(), None);
+}
+
+#[test]
+fn o_07_a_result_can_be_scripted() {
+    let mut bench = Bench::live();
+    let send = json!({"op": "send", "chat_id": "1", "content": "x"});
+    let mut check = |result: Value, expected: Value| {
+        bench.does(Act::Answer { op: "send".into(), result });
+        bench.request(A, "r", send.clone());
+        assert_eq!(bench.written()[0].1["result"], expected);
+    };
+    let declined = json!({"success": false, "code": "egress_declined", "error": "egress declined: no"});
+    check(declined.clone(), declined);
+    check(json!("no object"), json!("no object"));
+    check(json!({"success": true, "message_id": "m1"}), json!({"success": true, "message_id": "m1"}));
+    bench.does(Act::Answer { op: "send".into(), result: Value::Null });
+    bench.request(A, "r", send);
+    assert_eq!(bench.written()[0].1["result"]["message_id"], "1253382186598400000");
+    // What a scripted result named can be edited.
+    bench.request(A, "r", json!({"op": "edit", "chat_id": "1", "message_id": "m1", "content": "y"}));
+    assert_eq!(bench.written()[0].1["result"], json!({"success": true}));
+}
+
+#[test]
+fn d_10_a_descriptor_counts_from_the_next_hello() {
+    let mut bench = Bench::live();
+    let shorter = json!({"contract_version": 1, "platform": "discord", "max_message_length": 5});
+    bench.does(Act::Descriptor { descriptor: shorter.as_object().unwrap().clone(), platform: None });
+    assert_eq!(bench.written(), []);
+    let send = json!({"op": "send", "chat_id": "1", "content": "longer than five"});
+    bench.request(A, "r", send.clone());
+    assert_eq!(bench.written()[0].1["result"]["success"], true);
+    bench.says(A, json!({"type": "hello", "platform": "discord", "botId": ""}));
+    assert_eq!(bench.written(), [(A, json!({"type": "descriptor", "descriptor": shorter}))]);
+    bench.request(A, "r", send);
+    assert_eq!(bench.written()[0].1["result"]["error"], "the text has 16 characters, the limit is 5");
+    let unnamed = Act::Descriptor { descriptor: Map::new(), platform: None };
+    assert_eq!(bench.machine.control(bench.now, unnamed), Err(ControlError::WhichPlatform));
+    bench.does(Act::Descriptor { descriptor: Map::new(), platform: Some("discord".into()) });
+    bench.says(A, json!({"type": "hello", "platform": "discord", "botId": ""}));
+    assert_eq!(bench.written(), [(A, json!({"type": "descriptor", "descriptor": {}}))]);
+}
+
+#[test]
+fn interrupts_forwards_and_raw_texts_go_out_as_they_are_told() {
+    let mut bench = Bench::live();
+    bench.does(Act::Interrupt { session_key: "k".into(), chat_id: "1".into() });
+    assert_eq!(
+        bench.written(),
+        [(A, json!({"type": "interrupt_inbound", "session_key": "k", "chat_id": "1"}))]
+    );
+    let forward = json!({"platform": "discord", "bodyB64": "e30="}).as_object().unwrap().clone();
+    bench.does(Act::Passthrough { forward: forward.clone(), buffered: None });
+    bench.does(Act::Passthrough { forward: forward.clone(), buffered: Some(true) });
+    let frame = |id: Option<&str>| match id {
+        None => json!({"type": "passthrough_forward", "forward": forward}),
+        Some(id) => json!({"type": "passthrough_forward", "forward": forward, "bufferId": id}),
+    };
+    assert_eq!(bench.written(), [(A, frame(None)), (A, frame(Some("1718900000000-0")))]);
+    bench.does(Act::Raw { text: "half a li".into() });
+    let mut out = Vec::new();
+    assert_eq!(bench.machine.poll_transmit(&mut out), Some(Transmit::Frame { conn: A }));
+    assert_eq!(out, b"half a li");
+}
+
+#[test]
+fn a_gateway_is_meant_by_its_name() {
+    let config = ConnectorConfig::default().gateway("a", "1").gateway("b", "2");
+    let mut bench = Bench::new(config);
+    let event = bench.event("to whom?");
+    let inbound = Act::Inbound { event, buffered: None };
+    let now = bench.now;
+    let mut check = |control: Control, expected: &str| {
+        let error = bench.machine.control(now, control).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    };
+    check(inbound.clone().into(), "which gateway? Add \"gateway\": one of `a`, `b`");
+    check(inbound.clone().on("c"), "there is no gateway `c`: this connector knows `a`, `b`");
+    check(Act::Drop.into(), "any gateway is not connected: expect its dial first");
+    let live = Act::Inbound { event: Map::new(), buffered: Some(false) };
+    check(
+        live.on("a"),
+        "`a` is not connected: expect its dial first, or leave out \"buffered\": it then waits for the gateway",
+    );
+    check(
+        Act::Close { code: 1005, reason: String::new() }.into(),
+        "1005 cannot be sent as a close code: take 1000-1003, 1007-1014 or 3000-4999",
+    );
+    check(
+        Act::Close { code: 4401, reason: "x".repeat(124) }.into(),
+        "the reason has 124 bytes, a close frame has room for 123",
+    );
+    bench.machine.control(now, inbound.on("b")).unwrap();
+    assert_eq!(bench.machine.buffered("a").count(), 0);
+    assert_eq!(bench.machine.buffered("b").count(), 1);
+}
+
+#[test]
+fn w_03_to_w_05_what_is_no_frame_is_counted_and_the_next_one_is_heard() {
+    let limits = Limits { max_line_bytes: 100, ..Limits::default() };
+    let mut bench = Bench::new(ConnectorConfig { limits, ..ConnectorConfig::default() });
+    bench.dial(A);
+    let noise = format!("\r\n{{\n[]\n{{\"type\":\"inbound\"}}\n{}\n", "x".repeat(101));
+    bench.machine.handle_bytes(bench.now, A, noise.as_bytes());
+    assert_eq!(bench.machine.stats(), Stats { malformed: 2, unknown: 1, too_long: 1, ..Stats::default() });
+    // W-1: a frame in pieces.
+    for byte in b"{\"type\":\"hello\",\"platform\":\"slack\"}\n" {
+        bench.machine.handle_bytes(bench.now, A, &[*byte]);
+    }
+    assert_eq!(bench.written()[0].1["descriptor"]["platform"], "slack");
+}
+
+#[test]
+fn x_01_everything_is_bounded() {
+    let limits = Limits {
+        buffer_entries: 2,
+        write_bytes: 4000,
+        connections: 1,
+        delayed_results: 1,
+        saws: 3,
+        ..Limits::default()
+    };
+    let mut bench = Bench::new(ConnectorConfig { limits, ..ConnectorConfig::default() });
+    bench.inject("one");
+    bench.inject("two");
+    let event = bench.event("three");
+    let full = bench.machine.control(bench.now, Act::Inbound { event, buffered: None }).unwrap_err();
+    assert!(matches!(full, ControlError::BufferFull { entries: 2, .. }), "{full}");
+    assert!(matches!(bench.dial(A), Upgrade::Accept { .. }));
+    assert!(matches!(bench.dial(B), Upgrade::Refuse { status: 503, .. }));
+    bench.says(A, json!({"type": "hello", "platform": "discord", "botId": ""}));
+    bench.written();
+    bench.does(Act::Delay { op: "typing".into(), ms: 1000 });
+    bench.request(A, "1", json!({"op": "typing", "chat_id": "1"}));
+    bench.request(A, "2", json!({"op": "typing", "chat_id": "1"}));
+    assert_eq!(bench.written()[0].1["requestId"], "2");
+    // A gateway that never reads is cut off, and says so.
+    for _ in 0..100 {
+        bench.request(A, "3", json!({"op": "get_chat_info", "chat_id": "1"}));
+    }
+    assert_eq!(bench.written(), [(A, json!("drop"))]);
+    assert_eq!(bench.saws().len(), 3);
+    let stats = bench.machine.stats();
+    assert_eq!((stats.cut_slow, stats.not_delayed), (1, 1));
+    assert!(stats.lost_saws > 0);
+}
+
+/// What a gateway, or anything else that has found the port, may do.
+#[derive(Clone, Debug)]
+enum Deed {
+    Upgrade(u32),
+    Bytes(u32, Vec<u8>),
+    Frame(u32, String),
+    Closed(u32),
+    Tick(u64),
+    Control(usize),
+    Poll,
+}
+
+const FRAMES: [&str; 12] = [
+    r#"{"type":"hello","platform":"discord"}"#,
+    r#"{"type":"hello","platform":""}"#,
+    r#"{"type":"going_idle"}"#,
+    r#"{"type":"inbound_ack","bufferId":"1718900000000-0"}"#,
+    r#"{"type":"inbound_ack","bufferId":"1718900000000-1"}"#,
+    r#"{"type":"outbound","requestId":"","action":null}"#,
+    r#"{"type":"outbound","requestId":"1"}"#,
+    r#"{"type":"outbound","requestId":"2","action":{"op":"draft","chat_id":"1","content":"","draft_id":-1}}"#,
+    r#"{"type":"outbound","requestId":"3","platform":"telegram","action":{"op":"draft","chat_id":"1","content":"","draft_id":9}}"#,
+    r#"{"type":"outbound","requestId":"4","action":{"op":"send","chat_id":"1","content":"x"}}"#,
+    r#"{"type":"outbound","requestId":"5","action":{"op":[]}}"#,
+    r#"{"type":"interrupt","session_key":"","reason":null}"#,
+];
+
+const CONTROLS: [&str; 13] = [
+    r#"{"do":"inbound","event":{"text":"x"}}"#,
+    r#"{"do":"inbound","event":{"source":[]},"buffered":true}"#,
+    r#"{"do":"inbound","event":{},"buffered":false}"#,
+    r#"{"do":"passthrough","forward":{}}"#,
+    r#"{"do":"drop"}"#,
+    r#"{"do":"close"}"#,
+    r#"{"do":"revoke"}"#,
+    r#"{"do":"revoke","on":false}"#,
+    r#"{"do":"expire"}"#,
+    r#"{"do":"mute"}"#,
+    r#"{"do":"mute","on":false}"#,
+    r#"{"do":"delay","op":"send","ms":18446744073709551615}"#,
+    r#"{"do":"answer","op":"send","result":[]}"#,
+];
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let conn = 0u32..4;
+    prop_oneof![
+        conn.clone().prop_map(Deed::Upgrade),
+        (conn.clone(), prop::collection::vec(any::<u8>(), 0..40))
+            .prop_map(|(conn, bytes)| Deed::Bytes(conn, bytes)),
+        (conn.clone(), ".{0,40}").prop_map(|(conn, text)| Deed::Frame(conn, text)),
+        (conn.clone(), prop::sample::select(FRAMES.to_vec()))
+            .prop_map(|(conn, frame)| Deed::Frame(conn, frame.into())),
+        conn.prop_map(Deed::Closed),
+        any::<u64>().prop_map(Deed::Tick),
+        (0..CONTROLS.len()).prop_map(Deed::Control),
+        Just(Deed::Poll),
+    ]
+}
+
+/// Plays the deeds; returns everything that came out.
+fn play(deeds: &[Deed]) -> Vec<String> {
+    let limits =
+        Limits { max_line_bytes: 200, buffer_entries: 8, write_bytes: 2000, saws: 16, ..Limits::default() };
+    let mut machine =
+        ConnectorMachine::new(ConnectorConfig { limits, ..ConnectorConfig::default() }, [7; 32]);
+    let mut now = Now { mono: Time::ZERO, unix_s: 1_718_900_000 };
+    let mut seen = Vec::new();
+    let mut out = Vec::new();
+    // Buffered deliveries and acks on each connection.
+    let mut delivered = BTreeMap::<Conn, [u32; 2]>::new();
+    for deed in deeds {
+        match deed {
+            Deed::Upgrade(conn) => {
+                delivered.remove(&Conn(*conn));
+                machine.handle_upgrade(now, Conn(*conn), "/relay", None);
+            }
+            Deed::Bytes(conn, bytes) => machine.handle_bytes(now, Conn(*conn), bytes),
+            Deed::Frame(conn, frame) => {
+                if frame.contains("inbound_ack") {
+                    delivered.entry(Conn(*conn)).or_default()[1] += 1;
+                }
+                machine.handle_bytes(now, Conn(*conn), format!("{frame}\n").as_bytes());
+            }
+            Deed::Closed(conn) => machine.handle_closed(now, Conn(*conn), None, ""),
+            Deed::Tick(us) => {
+                now = Now { mono: Time::from_micros(*us), unix_s: us / 1_000_000 };
+                machine.handle_tick(now);
+                assert!(machine.deadline().is_none_or(|due| due > now.mono));
+            }
+            Deed::Control(n) => {
+                seen.push(format!("{:?}", machine.control(now, Control::parse(CONTROLS[*n]).unwrap())))
+            }
+            Deed::Poll => {
+                while let Some(transmit) = machine.poll_transmit(&mut out) {
+                    let text = String::from_utf8_lossy(&out);
+                    if let Transmit::Frame { conn } = transmit
+                        && text.contains("\"bufferId\"")
+                    {
+                        let [entries, acks] = delivered.entry(conn).or_default();
+                        *entries += 1;
+                        assert!(*entries <= *acks + 1, "A-8: {text}");
+                    }
+                    seen.push(format!("{transmit:?} {text}"));
+                }
+                seen.extend(std::iter::from_fn(|| machine.poll_saw()).map(|saw: Saw| format!("{saw:?}")));
+            }
+        }
+        assert!(machine.connections() <= 4);
+        assert!(machine.buffered("").count() <= 8);
+    }
+    seen
+}
+
+proptest! {
+    /// W-3, L-15: nothing that is said, told or passes makes it panic, and the same again gives the same again.
+    #[test]
+    fn w_03_arbitrary_deeds_never_panic_and_repeat_exactly(deeds in prop::collection::vec(deed(), 0..60)) {
+        prop_assert_eq!(play(&deeds), play(&deeds));
+    }
+}

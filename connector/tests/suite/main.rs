@@ -1,0 +1,14 @@
+//! The connector's machine in virtual time, and the embedded connector over real sockets.
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
+
+mod bench;
+mod control;
+mod durable;
+#[cfg(feature = "server")]
+mod endpoints;
+mod habits;
+mod http;
+mod machine;
+mod posts;
+#[cfg(feature = "server")]
+mod server;
