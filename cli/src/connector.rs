@@ -4,7 +4,9 @@ mod flags;
 
 use clap::{Args, ValueEnum};
 use relayline_connector::script::{Step, is_part_of};
-use relayline_connector::{ConnectorConfig, Control, EmbeddedConnector, Like, Saw, StateError, StateFile};
+use relayline_connector::{
+    ConnectorConfig, Control, EmbeddedConnector, Like, Observation, StateError, StateFile,
+};
 use relayline_core::line::{Line, LineSplitter};
 use relayline_core::secret::Secret;
 use serde_json::{Map, Value};
@@ -154,7 +156,7 @@ pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
         Err(message) => return fail(1, &message),
     };
     let mut out = Out { seen: VecDeque::new(), keeps: script.is_some() };
-    let listening = out.print(&Saw::Listening { url: connector.url() });
+    let listening = out.print(&Observation::Listening { url: connector.url() });
     let result = listening.map_err(Stop::from).and_then(|()| match script {
         Some((file, steps)) => play(&connector, &mut out, file, steps),
         None => bridge(connector, &mut out),
@@ -222,7 +224,7 @@ struct Out {
 }
 
 impl Out {
-    fn print(&mut self, saw: &Saw) -> io::Result<()> {
+    fn print(&mut self, saw: &Observation) -> io::Result<()> {
         let mut line = serde_json::to_vec(saw)?;
         if self.keeps {
             if self.seen.len() == MAX_UNEXPECTED {
@@ -249,7 +251,7 @@ fn bridge(connector: EmbeddedConnector, out: &mut Out) -> Result<(), Stop> {
         .spawn(move || obey_stdin(&obedient))
         .map_err(|error| Stop::Failed(format!("cannot start a thread: {error}")))?;
     loop {
-        match (connector.next_saw(Duration::MAX), connector.failure()) {
+        match (connector.next_observation(Duration::MAX), connector.failure()) {
             (_, Some(why)) => return Err(Stop::Failed(why)),
             (Some(saw), None) => out.print(&saw)?,
             (None, None) => {}
@@ -343,7 +345,7 @@ fn play(
 /// Prints what is seen in that time.
 fn watch(connector: &EmbeddedConnector, out: &mut Out, time: Duration) -> Result<(), Stop> {
     let until = Instant::now().checked_add(time);
-    while let Some(saw) = connector.next_saw(left(until)) {
+    while let Some(saw) = connector.next_observation(left(until)) {
         out.print(&saw)?;
     }
     Ok(())
@@ -367,7 +369,7 @@ fn expect_next(
             }
             last = Some(seen);
         }
-        match connector.next_saw(left(until)) {
+        match connector.next_observation(left(until)) {
             Some(saw) => out.print(&saw)?,
             None => {
                 let last = last.map_or("nothing".to_owned(), |seen| seen.to_string());

@@ -16,7 +16,7 @@ const MAX_SECRETS: usize = 16;
 
 /// A valid secret.
 #[derive(Clone, Debug)]
-struct GoodSecret {
+struct ValidSecret {
     secret: Secret,
     /// End of its overlap; set once a newer secret exists.
     until: Option<Time>,
@@ -24,9 +24,9 @@ struct GoodSecret {
     is_issued: bool,
 }
 
-impl GoodSecret {
+impl ValidSecret {
     fn issued(secret: Secret) -> Self {
-        GoodSecret { secret, until: None, is_issued: true }
+        ValidSecret { secret, until: None, is_issued: true }
     }
 }
 
@@ -35,7 +35,7 @@ impl GoodSecret {
 pub(crate) struct Account {
     pub(crate) tenant: String,
     /// Newest last.
-    secrets: Vec<GoodSecret>,
+    secrets: Vec<ValidSecret>,
     delivery_key: Option<Secret>,
     /// The delivery key was issued, not configured.
     has_issued_key: bool,
@@ -70,7 +70,7 @@ impl Account {
 
     pub(crate) fn configured(account: &GatewayAccount) -> Self {
         let configured =
-            |secret: &Secret| GoodSecret { secret: secret.clone(), until: None, is_issued: false };
+            |secret: &Secret| ValidSecret { secret: secret.clone(), until: None, is_issued: false };
         let secrets = account.secrets.iter().map(configured).collect();
         let delivery_key = account.delivery_key.clone();
         Account { secrets, delivery_key, ..Account::new(DEFAULT_TENANT) }
@@ -85,7 +85,7 @@ impl Account {
 
     /// New credentials; the old ones are good no more.
     pub(crate) fn replace(&mut self, issuer: &mut Issuer) {
-        self.secrets = vec![GoodSecret::issued(issuer.issue(Credential::Secret))];
+        self.secrets = vec![ValidSecret::issued(issuer.issue(Credential::Secret))];
         self.delivery_key = Some(issuer.issue(Credential::DeliveryKey));
         self.has_issued_key = true;
         self.unclaimed = true;
@@ -97,7 +97,7 @@ impl Account {
         for good in &mut self.secrets {
             good.until = Some(good.until.map_or(until, |already| already.min(until)));
         }
-        self.secrets.push(GoodSecret::issued(secret));
+        self.secrets.push(ValidSecret::issued(secret));
         if self.secrets.len() > MAX_SECRETS {
             self.secrets.remove(0);
         }
@@ -108,7 +108,7 @@ impl Account {
 
     /// Returns the durable part of the account. The fields of the gateway are left empty.
     pub(crate) fn durable(&self, now: Now) -> GatewayState {
-        let secret = |good: &GoodSecret| SecretState {
+        let secret = |good: &ValidSecret| SecretState {
             secret: good.secret.clone(),
             until_unix_ms: good.until.map(|until| {
                 let left = u64::try_from(until.since(now.mono).as_millis()).unwrap_or(u64::MAX);
@@ -137,7 +137,7 @@ impl Account {
         for SecretState { secret, until_unix_ms } in kept.secrets {
             let left = |until: u64| Duration::from_millis(until.saturating_sub(unix_ms(now)));
             let until = until_unix_ms.map(|until| now.mono + left(until));
-            self.secrets.push(GoodSecret { until, ..GoodSecret::issued(secret) });
+            self.secrets.push(ValidSecret { until, ..ValidSecret::issued(secret) });
         }
         if kept.delivery_key.is_some() {
             self.delivery_key = kept.delivery_key;
@@ -150,7 +150,7 @@ impl Account {
     }
 
     /// When the next of its older secrets ends.
-    pub(crate) fn next_end(&self) -> Option<Time> {
+    pub(crate) fn next_expiry(&self) -> Option<Time> {
         self.secrets.iter().filter_map(|good| good.until).min()
     }
 
@@ -160,7 +160,7 @@ impl Account {
     }
 
     /// Whether `token` was made for `id` with a secret that is good now, and had not expired at `unix_s` (C-2).
-    pub(crate) fn made(&self, id: &str, token: &str, now: Now, unix_s: u64) -> bool {
+    pub(crate) fn has_signed(&self, id: &str, token: &str, now: Now, unix_s: u64) -> bool {
         let mut good = self.secrets.iter().filter(|good| good.until.is_none_or(|until| now.mono < until));
         good.any(|good| {
             let named = token::verify(token, std::slice::from_ref(&good.secret), unix_s);

@@ -78,9 +78,9 @@ pub struct Limits {
     /// Sent messages that can still be edited; default 4096, the oldest leaves first.
     pub sent_messages: usize,
     /// Observations that nobody has fetched yet; default 4096, the oldest leaves first.
-    pub saws: usize,
+    pub observations: usize,
     /// Bytes of frames in them; default 16 MiB.
-    pub saw_bytes: usize,
+    pub observation_bytes: usize,
     /// Gateways that are known at a time; default 1024. A further one cannot enrol: 503.
     pub gateways: usize,
     /// Enrolment tokens that are known at a time, used ones included; default 1024.
@@ -94,7 +94,7 @@ pub struct Limits {
     /// Files at a time; default 1024, the oldest leaves first.
     pub media_files: usize,
     /// Signed deliveries that wait to be posted or for their answer; default 256.
-    pub deliveries: usize,
+    pub webhooks: usize,
 }
 
 impl Default for Limits {
@@ -107,15 +107,15 @@ impl Default for Limits {
             connections: 256,
             delayed_results: 4096,
             sent_messages: 4096,
-            saws: 4096,
-            saw_bytes: 16 << 20,
+            observations: 4096,
+            observation_bytes: 16 << 20,
             gateways: 1024,
             enroll_tokens: 1024,
             json_bytes: 64 << 10,
             media_file_bytes: usize::try_from(MAX_MEDIA).unwrap_or(usize::MAX),
             media_bytes: 128 << 20,
             media_files: 1024,
-            deliveries: 256,
+            webhooks: 256,
         }
     }
 }
@@ -138,7 +138,7 @@ pub struct ConnectorConfig {
     pub duplicates: Duplicates,
     /// Refusal of upgrades.
     pub upgrade_refusal: UpgradeRefusal,
-    /// Time without an ack after which an entry is reported as [`Saw::Unacked`](crate::Saw::Unacked). Default 10 s;
+    /// Time without an ack after which an entry is reported as [`Observation::Unacked`](crate::Observation::Unacked). Default 10 s;
     /// `None` reports nothing.
     pub unacked_after: Option<Duration>,
     /// Independent connector to play. Default `None`: the behaviour of `PROTOCOL.md`.

@@ -133,7 +133,7 @@ pub enum Act {
         delivery_key: Option<Secret>,
     },
     /// Post a signed delivery to the gateway's endpoint (H-6).
-    Deliver(Delivery),
+    Deliver(Webhook),
     /// Answer an open prompt, as a user would (I).
     Press(Press),
 }
@@ -168,7 +168,7 @@ pub struct Press {
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Delivery {
+pub struct Webhook {
     /// The event (E).
     #[serde(default)]
     pub event: Option<Map<String, Value>>,

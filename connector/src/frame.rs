@@ -57,12 +57,12 @@ pub(crate) enum Incoming {
     Malformed,
     /// A frame that no gateway sends, or that is not known here (W-4). It is shown all the same.
     Unknown(Value),
-    Known(Known, Value),
+    Known(GatewayFrame, Value),
 }
 
 /// A gateway's frame; the whole of it stands beside it.
 #[derive(PartialEq, Debug)]
-pub(crate) enum Known {
+pub(crate) enum GatewayFrame {
     Hello { platform: String, bot_id: String },
     Outbound { request_id: String, platform: Option<String> },
     Interrupt,
@@ -96,13 +96,12 @@ pub(crate) fn read(line: &[u8]) -> Incoming {
     };
     let known = match kind.as_str() {
         "hello" => text("platform")
-            .map(|platform| Known::Hello { platform, bot_id: text("botId").unwrap_or_default() }),
-        "outbound" => {
-            text("requestId").map(|request_id| Known::Outbound { request_id, platform: text("platform") })
-        }
-        "interrupt" => text("session_key").map(|_| Known::Interrupt),
-        "going_idle" => Some(Known::GoingIdle),
-        "inbound_ack" => text("bufferId").map(|buffer_id| Known::InboundAck { buffer_id }),
+            .map(|platform| GatewayFrame::Hello { platform, bot_id: text("botId").unwrap_or_default() }),
+        "outbound" => text("requestId")
+            .map(|request_id| GatewayFrame::Outbound { request_id, platform: text("platform") }),
+        "interrupt" => text("session_key").map(|_| GatewayFrame::Interrupt),
+        "going_idle" => Some(GatewayFrame::GoingIdle),
+        "inbound_ack" => text("bufferId").map(|buffer_id| GatewayFrame::InboundAck { buffer_id }),
         _ => return Incoming::Unknown(Value::Object(fields)),
     };
     match known {
@@ -126,11 +125,14 @@ mod tests {
         check("{\"type\":\"hello\"}", Incoming::Malformed);
         check("{\"type\":\"outbound\",\"requestId\":7}", Incoming::Malformed);
         check("{\"type\":\"descriptor\"}", Incoming::Unknown(json!({"type": "descriptor"})));
-        check("{\"type\":\"going_idle\"}", Incoming::Known(Known::GoingIdle, json!({"type": "going_idle"})));
+        check(
+            "{\"type\":\"going_idle\"}",
+            Incoming::Known(GatewayFrame::GoingIdle, json!({"type": "going_idle"})),
+        );
         // W-11: as a gateway in Python writes it.
         check(
             "{\"type\":\"going_idle\",\"n\":[NaN,-Infinity]}",
-            Incoming::Known(Known::GoingIdle, json!({"type": "going_idle", "n": [null, null]})),
+            Incoming::Known(GatewayFrame::GoingIdle, json!({"type": "going_idle", "n": [null, null]})),
         );
         check("{\"type\":\"going_idle\",\"n\":-NaN}", Incoming::Malformed);
         assert_eq!(read(b"{\"type\":\"\xff\"}"), Incoming::Malformed);

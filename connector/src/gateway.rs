@@ -2,7 +2,7 @@
 
 use crate::account::Account;
 use crate::buffer::Buffer;
-use crate::machine::Conn;
+use crate::machine::ConnId;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Gateway {
     pub(crate) account: Account,
     /// Its newest connection, while that lives.
-    pub(crate) conn: Option<Conn>,
+    pub(crate) conn: Option<ConnId>,
     pub(crate) buffer: Buffer,
     pub(crate) revoked: bool,
     /// Its idleness was confirmed, and it has done no handshake since (L-12).

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// What stands in a Saw, a log or a `Debug` for a secret (C-4).
+/// What stands in a Observation, a log or a `Debug` for a secret (C-4).
 pub(crate) const HIDDEN: &str = "<hidden>";
 
 /// The head of a request that asks for no WebSocket.
@@ -58,7 +58,7 @@ impl fmt::Debug for HttpBody {
 
 /// What to answer.
 #[derive(Clone, PartialEq, Eq)]
-pub struct HttpAnswer {
+pub struct HttpResponse {
     /// The status.
     pub status: u16,
     /// The headers, names in lower case.
@@ -67,24 +67,24 @@ pub struct HttpAnswer {
     pub body: Bytes,
 }
 
-impl fmt::Debug for HttpAnswer {
+impl fmt::Debug for HttpResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HttpAnswer({}, {} hidden)", self.status, self.body.len())
+        write!(f, "HttpResponse({}, {} hidden)", self.status, self.body.len())
     }
 }
 
-impl HttpAnswer {
+impl HttpResponse {
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
         // Room for any answer of ours: what grows leaves copies behind.
         let mut text = Zeroizing::new(Vec::with_capacity(2048));
         // Memory takes all that is written, and no map here has keys but texts.
         let _ = serde_json::to_writer(&mut *text, body);
         let headers = vec![("content-type", "application/json".to_owned())];
-        HttpAnswer { status, headers, body: Bytes::from_owner(text) }
+        HttpResponse { status, headers, body: Bytes::from_owner(text) }
     }
 
     pub(crate) fn refusal(refusal: &Refusal) -> Self {
-        let mut answer = HttpAnswer::json(refusal.status, &serde_json::json!({ "error": refusal.error }));
+        let mut answer = HttpResponse::json(refusal.status, &serde_json::json!({ "error": refusal.error }));
         answer.headers.extend(refusal.allow.map(|method| ("allow", method.to_owned())));
         answer
     }

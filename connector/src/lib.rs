@@ -44,7 +44,7 @@
 //! | `POST /relay/media` | a gateway | an id; the file is kept for [`ConnectorConfig::media_ttl`] and as long as there is room |
 //! | `GET /relay/media/<id>` | the gateway that has brought the file | the file; 410 when it is gone, 404 when it never was, or is another's |
 //!
-//! Each of them is a [`Saw::Http`], and so is the answer to each signed delivery. An answer that is no success is
+//! Each of them is a [`Observation::Http`], and so is the answer to each signed delivery. An answer that is no success is
 //! `{"error": …}`: 400 for what cannot be read, 401 for who is not known, 405, 408, 413.
 //!
 //! # State file
@@ -53,30 +53,30 @@
 //! [`EmbeddedConnector::start_with_state`].
 
 mod account;
+mod ack_timers;
 mod admission;
-mod answers;
 mod buffer;
 pub mod chats;
 mod config;
+mod connection;
 mod control;
 mod frame;
 mod gateway;
 mod http;
 mod issuer;
 mod like;
-mod link;
 mod machine;
 mod media;
+mod observation;
 mod prompts;
 mod recent;
-mod saw;
+mod responder;
 #[cfg(test)]
 mod schema;
 pub mod script;
 #[cfg(feature = "server")]
 mod server;
 mod state;
-mod unacked;
 mod upgrade;
 
 pub use buffer::Entry;
@@ -84,12 +84,14 @@ pub use config::{
     ConnectorConfig, DEFAULT_TENANT, Duplicates, EnrollToken, GatewayAccount, Identity, Limits,
     UpgradeRefusal,
 };
-pub use control::{Act, Control, ControlError, Delivery, Press};
-pub use http::{HttpAnswer, HttpBody, HttpHead};
+pub use control::{Act, Control, ControlError, Press, Webhook};
+pub use http::{HttpBody, HttpHead, HttpResponse};
 pub use like::Like;
-pub use machine::{Conn, ConnectorMachine, Post, Stats, Transmit};
-pub use saw::{AskedBy, ClosedBy, Saw};
+pub use machine::{ConnId, ConnectorMachine, Post, Stats, Transmit};
+pub use observation::{AskedBy, ClosedBy, Observation};
 #[cfg(feature = "server")]
-pub use server::{DuplexStream, EmbeddedConnector, Missed, ServerConfig, ServerTls, StateError, StateFile};
+pub use server::{
+    DuplexStream, EmbeddedConnector, ServerConfig, ServerTls, StateError, StateFile, WaitTimeout,
+};
 pub use state::StateFault;
 pub use upgrade::Upgrade;

@@ -1,45 +1,45 @@
 //! The connector's side of the protocol as a state machine: no socket, no clock, no randomness of its own.
 
+mod commands;
 mod deliveries;
 mod dials;
 mod durable;
 mod enroll;
 mod frames;
 mod http;
-mod kept;
-mod posts;
-mod told;
+mod uploads;
 mod users;
 mod values;
+mod webhooks;
 mod writing;
 
 use crate::account::Account;
+use crate::ack_timers::AckTimers;
 use crate::admission::Admission;
-use crate::answers::Answerer;
 use crate::buffer::Entry;
 use crate::config::{ConnectorConfig, Limits, UpgradeRefusal};
-use crate::frame::{Incoming, Known, read};
+use crate::connection::{Connection, Output, Phase};
+use crate::frame::{GatewayFrame, Incoming, read};
 use crate::gateway::Gateway;
 use crate::issuer::Issuer;
-use crate::link::{Link, Output, Phase};
 use crate::media::Media;
+use crate::observation::{ClosedBy, Observation, ObservationQueue};
 use crate::prompts::Prompts;
-use crate::saw::{ClosedBy, Saw, SawQueue};
-use crate::unacked::UnackedTimers;
+use crate::responder::Responder;
 use crate::upgrade::Upgrade;
-pub use posts::Post;
-use posts::Posts;
 use relayline_core::line::Line;
 use relayline_core::time::{Now, Time};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-pub use values::{Conn, Stats, Transmit};
+pub use values::{ConnId, Stats, Transmit};
+pub use webhooks::Post;
+use webhooks::Webhooks;
 
 /// Names in one table of scripted answers, delays or descriptors.
 const MAX_SCRIPTED: usize = 256;
 
 /// A connector. Feed it what happens, then drain [`poll_transmit`](Self::poll_transmit) and
-/// [`poll_saw`](Self::poll_saw), and come back by [`deadline`](Self::deadline).
+/// [`poll_observation`](Self::poll_observation), and come back by [`deadline`](Self::deadline).
 ///
 /// A gateway's bytes are never an error and never a panic. The same configuration, seed and inputs give the
 /// same outputs, byte for byte.
@@ -47,22 +47,22 @@ const MAX_SCRIPTED: usize = 256;
 pub struct ConnectorMachine {
     config: ConnectorConfig,
     gateways: BTreeMap<String, Gateway>,
-    links: BTreeMap<Conn, Link>,
+    connections: BTreeMap<ConnId, Connection>,
     /// The connections with something to write.
-    ready: BTreeSet<Conn>,
+    ready: BTreeSet<ConnId>,
     /// Results that come later, by when and in what order.
-    delayed: BTreeMap<(Time, u64), (Conn, Vec<u8>)>,
+    delayed: BTreeMap<(Time, u64), (ConnId, Vec<u8>)>,
     delayed_count: u64,
-    unacked: UnackedTimers,
-    answerer: Answerer,
+    ack_timers: AckTimers,
+    responder: Responder,
     admission: Admission,
     issuer: Issuer,
     media: Media,
     prompts: Prompts,
-    posts: Posts,
+    webhooks: Webhooks,
     /// When which gateway's older secrets end.
     overlaps: BTreeSet<(Time, String)>,
-    saws: SawQueue,
+    observations: ObservationQueue,
     dials: u64,
     stats: Stats,
     /// Every dial is accepted, since no gateway is known or could enrol.
@@ -70,7 +70,7 @@ pub struct ConnectorMachine {
     /// The state is kept in a file: each buffered entry is reported.
     is_durable: bool,
     /// The durable state may have changed.
-    is_changed: bool,
+    has_durable_change: bool,
 }
 
 impl ConnectorMachine {
@@ -86,24 +86,24 @@ impl ConnectorMachine {
         }
         ConnectorMachine {
             gateways,
-            links: BTreeMap::new(),
+            connections: BTreeMap::new(),
             ready: BTreeSet::new(),
             delayed: BTreeMap::new(),
             delayed_count: 0,
-            unacked: UnackedTimers::default(),
-            answerer: Answerer::new(seed, &config.limits),
+            ack_timers: AckTimers::default(),
+            responder: Responder::new(seed, &config.limits),
             admission: Admission::new(&config),
             issuer: Issuer::new(seed),
             media: Media::new(),
             prompts: Prompts::new(),
-            posts: Posts::default(),
+            webhooks: Webhooks::default(),
             overlaps: BTreeSet::new(),
-            saws: SawQueue::new(config.limits.saws, config.limits.saw_bytes),
+            observations: ObservationQueue::new(config.limits.observations, config.limits.observation_bytes),
             dials: 0,
             stats: Stats::default(),
             is_open,
             is_durable: false,
-            is_changed: false,
+            has_durable_change: false,
             config,
         }
     }
@@ -117,7 +117,7 @@ impl ConnectorMachine {
         let gateways = self.gateways.into_iter().map(|(id, gateway)| (id, gateway.after_crash())).collect();
         ConnectorMachine {
             gateways,
-            answerer: self.answerer,
+            responder: self.responder,
             admission: self.admission,
             issuer: self.issuer,
             media: self.media,
@@ -138,7 +138,7 @@ impl ConnectorMachine {
     pub fn handle_upgrade(
         &mut self,
         now: Now,
-        conn: Conn,
+        conn: ConnId,
         path: &str,
         authorization: Option<&str>,
     ) -> Upgrade {
@@ -146,18 +146,20 @@ impl ConnectorMachine {
         self.handle_closed(now, conn, None, "");
         self.dials += 1;
         let (gateway, authenticated, unwelcome) = match path {
-            "/relay" => self.judge(now, authorization),
+            "/relay" => self.check_dial(now, authorization),
             _ => (String::new(), false, None),
         };
         let refusal = match unwelcome {
             _ if path != "/relay" => Some((404, "not found")),
             Some(error) if self.config.upgrade_refusal == UpgradeRefusal::Http => Some((401, error)),
-            _ if self.links.len() >= self.config.limits.connections => Some((503, "too many connections")),
+            _ if self.connections.len() >= self.config.limits.connections => {
+                Some((503, "too many connections"))
+            }
             Some(_) | None => None,
         };
-        self.saws.push(
+        self.observations.push(
             0,
-            Saw::Dial {
+            Observation::Dial {
                 gateway: gateway.clone(),
                 dial: self.dials,
                 authenticated,
@@ -168,8 +170,8 @@ impl ConnectorMachine {
         if let Some((status, error)) = refusal {
             return refuse(status, error);
         }
-        let link = Link::new(gateway.clone(), self.dials, self.config.limits.max_line_bytes);
-        self.links.insert(conn, link);
+        let connection = Connection::new(gateway.clone(), self.dials, self.config.limits.max_line_bytes);
+        self.connections.insert(conn, connection);
         match unwelcome {
             Some(reason) => self.end(conn, Output::Close { code: 4401, reason: reason.to_owned() }),
             None => self.settle_duplicates(&gateway, conn),
@@ -178,14 +180,14 @@ impl ConnectorMachine {
     }
 
     /// Bytes of the gateway's messages, text or binary, cut anywhere (W-1).
-    pub fn handle_bytes(&mut self, now: Now, conn: Conn, bytes: &[u8]) {
+    pub fn handle_bytes(&mut self, now: Now, conn: ConnId, bytes: &[u8]) {
         let mut input = bytes;
         loop {
-            let Some(link) = self.links.get_mut(&conn) else { return };
-            if link.phase == Phase::Ending {
+            let Some(connection) = self.connections.get_mut(&conn) else { return };
+            if connection.phase == Phase::Ending {
                 return;
             }
-            let (weight, incoming) = match link.splitter.next(&mut input) {
+            let (weight, incoming) = match connection.splitter.next(&mut input) {
                 None => break,
                 Some(Line::Whole(line)) => (line.len(), read(line)),
                 Some(Line::TooLong) => {
@@ -198,18 +200,18 @@ impl ConnectorMachine {
                 Incoming::Malformed => self.stats.malformed += 1,
                 Incoming::Unknown(frame) => {
                     self.stats.unknown += 1;
-                    self.show(conn, weight, frame);
+                    self.observe_frame(conn, weight, frame);
                 }
                 Incoming::Known(known, frame) => {
                     let action = match &known {
-                        Known::Outbound { .. } => frame.get("action").cloned().unwrap_or_default(),
-                        Known::Hello { .. }
-                        | Known::Interrupt
-                        | Known::GoingIdle
-                        | Known::InboundAck { .. } => Value::Null,
+                        GatewayFrame::Outbound { .. } => frame.get("action").cloned().unwrap_or_default(),
+                        GatewayFrame::Hello { .. }
+                        | GatewayFrame::Interrupt
+                        | GatewayFrame::GoingIdle
+                        | GatewayFrame::InboundAck { .. } => Value::Null,
                     };
-                    self.show(conn, weight, frame);
-                    self.obey(now, conn, known, &action);
+                    self.observe_frame(conn, weight, frame);
+                    self.handle_frame(now, conn, known, &action);
                 }
             }
         }
@@ -218,18 +220,20 @@ impl ConnectorMachine {
     }
 
     /// The connection has ended: by the gateway's close frame (`code`), or without one.
-    pub fn handle_closed(&mut self, _now: Now, conn: Conn, code: Option<u16>, reason: &str) {
-        let Some(link) = self.links.remove(&conn) else { return };
+    pub fn handle_closed(&mut self, _now: Now, conn: ConnId, code: Option<u16>, reason: &str) {
+        let Some(connection) = self.connections.remove(&conn) else { return };
         self.ready.remove(&conn);
-        self.forget(&link.gateway, conn);
-        if link.phase == Phase::Ending {
+        self.detach(&connection.gateway, conn);
+        if connection.phase == Phase::Ending {
             // Said already, when the connector ended it.
             return;
         }
         let by = if code.is_some() { ClosedBy::Gateway } else { ClosedBy::PeerLost };
         let reason = reason.to_owned();
-        self.saws
-            .push(reason.len(), Saw::Closed { gateway: link.gateway, dial: link.dial, code, reason, by });
+        self.observations.push(
+            reason.len(),
+            Observation::Closed { gateway: connection.gateway, dial: connection.dial, code, reason, by },
+        );
     }
 
     /// Time has passed. Early, late or spurious: harmless.
@@ -241,22 +245,22 @@ impl ConnectorMachine {
             let (conn, line) = entry.remove();
             self.send(conn, line);
         }
-        while let Some((conn, id)) = self.unacked.take_due(now.mono) {
-            self.report_unacked(now, conn, &id);
+        while let Some((conn, id)) = self.ack_timers.take_due(now.mono) {
+            self.report_late_ack(now, conn, &id);
         }
         while self.overlaps.first().is_some_and(|(due, _)| *due <= now.mono) {
             let Some((_, id)) = self.overlaps.pop_first() else { break };
             let Some(gateway) = self.gateways.get_mut(&id) else { continue };
             gateway.account.prune(now);
-            self.is_changed = true;
-            self.overlaps.extend(gateway.account.next_end().map(|end| (end, id)));
+            self.has_durable_change = true;
+            self.overlaps.extend(gateway.account.next_expiry().map(|end| (end, id)));
         }
         self.media.prune(now.mono);
     }
 
     /// Ends every connection in good order: 1001 `going away`.
     pub fn shut_down(&mut self) {
-        let open: Vec<Conn> = self.links.keys().copied().collect();
+        let open: Vec<ConnId> = self.connections.keys().copied().collect();
         for conn in open {
             self.end(conn, Output::Close { code: 1001, reason: "going away".to_owned() });
         }
@@ -271,10 +275,10 @@ impl ConnectorMachine {
     }
 
     /// The next thing to write on one connection: for drivers whose sockets are ready at different times.
-    pub fn poll_transmit_on(&mut self, conn: Conn, out: &mut Vec<u8>) -> Option<Transmit> {
-        let link = self.links.get_mut(&conn)?;
-        let output = link.next_output()?;
-        if !link.has_output() {
+    pub fn poll_transmit_on(&mut self, conn: ConnId, out: &mut Vec<u8>) -> Option<Transmit> {
+        let connection = self.connections.get_mut(&conn)?;
+        let output = connection.next_output()?;
+        if !connection.has_output() {
             self.ready.remove(&conn);
         }
         Some(match output {
@@ -284,20 +288,20 @@ impl ConnectorMachine {
             }
             Output::Close { code, reason } => Transmit::Close { conn, code, reason },
             Output::Drop => {
-                self.links.remove(&conn);
+                self.connections.remove(&conn);
                 Transmit::Drop { conn }
             }
         })
     }
 
     /// Whether a connection has something to write.
-    pub fn is_ready(&self, conn: Conn) -> bool {
+    pub fn is_ready(&self, conn: ConnId) -> bool {
         self.ready.contains(&conn)
     }
 
     /// The next observation.
-    pub fn poll_saw(&mut self) -> Option<Saw> {
-        self.saws.pop()
+    pub fn poll_observation(&mut self) -> Option<Observation> {
+        self.observations.pop()
     }
 
     /// When [`handle_tick`](Self::handle_tick) is due: the next delayed result or late ack, end of an overlap or of a
@@ -305,14 +309,14 @@ impl ConnectorMachine {
     pub fn deadline(&self) -> Option<Time> {
         let delayed = self.delayed.first_key_value().map(|((due, _), _)| *due);
         let overlap = self.overlaps.first().map(|(due, _)| *due);
-        [delayed, self.unacked.deadline(), overlap, self.media.deadline()].into_iter().flatten().min()
+        [delayed, self.ack_timers.deadline(), overlap, self.media.deadline()].into_iter().flatten().min()
     }
 
     // ---- looks --------------------------------------------------------------------------------------------
 
     /// What was not obeyed.
     pub fn stats(&self) -> Stats {
-        Stats { lost_saws: self.saws.lost(), ..self.stats }
+        Stats { lost_observations: self.observations.lost(), ..self.stats }
     }
 
     /// The limits it was set up with.
@@ -337,12 +341,12 @@ impl ConnectorMachine {
 
     /// How many connections there are, those included whose end is not written yet.
     pub fn connections(&self) -> usize {
-        self.links.len()
+        self.connections.len()
     }
 
     /// Whether the connector has ended this connection, or it has ended by itself.
-    pub fn is_over(&self, conn: Conn) -> bool {
-        self.links.get(&conn).is_none_or(|link| link.phase == Phase::Ending)
+    pub fn is_over(&self, conn: ConnId) -> bool {
+        self.connections.get(&conn).is_none_or(|connection| connection.phase == Phase::Ending)
     }
 }
 

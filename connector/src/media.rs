@@ -28,12 +28,12 @@ impl fmt::Debug for File {
 
 /// What became of a file that somebody asks for.
 #[derive(Debug)]
-pub(crate) enum Found<'a> {
+pub(crate) enum Lookup<'a> {
     File(&'a File),
     /// It was there, and is not any more.
     Gone,
     /// It never was, or is another's.
-    Nothing,
+    Unknown,
 }
 
 /// The files, oldest first to leave.
@@ -52,7 +52,7 @@ impl Media {
     }
 
     /// Keeps a file. How many had to go before their time for it; `None` when it would not fit even so.
-    pub(crate) fn keep(&mut self, id: String, file: File, files: usize, bytes: usize) -> Option<u64> {
+    pub(crate) fn insert(&mut self, id: String, file: File, files: usize, bytes: usize) -> Option<u64> {
         if file.content.len() > bytes || files == 0 {
             return None;
         }
@@ -67,13 +67,13 @@ impl Media {
         Some(evicted)
     }
 
-    pub(crate) fn find(&self, id: &str, gateway: &str, now: Time) -> Found<'_> {
+    pub(crate) fn find(&self, id: &str, gateway: &str, now: Time) -> Lookup<'_> {
         match self.files.get(id) {
-            Some(file) if file.gateway != gateway => Found::Nothing,
-            Some(file) if now >= file.until => Found::Gone,
-            Some(file) => Found::File(file),
-            None if self.gone.get(&id.to_owned()).is_some_and(|owner| owner == gateway) => Found::Gone,
-            None => Found::Nothing,
+            Some(file) if file.gateway != gateway => Lookup::Unknown,
+            Some(file) if now >= file.until => Lookup::Gone,
+            Some(file) => Lookup::File(file),
+            None if self.gone.get(&id.to_owned()).is_some_and(|owner| owner == gateway) => Lookup::Gone,
+            None => Lookup::Unknown,
         }
     }
 

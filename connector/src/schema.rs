@@ -1,7 +1,7 @@
 //! The JSON Schemas of the development connector's lines, made of the types that read and write them.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
-use crate::{Act, AskedBy, ClosedBy, Control, Saw};
+use crate::{Act, AskedBy, ClosedBy, Control, Observation};
 use relayline_schema::{branches, properties, quoted};
 use schemars::generate::{Contract, SchemaSettings};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn connector_in() -> Value {
 /// Makes the schema of the connector's observations.
 fn connector_out() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.contract = Contract::Serialize);
-    let mut schema = settings.into_generator().into_root_schema_for::<Saw>().to_value();
+    let mut schema = settings.into_generator().into_root_schema_for::<Observation>().to_value();
     schema["title"] = "Development connector, what it sees".into();
     schema["description"] =
         "Something that it saw: one JSON object a line, `saw` first. There may be further fields.".into();
@@ -106,18 +106,18 @@ fn instructions_are_read_as_they_are_described() {
 fn what_it_sees_is_described() {
     let validator = jsonschema::validator_for(&connector_out()).unwrap();
     let gateway = || "gw-1".to_owned();
-    for saw in [
-        Saw::Listening { url: "ws://127.0.0.1:1".into() },
-        Saw::Dial { gateway: gateway(), dial: 1, authenticated: true, status: None, error: None },
-        Saw::Dial {
+    for observation in [
+        Observation::Listening { url: "ws://127.0.0.1:1".into() },
+        Observation::Dial { gateway: gateway(), dial: 1, authenticated: true, status: None, error: None },
+        Observation::Dial {
             gateway: gateway(),
             dial: 1,
             authenticated: false,
             status: Some(401),
             error: Some("expired"),
         },
-        Saw::Frame { gateway: gateway(), dial: 1, frame: json!({"type": "going_idle"}) },
-        Saw::Http {
+        Observation::Frame { gateway: gateway(), dial: 1, frame: json!({"type": "going_idle"}) },
+        Observation::Http {
             gateway: gateway(),
             by: AskedBy::Connector,
             method: "POST".into(),
@@ -127,7 +127,7 @@ fn what_it_sees_is_described() {
             request: Some(json!({})),
             answer: None,
         },
-        Saw::Closed {
+        Observation::Closed {
             gateway: gateway(),
             dial: 1,
             code: None,
@@ -135,7 +135,7 @@ fn what_it_sees_is_described() {
             by: ClosedBy::PeerLost,
         },
     ] {
-        let line = serde_json::to_value(&saw).unwrap();
+        let line = serde_json::to_value(&observation).unwrap();
         assert!(validator.is_valid(&line), "{line}");
         let mut without = line.clone();
         without.as_object_mut().unwrap().retain(|name, _| name == "saw");

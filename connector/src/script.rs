@@ -22,7 +22,7 @@ pub enum Step {
 }
 
 /// The default of `within_ms`.
-const PATIENCE_MS: u64 = 5000;
+const DEFAULT_WITHIN_MS: u64 = 5000;
 
 impl Step {
     /// Reads one line.
@@ -46,7 +46,7 @@ impl Step {
             Ok(Step::Wait(Duration::from_millis(wait.wait_ms)))
         } else if fields.contains_key("expect") {
             let expect: Expect = serde_json::from_value(fields.into()).map_err(bad)?;
-            let within = Duration::from_millis(expect.within_ms.unwrap_or(PATIENCE_MS));
+            let within = Duration::from_millis(expect.within_ms.unwrap_or(DEFAULT_WITHIN_MS));
             Ok(Step::Expect { expect: expect.expect, within })
         } else {
             Control::from_fields(fields).map(Step::Control)

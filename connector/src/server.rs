@@ -16,7 +16,7 @@ pub use tokio::io::DuplexStream;
 
 use crate::control::{Control, ControlError};
 use crate::machine::{ConnectorMachine, Stats};
-use crate::saw::Saw;
+use crate::observation::Observation;
 use hub::Hub;
 use relayline_core::time::Now;
 use relayline_runtime::serve::{Closed, Server};
@@ -141,21 +141,25 @@ impl EmbeddedConnector {
 
     /// The next observation, as soon as there is one; `None` when there was none for so long, or its state could not be
     /// kept.
-    pub fn next_saw(&self, timeout: Duration) -> Option<Saw> {
-        self.hub.next_saw(Instant::now().checked_add(timeout))
+    pub fn next_observation(&self, timeout: Duration) -> Option<Observation> {
+        self.hub.next_observation(Instant::now().checked_add(timeout))
     }
 
     /// Fetches observations until one is `wanted`; the others are passed over.
-    pub fn wait_for(&self, mut wanted: impl FnMut(&Saw) -> bool, timeout: Duration) -> Result<Saw, Missed> {
+    pub fn wait_for(
+        &self,
+        mut wanted: impl FnMut(&Observation) -> bool,
+        timeout: Duration,
+    ) -> Result<Observation, WaitTimeout> {
         let until = Instant::now().checked_add(timeout);
         let mut last = None;
-        while let Some(saw) = self.hub.next_saw(until) {
-            if wanted(&saw) {
-                return Ok(saw);
+        while let Some(observation) = self.hub.next_observation(until) {
+            if wanted(&observation) {
+                return Ok(observation);
             }
-            last = Some(Box::new(saw));
+            last = Some(Box::new(observation));
         }
-        Err(Missed { timeout, last })
+        Err(WaitTimeout { timeout, last })
     }
 
     /// Counters of HTTP connections that it has closed by itself.
@@ -181,21 +185,21 @@ impl Drop for EmbeddedConnector {
 
 /// What was waited for did not come in time.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Missed {
+pub struct WaitTimeout {
     /// How long it was waited for.
     pub timeout: Duration,
     /// The last observation in that time.
-    pub last: Option<Box<Saw>>,
+    pub last: Option<Box<Observation>>,
 }
 
-impl fmt::Display for Missed {
+impl fmt::Display for WaitTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "it was not seen within {:?}; ", self.timeout)?;
-        match self.last.as_ref().and_then(|saw| serde_json::to_string(saw).ok()) {
+        match self.last.as_ref().and_then(|observation| serde_json::to_string(observation).ok()) {
             Some(line) => write!(f, "the last that was seen: {line}"),
             None => f.write_str("nothing was"),
         }
     }
 }
 
-impl std::error::Error for Missed {}
+impl std::error::Error for WaitTimeout {}

@@ -42,7 +42,7 @@ pub(crate) fn check_bearer<'a>(
         return Bearer::Wrong;
     };
     let owner = |unix_s: u64| {
-        let maker = accounts.clone().find(|(id, account)| account.made(id, token, now, unix_s));
+        let maker = accounts.clone().find(|(id, account)| account.has_signed(id, token, now, unix_s));
         maker.map(|(id, _)| id.to_owned())
     };
     match owner(now.unix_s) {

@@ -3,7 +3,7 @@
 
 use super::*;
 use relayline_connector::chats::{Ids, discord};
-use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_control::url::DialUrl;
 use relayline_core::config::Identity;
 use relayline_core::time::Now;
@@ -86,8 +86,7 @@ fn a_2_a_dead_agents_deliveries_come_to_the_next() {
         assert!(matches!(ended.recv_timeout(SOON), Ok(Some(_))));
         for n in 0..10 {
             let text = n.to_string();
-            let sent =
-                |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["action"]["content"] == *text);
+            let sent = |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["action"]["content"] == *text);
             connector.wait_for(sent, SOON).unwrap();
         }
 
@@ -102,7 +101,7 @@ fn a_2_a_dead_agents_deliveries_come_to_the_next() {
         };
         assert_eq!((&again["message"]["text"], &again["buffered"]), (&json!("keep me"), &json!(true)));
         hand.say(&json!({"op": "ack", "delivery": again["delivery"]}));
-        let acked = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "inbound_ack");
+        let acked = |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "inbound_ack");
         connector.wait_for(acked, SOON).unwrap();
         stop.trigger("SIGTERM");
         let end = gateway.join().unwrap().unwrap();
@@ -131,7 +130,8 @@ fn l_14_a_request_to_stop_between_agents_ends_it() {
         run(RuntimeName::Tokio, config, &mut Never(waits), options, &shutdown)
     });
     waiting.recv_timeout(SOON).unwrap();
-    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+    let hello =
+        |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello");
     connector.wait_for(hello, SOON).unwrap();
     stop.trigger("SIGINT");
     let end = gateway.join().unwrap().unwrap();

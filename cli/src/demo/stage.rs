@@ -5,7 +5,7 @@ use super::script::{Place, Step};
 use super::transcript::Transcript;
 use data_encoding::BASE64;
 use relayline_connector::chats::{Ids, Room};
-use relayline_connector::{Act, ClosedBy, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ClosedBy, EmbeddedConnector, Observation};
 use relayline_core::event::Event;
 use relayline_core::session_key::{SessionKeyOptions, session_key};
 use relayline_core::time::Now;
@@ -48,10 +48,11 @@ impl Stage {
     /// Waits for the gateway.
     pub(super) fn open(&mut self) -> Result<(), String> {
         self.remark(&format!("connector  {} (on this machine)", self.connector.url()));
-        let is_enrolment = |saw: &Saw| matches!(saw, Saw::Http { path, .. } if path == "/relay/enroll");
+        let is_enrolment =
+            |saw: &Observation| matches!(saw, Observation::Http { path, .. } if path == "/relay/enroll");
         let enrolment =
             self.connector.wait_for(is_enrolment, PATIENCE).map_err(|missed| missed.to_string())?;
-        if let Saw::Http { gateway, answer: Some(issued), .. } = enrolment {
+        if let Observation::Http { gateway, answer: Some(issued), .. } = enrolment {
             let shown = |name: &str| issued[name].as_str().unwrap_or("missing").to_owned();
             self.remark(&format!(
                 "enrolment  {gateway} enrolled over HTTP: secret {}, delivery key {}",
@@ -59,15 +60,15 @@ impl Stage {
                 shown("deliveryKey")
             ));
         }
-        let is_dial = |saw: &Saw| matches!(saw, Saw::Dial { .. });
+        let is_dial = |saw: &Observation| matches!(saw, Observation::Dial { .. });
         let dial = self.connector.wait_for(is_dial, PATIENCE).map_err(|missed| missed.to_string())?;
-        if let Saw::Dial { gateway, authenticated, status: None, .. } = dial {
+        if let Observation::Dial { gateway, authenticated, status: None, .. } = dial {
             let token = if authenticated { "its token is right" } else { "without a token" };
             self.remark(&format!("gateway    {gateway} dialed in over a WebSocket; {token}"));
         }
         let platforms = ["discord", "telegram", "slack", "sms"];
         for _ in platforms {
-            let hello = |saw: &Saw| frame(saw).is_some_and(|frame| frame["type"] == "hello");
+            let hello = |saw: &Observation| frame(saw).is_some_and(|frame| frame["type"] == "hello");
             self.connector.wait_for(hello, PATIENCE).map_err(|missed| missed.to_string())?;
         }
         self.remark(&format!("handshake  one hello and one descriptor each: {}", platforms.join(", ")));
@@ -106,8 +107,8 @@ impl Stage {
     /// Whether the gateway has not come back yet.
     fn away(&mut self) -> bool {
         while self.cut.is_some() {
-            match self.connector.next_saw(Duration::ZERO) {
-                Some(Saw::Dial { dial, authenticated: true, .. }) => {
+            match self.connector.next_observation(Duration::ZERO) {
+                Some(Observation::Dial { dial, authenticated: true, .. }) => {
                     // How long it took is not known: nobody was looking.
                     self.cut = None;
                     self.transcript
@@ -198,7 +199,7 @@ impl Stage {
 
     fn cut(&mut self) -> Result<(), String> {
         self.control(Act::Drop)?;
-        let closed = |saw: &Saw| matches!(saw, Saw::Closed { .. });
+        let closed = |saw: &Observation| matches!(saw, Observation::Closed { .. });
         self.connector.wait_for(closed, PATIENCE).map_err(|missed| missed.to_string())?;
         self.cut = Some(Instant::now());
         self.remark("the connection is cut, without a close frame");
@@ -215,7 +216,7 @@ impl Stage {
             self.agent.recv_timeout(PATIENCE).map_err(|_| "the agent did not answer in time".to_owned())?;
         // The agent knows of an answer only after the connector has seen the message.
         let mut acknowledged = false;
-        while let Some(saw) = self.connector.next_saw(Duration::ZERO) {
+        while let Some(saw) = self.connector.next_observation(Duration::ZERO) {
             acknowledged |= is_ack(&saw);
             self.show(room, &saw);
         }
@@ -238,8 +239,8 @@ impl Stage {
         }
     }
 
-    fn show(&mut self, room: &Room, saw: &Saw) {
-        if let (Saw::Dial { dial, authenticated: true, .. }, Some(cut)) = (saw, self.cut) {
+    fn show(&mut self, room: &Room, saw: &Observation) {
+        if let (Observation::Dial { dial, authenticated: true, .. }, Some(cut)) = (saw, self.cut) {
             self.cut = None;
             let after = cut.elapsed().as_secs_f32();
             self.transcript.aside(&format!("dial {dial} came back after {after:.1} s, with a fresh token"));
@@ -296,9 +297,11 @@ impl Stage {
 
     /// The gateway has disconnected: what is left to see, and the sum.
     pub(super) fn close(mut self) -> Result<(), String> {
-        let idle = |saw: &Saw| frame(saw).is_some_and(|frame| frame["type"] == "going_idle");
+        let idle = |saw: &Observation| frame(saw).is_some_and(|frame| frame["type"] == "going_idle");
         self.connector.wait_for(idle, PATIENCE).map_err(|missed| missed.to_string())?;
-        let closed = |saw: &Saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. });
+        let closed = |saw: &Observation| {
+            matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. })
+        };
         self.connector.wait_for(closed, PATIENCE).map_err(|missed| missed.to_string())?;
         self.remark("the gateway went idle and closed with 1000");
         let stats = self.relay.stats();
@@ -320,10 +323,10 @@ impl Stage {
     }
 }
 
-fn is_ack(saw: &Saw) -> bool {
+fn is_ack(saw: &Observation) -> bool {
     frame(saw).is_some_and(|frame| frame["type"] == "inbound_ack")
 }
 
-fn frame(saw: &Saw) -> Option<&Value> {
-    if let Saw::Frame { frame, .. } = saw { Some(frame) } else { None }
+fn frame(saw: &Observation) -> Option<&Value> {
+    if let Observation::Frame { frame, .. } = saw { Some(frame) } else { None }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::http::{Answer, Request, Server, answer};
 use crate::support::{Program, SOON, relayline};
-use relayline_connector::{ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_core::secret::Secret;
 use relayline_core::token;
 use std::process::Command;
@@ -29,17 +29,18 @@ fn h_4_h_5_a_gateway_is_provisioned_and_served(runtime: &str) {
     let mut asked = Vec::new();
     let dial = connector.wait_for(
         |saw| {
-            if let Saw::Http { path, status, .. } = saw {
+            if let Observation::Http { path, status, .. } = saw {
                 asked.push(format!("{path} {}", status.unwrap_or_default()));
             }
-            matches!(saw, Saw::Dial { .. })
+            matches!(saw, Observation::Dial { .. })
         },
         SOON,
     );
-    let Saw::Dial { gateway, authenticated, .. } = dial.unwrap() else { panic!("a dial") };
+    let Observation::Dial { gateway, authenticated, .. } = dial.unwrap() else { panic!("a dial") };
     assert_eq!((gateway.as_str(), authenticated), ("gw-1", true));
     assert_eq!(asked, ["/relay/provision 200", "/relay/provision 200", "/relay/policy 200"]);
-    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["platform"] == "slack");
+    let hello =
+        |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["platform"] == "slack");
     connector.wait_for(hello, SOON).unwrap();
     program.close_stdin();
     let ended = program.ended();
@@ -63,7 +64,7 @@ fn h_4_a_second_start_is_provisioned_anew(runtime: &str) {
         command.args(["--identity", "discord:1", "--identity", "slack:B1", "--url", &connector.url()]);
         command.env("GATEWAY_RELAY_ACCESS_TOKEN", "acc3ss");
         let mut program = Program::start(command);
-        let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["platform"] == "slack");
+        let hello = |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["platform"] == "slack");
         connector.wait_for(hello, SOON).unwrap_or_else(|missed| panic!("start {start}: {missed}"));
         program.close_stdin();
         let ended = program.ended();

@@ -3,7 +3,7 @@
 use crate::bridging::Bridge;
 use crate::support::{Ended, Program, SOON, relayline};
 use relayline_connector::chats::{Ids, discord, telegram};
-use relayline_connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_core::time::Now;
 use serde_json::{Value, json};
 
@@ -467,6 +467,9 @@ fn a_reader_that_goes_away_ends_it(runtime: &str) {
     assert_eq!(ended, Some(0), "{id}");
     bridge
         .connector
-        .wait_for(|saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. }), SOON)
+        .wait_for(
+            |saw| matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. }),
+            SOON,
+        )
         .unwrap();
 }

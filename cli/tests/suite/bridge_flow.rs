@@ -3,7 +3,7 @@
 use crate::bridging::{Bridge, Unread};
 use crate::support::{Ended, Program, SOON, relayline};
 use relayline_connector::chats::{Ids, discord};
-use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_core::time::Now;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -201,7 +201,8 @@ fn start(runtime: &str, flags: &[&str], agent: &[&str]) -> (Program, EmbeddedCon
 }
 
 fn sees_hello(connector: &EmbeddedConnector) {
-    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+    let hello =
+        |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello");
     connector.wait_for(hello, SOON).unwrap();
 }
 
@@ -215,7 +216,7 @@ fn sleep_1000_is_left_at_a_signal(runtime: &str) {
     }
     program.logged("agent_does_not_read");
     program.terminate();
-    let closed = |saw: &Saw| matches!(saw, Saw::Closed { code: Some(1000), .. });
+    let closed = |saw: &Observation| matches!(saw, Observation::Closed { code: Some(1000), .. });
     connector.wait_for(closed, SOON).unwrap();
     let ended = program.ended();
     assert!(ended.stderr.contains("lines_dropped"), "{}", ended.stderr);
@@ -229,7 +230,7 @@ fn an_agent_that_writes_for_ever_and_does_not_read_is_given_up_on(runtime: &str)
     let Ended { code, stderr, .. } = program.ended();
     assert_eq!(code, Some(1), "{stderr}");
     assert_eq!(stderr.lines().last(), Some("relayline: the agent writes and does not read"));
-    let closed = |saw: &Saw| matches!(saw, Saw::Closed { code: Some(1000), .. });
+    let closed = |saw: &Observation| matches!(saw, Observation::Closed { code: Some(1000), .. });
     connector.wait_for(closed, SOON).unwrap();
 }
 
@@ -279,8 +280,8 @@ fn readme_agent_under_a_flood(runtime: &str) {
     let until = Instant::now() + 4 * SOON;
     while !missing.is_empty() {
         let left = until.saturating_duration_since(Instant::now());
-        match connector.next_saw(left) {
-            Some(Saw::Frame { frame, .. }) => {
+        match connector.next_observation(left) {
+            Some(Observation::Frame { frame, .. }) => {
                 if let Some(content) = frame["action"]["content"].as_str() {
                     missing.remove(content);
                 }
@@ -312,7 +313,7 @@ fn stdin_at_its_end_is_no_agent(runtime: &str) {
     let mut child = relayline(run).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdin.take());
     assert_eq!(child.wait().unwrap().code(), Some(2));
-    assert!(connector.next_saw(Duration::ZERO).is_none());
+    assert!(connector.next_observation(Duration::ZERO).is_none());
 }
 
 fn the_last_op_needs_no_newline_and_a_mark_is_skipped(runtime: &str) {

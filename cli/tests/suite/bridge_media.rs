@@ -3,7 +3,7 @@
 use crate::bridging::Bridge;
 use crate::support::{Ended, Program, SOON, relayline};
 use relayline_connector::chats::Ids;
-use relayline_connector::{ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{ConnectorConfig, EmbeddedConnector, Observation};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read, Write};
@@ -133,8 +133,9 @@ fn o_9_a_file_that_cannot_be_sent_is_not_uploaded(runtime: &str) {
         "platform": "matrix"});
     is_definite(&bridge.ask(send), "relay does not front platform matrix");
     uploaded(&mut bridge, json!({"op": "upload", "path": "plan.txt"}));
-    let is_upload = |saw: &Saw| matches!(saw, Saw::Http { path, .. } if path == "/relay/media");
-    let saws = std::iter::from_fn(|| bridge.connector.next_saw(Duration::from_millis(200)));
+    let is_upload =
+        |saw: &Observation| matches!(saw, Observation::Http { path, .. } if path == "/relay/media");
+    let saws = std::iter::from_fn(|| bridge.connector.next_observation(Duration::from_millis(200)));
     assert_eq!(saws.filter(is_upload).count(), 1);
 }
 

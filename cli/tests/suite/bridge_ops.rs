@@ -4,7 +4,7 @@ use crate::bridging::Bridge;
 use crate::support::{Program, SOON, relayline};
 use data_encoding::BASE64;
 use relayline_connector::chats::{discord, slack, telegram};
-use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_core::time::Now;
 use serde_json::{Map, Value, json};
 
@@ -287,9 +287,10 @@ fn x_6_a_hello_carries_what_the_host_adds(runtime: &str) {
     let program = Program::start(command);
     let mut hellos = Vec::new();
     while hellos.len() < 2 {
-        let wanted = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+        let wanted =
+            |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello");
         match connector.wait_for(wanted, SOON) {
-            Ok(Saw::Frame { frame, .. }) => hellos.push(frame),
+            Ok(Observation::Frame { frame, .. }) => hellos.push(frame),
             other => panic!("{other:?}"),
         }
     }

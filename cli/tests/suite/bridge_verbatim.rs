@@ -4,7 +4,7 @@ use crate::bridging::Bridge;
 use crate::support::{Program, SOON, relayline};
 use data_encoding::BASE64;
 use relayline_connector::chats::discord;
-use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use serde_json::{Value, json};
 
 on_one_runtime! {
@@ -97,7 +97,8 @@ fn x_5_an_error_is_logged_and_explains_the_dial_that_fails(runtime: &str) {
     let mut command = relayline(["run", "--url", &connector.url(), "--runtime", runtime]);
     command.args(["--platform", "discord", "--set", "backoff_first=20ms"]);
     let mut program = Program::start(command);
-    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+    let hello =
+        |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello");
     connector.wait_for(hello, SOON).unwrap();
     let long = format!("no such\u{7} bot {}", "x".repeat(400));
     let shown = format!("no such\\u{{7}} bot {}…", "x".repeat(300 - "no such. bot ".len()));

@@ -3,7 +3,7 @@
 use crate::support::{Ended, Program, SOON, relayline};
 use jsonschema::Validator;
 use relayline_connector::chats::{Ids, Room, discord};
-use relayline_connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_core::time::Now;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -105,9 +105,10 @@ impl Bridge {
     /// The next frame that the connector sees, hellos not counted.
     #[track_caller]
     pub(crate) fn sees(&self) -> Value {
-        let wanted = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] != "hello");
+        let wanted =
+            |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] != "hello");
         match self.connector.wait_for(wanted, SOON) {
-            Ok(Saw::Frame { frame, .. }) => frame,
+            Ok(Observation::Frame { frame, .. }) => frame,
             other => panic!("{other:?}"),
         }
     }
@@ -116,7 +117,9 @@ impl Bridge {
     #[track_caller]
     pub(crate) fn sees_goodbye(&self) {
         assert_eq!(self.sees()["type"], "going_idle");
-        let closed = |saw: &Saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. });
+        let closed = |saw: &Observation| {
+            matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. })
+        };
         self.connector.wait_for(closed, SOON).unwrap_or_else(|missed| panic!("{missed}"));
     }
 
@@ -189,9 +192,10 @@ impl Unread {
     /// The next frame that the connector sees, hellos not counted.
     #[track_caller]
     pub(crate) fn sees(&self) -> Value {
-        let wanted = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] != "hello");
+        let wanted =
+            |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] != "hello");
         match self.connector.wait_for(wanted, SOON) {
-            Ok(Saw::Frame { frame, .. }) => frame,
+            Ok(Observation::Frame { frame, .. }) => frame,
             other => panic!("{other:?}"),
         }
     }

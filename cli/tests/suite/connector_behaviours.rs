@@ -5,7 +5,7 @@
 use crate::side_car::proxy::Proxy;
 use crate::side_car::{ID, SECRET, SideCar};
 use crate::support::SOON;
-use relayline_connector::{Act, ConnectorConfig, Duplicates, EmbeddedConnector, Saw, UpgradeRefusal};
+use relayline_connector::{Act, ConnectorConfig, Duplicates, EmbeddedConnector, Observation, UpgradeRefusal};
 use serde_json::{Map, Value, json};
 use std::io::Read;
 use std::net::TcpListener;
@@ -47,8 +47,9 @@ fn deliver(connector: &EmbeddedConnector, text: &str) {
 
 /// What the dials that nobody has looked at were refused with.
 fn dials(connector: &EmbeddedConnector) -> Vec<(Option<u16>, Option<&'static str>)> {
-    let saws = std::iter::from_fn(|| connector.next_saw(Duration::ZERO));
-    let dial = |saw| if let Saw::Dial { status, error, .. } = saw { Some((status, error)) } else { None };
+    let saws = std::iter::from_fn(|| connector.next_observation(Duration::ZERO));
+    let dial =
+        |saw| if let Observation::Dial { status, error, .. } = saw { Some((status, error)) } else { None };
     saws.filter_map(dial).collect()
 }
 
@@ -129,7 +130,8 @@ fn is_revoked(runtime: &str, how: UpgradeRefusal) {
     gateway.event("connected");
     connector.control(Act::Delay { op: "send".to_owned(), ms: 3_600_000 }).unwrap();
     gateway.op(json!({"op": "send", "id": 1, "chat_id": "c1", "content": "unanswered"}));
-    let sent = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "outbound");
+    let sent =
+        |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "outbound");
     connector.wait_for(sent, SOON).unwrap();
 
     connector.control(Act::Revoke { on: true }).unwrap();
@@ -383,8 +385,8 @@ fn a_02_a_08_a_drain_with_a_refused_entry_loses_nothing(runtime: &str) {
     // one acknowledgement each, in order, and none on the wrong connection.
     let mut acks = Vec::new();
     while acks.len() < texts.len() {
-        let saw = connector.wait_for(|saw| matches!(saw, Saw::Frame { .. }), SOON).unwrap();
-        if let Saw::Frame { frame, dial, .. } = saw
+        let saw = connector.wait_for(|saw| matches!(saw, Observation::Frame { .. }), SOON).unwrap();
+        if let Observation::Frame { frame, dial, .. } = saw
             && frame["type"] == "inbound_ack"
         {
             acks.push((dial, frame["bufferId"].to_string()));

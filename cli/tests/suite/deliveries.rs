@@ -3,7 +3,7 @@
 use crate::bridging::Bridge;
 use crate::support::{Program, SOON, relayline};
 use relayline_connector::chats::{Ids, discord};
-use relayline_connector::{Act, ConnectorConfig, Delivery, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation, Webhook};
 use relayline_core::secret::Secret;
 use serde_json::{Map, Value, json};
 use std::net::TcpListener;
@@ -24,14 +24,14 @@ fn start(runtime: &str, listen: &str, keys: &str) -> Bridge {
 }
 
 /// Posts a delivery; its answer is awaited with `answered`.
-fn post(bridge: &Bridge, url: &str, key: &str, what: Delivery) {
-    bridge.tell(Act::Deliver(Delivery { url: Some(url.to_owned()), key: Some(Secret::new(key)), ..what }));
+fn post(bridge: &Bridge, url: &str, key: &str, what: Webhook) {
+    bridge.tell(Act::Deliver(Webhook { url: Some(url.to_owned()), key: Some(Secret::new(key)), ..what }));
 }
 
 #[track_caller]
 fn answered(bridge: &Bridge) -> Option<u16> {
-    match bridge.connector.wait_for(|saw| matches!(saw, Saw::Http { .. }), SOON) {
-        Ok(Saw::Http { status, .. }) => status,
+    match bridge.connector.wait_for(|saw| matches!(saw, Observation::Http { .. }), SOON) {
+        Ok(Observation::Http { status, .. }) => status,
         other => panic!("{other:?}"),
     }
 }
@@ -45,7 +45,7 @@ fn h_6_a_signed_delivery_is_taken_once_its_line_is_written(runtime: &str) {
     let url = format!("http://{}", bridge.program.logged("inbound_listening address="));
     let mut event = |text: &str| {
         let now = relayline_core::time::Now { unix_s: 1_718_900_000, ..Default::default() };
-        Delivery { event: Some(discord::dm().message(&mut bridge.ids, now, text)), ..Delivery::default() }
+        Webhook { event: Some(discord::dm().message(&mut bridge.ids, now, text)), ..Webhook::default() }
     };
     let (first, refused, second) = (event("first"), event("refused"), event("second"));
     for (key, delivery, text) in [("new-key", first.clone(), "first"), ("old-key", second, "second")] {
@@ -60,12 +60,12 @@ fn h_6_a_signed_delivery_is_taken_once_its_line_is_written(runtime: &str) {
     // Nobody else's, nothing stale, and nothing twice: the next line is the interrupt's.
     post(&bridge, &url, "another-key", refused.clone());
     assert_eq!(answered(&bridge), Some(401));
-    post(&bridge, &url, "new-key", Delivery { skew_s: -302, ..refused });
+    post(&bridge, &url, "new-key", Webhook { skew_s: -302, ..refused });
     assert_eq!(answered(&bridge), Some(401));
     post(&bridge, &url, "new-key", first);
     assert_eq!(answered(&bridge), Some(200), "A-4: it was taken");
     let interrupt = object(json!({"session_key": "agent:main:discord:dm:1", "chat_id": "1"}));
-    post(&bridge, &url, "new-key", Delivery { interrupt: Some(interrupt), ..Delivery::default() });
+    post(&bridge, &url, "new-key", Webhook { interrupt: Some(interrupt), ..Webhook::default() });
     assert_eq!(
         bridge.next(),
         json!({"event": "interrupt", "session_key": "agent:main:discord:dm:1", "chat_id": "1"})

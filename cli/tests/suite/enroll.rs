@@ -2,7 +2,7 @@
 
 use crate::support::http::{Answer, Server, answer, answer_with};
 use crate::support::{Ended, Program, copy_program, relayline};
-use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use rustix::process::{Pid, Signal};
 use std::fs;
 use std::net::TcpListener;
@@ -649,10 +649,12 @@ fn h_2_the_last_line_runs_the_gateway(runtime: &str) {
     command.args(["-c", &format!("exec {line} --platform discord --exec cat")]).env_clear();
     command.env("PATH", format!("{programs}:/usr/bin:/bin"));
     let mut run = Program::start(command);
-    let dial = connector.wait_for(|saw| matches!(saw, Saw::Dial { .. }), crate::support::SOON).unwrap();
-    let Saw::Dial { authenticated, .. } = dial else { panic!("a dial") };
+    let dial =
+        connector.wait_for(|saw| matches!(saw, Observation::Dial { .. }), crate::support::SOON).unwrap();
+    let Observation::Dial { authenticated, .. } = dial else { panic!("a dial") };
     assert!(authenticated);
-    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+    let hello =
+        |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello");
     connector.wait_for(hello, crate::support::SOON).unwrap();
     connector.control(Act::Revoke { on: true }).unwrap();
     assert_eq!(run.wait(), Some(3), "{}", run.log());

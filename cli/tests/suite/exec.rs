@@ -2,7 +2,7 @@
 
 use crate::support::{Program, SOON, relayline};
 use relayline_connector::chats::{Ids, discord};
-use relayline_connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_core::time::Now;
 
 on_both_runtimes! {
@@ -21,13 +21,13 @@ fn start(runtime: &str, script: &str) -> (Program, EmbeddedConnector) {
     (Program::start(command), connector)
 }
 
-fn sees(connector: &EmbeddedConnector, wanted: impl FnMut(&Saw) -> bool) {
+fn sees(connector: &EmbeddedConnector, wanted: impl FnMut(&Observation) -> bool) {
     connector.wait_for(wanted, SOON).unwrap_or_else(|missed| panic!("{missed}"));
 }
 
 /// L-14
 fn sees_goodbye(connector: &EmbeddedConnector) {
-    sees(connector, |saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. }));
+    sees(connector, |saw| matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. }));
 }
 
 fn a_child_that_answers_and_then_ends_is_a_success(runtime: &str) {
@@ -40,10 +40,13 @@ fn a_child_that_answers_and_then_ends_is_a_success(runtime: &str) {
              esac
            done"#,
     );
-    sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
+    sees(&connector, |saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello"));
     let event = discord::dm().message(&mut Ids::new([0; 32]), Now::default(), "anybody?");
     connector.control(Act::Inbound { event, buffered: None }).unwrap();
-    sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["action"]["content"] == "echo"));
+    sees(
+        &connector,
+        |saw| matches!(saw, Observation::Frame { frame, .. } if frame["action"]["content"] == "echo"),
+    );
     sees_goodbye(&connector);
     let ended = program.ended();
     // Its lines are the child's: none of them are on our stdout.
@@ -73,12 +76,12 @@ fn a_child_that_writes_back_what_it_reads_is_not_answered_for_ever(runtime: &str
              esac
            done"#,
     );
-    sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
+    sees(&connector, |saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello"));
     let event = discord::dm().message(&mut Ids::new([0; 32]), Now::default(), "anybody?");
     connector.control(Act::Inbound { event, buffered: None }).unwrap();
     let mut content = String::new();
     sees(&connector, |saw| match saw {
-        Saw::Frame { frame, .. } => {
+        Observation::Frame { frame, .. } => {
             content = frame["action"]["content"].as_str().unwrap_or_default().to_owned();
             content.ends_with(" lines")
         }
@@ -103,7 +106,7 @@ fn a_child_may_write_to_its_end(runtime: &str) {
            n=0
            while [ $n -lt 5000 ]; do echo '{"op":"capabilities","chat_id":"1"}'; n=$((n+1)); done"#,
     );
-    sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
+    sees(&connector, |saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello"));
     program.terminate();
     sees_goodbye(&connector);
     let ended = program.ended();
@@ -118,7 +121,7 @@ fn ctrl_c_of_a_terminal_ends_the_childs_input_and_not_the_child(runtime: &str) {
     command.args(["--platform", "discord", "--exec", "sh", "-c"]);
     command.arg("while read -r line; do :; done; echo 'its input has ended' >&2").process_group(0);
     let program = Program::start(command);
-    sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
+    sees(&connector, |saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello"));
     let group = format!("-{}", program.id());
     assert!(std::process::Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
     sees_goodbye(&connector);
@@ -129,7 +132,7 @@ fn ctrl_c_of_a_terminal_ends_the_childs_input_and_not_the_child(runtime: &str) {
 
 fn l_10_a_revoked_gateway_ends_with_3_whatever_its_child_says(runtime: &str) {
     let (program, connector) = start(runtime, "while read -r line; do :; done; exit 5");
-    sees(&connector, |saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
+    sees(&connector, |saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello"));
     // The handshake is complete once an event has been served; until then a refusal would be a cold start (L-7).
     let event = discord::dm().message(&mut Ids::new([0; 32]), Now::default(), "first");
     connector.control(Act::Inbound { event, buffered: Some(true) }).unwrap();

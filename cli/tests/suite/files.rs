@@ -1,7 +1,7 @@
 //! Files of settings and secrets, and files that cannot grow.
 
 use crate::support::{Program, SOON, relayline};
-use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,11 @@ impl Place {
 }
 
 fn hello(connector: &EmbeddedConnector) -> String {
-    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
-    let Saw::Frame { frame, .. } = connector.wait_for(hello, SOON).unwrap() else { panic!("a frame") };
+    let hello =
+        |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello");
+    let Observation::Frame { frame, .. } = connector.wait_for(hello, SOON).unwrap() else {
+        panic!("a frame")
+    };
     format!("{}:{}", frame["platform"].as_str().unwrap(), frame["botId"].as_str().unwrap())
 }
 
@@ -108,7 +111,8 @@ fn h_9_a_configuration_file_has_every_flag(runtime: &str) {
     connector
         .control(Act::Inbound { event: event.as_object().unwrap().clone(), buffered: Some(true) })
         .unwrap();
-    let ack = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "inbound_ack");
+    let ack =
+        |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "inbound_ack");
     connector.wait_for(ack, SOON).unwrap();
     run.terminate();
     run.wait();

@@ -2,7 +2,7 @@
 
 use crate::support::{Program, SOON, relayline};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use relayline_connector::{EmbeddedConnector, Saw, ServerConfig, ServerTls};
+use relayline_connector::{EmbeddedConnector, Observation, ServerConfig, ServerTls};
 use std::fs;
 use std::net::TcpListener;
 
@@ -41,7 +41,8 @@ fn h_9_an_authority_is_trusted_by_flag_variable_or_file(runtime: &str) {
         let mut command = relayline(["run", "--url", &connector.url(), "--runtime", runtime]);
         command.args(flags).env("SSL_CERT_FILE", variable);
         let mut program = Program::start(command);
-        let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+        let hello =
+            |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello");
         connector.wait_for(hello, SOON).unwrap_or_else(|missed| panic!("{missed}"));
         program.close_stdin();
         let ended = program.ended();

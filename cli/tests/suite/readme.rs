@@ -1,6 +1,6 @@
 //! The README's agent, as it is written there, against the connector of the README, through the program.
 
-use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -71,7 +71,7 @@ fn the_agent_of_the_readme_echoes(runtime: &str) {
             .spawn()
             .unwrap(),
     );
-    let frame = |saw: &Saw, kind: &str| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == kind);
+    let frame = |saw: &Observation, kind: &str| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == kind);
     connector.wait_for(|saw| frame(saw, "hello"), PATIENCE).unwrap();
 
     // The README's line, as a user would paste it.
@@ -79,7 +79,7 @@ fn the_agent_of_the_readme_echoes(runtime: &str) {
     let event = line["event"].as_object().unwrap().clone();
     connector.control(Act::Inbound { event: event.clone(), buffered: None }).unwrap();
     let answer = connector.wait_for(|saw| frame(saw, "outbound"), PATIENCE).unwrap();
-    let Saw::Frame { frame: answer, .. } = answer else { panic!("{answer:?}") };
+    let Observation::Frame { frame: answer, .. } = answer else { panic!("{answer:?}") };
     assert_eq!(answer["action"]["content"], json!("you said: hello"));
     assert_eq!(answer["action"]["chat_id"], json!("1234"));
     // M-7: it completes the turn's answer.
@@ -119,7 +119,8 @@ fn h_1_the_enrolment_of_the_readme_runs() {
             .spawn()
             .unwrap(),
     );
-    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+    let hello =
+        |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello");
     connector.wait_for(hello, PATIENCE).unwrap();
     connector.control(Act::Revoke { on: true }).unwrap();
     assert_eq!(shell.0.wait().unwrap().code(), Some(3));

@@ -98,10 +98,10 @@ pub enum ControlError {
     },
     /// A delivery is one of two things.
     #[error("`deliver` wants an \"event\" or an \"interrupt\", one of them")]
-    WhichDelivery,
+    WhichWebhook,
     /// The queue of deliveries is full.
     #[error("{0} deliveries wait for their answers already: expect one first")]
-    TooManyDeliveries(usize),
+    TooManyWebhooks(usize),
     /// There is no room for a further enrolment token.
     #[error("{0} enrolment tokens are waiting to be used already")]
     TooManyTokens(usize),

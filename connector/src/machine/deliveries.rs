@@ -1,12 +1,12 @@
 //! Events and forwards on their way to a gateway: live, or through its buffer.
 
-use super::told::show_id;
-use super::{Conn, ConnectorMachine};
+use super::commands::show_id;
+use super::{ConnId, ConnectorMachine};
 use crate::buffer::Kind;
+use crate::connection::Phase;
 use crate::control::ControlError;
 use crate::like::Like;
-use crate::link::Phase;
-use crate::saw::Saw;
+use crate::observation::Observation;
 use relayline_core::time::Now;
 use serde_json::{Map, Value};
 
@@ -23,14 +23,15 @@ impl ConnectorMachine {
         buffered: Option<bool>,
     ) -> Result<(), ControlError> {
         let [id] = ids else {
-            return Err(ControlError::WhichGateway { known: self.known() });
+            return Err(ControlError::WhichGateway { known: self.known_ids() });
         };
         if kind == Kind::Inbound {
             self.prompts.note_author(&content);
         }
         let Some(gateway) = self.gateways.get_mut(id) else { return Ok(()) };
         let live = gateway.conn.filter(|conn| {
-            !gateway.muted && self.links.get(conn).is_some_and(|link| link.phase == Phase::Live)
+            !gateway.muted
+                && self.connections.get(conn).is_some_and(|connection| connection.phase == Phase::Live)
         });
         match (live, buffered) {
             (Some(conn), Some(false)) => {
@@ -54,9 +55,9 @@ impl ConnectorMachine {
             let (entries, bytes) = (gateway.buffer.len(), gateway.buffer.bytes());
             return Err(ControlError::BufferFull { gateway: show_id(id), entries, bytes });
         };
-        self.is_changed = true;
+        self.has_durable_change = true;
         if self.is_durable {
-            self.saws.push(buffer_id.len(), Saw::Buffered { gateway: id.clone(), buffer_id });
+            self.observations.push(buffer_id.len(), Observation::Buffered { gateway: id.clone(), buffer_id });
         }
         if let Some(conn) = live {
             self.drain(now, conn);
@@ -66,49 +67,53 @@ impl ConnectorMachine {
 
     /// Sends the first buffered entry, unless one is waiting for its ack. A connector that floods sends all that
     /// fit.
-    pub(super) fn drain(&mut self, now: Now, conn: Conn) {
+    pub(super) fn drain(&mut self, now: Now, conn: ConnId) {
         let most = if self.config.like == Some(Like::Flood) { FLOOD } else { 1 };
         let mut at = 0;
-        while let Some(link) = self.links.get_mut(&conn)
-            && let Some(gateway) = self.gateways.get(&link.gateway)
-            && link.phase == Phase::Live
-            && link.unacked.len() < most
+        while let Some(connection) = self.connections.get_mut(&conn)
+            && let Some(gateway) = self.gateways.get(&connection.gateway)
+            && connection.phase == Phase::Live
+            && connection.in_flight.len() < most
             && !gateway.muted
             && gateway.conn == Some(conn)
             && let Some(entry) = gateway.buffer.get(at)
         {
             at += 1;
             let id = entry.buffer_id();
-            if link.unacked.contains_key(id) {
+            if connection.in_flight.contains_key(id) {
                 continue;
             }
             let line = entry.to_line();
             // The next ack makes room, and drains again.
-            if !link.unacked.is_empty() && !link.has_room(line.len(), self.config.limits.write_bytes) {
+            if !connection.in_flight.is_empty()
+                && !connection.has_room(line.len(), self.config.limits.write_bytes)
+            {
                 return;
             }
-            link.unacked.insert(id.to_owned(), now.mono);
+            connection.in_flight.insert(id.to_owned(), now.mono);
             if let Some(after) = self.config.unacked_after {
-                self.unacked.start(now.mono + after, conn, id);
+                self.ack_timers.start(now.mono + after, conn, id);
             }
             self.send(conn, line);
         }
     }
 
     /// Reports an entry whose ack is late, once.
-    pub(super) fn report_unacked(&mut self, now: Now, conn: Conn, id: &str) {
-        let Some(link) = self.links.get(&conn) else { return };
-        let Some(gateway) = self.gateways.get_mut(&link.gateway) else { return };
-        let (Some(sent), Some(entry)) = (link.unacked.get(id), gateway.buffer.find_mut(id)) else { return };
+    pub(super) fn report_late_ack(&mut self, now: Now, conn: ConnId, id: &str) {
+        let Some(connection) = self.connections.get(&conn) else { return };
+        let Some(gateway) = self.gateways.get_mut(&connection.gateway) else { return };
+        let (Some(sent), Some(entry)) = (connection.in_flight.get(id), gateway.buffer.find_mut(id)) else {
+            return;
+        };
         if std::mem::replace(&mut entry.is_reported, true) {
             return;
         }
         let for_ms = now.mono.since(*sent).as_millis();
-        self.saws.push(
+        self.observations.push(
             id.len(),
-            Saw::Unacked {
-                gateway: link.gateway.clone(),
-                dial: link.dial,
+            Observation::Unacked {
+                gateway: connection.gateway.clone(),
+                dial: connection.dial,
                 buffer_id: id.to_owned(),
                 frame_type: entry.kind().frame_type(),
                 for_ms: u64::try_from(for_ms).unwrap_or(u64::MAX),

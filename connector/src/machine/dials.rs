@@ -1,14 +1,14 @@
 //! Who is let in, and which of two connections of one gateway stays.
 
-use super::{Conn, ConnectorMachine};
+use super::{ConnId, ConnectorMachine};
 use crate::config::{Duplicates, UpgradeRefusal};
+use crate::connection::Output;
 use crate::like::Like;
-use crate::link::Output;
 use crate::upgrade::{Bearer, check_bearer};
 use relayline_core::time::Now;
 
 /// Whoever it is, they are not let in.
-pub(super) struct NotAdmitted {
+pub(super) struct Unauthenticated {
     /// The gateway that it would be, as far as that can be told.
     pub(super) id: String,
     /// Why: `expired` or `unauthorized`.
@@ -17,27 +17,31 @@ pub(super) struct NotAdmitted {
 
 impl ConnectorMachine {
     /// Whose upgrade token this is, and whether there was one to check.
-    pub(super) fn who(&self, now: Now, authorization: Option<&str>) -> Result<(String, bool), NotAdmitted> {
+    pub(super) fn authenticate(
+        &self,
+        now: Now,
+        authorization: Option<&str>,
+    ) -> Result<(String, bool), Unauthenticated> {
         if self.is_open {
             return Ok((String::new(), false));
         }
         let accounts = self.gateways.iter().map(|(id, gateway)| (id.as_str(), &gateway.account));
         match check_bearer(accounts, authorization, now) {
             Bearer::Right(id) => Ok((id, true)),
-            Bearer::Expired(id) => Err(NotAdmitted { id, error: "expired" }),
-            Bearer::Wrong => Err(NotAdmitted { id: String::new(), error: "unauthorized" }),
+            Bearer::Expired(id) => Err(Unauthenticated { id, error: "expired" }),
+            Bearer::Wrong => Err(Unauthenticated { id: String::new(), error: "unauthorized" }),
         }
     }
 
     /// Whose dial it is, whether its token is right, and why it is refused, if it is.
-    pub(super) fn judge(
+    pub(super) fn check_dial(
         &mut self,
         now: Now,
         authorization: Option<&str>,
     ) -> (String, bool, Option<&'static str>) {
-        let (id, authenticated) = match self.who(now, authorization) {
+        let (id, authenticated) = match self.authenticate(now, authorization) {
             Ok(known) => known,
-            Err(NotAdmitted { id, error }) => return (id, false, Some(error)),
+            Err(Unauthenticated { id, error }) => return (id, false, Some(error)),
         };
         let revoked = match self.config.upgrade_refusal {
             UpgradeRefusal::Close => "revoked",
@@ -55,7 +59,7 @@ impl ConnectorMachine {
     }
 
     /// One connection per gateway stays.
-    pub(super) fn settle_duplicates(&mut self, id: &str, new: Conn) {
+    pub(super) fn settle_duplicates(&mut self, id: &str, new: ConnId) {
         let Some(gateway) = self.gateways.get_mut(id) else { return };
         let displaces = self.config.like == Some(Like::Displacing);
         let loser = match (gateway.conn, self.config.duplicates) {

@@ -4,14 +4,14 @@ use super::{ConnectorConfig, ConnectorMachine};
 use crate::account::Account;
 use crate::buffer::Buffer;
 use crate::gateway::Gateway;
-use crate::saw::Saw;
+use crate::observation::Observation;
 use crate::state::{DurableState, EntryState, FORMAT, GatewayState, StateFault};
 use relayline_core::time::Now;
 use zeroize::Zeroizing;
 
 impl ConnectorMachine {
     /// Restores a connector from [`durable_state`](Self::durable_state); an empty text is a new connector. The
-    /// configuration is valid in addition. A restored connector reports each buffered entry as [`Saw::Buffered`]: show
+    /// configuration is valid in addition. A restored connector reports each buffered entry as [`Observation::Buffered`]: show
     /// it once the state is kept.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl ConnectorMachine {
         let GatewayState { revoked, idle, newest_id, .. } = known;
         if !entries.is_empty() || revoked || idle {
             let (gateway, buffered) = (id.clone(), entries.len());
-            self.saws.push(0, Saw::Restored { gateway, buffered, revoked, idle });
+            self.observations.push(0, Observation::Restored { gateway, buffered, revoked, idle });
         }
         let fresh = || Gateway::new(Account::open());
         let gateway = self.gateways.entry(id.clone()).or_insert_with(fresh);
@@ -59,7 +59,7 @@ impl ConnectorMachine {
         gateway.is_idle = idle;
         gateway.buffer = Buffer::restored(entries, newest_id);
         gateway.account.restore(now, known);
-        self.overlaps.extend(gateway.account.next_end().map(|end| (end, id)));
+        self.overlaps.extend(gateway.account.next_expiry().map(|end| (end, id)));
     }
 
     /// Returns the state that must outlive the process, as a JSON text. It holds secrets.
@@ -82,6 +82,6 @@ impl ConnectorMachine {
     /// Returns true if [`durable_state`](Self::durable_state) may have changed since the last call. Keep the state before
     /// you pass on any answer, transmit or observation: they rely on it.
     pub fn take_durable_change(&mut self) -> bool {
-        std::mem::take(&mut self.is_changed)
+        std::mem::take(&mut self.has_durable_change)
     }
 }

@@ -4,7 +4,7 @@ use super::http::Served;
 use super::{ConnectorMachine, MAX_SCRIPTED};
 use crate::account::Account;
 use crate::gateway::Gateway;
-use crate::http::{Fields, HIDDEN, HttpAnswer, Refusal};
+use crate::http::{Fields, HIDDEN, HttpResponse, Refusal};
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
 use serde::Serialize;
@@ -32,7 +32,7 @@ impl<'a> Issued<'a> {
     }
 
     fn served(self, asked: Value) -> Served {
-        let answer = HttpAnswer::json(200, &self);
+        let answer = HttpResponse::json(200, &self);
         let gateway = self.gateway_id.to_owned();
         let hide = |secret: Option<&str>| secret.map(|_| HIDDEN);
         let (secret, delivery_key) = (hide(self.secret), hide(self.delivery_key));

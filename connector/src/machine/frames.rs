@@ -1,77 +1,80 @@
 //! What a gateway's frames bring about.
 
-use super::{Conn, ConnectorMachine, MAX_SCRIPTED};
+use super::{ConnId, ConnectorMachine, MAX_SCRIPTED};
 use crate::chats::Platform;
-use crate::frame::{Known, Outgoing};
+use crate::connection::{Output, Phase};
+use crate::frame::{GatewayFrame, Outgoing};
 use crate::like::Like;
-use crate::link::{Output, Phase};
+use crate::observation::Observation;
 use crate::prompts::Prompt;
-use crate::saw::Saw;
 use relayline_core::time::Now;
 use serde_json::Value;
 
 impl ConnectorMachine {
-    pub(super) fn show(&mut self, conn: Conn, weight: usize, frame: Value) {
-        if let Some(link) = self.links.get(&conn) {
-            self.saws.push(weight, Saw::Frame { gateway: link.gateway.clone(), dial: link.dial, frame });
+    pub(super) fn observe_frame(&mut self, conn: ConnId, weight: usize, frame: Value) {
+        if let Some(connection) = self.connections.get(&conn) {
+            self.observations.push(
+                weight,
+                Observation::Frame { gateway: connection.gateway.clone(), dial: connection.dial, frame },
+            );
         }
     }
 
-    pub(super) fn obey(&mut self, now: Now, conn: Conn, known: Known, action: &Value) {
-        let Some(link) = self.links.get_mut(&conn) else { return };
-        let Some(gateway) = self.gateways.get_mut(&link.gateway) else { return };
+    pub(super) fn handle_frame(&mut self, now: Now, conn: ConnId, known: GatewayFrame, action: &Value) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        let Some(gateway) = self.gateways.get_mut(&connection.gateway) else { return };
         if gateway.muted {
             return;
         }
         if self.config.like == Some(Like::Strict)
-            && let Some(frame) = strictly_refused(&known, link.phase)
+            && let Some(frame) = strictly_refused(&known, connection.phase)
         {
             return self.end(conn, Output::Close { code: 1003, reason: format!("unexpected {frame}") });
         }
         match known {
-            Known::Hello { platform, bot_id } => {
+            GatewayFrame::Hello { platform, bot_id } => {
                 let descriptor = match gateway.descriptors.get(&platform) {
                     Some(scripted) => scripted.clone(),
                     None => front(&self.config.platforms, &platform).descriptor,
                 };
                 let line = Outgoing::Descriptor { descriptor: &descriptor }.to_line();
-                link.default_platform.get_or_insert_with(|| platform.clone());
+                connection.default_platform.get_or_insert_with(|| platform.clone());
                 // A gateway cannot make this grow without bound: it fronts a handful of platforms.
-                if link.descriptors.len() < MAX_SCRIPTED {
-                    link.bot_ids.insert(platform.clone(), bot_id);
-                    link.descriptors.insert(platform, descriptor);
+                if connection.descriptors.len() < MAX_SCRIPTED {
+                    connection.bot_ids.insert(platform.clone(), bot_id);
+                    connection.descriptors.insert(platform, descriptor);
                 }
-                link.phase = Phase::Live;
-                self.is_changed |= std::mem::take(&mut gateway.is_idle);
+                connection.phase = Phase::Live;
+                self.has_durable_change |= std::mem::take(&mut gateway.is_idle);
                 self.send(conn, line);
             }
-            Known::Outbound { request_id, platform } => {
+            GatewayFrame::Outbound { request_id, platform } => {
                 let op = action.get("op").and_then(Value::as_str).unwrap_or_default();
                 let scripted = gateway.answers.get(op).cloned();
                 let delay = gateway.delays.get(op).copied();
-                let name = platform.or_else(|| link.default_platform.clone()).unwrap_or_default();
+                let name = platform.or_else(|| connection.default_platform.clone()).unwrap_or_default();
                 let platform = front(&self.config.platforms, &name);
-                let descriptor = link.descriptors.get(&name).unwrap_or(&platform.descriptor);
+                let descriptor = connection.descriptors.get(&name).unwrap_or(&platform.descriptor);
                 let (result, like) = match scripted {
                     Some(result) => {
-                        self.answerer.note_scripted(action, &result);
+                        self.responder.note_scripted(action, &result);
                         (result, None)
                     }
-                    None => (self.answerer.answer(now, platform.ids, descriptor, action), self.config.like),
+                    None => (self.responder.answer(now, platform.ids, descriptor, action), self.config.like),
                 };
                 if result.get("success").and_then(Value::as_bool) == Some(true) {
                     let text = |name: &str| action.get(name).and_then(Value::as_str);
                     match op {
                         "prompt" => {
-                            let bot_id = link.bot_ids.get(&name).cloned().unwrap_or_default();
-                            let shown = Prompt::read(&link.gateway, name, bot_id, action, &result);
+                            let bot_id = connection.bot_ids.get(&name).cloned().unwrap_or_default();
+                            let shown = Prompt::read(&connection.gateway, name, bot_id, action, &result);
                             // One that cannot be kept is as good as evicted.
                             self.stats.evicted_prompts += shown.map_or(1, |prompt| self.prompts.show(prompt));
                         }
                         "delete" => {
                             let message_id = text("message_id").unwrap_or_default();
                             self.prompts.delete(
-                                &link.gateway,
+                                &connection.gateway,
                                 text("chat_id").unwrap_or_default(),
                                 message_id,
                             );
@@ -79,45 +82,45 @@ impl ConnectorMachine {
                         _ => {}
                     }
                 }
-                let line = answer_like(like, &request_id, result);
-                self.send_after(now, conn, delay, line);
+                let line = result_line(like, &request_id, result);
+                self.send_delayed(now, conn, delay, line);
             }
-            Known::InboundAck { buffer_id } => match link.unacked.remove(&buffer_id) {
+            GatewayFrame::InboundAck { buffer_id } => match connection.in_flight.remove(&buffer_id) {
                 Some(sent) => {
                     if let Some(after) = self.config.unacked_after {
-                        self.unacked.stop(sent + after, conn, &buffer_id);
+                        self.ack_timers.stop(sent + after, conn, &buffer_id);
                     }
                     gateway.buffer.remove(&buffer_id);
-                    self.is_changed = true;
+                    self.has_durable_change = true;
                 }
                 None => self.stats.stray_acks += 1,
             },
-            Known::GoingIdle => {
+            GatewayFrame::GoingIdle => {
                 if !gateway.withholds_idle_ack && self.config.like != Some(Like::Silent) {
-                    link.phase = Phase::Idle;
+                    connection.phase = Phase::Idle;
                     gateway.is_idle = true;
-                    self.is_changed = true;
+                    self.has_durable_change = true;
                     self.send(conn, Outgoing::GoingIdleAck.to_line());
                 }
             }
             // There is no platform turn to stop here: it was shown, which is all.
-            Known::Interrupt => {}
+            GatewayFrame::Interrupt => {}
         }
     }
 }
 
 /// Returns the type of a frame that a strict connector does not take.
-fn strictly_refused(known: &Known, phase: Phase) -> Option<&'static str> {
+fn strictly_refused(known: &GatewayFrame, phase: Phase) -> Option<&'static str> {
     match known {
-        Known::Hello { .. } if phase != Phase::Open => Some("second hello"),
-        Known::Interrupt => Some("interrupt"),
-        Known::GoingIdle => Some("going_idle"),
-        Known::Hello { .. } | Known::Outbound { .. } | Known::InboundAck { .. } => None,
+        GatewayFrame::Hello { .. } if phase != Phase::Open => Some("second hello"),
+        GatewayFrame::Interrupt => Some("interrupt"),
+        GatewayFrame::GoingIdle => Some("going_idle"),
+        GatewayFrame::Hello { .. } | GatewayFrame::Outbound { .. } | GatewayFrame::InboundAck { .. } => None,
     }
 }
 
 /// A result as the connector to play would send it.
-fn answer_like(like: Option<Like>, request_id: &str, mut result: Value) -> Vec<u8> {
+fn result_line(like: Option<Like>, request_id: &str, mut result: Value) -> Vec<u8> {
     match like {
         Some(Like::Errors) => {
             let text = result.get("error").and_then(Value::as_str).unwrap_or("internal error");

@@ -1,8 +1,8 @@
 //! What gateways ask for over HTTP (H): who may, and what is shown of it.
 
-use super::{ConnectorMachine, dials::NotAdmitted};
-use crate::http::{HttpAnswer, HttpBody, HttpHead, Refusal, Route};
-use crate::saw::{AskedBy, Saw};
+use super::{ConnectorMachine, dials::Unauthenticated};
+use crate::http::{HttpBody, HttpHead, HttpResponse, Refusal, Route};
+use crate::observation::{AskedBy, Observation};
 use bytes::Bytes;
 use relayline_core::time::Now;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 /// What was done for a request, and what may be shown of it.
 pub(super) struct Served {
     pub(super) gateway: String,
-    pub(super) answer: HttpAnswer,
+    pub(super) answer: HttpResponse,
     pub(super) asked: Option<Value>,
     pub(super) answered: Option<Value>,
 }
@@ -45,7 +45,7 @@ impl ConnectorMachine {
 
     /// A request that asks for no WebSocket came, and as much of its body as
     /// [`http_body_limit`](Self::http_body_limit) says, or word that there was more.
-    pub fn handle_http(&mut self, now: Now, head: &HttpHead<'_>, body: HttpBody) -> HttpAnswer {
+    pub fn handle_http(&mut self, now: Now, head: &HttpHead<'_>, body: HttpBody) -> HttpResponse {
         let weight = head.path.len()
             + match &body {
                 HttpBody::Whole(body) => body.len().min(self.config.limits.json_bytes),
@@ -54,14 +54,14 @@ impl ConnectorMachine {
         let (served, error) = match self.serve(now, head, body) {
             Ok(served) => (served, None),
             Err(refusal) => {
-                let answer = HttpAnswer::refusal(&refusal);
+                let answer = HttpResponse::refusal(&refusal);
                 let gateway = refusal.gateway;
                 (Served { gateway, answer, asked: None, answered: None }, Some(refusal.error))
             }
         };
-        self.saws.push(
+        self.observations.push(
             weight,
-            Saw::Http {
+            Observation::Http {
                 gateway: served.gateway,
                 by: AskedBy::Gateway,
                 method: head.method.to_owned(),
@@ -83,7 +83,7 @@ impl ConnectorMachine {
             HttpBody::TooSlow => Err(Refusal::new(408, "the body did not come in time")),
         };
         let of = |body: Result<Bytes, Refusal>, id: &str| body.map_err(|refusal| refusal.of(id));
-        self.is_changed |=
+        self.has_durable_change |=
             matches!(admitted, Admitted::Enroll(_) | Admitted::Provision(_) | Admitted::Policy(_));
         match admitted {
             Admitted::Enroll(tenant) => self.enroll(now, &tenant, &body?),
@@ -110,12 +110,12 @@ impl ConnectorMachine {
             let tenant = token.and_then(|token| self.admission.tenant(token)).map(str::to_owned);
             tenant.ok_or_else(|| Refusal::new(401, "identity not verified"))
         };
-        let gateway = || match self.who(now, head.authorization) {
+        let gateway = || match self.authenticate(now, head.authorization) {
             Ok((id, _)) if self.gateways.get(&id).is_some_and(|gateway| gateway.revoked) => {
                 Err(Refusal::new(401, "unauthorized").of(&id))
             }
             Ok((id, _)) => Ok(id),
-            Err(NotAdmitted { id, error }) => Err(Refusal::new(401, error).of(&id)),
+            Err(Unauthenticated { id, error }) => Err(Refusal::new(401, error).of(&id)),
         };
         Ok(match route {
             Route::Socket => return Err(Refusal::new(426, "this is a WebSocket endpoint")),

@@ -28,13 +28,13 @@ impl ConnectorMachine {
         let [id] = ids.as_slice() else {
             return Err(match self.gateways.is_empty() {
                 true => ControlError::NoGateway,
-                false => ControlError::WhichGateway { known: self.known() },
+                false => ControlError::WhichGateway { known: self.known_ids() },
             });
         };
         let first = || self.config.platforms.first().map(|platform| platform.name.clone());
         let platform = self.platform_of(id).or_else(first).unwrap_or_else(|| "relay".to_owned());
         let room: Room = lobby(&platform).unwrap_or_else(guest);
-        let mut event = room.message(self.answerer.ids(), now, text);
+        let mut event = room.message(self.responder.ids(), now, text);
         if let Some(source) = event.get_mut("source") {
             source["platform"] = platform.into();
         }
@@ -43,7 +43,7 @@ impl ConnectorMachine {
 
     /// Returns the platform of the first hello on a gateway's connection.
     fn platform_of(&self, id: &str) -> Option<String> {
-        self.links.get(&self.gateways.get(id)?.conn?)?.default_platform.clone()
+        self.connections.get(&self.gateways.get(id)?.conn?)?.default_platform.clone()
     }
 
     /// Delivers a user's press of a button of an open prompt.
@@ -60,7 +60,7 @@ impl ConnectorMachine {
         if let Some(user_name) = &press.user_name {
             source.insert("user_name".to_owned(), user_name.as_str().into());
         }
-        let message_id = self.answerer.ids().next(front(&self.config.platforms, &prompt.platform).ids, now);
+        let message_id = self.responder.ids().next(front(&self.config.platforms, &prompt.platform).ids, now);
         let (kind, content) = match prompt.platform.as_str() {
             "discord" => (Kind::Passthrough, interaction(&prompt, choice, &source, &message_id)),
             _ => (Kind::Inbound, answer(&prompt, choice, source, &message_id)),

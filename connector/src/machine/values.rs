@@ -2,7 +2,7 @@
 
 /// One connection, named by whoever drives the machine. A name is used once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Conn(pub u32);
+pub struct ConnId(pub u32);
 
 /// What [`ConnectorMachine::poll_transmit`](super::ConnectorMachine::poll_transmit) wants done on a connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -10,12 +10,12 @@ pub enum Transmit {
     /// Send the caller's buffer as one text message.
     Frame {
         /// The connection.
-        conn: Conn,
+        conn: ConnId,
     },
     /// Send a close frame; then wait for the gateway's, and say [`ConnectorMachine::handle_closed`](super::ConnectorMachine::handle_closed).
     Close {
         /// The connection.
-        conn: Conn,
+        conn: ConnId,
         /// The close code.
         code: u16,
         /// The close reason.
@@ -24,7 +24,7 @@ pub enum Transmit {
     /// Cut the connection, without a close frame. Nothing more is heard of it.
     Drop {
         /// The connection.
-        conn: Conn,
+        conn: ConnId,
     },
 }
 
@@ -44,7 +44,7 @@ pub struct Stats {
     /// Results that came at once because too many were delayed already.
     pub not_delayed: u64,
     /// Observations that nobody fetched in time.
-    pub lost_saws: u64,
+    pub lost_observations: u64,
     /// Prompts that cannot be pressed, since others took their place or their texts are too long.
     pub evicted_prompts: u64,
     /// Files that had to go before their time, to make room for others.

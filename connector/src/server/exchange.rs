@@ -1,7 +1,7 @@
 //! One request that asks for no WebSocket: its body, read no further than the machine wants it, and the answer.
 
 use super::hub::Hub;
-use crate::{HttpAnswer, HttpBody, HttpHead};
+use crate::{HttpBody, HttpHead, HttpResponse};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes};
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -75,7 +75,7 @@ async fn drain(body: &mut Received) {
     }
 }
 
-fn response(answer: HttpAnswer) -> Response<Full<Bytes>> {
+fn response(answer: HttpResponse) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if !response.status().is_success() {

@@ -1,7 +1,7 @@
 //! The machine, shared between its sockets and its owner, and who is woken when it has something to say.
 
 use super::store::{StateError, StateFile};
-use crate::{Conn, ConnectorConfig, ConnectorMachine, Post, Saw, Transmit};
+use crate::{ConnId, ConnectorConfig, ConnectorMachine, Observation, Post, Transmit};
 use relayline_core::time::{Now, Time};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +24,7 @@ pub(super) struct Wake {
 
 struct State {
     machine: ConnectorMachine,
-    wakes: BTreeMap<Conn, Arc<Wake>>,
+    wakes: BTreeMap<ConnId, Arc<Wake>>,
     next_conn: u32,
     /// State file, if there is one.
     file: Option<StateFile>,
@@ -50,7 +50,7 @@ impl State {
 pub(super) struct Hub {
     state: Mutex<State>,
     origin: Instant,
-    saw: Condvar,
+    observed: Condvar,
     /// The deadline may have changed.
     pub(super) timer: Notify,
     /// Who may read a large body now.
@@ -90,7 +90,7 @@ impl Hub {
         Hub {
             state: Mutex::new(State { machine, wakes: BTreeMap::new(), next_conn: 0, file, failure: None }),
             origin,
-            saw: Condvar::new(),
+            observed: Condvar::new(),
             timer: Notify::new(),
             ended: Notify::new(),
             uploads: Semaphore::new(UPLOADS),
@@ -114,16 +114,16 @@ impl Hub {
             }
         }
         drop(state);
-        self.saw.notify_all();
+        self.observed.notify_all();
         self.timer.notify_one();
         self.posts.notify_one();
         result
     }
 
     /// A name for a connection that is about to be.
-    pub(super) fn open(&self) -> (Conn, Arc<Wake>) {
+    pub(super) fn open(&self) -> (ConnId, Arc<Wake>) {
         let mut state = self.lock();
-        let conn = Conn(state.next_conn);
+        let conn = ConnId(state.next_conn);
         state.next_conn = state.next_conn.wrapping_add(1);
         let wake = Arc::new(Wake::default());
         state.wakes.insert(conn, Arc::clone(&wake));
@@ -131,13 +131,13 @@ impl Hub {
     }
 
     /// The connection's task has ended, however it did.
-    pub(super) fn close(&self, conn: Conn) {
+    pub(super) fn close(&self, conn: ConnId) {
         self.with(|machine, now| machine.handle_closed(now, conn, None, ""));
         self.lock().wakes.remove(&conn);
         self.ended.notify_one();
     }
 
-    pub(super) fn transmit(&self, conn: Conn, out: &mut Vec<u8>) -> Option<Transmit> {
+    pub(super) fn transmit(&self, conn: ConnId, out: &mut Vec<u8>) -> Option<Transmit> {
         let mut state = self.lock();
         match state.failure {
             Some(_) => Some(Transmit::Drop { conn }),
@@ -168,24 +168,24 @@ impl Hub {
     }
 
     /// Blocks for the next observation, until then or (without an end) for ever.
-    pub(super) fn next_saw(&self, until: Option<Instant>) -> Option<Saw> {
+    pub(super) fn next_observation(&self, until: Option<Instant>) -> Option<Observation> {
         let mut state = self.lock();
         loop {
             // An observation may rely on a state that could not be kept.
             if state.failure.is_some() {
                 return None;
             }
-            if let Some(saw) = state.machine.poll_saw() {
-                return Some(saw);
+            if let Some(observation) = state.machine.poll_observation() {
+                return Some(observation);
             }
             state = match until {
-                None => self.saw.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self.observed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(until) => {
                     let left = until.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         return None;
                     }
-                    self.saw.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                    self.observed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }

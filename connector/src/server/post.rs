@@ -6,7 +6,7 @@ use relayline_control::network::Network;
 use relayline_runtime::http::Client;
 use std::sync::Arc;
 
-/// Posts what the machine has, until it is dropped. Without a client every post fails, and says why.
+/// Webhooks what the machine has, until it is dropped. Without a client every post fails, and says why.
 pub(super) async fn all(hub: &Arc<Hub>) {
     let client = relayline_tokio::http_client(&Network::default()).map_err(|error| error.to_string());
     loop {

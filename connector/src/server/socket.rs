@@ -1,7 +1,7 @@
 //! One gateway's WebSocket: bytes into the machine, frames out of it.
 
 use super::hub::{Hub, Wake};
-use crate::{Conn, Limits, Transmit};
+use crate::{ConnId, Limits, Transmit};
 use async_tungstenite::tokio::TokioAdapter;
 use async_tungstenite::tungstenite::Message;
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -20,7 +20,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const NO_STATUS: u16 = 1005;
 
 /// Runs the connection to its end. Returning drops the socket: that is how a connection is cut.
-pub(super) async fn run(hub: &Hub, conn: Conn, wake: &Wake, io: TokioIo<Upgraded>, limits: Limits) {
+pub(super) async fn run(hub: &Hub, conn: ConnId, wake: &Wake, io: TokioIo<Upgraded>, limits: Limits) {
     let stream = WebSocketStream::from_raw_socket(TokioAdapter::new(io), Role::Server, Some(config(limits)));
     let (sender, receiver) = stream.await.split();
     tokio::select! {
@@ -46,7 +46,7 @@ fn config(limits: Limits) -> WebSocketConfig {
 }
 
 /// Reads until the end. Pings are answered by the library, as the stream is polled on.
-async fn read(hub: &Hub, conn: Conn, mut receiver: WebSocketReceiver<Wire>) {
+async fn read(hub: &Hub, conn: ConnId, mut receiver: WebSocketReceiver<Wire>) {
     while let Some(message) = receiver.next().await {
         match message {
             Ok(Message::Text(text)) => {
@@ -68,7 +68,7 @@ async fn read(hub: &Hub, conn: Conn, mut receiver: WebSocketReceiver<Wire>) {
 }
 
 /// Writes what the machine has for this connection, in order; returns when the connection is to be cut.
-async fn write(hub: &Hub, conn: Conn, wake: &Wake, mut sender: WebSocketSender<Wire>) {
+async fn write(hub: &Hub, conn: ConnId, wake: &Wake, mut sender: WebSocketSender<Wire>) {
     let mut out = Vec::new();
     loop {
         let written = match hub.transmit(conn, &mut out) {

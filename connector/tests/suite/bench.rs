@@ -1,15 +1,17 @@
 //! A connector's machine in virtual time, and what a gateway would see of it.
 
 use relayline_connector::chats::{Ids, discord};
-use relayline_connector::{Act, Conn, ConnectorConfig, ConnectorMachine, Transmit, Upgrade, UpgradeRefusal};
+use relayline_connector::{
+    Act, ConnId, ConnectorConfig, ConnectorMachine, Transmit, Upgrade, UpgradeRefusal,
+};
 use relayline_core::secret::Secret;
 use relayline_core::time::{Now, Time};
 use relayline_core::token;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-pub(crate) const A: Conn = Conn(1);
-pub(crate) const B: Conn = Conn(2);
+pub(crate) const A: ConnId = ConnId(1);
+pub(crate) const B: ConnId = ConnId(2);
 
 /// A connector, its clock, and what a gateway would see of it.
 pub(crate) struct Bench {
@@ -41,17 +43,17 @@ impl Bench {
     }
 
     /// A dial with the right token, and what is written at once.
-    pub(crate) fn dials(&mut self, conn: Conn) -> (Upgrade, Vec<(Conn, Value)>) {
+    pub(crate) fn dials(&mut self, conn: ConnId) -> (Upgrade, Vec<(ConnId, Value)>) {
         (self.dial(conn), self.written())
     }
 
-    pub(crate) fn dial(&mut self, conn: Conn) -> Upgrade {
+    pub(crate) fn dial(&mut self, conn: ConnId) -> Upgrade {
         let bearer = token::mint("gw", &Secret::from("s3cret"), self.now.unix_s, 300);
         let header = format!("Bearer {}", bearer.expose());
         self.machine.handle_upgrade(self.now, conn, "/relay", Some(&header))
     }
 
-    pub(crate) fn connect(&mut self, conn: Conn) {
+    pub(crate) fn connect(&mut self, conn: ConnId) {
         assert!(matches!(self.dial(conn), Upgrade::Accept { .. }));
         self.says(conn, json!({"type": "hello", "platform": "discord", "botId": ""}));
         let seen = self.written();
@@ -60,15 +62,15 @@ impl Bench {
         self.machine.handle_tick(self.now);
     }
 
-    pub(crate) fn says(&mut self, conn: Conn, frame: Value) {
+    pub(crate) fn says(&mut self, conn: ConnId, frame: Value) {
         self.machine.handle_bytes(self.now, conn, format!("{frame}\n").as_bytes());
     }
 
-    pub(crate) fn request(&mut self, conn: Conn, id: &str, action: Value) {
+    pub(crate) fn request(&mut self, conn: ConnId, id: &str, action: Value) {
         self.says(conn, json!({"type": "outbound", "requestId": id, "action": action}));
     }
 
-    pub(crate) fn ack(&mut self, conn: Conn, buffer_id: &Value) {
+    pub(crate) fn ack(&mut self, conn: ConnId, buffer_id: &Value) {
         self.says(conn, json!({"type": "inbound_ack", "bufferId": buffer_id}));
     }
 
@@ -92,7 +94,7 @@ impl Bench {
     }
 
     /// What is to be written, frames as JSON.
-    pub(crate) fn written(&mut self) -> Vec<(Conn, Value)> {
+    pub(crate) fn written(&mut self) -> Vec<(ConnId, Value)> {
         let mut out = Vec::new();
         let mut written = Vec::new();
         while let Some(transmit) = self.machine.poll_transmit(&mut out) {
@@ -112,7 +114,9 @@ impl Bench {
     }
 
     pub(crate) fn saws(&mut self) -> Vec<Value> {
-        std::iter::from_fn(|| self.machine.poll_saw()).map(|saw| serde_json::to_value(saw).unwrap()).collect()
+        std::iter::from_fn(|| self.machine.poll_observation())
+            .map(|saw| serde_json::to_value(saw).unwrap())
+            .collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The lines that a connector can be told, as a script's author writes them.
 
-use relayline_connector::{Act, Control, Delivery};
+use relayline_connector::{Act, Control, Webhook};
 use serde_json::{Map, Value, json};
 
 fn object(value: Value) -> Map<String, Value> {
@@ -76,11 +76,11 @@ fn every_line_of_the_table_is_read() {
         r#"{"do":"rotate","overlap_ms":0,"secret":"s","delivery_key":"k"}"#,
         rotate(0, Some("s"), Some("k")),
     );
-    let message = Delivery { event: Some(event()), ..Delivery::default() };
+    let message = Webhook { event: Some(event()), ..Webhook::default() };
     check(r#"{"do":"deliver","event":{"text":"hi"}}"#, Act::Deliver(message.clone()));
     check(
         r#"{"do":"deliver","event":{"text":"hi"},"url":"http://x","key":"k","skew_s":-301}"#,
-        Act::Deliver(Delivery {
+        Act::Deliver(Webhook {
             url: Some("http://x".into()),
             key: Some("k".into()),
             skew_s: -301,
@@ -90,7 +90,7 @@ fn every_line_of_the_table_is_read() {
     let interrupt = Some(object(json!({"session_key": "k"})));
     check(
         r#"{"do":"deliver","interrupt":{"session_key":"k"}}"#,
-        Act::Deliver(Delivery { interrupt, ..Delivery::default() }),
+        Act::Deliver(Webhook { interrupt, ..Webhook::default() }),
     );
     assert_eq!(Control::parse(r#"{"do":"drop","gateway":"gw"}"#), Ok(Act::Drop.on("gw")));
     assert_eq!(Control::parse(r#"{"do":"drop","gateway":null}"#), Ok(Act::Drop.into()));

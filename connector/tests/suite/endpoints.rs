@@ -1,6 +1,6 @@
 //! The embedded connector's HTTP endpoints, and its signed deliveries, over real sockets.
 
-use relayline_connector::{Act, ConnectorConfig, Delivery, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation, Webhook};
 use relayline_core::secret::Secret;
 use relayline_core::signature::verify;
 use relayline_core::token;
@@ -118,8 +118,8 @@ async fn x_1_a_body_that_ends_before_its_time_is_nobodys() {
     // The token was not used up by it, and nothing was seen of it.
     let body = json!({"enrollmentToken": "once", "gatewayId": "gw-2"}).to_string();
     assert!(send(&connector, "POST /relay/enroll", "access", body.as_bytes()).await.0.contains("200"));
-    let saw = connector.next_saw(SOON);
-    assert!(matches!(saw, Some(Saw::Http { status: Some(200), .. })), "{saw:?}");
+    let saw = connector.next_observation(SOON);
+    assert!(matches!(saw, Some(Observation::Http { status: Some(200), .. })), "{saw:?}");
 }
 
 /// Takes one request, and answers it with this.
@@ -159,7 +159,7 @@ async fn c_3_a_delivery_is_posted_and_its_answer_seen() {
         let url = Some(format!("http://{}/in", listener.local_addr().unwrap()));
         let served = tokio::spawn(serve_once(listener, answer));
         let event = json!({"text": "hi 👋"}).as_object().cloned();
-        let delivery = Delivery { event, url, ..Delivery::default() };
+        let delivery = Webhook { event, url, ..Webhook::default() };
         connector.control(Act::Deliver(delivery).on("gw")).unwrap();
         let (head, body) = served.await.unwrap();
         assert!(head.starts_with("POST /in HTTP/1.1\r\n") && head.contains("\r\nhost: 127.0.0.1:"), "{head}");
@@ -167,7 +167,7 @@ async fn c_3_a_delivery_is_posted_and_its_answer_seen() {
         let keys = [Secret::from(KEY)];
         let (timestamp, signature) = (header("x-relay-timestamp"), header("x-relay-signature"));
         assert_eq!(verify(&body, timestamp, signature, &keys, unix_s()), Ok(()), "{head}");
-        let saw = connector.wait_for(|saw| matches!(saw, Saw::Http { .. }), SOON).unwrap();
+        let saw = connector.wait_for(|saw| matches!(saw, Observation::Http { .. }), SOON).unwrap();
         let saw = serde_json::to_value(saw).unwrap();
         assert_eq!(
             (&saw["by"], &saw["status"], &saw["error"]),
@@ -182,9 +182,9 @@ async fn a_delivery_that_reaches_nobody_says_why() {
     let connector = start();
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let interrupt = json!({"session_key": "k"}).as_object().cloned();
-    let delivery = Delivery { interrupt, url: Some(format!("http://{nobody}")), ..Delivery::default() };
+    let delivery = Webhook { interrupt, url: Some(format!("http://{nobody}")), ..Webhook::default() };
     connector.control(Act::Deliver(delivery).on("gw")).unwrap();
-    let saw = connector.wait_for(|saw| matches!(saw, Saw::Http { .. }), SOON).unwrap();
+    let saw = connector.wait_for(|saw| matches!(saw, Observation::Http { .. }), SOON).unwrap();
     let saw = serde_json::to_value(saw).unwrap();
     assert_eq!((&saw["path"], &saw["status"]), (&json!("/interrupt"), &Value::Null));
     assert!(saw["error"].as_str().unwrap().contains("refused"), "{saw}");

@@ -1,7 +1,7 @@
 //! What the connector's machine answers over HTTP, in virtual time.
 
 use relayline_connector::{
-    Act, Conn, ConnectorConfig, ConnectorMachine, Control, ControlError, HttpAnswer, HttpBody, HttpHead,
+    Act, ConnId, ConnectorConfig, ConnectorMachine, Control, ControlError, HttpBody, HttpHead, HttpResponse,
     Limits, Upgrade,
 };
 use relayline_core::secret::Secret;
@@ -83,7 +83,7 @@ impl Bench {
         self.bearer("gw", SECRET)
     }
 
-    fn asks(&mut self, ask: Ask<'_>) -> HttpAnswer {
+    fn asks(&mut self, ask: Ask<'_>) -> HttpResponse {
         let authorization = format!("Bearer {}", ask.bearer);
         let head = HttpHead {
             method: ask.method,
@@ -114,13 +114,15 @@ impl Bench {
 
     fn dials(&mut self, id: &str, secret: &str) -> bool {
         let header = format!("Bearer {}", self.bearer(id, secret));
-        let upgrade = self.machine.handle_upgrade(self.now, Conn(1), "/relay", Some(&header));
+        let upgrade = self.machine.handle_upgrade(self.now, ConnId(1), "/relay", Some(&header));
         // One that is refused is closed at once.
-        matches!(upgrade, Upgrade::Accept { .. }) && !self.machine.is_over(Conn(1))
+        matches!(upgrade, Upgrade::Accept { .. }) && !self.machine.is_over(ConnId(1))
     }
 
     fn saws(&mut self) -> Vec<Value> {
-        std::iter::from_fn(|| self.machine.poll_saw()).map(|saw| serde_json::to_value(saw).unwrap()).collect()
+        std::iter::from_fn(|| self.machine.poll_observation())
+            .map(|saw| serde_json::to_value(saw).unwrap())
+            .collect()
     }
 }
 

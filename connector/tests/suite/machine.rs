@@ -4,8 +4,8 @@ use crate::bench::{A, B, Bench, close};
 use proptest::prelude::*;
 use relayline_connector::chats::telegram;
 use relayline_connector::{
-    Act, Conn, ConnectorConfig, ConnectorMachine, Control, ControlError, Duplicates, Limits, Saw, Stats,
-    Transmit, Upgrade, UpgradeRefusal,
+    Act, ConnId, ConnectorConfig, ConnectorMachine, Control, ControlError, Duplicates, Limits, Observation,
+    Stats, Transmit, Upgrade, UpgradeRefusal,
 };
 use relayline_core::secret::Secret;
 use relayline_core::time::{Now, Time};
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 const REFUSALS: [UpgradeRefusal; 2] = [UpgradeRefusal::Close, UpgradeRefusal::Http];
 
 /// The refusal of an upgrade, and what is written for it.
-fn refused(how: UpgradeRefusal, gateway: &str, conn: Conn, error: &str) -> (Upgrade, Vec<(Conn, Value)>) {
+fn refused(how: UpgradeRefusal, gateway: &str, conn: ConnId, error: &str) -> (Upgrade, Vec<(ConnId, Value)>) {
     match how {
         UpgradeRefusal::Close => {
             (Upgrade::Accept { gateway: gateway.into() }, vec![(conn, close(4401, error))])
@@ -28,7 +28,7 @@ fn refused(how: UpgradeRefusal, gateway: &str, conn: Conn, error: &str) -> (Upgr
     }
 }
 
-fn accepted() -> (Upgrade, Vec<(Conn, Value)>) {
+fn accepted() -> (Upgrade, Vec<(ConnId, Value)>) {
     (Upgrade::Accept { gateway: "gw".into() }, Vec::new())
 }
 
@@ -205,7 +205,7 @@ fn c_02_who_is_let_in() {
         let mut bench = Bench::refusing_by(how);
         let secret = Secret::from("s3cret");
         let now = bench.now;
-        let mut check = |path: &str, token: Option<Secret>, expected: (Upgrade, Vec<(Conn, Value)>)| {
+        let mut check = |path: &str, token: Option<Secret>, expected: (Upgrade, Vec<(ConnId, Value)>)| {
             let header = token.map(|token| format!("Bearer {}", token.expose()));
             let upgrade = bench.machine.handle_upgrade(now, A, path, header.as_deref());
             assert_eq!((upgrade, bench.written()), expected, "{path} {how:?}");
@@ -299,7 +299,7 @@ fn l_08_expire_is_once() {
 
 #[test]
 fn l_18_of_two_connections_of_one_gateway_one_stays() {
-    let check = |duplicates: Duplicates, closed: Conn, stays: Conn| {
+    let check = |duplicates: Duplicates, closed: ConnId, stays: ConnId| {
         let mut bench = Bench::new(ConnectorConfig { duplicates, ..ConnectorConfig::default() });
         bench.connect(A);
         bench.dial(B);
@@ -309,7 +309,7 @@ fn l_18_of_two_connections_of_one_gateway_one_stays() {
         bench.machine.handle_closed(bench.now, closed, Some(1008), "duplicate session");
         bench.says(stays, json!({"type": "hello", "platform": "discord", "botId": ""}));
         bench.inject("hi");
-        let conns: Vec<Conn> = bench.written().into_iter().map(|(conn, _)| conn).collect();
+        let conns: Vec<ConnId> = bench.written().into_iter().map(|(conn, _)| conn).collect();
         assert_eq!(conns, [stays, stays], "{duplicates:?}");
     };
     check(Duplicates::Replace, A, B);
@@ -528,7 +528,7 @@ fn x_01_everything_is_bounded() {
         write_bytes: 4000,
         connections: 1,
         delayed_results: 1,
-        saws: 3,
+        observations: 3,
         ..Limits::default()
     };
     let mut bench = Bench::new(ConnectorConfig { limits, ..ConnectorConfig::default() });
@@ -553,7 +553,7 @@ fn x_01_everything_is_bounded() {
     assert_eq!(bench.saws().len(), 3);
     let stats = bench.machine.stats();
     assert_eq!((stats.cut_slow, stats.not_delayed), (1, 1));
-    assert!(stats.lost_saws > 0);
+    assert!(stats.lost_observations > 0);
 }
 
 /// What a gateway, or anything else that has found the port, may do.
@@ -617,29 +617,34 @@ fn deed() -> impl Strategy<Value = Deed> {
 
 /// Plays the deeds; returns everything that came out.
 fn play(deeds: &[Deed]) -> Vec<String> {
-    let limits =
-        Limits { max_line_bytes: 200, buffer_entries: 8, write_bytes: 2000, saws: 16, ..Limits::default() };
+    let limits = Limits {
+        max_line_bytes: 200,
+        buffer_entries: 8,
+        write_bytes: 2000,
+        observations: 16,
+        ..Limits::default()
+    };
     let mut machine =
         ConnectorMachine::new(ConnectorConfig { limits, ..ConnectorConfig::default() }, [7; 32]);
     let mut now = Now { mono: Time::ZERO, unix_s: 1_718_900_000 };
     let mut seen = Vec::new();
     let mut out = Vec::new();
     // Buffered deliveries and acks on each connection.
-    let mut delivered = BTreeMap::<Conn, [u32; 2]>::new();
+    let mut delivered = BTreeMap::<ConnId, [u32; 2]>::new();
     for deed in deeds {
         match deed {
             Deed::Upgrade(conn) => {
-                delivered.remove(&Conn(*conn));
-                machine.handle_upgrade(now, Conn(*conn), "/relay", None);
+                delivered.remove(&ConnId(*conn));
+                machine.handle_upgrade(now, ConnId(*conn), "/relay", None);
             }
-            Deed::Bytes(conn, bytes) => machine.handle_bytes(now, Conn(*conn), bytes),
+            Deed::Bytes(conn, bytes) => machine.handle_bytes(now, ConnId(*conn), bytes),
             Deed::Frame(conn, frame) => {
                 if frame.contains("inbound_ack") {
-                    delivered.entry(Conn(*conn)).or_default()[1] += 1;
+                    delivered.entry(ConnId(*conn)).or_default()[1] += 1;
                 }
-                machine.handle_bytes(now, Conn(*conn), format!("{frame}\n").as_bytes());
+                machine.handle_bytes(now, ConnId(*conn), format!("{frame}\n").as_bytes());
             }
-            Deed::Closed(conn) => machine.handle_closed(now, Conn(*conn), None, ""),
+            Deed::Closed(conn) => machine.handle_closed(now, ConnId(*conn), None, ""),
             Deed::Tick(us) => {
                 now = Now { mono: Time::from_micros(*us), unix_s: us / 1_000_000 };
                 machine.handle_tick(now);
@@ -660,7 +665,10 @@ fn play(deeds: &[Deed]) -> Vec<String> {
                     }
                     seen.push(format!("{transmit:?} {text}"));
                 }
-                seen.extend(std::iter::from_fn(|| machine.poll_saw()).map(|saw: Saw| format!("{saw:?}")));
+                seen.extend(
+                    std::iter::from_fn(|| machine.poll_observation())
+                        .map(|saw: Observation| format!("{saw:?}")),
+                );
             }
         }
         assert!(machine.connections() <= 4);

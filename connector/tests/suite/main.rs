@@ -9,6 +9,6 @@ mod endpoints;
 mod habits;
 mod http;
 mod machine;
-mod posts;
 #[cfg(feature = "server")]
 mod server;
+mod webhooks;

@@ -8,7 +8,7 @@ use async_tungstenite::tungstenite::protocol::CloseFrame;
 use async_tungstenite::tungstenite::{Error, Message};
 use futures_util::{SinkExt, StreamExt};
 use relayline_connector::chats::{Ids, slack};
-use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw, UpgradeRefusal};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation, UpgradeRefusal};
 use relayline_core::secret::Secret;
 use relayline_core::token;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ async fn c_02_the_upgrade_asks_for_a_right_token() {
     assert_eq!(refused(None).await, (401, r#"{"error":"unauthorized"}"#.into()));
     assert_eq!(refused(Some(bearer("wrong", unix_s()))).await, (401, r#"{"error":"unauthorized"}"#.into()));
     assert_eq!(refused(Some(bearer("s3cret", unix_s() - 400))).await, (401, r#"{"error":"expired"}"#.into()));
-    let saw = connector.wait_for(|saw| matches!(saw, Saw::Dial { dial: 3, .. }), SOON).unwrap();
+    let saw = connector.wait_for(|saw| matches!(saw, Observation::Dial { dial: 3, .. }), SOON).unwrap();
     assert_eq!(
         serde_json::to_value(saw).unwrap(),
         json!({"saw": "dial", "gateway": "gw", "dial": 3, "authenticated": false, "status": 401, "error": "expired"})
@@ -129,14 +129,14 @@ async fn d_08_a_descriptor_per_hello_then_requests_and_deliveries() {
     let result = hear(&mut client).await;
     assert_eq!((&result["requestId"], &result["result"]["success"]), (&json!("r1"), &json!(true)));
     let saw = connector
-        .wait_for(|saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "outbound"), SOON);
-    assert!(matches!(saw, Ok(Saw::Frame { frame, .. }) if frame["action"] == action));
+        .wait_for(|saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "outbound"), SOON);
+    assert!(matches!(saw, Ok(Observation::Frame { frame, .. }) if frame["action"] == action));
     // L-11: a ping is answered.
     SinkExt::send(&mut client, Message::Ping("p".into())).await.unwrap();
     assert_eq!(client.next().await.unwrap().unwrap(), Message::Pong("p".into()));
     let bye = CloseFrame { code: 1000.into(), reason: "done".into() };
     client.close(Some(bye)).await.unwrap();
-    let closed = connector.wait_for(|saw| matches!(saw, Saw::Closed { .. }), SOON).unwrap();
+    let closed = connector.wait_for(|saw| matches!(saw, Observation::Closed { .. }), SOON).unwrap();
     assert_eq!(
         serde_json::to_value(closed).unwrap(),
         json!({"saw": "closed", "gateway": "gw", "dial": 1, "code": 1000, "reason": "done", "by": "gateway"})
@@ -154,7 +154,7 @@ async fn l_05_a_drop_cuts_the_connection_without_a_close_frame() {
         Some(Ok(message)) => panic!("{message:?}"),
         Some(Err(error)) => assert!(matches!(error, Error::Protocol(_) | Error::Io(_)), "{error:?}"),
     }
-    let closed = connector.wait_for(|saw| matches!(saw, Saw::Closed { .. }), SOON).unwrap();
+    let closed = connector.wait_for(|saw| matches!(saw, Observation::Closed { .. }), SOON).unwrap();
     assert_eq!(serde_json::to_value(closed).unwrap()["by"], "connector");
 }
 
@@ -174,7 +174,7 @@ async fn l_04_a_mute_connector_accepts_and_says_nothing_but_pong() {
     connector.control(Act::Mute { on: true }).unwrap();
     let mut client = connect(&connector).await;
     say(&mut client, json!({"type": "hello", "platform": "discord", "botId": ""})).await;
-    connector.wait_for(|saw| matches!(saw, Saw::Frame { .. }), SOON).unwrap();
+    connector.wait_for(|saw| matches!(saw, Observation::Frame { .. }), SOON).unwrap();
     // It has heard the hello. Whatever it had to say would come before the pong.
     SinkExt::send(&mut client, Message::Ping("p".into())).await.unwrap();
     assert_eq!(client.next().await.unwrap().unwrap(), Message::Pong("p".into()));
@@ -213,7 +213,7 @@ async fn a_lost_peer_is_seen() {
     let connector = start();
     let client = connect(&connector).await;
     drop(client);
-    let closed = connector.wait_for(|saw| matches!(saw, Saw::Closed { .. }), SOON).unwrap();
+    let closed = connector.wait_for(|saw| matches!(saw, Observation::Closed { .. }), SOON).unwrap();
     assert_eq!(serde_json::to_value(closed).unwrap()["by"], "peer lost");
 }
 
@@ -250,9 +250,9 @@ async fn other_requests_get_a_json_answer() {
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {}", expected.0)), "{head}: {answer}");
         assert!(answer.ends_with(expected.1), "{head}: {answer}");
-        let saw = connector.next_saw(SOON);
+        let saw = connector.next_observation(SOON);
         let status = expected.0.parse().ok();
-        assert!(matches!(&saw, Some(Saw::Http { status: shown, .. }) if *shown == status), "{saw:?}");
+        assert!(matches!(&saw, Some(Observation::Http { status: shown, .. }) if *shown == status), "{saw:?}");
     }
     // An upgrade somewhere else is a gateway with a wrong URL: its owner would like to see it.
     let request = format!("{}/elsewhere", connector.url()).into_client_request().unwrap();
@@ -260,8 +260,8 @@ async fn other_requests_get_a_json_answer() {
     assert!(
         matches!(client_async(request, stream).await, Err(Error::Http(response)) if response.status() == 404)
     );
-    let saw = connector.next_saw(SOON);
-    assert!(matches!(saw, Some(Saw::Dial { status: Some(404), .. })), "{saw:?}");
+    let saw = connector.next_observation(SOON);
+    assert!(matches!(saw, Some(Observation::Dial { status: Some(404), .. })), "{saw:?}");
 }
 
 #[test]

@@ -206,7 +206,7 @@ impl World<'_> {
             false => Stage::Asking { at: self.t + latency, token },
         };
         self.links.retain(|link| !link.is_over());
-        self.links.push(Link::new(conn, relayline_connector::Conn(self.conns), stage, self.t, random));
+        self.links.push(Link::new(conn, relayline_connector::ConnId(self.conns), stage, self.t, random));
     }
 
     /// The gateway lets go of a socket: the connector hears of it, unless the network swallows that.

@@ -154,7 +154,7 @@ pub(crate) struct Link {
     /// What the gateway calls it.
     pub(crate) ours: Conn,
     /// What the connector calls it.
-    pub(crate) theirs: relayline_connector::Conn,
+    pub(crate) theirs: relayline_connector::ConnId,
     pub(crate) stage: Stage,
     /// Whether the gateway's end is still in use.
     pub(crate) gateway: bool,
@@ -173,7 +173,7 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(
         ours: Conn,
-        theirs: relayline_connector::Conn,
+        theirs: relayline_connector::ConnId,
         stage: Stage,
         now: Time,
         random: Random,

@@ -7,7 +7,7 @@ use super::spelling;
 use super::trouble::Lift;
 use super::world::World;
 use crate::recording::{Rejection, What};
-use relayline_connector::{Act, ConnectorMachine, Saw, Transmit, Upgrade};
+use relayline_connector::{Act, ConnectorMachine, Observation, Transmit, Upgrade};
 use relayline_core::command::Command;
 use serde_json::Value;
 use std::time::Duration;
@@ -159,8 +159,8 @@ impl World<'_> {
 
     /// What the connector has seen of the gateway.
     fn connector_saw(&mut self) {
-        while let Some(saw) = self.connector.poll_saw() {
-            let Saw::Frame { frame, .. } = saw else { continue };
+        while let Some(saw) = self.connector.poll_observation() {
+            let Observation::Frame { frame, .. } = saw else { continue };
             if frame["type"] != "outbound" {
                 continue;
             }

@@ -3,7 +3,7 @@
 use super::{SOON, Stage, Wire, frame};
 use futures_util::StreamExt;
 use relayline_connector::chats::discord;
-use relayline_connector::{ClosedBy, Saw};
+use relayline_connector::{ClosedBy, Observation};
 use relayline_core::output::{Notice, Phase};
 use relayline_runtime::{Incoming, Relay};
 use std::collections::BTreeMap;
@@ -218,9 +218,9 @@ fn l_14_a_disconnect_that_is_dropped_goes_on(wire: Wire) {
     let rest = kit.block_on(inbox.collect::<Vec<_>>());
     assert!(matches!(rest.last(), Some(Incoming::Notice(Notice::Stopped))), "{rest:?}");
     let mut frames = 0;
-    let goodbye = |saw: &Saw| {
+    let goodbye = |saw: &Observation| {
         frames += usize::from(frame(saw).is_some_and(|frame| frame["type"] == "going_idle"));
-        matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. })
+        matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. })
     };
     connector.wait_for(goodbye, SOON).unwrap();
     assert_eq!(frames, 1);

@@ -7,7 +7,7 @@ use crate::Kit;
 use async_tungstenite::tungstenite::{Message, Utf8Bytes};
 use futures_util::StreamExt;
 use relayline_connector::chats::discord;
-use relayline_connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Saw, UpgradeRefusal};
+use relayline_connector::{Act, ClosedBy, ConnectorConfig, EmbeddedConnector, Observation, UpgradeRefusal};
 use relayline_core::command::FailureKind;
 use relayline_core::config::Credentials;
 use relayline_core::op::SendMessage;
@@ -207,7 +207,9 @@ fn l_13_dormant_and_resumed_loses_nothing(wire: Wire) {
     let mut stage = Stage::new(wire, &[("dormant_delay", "60s")]);
     assert!(stage.kit.block_on(stage.relay.go_dormant()).unwrap());
     stage.notice(|notice| matches!(notice, Notice::Dormant { .. }));
-    let closed = |saw: &Saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. });
+    let closed = |saw: &Observation| {
+        matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. })
+    };
     stage.connector.wait_for(closed, SOON).unwrap();
     assert_eq!(stage.relay.phase(), Phase::Waiting);
     assert_eq!(stage.kit.block_on(stage.relay.send("1", "x")).unwrap_err().kind, FailureKind::Definite);

@@ -246,7 +246,7 @@ fn a_hundred_hosts_in_one_process_do_not_mix(wire: Wire) {
     });
     let (mut replies, mut acks) = (BTreeSet::new(), 0);
     while replies.len() < COUNT || acks < COUNT {
-        let saw = connector.next_saw(SOON).expect("every host's reply and ack");
+        let saw = connector.next_observation(SOON).expect("every host's reply and ack");
         let Some(frame) = frame(&saw) else { continue };
         acks += usize::from(frame["type"] == "inbound_ack");
         if let Some(content) = frame["action"]["content"].as_str() {

@@ -38,7 +38,7 @@ use async_tungstenite::tungstenite;
 use futures_util::StreamExt;
 use futures_util::stream::{FusedStream, FuturesUnordered};
 use relayline_connector::chats::{discord, telegram};
-use relayline_connector::{Act, ClosedBy, Saw};
+use relayline_connector::{Act, ClosedBy, Observation};
 use relayline_core::command::FailureKind;
 use relayline_core::output::{Notice, Phase};
 use relayline_runtime::Incoming;
@@ -181,7 +181,7 @@ fn a_7_a_thousand_messages_each_way_at_once(wire: Wire) {
         let seen = scope.spawn(|| {
             let mut contents = Vec::new();
             while contents.len() < COUNT {
-                let saw = connector.next_saw(SOON).expect("all that was sent");
+                let saw = connector.next_observation(SOON).expect("all that was sent");
                 if let Some(content) = frame(&saw).and_then(|frame| frame["action"]["content"].as_str()) {
                     contents.push(content.to_owned());
                 }
@@ -294,7 +294,9 @@ fn l_14_disconnect_leaves_nothing_pending(wire: Wire) {
     kit.block_on(relay.disconnect());
     assert_eq!(kit.block_on(answer).unwrap_err().kind, FailureKind::Ambiguous);
     connector.wait_for(|saw| frame(saw).is_some_and(|frame| frame["type"] == "going_idle"), SOON).unwrap();
-    let closed = |saw: &Saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. });
+    let closed = |saw: &Observation| {
+        matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. })
+    };
     connector.wait_for(closed, SOON).unwrap();
     // What ends the stream is its `None`: a `select!` that skips what is terminated must still see that.
     assert!(!inbox.is_terminated());
@@ -318,11 +320,13 @@ fn l_14_a_host_that_drops_everything_is_a_disconnect(wire: Wire) {
     // A delivery that is not settled yet keeps it all alive.
     delivery.ack();
     for expected in ["inbound_ack", "going_idle"] {
-        let of_interest = |saw: &Saw| frame(saw).is_some_and(|frame| frame["type"] != "hello");
+        let of_interest = |saw: &Observation| frame(saw).is_some_and(|frame| frame["type"] != "hello");
         let saw = connector.wait_for(of_interest, SOON).unwrap();
         assert_eq!(frame(&saw).unwrap()["type"], expected);
     }
-    let closed = |saw: &Saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. });
+    let closed = |saw: &Observation| {
+        matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. })
+    };
     connector.wait_for(closed, SOON).unwrap();
 }
 

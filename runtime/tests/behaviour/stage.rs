@@ -4,7 +4,7 @@ use super::authority::{Authority, NOW};
 use crate::Kit;
 use futures_util::StreamExt;
 use relayline_connector::chats::{Ids, Room};
-use relayline_connector::{Act, ConnectorConfig, DuplexStream, EmbeddedConnector, Saw, ServerConfig};
+use relayline_connector::{Act, ConnectorConfig, DuplexStream, EmbeddedConnector, Observation, ServerConfig};
 use relayline_control::config::GatewayConfig;
 use relayline_control::url::DialUrl;
 use relayline_core::command::{Command, Failure, Reply};
@@ -141,8 +141,8 @@ pub(crate) fn opener(
 }
 
 /// The frame of an observation, if it is one of a frame.
-pub(crate) fn frame(saw: &Saw) -> Option<&Value> {
-    if let Saw::Frame { frame, .. } = saw { Some(frame) } else { None }
+pub(crate) fn frame(saw: &Observation) -> Option<&Value> {
+    if let Observation::Frame { frame, .. } = saw { Some(frame) } else { None }
 }
 
 pub(crate) struct EventIds(pub(crate) Ids);

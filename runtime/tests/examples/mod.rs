@@ -6,7 +6,7 @@
 
 use crate::relayline;
 use relayline_connector::chats::{Ids, Room, discord, telegram};
-use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
 use serde_json::{Value, json};
@@ -88,9 +88,10 @@ impl Running {
 
     #[track_caller]
     fn sees(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let of_interest = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if wanted(frame));
+        let of_interest =
+            |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if wanted(frame));
         match self.connector.wait_for(of_interest, SOON) {
-            Ok(Saw::Frame { frame, .. }) => frame,
+            Ok(Observation::Frame { frame, .. }) => frame,
             other => panic!("{other:?}"),
         }
     }

@@ -1,7 +1,7 @@
 //! `relayline run --exec sh -c SCRIPT`, and the processes that the script has started.
 
 use crate::support::{Ended, Program, SOON, relayline};
-use relayline_connector::{ClosedBy, ConnectorConfig, EmbeddedConnector, Saw};
+use relayline_connector::{ClosedBy, ConnectorConfig, EmbeddedConnector, Observation};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ impl Gateway {
     }
 
     #[track_caller]
-    pub(crate) fn sees(&self, wanted: impl Fn(&Saw) -> bool) {
+    pub(crate) fn sees(&self, wanted: impl Fn(&Observation) -> bool) {
         self.connector
             .wait_for(wanted, SOON)
             .unwrap_or_else(|missed| panic!("{missed}\n{}", self.program.log()));
@@ -72,7 +72,7 @@ impl Gateway {
     /// L-1: the gateway has connected.
     #[track_caller]
     pub(crate) fn sees_hello(&self) {
-        self.sees(|saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello"));
+        self.sees(|saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello"));
     }
 
     /// L-3: the handshake is complete.
@@ -84,7 +84,7 @@ impl Gateway {
     /// L-14: the gateway has left in good order.
     #[track_caller]
     pub(crate) fn sees_goodbye(&self) {
-        self.sees(|saw| matches!(saw, Saw::Closed { by: ClosedBy::Gateway, code: Some(1000), .. }));
+        self.sees(|saw| matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. }));
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -3,7 +3,7 @@
 use super::gateway::{BUDGET, Gateway, KILL_AFTER, all_end_within, is_alive, signal};
 use crate::support::{Program, relayline};
 use relayline_connector::chats::{Ids, discord};
-use relayline_connector::{Act, Saw};
+use relayline_connector::{Act, Observation};
 use relayline_core::time::Now;
 use std::process::Command;
 
@@ -32,7 +32,8 @@ fn inbound(gateway: &Gateway, ids: &mut Ids, text: &str, buffered: bool) {
 }
 
 fn sees_sent(gateway: &Gateway, content: &str) {
-    gateway.sees(|saw| matches!(saw, Saw::Frame { frame, .. } if frame["action"]["content"] == content));
+    gateway
+        .sees(|saw| matches!(saw, Observation::Frame { frame, .. } if frame["action"]["content"] == content));
 }
 
 fn on_failure_starts_it_again_until_it_succeeds(runtime: &str) {
@@ -94,8 +95,8 @@ fn the_gateway_stays_connected_between_two_agents(runtime: &str) {
     let mut dials = 0;
     let answered = gateway.connector.wait_for(
         |saw| {
-            dials += usize::from(matches!(saw, Saw::Dial { .. }));
-            matches!(saw, Saw::Frame { frame, .. } if frame["action"]["content"] == "still here")
+            dials += usize::from(matches!(saw, Observation::Dial { .. }));
+            matches!(saw, Observation::Frame { frame, .. } if frame["action"]["content"] == "still here")
         },
         crate::support::SOON,
     );
@@ -110,7 +111,7 @@ fn a_2_what_a_dead_agent_held_comes_again(runtime: &str) {
     gateway.is_connected();
     inbound(&gateway, &mut Ids::new([0; 32]), "kept", true);
     // The second agent settles it, and the first did not.
-    gateway.sees(|saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "inbound_ack"));
+    gateway.sees(|saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "inbound_ack"));
     gateway.pids(2);
     sees_sent(&gateway, "still here");
     gateway.signal("TERM");

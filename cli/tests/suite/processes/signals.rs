@@ -3,7 +3,7 @@
 use super::gateway::{BUDGET, Gateway, KILL_AFTER, all_end_within, is_alive};
 use crate::support::relayline;
 use relayline_connector::chats::{Ids, discord};
-use relayline_connector::{Act, Saw};
+use relayline_connector::{Act, Observation};
 use relayline_core::time::Now;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ fn l_14_each_signal_ends_a_gateway_whose_agent_never_reads(runtime: &str) {
         gateway.signal(name);
     }
     for (name, gateway) in started {
-        gateway.sees(|saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "going_idle"));
+        gateway.sees(|saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "going_idle"));
         gateway.sees_goodbye();
         let pids = gateway.pids(1);
         let ended = gateway.ends_within(BUDGET + KILL_AFTER);
@@ -68,7 +68,9 @@ fn sighup_under_nohup_ends_nothing(runtime: &str) {
     }
     let event = discord::dm().message(&mut Ids::new([0; 32]), Now::default(), "anybody?");
     gateway.connector.control(Act::Inbound { event, buffered: None }).unwrap();
-    gateway.sees(|saw| matches!(saw, Saw::Frame { frame, .. } if frame["action"]["content"] == "still here"));
+    gateway.sees(
+        |saw| matches!(saw, Observation::Frame { frame, .. } if frame["action"]["content"] == "still here"),
+    );
     gateway.signal("TERM");
     gateway.sees_goodbye();
     let ended = gateway.ends_within(KILL_AFTER);

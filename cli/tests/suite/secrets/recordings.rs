@@ -3,7 +3,7 @@
 use super::armed::{FORMATS, armed, keyed, swept, without};
 use super::known::{ACCESS, ENROLLMENT, ID, SECRET, is_clean};
 use crate::support::{Program, SOON, relayline};
-use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Saw, UpgradeRefusal};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation, UpgradeRefusal};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -70,7 +70,8 @@ fn session(runtime: &str, url: &str, format: &str, connector: &EmbeddedConnector
     let mut command = armed(&["run", "--runtime", runtime, "--platform", "discord", "--bot-id", "1"], format);
     command.args(["--url", url, "--set", "backoff_first=20ms"]);
     let mut program = Program::start(command);
-    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+    let hello =
+        |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello");
     connector.wait_for(hello, SOON).unwrap();
     while !program.line().unwrap().contains("\"connected\"") {}
     let send = json!({ "op": "send", "chat_id": "1", "content": "told in passing", "id": 1 });

@@ -6,7 +6,7 @@ use super::known::{
 };
 use crate::support::{Program, SOON};
 use relayline_connector::chats::{Ids, slack};
-use relayline_connector::{Act, ConnectorConfig, Delivery, EmbeddedConnector, Saw};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation, Webhook};
 use relayline_core::secret::Secret;
 use std::path::Path;
 use std::process::Command;
@@ -60,7 +60,8 @@ fn c_4_a_whole_session_prints_no_secret(runtime: &str) {
 fn session(command: Command, connector: &EmbeddedConnector, at: usize) {
     let mut program = Program::start(command);
     let mut stdout = String::new();
-    let hello = |saw: &Saw| matches!(saw, Saw::Frame { frame, .. } if frame["type"] == "hello");
+    let hello =
+        |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello");
     connector.wait_for(hello, SOON).unwrap();
     deliver(&program, connector);
     program.write(
@@ -100,15 +101,18 @@ fn deliver(program: &Program, connector: &EmbeddedConnector) {
     let now = relayline_core::time::Now { unix_s: 1_718_900_000, ..Default::default() };
     let event = slack::dm().message(&mut Ids::new([0; 32]), now, "by hand");
     for (key, status) in [(ISSUED_SECRET, 401), (DELIVERY_KEY, 200)] {
-        let delivery = Delivery {
+        let delivery = Webhook {
             event: Some(event.clone()),
             url: Some(format!("http://127.0.0.1:{port}")),
             key: Some(Secret::from(key)),
-            ..Delivery::default()
+            ..Webhook::default()
         };
         connector.control(Act::Deliver(delivery)).unwrap();
-        let answered = connector.wait_for(|saw| matches!(saw, Saw::Http { .. }), SOON).unwrap();
-        assert!(matches!(answered, Saw::Http { status: Some(got), .. } if got == status), "{answered:?}");
+        let answered = connector.wait_for(|saw| matches!(saw, Observation::Http { .. }), SOON).unwrap();
+        assert!(
+            matches!(answered, Observation::Http { status: Some(got), .. } if got == status),
+            "{answered:?}"
+        );
     }
 }
 

@@ -27,10 +27,10 @@ const HIDING: &[&str] = &[
     "Zeroizing",
     "Credentials",
     "EnrollToken",
-    "GoodSecret",
     "KnownToken",
     "SecretState",
     "TokenState",
+    "ValidSecret",
 ];
 
 /// Fields that are called so, and are none: the type, the field, and why.

@@ -2,7 +2,7 @@
 
 use http::header::{AUTHORIZATION, HeaderMap};
 use relayline_connector::{
-    Act, ConnectorConfig, ConnectorMachine, Control, Delivery, ServerConfig, StateFile,
+    Act, ConnectorConfig, ConnectorMachine, Control, ServerConfig, StateFile, Webhook,
 };
 use relayline_control::env_file;
 use relayline_control::http::boot::{Boot, Plan, Step};
@@ -211,7 +211,7 @@ fn of_the_connector() -> Vec<Shown> {
     let config = ConnectorConfig::default().gateway("gw-1", secret()).delivery_key("gw-1", secret());
     let config = config.enroll_token(secret(), "acme").identity(secret(), "acme");
     let enroll = Act::EnrollToken { token: secret(), tenant: "acme".into(), ttl_s: None };
-    let delivery = Delivery { key: Some(secret()), ..Delivery::default() };
+    let delivery = Webhook { key: Some(secret()), ..Webhook::default() };
     let mut connector = ConnectorMachine::new(config.clone(), [7; 32]);
     let rotate = Act::Rotate { overlap_ms: 1, secret: Some(secret()), delivery_key: Some(secret()) };
     connector.control(Now::default(), rotate.clone()).unwrap();

@@ -1,13 +1,13 @@
 //! What the bridge or a test tells the connector.
 
-use super::{Conn, ConnectorMachine, MAX_SCRIPTED};
+use super::{ConnId, ConnectorMachine, MAX_SCRIPTED};
 use crate::buffer::Kind;
 use crate::config::EnrollToken;
+use crate::connection::Output;
 use crate::control::{Act, Control, ControlError};
 use crate::frame::Outgoing;
 use crate::gateway::Gateway;
 use crate::issuer::Credential;
-use crate::link::Output;
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
 use serde_json::Value;
@@ -19,12 +19,12 @@ impl ConnectorMachine {
     pub fn control(&mut self, now: Now, control: impl Into<Control>) -> Result<(), ControlError> {
         let Control { gateway, act } = control.into();
         let ids = match (act.is_about_gateways(), gateway) {
-            (true, gateway) => self.meant(gateway)?,
+            (true, gateway) => self.targets(gateway)?,
             (false, None) => Vec::new(),
             (false, Some(_)) => return Err(ControlError::NoGatewayMeant),
         };
-        if changes_what_is_kept(&act) {
-            self.is_changed = true;
+        if changes_durable_state(&act) {
+            self.has_durable_change = true;
         }
         match act {
             Act::Inbound { event, buffered } => self.deliver(now, &ids, Kind::Inbound, event, buffered),
@@ -59,24 +59,24 @@ impl ConnectorMachine {
                 }
                 Ok(())
             }
-            Act::Revoke { on } => self.each(&ids, |machine, gateway| {
+            Act::Revoke { on } => self.change_each(&ids, |machine, gateway| {
                 gateway.revoked = on;
                 if let (true, Some(conn)) = (on, gateway.conn) {
                     machine.push((conn, "unauthorized"));
                 }
             }),
-            Act::Expire => self.each(&ids, |machine, gateway| match gateway.conn {
+            Act::Expire => self.change_each(&ids, |machine, gateway| match gateway.conn {
                 Some(conn) => machine.push((conn, "expired")),
                 None => gateway.expire_next_dial = true,
             }),
             Act::Mute { on } => {
-                self.each(&ids, |_, gateway| gateway.muted = on)?;
+                self.change_each(&ids, |_, gateway| gateway.muted = on)?;
                 // What was buffered meanwhile comes now, where there was a handshake before the silence.
-                let open: Vec<Conn> = self.links.keys().copied().collect();
+                let open: Vec<ConnId> = self.connections.keys().copied().collect();
                 open.into_iter().for_each(|conn| self.drain(now, conn));
                 Ok(())
             }
-            Act::IdleAck { on } => self.each(&ids, |_, gateway| gateway.withholds_idle_ack = !on),
+            Act::IdleAck { on } => self.change_each(&ids, |_, gateway| gateway.withholds_idle_ack = !on),
             Act::Answer { op, result } => {
                 let result = Some(result).filter(|result| !result.is_null());
                 self.script(&ids, op, result, |gateway| &mut gateway.answers)
@@ -89,7 +89,7 @@ impl ConnectorMachine {
                 let platform = platform.or_else(named).ok_or(ControlError::WhichPlatform)?;
                 self.script(&ids, platform, Some(descriptor), |gateway| &mut gateway.descriptors)
             }
-            Act::EnrollToken { token, tenant, ttl_s } => self.hand_out(now, token, tenant, ttl_s),
+            Act::EnrollToken { token, tenant, ttl_s } => self.add_enroll_token(now, token, tenant, ttl_s),
             Act::Rotate { overlap_ms, secret, delivery_key } => {
                 self.rotate(now, &ids, Duration::from_millis(overlap_ms), secret, delivery_key)
             }
@@ -97,7 +97,7 @@ impl ConnectorMachine {
         }
     }
 
-    fn hand_out(
+    fn add_enroll_token(
         &mut self,
         now: Now,
         token: Secret,
@@ -130,27 +130,27 @@ impl ConnectorMachine {
             gateway.account.rotate(now, overlap, secret, key);
             // One entry each: the next end of all its older secrets.
             self.overlaps.retain(|(_, of)| of != id);
-            self.overlaps.extend(gateway.account.next_end().map(|end| (end, id.clone())));
+            self.overlaps.extend(gateway.account.next_expiry().map(|end| (end, id.clone())));
         }
         Ok(())
     }
 
-    pub(super) fn known(&self) -> String {
+    pub(super) fn known_ids(&self) -> String {
         self.gateways.keys().map(|id| show_id(id)).collect::<Vec<_>>().join(", ")
     }
 
-    fn meant(&self, gateway: Option<String>) -> Result<Vec<String>, ControlError> {
+    fn targets(&self, gateway: Option<String>) -> Result<Vec<String>, ControlError> {
         match gateway {
             _ if self.gateways.is_empty() => Err(ControlError::NoGateway),
             None => Ok(self.gateways.keys().cloned().collect()),
             Some(id) if self.gateways.contains_key(&id) => Ok(vec![id]),
-            Some(id) => Err(ControlError::UnknownGateway { id, known: self.known() }),
+            Some(id) => Err(ControlError::UnknownGateway { id, known: self.known_ids() }),
         }
     }
 
     /// The connections of these gateways; one at least.
-    fn connected(&self, ids: &[String]) -> Result<Vec<Conn>, ControlError> {
-        let conns: Vec<Conn> =
+    fn connected(&self, ids: &[String]) -> Result<Vec<ConnId>, ControlError> {
+        let conns: Vec<ConnId> =
             ids.iter().filter_map(|id| self.gateways.get(id).and_then(|gateway| gateway.conn)).collect();
         match conns.is_empty() {
             true => Err(ControlError::NotConnected { gateway: name_all(ids), hint: "" }),
@@ -159,10 +159,10 @@ impl ConnectorMachine {
     }
 
     /// Changes each of these gateways; the connections that `change` adds are closed with 4401 and that reason.
-    fn each(
+    fn change_each(
         &mut self,
         ids: &[String],
-        change: impl Fn(&mut Vec<(Conn, &'static str)>, &mut Gateway),
+        change: impl Fn(&mut Vec<(ConnId, &'static str)>, &mut Gateway),
     ) -> Result<(), ControlError> {
         let mut refused = Vec::new();
         for id in ids {
@@ -204,7 +204,7 @@ impl ConnectorMachine {
 }
 
 /// Returns true if the act changes the durable state other than by a buffered entry.
-fn changes_what_is_kept(act: &Act) -> bool {
+fn changes_durable_state(act: &Act) -> bool {
     matches!(act, Act::Revoke { .. } | Act::EnrollToken { .. } | Act::Rotate { .. })
 }
 

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "saw", rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Saw {
+pub enum Observation {
     /// The connector takes connections.
     Listening {
         /// What a gateway is to be configured with: `ws://127.0.0.1:49152`.
@@ -136,22 +136,22 @@ pub enum AskedBy {
 
 /// Observations until they are fetched. When nobody fetches, the oldest leave.
 #[derive(Debug)]
-pub(crate) struct SawQueue {
-    queue: VecDeque<(usize, Saw)>,
+pub(crate) struct ObservationQueue {
+    queue: VecDeque<(usize, Observation)>,
     bytes: usize,
     max: usize,
     max_bytes: usize,
     lost: u64,
 }
 
-impl SawQueue {
+impl ObservationQueue {
     pub(crate) fn new(max: usize, max_bytes: usize) -> Self {
-        SawQueue { queue: VecDeque::new(), bytes: 0, max, max_bytes, lost: 0 }
+        ObservationQueue { queue: VecDeque::new(), bytes: 0, max, max_bytes, lost: 0 }
     }
 
     /// `weight` is the length of what came over the wire for it.
-    pub(crate) fn push(&mut self, weight: usize, saw: Saw) {
-        self.queue.push_back((weight, saw));
+    pub(crate) fn push(&mut self, weight: usize, observation: Observation) {
+        self.queue.push_back((weight, observation));
         self.bytes += weight;
         while self.queue.len() > self.max || self.bytes > self.max_bytes {
             if self.pop().is_none() {
@@ -161,10 +161,10 @@ impl SawQueue {
         }
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Saw> {
-        let (weight, saw) = self.queue.pop_front()?;
+    pub(crate) fn pop(&mut self) -> Option<Observation> {
+        let (weight, observation) = self.queue.pop_front()?;
         self.bytes -= weight;
-        Some(saw)
+        Some(observation)
     }
 
     /// How many left unfetched.

@@ -1,29 +1,29 @@
 //! Timers of entries that wait for their acks.
 
-use crate::machine::Conn;
+use crate::machine::ConnId;
 use relayline_core::time::Time;
 use std::collections::BTreeSet;
 
 /// One timer per entry in flight, so that they are bounded as the buffers are.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct UnackedTimers(BTreeSet<(Time, Conn, String)>);
+pub(crate) struct AckTimers(BTreeSet<(Time, ConnId, String)>);
 
-impl UnackedTimers {
-    pub(crate) fn start(&mut self, due: Time, conn: Conn, id: &str) {
+impl AckTimers {
+    pub(crate) fn start(&mut self, due: Time, conn: ConnId, id: &str) {
         self.0.insert((due, conn, id.to_owned()));
     }
 
-    pub(crate) fn stop(&mut self, due: Time, conn: Conn, id: &str) {
+    pub(crate) fn stop(&mut self, due: Time, conn: ConnId, id: &str) {
         self.0.remove(&(due, conn, id.to_owned()));
     }
 
     /// Removes the timers of a connection that has ended.
-    pub(crate) fn stop_all(&mut self, conn: Conn) {
+    pub(crate) fn stop_all(&mut self, conn: ConnId) {
         self.0.retain(|(_, of, _)| *of != conn);
     }
 
     /// Takes the next entry that is due.
-    pub(crate) fn take_due(&mut self, now: Time) -> Option<(Conn, String)> {
+    pub(crate) fn take_due(&mut self, now: Time) -> Option<(ConnId, String)> {
         let is_due = self.0.first().is_some_and(|(due, ..)| *due <= now);
         let (_, conn, id) = if is_due { self.0.pop_first()? } else { return None };
         Some((conn, id))

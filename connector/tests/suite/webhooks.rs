@@ -1,7 +1,7 @@
 //! Signed deliveries that the connector makes, in virtual time.
 
 use relayline_connector::{
-    Act, ConnectorConfig, ConnectorMachine, Control, ControlError, Delivery, HttpBody, HttpHead, Limits,
+    Act, ConnectorConfig, ConnectorMachine, Control, ControlError, HttpBody, HttpHead, Limits, Webhook,
 };
 use relayline_control::http::{Body, Request};
 use relayline_core::secret::Secret;
@@ -21,7 +21,7 @@ fn machine() -> ConnectorMachine {
         .delivery_key("gw", KEY)
         .gateway("keyless", "s2")
         .identity("access", "default");
-    let limits = Limits { deliveries: 3, ..Limits::default() };
+    let limits = Limits { webhooks: 3, ..Limits::default() };
     ConnectorMachine::new(ConnectorConfig { limits, ..config }, [0; 32])
 }
 
@@ -48,7 +48,7 @@ fn tell(machine: &mut ConnectorMachine, line: &str) -> Result<(), ControlError> 
 }
 
 fn saw(machine: &mut ConnectorMachine) -> Value {
-    serde_json::to_value(machine.poll_saw().unwrap()).unwrap()
+    serde_json::to_value(machine.poll_observation().unwrap()).unwrap()
 }
 
 /// Whether a gateway with this key would take it now.
@@ -64,7 +64,7 @@ fn c_3_a_delivery_is_signed_and_goes_to_the_gateways_endpoint() {
     let mut machine = machine();
     provision(&mut machine, "discord", "http://gw.example:9/in/");
     let key = provision(&mut machine, "slack", "https://slack.example");
-    while machine.poll_saw().is_some() {}
+    while machine.poll_observation().is_some() {}
     let discord = json!({"text": "hi", "source": {"platform": "discord"}});
     for (line, url, path, body) in [
         (
@@ -138,12 +138,12 @@ fn a_7_each_gateways_deliveries_keep_their_order() {
     let deliver = |id: &str, text: &str| {
         let event = json!({ "text": text }).as_object().cloned();
         let url = Some("http://x".to_owned());
-        Act::Deliver(Delivery { event, url, key: Some("k".into()), ..Delivery::default() }).on(id)
+        Act::Deliver(Webhook { event, url, key: Some("k".into()), ..Webhook::default() }).on(id)
     };
     for (id, text) in [("gw", "one"), ("gw", "two"), ("keyless", "three")] {
         machine.control(now(), deliver(id, text)).unwrap();
     }
-    assert_eq!(machine.control(now(), deliver("gw", "four")), Err(ControlError::TooManyDeliveries(3)));
+    assert_eq!(machine.control(now(), deliver("gw", "four")), Err(ControlError::TooManyWebhooks(3)));
     let next = |machine: &mut ConnectorMachine| machine.poll_post().map(|post| post.id);
     assert_eq!([next(&mut machine), next(&mut machine), next(&mut machine)], [Some(1), Some(3), None]);
     machine.handle_posted(3, Ok((200, b"")));
@@ -157,7 +157,7 @@ fn a_7_each_gateways_deliveries_keep_their_order() {
         (saw(&mut machine)["status"].clone(), saw(&mut machine)["error"].clone()),
         (json!(200), json!("no connection"))
     );
-    assert!(machine.poll_saw().is_none());
+    assert!(machine.poll_observation().is_none());
     // A crash forgets what waits.
     assert_eq!(machine.restart().poll_post(), None);
 }

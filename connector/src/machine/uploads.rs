@@ -2,8 +2,8 @@
 
 use super::http::Served;
 use super::{ConnectorMachine, MAX_SCRIPTED};
-use crate::http::{Fields, HttpAnswer, HttpHead, Refusal};
-use crate::media::{File, Found};
+use crate::http::{Fields, HttpHead, HttpResponse, Refusal};
+use crate::media::{File, Lookup};
 use bytes::Bytes;
 use relayline_core::time::Now;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ impl ConnectorMachine {
             until: now.mono + self.config.media_ttl,
         };
         let limits = &self.config.limits;
-        let kept = self.media.keep(media_id.clone(), file, limits.media_files, limits.media_bytes);
+        let kept = self.media.insert(media_id.clone(), file, limits.media_files, limits.media_bytes);
         self.stats.evicted_media += kept.ok_or_else(|| Refusal::new(413, "the body is too large"))?;
         Ok(served(id, json!({ "id": media_id, "size": size }), asked))
     }
@@ -61,13 +61,13 @@ impl ConnectorMachine {
     /// A file goes only to the gateway that has brought it.
     pub(super) fn give_media(&self, now: Now, id: &str, media_id: &str) -> Result<Served, Refusal> {
         let file = match self.media.find(media_id, id, now.mono) {
-            Found::File(file) => file,
-            Found::Gone => return Err(Refusal::new(410, "the file is gone")),
-            Found::Nothing => return Err(Refusal::new(404, "no such file")),
+            Lookup::File(file) => file,
+            Lookup::Gone => return Err(Refusal::new(410, "the file is gone")),
+            Lookup::Unknown => return Err(Refusal::new(404, "no such file")),
         };
         let mut headers = vec![("content-type", file.content_type.clone())];
         headers.extend(file.name.clone().map(|name| ("x-media-filename", name)));
-        let answer = HttpAnswer { status: 200, headers, body: file.content.clone() };
+        let answer = HttpResponse { status: 200, headers, body: file.content.clone() };
         let shown =
             json!({ "contentType": file.content_type, "filename": file.name, "size": file.content.len() });
         Ok(Served { gateway: id.to_owned(), answer, asked: None, answered: Some(shown) })
@@ -77,7 +77,7 @@ impl ConnectorMachine {
 fn served(id: &str, answer: Value, asked: Value) -> Served {
     Served {
         gateway: id.to_owned(),
-        answer: HttpAnswer::json(200, &answer),
+        answer: HttpResponse::json(200, &answer),
         asked: Some(asked),
         answered: Some(answer),
     }

@@ -1,12 +1,12 @@
 //! Signed deliveries: what the connector posts to a gateway's own endpoint (C-3, H-6).
 
 use super::ConnectorMachine;
+use super::commands::show_id;
 use super::enroll::is_endpoint;
-use super::told::show_id;
-use crate::control::{ControlError, Delivery};
+use crate::control::{ControlError, Webhook};
 use crate::frame;
 use crate::http::HIDDEN;
-use crate::saw::{AskedBy, Saw};
+use crate::observation::{AskedBy, Observation};
 use ::http::Method;
 use ::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use relayline_control::http::{Body, MAX_ANSWER, Request, TIMEOUT};
@@ -41,12 +41,12 @@ struct Waiting {
 
 /// Deliveries until they are answered: each gateway's one after the other, so that they keep their order.
 #[derive(Debug, Default)]
-pub(super) struct Posts {
+pub(super) struct Webhooks {
     waiting: VecDeque<(u64, Waiting)>,
     count: u64,
 }
 
-impl Posts {
+impl Webhooks {
     /// The next whose gateway has none before it.
     fn next(&mut self) -> Option<Post> {
         let mut seen = BTreeSet::new();
@@ -59,12 +59,12 @@ impl Posts {
 
 impl ConnectorMachine {
     /// Signs a delivery now; it is posted as soon as the gateway has answered those before it.
-    pub(super) fn post(&mut self, now: Now, ids: &[String], delivery: Delivery) -> Result<(), ControlError> {
+    pub(super) fn post(&mut self, now: Now, ids: &[String], delivery: Webhook) -> Result<(), ControlError> {
         let [id] = ids else {
-            return Err(ControlError::WhichGateway { known: self.known() });
+            return Err(ControlError::WhichGateway { known: self.known_ids() });
         };
         let Some(account) = self.gateways.get(id).map(|gateway| &gateway.account) else { return Ok(()) };
-        let Delivery { event, interrupt, url, key, skew_s } = delivery;
+        let Webhook { event, interrupt, url, key, skew_s } = delivery;
         let (content, platform, below) = match (event, interrupt) {
             (Some(event), None) => {
                 let platform = event.get("source").and_then(|source| source.get("platform")?.as_str());
@@ -75,7 +75,7 @@ impl ConnectorMachine {
                 interrupt.insert("type".to_owned(), "interrupt".into());
                 (Value::Object(interrupt), None, "/interrupt")
             }
-            (Some(_), Some(_)) | (None, None) => return Err(ControlError::WhichDelivery),
+            (Some(_), Some(_)) | (None, None) => return Err(ControlError::WhichWebhook),
         };
         let told = || account.endpoint(platform.as_deref()).map(str::to_owned);
         let url = url.or_else(told).ok_or_else(|| ControlError::NoEndpoint { gateway: show_id(id) })?;
@@ -86,11 +86,11 @@ impl ConnectorMachine {
         }
         let key = key.or_else(|| account.delivery_key().cloned());
         let key = key.ok_or_else(|| ControlError::NoDeliveryKey { gateway: show_id(id) })?;
-        if self.posts.waiting.len() >= self.config.limits.deliveries {
-            return Err(ControlError::TooManyDeliveries(self.posts.waiting.len()));
+        if self.webhooks.waiting.len() >= self.config.limits.webhooks {
+            return Err(ControlError::TooManyWebhooks(self.webhooks.waiting.len()));
         }
-        self.posts.count += 1;
-        let (number, path) = (self.posts.count, url.path().to_owned());
+        self.webhooks.count += 1;
+        let (number, path) = (self.webhooks.count, url.path().to_owned());
         let body = content.to_string().into_bytes();
         let unix_s = now.unix_s.saturating_add_signed(skew_s);
         let (bytes, signature) = (body.len(), sign(&body, &key, unix_s));
@@ -111,7 +111,7 @@ impl ConnectorMachine {
             max_answer: MAX_ANSWER,
         };
         let post = Some(Post { id: number, request });
-        self.posts
+        self.webhooks
             .waiting
             .push_back((number, Waiting { gateway: id.clone(), path, content, bytes, post, key }));
         Ok(())
@@ -119,13 +119,13 @@ impl ConnectorMachine {
 
     /// The next delivery to post; say [`handle_posted`](Self::handle_posted) when that is done.
     pub fn poll_post(&mut self) -> Option<Post> {
-        self.posts.next()
+        self.webhooks.next()
     }
 
     /// What came of a delivery: the status and what was read of the answer's body, or why there is no answer.
     pub fn handle_posted(&mut self, id: u64, outcome: Result<(u16, &[u8]), &str>) {
-        let Some(at) = self.posts.waiting.iter().position(|(number, _)| *number == id) else { return };
-        let Some((_, waiting)) = self.posts.waiting.remove(at) else { return };
+        let Some(at) = self.webhooks.waiting.iter().position(|(number, _)| *number == id) else { return };
+        let Some((_, waiting)) = self.webhooks.waiting.remove(at) else { return };
         let (status, answer, error) = match outcome {
             Ok((status, body)) => {
                 let text = String::from_utf8_lossy(body).replace(waiting.key.expose(), HIDDEN);
@@ -137,9 +137,9 @@ impl ConnectorMachine {
             Err(why) => (None, None, Some(why.to_owned())),
         };
         let Waiting { gateway, path, content, bytes, .. } = waiting;
-        self.saws.push(
+        self.observations.push(
             bytes,
-            Saw::Http {
+            Observation::Http {
                 gateway,
                 by: AskedBy::Connector,
                 method: "POST".to_owned(),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 /// The platforms' side of the chats: it hands out message ids and remembers what was sent.
 #[derive(Debug)]
-pub(crate) struct Answerer {
+pub(crate) struct Responder {
     ids: Ids,
     /// Message id → chat id of what a gateway sent, so that only that can be edited. A follow-up's chat is empty.
     sent: Recent<String, String>,
@@ -18,9 +18,9 @@ pub(crate) struct Answerer {
     drafts: Recent<(String, i64), String>,
 }
 
-impl Answerer {
+impl Responder {
     pub(crate) fn new(seed: [u8; 32], limits: &Limits) -> Self {
-        Answerer {
+        Responder {
             ids: Ids::new(seed),
             sent: Recent::new(limits.sent_messages),
             drafts: Recent::new(limits.sent_messages),
@@ -166,8 +166,8 @@ mod tests {
     use super::*;
     use crate::chats::Platform;
 
-    fn platform(name: &str) -> (Answerer, Platform) {
-        (Answerer::new([0; 32], &Limits::default()), Platform::named(name))
+    fn platform(name: &str) -> (Responder, Platform) {
+        (Responder::new([0; 32], &Limits::default()), Platform::named(name))
     }
 
     fn now() -> Now {
@@ -176,9 +176,9 @@ mod tests {
 
     #[test]
     fn o_02_every_op_gets_a_plausible_result() {
-        let (mut answerer, telegram) = platform("telegram");
+        let (mut responder, telegram) = platform("telegram");
         let mut check = |action: Value, expected: Value| {
-            let got = answerer.answer(now(), telegram.ids, &telegram.descriptor, &action);
+            let got = responder.answer(now(), telegram.ids, &telegram.descriptor, &action);
             assert_eq!(got, expected, "{action}");
         };
         let ok = || json!({"success": true});
@@ -245,9 +245,9 @@ mod tests {
     #[test]
     fn d_04_a_text_over_the_limit_is_refused_in_the_platforms_unit() {
         let check = |name: &str, text: String, expected: Option<&str>| {
-            let (mut answerer, platform) = platform(name);
+            let (mut responder, platform) = platform(name);
             let action = json!({"op": "send", "chat_id": "1", "content": text});
-            let got = answerer.answer(now(), platform.ids, &platform.descriptor, &action);
+            let got = responder.answer(now(), platform.ids, &platform.descriptor, &action);
             assert_eq!(got.get("error").and_then(Value::as_str), expected, "{name}");
         };
         check("discord", "😀".repeat(2000), None);
@@ -260,10 +260,10 @@ mod tests {
 
     #[test]
     fn d_3_numbers_are_read_in_every_spelling() {
-        let (mut answerer, mut platform) = platform("telegram");
+        let (mut responder, mut platform) = platform("telegram");
         let mut answer = |descriptor: &Map<String, Value>, action: &str| {
             let action = serde_json::from_str(action).unwrap();
-            answerer.answer(now(), platform.ids, descriptor, &action)
+            responder.answer(now(), platform.ids, descriptor, &action)
         };
         for id in ["9", "9.0", "90e-1", "\"9\""] {
             let action = format!(r#"{{"op":"draft","chat_id":"1","draft_id":{id},"content":"x"}}"#);
@@ -287,8 +287,8 @@ mod tests {
     #[test]
     fn o_09_an_op_that_the_descriptor_does_not_offer_is_refused() {
         let check = |name: &str, action: Value, offered: bool| {
-            let (mut answerer, platform) = platform(name);
-            let got = answerer.answer(now(), platform.ids, &platform.descriptor, &action);
+            let (mut responder, platform) = platform(name);
+            let got = responder.answer(now(), platform.ids, &platform.descriptor, &action);
             assert_eq!(got["success"], offered, "{name} {action}");
         };
         let react = json!({"op": "react", "chat_id": "1", "message_id": "2", "emoji": "👍"});
@@ -312,8 +312,8 @@ mod tests {
             ("discord", &card, false),
             ("discord", &stop, false),
         ] {
-            let (mut answerer, platform) = platform(name);
-            let got = answerer.answer(now(), platform.ids, &platform.descriptor, action);
+            let (mut responder, platform) = platform(name);
+            let got = responder.answer(now(), platform.ids, &platform.descriptor, action);
             assert_eq!(got["success"], expected, "{name} {action} {got}");
         }
     }

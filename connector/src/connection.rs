@@ -27,13 +27,13 @@ pub(crate) enum Output {
 }
 
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct Connection {
     pub(crate) gateway: String,
     pub(crate) dial: u64,
     pub(crate) phase: Phase,
     pub(crate) splitter: LineSplitter,
     /// The `bufferId`s that were sent on this connection and are not acknowledged yet, each with its time.
-    pub(crate) unacked: BTreeMap<String, Time>,
+    pub(crate) in_flight: BTreeMap<String, Time>,
     /// The platform of the first `hello`: untagged requests are for it (D-8).
     pub(crate) default_platform: Option<String>,
     /// The descriptors sent on this connection, by platform; requests are judged by them.
@@ -44,14 +44,14 @@ pub(crate) struct Link {
     queued_bytes: usize,
 }
 
-impl Link {
+impl Connection {
     pub(crate) fn new(gateway: String, dial: u64, max_line_bytes: usize) -> Self {
-        Link {
+        Connection {
             gateway,
             dial,
             phase: Phase::Open,
             splitter: LineSplitter::new(max_line_bytes),
-            unacked: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             default_platform: None,
             descriptors: BTreeMap::new(),
             bot_ids: BTreeMap::new(),
