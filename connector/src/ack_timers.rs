@@ -1,6 +1,6 @@
 //! Timers of entries that wait for their acks.
 
-use crate::machine::ConnId;
+use crate::values::ConnId;
 use relayline_core::time::Time;
 use std::collections::BTreeSet;
 

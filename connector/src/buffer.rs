@@ -1,56 +1,17 @@
-//! A gateway's durable buffer: what waits for an `inbound_ack`, in order.
+//! A gateway's durable buffer: deliveries until their `inbound_ack`, in order.
 
 use crate::chats::unix_ms;
-use crate::frame::Outgoing;
+use crate::frame::DeliveryKind;
 use crate::state::EntryState;
 use relayline_core::time::Now;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 
-/// Kind of a delivery, by the type of its frame.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) enum Kind {
-    #[serde(rename = "inbound")]
-    Inbound,
-    #[serde(rename = "passthrough_forward")]
-    Passthrough,
-}
-
-impl Kind {
-    /// The type of its frame.
-    pub(crate) fn frame_type(self) -> &'static str {
-        match self {
-            Kind::Inbound => "inbound",
-            Kind::Passthrough => "passthrough_forward",
-        }
-    }
-
-    pub(crate) fn to_line(self, content: &Map<String, Value>, buffer_id: Option<&str>) -> Vec<u8> {
-        match self {
-            Kind::Inbound => Outgoing::Inbound { event: content, buffer_id }.to_line(),
-            Kind::Passthrough => Outgoing::PassthroughForward { forward: content, buffer_id }.to_line(),
-        }
-    }
-
-    /// Deliveries of one lane keep their order: a chat's events, a platform's forwards.
-    fn lane(self, content: &Map<String, Value>) -> [Option<&Value>; 2] {
-        match self {
-            Kind::Inbound => {
-                let source = content.get("source");
-                let field = |name| source.and_then(|source| source.get(name));
-                [field("platform"), field("chat_id")]
-            }
-            Kind::Passthrough => [content.get("platform"), None],
-        }
-    }
-}
-
-/// One buffered delivery.
+/// A delivery in a gateway's durable buffer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Entry {
     id: String,
-    kind: Kind,
+    kind: DeliveryKind,
     content: Map<String, Value>,
     bytes: usize,
     /// Its late ack was reported.
@@ -58,18 +19,23 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Its `bufferId`.
+    /// Returns its `bufferId`.
     pub fn buffer_id(&self) -> &str {
         &self.id
     }
 
-    /// The event, or the forward.
+    /// Returns the event, or the forwarded request.
     pub fn content(&self) -> &Map<String, Value> {
         &self.content
     }
 
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> DeliveryKind {
         self.kind
+    }
+
+    /// Returns the durable part.
+    pub(crate) fn durable(&self) -> EntryState {
+        EntryState { id: self.id.clone(), kind: self.kind, content: self.content.clone() }
     }
 
     pub(crate) fn to_line(&self) -> Vec<u8> {
@@ -122,17 +88,17 @@ impl Buffer {
         self.newest
     }
 
-    /// Whether an entry of the same lane waits, which a live delivery must not overtake.
-    pub(crate) fn holds_lane_of(&self, kind: Kind, content: &Map<String, Value>) -> bool {
+    /// Returns true if an entry of the same lane waits, which a live delivery must not overtake.
+    pub(crate) fn holds_lane_of(&self, kind: DeliveryKind, content: &Map<String, Value>) -> bool {
         let lane = kind.lane(content);
         self.entries.iter().any(|entry| entry.kind == kind && entry.kind.lane(&entry.content) == lane)
     }
 
-    /// Adds a delivery at the end, under an id in the style `1718900000000-0`. `None`: it does not fit.
+    /// Adds a delivery at the end, under an id in the style `1718900000000-0`. Returns `None` if it does not fit.
     pub(crate) fn push(
         &mut self,
         now: Now,
-        kind: Kind,
+        kind: DeliveryKind,
         content: Map<String, Value>,
         (max_entries, max_bytes): (usize, usize),
     ) -> Option<String> {
@@ -148,7 +114,7 @@ impl Buffer {
         Some(id)
     }
 
-    /// An entry was taken.
+    /// Removes an acknowledged entry.
     pub(crate) fn remove(&mut self, id: &str) {
         let at = self.entries.iter().position(|entry| entry.id == id);
         if let Some(entry) = at.and_then(|at| self.entries.remove(at)) {

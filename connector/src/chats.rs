@@ -1,7 +1,7 @@
-//! Fake chats: enough of Discord, Telegram and Slack for a connector to be a plausible one.
+//! Fake chats on Discord, Telegram and Slack.
 //!
-//! A [`Platform`] says what a connector tells a gateway about a platform (its capability descriptor) and in
-//! which style that platform numbers its messages. A [`Room`] builds the inbound events of one chat.
+//! A [`Platform`] is a capability descriptor and a style of message ids. A [`Room`] builds the inbound events of one
+//! chat, with ids from [`Ids`].
 
 pub mod discord;
 mod ids;
@@ -13,8 +13,24 @@ pub mod telegram;
 pub(crate) use ids::unix_ms;
 pub use ids::{IdStyle, Ids};
 pub use platform::Platform;
-use platform::ops_without;
 pub use room::{Person, Room};
+
+impl Platform {
+    /// Returns the fake platform of that name, else a [`generic`](Self::generic) one.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "discord" => discord::platform(),
+            "telegram" => telegram::platform(),
+            "slack" => slack::platform(),
+            other => Platform::generic(other),
+        }
+    }
+
+    /// Returns the three fake platforms.
+    pub fn fakes() -> Vec<Self> {
+        vec![discord::platform(), telegram::platform(), slack::platform()]
+    }
+}
 
 /// Returns the room for a user who names none: a guild's channel, a forum's topic, a channel's thread.
 pub fn lobby(platform: &str) -> Option<Room> {
@@ -42,7 +58,7 @@ pub fn guest() -> Room {
     }
 }
 
-/// Every room of the fake platforms, for looking one up by its chat id.
+/// Returns every room of the fake platforms.
 pub fn rooms() -> Vec<Room> {
     vec![
         discord::guild_channel(),
@@ -55,4 +71,25 @@ pub fn rooms() -> Vec<Room> {
         slack::thread(),
         slack::dm(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d_1_every_descriptor_has_what_is_required() {
+        for platform in Platform::fakes().into_iter().chain([Platform::named("matrix")]) {
+            let field = |name: &str| platform.descriptor.get(name).unwrap_or_else(|| panic!("{name}"));
+            assert_eq!(field("contract_version"), 1);
+            assert_eq!(field("platform"), platform.name.as_str());
+            assert!(field("max_message_length").as_u64().is_some_and(|limit| limit >= 2000));
+            for name in ["label", "markdown_dialect", "len_unit"] {
+                assert!(field(name).is_string(), "{name}");
+            }
+            for name in ["supports_draft_streaming", "supports_edit", "supports_threads"] {
+                assert!(field(name).is_boolean(), "{name}");
+            }
+        }
+    }
 }

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// The tenant of whoever was given none.
 pub const DEFAULT_TENANT: &str = "default";
 
+/// Maximum number of names in one table: of scripted results, delays or descriptors, or of a gateway's platforms.
+pub(crate) const MAX_NAMES: usize = 256;
+
 /// One gateway that may connect without having enrolled. Its tenant is [`DEFAULT_TENANT`].
 #[derive(Clone, Debug)]
 pub struct GatewayAccount {
@@ -198,6 +201,12 @@ impl ConnectorConfig {
     /// Whether everybody is let in: nobody is known, and nobody could become so.
     pub(crate) fn is_open(&self) -> bool {
         self.gateways.is_empty() && self.enroll_tokens.is_empty() && self.identities.is_empty()
+    }
+
+    /// Returns a platform as configured, else a generic one.
+    pub(crate) fn platform(&self, name: &str) -> Platform {
+        let configured = self.platforms.iter().find(|platform| platform.name == name);
+        configured.cloned().unwrap_or_else(|| Platform::generic(name))
     }
 
     fn account(&mut self, id: &str) -> &mut GatewayAccount {

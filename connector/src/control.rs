@@ -3,6 +3,7 @@
 mod error;
 
 pub use error::ControlError;
+pub(crate) use error::show_id;
 
 use crate::config::DEFAULT_TENANT;
 use relayline_core::secret::Secret;

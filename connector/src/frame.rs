@@ -1,10 +1,10 @@
-//! Frames as they cross the wire: what the connector writes, and how it reads a gateway's.
+//! Frames: those that the connector writes, and those that it reads.
 
 use relayline_core::json;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What a connector sends.
+/// A frame to a gateway.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Outgoing<'a> {
@@ -48,19 +48,59 @@ impl Outgoing<'_> {
     }
 }
 
-/// What a gateway's line turned out to be.
+/// DeliveryKind of a delivery, by the type of its frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum DeliveryKind {
+    #[serde(rename = "inbound")]
+    Inbound,
+    #[serde(rename = "passthrough_forward")]
+    Passthrough,
+}
+
+impl DeliveryKind {
+    /// The type of its frame.
+    pub(crate) fn frame_type(self) -> &'static str {
+        match self {
+            DeliveryKind::Inbound => "inbound",
+            DeliveryKind::Passthrough => "passthrough_forward",
+        }
+    }
+
+    pub(crate) fn to_line(self, content: &Map<String, Value>, buffer_id: Option<&str>) -> Vec<u8> {
+        match self {
+            DeliveryKind::Inbound => Outgoing::Inbound { event: content, buffer_id }.to_line(),
+            DeliveryKind::Passthrough => {
+                Outgoing::PassthroughForward { forward: content, buffer_id }.to_line()
+            }
+        }
+    }
+
+    /// Deliveries of one lane keep their order: a chat's events, a platform's forwards.
+    pub(crate) fn lane(self, content: &Map<String, Value>) -> [Option<&Value>; 2] {
+        match self {
+            DeliveryKind::Inbound => {
+                let source = content.get("source");
+                let field = |name| source.and_then(|source| source.get(name));
+                [field("platform"), field("chat_id")]
+            }
+            DeliveryKind::Passthrough => [content.get("platform"), None],
+        }
+    }
+}
+
+/// A line of a gateway, read.
 #[derive(PartialEq, Debug)]
 pub(crate) enum Incoming {
     /// Nothing but white space (W-2).
     Blank,
-    /// No frame at all (W-3), or one that lacks what it is about.
+    /// Not a frame (W-3), or one without a required field.
     Malformed,
-    /// A frame that no gateway sends, or that is not known here (W-4). It is shown all the same.
+    /// A frame of another type (W-4). It is observed all the same.
     Unknown(Value),
     Known(GatewayFrame, Value),
 }
 
-/// A gateway's frame; the whole of it stands beside it.
+/// The fields of a gateway's frame that the machine acts on.
 #[derive(PartialEq, Debug)]
 pub(crate) enum GatewayFrame {
     Hello { platform: String, bot_id: String },

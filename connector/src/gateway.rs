@@ -2,7 +2,7 @@
 
 use crate::account::Account;
 use crate::buffer::Buffer;
-use crate::machine::ConnId;
+use crate::values::ConnId;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 

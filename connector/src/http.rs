@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt;
+use url::Url;
 use zeroize::Zeroizing;
 
 /// What stands in a Observation, a log or a `Debug` for a secret (C-4).
@@ -112,6 +113,14 @@ impl Refusal {
     }
 }
 
+/// The response to a request, and the parts of both that may be observed.
+pub(crate) struct Served {
+    pub(crate) gateway: String,
+    pub(crate) response: HttpResponse,
+    pub(crate) asked: Option<Value>,
+    pub(crate) answered: Option<Value>,
+}
+
 /// The endpoints.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Route<'a> {
@@ -145,6 +154,14 @@ impl<'a> Route<'a> {
             Route::Socket | Route::Download(_) => "GET",
         }
     }
+}
+
+/// Parses the URL of an endpoint that webhooks can be posted to: http or https, without user-info.
+pub(crate) fn endpoint(url: &str) -> Option<Url> {
+    let is_endpoint = |url: &Url| {
+        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
+    };
+    Url::parse(url).ok().filter(is_endpoint)
 }
 
 /// A JSON body's fields. An error names the field and quotes nothing: it may be a secret (C-4).

@@ -55,11 +55,13 @@
 mod account;
 mod ack_timers;
 mod admission;
+mod bearer;
 mod buffer;
 pub mod chats;
 mod config;
 mod connection;
 mod control;
+mod delayed;
 mod frame;
 mod gateway;
 mod http;
@@ -68,6 +70,7 @@ mod like;
 mod machine;
 mod media;
 mod observation;
+mod press;
 mod prompts;
 mod recent;
 mod responder;
@@ -77,7 +80,8 @@ pub mod script;
 #[cfg(feature = "server")]
 mod server;
 mod state;
-mod upgrade;
+mod values;
+mod webhooks;
 
 pub use buffer::Entry;
 pub use config::{
@@ -87,11 +91,11 @@ pub use config::{
 pub use control::{Act, Control, ControlError, Press, Webhook};
 pub use http::{HttpBody, HttpHead, HttpResponse};
 pub use like::Like;
-pub use machine::{ConnId, ConnectorMachine, Post, Stats, Transmit};
+pub use machine::ConnectorMachine;
 pub use observation::{AskedBy, ClosedBy, Observation};
 #[cfg(feature = "server")]
 pub use server::{
     DuplexStream, EmbeddedConnector, ServerConfig, ServerTls, StateError, StateFile, WaitTimeout,
 };
 pub use state::StateFault;
-pub use upgrade::Upgrade;
+pub use values::{ConnId, Post, Stats, Transmit, Upgrade};

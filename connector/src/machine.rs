@@ -9,7 +9,6 @@ mod frames;
 mod http;
 mod uploads;
 mod users;
-mod values;
 mod webhooks;
 mod writing;
 
@@ -19,6 +18,7 @@ use crate::admission::Admission;
 use crate::buffer::Entry;
 use crate::config::{ConnectorConfig, Limits, UpgradeRefusal};
 use crate::connection::{Connection, Output, Phase};
+use crate::delayed::Delayed;
 use crate::frame::{GatewayFrame, Incoming, read};
 use crate::gateway::Gateway;
 use crate::issuer::Issuer;
@@ -26,17 +26,12 @@ use crate::media::Media;
 use crate::observation::{ClosedBy, Observation, ObservationQueue};
 use crate::prompts::Prompts;
 use crate::responder::Responder;
-use crate::upgrade::Upgrade;
+use crate::values::{ConnId, Stats, Transmit, Upgrade};
+use crate::webhooks::Webhooks;
 use relayline_core::line::Line;
 use relayline_core::time::{Now, Time};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-pub use values::{ConnId, Stats, Transmit};
-pub use webhooks::Post;
-use webhooks::Webhooks;
-
-/// Names in one table of scripted answers, delays or descriptors.
-const MAX_SCRIPTED: usize = 256;
 
 /// A connector. Feed it what happens, then drain [`poll_transmit`](Self::poll_transmit) and
 /// [`poll_observation`](Self::poll_observation), and come back by [`deadline`](Self::deadline).
@@ -50,9 +45,7 @@ pub struct ConnectorMachine {
     connections: BTreeMap<ConnId, Connection>,
     /// The connections with something to write.
     ready: BTreeSet<ConnId>,
-    /// Results that come later, by when and in what order.
-    delayed: BTreeMap<(Time, u64), (ConnId, Vec<u8>)>,
-    delayed_count: u64,
+    delayed: Delayed,
     ack_timers: AckTimers,
     responder: Responder,
     admission: Admission,
@@ -88,8 +81,7 @@ impl ConnectorMachine {
             gateways,
             connections: BTreeMap::new(),
             ready: BTreeSet::new(),
-            delayed: BTreeMap::new(),
-            delayed_count: 0,
+            delayed: Delayed::default(),
             ack_timers: AckTimers::default(),
             responder: Responder::new(seed, &config.limits),
             admission: Admission::new(&config),
@@ -238,11 +230,7 @@ impl ConnectorMachine {
 
     /// Time has passed. Early, late or spurious: harmless.
     pub fn handle_tick(&mut self, now: Now) {
-        while let Some(entry) = self.delayed.first_entry() {
-            if entry.key().0 > now.mono {
-                break;
-            }
-            let (conn, line) = entry.remove();
+        while let Some((conn, line)) = self.delayed.take_due(now.mono) {
             self.send(conn, line);
         }
         while let Some((conn, id)) = self.ack_timers.take_due(now.mono) {
@@ -307,9 +295,11 @@ impl ConnectorMachine {
     /// When [`handle_tick`](Self::handle_tick) is due: the next delayed result or late ack, end of an overlap or of a
     /// file.
     pub fn deadline(&self) -> Option<Time> {
-        let delayed = self.delayed.first_key_value().map(|((due, _), _)| *due);
         let overlap = self.overlaps.first().map(|(due, _)| *due);
-        [delayed, self.ack_timers.deadline(), overlap, self.media.deadline()].into_iter().flatten().min()
+        [self.delayed.deadline(), self.ack_timers.deadline(), overlap, self.media.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     // ---- looks --------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 //! The JSON Schemas of the development connector's lines, made of the types that read and write them.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
-use crate::{Act, AskedBy, ClosedBy, Control, Observation};
+use crate::control::{Act, Control};
+use crate::observation::{AskedBy, ClosedBy, Observation};
 use relayline_schema::{branches, properties, quoted};
 use schemars::generate::{Contract, SchemaSettings};
 use serde_json::{Value, json};

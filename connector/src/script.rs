@@ -71,7 +71,7 @@ pub fn is_part_of(part: &Value, whole: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Act;
+    use crate::control::Act;
     use serde_json::json;
 
     #[test]

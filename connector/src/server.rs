@@ -15,8 +15,9 @@ pub use tls::ServerTls;
 pub use tokio::io::DuplexStream;
 
 use crate::control::{Control, ControlError};
-use crate::machine::{ConnectorMachine, Stats};
+use crate::machine::ConnectorMachine;
 use crate::observation::Observation;
+use crate::values::Stats;
 use hub::Hub;
 use relayline_core::time::Now;
 use relayline_runtime::serve::{Closed, Server};

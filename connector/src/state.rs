@@ -1,7 +1,7 @@
 //! The durable state of a connector as a JSON text: buffers, issued secrets, used tokens, revoked and idle gateways.
 //! Secrets are in it in plain text.
 
-use crate::buffer::{Entry, Kind};
+use crate::frame::DeliveryKind;
 use relayline_core::secret::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -94,14 +94,8 @@ pub(crate) struct TokenState {
 pub(crate) struct EntryState {
     pub(crate) id: String,
     #[serde(rename = "type")]
-    pub(crate) kind: Kind,
+    pub(crate) kind: DeliveryKind,
     pub(crate) content: Map<String, Value>,
-}
-
-impl From<&Entry> for EntryState {
-    fn from(entry: &Entry) -> Self {
-        EntryState { id: entry.buffer_id().to_owned(), kind: entry.kind(), content: entry.content().clone() }
-    }
 }
 
 impl DurableState {

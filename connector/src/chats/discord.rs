@@ -1,6 +1,8 @@
 //! A Discord guild with a channel and a thread, and a direct message. Messages hold 2000 characters.
 
-use super::{IdStyle, Person, Platform, Room, ops_without};
+use super::ids::IdStyle;
+use super::platform::{Platform, ops_without};
+use super::room::{Person, Room};
 use serde_json::json;
 
 const ADA: Person = Person { id: "204255221017214977", name: "ada" };

@@ -1,6 +1,6 @@
 //! One chat and the events that come out of it.
 
-use super::{IdStyle, Ids};
+use super::ids::{IdStyle, Ids};
 use relayline_core::time::Now;
 use serde_json::{Map, Value};
 

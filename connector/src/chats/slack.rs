@@ -1,6 +1,8 @@
 //! A Slack workspace with a channel, a thread and a direct message. Messages hold 40 000 characters.
 
-use super::{IdStyle, Person, Platform, Room, ops_without};
+use super::ids::IdStyle;
+use super::platform::{Platform, ops_without};
+use super::room::{Person, Room};
 use serde_json::json;
 
 const LIN: Person = Person { id: "U07LN8QK2VA", name: "lin" };

@@ -1,6 +1,8 @@
 //! A Telegram supergroup, a forum topic and a private chat. Messages hold 4096 UTF-16 code units.
 
-use super::{IdStyle, Person, Platform, Room, ops_without};
+use super::ids::IdStyle;
+use super::platform::{Platform, ops_without};
+use super::room::{Person, Room};
 use serde_json::json;
 
 const ZOYA: Person = Person { id: "123456789", name: "Зоя" };

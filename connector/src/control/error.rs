@@ -109,3 +109,11 @@ pub enum ControlError {
     #[error("{0} different names are set already: restore one first")]
     TooMany(usize),
 }
+
+/// Returns a gateway's id as it stands in an error.
+pub(crate) fn show_id(id: &str) -> String {
+    match id.is_empty() {
+        true => "the gateway".to_owned(),
+        false => format!("`{id}`"),
+    }
+}

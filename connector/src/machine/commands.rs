@@ -1,13 +1,13 @@
-//! What the bridge or a test tells the connector.
+//! Instructions of the bridge or of a test.
 
-use super::{ConnId, ConnectorMachine, MAX_SCRIPTED};
-use crate::buffer::Kind;
-use crate::config::EnrollToken;
+use super::ConnectorMachine;
+use crate::config::{EnrollToken, MAX_NAMES};
 use crate::connection::Output;
-use crate::control::{Act, Control, ControlError};
-use crate::frame::Outgoing;
+use crate::control::{Act, Control, ControlError, show_id};
+use crate::frame::{DeliveryKind, Outgoing};
 use crate::gateway::Gateway;
 use crate::issuer::Credential;
+use crate::values::ConnId;
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
 use serde_json::Value;
@@ -15,7 +15,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl ConnectorMachine {
-    /// Does what the bridge or a test says.
+    /// Carries out an instruction of the host: of a bridge, a script or a test.
+    ///
+    /// # Errors
+    /// Fails without any effect if the instruction cannot be carried out; the error says what to do instead.
     pub fn control(&mut self, now: Now, control: impl Into<Control>) -> Result<(), ControlError> {
         let Control { gateway, act } = control.into();
         let ids = match (act.is_about_gateways(), gateway) {
@@ -27,9 +30,11 @@ impl ConnectorMachine {
             self.has_durable_change = true;
         }
         match act {
-            Act::Inbound { event, buffered } => self.deliver(now, &ids, Kind::Inbound, event, buffered),
+            Act::Inbound { event, buffered } => {
+                self.deliver(now, &ids, DeliveryKind::Inbound, event, buffered)
+            }
             Act::Passthrough { forward, buffered } => {
-                self.deliver(now, &ids, Kind::Passthrough, forward, buffered)
+                self.deliver(now, &ids, DeliveryKind::Passthrough, forward, buffered)
             }
             Act::Press(press) => self.press(now, &ids, &press),
             Act::Interrupt { session_key, chat_id } => {
@@ -191,7 +196,7 @@ impl ConnectorMachine {
                 None => {
                     table.remove(&name);
                 }
-                Some(_) if table.len() >= MAX_SCRIPTED && !table.contains_key(&name) => {
+                Some(_) if table.len() >= MAX_NAMES && !table.contains_key(&name) => {
                     return Err(ControlError::TooMany(table.len()));
                 }
                 Some(value) => {
@@ -208,7 +213,7 @@ fn changes_durable_state(act: &Act) -> bool {
     matches!(act, Act::Revoke { .. } | Act::EnrollToken { .. } | Act::Rotate { .. })
 }
 
-/// What may stand in a close frame (RFC 6455, 7.4): tungstenite would refuse the rest.
+/// Checks that a code and a reason may stand in a close frame (RFC 6455, 7.4).
 fn check_close(code: u16, reason: &str) -> Result<(), ControlError> {
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
         return Err(ControlError::CloseCode(code));
@@ -216,14 +221,6 @@ fn check_close(code: u16, reason: &str) -> Result<(), ControlError> {
     match reason.len() > 123 {
         true => Err(ControlError::CloseReason(reason.len())),
         false => Ok(()),
-    }
-}
-
-/// A gateway's id for a message to a person.
-pub(super) fn show_id(id: &str) -> String {
-    match id.is_empty() {
-        true => "the gateway".to_owned(),
-        false => format!("`{id}`"),
     }
 }
 

@@ -1,12 +1,12 @@
-//! Events and forwards on their way to a gateway: live, or through its buffer.
+//! Deliveries to a gateway: live, or through its buffer.
 
-use super::commands::show_id;
-use super::{ConnId, ConnectorMachine};
-use crate::buffer::Kind;
+use super::ConnectorMachine;
 use crate::connection::Phase;
-use crate::control::ControlError;
+use crate::control::{ControlError, show_id};
+use crate::frame::DeliveryKind;
 use crate::like::Like;
 use crate::observation::Observation;
+use crate::values::ConnId;
 use relayline_core::time::Now;
 use serde_json::{Map, Value};
 
@@ -18,14 +18,14 @@ impl ConnectorMachine {
         &mut self,
         now: Now,
         ids: &[String],
-        kind: Kind,
+        kind: DeliveryKind,
         content: Map<String, Value>,
         buffered: Option<bool>,
     ) -> Result<(), ControlError> {
         let [id] = ids else {
             return Err(ControlError::WhichGateway { known: self.known_ids() });
         };
-        if kind == Kind::Inbound {
+        if kind == DeliveryKind::Inbound {
             self.prompts.note_author(&content);
         }
         let Some(gateway) = self.gateways.get_mut(id) else { return Ok(()) };

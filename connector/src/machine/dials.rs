@@ -1,22 +1,15 @@
-//! Who is let in, and which of two connections of one gateway stays.
+//! Admission of upgrades, and of one connection per gateway.
 
-use super::{ConnId, ConnectorMachine};
+use super::ConnectorMachine;
+use crate::bearer::{Bearer, Unauthenticated, check_bearer};
 use crate::config::{Duplicates, UpgradeRefusal};
 use crate::connection::Output;
 use crate::like::Like;
-use crate::upgrade::{Bearer, check_bearer};
+use crate::values::ConnId;
 use relayline_core::time::Now;
 
-/// Whoever it is, they are not let in.
-pub(super) struct Unauthenticated {
-    /// The gateway that it would be, as far as that can be told.
-    pub(super) id: String,
-    /// Why: `expired` or `unauthorized`.
-    pub(super) error: &'static str,
-}
-
 impl ConnectorMachine {
-    /// Whose upgrade token this is, and whether there was one to check.
+    /// Returns the gateway that an upgrade token belongs to, and true if a token was checked.
     pub(super) fn authenticate(
         &self,
         now: Now,
@@ -33,7 +26,7 @@ impl ConnectorMachine {
         }
     }
 
-    /// Whose dial it is, whether its token is right, and why it is refused, if it is.
+    /// Returns the gateway that dials, true if its token is valid, and the reason of a refusal.
     pub(super) fn check_dial(
         &mut self,
         now: Now,
@@ -58,7 +51,7 @@ impl ConnectorMachine {
         (id, authenticated, refusal)
     }
 
-    /// One connection per gateway stays.
+    /// Ends one of two connections of a gateway.
     pub(super) fn settle_duplicates(&mut self, id: &str, new: ConnId) {
         let Some(gateway) = self.gateways.get_mut(id) else { return };
         let displaces = self.config.like == Some(Like::Displacing);

@@ -1,11 +1,12 @@
 //! The machine's durable state: writing it, and restoring a machine from it.
 
-use super::{ConnectorConfig, ConnectorMachine};
+use super::ConnectorMachine;
 use crate::account::Account;
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Entry};
+use crate::config::ConnectorConfig;
 use crate::gateway::Gateway;
 use crate::observation::Observation;
-use crate::state::{DurableState, EntryState, FORMAT, GatewayState, StateFault};
+use crate::state::{DurableState, FORMAT, GatewayState, StateFault};
 use relayline_core::time::Now;
 use zeroize::Zeroizing;
 
@@ -71,7 +72,7 @@ impl ConnectorMachine {
                 revoked: gateway.revoked,
                 idle: gateway.is_idle,
                 newest_id: gateway.buffer.newest_id(),
-                buffer: gateway.buffer.entries().map(EntryState::from).collect(),
+                buffer: gateway.buffer.entries().map(Entry::durable).collect(),
                 ..account
             }
         });

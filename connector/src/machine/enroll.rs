@@ -1,17 +1,16 @@
 //! Gateways become known: they enrol with a single-use token (H-1), or provision with an identity's alone (H-4).
 
-use super::http::Served;
-use super::{ConnectorMachine, MAX_SCRIPTED};
+use super::ConnectorMachine;
 use crate::account::Account;
+use crate::config::MAX_NAMES;
 use crate::gateway::Gateway;
-use crate::http::{Fields, HIDDEN, HttpResponse, Refusal};
+use crate::http::{self, Fields, HIDDEN, HttpResponse, Refusal, Served};
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use url::Url;
 
-/// What a gateway is told of its account.
+/// The answer's body: the credentials and the account that they are for.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Issued<'a> {
@@ -32,17 +31,17 @@ impl<'a> Issued<'a> {
     }
 
     fn served(self, asked: Value) -> Served {
-        let answer = HttpResponse::json(200, &self);
+        let response = HttpResponse::json(200, &self);
         let gateway = self.gateway_id.to_owned();
         let hide = |secret: Option<&str>| secret.map(|_| HIDDEN);
         let (secret, delivery_key) = (hide(self.secret), hide(self.delivery_key));
         let shown = serde_json::to_value(Issued { secret, delivery_key, ..self }).ok();
-        Served { gateway, answer, asked: Some(asked), answered: shown }
+        Served { gateway, response, asked: Some(asked), answered: shown }
     }
 }
 
 impl ConnectorMachine {
-    /// A used-up, expired or unknown token changes nothing, and neither does a right one in wrong company.
+    /// Enrols a gateway. An invalid token changes nothing, and neither does one of another tenant.
     pub(super) fn enroll(&mut self, now: Now, tenant: &str, body: &[u8]) -> Result<Served, Refusal> {
         let fields = Fields::read(body)?;
         let id = fields.name("gatewayId")?;
@@ -77,7 +76,7 @@ impl ConnectorMachine {
         let issuer = &mut self.issuer;
         let gateway = self.gateways.entry(id.to_owned());
         let account = &mut gateway.or_insert_with(|| Gateway::new(Account::issued(tenant, issuer))).account;
-        if account.profiles.len() >= MAX_SCRIPTED && !account.profiles.contains_key(&platform) {
+        if account.profiles.len() >= MAX_NAMES && !account.profiles.contains_key(&platform) {
             return Err(Refusal::new(503, "too many platforms").of(id));
         }
         let asked = Value::Object(profile.clone());
@@ -90,7 +89,7 @@ impl ConnectorMachine {
         Ok(Issued { secret_issued: Some(issued.secret.is_some()), ..issued }.served(asked))
     }
 
-    /// Whether a gateway of this tenant may go by that id.
+    /// Checks that a gateway of this tenant may have that id.
     fn may_have(&self, id: &str, tenant: &str) -> Result<(), Refusal> {
         let refuse = |status, error: &str| Err(Refusal::new(status, error).of(id));
         match self.gateways.get(id) {
@@ -105,10 +104,10 @@ impl ConnectorMachine {
     }
 }
 
-/// What a gateway says of itself: what the contract knows of it, and nothing else.
+/// Returns the fields that the protocol defines for a gateway's profile.
 fn profile(fields: &Fields) -> Result<Map<String, Value>, Refusal> {
     let endpoint = fields.text("gatewayEndpoint")?;
-    if !endpoint.is_empty() && !Url::parse(endpoint).is_ok_and(|url| is_endpoint(&url)) {
+    if !endpoint.is_empty() && http::endpoint(endpoint).is_none() {
         let error = "`gatewayEndpoint` must be an http or https URL without user-info, or empty";
         return Err(Refusal::new(400, error));
     }
@@ -125,9 +124,4 @@ fn profile(fields: &Fields) -> Result<Map<String, Value>, Refusal> {
         }
     }
     Ok(profile)
-}
-
-/// Whether deliveries can be posted there.
-pub(super) fn is_endpoint(url: &Url) -> bool {
-    matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
 }

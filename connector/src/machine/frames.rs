@@ -1,12 +1,13 @@
-//! What a gateway's frames bring about.
+//! Handling of a gateway's frames.
 
-use super::{ConnId, ConnectorMachine, MAX_SCRIPTED};
-use crate::chats::Platform;
+use super::ConnectorMachine;
+use crate::config::MAX_NAMES;
 use crate::connection::{Output, Phase};
 use crate::frame::{GatewayFrame, Outgoing};
 use crate::like::Like;
 use crate::observation::Observation;
 use crate::prompts::Prompt;
+use crate::values::ConnId;
 use relayline_core::time::Now;
 use serde_json::Value;
 
@@ -35,12 +36,12 @@ impl ConnectorMachine {
             GatewayFrame::Hello { platform, bot_id } => {
                 let descriptor = match gateway.descriptors.get(&platform) {
                     Some(scripted) => scripted.clone(),
-                    None => front(&self.config.platforms, &platform).descriptor,
+                    None => self.config.platform(&platform).descriptor,
                 };
                 let line = Outgoing::Descriptor { descriptor: &descriptor }.to_line();
                 connection.default_platform.get_or_insert_with(|| platform.clone());
                 // A gateway cannot make this grow without bound: it fronts a handful of platforms.
-                if connection.descriptors.len() < MAX_SCRIPTED {
+                if connection.descriptors.len() < MAX_NAMES {
                     connection.bot_ids.insert(platform.clone(), bot_id);
                     connection.descriptors.insert(platform, descriptor);
                 }
@@ -53,7 +54,7 @@ impl ConnectorMachine {
                 let scripted = gateway.answers.get(op).cloned();
                 let delay = gateway.delays.get(op).copied();
                 let name = platform.or_else(|| connection.default_platform.clone()).unwrap_or_default();
-                let platform = front(&self.config.platforms, &name);
+                let platform = self.config.platform(&name);
                 let descriptor = connection.descriptors.get(&name).unwrap_or(&platform.descriptor);
                 let (result, like) = match scripted {
                     Some(result) => {
@@ -103,7 +104,7 @@ impl ConnectorMachine {
                     self.send(conn, Outgoing::GoingIdleAck.to_line());
                 }
             }
-            // There is no platform turn to stop here: it was shown, which is all.
+            // There is no platform turn to stop: it was observed.
             GatewayFrame::Interrupt => {}
         }
     }
@@ -119,7 +120,7 @@ fn strictly_refused(known: &GatewayFrame, phase: Phase) -> Option<&'static str> 
     }
 }
 
-/// A result as the connector to play would send it.
+/// Returns the line of a result, as the connector to play sends it.
 fn result_line(like: Option<Like>, request_id: &str, mut result: Value) -> Vec<u8> {
     match like {
         Some(Like::Errors) => {
@@ -134,12 +135,4 @@ fn result_line(like: Option<Like>, request_id: &str, mut result: Value) -> Vec<u
         Some(Like::Strict | Like::Silent | Like::Flood | Like::Displacing) | None => {}
     }
     Outgoing::OutboundResult { request_id, result: &result }.to_line()
-}
-
-/// How a platform is fronted: as configured, else generically.
-pub(super) fn front(platforms: &[Platform], name: &str) -> Platform {
-    match platforms.iter().find(|platform| platform.name == name) {
-        Some(platform) => platform.clone(),
-        None => Platform::generic(name),
-    }
 }

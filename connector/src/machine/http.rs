@@ -1,19 +1,11 @@
 //! What gateways ask for over HTTP (H): who may, and what is shown of it.
 
-use super::{ConnectorMachine, dials::Unauthenticated};
-use crate::http::{HttpBody, HttpHead, HttpResponse, Refusal, Route};
+use super::ConnectorMachine;
+use crate::bearer::{Unauthenticated, bearer_token};
+use crate::http::{HttpBody, HttpHead, HttpResponse, Refusal, Route, Served};
 use crate::observation::{AskedBy, Observation};
 use bytes::Bytes;
 use relayline_core::time::Now;
-use serde_json::Value;
-
-/// What was done for a request, and what may be shown of it.
-pub(super) struct Served {
-    pub(super) gateway: String,
-    pub(super) answer: HttpResponse,
-    pub(super) asked: Option<Value>,
-    pub(super) answered: Option<Value>,
-}
 
 /// A request whose sender may make it.
 enum Admitted<'a> {
@@ -54,9 +46,9 @@ impl ConnectorMachine {
         let (served, error) = match self.serve(now, head, body) {
             Ok(served) => (served, None),
             Err(refusal) => {
-                let answer = HttpResponse::refusal(&refusal);
+                let response = HttpResponse::refusal(&refusal);
                 let gateway = refusal.gateway;
-                (Served { gateway, answer, asked: None, answered: None }, Some(refusal.error))
+                (Served { gateway, response, asked: None, answered: None }, Some(refusal.error))
             }
         };
         self.observations.push(
@@ -66,13 +58,13 @@ impl ConnectorMachine {
                 by: AskedBy::Gateway,
                 method: head.method.to_owned(),
                 path: head.path.to_owned(),
-                status: Some(served.answer.status),
+                status: Some(served.response.status),
                 error,
                 request: served.asked,
                 answer: served.answered,
             },
         );
-        served.answer
+        served.response
     }
 
     fn serve(&mut self, now: Now, head: &HttpHead<'_>, body: HttpBody) -> Result<Served, Refusal> {
@@ -106,7 +98,7 @@ impl ConnectorMachine {
             return Err(Refusal { allow: Some(route.method()), ..Refusal::new(405, error) });
         }
         let tenant = || {
-            let token = head.authorization.and_then(crate::upgrade::bearer_token);
+            let token = head.authorization.and_then(bearer_token);
             let tenant = token.and_then(|token| self.admission.tenant(token)).map(str::to_owned);
             tenant.ok_or_else(|| Refusal::new(401, "identity not verified"))
         };

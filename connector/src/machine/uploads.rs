@@ -1,14 +1,14 @@
-//! What a gateway leaves with the connector over HTTP: policies (H-5) and files (H-7).
+//! Policies (H-5) and files (H-7) that a gateway uploads, and its downloads.
 
-use super::http::Served;
-use super::{ConnectorMachine, MAX_SCRIPTED};
-use crate::http::{Fields, HttpHead, HttpResponse, Refusal};
+use super::ConnectorMachine;
+use crate::config::MAX_NAMES;
+use crate::http::{Fields, HttpHead, HttpResponse, Refusal, Served};
 use crate::media::{File, Lookup};
 use bytes::Bytes;
 use relayline_core::time::Now;
 use serde_json::{Value, json};
 
-/// The longest name of a file, in bytes (H-7).
+/// Maximum length of a file's name, in bytes (H-7).
 const MAX_NAME: usize = 255;
 
 impl ConnectorMachine {
@@ -23,7 +23,7 @@ impl ConnectorMachine {
         });
         let policies = self.gateways.get_mut(id).map(|gateway| &mut gateway.account.policies);
         if let (Some(policies), Value::Object(policy)) = (policies, &policy) {
-            if policies.len() >= MAX_SCRIPTED && !policies.contains_key(platform) {
+            if policies.len() >= MAX_NAMES && !policies.contains_key(platform) {
                 return Err(Refusal::new(503, "too many platforms"));
             }
             policies.insert(platform.to_owned(), policy.clone());
@@ -58,7 +58,7 @@ impl ConnectorMachine {
         Ok(served(id, json!({ "id": media_id, "size": size }), asked))
     }
 
-    /// A file goes only to the gateway that has brought it.
+    /// Returns a file to the gateway that has uploaded it.
     pub(super) fn give_media(&self, now: Now, id: &str, media_id: &str) -> Result<Served, Refusal> {
         let file = match self.media.find(media_id, id, now.mono) {
             Lookup::File(file) => file,
@@ -67,17 +67,17 @@ impl ConnectorMachine {
         };
         let mut headers = vec![("content-type", file.content_type.clone())];
         headers.extend(file.name.clone().map(|name| ("x-media-filename", name)));
-        let answer = HttpResponse { status: 200, headers, body: file.content.clone() };
+        let response = HttpResponse { status: 200, headers, body: file.content.clone() };
         let shown =
             json!({ "contentType": file.content_type, "filename": file.name, "size": file.content.len() });
-        Ok(Served { gateway: id.to_owned(), answer, asked: None, answered: Some(shown) })
+        Ok(Served { gateway: id.to_owned(), response, asked: None, answered: Some(shown) })
     }
 }
 
 fn served(id: &str, answer: Value, asked: Value) -> Served {
     Served {
         gateway: id.to_owned(),
-        answer: HttpResponse::json(200, &answer),
+        response: HttpResponse::json(200, &answer),
         asked: Some(asked),
         answered: Some(answer),
     }

@@ -1,8 +1,9 @@
-//! What is queued for a connection, its end included.
+//! Output of connections: their frames, and their end.
 
-use super::{ConnId, ConnectorMachine};
+use super::ConnectorMachine;
 use crate::connection::{Output, Phase};
 use crate::observation::{ClosedBy, Observation};
+use crate::values::ConnId;
 use relayline_core::time::Now;
 use std::time::Duration;
 
@@ -28,9 +29,7 @@ impl ConnectorMachine {
             self.stats.not_delayed += 1;
             return self.send(conn, line);
         }
-        self.delayed_count += 1;
-        let due = now.mono + Duration::from_millis(ms);
-        self.delayed.insert((due, self.delayed_count), (conn, line));
+        self.delayed.push(now.mono + Duration::from_millis(ms), conn, line);
     }
 
     pub(super) fn end(&mut self, conn: ConnId, end: Output) {
@@ -47,7 +46,7 @@ impl ConnectorMachine {
         self.record_end(conn, code, reason);
     }
 
-    /// The connector ended a connection: from here on its gateway counts as away.
+    /// Records that the connector has ended a connection. Its gateway counts as disconnected from here on.
     pub(super) fn record_end(&mut self, conn: ConnId, code: Option<u16>, reason: String) {
         let Some(connection) = self.connections.get(&conn) else { return };
         let (gateway, dial) = (connection.gateway.clone(), connection.dial);
@@ -56,9 +55,9 @@ impl ConnectorMachine {
             .push(reason.len(), Observation::Closed { gateway, dial, code, reason, by: ClosedBy::Connector });
     }
 
-    /// The connection is its gateway's no more; results for it are pointless.
+    /// Detaches a connection from its gateway, and drops what was due on it.
     pub(super) fn detach(&mut self, gateway: &str, conn: ConnId) {
-        self.delayed.retain(|_, (of, _)| *of != conn);
+        self.delayed.drop_all(conn);
         self.ack_timers.stop_all(conn);
         if let Some(gateway) = self.gateways.get_mut(gateway) {
             gateway.conn.take_if(|current| *current == conn);

@@ -1,7 +1,7 @@
 //! One request that asks for no WebSocket: its body, read no further than the machine wants it, and the answer.
 
 use super::hub::Hub;
-use crate::{HttpBody, HttpHead, HttpResponse};
+use crate::http::{HttpBody, HttpHead, HttpResponse};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes};
 use hyper::header::{self, HeaderName, HeaderValue};

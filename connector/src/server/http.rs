@@ -5,7 +5,7 @@ use super::hub::Hub;
 use super::post;
 use super::socket;
 use super::tls::ServerTls;
-use crate::Upgrade;
+use crate::values::Upgrade;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use http_body_util::Full;
 use hyper::body::Bytes;

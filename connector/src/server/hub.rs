@@ -1,7 +1,10 @@
 //! The machine, shared between its sockets and its owner, and who is woken when it has something to say.
 
 use super::store::{StateError, StateFile};
-use crate::{ConnId, ConnectorConfig, ConnectorMachine, Observation, Post, Transmit};
+use crate::config::ConnectorConfig;
+use crate::machine::ConnectorMachine;
+use crate::observation::Observation;
+use crate::values::{ConnId, Post, Transmit};
 use relayline_core::time::{Now, Time};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,7 +1,8 @@
 //! One gateway's WebSocket: bytes into the machine, frames out of it.
 
 use super::hub::{Hub, Wake};
-use crate::{ConnId, Limits, Transmit};
+use crate::config::Limits;
+use crate::values::{ConnId, Transmit};
 use async_tungstenite::tokio::TokioAdapter;
 use async_tungstenite::tungstenite::Message;
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};

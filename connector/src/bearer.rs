@@ -1,33 +1,25 @@
-//! Who may come in.
+//! Bearer tokens of gateways.
 
 use crate::account::Account;
 use relayline_core::time::Now;
 
-/// The answer to an upgrade request.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Upgrade {
-    /// Switch protocols. The connection may be closed at once: poll the transmits.
-    Accept {
-        /// Whose connection it is.
-        gateway: String,
-    },
-    /// Answer with this status and this JSON body.
-    Refuse {
-        /// The HTTP status.
-        status: u16,
-        /// The body: `{"error":"unauthorized"}`.
-        body: String,
-    },
+/// A sender without a valid token.
+#[derive(Debug)]
+pub(crate) struct Unauthenticated {
+    /// Id of the gateway that an expired token names; otherwise empty.
+    pub(crate) id: String,
+    /// `expired` or `unauthorized`.
+    pub(crate) error: &'static str,
 }
 
-/// What a bearer token is worth.
+/// Result of checking a bearer token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Bearer {
-    /// A gateway's own, and in time.
+    /// Signed by this gateway, and not expired.
     Right(String),
-    /// A gateway's own, but its time is over.
+    /// Signed by this gateway, and expired.
     Expired(String),
-    /// Missing, malformed, of nobody, or signed with another's secret.
+    /// Missing, malformed, or not signed with a secret of the gateway that it names.
     Wrong,
 }
 
@@ -52,7 +44,7 @@ pub(crate) fn check_bearer<'a>(
     }
 }
 
-/// The scheme's name may have any case (RFC 9110, 11.1).
+/// Returns the token of an `Authorization` header. The scheme's name may have any case (RFC 9110, 11.1).
 pub(crate) fn bearer_token(header: &str) -> Option<&str> {
     let (scheme, token) = header.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim_start())
@@ -61,7 +53,7 @@ pub(crate) fn bearer_token(header: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ConnectorConfig;
+    use crate::config::ConnectorConfig;
     use relayline_core::secret::Secret;
     use relayline_core::time::Time;
     use relayline_core::token;
