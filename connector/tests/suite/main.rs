@@ -6,6 +6,7 @@ mod control;
 mod durable;
 #[cfg(feature = "server")]
 mod endpoints;
+mod example;
 mod habits;
 mod http;
 mod machine;
