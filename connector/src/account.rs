@@ -1,4 +1,4 @@
-//! A gateway's account: its secrets, what its deliveries are signed with, and what it has said of itself.
+//! A gateway's account: its credentials, profiles and policies.
 
 use crate::chats::unix_ms;
 use crate::config::{DEFAULT_TENANT, GatewayAccount};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Secrets of one account at a time; with a further one the oldest goes, though its overlap lasts.
+/// Maximum number of secrets of an account. A further one replaces the oldest, even within its overlap.
 const MAX_SECRETS: usize = 16;
 
 /// A valid secret.
@@ -20,7 +20,7 @@ struct ValidSecret {
     secret: Secret,
     /// End of its overlap; set once a newer secret exists.
     until: Option<Time>,
-    /// It was issued, not configured.
+    /// True if it was issued, false if it was configured.
     is_issued: bool,
 }
 
@@ -30,22 +30,22 @@ impl ValidSecret {
     }
 }
 
-/// What is known of a gateway whatever becomes of its connections. It outlives a crash of the connector.
+/// The account of a gateway. It outlives connections and a crash of the connector.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) tenant: String,
     /// Newest last.
     secrets: Vec<ValidSecret>,
     delivery_key: Option<Secret>,
-    /// The delivery key was issued, not configured.
+    /// True if the delivery key was issued, false if it was configured.
     has_issued_key: bool,
-    /// Its credentials are new, and it does not have them yet: provisioning will give them.
+    /// True if its credentials are new and not handed out yet.
     unclaimed: bool,
-    /// What it said when it provisioned a platform (H-4), by platform.
+    /// Profiles of its provisioning (H-4), by platform.
     pub(crate) profiles: BTreeMap<String, Map<String, Value>>,
-    /// The platform that it provisioned last.
+    /// Platform that it provisioned last.
     pub(crate) last_platform: Option<String>,
-    /// By platform (H-5).
+    /// Policies (H-5), by platform.
     pub(crate) policies: BTreeMap<String, Map<String, Value>>,
 }
 
@@ -63,7 +63,7 @@ impl Account {
         }
     }
 
-    /// The account of somebody who is let in without a secret.
+    /// Returns the account of a gateway that is admitted without a secret.
     pub(crate) fn open() -> Self {
         Account::new(DEFAULT_TENANT)
     }
@@ -76,14 +76,14 @@ impl Account {
         Account { secrets, delivery_key, ..Account::new(DEFAULT_TENANT) }
     }
 
-    /// A new account, with credentials that nobody has yet.
+    /// Returns a new account, with credentials that are not handed out yet.
     pub(crate) fn issued(tenant: &str, issuer: &mut Issuer) -> Self {
         let mut account = Account::new(tenant);
         account.replace(issuer);
         account
     }
 
-    /// New credentials; the old ones are good no more.
+    /// Replaces the credentials. The old ones become invalid.
     pub(crate) fn replace(&mut self, issuer: &mut Issuer) {
         self.secrets = vec![ValidSecret::issued(issuer.issue(Credential::Secret))];
         self.delivery_key = Some(issuer.issue(Credential::DeliveryKey));
@@ -91,7 +91,7 @@ impl Account {
         self.unclaimed = true;
     }
 
-    /// New credentials; the old secrets are good for `overlap` more.
+    /// Replaces the credentials. The old secrets stay valid for `overlap`.
     pub(crate) fn rotate(&mut self, now: Now, overlap: Duration, secret: Secret, key: Secret) {
         let until = now.mono + overlap;
         for good in &mut self.secrets {
@@ -149,17 +149,17 @@ impl Account {
         self.policies = kept.policies;
     }
 
-    /// When the next of its older secrets ends.
+    /// Returns the time at which the next of its older secrets expires.
     pub(crate) fn next_expiry(&self) -> Option<Time> {
         self.secrets.iter().filter_map(|good| good.until).min()
     }
 
-    /// Forgets the secrets whose overlap is over.
+    /// Removes the secrets whose overlap is over.
     pub(crate) fn prune(&mut self, now: Now) {
         self.secrets.retain(|good| good.until.is_none_or(|until| now.mono < until));
     }
 
-    /// Whether `token` was made for `id` with a secret that is good now, and had not expired at `unix_s` (C-2).
+    /// Returns true if `token` was made for `id` with a secret that is valid now, and had not expired at `unix_s` (C-2).
     pub(crate) fn has_signed(&self, id: &str, token: &str, now: Now, unix_s: u64) -> bool {
         let mut good = self.secrets.iter().filter(|good| good.until.is_none_or(|until| now.mono < until));
         good.any(|good| {
@@ -168,12 +168,12 @@ impl Account {
         })
     }
 
-    /// Whether credentials were issued that [`claim`](Self::claim) has not handed out yet.
+    /// Returns true if [`claim`](Self::claim) would return credentials.
     pub(crate) fn is_unclaimed(&self) -> bool {
         self.unclaimed
     }
 
-    /// The newest secret and delivery key, for whoever may have them now.
+    /// Hands out new credentials once: the newest secret and the delivery key.
     pub(crate) fn claim(&mut self) -> Option<(&Secret, &Secret)> {
         if !std::mem::take(&mut self.unclaimed) {
             return None;
@@ -181,12 +181,12 @@ impl Account {
         Some((&self.secrets.last()?.secret, self.delivery_key.as_ref()?))
     }
 
-    /// What signs its deliveries.
+    /// Returns the key that signs webhook requests to it.
     pub(crate) fn delivery_key(&self) -> Option<&Secret> {
         self.delivery_key.as_ref()
     }
 
-    /// Where it takes deliveries of `platform`; what it said last of itself, when it said nothing of that one.
+    /// Returns its endpoint for webhook requests of `platform`, else of the platform that it provisioned last.
     pub(crate) fn endpoint(&self, platform: Option<&str>) -> Option<&str> {
         let of = |platform: &str| self.profiles.get(platform)?.get("gatewayEndpoint")?.as_str();
         let endpoint = platform.and_then(of).or_else(|| self.last_platform.as_deref().and_then(of));

@@ -1,4 +1,4 @@
-//! Timers of entries that wait for their acks.
+//! Timers of entries in flight, for late acknowledgements.
 
 use crate::values::ConnId;
 use relayline_core::time::Time;

@@ -1,11 +1,11 @@
-//! Who may enrol: identities by their access tokens, and single-use tokens (H-1).
+//! Admission to enrolment: access tokens of identities, and single-use tokens (H-1).
 
 use crate::config::{ConnectorConfig, EnrollToken, Identity};
 use crate::state::TokenState;
 use relayline_core::secret::Secret;
 use subtle::ConstantTimeEq;
 
-/// The access tokens and enrolment tokens of a connector. What is used up stays so over a crash.
+/// The access tokens and enrolment tokens of a connector. Used ones stay used over a crash.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     identities: Vec<Identity>,
@@ -16,7 +16,7 @@ pub(crate) struct Admission {
 struct KnownToken {
     token: EnrollToken,
     is_used: bool,
-    /// It is part of the configuration, and so need not be kept.
+    /// True if it is part of the configuration, and so not of the durable state.
     is_configured: bool,
 }
 
@@ -28,17 +28,17 @@ impl Admission {
         Admission { identities: config.identities.clone(), tokens }
     }
 
-    /// The tenant that an access token names.
+    /// Returns the tenant that an access token proves.
     pub(crate) fn tenant(&self, access_token: &str) -> Option<&str> {
         let known = |identity: &&Identity| same(&identity.access_token, access_token);
         self.identities.iter().find(known).map(|identity| identity.tenant.as_str())
     }
 
-    /// Hands out a further token; one that was there already is good again. False: there are too many.
+    /// Adds a token; a known one becomes valid again. Returns false if there are too many.
     pub(crate) fn add(&mut self, token: EnrollToken, most: usize) -> bool {
         self.tokens.retain(|known| known.token.token != token.token);
         if self.tokens.len() >= most {
-            // A used one is only kept to say that it was used.
+            // A used one is kept for its error alone.
             let Some(used) = self.tokens.iter().position(|known| known.is_used) else { return false };
             self.tokens.remove(used);
         }
@@ -46,7 +46,7 @@ impl Admission {
         true
     }
 
-    /// Returns the used tokens, and those that were handed out at run time.
+    /// Returns the used tokens, and those that were added at run time.
     pub(crate) fn durable(&self) -> Vec<TokenState> {
         let kept = self.tokens.iter().filter(|known| known.is_used || !known.is_configured);
         let state = |KnownToken { token, is_used, .. }: &KnownToken| TokenState {
@@ -70,7 +70,7 @@ impl Admission {
         }
     }
 
-    /// Whether `token` lets a gateway of `tenant` in now; why not, if not.
+    /// Checks that a gateway of `tenant` may enrol with `token` now.
     pub(crate) fn check(&self, token: &str, tenant: &str, unix_s: u64) -> Result<(), &'static str> {
         let found = self.tokens.iter().find(|known| same(&known.token.token, token));
         match found {
@@ -84,7 +84,7 @@ impl Admission {
         }
     }
 
-    /// It has let somebody in, and lets in nobody else.
+    /// Marks a token as used.
     pub(crate) fn use_up(&mut self, token: &str) {
         for known in &mut self.tokens {
             known.is_used |= same(&known.token.token, token);
@@ -92,7 +92,7 @@ impl Admission {
     }
 }
 
-/// Takes as long for a token that is nearly right as for any other of its length.
+/// Compares in constant time for tokens of one length.
 fn same(known: &Secret, given: &str) -> bool {
     !known.is_blank() && known.expose().as_bytes().ct_eq(given.as_bytes()).into()
 }

@@ -14,7 +14,7 @@ pub struct Entry {
     kind: DeliveryKind,
     content: Map<String, Value>,
     bytes: usize,
-    /// Its late ack was reported.
+    /// True once its late acknowledgement was observed.
     pub(crate) is_reported: bool,
 }
 
@@ -43,7 +43,7 @@ impl Entry {
     }
 }
 
-/// The entries of one gateway. It outlives connections and, in a simulation, the connector.
+/// The entries of a gateway. They outlive its connections and a crash of the connector.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Buffer {
     entries: VecDeque<Entry>,

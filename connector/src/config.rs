@@ -1,4 +1,4 @@
-//! What a connector is set up with.
+//! Settings of a connector.
 
 use crate::chats::Platform;
 use crate::like::Like;
@@ -6,97 +6,98 @@ use relayline_control::http::media::MAX_MEDIA;
 use relayline_core::secret::Secret;
 use std::time::Duration;
 
-/// The tenant of whoever was given none.
+/// Tenant of a gateway or token that is given none.
 pub const DEFAULT_TENANT: &str = "default";
 
 /// Maximum number of names in one table: of scripted results, delays or descriptors, or of a gateway's platforms.
 pub(crate) const MAX_NAMES: usize = 256;
 
-/// One gateway that may connect without having enrolled. Its tenant is [`DEFAULT_TENANT`].
+/// A gateway that may connect without enrolment. Its tenant is [`DEFAULT_TENANT`].
 #[derive(Clone, Debug)]
 pub struct GatewayAccount {
-    /// Its id, the one in its upgrade tokens (C-1).
+    /// Id of the gateway, which its upgrade tokens name.
     pub id: String,
-    /// Its secrets: any of them will do, so that one can be rotated (C-2).
+    /// Secrets of the gateway. Each is valid, so that one can be rotated.
     pub secrets: Vec<Secret>,
-    /// What its deliveries are signed with (C-3); without one none can be.
+    /// Key that signs its webhook requests. Without one none can be sent.
     pub delivery_key: Option<Secret>,
 }
 
-/// A token that one gateway may enrol with, once (H-1).
+/// A token that one gateway may enrol with, once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EnrollToken {
     /// The token.
     pub token: Secret,
-    /// Whose it is: the identity's access token must name the same tenant.
+    /// Tenant of the token. The identity's access token must name the same tenant.
     pub tenant: String,
-    /// The last unix second at which it is good; without one it does not expire.
+    /// Last Unix second at which it is valid. Without one it does not expire.
     pub expires_unix_s: Option<u64>,
 }
 
-/// An access token that this connector takes for a proof of identity (H-8).
+/// An access token that proves an identity.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
     /// The token.
     pub access_token: Secret,
-    /// The tenant that it names.
+    /// Tenant that the token proves.
     pub tenant: String,
 }
 
-/// What happens to a second connection of one gateway.
+/// Handling of a second connection of a gateway.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Duplicates {
-    /// The newest wins; the older one is closed with 1008 `duplicate session`.
+    /// The newer one stays; the older one is closed with 1008 `duplicate session`.
     #[default]
     Replace,
-    /// The one that is connected stays; the new one is closed with 1008 `duplicate session`.
+    /// The older one stays; the newer one is closed with 1008 `duplicate session`.
     Refuse,
 }
 
-/// Refusal of an upgrade with a bad, expired or revoked token (L-7).
+/// Refusal of an upgrade with an invalid, expired or revoked token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum UpgradeRefusal {
-    /// It is accepted, and the connection closed with 4401 `unauthorized`, `expired` or `revoked`.
+    /// Accepts the upgrade, then closes the connection with 4401 `unauthorized`, `expired` or `revoked`.
     #[default]
     Close,
-    /// It is answered 401, with `unauthorized` or `expired` as the `error` of a JSON body.
+    /// Answers 401, with `unauthorized` or `expired` as the `error` of a JSON body.
     Http,
 }
 
-/// What keeps the connector's memory bounded.
+/// Bounds on the connector's memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// The longest line that a gateway may send, in bytes; default 1 MiB. A longer one is discarded (W-5).
+    /// Maximum length of a gateway's line, in bytes. A longer one is discarded. Default 1 MiB.
     pub max_line_bytes: usize,
-    /// Entries in one gateway's durable buffer; default 1024.
+    /// Maximum number of entries in a gateway's durable buffer. Default 1024.
     pub buffer_entries: usize,
-    /// Bytes in one gateway's durable buffer; default 8 MiB.
+    /// Maximum number of bytes in a gateway's durable buffer. Default 8 MiB.
     pub buffer_bytes: usize,
-    /// Bytes that wait to be written on one connection; default 4 MiB. A gateway that reads so little is cut off.
+    /// Maximum number of bytes that wait to be written on a connection; a gateway that does not read them is cut off.
+    /// Default 4 MiB.
     pub write_bytes: usize,
-    /// Connections at a time, all gateways together; default 256. A further upgrade is answered 503.
+    /// Maximum number of connections of all gateways. A further upgrade is answered 503. Default 256.
     pub connections: usize,
-    /// Results held back by `delay`; default 4096. A further one is not held back.
+    /// Maximum number of results that `delay` holds back; further ones are sent at once. Default 4096.
     pub delayed_results: usize,
-    /// Sent messages that can still be edited; default 4096, the oldest leaves first.
+    /// Maximum number of sent messages that can be edited; the oldest is forgotten first. Default 4096.
     pub sent_messages: usize,
-    /// Observations that nobody has fetched yet; default 4096, the oldest leaves first.
+    /// Maximum number of observations that wait to be polled; the oldest is dropped first. Default 4096.
     pub observations: usize,
-    /// Bytes of frames in them; default 16 MiB.
+    /// Maximum number of bytes of frames and requests in them. Default 16 MiB.
     pub observation_bytes: usize,
-    /// Gateways that are known at a time; default 1024. A further one cannot enrol: 503.
+    /// Maximum number of gateways that are known. The enrolment of a further one is answered 503. Default 1024.
     pub gateways: usize,
-    /// Enrolment tokens that are known at a time, used ones included; default 1024.
+    /// Maximum number of enrolment tokens, including used ones. Default 1024.
     pub enroll_tokens: usize,
-    /// The largest body of a JSON request, in bytes; default 64 KiB. Above it the answer is 413.
+    /// Maximum size of the body of a JSON request, in bytes. A larger one is answered 413. Default 64 KiB.
     pub json_bytes: usize,
-    /// The largest file, in bytes; default 25 MiB (H-7). Above it the answer is 413.
+    /// Maximum size of a file, in bytes. A larger one is answered 413. Default 25 MiB.
     pub media_file_bytes: usize,
-    /// Bytes of all files together; default 128 MiB, the oldest file leaves first.
+    /// Maximum number of bytes of all files; the oldest file is removed first. Default 128 MiB.
     pub media_bytes: usize,
-    /// Files at a time; default 1024, the oldest leaves first.
+    /// Maximum number of files; the oldest is removed first. Default 1024.
     pub media_files: usize,
-    /// Signed deliveries that wait to be posted or for their answer; default 256.
+    /// Maximum number of webhook requests that wait to be posted or for their answer. Default 256.
     pub webhooks: usize,
 }
 
@@ -123,30 +124,30 @@ impl Default for Limits {
     }
 }
 
-/// A connector's settings. The default fronts the three fake platforms and lets everybody in.
+/// Settings of a connector. The default fronts the three fake platforms and admits every gateway.
 #[derive(Clone, Debug)]
 pub struct ConnectorConfig {
-    /// Who may connect. With none, and none that could enrol or provision either, every dial is accepted,
-    /// unauthenticated, as the one gateway `""`.
+    /// Gateways that may connect. If there are none, and no enrolment tokens and identities either, every dial is
+    /// accepted without authentication, as the one gateway `""`.
     pub gateways: Vec<GatewayAccount>,
-    /// What gateways may enrol with.
+    /// Tokens that gateways may enrol with.
     pub enroll_tokens: Vec<EnrollToken>,
-    /// Who may enrol and provision gateways.
+    /// Identities that may enrol and provision gateways.
     pub identities: Vec<Identity>,
-    /// How long an uploaded file is kept; default 1 h.
+    /// Time for which an uploaded file is kept. Default 1 h.
     pub media_ttl: Duration,
-    /// The platforms it fronts. A `hello` for another gets [`Platform::generic`].
+    /// Platforms that it fronts. A `hello` for another gets [`Platform::generic`].
     pub platforms: Vec<Platform>,
-    /// What happens to a second connection of one gateway.
+    /// Handling of a second connection of a gateway.
     pub duplicates: Duplicates,
     /// Refusal of upgrades.
     pub upgrade_refusal: UpgradeRefusal,
-    /// Time without an ack after which an entry is reported as [`Observation::Unacked`](crate::Observation::Unacked). Default 10 s;
-    /// `None` reports nothing.
+    /// Time without an acknowledgement after which an entry is observed as
+    /// [`Observation::Unacked`](crate::Observation::Unacked). Default 10 s; `None` observes none.
     pub unacked_after: Option<Duration>,
     /// Independent connector to play. Default `None`: the behaviour of `PROTOCOL.md`.
     pub like: Option<Like>,
-    /// What keeps its memory bounded.
+    /// Bounds on its memory.
     pub limits: Limits,
 }
 
@@ -168,14 +169,14 @@ impl Default for ConnectorConfig {
 }
 
 impl ConnectorConfig {
-    /// Lets the gateway `id` in with `secret`; said twice for one id, either secret will do.
+    /// Admits the gateway `id` with `secret`. Each call for an id adds a secret.
     #[must_use]
     pub fn gateway(mut self, id: &str, secret: impl Into<Secret>) -> Self {
         self.account(id).secrets.push(secret.into());
         self
     }
 
-    /// Signs the deliveries of the gateway `id` with `key`; said twice for one id, the last counts.
+    /// Signs the webhook requests to the gateway `id` with `key`. The last call for an id counts.
     #[must_use]
     pub fn delivery_key(mut self, id: &str, key: impl Into<Secret>) -> Self {
         self.account(id).delivery_key = Some(key.into());
@@ -190,7 +191,7 @@ impl ConnectorConfig {
         self
     }
 
-    /// Takes `access_token` for a proof that somebody of `tenant` asks.
+    /// Accepts `access_token` as the proof of an identity of `tenant`.
     #[must_use]
     pub fn identity(mut self, access_token: impl Into<Secret>, tenant: &str) -> Self {
         let (access_token, tenant) = (access_token.into(), tenant.to_owned());
@@ -198,7 +199,7 @@ impl ConnectorConfig {
         self
     }
 
-    /// Whether everybody is let in: nobody is known, and nobody could become so.
+    /// Returns true if every gateway is admitted: none is known, and none could become so.
     pub(crate) fn is_open(&self) -> bool {
         self.gateways.is_empty() && self.enroll_tokens.is_empty() && self.identities.is_empty()
     }

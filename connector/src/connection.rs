@@ -5,20 +5,20 @@ use relayline_core::time::Time;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, VecDeque};
 
-/// How far a connection has come.
+/// State of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
-    /// Upgraded; no `hello` was answered yet.
+    /// Upgraded; no `hello` is answered yet.
     Open,
     /// Handshake done: deliveries flow.
     Live,
     /// Its `going_idle` was acknowledged: nothing is delivered until the next handshake (L-12).
     Idle,
-    /// The connector ends it; what the gateway still says is not heard.
+    /// The connector ends it; further input is ignored.
     Ending,
 }
 
-/// What waits to be written, in order.
+/// Output of a connection.
 #[derive(Debug)]
 pub(crate) enum Output {
     Frame(Vec<u8>),
@@ -26,17 +26,18 @@ pub(crate) enum Output {
     Drop,
 }
 
+/// A connection, with its output.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) gateway: String,
     pub(crate) dial: u64,
     pub(crate) phase: Phase,
     pub(crate) splitter: LineSplitter,
-    /// The `bufferId`s that were sent on this connection and are not acknowledged yet, each with its time.
+    /// Entries in flight on this connection: `bufferId` and the time at which each was sent.
     pub(crate) in_flight: BTreeMap<String, Time>,
-    /// The platform of the first `hello`: untagged requests are for it (D-8).
+    /// Platform of the first `hello`: untagged requests are for it (D-8).
     pub(crate) default_platform: Option<String>,
-    /// The descriptors sent on this connection, by platform; requests are judged by them.
+    /// Descriptors sent on this connection, by platform; requests are checked against them.
     pub(crate) descriptors: BTreeMap<String, Map<String, Value>>,
     /// `botId` of its hellos, by platform.
     pub(crate) bot_ids: BTreeMap<String, String>,
@@ -66,7 +67,7 @@ impl Connection {
         self.queue.is_empty() || self.queued_bytes.saturating_add(length) <= max_bytes
     }
 
-    /// Queues a frame. False: the gateway has not read for so long that `max_bytes` are waiting.
+    /// Queues a frame. Returns false if `max_bytes` are waiting already, because the gateway does not read.
     pub(crate) fn queue_frame(&mut self, line: Vec<u8>, max_bytes: usize) -> bool {
         if !self.has_room(line.len(), max_bytes) {
             return false;
@@ -82,7 +83,7 @@ impl Connection {
         self.queue.push_back(end);
     }
 
-    /// Ends the connection at once: what is queued will never be read.
+    /// Ends the connection at once, and drops the queued output.
     pub(crate) fn cut(&mut self) {
         self.phase = Phase::Ending;
         self.queue = VecDeque::from([Output::Drop]);

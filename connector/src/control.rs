@@ -1,4 +1,4 @@
-//! What a connector can be told: the `do` lines of its bridge. The table is in the module's documentation.
+//! Instructions for a connector: the `do` lines of its bridge.
 
 mod error;
 
@@ -11,12 +11,36 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// One instruction, and which gateway it is about.
+/// An instruction for a connector. As JSON it is one object, the same on the bridge of `relayline connector`, in its
+/// scripts and, as [`Act`], in Rust:
+///
+/// | `do` | fields (`?` may be left out) | effect |
+/// |---|---|---|
+/// | `inbound` | `event`, `buffered`? | Delivers an event: live to a connected gateway that is not idle, else through its buffer. `true` uses the buffer, `false` fails unless it can be live. |
+/// | `passthrough` | `forward`, `buffered`? | Delivers a forwarded platform request likewise. |
+/// | `interrupt` | `session_key`, `chat_id`? | Sends an `interrupt_inbound`. |
+/// | `drop` | | Cuts the TCP connection, without a close frame. |
+/// | `close` | `code`? (1000), `reason`? ("") | Closes the connection. |
+/// | `revoke` | `on`? (true) | Closes the open connection with 4401 `unauthorized`, and refuses every further dial: with 4401 `revoked` or 401, by [`ConnectorConfig::upgrade_refusal`](crate::ConnectorConfig::upgrade_refusal). `false` admits the gateway again. |
+/// | `expire` | | Closes the open connection with 4401 `expired`. Without one it refuses the next dial so, or with 401. Once. |
+/// | `mute` | `on`? (true) | Accepts upgrades and stays silent. |
+/// | `idle_ack` | `on` | `false` withholds the `going_idle_ack`: the connection stays live. |
+/// | `answer` | `op`, `result` | Gives this result to the op from now on; `null` restores the usual one. |
+/// | `delay` | `op`, `ms` | Delays the results of the op from now on; 0 restores. |
+/// | `descriptor` | `descriptor`, `platform`? | Answers the next `hello` for that platform, and those after it, with this object. `platform` is needed only if the object does not name one. |
+/// | `raw` | `text` | Sends the text as one text message. A frame needs its own newline. |
+/// | `enroll_token` | `token`, `tenant`? (`default`), `ttl_s`? | Lets a gateway of that tenant enrol with the token, once and within `ttl_s` seconds. Takes no `gateway`. |
+/// | `rotate` | `overlap_ms`? (60000), `secret`?, `delivery_key`? | Replaces the credentials; those that are not given are drawn. The gateway gets them when it provisions next. The old secrets stay valid for the overlap; webhook requests are signed with the new key at once. |
+/// | `deliver` | `event` or `interrupt`, `url`?, `key`?, `skew_s`? (0) | Signs a webhook request and posts it to the endpoint that the gateway gave when it provisioned, or to `url`; an `interrupt` goes to `/interrupt` below it. `key` and `skew_s` sign it with another key, or for another time. |
+/// | `press` | `option_id`, `prompt_id`?, `chat_id`?, `user_id`?, `user_name`?, `buffered`? | Answers an open prompt as a user of its platform does: the prompt with `prompt_id`, else the last one of `chat_id`, or of all chats. `option_id` is the option's id, label or number, from 1. The user is by default the last author of that chat. |
+///
+/// Each but `enroll_token` may have a `gateway`. Without it `inbound`, `passthrough` and `deliver` need the connector to
+/// have one gateway only; the others are for every gateway.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Control {
-    /// The gateway that is meant; without one all of them, or the only one.
+    /// Id of the gateway. `None` means every gateway, or the only one.
     pub gateway: Option<String>,
-    /// What to do.
+    /// The instruction.
     pub act: Act,
 }
 
@@ -230,17 +254,17 @@ fn optional_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 impl Act {
-    /// This act for one gateway.
+    /// Returns the instruction for one gateway.
     pub fn on(self, gateway: &str) -> Control {
         Control { gateway: Some(gateway.to_owned()), act: self }
     }
 
-    /// All but one are about gateways: about one, or all.
+    /// Returns true if the act is for gateways. All but one are.
     pub(crate) fn is_about_gateways(&self) -> bool {
         !matches!(self, Act::EnrollToken { .. })
     }
 
-    /// The acts without fields: serde would let any field pass for those.
+    /// Returns true for the acts without fields: serde accepts any field for those.
     fn is_bare(&self) -> bool {
         match self {
             Act::Drop | Act::Expire => true,
@@ -264,19 +288,25 @@ impl Act {
 }
 
 impl From<Act> for Control {
-    /// For all gateways, or the only one.
+    /// Returns the instruction for every gateway, or the only one.
     fn from(act: Act) -> Self {
         Control { gateway: None, act }
     }
 }
 
 impl Control {
-    /// Reads one line of the bridge.
+    /// Parses a line of the bridge.
+    ///
+    /// # Errors
+    /// Fails with [`ControlError::Unreadable`], which says what is wrong with the line.
     pub fn parse(line: &str) -> Result<Self, ControlError> {
         Control::from_fields(read_object(line)?)
     }
 
-    /// Reads a line that is parsed already.
+    /// Reads an instruction from a JSON object.
+    ///
+    /// # Errors
+    /// Fails as [`parse`](Self::parse) does.
     pub fn from_fields(mut fields: Map<String, Value>) -> Result<Self, ControlError> {
         let gateway = match fields.remove("gateway") {
             None | Some(Value::Null) => None,
@@ -302,7 +332,7 @@ impl Control {
     }
 }
 
-/// One line as a JSON object. The error gives the column alone: which line it was the caller knows better.
+/// Parses a line as a JSON object. The error gives the column alone: the caller knows the line.
 pub(crate) fn read_object(line: &str) -> Result<Map<String, Value>, ControlError> {
     serde_json::from_str(line).map_err(|error| {
         let (column, text) = (error.column(), error.to_string());

@@ -58,7 +58,7 @@ pub(crate) enum DeliveryKind {
 }
 
 impl DeliveryKind {
-    /// The type of its frame.
+    /// Returns the type of its frame.
     pub(crate) fn frame_type(self) -> &'static str {
         match self {
             DeliveryKind::Inbound => "inbound",
@@ -75,7 +75,7 @@ impl DeliveryKind {
         }
     }
 
-    /// Deliveries of one lane keep their order: a chat's events, a platform's forwards.
+    /// Returns the lane, whose deliveries keep their order: a chat's events, a platform's forwards.
     pub(crate) fn lane(self, content: &Map<String, Value>) -> [Option<&Value>; 2] {
         match self {
             DeliveryKind::Inbound => {

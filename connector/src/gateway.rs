@@ -1,4 +1,4 @@
-//! What the connector knows of one gateway, connected or not.
+//! A gateway, connected or not.
 
 use crate::account::Account;
 use crate::buffer::Buffer;
@@ -6,25 +6,25 @@ use crate::values::ConnId;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// One gateway that may connect.
+/// A gateway that may connect.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     pub(crate) account: Account,
-    /// Its newest connection, while that lives.
+    /// Its newest connection, until that ends.
     pub(crate) conn: Option<ConnId>,
     pub(crate) buffer: Buffer,
     pub(crate) revoked: bool,
-    /// Its idleness was confirmed, and it has done no handshake since (L-12).
+    /// True if its idleness was confirmed and no handshake has followed (L-12).
     pub(crate) is_idle: bool,
-    /// The next dial is to be refused as expired.
+    /// True if the next dial is refused as expired.
     pub(crate) expire_next_dial: bool,
     pub(crate) muted: bool,
     pub(crate) withholds_idle_ack: bool,
-    /// By op.
+    /// Scripted results, by op.
     pub(crate) answers: BTreeMap<String, Value>,
-    /// By op, in milliseconds.
+    /// Scripted delays by op, in milliseconds.
     pub(crate) delays: BTreeMap<String, u64>,
-    /// By platform.
+    /// Scripted descriptors, by platform.
     pub(crate) descriptors: BTreeMap<String, Map<String, Value>>,
 }
 
@@ -45,8 +45,7 @@ impl Gateway {
         }
     }
 
-    /// What is left of it when the connector has crashed: its account, the durable buffer, and whether it may come in and
-    /// is idle.
+    /// Returns the part that outlives a crash of the connector: account, buffer, revocation and idleness.
     pub(crate) fn after_crash(self) -> Self {
         let Gateway { buffer, revoked, is_idle, .. } = self;
         Gateway { buffer, revoked, is_idle, ..Gateway::new(self.account) }

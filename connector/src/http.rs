@@ -1,4 +1,4 @@
-//! HTTP requests at the connector's port, and those that it makes, as values.
+//! HTTP requests at the connector's port, as values.
 
 use crate::frame;
 use bytes::Bytes;
@@ -8,21 +8,21 @@ use std::fmt;
 use url::Url;
 use zeroize::Zeroizing;
 
-/// What stands in a Observation, a log or a `Debug` for a secret (C-4).
+/// Text that replaces a secret in an observation, a log or a `Debug` (C-4).
 pub(crate) const HIDDEN: &str = "<hidden>";
 
-/// The head of a request that asks for no WebSocket.
+/// Head of a request that is not a WebSocket upgrade.
 #[derive(Clone, Copy)]
 pub struct HttpHead<'a> {
-    /// The method, as it was written.
+    /// Method, as it was written.
     pub method: &'a str,
-    /// The path, without a query.
+    /// Path, without a query.
     pub path: &'a str,
-    /// The `Authorization` header.
+    /// `Authorization` header.
     pub authorization: Option<&'a str>,
-    /// The `Content-Type` header.
+    /// `Content-Type` header.
     pub content_type: Option<&'a str>,
-    /// The `X-Media-Filename` header.
+    /// `X-Media-Filename` header.
     pub media_filename: Option<&'a [u8]>,
 }
 
@@ -36,14 +36,14 @@ impl fmt::Debug for HttpHead<'_> {
     }
 }
 
-/// What was read of a request's body.
+/// Body of a request, as far as it was read.
 #[derive(Clone)]
 pub enum HttpBody {
-    /// All of it.
+    /// The whole body.
     Whole(Bytes),
-    /// It has more bytes than [`ConnectorMachine::http_body_limit`](crate::ConnectorMachine::http_body_limit) allows.
+    /// The body is larger than [`ConnectorMachine::http_body_limit`](crate::ConnectorMachine::http_body_limit) allows.
     TooLarge,
-    /// It did not come in time.
+    /// The body was not received in time.
     TooSlow,
 }
 
@@ -57,14 +57,14 @@ impl fmt::Debug for HttpBody {
     }
 }
 
-/// What to answer.
+/// Response to a request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpResponse {
-    /// The status.
+    /// Status.
     pub status: u16,
-    /// The headers, names in lower case.
+    /// Headers, with names in lower case.
     pub headers: Vec<(&'static str, String)>,
-    /// The body. It may hold secrets, and is then wiped when dropped (C-4).
+    /// Body. It is wiped when dropped if it may hold secrets.
     pub body: Bytes,
 }
 
@@ -91,14 +91,14 @@ impl HttpResponse {
     }
 }
 
-/// Why a request is not obeyed.
+/// Refusal of a request.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
     pub(crate) error: String,
-    /// The method that would be right (405).
+    /// Method of the endpoint (405).
     pub(crate) allow: Option<&'static str>,
-    /// Who asked; empty when it is not known.
+    /// Id of the gateway that asked; empty if it is not known.
     pub(crate) gateway: String,
 }
 
@@ -124,7 +124,7 @@ pub(crate) struct Served {
 /// The endpoints.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Route<'a> {
-    /// A gateway that did not ask for a WebSocket where there is one.
+    /// The WebSocket endpoint, without an upgrade.
     Socket,
     Enroll,
     Provision,

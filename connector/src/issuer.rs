@@ -1,16 +1,16 @@
-//! Secrets, drawn from the machine's seed, so that the machine needs no chance of its own.
+//! Secrets and ids, derived from the machine's seed.
 
 use data_encoding::HEXLOWER;
 use relayline_core::secret::Secret;
 use relayline_core::token;
 use zeroize::Zeroizing;
 
-/// What is issued.
+/// Kind of a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Credential {
-    /// What a gateway's upgrade tokens are made with (C-1).
+    /// Secret of upgrade tokens (C-1).
     Secret,
-    /// What its deliveries are signed with (C-3).
+    /// Key of signed webhook requests (C-3).
     DeliveryKey,
 }
 
@@ -23,7 +23,7 @@ impl Credential {
     }
 }
 
-/// Hands out what nobody can guess who does not know the seed: each is an HMAC of its number under it.
+/// Derives each value as an HMAC of its number under the seed: it cannot be guessed without that.
 #[derive(Clone, Debug)]
 pub(crate) struct Issuer {
     key: Secret,
@@ -35,13 +35,13 @@ impl Issuer {
         Issuer { key: Secret::new(HEXLOWER.encode(&seed)), count: 0 }
     }
 
-    /// 256 bits, as 64 hex digits.
+    /// Returns a new secret: 256 bits, as 64 hex digits.
     pub(crate) fn issue(&mut self, what: Credential) -> Secret {
         let bytes = Zeroizing::new(self.draw(what.name()));
         Secret::new(HEXLOWER.encode(bytes.as_slice()))
     }
 
-    /// A file's id: 128 bits, as 32 hex digits.
+    /// Returns a new id of a file: 128 bits, as 32 hex digits.
     pub(crate) fn media_id(&mut self) -> String {
         HEXLOWER.encode(&self.draw(b"media id")[..16])
     }

@@ -1,56 +1,80 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-//! The connector's side of the protocol: a sans-IO machine, and that machine on real sockets.
+//! The connector's side of the relay protocol, for authors of connectors and for tests of gateways.
 //!
-//! [`ConnectorMachine`] holds every decision and neither socket nor clock, so that a simulation drives it in
-//! virtual time. [`EmbeddedConnector`] puts it on a port of this machine, for tests, demos and agents under
-//! development.
+//! A connector fronts chat platforms: gateways dial it over a WebSocket, it delivers the users' events to them, and
+//! carries out their ops. [`ConnectorMachine`] makes the decisions of that side. It has no socket, no clock and no
+//! randomness of its own, so that a test drives it in virtual time: the same configuration, seed and inputs give the
+//! same outputs. It plays the platforms, too: [`chats`] has rooms on a Discord, a Telegram and a Slack.
 //!
-//! # What it can be told
+//! # Driving the machine
 //!
-//! A [`Control`] is one JSON object, the same on the bridge of `relayline connector`, in its scripts and, as
-//! [`Act`], in Rust:
+//! The driver is the program around the machine. It owns the sockets, names each connection by a [`ConnId`], and
+//! repeats three steps:
 //!
-//! | `do` | fields (`?` may be left out) | what happens |
-//! |---|---|---|
-//! | `inbound` | `event`, `buffered`? | The event is delivered: live to a connected gateway that is not idle, else through its buffer. `true` sends it through the buffer, `false` insists on live. |
-//! | `passthrough` | `forward`, `buffered`? | The same for a forwarded platform request. |
-//! | `interrupt` | `session_key`, `chat_id`? | An `interrupt_inbound` is sent. |
-//! | `drop` | | The TCP connection is cut, without a close frame. |
-//! | `close` | `code`? (1000), `reason`? ("") | The connection is closed. |
-//! | `revoke` | `on`? (true) | The open connection is closed with 4401 `unauthorized`, and from now on every dial is refused: by [`ConnectorConfig::upgrade_refusal`] with 4401 `revoked`, or 401. `false` takes it back. |
-//! | `expire` | | The open connection is closed with 4401 `expired`; without one the next dial is refused so, or with 401. Once. |
-//! | `mute` | `on`? (true) | Upgrades are accepted, and nothing is ever said. |
-//! | `idle_ack` | `on` | `false` withholds the `going_idle_ack`: the connection then stays live. |
-//! | `answer` | `op`, `result` | From now on `op` gets this result, whatever it is; `null` restores the usual one. |
-//! | `delay` | `op`, `ms` | From now on results of `op` come that much later; 0 restores. |
-//! | `descriptor` | `descriptor`, `platform`? | From the next `hello` for that platform on this object is the answer. `platform` is needed only when the object does not name one. |
-//! | `raw` | `text` | The text is sent as it is, as one text message. A frame needs its own newline. |
-//! | `enroll_token` | `token`, `tenant`? (`default`), `ttl_s`? | A gateway of that tenant may enrol with it, once and, with `ttl_s`, only for so many seconds. It is about no gateway. |
-//! | `rotate` | `overlap_ms`? (60000), `secret`?, `delivery_key`? | New credentials; those that are not given are drawn, and the gateway gets them when it provisions next. The old secrets are good for the overlap, and deliveries are signed with the new key at once. |
-//! | `deliver` | `event` or `interrupt`, `url`?, `key`?, `skew_s`? (0) | It is signed and posted to the endpoint that the gateway gave when it provisioned, or to `url`; an `interrupt` below it. `key` and `skew_s` make the signature another's, or of another time. |
-//! | `press` | `option_id` (or `option`), `prompt_id`?, `chat_id`?, `user_id`?, `user_name`?, `buffered`? | An open prompt is answered in the form of its platform: the prompt with `prompt_id`, else the last one of `chat_id`, or of all chats. `option_id` is the option's id, label or number, from 1. The user is by default the last author of that chat. |
+//! 1. **Input.** Call [`handle_upgrade`](ConnectorMachine::handle_upgrade) for an upgrade request and answer it as the
+//!    [`Upgrade`] says, [`handle_bytes`](ConnectorMachine::handle_bytes) for the content of a message,
+//!    [`handle_closed`](ConnectorMachine::handle_closed) for the end of a connection, and
+//!    [`handle_http`](ConnectorMachine::handle_http) for every other request.
+//!    [`control`](ConnectorMachine::control) and [`say`](ConnectorMachine::say) are the inputs of the host: what users
+//!    write and press, and faults to test gateways with.
+//! 2. **Output.** Call [`poll_observation`](ConnectorMachine::poll_observation),
+//!    [`poll_transmit`](ConnectorMachine::poll_transmit) and [`poll_post`](ConnectorMachine::poll_post) until each
+//!    returns `None`, and carry out what they return. A [`Post`] is settled with
+//!    [`handle_posted`](ConnectorMachine::handle_posted).
+//! 3. **Time.** Wait for the next input, but at most until [`deadline`](ConnectorMachine::deadline); then call
+//!    [`handle_tick`](ConnectorMachine::handle_tick).
 //!
-//! Each may have `gateway`, the id of the one that is meant. Without it `inbound`, `passthrough` and `deliver` need
-//! the connector to have one gateway only; all others mean every gateway.
+//! Each input takes the current time, as [`Now`](relayline_core::time::Now). A connector that outlives its process also
+//! writes [`durable_state`](ConnectorMachine::durable_state) between the first two steps, whenever
+//! [`take_durable_change`](ConnectorMachine::take_durable_change) returns true.
 //!
-//! # What it answers over HTTP
+//! # Example
 //!
-//! | request | who may | answer |
-//! |---|---|---|
-//! | `POST /relay/enroll` | an identity, by an access token of its tenant | credentials; 403 for a token that is unknown, used, expired or of another tenant, and for an id that is another tenant's or revoked |
-//! | `POST /relay/provision` | an identity | credentials the first time and after a rotation, else `secretIssued: false`; 403 as above |
-//! | `POST /relay/policy` | a gateway, by an upgrade token | it is kept, by platform |
-//! | `POST /relay/media` | a gateway | an id; the file is kept for [`ConnectorConfig::media_ttl`] and as long as there is room |
-//! | `GET /relay/media/<id>` | the gateway that has brought the file | the file; 410 when it is gone, 404 when it never was, or is another's |
+//! A gateway connects, a user writes, the agent replies:
 //!
-//! Each of them is a [`Observation::Http`], and so is the answer to each signed delivery. An answer that is no success is
-//! `{"error": …}`: 400 for what cannot be read, 401 for who is not known, 405, 408, 413.
+//! ```
+//! use relayline_connector::{ConnId, ConnectorConfig, ConnectorMachine, Observation, Transmit, Upgrade};
+//! use relayline_core::time::{Now, Time};
 //!
-//! # State file
+//! // The default configuration admits every gateway. A driver with a clock passes the current time to each call.
+//! let mut connector = ConnectorMachine::new(ConnectorConfig::default(), [7; 32]);
+//! let now = Now { mono: Time::ZERO, unix_s: 1_718_900_000 };
+//! let conn = ConnId(0);
 //!
-//! With a [`StateFile`] the connector continues from the state of the last process, also after a kill:
-//! [`EmbeddedConnector::start_with_state`].
+//! let upgrade = connector.handle_upgrade(now, conn, "/relay", None);
+//! assert!(matches!(upgrade, Upgrade::Accept { .. }));
+//! connector.handle_bytes(now, conn, b"{\"type\":\"hello\",\"platform\":\"discord\",\"botId\":\"1\"}\n");
+//! connector.say(now, "What time is it?")?;
+//!
+//! let mut line = Vec::new();
+//! for frame_type in ["descriptor", "inbound"] {
+//!     assert_eq!(connector.poll_transmit(&mut line), Some(Transmit::Frame { conn }));
+//!     assert!(line.starts_with(format!("{{\"type\":\"{frame_type}\"").as_bytes()));
+//! }
+//!
+//! let action = r#"{"op":"send","chat_id":"1234567890123456789","content":"Noon."}"#;
+//! let request = format!("{{\"type\":\"outbound\",\"requestId\":\"1\",\"action\":{action}}}\n");
+//! connector.handle_bytes(now, conn, request.as_bytes());
+//! assert_eq!(connector.poll_transmit(&mut line), Some(Transmit::Frame { conn }));
+//! assert!(String::from_utf8_lossy(&line).contains(r#""success":true"#));
+//!
+//! let reply = std::iter::from_fn(|| connector.poll_observation()).find_map(|seen| match seen {
+//!     Observation::Frame { frame, .. } => frame["action"]["content"].as_str().map(str::to_owned),
+//!     _ => None,
+//! });
+//! assert_eq!(reply.as_deref(), Some("Noon."));
+//! # Ok::<(), relayline_connector::ControlError>(())
+//! ```
+//!
+//! `examples/one_gateway.rs` is a whole connector in fifty lines, over a real WebSocket.
+//!
+//! # The feature `server`
+//!
+//! With the feature `server`, which is off by default, the crate also has an `EmbeddedConnector`: the machine on a port
+//! of this computer, with TLS, the HTTP endpoints and a state file, beside any async runtime and beside none. It is for
+//! tests, demos and agents under development. It brings tokio and hyper; without it the crate depends on
+//! `relayline-core`, `relayline-control` and small crates alone, none of which does I/O.
 
 mod account;
 mod ack_timers;

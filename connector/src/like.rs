@@ -1,4 +1,4 @@
-//! Habits of independent connectors, to test gateways against.
+//! Behaviour of independent connectors, to test gateways against.
 
 use std::fmt;
 use std::str::FromStr;

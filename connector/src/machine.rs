@@ -1,4 +1,4 @@
-//! The connector's side of the protocol as a state machine: no socket, no clock, no randomness of its own.
+//! The connector's side of the protocol as a state machine. It coordinates the components; each owns its state.
 
 mod commands;
 mod deliveries;
@@ -33,17 +33,16 @@ use relayline_core::time::{Now, Time};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A connector. Feed it what happens, then drain [`poll_transmit`](Self::poll_transmit) and
-/// [`poll_observation`](Self::poll_observation), and come back by [`deadline`](Self::deadline).
+/// A connector without I/O. [The crate's documentation](crate#driving-the-machine) has the order of calls.
 ///
-/// A gateway's bytes are never an error and never a panic. The same configuration, seed and inputs give the
-/// same outputs, byte for byte.
+/// A gateway's bytes are never an error and never a panic. The same configuration, seed and inputs give the same
+/// outputs, byte for byte.
 #[derive(Debug)]
 pub struct ConnectorMachine {
     config: ConnectorConfig,
     gateways: BTreeMap<String, Gateway>,
     connections: BTreeMap<ConnId, Connection>,
-    /// The connections with something to write.
+    /// Connections with output.
     ready: BTreeSet<ConnId>,
     delayed: Delayed,
     ack_timers: AckTimers,
@@ -53,22 +52,22 @@ pub struct ConnectorMachine {
     media: Media,
     prompts: Prompts,
     webhooks: Webhooks,
-    /// When which gateway's older secrets end.
+    /// End of each gateway's oldest overlap of secrets.
     overlaps: BTreeSet<(Time, String)>,
     observations: ObservationQueue,
     dials: u64,
     stats: Stats,
-    /// Every dial is accepted, since no gateway is known or could enrol.
+    /// True if every dial is accepted, because no gateway is known or could enrol.
     is_open: bool,
-    /// The state is kept in a file: each buffered entry is reported.
+    /// True if the state is kept in a file: each buffered entry is observed.
     is_durable: bool,
-    /// The durable state may have changed.
+    /// True if the durable state may have changed.
     has_durable_change: bool,
 }
 
 impl ConnectorMachine {
-    /// A connector that nobody has dialled yet. The seed decides where its message ids start, and which secrets it
-    /// issues: whoever knows it knows them.
+    /// Creates a connector without connections. The seed decides the first message id and every secret that the
+    /// connector issues: draw it at random and keep it secret, except in tests.
     pub fn new(config: ConnectorConfig, seed: [u8; 32]) -> Self {
         let account = |account| Gateway::new(Account::configured(account));
         let mut gateways: BTreeMap<String, Gateway> =
@@ -100,9 +99,8 @@ impl ConnectorMachine {
         }
     }
 
-    /// The connector after a crash: connections, delayed results, signed deliveries that wait and what it was told
-    /// are gone. The durable buffers, accounts, tokens that are used up, revocations, files and the platforms' own
-    /// memory of messages are not.
+    /// Returns the connector as it is after a crash. Connections, delayed results, pending webhook requests and scripted
+    /// behaviour are gone. Buffers, accounts, used tokens, revocations, files and the platforms' messages are kept.
     #[must_use]
     pub fn restart(self) -> Self {
         let fresh = ConnectorMachine::new(self.config, [0; 32]);
@@ -125,8 +123,11 @@ impl ConnectorMachine {
 
     // ---- inputs -------------------------------------------------------------------------------------------
 
-    /// An upgrade request came. When it is accepted, `conn` names the connection from here on, whether or not
-    /// the upgrade then succeeds: if not, say [`handle_closed`](Self::handle_closed).
+    /// Handles an upgrade request, and returns the answer to it. `path` is without a query; `authorization` is the
+    /// value of that header.
+    ///
+    /// An accepted connection is named `conn` from here on. Call [`handle_closed`](Self::handle_closed) if the upgrade
+    /// then fails.
     pub fn handle_upgrade(
         &mut self,
         now: Now,
@@ -134,7 +135,7 @@ impl ConnectorMachine {
         path: &str,
         authorization: Option<&str>,
     ) -> Upgrade {
-        // A name that is still in use is the driver's mistake; the old connection cannot be meant any more.
+        // An id that is still in use is the driver's mistake: its old connection must have ended.
         self.handle_closed(now, conn, None, "");
         self.dials += 1;
         let (gateway, authenticated, unwelcome) = match path {
@@ -171,7 +172,8 @@ impl ConnectorMachine {
         Upgrade::Accept { gateway }
     }
 
-    /// Bytes of the gateway's messages, text or binary, cut anywhere (W-1).
+    /// Handles the content of a gateway's messages, text or binary. Frames are lines: they may be split or joined over
+    /// messages and calls in any way.
     pub fn handle_bytes(&mut self, now: Now, conn: ConnId, bytes: &[u8]) {
         let mut input = bytes;
         loop {
@@ -207,17 +209,18 @@ impl ConnectorMachine {
                 }
             }
         }
-        // Only now: a gateway with several identities says its hellos in one go, and hears all descriptors first.
+        // Only now: a gateway with several identities sends its hellos at once, and gets all descriptors first.
         self.drain(now, conn);
     }
 
-    /// The connection has ended: by the gateway's close frame (`code`), or without one.
+    /// Handles the end of a connection: by the gateway's close frame, with its `code`, or without one. An unknown
+    /// connection is ignored.
     pub fn handle_closed(&mut self, _now: Now, conn: ConnId, code: Option<u16>, reason: &str) {
         let Some(connection) = self.connections.remove(&conn) else { return };
         self.ready.remove(&conn);
         self.detach(&connection.gateway, conn);
         if connection.phase == Phase::Ending {
-            // Said already, when the connector ended it.
+            // Observed when the connector ended it.
             return;
         }
         let by = if code.is_some() { ClosedBy::Gateway } else { ClosedBy::PeerLost };
@@ -228,7 +231,7 @@ impl ConnectorMachine {
         );
     }
 
-    /// Time has passed. Early, late or spurious: harmless.
+    /// Handles the passing of time. Early, late and spurious calls are harmless.
     pub fn handle_tick(&mut self, now: Now) {
         while let Some((conn, line)) = self.delayed.take_due(now.mono) {
             self.send(conn, line);
@@ -246,7 +249,7 @@ impl ConnectorMachine {
         self.media.prune(now.mono);
     }
 
-    /// Ends every connection in good order: 1001 `going away`.
+    /// Closes every connection with 1001 `going away`.
     pub fn shut_down(&mut self) {
         let open: Vec<ConnId> = self.connections.keys().copied().collect();
         for conn in open {
@@ -256,13 +259,13 @@ impl ConnectorMachine {
 
     // ---- outputs ------------------------------------------------------------------------------------------
 
-    /// The next thing to write, on whichever connection; a frame's text replaces what is in `out`.
+    /// Returns the next output of any connection. The text of a frame replaces the content of `out`.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<Transmit> {
         let conn = *self.ready.first()?;
         self.poll_transmit_on(conn, out)
     }
 
-    /// The next thing to write on one connection: for drivers whose sockets are ready at different times.
+    /// Returns the next output of one connection, for drivers whose sockets are ready at different times.
     pub fn poll_transmit_on(&mut self, conn: ConnId, out: &mut Vec<u8>) -> Option<Transmit> {
         let connection = self.connections.get_mut(&conn)?;
         let output = connection.next_output()?;
@@ -282,18 +285,18 @@ impl ConnectorMachine {
         })
     }
 
-    /// Whether a connection has something to write.
+    /// Returns true if a connection has output.
     pub fn is_ready(&self, conn: ConnId) -> bool {
         self.ready.contains(&conn)
     }
 
-    /// The next observation.
+    /// Returns the next observation. Beyond [`Limits::observations`] the oldest ones are dropped.
     pub fn poll_observation(&mut self) -> Option<Observation> {
         self.observations.pop()
     }
 
-    /// When [`handle_tick`](Self::handle_tick) is due: the next delayed result or late ack, end of an overlap or of a
-    /// file.
+    /// Returns the time at which [`handle_tick`](Self::handle_tick) is due, if there is one: of a delayed result, a late
+    /// acknowledgement, the end of an overlap of secrets, or of a file.
     pub fn deadline(&self) -> Option<Time> {
         let overlap = self.overlaps.first().map(|(due, _)| *due);
         [self.delayed.deadline(), self.ack_timers.deadline(), overlap, self.media.deadline()]
@@ -302,39 +305,39 @@ impl ConnectorMachine {
             .min()
     }
 
-    // ---- looks --------------------------------------------------------------------------------------------
+    // ---- getters --------------------------------------------------------------------------------------------
 
-    /// What was not obeyed.
+    /// Returns the counters.
     pub fn stats(&self) -> Stats {
         Stats { lost_observations: self.observations.lost(), ..self.stats }
     }
 
-    /// The limits it was set up with.
+    /// Returns the configured limits.
     pub fn limits(&self) -> Limits {
         self.config.limits
     }
 
-    /// What waits in a gateway's durable buffer, oldest first.
+    /// Returns the entries of a gateway's durable buffer, oldest first.
     pub fn buffered(&self, gateway: &str) -> impl Iterator<Item = &Entry> {
         self.gateways.get(gateway).into_iter().flat_map(|gateway| gateway.buffer.entries())
     }
 
-    /// The policy that a gateway has sent for a platform (H-5).
+    /// Returns the policy that a gateway has sent for a platform.
     pub fn policy(&self, gateway: &str, platform: &str) -> Option<&Map<String, Value>> {
         self.gateways.get(gateway)?.account.policies.get(platform)
     }
 
-    /// What a gateway has said of itself when it provisioned a platform (H-4).
+    /// Returns the profile with which a gateway has provisioned a platform.
     pub fn profile(&self, gateway: &str, platform: &str) -> Option<&Map<String, Value>> {
         self.gateways.get(gateway)?.account.profiles.get(platform)
     }
 
-    /// How many connections there are, those included whose end is not written yet.
+    /// Returns the number of connections, including those whose end is not written yet.
     pub fn connections(&self) -> usize {
         self.connections.len()
     }
 
-    /// Whether the connector has ended this connection, or it has ended by itself.
+    /// Returns true if a connection has ended, or the connector ends it.
     pub fn is_over(&self, conn: ConnId) -> bool {
         self.connections.get(&conn).is_none_or(|connection| connection.phase == Phase::Ending)
     }

@@ -1,4 +1,4 @@
-//! Files that gateways have uploaded: for a time, and only so many (H-7).
+//! Uploaded files, bounded in time, number and bytes (H-7).
 
 use crate::recent::Recent;
 use bytes::Bytes;
@@ -6,17 +6,17 @@ use relayline_core::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-/// Ids of files that are gone, which are remembered so as to say 410 of them.
+/// Maximum number of remembered ids of removed files, which are answered 410.
 const MAX_GONE: usize = 4096;
 
 /// One file.
 pub(crate) struct File {
-    /// Whose it is: nobody else gets it.
+    /// Gateway that has uploaded it, and may download it.
     pub(crate) gateway: String,
     pub(crate) content_type: String,
     pub(crate) name: Option<String>,
     pub(crate) content: Bytes,
-    /// From then on it is gone.
+    /// Time at which it expires.
     pub(crate) until: Time,
 }
 
@@ -26,17 +26,17 @@ impl fmt::Debug for File {
     }
 }
 
-/// What became of a file that somebody asks for.
+/// Result of looking up a file.
 #[derive(Debug)]
 pub(crate) enum Lookup<'a> {
     File(&'a File),
-    /// It was there, and is not any more.
+    /// It has been removed.
     Gone,
-    /// It never was, or is another's.
+    /// It never was, or is another gateway's.
     Unknown,
 }
 
-/// The files, oldest first to leave.
+/// The files. The oldest is removed first.
 #[derive(Debug)]
 pub(crate) struct Media {
     files: BTreeMap<String, File>,
@@ -51,7 +51,7 @@ impl Media {
         Media { files: BTreeMap::new(), order: VecDeque::new(), bytes: 0, gone: Recent::new(MAX_GONE) }
     }
 
-    /// Keeps a file. How many had to go before their time for it; `None` when it would not fit even so.
+    /// Adds a file. Returns the number of files removed for it, or `None` if it does not fit.
     pub(crate) fn insert(&mut self, id: String, file: File, files: usize, bytes: usize) -> Option<u64> {
         if file.content.len() > bytes || files == 0 {
             return None;
@@ -77,14 +77,14 @@ impl Media {
         }
     }
 
-    /// Forgets what has expired.
+    /// Removes expired files.
     pub(crate) fn prune(&mut self, now: Time) {
         while self.deadline().is_some_and(|due| due <= now) {
             self.forget_oldest();
         }
     }
 
-    /// When the next file expires. All are kept equally long, so it is the oldest.
+    /// Returns the time at which the next file expires: the oldest, since all are kept equally long.
     pub(crate) fn deadline(&self) -> Option<Time> {
         self.files.get(self.order.front()?).map(|file| file.until)
     }

@@ -1,10 +1,10 @@
-//! What a connector observes, as its bridge says it.
+//! Observations of a connector, as its bridge writes them.
 
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::VecDeque;
 
-/// One observation; it serialises as a line of the bridge, `saw` first.
+/// An observation of a connector. It serialises as a line of its bridge, `saw` first.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "saw", rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -134,7 +134,7 @@ pub enum AskedBy {
     Connector,
 }
 
-/// Observations until they are fetched. When nobody fetches, the oldest leave.
+/// Observations until they are polled. Beyond the bounds the oldest are dropped.
 #[derive(Debug)]
 pub(crate) struct ObservationQueue {
     queue: VecDeque<(usize, Observation)>,
@@ -149,7 +149,7 @@ impl ObservationQueue {
         ObservationQueue { queue: VecDeque::new(), bytes: 0, max, max_bytes, lost: 0 }
     }
 
-    /// `weight` is the length of what came over the wire for it.
+    /// Adds an observation. `weight` is the number of bytes on the wire that it holds.
     pub(crate) fn push(&mut self, weight: usize, observation: Observation) {
         self.queue.push_back((weight, observation));
         self.bytes += weight;
@@ -167,7 +167,7 @@ impl ObservationQueue {
         Some(observation)
     }
 
-    /// How many left unfetched.
+    /// Returns the number of dropped observations.
     pub(crate) fn lost(&self) -> u64 {
         self.lost
     }

@@ -6,15 +6,15 @@ use crate::recent::Recent;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 
-/// Options that are kept of a prompt (I-1).
+/// Maximum number of options of a prompt (I-1).
 const MAX_OPTIONS: usize = 100;
-/// Longer texts are not kept.
+/// Maximum length of a text; longer ones are not kept.
 const MAX_TEXT: usize = 1024;
-/// Bytes of all open prompts; the oldest makes room.
+/// Maximum number of bytes of all open prompts; the oldest is removed first.
 const MAX_BYTES: usize = 4 << 20;
-/// Prompts that are open at a time (I-2); the oldest makes room.
+/// Maximum number of open prompts (I-2); the oldest is removed first.
 const MAX_PROMPTS: usize = 1024;
-/// Chats whose last author is remembered.
+/// Maximum number of chats whose last author is remembered.
 const MAX_CHATS: usize = 1024;
 
 /// Fields of an event's source that also hold for the user's next event in that chat.

@@ -1,4 +1,4 @@
-//! Plausible results: what the platforms would say to a gateway's requests.
+//! Plausible results of a gateway's ops, as the platforms would give them.
 
 use crate::chats::{IdStyle, Ids, rooms};
 use crate::config::Limits;
@@ -8,7 +8,7 @@ use relayline_core::op::{Definition, Field, InFrame, Kind, OPS, Returns};
 use relayline_core::time::Now;
 use serde_json::{Map, Value, json};
 
-/// The platforms' side of the chats: it hands out message ids and remembers what was sent.
+/// The platforms' side of the chats: message ids, sent messages and drafts.
 #[derive(Debug)]
 pub(crate) struct Responder {
     ids: Ids,
@@ -27,7 +27,7 @@ impl Responder {
         }
     }
 
-    /// The `result` for `action` on a platform that numbers messages so and was described so.
+    /// Returns the `result` of `action` on a platform with this style of ids and this descriptor.
     pub(crate) fn answer(
         &mut self,
         now: Now,
@@ -39,12 +39,12 @@ impl Responder {
             .unwrap_or_else(|error| json!({"success": false, "error": error}))
     }
 
-    /// The numbers of messages, users' among them.
+    /// Returns the source of message ids, which users' messages share.
     pub(crate) fn ids(&mut self) -> &mut Ids {
         &mut self.ids
     }
 
-    /// A scripted result stands for something that was sent, too: its message can be edited.
+    /// Remembers the message of a scripted result, so that it can be edited.
     pub(crate) fn note_scripted(&mut self, action: &Value, result: &Value) {
         if let Some(id) = result.get("message_id").and_then(Value::as_str) {
             let chat = action.get("chat_id").and_then(Value::as_str).unwrap_or_default();
@@ -124,7 +124,7 @@ impl Responder {
         }
     }
 
-    /// Something new appears in a chat.
+    /// Adds a message to a chat, and returns its id.
     fn post(&mut self, now: Now, style: IdStyle, chat: &str) -> String {
         let id = self.ids.next(style, now);
         self.sent.insert(id.clone(), chat.to_owned());
@@ -147,7 +147,7 @@ fn offers(descriptor: &Map<String, Value>, op: &Definition) -> bool {
     op.is_offered(names, flag("supports_edit"), flag("supports_draft_streaming"))
 }
 
-/// Whether a text fits, measured in the descriptor's unit (D-3, D-4).
+/// Checks the length of a text in the descriptor's unit (D-3, D-4).
 fn check_length(descriptor: &Map<String, Value>, text: &str) -> Result<(), String> {
     let limit = descriptor.get("max_message_length").and_then(whole).filter(|limit| *limit > 0);
     let limit = limit.map_or(4096, |limit| u64::try_from(limit).unwrap_or(u64::MAX));

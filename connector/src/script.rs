@@ -8,24 +8,27 @@ use std::time::Duration;
 /// One line of a script.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Step {
-    /// `{"do":…}`: tell the connector something.
+    /// `{"do":…}`: carry out an instruction.
     Control(Control),
     /// `{"wait_ms":…}`: let time pass.
     Wait(Duration),
-    /// `{"expect":{…},"within_ms":…}`: go on once this has been seen.
+    /// `{"expect":{…},"within_ms":…}`: wait for an observation.
     Expect {
-        /// What is to be seen: a part of it is enough, as [`is_part_of`] has it.
+        /// Fields of the observation, as [`is_part_of`] compares them.
         expect: Map<String, Value>,
-        /// How long it may take; default 5 s.
+        /// Maximum time to wait. Default 5 s.
         within: Duration,
     },
 }
 
-/// The default of `within_ms`.
+/// Default of `within_ms`.
 const DEFAULT_WITHIN_MS: u64 = 5000;
 
 impl Step {
-    /// Reads one line.
+    /// Parses a line.
+    ///
+    /// # Errors
+    /// Fails with [`ControlError::Unreadable`], which says what is wrong with the line.
     pub fn parse(line: &str) -> Result<Self, ControlError> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -54,8 +57,8 @@ impl Step {
     }
 }
 
-/// Whether `part` is found in `whole`: every field of an object must be there and match, an array must have the
-/// same length and match item by item, and anything else must be equal.
+/// Returns true if `part` matches `whole`. Of an object every field must be there and match; an array must have the same
+/// length and match item by item; anything else must be equal.
 pub fn is_part_of(part: &Value, whole: &Value) -> bool {
     match (part, whole) {
         (Value::Object(part), Value::Object(whole)) => {

@@ -1,4 +1,4 @@
-//! The connector on a port of this machine.
+//! The connector on a port of this computer.
 
 mod config;
 mod exchange;
@@ -29,8 +29,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// A connector that takes connections. It runs on a thread of its own, so that it works beside any runtime and
-/// beside none. Dropping it closes every connection with 1001 and frees the port.
+/// A connector on a port. It runs on a thread of its own, so that it works beside any async runtime and beside none.
+/// Dropping it closes every connection with 1001 and frees the port.
 #[derive(Debug)]
 pub struct EmbeddedConnector {
     hub: Arc<Hub>,
@@ -43,16 +43,21 @@ pub struct EmbeddedConnector {
 }
 
 impl EmbeddedConnector {
-    /// Listens on `addr` (`127.0.0.1:0` takes a free port). Once this has returned a gateway can dial.
+    /// Starts a connector that listens on `addr`; `127.0.0.1:0` takes a free port. Gateways can dial once this has
+    /// returned.
+    ///
+    /// # Errors
+    /// Fails if the port is not available, or the system has no randomness.
     pub fn start(config: impl Into<ServerConfig>, addr: impl ToSocketAddrs) -> io::Result<Self> {
         let config = config.into();
         let hub = Hub::new(config.connector.clone())?;
         EmbeddedConnector::serve(config, addr, hub)
     }
 
-    /// Listens on `addr` with a durable state: buffers, issued secrets, used tokens, revoked and idle gateways. Each
-    /// change is on the disk before anything that relies on it is passed on. If the file cannot be written any more the
-    /// connector ends, and [`failure`](Self::failure) says why.
+    /// Starts a connector with a durable state: buffers, issued secrets, used tokens, revoked and idle gateways. It
+    /// continues from the state of the last process, also after a kill. Each change is on the disk before anything that
+    /// relies on it is passed on. If the file cannot be written any more, the connector ends, and
+    /// [`failure`](Self::failure) returns the reason.
     ///
     /// # Errors
     /// Fails if the port is not available, or with a [`StateError`] inside if the state cannot be used or written.
@@ -85,11 +90,11 @@ impl EmbeddedConnector {
         Ok(EmbeddedConnector { hub, server, closed, addr, tls, runtime: handle, thread: Some(thread) })
     }
 
-    /// What a gateway is to be configured with: `ws://127.0.0.1:49152`, or `wss` where it takes TLS.
+    /// Returns the URL for gateways: `ws://127.0.0.1:49152`, or `wss` with TLS.
     pub fn url(&self) -> String {
         let mut addr = self.addr;
         if addr.ip().is_unspecified() {
-            // Nobody can dial 0.0.0.0.
+            // 0.0.0.0 cannot be dialled.
             addr.set_ip(match addr {
                 SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
                 SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
@@ -99,16 +104,16 @@ impl EmbeddedConnector {
         format!("{scheme}://{addr}")
     }
 
-    /// The address it listens on.
+    /// Returns the address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// A connection without a socket: the gateway's end of it. The connector's end has no more than `room` bytes
-    /// waiting for it, in either direction.
+    /// Opens a connection without a socket, and returns the gateway's end. At most `room` bytes are buffered in each
+    /// direction.
     pub fn open(&self, room: usize) -> DuplexStream {
         let (near, far) = tokio::io::duplex(room);
-        drop(self.runtime.spawn(http::welcome(
+        drop(self.runtime.spawn(http::serve_stream(
             Arc::clone(&self.hub),
             self.server.clone(),
             self.tls.clone(),
@@ -117,36 +122,45 @@ impl EmbeddedConnector {
         near
     }
 
-    /// Does what it is told, at once.
+    /// Carries out an instruction, as [`ConnectorMachine::control`] does.
+    ///
+    /// # Errors
+    /// Fails without any effect if the instruction cannot be carried out, and if the state file cannot be written.
     pub fn control(&self, control: impl Into<Control>) -> Result<(), ControlError> {
-        self.obey(|machine, now| machine.control(now, control))
+        self.input(|machine, now| machine.control(now, control))
     }
 
-    /// Delivers a message from a user, as [`ConnectorMachine::say`](crate::ConnectorMachine::say) does.
+    /// Delivers a message from a user, as [`ConnectorMachine::say`] does.
+    ///
+    /// # Errors
+    /// Fails as that does, and if the state file cannot be written.
     pub fn say(&self, text: &str) -> Result<(), ControlError> {
-        self.obey(|machine, now| machine.say(now, text))
+        self.input(|machine, now| machine.say(now, text))
     }
 
-    fn obey(
+    fn input(
         &self,
         input: impl FnOnce(&mut ConnectorMachine, Now) -> Result<(), ControlError>,
     ) -> Result<(), ControlError> {
-        let obeyed = self.hub.with(input);
-        self.hub.failure().map_or(obeyed, |why| Err(ControlError::NotKept(why)))
+        let result = self.hub.with(input);
+        self.hub.failure().map_or(result, |why| Err(ControlError::NotKept(why)))
     }
 
-    /// Returns the reason for which the state could not be kept. Nothing is served any more then.
+    /// Returns the reason for which the state file could not be written. The connector has ended then.
     pub fn failure(&self) -> Option<String> {
         self.hub.failure()
     }
 
-    /// The next observation, as soon as there is one; `None` when there was none for so long, or its state could not be
-    /// kept.
+    /// Returns the next observation. Blocks until there is one; returns `None` after `timeout`, or if the state file
+    /// could not be written.
     pub fn next_observation(&self, timeout: Duration) -> Option<Observation> {
         self.hub.next_observation(Instant::now().checked_add(timeout))
     }
 
-    /// Fetches observations until one is `wanted`; the others are passed over.
+    /// Returns the next observation that is `wanted`. Blocks until there is one; the others are dropped.
+    ///
+    /// # Errors
+    /// Fails after `timeout`, with the last observation of that time.
     pub fn wait_for(
         &self,
         mut wanted: impl FnMut(&Observation) -> bool,
@@ -163,12 +177,12 @@ impl EmbeddedConnector {
         Err(WaitTimeout { timeout, last })
     }
 
-    /// Counters of HTTP connections that it has closed by itself.
+    /// Returns counters of HTTP connections that the connector has closed.
     pub fn closed(&self) -> &Closed {
         &self.closed
     }
 
-    /// What it did not obey.
+    /// Returns the machine's counters.
     pub fn stats(&self) -> Stats {
         self.hub.with(|machine, _| machine.stats())
     }
@@ -184,12 +198,12 @@ impl Drop for EmbeddedConnector {
     }
 }
 
-/// What was waited for did not come in time.
+/// Error returned when an awaited observation has not been made in time.
 #[derive(Clone, PartialEq, Debug)]
 pub struct WaitTimeout {
-    /// How long it was waited for.
+    /// Time that was waited.
     pub timeout: Duration,
-    /// The last observation in that time.
+    /// Last observation in that time.
     pub last: Option<Box<Observation>>,
 }
 

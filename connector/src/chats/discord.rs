@@ -9,7 +9,7 @@ const ADA: Person = Person { id: "204255221017214977", name: "ada" };
 const GUILD: &str = "987654321098765432";
 const GENERAL: &str = "1234567890123456789";
 
-/// Discord as the connector describes it.
+/// Returns Discord, without drafts and task cards.
 pub fn platform() -> Platform {
     let descriptor = json!({
         "contract_version": 1,
@@ -30,7 +30,7 @@ pub fn platform() -> Platform {
     Platform::new("discord", IdStyle::Snowflake, descriptor)
 }
 
-/// `#general` of the guild.
+/// Returns the channel `#general` of the guild.
 pub fn guild_channel() -> Room {
     Room {
         platform: "discord",
@@ -46,7 +46,7 @@ pub fn guild_channel() -> Room {
     }
 }
 
-/// A thread under `#general`: its chat id is the thread's own.
+/// Returns a thread under `#general`. Its chat id is the thread's own.
 pub fn thread() -> Room {
     const THREAD: &str = "1234567890123456790";
     Room {
@@ -60,7 +60,7 @@ pub fn thread() -> Room {
     }
 }
 
-/// A direct message; it has no guild.
+/// Returns a direct message, which has no guild.
 pub fn dm() -> Room {
     Room {
         chat_id: "1100000000000000007",

@@ -1,8 +1,8 @@
-//! Message ids in each platform's style, from a counter and the time given in.
+//! Message ids in each platform's style, from a counter and the given time.
 
 use relayline_core::time::Now;
 
-/// How a platform numbers its messages.
+/// Style of a platform's message ids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IdStyle {
     /// A Discord snowflake: milliseconds since 2015 in the upper 42 bits.
@@ -16,7 +16,7 @@ pub enum IdStyle {
 /// Discord's epoch, 2015-01-01, in Unix milliseconds.
 const DISCORD_EPOCH_MS: u64 = 1_420_070_400_000;
 
-/// Makes ids that never repeat, whatever the clock does.
+/// Source of message ids. They never repeat, whatever the clock does.
 #[derive(Clone, Debug)]
 pub struct Ids {
     counter: u64,
@@ -25,13 +25,13 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Counts from a start that the seed decides, so that two connectors do not give the same small ids.
+    /// Creates a source of ids. The seed decides the first small id, so that those of two connectors differ.
     pub fn new(seed: [u8; 32]) -> Self {
         let start = u64::from(u16::from_le_bytes([seed[0], seed[1]]));
         Ids { counter: 1000 + start, last_snowflake: 0, last_slack_us: 0 }
     }
 
-    /// The next id. Ids of one style only ever grow; a clock that stands still or goes back is counted over.
+    /// Returns the next id. Ids of one style grow, even if the clock stands still or goes back.
     pub fn next(&mut self, style: IdStyle, now: Now) -> String {
         match style {
             IdStyle::Snowflake => {
@@ -52,7 +52,7 @@ impl Ids {
     }
 }
 
-/// Unix milliseconds, as well as they can be known: the wall clock has seconds, the monotonic clock the rest.
+/// Returns Unix milliseconds: seconds of the wall clock, and the rest of the monotonic clock.
 pub(crate) fn unix_ms(now: Now) -> u64 {
     now.unix_s.saturating_mul(1000).saturating_add(now.mono.as_millis() % 1000)
 }

@@ -1,50 +1,50 @@
-//! One chat and the events that come out of it.
+//! A chat, and the events of its users.
 
 use super::ids::{IdStyle, Ids};
 use relayline_core::time::Now;
 use serde_json::{Map, Value};
 
-/// Who writes in a chat.
+/// A user in a chat.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Person {
-    /// The platform's id of the user.
+    /// Id of the user on the platform.
     pub id: &'static str,
-    /// What others see (E-4).
+    /// Name that others see.
     pub name: &'static str,
 }
 
-/// A chat on a fake platform. Its fields are those of an event's `source`; what does not apply is left out.
+/// A chat on a fake platform. Its fields are those of an event's `source`; `None` is left out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Room {
-    /// `discord`, `telegram` or `slack`.
+    /// Platform: `discord`, `telegram` or `slack`.
     pub platform: &'static str,
-    /// How the platform numbers messages.
+    /// Style of the platform's message ids.
     pub ids: IdStyle,
-    /// The chat's id.
+    /// Id of the chat.
     pub chat_id: &'static str,
-    /// `dm`, `group`, `channel`, `thread` or `forum` (E-3).
+    /// Type of the chat: `dm`, `group`, `channel`, `thread` or `forum`.
     pub chat_type: &'static str,
-    /// The chat's name; a dm has none.
+    /// Name of the chat. A direct message has none.
     pub chat_name: Option<&'static str>,
-    /// What the channel is about, or the forum topic's name.
+    /// Topic of the channel, or name of the forum's topic.
     pub topic: Option<&'static str>,
-    /// Guild or workspace (E-5).
+    /// Id of the guild or workspace.
     pub scope_id: Option<&'static str>,
-    /// The thread or forum topic.
+    /// Id of the thread, or of the forum's topic.
     pub thread_id: Option<&'static str>,
-    /// The chat that holds the thread.
+    /// Id of the chat that holds the thread.
     pub parent_chat_id: Option<&'static str>,
-    /// Who writes here unless another is named.
+    /// Default author of messages.
     pub person: Person,
 }
 
 impl Room {
-    /// A message from the room's own person, as the connector would send it.
+    /// Returns the event of a message from the room's [`person`](Self::person).
     pub fn message(&self, ids: &mut Ids, now: Now, text: &str) -> Map<String, Value> {
         self.message_from(&self.person, ids, now, text)
     }
 
-    /// A message from `person`. It is a `command` when it starts with a slash, as on the platforms.
+    /// Returns the event of a message from `person`. A text that starts with a slash is a `command`.
     pub fn message_from(&self, person: &Person, ids: &mut Ids, now: Now, text: &str) -> Map<String, Value> {
         let message_id = ids.next(self.ids, now);
         let mut source = self.source_of(person);
@@ -58,7 +58,7 @@ impl Room {
         event
     }
 
-    /// The source of the room's own person's events, without a message id.
+    /// Returns the `source` of the person's events, without a message id.
     pub fn source(&self) -> Map<String, Value> {
         self.source_of(&self.person)
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 const LIN: Person = Person { id: "U07LN8QK2VA", name: "lin" };
 
-/// Slack as the connector describes it. Threads there begin with a reply, so it has no op to create one.
+/// Returns Slack. A thread begins with a reply, so it has no op to create one.
 pub fn platform() -> Platform {
     let descriptor = json!({
         "contract_version": 1,
@@ -29,7 +29,7 @@ pub fn platform() -> Platform {
     Platform::new("slack", IdStyle::Timestamp, descriptor)
 }
 
-/// A public channel.
+/// Returns a public channel.
 pub fn channel() -> Room {
     Room {
         platform: "slack",
@@ -45,12 +45,12 @@ pub fn channel() -> Room {
     }
 }
 
-/// A thread in that channel: it is named by its first message.
+/// Returns a thread in that channel, named by its first message.
 pub fn thread() -> Room {
     Room { chat_type: "thread", thread_id: Some("1718900000.123456"), ..channel() }
 }
 
-/// A direct message; it has a workspace all the same.
+/// Returns a direct message, which has a workspace, too.
 pub fn dm() -> Room {
     Room { chat_id: "D07QW89ER4T", chat_type: "dm", chat_name: None, ..channel() }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 const ZOYA: Person = Person { id: "123456789", name: "Зоя" };
 
-/// Telegram as the connector describes it. It is the one of the three that shows drafts.
+/// Returns Telegram, the only one of the three with drafts.
 pub fn platform() -> Platform {
     let descriptor = json!({
         "contract_version": 1,
@@ -27,7 +27,7 @@ pub fn platform() -> Platform {
     Platform::new("telegram", IdStyle::Counter, descriptor)
 }
 
-/// A supergroup: its id is negative and starts with -100.
+/// Returns a supergroup. Its id is negative and starts with -100.
 pub fn supergroup() -> Room {
     Room {
         platform: "telegram",
@@ -43,7 +43,7 @@ pub fn supergroup() -> Room {
     }
 }
 
-/// A topic of a forum: the chat is the forum's, the thread the topic's.
+/// Returns a topic of a forum. The chat is the forum's, the thread the topic's.
 pub fn topic() -> Room {
     Room {
         chat_id: "-1001987654321",
@@ -55,7 +55,7 @@ pub fn topic() -> Room {
     }
 }
 
-/// A private chat: its id is the user's.
+/// Returns a private chat. Its id is the user's.
 pub fn dm() -> Room {
     Room { chat_id: ZOYA.id, chat_type: "dm", chat_name: None, ..supergroup() }
 }

@@ -1,33 +1,33 @@
-//! Why an instruction is not followed, in words that say what to do.
+//! Errors of instructions, each with what to do.
 
 use thiserror::Error;
 
-/// Why a connector did not do what it was told. Nothing of it was done then.
+/// Error returned when an instruction cannot be carried out. It has had no effect then.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum ControlError {
-    /// The line is no instruction.
+    /// The line is not an instruction.
     #[error("{0}")]
     Unreadable(String),
-    /// No gateway of that id.
+    /// There is no gateway with that id.
     #[error("there is no gateway `{id}`: this connector knows {known}")]
     UnknownGateway {
-        /// The id given.
+        /// Id that was given.
         id: String,
-        /// The ids there are.
+        /// Ids that are known.
         known: String,
     },
-    /// A delivery goes to one gateway, and there are several.
+    /// The instruction is for one gateway, and there are several.
     #[error("which gateway? Add \"gateway\": one of {known}")]
     WhichGateway {
-        /// The ids there are.
+        /// Ids that are known.
         known: String,
     },
-    /// It needs a connection, and there is none (or none after its handshake, for a delivery).
+    /// The gateway is not connected, or has not done its handshake.
     #[error("{gateway} is not connected: expect its dial first{hint}")]
     NotConnected {
-        /// Which gateway.
+        /// Id of the gateway, in backticks.
         gateway: String,
-        /// What else would help.
+        /// Another way, for a delivery.
         hint: &'static str,
     },
     /// The gateway's buffer is full.
@@ -35,42 +35,42 @@ pub enum ControlError {
         "the buffer of {gateway} is full ({entries} entries, {bytes} bytes): it drains as the gateway acknowledges"
     )]
     BufferFull {
-        /// Which gateway.
+        /// Id of the gateway, in backticks.
         gateway: String,
-        /// Entries in it.
+        /// Number of entries in it.
         entries: usize,
-        /// Bytes in it.
+        /// Number of bytes in it.
         bytes: usize,
     },
-    /// No such code may stand in a close frame.
+    /// The code may not stand in a close frame.
     #[error("{0} cannot be sent as a close code: take 1000-1003, 1007-1014 or 3000-4999")]
     CloseCode(u16),
-    /// A close frame has room for so much.
+    /// The reason is too long for a close frame.
     #[error("the reason has {0} bytes, a close frame has room for 123")]
     CloseReason(usize),
-    /// Nobody says for which platform the descriptor is.
+    /// The platform of the descriptor is missing.
     #[error("the descriptor has no string `platform`: add \"platform\" beside it")]
     WhichPlatform,
-    /// It is about no gateway, and one was named.
+    /// The instruction takes no gateway, and one was given.
     #[error("`enroll_token` is about no gateway: leave out \"gateway\"")]
     NoGatewayMeant,
     /// No gateway is known yet.
     #[error("no gateway has enrolled or provisioned yet: expect its {{\"saw\":\"http\"}} first")]
     NoGateway,
-    /// No open prompt fits.
+    /// No open prompt matches.
     #[error("no prompt is open{which}: expect the gateway's `prompt` first; each is answered once")]
     NoPrompt {
-        /// The ids that were given, as text.
+        /// Ids that were given, as text.
         which: String,
     },
     /// The prompt has no such option.
     #[error("the prompt `{prompt_id}` has no option `{option}`: press one of {options}")]
     NoSuchOption {
-        /// The option given.
+        /// Option that was given.
         option: String,
-        /// The prompt.
+        /// Id of the prompt.
         prompt_id: String,
-        /// Its options.
+        /// Options of the prompt.
         options: String,
     },
     /// The state file could not be written. The connector ends.
@@ -79,33 +79,33 @@ pub enum ControlError {
     /// There are no secrets to rotate.
     #[error("this connector lets everybody in, and has no secrets to rotate: start it with a gateway")]
     NoSecrets,
-    /// Nobody knows where to post a delivery.
+    /// The gateway has given no endpoint for webhook requests.
     #[error("{gateway} has given no endpoint: add \"url\", or let it provision with a gatewayEndpoint")]
     NoEndpoint {
-        /// Which gateway.
+        /// Id of the gateway, in backticks.
         gateway: String,
     },
-    /// Nothing can be posted there.
+    /// The URL is not an endpoint.
     #[error("`url` must be an http or https URL, without user-info")]
     NotAnEndpoint,
-    /// There is nothing to sign with.
+    /// The gateway has no delivery key to sign with.
     #[error(
         "there is no delivery key for {gateway}: give it one at the start, rotate its credentials, or add \"key\""
     )]
     NoDeliveryKey {
-        /// Which gateway.
+        /// Id of the gateway, in backticks.
         gateway: String,
     },
-    /// A delivery is one of two things.
+    /// A webhook request needs either an event or an interrupt.
     #[error("`deliver` wants an \"event\" or an \"interrupt\", one of them")]
     WhichWebhook,
-    /// The queue of deliveries is full.
+    /// Too many webhook requests are pending.
     #[error("{0} deliveries wait for their answers already: expect one first")]
     TooManyWebhooks(usize),
-    /// There is no room for a further enrolment token.
+    /// Too many enrolment tokens are unused.
     #[error("{0} enrolment tokens are waiting to be used already")]
     TooManyTokens(usize),
-    /// The table of answers, delays or descriptors is full.
+    /// The table of scripted results, delays or descriptors is full.
     #[error("{0} different names are set already: restore one first")]
     TooMany(usize),
 }

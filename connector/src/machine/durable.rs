@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 impl ConnectorMachine {
     /// Restores a connector from [`durable_state`](Self::durable_state); an empty text is a new connector. The
-    /// configuration is valid in addition. A restored connector reports each buffered entry as [`Observation::Buffered`]: show
-    /// it once the state is kept.
+    /// configuration is valid in addition. A restored connector observes each buffered entry as
+    /// [`Observation::Buffered`].
     ///
     /// # Errors
     /// Fails if the text is not such a state, or does not fit the configuration.
@@ -63,7 +63,7 @@ impl ConnectorMachine {
         self.overlaps.extend(gateway.account.next_expiry().map(|end| (end, id)));
     }
 
-    /// Returns the state that must outlive the process, as a JSON text. It holds secrets.
+    /// Returns the state that must outlive the process, as a JSON text. It holds secrets in plain text.
     pub fn durable_state(&self, now: Now) -> Zeroizing<Vec<u8>> {
         let gateways = self.gateways.iter().map(|(id, gateway)| {
             let account = gateway.account.durable(now);
@@ -80,8 +80,8 @@ impl ConnectorMachine {
         DurableState { format: FORMAT, gateways, enroll_tokens }.to_text()
     }
 
-    /// Returns true if [`durable_state`](Self::durable_state) may have changed since the last call. Keep the state before
-    /// you pass on any answer, transmit or observation: they rely on it.
+    /// Returns true if [`durable_state`](Self::durable_state) may have changed since the last call. The state must be
+    /// written before any response, transmit or observation is passed on: they rely on it.
     pub fn take_durable_change(&mut self) -> bool {
         std::mem::take(&mut self.has_durable_change)
     }

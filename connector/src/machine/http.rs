@@ -1,4 +1,4 @@
-//! What gateways ask for over HTTP (H): who may, and what is shown of it.
+//! Requests over HTTP (H): admission, response and observation.
 
 use super::ConnectorMachine;
 use crate::bearer::{Unauthenticated, bearer_token};
@@ -7,20 +7,20 @@ use crate::observation::{AskedBy, Observation};
 use bytes::Bytes;
 use relayline_core::time::Now;
 
-/// A request whose sender may make it.
+/// An admitted request.
 enum Admitted<'a> {
-    /// An identity of this tenant.
+    /// By an identity of this tenant.
     Enroll(String),
-    /// An identity of this tenant.
+    /// By an identity of this tenant.
     Provision(String),
-    /// This gateway.
+    /// By this gateway.
     Policy(String),
     Upload(String),
     Download(String, &'a str),
 }
 
 impl ConnectorMachine {
-    /// How many bytes of a request's body are worth reading. What is refused for its head is worth none.
+    /// Returns the number of bytes to read of a request's body. It is 0 for a request that is refused for its head.
     pub fn http_body_limit(&self, now: Now, head: &HttpHead<'_>) -> usize {
         self.admit(now, head).map_or(0, |admitted| self.body_limit(&admitted))
     }
@@ -35,8 +35,19 @@ impl ConnectorMachine {
         }
     }
 
-    /// A request that asks for no WebSocket came, and as much of its body as
-    /// [`http_body_limit`](Self::http_body_limit) says, or word that there was more.
+    /// Handles a request that is not a WebSocket upgrade, with at most [`http_body_limit`](Self::http_body_limit) bytes
+    /// of its body, and returns the response.
+    ///
+    /// | request | admits | response |
+    /// |---|---|---|
+    /// | `POST /relay/enroll` | an identity, by an access token of its tenant | credentials; 403 for a token that is unknown, used, expired or of another tenant, and for an id that is another tenant's or revoked |
+    /// | `POST /relay/provision` | an identity | credentials, which replace the earlier ones; 403 as above |
+    /// | `POST /relay/policy` | a gateway, by an upgrade token | `{"ok": true}`; the policy is kept, by platform |
+    /// | `POST /relay/media` | a gateway | an id; the file is kept for [`ConnectorConfig::media_ttl`](crate::ConnectorConfig::media_ttl) and as long as there is room |
+    /// | `GET /relay/media/<id>` | the gateway that has uploaded the file | the file; 410 once it is gone, 404 if it never was, or is another gateway's |
+    ///
+    /// Each is an [`Observation::Http`]. The body of an error is `{"error": …}`: 400 for a malformed request, 401 for an
+    /// unknown sender, 405, 408, 413.
     pub fn handle_http(&mut self, now: Now, head: &HttpHead<'_>, body: HttpBody) -> HttpResponse {
         let weight = head.path.len()
             + match &body {
@@ -90,7 +101,7 @@ impl ConnectorMachine {
         }
     }
 
-    /// Whether there is such an endpoint, and whether whoever asks may.
+    /// Checks that there is such an endpoint, and that the sender may use it.
     fn admit<'a>(&self, now: Now, head: &HttpHead<'a>) -> Result<Admitted<'a>, Refusal> {
         let route = Route::new(head.path).ok_or_else(|| Refusal::new(404, "not found"))?;
         if route != Route::Socket && head.method != route.method() {

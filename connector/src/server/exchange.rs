@@ -1,4 +1,4 @@
-//! One request that asks for no WebSocket: its body, read no further than the machine wants it, and the answer.
+//! A request that is not a WebSocket upgrade: its body, read as far as the machine allows, and the response.
 
 use super::hub::Hub;
 use crate::http::{HttpBody, HttpHead, HttpResponse};
@@ -10,15 +10,15 @@ use relayline_runtime::serve::Received;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// What a body may take in all; the gateway's own limit is the same (H-7).
+/// Maximum time to receive a body; the gateway's own limit is the same (H-7).
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bodies up to here are read at once; larger ones take turns.
+/// Maximum size of a body that is read without a permit.
 const SMALL: usize = 1 << 20;
-/// A refused body is still read for so long and so far: whoever is still sending it would not hear the answer.
+/// Bounds on reading a refused body: a client that is still sending it would not read the response.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const DRAIN_BYTES: usize = 64 << 20;
 
-/// Answers the request. `None`: its sender is gone.
+/// Answers the request. Returns `None` if the client has gone.
 pub(super) async fn answer(hub: &Hub, request: Request<Received>) -> Option<Response<Full<Bytes>>> {
     let (parts, mut body) = request.into_parts();
     let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
@@ -48,7 +48,7 @@ pub(super) async fn answer(hub: &Hub, request: Request<Received>) -> Option<Resp
     hub.failure().is_none().then(|| response(answer))
 }
 
-/// At most `limit` bytes are held.
+/// Reads a body, holding at most `limit` bytes.
 async fn read(body: &mut Received, limit: usize) -> Option<HttpBody> {
     let too_large = |length: u64| usize::try_from(length).map_or(true, |length| length > limit);
     if too_large(body.size_hint().lower()) {
@@ -79,7 +79,7 @@ fn response(answer: HttpResponse) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if !response.status().is_success() {
-        // Only whoever may ask keeps a connection.
+        // Only an admitted client keeps its connection.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     for (name, value) in answer.headers {

@@ -21,9 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-/// A client that does not finish its TLS handshake in this time is cut off.
+/// Maximum time of a TLS handshake.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the gateways get to answer the close frame at the end.
+/// Time for the gateways to answer the close frame at the end.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Serves until the owner has dropped its handle.
@@ -35,8 +35,8 @@ pub(super) async fn serve(
 ) {
     tokio::select! {
         () = accept(&hub, &server, listener, tls) => {}
-        () = keep_time(&hub) => {}
-        () = post::all(&hub) => {}
+        () = run_timer(&hub) => {}
+        () = post::run(&hub) => {}
         () = hub.stopped.notified() => {}
     }
     hub.with(|machine, _| machine.shut_down());
@@ -60,8 +60,8 @@ async fn accept(
     server.serve(listener, open, |request| answer(hub, request), pending()).await;
 }
 
-/// Tells the machine when its deadline has come.
-async fn keep_time(hub: &Hub) {
+/// Ticks the machine at its deadlines.
+async fn run_timer(hub: &Hub) {
     loop {
         let changed = hub.timer.notified();
         match hub.deadline() {
@@ -74,8 +74,8 @@ async fn keep_time(hub: &Hub) {
     }
 }
 
-/// One connection that is no socket's.
-pub(super) async fn welcome<S>(hub: Arc<Hub>, server: Server<Tokio>, tls: Option<ServerTls>, stream: S)
+/// Serves a connection without a socket.
+pub(super) async fn serve_stream<S>(hub: Arc<Hub>, server: Server<Tokio>, tls: Option<ServerTls>, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -88,7 +88,7 @@ where
 trait Duplex: futures_util::AsyncRead + futures_util::AsyncWrite + Unpin + Send {}
 impl<T: futures_util::AsyncRead + futures_util::AsyncWrite + Unpin + Send> Duplex for T {}
 
-/// Puts TLS on a connection where that is asked for. A handshake that fails is the client's to complain about.
+/// Puts TLS on a connection if configured. Returns `None` if the handshake fails.
 async fn secure<S>(tls: Option<ServerTls>, stream: S) -> Option<Box<dyn Duplex>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -105,7 +105,7 @@ async fn answer(hub: &Arc<Hub>, request: Request<Received>) -> Result<Response<F
     }
 }
 
-/// Whoever asked has gone before the request was whole: there is nobody to answer.
+/// Error returned when the client has gone before its request was complete.
 #[derive(Debug, thiserror::Error)]
 #[error("the request ended before its time")]
 struct Gone;

@@ -1,4 +1,4 @@
-//! The machine, shared between its sockets and its owner, and who is woken when it has something to say.
+//! The machine, shared between its sockets and its owner, with their wake-ups.
 
 use super::store::{StateError, StateFile};
 use crate::config::ConnectorConfig;
@@ -13,15 +13,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, Semaphore};
 
-/// Uploads that are read at a time: each may be in memory as a whole. The others wait their turn.
+/// Maximum number of large bodies that are read at a time: each may be in memory as a whole.
 const UPLOADS: usize = 4;
 
 /// Wakes the task of one connection.
 #[derive(Default)]
 pub(super) struct Wake {
-    /// There is something to write.
+    /// The connection has output.
     pub(super) write: Notify,
-    /// The connection is over, as far as the machine is concerned.
+    /// The machine has ended the connection.
     pub(super) over: Notify,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Hub {
     observed: Condvar,
     /// The deadline may have changed.
     pub(super) timer: Notify,
-    /// Who may read a large body now.
+    /// Permits to read a large body.
     pub(super) uploads: Semaphore,
     /// There may be a delivery to post.
     pub(super) posts: Notify,
@@ -102,7 +102,7 @@ impl Hub {
         }
     }
 
-    /// Gives the machine an input, and wakes whoever has something to do about it.
+    /// Gives the machine an input, writes its state, and wakes the tasks with output.
     pub(super) fn with<T>(&self, input: impl FnOnce(&mut ConnectorMachine, Now) -> T) -> T {
         let mut state = self.lock();
         let now = self.now();
@@ -123,7 +123,7 @@ impl Hub {
         result
     }
 
-    /// A name for a connection that is about to be.
+    /// Names a connection that is about to be upgraded.
     pub(super) fn open(&self) -> (ConnId, Arc<Wake>) {
         let mut state = self.lock();
         let conn = ConnId(state.next_conn);
@@ -133,7 +133,7 @@ impl Hub {
         (conn, wake)
     }
 
-    /// The connection's task has ended, however it did.
+    /// Removes a connection whose task has ended.
     pub(super) fn close(&self, conn: ConnId) {
         self.with(|machine, now| machine.handle_closed(now, conn, None, ""));
         self.lock().wakes.remove(&conn);
@@ -165,12 +165,12 @@ impl Hub {
         self.lock().wakes.len()
     }
 
-    /// How long from now to a time of the machine.
+    /// Returns the time from now to a time of the machine.
     pub(super) fn until(&self, time: Time) -> Duration {
         time.since(self.now().mono)
     }
 
-    /// Blocks for the next observation, until then or (without an end) for ever.
+    /// Blocks for the next observation until the given time, or for ever.
     pub(super) fn next_observation(&self, until: Option<Instant>) -> Option<Observation> {
         let mut state = self.lock();
         loop {
@@ -208,7 +208,7 @@ impl Hub {
     }
 }
 
-/// The one place where the real world's chance comes in: where message ids start, and what is issued.
+/// Draws the seed of message ids and issued secrets: the only randomness.
 fn seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(format!("no randomness: {error}")))?;

@@ -1,4 +1,4 @@
-//! Signed deliveries on their way to the gateways' own endpoints.
+//! Posting of signed webhook requests to the gateways' endpoints.
 
 use super::hub::Hub;
 use relayline_control::http::{Failure, Request, Unreachable};
@@ -6,8 +6,8 @@ use relayline_control::network::Network;
 use relayline_runtime::http::Client;
 use std::sync::Arc;
 
-/// Webhooks what the machine has, until it is dropped. Without a client every post fails, and says why.
-pub(super) async fn all(hub: &Arc<Hub>) {
+/// Posts the machine's requests until it is dropped. Without a client each fails with the reason.
+pub(super) async fn run(hub: &Arc<Hub>) {
     let client = relayline_tokio::http_client(&Network::default()).map_err(|error| error.to_string());
     loop {
         let changed = hub.posts.notified();

@@ -12,10 +12,10 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
 
-/// The transport under a WebSocket here.
+/// Transport of a WebSocket.
 type Wire = TokioAdapter<TokioIo<Upgraded>>;
 
-/// How long the rest is written, and the gateway's close frame awaited, once a connection is over (L-4).
+/// Time to write the rest and to receive the gateway's close frame, once the machine has ended a connection (L-4).
 const LINGER: Duration = Duration::from_secs(1);
 /// RFC 6455, 7.4.1: "no status code was in the close frame".
 const NO_STATUS: u16 = 1005;

@@ -1,4 +1,4 @@
-//! TLS before the connector's port.
+//! TLS of the connector's port.
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// What the connector proves itself with. With it its port takes TLS, and nothing else.
+/// Certificates and key of a server. With them the connector's port takes TLS alone.
 #[derive(Clone)]
 pub struct ServerTls(TlsAcceptor);
 
@@ -21,10 +21,10 @@ impl fmt::Debug for ServerTls {
 }
 
 impl ServerTls {
-    /// A chain of certificates, its own first, and the key to that, both in PEM form.
+    /// Reads a chain of certificates, the server's own first, and the key of that, both in PEM form.
     ///
     /// # Errors
-    /// Says which of them cannot be used.
+    /// Fails with a text that says which of them cannot be used.
     pub fn from_pem(certificates: &str, key: &str) -> Result<ServerTls, String> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificates.as_bytes()).collect();
         let chain = chain.map_err(|error| format!("the certificates: {error}"))?;
@@ -38,10 +38,10 @@ impl ServerTls {
         Ok(ServerTls(TlsAcceptor::from(Arc::new(config))))
     }
 
-    /// The server's side of a handshake, for a listener of one's own.
+    /// Does the server's side of a handshake, for a listener of one's own.
     ///
     /// # Errors
-    /// When the client does not complete it.
+    /// Fails if the client does not complete the handshake.
     pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> io::Result<TlsStream<S>> {
         self.0.accept(stream).await
     }
