@@ -7,6 +7,7 @@
 //!     --platform discord --bot-id 1 --exec ./agent.py
 //! ```
 #![allow(clippy::print_stdout)] // The reply is its output.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // A driver has a clock and a socket.
 #![allow(clippy::result_large_err)] // The WebSocket library's own type of a refusal.
 
 use async_tungstenite::tokio::accept_hdr_async;

@@ -1,4 +1,5 @@
 //! The embedded connector's HTTP endpoints, and its signed deliveries, over real sockets.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // Sockets have their time.
 
 use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation, Webhook};
 use relayline_core::secret::Secret;

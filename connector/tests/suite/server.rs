@@ -1,4 +1,5 @@
 //! The embedded connector over real sockets, with a real client.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // Sockets have their time.
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tokio::{TokioAdapter, client_async};
