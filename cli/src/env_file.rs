@@ -12,7 +12,7 @@ mod trust;
 mod folder;
 
 use folder::{Folder, Old};
-use relayline_control::env_file::{self, Unwritable};
+use relayline_control::env_file::{self, EnvFileError};
 use relayline_core::secret::Secret;
 use std::ffi::OsString;
 use std::fs;
@@ -27,7 +27,7 @@ const GROWTH: u64 = 4096;
 
 /// Why an env file was not written. The old one is as it was.
 #[derive(Debug)]
-pub(crate) enum EnvFileError {
+pub(crate) enum EnvFileWriteError {
     /// Reading, writing or renaming failed.
     Io(&'static str, PathBuf, io::Error),
     /// It would get another owner, who could not read it or should not.
@@ -37,26 +37,26 @@ pub(crate) enum EnvFileError {
     /// Somebody else could read or replace it.
     Untrusted(PathBuf, String),
     /// A value that no env file can hold.
-    Unwritable(Unwritable),
+    Content(EnvFileError),
 }
 
-impl std::fmt::Display for EnvFileError {
+impl std::fmt::Display for EnvFileWriteError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            EnvFileError::Io(what, path, error) => {
+            EnvFileWriteError::Io(what, path, error) => {
                 write!(f, "cannot {what} {}: {error}; name another file with --env-file", path.display())
             }
-            EnvFileError::Owner(path, error) => {
+            EnvFileWriteError::Owner(path, error) => {
                 write!(f, "{} belongs to somebody else ({error}): run this as its owner", path.display())
             }
-            EnvFileError::NoEnvFile(path, why) => {
+            EnvFileWriteError::NoEnvFile(path, why) => {
                 write!(f, "{} {why}: name another file with --env-file", path.display())
             }
-            EnvFileError::Untrusted(path, why) => {
+            EnvFileWriteError::Untrusted(path, why) => {
                 let path = path.display();
                 write!(f, "{path} {why}: name a file of your own with --env-file, or give --force")
             }
-            EnvFileError::Unwritable(error) => error.fmt(f),
+            EnvFileWriteError::Content(error) => error.fmt(f),
         }
     }
 }
@@ -79,11 +79,12 @@ impl EnvFile {
     /// # Errors
     /// When it could not be written. Unless `is_forced`, also when somebody else could read or replace it: it must be a
     /// regular file of this user's with one name, in folders that only root and this user can change.
-    pub(crate) fn open(path: &Path, is_forced: bool) -> Result<EnvFile, EnvFileError> {
+    pub(crate) fn open(path: &Path, is_forced: bool) -> Result<EnvFile, EnvFileWriteError> {
         let found = if is_forced { target(path) } else { Ok(path.to_owned()) };
-        let found = found.map_err(|error| EnvFileError::Io("follow the link", path.to_owned(), error))?;
+        let found =
+            found.map_err(|error| EnvFileWriteError::Io("follow the link", path.to_owned(), error))?;
         let Some(name) = found.file_name().map(OsString::from) else {
-            return Err(EnvFileError::NoEnvFile(found, "is not a file"));
+            return Err(EnvFileWriteError::NoEnvFile(found, "is not a file"));
         };
         let folder = Folder::open(found.parent().unwrap_or(Path::new("")), is_forced)?;
         let file = EnvFile { is_linked: found != path, path: found, folder, name };
@@ -97,24 +98,24 @@ impl EnvFile {
     }
 
     /// Writes as much as there will be, and removes it again.
-    fn rehearse(&self) -> Result<(), EnvFileError> {
+    fn rehearse(&self) -> Result<(), EnvFileWriteError> {
         let old = self.folder.old(&self.name, &self.path)?;
         let len = old.as_ref().map_or(0, Old::len);
         if len > MOST {
-            return Err(EnvFileError::NoEnvFile(self.path.clone(), "is larger than any env file"));
+            return Err(EnvFileWriteError::NoEnvFile(self.path.clone(), "is larger than any env file"));
         }
-        let failed = |error| EnvFileError::Io("write beside", self.path.clone(), error);
+        let failed = |error| EnvFileWriteError::Io("write beside", self.path.clone(), error);
         let mut draft = self.folder.draft().map_err(failed)?;
         if let Some(old) = &old {
             let taken = old.give_to(&draft, self.is_linked);
-            taken.map_err(|error| EnvFileError::Owner(self.path.clone(), error))?;
+            taken.map_err(|error| EnvFileWriteError::Owner(self.path.clone(), error))?;
         }
         io::copy(&mut io::repeat(b'\n').take(len + GROWTH), draft.file()).map_err(failed)?;
         Ok(())
     }
 
-    fn failed(&self, what: &'static str, error: io::Error) -> EnvFileError {
-        EnvFileError::Io(what, self.path.clone(), error)
+    fn failed(&self, what: &'static str, error: io::Error) -> EnvFileWriteError {
+        EnvFileWriteError::Io(what, self.path.clone(), error)
     }
 
     /// Returns where it is.
@@ -124,7 +125,7 @@ impl EnvFile {
 
     /// Sets these variables: the whole file is written beside the old one, brought to the disk, and takes its name.
     /// Returns whether anything had to be changed.
-    pub(crate) fn set(self, values: &[(&str, &Secret)]) -> Result<bool, EnvFileError> {
+    pub(crate) fn set(self, values: &[(&str, &Secret)]) -> Result<bool, EnvFileWriteError> {
         // It is looked at anew: a minute may have passed.
         let old = self.folder.old(&self.name, &self.path)?;
         let mut before = Zeroizing::new(Vec::new());
@@ -134,14 +135,14 @@ impl EnvFile {
             let read = (&old.file).take(MOST + 1).read_to_end(&mut before);
             read.map_err(|error| self.failed("read", error))?;
         }
-        let after = env_file::set(&before, values).map_err(EnvFileError::Unwritable)?;
+        let after = env_file::set(&before, values).map_err(EnvFileWriteError::Content)?;
         if *after == *before && old.as_ref().is_some_and(|old| old.is_private() || self.is_linked) {
             return Ok(false);
         }
         let mut draft = self.folder.draft().map_err(|error| self.failed("write beside", error))?;
         if let Some(old) = &old {
             let taken = old.give_to(&draft, self.is_linked);
-            taken.map_err(|error| EnvFileError::Owner(self.path.clone(), error))?;
+            taken.map_err(|error| EnvFileWriteError::Owner(self.path.clone(), error))?;
         }
         let written = draft.file().write_all(&after).and_then(|()| draft.file().sync_all());
         written.map_err(|error| self.failed("write beside", error))?;
@@ -175,15 +176,15 @@ mod tests {
     use super::*;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-    fn set(path: &Path, values: &[(&str, &str)]) -> Result<bool, EnvFileError> {
+    fn set(path: &Path, values: &[(&str, &str)]) -> Result<bool, EnvFileWriteError> {
         set_in(path, false, values)
     }
 
-    fn forced(path: &Path, values: &[(&str, &str)]) -> Result<bool, EnvFileError> {
+    fn forced(path: &Path, values: &[(&str, &str)]) -> Result<bool, EnvFileWriteError> {
         set_in(path, true, values)
     }
 
-    fn set_in(path: &Path, is_forced: bool, values: &[(&str, &str)]) -> Result<bool, EnvFileError> {
+    fn set_in(path: &Path, is_forced: bool, values: &[(&str, &str)]) -> Result<bool, EnvFileWriteError> {
         let values: Vec<_> = values.iter().map(|(key, value)| (*key, Secret::from(*value))).collect();
         let values: Vec<_> = values.iter().map(|(key, value)| (*key, value)).collect();
         EnvFile::open(path, is_forced)?.set(&values)

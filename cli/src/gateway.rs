@@ -4,14 +4,14 @@ use crate::bridge::AgentSettings;
 use crate::{config_file, fail};
 use clap::{Args, ValueEnum};
 use relayline_control::config::GatewayConfig;
-use relayline_control::http::boot::When;
+use relayline_control::http::boot::Provisioning;
 use relayline_control::network::Network;
-use relayline_control::settings::{self, Arguments, ConfigError, FileText, Files, Glance, Origin, Resolved};
+use relayline_control::settings::{self, Arguments, ConfigError, FileText, Files, Glance, Resolved, Source};
 use relayline_core::secret::Secret;
 use relayline_runtime::files::{self, Contents};
 use relayline_runtime::http::Client;
 use relayline_runtime::{
-    Inbox, Relay, ca_certificates, default_env_file, look_around, read_certificates, with_environment,
+    Inbox, Relay, ca_certificates, default_env_file, detect_host, read_certificates, with_environment,
 };
 use std::env::VarError;
 use std::ffi::OsString;
@@ -265,7 +265,7 @@ impl NetworkArguments {
     ) -> Result<(T, Vec<String>), Unresolved> {
         arguments.allow_insecure = self.allow_insecure;
         arguments.ca_certificates = ca_certificates(self.ca_file.as_deref())?;
-        look_around(&mut arguments, sources.managed_by);
+        detect_host(&mut arguments, sources.managed_by);
         let env_file = sources.env_file.map(|path| given("--env-file", path)).transpose()?;
         let config = self.config.as_deref().map(|path| given("--config", path)).transpose()?;
         let env_text = env_file.as_ref().map(|(.., contents)| contents.lossy_text());
@@ -299,7 +299,7 @@ impl NetworkArguments {
             arguments.ca_certificates = Some(read_certificates(&from.to_string(), &beside(name))?);
         }
         let mut opened = Opened::default();
-        let mut secret = |named: &Option<(String, Origin)>| match named {
+        let mut secret = |named: &Option<(String, Source)>| match named {
             Some((name, from)) => secret(&from.to_string(), &beside(name), &mut opened.warnings).map(Some),
             None => Ok(None),
         };
@@ -345,17 +345,17 @@ impl GatewayArguments {
 
     /// The same, always provisioning.
     pub(crate) fn resolve_to_provision(&self) -> Result<Resolved, Unresolved> {
-        Ok(told(self.resolve_silently(Some(When::Always))?))
+        Ok(told(self.resolve_silently(Some(Provisioning::Always))?))
     }
 
     /// The same, for a caller that tells of the warnings itself.
-    pub(crate) fn resolve_silently(&self, provision: Option<When>) -> Result<Resolved, Unresolved> {
+    pub(crate) fn resolve_silently(&self, provision: Option<Provisioning>) -> Result<Resolved, Unresolved> {
         self.resolve_all(provision, &mut AgentSettings::default())
     }
 
     fn resolve_all(
         &self,
-        provision: Option<When>,
+        provision: Option<Provisioning>,
         others: &mut AgentSettings,
     ) -> Result<Resolved, Unresolved> {
         let mut warnings = Vec::new();
@@ -378,12 +378,12 @@ impl GatewayArguments {
         Ok(resolved)
     }
 
-    fn arguments(&self, provision: Option<When>) -> Arguments {
+    fn arguments(&self, provision: Option<Provisioning>) -> Arguments {
         let (account, sessions) = (&self.account, &self.sessions);
         let provision = provision.or(account.provision.map(|when| match when {
-            ProvisionName::Auto => When::Auto,
-            ProvisionName::Always => When::Always,
-            ProvisionName::Never => When::Never,
+            ProvisionName::Auto => Provisioning::Auto,
+            ProvisionName::Always => Provisioning::Always,
+            ProvisionName::Never => Provisioning::Never,
         }));
         Arguments {
             enabled: self.enabled,

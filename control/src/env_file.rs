@@ -7,9 +7,9 @@ use relayline_core::secret::Secret;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
-/// A value that cannot be written; nothing of it is quoted.
+/// Error returned when a value cannot be written into an env file. It does not quote the value.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Unwritable {
+pub enum EnvFileError {
     /// The value of this key could not be told from further lines.
     #[error("the value of {0} holds a line break or another control character: an env file cannot hold it")]
     Control(String),
@@ -70,15 +70,15 @@ fn unquoted(value: &str) -> Secret {
 /// The file's text with each of `values` set: where its key stands, however often, its value is replaced within the
 /// quotes and before the comment that are there; where it does not, a line is appended. Setting the same again
 /// changes nothing.
-pub fn set(text: &[u8], values: &[(&str, &Secret)]) -> Result<Zeroizing<Vec<u8>>, Unwritable> {
+pub fn set(text: &[u8], values: &[(&str, &Secret)]) -> Result<Zeroizing<Vec<u8>>, EnvFileError> {
     for (key, value) in values {
         if value.expose().chars().any(char::is_control) {
-            return Err(Unwritable::Control((*key).to_owned()));
+            return Err(EnvFileError::Control((*key).to_owned()));
         }
     }
     let out = filled(text, values);
     // A quote that was open further up may end in a new value, which is then a part of that quote's.
-    if *filled(&out, values) == *out { Ok(out) } else { Err(Unwritable::OpenQuote) }
+    if *filled(&out, values) == *out { Ok(out) } else { Err(EnvFileError::OpenQuote) }
 }
 
 fn filled(text: &[u8], values: &[(&str, &Secret)]) -> Zeroizing<Vec<u8>> {
@@ -264,7 +264,7 @@ mod tests {
         }
         for value in ["a\nPATH=/evil", "a\r", "\0"] {
             let error = set(b"", &[("ID", &Secret::from(value))]).unwrap_err();
-            assert_eq!(error, Unwritable::Control("ID".into()));
+            assert_eq!(error, EnvFileError::Control("ID".into()));
         }
     }
 
@@ -293,7 +293,7 @@ mod tests {
         for (text, value) in [("A='it\n", "#1"), ("A='it\nID='old'\n", "#1"), ("A=\"it\n", "#it's")] {
             assert_eq!(
                 set(text.as_bytes(), &[("ID", &Secret::from(value))]),
-                Err(Unwritable::OpenQuote),
+                Err(EnvFileError::OpenQuote),
                 "{text:?}"
             );
         }

@@ -18,9 +18,9 @@ mod error;
 mod file;
 mod glance;
 mod identities;
-mod layers;
 pub(crate) mod limits;
 mod names;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod token_source;
@@ -30,22 +30,22 @@ pub use enrollment::{Enrollment, enrollment};
 pub use error::ConfigError;
 pub use file::file_keys;
 pub use glance::{Glance, HostSetting, HostValue, glance};
-pub use layers::Origin;
+pub use sources::Source;
 pub use token_source::SourceError;
 
 use crate::config::GatewayConfig;
 use crate::http::Base;
-use crate::http::boot::{Plan, When};
+use crate::http::boot::{Plan, Provisioning};
 use crate::http::enroll::default_gateway_id;
 use crate::http::policy::{self, Policy};
 use crate::http::provision::Profile;
 use crate::network::Network;
 use crate::url::DialUrl;
-use layers::{Found, Layers, Name};
 use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::limits::NamedLimits;
 use relayline_core::secret::Secret;
 use relayline_core::signature;
+use sources::{Name, Setting, Sources};
 
 /// A configuration, what is to be done before it is dialled with, and what the host should be warned of.
 #[derive(Clone, PartialEq, Debug)]
@@ -79,36 +79,36 @@ pub fn resolve_with(
     files: &Files<'_>,
     others: &mut [&mut dyn NamedLimits],
 ) -> Result<Resolved, ConfigError> {
-    let layers = Layers::read(environment, files)?;
-    let environment: &dyn Fn(&str) -> Option<String> = &|name| layers.look_up(name);
-    on(arguments, &layers)?;
-    let url = url(arguments.url.as_deref(), "--url", &layers)?;
-    let allow_insecure = allow_insecure(arguments, &layers)?;
-    let source = token_source::resolve(arguments, &layers, allow_insecure)?;
-    let when = when(arguments, &layers)?;
+    let sources = Sources::read(environment, files)?;
+    let environment: &dyn Fn(&str) -> Option<String> = &|name| sources.look_up(name);
+    on(arguments, &sources)?;
+    let url = url(arguments.url.as_deref(), "--url", &sources)?;
+    let allow_insecure = allow_insecure(arguments, &sources)?;
+    let source = token_source::resolve(arguments, &sources, allow_insecure)?;
+    let when = when(arguments, &sources)?;
     let managed = managed(arguments, environment);
     let provisions = match when {
-        When::Auto => managed || source.is_some(),
-        When::Always => true,
-        When::Never => false,
+        Provisioning::Auto => managed || source.is_some(),
+        Provisioning::Always => true,
+        Provisioning::Never => false,
     };
-    let id = layers.find(arguments.gateway_id.as_deref(), &names::GATEWAY_ID);
-    let credentials = credentials(arguments, &layers, id.clone(), provisions)?;
+    let id = sources.find(arguments.gateway_id.as_deref(), &names::GATEWAY_ID);
+    let credentials = credentials(arguments, &sources, id.clone(), provisions)?;
     if credentials.is_some() {
         // C-6, for the dial as for what comes before it.
         Base::new(&url, allow_insecure)?;
     }
 
-    let mut warnings = layers.quoted();
-    let mut identities = identities::resolve(arguments, &layers, &mut warnings)?;
+    let mut warnings = sources.quoted();
+    let mut identities = identities::resolve(arguments, &sources, &mut warnings)?;
     let names_platform = !identities.is_empty();
     if !names_platform {
         identities.push(identities::none());
     }
-    let policies = policies(arguments, &layers, &identities)?;
+    let policies = policies(arguments, &sources, &identities)?;
     let gateway_id =
         id.map_or_else(|| default_gateway_id(arguments.hostname.as_deref()), |id| id.text().to_owned());
-    let profile = profile(arguments, &layers, gateway_id)?;
+    let profile = profile(arguments, &sources, gateway_id)?;
     let is_set = policies.iter().any(Policy::is_set);
     let sends = credentials.is_some() && is_set;
     if is_set && !sends && !provisions {
@@ -120,7 +120,7 @@ pub fn resolve_with(
         Some(Plan {
             base: Base::new(&url, allow_insecure)?,
             credentials: credentials.clone(),
-            when,
+            provisioning: when,
             managed,
             source,
             profile,
@@ -133,12 +133,12 @@ pub fn resolve_with(
     let mut config = GatewayConfig {
         allow_insecure,
         network: Network::resolve(arguments.ca_certificates.clone(), environment)?,
-        inbound_listen: listen(arguments, &layers)?,
+        inbound_listen: listen(arguments, &sources)?,
         ..GatewayConfig::new(url, identities::none())
     };
     config.machine.credentials = credentials;
     config.machine.identities = identities;
-    config.machine.delivery_keys = delivery_keys(arguments, &layers)?;
+    config.machine.delivery_keys = delivery_keys(arguments, &sources)?;
     if config.inbound_listen.is_some() && config.machine.delivery_keys.is_empty() && !provisions {
         warnings.push(
             "signed deliveries are taken, but there is no key to check them with: set GATEWAY_RELAY_DELIVERY_KEY, or \
@@ -146,24 +146,24 @@ pub fn resolve_with(
                 .to_owned(),
         );
     }
-    switches(&mut config.machine, arguments, &layers)?;
-    limits(&mut config, others, arguments, &layers)?;
+    switches(&mut config.machine, arguments, &sources)?;
+    limits(&mut config, others, arguments, &sources)?;
     Ok(Resolved { config, plan, names_platform, warnings })
 }
 
 /// Whether the relay is switched on, which it is unless somebody says otherwise (H-9).
-fn on(arguments: &Arguments, layers: &Layers<'_>) -> Result<(), ConfigError> {
-    match flag(arguments.enabled, &names::ENABLED, layers) {
+fn on(arguments: &Arguments, sources: &Sources<'_>) -> Result<(), ConfigError> {
+    match flag(arguments.enabled, &names::ENABLED, sources) {
         Some(found) if !switch(&found)? => Err(ConfigError::Disabled(found.from)),
         Some(_) | None => Ok(()),
     }
 }
 
-fn flag(argument: Option<bool>, name: &Name, layers: &Layers<'_>) -> Option<Found> {
-    layers.find(argument.map(|on| on.to_string()).as_deref(), name)
+fn flag(argument: Option<bool>, name: &Name, sources: &Sources<'_>) -> Option<Setting> {
+    sources.find(argument.map(|on| on.to_string()).as_deref(), name)
 }
 
-fn switch(found: &Found) -> Result<bool, ConfigError> {
+fn switch(found: &Setting) -> Result<bool, ConfigError> {
     match found.text().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
@@ -175,28 +175,28 @@ fn switch(found: &Found) -> Result<bool, ConfigError> {
     }
 }
 
-fn url(argument: Option<&str>, flag: &'static str, layers: &Layers<'_>) -> Result<DialUrl, ConfigError> {
+fn url(argument: Option<&str>, flag: &'static str, sources: &Sources<'_>) -> Result<DialUrl, ConfigError> {
     let name = Name { flag, ..names::URL };
-    let found = layers.find(argument, &name).ok_or(ConfigError::NoUrl(flag))?;
+    let found = sources.find(argument, &name).ok_or(ConfigError::NoUrl(flag))?;
     DialUrl::parse(found.text()).map_err(|error| ConfigError::Url { from: found.from, error })
 }
 
-fn allow_insecure(arguments: &Arguments, layers: &Layers<'_>) -> Result<bool, ConfigError> {
-    let found = layers.find(None, &names::ALLOW_INSECURE);
+fn allow_insecure(arguments: &Arguments, sources: &Sources<'_>) -> Result<bool, ConfigError> {
+    let found = sources.find(None, &names::ALLOW_INSECURE);
     Ok(arguments.allow_insecure || found.as_ref().map(switch).transpose()?.unwrap_or(false))
 }
 
-fn when(arguments: &Arguments, layers: &Layers<'_>) -> Result<When, ConfigError> {
+fn when(arguments: &Arguments, sources: &Sources<'_>) -> Result<Provisioning, ConfigError> {
     if let Some(when) = arguments.provision {
         return Ok(when);
     }
-    let Some(found) = layers.find(None, &names::PROVISION) else {
-        return Ok(When::default());
+    let Some(found) = sources.find(None, &names::PROVISION) else {
+        return Ok(Provisioning::default());
     };
     match found.text() {
-        "auto" => Ok(When::Auto),
-        "always" => Ok(When::Always),
-        "never" => Ok(When::Never),
+        "auto" => Ok(Provisioning::Auto),
+        "always" => Ok(Provisioning::Always),
+        "never" => Ok(Provisioning::Never),
         value => Err(ConfigError::Word {
             value: value.to_owned(),
             wanted: "auto, always, never",
@@ -215,11 +215,11 @@ pub fn managed(arguments: &Arguments, environment: &dyn Fn(&str) -> Option<Strin
 /// Id and secret come together or not at all (L-2), unless the secret is still to be provisioned (H-4).
 fn credentials(
     arguments: &Arguments,
-    layers: &Layers<'_>,
-    id: Option<Found>,
+    sources: &Sources<'_>,
+    id: Option<Setting>,
     provisions: bool,
 ) -> Result<Option<Credentials>, ConfigError> {
-    let secret = layers.find(arguments.secret.as_ref().map(Secret::expose), &names::SECRET);
+    let secret = sources.find(arguments.secret.as_ref().map(Secret::expose), &names::SECRET);
     match (id, secret) {
         (Some(id), Some(secret)) => {
             let (id, secret) = (on_one_line(id)?, on_one_line(secret)?);
@@ -234,18 +234,18 @@ fn credentials(
 
 fn policies(
     arguments: &Arguments,
-    layers: &Layers<'_>,
+    sources: &Sources<'_>,
     identities: &[Identity],
 ) -> Result<Vec<Policy>, ConfigError> {
-    let Some(found) = layers.find(arguments.policy.as_deref(), &names::POLICY) else {
+    let Some(found) = sources.find(arguments.policy.as_deref(), &names::POLICY) else {
         return Ok(Vec::new());
     };
     policy::parse(found.text(), identities).map_err(|error| ConfigError::Policy { from: found.from, error })
 }
 
-fn profile(arguments: &Arguments, layers: &Layers<'_>, gateway_id: String) -> Result<Profile, ConfigError> {
-    let text = |argument: &Option<String>, name| plain(layers.find(argument.as_deref(), name));
-    let route_keys = layers.find(arguments.route_keys.as_deref(), &names::ROUTE_KEYS);
+fn profile(arguments: &Arguments, sources: &Sources<'_>, gateway_id: String) -> Result<Profile, ConfigError> {
+    let text = |argument: &Option<String>, name| plain(sources.find(argument.as_deref(), name));
+    let route_keys = sources.find(arguments.route_keys.as_deref(), &names::ROUTE_KEYS);
     Ok(Profile {
         gateway_id,
         gateway_endpoint: text(&arguments.endpoint, &names::ENDPOINT)?.unwrap_or_default(),
@@ -257,20 +257,20 @@ fn profile(arguments: &Arguments, layers: &Layers<'_>, gateway_id: String) -> Re
 }
 
 /// A text without control characters.
-fn plain(found: Option<Found>) -> Result<Option<String>, ConfigError> {
+fn plain(found: Option<Setting>) -> Result<Option<String>, ConfigError> {
     Ok(found.map(on_one_line).transpose()?.map(|found| found.text().to_owned()))
 }
 
 /// The same: a file with two secrets in it must not become one that nobody knows.
-fn on_one_line(found: Found) -> Result<Found, ConfigError> {
+fn on_one_line(found: Setting) -> Result<Setting, ConfigError> {
     match found.text().chars().any(char::is_control) {
         true => Err(ConfigError::Control(found.from)),
         false => Ok(found),
     }
 }
 
-fn listen(arguments: &Arguments, layers: &Layers<'_>) -> Result<Option<String>, ConfigError> {
-    let Some(found) = layers.find(arguments.inbound_listen.as_deref(), &names::INBOUND_LISTEN) else {
+fn listen(arguments: &Arguments, sources: &Sources<'_>) -> Result<Option<String>, ConfigError> {
+    let Some(found) = sources.find(arguments.inbound_listen.as_deref(), &names::INBOUND_LISTEN) else {
         return Ok(None);
     };
     let text = found.text().to_owned();
@@ -282,15 +282,15 @@ fn listen(arguments: &Arguments, layers: &Layers<'_>) -> Result<Option<String>, 
     }
 }
 
-fn delivery_keys(arguments: &Arguments, layers: &Layers<'_>) -> Result<Vec<Secret>, ConfigError> {
+fn delivery_keys(arguments: &Arguments, sources: &Sources<'_>) -> Result<Vec<Secret>, ConfigError> {
     let argument = arguments.delivery_key.as_ref().map(Secret::expose);
-    let keys = layers.find(argument, &names::DELIVERY_KEY).map(on_one_line).transpose()?;
+    let keys = sources.find(argument, &names::DELIVERY_KEY).map(on_one_line).transpose()?;
     Ok(keys.map(|keys| signature::keys(&keys.value)).unwrap_or_default())
 }
 
 /// Sets which messages share a session (S-3, S-7, S-8), what shows a turn (O-15), and what the host is shown (X-4, X-5,
 /// I-6).
-fn switches(config: &mut Config, arguments: &Arguments, layers: &Layers<'_>) -> Result<(), ConfigError> {
+fn switches(config: &mut Config, arguments: &Arguments, sources: &Sources<'_>) -> Result<(), ConfigError> {
     let sessions = &mut config.sessions;
     for (slot, argument, name) in [
         (&mut config.slack_reply_in_thread, arguments.slack_reply_in_thread, &names::SLACK_REPLY_IN_THREAD),
@@ -310,7 +310,7 @@ fn switches(config: &mut Config, arguments: &Arguments, layers: &Layers<'_>) -> 
         (&mut config.unknown_frames, arguments.unknown_frames, &names::UNKNOWN_FRAMES),
         (&mut config.prompts, arguments.prompts, &names::PROMPTS),
     ] {
-        if let Some(found) = flag(argument, name, layers) {
+        if let Some(found) = flag(argument, name, sources) {
             *slot = switch(&found)?;
         }
     }
@@ -322,12 +322,12 @@ fn limits(
     config: &mut GatewayConfig,
     others: &mut [&mut dyn NamedLimits],
     arguments: &Arguments,
-    layers: &Layers<'_>,
+    sources: &Sources<'_>,
 ) -> Result<(), ConfigError> {
     let mut all: Vec<&mut dyn NamedLimits> =
         vec![&mut config.machine.limits, &mut config.machine.timing, &mut config.server];
     all.extend(others.iter_mut().map(|limits| &mut **limits as &mut dyn NamedLimits));
-    for (name, value, from) in &layers.file.set {
+    for (name, value, from) in &sources.file.set {
         let problem = |problem| ConfigError::Setting { setting: from.to_string(), problem };
         limits::set(&mut all, name, value.trim()).map_err(problem)?;
     }

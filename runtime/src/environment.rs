@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Names the variable that is wrong, and what is wrong with it.
 pub fn config_from_env() -> Result<Resolved, ConfigError> {
     let mut arguments = Arguments { ca_certificates: ca_certificates(None)?, ..Arguments::default() };
-    look_around(&mut arguments, default_env_file().as_deref());
+    detect_host(&mut arguments, default_env_file().as_deref());
     with_environment(|environment| settings::resolve(&arguments, environment, &Files::default()))
 }
 
@@ -41,8 +41,8 @@ pub fn with_environment<T>(
     }
 }
 
-/// Fills in what the machine says: its name, and whether a `.managed` lies beside the env file (H-3).
-pub fn look_around(arguments: &mut Arguments, env_file: Option<&Path>) {
+/// Detects the name of the machine, and whether a `.managed` beside the env file says that the install is managed (H-3).
+pub fn detect_host(arguments: &mut Arguments, env_file: Option<&Path>) {
     arguments.hostname = gethostname::gethostname().into_string().ok();
     arguments.managed = env_file.is_some_and(|file| file.with_file_name(".managed").exists());
 }

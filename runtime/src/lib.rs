@@ -77,7 +77,7 @@ mod upgrade;
 mod watch;
 mod wires;
 
-pub use environment::{ca_certificates, default_env_file, look_around, read_certificates, with_environment};
+pub use environment::{ca_certificates, default_env_file, detect_host, read_certificates, with_environment};
 // For who builds on this crate; it is described, and listed, where it is.
 #[doc(hidden)]
 pub use host::*;

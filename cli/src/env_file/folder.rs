@@ -2,7 +2,7 @@
 //! becomes of its path meanwhile.
 
 use super::draft::Draft;
-use super::{EnvFileError, trust};
+use super::{EnvFileWriteError, trust};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, readlinkat, statat};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -58,8 +58,8 @@ impl Folder {
     ///
     /// # Errors
     /// Unless `is_forced`, when anybody but root and this user could replace it, one above it, or what is in it.
-    pub(super) fn open(path: &Path, is_forced: bool) -> Result<Folder, EnvFileError> {
-        let failed = |error| EnvFileError::Io("find the folder", path.to_owned(), error);
+    pub(super) fn open(path: &Path, is_forced: bool) -> Result<Folder, EnvFileWriteError> {
+        let failed = |error| EnvFileWriteError::Io("find the folder", path.to_owned(), error);
         let whole = std::env::current_dir().map_err(failed)?.join(path);
         let mut walk = Walk::begin(&whole, is_forced)?;
         while walk.step()? {}
@@ -70,7 +70,7 @@ impl Folder {
     ///
     /// # Errors
     /// When it is not a regular file; unless forced, also when it is not this user's alone.
-    pub(super) fn old(&self, name: &OsStr, path: &Path) -> Result<Option<Old>, EnvFileError> {
+    pub(super) fn old(&self, name: &OsStr, path: &Path) -> Result<Option<Old>, EnvFileWriteError> {
         // A pipe must not block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
@@ -80,19 +80,19 @@ impl Folder {
                 if let Ok(stat) = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
                     self.judge(path, trust::file(&stat))?;
                 }
-                return Err(EnvFileError::Io("read", path.to_owned(), error.into()));
+                return Err(EnvFileWriteError::Io("read", path.to_owned(), error.into()));
             }
         };
         let stat =
-            fstat(&file).map_err(|error| EnvFileError::Io("look at", path.to_owned(), error.into()))?;
+            fstat(&file).map_err(|error| EnvFileWriteError::Io("look at", path.to_owned(), error.into()))?;
         self.judge(path, trust::file(&stat))?;
         if trust::kind(&stat) != FileType::RegularFile {
-            return Err(EnvFileError::NoEnvFile(path.to_owned(), "is not a regular file"));
+            return Err(EnvFileWriteError::NoEnvFile(path.to_owned(), "is not a regular file"));
         }
         Ok(Some(Old { file, stat }))
     }
 
-    fn judge(&self, path: &Path, why: Option<String>) -> Result<(), EnvFileError> {
+    fn judge(&self, path: &Path, why: Option<String>) -> Result<(), EnvFileWriteError> {
         judge(self.is_forced, path, why)
     }
 
@@ -108,9 +108,9 @@ impl Folder {
     }
 }
 
-fn judge(is_forced: bool, path: &Path, why: Option<String>) -> Result<(), EnvFileError> {
+fn judge(is_forced: bool, path: &Path, why: Option<String>) -> Result<(), EnvFileWriteError> {
     match why {
-        Some(why) if !is_forced => Err(EnvFileError::Untrusted(path.to_owned(), why)),
+        Some(why) if !is_forced => Err(EnvFileWriteError::Untrusted(path.to_owned(), why)),
         Some(_) | None => Ok(()),
     }
 }
@@ -135,9 +135,9 @@ enum Entry {
 }
 
 impl Walk {
-    fn begin(path: &Path, is_forced: bool) -> Result<Walk, EnvFileError> {
+    fn begin(path: &Path, is_forced: bool) -> Result<Walk, EnvFileWriteError> {
         let root = PathBuf::from("/");
-        let failed = |error: Errno| EnvFileError::Io("open", root.clone(), error.into());
+        let failed = |error: Errno| EnvFileWriteError::Io("open", root.clone(), error.into());
         let fd = openat(CWD, "/", folder_flags(), Mode::empty()).map_err(failed)?;
         judge(is_forced, &root, trust::folder(&fstat(&fd).map_err(failed)?))?;
         let mut walk = Walk { fd, path: root, rest: VecDeque::new(), links: 0, is_forced };
@@ -155,7 +155,7 @@ impl Walk {
     }
 
     /// Enters the next folder; returns false when there is none.
-    fn step(&mut self) -> Result<bool, EnvFileError> {
+    fn step(&mut self) -> Result<bool, EnvFileWriteError> {
         let Some(name) = self.rest.pop_front() else { return Ok(false) };
         let path = if name == ".." {
             self.path.parent().unwrap_or(&self.path).to_owned()
@@ -164,7 +164,7 @@ impl Walk {
         };
         let failed = |what| {
             let path = path.clone();
-            move |error: Errno| EnvFileError::Io(what, path, error.into())
+            move |error: Errno| EnvFileWriteError::Io(what, path, error.into())
         };
         match entry(&self.fd, &name).map_err(failed("open"))? {
             Entry::Folder(fd, stat) => {

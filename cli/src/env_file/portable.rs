@@ -1,6 +1,6 @@
 //! The folder of an env file on machines without Unix's owners and modes: who can read a file there is not known here.
 
-use super::EnvFileError;
+use super::EnvFileWriteError;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -31,22 +31,22 @@ impl Old {
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    pub(super) fn open(path: &Path, _: bool) -> Result<Folder, EnvFileError> {
+    pub(super) fn open(path: &Path, _: bool) -> Result<Folder, EnvFileWriteError> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let failed = |error| EnvFileError::Io("make the folder", path.to_owned(), error);
+        let failed = |error| EnvFileWriteError::Io("make the folder", path.to_owned(), error);
         fs::create_dir_all(path).map_err(failed)?;
         Ok(Folder(path.to_owned()))
     }
 
-    pub(super) fn old(&self, name: &OsStr, path: &Path) -> Result<Option<Old>, EnvFileError> {
-        let failed = |error| EnvFileError::Io("read", path.to_owned(), error);
+    pub(super) fn old(&self, name: &OsStr, path: &Path) -> Result<Option<Old>, EnvFileWriteError> {
+        let failed = |error| EnvFileWriteError::Io("read", path.to_owned(), error);
         let file = match File::open(self.0.join(name)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(failed)?,
         };
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
-            return Err(EnvFileError::NoEnvFile(path.to_owned(), "is not a regular file"));
+            return Err(EnvFileWriteError::NoEnvFile(path.to_owned(), "is not a regular file"));
         }
         Ok(Some(Old { file, len: metadata.len() }))
     }

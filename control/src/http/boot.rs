@@ -23,9 +23,9 @@ use relayline_core::config::{Credentials, Identity};
 use relayline_core::secret::Secret;
 use std::collections::VecDeque;
 
-/// When provisioning happens: `--provision`.
+/// Condition under which a gateway is provisioned: `--provision`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum When {
+pub enum Provisioning {
     /// When the install is managed or a source of identity tokens is configured.
     #[default]
     Auto,
@@ -40,10 +40,10 @@ pub enum When {
 pub struct Plan {
     /// Whom to ask.
     pub base: Base,
-    /// The credentials that are set; with them nothing is provisioned, whatever `when` says.
+    /// The credentials that are set; with them nothing is provisioned, whatever `provisioning` is.
     pub credentials: Option<Credentials>,
-    /// When provisioning happens.
-    pub when: When,
+    /// Condition under which the gateway is provisioned.
+    pub provisioning: Provisioning,
     /// Whether the install is managed (H-3).
     pub managed: bool,
     /// Where identity tokens come from.
@@ -144,10 +144,10 @@ enum Due {
 impl Boot {
     /// Begins a boot. The reports are of what is left out though it was asked for.
     pub fn new(plan: Plan) -> (Boot, Vec<Report>) {
-        let wanted = match plan.when {
-            When::Auto => plan.managed || plan.source.is_some(),
-            When::Always => true,
-            When::Never => false,
+        let wanted = match plan.provisioning {
+            Provisioning::Auto => plan.managed || plan.source.is_some(),
+            Provisioning::Always => true,
+            Provisioning::Never => false,
         };
         let wanted = wanted && plan.credentials.is_none();
         let mut reports = Vec::new();
@@ -331,7 +331,7 @@ mod tests {
         Plan {
             base: Base::new(&DialUrl::parse("wss://c.example").unwrap(), false).unwrap(),
             credentials: None,
-            when: When::Auto,
+            provisioning: Provisioning::Auto,
             managed: false,
             source: Some(TokenSource::Command("print-token".into())),
             profile: Profile { gateway_id: "gw-1".into(), ..Profile::default() },
@@ -411,17 +411,17 @@ mod tests {
             (in_file(), &[(0, "two words")], "login.json", 1, None),
             // What is set is respected, whatever was asked for.
             (
-                Plan { credentials: Some(credentials("set")), when: When::Always, ..plan() },
+                Plan { credentials: Some(credentials("set")), provisioning: Provisioning::Always, ..plan() },
                 &[taken],
                 "policy",
                 0,
                 Some("set"),
             ),
-            (Plan { when: When::Never, managed: true, ..plan() }, &[], "", 0, None),
+            (Plan { provisioning: Provisioning::Never, managed: true, ..plan() }, &[], "", 0, None),
             (Plan { source: None, ..plan() }, &[], "", 0, None),
             // There is nobody to be without an identity token.
             (Plan { source: None, managed: true, ..plan() }, &[], "", 1, None),
-            (Plan { source: None, when: When::Always, ..plan() }, &[], "", 1, None),
+            (Plan { source: None, provisioning: Provisioning::Always, ..plan() }, &[], "", 1, None),
             // A policy in which nothing is set is not sent.
             (
                 Plan { source: given(), policies: Vec::new(), ..plan() },

@@ -1,6 +1,6 @@
 //! What a configuration is resolved from, but for the environment.
 
-use crate::http::boot::When;
+use crate::http::boot::Provisioning;
 use crate::network::CaCertificates;
 use relayline_core::secret::Secret;
 use std::fmt;
@@ -64,7 +64,7 @@ pub struct Arguments {
     /// `--prompts`
     pub prompts: Option<bool>,
     /// `--provision`
-    pub provision: Option<When>,
+    pub provision: Option<Provisioning>,
     /// `--set NAME=VALUE`, each.
     pub set: Vec<String>,
     /// `--allow-insecure` (C-6)

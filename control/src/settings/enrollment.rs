@@ -1,6 +1,6 @@
 //! What an enrolment needs, from arguments, environment and file (H-1, H-9).
 
-use super::layers::{Layers, Name};
+use super::sources::{Name, Sources};
 use super::{Arguments, ConfigError, Files, names, plain};
 use crate::http::Base;
 use crate::http::enroll::default_gateway_id;
@@ -37,20 +37,20 @@ pub fn enrollment(
     environment: &dyn Fn(&str) -> Option<String>,
     files: &Files<'_>,
 ) -> Result<Enrollment, ConfigError> {
-    let layers = Layers::read(environment, files)?;
-    let url = super::url(arguments.url.as_deref(), "--connector-url", &layers)?;
-    let token = layers.find(arguments.enroll_token.as_ref().map(Secret::expose), &names::ENROLL_TOKEN);
+    let sources = Sources::read(environment, files)?;
+    let url = super::url(arguments.url.as_deref(), "--connector-url", &sources)?;
+    let token = sources.find(arguments.enroll_token.as_ref().map(Secret::expose), &names::ENROLL_TOKEN);
     let token = token.ok_or(ConfigError::NoEnrollmentToken)?.secret();
-    let allow_insecure = super::allow_insecure(arguments, &layers)?;
+    let allow_insecure = super::allow_insecure(arguments, &sources)?;
     let source =
-        super::token_source::resolve(arguments, &layers, allow_insecure)?.ok_or(ConfigError::NoSource)?;
-    let id = plain(layers.find(arguments.gateway_id.as_deref(), &names::GATEWAY_ID))?;
+        super::token_source::resolve(arguments, &sources, allow_insecure)?.ok_or(ConfigError::NoSource)?;
+    let id = plain(sources.find(arguments.gateway_id.as_deref(), &names::GATEWAY_ID))?;
     let given = |argument: &Option<String>| {
         argument.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
     };
     // Both go into the env file, and what that cannot hold must not use up the token.
-    plain(layers.find(arguments.wake_url.as_deref(), &names::WAKE_URL))?;
-    plain(layers.find(arguments.url.as_deref(), &Name { flag: "--connector-url", ..names::URL }))?;
+    plain(sources.find(arguments.wake_url.as_deref(), &names::WAKE_URL))?;
+    plain(sources.find(arguments.url.as_deref(), &Name { flag: "--connector-url", ..names::URL }))?;
     Ok(Enrollment {
         base: Base::new(&url, allow_insecure)?,
         network: Network::resolve(arguments.ca_certificates.clone(), environment)?,
@@ -59,7 +59,7 @@ pub fn enrollment(
         gateway_id: id.unwrap_or_else(|| default_gateway_id(arguments.hostname.as_deref())),
         url: given(&arguments.url).map(without_slash),
         wake_url: given(&arguments.wake_url),
-        warnings: layers.quoted(),
+        warnings: sources.quoted(),
     })
 }
 

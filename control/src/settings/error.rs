@@ -1,6 +1,6 @@
 //! What is wrong with a configuration.
 
-use super::layers::Origin;
+use super::sources::Source;
 use super::token_source::SourceError;
 use crate::http::policy::PolicyError;
 use crate::network::ProxyError;
@@ -13,7 +13,7 @@ use std::fmt;
 pub enum ConfigError {
     /// Nothing is wrong: somebody has switched the relay off, which beats every URL (H-9). A host goes on without it.
     #[error("{0} switches the relay off: set it to true, or leave it out, to use the relay")]
-    Disabled(Origin),
+    Disabled(Source),
     /// No URL was given.
     #[error("no connector URL: give {0} or set GATEWAY_RELAY_URL, as in wss://connector.example")]
     NoUrl(&'static str),
@@ -21,7 +21,7 @@ pub enum ConfigError {
     #[error("{from}: {error}")]
     Url {
         /// Where it came from.
-        from: Origin,
+        from: Source,
         /// What is wrong with it.
         error: UrlError,
     },
@@ -29,12 +29,12 @@ pub enum ConfigError {
     #[error(
         "{0} is set, but there is no secret to it: set GATEWAY_RELAY_SECRET or give --secret-file, or unset the id"
     )]
-    NoSecret(Origin),
+    NoSecret(Source),
     /// A secret without an id (L-2).
     #[error(
         "{0} is set, but there is no id to it: set GATEWAY_RELAY_ID or give --gateway-id, or unset the secret"
     )]
-    NoId(Origin),
+    NoId(Source),
     /// Credentials would go out in the clear (C-6).
     #[error(transparent)]
     Insecure(#[from] crate::http::Insecure),
@@ -42,7 +42,7 @@ pub enum ConfigError {
     #[error("{from}: {value:?} names no platform: write PLATFORM or PLATFORM:BOT_ID")]
     Identity {
         /// Where it came from.
-        from: Origin,
+        from: Source,
         /// What was given.
         value: String,
     },
@@ -77,7 +77,7 @@ pub enum ConfigError {
     #[error("{from}: {value:?} is none of {wanted}")]
     Word {
         /// Where it came from.
-        from: Origin,
+        from: Source,
         /// What was given.
         value: String,
         /// What would do.
@@ -87,18 +87,18 @@ pub enum ConfigError {
     #[error("{from}: {value:?} is no address to listen on: write HOST:PORT, as in 0.0.0.0:8787")]
     Listen {
         /// Where it came from.
-        from: Origin,
+        from: Source,
         /// What was given.
         value: String,
     },
     /// A text that goes into a request or a file holds a line break or another control character.
     #[error("{0} holds a line break or another control character: write it on one line")]
-    Control(Origin),
+    Control(Source),
     /// The policies cannot be used (H-5).
     #[error("{from}: {error}")]
     Policy {
         /// Where they came from.
-        from: Origin,
+        from: Source,
         /// What is wrong with them.
         error: PolicyError,
     },

@@ -23,7 +23,7 @@
 //! ```
 
 use super::error::ConfigError;
-use super::layers::{Found, Kind, Name, Origin};
+use super::sources::{Kind, Name, Setting, Source};
 use super::{Files, Glance, HostSetting, HostValue, names};
 use relayline_core::config::Identity;
 use relayline_core::secret::Secret;
@@ -39,9 +39,9 @@ pub(super) struct File {
     /// By their key.
     values: BTreeMap<&'static str, (Secret, usize)>,
     /// What `[[identity]]` names, with the lines.
-    pub(super) identities: Vec<(Identity, Origin)>,
+    pub(super) identities: Vec<(Identity, Source)>,
     /// What `[set]` sets: name, value, and where.
-    pub(super) set: Vec<(String, String, Origin)>,
+    pub(super) set: Vec<(String, String, Source)>,
     /// What is the host's to read.
     pub(super) host: Vec<HostSetting>,
 }
@@ -191,10 +191,10 @@ impl File {
         Ok(())
     }
 
-    pub(super) fn value(&self, key: &'static str) -> Option<Found> {
+    pub(super) fn value(&self, key: &'static str) -> Option<Setting> {
         let (value, line) = self.values.get(key)?;
-        let from = Origin::File { file: self.name.clone(), line: *line, key: key.to_owned() };
-        Some(Found { value: value.clone(), from })
+        let from = Source::File { file: self.name.clone(), line: *line, key: key.to_owned() };
+        Some(Setting { value: value.clone(), from })
     }
 }
 
@@ -210,8 +210,8 @@ impl Reader<'_> {
         self.text.bytes().take(at).filter(|b| *b == b'\n').count() + 1
     }
 
-    fn origin(&self, key: String, value: &Spanned<DeValue<'_>>) -> Origin {
-        Origin::File { file: self.name.to_owned(), line: self.line(value.span().start), key }
+    fn origin(&self, key: String, value: &Spanned<DeValue<'_>>) -> Source {
+        Source::File { file: self.name.to_owned(), line: self.line(value.span().start), key }
     }
 
     fn problem(&self, at: usize, problem: &str) -> ConfigError {

@@ -1,6 +1,6 @@
 //! What a caller must know of the files before it can resolve.
 
-use super::layers::{Layers, Origin};
+use super::sources::{Source, Sources};
 use super::{ConfigError, Files, Name, names};
 
 /// What the files say to the caller, which reads further files: nothing in this crate does.
@@ -8,15 +8,15 @@ use super::{ConfigError, Files, Name, names};
 pub struct Glance {
     /// The file of certificates that the configuration file names as `ca-file`, and where it does. `--ca-file` and
     /// `SSL_CERT_FILE` go before it.
-    pub ca_file: Option<(String, Origin)>,
+    pub ca_file: Option<(String, Source)>,
     /// The file that it names as `secret-file`; its content goes into [`Files::secret`].
-    pub secret_file: Option<(String, Origin)>,
+    pub secret_file: Option<(String, Source)>,
     /// The file that it names as `delivery-key-file`; its content goes into [`Files::delivery_key`].
-    pub delivery_key_file: Option<(String, Origin)>,
+    pub delivery_key_file: Option<(String, Source)>,
     /// One of the secrets that it holds: nobody but its owner should be able to read it.
-    pub secret: Option<Origin>,
+    pub secret: Option<Source>,
     /// One of the secrets that the env file holds, likewise.
-    pub env_file_secret: Option<Origin>,
+    pub env_file_secret: Option<Source>,
     /// The host's own settings in it, in the order in which they stand there.
     pub host: Vec<HostSetting>,
 }
@@ -29,7 +29,7 @@ pub struct HostSetting {
     /// Its value.
     pub value: HostValue,
     /// Where it stands.
-    pub from: Origin,
+    pub from: Source,
 }
 
 /// The value of a host's setting.
@@ -48,8 +48,8 @@ pub enum HostValue {
 /// # Errors
 /// When one of them is no such file.
 pub fn glance(files: &Files<'_>) -> Result<Glance, ConfigError> {
-    let layers = Layers::read(&|_| None, files)?;
-    let variable = |name: &&Name| name.variable.and_then(|variable| layers.in_env_file(variable));
+    let sources = Sources::read(&|_| None, files)?;
+    let variable = |name: &&Name| name.variable.and_then(|variable| sources.in_env_file(variable));
     let secret = names::SECRETS.iter().find_map(variable);
-    Ok(Glance { env_file_secret: secret.map(|found| found.from), ..layers.file.glance() })
+    Ok(Glance { env_file_secret: secret.map(|found| found.from), ..sources.file.glance() })
 }

@@ -1,7 +1,7 @@
 //! Who the gateway is: one identity or several, from wherever they are named (H-9).
 
 use super::error::ConfigError;
-use super::layers::{Found, Layers, Origin};
+use super::sources::{Setting, Source, Sources};
 use super::{Arguments, names};
 use relayline_core::config::Identity;
 use serde_json::{Map, Value};
@@ -15,10 +15,10 @@ pub(super) fn none() -> Identity {
 /// warned of.
 pub(super) fn resolve(
     arguments: &Arguments,
-    layers: &Layers<'_>,
+    sources: &Sources<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Identity>, ConfigError> {
-    let identities = named(arguments, layers, warnings)?;
+    let identities = named(arguments, sources, warnings)?;
     for (at, Identity { platform, .. }) in identities.iter().enumerate() {
         if identities[..at].iter().any(|earlier| earlier.platform == *platform) {
             return Err(ConfigError::Twice(platform.clone()));
@@ -29,22 +29,22 @@ pub(super) fn resolve(
 
 fn named(
     arguments: &Arguments,
-    layers: &Layers<'_>,
+    sources: &Sources<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Identity>, ConfigError> {
     if !arguments.identities.is_empty() {
-        let from = || Origin::Argument("--identity");
+        let from = || Source::Argument("--identity");
         return arguments.identities.iter().map(|text| identity(text, from())).collect();
     }
-    let ids = BotIds::new(arguments, layers)?;
-    let single = layers.variable("GATEWAY_RELAY_PLATFORM");
-    let plural = layers.variable(names::PLATFORMS).filter(|plural| !goes_before(single.as_ref(), plural));
+    let ids = BotIds::new(arguments, sources)?;
+    let single = sources.variable("GATEWAY_RELAY_PLATFORM");
+    let plural = sources.variable(names::PLATFORMS).filter(|plural| !goes_before(single.as_ref(), plural));
     let argument = arguments.platform.as_deref().filter(|platform| !platform.trim().is_empty());
     if let (None, Some(list)) = (argument, plural) {
-        return several(&list, &ids, layers, warnings);
+        return several(&list, &ids, sources, warnings);
     }
-    let Some(single) = layers.find(argument, &names::PLATFORM) else {
-        let listed: Vec<_> = layers.file.identities.iter().map(|(identity, _)| identity.clone()).collect();
+    let Some(single) = sources.find(argument, &names::PLATFORM) else {
+        let listed: Vec<_> = sources.file.identities.iter().map(|(identity, _)| identity.clone()).collect();
         return Ok(listed);
     };
     let platform = identity(single.text(), single.from.clone())?.platform;
@@ -52,21 +52,21 @@ fn named(
 }
 
 /// Whether a singular variable stands in a layer before that of the plural one. In the same one the plural counts.
-fn goes_before(single: Option<&Found>, plural: &Found) -> bool {
+fn goes_before(single: Option<&Setting>, plural: &Setting) -> bool {
     single.is_some_and(|single| single.from.rank() < plural.from.rank())
 }
 
 fn several(
-    list: &Found,
+    list: &Setting,
     ids: &BotIds<'_>,
-    layers: &Layers<'_>,
+    sources: &Sources<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Identity>, ConfigError> {
     let names: Vec<&str> = list.list().collect();
     if names.is_empty() {
         return Err(ConfigError::Identity { from: list.from.clone(), value: list.text().to_owned() });
     }
-    let single = layers.variable("GATEWAY_RELAY_PLATFORM");
+    let single = sources.variable("GATEWAY_RELAY_PLATFORM");
     if single.as_ref().is_some_and(|single| !names.contains(&single.text())) {
         warnings.push(
             "GATEWAY_RELAY_PLATFORM and GATEWAY_RELAY_PLATFORMS differ: the plural one counts".to_owned(),
@@ -79,12 +79,12 @@ fn several(
 struct BotIds<'a> {
     argument: Option<&'a str>,
     plural: Map<String, Value>,
-    layers: &'a Layers<'a>,
+    sources: &'a Sources<'a>,
 }
 
 impl<'a> BotIds<'a> {
-    fn new(arguments: &'a Arguments, layers: &'a Layers<'a>) -> Result<BotIds<'a>, ConfigError> {
-        let plural = match layers.variable(names::BOT_IDS) {
+    fn new(arguments: &'a Arguments, sources: &'a Sources<'a>) -> Result<BotIds<'a>, ConfigError> {
+        let plural = match sources.variable(names::BOT_IDS) {
             None => Map::new(),
             Some(found) => match serde_json::from_str(found.text()) {
                 Ok(Value::Object(ids)) => ids,
@@ -93,7 +93,7 @@ impl<'a> BotIds<'a> {
             },
         };
         let argument = arguments.bot_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
-        Ok(BotIds { argument, plural, layers })
+        Ok(BotIds { argument, plural, sources })
     }
 
     /// A platform's identity. What is said of one bot is this platform's when it is `alone`, or when it is the one
@@ -104,10 +104,10 @@ impl<'a> BotIds<'a> {
         alone: bool,
         warnings: &mut Vec<String>,
     ) -> Result<Identity, ConfigError> {
-        let variable = |name: &'static str| self.layers.variable(name);
-        let meant = |named: Option<Found>| named.map_or(alone, |named| named.text() == platform);
+        let variable = |name: &'static str| self.sources.variable(name);
+        let meant = |named: Option<Setting>| named.map_or(alone, |named| named.text() == platform);
         let in_environment = meant(variable("GATEWAY_RELAY_PLATFORM"));
-        let beside = |id: &Found| self.layers.beside(id, "GATEWAY_RELAY_PLATFORM");
+        let beside = |id: &Setting| self.sources.beside(id, "GATEWAY_RELAY_PLATFORM");
         let single = variable("GATEWAY_RELAY_BOT_ID").filter(|id| meant(beside(id)));
         let plural = self.plural(&platform, single.as_ref())?;
         let bot_id = match (self.argument.filter(|_| alone || in_environment), plural, single) {
@@ -127,8 +127,8 @@ impl<'a> BotIds<'a> {
     }
 
     /// What the plural variable says of a platform, unless it is empty or the singular one goes before it.
-    fn plural(&self, platform: &str, single: Option<&Found>) -> Result<Option<String>, ConfigError> {
-        let from = self.layers.variable(names::BOT_IDS);
+    fn plural(&self, platform: &str, single: Option<&Setting>) -> Result<Option<String>, ConfigError> {
+        let from = self.sources.variable(names::BOT_IDS);
         if from.is_some_and(|plural| goes_before(single, &plural)) {
             return Ok(None);
         }
@@ -143,7 +143,7 @@ impl<'a> BotIds<'a> {
 
     /// What the file says of a platform, which an argument or the environment may have named.
     fn in_file(&self, platform: &str, alone: bool) -> String {
-        let file = &self.layers.file;
+        let file = &self.sources.file;
         if let Some((listed, _)) = file.identities.iter().find(|(listed, _)| listed.platform == platform) {
             return listed.bot_id.clone();
         }
@@ -154,7 +154,7 @@ impl<'a> BotIds<'a> {
 }
 
 /// `PLATFORM[:BOT_ID]`; the bot id may hold colons.
-fn identity(text: &str, from: Origin) -> Result<Identity, ConfigError> {
+fn identity(text: &str, from: Source) -> Result<Identity, ConfigError> {
     let (platform, bot_id) = text.trim().split_once(':').unwrap_or((text.trim(), ""));
     if platform.is_empty() {
         return Err(ConfigError::Identity { from, value: text.to_owned() });

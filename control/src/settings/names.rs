@@ -1,6 +1,6 @@
 //! What each setting is called: flag, variable and key, once.
 
-use super::layers::{Kind, Name};
+use super::sources::{Kind, Name};
 
 macro_rules! names {
     ($($constant:ident = $flag:literal, $variable:expr, $key:literal, $kind:ident;)*) => {

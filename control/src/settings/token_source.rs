@@ -1,6 +1,6 @@
 //! Choice of the source of identity tokens (H-8).
 
-use super::layers::{Found, Layers, Name, Origin};
+use super::sources::{Name, Setting, Source, Sources};
 use super::{Arguments, names};
 use crate::http::BadToken;
 use crate::http::Bearer;
@@ -17,7 +17,7 @@ pub enum SourceError {
     #[error("{from}: {error}")]
     Given {
         /// Where it came from.
-        from: Origin,
+        from: Source,
         /// What is wrong with it.
         error: BadToken,
     },
@@ -25,21 +25,21 @@ pub enum SourceError {
     #[error("{set} is set, but {missing} is not: set both, or neither")]
     Half {
         /// One that is set.
-        set: Origin,
+        set: Source,
         /// One that is not.
         missing: &'static str,
     },
     /// The file is not named.
     #[error("{0} names no file: write FILE, or FILE#dotted.path for a place in a JSON file")]
-    File(Origin),
+    File(Source),
     /// The provider's URL is none, or has what no such URL has. It is not quoted: there may be a password in it.
     #[error("{0} is no https URL without user-info and fragment")]
-    Url(Origin),
+    Url(Source),
     /// The client's secret would go out in the clear (C-6).
     #[error(
         "{0} is neither https nor on this machine: use https, or give --allow-insecure to send credentials in the clear"
     )]
-    Insecure(Origin),
+    Insecure(Source),
 }
 
 /// Chooses the source of identity tokens: a token, else a command, else a file, else an identity provider. A flag
@@ -49,22 +49,22 @@ pub enum SourceError {
 /// The chosen source is malformed, or lacks a setting that it needs.
 pub(super) fn resolve(
     arguments: &Arguments,
-    layers: &Layers<'_>,
+    sources: &Sources<'_>,
     allow_insecure: bool,
 ) -> Result<Option<TokenSource>, SourceError> {
-    let argument = |secret: &Option<Secret>, name| layers.find(secret.as_ref().map(Secret::expose), name);
+    let argument = |secret: &Option<Secret>, name| sources.find(secret.as_ref().map(Secret::expose), name);
     let token = argument(&arguments.access_token, &names::ACCESS_TOKEN);
     let command = argument(&arguments.access_token_command, &names::ACCESS_TOKEN_COMMAND);
-    let file = layers.find(arguments.access_token_file.as_deref(), &names::ACCESS_TOKEN_FILE);
-    let token_url = layers.find(None, &names::IDP_TOKEN_URL);
-    let client_id = layers.find(None, &names::IDP_CLIENT_ID);
-    let client_secret = layers.find(None, &names::IDP_CLIENT_SECRET);
-    let scope = layers.find(None, &names::IDP_SCOPE);
-    let rank = |found: &Option<Found>| found.as_ref().map(|found| found.from.rank());
+    let file = sources.find(arguments.access_token_file.as_deref(), &names::ACCESS_TOKEN_FILE);
+    let token_url = sources.find(None, &names::IDP_TOKEN_URL);
+    let client_id = sources.find(None, &names::IDP_CLIENT_ID);
+    let client_secret = sources.find(None, &names::IDP_CLIENT_SECRET);
+    let scope = sources.find(None, &names::IDP_SCOPE);
+    let rank = |found: &Option<Setting>| found.as_ref().map(|found| found.from.rank());
     let endpoint = [&token_url, &client_id, &client_secret].into_iter().filter_map(rank).min();
     let first = [rank(&token), rank(&command), rank(&file), endpoint].into_iter().flatten().min();
-    let is_first = |found: &Found| Some(found.from.rank()) == first;
-    if let Some(Found { value, from }) = token.filter(is_first) {
+    let is_first = |found: &Setting| Some(found.from.rank()) == first;
+    if let Some(Setting { value, from }) = token.filter(is_first) {
         let bearer = Bearer::new(&value).map_err(|error| SourceError::Given { from, error })?;
         return Ok(Some(TokenSource::Given(bearer)));
     }
@@ -74,7 +74,7 @@ pub(super) fn resolve(
     if let Some(file) = file.filter(is_first) {
         return token_file(&file).map(|file| Some(TokenSource::File(file)));
     }
-    let half = |set: Found, missing: &Name| {
+    let half = |set: Setting, missing: &Name| {
         let missing = set.from.calls(missing);
         Err(SourceError::Half { set: set.from, missing })
     };
@@ -100,7 +100,7 @@ pub(super) fn resolve(
 }
 
 /// Parses `FILE`, or `FILE#dotted.path`. A path in a configuration file begins at that file's folder.
-fn token_file(found: &Found) -> Result<TokenFile, SourceError> {
+fn token_file(found: &Setting) -> Result<TokenFile, SourceError> {
     let (path, place) = match found.text().rsplit_once('#') {
         Some((path, place)) => (path, place.split('.').map(str::to_owned).collect()),
         None => (found.text(), Vec::new()),
@@ -109,7 +109,7 @@ fn token_file(found: &Found) -> Result<TokenFile, SourceError> {
         return Err(SourceError::File(found.from.clone()));
     }
     let path = match &found.from {
-        Origin::File { file, .. } if !path.starts_with("~/") => {
+        Source::File { file, .. } if !path.starts_with("~/") => {
             Path::new(file).with_file_name(path).to_string_lossy().into_owned()
         }
         _ => path.to_owned(),
@@ -117,7 +117,7 @@ fn token_file(found: &Found) -> Result<TokenFile, SourceError> {
     Ok(TokenFile::new(path, place))
 }
 
-fn token_url_of(found: &Found, allow_insecure: bool) -> Result<Url, SourceError> {
+fn token_url_of(found: &Setting, allow_insecure: bool) -> Result<Url, SourceError> {
     let from = || found.from.clone();
     let url = Url::parse(found.text()).map_err(|_| SourceError::Url(from()))?;
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
@@ -142,8 +142,8 @@ mod tests {
             let (_, value) = environment.iter().find(|(known, _)| *known == name)?;
             Some((*value).to_owned())
         };
-        let layers = Layers::read(&look_up, &Files::default()).unwrap();
-        super::resolve(&Arguments::default(), &layers, false)
+        let sources = Sources::read(&look_up, &Files::default()).unwrap();
+        super::resolve(&Arguments::default(), &sources, false)
     }
 
     const TOKEN_URL: &str = "GATEWAY_RELAY_IDP_TOKEN_URL";
@@ -201,9 +201,9 @@ mod tests {
     #[test]
     fn h_9_a_path_in_a_file_begins_at_that_file() {
         let from =
-            Origin::File { file: "/etc/relay/c.toml".into(), line: 1, key: "access-token-file".into() };
+            Source::File { file: "/etc/relay/c.toml".into(), line: 1, key: "access-token-file".into() };
         for (text, expected) in [("t", "/etc/relay/t"), ("/run/t", "/run/t"), ("~/t", "~/t")] {
-            let found = Found { value: Secret::from(text), from: from.clone() };
+            let found = Setting { value: Secret::from(text), from: from.clone() };
             assert_eq!(token_file(&found).unwrap().path(), expected);
         }
     }

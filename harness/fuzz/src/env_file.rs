@@ -1,7 +1,7 @@
 //! Values set in an env file (H-2): what is not ours stays, and what is ours reads back.
 
 use arbitrary::{Result, Unstructured};
-use relayline_control::env_file::{Unwritable, set};
+use relayline_control::env_file::{EnvFileError, set};
 use relayline_core::secret::Secret;
 
 const KEY: &str = "ID";
@@ -16,7 +16,7 @@ fn any(mut input: Unstructured<'_>) -> Result<()> {
     let text = input.take_rest();
     let secret = Secret::new(value.as_str());
     let once = set(text, &[(KEY, &secret)]);
-    let control = Err(Unwritable::Control(KEY.to_owned()));
+    let control = Err(EnvFileError::Control(KEY.to_owned()));
     assert_eq!(once == control, value.chars().any(char::is_control), "{value:?}");
     let Ok(once) = once else {
         let quoted = text.iter().any(|byte| matches!(byte, b'"' | b'\''));

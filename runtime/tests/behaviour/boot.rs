@@ -3,7 +3,7 @@
 use super::may_move;
 use super::server::{Reply, Server};
 use crate::Kit;
-use relayline_control::http::boot::{Plan, Report, When};
+use relayline_control::http::boot::{Plan, Provisioning, Report};
 use relayline_control::http::identity::TokenSource;
 use relayline_control::http::provision::Profile;
 use relayline_control::http::{Base, policy};
@@ -21,7 +21,7 @@ fn plan(server: &Server) -> Plan {
     Plan {
         base: Base::new(&DialUrl::parse(&server.url("")).unwrap(), false).unwrap(),
         credentials: None,
-        when: When::Auto,
+        provisioning: Provisioning::Auto,
         managed: false,
         source: Some(TokenSource::Command("print-token".into())),
         profile: Profile { gateway_id: "gw-1".into(), ..Profile::default() },

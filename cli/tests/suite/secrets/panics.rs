@@ -5,7 +5,7 @@ use super::known::{
     SECRET, is_clean,
 };
 use relayline_connector::{ConnectorConfig, EmbeddedConnector};
-use relayline_control::http::boot::{Boot, Step, When};
+use relayline_control::http::boot::{Boot, Provisioning, Step};
 use relayline_control::settings::{self, Arguments, FileText, Files};
 use relayline_core::machine::RelayMachine;
 use relayline_core::time::Now;
@@ -57,7 +57,7 @@ fn panic_with_everything() {
         enroll_token: Some(ENROLLMENT.into()),
         access_token: Some(ACCESS.into()),
         access_token_command: Some(format!("print {COMMAND_PASSWORD}").as_str().into()),
-        provision: Some(When::Always),
+        provision: Some(Provisioning::Always),
         ..none.clone()
     };
     let unarmed = settings::resolve(&arguments, &environment, &Files::default()).unwrap();

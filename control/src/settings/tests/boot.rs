@@ -39,7 +39,7 @@ fn h_9_disabled_beats_every_url() {
     );
 }
 
-/// When there is something to provision, an id needs no secret, and whether there is.
+/// Provisioning there is something to provision, an id needs no secret, and whether there is.
 #[test]
 fn h_4_an_id_alone_is_enough_where_a_secret_is_provisioned() {
     let id = ("GATEWAY_RELAY_ID", "gw-1");
@@ -48,7 +48,7 @@ fn h_4_an_id_alone_is_enough_where_a_secret_is_provisioned() {
     let managed = |value| ("HERMES_MANAGED", value);
     let when =
         |when| Arguments { provision: Some(when), hostname: Some("box".into()), ..Arguments::default() };
-    let auto = || when(When::Auto);
+    let auto = || when(Provisioning::Auto);
     for (arguments, environment, expected) in [
         (auto(), &[URL, id, token][..], Ok(Some("gw-1"))),
         (auto(), &[URL, token], Ok(Some("gw-box"))),
@@ -57,11 +57,15 @@ fn h_4_an_id_alone_is_enough_where_a_secret_is_provisioned() {
         (auto(), &[URL, id, managed("0")], Err("GATEWAY_RELAY_ID is set, but there is no secret to it")),
         (auto(), &[URL, managed(" off ")], Ok(None)),
         (Arguments { managed: true, ..auto() }, &[URL, id], Ok(Some("gw-1"))),
-        (when(When::Always), &[URL, id], Ok(Some("gw-1"))),
-        (when(When::Never), &[URL, id, token], Err("GATEWAY_RELAY_ID is set, but there is no secret to it")),
-        (when(When::Never), &[URL, token], Ok(None)),
+        (when(Provisioning::Always), &[URL, id], Ok(Some("gw-1"))),
+        (
+            when(Provisioning::Never),
+            &[URL, id, token],
+            Err("GATEWAY_RELAY_ID is set, but there is no secret to it"),
+        ),
+        (when(Provisioning::Never), &[URL, token], Ok(None)),
         // What is pinned is respected: there is nothing to do.
-        (when(When::Always), &[URL, id, secret, token], Ok(None)),
+        (when(Provisioning::Always), &[URL, id, secret, token], Ok(None)),
         // A secret alone is a mistake all the same.
         (auto(), &[URL, secret, token], Err("GATEWAY_RELAY_SECRET is set, but there is no id to it")),
         // C-6: an access token does not go out in the clear either.

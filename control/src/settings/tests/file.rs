@@ -209,7 +209,7 @@ chats = 100
     assert_eq!(identities.collect::<Vec<_>>(), [("discord", "123456789012345678"), ("slack", "B1")]);
     assert_eq!((config.machine.timing.handshake_timeout.as_secs(), config.machine.limits.chats), (1, 100));
     let plan = plan.unwrap();
-    assert_eq!((plan.when, plan.profile.route_keys.join(" ")), (When::Never, "a b".into()));
+    assert_eq!((plan.provisioning, plan.profile.route_keys.join(" ")), (Provisioning::Never, "a b".into()));
     assert!(matches!(plan.source, Some(TokenSource::Endpoint(_))));
     let [policy] = &plan.policies[..] else { panic!("{:?}", plan.policies) };
     let scopes = vec!["C1".to_owned()];

@@ -38,7 +38,7 @@ const NONE: &[(&str, &str, &str)] = &[
     ("*", "session_key", "what a session is called"),
     ("*", "route_keys", "what a connector routes by"),
     ("*", "NoSecret", "the host that sent none"),
-    ("Origin", "key", "a setting's name in a file"),
+    ("Source", "key", "a setting's name in a file"),
     ("Name", "key", "a setting's name in a file"),
     ("HostSetting", "key", "a setting's name in a file"),
     ("*", "host_keys", "names of settings in a file"),

@@ -10,7 +10,7 @@ use std::fmt;
 
 /// Where a setting came from, for messages.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Origin {
+pub enum Source {
     /// A flag.
     Argument(&'static str),
     /// An environment variable.
@@ -35,35 +35,35 @@ pub enum Origin {
     },
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Argument(flag) => f.write_str(flag),
-            Origin::Variable(variable) => f.write_str(variable),
-            Origin::EnvFile { file, line, variable } => write!(f, "{file}:{line}: {variable}"),
-            Origin::File { file, line, key } => write!(f, "{file}:{line}: {key}"),
+            Source::Argument(flag) => f.write_str(flag),
+            Source::Variable(variable) => f.write_str(variable),
+            Source::EnvFile { file, line, variable } => write!(f, "{file}:{line}: {variable}"),
+            Source::File { file, line, key } => write!(f, "{file}:{line}: {key}"),
         }
     }
 }
 
-impl Origin {
+impl Source {
     /// The lower goes first.
     pub(crate) fn rank(&self) -> u8 {
         match self {
-            Origin::Argument(_) => 0,
-            Origin::Variable(_) => 1,
-            Origin::EnvFile { .. } => 2,
-            Origin::File { .. } => 3,
+            Source::Argument(_) => 0,
+            Source::Variable(_) => 1,
+            Source::EnvFile { .. } => 2,
+            Source::File { .. } => 3,
         }
     }
 
     /// What a setting is called where this one came from.
     pub(crate) fn calls(&self, name: &Name) -> &'static str {
         match self {
-            Origin::Argument(_) | Origin::Variable(_) | Origin::EnvFile { .. } => {
+            Source::Argument(_) | Source::Variable(_) | Source::EnvFile { .. } => {
                 name.variable.unwrap_or(name.flag)
             }
-            Origin::File { .. } => name.key,
+            Source::File { .. } => name.key,
         }
     }
 }
@@ -97,12 +97,12 @@ pub(crate) enum Kind {
 
 /// A setting that was found; white space around it does not count.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct Setting {
     pub(crate) value: Secret,
-    pub(crate) from: Origin,
+    pub(crate) from: Source,
 }
 
-impl Found {
+impl Setting {
     /// Its text. Whoever calls this answers for where it goes.
     pub(crate) fn text(&self) -> &str {
         self.value.expose().trim()
@@ -141,54 +141,54 @@ impl EnvFile {
         Ok(read)
     }
 
-    fn value(&self, variable: &'static str) -> Option<Found> {
+    fn value(&self, variable: &'static str) -> Option<Setting> {
         let (value, line) = self.variables.get(variable)?;
-        let from = Origin::EnvFile { file: self.name.clone(), line: *line, variable };
-        Some(Found { value: value.clone(), from })
+        let from = Source::EnvFile { file: self.name.clone(), line: *line, variable };
+        Some(Setting { value: value.clone(), from })
     }
 }
 
 /// Environment, env file and configuration file, in the order in which they count.
-pub(crate) struct Layers<'a> {
+pub(crate) struct Sources<'a> {
     environment: &'a dyn Fn(&str) -> Option<String>,
     env_file: EnvFile,
     pub(super) file: File,
 }
 
-impl<'a> Layers<'a> {
+impl<'a> Sources<'a> {
     /// Reads the files.
     pub(super) fn read(
         environment: &'a dyn Fn(&str) -> Option<String>,
         files: &Files<'_>,
-    ) -> Result<Layers<'a>, ConfigError> {
+    ) -> Result<Sources<'a>, ConfigError> {
         let env_file = files.env_file.map(|file| EnvFile::read(&file)).transpose()?.unwrap_or_default();
         let file = File::parse(files)?;
-        Ok(Layers { environment, env_file, file })
+        Ok(Sources { environment, env_file, file })
     }
 
     /// A setting: argument, else environment, else env file, else configuration file. What is blank is unset (L-2), and
     /// the next layer counts.
-    pub(crate) fn find(&self, argument: Option<&str>, name: &Name) -> Option<Found> {
+    pub(crate) fn find(&self, argument: Option<&str>, name: &Name) -> Option<Setting> {
         let argument =
-            argument.map(|text| Found { value: Secret::from(text), from: Origin::Argument(name.flag) });
+            argument.map(|text| Setting { value: Secret::from(text), from: Source::Argument(name.flag) });
         let in_file = || self.file.value(name.key);
         argument.filter(is_set).or_else(|| self.variable(name.variable?)).or_else(in_file).filter(is_set)
     }
 
     /// What the environment says, else the env file, unless it is blank.
-    pub(super) fn variable(&self, variable: &'static str) -> Option<Found> {
+    pub(super) fn variable(&self, variable: &'static str) -> Option<Setting> {
         let said = (self.environment)(variable);
-        let said = said.map(|text| Found { value: Secret::new(text), from: Origin::Variable(variable) });
+        let said = said.map(|text| Setting { value: Secret::new(text), from: Source::Variable(variable) });
         said.filter(is_set).or_else(|| self.in_env_file(variable))
     }
 
     /// What the env file says, unless it is blank.
-    pub(super) fn in_env_file(&self, variable: &'static str) -> Option<Found> {
+    pub(super) fn in_env_file(&self, variable: &'static str) -> Option<Setting> {
         self.env_file.value(variable).filter(is_set)
     }
 
     /// What goes with a variable that was found: that of its own layer, else of one before it.
-    pub(super) fn beside(&self, found: &Found, variable: &'static str) -> Option<Found> {
+    pub(super) fn beside(&self, found: &Setting, variable: &'static str) -> Option<Setting> {
         let own = self.in_env_file(variable).filter(|own| own.from.rank() == found.from.rank());
         own.or_else(|| self.variable(variable).filter(|before| before.from.rank() <= found.from.rank()))
     }
@@ -201,13 +201,13 @@ impl<'a> Layers<'a> {
 
     /// A sentence on each variable whose value stands in quotes, which a shell takes away and others do not.
     pub(super) fn quoted(&self) -> Vec<String> {
-        let is_quoted = |found: &Found| {
+        let is_quoted = |found: &Setting| {
             let text = found.text();
             text.len() >= 2
                 && ['"', '\''].iter().any(|quote| text.starts_with(*quote) && text.ends_with(*quote))
         };
         let found = names::variables().filter_map(|variable| self.variable(variable)).filter(is_quoted);
-        let sentence = |found: Found| {
+        let sentence = |found: Setting| {
             format!(
                 "{}: the quotes around its value are taken as a part of it: set it without them",
                 found.from
@@ -217,6 +217,6 @@ impl<'a> Layers<'a> {
     }
 }
 
-fn is_set(found: &Found) -> bool {
+fn is_set(found: &Setting) -> bool {
     !found.value.is_blank()
 }
