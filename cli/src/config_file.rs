@@ -1,13 +1,14 @@
-//! The keys of `--config` that are flags of this program alone, such as `exec`: each is the default of its flag, so that
-//! a new flag is a key by itself.
+//! The configuration file of the command line. Keys that are flags of this program alone, such as `exec`, are defaults of
+//! these flags, so that a new flag is a key by itself.
 
+use crate::gateway::{Unresolved, unreadable};
 use crate::{Program, fail, usage};
 use clap::builder::OsStr;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
-use relayline_control::settings::{self, FileText, Files, HostSetting, HostValue};
-use relayline_runtime::files;
+use relayline_control::settings::{ConfigFile, HostSetting, HostValue, table};
+use relayline_runtime::files::{self, Contents};
 use std::any::TypeId;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,29 @@ const NO_KEYS: [&str; 3] = ["config", "help", "version"];
 /// Flags of which one overrules the other, wherever they are given.
 const OPPOSITES: [(&str, &str); 2] = [("verbose", "quiet"), ("quiet", "verbose")];
 
-/// Reads the command line, and behind it the configuration file that it names. Ends the program where one of them is
-/// wrong.
+/// A configuration file that was read and parsed.
+#[derive(Debug)]
+pub(crate) struct LoadedConfig {
+    pub(crate) path: PathBuf,
+    pub(crate) contents: Contents,
+    pub(crate) file: ConfigFile,
+}
+
+impl LoadedConfig {
+    fn load(path: &Path) -> Result<LoadedConfig, Unresolved> {
+        let contents = files::read(path).map_err(|error| unreadable("--config", path, &error))?;
+        let text = contents.text().map_err(|error| unreadable("--config", path, &error))?;
+        let file = ConfigFile::parse(&path.display().to_string(), text, &host_keys())?;
+        Ok(LoadedConfig { path: path.to_owned(), contents, file })
+    }
+
+    /// Returns the folder at which paths of the file begin.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.path.with_file_name("")
+    }
+}
+
+/// Reads the command line, and then the configuration file that it names. Ends the program if one of them is wrong.
 pub(crate) fn program() -> Program {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match parse(&arguments) {
@@ -44,33 +66,30 @@ impl From<clap::Error> for Wrong {
 }
 
 fn parse(arguments: &[OsString]) -> Result<Program, Wrong> {
-    let matches = Program::command().try_get_matches_from(arguments)?;
-    let Some((name, given)) = matches.subcommand() else { return Ok(Program::from_arg_matches(&matches)?) };
-    let Some((folder, settings)) = read(given) else { return Ok(Program::from_arg_matches(&matches)?) };
-    let command = with_defaults(name, given, &folder, &settings)?;
-    Ok(Program::from_arg_matches(&command.try_get_matches_from(arguments)?)?)
+    let mut matches = Program::command().try_get_matches_from(arguments)?;
+    let loaded = load(&matches);
+    if let (Some((name, given)), Some(Ok(config))) = (matches.subcommand(), &loaded) {
+        matches = with_defaults(name, given, config)?.try_get_matches_from(arguments)?;
+    }
+    let mut program = Program::from_arg_matches(&matches)?;
+    // An error in the file is for the command to report.
+    if let Some(network) = program.command.network() {
+        network.loaded = loaded;
+    }
+    Ok(program)
 }
 
-/// The settings of the file that the command line names, and its folder. What is wrong with it is told by whoever
-/// resolves the rest of it.
-fn read(given: &ArgMatches) -> Option<(PathBuf, Vec<HostSetting>)> {
-    let path = given.try_get_one::<PathBuf>("config").ok()??;
-    let (name, contents) = (path.display().to_string(), files::read(path).ok()?);
-    let keys = host_keys();
-    let config = Some(FileText { name: &name, text: contents.text().ok()? });
-    let glance = settings::glance(&Files { config, host_keys: &keys, ..Files::default() }).ok()?;
-    Some((path.with_file_name(""), glance.host))
+/// Loads the configuration file that the command line names.
+fn load(matches: &ArgMatches) -> Option<Result<LoadedConfig, Unresolved>> {
+    let path = matches.subcommand()?.1.try_get_one::<PathBuf>("config").ok()??;
+    Some(LoadedConfig::load(path))
 }
 
-/// The program's flags, with the settings as defaults of those that the command has and that were not given.
-fn with_defaults(
-    name: &str,
-    given: &ArgMatches,
-    folder: &Path,
-    settings: &[HostSetting],
-) -> Result<Command, Wrong> {
+/// Returns the program's flags, with the file's settings as defaults of those that the command has and that were not
+/// given.
+fn with_defaults(name: &str, given: &ArgMatches, config: &LoadedConfig) -> Result<Command, Wrong> {
     let mut command = Program::command();
-    for setting in settings {
+    for setting in config.file.host() {
         let is_flag = |arg: &&Arg| arg.get_long() == Some(&setting.key);
         let everywhere = command.get_arguments().find(is_flag).cloned();
         let own = command.find_subcommand(name).and_then(|own| own.get_arguments().find(is_flag)).cloned();
@@ -80,7 +99,7 @@ fn with_defaults(
         if opposite.is_some_and(|(_, opposite)| is_given(opposite)) {
             continue;
         }
-        let values = values(&arg, setting, folder).map_err(Wrong::Setting)?;
+        let values = values(&arg, setting, &config.folder()).map_err(Wrong::Setting)?;
         check(name, &arg, setting, &values).map_err(Wrong::Setting)?;
         let id = arg.get_id().clone();
         let with = |arg: Arg| arg.default_values(values.into_iter().map(OsStr::from));
@@ -93,9 +112,9 @@ fn with_defaults(
     Ok(command)
 }
 
-/// The values that a setting gives a flag, as they would stand on the command line.
+/// Returns the values that a setting gives a flag, as on the command line.
 fn values(arg: &Arg, setting: &HostSetting, folder: &Path) -> Result<Vec<OsString>, String> {
-    let wrong = |wanted: &str| format!("{}: write {wanted}", setting.from);
+    let wrong = |wanted: &str| format!("{}: write {wanted}", setting.source);
     let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
     let text = |text: &String| if is_path { folder.join(text).into_os_string() } else { text.into() };
     match (arg.get_action(), &setting.value) {
@@ -112,7 +131,7 @@ fn values(arg: &Arg, setting: &HostSetting, folder: &Path) -> Result<Vec<OsStrin
     }
 }
 
-/// Tries the values on the command line: what is wrong with them is told where they stand in the file.
+/// Tries the values on the command line. An error names their place in the file.
 fn check(name: &str, arg: &Arg, setting: &HostSetting, values: &[OsString]) -> Result<(), String> {
     if !arg.get_action().takes_values() {
         return Ok(());
@@ -126,12 +145,12 @@ fn check(name: &str, arg: &Arg, setting: &HostSetting, values: &[OsString]) -> R
         _ => line.extend([flag].into_iter().chain(values.iter().cloned())),
     }
     match Program::command().try_get_matches_from(line) {
-        // What else it needs may stand on the command line.
+        // Other required flags may be on the command line.
         Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
             let text = error.to_string();
             let text = text.split("\n\nFor more").next().unwrap_or_default().trim_start_matches("error: ");
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            Err(format!("{}: {text}", setting.from))
+            Err(format!("{}: {text}", setting.source))
         }
         _ => Ok(()),
     }
@@ -141,13 +160,13 @@ fn takes_several(arg: &Arg) -> bool {
     arg.get_num_args().is_some_and(|range| range.max_values() > 1)
 }
 
-/// The keys of a configuration file that are flags of this program: those of `run` that are no settings of the
-/// library's. Commands that lack one of them pass it over.
-pub(crate) fn host_keys() -> Vec<String> {
+/// Returns the keys of a configuration file that are flags of this program: those of `run` that are not settings of the
+/// library. Commands that lack such a flag ignore its key.
+fn host_keys() -> Vec<String> {
     let mut command = Program::command();
     command.build();
     let run = command.find_subcommand("run").map(|run| run.get_arguments().filter_map(Arg::get_long));
-    let is_ours = |flag: &&str| !NO_KEYS.contains(flag) && !settings::file_keys().any(|known| known == *flag);
+    let is_ours = |flag: &&str| !NO_KEYS.contains(flag) && !table::file_keys().any(|known| known == *flag);
     run.into_iter().flatten().filter(is_ours).map(str::to_owned).collect()
 }
 
@@ -161,7 +180,7 @@ mod tests {
         let mut command = Program::command();
         command.build();
         let run = command.find_subcommand("run").unwrap();
-        let keys: Vec<String> = settings::file_keys().map(str::to_owned).chain(host_keys()).collect();
+        let keys: Vec<String> = table::file_keys().map(str::to_owned).chain(host_keys()).collect();
         let mut flags = 0;
         for arg in run.get_arguments() {
             let flag = arg.get_long().expect("every flag of run has a long name");
@@ -183,8 +202,7 @@ mod tests {
             line.splice(2..2, [OsString::from("--config"), file.clone().into()]);
             let given = Program::command().try_get_matches_from(&line).unwrap();
             let (name, given) = given.subcommand().unwrap();
-            let (folder, settings) = read(given).unwrap();
-            let command = with_defaults(name, given, &folder, &settings)?;
+            let command = with_defaults(name, given, &LoadedConfig::load(&file).unwrap())?;
             let (_, matches) = command.try_get_matches_from(&line).unwrap().remove_subcommand().unwrap();
             Ok::<ArgMatches, Wrong>(matches)
         };

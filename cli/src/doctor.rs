@@ -38,7 +38,7 @@ by that for a moment, and what is said in that moment may be lost.
 Exit codes: 0 no step failed, 1 one failed, 2 flags, environment or configuration file wrong.")]
 pub(crate) struct DoctorArguments {
     #[command(flatten)]
-    run: RunArguments,
+    pub(crate) run: RunArguments,
 }
 
 /// How well a step went.
@@ -101,8 +101,8 @@ impl Findings {
 
 pub(crate) fn run(arguments: &DoctorArguments) -> ExitCode {
     let mut findings = Findings::default();
-    let gateway = arguments.run.gateway();
-    let resolved = match gateway.resolve_silently(None) {
+    let gateway = &arguments.run.gateway;
+    let resolved = match gateway.resolve_silently() {
         Ok(resolved) => resolved,
         Err(Unresolved::Settings(off @ ConfigError::Disabled(_))) => {
             findings.warn("settings", off);

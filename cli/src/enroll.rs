@@ -1,12 +1,13 @@
 //! `relayline enroll`: a single-use token becomes a gateway's credentials, which go into its env file (H-1 to H-3).
 
 use crate::env_file::EnvFile;
-use crate::gateway::{NetworkArguments, Sources};
+use crate::flags::{Given, SettingFlags};
+use crate::gateway::{EnvFiles, NetworkArguments, RuntimeName};
 use crate::{boot, fail, print};
 use clap::Args;
 use relayline_control::http::Issued;
 use relayline_control::http::enroll::Enroll;
-use relayline_control::settings::{self, Arguments, Enrollment};
+use relayline_control::settings::{self, Enrollment, table};
 use relayline_control::url::without_query;
 use relayline_core::secret::Secret;
 use relayline_runtime::default_env_file;
@@ -38,35 +39,10 @@ not, nothing is asked and nothing is written, unless --force is given. A symboli
 
 Exit codes: 0 done, 1 refused, unreachable or not written, 2 flags, environment or configuration file wrong.")]
 pub(crate) struct EnrollArguments {
-    /// The enrollment token [env: GATEWAY_RELAY_ENROLL_TOKEN]
-    #[arg(long, value_name = "TOKEN")]
-    token: Option<Secret>,
+    #[command(flatten)]
+    settings: SettingFlags<true>,
 
-    /// The connector, as in https://connector.example; it goes into the env file, without a / at its end [env: GATEWAY_RELAY_URL]
-    #[arg(long, value_name = "URL")]
-    connector_url: Option<String>,
-
-    /// The id that the gateway wants; gw- and the machine's name if nothing is said [env: GATEWAY_RELAY_ID]
-    #[arg(long, value_name = "ID")]
-    gateway_id: Option<String>,
-
-    /// What wakes the gateway when it sleeps; it goes into the env file
-    #[arg(long, value_name = "URL")]
-    wake_url: Option<String>,
-
-    /// The access token of whoever enrolls [env: GATEWAY_RELAY_ACCESS_TOKEN]
-    #[arg(long, value_name = "TOKEN")]
-    access_token: Option<Secret>,
-
-    /// A command that prints the access token [env: GATEWAY_RELAY_ACCESS_TOKEN_COMMAND]
-    #[arg(long, value_name = "CMD")]
-    access_token_command: Option<Secret>,
-
-    /// A file that holds an access token, or FILE#dotted.path for a place in a JSON file; nothing is refreshed or written [env: GATEWAY_RELAY_ACCESS_TOKEN_FILE]
-    #[arg(long, value_name = "FILE[#PATH]")]
-    access_token_file: Option<String>,
-
-    /// The env file to write; ~/.hermes/.env if nothing is said
+    /// Env file to write [default: ~/.hermes/.env]
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
 
@@ -75,7 +51,7 @@ pub(crate) struct EnrollArguments {
     force: bool,
 
     #[command(flatten)]
-    network: NetworkArguments,
+    pub(crate) network: NetworkArguments,
 }
 
 pub(crate) fn run(arguments: &EnrollArguments) -> ExitCode {
@@ -88,24 +64,11 @@ pub(crate) fn run(arguments: &EnrollArguments) -> ExitCode {
 fn enroll(arguments: &EnrollArguments) -> Result<String, ExitCode> {
     let path = arguments.env_file.clone().or_else(default_env_file);
     let path = path.ok_or_else(|| fail(2, "there is no home folder: give --env-file"))?;
-    let given = Arguments {
-        url: arguments.connector_url.clone(),
-        gateway_id: arguments.gateway_id.clone(),
-        wake_url: arguments.wake_url.clone(),
-        enroll_token: arguments.token.clone(),
-        access_token: arguments.access_token.clone(),
-        access_token_command: arguments.access_token_command.clone(),
-        access_token_file: arguments.access_token_file.clone(),
-        ..Arguments::default()
-    };
-    let sources = Sources { managed_by: Some(&path), ..Sources::default() };
-    let resolved = arguments.network.resolve(given, sources, |given, environment, files| {
-        // It refuses whatever else is said (H-3).
-        if settings::managed(given, environment) {
-            Ok(None)
-        } else {
-            settings::enrollment(given, environment, files).map(Some)
-        }
+    let given = &arguments.settings.0;
+    let env_files = EnvFiles { managed_by: Some(&path), ..EnvFiles::default() };
+    let resolved = arguments.network.resolve(given.clone(), env_files, |sources| {
+        // A managed install refuses, whatever else is set (H-3).
+        if sources.is_managed() { Ok(None) } else { settings::enrollment(sources).map(Some) }
     });
     let (Some(enrollment), of_files) = resolved.map_err(|error| error.end())? else {
         return Err(fail(1, managed(&path)));
@@ -118,7 +81,7 @@ fn enroll(arguments: &EnrollArguments) -> Result<String, ExitCode> {
         .map_err(|error| fail(1, format_args!("cannot wait for signals: {error}")))?;
     let env_file = EnvFile::open(&path, arguments.force).map_err(|error| fail(1, error))?;
     let (url, wake_url) = (enrollment.url.clone(), enrollment.wake_url.clone());
-    let next = next_step(&path, &arguments.network);
+    let next = next_step(&path, given, &arguments.network);
     let network = enrollment.network.clone();
     let issued = arguments
         .network
@@ -130,12 +93,21 @@ fn enroll(arguments: &EnrollArguments) -> Result<String, ExitCode> {
 }
 
 /// Returns how to run the gateway that was enrolled: the last line is the command.
-fn next_step(env_file: &Path, network: &NetworkArguments) -> String {
-    let mut command = format!("relayline run --env-file {}", shell_word(env_file.as_os_str()));
-    for (flag, value) in network.given() {
-        command.push_str(&format!(" {flag}"));
-        if let Some(value) = value {
-            command.push_str(&format!(" {}", shell_word(&value)));
+fn next_step(env_file: &Path, given: &Given, network: &NetworkArguments) -> String {
+    let is_smol = network.runtime == RuntimeName::Smol;
+    let is_insecure = !given.arguments.values(&table::ALLOW_INSECURE).is_empty();
+    let flags = [
+        ("--env-file", Some(env_file.as_os_str())),
+        ("--config", network.config.as_deref().map(Path::as_os_str)),
+        (table::ALLOW_INSECURE.flag, is_insecure.then_some(OsStr::new(""))),
+        (table::CA_FILE.flag, given.file(&table::CA_FILE).map(Path::as_os_str)),
+        ("--runtime", is_smol.then_some(OsStr::new("smol"))),
+    ];
+    let mut command = "relayline run".to_owned();
+    for (flag, value) in flags.into_iter().filter_map(|(flag, value)| Some((flag, value?))) {
+        command += &format!(" {flag}");
+        if !value.is_empty() {
+            command += &format!(" {}", shell_word(value));
         }
     }
     format!("run it, with --platform for your platform and --exec for your agent:\n{command}")

@@ -12,6 +12,7 @@ mod enroll;
 mod env_file;
 mod environment;
 mod exec;
+mod flags;
 mod gateway;
 #[cfg(unix)]
 mod guard;
@@ -29,6 +30,7 @@ mod token_command;
 mod usage;
 mod verify;
 
+use crate::gateway::NetworkArguments;
 use clap::{Parser, Subcommand};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -68,6 +70,20 @@ enum Command {
     Simulate(simulate::Args),
     Token(token::TokenArguments),
     Verify(verify::VerifyArguments),
+}
+
+impl Command {
+    /// Returns the flags that name the configuration file, if the command has them.
+    fn network(&mut self) -> Option<&mut NetworkArguments> {
+        match self {
+            Command::Run(arguments) => Some(&mut arguments.gateway.network),
+            Command::Enroll(arguments) => Some(&mut arguments.network),
+            Command::Provision(arguments) => Some(&mut arguments.gateway.network),
+            Command::Policy(arguments) => Some(&mut arguments.gateway.network),
+            Command::Doctor(arguments) => Some(&mut arguments.run.gateway.network),
+            _ => None,
+        }
+    }
 }
 
 fn main() -> ExitCode {

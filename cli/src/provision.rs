@@ -25,7 +25,7 @@ and nothing is asked.
 Exit codes: 0 done, 1 one of them failed, or the connector knows the gateway already and issues no secret, 2 flags, environment or configuration file wrong.")]
 pub(crate) struct ProvisionArguments {
     #[command(flatten)]
-    gateway: GatewayArguments,
+    pub(crate) gateway: GatewayArguments,
 }
 
 /// Tell the connector which messages of shared chats are meant for this gateway, as `run` does before it dials
@@ -42,7 +42,7 @@ one is asked for first, as `provision` does.
 Exit codes: 0 done, 1 one of them failed, 2 flags, environment or configuration file wrong.")]
 pub(crate) struct PolicyArguments {
     #[command(flatten)]
-    gateway: GatewayArguments,
+    pub(crate) gateway: GatewayArguments,
 }
 
 pub(crate) fn provision(arguments: &ProvisionArguments) -> ExitCode {

@@ -1,9 +1,9 @@
 //! `relayline record`: a pass-through between a gateway and a connector that writes what passes as a recording.
 
-use crate::{complain, fail, print};
+use crate::{complain, fail, flags, print};
 use clap::Args;
 use relayline_control::network::Network;
-use relayline_control::settings::ConfigError;
+use relayline_control::settings::{ConfigError, table};
 use relayline_control::url::DialUrl;
 use relayline_core::secret::Secret;
 use relayline_harness::recorder::{
@@ -66,8 +66,7 @@ pub(crate) struct RecordArguments {
     #[arg(long)]
     allow_insecure: bool,
 
-    /// Trust these certificates, too, of authorities or of the server itself: a file in PEM form, or one in DER [env: SSL_CERT_FILE]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = flags::help(&table::CA_FILE))]
     ca_file: Option<PathBuf>,
 }
 

@@ -71,7 +71,7 @@ disabled (revoked).";
 #[command(after_help = after_help())]
 pub(crate) struct RunArguments {
     #[command(flatten)]
-    gateway: GatewayArguments,
+    pub(crate) gateway: GatewayArguments,
 
     /// Acknowledge buffered deliveries too once their line is written to the agent
     #[arg(long)]
@@ -85,19 +85,20 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "JSON", value_parser = object)]
     hello_extra: Option<Map<String, Value>>,
 
-    /// A file with the commands to declare to Discord: a JSON list of objects
+    /// File with the commands to declare to Discord: a JSON list of objects
     #[arg(long, value_name = "FILE")]
     command_manifest: Option<PathBuf>,
 
-    /// What a word behind Slack's /hermes stands for, as in ask=/ask
+    /// Meaning of a word after Slack's /hermes, as in ask=/ask
     #[arg(long, value_name = "WORD=TEXT", value_parser = subcommand)]
     slack_subcommand: Vec<(String, String)>,
 
-    /// Serve what is counted, as GET /metrics in the Prometheus text format, on this address
+    /// Address on which to serve counters and the fill of each queue, as GET /metrics in the Prometheus text format
     #[arg(long, value_name = "ADDR")]
     metrics: Option<String>,
 
-    /// The folder of the files that the agent uploads and downloads; the working folder by default
+    /// Folder at which the paths of the ops upload, download and send_media begin; the working folder by default. Links are
+    /// followed, and a path that leads out of it is refused
     #[arg(long, value_name = "DIR")]
     media_dir: Option<PathBuf>,
 
@@ -112,13 +113,6 @@ pub(crate) struct RunArguments {
     /// Start the agent of --exec again when it has ended, or only when it has failed; the gateway stays connected
     #[arg(long, value_enum, default_value_t = Restart::Never, value_name = "WHEN", requires = "exec")]
     restart: Restart,
-}
-
-impl RunArguments {
-    /// The flags of the gateway itself.
-    pub(crate) fn gateway(&self) -> &GatewayArguments {
-        &self.gateway
-    }
 }
 
 pub(crate) fn run(arguments: &RunArguments) -> ExitCode {

@@ -1,37 +1,34 @@
-//! Configuration out of arguments, the environment, an env file and a configuration file (H-9), as a pure function: the
-//! environment is a look-up that the caller gives, and the files are texts that it has read.
+//! Configuration from arguments, the environment, an env file and a configuration file (H-9), as a pure function: the
+//! caller looks up variables and reads the files.
 //!
-//! The configuration file is TOML, and its keys are the flags' names without their dashes: `url`, `gateway-id`, `secret`
-//! or `secret-file`, `delivery-key` or `delivery-key-file`, `ca-file`, `platform` and `bot-id` or `[[identity]]` tables of both, `endpoint`, `route-keys`, `instance-id`,
-//! `wake-url`, `display-name`, `enroll-token`, `access-token`, `access-token-command`, `access-token-file`, `inbound-listen`, `provision`,
-//! `slack-reply-in-thread`, `slack-thread-sessions`, `group-sessions-per-user`, `thread-sessions-per-user`,
-//! `turn-reactions`, `raw-events`, `unknown-frames`, `prompts`, `allow-insecure`, `enabled`; in `[idp]` `token-url`, `client-id`, `client-secret`, `scope`; `[[policy]]` tables of
-//! `platform`, `require-address`, `free-response-scopes`, `allow-other-bots`; in `[set]` what `--set` sets. It may hold
-//! secrets, so it should be readable to its owner alone. Any other key is an error, unless it is the host's own.
+//! [`table`] lists the settings with their flags, variables and keys. The configuration file also has [`table::IDENTITY`]
+//! and [`table::POLICY`] as tables, and in `[set]` what `--set` sets. It may hold secrets, so only its owner should be
+//! able to read it. Any other key is an error, unless it is the host's own.
 //!
-//! `enabled = false` beats every URL, wherever that is said: [`ConfigError::Disabled`]. Itself it is a setting like any
-//! other, so that a flag or the environment can overrule a file's.
+//! `enabled = false` overrides every URL, in whatever source: [`ConfigError::Disabled`]. It is a setting like any other,
+//! so a flag or the environment overrides the file's.
 
 mod arguments;
+mod config_file;
 mod enrollment;
+mod env_file;
 mod error;
-mod file;
-mod glance;
 mod identities;
 pub(crate) mod limits;
-mod names;
+mod source;
 mod sources;
+pub mod table;
 #[cfg(test)]
 mod tests;
 mod token_source;
 
-pub use arguments::{Arguments, FileText, Files};
+pub use arguments::Arguments;
+pub use config_file::{ConfigFile, HostSetting, HostValue};
 pub use enrollment::{Enrollment, enrollment};
+pub use env_file::EnvFile;
 pub use error::ConfigError;
-pub use file::file_keys;
-pub use glance::{Glance, HostSetting, HostValue, glance};
-pub use sources::Source;
-pub use token_source::SourceError;
+pub use source::{Setting, Source};
+pub use sources::Sources;
 
 use crate::config::GatewayConfig;
 use crate::http::Base;
@@ -40,75 +37,71 @@ use crate::http::enroll::default_gateway_id;
 use crate::http::policy::{self, Policy};
 use crate::http::provision::Profile;
 use crate::network::Network;
-use crate::url::DialUrl;
 use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::limits::NamedLimits;
 use relayline_core::secret::Secret;
 use relayline_core::signature;
-use sources::{Name, Setting, Sources};
 
-/// A configuration, what is to be done before it is dialled with, and what the host should be warned of.
+/// A configuration, the plan of what comes before its first dial, and warnings for the host.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Resolved {
     /// The configuration.
     pub config: GatewayConfig,
-    /// What to provision and which policies to send first (H-4, H-5): [`crate::http::boot::Boot`] carries it out. `None`
-    /// when there is nothing of it to do. Who dials without it dials with what is configured alone.
+    /// Provisioning and policies that come first (H-4, H-5), which [`crate::http::boot::Boot`] carries out; `None` if there
+    /// are none. A gateway that dials without it has only what is configured.
     pub plan: Option<Plan>,
-    /// Whether anything names a platform. If not, the gateway says that it is one of `relay`'s.
+    /// Tells whether anything names a platform. If not, the gateway says that it is one of `relay`'s.
     pub names_platform: bool,
     /// Contradictions that were settled and values that look wrong, a sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Resolves the configuration: argument, else environment, else env file, else configuration file (H-9). What is blank
-/// counts as unset (L-2).
-pub fn resolve(
-    arguments: &Arguments,
-    environment: &dyn Fn(&str) -> Option<String>,
-    files: &Files<'_>,
-) -> Result<Resolved, ConfigError> {
-    resolve_with(arguments, environment, files, &mut [])
+/// Resolves the configuration: arguments override the environment, which overrides the env file, which overrides the
+/// configuration file (H-9). A blank value counts as unset (L-2).
+///
+/// # Errors
+/// Names the setting that is wrong or missing, and what to do.
+pub fn resolve(sources: &Sources<'_>) -> Result<Resolved, ConfigError> {
+    resolve_with(sources, &mut [])
 }
 
 /// Resolves the configuration as [`resolve`] does, and sets limits of `others` too, which `--set` and the file's `[set]`
-/// know beside those of [`GatewayConfig`].
+/// name beside those of [`GatewayConfig`].
+///
+/// # Errors
+/// Those of [`resolve`].
 pub fn resolve_with(
-    arguments: &Arguments,
-    environment: &dyn Fn(&str) -> Option<String>,
-    files: &Files<'_>,
+    sources: &Sources<'_>,
     others: &mut [&mut dyn NamedLimits],
 ) -> Result<Resolved, ConfigError> {
-    let sources = Sources::read(environment, files)?;
-    let environment: &dyn Fn(&str) -> Option<String> = &|name| sources.look_up(name);
-    on(arguments, &sources)?;
-    let url = url(arguments.url.as_deref(), "--url", &sources)?;
-    let allow_insecure = allow_insecure(arguments, &sources)?;
-    let source = token_source::resolve(arguments, &sources, allow_insecure)?;
-    let when = when(arguments, &sources)?;
-    let managed = managed(arguments, environment);
-    let provisions = match when {
+    check_enabled(sources)?;
+    let url = sources.url(&table::URL)?;
+    let allow_insecure = sources.bool(&table::ALLOW_INSECURE)?.unwrap_or(false);
+    let source = token_source::resolve(sources, allow_insecure)?;
+    let provisioning = provisioning(sources)?;
+    let managed = sources.is_managed();
+    let provisions = match provisioning {
         Provisioning::Auto => managed || source.is_some(),
         Provisioning::Always => true,
         Provisioning::Never => false,
     };
-    let id = sources.find(arguments.gateway_id.as_deref(), &names::GATEWAY_ID);
-    let credentials = credentials(arguments, &sources, id.clone(), provisions)?;
+    let id = sources.find(&table::GATEWAY_ID);
+    let credentials = credentials(sources, id.clone(), provisions)?;
     if credentials.is_some() {
         // C-6, for the dial as for what comes before it.
         Base::new(&url, allow_insecure)?;
     }
 
-    let mut warnings = sources.quoted();
-    let mut identities = identities::resolve(arguments, &sources, &mut warnings)?;
+    let mut warnings = sources.quote_warnings();
+    let mut identities = identities::resolve(sources, &mut warnings)?;
     let names_platform = !identities.is_empty();
     if !names_platform {
         identities.push(identities::none());
     }
-    let policies = policies(arguments, &sources, &identities)?;
-    let gateway_id =
-        id.map_or_else(|| default_gateway_id(arguments.hostname.as_deref()), |id| id.text().to_owned());
-    let profile = profile(arguments, &sources, gateway_id)?;
+    let policies = policies(sources, &identities)?;
+    let hostname = sources.arguments.hostname.as_deref();
+    let gateway_id = id.map_or_else(|| default_gateway_id(hostname), |id| id.text().to_owned());
+    let profile = profile(sources, gateway_id)?;
     let is_set = policies.iter().any(Policy::is_set);
     let sends = credentials.is_some() && is_set;
     if is_set && !sends && !provisions {
@@ -120,7 +113,7 @@ pub fn resolve_with(
         Some(Plan {
             base: Base::new(&url, allow_insecure)?,
             credentials: credentials.clone(),
-            provisioning: when,
+            provisioning,
             managed,
             source,
             profile,
@@ -130,210 +123,133 @@ pub fn resolve_with(
     } else {
         None
     };
+    let ca_certificates = sources.arguments.ca_certificates.clone();
     let mut config = GatewayConfig {
         allow_insecure,
-        network: Network::resolve(arguments.ca_certificates.clone(), environment)?,
-        inbound_listen: listen(arguments, &sources)?,
+        network: Network::resolve(ca_certificates, &|variable| sources.look_up(variable))?,
+        inbound_listen: inbound_listen(sources)?,
         ..GatewayConfig::new(url, identities::none())
     };
     config.machine.credentials = credentials;
     config.machine.identities = identities;
-    config.machine.delivery_keys = delivery_keys(arguments, &sources)?;
+    let keys = sources.line(&table::DELIVERY_KEY)?;
+    config.machine.delivery_keys = keys.map(|keys| signature::keys(&keys.value)).unwrap_or_default();
     if config.inbound_listen.is_some() && config.machine.delivery_keys.is_empty() && !provisions {
-        warnings.push(
-            "signed deliveries are taken, but there is no key to check them with: set GATEWAY_RELAY_DELIVERY_KEY, or \
-             each is refused"
-                .to_owned(),
-        );
+        let why = "signed deliveries are taken, but there is no key to check them with: set GATEWAY_RELAY_DELIVERY_KEY, \
+                   or each is refused";
+        warnings.push(why.to_owned());
     }
-    switches(&mut config.machine, arguments, &sources)?;
-    limits(&mut config, others, arguments, &sources)?;
+    set_switches(&mut config.machine, sources)?;
+    set_limits(&mut config, others, sources)?;
     Ok(Resolved { config, plan, names_platform, warnings })
 }
 
-/// Whether the relay is switched on, which it is unless somebody says otherwise (H-9).
-fn on(arguments: &Arguments, sources: &Sources<'_>) -> Result<(), ConfigError> {
-    match flag(arguments.enabled, &names::ENABLED, sources) {
-        Some(found) if !switch(&found)? => Err(ConfigError::Disabled(found.from)),
+/// Checks that the relay is not switched off (H-9).
+fn check_enabled(sources: &Sources<'_>) -> Result<(), ConfigError> {
+    match sources.find(&table::ENABLED) {
+        Some(setting) if !setting.bool()? => Err(ConfigError::Disabled(setting.source)),
         Some(_) | None => Ok(()),
     }
 }
 
-fn flag(argument: Option<bool>, name: &Name, sources: &Sources<'_>) -> Option<Setting> {
-    sources.find(argument.map(|on| on.to_string()).as_deref(), name)
-}
-
-fn switch(found: &Setting) -> Result<bool, ConfigError> {
-    match found.text().to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(ConfigError::Word {
-            from: found.from.clone(),
-            value: found.text().to_owned(),
-            wanted: "true, false, on, off",
-        }),
-    }
-}
-
-fn url(argument: Option<&str>, flag: &'static str, sources: &Sources<'_>) -> Result<DialUrl, ConfigError> {
-    let name = Name { flag, ..names::URL };
-    let found = sources.find(argument, &name).ok_or(ConfigError::NoUrl(flag))?;
-    DialUrl::parse(found.text()).map_err(|error| ConfigError::Url { from: found.from, error })
-}
-
-fn allow_insecure(arguments: &Arguments, sources: &Sources<'_>) -> Result<bool, ConfigError> {
-    let found = sources.find(None, &names::ALLOW_INSECURE);
-    Ok(arguments.allow_insecure || found.as_ref().map(switch).transpose()?.unwrap_or(false))
-}
-
-fn when(arguments: &Arguments, sources: &Sources<'_>) -> Result<Provisioning, ConfigError> {
-    if let Some(when) = arguments.provision {
-        return Ok(when);
-    }
-    let Some(found) = sources.find(None, &names::PROVISION) else {
+fn provisioning(sources: &Sources<'_>) -> Result<Provisioning, ConfigError> {
+    let Some(setting) = sources.find(&table::PROVISION) else {
         return Ok(Provisioning::default());
     };
-    match found.text() {
+    match setting.text() {
         "auto" => Ok(Provisioning::Auto),
         "always" => Ok(Provisioning::Always),
         "never" => Ok(Provisioning::Never),
-        value => Err(ConfigError::Word {
-            value: value.to_owned(),
-            wanted: "auto, always, never",
-            from: found.from,
-        }),
+        _ => Err(setting.none_of(&["auto", "always", "never"])),
     }
 }
 
-/// Whether the install is managed (H-3): `HERMES_MANAGED` says so, if it is not one of the words for no; it may name who
-/// manages it.
-pub fn managed(arguments: &Arguments, environment: &dyn Fn(&str) -> Option<String>) -> bool {
-    let said = environment(names::MANAGED).unwrap_or_default().trim().to_ascii_lowercase();
-    arguments.managed || !matches!(said.as_str(), "" | "0" | "false" | "no" | "off")
-}
-
-/// Id and secret come together or not at all (L-2), unless the secret is still to be provisioned (H-4).
+/// Resolves id and secret, which come together or not at all (L-2), unless the secret is still to be provisioned (H-4).
 fn credentials(
-    arguments: &Arguments,
     sources: &Sources<'_>,
     id: Option<Setting>,
     provisions: bool,
 ) -> Result<Option<Credentials>, ConfigError> {
-    let secret = sources.find(arguments.secret.as_ref().map(Secret::expose), &names::SECRET);
-    match (id, secret) {
+    match (id, sources.find(&table::SECRET)) {
         (Some(id), Some(secret)) => {
-            let (id, secret) = (on_one_line(id)?, on_one_line(secret)?);
+            let (id, secret) = (id.on_one_line()?, secret.on_one_line()?);
             Ok(Some(Credentials { gateway_id: id.text().to_owned(), secret: secret.secret() }))
         }
         (None, None) => Ok(None),
         (Some(_), None) if provisions => Ok(None),
-        (Some(id), None) => Err(ConfigError::NoSecret(id.from)),
-        (None, Some(secret)) => Err(ConfigError::NoId(secret.from)),
+        (Some(id), None) => Err(ConfigError::NoSecret(id.source)),
+        (None, Some(secret)) => Err(ConfigError::NoId(secret.source)),
     }
 }
 
-fn policies(
-    arguments: &Arguments,
-    sources: &Sources<'_>,
-    identities: &[Identity],
-) -> Result<Vec<Policy>, ConfigError> {
-    let Some(found) = sources.find(arguments.policy.as_deref(), &names::POLICY) else {
-        return Ok(Vec::new());
-    };
-    policy::parse(found.text(), identities).map_err(|error| ConfigError::Policy { from: found.from, error })
+fn policies(sources: &Sources<'_>, identities: &[Identity]) -> Result<Vec<Policy>, ConfigError> {
+    let Some(setting) = sources.find(&table::POLICY) else { return Ok(Vec::new()) };
+    policy::parse(setting.text(), identities).map_err(|error| setting.invalid(error))
 }
 
-fn profile(arguments: &Arguments, sources: &Sources<'_>, gateway_id: String) -> Result<Profile, ConfigError> {
-    let text = |argument: &Option<String>, name| plain(sources.find(argument.as_deref(), name));
-    let route_keys = sources.find(arguments.route_keys.as_deref(), &names::ROUTE_KEYS);
+fn profile(sources: &Sources<'_>, gateway_id: String) -> Result<Profile, ConfigError> {
+    let text = |spec| {
+        let setting = sources.line(spec);
+        setting.map(|setting| setting.map(|setting| setting.text().to_owned()))
+    };
+    let route_keys = sources.find(&table::ROUTE_KEYS);
     Ok(Profile {
         gateway_id,
-        gateway_endpoint: text(&arguments.endpoint, &names::ENDPOINT)?.unwrap_or_default(),
+        gateway_endpoint: text(&table::ENDPOINT)?.unwrap_or_default(),
         route_keys: route_keys.map(|keys| keys.list().map(str::to_owned).collect()).unwrap_or_default(),
-        instance_id: text(&arguments.instance_id, &names::INSTANCE_ID)?,
-        wake_url: text(&arguments.wake_url, &names::WAKE_URL)?,
-        display_name: text(&arguments.display_name, &names::DISPLAY_NAME)?,
+        instance_id: text(&table::INSTANCE_ID)?,
+        wake_url: text(&table::WAKE_URL)?,
+        display_name: text(&table::DISPLAY_NAME)?,
     })
 }
 
-/// A text without control characters.
-fn plain(found: Option<Setting>) -> Result<Option<String>, ConfigError> {
-    Ok(found.map(on_one_line).transpose()?.map(|found| found.text().to_owned()))
-}
-
-/// The same: a file with two secrets in it must not become one that nobody knows.
-fn on_one_line(found: Setting) -> Result<Setting, ConfigError> {
-    match found.text().chars().any(char::is_control) {
-        true => Err(ConfigError::Control(found.from)),
-        false => Ok(found),
-    }
-}
-
-fn listen(arguments: &Arguments, sources: &Sources<'_>) -> Result<Option<String>, ConfigError> {
-    let Some(found) = sources.find(arguments.inbound_listen.as_deref(), &names::INBOUND_LISTEN) else {
-        return Ok(None);
-    };
-    let text = found.text().to_owned();
-    let usable = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
-    if text.rsplit_once(':').is_some_and(usable) {
-        Ok(Some(text))
+fn inbound_listen(sources: &Sources<'_>) -> Result<Option<String>, ConfigError> {
+    let Some(setting) = sources.find(&table::INBOUND_LISTEN) else { return Ok(None) };
+    let is_usable = |(host, port): (&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
+    if setting.text().rsplit_once(':').is_some_and(is_usable) {
+        Ok(Some(setting.text().to_owned()))
     } else {
-        Err(ConfigError::Listen { from: found.from, value: text })
+        Err(setting.invalid(format_args!(
+            "{} is not an address to listen on: write HOST:PORT, as in 0.0.0.0:8787",
+            setting.quoted()
+        )))
     }
-}
-
-fn delivery_keys(arguments: &Arguments, sources: &Sources<'_>) -> Result<Vec<Secret>, ConfigError> {
-    let argument = arguments.delivery_key.as_ref().map(Secret::expose);
-    let keys = sources.find(argument, &names::DELIVERY_KEY).map(on_one_line).transpose()?;
-    Ok(keys.map(|keys| signature::keys(&keys.value)).unwrap_or_default())
 }
 
 /// Sets which messages share a session (S-3, S-7, S-8), what shows a turn (O-15), and what the host is shown (X-4, X-5,
 /// I-6).
-fn switches(config: &mut Config, arguments: &Arguments, sources: &Sources<'_>) -> Result<(), ConfigError> {
-    let sessions = &mut config.sessions;
-    for (slot, argument, name) in [
-        (&mut config.slack_reply_in_thread, arguments.slack_reply_in_thread, &names::SLACK_REPLY_IN_THREAD),
-        (&mut config.slack_thread_sessions, arguments.slack_thread_sessions, &names::SLACK_THREAD_SESSIONS),
-        (
-            &mut sessions.group_sessions_per_user,
-            arguments.group_sessions_per_user,
-            &names::GROUP_SESSIONS_PER_USER,
-        ),
-        (
-            &mut sessions.thread_sessions_per_user,
-            arguments.thread_sessions_per_user,
-            &names::THREAD_SESSIONS_PER_USER,
-        ),
-        (&mut config.turn_reactions, arguments.turn_reactions, &names::TURN_REACTIONS),
-        (&mut config.raw_events, arguments.raw_events, &names::RAW_EVENTS),
-        (&mut config.unknown_frames, arguments.unknown_frames, &names::UNKNOWN_FRAMES),
-        (&mut config.prompts, arguments.prompts, &names::PROMPTS),
+fn set_switches(config: &mut Config, sources: &Sources<'_>) -> Result<(), ConfigError> {
+    for (slot, spec) in [
+        (&mut config.slack_reply_in_thread, &table::SLACK_REPLY_IN_THREAD),
+        (&mut config.slack_thread_sessions, &table::SLACK_THREAD_SESSIONS),
+        (&mut config.sessions.group_sessions_per_user, &table::GROUP_SESSIONS_PER_USER),
+        (&mut config.sessions.thread_sessions_per_user, &table::THREAD_SESSIONS_PER_USER),
+        (&mut config.turn_reactions, &table::TURN_REACTIONS),
+        (&mut config.raw_events, &table::RAW_EVENTS),
+        (&mut config.unknown_frames, &table::UNKNOWN_FRAMES),
+        (&mut config.prompts, &table::PROMPTS),
     ] {
-        if let Some(found) = flag(argument, name, sources) {
-            *slot = switch(&found)?;
-        }
+        *slot = sources.bool(spec)?.unwrap_or(*slot);
     }
     Ok(())
 }
 
-/// Sets limits and time-outs: the file's first, then the arguments', which override them.
-fn limits(
+/// Sets limits and time-outs: first the file's, then the arguments', which override them.
+fn set_limits(
     config: &mut GatewayConfig,
     others: &mut [&mut dyn NamedLimits],
-    arguments: &Arguments,
     sources: &Sources<'_>,
 ) -> Result<(), ConfigError> {
     let mut all: Vec<&mut dyn NamedLimits> =
         vec![&mut config.machine.limits, &mut config.machine.timing, &mut config.server];
     all.extend(others.iter_mut().map(|limits| &mut **limits as &mut dyn NamedLimits));
-    for (name, value, from) in &sources.file.set {
-        let problem = |problem| ConfigError::Setting { setting: from.to_string(), problem };
-        limits::set(&mut all, name, value.trim()).map_err(problem)?;
+    for limit in sources.config_file.into_iter().flat_map(|file| &file.set) {
+        let set = limits::set(&mut all, &limit.name, limit.value.trim());
+        set.map_err(|problem| ConfigError::invalid(&limit.source, problem))?;
     }
-    for setting in &arguments.set {
-        let problem = |problem| ConfigError::Setting { setting: format!("--set {setting}"), problem };
-        let (name, value) = setting.split_once('=').ok_or_else(|| problem("write NAME=VALUE".into()))?;
+    for limit in sources.arguments.values(&table::SET).iter().map(Secret::expose) {
+        let problem = |problem| ConfigError::invalid(format_args!("{} {limit}", table::SET.flag), problem);
+        let (name, value) = limit.split_once('=').ok_or_else(|| problem("write NAME=VALUE".to_owned()))?;
         limits::set(&mut all, name.trim(), value.trim()).map_err(problem)?;
     }
     Ok(())

@@ -1,33 +1,34 @@
-//! Configuration from where the process stands: its environment, and the machine.
+//! Configuration from the process's environment and the machine.
 
 use crate::tls;
 use relayline_control::network::CaCertificates;
-use relayline_control::settings::{self, Arguments, ConfigError, Files, Resolved};
+use relayline_control::settings::{self, Arguments, ConfigError, Resolved, Sources};
 use std::cell::Cell;
 use std::env::VarError;
 use std::path::{Path, PathBuf};
 
-/// The configuration that the process's environment describes (`GATEWAY_RELAY_URL` and so on, H-9). It is for the
-/// runtime's `boot`, which does what comes before the dial: one that is dialled with as it is has no credentials where
-/// they are still to be provisioned (H-4).
+/// Resolves the configuration that the process's environment describes (`GATEWAY_RELAY_URL` and so on, H-9). It is for the
+/// runtime's `boot`, which does what comes before the dial: without that it has no credentials where they are still to be
+/// provisioned (H-4).
 ///
 /// # Errors
 /// Names the variable that is wrong, and what is wrong with it.
 pub fn config_from_env() -> Result<Resolved, ConfigError> {
-    let mut arguments = Arguments { ca_certificates: ca_certificates(None)?, ..Arguments::default() };
+    let mut arguments = Arguments::default();
+    arguments.ca_certificates = ca_certificates(None)?;
     detect_host(&mut arguments, default_env_file().as_deref());
-    with_environment(|environment| settings::resolve(&arguments, environment, &Files::default()))
+    with_environment(|environment| settings::resolve(&Sources::new(&arguments, environment)))
 }
 
 /// Resolves with the process's environment.
 ///
 /// # Errors
-/// Those of `how`, and a variable that it asks for and that is no text: it must not count as unset.
+/// Those of `resolve`, and a variable that it looks up and that is not UTF-8: it must not count as unset.
 pub fn with_environment<T>(
-    how: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> Result<T, ConfigError>,
+    resolve: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> Result<T, ConfigError>,
 ) -> Result<T, ConfigError> {
     let unreadable = Cell::new(None);
-    let resolved = how(&|name| match std::env::var(name) {
+    let resolved = resolve(&|name| match std::env::var(name) {
         Ok(value) => Some(value),
         Err(VarError::NotPresent) => None,
         Err(VarError::NotUnicode(_)) => {
@@ -47,16 +48,15 @@ pub fn detect_host(arguments: &mut Arguments, env_file: Option<&Path>) {
     arguments.managed = env_file.is_some_and(|file| file.with_file_name(".managed").exists());
 }
 
-/// Where an agent host keeps its environment when nobody says otherwise.
+/// Returns the default path of the env file: `~/.hermes/.env`.
 pub fn default_env_file() -> Option<PathBuf> {
     std::env::home_dir().map(|home| home.join(".hermes").join(".env"))
 }
 
-/// Reads the certificates of authorities that are to be trusted, too: from this file, which `--ca-file` names, or else
-/// from the one that the environment names as `SSL_CERT_FILE`, if it does.
+/// Reads certificates to trust: from `file`, which `--ca-file` names, else from the file that `SSL_CERT_FILE` names.
 ///
 /// # Errors
-/// When the file cannot be read, or holds no certificate.
+/// The file cannot be read, or holds no certificate.
 pub fn ca_certificates(file: Option<&Path>) -> Result<Option<CaCertificates>, ConfigError> {
     let variable =
         || std::env::var_os("SSL_CERT_FILE").filter(|file| !file.to_string_lossy().trim().is_empty());
@@ -67,15 +67,15 @@ pub fn ca_certificates(file: Option<&Path>) -> Result<Option<CaCertificates>, Co
     }
 }
 
-/// Reads the certificates of a file, which `name` names.
+/// Reads the certificates of a file; `name` is that of its setting.
 ///
 /// # Errors
-/// When the file cannot be read, or holds no certificate.
+/// The file cannot be read, or holds no certificate.
 pub fn read_certificates(name: &str, file: &Path) -> Result<CaCertificates, ConfigError> {
     let from = format!("{name} {}", file.display());
     let read = std::fs::read(file).map_err(|error| error.to_string());
     match read.and_then(|bytes| tls::add(&mut rustls::RootCertStore::empty(), &bytes).map(|_| bytes)) {
         Ok(bytes) => Ok(CaCertificates { from, bytes }),
-        Err(problem) => Err(ConfigError::CaFile { from, problem }),
+        Err(problem) => Err(ConfigError::invalid(from, problem)),
     }
 }

@@ -1,69 +1,68 @@
-//! What an enrolment needs, from arguments, environment and file (H-1, H-9).
+//! Settings of an enrolment (H-1, H-9).
 
-use super::sources::{Name, Sources};
-use super::{Arguments, ConfigError, Files, names, plain};
+use super::error::ConfigError;
+use super::source::Setting;
+use super::sources::Sources;
+use super::{table, token_source};
 use crate::http::Base;
 use crate::http::enroll::default_gateway_id;
 use crate::http::identity::TokenSource;
 use crate::network::Network;
 use relayline_core::secret::Secret;
 
-/// What an enrolment needs.
+/// Settings of an enrolment.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Enrollment {
-    /// Whom to ask.
+    /// Base of the connector's endpoints.
     pub base: Base,
-    /// Proxies, and whose certificates are trusted.
+    /// Proxies and trusted certificates.
     pub network: Network,
-    /// Where the access token comes from.
+    /// Source of the access token.
     pub source: TokenSource,
-    /// The single-use token.
+    /// Single-use enrollment token.
     pub token: Secret,
-    /// The id that the gateway wants.
+    /// Id that the gateway asks for.
     pub gateway_id: String,
-    /// The connector's URL if it was given as an argument, without a `/` at its end: only then it goes into the env file
+    /// URL of the connector if it was given as an argument, without a `/` at its end: only then it goes into the env file
     /// (H-2).
     pub url: Option<String>,
-    /// What wakes the gateway, as it was given.
+    /// URL that wakes the gateway if it was given as an argument.
     pub wake_url: Option<String>,
     /// Values that look wrong, a sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Resolves what an enrolment needs: argument, else environment, else files (H-9). A relay that is switched off can be
-/// enrolled all the same.
-pub fn enrollment(
-    arguments: &Arguments,
-    environment: &dyn Fn(&str) -> Option<String>,
-    files: &Files<'_>,
-) -> Result<Enrollment, ConfigError> {
-    let sources = Sources::read(environment, files)?;
-    let url = super::url(arguments.url.as_deref(), "--connector-url", &sources)?;
-    let token = sources.find(arguments.enroll_token.as_ref().map(Secret::expose), &names::ENROLL_TOKEN);
-    let token = token.ok_or(ConfigError::NoEnrollmentToken)?.secret();
-    let allow_insecure = super::allow_insecure(arguments, &sources)?;
-    let source =
-        super::token_source::resolve(arguments, &sources, allow_insecure)?.ok_or(ConfigError::NoSource)?;
-    let id = plain(sources.find(arguments.gateway_id.as_deref(), &names::GATEWAY_ID))?;
-    let given = |argument: &Option<String>| {
-        argument.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
-    };
+/// Resolves the settings of an enrolment (H-9). A relay that is switched off can be enrolled all the same.
+///
+/// # Errors
+/// Names the setting that is wrong or missing.
+pub fn enrollment(sources: &Sources<'_>) -> Result<Enrollment, ConfigError> {
+    let url = sources.url(&table::CONNECTOR_URL)?;
+    let token = sources.find(&table::ENROLL_TOKEN).ok_or(ConfigError::NoEnrollmentToken)?.secret();
+    let allow_insecure = sources.bool(&table::ALLOW_INSECURE)?.unwrap_or(false);
+    let source = token_source::resolve(sources, allow_insecure)?.ok_or(ConfigError::NoAccessToken)?;
+    let id = sources.line(&table::GATEWAY_ID)?;
+    let given =
+        |spec| sources.argument(spec).filter(Setting::is_set).map(|setting| setting.text().to_owned());
     // Both go into the env file, and what that cannot hold must not use up the token.
-    plain(sources.find(arguments.wake_url.as_deref(), &names::WAKE_URL))?;
-    plain(sources.find(arguments.url.as_deref(), &Name { flag: "--connector-url", ..names::URL }))?;
+    sources.line(&table::WAKE_URL)?;
+    sources.line(&table::CONNECTOR_URL)?;
     Ok(Enrollment {
         base: Base::new(&url, allow_insecure)?,
-        network: Network::resolve(arguments.ca_certificates.clone(), environment)?,
+        network: Network::resolve(sources.arguments.ca_certificates.clone(), sources.environment)?,
         source,
         token,
-        gateway_id: id.unwrap_or_else(|| default_gateway_id(arguments.hostname.as_deref())),
-        url: given(&arguments.url).map(without_slash),
-        wake_url: given(&arguments.wake_url),
-        warnings: sources.quoted(),
+        gateway_id: id.map_or_else(
+            || default_gateway_id(sources.arguments.hostname.as_deref()),
+            |id| id.text().to_owned(),
+        ),
+        url: given(&table::CONNECTOR_URL).map(without_slash),
+        wake_url: given(&table::WAKE_URL),
+        warnings: sources.quote_warnings(),
     })
 }
 
-/// A URL without the `/` at the end of its path, which says nothing.
+/// Returns a URL without the `/` at the end of its path, which means nothing.
 fn without_slash(mut url: String) -> String {
     let path = url.find('?').unwrap_or(url.len());
     let kept = url[..path].trim_end_matches('/').len();

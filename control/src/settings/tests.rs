@@ -10,7 +10,7 @@ fn look_up<'a>(environment: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option
 }
 
 fn run(arguments: &Arguments, environment: &[(&str, &str)]) -> Result<Resolved, ConfigError> {
-    resolve(arguments, &look_up(environment), &Files::default())
+    resolve(&Sources::new(arguments, &look_up(environment)))
 }
 
 /// With a file `f.toml`.
@@ -19,8 +19,13 @@ fn with_file(
     environment: &[(&str, &str)],
     text: &str,
 ) -> Result<Resolved, ConfigError> {
-    let files = Files { config: Some(FileText { name: "f.toml", text }), ..Files::default() };
-    resolve(arguments, &look_up(environment), &files)
+    let file = ConfigFile::parse("f.toml", text, &[])?;
+    resolve(&Sources { config_file: Some(&file), ..Sources::new(arguments, &look_up(environment)) })
+}
+
+/// Arguments with a flag's value.
+fn given(spec: &table::Spec, value: &str) -> Arguments {
+    Arguments::default().with(spec, value)
 }
 
 #[track_caller]
@@ -32,7 +37,7 @@ const URL: (&str, &str) = ("GATEWAY_RELAY_URL", "ws://127.0.0.1:9");
 
 #[test]
 fn h_9_an_argument_goes_before_the_environment() {
-    let arguments = Arguments { url: Some("wss://a.example".into()), ..Arguments::default() };
+    let arguments = given(&table::URL, "wss://a.example");
     assert_eq!(run(&arguments, &[URL]).unwrap().config.url.as_str(), "wss://a.example/relay");
     assert_eq!(run(&Arguments::default(), &[URL]).unwrap().config.url.as_str(), "ws://127.0.0.1:9/relay");
 }
@@ -55,7 +60,7 @@ fn l_2_id_and_secret_come_together_or_not_at_all() {
     );
     // Two secrets in one file are none: nobody knows what they are together. The same goes for keys (C-3).
     let what = "holds a line break or another control character: write it on one line";
-    let two = Arguments { secret: Some("old\nnew".into()), ..Arguments::default() };
+    let two = given(&table::SECRET, "old\nnew");
     fails(&two, &[URL, id], &format!("--secret-file {what}"));
     fails(&none, &[URL, secret, ("GATEWAY_RELAY_ID", "gw\r1")], &format!("GATEWAY_RELAY_ID {what}"));
     let keys = ("GATEWAY_RELAY_DELIVERY_KEY", "old\nnew");
@@ -76,7 +81,7 @@ fn c_6_credentials_in_the_clear_stay_on_loopback() {
         ("GATEWAY_RELAY_SECRET", "hunter2"),
     ];
     assert!(matches!(run(&Arguments::default(), &far), Err(ConfigError::Insecure(_))));
-    assert!(run(&Arguments { allow_insecure: true, ..Arguments::default() }, &far).is_ok());
+    assert!(run(&given(&table::ALLOW_INSECURE, "true"), &far).is_ok());
     assert!(run(&Arguments::default(), &far[..1]).is_ok());
 }
 
@@ -89,7 +94,7 @@ fn l_1_errors_name_where_the_url_came_from() {
         &[("GATEWAY_RELAY_URL", "ftp://x")],
         r#"GATEWAY_RELAY_URL: "ftp://x" is no ws, wss, http or https URL"#,
     );
-    let arguments = Arguments { url: Some("ftp://x".into()), ..Arguments::default() };
+    let arguments = given(&table::URL, "ftp://x");
     fails(&arguments, &[URL], r#"--url: "ftp://x" is no ws, wss, http or https URL"#);
 }
 
@@ -103,9 +108,8 @@ fn h_9_identities() {
         (list.collect::<Vec<_>>().join(" "), resolved.warnings.len())
     };
     let none = Arguments::default();
-    let flags = |list: &[&str]| Arguments {
-        identities: list.iter().map(|s| (*s).to_owned()).collect(),
-        ..Arguments::default()
+    let flags = |list: &[&str]| {
+        list.iter().fold(Arguments::default(), |given, identity| given.with(&table::IDENTITY, *identity))
     };
     let plural = ("GATEWAY_RELAY_PLATFORMS", "discord, telegram");
     let ids = ("GATEWAY_RELAY_BOT_IDS", r#"{"discord":{"botId":"1"},"telegram":{"botId":7}}"#);
@@ -115,11 +119,7 @@ fn h_9_identities() {
         (&none, vec![plural, ids], ("discord:1 telegram:7", 0)),
         (&none, vec![plural, ids, ("GATEWAY_RELAY_PLATFORM", "slack")], ("discord:1 telegram:7", 1)),
         // Blank is unset (L-2).
-        (
-            &Arguments { platform: Some(" ".into()), ..none.clone() },
-            vec![plural, ids],
-            ("discord:1 telegram:7", 0),
-        ),
+        (&given(&table::PLATFORM, " "), vec![plural, ids], ("discord:1 telegram:7", 0)),
         (&flags(&["discord:1", "matrix:@a:b"]), vec![plural], ("discord:1 matrix:@a:b", 0)),
     ] {
         assert_eq!(identities(arguments, &environment), (expected.0.to_owned(), expected.1));
@@ -131,7 +131,7 @@ fn h_9_identities() {
     fails(
         &none,
         &[URL, plural, ("GATEWAY_RELAY_BOT_IDS", "[]")],
-        r#"GATEWAY_RELAY_BOT_IDS: no JSON object: write {"discord": {"botId": "123"}}"#,
+        r#"GATEWAY_RELAY_BOT_IDS: not a JSON object: write {"discord": {"botId": "123"}}"#,
     );
 }
 
@@ -161,13 +161,10 @@ fn s_7_s_8_session_settings_come_from_flag_environment_and_file() {
         ("GATEWAY_RELAY_THREAD_SESSIONS_PER_USER", "off"),
     ];
     assert_eq!(read(&none, &environment, file), [true, true, true, false]);
-    let arguments = Arguments {
-        slack_reply_in_thread: Some(false),
-        slack_thread_sessions: Some(false),
-        group_sessions_per_user: Some(false),
-        thread_sessions_per_user: Some(true),
-        ..Arguments::default()
-    };
+    let arguments = given(&table::SLACK_REPLY_IN_THREAD, "false")
+        .with(&table::SLACK_THREAD_SESSIONS, "false")
+        .with(&table::GROUP_SESSIONS_PER_USER, "false")
+        .with(&table::THREAD_SESSIONS_PER_USER, "true");
     assert_eq!(read(&arguments, &environment, ""), [false, false, false, true]);
     let wrong = ("GATEWAY_RELAY_SLACK_THREAD_SESSIONS", "maybe");
     fails(
@@ -182,7 +179,8 @@ fn o_15_turn_reactions_come_from_flag_environment_and_file() {
     let read = |flag: Option<bool>, environment: &[(&str, &str)], file: &str| {
         let mut all = vec![URL];
         all.extend(environment);
-        let arguments = Arguments { turn_reactions: flag, ..Arguments::default() };
+        let arguments = flag.map(|flag: bool| given(&table::TURN_REACTIONS, &flag.to_string()));
+        let arguments = arguments.unwrap_or_default();
         with_file(&arguments, &all, file).unwrap().config.machine.turn_reactions
     };
     let file = "turn-reactions = false\n";
@@ -202,30 +200,20 @@ fn o_15_turn_reactions_come_from_flag_environment_and_file() {
 #[test]
 fn x_4_x_5_i_6_what_is_shown_comes_from_flag_environment_and_file() {
     type Read = fn(&Config) -> bool;
-    type Give = fn(&mut Arguments, bool);
-    let rows: [(&str, &str, bool, Read, Give); 3] = [
-        ("raw-events", "RAW_EVENTS", false, |c| c.raw_events, |a, on| a.raw_events = Some(on)),
-        (
-            "unknown-frames",
-            "UNKNOWN_FRAMES",
-            false,
-            |c| c.unknown_frames,
-            |a, on| a.unknown_frames = Some(on),
-        ),
-        ("prompts", "PROMPTS", true, |c| c.prompts, |a, on| a.prompts = Some(on)),
+    let rows: [(&table::Spec, bool, Read); 3] = [
+        (&table::RAW_EVENTS, false, |c| c.raw_events),
+        (&table::UNKNOWN_FRAMES, false, |c| c.unknown_frames),
+        (&table::PROMPTS, true, |c| c.prompts),
     ];
-    for (key, variable, default, shown, give) in rows {
-        let variable = format!("GATEWAY_RELAY_{variable}");
+    for (spec, default, shown) in rows {
+        let key = spec.key;
         let other = !default;
         let word = |on| if on { "on" } else { "off" };
         let file = format!("{key} = {other}\n");
         let read = |flag: Option<bool>, value: Option<&str>, file: &str| {
-            let mut arguments = Arguments::default();
-            if let Some(on) = flag {
-                give(&mut arguments, on);
-            }
+            let arguments = flag.map(|on| given(spec, &on.to_string())).unwrap_or_default();
             let mut environment = vec![URL];
-            environment.extend(value.map(|value| (variable.as_str(), value)));
+            environment.extend(value.map(|value| (spec.variable, value)));
             shown(&with_file(&arguments, &environment, file).unwrap().config.machine)
         };
         assert_eq!(read(None, None, ""), default, "{key}");
@@ -242,7 +230,7 @@ fn x_4_x_5_i_6_what_is_shown_comes_from_flag_environment_and_file() {
 
 #[test]
 fn settings_by_name() {
-    let set = |text: &str| Arguments { set: vec![text.to_owned()], ..Arguments::default() };
+    let set = |text: &str| given(&table::SET, text);
     let resolved = run(&set("handshake_timeout=1s"), &[URL]).unwrap();
     assert_eq!(resolved.config.machine.timing.handshake_timeout, std::time::Duration::from_secs(1));
     fails(&set("handshake_timeout"), &[URL], "--set handshake_timeout: write NAME=VALUE");

@@ -20,7 +20,7 @@ fn c_4_c_6_what_is_wrong_with_the_settings_quotes_no_secret() {
             &["SECRET", "ACCESS_TOKEN", "ACCESS_TOKEN_COMMAND"],
             "GATEWAY_RELAY_IDP_TOKEN_URL",
             &idp,
-            "no https URL",
+            "not an https URL",
         ),
         (
             &["SECRET", "ACCESS_TOKEN", "ACCESS_TOKEN_COMMAND"],

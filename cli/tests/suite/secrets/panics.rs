@@ -5,8 +5,8 @@ use super::known::{
     SECRET, is_clean,
 };
 use relayline_connector::{ConnectorConfig, EmbeddedConnector};
-use relayline_control::http::boot::{Boot, Provisioning, Step};
-use relayline_control::settings::{self, Arguments, FileText, Files};
+use relayline_control::http::boot::{Boot, Step};
+use relayline_control::settings::{self, Arguments, ConfigFile, Sources, table};
 use relayline_core::machine::RelayMachine;
 use relayline_core::time::Now;
 use std::process::Command;
@@ -49,21 +49,18 @@ fn panic_with_everything() {
         Some(value.to_owned())
     };
     let text = format!("secret = '{FILE_SECRET}'");
-    let file = FileText { name: "relayline.toml", text: &text };
+    let file = ConfigFile::parse("relayline.toml", &text, &[]).unwrap();
     let none = Arguments::default();
-    let resolved =
-        settings::resolve(&none, &environment, &Files { config: Some(file), ..Files::default() }).unwrap();
-    let arguments = Arguments {
-        enroll_token: Some(ENROLLMENT.into()),
-        access_token: Some(ACCESS.into()),
-        access_token_command: Some(format!("print {COMMAND_PASSWORD}").as_str().into()),
-        provision: Some(Provisioning::Always),
-        ..none.clone()
-    };
-    let unarmed = settings::resolve(&arguments, &environment, &Files::default()).unwrap();
-    let commanded = Arguments { access_token: None, ..arguments.clone() };
-    let commanded = settings::resolve(&commanded, &environment, &Files::default()).unwrap().plan.unwrap();
-    let enrollment = settings::enrollment(&arguments, &environment, &Files::default()).unwrap();
+    let sources = Sources { config_file: Some(&file), ..Sources::new(&none, &environment) };
+    let resolved = settings::resolve(&sources).unwrap();
+    let commanded = Arguments::default()
+        .with(&table::ENROLL_TOKEN, ENROLLMENT)
+        .with(&table::ACCESS_TOKEN_COMMAND, format!("print {COMMAND_PASSWORD}").as_str())
+        .with(&table::PROVISION, "always");
+    let arguments = commanded.clone().with(&table::ACCESS_TOKEN, ACCESS);
+    let unarmed = settings::resolve(&Sources::new(&arguments, &environment)).unwrap();
+    let commanded = settings::resolve(&Sources::new(&commanded, &environment)).unwrap().plan.unwrap();
+    let enrollment = settings::enrollment(&Sources::new(&arguments, &environment)).unwrap();
     let (boot, _) = Boot::new(unarmed.plan.clone().unwrap());
     let (waiting, _) = Boot::new(commanded.clone());
     let steps: [Step; 2] = [boot.next(1000), waiting.next(1000)];

@@ -6,9 +6,9 @@ use crate::http::identity::TokenSource;
 /// An explicit "disabled" beats every URL, wherever that comes from (H-9); but the nearer word on it counts.
 #[test]
 fn h_9_disabled_beats_every_url() {
-    let url = Arguments { url: Some("wss://c.example".into()), ..Arguments::default() };
+    let url = given(&table::URL, "wss://c.example");
     let (off, on) = (("GATEWAY_RELAY_ENABLED", "off"), ("GATEWAY_RELAY_ENABLED", "True"));
-    let flag = |on| Arguments { enabled: Some(on), ..url.clone() };
+    let flag = |on: bool| url.clone().with(&table::ENABLED, on.to_string().as_str());
     let file = Some("enabled = false");
     for (arguments, environment, text, by) in [
         (url.clone(), &[][..], file, Some("f.toml:1: enabled")),
@@ -25,8 +25,7 @@ fn h_9_disabled_beats_every_url() {
             Some("f.toml:1: enabled"),
         ),
     ] {
-        let text = text.map(|text| FileText { name: "f.toml", text });
-        match (resolve(&arguments, &look_up(environment), &Files { config: text, ..Files::default() }), by) {
+        match (with_file(&arguments, environment, text.unwrap_or_default()), by) {
             (Ok(_), None) => {}
             (Err(ConfigError::Disabled(from)), Some(by)) => assert_eq!(from.to_string(), by),
             (other, by) => panic!("{by:?}: {other:?}"),
@@ -46,9 +45,8 @@ fn h_4_an_id_alone_is_enough_where_a_secret_is_provisioned() {
     let secret = ("GATEWAY_RELAY_SECRET", "s");
     let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
     let managed = |value| ("HERMES_MANAGED", value);
-    let when =
-        |when| Arguments { provision: Some(when), hostname: Some("box".into()), ..Arguments::default() };
-    let auto = || when(Provisioning::Auto);
+    let when = |when| Arguments { hostname: Some("box".into()), ..given(&table::PROVISION, when) };
+    let auto = || when("auto");
     for (arguments, environment, expected) in [
         (auto(), &[URL, id, token][..], Ok(Some("gw-1"))),
         (auto(), &[URL, token], Ok(Some("gw-box"))),
@@ -57,15 +55,11 @@ fn h_4_an_id_alone_is_enough_where_a_secret_is_provisioned() {
         (auto(), &[URL, id, managed("0")], Err("GATEWAY_RELAY_ID is set, but there is no secret to it")),
         (auto(), &[URL, managed(" off ")], Ok(None)),
         (Arguments { managed: true, ..auto() }, &[URL, id], Ok(Some("gw-1"))),
-        (when(Provisioning::Always), &[URL, id], Ok(Some("gw-1"))),
-        (
-            when(Provisioning::Never),
-            &[URL, id, token],
-            Err("GATEWAY_RELAY_ID is set, but there is no secret to it"),
-        ),
-        (when(Provisioning::Never), &[URL, token], Ok(None)),
+        (when("always"), &[URL, id], Ok(Some("gw-1"))),
+        (when("never"), &[URL, id, token], Err("GATEWAY_RELAY_ID is set, but there is no secret to it")),
+        (when("never"), &[URL, token], Ok(None)),
         // What is pinned is respected: there is nothing to do.
-        (when(Provisioning::Always), &[URL, id, secret, token], Ok(None)),
+        (when("always"), &[URL, id, secret, token], Ok(None)),
         // A secret alone is a mistake all the same.
         (auto(), &[URL, secret, token], Err("GATEWAY_RELAY_SECRET is set, but there is no id to it")),
         // C-6: an access token does not go out in the clear either.
@@ -99,7 +93,7 @@ fn h_8_the_nearer_source_of_identity_tokens_counts() {
         ("GATEWAY_RELAY_IDP_CLIENT_ID", "me"),
         ("GATEWAY_RELAY_IDP_CLIENT_SECRET", "pw"),
     ];
-    let argument = Arguments { access_token_command: Some("c".into()), ..Arguments::default() };
+    let argument = given(&table::ACCESS_TOKEN_COMMAND, "c");
     let none = Arguments::default();
     for (arguments, environment, text, expected) in [
         (&none, [&[token, command][..], &client].concat(), "", "given"),
@@ -147,14 +141,13 @@ fn deliveries_without_a_key_are_warned_of() {
 fn h_1_h_2_what_an_enrolment_needs() {
     let token = ("GATEWAY_RELAY_ENROLL_TOKEN", "once");
     let access = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
+    let url = |url| given(&table::CONNECTOR_URL, url);
     let given = Arguments {
-        url: Some(" https://c.example ".into()),
-        wake_url: Some("https://wake.example".into()),
         hostname: Some("box".into()),
-        ..Arguments::default()
+        ..url(" https://c.example ").with(&table::WAKE_URL, "https://wake.example")
     };
     let enroll = |arguments: &Arguments, environment: &[(&str, &str)]| {
-        enrollment(arguments, &look_up(environment), &Files::default()).map_err(|error| error.to_string())
+        enrollment(&Sources::new(arguments, &look_up(environment))).map_err(|error| error.to_string())
     };
     let full = enroll(&given, &[token, access]).unwrap();
     assert_eq!(
@@ -178,12 +171,12 @@ fn h_1_h_2_what_an_enrolment_needs() {
     let error = enroll(&Arguments::default(), &[token, access]).unwrap_err();
     assert!(error.starts_with("no connector URL: give --connector-url or set GATEWAY_RELAY_URL"), "{error}");
     // A URL's parser passes over a line break, an env file cannot hold it (H-2).
-    let broken = Arguments { url: Some("https://c.\nexample".into()), ..Arguments::default() };
+    let broken = url("https://c.\nexample");
     let error = enroll(&broken, &[token, access]).unwrap_err();
     assert!(error.starts_with("--connector-url holds a line break"), "{error}");
-    let far = Arguments { url: Some("http://c.example".into()), ..Arguments::default() };
+    let far = url("http://c.example");
     assert!(enroll(&far, &[token, access]).unwrap_err().contains("no loopback address"), "C-6");
-    assert!(enroll(&Arguments { allow_insecure: true, ..far }, &[token, access]).is_ok());
+    assert!(enroll(&far.with(&table::ALLOW_INSECURE, "true"), &[token, access]).is_ok());
 }
 
 /// H-5: a policy that cannot be sent is not dropped without a word; one that waits for provisioning may yet be.

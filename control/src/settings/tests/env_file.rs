@@ -8,12 +8,11 @@ fn with_both(
     env_file: &str,
     config: &str,
 ) -> Result<Resolved, ConfigError> {
-    let files = Files {
-        env_file: Some(FileText { name: "gw.env", text: env_file }),
-        config: Some(FileText { name: "f.toml", text: config }),
-        ..Files::default()
-    };
-    resolve(arguments, &look_up(environment), &files)
+    let env_file = EnvFile::parse("gw.env", env_file)?;
+    let config_file = ConfigFile::parse("f.toml", config, &[])?;
+    let environment = look_up(environment);
+    let sources = Sources::new(arguments, &environment);
+    resolve(&Sources { env_file: Some(&env_file), config_file: Some(&config_file), ..sources })
 }
 
 #[test]
@@ -23,7 +22,7 @@ fn h_9_argument_then_environment_then_env_file_then_configuration() {
         with_both(arguments, environment, env_file, config).unwrap().config.url.host().to_owned()
     };
     let none = Arguments::default();
-    let argument = Arguments { url: Some("wss://argument.example".into()), ..Arguments::default() };
+    let argument = given(&table::URL, "wss://argument.example");
     let variable = [("GATEWAY_RELAY_URL", "wss://environment.example")];
     let env_file = "GATEWAY_RELAY_URL='wss://env-file.example'\n";
     assert_eq!(host(&argument, &variable, env_file), "argument.example");
@@ -60,7 +59,7 @@ fn h_9_the_layer_goes_before_the_plural() {
 fn h_9_a_bot_id_goes_with_the_platform_of_its_layer() {
     let env_file = "GATEWAY_RELAY_PLATFORM=slack\nGATEWAY_RELAY_BOT_ID=1\n";
     let id = ("GATEWAY_RELAY_BOT_ID", "2");
-    let discord = Arguments { platform: Some("discord".into()), ..Arguments::default() };
+    let discord = given(&table::PLATFORM, "discord");
     for (arguments, environment, expected) in [
         (&Arguments::default(), &[][..], "slack:1"),
         (&Arguments::default(), &[id], "slack:2"),
@@ -133,45 +132,38 @@ fn h_9_c_4_quotes_around_a_value_are_warned_of() {
 }
 
 #[test]
-fn h_9_a_glance_finds_secrets_and_the_hosts_keys() {
+fn h_9_files_name_secrets_and_the_hosts_settings() {
+    let env_file = EnvFile::parse("gw.env", "A=1\nGATEWAY_RELAY_ACCESS_TOKEN=x\n").unwrap();
+    assert_eq!(env_file.secret().unwrap().to_string(), "gw.env:2: GATEWAY_RELAY_ACCESS_TOKEN");
     let keys = ["auto-ack".to_owned(), "exec".to_owned(), "restart".to_owned()];
     let text = "auto-ack = true\nexec = [\"./agent\", \"-x\"]\nrestart = \"never\"\nsecret-file = \"s\"\n";
-    let files = Files {
-        env_file: Some(FileText { name: "gw.env", text: "A=1\nGATEWAY_RELAY_ACCESS_TOKEN=x\n" }),
-        config: Some(FileText { name: "f.toml", text }),
-        host_keys: &keys,
-        ..Files::default()
-    };
-    let glance = glance(&files).unwrap();
-    assert_eq!(glance.env_file_secret.unwrap().to_string(), "gw.env:2: GATEWAY_RELAY_ACCESS_TOKEN");
-    assert_eq!(glance.secret_file.unwrap().0, "s");
+    let file = ConfigFile::parse("f.toml", text, &keys).unwrap();
+    assert_eq!(file.file_of(&table::SECRET).unwrap().text(), "s");
     let host: Vec<_> =
-        glance.host.into_iter().map(|setting| (setting.from.to_string(), setting.value)).collect();
+        file.host().iter().map(|setting| (setting.source.to_string(), &setting.value)).collect();
     let list = HostValue::List(vec!["./agent".into(), "-x".into()]);
     assert_eq!(
         host,
         [
-            ("f.toml:1: auto-ack".to_owned(), HostValue::Switch(true)),
-            ("f.toml:2: exec".to_owned(), list),
-            ("f.toml:3: restart".to_owned(), HostValue::Text("never".into())),
+            ("f.toml:1: auto-ack".to_owned(), &HostValue::Switch(true)),
+            ("f.toml:2: exec".to_owned(), &list),
+            ("f.toml:3: restart".to_owned(), &HostValue::Text("never".into())),
         ]
     );
-    let mut wrong = files;
-    wrong.config = Some(FileText { name: "f.toml", text: "exec = 1.5" });
-    assert!(
-        super::super::glance(&wrong).unwrap_err().to_string().starts_with("f.toml:1: exec: write a text, ")
-    );
+    let wrong = ConfigFile::parse("f.toml", "exec = 1.5", &keys).unwrap_err().to_string();
+    assert!(wrong.starts_with("f.toml:1: exec: write a text, "), "{wrong}");
 }
 
 #[test]
 fn h_9_the_file_of_a_secret_is_the_secret_of_the_configuration() {
-    let secret = Secret::from("from-a-file");
     let text = "url = \"wss://c.example\"\ngateway-id = \"gw-1\"\nsecret-file = \"s\"\n";
-    let files =
-        Files { config: Some(FileText { name: "f.toml", text }), secret: Some(&secret), ..Files::default() };
+    let mut file = ConfigFile::parse("f.toml", text, &[]).unwrap();
+    file.set_content(&table::SECRET, Secret::from("from-a-file"));
     let secret = |environment: &[(&str, &str)]| {
-        let resolved = resolve(&Arguments::default(), &look_up(environment), &files).unwrap();
-        resolved.config.machine.credentials.unwrap().secret.expose().to_owned()
+        let (arguments, environment) = (Arguments::default(), look_up(environment));
+        let sources = Sources { config_file: Some(&file), ..Sources::new(&arguments, &environment) };
+        let config = resolve(&sources).unwrap().config;
+        config.machine.credentials.unwrap().secret.expose().to_owned()
     };
     assert_eq!(secret(&[]), "from-a-file");
     assert_eq!(secret(&[("GATEWAY_RELAY_SECRET", "from-the-environment")]), "from-the-environment");

@@ -1,159 +1,72 @@
 //! What a configuration file says, and what goes before it.
 
+use super::table::Kind;
 use super::*;
 use crate::http::identity::TokenSource;
 use proptest::prelude::*;
 
-/// Each setting in each place, and what of the result shows it: its flag goes before its variable, and that before its
-/// key (H-9).
+/// Each setting in each source, and what of the result shows it: its flag overrides its variable, and that its key
+/// (H-9).
 #[test]
 fn h_9_argument_else_environment_else_file() {
-    type Row = (&'static str, fn(&mut Arguments, &str), &'static str, &'static str, fn(&Resolved) -> String);
-    let text = |text: &str| Some(text.to_owned());
-    let rows: Vec<Row> = vec![
-        (
-            "wss://{}.example",
-            |a, v| a.url = Some(v.into()),
-            "URL",
-            "url",
-            |r| r.config.url.as_str().trim_end_matches("/relay").to_owned(),
-        ),
-        (
-            "{}",
-            |a, v| a.gateway_id = Some(v.into()),
-            "ID",
-            "gateway-id",
-            |r| r.config.machine.credentials.as_ref().unwrap().gateway_id.clone(),
-        ),
-        (
-            "{}",
-            |a, v| a.secret = Some(v.into()),
-            "SECRET",
-            "secret",
-            |r| r.config.machine.credentials.as_ref().unwrap().secret.expose().to_owned(),
-        ),
-        (
-            "{}",
-            |a, v| a.delivery_key = Some(v.into()),
-            "DELIVERY_KEY",
-            "delivery-key",
-            |r| r.config.machine.delivery_keys[0].expose().to_owned(),
-        ),
-        (
-            "{}",
-            |a, v| a.platform = Some(v.into()),
-            "PLATFORM",
-            "platform",
-            |r| r.config.machine.identities[0].platform.clone(),
-        ),
-        (
-            "{}",
-            |a, v| a.bot_id = Some(v.into()),
-            "BOT_ID",
-            "bot-id",
-            |r| r.config.machine.identities[0].bot_id.clone(),
-        ),
-        (
-            "{}:1",
-            |a, v| a.inbound_listen = Some(v.into()),
-            "INBOUND_LISTEN",
-            "inbound-listen",
-            |r| r.config.inbound_listen.clone().unwrap(),
-        ),
-        (
-            "{}",
-            |a, v| a.endpoint = Some(v.into()),
-            "ENDPOINT",
-            "endpoint",
-            |r| profile_of(r).gateway_endpoint.clone(),
-        ),
-        (
-            "{}",
-            |a, v| a.route_keys = Some(v.into()),
-            "ROUTE_KEYS",
-            "route-keys",
-            |r| profile_of(r).route_keys.concat(),
-        ),
-        (
-            "{}",
-            |a, v| a.instance_id = Some(v.into()),
-            "INSTANCE_ID",
-            "instance-id",
-            |r| profile_of(r).instance_id.clone().unwrap(),
-        ),
-        (
-            "{}",
-            |a, v| a.wake_url = Some(v.into()),
-            "WAKE_URL",
-            "wake-url",
-            |r| profile_of(r).wake_url.clone().unwrap(),
-        ),
-        (
-            "{}",
-            |a, v| a.display_name = Some(v.into()),
-            "DISPLAY_NAME",
-            "display-name",
-            |r| profile_of(r).display_name.clone().unwrap(),
-        ),
-        (
-            "{}",
-            |a, v| a.access_token_command = Some(v.into()),
-            "ACCESS_TOKEN_COMMAND",
-            "access-token-command",
-            |r| match r.plan.as_ref().unwrap().source.as_ref().unwrap() {
-                TokenSource::Command(command) => command.expose().to_owned(),
-                other => panic!("{other:?}"),
-            },
-        ),
-        (
-            "{}",
-            |a, v| a.access_token_file = Some(v.into()),
-            "ACCESS_TOKEN_FILE",
-            "access-token-file",
-            |r| match r.plan.as_ref().unwrap().source.as_ref().unwrap() {
-                TokenSource::File(file) => file.path().to_owned(),
-                other => panic!("{other:?}"),
-            },
-        ),
+    type Row = (&'static table::Spec, &'static str, fn(&Resolved) -> String);
+    let command = |r: &Resolved| match r.plan.as_ref().unwrap().source.as_ref().unwrap() {
+        TokenSource::Command(text) => text.expose().to_owned(),
+        TokenSource::File(file) => file.path().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    let rows: [Row; 14] = [
+        (&table::URL, "wss://{}.example", |r| r.config.url.as_str().trim_end_matches("/relay").to_owned()),
+        (&table::GATEWAY_ID, "{}", |r| r.config.machine.credentials.as_ref().unwrap().gateway_id.clone()),
+        (&table::SECRET, "{}", |r| r.config.machine.credentials.as_ref().unwrap().secret.expose().to_owned()),
+        (&table::DELIVERY_KEY, "{}", |r| r.config.machine.delivery_keys[0].expose().to_owned()),
+        (&table::PLATFORM, "{}", |r| r.config.machine.identities[0].platform.clone()),
+        (&table::BOT_ID, "{}", |r| r.config.machine.identities[0].bot_id.clone()),
+        (&table::INBOUND_LISTEN, "{}:1", |r| r.config.inbound_listen.clone().unwrap()),
+        (&table::ENDPOINT, "{}", |r| profile_of(r).gateway_endpoint.clone()),
+        (&table::ROUTE_KEYS, "{}", |r| profile_of(r).route_keys.concat()),
+        (&table::INSTANCE_ID, "{}", |r| profile_of(r).instance_id.clone().unwrap()),
+        (&table::WAKE_URL, "{}", |r| profile_of(r).wake_url.clone().unwrap()),
+        (&table::DISPLAY_NAME, "{}", |r| profile_of(r).display_name.clone().unwrap()),
+        (&table::ACCESS_TOKEN_COMMAND, "{}", command),
+        (&table::ACCESS_TOKEN_FILE, "{}", command),
     ];
-    assert_eq!(
-        rows.len(),
-        names::ALL.len() - 20,
-        "every setting that has all three, but for tokens, switches and certificates"
-    );
-    for (pattern, give, variable, key, seen) in rows {
-        let variable = format!("GATEWAY_RELAY_{variable}");
+    // Switches and tokens have tests of their own, and so have tables.
+    let others =
+        [&table::ENROLL_TOKEN, &table::ACCESS_TOKEN, &table::IDENTITY, &table::POLICY].map(|spec| spec.flag);
+    for spec in table::ALL {
+        let has_all = !spec.flag.is_empty() && spec.variable().is_some() && !spec.key.is_empty();
+        let is_text = matches!(spec.kind, Kind::Text | Kind::Id | Kind::List);
+        let is_here = rows.iter().any(|(row, ..)| row.flag == spec.flag) || others.contains(&spec.flag);
+        assert!(is_here || !has_all || !is_text, "{} is not tried", spec.flag);
+    }
+    for (spec, pattern, seen) in rows {
         let [argument, environment, file] = ["one", "two", "three"].map(|word| pattern.replace("{}", word));
         for (with_argument, with_variable, expected) in
             [(true, true, &argument), (false, true, &environment), (false, false, &file)]
         {
-            let mut arguments = Arguments {
-                gateway_id: text("gw"),
-                secret: Some("s".into()),
-                policy: text(r#"{"allowOtherBots":true}"#),
-                ..Arguments::default()
-            };
-            match key {
-                "gateway-id" => arguments.gateway_id = None,
-                "secret" => arguments.secret = None,
-                "bot-id" => arguments.platform = text("discord"),
-                "access-token-command" | "access-token-file" => {
-                    (arguments.gateway_id, arguments.secret) = (None, None)
+            let mut arguments = given(&table::POLICY, r#"{"allowOtherBots":true}"#);
+            for (other, value) in [(&table::GATEWAY_ID, "gw"), (&table::SECRET, "s")] {
+                if other.key != spec.key && !spec.key.starts_with("access-token") {
+                    arguments.push(other, value);
                 }
-                _ => {}
+            }
+            if spec.key == "bot-id" {
+                arguments.push(&table::PLATFORM, "discord");
             }
             let mut variables = vec![("GATEWAY_RELAY_URL", "wss://c.example")];
-            if key == "url" {
+            if spec.key == "url" {
                 variables.clear();
             }
             if with_variable {
-                variables.push((&variable, &environment));
+                variables.push((spec.variable, &environment));
             }
             if with_argument {
-                give(&mut arguments, &argument);
+                arguments.push(spec, argument.as_str());
             }
-            let resolved = with_file(&arguments, &variables, &format!("{key} = \"{file}\"\n")).unwrap();
-            assert_eq!(seen(&resolved), *expected, "{key}");
+            let text = format!("{} = \"{file}\"\n", spec.key);
+            let resolved = with_file(&arguments, &variables, &text).unwrap();
+            assert_eq!(seen(&resolved), *expected, "{}", spec.key);
         }
     }
 }
@@ -218,13 +131,13 @@ chats = 100
         ("slack", Some(false), Some(&scopes))
     );
     // An argument's `--set` goes before the file's.
-    let arguments = Arguments { set: vec!["chats=7".into()], ..Arguments::default() };
+    let arguments = given(&table::SET, "chats=7");
     assert_eq!(with_file(&arguments, &[], text).unwrap().config.machine.limits.chats, 7);
 }
 
 /// What a caller must read or look after itself: the last secret is found as the first is.
 #[test]
-fn h_9_a_glance_at_a_file() {
+fn h_9_c_4_a_file_names_its_secrets_and_other_files() {
     for (text, ca_file, secret) in [
         ("url = \"wss://c.example\"\ngateway-id = \"gw-1\"\nsecret = \" \"", None, None),
         ("ca-file = \"ca.pem\"\nsecret = \"x\"", Some("ca.pem f.toml:1: ca-file"), Some("f.toml:2: secret")),
@@ -233,11 +146,11 @@ fn h_9_a_glance_at_a_file() {
         ("access-token = \"x\"", None, Some("f.toml:1: access-token")),
         ("[idp]\nclient-secret = \"x\"", None, Some("f.toml:2: idp.client-secret")),
     ] {
-        let files = Files { config: Some(FileText { name: "f.toml", text }), ..Files::default() };
-        let glance = glance(&files).unwrap();
-        let found = glance.ca_file.map(|(file, from)| format!("{file} {from}"));
+        let file = ConfigFile::parse("f.toml", text, &[]).unwrap();
+        let found = file.setting(&table::CA_FILE);
+        let found = found.map(|setting| format!("{} {}", setting.text(), setting.source));
         assert_eq!(
-            (found.as_deref(), glance.secret.map(|from| from.to_string()).as_deref()),
+            (found.as_deref(), file.secret().map(|source| source.to_string()).as_deref()),
             (ca_file, secret)
         );
     }
@@ -250,8 +163,8 @@ fn h_9_a_bot_id_goes_with_its_platform() {
     let one = file("platform = \"discord\"\nbot-id = \"1\"\n");
     let two =
         file("[[identity]]\nplatform = \"discord\"\nbot-id = \"1\"\n[[identity]]\nplatform = \"irc\"\n");
-    let platform = |name: &str| Arguments { platform: Some(name.into()), ..Arguments::default() };
-    let bot = Arguments { bot_id: Some("9".into()), ..Arguments::default() };
+    let platform = |name: &str| given(&table::PLATFORM, name);
+    let bot = given(&table::BOT_ID, "9");
     let single = ("GATEWAY_RELAY_PLATFORM", "slack");
     let id = ("GATEWAY_RELAY_BOT_ID", "B1");
     let ids = ("GATEWAY_RELAY_BOT_IDS", r#"{"slack":{"botId":"B2"}}"#);
@@ -283,8 +196,8 @@ fn h_9_a_bot_id_goes_with_its_platform() {
 fn h_9_c_4_a_bad_file_is_an_error_with_its_line() {
     for (text, expected) in [
         ("url = \"ftp://x\"", r#"f.toml:1: url: "ftp://x" is no ws, wss, http or https URL"#),
-        ("\n\ngateway_id = \"x\"", r#"f.toml:3: there is no key "gateway_id"; there are access-token, "#),
-        ("[idp]\nsecret = \"hunter2\"", r#"f.toml:2: there is no key "idp.secret"; there are "#),
+        ("\n\ngateway_id = \"x\"", "f.toml:3: gateway_id: there is no such key; there are access-token, "),
+        ("[idp]\nsecret = \"hunter2\"", "f.toml:2: idp.secret: there is no such key; there are "),
         ("secret = 7", "f.toml:1: secret: write a text in quotes"),
         ("enabled = \"no\"", "f.toml:1: enabled: write true or false"),
         (
@@ -292,12 +205,26 @@ fn h_9_c_4_a_bad_file_is_an_error_with_its_line() {
             "f.toml:1: route-keys: write an array of texts, none of them with a comma",
         ),
         ("set = 1", "f.toml:1: set: write a table, [set]"),
-        ("[set]\nchats = true", "f.toml:2: chats: write a text or a whole number, as in \"1s\""),
+        ("idp = \"hunter2\"", "f.toml:1: idp: write a table, [idp]"),
+        ("identity = \"x\"", "f.toml:1: identity: write tables, [[identity]]"),
+        (
+            "[[identity]]\nplatform = \" \"",
+            "f.toml:2: identity.platform: it names no platform: write platform = ",
+        ),
+        (
+            "[[identity]]\nplatform = \"x\"\nbot-id = true",
+            "f.toml:3: identity.bot-id: write a text in quotes, or a whole number",
+        ),
+        ("[[policy]]\nrequire-address = 1", "f.toml:2: policy.require-address: write true or false"),
+        ("secret = 99999999999999999999", "f.toml:1: secret: write a text in quotes"),
+        ("secret = [\"hunter2\", 1979-05-27]", "f.toml:1: secret: write a text in quotes"),
+        ("\"\\n\" = 1", "f.toml:1: \\n: there is no such key; there are "),
+        ("[set]\nchats = true", "f.toml:2: set.chats: write a text or a whole number, as in \"1s\""),
         ("policy = 1", "f.toml:1: policy: write tables, [[policy]]"),
-        ("[[policy]]\nplatform = 1", "f.toml:2: platform: write a text in quotes"),
+        ("[[policy]]\nplatform = 1", "f.toml:2: policy.platform: write a text in quotes"),
         (
             "[[policy]]\nplatfrom = \"x\"",
-            "f.toml:2: policy: there is no key \"platfrom\"; there are platform, ",
+            "f.toml:2: policy: unknown field `platfrom`, expected one of `platform`, `require-address`, ",
         ),
         (
             "[[identity]]\nbot-id = \"1\"",
@@ -305,7 +232,7 @@ fn h_9_c_4_a_bad_file_is_an_error_with_its_line() {
         ),
         (
             "[[identity]]\nname = \"1\"",
-            "f.toml:2: identity: there is no key \"name\"; there are platform, bot-id",
+            "f.toml:2: identity: unknown field `name`, expected `platform` or `bot-id`",
         ),
         (
             "platform = \"a\"\n[[identity]]\nplatform = \"b\"",
@@ -316,7 +243,7 @@ fn h_9_c_4_a_bad_file_is_an_error_with_its_line() {
             "delivery-key-file = \"s\"\ndelivery-key = \"s\"",
             "f.toml:1: write delivery-key or delivery-key-file, not both",
         ),
-        ("auto-ack = true", "f.toml:1: there is no key \"auto-ack\"; there are "),
+        ("auto-ack = true", "f.toml:1: auto-ack: there is no such key; there are "),
         ("url = \"a\"\nsecret = \"hunter2\nid = 1", "f.toml:2: "),
         ("secret = hunter2", "f.toml:1: "),
         ("url = \"wss://c.example\"\nurl = \"x\"", "f.toml:2: duplicate key"),
@@ -336,7 +263,7 @@ fn h_9_c_4_a_bad_file_is_an_error_with_its_line() {
         ("provision = \"maybe\"", "f.toml:2: provision: \"maybe\" is none of auto, always, never"),
         (
             "inbound-listen = \"8787\"",
-            "f.toml:2: inbound-listen: \"8787\" is no address to listen on: write HOST:PORT",
+            "f.toml:2: inbound-listen: \"8787\" is not an address to listen on: write HOST:PORT",
         ),
         ("wake-url = \"a\\nb\"", "f.toml:2: wake-url holds a line break or another control character"),
         ("[set]\nchats = 0", "f.toml:3: set.chats: \"0\" is out of range: 1 to 1073741824"),

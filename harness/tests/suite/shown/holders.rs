@@ -26,7 +26,9 @@ const HOLDERS: &[&str] = &[
     "GatewayState",
     "SecretState",
     "TokenState",
-    "FileText",
+    "EnvFile",
+    "ConfigFile",
+    "Arguments",
     "Contents",
 ];
 

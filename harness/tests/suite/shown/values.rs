@@ -11,7 +11,7 @@ use relayline_control::http::identity::TokenSource;
 use relayline_control::http::media::{Download, Upload};
 use relayline_control::http::provision::{Profile, Provision, Provisioned};
 use relayline_control::http::{Base, Bearer, Body, Request, Unreachable};
-use relayline_control::settings::{self, Arguments, FileText, Files, Resolved};
+use relayline_control::settings::{self, Arguments, ConfigFile, EnvFile, Resolved, Sources, table};
 use relayline_control::url::DialUrl;
 use relayline_core::config::{Credentials, Identity};
 use relayline_core::machine::RelayMachine;
@@ -71,24 +71,28 @@ pub(crate) fn shown() -> Vec<Shown> {
 }
 
 fn arguments() -> Arguments {
-    Arguments {
-        secret: Some(secret()),
-        delivery_key: Some(secret()),
-        enroll_token: Some(secret()),
-        access_token: Some(secret()),
-        access_token_command: Some(secret()),
-        ..Arguments::default()
-    }
+    [
+        &table::SECRET,
+        &table::DELIVERY_KEY,
+        &table::ENROLL_TOKEN,
+        &table::ACCESS_TOKEN,
+        &table::ACCESS_TOKEN_COMMAND,
+    ]
+    .into_iter()
+    .fold(Arguments::default(), |arguments, spec| arguments.with(spec, secret()))
 }
 
 fn resolved() -> Resolved {
-    settings::resolve(&arguments(), &environment, &Files::default()).unwrap()
+    settings::resolve(&Sources::new(&arguments(), &environment)).unwrap()
 }
 
 fn settings() -> Vec<Shown> {
     let text = format!("secret = \"{SECRET}\"");
-    let file = FileText { name: "a.toml", text: &text };
-    let secret = secret();
+    let file = ConfigFile::parse("a.toml", &text, &[]).unwrap();
+    let env_file = EnvFile::parse("gw.env", &format!("GATEWAY_RELAY_SECRET={SECRET}")).unwrap();
+    let arguments = arguments();
+    let sources = Sources::new(&arguments, &environment);
+    let sources = Sources { env_file: Some(&env_file), config_file: Some(&file), ..sources };
     let resolved = resolved();
     let bad_proxy = |name: &str| match name {
         "HTTPS_PROXY" => Some("ftp://me:hunter2-hunter2@proxy.example".to_owned()),
@@ -97,13 +101,16 @@ fn settings() -> Vec<Shown> {
     let network = &resolved.config.network;
     let proxy = network.proxies.choose(true, "c.example", 443).unwrap();
     vec![
-        show(&secret),
-        show(&arguments()),
+        show(&secret()),
+        show(&arguments),
         show(&file),
-        show(&Files { env_file: Some(file), config: Some(file), secret: Some(&secret), ..Files::default() }),
+        show(&env_file),
+        show(&file.setting(&table::SECRET).unwrap()),
+        show(&file.secret().unwrap()),
+        show::<Sources<'_>>(&sources),
         show(&env_file::read(&format!("GATEWAY_RELAY_SECRET={SECRET}"))[0]),
-        show(&settings::enrollment(&arguments(), &environment, &Files::default()).unwrap()),
-        show(&settings::resolve(&arguments(), &bad_proxy, &Files::default()).unwrap_err()),
+        show(&settings::enrollment(&sources).unwrap()),
+        show(&settings::resolve(&Sources { environment: &bad_proxy, ..sources }).unwrap_err()),
         show(network),
         show(&network.proxies),
         show(proxy),
@@ -170,12 +177,12 @@ fn boots() -> Vec<Shown> {
     let plan = resolved().plan.unwrap();
     let given = Arguments::default();
     let unarmed = |name: &str| environment(name).filter(|_| name != "GATEWAY_RELAY_SECRET");
-    let client = settings::resolve(&given, &unarmed, &Files::default()).unwrap().plan.unwrap();
+    let client = settings::resolve(&Sources::new(&given, &unarmed)).unwrap().plan.unwrap();
     let by_command = |name: &str| match name {
         "GATEWAY_RELAY_ACCESS_TOKEN_COMMAND" => Some(format!("print {SECRET}")),
         name => unarmed(name),
     };
-    let command = settings::resolve(&given, &by_command, &Files::default()).unwrap().plan.unwrap();
+    let command = settings::resolve(&Sources::new(&given, &by_command)).unwrap().plan.unwrap();
     let mut shown = Vec::new();
     for plan in [plan, client, command] {
         let source = plan.source.clone().unwrap();
