@@ -1,5 +1,6 @@
 mod boot;
 mod env_file;
+mod every_setting;
 mod file;
 
 use super::*;
