@@ -243,9 +243,8 @@ fn set_limits(
     let mut all: Vec<&mut dyn NamedLimits> =
         vec![&mut config.machine.limits, &mut config.machine.timing, &mut config.server];
     all.extend(others.iter_mut().map(|limits| &mut **limits as &mut dyn NamedLimits));
-    for limit in sources.config_file.into_iter().flat_map(|file| &file.set) {
-        let set = limits::set(&mut all, &limit.name, limit.value.trim());
-        set.map_err(|problem| ConfigError::invalid(&limit.source, problem))?;
+    for (name, value) in sources.config_file.into_iter().flat_map(|file| &file.set) {
+        limits::set(&mut all, name, value.text()).map_err(|problem| value.invalid(problem))?;
     }
     for limit in sources.arguments.values(&table::SET).iter().map(Secret::expose) {
         let problem = |problem| ConfigError::invalid(format_args!("{} {limit}", table::SET.flag), problem);

@@ -41,17 +41,9 @@ pub struct ConfigFile {
     values: BTreeMap<&'static str, (Secret, usize)>,
     /// Tables of `[[identity]]`.
     pub(super) identities: Vec<Identity>,
-    /// Limits of `[set]`.
-    pub(super) set: Vec<Limit>,
+    /// Names and values of `[set]`.
+    pub(super) set: Vec<(String, Setting)>,
     host: Vec<HostSetting>,
-}
-
-/// Limit that `[set]` sets.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) struct Limit {
-    pub(super) name: String,
-    pub(super) value: String,
-    pub(super) source: Source,
 }
 
 /// Setting of the host's own.
@@ -150,28 +142,29 @@ fn explain(mut error: toml::de::Error, host_keys: &[String]) -> String {
     let path = text.rsplit_once("\nin `").map_or("", |(_, path)| path.trim_end().trim_end_matches('`'));
     let message = error.message();
     let wanted = match (path, path.split_once('.')) {
-        _ if message.starts_with("unknown field") => message.to_owned(),
-        _ if message.starts_with("missing field") || message == NO_PLATFORM => NO_PLATFORM.to_owned(),
-        ("set" | "idp", _) => format!("write a table, [{path}]"),
-        ("identity" | "policy", _) => format!("write tables, [[{path}]]"),
-        (_, Some(("set", _))) => "write a text or a whole number, as in \"1s\"".to_owned(),
-        (_, Some(("policy", "require-address" | "allow-other-bots"))) => wanted(Kind::Bool).to_owned(),
-        (_, Some(("policy", "free-response-scopes"))) => "write an array of texts".to_owned(),
-        (_, Some(("policy" | "identity", key))) => wanted(kind(key).unwrap_or(Kind::Text)).to_owned(),
-        (key, _) if host_keys.iter().any(|known| known == key) => {
-            "write a text, a whole number, true, false, or an array of texts".to_owned()
+        _ if message.starts_with("unknown field") => message,
+        _ if message.starts_with("missing field") || message == NO_PLATFORM => NO_PLATFORM,
+        ("set" | "idp", _) => &format!("write a table, [{path}]"),
+        ("identity" | "policy", _) => &format!("write tables, [[{path}]]"),
+        (_, Some(("set", _))) => "write a text or a whole number, as in \"1s\"",
+        (_, Some(("policy", "require-address" | "allow-other-bots"))) => wanted(Kind::Bool),
+        (_, Some(("policy", "free-response-scopes"))) => "write an array of texts",
+        (_, Some(("policy" | "identity", key))) => wanted(kind(key).unwrap_or(Kind::Text)),
+        _ if host_keys.iter().any(|known| known == path) => {
+            "write a text, a whole number, true, false, or an array of texts"
         }
-        (key, _) => match kind(key) {
-            Some(kind) => wanted(kind).to_owned(),
-            None => {
-                let mut known: Vec<_> =
-                    table::file_keys().map(str::to_owned).chain(host_keys.iter().cloned()).collect();
-                known.sort_unstable();
-                format!("there is no such key; there are {}", known.join(", "))
-            }
+        _ => match kind(path) {
+            Some(kind) => wanted(kind),
+            None => &unknown_key(host_keys),
         },
     };
     format!("{}: {wanted}", path.escape_debug())
+}
+
+fn unknown_key(host_keys: &[String]) -> String {
+    let mut known: Vec<_> = table::file_keys().map(str::to_owned).chain(host_keys.iter().cloned()).collect();
+    known.sort_unstable();
+    format!("there is no such key; there are {}", known.join(", "))
 }
 
 /// Returns the form of a key's value.
@@ -227,8 +220,10 @@ impl<'de> Visitor<'de> for Keys<'_> {
                 ("", "idp") => map.next_value_seed(Keys { file, host_keys, line, table: "idp" })?,
                 ("", "set") => map.next_value_seed(Keys { file, host_keys, line, table: "set" })?,
                 ("", "identity") => {
-                    let identities = map.next_value::<Vec<IdentityTable>>()?;
-                    file.identities.extend(identities.into_iter().map(Identity::from));
+                    let tables = map.next_value::<Vec<IdentityTable>>()?.into_iter();
+                    file.identities.extend(
+                        tables.map(|IdentityTable { platform, bot_id }| Identity { platform, bot_id }),
+                    );
                 }
                 ("", "policy") => {
                     let policies = map.next_value::<Spanned<Vec<PolicyTable>>>()?;
@@ -243,7 +238,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
                 ("set", _) => {
                     let (value, at) = map.next_value_seed(Leaf(Kind::Id))?;
                     let source = source(&format!("set.{key}"), at);
-                    file.set.push(Limit { name: key, value: value.expose().to_owned(), source });
+                    file.set.push((key, Setting::new(&table::SET, value, source)));
                 }
                 (table, key) => {
                     let key = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
@@ -312,12 +307,6 @@ fn platform<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
 fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let (id, _) = Leaf(Kind::Id).deserialize(deserializer)?;
     Ok(id.expose().trim().to_owned())
-}
-
-impl From<IdentityTable> for Identity {
-    fn from(IdentityTable { platform, bot_id }: IdentityTable) -> Identity {
-        Identity { platform, bot_id }
-    }
 }
 
 /// Policy. It is written as the JSON of `GATEWAY_RELAY_POLICY`, whose parser checks it further.
