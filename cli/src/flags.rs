@@ -138,11 +138,12 @@ pub(crate) fn help(spec: &Spec) -> String {
 mod tests {
     use super::*;
     use crate::Program;
+    use crate::bridge::AgentSettings;
     use clap::CommandFactory;
+    use relayline_control::config::ServerLimits;
+    use relayline_core::config::{Limits, Timing};
+    use relayline_core::limits::{NamedLimits, Slot};
     use std::fs;
-
-    const BEGIN: &str = "<!-- settings: written by UPDATE_DOCS=1 cargo test --workspace settings_table -->\n";
-    const END: &str = "<!-- end of the settings -->";
 
     /// Returns a row of the table, with names in backticks.
     fn row(flag: &str, variable: &str, keys: &[&str], meaning: &str) -> String {
@@ -210,17 +211,67 @@ mod tests {
         format!("| flag | environment | key | meaning |\n|---|---|---|---|\n{rows}")
     }
 
+    /// Returns the table of `--set`.
+    fn limits_table() -> String {
+        let all: [&dyn NamedLimits; 4] =
+            [&Limits::default(), &Timing::default(), &ServerLimits::default(), &AgentSettings::default()];
+        let rows = all.into_iter().flat_map(|limits| limits.names().iter().zip(limits.docs()));
+        let rows = rows.map(|(name, doc)| format!("| `{name}` | {} |\n", without_rules(doc)));
+        format!("| name | meaning |\n|---|---|\n{}", rows.collect::<String>())
+    }
+
+    /// Returns a text without ids of rules in parentheses.
+    fn without_rules(text: &str) -> String {
+        let mut parts = text.split(" (");
+        let mut bare = parts.next().unwrap().to_owned();
+        for part in parts {
+            let (inside, after) = part.split_once(')').unwrap();
+            let is_rule = inside.split_once('-').is_some_and(|(_, number)| number.parse::<u8>().is_ok());
+            bare += &if is_rule { after.to_owned() } else { format!(" ({part}") };
+        }
+        bare
+    }
+
     #[test]
     fn settings_table_of_the_readme_is_current() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
         let readme = fs::read_to_string(&path).unwrap();
-        let (before, rest) = readme.split_once(BEGIN).unwrap();
-        let (_, after) = rest.split_once(END).unwrap();
-        let current = [before, BEGIN, "\n", &settings_table(), "\n", END, after].concat();
+        let mut current = readme.clone();
+        for (name, table) in [("settings", settings_table()), ("limits", limits_table())] {
+            let begin =
+                format!("<!-- {name}: written by UPDATE_DOCS=1 cargo test --workspace settings_table -->\n");
+            let end = format!("<!-- end of the {name} -->");
+            let (before, rest) = current.split_once(&begin).unwrap();
+            let (_, after) = rest.split_once(&end).unwrap();
+            current = [before, &begin, "\n", &table, "\n", &end, after].concat();
+        }
         if std::env::var_os("UPDATE_DOCS").is_some() {
             fs::write(path, current).unwrap();
         } else {
             assert!(readme == current, "write it anew: UPDATE_DOCS=1 cargo test --workspace settings_table");
         }
+    }
+
+    #[test]
+    fn the_documentation_of_limits_ends_with_their_defaults() {
+        fn check(mut limits: impl NamedLimits) {
+            for (name, doc) in limits.names().iter().zip(limits.docs()) {
+                let default = match limits.slot(name).unwrap() {
+                    Slot::Size(size, _) if size.is_multiple_of(1 << 20) => format!("{} MiB", *size >> 20),
+                    Slot::Size(size, _) => size.to_string(),
+                    Slot::Time(time, _) => match (time.as_secs(), time.subsec_millis()) {
+                        (0, ms) => format!("{ms} ms"),
+                        (s, _) if s > 60 && s % 60 == 0 => format!("{} min", s / 60),
+                        (s, _) => format!("{s} s"),
+                    },
+                };
+                let end = format!("; {default} by default.");
+                assert!(without_rules(doc).ends_with(&end), "{name}: {doc} {end}");
+            }
+        }
+        check(Limits::default());
+        check(Timing::default());
+        check(ServerLimits::default());
+        check(AgentSettings::default());
     }
 }

@@ -96,38 +96,39 @@ impl Config {
 limits! {
     /// Bounds on memory (X).
     pub struct Limits {
-        /// The longest line that is taken, in bytes without its newline; 1 MiB by default (W-5).
+        /// Maximum size of a line that is read, in bytes without its newline; 1 MiB by default (W-5).
         max_line_bytes: Size = 1 << 20, least 1024;
-        /// Events that wait for the host before reading stops, if they weigh `read_ahead_bytes`; 1024 by default.
-        host_queue: Size = 1024, least 1;
-        /// Bytes of events that wait for the host before reading stops, and whatever went over it last; 64 MiB by
+        /// Number of events that wait for the host before reading stops, if they weigh `read_ahead_bytes`; 1024 by
         /// default.
+        host_queue: Size = 1024, least 1;
+        /// Bytes of events that wait for the host before reading stops. The last event may exceed it; 64 MiB by default
+        ///
         host_queue_bytes: Size = 64 << 20, least 1;
-        /// Bytes of deliveries that the host has and has not settled, and whose senders wait, and whatever went over it
-        /// last; 64 MiB by default.
+        /// Bytes of deliveries that the host has and has not settled, and whose senders wait. The last delivery may
+        /// exceed it; 64 MiB by default.
         unsettled_bytes: Size = 64 << 20, least 1;
-        /// Bytes of events that are read however many wait for the host already, since results may come after them;
-        /// 4 MiB by default.
+        /// Bytes of events that are read however many wait for the host already, since results may come after them; 4
+        /// MiB by default.
         read_ahead_bytes: Size = 4 << 20, least 1;
-        /// Requests that wait for their answer at a time; 1024 by default (O-6).
+        /// Maximum number of requests in flight; 1024 by default (O-6).
         max_in_flight: Size = 1024, least 1;
-        /// Bytes that wait to be written; 4 MiB by default.
+        /// Maximum number of bytes that wait to be written; 4 MiB by default.
         write_queue_bytes: Size = 4 << 20, least 1024;
-        /// Chats that are remembered; 4096 by default (M-1).
+        /// Maximum number of chats that are remembered; 4096 by default (M-1).
         chats: Size = 4096, least 1;
-        /// Deliveries that are remembered to know duplicates; 4096 by default.
+        /// Maximum number of deliveries that are remembered to detect duplicates; 4096 by default.
         dedupe: Size = 4096, least 1;
-        /// Prompts that are open; 1024 by default (I-2).
+        /// Maximum number of open prompts; 1024 by default (I-2).
         prompts: Size = 1024, least 1;
-        /// Streamed replies that are under way; 256 by default.
+        /// Maximum number of streamed replies under way; 256 by default.
         streams: Size = 256, least 1;
-        /// Deliveries that a reply or a turn can name; 4096 by default (O-15).
+        /// Maximum number of deliveries that a reply or a turn can name; 4096 by default (O-15).
         reply_targets: Size = 4096, least 1;
-        /// Bytes of what is remembered of those; 1 MiB by default.
+        /// Maximum number of bytes that are remembered of these deliveries; 1 MiB by default.
         reply_target_bytes: Size = 1 << 20, least 1024;
-        /// Turns that are open; 1024 by default (O-15).
+        /// Maximum number of open turns; 1024 by default (O-15).
         turns: Size = 1024, least 1;
-        /// Signed deliveries that wait for the host's word at a time; 64 by default (H-6).
+        /// Maximum number of signed deliveries that wait for the host; 64 by default (H-6).
         deliveries: Size = 64, least 1;
     }
 }
@@ -135,45 +136,46 @@ limits! {
 limits! {
     /// Time-outs and intervals.
     pub struct Timing {
-        /// From the start of a dial to the end of its upgrade; 15 s by default (L-4).
+        /// Time from the start of a dial to the end of its upgrade; 15 s by default (L-4).
         dial_timeout: Time = Duration::from_secs(15), least MIN_REST;
-        /// From the upgrade to the first descriptor; 30 s by default (L-4).
+        /// Time from the upgrade to the first descriptor; 30 s by default (L-4).
         handshake_timeout: Time = Duration::from_secs(30), least MIN_REST;
-        /// From our close frame to the peer's; 1 s by default (L-4).
+        /// Time from our close frame to the peer's; 1 s by default (L-4).
         close_timeout: Time = Duration::from_secs(1), least Duration::ZERO;
-        /// From a request's submission to its answer; 30 s by default (O-4).
+        /// Time from a request's submission to its answer; 30 s by default (O-4).
         request_timeout: Time = Duration::from_secs(30), least MIN_REST;
-        /// From one state of a streamed reply that is shown to the next; 1 s by default.
+        /// Time between two states of a streamed reply that are shown; 1 s by default.
         stream_interval: Time = Duration::from_secs(1), least Duration::ZERO;
-        /// Between two typing signs of a turn; 4 s by default (O-15).
+        /// Time between two typing signs of a turn; 4 s by default (O-15).
         typing_interval: Time = Duration::from_secs(4), least MIN_REST;
-        /// The longest that a turn is kept open; 30 min by default (O-15).
+        /// Maximum time that a turn is kept open; 30 min by default (O-15).
         turn_timeout: Time = Duration::from_secs(30 * 60), least MIN_REST;
-        /// The first back-off, doubled with each further attempt; 1 s by default (L-5).
+        /// First back-off, doubled with each further attempt; 1 s by default (L-5).
         backoff_first: Time = Duration::from_secs(1), least MIN_REST;
-        /// The longest back-off; 30 s by default (L-5).
+        /// Maximum back-off; 30 s by default (L-5).
         backoff_most: Time = Duration::from_secs(30), least MIN_REST;
-        /// Longest back-off after credentials were refused by something other than the connector; 5 min by default (L-9).
+        /// Maximum back-off after credentials were refused by something other than the connector; 5 min by default
+        /// (L-9).
         backoff_refused_most: Time = Duration::from_secs(300), least MIN_REST;
-        /// Longest wait that a `Retry-After` of a refused upgrade can ask for; 5 min by default (L-18).
+        /// Maximum wait that a `Retry-After` of a refused upgrade can ask for; 5 min by default (L-18).
         retry_after_most: Time = Duration::from_secs(300), least Duration::ZERO;
-        /// How long a completed handshake must hold before the back-off starts over; 60 s by default (L-5).
+        /// Time that a completed handshake must hold before the back-off starts over; 60 s by default (L-5).
         backoff_reset: Time = Duration::from_secs(60), least Duration::ZERO;
         /// Silence before a ping; 30 s by default (L-11).
         ping_interval: Time = Duration::from_secs(30), least MIN_REST;
-        /// Silence after that ping before the connection counts as lost; 60 s by default (L-11).
+        /// Silence after a ping before the connection counts as lost; 60 s by default (L-11).
         ping_timeout: Time = Duration::from_secs(60), least MIN_REST;
-        /// From `going_idle` to its confirmation; 10 s by default (L-12).
+        /// Time from `going_idle` to its confirmation; 10 s by default (L-12).
         idle_timeout: Time = Duration::from_secs(10), least Duration::ZERO;
-        /// The same within a disconnect; 2 s by default (L-14).
+        /// Time from `going_idle` to its confirmation within a disconnect; 2 s by default (L-14).
         disconnect_idle_timeout: Time = Duration::from_secs(2), least Duration::ZERO;
-        /// What a disconnect may take in all; 5 s by default (L-14).
+        /// Maximum time of a disconnect; 5 s by default (L-14).
         disconnect_budget: Time = Duration::from_secs(5), least Duration::ZERO;
-        /// From a dormant close to the next dial, at least; 1 s by default (L-13).
+        /// Minimum time from a dormant close to the next dial; 1 s by default (L-13).
         dormant_delay: Time = Duration::from_secs(1), least Duration::ZERO;
-        /// The longest that the host may hold re-dials; 60 s by default (L-13).
+        /// Maximum time that the host may hold re-dials; 60 s by default (L-13).
         hold_most: Time = Duration::from_secs(60), least Duration::ZERO;
-        /// From a signed delivery's arrival to the host's word on it; 10 s by default (H-6).
+        /// Time from a signed delivery's arrival to the host's settlement; 10 s by default (H-6).
         delivery_timeout: Time = Duration::from_secs(10), least MIN_REST;
     }
 }

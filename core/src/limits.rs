@@ -19,6 +19,9 @@ pub trait NamedLimits {
     /// Returns the names of all fields, in the order of their declaration.
     fn names(&self) -> &'static [&'static str];
 
+    /// Returns the documentation of all fields, in the same order. It ends with the default: "…; 1 MiB by default."
+    fn docs(&self) -> &'static [&'static str];
+
     /// Returns the field of this name, or `None` if there is none.
     fn slot(&mut self, name: &str) -> Option<Slot<'_>>;
 }
@@ -29,11 +32,11 @@ pub trait NamedLimits {
 #[macro_export]
 macro_rules! limits {
     ($(#[$all:meta])* $vis:vis struct $type:ident {
-        $($(#[$doc:meta])* $name:ident: $kind:ident = $default:expr, least $least:expr;)*
+        $($(#[doc = $doc:literal])+ $name:ident: $kind:ident = $default:expr, least $least:expr;)*
     }) => {
         $(#[$all])*
         #[derive(Clone, PartialEq, Eq, Debug)]
-        $vis struct $type { $($(#[$doc])* $vis $name: $crate::limits!(@type $kind),)* }
+        $vis struct $type { $($(#[doc = $doc])+ $vis $name: $crate::limits!(@type $kind),)* }
 
         impl Default for $type {
             fn default() -> Self { $type { $($name: $default,)* } }
@@ -42,6 +45,10 @@ macro_rules! limits {
         impl $crate::limits::NamedLimits for $type {
             fn names(&self) -> &'static [&'static str] {
                 &[$(stringify!($name),)*]
+            }
+
+            fn docs(&self) -> &'static [&'static str] {
+                const { &[$(concat!($($doc),+).trim_ascii(),)*] }
             }
 
             fn slot(&mut self, name: &str) -> Option<$crate::limits::Slot<'_>> {
@@ -63,9 +70,10 @@ mod tests {
     crate::limits! {
         /// Limits of a test.
         struct Limits {
-            /// Things.
+            /// Things, of which
+            /// there are several; 3 by default.
             things: Size = 3, least 1;
-            /// A pause.
+            /// A pause; 1 s by default.
             pause: Time = Duration::from_secs(1), least MIN_REST;
         }
     }
@@ -74,6 +82,10 @@ mod tests {
     fn each_field_is_reached_by_its_name() {
         let mut limits = Limits::default();
         assert_eq!(limits.names(), ["things", "pause"]);
+        assert_eq!(
+            limits.docs(),
+            ["Things, of which there are several; 3 by default.", "A pause; 1 s by default."]
+        );
         let Some(Slot::Size(things, 1)) = limits.slot("things") else { panic!("a size, of 1 at least") };
         *things = 5;
         let Some(Slot::Time(pause, MIN_REST)) = limits.slot("pause") else { panic!("a time") };

@@ -7,30 +7,32 @@ use std::time::Duration;
 limits! {
     /// Limits of what waits between the agent and the gateway.
     pub(crate) struct AgentSettings {
-        /// Event lines that wait for the agent; 256 by default.
+        /// Maximum number of event lines that wait for the agent; 256 by default.
         agent_events: Size = 256, least 1;
-        /// Bytes of event lines that wait for the agent; 1 MiB by default.
+        /// Maximum number of bytes of event lines that wait for the agent; 1 MiB by default.
         agent_event_bytes: Size = 1 << 20, least 1;
-        /// Bytes of results, notices and interrupts that wait for the agent; 16 MiB by default.
+        /// Maximum number of bytes of results, notices and interrupts that wait for the agent; 16 MiB by default.
         agent_result_bytes: Size = 16 << 20, least 1024;
-        /// Ops that wait for room among the requests in flight; 4096 by default.
+        /// Maximum number of ops that wait for room among the requests in flight; 4096 by default.
         waiting_ops: Size = 4096, least 1;
-        /// Bytes of those ops; 8 MiB by default.
+        /// Maximum number of bytes of these ops; 8 MiB by default.
         waiting_op_bytes: Size = 8 << 20, least 1;
-        /// Files of the agent that are on their way at a time; 8 by default. Further ones wait.
+        /// Maximum number of files of the agent that are transferred at a time. Further ones wait; 8 by default.
         media_transfers: Size = 8, least 1;
-        /// How long an agent may leave its input unread before that is warned of; 5 s by default.
+        /// Time that an agent may leave its input unread before a warning; 5 s by default.
         agent_read_warning: Time = Duration::from_secs(5), least MIN_REST;
-        /// How long an agent with `agent_result_bytes` to read may read nothing before the gateway ends; 60 s by default.
+        /// Time that an agent with `agent_result_bytes` to read may read nothing before the gateway ends; 60 s by
+        /// default.
         agent_read_timeout: Time = Duration::from_secs(60), least MIN_REST;
-        /// From an agent's death to its next start (`--restart`), doubled with each further one; 500 ms by default.
+        /// Time from an agent's death to its next start (`--restart`), doubled with each further one; 500 ms by
+        /// default.
         agent_restart_first: Time = Duration::from_millis(500), least MIN_REST;
-        /// The longest such time; 30 s by default.
+        /// Maximum time from an agent's death to its next start; 30 s by default.
         agent_restart_most: Time = Duration::from_secs(30), least MIN_REST;
-        /// Deaths within `agent_deaths_within` after which an agent is given up; 10 by default.
+        /// Number of deaths within `agent_deaths_within` after which an agent is given up; 10 by default.
         agent_deaths: Size = 10, least 1;
-        /// Time that the agent runs between those deaths, at most; 60 s by default. An agent that lives this long begins
-        /// with the first back-off again.
+        /// Maximum time that the agent runs between those deaths. An agent that lives this long begins with the first
+        /// back-off again; 60 s by default.
         agent_deaths_within: Time = Duration::from_secs(60), least MIN_REST;
     }
 }
