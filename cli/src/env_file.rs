@@ -25,7 +25,7 @@ const MOST: u64 = 16 << 20;
 /// Bytes that an env file may grow by: names, credentials and URLs.
 const GROWTH: u64 = 4096;
 
-/// Why an env file was not written. The old one is as it was.
+/// Error returned when an env file was not written. The old one is as it was.
 #[derive(Debug)]
 pub(crate) enum EnvFileWriteError {
     /// Reading, writing or renaming failed.

@@ -188,17 +188,17 @@ fn end(ended: io::Result<(End, bool)>) -> ExitCode {
     }
 }
 
-/// How long it is waited for the end of stdin: a shell may not have closed it yet.
+/// Time to wait for the end of stdin: a shell may not have closed it yet.
 #[cfg(unix)]
-const GLANCE: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+const STDIN_WAIT: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// Whether stdin has nothing to say, now and ever. What it says is kept for who reads it.
+/// Tells whether stdin is at its end. What was read of it is kept for its reader.
 #[cfg(unix)]
 fn stdin_has_ended() -> bool {
     use rustix::event::{PollFd, PollFlags, poll};
     let stdin = io::stdin();
     let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
-    let speaks = poll(&mut fds, Some(&GLANCE)).is_ok_and(|ready| ready > 0);
+    let speaks = poll(&mut fds, Some(&STDIN_WAIT)).is_ok_and(|ready| ready > 0);
     // An error is for who reads it to tell.
     speaks && io::stdin().lock().fill_buf().is_ok_and(<[u8]>::is_empty)
 }
