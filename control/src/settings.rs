@@ -15,6 +15,7 @@ mod env_file;
 mod error;
 mod identities;
 pub(crate) mod limits;
+mod setting;
 mod source;
 mod sources;
 pub mod table;
@@ -27,7 +28,8 @@ pub use config_file::{ConfigFile, HostSetting, HostValue};
 pub use enrollment::{Enrollment, enrollment};
 pub use env_file::EnvFile;
 pub use error::ConfigError;
-pub use source::{Setting, Source};
+pub use setting::Setting;
+pub use source::Source;
 pub use sources::Sources;
 
 use crate::config::GatewayConfig;

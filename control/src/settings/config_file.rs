@@ -23,7 +23,8 @@
 //! ```
 
 use super::error::ConfigError;
-use super::source::{Setting, Source};
+use super::setting::Setting;
+use super::source::Source;
 use super::table::{self, ALL, Kind, Secrecy, Spec};
 use relayline_core::config::Identity;
 use relayline_core::secret::Secret;

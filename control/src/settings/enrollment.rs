@@ -1,7 +1,7 @@
 //! Settings of an enrolment (H-1, H-9).
 
 use super::error::ConfigError;
-use super::source::Setting;
+use super::setting::Setting;
 use super::sources::Sources;
 use super::{table, token_source};
 use crate::http::Base;

@@ -1,7 +1,8 @@
 //! Env file as a source of settings: it overrides the configuration file, and the environment overrides it.
 
 use super::error::ConfigError;
-use super::source::{Setting, Source};
+use super::setting::Setting;
+use super::source::Source;
 use super::table::{self, Secrecy, Spec};
 use crate::env_file::{self, Variable};
 use relayline_core::secret::Secret;

@@ -1,7 +1,8 @@
 //! Identities of the gateway (H-9).
 
 use super::error::ConfigError;
-use super::source::{Setting, Source};
+use super::setting::Setting;
+use super::source::Source;
 use super::sources::Sources;
 use super::table;
 use relayline_core::config::Identity;

@@ -1,7 +1,8 @@
 //! Choice of the source of identity tokens (H-8).
 
 use super::error::ConfigError;
-use super::source::{Setting, Source};
+use super::setting::Setting;
+use super::source::Source;
 use super::sources::Sources;
 use super::table::{self, Spec};
 use crate::http::Bearer;
