@@ -332,6 +332,14 @@ impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
         struct Any;
 
+        macro_rules! numbers {
+            ($($visit:ident: $number:ty),*) => {$(
+                fn $visit<E>(self, value: $number) -> Result<Value, E> {
+                    Ok(Value::Number(value.to_string()))
+                }
+            )*};
+        }
+
         impl<'de> Visitor<'de> for Any {
             type Value = Value;
 
@@ -343,13 +351,7 @@ impl<'de> Deserialize<'de> for Value {
                 Ok(Value::Bool(value))
             }
 
-            fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-                Ok(Value::Number(value.to_string()))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-                Ok(Value::Number(value.to_string()))
-            }
+            numbers! { visit_i64: i64, visit_u64: u64, visit_i128: i128, visit_u128: u128 }
 
             fn visit_str<E>(self, value: &str) -> Result<Value, E> {
                 Ok(Value::Text(Secret::from(value)))

@@ -1,7 +1,6 @@
 //! Settings of an enrolment (H-1, H-9).
 
 use super::error::ConfigError;
-use super::setting::Setting;
 use super::sources::Sources;
 use super::{table, token_source};
 use crate::http::Base;
@@ -42,8 +41,7 @@ pub fn enrollment(sources: &Sources<'_>) -> Result<Enrollment, ConfigError> {
     let allow_insecure = sources.bool(&table::ALLOW_INSECURE)?.unwrap_or(false);
     let source = token_source::resolve(sources, allow_insecure)?.ok_or(ConfigError::NoAccessToken)?;
     let id = sources.line(&table::GATEWAY_ID)?;
-    let given =
-        |spec| sources.argument(spec).filter(Setting::is_set).map(|setting| setting.text().to_owned());
+    let given = |spec| sources.argument(spec).map(|setting| setting.text().to_owned());
     // Both go into the env file, and what that cannot hold must not use up the token.
     sources.line(&table::WAKE_URL)?;
     sources.line(&table::CONNECTOR_URL)?;

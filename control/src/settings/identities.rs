@@ -2,7 +2,6 @@
 
 use super::error::ConfigError;
 use super::setting::Setting;
-use super::source::Source;
 use super::sources::Sources;
 use super::table;
 use relayline_core::config::Identity;
@@ -29,18 +28,15 @@ pub(super) fn resolve(
 }
 
 fn named(sources: &Sources<'_>, warnings: &mut Vec<String>) -> Result<Vec<Identity>, ConfigError> {
-    let given = sources.arguments.values(&table::IDENTITY);
-    if !given.is_empty() {
-        let setting = |value: &_| {
-            Setting::new(&table::IDENTITY, Clone::clone(value), Source::Flag(table::IDENTITY.flag))
-        };
-        return given.iter().map(|value| identity(&setting(value))).collect();
+    let mut given = sources.arguments(&table::IDENTITY).peekable();
+    if given.peek().is_some() {
+        return given.map(|setting| identity(&setting)).collect();
     }
     let ids = BotIds::new(sources)?;
     let single = sources.variable(&table::PLATFORM);
     let plural = sources.variable(&table::IDENTITY);
     let plural = plural.filter(|plural| !overrides(single.as_ref(), plural));
-    let argument = sources.argument(&table::PLATFORM).filter(Setting::is_set);
+    let argument = sources.argument(&table::PLATFORM);
     if let (None, Some(list)) = (argument, plural) {
         return several(&list, &ids, single.as_ref(), warnings);
     }
@@ -95,7 +91,7 @@ impl<'a> BotIds<'a> {
             Err(error) => Err(bot_ids(&setting, &format!("not valid JSON: {error}"))),
         };
         Ok(BotIds {
-            argument: sources.argument(&table::BOT_ID).filter(Setting::is_set),
+            argument: sources.argument(&table::BOT_ID),
             plural: sources.variable(&table::BOT_IDS).map(parse).transpose()?,
             sources,
         })

@@ -41,15 +41,19 @@ impl<'a> Sources<'a> {
 
     /// Finds a setting. A blank value counts as unset (L-2), and the next source counts.
     pub(super) fn find(&self, spec: &Spec) -> Option<Setting> {
-        let argument = self.argument(spec).filter(Setting::is_set);
         let in_file = || self.config_file.and_then(|file| file.setting(spec));
-        argument.or_else(|| self.variable(spec)).or_else(in_file)
+        self.argument(spec).or_else(|| self.variable(spec)).or_else(in_file)
     }
 
-    /// Returns the last value of a setting's flag.
+    /// Returns the values of a setting's flag, in order.
+    pub(super) fn arguments(&self, spec: &Spec) -> impl Iterator<Item = Setting> {
+        let values = self.arguments.values(spec).iter().cloned();
+        values.map(|value| Setting::new(spec, value, Source::Flag(spec.flag)))
+    }
+
+    /// Returns the last value of a setting's flag, unless it is blank.
     pub(super) fn argument(&self, spec: &Spec) -> Option<Setting> {
-        let value = self.arguments.values(spec).last()?;
-        Some(Setting::new(spec, value.clone(), Source::Flag(spec.flag)))
+        self.arguments(spec).last().filter(Setting::is_set)
     }
 
     /// Finds a setting in the environment, else in the env file.

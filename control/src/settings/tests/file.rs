@@ -90,7 +90,7 @@ provision = "never"
 
 [[identity]]
 platform = "discord"
-bot-id = 123456789012345678
+bot-id = 123456789012345678901234567890
 
 [[identity]]
 platform = "slack"
@@ -119,7 +119,10 @@ chats = 100
     let keys: Vec<_> = config.machine.delivery_keys.iter().map(Secret::expose).collect();
     assert_eq!((keys, config.inbound_listen.as_deref()), (vec!["new", "old"], Some("0.0.0.0:8787")));
     let identities = config.machine.identities.iter().map(|i| (i.platform.as_str(), i.bot_id.as_str()));
-    assert_eq!(identities.collect::<Vec<_>>(), [("discord", "123456789012345678"), ("slack", "B1")]);
+    assert_eq!(
+        identities.collect::<Vec<_>>(),
+        [("discord", "123456789012345678901234567890"), ("slack", "B1")]
+    );
     assert_eq!((config.machine.timing.handshake_timeout.as_secs(), config.machine.limits.chats), (1, 100));
     let plan = plan.unwrap();
     assert_eq!((plan.provisioning, plan.profile.route_keys.join(" ")), (Provisioning::Never, "a b".into()));
