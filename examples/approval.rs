@@ -1,18 +1,16 @@
 // Asks before it acts: buttons where there are some, numbered text where there are none (I-5).
 
 use futures_util::StreamExt;
-use relayline::core::command::{Failure, FailureKind};
-use relayline::core::op::{Prompt, PromptKind, PromptOption};
-use relayline::{Delivery, Incoming, Relay, block_on, boot, config_from_env, connect};
+use relayline::{Builder, Delivery, Failure, FailureKind, Incoming, PromptKind, block_on};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     block_on(async {
-        let (relay, mut inbox) = connect(boot(config_from_env()?).await?)?;
+        let (_relay, mut inbox) = Builder::from_env().connect().await?;
         while let Some(incoming) = inbox.next().await {
             let (delivery, answered) = match incoming {
                 Incoming::Message(delivery) => {
-                    let asked = ask(&relay, &delivery).await;
+                    let asked = ask(&delivery).await;
                     (delivery, asked)
                 }
                 Incoming::PromptAnswer(delivery) => {
@@ -33,19 +31,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?
 }
 
-async fn ask(relay: &Relay, to: &Delivery) -> Result<(), Failure> {
-    let option = |id: &str, label: &str| PromptOption { id: id.into(), label: label.into(), style: None };
-    let prompt = Prompt {
-        chat_id: to.message().source.chat_id.to_string(),
-        kind: PromptKind::Approval,
-        content: format!("Shall I {}?", to.message().text),
-        options: vec![option("yes", "Do it"), option("no", "Leave it")],
-        ..Prompt::default()
-    };
-    let as_text = prompt.as_text();
-    match relay.request(prompt).await {
+async fn ask(to: &Delivery) -> Result<(), Failure> {
+    let question = format!("Shall I {}?", to.text());
+    let prompt = to.prompt(&question).kind(PromptKind::Approval);
+    match prompt.option("yes", "Do it").option("no", "Leave it").await {
         Err(failure) if failure.kind == FailureKind::Unsupported => {
-            to.reply(&as_text).await.map(drop)
+            to.reply(format!("{question}\n\n1. Do it\n2. Leave it")).await.map(drop)
         }
         asked => asked.map(drop),
     }

@@ -1,13 +1,12 @@
 // Answers with a text that grows, word by word, as a model would write it.
 
 use futures_util::StreamExt;
-use relayline::core::command::Failure;
-use relayline::{Delivery, Incoming, block_on, boot, config_from_env, connect};
+use relayline::{Builder, Delivery, Failure, Incoming, block_on};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     block_on(async {
-        let (_relay, mut inbox) = connect(boot(config_from_env()?).await?)?;
+        let (_relay, mut inbox) = Builder::from_env().connect().await?;
         while let Some(incoming) = inbox.next().await {
             if let Incoming::Message(delivery) = incoming {
                 if let Err(failure) = answer(&delivery).await {
@@ -23,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn answer(delivery: &Delivery) -> Result<(), Failure> {
     let mut reply = delivery.stream();
     let mut text = String::from("You said:");
-    for word in delivery.message().text.split_whitespace() {
+    for word in delivery.text().split_whitespace() {
         text = format!("{text} {word}");
         // Say all of it, as often as you like: the chat's platform decides what is shown of it, and when.
         reply.update(&text)?;

@@ -7,7 +7,8 @@ use relayline_control::http::Bearer;
 use relayline_control::http::boot::{KnownAlready, Plan, Report};
 use relayline_control::http::identity::{TokenSource, from_output};
 use relayline_control::settings::Resolved;
-use relayline_runtime::http::{BootError, Booted, Client, read_token_file};
+use relayline_runtime::http::{Booted, Client, read_token_file};
+use std::io;
 
 /// Carries out a plan, and tells what comes of each step as it comes.
 pub(crate) async fn carry_out(
@@ -22,12 +23,12 @@ pub(crate) async fn carry_out(
 ///
 /// # Errors
 /// When there is no client, or the connector knows the gateway already and the gateway has no secret.
-pub(crate) fn ready(runtime: RuntimeName, resolved: Resolved) -> Result<GatewayConfig, BootError> {
+pub(crate) fn ready(runtime: RuntimeName, resolved: Resolved) -> io::Result<GatewayConfig> {
     let network = resolved.config.network.clone();
     let ready = runtime.with_client(&network, |client| async move {
         client.ready(resolved, async |command| token_command::run(command)).await
     })?;
-    Ok(ready?)
+    ready.map_err(io::Error::other)
 }
 
 /// An identity token from its source (H-8), or why there is none.

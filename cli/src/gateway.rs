@@ -250,8 +250,8 @@ impl RuntimeName {
     ) -> io::Result<F::Output> {
         self.run(|| async move {
             let (relay, inbox) = match self {
-                RuntimeName::Tokio => relayline_tokio::connect(config)?,
-                RuntimeName::Smol => relayline_smol::connect(config)?,
+                RuntimeName::Tokio => relayline_tokio::start(config)?,
+                RuntimeName::Smol => relayline_smol::start(config)?,
             };
             Ok(host(relay, inbox).await)
         })

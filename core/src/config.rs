@@ -1,5 +1,6 @@
 //! Configuration of a machine.
 
+use crate::id::Id;
 use crate::limits;
 use crate::limits::MIN_REST;
 use crate::secret::Secret;
@@ -15,6 +16,19 @@ pub struct Identity {
     pub platform: String,
     /// Id of the bot on that platform; may be empty.
     pub bot_id: String,
+}
+
+impl Identity {
+    /// Creates an identity.
+    pub fn new(platform: impl Into<String>, bot_id: impl Into<Id>) -> Identity {
+        Identity { platform: platform.into(), bot_id: bot_id.into().into() }
+    }
+}
+
+impl<P: Into<String>, B: Into<Id>> From<(P, B)> for Identity {
+    fn from((platform, bot_id): (P, B)) -> Identity {
+        Identity::new(platform, bot_id)
+    }
 }
 
 /// Credentials that a gateway presents on each dial (L-2).

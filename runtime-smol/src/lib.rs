@@ -8,31 +8,47 @@ pub use relayline_runtime::host::*;
 use relayline_control::config::GatewayConfig;
 use relayline_control::network::Network;
 use relayline_control::settings::Resolved;
-use relayline_runtime::Runtime;
-use relayline_runtime::http::{BootError, Client};
+use relayline_runtime::http::Client;
+use relayline_runtime::{CurrentRuntime, Runtime};
 use smol::net::{TcpListener, TcpStream};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// Starts a gateway on smol's global executor: it dials at once, and again and again, until it is disconnected or
-/// revoked. [`Relay::disconnect`] is the graceful end; dropping all that [`Relay`] names is one, too, for a process
-/// that lives on for the seconds that it may take.
+/// Configures a gateway and connects it on smol's global executor.
+pub type Builder = relayline_runtime::Builder<Smol>;
+
+/// Connects a gateway without credentials, for one identity: a platform and the bot's id there.
+///
+/// Resolves when the gateway is connected. After that it connects again by itself whenever it loses the connection;
+/// [`Relay::connected`] waits for that. [`Relay::disconnect`] ends it, as does dropping everything that [`Relay`] names.
 ///
 /// # Errors
-/// When the system has no randomness to give, or the configured certificates of authorities cannot be used.
-pub fn connect(config: GatewayConfig) -> io::Result<(Relay, Inbox)> {
+/// The URL is malformed, or the first dial failed: the error says why.
+pub async fn connect(
+    url: impl Into<String>,
+    identity: impl Into<Identity>,
+) -> Result<(Relay, Inbox), ConnectError> {
+    Builder::new(url).identity(identity).connect().await
+}
+
+/// Starts a gateway of a finished configuration, without waiting for its connection.
+///
+/// # Errors
+/// The configured certificates cannot be used, or credentials would be sent unencrypted.
+pub fn start(config: GatewayConfig) -> Result<(Relay, Inbox), ConnectError> {
     relayline_runtime::start(Smol, config)
 }
 
 /// Does what comes before the dial, on smol: provisions credentials and sends policies, where the configuration asks
-/// for it (H-4, H-5), and gives what to [`connect`] with. What fails is logged, and stops nothing else; so is what the
+/// for it (H-4, H-5), and gives what to [`start`] with. What fails is logged, and stops nothing else; so is what the
 /// configuration warns of. A command that prints an access token is not run: [`Client::ready`] is for that.
 ///
 /// # Errors
 /// When the configured certificates of authorities cannot be used;
-/// [`BootError::KnownAlready`] when the connector knows the gateway already and the gateway has no secret.
-pub async fn boot(resolved: Resolved) -> Result<GatewayConfig, BootError> {
+/// [`ConnectError::KnownAlready`] when the connector knows the gateway already and the gateway has no secret.
+pub async fn boot(resolved: Resolved) -> Result<GatewayConfig, ConnectError> {
     let client = http_client(&resolved.config.network)?;
     relayline_runtime::boot(&client, resolved).await
 }
@@ -41,7 +57,7 @@ pub async fn boot(resolved: Resolved) -> Result<GatewayConfig, BootError> {
 ///
 /// # Errors
 /// When the configured certificates of authorities cannot be used.
-pub fn http_client(network: &Network) -> io::Result<Client> {
+pub fn http_client(network: &Network) -> Result<Client, ConnectError> {
     Client::new(Smol, network)
 }
 
@@ -66,6 +82,12 @@ pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Resu
 /// How smol connects, listens, sleeps and spawns.
 #[derive(Clone, Copy, Debug)]
 pub struct Smol;
+
+impl CurrentRuntime for Smol {
+    fn current() -> Result<Smol, ConnectError> {
+        Ok(Smol)
+    }
+}
 
 #[allow(clippy::manual_async_fn, reason = "an async fn would borrow the runtime")]
 impl Runtime for Smol {
@@ -99,6 +121,15 @@ impl Runtime for Smol {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             Ok(stream)
+        }
+    }
+
+    type File = smol::fs::File;
+
+    fn open(&self, file: PathBuf) -> impl Future<Output = io::Result<(u64, Self::File)>> + Send + 'static {
+        async move {
+            let file = smol::fs::File::open(file).await?;
+            Ok((file.metadata().await?.len(), file))
         }
     }
 

@@ -4,59 +4,77 @@
 //!
 //! ```no_run
 //! use futures_util::StreamExt;
-//! use relayline_tokio::{Incoming, boot, config_from_env, connect};
+//! use relayline_tokio::{ConnectError, Incoming, connect};
 //!
-//! # async fn agent() -> Result<(), Box<dyn std::error::Error>> {
-//! let config = boot(config_from_env()?).await?;
-//! let (relay, mut inbox) = connect(config)?;
+//! # async fn agent() -> Result<(), ConnectError> {
+//! let (_relay, mut inbox) = connect("wss://connector.example", ("discord", "1187654321098765432")).await?;
 //! while let Some(incoming) = inbox.next().await {
-//!     if let Incoming::Message(delivery) = incoming {
-//!         let text = format!("you said: {}", delivery.message().text);
-//!         if let Err(failure) = delivery.reply(&text).await {
+//!     if let Incoming::Message(message) = incoming {
+//!         let text = format!("you said: {}", message.text());
+//!         if let Err(failure) = message.reply(text).await {
 //!             eprintln!("{failure}");
 //!         }
-//!         delivery.ack();
+//!         message.ack();
 //!     }
 //! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`Builder`] is for a gateway that needs more: credentials, several platforms, TLS, limits, or the environment.
 
 #[doc(inline)]
 pub use relayline_runtime::host::*;
 
 use relayline_control::config::GatewayConfig;
+use relayline_control::http::media::{MediaError, Uploaded};
 use relayline_control::network::Network;
 use relayline_control::settings::Resolved;
-use relayline_runtime::Runtime;
-use relayline_runtime::http::{BootError, Client};
+use relayline_runtime::http::{Client, Received};
+use relayline_runtime::{CurrentRuntime, Runtime};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
-/// Starts a gateway on the tokio runtime of the caller: it dials at once, and again and again, until it is
-/// disconnected or revoked. [`Relay::disconnect`] is the graceful end; dropping all that [`Relay`] names is one, too,
-/// for a runtime that lives on for the seconds that it may take.
+/// Configures a gateway and connects it on the tokio runtime of the caller.
+pub type Builder = relayline_runtime::Builder<Tokio>;
+
+/// Connects a gateway without credentials, for one identity: a platform and the bot's id there.
+///
+/// Resolves when the gateway is connected. After that it connects again by itself whenever it loses the connection;
+/// [`Relay::connected`] waits for that. [`Relay::disconnect`] ends it, as does dropping everything that [`Relay`] names.
 ///
 /// # Errors
-/// When the caller is on no tokio runtime, the system has no randomness to give, or the configured certificates of
-/// authorities cannot be used.
-pub fn connect(config: GatewayConfig) -> io::Result<(Relay, Inbox)> {
+/// The URL is malformed, the caller is not on a tokio runtime, or the first dial failed: the error says why.
+pub async fn connect(
+    url: impl Into<String>,
+    identity: impl Into<Identity>,
+) -> Result<(Relay, Inbox), ConnectError> {
+    Builder::new(url).identity(identity).connect().await
+}
+
+/// Starts a gateway of a finished configuration, without waiting for its connection.
+///
+/// # Errors
+/// The caller is not on a tokio runtime, the configured certificates cannot be used, or credentials would be sent
+/// unencrypted.
+pub fn start(config: GatewayConfig) -> Result<(Relay, Inbox), ConnectError> {
     relayline_runtime::start(Tokio::current()?, config)
 }
 
 /// Does what comes before the dial, on the tokio runtime of the caller: provisions credentials and sends policies, where the configuration asks
-/// for it (H-4, H-5), and gives what to [`connect`] with. What fails is logged, and stops nothing else; so is what the
+/// for it (H-4, H-5), and gives what to [`start`] with. What fails is logged, and stops nothing else; so is what the
 /// configuration warns of. A command that prints an access token is not run: [`Client::ready`] is for that.
 ///
 /// # Errors
 /// When the caller is on no tokio runtime, or the configured certificates of authorities cannot be used;
-/// [`BootError::KnownAlready`] when the connector knows the gateway already and the gateway has no secret.
-pub async fn boot(resolved: Resolved) -> Result<GatewayConfig, BootError> {
+/// [`ConnectError::KnownAlready`] when the connector knows the gateway already and the gateway has no secret.
+pub async fn boot(resolved: Resolved) -> Result<GatewayConfig, ConnectError> {
     let client = http_client(&resolved.config.network)?;
     relayline_runtime::boot(&client, resolved).await
 }
@@ -66,7 +84,7 @@ pub async fn boot(resolved: Resolved) -> Result<GatewayConfig, BootError> {
 ///
 /// # Errors
 /// When the caller is on no tokio runtime, or the configured certificates of authorities cannot be used.
-pub fn http_client(network: &Network) -> io::Result<Client> {
+pub fn http_client(network: &Network) -> Result<Client, ConnectError> {
     Client::new(Tokio::current()?, network)
 }
 
@@ -100,12 +118,13 @@ pub struct Tokio {
 }
 
 impl Tokio {
-    /// The tokio runtime of the caller.
+    /// Returns the tokio runtime of the caller.
     ///
     /// # Errors
-    /// When the caller is on none.
-    pub fn current() -> io::Result<Tokio> {
-        let handle = tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
+    /// The caller is on none.
+    pub fn current() -> Result<Tokio, ConnectError> {
+        let handle = tokio::runtime::Handle::try_current();
+        let handle = handle.map_err(|error| ConnectError::NoRuntime(io::Error::other(error)))?;
         Ok(Tokio { handle })
     }
 
@@ -120,6 +139,57 @@ impl Tokio {
             })
             .await
         }
+    }
+}
+
+impl CurrentRuntime for Tokio {
+    fn current() -> Result<Tokio, ConnectError> {
+        Tokio::current()
+    }
+}
+
+/// Files through tokio's own traits of reading and writing.
+pub trait RelayFiles {
+    /// Uploads a file as [`Relay::upload`] does.
+    ///
+    /// # Errors
+    /// As for [`Relay::upload`].
+    fn upload_from(
+        &self,
+        content_type: &str,
+        filename: Option<&str>,
+        length: u64,
+        source: impl tokio::io::AsyncRead + Send + 'static,
+    ) -> impl Future<Output = Result<Uploaded, MediaError>> + Send;
+
+    /// Downloads a file as [`Relay::download`] does.
+    ///
+    /// # Errors
+    /// As for [`Relay::download`].
+    fn download_to(
+        &self,
+        url: &str,
+        into: impl tokio::io::AsyncWrite + Unpin + Send,
+    ) -> impl Future<Output = Result<Received, MediaError>> + Send;
+}
+
+impl RelayFiles for Relay {
+    async fn upload_from(
+        &self,
+        content_type: &str,
+        filename: Option<&str>,
+        length: u64,
+        source: impl tokio::io::AsyncRead + Send + 'static,
+    ) -> Result<Uploaded, MediaError> {
+        self.upload(content_type, filename, length, source.compat()).await
+    }
+
+    async fn download_to(
+        &self,
+        url: &str,
+        into: impl tokio::io::AsyncWrite + Unpin + Send,
+    ) -> Result<Received, MediaError> {
+        self.download(url, into.compat_write()).await
     }
 }
 
@@ -157,6 +227,15 @@ impl Runtime for Tokio {
             stream.set_nodelay(true)?;
             Ok(stream.compat())
         }
+    }
+
+    type File = Compat<tokio::fs::File>;
+
+    fn open(&self, file: PathBuf) -> impl Future<Output = io::Result<(u64, Self::File)>> + Send + 'static {
+        self.inside(async move {
+            let file = tokio::fs::File::open(file).await?;
+            Ok((file.metadata().await?.len(), file.compat()))
+        })
     }
 
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send + 'static {

@@ -51,12 +51,14 @@
 //! At trace level, under the target `relayline::trace`, each input and output of the machine is an event with the field
 //! `entry`. While one of these is made the gateway is locked: a subscriber must not call it, but may do so from all others.
 
+mod builder;
 mod causes;
 mod close_tap;
 mod delivery;
 mod dial;
 mod drive;
 mod environment;
+mod error;
 pub mod files;
 mod first_bytes;
 pub mod http;
@@ -77,6 +79,7 @@ mod upgrade;
 mod watch;
 mod wires;
 
+pub use builder::{Builder, CurrentRuntime};
 pub use environment::{ca_certificates, default_env_file, detect_host, read_certificates, with_environment};
 // For who builds on this crate; it is described, and listed, where it is.
 #[doc(hidden)]
@@ -89,12 +92,14 @@ use relayline_control::settings::Resolved;
 use relayline_core::signature::NotSigned;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// All that a host needs, whatever runtime it is on: each runtime's crate gives it out under its own name.
 pub mod host {
     pub use crate::delivery::{Delivery, Settlement};
     pub use crate::environment::config_from_env;
+    pub use crate::error::{Closed, ConnectError};
     pub use crate::http;
     pub use crate::inbox::{Inbox, Incoming};
     pub use crate::relay::Relay;
@@ -103,9 +108,15 @@ pub mod host {
     pub use crate::turn::Turn;
     pub use crate::watch::{ConnectionState, Ended, Watch};
     pub use relayline_control as control;
-    pub use relayline_core as core;
+    pub use relayline_core as protocol;
+    pub use relayline_core::command::{Failure, FailureKind};
+    pub use relayline_core::config::{Config, Credentials, Identity};
+    pub use relayline_core::descriptor::Descriptor;
+    pub use relayline_core::event::Event;
     pub use relayline_core::id::Id;
-    pub use relayline_core::op::{ChatDetails, Prompted};
+    pub use relayline_core::op::{ChatDetails, MediaKind, Prompt, PromptKind, PromptOption, Prompted};
+    pub use relayline_core::output::{Fatal, Notice, Phase};
+    pub use relayline_core::secret::Secret;
 }
 
 /// What a runtime must be able to do.
@@ -135,6 +146,12 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
     /// The next client. Dropping the future loses none.
     fn accept(listener: &Self::Listener) -> impl Future<Output = io::Result<Self::Tcp>> + Send;
 
+    /// A file that is read.
+    type File: futures_io::AsyncRead + Unpin + Send + 'static;
+
+    /// Opens a file. Returns its length, too.
+    fn open(&self, file: PathBuf) -> impl Future<Output = io::Result<(u64, Self::File)>> + Send + 'static;
+
     /// Waits that long.
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send + 'static;
 
@@ -148,16 +165,14 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
 /// opened is logged, [`Relay::inbound`] says so, and the gateway dials all the same.
 ///
 /// # Errors
-/// When the system has no randomness to give, the configured certificates of authorities cannot be
-/// used, or credentials would go out in the clear (C-6).
-pub fn start<R: Runtime>(runtime: R, config: GatewayConfig) -> io::Result<(Relay, Inbox)> {
+/// The configured certificates cannot be used, credentials would be sent unencrypted, or the system has no randomness.
+pub fn start<R: Runtime>(runtime: R, config: GatewayConfig) -> Result<(Relay, Inbox), ConnectError> {
     if config.machine.credentials.is_some() {
         // However the configuration came about (C-6).
-        Base::new(&config.url, config.allow_insecure)
-            .map_err(|insecure| io::Error::new(io::ErrorKind::InvalidInput, insecure))?;
+        Base::new(&config.url, config.allow_insecure)?;
     }
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| io::Error::other(format!("no randomness: {error}")))?;
+    getrandom::fill(&mut seed).map_err(|error| ConnectError::NoRandomness(error.to_string()))?;
     let wires = wires::Wires::new(runtime.clone(), &config.network)?;
     let port = config.inbound_listen.as_deref().map(|address| open(&runtime, address, &config));
     let (port, inbound) = match port {
@@ -210,7 +225,7 @@ fn open<R: Runtime>(runtime: &R, address: &str, config: &GatewayConfig) -> Resul
 ///
 /// # Errors
 /// When the connector knows the gateway already and the gateway has no secret.
-pub async fn boot(client: &http::Client, resolved: Resolved) -> Result<GatewayConfig, http::BootError> {
+pub async fn boot(client: &http::Client, resolved: Resolved) -> Result<GatewayConfig, ConnectError> {
     for warning in &resolved.warnings {
         tracing::warn!(warning, "configuration");
     }

@@ -4,8 +4,10 @@ use crate::http::Received;
 use crate::relay::Relay;
 use crate::shared::unix_s;
 use futures_io::{AsyncRead, AsyncWrite};
+use futures_util::io::Cursor;
 use relayline_control::http::media::{Download, MediaError, Upload, Uploaded};
 use relayline_control::http::{Base, Bearer};
+use std::path::Path;
 
 impl Relay {
     /// Uploads a file of `length` bytes to the connector, 25 MiB at most, within 30 s: it is read from `source` as it
@@ -32,6 +34,37 @@ impl Relay {
             length,
         };
         self.client().upload(&upload, source).await
+    }
+
+    /// Uploads a file by its path, as [`upload`](Self::upload) does. Its type is guessed from its name's extension.
+    ///
+    /// # Errors
+    /// As for [`upload`](Self::upload), and [`MediaError::File`] if the file cannot be opened.
+    pub async fn upload_file(&self, path: impl AsRef<Path>) -> Result<Uploaded, MediaError> {
+        let path = path.as_ref();
+        let content_type = mime_guess::from_path(path).first_or_octet_stream();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let (length, file) = self
+            .client()
+            .open(path.to_owned())
+            .await
+            .map_err(|error| MediaError::File(format!("{}: {error}", path.display())))?;
+        self.upload(content_type.essence_str(), name.as_deref(), length, file).await
+    }
+
+    /// Uploads bytes as a file, as [`upload`](Self::upload) does.
+    ///
+    /// # Errors
+    /// As for [`upload`](Self::upload).
+    pub async fn upload_bytes(
+        &self,
+        content_type: &str,
+        filename: Option<&str>,
+        bytes: impl Into<Vec<u8>>,
+    ) -> Result<Uploaded, MediaError> {
+        let bytes = bytes.into();
+        let length = bytes.len() as u64;
+        self.upload(content_type, filename, length, Cursor::new(bytes)).await
     }
 
     /// Downloads what a message refers to, 25 MiB at most, within 30 s, and writes it to `into` as it comes. The

@@ -1,10 +1,12 @@
 //! The handle: what a host asks of its gateway.
 
+use crate::error::{Closed, ConnectError};
 use crate::http::Client;
 use crate::request::{Answer, Request};
 use crate::server::page;
 use crate::shared::{Handle, Shared};
-use crate::watch::{ConnectionState, Watch, present};
+use crate::watch::{ConnectionState, Ended, Watch, present};
+use futures_util::StreamExt;
 use relayline_control::config::GatewayConfig;
 use relayline_core::chats::Chat;
 use relayline_core::command::{Command, Failure, NotAccepted, Reply};
@@ -321,6 +323,39 @@ impl Relay {
     /// wanted may watch.
     pub fn watch(&self) -> Watch {
         Watch::new(self.shared.shared())
+    }
+
+    /// Waits until the gateway is connected: at once if it is, else after the next handshake.
+    ///
+    /// # Errors
+    /// The gateway was disconnected or revoked, and does not connect again.
+    pub async fn connected(&self) -> Result<(), Closed> {
+        let mut watch = self.watch();
+        while let Some(state) = watch.next().await {
+            match state.phase {
+                Phase::Connected | Phase::Idle => return Ok(()),
+                Phase::Revoked => return Err(Closed::Revoked),
+                Phase::Waiting | Phase::Dialing | Phase::Handshaking | Phase::Closing | Phase::Stopped => {}
+            }
+        }
+        Err(Closed::Disconnected)
+    }
+
+    /// Waits for the first connection. Unless it `retries`, a dial that fails is an error.
+    pub(crate) async fn first_connection(&self, retries: bool) -> Result<(), ConnectError> {
+        let mut watch = self.watch();
+        while let Some(state) = watch.next().await {
+            match (state.phase, state.ended) {
+                (Phase::Connected | Phase::Idle, _) => return Ok(()),
+                (Phase::Revoked, _) => return Err(ConnectError::Revoked),
+                (_, Some(Ended { code, reason })) if !retries => {
+                    self.disconnect().await;
+                    return Err(ConnectError::NotConnected { code, reason });
+                }
+                _ => {}
+            }
+        }
+        Err(ConnectError::Disconnected)
     }
 
     /// Where the connection is.

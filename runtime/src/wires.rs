@@ -2,6 +2,7 @@
 
 mod tunnel;
 
+use crate::error::ConnectError;
 use crate::progress::{Progress, Step};
 use crate::{Runtime, tls};
 use futures_io::{AsyncRead, AsyncWrite};
@@ -16,6 +17,7 @@ use rustls::pki_types::ServerName;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,9 @@ pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// A byte stream, over TLS or not.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
+/// Bytes that are read.
+pub(crate) type Source = Pin<Box<dyn AsyncRead + Send>>;
 
 /// Any byte stream.
 pub(crate) type Stream = Pin<Box<dyn Duplex>>;
@@ -66,6 +71,7 @@ pub(crate) use writes_through;
 trait Net: Send + Sync {
     fn look_up(&self, host: String, port: u16) -> Boxed<io::Result<Vec<SocketAddr>>>;
     fn connect(&self, address: SocketAddr) -> Boxed<io::Result<Stream>>;
+    fn open(&self, file: PathBuf) -> Boxed<io::Result<(u64, Source)>>;
     fn sleep(&self, span: Duration) -> Boxed<()>;
 }
 
@@ -77,6 +83,14 @@ impl<R: Runtime> Net for R {
     fn connect(&self, address: SocketAddr) -> Boxed<io::Result<Stream>> {
         let connect = Runtime::connect(self, address);
         Box::pin(async { Ok(Box::pin(connect.await?) as Stream) })
+    }
+
+    fn open(&self, file: PathBuf) -> Boxed<io::Result<(u64, Source)>> {
+        let open = Runtime::open(self, file);
+        Box::pin(async {
+            let (length, file) = open.await?;
+            Ok((length, Box::pin(file) as Source))
+        })
     }
 
     fn sleep(&self, span: Duration) -> Boxed<()> {
@@ -100,10 +114,13 @@ impl fmt::Debug for Wires {
 
 impl Wires {
     /// The error is about the configured certificates.
-    pub(crate) fn new<R: Runtime>(runtime: R, network: &Network) -> io::Result<Wires> {
-        let tls = tls::connector(network.ca_certificates.as_ref())
-            .map_err(|problem| io::Error::new(io::ErrorKind::InvalidInput, problem))?;
+    pub(crate) fn new<R: Runtime>(runtime: R, network: &Network) -> Result<Wires, ConnectError> {
+        let tls = tls::connector(network.ca_certificates.as_ref()).map_err(ConnectError::Certificates)?;
         Ok(Wires { net: Arc::new(runtime), tls, proxies: network.proxies.clone() })
+    }
+
+    pub(crate) fn open(&self, file: PathBuf) -> Boxed<io::Result<(u64, Source)>> {
+        self.net.open(file)
     }
 
     pub(crate) fn sleep(&self, span: Duration) -> Boxed<()> {
@@ -208,6 +225,10 @@ mod tests {
         fn connect(&self, address: SocketAddr) -> Boxed<io::Result<Stream>> {
             self.0.lock().unwrap().push(address);
             Box::pin(ready(Ok(Box::pin(Cursor::new(Vec::new())) as Stream)))
+        }
+
+        fn open(&self, _: PathBuf) -> Boxed<io::Result<(u64, Source)>> {
+            Box::pin(pending())
         }
 
         fn sleep(&self, _: Duration) -> Boxed<()> {

@@ -28,7 +28,7 @@ fn config(url: &str) -> GatewayConfig {
 async fn the_example_gets_a_reply_from_a_real_gateway() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
-    let (_relay, mut inbox) = relayline_tokio::connect(config(&url)).unwrap();
+    let (_relay, mut inbox) = relayline_tokio::start(config(&url)).unwrap();
     let host = async {
         while let Some(incoming) = inbox.next().await {
             let Incoming::Message(delivery) = incoming else { continue };

@@ -36,7 +36,7 @@ use http::Shared;
 use redactor::Redactor;
 use relayline_core::secret::Secret;
 use relayline_runtime::serve::{Bounds, Closed, Server};
-use relayline_tokio::Tokio;
+use relayline_tokio::{ConnectError, Tokio};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -110,6 +110,9 @@ pub enum RecorderError {
     /// A thread, or what it needs.
     #[error("cannot start: {0}")]
     Start(io::Error),
+    /// The HTTP client of the recorder cannot be made.
+    #[error(transparent)]
+    Client(#[from] ConnectError),
 }
 
 /// What a recorder has to complain of while it is at work.
@@ -176,9 +179,8 @@ impl Recorder {
         let closed = Arc::default();
         let (client, server) = {
             let _inside = runtime.enter();
-            let client =
-                relayline_tokio::http_client(&config.upstream.network).map_err(RecorderError::Start)?;
-            let tokio = Tokio::current().map_err(RecorderError::Start)?;
+            let client = relayline_tokio::http_client(&config.upstream.network)?;
+            let tokio = Tokio::current()?;
             let server = Server::new(tokio, config.http, Arc::clone(&closed)).keeping_header_case();
             (client, server)
         };

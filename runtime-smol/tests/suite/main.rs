@@ -11,7 +11,7 @@ use relayline_control::config::GatewayConfig;
 use relayline_control::network::Network;
 use relayline_smol as relayline;
 use relayline_smol::http::Client;
-use relayline_smol::{Inbox, Relay, Smol, connect, http_client};
+use relayline_smol::{Builder, Inbox, Relay, Smol, connect, http_client, start};
 
 /// What the suite needs of a runtime.
 struct Kit;
@@ -22,7 +22,7 @@ impl Kit {
     }
 
     fn connect(&self, config: GatewayConfig) -> (Relay, Inbox) {
-        connect(config).unwrap()
+        start(config).unwrap()
     }
 
     fn runtime(&self) -> Smol {

@@ -13,7 +13,7 @@ use relayline_control::network::Network;
 use relayline_core::command::FailureKind;
 use relayline_tokio as relayline;
 use relayline_tokio::http::Client;
-use relayline_tokio::{Inbox, Relay, Tokio, connect, http_client};
+use relayline_tokio::{Builder, Inbox, Relay, Tokio, connect, http_client, start};
 use std::time::Duration;
 
 /// What the suite needs of a runtime.
@@ -27,7 +27,7 @@ impl Kit {
 
     fn connect(&self, config: GatewayConfig) -> (Relay, Inbox) {
         let _inside = self.0.enter();
-        connect(config).unwrap()
+        start(config).unwrap()
     }
 
     fn runtime(&self) -> Tokio {
@@ -48,9 +48,9 @@ impl Kit {
 }
 
 #[test]
-fn connect_needs_a_runtime() {
+fn a_start_needs_a_runtime() {
     let Stage { relay, .. } = Stage::new(Wire::Tcp, &[]);
-    let error = connect(relay.config().clone()).unwrap_err();
+    let error = start(relay.config().clone()).unwrap_err();
     assert!(error.to_string().contains("no reactor running"), "{error}");
 }
 

@@ -10,21 +10,8 @@ use relayline_control::settings::Resolved;
 use relayline_core::config::Credentials;
 use relayline_core::secret::Secret;
 use std::env::home_dir;
-use std::io;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
-
-/// Error returned when a boot cannot end in a configuration to dial with.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BootError {
-    /// There is no runtime, or the configured certificates cannot be used.
-    #[error(transparent)]
-    Client(#[from] io::Error),
-    /// The connector knows the gateway already, and the gateway has no secret (H-4).
-    #[error(transparent)]
-    KnownAlready(#[from] KnownAlready),
-}
 
 /// What a boot has come to.
 #[derive(Clone, PartialEq, Debug)]

@@ -6,18 +6,20 @@ mod exchange;
 mod media;
 mod upgrade;
 
-pub use boot::{BootError, Booted, read_token_file};
+pub use boot::{Booted, read_token_file};
 pub use media::Received;
 pub use upgrade::{Switched, UpgradeAnswer, Upgraded};
 
 use crate::Runtime;
-use crate::wires::Wires;
+use crate::error::ConnectError;
+use crate::wires::{Boxed, Source, Wires};
 use exchange::Exchange;
 use hyper::HeaderMap;
 use relayline_control::http::{Body, Failure, Request};
 use relayline_control::network::Network;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 /// An HTTP/1.1 client: cheap to clone, usable from anywhere. Each exchange has a connection of its own.
@@ -44,8 +46,12 @@ impl Client {
     ///
     /// # Errors
     /// When the configured certificates of authorities cannot be used.
-    pub fn new<R: Runtime>(runtime: R, network: &Network) -> io::Result<Client> {
+    pub fn new<R: Runtime>(runtime: R, network: &Network) -> Result<Client, ConnectError> {
         Wires::new(runtime, network).map(Client::over)
+    }
+
+    pub(crate) fn open(&self, file: PathBuf) -> Boxed<io::Result<(u64, Source)>> {
+        self.wires.open(file)
     }
 
     pub(crate) fn over(wires: Wires) -> Client {

@@ -12,7 +12,7 @@ use relayline_control::settings::Resolved;
 use relayline_control::url::DialUrl;
 use relayline_core::config::Identity;
 use relayline_core::token;
-use relayline_runtime::http::BootError;
+use relayline_runtime::ConnectError;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn plan(server: &Server) -> Plan {
@@ -43,7 +43,7 @@ fn h_4_known_already_without_a_secret_is_a_typed_error() {
     let ready = client.ready(resolved, async |_: &str| Ok(b"acc3ss\n".to_vec().into()));
     let error = kit.block_on(may_move(ready)).unwrap_err();
     assert_eq!((error.gateway_id.as_str(), error.host.as_str()), ("gw-1", &*server.address.to_string()));
-    assert!(matches!(BootError::from(error), BootError::KnownAlready(_)));
+    assert!(matches!(ConnectError::from(error), ConnectError::KnownAlready(_)));
     for _ in 0..2 {
         assert!(server.heard().head.starts_with("POST /relay/provision "));
     }

@@ -143,6 +143,25 @@ fn h_7_a_file_of_another_length_is_an_error_and_does_not_get_there() {
 }
 
 #[test]
+fn a_file_is_uploaded_by_its_path_and_bytes_as_they_are() {
+    let taken = || Reply::answer("200 OK", "", r#"{"id":"m-1"}"#);
+    let server = Server::start(vec![taken(), taken()]);
+    let (kit, relay, _inbox) = gateway(&server);
+    let path = std::env::temp_dir().join(format!("relayline-{}.png", std::process::id()));
+    std::fs::write(&path, b"a picture").unwrap();
+    let uploaded = kit.block_on(may_move(relay.upload_file(&path)));
+    std::fs::remove_file(&path).unwrap();
+    uploaded.unwrap();
+    let heard = server.heard();
+    assert_eq!((heard.header("content-type"), &heard.body[..]), (Some("image/png"), &b"a picture"[..]));
+    assert_eq!(heard.header("x-media-filename"), path.file_name().unwrap().to_str());
+    kit.block_on(may_move(relay.upload_bytes("text/plain", None, "words"))).unwrap();
+    assert_eq!(server.heard().body, b"words");
+    let gone = kit.block_on(relay.upload_file(&path)).unwrap_err().to_string();
+    assert!(gone.contains(path.to_str().unwrap()) && gone.contains("No such file"), "{gone}");
+}
+
+#[test]
 fn h_7_an_empty_file_is_a_file() {
     let server = Server::start(vec![Reply::answer("200 OK", "", r#"{"id":"m-1"}"#)]);
     let (kit, relay, _inbox) = gateway(&server);

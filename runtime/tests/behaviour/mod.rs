@@ -15,6 +15,7 @@ mod authority;
 mod boot;
 mod cancel;
 mod clients;
+mod connecting;
 mod deliveries;
 mod faults;
 mod http;

@@ -86,6 +86,15 @@ impl<R: Runtime> Runtime for Memory<R> {
         match *listener {}
     }
 
+    type File = R::File;
+
+    fn open(
+        &self,
+        file: std::path::PathBuf,
+    ) -> impl Future<Output = io::Result<(u64, Self::File)>> + Send + 'static {
+        self.runtime.open(file)
+    }
+
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send + 'static {
         self.runtime.sleep(span)
     }

@@ -71,7 +71,7 @@ fn panic_with_everything() {
     let connector = connector.enroll_token(ENROLLMENT, "acme").identity(ACCESS, "acme");
     let embedded = EmbeddedConnector::start(connector.clone(), "127.0.0.1:0").unwrap();
     let client = smol::block_on(async { relayline_smol::http_client(&resolved.config.network) }).unwrap();
-    let started = relayline_smol::connect(resolved.config.clone()).unwrap();
+    let started = relayline_smol::start(resolved.config.clone()).unwrap();
     panic!(
         "everything: {arguments:?} {file:?} {resolved:#?} {unarmed:?} {commanded:?} {enrollment:?} {boot:?} {waiting:?} \
          {steps:#?} {machine:?} RelayMachine {dial:?} {connector:?} {embedded:?} {client:?} {started:?}"

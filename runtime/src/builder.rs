@@ -1,0 +1,174 @@
+//! Configuration of a gateway in code, and its first connection.
+
+use crate::environment::{ca_certificates, default_env_file, detect_host, with_environment};
+use crate::error::ConnectError;
+use crate::http::Client;
+use crate::inbox::Inbox;
+use crate::relay::Relay;
+use crate::{Runtime, boot, start};
+use relayline_control::config::GatewayConfig;
+use relayline_control::network::CaCertificates;
+use relayline_control::settings::table::{self, Spec};
+use relayline_control::settings::{self, Arguments, Resolved, Sources};
+use relayline_core::config::Identity;
+use relayline_core::id::Id;
+use relayline_core::secret::Secret;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// A runtime that knows whether the caller is on it.
+pub trait CurrentRuntime: Runtime {
+    /// Returns the runtime of the caller.
+    ///
+    /// # Errors
+    /// The caller is on none.
+    fn current() -> Result<Self, ConnectError>;
+}
+
+type Change = Box<dyn FnOnce(&mut GatewayConfig) + Send>;
+
+/// Configures a gateway and connects it.
+///
+/// Each method that sets something overrides the environment, if that is read at all.
+#[must_use = "it does nothing until it connects"]
+pub struct Builder<R> {
+    arguments: Arguments,
+    reads_environment: bool,
+    retries: bool,
+    changes: Vec<Change>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+impl<R> fmt::Debug for Builder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("arguments", &self.arguments)
+            .field("reads_environment", &self.reads_environment)
+            .field("retries", &self.retries)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R: CurrentRuntime> Builder<R> {
+    /// Creates a builder for a connector's URL, as in `wss://connector.example`.
+    pub fn new(url: impl Into<String>) -> Builder<R> {
+        Builder::empty().setting(&table::URL, url.into())
+    }
+
+    /// Creates a builder that takes everything from the environment: `GATEWAY_RELAY_URL` and so on.
+    pub fn from_env() -> Builder<R> {
+        Builder::empty().environment()
+    }
+
+    fn empty() -> Builder<R> {
+        Builder {
+            arguments: Arguments::default(),
+            reads_environment: false,
+            retries: false,
+            changes: Vec::new(),
+            runtime: PhantomData,
+        }
+    }
+
+    /// Takes what is not set here from the environment, which is not read by default. It also names proxies and
+    /// certificates: `HTTPS_PROXY`, `SSL_CERT_FILE`.
+    pub fn environment(mut self) -> Self {
+        self.reads_environment = true;
+        self
+    }
+
+    /// Adds a platform and the bot's id there. The first one is the default.
+    pub fn identity(self, identity: impl Into<Identity>) -> Self {
+        let Identity { platform, bot_id } = identity.into();
+        self.setting(&table::IDENTITY, format!("{platform}:{bot_id}"))
+    }
+
+    /// Sets the gateway's id and secret. Without them, dials are unauthenticated.
+    pub fn credentials(self, gateway_id: impl Into<Id>, secret: impl Into<Secret>) -> Self {
+        let gateway_id = String::from(gateway_id.into());
+        self.setting(&table::GATEWAY_ID, gateway_id).setting(&table::SECRET, secret)
+    }
+
+    /// Sets an access token, with which the connector is asked for credentials before the first dial.
+    pub fn access_token(self, token: impl Into<Secret>) -> Self {
+        self.setting(&table::ACCESS_TOKEN, token)
+    }
+
+    /// Accepts webhook requests on an address, as in `0.0.0.0:8787`, that are signed with this key.
+    pub fn webhook(self, listen: impl Into<String>, key: impl Into<Secret>) -> Self {
+        self.setting(&table::INBOUND_LISTEN, listen.into()).setting(&table::DELIVERY_KEY, key)
+    }
+
+    /// Trusts certificates besides the authorities that browsers trust: one or more in PEM form, or one in DER form.
+    /// `name` stands for them in errors.
+    pub fn certificates(mut self, name: impl Into<String>, certificates: impl Into<Vec<u8>>) -> Self {
+        self.arguments.ca_certificates =
+            Some(CaCertificates { from: name.into(), bytes: certificates.into() });
+        self
+    }
+
+    /// Sends credentials over unencrypted connections to other machines, too.
+    pub fn allow_insecure(self) -> Self {
+        self.setting(&table::ALLOW_INSECURE, "true")
+    }
+
+    /// Sets a limit or a time-out by its name: `limit("handshake_timeout", "1s")`.
+    pub fn limit(self, name: &str, value: &str) -> Self {
+        self.setting(&table::SET, format!("{name}={value}"))
+    }
+
+    /// Sets any setting of the program, by its row of the table of settings.
+    pub fn setting(mut self, setting: &Spec, value: impl Into<Secret>) -> Self {
+        self.arguments.push(setting, value);
+        self
+    }
+
+    /// Changes the configuration at last, after everything else is resolved.
+    pub fn configure(mut self, change: impl FnOnce(&mut GatewayConfig) + Send + 'static) -> Self {
+        self.changes.push(Box::new(change));
+        self
+    }
+
+    /// Keeps dialing until the gateway is connected. By default the first dial that fails is an error.
+    pub fn retry_initial_connect(mut self) -> Self {
+        self.retries = true;
+        self
+    }
+
+    /// Resolves the configuration, without connecting.
+    ///
+    /// # Errors
+    /// A setting is missing or malformed. The error names it and its source.
+    pub fn resolve(&mut self) -> Result<Resolved, ConnectError> {
+        let arguments = &mut self.arguments;
+        if !self.reads_environment {
+            return Ok(settings::resolve(&Sources::new(arguments, &|_| None))?);
+        }
+        if arguments.ca_certificates.is_none() {
+            arguments.ca_certificates = ca_certificates(None)?;
+        }
+        detect_host(arguments, default_env_file().as_deref());
+        Ok(with_environment(|environment| settings::resolve(&Sources::new(arguments, environment)))?)
+    }
+
+    /// Connects: provisions credentials and sends policies if the configuration asks for it, dials, and waits for the
+    /// handshake. After that the gateway connects again by itself whenever it loses the connection.
+    ///
+    /// Dropping the future disconnects the gateway.
+    ///
+    /// # Errors
+    /// The configuration is wrong, the caller is not on the runtime, or the first dial failed. The last is not an error
+    /// with [`retry_initial_connect`](Self::retry_initial_connect).
+    pub async fn connect(mut self) -> Result<(Relay, Inbox), ConnectError> {
+        let runtime = R::current()?;
+        let resolved = self.resolve()?;
+        let client = Client::new(runtime.clone(), &resolved.config.network)?;
+        let mut config = boot(&client, resolved).await?;
+        for change in self.changes {
+            change(&mut config);
+        }
+        let (relay, inbox) = start(runtime, config)?;
+        relay.first_connection(self.retries).await?;
+        Ok((relay, inbox))
+    }
+}
