@@ -81,6 +81,7 @@ fn bare_proxy(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use relayline_control::settings::table::{self, Secrecy};
 
     /// C-4: what a child is left with of each variable.
     #[test]
@@ -109,6 +110,14 @@ mod tests {
         ] {
             assert_eq!(left(name, value).as_deref(), expected, "{name}");
         }
+    }
+
+    /// C-4: what the table of settings calls a credential reaches no child.
+    #[test]
+    fn c_4_a_child_has_no_credential_of_the_table() {
+        let credentials = table::ALL.iter().filter(|spec| spec.secrecy == Secrecy::Credential);
+        let left: Vec<_> = credentials.filter(|spec| left(spec.variable, "hunter2").is_some()).collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 
     /// C-4: a URL of the gateway is known by its name or by its scheme.
