@@ -247,3 +247,8 @@ impl Runtime for Tokio {
         drop(self.handle.spawn(task));
     }
 }
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -25,10 +25,14 @@ while read -r line; do
 done
 "#;
 
-/// The first code block of the README that begins with this line.
-fn block(start: &str) -> String {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let (_, rest) = readme.split_once(start).unwrap_or_else(|| panic!("the README has no {start:?}"));
+/// Reads a document by its path from the root.
+fn page(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
+}
+
+/// Returns the first code block of a page that begins with this line.
+fn block(page: &str, start: &str) -> String {
+    let (_, rest) = page.split_once(start).unwrap_or_else(|| panic!("there is no {start:?}"));
     rest.split_once("```").unwrap().0.trim_start().to_owned()
 }
 
@@ -45,7 +49,7 @@ fn the_agent_of_the_readme_echoes(runtime: &str) {
     let has_python =
         Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     let (name, text) = if has_python.is_ok_and(|status| status.success()) {
-        let agent = block("```python");
+        let agent = block(&page("README.md"), "```python");
         assert!(agent.lines().count() <= 11, "ten lines, and how to run it");
         ("agent.py", agent)
     } else {
@@ -75,7 +79,7 @@ fn the_agent_of_the_readme_echoes(runtime: &str) {
     connector.wait_for(|saw| frame(saw, "hello"), PATIENCE).unwrap();
 
     // The README's line, as a user would paste it.
-    let line: Value = serde_json::from_str(&block("```json")).unwrap();
+    let line: Value = serde_json::from_str(&block(&page("README.md"), "```json")).unwrap();
     let event = line["event"].as_object().unwrap().clone();
     connector.control(Act::Inbound { event: event.clone(), buffered: None }).unwrap();
     let answer = connector.wait_for(|saw| frame(saw, "outbound"), PATIENCE).unwrap();
@@ -94,17 +98,18 @@ fn the_agent_of_the_readme_echoes(runtime: &str) {
     assert_eq!(run.0.wait().unwrap().code(), Some(3));
 }
 
-/// H-1: as it is written there, but for the connector's place and an agent that is there.
+/// H-1: the enrolment of docs/settings.md, but for the connector's place and an agent that is there.
 #[cfg(unix)]
 #[test]
-fn h_1_the_enrolment_of_the_readme_runs() {
+fn h_1_the_enrolment_of_the_documents_runs() {
     let config = ConnectorConfig::default().enroll_token("once", "default").identity("let-me-in", "default");
     let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let settings = page("docs/settings.md");
     assert!(
-        readme.contains("connector --listen 127.0.0.1:8765 --enroll-token once --access-token let-me-in")
+        settings.contains("connector --listen 127.0.0.1:8765 --enroll-token once --access-token let-me-in")
     );
-    let script = format!("GATEWAY_RELAY_ACCESS_TOKEN{}", block("```sh\nGATEWAY_RELAY_ACCESS_TOKEN"));
+    let script =
+        format!("GATEWAY_RELAY_ACCESS_TOKEN{}", block(&settings, "```sh\nGATEWAY_RELAY_ACCESS_TOKEN"));
     // A shell that is killed takes the gateway with it.
     let script = script.replace("\nrelayline run", "\nexec relayline run").replace("./agent.py", "cat");
     let script = script.replace("http://127.0.0.1:8765", &connector.url().replace("ws://", "http://"));
@@ -137,43 +142,77 @@ fn listed(help: &str, from: &str, to: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_readme_names_every_line_op_and_flag_of_the_bridge() {
+fn the_documents_name_every_line_op_and_flag_of_the_bridge() {
     let output = Command::new(env!("CARGO_BIN_EXE_relayline")).args(["run", "--help"]).output().unwrap();
     // Where the lines break depends on how clap was built.
     let help = String::from_utf8(output.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let agents = page("docs/agents.md");
+    let settings = page("docs/settings.md");
     let lines = listed(&help, "with `event` first:", ". It writes");
     let ops = listed(&help, "ops, one JSON object a line:", ". An op with");
     assert!(lines.len() > 8 && ops.len() > 20, "{lines:?} {ops:?}");
     for name in lines.iter().chain(&ops) {
-        assert!(readme.contains(&format!("`{name}`")), "the README does not name `{name}`");
+        assert!(agents.contains(&format!("`{name}`")), "docs/agents.md does not name `{name}`");
     }
     let flags = help.split_whitespace().filter(|word| word.starts_with("--"));
     for flag in flags.map(|flag| flag.split('[').next().unwrap().trim_end_matches([',', '.', ';', ']', '>']))
     {
         // These are every command's, or nobody needs to be told.
         let known = ["--help", "--version", "--verbose", "--quiet"];
-        assert!(known.contains(&flag) || readme.contains(flag), "the README does not name {flag}");
+        let is_named = agents.contains(flag) || settings.contains(flag);
+        assert!(known.contains(&flag) || is_named, "neither document names {flag}");
     }
 }
 
 #[test]
 fn the_map_names_what_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let map = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
-    let (mut folder, mut seen) = (root.clone(), 0);
-    // In one row, what has no folder of its own lies where the one before it does.
-    for row in map.lines().filter(|line| line.starts_with("| `")) {
-        let places = row.split('|').nth(1).unwrap_or_default();
-        for place in places.split('`').filter(|text| text.contains(['.', '/'])) {
+    let map = page("ARCHITECTURE.md");
+    let mut seen = 0;
+    for line in map.lines() {
+        // In the first cell of a row, what has no folder of its own lies where the one before it does.
+        let (first, rest) = match line.strip_prefix("| `") {
+            Some(row) => row.split_once(" | ").unwrap_or((row, "")),
+            None => ("", line),
+        };
+        let mut folder = root.clone();
+        for place in format!("`{first}").split('`').filter(|text| text.contains(['.', '/'])) {
             let whole = root.join(place);
             let path = if whole.exists() { whole } else { folder.join(place) };
             assert!(path.exists(), "ARCHITECTURE.md names {place}, which is not there");
             folder = path.parent().unwrap().to_owned();
             seen += 1;
         }
+        // Elsewhere a path is whole.
+        let is_path = |text: &&str| text.ends_with(".rs") && text.contains("/src/");
+        for place in rest.split('`').filter(is_path) {
+            assert!(root.join(place).exists(), "ARCHITECTURE.md names {place}, which is not there");
+            seen += 1;
+        }
     }
-    assert!(seen > 15, "{seen}");
+    assert!(seen > 60, "{seen}");
+}
+
+/// A link in a document that leads nowhere helps nobody.
+#[test]
+fn the_documents_link_to_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for name in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "docs/agents.md",
+        "docs/connectors.md",
+        "docs/settings.md",
+    ] {
+        let folder = root.join(name).parent().unwrap().to_owned();
+        for link in page(name).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let file = link.split('#').next().unwrap();
+            let is_there = file.is_empty() || file.starts_with("https://") || folder.join(file).exists();
+            assert!(is_there, "{name} links to {link}");
+        }
+    }
 }

@@ -154,6 +154,25 @@ fn every_rule_has_a_test() {
     assert!(missing.is_empty(), "no test names {missing:?}");
 }
 
+/// Each line of the threat model names a test, in the last cell of its row.
+#[test]
+fn every_line_of_the_threat_model_has_a_test() {
+    let sources: String = sources().into_iter().map(|(_, text)| text).collect();
+    let page = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let named: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_suffix("` |")?.rsplit_once("| `"))
+        .map(|(_, name)| name)
+        .collect();
+    assert!(named.len() >= 20, "{named:?}");
+    for name in named {
+        assert!(
+            sources.contains(&format!("fn {name}(")),
+            "SECURITY.md names {name}, and there is no such test"
+        );
+    }
+}
+
 /// A slip of the pen would prove nothing, and nobody would notice.
 #[test]
 fn tests_name_only_rules_that_there_are() {
