@@ -85,7 +85,9 @@ impl Held {
     /// Takes the lines out before which nothing waits.
     pub(super) fn ready(&mut self) -> Vec<Line> {
         let mut lines = Vec::new();
-        while let Some(waiting) = self.lines.pop_front_if(|waiting| waiting.is_ready) {
+        while self.lines.front().is_some_and(|waiting| waiting.is_ready)
+            && let Some(waiting) = self.lines.pop_front()
+        {
             self.first += 1;
             self.bytes -= LINE_BYTES + waiting.clean.len();
             lines.push(waiting.line());
