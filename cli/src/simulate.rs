@@ -5,7 +5,7 @@ use crate::{complain, fail};
 use data_encoding::HEXLOWER;
 use indicatif::{ProgressBar, ProgressStyle};
 use relayline_harness::simulate::{
-    Counter, Exercised, Keep, Profile, Run, Terms, coverage, run as play, shrink,
+    Counter, Exercised, PlanSubset, Profile, Run, RunOptions, coverage, run as play, shrink,
 };
 use serde_json::json;
 use signal_hook::consts::SIGINT;
@@ -43,7 +43,7 @@ pub(crate) struct Args {
     regressions: Option<PathBuf>,
     /// Carry out only these deeds of each plan, as a shrunk failure names them
     #[arg(long, value_name = "PLACES", default_value = "all")]
-    keep: Keep,
+    keep: PlanSubset,
     /// Claim that this counter of the gateway's never counts: finds the smallest run that reaches it
     #[arg(long, value_name = "COUNTER")]
     never: Option<Counter>,
@@ -65,8 +65,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    fn terms(&self) -> Terms {
-        Terms { keep: self.keep.clone(), never: self.never }
+    fn options(&self) -> RunOptions {
+        RunOptions { keep: self.keep.clone(), never: self.never }
     }
 }
 
@@ -160,7 +160,7 @@ fn run_all(args: &Args, jobs: &[(u64, Profile)], interrupted: &AtomicBool) -> Su
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {per_sec}, {msg}{eta} left") {
         bar.set_style(style);
     }
-    let terms = args.terms();
+    let options = args.options();
     let (next, sum) = (AtomicUsize::new(0), Mutex::new(Sum { fewest: u64::MAX, ..Sum::default() }));
     let enough = AtomicBool::new(false);
     let is_over = || enough.load(Ordering::Relaxed) || interrupted.load(Ordering::Relaxed);
@@ -172,7 +172,7 @@ fn run_all(args: &Args, jobs: &[(u64, Profile)], interrupted: &AtomicBool) -> Su
                 while !is_over() {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some((seed, profile)) = jobs.get(place) else { break };
-                    let run = play(*seed, *profile, &terms, args.trace || args.record);
+                    let run = play(*seed, *profile, &options, args.trace || args.record);
                     bar.inc(1);
                     let unwritten =
                         (args.record && run.failure.is_none()).then(|| keep(args, &run)).flatten();
@@ -215,7 +215,7 @@ fn tell(args: &Args, sum: &Sum, out: &mut dyn Write) -> io::Result<()> {
             out,
             "{}",
             json!({"runs": sum.runs, "events": sum.events, "fewest_events": sum.fewest, "hash": hash, "failures": failures,
-                "rules": exercised.rules, "deeds": exercised.deeds, "transitions": transitions,
+                "rules": exercised.rules, "deeds": exercised.actions, "transitions": transitions,
                 "counters": exercised.counters, "unreached": coverage::unreached(exercised)})
         )?;
     } else if args.never.is_none() {
@@ -246,7 +246,7 @@ fn told_as_text(sum: &Sum, hash: &str, out: &mut dyn Write) -> io::Result<()> {
         list(map.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect())
     };
     writeln!(out, "rules        {}", named(&sum.exercised.rules))?;
-    writeln!(out, "deeds        {}", named(&sum.exercised.deeds))?;
+    writeln!(out, "deeds        {}", named(&sum.exercised.actions))?;
     writeln!(out, "counters     {}", named(&sum.exercised.counters))?;
     for (name, count) in coverage::taken(&sum.exercised) {
         writeln!(out, "{count:>12} {name}")?;
@@ -286,7 +286,7 @@ fn explain(args: &Args, failed: &Run) {
         "seed {seed}, profile {profile}, step {step}: `{}` ({}) does not hold: {}",
         violation.invariant, violation.rule, violation.found
     ));
-    let (kept, smallest) = shrink(failed, &args.terms());
+    let (kept, smallest) = shrink(failed, &args.options());
     match keep(args, &smallest) {
         None => complain(format_args!("  recorded in {}", file(args, &smallest).display())),
         Some(problem) => complain(format_args!("  {problem}")),
@@ -296,8 +296,8 @@ fn explain(args: &Args, failed: &Run) {
     }
     let deeds = kept.0.as_ref().map_or(0, Vec::len);
     complain(format_args!("  with {deeds} deeds left of its plan it is repeated by:"));
-    let terms = Terms { keep: kept, ..args.terms() };
-    complain(format_args!("  {} --trace", terms.command(seed, profile)));
+    let options = RunOptions { keep: kept, ..args.options() };
+    complain(format_args!("  {} --trace", options.command(seed, profile)));
 }
 
 /// Where a run's recording goes.

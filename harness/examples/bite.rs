@@ -1,7 +1,7 @@
 //! How many runs of the simulation it takes to find what is wrong: for `harness/simulate/bite`, which puts bugs in.
 #![allow(clippy::print_stdout)] // That is all it is for.
 
-use relayline_harness::simulate::{Profile, Terms, run};
+use relayline_harness::simulate::{Profile, RunOptions, run};
 
 /// Runs, over all profiles in turn, before a bug counts as not found.
 const MOST: u64 = 500;
@@ -12,7 +12,7 @@ fn main() {
     for seed in 0..MOST / 5 {
         for profile in Profile::ALL {
             runs += 1;
-            if let Some((_, violation)) = run(seed, profile, &Terms::default(), false).failure {
+            if let Some((_, violation)) = run(seed, profile, &RunOptions::default(), false).failure {
                 println!("| `{}` ({}) | {runs} |", violation.invariant, violation.rule);
                 return;
             }

@@ -1,10 +1,10 @@
-//! Carrying out a plan's deeds: what goes wrong.
+//! Carrying out a plan's actions: what goes wrong.
 
-use super::deed::Kind;
+use super::active_faults::Recovery;
+use super::json_variants::UNREADABLE;
 use super::network::Packet;
+use super::planned_action::ActionKind;
 use super::random::Random;
-use super::spelling::UNREADABLE;
-use super::trouble::Lift;
 use super::world::World;
 use relayline_connector::Act;
 use relayline_core::command::Command;
@@ -70,45 +70,45 @@ const ODD_RESULTS: &[&str] = &[
 const OPS: &[&str] = &["send", "edit", "typing", "get_chat_info", "prompt", "draft", "react", "send_media"];
 
 impl World<'_> {
-    pub(crate) fn go_wrong(&mut self, kind: Kind, random: &mut Random) {
+    pub(crate) fn inject_fault(&mut self, kind: ActionKind, random: &mut Random) {
         let short = Duration::from_millis(100 + random.below(8_000));
         let long = Duration::from_millis(1_000 + random.below(90_000));
         match kind {
-            Kind::HostSlow => self.be_slow_for(long),
-            Kind::HostRefuses => self.refuse_for(long),
-            Kind::HostFails => self.for_a_while(long, |troubles| &mut troubles.host_fails_until),
-            Kind::HostCrash => {
+            ActionKind::HostSlow => self.slow_host_for(long),
+            ActionKind::HostRefuses => self.refuse_deliveries_for(long),
+            ActionKind::HostFails => self.set_fault_until(long, |faults| &mut faults.host_fails_until),
+            ActionKind::HostCrash => {
                 self.log.remark(self.t, format_args!("the process dies"));
-                self.bury();
-                self.troubles.birth_at = Some(self.t + short);
+                self.kill_process();
+                self.faults.start_at = Some(self.t + short);
             }
-            Kind::Cut => self.cut(),
-            Kind::HalfOpen => self.half_open(random),
-            Kind::Stall => {
+            ActionKind::Cut => self.cut(),
+            ActionKind::HalfOpen => self.half_open(random),
+            ActionKind::Stall => {
                 if let Some(place) = self.open_link() {
                     self.links[place].to_gateway.stall(self.t + short);
                     self.links[place].to_connector.stall(self.t + short);
                 }
             }
-            Kind::RefuseDials => self.for_a_while(long, |troubles| &mut troubles.refuse_dials_until),
-            Kind::SwallowDials => self.for_a_while(long, |troubles| &mut troubles.swallow_dials_until),
-            Kind::BadGateway => self.for_a_while(long, |troubles| &mut troubles.bad_gateway_until),
-            Kind::NoCloseEcho => self.for_a_while(long, |troubles| &mut troubles.no_close_echo_until),
-            Kind::Crash => self.crash(short),
-            Kind::Deaf => self.for_a_while(long, |troubles| &mut troubles.deaf_until),
-            Kind::Close => {
+            ActionKind::RefuseDials => self.set_fault_until(long, |faults| &mut faults.refuse_dials_until),
+            ActionKind::SwallowDials => self.set_fault_until(long, |faults| &mut faults.swallow_dials_until),
+            ActionKind::BadGateway => self.set_fault_until(long, |faults| &mut faults.bad_gateway_until),
+            ActionKind::NoCloseEcho => self.set_fault_until(long, |faults| &mut faults.no_close_echo_until),
+            ActionKind::Crash => self.crash(short),
+            ActionKind::StopReading => self.set_fault_until(long, |faults| &mut faults.not_reading_until),
+            ActionKind::Close => {
                 let code = *random.pick(&[1000, 1001, 1008, 1009, 1011, 1013, 4429]);
                 let reason = random.pick(&["", "going away", "duplicate session", "expired"]);
                 self.tell(Act::Close { code, reason: (*reason).to_owned() });
             }
-            Kind::RefuseOnce => {
+            ActionKind::RefuseOnce => {
                 let reason = random.pick(&["", "unauthorized", "Expired", "revoked"]);
                 self.tell(Act::Close { code: 4401, reason: (*reason).to_owned() });
             }
-            Kind::Revoke => {
+            ActionKind::Revoke => {
                 if random.chance(25) {
                     // It is over while the host has much to take.
-                    self.be_slow_for(long);
+                    self.slow_host_for(long);
                     (0..30).for_each(|_| self.say(random, Some(false)));
                 }
                 self.tell(Act::Revoke { on: true });
@@ -119,29 +119,29 @@ impl World<'_> {
                     self.submit(Command::Hold(short));
                 }
                 let span = if random.chance(40) { short / 20 } else { 4 * long };
-                self.lift_at(self.t + span, Lift::Readmit);
+                self.recover_at(self.t + span, Recovery::Readmit);
             }
-            Kind::Expire => self.tell(Act::Expire),
-            Kind::Mute => {
+            ActionKind::Expire => self.tell(Act::Expire),
+            ActionKind::Mute => {
                 self.tell(Act::Mute { on: true });
-                self.troubles.is_tainted = true;
-                self.lift_at(self.t + long, Lift::Unmute);
+                self.faults.is_tainted = true;
+                self.recover_at(self.t + long, Recovery::Unmute);
             }
-            Kind::WithholdIdleAck => {
+            ActionKind::WithholdIdleAck => {
                 self.tell(Act::IdleAck { on: false });
-                self.lift_at(self.t + long, Lift::Confirm);
+                self.recover_at(self.t + long, Recovery::ConfirmIdle);
             }
-            Kind::Garbage => self.garbage(random),
-            Kind::BadDescriptor => {
+            ActionKind::Garbage => self.garbage(random),
+            ActionKind::BadDescriptor => {
                 let platform = self.setup.config.identities[0].platform.clone();
                 let Value::Object(descriptor) = json!({"contract_version": 0, "platform": platform}) else {
                     return;
                 };
                 self.tell(Act::Descriptor { descriptor, platform: Some(platform) });
-                self.lift_at(self.t + long, Lift::Describe);
+                self.recover_at(self.t + long, Recovery::RestoreDescriptors);
             }
-            Kind::NewDescriptor => self.new_descriptor(random),
-            Kind::Answers => {
+            ActionKind::NewDescriptor => self.new_descriptor(random),
+            ActionKind::Answers => {
                 let op = (*random.pick(OPS)).to_owned();
                 let result = match random.chance(50) {
                     true => Value::Null,
@@ -149,17 +149,19 @@ impl World<'_> {
                 };
                 self.tell(Act::Answer { op, result });
             }
-            Kind::Delays => {
+            ActionKind::Delays => {
                 let ms = *random.pick(&[0, 0, 20, 2_000, 29_990, 45_000]);
                 self.tell(Act::Delay { op: (*random.pick(OPS)).to_owned(), ms });
             }
-            Kind::JumpAhead => self.ahead_us += i64::try_from(random.below(20_000_000_000)).unwrap_or(0),
-            Kind::JumpBack => self.ahead_us -= i64::try_from(random.below(20_000_000)).unwrap_or(0),
-            Kind::SetWallClock => {
-                self.wall_s = i64::try_from(random.below(4000)).unwrap_or(0) - 2000;
-                self.lift_at(self.t + long, Lift::Look);
+            ActionKind::JumpAhead => {
+                self.ahead_us += i64::try_from(random.below(20_000_000_000)).unwrap_or(0)
             }
-            Kind::Suspend if self.is_awake() => {
+            ActionKind::JumpBack => self.ahead_us -= i64::try_from(random.below(20_000_000)).unwrap_or(0),
+            ActionKind::SetWallClock => {
+                self.wall_s = i64::try_from(random.below(4000)).unwrap_or(0) - 2000;
+                self.recover_at(self.t + long, Recovery::WakeUp);
+            }
+            ActionKind::Suspend if self.is_awake() => {
                 let span = if random.chance(50) { short } else { Duration::from_secs(random.below(7200)) };
                 if random.chance(50) {
                     // Its clock stands still meanwhile.
@@ -167,77 +169,79 @@ impl World<'_> {
                 }
                 self.suspend(span);
             }
-            Kind::Suspend => {}
-            Kind::Fickle => self.for_a_while(long, |troubles| &mut troubles.fickle_until),
-            Kind::RefuseCloses => {
+            ActionKind::Suspend => {}
+            ActionKind::UnreliableResults => {
+                self.set_fault_until(long, |faults| &mut faults.unreliable_results_until)
+            }
+            ActionKind::RefuseCloses => {
                 self.refuse_closes_for(long);
                 if random.chance(25) && self.is_awake() {
                     // A new process gives up a connector that says nothing.
                     self.tell(Act::Mute { on: true });
-                    self.troubles.is_tainted = true;
-                    self.birth();
-                    self.lift_at(self.t + short / 2, Lift::TakeLeave);
-                    self.lift_at(self.t + short, Lift::Unmute);
+                    self.faults.is_tainted = true;
+                    self.start_process();
+                    self.recover_at(self.t + short / 2, Recovery::Disconnect);
+                    self.recover_at(self.t + short, Recovery::Unmute);
                 } else if random.chance(40) {
                     // A close of ours, while the host holds dials.
                     self.submit(Command::GoDormant);
                     self.submit(Command::Hold(long));
                 }
             }
-            Kind::Ghost => self.ghost(random),
-            Kind::Spurious if self.is_awake() => self.tick(),
-            Kind::Spurious => {}
-            Kind::Say
-            | Kind::SayBuffered
-            | Kind::SayLive
-            | Kind::SayAgain
-            | Kind::Burst
-            | Kind::EditSaid
-            | Kind::Forward
-            | Kind::AnswerPrompt
-            | Kind::InterruptTurn
-            | Kind::Ask
-            | Kind::AskMany
-            | Kind::AskPrompt
-            | Kind::Stream
-            | Kind::StopTurn
-            | Kind::GoIdle
-            | Kind::GoDormant
-            | Kind::Hold
-            | Kind::Resume
-            | Kind::Disconnect
-            | Kind::Prime
-            | Kind::SettleOddly
-            | Kind::Post
-            | Kind::PostTwice
-            | Kind::Answer
-            | Kind::Huge => {}
+            ActionKind::StaleSocket => self.stale_socket_event(random),
+            ActionKind::Spurious if self.is_awake() => self.tick(),
+            ActionKind::Spurious => {}
+            ActionKind::Say
+            | ActionKind::SayBuffered
+            | ActionKind::SayLive
+            | ActionKind::SayAgain
+            | ActionKind::Burst
+            | ActionKind::EditSaid
+            | ActionKind::Forward
+            | ActionKind::AnswerPrompt
+            | ActionKind::InterruptTurn
+            | ActionKind::Ask
+            | ActionKind::AskMany
+            | ActionKind::AskPrompt
+            | ActionKind::Stream
+            | ActionKind::StopTurn
+            | ActionKind::GoIdle
+            | ActionKind::GoDormant
+            | ActionKind::Hold
+            | ActionKind::Resume
+            | ActionKind::Disconnect
+            | ActionKind::Prime
+            | ActionKind::SettleOddly
+            | ActionKind::Post
+            | ActionKind::PostTwice
+            | ActionKind::Answer
+            | ActionKind::Oversized => {}
         }
     }
 
-    fn for_a_while(
+    fn set_fault_until(
         &mut self,
         span: Duration,
-        until: impl FnOnce(&mut super::trouble::Troubles) -> &mut Time,
+        until: impl FnOnce(&mut super::active_faults::ActiveFaults) -> &mut Time,
     ) {
-        let until = until(&mut self.troubles);
+        let until = until(&mut self.faults);
         *until = (*until).max(self.t + span);
-        self.lift_at(self.t + span, Lift::Look);
+        self.recover_at(self.t + span, Recovery::WakeUp);
     }
 
     /// The host refuses deliveries for so long.
-    pub(crate) fn refuse_for(&mut self, span: Duration) {
-        self.for_a_while(span, |troubles| &mut troubles.host_refuses_until);
+    pub(crate) fn refuse_deliveries_for(&mut self, span: Duration) {
+        self.set_fault_until(span, |faults| &mut faults.host_refuses_until);
     }
 
     /// The connector answers our close frames with an auth refusal for so long.
     pub(crate) fn refuse_closes_for(&mut self, span: Duration) {
-        self.for_a_while(span, |troubles| &mut troubles.refuse_closes_until);
+        self.set_fault_until(span, |faults| &mut faults.refuse_closes_until);
     }
 
     /// The host takes nothing for so long.
-    pub(crate) fn be_slow_for(&mut self, span: Duration) {
-        self.for_a_while(span, |troubles| &mut troubles.host_slow_until);
+    pub(crate) fn slow_host_for(&mut self, span: Duration) {
+        self.set_fault_until(span, |faults| &mut faults.host_slow_until);
     }
 
     pub(crate) fn half_open(&mut self, random: &mut Random) {
@@ -263,11 +267,11 @@ impl World<'_> {
                 .into_bytes(),
             3 => {
                 // It spoils the line behind it.
-                self.troubles.is_tainted = true;
+                self.faults.is_tainted = true;
                 b"{\"type\":\"inbound\",\"event\":{\"text\":\"half".to_vec()
             }
             4 if self.setup.config.limits.max_line_bytes < 10_000 => {
-                self.troubles.is_tainted = true;
+                self.faults.is_tainted = true;
                 "y".repeat(2500).into_bytes()
             }
             5..8 => [random.pick(UNREADABLE).0, b"\n"].concat(),
@@ -295,9 +299,9 @@ impl World<'_> {
     }
 
     /// A socket of before says something, as a driver may let it when it was on its way.
-    fn ghost(&mut self, random: &mut Random) {
-        let Some(life) = &self.life else { return };
-        let old: Vec<Conn> = life.dials.iter().rev().skip(1).take(3).copied().collect();
+    fn stale_socket_event(&mut self, random: &mut Random) {
+        let Some(process) = &self.process else { return };
+        let old: Vec<Conn> = process.dials.iter().rev().skip(1).take(3).copied().collect();
         if old.is_empty() || !self.is_awake() {
             return;
         }

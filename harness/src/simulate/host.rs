@@ -1,9 +1,9 @@
 //! The host: takes deliveries at its own pace, settles them, and asks for things.
 
-use super::answering::Answering;
 use super::network::Stage;
 use super::random::Random;
-use super::world::{Stretch, World};
+use super::replies::OpenReply;
+use super::world::{RunPhase, World};
 use relayline_core::command::{Command, Failure, FailureKind, Reply};
 use relayline_core::config::Limits;
 use relayline_core::op::StreamReply;
@@ -28,9 +28,9 @@ pub(crate) struct Host {
     pub(crate) messages: Vec<String>,
     /// Prompts that users have seen.
     pub(crate) seen_prompts: Vec<String>,
-    pub(crate) streams: Vec<Growing>,
+    pub(crate) streams: Vec<GrowingReply>,
     pub(crate) streams_begun: u64,
-    pub(crate) answering: Vec<Answering>,
+    pub(crate) open_replies: Vec<OpenReply>,
     /// States of streams that have not ended, by request.
     saying: BTreeMap<u64, StreamReply>,
     /// Streams that have failed, as the host knows.
@@ -41,7 +41,7 @@ pub(crate) struct Host {
 
 /// A reply that grows: its last state.
 #[derive(Clone, Debug)]
-pub(crate) struct Growing {
+pub(crate) struct GrowingReply {
     pub(crate) state: StreamReply,
 }
 
@@ -56,7 +56,7 @@ impl Host {
             seen_prompts: Vec::new(),
             streams: Vec::new(),
             streams_begun: 0,
-            answering: Vec::new(),
+            open_replies: Vec::new(),
             saying: BTreeMap::new(),
             failed: BTreeSet::new(),
             again: Vec::new(),
@@ -68,7 +68,7 @@ impl Host {
         self.held.clear();
         self.last_delivery = 0;
         self.streams.clear();
-        self.answering.clear();
+        self.open_replies.clear();
         self.saying.clear();
         self.failed.clear();
         self.again.clear();
@@ -99,7 +99,7 @@ impl Host {
 impl World<'_> {
     /// Whether the host takes another delivery now.
     pub(crate) fn host_takes_more(&self) -> bool {
-        self.t >= self.troubles.host_slow_until && self.host.held.len() < self.setup.host_concurrency
+        self.t >= self.faults.host_slow_until && self.host.held.len() < self.setup.host_concurrency
     }
 
     /// The host has taken a delivery, and settles it in its own time.
@@ -112,7 +112,7 @@ impl World<'_> {
     /// The host settles the delivery whose time it is.
     pub(crate) fn host_settles(&mut self) {
         let Some((_, number)) = self.host.held.pop_first() else { return };
-        let refuses = self.t < self.troubles.host_refuses_until;
+        let refuses = self.t < self.faults.host_refuses_until;
         let outcome = match refuses && self.host.random.chance(70) {
             true => Outcome::Refused,
             false => Outcome::Taken,
@@ -123,65 +123,67 @@ impl World<'_> {
     pub(crate) fn settle(&mut self, number: u64, outcome: Outcome) {
         let id = DeliveryId::from_number(number);
         let (t, now) = (self.t, self.gateway_now());
-        let Some(life) = self.life.as_mut().filter(|_| t >= self.troubles.suspended_until) else { return };
+        let Some(process) = self.process.as_mut().filter(|_| t >= self.faults.suspended_until) else {
+            return;
+        };
         self.log.say(t, format_args!("{}", Entry::settled(now.mono, id, outcome)));
-        life.model.told(now);
-        life.model.settled(id, outcome);
-        life.machine.settle(now, id, outcome);
-        life.model.watched(&life.machine);
+        process.model.advance_clock(now);
+        process.model.settled(id, outcome);
+        process.machine.settle(now, id, outcome);
+        process.model.watched(&process.machine);
     }
 
     pub(crate) fn submit(&mut self, command: Command) -> bool {
         let (t, now) = (self.t, self.gateway_now());
-        let Some(life) = self.life.as_mut().filter(|_| t >= self.troubles.suspended_until) else {
+        let Some(process) = self.process.as_mut().filter(|_| t >= self.faults.suspended_until) else {
             return false;
         };
-        life.model.told(now);
-        let answer = life.machine.submit(now, command.clone());
+        process.model.advance_clock(now);
+        let answer = process.machine.submit(now, command.clone());
         self.log.say(t, format_args!("{}", Entry::submitted(now.mono, command.name(), &answer)));
         if let Ok(id) = &answer {
-            life.model.prefix = life.machine.wire_id(*id)[..16].to_owned();
+            process.model.prefix = process.machine.wire_id(*id)[..16].to_owned();
             if let Command::Stream(state) = &command {
                 self.host.saying.insert(id.number(), state.clone());
             }
         }
-        life.model.submitted(&mut self.judge, &command, &answer);
-        life.model.is_bounded(&mut self.judge, &life.machine.held());
+        process.model.submitted(&mut self.oracle, &command, &answer);
+        process.model.is_bounded(&mut self.oracle, &process.machine.held());
         if let Err(refused) = &answer {
             let (back, _) = refused.clone().into_parts();
-            self.judge.claim("O-6", "refused-comes-back", back == command, || format!("{back:?}"));
+            self.oracle.check("O-6", "refused-comes-back", back == command, || format!("{back:?}"));
         }
-        life.model.watched(&life.machine);
+        process.model.watched(&process.machine);
         answer.is_ok()
     }
 
     /// Whatever keeps the gateway from being served: the host wants that no more.
-    pub(crate) fn stay_served(&mut self) {
-        if self.life.as_ref().is_some_and(|life| !life.model.is_over()) {
+    pub(crate) fn ensure_served(&mut self) {
+        if self.process.as_ref().is_some_and(|process| !process.model.is_over()) {
             self.submit(Command::Resume);
-        } else if self.troubles.birth_at.is_none() {
-            self.birth();
+        } else if self.faults.start_at.is_none() {
+            self.start_process();
         }
     }
 
     /// Whether nothing is left to do in a world that is well.
-    pub(crate) fn is_quiet(&mut self) -> bool {
+    pub(crate) fn is_quiescent(&mut self) -> bool {
         let account = self.account();
-        let Some(life) = &self.life else { return false };
-        if life.machine.phase() == Phase::Idle {
+        let Some(process) = &self.process else { return false };
+        if process.machine.phase() == Phase::Idle {
             // It went idle on the way here: it must be served to be drained.
             self.submit(Command::Resume);
             self.pump();
             return false;
         }
-        let model = &life.model;
+        let model = &process.model;
         let settled =
             model.inbox.waiting.is_empty() && model.inbox.handed.is_empty() && self.host.held.is_empty();
         let on_its_way = self.links.iter().any(|link| {
             link.gateway
                 && (link.stage != Stage::Open || !link.to_gateway.is_empty() || !link.to_connector.is_empty())
         });
-        life.machine.phase() == Phase::Connected
+        process.machine.phase() == Phase::Connected
             && settled
             && !on_its_way
             && model.inbox.owed.is_empty()
@@ -192,18 +194,18 @@ impl World<'_> {
     }
 
     /// Every entry that the connector took into its buffer is with a host, or nobody's.
-    pub(crate) fn claim_nothing_is_lost(&mut self) {
-        if let Some(life) = &self.life {
-            self.safe.extend(life.model.inbox.safe.iter().copied());
+    pub(crate) fn check_nothing_is_lost(&mut self) {
+        if let Some(process) = &self.process {
+            self.safe.extend(process.model.inbox.safe.iter().copied());
         }
         let lost: Vec<u64> = self.durable.difference(&self.safe).copied().collect();
-        self.judge
-            .claim("A-1", "no-buffered-event-is-lost", lost.is_empty(), || format!("{lost:?} are lost"));
+        self.oracle
+            .check("A-1", "no-buffered-event-is-lost", lost.is_empty(), || format!("{lost:?} are lost"));
     }
 
-    pub(crate) fn take_leave(&mut self) {
+    pub(crate) fn disconnect_host(&mut self) {
         if !self.submit(Command::Disconnect) {
-            self.stretch = Stretch::Over;
+            self.run_phase = RunPhase::Over;
         }
     }
 }

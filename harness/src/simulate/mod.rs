@@ -1,40 +1,40 @@
 //! The simulation: a gateway and a connector over a network in virtual time, one seed a run, with all that can go wrong.
 //! How it works, and which bugs it is known to find: `harness/docs/simulation.md`.
 
-mod answering;
-mod asking;
+mod actions;
+mod active_faults;
+mod chat_view;
 pub mod coverage;
-mod deed;
-mod doing;
 mod faults;
-mod fickle;
 mod host;
-mod huge;
-mod judge;
-mod keep;
-mod life;
+mod inbound;
+mod json_variants;
 mod log;
 mod model;
 mod network;
+mod ops;
+mod oracle;
+mod oversized;
 mod peer;
+mod plan_subset;
+mod planned_action;
 mod posts;
+mod process;
 mod profile;
 mod random;
-mod reads;
+mod replies;
 mod run;
+mod run_options;
 mod schedule;
 mod setup;
-mod shown;
 mod shrink;
-mod spelling;
-mod terms;
-mod trouble;
+mod unreliable_results;
 mod users;
 mod world;
 
-pub use judge::Violation;
-pub use keep::Keep;
+pub use oracle::Violation;
+pub use plan_subset::PlanSubset;
 pub use profile::Profile;
 pub use run::{Exercised, Run, run};
+pub use run_options::{Counter, RunOptions};
 pub use shrink::shrink;
-pub use terms::{Counter, Terms};

@@ -38,7 +38,7 @@ pub(crate) struct Pipe {
 
 /// How a link treats what it carries.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Manners {
+pub(crate) struct LinkConfig {
     /// The longest latency, in microseconds.
     pub(crate) latency_us: u64,
     /// How many messages in a hundred are cut in two or more.
@@ -79,39 +79,39 @@ impl Pipe {
         }
     }
 
-    pub(crate) fn put(&mut self, now: Time, packet: Packet, random: &mut Random, manners: Manners) {
+    pub(crate) fn put(&mut self, now: Time, packet: Packet, random: &mut Random, link_config: LinkConfig) {
         if self.dead {
             return;
         }
         match packet {
-            Packet::Bytes(bytes) => self.put_bytes(now, bytes, random, manners),
+            Packet::Bytes(bytes) => self.put_bytes(now, bytes, random, link_config),
             Packet::Ping | Packet::Pong | Packet::Close { .. } | Packet::Reset => {
-                self.push(now, packet, random, manners);
+                self.push(now, packet, random, link_config);
             }
         }
     }
 
-    fn put_bytes(&mut self, now: Time, bytes: Vec<u8>, random: &mut Random, manners: Manners) {
+    fn put_bytes(&mut self, now: Time, bytes: Vec<u8>, random: &mut Random, link_config: LinkConfig) {
         if let Some((_, Packet::Bytes(last))) = self.queue.back_mut()
-            && random.chance(manners.merge)
+            && random.chance(link_config.merge)
         {
             self.bytes += bytes.len();
             last.extend_from_slice(&bytes);
             return;
         }
         let mut rest = bytes;
-        while rest.len() > 1 && random.chance(manners.split) {
+        while rest.len() > 1 && random.chance(link_config.split) {
             let behind = rest.split_off(1 + random.index(rest.len() - 1));
-            self.push(now, Packet::Bytes(std::mem::replace(&mut rest, behind)), random, manners);
+            self.push(now, Packet::Bytes(std::mem::replace(&mut rest, behind)), random, link_config);
         }
-        self.push(now, Packet::Bytes(rest), random, manners);
+        self.push(now, Packet::Bytes(rest), random, link_config);
     }
 
-    fn push(&mut self, now: Time, packet: Packet, random: &mut Random, manners: Manners) {
+    fn push(&mut self, now: Time, packet: Packet, random: &mut Random, link_config: LinkConfig) {
         if let Packet::Bytes(bytes) = &packet {
             self.bytes += bytes.len();
         }
-        let latency = Duration::from_micros(50 + random.below(manners.latency_us));
+        let latency = Duration::from_micros(50 + random.below(link_config.latency_us));
         self.last = self.last.max(now + latency);
         self.queue.push_back((self.last, packet));
     }
@@ -133,7 +133,7 @@ pub(crate) enum Stage {
     /// The request arrives at that time, with this token.
     Asking { at: Time, token: Option<String> },
     /// The answer arrives at that time.
-    Answered { at: Time, answer: Answer },
+    Answered { at: Time, answer: UpgradeResponse },
     /// Nothing ever comes.
     Swallowed,
     /// It is a connection.
@@ -142,7 +142,7 @@ pub(crate) enum Stage {
 
 /// The answer to an upgrade.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Answer {
+pub(crate) enum UpgradeResponse {
     Accepted,
     Unanswered(&'static str),
     Refused(Rejection),

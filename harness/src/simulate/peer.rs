@@ -1,10 +1,10 @@
 //! Who drives the connector's machine, and its end of the network.
 
+use super::active_faults::Recovery;
+use super::json_variants;
 use super::model::streams::NAME;
-use super::network::{Answer, Packet, Stage};
+use super::network::{Packet, Stage, UpgradeResponse};
 use super::random::Random;
-use super::spelling;
-use super::trouble::Lift;
 use super::world::World;
 use crate::recording::{Rejection, What};
 use relayline_connector::{Act, ConnectorMachine, Observation, Transmit, Upgrade};
@@ -16,23 +16,23 @@ impl World<'_> {
     /// All that both sides have to say, until neither has more.
     pub(crate) fn pump(&mut self) {
         self.drain();
-        self.connector_saw();
+        self.read_observations();
         self.connector_writes();
     }
 
     fn is_down(&self) -> bool {
-        self.t < self.troubles.down_until
+        self.t < self.faults.crashed_until
     }
 
     /// A dial arrives at the connector, or at what stands before it.
     pub(crate) fn dial_arrives(&mut self, place: usize) {
         let Stage::Asking { token, .. } = &self.links[place].stage else { return };
         let authorization = token.as_ref().map(|token| format!("Bearer {token}"));
-        let answer = if self.is_down() || self.t < self.troubles.refuse_dials_until {
-            Answer::Unanswered("connection refused")
-        } else if self.t < self.troubles.bad_gateway_until {
+        let answer = if self.is_down() || self.t < self.faults.refuse_dials_until {
+            UpgradeResponse::Unanswered("connection refused")
+        } else if self.t < self.faults.bad_gateway_until {
             let unix_s = self.gateway_now().unix_s;
-            Answer::Refused(stranger(&mut self.random, unix_s))
+            UpgradeResponse::Refused(proxy_response(&mut self.random, unix_s))
         } else {
             let (now, theirs) = (self.connector_now(), self.links[place].theirs);
             match self.connector.handle_upgrade(now, theirs, "/relay", authorization.as_deref()) {
@@ -40,14 +40,16 @@ impl World<'_> {
                     self.links[place].connector = true;
                     self.links[place].heard = self.t;
                     self.links[place].pinged = self.t;
-                    Answer::Accepted
+                    UpgradeResponse::Accepted
                 }
                 Upgrade::Refuse { status: 401, body } if self.setup.refuses_after_upgrade => {
                     let body: Value = serde_json::from_str(&body).unwrap_or_default();
                     self.links[place].refused = body["error"].as_str().map(str::to_owned);
-                    Answer::Accepted
+                    UpgradeResponse::Accepted
                 }
-                Upgrade::Refuse { status, body } => Answer::Refused(Rejection::new(status, Some(body))),
+                Upgrade::Refuse { status, body } => {
+                    UpgradeResponse::Refused(Rejection::new(status, Some(body)))
+                }
             }
         };
         // One that the gateway has given up meanwhile is no part of its session.
@@ -61,17 +63,17 @@ impl World<'_> {
                 clock_unix_s: None,
             });
             match &answer {
-                Answer::Accepted => {}
-                Answer::Unanswered(_) => {
+                UpgradeResponse::Accepted => {}
+                UpgradeResponse::Unanswered(_) => {
                     self.log.record(self.t, || What::Reject { dial, answer: Rejection::new(503, None) })
                 }
-                Answer::Refused(answer) => {
+                UpgradeResponse::Refused(answer) => {
                     self.log.record(self.t, || What::Reject { dial, answer: answer.clone() });
                 }
             }
         }
         self.log.say(self.t, format_args!("dial arrives: {answer:?}"));
-        let latency = Duration::from_micros(100 + self.random.below(self.setup.manners.latency_us));
+        let latency = Duration::from_micros(100 + self.random.below(self.setup.link_config.latency_us));
         self.links[place].stage = Stage::Answered { at: self.t + latency, answer };
     }
 
@@ -93,11 +95,11 @@ impl World<'_> {
             Packet::Close { code, reason } => {
                 self.links[place].connector = false;
                 self.connector.handle_closed(now, theirs, Some(code), &reason);
-                if self.t < self.troubles.refuse_closes_until {
+                if self.t < self.faults.refuse_closes_until {
                     // Its own close frame was on its way.
-                    let reason = if self.fickle.chance(50) { "expired" } else { "unauthorized" };
+                    let reason = if self.connector_random.chance(50) { "expired" } else { "unauthorized" };
                     self.send_to_gateway(place, Packet::Close { code: 4401, reason: reason.to_owned() });
-                } else if self.t >= self.troubles.no_close_echo_until {
+                } else if self.t >= self.faults.no_close_echo_until {
                     self.send_to_gateway(place, Packet::Close { code, reason: String::new() });
                 }
             }
@@ -119,7 +121,7 @@ impl World<'_> {
 
     pub(crate) fn send_to_gateway(&mut self, place: usize, packet: Packet) {
         let link = &mut self.links[place];
-        link.to_gateway.put(self.t, packet, &mut link.random, self.setup.manners);
+        link.to_gateway.put(self.t, packet, &mut link.random, self.setup.link_config);
     }
 
     fn connector_writes(&mut self) {
@@ -130,9 +132,9 @@ impl World<'_> {
                 let Some(transmit) = self.connector.poll_transmit_on(theirs, &mut line) else { break };
                 match transmit {
                     Transmit::Frame { .. } => {
-                        let Some(mut line) = self.answer_fickly(line.clone()) else { continue };
-                        self.note_answer(&line);
-                        spelling::respell(&mut line);
+                        let Some(mut line) = self.draw_result(line.clone()) else { continue };
+                        self.note_result(&line);
+                        json_variants::vary(&mut line);
                         self.send_to_gateway(place, Packet::Bytes(line));
                     }
                     Transmit::Close { code, reason, .. } => {
@@ -148,17 +150,17 @@ impl World<'_> {
     }
 
     /// What streams are held against: what the connector said it did.
-    fn note_answer(&mut self, line: &[u8]) {
+    fn note_result(&mut self, line: &[u8]) {
         if line.starts_with(b"{\"type\":\"outbound_result\"")
             && let Ok(frame) = serde_json::from_slice::<Value>(line)
         {
             let request = frame["requestId"].as_str().unwrap_or_default();
-            self.shown.answered(request, &frame["result"]);
+            self.chat_view.answered(request, &frame["result"]);
         }
     }
 
     /// What the connector has seen of the gateway.
-    fn connector_saw(&mut self) {
+    fn read_observations(&mut self) {
         while let Some(saw) = self.connector.poll_observation() {
             let Observation::Frame { frame, .. } = saw else { continue };
             if frame["type"] != "outbound" {
@@ -167,14 +169,14 @@ impl World<'_> {
             let id = frame["requestId"].as_str().unwrap_or_default();
             let first = self.setup.config.identities.first().map_or("", |first| &first.platform);
             let platform = frame["platform"].as_str().unwrap_or(first);
-            self.shown.asked(id, platform, &frame["action"]);
-            self.claim_new_draft(&frame["action"]);
-            if let Some(life) = &self.life
-                && let Some(half) = id.strip_prefix(life.model.prefix.as_str())
+            self.chat_view.asked(id, platform, &frame["action"]);
+            self.check_new_draft(&frame["action"]);
+            if let Some(process) = &self.process
+                && let Some(half) = id.strip_prefix(process.model.prefix.as_str())
             {
                 let number = u64::from_str_radix(half, 16).unwrap_or(0);
-                let definite = life.model.requests.never_written.contains(&number);
-                self.judge.claim("O-3", "definite-was-never-seen", !definite, || {
+                let definite = process.model.requests.never_written.contains(&number);
+                self.oracle.check("O-3", "definite-was-never-seen", !definite, || {
                     format!("the connector has seen request {number}")
                 });
             }
@@ -186,12 +188,12 @@ impl World<'_> {
     }
 
     /// O-12: no two streams use one id, not even those of two processes.
-    fn claim_new_draft(&mut self, action: &Value) {
+    fn check_new_draft(&mut self, action: &Value) {
         let (Some(name), Some(id)) = (action["metadata"][NAME].as_str(), action["draft_id"].as_i64()) else {
             return;
         };
         let of = self.drafts.entry(id).or_insert_with(|| name.to_owned());
-        self.judge.claim("O-12", "drafts-have-ids-of-their-own", of == name, || {
+        self.oracle.check("O-12", "drafts-have-ids-of-their-own", of == name, || {
             format!("{id} is a draft of {of} and of {name}")
         });
     }
@@ -201,13 +203,13 @@ impl World<'_> {
         let config = self.setup.connector.clone();
         let machine = std::mem::replace(&mut self.connector, ConnectorMachine::new(config, [0; 32]));
         self.connector = machine.restart();
-        self.troubles.down_until = self.t + down;
+        self.faults.crashed_until = self.t + down;
         for place in 0..self.links.len() {
             if std::mem::take(&mut self.links[place].connector) {
                 self.send_to_gateway(place, Packet::Reset);
             }
         }
-        self.lift_at(self.t + down, Lift::Look);
+        self.recover_at(self.t + down, Recovery::WakeUp);
     }
 
     /// The connection is cut, both ways, with whatever is on its way.
@@ -219,24 +221,24 @@ impl World<'_> {
                 link.to_connector.clear();
                 link.to_gateway.dead = false;
                 link.to_connector.dead = false;
-                link.to_connector.put(self.t, Packet::Reset, &mut link.random, self.setup.manners);
+                link.to_connector.put(self.t, Packet::Reset, &mut link.random, self.setup.link_config);
                 self.send_to_gateway(place, Packet::Reset);
             }
         }
     }
 
     /// A trouble ends.
-    pub(crate) fn lift(&mut self, lift: Lift) {
-        let act = match lift {
-            Lift::Unmute => Act::Mute { on: false },
-            Lift::Confirm => Act::IdleAck { on: true },
-            Lift::Readmit => return self.readmit(),
-            Lift::Describe => return self.describe(),
-            Lift::TakeLeave => {
+    pub(crate) fn recover(&mut self, recovery: Recovery) {
+        let act = match recovery {
+            Recovery::Unmute => Act::Mute { on: false },
+            Recovery::ConfirmIdle => Act::IdleAck { on: true },
+            Recovery::Readmit => return self.readmit(),
+            Recovery::RestoreDescriptors => return self.describe(),
+            Recovery::Disconnect => {
                 self.submit(Command::Disconnect);
                 return;
             }
-            Lift::Look => return,
+            Recovery::WakeUp => return,
         };
         self.tell(act);
     }
@@ -260,7 +262,7 @@ impl World<'_> {
 }
 
 /// Answer of something that stands before the connector: a proxy, a load balancer, a login page (L-9, L-18).
-fn stranger(random: &mut Random, unix_s: u64) -> Rejection {
+fn proxy_response(random: &mut Random, unix_s: u64) -> Rejection {
     let answer = |status, body: &str| Rejection::new(status, Some(body.to_owned()));
     let verdict = || answer(401, r#"{"error":"unauthorized"}"#);
     match random.below(14) {

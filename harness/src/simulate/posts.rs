@@ -2,7 +2,7 @@
 
 use super::random::Random;
 use super::setup::DELIVERY_KEY;
-use super::users::{self, Told};
+use super::users::{self, UserEvent};
 use super::world::World;
 use relayline_core::secret::Secret;
 use relayline_core::signature;
@@ -10,9 +10,9 @@ use relayline_core::webhook::{Body, WebhookRequest};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// What is asked for.
+/// PostKind is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum What {
+pub(crate) enum PostKind {
     /// A delivery of that serial number.
     Event(u64),
     Interrupt,
@@ -25,9 +25,9 @@ pub(crate) enum What {
     WrongMethod,
 }
 
-/// What is wrong with how it is asked.
+/// PostKind is wrong with how it is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Fault {
+pub(crate) enum PostFault {
     WrongKey,
     Malformed,
     TooLong,
@@ -37,19 +37,19 @@ pub(crate) enum Fault {
 /// One request.
 #[derive(Debug)]
 pub(crate) struct Post {
-    pub(crate) what: What,
-    pub(crate) fault: Option<Fault>,
+    pub(crate) what: PostKind,
+    pub(crate) fault: Option<PostFault>,
     /// When it says that it was signed; none without a signature.
     pub(crate) signed_at: Option<u64>,
-    pub(crate) told: Option<Told>,
+    pub(crate) event: Option<UserEvent>,
     pub(crate) session_key: String,
 }
 
 impl Post {
     fn body(&self) -> Vec<u8> {
         let value = match self.what {
-            What::Event(serial) => {
-                let event = self.told.as_ref().map(|told| Value::Object(told.content.clone()));
+            PostKind::Event(serial) => {
+                let event = self.event.as_ref().map(|user_event| Value::Object(user_event.content.clone()));
                 let mut body = json!({"type": "message", "event": event}).to_string();
                 if serial.is_multiple_of(4) {
                     // W-11.
@@ -57,21 +57,23 @@ impl Post {
                 }
                 return body.into_bytes();
             }
-            What::Interrupt | What::Keyless => json!({"type": "interrupt", "session_key": self.session_key}),
-            What::NoEvent => json!({"type": "message", "event": []}),
-            What::NoJson => return b"{\"type\":\"message\",\"event\":{\"text\":".to_vec(),
-            What::Health | What::Nowhere | What::WrongMethod => return Vec::new(),
+            PostKind::Interrupt | PostKind::Keyless => {
+                json!({"type": "interrupt", "session_key": self.session_key})
+            }
+            PostKind::NoEvent => json!({"type": "message", "event": []}),
+            PostKind::NoJson => return b"{\"type\":\"message\",\"event\":{\"text\":".to_vec(),
+            PostKind::Health | PostKind::Nowhere | PostKind::WrongMethod => return Vec::new(),
         };
         value.to_string().into_bytes()
     }
 
     fn route(&self) -> (&'static str, &'static str) {
         match self.what {
-            What::Event(_) | What::NoJson | What::NoEvent => ("POST", "/"),
-            What::Interrupt | What::Keyless => ("POST", "/interrupt"),
-            What::Health => ("GET", "/healthz"),
-            What::Nowhere => ("POST", "/relay"),
-            What::WrongMethod => ("GET", "/"),
+            PostKind::Event(_) | PostKind::NoJson | PostKind::NoEvent => ("POST", "/"),
+            PostKind::Interrupt | PostKind::Keyless => ("POST", "/interrupt"),
+            PostKind::Health => ("GET", "/healthz"),
+            PostKind::Nowhere => ("POST", "/relay"),
+            PostKind::WrongMethod => ("GET", "/"),
         }
     }
 }
@@ -82,23 +84,23 @@ impl World<'_> {
         let what = match random.below(30) {
             0..12 => self.new_event(random),
             12..21 => self.old_event(random),
-            21..24 => What::Interrupt,
-            24 => What::Keyless,
-            25 => What::NoJson,
-            26 => What::NoEvent,
-            27 => What::Health,
-            28 => What::Nowhere,
-            _ => What::WrongMethod,
+            21..24 => PostKind::Interrupt,
+            24 => PostKind::Keyless,
+            25 => PostKind::NoJson,
+            26 => PostKind::NoEvent,
+            27 => PostKind::Health,
+            28 => PostKind::Nowhere,
+            _ => PostKind::WrongMethod,
         };
-        let told = match what {
-            What::Event(serial) => self.told.get(&serial).cloned(),
+        let user_event = match what {
+            PostKind::Event(serial) => self.user_events.get(&serial).cloned(),
             _ => None,
         };
         let fault = match random.below(24) {
-            0 => Some(Fault::WrongKey),
-            1 => Some(Fault::Malformed),
-            2 => Some(Fault::TooLong),
-            3 => Some(Fault::TooSlow),
+            0 => Some(PostFault::WrongKey),
+            1 => Some(PostFault::Malformed),
+            2 => Some(PostFault::TooLong),
+            3 => Some(PostFault::TooSlow),
             _ => None,
         };
         let by_its_clock = self.connector_now().unix_s;
@@ -110,11 +112,11 @@ impl World<'_> {
             _ => Some(by_its_clock),
         };
         let session_key =
-            if what == What::Keyless { String::new() } else { format!("agent:main:{}", random.below(5)) };
-        let post = Post { what, fault, signed_at, told, session_key };
+            if what == PostKind::Keyless { String::new() } else { format!("agent:main:{}", random.below(5)) };
+        let post = Post { what, fault, signed_at, event: user_event, session_key };
         // Some send it again at once, as who lost the answer does.
         for _ in 0..if random.chance(10) { random.between(2, 12) } else { 1 } {
-            self.hand_in(&post);
+            self.submit_post(&post);
         }
     }
 
@@ -122,62 +124,71 @@ impl World<'_> {
     /// the host refuses.
     pub(crate) fn post_twice(&mut self, random: &mut Random) {
         let span = Duration::from_millis(random.below(20_000));
-        self.refuse_for(span);
+        self.refuse_deliveries_for(span);
         let (chat, user) = (random.pick(&self.setup.chats).clone(), random.below(4));
         let posts: Vec<Post> = (0..random.between(2, 5))
             .map(|_| {
                 let serial = self.next_serial();
-                let told = users::message(serial, &chat, user, true, random.index(9));
-                self.told.insert(serial, told.clone());
+                let user_event = users::message(serial, &chat, user, true, random.index(9));
+                self.user_events.insert(serial, user_event.clone());
                 let signed_at = Some(self.connector_now().unix_s);
                 let session_key = String::new();
-                Post { what: What::Event(serial), fault: None, signed_at, told: Some(told), session_key }
+                Post {
+                    what: PostKind::Event(serial),
+                    fault: None,
+                    signed_at,
+                    event: Some(user_event),
+                    session_key,
+                }
             })
             .collect();
         for post in posts.iter().chain(&posts) {
-            self.hand_in(post);
+            self.submit_post(post);
         }
         // It takes none of the copies until it has settled several.
         if random.chance(70) {
-            self.be_slow_for(span);
+            self.slow_host_for(span);
         }
     }
 
-    fn new_event(&mut self, random: &mut Random) -> What {
+    fn new_event(&mut self, random: &mut Random) -> PostKind {
         let serial = self.next_serial();
         let chat = random.pick(&self.setup.chats).clone();
-        let mut told = users::message(serial, &chat, random.below(4), !random.chance(5), random.index(9));
+        let mut user_event =
+            users::message(serial, &chat, random.below(4), !random.chance(5), random.index(9));
         if random.chance(10)
-            && let Some(Value::Object(source)) = told.content.get_mut("source")
+            && let Some(Value::Object(source)) = user_event.content.get_mut("source")
         {
             // An id that is not remembered of its chat (M-1).
             source.insert("user_id".to_owned(), "u".repeat(1100).into());
         }
-        self.told.insert(serial, told);
-        What::Event(serial)
+        self.user_events.insert(serial, user_event);
+        PostKind::Event(serial)
     }
 
-    /// What came before, over HTTP or not.
-    fn old_event(&mut self, random: &mut Random) -> What {
+    /// PostKind came before, over HTTP or not.
+    fn old_event(&mut self, random: &mut Random) -> PostKind {
         let back = random.index(12);
-        let known =
-            |(serial, told): (&u64, &Told)| (!told.is_forward && told.key.is_some()).then_some(*serial);
-        match self.told.iter().rev().filter_map(known).nth(back) {
-            Some(serial) => What::Event(serial),
+        let known = |(serial, user_event): (&u64, &UserEvent)| {
+            (!user_event.is_forward && user_event.key.is_some()).then_some(*serial)
+        };
+        match self.user_events.iter().rev().filter_map(known).nth(back) {
+            Some(serial) => PostKind::Event(serial),
             None => self.new_event(random),
         }
     }
 
-    fn hand_in(&mut self, post: &Post) {
+    fn submit_post(&mut self, post: &Post) {
         if !self.is_awake() {
             return;
         }
         let bytes = post.body();
-        let key = Secret::from(if post.fault == Some(Fault::WrongKey) { "another" } else { DELIVERY_KEY });
+        let key =
+            Secret::from(if post.fault == Some(PostFault::WrongKey) { "another" } else { DELIVERY_KEY });
         let timestamp = post.signed_at.map(|at| at.to_string());
         let signature = post.signed_at.map(|at| match post.fault {
-            Some(Fault::Malformed) => "zz".to_owned(),
-            Some(Fault::WrongKey | Fault::TooLong | Fault::TooSlow) | None => {
+            Some(PostFault::Malformed) => "zz".to_owned(),
+            Some(PostFault::WrongKey | PostFault::TooLong | PostFault::TooSlow) | None => {
                 signature::sign(&bytes, &key, at)
             }
         });
@@ -189,21 +200,21 @@ impl World<'_> {
             signature: signature.as_deref(),
             body: Body::Whole(b""),
         };
-        self.with_life(|world, life, now| {
+        self.with_process(|world, process, now| {
             let body = match post.fault {
                 // Where the answer does not hang on the body nobody reads it.
-                _ if !life.machine.wants_body(now, &head) => Body::Whole(b""),
-                Some(Fault::TooLong) => Body::TooLong,
-                Some(Fault::TooSlow) => Body::TooSlow,
-                Some(Fault::WrongKey | Fault::Malformed) | None => Body::Whole(&bytes),
+                _ if !process.machine.wants_body(now, &head) => Body::Whole(b""),
+                Some(PostFault::TooLong) => Body::TooLong,
+                Some(PostFault::TooSlow) => Body::TooSlow,
+                Some(PostFault::WrongKey | PostFault::Malformed) | None => Body::Whole(&bytes),
             };
-            life.model.told(now);
-            let waiting = life.machine.held().waiting_event_bytes;
-            let received = life.machine.handle_webhook(now, &WebhookRequest { body, ..head });
+            process.model.advance_clock(now);
+            let waiting = process.machine.held().waiting_event_bytes;
+            let received = process.machine.handle_webhook(now, &WebhookRequest { body, ..head });
             world
                 .log
                 .say(world.t, format_args!("{method} {path} {:?} {:?}: {received:?}", post.what, post.fault));
-            life.model.posted(&mut world.judge, post, now.unix_s, waiting, &received);
+            process.model.posted(&mut world.oracle, post, now.unix_s, waiting, &received);
         });
         self.drain();
     }

@@ -1,9 +1,9 @@
 //! One run: a seed, a profile, and what of its plan is kept.
 
-use super::deed::{self, Deed};
-use super::judge::Violation;
+use super::oracle::Violation;
+use super::planned_action::{self, PlannedAction};
 use super::profile::Profile;
-use super::terms::Terms;
+use super::run_options::RunOptions;
 use super::world::World;
 use crate::recording::Recording;
 use std::collections::BTreeMap;
@@ -35,8 +35,8 @@ pub struct Run {
 pub struct Exercised {
     /// Rules that were put to the test.
     pub rules: BTreeMap<&'static str, u64>,
-    /// Deeds of the plans.
-    pub deeds: BTreeMap<&'static str, u64>,
+    /// Actions of the plans.
+    pub actions: BTreeMap<&'static str, u64>,
     /// Transitions, in the order of [`relayline_core::lifecycle::arrows`].
     pub transitions: Vec<u64>,
     /// The machine's counters.
@@ -52,7 +52,7 @@ impl Exercised {
             }
         };
         add(&mut self.rules, &other.rules);
-        add(&mut self.deeds, &other.deeds);
+        add(&mut self.actions, &other.actions);
         add(&mut self.counters, &other.counters);
         if self.transitions.len() < other.transitions.len() {
             self.transitions.resize(other.transitions.len(), 0);
@@ -65,20 +65,20 @@ impl Exercised {
 
 /// Runs a seed. `keeps` says whether the trace and the recording are wanted. A panic of either machine is a failure
 /// like any other.
-pub fn run(seed: u64, profile: Profile, terms: &Terms, keeps: bool) -> Run {
-    let plan = planned(seed, profile, terms);
+pub fn run(seed: u64, profile: Profile, options: &RunOptions, keeps: bool) -> Run {
+    let plan = planned(seed, profile, options);
     let mut world = World::new(seed, profile, &plan, keeps);
-    world.never = terms.never;
+    world.never = options.never;
     if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| world.run())) {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
-        world.judge.violation = None;
-        world.judge.fail("W-3", "nothing-panics", || text);
+        world.oracle.violation = None;
+        world.oracle.fail("W-3", "nothing-panics", || text);
     }
     let identities = &world.setup.config.identities;
     let identities =
         identities.iter().map(|identity| (identity.platform.clone(), identity.bot_id.clone())).collect();
-    let title = match &world.judge.violation {
+    let title = match &world.oracle.violation {
         Some(violation) => {
             format!("seed {seed}, profile {profile}: {} ({})", violation.invariant, violation.rule)
         }
@@ -90,11 +90,11 @@ pub fn run(seed: u64, profile: Profile, terms: &Terms, keeps: bool) -> Run {
         hash: world.log.hash(),
         events: world.steps,
         trace: world.log.trace(),
-        recording: world.log.recording(title, terms.command(seed, profile), identities),
-        failure: world.judge.violation.take().map(|violation| (world.steps, violation)),
+        recording: world.log.recording(title, options.command(seed, profile), identities),
+        failure: world.oracle.violation.take().map(|violation| (world.steps, violation)),
         exercised: Exercised {
-            rules: world.judge.rules(),
-            deeds: std::mem::take(&mut world.deeds),
+            rules: world.oracle.rules(),
+            actions: std::mem::take(&mut world.actions),
             transitions: std::mem::take(&mut world.arrows),
             counters: std::mem::take(&mut world.counters),
         },
@@ -102,12 +102,12 @@ pub fn run(seed: u64, profile: Profile, terms: &Terms, keeps: bool) -> Run {
 }
 
 /// The plan, as far as it is kept, in order of time.
-fn planned(seed: u64, profile: Profile, terms: &Terms) -> Vec<Deed> {
-    let plan = deed::plan(seed, profile);
-    let mut kept: Vec<Deed> = match &terms.keep.0 {
+fn planned(seed: u64, profile: Profile, options: &RunOptions) -> Vec<PlannedAction> {
+    let plan = planned_action::plan(seed, profile);
+    let mut kept: Vec<PlannedAction> = match &options.keep.0 {
         None => plan,
         Some(places) => places.iter().filter_map(|place| plan.get(*place).copied()).collect(),
     };
-    kept.sort_by_key(|deed| deed.at);
+    kept.sort_by_key(|action| action.at);
     kept
 }

@@ -1,6 +1,6 @@
 //! What a seed decides before anything happens: the gateway's configuration, the connector's, and the chats.
 
-use super::network::Manners;
+use super::network::LinkConfig;
 use super::profile::Profile;
 use super::random::Random;
 use relayline_connector::chats::Platform;
@@ -30,7 +30,7 @@ pub(crate) struct Setup {
     pub(crate) config: Arc<Config>,
     pub(crate) connector: ConnectorConfig,
     pub(crate) chats: Vec<Chat>,
-    pub(crate) manners: Manners,
+    pub(crate) link_config: LinkConfig,
     /// What the links draw from.
     pub(crate) link_seed: u64,
     /// The connector's WebSocket layer pings by itself.
@@ -83,7 +83,7 @@ impl Setup {
             config: Arc::new(config),
             chats: chats(&mut random, &platforms),
             link_seed: random.draw(),
-            manners: Manners {
+            link_config: LinkConfig {
                 latency_us: most_us,
                 split: if rough { random.below(60) } else { random.below(10) },
                 merge: if rough { random.below(60) } else { random.below(10) },

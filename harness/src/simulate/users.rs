@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// What a delivery is, and so what must become of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Class {
+pub(crate) enum EventClass {
     /// A message.
     Message,
     /// An answer to the prompt of this id (I-3).
@@ -21,8 +21,8 @@ pub(crate) enum Class {
 
 /// What was said once.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
-    pub(crate) class: Class,
+pub(crate) struct UserEvent {
+    pub(crate) class: EventClass,
     /// Platform and chat, as one text.
     pub(crate) chat: String,
     /// What tells it apart from others; a forward is told by its entry.
@@ -34,54 +34,54 @@ pub(crate) struct Told {
     pub(crate) content: Map<String, Value>,
 }
 
-impl Told {
+impl UserEvent {
     /// The prompt that it answers.
     pub(crate) fn prompt(&self) -> Option<&str> {
         match &self.class {
-            Class::Answer(prompt) => Some(prompt),
-            Class::Message | Class::Raw | Class::Silent => None,
+            EventClass::Answer(prompt) => Some(prompt),
+            EventClass::Message | EventClass::Raw | EventClass::Silent => None,
         }
     }
 }
 
 /// All that was said, by serial number.
-pub(crate) type Register = BTreeMap<u64, Told>;
+pub(crate) type Register = BTreeMap<u64, UserEvent>;
 
 /// A message in a chat.
-pub(crate) fn message(serial: u64, chat: &Chat, user: u64, has_id: bool, padding: usize) -> Told {
+pub(crate) fn message(serial: u64, chat: &Chat, user: u64, has_id: bool, padding: usize) -> UserEvent {
     let text = format!("e{serial} {}", "la ".repeat(padding));
     let mut event = event(serial, chat, user, text.trim_end());
     if !has_id {
         event.remove("message_id");
     }
     let key = has_id.then(|| key_of(chat, &format!("m{serial}")));
-    told(Class::Message, chat, key, event)
+    user_event(EventClass::Message, chat, key, event)
 }
 
 /// The same message with another text: an edit is never a double.
-pub(crate) fn edit(serial: u64, of: &Told) -> Told {
+pub(crate) fn edit(serial: u64, of: &UserEvent) -> UserEvent {
     let mut content = of.content.clone();
     content.insert("text".to_owned(), format!("e{serial} edited").into());
     if let Some(Value::Object(source)) = content.get_mut("source") {
         source.insert("message_is_edit".to_owned(), true.into());
     }
-    Told { class: Class::Message, key: None, content, ..of.clone() }
+    UserEvent { class: EventClass::Message, key: None, content, ..of.clone() }
 }
 
 /// Somebody chose an option of a prompt.
-pub(crate) fn answer(serial: u64, chat: &Chat, user: u64, prompt_id: &str) -> Told {
+pub(crate) fn answer(serial: u64, chat: &Chat, user: u64, prompt_id: &str) -> UserEvent {
     let mut event = event(serial, chat, user, &format!("e{serial} yes"));
     event.insert(
         "prompt_response".to_owned(),
         json!({"prompt_id": prompt_id, "option_id": "yes", "label": "Yes"}),
     );
     let key = Some(key_of(chat, &format!("m{serial}")));
-    told(Class::Answer(prompt_id.to_owned()), chat, key, event)
+    user_event(EventClass::Answer(prompt_id.to_owned()), chat, key, event)
 }
 
 /// What a forward is to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Forwarded {
+pub(crate) enum ForwardKind {
     Command,
     Choice(String),
     Ping,
@@ -90,11 +90,11 @@ pub(crate) enum Forwarded {
 }
 
 /// A forwarded platform request.
-pub(crate) fn forward(serial: u64, chat: &Chat, user: u64, what: &Forwarded) -> Told {
+pub(crate) fn forward(serial: u64, chat: &Chat, user: u64, what: &ForwardKind) -> UserEvent {
     let kind = match what {
-        Forwarded::Command => 2,
-        Forwarded::Choice(_) => 3,
-        Forwarded::Ping | Forwarded::BadBody | Forwarded::Raw => 1,
+        ForwardKind::Command => 2,
+        ForwardKind::Choice(_) => 3,
+        ForwardKind::Ping | ForwardKind::BadBody | ForwardKind::Raw => 1,
     };
     // As other languages write it (D-3).
     let spelled = match serial % 4 {
@@ -105,38 +105,38 @@ pub(crate) fn forward(serial: u64, chat: &Chat, user: u64, what: &Forwarded) -> 
     let mut body = json!({"id": format!("i{serial}"), "type": spelled, "channel_id": chat.id, "guild_id": "g",
         "member": {"user": {"id": format!("u{user}"), "username": "somebody"}}});
     match what {
-        Forwarded::Command => {
+        ForwardKind::Command => {
             body["data"] =
                 json!({"name": "ask", "options": [{"name": "q", "type": 3, "value": format!("e{serial}")}]});
         }
-        Forwarded::Choice(prompt_id) => body["data"] = json!({"custom_id": format!("hp1:{prompt_id}:yes")}),
-        Forwarded::Ping | Forwarded::BadBody | Forwarded::Raw => {}
+        ForwardKind::Choice(prompt_id) => body["data"] = json!({"custom_id": format!("hp1:{prompt_id}:yes")}),
+        ForwardKind::Ping | ForwardKind::BadBody | ForwardKind::Raw => {}
     }
-    let platform = if *what == Forwarded::Raw { "telegram" } else { "discord" };
+    let platform = if *what == ForwardKind::Raw { "telegram" } else { "discord" };
     let mut body = body.to_string();
     if serial.is_multiple_of(3) {
         // W-11.
         body.insert_str(1, "\"n\":NaN,");
     }
     let encoded = BASE64.encode(body.as_bytes());
-    let is_undecodable = *what == Forwarded::BadBody;
+    let is_undecodable = *what == ForwardKind::BadBody;
     let content = json!({"platform": platform, "botId": "b", "method": "POST", "path": format!("/e{serial}"),
         "headers": [["a", "1"], "odd", ["a", "2"]],
         "bodyB64": if is_undecodable { format!("*{encoded}") } else { encoded }});
     let class = match what {
-        Forwarded::Command => Class::Message,
-        Forwarded::Choice(prompt_id) => Class::Answer(prompt_id.clone()),
-        Forwarded::Ping | Forwarded::BadBody => Class::Silent,
-        Forwarded::Raw => Class::Raw,
+        ForwardKind::Command => EventClass::Message,
+        ForwardKind::Choice(prompt_id) => EventClass::Answer(prompt_id.clone()),
+        ForwardKind::Ping | ForwardKind::BadBody => EventClass::Silent,
+        ForwardKind::Raw => EventClass::Raw,
     };
     let Value::Object(content) = content else { unreachable!("an object was written") };
     let chat = Chat { platform, ..chat.clone() };
-    Told { is_forward: true, is_undecodable, ..told(class, &chat, None, content) }
+    UserEvent { is_forward: true, is_undecodable, ..user_event(class, &chat, None, content) }
 }
 
-fn told(class: Class, chat: &Chat, key: Option<String>, content: Map<String, Value>) -> Told {
+fn user_event(class: EventClass, chat: &Chat, key: Option<String>, content: Map<String, Value>) -> UserEvent {
     let chat = format!("{} {}", chat.platform, chat.id);
-    Told { class, chat, key, is_forward: false, is_undecodable: false, content }
+    UserEvent { class, chat, key, is_forward: false, is_undecodable: false, content }
 }
 
 pub(crate) fn key_of(chat: &Chat, message_id: &str) -> String {

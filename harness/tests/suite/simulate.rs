@@ -2,15 +2,15 @@
 
 use relayline_harness::recording::Recording;
 use relayline_harness::replay::{self, Options};
-use relayline_harness::simulate::{Exercised, Keep, Profile, Run, Terms, coverage, run, shrink};
+use relayline_harness::simulate::{Exercised, PlanSubset, Profile, Run, RunOptions, coverage, run, shrink};
 use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The range whose coverage is marked. The list beside it is about these seeds and no others.
 const SEEDS: std::ops::Range<u64> = 0..60;
 
-fn kept(places: &str) -> Terms {
-    places.parse::<Keep>().unwrap().into()
+fn kept(places: &str) -> RunOptions {
+    places.parse::<PlanSubset>().unwrap().into()
 }
 
 fn folder() -> std::path::PathBuf {
@@ -21,7 +21,7 @@ fn exercised() -> Exercised {
     let of = |profile: Profile| {
         let mut all = Exercised::default();
         for seed in SEEDS {
-            let run = run(seed, profile, &Terms::default(), false);
+            let run = run(seed, profile, &RunOptions::default(), false);
             assert_eq!(run.failure, None, "seed {seed}, profile {profile}");
             assert!(run.events >= 500, "seed {seed}, profile {profile} has {} events", run.events);
             all.add(&run.exercised);
@@ -76,13 +76,13 @@ const HEAD: &str = "\
 fn the_same_seed_gives_the_same_trace() {
     for profile in Profile::ALL {
         let of = |keeps: bool| {
-            let run = run(11, profile, &Terms::default(), keeps);
+            let run = run(11, profile, &RunOptions::default(), keeps);
             (run.hash, run.events, run.exercised)
         };
         assert_eq!(of(false), of(true), "{profile}");
     }
     // The hash is pinned, so that debug and release, and every machine, must agree.
-    let run = run(1, Profile::Flaky, &Terms::default(), false);
+    let run = run(1, Profile::Flaky, &RunOptions::default(), false);
     let hash: String = run.hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     insta_hash(&hash);
 }
@@ -105,7 +105,7 @@ fn insta_hash(hash: &str) {
 #[test]
 fn a_run_is_recorded_and_can_be_replayed() {
     for (seed, profile) in [(3, Profile::Calm), (4, Profile::Flaky), (5, Profile::Revoking)] {
-        let recording = run(seed, profile, &Terms::default(), true).recording.unwrap();
+        let recording = run(seed, profile, &RunOptions::default(), true).recording.unwrap();
         let mut text = Vec::new();
         recording.write(&mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
@@ -122,7 +122,7 @@ fn a_run_is_recorded_and_can_be_replayed() {
 #[test]
 fn a_recorded_run_is_played_again_as_it_was() {
     let passes = |seed: u64, profile: Profile| {
-        let recording = run(seed, profile, &Terms::default(), true).recording.unwrap();
+        let recording = run(seed, profile, &RunOptions::default(), true).recording.unwrap();
         let verdict = replay::check(&recording, &replay::play(&recording, Options::default()).unwrap());
         (verdict.passes() && verdict.departs.is_empty())
             .then_some(())
@@ -138,9 +138,9 @@ fn a_recorded_run_is_played_again_as_it_was() {
 #[test]
 fn a_plan_can_be_kept_in_part() {
     let none = run(2, Profile::Hostile, &kept("none"), false);
-    assert_eq!((none.failure, none.exercised.deeds.len()), (None, 0));
+    assert_eq!((none.failure, none.exercised.actions.len()), (None, 0));
     let some = run(2, Profile::Hostile, &kept("0-9"), false);
-    assert_eq!(some.exercised.deeds.values().sum::<u64>(), 10);
+    assert_eq!(some.exercised.actions.values().sum::<u64>(), 10);
 }
 
 /// A failure that no rule is broken for: the claim that a counter never counts fails like any other.
@@ -151,29 +151,30 @@ fn a_failing_run_is_shrunk_to_one_that_fails_the_same_way() {
         (1, Profile::Hostile, "malformed_lines"),
         (2, Profile::Revoking, "refusals"),
     ] {
-        let terms = Terms { never: Some(never.parse().unwrap()), ..Terms::default() };
-        let failed = run(seed, profile, &terms, false);
+        let options = RunOptions { never: Some(never.parse().unwrap()), ..RunOptions::default() };
+        let failed = run(seed, profile, &options, false);
         let violation =
             |run: &Run| run.failure.clone().map(|(_, violation)| (violation.invariant, violation.found));
         let expected = Some(("never-counts", format!("{never} is 1")));
         assert_eq!(violation(&failed), expected, "{never}");
-        let (keep, smallest) = shrink(&failed, &terms);
+        let (keep, smallest) = shrink(&failed, &options);
         assert_eq!(violation(&smallest), expected, "{never}");
         assert_eq!(
-            run(seed, profile, &Terms { keep: keep.clone(), ..terms.clone() }, false).hash,
+            run(seed, profile, &RunOptions { keep: keep.clone(), ..options.clone() }, false).hash,
             smallest.hash
         );
-        // None of the deeds that are left can go.
+        // None of the actions that are left can go.
         let places = keep.0.unwrap();
         assert!(places.len() < 20, "{never}: {places:?}");
         for left_out in &places {
             let fewer = places.iter().copied().filter(|place| place != left_out).collect();
-            let without = run(seed, profile, &Terms { keep: Keep(Some(fewer)), ..terms.clone() }, false);
+            let without =
+                run(seed, profile, &RunOptions { keep: PlanSubset(Some(fewer)), ..options.clone() }, false);
             assert_eq!(without.failure, None, "{never}: {left_out} of {places:?} is not needed");
         }
         assert!(smallest.recording.is_some_and(|recording| recording.header.title.contains("never-counts")));
-        // On other terms it is a run like any other.
-        assert_eq!(run(seed, profile, &Terms::default(), false).failure, None);
+        // On other options it is a run like any other.
+        assert_eq!(run(seed, profile, &RunOptions::default(), false).failure, None);
     }
 }
 

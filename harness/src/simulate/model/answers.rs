@@ -2,7 +2,7 @@
 
 use super::Model;
 use super::places::Anchor;
-use crate::simulate::judge::Judge;
+use crate::simulate::oracle::Oracle;
 use relayline_core::command::{Command, Metadata, NotAccepted};
 use relayline_core::op::{Op, ReplyMessage};
 use serde_json::Value;
@@ -28,13 +28,13 @@ struct Anchored {
 
 impl Model {
     /// The host has asked for something that has a place.
-    pub(super) fn places_it(&mut self, judge: &mut Judge, id: u64, command: &Command) {
+    pub(super) fn places_it(&mut self, oracle: &mut Oracle, id: u64, command: &Command) {
         let own =
             |metadata: &Metadata, name: &str| metadata.get(name).and_then(Value::as_str).map(str::to_owned);
         let places = &self.places;
         let (chat, platform, anchor, notify) = match command {
             Command::Reply(reply) => {
-                if let Some(placed) = self.reply_place(judge, reply) {
+                if let Some(placed) = self.reply_place(oracle, reply) {
                     self.placed.insert(id, placed);
                 }
                 return;
@@ -74,10 +74,10 @@ impl Model {
         self.placed.insert(id, placed);
     }
 
-    fn reply_place(&self, judge: &mut Judge, reply: &ReplyMessage) -> Option<Placed> {
+    fn reply_place(&self, oracle: &mut Oracle, reply: &ReplyMessage) -> Option<Placed> {
         let (places, delivery) = (&self.places, reply.delivery.number());
         let target = places.target(delivery);
-        judge.claim("M-7", "only-what-is-remembered-is-answered", target.is_some(), || {
+        oracle.check("M-7", "only-what-is-remembered-is-answered", target.is_some(), || {
             format!("delivery {delivery} was forgotten")
         });
         let target = target?;
@@ -105,7 +105,7 @@ impl Model {
     }
 
     /// The host could not answer a delivery: only where it was forgotten, if that is said to be why (M-7).
-    pub(super) fn not_answered(&self, judge: &mut Judge, command: &Command, refused: &NotAccepted) {
+    pub(super) fn not_answered(&self, oracle: &mut Oracle, command: &Command, refused: &NotAccepted) {
         let delivery = match command {
             Command::Reply(reply) => Some(reply.delivery),
             Command::Turn(turn) => Some(turn.delivery),
@@ -116,30 +116,30 @@ impl Model {
             && refused.failure().message.contains("cannot be answered")
         {
             let is_known = self.places.target(delivery.number()).is_some();
-            judge.claim("M-7", "what-is-remembered-is-answered", !is_known, || {
+            oracle.check("M-7", "what-is-remembered-is-answered", !is_known, || {
                 refused.failure().message.clone()
             });
         }
     }
 
     /// A frame of the host's is written.
-    pub(super) fn goes_where_it_must(&mut self, judge: &mut Judge, id: u64, frame: &Value) {
+    pub(super) fn goes_where_it_must(&mut self, oracle: &mut Oracle, id: u64, frame: &Value) {
         let (action, metadata) = (&frame["action"], &frame["action"]["metadata"]);
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let placed = self.placed.remove(&id);
         let notify = placed.as_ref().and_then(|placed| placed.notify.as_ref());
-        judge.claim(
+        oracle.check(
             "M-7",
             "only-what-completes-an-answer-notifies",
             metadata.get("notify") == notify,
             || format!("{frame}, not {notify:?}"),
         );
         let Some(placed) = placed else { return };
-        judge.claim("M-7", "an-answer-goes-to-its-chat", action["chat_id"] == *placed.chat, || {
+        oracle.check("M-7", "an-answer-goes-to-its-chat", action["chat_id"] == *placed.chat, || {
             format!("{frame}, not {placed:?}")
         });
         if let Some(tag) = &placed.tag {
-            judge.claim("M-3", "an-op-goes-out-as-its-platform", text(&frame["platform"]) == *tag, || {
+            oracle.check("M-3", "an-op-goes-out-as-its-platform", text(&frame["platform"]) == *tag, || {
                 format!("{frame}, not {placed:?}")
             });
         }
@@ -149,7 +149,7 @@ impl Model {
                 thread: text(&metadata["thread_id"]),
                 message: text(&metadata["reply_to_message_id"]),
             };
-            judge.claim("M-8", "an-answer-is-anchored", found == *expected, || {
+            oracle.check("M-8", "an-answer-is-anchored", found == *expected, || {
                 format!("{frame}, not {placed:?}")
             });
         }

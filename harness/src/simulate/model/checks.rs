@@ -2,7 +2,7 @@
 
 use super::requests::Sort;
 use super::{Model, Socket};
-use crate::simulate::judge::Judge;
+use crate::simulate::oracle::Oracle;
 use relayline_core::config::Timing;
 use relayline_core::machine::RelayMachine;
 use relayline_core::output::{Conn, Phase};
@@ -26,49 +26,50 @@ impl Model {
     }
 
     /// When all that was to be had has been taken.
-    pub(crate) fn quiet(&mut self, judge: &mut Judge, machine: &RelayMachine, host_takes: bool) {
+    pub(crate) fn quiet(&mut self, oracle: &mut Oracle, machine: &RelayMachine, host_takes: bool) {
         let over = self.is_over();
         let overdue = self.requests.pending.iter().find(|(_, pending)| pending.due.is_some());
-        judge.claim("O-1", "answered-completes-at-once", overdue.is_none(), || {
+        oracle.check("O-1", "answered-completes-at-once", overdue.is_none(), || {
             format!("{overdue:?} still waits")
         });
-        judge.claim("L-16", "interrupts-get-through", self.interrupts.is_empty() || over, || {
+        oracle.check("L-16", "interrupts-get-through", self.interrupts.is_empty() || over, || {
             format!("{:?} did not reach the host", self.interrupts)
         });
-        judge.claim("I-3", "stale-answers-are-told", self.stale.is_empty() || over, || {
+        oracle.check("I-3", "stale-answers-are-told", self.stale.is_empty() || over, || {
             format!("{:?}", self.stale)
         });
-        judge.claim("A-3", "dead-letters-are-told", self.dead_letters.is_empty() || over, || {
+        oracle.check("A-3", "dead-letters-are-told", self.dead_letters.is_empty() || over, || {
             format!("{:?} were not", self.dead_letters)
         });
-        judge.claim("L-4", "a-descriptor-connects", !self.is_to_connect || over, || "it did not".to_owned());
-        judge.claim("L-10", "revoked-is-fatal", !self.must_be_fatal, || "the host was not told".to_owned());
-        judge.claim("L-14", "left-is-stopped", !self.must_stop, || "the host was not told".to_owned());
-        judge.claim("L-9", "dials-at-once", !self.must_dial || over, || "it does not dial".to_owned());
-        judge.claim("L-13", "sleep-is-told", !self.must_sleep || over, || "the host was not told".to_owned());
-        self.phase(judge, machine);
-        self.written_out(judge);
+        oracle.check("L-4", "a-descriptor-connects", !self.is_to_connect || over, || "it did not".to_owned());
+        oracle.check("L-10", "revoked-is-fatal", !self.must_be_fatal, || "the host was not told".to_owned());
+        oracle.check("L-14", "left-is-stopped", !self.must_stop, || "the host was not told".to_owned());
+        oracle.check("L-9", "dials-at-once", !self.must_dial || over, || "it does not dial".to_owned());
+        oracle
+            .check("L-13", "sleep-is-told", !self.must_sleep || over, || "the host was not told".to_owned());
+        self.phase(oracle, machine);
+        self.written_out(oracle);
         if host_takes && !over {
             let early = self.early();
             let first = self.inbox.waiting.iter().find(|first| Some(first.conn) != early);
             let waits = first.filter(|first| {
                 (first.entry.is_none() && first.post.is_none()) || !self.has_too_many_unsettled()
             });
-            judge.claim("A-6", "what-waits-is-handed-over", waits.is_none(), || format!("{waits:?} waits"));
+            oracle.check("A-6", "what-waits-is-handed-over", waits.is_none(), || format!("{waits:?} waits"));
         }
         let unanswered = self.inbox.posts.unanswered();
-        judge
-            .claim("H-6", "who-waits-is-answered", unanswered.is_none(), || format!("{unanswered:?} is not"));
+        oracle
+            .check("H-6", "who-waits-is-answered", unanswered.is_none(), || format!("{unanswered:?} is not"));
         let held = machine.held();
-        self.holds(judge, machine, &held);
-        self.streams_are_sealed(judge, &held);
-        self.signs_are_shown(judge, machine, &held);
-        self.turns_time_out(judge, machine);
-        self.counters_are_true(judge, machine.stats());
+        self.holds(oracle, machine, &held);
+        self.streams_are_sealed(oracle, &held);
+        self.signs_are_shown(oracle, machine, &held);
+        self.turns_time_out(oracle, machine);
+        self.counters_are_true(oracle, machine.stats());
     }
 
     /// Compares the machine's counters with the model's, where either has changed.
-    fn counters_are_true(&mut self, judge: &mut Judge, stats: &Stats) {
+    fn counters_are_true(&mut self, oracle: &mut Oracle, stats: &Stats) {
         if !self.has_counted && self.compared.as_ref() == Some(stats) {
             return;
         }
@@ -77,7 +78,7 @@ impl Model {
             let Some(known) = COUNTED.iter().find(|(counter, _)| *counter == name) else { continue };
             let expected = self.counts.get(name).copied().unwrap_or(0);
             if value != expected {
-                judge.fail(known.1, "counters-tell-the-truth", || {
+                oracle.fail(known.1, "counters-tell-the-truth", || {
                     format!("{name} is {value}, and should be {expected}")
                 });
             }
@@ -85,19 +86,19 @@ impl Model {
     }
 
     /// What may be written is written as soon as the socket can take it.
-    fn written_out(&self, judge: &mut Judge) {
+    fn written_out(&self, oracle: &mut Oracle) {
         let Some(conn) = self.dials.open().filter(|_| self.can_write && self.dials.closing.is_none()) else {
             return;
         };
         let owed = self.inbox.owed.iter().find(|((of, _), _)| *of == conn.number());
-        judge.claim("A-1", "taken-is-acknowledged", owed.is_none(), || format!("{owed:?} is owed"));
+        oracle.check("A-1", "taken-is-acknowledged", owed.is_none(), || format!("{owed:?} is owed"));
         let unwritten = self.requests.pending.iter().find(|(_, pending)| {
             !pending.written && matches!(pending.sort, Sort::Asked | Sort::Info | Sort::Typing | Sort::Prompt)
         });
-        judge.claim("O-3", "accepted-is-written", unwritten.is_none(), || format!("{unwritten:?}"));
+        oracle.check("O-3", "accepted-is-written", unwritten.is_none(), || format!("{unwritten:?}"));
     }
 
-    fn phase(&self, judge: &mut Judge, machine: &RelayMachine) {
+    fn phase(&self, oracle: &mut Oracle, machine: &RelayMachine) {
         let phase = machine.phase();
         let fits = match phase {
             Phase::Waiting => self.dials.socket == Socket::None && !self.is_over(),
@@ -108,55 +109,55 @@ impl Model {
             Phase::Stopped => self.has_stopped,
             Phase::Revoked => self.is_fatal,
         };
-        judge
-            .claim("L-6", "the-phase-is-what-it-seems", fits, || format!("{phase:?}, with {:?}", self.dials));
+        oracle
+            .check("L-6", "the-phase-is-what-it-seems", fits, || format!("{phase:?}, with {:?}", self.dials));
     }
 
     /// After the machine was ticked at its latest time.
-    pub(crate) fn ticked(&mut self, judge: &mut Judge, machine: &RelayMachine) {
+    pub(crate) fn ticked(&mut self, oracle: &mut Oracle, machine: &RelayMachine) {
         self.turns.has_passed();
         let due = machine.deadline();
-        judge.claim("L-15", "nothing-stays-due", due.is_none_or(|(due, _)| due > self.now), || {
+        oracle.check("L-15", "nothing-stays-due", due.is_none_or(|(due, _)| due > self.now), || {
             format!("{due:?} is due at {}", self.now)
         });
         let timing = self.config.timing.clone();
-        self.in_time(judge, &timing);
+        self.in_time(oracle, &timing);
         if let Some(leaving) = self.dials.leaving.filter(|_| !self.is_over()) {
             // After a jump of the clock the close begins late, and still has its time.
             let closed = self.dials.closing.map_or(Time::ZERO, |(at, _)| at + timing.close_timeout);
             let end = (leaving + timing.disconnect_budget).max(closed);
-            judge.claim("L-14", "disconnects-in-time", self.now <= end, || {
+            oracle.check("L-14", "disconnects-in-time", self.now <= end, || {
                 format!("it should have ended at {end}")
             });
         }
         match self.dials.socket {
             Socket::None => {
                 let latest = self.dials.latest().filter(|_| !self.is_over());
-                judge.claim("L-5", "dials-in-time", latest.is_none_or(|latest| self.now <= latest), || {
+                oracle.check("L-5", "dials-in-time", latest.is_none_or(|latest| self.now <= latest), || {
                     format!("no dial at {}, and {latest:?} is over", self.now)
                 });
             }
             Socket::Dialing(conn) => {
                 let end = self.dials.since + timing.dial_timeout;
-                judge.claim("L-4", "a-dial-ends-in-time", self.now <= end, || {
+                oracle.check("L-4", "a-dial-ends-in-time", self.now <= end, || {
                     format!("{conn} began at {}", self.dials.since)
                 });
             }
-            Socket::Open(conn) => self.open_in_time(judge, conn, &timing),
+            Socket::Open(conn) => self.open_in_time(oracle, conn, &timing),
         }
     }
 
-    fn open_in_time(&self, judge: &mut Judge, conn: Conn, timing: &Timing) {
+    fn open_in_time(&self, oracle: &mut Oracle, conn: Conn, timing: &Timing) {
         if self.dials.up.is_none() && self.dials.closing.is_none() {
             let end = self.dials.since + timing.handshake_timeout + timing.close_timeout;
             // Its close frame may have to wait for the socket.
-            judge.claim("L-4", "a-handshake-ends-in-time", self.now <= end || !self.can_write, || {
+            oracle.check("L-4", "a-handshake-ends-in-time", self.now <= end || !self.can_write, || {
                 format!("{conn} opened at {}", self.dials.since)
             });
         }
         if let Some((closed, _)) = self.dials.closing {
             let end = closed + timing.close_timeout;
-            judge.claim("L-4", "a-close-ends-in-time", self.now <= end, || {
+            oracle.check("L-4", "a-close-ends-in-time", self.now <= end, || {
                 format!("{conn} closed at {closed}")
             });
         } else if !self.dials.paused {
@@ -166,14 +167,14 @@ impl Model {
                 None if self.can_write => heard + timing.ping_interval,
                 None => Time::NEVER,
             };
-            judge.claim("L-11", "silence-ends-a-connection", self.now <= end, || {
+            oracle.check("L-11", "silence-ends-a-connection", self.now <= end, || {
                 format!("{conn} was heard of at {heard}, and pinged at {pinged:?}")
             });
         }
     }
 
     /// No request waits longer than its time-out.
-    fn in_time(&self, judge: &mut Judge, timing: &Timing) {
+    fn in_time(&self, oracle: &mut Oracle, timing: &Timing) {
         let late = self.requests.pending.iter().find(|(_, pending)| {
             let most = match pending.sort {
                 Sort::Asked | Sort::Info | Sort::Typing | Sort::Prompt | Sort::Interrupt => {
@@ -187,10 +188,11 @@ impl Model {
             self.now.since(pending.since) > most
         });
         let overdue = self.inbox.posts.overdue(self.now, timing.delivery_timeout);
-        judge.claim("H-6", "answers-in-time", overdue.is_none(), || {
+        oracle.check("H-6", "answers-in-time", overdue.is_none(), || {
             format!("{overdue:?} waits at {}", self.now)
         });
-        judge.claim("O-4", "completes-in-time", late.is_none(), || format!("{late:?} waits at {}", self.now));
+        oracle
+            .check("O-4", "completes-in-time", late.is_none(), || format!("{late:?} waits at {}", self.now));
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) struct Dials {
     /// When this connection's handshake was complete.
     pub(crate) up: Option<Time>,
     pub(crate) ever_up: bool,
-    /// The last sign of life.
+    /// The last sign of process.
     pub(crate) heard: Time,
     /// When a ping was written that nothing has followed.
     pub(crate) pinged: Option<Time>,
@@ -160,7 +160,7 @@ impl Dials {
         }
     }
 
-    /// A sign of life.
+    /// A sign of process.
     pub(crate) fn hear(&mut self, now: Time) {
         self.heard = now;
         self.pinged = None;

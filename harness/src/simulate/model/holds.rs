@@ -3,7 +3,7 @@
 
 use super::Model;
 use super::requests::Sort;
-use crate::simulate::judge::Judge;
+use crate::simulate::oracle::Oracle;
 use relayline_core::held::Held;
 use relayline_core::machine::RelayMachine;
 
@@ -14,16 +14,16 @@ const BESIDE_A_STREAM: usize = 4 << 10;
 
 impl Model {
     /// When all that was to be had has been taken.
-    pub(super) fn holds(&self, judge: &mut Judge, machine: &RelayMachine, held: &Held) {
-        self.is_bounded(judge, held);
+    pub(super) fn holds(&self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
+        self.is_bounded(oracle, held);
         if !self.is_over() {
-            self.holds_what_it_must(judge, held);
-            self.pauses_for_a_reason(judge, machine, held);
+            self.holds_what_it_must(oracle, held);
+            self.pauses_for_a_reason(oracle, machine, held);
         }
     }
 
     /// At any time.
-    pub(crate) fn is_bounded(&self, judge: &mut Judge, held: &Held) {
+    pub(crate) fn is_bounded(&self, oracle: &mut Oracle, held: &Held) {
         let limits = &self.config.limits;
         // What came before a handshake has room of its own (L-17).
         let waiting_bytes = limits.host_queue_bytes.max(limits.read_ahead_bytes) + limits.read_ahead_bytes;
@@ -48,8 +48,8 @@ impl Model {
             ("reply_target_bytes", held.reply_target_bytes, limits.reply_target_bytes.max(4 * 1024)),
             ("stream_bytes", held.stream_bytes, limits.write_queue_bytes + held.streams * BESIDE_A_STREAM),
         ] {
-            judge
-                .claim("X-1", "all-is-bounded", value <= most, || format!("{what}: {value}, at most {most}"));
+            oracle
+                .check("X-1", "all-is-bounded", value <= most, || format!("{what}: {value}, at most {most}"));
         }
     }
 
@@ -74,7 +74,7 @@ impl Model {
         !has_room && waiting >= limits.read_ahead_bytes
     }
 
-    fn holds_what_it_must(&self, judge: &mut Judge, held: &Held) {
+    fn holds_what_it_must(&self, oracle: &mut Oracle, held: &Held) {
         let frames = self.requests.pending.values().filter(|pending| match pending.sort {
             Sort::Asked | Sort::Info | Sort::Typing | Sort::Prompt | Sort::Interrupt => true,
             Sort::State | Sort::Stream | Sort::GoIdle | Sort::GoDormant | Sort::Disconnect | Sort::Now => {
@@ -125,7 +125,7 @@ impl Model {
             ("unwritten_bytes", held.unwritten_bytes, 0, if writes { 0 } else { usize::MAX }),
             ("unwritten_acks", held.unwritten_acks, 0, if writes { 0 } else { usize::MAX }),
         ] {
-            judge.claim("X-1", "nothing-is-held-but-what-must-be", (least..=most).contains(&value), || {
+            oracle.check("X-1", "nothing-is-held-but-what-must-be", (least..=most).contains(&value), || {
                 format!("{what}: {value}, not {least} to {most}")
             });
         }
@@ -133,15 +133,15 @@ impl Model {
             (held.waiting_events - held.host_queue, held.waiting_event_bytes - held.host_queue_bytes);
         let fits =
             (copies.0 == 0) == (copies.1 == 0) && (held.host_queue == 0) == (held.host_queue_bytes == 0);
-        judge.claim("X-1", "the-hosts-queue-is-a-part-of-what-waits", fits, || format!("{held:?}"));
+        oracle.check("X-1", "the-hosts-queue-is-a-part-of-what-waits", fits, || format!("{held:?}"));
         let empty = held.waiting_events == 0;
-        judge.claim("A-6", "what-left-weighs-nothing", empty == (held.waiting_event_bytes == 0), || {
+        oracle.check("A-6", "what-left-weighs-nothing", empty == (held.waiting_event_bytes == 0), || {
             format!("{} events of {} bytes wait", held.waiting_events, held.waiting_event_bytes)
         });
     }
 
     /// It stops reading when something is full, and only then.
-    fn pauses_for_a_reason(&self, judge: &mut Judge, machine: &RelayMachine, held: &Held) {
+    fn pauses_for_a_reason(&self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
         if self.dials.open().is_none() {
             return;
         }
@@ -152,7 +152,7 @@ impl Model {
             None => (self.is_held_up(held.waiting_event_bytes), self.inbox.in_flight()),
         };
         let full = full || keys >= limits.dedupe || held.unwritten_acks >= limits.dedupe;
-        judge.claim("A-6", "reads-unless-full", machine.wants_read() != full, || {
+        oracle.check("A-6", "reads-unless-full", machine.wants_read() != full, || {
             format!("it reads: {}, with {held:?}", machine.wants_read())
         });
     }

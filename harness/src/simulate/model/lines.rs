@@ -4,17 +4,17 @@ use super::inbox::{Arrived, Became};
 use super::prompts::Standing;
 use super::sessions::session;
 use super::{DeadLetter, Model};
-use crate::simulate::judge::Judge;
-use crate::simulate::spelling;
-use crate::simulate::users::{Class, Register, Told, serial};
+use crate::simulate::json_variants;
+use crate::simulate::oracle::Oracle;
+use crate::simulate::users::{EventClass, Register, UserEvent, serial};
 use relayline_core::output::Conn;
 use serde_json::Value;
 
 impl Model {
     /// The machine has taken these bytes of a socket.
-    pub(crate) fn bytes(&mut self, judge: &mut Judge, told: &Register, conn: Conn, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, oracle: &mut Oracle, user_events: &Register, conn: Conn, bytes: &[u8]) {
         if self.dials.open() != Some(conn) {
-            judge.met("L-6");
+            oracle.count("L-6");
             return;
         }
         self.dials.hear(self.now);
@@ -28,11 +28,11 @@ impl Model {
                     self.is_overlong = true;
                     self.count("overlong_lines", 1);
                     self.dead_letter(None, &head);
-                    judge.met("W-5");
+                    oracle.count("W-5");
                 }
             } else if !std::mem::take(&mut self.is_overlong) {
                 let line = std::mem::take(&mut self.line);
-                self.line(judge, told, conn.number(), &line);
+                self.line(oracle, user_events, conn.number(), &line);
             }
         }
     }
@@ -42,27 +42,27 @@ impl Model {
         self.is_overlong = false;
     }
 
-    fn line(&mut self, judge: &mut Judge, told: &Register, conn: u32, line: &[u8]) {
+    fn line(&mut self, oracle: &mut Oracle, user_events: &Register, conn: u32, line: &[u8]) {
         if line.iter().all(u8::is_ascii_whitespace) {
-            judge.met("W-2");
+            oracle.count("W-2");
             return;
         }
         let Some(frame) = read(line) else {
             self.count("malformed_lines", 1);
-            judge.met("W-3");
-            return self.unreadable(judge, conn, line);
+            oracle.count("W-3");
+            return self.unreadable(oracle, conn, line);
         };
         let entry = entry(&frame);
         let kind = frame["type"].as_str().unwrap_or_default();
         match kind {
-            "inbound" => return self.inbound(judge, told, conn, (&frame, line), entry),
-            "passthrough_forward" => return self.forward(judge, told, conn, (&frame, line), entry),
+            "inbound" => return self.inbound(oracle, user_events, conn, (&frame, line), entry),
+            "passthrough_forward" => return self.forward(oracle, user_events, conn, (&frame, line), entry),
             "inbound_ack" => return self.count("unknown_frames", 1),
             "outbound_result" => self.result(&frame),
-            "descriptor" => self.descriptor(judge, &frame),
+            "descriptor" => self.descriptor(oracle, &frame),
             "interrupt_inbound" => {
                 let text = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
-                judge.met("L-16");
+                oracle.count("L-16");
                 match text("session_key") {
                     key if key.is_empty() => self.count("keyless_interrupts", 1),
                     key => self.interrupts.push_back((key, text("chat_id"))),
@@ -74,13 +74,13 @@ impl Model {
                 self.is_idle |= self.idle_questions > 0;
             }
             "error" => {
-                judge.met("X-5");
+                oracle.count("X-5");
                 self.count("error_frames", 1);
                 self.errors += 1;
                 self.has_complaint |= self.dials.up.is_none();
             }
             _ => {
-                judge.met("W-4");
+                oracle.count("W-4");
                 self.count("unknown_frames", 1);
             }
         }
@@ -89,11 +89,11 @@ impl Model {
 
     /// What cannot be read stops nothing: its entry is acknowledged and the host is told. What there is to read in
     /// it the workload knows, which put together the lines that are unreadable.
-    fn unreadable(&mut self, judge: &mut Judge, conn: u32, line: &[u8]) {
-        let made = spelling::UNREADABLE.iter().find(|(unreadable, _)| *unreadable == line);
-        let before = spelling::without_junk(line).and_then(|line| read(&line));
+    fn unreadable(&mut self, oracle: &mut Oracle, conn: u32, line: &[u8]) {
+        let made = json_variants::UNREADABLE.iter().find(|(unreadable, _)| *unreadable == line);
+        let before = json_variants::without_junk(line).and_then(|line| read(&line));
         if let Some(frame) = &before {
-            judge.met("A-9");
+            oracle.count("A-9");
             let text =
                 [&frame["event"]["text"], &frame["forward"]["path"]].into_iter().find_map(Value::as_str);
             // The host has what there is of it.
@@ -124,8 +124,8 @@ impl Model {
 
     fn inbound(
         &mut self,
-        judge: &mut Judge,
-        told: &Register,
+        oracle: &mut Oracle,
+        user_events: &Register,
         conn: u32,
         (frame, line): (&Value, &[u8]),
         entry: Option<String>,
@@ -137,7 +137,7 @@ impl Model {
         };
         self.places.seen(event);
         let serial = event["text"].as_str().and_then(serial);
-        let known = serial.and_then(|serial| told.get(&serial));
+        let known = serial.and_then(|serial| user_events.get(&serial));
         let source = |name: &str| match &event["source"][name] {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
@@ -149,18 +149,18 @@ impl Model {
         // An answer without an id is told by its entry.
         let by_entry = || entry.as_ref().filter(|_| event["prompt_response"].is_object());
         let key = key.or_else(|| by_entry().map(|entry| format!("answer {entry}")));
-        let answers = known.and_then(Told::prompt).map(str::to_owned);
+        let answers = known.and_then(UserEvent::prompt).map(str::to_owned);
         let is_answer = answers.is_some();
         let session = Some(session(&self.config, event));
         let arrived =
             Arrived { serial, chat, session, key, entry, conn, post: None, is_answer, answers, place: 0 };
-        self.arrive(judge, arrived);
+        self.arrive(oracle, arrived);
     }
 
     fn forward(
         &mut self,
-        judge: &mut Judge,
-        told: &Register,
+        oracle: &mut Oracle,
+        user_events: &Register,
         conn: u32,
         (frame, line): (&Value, &[u8]),
         entry: Option<String>,
@@ -171,7 +171,7 @@ impl Model {
             return self.lost(conn, entry);
         }
         let serial = frame["forward"]["path"].as_str().and_then(serial);
-        let Some(known) = serial.and_then(|serial| told.get(&serial)) else {
+        let Some(known) = serial.and_then(|serial| user_events.get(&serial)) else {
             // Garbage: no platform that anybody asked for.
             self.count("unwanted_forwards", 1);
             return self.lost(conn, entry);
@@ -190,24 +190,24 @@ impl Model {
             is_answer: false,
             place: 0,
         };
-        if matches!(known.class, Class::Message | Class::Answer(_)) {
+        if matches!(known.class, EventClass::Message | EventClass::Answer(_)) {
             self.places.seen_interaction(known.chat.split_once(' ').map_or("", |(_, chat)| chat));
         }
         match &known.class {
-            Class::Message => self.arrive(judge, arrived),
-            Class::Answer(prompt) => {
+            EventClass::Message => self.arrive(oracle, arrived),
+            EventClass::Answer(prompt) => {
                 arrived.answers = Some(prompt.clone());
                 arrived.is_answer = true;
-                self.arrive(judge, arrived);
+                self.arrive(oracle, arrived);
             }
-            Class::Raw if self.config.passthrough => self.arrive(judge, arrived),
-            Class::Raw => {
-                judge.met("P-2");
+            EventClass::Raw if self.config.passthrough => self.arrive(oracle, arrived),
+            EventClass::Raw => {
+                oracle.count("P-2");
                 self.count("unwanted_forwards", 1);
                 self.nobodys(arrived);
             }
-            Class::Silent => {
-                judge.met("P-6");
+            EventClass::Silent => {
+                oracle.count("P-6");
                 self.count("silent_interactions", 1);
                 self.nobodys(arrived);
             }
@@ -220,14 +220,14 @@ impl Model {
         self.inbox.taken_word(arrived.conn, arrived.entry, arrived.post);
     }
 
-    pub(super) fn arrive(&mut self, judge: &mut Judge, mut arrived: Arrived) {
+    pub(super) fn arrive(&mut self, oracle: &mut Oracle, mut arrived: Arrived) {
         let is_double = arrived.key.as_ref().is_some_and(|key| self.inbox.knows(key));
         if let Some(prompt) = arrived.answers.clone() {
             if is_double {
                 // It shares its twin's fate, and answers nothing itself.
                 arrived.answers = None;
             } else {
-                judge.met("I-3");
+                oracle.count("I-3");
                 match self.prompts.standing(&prompt, self.now) {
                     Standing::Open => self.prompts.answer(&prompt),
                     Standing::Answered => {
@@ -250,15 +250,15 @@ impl Model {
         let is_buffered = arrived.entry.is_some();
         match self.inbox.arrive(arrived, self.early()) {
             Became::Queued => {}
-            Became::Waits => judge.met("A-4"),
+            Became::Waits => oracle.count("A-4"),
             Became::Dropped => {
-                judge.met("A-4");
+                oracle.count("A-4");
                 self.count("waiters_dropped", 1);
                 // Its entry must come again: nobody acknowledges it.
                 self.refused_here |= is_buffered;
             }
             Became::Duplicate => {
-                judge.met("A-4");
+                oracle.count("A-4");
                 self.count("duplicates", 1);
             }
         }
@@ -282,8 +282,8 @@ impl Model {
         }
     }
 
-    fn descriptor(&mut self, judge: &mut Judge, frame: &Value) {
-        judge.met("D-8");
+    fn descriptor(&mut self, oracle: &mut Oracle, frame: &Value) {
+        oracle.count("D-8");
         let usable = limit(&frame["descriptor"]);
         self.count("dropped_ops", usable.map_or(0, |_| dropped_ops(&frame["descriptor"])));
         if self.dials.up.is_some() && usable.is_some() {
@@ -306,7 +306,7 @@ impl Model {
                 self.dials.connected(self.now);
             }
             None => {
-                judge.met("L-17");
+                oracle.count("L-17");
                 self.bad_descriptor = true;
             }
         }

@@ -19,7 +19,7 @@ mod writes;
 
 pub(crate) use dials::Socket;
 
-use super::judge::Judge;
+use super::oracle::Oracle;
 use answers::Placed;
 use dials::{Dials, Purpose};
 use inbox::Inbox;
@@ -181,7 +181,7 @@ impl Model {
     }
 
     /// The machine is told the time, which never goes back for it (L-15).
-    pub(crate) fn told(&mut self, now: Now) {
+    pub(crate) fn advance_clock(&mut self, now: Now) {
         self.now = self.now.max(now.mono);
         self.unix_s = now.unix_s;
     }
@@ -249,7 +249,7 @@ impl Model {
     /// The host has asked for something.
     pub(crate) fn submitted(
         &mut self,
-        judge: &mut Judge,
+        oracle: &mut Oracle,
         command: &Command,
         answer: &Result<RequestId, NotAccepted>,
     ) {
@@ -258,30 +258,33 @@ impl Model {
                 let is_up = self.acknowledges_on().is_some()
                     && self.dials.up.is_some()
                     && self.dials.leaving.is_none();
-                judge.claim("O-8", "accepted-only-when-served", is_up || !needs_connection(command), || {
+                oracle.check("O-8", "accepted-only-when-served", is_up || !needs_connection(command), || {
                     format!("{} was accepted while not served", command.name())
                 });
                 let is_new = self.requests.accepted(id.number(), command, self.now);
-                judge.claim("O-1", "ids-are-new", is_new, || format!("{id:?} was used before"));
-                self.accepted(judge, id.number(), command);
+                oracle.check("O-1", "ids-are-new", is_new, || format!("{id:?} was used before"));
+                self.accepted(oracle, id.number(), command);
                 let limit = self.config.limits.max_in_flight;
-                judge.claim("O-6", "in-flight-is-bounded", self.requests.in_flight() <= limit, || {
+                oracle.check("O-6", "in-flight-is-bounded", self.requests.in_flight() <= limit, || {
                     format!("{} requests wait, {limit} may", self.requests.in_flight())
                 });
             }
             Err(refused) => {
                 self.count("not_accepted", 1);
-                self.not_answered(judge, command, refused);
+                self.not_answered(oracle, command, refused);
                 let kind = refused.failure().kind.name();
-                judge.claim("O-3", "refused-is-definite", matches!(kind, "definite" | "unsupported"), || {
-                    format!("{} was refused as {kind}", command.name())
-                });
+                oracle.check(
+                    "O-3",
+                    "refused-is-definite",
+                    matches!(kind, "definite" | "unsupported"),
+                    || format!("{} was refused as {kind}", command.name()),
+                );
             }
         }
     }
 
-    fn accepted(&mut self, judge: &mut Judge, id: u64, command: &Command) {
-        self.places_it(judge, id, command);
+    fn accepted(&mut self, oracle: &mut Oracle, id: u64, command: &Command) {
+        self.places_it(oracle, id, command);
         let timing = &self.config.timing;
         match command {
             Command::Op(Op::Prompt(prompt)) => {
@@ -296,9 +299,9 @@ impl Model {
                 self.dials.lift();
                 self.resumed();
             }
-            Command::Stream(state) => self.said(judge, id, state),
+            Command::Stream(state) => self.said(oracle, id, state),
             Command::Turn(turn) => {
-                self.turned(judge, *turn, self.phase);
+                self.turned(oracle, *turn, self.phase);
                 self.stops_streams(id, *turn);
             }
             Command::GoIdle | Command::GoDormant => {

@@ -3,7 +3,7 @@
 use super::dials::{Next, Purpose, Verdict};
 use super::inbox::Arrived;
 use super::{DeadLetter, Model, Socket, Sort};
-use crate::simulate::judge::Judge;
+use crate::simulate::oracle::Oracle;
 use crate::simulate::users::serial;
 use relayline_core::command::{FailureKind, Reply};
 use relayline_core::event::Event;
@@ -15,32 +15,33 @@ use std::time::Duration;
 
 impl Model {
     /// The machine has something done.
-    pub(crate) fn action(&mut self, judge: &mut Judge, now: Now, action: &Action) {
-        judge.claim("L-10", "fatal-is-last", !self.is_fatal, || format!("{action:?} after it"));
+    pub(crate) fn action(&mut self, oracle: &mut Oracle, now: Now, action: &Action) {
+        oracle.check("L-10", "fatal-is-last", !self.is_fatal, || format!("{action:?} after it"));
         let last = matches!(action, Action::Notify(Notice::Stopped));
-        judge.claim("L-14", "stopped-is-last", !self.has_stopped || last, || format!("{action:?} after it"));
+        oracle.check("L-14", "stopped-is-last", !self.has_stopped || last, || format!("{action:?} after it"));
         match action {
             Action::Dial { conn, token } => {
-                self.dialled(judge, now, *conn, token.as_ref().map(|token| token.expose()))
+                self.dialled(oracle, now, *conn, token.as_ref().map(|token| token.expose()))
             }
-            Action::Drop { conn } => self.dropped(judge, *conn),
+            Action::Drop { conn } => self.dropped(oracle, *conn),
             Action::Complete { id, result } => {
                 let pending = self.requests.completed(id.number(), result);
                 match pending {
-                    Err((invariant, found)) => judge.fail("O-3", invariant, || found),
-                    Ok(pending) => self.completed(judge, id.number(), &pending, result),
+                    Err((invariant, found)) => oracle.fail("O-3", invariant, || found),
+                    Ok(pending) => self.completed(oracle, id.number(), &pending, result),
                 }
             }
             Action::Interrupt { session_key, chat_id } => {
                 let expected = self.interrupts.pop_front();
                 let fits = expected.as_ref().is_some_and(|(key, chat)| key == session_key && chat == chat_id);
-                judge.claim("L-16", "interrupts-are-exact", fits, || format!("{action:?}, not {expected:?}"));
+                oracle
+                    .check("L-16", "interrupts-are-exact", fits, || format!("{action:?}, not {expected:?}"));
             }
-            Action::Notify(notice) => self.notice(judge, notice),
-            Action::Respond { id, answer } => self.responds(judge, id.number(), answer),
+            Action::Notify(notice) => self.notice(oracle, notice),
+            Action::Respond { id, answer } => self.responds(oracle, id.number(), answer),
             Action::Fatal(fatal) => {
                 let fits = self.must_be_fatal && !fatal.retryable && self.requests.pending.is_empty();
-                judge.claim("L-10", "fatal-when-revoked", fits, || {
+                oracle.check("L-10", "fatal-when-revoked", fits, || {
                     format!("revoked: {}, {:?} pending", self.must_be_fatal, self.requests.pending)
                 });
                 self.must_be_fatal = false;
@@ -50,27 +51,27 @@ impl Model {
         }
     }
 
-    fn dialled(&mut self, judge: &mut Judge, now: Now, conn: Conn, token: Option<&str>) {
+    fn dialled(&mut self, oracle: &mut Oracle, now: Now, conn: Conn, token: Option<&str>) {
         self.must_dial = false;
         self.places.dialled();
         self.count("dials", 1);
         match self.dials.dial(conn, self.now) {
-            Err((rule, invariant, found)) => judge.fail(rule, invariant, || found),
-            Ok(()) => judge.met("L-5"),
+            Err((rule, invariant, found)) => oracle.fail(rule, invariant, || found),
+            Ok(()) => oracle.count("L-5"),
         }
         let Some(credentials) = &self.config.credentials else {
-            judge.claim("L-2", "no-credentials-no-token", token.is_none(), || "a token".to_owned());
+            oracle.check("L-2", "no-credentials-no-token", token.is_none(), || "a token".to_owned());
             return;
         };
         let expected =
             token::mint(&credentials.gateway_id, &credentials.secret, now.unix_s, token::TOKEN_TTL_S);
-        judge.claim("L-2", "each-dial-has-its-own-token", token == Some(expected.expose()), || {
+        oracle.check("L-2", "each-dial-has-its-own-token", token == Some(expected.expose()), || {
             format!("the token of dial {conn} was not minted for it")
         });
     }
 
     /// The machine lets go of a socket by itself: there must be a reason.
-    fn dropped(&mut self, judge: &mut Judge, conn: Conn) {
+    fn dropped(&mut self, oracle: &mut Oracle, conn: Conn) {
         let timing = &self.config.timing;
         let closed_for = self.dials.closing.map(|(at, _)| self.now.since(at));
         let silent = self.now.since(self.dials.heard);
@@ -86,37 +87,37 @@ impl Model {
                     || (self.dials.closing.is_none() && !self.can_write)
             }
         };
-        judge.claim("L-4", "drops-have-a-reason", reason && self.dials.is_current(conn), || {
+        oracle.check("L-4", "drops-have-a-reason", reason && self.dials.is_current(conn), || {
             format!("{conn} was dropped: {:?}", self.dials)
         });
     }
 
     fn completed(
         &mut self,
-        judge: &mut Judge,
+        oracle: &mut Oracle,
         id: u64,
         pending: &super::requests::Pending,
         result: &Result<Reply, relayline_core::command::Failure>,
     ) {
-        judge.met("O-3");
+        oracle.count("O-3");
         self.placed.remove(&id);
         match (pending.sort, result) {
             (Sort::Prompt, Ok(Reply::Prompted { prompt_id, .. })) => {
                 let known = self.prompts.id_of(id);
-                judge.claim("I-1", "a-prompt-keeps-its-id", known == Some(prompt_id), || {
+                oracle.check("I-1", "a-prompt-keeps-its-id", known == Some(prompt_id), || {
                     format!("{prompt_id} was sent as {known:?}")
                 });
             }
             (Sort::Prompt, Err(failure)) if failure.kind != FailureKind::Ambiguous => self.prompts.failed(id),
             (Sort::GoIdle | Sort::GoDormant, Ok(Reply::Idle { confirmed: true })) => {
-                judge.claim("L-12", "idleness-is-confirmed-by-the-peer", self.idle_acked, || {
+                oracle.check("L-12", "idleness-is-confirmed-by-the-peer", self.idle_acked, || {
                     format!("request {id} was confirmed by nobody")
                 });
                 self.is_idle = true;
                 self.may_sleep |= pending.sort == Sort::GoDormant;
             }
             (Sort::Stream, _) => {
-                let is_whole = self.streamed(judge, &pending.stream, result);
+                let is_whole = self.streamed(oracle, &pending.stream, result);
                 if let Ok(Reply::Streamed { message_ids, .. }) = result
                     && is_whole
                     // The end of one whose chat was forgotten meanwhile goes to the default platform (M-3).
@@ -125,9 +126,9 @@ impl Model {
                     self.streamed.push((message_ids.clone(), pending.text.clone()));
                 }
             }
-            (Sort::State, _) => self.state_ended(judge, &pending.stream, result),
+            (Sort::State, _) => self.state_ended(oracle, &pending.stream, result),
             (Sort::Info, Ok(Reply::ChatInfo { name, .. })) => {
-                judge.claim("X-1", "names-are-cut", name.len() <= 1024, || format!("{} bytes", name.len()));
+                oracle.check("X-1", "names-are-cut", name.len() <= 1024, || format!("{} bytes", name.len()));
             }
             (
                 Sort::Asked
@@ -144,37 +145,37 @@ impl Model {
         }
     }
 
-    fn notice(&mut self, judge: &mut Judge, notice: &Notice) {
+    fn notice(&mut self, oracle: &mut Oracle, notice: &Notice) {
         match notice {
             Notice::Connected { descriptor, .. } => {
-                judge.claim(
+                oracle.check(
                     "D-3",
                     "the-limit-is-the-descriptors",
                     descriptor.max_message_length == self.limit,
                     || format!("{}, not {}", descriptor.max_message_length, self.limit),
                 );
-                judge.claim("L-4", "connected-by-a-descriptor", self.is_to_connect, || {
+                oracle.check("L-4", "connected-by-a-descriptor", self.is_to_connect, || {
                     "no descriptor came".to_owned()
                 });
                 self.is_to_connect = false;
                 self.has_complaint = false;
             }
             Notice::Disconnected { reason, retry_in, .. } => {
-                judge.claim("L-18", "ends-have-a-reason", !reason.is_empty(), || "none".to_owned());
-                self.remarks(judge, reason);
-                self.disconnected(judge, *retry_in);
+                oracle.check("L-18", "ends-have-a-reason", !reason.is_empty(), || "none".to_owned());
+                self.remarks(oracle, reason);
+                self.disconnected(oracle, *retry_in);
             }
             Notice::Dormant { retry_in } => {
                 let least = self.config.timing.dormant_delay;
-                judge.claim("L-13", "sleeps-when-confirmed", self.must_sleep && *retry_in >= least, || {
+                oracle.check("L-13", "sleeps-when-confirmed", self.must_sleep && *retry_in >= least, || {
                     format!("{notice:?}")
                 });
                 self.must_sleep = false;
             }
-            Notice::Resumed => judge.met("L-13"),
+            Notice::Resumed => oracle.count("L-13"),
             Notice::Stopped => {
                 let fits = self.dials.leaving.is_some() && self.requests.pending.is_empty();
-                judge.claim("L-14", "stopped-when-left", fits, || {
+                oracle.check("L-14", "stopped-when-left", fits, || {
                     format!("{:?} pending", self.requests.pending)
                 });
                 self.must_stop = false;
@@ -185,12 +186,12 @@ impl Model {
             Notice::StalePrompt { answer } => {
                 let found = serial_of(&answer.text, answer.source.message_id.as_deref());
                 let expected = self.stale.pop_front();
-                judge.claim("I-3", "stale-answers-are-exact", expected == Some(found), || {
+                oracle.check("I-3", "stale-answers-are-exact", expected == Some(found), || {
                     format!("{found:?}, not {expected:?}")
                 });
             }
             Notice::ConnectorError { text } => {
-                judge.claim("X-5", "errors-are-told", self.errors > 0 && !text.is_empty(), || {
+                oracle.check("X-5", "errors-are-told", self.errors > 0 && !text.is_empty(), || {
                     format!("{notice:?}")
                 });
                 self.errors = self.errors.saturating_sub(1);
@@ -198,34 +199,34 @@ impl Model {
             Notice::DeadLetter { buffer_id, line, .. } => {
                 let told = DeadLetter { entry: buffer_id.clone(), line: line.clone() };
                 let expected = self.dead_letters.pop_front();
-                judge.claim("A-9", "dead-letters-are-exact", expected.as_ref() == Some(&told), || {
+                oracle.check("A-9", "dead-letters-are-exact", expected.as_ref() == Some(&told), || {
                     format!("{told:?}, not {expected:?}")
                 });
             }
             // A further descriptor's change is told, too.
-            Notice::Platform { .. } => judge.met("D-8"),
+            Notice::Platform { .. } => oracle.count("D-8"),
             _ => {}
         }
     }
 
     /// What the reason of an end must say beside the peer's words (W-10, X-5).
-    fn remarks(&mut self, judge: &mut Judge, reason: &str) {
+    fn remarks(&mut self, oracle: &mut Oracle, reason: &str) {
         let held = self.line.len();
         let pending = format!("{held} bytes without a newline are pending");
         let tells = reason.contains("without a newline are pending");
         let fits = if held > 0 { reason.ends_with(&pending) } else { !tells };
-        judge.claim("W-10", "an-end-tells-of-half-a-line", fits, || {
+        oracle.check("W-10", "an-end-tells-of-half-a-line", fits, || {
             format!("{held} bytes are held: {reason}")
         });
         let complains = reason.contains("; the connector said: ");
         let expected = std::mem::take(&mut self.has_complaint);
-        judge.claim("X-5", "an-early-error-is-told", complains == expected, || reason.to_owned());
+        oracle.check("X-5", "an-early-error-is-told", complains == expected, || reason.to_owned());
     }
 
-    fn disconnected(&mut self, judge: &mut Judge, retry_in: Option<Duration>) {
+    fn disconnected(&mut self, oracle: &mut Oracle, retry_in: Option<Duration>) {
         let conn = match self.dials.socket {
             Socket::None => {
-                return judge.fail("L-18", "ends-are-told-once", || "there was nothing to end".to_owned());
+                return oracle.fail("L-18", "ends-are-told-once", || "there was nothing to end".to_owned());
             }
             Socket::Dialing(conn) | Socket::Open(conn) => conn.number(),
         };
@@ -242,14 +243,14 @@ impl Model {
                     | Sort::GoDormant
             )
         });
-        judge.claim("O-4", "an-end-fails-what-waits", waiting.is_none(), || {
+        oracle.check("O-4", "an-end-fails-what-waits", waiting.is_none(), || {
             format!("{waiting:?} still waits")
         });
         let is_refused = self.dials.verdict().is_some();
         match self.dials.verdict() {
-            Some(Verdict::Cold) => judge.met("L-7"),
-            Some(Verdict::Expired) => judge.met("L-8"),
-            Some(Verdict::Once | Verdict::ForGood) => judge.met("L-9"),
+            Some(Verdict::Cold) => oracle.count("L-7"),
+            Some(Verdict::Expired) => oracle.count("L-8"),
+            Some(Verdict::Once | Verdict::ForGood) => oracle.count("L-9"),
             None => {}
         }
         // It has gone to sleep, and the socket went before our close frame could be written.
@@ -274,7 +275,7 @@ impl Model {
             (Next::Wait(from, to), Some(wait)) => (from <= wait && wait <= to, "L-5"),
             (Next::Fatal | Next::Stopped | Next::Dial | Next::Wait(..), _) => (false, "L-5"),
         };
-        judge.claim(rule, "the-wait-is-as-it-must", fits, || format!("{retry_in:?}, not {next:?}"));
+        oracle.check(rule, "the-wait-is-as-it-must", fits, || format!("{retry_in:?}, not {next:?}"));
         self.streams_disconnected();
         self.turns_disconnected();
         let (dropped, unanswered) = self.inbox.end(conn, was_up);
@@ -303,10 +304,10 @@ impl Model {
     }
 
     /// The machine hands something to the host.
-    pub(crate) fn delivery(&mut self, judge: &mut Judge, delivery: &Delivery) {
+    pub(crate) fn delivery(&mut self, oracle: &mut Oracle, delivery: &Delivery) {
         self.count("delivered", 1);
         let number = delivery.id.number();
-        judge.claim("A-6", "deliveries-are-numbered", number == self.last_delivery + 1, || {
+        oracle.check("A-6", "deliveries-are-numbered", number == self.last_delivery + 1, || {
             format!("{number}")
         });
         self.last_delivery = number;
@@ -321,14 +322,14 @@ impl Model {
                 let waits = self.inbox.waiting.iter().find(|waiting| waiting.serial == serial);
                 (serial, waits.map(|waits| waits.chat.clone()).unwrap_or_default())
             }
-            _ => return judge.fail("P-2", "known-deliveries", || format!("{delivery:?}")),
+            _ => return oracle.fail("P-2", "known-deliveries", || format!("{delivery:?}")),
         };
         let is_answer = matches!(delivery.content, Content::PromptAnswer(_));
         self.inbox.open = self.acknowledges_on();
         let early = self.early();
         let unsettled = self.inbox.unsettled_bytes();
         match self.inbox.hand(number, serial, &chat, early) {
-            Err(found) => judge.fail("A-7", "handed-over-in-order-and-once", || {
+            Err(found) => oracle.fail("A-7", "handed-over-in-order-and-once", || {
                 format!("{serial:?} was handed over: {found}")
             }),
             Ok(arrived) => {
@@ -336,24 +337,24 @@ impl Model {
                     let entry = arrived.entry.as_ref().map_or(0, String::len);
                     self.inbox.weights.insert(number, delivery.content.weight() + entry);
                     let most = self.config.limits.unsettled_bytes;
-                    judge.claim("X-1", "what-is-unsettled-is-bounded", unsettled < most, || {
+                    oracle.check("X-1", "what-is-unsettled-is-bounded", unsettled < most, || {
                         format!("{unsettled} bytes were unsettled already, at most {most}")
                     });
                 }
-                judge.claim(
+                oracle.check(
                     "A-7",
                     "handed-over-in-order-and-once",
                     arrived.entry.is_some() == delivery.buffered,
                     || format!("{arrived:?} is not what was handed over"),
                 );
-                judge.claim("L-17", "nothing-before-the-handshake", Some(arrived.conn) != early, || {
+                oracle.check("L-17", "nothing-before-the-handshake", Some(arrived.conn) != early, || {
                     format!("{arrived:?}")
                 });
                 if let Content::Message(event) | Content::PromptAnswer(event) = &delivery.content {
-                    self.session(judge, &arrived, event);
+                    self.session(oracle, &arrived, event);
                     self.places.delivered(number, event);
                 }
-                judge.claim("I-3", "answers-never-are-messages", is_answer == arrived.is_answer, || {
+                oracle.check("I-3", "answers-never-are-messages", is_answer == arrived.is_answer, || {
                     format!("{arrived:?} as {:?}", delivery.content)
                 });
             }
@@ -363,13 +364,13 @@ impl Model {
 
 impl Model {
     /// The host sees the thread and the session that the event must have.
-    fn session(&self, judge: &mut Judge, arrived: &Arrived, event: &Event) {
+    fn session(&self, oracle: &mut Oracle, arrived: &Arrived, event: &Event) {
         let Some((thread, key)) = &arrived.session else { return };
         let source = &event.source;
         let found = session_key(source, self.config.sessions, None);
         let rule = if source.platform == "slack" { "S-7" } else { "S-5" };
         let fits = found == *key && source.thread_id.as_deref() == thread.as_deref();
-        judge.claim(rule, "events-have-their-session", fits, || {
+        oracle.check(rule, "events-have-their-session", fits, || {
             format!("{found} in thread {:?}, not {key} in {thread:?}", source.thread_id)
         });
     }

@@ -3,8 +3,8 @@
 use super::Model;
 use super::inbox::Arrived;
 use super::sessions::session;
-use crate::simulate::judge::Judge;
-use crate::simulate::posts::{Fault, Post, What};
+use crate::simulate::oracle::Oracle;
+use crate::simulate::posts::{Post, PostFault, PostKind};
 use relayline_core::time::Time;
 use relayline_core::webhook::{Received, WebhookResponse};
 use serde_json::Value;
@@ -32,7 +32,7 @@ impl Posts {
         self.waiting.len()
     }
 
-    /// What became of it is known. Who has had an answer hears no more.
+    /// PostKind became of it is known. Who has had an answer hears no more.
     pub(crate) fn word(&mut self, post: u64, status: u16) {
         if let Some(waiting) = self.waiting.get_mut(&post) {
             waiting.word.get_or_insert(status);
@@ -57,7 +57,7 @@ impl Model {
     /// A request was made, and this came of it at once. So many bytes of events waited.
     pub(crate) fn posted(
         &mut self,
-        judge: &mut Judge,
+        oracle: &mut Oracle,
         post: &Post,
         unix_s: u64,
         waiting: usize,
@@ -69,14 +69,14 @@ impl Model {
             Received::Answered(answer) => Some(answer.status()),
             Received::Waits(_) => None,
         };
-        judge.claim("H-6", "a-request-is-answered-as-it-must", found == expected, || {
+        oracle.check("H-6", "a-request-is-answered-as-it-must", found == expected, || {
             format!("{post:?} at {unix_s}: {received:?}, not {expected:?}")
         });
         if let Some(counter) = found.and_then(counter) {
             self.count(counter, 1);
         }
         if let Received::Waits(id) = received {
-            self.waits(judge, id.number(), post);
+            self.waits(oracle, id.number(), post);
         }
     }
 
@@ -88,29 +88,37 @@ impl Model {
             return Some(503);
         }
         match post.what {
-            What::Nowhere => return Some(404),
-            What::WrongMethod => return Some(405),
-            What::Health => return Some(200),
-            What::Event(_) | What::Interrupt | What::Keyless | What::NoJson | What::NoEvent => {}
+            PostKind::Nowhere => return Some(404),
+            PostKind::WrongMethod => return Some(405),
+            PostKind::Health => return Some(200),
+            PostKind::Event(_)
+            | PostKind::Interrupt
+            | PostKind::Keyless
+            | PostKind::NoJson
+            | PostKind::NoEvent => {}
         }
-        // What cannot be verified, for want of its body, is told as that.
+        // PostKind cannot be verified, for want of its body, is told as that.
         match post.fault {
             _ if !keyed || !is_fresh => return Some(401),
-            Some(Fault::TooLong) => return Some(413),
-            Some(Fault::TooSlow) => return Some(408),
-            Some(Fault::WrongKey | Fault::Malformed) => return Some(401),
+            Some(PostFault::TooLong) => return Some(413),
+            Some(PostFault::TooSlow) => return Some(408),
+            Some(PostFault::WrongKey | PostFault::Malformed) => return Some(401),
             None => {}
         }
         match post.what {
-            What::Keyless | What::NoJson | What::NoEvent => Some(400),
-            What::Event(_) => self.turned_away(post, waiting).then_some(503),
-            What::Interrupt | What::Nowhere | What::WrongMethod | What::Health => None,
+            PostKind::Keyless | PostKind::NoJson | PostKind::NoEvent => Some(400),
+            PostKind::Event(_) => self.turned_away(post, waiting).then_some(503),
+            PostKind::Interrupt | PostKind::Nowhere | PostKind::WrongMethod | PostKind::Health => None,
         }
     }
 
     fn turned_away(&self, post: &Post, waiting: usize) -> bool {
-        // What was taken before needs no room.
-        !post.told.as_ref().and_then(|told| told.key.as_ref()).is_some_and(|key| self.inbox.has_taken(key))
+        // PostKind was taken before needs no room.
+        !post
+            .event
+            .as_ref()
+            .and_then(|user_event| user_event.key.as_ref())
+            .is_some_and(|key| self.inbox.has_taken(key))
             && (self.dials.leaving.is_some()
                 || !self.has_room(waiting)
                 || self.is_held_up(waiting)
@@ -118,19 +126,19 @@ impl Model {
                 || self.inbox.posts.waiting.len() >= self.config.limits.deliveries)
     }
 
-    fn waits(&mut self, judge: &mut Judge, id: u64, post: &Post) {
+    fn waits(&mut self, oracle: &mut Oracle, id: u64, post: &Post) {
         let waiting = Waiting { since: self.now, word: None };
         let is_new = self.inbox.posts.waiting.insert(id, waiting).is_none();
-        judge.claim("H-6", "requests-have-new-names", is_new, || format!("{id} was used before"));
-        match (post.what, &post.told) {
-            (What::Event(serial), Some(told)) => {
-                let answers = told.prompt().map(str::to_owned);
-                let (chat, key) = (told.chat.clone(), told.key.clone());
-                let event = Value::Object(told.content.clone());
+        oracle.check("H-6", "requests-have-new-names", is_new, || format!("{id} was used before"));
+        match (post.what, &post.event) {
+            (PostKind::Event(serial), Some(user_event)) => {
+                let answers = user_event.prompt().map(str::to_owned);
+                let (chat, key) = (user_event.chat.clone(), user_event.key.clone());
+                let event = Value::Object(user_event.content.clone());
                 self.places.seen(&event);
-                let session = (!told.is_forward).then(|| session(&self.config, &event));
+                let session = (!user_event.is_forward).then(|| session(&self.config, &event));
                 self.arrive(
-                    judge,
+                    oracle,
                     Arrived {
                         serial: Some(serial),
                         chat,
@@ -153,10 +161,10 @@ impl Model {
     }
 
     /// A request that waited is answered.
-    pub(super) fn responds(&mut self, judge: &mut Judge, id: u64, answer: &WebhookResponse) {
+    pub(super) fn responds(&mut self, oracle: &mut Oracle, id: u64, answer: &WebhookResponse) {
         let status = answer.status();
         let Some(waiting) = self.inbox.posts.waiting.remove(&id) else {
-            return judge.fail("H-6", "one-answer-each", || format!("{id} does not wait: {answer:?}"));
+            return oracle.fail("H-6", "one-answer-each", || format!("{id} does not wait: {answer:?}"));
         };
         let expected = waiting.word.unwrap_or_else(|| {
             let expired = self.now.since(waiting.since) >= self.config.timing.delivery_timeout;
@@ -166,7 +174,7 @@ impl Model {
                 false => 0,
             }
         });
-        judge.claim("H-6", "the-answer-is-what-became-of-it", status == expected, || {
+        oracle.check("H-6", "the-answer-is-what-became-of-it", status == expected, || {
             format!("{id} is answered {status}, and must be {expected}")
         });
     }
@@ -194,7 +202,7 @@ impl Model {
     }
 }
 
-/// What counts a request that was answered so at once.
+/// PostKind counts a request that was answered so at once.
 fn counter(status: u16) -> Option<&'static str> {
     match status {
         400 => Some("unusable_deliveries"),

@@ -4,7 +4,7 @@
 use super::Model;
 use super::places::{Anchor, Target};
 use super::requests::{Due, due};
-use crate::simulate::judge::Judge;
+use crate::simulate::oracle::Oracle;
 use relayline_core::command::{Command, Failure, FailureKind, Metadata, Reply};
 use relayline_core::held::Held;
 use relayline_core::op::{StreamReply, Turn, TurnState};
@@ -141,9 +141,9 @@ impl Streamed {
 
 impl Model {
     /// A state of a stream was accepted.
-    pub(super) fn said(&mut self, judge: &mut Judge, id: u64, state: &StreamReply) {
+    pub(super) fn said(&mut self, oracle: &mut Oracle, id: u64, state: &StreamReply) {
         if !self.streams.contains_key(&state.stream) {
-            let Some(begun) = self.begun(judge, state) else { return };
+            let Some(begun) = self.begun(oracle, state) else { return };
             self.streams.insert(state.stream.clone(), begun);
         }
         if let Some(stream) = self.streams.get_mut(&state.stream) {
@@ -154,7 +154,7 @@ impl Model {
         self.look_at_drafts();
     }
 
-    fn begun(&self, judge: &mut Judge, state: &StreamReply) -> Option<Streamed> {
+    fn begun(&self, oracle: &mut Oracle, state: &StreamReply) -> Option<Streamed> {
         let target = match state.delivery {
             None => Target {
                 platform: state.platform.clone(),
@@ -164,7 +164,7 @@ impl Model {
             },
             Some(delivery) => {
                 let known = self.places.target(delivery.number());
-                judge.claim("M-7", "only-what-is-remembered-is-answered", known.is_some(), || {
+                oracle.check("M-7", "only-what-is-remembered-is-answered", known.is_some(), || {
                     format!("{delivery:?} was forgotten")
                 });
                 known?.clone()
@@ -235,9 +235,9 @@ impl Model {
     }
 
     /// A frame of a stream is written.
-    pub(super) fn stepped(&mut self, judge: &mut Judge, request: u64, name: &str, frame: &Value) {
+    pub(super) fn stepped(&mut self, oracle: &mut Oracle, request: u64, name: &str, frame: &Value) {
         let Some(mut stream) = self.streams.remove(name) else {
-            return judge.fail("O-3", "only-what-was-asked-is-written", || frame.to_string());
+            return oracle.fail("O-3", "only-what-was-asked-is-written", || frame.to_string());
         };
         let action = &frame["action"];
         let asked = Some(self.now).filter(|_| self.can_write);
@@ -245,19 +245,19 @@ impl Model {
             let timeout = self.config.timing.request_timeout;
             let since = before.asked.filter(|_| asked.is_some());
             let is_over = since.is_none_or(|since| self.now.since(since) >= timeout);
-            judge.claim("O-10", "a-stream-has-one-step-at-a-time", is_over, || {
+            oracle.check("O-10", "a-stream-has-one-step-at-a-time", is_over, || {
                 format!("{action}, while {before:?} waits for its answer")
             });
             stream.ended(&before, None);
         }
         let unsure = stream.unsure.take();
         match &unsure {
-            Some(seal) => judge.claim("O-13", "a-seal-is-repeated-as-it-was", seal == action, || {
+            Some(seal) => oracle.check("O-13", "a-seal-is-repeated-as-it-was", seal == action, || {
                 format!("{action}, not {seal}")
             }),
             None => {
-                self.may_step(judge, request, &mut stream, action);
-                self.is_placed(judge, &stream, frame);
+                self.may_step(oracle, request, &mut stream, action);
+                self.is_placed(oracle, &stream, frame);
             }
         }
         let flight = Flight { request, action: action.clone(), asked, repeats: unsure.is_some() };
@@ -266,12 +266,12 @@ impl Model {
     }
 
     /// Whether a frame that repeats no seal may go out.
-    fn may_step(&self, judge: &mut Judge, request: u64, stream: &mut Streamed, action: &Value) {
+    fn may_step(&self, oracle: &mut Oracle, request: u64, stream: &mut Streamed, action: &Value) {
         if stream.is_vague {
             return;
         }
         if let Some((rule, _)) = stream.over {
-            judge.fail(rule, "nothing-follows-the-end-of-a-reply", || action.to_string());
+            oracle.fail(rule, "nothing-follows-the-end-of-a-reply", || action.to_string());
         }
         let content = action["content"].as_str().unwrap_or_default();
         let is_seal = action["final"] == true;
@@ -279,24 +279,24 @@ impl Model {
         if is_stopped {
             let shown = stream.draft.as_ref().map(|(_, content)| content.as_str());
             let fits = is_seal && shown == Some(content) && action["metadata"].get("notify").is_none();
-            judge.claim("O-13", "a-stopped-reply-seals-what-is-shown", fits, || {
+            oracle.check("O-13", "a-stopped-reply-seals-what-is-shown", fits, || {
                 format!("{action}, with {shown:?} shown")
             });
         }
         let op = action["op"].as_str().unwrap_or_default();
         let must_send = std::mem::take(&mut stream.must_send);
-        judge.claim("O-13", "a-rejected-seal-is-sent", !must_send || op == "send", || action.to_string());
+        oracle.check("O-13", "a-rejected-seal-is-sent", !must_send || op == "send", || action.to_string());
         if op == "draft" {
             let id = action["draft_id"].as_i64().unwrap_or_default();
             let allowed = stream.drafts && !stream.has_left_drafts;
-            judge.claim("O-14", "drafts-go-where-they-are-taken", allowed, || action.to_string());
-            judge
-                .claim("O-13", "nothing-follows-a-seal", !stream.sealed.contains(&id), || action.to_string());
+            oracle.check("O-14", "drafts-go-where-they-are-taken", allowed, || action.to_string());
+            oracle
+                .check("O-13", "nothing-follows-a-seal", !stream.sealed.contains(&id), || action.to_string());
             let open = stream.draft.as_ref().map(|(open, _)| *open);
-            judge.claim("O-12", "a-reply-has-one-draft", open.is_none_or(|open| open == id), || {
+            oracle.check("O-12", "a-reply-has-one-draft", open.is_none_or(|open| open == id), || {
                 format!("{action}, with {open:?} open")
             });
-            judge.claim(
+            oracle.check(
                 "O-12",
                 "only-slacks-drafts-are-sealed",
                 !is_seal || ((stream.is_slack || !stream.is_known) && open.is_some()),
@@ -305,7 +305,7 @@ impl Model {
             stream.draft = Some((id, content.to_owned()));
         } else {
             let must_seal = stream.is_slack && stream.draft.is_some() && !stream.may_lack_drafts;
-            judge.claim("O-12", "an-open-draft-is-sealed", !must_seal, || action.to_string());
+            oracle.check("O-12", "an-open-draft-is-sealed", !must_seal, || action.to_string());
             stream.draft = None;
         }
         if let Some(notify) = action["metadata"].get("notify") {
@@ -313,7 +313,7 @@ impl Model {
             let completes = signs(&stream.text).ends_with(&signs(content));
             let expected = stream.metadata.get("notify").unwrap_or(&Value::Bool(true));
             let fits = is_last && completes && stream.notified == 0 && notify == expected;
-            judge.claim("M-7", "the-frame-that-completes-an-answer-notifies", fits, || {
+            oracle.check("M-7", "the-frame-that-completes-an-answer-notifies", fits, || {
                 format!("{action}, of {:?}", stream.text)
             });
             stream.notified += 1;
@@ -324,9 +324,9 @@ impl Model {
     }
 
     /// Whether a frame goes where the stream does (M-3, M-7, M-8).
-    fn is_placed(&self, judge: &mut Judge, stream: &Streamed, frame: &Value) {
+    fn is_placed(&self, oracle: &mut Oracle, stream: &Streamed, frame: &Value) {
         let action = &frame["action"];
-        judge.claim("M-7", "an-answer-goes-to-its-chat", action["chat_id"] == *stream.chat, || {
+        oracle.check("M-7", "an-answer-goes-to-its-chat", action["chat_id"] == *stream.chat, || {
             frame.to_string()
         });
         // What waited for the socket was placed by what was known then.
@@ -335,7 +335,7 @@ impl Model {
         }
         let platform = stream.platform.as_deref();
         let tag = self.places.tag(&stream.chat, platform);
-        judge.claim(
+        oracle.check(
             "M-3",
             "an-answer-goes-out-as-its-platform",
             frame["platform"].as_str() == tag.as_deref(),
@@ -354,12 +354,12 @@ impl Model {
         };
         let mut fits = metadata["thread_id"].as_str() == thread.as_deref();
         fits &= points.is_none() || (points == answers && anchor != Anchor::Flat);
-        judge.claim("M-8", "a-streamed-reply-is-anchored", fits, || {
+        oracle.check("M-8", "a-streamed-reply-is-anchored", fits, || {
             format!("{frame}: {thread:?}, {anchor:?}, answers {answers:?}")
         });
         let is_flat = anchor == Anchor::Flat && metadata.get("reply_to_message_id").is_none();
         let names = metadata["reply_to_message_id"].as_str() == answers || is_flat;
-        judge.claim("M-7", "an-answer-names-its-message", names || metadata.get("notify").is_none(), || {
+        oracle.check("M-7", "an-answer-names-its-message", names || metadata.get("notify").is_none(), || {
             frame.to_string()
         });
     }
@@ -401,7 +401,7 @@ impl Model {
     /// The last state of a stream has ended: whether all of its text must be shown.
     pub(super) fn streamed(
         &mut self,
-        judge: &mut Judge,
+        oracle: &mut Oracle,
         name: &str,
         result: &Result<Reply, Failure>,
     ) -> bool {
@@ -415,7 +415,7 @@ impl Model {
         };
         let is_judged = !is_stopped && !stream.is_vague;
         if let Some((rule, kind)) = must_fail.filter(|_| is_judged) {
-            judge.claim(rule, "a-reply-ends-as-it-went", failed == Some(kind), || {
+            oracle.check(rule, "a-reply-ends-as-it-went", failed == Some(kind), || {
                 format!("{name}: {result:?}, not {kind:?}")
             });
         }
@@ -423,7 +423,7 @@ impl Model {
             let may_be_silent =
                 stream.cannot_edit || stream.has_notified_in_vain || signs(&stream.text).is_empty();
             let fits = stream.notified == 1 || (stream.notified == 0 && may_be_silent);
-            judge.claim("M-7", "a-finished-answer-has-notified-once", fits, || format!("{stream:?}"));
+            oracle.check("M-7", "a-finished-answer-has-notified-once", fits, || format!("{stream:?}"));
         }
         if let Some(stream) = self.streams.get_mut(name)
             && (failed != Some(FailureKind::Definite) || is_stopped)
@@ -435,19 +435,19 @@ impl Model {
     }
 
     /// A state that is not the last fails only when the reply is over.
-    pub(super) fn state_ended(&self, judge: &mut Judge, name: &str, result: &Result<Reply, Failure>) {
+    pub(super) fn state_ended(&self, oracle: &mut Oracle, name: &str, result: &Result<Reply, Failure>) {
         let Err(failure) = result else { return };
         let stream = self.streams.get(name);
         let over = stream.and_then(|stream| stream.over).map(|(_, kind)| kind);
         let is_excused = stream.is_some_and(|stream| stream.stopped.is_some() || stream.is_vague);
         let fits = over == Some(failure.kind) || is_excused;
-        judge.claim("O-10", "a-state-fails-after-the-end-alone", fits, || {
+        oracle.check("O-10", "a-state-fails-after-the-end-alone", fits, || {
             format!("{failure:?} of {stream:?}")
         });
     }
 
     /// What must have been written when all that may be is.
-    pub(super) fn streams_are_sealed(&mut self, judge: &mut Judge, held: &Held) {
+    pub(super) fn streams_are_sealed(&mut self, oracle: &mut Oracle, held: &Held) {
         if self.streams.is_empty() {
             return;
         }
@@ -456,11 +456,11 @@ impl Model {
             // What waits for the socket may be given up (O-4).
             self.streams.values_mut().for_each(|stream| stream.is_held = true);
         }
-        self.are_sealed(judge, held);
+        self.are_sealed(oracle, held);
         self.streams.retain(|_, stream| !stream.is_told);
     }
 
-    fn are_sealed(&self, judge: &mut Judge, held: &Held) {
+    fn are_sealed(&self, oracle: &mut Oracle, held: &Held) {
         let limits = &self.config.limits;
         let has_room = self.can_write && held.requests < limits.max_in_flight && held.unwritten_bytes == 0;
         let is_served =
@@ -471,12 +471,12 @@ impl Model {
         }
         for (name, stream) in &self.streams {
             let waits = stream.flight.is_some() || stream.over.is_some() || stream.is_held || stream.is_vague;
-            judge.claim("O-13", "an-unsure-seal-is-repeated", stream.unsure.is_none() || waits, || {
+            oracle.check("O-13", "an-unsure-seal-is-repeated", stream.unsure.is_none() || waits, || {
                 format!("{name}: {stream:?}")
             });
             let is_open = stream.is_slack && stream.draft.is_some() && !stream.may_lack_drafts;
             let must_seal = stream.stopped.is_some() && is_open && !waits;
-            judge.claim("O-13", "a-stopped-reply-is-sealed", !must_seal, || format!("{name}: {stream:?}"));
+            oracle.check("O-13", "a-stopped-reply-is-sealed", !must_seal, || format!("{name}: {stream:?}"));
         }
     }
 }

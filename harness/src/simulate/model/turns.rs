@@ -2,7 +2,7 @@
 
 use super::Model;
 use super::places::Target;
-use crate::simulate::judge::Judge;
+use crate::simulate::oracle::Oracle;
 use relayline_core::command::Metadata;
 use relayline_core::held::Held;
 use relayline_core::machine::RelayMachine;
@@ -80,10 +80,10 @@ const WORKING: &str = "👀";
 
 impl Model {
     /// A turn was taken to a state; `phase` is the one in which that was asked for.
-    pub(super) fn turned(&mut self, judge: &mut Judge, turn: Turn, phase: Phase) {
+    pub(super) fn turned(&mut self, oracle: &mut Oracle, turn: Turn, phase: Phase) {
         let delivery = turn.delivery.number();
         let target = self.places.target(delivery).cloned();
-        judge.claim("M-7", "only-what-is-remembered-is-answered", target.is_some(), || {
+        oracle.check("M-7", "only-what-is-remembered-is-answered", target.is_some(), || {
             format!("{turn:?}, which was forgotten")
         });
         let Some(target) = target else { return };
@@ -209,10 +209,10 @@ impl Model {
     }
 
     /// A frame that nobody asked for is written: it must be a turn's sign.
-    pub(super) fn signed(&mut self, judge: &mut Judge, request: u64, frame: &Value) {
+    pub(super) fn signed(&mut self, oracle: &mut Oracle, request: u64, frame: &Value) {
         let is_sure = self.places.is_sure();
         let found = self.turns.asked.iter().position(|asked| fits(&asked.sign, frame, is_sure));
-        judge.claim("O-15", "signs-are-of-open-turns", found.is_some(), || {
+        oracle.check("O-15", "signs-are-of-open-turns", found.is_some(), || {
             format!("{frame}, not one of {:?}", self.turns.asked)
         });
         let Some(asked) = found.map(|at| self.turns.asked.remove(at)) else { return };
@@ -233,14 +233,14 @@ impl Model {
         self.turns.in_flight.clear();
     }
 
-    pub(super) fn turns_time_out(&self, judge: &mut Judge, machine: &RelayMachine) {
+    pub(super) fn turns_time_out(&self, oracle: &mut Oracle, machine: &RelayMachine) {
         let (value, least) = (machine.stats().turns_timed_out, self.turns.timed_out);
         let fits = (least..=least + self.turns.perhaps).contains(&value);
-        judge.claim("O-15", "turns-end-in-time", fits, || format!("{value} have, not {least}"));
+        oracle.check("O-15", "turns-end-in-time", fits, || format!("{value} have, not {least}"));
     }
 
     /// When all that may be written is: each sign was, unless there was no room for it.
-    pub(super) fn signs_are_shown(&mut self, judge: &mut Judge, machine: &RelayMachine, held: &Held) {
+    pub(super) fn signs_are_shown(&mut self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
         let (now, timeout) = (self.now, self.config.timing.request_timeout);
         // What waits for the socket for too long is given up.
         self.turns.asked.retain(|asked| now.since(asked.at) < timeout);
@@ -251,7 +251,7 @@ impl Model {
         self.turns.dropped += dropped;
         let left: Vec<Asked> = std::mem::take(&mut self.turns.asked);
         let missing = left.iter().filter(|asked| asked.is_due).count() as u64;
-        judge.claim("O-15", "signs-are-shown", missing <= dropped, || {
+        oracle.check("O-15", "signs-are-shown", missing <= dropped, || {
             format!("{missing} of {left:?} were not, and {dropped} dropped")
         });
         for marks in left.into_iter().filter_map(|asked| asked.marks) {

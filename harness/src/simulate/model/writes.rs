@@ -3,35 +3,35 @@
 use super::Model;
 use super::dials::Purpose;
 use super::streams::NAME;
-use crate::simulate::judge::Judge;
+use crate::simulate::oracle::Oracle;
 use relayline_core::output::{Conn, Transmit};
 use serde_json::Value;
 
 impl Model {
     /// The machine writes.
-    pub(crate) fn transmit(&mut self, judge: &mut Judge, transmit: &Transmit, frame: &[u8]) {
+    pub(crate) fn transmit(&mut self, oracle: &mut Oracle, transmit: &Transmit, frame: &[u8]) {
         let (Transmit::Frame { conn } | Transmit::Ping { conn } | Transmit::Close { conn, .. }) = transmit;
-        judge.claim("L-6", "writes-on-the-open-socket", self.dials.open() == Some(*conn), || {
+        oracle.check("L-6", "writes-on-the-open-socket", self.dials.open() == Some(*conn), || {
             format!("{transmit:?}")
         });
-        judge.claim("L-4", "nothing-follows-a-close", self.dials.closing.is_none(), || {
+        oracle.check("L-4", "nothing-follows-a-close", self.dials.closing.is_none(), || {
             format!("{transmit:?}")
         });
         match transmit {
-            Transmit::Frame { conn } => self.wrote(judge, *conn, frame),
+            Transmit::Frame { conn } => self.wrote(oracle, *conn, frame),
             Transmit::Ping { .. } => {
                 let silent = self.now.since(self.dials.heard);
                 let due = silent >= self.config.timing.ping_interval || self.dials.paused;
-                judge.claim("L-11", "pings-only-into-silence", due, || format!("after {silent:?}"));
+                oracle.check("L-11", "pings-only-into-silence", due, || format!("after {silent:?}"));
                 if !self.dials.paused {
                     self.dials.pinged = Some(self.now);
                 }
             }
-            Transmit::Close { code, reason, .. } => self.closes(judge, *code, reason),
+            Transmit::Close { code, reason, .. } => self.closes(oracle, *code, reason),
         }
     }
 
-    fn closes(&mut self, judge: &mut Judge, code: u16, reason: &str) {
+    fn closes(&mut self, oracle: &mut Oracle, code: u16, reason: &str) {
         let timing = &self.config.timing;
         let purpose = match reason {
             "resume" => Purpose::Resume,
@@ -51,17 +51,17 @@ impl Model {
                                 >= timing.ping_interval + timing.ping_timeout))
             }
         };
-        judge.claim("L-18", "closes-have-a-reason", why && code == 1000, || {
+        oracle.check("L-18", "closes-have-a-reason", why && code == 1000, || {
             format!("{code} {reason:?} with {:?}", self.dials)
         });
         self.dials.closing = Some((self.now, purpose));
     }
 
-    fn wrote(&mut self, judge: &mut Judge, conn: Conn, frame: &[u8]) {
+    fn wrote(&mut self, oracle: &mut Oracle, conn: Conn, frame: &[u8]) {
         let is_line =
             frame.last() == Some(&b'\n') && !frame[..frame.len().saturating_sub(1)].contains(&b'\n');
         let value = serde_json::from_slice::<Value>(frame).unwrap_or_default();
-        judge.claim("W-6", "one-frame-a-message", is_line && value.is_object(), || {
+        oracle.check("W-6", "one-frame-a-message", is_line && value.is_object(), || {
             String::from_utf8_lossy(frame).into_owned()
         });
         let kind = value["type"].as_str().unwrap_or_default();
@@ -71,21 +71,21 @@ impl Model {
             Some(identity) => kind == "hello" && value["platform"] == *identity.platform,
             None => kind != "hello",
         };
-        judge.claim("L-3", "hellos-come-first", fits, || format!("{value} after {said} hellos"));
+        oracle.check("L-3", "hellos-come-first", fits, || format!("{value} after {said} hellos"));
         match kind {
             "hello" => self.dials.hellos += 1,
-            "inbound_ack" => self.acked(judge, conn, value["bufferId"].as_str().unwrap_or_default()),
-            "outbound" => self.asked(judge, &value),
+            "inbound_ack" => self.acked(oracle, conn, value["bufferId"].as_str().unwrap_or_default()),
+            "outbound" => self.asked(oracle, &value),
             "interrupt" => {
                 let fits = self.requests.interrupt_written();
-                judge.claim("O-3", "only-what-was-asked-is-written", fits, || format!("{value}"));
+                oracle.check("O-3", "only-what-was-asked-is-written", fits, || format!("{value}"));
             }
             "going_idle" => {
-                judge.claim("L-12", "who-is-idle-asks-no-more", !self.is_idle, || format!("{value}"));
+                oracle.check("L-12", "who-is-idle-asks-no-more", !self.is_idle, || format!("{value}"));
                 self.idle_questions += 1;
                 // A disconnect asks where nobody has asked before it.
                 let fits = self.idle_questions <= self.idle_asks.max(1);
-                judge.claim("L-14", "nothing-asks-twice", fits, || {
+                oracle.check("L-14", "nothing-asks-twice", fits, || {
                     format!("{} questions for {} asks", self.idle_questions, self.idle_asks)
                 });
             }
@@ -93,7 +93,7 @@ impl Model {
         }
     }
 
-    fn acked(&mut self, judge: &mut Judge, conn: Conn, entry: &str) {
+    fn acked(&mut self, oracle: &mut Oracle, conn: Conn, entry: &str) {
         self.count("acks", 1);
         let key = (conn.number(), entry.to_owned());
         let owed = self.inbox.owed.get_mut(&key).filter(|owed| **owed > 0);
@@ -104,32 +104,34 @@ impl Model {
                 self.inbox.owed.remove(&key);
             }
         }
-        judge.claim("A-1", "an-ack-only-once-taken", is_owed, || {
+        oracle.check("A-1", "an-ack-only-once-taken", is_owed, || {
             format!("entry {entry} was acknowledged on {conn}, and nothing is owed for it there")
         });
     }
 
-    fn asked(&mut self, judge: &mut Judge, frame: &Value) {
+    fn asked(&mut self, oracle: &mut Oracle, frame: &Value) {
         let id = frame["requestId"].as_str().unwrap_or_default();
         let shape = id.len() == 32 && id.starts_with(&self.prefix);
         let number = id.get(16..).and_then(|half| u64::from_str_radix(half, 16).ok());
         let (true, Some(number)) = (shape, number) else {
-            return judge.fail("O-1", "ids-have-one-shape", || id.to_owned());
+            return oracle.fail("O-1", "ids-have-one-shape", || id.to_owned());
         };
         let fresh = self.requests.written(number);
-        judge.claim("O-3", "written-once-and-never-after-definite", fresh, || {
+        oracle.check("O-3", "written-once-and-never-after-definite", fresh, || {
             format!("request {number}: {frame}")
         });
         let stream = frame["action"]["metadata"][NAME].as_str();
         match stream {
-            _ if self.requests.pending.contains_key(&number) => self.goes_where_it_must(judge, number, frame),
-            Some(name) => self.stepped(judge, number, name, frame),
-            None => self.signed(judge, number, frame),
+            _ if self.requests.pending.contains_key(&number) => {
+                self.goes_where_it_must(oracle, number, frame)
+            }
+            Some(name) => self.stepped(oracle, number, name, frame),
+            None => self.signed(oracle, number, frame),
         }
         if frame["action"]["op"] == "prompt" {
             let prompt_id = frame["action"]["prompt_id"].as_str().unwrap_or_default();
             let is_new = self.prompts.written(number, prompt_id);
-            judge.claim("I-1", "prompt-ids-are-new", is_new, || prompt_id.to_owned());
+            oracle.check("I-1", "prompt-ids-are-new", is_new, || prompt_id.to_owned());
         }
     }
 }

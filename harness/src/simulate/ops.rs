@@ -25,7 +25,7 @@ const MENU: [&str; 15] = [
     "thread_rename",
 ];
 
-/// Ops that have a place of their own among the rarer ones, or a deed of their own.
+/// Ops that have a place of their own among the rarer ones, or a action of their own.
 const PLACED: [&str; 5] = ["draft", "task_card", "task_card_stop", "raw", "prompt"];
 
 /// Values that fit the state of a run.
@@ -39,7 +39,7 @@ struct Values {
 
 impl World<'_> {
     /// Makes an op for a chat. Common ones are more frequent.
-    pub(super) fn something_to_ask(&mut self, random: &mut Random) -> Command {
+    pub(super) fn random_op(&mut self, random: &mut Random) -> Command {
         let chat_id = random.pick(&self.setup.chats).id.clone();
         let message_id = self.host.messages.last().cloned().unwrap_or_else(|| "m1".to_owned());
         let platform = match random.below(20) {

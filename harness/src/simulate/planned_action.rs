@@ -5,26 +5,26 @@ use super::random::Random;
 use relayline_core::time::Time;
 use std::time::Duration;
 
-macro_rules! deeds {
+macro_rules! planned_actions {
     ($($(#[$doc:meta])* $kind:ident $name:literal $weights:expr;)*) => {
         /// What kind of thing happens.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-        pub(crate) enum Kind { $($(#[$doc])* $kind,)* }
+        pub(crate) enum ActionKind { $($(#[$doc])* $kind,)* }
 
-        impl Kind {
+        impl ActionKind {
             /// Every kind, with its weight under each of [`Profile::ALL`].
-            const WEIGHTS: &[(Kind, [u64; 5])] = &[$((Kind::$kind, $weights),)*];
+            const WEIGHTS: &[(ActionKind, [u64; 5])] = &[$((ActionKind::$kind, $weights),)*];
 
             /// Its name in traces and summaries.
             pub(crate) fn name(self) -> &'static str {
-                match self { $(Kind::$kind => $name,)* }
+                match self { $(ActionKind::$kind => $name,)* }
             }
         }
     };
 }
 
 // The columns: calm, flaky, hostile, sleepy, revoking.
-deeds! {
+planned_actions! {
     /// Somebody writes in a chat.
     Say "say" [120, 100, 80, 80, 80];
     /// The same, through the connector's buffer whether or not the gateway is there.
@@ -53,12 +53,12 @@ deeds! {
     /// The host answers a delivery by its number: a turn, a reply, a stream; with a stretch of their own, too.
     Answer "answer" [0, 0, 0, 0, 0];
     /// The connector answers each request by a draw for a while; with a stretch of their own, too.
-    Fickle "fickle" [0, 0, 0, 0, 0];
+    UnreliableResults "fickle" [0, 0, 0, 0, 0];
     /// The connector answers our close frames with an auth refusal for a while; with a stretch of their own, too.
     RefuseCloses "refuse_closes" [0, 0, 0, 0, 0];
 
     /// Somebody sends something of a hostile size, or the host does; with a stretch of their own, too.
-    Huge "huge" [0, 0, 0, 0, 0];
+    Oversized "huge" [0, 0, 0, 0, 0];
 
     /// The host asks for something.
     Ask "ask" [120, 110, 90, 80, 90];
@@ -111,7 +111,7 @@ deeds! {
     /// The connector's process dies; it comes back with its durable buffer.
     Crash "crash" [0, 8, 4, 4, 5];
     /// The connector does not read for a while.
-    Deaf "deaf" [0, 8, 8, 3, 2];
+    StopReading "deaf" [0, 8, 8, 3, 2];
     /// The connector closes the connection.
     Close "close" [2, 10, 8, 6, 8];
     /// The connector revokes the gateway, for some time or for good.
@@ -144,48 +144,49 @@ deeds! {
     /// The gateway's machine is suspended.
     Suspend "suspend" [0, 4, 2, 20, 3];
     /// A socket that is over still says something.
-    Ghost "ghost" [2, 10, 10, 6, 8];
+    StaleSocket "ghost" [2, 10, 10, 6, 8];
     /// The machine is ticked for no reason.
     Spurious "spurious" [5, 8, 10, 8, 5];
 }
 
 /// One thing of a plan.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deed {
+pub(crate) struct PlannedAction {
     pub(crate) at: Time,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ActionKind,
     /// Decides its details, whatever else is in the plan.
     pub(crate) draw: u64,
 }
 
-/// Deeds that come one behind the other: with what follows from them, more than 500 events.
-const DEEDS: usize = 320;
+/// Actions that come one behind the other: with what follows from them, more than 500 events.
+const MAIN_ACTIONS: usize = 320;
 /// Posts, which come whenever they like between the others. They have the last places, with draws of their own: the
 /// others are as they were before there were any.
 const POSTS: usize = 40;
 /// Messages that are posted twice, in the same way.
 const POSTS_TWICE: usize = 10;
 /// Things of a hostile size, in the same way.
-const HUGE: usize = 20;
+const OVERSIZED: usize = 20;
 /// Answers to deliveries, in the same way.
 const ANSWERS: usize = 120;
 /// Stretches of fickle answers, and of refused closes, in the same way.
-const FICKLE: usize = 4;
+const UNRELIABLE_RESULTS: usize = 4;
 const REFUSE_CLOSES: usize = 2;
 /// Places in a plan.
-pub(crate) const PLAN: usize = DEEDS + POSTS + POSTS_TWICE + HUGE + ANSWERS + FICKLE + REFUSE_CLOSES;
+pub(crate) const PLAN: usize =
+    MAIN_ACTIONS + POSTS + POSTS_TWICE + OVERSIZED + ANSWERS + UNRELIABLE_RESULTS + REFUSE_CLOSES;
 
 /// The plan of a seed.
-pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<Deed> {
+pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<PlannedAction> {
     let mut random = Random::new(seed, 1);
-    let total: u64 = Kind::WEIGHTS.iter().map(|(_, weights)| weights[profile.column()]).sum();
+    let total: u64 = ActionKind::WEIGHTS.iter().map(|(_, weights)| weights[profile.column()]).sum();
     let mut at = Time::from_millis(50);
-    let mut plan: Vec<Deed> = (0..DEEDS)
+    let mut plan: Vec<PlannedAction> = (0..MAIN_ACTIONS)
         .map(|_| {
             at = at + gap(&mut random);
             let mut left = random.below(total);
-            let mut kind = Kind::Say;
-            for (candidate, weights) in Kind::WEIGHTS {
+            let mut kind = ActionKind::Say;
+            for (candidate, weights) in ActionKind::WEIGHTS {
                 let weight = weights[profile.column()];
                 if left < weight {
                     kind = *candidate;
@@ -193,22 +194,22 @@ pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<Deed> {
                 }
                 left -= weight;
             }
-            Deed { at, kind, draw: random.draw() }
+            PlannedAction { at, kind, draw: random.draw() }
         })
         .collect();
     for (kind, count, stream) in [
-        (Kind::Post, POSTS, 5),
-        (Kind::PostTwice, POSTS_TWICE, 8),
-        (Kind::Huge, HUGE, 12),
-        (Kind::Answer, ANSWERS, 13),
-        (Kind::Fickle, FICKLE, 14),
-        (Kind::RefuseCloses, REFUSE_CLOSES, 15),
+        (ActionKind::Post, POSTS, 5),
+        (ActionKind::PostTwice, POSTS_TWICE, 8),
+        (ActionKind::Oversized, OVERSIZED, 12),
+        (ActionKind::Answer, ANSWERS, 13),
+        (ActionKind::UnreliableResults, UNRELIABLE_RESULTS, 14),
+        (ActionKind::RefuseCloses, REFUSE_CLOSES, 15),
     ] {
         let mut random = Random::new(seed, stream);
         for _ in 0..count {
             // Close behind something else, where most happens at a time.
-            let at = plan[random.index(DEEDS)].at + Duration::from_micros(random.below(300_000));
-            plan.push(Deed { at, kind, draw: random.draw() });
+            let at = plan[random.index(MAIN_ACTIONS)].at + Duration::from_micros(random.below(300_000));
+            plan.push(PlannedAction { at, kind, draw: random.draw() });
         }
     }
     plan

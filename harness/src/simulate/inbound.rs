@@ -1,6 +1,6 @@
 //! What the network brings for the gateway.
 
-use super::network::{Answer, Packet, Stage};
+use super::network::{Packet, Stage, UpgradeResponse};
 use super::world::World;
 use crate::recording::{By, What};
 use relayline_core::machine::{DialFailure, IoEvent};
@@ -18,17 +18,17 @@ impl World<'_> {
             return;
         }
         match answer {
-            Answer::Accepted => {
+            UpgradeResponse::Accepted => {
                 self.io(&IoEvent::Opened { conn });
                 if let Some(reason) = self.links[place].refused.take() {
                     self.send_to_gateway(place, Packet::Close { code: 4401, reason });
                 }
             }
-            Answer::Unanswered(reason) => {
+            UpgradeResponse::Unanswered(reason) => {
                 self.links[place].gateway = false;
                 self.io(&IoEvent::DialFailed { conn, failure: DialFailure::Unanswered(reason) });
             }
-            Answer::Refused(answer) => {
+            UpgradeResponse::Refused(answer) => {
                 self.links[place].gateway = false;
                 self.io(&IoEvent::DialFailed { conn, failure: DialFailure::Refused(answer.refusal()) });
             }
@@ -56,7 +56,7 @@ impl World<'_> {
             Packet::Ping => {
                 self.io(&IoEvent::Alive { conn });
                 let link = &mut self.links[place];
-                link.to_connector.put(self.t, Packet::Pong, &mut link.random, self.setup.manners);
+                link.to_connector.put(self.t, Packet::Pong, &mut link.random, self.setup.link_config);
             }
             Packet::Pong => self.io(&IoEvent::Alive { conn }),
             Packet::Close { code, reason } => {
@@ -72,7 +72,7 @@ impl World<'_> {
                     self.t,
                     Packet::Close { code, reason: String::new() },
                     &mut link.random,
-                    self.setup.manners,
+                    self.setup.link_config,
                 );
                 self.io(&IoEvent::Closed { conn, code: Some(code), reason: &reason });
             }
@@ -87,28 +87,33 @@ impl World<'_> {
     /// Hands the machine bytes of a socket, the present one or another: how many it took.
     pub(crate) fn read(&mut self, conn: Conn, bytes: &[u8]) -> usize {
         let mut taken = 0;
-        self.with_life(|world, life, now| {
-            let wanted = life.machine.wants_read();
-            life.model.told(now);
-            let is_current = life.model.dials.open() == Some(conn);
-            taken = life.machine.handle_bytes(now, conn, bytes);
+        self.with_process(|world, process, now| {
+            let wanted = process.machine.wants_read();
+            process.model.advance_clock(now);
+            let is_current = process.model.dials.open() == Some(conn);
+            taken = process.machine.handle_bytes(now, conn, bytes);
             world.log.say(
                 world.t,
                 format_args!("read {conn} {taken} of {}", String::from_utf8_lossy(bytes).trim_end()),
             );
-            world.judge.claim(
+            world.oracle.check(
                 "A-6",
                 "reads-when-it-says-so",
                 taken > 0 || !wanted || !is_current || bytes.is_empty(),
                 || "it wants to read, and takes nothing".to_owned(),
             );
-            world.judge.claim(
+            world.oracle.check(
                 "A-6",
                 "stops-when-it-says-so",
-                taken == bytes.len() || !life.machine.wants_read(),
+                taken == bytes.len() || !process.machine.wants_read(),
                 || format!("it took {taken} of {}, and wants more", bytes.len()),
             );
-            life.model.bytes(&mut world.judge, &world.told, conn, &bytes[..taken.min(bytes.len())]);
+            process.model.bytes(
+                &mut world.oracle,
+                &world.user_events,
+                conn,
+                &bytes[..taken.min(bytes.len())],
+            );
         });
         taken
     }

@@ -12,7 +12,7 @@ struct State {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Shown {
+pub(crate) struct ChatView {
     /// Requests that the connector has seen and not answered, with their platforms.
     asked: BTreeMap<String, (String, Value)>,
     /// Message id → its texts, in the order in which the connector saw them.
@@ -21,7 +21,7 @@ pub(crate) struct Shown {
     is_vague: bool,
 }
 
-impl Shown {
+impl ChatView {
     /// The op of a request that is not answered; `seal` is a draft's last frame.
     pub(crate) fn op(&self, request: &str) -> &str {
         match self.asked.get(request) {

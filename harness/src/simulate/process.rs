@@ -1,10 +1,10 @@
 //! The gateway's process: who drives the machine, as its documentation says, with the model looking on.
 
+use super::active_faults::Recovery;
 use super::model::Model;
 use super::network::{Link, Packet, Stage};
 use super::random::Random;
-use super::trouble::Lift;
-use super::world::{Stretch, World};
+use super::world::{RunPhase, World};
 use crate::recording::{By, What};
 use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Action, Conn, Notice, Transmit};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// One process, from its start to its end.
 #[derive(Debug)]
-pub(crate) struct Life {
+pub(crate) struct Process {
     pub(crate) machine: RelayMachine,
     pub(crate) model: Model,
     ids: Ids,
@@ -25,36 +25,36 @@ pub(crate) struct Life {
 
 impl World<'_> {
     /// A gateway's process begins.
-    pub(crate) fn birth(&mut self) {
-        self.bury();
-        self.troubles.birth_at = None;
-        self.lives += 1;
-        self.log.remark(self.t, format_args!("process {} begins", self.lives));
-        if self.stretch != Stretch::Plan {
+    pub(crate) fn start_process(&mut self) {
+        self.kill_process();
+        self.faults.start_at = None;
+        self.processes_started += 1;
+        self.log.remark(self.t, format_args!("process {} begins", self.processes_started));
+        if self.run_phase != RunPhase::Plan {
             self.restore_answers();
         }
         self.readmit();
         let now = self.gateway_now();
-        let seed = Random::new(self.random.draw(), u64::from(self.lives)).seed();
+        let seed = Random::new(self.random.draw(), u64::from(self.processes_started)).seed();
         let machine = RelayMachine::new(self.setup.config.clone(), seed, now);
         let ids = Ids::of(&machine);
         let model = Model::new(self.setup.config.clone(), now);
         self.host.begin();
-        self.life = Some(Life { machine, model, ids, dials: Vec::new(), frame: Vec::new() });
+        self.process = Some(Process { machine, model, ids, dials: Vec::new(), frame: Vec::new() });
         self.pump();
     }
 
     /// The process is gone, and its socket with it; what it knew counts.
-    pub(crate) fn bury(&mut self) {
-        let Some(life) = self.life.take() else { return };
-        self.safe.extend(life.model.inbox.safe.iter().copied());
-        for (place, (_, taken)) in life.machine.transitions().enumerate() {
+    pub(crate) fn kill_process(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        self.safe.extend(process.model.inbox.safe.iter().copied());
+        for (place, (_, taken)) in process.machine.transitions().enumerate() {
             if self.arrows.len() <= place {
                 self.arrows.push(0);
             }
             self.arrows[place] += taken;
         }
-        for (name, value) in life.machine.stats().iter() {
+        for (name, value) in process.machine.stats().iter() {
             *self.counters.entry(name).or_default() += value;
         }
         for place in 0..self.links.len() {
@@ -66,37 +66,37 @@ impl World<'_> {
     }
 
     /// Runs the machine's part of the world, if it is there and awake.
-    pub(crate) fn with_life(&mut self, act: impl FnOnce(&mut World<'_>, &mut Life, Now)) {
-        let Some(mut life) = self.life.take() else { return };
+    pub(crate) fn with_process(&mut self, act: impl FnOnce(&mut World<'_>, &mut Process, Now)) {
+        let Some(mut process) = self.process.take() else { return };
         let now = self.gateway_now();
-        act(self, &mut life, now);
-        life.model.watched(&life.machine);
-        self.life = Some(life);
+        act(self, &mut process, now);
+        process.model.watched(&process.machine);
+        self.process = Some(process);
     }
 
     pub(crate) fn is_awake(&self) -> bool {
-        self.t >= self.troubles.suspended_until
+        self.t >= self.faults.suspended_until
     }
 
     pub(crate) fn tick(&mut self) {
-        self.with_life(|world, life, now| {
-            if let Some((_, timer)) = life.machine.deadline() {
+        self.with_process(|world, process, now| {
+            if let Some((_, timer)) = process.machine.deadline() {
                 world.log.say(world.t, format_args!("{}", Entry::timer(now.mono, timer)));
             }
-            life.model.told(now);
-            life.model.passes();
-            life.machine.handle_tick(now);
+            process.model.advance_clock(now);
+            process.model.passes();
+            process.machine.handle_tick(now);
         });
         self.drain();
-        self.with_life(|world, life, _| life.model.ticked(&mut world.judge, &life.machine));
+        self.with_process(|world, process, _| process.model.ticked(&mut world.oracle, &process.machine));
     }
 
     pub(crate) fn io(&mut self, event: &IoEvent<'_>) {
-        self.with_life(|world, life, now| {
+        self.with_process(|world, process, now| {
             world.log.say(world.t, format_args!("{}", Entry::io(now.mono, event)));
-            life.model.told(now);
-            life.model.io(event);
-            life.machine.handle_io(now, *event);
+            process.model.advance_clock(now);
+            process.model.io(event);
+            process.machine.handle_io(now, *event);
         });
     }
 
@@ -106,41 +106,41 @@ impl World<'_> {
             return;
         }
         let mut idle = false;
-        while !idle && !self.judge.is_over() {
+        while !idle && !self.oracle.is_over() {
             idle = true;
-            self.with_life(|world, life, now| {
-                while let Some(action) = life.machine.poll_action() {
+            self.with_process(|world, process, now| {
+                while let Some(action) = process.machine.poll_action() {
                     idle = false;
-                    world.act(life, now, &action);
+                    world.act(process, now, &action);
                 }
                 let takes = world.host_takes_more();
                 let link = world.open_link();
                 let link = link.filter(|place| world.links[*place].to_connector.has_room());
                 if takes || link.is_some() {
-                    life.model.told(now);
+                    process.model.advance_clock(now);
                 }
-                if takes && let Some(delivery) = life.machine.poll_delivery(now) {
+                if takes && let Some(delivery) = process.machine.poll_delivery(now) {
                     idle = false;
                     world.log.say(
                         world.t,
                         format_args!(
                             "{}",
-                            Entry::delivery(now.mono, &delivery, life.machine.config().sessions)
+                            Entry::delivery(now.mono, &delivery, process.machine.config().sessions)
                         ),
                     );
-                    life.model.watched(&life.machine);
-                    life.model.delivery(&mut world.judge, &delivery);
-                    life.model.is_bounded(&mut world.judge, &life.machine.held());
+                    process.model.watched(&process.machine);
+                    process.model.delivery(&mut world.oracle, &delivery);
+                    process.model.is_bounded(&mut world.oracle, &process.machine.held());
                     world.host_took(delivery.id);
                     return;
                 }
                 let Some(place) = link else { return };
-                let mut frame = std::mem::take(&mut life.frame);
-                if let Some(transmit) = life.machine.poll_transmit(now, &mut frame) {
+                let mut frame = std::mem::take(&mut process.frame);
+                if let Some(transmit) = process.machine.poll_transmit(now, &mut frame) {
                     idle = false;
-                    world.transmit(life, now, place, &transmit, &frame);
+                    world.transmit(process, now, place, &transmit, &frame);
                 }
-                life.frame = frame;
+                process.frame = frame;
             });
         }
         self.quiet();
@@ -148,34 +148,34 @@ impl World<'_> {
 
     /// What must hold when all has been taken, and that nothing more comes of nothing.
     fn quiet(&mut self) {
-        if self.judge.is_over() {
+        if self.oracle.is_over() {
             return;
         }
         let takes = self.host_takes_more();
         let link = self.links.iter().find(|link| link.gateway && link.stage == Stage::Open);
         let can_write = link.is_some_and(|link| link.to_connector.has_room());
-        self.with_life(|world, life, _| {
-            life.model.can_write = can_write;
-            let over = life.machine.poll_action();
-            world.judge.claim("X-1", "idle-polls-yield-nothing", over.is_none(), || format!("{over:?}"));
-            life.model.quiet(&mut world.judge, &life.machine, takes);
-            for (ids, text) in std::mem::take(&mut life.model.streamed) {
+        self.with_process(|world, process, _| {
+            process.model.can_write = can_write;
+            let over = process.machine.poll_action();
+            world.oracle.check("X-1", "idle-polls-yield-nothing", over.is_none(), || format!("{over:?}"));
+            process.model.quiet(&mut world.oracle, &process.machine, takes);
+            for (ids, text) in std::mem::take(&mut process.model.streamed) {
                 let wanted: String = text.chars().filter(|sign| !sign.is_whitespace()).collect();
-                let shown = world.shown.text(&ids);
+                let shown = world.chat_view.text(&ids);
                 let fits = shown.as_ref().is_none_or(|shown| *shown == wanted);
-                world.judge.claim("O-10", "a-streamed-reply-is-shown-whole", fits, || {
+                world.oracle.check("O-10", "a-streamed-reply-is-shown-whole", fits, || {
                     format!("{ids:?} show {shown:?}, and should show {wanted:?}")
                 });
             }
         });
     }
 
-    fn act(&mut self, life: &mut Life, now: Now, action: &Action) {
+    fn act(&mut self, process: &mut Process, now: Now, action: &Action) {
         self.log.say(self.t, format_args!("{}", Entry::action(now.mono, action)));
-        life.model.action(&mut self.judge, now, action);
+        process.model.action(&mut self.oracle, now, action);
         match action {
             Action::Dial { conn, token } => {
-                life.dials.push(*conn);
+                process.dials.push(*conn);
                 self.dial(*conn, token.as_ref().map(|token| token.expose().to_owned()));
             }
             Action::Drop { conn } => {
@@ -185,11 +185,11 @@ impl World<'_> {
             }
             Action::Complete { id, result } => self.host.completed(id.number(), result),
             Action::Fatal(_) | Action::Notify(Notice::Stopped) => {
-                if self.stretch == Stretch::Plan {
+                if self.run_phase == RunPhase::Plan {
                     let wait = Duration::from_millis(500 + self.random.below(40_000));
-                    self.troubles.birth_at = Some(self.t + wait);
-                } else if matches!(self.stretch, Stretch::Healed(_)) {
-                    self.troubles.birth_at = Some(self.t + Duration::from_secs(1));
+                    self.faults.start_at = Some(self.t + wait);
+                } else if matches!(self.run_phase, RunPhase::Recovered(_)) {
+                    self.faults.start_at = Some(self.t + Duration::from_secs(1));
                 }
             }
             // The model has looked at it, and nobody else waits for it.
@@ -200,8 +200,8 @@ impl World<'_> {
     fn dial(&mut self, conn: Conn, token: Option<String>) {
         self.conns += 1;
         let mut random = Random::new(self.setup.link_seed, u64::from(self.conns));
-        let latency = Duration::from_micros(100 + random.below(self.setup.manners.latency_us));
-        let stage = match self.t < self.troubles.swallow_dials_until {
+        let latency = Duration::from_micros(100 + random.below(self.setup.link_config.latency_us));
+        let stage = match self.t < self.faults.swallow_dials_until {
             true => Stage::Swallowed,
             false => Stage::Asking { at: self.t + latency, token },
         };
@@ -225,15 +225,15 @@ impl World<'_> {
         match link.stage {
             Stage::Swallowed => link.stage = Stage::Open,
             Stage::Asking { .. } | Stage::Answered { .. } | Stage::Open => {
-                link.to_connector.put(self.t, Packet::Reset, &mut link.random, self.setup.manners);
+                link.to_connector.put(self.t, Packet::Reset, &mut link.random, self.setup.link_config);
             }
         }
     }
 
-    fn transmit(&mut self, life: &mut Life, now: Now, place: usize, transmit: &Transmit, frame: &[u8]) {
-        self.log.say(self.t, format_args!("{}", Entry::transmit(now.mono, transmit, frame, &life.ids)));
-        life.model.watched(&life.machine);
-        life.model.transmit(&mut self.judge, transmit, frame);
+    fn transmit(&mut self, process: &mut Process, now: Now, place: usize, transmit: &Transmit, frame: &[u8]) {
+        self.log.say(self.t, format_args!("{}", Entry::transmit(now.mono, transmit, frame, &process.ids)));
+        process.model.watched(&process.machine);
+        process.model.transmit(&mut self.oracle, transmit, frame);
         let packet = match transmit {
             Transmit::Frame { .. } => {
                 self.log.record_bytes(self.t, By::Gateway, frame);
@@ -252,12 +252,12 @@ impl World<'_> {
             }
         };
         let link = &mut self.links[place];
-        link.to_connector.put(self.t, packet, &mut link.random, self.setup.manners);
+        link.to_connector.put(self.t, packet, &mut link.random, self.setup.link_config);
     }
 
     /// The machine sleeps until then, and whoever waits for it looks again.
     pub(crate) fn suspend(&mut self, span: Duration) {
-        self.troubles.suspended_until = self.t + span;
-        self.lift_at(self.t + span, Lift::Look);
+        self.faults.suspended_until = self.t + span;
+        self.recover_at(self.t + span, Recovery::WakeUp);
     }
 }

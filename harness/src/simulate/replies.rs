@@ -1,6 +1,6 @@
 //! The host answers deliveries by their number: it brackets turns, replies, and streams (M-7, O-13, O-15).
 
-use super::host::{FEW, Growing};
+use super::host::{FEW, GrowingReply};
 use super::model::streams::NAME;
 use super::random::Random;
 use super::world::World;
@@ -13,20 +13,20 @@ const AT_A_TIME: usize = 4;
 
 /// What the host does with one delivery.
 #[derive(Clone, Debug)]
-pub(crate) struct Answering {
+pub(crate) struct OpenReply {
     delivery: DeliveryId,
-    reply: Option<Growing>,
+    reply: Option<GrowingReply>,
 }
 
 impl World<'_> {
     /// The next thing that the host does with one of a few deliveries. Some turns never begin, and some never end.
     pub(crate) fn answer(&mut self, random: &mut Random) {
         let place = random.index(AT_A_TIME);
-        if self.host.answering.len() <= place || random.chance(8) {
-            self.take_up(place, random);
+        if self.host.open_replies.len() <= place || random.chance(8) {
+            self.choose_delivery(place, random);
         }
-        let place = place.min(self.host.answering.len() - 1);
-        let delivery = self.host.answering[place].delivery;
+        let place = place.min(self.host.open_replies.len() - 1);
+        let delivery = self.host.open_replies[place].delivery;
         match random.below(16) {
             0..3 => self.turn(delivery, TurnState::Begin),
             3..10 => self.stream_to(place, random),
@@ -44,24 +44,28 @@ impl World<'_> {
                 self.turn(delivery, state);
                 if state == TurnState::Stopped && self.setup.config.limits.streams <= FEW {
                     // Where there are few streams another may have taken the place of a stopped one.
-                    let of_it = |answering: &&mut Answering| answering.delivery == delivery;
-                    self.host.answering.iter_mut().filter(of_it).for_each(|answering| answering.reply = None);
+                    let of_it = |answering: &&mut OpenReply| answering.delivery == delivery;
+                    self.host
+                        .open_replies
+                        .iter_mut()
+                        .filter(of_it)
+                        .for_each(|answering| answering.reply = None);
                 }
                 if random.chance(60) {
-                    self.take_up(place, random);
+                    self.choose_delivery(place, random);
                 }
             }
         }
     }
 
     /// Another delivery: mostly a recent one.
-    fn take_up(&mut self, place: usize, random: &mut Random) {
+    fn choose_delivery(&mut self, place: usize, random: &mut Random) {
         let back = if random.chance(90) { random.below(4) } else { random.below(4000) };
         let delivery = DeliveryId::from_number(self.host.last_delivery.saturating_sub(back));
-        let answering = Answering { delivery, reply: None };
-        match self.host.answering.get_mut(place) {
+        let answering = OpenReply { delivery, reply: None };
+        match self.host.open_replies.get_mut(place) {
             Some(at) => *at = answering,
-            None => self.host.answering.push(answering),
+            None => self.host.open_replies.push(answering),
         }
     }
 
@@ -76,7 +80,7 @@ impl World<'_> {
 
     /// The next state of a streamed answer.
     fn stream_to(&mut self, place: usize, random: &mut Random) {
-        let Answering { delivery, reply } = self.host.answering[place].clone();
+        let OpenReply { delivery, reply } = self.host.open_replies[place].clone();
         let reply = reply.filter(|reply| !self.host.failed.contains(reply.name()));
         let mut reply = reply.unwrap_or_else(|| {
             let mut state = StreamReply { delivery: Some(delivery), ..StreamReply::default() };
@@ -89,7 +93,7 @@ impl World<'_> {
         });
         let is_accepted = self.submit(Command::Stream(reply.grow(random)));
         let is_over = reply.state.last && is_accepted;
-        self.host.answering[place].reply = (!is_over).then_some(reply);
+        self.host.open_replies[place].reply = (!is_over).then_some(reply);
     }
 }
 
@@ -107,15 +111,15 @@ fn own_metadata(random: &mut Random) -> Metadata {
 
 impl super::host::Host {
     /// A reply under a new name, which its frames carry.
-    pub(crate) fn begin_stream(&mut self, mut state: StreamReply) -> Growing {
+    pub(crate) fn begin_stream(&mut self, mut state: StreamReply) -> GrowingReply {
         self.streams_begun += 1;
         state.stream = format!("s{}", self.streams_begun);
         state.metadata.insert(NAME.to_owned(), state.stream.clone().into());
-        Growing { state }
+        GrowingReply { state }
     }
 }
 
-impl Growing {
+impl GrowingReply {
     pub(crate) fn name(&self) -> &str {
         &self.state.stream
     }

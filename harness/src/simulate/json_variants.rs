@@ -28,7 +28,7 @@ pub(crate) const UNREADABLE: &[(&[u8], &str)] = &[
 ];
 
 /// Writes a line of the connector's in another way.
-pub(crate) fn respell(line: &mut Vec<u8>) {
+pub(crate) fn vary(line: &mut Vec<u8>) {
     let how = hash(line);
     if line.starts_with(b"{\"type\":\"descriptor\"") {
         number(line, b"\"contract_version\":", how);
@@ -101,7 +101,7 @@ mod tests {
         let mut kinds = [0; 3];
         for line in (0..2000).map(entry) {
             let mut spelled = line.clone().into_bytes();
-            respell(&mut spelled);
+            vary(&mut spelled);
             match without_junk(&spelled) {
                 Some(found) => {
                     assert_eq!(found, line.as_bytes());

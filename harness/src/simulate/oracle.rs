@@ -15,7 +15,7 @@ pub struct Violation {
 
 /// Hears the claims of a run.
 #[derive(Debug, Default)]
-pub(crate) struct Judge {
+pub(crate) struct Oracle {
     pub(crate) violation: Option<Violation>,
     rules: Tally,
 }
@@ -61,9 +61,9 @@ impl Tally {
     }
 }
 
-impl Judge {
+impl Oracle {
     /// Claims that `holds`, and counts the rule.
-    pub(crate) fn claim(
+    pub(crate) fn check(
         &mut self,
         rule: &'static str,
         invariant: &'static str,
@@ -83,11 +83,11 @@ impl Judge {
         invariant: &'static str,
         found: impl FnOnce() -> String,
     ) {
-        self.claim(rule, invariant, false, found);
+        self.check(rule, invariant, false, found);
     }
 
     /// The rule was exercised; whether it held shows elsewhere.
-    pub(crate) fn met(&mut self, rule: &'static str) {
+    pub(crate) fn count(&mut self, rule: &'static str) {
         self.rules.count(rule);
     }
 

@@ -1,14 +1,14 @@
 //! What of a plan is carried out, as text: `3,7,10-14`.
 
-use super::deed::PLAN;
+use super::planned_action::PLAN;
 use std::fmt;
 use std::str::FromStr;
 
-/// What of a plan is carried out: all of it, or the deeds at these places.
+/// What of a plan is carried out: all of it, or the actions at these places.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Keep(pub Option<Vec<usize>>);
+pub struct PlanSubset(pub Option<Vec<usize>>);
 
-impl fmt::Display for Keep {
+impl fmt::Display for PlanSubset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(places) = &self.0 else { return f.write_str("all") };
         if places.is_empty() {
@@ -29,7 +29,7 @@ impl fmt::Display for Keep {
     }
 }
 
-impl FromStr for Keep {
+impl FromStr for PlanSubset {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -40,8 +40,8 @@ impl FromStr for Keep {
             )
         };
         match text {
-            "all" => return Ok(Keep(None)),
-            "none" => return Ok(Keep(Some(Vec::new()))),
+            "all" => return Ok(PlanSubset(None)),
+            "none" => return Ok(PlanSubset(Some(Vec::new()))),
             _ => {}
         }
         let mut places = Vec::new();
@@ -54,7 +54,7 @@ impl FromStr for Keep {
         if places.is_empty() || !places.is_sorted_by(|a, b| a < b) {
             return Err(wrong());
         }
-        Ok(Keep(Some(places)))
+        Ok(PlanSubset(Some(places)))
     }
 }
 
@@ -70,11 +70,11 @@ mod tests {
             ("3", Some(vec![3])),
             ("0-2,5,7-8", Some(vec![0, 1, 2, 5, 7, 8])),
         ] {
-            assert_eq!(text.parse(), Ok(Keep(places.clone())));
-            assert_eq!(Keep(places).to_string(), text);
+            assert_eq!(text.parse(), Ok(PlanSubset(places.clone())));
+            assert_eq!(PlanSubset(places).to_string(), text);
         }
         for wrong in ["", "x", "3,", "5,3", "3,3", "4-2", "-1", &PLAN.to_string(), "99999999"] {
-            assert!(wrong.parse::<Keep>().is_err(), "{wrong:?}");
+            assert!(wrong.parse::<PlanSubset>().is_err(), "{wrong:?}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Carrying out a plan's deeds: what users and the host do. What goes wrong is in `faults`.
+//! Carrying out a plan's actions: what users and the host do. What goes wrong is in `faults`.
 
-use super::deed::{Deed, Kind};
-use super::host::Growing;
+use super::host::GrowingReply;
 use super::network::Stage;
+use super::planned_action::{ActionKind, PlannedAction};
 use super::random::Random;
-use super::users::{self, Class, Forwarded, Told};
+use super::users::{self, EventClass, ForwardKind, UserEvent};
 use super::world::World;
 use relayline_connector::Act;
 use relayline_core::chats::Chat as Remembered;
@@ -14,43 +14,43 @@ use relayline_core::output::Outcome;
 use std::time::Duration;
 
 impl World<'_> {
-    pub(crate) fn carry_out(&mut self, deed: Deed) {
-        let mut random = Random::new(deed.draw, 9);
+    pub(crate) fn perform(&mut self, action: PlannedAction) {
+        let mut random = Random::new(action.draw, 9);
         let random = &mut random;
-        match deed.kind {
-            Kind::Say => self.say(random, None),
-            Kind::SayBuffered => self.say(random, Some(true)),
-            Kind::SayLive => self.say(random, Some(false)),
-            Kind::SayAgain => self.say_again(random),
-            Kind::Burst => (0..random.between(5, 30)).for_each(|_| self.say(random, None)),
-            Kind::EditSaid => self.edit_said(random),
-            Kind::Forward => self.forward(random),
-            Kind::AnswerPrompt => self.answer_prompt(random),
-            Kind::InterruptTurn => {
+        match action.kind {
+            ActionKind::Say => self.say(random, None),
+            ActionKind::SayBuffered => self.say(random, Some(true)),
+            ActionKind::SayLive => self.say(random, Some(false)),
+            ActionKind::SayAgain => self.say_again(random),
+            ActionKind::Burst => (0..random.between(5, 30)).for_each(|_| self.say(random, None)),
+            ActionKind::EditSaid => self.edit_said(random),
+            ActionKind::Forward => self.forward(random),
+            ActionKind::AnswerPrompt => self.answer_prompt(random),
+            ActionKind::InterruptTurn => {
                 let key =
                     if random.chance(15) { String::new() } else { format!("agent:main:{}", random.below(5)) };
                 self.tell(Act::Interrupt { session_key: key, chat_id: format!("c{}", random.below(5)) });
             }
-            Kind::Ask => {
-                let command = self.something_to_ask(random);
+            ActionKind::Ask => {
+                let command = self.random_op(random);
                 self.submit(command);
             }
-            Kind::AskMany => {
+            ActionKind::AskMany => {
                 for _ in 0..random.between(4, 40) {
-                    let command = self.something_to_ask(random);
+                    let command = self.random_op(random);
                     self.submit(command);
                 }
             }
-            Kind::AskPrompt => self.ask_prompt(random),
-            Kind::Stream => self.stream(random),
-            Kind::StopTurn => {
+            ActionKind::AskPrompt => self.ask_prompt(random),
+            ActionKind::Stream => self.stream(random),
+            ActionKind::StopTurn => {
                 let reason = random.chance(50).then(|| "stop".to_owned());
                 self.submit(Command::Interrupt(Interrupt { session_key: "agent:main:0".to_owned(), reason }));
             }
-            Kind::GoIdle => drop(self.submit(Command::GoIdle)),
-            Kind::GoDormant => drop(self.submit(Command::GoDormant)),
-            Kind::Hold => drop(self.submit(Command::Hold(Duration::from_millis(random.below(90_000))))),
-            Kind::Resume => {
+            ActionKind::GoIdle => drop(self.submit(Command::GoIdle)),
+            ActionKind::GoDormant => drop(self.submit(Command::GoDormant)),
+            ActionKind::Hold => drop(self.submit(Command::Hold(Duration::from_millis(random.below(90_000))))),
+            ActionKind::Resume => {
                 self.submit(Command::Resume);
                 if random.chance(25) {
                     // It thinks better of it.
@@ -58,18 +58,18 @@ impl World<'_> {
                     self.submit(Command::Hold(Duration::from_millis(random.below(30_000))));
                 }
             }
-            Kind::Disconnect => self.disconnect(random),
-            Kind::Prime => self.prime(random),
-            Kind::SettleOddly => {
+            ActionKind::Disconnect => self.disconnect(random),
+            ActionKind::Prime => self.prime(random),
+            ActionKind::SettleOddly => {
                 let number = random.below(self.host.last_delivery + 5);
                 let outcome = if random.chance(50) { Outcome::Taken } else { Outcome::Refused };
                 self.settle(number, outcome);
             }
-            Kind::Huge => self.be_huge(random),
-            Kind::Answer => self.answer(random),
-            Kind::Post => self.post(random),
-            Kind::PostTwice => self.post_twice(random),
-            _ => self.go_wrong(deed.kind, random),
+            ActionKind::Oversized => self.oversized(random),
+            ActionKind::Answer => self.answer(random),
+            ActionKind::Post => self.post(random),
+            ActionKind::PostTwice => self.post_twice(random),
+            _ => self.inject_fault(action.kind, random),
         }
     }
 
@@ -95,20 +95,20 @@ impl World<'_> {
         let chat = random.pick(&self.setup.chats).clone();
         let padding = if random.chance(10) { random.index(400) } else { random.index(6) };
         let has_id = !random.chance(8);
-        let told = users::message(serial, &chat, random.below(4), has_id, padding);
-        self.deliver(serial, told, buffered);
+        let user_event = users::message(serial, &chat, random.below(4), has_id, padding);
+        self.deliver(serial, user_event, buffered);
     }
 
     /// The connector is given something for the gateway.
-    pub(crate) fn deliver(&mut self, serial: u64, told: Told, buffered: Option<bool>) {
-        let act = match told.is_forward {
-            true => Act::Passthrough { forward: told.content.clone(), buffered },
-            false => Act::Inbound { event: told.content.clone(), buffered },
+    pub(crate) fn deliver(&mut self, serial: u64, user_event: UserEvent, buffered: Option<bool>) {
+        let act = match user_event.is_forward {
+            true => Act::Passthrough { forward: user_event.content.clone(), buffered },
+            false => Act::Inbound { event: user_event.content.clone(), buffered },
         };
-        self.told.insert(serial, told);
+        self.user_events.insert(serial, user_event);
         let account = self.account();
         let before = self.connector.buffered(&account).count();
-        if self.t >= self.troubles.down_until {
+        if self.t >= self.faults.crashed_until {
             self.tell(act);
         }
         if self.connector.buffered(&account).count() > before {
@@ -117,29 +117,29 @@ impl World<'_> {
     }
 
     fn say_again(&mut self, random: &mut Random) {
-        let Some(newest) = self.told.keys().next_back().copied() else { return };
+        let Some(newest) = self.user_events.keys().next_back().copied() else { return };
         // Mostly a recent one: its twin may still be in flight.
         let serial = newest.saturating_sub(random.below(1 + newest.min(12)));
-        let Some(told) = self.told.get(&serial).cloned() else { return };
+        let Some(user_event) = self.user_events.get(&serial).cloned() else { return };
         // What nothing tells apart from another would be one event twice.
-        if told.key.is_none() {
+        if user_event.key.is_none() {
             return;
         }
         // Many at once can only come live: of the buffer's entries one is on its way at a time.
         let times = if random.chance(20) { 12 } else { 1 };
         for _ in 0..times {
             let buffered = times == 1 && random.chance(60);
-            self.deliver(serial, told.clone(), Some(buffered));
+            self.deliver(serial, user_event.clone(), Some(buffered));
         }
     }
 
     fn edit_said(&mut self, random: &mut Random) {
-        let serials: Vec<u64> = self.told.keys().rev().take(20).copied().collect();
+        let serials: Vec<u64> = self.user_events.keys().rev().take(20).copied().collect();
         if serials.is_empty() {
             return;
         }
-        let of = self.told[random.pick(&serials)].clone();
-        if of.class != Class::Message || of.is_forward {
+        let of = self.user_events[random.pick(&serials)].clone();
+        if of.class != EventClass::Message || of.is_forward {
             return;
         }
         let serial = self.next_serial();
@@ -150,10 +150,10 @@ impl World<'_> {
         let serial = self.next_serial();
         let chat = random.pick(&self.setup.chats).clone();
         let what = match random.below(10) {
-            0..4 => Forwarded::Command,
-            4 => Forwarded::Ping,
-            5 => Forwarded::BadBody,
-            _ => Forwarded::Raw,
+            0..4 => ForwardKind::Command,
+            4 => ForwardKind::Ping,
+            5 => ForwardKind::BadBody,
+            _ => ForwardKind::Raw,
         };
         let buffered = random.chance(60).then_some(true);
         self.deliver(serial, users::forward(serial, &chat, random.below(4), &what), buffered);
@@ -170,11 +170,11 @@ impl World<'_> {
         let serial = self.next_serial();
         let chat = random.pick(&self.setup.chats).clone();
         let user = random.below(4);
-        let told = match random.chance(30) {
-            true => users::forward(serial, &chat, user, &Forwarded::Choice(prompt)),
+        let user_event = match random.chance(30) {
+            true => users::forward(serial, &chat, user, &ForwardKind::Choice(prompt)),
             false => users::answer(serial, &chat, user, &prompt),
         };
-        self.deliver(serial, told, random.chance(50).then_some(true));
+        self.deliver(serial, user_event, random.chance(50).then_some(true));
     }
 
     fn ask_prompt(&mut self, random: &mut Random) {
@@ -212,7 +212,7 @@ impl World<'_> {
         }
     }
 
-    fn begin_stream(&mut self, random: &mut Random) -> Growing {
+    fn begin_stream(&mut self, random: &mut Random) -> GrowingReply {
         let chat_id = random.pick(&self.setup.chats).id.clone();
         let reply_to = random.chance(40).then(|| "m1".to_owned());
         self.host.begin_stream(StreamReply { chat_id, reply_to, ..StreamReply::default() })
@@ -225,10 +225,10 @@ impl World<'_> {
             scope: Some("s".to_owned()),
             ..Remembered::default()
         };
-        if let Some(life) = &mut self.life {
+        if let Some(process) = &mut self.process {
             // Its texts are short.
-            let _ = life.machine.prime(&chat.id, remembered);
-            life.model.primed(&chat.id, chat.platform);
+            let _ = process.machine.prime(&chat.id, remembered);
+            process.model.primed(&chat.id, chat.platform);
         }
     }
 

@@ -4,40 +4,40 @@ use relayline_core::time::Time;
 
 /// What ends with a trouble.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Lift {
+pub(crate) enum Recovery {
     /// The connector speaks again.
     Unmute,
     /// It confirms idleness again.
-    Confirm,
+    ConfirmIdle,
     /// It describes its platforms as before.
-    Describe,
+    RestoreDescriptors,
     /// The host disconnects.
-    TakeLeave,
+    Disconnect,
     /// It lets the gateway in again.
     Readmit,
     /// Nothing but time: whoever waited looks again.
-    Look,
+    WakeUp,
 }
 
 /// Each until then.
 #[derive(Debug, Default)]
-pub(crate) struct Troubles {
+pub(crate) struct ActiveFaults {
     pub(crate) refuse_dials_until: Time,
     pub(crate) swallow_dials_until: Time,
     pub(crate) bad_gateway_until: Time,
     pub(crate) no_close_echo_until: Time,
     pub(crate) refuse_closes_until: Time,
-    pub(crate) fickle_until: Time,
-    pub(crate) deaf_until: Time,
-    pub(crate) down_until: Time,
+    pub(crate) unreliable_results_until: Time,
+    pub(crate) not_reading_until: Time,
+    pub(crate) crashed_until: Time,
     pub(crate) suspended_until: Time,
     pub(crate) host_slow_until: Time,
     pub(crate) host_refuses_until: Time,
     pub(crate) host_fails_until: Time,
     /// In order of time.
-    pub(crate) lifts: Vec<(Time, Lift)>,
+    pub(crate) recoveries: Vec<(Time, Recovery)>,
     /// The next gateway process begins.
-    pub(crate) birth_at: Option<Time>,
+    pub(crate) start_at: Option<Time>,
     /// The connection carries something that only a new one can mend: half a line, a frame that was not heard.
     pub(crate) is_tainted: bool,
 }

@@ -9,32 +9,32 @@ use relayline_core::op::{GetChatInfo, Prompt, PromptOption, SendMessage, StreamR
 use relayline_core::prompts::MAX_OPTIONS;
 
 /// The largest event, in bytes. A line must hold it, and so must the queue of a connector that writes 8 KiB at most.
-const MOST_EVENT: usize = 4000;
+const MAX_EVENT_BYTES: usize = 4000;
 /// What an event takes beside its text and its id.
-const BESIDE: usize = 900;
+const EVENT_OVERHEAD_BYTES: usize = 900;
 
 impl World<'_> {
-    pub(crate) fn be_huge(&mut self, random: &mut Random) {
-        if random.chance(60) { self.say_hugely(random) } else { self.ask_hugely(random) }
+    pub(crate) fn oversized(&mut self, random: &mut Random) {
+        if random.chance(60) { self.say_oversized(random) } else { self.request_oversized(random) }
     }
 
-    fn say_hugely(&mut self, random: &mut Random) {
-        let most = self.setup.config.limits.max_line_bytes.min(MOST_EVENT) - BESIDE;
+    fn say_oversized(&mut self, random: &mut Random) {
+        let most = self.setup.config.limits.max_line_bytes.min(MAX_EVENT_BYTES) - EVENT_OVERHEAD_BYTES;
         let serial = self.next_serial();
         let chat = random.pick(&self.setup.chats).clone();
         let size = random.index(most);
         let long_id = random.chance(30);
         let padding = if long_id { 0 } else { size / "la ".len() };
-        let mut told = users::message(serial, &chat, random.below(4), true, padding);
+        let mut user_event = users::message(serial, &chat, random.below(4), true, padding);
         if long_id {
             let message_id = format!("m{serial}{}", "x".repeat(size));
-            told.key = Some(users::key_of(&chat, &message_id));
-            told.content.insert("message_id".to_owned(), message_id.into());
+            user_event.key = Some(users::key_of(&chat, &message_id));
+            user_event.content.insert("message_id".to_owned(), message_id.into());
         }
-        self.deliver(serial, told, random.chance(70).then_some(true));
+        self.deliver(serial, user_event, random.chance(70).then_some(true));
     }
 
-    fn ask_hugely(&mut self, random: &mut Random) {
+    fn request_oversized(&mut self, random: &mut Random) {
         let long = "x".repeat(MAX_ID_BYTES + 1 + random.index(5000));
         let chat_id = random.pick(&self.setup.chats).id.clone();
         let limit = self.setup.config.limits.write_queue_bytes;
@@ -61,22 +61,23 @@ impl World<'_> {
                 let stream = format!("huge {}", random.draw());
                 Command::Stream(StreamReply { stream, chat_id, metadata, ..StreamReply::default() })
             }
-            _ => return self.prime_hugely(&chat_id, long),
+            _ => return self.prime_oversized(&chat_id, long),
         };
         let name = command.name();
         let is_accepted = self.submit(command);
-        self.judge.claim("X-1", "what-is-too-large-is-refused", !is_accepted, || {
+        self.oracle.check("X-1", "what-is-too-large-is-refused", !is_accepted, || {
             format!("{name} of a hostile size was accepted")
         });
     }
 
-    fn prime_hugely(&mut self, chat_id: &str, long: String) {
-        let Some(life) = &mut self.life else { return };
-        let before = life.machine.chat(chat_id).cloned();
-        let primed = life.machine.prime(chat_id, Remembered { scope: Some(long), ..Remembered::default() });
-        let is_kept = life.machine.chat(chat_id) == before.as_ref();
-        life.model.refused_prime();
-        self.judge
-            .claim("M-6", "a-primed-text-is-bounded", primed.is_err() && is_kept, || format!("{primed:?}"));
+    fn prime_oversized(&mut self, chat_id: &str, long: String) {
+        let Some(process) = &mut self.process else { return };
+        let before = process.machine.chat(chat_id).cloned();
+        let primed =
+            process.machine.prime(chat_id, Remembered { scope: Some(long), ..Remembered::default() });
+        let is_kept = process.machine.chat(chat_id) == before.as_ref();
+        process.model.refused_prime();
+        self.oracle
+            .check("M-6", "a-primed-text-is-bounded", primed.is_err() && is_kept, || format!("{primed:?}"));
     }
 }

@@ -1,22 +1,22 @@
 //! What is asked of a run beyond its seed and its profile.
 
-use super::keep::Keep;
+use super::plan_subset::PlanSubset;
 use super::profile::Profile;
 use relayline_core::stats::Stats;
 use std::fmt;
 use std::str::FromStr;
 
-/// On what terms a seed is run.
+/// On what options a seed is run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Terms {
+pub struct RunOptions {
     /// What of its plan is carried out.
-    pub keep: Keep,
+    pub keep: PlanSubset,
     /// A counter that is claimed never to count. The run that shows it wrong is one that reaches it.
     pub never: Option<Counter>,
 }
 
-impl Terms {
-    /// The command that runs a seed on these terms.
+impl RunOptions {
+    /// The command that runs a seed on these options.
     pub fn command(&self, seed: u64, profile: Profile) -> String {
         let keep = self.keep.0.as_ref().map(|_| format!(" --keep {}", self.keep)).unwrap_or_default();
         let never = self.never.map(|counter| format!(" --never {counter}")).unwrap_or_default();
@@ -24,9 +24,9 @@ impl Terms {
     }
 }
 
-impl From<Keep> for Terms {
-    fn from(keep: Keep) -> Self {
-        Terms { keep, never: None }
+impl From<PlanSubset> for RunOptions {
+    fn from(keep: PlanSubset) -> Self {
+        RunOptions { keep, never: None }
     }
 }
 
