@@ -86,8 +86,8 @@ impl World<'_> {
     }
 
     pub(crate) fn next_serial(&mut self) -> u64 {
-        self.serials += 1;
-        self.serials
+        self.users.last_serial += 1;
+        self.users.last_serial
     }
 
     pub(crate) fn say(&mut self, random: &mut Random, buffered: Option<bool>) {
@@ -105,22 +105,22 @@ impl World<'_> {
             true => Act::Passthrough { forward: user_event.content.clone(), buffered },
             false => Act::Inbound { event: user_event.content.clone(), buffered },
         };
-        self.user_events.insert(serial, user_event);
+        self.users.events.insert(serial, user_event);
         let account = self.account();
-        let before = self.connector.buffered(&account).count();
-        if self.t >= self.faults.crashed_until {
+        let before = self.connector.machine.buffered(&account).count();
+        if self.now >= self.faults.crashed_until {
             self.tell(act);
         }
-        if self.connector.buffered(&account).count() > before {
-            self.durable.insert(serial);
+        if self.connector.machine.buffered(&account).count() > before {
+            self.connector.buffered.insert(serial);
         }
     }
 
     fn say_again(&mut self, random: &mut Random) {
-        let Some(newest) = self.user_events.keys().next_back().copied() else { return };
+        let Some(newest) = self.users.events.keys().next_back().copied() else { return };
         // Mostly a recent one: its twin may still be in flight.
         let serial = newest.saturating_sub(random.below(1 + newest.min(12)));
-        let Some(user_event) = self.user_events.get(&serial).cloned() else { return };
+        let Some(user_event) = self.users.events.get(&serial).cloned() else { return };
         // What nothing tells apart from another would be one event twice.
         if user_event.key.is_none() {
             return;
@@ -134,11 +134,11 @@ impl World<'_> {
     }
 
     fn edit_said(&mut self, random: &mut Random) {
-        let serials: Vec<u64> = self.user_events.keys().rev().take(20).copied().collect();
+        let serials: Vec<u64> = self.users.events.keys().rev().take(20).copied().collect();
         if serials.is_empty() {
             return;
         }
-        let of = self.user_events[random.pick(&serials)].clone();
+        let of = self.users.events[random.pick(&serials)].clone();
         if of.class != EventClass::Message || of.is_forward {
             return;
         }
@@ -225,7 +225,7 @@ impl World<'_> {
             scope: Some("s".to_owned()),
             ..Remembered::default()
         };
-        if let Some(process) = &mut self.process {
+        if let Some(process) = &mut self.gateway.process {
             // Its texts are short.
             let _ = process.machine.prime(&chat.id, remembered);
             process.model.primed(&chat.id, chat.platform);
@@ -234,6 +234,6 @@ impl World<'_> {
 
     /// The link that counts, if it is open.
     pub(crate) fn open_link(&self) -> Option<usize> {
-        self.links.iter().position(|link| link.gateway && link.stage == Stage::Open)
+        self.network.links.iter().position(|link| link.gateway && link.stage == Stage::Open)
     }
 }

@@ -78,16 +78,16 @@ impl World<'_> {
             ActionKind::HostRefuses => self.refuse_deliveries_for(long),
             ActionKind::HostFails => self.set_fault_until(long, |faults| &mut faults.host_fails_until),
             ActionKind::HostCrash => {
-                self.log.remark(self.t, format_args!("the process dies"));
+                self.log.remark(self.now, format_args!("the process dies"));
                 self.kill_process();
-                self.faults.start_at = Some(self.t + short);
+                self.faults.start_at = Some(self.now + short);
             }
             ActionKind::Cut => self.cut(),
             ActionKind::HalfOpen => self.half_open(random),
             ActionKind::Stall => {
                 if let Some(place) = self.open_link() {
-                    self.links[place].to_gateway.stall(self.t + short);
-                    self.links[place].to_connector.stall(self.t + short);
+                    self.network.links[place].to_gateway.stall(self.now + short);
+                    self.network.links[place].to_connector.stall(self.now + short);
                 }
             }
             ActionKind::RefuseDials => self.set_fault_until(long, |faults| &mut faults.refuse_dials_until),
@@ -119,17 +119,17 @@ impl World<'_> {
                     self.submit(Command::Hold(short));
                 }
                 let span = if random.chance(40) { short / 20 } else { 4 * long };
-                self.recover_at(self.t + span, Recovery::Readmit);
+                self.recover_at(self.now + span, Recovery::Readmit);
             }
             ActionKind::Expire => self.tell(Act::Expire),
             ActionKind::Mute => {
                 self.tell(Act::Mute { on: true });
                 self.faults.is_tainted = true;
-                self.recover_at(self.t + long, Recovery::Unmute);
+                self.recover_at(self.now + long, Recovery::Unmute);
             }
             ActionKind::WithholdIdleAck => {
                 self.tell(Act::IdleAck { on: false });
-                self.recover_at(self.t + long, Recovery::ConfirmIdle);
+                self.recover_at(self.now + long, Recovery::ConfirmIdle);
             }
             ActionKind::Garbage => self.garbage(random),
             ActionKind::BadDescriptor => {
@@ -138,7 +138,7 @@ impl World<'_> {
                     return;
                 };
                 self.tell(Act::Descriptor { descriptor, platform: Some(platform) });
-                self.recover_at(self.t + long, Recovery::RestoreDescriptors);
+                self.recover_at(self.now + long, Recovery::RestoreDescriptors);
             }
             ActionKind::NewDescriptor => self.new_descriptor(random),
             ActionKind::Answers => {
@@ -154,18 +154,20 @@ impl World<'_> {
                 self.tell(Act::Delay { op: (*random.pick(OPS)).to_owned(), ms });
             }
             ActionKind::JumpAhead => {
-                self.ahead_us += i64::try_from(random.below(20_000_000_000)).unwrap_or(0)
+                self.gateway.clock_offset_us += i64::try_from(random.below(20_000_000_000)).unwrap_or(0)
             }
-            ActionKind::JumpBack => self.ahead_us -= i64::try_from(random.below(20_000_000)).unwrap_or(0),
+            ActionKind::JumpBack => {
+                self.gateway.clock_offset_us -= i64::try_from(random.below(20_000_000)).unwrap_or(0)
+            }
             ActionKind::SetWallClock => {
-                self.wall_s = i64::try_from(random.below(4000)).unwrap_or(0) - 2000;
-                self.recover_at(self.t + long, Recovery::WakeUp);
+                self.gateway.wall_offset_s = i64::try_from(random.below(4000)).unwrap_or(0) - 2000;
+                self.recover_at(self.now + long, Recovery::WakeUp);
             }
             ActionKind::Suspend if self.is_awake() => {
                 let span = if random.chance(50) { short } else { Duration::from_secs(random.below(7200)) };
                 if random.chance(50) {
                     // Its clock stands still meanwhile.
-                    self.ahead_us -= i64::try_from(span.as_micros()).unwrap_or(0);
+                    self.gateway.clock_offset_us -= i64::try_from(span.as_micros()).unwrap_or(0);
                 }
                 self.suspend(span);
             }
@@ -180,8 +182,8 @@ impl World<'_> {
                     self.tell(Act::Mute { on: true });
                     self.faults.is_tainted = true;
                     self.start_process();
-                    self.recover_at(self.t + short / 2, Recovery::Disconnect);
-                    self.recover_at(self.t + short, Recovery::Unmute);
+                    self.recover_at(self.now + short / 2, Recovery::Disconnect);
+                    self.recover_at(self.now + short, Recovery::Unmute);
                 } else if random.chance(40) {
                     // A close of ours, while the host holds dials.
                     self.submit(Command::GoDormant);
@@ -225,8 +227,8 @@ impl World<'_> {
         until: impl FnOnce(&mut super::active_faults::ActiveFaults) -> &mut Time,
     ) {
         let until = until(&mut self.faults);
-        *until = (*until).max(self.t + span);
-        self.recover_at(self.t + span, Recovery::WakeUp);
+        *until = (*until).max(self.now + span);
+        self.recover_at(self.now + span, Recovery::WakeUp);
     }
 
     /// The host refuses deliveries for so long.
@@ -246,7 +248,7 @@ impl World<'_> {
 
     pub(crate) fn half_open(&mut self, random: &mut Random) {
         let Some(place) = self.open_link() else { return };
-        let link = &mut self.links[place];
+        let link = &mut self.network.links[place];
         let ways = random.below(3);
         if ways != 1 {
             link.to_gateway.clear();
@@ -259,7 +261,9 @@ impl World<'_> {
     }
 
     fn garbage(&mut self, random: &mut Random) {
-        let Some(place) = self.open_link().filter(|place| self.links[*place].connector) else { return };
+        let Some(place) = self.open_link().filter(|place| self.network.links[*place].connector) else {
+            return;
+        };
         let bytes = match random.below(20) {
             0 => b"\xff\xfe{\"type\":\"inbound\"}\n".to_vec(),
             1 => format!("{}\n", "x".repeat(3000)).into_bytes(),
@@ -300,7 +304,7 @@ impl World<'_> {
 
     /// A socket of before says something, as a driver may let it when it was on its way.
     fn stale_socket_event(&mut self, random: &mut Random) {
-        let Some(process) = &self.process else { return };
+        let Some(process) = &self.gateway.process else { return };
         let old: Vec<Conn> = process.dials.iter().rev().skip(1).take(3).copied().collect();
         if old.is_empty() || !self.is_awake() {
             return;

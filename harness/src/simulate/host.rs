@@ -99,12 +99,12 @@ impl Host {
 impl World<'_> {
     /// Whether the host takes another delivery now.
     pub(crate) fn host_takes_more(&self) -> bool {
-        self.t >= self.faults.host_slow_until && self.host.held.len() < self.setup.host_concurrency
+        self.now >= self.faults.host_slow_until && self.host.held.len() < self.setup.host_concurrency
     }
 
     /// The host has taken a delivery, and settles it in its own time.
     pub(crate) fn host_took(&mut self, delivery: DeliveryId) {
-        let at = self.t + Duration::from_micros(self.host.random.below(self.setup.settles_within_us));
+        let at = self.now + Duration::from_micros(self.host.random.below(self.setup.settles_within_us));
         self.host.held.insert((at, delivery.number()));
         self.host.last_delivery = delivery.number();
     }
@@ -112,7 +112,7 @@ impl World<'_> {
     /// The host settles the delivery whose time it is.
     pub(crate) fn host_settles(&mut self) {
         let Some((_, number)) = self.host.held.pop_first() else { return };
-        let refuses = self.t < self.faults.host_refuses_until;
+        let refuses = self.now < self.faults.host_refuses_until;
         let outcome = match refuses && self.host.random.chance(70) {
             true => Outcome::Refused,
             false => Outcome::Taken,
@@ -122,20 +122,20 @@ impl World<'_> {
 
     pub(crate) fn settle(&mut self, number: u64, outcome: Outcome) {
         let id = DeliveryId::from_number(number);
-        let (t, now) = (self.t, self.gateway_now());
-        let Some(process) = self.process.as_mut().filter(|_| t >= self.faults.suspended_until) else {
+        let (t, now) = (self.now, self.gateway_now());
+        let Some(process) = self.gateway.process.as_mut().filter(|_| t >= self.faults.suspended_until) else {
             return;
         };
         self.log.say(t, format_args!("{}", Entry::settled(now.mono, id, outcome)));
         process.model.advance_clock(now);
         process.model.settled(id, outcome);
         process.machine.settle(now, id, outcome);
-        process.model.watched(&process.machine);
+        process.model.observe(&process.machine);
     }
 
     pub(crate) fn submit(&mut self, command: Command) -> bool {
-        let (t, now) = (self.t, self.gateway_now());
-        let Some(process) = self.process.as_mut().filter(|_| t >= self.faults.suspended_until) else {
+        let (t, now) = (self.now, self.gateway_now());
+        let Some(process) = self.gateway.process.as_mut().filter(|_| t >= self.faults.suspended_until) else {
             return false;
         };
         process.model.advance_clock(now);
@@ -148,18 +148,18 @@ impl World<'_> {
             }
         }
         process.model.submitted(&mut self.oracle, &command, &answer);
-        process.model.is_bounded(&mut self.oracle, &process.machine.held());
+        process.model.check_bounds(&mut self.oracle, &process.machine.held());
         if let Err(refused) = &answer {
             let (back, _) = refused.clone().into_parts();
             self.oracle.check("O-6", "refused-comes-back", back == command, || format!("{back:?}"));
         }
-        process.model.watched(&process.machine);
+        process.model.observe(&process.machine);
         answer.is_ok()
     }
 
     /// Whatever keeps the gateway from being served: the host wants that no more.
     pub(crate) fn ensure_served(&mut self) {
-        if self.process.as_ref().is_some_and(|process| !process.model.is_over()) {
+        if self.gateway.process.as_ref().is_some_and(|process| !process.model.is_over()) {
             self.submit(Command::Resume);
         } else if self.faults.start_at.is_none() {
             self.start_process();
@@ -169,7 +169,7 @@ impl World<'_> {
     /// Whether nothing is left to do in a world that is well.
     pub(crate) fn is_quiescent(&mut self) -> bool {
         let account = self.account();
-        let Some(process) = &self.process else { return false };
+        let Some(process) = &self.gateway.process else { return false };
         if process.machine.phase() == Phase::Idle {
             // It went idle on the way here: it must be served to be drained.
             self.submit(Command::Resume);
@@ -179,7 +179,7 @@ impl World<'_> {
         let model = &process.model;
         let settled =
             model.inbox.waiting.is_empty() && model.inbox.handed.is_empty() && self.host.held.is_empty();
-        let on_its_way = self.links.iter().any(|link| {
+        let on_its_way = self.network.links.iter().any(|link| {
             link.gateway
                 && (link.stage != Stage::Open || !link.to_gateway.is_empty() || !link.to_connector.is_empty())
         });
@@ -189,16 +189,16 @@ impl World<'_> {
             && model.inbox.owed.is_empty()
             && model.inbox.posts.is_empty()
             && model.requests.pending.is_empty()
-            && self.connector.deadline().is_none()
-            && self.connector.buffered(&account).next().is_none()
+            && self.connector.machine.deadline().is_none()
+            && self.connector.machine.buffered(&account).next().is_none()
     }
 
     /// Every entry that the connector took into its buffer is with a host, or nobody's.
     pub(crate) fn check_nothing_is_lost(&mut self) {
-        if let Some(process) = &self.process {
-            self.safe.extend(process.model.inbox.safe.iter().copied());
+        if let Some(process) = &self.gateway.process {
+            self.accounted_for.extend(process.model.inbox.accounted_for.iter().copied());
         }
-        let lost: Vec<u64> = self.durable.difference(&self.safe).copied().collect();
+        let lost: Vec<u64> = self.connector.buffered.difference(&self.accounted_for).copied().collect();
         self.oracle
             .check("A-1", "no-buffered-event-is-lost", lost.is_empty(), || format!("{lost:?} are lost"));
     }

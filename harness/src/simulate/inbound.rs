@@ -9,27 +9,28 @@ use relayline_core::output::Conn;
 impl World<'_> {
     /// The answer to a dial arrives.
     pub(crate) fn answer_arrives(&mut self, place: usize) {
-        let Stage::Answered { answer, .. } = std::mem::replace(&mut self.links[place].stage, Stage::Open)
+        let Stage::Answered { answer, .. } =
+            std::mem::replace(&mut self.network.links[place].stage, Stage::Open)
         else {
             return;
         };
-        let conn = self.links[place].ours;
-        if !self.links[place].gateway {
+        let conn = self.network.links[place].ours;
+        if !self.network.links[place].gateway {
             return;
         }
         match answer {
             UpgradeResponse::Accepted => {
                 self.io(&IoEvent::Opened { conn });
-                if let Some(reason) = self.links[place].refused.take() {
+                if let Some(reason) = self.network.links[place].refused.take() {
                     self.send_to_gateway(place, Packet::Close { code: 4401, reason });
                 }
             }
             UpgradeResponse::Unanswered(reason) => {
-                self.links[place].gateway = false;
+                self.network.links[place].gateway = false;
                 self.io(&IoEvent::DialFailed { conn, failure: DialFailure::Unanswered(reason) });
             }
             UpgradeResponse::Refused(answer) => {
-                self.links[place].gateway = false;
+                self.network.links[place].gateway = false;
                 self.io(&IoEvent::DialFailed { conn, failure: DialFailure::Refused(answer.refusal()) });
             }
         }
@@ -37,39 +38,39 @@ impl World<'_> {
 
     /// What the network brings for the gateway.
     pub(crate) fn gateway_reads(&mut self, place: usize) {
-        let Some((at, _)) = self.links[place].to_gateway.next() else { return };
-        let Some(packet) = self.links[place].to_gateway.pop() else { return };
-        let conn = self.links[place].ours;
-        if !self.links[place].gateway {
+        let Some((at, _)) = self.network.links[place].to_gateway.next() else { return };
+        let Some(packet) = self.network.links[place].to_gateway.pop() else { return };
+        let conn = self.network.links[place].ours;
+        if !self.network.links[place].gateway {
             return;
         }
         match packet {
             Packet::Bytes(bytes) => {
                 let taken = self.read(conn, &bytes);
                 if taken > 0 {
-                    self.log.record_bytes(self.t, By::Connector, &bytes[..taken]);
+                    self.log.record_bytes(self.now, By::Connector, &bytes[..taken]);
                 }
                 if taken < bytes.len() {
-                    self.links[place].to_gateway.give_back(at, bytes[taken..].to_vec());
+                    self.network.links[place].to_gateway.give_back(at, bytes[taken..].to_vec());
                 }
             }
             Packet::Ping => {
                 self.io(&IoEvent::Alive { conn });
-                let link = &mut self.links[place];
-                link.to_connector.put(self.t, Packet::Pong, &mut link.random, self.setup.link_config);
+                let link = &mut self.network.links[place];
+                link.to_connector.put(self.now, Packet::Pong, &mut link.random, self.setup.link_config);
             }
             Packet::Pong => self.io(&IoEvent::Alive { conn }),
             Packet::Close { code, reason } => {
-                self.log.record(self.t, || What::Close {
+                self.log.record(self.now, || What::Close {
                     by: By::Connector,
                     dial: None,
                     code: Some(code),
                     reason: reason.clone(),
                 });
-                self.links[place].gateway = false;
-                let link = &mut self.links[place];
+                self.network.links[place].gateway = false;
+                let link = &mut self.network.links[place];
                 link.to_connector.put(
-                    self.t,
+                    self.now,
                     Packet::Close { code, reason: String::new() },
                     &mut link.random,
                     self.setup.link_config,
@@ -77,8 +78,8 @@ impl World<'_> {
                 self.io(&IoEvent::Closed { conn, code: Some(code), reason: &reason });
             }
             Packet::Reset => {
-                self.log.record(self.t, || What::Drop { by: By::Connector, dial: None });
-                self.links[place].gateway = false;
+                self.log.record(self.now, || What::Drop { by: By::Connector, dial: None });
+                self.network.links[place].gateway = false;
                 self.io(&IoEvent::Closed { conn, code: None, reason: "connection reset" });
             }
         }
@@ -93,7 +94,7 @@ impl World<'_> {
             let is_current = process.model.dials.open() == Some(conn);
             taken = process.machine.handle_bytes(now, conn, bytes);
             world.log.say(
-                world.t,
+                world.now,
                 format_args!("read {conn} {taken} of {}", String::from_utf8_lossy(bytes).trim_end()),
             );
             world.oracle.check(
@@ -110,7 +111,7 @@ impl World<'_> {
             );
             process.model.bytes(
                 &mut world.oracle,
-                &world.user_events,
+                &world.users.events,
                 conn,
                 &bytes[..taken.min(bytes.len())],
             );

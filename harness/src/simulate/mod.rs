@@ -4,6 +4,7 @@
 mod actions;
 mod active_faults;
 mod chat_view;
+mod connector_side;
 pub mod coverage;
 mod faults;
 mod host;
@@ -15,7 +16,6 @@ mod network;
 mod ops;
 mod oracle;
 mod oversized;
-mod peer;
 mod plan_subset;
 mod planned_action;
 mod posts;

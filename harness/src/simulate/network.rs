@@ -148,6 +148,14 @@ pub(crate) enum UpgradeResponse {
     Refused(Rejection),
 }
 
+/// The network between the two machines.
+#[derive(Debug, Default)]
+pub(crate) struct Network {
+    pub(crate) links: Vec<Link>,
+    /// Number of dials so far.
+    pub(crate) dials: u32,
+}
+
 /// One dial and its connection.
 #[derive(Debug)]
 pub(crate) struct Link {

@@ -71,12 +71,12 @@ impl World<'_> {
     }
 
     fn prime_oversized(&mut self, chat_id: &str, long: String) {
-        let Some(process) = &mut self.process else { return };
+        let Some(process) = &mut self.gateway.process else { return };
         let before = process.machine.chat(chat_id).cloned();
         let primed =
             process.machine.prime(chat_id, Remembered { scope: Some(long), ..Remembered::default() });
         let is_kept = process.machine.chat(chat_id) == before.as_ref();
-        process.model.refused_prime();
+        process.model.prime_refused();
         self.oracle
             .check("M-6", "a-primed-text-is-bounded", primed.is_err() && is_kept, || format!("{primed:?}"));
     }

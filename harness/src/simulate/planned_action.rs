@@ -149,7 +149,14 @@ planned_actions! {
     Spurious "spurious" [5, 8, 10, 8, 5];
 }
 
-/// One thing of a plan.
+/// A run's plan, and the place of its next action.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan<'p> {
+    pub(crate) actions: &'p [PlannedAction],
+    pub(crate) next: usize,
+}
+
+/// One action of a plan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlannedAction {
     pub(crate) at: Time,

@@ -93,7 +93,7 @@ impl World<'_> {
             _ => PostKind::WrongMethod,
         };
         let user_event = match what {
-            PostKind::Event(serial) => self.user_events.get(&serial).cloned(),
+            PostKind::Event(serial) => self.users.events.get(&serial).cloned(),
             _ => None,
         };
         let fault = match random.below(24) {
@@ -130,7 +130,7 @@ impl World<'_> {
             .map(|_| {
                 let serial = self.next_serial();
                 let user_event = users::message(serial, &chat, user, true, random.index(9));
-                self.user_events.insert(serial, user_event.clone());
+                self.users.events.insert(serial, user_event.clone());
                 let signed_at = Some(self.connector_now().unix_s);
                 let session_key = String::new();
                 Post {
@@ -162,7 +162,7 @@ impl World<'_> {
             // An id that is not remembered of its chat (M-1).
             source.insert("user_id".to_owned(), "u".repeat(1100).into());
         }
-        self.user_events.insert(serial, user_event);
+        self.users.events.insert(serial, user_event);
         PostKind::Event(serial)
     }
 
@@ -172,7 +172,7 @@ impl World<'_> {
         let known = |(serial, user_event): (&u64, &UserEvent)| {
             (!user_event.is_forward && user_event.key.is_some()).then_some(*serial)
         };
-        match self.user_events.iter().rev().filter_map(known).nth(back) {
+        match self.users.events.iter().rev().filter_map(known).nth(back) {
             Some(serial) => PostKind::Event(serial),
             None => self.new_event(random),
         }
@@ -211,9 +211,10 @@ impl World<'_> {
             process.model.advance_clock(now);
             let waiting = process.machine.held().waiting_event_bytes;
             let received = process.machine.handle_webhook(now, &WebhookRequest { body, ..head });
-            world
-                .log
-                .say(world.t, format_args!("{method} {path} {:?} {:?}: {received:?}", post.what, post.fault));
+            world.log.say(
+                world.now,
+                format_args!("{method} {path} {:?} {:?}: {received:?}", post.what, post.fault),
+            );
             process.model.posted(&mut world.oracle, post, now.unix_s, waiting, &received);
         });
         self.drain();

@@ -12,7 +12,18 @@ use relayline_core::time::Now;
 use relayline_core::trace::{Entry, Ids};
 use std::time::Duration;
 
-/// One process, from its start to its end.
+/// The gateway's side: its process and its clocks.
+#[derive(Debug, Default)]
+pub(crate) struct GatewaySide {
+    pub(crate) process: Option<Process>,
+    pub(crate) processes_started: u32,
+    /// Offset of the gateway's monotonic clock from virtual time, in microseconds.
+    pub(crate) clock_offset_us: i64,
+    /// Offset of the gateway's wall clock, in seconds.
+    pub(crate) wall_offset_s: i64,
+}
+
+/// One process of the gateway.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) machine: RelayMachine,
@@ -28,37 +39,37 @@ impl World<'_> {
     pub(crate) fn start_process(&mut self) {
         self.kill_process();
         self.faults.start_at = None;
-        self.processes_started += 1;
-        self.log.remark(self.t, format_args!("process {} begins", self.processes_started));
+        self.gateway.processes_started += 1;
+        self.log.remark(self.now, format_args!("process {} begins", self.gateway.processes_started));
         if self.run_phase != RunPhase::Plan {
             self.restore_answers();
         }
         self.readmit();
         let now = self.gateway_now();
-        let seed = Random::new(self.random.draw(), u64::from(self.processes_started)).seed();
+        let seed = Random::new(self.random.draw(), u64::from(self.gateway.processes_started)).seed();
         let machine = RelayMachine::new(self.setup.config.clone(), seed, now);
         let ids = Ids::of(&machine);
         let model = Model::new(self.setup.config.clone(), now);
         self.host.begin();
-        self.process = Some(Process { machine, model, ids, dials: Vec::new(), frame: Vec::new() });
+        self.gateway.process = Some(Process { machine, model, ids, dials: Vec::new(), frame: Vec::new() });
         self.pump();
     }
 
     /// The process is gone, and its socket with it; what it knew counts.
     pub(crate) fn kill_process(&mut self) {
-        let Some(process) = self.process.take() else { return };
-        self.safe.extend(process.model.inbox.safe.iter().copied());
+        let Some(process) = self.gateway.process.take() else { return };
+        self.accounted_for.extend(process.model.inbox.accounted_for.iter().copied());
         for (place, (_, taken)) in process.machine.transitions().enumerate() {
-            if self.arrows.len() <= place {
-                self.arrows.push(0);
+            if self.exercised.transitions.len() <= place {
+                self.exercised.transitions.push(0);
             }
-            self.arrows[place] += taken;
+            self.exercised.transitions[place] += taken;
         }
         for (name, value) in process.machine.stats().iter() {
-            *self.counters.entry(name).or_default() += value;
+            *self.exercised.counters.entry(name).or_default() += value;
         }
-        for place in 0..self.links.len() {
-            if self.links[place].gateway {
+        for place in 0..self.network.links.len() {
+            if self.network.links[place].gateway {
                 self.hang_up(place);
             }
         }
@@ -67,33 +78,35 @@ impl World<'_> {
 
     /// Runs the machine's part of the world, if it is there and awake.
     pub(crate) fn with_process(&mut self, act: impl FnOnce(&mut World<'_>, &mut Process, Now)) {
-        let Some(mut process) = self.process.take() else { return };
+        let Some(mut process) = self.gateway.process.take() else { return };
         let now = self.gateway_now();
         act(self, &mut process, now);
-        process.model.watched(&process.machine);
-        self.process = Some(process);
+        process.model.observe(&process.machine);
+        self.gateway.process = Some(process);
     }
 
     pub(crate) fn is_awake(&self) -> bool {
-        self.t >= self.faults.suspended_until
+        self.now >= self.faults.suspended_until
     }
 
     pub(crate) fn tick(&mut self) {
         self.with_process(|world, process, now| {
             if let Some((_, timer)) = process.machine.deadline() {
-                world.log.say(world.t, format_args!("{}", Entry::timer(now.mono, timer)));
+                world.log.say(world.now, format_args!("{}", Entry::timer(now.mono, timer)));
             }
             process.model.advance_clock(now);
-            process.model.passes();
+            process.model.before_tick();
             process.machine.handle_tick(now);
         });
         self.drain();
-        self.with_process(|world, process, _| process.model.ticked(&mut world.oracle, &process.machine));
+        self.with_process(|world, process, _| {
+            process.model.check_after_tick(&mut world.oracle, &process.machine)
+        });
     }
 
     pub(crate) fn io(&mut self, event: &IoEvent<'_>) {
         self.with_process(|world, process, now| {
-            world.log.say(world.t, format_args!("{}", Entry::io(now.mono, event)));
+            world.log.say(world.now, format_args!("{}", Entry::io(now.mono, event)));
             process.model.advance_clock(now);
             process.model.io(event);
             process.machine.handle_io(now, *event);
@@ -115,22 +128,22 @@ impl World<'_> {
                 }
                 let takes = world.host_takes_more();
                 let link = world.open_link();
-                let link = link.filter(|place| world.links[*place].to_connector.has_room());
+                let link = link.filter(|place| world.network.links[*place].to_connector.has_room());
                 if takes || link.is_some() {
                     process.model.advance_clock(now);
                 }
                 if takes && let Some(delivery) = process.machine.poll_delivery(now) {
                     idle = false;
                     world.log.say(
-                        world.t,
+                        world.now,
                         format_args!(
                             "{}",
                             Entry::delivery(now.mono, &delivery, process.machine.config().sessions)
                         ),
                     );
-                    process.model.watched(&process.machine);
+                    process.model.observe(&process.machine);
                     process.model.delivery(&mut world.oracle, &delivery);
-                    process.model.is_bounded(&mut world.oracle, &process.machine.held());
+                    process.model.check_bounds(&mut world.oracle, &process.machine.held());
                     world.host_took(delivery.id);
                     return;
                 }
@@ -143,25 +156,25 @@ impl World<'_> {
                 process.frame = frame;
             });
         }
-        self.quiet();
+        self.check_drained();
     }
 
     /// What must hold when all has been taken, and that nothing more comes of nothing.
-    fn quiet(&mut self) {
+    fn check_drained(&mut self) {
         if self.oracle.is_over() {
             return;
         }
         let takes = self.host_takes_more();
-        let link = self.links.iter().find(|link| link.gateway && link.stage == Stage::Open);
+        let link = self.network.links.iter().find(|link| link.gateway && link.stage == Stage::Open);
         let can_write = link.is_some_and(|link| link.to_connector.has_room());
         self.with_process(|world, process, _| {
             process.model.can_write = can_write;
             let over = process.machine.poll_action();
             world.oracle.check("X-1", "idle-polls-yield-nothing", over.is_none(), || format!("{over:?}"));
-            process.model.quiet(&mut world.oracle, &process.machine, takes);
-            for (ids, text) in std::mem::take(&mut process.model.streamed) {
+            process.model.check_drained(&mut world.oracle, &process.machine, takes);
+            for (ids, text) in std::mem::take(&mut process.model.finished_streams) {
                 let wanted: String = text.chars().filter(|sign| !sign.is_whitespace()).collect();
-                let shown = world.chat_view.text(&ids);
+                let shown = world.connector.chat_view.text(&ids);
                 let fits = shown.as_ref().is_none_or(|shown| *shown == wanted);
                 world.oracle.check("O-10", "a-streamed-reply-is-shown-whole", fits, || {
                     format!("{ids:?} show {shown:?}, and should show {wanted:?}")
@@ -171,7 +184,7 @@ impl World<'_> {
     }
 
     fn act(&mut self, process: &mut Process, now: Now, action: &Action) {
-        self.log.say(self.t, format_args!("{}", Entry::action(now.mono, action)));
+        self.log.say(self.now, format_args!("{}", Entry::action(now.mono, action)));
         process.model.action(&mut self.oracle, now, action);
         match action {
             Action::Dial { conn, token } => {
@@ -179,7 +192,9 @@ impl World<'_> {
                 self.dial(*conn, token.as_ref().map(|token| token.expose().to_owned()));
             }
             Action::Drop { conn } => {
-                if let Some(place) = self.links.iter().position(|link| link.gateway && link.ours == *conn) {
+                if let Some(place) =
+                    self.network.links.iter().position(|link| link.gateway && link.ours == *conn)
+                {
                     self.hang_up(place);
                 }
             }
@@ -187,9 +202,9 @@ impl World<'_> {
             Action::Fatal(_) | Action::Notify(Notice::Stopped) => {
                 if self.run_phase == RunPhase::Plan {
                     let wait = Duration::from_millis(500 + self.random.below(40_000));
-                    self.faults.start_at = Some(self.t + wait);
+                    self.faults.start_at = Some(self.now + wait);
                 } else if matches!(self.run_phase, RunPhase::Recovered(_)) {
-                    self.faults.start_at = Some(self.t + Duration::from_secs(1));
+                    self.faults.start_at = Some(self.now + Duration::from_secs(1));
                 }
             }
             // The model has looked at it, and nobody else waits for it.
@@ -198,26 +213,32 @@ impl World<'_> {
     }
 
     fn dial(&mut self, conn: Conn, token: Option<String>) {
-        self.conns += 1;
-        let mut random = Random::new(self.setup.link_seed, u64::from(self.conns));
+        self.network.dials += 1;
+        let mut random = Random::new(self.setup.link_seed, u64::from(self.network.dials));
         let latency = Duration::from_micros(100 + random.below(self.setup.link_config.latency_us));
-        let stage = match self.t < self.faults.swallow_dials_until {
+        let stage = match self.now < self.faults.swallow_dials_until {
             true => Stage::Swallowed,
-            false => Stage::Asking { at: self.t + latency, token },
+            false => Stage::Asking { at: self.now + latency, token },
         };
-        self.links.retain(|link| !link.is_over());
-        self.links.push(Link::new(conn, relayline_connector::ConnId(self.conns), stage, self.t, random));
+        self.network.links.retain(|link| !link.is_over());
+        self.network.links.push(Link::new(
+            conn,
+            relayline_connector::ConnId(self.network.dials),
+            stage,
+            self.now,
+            random,
+        ));
     }
 
     /// The gateway lets go of a socket: the connector hears of it, unless the network swallows that.
     fn hang_up(&mut self, place: usize) {
-        let link = &mut self.links[place];
+        let link = &mut self.network.links[place];
         match link.stage {
             // Nobody knows of it but the gateway.
             Stage::Swallowed | Stage::Asking { .. } => {}
             Stage::Answered { .. } | Stage::Open => {
                 let dial = Some(link.theirs.0);
-                self.log.record(self.t, || What::Drop { by: By::Gateway, dial });
+                self.log.record(self.now, || What::Drop { by: By::Gateway, dial });
             }
         }
         link.gateway = false;
@@ -225,24 +246,24 @@ impl World<'_> {
         match link.stage {
             Stage::Swallowed => link.stage = Stage::Open,
             Stage::Asking { .. } | Stage::Answered { .. } | Stage::Open => {
-                link.to_connector.put(self.t, Packet::Reset, &mut link.random, self.setup.link_config);
+                link.to_connector.put(self.now, Packet::Reset, &mut link.random, self.setup.link_config);
             }
         }
     }
 
     fn transmit(&mut self, process: &mut Process, now: Now, place: usize, transmit: &Transmit, frame: &[u8]) {
-        self.log.say(self.t, format_args!("{}", Entry::transmit(now.mono, transmit, frame, &process.ids)));
-        process.model.watched(&process.machine);
+        self.log.say(self.now, format_args!("{}", Entry::transmit(now.mono, transmit, frame, &process.ids)));
+        process.model.observe(&process.machine);
         process.model.transmit(&mut self.oracle, transmit, frame);
         let packet = match transmit {
             Transmit::Frame { .. } => {
-                self.log.record_bytes(self.t, By::Gateway, frame);
+                self.log.record_bytes(self.now, By::Gateway, frame);
                 Packet::Bytes(frame.to_vec())
             }
             Transmit::Ping { .. } => Packet::Ping,
             Transmit::Close { code, reason, .. } => {
                 let (code, reason) = (*code, (*reason).to_owned());
-                self.log.record(self.t, || What::Close {
+                self.log.record(self.now, || What::Close {
                     by: By::Gateway,
                     dial: None,
                     code: Some(code),
@@ -251,13 +272,13 @@ impl World<'_> {
                 Packet::Close { code, reason }
             }
         };
-        let link = &mut self.links[place];
-        link.to_connector.put(self.t, packet, &mut link.random, self.setup.link_config);
+        let link = &mut self.network.links[place];
+        link.to_connector.put(self.now, packet, &mut link.random, self.setup.link_config);
     }
 
     /// The machine sleeps until then, and whoever waits for it looks again.
     pub(crate) fn suspend(&mut self, span: Duration) {
-        self.faults.suspended_until = self.t + span;
-        self.recover_at(self.t + span, Recovery::WakeUp);
+        self.faults.suspended_until = self.now + span;
+        self.recover_at(self.now + span, Recovery::WakeUp);
     }
 }

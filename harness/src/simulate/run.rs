@@ -92,12 +92,7 @@ pub fn run(seed: u64, profile: Profile, options: &RunOptions, keeps: bool) -> Ru
         trace: world.log.trace(),
         recording: world.log.recording(title, options.command(seed, profile), identities),
         failure: world.oracle.violation.take().map(|violation| (world.steps, violation)),
-        exercised: Exercised {
-            rules: world.oracle.rules(),
-            actions: std::mem::take(&mut world.actions),
-            transitions: std::mem::take(&mut world.arrows),
-            counters: std::mem::take(&mut world.counters),
-        },
+        exercised: Exercised { rules: world.oracle.rules(), ..std::mem::take(&mut world.exercised) },
     }
 }
 

@@ -34,26 +34,27 @@ pub(crate) enum NextEvent {
 impl World<'_> {
     /// The world's time at which the gateway's clock shows `at`.
     fn when(&self, at: Time) -> Time {
-        let us = i64::try_from(at.as_micros()).unwrap_or(i64::MAX).saturating_sub(self.ahead_us);
+        let us =
+            i64::try_from(at.as_micros()).unwrap_or(i64::MAX).saturating_sub(self.gateway.clock_offset_us);
         Time::from_micros(u64::try_from(us).unwrap_or(0))
     }
 
     pub(crate) fn next(&self) -> Option<(Time, NextEvent)> {
         let mut first: Option<(Time, NextEvent)> = None;
         let mut offer = |at: Time, next: NextEvent| {
-            let at = at.max(self.t);
+            let at = at.max(self.now);
             if first.is_none_or(|first| (at, next) < first) && at < Time::NEVER {
                 first = Some((at, next));
             }
         };
         let awake = self.faults.suspended_until;
         match self.run_phase {
-            RunPhase::Plan => match self.plan.get(self.at) {
+            RunPhase::Plan => match self.plan.actions.get(self.plan.next) {
                 Some(action) => offer(action.at, NextEvent::Action),
                 None => {
                     // With a quick keep-alive something happens in every half second.
-                    let last = self.plan.last().map_or(Time::ZERO, |action| action.at);
-                    let quiet = self.t + Duration::from_millis(500);
+                    let last = self.plan.actions.last().map_or(Time::ZERO, |action| action.at);
+                    let quiet = self.now + Duration::from_millis(500);
                     offer(quiet.min(last + Duration::from_secs(60)).max(awake), NextEvent::EndFaults);
                 }
             },
@@ -64,14 +65,14 @@ impl World<'_> {
         if let Some((at, _)) = self.faults.recoveries.first() {
             offer(*at, NextEvent::Recover);
         }
-        if let Some(at) = self.connector.deadline() {
+        if let Some(at) = self.connector.machine.deadline() {
             offer(at, NextEvent::ConnectorTick);
         }
         if let Some(at) = self.faults.start_at {
             offer(at.max(awake), NextEvent::StartProcess);
         }
-        let wants_read = self.process.as_ref().is_some_and(|process| process.machine.wants_read());
-        if let Some(process) = &self.process {
+        let wants_read = self.gateway.process.as_ref().is_some_and(|process| process.machine.wants_read());
+        if let Some(process) = &self.gateway.process {
             if let Some((due, _)) = process.machine.deadline() {
                 offer(self.when(due).max(awake), NextEvent::Tick);
             }
@@ -79,7 +80,7 @@ impl World<'_> {
                 offer(at.max(awake).max(self.faults.host_fails_until), NextEvent::Settle);
             }
         }
-        for (place, link) in self.links.iter().enumerate() {
+        for (place, link) in self.network.links.iter().enumerate() {
             match &link.stage {
                 Stage::Asking { at, .. } => offer(*at, NextEvent::Request(place)),
                 Stage::Answered { at, .. } => {

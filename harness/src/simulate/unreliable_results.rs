@@ -9,15 +9,15 @@ const LONG_NAME: usize = 1100;
 impl World<'_> {
     /// What becomes of the line of an answer: none where it is lost.
     pub(super) fn draw_result(&mut self, line: Vec<u8>) -> Option<Vec<u8>> {
-        if self.t >= self.faults.unreliable_results_until
+        if self.now >= self.faults.unreliable_results_until
             || !line.starts_with(b"{\"type\":\"outbound_result\"")
         {
             return Some(line);
         }
         let Ok(frame) = serde_json::from_slice::<Value>(&line) else { return Some(line) };
         let request = frame["requestId"].as_str().unwrap_or_default();
-        let op = self.chat_view.op(request);
-        let result = match (op, self.connector_random.below(20)) {
+        let op = self.connector.chat_view.op(request);
+        let result = match (op, self.connector.random.below(20)) {
             ("get_chat_info", 0..10) => {
                 json!({"success": true, "chat_info": {"name": "n".repeat(LONG_NAME)}})
             }

@@ -44,8 +44,15 @@ impl UserEvent {
     }
 }
 
-/// All that was said, by serial number.
-pub(crate) type Register = BTreeMap<u64, UserEvent>;
+/// Events of users, by serial number.
+pub(crate) type UserEvents = BTreeMap<u64, UserEvent>;
+
+/// The users' side.
+#[derive(Debug, Default)]
+pub(crate) struct Users {
+    pub(crate) events: UserEvents,
+    pub(crate) last_serial: u64,
+}
 
 /// A message in a chat.
 pub(crate) fn message(serial: u64, chat: &Chat, user: u64, has_id: bool, padding: usize) -> UserEvent {

@@ -1,22 +1,23 @@
 //! The world of a run: both machines, the network between them, the clocks, and who comes next.
 
 use super::active_faults::{ActiveFaults, Recovery};
-use super::chat_view::ChatView;
+use super::connector_side::ConnectorSide;
 use super::host::Host;
 use super::log::Log;
-use super::network::{Link, Packet};
+use super::network::{Network, Packet};
 use super::oracle::Oracle;
-use super::planned_action::PlannedAction;
-use super::process::Process;
+use super::planned_action::{Plan, PlannedAction};
+use super::process::GatewaySide;
 use super::profile::Profile;
 use super::random::Random;
+use super::run::Exercised;
 use super::run_options::Counter;
 use super::schedule::NextEvent;
 use super::setup::{GATEWAY, Setup};
-use super::users::Register;
+use super::users::Users;
 use relayline_connector::ConnectorMachine;
 use relayline_core::time::{Now, Time};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Unix time at the beginning of a run.
@@ -24,53 +25,40 @@ const EPOCH_S: u64 = 1_800_000_000;
 /// More steps than any run takes: a loop that leads nowhere ends here.
 const MAX_STEPS: u64 = 200_000;
 
-/// How far a run has come.
+/// Phase of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RunPhase {
-    /// Things happen.
+    /// The plan's actions are performed.
     Plan,
-    /// All is well again, until nothing is left to do: since when.
+    /// Since that time no fault is active. The phase lasts until nothing is left to do.
     Recovered(Time),
-    /// The host takes its leave: since when.
+    /// Since that time the host is disconnecting.
     Leaving(Time),
     Over,
 }
 
+/// State of a run. Each field has one owner; the methods that need several are spread over the simulator's files.
 pub(crate) struct World<'p> {
-    pub(crate) t: Time,
+    /// Virtual time.
+    pub(crate) now: Time,
     pub(crate) steps: u64,
-    pub(crate) setup: Setup,
-    pub(crate) plan: &'p [PlannedAction],
-    pub(crate) at: usize,
     pub(crate) run_phase: RunPhase,
-    /// The counter that is claimed never to count.
+    pub(crate) setup: Setup,
+    pub(crate) plan: Plan<'p>,
+    /// The counter that must stay 0, if `--never` names one.
     pub(crate) never: Option<Counter>,
     pub(crate) random: Random,
-    /// What answers that nobody can foresee are drawn from.
-    pub(crate) connector_random: Random,
-    /// Drafts of streams, by id.
-    pub(crate) drafts: BTreeMap<i64, String>,
+    pub(crate) faults: ActiveFaults,
+    pub(crate) users: Users,
+    pub(crate) host: Host,
+    pub(crate) gateway: GatewaySide,
+    pub(crate) network: Network,
+    pub(crate) connector: ConnectorSide,
     pub(crate) log: Log,
     pub(crate) oracle: Oracle,
-    pub(crate) user_events: Register,
-    pub(crate) serials: u64,
-    pub(crate) connector: ConnectorMachine,
-    pub(crate) process: Option<Process>,
-    pub(crate) processes_started: u32,
-    pub(crate) links: Vec<Link>,
-    pub(crate) conns: u32,
-    pub(crate) faults: ActiveFaults,
-    pub(crate) host: Host,
-    pub(crate) chat_view: ChatView,
-    /// The gateway's monotonic clock, ahead of the world's, and its wall clock, in microseconds and seconds.
-    pub(crate) ahead_us: i64,
-    pub(crate) wall_s: i64,
-    /// Serial numbers that the connector took into its buffer, and those that are safe.
-    pub(crate) durable: BTreeSet<u64>,
-    pub(crate) safe: BTreeSet<u64>,
-    pub(crate) actions: BTreeMap<&'static str, u64>,
-    pub(crate) arrows: Vec<u64>,
-    pub(crate) counters: BTreeMap<&'static str, u64>,
+    /// Serial numbers of events that a host has taken for good, or that no host is to have.
+    pub(crate) accounted_for: BTreeSet<u64>,
+    pub(crate) exercised: Exercised,
 }
 
 impl<'p> World<'p> {
@@ -79,35 +67,23 @@ impl<'p> World<'p> {
         let mut random = Random::new(seed, 3);
         let connector = ConnectorMachine::new(setup.connector.clone(), random.seed());
         let mut world = World {
-            t: Time::ZERO,
+            now: Time::ZERO,
             steps: 0,
+            run_phase: RunPhase::Plan,
             host: Host::new(Random::new(seed, 4), setup.config.limits.clone()),
             setup,
-            plan,
-            at: 0,
-            run_phase: RunPhase::Plan,
+            plan: Plan { actions: plan, next: 0 },
             never: None,
             random,
-            connector_random: Random::new(seed, 16),
-            drafts: BTreeMap::new(),
+            faults: ActiveFaults::default(),
+            users: Users::default(),
+            gateway: GatewaySide::default(),
+            network: Network::default(),
+            connector: ConnectorSide::new(connector, Random::new(seed, 16)),
             log: Log::new(keeps),
             oracle: Oracle::default(),
-            user_events: Register::new(),
-            serials: 0,
-            connector,
-            process: None,
-            processes_started: 0,
-            links: Vec::new(),
-            conns: 0,
-            faults: ActiveFaults::default(),
-            chat_view: ChatView::default(),
-            ahead_us: 0,
-            wall_s: 0,
-            durable: BTreeSet::new(),
-            safe: BTreeSet::new(),
-            actions: BTreeMap::new(),
-            arrows: Vec::new(),
-            counters: BTreeMap::new(),
+            accounted_for: BTreeSet::new(),
+            exercised: Exercised::default(),
         };
         world.start_process();
         world
@@ -120,7 +96,7 @@ impl<'p> World<'p> {
                 self.oracle.fail("L-15", "something-is-always-due", || "nothing is".to_owned());
                 break;
             };
-            self.t = self.t.max(at);
+            self.now = self.now.max(at);
             self.steps += 1;
             self.step(next);
             self.pump();
@@ -135,32 +111,34 @@ impl<'p> World<'p> {
 
     /// What was asked to be claimed beyond the rules: the run that reaches it ends there, as a failing one does.
     fn check_never(&mut self) {
-        let Some((counter, process)) = self.never.zip(self.process.as_ref()) else { return };
+        let Some((counter, process)) = self.never.zip(self.gateway.process.as_ref()) else { return };
         let value = counter.of(process.machine.stats());
         self.oracle.check("X-2", "never-counts", value == 0, || format!("{counter} is {value}"));
     }
 
     pub(crate) fn gateway_now(&self) -> Now {
-        let us = i64::try_from(self.t.as_micros()).unwrap_or(i64::MAX).saturating_add(self.ahead_us);
+        let us = i64::try_from(self.now.as_micros())
+            .unwrap_or(i64::MAX)
+            .saturating_add(self.gateway.clock_offset_us);
         let mono = Time::from_micros(u64::try_from(us).unwrap_or(0));
-        Now { mono, unix_s: self.unix_s().saturating_add_signed(self.wall_s) }
+        Now { mono, unix_s: self.unix_s().saturating_add_signed(self.gateway.wall_offset_s) }
     }
 
     pub(crate) fn connector_now(&self) -> Now {
-        Now { mono: self.t, unix_s: self.unix_s() }
+        Now { mono: self.now, unix_s: self.unix_s() }
     }
 
     fn unix_s(&self) -> u64 {
-        EPOCH_S + self.t.as_millis() / 1000
+        EPOCH_S + self.now.as_millis() / 1000
     }
 
     fn step(&mut self, next: NextEvent) {
         match next {
             NextEvent::Action => {
-                let action = self.plan[self.at];
-                self.at += 1;
-                self.log.remark(self.t, format_args!("{}", action.kind.name()));
-                *self.actions.entry(action.kind.name()).or_default() += 1;
+                let action = self.plan.actions[self.plan.next];
+                self.plan.next += 1;
+                self.log.remark(self.now, format_args!("{}", action.kind.name()));
+                *self.exercised.actions.entry(action.kind.name()).or_default() += 1;
                 self.perform(action);
             }
             NextEvent::Recover => {
@@ -172,11 +150,11 @@ impl<'p> World<'p> {
             NextEvent::ToGateway(place) => self.gateway_reads(place),
             NextEvent::ToConnector(place) => self.connector_reads(place),
             NextEvent::ConnectorPing(place) => {
-                self.links[place].pinged = self.t;
+                self.network.links[place].pinged = self.now;
                 self.send_to_gateway(place, Packet::Ping);
             }
             NextEvent::GiveUp(place) => self.connector_gives_up(place),
-            NextEvent::ConnectorTick => self.connector.handle_tick(self.connector_now()),
+            NextEvent::ConnectorTick => self.connector.machine.handle_tick(self.connector_now()),
             NextEvent::Settle => self.host_settles(),
             NextEvent::Tick => self.tick(),
             NextEvent::StartProcess => self.start_process(),
@@ -187,19 +165,20 @@ impl<'p> World<'p> {
 
     /// All trouble is over.
     fn end_faults(&mut self) {
-        self.log.remark(self.t, format_args!("all is well again"));
-        self.run_phase = RunPhase::Recovered(self.t);
+        self.log.remark(self.now, format_args!("all is well again"));
+        self.run_phase = RunPhase::Recovered(self.now);
         for (_, recovery) in std::mem::take(&mut self.faults.recoveries) {
             self.recover(recovery);
         }
         let (is_tainted, start_at) = (self.faults.is_tainted, self.faults.start_at);
         self.faults = ActiveFaults { start_at, ..ActiveFaults::default() };
-        self.wall_s = 0;
+        self.gateway.wall_offset_s = 0;
         let behind = self
+            .gateway
             .process
             .as_ref()
             .map_or(Duration::ZERO, |process| process.model.now.since(self.gateway_now().mono));
-        self.ahead_us += i64::try_from(behind.as_micros()).unwrap_or(0);
+        self.gateway.clock_offset_us += i64::try_from(behind.as_micros()).unwrap_or(0);
         self.restore_answers();
         if is_tainted {
             self.cut();
@@ -212,13 +191,15 @@ impl<'p> World<'p> {
         let run_phase = self.run_phase;
         match run_phase {
             RunPhase::Recovered(_) if self.is_quiescent() => {
-                self.log.remark(self.t, format_args!("nothing is left to do"));
+                self.log.remark(self.now, format_args!("nothing is left to do"));
                 self.check_nothing_is_lost();
-                self.run_phase = RunPhase::Leaving(self.t);
+                self.run_phase = RunPhase::Leaving(self.now);
                 self.disconnect_host();
                 self.pump();
             }
-            RunPhase::Leaving(_) if self.process.as_ref().is_none_or(|process| process.model.is_over()) => {
+            RunPhase::Leaving(_)
+                if self.gateway.process.as_ref().is_none_or(|process| process.model.is_over()) =>
+            {
                 self.run_phase = RunPhase::Over;
             }
             RunPhase::Plan | RunPhase::Recovered(_) | RunPhase::Leaving(_) | RunPhase::Over => {}
@@ -226,12 +207,16 @@ impl<'p> World<'p> {
     }
 
     fn time_out(&mut self) {
-        let left: Vec<String> =
-            self.connector.buffered(&self.account()).map(|entry| entry.buffer_id().to_owned()).collect();
-        let model = self.process.as_ref().map(|process| &process.model);
+        let left: Vec<String> = self
+            .connector
+            .machine
+            .buffered(&self.account())
+            .map(|entry| entry.buffer_id().to_owned())
+            .collect();
+        let model = self.gateway.process.as_ref().map(|process| &process.model);
         let pending = model.map(|model| model.requests.pending.clone());
         let waits = model.map(|model| (model.inbox.waiting.len(), model.inbox.handed.len()));
-        let phase = self.process.as_ref().map(|process| process.machine.phase());
+        let phase = self.gateway.process.as_ref().map(|process| process.machine.phase());
         self.oracle.fail("A-2", "nothing-is-stuck", || {
             format!("{phase:?}, in the buffer {left:?}, waiting and handed {waits:?}, pending {pending:?}")
         });

@@ -1,6 +1,6 @@
 //! What must hold at any time, and when all that was to be had has been taken.
 
-use super::requests::Sort;
+use super::requests::RequestKind;
 use super::{Model, Socket};
 use crate::simulate::oracle::Oracle;
 use relayline_core::config::Timing;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 impl Model {
     /// After each call of the machine: whether it reads.
-    pub(crate) fn watched(&mut self, machine: &RelayMachine) {
+    pub(crate) fn observe(&mut self, machine: &RelayMachine) {
         self.phase = machine.phase();
         let open = match self.phase {
             Phase::Handshaking | Phase::Connected | Phase::Idle | Phase::Closing => true,
@@ -26,7 +26,7 @@ impl Model {
     }
 
     /// When all that was to be had has been taken.
-    pub(crate) fn quiet(&mut self, oracle: &mut Oracle, machine: &RelayMachine, host_takes: bool) {
+    pub(crate) fn check_drained(&mut self, oracle: &mut Oracle, machine: &RelayMachine, host_takes: bool) {
         let over = self.is_over();
         let overdue = self.requests.pending.iter().find(|(_, pending)| pending.due.is_some());
         oracle.check("O-1", "answered-completes-at-once", overdue.is_none(), || {
@@ -47,8 +47,8 @@ impl Model {
         oracle.check("L-9", "dials-at-once", !self.must_dial || over, || "it does not dial".to_owned());
         oracle
             .check("L-13", "sleep-is-told", !self.must_sleep || over, || "the host was not told".to_owned());
-        self.phase(oracle, machine);
-        self.written_out(oracle);
+        self.check_phase(oracle, machine);
+        self.check_written(oracle);
         if host_takes && !over {
             let early = self.early();
             let first = self.inbox.waiting.iter().find(|first| Some(first.conn) != early);
@@ -61,21 +61,23 @@ impl Model {
         oracle
             .check("H-6", "who-waits-is-answered", unanswered.is_none(), || format!("{unanswered:?} is not"));
         let held = machine.held();
-        self.holds(oracle, machine, &held);
-        self.streams_are_sealed(oracle, &held);
-        self.signs_are_shown(oracle, machine, &held);
-        self.turns_time_out(oracle, machine);
-        self.counters_are_true(oracle, machine.stats());
+        self.check_usage(oracle, machine, &held);
+        self.check_seals(oracle, &held);
+        self.check_indicators(oracle, machine, &held);
+        self.check_turn_timeouts(oracle, machine);
+        self.check_counters(oracle, machine.stats());
     }
 
     /// Compares the machine's counters with the model's, where either has changed.
-    fn counters_are_true(&mut self, oracle: &mut Oracle, stats: &Stats) {
+    fn check_counters(&mut self, oracle: &mut Oracle, stats: &Stats) {
         if !self.has_counted && self.compared.as_ref() == Some(stats) {
             return;
         }
         (self.has_counted, self.compared) = (false, Some(stats.clone()));
         for (name, value) in stats.iter() {
-            let Some(known) = COUNTED.iter().find(|(counter, _)| *counter == name) else { continue };
+            let Some(known) = PREDICTED_COUNTERS.iter().find(|(counter, _)| *counter == name) else {
+                continue;
+            };
             let expected = self.counts.get(name).copied().unwrap_or(0);
             if value != expected {
                 oracle.fail(known.1, "counters-tell-the-truth", || {
@@ -86,19 +88,23 @@ impl Model {
     }
 
     /// What may be written is written as soon as the socket can take it.
-    fn written_out(&self, oracle: &mut Oracle) {
+    fn check_written(&self, oracle: &mut Oracle) {
         let Some(conn) = self.dials.open().filter(|_| self.can_write && self.dials.closing.is_none()) else {
             return;
         };
         let owed = self.inbox.owed.iter().find(|((of, _), _)| *of == conn.number());
         oracle.check("A-1", "taken-is-acknowledged", owed.is_none(), || format!("{owed:?} is owed"));
         let unwritten = self.requests.pending.iter().find(|(_, pending)| {
-            !pending.written && matches!(pending.sort, Sort::Asked | Sort::Info | Sort::Typing | Sort::Prompt)
+            !pending.written
+                && matches!(
+                    pending.sort,
+                    RequestKind::Asked | RequestKind::Info | RequestKind::Typing | RequestKind::Prompt
+                )
         });
         oracle.check("O-3", "accepted-is-written", unwritten.is_none(), || format!("{unwritten:?}"));
     }
 
-    fn phase(&self, oracle: &mut Oracle, machine: &RelayMachine) {
+    fn check_phase(&self, oracle: &mut Oracle, machine: &RelayMachine) {
         let phase = machine.phase();
         let fits = match phase {
             Phase::Waiting => self.dials.socket == Socket::None && !self.is_over(),
@@ -114,14 +120,14 @@ impl Model {
     }
 
     /// After the machine was ticked at its latest time.
-    pub(crate) fn ticked(&mut self, oracle: &mut Oracle, machine: &RelayMachine) {
+    pub(crate) fn check_after_tick(&mut self, oracle: &mut Oracle, machine: &RelayMachine) {
         self.turns.has_passed();
         let due = machine.deadline();
         oracle.check("L-15", "nothing-stays-due", due.is_none_or(|(due, _)| due > self.now), || {
             format!("{due:?} is due at {}", self.now)
         });
         let timing = self.config.timing.clone();
-        self.in_time(oracle, &timing);
+        self.check_timeouts(oracle, &timing);
         if let Some(leaving) = self.dials.leaving.filter(|_| !self.is_over()) {
             // After a jump of the clock the close begins late, and still has its time.
             let closed = self.dials.closing.map_or(Time::ZERO, |(at, _)| at + timing.close_timeout);
@@ -143,11 +149,11 @@ impl Model {
                     format!("{conn} began at {}", self.dials.since)
                 });
             }
-            Socket::Open(conn) => self.open_in_time(oracle, conn, &timing),
+            Socket::Open(conn) => self.check_open_timeouts(oracle, conn, &timing),
         }
     }
 
-    fn open_in_time(&self, oracle: &mut Oracle, conn: Conn, timing: &Timing) {
+    fn check_open_timeouts(&self, oracle: &mut Oracle, conn: Conn, timing: &Timing) {
         if self.dials.up.is_none() && self.dials.closing.is_none() {
             let end = self.dials.since + timing.handshake_timeout + timing.close_timeout;
             // Its close frame may have to wait for the socket.
@@ -174,16 +180,18 @@ impl Model {
     }
 
     /// No request waits longer than its time-out.
-    fn in_time(&self, oracle: &mut Oracle, timing: &Timing) {
+    fn check_timeouts(&self, oracle: &mut Oracle, timing: &Timing) {
         let late = self.requests.pending.iter().find(|(_, pending)| {
             let most = match pending.sort {
-                Sort::Asked | Sort::Info | Sort::Typing | Sort::Prompt | Sort::Interrupt => {
-                    timing.request_timeout
-                }
-                Sort::GoIdle | Sort::GoDormant => timing.idle_timeout,
-                Sort::State | Sort::Now => Duration::ZERO,
+                RequestKind::Asked
+                | RequestKind::Info
+                | RequestKind::Typing
+                | RequestKind::Prompt
+                | RequestKind::Interrupt => timing.request_timeout,
+                RequestKind::GoIdle | RequestKind::GoDormant => timing.idle_timeout,
+                RequestKind::State | RequestKind::Now => Duration::ZERO,
                 // `disconnects-in-time` says more.
-                Sort::Disconnect | Sort::Stream => return false,
+                RequestKind::Disconnect | RequestKind::Stream => return false,
             };
             self.now.since(pending.since) > most
         });
@@ -197,7 +205,7 @@ impl Model {
 }
 
 /// Counters that the model predicts, and the rules that they are for.
-const COUNTED: &[(&str, &str)] = &[
+const PREDICTED_COUNTERS: &[(&str, &str)] = &[
     ("malformed_lines", "W-3"),
     ("overlong_lines", "W-5"),
     ("unknown_frames", "W-4"),

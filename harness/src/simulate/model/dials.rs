@@ -15,7 +15,7 @@ pub(crate) enum Socket {
 
 /// What an auth refusal means (L-7, L-8, L-9).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum RefusalKind {
     Cold,
     Expired,
     Once,
@@ -24,7 +24,7 @@ pub(crate) enum Verdict {
 
 /// What our own close frame was for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Purpose {
+pub(crate) enum ClosePurpose {
     Resume,
     Dormant,
     Other,
@@ -32,7 +32,7 @@ pub(crate) enum Purpose {
 
 /// What must follow an end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Next {
+pub(crate) enum AfterEnd {
     /// A wait of so long: from, to.
     Wait(Duration, Duration),
     /// A dial at once.
@@ -56,13 +56,13 @@ pub(crate) struct Dials {
     /// When a ping was written that nothing has followed.
     pub(crate) pinged: Option<Time>,
     /// When our close frame was written, and what for.
-    pub(crate) closing: Option<(Time, Purpose)>,
+    pub(crate) closing: Option<(Time, ClosePurpose)>,
     /// Reading was paused when last looked at: then silence says nothing.
     pub(crate) paused: bool,
     attempts: u32,
-    mark: bool,
-    on_trial: bool,
-    verdict: Option<Verdict>,
+    revocation_suspected: bool,
+    is_probe: bool,
+    refusal: Option<RefusalKind>,
     /// Its credentials were refused by something other than the connector (L-9).
     pub(crate) is_foreign: bool,
     /// What the refused upgrade asked for (L-18).
@@ -92,9 +92,9 @@ impl Dials {
             closing: None,
             paused: false,
             attempts: 0,
-            mark: false,
-            on_trial: false,
-            verdict: None,
+            revocation_suspected: false,
+            is_probe: false,
+            refusal: None,
             is_foreign: false,
             retry_after: Duration::ZERO,
             held_since: None,
@@ -142,8 +142,8 @@ impl Dials {
         self.since = now;
         self.up = None;
         self.closing = None;
-        self.verdict = None;
-        self.on_trial = self.mark;
+        self.refusal = None;
+        self.is_probe = self.revocation_suspected;
         self.held_since = None;
         self.hold_until = Time::ZERO;
         self.next = None;
@@ -169,24 +169,24 @@ impl Dials {
     pub(crate) fn connected(&mut self, now: Time) {
         self.up = Some(now);
         self.ever_up = true;
-        self.mark = false;
+        self.revocation_suspected = false;
     }
 
     /// An auth refusal of the present dial or connection.
     pub(crate) fn refused(&mut self, is_expired: bool, confirms: bool) {
-        self.verdict = Some(if !self.ever_up {
-            Verdict::Cold
+        self.refusal = Some(if !self.ever_up {
+            RefusalKind::Cold
         } else if is_expired {
-            Verdict::Expired
-        } else if self.on_trial || !confirms {
-            Verdict::ForGood
+            RefusalKind::Expired
+        } else if self.is_probe || !confirms {
+            RefusalKind::ForGood
         } else {
-            Verdict::Once
+            RefusalKind::Once
         });
     }
 
-    pub(crate) fn verdict(&self) -> Option<Verdict> {
-        self.verdict
+    pub(crate) fn refusal(&self) -> Option<RefusalKind> {
+        self.refusal
     }
 
     pub(crate) fn hold(&mut self, now: Time, span: Duration, timing: &Timing) {
@@ -202,48 +202,48 @@ impl Dials {
     }
 
     /// The present dial or connection is over: what must follow.
-    pub(crate) fn ended(&mut self, now: Time, timing: &Timing) -> Next {
+    pub(crate) fn ended(&mut self, now: Time, timing: &Timing) -> AfterEnd {
         let held = self.up.take().is_some_and(|since| now.since(since) >= timing.backoff_reset);
         if held {
             self.attempts = 0;
         }
-        let (closing, verdict) = (self.closing.take(), self.verdict.take());
+        let (closing, refusal) = (self.closing.take(), self.refusal.take());
         let is_foreign = std::mem::take(&mut self.is_foreign);
         let asked = std::mem::take(&mut self.retry_after).min(timing.retry_after_most);
         self.socket = Socket::None;
         let hold = self.hold_until.since(now);
         let (mut least, mut most) = (Duration::ZERO, Duration::ZERO);
         // The host had asked to be served again, and the socket went before our close frame could be written (L-12).
-        let closing = closing.map(|(_, purpose)| purpose).or(self.resumed.then_some(Purpose::Resume));
-        let next = match (verdict, closing) {
-            (Some(Verdict::ForGood), _) => Next::Fatal,
-            _ if self.leaving.is_some() => Next::Stopped,
-            (Some(Verdict::Once), _) => {
-                self.mark = true;
-                if hold.is_zero() { Next::Dial } else { Next::Wait(hold, hold) }
+        let closing = closing.map(|(_, purpose)| purpose).or(self.resumed.then_some(ClosePurpose::Resume));
+        let next = match (refusal, closing) {
+            (Some(RefusalKind::ForGood), _) => AfterEnd::Fatal,
+            _ if self.leaving.is_some() => AfterEnd::Stopped,
+            (Some(RefusalKind::Once), _) => {
+                self.revocation_suspected = true;
+                if hold.is_zero() { AfterEnd::Dial } else { AfterEnd::Wait(hold, hold) }
             }
-            (None, Some(Purpose::Resume)) if hold.is_zero() => Next::Dial,
-            (None, Some(Purpose::Resume)) => Next::Wait(hold, hold),
-            (None, Some(Purpose::Dormant)) => {
+            (None, Some(ClosePurpose::Resume)) if hold.is_zero() => AfterEnd::Dial,
+            (None, Some(ClosePurpose::Resume)) => AfterEnd::Wait(hold, hold),
+            (None, Some(ClosePurpose::Dormant)) => {
                 (least, most) = (timing.dormant_delay, timing.dormant_delay);
-                Next::Wait(least.max(hold), most.max(hold))
+                AfterEnd::Wait(least.max(hold), most.max(hold))
             }
-            (Some(Verdict::Cold | Verdict::Expired) | None, _) => {
+            (Some(RefusalKind::Cold | RefusalKind::Expired) | None, _) => {
                 self.attempts = self.attempts.saturating_add(1);
                 let doubled = timing.backoff_first.saturating_mul(1 << (self.attempts - 1).min(31));
                 let longest = if is_foreign { timing.backoff_refused_most } else { timing.backoff_most };
                 most = doubled.min(longest);
                 least = (most / 2).max(asked);
                 most = most.max(asked);
-                Next::Wait(least.max(hold), most.max(hold))
+                AfterEnd::Wait(least.max(hold), most.max(hold))
             }
         };
         self.next = match next {
             // The host may still hold dials, or hold them for less.
-            Next::Wait(from, to) if !hold.is_zero() => Some((now + least.min(from), now + most.min(to))),
-            Next::Wait(from, to) => Some((now + from, now + to)),
-            Next::Dial => Some((now, now)),
-            Next::Stopped | Next::Fatal => None,
+            AfterEnd::Wait(from, to) if !hold.is_zero() => Some((now + least.min(from), now + most.min(to))),
+            AfterEnd::Wait(from, to) => Some((now + from, now + to)),
+            AfterEnd::Dial => Some((now, now)),
+            AfterEnd::Stopped | AfterEnd::Fatal => None,
         };
         next
     }
@@ -278,16 +278,16 @@ mod tests {
         let config = Config::new(identity);
         for (resumed, closing, at_once) in [
             (true, None, true),
-            (true, Some(Purpose::Resume), true),
+            (true, Some(ClosePurpose::Resume), true),
             (false, None, false),
-            (false, Some(Purpose::Other), false),
+            (false, Some(ClosePurpose::Other), false),
         ] {
             let mut dials = Dials::new(Time::ZERO);
             dials.connected(Time::ZERO);
             dials.resumed = resumed;
             dials.closing = closing.map(|purpose| (Time::ZERO, purpose));
             let next = dials.ended(Time::ZERO, &config.timing);
-            assert_eq!(next == Next::Dial, at_once, "{resumed} {closing:?}: {next:?}");
+            assert_eq!(next == AfterEnd::Dial, at_once, "{resumed} {closing:?}: {next:?}");
         }
     }
 }

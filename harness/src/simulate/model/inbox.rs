@@ -4,11 +4,11 @@ use super::posts::Posts;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How many doubles wait for one twin.
-pub(super) const WAITERS: usize = 8;
+pub(super) const MAX_WAITERS: usize = 8;
 
 /// Something for the host that came over a connection, or over HTTP.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Arrived {
+pub(crate) struct InboundItem {
     /// What it is; none for what the workload did not make.
     pub(crate) serial: Option<u64>,
     pub(crate) chat: String,
@@ -32,7 +32,7 @@ pub(crate) struct Arrived {
 
 /// What became of an arrival.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Became {
+pub(crate) enum ArrivalOutcome {
     Queued,
     Waits,
     Dropped,
@@ -45,24 +45,24 @@ pub(crate) type Unanswered = Option<String>;
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     /// In the order in which they must be handed over.
-    pub(crate) waiting: VecDeque<Arrived>,
+    pub(crate) waiting: VecDeque<InboundItem>,
     /// What is in flight, by what makes it a double: its place in the order of arrival, and the doubles that wait.
-    flight: BTreeMap<String, (u64, Vec<Arrived>)>,
+    flight: BTreeMap<String, (u64, Vec<InboundItem>)>,
     arrived: u64,
     /// What became in flight on the connection whose handshake is not complete.
     pub(crate) early_keys: usize,
     taken: BTreeSet<String>,
     taken_order: VecDeque<String>,
     /// Buffered ones in the host's hands.
-    pub(crate) handed: BTreeMap<u64, Arrived>,
+    pub(crate) handed: BTreeMap<u64, InboundItem>,
     /// What was handed over weighs, by delivery.
     pub(crate) weights: BTreeMap<u64, usize>,
     /// Live ones that the host may still refuse.
-    live: BTreeMap<u64, Arrived>,
+    live: BTreeMap<u64, InboundItem>,
     /// Entries that may be acknowledged, and on which connection.
     pub(crate) owed: BTreeMap<(u32, String), u32>,
     /// Serial numbers that the host has for good, or that are nobody's to have.
-    pub(crate) safe: BTreeSet<u64>,
+    pub(crate) accounted_for: BTreeSet<u64>,
     memory: usize,
     pub(crate) posts: Posts,
     /// The connection on which acknowledgements can be written now.
@@ -80,39 +80,39 @@ impl Inbox {
     }
 
     /// Something arrives; `early` is a connection whose handshake is not complete.
-    pub(crate) fn arrive(&mut self, mut arrived: Arrived, early: Option<u32>) -> Became {
+    pub(crate) fn arrive(&mut self, mut arrived: InboundItem, early: Option<u32>) -> ArrivalOutcome {
         self.arrived += 1;
         arrived.place = self.arrived;
         let Some(key) = &arrived.key else {
             self.waiting.push_back(arrived);
-            return Became::Queued;
+            return ArrivalOutcome::Queued;
         };
         if self.taken.contains(key) {
-            self.taken_word(arrived.conn, arrived.entry, arrived.post);
-            return Became::Duplicate;
+            self.acknowledge(arrived.conn, arrived.entry, arrived.post);
+            return ArrivalOutcome::Duplicate;
         }
         if let Some((_, waiters)) = self.flight.get_mut(key) {
-            if waiters.len() >= WAITERS {
+            if waiters.len() >= MAX_WAITERS {
                 if let Some(post) = arrived.post {
-                    self.posts.word(post, 503);
+                    self.posts.set_status(post, 503);
                 }
-                return Became::Dropped;
+                return ArrivalOutcome::Dropped;
             }
             waiters.push(arrived);
-            return Became::Waits;
+            return ArrivalOutcome::Waits;
         }
         self.flight.insert(key.clone(), (arrived.place, Vec::new()));
         self.early_keys += usize::from(Some(arrived.conn) == early);
         self.forget();
         self.waiting.push_back(arrived);
-        Became::Queued
+        ArrivalOutcome::Queued
     }
 
     /// Whoever waits for word of it hears that it need not come again.
-    pub(crate) fn taken_word(&mut self, conn: u32, entry: Option<String>, post: Option<u64>) {
+    pub(crate) fn acknowledge(&mut self, conn: u32, entry: Option<String>, post: Option<u64>) {
         self.owe(conn, entry);
         if let Some(post) = post {
-            self.posts.word(post, 200);
+            self.posts.set_status(post, 200);
         }
     }
 
@@ -149,8 +149,8 @@ impl Inbox {
         serial: Option<u64>,
         chat: &str,
         early: Option<u32>,
-    ) -> Result<Arrived, String> {
-        let in_chat = |waiting: &Arrived| waiting.chat == chat;
+    ) -> Result<InboundItem, String> {
+        let in_chat = |waiting: &InboundItem| waiting.chat == chat;
         let ready = self.waiting.iter().position(|waiting| in_chat(waiting) && Some(waiting.conn) != early);
         let Some(place) = ready.or_else(|| self.waiting.iter().position(in_chat)) else {
             return Err(format!("nothing waits in chat {chat:?}"));
@@ -165,7 +165,7 @@ impl Inbox {
             if let Some(key) = &arrived.key {
                 self.take(&key.clone());
             }
-            self.safe.extend(arrived.serial);
+            self.accounted_for.extend(arrived.serial);
             self.live.insert(delivery, arrived.clone());
             while self.live.len() > self.memory {
                 self.live.pop_first();
@@ -179,15 +179,15 @@ impl Inbox {
         if let Some(arrived) = self.handed.remove(&delivery) {
             self.weights.remove(&delivery);
             if is_taken {
-                self.safe.extend(arrived.serial);
-                self.taken_word(arrived.conn, arrived.entry, arrived.post);
+                self.accounted_for.extend(arrived.serial);
+                self.acknowledge(arrived.conn, arrived.entry, arrived.post);
                 if let Some(key) = arrived.key {
                     self.take(&key);
                 }
                 return None;
             }
             if let Some(post) = arrived.post {
-                self.posts.word(post, 503);
+                self.posts.set_status(post, 503);
             }
             return self.give_up(arrived.key, arrived.answers);
         }
@@ -221,7 +221,7 @@ impl Inbox {
             waiters.retain(|waiter| waiter.conn != conn);
             dropped += (before - waiters.len()) as u64;
         }
-        let (gone, kept): (VecDeque<Arrived>, VecDeque<Arrived>) =
+        let (gone, kept): (VecDeque<InboundItem>, VecDeque<InboundItem>) =
             self.waiting.drain(..).partition(|arrived| arrived.conn == conn);
         self.waiting = kept;
         dropped += gone.len() as u64;
@@ -231,7 +231,7 @@ impl Inbox {
 
     /// Nobody waits for that request's delivery any more: whether no host has seen it, and the prompt that it answered.
     pub(crate) fn abandon(&mut self, post: u64) -> (bool, Unanswered) {
-        let is_it = |arrived: &Arrived| arrived.post == Some(post);
+        let is_it = |arrived: &InboundItem| arrived.post == Some(post);
         if let Some(arrived) = self.waiting.iter().position(is_it).and_then(|at| self.waiting.remove(at)) {
             return (true, self.give_up(arrived.key, arrived.answers));
         }
@@ -252,7 +252,7 @@ impl Inbox {
 
     fn take(&mut self, key: &str) {
         for waiter in self.flight.remove(key).into_iter().flat_map(|(_, waiters)| waiters) {
-            self.taken_word(waiter.conn, waiter.entry, waiter.post);
+            self.acknowledge(waiter.conn, waiter.entry, waiter.post);
         }
         if !self.taken.insert(key.to_owned()) {
             self.taken_order.retain(|taken| taken != key);
@@ -275,7 +275,7 @@ impl Inbox {
         match flight.and_then(|(place, waiters)| Some((*place, waiters.pop()?))) {
             Some((place, waiter)) => {
                 let before = self.waiting.iter().filter(|waiting| waiting.place < place).count();
-                self.waiting.insert(before, Arrived { answers, place, ..waiter });
+                self.waiting.insert(before, InboundItem { answers, place, ..waiter });
                 None
             }
             None => {

@@ -1,18 +1,18 @@
 //! What the connector's bytes mean, as far as the outside can tell (W, D-8, A-3).
 
-use super::inbox::{Arrived, Became};
-use super::prompts::Standing;
+use super::inbox::{ArrivalOutcome, InboundItem};
+use super::prompts::PromptState;
 use super::sessions::session;
 use super::{DeadLetter, Model};
 use crate::simulate::json_variants;
 use crate::simulate::oracle::Oracle;
-use crate::simulate::users::{EventClass, Register, UserEvent, serial};
+use crate::simulate::users::{EventClass, UserEvent, UserEvents, serial};
 use relayline_core::output::Conn;
 use serde_json::Value;
 
 impl Model {
     /// The machine has taken these bytes of a socket.
-    pub(crate) fn bytes(&mut self, oracle: &mut Oracle, user_events: &Register, conn: Conn, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, oracle: &mut Oracle, user_events: &UserEvents, conn: Conn, bytes: &[u8]) {
         if self.dials.open() != Some(conn) {
             oracle.count("L-6");
             return;
@@ -42,7 +42,7 @@ impl Model {
         self.is_overlong = false;
     }
 
-    fn line(&mut self, oracle: &mut Oracle, user_events: &Register, conn: u32, line: &[u8]) {
+    fn line(&mut self, oracle: &mut Oracle, user_events: &UserEvents, conn: u32, line: &[u8]) {
         if line.iter().all(u8::is_ascii_whitespace) {
             oracle.count("W-2");
             return;
@@ -71,20 +71,20 @@ impl Model {
             "going_idle_ack" => {
                 self.idle_acked = true;
                 // One that comes too late means it, too: the connector buffers from now on.
-                self.is_idle |= self.idle_questions > 0;
+                self.is_idle |= self.going_idle_frames > 0;
             }
             "error" => {
                 oracle.count("X-5");
                 self.count("error_frames", 1);
                 self.errors += 1;
-                self.has_complaint |= self.dials.up.is_none();
+                self.has_early_error |= self.dials.up.is_none();
             }
             _ => {
                 oracle.count("W-4");
                 self.count("unknown_frames", 1);
             }
         }
-        self.lost(conn, entry);
+        self.acknowledge_unusable(conn, entry);
     }
 
     /// What cannot be read stops nothing: its entry is acknowledged and the host is told. What there is to read in
@@ -97,7 +97,7 @@ impl Model {
             let text =
                 [&frame["event"]["text"], &frame["forward"]["path"]].into_iter().find_map(Value::as_str);
             // The host has what there is of it.
-            self.inbox.safe.extend(text.and_then(serial));
+            self.inbox.accounted_for.extend(text.and_then(serial));
         }
         let entry = made.map(|(_, id)| (*id).to_owned()).or_else(|| entry(before.as_ref()?));
         let names = ["\"inbound\"", "\"passthrough_forward\"", "\"bufferId\""];
@@ -108,7 +108,7 @@ impl Model {
         {
             self.dead_letter(entry.clone(), line);
         }
-        self.lost(conn, entry);
+        self.acknowledge_unusable(conn, entry);
     }
 
     /// The host is told of a line; none is so long that its end is left out.
@@ -117,7 +117,7 @@ impl Model {
     }
 
     /// Nobody can be handed it: it is acknowledged all the same.
-    fn lost(&mut self, conn: u32, entry: Option<String>) {
+    fn acknowledge_unusable(&mut self, conn: u32, entry: Option<String>) {
         self.inbox.open = self.acknowledges_on();
         self.inbox.owe(conn, entry);
     }
@@ -125,7 +125,7 @@ impl Model {
     fn inbound(
         &mut self,
         oracle: &mut Oracle,
-        user_events: &Register,
+        user_events: &UserEvents,
         conn: u32,
         (frame, line): (&Value, &[u8]),
         entry: Option<String>,
@@ -133,7 +133,7 @@ impl Model {
         let Some(event) = frame.get("event").filter(|event| event.is_object()) else {
             self.count("unusable_events", 1);
             self.dead_letter(entry.clone(), line);
-            return self.lost(conn, entry);
+            return self.acknowledge_unusable(conn, entry);
         };
         self.places.seen(event);
         let serial = event["text"].as_str().and_then(serial);
@@ -153,14 +153,14 @@ impl Model {
         let is_answer = answers.is_some();
         let session = Some(session(&self.config, event));
         let arrived =
-            Arrived { serial, chat, session, key, entry, conn, post: None, is_answer, answers, place: 0 };
+            InboundItem { serial, chat, session, key, entry, conn, post: None, is_answer, answers, place: 0 };
         self.arrive(oracle, arrived);
     }
 
     fn forward(
         &mut self,
         oracle: &mut Oracle,
-        user_events: &Register,
+        user_events: &UserEvents,
         conn: u32,
         (frame, line): (&Value, &[u8]),
         entry: Option<String>,
@@ -168,17 +168,17 @@ impl Model {
         if !frame["forward"].is_object() {
             self.count("unusable_events", 1);
             self.dead_letter(entry.clone(), line);
-            return self.lost(conn, entry);
+            return self.acknowledge_unusable(conn, entry);
         }
         let serial = frame["forward"]["path"].as_str().and_then(serial);
         let Some(known) = serial.and_then(|serial| user_events.get(&serial)) else {
             // Garbage: no platform that anybody asked for.
             self.count("unwanted_forwards", 1);
-            return self.lost(conn, entry);
+            return self.acknowledge_unusable(conn, entry);
         };
         self.count("undecodable_bodies", u64::from(known.is_undecodable));
         let key = entry.as_ref().map(|entry| format!("forward {entry}"));
-        let mut arrived = Arrived {
+        let mut arrived = InboundItem {
             serial,
             chat: known.chat.clone(),
             session: None,
@@ -204,23 +204,23 @@ impl Model {
             EventClass::Raw => {
                 oracle.count("P-2");
                 self.count("unwanted_forwards", 1);
-                self.nobodys(arrived);
+                self.discard(arrived);
             }
             EventClass::Silent => {
                 oracle.count("P-6");
                 self.count("silent_interactions", 1);
-                self.nobodys(arrived);
+                self.discard(arrived);
             }
         }
     }
 
-    fn nobodys(&mut self, arrived: Arrived) {
-        self.inbox.safe.extend(arrived.serial);
+    fn discard(&mut self, arrived: InboundItem) {
+        self.inbox.accounted_for.extend(arrived.serial);
         self.inbox.open = self.acknowledges_on();
-        self.inbox.taken_word(arrived.conn, arrived.entry, arrived.post);
+        self.inbox.acknowledge(arrived.conn, arrived.entry, arrived.post);
     }
 
-    pub(super) fn arrive(&mut self, oracle: &mut Oracle, mut arrived: Arrived) {
+    pub(super) fn arrive(&mut self, oracle: &mut Oracle, mut arrived: InboundItem) {
         let is_double = arrived.key.as_ref().is_some_and(|key| self.inbox.knows(key));
         if let Some(prompt) = arrived.answers.clone() {
             if is_double {
@@ -228,20 +228,20 @@ impl Model {
                 arrived.answers = None;
             } else {
                 oracle.count("I-3");
-                match self.prompts.standing(&prompt, self.now) {
-                    Standing::Open => self.prompts.answer(&prompt),
-                    Standing::Answered => {
+                match self.prompts.state_of(&prompt, self.now) {
+                    PromptState::Open => self.prompts.answer(&prompt),
+                    PromptState::Answered => {
                         self.count("late_answers", 1);
-                        return self.nobodys(arrived);
+                        return self.discard(arrived);
                     }
-                    Standing::Foreign => {
+                    PromptState::Foreign => {
                         self.count("foreign_answers", 1);
-                        return self.nobodys(arrived);
+                        return self.discard(arrived);
                     }
-                    Standing::Stale => {
+                    PromptState::Stale => {
                         self.count("stale_answers", 1);
                         self.stale.push_back(arrived.serial);
-                        return self.nobodys(arrived);
+                        return self.discard(arrived);
                     }
                 }
             }
@@ -249,15 +249,15 @@ impl Model {
         self.inbox.open = self.acknowledges_on();
         let is_buffered = arrived.entry.is_some();
         match self.inbox.arrive(arrived, self.early()) {
-            Became::Queued => {}
-            Became::Waits => oracle.count("A-4"),
-            Became::Dropped => {
+            ArrivalOutcome::Queued => {}
+            ArrivalOutcome::Waits => oracle.count("A-4"),
+            ArrivalOutcome::Dropped => {
                 oracle.count("A-4");
                 self.count("waiters_dropped", 1);
                 // Its entry must come again: nobody acknowledges it.
                 self.refused_here |= is_buffered;
             }
-            Became::Duplicate => {
+            ArrivalOutcome::Duplicate => {
                 oracle.count("A-4");
                 self.count("duplicates", 1);
             }
@@ -272,7 +272,7 @@ impl Model {
         let number =
             number.filter(|half| half.len() == 16).and_then(|half| u64::from_str_radix(half, 16).ok());
         if let Some(number) = number {
-            self.step_answered(number, frame.get("result"));
+            self.stream_frame_answered(number, frame.get("result"));
             self.turns.in_flight.remove(&number);
             self.requests.answered(number, frame.get("result"));
             if self.requests.is_unasked(number) {

@@ -1,13 +1,12 @@
 //! The reference model: what must have happened, told only what the outside sees of a machine. It is much simpler than
 //! the machine, has no queues for writing and no timers, and knows from the workload what each thing is.
 
-mod answers;
 mod checks;
 mod dials;
-mod holds;
 mod inbox;
 mod lines;
 mod outputs;
+mod placement;
 mod places;
 pub(crate) mod posts;
 mod prompts;
@@ -15,14 +14,15 @@ mod requests;
 mod sessions;
 pub(crate) mod streams;
 mod turns;
+mod usage;
 mod writes;
 
 pub(crate) use dials::Socket;
 
 use super::oracle::Oracle;
-use answers::Placed;
-use dials::{Dials, Purpose};
+use dials::{ClosePurpose, Dials};
 use inbox::Inbox;
+use placement::ExpectedPlace;
 use places::Places;
 use prompts::Prompts;
 use relayline_core::command::{Command, NotAccepted, RequestId};
@@ -33,10 +33,10 @@ use relayline_core::output::{Conn, DeliveryId, Outcome, Phase};
 use relayline_core::stats::Stats;
 use relayline_core::time::{Now, Time};
 use relayline_core::upgrade::Refusal;
-use requests::{Pending, Requests, Sort};
+use requests::{Pending, RequestKind, Requests};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use streams::Streamed;
+use streams::StreamModel;
 use turns::Turns;
 
 /// What the host is told of what cannot be used (A-3, A-9, W-5).
@@ -59,9 +59,9 @@ pub(crate) struct Model {
     pub(crate) dials: Dials,
     places: Places,
     /// Where the frames of requests must go.
-    placed: BTreeMap<u64, Placed>,
+    placed: BTreeMap<u64, ExpectedPlace>,
     /// Replies that are streamed, by name.
-    streams: BTreeMap<String, Streamed>,
+    streams: BTreeMap<String, StreamModel>,
     turns: Turns,
     /// Where the machine said that it is, when last looked at.
     phase: Phase,
@@ -72,7 +72,7 @@ pub(crate) struct Model {
     /// `error` frames that the host must be told of.
     errors: u64,
     /// An `error` frame came before the handshake of this connection.
-    has_complaint: bool,
+    has_early_error: bool,
     stale: VecDeque<Option<u64>>,
     dead_letters: VecDeque<DeadLetter>,
     /// The limit of the first descriptor's messages (D-3).
@@ -87,9 +87,9 @@ pub(crate) struct Model {
     /// It was confirmed on this connection.
     is_idle: bool,
     /// How often the host has asked to go idle on this connection.
-    idle_asks: u32,
+    idle_requests: u32,
     /// How often the connector was asked.
-    idle_questions: u32,
+    going_idle_frames: u32,
     /// Idleness was confirmed to somebody who wants to sleep.
     may_sleep: bool,
     /// The socket could take a message when last looked at.
@@ -109,7 +109,7 @@ pub(crate) struct Model {
     has_counted: bool,
     compared: Option<Stats>,
     /// Messages that streams have finished, with their texts: for who knows what the chats show.
-    pub(crate) streamed: Vec<(Vec<String>, String)>,
+    pub(crate) finished_streams: Vec<(Vec<String>, String)>,
 }
 
 impl Model {
@@ -131,7 +131,7 @@ impl Model {
             is_overlong: false,
             interrupts: VecDeque::new(),
             errors: 0,
-            has_complaint: false,
+            has_early_error: false,
             stale: VecDeque::new(),
             dead_letters: VecDeque::new(),
             limit: 0,
@@ -140,8 +140,8 @@ impl Model {
             refused_here: false,
             idle_acked: false,
             is_idle: false,
-            idle_asks: 0,
-            idle_questions: 0,
+            idle_requests: 0,
+            going_idle_frames: 0,
             may_sleep: false,
             can_write: true,
             is_fatal: false,
@@ -155,7 +155,7 @@ impl Model {
             counts: BTreeMap::new(),
             has_counted: false,
             compared: None,
-            streamed: Vec::new(),
+            finished_streams: Vec::new(),
         }
     }
 
@@ -176,7 +176,7 @@ impl Model {
     }
 
     /// The host has primed a chat with what is too long.
-    pub(crate) fn refused_prime(&mut self) {
+    pub(crate) fn prime_refused(&mut self) {
         self.count("not_accepted", 1);
     }
 
@@ -187,9 +187,9 @@ impl Model {
     }
 
     /// The machine is about to be ticked at its latest time.
-    pub(crate) fn passes(&mut self) {
-        self.steps_expire();
-        self.turns_pass();
+    pub(crate) fn before_tick(&mut self) {
+        self.expire_stream_frames();
+        self.expire_turns();
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -271,7 +271,7 @@ impl Model {
             }
             Err(refused) => {
                 self.count("not_accepted", 1);
-                self.not_answered(oracle, command, refused);
+                self.check_refused_answer(oracle, command, refused);
                 let kind = refused.failure().kind.name();
                 oracle.check(
                     "O-3",
@@ -284,7 +284,7 @@ impl Model {
     }
 
     fn accepted(&mut self, oracle: &mut Oracle, id: u64, command: &Command) {
-        self.places_it(oracle, id, command);
+        self.expect_placement(oracle, id, command);
         let timing = &self.config.timing;
         match command {
             Command::Op(Op::Prompt(prompt)) => {
@@ -299,15 +299,15 @@ impl Model {
                 self.dials.lift();
                 self.resumed();
             }
-            Command::Stream(state) => self.said(oracle, id, state),
+            Command::Stream(state) => self.stream_updated(oracle, id, state),
             Command::Turn(turn) => {
-                self.turned(oracle, *turn, self.phase);
+                self.turn_changed(oracle, *turn, self.phase);
                 self.stops_streams(id, *turn);
             }
             Command::GoIdle | Command::GoDormant => {
                 // Who is idle need not ask again.
                 self.idle_acked = self.is_idle;
-                self.idle_asks += 1;
+                self.idle_requests += 1;
             }
             _ => {}
         }
@@ -316,13 +316,15 @@ impl Model {
     /// The host wants to be served again: where it is not, or is about not to be (L-12, L-13).
     fn resumed(&mut self) {
         self.may_sleep = false;
-        let asked = |pending: &Pending| matches!(pending.sort, Sort::GoIdle | Sort::GoDormant);
+        let asked = |pending: &Pending| matches!(pending.sort, RequestKind::GoIdle | RequestKind::GoDormant);
         let idle = self.is_idle || self.requests.pending.values().any(asked);
-        for pending in self.requests.pending.values_mut().filter(|pending| pending.sort == Sort::GoDormant) {
-            pending.sort = Sort::GoIdle;
+        for pending in
+            self.requests.pending.values_mut().filter(|pending| pending.sort == RequestKind::GoDormant)
+        {
+            pending.sort = RequestKind::GoIdle;
         }
         match (self.dials.socket, &mut self.dials.closing) {
-            (_, Some((_, purpose))) => *purpose = Purpose::Resume,
+            (_, Some((_, purpose))) => *purpose = ClosePurpose::Resume,
             (Socket::None, None) => self.dials.resumed = true,
             (Socket::Open(_), None) if idle && self.dials.up.is_some() => self.dials.resumed = true,
             (Socket::Dialing(_) | Socket::Open(_), None) => {}
@@ -346,9 +348,18 @@ impl Model {
 }
 
 fn needs_connection(command: &Command) -> bool {
-    match Sort::of(command) {
-        Sort::Asked | Sort::Info | Sort::Prompt | Sort::Interrupt | Sort::GoIdle | Sort::GoDormant => true,
+    match RequestKind::of(command) {
+        RequestKind::Asked
+        | RequestKind::Info
+        | RequestKind::Prompt
+        | RequestKind::Interrupt
+        | RequestKind::GoIdle
+        | RequestKind::GoDormant => true,
         // A stream that has failed tells so at any time; a typing sign is never an error.
-        Sort::Typing | Sort::State | Sort::Stream | Sort::Disconnect | Sort::Now => false,
+        RequestKind::Typing
+        | RequestKind::State
+        | RequestKind::Stream
+        | RequestKind::Disconnect
+        | RequestKind::Now => false,
     }
 }

@@ -1,8 +1,8 @@
 //! What a machine puts out, held against what it must.
 
-use super::dials::{Next, Purpose, Verdict};
-use super::inbox::Arrived;
-use super::{DeadLetter, Model, Socket, Sort};
+use super::dials::{AfterEnd, ClosePurpose, RefusalKind};
+use super::inbox::InboundItem;
+use super::{DeadLetter, Model, RequestKind, Socket};
 use crate::simulate::oracle::Oracle;
 use crate::simulate::users::serial;
 use relayline_core::command::{FailureKind, Reply};
@@ -38,7 +38,7 @@ impl Model {
                     .check("L-16", "interrupts-are-exact", fits, || format!("{action:?}, not {expected:?}"));
             }
             Action::Notify(notice) => self.notice(oracle, notice),
-            Action::Respond { id, answer } => self.responds(oracle, id.number(), answer),
+            Action::Respond { id, answer } => self.check_response(oracle, id.number(), answer),
             Action::Fatal(fatal) => {
                 let fits = self.must_be_fatal && !fatal.retryable && self.requests.pending.is_empty();
                 oracle.check("L-10", "fatal-when-revoked", fits, || {
@@ -102,44 +102,46 @@ impl Model {
         oracle.count("O-3");
         self.placed.remove(&id);
         match (pending.sort, result) {
-            (Sort::Prompt, Ok(Reply::Prompted { prompt_id, .. })) => {
+            (RequestKind::Prompt, Ok(Reply::Prompted { prompt_id, .. })) => {
                 let known = self.prompts.id_of(id);
                 oracle.check("I-1", "a-prompt-keeps-its-id", known == Some(prompt_id), || {
                     format!("{prompt_id} was sent as {known:?}")
                 });
             }
-            (Sort::Prompt, Err(failure)) if failure.kind != FailureKind::Ambiguous => self.prompts.failed(id),
-            (Sort::GoIdle | Sort::GoDormant, Ok(Reply::Idle { confirmed: true })) => {
+            (RequestKind::Prompt, Err(failure)) if failure.kind != FailureKind::Ambiguous => {
+                self.prompts.failed(id)
+            }
+            (RequestKind::GoIdle | RequestKind::GoDormant, Ok(Reply::Idle { confirmed: true })) => {
                 oracle.check("L-12", "idleness-is-confirmed-by-the-peer", self.idle_acked, || {
                     format!("request {id} was confirmed by nobody")
                 });
                 self.is_idle = true;
-                self.may_sleep |= pending.sort == Sort::GoDormant;
+                self.may_sleep |= pending.sort == RequestKind::GoDormant;
             }
-            (Sort::Stream, _) => {
-                let is_whole = self.streamed(oracle, &pending.stream, result);
+            (RequestKind::Stream, _) => {
+                let is_whole = self.stream_completed(oracle, &pending.stream, result);
                 if let Ok(Reply::Streamed { message_ids, .. }) = result
                     && is_whole
                     // The end of one whose chat was forgotten meanwhile goes to the default platform (M-3).
                     && self.places.is_sure()
                 {
-                    self.streamed.push((message_ids.clone(), pending.text.clone()));
+                    self.finished_streams.push((message_ids.clone(), pending.text.clone()));
                 }
             }
-            (Sort::State, _) => self.state_ended(oracle, &pending.stream, result),
-            (Sort::Info, Ok(Reply::ChatInfo { name, .. })) => {
+            (RequestKind::State, _) => self.stream_state_completed(oracle, &pending.stream, result),
+            (RequestKind::Info, Ok(Reply::ChatInfo { name, .. })) => {
                 oracle.check("X-1", "names-are-cut", name.len() <= 1024, || format!("{} bytes", name.len()));
             }
             (
-                Sort::Asked
-                | Sort::Info
-                | Sort::Typing
-                | Sort::Prompt
-                | Sort::Interrupt
-                | Sort::GoIdle
-                | Sort::GoDormant
-                | Sort::Disconnect
-                | Sort::Now,
+                RequestKind::Asked
+                | RequestKind::Info
+                | RequestKind::Typing
+                | RequestKind::Prompt
+                | RequestKind::Interrupt
+                | RequestKind::GoIdle
+                | RequestKind::GoDormant
+                | RequestKind::Disconnect
+                | RequestKind::Now,
                 _,
             ) => {}
         }
@@ -158,11 +160,11 @@ impl Model {
                     "no descriptor came".to_owned()
                 });
                 self.is_to_connect = false;
-                self.has_complaint = false;
+                self.has_early_error = false;
             }
             Notice::Disconnected { reason, retry_in, .. } => {
                 oracle.check("L-18", "ends-have-a-reason", !reason.is_empty(), || "none".to_owned());
-                self.remarks(oracle, reason);
+                self.check_end_reason(oracle, reason);
                 self.disconnected(oracle, *retry_in);
             }
             Notice::Dormant { retry_in } => {
@@ -210,7 +212,7 @@ impl Model {
     }
 
     /// What the reason of an end must say beside the peer's words (W-10, X-5).
-    fn remarks(&mut self, oracle: &mut Oracle, reason: &str) {
+    fn check_end_reason(&mut self, oracle: &mut Oracle, reason: &str) {
         let held = self.line.len();
         let pending = format!("{held} bytes without a newline are pending");
         let tells = reason.contains("without a newline are pending");
@@ -219,7 +221,7 @@ impl Model {
             format!("{held} bytes are held: {reason}")
         });
         let complains = reason.contains("; the connector said: ");
-        let expected = std::mem::take(&mut self.has_complaint);
+        let expected = std::mem::take(&mut self.has_early_error);
         oracle.check("X-5", "an-early-error-is-told", complains == expected, || reason.to_owned());
     }
 
@@ -234,46 +236,46 @@ impl Model {
         let waiting = self.requests.pending.iter().find(|(_, pending)| {
             matches!(
                 pending.sort,
-                Sort::Asked
-                    | Sort::Info
-                    | Sort::Typing
-                    | Sort::Prompt
-                    | Sort::Interrupt
-                    | Sort::GoIdle
-                    | Sort::GoDormant
+                RequestKind::Asked
+                    | RequestKind::Info
+                    | RequestKind::Typing
+                    | RequestKind::Prompt
+                    | RequestKind::Interrupt
+                    | RequestKind::GoIdle
+                    | RequestKind::GoDormant
             )
         });
         oracle.check("O-4", "an-end-fails-what-waits", waiting.is_none(), || {
             format!("{waiting:?} still waits")
         });
-        let is_refused = self.dials.verdict().is_some();
-        match self.dials.verdict() {
-            Some(Verdict::Cold) => oracle.count("L-7"),
-            Some(Verdict::Expired) => oracle.count("L-8"),
-            Some(Verdict::Once | Verdict::ForGood) => oracle.count("L-9"),
+        let is_refused = self.dials.refusal().is_some();
+        match self.dials.refusal() {
+            Some(RefusalKind::Cold) => oracle.count("L-7"),
+            Some(RefusalKind::Expired) => oracle.count("L-8"),
+            Some(RefusalKind::Once | RefusalKind::ForGood) => oracle.count("L-9"),
             None => {}
         }
         // It has gone to sleep, and the socket went before our close frame could be written.
         if self.may_sleep {
-            self.dials.closing.get_or_insert((self.now, Purpose::Dormant));
+            self.dials.closing.get_or_insert((self.now, ClosePurpose::Dormant));
         }
-        let sleeps = self.dials.closing.is_some_and(|(_, purpose)| purpose == Purpose::Dormant);
+        let sleeps = self.dials.closing.is_some_and(|(_, purpose)| purpose == ClosePurpose::Dormant);
         let next = self.dials.ended(self.now, &self.config.timing);
         let (fits, rule) = match (next, retry_in) {
-            (Next::Fatal, None) => {
+            (AfterEnd::Fatal, None) => {
                 self.must_be_fatal = true;
                 (true, "L-10")
             }
-            (Next::Stopped, None) => {
+            (AfterEnd::Stopped, None) => {
                 self.must_stop = true;
                 (true, "L-14")
             }
-            (Next::Dial, Some(wait)) => {
+            (AfterEnd::Dial, Some(wait)) => {
                 self.must_dial = true;
                 (wait.is_zero(), "L-9")
             }
-            (Next::Wait(from, to), Some(wait)) => (from <= wait && wait <= to, "L-5"),
-            (Next::Fatal | Next::Stopped | Next::Dial | Next::Wait(..), _) => (false, "L-5"),
+            (AfterEnd::Wait(from, to), Some(wait)) => (from <= wait && wait <= to, "L-5"),
+            (AfterEnd::Fatal | AfterEnd::Stopped | AfterEnd::Dial | AfterEnd::Wait(..), _) => (false, "L-5"),
         };
         oracle.check(rule, "the-wait-is-as-it-must", fits, || format!("{retry_in:?}, not {next:?}"));
         self.streams_disconnected();
@@ -283,22 +285,22 @@ impl Model {
         for prompt in unanswered {
             self.reopen(&prompt);
         }
-        if matches!(next, Next::Fatal | Next::Stopped) {
-            self.turn_all_away();
+        if matches!(next, AfterEnd::Fatal | AfterEnd::Stopped) {
+            self.reject_pending();
         }
         if self.must_be_fatal {
             let dropped = self.inbox.clear();
             self.count("dropped_at_end", dropped);
         }
-        self.must_sleep = sleeps && !is_refused && matches!(next, Next::Wait(..));
+        self.must_sleep = sleeps && !is_refused && matches!(next, AfterEnd::Wait(..));
         self.forget_line();
         self.bad_descriptor = false;
         self.is_to_connect = false;
         self.refused_here = false;
         self.may_sleep = false;
         self.is_idle = false;
-        self.idle_asks = 0;
-        self.idle_questions = 0;
+        self.idle_requests = 0;
+        self.going_idle_frames = 0;
         self.idle_acked = false;
         self.dials.resumed = false;
     }
@@ -364,7 +366,7 @@ impl Model {
 
 impl Model {
     /// The host sees the thread and the session that the event must have.
-    fn session(&self, oracle: &mut Oracle, arrived: &Arrived, event: &Event) {
+    fn session(&self, oracle: &mut Oracle, arrived: &InboundItem, event: &Event) {
         let Some((thread, key)) = &arrived.session else { return };
         let source = &event.source;
         let found = session_key(source, self.config.sessions, None);

@@ -8,14 +8,14 @@ use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Longest id that is remembered.
-const LONGEST: usize = 1024;
+const MAX_ID_BYTES: usize = 1024;
 /// Platform of what names none.
-const NOBODY: &str = "relay";
+const UNNAMED_PLATFORM: &str = "relay";
 const SLACK: &str = "slack";
 
 /// What was last seen of a chat (M-1).
 #[derive(Clone, Debug, Default)]
-struct Seen {
+struct ChatMemory {
     platform: Option<String>,
     is_dm: bool,
     /// The last message that was seen there on Slack.
@@ -24,20 +24,20 @@ struct Seen {
 
 /// What a platform's descriptor offers, as far as answers need it (D-6).
 #[derive(Clone, Debug)]
-pub(super) struct Offer {
+pub(super) struct PlatformFeatures {
     platform: String,
     drafts: bool,
     pub(super) edits: bool,
     pub(super) reacts: bool,
 }
 
-impl Offer {
-    fn read(descriptor: &Value) -> Offer {
+impl PlatformFeatures {
+    fn read(descriptor: &Value) -> PlatformFeatures {
         let names = |op: &str| {
             let ops = descriptor["supported_ops"].as_array();
             ops.is_some_and(|ops| ops.iter().any(|known| known == op))
         };
-        Offer {
+        PlatformFeatures {
             platform: descriptor["platform"].as_str().unwrap_or_default().to_owned(),
             drafts: descriptor["supports_draft_streaming"] == true && names("draft"),
             edits: descriptor["supports_edit"] == true,
@@ -89,42 +89,42 @@ impl Anchor {
 
 #[derive(Debug)]
 pub(super) struct Places {
-    chats: BTreeMap<String, Seen>,
-    most_chats: usize,
+    chats: BTreeMap<String, ChatMemory>,
+    max_chats: usize,
     replies_in_thread: bool,
     fronted: Vec<String>,
     /// The descriptors of this connection, the default first (D-8).
-    offers: Vec<Offer>,
+    features: Vec<PlatformFeatures>,
     targets: VecDeque<(u64, usize, Target)>,
     target_bytes: usize,
-    most_targets: usize,
-    most_target_bytes: usize,
+    max_targets: usize,
+    max_target_bytes: usize,
 }
 
 impl Places {
     pub(super) fn new(config: &Config) -> Places {
         Places {
             chats: BTreeMap::new(),
-            most_chats: config.limits.chats,
+            max_chats: config.limits.chats,
             replies_in_thread: config.slack_reply_in_thread,
             fronted: config.identities.iter().map(|identity| identity.platform.clone()).collect(),
-            offers: Vec::new(),
+            features: Vec::new(),
             targets: VecDeque::new(),
             target_bytes: 0,
-            most_targets: config.limits.reply_targets,
-            most_target_bytes: config.limits.reply_target_bytes,
+            max_targets: config.limits.reply_targets,
+            max_target_bytes: config.limits.reply_target_bytes,
         }
     }
 
     /// Whether what is remembered of chats is known: none had to make room for another.
     pub(super) fn is_sure(&self) -> bool {
-        self.chats.len() <= self.most_chats
+        self.chats.len() <= self.max_chats
     }
 
     /// An event says something of its chat.
     pub(super) fn seen(&mut self, event: &Value) {
         let source = &event["source"];
-        let fits = |text: Option<String>| text.filter(|text| text.len() <= LONGEST);
+        let fits = |text: Option<String>| text.filter(|text| text.len() <= MAX_ID_BYTES);
         let platform = fits(id(&source["platform"]));
         let is_slack = platform.as_deref() == Some(SLACK);
         let kind = id(&source["chat_type"]).unwrap_or_else(|| "dm".to_owned());
@@ -142,12 +142,12 @@ impl Places {
             return;
         }
         let seen = self.chats.entry(chat.to_owned()).or_default();
-        let named = |name: &Option<String>| name.clone().filter(|name| name != NOBODY);
+        let named = |name: &Option<String>| name.clone().filter(|name| name != UNNAMED_PLATFORM);
         if let (Some(before), Some(now)) = (named(&seen.platform), named(&platform))
             && before != now
         {
             // Another platform's chat of the same id.
-            *seen = Seen::default();
+            *seen = ChatMemory::default();
         }
         seen.platform = platform.or(seen.platform.take());
         seen.is_dm = is_dm;
@@ -156,29 +156,29 @@ impl Places {
 
     /// The host has said what is to be remembered of a chat (M-6).
     pub(super) fn primed(&mut self, chat: &str, platform: &str) {
-        let seen = Seen { platform: Some(platform.to_owned()), ..Seen::default() };
+        let seen = ChatMemory { platform: Some(platform.to_owned()), ..ChatMemory::default() };
         self.chats.insert(chat.to_owned(), seen);
     }
 
     pub(super) fn dialled(&mut self) {
-        self.offers.clear();
+        self.features.clear();
     }
 
     /// A usable descriptor came: the first of its platform counts, one an identity (D-8).
     pub(super) fn described(&mut self, descriptor: &Value) {
-        let offer = Offer::read(descriptor);
-        let is_known = self.offers.iter().any(|known| known.platform == offer.platform);
-        if !is_known && self.offers.len() < self.fronted.len() {
-            self.offers.push(offer);
+        let offer = PlatformFeatures::read(descriptor);
+        let is_known = self.features.iter().any(|known| known.platform == offer.platform);
+        if !is_known && self.features.len() < self.fronted.len() {
+            self.features.push(offer);
         }
     }
 
     /// What can be done in a chat (D-9): on the platform that is named, else on the one that it was last seen on.
-    pub(super) fn offer(&self, chat: &str, platform: Option<&str>) -> Option<&Offer> {
+    pub(super) fn offer(&self, chat: &str, platform: Option<&str>) -> Option<&PlatformFeatures> {
         let last_seen = || self.chats.get(chat)?.platform.as_deref();
         let of = platform.or_else(last_seen);
-        let known = of.and_then(|of| self.offers.iter().find(|offer| offer.platform == of));
-        known.or(self.offers.first())
+        let known = of.and_then(|of| self.features.iter().find(|offer| offer.platform == of));
+        known.or(self.features.first())
     }
 
     /// As which platform an op goes out (M-3).
@@ -221,15 +221,15 @@ impl Places {
     /// The host was handed a message: it can be answered from now on (M-7).
     pub(super) fn delivered(&mut self, delivery: u64, event: &Event) {
         let source = &event.source;
-        let platform = Some(&*source.platform).filter(|platform| *platform != NOBODY);
+        let platform = Some(&*source.platform).filter(|platform| *platform != UNNAMED_PLATFORM);
         let (thread_id, message_id) = (source.thread_id.as_deref(), event.message_id.as_deref());
         let texts = [platform, Some(&*source.chat_id), thread_id, message_id];
-        if texts.iter().flatten().any(|text| text.len() > LONGEST) {
+        if texts.iter().flatten().any(|text| text.len() > MAX_ID_BYTES) {
             return;
         }
         let weight = texts.iter().flatten().map(|text| text.len()).sum::<usize>();
-        while self.targets.len() >= self.most_targets
-            || (!self.targets.is_empty() && self.target_bytes + weight > self.most_target_bytes)
+        while self.targets.len() >= self.max_targets
+            || (!self.targets.is_empty() && self.target_bytes + weight > self.max_target_bytes)
         {
             let gone = self.targets.pop_front().map_or(0, |(_, weight, _)| weight);
             self.target_bytes -= gone;

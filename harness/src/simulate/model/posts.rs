@@ -1,7 +1,7 @@
 //! Signed deliveries over HTTP: what is answered at once, who waits, and the one answer that each must have (H-6).
 
 use super::Model;
-use super::inbox::Arrived;
+use super::inbox::InboundItem;
 use super::sessions::session;
 use crate::simulate::oracle::Oracle;
 use crate::simulate::posts::{Post, PostFault, PostKind};
@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 /// The senders that wait for an answer.
 #[derive(Debug, Default)]
 pub(crate) struct Posts {
-    waiting: BTreeMap<u64, Waiting>,
+    waiting: BTreeMap<u64, WaitingSender>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingSender {
     since: Time,
     /// The status that it must be answered with, as soon as that is known.
-    word: Option<u16>,
+    status: Option<u16>,
 }
 
 impl Posts {
@@ -33,15 +33,15 @@ impl Posts {
     }
 
     /// PostKind became of it is known. Who has had an answer hears no more.
-    pub(crate) fn word(&mut self, post: u64, status: u16) {
+    pub(crate) fn set_status(&mut self, post: u64, status: u16) {
         if let Some(waiting) = self.waiting.get_mut(&post) {
-            waiting.word.get_or_insert(status);
+            waiting.status.get_or_insert(status);
         }
     }
 
     /// One that should have had its answer by now.
     pub(crate) fn unanswered(&self) -> Option<u64> {
-        self.waiting.iter().find(|(_, waiting)| waiting.word.is_some()).map(|(post, _)| *post)
+        self.waiting.iter().find(|(_, waiting)| waiting.status.is_some()).map(|(post, _)| *post)
     }
 
     /// One that has waited for longer than that.
@@ -51,7 +51,7 @@ impl Posts {
 }
 
 /// How far a signature's time may be off, in seconds (C-3).
-const MOST_SKEW_S: u64 = 300;
+const MAX_SKEW_S: u64 = 300;
 
 impl Model {
     /// A request was made, and this came of it at once. So many bytes of events waited.
@@ -76,13 +76,13 @@ impl Model {
             self.count(counter, 1);
         }
         if let Received::Waits(id) = received {
-            self.waits(oracle, id.number(), post);
+            self.expect_response(oracle, id.number(), post);
         }
     }
 
     /// The status of what is answered at once; none where it waits.
     fn expected(&self, post: &Post, unix_s: u64, waiting: usize) -> Option<u16> {
-        let is_fresh = post.signed_at.is_some_and(|at| at.abs_diff(unix_s) <= MOST_SKEW_S);
+        let is_fresh = post.signed_at.is_some_and(|at| at.abs_diff(unix_s) <= MAX_SKEW_S);
         let keyed = !self.config.delivery_keys.is_empty();
         if self.is_over() {
             return Some(503);
@@ -107,12 +107,12 @@ impl Model {
         }
         match post.what {
             PostKind::Keyless | PostKind::NoJson | PostKind::NoEvent => Some(400),
-            PostKind::Event(_) => self.turned_away(post, waiting).then_some(503),
+            PostKind::Event(_) => self.is_rejected(post, waiting).then_some(503),
             PostKind::Interrupt | PostKind::Nowhere | PostKind::WrongMethod | PostKind::Health => None,
         }
     }
 
-    fn turned_away(&self, post: &Post, waiting: usize) -> bool {
+    fn is_rejected(&self, post: &Post, waiting: usize) -> bool {
         // PostKind was taken before needs no room.
         !post
             .event
@@ -126,8 +126,8 @@ impl Model {
                 || self.inbox.posts.waiting.len() >= self.config.limits.deliveries)
     }
 
-    fn waits(&mut self, oracle: &mut Oracle, id: u64, post: &Post) {
-        let waiting = Waiting { since: self.now, word: None };
+    fn expect_response(&mut self, oracle: &mut Oracle, id: u64, post: &Post) {
+        let waiting = WaitingSender { since: self.now, status: None };
         let is_new = self.inbox.posts.waiting.insert(id, waiting).is_none();
         oracle.check("H-6", "requests-have-new-names", is_new, || format!("{id} was used before"));
         match (post.what, &post.event) {
@@ -139,7 +139,7 @@ impl Model {
                 let session = (!user_event.is_forward).then(|| session(&self.config, &event));
                 self.arrive(
                     oracle,
-                    Arrived {
+                    InboundItem {
                         serial: Some(serial),
                         chat,
                         session,
@@ -155,22 +155,22 @@ impl Model {
             }
             _ => {
                 self.interrupts.push_back((post.session_key.clone(), String::new()));
-                self.inbox.posts.word(id, 200);
+                self.inbox.posts.set_status(id, 200);
             }
         }
     }
 
     /// A request that waited is answered.
-    pub(super) fn responds(&mut self, oracle: &mut Oracle, id: u64, answer: &WebhookResponse) {
+    pub(super) fn check_response(&mut self, oracle: &mut Oracle, id: u64, answer: &WebhookResponse) {
         let status = answer.status();
         let Some(waiting) = self.inbox.posts.waiting.remove(&id) else {
             return oracle.fail("H-6", "one-answer-each", || format!("{id} does not wait: {answer:?}"));
         };
-        let expected = waiting.word.unwrap_or_else(|| {
+        let expected = waiting.status.unwrap_or_else(|| {
             let expired = self.now.since(waiting.since) >= self.config.timing.delivery_timeout;
             let ends = self.dials.leaving.is_some() && self.dials.socket == super::Socket::None;
             match expired || ends {
-                true => self.give_up_on(id, !expired),
+                true => self.abandon_post(id, !expired),
                 false => 0,
             }
         });
@@ -180,7 +180,7 @@ impl Model {
     }
 
     /// Nobody waits for that request's delivery any more. Gives the status that says so.
-    fn give_up_on(&mut self, id: u64, at_end: bool) -> u16 {
+    fn abandon_post(&mut self, id: u64, at_end: bool) -> u16 {
         let (is_unseen, unanswered) = self.inbox.abandon(id);
         if let Some(prompt) = unanswered {
             self.reopen(&prompt);
@@ -190,13 +190,13 @@ impl Model {
     }
 
     /// It is over for good: whoever waits is answered.
-    pub(super) fn turn_all_away(&mut self) {
+    pub(super) fn reject_pending(&mut self) {
         let ids: Vec<u64> = self.inbox.posts.waiting.keys().copied().collect();
         for id in ids {
             // Who has word already only has not been told yet.
-            if self.inbox.posts.waiting.get(&id).is_some_and(|waiting| waiting.word.is_none()) {
-                let status = self.give_up_on(id, true);
-                self.inbox.posts.word(id, status);
+            if self.inbox.posts.waiting.get(&id).is_some_and(|waiting| waiting.status.is_none()) {
+                let status = self.abandon_post(id, true);
+                self.inbox.posts.set_status(id, status);
             }
         }
     }

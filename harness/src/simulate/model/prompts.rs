@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// One prompt.
 #[derive(Debug)]
-struct Asked {
+struct AskedPrompt {
     request: u64,
     /// Known once the frame that carries it is written.
     id: Option<String>,
@@ -16,7 +16,7 @@ struct Asked {
 
 /// What an answer to it must come to (I-3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Standing {
+pub(crate) enum PromptState {
     Open,
     Answered,
     Foreign,
@@ -25,7 +25,7 @@ pub(crate) enum Standing {
 
 #[derive(Debug)]
 pub(crate) struct Prompts {
-    asked: Vec<Asked>,
+    asked: Vec<AskedPrompt>,
     /// Requests whose prompts are open, and whose are answered; who has been so for longest first.
     open: VecDeque<u64>,
     answered: VecDeque<u64>,
@@ -44,7 +44,7 @@ impl Prompts {
     pub(crate) fn ask(&mut self, request: u64, now: Time, timeout: Option<Duration>) -> u64 {
         self.forget_over(now);
         let until = now + timeout.unwrap_or(PROMPT_LIFE).min(PROMPT_LIFE);
-        self.asked.push(Asked { request, id: None, until });
+        self.asked.push(AskedPrompt { request, id: None, until });
         push(&mut self.open, request, self.most)
     }
 
@@ -75,19 +75,19 @@ impl Prompts {
         self.asked.iter().find(|asked| asked.request == request)?.id.as_deref()
     }
 
-    fn find(&self, id: &str) -> Option<&Asked> {
+    fn find(&self, id: &str) -> Option<&AskedPrompt> {
         self.asked.iter().find(|asked| asked.id.as_deref() == Some(id))
     }
 
-    pub(crate) fn standing(&self, id: &str, now: Time) -> Standing {
+    pub(crate) fn state_of(&self, id: &str, now: Time) -> PromptState {
         let prefix = id.split_once('.').map(|(prefix, _)| prefix);
         if prefix.is_none() || prefix != self.prefix.as_deref() {
-            return Standing::Foreign;
+            return PromptState::Foreign;
         }
         match self.find(id) {
-            Some(asked) if self.answered.contains(&asked.request) => Standing::Answered,
-            Some(asked) if self.open.contains(&asked.request) && now < asked.until => Standing::Open,
-            Some(_) | None => Standing::Stale,
+            Some(asked) if self.answered.contains(&asked.request) => PromptState::Answered,
+            Some(asked) if self.open.contains(&asked.request) && now < asked.until => PromptState::Open,
+            Some(_) | None => PromptState::Stale,
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What sort of request it is, as far as its end is concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Sort {
+pub(crate) enum RequestKind {
     /// Answered by the connector.
     Asked,
     /// The same, and never an error to the host.
@@ -31,43 +31,43 @@ pub(crate) enum Sort {
     Now,
 }
 
-impl Sort {
-    pub(crate) fn of(command: &Command) -> Sort {
+impl RequestKind {
+    pub(crate) fn of(command: &Command) -> RequestKind {
         match command {
-            Command::Op(Op::Typing(_)) => Sort::Typing,
-            Command::Op(Op::Prompt(_)) => Sort::Prompt,
-            Command::Op(Op::GetChatInfo(_)) => Sort::Info,
-            Command::Interrupt(_) => Sort::Interrupt,
-            Command::Stream(state) if state.last => Sort::Stream,
-            Command::Stream(_) => Sort::State,
-            Command::GoIdle => Sort::GoIdle,
-            Command::GoDormant => Sort::GoDormant,
-            Command::Disconnect => Sort::Disconnect,
-            Command::Hold(_) | Command::Resume | Command::Turn(_) => Sort::Now,
-            _ => Sort::Asked,
+            Command::Op(Op::Typing(_)) => RequestKind::Typing,
+            Command::Op(Op::Prompt(_)) => RequestKind::Prompt,
+            Command::Op(Op::GetChatInfo(_)) => RequestKind::Info,
+            Command::Interrupt(_) => RequestKind::Interrupt,
+            Command::Stream(state) if state.last => RequestKind::Stream,
+            Command::Stream(_) => RequestKind::State,
+            Command::GoIdle => RequestKind::GoIdle,
+            Command::GoDormant => RequestKind::GoDormant,
+            Command::Disconnect => RequestKind::Disconnect,
+            Command::Hold(_) | Command::Resume | Command::Turn(_) => RequestKind::Now,
+            _ => RequestKind::Asked,
         }
     }
 
     /// Whether it counts against `max_in_flight` as a frame that waits. A typing sign and what a chat is may be
     /// done at once.
     fn is_frame(self) -> bool {
-        matches!(self, Sort::Asked | Sort::Prompt | Sort::Interrupt)
+        matches!(self, RequestKind::Asked | RequestKind::Prompt | RequestKind::Interrupt)
     }
 }
 
 /// How a request must end, once that is known.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Due {
-    Well { message_id: Option<String> },
-    Badly(FailureKind),
+pub(crate) enum ExpectedResult {
+    Success { message_id: Option<String> },
+    Failure(FailureKind),
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
-    pub(crate) sort: Sort,
+    pub(crate) sort: RequestKind,
     pub(crate) since: Time,
     pub(crate) written: bool,
-    pub(crate) due: Option<Due>,
+    pub(crate) due: Option<ExpectedResult>,
     /// The stream that it is a state of.
     pub(crate) stream: String,
     /// All of that stream's text, when it is its last state.
@@ -87,18 +87,18 @@ pub(crate) struct Requests {
 }
 
 /// What the connector's `result` means (O-2, O-7).
-pub(crate) fn due(result: Option<&Value>) -> Due {
+pub(crate) fn expected_result(result: Option<&Value>) -> ExpectedResult {
     let empty = Value::Object(serde_json::Map::new());
     let result = result.unwrap_or(&empty);
     let text = |name: &str| result.get(name).and_then(Value::as_str);
     if result.get("success") == Some(&Value::Bool(true)) {
-        return Due::Well { message_id: text("message_id").map(str::to_owned) };
+        return ExpectedResult::Success { message_id: text("message_id").map(str::to_owned) };
     }
     let error = text("error").unwrap_or_default().to_lowercase();
     let code = result.get("code").filter(|code| code.is_string() || code.is_i64());
     let declined = text("code") == Some("egress_declined")
         || (error.contains("egress declined:") && (code.is_some() || !error.contains("ack lost")));
-    Due::Badly(if result.get("ambiguous") == Some(&Value::Bool(true)) {
+    ExpectedResult::Failure(if result.get("ambiguous") == Some(&Value::Bool(true)) {
         FailureKind::Ambiguous
     } else if declined {
         FailureKind::Declined
@@ -126,7 +126,7 @@ impl Requests {
             Command::Stream(state) if state.last => state.text.clone(),
             _ => String::new(),
         };
-        let (sort, stream) = (Sort::of(command), streams::name_of(command));
+        let (sort, stream) = (RequestKind::of(command), streams::name_of(command));
         self.pending.insert(id, Pending { sort, since: now, written: false, due: None, stream, text });
         is_new
     }
@@ -147,9 +147,9 @@ impl Requests {
 
     /// An interrupt's frame is handed to the socket: the oldest that waits.
     pub(crate) fn interrupt_written(&mut self) -> bool {
-        let waits = |pending: &&mut Pending| pending.sort == Sort::Interrupt && pending.due.is_none();
+        let waits = |pending: &&mut Pending| pending.sort == RequestKind::Interrupt && pending.due.is_none();
         let Some(pending) = self.pending.values_mut().find(waits) else { return false };
-        pending.due = Some(Due::Well { message_id: None });
+        pending.due = Some(ExpectedResult::Success { message_id: None });
         true
     }
 
@@ -158,18 +158,18 @@ impl Requests {
         match self.pending.get_mut(&id) {
             Some(pending) if pending.written && pending.due.is_none() => {
                 pending.due = Some(match pending.sort {
-                    Sort::Typing => Due::Well { message_id: None },
-                    Sort::Info if is_chat_info(result) => Due::Well { message_id: None },
-                    Sort::Asked
-                    | Sort::Info
-                    | Sort::Prompt
-                    | Sort::Interrupt
-                    | Sort::State
-                    | Sort::Stream
-                    | Sort::GoIdle
-                    | Sort::GoDormant
-                    | Sort::Disconnect
-                    | Sort::Now => due(result),
+                    RequestKind::Typing => ExpectedResult::Success { message_id: None },
+                    RequestKind::Info if is_chat_info(result) => ExpectedResult::Success { message_id: None },
+                    RequestKind::Asked
+                    | RequestKind::Info
+                    | RequestKind::Prompt
+                    | RequestKind::Interrupt
+                    | RequestKind::State
+                    | RequestKind::Stream
+                    | RequestKind::GoIdle
+                    | RequestKind::GoDormant
+                    | RequestKind::Disconnect
+                    | RequestKind::Now => expected_result(result),
                 });
                 true
             }
@@ -181,9 +181,11 @@ impl Requests {
     pub(crate) fn is_unasked(&self, id: u64) -> bool {
         self.pending.get(&id).is_some_and(|pending| {
             // One that is ambiguous may have been asked.
-            let was_asked =
-                matches!(pending.due, None | Some(Due::Well { .. } | Due::Badly(FailureKind::Ambiguous)));
-            pending.sort == Sort::Prompt && !was_asked
+            let was_asked = matches!(
+                pending.due,
+                None | Some(ExpectedResult::Success { .. } | ExpectedResult::Failure(FailureKind::Ambiguous))
+            );
+            pending.sort == RequestKind::Prompt && !was_asked
         })
     }
 
@@ -204,7 +206,7 @@ impl Requests {
         match result {
             Err(failure) if matches!(failure.kind, FailureKind::Definite | FailureKind::Unsupported) => {
                 // A stream's own word is about its last state: earlier ones may have been shown.
-                if pending.sort != Sort::Stream && pending.sort != Sort::State {
+                if pending.sort != RequestKind::Stream && pending.sort != RequestKind::State {
                     self.never_written.insert(id);
                 }
                 if self.written.contains(&id) {
@@ -215,14 +217,14 @@ impl Requests {
                 }
             }
             Err(Failure { kind: FailureKind::Ambiguous, .. })
-                if !pending.written && !matches!(pending.sort, Sort::Stream | Sort::State) =>
+                if !pending.written && !matches!(pending.sort, RequestKind::Stream | RequestKind::State) =>
             {
                 return Err(("ambiguous-was-written", format!("request {id} was not written: {result:?}")));
             }
             Ok(_) | Err(_) => {}
         }
         let fits = match (&pending.due, result) {
-            (Some(Due::Well { message_id }), Ok(reply)) => match reply {
+            (Some(ExpectedResult::Success { message_id }), Ok(reply)) => match reply {
                 Reply::Sent { message_id: told, .. } | Reply::Prompted { message_id: told, .. } => {
                     told == message_id
                 }
@@ -233,19 +235,20 @@ impl Requests {
                 | Reply::Idle { .. } => true,
                 _ => true,
             },
-            (Some(Due::Badly(kind)), Err(failure)) => failure.kind == *kind,
+            (Some(ExpectedResult::Failure(kind)), Err(failure)) => failure.kind == *kind,
             (Some(_), Ok(_) | Err(_)) => false,
             (None, Ok(Reply::ChatInfo { chat_type, .. })) => {
-                pending.sort == Sort::Info && !pending.written && chat_type == "dm"
+                pending.sort == RequestKind::Info && !pending.written && chat_type == "dm"
             }
-            (None, Ok(_)) => {
-                !matches!(pending.sort, Sort::Asked | Sort::Info | Sort::Prompt | Sort::Interrupt)
-            }
+            (None, Ok(_)) => !matches!(
+                pending.sort,
+                RequestKind::Asked | RequestKind::Info | RequestKind::Prompt | RequestKind::Interrupt
+            ),
             (None, Err(failure)) => match failure.kind {
-                FailureKind::Definite | FailureKind::Ambiguous => pending.sort != Sort::Typing,
-                FailureKind::Unsupported => matches!(pending.sort, Sort::Stream | Sort::State),
+                FailureKind::Definite | FailureKind::Ambiguous => pending.sort != RequestKind::Typing,
+                FailureKind::Unsupported => matches!(pending.sort, RequestKind::Stream | RequestKind::State),
                 FailureKind::Declined | FailureKind::Rejected => {
-                    matches!(pending.sort, Sort::Stream | Sort::State)
+                    matches!(pending.sort, RequestKind::Stream | RequestKind::State)
                 }
             },
         };

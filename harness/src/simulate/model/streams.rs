@@ -3,7 +3,7 @@
 
 use super::Model;
 use super::places::{Anchor, Target};
-use super::requests::{Due, due};
+use super::requests::{ExpectedResult, expected_result};
 use crate::simulate::oracle::Oracle;
 use relayline_core::command::{Command, Failure, FailureKind, Metadata, Reply};
 use relayline_core::held::Held;
@@ -17,7 +17,7 @@ pub(crate) const NAME: &str = "stream";
 
 /// A frame that waits for its answer.
 #[derive(Debug)]
-struct Flight {
+struct FrameInFlight {
     request: u64,
     action: Value,
     /// When it was asked for; none where it may have waited for the socket.
@@ -26,7 +26,7 @@ struct Flight {
     repeats: bool,
 }
 
-impl Flight {
+impl FrameInFlight {
     fn op(&self) -> &str {
         self.action["op"].as_str().unwrap_or_default()
     }
@@ -38,7 +38,7 @@ impl Flight {
 
 /// One streamed reply.
 #[derive(Debug)]
-pub(super) struct Streamed {
+pub(super) struct StreamModel {
     delivery: Option<u64>,
     chat: String,
     platform: Option<String>,
@@ -46,7 +46,7 @@ pub(super) struct Streamed {
     reply_to: Option<String>,
     thread: Option<String>,
     metadata: Metadata,
-    /// Whether it is known what its platform offers: what is remembered of its chat was not forgotten.
+    /// Whether it is known what its platform features: what is remembered of its chat was not forgotten.
     is_known: bool,
     /// As it was offered at the begin.
     is_slack: bool,
@@ -57,9 +57,9 @@ pub(super) struct Streamed {
     /// The draft that may be shown, and its text.
     draft: Option<(i64, String)>,
     sealed: BTreeSet<i64>,
-    flight: Option<Flight>,
+    flight: Option<FrameInFlight>,
     /// A seal of which nobody knows what became, to be repeated (O-13).
-    unsure: Option<Value>,
+    unconfirmed_seal: Option<Value>,
     /// A seal was rejected: the text is to be sent (O-13).
     must_send: bool,
     /// A draft was rejected, so that there are no more (O-14).
@@ -78,22 +78,22 @@ pub(super) struct Streamed {
     notified: u64,
     has_notified_in_vain: bool,
     /// The host was told of its end.
-    is_told: bool,
+    is_reported: bool,
     /// An answer may have come too late or just in time: what follows from it is unknown.
-    is_vague: bool,
+    is_unknown: bool,
 }
 
-impl Streamed {
+impl StreamModel {
     /// What became of a frame; none where its answer was lost.
-    fn ended(&mut self, flight: &Flight, result: Option<Due>) {
+    fn ended(&mut self, flight: &FrameInFlight, result: Option<ExpectedResult>) {
         let is_seal = flight.action["final"] == true;
-        let is_well = matches!(result, Some(Due::Well { .. }));
-        let is_rejected = matches!(result, Some(Due::Badly(FailureKind::Rejected)));
+        let is_well = matches!(result, Some(ExpectedResult::Success { .. }));
+        let is_rejected = matches!(result, Some(ExpectedResult::Failure(FailureKind::Rejected)));
         if flight.notifies() && is_rejected && !flight.repeats {
             self.notified -= 1;
             self.has_notified_in_vain = true;
         }
-        if result == Some(Due::Badly(FailureKind::Declined)) {
+        if result == Some(ExpectedResult::Failure(FailureKind::Declined)) {
             self.draft = None;
             self.over = Some(("O-7", FailureKind::Declined));
             return;
@@ -110,7 +110,7 @@ impl Streamed {
                     self.has_left_drafts = true;
                 } else {
                     self.draft = draft;
-                    self.unsure = Some(flight.action.clone());
+                    self.unconfirmed_seal = Some(flight.action.clone());
                 }
             }
             "draft" if is_rejected => {
@@ -119,7 +119,7 @@ impl Streamed {
             }
             "send" if is_rejected => self.over = Some(("O-10", FailureKind::Rejected)),
             "send" => {
-                self.cannot_edit |= is_well && result == Some(Due::Well { message_id: None });
+                self.cannot_edit |= is_well && result == Some(ExpectedResult::Success { message_id: None });
             }
             "edit" => self.cannot_edit |= is_rejected,
             _ => {}
@@ -131,7 +131,7 @@ impl Streamed {
         if let Some(flight) = self.flight.take() {
             self.ended(&flight, None);
         }
-        if self.unsure.take().is_some() {
+        if self.unconfirmed_seal.take().is_some() {
             self.draft = None;
             self.over = Some(("O-13", FailureKind::Ambiguous));
         }
@@ -141,9 +141,9 @@ impl Streamed {
 
 impl Model {
     /// A state of a stream was accepted.
-    pub(super) fn said(&mut self, oracle: &mut Oracle, id: u64, state: &StreamReply) {
+    pub(super) fn stream_updated(&mut self, oracle: &mut Oracle, id: u64, state: &StreamReply) {
         if !self.streams.contains_key(&state.stream) {
-            let Some(begun) = self.begun(oracle, state) else { return };
+            let Some(begun) = self.begin_stream(oracle, state) else { return };
             self.streams.insert(state.stream.clone(), begun);
         }
         if let Some(stream) = self.streams.get_mut(&state.stream) {
@@ -151,10 +151,10 @@ impl Model {
             stream.last = state.last.then_some(id);
             stream.is_held &= stream.stopped.is_some();
         }
-        self.look_at_drafts();
+        self.refresh_features();
     }
 
-    fn begun(&self, oracle: &mut Oracle, state: &StreamReply) -> Option<Streamed> {
+    fn begin_stream(&self, oracle: &mut Oracle, state: &StreamReply) -> Option<StreamModel> {
         let target = match state.delivery {
             None => Target {
                 platform: state.platform.clone(),
@@ -178,7 +178,7 @@ impl Model {
         let (platform, message) = (target.platform.as_deref(), target.message.as_deref());
         let anchor = self.places.anchor(&target.chat, platform, message, &metadata);
         let is_known = self.places.is_sure() || platform.is_some();
-        Some(Streamed {
+        Some(StreamModel {
             delivery: state.delivery.map(relayline_core::output::DeliveryId::number),
             is_known,
             is_slack: offer.is_slack(),
@@ -194,7 +194,7 @@ impl Model {
             draft: None,
             sealed: BTreeSet::new(),
             flight: None,
-            unsure: None,
+            unconfirmed_seal: None,
             must_send: false,
             has_left_drafts: false,
             may_lack_drafts: !is_known,
@@ -203,22 +203,23 @@ impl Model {
             over: None,
             notified: 0,
             has_notified_in_vain: false,
-            is_told: false,
-            is_vague: false,
+            is_reported: false,
+            is_unknown: false,
         })
     }
 
     /// Streams whose platform offers no drafts by now may go on without.
-    fn look_at_drafts(&mut self) {
+    fn refresh_features(&mut self) {
         let Model { streams, places, dials, .. } = self;
         if dials.up.is_none() {
             return;
         }
         for stream in streams.values_mut() {
             let offer = places.offer(&stream.chat, stream.platform.as_deref());
-            let is_vague = stream.platform.is_none() && !places.is_sure();
-            stream.cannot_edit |= is_vague;
-            stream.may_lack_drafts |= is_vague || !offer.is_some_and(|offer| offer.drafts(&Metadata::new()));
+            let is_unknown = stream.platform.is_none() && !places.is_sure();
+            stream.cannot_edit |= is_unknown;
+            stream.may_lack_drafts |=
+                is_unknown || !offer.is_some_and(|offer| offer.drafts(&Metadata::new()));
             stream.cannot_edit |= !offer.is_some_and(|offer| offer.edits);
         }
     }
@@ -235,7 +236,13 @@ impl Model {
     }
 
     /// A frame of a stream is written.
-    pub(super) fn stepped(&mut self, oracle: &mut Oracle, request: u64, name: &str, frame: &Value) {
+    pub(super) fn stream_frame_written(
+        &mut self,
+        oracle: &mut Oracle,
+        request: u64,
+        name: &str,
+        frame: &Value,
+    ) {
         let Some(mut stream) = self.streams.remove(name) else {
             return oracle.fail("O-3", "only-what-was-asked-is-written", || frame.to_string());
         };
@@ -250,24 +257,25 @@ impl Model {
             });
             stream.ended(&before, None);
         }
-        let unsure = stream.unsure.take();
-        match &unsure {
+        let unconfirmed_seal = stream.unconfirmed_seal.take();
+        match &unconfirmed_seal {
             Some(seal) => oracle.check("O-13", "a-seal-is-repeated-as-it-was", seal == action, || {
                 format!("{action}, not {seal}")
             }),
             None => {
-                self.may_step(oracle, request, &mut stream, action);
-                self.is_placed(oracle, &stream, frame);
+                self.check_frame(oracle, request, &mut stream, action);
+                self.check_frame_place(oracle, &stream, frame);
             }
         }
-        let flight = Flight { request, action: action.clone(), asked, repeats: unsure.is_some() };
+        let flight =
+            FrameInFlight { request, action: action.clone(), asked, repeats: unconfirmed_seal.is_some() };
         stream.flight = Some(flight);
         self.streams.insert(name.to_owned(), stream);
     }
 
     /// Whether a frame that repeats no seal may go out.
-    fn may_step(&self, oracle: &mut Oracle, request: u64, stream: &mut Streamed, action: &Value) {
-        if stream.is_vague {
+    fn check_frame(&self, oracle: &mut Oracle, request: u64, stream: &mut StreamModel, action: &Value) {
+        if stream.is_unknown {
             return;
         }
         if let Some((rule, _)) = stream.over {
@@ -310,7 +318,7 @@ impl Model {
         }
         if let Some(notify) = action["metadata"].get("notify") {
             let is_last = stream.last.is_some_and(|last| request > last) && !is_stopped;
-            let completes = signs(&stream.text).ends_with(&signs(content));
+            let completes = without_whitespace(&stream.text).ends_with(&without_whitespace(content));
             let expected = stream.metadata.get("notify").unwrap_or(&Value::Bool(true));
             let fits = is_last && completes && stream.notified == 0 && notify == expected;
             oracle.check("M-7", "the-frame-that-completes-an-answer-notifies", fits, || {
@@ -324,7 +332,7 @@ impl Model {
     }
 
     /// Whether a frame goes where the stream does (M-3, M-7, M-8).
-    fn is_placed(&self, oracle: &mut Oracle, stream: &Streamed, frame: &Value) {
+    fn check_frame_place(&self, oracle: &mut Oracle, stream: &StreamModel, frame: &Value) {
         let action = &frame["action"];
         oracle.check("M-7", "an-answer-goes-to-its-chat", action["chat_id"] == *stream.chat, || {
             frame.to_string()
@@ -365,9 +373,10 @@ impl Model {
     }
 
     /// A frame is answered.
-    pub(super) fn step_answered(&mut self, request: u64, result: Option<&Value>) {
-        let waits =
-            |stream: &&mut Streamed| stream.flight.as_ref().is_some_and(|flight| flight.request == request);
+    pub(super) fn stream_frame_answered(&mut self, request: u64, result: Option<&Value>) {
+        let waits = |stream: &&mut StreamModel| {
+            stream.flight.as_ref().is_some_and(|flight| flight.request == request)
+        };
         if let Some(stream) = self.streams.values_mut().find(waits)
             && let Some(flight) = stream.flight.take()
         {
@@ -375,14 +384,14 @@ impl Model {
             let earliest = flight.asked.or_else(|| self.requests.accepted_before(request));
             let timeout = self.config.timing.request_timeout;
             let may_be_late = earliest.is_none_or(|earliest| self.now.since(earliest) >= timeout);
-            stream.is_vague |= flight.asked.is_none() && may_be_late;
-            stream.ended(&flight, Some(due(result)));
-            self.look_at_drafts();
+            stream.is_unknown |= flight.asked.is_none() && may_be_late;
+            stream.ended(&flight, Some(expected_result(result)));
+            self.refresh_features();
         }
     }
 
     /// The machine is about to be told that time has passed: what waits for too long is lost (O-4).
-    pub(super) fn steps_expire(&mut self) {
+    pub(super) fn expire_stream_frames(&mut self) {
         let (now, timeout) = (self.now, self.config.timing.request_timeout);
         for stream in self.streams.values_mut() {
             let asked = stream.flight.as_ref().and_then(|flight| flight.asked);
@@ -395,11 +404,11 @@ impl Model {
     }
 
     pub(super) fn streams_disconnected(&mut self) {
-        self.streams.values_mut().for_each(Streamed::disconnected);
+        self.streams.values_mut().for_each(StreamModel::disconnected);
     }
 
     /// The last state of a stream has ended: whether all of its text must be shown.
-    pub(super) fn streamed(
+    pub(super) fn stream_completed(
         &mut self,
         oracle: &mut Oracle,
         name: &str,
@@ -408,20 +417,21 @@ impl Model {
         let Some(stream) = self.streams.get(name) else { return false };
         let failed = result.as_ref().err().map(|failure| failure.kind);
         let is_stopped = stream.stopped.is_some();
-        let must_fail = match (stream.over, &stream.unsure) {
+        let must_fail = match (stream.over, &stream.unconfirmed_seal) {
             (Some((rule, kind)), _) => Some((rule, kind)),
             (None, Some(_)) => Some(("O-13", FailureKind::Ambiguous)),
             (None, None) => None,
         };
-        let is_judged = !is_stopped && !stream.is_vague;
-        if let Some((rule, kind)) = must_fail.filter(|_| is_judged) {
+        let is_checked = !is_stopped && !stream.is_unknown;
+        if let Some((rule, kind)) = must_fail.filter(|_| is_checked) {
             oracle.check(rule, "a-reply-ends-as-it-went", failed == Some(kind), || {
                 format!("{name}: {result:?}, not {kind:?}")
             });
         }
-        if failed.is_none() && is_judged {
-            let may_be_silent =
-                stream.cannot_edit || stream.has_notified_in_vain || signs(&stream.text).is_empty();
+        if failed.is_none() && is_checked {
+            let may_be_silent = stream.cannot_edit
+                || stream.has_notified_in_vain
+                || without_whitespace(&stream.text).is_empty();
             let fits = stream.notified == 1 || (stream.notified == 0 && may_be_silent);
             oracle.check("M-7", "a-finished-answer-has-notified-once", fits, || format!("{stream:?}"));
         }
@@ -429,17 +439,22 @@ impl Model {
             && (failed != Some(FailureKind::Definite) || is_stopped)
         {
             // Whether it should have gone on shows when all is written that may be.
-            stream.is_told = true;
+            stream.is_reported = true;
         }
-        is_judged
+        is_checked
     }
 
     /// A state that is not the last fails only when the reply is over.
-    pub(super) fn state_ended(&self, oracle: &mut Oracle, name: &str, result: &Result<Reply, Failure>) {
+    pub(super) fn stream_state_completed(
+        &self,
+        oracle: &mut Oracle,
+        name: &str,
+        result: &Result<Reply, Failure>,
+    ) {
         let Err(failure) = result else { return };
         let stream = self.streams.get(name);
         let over = stream.and_then(|stream| stream.over).map(|(_, kind)| kind);
-        let is_excused = stream.is_some_and(|stream| stream.stopped.is_some() || stream.is_vague);
+        let is_excused = stream.is_some_and(|stream| stream.stopped.is_some() || stream.is_unknown);
         let fits = over == Some(failure.kind) || is_excused;
         oracle.check("O-10", "a-state-fails-after-the-end-alone", fits, || {
             format!("{failure:?} of {stream:?}")
@@ -447,20 +462,20 @@ impl Model {
     }
 
     /// What must have been written when all that may be is.
-    pub(super) fn streams_are_sealed(&mut self, oracle: &mut Oracle, held: &Held) {
+    pub(super) fn check_seals(&mut self, oracle: &mut Oracle, held: &Held) {
         if self.streams.is_empty() {
             return;
         }
-        self.look_at_drafts();
+        self.refresh_features();
         if !self.can_write {
             // What waits for the socket may be given up (O-4).
             self.streams.values_mut().for_each(|stream| stream.is_held = true);
         }
-        self.are_sealed(oracle, held);
-        self.streams.retain(|_, stream| !stream.is_told);
+        self.check_each_seal(oracle, held);
+        self.streams.retain(|_, stream| !stream.is_reported);
     }
 
-    fn are_sealed(&self, oracle: &mut Oracle, held: &Held) {
+    fn check_each_seal(&self, oracle: &mut Oracle, held: &Held) {
         let limits = &self.config.limits;
         let has_room = self.can_write && held.requests < limits.max_in_flight && held.unwritten_bytes == 0;
         let is_served =
@@ -470,10 +485,14 @@ impl Model {
             return;
         }
         for (name, stream) in &self.streams {
-            let waits = stream.flight.is_some() || stream.over.is_some() || stream.is_held || stream.is_vague;
-            oracle.check("O-13", "an-unsure-seal-is-repeated", stream.unsure.is_none() || waits, || {
-                format!("{name}: {stream:?}")
-            });
+            let waits =
+                stream.flight.is_some() || stream.over.is_some() || stream.is_held || stream.is_unknown;
+            oracle.check(
+                "O-13",
+                "an-unsure-seal-is-repeated",
+                stream.unconfirmed_seal.is_none() || waits,
+                || format!("{name}: {stream:?}"),
+            );
             let is_open = stream.is_slack && stream.draft.is_some() && !stream.may_lack_drafts;
             let must_seal = stream.stopped.is_some() && is_open && !waits;
             oracle.check("O-13", "a-stopped-reply-is-sealed", !must_seal, || format!("{name}: {stream:?}"));
@@ -490,6 +509,6 @@ pub(super) fn name_of(command: &Command) -> String {
 }
 
 /// A text without its white space.
-fn signs(text: &str) -> String {
+fn without_whitespace(text: &str) -> String {
     text.chars().filter(|sign| !sign.is_whitespace()).collect()
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// A turn that is open.
 #[derive(Debug)]
-struct Open {
+struct ModelTurn {
     delivery: u64,
     target: Target,
     ends: Time,
@@ -23,25 +23,25 @@ struct Open {
     is_marked: Option<bool>,
 }
 
-/// A sign that the machine is to write.
+/// A indicator that the machine is to write.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Sign {
+struct Indicator {
     chat: String,
     platform: Option<String>,
     thread: Option<String>,
-    shows: Shows,
+    kind: IndicatorKind,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Shows {
+enum IndicatorKind {
     Typing { content: Option<String> },
     Reaction { message: String, emoji: &'static str, remove: bool },
 }
 
-/// A sign that was asked for, and what is known of it.
+/// A indicator that was asked for, and what is known of it.
 #[derive(Debug)]
-struct Asked {
-    sign: Sign,
+struct PendingIndicator {
+    indicator: Indicator,
     at: Time,
     /// The turn that it marks.
     marks: Option<u64>,
@@ -52,8 +52,8 @@ struct Asked {
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     /// The oldest first.
-    open: VecDeque<Open>,
-    asked: Vec<Asked>,
+    open: VecDeque<ModelTurn>,
+    asked: Vec<PendingIndicator>,
     /// Signs that wait for their answer.
     pub(super) in_flight: BTreeMap<u64, Time>,
     /// Signs that were dropped, as the machine said when all was last written.
@@ -76,11 +76,11 @@ impl Turns {
     }
 }
 
-const WORKING: &str = "👀";
+const WORKING_EMOJI: &str = "👀";
 
 impl Model {
     /// A turn was taken to a state; `phase` is the one in which that was asked for.
-    pub(super) fn turned(&mut self, oracle: &mut Oracle, turn: Turn, phase: Phase) {
+    pub(super) fn turn_changed(&mut self, oracle: &mut Oracle, turn: Turn, phase: Phase) {
         let delivery = turn.delivery.number();
         let target = self.places.target(delivery).cloned();
         oracle.check("M-7", "only-what-is-remembered-is-answered", target.is_some(), || {
@@ -111,22 +111,22 @@ impl Model {
         let (ends, types) = (self.now + timing.turn_timeout, self.now + timing.typing_interval);
         let marks = self.reacts(&target);
         if marks {
-            let is_due = !self.is_vague(&target);
-            self.ask_reaction(&target, WORKING, false, Some(delivery), is_due);
+            let is_due = !self.is_unknown(&target);
+            self.ask_reaction(&target, WORKING_EMOJI, false, Some(delivery), is_due);
         }
         self.ask_typing(&target, None, true);
         let is_marked = if marks { None } else { Some(false) };
-        self.turns.open.push_back(Open { delivery, target, ends, types, is_marked });
+        self.turns.open.push_back(ModelTurn { delivery, target, ends, types, is_marked });
     }
 
     fn end_turn(&mut self, delivery: u64, ended_well: Option<bool>, is_due: bool) {
         let Some(at) = self.turns.open.iter().position(|open| open.delivery == delivery) else { return };
-        let Some(Open { target, is_marked, .. }) = self.turns.open.remove(at) else { return };
-        let is_vague = self.is_vague(&target);
-        let is_due = is_due && !is_vague;
+        let Some(ModelTurn { target, is_marked, .. }) = self.turns.open.remove(at) else { return };
+        let is_unknown = self.is_unknown(&target);
+        let is_due = is_due && !is_unknown;
         if is_marked != Some(false) && self.reacts(&target) {
             let is_due = is_due && is_marked == Some(true);
-            self.ask_reaction(&target, WORKING, true, None, is_due);
+            self.ask_reaction(&target, WORKING_EMOJI, true, None, is_due);
             let offer = self.places.offer(&target.chat, target.platform.as_deref());
             let is_telegram = offer.is_some_and(|offer| offer.is_telegram());
             let [telegrams, others] = match ended_well {
@@ -134,13 +134,13 @@ impl Model {
                 Some(true) => [Some("👍"), Some("✅")],
                 Some(false) => [Some("👎"), Some("❌")],
             };
-            let fitting = [telegrams.filter(|_| is_telegram || is_vague), others.filter(|_| !is_telegram)];
+            let fitting = [telegrams.filter(|_| is_telegram || is_unknown), others.filter(|_| !is_telegram)];
             for emoji in fitting.into_iter().flatten() {
                 self.ask_reaction(&target, emoji, false, None, is_due);
             }
         }
         let offer = self.places.offer(&target.chat, target.platform.as_deref());
-        if is_vague || offer.is_some_and(|offer| offer.is_slack()) {
+        if is_unknown || offer.is_some_and(|offer| offer.is_slack()) {
             self.ask_typing(&target, Some(String::new()), is_due);
         }
     }
@@ -148,12 +148,12 @@ impl Model {
     /// Whether reactions are put on the message of a turn.
     fn reacts(&self, target: &Target) -> bool {
         let offer = self.places.offer(&target.chat, target.platform.as_deref());
-        let offers = offer.is_some_and(|offer| offer.reacts) || self.is_vague(target);
+        let offers = offer.is_some_and(|offer| offer.reacts) || self.is_unknown(target);
         self.config.turn_reactions && target.message.is_some() && offers
     }
 
-    /// Whether it is not known what the target's platform offers: what was remembered of its chat may be forgotten.
-    fn is_vague(&self, target: &Target) -> bool {
+    /// Whether it is not known what the target's platform features: what was remembered of its chat may be forgotten.
+    fn is_unknown(&self, target: &Target) -> bool {
         target.platform.is_none() && !self.places.is_sure()
     }
 
@@ -166,28 +166,28 @@ impl Model {
         is_due: bool,
     ) {
         let Some(message) = target.message.clone() else { return };
-        let sign = Sign {
+        let indicator = Indicator {
             chat: target.chat.clone(),
             platform: target.platform.clone(),
             thread: target.thread.clone(),
-            shows: Shows::Reaction { message, emoji, remove },
+            kind: IndicatorKind::Reaction { message, emoji, remove },
         };
-        self.turns.asked.push(Asked { sign, at: self.now, marks, is_due });
+        self.turns.asked.push(PendingIndicator { indicator, at: self.now, marks, is_due });
     }
 
     fn ask_typing(&mut self, target: &Target, content: Option<String>, is_due: bool) {
         let last_seen = || self.places.typing_thread(&target.chat, target.platform.as_deref());
-        let sign = Sign {
+        let indicator = Indicator {
             chat: target.chat.clone(),
             platform: target.platform.clone(),
             thread: target.thread.clone().or_else(last_seen),
-            shows: Shows::Typing { content },
+            kind: IndicatorKind::Typing { content },
         };
-        self.turns.asked.push(Asked { sign, at: self.now, marks: None, is_due });
+        self.turns.asked.push(PendingIndicator { indicator, at: self.now, marks: None, is_due });
     }
 
     /// The machine is about to be told that time has passed: signs are due, and turns end.
-    pub(super) fn turns_pass(&mut self) {
+    pub(super) fn expire_turns(&mut self) {
         let (now, interval) = (self.now, self.config.timing.typing_interval);
         let timeout = self.config.timing.request_timeout;
         self.turns.in_flight.retain(|_, written| now.since(*written) < timeout);
@@ -208,10 +208,10 @@ impl Model {
         self.turns.timed_out += self.turns.just_now;
     }
 
-    /// A frame that nobody asked for is written: it must be a turn's sign.
-    pub(super) fn signed(&mut self, oracle: &mut Oracle, request: u64, frame: &Value) {
+    /// A frame that nobody asked for is written: it must be a turn's indicator.
+    pub(super) fn indicator_written(&mut self, oracle: &mut Oracle, request: u64, frame: &Value) {
         let is_sure = self.places.is_sure();
-        let found = self.turns.asked.iter().position(|asked| fits(&asked.sign, frame, is_sure));
+        let found = self.turns.asked.iter().position(|asked| fits(&asked.indicator, frame, is_sure));
         oracle.check("O-15", "signs-are-of-open-turns", found.is_some(), || {
             format!("{frame}, not one of {:?}", self.turns.asked)
         });
@@ -233,14 +233,14 @@ impl Model {
         self.turns.in_flight.clear();
     }
 
-    pub(super) fn turns_time_out(&self, oracle: &mut Oracle, machine: &RelayMachine) {
+    pub(super) fn check_turn_timeouts(&self, oracle: &mut Oracle, machine: &RelayMachine) {
         let (value, least) = (machine.stats().turns_timed_out, self.turns.timed_out);
         let fits = (least..=least + self.turns.perhaps).contains(&value);
         oracle.check("O-15", "turns-end-in-time", fits, || format!("{value} have, not {least}"));
     }
 
-    /// When all that may be written is: each sign was, unless there was no room for it.
-    pub(super) fn signs_are_shown(&mut self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
+    /// When all that may be written is: each indicator was, unless there was no room for it.
+    pub(super) fn check_indicators(&mut self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
         let (now, timeout) = (self.now, self.config.timing.request_timeout);
         // What waits for the socket for too long is given up.
         self.turns.asked.retain(|asked| now.since(asked.at) < timeout);
@@ -249,7 +249,7 @@ impl Model {
         }
         let dropped = machine.stats().turn_signs_dropped - self.turns.dropped;
         self.turns.dropped += dropped;
-        let left: Vec<Asked> = std::mem::take(&mut self.turns.asked);
+        let left: Vec<PendingIndicator> = std::mem::take(&mut self.turns.asked);
         let missing = left.iter().filter(|asked| asked.is_due).count() as u64;
         oracle.check("O-15", "signs-are-shown", missing <= dropped, || {
             format!("{missing} of {left:?} were not, and {dropped} dropped")
@@ -262,14 +262,14 @@ impl Model {
     }
 }
 
-/// Whether a frame is a sign. Where it is not known what is remembered of chats, nor is the thread.
-fn fits(sign: &Sign, frame: &Value, is_sure: bool) -> bool {
+/// Whether a frame is a indicator. Where it is not known what is remembered of chats, nor is the thread.
+fn fits(indicator: &Indicator, frame: &Value, is_sure: bool) -> bool {
     let action = &frame["action"];
-    let shows = match &sign.shows {
-        Shows::Typing { content } => {
+    let shows = match &indicator.kind {
+        IndicatorKind::Typing { content } => {
             action["op"] == "typing" && action.get("content").and_then(Value::as_str) == content.as_deref()
         }
-        Shows::Reaction { message, emoji, remove } => {
+        IndicatorKind::Reaction { message, emoji, remove } => {
             action["op"] == "react"
                 && action["message_id"] == **message
                 && action["emoji"] == *emoji
@@ -278,7 +278,13 @@ fn fits(sign: &Sign, frame: &Value, is_sure: bool) -> bool {
     };
     let empty = Metadata::new();
     let metadata = action["metadata"].as_object().unwrap_or(&empty);
-    let is_there = !is_sure || metadata.get("thread_id").and_then(Value::as_str) == sign.thread.as_deref();
-    let as_platform = sign.platform.is_none() || frame["platform"].as_str() == sign.platform.as_deref();
-    shows && is_there && as_platform && action["chat_id"] == *sign.chat && metadata.get("notify").is_none()
+    let is_there =
+        !is_sure || metadata.get("thread_id").and_then(Value::as_str) == indicator.thread.as_deref();
+    let as_platform =
+        indicator.platform.is_none() || frame["platform"].as_str() == indicator.platform.as_deref();
+    shows
+        && is_there
+        && as_platform
+        && action["chat_id"] == *indicator.chat
+        && metadata.get("notify").is_none()
 }

@@ -1,7 +1,7 @@
 //! What a machine writes, held against what it may.
 
 use super::Model;
-use super::dials::Purpose;
+use super::dials::ClosePurpose;
 use super::streams::NAME;
 use crate::simulate::oracle::Oracle;
 use relayline_core::output::{Conn, Transmit};
@@ -34,14 +34,14 @@ impl Model {
     fn closes(&mut self, oracle: &mut Oracle, code: u16, reason: &str) {
         let timing = &self.config.timing;
         let purpose = match reason {
-            "resume" => Purpose::Resume,
-            "dormant" => Purpose::Dormant,
-            _ => Purpose::Other,
+            "resume" => ClosePurpose::Resume,
+            "dormant" => ClosePurpose::Dormant,
+            _ => ClosePurpose::Other,
         };
         let why = match purpose {
-            Purpose::Resume => self.dials.resumed,
-            Purpose::Dormant => self.may_sleep,
-            Purpose::Other => {
+            ClosePurpose::Resume => self.dials.resumed,
+            ClosePurpose::Dormant => self.may_sleep,
+            ClosePurpose::Other => {
                 self.dials.leaving.is_some()
                     || self.bad_descriptor
                     || self.refused_here
@@ -82,11 +82,11 @@ impl Model {
             }
             "going_idle" => {
                 oracle.check("L-12", "who-is-idle-asks-no-more", !self.is_idle, || format!("{value}"));
-                self.idle_questions += 1;
+                self.going_idle_frames += 1;
                 // A disconnect asks where nobody has asked before it.
-                let fits = self.idle_questions <= self.idle_asks.max(1);
+                let fits = self.going_idle_frames <= self.idle_requests.max(1);
                 oracle.check("L-14", "nothing-asks-twice", fits, || {
-                    format!("{} questions for {} asks", self.idle_questions, self.idle_asks)
+                    format!("{} questions for {} asks", self.going_idle_frames, self.idle_requests)
                 });
             }
             _ => {}
@@ -122,11 +122,9 @@ impl Model {
         });
         let stream = frame["action"]["metadata"][NAME].as_str();
         match stream {
-            _ if self.requests.pending.contains_key(&number) => {
-                self.goes_where_it_must(oracle, number, frame)
-            }
-            Some(name) => self.stepped(oracle, number, name, frame),
-            None => self.signed(oracle, number, frame),
+            _ if self.requests.pending.contains_key(&number) => self.check_placement(oracle, number, frame),
+            Some(name) => self.stream_frame_written(oracle, number, name, frame),
+            None => self.indicator_written(oracle, number, frame),
         }
         if frame["action"]["op"] == "prompt" {
             let prompt_id = frame["action"]["prompt_id"].as_str().unwrap_or_default();

@@ -2,51 +2,59 @@
 //! be in it.
 
 use super::Model;
-use super::requests::Sort;
+use super::requests::RequestKind;
 use crate::simulate::oracle::Oracle;
 use relayline_core::held::Held;
 use relayline_core::machine::RelayMachine;
 
 /// More than any single thing of the workload weighs: what the read-ahead may go over by.
-const HEAVIEST: usize = 16 << 10;
+const MAX_ITEM_BYTES: usize = 16 << 10;
 /// What a stream keeps beside its text: ids of its messages, ends of its segments.
-const BESIDE_A_STREAM: usize = 4 << 10;
+const STREAM_OVERHEAD_BYTES: usize = 4 << 10;
 
 impl Model {
     /// When all that was to be had has been taken.
-    pub(super) fn holds(&self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
-        self.is_bounded(oracle, held);
+    pub(super) fn check_usage(&self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
+        self.check_bounds(oracle, held);
         if !self.is_over() {
-            self.holds_what_it_must(oracle, held);
-            self.pauses_for_a_reason(oracle, machine, held);
+            self.check_expected_usage(oracle, held);
+            self.check_reading(oracle, machine, held);
         }
     }
 
     /// At any time.
-    pub(crate) fn is_bounded(&self, oracle: &mut Oracle, held: &Held) {
+    pub(crate) fn check_bounds(&self, oracle: &mut Oracle, held: &Held) {
         let limits = &self.config.limits;
         // What came before a handshake has room of its own (L-17).
         let waiting_bytes = limits.host_queue_bytes.max(limits.read_ahead_bytes) + limits.read_ahead_bytes;
-        let waiting_bytes = waiting_bytes + 2 * HEAVIEST;
+        let waiting_bytes = waiting_bytes + 2 * MAX_ITEM_BYTES;
         for (what, value, most) in [
             ("unfinished_line_bytes", held.unfinished_line_bytes, limits.max_line_bytes),
             ("waiting_event_bytes", held.waiting_event_bytes, waiting_bytes),
             ("host_queue_bytes", held.host_queue_bytes, held.waiting_event_bytes),
-            ("early_event_bytes", held.early_event_bytes, limits.read_ahead_bytes + HEAVIEST),
+            ("early_event_bytes", held.early_event_bytes, limits.read_ahead_bytes + MAX_ITEM_BYTES),
             ("unsettled_deliveries", held.unsettled_deliveries, limits.dedupe),
-            ("unsettled_bytes", held.unsettled_bytes, limits.unsettled_bytes + HEAVIEST),
+            ("unsettled_bytes", held.unsettled_bytes, limits.unsettled_bytes + MAX_ITEM_BYTES),
             ("remembered_deliveries", held.remembered_deliveries, 2 * limits.dedupe),
             ("unanswered_deliveries", held.unanswered_deliveries, limits.deliveries),
             ("requests", held.requests, limits.max_in_flight),
             ("unwritten_bytes", held.unwritten_bytes, limits.write_queue_bytes),
-            ("unwritten_acks", held.unwritten_acks, limits.dedupe + limits.dedupe * super::inbox::WAITERS),
+            (
+                "unwritten_acks",
+                held.unwritten_acks,
+                limits.dedupe + limits.dedupe * super::inbox::MAX_WAITERS,
+            ),
             ("chats", held.chats, limits.chats),
             ("prompts", held.prompts, limits.prompts),
             ("streams", held.streams, limits.streams),
             ("turns", held.turns, limits.turns),
             ("reply_targets", held.reply_targets, limits.reply_targets),
             ("reply_target_bytes", held.reply_target_bytes, limits.reply_target_bytes.max(4 * 1024)),
-            ("stream_bytes", held.stream_bytes, limits.write_queue_bytes + held.streams * BESIDE_A_STREAM),
+            (
+                "stream_bytes",
+                held.stream_bytes,
+                limits.write_queue_bytes + held.streams * STREAM_OVERHEAD_BYTES,
+            ),
         ] {
             oracle
                 .check("X-1", "all-is-bounded", value <= most, || format!("{what}: {value}, at most {most}"));
@@ -74,12 +82,19 @@ impl Model {
         !has_room && waiting >= limits.read_ahead_bytes
     }
 
-    fn holds_what_it_must(&self, oracle: &mut Oracle, held: &Held) {
+    fn check_expected_usage(&self, oracle: &mut Oracle, held: &Held) {
         let frames = self.requests.pending.values().filter(|pending| match pending.sort {
-            Sort::Asked | Sort::Info | Sort::Typing | Sort::Prompt | Sort::Interrupt => true,
-            Sort::State | Sort::Stream | Sort::GoIdle | Sort::GoDormant | Sort::Disconnect | Sort::Now => {
-                false
-            }
+            RequestKind::Asked
+            | RequestKind::Info
+            | RequestKind::Typing
+            | RequestKind::Prompt
+            | RequestKind::Interrupt => true,
+            RequestKind::State
+            | RequestKind::Stream
+            | RequestKind::GoIdle
+            | RequestKind::GoDormant
+            | RequestKind::Disconnect
+            | RequestKind::Now => false,
         });
         let (frames, signs) = (frames.count(), self.turns.in_flight.len());
         let writes = self.dials.open().is_none() || (self.can_write && self.dials.closing.is_none());
@@ -141,7 +156,7 @@ impl Model {
     }
 
     /// It stops reading when something is full, and only then.
-    fn pauses_for_a_reason(&self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
+    fn check_reading(&self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
         if self.dials.open().is_none() {
             return;
         }

@@ -1,6 +1,7 @@
 //! Who drives the connector's machine, and its end of the network.
 
 use super::active_faults::Recovery;
+use super::chat_view::ChatView;
 use super::json_variants;
 use super::model::streams::NAME;
 use super::network::{Packet, Stage, UpgradeResponse};
@@ -10,7 +11,33 @@ use crate::recording::{Rejection, What};
 use relayline_connector::{Act, ConnectorMachine, Observation, Transmit, Upgrade};
 use relayline_core::command::Command;
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// The connector's side: its machine and what the chats show.
+#[derive(Debug)]
+pub(crate) struct ConnectorSide {
+    pub(crate) machine: ConnectorMachine,
+    /// Source of results and close reasons that cannot be predicted.
+    pub(crate) random: Random,
+    pub(crate) chat_view: ChatView,
+    /// Names of streams by the id of their draft.
+    pub(crate) drafts: BTreeMap<i64, String>,
+    /// Serial numbers of events that the connector took into its buffer.
+    pub(crate) buffered: BTreeSet<u64>,
+}
+
+impl ConnectorSide {
+    pub(crate) fn new(machine: ConnectorMachine, random: Random) -> Self {
+        ConnectorSide {
+            machine,
+            random,
+            chat_view: ChatView::default(),
+            drafts: BTreeMap::new(),
+            buffered: BTreeSet::new(),
+        }
+    }
+}
 
 impl World<'_> {
     /// All that both sides have to say, until neither has more.
@@ -21,30 +48,30 @@ impl World<'_> {
     }
 
     fn is_down(&self) -> bool {
-        self.t < self.faults.crashed_until
+        self.now < self.faults.crashed_until
     }
 
     /// A dial arrives at the connector, or at what stands before it.
     pub(crate) fn dial_arrives(&mut self, place: usize) {
-        let Stage::Asking { token, .. } = &self.links[place].stage else { return };
+        let Stage::Asking { token, .. } = &self.network.links[place].stage else { return };
         let authorization = token.as_ref().map(|token| format!("Bearer {token}"));
-        let answer = if self.is_down() || self.t < self.faults.refuse_dials_until {
+        let answer = if self.is_down() || self.now < self.faults.refuse_dials_until {
             UpgradeResponse::Unanswered("connection refused")
-        } else if self.t < self.faults.bad_gateway_until {
+        } else if self.now < self.faults.bad_gateway_until {
             let unix_s = self.gateway_now().unix_s;
             UpgradeResponse::Refused(proxy_response(&mut self.random, unix_s))
         } else {
-            let (now, theirs) = (self.connector_now(), self.links[place].theirs);
-            match self.connector.handle_upgrade(now, theirs, "/relay", authorization.as_deref()) {
+            let (now, theirs) = (self.connector_now(), self.network.links[place].theirs);
+            match self.connector.machine.handle_upgrade(now, theirs, "/relay", authorization.as_deref()) {
                 Upgrade::Accept { .. } => {
-                    self.links[place].connector = true;
-                    self.links[place].heard = self.t;
-                    self.links[place].pinged = self.t;
+                    self.network.links[place].connector = true;
+                    self.network.links[place].heard = self.now;
+                    self.network.links[place].pinged = self.now;
                     UpgradeResponse::Accepted
                 }
                 Upgrade::Refuse { status: 401, body } if self.setup.refuses_after_upgrade => {
                     let body: Value = serde_json::from_str(&body).unwrap_or_default();
-                    self.links[place].refused = body["error"].as_str().map(str::to_owned);
+                    self.network.links[place].refused = body["error"].as_str().map(str::to_owned);
                     UpgradeResponse::Accepted
                 }
                 Upgrade::Refuse { status, body } => {
@@ -53,9 +80,9 @@ impl World<'_> {
             }
         };
         // One that the gateway has given up meanwhile is no part of its session.
-        if self.links[place].gateway {
-            let dial = Some(self.links[place].theirs.0);
-            self.log.record(self.t, || What::Connect {
+        if self.network.links[place].gateway {
+            let dial = Some(self.network.links[place].theirs.0);
+            self.log.record(self.now, || What::Connect {
                 url_path: "/relay".to_owned(),
                 dial,
                 authorization: None,
@@ -65,71 +92,73 @@ impl World<'_> {
             match &answer {
                 UpgradeResponse::Accepted => {}
                 UpgradeResponse::Unanswered(_) => {
-                    self.log.record(self.t, || What::Reject { dial, answer: Rejection::new(503, None) })
+                    self.log.record(self.now, || What::Reject { dial, answer: Rejection::new(503, None) })
                 }
                 UpgradeResponse::Refused(answer) => {
-                    self.log.record(self.t, || What::Reject { dial, answer: answer.clone() });
+                    self.log.record(self.now, || What::Reject { dial, answer: answer.clone() });
                 }
             }
         }
-        self.log.say(self.t, format_args!("dial arrives: {answer:?}"));
+        self.log.say(self.now, format_args!("dial arrives: {answer:?}"));
         let latency = Duration::from_micros(100 + self.random.below(self.setup.link_config.latency_us));
-        self.links[place].stage = Stage::Answered { at: self.t + latency, answer };
+        self.network.links[place].stage = Stage::Answered { at: self.now + latency, answer };
     }
 
     /// What the network brings for the connector.
     pub(crate) fn connector_reads(&mut self, place: usize) {
-        let Some(packet) = self.links[place].to_connector.pop() else { return };
-        let (now, theirs) = (self.connector_now(), self.links[place].theirs);
-        if !self.links[place].connector {
+        let Some(packet) = self.network.links[place].to_connector.pop() else { return };
+        let (now, theirs) = (self.connector_now(), self.network.links[place].theirs);
+        if !self.network.links[place].connector {
             return;
         }
-        self.links[place].heard = self.t;
+        self.network.links[place].heard = self.now;
         match packet {
             Packet::Bytes(bytes) => {
-                self.log.say(self.t, format_args!("connector reads {}", bytes.len()));
-                self.connector.handle_bytes(now, theirs, &bytes);
+                self.log.say(self.now, format_args!("connector reads {}", bytes.len()));
+                self.connector.machine.handle_bytes(now, theirs, &bytes);
             }
             Packet::Ping => self.send_to_gateway(place, Packet::Pong),
             Packet::Pong => {}
             Packet::Close { code, reason } => {
-                self.links[place].connector = false;
-                self.connector.handle_closed(now, theirs, Some(code), &reason);
-                if self.t < self.faults.refuse_closes_until {
+                self.network.links[place].connector = false;
+                self.connector.machine.handle_closed(now, theirs, Some(code), &reason);
+                if self.now < self.faults.refuse_closes_until {
                     // Its own close frame was on its way.
-                    let reason = if self.connector_random.chance(50) { "expired" } else { "unauthorized" };
+                    let reason = if self.connector.random.chance(50) { "expired" } else { "unauthorized" };
                     self.send_to_gateway(place, Packet::Close { code: 4401, reason: reason.to_owned() });
-                } else if self.t >= self.faults.no_close_echo_until {
+                } else if self.now >= self.faults.no_close_echo_until {
                     self.send_to_gateway(place, Packet::Close { code, reason: String::new() });
                 }
             }
             Packet::Reset => {
-                self.links[place].connector = false;
-                self.connector.handle_closed(now, theirs, None, "connection reset");
+                self.network.links[place].connector = false;
+                self.connector.machine.handle_closed(now, theirs, None, "connection reset");
             }
         }
     }
 
     /// It has heard nothing for too long.
     pub(crate) fn connector_gives_up(&mut self, place: usize) {
-        self.log.say(self.t, format_args!("the connector gives {:?} up", self.links[place].theirs));
-        self.links[place].connector = false;
-        let (now, theirs) = (self.connector_now(), self.links[place].theirs);
-        self.connector.handle_closed(now, theirs, None, "silent");
+        self.log.say(self.now, format_args!("the connector gives {:?} up", self.network.links[place].theirs));
+        self.network.links[place].connector = false;
+        let (now, theirs) = (self.connector_now(), self.network.links[place].theirs);
+        self.connector.machine.handle_closed(now, theirs, None, "silent");
         self.send_to_gateway(place, Packet::Reset);
     }
 
     pub(crate) fn send_to_gateway(&mut self, place: usize, packet: Packet) {
-        let link = &mut self.links[place];
-        link.to_gateway.put(self.t, packet, &mut link.random, self.setup.link_config);
+        let link = &mut self.network.links[place];
+        link.to_gateway.put(self.now, packet, &mut link.random, self.setup.link_config);
     }
 
     fn connector_writes(&mut self) {
         let mut line = Vec::new();
-        for place in 0..self.links.len() {
-            while self.links[place].connector && self.links[place].to_gateway.has_room() {
-                let theirs = self.links[place].theirs;
-                let Some(transmit) = self.connector.poll_transmit_on(theirs, &mut line) else { break };
+        for place in 0..self.network.links.len() {
+            while self.network.links[place].connector && self.network.links[place].to_gateway.has_room() {
+                let theirs = self.network.links[place].theirs;
+                let Some(transmit) = self.connector.machine.poll_transmit_on(theirs, &mut line) else {
+                    break;
+                };
                 match transmit {
                     Transmit::Frame { .. } => {
                         let Some(mut line) = self.draw_result(line.clone()) else { continue };
@@ -141,7 +170,7 @@ impl World<'_> {
                         self.send_to_gateway(place, Packet::Close { code, reason });
                     }
                     Transmit::Drop { .. } => {
-                        self.links[place].connector = false;
+                        self.network.links[place].connector = false;
                         self.send_to_gateway(place, Packet::Reset);
                     }
                 }
@@ -155,13 +184,13 @@ impl World<'_> {
             && let Ok(frame) = serde_json::from_slice::<Value>(line)
         {
             let request = frame["requestId"].as_str().unwrap_or_default();
-            self.chat_view.answered(request, &frame["result"]);
+            self.connector.chat_view.answered(request, &frame["result"]);
         }
     }
 
     /// What the connector has seen of the gateway.
     fn read_observations(&mut self) {
-        while let Some(saw) = self.connector.poll_observation() {
+        while let Some(saw) = self.connector.machine.poll_observation() {
             let Observation::Frame { frame, .. } = saw else { continue };
             if frame["type"] != "outbound" {
                 continue;
@@ -169,9 +198,9 @@ impl World<'_> {
             let id = frame["requestId"].as_str().unwrap_or_default();
             let first = self.setup.config.identities.first().map_or("", |first| &first.platform);
             let platform = frame["platform"].as_str().unwrap_or(first);
-            self.chat_view.asked(id, platform, &frame["action"]);
+            self.connector.chat_view.asked(id, platform, &frame["action"]);
             self.check_new_draft(&frame["action"]);
-            if let Some(process) = &self.process
+            if let Some(process) = &self.gateway.process
                 && let Some(half) = id.strip_prefix(process.model.prefix.as_str())
             {
                 let number = u64::from_str_radix(half, 16).unwrap_or(0);
@@ -192,7 +221,7 @@ impl World<'_> {
         let (Some(name), Some(id)) = (action["metadata"][NAME].as_str(), action["draft_id"].as_i64()) else {
             return;
         };
-        let of = self.drafts.entry(id).or_insert_with(|| name.to_owned());
+        let of = self.connector.drafts.entry(id).or_insert_with(|| name.to_owned());
         self.oracle.check("O-12", "drafts-have-ids-of-their-own", of == name, || {
             format!("{id} is a draft of {of} and of {name}")
         });
@@ -201,27 +230,27 @@ impl World<'_> {
     /// The connector's process dies, and comes back with what it holds durably.
     pub(crate) fn crash(&mut self, down: Duration) {
         let config = self.setup.connector.clone();
-        let machine = std::mem::replace(&mut self.connector, ConnectorMachine::new(config, [0; 32]));
-        self.connector = machine.restart();
-        self.faults.crashed_until = self.t + down;
-        for place in 0..self.links.len() {
-            if std::mem::take(&mut self.links[place].connector) {
+        let machine = std::mem::replace(&mut self.connector.machine, ConnectorMachine::new(config, [0; 32]));
+        self.connector.machine = machine.restart();
+        self.faults.crashed_until = self.now + down;
+        for place in 0..self.network.links.len() {
+            if std::mem::take(&mut self.network.links[place].connector) {
                 self.send_to_gateway(place, Packet::Reset);
             }
         }
-        self.recover_at(self.t + down, Recovery::WakeUp);
+        self.recover_at(self.now + down, Recovery::WakeUp);
     }
 
     /// The connection is cut, both ways, with whatever is on its way.
     pub(crate) fn cut(&mut self) {
-        for place in 0..self.links.len() {
-            let link = &mut self.links[place];
+        for place in 0..self.network.links.len() {
+            let link = &mut self.network.links[place];
             if link.gateway && link.stage == Stage::Open {
                 link.to_gateway.clear();
                 link.to_connector.clear();
                 link.to_gateway.dead = false;
                 link.to_connector.dead = false;
-                link.to_connector.put(self.t, Packet::Reset, &mut link.random, self.setup.link_config);
+                link.to_connector.put(self.now, Packet::Reset, &mut link.random, self.setup.link_config);
                 self.send_to_gateway(place, Packet::Reset);
             }
         }
@@ -257,7 +286,7 @@ impl World<'_> {
     /// Tells the connector something; what it cannot do now it does not do.
     pub(crate) fn tell(&mut self, act: Act) {
         let now = self.connector_now();
-        let _ = self.connector.control(now, act);
+        let _ = self.connector.machine.control(now, act);
     }
 }
 

@@ -9,17 +9,17 @@ use serde_json::Value;
 
 /// Place of a frame that was asked for.
 #[derive(Debug)]
-pub(super) struct Placed {
+pub(super) struct ExpectedPlace {
     chat: String,
     /// As which platform it goes out; none where that is not known for sure.
     tag: Option<Option<String>>,
-    anchor: Option<Anchored>,
+    anchor: Option<ExpectedAnchor>,
     notify: Option<Value>,
 }
 
 /// What M-8 decides.
 #[derive(PartialEq, Eq, Debug)]
-struct Anchored {
+struct ExpectedAnchor {
     reply_to: Option<String>,
     thread: Option<String>,
     /// The message that is answered, as metadata names it.
@@ -28,7 +28,7 @@ struct Anchored {
 
 impl Model {
     /// The host has asked for something that has a place.
-    pub(super) fn places_it(&mut self, oracle: &mut Oracle, id: u64, command: &Command) {
+    pub(super) fn expect_placement(&mut self, oracle: &mut Oracle, id: u64, command: &Command) {
         let own =
             |metadata: &Metadata, name: &str| metadata.get(name).and_then(Value::as_str).map(str::to_owned);
         let places = &self.places;
@@ -42,19 +42,19 @@ impl Model {
             Command::Op(Op::Send(send)) => {
                 let (platform, to) = (send.platform.as_deref(), send.reply_to.as_deref());
                 let anchor = places.anchor(&send.chat_id, platform, to, &send.metadata);
-                let anchored = anchored(anchor, to, own(&send.metadata, "thread_id"), None);
+                let anchored = expected_anchor(anchor, to, own(&send.metadata, "thread_id"), None);
                 (send.chat_id.as_str(), platform, Some(anchored), send.metadata.get("notify"))
             }
             Command::Op(Op::SendMedia(media)) => {
                 let (platform, to) = (media.platform.as_deref(), media.reply_to.as_deref());
                 let anchor = places.anchor(&media.chat_id, platform, to, &media.metadata);
-                let anchored = anchored(anchor, to, own(&media.metadata, "thread_id"), None);
+                let anchored = expected_anchor(anchor, to, own(&media.metadata, "thread_id"), None);
                 (media.chat_id.as_str(), platform, Some(anchored), media.metadata.get("notify"))
             }
             Command::Op(Op::Typing(typing)) => {
                 let thread = own(&typing.metadata, "thread_id")
                     .or_else(|| places.typing_thread(&typing.chat_id, typing.platform.as_deref()));
-                let anchored = Anchored { reply_to: None, thread, message: None };
+                let anchored = ExpectedAnchor { reply_to: None, thread, message: None };
                 (typing.chat_id.as_str(), typing.platform.as_deref(), Some(anchored), None)
             }
             Command::Op(op) => match op.chat_id() {
@@ -65,7 +65,7 @@ impl Model {
         };
         let is_sure = places.is_sure();
         let tag = (is_sure || platform.is_some()).then(|| places.tag(chat, platform));
-        let placed = Placed {
+        let placed = ExpectedPlace {
             chat: chat.to_owned(),
             tag,
             anchor: anchor.filter(|_| is_sure),
@@ -74,7 +74,7 @@ impl Model {
         self.placed.insert(id, placed);
     }
 
-    fn reply_place(&self, oracle: &mut Oracle, reply: &ReplyMessage) -> Option<Placed> {
+    fn reply_place(&self, oracle: &mut Oracle, reply: &ReplyMessage) -> Option<ExpectedPlace> {
         let (places, delivery) = (&self.places, reply.delivery.number());
         let target = places.target(delivery);
         oracle.check("M-7", "only-what-is-remembered-is-answered", target.is_some(), || {
@@ -88,7 +88,7 @@ impl Model {
         metadata.extend(thread.clone().map(|thread| ("thread_id".to_owned(), thread.into())));
         let anchor = places.anchor(&target.chat, platform, message, &metadata);
         let named = target.message.clone().filter(|_| reply.last);
-        let mut anchored = anchored(anchor.clone(), message, thread, named);
+        let mut anchored = expected_anchor(anchor.clone(), message, thread, named);
         if reply.continues {
             // A further part points at nothing, and is placed as the first is.
             anchored.reply_to = None;
@@ -96,7 +96,7 @@ impl Model {
         }
         let is_sure = places.is_sure();
         let notify = reply.metadata.get("notify").cloned().unwrap_or(Value::Bool(true));
-        Some(Placed {
+        Some(ExpectedPlace {
             chat: target.chat.clone(),
             tag: (is_sure || platform.is_some()).then(|| places.tag(&target.chat, platform)),
             anchor: Some(anchored).filter(|_| is_sure),
@@ -105,7 +105,7 @@ impl Model {
     }
 
     /// The host could not answer a delivery: only where it was forgotten, if that is said to be why (M-7).
-    pub(super) fn not_answered(&self, oracle: &mut Oracle, command: &Command, refused: &NotAccepted) {
+    pub(super) fn check_refused_answer(&self, oracle: &mut Oracle, command: &Command, refused: &NotAccepted) {
         let delivery = match command {
             Command::Reply(reply) => Some(reply.delivery),
             Command::Turn(turn) => Some(turn.delivery),
@@ -123,7 +123,7 @@ impl Model {
     }
 
     /// A frame of the host's is written.
-    pub(super) fn goes_where_it_must(&mut self, oracle: &mut Oracle, id: u64, frame: &Value) {
+    pub(super) fn check_placement(&mut self, oracle: &mut Oracle, id: u64, frame: &Value) {
         let (action, metadata) = (&frame["action"], &frame["action"]["metadata"]);
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let placed = self.placed.remove(&id);
@@ -144,7 +144,7 @@ impl Model {
             });
         }
         if let Some(expected) = &placed.anchor {
-            let found = Anchored {
+            let found = ExpectedAnchor {
                 reply_to: text(&action["reply_to"]),
                 thread: text(&metadata["thread_id"]),
                 message: text(&metadata["reply_to_message_id"]),
@@ -156,14 +156,14 @@ impl Model {
     }
 }
 
-fn anchored(
+fn expected_anchor(
     anchor: Anchor,
     reply_to: Option<&str>,
     thread: Option<String>,
     message: Option<String>,
-) -> Anchored {
+) -> ExpectedAnchor {
     let is_flat = anchor == Anchor::Flat;
-    Anchored {
+    ExpectedAnchor {
         reply_to: reply_to.map(str::to_owned).filter(|_| !is_flat),
         thread: thread.or(anchor.thread()),
         message: message.filter(|_| !is_flat),
