@@ -7,7 +7,7 @@ use relayline_control::settings::{ConfigError, table};
 use relayline_control::url::DialUrl;
 use relayline_core::secret::Secret;
 use relayline_harness::recorder::{
-    HTTP_BOUNDS, Recorder, RecorderConfig, RecorderError, Redaction, Summary, Trouble, Upstream,
+    HTTP_BOUNDS, Recorder, RecorderConfig, RecorderError, RecorderWarning, Redaction, Summary, Upstream,
 };
 use relayline_runtime::ca_certificates;
 use std::io;
@@ -83,9 +83,9 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         Err(error) => return fail(2, error),
     };
     let file = out.clone();
-    let told_of = move |trouble| match trouble {
-        Trouble::Unwritten(_) => complain(format_args!("{}: {trouble}", file.display())),
-        _ => complain(trouble),
+    let told_of = move |warning| match warning {
+        RecorderWarning::Unwritten(_) => complain(format_args!("{}: {warning}", file.display())),
+        _ => complain(warning),
     };
     let config = RecorderConfig {
         listen,

@@ -1,7 +1,7 @@
 //! Which part of a session is looked at, and how fast.
 
 use relayline_core::time::Time;
-use relayline_harness::recording::{Line, Recording};
+use relayline_harness::recording::{RecordedLine, Recording};
 use relayline_harness::replay::Entry;
 use std::str::FromStr;
 use std::time::Duration;
@@ -97,7 +97,7 @@ impl Window {
             return None;
         }
         let last = recording.lines.last()?;
-        let Line { number, t_ms, .. } = last;
+        let RecordedLine { number, t_ms, .. } = last;
         Some(format!("nothing happened from --from to --until; its last line is :{number}, at {t_ms}ms"))
     }
 

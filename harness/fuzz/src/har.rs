@@ -3,7 +3,7 @@
 
 use crate::recording::{is_played, is_written_as_it_was};
 use data_encoding::BASE64;
-use relayline_harness::recording::{Line, Recording, RecordingError, What};
+use relayline_harness::recording::{LineContent, RecordedLine, Recording, RecordingError};
 use serde_json::Value;
 
 /// Longer sessions only take longer to play, and a HAR's times may be years apart.
@@ -50,15 +50,15 @@ fn is_as_exported(recording: &Recording, json: &Value) {
     for (at, entry) in dials.iter().enumerate() {
         let dial = u32::try_from(at + 1).unwrap();
         let of_it = || recording.lines.iter().filter(|line| line.dial() == Some(dial));
-        assert_eq!(of_it().filter(|line| matches!(line.what, What::Connect { .. })).count(), 1);
+        assert_eq!(of_it().filter(|line| matches!(line.what, LineContent::Connect { .. })).count(), 1);
         assert!(
-            matches!(of_it().next(), Some(Line { what: What::Connect { .. }, .. })),
+            matches!(of_it().next(), Some(RecordedLine { what: LineContent::Connect { .. }, .. })),
             "it is dialled first"
         );
         let sent: Vec<_> = of_it().filter_map(|line| message(&line.what)).collect();
         assert_eq!(sent, exported(entry), "dial {dial}");
     }
-    let last = recording.lines.iter().filter_map(Line::dial).max();
+    let last = recording.lines.iter().filter_map(RecordedLine::dial).max();
     assert_eq!(last.and_then(|dial| usize::try_from(dial).ok()), Some(dials.len()));
 }
 
@@ -81,12 +81,18 @@ fn sockets(json: &Value) -> Vec<&Value> {
 }
 
 /// Whether the gateway sent it, and what.
-fn message(what: &What) -> Option<(bool, Vec<u8>)> {
+fn message(what: &LineContent) -> Option<(bool, Vec<u8>)> {
     match what {
-        What::Gateway(data) => Some((true, data.bytes().to_vec())),
-        What::Connector(data) => Some((false, data.bytes().to_vec())),
-        What::Connect { .. } | What::Reject { .. } | What::Close { .. } | What::Drop { .. } => None,
-        What::HostCall { .. } | What::HostEvent { .. } | What::Note(_) | What::Other(_) => {
+        LineContent::Gateway(data) => Some((true, data.bytes().to_vec())),
+        LineContent::Connector(data) => Some((false, data.bytes().to_vec())),
+        LineContent::Connect { .. }
+        | LineContent::Reject { .. }
+        | LineContent::Close { .. }
+        | LineContent::Drop { .. } => None,
+        LineContent::HostCall { .. }
+        | LineContent::HostEvent { .. }
+        | LineContent::Note(_)
+        | LineContent::Other(_) => {
             panic!("{what:?}: a HAR knows of the wire alone")
         }
     }

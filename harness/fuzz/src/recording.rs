@@ -1,6 +1,6 @@
 //! Recordings: what is read is written again as it was, and whatever it holds can be played.
 
-use relayline_harness::recording::{Line, Recording, RecordingError};
+use relayline_harness::recording::{RecordedLine, Recording, RecordingError};
 use relayline_harness::replay::{Cut, Drain, Entry, Options, check, play};
 
 /// Longer sessions only take longer to play: where nobody says anything there is a ping every half minute.
@@ -38,7 +38,7 @@ pub(crate) fn is_written_as_it_was(recording: &Recording) {
     let again = Recording::read(&recording.file, &bytes).unwrap();
     assert_eq!(again.header, recording.header);
     // Empty lines are gone, and so the numbers may differ.
-    let what = |line: &Line| Line { number: 0, ..line.clone() };
+    let what = |line: &RecordedLine| RecordedLine { number: 0, ..line.clone() };
     let lines = |recording: &Recording| recording.lines.iter().map(what).collect::<Vec<_>>();
     assert_eq!(lines(&again), lines(recording));
     assert_eq!(written(&again), bytes, "twice is once");

@@ -1,6 +1,8 @@
 //! Entries of a HAR as the lines of a recording.
 
-use crate::recording::{By, DIAL, Data, Header, Line, Recording, RecordingError, Rejection, What};
+use crate::recording::{
+    DIAL, Data, Header, LineContent, RecordedLine, Recording, RecordingError, Rejection, Side,
+};
 use data_encoding::BASE64;
 use relayline_core::secret::Secret;
 use serde_json::{Map, Value};
@@ -8,9 +10,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// What happened at a time, in unix milliseconds, and for messages the dial that they belong to.
-struct Event {
+struct TimedContent {
     at_ms: i64,
-    what: What,
+    what: LineContent,
     dial: Option<u32>,
 }
 
@@ -54,11 +56,11 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Recording, RecordingError
     Ok(recording(file, &har["log"]["creator"], events))
 }
 
-fn recording(file: &str, creator: &Value, mut events: Vec<Event>) -> Recording {
+fn recording(file: &str, creator: &Value, mut events: Vec<TimedContent>) -> Recording {
     // Stable: what one entry has in its order stays so.
     events.sort_by_key(|event| event.at_ms);
     let first = events.first().map_or(0, |event| event.at_ms);
-    let lines = events.into_iter().enumerate().map(|(at, Event { at_ms, what, dial })| Line {
+    let lines = events.into_iter().enumerate().map(|(at, TimedContent { at_ms, what, dial })| RecordedLine {
         // A HAR has no lines of its own: they are those of the recording that it is read as.
         number: at + 2,
         t_ms: u64::try_from(at_ms.saturating_sub(first)).unwrap_or(0),
@@ -89,7 +91,7 @@ fn path_of(entry: &Value) -> String {
     if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }
 
-fn socket(entry: &Value, dial: u32, events: &mut Vec<Event>) -> Result<(), String> {
+fn socket(entry: &Value, dial: u32, events: &mut Vec<TimedContent>) -> Result<(), String> {
     let started = entry["startedDateTime"].as_str().and_then(unix_ms);
     let started = started.ok_or("`startedDateTime` must be a time, as in 2026-11-22T16:20:45.123Z")?;
     let (mut headers, mut authorization) = (Map::new(), None);
@@ -102,8 +104,9 @@ fn socket(entry: &Value, dial: u32, events: &mut Vec<Event>) -> Result<(), Strin
         }
     }
     let url_path = path_of(entry);
-    let connect = What::Connect { url_path, dial: Some(dial), authorization, headers, clock_unix_s: None };
-    events.push(Event { at_ms: started, what: connect, dial: None });
+    let connect =
+        LineContent::Connect { url_path, dial: Some(dial), authorization, headers, clock_unix_s: None };
+    events.push(TimedContent { at_ms: started, what: connect, dial: None });
 
     let status = entry["response"]["status"].as_u64().and_then(|status| u16::try_from(status).ok());
     let messages = entry["_webSocketMessages"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -112,13 +115,13 @@ fn socket(entry: &Value, dial: u32, events: &mut Vec<Event>) -> Result<(), Strin
         Some(101) | None => {}
         Some(0 | 200..=299) if !messages.is_empty() => {}
         Some(0) => {
-            let cut = What::Drop { by: By::Connector, dial: Some(dial) };
-            events.push(Event { at_ms: started, what: cut, dial: None });
+            let cut = LineContent::Drop { by: Side::Connector, dial: Some(dial) };
+            events.push(TimedContent { at_ms: started, what: cut, dial: None });
         }
         Some(status) => {
             let body = entry["response"]["content"]["text"].as_str().map(str::to_owned);
-            let refused = What::Reject { dial: Some(dial), answer: Rejection::new(status, body) };
-            events.push(Event { at_ms: started, what: refused, dial: None });
+            let refused = LineContent::Reject { dial: Some(dial), answer: Rejection::new(status, body) };
+            events.push(TimedContent { at_ms: started, what: refused, dial: None });
         }
     }
     let mut last = started;
@@ -126,25 +129,27 @@ fn socket(entry: &Value, dial: u32, events: &mut Vec<Event>) -> Result<(), Strin
         let (time, what) = read.map_err(|problem| format!("message {}: {problem}", at + 1))?;
         // Clocks of two threads: a socket's own order is what counts.
         last = last.max(time);
-        let dial = matches!(what, Some(What::Gateway(_) | What::Connector(_))).then_some(dial);
-        events.extend(what.map(|what| Event { at_ms: last, what, dial }));
+        let dial = matches!(what, Some(LineContent::Gateway(_) | LineContent::Connector(_))).then_some(dial);
+        events.extend(what.map(|what| TimedContent { at_ms: last, what, dial }));
     }
     Ok(())
 }
 
 /// One message, and its time; `None` for what leaves no line.
-fn message(told: &Value, dial: u32) -> Result<(i64, Option<What>), String> {
-    let time = told["time"].as_f64().ok_or("`time` must be a number of unix seconds")?;
+fn message(message: &Value, dial: u32) -> Result<(i64, Option<LineContent>), String> {
+    let time = message["time"].as_f64().ok_or("`time` must be a number of unix seconds")?;
     let time = milliseconds(time);
-    let by = match told["type"].as_str() {
-        Some("send" | "request") => By::Gateway,
-        Some("receive" | "response") => By::Connector,
+    let by = match message["type"].as_str() {
+        Some("send" | "request") => Side::Gateway,
+        Some("receive" | "response") => Side::Connector,
         // Chrome's word for a connection that broke.
-        Some("error") => return Ok((time, Some(What::Drop { by: By::Connector, dial: Some(dial) }))),
+        Some("error") => {
+            return Ok((time, Some(LineContent::Drop { by: Side::Connector, dial: Some(dial) })));
+        }
         Some(_) | None => return Err("`type` must be \"send\" or \"receive\"".to_owned()),
     };
-    let data = told["data"].as_str().ok_or("`data` must be a string")?;
-    let opcode = match &told["opcode"] {
+    let data = message["data"].as_str().ok_or("`data` must be a string")?;
+    let opcode = match &message["opcode"] {
         Value::Null => 1,
         opcode => opcode.as_i64().ok_or("`opcode` must be a whole number: 1 for text, 2 for binary")?,
     };
@@ -156,9 +161,9 @@ fn message(told: &Value, dial: u32) -> Result<(i64, Option<What>), String> {
             let payload = decode(data).unwrap_or_default();
             let (code, reason) = match payload.split_first_chunk() {
                 Some((code, reason)) => (Some(u16::from_be_bytes(*code)), String::from_utf8_lossy(reason)),
-                None => (told["code"].as_u64().and_then(|code| u16::try_from(code).ok()), data.into()),
+                None => (message["code"].as_u64().and_then(|code| u16::try_from(code).ok()), data.into()),
             };
-            What::Close { by, dial: Some(dial), code, reason: reason.into_owned() }
+            LineContent::Close { by, dial: Some(dial), code, reason: reason.into_owned() }
         }
         // Pings, pongs, and frames that were not put together.
         _ => return Ok((time, None)),
@@ -177,10 +182,10 @@ fn milliseconds(seconds: f64) -> i64 {
     (seconds * 1000.0).round() as i64
 }
 
-fn sent(by: By, data: Data) -> What {
+fn sent(by: Side, data: Data) -> LineContent {
     match by {
-        By::Gateway => What::Gateway(data),
-        By::Connector => What::Connector(data),
+        Side::Gateway => LineContent::Gateway(data),
+        Side::Connector => LineContent::Connector(data),
     }
 }
 

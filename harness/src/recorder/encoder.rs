@@ -6,25 +6,25 @@
 mod held;
 
 use super::redactor::Redactor;
-use super::sniffer::Seen;
-use crate::recording::{By, DIAL, Data, GATEWAY_ID, Line, Rejection, What};
+use super::sniffer::SniffedMessage;
+use crate::recording::{DIAL, Data, GATEWAY_ID, LineContent, RecordedLine, Rejection, Side};
 use data_encoding::BASE64URL_NOPAD;
-use held::{Held, Stream};
+use held::{HeldLines, Stream};
 use relayline_core::secret::Secret;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Something that passed, as the sockets saw it: with all its secrets.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum WireEvent {
     /// An upgrade arrived, of a gateway whose id is known beforehand or stands in its token.
     Connect { path: String, headers: Vec<(String, Secret)>, gateway_id: Option<String> },
     /// It was refused.
-    Reject(Refused),
+    Reject(UpgradeRejection),
     /// One side sent something.
-    Sent { by: By, seen: Seen },
+    Sent { by: Side, seen: SniffedMessage },
     /// One side ended its TCP connection.
-    Cut { by: By },
+    Cut { by: Side },
     /// The socket is over, and nothing more comes of it.
     Over { note: Option<String> },
     /// Another request than an upgrade was answered.
@@ -37,7 +37,7 @@ pub(super) enum Event {
 
 /// Answer that refused an upgrade, with all its secrets.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Refused {
+pub(super) struct UpgradeRejection {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
     pub(super) is_cut: bool,
@@ -46,23 +46,27 @@ pub(super) struct Refused {
     pub(super) location: Option<String>,
 }
 
-impl Event {
+impl WireEvent {
     /// How much memory it takes while it waits to be written, roughly.
     pub(super) fn size(&self) -> usize {
         let fixed = 128;
         fixed
             + match self {
-                Event::Connect { path, headers, .. } => {
+                WireEvent::Connect { path, headers, .. } => {
                     path.len()
                         + headers.iter().map(|(name, value)| name.len() + value.expose().len()).sum::<usize>()
                 }
-                Event::Reject(refused) => refused.body.len(),
-                Event::Sent { seen: Seen::Message(data), .. } => data.bytes().len(),
-                Event::Sent { seen: Seen::Close { .. } | Seen::TooLong(_) | Seen::Unreadable(_), .. }
-                | Event::Cut { .. }
-                | Event::Over { .. } => 0,
-                Event::Answered { method, path, .. } => method.len() + path.len(),
-                Event::Authorized(secret) | Event::Issued(secret) => secret.expose().len(),
+                WireEvent::Reject(refused) => refused.body.len(),
+                WireEvent::Sent { seen: SniffedMessage::Message(data), .. } => data.bytes().len(),
+                WireEvent::Sent {
+                    seen:
+                        SniffedMessage::Close { .. } | SniffedMessage::TooLong(_) | SniffedMessage::Unreadable(_),
+                    ..
+                }
+                | WireEvent::Cut { .. }
+                | WireEvent::Over { .. } => 0,
+                WireEvent::Answered { method, path, .. } => method.len() + path.len(),
+                WireEvent::Authorized(secret) | WireEvent::Issued(secret) => secret.expose().len(),
             }
     }
 }
@@ -72,7 +76,7 @@ impl Event {
 pub(super) struct Encoder {
     redactor: Redactor,
     dials: BTreeMap<u32, Dial>,
-    held: Held,
+    held: HeldLines,
 }
 
 #[derive(Debug)]
@@ -92,7 +96,7 @@ impl Encoder {
 
     /// Encodes an event of a dial, which happened at that time. Returns the lines that are ready. Line numbers are the
     /// writer's.
-    pub(super) fn encode(&mut self, t_ms: u64, dial: u32, event: Event) -> Vec<Line> {
+    pub(super) fn encode(&mut self, t_ms: u64, dial: u32, event: WireEvent) -> Vec<RecordedLine> {
         self.take(t_ms, dial, event);
         self.expire(t_ms)
     }
@@ -103,7 +107,7 @@ impl Encoder {
     }
 
     /// Returns the lines that are ready at that time, having given up those frames whose rest did not come.
-    pub(super) fn expire(&mut self, now_ms: u64) -> Vec<Line> {
+    pub(super) fn expire(&mut self, now_ms: u64) -> Vec<RecordedLine> {
         loop {
             let lines = self.held.ready();
             let late = self.held.first().filter(|first| self.held.is_over(first, now_ms));
@@ -119,7 +123,7 @@ impl Encoder {
     }
 
     /// Returns all lines that still wait.
-    pub(super) fn finish(&mut self) -> Vec<Line> {
+    pub(super) fn finish(&mut self) -> Vec<RecordedLine> {
         let dials = std::mem::take(&mut self.dials);
         for (_, mut dial) in dials {
             dial.settle(&self.redactor, &mut self.held);
@@ -127,36 +131,38 @@ impl Encoder {
         self.held.ready()
     }
 
-    fn take(&mut self, t_ms: u64, dial: u32, event: Event) {
+    fn take(&mut self, t_ms: u64, dial: u32, event: WireEvent) {
         let what = match event {
-            Event::Connect { path, headers, gateway_id } => {
+            WireEvent::Connect { path, headers, gateway_id } => {
                 let line = self.connect(t_ms, dial, &path, headers, gateway_id);
                 return self.held.push(line);
             }
-            Event::Reject(refused) => self.reject(dial, refused),
-            Event::Sent { by, seen: Seen::Message(data) } => return self.message(t_ms, dial, by, data),
-            Event::Sent { by, seen } => match self.sent(dial, by, seen) {
+            WireEvent::Reject(refused) => self.reject(dial, refused),
+            WireEvent::Sent { by, seen: SniffedMessage::Message(data) } => {
+                return self.message(t_ms, dial, by, data);
+            }
+            WireEvent::Sent { by, seen } => match self.sent(dial, by, seen) {
                 Some(sent) => sent,
                 None => return,
             },
-            Event::Cut { by } => match self.dials.get_mut(&dial) {
+            WireEvent::Cut { by } => match self.dials.get_mut(&dial) {
                 Some(known) if !known.ended => {
                     known.end(&self.redactor, &mut self.held);
-                    What::Drop { by, dial: Some(dial) }
+                    LineContent::Drop { by, dial: Some(dial) }
                 }
                 // A cut after a close frame is how a socket ends.
                 Some(_) | None => return,
             },
-            Event::Over { note } => return self.over(t_ms, dial, note),
-            Event::Answered { method, path, status } => {
+            WireEvent::Over { note } => return self.over(t_ms, dial, note),
+            WireEvent::Answered { method, path, status } => {
                 let (method, path) = (self.redactor.name(&method), self.redactor.target(&path));
-                What::Note(format!("{method} {path} was answered {status}"))
+                LineContent::Note(format!("{method} {path} was answered {status}"))
             }
-            Event::Authorized(value) => {
+            WireEvent::Authorized(value) => {
                 self.redactor.authorization(value.expose());
                 return;
             }
-            Event::Issued(answer) => return self.redactor.issued(answer.expose()),
+            WireEvent::Issued(answer) => return self.redactor.issued(answer.expose()),
         };
         self.held.push(line(t_ms, what));
     }
@@ -168,7 +174,7 @@ impl Encoder {
         path: &str,
         headers: Vec<(String, Secret)>,
         mut gateway_id: Option<String>,
-    ) -> Line {
+    ) -> RecordedLine {
         let mut authorization = None;
         let (credentials, headers): (Vec<_>, Vec<_>) =
             headers.into_iter().partition(|(name, _)| name.eq_ignore_ascii_case("authorization"));
@@ -184,7 +190,7 @@ impl Encoder {
         });
         let headers: Map<String, Value> = shown.collect();
         let gateway_id = gateway_id.map(|id| self.redactor.name(&id)).unwrap_or_else(|| self.anonymous());
-        let connect = What::Connect {
+        let connect = LineContent::Connect {
             url_path: self.redactor.target(path),
             dial: Some(dial),
             authorization,
@@ -207,7 +213,7 @@ impl Encoder {
         names.take(1 + self.dials.len()).find(is_free).unwrap_or_default()
     }
 
-    fn message(&mut self, t_ms: u64, dial: u32, by: By, data: Data) {
+    fn message(&mut self, t_ms: u64, dial: u32, by: Side, data: Data) {
         let Some(known) = self.dials.get_mut(&dial) else { return };
         if known.ended {
             // Whoever closed reads no more: by the format nothing comes after a close.
@@ -219,8 +225,8 @@ impl Encoder {
             Data::Binary(_) => Data::Binary(Vec::new()),
         };
         let what = match by {
-            By::Gateway => What::Gateway(empty),
-            By::Connector => What::Connector(empty),
+            Side::Gateway => LineContent::Gateway(empty),
+            Side::Connector => LineContent::Connector(empty),
         };
         let mut line = line(t_ms, what);
         line.rest.insert(DIAL.to_owned(), Value::from(dial));
@@ -228,36 +234,38 @@ impl Encoder {
     }
 
     /// The line of what one side sent, other than a message; `None` for what the format leaves out.
-    fn sent(&mut self, dial: u32, by: By, seen: Seen) -> Option<What> {
+    fn sent(&mut self, dial: u32, by: Side, seen: SniffedMessage) -> Option<LineContent> {
         let known = self.dials.get_mut(&dial)?;
         if known.ended {
-            known.left_out += u64::from(matches!(seen, Seen::TooLong(_)));
+            known.left_out += u64::from(matches!(seen, SniffedMessage::TooLong(_)));
             return None;
         }
         Some(match seen {
-            Seen::Close { code, reason } => {
+            SniffedMessage::Close { code, reason } => {
                 known.end(&self.redactor, &mut self.held);
-                What::Close { by, dial: Some(dial), code, reason: self.redactor.reason(&reason) }
+                LineContent::Close { by, dial: Some(dial), code, reason: self.redactor.reason(&reason) }
             }
-            Seen::TooLong(bytes) => {
+            SniffedMessage::TooLong(bytes) => {
                 known.stream(by).give_up(&self.redactor, &mut self.held);
-                What::Note(format!("dial {dial}: a message of {bytes} bytes is too long to be recorded"))
+                LineContent::Note(format!(
+                    "dial {dial}: a message of {bytes} bytes is too long to be recorded"
+                ))
             }
-            Seen::Unreadable(why) => {
-                What::Note(format!("dial {dial}: what this side sends cannot be read any more: {why}"))
+            SniffedMessage::Unreadable(why) => {
+                LineContent::Note(format!("dial {dial}: what this side sends cannot be read any more: {why}"))
             }
-            Seen::Message(_) => return None,
+            SniffedMessage::Message(_) => return None,
         })
     }
 
     /// The line of a refused upgrade. The query of a redirect's target may hold secrets.
-    fn reject(&mut self, dial: u32, refused: Refused) -> What {
-        let Refused { status, body, is_cut, has_challenge, retry_after, location } = refused;
+    fn reject(&mut self, dial: u32, refused: UpgradeRejection) -> LineContent {
+        let UpgradeRejection { status, body, is_cut, has_challenge, retry_after, location } = refused;
         let body = Some(self.redactor.body(&body));
         let location = location.map(|location| self.redactor.target(&location));
         let retry_after = retry_after.map(|text| self.redactor.retry_after(&text));
         let answer = Rejection { status, body, is_cut, has_challenge, retry_after, location };
-        What::Reject { dial: Some(dial), answer }
+        LineContent::Reject { dial: Some(dial), answer }
     }
 
     fn over(&mut self, t_ms: u64, dial: u32, note: Option<String>) {
@@ -268,32 +276,32 @@ impl Encoder {
         });
         // After its last word a socket is only waited for, and nothing is missing.
         let notes = left_out.into_iter().chain(note.filter(|_| !known.ended));
-        notes.for_each(|text| self.held.push(line(t_ms, What::Note(text))));
+        notes.for_each(|text| self.held.push(line(t_ms, LineContent::Note(text))));
     }
 }
 
 impl Dial {
-    fn stream(&mut self, by: By) -> &mut Stream {
+    fn stream(&mut self, by: Side) -> &mut Stream {
         match by {
-            By::Gateway => &mut self.gateway,
-            By::Connector => &mut self.connector,
+            Side::Gateway => &mut self.gateway,
+            Side::Connector => &mut self.connector,
         }
     }
 
     /// Nothing more of it is recorded.
-    fn end(&mut self, redactor: &Redactor, held: &mut Held) {
+    fn end(&mut self, redactor: &Redactor, held: &mut HeldLines) {
         self.ended = true;
         self.settle(redactor, held);
     }
 
-    fn settle(&mut self, redactor: &Redactor, held: &mut Held) {
+    fn settle(&mut self, redactor: &Redactor, held: &mut HeldLines) {
         self.gateway.settle(redactor, held);
         self.connector.settle(redactor, held);
     }
 }
 
-fn line(t_ms: u64, what: What) -> Line {
-    Line { number: 0, t_ms, what, rest: Map::new() }
+fn line(t_ms: u64, what: LineContent) -> RecordedLine {
+    RecordedLine { number: 0, t_ms, what, rest: Map::new() }
 }
 
 /// The gateway's id in a token (C-1); it is no secret. `None` for a token of another kind.
@@ -310,21 +318,25 @@ mod tests {
     use crate::recorder::redactor::HIDDEN;
     use relayline_core::token;
 
-    fn written(encoder: &mut Encoder, dial: u32, event: Event) -> Vec<String> {
-        encoder.encode(7, dial, event).iter().map(Line::to_json).collect()
+    fn written(encoder: &mut Encoder, dial: u32, event: WireEvent) -> Vec<String> {
+        encoder.encode(7, dial, event).iter().map(RecordedLine::to_json).collect()
     }
 
-    fn connect(headers: &[(&str, &str)]) -> Event {
+    fn connect(headers: &[(&str, &str)]) -> WireEvent {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), Secret::from(*value)));
-        Event::Connect { path: "/relay?access=abc".to_owned(), headers: headers.collect(), gateway_id: None }
+        WireEvent::Connect {
+            path: "/relay?access=abc".to_owned(),
+            headers: headers.collect(),
+            gateway_id: None,
+        }
     }
 
-    fn says(by: By, text: &str) -> Event {
-        Event::Sent { by, seen: Seen::Message(Data::Text(text.to_owned())) }
+    fn says(by: Side, text: &str) -> WireEvent {
+        WireEvent::Sent { by, seen: SniffedMessage::Message(Data::Text(text.to_owned())) }
     }
 
-    fn close(by: By, reason: &str) -> Event {
-        Event::Sent { by, seen: Seen::Close { code: Some(1000), reason: reason.to_owned() } }
+    fn close(by: Side, reason: &str) -> WireEvent {
+        WireEvent::Sent { by, seen: SniffedMessage::Close { code: Some(1000), reason: reason.to_owned() } }
     }
 
     /// The messages of one side, as they are recorded.
@@ -335,11 +347,15 @@ mod tests {
                 Ok(text) => Data::Text(text),
                 Err(error) => Data::Binary(error.into_bytes()),
             };
-            lines.extend(encoder.encode(7, 1, Event::Sent { by: By::Connector, seen: Seen::Message(data) }));
+            lines.extend(encoder.encode(
+                7,
+                1,
+                WireEvent::Sent { by: Side::Connector, seen: SniffedMessage::Message(data) },
+            ));
         }
-        lines.extend(encoder.encode(7, 1, Event::Over { note: None }));
-        let data = |line: Line| match line.what {
-            What::Connector(data) => data.bytes().to_vec(),
+        lines.extend(encoder.encode(7, 1, WireEvent::Over { note: None }));
+        let data = |line: RecordedLine| match line.what {
+            LineContent::Connector(data) => data.bytes().to_vec(),
             other => panic!("{other:?}"),
         };
         lines.into_iter().map(data).collect()
@@ -386,21 +402,21 @@ mod tests {
         let mut encoder = connected(&[]);
         // What ends with its frame waits for nothing, whether a line break follows or not.
         for text in ["{}\n", "{\"a\":[1]}", "\n", ""] {
-            assert_eq!(written(&mut encoder, 1, says(By::Gateway, text)).len(), 1, "{text}");
+            assert_eq!(written(&mut encoder, 1, says(Side::Gateway, text)).len(), 1, "{text}");
         }
-        assert_eq!(written(&mut encoder, 1, says(By::Gateway, "{}\n{\"a\":\"so")), [""; 0]);
-        assert_eq!(written(&mut encoder, 1, says(By::Connector, "{}\n")), [""; 0]);
+        assert_eq!(written(&mut encoder, 1, says(Side::Gateway, "{}\n{\"a\":\"so")), [""; 0]);
+        assert_eq!(written(&mut encoder, 1, says(Side::Connector, "{}\n")), [""; 0]);
         assert!(encoder.is_holding());
-        let lines = written(&mut encoder, 1, says(By::Gateway, "me\"}\n"));
+        let lines = written(&mut encoder, 1, says(Side::Gateway, "me\"}\n"));
         assert_eq!(lines.len(), 3);
         assert!(lines[0].contains("{}\\n{\\\"a\\\":\\\"so\""), "{lines:?}");
         // The rest does not come in time, and is filler when it does.
-        assert_eq!(written(&mut encoder, 1, says(By::Gateway, "{\"token\": \"abc")), [""; 0]);
+        assert_eq!(written(&mut encoder, 1, says(Side::Gateway, "{\"token\": \"abc")), [""; 0]);
         assert!(encoder.expire(7 + 9_999).is_empty());
         let lines = encoder.expire(7 + 10_000);
-        assert_eq!(lines[0].what, What::Gateway(Data::Text("{\"token\": \"<hidden>".into())));
-        let lines = encoder.encode(20_000, 1, says(By::Gateway, "def\"}\n{}\n"));
-        assert_eq!(lines[0].what, What::Gateway(Data::Text("xxxxx\n{}\n".into())));
+        assert_eq!(lines[0].what, LineContent::Gateway(Data::Text("{\"token\": \"<hidden>".into())));
+        let lines = encoder.encode(20_000, 1, says(Side::Gateway, "def\"}\n{}\n"));
+        assert_eq!(lines[0].what, LineContent::Gateway(Data::Text("xxxxx\n{}\n".into())));
         assert!(!encoder.is_holding());
     }
 
@@ -412,7 +428,7 @@ mod tests {
         let mut written = 0;
         for dial in 1..100 {
             written += encoder.encode(0, dial, connect(&[])).len();
-            written += encoder.encode(0, dial, says(By::Gateway, &piece)).len();
+            written += encoder.encode(0, dial, says(Side::Gateway, &piece)).len();
         }
         assert!(written > 100, "{written}");
         assert_eq!(written + encoder.finish().len(), 198);
@@ -435,24 +451,24 @@ mod tests {
         assert_eq!(written(&mut encoder, 1, event), [expected]);
         let body = format!(r#"{{"error":"no {}","token":"abc"}}"#, token.expose()).into_bytes();
         let expected = r#"{"t_ms":7,"dir":"reject","dial":1,"status":401,"body":"{\"error\":\"no <hidden>\",\"token\":\"<hidden>\"}"}"#;
-        let refused = Refused { status: 401, body, ..Refused::default() };
-        assert_eq!(written(&mut encoder, 1, Event::Reject(refused)), [expected]);
+        let refused = UpgradeRejection { status: 401, body, ..UpgradeRejection::default() };
+        assert_eq!(written(&mut encoder, 1, WireEvent::Reject(refused)), [expected]);
         // What decides what follows is kept, and a query may hold a secret.
-        let refused = Refused {
+        let refused = UpgradeRejection {
             status: 302,
             is_cut: true,
             has_challenge: true,
             retry_after: Some("30".to_owned()),
             location: Some(format!("/login/{}?next=secret", token.expose())),
-            ..Refused::default()
+            ..UpgradeRejection::default()
         };
         let expected = r#"{"t_ms":7,"dir":"reject","dial":1,"status":302,"body":"","cut":true,"www_authenticate":true,"retry_after":"30","location":"/login/<hidden>?next=<hidden>"}"#;
-        assert_eq!(written(&mut encoder, 1, Event::Reject(refused)), [expected]);
+        assert_eq!(written(&mut encoder, 1, WireEvent::Reject(refused)), [expected]);
         let expected = format!(
             r#"{{"t_ms":7,"dir":"close","by":"connector","dial":1,"code":1000,"reason":"{HIDDEN}?"}}"#
         );
         let reason = format!("{}?", token.expose());
-        assert_eq!(written(&mut encoder, 1, close(By::Connector, &reason)), [expected]);
+        assert_eq!(written(&mut encoder, 1, close(Side::Connector, &reason)), [expected]);
     }
 
     #[test]
@@ -460,7 +476,7 @@ mod tests {
         let mut encoder = Encoder::default();
         let mut id = |dial: u32, ended: Option<u32>| {
             if let Some(ended) = ended {
-                encoder.encode(0, ended, Event::Cut { by: By::Gateway });
+                encoder.encode(0, ended, WireEvent::Cut { by: Side::Gateway });
             }
             encoder.encode(0, dial, connect(&[("authorization", "Basic eA==")]))[0].rest[GATEWAY_ID].clone()
         };
@@ -474,18 +490,20 @@ mod tests {
         let mut encoder = Encoder::default();
         encoder.encode(0, 3, connect(&[]));
         let hello = r#"{"t_ms":7,"dir":"gateway","data":"{\"token\":\"<hidden>\"}\n","dial":3}"#;
-        assert_eq!(written(&mut encoder, 3, says(By::Gateway, "{\"token\":\"x\"}\n")), [hello]);
-        assert_eq!(written(&mut encoder, 3, close(By::Gateway, "")).len(), 1);
-        for event in [says(By::Connector, "late"), close(By::Connector, ""), Event::Cut { by: By::Gateway }] {
+        assert_eq!(written(&mut encoder, 3, says(Side::Gateway, "{\"token\":\"x\"}\n")), [hello]);
+        assert_eq!(written(&mut encoder, 3, close(Side::Gateway, "")).len(), 1);
+        for event in
+            [says(Side::Connector, "late"), close(Side::Connector, ""), WireEvent::Cut { by: Side::Gateway }]
+        {
             assert_eq!(written(&mut encoder, 3, event), [""; 0]);
         }
-        let notes = written(&mut encoder, 3, Event::Over { note: Some("stopped".into()) });
+        let notes = written(&mut encoder, 3, WireEvent::Over { note: Some("stopped".into()) });
         assert_eq!(notes.len(), 1);
         assert!(
             notes[0].contains("dial 3: 1 message(s) that came after the close are left out"),
             "{notes:?}"
         );
-        assert_eq!(written(&mut encoder, 3, says(By::Connector, "unknown")), [""; 0]);
+        assert_eq!(written(&mut encoder, 3, says(Side::Connector, "unknown")), [""; 0]);
     }
 
     #[test]
@@ -493,11 +511,11 @@ mod tests {
         let mut encoder = Encoder::default();
         encoder.encode(0, 1, connect(&[]));
         for (seen, expected) in [
-            (Seen::TooLong(99), "dial 1: a message of 99 bytes is too long to be recorded"),
-            (Seen::Unreadable("x"), "dial 1: what this side sends cannot be read any more: x"),
+            (SniffedMessage::TooLong(99), "dial 1: a message of 99 bytes is too long to be recorded"),
+            (SniffedMessage::Unreadable("x"), "dial 1: what this side sends cannot be read any more: x"),
         ] {
-            let lines = encoder.encode(0, 1, Event::Sent { by: By::Gateway, seen });
-            assert_eq!(lines[0].what, What::Note(expected.to_owned()));
+            let lines = encoder.encode(0, 1, WireEvent::Sent { by: Side::Gateway, seen });
+            assert_eq!(lines[0].what, LineContent::Note(expected.to_owned()));
         }
     }
 }

@@ -22,7 +22,7 @@ impl Files {
     /// at now, and not when a session is under way.
     pub(super) fn create(first: &Path, rotates: bool) -> io::Result<Files> {
         let holds_something = |path: &Path| path.metadata().is_ok_and(|is| !is.is_file() || is.len() > 0);
-        let later = if rotates { parts::behind(first, 0) } else { Vec::new() };
+        let later = if rotates { parts::later_parts(first, 0) } else { Vec::new() };
         if let Some((_, taken)) = later.into_iter().find(|(_, path)| holds_something(path)) {
             let problem = format!(
                 "{} exists and is not empty, and a later part of the recording would need that name: name another file, \

@@ -1,12 +1,12 @@
 //! The port: each request goes on to the connector, and an upgrade becomes two sockets that are joined.
 
-use super::Trouble;
-use super::encoder::{Event, Refused};
+use super::RecorderWarning;
+use super::encoder::{UpgradeRejection, WireEvent};
 use super::pump;
 use super::redactor::Progress;
 use super::upstream::Upstream;
 use super::writer::Writer;
-use crate::recording::By;
+use crate::recording::Side;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -32,13 +32,13 @@ use zeroize::Zeroizing;
 /// WebSockets at a time; a further one is answered 503.
 pub(super) const SOCKETS: u32 = 1024;
 /// How long open connections may take to end when the recorder does.
-const GOODBYE: Duration = Duration::from_secs(1);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Longest answer that is searched for credentials.
-const MOST_ISSUED: usize = 64 << 10;
+const MAX_ISSUED_BYTES: usize = 64 << 10;
 
 /// What is this hop's own (RFC 9110, 7.6.1), and no other's. `Expect` is answered here.
-const OWN: [HeaderName; 6] = [
+const NOT_FORWARDED: [HeaderName; 6] = [
     header::CONNECTION,
     header::TE,
     header::TRAILER,
@@ -58,7 +58,7 @@ pub(super) struct Shared {
     pub(super) stopped: watch::Receiver<bool>,
     /// Room for WebSockets.
     pub(super) sockets: Arc<Semaphore>,
-    pub(super) complain: Arc<dyn Fn(Trouble) + Send + Sync>,
+    pub(super) complain: Arc<dyn Fn(RecorderWarning) + Send + Sync>,
     /// That it is so has been told.
     pub(super) is_unreachable: AtomicBool,
 }
@@ -70,7 +70,7 @@ impl Shared {
         if let Err(problem) = &answer
             && !was_unreachable
         {
-            (self.complain)(Trouble::Unreachable(problem.clone()));
+            (self.complain)(RecorderWarning::Unreachable(problem.clone()));
         }
         answer
     }
@@ -88,7 +88,7 @@ pub(super) async fn serve(shared: Arc<Shared>, server: Server<Tokio>, listener: 
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
     // Each has been told, and says in the recording that it was open.
-    let _ = tokio::time::timeout(GOODBYE, shared.sockets.acquire_many(SOCKETS)).await;
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, shared.sockets.acquire_many(SOCKETS)).await;
 }
 
 async fn answer(shared: Arc<Shared>, mut request: Request<Received>) -> Response<Body> {
@@ -98,21 +98,26 @@ async fn answer(shared: Arc<Shared>, mut request: Request<Received>) -> Response
         for value in authorizations {
             shared
                 .writer
-                .record(0, Event::Authorized(Secret::new(String::from_utf8_lossy(value.as_bytes()))));
+                .record(0, WireEvent::Authorized(Secret::new(String::from_utf8_lossy(value.as_bytes()))));
         }
         let response = match shared.notice(forward(&shared, request).await) {
-            Ok(response) if issues_credentials(&path) => response.map(|body| watched(body, &shared.writer)),
+            Ok(response) if issues_credentials(&path) => {
+                response.map(|body| record_issued(body, &shared.writer))
+            }
             Ok(response) => response.map(|body| body.map_err(BodyError::from).boxed_unsync()),
             Err(problem) => failure(StatusCode::BAD_GATEWAY, unreachable(&problem)),
         };
         let status = response.status().as_u16();
-        shared.writer.record(0, Event::Answered { method, path, status });
+        shared.writer.record(0, WireEvent::Answered { method, path, status });
         return without_own(response);
     }
-    let mut dial = Dialing::new(&shared.writer, &request);
+    let mut dial = PendingUpgrade::new(&shared.writer, &request);
     let mut refuse = |status: StatusCode, body: String| {
-        let refused =
-            Refused { status: status.as_u16(), body: body.clone().into_bytes(), ..Refused::default() };
+        let refused = UpgradeRejection {
+            status: status.as_u16(),
+            body: body.clone().into_bytes(),
+            ..UpgradeRejection::default()
+        };
         dial.refused(refused);
         failure(status, body)
     };
@@ -139,7 +144,7 @@ async fn answer(shared: Arc<Shared>, mut request: Request<Received>) -> Response
             let text = |name: HeaderName| {
                 head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
             };
-            dial.refused(Refused {
+            dial.refused(UpgradeRejection {
                 status: head.status.as_u16(),
                 body: body.clone(),
                 is_cut: !is_whole,
@@ -184,7 +189,7 @@ async fn forward(
         // What is compressed could not be read; no side needs it.
         parts.headers.remove(header::ACCEPT_ENCODING);
     }
-    OWN.iter().for_each(|name| drop(parts.headers.remove(name)));
+    NOT_FORWARDED.iter().for_each(|name| drop(parts.headers.remove(name)));
     let stream = client.connect(&upstream.url).await.map_err(|why| why.to_string())?;
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .preserve_header_case(true)
@@ -204,16 +209,16 @@ fn issues_credentials(path: &str) -> bool {
 }
 
 /// An answer that issues credentials, which the writer hears of before the gateway has all of it.
-fn watched(body: Incoming, writer: &Writer) -> Body {
+fn record_issued(body: Incoming, writer: &Writer) -> Body {
     let (writer, mut answer, mut progress) =
         (writer.clone(), Zeroizing::new(Vec::new()), Progress::default());
     let body = body.map_frame(move |frame| {
-        let room = MOST_ISSUED - answer.len();
+        let room = MAX_ISSUED_BYTES - answer.len();
         if let Some(piece) = frame.data_ref().filter(|piece| piece.len() <= room && !progress.is_whole()) {
             answer.extend_from_slice(piece);
             progress.read(piece);
             if progress.is_whole() {
-                writer.record(0, Event::Issued(Secret::new(String::from_utf8_lossy(&answer))));
+                writer.record(0, WireEvent::Issued(Secret::new(String::from_utf8_lossy(&answer))));
             }
         }
         frame
@@ -228,7 +233,7 @@ fn asks_for_websocket(headers: &HeaderMap) -> bool {
 }
 
 fn without_own(mut response: Response<Body>) -> Response<Body> {
-    OWN.iter().for_each(|name| drop(response.headers_mut().remove(name)));
+    NOT_FORWARDED.iter().for_each(|name| drop(response.headers_mut().remove(name)));
     response
 }
 
@@ -258,20 +263,20 @@ fn unreachable(problem: &str) -> String {
 }
 
 /// A dial whose end is not recorded yet. Dropped before it was answered, its gateway went away.
-struct Dialing {
+struct PendingUpgrade {
     writer: Writer,
     number: u32,
     is_settled: bool,
 }
 
-impl Dialing {
-    fn new(writer: &Writer, request: &Request<Received>) -> Dialing {
+impl PendingUpgrade {
+    fn new(writer: &Writer, request: &Request<Received>) -> PendingUpgrade {
         let number = writer.dial();
         let value = |value: &HeaderValue| Secret::new(String::from_utf8_lossy(value.as_bytes()));
         let headers = request.headers().iter().map(|(name, held)| (name.as_str().to_owned(), value(held)));
         let path = request.uri().path_and_query().map_or("/", |asked| asked.as_str()).to_owned();
-        writer.record(number, Event::Connect { path, headers: headers.collect(), gateway_id: None });
-        Dialing { writer: writer.clone(), number, is_settled: false }
+        writer.record(number, WireEvent::Connect { path, headers: headers.collect(), gateway_id: None });
+        PendingUpgrade { writer: writer.clone(), number, is_settled: false }
     }
 
     /// It is a socket now, and whoever has it says how it ends.
@@ -280,19 +285,19 @@ impl Dialing {
         self.number
     }
 
-    fn refused(&mut self, refused: Refused) {
+    fn refused(&mut self, refused: UpgradeRejection) {
         if !std::mem::replace(&mut self.is_settled, true) {
-            self.writer.record(self.number, Event::Reject(refused));
-            self.writer.record(self.number, Event::Over { note: None });
+            self.writer.record(self.number, WireEvent::Reject(refused));
+            self.writer.record(self.number, WireEvent::Over { note: None });
         }
     }
 }
 
-impl Drop for Dialing {
+impl Drop for PendingUpgrade {
     fn drop(&mut self) {
         if !self.is_settled {
-            self.writer.record(self.number, Event::Cut { by: By::Gateway });
-            self.writer.record(self.number, Event::Over { note: None });
+            self.writer.record(self.number, WireEvent::Cut { by: Side::Gateway });
+            self.writer.record(self.number, WireEvent::Over { note: None });
         }
     }
 }

@@ -2,7 +2,7 @@
 //! file by itself.
 
 use crate::recording::parts::{PART, STARTED};
-use crate::recording::{GAP, Header, Line, What};
+use crate::recording::{GAP, Header, LineContent, RecordedLine};
 use serde_json::{Map, json};
 use std::io;
 
@@ -59,7 +59,7 @@ impl<S: Store> Journal<S> {
     }
 
     /// Writes lines. Returns the first error, where one of them is lost.
-    pub(super) fn write(&mut self, lines: &[Line]) -> Result<(), io::Error> {
+    pub(super) fn write(&mut self, lines: &[RecordedLine]) -> Result<(), io::Error> {
         let mut first_error = Ok(());
         for line in lines {
             match self.write_line(line.t_ms, &line.to_json()) {
@@ -89,14 +89,14 @@ impl<S: Store> Journal<S> {
 
     fn write_line(&mut self, t_ms: u64, line: &str) -> io::Result<()> {
         if self.rotate.is_some_and(|most| self.size > 0 && self.size + line.len() as u64 >= most) {
-            self.turn_over();
+            self.rotate();
         }
         self.header_and_gap(t_ms)?;
         self.append(line)
     }
 
     /// A file that cannot be begun keeps nobody from writing on in the one before.
-    fn turn_over(&mut self) {
+    fn rotate(&mut self) {
         if self.store.begin(self.part + 1).is_ok() {
             self.part += 1;
             self.summary.parts += 1;
@@ -115,7 +115,7 @@ impl<S: Store> Journal<S> {
         }
         if self.gap > 0 {
             let rest = Map::from_iter([("lines".to_owned(), json!(self.gap))]);
-            let line = Line { number: 0, t_ms, what: What::Other(GAP.to_owned()), rest };
+            let line = RecordedLine { number: 0, t_ms, what: LineContent::Other(GAP.to_owned()), rest };
             self.append(&line.to_json())?;
             self.gap = 0;
         }
@@ -160,8 +160,8 @@ mod tests {
         }
     }
 
-    fn note(text: &str) -> Vec<Line> {
-        vec![Line { number: 0, t_ms: 5, what: What::Note(text.to_owned()), rest: Map::new() }]
+    fn note(text: &str) -> Vec<RecordedLine> {
+        vec![RecordedLine { number: 0, t_ms: 5, what: LineContent::Note(text.to_owned()), rest: Map::new() }]
     }
 
     fn read(file: &str) -> Recording {
@@ -199,7 +199,8 @@ mod tests {
             assert!(journal.write(&note(text)).is_ok());
         }
         let (summary, _) = journal.finish(5);
-        let texts = |file: &String| read(file).lines.iter().map(Line::to_json).collect::<Vec<_>>().len();
+        let texts =
+            |file: &String| read(file).lines.iter().map(RecordedLine::to_json).collect::<Vec<_>>().len();
         assert_eq!(disk.files.iter().map(texts).collect::<Vec<_>>(), [2, 1, 1, 2]);
         assert_eq!(summary, Summary { lines: 6, lost: 0, parts: 4 });
         for (number, file) in disk.files.iter().enumerate() {

@@ -118,7 +118,7 @@ pub enum RecorderError {
 /// What a recorder has to complain of while it is at work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Trouble {
+pub enum RecorderWarning {
     /// Lines cannot be written. Told once.
     #[error("{0}; lines are lost until it can be written")]
     Unwritten(io::Error),
@@ -142,7 +142,7 @@ impl Recorder {
     /// recorder's, what does not work.
     pub fn start(
         config: RecorderConfig,
-        complain: impl Fn(Trouble) + Send + Sync + 'static,
+        complain: impl Fn(RecorderWarning) + Send + Sync + 'static,
     ) -> Result<Recorder, RecorderError> {
         let complain = Arc::new(complain);
         let listen = |error| RecorderError::Listen { listen: config.listen, error };
@@ -162,7 +162,7 @@ impl Recorder {
             .map_err(|error| RecorderError::File { file: config.file.clone(), error })?;
         let unwritten = {
             let complain = complain.clone();
-            Box::new(move |error| complain(Trouble::Unwritten(error)))
+            Box::new(move |error| complain(RecorderWarning::Unwritten(error)))
         };
         let upstream = config.upstream.secrets();
         let mut redactor = Redactor::new(config.secrets.iter().chain(&upstream));

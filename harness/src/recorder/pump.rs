@@ -1,9 +1,9 @@
 //! Two sockets, and what one says goes to the other: bytes as they are, one buffer of them under way each way.
 
-use super::encoder::Event;
+use super::encoder::WireEvent;
 use super::sniffer::FrameSniffer;
 use super::writer::Writer;
-use crate::recording::By;
+use crate::recording::Side;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
@@ -27,8 +27,8 @@ pub(super) async fn run<G, C>(
     let both = async {
         // The first that breaks ends both; an orderly end lets the other side finish.
         let _ = tokio::try_join!(
-            pass(writer, dial, By::Gateway, from_gateway, to_connector),
-            pass(writer, dial, By::Connector, from_connector, to_gateway),
+            pass(writer, dial, Side::Gateway, from_gateway, to_connector),
+            pass(writer, dial, Side::Connector, from_connector, to_gateway),
         );
     };
     let note = tokio::select! {
@@ -38,10 +38,10 @@ pub(super) async fn run<G, C>(
             Some(format!("the recorder was stopped while dial {dial} was open"))
         }
     };
-    writer.record(dial, Event::Over { note });
+    writer.record(dial, WireEvent::Over { note });
 }
 
-async fn pass<F, T>(writer: &Writer, dial: u32, by: By, mut from: F, mut to: T) -> io::Result<()>
+async fn pass<F, T>(writer: &Writer, dial: u32, by: Side, mut from: F, mut to: T) -> io::Result<()>
 where
     F: AsyncRead + Unpin,
     T: AsyncWrite + Unpin,
@@ -49,14 +49,14 @@ where
     let mut sniffer = FrameSniffer::default();
     let mut buffer = vec![0; BUFFER];
     let other = match by {
-        By::Gateway => By::Connector,
-        By::Connector => By::Gateway,
+        Side::Gateway => Side::Connector,
+        Side::Connector => Side::Gateway,
     };
     loop {
         let read = from.read(&mut buffer).await;
         let length = match read {
             Ok(0) | Err(_) => {
-                writer.record(dial, Event::Cut { by });
+                writer.record(dial, WireEvent::Cut { by });
                 read?;
                 return to.shutdown().await;
             }
@@ -64,13 +64,13 @@ where
         };
         let bytes = &buffer[..length];
         // Before it goes on: the answer to it must not come to stand before it.
-        sniffer.read(bytes, &mut |seen| writer.record(dial, Event::Sent { by, seen }));
+        sniffer.read(bytes, &mut |seen| writer.record(dial, WireEvent::Sent { by, seen }));
         let written = async {
             to.write_all(bytes).await?;
             to.flush().await
         };
         if let Err(error) = written.await {
-            writer.record(dial, Event::Cut { by: other });
+            writer.record(dial, WireEvent::Cut { by: other });
             return Err(error);
         }
     }

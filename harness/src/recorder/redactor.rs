@@ -24,18 +24,18 @@ use std::io;
 use std::ops::Range;
 use text::Pseudonyms;
 use url::form_urlencoded;
-use words::Class;
+use words::FieldClass;
 
 /// Text that stands in the place of a credential.
 pub(super) const HIDDEN: &str = "<hidden>";
 /// Texts within texts that are read: JSON in a string of JSON, in a field of a form, in a body.
-const MOST_NESTED: usize = 8;
+const MAX_NESTING: usize = 8;
 
 /// Longest line that a gateway reads by default (W-5).
-const MOST_LINE: usize = 1 << 20;
+const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// Longest number that stays where texts are redacted: a longer one may be somebody's.
-const MOST_NUMBER: usize = 9;
+const MAX_NUMBER_DIGITS: usize = 9;
 
 /// A part of a text, and what stands in its place.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,7 +94,7 @@ impl Redactor {
     /// Returns the edits of a line of frames, whole or cut, in order.
     pub(super) fn line(&self, line: &[u8]) -> Vec<Edit> {
         let end = line.len() - usize::from(line.ends_with(b"\n"));
-        if self.pseudonyms.is_some() && line.len() > MOST_LINE {
+        if self.pseudonyms.is_some() && line.len() > MAX_LINE_BYTES {
             // A gateway discards such a line unread (W-5), whatever is in it.
             return vec![Edit { range: 0..end, with: vec![b'x'; end] }];
         }
@@ -111,21 +111,21 @@ impl Redactor {
 
     /// Returns a name of the protocol, or an id.
     pub(super) fn name(&self, name: &str) -> String {
-        self.shown(Class::Name, name)
+        self.shown(FieldClass::Name, name)
     }
 
     /// Returns the reason of a close.
     pub(super) fn reason(&self, reason: &str) -> String {
-        self.shown(Class::Error, reason)
+        self.shown(FieldClass::Error, reason)
     }
 
     /// Returns the value of a `Retry-After`.
     pub(super) fn retry_after(&self, text: &str) -> String {
         let is_date = httpdate::parse_http_date(text).is_ok();
-        if is_date { text.to_owned() } else { self.shown(Class::Number, text) }
+        if is_date { text.to_owned() } else { self.shown(FieldClass::Number, text) }
     }
 
-    fn shown(&self, class: Class, text: &str) -> String {
+    fn shown(&self, class: FieldClass, text: &str) -> String {
         match &self.pseudonyms {
             Some(pseudonyms) => self.filled(pseudonyms, class, text),
             None => self.without_known(text),
@@ -138,20 +138,22 @@ impl Redactor {
     }
 
     /// Returns what stands in the place of a text where texts are redacted.
-    fn filled(&self, pseudonyms: &Pseudonyms, class: Class, text: &str) -> String {
+    fn filled(&self, pseudonyms: &Pseudonyms, class: FieldClass, text: &str) -> String {
         let is_known = self.known.is_in(text.as_bytes());
         match class {
-            Class::Secret => HIDDEN.to_owned(),
-            Class::Name | Class::Kind => pseudonyms.name(text),
-            Class::Number if text.len() <= MOST_NUMBER && is_number(text) && !is_known => text.to_owned(),
-            Class::Command if text::is_command(text) && !is_known => text.to_owned(),
-            Class::Error => text::error(text),
-            _ => text::filler(text, class == Class::Message && !is_known),
+            FieldClass::Secret => HIDDEN.to_owned(),
+            FieldClass::Name | FieldClass::Kind => pseudonyms.name(text),
+            FieldClass::Number if text.len() <= MAX_NUMBER_DIGITS && is_number(text) && !is_known => {
+                text.to_owned()
+            }
+            FieldClass::Command if text::is_command(text) && !is_known => text.to_owned(),
+            FieldClass::Error => text::error(text),
+            _ => text::filler(text, class == FieldClass::Message && !is_known),
         }
     }
 
     /// Returns what stands in the place of a number, or of what is no value at all; `None` where it stays.
-    fn bare(&self, class: Class, bare: &[u8]) -> Option<Vec<u8>> {
+    fn bare(&self, class: FieldClass, bare: &[u8]) -> Option<Vec<u8>> {
         let pseudonyms = self.pseudonyms.as_ref()?;
         let Ok(text) = std::str::from_utf8(bare) else { return Some(vec![0xFF; bare.len()]) };
         let is_integer = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
@@ -159,9 +161,9 @@ impl Redactor {
             return Some(text::filler(text, false).into_bytes());
         }
         match class {
-            Class::Name if is_integer => Some(pseudonyms.name(text).into_bytes()),
-            Class::Name => Some(b"0.5".to_vec()),
-            Class::Kind | Class::Number if text.len() <= MOST_NUMBER => None,
+            FieldClass::Name if is_integer => Some(pseudonyms.name(text).into_bytes()),
+            FieldClass::Name => Some(b"0.5".to_vec()),
+            FieldClass::Kind | FieldClass::Number if text.len() <= MAX_NUMBER_DIGITS => None,
             _ => Some(b"0".to_vec()),
         }
     }
@@ -194,13 +196,13 @@ impl Redactor {
         if body.is_empty() {
             return None;
         }
-        if nesting < MOST_NESTED && json::is_container(body) {
+        if nesting < MAX_NESTING && json::is_container(body) {
             let edits = json::edits(self, body, nesting + 1);
             return (!edits.is_empty()).then(|| apply(body, &edits));
         }
         // A line break behind a form is none of it.
         let (inside, end) = body.split_at(body.trim_ascii_end().len());
-        if nesting < MOST_NESTED && is_form(inside) {
+        if nesting < MAX_NESTING && is_form(inside) {
             let known = self.known.hide(inside);
             let form = self.form(known.as_deref().unwrap_or(inside), nesting).or(known)?;
             return Some([self.known.hide(&form).as_deref().unwrap_or(&form), end].concat());
@@ -220,7 +222,7 @@ impl Redactor {
             self.nested_body(&forward.body, nesting).map(|clean| BASE64.encode(&clean))
         } else {
             // What takes its place is no base64 either.
-            let hash = self.nested_body(encoded.as_bytes(), MOST_NESTED);
+            let hash = self.nested_body(encoded.as_bytes(), MAX_NESTING);
             hash.map(|hash| String::from_utf8_lossy(&hash).into_owned())
         }
     }
@@ -245,7 +247,7 @@ impl Redactor {
 
     /// Returns what stands in the place of a string; `None` where it stays. Without its credentials where it is itself
     /// JSON or a URL.
-    fn value(&self, class: Class, text: &str, nesting: usize) -> Option<String> {
+    fn value(&self, class: FieldClass, text: &str, nesting: usize) -> Option<String> {
         if let Some(pseudonyms) = &self.pseudonyms {
             return Some(self.filled(pseudonyms, class, text));
         }
@@ -254,7 +256,7 @@ impl Redactor {
             let known = self.without_known(text);
             return url(&known).or_else(|| (known != text).then_some(known));
         }
-        if nesting >= MOST_NESTED {
+        if nesting >= MAX_NESTING {
             return Some(HIDDEN.to_owned());
         }
         let edits = json::edits(self, text.as_bytes(), nesting + 1);

@@ -1,9 +1,9 @@
 //! A recording of any origin, with its texts redacted as a recorder would have done.
 
-use super::encoder::{Encoder, Event, Refused};
+use super::encoder::{Encoder, UpgradeRejection, WireEvent};
 use super::redactor::Redactor;
-use super::sniffer::Seen;
-use crate::recording::{By, GATEWAY_ID, Gateway, Header, Recording, Rejection, What};
+use super::sniffer::SniffedMessage;
+use crate::recording::{GATEWAY_ID, Gateway, Header, LineContent, Recording, Rejection, Side};
 use relayline_core::secret::Secret;
 use serde_json::Value;
 use std::io;
@@ -34,7 +34,7 @@ pub fn redact_text(recording: &Recording) -> io::Result<Recording> {
     let (mut lines, mut newest, mut has_ids) = (Vec::new(), 0, false);
     for line in &recording.lines {
         let gateway_id = line.rest.get(GATEWAY_ID).and_then(Value::as_str).map(str::to_owned);
-        if let What::Connect { dial, .. } = &line.what {
+        if let LineContent::Connect { dial, .. } = &line.what {
             newest = dial.unwrap_or(newest + 1);
             has_ids |= gateway_id.is_some();
         }
@@ -56,30 +56,37 @@ pub fn redact_text(recording: &Recording) -> io::Result<Recording> {
 }
 
 /// Returns the event that a recorder saw; `None` for lines of the host.
-fn event(what: &What, gateway_id: Option<String>) -> Option<Event> {
+fn event(what: &LineContent, gateway_id: Option<String>) -> Option<WireEvent> {
     Some(match what {
-        What::Connect { url_path, authorization, headers, .. } => {
+        LineContent::Connect { url_path, authorization, headers, .. } => {
             let text = |value: &Value| Secret::new(value.as_str().unwrap_or_default());
             let headers = headers.iter().map(|(name, value)| (name.clone(), text(value)));
             let authorization = authorization.iter().map(|value| ("authorization".to_owned(), value.clone()));
-            Event::Connect {
+            WireEvent::Connect {
                 path: url_path.clone(),
                 headers: headers.chain(authorization).collect(),
                 gateway_id,
             }
         }
-        What::Reject { answer, .. } => {
+        LineContent::Reject { answer, .. } => {
             let Rejection { status, body, is_cut, has_challenge, retry_after, location } = answer.clone();
             let body = body.unwrap_or_default().into_bytes();
-            Event::Reject(Refused { status, body, is_cut, has_challenge, retry_after, location })
+            WireEvent::Reject(UpgradeRejection { status, body, is_cut, has_challenge, retry_after, location })
         }
-        What::Gateway(data) => Event::Sent { by: By::Gateway, seen: Seen::Message(data.clone()) },
-        What::Connector(data) => Event::Sent { by: By::Connector, seen: Seen::Message(data.clone()) },
-        What::Close { by, code, reason, .. } => {
-            Event::Sent { by: *by, seen: Seen::Close { code: *code, reason: reason.clone() } }
+        LineContent::Gateway(data) => {
+            WireEvent::Sent { by: Side::Gateway, seen: SniffedMessage::Message(data.clone()) }
         }
-        What::Drop { by, .. } => Event::Cut { by: *by },
-        What::HostCall { .. } | What::HostEvent { .. } | What::Note(_) | What::Other(_) => return None,
+        LineContent::Connector(data) => {
+            WireEvent::Sent { by: Side::Connector, seen: SniffedMessage::Message(data.clone()) }
+        }
+        LineContent::Close { by, code, reason, .. } => {
+            WireEvent::Sent { by: *by, seen: SniffedMessage::Close { code: *code, reason: reason.clone() } }
+        }
+        LineContent::Drop { by, .. } => WireEvent::Cut { by: *by },
+        LineContent::HostCall { .. }
+        | LineContent::HostEvent { .. }
+        | LineContent::Note(_)
+        | LineContent::Other(_) => return None,
     })
 }
 

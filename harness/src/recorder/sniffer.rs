@@ -7,13 +7,13 @@ use async_tungstenite::tungstenite::protocol::frame::coding::{Control, Data as K
 use std::io::Cursor;
 
 /// The longest message that is recorded. A longer one passes, and a note takes its place.
-pub(super) const MOST_MESSAGE: usize = 16 << 20;
+pub(super) const MAX_MESSAGE_BYTES: usize = 16 << 20;
 /// The longest head of a frame (RFC 6455, 5.2).
-const MOST_HEAD: usize = 14;
+const MAX_FRAME_HEADER_BYTES: usize = 14;
 
 /// What passed by.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Seen {
+pub(super) enum SniffedMessage {
     /// A whole message, put together from its frames.
     Message(Data),
     /// A message of so many bytes, which is too long to be recorded.
@@ -54,7 +54,7 @@ struct Message {
 
 impl FrameSniffer {
     /// Takes the next bytes, however they are cut.
-    pub(super) fn read(&mut self, mut bytes: &[u8], seen: &mut impl FnMut(Seen)) {
+    pub(super) fn read(&mut self, mut bytes: &[u8], seen: &mut impl FnMut(SniffedMessage)) {
         while !self.broken {
             if self.frame.as_ref().is_some_and(|frame| frame.at == frame.length) {
                 self.end_frame(seen);
@@ -68,7 +68,7 @@ impl FrameSniffer {
                     OpCode::Data(_) => &mut self.message.bytes,
                 };
                 // What is too long to be recorded is counted, and not kept.
-                if into.len() + payload.len() <= MOST_MESSAGE {
+                if into.len() + payload.len() <= MAX_MESSAGE_BYTES {
                     frame.unmask(payload, into);
                 }
                 frame.at += payload.len() as u64;
@@ -81,7 +81,7 @@ impl FrameSniffer {
                 bytes = rest;
                 if let Err(why) = self.begin_frame() {
                     self.broken = true;
-                    seen(Seen::Unreadable(why));
+                    seen(SniffedMessage::Unreadable(why));
                 }
             }
         }
@@ -92,7 +92,7 @@ impl FrameSniffer {
         let parsed = FrameHeader::parse(&mut Cursor::new(&self.head));
         let (header, length) = match parsed {
             Ok(Some(parsed)) => parsed,
-            Ok(None) if self.head.len() < MOST_HEAD => return Ok(()),
+            Ok(None) if self.head.len() < MAX_FRAME_HEADER_BYTES => return Ok(()),
             Ok(None) | Err(_) => return Err("a frame has no valid head"),
         };
         self.head.clear();
@@ -112,7 +112,7 @@ impl FrameSniffer {
         Ok(())
     }
 
-    fn end_frame(&mut self, seen: &mut impl FnMut(Seen)) {
+    fn end_frame(&mut self, seen: &mut impl FnMut(SniffedMessage)) {
         match self.frame.take().map(|frame| (frame.opcode, frame.is_final)) {
             Some((OpCode::Data(_), true)) => seen(std::mem::take(&mut self.message).seen()),
             Some((OpCode::Control(Control::Close), _)) => {
@@ -120,7 +120,7 @@ impl FrameSniffer {
                     Some((code, reason)) => (Some(u16::from_be_bytes(*code)), reason),
                     None => (None, [].as_slice()),
                 };
-                seen(Seen::Close { code, reason: String::from_utf8_lossy(reason).into_owned() });
+                seen(SniffedMessage::Close { code, reason: String::from_utf8_lossy(reason).into_owned() });
             }
             // Pings and pongs are each side's own: they pass, and are not recorded.
             Some((OpCode::Control(Control::Ping | Control::Pong | Control::Reserved(_)), _))
@@ -143,15 +143,15 @@ impl Frame {
 }
 
 impl Message {
-    fn seen(self) -> Seen {
+    fn seen(self) -> SniffedMessage {
         if self.length > self.bytes.len() as u64 {
-            return Seen::TooLong(self.length);
+            return SniffedMessage::TooLong(self.length);
         }
         if !self.is_text {
-            return Seen::Message(Data::Binary(self.bytes));
+            return SniffedMessage::Message(Data::Binary(self.bytes));
         }
         // A text message must be UTF-8; what is not is kept as the bytes that it was.
-        Seen::Message(match String::from_utf8(self.bytes) {
+        SniffedMessage::Message(match String::from_utf8(self.bytes) {
             Ok(text) => Data::Text(text),
             Err(error) => Data::Binary(error.into_bytes()),
         })
@@ -178,7 +178,7 @@ mod tests {
         Frame::message(text.as_bytes().to_vec(), OpCode::Data(kind), is_final)
     }
 
-    fn seen(bytes: &[u8], cut: usize) -> Vec<Seen> {
+    fn seen(bytes: &[u8], cut: usize) -> Vec<SniffedMessage> {
         let (mut sniffer, mut all) = (FrameSniffer::default(), Vec::new());
         for piece in bytes.chunks(cut) {
             sniffer.read(piece, &mut |seen| all.push(seen));
@@ -188,13 +188,13 @@ mod tests {
 
     #[test]
     fn messages_are_seen_however_they_are_framed_masked_and_cut() {
-        let message = |text: &str| Seen::Message(Data::Text(text.to_owned()));
+        let message = |text: &str| SniffedMessage::Message(Data::Text(text.to_owned()));
         let long = "é".repeat(40_000);
         let close = |code: u16, reason: &str| {
             let frame = CloseFrame { code: code.into(), reason: reason.to_owned().into() };
             Frame::close(Some(frame))
         };
-        let rows: Vec<(Vec<Frame>, Vec<Seen>)> = vec![
+        let rows: Vec<(Vec<Frame>, Vec<SniffedMessage>)> = vec![
             (vec![text("", Kind::Text, true)], vec![message("")]),
             (
                 vec![text("a\nb", Kind::Text, true), text("c", Kind::Text, true)],
@@ -213,17 +213,17 @@ mod tests {
             ),
             (
                 vec![Frame::message(vec![0, 255], OpCode::Data(Kind::Binary), true)],
-                vec![Seen::Message(Data::Binary(vec![0, 255]))],
+                vec![SniffedMessage::Message(Data::Binary(vec![0, 255]))],
             ),
             (
                 vec![Frame::message(vec![255], OpCode::Data(Kind::Text), true)],
-                vec![Seen::Message(Data::Binary(vec![255]))],
+                vec![SniffedMessage::Message(Data::Binary(vec![255]))],
             ),
             (
                 vec![text("x", Kind::Text, false), close(4401, "expired"), text("y", Kind::Continue, true)],
-                vec![Seen::Close { code: Some(4401), reason: "expired".into() }, message("xy")],
+                vec![SniffedMessage::Close { code: Some(4401), reason: "expired".into() }, message("xy")],
             ),
-            (vec![Frame::close(None)], vec![Seen::Close { code: None, reason: String::new() }]),
+            (vec![Frame::close(None)], vec![SniffedMessage::Close { code: None, reason: String::new() }]),
             (vec![text("half", Kind::Text, false)], vec![]),
         ];
         for (frames, expected) in rows {
@@ -246,13 +246,13 @@ mod tests {
             (vec![0x89, 126, 0, 126], "a control frame is too long"),
         ] {
             bytes.extend_from_slice(&[0x81, 1, b'x', 0x83, 0]);
-            assert_eq!(seen(&bytes, 1), [Seen::Unreadable(why)]);
+            assert_eq!(seen(&bytes, 1), [SniffedMessage::Unreadable(why)]);
         }
     }
 
     #[test]
     fn a_message_that_is_too_long_is_counted_and_not_kept() {
-        let piece = vec![b'x'; MOST_MESSAGE];
+        let piece = vec![b'x'; MAX_MESSAGE_BYTES];
         let frames = vec![
             Frame::message(piece, OpCode::Data(Kind::Text), false),
             Frame::message(vec![b'x'; 9], OpCode::Data(Kind::Continue), true),
@@ -262,9 +262,9 @@ mod tests {
         let mut all = Vec::new();
         for piece in bytes(frames, false).chunks(1 << 16) {
             sniffer.read(piece, &mut |seen| all.push(seen));
-            assert!(sniffer.message.bytes.len() <= MOST_MESSAGE);
+            assert!(sniffer.message.bytes.len() <= MAX_MESSAGE_BYTES);
         }
-        let next = Seen::Message(Data::Text("next".into()));
-        assert_eq!(all, [Seen::TooLong(MOST_MESSAGE as u64 + 9), next]);
+        let next = SniffedMessage::Message(Data::Text("next".into()));
+        assert_eq!(all, [SniffedMessage::TooLong(MAX_MESSAGE_BYTES as u64 + 9), next]);
     }
 }

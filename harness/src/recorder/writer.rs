@@ -1,9 +1,9 @@
 //! Writing beside the traffic: events go through a bounded queue to a thread of their own, so that neither a slow disk
 //! nor a full one ever holds up a message.
 
-use super::encoder::{Encoder, Event};
+use super::encoder::{Encoder, WireEvent};
 use super::journal::{Journal, Store, Summary};
-use crate::recording::{Header, Line};
+use crate::recording::{Header, RecordedLine};
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
@@ -11,19 +11,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Events that may wait to be written, and how much memory they may take. What comes beyond is lost, and counted.
-const MOST_EVENTS: usize = 32_768;
-const MOST_BYTES: usize = 64 << 20;
+const MAX_EVENTS: usize = 32_768;
+const MAX_BYTES: usize = 64 << 20;
 /// How long a recording may take to end: a disk that does not answer must keep nobody from leaving.
-const GOODBYE: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether the rest of a frame still comes.
 const TICK: Duration = Duration::from_secs(1);
 
 /// One event on its way to the file.
-struct Item {
+struct QueuedEvent {
     t_ms: u64,
     dial: u32,
-    event: Event,
+    event: WireEvent,
     size: usize,
     /// Events that were lost right before it.
     lost_before: u64,
@@ -49,12 +49,12 @@ struct Shared {
 #[derive(Debug)]
 struct Queue {
     /// `None` once the recording has been told to end.
-    sender: Option<SyncSender<Item>>,
+    sender: Option<SyncSender<QueuedEvent>>,
     lost: u64,
 }
 
 /// What is told of a recording while it is made.
-pub(super) type Complaint = Box<dyn Fn(io::Error) + Send>;
+pub(super) type WriteErrorHandler = Box<dyn Fn(io::Error) + Send>;
 
 impl Writer {
     /// Begins the thread that writes into a store whose first file has been begun. `complain` is told once why lines
@@ -64,13 +64,13 @@ impl Writer {
         header: Header,
         rotate: Option<u64>,
         encoder: Encoder,
-        complain: Complaint,
+        complain: WriteErrorHandler,
     ) -> io::Result<Writer> {
         let started = Instant::now();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started_unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
         let journal = Journal::new(store, header, started_unix_ms, rotate);
-        let (sender, items) = sync_channel(MOST_EVENTS);
+        let (sender, items) = sync_channel(MAX_EVENTS);
         let (end, ended) = channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let lost_last = Arc::new(AtomicU64::new(0));
@@ -96,18 +96,18 @@ impl Writer {
     }
 
     /// Has an event written. It never waits: where there is no room the event is lost, and counted.
-    pub(super) fn record(&self, dial: u32, event: Event) {
+    pub(super) fn record(&self, dial: u32, event: WireEvent) {
         let size = event.size();
         let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let Queue { sender: Some(sender), lost } = &mut *queue else { return };
-        if self.shared.waiting.load(Ordering::Relaxed) + size > MOST_BYTES {
+        if self.shared.waiting.load(Ordering::Relaxed) + size > MAX_BYTES {
             *lost += 1;
             return;
         }
         self.shared.waiting.fetch_add(size, Ordering::Relaxed);
         // Under the lock, so that the order of the lines is that of their times.
         let t_ms = ms_since(self.shared.started);
-        match sender.try_send(Item { t_ms, dial, event, size, lost_before: *lost }) {
+        match sender.try_send(QueuedEvent { t_ms, dial, event, size, lost_before: *lost }) {
             Ok(()) => *lost = 0,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.shared.waiting.fetch_sub(size, Ordering::Relaxed);
@@ -125,21 +125,21 @@ impl Writer {
             queue.sender = None;
         }
         let ended = self.shared.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.recv_timeout(GOODBYE).ok()
+        ended.recv_timeout(SHUTDOWN_TIMEOUT).ok()
     }
 }
 
 fn write(
     mut journal: Journal<impl Store>,
     mut encoder: Encoder,
-    items: &Receiver<Item>,
+    items: &Receiver<QueuedEvent>,
     started: Instant,
     waiting: &AtomicUsize,
     lost_last: &AtomicU64,
-    complain: &Complaint,
+    complain: &WriteErrorHandler,
 ) -> Summary {
     let (mut last_ms, mut complained) = (0, false);
-    let mut write = |journal: &mut Journal<_>, lines: &[Line]| {
+    let mut write = |journal: &mut Journal<_>, lines: &[RecordedLine]| {
         if let Err(error) = journal.write(lines)
             && !std::mem::replace(&mut complained, true)
         {
@@ -153,7 +153,7 @@ fn write(
             items.recv().map_err(|_| RecvTimeoutError::Disconnected)
         };
         match received {
-            Ok(Item { t_ms, dial, event, size, lost_before }) => {
+            Ok(QueuedEvent { t_ms, dial, event, size, lost_before }) => {
                 journal.lose(lost_before);
                 let lines = encoder.encode(t_ms, dial, event);
                 waiting.fetch_sub(size, Ordering::Relaxed);
@@ -206,8 +206,8 @@ mod tests {
         }
     }
 
-    fn answered(path: &str) -> Event {
-        Event::Answered { method: "GET".to_owned(), path: path.to_owned(), status: 200 }
+    fn answered(path: &str) -> WireEvent {
+        WireEvent::Answered { method: "GET".to_owned(), path: path.to_owned(), status: 200 }
     }
 
     #[test]
@@ -236,12 +236,12 @@ mod tests {
         let complain = Box::new(|_| {});
         let writer =
             Writer::start(disk.clone(), Header::default(), None, Encoder::default(), complain).unwrap();
-        for _ in 0..MOST_EVENTS + 20 {
+        for _ in 0..MAX_EVENTS + 20 {
             writer.record(0, answered(""));
         }
         drop(held);
         let summary = writer.finish().unwrap();
-        assert_eq!(summary.lines + summary.lost, MOST_EVENTS as u64 + 20);
+        assert_eq!(summary.lines + summary.lost, MAX_EVENTS as u64 + 20);
         // One more than fits may have left the queue already, and wait for the disk.
         assert!((19..=20).contains(&summary.lost), "{summary:?}");
         let written = Recording::read("r.jsonl", &disk.written.lock().unwrap()).unwrap();

@@ -25,7 +25,7 @@ pub struct Recording {
     /// The first line.
     pub header: Header,
     /// All others, in the order of time.
-    pub lines: Vec<Line>,
+    pub lines: Vec<RecordedLine>,
 }
 
 impl Recording {
@@ -85,13 +85,13 @@ pub struct Gateway {
 
 /// One thing that happened.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Line {
+pub struct RecordedLine {
     /// Where it stands in its file, counted from 1; the header is line 1.
     pub number: usize,
     /// When, in milliseconds since the start; never less than the line before.
     pub t_ms: u64,
     /// What.
-    pub what: What,
+    pub what: LineContent,
     /// Fields beyond those, as they came.
     pub rest: Map<String, Value>,
 }
@@ -139,44 +139,47 @@ pub(crate) const GAP: &str = "gap";
 /// The name under which a `connect` line says which gateway it is of, where a file holds several.
 pub(crate) const GATEWAY_ID: &str = "gateway_id";
 
-impl Line {
+impl RecordedLine {
     /// The number of the dial that it names; `None` where it is the newest one's, or no socket's at all.
     pub fn dial(&self) -> Option<u32> {
         match &self.what {
-            What::Connect { dial, .. }
-            | What::Reject { dial, .. }
-            | What::Close { dial, .. }
-            | What::Drop { dial, .. } => *dial,
-            What::Gateway(_) | What::Connector(_) => {
+            LineContent::Connect { dial, .. }
+            | LineContent::Reject { dial, .. }
+            | LineContent::Close { dial, .. }
+            | LineContent::Drop { dial, .. } => *dial,
+            LineContent::Gateway(_) | LineContent::Connector(_) => {
                 self.rest.get(DIAL).and_then(Value::as_u64).and_then(|dial| u32::try_from(dial).ok())
             }
-            What::HostCall { .. } | What::HostEvent { .. } | What::Note(_) | What::Other(_) => None,
+            LineContent::HostCall { .. }
+            | LineContent::HostEvent { .. }
+            | LineContent::Note(_)
+            | LineContent::Other(_) => None,
         }
     }
 
     /// How many lines the recorder lost here (its disk was full, for instance), where this line says so.
     pub fn gap(&self) -> Option<u64> {
         match &self.what {
-            What::Other(dir) if dir == GAP => {
+            LineContent::Other(dir) if dir == GAP => {
                 Some(self.rest.get("lines").and_then(Value::as_u64).unwrap_or(0))
             }
-            What::Connect { .. }
-            | What::Reject { .. }
-            | What::Gateway(_)
-            | What::Connector(_)
-            | What::Close { .. }
-            | What::Drop { .. }
-            | What::HostCall { .. }
-            | What::HostEvent { .. }
-            | What::Note(_)
-            | What::Other(_) => None,
+            LineContent::Connect { .. }
+            | LineContent::Reject { .. }
+            | LineContent::Gateway(_)
+            | LineContent::Connector(_)
+            | LineContent::Close { .. }
+            | LineContent::Drop { .. }
+            | LineContent::HostCall { .. }
+            | LineContent::HostEvent { .. }
+            | LineContent::Note(_)
+            | LineContent::Other(_) => None,
         }
     }
 }
 
 /// What happened.
 #[derive(Clone, PartialEq, Debug)]
-pub enum What {
+pub enum LineContent {
     /// The WebSocket upgrade arrived.
     Connect {
         /// The path that was asked for.
@@ -204,7 +207,7 @@ pub enum What {
     /// The socket was closed.
     Close {
         /// By whom.
-        by: By,
+        by: Side,
         /// Which dial; the newest by default.
         dial: Option<u32>,
         /// The close code; absent when none came.
@@ -215,7 +218,7 @@ pub enum What {
     /// The TCP connection was cut, without a close frame.
     Drop {
         /// By whom.
-        by: By,
+        by: Side,
         /// Which dial; the newest by default.
         dial: Option<u32>,
     },
@@ -226,7 +229,7 @@ pub enum What {
         /// Its arguments.
         args: Map<String, Value>,
         /// How it ended.
-        ended: Ended,
+        ended: CallOutcome,
         /// When, in milliseconds since the start.
         done_ms: Option<u64>,
     },
@@ -254,15 +257,15 @@ pub enum Data {
     Binary(Vec<u8>),
 }
 
-impl What {
+impl LineContent {
     /// The host's call and its arguments, where it is one.
     pub fn host_call(&self) -> Option<(&str, &Map<String, Value>)> {
-        if let What::HostCall { call, args, .. } = self { Some((call, args)) } else { None }
+        if let LineContent::HostCall { call, args, .. } = self { Some((call, args)) } else { None }
     }
 
     /// What the host observed and the session key beside it, where it is something of that `kind`.
     pub fn host_event(&self, wanted: &str) -> Option<(&Value, Option<&Value>)> {
-        let What::HostEvent { kind, event, session_key } = self else { return None };
+        let LineContent::HostEvent { kind, event, session_key } = self else { return None };
         (kind == wanted).then_some((event, session_key.as_ref()))
     }
 }
@@ -279,25 +282,25 @@ impl Data {
 
 /// One of the two ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum By {
+pub enum Side {
     /// The gateway.
     Gateway,
     /// The connector.
     Connector,
 }
 
-impl By {
+impl Side {
     fn name(self) -> &'static str {
         match self {
-            By::Gateway => "gateway",
-            By::Connector => "connector",
+            Side::Gateway => "gateway",
+            Side::Connector => "connector",
         }
     }
 }
 
 /// How a host's call ended.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Ended {
+pub enum CallOutcome {
     /// It returned this.
     Result(Value),
     /// It failed with an exception.

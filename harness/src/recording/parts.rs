@@ -1,6 +1,6 @@
 //! A recording in several files, one behind the other; and several gateways in one recording, each for itself.
 
-use super::{GATEWAY_ID, Header, Line, Recording, What};
+use super::{GATEWAY_ID, Header, LineContent, RecordedLine, Recording};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(crate) fn path(first: &Path, number: u32) -> PathBuf {
 }
 
 /// Which files lie behind that number, in order, as far as their names tell.
-pub(crate) fn behind(first: &Path, number: u32) -> Vec<(u32, PathBuf)> {
+pub(crate) fn later_parts(first: &Path, number: u32) -> Vec<(u32, PathBuf)> {
     let folder = first.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
     let number_of = |name: std::ffi::OsString| {
@@ -66,7 +66,7 @@ impl Recording {
     pub(super) fn append(&mut self, part: Recording) {
         let behind = self.lines.last().map_or(1, |line| line.number);
         let least = self.lines.last().map_or(0, |line| line.t_ms);
-        self.lines.extend(part.lines.into_iter().map(|line| Line {
+        self.lines.extend(part.lines.into_iter().map(|line| RecordedLine {
             number: line.number + behind,
             t_ms: line.t_ms.max(least),
             ..line
@@ -89,22 +89,22 @@ impl Recording {
     /// first.
     pub fn gateways(self) -> Vec<(Option<String>, Recording)> {
         let writes = Writes::of(&self);
-        let mut lanes: Vec<Lane> = Vec::new();
+        let mut lanes: Vec<GatewayLane> = Vec::new();
         let mut lane_of: BTreeMap<Option<u32>, usize> = BTreeMap::new();
         let (mut newest, mut before) = (0, Vec::new());
         let Recording { file, header, lines } = self;
         for line in lines {
             let named = line.dial().and_then(|dial| lane_of.get(&Some(dial)).copied());
             let lane = match &line.what {
-                What::Connect { dial, .. } => {
+                LineContent::Connect { dial, .. } => {
                     let id = line.rest.get(GATEWAY_ID).and_then(Value::as_str).map(str::to_owned);
                     let written = writes.of_dial(*dial);
-                    let fits = |lane: &Lane| lane.id == id && lane.may_dial_for(written);
+                    let fits = |lane: &GatewayLane| lane.id == id && lane.may_dial_for(written);
                     newest = lanes.iter().position(fits).unwrap_or_else(|| {
                         let lines = std::mem::take(&mut before);
                         let recording = Recording { file: file.clone(), header: header.clone(), lines };
                         let process = 1 + lanes.iter().filter(|lane| lane.id == id).count();
-                        lanes.push(Lane { id, process, last: None, recording });
+                        lanes.push(GatewayLane { id, process, last: None, recording });
                         lanes.len() - 1
                     });
                     let last = written.map(|(_, last)| last);
@@ -112,9 +112,14 @@ impl Recording {
                     lane_of.insert(*dial, newest);
                     newest
                 }
-                What::Gateway(_) | What::Connector(_) | What::Reject { .. } => named.unwrap_or(newest),
-                What::Close { .. } | What::Drop { .. } => named.unwrap_or(newest),
-                What::HostCall { .. } | What::HostEvent { .. } | What::Note(_) | What::Other(_) => 0,
+                LineContent::Gateway(_) | LineContent::Connector(_) | LineContent::Reject { .. } => {
+                    named.unwrap_or(newest)
+                }
+                LineContent::Close { .. } | LineContent::Drop { .. } => named.unwrap_or(newest),
+                LineContent::HostCall { .. }
+                | LineContent::HostEvent { .. }
+                | LineContent::Note(_)
+                | LineContent::Other(_) => 0,
             };
             match lanes.get_mut(lane) {
                 Some(lane) => lane.recording.lines.push(line),
@@ -130,7 +135,7 @@ impl Recording {
 }
 
 /// What one process of a gateway has to do with.
-struct Lane {
+struct GatewayLane {
     id: Option<String>,
     /// Which process of that id it is, counted from 1.
     process: usize,
@@ -139,7 +144,7 @@ struct Lane {
     recording: Recording,
 }
 
-impl Lane {
+impl GatewayLane {
     /// Whether one process can have made all its dials and then one on which is written there, first and last: once it
     /// writes on that, it has left the others.
     fn may_dial_for(&self, written: Option<(usize, usize)>) -> bool {
@@ -159,7 +164,7 @@ impl Writes {
     fn of(recording: &Recording) -> Writes {
         let mut writes: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
         for (at, line) in recording.lines.iter().enumerate() {
-            if let (What::Gateway(_), Some(dial)) = (&line.what, line.dial()) {
+            if let (LineContent::Gateway(_), Some(dial)) = (&line.what, line.dial()) {
                 writes.entry(dial).and_modify(|(_, last)| *last = at).or_insert((at, at));
             }
         }

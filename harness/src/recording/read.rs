@@ -2,7 +2,10 @@
 //! could be a secret (C-4).
 
 use super::parts;
-use super::{By, DIAL, Data, Ended, GAP, Gateway, Header, Line, Recording, Rejection, VERSION, What};
+use super::{
+    CallOutcome, DIAL, Data, GAP, Gateway, Header, LineContent, RecordedLine, Recording, Rejection, Side,
+    VERSION,
+};
 use data_encoding::BASE64;
 use relayline_core::secret::Secret;
 use serde::de::IgnoredAny;
@@ -93,7 +96,7 @@ impl Recording {
 
     /// Whether no later file of it is there, where this one is not.
     fn ends_before(&self, first: &Path, number: u32, why: &'static str) -> Result<(), RecordingError> {
-        for (later, path) in parts::behind(first, number) {
+        for (later, path) in parts::later_parts(first, number) {
             let part = bytes_of(&path).and_then(|bytes| Recording::read("", &bytes));
             if part.is_ok_and(|part| self.goes_on_in(&part, later)) {
                 let shown = |path: &Path| path.display().to_string();
@@ -113,7 +116,7 @@ impl Recording {
         let fail =
             |line: usize, problem: String| RecordingError::Line { file: file.to_owned(), line, problem };
         let mut header = None;
-        let mut lines: Vec<Line> = Vec::new();
+        let mut lines: Vec<RecordedLine> = Vec::new();
         for (at, raw) in bytes.split(|byte| *byte == b'\n').enumerate() {
             let number = at + 1;
             if raw.trim_ascii().is_empty() {
@@ -124,7 +127,7 @@ impl Recording {
             if read.is_err() && header.is_some() && is_last && breaks_off(raw) {
                 let t_ms = lines.last().map_or(0, |line| line.t_ms);
                 let rest = Map::from_iter([("lines".to_owned(), Value::from(1))]);
-                lines.push(Line { number, t_ms, what: What::Other(GAP.to_owned()), rest });
+                lines.push(RecordedLine { number, t_ms, what: LineContent::Other(GAP.to_owned()), rest });
                 break;
             }
             let object = read.map_err(|problem| {
@@ -195,7 +198,7 @@ impl Fields {
         self.object.remove(name).filter(|value| !value.is_null())
     }
 
-    fn optional<T>(&mut self, name: &str, kind: Kind<T>) -> Result<Option<T>, String> {
+    fn optional<T>(&mut self, name: &str, kind: FieldKind<T>) -> Result<Option<T>, String> {
         match self.take(name) {
             None => Ok(None),
             Some(value) => {
@@ -204,7 +207,7 @@ impl Fields {
         }
     }
 
-    fn required<T>(&mut self, name: &str, kind: Kind<T>) -> Result<T, String> {
+    fn required<T>(&mut self, name: &str, kind: FieldKind<T>) -> Result<T, String> {
         let wanted = kind.wanted;
         self.optional(name, kind)?.ok_or_else(|| format!("`{name}` is missing: it must be {wanted}"))
     }
@@ -215,13 +218,13 @@ impl Fields {
 }
 
 /// What a field must be, in words and as a function.
-struct Kind<T> {
+struct FieldKind<T> {
     wanted: &'static str,
     read: fn(Value) -> Option<T>,
 }
 
-fn text() -> Kind<String> {
-    Kind {
+fn text() -> FieldKind<String> {
+    FieldKind {
         wanted: "a string",
         read: |value| match value {
             Value::String(text) => Some(text),
@@ -230,34 +233,34 @@ fn text() -> Kind<String> {
     }
 }
 
-fn secret() -> Kind<Secret> {
-    Kind { wanted: "a string", read: |value| (text().read)(value).map(Secret::new) }
+fn secret() -> FieldKind<Secret> {
+    FieldKind { wanted: "a string", read: |value| (text().read)(value).map(Secret::new) }
 }
 
-fn number() -> Kind<u64> {
-    Kind { wanted: "a whole number, not negative", read: |value| value.as_u64() }
+fn number() -> FieldKind<u64> {
+    FieldKind { wanted: "a whole number, not negative", read: |value| value.as_u64() }
 }
 
-fn small<T: TryFrom<u64>>() -> Kind<T> {
-    Kind {
+fn small<T: TryFrom<u64>>() -> FieldKind<T> {
+    FieldKind {
         wanted: "a small whole number, not negative",
         read: |value| value.as_u64().and_then(|number| T::try_from(number).ok()),
     }
 }
 
-fn seconds() -> Kind<Duration> {
-    Kind {
+fn seconds() -> FieldKind<Duration> {
+    FieldKind {
         wanted: "a number of seconds, not negative",
         read: |value| value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
     }
 }
 
-fn truth() -> Kind<bool> {
-    Kind { wanted: "true or false", read: |value| value.as_bool() }
+fn truth() -> FieldKind<bool> {
+    FieldKind { wanted: "true or false", read: |value| value.as_bool() }
 }
 
-fn map() -> Kind<Map<String, Value>> {
-    Kind {
+fn map() -> FieldKind<Map<String, Value>> {
+    FieldKind {
         wanted: "an object",
         read: |value| match value {
             Value::Object(object) => Some(object),
@@ -266,15 +269,15 @@ fn map() -> Kind<Map<String, Value>> {
     }
 }
 
-fn by() -> Kind<By> {
-    Kind {
+fn by() -> FieldKind<Side> {
+    FieldKind {
         wanted: "\"gateway\" or \"connector\"",
-        read: |value| [By::Gateway, By::Connector].into_iter().find(|by| value == by.name()),
+        read: |value| [Side::Gateway, Side::Connector].into_iter().find(|by| value == by.name()),
     }
 }
 
-fn identities() -> Kind<Vec<(String, String)>> {
-    Kind {
+fn identities() -> FieldKind<Vec<(String, String)>> {
+    FieldKind {
         wanted: "an array of pairs of platform and bot id",
         read: |value| serde_json::from_value(value).ok(),
     }
@@ -321,21 +324,23 @@ fn read_gateway(fields: &mut Fields) -> Result<Gateway, String> {
     })
 }
 
-fn read_line(number: usize, fields: &mut Fields) -> Result<Line, String> {
+fn read_line(number: usize, fields: &mut Fields) -> Result<RecordedLine, String> {
     let t_ms = fields.required("t_ms", self::number())?;
     let dir = fields.required("dir", text())?;
     let what = read_what(&dir, fields).map_err(|problem| format!("a `{dir}` line: {problem}"))?;
-    if matches!(what, What::Gateway(_) | What::Connector(_)) && !fields.object.get(DIAL).is_none_or(is_dial) {
+    if matches!(what, LineContent::Gateway(_) | LineContent::Connector(_))
+        && !fields.object.get(DIAL).is_none_or(is_dial)
+    {
         return Err(format!("a `{dir}` line: `{DIAL}` must be a small whole number, not negative"));
     }
-    Ok(Line { number, t_ms, what, rest: fields.rest() })
+    Ok(RecordedLine { number, t_ms, what, rest: fields.rest() })
 }
 
 fn is_dial(value: &Value) -> bool {
     value.as_u64().is_some_and(|dial| u32::try_from(dial).is_ok())
 }
 
-fn read_what(dir: &str, fields: &mut Fields) -> Result<What, String> {
+fn read_what(dir: &str, fields: &mut Fields) -> Result<LineContent, String> {
     Ok(match dir {
         "connect" => {
             let mut headers = fields.optional("headers", map())?.unwrap_or_default();
@@ -345,7 +350,7 @@ fn read_what(dir: &str, fields: &mut Fields) -> Result<What, String> {
                 authorization =
                     Some((secret().read)(value).ok_or("`headers.authorization` must be a string")?);
             }
-            What::Connect {
+            LineContent::Connect {
                 url_path: fields.optional("url_path", text())?.unwrap_or_default(),
                 dial: fields.optional("dial", small())?,
                 authorization,
@@ -353,7 +358,7 @@ fn read_what(dir: &str, fields: &mut Fields) -> Result<What, String> {
                 clock_unix_s: fields.optional("clock_unix_s", number())?,
             }
         }
-        "reject" => What::Reject {
+        "reject" => LineContent::Reject {
             dial: fields.optional("dial", small())?,
             answer: Rejection {
                 status: fields.required("status", small())?,
@@ -364,31 +369,31 @@ fn read_what(dir: &str, fields: &mut Fields) -> Result<What, String> {
                 location: fields.optional("location", text())?,
             },
         },
-        "gateway" => What::Gateway(data(fields)?),
-        "connector" => What::Connector(data(fields)?),
-        "close" => What::Close {
+        "gateway" => LineContent::Gateway(data(fields)?),
+        "connector" => LineContent::Connector(data(fields)?),
+        "close" => LineContent::Close {
             by: fields.required("by", by())?,
             dial: fields.optional("dial", small())?,
             code: fields.optional("code", small())?,
             reason: fields.optional("reason", text())?.unwrap_or_default(),
         },
-        "drop" => What::Drop {
-            by: fields.optional("by", by())?.unwrap_or(By::Connector),
+        "drop" => LineContent::Drop {
+            by: fields.optional("by", by())?.unwrap_or(Side::Connector),
             dial: fields.optional("dial", small())?,
         },
-        "host_call" => What::HostCall {
+        "host_call" => LineContent::HostCall {
             call: fields.required("call", text())?,
             args: fields.optional("args", map())?.unwrap_or_default(),
             ended: ended(fields)?,
             done_ms: fields.optional("done_ms", number())?,
         },
-        "host_event" => What::HostEvent {
+        "host_event" => LineContent::HostEvent {
             kind: fields.required("kind", text())?,
             event: fields.take("event").unwrap_or_default(),
             session_key: fields.object.remove("session_key"),
         },
-        "note" => What::Note(fields.required("text", text())?),
-        other => What::Other(other.to_owned()),
+        "note" => LineContent::Note(fields.required("text", text())?),
+        other => LineContent::Other(other.to_owned()),
     })
 }
 
@@ -408,17 +413,17 @@ fn data(fields: &mut Fields) -> Result<Data, String> {
     }
 }
 
-fn ended(fields: &mut Fields) -> Result<Ended, String> {
+fn ended(fields: &mut Fields) -> Result<CallOutcome, String> {
     // A result may be null, and is a result all the same.
     let result = fields.object.remove("result");
     match fields.optional("raised", map())? {
         Some(raised) => {
             let mut raised = Fields { object: raised };
-            Ok(Ended::Raised {
+            Ok(CallOutcome::Raised {
                 kind: raised.optional("type", text())?.unwrap_or_default(),
                 message: raised.optional("message", text())?.unwrap_or_default(),
             })
         }
-        None => Ok(result.map_or(Ended::Unknown, Ended::Result)),
+        None => Ok(result.map_or(CallOutcome::Unknown, CallOutcome::Result)),
     }
 }

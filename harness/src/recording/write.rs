@@ -1,6 +1,6 @@
 //! Writing a recording: compact JSON, the fields in the order in which people read them.
 
-use super::{Data, Ended, Gateway, Header, Line, Recording, VERSION, What};
+use super::{CallOutcome, Data, Gateway, Header, LineContent, RecordedLine, Recording, VERSION};
 use data_encoding::BASE64;
 use relayline_core::secret::Secret;
 use serde::Serialize;
@@ -58,14 +58,14 @@ fn gateway(gateway: &Gateway) -> String {
     object.close()
 }
 
-impl Line {
+impl RecordedLine {
     /// The line as it stands in a file, without its newline. It holds an `authorization` header in the clear, where
     /// that is set.
     pub fn to_json(&self) -> String {
         let mut line = Object::new();
         line.field("t_ms", self.t_ms);
         match &self.what {
-            What::Connect { url_path, dial, authorization, headers, clock_unix_s } => {
+            LineContent::Connect { url_path, dial, authorization, headers, clock_unix_s } => {
                 line.field("dir", "connect").field("url_path", url_path).optional("dial", *dial);
                 if authorization.is_some() || !headers.is_empty() {
                     let mut object = Object::new();
@@ -76,7 +76,7 @@ impl Line {
                 }
                 line.optional("clock_unix_s", *clock_unix_s);
             }
-            What::Reject { dial, answer } => {
+            LineContent::Reject { dial, answer } => {
                 line.field("dir", "reject")
                     .optional("dial", *dial)
                     .field("status", answer.status)
@@ -86,43 +86,43 @@ impl Line {
                     .optional("retry_after", answer.retry_after.as_ref())
                     .optional("location", answer.location.as_ref());
             }
-            What::Gateway(data) => line.field("dir", "gateway").data(data),
-            What::Connector(data) => line.field("dir", "connector").data(data),
-            What::Close { by, dial, code, reason } => {
+            LineContent::Gateway(data) => line.field("dir", "gateway").data(data),
+            LineContent::Connector(data) => line.field("dir", "connector").data(data),
+            LineContent::Close { by, dial, code, reason } => {
                 line.field("dir", "close")
                     .field("by", by.name())
                     .optional("dial", *dial)
                     .optional("code", *code)
                     .field("reason", reason);
             }
-            What::Drop { by, dial } => {
+            LineContent::Drop { by, dial } => {
                 line.field("dir", "drop").field("by", by.name()).optional("dial", *dial);
             }
-            What::HostCall { call, args, ended, done_ms } => {
+            LineContent::HostCall { call, args, ended, done_ms } => {
                 line.field("dir", "host_call").field("call", call).field("args", args);
                 match ended {
-                    Ended::Result(result) => {
+                    CallOutcome::Result(result) => {
                         line.field("result", result);
                     }
-                    Ended::Raised { kind, message } => {
+                    CallOutcome::Raised { kind, message } => {
                         let mut raised = Object::new();
                         raised.field("type", kind).field("message", message);
                         line.raw("raised", &raised.close());
                     }
-                    Ended::Unknown => {}
+                    CallOutcome::Unknown => {}
                 }
                 line.optional("done_ms", *done_ms);
             }
-            What::HostEvent { kind, event, session_key } => {
+            LineContent::HostEvent { kind, event, session_key } => {
                 line.field("dir", "host_event")
                     .field("kind", kind)
                     .field("event", event)
                     .optional("session_key", session_key.as_ref());
             }
-            What::Note(text) => {
+            LineContent::Note(text) => {
                 line.field("dir", "note").field("text", text);
             }
-            What::Other(dir) => {
+            LineContent::Other(dir) => {
                 line.field("dir", dir);
             }
         }

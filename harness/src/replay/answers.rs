@@ -4,7 +4,7 @@
 //! Only the calls, what they returned, and what the host observed count: never the recorded gateway's frames, so that
 //! a fault in a frame does not change what is played.
 
-use crate::recording::{Ended, Recording, What};
+use crate::recording::{CallOutcome, LineContent, Recording};
 use relayline_core::op::TurnState;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -108,10 +108,10 @@ struct Called<'a> {
 }
 
 impl<'a> Called<'a> {
-    fn new(args: &'a Map<String, Value>, ended: &Ended) -> Option<Self> {
+    fn new(args: &'a Map<String, Value>, ended: &CallOutcome) -> Option<Self> {
         let result = match ended {
-            Ended::Result(result) => Some(result),
-            Ended::Raised { .. } | Ended::Unknown => None,
+            CallOutcome::Result(result) => Some(result),
+            CallOutcome::Raised { .. } | CallOutcome::Unknown => None,
         };
         Some(Called {
             args,
@@ -148,8 +148,8 @@ impl Answers {
         let mut answers = Answers::default();
         for (at, line) in recording.lines.iter().enumerate() {
             match &line.what {
-                What::HostEvent { kind, event, .. } if kind == "message" => answers.saw(event),
-                What::HostCall { call, args, ended, .. } => {
+                LineContent::HostEvent { kind, event, .. } if kind == "message" => answers.saw(event),
+                LineContent::HostCall { call, args, ended, .. } => {
                     if let Some(called) = Called::new(args, ended)
                         && let Some(step) = answers.step(call, &called)
                     {

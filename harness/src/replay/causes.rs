@@ -2,7 +2,7 @@
 //! ended, and writes such a request. One with the same content goes before others.
 
 use super::session::{Dial, Frame};
-use crate::recording::{Line, Recording, What};
+use crate::recording::{LineContent, RecordedLine, Recording};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -71,9 +71,11 @@ struct Called<'a> {
 }
 
 impl<'a> Called<'a> {
-    fn read(at: usize, line: &'a Line) -> Option<Self> {
+    fn read(at: usize, line: &'a RecordedLine) -> Option<Self> {
         match &line.what {
-            What::HostCall { call, args, done_ms, .. } => Some(Called { at, call, args, done_ms: *done_ms }),
+            LineContent::HostCall { call, args, done_ms, .. } => {
+                Some(Called { at, call, args, done_ms: *done_ms })
+            }
             _ => None,
         }
     }

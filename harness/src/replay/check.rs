@@ -12,7 +12,7 @@ use super::diff::{align, short};
 use super::run::{Before, Dialed, Run};
 use super::session::{Dial, End, is_early};
 use super::verdict::{Difference, Kind, Said, Use, Verdict};
-use crate::recording::{By, Line, Recording, What};
+use crate::recording::{LineContent, RecordedLine, Recording, Side};
 use relayline_core::time::Time;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +72,7 @@ fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
             found.push(Difference::new(Kind::Token(number), Some(theirs), Some(ours(dialed.at, hidden()))));
         }
         let is_refused = |dial: &Dial| {
-            matches!(dial.end, Some((_, End::Closed { by: By::Connector, code: Some(4401), .. })))
+            matches!(dial.end, Some((_, End::Closed { by: Side::Connector, code: Some(4401), .. })))
         };
         // A refusal after a refusal may come before a word was said (L-9).
         let is_cut_off = at > 0
@@ -360,18 +360,22 @@ fn host_events(case: &Case<'_>, found: &mut Vec<Difference>) {
 }
 
 /// A line in words, where it says what passed or what the host did. No header is in it: it might be a secret (C-4).
-fn told(line: &Line) -> Option<String> {
+fn told(line: &RecordedLine) -> Option<String> {
     let text = match &line.what {
-        What::Connect { url_path, .. } => format!("connect    {url_path}"),
-        What::Reject { answer, .. } => format!("reject     {}", answer.status),
-        What::Gateway(data) => format!("gateway    {}", String::from_utf8_lossy(data.bytes()).trim_end()),
-        What::Connector(data) => format!("connector  {}", String::from_utf8_lossy(data.bytes()).trim_end()),
-        What::Close { code, .. } => {
+        LineContent::Connect { url_path, .. } => format!("connect    {url_path}"),
+        LineContent::Reject { answer, .. } => format!("reject     {}", answer.status),
+        LineContent::Gateway(data) => {
+            format!("gateway    {}", String::from_utf8_lossy(data.bytes()).trim_end())
+        }
+        LineContent::Connector(data) => {
+            format!("connector  {}", String::from_utf8_lossy(data.bytes()).trim_end())
+        }
+        LineContent::Close { code, .. } => {
             format!("close      {}", code.map_or(String::new(), |code| code.to_string()))
         }
-        What::Drop { .. } => "drop".to_owned(),
-        What::HostCall { call, .. } => format!("host_call  {call}"),
-        What::HostEvent { .. } | What::Note(_) | What::Other(_) => return None,
+        LineContent::Drop { .. } => "drop".to_owned(),
+        LineContent::HostCall { call, .. } => format!("host_call  {call}"),
+        LineContent::HostEvent { .. } | LineContent::Note(_) | LineContent::Other(_) => return None,
     };
     Some(format!("{}, t_ms {}  {}", line.number, line.t_ms, short(&text)))
 }

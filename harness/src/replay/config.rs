@@ -3,7 +3,7 @@
 use super::ReplayError;
 use super::session::Session;
 use super::turns::flag;
-use crate::recording::{Recording, What};
+use crate::recording::{LineContent, Recording};
 use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::secret::Secret;
 use serde_json::Value;
@@ -76,7 +76,7 @@ pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config,
 }
 
 /// The first time-out that the host gave to a `go_idle` or `go_dormant`: a machine has one for all.
-fn idle_timeout(what: &What) -> Option<Duration> {
+fn idle_timeout(what: &LineContent) -> Option<Duration> {
     let (call, args) = what.host_call()?;
     let seconds =
         args.get("timeout_s").and_then(Value::as_f64).filter(|_| matches!(call, "go_idle" | "go_dormant"));
@@ -88,8 +88,10 @@ fn idle_timeout(what: &What) -> Option<Duration> {
 fn credentials(recording: &Recording) -> Option<Credentials> {
     let gateway = &recording.header.gateway;
     let secret = gateway.upgrade_secret.clone().filter(|secret| !secret.is_blank());
-    let authorized =
-        recording.lines.iter().any(|line| matches!(&line.what, What::Connect { authorization: Some(_), .. }));
+    let authorized = recording
+        .lines
+        .iter()
+        .any(|line| matches!(&line.what, LineContent::Connect { authorization: Some(_), .. }));
     let gateway_id = gateway.gateway_id.clone().filter(|id| !id.trim().is_empty());
     match (gateway_id, secret) {
         (Some(gateway_id), Some(secret)) => Some(Credentials { gateway_id, secret }),

@@ -9,7 +9,7 @@ use super::run::{Before, Cut, Options, Run};
 use super::session::{End, Frame, Session};
 use super::trace::{self, Entry};
 use super::turns::{Slack, Turns};
-use crate::recording::{By, Recording, What};
+use crate::recording::{LineContent, Recording, Side};
 use relayline_core::command::Command;
 use relayline_core::config::Config;
 use relayline_core::machine::{DialFailure, IoEvent, RelayMachine};
@@ -32,8 +32,9 @@ const SEED: [u8; 32] = *b"a replay must always be the same";
 pub fn play(recording: &Recording, options: Options) -> Result<Run, ReplayError> {
     let session = Arc::new(Session::new(recording)?);
     let config = Arc::new(config(recording, &session)?);
-    let starts = |what: &What| {
-        matches!(what, What::Connect { .. }) || what.host_call().is_some_and(|(call, _)| call == "connect")
+    let starts = |what: &LineContent| {
+        matches!(what, LineContent::Connect { .. })
+            || what.host_call().is_some_and(|(call, _)| call == "connect")
     };
     let mut lines = recording.lines.iter().enumerate().skip_while(|(_, line)| !starts(&line.what)).peekable();
     let mut player =
@@ -242,12 +243,12 @@ impl<'r> Player<'r> {
     fn line(&mut self, at: usize) -> Result<(), String> {
         let dial = self.session.dial_of.get(at).copied().flatten().unwrap_or(0);
         match &self.recording.lines[at].what {
-            What::Connect { authorization, clock_unix_s, .. } => {
+            LineContent::Connect { authorization, clock_unix_s, .. } => {
                 self.unix_s = clock_unix_s.unwrap_or(self.unix_s);
                 self.upgrade(dial, authorization.as_ref());
                 self.unix_s = self.next_clock(dial).unwrap_or(self.unix_s);
             }
-            What::Reject { answer, .. } => {
+            LineContent::Reject { answer, .. } => {
                 if let Some(conn) = self.conn(dial) {
                     let refusal = answer.refusal();
                     self.refused = refusal.verdict().is_some();
@@ -256,28 +257,28 @@ impl<'r> Player<'r> {
                     self.io(IoEvent::DialFailed { conn, failure: DialFailure::Refused(refusal) });
                 }
             }
-            What::Gateway(_) => self.gateway_line(at, dial),
-            What::Connector(data) => self.connector_line(at, dial, data.bytes()),
-            What::Close { by: By::Connector, code: None, reason, .. } if reason.is_empty() => {
+            LineContent::Gateway(_) => self.gateway_line(at, dial),
+            LineContent::Connector(data) => self.connector_line(at, dial, data.bytes()),
+            LineContent::Close { by: Side::Connector, code: None, reason, .. } if reason.is_empty() => {
                 self.close(dial, None, "a close frame without a code");
             }
-            What::Close { by: By::Connector, code, reason, .. } => {
+            LineContent::Close { by: Side::Connector, code, reason, .. } => {
                 self.close(dial, *code, reason);
             }
-            What::Drop { .. } => self.close(dial, None, "the connection was cut"),
-            What::Close { by: By::Gateway, code, .. } => {
+            LineContent::Drop { .. } => self.close(dial, None, "the connection was cut"),
+            LineContent::Close { by: Side::Gateway, code, .. } => {
                 if self.session.wire_only {
                     self.implied_by_close(dial, *code);
                 }
             }
-            What::HostCall { call, args, .. } => {
+            LineContent::HostCall { call, args, .. } => {
                 self.call = Some(at);
                 let played = self.host_call(at, call, args);
                 self.call = None;
                 played?;
             }
-            What::Note(text) => self.trace(trace::noted(self.now, text)),
-            What::HostEvent { .. } | What::Other(_) => {}
+            LineContent::Note(text) => self.trace(trace::noted(self.now, text)),
+            LineContent::HostEvent { .. } | LineContent::Other(_) => {}
         }
         Ok(())
     }
@@ -309,16 +310,16 @@ impl<'r> Player<'r> {
     fn next_clock(&self, dial: usize) -> Option<u64> {
         let next = self.session.dials.get(dial + 1)?;
         match &self.recording.lines[next.line].what {
-            What::Connect { clock_unix_s, .. } => *clock_unix_s,
-            What::Reject { .. }
-            | What::Gateway(_)
-            | What::Connector(_)
-            | What::Close { .. }
-            | What::Drop { .. }
-            | What::HostCall { .. }
-            | What::HostEvent { .. }
-            | What::Note(_)
-            | What::Other(_) => None,
+            LineContent::Connect { clock_unix_s, .. } => *clock_unix_s,
+            LineContent::Reject { .. }
+            | LineContent::Gateway(_)
+            | LineContent::Connector(_)
+            | LineContent::Close { .. }
+            | LineContent::Drop { .. }
+            | LineContent::HostCall { .. }
+            | LineContent::HostEvent { .. }
+            | LineContent::Note(_)
+            | LineContent::Other(_) => None,
         }
     }
 

@@ -4,7 +4,7 @@ use super::ReplayError;
 use super::answers::Answers;
 use super::causes::{self, Cause};
 use super::names::{self, Place};
-use crate::recording::{By, Data, Recording, What};
+use crate::recording::{Data, LineContent, Recording, Side};
 use relayline_core::json;
 use relayline_core::line::{Line, LineSplitter};
 use serde_json::Value;
@@ -39,7 +39,7 @@ impl Frame {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// With a close frame.
-    Closed { by: By, code: Option<u16>, reason: String },
+    Closed { by: Side, code: Option<u16>, reason: String },
     /// Without one.
     Cut,
     /// It never was one: the upgrade was answered with this status.
@@ -87,8 +87,8 @@ impl Dial {
     /// The close frame of the gateway, and the position of its line.
     pub(crate) fn closed_by_gateway(&self) -> Option<(usize, Option<u16>)> {
         match &self.end {
-            Some((line, End::Closed { by: By::Gateway, code, .. })) => Some((*line, *code)),
-            Some((_, End::Closed { by: By::Connector, .. } | End::Cut | End::Rejected(_))) | None => None,
+            Some((line, End::Closed { by: Side::Gateway, code, .. })) => Some((*line, *code)),
+            Some((_, End::Closed { by: Side::Connector, .. } | End::Cut | End::Rejected(_))) | None => None,
         }
     }
 }
@@ -132,7 +132,7 @@ impl Session {
         let wire_only = !recording
             .lines
             .iter()
-            .any(|line| matches!(line.what, What::HostCall { .. } | What::HostEvent { .. }));
+            .any(|line| matches!(line.what, LineContent::HostCall { .. } | LineContent::HostEvent { .. }));
         let Builder { mut dials, dial_of, streams, .. } = builder;
         names::find(&mut dials, &streams);
         causes::find(recording, &mut dials);
@@ -158,7 +158,7 @@ const ORPHAN: &str =
 impl Builder {
     fn line(&mut self, recording: &Recording, at: usize) -> Result<(), &'static str> {
         let dial_of = match &recording.lines[at].what {
-            What::Connect { dial, .. } => {
+            LineContent::Connect { dial, .. } => {
                 self.dials.push(Dial {
                     line: at,
                     wrote: Vec::new(),
@@ -173,13 +173,13 @@ impl Builder {
                 self.splitters.push([LineSplitter::new(usize::MAX - 1), LineSplitter::new(usize::MAX - 1)]);
                 Some(self.dials.len() - 1)
             }
-            What::Gateway(data) => {
+            LineContent::Gateway(data) => {
                 let dial = self.find(recording.lines[at].dial())?;
                 let frames = frames(&mut self.splitters[dial][0], at, data);
                 self.dials[dial].wrote.extend(frames);
                 Some(dial)
             }
-            What::Connector(data) => {
+            LineContent::Connector(data) => {
                 let dial = self.find(recording.lines[at].dial())?;
                 let frames = frames(&mut self.splitters[dial][1], at, data);
                 self.dials[dial].heard.extend(frames);
@@ -187,13 +187,18 @@ impl Builder {
                 self.streams[dial].extend_from_slice(data.bytes());
                 Some(dial)
             }
-            What::Close { by, dial, code, reason } => {
+            LineContent::Close { by, dial, code, reason } => {
                 let end = End::Closed { by: *by, code: *code, reason: reason.clone() };
                 Some(self.end(*dial, at, end)?)
             }
-            What::Drop { dial, .. } => Some(self.end(*dial, at, End::Cut)?),
-            What::Reject { dial, answer } => Some(self.end(*dial, at, End::Rejected(answer.status))?),
-            What::HostCall { .. } | What::HostEvent { .. } | What::Note(_) | What::Other(_) => None,
+            LineContent::Drop { dial, .. } => Some(self.end(*dial, at, End::Cut)?),
+            LineContent::Reject { dial, answer } => {
+                Some(self.end(*dial, at, End::Rejected(answer.status))?)
+            }
+            LineContent::HostCall { .. }
+            | LineContent::HostEvent { .. }
+            | LineContent::Note(_)
+            | LineContent::Other(_) => None,
         };
         self.dial_of.push(dial_of);
         Ok(())

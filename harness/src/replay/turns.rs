@@ -5,7 +5,7 @@ use super::answers::{Answer, Step};
 use super::player::Player;
 use super::session::Frame;
 use super::trace;
-use crate::recording::What;
+use crate::recording::LineContent;
 use relayline_core::command::{Command, Failure, FailureKind, Metadata, Reply, RequestId};
 use relayline_core::event::Event;
 use relayline_core::op::{Op, ReplyMessage, SendMessage, StreamReply, Turn, TurnState};
@@ -293,13 +293,15 @@ impl Player<'_> {
         self.recording.lines.iter().skip(self.line).any(|line| {
             let raised = line.rest.contains_key("handler_raised");
             match &line.what {
-                What::HostEvent { kind, event, .. } if kind == "message" => message.is_some_and(|message| {
-                    !raised
-                        && event["message_id"].as_str() == message.message_id.as_deref()
-                        && event["source"]["chat_id"].as_str() == Some(&*message.source.chat_id)
-                        && event["text"].as_str() == Some(&*message.text)
-                }),
-                What::HostEvent { kind, .. } if kind == "passthrough" => {
+                LineContent::HostEvent { kind, event, .. } if kind == "message" => {
+                    message.is_some_and(|message| {
+                        !raised
+                            && event["message_id"].as_str() == message.message_id.as_deref()
+                            && event["source"]["chat_id"].as_str() == Some(&*message.source.chat_id)
+                            && event["text"].as_str() == Some(&*message.text)
+                    })
+                }
+                LineContent::HostEvent { kind, .. } if kind == "passthrough" => {
                     line.rest.get("buffer_id").is_some_and(|id| id == entry)
                 }
                 _ => false,

@@ -7,7 +7,7 @@ use super::model::streams::NAME;
 use super::network::{Packet, Stage, UpgradeResponse};
 use super::random::Random;
 use super::world::World;
-use crate::recording::{Rejection, What};
+use crate::recording::{LineContent, Rejection};
 use relayline_connector::{Act, ConnectorMachine, Observation, Transmit, Upgrade};
 use relayline_core::command::Command;
 use serde_json::Value;
@@ -82,7 +82,7 @@ impl World<'_> {
         // One that the gateway has given up meanwhile is no part of its session.
         if self.network.links[place].gateway {
             let dial = Some(self.network.links[place].theirs.0);
-            self.log.record(self.now, || What::Connect {
+            self.log.record(self.now, || LineContent::Connect {
                 url_path: "/relay".to_owned(),
                 dial,
                 authorization: None,
@@ -91,11 +91,11 @@ impl World<'_> {
             });
             match &answer {
                 UpgradeResponse::Accepted => {}
-                UpgradeResponse::Unanswered(_) => {
-                    self.log.record(self.now, || What::Reject { dial, answer: Rejection::new(503, None) })
-                }
+                UpgradeResponse::Unanswered(_) => self
+                    .log
+                    .record(self.now, || LineContent::Reject { dial, answer: Rejection::new(503, None) }),
                 UpgradeResponse::Refused(answer) => {
-                    self.log.record(self.now, || What::Reject { dial, answer: answer.clone() });
+                    self.log.record(self.now, || LineContent::Reject { dial, answer: answer.clone() });
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::network::{Packet, Stage, UpgradeResponse};
 use super::world::World;
-use crate::recording::{By, What};
+use crate::recording::{LineContent, Side};
 use relayline_core::machine::{DialFailure, IoEvent};
 use relayline_core::output::Conn;
 
@@ -48,7 +48,7 @@ impl World<'_> {
             Packet::Bytes(bytes) => {
                 let taken = self.read(conn, &bytes);
                 if taken > 0 {
-                    self.log.record_bytes(self.now, By::Connector, &bytes[..taken]);
+                    self.log.record_bytes(self.now, Side::Connector, &bytes[..taken]);
                 }
                 if taken < bytes.len() {
                     self.network.links[place].to_gateway.give_back(at, bytes[taken..].to_vec());
@@ -61,8 +61,8 @@ impl World<'_> {
             }
             Packet::Pong => self.io(&IoEvent::Alive { conn }),
             Packet::Close { code, reason } => {
-                self.log.record(self.now, || What::Close {
-                    by: By::Connector,
+                self.log.record(self.now, || LineContent::Close {
+                    by: Side::Connector,
                     dial: None,
                     code: Some(code),
                     reason: reason.clone(),
@@ -78,7 +78,7 @@ impl World<'_> {
                 self.io(&IoEvent::Closed { conn, code: Some(code), reason: &reason });
             }
             Packet::Reset => {
-                self.log.record(self.now, || What::Drop { by: By::Connector, dial: None });
+                self.log.record(self.now, || LineContent::Drop { by: Side::Connector, dial: None });
                 self.network.links[place].gateway = false;
                 self.io(&IoEvent::Closed { conn, code: None, reason: "connection reset" });
             }

@@ -1,6 +1,6 @@
 //! What is kept of a run: its hash always, its trace and its recording on demand.
 
-use crate::recording::{By, Data, Gateway, Header, Line, Recording, What};
+use crate::recording::{Data, Gateway, Header, LineContent, RecordedLine, Recording, Side};
 use relayline_core::time::Time;
 use serde_json::Map;
 use sha2::{Digest, Sha256};
@@ -20,7 +20,7 @@ pub(crate) struct Log {
 #[derive(Debug, Default)]
 struct Kept {
     trace: Vec<String>,
-    recorded: Vec<Line>,
+    recorded: Vec<RecordedLine>,
 }
 
 impl fmt::Debug for Log {
@@ -56,25 +56,25 @@ impl Log {
     /// What happens of its own accord: a line of the trace, and a note in the recording.
     pub(crate) fn remark(&mut self, at: Time, text: fmt::Arguments<'_>) {
         self.say(at, format_args!("* {text}"));
-        self.record(at, || What::Note(text.to_string()));
+        self.record(at, || LineContent::Note(text.to_string()));
     }
 
     /// One line of the recording.
-    pub(crate) fn record(&mut self, at: Time, what: impl FnOnce() -> What) {
+    pub(crate) fn record(&mut self, at: Time, what: impl FnOnce() -> LineContent) {
         let Some(kept) = &mut self.kept else { return };
         let number = kept.recorded.len() + 2;
-        kept.recorded.push(Line { number, t_ms: at.as_millis(), what: what(), rest: Map::new() });
+        kept.recorded.push(RecordedLine { number, t_ms: at.as_millis(), what: what(), rest: Map::new() });
     }
 
-    pub(crate) fn record_bytes(&mut self, at: Time, by: By, bytes: &[u8]) {
+    pub(crate) fn record_bytes(&mut self, at: Time, by: Side, bytes: &[u8]) {
         self.record(at, || {
             let data = match std::str::from_utf8(bytes) {
                 Ok(text) => Data::Text(text.to_owned()),
                 Err(_) => Data::Binary(bytes.to_vec()),
             };
             match by {
-                By::Gateway => What::Gateway(data),
-                By::Connector => What::Connector(data),
+                Side::Gateway => LineContent::Gateway(data),
+                Side::Connector => LineContent::Connector(data),
             }
         });
     }

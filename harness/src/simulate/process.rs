@@ -5,7 +5,7 @@ use super::model::Model;
 use super::network::{Link, Packet, Stage};
 use super::random::Random;
 use super::world::{RunPhase, World};
-use crate::recording::{By, What};
+use crate::recording::{LineContent, Side};
 use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Action, Conn, Notice, Transmit};
 use relayline_core::time::Now;
@@ -238,7 +238,7 @@ impl World<'_> {
             Stage::Swallowed | Stage::Asking { .. } => {}
             Stage::Answered { .. } | Stage::Open => {
                 let dial = Some(link.theirs.0);
-                self.log.record(self.now, || What::Drop { by: By::Gateway, dial });
+                self.log.record(self.now, || LineContent::Drop { by: Side::Gateway, dial });
             }
         }
         link.gateway = false;
@@ -257,14 +257,14 @@ impl World<'_> {
         process.model.transmit(&mut self.oracle, transmit, frame);
         let packet = match transmit {
             Transmit::Frame { .. } => {
-                self.log.record_bytes(self.now, By::Gateway, frame);
+                self.log.record_bytes(self.now, Side::Gateway, frame);
                 Packet::Bytes(frame.to_vec())
             }
             Transmit::Ping { .. } => Packet::Ping,
             Transmit::Close { code, reason, .. } => {
                 let (code, reason) = (*code, (*reason).to_owned());
-                self.log.record(self.now, || What::Close {
-                    by: By::Gateway,
+                self.log.record(self.now, || LineContent::Close {
+                    by: Side::Gateway,
                     dial: None,
                     code: Some(code),
                     reason: reason.clone(),

@@ -1,6 +1,6 @@
 //! HAR files, in the shapes in which programs export them, read as recordings and played.
 
-use relayline_harness::recording::{By, Data, Line, Recording, What};
+use relayline_harness::recording::{Data, LineContent, RecordedLine, Recording, Side};
 use relayline_harness::replay::{self, Options};
 use serde_json::{Value, json};
 
@@ -80,16 +80,17 @@ fn a_session_is_the_same_whoever_exported_it() {
     other["request"]["url"] = json!("wss://elsewhere.example/socket");
     for entry in [chrome(&session()), mitmproxy(&session())] {
         let recording = read(&[page.clone(), other.clone(), entry]);
-        let lines: Vec<(u64, &What)> = recording.lines.iter().map(|line| (line.t_ms, &line.what)).collect();
+        let lines: Vec<(u64, &LineContent)> =
+            recording.lines.iter().map(|line| (line.t_ms, &line.what)).collect();
         let text = |text: &str| Data::Text(format!("{text}\n"));
         assert!(
-            matches!(lines[0], (0, What::Connect { url_path, authorization: Some(_), .. }) if url_path.starts_with("/relay"))
+            matches!(lines[0], (0, LineContent::Connect { url_path, authorization: Some(_), .. }) if url_path.starts_with("/relay"))
         );
         let expected = [
-            (100, &What::Gateway(text(HELLO))),
-            (200, &What::Connector(Data::Binary(format!("{DESCRIPTOR}\n").into_bytes()))),
-            (300, &What::Gateway(text(OUTBOUND))),
-            (400, &What::Connector(text(RESULT))),
+            (100, &LineContent::Gateway(text(HELLO))),
+            (200, &LineContent::Connector(Data::Binary(format!("{DESCRIPTOR}\n").into_bytes()))),
+            (300, &LineContent::Gateway(text(OUTBOUND))),
+            (400, &LineContent::Connector(text(RESULT))),
         ];
         assert_eq!(lines[1..], expected);
         let verdict = replay::check(&recording, &replay::play(&recording, Options::default()).unwrap());
@@ -107,8 +108,8 @@ fn the_path_of_a_socket_ends_where_its_query_begins() {
             entry
         };
         let recording = read(&urls.iter().map(entry).collect::<Vec<_>>());
-        let path = |line: &Line| {
-            if let What::Connect { url_path, .. } = &line.what { Some(url_path.clone()) } else { None }
+        let path = |line: &RecordedLine| {
+            if let LineContent::Connect { url_path, .. } = &line.what { Some(url_path.clone()) } else { None }
         };
         recording.lines.iter().filter_map(path).collect::<Vec<_>>()
     };
@@ -136,23 +137,22 @@ fn several_entries_are_several_dials() {
     let mut later = mitmproxy(&ended(message("error", 0.9, -1, "net::ERR")));
     later["startedDateTime"] = json!("2022-10-20T08:48:40.949Z");
     let recording = read(&[chrome(&ended(message("receive", 0.5, 8, &close))), later, refused]);
-    let of = |wanted: fn(&What) -> bool| {
+    let of = |wanted: fn(&LineContent) -> bool| {
         let lines = recording.lines.iter().filter(|line| wanted(&line.what));
         lines.map(|line| (line.t_ms, line.dial())).collect::<Vec<_>>()
     };
-    let connects = of(|what| matches!(what, What::Connect { .. }));
+    let connects = of(|what| matches!(what, LineContent::Connect { .. }));
     assert_eq!(connects, [(0, Some(3)), (1000, Some(1)), (1050, Some(2))]);
     assert_eq!(
         of(
-            |what| matches!(what, What::Reject { answer, .. } if answer.status == 401 && answer.body.is_some())
+            |what| matches!(what, LineContent::Reject { answer, .. } if answer.status == 401 && answer.body.is_some())
         ),
         [(0, Some(3))]
     );
-    assert_eq!(of(|what| matches!(what, What::Drop { by: By::Connector, .. })), [(1900, Some(2))]);
-    let closed =
-        |what: &What| matches!(what, What::Close { code: Some(4401), reason, .. } if reason == "gone");
+    assert_eq!(of(|what| matches!(what, LineContent::Drop { by: Side::Connector, .. })), [(1900, Some(2))]);
+    let closed = |what: &LineContent| matches!(what, LineContent::Close { code: Some(4401), reason, .. } if reason == "gone");
     assert_eq!(of(closed), [(1500, Some(1))]);
-    let hellos = of(|what| matches!(what, What::Gateway(Data::Text(text)) if text.contains("hello")));
+    let hellos = of(|what| matches!(what, LineContent::Gateway(Data::Text(text)) if text.contains("hello")));
     assert_eq!(hellos, [(1100, Some(1)), (1100, Some(2))]);
     assert!(recording.lines.windows(2).all(|pair| pair[0].t_ms <= pair[1].t_ms));
 }

@@ -13,9 +13,9 @@ use http::StatusCode;
 use relayline_control::network::{CaCertificates, Network};
 use relayline_control::url::DialUrl;
 use relayline_harness::recorder::{
-    HTTP_BOUNDS, Recorder, RecorderConfig, Redaction, Summary, Trouble, Upstream,
+    HTTP_BOUNDS, Recorder, RecorderConfig, RecorderWarning, Redaction, Summary, Upstream,
 };
-use relayline_harness::recording::{By, Data, Line, Recording, Rejection, What};
+use relayline_harness::recording::{Data, LineContent, RecordedLine, Recording, Rejection, Side};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -79,7 +79,7 @@ impl Stage {
     }
 
     /// Ends the recorder, and gives what it wrote.
-    fn recorded(self) -> Vec<What> {
+    fn recorded(self) -> Vec<LineContent> {
         let file = self.file();
         self.recorder.finish().expect("the disk answers");
         Recording::load(&file).unwrap().lines.into_iter().map(|line| line.what).collect()
@@ -94,7 +94,7 @@ fn start_telling(
     upstream: Upstream,
     file: &Path,
     rotate: Option<u64>,
-    complain: impl Fn(Trouble) + Send + Sync + 'static,
+    complain: impl Fn(RecorderWarning) + Send + Sync + 'static,
 ) -> Recorder {
     let config = RecorderConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -152,7 +152,7 @@ async fn w_1_messages_pass_byte_for_byte() {
         assert_eq!(sent.1.unwrap().unwrap(), *message);
         let sent = soon(async { tokio::join!(connector.send(message.clone()), gateway.next()) }).await;
         assert_eq!(sent.1.unwrap().unwrap(), *message);
-        expected.extend([What::Gateway(data(message)), What::Connector(data(message))]);
+        expected.extend([LineContent::Gateway(data(message)), LineContent::Connector(data(message))]);
     }
     // A message in three frames stays one in three frames, with a ping between them.
     let part = |text: &str, kind: Kind, is_final: bool| {
@@ -171,28 +171,30 @@ async fn w_1_messages_pass_byte_for_byte() {
     soon(connector.flush()).await.unwrap();
     // The pong is the connector's own: the recorder answers nothing.
     assert_eq!(soon(gateway.next()).await.unwrap().unwrap(), Message::Pong(vec![7].into()));
-    expected.push(What::Gateway(text("one two three")));
+    expected.push(LineContent::Gateway(text("one two three")));
     let lines = stage.recorded();
-    assert!(matches!(&lines[0], What::Connect { url_path, dial: Some(1), .. } if url_path == "/relay"));
+    assert!(
+        matches!(&lines[0], LineContent::Connect { url_path, dial: Some(1), .. } if url_path == "/relay")
+    );
     assert!(lines[1..].starts_with(&expected), "{:.2000}", format!("{lines:?}"));
-    let open = What::Note("the recorder was stopped while dial 1 was open".into());
+    let open = LineContent::Note("the recorder was stopped while dial 1 was open".into());
     assert_eq!(lines[1 + expected.len()..], [open]);
 }
 
 #[tokio::test]
 async fn closes_pass_both_ways_with_code_and_reason() {
     for (by, code, reason) in [
-        (By::Gateway, Some(1000), ""),
-        (By::Connector, Some(4401), "expired"),
-        (By::Connector, Some(1001), "going away"),
-        (By::Gateway, None, ""),
+        (Side::Gateway, Some(1000), ""),
+        (Side::Connector, Some(4401), "expired"),
+        (Side::Connector, Some(1001), "going away"),
+        (Side::Gateway, None, ""),
     ] {
         let stage = Stage::new().await;
         let (gateway, connector) = stage.pair().await;
         let frame = code.map(|code: u16| CloseFrame { code: code.into(), reason: reason.into() });
         let (mut from, mut to) = match by {
-            By::Gateway => (gateway, connector),
-            By::Connector => (connector, gateway),
+            Side::Gateway => (gateway, connector),
+            Side::Connector => (connector, gateway),
         };
         soon(from.close(frame.clone())).await.unwrap();
         assert_eq!(soon(to.next()).await.unwrap().unwrap(), Message::Close(frame));
@@ -203,29 +205,29 @@ async fn closes_pass_both_ways_with_code_and_reason() {
             }
         };
         soon(async { tokio::join!(end(from), end(to)) }).await;
-        let expected = What::Close { by, dial: Some(1), code, reason: reason.to_owned() };
+        let expected = LineContent::Close { by, dial: Some(1), code, reason: reason.to_owned() };
         assert_eq!(stage.recorded()[1..], [expected]);
     }
 }
 
 #[tokio::test]
 async fn a_cut_passes_as_a_cut() {
-    for by in [By::Gateway, By::Connector] {
+    for by in [Side::Gateway, Side::Connector] {
         let stage = Stage::new().await;
         let (gateway, connector) = stage.pair().await;
         let mut other = match by {
-            By::Gateway => {
+            Side::Gateway => {
                 drop(gateway);
                 connector
             }
-            By::Connector => {
+            Side::Connector => {
                 drop(connector);
                 gateway
             }
         };
         assert!(soon(other.next()).await.is_none_or(|end| end.is_err()));
         drop(other);
-        assert_eq!(stage.recorded()[1..], [What::Drop { by, dial: Some(1) }]);
+        assert_eq!(stage.recorded()[1..], [LineContent::Drop { by, dial: Some(1) }]);
     }
 }
 
@@ -250,7 +252,10 @@ async fn l_7_a_refusal_passes_with_status_headers_and_body() {
     let body = String::from_utf8(answer.into_body().unwrap()).unwrap();
     assert_eq!(body, "{\"error\":\"expired\",\"token\":\"abc\"}");
     let body = Some("{\"error\":\"expired\",\"token\":\"<hidden>\"}".to_owned());
-    assert_eq!(stage.recorded()[1..], [What::Reject { dial: Some(1), answer: Rejection::new(401, body) }]);
+    assert_eq!(
+        stage.recorded()[1..],
+        [LineContent::Reject { dial: Some(1), answer: Rejection::new(401, body) }]
+    );
 }
 
 #[tokio::test]
@@ -261,8 +266,8 @@ async fn a_connector_that_is_not_there_is_an_answer_that_says_so() {
     drop(nowhere);
     let file = stage.folder.path().join("nowhere.jsonl");
     let upstream = Upstream::new(DialUrl::parse(&url).unwrap(), Network::default());
-    let (troubles, told) = std::sync::mpsc::channel();
-    let complain = move |trouble: Trouble| drop(troubles.send(trouble.to_string()));
+    let (warnings, told) = std::sync::mpsc::channel();
+    let complain = move |warning: RecorderWarning| drop(warnings.send(warning.to_string()));
     let recorder = start_telling(upstream, &file, None, complain);
     let mut body = String::new();
     for _ in 0..2 {
@@ -277,7 +282,7 @@ async fn a_connector_that_is_not_there_is_an_answer_that_says_so() {
     let told: Vec<String> = told.try_iter().collect();
     assert!(told.len() == 1 && body.contains(&told[0]), "{told:?}");
     let lines = Recording::load(&file).unwrap().lines;
-    assert_eq!(lines[1].what, What::Reject { dial: Some(1), answer: Rejection::new(502, Some(body)) });
+    assert_eq!(lines[1].what, LineContent::Reject { dial: Some(1), answer: Rejection::new(502, Some(body)) });
 }
 
 /// What the connector sees of an upgrade is what the gateway sent, but for its host and the offer of extensions.
@@ -345,7 +350,7 @@ async fn other_requests_pass_and_are_noted() {
     assert!(heard.starts_with("POST /relay/enroll?key=k3y HTTP/1.1\r\n"), "{heard}");
     assert!(heard.contains("Authorization: Bearer abcdefghijk\r\n"), "{heard}");
     assert!(answer.ends_with("{\"secret\":\"hunter22\"}"), "{answer}");
-    assert_eq!(stage.recorded(), [What::Note("POST /relay/enroll was answered 200".into())]);
+    assert_eq!(stage.recorded(), [LineContent::Note("POST /relay/enroll was answered 200".into())]);
 }
 
 /// C-4: what an exchange shows of credentials is hidden where a frame quotes it, and so is what the settings hold.
@@ -391,7 +396,7 @@ async fn c_4_credentials_of_other_requests_and_of_the_settings_are_known() {
     assert_eq!(soon(connector.next()).await.unwrap().unwrap(), Message::text(said));
     let expected = "{\"text\":\"<hidden> <hidden> <hidden> <hidden> gateway-one <hidden>\"}\n";
     let recorded = stage.recorded();
-    assert!(recorded.contains(&What::Gateway(text(expected))), "{recorded:?}");
+    assert!(recorded.contains(&LineContent::Gateway(text(expected))), "{recorded:?}");
 }
 
 /// Two sockets at once, and one after them: each line says whose it is.
@@ -414,8 +419,8 @@ async fn several_sockets_are_told_apart() {
     let file = stage.file();
     stage.recorder.finish().unwrap();
     let recording = Recording::load(&file).unwrap();
-    let said = |line: &Line| match &line.what {
-        What::Gateway(Data::Text(text)) => Some((line.dial().unwrap(), text.clone())),
+    let said = |line: &RecordedLine| match &line.what {
+        LineContent::Gateway(Data::Text(text)) => Some((line.dial().unwrap(), text.clone())),
         _ => None,
     };
     let all: Vec<_> = recording.lines.iter().filter_map(said).collect();
@@ -430,12 +435,12 @@ async fn several_sockets_are_told_apart() {
 /// A side that does not read holds up the other: the recorder keeps nothing but a buffer.
 #[tokio::test]
 async fn a_side_that_does_not_read_holds_up_the_other() {
-    for by in [By::Gateway, By::Connector] {
+    for by in [Side::Gateway, Side::Connector] {
         let stage = Stage::new().await;
         let (gateway, connector) = stage.pair().await;
         let (mut from, mut to) = match by {
-            By::Gateway => (gateway, connector),
-            By::Connector => (connector, gateway),
+            Side::Gateway => (gateway, connector),
+            Side::Connector => (connector, gateway),
         };
         const MESSAGE: usize = 64 << 10;
         const TOTAL: usize = 1024;
@@ -473,7 +478,7 @@ async fn a_side_that_does_not_read_holds_up_the_other() {
     }
 }
 
-/// A full disk is the recording's trouble, and nobody else's.
+/// A full disk is the recording's warning, and nobody else's.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_full_disk_does_not_break_the_session() {
@@ -508,7 +513,7 @@ async fn a_long_recording_is_several_files_that_are_read_as_one() {
     let files = std::fs::read_dir(stage.folder.path()).unwrap().count();
     assert_eq!(files, usize::try_from(summary.parts).unwrap());
     let recording = Recording::load(&file).unwrap();
-    let messages = recording.lines.iter().filter(|line| matches!(line.what, What::Gateway(_))).count();
+    let messages = recording.lines.iter().filter(|line| matches!(line.what, LineContent::Gateway(_))).count();
     assert_eq!((messages, recording.lines.len()), (40, 42));
 }
 
@@ -549,5 +554,8 @@ async fn the_connector_may_be_behind_tls() {
     let (heard, _connector) = soon(async { tokio::join!(dial, serve) }).await;
     assert_eq!(heard, Message::text("from behind TLS"));
     recorder.finish().unwrap();
-    assert_eq!(Recording::load(&file).unwrap().lines[1].what, What::Connector(text("from behind TLS")));
+    assert_eq!(
+        Recording::load(&file).unwrap().lines[1].what,
+        LineContent::Connector(text("from behind TLS"))
+    );
 }

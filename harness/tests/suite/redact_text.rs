@@ -1,7 +1,7 @@
 //! Recordings whose texts are redacted: they replay as the originals do.
 
 use relayline_harness::recorder::redact_text;
-use relayline_harness::recording::{Recording, What};
+use relayline_harness::recording::{LineContent, Recording};
 use relayline_harness::replay::{self, Options, Verdict};
 use std::path::Path;
 
@@ -14,7 +14,9 @@ fn recordings() -> Vec<Recording> {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|ending| ending == "jsonl") {
                 let mut recording = Recording::load(&path).unwrap();
-                let is_wire = |what: &What| !matches!(what, What::HostCall { .. } | What::HostEvent { .. });
+                let is_wire = |what: &LineContent| {
+                    !matches!(what, LineContent::HostCall { .. } | LineContent::HostEvent { .. })
+                };
                 recording.lines.retain(|line| is_wire(&line.what));
                 all.push(recording);
             }
@@ -49,7 +51,7 @@ fn c_4_every_recording_replays_as_before_once_it_is_redacted() {
             failed += &format!("{before}\n{after}\n{trace:?}\n{clean_trace:?}\n");
         }
         let passed = |recording: &Recording| {
-            let is_wire = |what: &What| !matches!(what, What::Note(_) | What::Other(_));
+            let is_wire = |what: &LineContent| !matches!(what, LineContent::Note(_) | LineContent::Other(_));
             recording
                 .lines
                 .iter()

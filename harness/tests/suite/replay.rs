@@ -1,6 +1,6 @@
 //! Every recorded session, played through the machine, checked, and its trace kept as a snapshot.
 
-use relayline_harness::recording::{Recording, What};
+use relayline_harness::recording::{LineContent, Recording};
 use relayline_harness::replay::{self, Cut, Drain, Options, Run};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -113,7 +113,9 @@ fn w_01_how_messages_are_cut_does_not_change_the_trace() {
 #[test]
 fn the_wire_alone_is_enough() {
     for mut recording in recordings() {
-        recording.lines.retain(|line| !matches!(line.what, What::HostCall { .. } | What::HostEvent { .. }));
+        recording.lines.retain(|line| {
+            !matches!(line.what, LineContent::HostCall { .. } | LineContent::HostEvent { .. })
+        });
         let verdict = replay::check(&recording, &play(&recording, Options::default()));
         assert!(verdict.passes(), "{verdict}");
         // Nor need the header name who the gateway was.
@@ -135,7 +137,7 @@ fn c_04_no_token_is_shown() {
         let Some(secret) = recording.header.gateway.upgrade_secret.clone() else { continue };
         let mut tokens = vec![secret.expose().to_owned()];
         for line in &mut recording.lines {
-            if let What::Connect { authorization: Some(header), .. } = &mut line.what {
+            if let LineContent::Connect { authorization: Some(header), .. } = &mut line.what {
                 tokens.push(header.expose().trim_start_matches("Bearer ").to_owned());
                 // One that does not fit, so that there is a diff.
                 *header = "Bearer b3RoZXI".into();

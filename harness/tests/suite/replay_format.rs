@@ -1,7 +1,9 @@
 //! The recordings' format: read, written, and what is said of a file that is none.
 
 use relayline_core::secret::Secret;
-use relayline_harness::recording::{Data, Ended, Gateway, Header, Line, Recording, RecordingError, What};
+use relayline_harness::recording::{
+    CallOutcome, Data, Gateway, Header, LineContent, RecordedLine, Recording, RecordingError,
+};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -52,8 +54,8 @@ fn what_is_not_known_is_kept() {
     let text = lines.join("\n") + "\n";
     let recording = read(&text).unwrap();
     assert_eq!(written(&recording), text);
-    assert_eq!(recording.lines[0].what, What::Other("weather".into()));
-    assert_eq!(recording.lines[2].what, What::Connector(Data::Binary(vec![255, 0])));
+    assert_eq!(recording.lines[0].what, LineContent::Other("weather".into()));
+    assert_eq!(recording.lines[2].what, LineContent::Connector(Data::Binary(vec![255, 0])));
     // Empty lines are no lines, and do not count against a file's order.
     assert_eq!(read(&text.replace('\n', "\n\r\n")).unwrap().lines[1].number, 5);
 }
@@ -156,13 +158,13 @@ fn lines_can_be_written_one_by_one() {
         header.to_json(),
         r#"{"relay_session":1,"title":"a session","recorded_from":"relayline record","note":"","gateway":{"gateway_id":"gw-1"}}"#
     );
-    let call = What::HostCall {
+    let call = LineContent::HostCall {
         call: "send".into(),
         args: Map::from_iter([("chat_id".to_owned(), json!("c"))]),
-        ended: Ended::Result(Value::Null),
+        ended: CallOutcome::Result(Value::Null),
         done_ms: None,
     };
-    let connect = What::Connect {
+    let connect = LineContent::Connect {
         url_path: "/relay".into(),
         dial: Some(1),
         authorization: Some(Secret::new("Bearer <hidden>")),
@@ -175,9 +177,9 @@ fn lines_can_be_written_one_by_one() {
             connect,
             r#"{"t_ms":7,"dir":"connect","url_path":"/relay","dial":1,"headers":{"authorization":"Bearer <hidden>"}}"#,
         ),
-        (What::Gateway(Data::Text("{}\n".into())), r#"{"t_ms":7,"dir":"gateway","data":"{}\n"}"#),
+        (LineContent::Gateway(Data::Text("{}\n".into())), r#"{"t_ms":7,"dir":"gateway","data":"{}\n"}"#),
     ] {
-        let line = Line { number: 2, t_ms: 7, what, rest: Map::new() };
+        let line = RecordedLine { number: 2, t_ms: 7, what, rest: Map::new() };
         assert_eq!(line.to_json(), expected);
         assert_eq!(read(&format!("{HEADER}\n{expected}")).unwrap().lines, [line]);
     }

@@ -11,7 +11,7 @@ use relayline_core::fields;
 use relayline_core::line::{Line, LineSplitter};
 use relayline_core::op::{Field, Gate, InFrame, Interrupt, Kind, OPS, Returns};
 use relayline_core::output::Outcome;
-use relayline_harness::recording::{Recording, What};
+use relayline_harness::recording::{LineContent, Recording};
 use relayline_harness::testing::{Driver, Input};
 use relayline_schema::{branches, properties};
 use schemars::generate::SchemaSettings;
@@ -202,9 +202,9 @@ fn every_recorded_frame_is_valid() {
         let mut lines = [LineSplitter::new(1 << 20), LineSplitter::new(1 << 20)];
         for line in &recording.lines {
             let (side, bytes) = match &line.what {
-                What::Gateway(data) => (0, data.bytes()),
-                What::Connector(data) => (1, data.bytes()),
-                What::Connect { .. } => {
+                LineContent::Gateway(data) => (0, data.bytes()),
+                LineContent::Connector(data) => (1, data.bytes()),
+                LineContent::Connect { .. } => {
                     lines.iter_mut().for_each(LineSplitter::reset);
                     continue;
                 }

@@ -1,22 +1,22 @@
 //! Lines that wait for the rest of a frame, and the streams of bytes that frames come in.
 
 use crate::recorder::redactor::{Progress, Redactor};
-use crate::recording::{By, Data, Line, What};
+use crate::recording::{Data, LineContent, RecordedLine, Side};
 use std::collections::VecDeque;
 use std::fmt;
 
 /// Bytes of lines that may wait. Beyond them the oldest frame that is open is given up.
-const MOST_BYTES: usize = 32 << 20;
+const MAX_BYTES: usize = 32 << 20;
 /// Memory that a line takes beside its message, roughly.
 const LINE_BYTES: usize = 256;
 /// Time for which lines wait for the rest of a frame.
-const MOST_MS: u64 = 10_000;
+const MAX_HOLD_MS: u64 = 10_000;
 /// Byte that stands in the place of each of a frame that was given up.
 const FILLER: u8 = b'x';
 
 /// Lines in the order of time, of which the first waits for the rest of a frame.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct HeldLines {
     lines: VecDeque<Waiting>,
     /// Number of the first of them.
     first: u64,
@@ -26,20 +26,20 @@ pub(super) struct Held {
 /// A line, and the stream whose message it is.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    line: Line,
-    pub(super) of: Option<(u32, By)>,
+    line: RecordedLine,
+    pub(super) of: Option<(u32, Side)>,
     /// Part of its message that has been redacted.
     clean: Vec<u8>,
     is_ready: bool,
 }
 
-impl Held {
+impl HeldLines {
     pub(super) fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
     /// Adds a line that waits for nothing but those before it.
-    pub(super) fn push(&mut self, line: Line) {
+    pub(super) fn push(&mut self, line: RecordedLine) {
         self.add(Waiting { line, of: None, clean: Vec::new(), is_ready: true });
     }
 
@@ -74,7 +74,7 @@ impl Held {
 
     /// Returns whether a line has waited for too long, or too much waits with it.
     pub(super) fn is_over(&self, first: &Waiting, now_ms: u64) -> bool {
-        self.bytes > MOST_BYTES || now_ms.saturating_sub(first.line.t_ms) >= MOST_MS
+        self.bytes > MAX_BYTES || now_ms.saturating_sub(first.line.t_ms) >= MAX_HOLD_MS
     }
 
     /// Lets the first line go as it is.
@@ -83,7 +83,7 @@ impl Held {
     }
 
     /// Takes the lines out before which nothing waits.
-    pub(super) fn ready(&mut self) -> Vec<Line> {
+    pub(super) fn ready(&mut self) -> Vec<RecordedLine> {
         let mut lines = Vec::new();
         while self.lines.front().is_some_and(|waiting| waiting.is_ready)
             && let Some(waiting) = self.lines.pop_front()
@@ -97,10 +97,11 @@ impl Held {
 }
 
 impl Waiting {
-    fn line(self) -> Line {
+    fn line(self) -> RecordedLine {
         let Waiting { mut line, of, clean, .. } = self;
         // A message that is cut within a character is no text.
-        let is_text = matches!(&line.what, What::Gateway(Data::Text(_)) | What::Connector(Data::Text(_)));
+        let is_text =
+            matches!(&line.what, LineContent::Gateway(Data::Text(_)) | LineContent::Connector(Data::Text(_)));
         let data = |clean: Vec<u8>| {
             if !is_text {
                 return Data::Binary(clean);
@@ -108,8 +109,8 @@ impl Waiting {
             String::from_utf8(clean).map_or_else(|error| Data::Binary(error.into_bytes()), Data::Text)
         };
         match of {
-            Some((_, By::Gateway)) => line.what = What::Gateway(data(clean)),
-            Some((_, By::Connector)) => line.what = What::Connector(data(clean)),
+            Some((_, Side::Gateway)) => line.what = LineContent::Gateway(data(clean)),
+            Some((_, Side::Connector)) => line.what = LineContent::Connector(data(clean)),
             None => {}
         }
         line
@@ -140,9 +141,9 @@ impl Stream {
     pub(super) fn message(
         &mut self,
         redactor: &Redactor,
-        held: &mut Held,
-        line: Line,
-        of: (u32, By),
+        held: &mut HeldLines,
+        line: RecordedLine,
+        of: (u32, Side),
         bytes: &[u8],
     ) {
         let number = held.add(Waiting { line, of: Some(of), clean: Vec::new(), is_ready: false });
@@ -171,7 +172,7 @@ impl Stream {
     }
 
     /// Redacts the frame as far as it came.
-    pub(super) fn settle(&mut self, redactor: &Redactor, held: &mut Held) {
+    pub(super) fn settle(&mut self, redactor: &Redactor, held: &mut HeldLines) {
         let Stream { frame, parts, .. } = std::mem::take(self);
         held.bytes -= frame.len();
         let mut edits = redactor.line(&frame).into_iter().peekable();
@@ -193,7 +194,7 @@ impl Stream {
     }
 
     /// Redacts the frame as far as it came, and has what comes up to the next line break written as filler.
-    pub(super) fn give_up(&mut self, redactor: &Redactor, held: &mut Held) {
+    pub(super) fn give_up(&mut self, redactor: &Redactor, held: &mut HeldLines) {
         self.settle(redactor, held);
         self.is_given_up = true;
     }

@@ -2,7 +2,7 @@
 //! was written, and a text that is malformed stays malformed.
 
 use super::fields::is_secret;
-use super::words::{self, Class};
+use super::words::{self, FieldClass};
 use super::{Edit, HIDDEN, Redactor};
 use memchr::memchr2;
 use relayline_core::json::{MAX_DEPTH, mend};
@@ -152,8 +152,8 @@ fn line_end(text: &[u8]) -> usize {
 #[derive(Debug, Default)]
 struct Level {
     is_array: bool,
-    /// Class of the next value; of an array, of all of them.
-    class: Class,
+    /// FieldClass of the next value; of an array, of all of them.
+    class: FieldClass,
     /// A `name` in it names a command.
     names_command: bool,
     /// The first element of an array has come: of a pair, it names the others.
@@ -201,16 +201,16 @@ impl Walk<'_> {
             match kind {
                 Kind::Open { is_array } if depth < MAX_DEPTH => {
                     let names_command = match class {
-                        Class::Commands => !is_array,
-                        Class::Interaction => self.is_interaction && depth == 1,
+                        FieldClass::Commands => !is_array,
+                        FieldClass::Interaction => self.is_interaction && depth == 1,
                         _ => false,
                     };
-                    let inner = if is_array { class } else { Class::Text };
+                    let inner = if is_array { class } else { FieldClass::Text };
                     self.container(
                         depth + 1,
                         Level { is_array, class: inner, names_command, ..Level::default() },
                     );
-                    if class == Class::Secret {
+                    if class == FieldClass::Secret {
                         self.replace(range.start..self.end, quoted());
                     }
                 }
@@ -231,7 +231,7 @@ impl Walk<'_> {
             }
             (level.has_first, level.is_name, level.is_value) = (true, false, false);
             if !level.is_array {
-                level.class = Class::Text;
+                level.class = FieldClass::Text;
             }
         }
         for range in values.into_iter().filter(|_| level.names_secret) {
@@ -265,7 +265,7 @@ impl Walk<'_> {
         let (class, stays) = words::class(name.as_deref().unwrap_or_default());
         level.is_name = is_one_of(["name", "key"]);
         level.is_value = is_one_of(["value", "values"]);
-        level.class = if level.names_command && level.is_name { Class::Command } else { class };
+        level.class = if level.names_command && level.is_name { FieldClass::Command } else { class };
         match (&name, &self.redactor.pseudonyms) {
             (Some(name), Some(pseudonyms)) if !stays => {
                 let name = escaped(&pseudonyms.name(name));
@@ -279,9 +279,9 @@ impl Walk<'_> {
     fn string(&mut self, level: &mut Level, inside: Range<usize>, is_closed: bool) {
         let class = level.class;
         let Some(text) =
-            unescaped(&self.text[inside.clone()]).filter(|_| class != Class::Secret && is_closed)
+            unescaped(&self.text[inside.clone()]).filter(|_| class != FieldClass::Secret && is_closed)
         else {
-            return if class == Class::Secret || !is_closed {
+            return if class == FieldClass::Secret || !is_closed {
                 self.replace(inside, HIDDEN);
             } else if self.redactor.pseudonyms.is_some() {
                 self.replace_malformed(inside);
@@ -291,11 +291,11 @@ impl Walk<'_> {
         };
         // Forwards have their headers as pairs (P-1).
         if level.is_array && !level.has_first && is_secret(&text) {
-            level.class = Class::Secret;
+            level.class = FieldClass::Secret;
         }
         level.names_secret |= level.is_name && is_secret(&text);
         let replaced = match class {
-            Class::Body => self.redactor.encoded_body(&text, self.nesting),
+            FieldClass::Body => self.redactor.encoded_body(&text, self.nesting),
             _ => self.redactor.value(class, &text, self.nesting),
         };
         match replaced {
@@ -307,12 +307,12 @@ impl Walk<'_> {
         }
     }
 
-    fn bare(&mut self, class: Class, range: Range<usize>) {
+    fn bare(&mut self, class: FieldClass, range: Range<usize>) {
         let bare = &self.text[range.clone()];
         if matches!(bare, b"null" | b"true" | b"false") {
             return;
         }
-        if class == Class::Secret || self.known && self.redactor.known.is_in(bare) {
+        if class == FieldClass::Secret || self.known && self.redactor.known.is_in(bare) {
             self.replace(range, quoted());
         } else if !matches!(bare, b"NaN" | b"Infinity" | b"-Infinity")
             && let Some(replaced) = self.redactor.bare(class, bare)

@@ -3,9 +3,9 @@
 use super::HIDDEN;
 use super::fields::is_secret;
 
-/// Class of a value, by the name of its field.
+/// FieldClass of a value, by the name of its field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) enum Class {
+pub(super) enum FieldClass {
     /// Text of people, and everything that is unknown.
     #[default]
     Text,
@@ -29,9 +29,9 @@ pub(super) enum Class {
 }
 
 /// The names of fields that stay, by what their values are.
-const FIELDS: &[(Class, &str)] = &[
+const FIELDS: &[(FieldClass, &str)] = &[
     (
-        Class::Text,
+        FieldClass::Text,
         "action ambiguous attachments author auto_thread_created auto_thread_initial_name auto_thread_name \
          caption channel chat_info chat_name chat_topic chunks components component context context_error \
          description descriptor dm_top_level_threads_as_sessions ephemeral event expect_edits filename final \
@@ -42,9 +42,9 @@ const FIELDS: &[(Class, &str)] = &[
          supports_edit supports_inchannel_continuable supports_threads thread_name title unfurl_links \
          unfurl_media user user_display_name user_handle user_name username users value",
     ),
-    (Class::Message, "content text"),
+    (FieldClass::Message, "content text"),
     (
-        Class::Name,
+        FieldClass::Name,
         "application_id botId bufferId card_id channel_id chat_id chat_id_alt chat_type content_type custom_id \
          draft_id emoji guild_id headers id len_unit markdown_dialect media_kind media_urls message_id \
          message_type method mime op option_id parent_chat_id parent_id path platform profile prompt_id \
@@ -52,13 +52,13 @@ const FIELDS: &[(Class, &str)] = &[
          reply_to_message_id requestId roles scope_id session_key slack_team_id source_url status style \
          supported_ops target_id thread_id thread_ts url user_id user_id_alt values",
     ),
-    (Class::Kind, "code component_type kind type"),
-    (Class::Number, "bytes contract_version max_message_length size timeout_s version"),
-    (Class::Error, "detail error reason"),
-    (Class::Commands, "command_manifest"),
-    (Class::Interaction, "data"),
-    (Class::Body, "bodyB64"),
-    (Class::Secret, "authorization deliveryKey secret token"),
+    (FieldClass::Kind, "code component_type kind type"),
+    (FieldClass::Number, "bytes contract_version max_message_length size timeout_s version"),
+    (FieldClass::Error, "detail error reason"),
+    (FieldClass::Commands, "command_manifest"),
+    (FieldClass::Interaction, "data"),
+    (FieldClass::Body, "bodyB64"),
+    (FieldClass::Secret, "authorization deliveryKey secret token"),
 ];
 
 /// Words that stay where a name stands: values of the protocol, and what ids, paths and types of files are made of.
@@ -111,9 +111,9 @@ const REASONS: &[&str] = &[
 const PHRASES: [&str; 2] = ["egress declined:", "ack lost"];
 
 /// Returns the class of a field's value, and whether its name stays.
-pub(super) fn class(name: &str) -> (Class, bool) {
+pub(super) fn class(name: &str) -> (FieldClass, bool) {
     let listed = FIELDS.iter().find(|(_, names)| has(names, name)).map(|(class, _)| *class);
-    let class = if is_secret(name) { Class::Secret } else { listed.unwrap_or_default() };
+    let class = if is_secret(name) { FieldClass::Secret } else { listed.unwrap_or_default() };
     (class, listed.is_some())
 }
 

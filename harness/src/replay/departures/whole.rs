@@ -6,7 +6,7 @@ use super::super::run::{Before, Dialed};
 use super::super::session::{Dial, End, Frame};
 use super::super::verdict::{Difference, Kind};
 use super::Case;
-use crate::recording::By;
+use crate::recording::Side;
 use data_encoding::{BASE64, BASE64_NOPAD};
 use relayline_core::op::TurnState;
 use serde_json::{Map, Value, json};
@@ -49,7 +49,7 @@ pub(super) fn one_more_try(difference: &Difference, case: &Case<'_>) -> bool {
     let fell_silent = session.wire_only
         && matches!(
             session.dials.last().and_then(|dial| dial.end.as_ref()),
-            Some((_, End::Closed { by: By::Connector, code: Some(4401), .. } | End::Rejected(401)))
+            Some((_, End::Closed { by: Side::Connector, code: Some(4401), .. } | End::Rejected(401)))
         );
     match difference.kind {
         Kind::Dial => {
@@ -174,8 +174,9 @@ pub(super) fn knows_a_copy(difference: &Difference, case: &Case<'_>) -> bool {
 }
 
 pub(super) fn dials_no_more(difference: &Difference, case: &Case<'_>) -> bool {
-    let is_refused =
-        |dial: &Dial| matches!(dial.end, Some((_, End::Closed { by: By::Connector, code: Some(4401), .. })));
+    let is_refused = |dial: &Dial| {
+        matches!(dial.end, Some((_, End::Closed { by: Side::Connector, code: Some(4401), .. })))
+    };
     let [.., before, last] = &case.run.session.dials[..] else { return false };
     difference.kind == Kind::Dial
         && difference.ours.is_none()

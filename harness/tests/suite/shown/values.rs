@@ -18,7 +18,7 @@ use relayline_core::machine::RelayMachine;
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
 use relayline_harness::recorder::{HTTP_BOUNDS, RecorderConfig, Redaction, Upstream};
-use relayline_harness::recording::{Gateway, Header, Line, Recording, What};
+use relayline_harness::recording::{Gateway, Header, LineContent, RecordedLine, Recording};
 use relayline_runtime::files;
 use relayline_runtime::http::{Answer, Booted};
 use serde_json::Map;
@@ -246,7 +246,7 @@ fn of_the_connector() -> Vec<Shown> {
 }
 
 fn of_the_harness() -> Vec<Shown> {
-    let connect = What::Connect {
+    let connect = LineContent::Connect {
         url_path: "/relay".into(),
         dial: None,
         authorization: Some(secret()),
@@ -255,7 +255,7 @@ fn of_the_harness() -> Vec<Shown> {
     };
     let gateway = Gateway { upgrade_secret: Some(secret()), ..Gateway::default() };
     let header = Header { gateway: gateway.clone(), ..Header::default() };
-    let line = Line { number: 2, t_ms: 0, what: connect.clone(), rest: Map::new() };
+    let line = RecordedLine { number: 2, t_ms: 0, what: connect.clone(), rest: Map::new() };
     let recording = Recording { file: "a.jsonl".into(), header, lines: vec![line] };
     let upstream = Upstream::new(
         DialUrl::parse("wss://c.example?token=hunter2-hunter2").unwrap(),
