@@ -5,7 +5,7 @@ use crate::{complain, fail};
 use data_encoding::HEXLOWER;
 use indicatif::{ProgressBar, ProgressStyle};
 use relayline_harness::simulate::{
-    Counter, Exercised, PlanSubset, Profile, Run, RunOptions, coverage, run as play, shrink,
+    Counter, Exercised, PlanSubset, Profile, RunOptions, SimulatedRun, coverage, run as play, shrink,
 };
 use serde_json::json;
 use signal_hook::consts::SIGINT;
@@ -88,7 +88,7 @@ struct Sum {
     events: u64,
     fewest: u64,
     exercised: Exercised,
-    failed: Vec<Run>,
+    failed: Vec<SimulatedRun>,
     /// Why a recording that was asked for is missing.
     unwritten: Option<String>,
     /// The hashes of all runs, folded in the order of the jobs.
@@ -230,7 +230,7 @@ fn tell(args: &Args, sum: &Sum, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn told_as_json(run: &Run) -> serde_json::Value {
+fn told_as_json(run: &SimulatedRun) -> serde_json::Value {
     let failure = run.failure.as_ref();
     json!({"seed": run.seed, "profile": run.profile.name(), "step": failure.map(|(step, _)| step),
         "invariant": failure.map(|(_, violation)| violation.invariant), "rule": failure.map(|(_, violation)| violation.rule),
@@ -279,7 +279,7 @@ fn hash(sum: &Sum) -> String {
 }
 
 /// Shrinks a failure, writes it down, and says how to see it again.
-fn explain(args: &Args, failed: &Run) {
+fn explain(args: &Args, failed: &SimulatedRun) {
     let Some((step, violation)) = &failed.failure else { return };
     let (seed, profile) = (failed.seed, failed.profile);
     complain(format_args!(
@@ -301,12 +301,12 @@ fn explain(args: &Args, failed: &Run) {
 }
 
 /// Where a run's recording goes.
-fn file(args: &Args, run: &Run) -> PathBuf {
+fn file(args: &Args, run: &SimulatedRun) -> PathBuf {
     args.out.join(format!("simulated-{}-{}.jsonl", run.profile, run.seed))
 }
 
 /// Writes a run's recording; what went wrong, if anything did.
-fn keep(args: &Args, run: &Run) -> Option<String> {
+fn keep(args: &Args, run: &SimulatedRun) -> Option<String> {
     let (file, recording) = (file(args, run), run.recording.as_ref()?);
     let write = || {
         let mut out = BufWriter::new(File::create(&file)?);

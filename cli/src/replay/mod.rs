@@ -3,7 +3,7 @@
 mod window;
 
 use relayline_harness::recording::Recording;
-use relayline_harness::replay::{self, Options, ReplayError};
+use relayline_harness::replay::{self, ReplayError, ReplayOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -90,7 +90,7 @@ impl Player<'_> {
                 Some(id) => format!("{} ({id})", recording.name()),
                 None => recording.name().to_owned(),
             };
-            match replay::play(&recording, Options::default()) {
+            match replay::play(&recording, ReplayOptions::default()) {
                 Ok(run) => self.print(&name, &recording, &run)?,
                 // The others are played all the same.
                 Err(ReplayError::Silent { .. }) if is_one_of_several => {
@@ -103,7 +103,7 @@ impl Player<'_> {
     }
 
     /// Prints what was asked for.
-    fn print(&mut self, name: &str, recording: &Recording, run: &replay::Run) -> io::Result<()> {
+    fn print(&mut self, name: &str, recording: &Recording, run: &replay::ReplayRun) -> io::Result<()> {
         let Args { files, json, check, speed, from, until } = self.args;
         let window = Window::new(recording, from.as_ref(), until.as_ref());
         if let Some(why) = window.emptiness(recording, &run.trace) {

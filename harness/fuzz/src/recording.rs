@@ -1,7 +1,7 @@
 //! Recordings: what is read is written again as it was, and whatever it holds can be played.
 
 use relayline_harness::recording::{RecordedLine, Recording, RecordingError};
-use relayline_harness::replay::{Cut, Drain, Entry, Options, check, play};
+use relayline_harness::replay::{Cut, Drain, Entry, ReplayOptions, check, play};
 
 /// Longer sessions only take longer to play: where nobody says anything there is a ping every half minute.
 const LONGEST_MS: u64 = 600_000;
@@ -47,7 +47,7 @@ pub(crate) fn is_written_as_it_was(recording: &Recording) {
 /// W-1: however its messages are cut, the same comes of it; and what came of it can be compared.
 pub(crate) fn is_played(recording: &Recording) {
     let trace = |cut: Cut| {
-        let run = play(recording, Options { cut, drain: Drain::Messages });
+        let run = play(recording, ReplayOptions { cut, drain: Drain::Messages });
         run.map(|run| {
             check(recording, &run);
             run.trace.iter().map(Entry::to_json).collect::<Vec<_>>()

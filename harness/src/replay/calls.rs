@@ -17,7 +17,7 @@ pub(crate) enum Call {
     /// Something for the machine.
     Ask(Command),
     /// It only looks.
-    Look(Look),
+    Query(StatusQuery),
     /// It asks for nothing here.
     Nothing,
     /// A call that this version does not know.
@@ -26,7 +26,7 @@ pub(crate) enum Call {
 
 /// A call that only looks at state.
 #[derive(Debug)]
-pub(crate) enum Look {
+pub(crate) enum StatusQuery {
     /// How long a text is, in the platform's unit.
     MessageLen(String),
     /// The longest message.
@@ -83,9 +83,9 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>)
     let text = |name: &str| wrote.and_then(|action| action[name].as_str()).map(str::to_owned);
     let command = match name {
         "connect" | "handshake" => return Ok(Call::Wait),
-        "message_len" => return Ok(Call::Look(Look::MessageLen(args.required("text")?))),
-        "max_message_length" => return Ok(Call::Look(Look::MaxMessageLength)),
-        "interrupted" => return Ok(Call::Look(Look::Interrupted(args.required("session_key")?))),
+        "message_len" => return Ok(Call::Query(StatusQuery::MessageLen(args.required("text")?))),
+        "max_message_length" => return Ok(Call::Query(StatusQuery::MaxMessageLength)),
+        "interrupted" => return Ok(Call::Query(StatusQuery::Interrupted(args.required("session_key")?))),
         // The machine takes none of them but the turns' own (O-15).
         "on_processing_start" | "on_processing_complete" | "abandon_open_draft" => return Ok(Call::Nothing),
         "disconnect" => Command::Disconnect,

@@ -9,26 +9,26 @@
 
 use super::departures::{self, Case};
 use super::diff::{align, short};
-use super::run::{Before, Dialed, Run};
-use super::session::{Dial, End, is_early};
-use super::verdict::{Difference, Kind, Said, Use, Verdict};
+use super::run::{ReplayRun, ReplayedDial, WaitCause};
+use super::session::{Dial, DialEnd, is_early};
+use super::verdict::{AppliedDeparture, ComparedEvent, Difference, DifferenceKind, Verdict};
 use crate::recording::{LineContent, RecordedLine, Recording, Side};
 use relayline_core::time::Time;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many lines before a difference are told.
-const MOST_BEFORE: usize = 3;
+const MAX_CONTEXT: usize = 3;
 
 /// Compares a run with the recording that it was played from.
-pub fn check(recording: &Recording, run: &Run) -> Verdict {
+pub fn check(recording: &Recording, run: &ReplayRun) -> Verdict {
     let case = Case { recording, run };
     let mut verdict =
         Verdict { name: recording.name().to_owned(), departs: Vec::new(), differences: Vec::new() };
     for mut difference in compare(&case) {
         difference.before = case.before(&difference);
         match departures::of(&difference, &case) {
-            Some(found) => verdict.departs.extend(found.into_iter().map(|departure| Use {
+            Some(found) => verdict.departs.extend(found.into_iter().map(|departure| AppliedDeparture {
                 rule: departures::DEPARTURES[departure].rule,
                 departure,
                 difference: difference.clone(),
@@ -51,9 +51,9 @@ fn compare(case: &Case<'_>) -> Vec<Difference> {
     found
 }
 
-fn ours(at: Time, value: Value) -> Said {
+fn ours(at: Time, value: Value) -> ComparedEvent {
     let t_ms = at.as_micros() / 1000;
-    Said { at: format!("{t_ms} ms"), line: None, t_ms, value }
+    ComparedEvent { at: format!("{t_ms} ms"), line: None, t_ms, value }
 }
 
 fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
@@ -63,16 +63,20 @@ fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
         let number = at + 1;
         let Some(dialed) = run.dials.iter().find(|dialed| dialed.answered == Some(at)) else {
             let said = case.said(recorded.line, json!({ "dial": number }));
-            found.push(Difference::new(Kind::Dial, Some(said), None));
+            found.push(Difference::new(DifferenceKind::Dial, Some(said), None));
             continue;
         };
         if dialed.token_is_right == Some(false) {
             let hidden = || json!({"authorization": "<hidden>"});
             let theirs = case.said(recorded.line, hidden());
-            found.push(Difference::new(Kind::Token(number), Some(theirs), Some(ours(dialed.at, hidden()))));
+            found.push(Difference::new(
+                DifferenceKind::Token(number),
+                Some(theirs),
+                Some(ours(dialed.at, hidden())),
+            ));
         }
         let is_refused = |dial: &Dial| {
-            matches!(dial.end, Some((_, End::Closed { by: Side::Connector, code: Some(4401), .. })))
+            matches!(dial.end, Some((_, DialEnd::Closed { by: Side::Connector, code: Some(4401), .. })))
         };
         // A refusal after a refusal may come before a word was said (L-9).
         let is_cut_off = at > 0
@@ -89,28 +93,28 @@ fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
         let closed = dialed.closed;
         if close.map(|(_, code)| code) != closed.map(|(_, code)| Some(code)) {
             found.push(Difference::new(
-                Kind::Close(number),
+                DifferenceKind::Close(number),
                 close.map(|(line, code)| case.said(line, json!({ "code": code }))),
                 closed.map(|(at, code)| ours(at, json!({ "code": code }))),
             ));
         }
     }
     // After a loss a recording of the wire may end before the next dial, or the gateway's process had ended.
-    let unknown = |dialed: &Dialed| run.session.wire_only && dialed.after != Before::Refusal;
-    let unanswered = |dialed: &Dialed| dialed.answered.is_none() && !unknown(dialed);
+    let unknown = |dialed: &ReplayedDial| run.session.wire_only && dialed.after != WaitCause::Refusal;
+    let unanswered = |dialed: &ReplayedDial| dialed.answered.is_none() && !unknown(dialed);
     for (at, dialed) in run.dials.iter().enumerate().filter(|(_, dialed)| unanswered(dialed)) {
         let after = match dialed.after {
-            Before::Nothing => "nothing",
-            Before::Refusal => "refusal",
-            Before::Loss => "loss",
+            WaitCause::Nothing => "nothing",
+            WaitCause::Refusal => "refusal",
+            WaitCause::Loss => "loss",
         };
         let said = ours(dialed.at, json!({"dial": at + 1, "after": after}));
-        found.push(Difference::new(Kind::Dial, None, Some(said)));
+        found.push(Difference::new(DifferenceKind::Dial, None, Some(said)));
     }
 }
 
 /// A frame, with its place among those of its dial.
-type Placed = (usize, Value);
+type NumberedFrame = (usize, Value);
 
 /// Numbers of drafts, by chat and id, in the order in which one side named them.
 type Drafts = BTreeMap<String, BTreeMap<String, usize>>;
@@ -118,7 +122,7 @@ type Drafts = BTreeMap<String, BTreeMap<String, usize>>;
 fn frames(
     case: &Case<'_>,
     dial: usize,
-    dialed: &Dialed,
+    dialed: &ReplayedDial,
     (their_drafts, our_drafts): &mut (Drafts, Drafts),
     found: &mut Vec<Difference>,
 ) {
@@ -126,11 +130,11 @@ fn frames(
     let parsed = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
     let left = recorded.iter().map(|frame| without_ids(parsed(&frame.text), their_drafts)).enumerate();
     let right = written.iter().map(|frame| without_ids(parsed(&frame.text), our_drafts)).enumerate();
-    let (mut left, mut right) = (left.collect::<Vec<Placed>>(), right.collect::<Vec<Placed>>());
-    let mut lane = |left: &[Placed], right: &[Placed]| {
+    let (mut left, mut right) = (left.collect::<Vec<NumberedFrame>>(), right.collect::<Vec<NumberedFrame>>());
+    let mut lane = |left: &[NumberedFrame], right: &[NumberedFrame]| {
         for (left, right) in unlike(case, dial, left, right) {
             found.push(Difference {
-                kind: Kind::Frame(dial),
+                kind: DifferenceKind::Frame(dial),
                 recorded_position: left.as_ref().map(|(at, _)| *at),
                 recorded: left.map(|(at, value)| case.said(recorded[at].line, value)),
                 position: right.as_ref().map(|(at, _)| *at),
@@ -141,21 +145,21 @@ fn frames(
     };
     if case.run.session.wire_only {
         // When a host takes what is not on the wire: what counts of acknowledgements is that they are there.
-        let acks = |frames: &mut Vec<Placed>| {
-            let is_ack = |(_, frame): &mut Placed| frame["type"] == "inbound_ack";
-            let mut acks: Vec<Placed> = frames.extract_if(.., is_ack).collect();
+        let acks = |frames: &mut Vec<NumberedFrame>| {
+            let is_ack = |(_, frame): &mut NumberedFrame| frame["type"] == "inbound_ack";
+            let mut acks: Vec<NumberedFrame> = frames.extract_if(.., is_ack).collect();
             acks.sort_by_key(|(_, ack)| ack["bufferId"].to_string());
             acks
         };
         lane(&acks(&mut left), &acks(&mut right));
     }
     // What our machine shows of a turn by itself stands for nothing that a recorded host asked for.
-    let signs: Vec<Placed> = right.extract_if(.., |(at, _)| written[*at].is_sign).collect();
+    let signs: Vec<NumberedFrame> = right.extract_if(.., |(at, _)| written[*at].is_sign).collect();
     lane(&[], &signs);
     if Additions::of(case) == Additions::ScopeName {
         // A reaction is of a turn, not of its text.
-        let is_reaction = |(_, frame): &mut Placed| frame["action"]["op"] == "react";
-        let reactions: Vec<Placed> = left.extract_if(.., is_reaction).collect();
+        let is_reaction = |(_, frame): &mut NumberedFrame| frame["action"]["op"] == "react";
+        let reactions: Vec<NumberedFrame> = left.extract_if(.., is_reaction).collect();
         lane(&reactions, &right.extract_if(.., is_reaction).collect::<Vec<_>>());
     }
     // No rule orders what goes to different chats. A recorded gateway takes a moment between its host's call and the
@@ -163,8 +167,8 @@ fn frames(
     let chats: BTreeSet<String> = left.iter().chain(&right).filter_map(chat_of).collect();
     if Additions::of(case) == Additions::ScopeName && chats.len() > 1 {
         for chat in chats {
-            let is_there = |frame: &mut Placed| chat_of(frame).as_ref() == Some(&chat);
-            let there: Vec<Placed> = left.extract_if(.., is_there).collect();
+            let is_there = |frame: &mut NumberedFrame| chat_of(frame).as_ref() == Some(&chat);
+            let there: Vec<NumberedFrame> = left.extract_if(.., is_there).collect();
             lane(&there, &right.extract_if(.., is_there).collect::<Vec<_>>());
         }
     }
@@ -172,7 +176,7 @@ fn frames(
 }
 
 /// The chat that a request is for.
-fn chat_of((_, frame): &Placed) -> Option<String> {
+fn chat_of((_, frame): &NumberedFrame) -> Option<String> {
     frame["action"]["chat_id"].as_str().map(str::to_owned)
 }
 
@@ -180,27 +184,27 @@ fn chat_of((_, frame): &Placed) -> Option<String> {
 fn unlike(
     case: &Case<'_>,
     dial: usize,
-    left: &[Placed],
-    right: &[Placed],
-) -> Vec<(Option<Placed>, Option<Placed>)> {
+    left: &[NumberedFrame],
+    right: &[NumberedFrame],
+) -> Vec<(Option<NumberedFrame>, Option<NumberedFrame>)> {
     let additions = Additions::of(case);
-    let shown = |recorded: &Placed, ours: &Placed| {
+    let shown = |recorded: &NumberedFrame, ours: &NumberedFrame| {
         let (mut recorded, mut ours) = (recorded.clone(), ours.clone());
         drop_what_may_differ(&mut recorded.1, &mut ours.1, additions);
         (recorded, ours)
     };
-    let is_same = |recorded: &Placed, ours: &Placed| {
+    let is_same = |recorded: &NumberedFrame, ours: &NumberedFrame| {
         let (recorded, ours) = shown(recorded, ours);
         recorded.1 == ours.1
     };
-    let fits = |recorded: &Placed, ours: &Placed| {
+    let fits = |recorded: &NumberedFrame, ours: &NumberedFrame| {
         if kind(recorded) != kind(ours) {
             return false;
         }
         let (recorded, ours) = shown(recorded, ours);
-        recorded.1 == ours.1 || departures::mends(case, dial, &recorded, &ours).is_some()
+        recorded.1 == ours.1 || departures::apply_to_pair(case, dial, &recorded, &ours).is_some()
     };
-    let is_akin = |recorded: &Placed, ours: &Placed| match case.stands_for(dial, ours.0) {
+    let is_akin = |recorded: &NumberedFrame, ours: &NumberedFrame| match case.stands_for(dial, ours.0) {
         Some(number) => case.number(dial, recorded.0) == Some(number),
         None => kind(recorded) == kind(ours),
     };
@@ -222,7 +226,7 @@ fn unlike(
     all.map(pair).collect()
 }
 
-fn kind((_, frame): &Placed) -> (&Value, &Value) {
+fn kind((_, frame): &NumberedFrame) -> (&Value, &Value) {
     (&frame["type"], &frame["action"]["op"])
 }
 
@@ -310,7 +314,7 @@ fn waits(case: &Case<'_>, found: &mut Vec<Difference>) {
     for wait in case.run.waits.iter().filter(|wait| wait.wait < wait.least || wait.wait > wait.most) {
         let us = |span: std::time::Duration| json!(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
         let value = json!({"wait_us": us(wait.wait), "least_us": us(wait.least), "most_us": us(wait.most)});
-        found.push(Difference::new(Kind::Wait, None, Some(ours(wait.at, value))));
+        found.push(Difference::new(DifferenceKind::Wait, None, Some(ours(wait.at, value))));
     }
 }
 
@@ -322,7 +326,7 @@ fn fatal(case: &Case<'_>, found: &mut Vec<Difference>) {
         != ended.map(|(_, fatal)| Some(fatal.code.to_owned()))
     {
         found.push(Difference::new(
-            Kind::Fatal,
+            DifferenceKind::Fatal,
             recorded.map(|(line, event, _)| case.said(line, json!({"code": event["code"]}))),
             ended.map(|(at, fatal)| ours(*at, json!({"code": fatal.code}))),
         ));
@@ -345,8 +349,8 @@ fn host_events(case: &Case<'_>, found: &mut Vec<Difference>) {
         (line, json!({"session_key": text(&event["session_key"]), "chat_id": text(&event["chat_id"])}))
     });
     let lanes = [
-        (Kind::Message, messages.collect::<Vec<_>>(), &case.run.messages),
-        (Kind::Interrupt, interrupts.collect(), &case.run.interrupts),
+        (DifferenceKind::Message, messages.collect::<Vec<_>>(), &case.run.messages),
+        (DifferenceKind::Interrupt, interrupts.collect(), &case.run.interrupts),
     ];
     for (kind, recorded, got) in lanes {
         for (left, right) in align(&recorded, got, |a, b| a.1 == b.1, |_, _| true) {
@@ -360,7 +364,7 @@ fn host_events(case: &Case<'_>, found: &mut Vec<Difference>) {
 }
 
 /// A line in words, where it says what passed or what the host did. No header is in it: it might be a secret (C-4).
-fn told(line: &RecordedLine) -> Option<String> {
+fn interrupt_or_message(line: &RecordedLine) -> Option<String> {
     let text = match &line.what {
         LineContent::Connect { url_path, .. } => format!("connect    {url_path}"),
         LineContent::Reject { answer, .. } => format!("reject     {}", answer.status),
@@ -381,9 +385,14 @@ fn told(line: &RecordedLine) -> Option<String> {
 }
 
 impl<'a> Case<'a> {
-    fn said(&self, line: usize, value: Value) -> Said {
+    fn said(&self, line: usize, value: Value) -> ComparedEvent {
         let (line, t_ms) = self.recording.lines.get(line).map_or((0, 0), |line| (line.number, line.t_ms));
-        Said { at: format!("{}:{line}, t_ms {t_ms}", self.recording.file), line: Some(line), t_ms, value }
+        ComparedEvent {
+            at: format!("{}:{line}, t_ms {t_ms}", self.recording.file),
+            line: Some(line),
+            t_ms,
+            value,
+        }
     }
 
     /// What was recorded before a difference.
@@ -394,9 +403,10 @@ impl<'a> Case<'a> {
             (None, None) => Some(0),
         };
         let lines = &self.recording.lines[..end.unwrap_or(self.recording.lines.len())];
-        let mut told: Vec<String> = lines.iter().rev().filter_map(told).take(MOST_BEFORE).collect();
-        told.reverse();
-        told
+        let mut before: Vec<String> =
+            lines.iter().rev().filter_map(interrupt_or_message).take(MAX_CONTEXT).collect();
+        before.reverse();
+        before
     }
 
     /// The recorded events of a kind: where, what, and the session key beside it.

@@ -1,13 +1,13 @@
 //! Where a rule makes us differ from a recorded gateway.
 
-mod parts;
-mod whole;
+mod differences;
+mod fields;
 
-use super::answers::{Answer, Step};
-use super::causes::Cause;
-use super::run::{Dialed, Run};
+use super::frame_causes::FrameCause;
+use super::recorded_answers::{Answer, Step};
+use super::run::{ReplayRun, ReplayedDial};
 use super::session::{EARLY, Frame};
-use super::verdict::{Difference, Kind};
+use super::verdict::{Difference, DifferenceKind};
 use crate::recording::Recording;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -23,12 +23,12 @@ pub struct Departure {
     pub what: &'static str,
     /// Why.
     pub why: &'static str,
-    pub(crate) how: How,
+    pub(crate) how: DepartureRule,
 }
 
 /// How a departure is recognized.
 #[derive(Clone, Copy)]
-pub(crate) enum How {
+pub(crate) enum DepartureRule {
     /// It is all of a difference.
     Whole(fn(&Difference, &Case<'_>) -> bool),
     /// It is a part of what differs between two frames, and is taken out of both. Returns whether it was there. The
@@ -49,12 +49,12 @@ impl fmt::Debug for Departure {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case<'a> {
     pub(crate) recording: &'a Recording,
-    pub(crate) run: &'a Run,
+    pub(crate) run: &'a ReplayRun,
 }
 
 impl<'a> Case<'a> {
     /// Our side of a dial.
-    pub(crate) fn dialed(&self, dial: usize) -> Option<&'a Dialed> {
+    pub(crate) fn dialed(&self, dial: usize) -> Option<&'a ReplayedDial> {
         self.run.dials.iter().find(|dialed| dialed.answered == Some(dial - 1))
     }
 
@@ -72,17 +72,17 @@ impl<'a> Case<'a> {
         self.run.session.dials.get(dial - 1)?.wrote.get(position)
     }
 
-    fn cause(&self, dial: usize, position: usize) -> Option<&'a Cause> {
+    fn cause(&self, dial: usize, position: usize) -> Option<&'a FrameCause> {
         self.frame(dial, position)?.cause.as_ref()
     }
 
     /// The call that led to a recorded request, where one did.
-    fn call(&self, cause: &Cause) -> Option<(&'a str, &'a Map<String, Value>)> {
+    fn call(&self, cause: &FrameCause) -> Option<(&'a str, &'a Map<String, Value>)> {
         self.recording.lines[cause.call?].what.host_call()
     }
 
     /// The step of a turn that a recorded request came from.
-    fn step(&self, cause: &Cause) -> Option<&'a Step> {
+    fn step(&self, cause: &FrameCause) -> Option<&'a Step> {
         self.run.session.answers.steps.get(&cause.call?)
     }
 }
@@ -93,7 +93,7 @@ pub(crate) struct Pair<'a> {
     case: &'a Case<'a>,
     dial: usize,
     frame: &'a Frame,
-    cause: &'a Cause,
+    cause: &'a FrameCause,
 }
 
 impl<'a> Pair<'a> {
@@ -128,20 +128,20 @@ impl<'a> Pair<'a> {
 /// The departures, as places in [`DEPARTURES`], that a difference is made of; `None` when it is none.
 pub(crate) fn of(difference: &Difference, case: &Case<'_>) -> Option<Vec<usize>> {
     let whole = applying(case).find(|(_, departure)| match departure.how {
-        How::Whole(is_it) => is_it(difference, case),
-        How::Part(_) => false,
+        DepartureRule::Whole(is_it) => is_it(difference, case),
+        DepartureRule::Part(_) => false,
     });
     if let Some((at, _)) = whole {
         return Some(vec![at]);
     }
-    let Kind::Frame(dial) = difference.kind else { return None };
+    let DifferenceKind::Frame(dial) = difference.kind else { return None };
     let recorded = (difference.recorded_position?, difference.recorded.as_ref()?.value.clone());
     let ours = (difference.position?, difference.ours.as_ref()?.value.clone());
-    mends(case, dial, &recorded, &ours)
+    apply_to_pair(case, dial, &recorded, &ours)
 }
 
 /// The departures that two frames differ by and by nothing else.
-pub(crate) fn mends(
+pub(crate) fn apply_to_pair(
     case: &Case<'_>,
     dial: usize,
     (at, recorded): &(usize, Value),
@@ -153,14 +153,14 @@ pub(crate) fn mends(
     if case.stands_for(dial, *position).is_some_and(|number| number != cause.number) {
         return None;
     }
-    if !applying(case).any(|(_, departure)| matches!(departure.how, How::Part(_))) {
+    if !applying(case).any(|(_, departure)| matches!(departure.how, DepartureRule::Part(_))) {
         return None;
     }
     let pair = Pair { case, dial, frame, cause };
     let (mut recorded, mut ours) = (recorded.clone(), ours.clone());
     let mut found = Vec::new();
     for (at, departure) in applying(case) {
-        if let How::Part(mend) = departure.how
+        if let DepartureRule::Part(mend) = departure.how
             && mend(&mut recorded, &mut ours, &pair)
         {
             found.push(at);
@@ -187,7 +187,7 @@ pub const DEPARTURES: &[Departure] = &[
         what: "our last frame before the close of a disconnect is a going_idle that was not recorded",
         why: "the first public version closed at once, and its transport alone still does: what the connector sends \
               meanwhile is lost unless it was told to buffer",
-        how: How::Whole(whole::going_idle_before_the_close),
+        how: DepartureRule::Whole(differences::going_idle_before_the_close),
     },
     Departure {
         rule: "L-9",
@@ -196,21 +196,21 @@ pub const DEPARTURES: &[Departure] = &[
                recorded gateway was fatal",
         why: "the reference takes the first refusal as final; one bad answer of a connector that restarts would \
               disable the gateway for good",
-        how: How::Whole(whole::one_more_try),
+        how: DepartureRule::Whole(differences::one_more_try),
     },
     Departure {
         rule: "L-5",
         recorded_from: &["python reference ws_transport"],
         what: "after a loss we dial again, where the recorded gateway never did and the recording ends",
         why: "the first public version did not reconnect",
-        how: How::Whole(whole::dials_again),
+        how: DepartureRule::Whole(differences::dials_again),
     },
     Departure {
         rule: "A-3",
         recorded_from: &["python reference ws_transport"],
         what: "we acknowledge the buffer entry of a forward that reaches no host",
         why: "the first public version acknowledged nothing; a connector that waits for it would never drain further",
-        how: How::Whole(whole::acknowledges_what_nobody_takes),
+        how: DepartureRule::Whole(differences::acknowledges_what_nobody_takes),
     },
     Departure {
         rule: "M-2",
@@ -218,7 +218,7 @@ pub const DEPARTURES: &[Departure] = &[
         what: "a caller's own metadata.guild_id is the scope_id too, instead of the remembered scope",
         why: "who sets one of the two scope names sets both: with the remembered one beside it a connector could \
               send to another server than the caller meant",
-        how: How::Whole(whole::one_scope_name_sets_both),
+        how: DepartureRule::Whole(differences::one_scope_name_sets_both),
     },
     Departure {
         rule: "P-7",
@@ -227,35 +227,35 @@ pub const DEPARTURES: &[Departure] = &[
                gateway had its bare name, on `relay`",
         why: "an interaction and a message of one chat must have one session key, and a host must be able to tell \
               `/summarize 20` from the word",
-        how: How::Whole(whole::reads_an_interaction),
+        how: DepartureRule::Whole(differences::reads_an_interaction),
     },
     Departure {
         rule: "P-1",
         recorded_from: &["python reference ws_transport"],
         what: "a forward whose body is no strict base64 becomes no event",
         why: "Python's decoder passes over what is not of its alphabet, and so reads something out of any text",
-        how: How::Whole(whole::reads_strict_base64),
+        how: DepartureRule::Whole(differences::reads_strict_base64),
     },
     Departure {
         rule: "A-3",
         recorded_from: OCTOBER,
         what: "we acknowledge the buffer entry of a forward that reaches no host",
         why: "a connector that waits for it would never drain further",
-        how: How::Whole(whole::acknowledges_what_nobody_takes),
+        how: DepartureRule::Whole(differences::acknowledges_what_nobody_takes),
     },
     Departure {
         rule: "A-1",
         recorded_from: OCTOBER,
         what: "we acknowledge the buffer entry of an interaction that the host has taken, as often as it came",
         why: "the reference acknowledges messages alone: its connector's drain waits at an interaction for ever",
-        how: How::Whole(whole::acknowledges_an_interaction),
+        how: DepartureRule::Whole(differences::acknowledges_an_interaction),
     },
     Departure {
         rule: "A-4",
         recorded_from: OCTOBER,
         what: "an interaction whose buffer entry was delivered before is not delivered again",
         why: "the command would run twice",
-        how: How::Whole(whole::knows_a_copy),
+        how: DepartureRule::Whole(differences::knows_a_copy),
     },
     Departure {
         rule: "L-10",
@@ -263,21 +263,21 @@ pub const DEPARTURES: &[Departure] = &[
         what: "we do not dial after the refusal that means revoked, where the recorded gateway dials once more and is \
                refused again",
         why: "the reference takes itself for revoked by then; what it says of itself on that dial never gets out",
-        how: How::Whole(whole::dials_no_more),
+        how: DepartureRule::Whole(differences::dials_no_more),
     },
     Departure {
         rule: "L-14",
         recorded_from: &["python reference"],
         what: "a disconnect of a gateway that is idle, or has asked to be, does not ask again",
         why: "the connector has answered, or is about to",
-        how: How::Whole(whole::asks_to_go_idle_once),
+        how: DepartureRule::Whole(differences::asks_to_go_idle_once),
     },
     Departure {
         rule: "O-5",
         recorded_from: OCTOBER,
         what: "we ask what a chat is where the descriptor names no ops at all",
         why: "older connectors name none and do answer it",
-        how: How::Whole(whole::asks_what_a_chat_is),
+        how: DepartureRule::Whole(differences::asks_what_a_chat_is),
     },
     Departure {
         rule: "O-15",
@@ -285,14 +285,14 @@ pub const DEPARTURES: &[Departure] = &[
         what: "we show a typing sign at a turn's begin and while it lasts, and on Slack take it away at its end, beside \
                those that the recorded host asked for",
         why: "a turn keeps its sign up by itself",
-        how: How::Whole(whole::shows_a_turn),
+        how: DepartureRule::Whole(differences::shows_a_turn),
     },
     Departure {
         rule: "O-15",
         recorded_from: OCTOBER,
         what: "an interaction gets no reaction",
         why: "it is no message: the reference reacts to the interaction's id, which no platform knows as one",
-        how: How::Whole(whole::reacts_to_no_interaction),
+        how: DepartureRule::Whole(differences::reacts_to_no_interaction),
     },
     Departure {
         rule: "O-7",
@@ -300,7 +300,7 @@ pub const DEPARTURES: &[Departure] = &[
         what: "a call that says once more what was declined writes nothing",
         why: "the connector's policy forbids the text, whatever op carries it; the reference sends it up to three times \
               more",
-        how: How::Whole(whole::says_nothing_after_a_decline),
+        how: DepartureRule::Whole(differences::says_nothing_after_a_decline),
     },
     Departure {
         rule: "O-7",
@@ -308,7 +308,7 @@ pub const DEPARTURES: &[Departure] = &[
         what: "a seal that was answered `egress declined: …ack lost…` without a code was rejected: its text goes out as a \
                send",
         why: "without a code the text alone speaks, and `ack lost` in it undoes the decline",
-        how: How::Whole(whole::takes_a_lost_ack_for_no_decline),
+        how: DepartureRule::Whole(differences::takes_a_lost_ack_for_no_decline),
     },
     Departure {
         rule: "O-13",
@@ -316,7 +316,7 @@ pub const DEPARTURES: &[Departure] = &[
         what: "after a seal that was ambiguous and then no success nothing else goes out, where the recorded gateway sends \
                the text",
         why: "the user may see it twice",
-        how: How::Whole(whole::ends_as_ambiguous),
+        how: DepartureRule::Whole(differences::ends_as_ambiguous),
     },
     Departure {
         rule: "O-10",
@@ -324,49 +324,49 @@ pub const DEPARTURES: &[Departure] = &[
         what: "where edits are not supported nothing is shown before the text is complete: no message that still grows, \
                and no edit",
         why: "the reference does not look at the descriptor: its message stays as it was, cursor and all",
-        how: How::Whole(whole::shows_no_part),
+        how: DepartureRule::Whole(differences::shows_no_part),
     },
     Departure {
         rule: "O-10",
         recorded_from: OCTOBER,
         what: "no edit takes a cursor away from a message that stays as it is shown",
         why: "ours never had one",
-        how: How::Whole(whole::leaves_no_cursor),
+        how: DepartureRule::Whole(differences::leaves_no_cursor),
     },
     Departure {
         rule: "O-15",
         recorded_from: OCTOBER,
         what: "a turn that was stopped ends without a closing reaction",
         why: "it neither succeeded nor failed; to the reference it did well",
-        how: How::Whole(whole::closes_no_stopped_turn),
+        how: DepartureRule::Whole(differences::closes_no_stopped_turn),
     },
     Departure {
         rule: "D-9",
         recorded_from: OCTOBER,
         what: "reactions, prompts, media and task cards go out where the chat's own descriptor offers them",
         why: "the reference asks the default one, whatever platform the chat is on",
-        how: How::Whole(whole::asks_the_chats_own),
+        how: DepartureRule::Whole(differences::asks_the_chats_own),
     },
     Departure {
         rule: "I-3",
         recorded_from: OCTOBER,
         what: "an answer to a prompt whose id has no dot is silent, where the recorded gateway says that it is stale",
         why: "an id of another form is none of ours: the reference's earlier versions made such",
-        how: How::Whole(whole::answers_for_no_other_process),
+        how: DepartureRule::Whole(differences::answers_for_no_other_process),
     },
     Departure {
         rule: "O-10",
         recorded_from: OCTOBER,
         what: "a message that still grows has no cursor after its text, and no metadata.expect_edits",
         why: "both are the reference's own: a host that wants them sends them",
-        how: How::Part(parts::cursor),
+        how: DepartureRule::Part(fields::cursor),
     },
     Departure {
         rule: "O-10",
         recorded_from: OCTOBER,
         what: "white space at the end of a streamed message is not shown",
         why: "it is shown once something follows it; platforms cut it off, and would find an edit without a change",
-        how: How::Part(parts::white_space),
+        how: DepartureRule::Part(fields::white_space),
     },
     Departure {
         rule: "O-11",
@@ -374,7 +374,7 @@ pub const DEPARTURES: &[Departure] = &[
         what: "a code block that is open at the end of a streamed message is closed; while it grows, one with nothing in \
                it yet, or a line that may yet become a fence, is not shown",
         why: "each state is a message that can stay",
-        how: How::Part(parts::code_block),
+        how: DepartureRule::Part(fields::code_block),
     },
     Departure {
         rule: "O-10",
@@ -382,56 +382,56 @@ pub const DEPARTURES: &[Departure] = &[
         what: "where edits are not supported the last message holds all of the text and is the answer, where the recorded \
                one holds the rest of it",
         why: "nothing was shown before",
-        how: How::Part(parts::whole_text),
+        how: DepartureRule::Part(fields::whole_text),
     },
     Departure {
         rule: "M-7",
         recorded_from: OCTOBER,
         what: "the frames of an answer have metadata.reply_to_message_id, the message's that began the turn",
         why: "three connectors end the turn on it; the reference leaves it off edits and plain answers",
-        how: How::Part(parts::reply_to_message_id),
+        how: DepartureRule::Part(fields::reply_to_message_id),
     },
     Departure {
         rule: "M-7",
         recorded_from: OCTOBER,
         what: "an answer points at its message by reply_to, where the recorded call names none",
         why: "an answer names its delivery alone; the reference leaves it out in a forum topic",
-        how: How::Part(parts::reply_to),
+        how: DepartureRule::Part(fields::reply_to),
     },
     Departure {
         rule: "M-7",
         recorded_from: OCTOBER,
         what: "the frame that ends an answer has metadata.notify, where the recorded call does not say it",
         why: "connectors end the turn on it; the reference leaves it off edits",
-        how: How::Part(parts::notify),
+        how: DepartureRule::Part(fields::notify),
     },
     Departure {
         rule: "M-7",
         recorded_from: OCTOBER,
         what: "the end of a segment after which the answer goes on has no metadata.notify, or one that is false",
         why: "the turn goes on",
-        how: How::Part(parts::no_notify),
+        how: DepartureRule::Part(fields::no_notify),
     },
     Departure {
         rule: "M-3",
         recorded_from: OCTOBER,
         what: "get_chat_info has the platform on which the chat was seen, and its bot",
         why: "a connector of several platforms would ask the default one",
-        how: How::Part(parts::tag_of_chat_info),
+        how: DepartureRule::Part(fields::tag_of_chat_info),
     },
     Departure {
         rule: "M-8",
         recorded_from: OCTOBER,
         what: "drafts and edits of an answer on Slack have metadata.thread_id, the message that they answer",
         why: "connectors thread on metadata alone: the answer would grow in one place and end in another",
-        how: How::Part(parts::thread),
+        how: DepartureRule::Part(fields::thread),
     },
     Departure {
         rule: "O-15",
         recorded_from: OCTOBER,
         what: "a turn's reactions have metadata.thread_id, the thread of its message",
         why: "a turn's signs are placed as its answer is",
-        how: How::Part(parts::thread_of_reaction),
+        how: DepartureRule::Part(fields::thread_of_reaction),
     },
     Departure {
         rule: "M-8",
@@ -439,34 +439,34 @@ pub const DEPARTURES: &[Departure] = &[
         what: "a typing sign without a thread takes the last message that we have read, where the recorded gateway had not \
                read it yet",
         why: "the reference waits for an answer where it should read",
-        how: How::Part(parts::typing_anchor),
+        how: DepartureRule::Part(fields::typing_anchor),
     },
     Departure {
         rule: "M-9",
         recorded_from: OCTOBER,
         what: "the host's unfurl settings are on a stream's edits, too",
         why: "a stream's metadata is on all of its frames",
-        how: How::Part(parts::unfurls),
+        how: DepartureRule::Part(fields::unfurls),
     },
     Departure {
         rule: "O-16",
         recorded_from: OCTOBER,
         what: "a task card that names its thread has no metadata.thread_ts beside it",
         why: "the host's own placement wins",
-        how: How::Part(parts::card_thread),
+        how: DepartureRule::Part(fields::card_thread),
     },
     Departure {
         rule: "S-7",
         recorded_from: OCTOBER,
         what: "the acknowledgement of an answer to a prompt at the top level of Slack is in no thread",
         why: "an answer to a prompt begins no thread: the reference's acknowledgement hides in one of the answer's own",
-        how: How::Part(parts::top_level_choice),
+        how: DepartureRule::Part(fields::top_level_choice),
     },
     Departure {
         rule: "M-2",
         recorded_from: OCTOBER,
         what: "metadata.profile is left out where it is `default`",
         why: "no profile is the default one (S-1)",
-        how: How::Part(parts::default_profile),
+        how: DepartureRule::Part(fields::default_profile),
     },
 ];

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 /// The most comparisons that an alignment may take; a longer stretch is compared place by place.
-const MOST_CELLS: usize = 4_000_000;
+const MAX_CELLS: usize = 4_000_000;
 /// How far ahead a partner is looked for: both sides of a long gap are gone through together.
-const MOST_AHEAD: usize = 1000;
+const MAX_LOOKAHEAD: usize = 1000;
 /// How much is shown of a long text.
-const MOST_CHARS: usize = 100;
+const MAX_CHARS: usize = 100;
 
 /// What does not fit between two sequences: the positions of a pair that is akin but not the same, or of an item that
 /// only one side has.
@@ -24,7 +24,7 @@ pub(crate) fn align<A, B>(
     let (left, right) = (head..recorded.len() - tail, head..ours.len() - tail);
     let (rows, columns) = (left.len(), right.len());
     // The longest common subsequence, from the end.
-    let mut lengths = vec![0u32; if rows * columns <= MOST_CELLS { (rows + 1) * (columns + 1) } else { 0 }];
+    let mut lengths = vec![0u32; if rows * columns <= MAX_CELLS { (rows + 1) * (columns + 1) } else { 0 }];
     let at = |row: usize, column: usize| row * (columns + 1) + column;
     if !lengths.is_empty() {
         for row in (0..rows).rev() {
@@ -43,7 +43,7 @@ pub(crate) fn align<A, B>(
     let (mut only_recorded, mut only_ours) = (Vec::new(), VecDeque::new());
     let mut close_gap = |only_recorded: &mut Vec<usize>, only_ours: &mut VecDeque<usize>| {
         for left in only_recorded.drain(..) {
-            let mut ahead = only_ours.iter().take(MOST_AHEAD);
+            let mut ahead = only_ours.iter().take(MAX_LOOKAHEAD);
             let partner = ahead.position(|right| akin(&recorded[left], &ours[*right]));
             // What stands before the partner is ours alone, and is told first.
             let before = partner.unwrap_or(0);
@@ -75,7 +75,7 @@ pub(crate) fn align<A, B>(
 
 /// The beginning of a long text.
 pub(crate) fn short(text: &str) -> String {
-    match text.char_indices().nth(MOST_CHARS) {
+    match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -95,7 +95,7 @@ mod tests {
                 false
             };
             assert_eq!(align(&recorded, &ours, |a, b| a == b, akin).len(), 2 * items);
-            assert!(compared.get() <= items * MOST_AHEAD, "{} of {items}", compared.get());
+            assert!(compared.get() <= items * MAX_LOOKAHEAD, "{} of {items}", compared.get());
         }
     }
 

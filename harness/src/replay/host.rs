@@ -19,9 +19,9 @@ pub(crate) fn implied(recording: &Recording, session: &Session, dial: usize, at:
             reason: frame.value["reason"].as_str().map(str::to_owned),
         })),
         "going_idle" => Some(match why_idle(recording, session, dial, at) {
-            Purpose::Disconnect => Command::Disconnect,
-            Purpose::Dormant => Command::GoDormant,
-            Purpose::Idle => Command::GoIdle,
+            IdlePurpose::Disconnect => Command::Disconnect,
+            IdlePurpose::Dormant => Command::GoDormant,
+            IdlePurpose::Idle => Command::GoIdle,
         }),
         _ => None,
     }
@@ -51,7 +51,7 @@ fn prompt(action: &Value) -> Option<Prompt> {
 }
 
 /// What a `going_idle` was for. The frame does not say; what follows does.
-enum Purpose {
+enum IdlePurpose {
     Disconnect,
     Dormant,
     Idle,
@@ -66,28 +66,30 @@ const AWAITS_MS: u64 = 1900;
 /// A new process takes longer than that to begin.
 const BEGINS_MS: u64 = 300;
 
-fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) -> Purpose {
+fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) -> IdlePurpose {
     let t_ms = |line: usize| recording.lines[line].t_ms;
     let Dial { wrote, heard, .. } = &session.dials[dial];
     let asked = wrote[at].line;
-    let Some((close, _)) = session.dials[dial].closed_by_gateway() else { return Purpose::Idle };
+    let Some((close, _)) = session.dials[dial].closed_by_gateway() else { return IdlePurpose::Idle };
     let confirmed = heard.iter().find(|frame| frame.line > asked && frame.kind() == "going_idle_ack");
     let known = confirmed.map_or(asked, |frame| frame.line);
     // Who closes for it asks for nothing more by then; acknowledgements still go out.
     let goes_on = wrote[at + 1..].iter().any(|frame| frame.line > known && frame.kind() != "inbound_ack");
     if goes_on || t_ms(close).saturating_sub(t_ms(known)) > LEADS_TO_A_CLOSE_MS {
-        return Purpose::Idle;
+        return IdlePurpose::Idle;
     }
     let waited = t_ms(close).saturating_sub(t_ms(asked));
     let again = session.dials.get(dial + 1).map(|next| t_ms(next.line).saturating_sub(t_ms(close)));
     match (again, confirmed) {
         // Who leaves takes no more requests (L-14): one that was asked for meanwhile went to sleep.
-        (None, Some(_)) if wrote[at + 1..].iter().any(|frame| frame.kind() == "outbound") => Purpose::Dormant,
-        (None, _) => Purpose::Disconnect,
-        (Some(SLEEPS_MS..), Some(_)) => Purpose::Dormant,
+        (None, Some(_)) if wrote[at + 1..].iter().any(|frame| frame.kind() == "outbound") => {
+            IdlePurpose::Dormant
+        }
+        (None, _) => IdlePurpose::Disconnect,
+        (Some(SLEEPS_MS..), Some(_)) => IdlePurpose::Dormant,
         // Nobody sleeps without a confirmation; a host that resumes does not wait for it.
-        (Some(BEGINS_MS..), None) if waited >= AWAITS_MS => Purpose::Disconnect,
-        (Some(_), Some(_) | None) => Purpose::Idle,
+        (Some(BEGINS_MS..), None) if waited >= AWAITS_MS => IdlePurpose::Disconnect,
+        (Some(_), Some(_) | None) => IdlePurpose::Idle,
     }
 }
 

@@ -34,31 +34,31 @@
 //! What the wire does not show is not compared: what the host got, when it took something (so that acknowledgements only
 //! have to be there), and dials that nobody answered.
 
-mod answers;
 mod calls;
-mod causes;
 mod check;
 mod config;
+mod connector_input;
 mod departures;
 mod diff;
-mod feed;
+mod frame_causes;
 mod host;
-mod marked;
 mod names;
 mod outputs;
 mod player;
+mod recorded_answers;
 mod run;
 mod session;
 mod trace;
 mod turns;
+mod value_diff;
 mod verdict;
 
 pub use check::check;
 pub use departures::{DEPARTURES, Departure};
 pub use player::play;
-pub use run::{Cut, Drain, Options, Run};
+pub use run::{Cut, Drain, ReplayOptions, ReplayRun};
 pub use trace::{Entry, Happened, json_line};
-pub use verdict::{Difference, Kind, Said, Use, Verdict};
+pub use verdict::{AppliedDeparture, ComparedEvent, Difference, DifferenceKind, Verdict};
 
 /// Why a recording cannot be played. It names file and line, and says what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -31,13 +31,13 @@ pub(crate) enum Prompt {
 
 /// What the machine has made up so far, in order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Made {
+pub(crate) struct LiveIds {
     /// By the number of the recorded request that each stands for.
     pub(crate) requests: BTreeMap<usize, String>,
     pub(crate) prompts: Vec<String>,
 }
 
-impl Made {
+impl LiveIds {
     fn prompt(&self, prompt: &Prompt) -> Option<String> {
         match prompt {
             Prompt::Nth(number) => self.prompts.get(*number).cloned(),
@@ -49,7 +49,7 @@ impl Made {
 
 impl Name {
     /// The JSON that stands in its place; `None` while the machine has made up nothing for it.
-    pub(crate) fn live(&self, made: &Made) -> Option<String> {
+    pub(crate) fn live(&self, made: &LiveIds) -> Option<String> {
         let text = match self {
             Name::Request(number) => made.requests.get(number)?.clone(),
             Name::Prompt(prompt) => made.prompt(prompt)?,

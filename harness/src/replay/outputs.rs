@@ -1,9 +1,9 @@
 //! What the machine puts out: taken, traced, and answered where a peer answers at once.
 
-use super::answers::CURSOR;
-use super::causes::Cause;
+use super::frame_causes::FrameCause;
 use super::player::Player;
-use super::run::{Before, Dialed, Wait, Written};
+use super::recorded_answers::CURSOR;
+use super::run::{ReplayedDial, Wait, WaitCause, WrittenFrame};
 use super::session::{Frame, is_early};
 use super::trace;
 use relayline_core::event::Event;
@@ -79,7 +79,7 @@ impl Player<'_> {
         self.trace(Entry::action(self.now, &action));
         match action {
             Action::Dial { conn, token } => {
-                self.run.dials.push(Dialed {
+                self.run.dials.push(ReplayedDial {
                     conn,
                     at: self.now,
                     after: self.last_end,
@@ -118,7 +118,7 @@ impl Player<'_> {
             Notice::Connected { .. } => self.up_since = Some(self.now),
             Notice::Disconnected { retry_in, .. } => {
                 let at_once = *retry_in == Some(Duration::ZERO);
-                self.last_end = if self.refused && at_once { Before::Refusal } else { Before::Loss };
+                self.last_end = if self.refused && at_once { WaitCause::Refusal } else { WaitCause::Loss };
                 let timing = &self.config.timing;
                 let held =
                     self.up_since.take().is_some_and(|since| self.now.since(since) >= timing.backoff_reset);
@@ -210,11 +210,11 @@ impl Player<'_> {
                     stands_for = self.stand_for(*conn, action, id, is_sign);
                 }
                 if action["op"] == "prompt" {
-                    self.made.prompts.push(action["prompt_id"].as_str().unwrap_or_default().to_owned());
+                    self.live_ids.prompts.push(action["prompt_id"].as_str().unwrap_or_default().to_owned());
                 }
                 let at = self.now;
                 if let Some(dialed) = self.dialed(*conn) {
-                    dialed.frames.push(Written { at, text, stands_for, is_sign });
+                    dialed.frames.push(WrittenFrame { at, text, stands_for, is_sign });
                 }
             }
             Transmit::Ping { conn } => {
@@ -243,15 +243,15 @@ impl Player<'_> {
             wrote = &wrote[..wrote.partition_point(|frame| frame.line == line)];
         }
         let asked = wrote.iter().filter_map(|frame| Some((frame, frame.cause.as_ref()?)));
-        let is_free = |cause: &Cause| !is_sign && !self.paired.contains(&cause.number);
-        let free: Vec<(&Frame, &Cause)> = asked
+        let is_free = |cause: &FrameCause| !is_sign && !self.paired.contains(&cause.number);
+        let free: Vec<(&Frame, &FrameCause)> = asked
             .filter(|(frame, cause)| is_free(cause) && frame.value["action"]["op"] == action["op"])
             .collect();
-        let of_call = |(_, cause): &&(&Frame, &Cause)| {
+        let of_call = |(_, cause): &&(&Frame, &FrameCause)| {
             self.call.is_some_and(|call| session.wire_only || cause.call == Some(call))
         };
-        let same = |(frame, _): &&(&Frame, &Cause)| says_the_same(&frame.value["action"], action);
-        let elsewhere = |(_, cause): &&(&Frame, &Cause)| self.call.is_none() || cause.call.is_none();
+        let same = |(frame, _): &&(&Frame, &FrameCause)| says_the_same(&frame.value["action"], action);
+        let elsewhere = |(_, cause): &&(&Frame, &FrameCause)| self.call.is_none() || cause.call.is_none();
         let mut candidates = free.iter().filter(of_call).filter(same).chain(free.iter().filter(of_call));
         let found = candidates.next().or_else(|| free.iter().filter(elsewhere).find(same));
         let Some((_, cause)) = found.copied() else {
@@ -263,7 +263,7 @@ impl Player<'_> {
             return None;
         };
         self.paired.insert(cause.number);
-        self.made.requests.insert(cause.number, id.to_owned());
+        self.live_ids.requests.insert(cause.number, id.to_owned());
         // Ours may go out later than the recorded one, and after its answer.
         if let Some((_, result)) = cause.result.as_ref().filter(|(line, _)| *line <= self.line) {
             self.owed.push((dial, id.to_owned(), result.clone()));
@@ -271,7 +271,7 @@ impl Player<'_> {
         Some(cause.number)
     }
 
-    fn dialed(&mut self, conn: Conn) -> Option<&mut Dialed> {
+    fn dialed(&mut self, conn: Conn) -> Option<&mut ReplayedDial> {
         self.run.dials.iter_mut().rev().find(|dialed| dialed.conn == conn)
     }
 }

@@ -1,14 +1,14 @@
 //! The player: one recording, one machine, virtual time.
 
 use super::ReplayError;
-use super::calls::{self, Call, Look};
+use super::calls::{self, Call, StatusQuery};
 use super::config::{config, tokens_are_known};
 use super::host;
-use super::names::Made;
-use super::run::{Before, Cut, Options, Run};
-use super::session::{End, Frame, Session};
+use super::names::LiveIds;
+use super::run::{Cut, ReplayOptions, ReplayRun, WaitCause};
+use super::session::{DialEnd, Frame, Session};
 use super::trace::{self, Entry};
-use super::turns::{Slack, Turns};
+use super::turns::{SlackSettings, TurnReplay};
 use crate::recording::{LineContent, Recording, Side};
 use relayline_core::command::Command;
 use relayline_core::config::Config;
@@ -29,7 +29,7 @@ use std::time::Duration;
 const SEED: [u8; 32] = *b"a replay must always be the same";
 
 /// Plays a recording.
-pub fn play(recording: &Recording, options: Options) -> Result<Run, ReplayError> {
+pub fn play(recording: &Recording, options: ReplayOptions) -> Result<ReplayRun, ReplayError> {
     let session = Arc::new(Session::new(recording)?);
     let config = Arc::new(config(recording, &session)?);
     let starts = |what: &LineContent| {
@@ -53,18 +53,18 @@ pub fn play(recording: &Recording, options: Options) -> Result<Run, ReplayError>
 }
 
 /// The recorded host's settings for chats of Slack.
-fn slack(recording: &Recording, session: &Session) -> Slack {
+fn slack(recording: &Recording, session: &Session) -> SlackSettings {
     let settings = recording.header.gateway.rest.get("slack").and_then(Value::as_object);
     let heard = session.dials.iter().flat_map(|dial| &dial.heard);
     let hints_are_read = heard.filter(|frame| frame.kind() == "descriptor").any(|frame| {
         let descriptor = &frame.value["descriptor"];
         descriptor["platform"] == "slack" && descriptor["supports_block_formatting"] == true
     });
-    settings.map_or_else(Slack::default, |settings| Slack::read(settings, hints_are_read))
+    settings.map_or_else(SlackSettings::default, |settings| SlackSettings::read(settings, hints_are_read))
 }
 
 /// What the connector's byte stream of one dial has come to.
-pub(super) struct Socket {
+pub(super) struct ReplaySocket {
     pub(super) conn: Option<Conn>,
     /// Cuts the stream for the trace, as the machine does for itself.
     pub(super) lines: Option<Lines>,
@@ -74,9 +74,9 @@ pub(super) struct Socket {
     pub(super) is_within_line: bool,
 }
 
-impl Socket {
-    fn new(conn: Option<Conn>, lines: Option<Lines>) -> Socket {
-        Socket { conn, lines, unread: Vec::new(), is_within_line: false }
+impl ReplaySocket {
+    fn new(conn: Option<Conn>, lines: Option<Lines>) -> ReplaySocket {
+        ReplaySocket { conn, lines, unread: Vec::new(), is_within_line: false }
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) struct Player<'r> {
     pub(super) recording: &'r Recording,
     pub(super) session: &'r Arc<Session>,
     pub(super) config: Arc<Config>,
-    pub(super) options: Options,
+    pub(super) options: ReplayOptions,
     pub(super) machine: RelayMachine,
     /// The gateway's processes before this one.
     processes: u8,
@@ -94,12 +94,12 @@ pub(super) struct Player<'r> {
     skipped: Duration,
     stood: Duration,
     pub(super) unix_s: u64,
-    pub(super) run: Run,
-    pub(super) sockets: Vec<Socket>,
+    pub(super) run: ReplayRun,
+    pub(super) sockets: Vec<ReplaySocket>,
     /// The dial that waits for its answer, and its token.
     pub(super) dialing: Option<(usize, Option<Secret>)>,
     /// What the machine has made up for the wire.
-    pub(super) made: Made,
+    pub(super) live_ids: LiveIds,
     /// Recorded requests that one of the machine's stands for.
     pub(super) paired: BTreeSet<usize>,
     /// Requests that the recorded connector's answer does not come for any more, with what they are answered: their
@@ -113,8 +113,8 @@ pub(super) struct Player<'r> {
     pub(super) is_turn: bool,
     /// The answer that the command under way is of.
     pub(super) answering: Option<usize>,
-    pub(super) turns: Turns,
-    pub(super) slack: Slack,
+    pub(super) turns: TurnReplay,
+    pub(super) slack: SlackSettings,
     /// The same, for the trace.
     pub(super) shown: Ids,
     /// The machine's counters, as far as the trace tells of them.
@@ -125,7 +125,7 @@ pub(super) struct Player<'r> {
     pub(super) attempts: u32,
     pub(super) up_since: Option<Time>,
     /// What the next dial follows, and whether the end before it was an auth refusal.
-    pub(super) last_end: Before,
+    pub(super) last_end: WaitCause,
     pub(super) refused: bool,
     /// Credentials were refused by something other than the connector (L-9).
     pub(super) is_foreign: bool,
@@ -141,7 +141,7 @@ impl<'r> Player<'r> {
         recording: &'r Recording,
         session: &'r Arc<Session>,
         config: Arc<Config>,
-        options: Options,
+        options: ReplayOptions,
         start_ms: u64,
     ) -> Self {
         let now = Time::from_millis(start_ms);
@@ -157,7 +157,7 @@ impl<'r> Player<'r> {
             skipped: Duration::ZERO,
             stood: Duration::ZERO,
             unix_s,
-            run: Run {
+            run: ReplayRun {
                 trace: Vec::new(),
                 session: session.clone(),
                 dials: Vec::new(),
@@ -169,14 +169,14 @@ impl<'r> Player<'r> {
             },
             sockets: Vec::new(),
             dialing: None,
-            made: Made::default(),
+            live_ids: LiveIds::default(),
             paired: BTreeSet::new(),
             owed: Vec::new(),
             line: 0,
             call: None,
             is_turn: false,
             answering: None,
-            turns: Turns::default(),
+            turns: TurnReplay::default(),
             slack: slack(recording, session),
             shown: Ids::of(&machine),
             machine,
@@ -184,7 +184,7 @@ impl<'r> Player<'r> {
             handed: Vec::new(),
             attempts: 0,
             up_since: None,
-            last_end: Before::Nothing,
+            last_end: WaitCause::Nothing,
             refused: false,
             is_foreign: false,
             retry_after: Duration::ZERO,
@@ -296,7 +296,7 @@ impl<'r> Player<'r> {
                 let command = self.as_set(command);
                 self.submit(call, command);
             }
-            Call::Look(look) => {
+            Call::Query(look) => {
                 let value = self.look(&look);
                 self.trace(trace::looked(self.now, call, value));
             }
@@ -344,7 +344,7 @@ impl<'r> Player<'r> {
             self.await_dial(dial);
         }
         let Some((ours, token)) = self.dialing.take() else {
-            self.sockets.push(Socket::new(None, None));
+            self.sockets.push(ReplaySocket::new(None, None));
             return;
         };
         let dialed = &mut self.run.dials[ours];
@@ -355,8 +355,8 @@ impl<'r> Player<'r> {
             dialed.token_is_right = Some(recorded == token.as_ref().map(Secret::expose));
         }
         let lines = Lines::new(conn, self.config.limits.max_line_bytes, self.shown.clone());
-        self.sockets.push(Socket::new(Some(conn), Some(lines)));
-        if !matches!(self.session.dials[dial].end, Some((_, End::Rejected(_)))) {
+        self.sockets.push(ReplaySocket::new(Some(conn), Some(lines)));
+        if !matches!(self.session.dials[dial].end, Some((_, DialEnd::Rejected(_)))) {
             self.io(IoEvent::Opened { conn });
         }
     }
@@ -374,7 +374,7 @@ impl<'r> Player<'r> {
         self.turns.forget();
         self.counted = Stats::default();
         (self.attempts, self.up_since) = (0, None);
-        (self.last_end, self.refused, self.disconnecting) = (Before::Nothing, false, false);
+        (self.last_end, self.refused, self.disconnecting) = (WaitCause::Nothing, false, false);
     }
 
     /// The recorded gateway has dialled, and our machine has not yet: its clock jumps ahead to its dial.
@@ -499,12 +499,16 @@ impl<'r> Player<'r> {
         answer.is_ok()
     }
 
-    fn look(&self, look: &Look) -> Value {
+    fn look(&self, look: &StatusQuery) -> Value {
         let descriptor = self.machine.descriptors().first();
         match look {
-            Look::MessageLen(text) => json!(descriptor.map(|descriptor| descriptor.len_unit.len(text))),
-            Look::MaxMessageLength => json!(descriptor.map(|descriptor| descriptor.max_message_length)),
-            Look::Interrupted(key) => {
+            StatusQuery::MessageLen(text) => {
+                json!(descriptor.map(|descriptor| descriptor.len_unit.len(text)))
+            }
+            StatusQuery::MaxMessageLength => {
+                json!(descriptor.map(|descriptor| descriptor.max_message_length))
+            }
+            StatusQuery::Interrupted(key) => {
                 json!(self.run.interrupts.iter().any(|(_, interrupt)| interrupt["session_key"] == **key))
             }
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// How the connector's messages reach the machine. None of it may change what the machine does (W-1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Options {
+pub struct ReplayOptions {
     /// Into which pieces each message is cut; whole by default.
     pub cut: Cut,
     /// When the machine's outputs are taken; after each message by default.
@@ -43,11 +43,11 @@ pub enum Drain {
 
 /// What came of a replay.
 #[derive(Debug)]
-pub struct Run {
+pub struct ReplayRun {
     /// All that happened, in order.
     pub trace: Vec<Entry>,
     pub(crate) session: Arc<Session>,
-    pub(crate) dials: Vec<Dialed>,
+    pub(crate) dials: Vec<ReplayedDial>,
     pub(crate) messages: Vec<(Time, Value)>,
     pub(crate) interrupts: Vec<(Time, Value)>,
     pub(crate) fatal: Option<(Time, Fatal)>,
@@ -58,22 +58,22 @@ pub struct Run {
 
 /// One dial of the machine.
 #[derive(Debug)]
-pub(crate) struct Dialed {
+pub(crate) struct ReplayedDial {
     pub(crate) conn: Conn,
     pub(crate) at: Time,
     /// Why, as the end before it tells.
-    pub(crate) after: Before,
+    pub(crate) after: WaitCause,
     /// The recorded dial that answered it.
     pub(crate) answered: Option<usize>,
     /// Whether its token is the recorded one; `None` where that cannot be told.
     pub(crate) token_is_right: Option<bool>,
-    pub(crate) frames: Vec<Written>,
+    pub(crate) frames: Vec<WrittenFrame>,
     pub(crate) closed: Option<(Time, u16)>,
 }
 
 /// One frame of ours.
 #[derive(Debug)]
-pub(crate) struct Written {
+pub(crate) struct WrittenFrame {
     pub(crate) at: Time,
     pub(crate) text: String,
     /// Number of the recorded request that it stands for, where there is one.
@@ -84,7 +84,7 @@ pub(crate) struct Written {
 
 /// What came before a dial.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Before {
+pub(crate) enum WaitCause {
     /// Nothing: it is the first.
     Nothing,
     /// A refusal of a connection whose handshake was complete, which may be tried once more (L-9).

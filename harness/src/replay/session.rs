@@ -1,9 +1,9 @@
 //! A recording, sorted by dial: which line belongs to which socket, what the gateway wrote on it, and how it ended.
 
 use super::ReplayError;
-use super::answers::Answers;
-use super::causes::{self, Cause};
+use super::frame_causes::{self, FrameCause};
 use super::names::{self, Place};
+use super::recorded_answers::RecordedAnswers;
 use crate::recording::{Data, LineContent, Recording, Side};
 use relayline_core::json;
 use relayline_core::line::{Line, LineSplitter};
@@ -19,7 +19,7 @@ pub(crate) struct Frame {
     /// The frame as JSON; `Null` when it is none.
     pub(crate) value: Value,
     /// Where it came from; set for a request of the gateway.
-    pub(crate) cause: Option<Cause>,
+    pub(crate) cause: Option<FrameCause>,
 }
 
 impl Frame {
@@ -37,7 +37,7 @@ impl Frame {
 
 /// How a socket ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum DialEnd {
     /// With a close frame.
     Closed { by: Side, code: Option<u16>, reason: String },
     /// Without one.
@@ -56,7 +56,7 @@ pub(crate) struct Dial {
     /// What the connector wrote.
     pub(crate) heard: Vec<Frame>,
     /// How it ended, and the position of the line that says so.
-    pub(crate) end: Option<(usize, End)>,
+    pub(crate) end: Option<(usize, DialEnd)>,
     /// Where in the connector's byte stream something is named that the gateway made up.
     pub(crate) names: Vec<Place>,
     /// The same stream, cut into messages: the position of each line, and where its bytes begin.
@@ -87,8 +87,9 @@ impl Dial {
     /// The close frame of the gateway, and the position of its line.
     pub(crate) fn closed_by_gateway(&self) -> Option<(usize, Option<u16>)> {
         match &self.end {
-            Some((line, End::Closed { by: Side::Gateway, code, .. })) => Some((*line, *code)),
-            Some((_, End::Closed { by: Side::Connector, .. } | End::Cut | End::Rejected(_))) | None => None,
+            Some((line, DialEnd::Closed { by: Side::Gateway, code, .. })) => Some((*line, *code)),
+            Some((_, DialEnd::Closed { by: Side::Connector, .. } | DialEnd::Cut | DialEnd::Rejected(_)))
+            | None => None,
         }
     }
 }
@@ -116,7 +117,7 @@ pub(crate) struct Session {
     /// Whether only the wire was recorded: what the host did is then read off the gateway's frames.
     pub(crate) wire_only: bool,
     /// What the recorded host did, in our terms.
-    pub(crate) answers: Answers,
+    pub(crate) answers: RecordedAnswers,
 }
 
 impl Session {
@@ -135,8 +136,8 @@ impl Session {
             .any(|line| matches!(line.what, LineContent::HostCall { .. } | LineContent::HostEvent { .. }));
         let Builder { mut dials, dial_of, streams, .. } = builder;
         names::find(&mut dials, &streams);
-        causes::find(recording, &mut dials);
-        let answers = Answers::find(recording);
+        frame_causes::find(recording, &mut dials);
+        let answers = RecordedAnswers::find(recording);
         Ok(Session { dials, dial_of, wire_only, answers })
     }
 }
@@ -188,12 +189,12 @@ impl Builder {
                 Some(dial)
             }
             LineContent::Close { by, dial, code, reason } => {
-                let end = End::Closed { by: *by, code: *code, reason: reason.clone() };
+                let end = DialEnd::Closed { by: *by, code: *code, reason: reason.clone() };
                 Some(self.end(*dial, at, end)?)
             }
-            LineContent::Drop { dial, .. } => Some(self.end(*dial, at, End::Cut)?),
+            LineContent::Drop { dial, .. } => Some(self.end(*dial, at, DialEnd::Cut)?),
             LineContent::Reject { dial, answer } => {
-                Some(self.end(*dial, at, End::Rejected(answer.status))?)
+                Some(self.end(*dial, at, DialEnd::Rejected(answer.status))?)
             }
             LineContent::HostCall { .. }
             | LineContent::HostEvent { .. }
@@ -217,7 +218,7 @@ impl Builder {
         found.ok_or(ORPHAN)
     }
 
-    fn end(&mut self, number: Option<u32>, at: usize, end: End) -> Result<usize, &'static str> {
+    fn end(&mut self, number: Option<u32>, at: usize, end: DialEnd) -> Result<usize, &'static str> {
         let dial = self.find(number)?;
         // The first word counts: a cut after a close frame says nothing new.
         self.dials[dial].end.get_or_insert((at, end));

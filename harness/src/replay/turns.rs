@@ -1,8 +1,8 @@
 //! The recorded host's turns, played as ours: replies, streams and brackets of turns on the deliveries that our machine
 //! made.
 
-use super::answers::{Answer, Step};
 use super::player::Player;
+use super::recorded_answers::{Answer, Step};
 use super::session::Frame;
 use super::trace;
 use crate::recording::LineContent;
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A message that our machine delivered.
 #[derive(Debug)]
-struct Delivered {
+struct DeliveredMessage {
     chat_id: String,
     message_id: Option<String>,
     id: DeliveryId,
@@ -25,24 +25,24 @@ struct Delivered {
 
 /// State of the recorded host's turns.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
-    delivered: Vec<Delivered>,
+pub(super) struct TurnReplay {
+    delivered: Vec<DeliveredMessage>,
     /// Delivery of each turn that has begun.
     began: BTreeMap<usize, DeliveryId>,
     /// Answer of each request that waits.
     waits: BTreeMap<RequestId, usize>,
-    /// Answers that were declined (O-7).
+    /// RecordedAnswers that were declined (O-7).
     declined: BTreeSet<usize>,
-    /// Answers to prompts that the host has not acknowledged: chat and thread.
+    /// RecordedAnswers to prompts that the host has not acknowledged: chat and thread.
     chosen: Vec<(String, Option<String>)>,
 }
 
-impl Turns {
+impl TurnReplay {
     /// A message is delivered.
     pub(super) fn deliver(&mut self, id: DeliveryId, message: &Event) {
         let chat_id = message.source.chat_id.to_string();
         let message_id = message.message_id.as_ref().map(ToString::to_string);
-        self.delivered.push(Delivered { chat_id, message_id, id, begun: false });
+        self.delivered.push(DeliveredMessage { chat_id, message_id, id, begun: false });
     }
 
     /// An answer to a prompt came.
@@ -62,7 +62,7 @@ impl Turns {
 
     /// A new process: it knows nothing of the one before.
     pub(super) fn forget(&mut self) {
-        *self = Turns::default();
+        *self = TurnReplay::default();
     }
 }
 
@@ -102,7 +102,7 @@ impl Player<'_> {
     fn begin_turn(&mut self, call: &str, turn: usize) {
         let session = self.session.clone();
         let wanted = &session.answers.turns[turn];
-        let is_it = |delivered: &&mut Delivered| {
+        let is_it = |delivered: &&mut DeliveredMessage| {
             !delivered.begun
                 && delivered.chat_id == wanted.chat_id
                 && delivered.message_id == wanted.message_id
@@ -135,7 +135,7 @@ impl Player<'_> {
             return self.turns.began.get(&turn).copied();
         }
         let message_id = answer.message_id.as_ref()?;
-        let is_it = |delivered: &&Delivered| {
+        let is_it = |delivered: &&DeliveredMessage| {
             delivered.chat_id == answer.chat_id && delivered.message_id.as_ref() == Some(message_id)
         };
         self.turns.delivered.iter().rev().find(is_it).map(|delivered| delivered.id)
@@ -326,19 +326,19 @@ impl Player<'_> {
 
 /// Settings of the recorded host for chats of Slack.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Slack {
+pub(super) struct SlackSettings {
     unfurls: Metadata,
     format_hints: Metadata,
 }
 
-impl Slack {
+impl SlackSettings {
     /// Reads them. `hints_are_read` says whether Slack's connector reads format hints.
-    pub(super) fn read(settings: &Map<String, Value>, hints_are_read: bool) -> Slack {
+    pub(super) fn read(settings: &Map<String, Value>, hints_are_read: bool) -> SlackSettings {
         let flag = |name: &&str| Some((String::from(*name), Value::Bool(flag(settings.get(*name)?)?)));
         let unfurls = ["unfurl_links", "unfurl_media"].iter().filter_map(flag).collect();
         let hints = ["rich_blocks", "markdown_blocks"].iter().filter_map(flag);
         let format_hints = hints.filter(|(_, is_on)| hints_are_read && *is_on == true).collect();
-        Slack { unfurls, format_hints }
+        SlackSettings { unfurls, format_hints }
     }
 }
 

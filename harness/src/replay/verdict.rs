@@ -1,13 +1,13 @@
 //! What comes of a check, and how a person reads it.
 
-use super::marked::marked;
+use super::value_diff::diff_lines;
 use relayline_core::trace::printable;
 use serde_json::Value;
 use std::fmt;
 
 /// What of a session differs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum DifferenceKind {
     /// A frame of the gateway on this dial, counted from 1.
     Frame(usize),
     /// The gateway's close of this dial.
@@ -28,7 +28,7 @@ pub enum Kind {
 
 /// One side of a difference.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Said {
+pub struct ComparedEvent {
     /// Where: `file:line, t_ms 13`, or our virtual time in milliseconds.
     pub at: String,
     /// The line of the file, where it is a recorded one.
@@ -43,12 +43,12 @@ pub struct Said {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Difference {
     /// What it is.
-    pub kind: Kind,
+    pub kind: DifferenceKind,
     /// What was recorded; `None` when only we did something.
-    pub recorded: Option<Said>,
+    pub recorded: Option<ComparedEvent>,
     /// What we did; `None` when only the recorded gateway did something. Additions that M-2 and M-3 allow are left
     /// out where there is something to compare with.
-    pub ours: Option<Said>,
+    pub ours: Option<ComparedEvent>,
     /// What was recorded right before it, a line each.
     pub before: Vec<String>,
     /// The position of a recorded frame among those of its dial.
@@ -58,14 +58,18 @@ pub struct Difference {
 }
 
 impl Difference {
-    pub(super) fn new(kind: Kind, recorded: Option<Said>, ours: Option<Said>) -> Self {
+    pub(super) fn new(
+        kind: DifferenceKind,
+        recorded: Option<ComparedEvent>,
+        ours: Option<ComparedEvent>,
+    ) -> Self {
         Difference { kind, recorded, ours, before: Vec::new(), recorded_position: None, position: None }
     }
 }
 
 /// A difference that a rule asks for.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Use {
+pub struct AppliedDeparture {
     /// The rule, `L-14` for instance.
     pub rule: &'static str,
     /// The place in [`DEPARTURES`](super::DEPARTURES).
@@ -80,7 +84,7 @@ pub struct Verdict {
     /// The session's name.
     pub name: String,
     /// Differences that rules ask for.
-    pub departs: Vec<Use>,
+    pub departs: Vec<AppliedDeparture>,
     /// All others.
     pub differences: Vec<Difference>,
 }
@@ -122,16 +126,16 @@ impl fmt::Display for Verdict {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let missing = |side: &Option<Said>| side.is_none();
+        let missing = |side: &Option<ComparedEvent>| side.is_none();
         let what = match self.kind {
-            Kind::Frame(dial) => format!("a frame of the gateway on dial {dial}"),
-            Kind::Close(dial) => format!("the gateway's close of dial {dial}"),
-            Kind::Token(dial) => format!("the bearer token of dial {dial} (neither is shown)"),
-            Kind::Dial => "a dial".to_owned(),
-            Kind::Wait => "a wait before a dial, outside what L-5 allows,".to_owned(),
-            Kind::Fatal => "the fatal end".to_owned(),
-            Kind::Message => "a message to the host".to_owned(),
-            Kind::Interrupt => "an interrupt to the host".to_owned(),
+            DifferenceKind::Frame(dial) => format!("a frame of the gateway on dial {dial}"),
+            DifferenceKind::Close(dial) => format!("the gateway's close of dial {dial}"),
+            DifferenceKind::Token(dial) => format!("the bearer token of dial {dial} (neither is shown)"),
+            DifferenceKind::Dial => "a dial".to_owned(),
+            DifferenceKind::Wait => "a wait before a dial, outside what L-5 allows,".to_owned(),
+            DifferenceKind::Fatal => "the fatal end".to_owned(),
+            DifferenceKind::Message => "a message to the host".to_owned(),
+            DifferenceKind::Interrupt => "an interrupt to the host".to_owned(),
         };
         write!(
             f,
@@ -153,7 +157,7 @@ impl fmt::Display for Difference {
             }
         }
         if let (Some(recorded), Some(ours)) = (&self.recorded, &self.ours) {
-            for line in marked(&recorded.value, &ours.value) {
+            for line in diff_lines(&recorded.value, &ours.value) {
                 write!(f, "\n      {}", printable(line))?;
             }
         }

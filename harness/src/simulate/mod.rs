@@ -35,6 +35,6 @@ mod world;
 pub use oracle::Violation;
 pub use plan_subset::PlanSubset;
 pub use profile::Profile;
-pub use run::{Exercised, Run, run};
+pub use run::{Exercised, SimulatedRun, run};
 pub use run_options::{Counter, RunOptions};
 pub use shrink::shrink;

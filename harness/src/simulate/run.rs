@@ -11,7 +11,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 /// What came of a run.
 #[derive(Debug)]
-pub struct Run {
+pub struct SimulatedRun {
     /// Its seed.
     pub seed: u64,
     /// Its profile.
@@ -65,7 +65,7 @@ impl Exercised {
 
 /// Runs a seed. `keeps` says whether the trace and the recording are wanted. A panic of either machine is a failure
 /// like any other.
-pub fn run(seed: u64, profile: Profile, options: &RunOptions, keeps: bool) -> Run {
+pub fn run(seed: u64, profile: Profile, options: &RunOptions, keeps: bool) -> SimulatedRun {
     let plan = planned(seed, profile, options);
     let mut world = World::new(seed, profile, &plan, keeps);
     world.never = options.never;
@@ -84,7 +84,7 @@ pub fn run(seed: u64, profile: Profile, options: &RunOptions, keeps: bool) -> Ru
         }
         None => format!("seed {seed}, profile {profile}"),
     };
-    Run {
+    SimulatedRun {
         seed,
         profile,
         hash: world.log.hash(),

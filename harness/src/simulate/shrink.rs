@@ -2,7 +2,7 @@
 
 use super::plan_subset::PlanSubset;
 use super::planned_action;
-use super::run::{Run, run};
+use super::run::{SimulatedRun, run};
 use super::run_options::RunOptions;
 
 /// Runs that a shrinking may take.
@@ -10,7 +10,7 @@ const MAX_RUNS: usize = 600;
 
 /// Shrinks the plan of a run that failed on these options: the fewer actions the better. Gives what is left, and the run of
 /// it, with its trace and recording.
-pub fn shrink(failed: &Run, options: &RunOptions) -> (PlanSubset, Run) {
+pub fn shrink(failed: &SimulatedRun, options: &RunOptions) -> (PlanSubset, SimulatedRun) {
     let invariant = failed.failure.as_ref().map(|(_, violation)| violation.invariant);
     let kept = |places: &[usize]| RunOptions { keep: PlanSubset(Some(places.to_vec())), ..options.clone() };
     let still_fails = |places: &[usize]| {

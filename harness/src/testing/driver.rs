@@ -52,7 +52,7 @@ pub enum Input {
 
 /// The socket, as a driver sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Socket {
+enum DriverSocket {
     None,
     Dialing(Conn),
     Open(Conn),
@@ -69,7 +69,7 @@ pub struct Driver {
     pub now: Now,
     /// The latest time that the machine was told.
     clock: Time,
-    socket: Socket,
+    socket: DriverSocket,
     /// All dials, in order.
     dials: Vec<Conn>,
     /// Accepted requests that have not completed.
@@ -141,7 +141,7 @@ impl Driver {
             machine: RelayMachine::new(Arc::new(config), [3; 32], now),
             now,
             clock: Time::ZERO,
-            socket: Socket::None,
+            socket: DriverSocket::None,
             dials: Vec::new(),
             pending: BTreeSet::new(),
             last_request: 0,
@@ -191,7 +191,7 @@ impl Driver {
     pub fn dial(&mut self) -> Conn {
         loop {
             self.drain();
-            if let Socket::Dialing(conn) = self.socket {
+            if let DriverSocket::Dialing(conn) = self.socket {
                 return conn;
             }
             assert!(self.machine.deadline().is_some(), "something is due until it dials");
@@ -201,14 +201,14 @@ impl Driver {
 
     /// Opens the socket of a dial.
     pub fn open(&mut self, conn: Conn) {
-        self.socket = Socket::Open(conn);
+        self.socket = DriverSocket::Open(conn);
         self.io(IoEvent::Opened { conn });
         self.drain();
     }
 
     /// Closes the socket from the connector's side.
     pub fn close(&mut self, conn: Conn, code: Option<u16>, reason: &str) {
-        self.socket = Socket::None;
+        self.socket = DriverSocket::None;
         self.io(IoEvent::Closed { conn, code, reason });
     }
 
@@ -246,7 +246,7 @@ impl Driver {
     }
 
     /// Tells the time: with each input, and with each poll that takes it.
-    fn told(&mut self) -> Now {
+    fn advance_clock(&mut self) -> Now {
         self.clock = self.clock.max(self.now.mono);
         self.now
     }
@@ -278,8 +278,8 @@ impl Driver {
                 if let Some(conn) = self.conn(*ago) {
                     // A driver has done what it was told before it reports: a dial that it let go of is silent.
                     self.actions();
-                    if self.socket == Socket::Dialing(conn) {
-                        self.socket = Socket::Open(conn);
+                    if self.socket == DriverSocket::Dialing(conn) {
+                        self.socket = DriverSocket::Open(conn);
                     }
                     self.io(IoEvent::Opened { conn });
                 }
@@ -288,11 +288,11 @@ impl Driver {
                 if let Some(conn) = self.conn(*ago) {
                     self.actions();
                     // It says so of a dial, never of an open socket; of old ones it may say anything.
-                    if self.socket == Socket::Open(conn) {
+                    if self.socket == DriverSocket::Open(conn) {
                         return;
                     }
                     if self.is_current(conn) {
-                        self.socket = Socket::None;
+                        self.socket = DriverSocket::None;
                     }
                     let failure = match *status {
                         Some(status) => DialFailure::Refused(Refusal::new(status, body.as_bytes())),
@@ -305,7 +305,7 @@ impl Driver {
                 if let Some(conn) = self.conn(*ago) {
                     self.actions();
                     if self.is_current(conn) {
-                        self.socket = Socket::None;
+                        self.socket = DriverSocket::None;
                     }
                     self.io(IoEvent::Closed { conn, code: *code, reason });
                 }
@@ -329,7 +329,7 @@ impl Driver {
             }
             Input::Request(path, body, signed) => self.request(path, body, *signed),
             Input::Settle(ago, outcome) => {
-                let now = self.told();
+                let now = self.advance_clock();
                 let id = DeliveryId::from_number(self.last_delivery.saturating_sub(*ago));
                 self.machine.settle(now, id, *outcome);
             }
@@ -340,7 +340,7 @@ impl Driver {
     }
 
     fn submit(&mut self, command: &Command) {
-        let now = self.told();
+        let now = self.advance_clock();
         match self.machine.submit(now, command.clone()) {
             Ok(id) => {
                 assert!(!self.fatal && !self.stopped, "accepted after the end");
@@ -355,7 +355,7 @@ impl Driver {
     }
 
     fn request(&mut self, path: &str, body: &str, signed: bool) {
-        let now = self.told();
+        let now = self.advance_clock();
         let signature = signature::sign(body.as_bytes(), &Secret::new("dk"), now.unix_s);
         let timestamp = now.unix_s.to_string();
         let request = WebhookRequest {
@@ -372,36 +372,36 @@ impl Driver {
                 self.last_http = id.number();
                 self.unanswered.insert(id.number());
             }
-            Received::Answered(answer) => self.say_of_request(&answer, signed),
+            Received::Answered(answer) => self.push_response(&answer, signed),
         }
     }
 
-    fn say_of_request(&mut self, answer: &WebhookResponse, signed: bool) {
+    fn push_response(&mut self, answer: &WebhookResponse, signed: bool) {
         assert!(signed || matches!(answer.status(), 401 | 404 | 503), "C-3: {answer:?}");
         // It may come after the end, and is no output of the machine's own accord.
         self.outputs.push(Output::Response(answer.clone()));
     }
 
     fn tick(&mut self) {
-        let now = self.told();
+        let now = self.advance_clock();
         self.machine.handle_tick(now);
-        self.nothing_is_due();
+        self.assert_nothing_due();
     }
 
     /// After a tick there is nothing due, whatever is drained.
-    fn nothing_is_due(&self) {
+    fn assert_nothing_due(&self) {
         let due = self.machine.deadline();
         assert!(due.is_none_or(|(due, _)| due > self.clock), "{due:?} is due at {}", self.clock);
     }
 
     fn io(&mut self, event: IoEvent<'_>) {
-        let now = self.told();
+        let now = self.advance_clock();
         self.machine.handle_io(now, event);
     }
 
     /// Feeds bytes of a socket. Returns the number of bytes that were read.
     pub fn bytes(&mut self, conn: Conn, bytes: &[u8]) -> usize {
-        let now = self.told();
+        let now = self.advance_clock();
         let wanted = self.machine.wants_read();
         let taken = self.machine.handle_bytes(now, conn, bytes);
         assert!(taken <= bytes.len());
@@ -412,26 +412,26 @@ impl Driver {
         taken
     }
 
-    fn put_out(&mut self, output: Output) {
+    fn push_output(&mut self, output: Output) {
         assert!(!self.fatal, "L-10: after fatal: {output:?}");
         self.outputs.push(output);
     }
 
     fn actions(&mut self) {
         while let Some(action) = self.machine.poll_action() {
-            self.put_out(Output::Action(action.clone()));
+            self.push_output(Output::Action(action.clone()));
             match action {
                 Action::Dial { conn, token } => {
-                    assert_eq!(self.socket, Socket::None, "L-6: two at once");
+                    assert_eq!(self.socket, DriverSocket::None, "L-6: two at once");
                     assert_eq!(token.is_some(), self.machine.config().credentials.is_some());
                     assert!(!self.stopped);
                     assert!(!self.dials.contains(&conn));
-                    self.socket = Socket::Dialing(conn);
+                    self.socket = DriverSocket::Dialing(conn);
                     self.dials.push(conn);
                 }
                 Action::Drop { conn } => {
                     assert!(self.is_current(conn));
-                    self.socket = Socket::None;
+                    self.socket = DriverSocket::None;
                 }
                 Action::Complete { id, .. } => {
                     assert!(self.pending.remove(&id.number()), "O-3: {id:?} completed twice");
@@ -466,12 +466,12 @@ impl Driver {
     /// One thing for the socket. The driver has done what it was told before.
     fn transmit(&mut self) {
         self.actions();
-        let now = self.told();
+        let now = self.advance_clock();
         let mut out = std::mem::take(&mut self.out);
         if let Some(transmit) = self.machine.poll_transmit(now, &mut out) {
             let (Transmit::Frame { conn } | Transmit::Ping { conn } | Transmit::Close { conn, .. }) =
                 transmit;
-            assert_eq!(self.socket, Socket::Open(conn), "it is not open");
+            assert_eq!(self.socket, DriverSocket::Open(conn), "it is not open");
             assert_ne!(self.close_sent, Some(conn), "nothing follows a close frame");
             let Ok(text) = std::str::from_utf8(&out) else { panic!("W-6: {out:?}") };
             match transmit {
@@ -489,7 +489,7 @@ impl Driver {
                 }
                 Transmit::Ping { .. } => assert!(text.is_empty()),
             }
-            self.put_out(Output::Sent(transmit.clone(), text.to_owned()));
+            self.push_output(Output::Sent(transmit.clone(), text.to_owned()));
             if self.answers {
                 self.answer(&transmit);
             }
@@ -507,11 +507,11 @@ impl Driver {
     }
 
     fn deliver(&mut self) {
-        let now = self.told();
+        let now = self.advance_clock();
         if let Some(delivery) = self.machine.poll_delivery(now) {
             assert_eq!(delivery.id.number(), self.last_delivery + 1);
             self.last_delivery += 1;
-            self.put_out(Output::Delivery(delivery));
+            self.push_output(Output::Delivery(delivery));
         }
     }
 
@@ -562,7 +562,7 @@ impl Driver {
         // In any state, a tick leaves nothing due.
         self.tick();
         self.drain();
-        self.nothing_is_due();
+        self.assert_nothing_due();
         self.submit(&Command::Disconnect);
         let end = self.clock + Duration::from_secs(5);
         self.drain();
@@ -575,7 +575,7 @@ impl Driver {
         // A clock at the end of time gets nowhere: there it is the socket's end that ends it.
         if let (false, Some(conn)) = (self.fatal || self.stopped, self.conn(0)) {
             assert!(end == Time::NEVER, "L-14: it is not over");
-            self.socket = Socket::None;
+            self.socket = DriverSocket::None;
             self.io(IoEvent::Closed { conn, code: None, reason: "" });
             self.drain();
         }

@@ -1,7 +1,7 @@
 //! HAR files, in the shapes in which programs export them, read as recordings and played.
 
 use relayline_harness::recording::{Data, LineContent, RecordedLine, Recording, Side};
-use relayline_harness::replay::{self, Options};
+use relayline_harness::replay::{self, ReplayOptions};
 use serde_json::{Value, json};
 
 const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
@@ -93,7 +93,7 @@ fn a_session_is_the_same_whoever_exported_it() {
             (400, &LineContent::Connector(text(RESULT))),
         ];
         assert_eq!(lines[1..], expected);
-        let verdict = replay::check(&recording, &replay::play(&recording, Options::default()).unwrap());
+        let verdict = replay::check(&recording, &replay::play(&recording, ReplayOptions::default()).unwrap());
         assert_eq!(verdict.to_string(), "ok s");
     }
 }

@@ -9,7 +9,7 @@ use relayline_core::config::{Config, Identity};
 use relayline_core::descriptor::{Descriptor, LenUnit};
 use relayline_core::output::{Action, Conn, Notice, Phase, Transmit};
 use relayline_harness::recording::Recording;
-use relayline_harness::replay::{self, Happened, Options};
+use relayline_harness::replay::{self, Happened, ReplayOptions};
 use relayline_harness::testing::{Driver, Output};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -224,7 +224,7 @@ fn negotiate(what: &str, descriptor: &str, plain: &str) -> String {
 
 /// What a replay negotiated on each of its dials.
 fn replayed(recording: &Recording) -> String {
-    let run = replay::play(recording, Options::default()).unwrap();
+    let run = replay::play(recording, ReplayOptions::default()).unwrap();
     let mut page = Page::default();
     page.line(&recording.header.title);
     for entry in &run.trace {

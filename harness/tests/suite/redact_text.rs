@@ -2,7 +2,7 @@
 
 use relayline_harness::recorder::redact_text;
 use relayline_harness::recording::{LineContent, Recording};
-use relayline_harness::replay::{self, Options, Verdict};
+use relayline_harness::replay::{self, ReplayOptions, Verdict};
 use std::path::Path;
 
 /// Every recorded session of the repository, as it passed on the wire.
@@ -28,7 +28,7 @@ fn recordings() -> Vec<Recording> {
 
 /// Returns the verdict of a replay, and the kinds of all entries of its trace.
 fn check(recording: &Recording) -> (Verdict, Vec<&'static str>) {
-    let run = replay::play(recording, Options::default()).unwrap();
+    let run = replay::play(recording, ReplayOptions::default()).unwrap();
     let kinds = run.trace.iter().map(|entry| entry.what.name()).filter(|kind| *kind != "note");
     (replay::check(recording, &run), kinds.collect())
 }

@@ -1,7 +1,7 @@
 //! Every recorded session, played through the machine, checked, and its trace kept as a snapshot.
 
 use relayline_harness::recording::{LineContent, Recording};
-use relayline_harness::replay::{self, Cut, Drain, Options, Run};
+use relayline_harness::replay::{self, Cut, Drain, ReplayOptions, ReplayRun};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -39,11 +39,11 @@ fn load(path: &str) -> Recording {
     Recording::read(path, &bytes).unwrap()
 }
 
-fn play(recording: &Recording, options: Options) -> Run {
+fn play(recording: &Recording, options: ReplayOptions) -> ReplayRun {
     replay::play(recording, options).unwrap()
 }
 
-fn text(run: &Run) -> String {
+fn text(run: &ReplayRun) -> String {
     run.trace.iter().fold(String::new(), |mut text, entry| {
         writeln!(text, "{entry}").unwrap();
         text
@@ -51,7 +51,7 @@ fn text(run: &Run) -> String {
 }
 
 /// The lanes of a trace, each for itself: what an interrupt may overtake differs with when outputs are taken (L-16).
-fn lanes(run: &Run) -> Vec<String> {
+fn lanes(run: &ReplayRun) -> Vec<String> {
     let lane = |names: &[&str]| {
         let entries = run.trace.iter().filter(|entry| names.contains(&entry.what.name()));
         entries.map(|entry| format!("{entry}\n")).collect::<String>()
@@ -69,7 +69,7 @@ fn lanes(run: &Run) -> Vec<String> {
 fn every_recording_is_replayed_as_it_was_recorded() {
     let mut failed = String::new();
     for recording in recordings() {
-        let run = play(&recording, Options::default());
+        let run = play(&recording, ReplayOptions::default());
         let verdict = replay::check(&recording, &run);
         if !verdict.passes() {
             writeln!(failed, "{verdict}").unwrap();
@@ -86,7 +86,7 @@ fn traces() {
     settings.set_omit_expression(true);
     settings.bind(|| {
         for recording in early() {
-            let run = play(&recording, Options::default());
+            let run = play(&recording, ReplayOptions::default());
             insta::assert_snapshot!(format!("replay__{}", recording.name()), text(&run));
         }
     });
@@ -97,12 +97,12 @@ fn traces() {
 fn w_01_how_messages_are_cut_does_not_change_the_trace() {
     let cuts = [Cut::Bytes, Cut::Random(1), Cut::Random(0x5EED), Cut::Random(u64::MAX)];
     for recording in recordings() {
-        let whole = play(&recording, Options::default());
+        let whole = play(&recording, ReplayOptions::default());
         for cut in cuts {
-            let cut_up = play(&recording, Options { cut, drain: Drain::Messages });
+            let cut_up = play(&recording, ReplayOptions { cut, drain: Drain::Messages });
             assert_eq!(text(&cut_up), text(&whole), "{} {cut:?}", recording.name());
             // And with its outputs taken after every piece, as a driver might.
-            let impatient = play(&recording, Options { cut, drain: Drain::Pieces });
+            let impatient = play(&recording, ReplayOptions { cut, drain: Drain::Pieces });
             assert_eq!(lanes(&impatient), lanes(&whole), "{} {cut:?}", recording.name());
             assert!(replay::check(&recording, &impatient).passes(), "{} {cut:?}", recording.name());
         }
@@ -116,14 +116,14 @@ fn the_wire_alone_is_enough() {
         recording.lines.retain(|line| {
             !matches!(line.what, LineContent::HostCall { .. } | LineContent::HostEvent { .. })
         });
-        let verdict = replay::check(&recording, &play(&recording, Options::default()));
+        let verdict = replay::check(&recording, &play(&recording, ReplayOptions::default()));
         assert!(verdict.passes(), "{verdict}");
         // Nor need the header name who the gateway was.
         let gateway = &mut recording.header.gateway;
         (gateway.platform, gateway.bot_id, gateway.upgrade_secret) = (None, None, None);
         gateway.identities.clear();
         if recording.name() != "upgrade-rejected-http-401" {
-            let verdict = replay::check(&recording, &play(&recording, Options::default()));
+            let verdict = replay::check(&recording, &play(&recording, ReplayOptions::default()));
             assert!(verdict.passes(), "{verdict}");
         }
     }
@@ -144,7 +144,7 @@ fn c_04_no_token_is_shown() {
                 tokens.push("b3RoZXI".to_owned());
             }
         }
-        let run = play(&recording, Options::default());
+        let run = play(&recording, ReplayOptions::default());
         let verdict = replay::check(&recording, &run);
         let json = run.trace.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect::<String>();
         let shown = format!("{}{json}{verdict}{run:?}", text(&run));
@@ -163,7 +163,7 @@ fn c_04_no_token_is_shown() {
 #[test]
 fn the_trace_is_json_too() {
     for recording in recordings() {
-        let run = play(&recording, Options::default());
+        let run = play(&recording, ReplayOptions::default());
         let mut last = 0;
         for entry in &run.trace {
             let value: Value = serde_json::from_str(&serde_json::to_string(entry).unwrap()).unwrap();
@@ -173,7 +173,7 @@ fn the_trace_is_json_too() {
             last = now;
         }
     }
-    let run = play(&load("recordings/discord-handshake-and-reply.jsonl"), Options::default());
+    let run = play(&load("recordings/discord-handshake-and-reply.jsonl"), ReplayOptions::default());
     let sent = run.trace.iter().rfind(|entry| entry.what.name() == "sent").unwrap();
     let expected = r#"{"t_us":169000,"what":"sent","conn":1,"frame":{"type":"going_idle"}}"#;
     assert_eq!(serde_json::to_string(sent).unwrap(), expected);
@@ -190,7 +190,7 @@ fn what_differs_is_found_and_shown() {
         assert!(text.contains(from), "{name} holds {from}");
         let recording =
             Recording::read(&format!("recordings/{name}"), text.replacen(from, to, 1).as_bytes()).unwrap();
-        let verdict = replay::check(&recording, &play(&recording, Options::default()));
+        let verdict = replay::check(&recording, &play(&recording, ReplayOptions::default()));
         assert!(!verdict.passes(), "{name}: {from} -> {to}");
         verdict.to_string()
     };
@@ -229,7 +229,7 @@ fn no_part_of_a_recording_panics() {
             without.lines.remove(at);
             short.lines.truncate(at);
             for part in [without, short] {
-                match replay::play(&part, Options::default()) {
+                match replay::play(&part, ReplayOptions::default()) {
                     Ok(run) => assert!(!replay::check(&part, &run).to_string().is_empty()),
                     Err(error) => assert!(error.to_string().starts_with("recordings/"), "{error}"),
                 }

@@ -3,7 +3,7 @@
 
 use data_encoding::BASE64;
 use relayline_harness::recording::Recording;
-use relayline_harness::replay::{self, DEPARTURES, Options, Verdict};
+use relayline_harness::replay::{self, DEPARTURES, ReplayOptions, Verdict};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ fn names() -> Vec<String> {
 fn check(name: &str, lines: &[Value]) -> Verdict {
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let recording = Recording::read(&format!("{name}.jsonl"), text.as_bytes()).unwrap();
-    let run = replay::play(&recording, Options::default()).unwrap();
+    let run = replay::play(&recording, ReplayOptions::default()).unwrap();
     replay::check(&recording, &run)
 }
 

@@ -2,7 +2,7 @@
 //! gateway that is not the reference.
 
 use relayline_harness::recording::Recording;
-use relayline_harness::replay::{self, Cut, Drain, Options, Run, Verdict};
+use relayline_harness::replay::{self, Cut, Drain, ReplayOptions, ReplayRun, Verdict};
 use serde_json::{Value, json};
 
 const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
@@ -52,19 +52,19 @@ fn recording(lines: &[Value]) -> Recording {
     Recording::read("wire.jsonl", text.as_bytes()).unwrap()
 }
 
-fn run(lines: &[Value]) -> (Run, Verdict) {
+fn run(lines: &[Value]) -> (ReplayRun, Verdict) {
     let recording = recording(lines);
-    let run = replay::play(&recording, Options::default()).unwrap();
+    let run = replay::play(&recording, ReplayOptions::default()).unwrap();
     let verdict = replay::check(&recording, &run);
     // W-1 holds for any session.
     for cut in [Cut::Bytes, Cut::Random(3)] {
-        let again = replay::play(&recording, Options { cut, drain: Drain::Messages }).unwrap();
+        let again = replay::play(&recording, ReplayOptions { cut, drain: Drain::Messages }).unwrap();
         assert_eq!(text(&again), text(&run));
     }
     (run, verdict)
 }
 
-fn text(run: &Run) -> Vec<String> {
+fn text(run: &ReplayRun) -> Vec<String> {
     run.trace.iter().map(ToString::to_string).collect()
 }
 
@@ -271,7 +271,7 @@ fn what_cannot_be_played_is_named() {
             "wire.jsonl:4: `args.chat_id` must be a string",
         ),
     ] {
-        let error = replay::play(&recording(&lines), Options::default()).unwrap_err();
+        let error = replay::play(&recording(&lines), ReplayOptions::default()).unwrap_err();
         assert_eq!(error.to_string(), expected);
     }
 }

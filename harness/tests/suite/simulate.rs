@@ -1,8 +1,10 @@
 //! The simulation itself: its runs repeat, it knows what it does not reach, and what once failed holds.
 
 use relayline_harness::recording::Recording;
-use relayline_harness::replay::{self, Options};
-use relayline_harness::simulate::{Exercised, PlanSubset, Profile, Run, RunOptions, coverage, run, shrink};
+use relayline_harness::replay::{self, ReplayOptions};
+use relayline_harness::simulate::{
+    Exercised, PlanSubset, Profile, RunOptions, SimulatedRun, coverage, run, shrink,
+};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -112,7 +114,7 @@ fn a_run_is_recorded_and_can_be_replayed() {
         assert!(!text.contains("simulated secret") && !text.contains("authorization"), "C-4");
         let read = Recording::read("simulated.jsonl", text.as_bytes()).unwrap();
         assert_eq!(read.lines.len(), recording.lines.len());
-        let played = replay::play(&read, Options::default()).unwrap();
+        let played = replay::play(&read, ReplayOptions::default()).unwrap();
         assert!(played.trace.len() > 20, "{} of {}", played.trace.len(), read.lines.len());
     }
 }
@@ -123,7 +125,7 @@ fn a_run_is_recorded_and_can_be_replayed() {
 fn a_recorded_run_is_played_again_as_it_was() {
     let passes = |seed: u64, profile: Profile| {
         let recording = run(seed, profile, &RunOptions::default(), true).recording.unwrap();
-        let verdict = replay::check(&recording, &replay::play(&recording, Options::default()).unwrap());
+        let verdict = replay::check(&recording, &replay::play(&recording, ReplayOptions::default()).unwrap());
         (verdict.passes() && verdict.departs.is_empty())
             .then_some(())
             .ok_or(format!("seed {seed}: {verdict}"))
@@ -153,8 +155,9 @@ fn a_failing_run_is_shrunk_to_one_that_fails_the_same_way() {
     ] {
         let options = RunOptions { never: Some(never.parse().unwrap()), ..RunOptions::default() };
         let failed = run(seed, profile, &options, false);
-        let violation =
-            |run: &Run| run.failure.clone().map(|(_, violation)| (violation.invariant, violation.found));
+        let violation = |run: &SimulatedRun| {
+            run.failure.clone().map(|(_, violation)| (violation.invariant, violation.found))
+        };
         let expected = Some(("never-counts", format!("{never} is 1")));
         assert_eq!(violation(&failed), expected, "{never}");
         let (keep, smallest) = shrink(&failed, &options);

@@ -1,7 +1,7 @@
 //! What must hold at any time, and when all that was to be had has been taken.
 
 use super::requests::RequestKind;
-use super::{Model, Socket};
+use super::{Model, ModelSocket};
 use crate::simulate::oracle::Oracle;
 use relayline_core::config::Timing;
 use relayline_core::machine::RelayMachine;
@@ -107,8 +107,8 @@ impl Model {
     fn check_phase(&self, oracle: &mut Oracle, machine: &RelayMachine) {
         let phase = machine.phase();
         let fits = match phase {
-            Phase::Waiting => self.dials.socket == Socket::None && !self.is_over(),
-            Phase::Dialing => matches!(self.dials.socket, Socket::Dialing(_)),
+            Phase::Waiting => self.dials.socket == ModelSocket::None && !self.is_over(),
+            Phase::Dialing => matches!(self.dials.socket, ModelSocket::Dialing(_)),
             Phase::Handshaking => self.dials.open().is_some() && self.dials.up.is_none(),
             Phase::Connected | Phase::Idle => self.dials.open().is_some() && self.dials.up.is_some(),
             Phase::Closing => self.dials.open().is_some(),
@@ -137,19 +137,19 @@ impl Model {
             });
         }
         match self.dials.socket {
-            Socket::None => {
+            ModelSocket::None => {
                 let latest = self.dials.latest().filter(|_| !self.is_over());
                 oracle.check("L-5", "dials-in-time", latest.is_none_or(|latest| self.now <= latest), || {
                     format!("no dial at {}, and {latest:?} is over", self.now)
                 });
             }
-            Socket::Dialing(conn) => {
+            ModelSocket::Dialing(conn) => {
                 let end = self.dials.since + timing.dial_timeout;
                 oracle.check("L-4", "a-dial-ends-in-time", self.now <= end, || {
                     format!("{conn} began at {}", self.dials.since)
                 });
             }
-            Socket::Open(conn) => self.check_open_timeouts(oracle, conn, &timing),
+            ModelSocket::Open(conn) => self.check_open_timeouts(oracle, conn, &timing),
         }
     }
 

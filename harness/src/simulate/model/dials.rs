@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The gateway's socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Socket {
+pub(crate) enum ModelSocket {
     None,
     Dialing(Conn),
     Open(Conn),
@@ -45,7 +45,7 @@ pub(crate) enum AfterEnd {
 
 #[derive(Debug)]
 pub(crate) struct Dials {
-    pub(crate) socket: Socket,
+    pub(crate) socket: ModelSocket,
     /// When the dial began, or the upgrade was done.
     pub(crate) since: Time,
     /// When this connection's handshake was complete.
@@ -83,7 +83,7 @@ pub(crate) struct Dials {
 impl Dials {
     pub(crate) fn new(now: Time) -> Self {
         Dials {
-            socket: Socket::None,
+            socket: ModelSocket::None,
             since: now,
             up: None,
             ever_up: false,
@@ -111,13 +111,13 @@ impl Dials {
     /// The connection that counts.
     pub(crate) fn open(&self) -> Option<Conn> {
         match self.socket {
-            Socket::Open(conn) => Some(conn),
-            Socket::None | Socket::Dialing(_) => None,
+            ModelSocket::Open(conn) => Some(conn),
+            ModelSocket::None | ModelSocket::Dialing(_) => None,
         }
     }
 
     pub(crate) fn is_current(&self, conn: Conn) -> bool {
-        matches!(self.socket, Socket::Dialing(of) | Socket::Open(of) if of == conn)
+        matches!(self.socket, ModelSocket::Dialing(of) | ModelSocket::Open(of) if of == conn)
     }
 
     /// A dial begins; the error says why it must not.
@@ -126,7 +126,7 @@ impl Dials {
         if self.over {
             return Err(("L-10", "no-dial-after-the-end", at));
         }
-        if self.socket != Socket::None {
+        if self.socket != ModelSocket::None {
             return Err(("L-6", "one-dial-at-a-time", format!("{at}, with {:?}", self.socket)));
         }
         if conn.number() <= self.last_conn {
@@ -138,7 +138,7 @@ impl Dials {
             return Err(("L-5", "no-dial-too-early", format!("{at}, not before {from}")));
         }
         self.last_conn = conn.number();
-        self.socket = Socket::Dialing(conn);
+        self.socket = ModelSocket::Dialing(conn);
         self.since = now;
         self.up = None;
         self.closing = None;
@@ -153,8 +153,8 @@ impl Dials {
     }
 
     pub(crate) fn opened(&mut self, conn: Conn, now: Time) {
-        if self.socket == Socket::Dialing(conn) {
-            self.socket = Socket::Open(conn);
+        if self.socket == ModelSocket::Dialing(conn) {
+            self.socket = ModelSocket::Open(conn);
             self.since = now;
             self.hear(now);
         }
@@ -190,7 +190,7 @@ impl Dials {
     }
 
     pub(crate) fn hold(&mut self, now: Time, span: Duration, timing: &Timing) {
-        let runs = self.hold_until > now || self.socket == Socket::None;
+        let runs = self.hold_until > now || self.socket == ModelSocket::None;
         let since = self.held_since.filter(|_| runs).unwrap_or(now);
         self.held_since = Some(since);
         self.hold_until = (now + span).min(since + timing.hold_most);
@@ -210,7 +210,7 @@ impl Dials {
         let (closing, refusal) = (self.closing.take(), self.refusal.take());
         let is_foreign = std::mem::take(&mut self.is_foreign);
         let asked = std::mem::take(&mut self.retry_after).min(timing.retry_after_most);
-        self.socket = Socket::None;
+        self.socket = ModelSocket::None;
         let hold = self.hold_until.since(now);
         let (mut least, mut most) = (Duration::ZERO, Duration::ZERO);
         // The host had asked to be served again, and the socket went before our close frame could be written (L-12).

@@ -17,7 +17,7 @@ mod turns;
 mod usage;
 mod writes;
 
-pub(crate) use dials::Socket;
+pub(crate) use dials::ModelSocket;
 
 use super::oracle::Oracle;
 use dials::{ClosePurpose, Dials};
@@ -37,7 +37,7 @@ use requests::{Pending, RequestKind, Requests};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use streams::StreamModel;
-use turns::Turns;
+use turns::ModelTurns;
 
 /// What the host is told of what cannot be used (A-3, A-9, W-5).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,7 +62,7 @@ pub(crate) struct Model {
     placed: BTreeMap<u64, ExpectedPlace>,
     /// Replies that are streamed, by name.
     streams: BTreeMap<String, StreamModel>,
-    turns: Turns,
+    turns: ModelTurns,
     /// Where the machine said that it is, when last looked at.
     phase: Phase,
     /// What of the connector's line has come.
@@ -121,7 +121,7 @@ impl Model {
             places: Places::new(&config),
             placed: BTreeMap::new(),
             streams: BTreeMap::new(),
-            turns: Turns::default(),
+            turns: ModelTurns::default(),
             phase: Phase::Waiting,
             config,
             now: now.mono,
@@ -325,9 +325,9 @@ impl Model {
         }
         match (self.dials.socket, &mut self.dials.closing) {
             (_, Some((_, purpose))) => *purpose = ClosePurpose::Resume,
-            (Socket::None, None) => self.dials.resumed = true,
-            (Socket::Open(_), None) if idle && self.dials.up.is_some() => self.dials.resumed = true,
-            (Socket::Dialing(_) | Socket::Open(_), None) => {}
+            (ModelSocket::None, None) => self.dials.resumed = true,
+            (ModelSocket::Open(_), None) if idle && self.dials.up.is_some() => self.dials.resumed = true,
+            (ModelSocket::Dialing(_) | ModelSocket::Open(_), None) => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::dials::{AfterEnd, ClosePurpose, RefusalKind};
 use super::inbox::InboundItem;
-use super::{DeadLetter, Model, RequestKind, Socket};
+use super::{DeadLetter, Model, ModelSocket, RequestKind};
 use crate::simulate::oracle::Oracle;
 use crate::simulate::users::serial;
 use relayline_core::command::{FailureKind, Reply};
@@ -76,12 +76,12 @@ impl Model {
         let closed_for = self.dials.closing.map(|(at, _)| self.now.since(at));
         let silent = self.now.since(self.dials.heard);
         let reason = match self.dials.socket {
-            Socket::None => false,
-            Socket::Dialing(_) => {
+            ModelSocket::None => false,
+            ModelSocket::Dialing(_) => {
                 self.dials.leaving.is_some() || self.now.since(self.dials.since) >= timing.dial_timeout
             }
             // A close frame that cannot be written may be due for as long.
-            Socket::Open(_) => {
+            ModelSocket::Open(_) => {
                 closed_for.is_some_and(|since| since >= timing.close_timeout)
                     || silent >= timing.ping_interval + timing.ping_timeout
                     || (self.dials.closing.is_none() && !self.can_write)
@@ -183,7 +183,7 @@ impl Model {
                 self.must_stop = false;
                 self.has_stopped = true;
                 self.dials.over = true;
-                self.dials.socket = Socket::None;
+                self.dials.socket = ModelSocket::None;
             }
             Notice::StalePrompt { answer } => {
                 let found = serial_of(&answer.text, answer.source.message_id.as_deref());
@@ -227,10 +227,10 @@ impl Model {
 
     fn disconnected(&mut self, oracle: &mut Oracle, retry_in: Option<Duration>) {
         let conn = match self.dials.socket {
-            Socket::None => {
+            ModelSocket::None => {
                 return oracle.fail("L-18", "ends-are-told-once", || "there was nothing to end".to_owned());
             }
-            Socket::Dialing(conn) | Socket::Open(conn) => conn.number(),
+            ModelSocket::Dialing(conn) | ModelSocket::Open(conn) => conn.number(),
         };
         let was_up = self.dials.up.is_some();
         let waiting = self.requests.pending.iter().find(|(_, pending)| {

@@ -168,7 +168,7 @@ impl Model {
         };
         let expected = waiting.status.unwrap_or_else(|| {
             let expired = self.now.since(waiting.since) >= self.config.timing.delivery_timeout;
-            let ends = self.dials.leaving.is_some() && self.dials.socket == super::Socket::None;
+            let ends = self.dials.leaving.is_some() && self.dials.socket == super::ModelSocket::None;
             match expired || ends {
                 true => self.abandon_post(id, !expired),
                 false => 0,

@@ -50,7 +50,7 @@ struct PendingIndicator {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct ModelTurns {
     /// The oldest first.
     open: VecDeque<ModelTurn>,
     asked: Vec<PendingIndicator>,
@@ -65,7 +65,7 @@ pub(super) struct Turns {
     perhaps: u64,
 }
 
-impl Turns {
+impl ModelTurns {
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }

@@ -1,4 +1,4 @@
-//! Turns and answers of a recorded host in our terms: which of its calls are states of one stream, which are replies,
+//! TurnReplay and answers of a recorded host in our terms: which of its calls are states of one stream, which are replies,
 //! and which message they answer.
 //!
 //! Only the calls, what they returned, and what the host observed count: never the recorded gateway's frames, so that
@@ -27,7 +27,7 @@ pub(crate) struct Turn {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) chat_id: String,
-    /// The turn, as a place in [`Answers::turns`].
+    /// The turn, as a place in [`RecordedAnswers::turns`].
     pub(crate) turn: Option<usize>,
     /// Message that it answers.
     pub(crate) message_id: Option<String>,
@@ -79,7 +79,7 @@ impl Step {
 
 /// All turns and answers of a recording, and the steps by the position of their line.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct RecordedAnswers {
     pub(crate) turns: Vec<Turn>,
     pub(crate) all: Vec<Answer>,
     pub(crate) steps: BTreeMap<usize, Step>,
@@ -96,7 +96,7 @@ fn text(fields: &Map<String, Value>, name: &str) -> Option<String> {
 }
 
 /// Arguments of a call, with what is read off them here.
-struct Called<'a> {
+struct AnswerCall<'a> {
     args: &'a Map<String, Value>,
     chat_id: String,
     content: String,
@@ -107,13 +107,13 @@ struct Called<'a> {
     message_id: Option<String>,
 }
 
-impl<'a> Called<'a> {
+impl<'a> AnswerCall<'a> {
     fn new(args: &'a Map<String, Value>, ended: &CallOutcome) -> Option<Self> {
         let result = match ended {
             CallOutcome::Result(result) => Some(result),
             CallOutcome::Raised { .. } | CallOutcome::Unknown => None,
         };
-        Some(Called {
+        Some(AnswerCall {
             args,
             chat_id: text(args, "chat_id")?,
             content: text(args, "content").unwrap_or_default(),
@@ -143,14 +143,14 @@ impl<'a> Called<'a> {
     }
 }
 
-impl Answers {
-    pub(super) fn find(recording: &Recording) -> Answers {
-        let mut answers = Answers::default();
+impl RecordedAnswers {
+    pub(super) fn find(recording: &Recording) -> RecordedAnswers {
+        let mut answers = RecordedAnswers::default();
         for (at, line) in recording.lines.iter().enumerate() {
             match &line.what {
                 LineContent::HostEvent { kind, event, .. } if kind == "message" => answers.saw(event),
                 LineContent::HostCall { call, args, ended, .. } => {
-                    if let Some(called) = Called::new(args, ended)
+                    if let Some(called) = AnswerCall::new(args, ended)
                         && let Some(step) = answers.step(call, &called)
                     {
                         answers.steps.insert(at, step);
@@ -186,7 +186,7 @@ impl Answers {
         self.threads.get(&(chat_id.to_owned(), message_id.unwrap_or_default().to_owned())).cloned().flatten()
     }
 
-    fn step(&mut self, call: &str, called: &Called<'_>) -> Option<Step> {
+    fn step(&mut self, call: &str, called: &AnswerCall<'_>) -> Option<Step> {
         match call {
             "on_processing_start" => {
                 let message_id = text(called.args, "message_id");
@@ -233,14 +233,14 @@ impl Answers {
     }
 
     /// The open turn that a call is of.
-    fn turn_of(&self, called: &Called<'_>) -> Option<usize> {
+    fn turn_of(&self, called: &AnswerCall<'_>) -> Option<usize> {
         let message = called.answers().or_else(|| called.identity());
         self.open_turn(|turn| {
             turn.chat_id == called.chat_id && (message.is_none() || turn.message_id == message)
         })
     }
 
-    fn begin(&mut self, called: &Called<'_>, draft_id: Option<Value>) -> usize {
+    fn begin(&mut self, called: &AnswerCall<'_>, draft_id: Option<Value>) -> usize {
         let turn = self.turn_of(called);
         let message_id = match turn {
             Some(turn) => self.turns[turn].message_id.clone(),
@@ -267,14 +267,14 @@ impl Answers {
     }
 
     /// The stream under way that a call's metadata names.
-    fn named(&self, called: &Called<'_>) -> Option<usize> {
+    fn named(&self, called: &AnswerCall<'_>) -> Option<usize> {
         let identity = called.identity();
         self.last(|answer| {
             answer.ended.is_none() && answer.chat_id == called.chat_id && answer.identity == identity
         })
     }
 
-    fn edit(&mut self, called: &Called<'_>) -> Option<Step> {
+    fn edit(&mut self, called: &AnswerCall<'_>) -> Option<Step> {
         let message_id = text(called.args, "message_id")?;
         let answer = self.last(|answer| {
             answer.ended.is_none()
@@ -293,7 +293,7 @@ impl Answers {
         Some(Step::State { answer, text, last })
     }
 
-    fn send(&mut self, called: &Called<'_>) -> Option<Step> {
+    fn send(&mut self, called: &AnswerCall<'_>) -> Option<Step> {
         if called.args.get("interim") == Some(&Value::Bool(true)) {
             return None;
         }
@@ -342,7 +342,7 @@ impl Answers {
 
     /// The stream that a send ends: the one that its metadata names; where it names none, the one whose message it
     /// answers, or on Slack the only one with an open draft.
-    fn ends(&self, called: &Called<'_>) -> Option<usize> {
+    fn ends(&self, called: &AnswerCall<'_>) -> Option<usize> {
         let is_named = called.identity().is_some();
         if let Some(answer) = self.named(called).filter(|_| is_named || called.says("notify")) {
             return Some(answer);
@@ -360,7 +360,7 @@ impl Answers {
         self.last(drafted).filter(|_| is_only && self.is_slack(&called.chat_id))
     }
 
-    fn reply(&mut self, called: &Called<'_>) -> Step {
+    fn reply(&mut self, called: &AnswerCall<'_>) -> Step {
         let answer = self.begin(called, None);
         self.all[answer].ended = Some(called.went_well);
         Step::Reply { answer }

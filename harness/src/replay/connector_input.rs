@@ -32,7 +32,7 @@ impl Player<'_> {
         self.acknowledge_choices(at, dial);
     }
 
-    /// Answers a request that no recorded answer will come for. Returns whether there was one.
+    /// RecordedAnswers a request that no recorded answer will come for. Returns whether there was one.
     pub(super) fn answer_owed(&mut self) -> bool {
         let can_hear = |(dial, ..): &(usize, String, Value)| {
             self.sockets.get(*dial).is_some_and(|socket| !socket.is_within_line && socket.unread.is_empty())
@@ -90,7 +90,7 @@ impl Player<'_> {
             if range.end <= start || range.start >= end {
                 continue;
             }
-            let Some(live) = name.live(&self.made) else { continue };
+            let Some(live) = name.live(&self.live_ids) else { continue };
             // A name that two messages share goes out with the first.
             if range.start >= start {
                 bytes.extend_from_slice(&recorded[done - start..range.start - start]);

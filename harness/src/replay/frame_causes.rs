@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// Origin of a recorded request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Cause {
+pub(crate) struct FrameCause {
     /// Place among all requests of the recording.
     pub(crate) number: usize,
     /// Position of the call that led to it, where one did.
@@ -38,12 +38,12 @@ pub(super) fn find(recording: &Recording, dials: &mut [Dial]) {
     let mut asked: Vec<(usize, &mut Frame)> = asked.filter(|(_, frame)| frame.kind() == "outbound").collect();
     for (number, (dial, frame)) in asked.iter_mut().enumerate() {
         let result = results[*dial].remove(&frame.value["requestId"].to_string());
-        frame.cause = Some(Cause { number, call: None, nth: 0, result });
+        frame.cause = Some(FrameCause { number, call: None, nth: 0, result });
     }
     asked.sort_by_key(|(_, frame)| frame.line);
     let mut calls =
-        recording.lines.iter().enumerate().filter_map(|(at, line)| Called::read(at, line)).peekable();
-    let mut running: Vec<Called<'_>> = Vec::new();
+        recording.lines.iter().enumerate().filter_map(|(at, line)| CallingLine::read(at, line)).peekable();
+    let mut running: Vec<CallingLine<'_>> = Vec::new();
     for (_, frame) in asked {
         let t_ms = recording.lines.get(frame.line).map_or(0, |line| line.t_ms);
         while let Some(called) = calls.next_if(|called| called.at < frame.line) {
@@ -63,18 +63,18 @@ pub(super) fn find(recording: &Recording, dials: &mut [Dial]) {
 }
 
 /// A call of the host.
-struct Called<'a> {
+struct CallingLine<'a> {
     at: usize,
     call: &'a str,
     args: &'a Map<String, Value>,
     done_ms: Option<u64>,
 }
 
-impl<'a> Called<'a> {
+impl<'a> CallingLine<'a> {
     fn read(at: usize, line: &'a RecordedLine) -> Option<Self> {
         match &line.what {
             LineContent::HostCall { call, args, done_ms, .. } => {
-                Some(Called { at, call, args, done_ms: *done_ms })
+                Some(CallingLine { at, call, args, done_ms: *done_ms })
             }
             _ => None,
         }

@@ -1,8 +1,8 @@
 //! Parts of what differs between two frames that a rule asks for. Each takes its part out of both frames where it is
 //! exactly there, and says whether it was.
 
-use super::super::answers::{CURSOR, Step};
-use super::{Pair, whole};
+use super::super::recorded_answers::{CURSOR, Step};
+use super::{Pair, differences};
 use serde_json::{Map, Value};
 
 fn metadata(frame: &mut Value) -> Option<&mut Map<String, Value>> {
@@ -111,7 +111,7 @@ pub(super) fn whole_text(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_>
     let said = pair.args().and_then(|args| args.get("content")?.as_str()).unwrap_or_default();
     let is_rest = recorded["action"]["content"] == said && text.ends_with(said) && text != said;
     let is_text = recorded["action"]["op"] == "send" && ours["action"]["content"] == text.as_str();
-    if !is_rest || !is_text || whole::supports_edit(pair.case, pair.dial, pair.frame) {
+    if !is_rest || !is_text || differences::supports_edit(pair.case, pair.dial, pair.frame) {
         return false;
     }
     recorded["action"]["content"] = ours["action"]["content"].clone();
@@ -210,7 +210,7 @@ pub(super) fn card_thread(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_
 
 pub(super) fn top_level_choice(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_>) -> bool {
     let dial = &pair.case.run.session.dials[pair.dial - 1];
-    let Some((_, chosen)) = whole::last_choice(dial, pair.frame) else { return false };
+    let Some((_, chosen)) = differences::last_choice(dial, pair.frame) else { return false };
     let message_id = chosen.message_id;
     pair.frame.is_own_send_to(&chosen.chat_id)
         && pair.frame.value["platform"] == "slack"

@@ -1,10 +1,10 @@
 //! Differences that a rule asks for as a whole: something that only one side did, mostly.
 
-use super::super::answers::{CURSOR, Step, Turn};
 use super::super::names;
-use super::super::run::{Before, Dialed};
-use super::super::session::{Dial, End, Frame};
-use super::super::verdict::{Difference, Kind};
+use super::super::recorded_answers::{CURSOR, Step, Turn};
+use super::super::run::{ReplayedDial, WaitCause};
+use super::super::session::{Dial, DialEnd, Frame};
+use super::super::verdict::{Difference, DifferenceKind};
 use super::Case;
 use crate::recording::Side;
 use data_encoding::{BASE64, BASE64_NOPAD};
@@ -20,7 +20,7 @@ fn only_ours(difference: &Difference) -> Option<&Value> {
 }
 
 pub(super) fn going_idle_before_the_close(difference: &Difference, case: &Case<'_>) -> bool {
-    let Kind::Frame(dial) = difference.kind else { return false };
+    let DifferenceKind::Frame(dial) = difference.kind else { return false };
     let session = &case.run.session;
     let at = dial - 1;
     let is_last = case.run.dials.iter().find(|dialed| dialed.answered == Some(at)).is_some_and(|dialed| {
@@ -42,24 +42,29 @@ pub(super) fn going_idle_before_the_close(difference: &Difference, case: &Case<'
 
 pub(super) fn one_more_try(difference: &Difference, case: &Case<'_>) -> bool {
     // The try is the one dial that nobody answers, since the recorded gateway made none.
-    let tried = |dialed: &Dialed| dialed.after == Before::Refusal && dialed.answered.is_none();
+    let tried = |dialed: &ReplayedDial| dialed.after == WaitCause::Refusal && dialed.answered.is_none();
     let was_disabled = case.events("fatal").any(|(_, event, _)| event["code"] == "relay_disabled");
     // Of the wire alone there is only the silence that followed.
     let session = &case.run.session;
     let fell_silent = session.wire_only
         && matches!(
             session.dials.last().and_then(|dial| dial.end.as_ref()),
-            Some((_, End::Closed { by: Side::Connector, code: Some(4401), .. } | End::Rejected(401)))
+            Some((_, DialEnd::Closed { by: Side::Connector, code: Some(4401), .. } | DialEnd::Rejected(401)))
         );
     match difference.kind {
-        Kind::Dial => {
+        DifferenceKind::Dial => {
             (was_disabled || fell_silent)
                 && only_ours(difference).is_some_and(|value| value["after"] == "refusal")
         }
-        Kind::Fatal => was_disabled && difference.ours.is_none() && case.run.dials.iter().any(tried),
-        Kind::Frame(_) | Kind::Close(_) | Kind::Token(_) | Kind::Wait | Kind::Message | Kind::Interrupt => {
-            false
+        DifferenceKind::Fatal => {
+            was_disabled && difference.ours.is_none() && case.run.dials.iter().any(tried)
         }
+        DifferenceKind::Frame(_)
+        | DifferenceKind::Close(_)
+        | DifferenceKind::Token(_)
+        | DifferenceKind::Wait
+        | DifferenceKind::Message
+        | DifferenceKind::Interrupt => false,
     }
 }
 
@@ -71,7 +76,7 @@ pub(super) fn dials_again(difference: &Difference, case: &Case<'_>) -> bool {
         .last()
         .is_some_and(|dial| dial.end.is_some() && dial.closed_by_gateway().is_none());
     let did_not_reconnect = case.recording.header.gateway.reconnect != Some(true);
-    difference.kind == Kind::Dial
+    difference.kind == DifferenceKind::Dial
         && only_ours(difference).is_some_and(|value| value["after"] == "loss")
         && lost
         && did_not_reconnect
@@ -87,7 +92,7 @@ pub(super) fn acknowledges_an_interaction(difference: &Difference, case: &Case<'
 
 /// Returns whether only we acknowledge a forward, and not more often than it came.
 fn acknowledges_forward(difference: &Difference, case: &Case<'_>, is_it: fn(&Value) -> bool) -> bool {
-    let Kind::Frame(dial) = difference.kind else { return false };
+    let DifferenceKind::Frame(dial) = difference.kind else { return false };
     let Some(ours) = only_ours(difference).filter(|ours| ours["type"] == "inbound_ack") else { return false };
     let came = case.run.session.dials[dial - 1].heard.iter().filter(|frame| {
         frame.kind() == "passthrough_forward"
@@ -102,7 +107,7 @@ fn acknowledges_forward(difference: &Difference, case: &Case<'_>, is_it: fn(&Val
 }
 
 pub(super) fn one_scope_name_sets_both(difference: &Difference, _: &Case<'_>) -> bool {
-    let Kind::Frame(_) = difference.kind else { return false };
+    let DifferenceKind::Frame(_) = difference.kind else { return false };
     let (Some(recorded), Some(ours)) = (&difference.recorded, &difference.ours) else { return false };
     let metadata = "/action/metadata";
     let (Some(before), Some(after)) = (recorded.value.pointer(metadata), ours.value.pointer(metadata)) else {
@@ -123,7 +128,7 @@ pub(super) fn reads_an_interaction(difference: &Difference, case: &Case<'_>) -> 
     let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
     let words = text(&ours.value, "text");
     let name = words.strip_prefix('/').and_then(|words| words.split(' ').next());
-    difference.kind == Kind::Message
+    difference.kind == DifferenceKind::Message
         && forwards(case).any(|forward| forward["platform"] == "discord")
         && name == Some(&text(&recorded.value, "text"))
         && text(&recorded.value, "session_key").starts_with("agent:main:relay:channel:")
@@ -134,7 +139,7 @@ pub(super) fn reads_an_interaction(difference: &Difference, case: &Case<'_>) -> 
 pub(super) fn reads_strict_base64(difference: &Difference, case: &Case<'_>) -> bool {
     let is_strict =
         |body: &str| BASE64.decode(body.as_bytes()).is_ok() || BASE64_NOPAD.decode(body.as_bytes()).is_ok();
-    difference.kind == Kind::Message
+    difference.kind == DifferenceKind::Message
         && difference.ours.is_none()
         && difference.recorded.as_ref().is_some_and(|recorded| {
             recorded.value["session_key"].as_str().is_some_and(|key| key.starts_with("agent:main:relay:"))
@@ -150,13 +155,14 @@ fn forwards<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a Value> {
 
 /// A frame that only the recorded gateway wrote, and its place.
 fn only_theirs<'a>(difference: &Difference, case: &Case<'a>) -> Option<(&'a Frame, &'a Dial, usize)> {
-    let (Kind::Frame(dial), None) = (difference.kind, &difference.ours) else { return None };
+    let (DifferenceKind::Frame(dial), None) = (difference.kind, &difference.ours) else { return None };
     let at = difference.recorded_position?;
     Some((case.frame(dial, at)?, &case.run.session.dials[dial - 1], at))
 }
 
 pub(super) fn knows_a_copy(difference: &Difference, case: &Case<'_>) -> bool {
-    let (Kind::Message, Some(recorded), None) = (difference.kind, &difference.recorded, &difference.ours)
+    let (DifferenceKind::Message, Some(recorded), None) =
+        (difference.kind, &difference.recorded, &difference.ours)
     else {
         return false;
     };
@@ -175,10 +181,10 @@ pub(super) fn knows_a_copy(difference: &Difference, case: &Case<'_>) -> bool {
 
 pub(super) fn dials_no_more(difference: &Difference, case: &Case<'_>) -> bool {
     let is_refused = |dial: &Dial| {
-        matches!(dial.end, Some((_, End::Closed { by: Side::Connector, code: Some(4401), .. })))
+        matches!(dial.end, Some((_, DialEnd::Closed { by: Side::Connector, code: Some(4401), .. })))
     };
     let [.., before, last] = &case.run.session.dials[..] else { return false };
-    difference.kind == Kind::Dial
+    difference.kind == DifferenceKind::Dial
         && difference.ours.is_none()
         && difference.recorded.as_ref().is_some_and(|said| said.value["dial"] == case.run.session.dials.len())
         && is_refused(before)
@@ -203,7 +209,7 @@ pub(super) fn asks_to_go_idle_once(difference: &Difference, case: &Case<'_>) -> 
 }
 
 pub(super) fn asks_what_a_chat_is(difference: &Difference, case: &Case<'_>) -> bool {
-    let Kind::Frame(dial) = difference.kind else { return false };
+    let DifferenceKind::Frame(dial) = difference.kind else { return false };
     let Some(action) = only_ours(difference).map(|ours| &ours["action"]) else { return false };
     let names_none = |descriptor: &Value| descriptor["supported_ops"].as_array().is_none_or(Vec::is_empty);
     // The reference does not ask where the default descriptor names none.
@@ -226,7 +232,7 @@ pub(super) fn supports_edit(case: &Case<'_>, dial: usize, frame: &Frame) -> bool
 }
 
 pub(super) fn shows_a_turn(difference: &Difference, case: &Case<'_>) -> bool {
-    let Kind::Frame(dial) = difference.kind else { return false };
+    let DifferenceKind::Frame(dial) = difference.kind else { return false };
     let written = case.dialed(dial).and_then(|dialed| dialed.frames.get(difference.position?));
     difference.recorded.is_none() && written.is_some_and(|written| written.is_sign)
 }
@@ -320,7 +326,9 @@ pub(super) fn says_nothing_after_a_decline(difference: &Difference, case: &Case<
 }
 
 pub(super) fn takes_a_lost_ack_for_no_decline(difference: &Difference, case: &Case<'_>) -> bool {
-    let (Kind::Frame(dial), Some(position)) = (difference.kind, difference.position) else { return false };
+    let (DifferenceKind::Frame(dial), Some(position)) = (difference.kind, difference.position) else {
+        return false;
+    };
     let Some(action) = only_ours(difference).map(|ours| &ours["action"]) else { return false };
     let is_lost = |result: &Value| {
         let error = result["error"].as_str().unwrap_or_default().to_lowercase();
@@ -375,7 +383,7 @@ pub(super) fn ends_as_ambiguous(difference: &Difference, case: &Case<'_>) -> boo
 pub(super) fn shows_no_part(difference: &Difference, case: &Case<'_>) -> bool {
     let Some((frame, _, _)) = only_theirs(difference, case) else { return false };
     let (action, Some(cause)) = (&frame.value["action"], &frame.cause) else { return false };
-    let Kind::Frame(dial) = difference.kind else { return false };
+    let DifferenceKind::Frame(dial) = difference.kind else { return false };
     let grows = matches!(case.step(cause), Some(Step::State { last: false, .. }));
     let is_edit = action["op"] == "edit" && case.step(cause).is_some();
     (is_edit || action["op"] == "send" && grows)
@@ -427,7 +435,7 @@ pub(super) fn closes_no_stopped_turn(difference: &Difference, case: &Case<'_>) -
 const ASKED_OF_THE_DEFAULT: [&str; 4] = ["react", "prompt", "send_media", "task_card"];
 
 pub(super) fn asks_the_chats_own(difference: &Difference, case: &Case<'_>) -> bool {
-    let Kind::Frame(dial) = difference.kind else { return false };
+    let DifferenceKind::Frame(dial) = difference.kind else { return false };
     let (said, is_theirs) = match (&difference.recorded, &difference.ours) {
         (Some(recorded), None) => (recorded, true),
         (None, Some(ours)) => (ours, false),

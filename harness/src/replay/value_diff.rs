@@ -5,19 +5,19 @@ use super::diff::short;
 use serde_json::Value;
 
 /// How many differing lines are shown.
-const MOST_MARKED: usize = 40;
+const MAX_LINES: usize = 40;
 /// How much of two long texts is shown around the place where they part.
-const AROUND: usize = 40;
+const CONTEXT_CHARS: usize = 40;
 
 /// The lines of both values. What is the same stands once, the long of it shortened.
-pub(super) fn marked(recorded: &Value, ours: &Value) -> Vec<String> {
+pub(super) fn diff_lines(recorded: &Value, ours: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     walk(0, "", recorded, ours, &mut lines);
     let marks = lines.iter().filter(|line| !line.starts_with(' ')).count();
-    if marks > MOST_MARKED {
-        let end = lines.iter().enumerate().filter(|(_, line)| !line.starts_with(' ')).nth(MOST_MARKED);
+    if marks > MAX_LINES {
+        let end = lines.iter().enumerate().filter(|(_, line)| !line.starts_with(' ')).nth(MAX_LINES);
         lines.truncate(end.map_or(lines.len(), |(at, _)| at));
-        lines.push(format!("  and {} more lines that differ", marks - MOST_MARKED));
+        lines.push(format!("  and {} more lines that differ", marks - MAX_LINES));
     }
     lines
 }
@@ -76,10 +76,10 @@ fn shown(value: &Value) -> String {
 
 /// The part of a long text in which the difference is.
 fn around(text: &str, place: usize) -> String {
-    let from = place.saturating_sub(AROUND);
-    let part: String = text.chars().skip(from).take(2 * AROUND).collect();
+    let from = place.saturating_sub(CONTEXT_CHARS);
+    let part: String = text.chars().skip(from).take(2 * CONTEXT_CHARS).collect();
     let before = if from > 0 { "…" } else { "" };
-    let behind = if text.chars().nth(from + 2 * AROUND).is_some() { "…" } else { "" };
+    let behind = if text.chars().nth(from + 2 * CONTEXT_CHARS).is_some() { "…" } else { "" };
     format!("{before}{part}{behind}")
 }
 
@@ -109,17 +109,17 @@ mod tests {
     "op": "send"
 +   "new": null
   }"#;
-        assert_eq!(marked(&recorded, &ours).join("\n"), expected);
+        assert_eq!(diff_lines(&recorded, &ours).join("\n"), expected);
     }
 
     #[test]
     fn long_texts_are_shown_where_they_part() {
         let (left, right) = (format!("{}a{}", "é".repeat(200), "z".repeat(200)), "é".repeat(200));
-        let lines = marked(&json!(left), &json!(right));
+        let lines = diff_lines(&json!(left), &json!(right));
         let end = "é".repeat(40);
         assert_eq!(lines, [format!("- \"…{end}a{}…\"", "z".repeat(39)), format!("+ \"…{end}\"")]);
         let many = |n: i32| (0..100).map(|at| json!(at * n)).collect::<Vec<_>>();
-        let lines = marked(&json!(many(1)), &json!(many(2)));
+        let lines = diff_lines(&json!(many(1)), &json!(many(2)));
         assert_eq!(lines.last().unwrap(), "  and 158 more lines that differ");
     }
 }
