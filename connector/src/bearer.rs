@@ -39,7 +39,7 @@ pub(crate) fn check_bearer<'a>(
     };
     match owner(now.unix_s) {
         Some(id) => Bearer::Right(id),
-        // At time 0 nothing has expired yet, so what is right only then has expired since.
+        // A token that is valid at time 0, and only then, has expired since.
         None => owner(0).map_or(Bearer::Wrong, Bearer::Expired),
     }
 }

@@ -44,32 +44,33 @@ pub struct Control {
     pub act: Act,
 }
 
-/// What to do.
+/// Action of an instruction.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Act {
     /// Deliver an event.
     Inbound {
-        /// The event (E).
+        /// The event.
         event: Map<String, Value>,
-        /// Through the buffer (`true`), live (`false`), or as things stand (`None`).
+        /// `true` delivers through the buffer, `false` live only. `None` delivers live if possible, else through the
+        /// buffer.
         #[serde(default)]
         buffered: Option<bool>,
     },
     /// Deliver a forwarded platform request.
     Passthrough {
-        /// The forward (P).
+        /// The forward.
         forward: Map<String, Value>,
         /// As for `Inbound`.
         #[serde(default)]
         buffered: Option<bool>,
     },
-    /// Interrupt a session (L-16).
+    /// Interrupt a session.
     Interrupt {
-        /// The session's key (S).
+        /// Key of the session.
         session_key: String,
-        /// The chat, when it is known.
+        /// Id of the chat, if it is known.
         #[serde(default)]
         chat_id: String,
     },
@@ -77,93 +78,93 @@ pub enum Act {
     Drop,
     /// Close the connection.
     Close {
-        /// The WebSocket close code.
+        /// WebSocket close code.
         #[serde(default = "normal_closure")]
         code: u16,
-        /// The reason, at most 123 bytes.
+        /// Close reason, at most 123 bytes.
         #[serde(default)]
         reason: String,
     },
-    /// Let the gateway in no more: 4401 `unauthorized` now, and every dial is refused from now on.
+    /// Revoke the gateway: close the connection with 4401 `unauthorized`, and refuse every further dial.
     Revoke {
-        /// `false` takes it back.
+        /// `false` admits the gateway again.
         #[serde(default = "yes")]
         on: bool,
     },
-    /// Treat the token as expired, once: 4401 `expired` now, or at the next dial.
+    /// Treat the token as expired, once: close the connection with 4401 `expired`, or refuse the next dial.
     Expire,
     /// Accept upgrades and stay silent.
     Mute {
-        /// `false` speaks again.
+        /// `false` ends the silence.
         #[serde(default = "yes")]
         on: bool,
     },
-    /// Whether `going_idle` is acknowledged (L-12).
+    /// Acknowledge `going_idle`, or withhold the acknowledgement.
     IdleAck {
         /// `false` withholds it.
         on: bool,
     },
-    /// The result to give for an op from now on.
+    /// Set the result of an op from now on.
     Answer {
-        /// The op.
+        /// Name of the op.
         op: String,
-        /// Whatever should stand under `result`; null restores the usual answers.
+        /// Value of `result`. Null restores the usual results.
         result: Value,
     },
-    /// How much later the results of an op come from now on.
+    /// Delay the results of an op from now on.
     Delay {
-        /// The op.
+        /// Name of the op.
         op: String,
-        /// Milliseconds; 0 restores.
+        /// Delay in milliseconds. 0 removes the delay.
         ms: u64,
     },
-    /// The descriptor to answer with from the next `hello` on.
+    /// Set the descriptor that answers further `hello` frames.
     Descriptor {
-        /// The object, sent as it is.
+        /// The descriptor, sent unchanged.
         descriptor: Map<String, Value>,
-        /// Its platform, where the object does not name it.
+        /// Its platform. Required only if the descriptor does not name one.
         #[serde(default)]
         platform: Option<String>,
     },
-    /// Send a text as it is, as one text message.
+    /// Send a text unchanged, as one text message.
     Raw {
-        /// The text.
+        /// The text. A frame needs its own newline.
         text: String,
     },
-    /// Let a gateway enrol with a token, once (H-1).
+    /// Let a gateway enrol with a token, once.
     EnrollToken {
         /// The token.
         #[serde(deserialize_with = "secret")]
         #[cfg_attr(test, schemars(with = "String", regex(pattern = r"\S")))]
         token: Secret,
-        /// Whose it is.
+        /// Tenant of the token.
         #[serde(default = "default_tenant")]
         tenant: String,
-        /// How long it is good, in seconds; without it for ever.
+        /// Time in seconds after which the token expires. Without it the token does not expire.
         #[serde(default)]
         ttl_s: Option<u64>,
     },
-    /// Give the gateway new credentials.
+    /// Replace the gateway's credentials.
     Rotate {
-        /// How long the old secrets stay good beside the new one, in milliseconds.
+        /// Time in milliseconds for which the old secrets stay valid.
         #[serde(default = "a_minute")]
         overlap_ms: u64,
-        /// The new secret; without it one is drawn.
+        /// The new secret. Without it one is drawn.
         #[serde(default, deserialize_with = "optional_secret")]
         #[cfg_attr(test, schemars(with = "String", regex(pattern = r"\S")))]
         secret: Option<Secret>,
-        /// The new delivery key; without it one is drawn.
+        /// The new delivery key. Without it one is drawn.
         #[serde(default, deserialize_with = "optional_secret")]
         #[cfg_attr(test, schemars(with = "String", regex(pattern = r"\S")))]
         delivery_key: Option<Secret>,
     },
-    /// Post a signed delivery to the gateway's endpoint (H-6).
+    /// Post a signed webhook request to the gateway's endpoint.
     Deliver(Webhook),
-    /// Answer an open prompt, as a user would (I).
+    /// Answer an open prompt, as a user would.
     Press(Press),
 }
 
-/// A press of a button.
+/// A press of a button of a prompt.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -172,16 +173,16 @@ pub struct Press {
     #[serde(deserialize_with = "text_or_number")]
     #[cfg_attr(test, schemars(schema_with = "text_or_number_schema"))]
     pub option_id: String,
-    /// The prompt; without it the last one that is open.
+    /// Id of the prompt. Default: the last open prompt.
     #[serde(default)]
     pub prompt_id: Option<String>,
-    /// The prompt's chat; without it any.
+    /// Chat of the prompt. Default: any chat.
     #[serde(default)]
     pub chat_id: Option<String>,
-    /// The user's id; by default that of the chat's last author.
+    /// Id of the user. Default: that of the chat's last author.
     #[serde(default)]
     pub user_id: Option<String>,
-    /// The user's name.
+    /// Name of the user.
     #[serde(default)]
     pub user_name: Option<String>,
     /// As for `Inbound`.
@@ -189,25 +190,25 @@ pub struct Press {
     pub buffered: Option<bool>,
 }
 
-/// A signed delivery: an event or an interrupt, one of them.
+/// A signed webhook request with either an event or an interrupt.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Webhook {
-    /// The event (E).
+    /// The event.
     #[serde(default)]
     pub event: Option<Map<String, Value>>,
-    /// An interrupt's fields: `session_key`, and what else there is to say.
+    /// Fields of an interrupt, such as `session_key`.
     #[serde(default)]
     pub interrupt: Option<Map<String, Value>>,
-    /// Where to, when it is not the endpoint that the gateway gave.
+    /// URL to post to. Default: the endpoint that the gateway gave when it provisioned.
     #[serde(default)]
     pub url: Option<String>,
-    /// What to sign with, when it is not the gateway's delivery key.
+    /// Key to sign with. Default: the gateway's delivery key.
     #[serde(default, deserialize_with = "optional_secret")]
     #[cfg_attr(test, schemars(with = "String", regex(pattern = r"\S")))]
     pub key: Option<Secret>,
-    /// How many seconds ahead of the clock it is signed; behind it, when negative.
+    /// Offset of the signature's time from the clock, in seconds.
     #[serde(default)]
     pub skew_s: i64,
 }
@@ -241,7 +242,7 @@ fn text_or_number_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema 
     schemars::json_schema!({"type": ["string", "number"]})
 }
 
-/// The error quotes nothing: it may be a secret all the same (C-4).
+/// The error quotes no value, because the value may be a secret (C-4).
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::String(text) if !text.trim().is_empty() => Ok(Secret::new(text)),
@@ -343,7 +344,7 @@ pub(crate) fn read_object(line: &str) -> Result<Map<String, Value>, ControlError
     })
 }
 
-/// `do` is the only field with variants; a script's author has not heard of those.
+/// A script's author does not know the word "variant" that serde uses for `do`.
 fn name_the_tag(error: &str) -> String {
     error.replacen("unknown variant", "unknown `do`", 1)
 }

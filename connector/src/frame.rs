@@ -39,7 +39,7 @@ pub(crate) enum Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// The line, with its newline.
+    /// Returns the line, with its newline.
     pub(crate) fn to_line(&self) -> Vec<u8> {
         let mut line = serde_json::to_vec(self)
             .unwrap_or_else(|error| unreachable!("JSON values serialise into memory: {error}"));
@@ -48,7 +48,7 @@ impl Outgoing<'_> {
     }
 }
 
-/// DeliveryKind of a delivery, by the type of its frame.
+/// Kind of a delivery, by the type of its frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum DeliveryKind {
     #[serde(rename = "inbound")]
@@ -88,19 +88,19 @@ impl DeliveryKind {
     }
 }
 
-/// A line of a gateway, read.
+/// A parsed line of a gateway.
 #[derive(PartialEq, Debug)]
 pub(crate) enum Incoming {
-    /// Nothing but white space (W-2).
+    /// Only white space (W-2).
     Blank,
     /// Not a frame (W-3), or one without a required field.
     Malformed,
-    /// A frame of another type (W-4). It is observed all the same.
+    /// A frame of another type (W-4). It is observed, too.
     Unknown(Value),
     Known(GatewayFrame, Value),
 }
 
-/// The fields of a gateway's frame that the machine acts on.
+/// Fields of a gateway's frame that the machine uses.
 #[derive(PartialEq, Debug)]
 pub(crate) enum GatewayFrame {
     Hello { platform: String, bot_id: String },

@@ -76,9 +76,9 @@ impl fmt::Debug for HttpResponse {
 
 impl HttpResponse {
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
-        // Room for any answer of ours: what grows leaves copies behind.
+        // The capacity fits every response, because a buffer that grows leaves copies of secrets in memory.
         let mut text = Zeroizing::new(Vec::with_capacity(2048));
-        // Memory takes all that is written, and no map here has keys but texts.
+        // Writing to memory cannot fail, and every map has text keys.
         let _ = serde_json::to_writer(&mut *text, body);
         let headers = vec![("content-type", "application/json".to_owned())];
         HttpResponse { status, headers, body: Bytes::from_owner(text) }
@@ -96,7 +96,7 @@ impl HttpResponse {
 pub(crate) struct Refusal {
     pub(crate) status: u16,
     pub(crate) error: String,
-    /// Method of the endpoint (405).
+    /// Allowed method of the endpoint (405).
     pub(crate) allow: Option<&'static str>,
     /// Id of the gateway that asked; empty if it is not known.
     pub(crate) gateway: String,
@@ -164,7 +164,7 @@ pub(crate) fn endpoint(url: &str) -> Option<Url> {
     Url::parse(url).ok().filter(is_endpoint)
 }
 
-/// A JSON body's fields. An error names the field and quotes nothing: it may be a secret (C-4).
+/// Fields of a JSON body. An error names the field and quotes no value, because it may be a secret (C-4).
 pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
@@ -179,7 +179,7 @@ impl Fields {
         self.0.get(name).and_then(Value::as_str).ok_or_else(|| must_be(name, "a string"))
     }
 
-    /// A string that may be absent or null.
+    /// Returns a string field that may be absent or null.
     pub(crate) fn optional_text(&self, name: &str) -> Result<Option<&str>, Refusal> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -187,7 +187,7 @@ impl Fields {
         }
     }
 
-    /// A string that names something: not blank, on one line, and of a length that fits a header.
+    /// Returns a string field that is not blank, has one line, and fits a header.
     pub(crate) fn name(&self, name: &str) -> Result<&str, Refusal> {
         let text = self.text(name)?;
         let plain = text.trim() == text && !text.is_empty() && text.len() <= 256;

@@ -135,7 +135,7 @@ impl ConnectorMachine {
         path: &str,
         authorization: Option<&str>,
     ) -> Upgrade {
-        // An id that is still in use is the driver's mistake: its old connection must have ended.
+        // A reused id is a driver error: its old connection must have ended.
         self.handle_closed(now, conn, None, "");
         self.dials += 1;
         let (gateway, authenticated, unwelcome) = match path {
@@ -209,7 +209,7 @@ impl ConnectorMachine {
                 }
             }
         }
-        // Only now: a gateway with several identities sends its hellos at once, and gets all descriptors first.
+        // After all lines: a gateway with several identities sends its hellos at once, and gets all descriptors first.
         self.drain(now, conn);
     }
 
@@ -220,7 +220,7 @@ impl ConnectorMachine {
         self.ready.remove(&conn);
         self.detach(&connection.gateway, conn);
         if connection.phase == Phase::Ending {
-            // Observed when the connector ended it.
+            // The end was observed when the connector ended it.
             return;
         }
         let by = if code.is_some() { ClosedBy::Gateway } else { ClosedBy::PeerLost };

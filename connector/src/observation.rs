@@ -4,17 +4,18 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::VecDeque;
 
-/// An observation of a connector. It serialises as a line of its bridge, `saw` first.
+/// An observation of a connector. It serializes as a line of its bridge, with the field `saw` first.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "saw", rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Observation {
-    /// The connector takes connections.
+    /// The connector accepts connections.
     Listening {
-        /// What a gateway is to be configured with: `ws://127.0.0.1:49152`.
+        /// URL for the gateway's configuration, such as `ws://127.0.0.1:49152`.
         url: String,
     },
-    /// A gateway's state was restored from the state file. Only at the start, and only if there is something to tell.
+    /// A gateway's state was restored from the state file. Observed only at the start, and only for gateways with
+    /// state to report.
     Restored {
         /// Id of the gateway.
         gateway: String,
@@ -25,69 +26,71 @@ pub enum Observation {
         /// True if its idleness was confirmed and no handshake has followed.
         idle: bool,
     },
-    /// An entry was taken into a buffer and is on the disk. Only with a state file.
+    /// An entry was added to a buffer and is on the disk. Observed only with a state file.
     Buffered {
         /// Id of the gateway.
         gateway: String,
-        /// The entry's `bufferId`.
+        /// `bufferId` of the entry.
         buffer_id: String,
     },
-    /// A gateway dialled.
+    /// A gateway dialed.
     Dial {
-        /// Its id; empty when it is not known.
+        /// Id of the gateway; empty if it is not known.
         gateway: String,
-        /// Which dial this is, counted over all gateways from 1, refused ones too.
+        /// Number of the dial, counted over all gateways from 1. Refused dials count.
         dial: u64,
-        /// Whether it showed a token that is right (C-2).
+        /// True if its token is valid.
         authenticated: bool,
-        /// The HTTP status it was refused with; left out when it was accepted, be it only to be closed.
+        /// HTTP status of the refusal. Left out if the upgrade was accepted, even if the connection is closed at once.
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
-        /// Why it was refused: the `error` of the answer, or the reason of the close.
+        /// Reason of the refusal: the `error` of the response, or the close reason.
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<&'static str>,
     },
     /// A gateway sent a frame.
     Frame {
-        /// Its id.
+        /// Id of the gateway.
         gateway: String,
-        /// The dial whose connection it came on.
+        /// Number of the dial that opened the connection.
         dial: u64,
-        /// The frame, whole.
+        /// The whole frame.
         frame: Value,
     },
-    /// A request was answered over HTTP, or a signed delivery was.
+    /// An HTTP request or a signed webhook request was answered.
     Http {
-        /// Whose it is; empty when it is not known.
+        /// Id of the gateway; empty if it is not known.
         gateway: String,
-        /// Who asked.
+        /// Sender of the request.
         by: AskedBy,
-        /// The method.
+        /// Method of the request.
         method: String,
-        /// The path, without a query.
+        /// Path of the request, without a query.
         path: String,
-        /// The status of the answer; null when a delivery brought none.
+        /// Status of the response; null if a webhook request got none.
         status: Option<u16>,
-        /// The `error` of the answer, or why there was none.
+        /// `error` of the response, or the reason for which there is none.
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
-        /// What was asked for, secrets as `<hidden>` (C-4); of a file what it is. Left out with what was refused.
+        /// Body of the request, with secrets replaced by `<hidden>`. For a file its description. Left out if the
+        /// request was refused.
         #[serde(skip_serializing_if = "Option::is_none")]
         request: Option<Value>,
-        /// What was answered, likewise.
+        /// Body of the response, with secrets replaced likewise.
         #[serde(skip_serializing_if = "Option::is_none")]
         answer: Option<Value>,
     },
     /// A buffered entry was sent and not acknowledged within
-    /// [`ConnectorConfig::unacked_after`](super::ConnectorConfig::unacked_after): the drain waits for it. Once per entry.
+    /// [`ConnectorConfig::unacked_after`](super::ConnectorConfig::unacked_after). The entries after it wait. Observed
+    /// once per entry.
     Unacked {
         /// Id of the gateway.
         gateway: String,
-        /// Number of the dial that opened the connection it was sent on.
+        /// Number of the dial that opened the connection.
         dial: u64,
-        /// Its `bufferId`.
+        /// `bufferId` of the entry.
         buffer_id: String,
-        /// The type of its frame: `inbound` or `passthrough_forward`.
+        /// Type of its frame: `inbound` or `passthrough_forward`.
         #[serde(rename = "type")]
         frame_type: &'static str,
         /// Time since it was sent, in milliseconds.
@@ -95,20 +98,20 @@ pub enum Observation {
     },
     /// A connection ended.
     Closed {
-        /// Whose it was.
+        /// Id of the gateway.
         gateway: String,
-        /// The dial that had opened it.
+        /// Number of the dial that opened the connection.
         dial: u64,
-        /// The close code; null when no close frame was sent or received.
+        /// Close code; null if no close frame was sent or received.
         code: Option<u16>,
-        /// The close reason.
+        /// Close reason.
         reason: String,
-        /// Who ended it.
+        /// Side that ended it.
         by: ClosedBy,
     },
 }
 
-/// Who ended a connection.
+/// Side that ended a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum ClosedBy {
@@ -118,19 +121,19 @@ pub enum ClosedBy {
     /// This connector.
     #[serde(rename = "connector")]
     Connector,
-    /// Nobody: it broke without a close frame.
+    /// Neither side: the connection was lost without a close frame.
     #[serde(rename = "peer lost")]
     PeerLost,
 }
 
-/// Who made a request over HTTP.
+/// Sender of an HTTP request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum AskedBy {
-    /// The gateway, or whoever else asked this connector.
+    /// The gateway, or another client of this connector.
     Gateway,
-    /// This connector: a signed delivery.
+    /// This connector, with a signed webhook request.
     Connector,
 }
 

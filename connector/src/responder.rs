@@ -68,7 +68,7 @@ impl Responder {
             return Err(format!("the descriptor does not offer `{name}`"));
         }
         let text = |field: &str| action.get(field).and_then(Value::as_str);
-        let mut needed = op.fields.iter().filter(|field| is_needed_text(field));
+        let mut needed = op.fields.iter().filter(|field| is_required_text(field));
         if let Some(missing) = needed.find(|field| text(field.name).is_none()) {
             return Err(format!("`{name}` needs a string `{}`", missing.name));
         }
@@ -133,7 +133,7 @@ impl Responder {
 }
 
 /// Returns whether an action cannot be carried out without this string.
-fn is_needed_text(field: &Field) -> bool {
+fn is_required_text(field: &Field) -> bool {
     field.in_frame == InFrame::Always && matches!(field.kind, Kind::Id | Kind::Text | Kind::OneOf(_))
 }
 

@@ -1,4 +1,4 @@
-//! The JSON Schemas of the development connector's lines, made of the types that read and write them.
+//! JSON Schemas of the development connector's lines, generated from the types that read and write them.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 
 use crate::control::{Act, Control};
@@ -18,7 +18,7 @@ fn connector_in() -> Value {
         "type": ["string", "null"]});
     let parts = schema["$defs"].clone();
     for branch in schema["oneOf"].as_array_mut().unwrap() {
-        // What it refers to is closed, and so could have neither `do` nor `gateway` beside it.
+        // A reference is closed, so `do` and `gateway` could not stand beside it.
         if let Some(name) = branch.as_object_mut().unwrap().remove("$ref") {
             let part = &parts[name.as_str().unwrap().trim_start_matches("#/$defs/")];
             let fields = part["properties"].as_object().unwrap().clone();

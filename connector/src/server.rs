@@ -192,7 +192,7 @@ impl Drop for EmbeddedConnector {
     fn drop(&mut self) {
         self.hub.stop();
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed there; nothing is left to do about it here.
+            // The thread has printed its panic.
             let _ = thread.join();
         }
     }

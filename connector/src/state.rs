@@ -9,24 +9,24 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// The format that is written, and the only one that is read.
+/// Version of the format. No other version is read.
 pub(crate) const FORMAT: u64 = 1;
-/// The field that makes a JSON object a state, with its format.
-const MARK: &str = "relayline_connector_state";
+/// Field that marks a JSON object as a state; its value is the format.
+const FORMAT_FIELD: &str = "relayline_connector_state";
 
 /// Error returned when a text is not a state that can be used.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum StateFault {
-    /// It is not JSON, or a JSON object without the mark.
+    /// The text is not JSON, or a JSON object without the mark.
     #[error("is no connector's state, or damaged ({0})")]
     Foreign(String),
-    /// It has the mark, and something else is wrong.
+    /// The object has the mark, and another part is invalid.
     #[error("is damaged ({0})")]
     Damaged(String),
-    /// Another format.
+    /// The format is another version.
     #[error("has the format {0}, and this program reads format {FORMAT} alone")]
     Format(u64),
-    /// It holds messages of a connector that let everybody in, and this one does not.
+    /// The state holds messages of a connector that admits every gateway, and this one does not.
     #[error(
         "holds {0} messages of a connector that let everybody in: start it without --gateway and tokens until they are \
          taken"
@@ -34,7 +34,7 @@ pub enum StateFault {
     Open(usize),
 }
 
-/// The format alone, which is read first.
+/// The format field, which is read first.
 #[derive(Deserialize)]
 struct Mark {
     #[serde(rename = "relayline_connector_state")]
@@ -55,7 +55,7 @@ pub(crate) struct DurableState {
 pub(crate) struct GatewayState {
     pub(crate) id: String,
     pub(crate) tenant: String,
-    /// Issued secrets, newest last. Configured ones are not kept.
+    /// Issued secrets, newest last. Configured ones are not part of the state.
     pub(crate) secrets: Vec<SecretState>,
     #[serde(serialize_with = "show_optional", deserialize_with = "read_optional")]
     pub(crate) delivery_key: Option<Secret>,
@@ -101,7 +101,7 @@ pub(crate) struct EntryState {
 impl DurableState {
     /// Returns the text. It holds secrets, and is wiped when dropped.
     pub(crate) fn to_text(&self) -> Zeroizing<Vec<u8>> {
-        // It cannot fail: each map in it has keys that are texts.
+        // Cannot fail: every map has text keys.
         let mut text = Zeroizing::new(serde_json::to_vec(self).unwrap_or_default());
         text.push(b'\n');
         text
@@ -117,10 +117,10 @@ impl DurableState {
         }
         let mark: Mark = serde_json::from_slice(text).map_err(|error| StateFault::Foreign(place(&error)))?;
         match mark.format.as_ref().map(Value::as_u64) {
-            None => return Err(StateFault::Foreign(format!("it has no field `{MARK}`"))),
+            None => return Err(StateFault::Foreign(format!("it has no field `{FORMAT_FIELD}`"))),
             Some(Some(FORMAT)) => {}
             Some(Some(format)) => return Err(StateFault::Format(format)),
-            Some(None) => return Err(StateFault::Damaged(format!("`{MARK}` is not a number"))),
+            Some(None) => return Err(StateFault::Damaged(format!("`{FORMAT_FIELD}` is not a number"))),
         }
         serde_json::from_slice(text).map_err(|error| StateFault::Damaged(place(&error)))
     }

@@ -24,7 +24,7 @@ struct Pending {
     bytes: usize,
     /// The request, until the driver takes it.
     post: Option<Post>,
-    /// Hidden in the answer, if the gateway repeats it.
+    /// Key to hide in the response, if the gateway repeats it.
     key: Secret,
 }
 

@@ -73,7 +73,7 @@ mod tests {
         check(IdStyle::Snowflake, ["1253382187114299392", "1253382187114299393", "1253382187114299394"]);
         check(IdStyle::Counter, ["1001", "1002", "1003"]);
         check(IdStyle::Timestamp, ["1718900000.123000", "1718900000.123001", "1718900000.123002"]);
-        // The ends of time are no trouble.
+        // The ends of the time range do not overflow.
         let mut ids = Ids::new([255; 32]);
         for style in [IdStyle::Snowflake, IdStyle::Counter, IdStyle::Timestamp] {
             ids.next(style, at(0, 0));

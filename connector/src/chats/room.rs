@@ -79,7 +79,7 @@ impl Room {
         put("user_name", Some(person.name));
         put("thread_id", self.thread_id);
         put("parent_chat_id", self.parent_chat_id);
-        // Both names go in, since gateways of before `scope_id` read the older one (E-5).
+        // Both names are sent, because gateways older than `scope_id` read `guild_id` (E-5).
         put("scope_id", self.scope_id);
         put("guild_id", self.scope_id);
         source

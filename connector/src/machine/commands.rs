@@ -76,7 +76,7 @@ impl ConnectorMachine {
             }),
             Act::Mute { on } => {
                 self.change_each(&ids, |_, gateway| gateway.muted = on)?;
-                // What was buffered meanwhile comes now, where there was a handshake before the silence.
+                // Deliver the entries buffered during the silence on connections with a complete handshake.
                 let open: Vec<ConnId> = self.connections.keys().copied().collect();
                 open.into_iter().for_each(|conn| self.drain(now, conn));
                 Ok(())
@@ -133,7 +133,7 @@ impl ConnectorMachine {
             let secret = secret.clone().unwrap_or_else(|| self.issuer.issue(Credential::Secret));
             let key = delivery_key.clone().unwrap_or_else(|| self.issuer.issue(Credential::DeliveryKey));
             gateway.account.rotate(now, overlap, secret, key);
-            // One entry each: the next end of all its older secrets.
+            // Each gateway has one entry: the next end of its older secrets.
             self.overlaps.retain(|(_, of)| of != id);
             self.overlaps.extend(gateway.account.next_expiry().map(|end| (end, id.clone())));
         }
@@ -153,7 +153,7 @@ impl ConnectorMachine {
         }
     }
 
-    /// The connections of these gateways; one at least.
+    /// Returns the connections of these gateways. Fails if there are none.
     fn connected(&self, ids: &[String]) -> Result<Vec<ConnId>, ControlError> {
         let conns: Vec<ConnId> =
             ids.iter().filter_map(|id| self.gateways.get(id).and_then(|gateway| gateway.conn)).collect();

@@ -26,7 +26,7 @@ impl ConnectorMachine {
         let state = DurableState::read(state)?;
         let mut machine = ConnectorMachine::new(config, seed);
         machine.is_durable = true;
-        // With issued secrets a connector is not open to everybody, whatever its flags say.
+        // With issued secrets a connector does not admit every gateway, whatever the flags say.
         let is_closed = state.gateways.iter().any(|known| !known.id.is_empty());
         if is_closed && machine.is_open {
             machine.is_open = false;

@@ -1,4 +1,4 @@
-//! Gateways become known: they enrol with a single-use token (H-1), or provision with an identity's alone (H-4).
+//! Enrolment with a single-use token (H-1), and provisioning with an identity alone (H-4).
 
 use super::ConnectorMachine;
 use crate::account::Account;
@@ -10,7 +10,7 @@ use relayline_core::time::Now;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// The answer's body: the credentials and the account that they are for.
+/// Body of the response: the credentials and their account.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Issued<'a> {
@@ -65,8 +65,8 @@ impl ConnectorMachine {
         Ok(Issued::new(id, tenant, account.claim()).served(asked))
     }
 
-    /// Issues credentials each time, and makes the earlier ones void (H-4). Those of a rotation that nobody has fetched
-    /// yet are handed out first.
+    /// Issues credentials on each call and makes the earlier ones invalid (H-4). Credentials of a rotation that were
+    /// not fetched yet are handed out first.
     pub(super) fn provision(&mut self, tenant: &str, body: &[u8]) -> Result<Served, Refusal> {
         let fields = Fields::read(body)?;
         let id = fields.name("gatewayId")?;

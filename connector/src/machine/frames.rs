@@ -40,7 +40,7 @@ impl ConnectorMachine {
                 };
                 let line = Outgoing::Descriptor { descriptor: &descriptor }.to_line();
                 connection.default_platform.get_or_insert_with(|| platform.clone());
-                // A gateway cannot make this grow without bound: it fronts a handful of platforms.
+                // The bound protects against gateways that send many names; real ones front a few platforms.
                 if connection.descriptors.len() < MAX_NAMES {
                     connection.bot_ids.insert(platform.clone(), bot_id);
                     connection.descriptors.insert(platform, descriptor);
@@ -69,7 +69,7 @@ impl ConnectorMachine {
                         "prompt" => {
                             let bot_id = connection.bot_ids.get(&name).cloned().unwrap_or_default();
                             let shown = Prompt::read(&connection.gateway, name, bot_id, action, &result);
-                            // One that cannot be kept is as good as evicted.
+                            // A prompt that is too large to keep counts as evicted.
                             self.stats.evicted_prompts += shown.map_or(1, |prompt| self.prompts.show(prompt));
                         }
                         "delete" => {
@@ -104,7 +104,7 @@ impl ConnectorMachine {
                     self.send(conn, Outgoing::GoingIdleAck.to_line());
                 }
             }
-            // There is no platform turn to stop: it was observed.
+            // There is no platform turn to stop. The frame was observed.
             GatewayFrame::Interrupt => {}
         }
     }

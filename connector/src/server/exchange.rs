@@ -30,7 +30,7 @@ pub(super) async fn answer(hub: &Hub, request: Request<Received>) -> Option<Resp
         media_filename: parts.headers.get("x-media-filename").map(HeaderValue::as_bytes),
     };
     let limit = hub.with(|machine, now| machine.http_body_limit(now, &head));
-    // Its own end lets the next one in, so it is held to the end of this.
+    // Reading to the end of the body frees the next client, so the permit is held until the response is built.
     let _permit = match limit > SMALL {
         true => Some(hub.uploads.acquire().await.ok()?),
         false => None,
@@ -40,11 +40,11 @@ pub(super) async fn answer(hub: &Hub, request: Request<Received>) -> Option<Resp
         Err(_) => HttpBody::TooSlow,
     };
     if let HttpBody::TooLarge = read {
-        // Late or broken, it makes no difference.
+        // A body that is late or broken makes no difference here.
         let _ = timeout(DRAIN_TIMEOUT, drain(&mut body)).await;
     }
     let answer = hub.with(|machine, now| machine.handle_http(now, &head, read));
-    // An answer that relies on a state that could not be kept must not go out.
+    // A response that relies on unwritten state must not be sent.
     hub.failure().is_none().then(|| response(answer))
 }
 
@@ -83,7 +83,7 @@ fn response(answer: HttpResponse) -> Response<Full<Bytes>> {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     for (name, value) in answer.headers {
-        // They come from headers, or are ours.
+        // The values come from headers or are constants.
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             response.headers_mut().insert(HeaderName::from_static(name), value);
         }

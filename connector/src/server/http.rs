@@ -24,7 +24,7 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 /// Maximum time of a TLS handshake.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the gateways to answer the close frame at the end.
-const GOODBYE: Duration = Duration::from_secs(1);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves until the owner has dropped its handle.
 pub(super) async fn serve(
@@ -40,7 +40,7 @@ pub(super) async fn serve(
         () = hub.stopped.notified() => {}
     }
     hub.with(|machine, _| machine.shut_down());
-    let _ = tokio::time::timeout(GOODBYE, async {
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, async {
         while hub.connections() > 0 {
             hub.ended.notified().await;
         }
@@ -54,7 +54,7 @@ async fn accept(
     listener: std::net::TcpListener,
     tls: Option<ServerTls>,
 ) {
-    // Only fails outside a runtime; then there is nothing to accept with.
+    // Fails only outside a runtime, where nothing can be accepted.
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     let open = |tcp: Compat<TcpStream>| secure(tls.clone(), tcp.into_inner());
     server.serve(listener, open, |request| answer(hub, request), pending()).await;
@@ -142,7 +142,7 @@ fn upgrade(hub: &Arc<Hub>, mut request: Request<Received>, key: &str) -> Respons
     }
 }
 
-/// The key of a request that asks for a WebSocket (RFC 6455, 4.2.1).
+/// Returns the key of a request for a WebSocket (RFC 6455, 4.2.1).
 fn websocket_key(headers: &HeaderMap) -> Option<String> {
     let says = |name: HeaderName, word: &str| {
         headers

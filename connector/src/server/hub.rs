@@ -31,7 +31,7 @@ struct State {
     next_conn: u32,
     /// State file, if there is one.
     file: Option<StateFile>,
-    /// Reason for which the state could not be kept. Nothing is passed on any more then.
+    /// Reason for which the state could not be written. No output is passed on after that.
     failure: Option<String>,
 }
 
@@ -49,7 +49,7 @@ impl State {
     }
 }
 
-/// One lock around all of it: it is never held across an await, and what is done under it is short.
+/// The shared machine, behind one lock. The lock is never held across an await, and each use is short.
 pub(super) struct Hub {
     state: Mutex<State>,
     origin: Instant,
@@ -174,7 +174,7 @@ impl Hub {
     pub(super) fn next_observation(&self, until: Option<Instant>) -> Option<Observation> {
         let mut state = self.lock();
         loop {
-            // An observation may rely on a state that could not be kept.
+            // An observation may rely on state that was not written.
             if state.failure.is_some() {
                 return None;
             }
@@ -202,7 +202,7 @@ impl Hub {
         now_since(self.origin)
     }
 
-    /// A panic under the lock has been reported where it happened; the others go on.
+    /// A panic under the lock has been reported; the other users continue.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -220,7 +220,7 @@ fn now_since(origin: Instant) -> Now {
     Now { mono: Time::from_micros(us), unix_s: unix_now().as_secs() }
 }
 
-/// A clock before 1970 reads as 1970.
+/// Returns the Unix time. A clock before 1970 reads as 1970.
 fn unix_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -33,7 +33,7 @@ async fn send(client: &Client, request: &Request) -> Result<(u16, Vec<u8>), Stri
     match client.send(request).await {
         Ok(answer) => Ok((answer.status, answer.body.to_vec())),
         Err(Failure::Unreachable { host, cause }) => Err(match cause {
-            // The advice in the texts of these is for a gateway that looks for its connector.
+            // The advice in these texts is for a gateway that looks for its connector.
             Unreachable::Connect(why) => {
                 format!("{host} takes no connection ({why}): is the gateway's server running?")
             }

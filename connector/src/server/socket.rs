@@ -16,7 +16,7 @@ use std::time::Duration;
 type Wire = TokioAdapter<TokioIo<Upgraded>>;
 
 /// Time to write the rest and to receive the gateway's close frame, once the machine has ended a connection (L-4).
-const LINGER: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// RFC 6455, 7.4.1: "no status code was in the close frame".
 const NO_STATUS: u16 = 1005;
 
@@ -29,13 +29,13 @@ pub(super) async fn run(hub: &Hub, conn: ConnId, wake: &Wake, io: TokioIo<Upgrad
         () = write(hub, conn, wake, sender) => {}
         () = async {
             wake.over.notified().await;
-            tokio::time::sleep(LINGER).await;
+            tokio::time::sleep(CLOSE_TIMEOUT).await;
         } => {}
     }
 }
 
-/// The default buffers would hold 128 KiB per connection. The message limit must be well above the line limit:
-/// a message over it ends the connection, where a line over the line limit only is discarded (W-5).
+/// The default buffers would hold 128 KiB per connection. The message limit must be well above the line limit: a
+/// message over its limit ends the connection, a line over its limit is only discarded (W-5).
 fn config(limits: Limits) -> WebSocketConfig {
     let message = limits.max_line_bytes.saturating_mul(4).saturating_add(64 << 10);
     WebSocketConfig::default()

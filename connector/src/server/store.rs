@@ -30,7 +30,7 @@ pub struct StateFile {
     file: File,
     /// Content of the file.
     text: Zeroizing<Vec<u8>>,
-    /// It was written by this process, and so has mode 0600.
+    /// True if this process wrote the file, which then has mode 0600.
     is_ours: bool,
 }
 
@@ -59,7 +59,7 @@ impl StateFile {
                 Err(TryLockError::WouldBlock) => return Err(StateError::InUse(path.to_owned())),
                 Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
             }
-            // A symbolic link stays one: the file that it points to is replaced.
+            // A symbolic link is kept: the file that it points to is replaced.
             let path = fs::canonicalize(path).map_err(failed("find"))?;
             // The process that had the lock may have replaced the file since it was opened.
             if !is_at(&file, &path) {

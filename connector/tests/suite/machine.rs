@@ -558,7 +558,7 @@ fn x_01_everything_is_bounded() {
 
 /// What a gateway, or anything else that has found the port, may do.
 #[derive(Clone, Debug)]
-enum Deed {
+enum MachineInput {
     Upgrade(u32),
     Bytes(u32, Vec<u8>),
     Frame(u32, String),
@@ -599,24 +599,24 @@ const CONTROLS: [&str; 13] = [
     r#"{"do":"answer","op":"send","result":[]}"#,
 ];
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn input() -> impl Strategy<Value = MachineInput> {
     let conn = 0u32..4;
     prop_oneof![
-        conn.clone().prop_map(Deed::Upgrade),
+        conn.clone().prop_map(MachineInput::Upgrade),
         (conn.clone(), prop::collection::vec(any::<u8>(), 0..40))
-            .prop_map(|(conn, bytes)| Deed::Bytes(conn, bytes)),
-        (conn.clone(), ".{0,40}").prop_map(|(conn, text)| Deed::Frame(conn, text)),
+            .prop_map(|(conn, bytes)| MachineInput::Bytes(conn, bytes)),
+        (conn.clone(), ".{0,40}").prop_map(|(conn, text)| MachineInput::Frame(conn, text)),
         (conn.clone(), prop::sample::select(FRAMES.to_vec()))
-            .prop_map(|(conn, frame)| Deed::Frame(conn, frame.into())),
-        conn.prop_map(Deed::Closed),
-        any::<u64>().prop_map(Deed::Tick),
-        (0..CONTROLS.len()).prop_map(Deed::Control),
-        Just(Deed::Poll),
+            .prop_map(|(conn, frame)| MachineInput::Frame(conn, frame.into())),
+        conn.prop_map(MachineInput::Closed),
+        any::<u64>().prop_map(MachineInput::Tick),
+        (0..CONTROLS.len()).prop_map(MachineInput::Control),
+        Just(MachineInput::Poll),
     ]
 }
 
-/// Plays the deeds; returns everything that came out.
-fn play(deeds: &[Deed]) -> Vec<String> {
+/// Plays the inputs; returns everything that came out.
+fn play(inputs: &[MachineInput]) -> Vec<String> {
     let limits = Limits {
         max_line_bytes: 200,
         buffer_entries: 8,
@@ -631,29 +631,29 @@ fn play(deeds: &[Deed]) -> Vec<String> {
     let mut out = Vec::new();
     // Buffered deliveries and acks on each connection.
     let mut delivered = BTreeMap::<ConnId, [u32; 2]>::new();
-    for deed in deeds {
-        match deed {
-            Deed::Upgrade(conn) => {
+    for input in inputs {
+        match input {
+            MachineInput::Upgrade(conn) => {
                 delivered.remove(&ConnId(*conn));
                 machine.handle_upgrade(now, ConnId(*conn), "/relay", None);
             }
-            Deed::Bytes(conn, bytes) => machine.handle_bytes(now, ConnId(*conn), bytes),
-            Deed::Frame(conn, frame) => {
+            MachineInput::Bytes(conn, bytes) => machine.handle_bytes(now, ConnId(*conn), bytes),
+            MachineInput::Frame(conn, frame) => {
                 if frame.contains("inbound_ack") {
                     delivered.entry(ConnId(*conn)).or_default()[1] += 1;
                 }
                 machine.handle_bytes(now, ConnId(*conn), format!("{frame}\n").as_bytes());
             }
-            Deed::Closed(conn) => machine.handle_closed(now, ConnId(*conn), None, ""),
-            Deed::Tick(us) => {
+            MachineInput::Closed(conn) => machine.handle_closed(now, ConnId(*conn), None, ""),
+            MachineInput::Tick(us) => {
                 now = Now { mono: Time::from_micros(*us), unix_s: us / 1_000_000 };
                 machine.handle_tick(now);
                 assert!(machine.deadline().is_none_or(|due| due > now.mono));
             }
-            Deed::Control(n) => {
+            MachineInput::Control(n) => {
                 seen.push(format!("{:?}", machine.control(now, Control::parse(CONTROLS[*n]).unwrap())))
             }
-            Deed::Poll => {
+            MachineInput::Poll => {
                 while let Some(transmit) = machine.poll_transmit(&mut out) {
                     let text = String::from_utf8_lossy(&out);
                     if let Transmit::Frame { conn } = transmit
@@ -680,7 +680,7 @@ fn play(deeds: &[Deed]) -> Vec<String> {
 proptest! {
     /// W-3, L-15: nothing that is said, told or passes makes it panic, and the same again gives the same again.
     #[test]
-    fn w_03_arbitrary_deeds_never_panic_and_repeat_exactly(deeds in prop::collection::vec(deed(), 0..60)) {
-        prop_assert_eq!(play(&deeds), play(&deeds));
+    fn w_03_arbitrary_inputs_never_panic_and_repeat_exactly(inputs in prop::collection::vec(input(), 0..60)) {
+        prop_assert_eq!(play(&inputs), play(&inputs));
     }
 }
