@@ -1,6 +1,6 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-//! Tests of a relay gateway: recorded sessions, replays, a simulation against
+//! Tests of a relay gateway: recorded sessions, replays, and a simulation against
 //! [`ConnectorMachine`](relayline_connector::ConnectorMachine).
 
 pub mod har;

@@ -1,6 +1,7 @@
-//! One driver for tests of a machine: it feeds inputs in any order, and asserts what must hold whatever comes.
+//! A driver for tests of a machine. It feeds inputs in any order and asserts the invariants that hold for any input.
 //!
-//! Fuzzers and properties feed it what no gateway would; tests with a purpose use it as a socket, a host and a clock.
+//! Fuzzers and property tests feed inputs that no gateway would see. Other tests use the driver as a socket, a host
+//! and a clock.
 
 mod driver;
 pub mod frames;

@@ -13,14 +13,18 @@ mod read;
 use crate::recording::{Recording, RecordingError};
 
 impl Recording {
-    /// Whether these bytes are a HAR's rather than a recording's: one object, with `log` in it.
+    /// Returns true if the bytes are a HAR file: one JSON object with a `log`.
     pub fn is_har(bytes: &[u8]) -> bool {
         let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start();
         let name = text.strip_prefix(b"{").map(|text| text.trim_ascii_start());
         name.is_some_and(|name| name.starts_with(b"\"log\""))
     }
 
-    /// Reads a HAR. Errors name its line where it is no JSON, and else the entry, counted from 1.
+    /// Reads a HAR file.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the line if the file is not valid JSON, else with the number of the entry, counted from 1.
     pub fn read_har(file: &str, bytes: &[u8]) -> Result<Recording, RecordingError> {
         read::read(file, bytes)
     }

@@ -1,4 +1,4 @@
-//! Entries of a HAR as the lines of a recording.
+//! Conversion of HAR entries to the lines of a recording.
 
 use crate::recording::{
     DIAL, Data, Header, LineContent, RecordedLine, Recording, RecordingError, Rejection, Side,
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// What happened at a time, in unix milliseconds, and for messages the dial that they belong to.
+/// Content of a line with its time in Unix milliseconds. A message has the dial it belongs to.
 struct TimedContent {
     at_ms: i64,
     what: LineContent,
@@ -19,9 +19,9 @@ struct TimedContent {
 pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Recording, RecordingError> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let wrong = |line, problem| RecordingError::Line { file: file.to_owned(), line, problem };
-    // All of it, also what nobody looks at: what is no JSON was cut short, or is no export at all.
+    // The whole file is parsed: if an unused part is not valid JSON, the file is truncated or not an export.
     let har: Value = serde_json::from_slice(bytes).map_err(|error| {
-        // Its own words may quote what stands there, and that may be a secret.
+        // The error's own text may quote a value, and that may be a secret.
         let column = error.column();
         wrong(
             error.line(),
@@ -57,11 +57,11 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Recording, RecordingError
 }
 
 fn recording(file: &str, creator: &Value, mut events: Vec<TimedContent>) -> Recording {
-    // Stable: what one entry has in its order stays so.
+    // The sort is stable, so lines of one entry keep their order.
     events.sort_by_key(|event| event.at_ms);
     let first = events.first().map_or(0, |event| event.at_ms);
     let lines = events.into_iter().enumerate().map(|(at, TimedContent { at_ms, what, dial })| RecordedLine {
-        // A HAR has no lines of its own: they are those of the recording that it is read as.
+        // A HAR has no lines, so lines are numbered as in the recording.
         number: at + 2,
         t_ms: u64::try_from(at_ms.saturating_sub(first)).unwrap_or(0),
         what,
@@ -83,7 +83,7 @@ fn is_socket(entry: &Value) -> bool {
         || url.starts_with("wss://")
 }
 
-/// The path and the query of an entry's URL. A host may be followed by a query at once.
+/// Returns the path and the query of an entry's URL. A query may follow the host directly.
 fn path_of(entry: &Value) -> String {
     let url = entry["request"]["url"].as_str().unwrap_or_default();
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -111,7 +111,7 @@ fn socket(entry: &Value, dial: u32, events: &mut Vec<TimedContent>) -> Result<()
     let status = entry["response"]["status"].as_u64().and_then(|status| u16::try_from(status).ok());
     let messages = entry["_webSocketMessages"].as_array().map(Vec::as_slice).unwrap_or_default();
     match status {
-        // Over HTTP/2 (RFC 8441) a WebSocket is answered 200; some exporters have no answer at all.
+        // Over HTTP/2 (RFC 8441) the status of a WebSocket is 200. Some exporters write no response.
         Some(101) | None => {}
         Some(0 | 200..=299) if !messages.is_empty() => {}
         Some(0) => {
@@ -127,7 +127,7 @@ fn socket(entry: &Value, dial: u32, events: &mut Vec<TimedContent>) -> Result<()
     let mut last = started;
     for (at, read) in messages.iter().map(|told| message(told, dial)).enumerate() {
         let (time, what) = read.map_err(|problem| format!("message {}: {problem}", at + 1))?;
-        // Clocks of two threads: a socket's own order is what counts.
+        // Times come from two threads, so the order within a socket counts.
         last = last.max(time);
         let dial = matches!(what, Some(LineContent::Gateway(_) | LineContent::Connector(_))).then_some(dial);
         events.extend(what.map(|what| TimedContent { at_ms: last, what, dial }));
@@ -135,14 +135,14 @@ fn socket(entry: &Value, dial: u32, events: &mut Vec<TimedContent>) -> Result<()
     Ok(())
 }
 
-/// One message, and its time; `None` for what leaves no line.
+/// Returns a message and its time; `None` if the message has no line.
 fn message(message: &Value, dial: u32) -> Result<(i64, Option<LineContent>), String> {
     let time = message["time"].as_f64().ok_or("`time` must be a number of unix seconds")?;
     let time = milliseconds(time);
     let by = match message["type"].as_str() {
         Some("send" | "request") => Side::Gateway,
         Some("receive" | "response") => Side::Connector,
-        // Chrome's word for a connection that broke.
+        // Chrome's name for a connection that broke.
         Some("error") => {
             return Ok((time, Some(LineContent::Drop { by: Side::Connector, dial: Some(dial) })));
         }
@@ -157,7 +157,7 @@ fn message(message: &Value, dial: u32) -> Result<(i64, Option<LineContent>), Str
         1 => sent(by, Data::Text(data.to_owned())),
         2 => sent(by, Data::Binary(decode(data)?)),
         8 => {
-            // Chrome has base64 there, others the bare reason.
+            // Chrome writes base64 here, other exporters the plain reason.
             let payload = decode(data).unwrap_or_default();
             let (code, reason) = match payload.split_first_chunk() {
                 Some((code, reason)) => (Some(u16::from_be_bytes(*code)), String::from_utf8_lossy(reason)),
@@ -165,7 +165,7 @@ fn message(message: &Value, dial: u32) -> Result<(i64, Option<LineContent>), Str
             };
             LineContent::Close { by, dial: Some(dial), code, reason: reason.into_owned() }
         }
-        // Pings, pongs, and frames that were not put together.
+        // Pings, pongs, and fragments.
         _ => return Ok((time, None)),
     };
     Ok((time, Some(what)))
@@ -176,7 +176,7 @@ fn unix_ms(text: &str) -> Option<i64> {
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
-/// A number of seconds in milliseconds, rounded.
+/// Converts seconds to milliseconds, rounded.
 #[allow(clippy::cast_possible_truncation, reason = "it saturates")]
 fn milliseconds(seconds: f64) -> i64 {
     (seconds * 1000.0).round() as i64

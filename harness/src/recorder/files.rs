@@ -6,20 +6,20 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A series of files: `session.jsonl`, `session.1.jsonl`, ….
+/// Files of one recording: `session.jsonl`, `session.1.jsonl`, ….
 #[derive(Debug)]
 pub(super) struct Files {
     first: PathBuf,
     file: File,
-    /// How much of the file is whole lines; `None` for what is no regular file.
+    /// Length of the complete lines in the file; `None` for special files.
     whole: Option<u64>,
-    /// Half a line stands at the end, and could not be taken away.
+    /// True if the file ends in an incomplete line that could not be removed.
     torn: bool,
 }
 
 impl Files {
-    /// Begins the first. A file that holds something already is left alone; where more are to come, theirs are looked
-    /// at now, and not when a session is under way.
+    /// Creates the first file. Files that are not empty are left unchanged. With rotation the later files are checked
+    /// now, not during a session.
     pub(super) fn create(first: &Path, rotates: bool) -> io::Result<Files> {
         let holds_something = |path: &Path| path.metadata().is_ok_and(|is| !is.is_file() || is.len() > 0);
         let later = if rotates { parts::later_parts(first, 0) } else { Vec::new() };
@@ -39,7 +39,7 @@ impl Files {
 fn open(path: &Path) -> io::Result<(File, Option<u64>)> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);
-    // What people said to each other is nobody else's business.
+    // The file contains private messages.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
@@ -69,7 +69,7 @@ impl Store for Files {
         match (&written, &mut self.whole) {
             (Ok(()), Some(whole)) => *whole += line.len() as u64,
             (Ok(()), None) => {}
-            // A full disk may have taken a part of it.
+            // A full disk may have written a part of the line.
             (Err(_), whole) => self.torn = !whole.is_some_and(|whole| self.file.set_len(whole).is_ok()),
         }
         written

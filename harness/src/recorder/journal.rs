@@ -1,48 +1,47 @@
-//! Which file a line goes to, and what becomes of a line that cannot be written: nothing here opens or writes a
-//! file by itself.
+//! Distribution of lines over files, and gaps for lines that cannot be written. The store does the file operations.
 
 use crate::recording::parts::{PART, STARTED};
 use crate::recording::{GAP, Header, LineContent, RecordedLine};
 use serde_json::{Map, json};
 use std::io;
 
-/// Where lines go.
+/// Destination of lines.
 pub(super) trait Store {
-    /// Begins the file of that number, which the lines after this go to. Where it fails they go where they went.
+    /// Starts the file of that number for the lines that follow. On failure they go to the file before.
     fn begin(&mut self, part: u32) -> io::Result<()>;
-    /// Writes a line and its newline, or nothing of it.
+    /// Appends a line and its newline, or nothing.
     fn append(&mut self, line: &[u8]) -> io::Result<()>;
 }
 
-/// How a recording went.
+/// Summary of a recording.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Summary {
-    /// Lines that were written, headers and gaps not counted.
+    /// Number of lines written, not counting headers and gaps.
     pub lines: u64,
-    /// Lines that could not be.
+    /// Number of lines lost.
     pub lost: u64,
-    /// Files that it came to.
+    /// Number of files.
     pub parts: u32,
 }
 
-/// Writes lines, header first, and turns to the next file in time.
+/// Writes lines after a header, and starts the next file at the size limit.
 #[derive(Debug)]
 pub(super) struct Journal<S> {
     store: S,
     header: Header,
     started_unix_ms: u64,
-    /// The size at which the next file is begun.
+    /// Size at which the next file is started.
     rotate: Option<u64>,
     part: u32,
     size: u64,
     has_header: bool,
-    /// Lines lost since the last that was written.
+    /// Number of lines lost since the last written line.
     gap: u64,
     summary: Summary,
 }
 
 impl<S: Store> Journal<S> {
-    /// The store's first file has been begun.
+    /// Creates a journal. The first file of the store must have been started.
     pub(super) fn new(store: S, header: Header, started_unix_ms: u64, rotate: Option<u64>) -> Self {
         let summary = Summary { parts: 1, ..Summary::default() };
         Journal {
@@ -58,7 +57,7 @@ impl<S: Store> Journal<S> {
         }
     }
 
-    /// Writes lines. Returns the first error, where one of them is lost.
+    /// Writes lines. Returns the first error if one of them is lost.
     pub(super) fn write(&mut self, lines: &[RecordedLine]) -> Result<(), io::Error> {
         let mut first_error = Ok(());
         for line in lines {
@@ -73,16 +72,16 @@ impl<S: Store> Journal<S> {
         first_error
     }
 
-    /// Lines that never came here.
+    /// Counts lines that were lost before they reached the journal.
     pub(super) fn lose(&mut self, lines: u64) {
         self.gap += lines;
         self.summary.lost += lines;
     }
 
-    /// A last try to say what is missing.
+    /// Tries a last time to write the gap, and returns the summary.
     pub(super) fn finish(mut self, t_ms: u64) -> (Summary, io::Result<()>) {
         let said = self.header_and_gap(t_ms);
-        // Without even a header it is no recording, be it that nothing else is missing.
+        // A file without a header is not a recording, so this counts as a loss.
         self.summary.lost = self.summary.lost.max(u64::from(!self.has_header));
         (self.summary, said)
     }
@@ -95,7 +94,7 @@ impl<S: Store> Journal<S> {
         self.append(line)
     }
 
-    /// A file that cannot be begun keeps nobody from writing on in the one before.
+    /// Starts the next file. On failure the current one is continued.
     fn rotate(&mut self) {
         if self.store.begin(self.part + 1).is_ok() {
             self.part += 1;
@@ -110,7 +109,7 @@ impl<S: Store> Journal<S> {
             header.rest.insert(PART.to_owned(), json!(self.part));
             header.rest.insert(STARTED.to_owned(), json!(self.started_unix_ms));
             self.append(&header.to_json())?;
-            // The file's own lines count, or a small limit would begin a file for each.
+            // The size counts only this file's lines after the header, or a small limit would start a file per line.
             (self.size, self.has_header) = (0, true);
         }
         if self.gap > 0 {
@@ -185,7 +184,7 @@ mod tests {
         let lines = read(&disk.files[0]).lines;
         let gaps: Vec<_> = lines.iter().map(|line| (line.t_ms, line.gap())).collect();
         assert_eq!(gaps, [(5, Some(3)), (5, None), (9, Some(1))]);
-        // Where not even a header fits that is a loss by itself.
+        // A missing header counts as a loss.
         let mut disk = Disk { files: vec![String::new()], full: true };
         let (summary, said) = Journal::new(&mut disk, Header::default(), 1, None).finish(0);
         assert_eq!((summary.lost, said.is_err()), (1, true));

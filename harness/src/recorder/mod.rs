@@ -53,33 +53,34 @@ pub enum Redaction {
     /// Credentials.
     #[default]
     Secrets,
-    /// Credentials, and what people wrote: texts become filler, and ids pseudonyms, the same within the recording.
+    /// Credentials, and texts and ids. Texts are replaced with filler, and ids with pseudonyms that are the same
+    /// within the recording.
     Text,
 }
 
-/// The title of a recording whose texts are redacted.
+/// Title of a recording with redacted texts.
 const REDACTED_TITLE: &str = "texts and ids are redacted";
 
-/// What a recorder is to do.
+/// Settings of a recorder.
 #[derive(Clone, Debug)]
 pub struct RecorderConfig {
-    /// Where gateways dial it; port 0 takes a free one.
+    /// Address for gateways. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// The connector behind it.
+    /// Connector to forward to.
     pub upstream: Upstream,
-    /// The file. One that holds something already is left alone.
+    /// File to write. A file that is not empty is an error and left unchanged.
     pub file: PathBuf,
-    /// Begin the next file, `NAME.1.jsonl` and so on, when one has so many bytes; never by default.
+    /// Size in bytes at which the next file, `NAME.1.jsonl` and so on, is started. Default: never.
     pub rotate: Option<u64>,
     /// Scope of the redaction.
     pub redaction: Redaction,
-    /// Credentials that are known from elsewhere, and never reach the file. Those of the upstream are among them anyway.
+    /// Further credentials to redact. Those of the upstream are redacted in any case.
     pub secrets: Vec<Secret>,
-    /// What HTTP clients can cost, WebSockets not counted; [`HTTP_BOUNDS`] are for most.
+    /// Bounds on the cost of HTTP clients, WebSockets not counted. [`HTTP_BOUNDS`] fits most uses.
     pub http: Bounds,
 }
 
-/// Bounds for HTTP clients of a recorder: as for a gateway's, but that it passes on larger heads, and slower ones.
+/// Bounds for HTTP clients of a recorder. They are those of a gateway, with larger and slower request heads allowed.
 pub const HTTP_BOUNDS: Bounds = Bounds {
     clients: 128,
     read_timeout: Duration::from_secs(30),
@@ -87,47 +88,48 @@ pub const HTTP_BOUNDS: Bounds = Bounds {
     head_bytes: 256 << 10,
 };
 
-/// Why a recorder cannot begin.
+/// Error returned when a recorder cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecorderError {
-    /// The port.
+    /// The port is not available.
     #[error("cannot listen on {listen}: {error}; choose another address")]
     Listen {
-        /// The address.
+        /// Address to listen on.
         listen: SocketAddr,
-        /// What the system says.
+        /// Error of the system.
         error: io::Error,
     },
-    /// The file.
+    /// The file cannot be created.
     #[error("{file}: {error}", file = file.display())]
     File {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         error: io::Error,
     },
-    /// A thread, or what it needs.
+    /// A thread or a resource cannot be created.
     #[error("cannot start: {0}")]
     Start(io::Error),
-    /// The HTTP client of the recorder cannot be made.
+    /// The HTTP client cannot be created.
     #[error(transparent)]
     Client(#[from] ConnectError),
 }
 
-/// What a recorder has to complain of while it is at work.
+/// Warning of a running recorder.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecorderWarning {
-    /// Lines cannot be written. Told once.
+    /// Lines cannot be written. Reported once.
     #[error("{0}; lines are lost until it can be written")]
     Unwritten(io::Error),
-    /// The connector cannot be reached. Told once, until it was reached again.
+    /// The connector cannot be reached. Reported once, until it is reached again.
     #[error("the recorder cannot reach the connector: {0}")]
     Unreachable(String),
 }
 
-/// A recorder at work, on a thread of its own. Dropping it cuts what is open; [`Recorder::finish`] says how it went.
+/// A running recorder, on its own thread. Dropping it cuts the open connections. [`Recorder::finish`] returns a
+/// summary.
 #[derive(Debug)]
 pub struct Recorder {
     addr: SocketAddr,
@@ -138,8 +140,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins the file and listens. Once this has returned a gateway can dial. `complain` is told, by threads of the
-    /// recorder's, what does not work.
+    /// Creates the file and listens. Gateways can dial once this has returned. `complain` is called with warnings,
+    /// from threads of the recorder.
     pub fn start(
         config: RecorderConfig,
         complain: impl Fn(RecorderWarning) + Send + Sync + 'static,
@@ -201,27 +203,28 @@ impl Recorder {
         Ok(Recorder { addr, writer, closed, stop, thread: Some(thread) })
     }
 
-    /// The address it listens on.
+    /// Returns the address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Counters of HTTP connections that it has closed by itself.
+    /// Returns counters of the HTTP connections that it has closed.
     pub fn closed(&self) -> &Closed {
         &self.closed
     }
 
-    /// Ends what is open, writes what waits, and says how it went; `None` when the disk does not answer.
+    /// Closes the connections, writes the queued events, and returns a summary. Returns `None` if the disk does not
+    /// respond.
     pub fn finish(mut self) -> Option<Summary> {
         self.end();
         self.writer.finish()
     }
 
     fn end(&mut self) {
-        // It only fails when the thread has ended already.
+        // Fails only if the thread has ended.
         let _ = self.stop.send(true);
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed there; nothing is left to do about it here.
+            // The thread has printed its panic.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! A recording of any origin, with its texts redacted as a recorder would have done.
+//! Redaction of the texts of an existing recording.
 
 use super::encoder::{Encoder, UpgradeRejection, WireEvent};
 use super::redactor::Redactor;
@@ -8,7 +8,7 @@ use relayline_core::secret::Secret;
 use serde_json::Value;
 use std::io;
 
-/// Beginnings of a `recorded_from` that a replay goes by, the longer ones first.
+/// Prefixes of `recorded_from` that change a replay, longer ones first.
 const ORIGINS: [&str; 8] = [
     "python reference ws_transport",
     "python reference, June",
@@ -20,12 +20,12 @@ const ORIGINS: [&str; 8] = [
     "relayline simulate",
 ];
 
-/// Returns a recording as a recorder would have written it that redacts texts: what passed on the wire, with filler and
-/// pseudonyms, at the times that it had. The calls and events of its host, its notes and its secret are left out.
+/// Returns a recording with redacted texts: the traffic on the wire, with filler and pseudonyms, at the original
+/// times. Calls and events of the host, notes and the secret are left out.
 ///
 /// # Errors
 ///
-/// There is no randomness for the key of the pseudonyms.
+/// Fails if the system has no randomness for the key of the pseudonyms.
 pub fn redact_text(recording: &Recording) -> io::Result<Recording> {
     let mut redactor = Redactor::new(recording.header.gateway.upgrade_secret.as_ref());
     redactor.redact_text()?;
@@ -55,7 +55,7 @@ pub fn redact_text(recording: &Recording) -> io::Result<Recording> {
     Ok(Recording { file: recording.file.clone(), header, lines })
 }
 
-/// Returns the event that a recorder saw; `None` for lines of the host.
+/// Returns the wire event of a line; `None` for lines of the host.
 fn event(what: &LineContent, gateway_id: Option<String>) -> Option<WireEvent> {
     Some(match what {
         LineContent::Connect { url_path, authorization, headers, .. } => {
@@ -90,7 +90,7 @@ fn event(what: &LineContent, gateway_id: Option<String>) -> Option<WireEvent> {
     })
 }
 
-/// The header, with the words of the gateway's settings that stay.
+/// Returns the header with the settings that may be published.
 fn header(redactor: &Redactor, header: &Header) -> Header {
     let origin = ORIGINS.iter().find(|origin| header.recorded_from.starts_with(**origin));
     let gateway = header.gateway.clone();

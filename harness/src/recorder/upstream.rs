@@ -1,4 +1,4 @@
-//! The connector behind the recorder: where it is, and what to ask it for.
+//! The connector that the recorder forwards to.
 
 use data_encoding::BASE64;
 use relayline_control::network::Network;
@@ -11,7 +11,7 @@ use url::form_urlencoded;
 #[derive(Clone)]
 pub struct Upstream {
     pub(super) url: DialUrl,
-    /// Proxies on the way to it, and whom to trust.
+    /// Proxies and trusted authorities for the connection.
     pub(super) network: Network,
 }
 
@@ -22,12 +22,12 @@ impl fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// The connector that a gateway would dial at this URL, with these proxies, trusting these authorities.
+    /// Creates an upstream from the URL that a gateway would dial, with its proxies and trusted authorities.
     pub fn new(url: DialUrl, network: Network) -> Upstream {
         Upstream { url, network }
     }
 
-    /// The credentials in the URL's query, and those of the proxy on the way.
+    /// Returns the credentials in the URL's query, and those of the proxy.
     pub(super) fn secrets(&self) -> Vec<Secret> {
         let query = self.url.as_str().split_once('?').map_or("", |(_, query)| query);
         let parameters = form_urlencoded::parse(query.as_bytes());
@@ -43,14 +43,14 @@ impl Upstream {
         values.chain(proxy).collect()
     }
 
-    /// What goes into `Host`.
+    /// Returns the value of the `Host` header.
     pub(super) fn authority(&self) -> &str {
         let rest = self.url.as_str().split_once("://").map_or("", |(_, rest)| rest);
         rest.split(['/', '?']).next().unwrap_or_default()
     }
 
-    /// What to ask for where a gateway asked for this path and query: the URL's own path stands before it, without
-    /// `/relay`, and its query behind it (L-1).
+    /// Returns the target for a request with this path and query. The path of the URL, without `/relay`, is put before
+    /// it, and the query of the URL after it (L-1).
     pub(super) fn target(&self, asked: &str) -> String {
         let rest = self.url.as_str().split_once("://").map_or("", |(_, rest)| rest);
         let (place, query) = rest.split_once('?').map_or((rest, None), |(place, query)| (place, Some(query)));

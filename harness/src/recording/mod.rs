@@ -1,7 +1,7 @@
-//! Recorded sessions: version 1 of the project's own format, which `harness/recordings/README.md` describes line by line.
+//! Recorded sessions in version 1 of the project's format. `harness/recordings/README.md` describes each kind of line.
 //!
-//! One line is one thing that happened. What a reader does not know (a field, a whole kind of line) is kept and
-//! written again: a newer recorder's file passes through older tools unharmed.
+//! Each line is one event. Fields and kinds of lines that a reader does not know are kept and written again, so that a
+//! newer recorder's file passes through older tools unchanged.
 
 pub(crate) mod parts;
 mod read;
@@ -14,100 +14,100 @@ use relayline_core::upgrade::Refusal;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// The version of the format that is read and written.
+/// Version of the format that is read and written.
 pub const VERSION: u64 = 1;
 
-/// One recorded session.
+/// A recorded session.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Recording {
-    /// The file it came from, as the caller named it: messages point into it.
+    /// Name of the file as the caller gave it. Error messages contain it.
     pub file: String,
     /// The first line.
     pub header: Header,
-    /// All others, in the order of time.
+    /// All other lines, ordered by time.
     pub lines: Vec<RecordedLine>,
 }
 
 impl Recording {
-    /// The session's name: its file's, without folders and ending.
+    /// Returns the session's name: the file name without folders and extension.
     pub fn name(&self) -> &str {
         let name = self.file.rsplit(['/', '\\']).next().unwrap_or(&self.file);
         name.strip_suffix(".jsonl").or_else(|| name.strip_suffix(".har")).unwrap_or(name)
     }
 }
 
-/// The first line: what was recorded, and how the gateway was set.
+/// The first line: source of the recording, and settings of the gateway.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Header {
-    /// What the session is about, in a line.
+    /// Subject of the session, in one line.
     pub title: String,
-    /// What was recorded: which gateway, which version.
+    /// Source of the recording: the gateway and its version.
     pub recorded_from: String,
-    /// A remark; may be empty.
+    /// A note; may be empty.
     pub note: String,
-    /// The gateway's settings, as far as they were known.
+    /// Settings of the gateway, as far as they are known.
     pub gateway: Gateway,
-    /// Fields beyond these, as they came.
+    /// Further fields, unchanged.
     pub rest: Map<String, Value>,
 }
 
-/// The gateway's settings; what a recorder could not know is absent.
+/// Settings of the gateway. Unknown ones are absent.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Gateway {
-    /// What the recorded host talked to: `adapter` or `transport`; absent when only the wire was recorded.
+    /// Interface that the recorded host used: `adapter` or `transport`. Absent if only the wire was recorded.
     pub layer: Option<String>,
-    /// The platform of its first identity.
+    /// Platform of its first identity.
     pub platform: Option<String>,
-    /// The bot's id there; may be empty.
+    /// Bot id on that platform; may be empty.
     pub bot_id: Option<String>,
-    /// Platform and bot id of each identity, where one socket fronts several.
+    /// Platform and bot id of each identity, if one socket fronts several.
     pub identities: Vec<(String, String)>,
-    /// How long a dial, and then its handshake, may take.
+    /// Timeout of a dial, and then of its handshake.
     pub connect_timeout: Option<Duration>,
-    /// How long the answer to a request is awaited.
+    /// Timeout of a request.
     pub outbound_timeout: Option<Duration>,
-    /// The gateway's id, when its dials were authenticated.
+    /// Id of the gateway, if its dials were authenticated.
     pub gateway_id: Option<String>,
-    /// The secret it shared with the connector. It is written to the file in the clear, so a real session's must
-    /// never be put here: without it dials are replayed all the same, and their tokens are not compared (C-4).
+    /// Secret that it shared with the connector. It is written to the file in plain text, so never set the secret of a
+    /// real session. Without it dials are replayed, and their tokens are not compared.
     pub upgrade_secret: Option<Secret>,
-    /// The time at which the clock was fixed, in unix seconds.
+    /// Time at which the clock was fixed, in Unix seconds.
     pub clock_unix_s: Option<u64>,
-    /// Whether the gateway dialled again after a loss.
+    /// True if the gateway dialed again after a lost connection.
     pub reconnect: Option<bool>,
-    /// Its first wait before a re-dial.
+    /// First wait before a further dial.
     pub reconnect_backoff: Option<Duration>,
-    /// Its longest.
+    /// Longest wait before a further dial.
     pub reconnect_max_backoff: Option<Duration>,
-    /// Settings beyond these, as they came.
+    /// Further settings, unchanged.
     pub rest: Map<String, Value>,
 }
 
-/// One thing that happened.
+/// A line of a recording.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RecordedLine {
-    /// Where it stands in its file, counted from 1; the header is line 1.
+    /// Number of the line in its file, counted from 1. The header is line 1.
     pub number: usize,
-    /// When, in milliseconds since the start; never less than the line before.
+    /// Time in milliseconds since the start, never less than that of the line before.
     pub t_ms: u64,
-    /// What.
+    /// Content of the line.
     pub what: LineContent,
-    /// Fields beyond those, as they came.
+    /// Further fields, unchanged.
     pub rest: Map<String, Value>,
 }
 
-/// The name under which a message's line says which dial it is of, where it is not the newest one's.
+/// Field of a message's line with the number of its dial. Absent for the newest dial.
 pub(crate) const DIAL: &str = "dial";
-/// HTTP answer that refused an upgrade, as far as it decides what follows.
+/// HTTP response that refused an upgrade, as far as the gateway's behavior depends on it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Rejection {
     /// HTTP status.
     pub status: u16,
-    /// Body, where it was recorded: a 401 may say `expired` in it (L-8).
+    /// Body, if it was recorded. The body of a 401 may contain `expired`.
     pub body: Option<String>,
-    /// Whether the body did not come whole.
+    /// True if the body is not complete.
     pub is_cut: bool,
-    /// Whether the answer had a `WWW-Authenticate` header.
+    /// True if the response has a `WWW-Authenticate` header.
     pub has_challenge: bool,
     /// Value of `Retry-After`.
     pub retry_after: Option<String>,
@@ -121,7 +121,7 @@ impl Rejection {
         Rejection { status, body, ..Rejection::default() }
     }
 
-    /// Returns the same as the core judges it.
+    /// Returns the rejection in the form that the core evaluates.
     pub fn refusal(&self) -> Refusal<'_> {
         Refusal {
             status: self.status,
@@ -134,13 +134,13 @@ impl Rejection {
     }
 }
 
-/// The kind of line that stands where lines were lost.
+/// Kind of the line that stands in place of lost lines.
 pub(crate) const GAP: &str = "gap";
-/// The name under which a `connect` line says which gateway it is of, where a file holds several.
+/// Field of a `connect` line with the id of its gateway, in a file with several gateways.
 pub(crate) const GATEWAY_ID: &str = "gateway_id";
 
 impl RecordedLine {
-    /// The number of the dial that it names; `None` where it is the newest one's, or no socket's at all.
+    /// Returns the number of the dial that the line names; `None` for the newest dial, and for lines without a dial.
     pub fn dial(&self) -> Option<u32> {
         match &self.what {
             LineContent::Connect { dial, .. }
@@ -157,7 +157,8 @@ impl RecordedLine {
         }
     }
 
-    /// How many lines the recorder lost here (its disk was full, for instance), where this line says so.
+    /// Returns the number of lines that the recorder lost here, for example because its disk was full. `None` if the
+    /// line is not a gap.
     pub fn gap(&self) -> Option<u64> {
         match &self.what {
             LineContent::Other(dir) if dir == GAP => {
@@ -177,93 +178,93 @@ impl RecordedLine {
     }
 }
 
-/// What happened.
+/// Content of a recorded line.
 #[derive(Clone, PartialEq, Debug)]
 pub enum LineContent {
-    /// The WebSocket upgrade arrived.
+    /// A WebSocket upgrade request.
     Connect {
-        /// The path that was asked for.
+        /// Requested path.
         url_path: String,
-        /// Which dial it was, counted from 1, in a session with several.
+        /// Number of the dial, counted from 1, in a session with several.
         dial: Option<u32>,
-        /// The `Authorization` header, if there was one.
+        /// The `Authorization` header, if present.
         authorization: Option<Secret>,
         /// Other headers.
         headers: Map<String, Value>,
-        /// The fixed clock had been moved to this time, in unix seconds.
+        /// Time to which the fixed clock was moved, in Unix seconds.
         clock_unix_s: Option<u64>,
     },
-    /// The upgrade was answered with this status instead of 101.
+    /// A response to the upgrade other than 101.
     Reject {
-        /// Which dial; the newest by default.
+        /// Number of the dial. Default: the newest.
         dial: Option<u32>,
-        /// The answer.
+        /// The response.
         answer: Rejection,
     },
-    /// One WebSocket message of the gateway.
+    /// A WebSocket message of the gateway.
     Gateway(Data),
-    /// One WebSocket message of the connector: several frames, or a part of one (W-1).
+    /// A WebSocket message of the connector: several frames, or a part of one.
     Connector(Data),
-    /// The socket was closed.
+    /// A close frame.
     Close {
-        /// By whom.
+        /// Side that sent it.
         by: Side,
-        /// Which dial; the newest by default.
+        /// Number of the dial. Default: the newest.
         dial: Option<u32>,
-        /// The close code; absent when none came.
+        /// Close code; absent if there was none.
         code: Option<u16>,
-        /// The reason; may be empty.
+        /// Close reason; may be empty.
         reason: String,
     },
-    /// The TCP connection was cut, without a close frame.
+    /// The end of a TCP connection without a close frame.
     Drop {
-        /// By whom.
+        /// Side that ended it.
         by: Side,
-        /// Which dial; the newest by default.
+        /// Number of the dial. Default: the newest.
         dial: Option<u32>,
     },
-    /// The host called the gateway. The line stands where the call started.
+    /// A call of the host. The line's time is the start of the call.
     HostCall {
-        /// The call's name.
+        /// Name of the call.
         call: String,
-        /// Its arguments.
+        /// Arguments of the call.
         args: Map<String, Value>,
-        /// How it ended.
+        /// Outcome of the call.
         ended: CallOutcome,
-        /// When, in milliseconds since the start.
+        /// End of the call, in milliseconds since the start.
         done_ms: Option<u64>,
     },
-    /// The host observed something.
+    /// An event that the host observed.
     HostEvent {
-        /// What sort of thing: `message`, `interrupt`, `passthrough`, `descriptor`, `fatal`, `log`, or a newer one.
+        /// Kind of event: `message`, `interrupt`, `passthrough`, `descriptor`, `fatal`, `log`, or a newer one.
         kind: String,
-        /// What exactly.
+        /// Value of the event.
         event: Value,
-        /// The session key of a message; `Null` when none could be built, absent for other kinds.
+        /// Session key of a message; `Null` if none could be built, absent for other kinds.
         session_key: Option<Value>,
     },
-    /// A remark.
+    /// A note.
     Note(String),
-    /// A kind of line that this version does not know; all its fields are in [`Line::rest`].
+    /// A kind of line that this version does not know. Its fields are in [`RecordedLine::rest`].
     Other(String),
 }
 
-/// The payload of one WebSocket message.
+/// Payload of a WebSocket message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Data {
-    /// Of a text message.
+    /// Payload of a text message.
     Text(String),
-    /// Of a binary message, which is the same byte stream (W-1).
+    /// Payload of a binary message. It belongs to the same byte stream.
     Binary(Vec<u8>),
 }
 
 impl LineContent {
-    /// The host's call and its arguments, where it is one.
+    /// Returns the host's call and its arguments, if this is a call.
     pub fn host_call(&self) -> Option<(&str, &Map<String, Value>)> {
         if let LineContent::HostCall { call, args, .. } = self { Some((call, args)) } else { None }
     }
 
-    /// What the host observed and the session key beside it, where it is something of that `kind`.
+    /// Returns the host's event and its session key, if this is an event of that kind.
     pub fn host_event(&self, wanted: &str) -> Option<(&Value, Option<&Value>)> {
         let LineContent::HostEvent { kind, event, session_key } = self else { return None };
         (kind == wanted).then_some((event, session_key.as_ref()))
@@ -271,7 +272,7 @@ impl LineContent {
 }
 
 impl Data {
-    /// The bytes, whichever it was.
+    /// Returns the payload's bytes.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Data::Text(text) => text.as_bytes(),
@@ -280,7 +281,7 @@ impl Data {
     }
 }
 
-/// One of the two ends.
+/// One end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Side {
     /// The gateway.
@@ -298,18 +299,18 @@ impl Side {
     }
 }
 
-/// How a host's call ended.
+/// Outcome of a host's call.
 #[derive(Clone, PartialEq, Debug)]
 pub enum CallOutcome {
-    /// It returned this.
+    /// The call returned this value.
     Result(Value),
-    /// It failed with an exception.
+    /// The call raised an exception.
     Raised {
-        /// Its type.
+        /// Type of the exception.
         kind: String,
-        /// Its message.
+        /// Message of the exception.
         message: String,
     },
-    /// Nobody wrote it down.
+    /// The outcome was not recorded.
     Unknown,
 }

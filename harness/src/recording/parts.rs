@@ -1,16 +1,16 @@
-//! A recording in several files, one behind the other; and several gateways in one recording, each for itself.
+//! Recordings in several files, and recordings of several gateways.
 
 use super::{GATEWAY_ID, Header, LineContent, RecordedLine, Recording};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// In a header: which file of a recording it is, counted from 0.
+/// Field of the header with the number of the file within the recording, counted from 0.
 pub(crate) const PART: &str = "part";
-/// In a header: when the recorder began, in unix milliseconds; the same in all files of one recording.
+/// Field of the header with the start of the recorder in Unix milliseconds. All files of a recording have the same.
 pub(crate) const STARTED: &str = "started_unix_ms";
 
-/// Where the file of that number lies: `session.jsonl`, `session.1.jsonl`, `session.2.jsonl`, ….
+/// Returns the path of a file of the recording: `session.jsonl`, `session.1.jsonl`, `session.2.jsonl`, ….
 pub(crate) fn path(first: &Path, number: u32) -> PathBuf {
     match (number, first.extension()) {
         (0, _) => first.to_owned(),
@@ -19,7 +19,7 @@ pub(crate) fn path(first: &Path, number: u32) -> PathBuf {
     }
 }
 
-/// Which files lie behind that number, in order, as far as their names tell.
+/// Returns the files with a higher number, in order, by their names.
 pub(crate) fn later_parts(first: &Path, number: u32) -> Vec<(u32, PathBuf)> {
     let folder = first.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
@@ -48,7 +48,7 @@ impl Recording {
         self.header.number(PART).is_some()
     }
 
-    /// Why the file cannot be read by itself, where it is a later part of a recording.
+    /// Returns an error message if the file is a later part of a recording, which cannot be read by itself.
     pub(super) fn stands_alone(&self, path: &Path) -> Option<String> {
         let part = self.header.number(PART).filter(|part| *part > 0)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -73,8 +73,8 @@ impl Recording {
         }));
     }
 
-    /// The recording up to the first place where its recorder lost lines: what came behind cannot be understood.
-    /// Beside it that line's number, where there is one.
+    /// Returns the recording up to its first gap, with the line number of the gap if there is one. Lines after a gap
+    /// cannot be interpreted.
     pub fn up_to_a_gap(mut self) -> (Recording, Option<usize>) {
         let gap = self.lines.iter().position(|line| line.gap().is_some());
         let number = gap.map(|at| self.lines[at].number);
@@ -134,19 +134,19 @@ impl Recording {
     }
 }
 
-/// What one process of a gateway has to do with.
+/// State of one process of a gateway.
 struct GatewayLane {
     id: Option<String>,
-    /// Which process of that id it is, counted from 1.
+    /// Number of the process among those of the same id, counted from 1.
     process: usize,
-    /// Where it last writes on any of its dials.
+    /// Position of its last line, over all its dials.
     last: Option<usize>,
     recording: Recording,
 }
 
 impl GatewayLane {
-    /// Whether one process can have made all its dials and then one on which is written there, first and last: once it
-    /// writes on that, it has left the others.
+    /// Returns true if one process can have made all its dials and also one with these first and last lines. Once a
+    /// process writes on a new dial, it has left the others.
     fn may_dial_for(&self, written: Option<(usize, usize)>) -> bool {
         self.last.is_none_or(|last| written.is_none_or(|(first, _)| last < first))
     }
@@ -157,7 +157,7 @@ impl GatewayLane {
     }
 }
 
-/// Where each dial's gateway first and last wrote.
+/// Positions of the first and last line of the gateway, by dial.
 struct Writes(BTreeMap<u32, (usize, usize)>);
 
 impl Writes {
@@ -224,7 +224,7 @@ mod tests {
             .collect();
         let b = [(Some("b"), vec![4, 7, 12]), (Some("b, process 2"), vec![10, 11])];
         assert_eq!(numbers, [&[(Some("a"), vec![2, 3, 5, 6, 8, 9])][..], &b].concat());
-        // A dial that came to nothing says nothing of who made it.
+        // A refused dial does not show which process made it.
         let mut refused = [
             connect(1, "a"),
             says(1, "old"),
@@ -241,7 +241,7 @@ mod tests {
         let numbers = |one: &Recording| one.lines.iter().map(|line| line.number).collect::<Vec<_>>();
         let numbers: Vec<_> = gateways.iter().map(|(_, one)| numbers(one)).collect();
         assert_eq!(numbers, [vec![2, 3, 4, 5, 8], vec![6, 7]]);
-        // One gateway's recording stays as it is.
+        // A recording of one gateway is unchanged.
         let one = recording(&[connect(1, "a"), connect(2, "a"), says(1, "x")]);
         assert_eq!(one.clone().gateways(), [(None, one)]);
         let none = recording(&lines[..1]);
@@ -273,7 +273,7 @@ mod tests {
         let read = Recording::load(&first).unwrap();
         let places: Vec<_> = read.lines.iter().map(|line| (line.number, line.t_ms)).collect();
         assert_eq!(places, [(2, 10), (4, 20)], "the third file is of another recording");
-        // One in the middle that is not there; something else in its place; one that breaks off.
+        // A middle part is missing, another file has its name, or a part breaks off.
         part(2, 7, 30);
         std::fs::remove_file(path(&first, 1)).unwrap();
         let error = Recording::load(&first).unwrap_err().to_string();

@@ -1,5 +1,5 @@
-//! Reading a recording. A message about a bad line names file, line and what to do, and never quotes a value: it
-//! could be a secret (C-4).
+//! Reader of recordings. An error about a bad line has the file, the line and the fix. It quotes no value, because the
+//! value may be a secret (C-4).
 
 use super::parts;
 use super::{
@@ -13,56 +13,56 @@ use serde_json::{Map, Value};
 use std::path::Path;
 use std::time::Duration;
 
-/// Why a file cannot be read as a recording.
+/// Error returned when a file cannot be read as a recording.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordingError {
-    /// The file itself cannot be read.
+    /// The file cannot be read.
     #[error("{file}: cannot be read: {why}; name a recorded session, a .jsonl file")]
     Unreadable {
-        /// The file, as the caller named it.
+        /// Name of the file, as the caller gave it.
         file: String,
-        /// What the system says.
+        /// Error of the system.
         why: String,
     },
-    /// One of its lines is wrong.
+    /// A line is invalid.
     #[error("{file}:{line}: {problem}")]
     Line {
-        /// The file, as the caller named it.
+        /// Name of the file, as the caller gave it.
         file: String,
-        /// The line, counted from 1.
+        /// Number of the line, counted from 1.
         line: usize,
-        /// What is wrong, and what to do.
+        /// Problem, and its fix.
         problem: String,
     },
-    /// A file in the middle of a recording is not there.
+    /// A part in the middle of the recording is missing.
     #[error(
         "{file}: {why}, and {later} is there: put the right one there, or move that away to play what comes before"
     )]
     Missing {
-        /// The file that is missing.
+        /// Name of the missing file.
         file: String,
-        /// That it is missing, or that it is something else.
+        /// Reason: the file does not exist, or is another file.
         why: &'static str,
-        /// A later one of the same recording.
+        /// Name of a later part.
         later: String,
     },
-    /// One entry of a HAR is wrong.
+    /// An entry of a HAR is invalid.
     #[error("{file}: entry {entry}: {problem}")]
     Entry {
-        /// The file, as the caller named it.
+        /// Name of the file, as the caller gave it.
         file: String,
-        /// The entry, counted from 1.
+        /// Number of the entry, counted from 1.
         entry: usize,
-        /// What is wrong, and what to do.
+        /// Problem, and its fix.
         problem: String,
     },
 }
 
 impl Recording {
-    /// Reads a file. The recording, and messages about it, name it as `path` does. Where a recorder has gone on in
-    /// further files (`--rotate`), they are read behind it; their lines are counted on from the first file's. A
-    /// [HAR](crate::har) is read as a recording, too.
+    /// Reads a recording. Error messages name the file as `path` does. If the recorder continued in further files
+    /// (`--rotate`), they are read, too, and their lines are numbered after those of the first file. A
+    /// [HAR](crate::har) is converted to a recording.
     pub fn load(path: &Path) -> Result<Recording, RecordingError> {
         let bytes = bytes_of(path)?;
         if Recording::is_har(&bytes) {
@@ -83,7 +83,7 @@ impl Recording {
             }
             match Recording::read(&part.display().to_string(), &bytes_of(&part)?) {
                 Ok(part) if recording.goes_on_in(&part, number) => recording.append(part),
-                // Something else that happens to have that name.
+                // Another file that has the name of a part.
                 Ok(_) | Err(RecordingError::Line { line: 1, .. }) => {
                     recording.ends_before(path, number, "is no part of this recording")?;
                     break;
@@ -94,7 +94,7 @@ impl Recording {
         Ok(recording)
     }
 
-    /// Whether no later file of it is there, where this one is not.
+    /// Returns an error if a later file of the recording exists although this one does not.
     fn ends_before(&self, first: &Path, number: u32, why: &'static str) -> Result<(), RecordingError> {
         for (later, path) in parts::later_parts(first, number) {
             let part = bytes_of(&path).and_then(|bytes| Recording::read("", &bytes));
@@ -110,8 +110,8 @@ impl Recording {
         Ok(())
     }
 
-    /// Reads a recording out of a file's bytes. Empty lines are skipped. A last line that breaks off, as a recorder
-    /// leaves it that was killed, is a gap.
+    /// Reads a recording from the bytes of a file. Empty lines are skipped. A truncated last line, as a killed
+    /// recorder leaves it, is read as a gap.
     pub fn read(file: &str, bytes: &[u8]) -> Result<Recording, RecordingError> {
         let fail =
             |line: usize, problem: String| RecordingError::Line { file: file.to_owned(), line, problem };
@@ -131,7 +131,7 @@ impl Recording {
                 break;
             }
             let object = read.map_err(|problem| {
-                // A file of another kind is told so, rather than what is wrong with its first line.
+                // For a file of another kind the error names that, not the first line's problem.
                 fail(number, if header.is_none() { NO_HEADER.to_owned() } else { problem })
             })?;
             let mut fields = Fields { object };
@@ -154,7 +154,7 @@ impl Recording {
     }
 }
 
-/// Whether a line is the beginning of an object, and no more of it.
+/// Returns true if a line is a truncated JSON object.
 fn breaks_off(raw: &[u8]) -> bool {
     let is_begun = raw.trim_ascii_start().first() == Some(&b'{');
     is_begun
@@ -187,13 +187,13 @@ fn object(raw: &[u8]) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// An object whose fields are taken out one by one; what is left nobody knows.
+/// A JSON object whose fields are taken one by one. The remaining fields are unknown ones.
 struct Fields {
     object: Map<String, Value>,
 }
 
 impl Fields {
-    /// A field; `null` counts as absent.
+    /// Takes a field. `null` counts as absent.
     fn take(&mut self, name: &str) -> Option<Value> {
         self.object.remove(name).filter(|value| !value.is_null())
     }
@@ -217,7 +217,7 @@ impl Fields {
     }
 }
 
-/// What a field must be, in words and as a function.
+/// Expected type of a field, as text and as a conversion.
 struct FieldKind<T> {
     wanted: &'static str,
     read: fn(Value) -> Option<T>,
@@ -414,7 +414,7 @@ fn data(fields: &mut Fields) -> Result<Data, String> {
 }
 
 fn ended(fields: &mut Fields) -> Result<CallOutcome, String> {
-    // A result may be null, and is a result all the same.
+    // A null result is a result, too.
     let result = fields.object.remove("result");
     match fields.optional("raised", map())? {
         Some(raised) => {

@@ -1,4 +1,4 @@
-//! Writing a recording: compact JSON, the fields in the order in which people read them.
+//! Writer of recordings: compact JSON, with the fields in reading order.
 
 use super::{CallOutcome, Data, Gateway, Header, LineContent, RecordedLine, Recording, VERSION};
 use data_encoding::BASE64;
@@ -9,7 +9,7 @@ use std::io;
 use std::time::Duration;
 
 impl Recording {
-    /// Writes all of it, a newline behind each line.
+    /// Writes the recording, with a newline after each line.
     pub fn write(&self, out: &mut dyn io::Write) -> io::Result<()> {
         out.write_all(self.header.to_json().as_bytes())?;
         out.write_all(b"\n")?;
@@ -22,7 +22,7 @@ impl Recording {
 }
 
 impl Header {
-    /// The first line of a file, without its newline. It holds `gateway.upgrade_secret` in the clear, where that is
+    /// Returns the first line of a file, without its newline. It contains `gateway.upgrade_secret` in plain text, if
     /// set.
     pub fn to_json(&self) -> String {
         let mut line = Object::new();
@@ -59,8 +59,8 @@ fn gateway(gateway: &Gateway) -> String {
 }
 
 impl RecordedLine {
-    /// The line as it stands in a file, without its newline. It holds an `authorization` header in the clear, where
-    /// that is set.
+    /// Returns the line as written to a file, without its newline. It contains the `authorization` header in plain
+    /// text, if set.
     pub fn to_json(&self) -> String {
         let mut line = Object::new();
         line.field("t_ms", self.t_ms);
@@ -140,7 +140,7 @@ impl Object {
     }
 
     fn field(&mut self, name: &str, value: impl Serialize) -> &mut Self {
-        // Nothing that is written here can fail: texts, numbers, and values that were read as JSON.
+        // Cannot fail: texts, numbers, and values that were read as JSON.
         let value = serde_json::to_string(&value).unwrap_or_default();
         self.raw(name, &value)
     }

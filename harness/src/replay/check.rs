@@ -1,11 +1,13 @@
-//! Comparing a run with its recording.
+//! Comparison of a run with its recording.
 //!
-//! Compared are, per dial, the gateway's frames as JSON values (ids of requests and drafts by their order, with the
-//! additive fields of M-2 and M-3 allowed where an early version was recorded), its close codes and its token; the dials
-//! themselves, and what was waited before each (L-5); the fatal end; and of the host's events the messages' `text`,
-//! `chat_id`, `user_id`, `message_id` and `session_key`, and the interrupts' `session_key` and `chat_id`. Messages and
-//! interrupts are lanes of their own: an interrupt may overtake (L-16). So are, of the newest recordings, reactions, and
-//! what goes to different chats.
+//! Compared per dial: the gateway's frames as JSON values, its close codes and its token. Ids of requests and drafts
+//! are compared by their order, and the additional fields of M-2 and M-3 are allowed if an early version was recorded.
+//! Compared over all dials: the dials, the waits before them (L-5) and the fatal end. Compared of the host's events:
+//! `text`, `chat_id`, `user_id`, `message_id` and `session_key` of messages, and `session_key` and `chat_id` of
+//! interrupts.
+//!
+//! Messages and interrupts are separate lanes, because an interrupt may overtake (L-16). In the newest recordings
+//! reactions, and frames for different chats, are separate lanes, too.
 
 use super::departures::{self, Case};
 use super::diff::{align, short};
@@ -17,7 +19,7 @@ use relayline_core::time::Time;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many lines before a difference are told.
+/// Maximum number of recorded lines shown before a difference.
 const MAX_CONTEXT: usize = 3;
 
 /// Compares a run with the recording that it was played from.
@@ -43,7 +45,7 @@ fn compare(case: &Case<'_>) -> Vec<Difference> {
     let mut found = Vec::new();
     dials(case, &mut found);
     waits(case, &mut found);
-    // A recording of the wire alone says nothing of what its host got.
+    // A recording of the wire does not show the host's events.
     if !case.run.session.wire_only {
         fatal(case, &mut found);
         host_events(case, &mut found);
@@ -78,14 +80,14 @@ fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
         let is_refused = |dial: &Dial| {
             matches!(dial.end, Some((_, DialEnd::Closed { by: Side::Connector, code: Some(4401), .. })))
         };
-        // A refusal after a refusal may come before a word was said (L-9).
+        // A second refusal may come before the gateway has written (L-9).
         let is_cut_off = at > 0
             && recorded.heard.is_empty()
             && is_refused(&run.session.dials[at - 1])
             && is_refused(recorded);
         let is_gone = run.session.wire_only && recorded.closed_by_gateway().is_none() || is_cut_off;
         if is_gone && recorded.wrote.is_empty() {
-            // The socket went before it could write at all.
+            // The socket ended before the gateway could write.
             continue;
         }
         frames(case, number, dialed, &mut drafts, found);
@@ -99,7 +101,7 @@ fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
             ));
         }
     }
-    // After a loss a recording of the wire may end before the next dial, or the gateway's process had ended.
+    // A recording of the wire may end before the next dial, or the gateway's process had ended.
     let unknown = |dialed: &ReplayedDial| run.session.wire_only && dialed.after != WaitCause::Refusal;
     let unanswered = |dialed: &ReplayedDial| dialed.answered.is_none() && !unknown(dialed);
     for (at, dialed) in run.dials.iter().enumerate().filter(|(_, dialed)| unanswered(dialed)) {
@@ -113,10 +115,10 @@ fn dials(case: &Case<'_>, found: &mut Vec<Difference>) {
     }
 }
 
-/// A frame, with its place among those of its dial.
+/// A frame with its position among those of its dial.
 type NumberedFrame = (usize, Value);
 
-/// Numbers of drafts, by chat and id, in the order in which one side named them.
+/// Numbers of drafts by chat and id, in the order of their first use.
 type Drafts = BTreeMap<String, BTreeMap<String, usize>>;
 
 fn frames(
@@ -144,7 +146,8 @@ fn frames(
         }
     };
     if case.run.session.wire_only {
-        // When a host takes what is not on the wire: what counts of acknowledgements is that they are there.
+        // The time at which a host takes an event is not on the wire, so only the presence of acknowledgements is
+        // compared.
         let acks = |frames: &mut Vec<NumberedFrame>| {
             let is_ack = |(_, frame): &mut NumberedFrame| frame["type"] == "inbound_ack";
             let mut acks: Vec<NumberedFrame> = frames.extract_if(.., is_ack).collect();
@@ -153,17 +156,17 @@ fn frames(
         };
         lane(&acks(&mut left), &acks(&mut right));
     }
-    // What our machine shows of a turn by itself stands for nothing that a recorded host asked for.
+    // Indicators that the machine writes by itself have no recorded counterpart.
     let signs: Vec<NumberedFrame> = right.extract_if(.., |(at, _)| written[*at].is_sign).collect();
     lane(&[], &signs);
     if Additions::of(case) == Additions::ScopeName {
-        // A reaction is of a turn, not of its text.
+        // Reactions belong to the turn, not to its text.
         let is_reaction = |(_, frame): &mut NumberedFrame| frame["action"]["op"] == "react";
         let reactions: Vec<NumberedFrame> = left.extract_if(.., is_reaction).collect();
         lane(&reactions, &right.extract_if(.., is_reaction).collect::<Vec<_>>());
     }
-    // No rule orders what goes to different chats. A recorded gateway takes a moment between its host's call and the
-    // frame, in which a frame to another chat may go out; ours takes none.
+    // No rule orders frames for different chats. A recorded gateway needs time between its host's call and the frame,
+    // and a frame for another chat may come between. The machine needs none.
     let chats: BTreeSet<String> = left.iter().chain(&right).filter_map(chat_of).collect();
     if Additions::of(case) == Additions::ScopeName && chats.len() > 1 {
         for chat in chats {
@@ -175,12 +178,12 @@ fn frames(
     lane(&left, &right);
 }
 
-/// The chat that a request is for.
+/// Returns the chat of a request.
 fn chat_of((_, frame): &NumberedFrame) -> Option<String> {
     frame["action"]["chat_id"].as_str().map(str::to_owned)
 }
 
-/// The pairs of frames that differ, without what may.
+/// Returns the pairs of frames with a difference that is not allowed.
 fn unlike(
     case: &Case<'_>,
     dial: usize,
@@ -209,7 +212,7 @@ fn unlike(
         None => kind(recorded) == kind(ours),
     };
     let apart = align(left, right, fits, is_akin);
-    // What fits and is not the same differs as rules ask.
+    // A pair that corresponds and is not equal has only differences that rules require.
     let (lone_left, lone_right): (BTreeSet<_>, BTreeSet<_>) = apart.iter().copied().unzip();
     let fitting = (0..left.len())
         .filter(|at| !lone_left.contains(&Some(*at)))
@@ -230,8 +233,8 @@ fn kind((_, frame): &NumberedFrame) -> (&Value, &Value) {
     (&frame["type"], &frame["action"]["op"])
 }
 
-/// Ids of requests, prompts and drafts are random: what counts is their order. That is the frames' own, but for drafts,
-/// which several frames name.
+/// Removes ids of requests, prompts and drafts, which are random. Their order is compared instead. A draft's id stands
+/// in several frames, so it is numbered.
 fn without_ids(mut frame: Value, drafts: &mut Drafts) -> Value {
     if let Some(id) = frame.get_mut("requestId").filter(|id| id.is_string()) {
         *id = json!("<id>");
@@ -245,7 +248,7 @@ fn without_ids(mut frame: Value, drafts: &mut Drafts) -> Value {
     let chat_id = action["chat_id"].clone();
     match action.get_mut(name) {
         Some(id) if is_draft => {
-            // Each chat has its own.
+            // Each chat has its own numbers.
             let there = drafts.entry(chat_id.to_string()).or_default();
             let next = there.len() + 1;
             let number = there.entry(id.to_string()).or_insert(next);
@@ -257,15 +260,15 @@ fn without_ids(mut frame: Value, drafts: &mut Drafts) -> Value {
     frame
 }
 
-/// What M-2 and M-3 may add to an `outbound`.
+/// Additions of M-2 and M-3 to an `outbound`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Additions {
-    /// All of it: an early version added less.
+    /// All additions, because an early version added fewer fields.
     All,
-    /// The same, and a raw action goes out untagged: so the tag of a recorded frame that only implies its host's request
-    /// may be missing from ours.
+    /// All additions, and raw actions are untagged: the tag of a recorded frame that only implies its request may be
+    /// missing from the replayed one.
     Untagged,
-    /// The scope's second name: the public gateway adds the rest, too.
+    /// Only the second name of the scope. The public gateway adds the rest, too.
     ScopeName,
 }
 
@@ -279,7 +282,7 @@ impl Additions {
     }
 }
 
-/// Takes out what M-2 and M-3 add to an `outbound`.
+/// Removes the additions of M-2 and M-3 from an `outbound`.
 fn drop_what_may_differ(recorded: &mut Value, ours: &mut Value, additions: Additions) {
     if recorded["type"] != "outbound" || ours["type"] != "outbound" {
         return;
@@ -363,7 +366,7 @@ fn host_events(case: &Case<'_>, found: &mut Vec<Difference>) {
     }
 }
 
-/// A line in words, where it says what passed or what the host did. No header is in it: it might be a secret (C-4).
+/// Returns the text of a line with traffic or a call. It has no header, because that may be a secret (C-4).
 fn interrupt_or_message(line: &RecordedLine) -> Option<String> {
     let text = match &line.what {
         LineContent::Connect { url_path, .. } => format!("connect    {url_path}"),
@@ -395,7 +398,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// What was recorded before a difference.
+    /// Returns the recorded lines before a difference.
     fn before(&self, difference: &Difference) -> Vec<String> {
         let end = match (&difference.recorded, &difference.ours) {
             (Some(said), _) => self.recording.lines.iter().position(|line| Some(line.number) == said.line),
@@ -409,7 +412,7 @@ impl<'a> Case<'a> {
         before
     }
 
-    /// The recorded events of a kind: where, what, and the session key beside it.
+    /// Returns the recorded events of a kind, with their positions and session keys.
     pub(crate) fn events(&self, wanted: &str) -> impl Iterator<Item = (usize, &'a Value, Option<&'a Value>)> {
         self.recording.lines.iter().enumerate().filter_map(move |(at, line)| {
             line.what.host_event(wanted).map(|(event, session_key)| (at, event, session_key))

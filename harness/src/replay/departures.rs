@@ -1,4 +1,4 @@
-//! Where a rule makes us differ from a recorded gateway.
+//! Differences from recorded gateways that rules require.
 
 mod differences;
 mod fields;
@@ -12,27 +12,27 @@ use crate::recording::Recording;
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// A difference that a rule asks for. None is wider than its `what` says.
+/// A difference that a rule requires. It covers no more than `what` describes.
 #[derive(Clone, Copy)]
 pub struct Departure {
-    /// The rule, by its id.
+    /// Id of the rule.
     pub rule: &'static str,
-    /// How the `recorded_from` begins of the recordings it is for.
+    /// Prefixes of `recorded_from` of the recordings that it applies to.
     pub recorded_from: &'static [&'static str],
-    /// What exactly differs.
+    /// Description of the difference.
     pub what: &'static str,
-    /// Why.
+    /// Reason for the difference.
     pub why: &'static str,
     pub(crate) how: DepartureRule,
 }
 
-/// How a departure is recognized.
+/// Recognition of a departure.
 #[derive(Clone, Copy)]
 pub(crate) enum DepartureRule {
-    /// It is all of a difference.
+    /// It explains a whole difference.
     Whole(fn(&Difference, &Case<'_>) -> bool),
-    /// It is a part of what differs between two frames, and is taken out of both. Returns whether it was there. The
-    /// frames may differ in nothing else in the end.
+    /// It explains a part of the difference between two frames, and removes the part from both. Returns true if the
+    /// part was present. In the end the frames must be equal.
     Part(fn(&mut Value, &mut Value, &Pair<'_>) -> bool),
 }
 
@@ -45,7 +45,7 @@ impl fmt::Debug for Departure {
     }
 }
 
-/// What a departure looks at.
+/// Material that departures are recognized by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case<'a> {
     pub(crate) recording: &'a Recording,
@@ -53,17 +53,17 @@ pub(crate) struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    /// Our side of a dial.
+    /// Returns the replayed dial.
     pub(crate) fn dialed(&self, dial: usize) -> Option<&'a ReplayedDial> {
         self.run.dials.iter().find(|dialed| dialed.answered == Some(dial - 1))
     }
 
-    /// Number of the recorded request that a frame of ours stands for.
+    /// Returns the number of the recorded request that a replayed frame corresponds to.
     pub(crate) fn stands_for(&self, dial: usize, position: usize) -> Option<usize> {
         self.dialed(dial)?.frames.get(position)?.stands_for
     }
 
-    /// Number of a recorded request.
+    /// Returns the number of a recorded request.
     pub(crate) fn number(&self, dial: usize, position: usize) -> Option<usize> {
         self.cause(dial, position).map(|cause| cause.number)
     }
@@ -76,18 +76,18 @@ impl<'a> Case<'a> {
         self.frame(dial, position)?.cause.as_ref()
     }
 
-    /// The call that led to a recorded request, where one did.
+    /// Returns the call that caused a recorded request, if there is one.
     fn call(&self, cause: &FrameCause) -> Option<(&'a str, &'a Map<String, Value>)> {
         self.recording.lines[cause.call?].what.host_call()
     }
 
-    /// The step of a turn that a recorded request came from.
+    /// Returns the step of a turn that caused a recorded request.
     fn step(&self, cause: &FrameCause) -> Option<&'a Step> {
         self.run.session.answers.steps.get(&cause.call?)
     }
 }
 
-/// Two frames that stand for the same.
+/// Two frames that correspond.
 #[derive(Clone, Copy)]
 pub(crate) struct Pair<'a> {
     case: &'a Case<'a>,
@@ -101,12 +101,12 @@ impl<'a> Pair<'a> {
         self.case.step(self.cause)
     }
 
-    /// The answer that they are of.
+    /// Returns the answer that they belong to.
     fn answer(&self) -> Option<&'a Answer> {
         Some(&self.case.run.session.answers.all[self.step()?.answer()?])
     }
 
-    /// Returns whether they carry the last of an answer's text.
+    /// Returns true if they carry the last of an answer's text.
     fn is_last(&self) -> bool {
         match self.step() {
             Some(Step::State { last, .. }) => *last,
@@ -119,13 +119,13 @@ impl<'a> Pair<'a> {
         self.case.call(self.cause).map(|(_, args)| args)
     }
 
-    /// Returns whether the recorded call has a metadata field.
+    /// Returns true if the recorded call has a metadata field.
     fn call_says(&self, name: &str) -> bool {
         self.args().and_then(|args| args.get("metadata")?.get(name)).is_some()
     }
 }
 
-/// The departures, as places in [`DEPARTURES`], that a difference is made of; `None` when it is none.
+/// Returns the departures that explain a difference, as indexes in [`DEPARTURES`]; `None` if they do not explain it.
 pub(crate) fn of(difference: &Difference, case: &Case<'_>) -> Option<Vec<usize>> {
     let whole = applying(case).find(|(_, departure)| match departure.how {
         DepartureRule::Whole(is_it) => is_it(difference, case),
@@ -140,7 +140,7 @@ pub(crate) fn of(difference: &Difference, case: &Case<'_>) -> Option<Vec<usize>>
     apply_to_pair(case, dial, &recorded, &ours)
 }
 
-/// The departures that two frames differ by and by nothing else.
+/// Returns the departures that explain all differences between two frames.
 pub(crate) fn apply_to_pair(
     case: &Case<'_>,
     dial: usize,
@@ -149,7 +149,7 @@ pub(crate) fn apply_to_pair(
 ) -> Option<Vec<usize>> {
     let frame = case.frame(dial, *at)?;
     let cause = frame.cause.as_ref()?;
-    // One that stands for another request is not the same.
+    // A frame that corresponds to another request is not a match.
     if case.stands_for(dial, *position).is_some_and(|number| number != cause.number) {
         return None;
     }
@@ -169,17 +169,17 @@ pub(crate) fn apply_to_pair(
     (recorded == ours && !found.is_empty()).then_some(found)
 }
 
-/// The departures that are for a recording.
+/// Returns the departures that apply to a recording.
 fn applying<'a>(case: &Case<'a>) -> impl Iterator<Item = (usize, &'static Departure)> + use<'a> {
     let from = &case.recording.header.recorded_from;
     let is_for = |departure: &Departure| departure.recorded_from.iter().any(|name| from.starts_with(name));
     DEPARTURES.iter().enumerate().filter(move |(_, departure)| is_for(departure))
 }
 
-/// How the `recorded_from` of the newest recordings begins.
+/// Prefix of `recorded_from` of the newest recordings.
 const OCTOBER: &[&str] = &["python reference, October"];
 
-/// Every difference that a rule asks for.
+/// All differences that rules require.
 pub const DEPARTURES: &[Departure] = &[
     Departure {
         rule: "L-14",

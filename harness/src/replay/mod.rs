@@ -60,27 +60,27 @@ pub use run::{Cut, Drain, ReplayOptions, ReplayRun};
 pub use trace::{Entry, Happened, json_line};
 pub use verdict::{AppliedDeparture, ComparedEvent, Difference, DifferenceKind, Verdict};
 
-/// Why a recording cannot be played. It names file and line, and says what to do.
+/// Error returned when a recording cannot be played. The message has the file, the line and the fix.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// No gateway said hello, so that nobody knows what it was.
+    /// The recording has no hello, so the gateway's identity is unknown.
     #[error(
         "{file}: no gateway said hello in it, so that there is nothing to play (a recording whose first line names \
          `platform` and `bot_id` under `gateway` is played all the same)"
     )]
     Silent {
-        /// The file, as the caller named it.
+        /// Name of the file, as the caller gave it.
         file: String,
     },
-    /// A line makes no sense where it stands.
+    /// A line is not valid at its position.
     #[error("{file}:{line}: {problem}")]
     Line {
-        /// The file, as the caller named it.
+        /// Name of the file, as the caller gave it.
         file: String,
-        /// The line, counted from 1.
+        /// Number of the line, counted from 1.
         line: usize,
-        /// What is wrong, and what to do.
+        /// Problem, and its fix.
         problem: String,
     },
 }

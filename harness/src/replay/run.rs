@@ -1,4 +1,4 @@
-//! What a replay is asked for, and what comes of it.
+//! Options and result of a replay.
 
 use super::session::Session;
 use super::trace::Entry;
@@ -9,19 +9,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How the connector's messages reach the machine. None of it may change what the machine does (W-1).
+/// Options of a replay. The machine's behavior must not depend on them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ReplayOptions {
-    /// Into which pieces each message is cut; whole by default.
+    /// Size of the pieces of each message. Default: whole messages.
     pub cut: Cut,
-    /// When the machine's outputs are taken; after each message by default.
+    /// Time at which the machine's outputs are taken. Default: after each message.
     pub drain: Drain,
 }
 
-/// Into which pieces a message is cut.
+/// Size of the pieces that a message is cut into.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Cut {
-    /// None: all of it at once.
+    /// The whole message.
     #[default]
     Whole,
     /// Single bytes.
@@ -30,21 +30,21 @@ pub enum Cut {
     Random(u64),
 }
 
-/// When the machine's outputs are taken.
+/// Time at which the machine's outputs are taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Drain {
     /// After each message of the connector.
     #[default]
     Messages,
-    /// After each piece of one. Interrupts then overtake fewer deliveries (L-16): the same things happen, in each
-    /// lane in the same order, but the lanes may interleave otherwise.
+    /// After each piece of a message. Interrupts then overtake fewer deliveries: the order within each lane is the
+    /// same, but lanes may interleave differently.
     Pieces,
 }
 
-/// What came of a replay.
+/// Result of a replay.
 #[derive(Debug)]
 pub struct ReplayRun {
-    /// All that happened, in order.
+    /// All trace entries, in order.
     pub trace: Vec<Entry>,
     pub(crate) session: Arc<Session>,
     pub(crate) dials: Vec<ReplayedDial>,
@@ -52,48 +52,48 @@ pub struct ReplayRun {
     pub(crate) interrupts: Vec<(Time, Value)>,
     pub(crate) fatal: Option<(Time, Fatal)>,
     pub(crate) waits: Vec<Wait>,
-    /// Calls that would have said once more what was declined: they wrote nothing (O-7).
+    /// Calls that would have repeated a declined answer. They wrote nothing (O-7).
     pub(crate) withheld: BTreeSet<usize>,
 }
 
-/// One dial of the machine.
+/// A dial of the machine.
 #[derive(Debug)]
 pub(crate) struct ReplayedDial {
     pub(crate) conn: Conn,
     pub(crate) at: Time,
-    /// Why, as the end before it tells.
+    /// Cause of the wait before the dial.
     pub(crate) after: WaitCause,
-    /// The recorded dial that answered it.
+    /// Recorded dial that answered it.
     pub(crate) answered: Option<usize>,
-    /// Whether its token is the recorded one; `None` where that cannot be told.
+    /// True if its token is the recorded one; `None` if that is unknown.
     pub(crate) token_is_right: Option<bool>,
     pub(crate) frames: Vec<WrittenFrame>,
     pub(crate) closed: Option<(Time, u16)>,
 }
 
-/// One frame of ours.
+/// A frame that the machine wrote.
 #[derive(Debug)]
 pub(crate) struct WrittenFrame {
     pub(crate) at: Time,
     pub(crate) text: String,
-    /// Number of the recorded request that it stands for, where there is one.
+    /// Number of the recorded request that it corresponds to.
     pub(crate) stands_for: Option<usize>,
-    /// It shows that a turn is under way, as the machine does by itself (O-15).
+    /// True for an indicator of a turn that the machine writes by itself (O-15).
     pub(crate) is_sign: bool,
 }
 
-/// What came before a dial.
+/// Event before a dial.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum WaitCause {
-    /// Nothing: it is the first.
+    /// None: it is the first dial.
     Nothing,
-    /// A refusal of a connection whose handshake was complete, which may be tried once more (L-9).
+    /// An auth refusal of a connection with a complete handshake, which allows one more try (L-9).
     Refusal,
-    /// Any other end of a connection, or a dial that came to nothing.
+    /// Another end of a connection, or a failed dial.
     Loss,
 }
 
-/// One wait between dials, and what L-5 allows for it.
+/// A wait between dials, with the bounds of L-5.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Wait {
     pub(crate) at: Time,

@@ -1,36 +1,36 @@
-//! What a recording's host does besides driving the machine, for the trace; and a trace's lines of JSON.
+//! Trace entries of the recorded host, and the JSON lines of a trace.
 
 use relayline_core::time::Time;
 pub use relayline_core::trace::{Entry, Happened};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// An entry's line of JSON, without a newline: `session` first, then what the entry says.
+/// Returns the JSON line of an entry, without a newline. The field `session` comes first.
 pub fn json_line(session: &str, entry: &Entry) -> String {
     format!("{{\"session\":{},{}", json!(session), &entry.to_json()[1..])
 }
 
-/// The host made a call that asks the machine for nothing: it does by itself what the host waits for.
+/// Returns the entry of a call that needs no command, because the machine acts by itself.
 pub(super) fn waited(at: Time, call: &str) -> Entry {
     host(at, call, call.to_owned(), None)
 }
 
-/// The host looked, and found this.
+/// Returns the entry of a query and its value.
 pub(super) fn looked(at: Time, call: &str, value: Value) -> Entry {
     host(at, call, format!("{call} -> {value}"), Some(("result", value)))
 }
 
-/// The recorded host made a call that this version does not know.
+/// Returns the entry of a call that this version does not know.
 pub(super) fn skipped(at: Time, call: &str) -> Entry {
     host(at, call, format!("{call} (not known, skipped)"), Some(("known", json!(false))))
 }
 
-/// The host's answer was declined: what the recorded host said all the same is not said (O-7).
+/// Returns the entry of a call that is not made, because the answer was declined (O-7).
 pub(super) fn withheld(at: Time, call: &str) -> Entry {
     host(at, call, format!("{call} (not made: the answer was declined)"), Some(("made", json!(false))))
 }
 
-/// A new process of the gateway.
+/// Returns the entry of a new gateway process.
 pub(super) fn began(at: Time) -> Entry {
     remark(
         at,
@@ -40,20 +40,20 @@ pub(super) fn began(at: Time) -> Entry {
     )
 }
 
-/// The recorded gateway dialled sooner than the machine would have.
+/// Returns the entry of a clock jump: the recorded gateway dialed sooner than the machine would have.
 pub(super) fn jumped(at: Time, wait: Duration) -> Entry {
     let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     let text = format!("{ms} ms ahead, since the recorded gateway dials now");
     remark(at, "clock", text, [("ahead_ms", json!(ms))])
 }
 
-/// Something that came was passed over, so many times.
+/// Returns the entry of a counter that has increased.
 pub(super) fn counted(at: Time, counter: &str, by: u64) -> Entry {
     let times = if by > 1 { format!(", {by} times") } else { String::new() };
     remark(at, "counted", format!("{counter}{times}"), [("counter", json!(counter)), ("by", json!(by))])
 }
 
-/// What somebody noted at that time.
+/// Returns the entry of a recorded note.
 pub(super) fn noted(at: Time, text: &str) -> Entry {
     remark(at, "note", text.to_owned(), [])
 }

@@ -1,59 +1,59 @@
-//! What comes of a check, and how a person reads it.
+//! Result of a check, and its text form.
 
 use super::value_diff::diff_lines;
 use relayline_core::trace::printable;
 use serde_json::Value;
 use std::fmt;
 
-/// What of a session differs.
+/// Kind of a difference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DifferenceKind {
     /// A frame of the gateway on this dial, counted from 1.
     Frame(usize),
     /// The gateway's close of this dial.
     Close(usize),
-    /// The bearer token of this dial; neither is shown (C-4).
+    /// The bearer token of this dial. Tokens are not shown.
     Token(usize),
-    /// A dial that one side did not make.
+    /// A dial that only one side made.
     Dial,
-    /// A wait before a dial, which L-5 does not allow.
+    /// A wait before a dial outside the allowed range.
     Wait,
     /// The fatal end.
     Fatal,
-    /// A message that the host got.
+    /// A message for the host.
     Message,
-    /// An interrupt that the host got.
+    /// An interrupt for the host.
     Interrupt,
 }
 
 /// One side of a difference.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ComparedEvent {
-    /// Where: `file:line, t_ms 13`, or our virtual time in milliseconds.
+    /// Position: `file:line, t_ms 13`, or virtual time in milliseconds.
     pub at: String,
-    /// The line of the file, where it is a recorded one.
+    /// Line of the file, for a recorded event.
     pub line: Option<usize>,
-    /// When, in milliseconds since the start.
+    /// Time in milliseconds since the start.
     pub t_ms: u64,
-    /// What, as JSON.
+    /// Value as JSON.
     pub value: Value,
 }
 
-/// Something in which the run and the recording differ.
+/// A difference between the run and the recording.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Difference {
-    /// What it is.
+    /// Kind of the difference.
     pub kind: DifferenceKind,
-    /// What was recorded; `None` when only we did something.
+    /// Recorded event; `None` if only the replay has one.
     pub recorded: Option<ComparedEvent>,
-    /// What we did; `None` when only the recorded gateway did something. Additions that M-2 and M-3 allow are left
-    /// out where there is something to compare with.
+    /// Event of the replay; `None` if only the recording has one. Additions that the protocol allows are left out if
+    /// both sides have an event.
     pub ours: Option<ComparedEvent>,
-    /// What was recorded right before it, a line each.
+    /// Recorded events right before it, one per line.
     pub before: Vec<String>,
-    /// The position of a recorded frame among those of its dial.
+    /// Position of a recorded frame among those of its dial.
     pub(crate) recorded_position: Option<usize>,
-    /// The position of a frame of ours among those of its dial.
+    /// Position of a replayed frame among those of its dial.
     pub(crate) position: Option<usize>,
 }
 
@@ -67,36 +67,36 @@ impl Difference {
     }
 }
 
-/// A difference that a rule asks for.
+/// A difference that a rule requires.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AppliedDeparture {
-    /// The rule, `L-14` for instance.
+    /// Id of the rule, such as `L-14`.
     pub rule: &'static str,
-    /// The place in [`DEPARTURES`](super::DEPARTURES).
+    /// Index in [`DEPARTURES`](super::DEPARTURES).
     pub departure: usize,
-    /// What differs.
+    /// The difference.
     pub difference: Difference,
 }
 
-/// What comes of a check.
+/// Result of a check.
 #[derive(Debug)]
 pub struct Verdict {
-    /// The session's name.
+    /// Name of the session.
     pub name: String,
-    /// Differences that rules ask for.
+    /// Differences that rules require.
     pub departs: Vec<AppliedDeparture>,
-    /// All others.
+    /// All other differences.
     pub differences: Vec<Difference>,
 }
 
 impl Verdict {
-    /// Whether nothing differs but what rules ask for.
+    /// Returns true if all differences are required by rules.
     pub fn passes(&self) -> bool {
         self.differences.is_empty()
     }
 
-    /// Leaves out what lies elsewhere than between these times, in milliseconds since the start, both included. The
-    /// recorded time counts, where something was recorded.
+    /// Removes the differences outside these times, in milliseconds since the start, both inclusive. The recorded time
+    /// counts, if there is one.
     pub fn keep_within(&mut self, from_ms: u64, until_ms: u64) {
         let is_within = |difference: &Difference| {
             let side = difference.recorded.as_ref().or(difference.ours.as_ref());
@@ -107,7 +107,7 @@ impl Verdict {
     }
 }
 
-/// One line where all is well, else the differences as a person can read them.
+/// Writes one line if there is no difference, else the differences as readable text.
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;

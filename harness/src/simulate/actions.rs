@@ -1,4 +1,4 @@
-//! Carrying out a plan's actions: what users and the host do. What goes wrong is in `faults`.
+//! Actions of users and the host. `faults` has the others.
 
 use super::host::GrowingReply;
 use super::network::Stage;
@@ -53,7 +53,7 @@ impl World<'_> {
             ActionKind::Resume => {
                 self.submit(Command::Resume);
                 if random.chance(25) {
-                    // It thinks better of it.
+                    // The host changes its mind.
                     self.drain();
                     self.submit(Command::Hold(Duration::from_millis(random.below(30_000))));
                 }
@@ -73,7 +73,7 @@ impl World<'_> {
         }
     }
 
-    /// The host leaves, and now and then something else ends the connection meanwhile.
+    /// Disconnects the host. At times something else ends the connection meanwhile.
     fn disconnect(&mut self, random: &mut Random) {
         self.submit(Command::Disconnect);
         match random.below(6) {
@@ -99,7 +99,7 @@ impl World<'_> {
         self.deliver(serial, user_event, buffered);
     }
 
-    /// The connector is given something for the gateway.
+    /// Gives the connector an event or a forward for the gateway.
     pub(crate) fn deliver(&mut self, serial: u64, user_event: UserEvent, buffered: Option<bool>) {
         let act = match user_event.is_forward {
             true => Act::Passthrough { forward: user_event.content.clone(), buffered },
@@ -118,14 +118,14 @@ impl World<'_> {
 
     fn say_again(&mut self, random: &mut Random) {
         let Some(newest) = self.users.events.keys().next_back().copied() else { return };
-        // Mostly a recent one: its twin may still be in flight.
+        // Mostly a recent one, whose first copy may still be in flight.
         let serial = newest.saturating_sub(random.below(1 + newest.min(12)));
         let Some(user_event) = self.users.events.get(&serial).cloned() else { return };
-        // What nothing tells apart from another would be one event twice.
+        // An event without a key cannot be recognized as a duplicate.
         if user_event.key.is_none() {
             return;
         }
-        // Many at once can only come live: of the buffer's entries one is on its way at a time.
+        // Many at once must be live: only one entry of the buffer is sent at a time.
         let times = if random.chance(20) { 12 } else { 1 };
         for _ in 0..times {
             let buffered = times == 1 && random.chance(60);
@@ -191,7 +191,7 @@ impl World<'_> {
         self.submit(prompt.into());
     }
 
-    /// The next state of one of a few replies, or the last of one once more that was never written.
+    /// Submits the next state of one of a few replies, or repeats a last state that was never written.
     fn stream(&mut self, random: &mut Random) {
         let place = random.index(3);
         if let Some(state) = self.host.again.pop() {
@@ -226,13 +226,13 @@ impl World<'_> {
             ..Remembered::default()
         };
         if let Some(process) = &mut self.gateway.process {
-            // Its texts are short.
+            // The texts are short, so this succeeds.
             let _ = process.machine.prime(&chat.id, remembered);
             process.model.primed(&chat.id, chat.platform);
         }
     }
 
-    /// The link that counts, if it is open.
+    /// Returns the gateway's open link, if there is one.
     pub(crate) fn open_link(&self) -> Option<usize> {
         self.network.links.iter().position(|link| link.gateway && link.stage == Stage::Open)
     }

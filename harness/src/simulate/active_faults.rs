@@ -1,25 +1,25 @@
-//! What is wrong with the world at the moment.
+//! Faults that are active at the moment, and their ends.
 
 use relayline_core::time::Time;
 
-/// What ends with a trouble.
+/// Event at the end of a fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Recovery {
-    /// The connector speaks again.
+    /// The connector writes again.
     Unmute,
-    /// It confirms idleness again.
+    /// The connector confirms idleness again.
     ConfirmIdle,
-    /// It describes its platforms as before.
+    /// The connector restores the descriptors of its platforms.
     RestoreDescriptors,
     /// The host disconnects.
     Disconnect,
-    /// It lets the gateway in again.
+    /// The connector admits the gateway again.
     Readmit,
-    /// Nothing but time: whoever waited looks again.
+    /// No change. The fault's time has passed, and the parts that waited for it are scheduled again.
     WakeUp,
 }
 
-/// Each until then.
+/// Times at which the active faults end, and the events at their ends.
 #[derive(Debug, Default)]
 pub(crate) struct ActiveFaults {
     pub(crate) refuse_dials_until: Time,
@@ -34,10 +34,10 @@ pub(crate) struct ActiveFaults {
     pub(crate) host_slow_until: Time,
     pub(crate) host_refuses_until: Time,
     pub(crate) host_fails_until: Time,
-    /// In order of time.
+    /// Ordered by time.
     pub(crate) recoveries: Vec<(Time, Recovery)>,
-    /// The next gateway process begins.
+    /// Start of the next gateway process.
     pub(crate) start_at: Option<Time>,
-    /// The connection carries something that only a new one can mend: half a line, a frame that was not heard.
+    /// True if only a new connection can recover: half a line was sent, or a frame was not processed.
     pub(crate) is_tainted: bool,
 }

@@ -1,9 +1,9 @@
-//! What the chats show, as the connector's side knows it: so that a streamed reply can be held against its text.
+//! Messages that the chats show, from the connector's side. Streamed replies are checked against them.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// One text that a message had, and whether the connector carried that out.
+/// A text of a message, and the outcome of the request that set it.
 #[derive(Debug)]
 struct State {
     request: String,
@@ -13,16 +13,16 @@ struct State {
 
 #[derive(Debug, Default)]
 pub(crate) struct ChatView {
-    /// Requests that the connector has seen and not answered, with their platforms.
+    /// Requests without a result that the connector has received, with their platforms.
     asked: BTreeMap<String, (String, Value)>,
-    /// Message id → its texts, in the order in which the connector saw them.
+    /// Texts by message id, in the order in which the connector received them.
     messages: BTreeMap<String, Vec<State>>,
-    /// Something was sent, and the connector did not tell under which id.
+    /// True if a message was sent without an id in its result.
     is_vague: bool,
 }
 
 impl ChatView {
-    /// The op of a request that is not answered; `seal` is a draft's last frame.
+    /// Returns the op of a request without a result. `seal` is the last frame of a draft.
     pub(crate) fn op(&self, request: &str) -> &str {
         match self.asked.get(request) {
             Some((_, action)) if action["final"] == true => "seal",
@@ -31,7 +31,7 @@ impl ChatView {
         }
     }
 
-    /// The connector has seen a request.
+    /// Adds a request that the connector has received.
     pub(crate) fn asked(&mut self, request: &str, platform: &str, action: &Value) {
         let text = |name: &str| action[name].as_str().unwrap_or_default().to_owned();
         if action["op"] == "edit" {
@@ -41,7 +41,7 @@ impl ChatView {
         self.asked.insert(request.to_owned(), (platform.to_owned(), action.clone()));
     }
 
-    /// The connector has answered it.
+    /// Applies the result of a request.
     pub(crate) fn answered(&mut self, request: &str, result: &Value) {
         let Some((platform, action)) = self.asked.remove(request) else { return };
         // Only Slack's drafts become messages, and only when they are sealed (O-12).
@@ -68,7 +68,7 @@ impl ChatView {
         }
     }
 
-    /// What these messages show, without white space; `None` when that is not known.
+    /// Returns the text of these messages without white space; `None` if it is not known.
     pub(crate) fn text(&self, ids: &[String]) -> Option<String> {
         if self.is_vague {
             return None;

@@ -1,4 +1,4 @@
-//! Who drives the connector's machine, and its end of the network.
+//! The connector's side: driver of its machine, and its end of the network.
 
 use super::active_faults::Recovery;
 use super::chat_view::ChatView;
@@ -40,7 +40,7 @@ impl ConnectorSide {
 }
 
 impl World<'_> {
-    /// All that both sides have to say, until neither has more.
+    /// Transfers outputs of both sides until there are no more.
     pub(crate) fn pump(&mut self) {
         self.drain();
         self.read_observations();
@@ -51,7 +51,7 @@ impl World<'_> {
         self.now < self.faults.crashed_until
     }
 
-    /// A dial arrives at the connector, or at what stands before it.
+    /// Handles the arrival of a dial at the connector, or at a proxy before it.
     pub(crate) fn dial_arrives(&mut self, place: usize) {
         let Stage::Asking { token, .. } = &self.network.links[place].stage else { return };
         let authorization = token.as_ref().map(|token| format!("Bearer {token}"));
@@ -79,7 +79,7 @@ impl World<'_> {
                 }
             }
         };
-        // One that the gateway has given up meanwhile is no part of its session.
+        // A dial that the gateway has given up is not part of its session.
         if self.network.links[place].gateway {
             let dial = Some(self.network.links[place].theirs.0);
             self.log.record(self.now, || LineContent::Connect {
@@ -104,7 +104,7 @@ impl World<'_> {
         self.network.links[place].stage = Stage::Answered { at: self.now + latency, answer };
     }
 
-    /// What the network brings for the connector.
+    /// Handles the next packet for the connector.
     pub(crate) fn connector_reads(&mut self, place: usize) {
         let Some(packet) = self.network.links[place].to_connector.pop() else { return };
         let (now, theirs) = (self.connector_now(), self.network.links[place].theirs);
@@ -123,7 +123,7 @@ impl World<'_> {
                 self.network.links[place].connector = false;
                 self.connector.machine.handle_closed(now, theirs, Some(code), &reason);
                 if self.now < self.faults.refuse_closes_until {
-                    // Its own close frame was on its way.
+                    // The connector's own close frame was sent before it received the gateway's.
                     let reason = if self.connector.random.chance(50) { "expired" } else { "unauthorized" };
                     self.send_to_gateway(place, Packet::Close { code: 4401, reason: reason.to_owned() });
                 } else if self.now >= self.faults.no_close_echo_until {
@@ -137,7 +137,7 @@ impl World<'_> {
         }
     }
 
-    /// It has heard nothing for too long.
+    /// Ends a connection on which the connector has received nothing for too long.
     pub(crate) fn connector_gives_up(&mut self, place: usize) {
         self.log.say(self.now, format_args!("the connector gives {:?} up", self.network.links[place].theirs));
         self.network.links[place].connector = false;
@@ -178,7 +178,7 @@ impl World<'_> {
         }
     }
 
-    /// What streams are held against: what the connector said it did.
+    /// Applies a result to the chat view.
     fn note_result(&mut self, line: &[u8]) {
         if line.starts_with(b"{\"type\":\"outbound_result\"")
             && let Ok(frame) = serde_json::from_slice::<Value>(line)
@@ -188,7 +188,7 @@ impl World<'_> {
         }
     }
 
-    /// What the connector has seen of the gateway.
+    /// Handles the connector's observations.
     fn read_observations(&mut self) {
         while let Some(saw) = self.connector.machine.poll_observation() {
             let Observation::Frame { frame, .. } = saw else { continue };
@@ -216,7 +216,7 @@ impl World<'_> {
         }
     }
 
-    /// O-12: no two streams use one id, not even those of two processes.
+    /// Checks that each draft id belongs to one stream, over all processes (O-12).
     fn check_new_draft(&mut self, action: &Value) {
         let (Some(name), Some(id)) = (action["metadata"][NAME].as_str(), action["draft_id"].as_i64()) else {
             return;
@@ -227,7 +227,7 @@ impl World<'_> {
         });
     }
 
-    /// The connector's process dies, and comes back with what it holds durably.
+    /// Restarts the connector with its durable state.
     pub(crate) fn crash(&mut self, down: Duration) {
         let config = self.setup.connector.clone();
         let machine = std::mem::replace(&mut self.connector.machine, ConnectorMachine::new(config, [0; 32]));
@@ -241,7 +241,7 @@ impl World<'_> {
         self.recover_at(self.now + down, Recovery::WakeUp);
     }
 
-    /// The connection is cut, both ways, with whatever is on its way.
+    /// Cuts the connection in both directions. Packets in flight are lost.
     pub(crate) fn cut(&mut self) {
         for place in 0..self.network.links.len() {
             let link = &mut self.network.links[place];
@@ -256,7 +256,7 @@ impl World<'_> {
         }
     }
 
-    /// A trouble ends.
+    /// Ends a fault.
     pub(crate) fn recover(&mut self, recovery: Recovery) {
         let act = match recovery {
             Recovery::Unmute => Act::Mute { on: false },
@@ -283,14 +283,14 @@ impl World<'_> {
         }
     }
 
-    /// Tells the connector something; what it cannot do now it does not do.
+    /// Gives the connector an instruction. One that it cannot carry out now has no effect.
     pub(crate) fn tell(&mut self, act: Act) {
         let now = self.connector_now();
         let _ = self.connector.machine.control(now, act);
     }
 }
 
-/// Answer of something that stands before the connector: a proxy, a load balancer, a login page (L-9, L-18).
+/// Returns the response of a proxy, a load balancer or a login page before the connector (L-9, L-18).
 fn proxy_response(random: &mut Random, unix_s: u64) -> Rejection {
     let answer = |status, body: &str| Rejection::new(status, Some(body.to_owned()));
     let verdict = || answer(401, r#"{"error":"unauthorized"}"#);

@@ -1,4 +1,5 @@
-//! Coverage marks: what no run of the committed range reaches is listed, and that list only shrinks.
+//! Coverage of a range of runs. The transitions and counters that no run reaches are in a committed list, and the list
+//! only shrinks.
 
 use super::run::Exercised;
 use relayline_core::lifecycle::{TABLE, arrows};
@@ -12,7 +13,7 @@ fn transitions() -> impl Iterator<Item = String> {
     })
 }
 
-/// What was never reached: transitions of the lifecycle's table and counters of the machine, by name.
+/// Returns the transitions of the lifecycle's table and the counters of the machine that were never reached, by name.
 pub fn unreached(exercised: &Exercised) -> BTreeSet<String> {
     let taken = exercised.transitions.iter().copied().chain(std::iter::repeat(0));
     let transitions = transitions().zip(taken).filter(|(_, taken)| *taken == 0).map(|(name, _)| name);
@@ -20,12 +21,13 @@ pub fn unreached(exercised: &Exercised) -> BTreeSet<String> {
     transitions.chain(counters.map(|(name, _)| format!("counter {name}"))).collect()
 }
 
-/// Every transition, with how often it was taken.
+/// Returns every transition with the number of times it was taken.
 pub fn taken(exercised: &Exercised) -> Vec<(String, u64)> {
     transitions().zip(exercised.transitions.iter().copied().chain(std::iter::repeat(0))).collect()
 }
 
-/// The names of a committed list: a line each, with a remark behind ` # `; what begins with `#` is a remark.
+/// Returns the names in a committed list: one per line, with an optional remark after ` # `. Lines that begin with `#`
+/// are skipped.
 pub fn listed(text: &str) -> BTreeSet<String> {
     let names = text.lines().map(|line| line.split(" # ").next().unwrap_or_default().trim());
     names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(str::to_owned).collect()

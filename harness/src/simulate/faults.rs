@@ -1,4 +1,4 @@
-//! Carrying out a plan's actions: what goes wrong.
+//! Faults of the network, the connector, the host and the clock.
 
 use super::active_faults::Recovery;
 use super::json_variants::UNREADABLE;
@@ -15,7 +15,7 @@ use relayline_core::upgrade::Refusal;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Lines that a connector might say, each whole: and what is wrong with it.
+/// Whole lines that an incorrect connector might write.
 const ODD_LINES: &[&str] = &[
     "{",
     "[]",
@@ -54,7 +54,7 @@ const ODD_LINES: &[&str] = &[
     "{\"type\":\"unknown\",\"type\":\"interrupt_inbound\",\"session_key\":\"twice\"}",
 ];
 
-/// What an op may be answered, whatever it is.
+/// Results that may be scripted for any op.
 const ODD_RESULTS: &[&str] = &[
     "{}",
     "[]",
@@ -107,13 +107,13 @@ impl World<'_> {
             }
             ActionKind::Revoke => {
                 if random.chance(25) {
-                    // It is over while the host has much to take.
+                    // The revocation comes while the host has many deliveries.
                     self.slow_host_for(long);
                     (0..30).for_each(|_| self.say(random, Some(false)));
                 }
                 self.tell(Act::Revoke { on: true });
                 if random.chance(30) {
-                    // A dial that is held and refused.
+                    // A dial that is held and then refused.
                     self.submit(Command::Resume);
                     self.drain();
                     self.submit(Command::Hold(short));
@@ -166,7 +166,7 @@ impl World<'_> {
             ActionKind::Suspend if self.is_awake() => {
                 let span = if random.chance(50) { short } else { Duration::from_secs(random.below(7200)) };
                 if random.chance(50) {
-                    // Its clock stands still meanwhile.
+                    // The monotonic clock does not advance during the suspension.
                     self.gateway.clock_offset_us -= i64::try_from(span.as_micros()).unwrap_or(0);
                 }
                 self.suspend(span);
@@ -178,14 +178,14 @@ impl World<'_> {
             ActionKind::RefuseCloses => {
                 self.refuse_closes_for(long);
                 if random.chance(25) && self.is_awake() {
-                    // A new process gives up a connector that says nothing.
+                    // A new process gives up a connector that does not answer.
                     self.tell(Act::Mute { on: true });
                     self.faults.is_tainted = true;
                     self.start_process();
                     self.recover_at(self.now + short / 2, Recovery::Disconnect);
                     self.recover_at(self.now + short, Recovery::Unmute);
                 } else if random.chance(40) {
-                    // A close of ours, while the host holds dials.
+                    // A close of the gateway while the host holds dials.
                     self.submit(Command::GoDormant);
                     self.submit(Command::Hold(long));
                 }
@@ -231,17 +231,17 @@ impl World<'_> {
         self.recover_at(self.now + span, Recovery::WakeUp);
     }
 
-    /// The host refuses deliveries for so long.
+    /// Makes the host refuse deliveries for this time.
     pub(crate) fn refuse_deliveries_for(&mut self, span: Duration) {
         self.set_fault_until(span, |faults| &mut faults.host_refuses_until);
     }
 
-    /// The connector answers our close frames with an auth refusal for so long.
+    /// Makes the connector answer close frames with an auth refusal for this time.
     pub(crate) fn refuse_closes_for(&mut self, span: Duration) {
         self.set_fault_until(span, |faults| &mut faults.refuse_closes_until);
     }
 
-    /// The host takes nothing for so long.
+    /// Makes the host take no deliveries for this time.
     pub(crate) fn slow_host_for(&mut self, span: Duration) {
         self.set_fault_until(span, |faults| &mut faults.host_slow_until);
     }
@@ -270,7 +270,7 @@ impl World<'_> {
             2 => format!("{{\"type\":\"unheard_of\",\"x\":{}{}}}\n", "[".repeat(200), "]".repeat(200))
                 .into_bytes(),
             3 => {
-                // It spoils the line behind it.
+                // This also spoils the next line.
                 self.faults.is_tainted = true;
                 b"{\"type\":\"inbound\",\"event\":{\"text\":\"half".to_vec()
             }
@@ -294,7 +294,7 @@ impl World<'_> {
         self.tell(Act::Descriptor { descriptor, platform: Some(platform) });
     }
 
-    /// The usual answers, at once.
+    /// Restores the usual results, without delays.
     pub(crate) fn restore_answers(&mut self) {
         for op in OPS {
             self.tell(Act::Answer { op: (*op).to_owned(), result: Value::Null });
@@ -302,7 +302,7 @@ impl World<'_> {
         }
     }
 
-    /// A socket of before says something, as a driver may let it when it was on its way.
+    /// Reports an event of an old socket, as a driver may if the event was under way.
     fn stale_socket_event(&mut self, random: &mut Random) {
         let Some(process) = &self.gateway.process else { return };
         let old: Vec<Conn> = process.dials.iter().rev().skip(1).take(3).copied().collect();

@@ -1,4 +1,4 @@
-//! The host: takes deliveries at its own pace, settles them, and asks for things.
+//! The host: takes deliveries at its own pace, settles them, and submits commands.
 
 use super::network::Stage;
 use super::random::Random;
@@ -13,33 +13,33 @@ use relayline_core::trace::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// As many streams as a host can have under way at a time without noticing.
+/// Number of streams that a host can have in progress without an eviction.
 pub(crate) const FEW: usize = 10;
 
-/// Deliveries in the host's hands, and what it knows.
+/// The host's deliveries, replies and memory.
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) random: Random,
     limits: Limits,
-    /// When it settles which.
+    /// Unsettled deliveries, by the time at which the host settles them.
     held: BTreeSet<(Time, u64)>,
     pub(crate) last_delivery: u64,
-    /// Ids of messages that it sent, the newest last.
+    /// Ids of messages that the host sent, newest last.
     pub(crate) messages: Vec<String>,
     /// Prompts that users have seen.
     pub(crate) seen_prompts: Vec<String>,
     pub(crate) streams: Vec<GrowingReply>,
     pub(crate) streams_begun: u64,
     pub(crate) open_replies: Vec<OpenReply>,
-    /// States of streams that have not ended, by request.
+    /// States of unfinished streams, by request.
     saying: BTreeMap<u64, StreamReply>,
-    /// Streams that have failed, as the host knows.
+    /// Streams that have failed.
     pub(crate) failed: BTreeSet<String>,
-    /// Last states that were never written: they can be said again (O-10).
+    /// Last states that were never written. The host may repeat them (O-10).
     pub(crate) again: Vec<StreamReply>,
 }
 
-/// A reply that grows: its last state.
+/// A streamed reply with its last state.
 #[derive(Clone, Debug)]
 pub(crate) struct GrowingReply {
     pub(crate) state: StreamReply,
@@ -63,7 +63,7 @@ impl Host {
         }
     }
 
-    /// A new process knows nothing of what the old one held.
+    /// Forgets the state of the process before.
     pub(crate) fn begin(&mut self) {
         self.held.clear();
         self.last_delivery = 0;
@@ -82,7 +82,7 @@ impl Host {
         let state = self.saying.remove(&id);
         if let (Some(state), Err(failure)) = (state, result) {
             self.failed.insert(state.stream.clone());
-            // With few streams another may have taken its place, and one that was stopped is not to go on.
+            // With few streams another may have taken its place, and a stopped one must not continue.
             let goes_on = self.limits.streams > FEW && state.delivery.is_none() && state.last;
             if goes_on && failure.kind == FailureKind::Definite {
                 self.again.push(state);
@@ -97,19 +97,19 @@ impl Host {
 }
 
 impl World<'_> {
-    /// Whether the host takes another delivery now.
+    /// Returns true if the host takes another delivery now.
     pub(crate) fn host_takes_more(&self) -> bool {
         self.now >= self.faults.host_slow_until && self.host.held.len() < self.setup.host_concurrency
     }
 
-    /// The host has taken a delivery, and settles it in its own time.
+    /// Records a delivery and draws the time at which the host settles it.
     pub(crate) fn host_took(&mut self, delivery: DeliveryId) {
         let at = self.now + Duration::from_micros(self.host.random.below(self.setup.settles_within_us));
         self.host.held.insert((at, delivery.number()));
         self.host.last_delivery = delivery.number();
     }
 
-    /// The host settles the delivery whose time it is.
+    /// Settles the delivery that is due.
     pub(crate) fn host_settles(&mut self) {
         let Some((_, number)) = self.host.held.pop_first() else { return };
         let refuses = self.now < self.faults.host_refuses_until;
@@ -157,7 +157,7 @@ impl World<'_> {
         answer.is_ok()
     }
 
-    /// Whatever keeps the gateway from being served: the host wants that no more.
+    /// Resumes delivery, or starts a process if there is none.
     pub(crate) fn ensure_served(&mut self) {
         if self.gateway.process.as_ref().is_some_and(|process| !process.model.is_over()) {
             self.submit(Command::Resume);
@@ -166,12 +166,12 @@ impl World<'_> {
         }
     }
 
-    /// Whether nothing is left to do in a world that is well.
+    /// Returns true if nothing is left to do. No fault may be active.
     pub(crate) fn is_quiescent(&mut self) -> bool {
         let account = self.account();
         let Some(process) = &self.gateway.process else { return false };
         if process.machine.phase() == Phase::Idle {
-            // It went idle on the way here: it must be served to be drained.
+            // The gateway went idle before: the connector drains only a served one.
             self.submit(Command::Resume);
             self.pump();
             return false;
@@ -193,7 +193,7 @@ impl World<'_> {
             && self.connector.machine.buffered(&account).next().is_none()
     }
 
-    /// Every entry that the connector took into its buffer is with a host, or nobody's.
+    /// Checks that every buffered event is with a host or needs none.
     pub(crate) fn check_nothing_is_lost(&mut self) {
         if let Some(process) = &self.gateway.process {
             self.accounted_for.extend(process.model.inbox.accounted_for.iter().copied());

@@ -1,4 +1,4 @@
-//! What the network brings for the gateway.
+//! Packets and upgrade responses for the gateway.
 
 use super::network::{Packet, Stage, UpgradeResponse};
 use super::world::World;
@@ -7,7 +7,7 @@ use relayline_core::machine::{DialFailure, IoEvent};
 use relayline_core::output::Conn;
 
 impl World<'_> {
-    /// The answer to a dial arrives.
+    /// Handles the response to a dial.
     pub(crate) fn answer_arrives(&mut self, place: usize) {
         let Stage::Answered { answer, .. } =
             std::mem::replace(&mut self.network.links[place].stage, Stage::Open)
@@ -36,7 +36,7 @@ impl World<'_> {
         }
     }
 
-    /// What the network brings for the gateway.
+    /// Handles the next packet for the gateway.
     pub(crate) fn gateway_reads(&mut self, place: usize) {
         let Some((at, _)) = self.network.links[place].to_gateway.next() else { return };
         let Some(packet) = self.network.links[place].to_gateway.pop() else { return };
@@ -85,7 +85,7 @@ impl World<'_> {
         }
     }
 
-    /// Hands the machine bytes of a socket, the present one or another: how many it took.
+    /// Gives the machine bytes of a socket, current or old. Returns the number of bytes that it took.
     pub(crate) fn read(&mut self, conn: Conn, bytes: &[u8]) -> usize {
         let mut taken = 0;
         self.with_process(|world, process, now| {

@@ -1,12 +1,12 @@
-//! How the simulated connector's lines are written: as other languages write JSON, and now and then unreadable (W-11,
-//! A-9, D-3). What becomes of a line follows from its bytes alone, so that an entry is written the same each time.
+//! Variants of the simulated connector's lines: spellings of other JSON writers, and at times unreadable lines (W-11,
+//! A-9, D-3). The variant of a line depends only on its bytes, so an entry is written the same way each time.
 
 use relayline_core::json::MAX_DEPTH;
 
-/// Fields that are no JSON until they are mended (W-11).
+/// Fields that are not valid JSON until the machine repairs them (W-11).
 const CONSTANTS: &[u8] = b"\"lat\":NaN,\"lon\":[-Infinity,Infinity],";
 
-/// Fields that no mending makes readable (A-9).
+/// Returns fields that cannot be repaired (A-9).
 fn junk() -> [Vec<u8>; 4] {
     let (deep, end) = ("[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
     [
@@ -17,7 +17,7 @@ fn junk() -> [Vec<u8>; 4] {
     ]
 }
 
-/// Lines that are no frame, and the entries that are acknowledged all the same.
+/// Lines that are not frames, and the entries that are acknowledged in spite of that.
 pub(crate) const UNREADABLE: &[(&[u8], &str)] = &[
     (b"{\"type\":\"inbound\",\"bufferId\":\"u2\",\"event\":{\"text\":nope}}", "u2"),
     (b"{\"bufferId\":\"u3\",\"event\":{\"text\":\"\xff\"}}", "u3"),
@@ -27,7 +27,7 @@ pub(crate) const UNREADABLE: &[(&[u8], &str)] = &[
     (b"{\"type\":\"inbound\",\"bufferId\":\"u7\",\"event\":{\"text\":\"cut o", "u7"),
 ];
 
-/// Writes a line of the connector's in another way.
+/// Writes a line of the connector in another spelling.
 pub(crate) fn vary(line: &mut Vec<u8>) {
     let how = hash(line);
     if line.starts_with(b"{\"type\":\"descriptor\"") {
@@ -53,13 +53,13 @@ pub(crate) fn vary(line: &mut Vec<u8>) {
     line.splice(at..at, field);
 }
 
-/// The line as it was before something unreadable was put in; `None` where nothing was.
+/// Returns the line without its unreadable field; `None` if it has none.
 pub(crate) fn without_junk(line: &[u8]) -> Option<Vec<u8>> {
     let (junk, end) = junk().into_iter().find_map(|junk| Some((junk.len(), end_of(line, &junk)?)))?;
     Some([&line[..end - junk], &line[end..]].concat())
 }
 
-/// Spells the number after `name` in one of five ways.
+/// Writes the number after `name` in one of five spellings.
 fn number(line: &mut Vec<u8>, name: &[u8], how: u64) {
     let Some(start) = end_of(line, name) else { return };
     let length = line[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -68,7 +68,7 @@ fn number(line: &mut Vec<u8>, name: &[u8], how: u64) {
         _ if length == 0 => return,
         0 => format!("{digits}.0"),
         1 => format!("\"{digits}\""),
-        // No number begins with two zeros.
+        // A JSON number cannot begin with two zeros.
         2 if digits == "0" => "0e-3".to_owned(),
         2 => format!("{digits}000e-3"),
         3 => format!("\"0.{digits}E{length}\""),
@@ -81,7 +81,7 @@ fn end_of(line: &[u8], part: &[u8]) -> Option<usize> {
     line.windows(part.len()).position(|window| window == part).map(|at| at + part.len())
 }
 
-/// FNV-1a, with its high bits mixed in.
+/// Returns the FNV-1a hash, with its high bits mixed in.
 fn hash(line: &[u8]) -> u64 {
     let hash = line.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

@@ -1,4 +1,4 @@
-//! What is kept of a run: its hash always, its trace and its recording on demand.
+//! Log of a run: always a hash, and on request a trace and a recording.
 
 use crate::recording::{Data, Gateway, Header, LineContent, RecordedLine, Recording, Side};
 use relayline_core::time::Time;
@@ -11,12 +11,12 @@ use std::time::Duration;
 #[derive(Default)]
 pub(crate) struct Log {
     hasher: Sha256,
-    /// How many lines were said.
+    /// Number of trace lines.
     pub(crate) lines: u64,
     kept: Option<Kept>,
 }
 
-/// What is kept on demand.
+/// Trace and recording, if requested.
 #[derive(Debug, Default)]
 struct Kept {
     trace: Vec<String>,
@@ -43,7 +43,7 @@ impl Log {
         Log { kept: keeps.then(Kept::default), ..Log::default() }
     }
 
-    /// One line of the trace.
+    /// Adds a line to the trace.
     pub(crate) fn say(&mut self, at: Time, text: fmt::Arguments<'_>) {
         self.lines += 1;
         // Writing into a hash or a string cannot fail.
@@ -53,13 +53,13 @@ impl Log {
         }
     }
 
-    /// What happens of its own accord: a line of the trace, and a note in the recording.
+    /// Adds an action to the trace, and a note to the recording.
     pub(crate) fn remark(&mut self, at: Time, text: fmt::Arguments<'_>) {
         self.say(at, format_args!("* {text}"));
         self.record(at, || LineContent::Note(text.to_string()));
     }
 
-    /// One line of the recording.
+    /// Adds a line to the recording.
     pub(crate) fn record(&mut self, at: Time, what: impl FnOnce() -> LineContent) {
         let Some(kept) = &mut self.kept else { return };
         let number = kept.recorded.len() + 2;
@@ -79,7 +79,7 @@ impl Log {
         });
     }
 
-    /// The hash of all that was said.
+    /// Returns the hash of the trace.
     pub(crate) fn hash(&self) -> [u8; 32] {
         self.hasher.clone().finalize().into()
     }
@@ -88,7 +88,7 @@ impl Log {
         self.kept.as_mut().map(|kept| std::mem::take(&mut kept.trace)).unwrap_or_default()
     }
 
-    /// What was recorded, under this title and with this note. The wire alone: replaying it, an `outbound` frame implies
+    /// Returns the recording with this title and note. It holds only the wire: in a replay an `outbound` frame implies
     /// its request.
     pub(crate) fn recording(
         &mut self,

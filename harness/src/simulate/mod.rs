@@ -1,5 +1,5 @@
-//! The simulation: a gateway and a connector over a network in virtual time, one seed a run, with all that can go wrong.
-//! How it works, and which bugs it is known to find: `harness/docs/simulation.md`.
+//! The simulation: a gateway and a connector over a network in virtual time, with faults. Each seed is one
+//! reproducible run. `harness/docs/simulation.md` describes the simulation and the bugs that it is known to find.
 
 mod actions;
 mod active_faults;

@@ -1,4 +1,4 @@
-//! The simulated network: links with a pipe in each direction, in order, each packet with its time of arrival.
+//! The simulated network. A link has an ordered pipe in each direction, and each packet an arrival time.
 
 use super::random::Random;
 use crate::recording::Rejection;
@@ -7,13 +7,13 @@ use relayline_core::time::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What fits into a pipe before its writer has to wait.
+/// Size of a pipe in bytes. A writer waits while the pipe is full.
 const WINDOW: usize = 16 << 10;
 
-/// What travels.
+/// A packet in a pipe.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Packet {
-    /// A WebSocket message's bytes, or some of them.
+    /// Bytes of a WebSocket message, or a part of them.
     Bytes(Vec<u8>),
     Ping,
     Pong,
@@ -30,20 +30,20 @@ pub(crate) enum Packet {
 pub(crate) struct Pipe {
     queue: VecDeque<(Time, Packet)>,
     bytes: usize,
-    /// Nothing overtakes.
+    /// Arrival time of the last packet. Later packets arrive no earlier.
     last: Time,
-    /// It swallows whatever is put in.
+    /// True if the pipe drops every packet.
     pub(crate) dead: bool,
 }
 
-/// How a link treats what it carries.
+/// Settings of a link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkConfig {
-    /// The longest latency, in microseconds.
+    /// Maximum latency, in microseconds.
     pub(crate) latency_us: u64,
-    /// How many messages in a hundred are cut in two or more.
+    /// Percentage of messages that are cut in two or more.
     pub(crate) split: u64,
-    /// How many in a hundred are put into one with the one before.
+    /// Percentage of messages that are merged with the one before.
     pub(crate) merge: u64,
 }
 
@@ -52,7 +52,7 @@ impl Pipe {
         self.bytes < WINDOW
     }
 
-    /// When the next packet arrives.
+    /// Returns the next packet and its arrival time.
     pub(crate) fn next(&self) -> Option<(Time, &Packet)> {
         self.queue.front().map(|(at, packet)| (*at, packet))
     }
@@ -65,13 +65,13 @@ impl Pipe {
         Some(packet)
     }
 
-    /// Puts back what was not taken of a packet.
+    /// Puts back the rest of a packet that was not taken.
     pub(crate) fn give_back(&mut self, at: Time, rest: Vec<u8>) {
         self.bytes += rest.len();
         self.queue.push_front((at, Packet::Bytes(rest)));
     }
 
-    /// Nothing more arrives before that time.
+    /// Delays all packets until this time.
     pub(crate) fn stall(&mut self, until: Time) {
         self.last = self.last.max(until);
         for (at, _) in &mut self.queue {
@@ -116,7 +116,7 @@ impl Pipe {
         self.queue.push_back((self.last, packet));
     }
 
-    /// What is on its way is lost.
+    /// Drops all packets in the pipe.
     pub(crate) fn clear(&mut self) {
         self.queue.clear();
         self.bytes = 0;
@@ -127,20 +127,20 @@ impl Pipe {
     }
 }
 
-/// How far a dial has come.
+/// Stage of a dial.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Stage {
     /// The request arrives at that time, with this token.
     Asking { at: Time, token: Option<String> },
-    /// The answer arrives at that time.
+    /// The response arrives at that time.
     Answered { at: Time, answer: UpgradeResponse },
-    /// Nothing ever comes.
+    /// No response ever arrives.
     Swallowed,
-    /// It is a connection.
+    /// The connection is open.
     Open,
 }
 
-/// The answer to an upgrade.
+/// Response to an upgrade request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum UpgradeResponse {
     Accepted,
@@ -156,23 +156,24 @@ pub(crate) struct Network {
     pub(crate) dials: u32,
 }
 
-/// One dial and its connection.
+/// A dial and its connection.
 #[derive(Debug)]
 pub(crate) struct Link {
-    /// What the gateway calls it.
+    /// Id of the connection at the gateway.
     pub(crate) ours: Conn,
-    /// What the connector calls it.
+    /// Id of the connection at the connector.
     pub(crate) theirs: relayline_connector::ConnId,
     pub(crate) stage: Stage,
-    /// Whether the gateway's end is still in use.
+    /// True while the gateway's end is in use.
     pub(crate) gateway: bool,
-    /// Whether the connector's end is still in use.
+    /// True while the connector's end is in use.
     pub(crate) connector: bool,
     pub(crate) to_gateway: Pipe,
     pub(crate) to_connector: Pipe,
-    /// Reason for which the connector closes it with 4401 as soon as it is open (L-9).
+    /// Reason of the 4401 close that the connector sends once the connection is open (L-9).
     pub(crate) refused: Option<String>,
-    /// When the connector last heard of it, and last pinged: dead links are found out by its own keep-alive.
+    /// Times at which the connector last received something and last sent a ping. It detects dead links by its own
+    /// keep-alive.
     pub(crate) heard: Time,
     pub(crate) pinged: Time,
     pub(crate) random: Random,
@@ -201,7 +202,7 @@ impl Link {
         }
     }
 
-    /// Neither end is in use.
+    /// Returns true if neither end is in use.
     pub(crate) fn is_over(&self) -> bool {
         !self.gateway && !self.connector && self.stage == Stage::Open
     }

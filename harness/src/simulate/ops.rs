@@ -1,4 +1,4 @@
-//! Ops that a simulated host asks for, filled in by their definitions.
+//! Random ops of the simulated host, built from their definitions.
 
 use super::random::Random;
 use super::world::World;
@@ -6,7 +6,7 @@ use relayline_core::command::Command;
 use relayline_core::op::{Definition, Kind, OPS, Raw, definition};
 use serde_json::{Map, Value, json};
 
-/// Ops that a host asks for often, each as often as it stands here. One in sixteen is a rarer one.
+/// Frequent ops, repeated by weight. One op in sixteen is not in this list.
 const MENU: [&str; 15] = [
     "send",
     "send",
@@ -25,10 +25,10 @@ const MENU: [&str; 15] = [
     "thread_rename",
 ];
 
-/// Ops that have a place of their own among the rarer ones, or a action of their own.
+/// Rare ops with a weight of their own, and ops with an action of their own.
 const PLACED: [&str; 5] = ["draft", "task_card", "task_card_stop", "raw", "prompt"];
 
-/// Values that fit the state of a run.
+/// Field values that fit the state of a run.
 struct Values {
     chat_id: String,
     message_id: String,
@@ -38,7 +38,7 @@ struct Values {
 }
 
 impl World<'_> {
-    /// Makes an op for a chat. Common ones are more frequent.
+    /// Returns a random op for a chat.
     pub(super) fn random_op(&mut self, random: &mut Random) -> Command {
         let chat_id = random.pick(&self.setup.chats).id.clone();
         let message_id = self.host.messages.last().cloned().unwrap_or_else(|| "m1".to_owned());
@@ -65,13 +65,13 @@ impl World<'_> {
             }
         };
         let asked = definition(name).map(|op| (op.read)(&mut values.fields(op, random)));
-        // A definition that refuses its own kinds of values fails the test below.
+        // The test below checks that every definition reads its own kinds of values.
         asked.and_then(Result::ok).unwrap_or_else(|| Raw::default().into())
     }
 }
 
 impl Values {
-    /// Makes the fields of an op: all that it needs, and some that it may have.
+    /// Returns the fields of an op: all required ones, and some optional ones.
     fn fields(&self, op: &Definition, random: &mut Random) -> Map<String, Value> {
         let mut fields = Map::new();
         for field in op.fields {

@@ -1,27 +1,27 @@
-//! What holds and what does not: every claim is counted under its rule, the first that fails ends the run.
+//! The oracle: counts each check by its rule. The first failed check ends the run.
 
 use std::collections::BTreeMap;
 
-/// A claim that did not hold.
+/// A failed check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
-    /// The invariant's name, the same for every failure of its kind: `ack-after-taken`, say.
+    /// Name of the invariant, the same for every failure of its kind, such as `ack-after-taken`.
     pub invariant: &'static str,
-    /// The rule that it is about.
+    /// Rule that the invariant is for.
     pub rule: &'static str,
-    /// What was found instead.
+    /// Value found instead.
     pub found: String,
 }
 
-/// Hears the claims of a run.
+/// Collects the checks of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
     pub(crate) violation: Option<Violation>,
     rules: Tally,
 }
 
-/// Number of claims of each rule. A run makes some hundred thousand: they are counted by the place of the rule's
-/// literal, without comparing any text.
+/// Number of checks per rule. A run makes several hundred thousand, so they are counted by the address of the rule's
+/// literal, without comparing text.
 #[derive(Debug)]
 struct Tally {
     slots: Vec<(&'static str, u64)>,
@@ -51,7 +51,7 @@ impl Tally {
         }
     }
 
-    /// Returns the counts by rule, whatever places its literal has.
+    /// Returns the counts by rule. A literal may have several addresses.
     fn by_rule(&self) -> BTreeMap<&'static str, u64> {
         let mut rules = BTreeMap::new();
         for (rule, count) in self.slots.iter().filter(|(_, count)| *count > 0) {
@@ -62,7 +62,7 @@ impl Tally {
 }
 
 impl Oracle {
-    /// Claims that `holds`, and counts the rule.
+    /// Checks that `holds` is true, and counts the rule.
     pub(crate) fn check(
         &mut self,
         rule: &'static str,
@@ -76,7 +76,7 @@ impl Oracle {
         }
     }
 
-    /// Says that a claim does not hold.
+    /// Records a failed check.
     pub(crate) fn fail(
         &mut self,
         rule: &'static str,
@@ -86,12 +86,12 @@ impl Oracle {
         self.check(rule, invariant, false, found);
     }
 
-    /// The rule was exercised; whether it held shows elsewhere.
+    /// Counts a rule that was exercised without a check of its own.
     pub(crate) fn count(&mut self, rule: &'static str) {
         self.rules.count(rule);
     }
 
-    /// Returns how often each rule was put to the test.
+    /// Returns the number of checks per rule.
     pub(crate) fn rules(&self) -> BTreeMap<&'static str, u64> {
         self.rules.by_rule()
     }

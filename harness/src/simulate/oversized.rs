@@ -1,4 +1,4 @@
-//! Things of a hostile size: what peers send is taken, or waits; what the host asks for is refused.
+//! Oversized inputs. Those of peers are accepted or wait; commands of the host are refused.
 
 use super::random::Random;
 use super::users;
@@ -8,9 +8,9 @@ use relayline_core::command::{Command, MAX_ID_BYTES, Metadata};
 use relayline_core::op::{GetChatInfo, Prompt, PromptOption, SendMessage, StreamReply};
 use relayline_core::prompts::MAX_OPTIONS;
 
-/// The largest event, in bytes. A line must hold it, and so must the queue of a connector that writes 8 KiB at most.
+/// Maximum size of an event, in bytes. It fits a line, and the queue of a connector with a limit of 8 KiB.
 const MAX_EVENT_BYTES: usize = 4000;
-/// What an event takes beside its text and its id.
+/// Size of an event without its text and its id, in bytes.
 const EVENT_OVERHEAD_BYTES: usize = 900;
 
 impl World<'_> {

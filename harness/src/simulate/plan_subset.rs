@@ -1,10 +1,10 @@
-//! What of a plan is carried out, as text: `3,7,10-14`.
+//! The performed part of a plan, in the text form `3,7,10-14`.
 
 use super::planned_action::PLAN;
 use std::fmt;
 use std::str::FromStr;
 
-/// What of a plan is carried out: all of it, or the actions at these places.
+/// The actions of a plan that are performed: all, or those at these positions.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PlanSubset(pub Option<Vec<usize>>);
 

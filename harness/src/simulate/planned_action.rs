@@ -1,4 +1,4 @@
-//! What happens in a run of its own accord: users, host, network and clock. A run's plan is a list of these.
+//! Planned actions: the spontaneous events of a run, by users, host, network, connector and clock.
 
 use super::profile::Profile;
 use super::random::Random;
@@ -7,15 +7,15 @@ use std::time::Duration;
 
 macro_rules! planned_actions {
     ($($(#[$doc:meta])* $kind:ident $name:literal $weights:expr;)*) => {
-        /// What kind of thing happens.
+        /// Kind of an action.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         pub(crate) enum ActionKind { $($(#[$doc])* $kind,)* }
 
         impl ActionKind {
-            /// Every kind, with its weight under each of [`Profile::ALL`].
+            /// All kinds, with their weight in each of [`Profile::ALL`].
             const WEIGHTS: &[(ActionKind, [u64; 5])] = &[$((ActionKind::$kind, $weights),)*];
 
-            /// Its name in traces and summaries.
+            /// Returns its name in traces and summaries.
             pub(crate) fn name(self) -> &'static str {
                 match self { $(ActionKind::$kind => $name,)* }
             }
@@ -25,165 +25,165 @@ macro_rules! planned_actions {
 
 // The columns: calm, flaky, hostile, sleepy, revoking.
 planned_actions! {
-    /// Somebody writes in a chat.
+    /// A user writes a message.
     Say "say" [120, 100, 80, 80, 80];
-    /// The same, through the connector's buffer whether or not the gateway is there.
+    /// A user writes a message, and the connector buffers it.
     SayBuffered "say_buffered" [40, 50, 40, 50, 40];
-    /// The same, live or not at all.
+    /// A user writes a message, and the connector delivers it only live.
     SayLive "say_live" [15, 15, 15, 10, 10];
-    /// An earlier event is delivered once more.
+    /// The connector delivers an earlier event again.
     SayAgain "say_again" [12, 30, 40, 20, 15];
-    /// Many write at once.
+    /// Users write many messages at once.
     Burst "burst" [8, 10, 12, 6, 5];
-    /// A message is edited.
+    /// A user edits a message.
     EditSaid "edit_said" [8, 8, 8, 5, 5];
-    /// A platform request is forwarded.
+    /// The connector forwards a platform request.
     Forward "forward" [15, 15, 30, 10, 10];
-    /// Somebody answers a prompt.
+    /// A user answers a prompt.
     AnswerPrompt "answer_prompt" [40, 40, 40, 30, 25];
-    /// Somebody interrupts a turn.
+    /// A user interrupts a turn.
     InterruptTurn "interrupt_turn" [12, 12, 15, 8, 8];
 
-    /// Somebody posts to the gateway's own server; these have a stretch of the plan to themselves.
+    /// A webhook request is sent to the gateway. Has positions of its own in the plan.
     Post "post" [0, 0, 0, 0, 0];
-    /// Somebody posts several messages of one chat, and all of them again, to a host that refuses; with a stretch of
-    /// their own, too.
+    /// Several messages of one chat are sent twice as webhook requests, to a host that refuses them. Has positions of
+    /// its own.
     PostTwice "post_twice" [0, 0, 0, 0, 0];
 
-    /// The host answers a delivery by its number: a turn, a reply, a stream; with a stretch of their own, too.
+    /// The host answers a delivery with a turn, a reply or a stream. Has positions of its own.
     Answer "answer" [0, 0, 0, 0, 0];
-    /// The connector answers each request by a draw for a while; with a stretch of their own, too.
+    /// The connector draws the result of each request for a while. Has positions of its own.
     UnreliableResults "fickle" [0, 0, 0, 0, 0];
-    /// The connector answers our close frames with an auth refusal for a while; with a stretch of their own, too.
+    /// The connector answers the gateway's close frames with an auth refusal for a while. Has positions of its own.
     RefuseCloses "refuse_closes" [0, 0, 0, 0, 0];
 
-    /// Somebody sends something of a hostile size, or the host does; with a stretch of their own, too.
+    /// A user or the host sends something oversized. Has positions of its own.
     Oversized "huge" [0, 0, 0, 0, 0];
 
-    /// The host asks for something.
+    /// The host submits an op.
     Ask "ask" [120, 110, 90, 80, 90];
-    /// It asks for many things at once.
+    /// The host submits many ops at once.
     AskMany "ask_many" [5, 8, 10, 4, 5];
-    /// It asks a question with buttons.
+    /// The host sends a prompt.
     AskPrompt "ask_prompt" [30, 30, 30, 25, 20];
-    /// The next state of a reply that grows.
+    /// The host submits the next state of a streamed reply.
     Stream "stream" [60, 50, 40, 30, 30];
-    /// It stops a session's turn.
+    /// The host stops a session's turn.
     StopTurn "stop_turn" [10, 10, 8, 5, 5];
-    /// It goes idle.
+    /// The host goes idle.
     GoIdle "go_idle" [2, 3, 2, 25, 3];
-    /// It goes dormant.
+    /// The host goes dormant.
     GoDormant "go_dormant" [2, 3, 2, 25, 3];
-    /// It holds dials.
+    /// The host holds dials.
     Hold "hold" [1, 4, 2, 20, 4];
-    /// It wants to be served again.
+    /// The host resumes delivery.
     Resume "resume" [6, 6, 5, 40, 6];
-    /// It disconnects; some time later a new process begins.
+    /// The host disconnects. Later a new process starts.
     Disconnect "disconnect" [1, 2, 1, 3, 2];
-    /// It remembers a chat of before.
+    /// The host primes a chat.
     Prime "prime" [3, 3, 3, 3, 3];
-    /// It settles what it has settled, or never had.
+    /// The host settles a delivery that is settled already or does not exist.
     SettleOddly "settle_oddly" [2, 4, 8, 3, 3];
-    /// It takes nothing for a while.
+    /// The host takes no deliveries for a while.
     HostSlow "host_slow" [2, 8, 10, 6, 3];
-    /// It refuses deliveries for a while.
+    /// The host refuses deliveries for a while.
     HostRefuses "host_refuses" [2, 8, 10, 5, 4];
-    /// It takes deliveries, and does not say what becomes of them for a while.
+    /// The host takes deliveries without settling them for a while.
     HostFails "host_fails" [2, 8, 8, 5, 4];
-    /// The gateway's process dies; another begins.
+    /// The gateway's process is killed, and another one starts.
     HostCrash "host_crash" [0, 3, 2, 2, 3];
 
-    /// The connection is cut.
+    /// The network cuts the connection.
     Cut "cut" [1, 25, 8, 8, 10];
-    /// The network swallows what goes one way, or both, without a word.
+    /// The network silently drops packets in one or both directions.
     HalfOpen "half_open" [0, 8, 3, 4, 3];
-    /// The network holds everything back for a while.
+    /// The network delays all packets for a while.
     Stall "stall" [1, 15, 5, 5, 4];
     /// Dials are refused for a while.
     RefuseDials "refuse_dials" [0, 8, 3, 4, 4];
-    /// Dials are swallowed for a while.
+    /// Dials get no response for a while.
     SwallowDials "swallow_dials" [0, 5, 3, 3, 3];
-    /// Somebody in between answers upgrades for a while.
+    /// A proxy answers upgrades for a while.
     BadGateway "bad_gateway" [0, 5, 5, 2, 4];
-    /// Our close frames go unanswered for a while.
+    /// The gateway's close frames get no answer for a while.
     NoCloseEcho "no_close_echo" [0, 5, 5, 8, 2];
 
-    /// The connector's process dies; it comes back with its durable buffer.
+    /// The connector crashes, and restarts with its durable buffer.
     Crash "crash" [0, 8, 4, 4, 5];
     /// The connector does not read for a while.
     StopReading "deaf" [0, 8, 8, 3, 2];
     /// The connector closes the connection.
     Close "close" [2, 10, 8, 6, 8];
-    /// The connector revokes the gateway, for some time or for good.
+    /// The connector revokes the gateway, for a while or for good.
     Revoke "revoke" [0, 0, 1, 1, 16];
-    /// The connector calls the token expired.
+    /// The connector treats the token as expired.
     Expire "expire" [0, 2, 2, 2, 20];
     /// The connector refuses the connection with an auth code, once.
     RefuseOnce "refuse_once" [0, 1, 2, 1, 20];
-    /// The connector says nothing any more for a while.
+    /// The connector writes nothing for a while.
     Mute "mute" [0, 3, 6, 3, 3];
     /// The connector does not confirm idleness for a while.
     WithholdIdleAck "withhold_idle_ack" [0, 3, 2, 12, 2];
-    /// The connector says something odd.
+    /// The connector writes an odd line.
     Garbage "garbage" [3, 10, 150, 5, 5];
-    /// The connector's next descriptors cannot be used, for a while.
+    /// The connector sends unusable descriptors for a while.
     BadDescriptor "bad_descriptor" [0, 2, 8, 1, 2];
-    /// The connector describes a platform otherwise from now on.
+    /// The connector changes the descriptor of a platform.
     NewDescriptor "new_descriptor" [3, 6, 6, 3, 3];
-    /// An op gets other answers from now on.
+    /// The connector changes the results of an op.
     Answers "answers" [6, 12, 20, 4, 4];
-    /// An op's answers come later from now on.
+    /// The connector changes the delay of an op's results.
     Delays "delays" [4, 12, 12, 4, 4];
 
-    /// The host's monotonic clock jumps ahead.
+    /// The gateway's monotonic clock jumps forward.
     JumpAhead "jump_ahead" [0, 4, 3, 20, 4];
-    /// It goes back.
+    /// The gateway's monotonic clock jumps back.
     JumpBack "jump_back" [0, 3, 3, 10, 3];
-    /// The host's wall clock is set.
+    /// The gateway's wall clock is set.
     SetWallClock "set_wall_clock" [0, 3, 3, 8, 8];
-    /// The gateway's machine is suspended.
+    /// The gateway's process is suspended.
     Suspend "suspend" [0, 4, 2, 20, 3];
-    /// A socket that is over still says something.
+    /// An old socket still reports an event.
     StaleSocket "ghost" [2, 10, 10, 6, 8];
-    /// The machine is ticked for no reason.
+    /// The machine is ticked although nothing is due.
     Spurious "spurious" [5, 8, 10, 8, 5];
 }
 
-/// A run's plan, and the place of its next action.
+/// The plan of a run, and the position of its next action.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan<'p> {
     pub(crate) actions: &'p [PlannedAction],
     pub(crate) next: usize,
 }
 
-/// One action of a plan.
+/// An action of a plan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlannedAction {
     pub(crate) at: Time,
     pub(crate) kind: ActionKind,
-    /// Decides its details, whatever else is in the plan.
+    /// Seed of the action's details, independent of the rest of the plan.
     pub(crate) draw: u64,
 }
 
-/// Actions that come one behind the other: with what follows from them, more than 500 events.
+/// Actions that are drawn by weight. With their consequences they make more than 500 events.
 const MAIN_ACTIONS: usize = 320;
-/// Posts, which come whenever they like between the others. They have the last places, with draws of their own: the
-/// others are as they were before there were any.
+/// Webhook requests at random times. Their positions follow the weighted actions, and their draws are independent, so
+/// adding a kind does not change the other actions.
 const POSTS: usize = 40;
-/// Messages that are posted twice, in the same way.
+/// Messages posted twice, likewise.
 const POSTS_TWICE: usize = 10;
-/// Things of a hostile size, in the same way.
+/// Oversized inputs, likewise.
 const OVERSIZED: usize = 20;
-/// Answers to deliveries, in the same way.
+/// Answers to deliveries, likewise.
 const ANSWERS: usize = 120;
-/// Stretches of fickle answers, and of refused closes, in the same way.
+/// Periods of unreliable results, and of refused closes, likewise.
 const UNRELIABLE_RESULTS: usize = 4;
 const REFUSE_CLOSES: usize = 2;
-/// Places in a plan.
+/// Number of actions in a plan.
 pub(crate) const PLAN: usize =
     MAIN_ACTIONS + POSTS + POSTS_TWICE + OVERSIZED + ANSWERS + UNRELIABLE_RESULTS + REFUSE_CLOSES;
 
-/// The plan of a seed.
+/// Returns the plan of a seed.
 pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<PlannedAction> {
     let mut random = Random::new(seed, 1);
     let total: u64 = ActionKind::WEIGHTS.iter().map(|(_, weights)| weights[profile.column()]).sum();
@@ -214,7 +214,7 @@ pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<PlannedAction> {
     ] {
         let mut random = Random::new(seed, stream);
         for _ in 0..count {
-            // Close behind something else, where most happens at a time.
+            // Shortly after another action, where most events overlap.
             let at = plan[random.index(MAIN_ACTIONS)].at + Duration::from_micros(random.below(300_000));
             plan.push(PlannedAction { at, kind, draw: random.draw() });
         }
@@ -222,7 +222,7 @@ pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<PlannedAction> {
     plan
 }
 
-/// Mostly things come close together, with pauses between.
+/// Returns the time to the next action: mostly short, with some pauses.
 fn gap(random: &mut Random) -> Duration {
     let us = match random.below(100) {
         0..40 => random.below(2_000),

@@ -1,4 +1,4 @@
-//! Signed deliveries over HTTP: what somebody posts to the gateway's own server, well signed or not (H-6).
+//! Webhook requests to the gateway's server, correctly signed or not (H-6).
 
 use super::random::Random;
 use super::setup::DELIVERY_KEY;
@@ -10,13 +10,13 @@ use relayline_core::webhook::{Body, WebhookRequest};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// PostKind is asked for.
+/// Kind of a webhook request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum PostKind {
-    /// A delivery of that serial number.
+    /// An event with that serial number.
     Event(u64),
     Interrupt,
-    /// An interrupt for nobody.
+    /// An interrupt without a session key.
     Keyless,
     NoJson,
     NoEvent,
@@ -25,7 +25,7 @@ pub(crate) enum PostKind {
     WrongMethod,
 }
 
-/// PostKind is wrong with how it is asked.
+/// Fault of a webhook request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum PostFault {
     WrongKey,
@@ -34,12 +34,12 @@ pub(crate) enum PostFault {
     TooSlow,
 }
 
-/// One request.
+/// A webhook request.
 #[derive(Debug)]
 pub(crate) struct Post {
     pub(crate) what: PostKind,
     pub(crate) fault: Option<PostFault>,
-    /// When it says that it was signed; none without a signature.
+    /// Time of the signature; `None` without a signature.
     pub(crate) signed_at: Option<u64>,
     pub(crate) event: Option<UserEvent>,
     pub(crate) session_key: String,
@@ -79,7 +79,7 @@ impl Post {
 }
 
 impl World<'_> {
-    /// Somebody posts something.
+    /// Sends a random webhook request.
     pub(crate) fn post(&mut self, random: &mut Random) {
         let what = match random.below(30) {
             0..12 => self.new_event(random),
@@ -114,14 +114,14 @@ impl World<'_> {
         let session_key =
             if what == PostKind::Keyless { String::new() } else { format!("agent:main:{}", random.below(5)) };
         let post = Post { what, fault, signed_at, event: user_event, session_key };
-        // Some send it again at once, as who lost the answer does.
+        // Some senders repeat a request at once, as if the response was lost.
         for _ in 0..if random.chance(10) { random.between(2, 12) } else { 1 } {
             self.submit_post(&post);
         }
     }
 
-    /// Messages of one chat, and each of them again: so copies wait for several twins, and take the places of those that
-    /// the host refuses.
+    /// Sends messages of one chat, and each of them again. Copies wait for several first copies, and replace those
+    /// that the host refuses.
     pub(crate) fn post_twice(&mut self, random: &mut Random) {
         let span = Duration::from_millis(random.below(20_000));
         self.refuse_deliveries_for(span);
@@ -145,7 +145,7 @@ impl World<'_> {
         for post in posts.iter().chain(&posts) {
             self.submit_post(post);
         }
-        // It takes none of the copies until it has settled several.
+        // The host takes none of the copies until it has settled several deliveries.
         if random.chance(70) {
             self.slow_host_for(span);
         }
@@ -159,14 +159,14 @@ impl World<'_> {
         if random.chance(10)
             && let Some(Value::Object(source)) = user_event.content.get_mut("source")
         {
-            // An id that is not remembered of its chat (M-1).
+            // An id that is too long to be remembered (M-1).
             source.insert("user_id".to_owned(), "u".repeat(1100).into());
         }
         self.users.events.insert(serial, user_event);
         PostKind::Event(serial)
     }
 
-    /// PostKind came before, over HTTP or not.
+    /// Returns an earlier event, from either transport.
     fn old_event(&mut self, random: &mut Random) -> PostKind {
         let back = random.index(12);
         let known = |(serial, user_event): (&u64, &UserEvent)| {
@@ -202,7 +202,7 @@ impl World<'_> {
         };
         self.with_process(|world, process, now| {
             let body = match post.fault {
-                // Where the answer does not hang on the body nobody reads it.
+                // A body that the response does not depend on is not read.
                 _ if !process.machine.wants_body(now, &head) => Body::Whole(b""),
                 Some(PostFault::TooLong) => Body::TooLong,
                 Some(PostFault::TooSlow) => Body::TooSlow,

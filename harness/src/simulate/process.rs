@@ -1,4 +1,4 @@
-//! The gateway's process: who drives the machine, as its documentation says, with the model looking on.
+//! The gateway's process: drives the machine as its documentation describes, and updates the model.
 
 use super::active_faults::Recovery;
 use super::model::Model;
@@ -29,13 +29,13 @@ pub(crate) struct Process {
     pub(crate) machine: RelayMachine,
     pub(crate) model: Model,
     ids: Ids,
-    /// All dials, for sockets that still speak when they are over.
+    /// All dials, as sources of late events.
     pub(crate) dials: Vec<Conn>,
     frame: Vec<u8>,
 }
 
 impl World<'_> {
-    /// A gateway's process begins.
+    /// Starts a process of the gateway.
     pub(crate) fn start_process(&mut self) {
         self.kill_process();
         self.faults.start_at = None;
@@ -55,7 +55,7 @@ impl World<'_> {
         self.pump();
     }
 
-    /// The process is gone, and its socket with it; what it knew counts.
+    /// Kills the process and closes its socket. Its counters and settled events are kept.
     pub(crate) fn kill_process(&mut self) {
         let Some(process) = self.gateway.process.take() else { return };
         self.accounted_for.extend(process.model.inbox.accounted_for.iter().copied());
@@ -76,7 +76,7 @@ impl World<'_> {
         self.host.begin();
     }
 
-    /// Runs the machine's part of the world, if it is there and awake.
+    /// Calls `act` with the process, if there is one.
     pub(crate) fn with_process(&mut self, act: impl FnOnce(&mut World<'_>, &mut Process, Now)) {
         let Some(mut process) = self.gateway.process.take() else { return };
         let now = self.gateway_now();
@@ -113,7 +113,7 @@ impl World<'_> {
         });
     }
 
-    /// Takes all that the machine puts out, in the order that its documentation gives.
+    /// Takes all outputs of the machine, in the documented order.
     pub(crate) fn drain(&mut self) {
         if !self.is_awake() {
             return;
@@ -159,7 +159,7 @@ impl World<'_> {
         self.check_drained();
     }
 
-    /// What must hold when all has been taken, and that nothing more comes of nothing.
+    /// Checks the invariants of a drained machine, and that it has no further output.
     fn check_drained(&mut self) {
         if self.oracle.is_over() {
             return;
@@ -207,7 +207,7 @@ impl World<'_> {
                     self.faults.start_at = Some(self.now + Duration::from_secs(1));
                 }
             }
-            // The model has looked at it, and nobody else waits for it.
+            // The model has checked it, and nothing else depends on it.
             Action::Interrupt { .. } | Action::Notify(_) | Action::Respond { .. } => {}
         }
     }
@@ -230,11 +230,11 @@ impl World<'_> {
         ));
     }
 
-    /// The gateway lets go of a socket: the connector hears of it, unless the network swallows that.
+    /// Closes the gateway's end of a link. The connector is notified, unless the dial got no response.
     fn hang_up(&mut self, place: usize) {
         let link = &mut self.network.links[place];
         match link.stage {
-            // Nobody knows of it but the gateway.
+            // Only the gateway knows of this dial.
             Stage::Swallowed | Stage::Asking { .. } => {}
             Stage::Answered { .. } | Stage::Open => {
                 let dial = Some(link.theirs.0);
@@ -276,7 +276,7 @@ impl World<'_> {
         link.to_connector.put(self.now, packet, &mut link.random, self.setup.link_config);
     }
 
-    /// The machine sleeps until then, and whoever waits for it looks again.
+    /// Suspends the process for this time.
     pub(crate) fn suspend(&mut self, span: Duration) {
         self.faults.suspended_until = self.now + span;
         self.recover_at(self.now + span, Recovery::WakeUp);

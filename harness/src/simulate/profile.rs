@@ -1,29 +1,29 @@
-//! What sort of trouble a run is full of.
+//! Profiles: weights of the actions in a plan.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How often each kind of thing happens in a run.
+/// Weights of the actions in a plan.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Profile {
-    /// Work, and hardly any trouble.
+    /// Normal work, and few faults.
     Calm,
-    /// A bad network, and connectors that come and go.
+    /// An unreliable network, and connectors that crash.
     Flaky,
-    /// Odd bytes, odd answers, doubles.
+    /// Invalid bytes, unexpected results, duplicates.
     Hostile,
     /// Idle and dormant gateways, suspended machines, clocks that jump.
     Sleepy,
-    /// Refused tokens and revocations.
+    /// Refused tokens, and revocations.
     Revoking,
 }
 
 impl Profile {
-    /// All of them.
+    /// All profiles.
     pub const ALL: [Profile; 5] =
         [Profile::Calm, Profile::Flaky, Profile::Hostile, Profile::Sleepy, Profile::Revoking];
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
             Profile::Calm => "calm",
@@ -34,7 +34,7 @@ impl Profile {
         }
     }
 
-    /// Its column in a table of weights.
+    /// Returns its column in a table of weights.
     pub(crate) fn column(self) -> usize {
         match self {
             Profile::Calm => 0,

@@ -1,14 +1,14 @@
-//! Draws out of a run's seed.
+//! Random draws from a run's seed.
 
 use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-/// A stream of draws: the same seed and stream draw the same on every machine, in every build.
+/// A stream of draws. Equal seeds and streams give equal draws on every machine and in every build.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(Pcg64Mcg);
 
 impl Random {
-    /// Streams of one seed are independent of each other, so that what one part draws shifts nothing elsewhere.
+    /// Streams of one seed are independent, so that the draws of one part do not change those of another.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut state = [0; 16];
         state[..8].copy_from_slice(&seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes());
@@ -16,7 +16,7 @@ impl Random {
             &(stream ^ seed.rotate_left(32)).wrapping_mul(0xD6E8_FEB8_6659_FD93).to_le_bytes(),
         );
         let mut random = Random(Pcg64Mcg::from_seed(state));
-        // Neighbouring seeds begin alike.
+        // The first draws of similar seeds are similar.
         for _ in 0..4 {
             random.draw();
         }
@@ -27,22 +27,22 @@ impl Random {
         self.0.next_u64()
     }
 
-    /// Below `n`, which is not 0. The bias of a modulo does not matter here.
+    /// Returns a number below `n`, which must not be 0. The bias of the modulo is acceptable.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.draw() % n
     }
 
-    /// One of `low..=high`.
+    /// Returns a number in `low..=high`.
     pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// An index below `n`, which is not 0.
+    /// Returns an index below `n`, which must not be 0.
     pub(crate) fn index(&mut self, n: usize) -> usize {
         usize::try_from(self.below(n as u64)).unwrap_or(0)
     }
 
-    /// True so often in a hundred.
+    /// Returns true with this probability, in percent.
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
@@ -51,7 +51,7 @@ impl Random {
         &from[self.index(from.len())]
     }
 
-    /// 32 bytes, as the machines want their seeds.
+    /// Returns a seed for a machine.
     pub(crate) fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
         self.0.fill_bytes(&mut seed);
@@ -63,7 +63,7 @@ impl Random {
 mod tests {
     use super::*;
 
-    /// A seed that once failed must fail again, whatever has become of the generator's crate since.
+    /// A seed that failed once must fail again, whatever version of the generator's crate is used.
     #[test]
     fn the_draws_of_a_seed_are_these() {
         let mut random = Random::new(7, 1);

@@ -1,4 +1,4 @@
-//! The host answers deliveries by their number: it brackets turns, replies, and streams (M-7, O-13, O-15).
+//! The host's answers to deliveries by number: turns, replies and streams (M-7, O-13, O-15).
 
 use super::host::{FEW, GrowingReply};
 use super::model::streams::NAME;
@@ -8,10 +8,10 @@ use relayline_core::command::{Command, Metadata};
 use relayline_core::op::{ReplyMessage, StreamReply, Turn, TurnState};
 use relayline_core::output::DeliveryId;
 
-/// Deliveries that the host answers at a time.
+/// Number of deliveries that the host answers at a time.
 const AT_A_TIME: usize = 4;
 
-/// What the host does with one delivery.
+/// A delivery that the host answers.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenReply {
     delivery: DeliveryId,
@@ -19,7 +19,7 @@ pub(crate) struct OpenReply {
 }
 
 impl World<'_> {
-    /// The next thing that the host does with one of a few deliveries. Some turns never begin, and some never end.
+    /// Takes the next step for one of a few deliveries. Some turns never begin, and some never end.
     pub(crate) fn answer(&mut self, random: &mut Random) {
         let place = random.index(AT_A_TIME);
         if self.host.open_replies.len() <= place || random.chance(8) {
@@ -32,7 +32,7 @@ impl World<'_> {
             3..10 => self.stream_to(place, random),
             10 => self.reply(delivery, "all of it", true, false, random),
             11 => {
-                // In parts: the last completes the answer, and the first points at the message.
+                // The first part replies to the message, and the last part completes the answer.
                 let parts = 2 + random.index(2);
                 for part in 1..=parts {
                     self.reply(delivery, &format!("part {part}"), part == parts, part > 1, random);
@@ -43,7 +43,7 @@ impl World<'_> {
                 let state = *random.pick(&[TurnState::Done, TurnState::Failed, TurnState::Stopped]);
                 self.turn(delivery, state);
                 if state == TurnState::Stopped && self.setup.config.limits.streams <= FEW {
-                    // Where there are few streams another may have taken the place of a stopped one.
+                    // With few streams another one may have replaced a stopped one.
                     let of_it = |answering: &&mut OpenReply| answering.delivery == delivery;
                     self.host
                         .open_replies
@@ -58,7 +58,7 @@ impl World<'_> {
         }
     }
 
-    /// Another delivery: mostly a recent one.
+    /// Chooses another delivery, mostly a recent one.
     fn choose_delivery(&mut self, place: usize, random: &mut Random) {
         let back = if random.chance(90) { random.below(4) } else { random.below(4000) };
         let delivery = DeliveryId::from_number(self.host.last_delivery.saturating_sub(back));
@@ -78,7 +78,7 @@ impl World<'_> {
         self.submit(Command::Reply(ReplyMessage { delivery, content, last, continues, metadata }));
     }
 
-    /// The next state of a streamed answer.
+    /// Submits the next state of a streamed answer.
     fn stream_to(&mut self, place: usize, random: &mut Random) {
         let OpenReply { delivery, reply } = self.host.open_replies[place].clone();
         let reply = reply.filter(|reply| !self.host.failed.contains(reply.name()));
@@ -86,7 +86,7 @@ impl World<'_> {
             let mut state = StreamReply { delivery: Some(delivery), ..StreamReply::default() };
             state.metadata = own_metadata(random);
             if random.chance(3) {
-                // Not where it came from, mostly: then it is refused.
+                // Usually not the delivery's chat, so the command is refused.
                 state.chat_id = random.pick(&self.setup.chats).id.clone();
             }
             self.host.begin_stream(state)
@@ -97,7 +97,7 @@ impl World<'_> {
     }
 }
 
-/// What a host may set beside an answer: it passes through, and wins (M-7, M-9).
+/// Returns metadata that the host sets itself. It passes through, and overrides the machine's (M-7, M-9).
 fn own_metadata(random: &mut Random) -> Metadata {
     let mut metadata = Metadata::new();
     match random.below(20) {
@@ -110,7 +110,7 @@ fn own_metadata(random: &mut Random) -> Metadata {
 }
 
 impl super::host::Host {
-    /// A reply under a new name, which its frames carry.
+    /// Begins a streamed reply under a new name, which its frames carry.
     pub(crate) fn begin_stream(&mut self, mut state: StreamReply) -> GrowingReply {
         self.streams_begun += 1;
         state.stream = format!("s{}", self.streams_begun);
@@ -124,11 +124,11 @@ impl GrowingReply {
         &self.state.stream
     }
 
-    /// Its next state.
+    /// Returns the next state.
     pub(crate) fn grow(&mut self, random: &mut Random) -> StreamReply {
         let last = random.chance(30);
         let words = match random.below(20) {
-            // All of it is shown already (M-7).
+            // The whole text is shown already (M-7).
             _ if last && random.chance(25) => 0,
             0..3 => random.index(400),
             _ => 1 + random.index(12),

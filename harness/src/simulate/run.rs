@@ -1,4 +1,4 @@
-//! One run: a seed, a profile, and what of its plan is kept.
+//! A run: a seed, a profile and the performed part of its plan.
 
 use super::oracle::Violation;
 use super::planned_action::{self, PlannedAction};
@@ -9,42 +9,42 @@ use crate::recording::Recording;
 use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Debug)]
 pub struct SimulatedRun {
-    /// Its seed.
+    /// Seed of the run.
     pub seed: u64,
-    /// Its profile.
+    /// Profile of the run.
     pub profile: Profile,
-    /// What did not hold, and at which step.
+    /// Step and violation of a failed run.
     pub failure: Option<(u64, Violation)>,
-    /// SHA-256 over its trace.
+    /// SHA-256 of the trace.
     pub hash: [u8; 32],
-    /// How many things happened to the two machines.
+    /// Number of steps.
     pub events: u64,
-    /// What was exercised.
+    /// Counts of exercised rules, actions, transitions and counters.
     pub exercised: Exercised,
-    /// Its trace, when it was to be kept.
+    /// The trace; empty unless it was requested.
     pub trace: Vec<String>,
-    /// What went over the wire, when it was to be kept.
+    /// Recording of the wire, if it was requested.
     pub recording: Option<Recording>,
 }
 
-/// How often what was exercised.
+/// Counts of what runs have exercised.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Exercised {
-    /// Rules that were put to the test.
+    /// Checks per rule.
     pub rules: BTreeMap<&'static str, u64>,
-    /// Actions of the plans.
+    /// Performed actions, by name.
     pub actions: BTreeMap<&'static str, u64>,
-    /// Transitions, in the order of [`relayline_core::lifecycle::arrows`].
+    /// Transitions taken, in the order of [`relayline_core::lifecycle::arrows`].
     pub transitions: Vec<u64>,
-    /// The machine's counters.
+    /// Values of the machine's counters.
     pub counters: BTreeMap<&'static str, u64>,
 }
 
 impl Exercised {
-    /// Adds another's.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: &Exercised) {
         let add = |to: &mut BTreeMap<&'static str, u64>, from: &BTreeMap<&'static str, u64>| {
             for (name, count) in from {
@@ -63,8 +63,7 @@ impl Exercised {
     }
 }
 
-/// Runs a seed. `keeps` says whether the trace and the recording are wanted. A panic of either machine is a failure
-/// like any other.
+/// Runs a seed. `keeps` requests the trace and the recording. A panic of either machine is reported as a failure.
 pub fn run(seed: u64, profile: Profile, options: &RunOptions, keeps: bool) -> SimulatedRun {
     let plan = planned(seed, profile, options);
     let mut world = World::new(seed, profile, &plan, keeps);
@@ -96,7 +95,7 @@ pub fn run(seed: u64, profile: Profile, options: &RunOptions, keeps: bool) -> Si
     }
 }
 
-/// The plan, as far as it is kept, in order of time.
+/// Returns the performed actions of the plan, ordered by time.
 fn planned(seed: u64, profile: Profile, options: &RunOptions) -> Vec<PlannedAction> {
     let plan = planned_action::plan(seed, profile);
     let mut kept: Vec<PlannedAction> = match &options.keep.0 {

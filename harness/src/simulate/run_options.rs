@@ -1,4 +1,4 @@
-//! What is asked of a run beyond its seed and its profile.
+//! Options of a run beyond its seed and its profile.
 
 use super::plan_subset::PlanSubset;
 use super::profile::Profile;
@@ -6,17 +6,17 @@ use relayline_core::stats::Stats;
 use std::fmt;
 use std::str::FromStr;
 
-/// On what options a seed is run.
+/// Options of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RunOptions {
-    /// What of its plan is carried out.
+    /// Actions of the plan to perform. Default: all.
     pub keep: PlanSubset,
-    /// A counter that is claimed never to count. The run that shows it wrong is one that reaches it.
+    /// Counter that must stay 0. A run that increments it fails.
     pub never: Option<Counter>,
 }
 
 impl RunOptions {
-    /// The command that runs a seed on these options.
+    /// Returns the command line that repeats a run with these options.
     pub fn command(&self, seed: u64, profile: Profile) -> String {
         let keep = self.keep.0.as_ref().map(|_| format!(" --keep {}", self.keep)).unwrap_or_default();
         let never = self.never.map(|counter| format!(" --never {counter}")).unwrap_or_default();
@@ -30,12 +30,12 @@ impl From<PlanSubset> for RunOptions {
     }
 }
 
-/// One of the machine's counters, by its name in [`Stats`].
+/// A counter of the machine, by its name in [`Stats`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Counter(&'static str);
 
 impl Counter {
-    /// What it says.
+    /// Returns its value.
     pub(crate) fn of(self, stats: &Stats) -> u64 {
         stats.iter().find(|(name, _)| *name == self.0).map_or(0, |(_, value)| value)
     }

@@ -1,18 +1,18 @@
-//! Who comes next.
+//! Order of events.
 
 use super::network::{Packet, Stage};
 use super::world::{RunPhase, World};
 use relayline_core::time::Time;
 use std::time::Duration;
 
-/// How long a healed world may take until nothing is left to do: a slow host takes a full buffer an event at a time.
+/// Maximum time until nothing is left to do after the faults end. A slow host takes a full buffer one event at a time.
 const QUIESCENCE_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
-/// The connector gives a connection up that it has heard nothing of for so long.
+/// Time without input after which the connector closes a connection.
 const CONNECTOR_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
-/// How often the connector's WebSocket layer pings, where it does.
+/// Interval of the connector's WebSocket pings.
 const CONNECTOR_PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// What comes next.
+/// The next event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum NextEvent {
     Action,
@@ -32,7 +32,7 @@ pub(crate) enum NextEvent {
 }
 
 impl World<'_> {
-    /// The world's time at which the gateway's clock shows `at`.
+    /// Converts a time of the gateway's clock to virtual time.
     fn when(&self, at: Time) -> Time {
         let us =
             i64::try_from(at.as_micros()).unwrap_or(i64::MAX).saturating_sub(self.gateway.clock_offset_us);
@@ -52,7 +52,7 @@ impl World<'_> {
             RunPhase::Plan => match self.plan.actions.get(self.plan.next) {
                 Some(action) => offer(action.at, NextEvent::Action),
                 None => {
-                    // With a quick keep-alive something happens in every half second.
+                    // With a short ping interval an event happens in every half second.
                     let last = self.plan.actions.last().map_or(Time::ZERO, |action| action.at);
                     let quiet = self.now + Duration::from_millis(500);
                     offer(quiet.min(last + Duration::from_secs(60)).max(awake), NextEvent::EndFaults);

@@ -1,4 +1,4 @@
-//! What a seed decides before anything happens: the gateway's configuration, the connector's, and the chats.
+//! Setup of a run by its seed: configurations of the gateway and the connector, and the chats.
 
 use super::network::LinkConfig;
 use super::profile::Profile;
@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The gateway's id, with a colon in it, since an id may have one (C-2).
+/// Id of the gateway. It contains a colon, because an id may have one (C-2).
 pub(crate) const GATEWAY: &str = "gw:1";
-/// What signs deliveries over HTTP.
+/// Key of webhook requests.
 pub(crate) const DELIVERY_KEY: &str = "simulated delivery key";
 const SECRET: &str = "simulated secret";
 
@@ -24,22 +24,22 @@ pub(crate) struct Chat {
     pub(crate) kind: &'static str,
 }
 
-/// What a run begins with.
+/// Setup of a run.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) config: Arc<Config>,
     pub(crate) connector: ConnectorConfig,
     pub(crate) chats: Vec<Chat>,
     pub(crate) link_config: LinkConfig,
-    /// What the links draw from.
+    /// Seed of the links' draws.
     pub(crate) link_seed: u64,
-    /// The connector's WebSocket layer pings by itself.
+    /// True if the connector's WebSocket layer sends pings.
     pub(crate) connector_pings: bool,
-    /// The connector refuses credentials by closing with 4401 after the upgrade, and not by answering it with 401 (L-7).
+    /// True if the connector refuses credentials with a 4401 close after the upgrade, false if with a 401 (L-7).
     pub(crate) refuses_after_upgrade: bool,
-    /// Deliveries that the host works on at a time.
+    /// Number of deliveries that the host works on at a time.
     pub(crate) host_concurrency: usize,
-    /// The longest that the host takes to settle one, in microseconds.
+    /// Maximum time in which the host settles a delivery, in microseconds.
     pub(crate) settles_within_us: u64,
 }
 
@@ -98,14 +98,14 @@ impl Setup {
 }
 
 impl Setup {
-    /// What the connector says of a platform when nobody has told it otherwise.
+    /// Returns the connector's initial descriptor of a platform.
     pub(crate) fn describes(&self, platform: &str) -> Map<String, Value> {
         let known = self.connector.platforms.iter().find(|known| known.name == platform);
         known.cloned().unwrap_or_else(|| Platform::generic(platform)).descriptor
     }
 }
 
-/// How answers are shown: on a Slack that has drafts, with few turns, short ones, and few deliveries that can be named.
+/// Varies how answers are shown: drafts on Slack, few or short turns, and few deliveries that can be answered.
 fn answers(random: &mut Random, config: &mut Config, connector: &mut ConnectorConfig) {
     let has_few_names = random.chance(20);
     let (few, is_short) = (random.chance(30), random.chance(30));
@@ -113,7 +113,7 @@ fn answers(random: &mut Random, config: &mut Config, connector: &mut ConnectorCo
     for Platform { name, descriptor, .. } in &mut connector.platforms {
         let Some(Value::Array(ops)) = descriptor.get_mut("supported_ops") else { continue };
         if has_few_names {
-            // An op that no gateway keeps the name of (D-6).
+            // An op whose name is too long to be kept (D-6).
             ops.push("o".repeat(1030).into());
         }
         if name == "slack" && drafts {
@@ -136,7 +136,7 @@ fn answers(random: &mut Random, config: &mut Config, connector: &mut ConnectorCo
     config.timing.typing_interval = Duration::from_secs(*random.pick(&[1, 4, 4, 15]));
 }
 
-/// A keep-alive so quick that it ends what has no other end yet.
+/// Sets a short ping interval, which ends connections that nothing else ends.
 fn keep_alive(random: &mut Random, config: &mut Config) {
     if random.chance(25) {
         config.timing.ping_interval = Duration::from_millis(random.between(500, 2000));
@@ -160,9 +160,9 @@ fn config(random: &mut Random, platforms: &[&str]) -> Config {
     config
 }
 
-/// How deliveries over HTTP are signed, and how many may wait.
+/// Sets the keys of webhook requests, and the limit of pending ones.
 fn sign(random: &mut Random, config: &mut Config) {
-    // One of the two is being rotated away.
+    // One of the two keys is being rotated out.
     match random.below(10) {
         0 => {}
         1..4 => config.delivery_keys = vec!["an old key".into(), DELIVERY_KEY.into()],
@@ -173,7 +173,7 @@ fn sign(random: &mut Random, config: &mut Config) {
     }
 }
 
-/// Which messages share a session (S-3, S-7).
+/// Sets which messages share a session (S-3, S-7).
 fn sessions(random: &mut Random, config: &mut Config) {
     config.slack_reply_in_thread = !random.chance(20);
     config.slack_thread_sessions = !random.chance(20);
@@ -181,7 +181,7 @@ fn sessions(random: &mut Random, config: &mut Config) {
     config.sessions.thread_sessions_per_user = random.chance(30);
 }
 
-/// Budgets for deliveries so small that they are met, down to one that the least delivery goes over.
+/// Sets small limits for deliveries, down to one that a single delivery exceeds.
 fn budget(random: &mut Random, config: &mut Config) {
     if random.chance(40) {
         config.limits.unsettled_bytes = 1 + random.index(8000);
@@ -194,7 +194,7 @@ fn budget(random: &mut Random, config: &mut Config) {
     }
 }
 
-/// Limits so small that they are met.
+/// Sets limits small enough to be reached.
 fn tighten(random: &mut Random, config: &mut Config) {
     let limits = &mut config.limits;
     limits.max_line_bytes = 2048;
@@ -211,7 +211,7 @@ fn chats(random: &mut Random, platforms: &[&str]) -> Vec<Chat> {
     let name = |wanted: &str| PLATFORMS.iter().find(|known| **known == wanted).copied().unwrap_or("relay");
     (0..count)
         .map(|at| Chat {
-            // Now and then one of a platform that this gateway does not front.
+            // At times a platform that this gateway does not front.
             platform: if random.chance(4) { "signal" } else { name(platforms[at % platforms.len()]) },
             id: format!("c{at}"),
             kind: ["dm", "group", "thread", "channel"][at % 4],

@@ -1,15 +1,15 @@
-//! A failure with less around it: actions are left out as long as the same invariant fails.
+//! Shrinking of a failed run: actions are removed as long as the same invariant fails.
 
 use super::plan_subset::PlanSubset;
 use super::planned_action;
 use super::run::{SimulatedRun, run};
 use super::run_options::RunOptions;
 
-/// Runs that a shrinking may take.
+/// Maximum number of runs of one shrinking.
 const MAX_RUNS: usize = 600;
 
-/// Shrinks the plan of a run that failed on these options: the fewer actions the better. Gives what is left, and the run of
-/// it, with its trace and recording.
+/// Removes actions from the plan of a run that failed with these options. Returns the remaining actions, and their run
+/// with its trace and recording.
 pub fn shrink(failed: &SimulatedRun, options: &RunOptions) -> (PlanSubset, SimulatedRun) {
     let invariant = failed.failure.as_ref().map(|(_, violation)| violation.invariant);
     let kept = |places: &[usize]| RunOptions { keep: PlanSubset(Some(places.to_vec())), ..options.clone() };
@@ -33,7 +33,7 @@ pub fn shrink(failed: &SimulatedRun, options: &RunOptions) -> (PlanSubset, Simul
                 start += chunk;
             }
         }
-        // At single actions it goes round until none can be left out.
+        // Single actions are tried again until none can be removed.
         chunk = match (chunk, places.len() < before) {
             (1, true) => 1,
             (1, false) => 0,

@@ -1,13 +1,13 @@
-//! A connector that answers each request by a draw: well, badly, in doubt, or not at all.
+//! Random results of the connector: success, rejection, ambiguity, or none.
 
 use super::world::World;
 use serde_json::{Value, json};
 
-/// Length of a chat's name that is cut.
+/// Length of a chat's name that the machine truncates.
 const LONG_NAME: usize = 1100;
 
 impl World<'_> {
-    /// What becomes of the line of an answer: none where it is lost.
+    /// Returns the line of a result, changed at random; `None` if it is lost.
     pub(super) fn draw_result(&mut self, line: Vec<u8>) -> Option<Vec<u8>> {
         if self.now >= self.faults.unreliable_results_until
             || !line.starts_with(b"{\"type\":\"outbound_result\"")
@@ -21,7 +21,7 @@ impl World<'_> {
             ("get_chat_info", 0..10) => {
                 json!({"success": true, "chat_info": {"name": "n".repeat(LONG_NAME)}})
             }
-            // Of what became of a seal nobody knows, mostly for so long that much else happens meanwhile (O-13).
+            // A lost result of a seal leaves its outcome unknown, mostly while much else happens (O-13).
             ("seal", 0..8) => return None,
             ("send" | "edit" | "draft" | "seal" | "react" | "typing", draw) => match draw {
                 0..3 => json!({"success": false, "error": "no such thing"}),

@@ -1,41 +1,41 @@
-//! What users do, as the connector tells it: events and forwards, each with a serial number that comes out at the other
-//! end whatever the machine makes of it.
+//! Events and forwards of users. Each has a serial number that is recognizable in the delivery, whatever the machine
+//! makes of it.
 
 use super::setup::Chat;
 use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// What a delivery is, and so what must become of it.
+/// Class of an event, which decides how the machine must handle it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum EventClass {
     /// A message.
     Message,
     /// An answer to the prompt of this id (I-3).
     Answer(String),
-    /// A forward for hosts that ask (P-2).
+    /// A forward for hosts with passthrough (P-2).
     Raw,
-    /// A forward that says nothing (P-6).
+    /// A forward without an event (P-6).
     Silent,
 }
 
-/// What was said once.
+/// An event or a forward of a user.
 #[derive(Clone, Debug)]
 pub(crate) struct UserEvent {
     pub(crate) class: EventClass,
-    /// Platform and chat, as one text.
+    /// Platform and chat in one text.
     pub(crate) chat: String,
-    /// What tells it apart from others; a forward is told by its entry.
+    /// Key that identifies duplicates. A forward is identified by its entry.
     pub(crate) key: Option<String>,
     pub(crate) is_forward: bool,
-    /// Its body does not decode (P-1).
+    /// True if its body does not decode (P-1).
     pub(crate) is_undecodable: bool,
-    /// The event or forward.
+    /// Fields of the event or forward.
     pub(crate) content: Map<String, Value>,
 }
 
 impl UserEvent {
-    /// The prompt that it answers.
+    /// Returns the prompt that it answers.
     pub(crate) fn prompt(&self) -> Option<&str> {
         match &self.class {
             EventClass::Answer(prompt) => Some(prompt),
@@ -54,7 +54,7 @@ pub(crate) struct Users {
     pub(crate) last_serial: u64,
 }
 
-/// A message in a chat.
+/// Returns a message in a chat.
 pub(crate) fn message(serial: u64, chat: &Chat, user: u64, has_id: bool, padding: usize) -> UserEvent {
     let text = format!("e{serial} {}", "la ".repeat(padding));
     let mut event = event(serial, chat, user, text.trim_end());
@@ -65,7 +65,7 @@ pub(crate) fn message(serial: u64, chat: &Chat, user: u64, has_id: bool, padding
     user_event(EventClass::Message, chat, key, event)
 }
 
-/// The same message with another text: an edit is never a double.
+/// Returns the same message with another text. An edit is never a duplicate.
 pub(crate) fn edit(serial: u64, of: &UserEvent) -> UserEvent {
     let mut content = of.content.clone();
     content.insert("text".to_owned(), format!("e{serial} edited").into());
@@ -75,7 +75,7 @@ pub(crate) fn edit(serial: u64, of: &UserEvent) -> UserEvent {
     UserEvent { class: EventClass::Message, key: None, content, ..of.clone() }
 }
 
-/// Somebody chose an option of a prompt.
+/// Returns an answer to a prompt.
 pub(crate) fn answer(serial: u64, chat: &Chat, user: u64, prompt_id: &str) -> UserEvent {
     let mut event = event(serial, chat, user, &format!("e{serial} yes"));
     event.insert(
@@ -86,7 +86,7 @@ pub(crate) fn answer(serial: u64, chat: &Chat, user: u64, prompt_id: &str) -> Us
     user_event(EventClass::Answer(prompt_id.to_owned()), chat, key, event)
 }
 
-/// What a forward is to be.
+/// Kind of a forward.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum ForwardKind {
     Command,
@@ -96,14 +96,14 @@ pub(crate) enum ForwardKind {
     Raw,
 }
 
-/// A forwarded platform request.
+/// Returns a forwarded platform request.
 pub(crate) fn forward(serial: u64, chat: &Chat, user: u64, what: &ForwardKind) -> UserEvent {
     let kind = match what {
         ForwardKind::Command => 2,
         ForwardKind::Choice(_) => 3,
         ForwardKind::Ping | ForwardKind::BadBody | ForwardKind::Raw => 1,
     };
-    // As other languages write it (D-3).
+    // Spellings of other JSON writers (D-3).
     let spelled = match serial % 4 {
         0 => json!(f64::from(kind)),
         1 => json!(kind.to_string()),
@@ -156,7 +156,7 @@ fn event(serial: u64, chat: &Chat, user: u64, text: &str) -> Map<String, Value> 
     if chat.kind == "thread" {
         source["parent_chat_id"] = "c1".into();
     }
-    // Some chats have no scope of their own name, some messages are in a thread, some will open one.
+    // Some chats name their scope `guild_id`, some messages are in a thread, and some open one.
     if user % 3 == 2 {
         let scope = source["scope_id"].take();
         source["guild_id"] = scope;
@@ -172,7 +172,7 @@ fn event(serial: u64, chat: &Chat, user: u64, text: &str) -> Map<String, Value> 
     event
 }
 
-/// The serial number in a text: `e17 hello`, `/ask e17`, `i17`, `/e17`.
+/// Returns the serial number in a text: `e17 hello`, `/ask e17`, `i17`, `/e17`.
 pub(crate) fn serial(text: &str) -> Option<u64> {
     text.split([' ', '/']).find_map(|word| {
         let digits = word.strip_prefix(['e', 'i'])?;

@@ -1,4 +1,4 @@
-//! The world of a run: both machines, the network between them, the clocks, and who comes next.
+//! The state of a run and its main loop.
 
 use super::active_faults::{ActiveFaults, Recovery};
 use super::connector_side::ConnectorSide;
@@ -20,9 +20,9 @@ use relayline_core::time::{Now, Time};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Unix time at the beginning of a run.
+/// Unix time at the start of a run.
 const EPOCH_S: u64 = 1_800_000_000;
-/// More steps than any run takes: a loop that leads nowhere ends here.
+/// Maximum number of steps. A run with more is in an endless loop.
 const MAX_STEPS: u64 = 200_000;
 
 /// Phase of a run.
@@ -109,7 +109,7 @@ impl<'p> World<'p> {
         self.kill_process();
     }
 
-    /// What was asked to be claimed beyond the rules: the run that reaches it ends there, as a failing one does.
+    /// Checks the counter that must stay 0.
     fn check_never(&mut self) {
         let Some((counter, process)) = self.never.zip(self.gateway.process.as_ref()) else { return };
         let value = counter.of(process.machine.stats());
@@ -163,7 +163,7 @@ impl<'p> World<'p> {
         }
     }
 
-    /// All trouble is over.
+    /// Ends all faults.
     fn end_faults(&mut self) {
         self.log.remark(self.now, format_args!("all is well again"));
         self.run_phase = RunPhase::Recovered(self.now);
@@ -186,7 +186,7 @@ impl<'p> World<'p> {
         self.ensure_served();
     }
 
-    /// Whether a stretch of the run is done.
+    /// Enters the next phase if the present one is done.
     fn advance_phase(&mut self) {
         let run_phase = self.run_phase;
         match run_phase {
@@ -222,12 +222,12 @@ impl<'p> World<'p> {
         });
     }
 
-    /// The gateway's account with the connector.
+    /// Returns the id of the gateway's account with the connector.
     pub(crate) fn account(&self) -> String {
         if self.setup.config.credentials.is_some() { GATEWAY.to_owned() } else { String::new() }
     }
 
-    /// The end of a trouble, at that time.
+    /// Schedules the end of a fault.
     pub(crate) fn recover_at(&mut self, at: Time, recovery: Recovery) {
         let place = self.faults.recoveries.partition_point(|(before, _)| *before <= at);
         self.faults.recoveries.insert(place, (at, recovery));

@@ -13,44 +13,44 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One thing that happens to a machine. Numbers choose among what there is at that moment.
+/// An input of a machine. Numbers select among the items that exist at that moment.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// The clock moves on by that many milliseconds.
+    /// Advances the clock by this number of milliseconds.
     Wait(u64),
-    /// The clock is set to that many microseconds, perhaps back.
+    /// Sets the clock to this number of microseconds. The clock may go back.
     Jump(u64),
-    /// A tick.
+    /// Ticks the machine.
     Tick,
-    /// The clock moves to the next deadline, and ticks.
+    /// Advances the clock to the next deadline, and ticks.
     Due,
-    /// Bytes on the socket so many dials before the newest, cut into two at a place.
+    /// Feeds bytes to the socket of a dial, counted back from the newest, cut into two at a position.
     Bytes(u8, Vec<u8>, usize),
-    /// The socket of a dial opens.
+    /// Opens the socket of a dial.
     Opened(u8),
-    /// A dial fails, with the status and body of its answer if it was answered.
+    /// Fails a dial, with the status and body of its response if there was one.
     DialFailed(u8, Option<u16>, &'static str),
-    /// A socket closes, with its code and reason.
+    /// Closes a socket, with its code and reason.
     Closed(u8, Option<u16>, &'static str),
-    /// A pong arrives.
+    /// Delivers a pong.
     Alive(u8),
-    /// The host submits a command.
+    /// Submits a command of the host.
     Submit(Box<Command>),
-    /// The connector answers the request so many before the last.
+    /// Answers a request, counted back from the last.
     Answer(u64, &'static str),
-    /// A webhook request: its path, its body, and true if it is signed.
+    /// Sends a webhook request: its path, its body, and true if it is signed.
     Request(&'static str, &'static str, bool),
-    /// The host settles the delivery so many before the last.
+    /// Settles a delivery, counted back from the last.
     Settle(u64, Outcome),
-    /// All actions are taken.
+    /// Takes all actions.
     Actions,
-    /// One thing for the socket is taken.
+    /// Takes one output for the socket.
     Transmit,
-    /// So many deliveries are taken.
+    /// Takes this number of deliveries.
     Deliveries(usize),
 }
 
-/// The socket, as a driver sees it.
+/// State of the driver's socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum DriverSocket {
     None,
@@ -58,16 +58,16 @@ enum DriverSocket {
     Open(Conn),
 }
 
-/// A machine under test, and what the outside knows of it.
+/// A machine under test, and the state that an outside observer knows.
 ///
-/// Each input and each poll asserts the invariants that hold for any machine, and panics where one does not.
+/// Each input and each poll asserts the invariants that hold for any machine, and panics if one does not hold.
 #[derive(Debug)]
 pub struct Driver {
-    /// Machine under test.
+    /// The machine under test.
     pub machine: RelayMachine,
-    /// Time that the next input or poll tells the machine.
+    /// Time that the next input or poll passes to the machine.
     pub now: Now,
-    /// The latest time that the machine was told.
+    /// Latest time that was passed to the machine.
     clock: Time,
     socket: DriverSocket,
     /// All dials, in order.
@@ -75,20 +75,20 @@ pub struct Driver {
     /// Accepted requests that have not completed.
     pending: BTreeSet<u64>,
     last_request: u64,
-    /// HTTP requests that wait for their answer.
+    /// HTTP requests without a response.
     unanswered: BTreeSet<u64>,
     last_http: u64,
-    /// The newest request there is, be it a step of a stream.
+    /// Number of the newest request, including steps of a stream.
     newest: u64,
     /// Number of the last delivery.
     pub last_delivery: u64,
-    /// A close frame went out on this conn.
+    /// Connection on which a close frame was sent.
     close_sent: Option<Conn>,
     fatal: bool,
     stopped: bool,
-    /// Everything that came out, in order.
+    /// All outputs, in order.
     pub outputs: Vec<Output>,
-    /// Answers pings and close frames at once, as a peer that is alive does; false by default.
+    /// Answers pings and close frames at once; false by default.
     pub answers: bool,
     /// The machine's half of every request id.
     prefix: String,
@@ -100,7 +100,7 @@ pub struct Driver {
 pub enum Output {
     /// An action.
     Action(Action),
-    /// Something for the socket, with the text of a frame.
+    /// An output for the socket, with the text of a frame.
     Sent(Transmit, String),
     /// A delivery to the host.
     Delivery(Delivery),
@@ -108,8 +108,8 @@ pub enum Output {
     Response(WebhookResponse),
 }
 
-/// Returns a configuration for `discord` and `slack` with credentials, a key of webhooks, and limits so small that they
-/// are met.
+/// Returns a configuration for `discord` and `slack` with credentials, a webhook key, and limits small enough to be
+/// reached.
 pub fn small_limits() -> Config {
     let identity = |platform: &str| Identity { platform: platform.into(), bot_id: "1".into() };
     let mut config = Config::new(identity("discord"));
@@ -134,7 +134,7 @@ pub fn small_limits() -> Config {
 }
 
 impl Driver {
-    /// Creates a driver of a machine that has not been asked for anything yet.
+    /// Creates a driver of a new machine.
     pub fn new(config: Config) -> Driver {
         let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
         Driver {
@@ -168,7 +168,7 @@ impl Driver {
         driver
     }
 
-    /// Applies all inputs to a new machine, checking the invariants after each, and ends it.
+    /// Applies all inputs to a new machine, checks the invariants after each, and ends the machine.
     pub fn play(config: Config, inputs: &[Input]) -> Driver {
         let mut driver = Driver::new(config);
         driver.apply_all(inputs);
@@ -176,7 +176,7 @@ impl Driver {
         driver
     }
 
-    /// Applies inputs, checking the invariants after each.
+    /// Applies inputs, and checks the invariants after each.
     pub fn apply_all(&mut self, inputs: &[Input]) {
         for input in inputs {
             self.apply(input);
@@ -184,10 +184,11 @@ impl Driver {
         }
     }
 
-    /// Lets time pass until the machine dials.
+    /// Advances time until the machine dials.
     ///
     /// # Panics
-    /// If nothing is due and it does not dial.
+    ///
+    /// Panics if nothing is due and the machine does not dial.
     pub fn dial(&mut self) -> Conn {
         loop {
             self.drain();
@@ -212,10 +213,11 @@ impl Driver {
         self.io(IoEvent::Closed { conn, code, reason });
     }
 
-    /// Feeds a line of the newest dial's socket.
+    /// Feeds a line to the socket of the newest dial.
     ///
     /// # Panics
-    /// If there was no dial, or the line is not read whole.
+    ///
+    /// Panics if there was no dial, or if the machine does not read the whole line.
     pub fn line(&mut self, line: &str) {
         let Some(conn) = self.conn(0) else { panic!("it has not dialled") };
         let line = format!("{line}\n");
@@ -228,7 +230,7 @@ impl Driver {
         std::mem::take(&mut self.outputs)
     }
 
-    /// Returns the frames among outputs, from the one at `start` on.
+    /// Returns the frames among the outputs, starting at index `start`.
     pub fn frames_from(&self, start: usize) -> impl Iterator<Item = &str> {
         self.outputs[start..].iter().filter_map(|output| match output {
             Output::Sent(Transmit::Frame { .. }, text) => Some(text.as_str()),
@@ -236,7 +238,7 @@ impl Driver {
         })
     }
 
-    /// Returns the dial so many before the newest.
+    /// Returns a dial, counted back from the newest.
     pub fn conn(&self, ago: u8) -> Option<Conn> {
         self.dials.iter().rev().nth(usize::from(ago)).copied()
     }
@@ -245,13 +247,13 @@ impl Driver {
         self.dials.last() == Some(&conn)
     }
 
-    /// Tells the time: with each input, and with each poll that takes it.
+    /// Advances the clock, for each input and for each poll that takes a time.
     fn advance_clock(&mut self) -> Now {
         self.clock = self.clock.max(self.now.mono);
         self.now
     }
 
-    /// Applies one input. An input that makes no sense at the moment does nothing.
+    /// Applies one input. An input that is not possible at the moment has no effect.
     pub fn apply(&mut self, input: &Input) {
         match input {
             Input::Wait(ms) => {
@@ -276,7 +278,8 @@ impl Driver {
             }
             Input::Opened(ago) => {
                 if let Some(conn) = self.conn(*ago) {
-                    // A driver has done what it was told before it reports: a dial that it let go of is silent.
+                    // A driver carries out the actions before it reports an event: a dropped dial reports nothing
+                    // more.
                     self.actions();
                     if self.socket == DriverSocket::Dialing(conn) {
                         self.socket = DriverSocket::Open(conn);
@@ -287,7 +290,8 @@ impl Driver {
             Input::DialFailed(ago, status, body) => {
                 if let Some(conn) = self.conn(*ago) {
                     self.actions();
-                    // It says so of a dial, never of an open socket; of old ones it may say anything.
+                    // A driver reports a failed dial only for a dial, not for an open socket. For old dials it may
+                    // report anything.
                     if self.socket == DriverSocket::Open(conn) {
                         return;
                     }
@@ -378,7 +382,7 @@ impl Driver {
 
     fn push_response(&mut self, answer: &WebhookResponse, signed: bool) {
         assert!(signed || matches!(answer.status(), 401 | 404 | 503), "C-3: {answer:?}");
-        // It may come after the end, and is no output of the machine's own accord.
+        // The response may come after the end, and is not an output that the machine makes by itself.
         self.outputs.push(Output::Response(answer.clone()));
     }
 
@@ -388,7 +392,7 @@ impl Driver {
         self.assert_nothing_due();
     }
 
-    /// After a tick there is nothing due, whatever is drained.
+    /// Asserts that nothing is due after a tick.
     fn assert_nothing_due(&self) {
         let due = self.machine.deadline();
         assert!(due.is_none_or(|(due, _)| due > self.clock), "{due:?} is due at {}", self.clock);
@@ -399,7 +403,7 @@ impl Driver {
         self.machine.handle_io(now, event);
     }
 
-    /// Feeds bytes of a socket. Returns the number of bytes that were read.
+    /// Feeds bytes to a socket. Returns the number of bytes read.
     pub fn bytes(&mut self, conn: Conn, bytes: &[u8]) -> usize {
         let now = self.advance_clock();
         let wanted = self.machine.wants_read();
@@ -463,7 +467,7 @@ impl Driver {
         }
     }
 
-    /// One thing for the socket. The driver has done what it was told before.
+    /// Takes one output for the socket, after the actions are carried out.
     fn transmit(&mut self) {
         self.actions();
         let now = self.advance_clock();
@@ -497,7 +501,7 @@ impl Driver {
         self.out = out;
     }
 
-    /// Answers as a peer that is alive.
+    /// Answers as a live peer does.
     fn answer(&mut self, transmit: &Transmit) {
         match *transmit {
             Transmit::Frame { .. } => {}
@@ -515,7 +519,7 @@ impl Driver {
         }
     }
 
-    /// Takes all that the machine puts out.
+    /// Takes all outputs.
     pub fn drain(&mut self) {
         loop {
             let before = self.outputs.len();
@@ -540,26 +544,27 @@ impl Driver {
         let held = self.machine.held();
         let limits = &self.machine.config().limits;
         assert!(held.chats <= limits.chats, "M-1");
-        // And whatever went over it last: an event's texts, and what it takes beside them.
+        // A limit may be exceeded by the last item: the texts of one event and their overhead.
         let heaviest = 2 * limits.max_line_bytes + 4096;
         assert!(held.unsettled_bytes < limits.unsettled_bytes + heaviest, "X-1: {held:?}");
-        // What came before a handshake has room of its own (L-17).
+        // Items received before a handshake have their own limit (L-17).
         let read_ahead = limits.read_ahead_bytes;
         let most = limits.host_queue_bytes.max(read_ahead) + read_ahead + 2 * heaviest;
         assert!(held.waiting_event_bytes < most, "A-6: {held:?}");
         assert!(held.host_queue_bytes <= held.waiting_event_bytes, "A-6: {held:?}");
-        // Requests, idlers and disconnects wait, each within the bound; the rest has completed and is not taken.
+        // Requests, idle requests and disconnects wait within the limit. The rest has completed, and its action is not
+        // taken yet.
         assert!(self.pending.len() <= 4 * limits.max_in_flight + 1024, "O-6, X-1");
-        // So many wait, and the rest has an answer that is not taken.
+        // These requests wait. The rest has a response that is not taken yet.
         assert!(self.unanswered.len() <= limits.deliveries + 1024, "H-6, X-1");
         if self.fatal {
             assert_eq!((self.machine.deadline(), phase), (None, Phase::Revoked));
         }
     }
 
-    /// Disconnects, and asserts that whatever was accepted completes within the budget.
+    /// Disconnects, and asserts that every accepted command completes within the time limit.
     pub fn finish(&mut self) {
-        // In any state, a tick leaves nothing due.
+        // A tick leaves nothing due, in any state.
         self.tick();
         self.drain();
         self.assert_nothing_due();
@@ -572,7 +577,7 @@ impl Driver {
             self.tick();
             self.drain();
         }
-        // A clock at the end of time gets nowhere: there it is the socket's end that ends it.
+        // A clock at the end of time cannot advance, so the end of the socket ends the machine.
         if let (false, Some(conn)) = (self.fatal || self.stopped, self.conn(0)) {
             assert!(end == Time::NEVER, "L-14: it is not over");
             self.socket = DriverSocket::None;
@@ -582,7 +587,7 @@ impl Driver {
         assert!(self.fatal || self.stopped);
         assert!(self.pending.is_empty(), "L-14: {:?} is left pending", self.pending);
         assert!(self.unanswered.is_empty(), "H-6: {:?} is left unanswered", self.unanswered);
-        // Whatever comes now, nothing comes of it.
+        // Further input has no effect.
         let before = self.outputs.len();
         self.now.mono = self.now.mono + Duration::from_secs(3600);
         self.tick();

@@ -10,7 +10,7 @@ pub const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_ver
 /// A descriptor of `slack` that offers drafts, with at most 40 characters a message.
 pub const DRAFTS: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"slack","label":"S","max_message_length":40,"supports_draft_streaming":true,"supports_edit":true,"supports_threads":true,"markdown_dialect":"","len_unit":"chars","supported_ops":["send","draft"]}}"#;
 
-/// Frames of every type, whole and broken.
+/// Frames of every type, valid and invalid.
 pub const FRAMES: &[&str] = &[
     r#"{"type":"descriptor","descriptor":{"contract_version":1}}"#,
     r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"slack","label":"S","max_message_length":0,"supports_draft_streaming":false,"supports_edit":false,"supports_threads":true,"markdown_dialect":"","len_unit":"utf16"}}"#,
@@ -31,7 +31,7 @@ pub const FRAMES: &[&str] = &[
     r#"{"type":"inbound","event":{"text":NaN,"x":[Infinity]},"bufferId":"m"}"#,
     r#"{"type":"inbound","event":{"text":nope},"bufferId":"u"}"#,
     r#"{"type":"passthrough_forward","bufferId":"v","forward":{"x":"cut o"#,
-    // Over the limit of the machine under test.
+    // Longer than the limit of the machine under test.
     r#"{"type":"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"}"#,
 ];
 
@@ -57,7 +57,7 @@ pub const REQUESTS: &[(&str, &str)] = &[
     ("/elsewhere", "{"),
 ];
 
-/// Returns the inputs that a connection begins with: a dial, a handshake, and a request that is written.
+/// Returns the inputs at the start of a connection: a dial, a handshake, and a written request.
 pub fn handshake() -> Vec<Input> {
     vec![
         Input::Actions,

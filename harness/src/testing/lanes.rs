@@ -1,10 +1,11 @@
-//! W-1: what comes of a stream of bytes, wherever it is cut.
+//! Comparison of the outputs for a stream of bytes that is cut at different positions (W-1).
 
 use super::driver::{Driver, Input, Output};
 use relayline_core::output::{Action, DeliveryId, Outcome, Transmit};
 
-/// Feeds a stream in pieces. Returns the outputs by lane: lanes may take turns, but the order within each is the same,
-/// except that the acknowledgement of a duplicate waits for the first copy. Returns `None` if too many duplicates waited.
+/// Feeds a stream in pieces. Returns the outputs by lane. Lanes may interleave, but the order within each is the same,
+/// except that the acknowledgement of a duplicate waits for the first copy. Returns `None` if too many duplicates
+/// waited.
 pub fn lanes(
     mut driver: Driver,
     before: &[Input],
@@ -40,10 +41,10 @@ fn lane(output: &Output) -> Option<usize> {
     }
 }
 
-/// Feeds bytes piece by piece, and takes all that comes out in between.
+/// Feeds bytes piece by piece, and takes the outputs after each piece.
 fn feed(driver: &mut Driver, stream: &[u8], ends: &[usize]) {
     let Some(conn) = driver.conn(0) else { return };
-    // What the machine has to say first is said, even where the first line ends it all.
+    // The machine's first outputs are taken even if the first line ends the connection.
     driver.drain();
     let mut at = 0;
     for &end in ends {
@@ -54,14 +55,14 @@ fn feed(driver: &mut Driver, stream: &[u8], ends: &[usize]) {
             if driver.machine.wants_read() {
                 continue;
             }
-            // It is full of what the host holds: the host lets go of it, the oldest first.
+            // The host's queue is full: the host settles deliveries, oldest first.
             for delivery in 1..=driver.last_delivery {
                 let id = DeliveryId::from_number(delivery);
                 driver.machine.settle(driver.now, id, Outcome::Taken);
             }
             driver.drain();
             if taken == 0 && !driver.machine.wants_read() {
-                // Or of what waits for a descriptor that does not come (L-17).
+                // Or the read-ahead waits for a descriptor that does not come (L-17).
                 return;
             }
         }
