@@ -1,19 +1,19 @@
-//! Any bytes, cut anywhere, at any stage of a connection (W-1 to W-11): the machine keeps to its rules, and where the
-//! cuts are means nothing. Any bytes in a text of a buffered line: its entry is acknowledged once (A-9).
+//! Any bytes, cut anywhere, at any stage of a connection (W-1 to W-11). The machine keeps its invariants, and the cuts
+//! make no difference. For any bytes in the text of a buffered line, its entry is acknowledged once (A-9).
 
 use relayline_core::config::Config;
 use relayline_core::output::Outcome;
 use relayline_harness::testing::frames::{DESCRIPTOR, handshake};
 use relayline_harness::testing::{Driver, Input, lanes, small_limits};
 
-/// Beginning of the acknowledgement of the entry.
+/// Prefix of the acknowledgement of the entry.
 const ACK: &str = r#"{"type":"inbound_ack","bufferId":"entry""#;
 
-/// How far the connection has come before the bytes: dialling, upgraded, with a descriptor, served with a request.
+/// Number of stages before the bytes: dialing, upgraded, with a descriptor, served with a request.
 const STAGES: u8 = 4;
 
 pub(crate) fn run(data: &[u8]) {
-    // Two bytes say how, one where it is cut.
+    // Two bytes select the stage and the host, one the cuts.
     let Some((&[stage, host, seed], stream)) = data.split_first_chunk::<3>() else { return };
     let before = match stage % STAGES {
         0 => vec![Input::Actions],
@@ -31,13 +31,13 @@ pub(crate) fn run(data: &[u8]) {
     does_not_stall(stream);
     let whole = lanes(driver(), &before, stream, &[]);
     let cut = lanes(driver(), &before, stream, &cuts);
-    // Only how many doubles wait at a time depends on how soon the host takes their twin (A-4).
+    // Only the number of waiting duplicates depends on when the host takes the first copy (A-4).
     if whole.is_some() && cut.is_some() {
         assert_eq!(cut, whole, "W-1");
     }
 }
 
-/// A-9: whatever stands in a buffered line's text, as long as it does not end that text, the drain goes on.
+/// Checks A-9: any text in a buffered line does not stop the drain, as long as it does not end the text.
 fn does_not_stall(stream: &[u8]) {
     let text: Vec<u8> =
         stream.iter().copied().filter(|byte| !matches!(byte, b'"' | b'\\' | b'\n')).take(1500).collect();
@@ -66,13 +66,13 @@ fn driver() -> Driver {
     Driver::new(config)
 }
 
-/// Up to eight places, drawn from a seed; none for zero.
+/// Returns up to eight positions, drawn from a seed; none for zero.
 fn cuts(seed: u8, length: usize) -> Vec<usize> {
     let draw = |n: usize| usize::from(seed).wrapping_mul(0x9e37_79b1).wrapping_mul(2 * n + 1) >> 7;
     (0..usize::from(seed % 9)).map(|n| draw(n) % (length + 1)).collect()
 }
 
-/// A host that takes what comes now and then, or never; and in the end everything comes to an end.
+/// Plays a host that takes deliveries at times or never. In the end everything completes.
 fn at_its_own_pace(before: &[Input], stream: &[u8], cuts: &[usize], host: u8) {
     let mut driver = driver();
     before.iter().for_each(|input| driver.apply(input));

@@ -1,15 +1,15 @@
-//! Committed inputs: a text file per target, a line per input, bytes that are not printable ASCII as escapes. So a
-//! corpus is one file that can be read and compared, in place of hundreds.
+//! Committed inputs: one text file per target, one line per input, with non-printable bytes escaped. A corpus is thus
+//! one readable file instead of hundreds.
 
 use std::path::PathBuf;
 use std::{fs, io};
 
-/// Where a target's inputs are.
+/// Returns the path of a target's inputs.
 pub fn path(target: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target).with_extension("txt")
 }
 
-/// A target's committed inputs; none where there is no file.
+/// Returns a target's committed inputs; none without a file.
 pub fn load(target: &str) -> io::Result<Vec<Vec<u8>>> {
     let text = match fs::read_to_string(path(target)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -21,7 +21,7 @@ pub fn load(target: &str) -> io::Result<Vec<Vec<u8>>> {
     text.lines().map(decode).collect()
 }
 
-/// Writes them, in an order that does not depend on the one they come in.
+/// Writes the inputs in an order that does not depend on their original order.
 pub fn save(target: &str, mut inputs: Vec<Vec<u8>>) -> io::Result<()> {
     inputs.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
     inputs.dedup();
@@ -29,7 +29,7 @@ pub fn save(target: &str, mut inputs: Vec<Vec<u8>>) -> io::Result<()> {
     fs::write(path(target), lines)
 }
 
-/// Undoes `escape_ascii`.
+/// Reverses `escape_ascii`.
 fn unescape(line: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(line.len());
     let mut rest = line;

@@ -1,4 +1,5 @@
-//! Who signed (C-1 to C-3, H-6): our verifiers beside a reading of the rules as they stand, with none of the care for time.
+//! Signatures (C-1 to C-3, H-6): the verifiers compared with a simple reading of the rules that ignores timing
+//! attacks.
 
 use arbitrary::{Result, Unstructured};
 use data_encoding::{BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
@@ -42,14 +43,14 @@ fn digits(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
 }
 
-/// Whether a text is the signature of the parts under one of the keys.
+/// Returns true if a text is the signature of the parts with one of the keys.
 fn signed(parts: &[&[u8]], signature: &str, keys: &[&str]) -> bool {
     let is_hex = signature.len() == 64 && signature.chars().all(|c| c.is_ascii_hexdigit());
     let by = |key: &&str| !key.is_empty() && HEXLOWER.encode(&mac(parts, key)) == signature.to_lowercase();
     is_hex && keys.iter().any(by)
 }
 
-/// What may be wrong with a signature's text.
+/// Returns a signature with a flaw.
 fn flawed(signature: &[u8], flaw: u8, other: &str) -> String {
     let mut hex =
         if flaw.is_multiple_of(2) { HEXLOWER.encode(signature) } else { HEXUPPER.encode(signature) };
@@ -57,7 +58,7 @@ fn flawed(signature: &[u8], flaw: u8, other: &str) -> String {
         8 => hex.truncate(63),
         9 => hex.push('0'),
         10 => hex.replace_range(7..8, "g"),
-        // As many bytes as before, and fewer characters.
+        // The same number of bytes, and fewer characters.
         11 => hex.replace_range(6..8, "é"),
         12 => hex.push('\n'),
         13 => hex.replace_range(7..8, "0"),
@@ -67,7 +68,7 @@ fn flawed(signature: &[u8], flaw: u8, other: &str) -> String {
     hex
 }
 
-/// C-3: a signed delivery.
+/// Checks a signed webhook request (C-3).
 fn delivery(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) -> Result<()> {
     let at = now.saturating_add_signed(input.int_in_range(-310..=310)?);
     let timestamp = match input.int_in_range(0..=7)? {
@@ -88,7 +89,7 @@ fn delivery(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) 
 
     let number = timestamp.parse::<u64>().ok().filter(|_| digits(&timestamp));
     let expected = number.is_some_and(|number| {
-        // What is signed is the number, however many zeros the header puts before it.
+        // The number is signed, without leading zeros of the header.
         let number_text = number.to_string();
         now.abs_diff(number) <= signature::MAX_SKEW_S
             && signed(&[number_text.as_bytes(), b".", &body], &signature, keys)
@@ -111,7 +112,7 @@ fn delivery(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) 
     Ok(())
 }
 
-/// H-6: what is not signed is a 401 whatever it says; the rest is unusable, or answered once when the host has it.
+/// Checks H-6: an unsigned request gets 401. Others are unusable, or answered once the host has the event.
 fn is_answered(request: &WebhookRequest<'_>, keys: &[&str], unix_s: u64, signed: bool) {
     let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
     let mut config = Config::new(identity);
@@ -135,7 +136,7 @@ fn is_answered(request: &WebhookRequest<'_>, keys: &[&str], unix_s: u64, signed:
     }
 }
 
-/// C-1, C-2: an upgrade token.
+/// Checks an upgrade token (C-1, C-2).
 fn upgrade(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) -> Result<()> {
     let until = now.saturating_add_signed(input.int_in_range(-3..=3)?);
     let expiry = match input.int_in_range(0..=7)? {
@@ -156,12 +157,12 @@ fn upgrade(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) -
         token.insert(token.len() / 2, ' ');
     }
 
-    // From the right, so that an id may hold colons; a signature may hold some, too.
+    // Split from the right, because an id may contain colons. A signature may contain some, too.
     let mut parts = text.rsplitn(3, ':');
     let (signature, expiry, id) = (parts.next().unwrap(), parts.next().unwrap(), parts.next());
     let expected = id.filter(|id| {
         let payload = format!("{id}:{expiry}");
-        // One that is too long to count is not reached.
+        // A number that is too large is never reached.
         let fresh = expiry.parse::<u64>().map_or(true, |until| until == 0 || now <= until);
         digits(expiry) && fresh && !foreign && padding <= 2 && signed(&[payload.as_bytes()], signature, keys)
     });
@@ -171,7 +172,7 @@ fn upgrade(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) -
     Ok(())
 }
 
-/// C-1: what is minted is taken, until its time is over.
+/// Checks C-1: a minted token is valid until it expires.
 fn mints(id: &str, signer: &str, now: u64) {
     let secret = Secret::from(signer);
     let minted = token::mint(id, &secret, now, token::TOKEN_TTL_S);

@@ -1,10 +1,10 @@
-//! Descriptors (D-1 to D-7), beside a plain reading of their rules.
+//! Descriptors (D-1 to D-7), compared with a simple reading of their rules.
 
 use crate::json::{Object, is_plain, mended, whole};
 use relayline_core::descriptor::{Descriptor, LEGACY_OPS};
 use serde_json::{Map, Value, json};
 
-/// Shorter than what bounds unknown fields: 64 KiB, or 256 of them.
+/// Size below the limits of unknown fields, which are 64 KiB and 256 fields.
 const UNBOUNDED: usize = 1024;
 
 pub(crate) fn run(data: &[u8]) {
@@ -14,7 +14,7 @@ pub(crate) fn run(data: &[u8]) {
         holds(descriptor);
     }
     let plainly = &mended(raw);
-    // Beyond that not all unknown fields are kept.
+    // Above this size some unknown fields are dropped.
     if is_plain(plainly) && plainly.len() < UNBOUNDED {
         let ours = ours.map(|descriptor| serde_json::to_value(descriptor).unwrap());
         let theirs = Object::read(plainly).and_then(|object| expected(&object));
@@ -22,7 +22,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// What it says of itself reads back as the same, and nothing in it is out of bounds.
+/// Checks that a descriptor reads back as the same, within its limits.
 fn holds(descriptor: &Descriptor) {
     assert!(descriptor.contract_version >= 1 && descriptor.max_message_length >= 1, "D-3, D-7");
     let shown = serde_json::to_string(descriptor).unwrap();
@@ -36,10 +36,10 @@ fn holds(descriptor: &Descriptor) {
     }
 }
 
-/// The rules, field by field; `None` where the descriptor cannot be used.
+/// Returns the expected descriptor, field by field; `None` if it cannot be used.
 fn expected(object: &Object) -> Option<Value> {
     let version = object.raw("contract_version").and_then(whole).filter(|version| !version.is_negative)?;
-    // One too large to count is above 1, or no limit.
+    // A number that is too large is above 1, or not a limit.
     let version = version.fits().and_then(|version| i64::try_from(version).ok()).unwrap_or(i64::MAX);
     let length = whole(object.raw("max_message_length")?).filter(|length| !length.is_negative);
     let length = length.map_or(4096, |length| length.fits().unwrap_or(u64::MAX));
@@ -66,7 +66,7 @@ fn expected(object: &Object) -> Option<Value> {
         "supports_block_formatting": object.flag("supports_block_formatting").unwrap_or(false),
         "supported_ops": ops.into_iter().filter(|op| !op.is_empty()).collect::<Vec<_>>(),
     });
-    // what nobody knows stands beside them.
+    // unknown fields are kept separately.
     let known: Map<String, Value> = fields.as_object_mut().map(std::mem::take)?;
     let mut all: Map<String, Value> = object.values();
     all.extend(known);

@@ -1,4 +1,4 @@
-//! Values set in an env file (H-2): what is not ours stays, and what is ours reads back.
+//! Values set in an env file (H-2): other lines are unchanged, and set values read back.
 
 use arbitrary::{Result, Unstructured};
 use relayline_control::env_file::{EnvFileError, set};
@@ -33,8 +33,8 @@ fn names_it(line: &&[u8]) -> bool {
     line.windows(KEY.len()).any(|part| part == KEY.as_bytes())
 }
 
-/// Up to where the key stands first nothing changes, and where it stands nowhere only one line is new. Where no value
-/// can go on over lines, each line without the key is still there.
+/// Checks that nothing changes before the key's first line, and that a new key adds one line. If no value can span
+/// lines, every line without the key is still there.
 fn others_stay(text: &[u8], once: &[u8]) {
     let first = text.windows(KEY.len()).position(|part| part == KEY.as_bytes());
     assert!(once.starts_with(&text[..first.unwrap_or(text.len())]));
@@ -45,16 +45,16 @@ fn others_stay(text: &[u8], once: &[u8]) {
     if !text.iter().any(|byte| matches!(byte, b'"' | b'\'')) {
         let lines = |text: &'_ [u8]| -> Vec<Vec<u8>> {
             let lines = text.split(|byte| *byte == b'\n').filter(|line| !names_it(line));
-            // A last line without an end gets one when something is appended.
+            // A last line without a newline gets one when a line is appended.
             lines.map(|line| line.trim_ascii_end().to_owned()).filter(|line| !line.is_empty()).collect()
         };
         assert_eq!(lines(once), lines(text));
     }
 }
 
-/// The usual library reads the value that was set.
+/// Checks that the common library reads the value that was set.
 fn reads_back(value: &str) {
-    // It knows no escape for a backtick, which a shell needs.
+    // It has no escape for a backtick, which a shell needs.
     if value.contains('`') {
         return;
     }

@@ -1,4 +1,4 @@
-//! Inbound events (E-1 to E-8, W-7 to W-9, W-11, D-3), beside a plain reading of their rules.
+//! Inbound events (E-1 to E-8, W-7 to W-9, W-11, D-3), compared with a simple reading of their rules.
 
 use crate::json::{Object, filled, is_plain, mended, text, whole};
 use relayline_core::event::Event;
@@ -13,7 +13,7 @@ pub(crate) fn run(data: &[u8]) {
         return;
     };
     assert!(!event.via_authenticated_relay, "E-9: nothing on the wire says so");
-    // S-4: no id makes it panic.
+    // S-4: no id causes a panic.
     assert!(session_key(&event.source, SessionKeyOptions::default(), None).starts_with("agent:main:"));
     if is_plain(plainly) {
         let object = Object::read(plainly).unwrap();
@@ -24,7 +24,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// Writes what there is.
+/// Writer of fields that are present.
 struct Out(Map<String, Value>);
 
 impl Out {
@@ -36,7 +36,7 @@ impl Out {
     }
 }
 
-/// The rules, field by field.
+/// Returns the expected event, field by field.
 fn expected(event: &Object) -> Value {
     let mut out = Out(Map::new());
     out.put("text", Some(event.text("text").unwrap_or_default()))
@@ -103,7 +103,7 @@ fn reply(reply: &Object) -> Option<Map<String, Value>> {
 
 const MEDIA: [&str; 4] = ["kind", "mime", "filename", "caption"];
 
-/// E-7: each URL with the first entry of that URL that nobody has yet, and that says something.
+/// Returns the media of an event: each URL with its first unused entry that has a value (E-7).
 fn media(event: &Object) -> Vec<Value> {
     let urls = event.items("media_urls").into_iter().filter_map(|raw| filled(text(raw.get())));
     let mut attached: Vec<(String, Option<Object>)> = urls.map(|url| (url, None)).collect();

@@ -1,5 +1,5 @@
-//! Forwarded requests (P-1 to P-8, A-1): a body of any bytes comes to the host as something, is acknowledged, and
-//! stops nothing.
+//! Forwarded requests (P-1 to P-8, A-1): a body of any bytes reaches the host in some form, is acknowledged, and does
+//! not stop the drain.
 
 use data_encoding::BASE64;
 use relayline_core::config::Config;

@@ -1,12 +1,12 @@
-//! HAR files, as browsers and proxies export them: read as a plain reading of their JSON has them, and kept and played
-//! like any other recording.
+//! HAR files, as browsers and proxies export them: compared with a simple reading of their JSON, and written and
+//! played like any recording.
 
 use crate::recording::{is_played, is_written_as_it_was};
 use data_encoding::BASE64;
 use relayline_harness::recording::{LineContent, RecordedLine, Recording, RecordingError};
 use serde_json::Value;
 
-/// Longer sessions only take longer to play, and a HAR's times may be years apart.
+/// Maximum duration. A HAR's times may be years apart, which only takes longer to play.
 const LONGEST_MS: u64 = 120_000;
 
 pub(crate) fn run(data: &[u8]) {
@@ -26,7 +26,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// A message names a line or an entry that there is.
+/// Checks that an error names an existing line or entry.
 fn is_told_where(error: &RecordingError, data: &[u8], json: Option<&Value>) {
     let (at, last, problem) = match error {
         RecordingError::Line { line, problem, .. } => {
@@ -42,7 +42,7 @@ fn entries(json: &Value) -> &[Value] {
     json["log"]["entries"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Every socket is a dial, and of each there is what its ends sent, in order; time begins at 0 and never goes back.
+/// Checks that every socket is a dial with its messages in order, and that times start at 0 and never decrease.
 fn is_as_exported(recording: &Recording, json: &Value) {
     let times: Vec<u64> = recording.lines.iter().map(|line| line.t_ms).collect();
     assert!(times.first() == Some(&0) && times.is_sorted(), "{times:?}");
@@ -62,7 +62,7 @@ fn is_as_exported(recording: &Recording, json: &Value) {
     assert_eq!(last.and_then(|dial| usize::try_from(dial).ok()), Some(dials.len()));
 }
 
-/// The entries that are WebSockets; those to `/relay` alone, where there are any.
+/// Returns the entries with WebSockets; only those to `/relay`, if there are any.
 fn sockets(json: &Value) -> Vec<&Value> {
     let url = |entry: &'_ Value| entry["request"]["url"].as_str().unwrap_or_default().to_owned();
     let goes_to_relay = |entry: &&Value| {
@@ -80,7 +80,7 @@ fn sockets(json: &Value) -> Vec<&Value> {
     if to_relay.is_empty() { all } else { to_relay }
 }
 
-/// Whether the gateway sent it, and what.
+/// Returns the data of a message, and true if the gateway sent it.
 fn message(what: &LineContent) -> Option<(bool, Vec<u8>)> {
     match what {
         LineContent::Gateway(data) => Some((true, data.bytes().to_vec())),
@@ -98,7 +98,7 @@ fn message(what: &LineContent) -> Option<(bool, Vec<u8>)> {
     }
 }
 
-/// The text and binary messages of an entry.
+/// Returns the text and binary messages of an entry.
 fn exported(entry: &Value) -> Vec<(bool, Vec<u8>)> {
     let read = |told: &Value| {
         let by_gateway = match told["type"].as_str()? {

@@ -1,11 +1,11 @@
-//! JSON read the plain way: serde_json's own maps and strings, field by field. What the core reads in one pass with
-//! care for lone surrogates and duplicates is compared with this, on whatever both can read.
+//! Simple JSON reader on serde_json's maps and strings. The core reads in one pass, with care for lone surrogates and
+//! duplicates. Both are compared on the texts that both can read.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// The text with `null` in place of each token outside strings that is one of Python's constants (W-11).
+/// Returns the text with `null` in place of Python's constants outside strings (W-11).
 pub(crate) fn mended(raw: &str) -> String {
     let mut out = String::new();
     let mut rest = raw;
@@ -25,7 +25,7 @@ pub(crate) fn mended(raw: &str) -> String {
     out
 }
 
-/// The length of the string that `rest` begins with, quotes included; all of it where it does not end.
+/// Returns the length of the string at the start of `rest`, quotes included; the whole length if it is not terminated.
 fn string_length(rest: &str) -> usize {
     let mut is_escaped = false;
     for (at, c) in rest.char_indices().skip(1) {
@@ -39,11 +39,11 @@ fn string_length(rest: &str) -> usize {
     rest.len()
 }
 
-/// A whole number in any spelling (D-3), with as many digits as it has: `None` where it is none. Beyond some thousand
+/// Returns a whole number in any spelling (D-3), with all its digits; `None` for other values. Above some thousand
 /// digits it is only known to be large.
 pub(crate) fn whole(raw: &str) -> Option<Whole> {
     let number = text(raw).unwrap_or_else(|| raw.to_owned());
-    // A string may hold anything; a number is one for serde_json, too.
+    // A string may hold anything. serde_json decides what a number is, too.
     let plain = serde_json::from_str::<Box<RawValue>>(&number).ok().filter(|plain| plain.get() == number)?;
     let plain = plain.get().to_ascii_lowercase();
     plain.starts_with(|c: char| c.is_ascii_digit() || c == '-').then_some(())?;
@@ -72,23 +72,23 @@ pub(crate) fn whole(raw: &str) -> Option<Whole> {
     part.bytes().all(|digit| digit == b'0').then_some(Whole { is_negative, digits })
 }
 
-/// A whole number's digits.
+/// Digits of a whole number.
 pub(crate) struct Whole {
     pub(crate) is_negative: bool,
     digits: String,
 }
 
 impl Whole {
-    /// Its value where it is not negative; `None` where it does not fit.
+    /// Returns its value if it is not negative; `None` if it does not fit.
     pub(crate) fn fits(&self) -> Option<u64> {
         self.digits.parse().ok().filter(|_| !self.is_negative)
     }
 }
 
-/// An object's fields; of duplicates the last (W-9).
+/// Fields of an object. Of duplicates the last one counts (W-9).
 pub(crate) struct Object(BTreeMap<String, Box<RawValue>>);
 
-/// Whether serde_json reads all of it, down to each string: it takes no lone surrogate, and no number beyond its own.
+/// Returns true if serde_json reads the whole text. It rejects lone surrogates and numbers beyond its range.
 pub(crate) fn is_plain(raw: &str) -> bool {
     serde_json::from_str::<Value>(raw).is_ok()
 }
@@ -106,13 +106,13 @@ impl Object {
         self.0.get(name).map(|raw| raw.get())
     }
 
-    /// All fields; each is read before.
+    /// Returns all fields. Each was read before.
     pub(crate) fn values(&self) -> Map<String, Value> {
         let read = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap();
         self.0.iter().map(|(name, raw)| (name.clone(), read(raw))).collect()
     }
 
-    /// The object in a field; one without fields where there is none.
+    /// Returns the object in a field; an empty one if there is none.
     pub(crate) fn object(&self, name: &str) -> Object {
         self.raw(name).and_then(Object::read).unwrap_or_else(Object::empty)
     }
@@ -125,7 +125,7 @@ impl Object {
         self.raw(name).and_then(text)
     }
 
-    /// A string, or an integer as it is written (W-8).
+    /// Returns a string, or an integer as written (W-8).
     pub(crate) fn id(&self, name: &str) -> Option<String> {
         self.text(name).or_else(|| self.raw(name).filter(|raw| is_integer(raw)).map(str::to_owned))
     }
@@ -143,7 +143,7 @@ pub(crate) fn is_integer(raw: &str) -> bool {
     raw.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
-/// A text where an empty one counts as absent.
+/// Returns a text, with an empty one as absent.
 pub(crate) fn filled(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }

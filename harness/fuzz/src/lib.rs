@@ -1,11 +1,11 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-// A panic is what a fuzzer looks for.
+// A panic is the result that a fuzzer looks for.
 #![allow(clippy::unwrap_used)]
-//! What is fuzzed. Each target is a plain function: it takes any bytes, and panics when something does not hold.
+//! Fuzz targets. Each is a plain function that takes any bytes, and panics if an invariant does not hold.
 //!
-//! `libfuzzer/` hands them what libFuzzer makes up; the tests hand them the seeds and the committed corpora, with
-//! nothing but the stable toolchain. How to run and what was found: `README.md`.
+//! `libfuzzer/` runs them with libFuzzer's inputs. The tests run them with the seeds and the committed corpora, on the
+//! stable toolchain. `README.md` describes how to run them, and their findings.
 
 pub mod corpus;
 pub mod seeds;
@@ -24,18 +24,18 @@ mod refusal;
 mod split;
 mod url;
 
-/// One thing that is fuzzed.
+/// A fuzz target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name: that of its corpus, and of its program in `libfuzzer/`.
+    /// Name of the target, of its corpus, and of its program in `libfuzzer/`.
     pub name: &'static str,
-    /// Panics when something does not hold for these bytes.
+    /// Function that panics if an invariant does not hold for these bytes.
     pub run: fn(&[u8]),
-    /// Where a fuzzer begins: inputs that are made of the recordings and the vectors.
+    /// Function that returns the seeds, made from the recordings and the vectors.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "bytes", run: bytes::run, seeds: seeds::bytes },
     Target { name: "delivery", run: delivery::run, seeds: seeds::delivery },
@@ -51,7 +51,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "url", run: url::run, seeds: seeds::url },
 ];
 
-/// The target of that name.
+/// Returns the target of that name.
 pub fn target(name: &str) -> Option<Target> {
     TARGETS.iter().find(|target| target.name == name).copied()
 }

@@ -1,5 +1,4 @@
-//! Moves corpora between the files that are committed and the folders that libFuzzer works in; the script `run`
-//! beside this crate calls it.
+//! Moves corpora between the committed files and libFuzzer's folders. The script `run` beside this crate calls it.
 
 use relayline_fuzz::{Target, corpus, target};
 use std::error::Error;
@@ -11,9 +10,9 @@ usage: relayline-fuzz unpack TARGET FOLDER   seeds and committed inputs into a f
        relayline-fuzz pack TARGET FOLDER     a folder's files become the committed inputs
        relayline-fuzz try TARGET FILE        one input, as the tests run it";
 
-/// Longer inputs are left out of what is committed: they are rarely worth their size.
+/// Maximum size of a committed input.
 const MOST_BYTES: u64 = 4096;
-/// And so are more of them than this: the shortest stay.
+/// Maximum number of committed inputs; the shortest are kept.
 const MOST_INPUTS: usize = 256;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -49,7 +48,7 @@ fn pack(target: Target, folder: &Path) -> Result<(), Box<dyn Error>> {
             inputs.push(fs::read(file.path())?);
         }
     }
-    // The seeds are replayed as they are.
+    // Seeds are replayed in any case.
     inputs.retain(|input| !seeds.contains(input));
     inputs.sort_by_key(Vec::len);
     inputs.truncate(MOST_INPUTS);

@@ -1,4 +1,4 @@
-//! Sequences of whatever can happen to a machine, beside a model that asserts what must hold (see `Driver`).
+//! Sequences of any inputs of a machine, compared with a model that asserts the invariants (see `Driver`).
 
 use arbitrary::{Result, Unstructured};
 use relayline_core::command::Command;
@@ -10,7 +10,7 @@ use relayline_harness::testing::{Driver, Input, small_limits};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// Enough for every state; more only takes longer.
+/// Maximum number of inputs, enough for every state.
 const MOST: usize = 200;
 
 pub(crate) fn run(data: &[u8]) {
@@ -27,7 +27,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 fn input(source: &mut Unstructured<'_>) -> Result<Input> {
-    // Which dial is meant: mostly the present one.
+    // Selects a dial, mostly the current one.
     let ago = |source: &mut Unstructured<'_>| Ok(source.arbitrary::<u8>()?.saturating_sub(250));
     Ok(match source.int_in_range(0..=19)? {
         0 => Input::Wait(source.int_in_range(0..=100_000)?),
@@ -77,12 +77,12 @@ fn input(source: &mut Unstructured<'_>) -> Result<Input> {
     })
 }
 
-/// A size that some bound may be met by, a little below or above a power of two.
+/// Returns a size slightly below or above a power of two, so that limits are reached.
 fn size(source: &mut Unstructured<'_>) -> Result<usize> {
     Ok((1_usize << source.int_in_range(0..=14)?) + source.int_in_range(0..=2)? - 1)
 }
 
-/// An event of a hostile size: of its text, of one of its ids, or of its entry's.
+/// Returns an oversized event: by its text, one of its ids, or its entry's id.
 fn huge(source: &mut Unstructured<'_>) -> Result<String> {
     let mut fields = [String::new(), "1".to_owned(), "0".to_owned(), "u".to_owned(), "b".to_owned()];
     let at = source.choose_index(fields.len())?;
@@ -116,7 +116,7 @@ fn line(source: &mut Unstructured<'_>) -> Result<String> {
     })
 }
 
-/// A text of some length, a hostile one now and then.
+/// Returns a text of some length, at times oversized.
 fn text(source: &mut Unstructured<'_>) -> Result<String> {
     Ok(match source.ratio(1, 40)? {
         true => "x".repeat(size(source)?),
@@ -131,12 +131,12 @@ fn chat(source: &mut Unstructured<'_>) -> Result<String> {
     })
 }
 
-/// How many entries a list has: one, or a hostile number.
+/// Returns the number of entries of a list: one, or an oversized number.
 fn many(source: &mut Unstructured<'_>) -> Result<usize> {
     if source.ratio(1, 8)? { size(source) } else { Ok(1) }
 }
 
-/// A value of a field's kind.
+/// Returns a value of a field's kind.
 fn value(source: &mut Unstructured<'_>, field: &Field) -> Result<Value> {
     Ok(match (field.name, field.kind) {
         ("chat_id", _) => json!(chat(source)?),
@@ -153,7 +153,7 @@ fn value(source: &mut Unstructured<'_>, field: &Field) -> Result<Value> {
     })
 }
 
-/// An op with all that it needs and some of what it may have.
+/// Returns an op with all required and some optional fields.
 fn op(source: &mut Unstructured<'_>) -> Result<Command> {
     let op = source.choose(OPS)?;
     let mut fields = Map::new();
@@ -162,7 +162,7 @@ fn op(source: &mut Unstructured<'_>) -> Result<Command> {
             fields.insert(field.name.to_owned(), value(source, field)?);
         }
     }
-    // A card without a chat is the one op that cannot be read.
+    // A card without a chat is the only op that cannot be read.
     Ok((op.read)(&mut fields).unwrap_or_else(|_| Raw::default().into()))
 }
 

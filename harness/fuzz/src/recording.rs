@@ -1,9 +1,9 @@
-//! Recordings: what is read is written again as it was, and whatever it holds can be played.
+//! Recordings: a read recording is written unchanged, and any recording can be played.
 
 use relayline_harness::recording::{RecordedLine, Recording, RecordingError};
 use relayline_harness::replay::{Cut, Drain, Entry, ReplayOptions, check, play};
 
-/// Longer sessions only take longer to play: where nobody says anything there is a ping every half minute.
+/// Maximum duration. Longer sessions only take longer to play, because a silent one has a ping every half minute.
 const LONGEST_MS: u64 = 600_000;
 
 pub(crate) fn run(data: &[u8]) {
@@ -17,7 +17,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// A message names a line that there is.
+/// Checks that an error names an existing line.
 fn is_told_where(error: &RecordingError, data: &[u8]) {
     let lines = data.split(|byte| *byte == b'\n').count();
     match error {
@@ -37,14 +37,14 @@ pub(crate) fn is_written_as_it_was(recording: &Recording) {
     let bytes = written(recording);
     let again = Recording::read(&recording.file, &bytes).unwrap();
     assert_eq!(again.header, recording.header);
-    // Empty lines are gone, and so the numbers may differ.
+    // Empty lines are dropped, so the numbers may differ.
     let what = |line: &RecordedLine| RecordedLine { number: 0, ..line.clone() };
     let lines = |recording: &Recording| recording.lines.iter().map(what).collect::<Vec<_>>();
     assert_eq!(lines(&again), lines(recording));
     assert_eq!(written(&again), bytes, "twice is once");
 }
 
-/// W-1: however its messages are cut, the same comes of it; and what came of it can be compared.
+/// Checks W-1: cuts of the messages do not change the replay, and the result can be checked.
 pub(crate) fn is_played(recording: &Recording) {
     let trace = |cut: Cut| {
         let run = play(recording, ReplayOptions { cut, drain: Drain::Messages });

@@ -1,13 +1,14 @@
-//! Answers that refuse an upgrade: the first byte says which, a line each for `Retry-After` and `Location`, then the body.
-//! What is a verdict is decided once more by a plain reading (L-9), and no text of the peer's goes over its bound.
+//! Responses that refuse an upgrade: the first byte selects the kind, then a line each for `Retry-After` and
+//! `Location`, then the body. The verdict is compared with a simple reading (L-9), and no text of the peer exceeds its
+//! limit.
 
 use relayline_core::secret::Secret;
 use relayline_core::upgrade::{Refusal, excerpt};
 use serde_json::Value;
 
-/// A secret that is part of no text of the core's own.
+/// A secret that no text of the core contains.
 const SECRET: &str = "zq9-Zq9";
-/// The most of a reason: three texts of 300 characters, each escaped, and what is said around them.
+/// Maximum size of a reason: three texts of 300 characters, each escaped, and the text around them.
 const MOST: usize = 3 * 301 * 10 + 600;
 
 pub(crate) fn run(data: &[u8]) {
@@ -29,7 +30,7 @@ pub(crate) fn run(data: &[u8]) {
     let error = tree.as_ref().and_then(|tree| tree.get("error")).and_then(Value::as_str);
     let may = refusal.status == 401 && refusal.is_whole && !refusal.has_challenge;
     if let Some(verdict) = refusal.verdict() {
-        // A lone surrogate is more than the plain reading takes (W-7).
+        // The simple reading rejects lone surrogates (W-7).
         assert!(may && (error == Some(&*verdict) || verdict.contains('\u{fffd}')), "{refusal:?}");
     } else if may && error.is_some() {
         assert!(body.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() > 100, "{refusal:?}");

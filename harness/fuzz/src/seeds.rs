@@ -1,4 +1,4 @@
-//! Where a fuzzer begins: the recordings and the vectors, each in the form that a target reads.
+//! Seeds: the recordings and the vectors, in the input format of each target.
 
 use serde_json::Value;
 use std::fs;
@@ -9,7 +9,7 @@ fn in_harness(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
 }
 
-/// The vectors of one file.
+/// Returns the vectors of one file.
 fn vectors(name: &str) -> Vec<Value> {
     let text = fs::read_to_string(in_harness("vectors").join(name)).unwrap();
     let mut file: Value = serde_json::from_str(&text).unwrap();
@@ -40,7 +40,7 @@ pub(crate) fn refusal() -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn env_file() -> Vec<Vec<u8>> {
-    // The first byte is the length of the value that is set.
+    // The first byte is the length of the value to set.
     [
         "\u{3}new",
         "\u{3}newA=1\nID=old\nB=2\n",
@@ -70,7 +70,7 @@ pub(crate) fn split() -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn delivery() -> Vec<Vec<u8>> {
-    // Keys, signer, clock; a delivery or a token; then what may be wrong with it, and what was signed.
+    // Keys, signer, clock; a webhook request or a token; then the flaw, and the signed content.
     let bodies = vectors("auth.json");
     let bodies = bodies.iter().filter_map(|vector| vector["body"].as_str().or(vector["payload"].as_str()));
     let with = |body: &str| {
@@ -81,7 +81,7 @@ pub(crate) fn delivery() -> Vec<Vec<u8>> {
     bodies.take(24).chain([message, answer]).flat_map(with).collect()
 }
 
-/// The lines of all recordings, by session.
+/// Returns the lines of all recordings, by session.
 fn recordings() -> Vec<(Vec<u8>, Vec<Value>)> {
     let files = fs::read_dir(in_harness("recordings")).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "jsonl")).collect();
@@ -95,7 +95,7 @@ fn recordings() -> Vec<(Vec<u8>, Vec<Value>)> {
     files.into_iter().map(read).collect()
 }
 
-/// What the connector said in each recording, as one stream of bytes.
+/// Returns the connector's bytes in each recording, as one stream.
 fn streams() -> Vec<Vec<u8>> {
     let said = |line: &Value| match &line["dir"] {
         dir if dir == "connector" => line["data"].as_str().map(|data| data.as_bytes().to_vec()),
@@ -106,7 +106,7 @@ fn streams() -> Vec<Vec<u8>> {
     streams.map(|messages| messages.concat()).filter(|stream| !stream.is_empty()).collect()
 }
 
-/// The frames of one type in all recordings.
+/// Returns the frames of one type in all recordings.
 fn frames(kind: &str) -> Vec<Value> {
     let streams = streams();
     let lines = streams.iter().flat_map(|stream| stream.split(|byte| *byte == b'\n'));
@@ -117,13 +117,14 @@ fn frames(kind: &str) -> Vec<Value> {
 }
 
 pub(crate) fn bytes() -> Vec<Vec<u8>> {
-    // The stage, the host and the cuts before each: before a descriptor, and served.
+    // The stage, the host and the cuts before each stream: before a descriptor, and served.
     let with =
         |stream: &Vec<u8>| [[1, 7, 0], [3, 31, 5]].map(|how: [u8; 3]| [&how, stream.as_slice()].concat());
     streams().iter().chain(&unreadable()).flat_map(with).collect()
 }
 
-/// Buffered lines that JSON does not know, and lines that nothing can mend, with one behind them (W-11, A-9).
+/// Returns buffered lines that are not valid JSON, and lines that cannot be repaired, each with a line after it (W-11,
+///
 fn unreadable() -> Vec<Vec<u8>> {
     let nest = format!("{}{}", "[".repeat(200), "]".repeat(200));
     let values = [
@@ -151,7 +152,7 @@ fn unreadable() -> Vec<Vec<u8>> {
     lines.chain(odd.map(<[u8]>::to_vec)).map(|line| [&line[..], next].concat()).collect()
 }
 
-/// Numbers in many spellings, and what is none (D-3).
+/// Numbers in many spellings, and other values (D-3).
 const NUMBERS: [&str; 14] = [
     "2000.0",
     "2e3",
@@ -170,7 +171,7 @@ const NUMBERS: [&str; 14] = [
 ];
 
 pub(crate) fn operations() -> Vec<Vec<u8>> {
-    // Numbers that choose: any will do to begin with.
+    // Any selecting numbers will do at the start.
     let mixed = |seed: u32, length: u32| {
         let draw = |n: u32| (n.wrapping_add(seed).wrapping_mul(0x9e37_79b1) >> 13).to_le_bytes()[0];
         (0..length).map(draw).collect::<Vec<u8>>()
@@ -182,7 +183,7 @@ pub(crate) fn recording() -> Vec<Vec<u8>> {
     recordings().into_iter().map(|(bytes, _)| bytes).collect()
 }
 
-/// Each session as a browser would have exported it, every third message as a binary one; and what else there may be.
+/// Returns each session as a browser would export it, with every third message binary, and other kinds of entries.
 pub(crate) fn har() -> Vec<Vec<u8>> {
     let told = |line: &Value| {
         let (kind, opcode, data) = match line["dir"].as_str()? {

@@ -1,4 +1,4 @@
-//! Long texts (O-11): no part is over the limit, empty or without its number, and nothing is lost.
+//! Long texts (O-11): no part exceeds the limit, is empty or lacks its number, and no text is lost.
 
 use arbitrary::{Result, Unstructured};
 use relayline_core::descriptor::LenUnit;
@@ -10,7 +10,7 @@ pub(crate) fn run(data: &[u8]) {
 
 fn any(mut input: Unstructured<'_>) -> Result<()> {
     let limit = usize::from(input.arbitrary::<u8>()?);
-    // Mostly short limits, where all the edges are; at times one that is below the least.
+    // Mostly small limits, which reach the edge cases; at times one below the minimum.
     let limit = if limit > 200 { limit * 10 } else { limit };
     let unit = if input.arbitrary()? { LenUnit::Utf16 } else { LenUnit::Chars };
     let room = Room { limit, unit, code_blocks: input.arbitrary()? };
@@ -35,7 +35,7 @@ fn holds(text: &str, room: Room) {
         said.push_str(body);
     }
     if room.code_blocks {
-        // Fences are put in, and one that closes what a cut has closed is left out. All else is in the parts, in order.
+        // Fences are added, and one that closes what a cut has closed is left out. The rest is in the parts, in order.
         let mut said = said.chars();
         let mut text =
             squeezed(text).chars().filter(|c| !matches!(c, '`' | '~')).collect::<Vec<_>>().into_iter();
@@ -45,7 +45,7 @@ fn holds(text: &str, room: Room) {
     }
 }
 
-/// A text without white space.
+/// Returns a text without white space.
 fn squeezed(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace()).collect()
 }

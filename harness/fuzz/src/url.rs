@@ -1,4 +1,4 @@
-//! What is dialled (L-1, C-4, C-6), beside what the `url` crate reads in the same text.
+//! URLs to dial (L-1, C-4, C-6), compared with the `url` crate.
 
 use relayline_control::url::{DialUrl, UrlError};
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// C-4: whatever a parser takes for a password is refused, and never quoted.
+/// Checks C-4: everything that a parser reads as a password is refused, and never quoted.
 fn credentials_are_refused(theirs: &Url, parsed: &Result<DialUrl, UrlError>) {
     if theirs.username().is_empty() && theirs.password().is_none() {
         return;
@@ -24,7 +24,7 @@ fn credentials_are_refused(theirs: &Url, parsed: &Result<DialUrl, UrlError>) {
     assert_eq!(*parsed, Err(UrlError::UserInfo), "{theirs}");
 }
 
-/// L-1: its parts are those that a parser finds in its text, and it is its own normal form.
+/// Checks L-1: its parts are those that a parser finds in its text, and it is its own normal form.
 fn is_dialled_as_it_says(url: &DialUrl) {
     let theirs = Url::parse(url.as_str()).unwrap();
     assert_eq!(theirs.as_str(), url.as_str());
@@ -34,7 +34,7 @@ fn is_dialled_as_it_says(url: &DialUrl) {
     assert_eq!(theirs.host_str().unwrap().trim_matches(['[', ']']), url.host());
     assert_eq!(theirs.port_or_known_default(), Some(url.port()));
     assert_eq!(DialUrl::parse(url.as_str()).as_ref(), Ok(url), "L-1: read again");
-    // C-6: an address by the standard library's word, or the one name that is ours by definition.
+    // C-6: an address by the standard library, or the one name that is local by definition.
     let by_address = url.host().parse::<IpAddr>().map(|address| address.is_loopback());
     let by_name = || url.host() == "localhost" || url.host().ends_with(".localhost");
     assert_eq!(url.is_loopback(), by_address.unwrap_or_else(|_| by_name()), "C-6: {url}");

@@ -1,7 +1,8 @@
-//! Encodes events as lines of a recording, in version 1 of the format, without credentials.
+//! Encoding of events as lines of a recording, without credentials.
 //!
-//! A frame may come in several messages (W-1), and only a whole one says what in it is a credential. So the lines of a
-//! message that ends within a frame wait for the rest of it, and all lines after them, for a time and in a number of bytes.
+//! A frame may be split over several messages (W-1), and only the whole frame shows which of its values are
+//! credentials. The lines of a message that ends within a frame therefore wait for the rest, as do all lines after
+//! them. The time and the size of this wait are bounded.
 
 mod held;
 
@@ -14,28 +15,28 @@ use relayline_core::secret::Secret;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// Something that passed, as the sockets saw it: with all its secrets.
+/// An event on the wire, with its secrets.
 #[derive(Debug)]
 pub(super) enum WireEvent {
-    /// An upgrade arrived, of a gateway whose id is known beforehand or stands in its token.
+    /// An upgrade request. The gateway's id is known beforehand, or is in its token.
     Connect { path: String, headers: Vec<(String, Secret)>, gateway_id: Option<String> },
-    /// It was refused.
+    /// The upgrade was refused.
     Reject(UpgradeRejection),
     /// One side sent something.
     Sent { by: Side, seen: SniffedMessage },
     /// One side ended its TCP connection.
     Cut { by: Side },
-    /// The socket is over, and nothing more comes of it.
+    /// The socket has ended.
     Over { note: Option<String> },
-    /// Another request than an upgrade was answered.
+    /// A request other than an upgrade was answered.
     Answered { method: String, path: String, status: u16 },
     /// Such a request had this `Authorization` header.
     Authorized(Secret),
-    /// The answer to such a request issues credentials.
+    /// The response to such a request issues credentials.
     Issued(Secret),
 }
 
-/// Answer that refused an upgrade, with all its secrets.
+/// Response that refused an upgrade, with its secrets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UpgradeRejection {
     pub(super) status: u16,
@@ -47,7 +48,7 @@ pub(super) struct UpgradeRejection {
 }
 
 impl WireEvent {
-    /// How much memory it takes while it waits to be written, roughly.
+    /// Returns the approximate size of the event in memory.
     pub(super) fn size(&self) -> usize {
         let fixed = 128;
         fixed
@@ -71,7 +72,7 @@ impl WireEvent {
     }
 }
 
-/// Encodes events as lines.
+/// Encoder of events as lines.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
     redactor: Redactor,
@@ -89,24 +90,23 @@ struct Dial {
 }
 
 impl Encoder {
-    /// Creates an encoder that redacts so.
+    /// Creates an encoder with this redactor.
     pub(super) fn new(redactor: Redactor) -> Encoder {
         Encoder { redactor, ..Encoder::default() }
     }
 
-    /// Encodes an event of a dial, which happened at that time. Returns the lines that are ready. Line numbers are the
-    /// writer's.
+    /// Encodes an event of a dial at that time. Returns the lines that are ready. The writer numbers the lines.
     pub(super) fn encode(&mut self, t_ms: u64, dial: u32, event: WireEvent) -> Vec<RecordedLine> {
         self.take(t_ms, dial, event);
         self.expire(t_ms)
     }
 
-    /// Returns whether lines wait for the rest of a frame.
+    /// Returns true if lines wait for the rest of a frame.
     pub(super) fn is_holding(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// Returns the lines that are ready at that time, having given up those frames whose rest did not come.
+    /// Returns the lines that are ready at that time. Frames whose rest did not come are given up.
     pub(super) fn expire(&mut self, now_ms: u64) -> Vec<RecordedLine> {
         loop {
             let lines = self.held.ready();
@@ -122,7 +122,7 @@ impl Encoder {
         }
     }
 
-    /// Returns all lines that still wait.
+    /// Returns all waiting lines.
     pub(super) fn finish(&mut self) -> Vec<RecordedLine> {
         let dials = std::mem::take(&mut self.dials);
         for (_, mut dial) in dials {
@@ -150,7 +150,7 @@ impl Encoder {
                     known.end(&self.redactor, &mut self.held);
                     LineContent::Drop { by, dial: Some(dial) }
                 }
-                // A cut after a close frame is how a socket ends.
+                // A cut after a close frame is a normal end.
                 Some(_) | None => return,
             },
             WireEvent::Over { note } => return self.over(t_ms, dial, note),
@@ -178,7 +178,7 @@ impl Encoder {
         let mut authorization = None;
         let (credentials, headers): (Vec<_>, Vec<_>) =
             headers.into_iter().partition(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        // First of all, since other headers may quote it.
+        // Credentials first, because other headers may contain them.
         for (_, value) in credentials {
             let (shown, credential) = self.redactor.authorization(value.expose());
             gateway_id = id_of(credential).or(gateway_id);
@@ -205,7 +205,7 @@ impl Encoder {
         line
     }
 
-    /// A name for a gateway without a token. Two that are connected at once are two gateways.
+    /// Returns a name for a gateway without a token. Two connected at once are two gateways.
     fn anonymous(&self) -> String {
         let names = (1u32..).map(|n| if n == 1 { "anonymous".to_owned() } else { format!("anonymous-{n}") });
         let is_free =
@@ -216,7 +216,7 @@ impl Encoder {
     fn message(&mut self, t_ms: u64, dial: u32, by: Side, data: Data) {
         let Some(known) = self.dials.get_mut(&dial) else { return };
         if known.ended {
-            // Whoever closed reads no more: by the format nothing comes after a close.
+            // In the format nothing follows a close frame.
             known.left_out += 1;
             return;
         }
@@ -233,7 +233,7 @@ impl Encoder {
         known.stream(by).message(&self.redactor, &mut self.held, line, (dial, by), data.bytes());
     }
 
-    /// The line of what one side sent, other than a message; `None` for what the format leaves out.
+    /// Returns the line of an event other than a message; `None` if the format has none.
     fn sent(&mut self, dial: u32, by: Side, seen: SniffedMessage) -> Option<LineContent> {
         let known = self.dials.get_mut(&dial)?;
         if known.ended {
@@ -258,7 +258,7 @@ impl Encoder {
         })
     }
 
-    /// The line of a refused upgrade. The query of a redirect's target may hold secrets.
+    /// Returns the line of a refused upgrade. The query of a redirect's target may hold secrets.
     fn reject(&mut self, dial: u32, refused: UpgradeRejection) -> LineContent {
         let UpgradeRejection { status, body, is_cut, has_challenge, retry_after, location } = refused;
         let body = Some(self.redactor.body(&body));
@@ -274,7 +274,7 @@ impl Encoder {
         let left_out = (known.left_out > 0).then(|| {
             format!("dial {dial}: {} message(s) that came after the close are left out", known.left_out)
         });
-        // After its last word a socket is only waited for, and nothing is missing.
+        // After the last event of a socket nothing is missing.
         let notes = left_out.into_iter().chain(note.filter(|_| !known.ended));
         notes.for_each(|text| self.held.push(line(t_ms, LineContent::Note(text))));
     }
@@ -288,7 +288,7 @@ impl Dial {
         }
     }
 
-    /// Nothing more of it is recorded.
+    /// Ends the recording of the socket.
     fn end(&mut self, redactor: &Redactor, held: &mut HeldLines) {
         self.ended = true;
         self.settle(redactor, held);
@@ -304,7 +304,7 @@ fn line(t_ms: u64, what: LineContent) -> RecordedLine {
     RecordedLine { number: 0, t_ms, what, rest: Map::new() }
 }
 
-/// The gateway's id in a token (C-1); it is no secret. `None` for a token of another kind.
+/// Returns the gateway's id in a token (C-1), which is not a secret; `None` for a token of another kind.
 fn id_of(token: &str) -> Option<String> {
     let text = String::from_utf8(BASE64URL_NOPAD.decode(token.trim().as_bytes()).ok()?).ok()?;
     let (payload, _signature) = text.rsplit_once(':')?;
@@ -339,7 +339,7 @@ mod tests {
         WireEvent::Sent { by, seen: SniffedMessage::Close { code: Some(1000), reason: reason.to_owned() } }
     }
 
-    /// The messages of one side, as they are recorded.
+    /// Returns the recorded messages of one side.
     fn recorded(encoder: &mut Encoder, messages: &[&[u8]]) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         for message in messages {
@@ -367,7 +367,7 @@ mod tests {
         encoder
     }
 
-    /// Wherever a frame is cut, it is read as a whole, and what is replaced stands where it began.
+    /// A frame is read as a whole wherever it is cut, and a replacement stands where the value began.
     #[test]
     fn c_4_w_1_a_credential_is_hidden_however_its_frame_is_cut() {
         let whole =
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!(clean, [&b"{\"to"[..], b"ken\":\"<hidden>", b"", b"\",\"a\":\"b\"}"]);
     }
 
-    /// What is no text stays as it is; a credential beside it does not.
+    /// Bytes that are not text are unchanged; a credential beside them is redacted.
     #[test]
     fn c_4_bytes_that_are_no_text_hide_no_credential() {
         let mut encoder = connected(&[("Authorization", "Bearer its-very-own")]);
@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn lines_wait_for_the_rest_of_a_frame_and_no_longer_than_they_must() {
         let mut encoder = connected(&[]);
-        // What ends with its frame waits for nothing, whether a line break follows or not.
+        // A message that ends with its frame is not held, with or without a line break.
         for text in ["{}\n", "{\"a\":[1]}", "\n", ""] {
             assert_eq!(written(&mut encoder, 1, says(Side::Gateway, text)).len(), 1, "{text}");
         }
@@ -410,7 +410,7 @@ mod tests {
         let lines = written(&mut encoder, 1, says(Side::Gateway, "me\"}\n"));
         assert_eq!(lines.len(), 3);
         assert!(lines[0].contains("{}\\n{\\\"a\\\":\\\"so\""), "{lines:?}");
-        // The rest does not come in time, and is filler when it does.
+        // The rest comes too late, and is replaced with filler.
         assert_eq!(written(&mut encoder, 1, says(Side::Gateway, "{\"token\": \"abc")), [""; 0]);
         assert!(encoder.expire(7 + 9_999).is_empty());
         let lines = encoder.expire(7 + 10_000);
@@ -420,7 +420,7 @@ mod tests {
         assert!(!encoder.is_holding());
     }
 
-    /// However much is open, what waits is bounded.
+    /// The size of waiting lines is bounded.
     #[test]
     fn x_1_frames_that_are_open_take_a_bounded_room() {
         let mut encoder = Encoder::default();
@@ -453,7 +453,7 @@ mod tests {
         let expected = r#"{"t_ms":7,"dir":"reject","dial":1,"status":401,"body":"{\"error\":\"no <hidden>\",\"token\":\"<hidden>\"}"}"#;
         let refused = UpgradeRejection { status: 401, body, ..UpgradeRejection::default() };
         assert_eq!(written(&mut encoder, 1, WireEvent::Reject(refused)), [expected]);
-        // What decides what follows is kept, and a query may hold a secret.
+        // Values that decide the gateway's reaction are kept. A query may hold a secret.
         let refused = UpgradeRejection {
             status: 302,
             is_cut: true,

@@ -1,4 +1,4 @@
-//! The port: each request goes on to the connector, and an upgrade becomes two sockets that are joined.
+//! The recorder's port: forwards requests to the connector, and joins two sockets after an upgrade.
 
 use super::RecorderWarning;
 use super::encoder::{UpgradeRejection, WireEvent};
@@ -29,15 +29,15 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::compat::FuturesAsyncReadCompatExt;
 use zeroize::Zeroizing;
 
-/// WebSockets at a time; a further one is answered 503.
+/// Maximum number of WebSockets. A further one is answered 503.
 pub(super) const SOCKETS: u32 = 1024;
-/// How long open connections may take to end when the recorder does.
+/// Time for open connections to end when the recorder does.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Longest answer that is searched for credentials.
+/// Maximum size of a response that is searched for credentials.
 const MAX_ISSUED_BYTES: usize = 64 << 10;
 
-/// What is this hop's own (RFC 9110, 7.6.1), and no other's. `Expect` is answered here.
+/// Headers of this hop that are not forwarded (RFC 9110, 7.6.1). The recorder answers `Expect` itself.
 const NOT_FORWARDED: [HeaderName; 6] = [
     header::CONNECTION,
     header::TE,
@@ -50,21 +50,21 @@ const NOT_FORWARDED: [HeaderName; 6] = [
 type Body = UnsyncBoxBody<Bytes, BodyError>;
 type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What all connections share.
+/// State shared by all connections.
 pub(super) struct Shared {
     pub(super) writer: Writer,
     pub(super) upstream: Upstream,
     pub(super) client: Client,
     pub(super) stopped: watch::Receiver<bool>,
-    /// Room for WebSockets.
+    /// Permits for WebSockets.
     pub(super) sockets: Arc<Semaphore>,
     pub(super) complain: Arc<dyn Fn(RecorderWarning) + Send + Sync>,
-    /// That it is so has been told.
+    /// True if the unreachable connector was reported.
     pub(super) is_unreachable: AtomicBool,
 }
 
 impl Shared {
-    /// Passes the connector's answer on, or reports that there is none.
+    /// Returns the connector's response, and reports a failure.
     fn notice<T>(&self, answer: Result<T, String>) -> Result<T, String> {
         let was_unreachable = self.is_unreachable.swap(answer.is_err(), Ordering::Relaxed);
         if let Err(problem) = &answer
@@ -76,18 +76,18 @@ impl Shared {
     }
 }
 
-/// Serves until it is stopped.
+/// Serves until the recorder stops.
 pub(super) async fn serve(shared: Arc<Shared>, server: Server<Tokio>, listener: std::net::TcpListener) {
-    // Only fails outside a runtime; then there is nothing to accept with.
+    // Fails only outside a runtime, where nothing can be accepted.
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     let mut stopped = shared.stopped.clone();
     let answer = |request| async { Ok::<_, Infallible>(answer(Arc::clone(&shared), request).await) };
     tokio::select! {
         () = server.serve(listener, |tcp| ready(Some(tcp)), answer, pending()) => {}
-        // It also ends when the recorder has been dropped.
+        // This also ends when the recorder is dropped.
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
-    // Each has been told, and says in the recording that it was open.
+    // Each connection is stopped, and is recorded as open.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, shared.sockets.acquire_many(SOCKETS)).await;
 }
 
@@ -159,7 +159,7 @@ async fn answer(shared: Arc<Shared>, mut request: Request<Received>) -> Response
     }
 }
 
-/// The head of a request, as the connector is to get it.
+/// Returns the head of a request for the connector.
 fn head_for(upstream: &Upstream, mut parts: request::Parts) -> Result<request::Parts, String> {
     let asked = parts.uri.path_and_query().map_or("/", |asked| asked.as_str());
     parts.uri = upstream.target(asked).parse::<Uri>().map_err(|error| error.to_string())?;
@@ -168,16 +168,16 @@ fn head_for(upstream: &Upstream, mut parts: request::Parts) -> Result<request::P
     Ok(parts)
 }
 
-/// Asks the connector for the upgrade that was asked for here.
+/// Forwards an upgrade to the connector.
 async fn forward_upgrade(shared: &Shared, request: Request<Received>) -> Result<UpgradeAnswer, String> {
     let mut parts = head_for(&shared.upstream, request.into_parts().0)?;
-    // What is compressed could not be read; no side needs it.
+    // Compressed frames could not be read.
     parts.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     let answer = shared.client.pass_upgrade(&shared.upstream.url, parts).await;
     answer.map_err(|why| why.to_string())
 }
 
-/// Asks the connector what was asked here.
+/// Forwards a request to the connector.
 async fn forward(
     Shared { upstream, client, .. }: &Shared,
     request: Request<Received>,
@@ -186,7 +186,7 @@ async fn forward(
     let issues_credentials = issues_credentials(parts.uri.path());
     let mut parts = head_for(upstream, parts)?;
     if issues_credentials {
-        // What is compressed could not be read; no side needs it.
+        // A compressed response could not be read.
         parts.headers.remove(header::ACCEPT_ENCODING);
     }
     NOT_FORWARDED.iter().for_each(|name| drop(parts.headers.remove(name)));
@@ -197,18 +197,18 @@ async fn forward(
         .await
         .map_err(|error| error.to_string())?;
     tokio::spawn(async move {
-        // What goes wrong here shows in the answer.
+        // A failure shows in the response.
         let _ = connection.await;
     });
     sender.send_request(Request::from_parts(parts, body)).await.map_err(|error| error.to_string())
 }
 
-/// Returns whether an answer to this path may issue credentials (H-1, H-4).
+/// Returns true if a response for this path may issue credentials (H-1, H-4).
 fn issues_credentials(path: &str) -> bool {
     ["/relay/enroll", "/relay/provision"].iter().any(|known| path.trim_end_matches('/').ends_with(known))
 }
 
-/// An answer that issues credentials, which the writer hears of before the gateway has all of it.
+/// Returns a response body that issues credentials. The writer gets it before the gateway has received all of it.
 fn record_issued(body: Incoming, writer: &Writer) -> Body {
     let (writer, mut answer, mut progress) =
         (writer.clone(), Zeroizing::new(Vec::new()), Progress::default());
@@ -226,7 +226,7 @@ fn record_issued(body: Incoming, writer: &Writer) -> Body {
     body.map_err(BodyError::from).boxed_unsync()
 }
 
-/// Whether a request asks for a WebSocket (RFC 6455, 4.2.1). The connector says whether it does so rightly.
+/// Returns true if a request asks for a WebSocket (RFC 6455, 4.2.1). The connector validates it.
 fn asks_for_websocket(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("websocket"))
@@ -237,8 +237,8 @@ fn without_own(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// A body that did not come whole, which must not look whole to the gateway either (L-8): its length in the head is
-/// more than what follows. Many a WebSocket client takes what stands after the head as it is, so it has no chunks.
+/// Returns an incomplete body that must not look complete to the gateway (L-8): its `Content-Length` is too large. It
+/// has no chunks, because many WebSocket clients take the bytes after the head unchanged.
 fn cut(body: Vec<u8>, headers: &mut HeaderMap) -> Body {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len() + 1));
     let ended = BodyError::from("the connector's answer was not whole");
@@ -262,7 +262,7 @@ fn unreachable(problem: &str) -> String {
     json!({ "error": format!("the recorder cannot reach the connector: {problem}") }).to_string()
 }
 
-/// A dial whose end is not recorded yet. Dropped before it was answered, its gateway went away.
+/// A dial without a recorded end. If it is dropped before the response, its gateway has gone.
 struct PendingUpgrade {
     writer: Writer,
     number: u32,
@@ -279,7 +279,7 @@ impl PendingUpgrade {
         PendingUpgrade { writer: writer.clone(), number, is_settled: false }
     }
 
-    /// It is a socket now, and whoever has it says how it ends.
+    /// Marks the dial as open. The socket's task records its end.
     fn open(mut self) -> u32 {
         self.is_settled = true;
         self.number

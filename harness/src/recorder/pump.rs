@@ -1,4 +1,4 @@
-//! Two sockets, and what one says goes to the other: bytes as they are, one buffer of them under way each way.
+//! Transfer between two sockets: bytes are unchanged, with one buffer per direction.
 
 use super::encoder::WireEvent;
 use super::sniffer::FrameSniffer;
@@ -8,10 +8,11 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
-/// Bytes that are under way in one direction at most.
+/// Size of the buffer of one direction.
 const BUFFER: usize = 16 << 10;
 
-/// Runs until both sides have ended, one is cut, or the recorder is stopped. Returning drops both: a cut goes on.
+/// Runs until both sides have ended, one is cut, or the recorder stops. Returning drops both sockets, which forwards a
+/// cut.
 pub(super) async fn run<G, C>(
     writer: &Writer,
     dial: u32,
@@ -25,7 +26,7 @@ pub(super) async fn run<G, C>(
     let (from_gateway, to_gateway) = tokio::io::split(gateway);
     let (from_connector, to_connector) = tokio::io::split(connector);
     let both = async {
-        // The first that breaks ends both; an orderly end lets the other side finish.
+        // An error on one side ends both. After an orderly end the other side may finish.
         let _ = tokio::try_join!(
             pass(writer, dial, Side::Gateway, from_gateway, to_connector),
             pass(writer, dial, Side::Connector, from_connector, to_gateway),
@@ -33,7 +34,7 @@ pub(super) async fn run<G, C>(
     };
     let note = tokio::select! {
         () = both => None,
-        // It also ends when the recorder has been dropped.
+        // This also ends when the recorder is dropped.
         _ = stopped.wait_for(|stopped| *stopped) => {
             Some(format!("the recorder was stopped while dial {dial} was open"))
         }
@@ -63,7 +64,7 @@ where
             Ok(length) => length,
         };
         let bytes = &buffer[..length];
-        // Before it goes on: the answer to it must not come to stand before it.
+        // Recorded before it is forwarded, so that its response cannot be recorded first.
         sniffer.read(bytes, &mut |seen| writer.record(dial, WireEvent::Sent { by, seen }));
         let written = async {
             to.write_all(bytes).await?;

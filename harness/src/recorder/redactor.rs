@@ -1,8 +1,8 @@
-//! Takes credentials out of what is recorded (C-4): the values of the names in `fields`, wherever the structure of a text
-//! says that they are values, and every credential that is known, in any encoding. Nothing else changes, but for bodies
-//! that have no structure to read: their length and hash take their place.
+//! Redaction of credentials (C-4): values of the names in `fields`, wherever the structure of a text shows them, and
+//! every known credential in any encoding. The rest is unchanged, except for bodies without a readable structure:
+//! their length and hash replace them.
 //!
-//! On request it also takes out what people wrote: what no list in `words` allows becomes filler or a pseudonym.
+//! On request it also redacts texts and ids: values that no list in `words` allows become filler or pseudonyms.
 
 mod fields;
 mod json;
@@ -26,54 +26,54 @@ use text::Pseudonyms;
 use url::form_urlencoded;
 use words::FieldClass;
 
-/// Text that stands in the place of a credential.
+/// Text that replaces a credential.
 pub(super) const HIDDEN: &str = "<hidden>";
-/// Texts within texts that are read: JSON in a string of JSON, in a field of a form, in a body.
+/// Maximum nesting of texts: JSON in a JSON string, in a field of a form, in a body.
 const MAX_NESTING: usize = 8;
 
-/// Longest line that a gateway reads by default (W-5).
+/// Maximum length of a line that a gateway reads by default (W-5).
 const MAX_LINE_BYTES: usize = 1 << 20;
 
-/// Longest number that stays where texts are redacted: a longer one may be somebody's.
+/// Maximum length of a number that is kept in redacted texts. A longer one may be personal.
 const MAX_NUMBER_DIGITS: usize = 9;
 
-/// A part of a text, and what stands in its place.
+/// A range of a text, and its replacement.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Edit {
     pub(super) range: Range<usize>,
     pub(super) with: Vec<u8>,
 }
 
-/// Redacts texts, and keeps in mind which credentials are known.
+/// Redactor with the known credentials.
 #[derive(Debug, Default)]
 pub(super) struct Redactor {
     known: Known,
-    /// Set where texts are redacted, too.
+    /// Set if texts are redacted, too.
     pseudonyms: Option<Pseudonyms>,
 }
 
 impl Redactor {
-    /// Creates a redactor that knows these credentials.
+    /// Creates a redactor with these known credentials.
     pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Redactor {
         let mut redactor = Redactor::default();
         secrets.into_iter().for_each(|secret| redactor.known.keep(secret.expose()));
         redactor
     }
 
-    /// Redacts texts and ids from now on, too. Fails where there is no randomness.
+    /// Enables redaction of texts and ids. Fails if the system has no randomness.
     pub(super) fn redact_text(&mut self) -> io::Result<()> {
         self.pseudonyms = Some(Pseudonyms::new()?);
         Ok(())
     }
 
-    /// Learns the credential of an `Authorization` header. Returns the header as it is recorded, and the credential.
+    /// Adds the credential of an `Authorization` header. Returns the redacted header, and the credential.
     pub(super) fn authorization<'a>(&mut self, value: &'a str) -> (String, &'a str) {
         let (scheme, credential) = fields::authorization(value);
         self.known.see_authorization(scheme, credential);
         (scheme.map_or(HIDDEN.to_owned(), |scheme| format!("{scheme} {HIDDEN}")), credential)
     }
 
-    /// Learns the credentials that an answer issues.
+    /// Adds the credentials that a response issues.
     pub(super) fn issued(&mut self, answer: &str) {
         if let Ok(answer) = serde_json::from_str(answer) {
             self.learn(&answer, false);
@@ -91,17 +91,17 @@ impl Redactor {
         }
     }
 
-    /// Returns the edits of a line of frames, whole or cut, in order.
+    /// Returns the edits of a line of frames, complete or not, in order.
     pub(super) fn line(&self, line: &[u8]) -> Vec<Edit> {
         let end = line.len() - usize::from(line.ends_with(b"\n"));
         if self.pseudonyms.is_some() && line.len() > MAX_LINE_BYTES {
-            // A gateway discards such a line unread (W-5), whatever is in it.
+            // A gateway discards such a line without reading it (W-5).
             return vec![Edit { range: 0..end, with: vec![b'x'; end] }];
         }
         json::edits(self, line, 0)
     }
 
-    /// Returns an upgrade's header as it is recorded.
+    /// Returns an upgrade's header for the recording.
     pub(super) fn header(&self, name: String, value: &str) -> (String, String) {
         let is_plain = fields::is_plain_header(&name);
         let name = if is_plain { name } else { self.name(&name) };
@@ -109,17 +109,17 @@ impl Redactor {
         (name, value)
     }
 
-    /// Returns a name of the protocol, or an id.
+    /// Returns a name of the protocol, or an id, for the recording.
     pub(super) fn name(&self, name: &str) -> String {
         self.shown(FieldClass::Name, name)
     }
 
-    /// Returns the reason of a close.
+    /// Returns the reason of a close for the recording.
     pub(super) fn reason(&self, reason: &str) -> String {
         self.shown(FieldClass::Error, reason)
     }
 
-    /// Returns the value of a `Retry-After`.
+    /// Returns the value of a `Retry-After` for the recording.
     pub(super) fn retry_after(&self, text: &str) -> String {
         let is_date = httpdate::parse_http_date(text).is_ok();
         if is_date { text.to_owned() } else { self.shown(FieldClass::Number, text) }
@@ -137,7 +137,7 @@ impl Redactor {
         clean.map_or_else(|| text.to_owned(), |clean| String::from_utf8_lossy(&clean).into_owned())
     }
 
-    /// Returns what stands in the place of a text where texts are redacted.
+    /// Returns the replacement of a text, if texts are redacted.
     fn filled(&self, pseudonyms: &Pseudonyms, class: FieldClass, text: &str) -> String {
         let is_known = self.known.is_in(text.as_bytes());
         match class {
@@ -152,7 +152,7 @@ impl Redactor {
         }
     }
 
-    /// Returns what stands in the place of a number, or of what is no value at all; `None` where it stays.
+    /// Returns the replacement of a number or an invalid value; `None` if it is kept.
     fn bare(&self, class: FieldClass, bare: &[u8]) -> Option<Vec<u8>> {
         let pseudonyms = self.pseudonyms.as_ref()?;
         let Ok(text) = std::str::from_utf8(bare) else { return Some(vec![0xFF; bare.len()]) };
@@ -168,21 +168,21 @@ impl Redactor {
         }
     }
 
-    /// Returns the target of a request: its path, and of its query the names alone.
+    /// Returns the target of a request: its path, and only the names of its query.
     pub(super) fn target(&self, target: &str) -> String {
-        // First of all, since a credential may hold what divides a target.
+        // Known credentials first, because one may contain a separator.
         let target = self.without_known(target);
         let Some((path, query)) = target.split_once('?') else { return self.name(&target) };
         let hide = |pair: &str| match pair.split_once('=') {
             Some((name, _)) => format!("{name}={HIDDEN}"),
-            // A value without a name, for all that can be known.
+            // A part without `=` may be a value without a name.
             None if pair.is_empty() => String::new(),
             None => HIDDEN.to_owned(),
         };
         self.name(&format!("{path}?{}", query.split('&').map(hide).collect::<Vec<_>>().join("&")))
     }
 
-    /// Returns the body of an answer.
+    /// Returns the body of a response for the recording.
     pub(super) fn body(&self, body: &[u8]) -> String {
         let clean = self.nested_body(body, 0);
         clean.map_or_else(
@@ -191,7 +191,7 @@ impl Redactor {
         )
     }
 
-    /// Returns a body without its credentials; `None` where it has none.
+    /// Returns a body without its credentials; `None` if it has none.
     fn nested_body(&self, body: &[u8], nesting: usize) -> Option<Vec<u8>> {
         if body.is_empty() {
             return None;
@@ -200,7 +200,7 @@ impl Redactor {
             let edits = json::edits(self, body, nesting + 1);
             return (!edits.is_empty()).then(|| apply(body, &edits));
         }
-        // A line break behind a form is none of it.
+        // A line break after a form is not part of it.
         let (inside, end) = body.split_at(body.trim_ascii_end().len());
         if nesting < MAX_NESTING && is_form(inside) {
             let known = self.known.hide(inside);
@@ -214,20 +214,20 @@ impl Redactor {
         Some(format!("<{} bytes, {digest}>", body.len()).into_bytes())
     }
 
-    /// Returns the body of a forwarded request, which is base64, without its credentials; `None` where it has none.
+    /// Returns the base64 body of a forwarded request without its credentials; `None` if it has none.
     fn encoded_body(&self, encoded: &str, nesting: usize) -> Option<String> {
-        // As a gateway reads it (P-1).
+        // Decoded as a gateway does (P-1).
         let (forward, is_base64) = Forward::read(&json!({ "bodyB64": encoded }).to_string())?;
         if is_base64 {
             self.nested_body(&forward.body, nesting).map(|clean| BASE64.encode(&clean))
         } else {
-            // What takes its place is no base64 either.
+            // The replacement is not valid base64, either.
             let hash = self.nested_body(encoded.as_bytes(), MAX_NESTING);
             hash.map(|hash| String::from_utf8_lossy(&hash).into_owned())
         }
     }
 
-    /// Returns a form without its credentials; `None` where it has none.
+    /// Returns a form without its credentials; `None` if it has none.
     fn form(&self, form: &[u8], nesting: usize) -> Option<Vec<u8>> {
         let mut changed = false;
         let mut clean = form_urlencoded::Serializer::new(String::new());
@@ -245,14 +245,13 @@ impl Redactor {
         changed.then(|| clean.finish().into_bytes())
     }
 
-    /// Returns what stands in the place of a string; `None` where it stays. Without its credentials where it is itself
-    /// JSON or a URL.
+    /// Returns the replacement of a string; `None` if it is kept. A string with JSON or a URL is redacted inside.
     fn value(&self, class: FieldClass, text: &str, nesting: usize) -> Option<String> {
         if let Some(pseudonyms) = &self.pseudonyms {
             return Some(self.filled(pseudonyms, class, text));
         }
         if !json::is_container(text.as_bytes()) {
-            // First of all, since a credential may hold what divides a URL.
+            // Known credentials first, because one may contain a separator.
             let known = self.without_known(text);
             return url(&known).or_else(|| (known != text).then_some(known));
         }
@@ -264,7 +263,7 @@ impl Redactor {
     }
 }
 
-/// Returns a text with edits that are in order.
+/// Returns a text with its edits applied, which must be in order.
 fn apply(text: &[u8], edits: &[Edit]) -> Vec<u8> {
     let (mut whole, mut done) = (Vec::with_capacity(text.len()), 0);
     for Edit { range, with } in edits {
@@ -276,13 +275,13 @@ fn apply(text: &[u8], edits: &[Edit]) -> Vec<u8> {
     whole
 }
 
-/// Returns whether a body may be a form: one word, with a name and a value.
+/// Returns true if a body may be a form: a single word with a name and a value.
 fn is_form(text: &[u8]) -> bool {
     text.contains(&b'=') && text.iter().all(u8::is_ascii_graphic) && !text.starts_with(b"<")
 }
 
-/// Returns a URL, or a path, without the user-info, the token of a bot of Telegram and the parameters in it that are
-/// credentials; `None` where it has none of them, and for every other text.
+/// Returns a URL or a path without its credentials: user-info, Telegram bot tokens and secret parameters. Returns
+/// `None` if it has none, or is another text.
 fn url(text: &str) -> Option<String> {
     let is_word = text.bytes().all(|byte| byte > b' ' && byte != 0x7F);
     let (scheme, rest) = match text.split_once("://") {
@@ -297,7 +296,7 @@ fn url(text: &str) -> Option<String> {
         Some((_, host)) => clean.extend([HIDDEN, "@", host]),
         None => clean.push_str(authority),
     }
-    // A value may hold what divides a path.
+    // A value may contain a path separator.
     let path_end = rest.find(['?', '#']).unwrap_or(rest.len());
     let (path, query) = rest.split_at(path_end);
     let parts = path.split_inclusive('/').chain(query.split_inclusive(['&', '#']));
@@ -305,7 +304,7 @@ fn url(text: &str) -> Option<String> {
     (clean != text).then_some(clean)
 }
 
-/// Adds a segment of a path or a part of a query, up to the first credential in it.
+/// Appends a part of a path or a query, up to its first credential.
 fn part_of_url(part: &str, clean: &mut String) {
     let inside = part.trim_end_matches(['/', '&', '#']);
     for piece in inside.split_inclusive(['?', ';']) {
@@ -324,7 +323,7 @@ fn part_of_url(part: &str, clean: &mut String) {
     clean.push_str(&part[inside.len()..]);
 }
 
-/// Returns whether a text is a number of JSON.
+/// Returns true if a text is a JSON number.
 fn is_number(text: &str) -> bool {
     text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
         && text.ends_with(|c: char| c.is_ascii_digit())
@@ -335,13 +334,13 @@ fn is_scheme(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// Returns whether a segment of a path names a bot of Telegram: `bot123`.
+/// Returns true if a path segment names a Telegram bot: `bot123`.
 fn is_bot(text: &str) -> bool {
     text.strip_prefix("bot")
         .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// The name of a parameter.
+/// Returns the decoded name of a parameter.
 fn decoded(name: &str) -> String {
     form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
 }

@@ -1,26 +1,26 @@
-//! Reading a WebSocket's bytes as they pass by. Nothing is answered and nothing changed: what cannot be understood
-//! is said once, and passes all the same.
+//! Reader of a WebSocket's bytes beside the traffic. It neither answers nor changes anything. An unreadable stream is
+//! reported once.
 
 use crate::recording::Data;
 use async_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use async_tungstenite::tungstenite::protocol::frame::coding::{Control, Data as Kind, OpCode};
 use std::io::Cursor;
 
-/// The longest message that is recorded. A longer one passes, and a note takes its place.
+/// Maximum size of a recorded message. A longer one is forwarded, and recorded as a note.
 pub(super) const MAX_MESSAGE_BYTES: usize = 16 << 20;
-/// The longest head of a frame (RFC 6455, 5.2).
+/// Maximum size of a frame header (RFC 6455, 5.2).
 const MAX_FRAME_HEADER_BYTES: usize = 14;
 
-/// What passed by.
+/// An item read from the stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum SniffedMessage {
-    /// A whole message, put together from its frames.
+    /// A whole message, assembled from its frames.
     Message(Data),
-    /// A message of so many bytes, which is too long to be recorded.
+    /// A message of this many bytes, too long to be recorded.
     TooLong(u64),
-    /// A close frame; the code is missing where it had none.
+    /// A close frame. The code is absent if the frame had none.
     Close { code: Option<u16>, reason: String },
-    /// From here on nothing can be read.
+    /// The stream is unreadable from here on.
     Unreadable(&'static str),
 }
 
@@ -30,12 +30,12 @@ pub(super) struct FrameSniffer {
     head: Vec<u8>,
     frame: Option<Frame>,
     message: Message,
-    /// The payload of a control frame, which may come between the frames of a message.
+    /// Payload of a control frame, which may come between the frames of a message.
     control: Vec<u8>,
     broken: bool,
 }
 
-/// A frame whose payload is passing.
+/// A frame whose payload is being read.
 #[derive(Debug)]
 struct Frame {
     opcode: OpCode,
@@ -53,7 +53,7 @@ struct Message {
 }
 
 impl FrameSniffer {
-    /// Takes the next bytes, however they are cut.
+    /// Reads the next bytes. They may be cut at any position.
     pub(super) fn read(&mut self, mut bytes: &[u8], seen: &mut impl FnMut(SniffedMessage)) {
         while !self.broken {
             if self.frame.as_ref().is_some_and(|frame| frame.at == frame.length) {
@@ -67,7 +67,7 @@ impl FrameSniffer {
                     OpCode::Control(_) => &mut self.control,
                     OpCode::Data(_) => &mut self.message.bytes,
                 };
-                // What is too long to be recorded is counted, and not kept.
+                // A message that is too long is counted, and not stored.
                 if into.len() + payload.len() <= MAX_MESSAGE_BYTES {
                     frame.unmask(payload, into);
                 }
@@ -87,7 +87,7 @@ impl FrameSniffer {
         }
     }
 
-    /// Begins a frame as soon as its head is complete.
+    /// Starts a frame once its header is complete.
     fn begin_frame(&mut self) -> Result<(), &'static str> {
         let parsed = FrameHeader::parse(&mut Cursor::new(&self.head));
         let (header, length) = match parsed {
@@ -122,7 +122,7 @@ impl FrameSniffer {
                 };
                 seen(SniffedMessage::Close { code, reason: String::from_utf8_lossy(reason).into_owned() });
             }
-            // Pings and pongs are each side's own: they pass, and are not recorded.
+            // Pings and pongs belong to each hop. They are forwarded, and not recorded.
             Some((OpCode::Control(Control::Ping | Control::Pong | Control::Reserved(_)), _))
             | Some((OpCode::Data(_), false))
             | None => {}
@@ -150,7 +150,7 @@ impl Message {
         if !self.is_text {
             return SniffedMessage::Message(Data::Binary(self.bytes));
         }
-        // A text message must be UTF-8; what is not is kept as the bytes that it was.
+        // A text message must be UTF-8. Otherwise its bytes are kept.
         SniffedMessage::Message(match String::from_utf8(self.bytes) {
             Ok(text) => Data::Text(text),
             Err(error) => Data::Binary(error.into_bytes()),

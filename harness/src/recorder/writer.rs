@@ -1,5 +1,4 @@
-//! Writing beside the traffic: events go through a bounded queue to a thread of their own, so that neither a slow disk
-//! nor a full one ever holds up a message.
+//! Writer thread of a recording. Events pass through a bounded queue, so a slow or full disk never delays the traffic.
 
 use super::encoder::{Encoder, WireEvent};
 use super::journal::{Journal, Store, Summary};
@@ -10,26 +9,26 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, chan
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Events that may wait to be written, and how much memory they may take. What comes beyond is lost, and counted.
+/// Maximum number of queued events, and their maximum size. Further events are lost, and counted.
 const MAX_EVENTS: usize = 32_768;
 const MAX_BYTES: usize = 64 << 20;
-/// How long a recording may take to end: a disk that does not answer must keep nobody from leaving.
+/// Maximum time to end a recording. A disk that does not respond must not block the exit.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether the rest of a frame still comes.
+/// Interval at which waiting frames are checked.
 const TICK: Duration = Duration::from_secs(1);
 
-/// One event on its way to the file.
+/// An event in the queue.
 struct QueuedEvent {
     t_ms: u64,
     dial: u32,
     event: WireEvent,
     size: usize,
-    /// Events that were lost right before it.
+    /// Number of events that were lost right before it.
     lost_before: u64,
 }
 
-/// A recording that is being written. Clones write to the same.
+/// A recording in progress. Clones write to the same recording.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -40,7 +39,7 @@ struct Shared {
     started: Instant,
     dials: AtomicU32,
     waiting: Arc<AtomicUsize>,
-    /// Events that were lost behind the last that was queued.
+    /// Number of events that were lost after the last queued one.
     lost_last: Arc<AtomicU64>,
     queue: Mutex<Queue>,
     ended: Mutex<Receiver<Summary>>,
@@ -48,17 +47,17 @@ struct Shared {
 
 #[derive(Debug)]
 struct Queue {
-    /// `None` once the recording has been told to end.
+    /// `None` once the recording is ending.
     sender: Option<SyncSender<QueuedEvent>>,
     lost: u64,
 }
 
-/// What is told of a recording while it is made.
+/// Handler of write errors.
 pub(super) type WriteErrorHandler = Box<dyn Fn(io::Error) + Send>;
 
 impl Writer {
-    /// Begins the thread that writes into a store whose first file has been begun. `complain` is told once why lines
-    /// are lost.
+    /// Starts the thread that writes into a store whose first file was started. `complain` is called once with the
+    /// reason for lost lines.
     pub(super) fn start(
         store: impl Store + Send + 'static,
         header: Header,
@@ -76,7 +75,7 @@ impl Writer {
         let lost_last = Arc::new(AtomicU64::new(0));
         let (drained, lost) = (Arc::clone(&waiting), Arc::clone(&lost_last));
         std::thread::Builder::new().name("recording".to_owned()).spawn(move || {
-            // Nobody may be left to hear of it.
+            // The receiver may be gone.
             let _ = end.send(write(journal, encoder, &items, started, &drained, &lost, &complain));
         })?;
         let shared = Shared {
@@ -90,12 +89,12 @@ impl Writer {
         Ok(Writer { shared: Arc::new(shared) })
     }
 
-    /// A number for a dial that is about to be.
+    /// Returns the number of a new dial.
     pub(super) fn dial(&self) -> u32 {
         self.shared.dials.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Has an event written. It never waits: where there is no room the event is lost, and counted.
+    /// Queues an event without blocking. Without room the event is lost, and counted.
     pub(super) fn record(&self, dial: u32, event: WireEvent) {
         let size = event.size();
         let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,7 +104,7 @@ impl Writer {
             return;
         }
         self.shared.waiting.fetch_add(size, Ordering::Relaxed);
-        // Under the lock, so that the order of the lines is that of their times.
+        // Taken under the lock, so that lines are ordered by time.
         let t_ms = ms_since(self.shared.started);
         match sender.try_send(QueuedEvent { t_ms, dial, event, size, lost_before: *lost }) {
             Ok(()) => *lost = 0,
@@ -116,11 +115,11 @@ impl Writer {
         }
     }
 
-    /// Writes what waits, and ends. `None` when the disk does not answer.
+    /// Writes the queued events, and ends. Returns `None` if the disk does not respond.
     pub(super) fn finish(&self) -> Option<Summary> {
         {
             let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            // What was lost last has nothing behind it that would tell.
+            // Events that were lost last have no later event to carry their number.
             self.shared.lost_last.store(queue.lost, Ordering::SeqCst);
             queue.sender = None;
         }
@@ -184,7 +183,7 @@ mod tests {
     use super::*;
     use crate::recording::Recording;
 
-    /// A disk that is full until it has refused so often.
+    /// A disk that is full until it has refused this many writes.
     #[derive(Clone, Default)]
     struct Disk {
         refuses: Arc<AtomicUsize>,
@@ -228,7 +227,7 @@ mod tests {
         assert_eq!(told.iter().collect::<Vec<_>>(), [io::ErrorKind::StorageFull]);
     }
 
-    /// A disk that is slow loses lines, never time: who records does not wait.
+    /// A slow disk loses lines, and never delays the traffic.
     #[test]
     fn what_the_queue_has_no_room_for_is_counted() {
         let disk = Disk::default();
@@ -242,7 +241,7 @@ mod tests {
         drop(held);
         let summary = writer.finish().unwrap();
         assert_eq!(summary.lines + summary.lost, MAX_EVENTS as u64 + 20);
-        // One more than fits may have left the queue already, and wait for the disk.
+        // One more than fits may have left the queue, and wait for the disk.
         assert!((19..=20).contains(&summary.lost), "{summary:?}");
         let written = Recording::read("r.jsonl", &disk.written.lock().unwrap()).unwrap();
         assert_eq!(written.lines.iter().filter_map(|line| line.gap()).sum::<u64>(), summary.lost);

@@ -1,4 +1,4 @@
-//! Calls of a recorded host that are commands of ours as they stand.
+//! Calls of a recorded host that correspond to one command.
 
 use super::host;
 use relayline_core::command::{Command, Metadata};
@@ -12,26 +12,26 @@ use serde_json::{Map, Value};
 /// A call of the host.
 #[derive(Debug)]
 pub(crate) enum Call {
-    /// `connect`, `handshake`: our machine does both by itself.
+    /// `connect` or `handshake`. The machine does both by itself.
     Wait,
-    /// Something for the machine.
+    /// A command for the machine.
     Ask(Command),
-    /// It only looks.
+    /// A query of state.
     Query(StatusQuery),
-    /// It asks for nothing here.
+    /// A call without a command.
     Nothing,
     /// A call that this version does not know.
     Unknown,
 }
 
-/// A call that only looks at state.
+/// A call that queries state.
 #[derive(Debug)]
 pub(crate) enum StatusQuery {
-    /// How long a text is, in the platform's unit.
+    /// Length of a text, in the platform's unit.
     MessageLen(String),
-    /// The longest message.
+    /// Maximum length of a message.
     MaxMessageLength,
-    /// Asks whether the turn of this session was interrupted.
+    /// True if the turn of this session was interrupted.
     Interrupted(String),
 }
 
@@ -74,10 +74,10 @@ impl Args<'_> {
     }
 }
 
-/// Reads a recorded call. The error says which argument is wrong.
+/// Converts a recorded call. The error names the invalid argument.
 ///
-/// `wrote` is the first action that the recorded gateway wrote for it: in it is what the host had set elsewhere, a status
-/// phrase or the reference of an uploaded file.
+/// `wrote` is the first action that the recorded gateway wrote for the call. It contains values that the host set
+/// elsewhere: a status phrase, or the reference of an uploaded file.
 pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>) -> Result<Call, String> {
     let args = Args(args);
     let text = |name: &str| wrote.and_then(|action| action[name].as_str()).map(str::to_owned);
@@ -86,7 +86,7 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>)
         "message_len" => return Ok(Call::Query(StatusQuery::MessageLen(args.required("text")?))),
         "max_message_length" => return Ok(Call::Query(StatusQuery::MaxMessageLength)),
         "interrupted" => return Ok(Call::Query(StatusQuery::Interrupted(args.required("session_key")?))),
-        // The machine takes none of them but the turns' own (O-15).
+        // Turns handle these calls; the machine has no commands for them (O-15).
         "on_processing_start" | "on_processing_complete" | "abandon_open_draft" => return Ok(Call::Nothing),
         "disconnect" => Command::Disconnect,
         "go_idle" => Command::GoIdle,
@@ -208,7 +208,7 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>)
     Ok(Call::Ask(command))
 }
 
-/// A prompt: its words are the call's, or else those that the recorded gateway made of it.
+/// Returns a prompt. Its texts are those of the call, else those of the recorded gateway's action.
 fn prompt(name: &str, args: &Args<'_>, wrote: Option<&Value>) -> Result<Prompt, String> {
     let of_frame = |name: &str| wrote.and_then(|action| action.get(name)).cloned();
     let words = args.optional("content")?;

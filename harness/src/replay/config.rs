@@ -1,4 +1,4 @@
-//! The machine's configuration out of a recording's header.
+//! Configuration of the machine, from the header of a recording.
 
 use super::ReplayError;
 use super::session::Session;
@@ -9,12 +9,12 @@ use relayline_core::secret::Secret;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The first back-off where the recorded gateway had none, since it never dialled again: short enough that our
-/// re-dial is seen before such a recording ends, whatever the seed draws.
+/// First back-off for a recorded gateway that had none, because it never dialed again. It is short enough for the next
+/// dial to happen before such a recording ends, whatever the seed draws.
 const UNRECORDED_BACKOFF: Duration = Duration::from_millis(100);
 
-/// What the header says, and the rules' defaults where it is silent. Identities that it does not name are those of
-/// the first connection that says hello: a recorder cannot know them when it writes its header.
+/// Returns the header's settings, with the rules' defaults for absent ones. Identities that the header does not name
+/// are those of the first connection with a hello, because a recorder does not know them when it writes the header.
 pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config, ReplayError> {
     let gateway = &recording.header.gateway;
     let said = |at: usize| session.dials[at].wrote.iter().filter(|frame| frame.kind() == "hello");
@@ -38,8 +38,8 @@ pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config,
     config.identities = identities;
     config.command_manifest = hellos.iter().find_map(|hello| hello["command_manifest"].as_array().cloned());
     config.credentials = credentials(recording);
-    // Whether a host asked for raw forwards is not on the wire. Where it did not, it took them at once, as one does that
-    // asked: when the entry was acknowledged.
+    // The wire does not show if a host wanted raw forwards. Without passthrough it took them at once, as a host with
+    // passthrough does: when the entry was acknowledged.
     config.passthrough = session.wire_only;
 
     if let Some(slack) = gateway.rest.get("slack") {
@@ -49,7 +49,7 @@ pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config,
     }
 
     let timing = &mut config.timing;
-    // The recorded host has waited between the states of a stream already.
+    // The recorded host has already waited between the states of a stream.
     timing.stream_interval = Duration::ZERO;
     if let Some(timeout) = gateway.connect_timeout {
         timing.dial_timeout = timeout;
@@ -58,8 +58,9 @@ pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config,
     if let Some(timeout) = gateway.outbound_timeout {
         timing.request_timeout = timeout;
     }
-    // A gateway that was recorded with another back-off than L-5's is replayed with its own. The reference waits all
-    // of it, our machine a draw from its upper half (L-5): so it has dialled when the recorded upgrade arrives.
+    // A gateway that was recorded with another back-off than that of L-5 is replayed with its own. The reference waits
+    // the whole back-off, the machine a draw from its upper half (L-5), so the machine has dialed when the recorded
+    // upgrade arrives.
     if let Some(first) = gateway.reconnect_backoff {
         timing.backoff_first = first;
     } else if gateway.layer.is_some() && gateway.reconnect.is_none() {
@@ -75,7 +76,7 @@ pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config,
     Ok(config)
 }
 
-/// The first time-out that the host gave to a `go_idle` or `go_dormant`: a machine has one for all.
+/// Returns the first timeout that the host gave to a `go_idle` or `go_dormant`. A machine has one timeout for all.
 fn idle_timeout(what: &LineContent) -> Option<Duration> {
     let (call, args) = what.host_call()?;
     let seconds =
@@ -83,8 +84,8 @@ fn idle_timeout(what: &LineContent) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds?).ok()
 }
 
-/// The recorded credentials; a stand-in where dials were authenticated and the secret was kept out of the file, since
-/// a gateway without any takes the first refusal as final (L-9).
+/// Returns the recorded credentials. If dials were authenticated and the secret is not in the file, it returns
+/// placeholder credentials, because a gateway without credentials treats the first refusal as final (L-9).
 fn credentials(recording: &Recording) -> Option<Credentials> {
     let gateway = &recording.header.gateway;
     let secret = gateway.upgrade_secret.clone().filter(|secret| !secret.is_blank());
@@ -103,7 +104,7 @@ fn credentials(recording: &Recording) -> Option<Credentials> {
     }
 }
 
-/// Whether the recorded tokens can be computed again.
+/// Returns true if the recorded tokens can be recomputed.
 pub(crate) fn tokens_are_known(recording: &Recording) -> bool {
     let gateway = &recording.header.gateway;
     gateway.gateway_id.as_ref().is_some_and(|id| !id.trim().is_empty())

@@ -1,5 +1,5 @@
-//! What the connector said, on its way into the machine: live names in place of the recorded ones, cut as the options
-//! say, traced line by line.
+//! Input from the connector: live ids replace the recorded ones, messages are cut by the options, and each line is
+//! traced.
 
 use super::player::Player;
 use super::run::{Cut, Drain};
@@ -8,7 +8,7 @@ use relayline_core::output::Conn;
 use serde_json::{Value, json};
 
 impl Player<'_> {
-    /// A message of the connector, with the live names in place of the recorded ones.
+    /// Queues a message of the connector, with live ids in place of the recorded ones.
     pub(super) fn connector_line(&mut self, at: usize, dial: usize, recorded: &[u8]) {
         let Some(conn) = self.conn(dial) else { return };
         let bytes = self.with_live_names(at, dial, recorded);
@@ -32,7 +32,7 @@ impl Player<'_> {
         self.acknowledge_choices(at, dial);
     }
 
-    /// RecordedAnswers a request that no recorded answer will come for. Returns whether there was one.
+    /// Answers a request for which no recorded result will come. Returns true if there was one.
     pub(super) fn answer_owed(&mut self) -> bool {
         let can_hear = |(dial, ..): &(usize, String, Value)| {
             self.sockets.get(*dial).is_some_and(|socket| !socket.is_within_line && socket.unread.is_empty())
@@ -53,7 +53,7 @@ impl Player<'_> {
             Cut::Whole => left,
             Cut::Bytes => 1,
             Cut::Random(_) => {
-                // xorshift64: good enough for scissors.
+                // xorshift64 is random enough for cut positions.
                 self.random ^= self.random << 13;
                 self.random ^= self.random >> 7;
                 self.random ^= self.random << 17;
@@ -62,14 +62,14 @@ impl Player<'_> {
         }
     }
 
-    /// Hands the machine what it takes of the unread bytes.
+    /// Feeds the unread bytes, as far as the machine takes them.
     fn read(&mut self, dial: usize, conn: Conn) {
         let unread = std::mem::take(&mut self.sockets[dial].unread);
         let used = self.machine.handle_bytes(self.clock(), conn, &unread);
         self.sockets[dial].unread = unread[used.min(unread.len())..].to_vec();
     }
 
-    /// Reads what waited, as long as the machine has room for it again.
+    /// Feeds the waiting bytes while the machine has room.
     pub(super) fn read_on(&mut self) {
         for dial in 0..self.sockets.len() {
             let Some(conn) = self.conn(dial) else { continue };
@@ -91,7 +91,7 @@ impl Player<'_> {
                 continue;
             }
             let Some(live) = name.live(&self.live_ids) else { continue };
-            // A name that two messages share goes out with the first.
+            // An id that two messages share is sent with the first.
             if range.start >= start {
                 bytes.extend_from_slice(&recorded[done - start..range.start - start]);
                 bytes.extend_from_slice(live.as_bytes());
@@ -102,7 +102,7 @@ impl Player<'_> {
         bytes
     }
 
-    /// The lines that a message completes, for the trace.
+    /// Traces the lines that a message completes.
     fn trace_lines(&mut self, dial: usize, bytes: &[u8]) {
         if let Some(lines) = &mut self.sockets[dial].lines {
             self.run.trace.extend(lines.received(self.now, bytes));

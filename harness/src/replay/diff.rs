@@ -1,16 +1,16 @@
-//! Comparing two sequences: what is missing, extra, and changed.
+//! Alignment of two sequences: missing, extra and changed items.
 
 use std::collections::VecDeque;
 
-/// The most comparisons that an alignment may take; a longer stretch is compared place by place.
+/// Maximum number of comparisons of an alignment. Longer sequences are compared by position.
 const MAX_CELLS: usize = 4_000_000;
-/// How far ahead a partner is looked for: both sides of a long gap are gone through together.
+/// Maximum distance at which a matching item is searched. Both sides of a longer gap advance together.
 const MAX_LOOKAHEAD: usize = 1000;
-/// How much is shown of a long text.
+/// Maximum length of a shown text.
 const MAX_CHARS: usize = 100;
 
-/// What does not fit between two sequences: the positions of a pair that is akin but not the same, or of an item that
-/// only one side has.
+/// Returns the differences of two sequences: positions of pairs that are similar but not equal, and of items that only
+/// one side has.
 pub(crate) fn align<A, B>(
     recorded: &[A],
     ours: &[B],
@@ -23,7 +23,7 @@ pub(crate) fn align<A, B>(
         recorded.iter().rev().zip(ours.iter().rev()).take(most_tail).take_while(|(a, b)| same(a, b)).count();
     let (left, right) = (head..recorded.len() - tail, head..ours.len() - tail);
     let (rows, columns) = (left.len(), right.len());
-    // The longest common subsequence, from the end.
+    // The longest common subsequence, computed from the end.
     let mut lengths = vec![0u32; if rows * columns <= MAX_CELLS { (rows + 1) * (columns + 1) } else { 0 }];
     let at = |row: usize, column: usize| row * (columns + 1) + column;
     if !lengths.is_empty() {
@@ -45,7 +45,7 @@ pub(crate) fn align<A, B>(
         for left in only_recorded.drain(..) {
             let mut ahead = only_ours.iter().take(MAX_LOOKAHEAD);
             let partner = ahead.position(|right| akin(&recorded[left], &ours[*right]));
-            // What stands before the partner is ours alone, and is told first.
+            // Items before the match exist only on our side, and are reported first.
             let before = partner.unwrap_or(0);
             differences.extend(only_ours.drain(..before).map(|right| (None, Some(right))));
             differences.push((Some(left), partner.and_then(|_| only_ours.pop_front())));
@@ -59,7 +59,7 @@ pub(crate) fn align<A, B>(
         } else if row < rows && (column == columns || length(row + 1, column) >= length(row, column + 1)) {
             only_recorded.push(head + row);
             row += 1;
-            // Without lengths both sides go on together.
+            // Without lengths both sides advance together.
             if lengths.is_empty() && column < columns {
                 only_ours.push_back(head + column);
                 column += 1;
@@ -73,7 +73,7 @@ pub(crate) fn align<A, B>(
     differences
 }
 
-/// The beginning of a long text.
+/// Returns the beginning of a long text.
 pub(crate) fn short(text: &str) -> String {
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -1,5 +1,5 @@
-//! Which call of the recorded host each request of the recorded gateway came from: the last that had begun, had not
-//! ended, and writes such a request. One with the same content goes before others.
+//! Assignment of the recorded gateway's requests to calls of its host. The cause is the last call that has begun, has
+//! not ended, and leads to such a request. A call with the same content is preferred.
 
 use super::session::{Dial, Frame};
 use crate::recording::{LineContent, RecordedLine, Recording};
@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 /// Origin of a recorded request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FrameCause {
-    /// Place among all requests of the recording.
+    /// Number of the request in the recording.
     pub(crate) number: usize,
-    /// Position of the call that led to it, where one did.
+    /// Position of the call that caused it, if there is one.
     pub(crate) call: Option<usize>,
     /// Number of earlier requests of that call.
     pub(crate) nth: usize,
-    /// First result that the connector gave, and the position of its line.
+    /// First result of the connector, and the position of its line.
     pub(crate) result: Option<(usize, Value)>,
 }
 
@@ -81,7 +81,7 @@ impl<'a> CallingLine<'a> {
     }
 }
 
-/// Returns whether a call can lead to such an action.
+/// Returns true if a call can lead to such an action.
 fn writes(call: &str, args: &Map<String, Value>, action: &Value) -> bool {
     let op = action["op"].as_str().unwrap_or_default();
     let is_same = |name: &str, other: &str| args.get(name).is_some_and(|value| *value == action[other]);

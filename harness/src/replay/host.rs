@@ -1,4 +1,4 @@
-//! What the recorded host did where only the wire was recorded: commands, out of the gateway's frames.
+//! Commands of a recorded host, derived from its gateway's frames. Used if only the wire was recorded.
 
 use super::session::{Dial, Frame, Session};
 use crate::recording::Recording;
@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
 
-/// What a frame of the gateway says that its host asked for; `None` for frames that a gateway writes by itself.
-/// `at` is the frame's place among those of its dial.
+/// Returns the command that a frame of the gateway implies; `None` for frames that a gateway writes by itself. `at` is
+/// the frame's position among those of its dial.
 pub(crate) fn implied(recording: &Recording, session: &Session, dial: usize, at: usize) -> Option<Command> {
     let frame = &session.dials[dial].wrote[at];
     match frame.kind() {
@@ -27,12 +27,12 @@ pub(crate) fn implied(recording: &Recording, session: &Session, dial: usize, at:
     }
 }
 
-/// A request as it is.
+/// Returns a request as a raw action.
 pub(crate) fn raw(frame: &Frame) -> Command {
     bare(frame.value["action"].as_object().cloned().unwrap_or_default())
 }
 
-/// The prompt that an action asks, so that the machine knows its answers (I-3).
+/// Returns the prompt of an action, so that the machine recognizes its answers (I-3).
 fn prompt(action: &Value) -> Option<Prompt> {
     if action["op"] != "prompt" {
         return None;
@@ -50,20 +50,21 @@ fn prompt(action: &Value) -> Option<Prompt> {
     })
 }
 
-/// What a `going_idle` was for. The frame does not say; what follows does.
+/// Purpose of a `going_idle`. It is derived from the events after the frame.
 enum IdlePurpose {
     Disconnect,
     Dormant,
     Idle,
 }
 
-/// Within this time the close follows the `going_idle` that led to it, or its confirmation: a disconnect's budget (L-14).
+/// Maximum time from a `going_idle` or its confirmation to the close that it leads to: the time limit of a disconnect
+/// (L-14).
 const LEADS_TO_A_CLOSE_MS: u64 = 5000;
-/// A dormant gateway waits a second at least before it dials again; a resumed one dials at once (L-12, L-13).
+/// Minimum time that a dormant gateway waits before it dials. A resumed one dials at once (L-12, L-13).
 const SLEEPS_MS: u64 = 1000;
-/// A disconnect waits for the confirmation for so long, or a little less (L-14).
+/// Time that a disconnect waits for the confirmation, with some tolerance (L-14).
 const AWAITS_MS: u64 = 1900;
-/// A new process takes longer than that to begin.
+/// Minimum time in which a new process starts.
 const BEGINS_MS: u64 = 300;
 
 fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) -> IdlePurpose {
@@ -73,7 +74,7 @@ fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) ->
     let Some((close, _)) = session.dials[dial].closed_by_gateway() else { return IdlePurpose::Idle };
     let confirmed = heard.iter().find(|frame| frame.line > asked && frame.kind() == "going_idle_ack");
     let known = confirmed.map_or(asked, |frame| frame.line);
-    // Who closes for it asks for nothing more by then; acknowledgements still go out.
+    // A gateway that closes for this reason makes no more requests. Acknowledgements may follow.
     let goes_on = wrote[at + 1..].iter().any(|frame| frame.line > known && frame.kind() != "inbound_ack");
     if goes_on || t_ms(close).saturating_sub(t_ms(known)) > LEADS_TO_A_CLOSE_MS {
         return IdlePurpose::Idle;
@@ -81,19 +82,19 @@ fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) ->
     let waited = t_ms(close).saturating_sub(t_ms(asked));
     let again = session.dials.get(dial + 1).map(|next| t_ms(next.line).saturating_sub(t_ms(close)));
     match (again, confirmed) {
-        // Who leaves takes no more requests (L-14): one that was asked for meanwhile went to sleep.
+        // A disconnecting gateway takes no more requests (L-14), so a request in between means dormant.
         (None, Some(_)) if wrote[at + 1..].iter().any(|frame| frame.kind() == "outbound") => {
             IdlePurpose::Dormant
         }
         (None, _) => IdlePurpose::Disconnect,
         (Some(SLEEPS_MS..), Some(_)) => IdlePurpose::Dormant,
-        // Nobody sleeps without a confirmation; a host that resumes does not wait for it.
+        // A gateway goes dormant only after a confirmation. A resuming host does not wait for it.
         (Some(BEGINS_MS..), None) if waited >= AWAITS_MS => IdlePurpose::Disconnect,
         (Some(_), Some(_) | None) => IdlePurpose::Idle,
     }
 }
 
-/// The action, and nothing beside it.
+/// Returns a raw action without any addition.
 pub(crate) fn bare(action: Metadata) -> Command {
     Command::from(Raw { action, platform: None, bare: true })
 }

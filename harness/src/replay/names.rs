@@ -1,5 +1,5 @@
-//! Names that the recorded gateway made up, and that the connector says back: ids of requests and of prompts. The machine
-//! makes up its own, so that each stands for another when the session is played.
+//! Ids that the recorded gateway created and the connector repeats: those of requests and prompts. In a replay the
+//! machine's ids replace them.
 
 use super::session::Dial;
 use data_encoding::BASE64;
@@ -11,8 +11,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What stands in a place of the connector's bytes: the n-th request's id, the n-th prompt's, or the body of a forwarded
-/// interaction that chooses from that prompt.
+/// Id in the connector's bytes: that of the n-th request or the n-th prompt, or the body of a forwarded interaction
+/// with the prompt's id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Name {
     Request(usize),
@@ -23,16 +23,16 @@ pub(crate) enum Name {
 /// A prompt of the recorded gateway's process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Prompt {
-    /// The n-th.
+    /// The n-th prompt.
     Nth(usize),
-    /// One that the recording does not hold: the second half of its id.
+    /// A prompt that is not in the recording: the second half of its id.
     Other(String),
 }
 
-/// What the machine has made up so far, in order.
+/// Ids that the machine has created, in order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct LiveIds {
-    /// By the number of the recorded request that each stands for.
+    /// By the number of the corresponding recorded request.
     pub(crate) requests: BTreeMap<usize, String>,
     pub(crate) prompts: Vec<String>,
 }
@@ -41,14 +41,14 @@ impl LiveIds {
     fn prompt(&self, prompt: &Prompt) -> Option<String> {
         match prompt {
             Prompt::Nth(number) => self.prompts.get(*number).cloned(),
-            // All ids of a process begin alike (I-1).
+            // All prompt ids of a process have the same prefix (I-1).
             Prompt::Other(rest) => Some(format!("{}.{rest}", self.prompts.first()?.split_once('.')?.0)),
         }
     }
 }
 
 impl Name {
-    /// The JSON that stands in its place; `None` while the machine has made up nothing for it.
+    /// Returns the JSON with the live id; `None` if the machine has not created it yet.
     pub(crate) fn live(&self, made: &LiveIds) -> Option<String> {
         let text = match self {
             Name::Request(number) => made.requests.get(number)?.clone(),
@@ -63,12 +63,12 @@ impl Name {
     }
 }
 
-/// How the `custom_id` of a prompt's components begins (I-1).
+/// Returns the prefix of the `custom_id` of a prompt's components (I-1).
 fn component(prompt_id: &str) -> String {
     format!("hp1:{prompt_id}:")
 }
 
-/// The names of a session, by what the recorded gateway called them.
+/// Recorded ids of a session.
 #[derive(Debug, Default)]
 struct Known {
     requests: BTreeMap<String, usize>,
@@ -115,18 +115,18 @@ struct Component {
     custom_id: String,
 }
 
-/// A choice from a prompt, as the connector tells of it.
+/// A choice from a prompt, as the connector reports it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Chosen {
     pub(crate) prompt_id: String,
     pub(crate) chat_id: String,
-    /// Id of the message that is the answer; an interaction is none.
+    /// Id of the message that answers. An interaction has none.
     pub(crate) message_id: Option<String>,
     pub(crate) thread_id: Option<String>,
     pub(crate) user_id: Option<String>,
 }
 
-/// The choice that a frame of the connector holds.
+/// Returns the choice in a frame of the connector.
 pub(crate) fn choice(frame: &super::session::Frame) -> Option<Chosen> {
     let value = &frame.value;
     match frame.kind() {
@@ -159,8 +159,8 @@ pub(crate) fn choice(frame: &super::session::Frame) -> Option<Chosen> {
     }
 }
 
-/// Numbers requests and prompts by the order of their frames, and finds where the connector's streams, one for each dial,
-/// name them.
+/// Numbers requests and prompts by the order of their frames, and finds their ids in the connector's streams. There is
+/// one stream per dial.
 pub(super) fn find(dials: &mut [Dial], streams: &[Vec<u8>]) {
     let mut known = Known::default();
     let requests = dials.iter().flat_map(|dial| &dial.wrote).filter(|frame| frame.kind() == "outbound");
@@ -182,7 +182,7 @@ pub(super) fn find(dials: &mut [Dial], streams: &[Vec<u8>]) {
         for line in stream.split_inclusive(|byte| *byte == b'\n') {
             let readable = without_constants(line);
             if let Some((raw, name)) = known.named(&readable) {
-                // The value borrows from the line, so where it stands is the distance between the two.
+                // The value borrows from the line, so the difference of the addresses is its position.
                 let begin = start + (raw.as_ptr().addr() - readable.as_ptr().addr());
                 dial.names.push((begin..begin + raw.len(), name));
             }
@@ -191,8 +191,7 @@ pub(super) fn find(dials: &mut [Dial], streams: &[Vec<u8>]) {
     }
 }
 
-/// Returns a line with a number of the same length in the place of each `NaN` and `Infinity` (W-11), so that places in
-/// it are places in the line.
+/// Replaces each `NaN` and `Infinity` with a number of the same length (W-11), so that positions stay valid.
 fn without_constants(line: &[u8]) -> Cow<'_, [u8]> {
     const CONSTANTS: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
     if !CONSTANTS.iter().any(|constant| memchr::memmem::find(line, constant).is_some()) {
@@ -217,7 +216,7 @@ fn without_constants(line: &[u8]) -> Cow<'_, [u8]> {
 }
 
 impl Known {
-    /// The prompt of that id, where this process made it.
+    /// Returns the prompt of that id, if this process created it.
     fn prompt(&self, id: &str) -> Option<Prompt> {
         if let Some(number) = self.prompts.get(id) {
             return Some(Prompt::Nth(*number));
@@ -228,7 +227,7 @@ impl Known {
         is_own.then(|| Prompt::Other(rest.to_owned()))
     }
 
-    /// What a line names, and the JSON with which it does.
+    /// Returns the id in a line, with its JSON text.
     fn named<'a>(&self, line: &'a [u8]) -> Option<(&'a str, Name)> {
         let frame = serde_json::from_slice::<Frame<'a>>(line).ok()?;
         match &*frame.kind {
@@ -258,5 +257,5 @@ impl Known {
     }
 }
 
-/// A part of the connector's stream that stands for something, and for what.
+/// A range of the connector's stream with an id.
 pub(super) type Place = (Range<usize>, Name);

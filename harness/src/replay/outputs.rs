@@ -1,4 +1,4 @@
-//! What the machine puts out: taken, traced, and answered where a peer answers at once.
+//! Outputs of the machine: taken, traced, and answered if a peer answers at once.
 
 use super::frame_causes::FrameCause;
 use super::player::Player;
@@ -14,8 +14,7 @@ use relayline_core::trace::Entry;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Counters of what has a line of its own in the trace; and of pieces on a socket that is over, which say how messages
-/// were cut (W-1).
+/// Counters that need no trace entry: their events have one, or they depend on how messages were cut (W-1).
 const SHOWN: [&str; 12] = [
     "stale_inputs",
     "dials",
@@ -31,7 +30,7 @@ const SHOWN: [&str; 12] = [
     "not_accepted",
 ];
 
-/// Returns whether two actions carry the same thing to the same place, whatever else is in them.
+/// Returns true if two actions send the same content to the same place.
 fn says_the_same(recorded: &Value, ours: &Value) -> bool {
     const FIELDS: [&str; 8] =
         ["chat_id", "session_key", "message_id", "emoji", "remove", "thread_name", "source_url", "final"];
@@ -43,7 +42,7 @@ fn says_the_same(recorded: &Value, ours: &Value) -> bool {
 }
 
 impl Player<'_> {
-    /// Takes all that the machine puts out, and answers what a peer answers at once.
+    /// Takes all outputs, and gives the immediate answers of a peer.
     pub(super) fn drain(&mut self) {
         loop {
             let mut quiet = true;
@@ -66,7 +65,7 @@ impl Player<'_> {
         }
     }
 
-    /// What the machine passes over is nowhere else to be seen.
+    /// Traces the counters of ignored input, which shows nowhere else.
     fn tell_what_was_counted(&mut self) {
         let counted = self.machine.stats().clone();
         let before = std::mem::replace(&mut self.counted, counted.clone());
@@ -111,7 +110,7 @@ impl Player<'_> {
         }
     }
 
-    /// L-5 as a second opinion on every wait.
+    /// Checks every wait against L-5.
     fn count_attempts(&mut self, notice: &Notice) {
         match notice {
             Notice::StalePrompt { answer } => self.turns.choose(answer),
@@ -138,7 +137,7 @@ impl Player<'_> {
                     self.run.waits.push(Wait { at: self.now, wait, least, most });
                 }
             }
-            // That wait was the dormant one (L-13), not a back-off.
+            // The wait was that of a dormant gateway (L-13), not a back-off.
             Notice::Dormant { .. } => {
                 self.run.waits.pop();
                 self.attempts = self.attempts.saturating_sub(1);
@@ -176,8 +175,8 @@ impl Player<'_> {
         self.hand_over(delivery.id, message);
     }
 
-    /// Remembers which entry a delivery is, until the recorded host says what became of it. One that the recorded host
-    /// took though its gateway never said so is taken at once.
+    /// Remembers the entry of a delivery until the recorded host's outcome. If the recorded host took it without an
+    /// acknowledgement, it is settled at once.
     fn hand_over(&mut self, delivery: DeliveryId, message: Option<&Event>) {
         let entry = self.machine.buffer_id(delivery).map(str::to_owned);
         let conn = self.run.dials.last().map(|dialed| dialed.conn);
@@ -191,7 +190,7 @@ impl Player<'_> {
         }
     }
 
-    /// What a peer answers at once. It is drained by who is draining.
+    /// Gives an immediate answer of a peer. The caller continues to drain.
     fn answer(&mut self, event: IoEvent<'_>) {
         self.trace(Entry::io(self.now, &event));
         self.machine.handle_io(self.clock(), event);
@@ -231,14 +230,14 @@ impl Player<'_> {
         }
     }
 
-    /// Finds the recorded request that one of ours stands for, so that it gets its answer: one of the same call, else one
-    /// that says the same. Where there is none, nobody recorded an answer, and the connector owes one.
+    /// Finds the recorded request that corresponds to a live one, so that it gets the recorded result: a request of
+    /// the same call, else one with the same content. Without a match the request gets a made-up result.
     fn stand_for(&mut self, conn: Conn, action: &Value, id: &str, is_sign: bool) -> Option<usize> {
         let dial = self.run.dials.iter().rev().find(|dialed| dialed.conn == conn)?.answered?;
         let session = self.session.clone();
         let mut wrote = &session.dials[dial].wrote[..];
         if let (true, Some(line)) = (session.wire_only, self.call) {
-            // Its request stands for it.
+            // A request of the call exists, and corresponds to it.
             wrote = &wrote[wrote.partition_point(|frame| frame.line < line)..];
             wrote = &wrote[..wrote.partition_point(|frame| frame.line == line)];
         }
@@ -264,7 +263,7 @@ impl Player<'_> {
         };
         self.paired.insert(cause.number);
         self.live_ids.requests.insert(cause.number, id.to_owned());
-        // Ours may go out later than the recorded one, and after its answer.
+        // The live request may be written later than the recorded one, after its result.
         if let Some((_, result)) = cause.result.as_ref().filter(|(line, _)| *line <= self.line) {
             self.owed.push((dial, id.to_owned(), result.clone()));
         }

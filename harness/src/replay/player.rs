@@ -1,4 +1,4 @@
-//! The player: one recording, one machine, virtual time.
+//! The player: feeds a recording to a machine in virtual time.
 
 use super::ReplayError;
 use super::calls::{self, Call, StatusQuery};
@@ -24,11 +24,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The seed of every replay: any would do, as long as it stays the same. Each process takes another first byte, since
-/// no two may have the same (O-1).
+/// Seed of every replay. Each process changes the first byte, because no two processes may share a seed (O-1).
 const SEED: [u8; 32] = *b"a replay must always be the same";
 
 /// Plays a recording.
+///
+/// # Errors
+///
+/// Fails if the recording has no hello, or a line is not valid at its position.
 pub fn play(recording: &Recording, options: ReplayOptions) -> Result<ReplayRun, ReplayError> {
     let session = Arc::new(Session::new(recording)?);
     let config = Arc::new(config(recording, &session)?);
@@ -52,7 +55,7 @@ pub fn play(recording: &Recording, options: ReplayOptions) -> Result<ReplayRun, 
     Ok(player.run)
 }
 
-/// The recorded host's settings for chats of Slack.
+/// Returns the recorded host's settings for Slack.
 fn slack(recording: &Recording, session: &Session) -> SlackSettings {
     let settings = recording.header.gateway.rest.get("slack").and_then(Value::as_object);
     let heard = session.dials.iter().flat_map(|dial| &dial.heard);
@@ -63,14 +66,14 @@ fn slack(recording: &Recording, session: &Session) -> SlackSettings {
     settings.map_or_else(SlackSettings::default, |settings| SlackSettings::read(settings, hints_are_read))
 }
 
-/// What the connector's byte stream of one dial has come to.
+/// State of the connector's byte stream of a dial.
 pub(super) struct ReplaySocket {
     pub(super) conn: Option<Conn>,
-    /// Cuts the stream for the trace, as the machine does for itself.
+    /// Splits the stream into lines for the trace.
     pub(super) lines: Option<Lines>,
-    /// Bytes that the machine would not take yet.
+    /// Bytes that the machine did not take yet.
     pub(super) unread: Vec<u8>,
-    /// The bytes so far end within a line.
+    /// True if the bytes so far end within a line.
     pub(super) is_within_line: bool,
 }
 
@@ -86,53 +89,52 @@ pub(super) struct Player<'r> {
     pub(super) config: Arc<Config>,
     pub(super) options: ReplayOptions,
     pub(super) machine: RelayMachine,
-    /// The gateway's processes before this one.
+    /// Number of earlier gateway processes.
     processes: u8,
-    /// The recording's clock.
+    /// Time of the recording.
     pub(super) now: Time,
-    /// By how much the machine's clock jumped ahead of that, and how long it stood still.
+    /// Total jump of the machine's clock, and total time for which it stood still.
     skipped: Duration,
     stood: Duration,
     pub(super) unix_s: u64,
     pub(super) run: ReplayRun,
     pub(super) sockets: Vec<ReplaySocket>,
-    /// The dial that waits for its answer, and its token.
+    /// Dial that waits for its response, and its token.
     pub(super) dialing: Option<(usize, Option<Secret>)>,
-    /// What the machine has made up for the wire.
+    /// Ids that the machine has created.
     pub(super) live_ids: LiveIds,
-    /// Recorded requests that one of the machine's stands for.
+    /// Recorded requests that have a live counterpart.
     pub(super) paired: BTreeSet<usize>,
-    /// Requests that the recorded connector's answer does not come for any more, with what they are answered: their
-    /// dial, their id, and the result.
+    /// Requests for which no recorded result will come: dial, id, and the result to give.
     pub(super) owed: Vec<(usize, String, Value)>,
-    /// Position of the line that is played.
+    /// Position of the current line.
     pub(super) line: usize,
-    /// The host's call that is under way.
+    /// Position of the host's current call.
     pub(super) call: Option<usize>,
-    /// The machine shows by itself that a turn is under way (O-15).
+    /// True while the machine writes an indicator of a turn by itself (O-15).
     pub(super) is_turn: bool,
-    /// The answer that the command under way is of.
+    /// Answer that the current command belongs to.
     pub(super) answering: Option<usize>,
     pub(super) turns: TurnReplay,
     pub(super) slack: SlackSettings,
-    /// The same, for the trace.
+    /// Ids for the trace.
     pub(super) shown: Ids,
-    /// The machine's counters, as far as the trace tells of them.
+    /// Values of the machine's counters at the last trace entry.
     pub(super) counted: Stats,
     /// Buffered deliveries that the host has not settled.
     pub(super) handed: Vec<(String, DeliveryId, Conn)>,
-    /// Failed attempts, and since when it is up: L-5 as a second opinion.
+    /// Failed attempts, and time of the last handshake, to check L-5.
     pub(super) attempts: u32,
     pub(super) up_since: Option<Time>,
-    /// What the next dial follows, and whether the end before it was an auth refusal.
+    /// Event before the next dial, and true if the last end was an auth refusal.
     pub(super) last_end: WaitCause,
     pub(super) refused: bool,
-    /// Credentials were refused by something other than the connector (L-9).
+    /// True if something other than the connector refused the credentials (L-9).
     pub(super) is_foreign: bool,
-    /// The wait that a refused upgrade asked for (L-18).
+    /// Wait that a refused upgrade asked for (L-18).
     pub(super) retry_after: Duration,
     pub(super) disconnecting: bool,
-    /// For cutting.
+    /// State of the generator for cut positions.
     pub(super) random: u64,
 }
 
@@ -196,12 +198,12 @@ impl<'r> Player<'r> {
         }
     }
 
-    /// The machine's clock.
+    /// Returns the machine's time.
     pub(super) fn clock(&self) -> Now {
         Now { mono: self.now + self.skipped - self.stood, unix_s: self.unix_s }
     }
 
-    /// The machine's next deadline, by the recording's clock.
+    /// Returns the machine's next deadline, in the time of the recording.
     fn due(&self) -> Option<(Time, Timer)> {
         let (due, timer) = self.machine.deadline()?;
         Some((self.now + due.since(self.clock().mono), timer))
@@ -211,8 +213,8 @@ impl<'r> Player<'r> {
         self.run.trace.push(entry);
     }
 
-    /// Lets time pass, timer by timer. For a dial that waits for its recorded upgrade it stands still: until then the
-    /// recorded gateway had none under way.
+    /// Advances time, timer by timer. It stands still for a dial that waits for its recorded upgrade, because the
+    /// recorded gateway had not dialed yet.
     fn run_until(&mut self, until: Time) {
         while self.dialing.is_none()
             && let Some((due, timer)) = self.due().filter(|(due, _)| *due <= until)
@@ -230,7 +232,7 @@ impl<'r> Player<'r> {
         self.now = self.now.max(until);
     }
 
-    /// After the last line: a host that disconnected waits for its end, which the budget bounds (L-14).
+    /// Ends the replay. A host that has disconnected waits for the end, at most the limit of L-14.
     fn finish(&mut self) {
         while self.disconnecting {
             match self.due() {
@@ -306,7 +308,7 @@ impl<'r> Player<'r> {
         Ok(())
     }
 
-    /// The clock that the dial after this one was recorded under, where it had been moved for it.
+    /// Returns the wall clock of the next dial, if it was moved for it.
     fn next_clock(&self, dial: usize) -> Option<u64> {
         let next = self.session.dials.get(dial + 1)?;
         match &self.recording.lines[next.line].what {
@@ -327,14 +329,14 @@ impl<'r> Player<'r> {
         self.sockets.get(dial).and_then(|socket| socket.conn)
     }
 
-    /// Tells the machine what happened to a socket, for the trace too.
+    /// Passes an event of a socket to the machine, and traces it.
     pub(super) fn io(&mut self, event: IoEvent<'_>) {
         self.trace(Entry::io(self.now, &event));
         self.machine.handle_io(self.clock(), event);
         self.drain();
     }
 
-    /// The recorded upgrade arrives: it answers our dial.
+    /// Answers the machine's dial with the recorded upgrade.
     fn upgrade(&mut self, dial: usize, authorization: Option<&Secret>) {
         if self.session.wire_only && matches!(self.machine.phase(), Phase::Stopped | Phase::Revoked) {
             self.begin_anew();
@@ -361,7 +363,7 @@ impl<'r> Player<'r> {
         }
     }
 
-    /// The recorded gateway had ended, and it dials: a new process of it, which knows nothing of the one before.
+    /// Starts a new process, because the recorded gateway dialed after its end.
     fn begin_anew(&mut self) {
         self.processes = self.processes.wrapping_add(1);
         let mut seed = SEED;
@@ -377,9 +379,9 @@ impl<'r> Player<'r> {
         (self.last_end, self.refused, self.disconnecting) = (WaitCause::Nothing, false, false);
     }
 
-    /// The recorded gateway has dialled, and our machine has not yet: its clock jumps ahead to its dial.
+    /// Advances the clock to the machine's dial, because the recorded gateway has dialed already.
     fn await_dial(&mut self, dial: usize) {
-        // The recording may not say how the socket before ended; that there is another dial says that it did.
+        // The recording may lack the end of the socket before. A further dial implies it.
         let before = dial.checked_sub(1).and_then(|before| self.conn(before));
         match self.machine.phase() {
             Phase::Handshaking | Phase::Connected | Phase::Idle | Phase::Closing => {
@@ -410,13 +412,13 @@ impl<'r> Player<'r> {
         self.io(IoEvent::Closed { conn, code, reason });
     }
 
-    /// What the gateway wrote says what its host had done.
+    /// Derives the host's command from a frame of the gateway.
     fn gateway_line(&mut self, at: usize, dial: usize) {
         let wrote = &self.session.dials[dial].wrote;
         for (place, frame) in wrote.iter().enumerate().filter(|(_, frame)| frame.line == at) {
             if frame.kind() == "inbound_ack" {
                 let entry = frame.value["bufferId"].as_str().unwrap_or_default();
-                // What nothing tells apart comes again as a delivery of its own, on each connection.
+                // Without a key each copy is a separate delivery, on each connection.
                 let here = |(id, _, conn): &(String, _, _)| id == entry && Some(*conn) == self.conn(dial);
                 let anywhere = || self.handed.iter().position(|(id, ..)| id == entry);
                 if let Some(place) = self.handed.iter().rposition(here).or_else(anywhere) {
@@ -433,7 +435,7 @@ impl<'r> Player<'r> {
         }
     }
 
-    /// What a frame implies. A prompt that the machine would not ask goes out as it is, like all else.
+    /// Submits the implied command. A prompt that the machine would refuse is sent as a raw action.
     fn submit_or_raw(&mut self, frame: &Frame, command: Command) {
         let is_prompt = matches!(command, Command::Op(Op::Prompt(_)));
         let accepted = self.submit(frame.kind(), command);
@@ -442,7 +444,8 @@ impl<'r> Player<'r> {
         }
     }
 
-    /// Where only the wire was recorded, a close of the gateway tells of its host, unless the machine closes, too.
+    /// Derives the host's command from a close of the gateway, unless the machine closes by itself. Used if only the
+    /// wire was recorded.
     fn implied_by_close(&mut self, dial: usize, code: Option<u16>) {
         if self.session.dials.len() == dial + 1 {
             if !self.disconnecting && self.machine.phase() != Phase::Stopped {
@@ -453,7 +456,7 @@ impl<'r> Player<'r> {
         if self.conn(dial).is_none() || !self.is_open() {
             return;
         }
-        // A copy may have waited for the fate of what came on an earlier connection: it shares it.
+        // A copy may have waited for the first copy from an earlier connection, and shares its outcome.
         let unacked = self.session.dials[dial].unacked();
         let mut refuses = false;
         while let Some(place) = self.handed.iter().position(|(entry, ..)| unacked.contains(entry)) {
@@ -467,12 +470,12 @@ impl<'r> Player<'r> {
         if self.session.dials[dial].wrote.iter().any(|frame| frame.kind() == "going_idle") {
             self.submit("close", Command::Resume);
         } else if !refuses && code == Some(1000) {
-            // It ends in an orderly way, and a new process follows.
+            // The process ends in an orderly way, and a new one follows.
             self.submit("close", Command::Disconnect);
         }
     }
 
-    /// Whether the machine has a connection, and does not close it.
+    /// Returns true if the machine has a connection that it is not closing.
     fn is_open(&self) -> bool {
         match self.machine.phase() {
             Phase::Handshaking | Phase::Connected | Phase::Idle => true,
@@ -487,7 +490,7 @@ impl<'r> Player<'r> {
         self.read_on();
     }
 
-    /// Whether it was accepted.
+    /// Submits a command. Returns true if it was accepted.
     pub(super) fn submit(&mut self, call: &str, command: Command) -> bool {
         self.disconnecting |= command == Command::Disconnect;
         let answer = self.machine.submit(self.clock(), command);

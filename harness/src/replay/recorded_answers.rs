@@ -1,71 +1,71 @@
-//! TurnReplay and answers of a recorded host in our terms: which of its calls are states of one stream, which are replies,
-//! and which message they answer.
+//! Turns and answers of a recorded host: calls that are states of one stream, calls that are replies, and the messages
+//! that they answer.
 //!
-//! Only the calls, what they returned, and what the host observed count: never the recorded gateway's frames, so that
-//! a fault in a frame does not change what is played.
+//! Only calls, their results and observed events are used, never the recorded gateway's frames. A wrong frame thus
+//! does not change the replay.
 
 use crate::recording::{CallOutcome, LineContent, Recording};
 use relayline_core::op::TurnState;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// Cursor that the public gateway puts after the text of a message that still grows.
+/// Cursor that the public gateway appends to the text of an unfinished message.
 pub(crate) const CURSOR: &str = " ▉";
 
-/// One turn of the recorded host.
+/// A turn of the recorded host.
 #[derive(Debug)]
 pub(crate) struct Turn {
     pub(crate) chat_id: String,
-    /// Message that began it; an interaction is none.
+    /// Message that began it. An interaction has none.
     pub(crate) message_id: Option<String>,
-    /// Id of the interaction that began it, where one did.
+    /// Id of the interaction that began it.
     pub(crate) interaction_id: Option<String>,
     is_open: bool,
 }
 
-/// One answer: a stream, or a reply.
+/// An answer: a stream or a reply.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) chat_id: String,
-    /// The turn, as a place in [`RecordedAnswers::turns`].
+    /// Turn, as an index in [`RecordedAnswers::turns`].
     pub(crate) turn: Option<usize>,
     /// Message that it answers.
     pub(crate) message_id: Option<String>,
     /// Thread of that message.
     pub(crate) thread_id: Option<String>,
-    /// Another answer of the same turn follows: this one is a segment (M-7).
+    /// True if another answer of the same turn follows, which makes this one a segment (M-7).
     pub(crate) goes_on: bool,
     /// Message or turn that the host's metadata names.
     identity: Option<String>,
     draft_id: Option<Value>,
-    /// Message that shows it, as far as edits go on.
+    /// Message that shows it, while edits are possible.
     shown_by: Option<String>,
-    /// Text of its finished messages, and what the message under way shows.
+    /// Text of its finished messages, and of the current one.
     base: String,
     shown: String,
-    /// It ended, well or badly.
+    /// Outcome, once it has ended.
     ended: Option<bool>,
 }
 
-/// What a call is.
+/// Meaning of a call.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Step {
-    /// A turn begins.
+    /// Beginning of a turn.
     Begin { turn: usize },
-    /// It ends.
+    /// End of a turn.
     End { turn: usize, state: TurnState },
-    /// It is stopped: its streams end with what is shown (O-13).
+    /// Stop of a turn: its streams end with the shown text (O-13).
     Stop { answer: usize },
-    /// All of a stream's text so far.
+    /// Whole text of a stream so far.
     State { answer: usize, text: String, last: bool },
-    /// An answer in one piece.
+    /// Answer in one message.
     Reply { answer: usize },
-    /// An answer that failed, once more.
+    /// Repetition of a failed answer.
     Again { answer: usize },
 }
 
 impl Step {
-    /// The answer that it is of.
+    /// Returns its answer.
     pub(crate) fn answer(&self) -> Option<usize> {
         match self {
             Step::Begin { .. } | Step::End { .. } => None,
@@ -77,13 +77,13 @@ impl Step {
     }
 }
 
-/// All turns and answers of a recording, and the steps by the position of their line.
+/// Turns and answers of a recording, with the steps by the position of their line.
 #[derive(Debug, Default)]
 pub(crate) struct RecordedAnswers {
     pub(crate) turns: Vec<Turn>,
     pub(crate) all: Vec<Answer>,
     pub(crate) steps: BTreeMap<usize, Step>,
-    /// Platform on which each chat was last seen.
+    /// Last platform of each chat.
     platforms: BTreeMap<String, String>,
     /// Thread of each message, by chat and id.
     threads: BTreeMap<(String, String), Option<String>>,
@@ -95,14 +95,14 @@ fn text(fields: &Map<String, Value>, name: &str) -> Option<String> {
     fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// Arguments of a call, with what is read off them here.
+/// Arguments of a call, with derived values.
 struct AnswerCall<'a> {
     args: &'a Map<String, Value>,
     chat_id: String,
     content: String,
     metadata: Map<String, Value>,
     reply_to: Option<String>,
-    /// It returned success.
+    /// True if the call returned success.
     went_well: bool,
     message_id: Option<String>,
 }
@@ -124,12 +124,12 @@ impl<'a> AnswerCall<'a> {
         })
     }
 
-    /// Message that the metadata names, if it names one.
+    /// Returns the message that the metadata names.
     fn identity(&self) -> Option<String> {
         text(&self.metadata, "message_id").or_else(|| text(&self.metadata, "reply_to_message_id"))
     }
 
-    /// Message that it answers.
+    /// Returns the message that it answers.
     fn answers(&self) -> Option<String> {
         text(&self.metadata, "reply_to_message_id").or_else(|| self.reply_to.clone())
     }
@@ -163,7 +163,7 @@ impl RecordedAnswers {
         answers
     }
 
-    /// Returns whether a chat was seen on Slack.
+    /// Returns true if a chat was seen on Slack.
     pub(crate) fn is_slack(&self, chat_id: &str) -> bool {
         self.platforms.get(chat_id).is_some_and(|platform| platform == "slack")
     }
@@ -181,7 +181,7 @@ impl RecordedAnswers {
         self.threads.insert((chat_id.to_owned(), message_id.to_owned()), thread_id);
     }
 
-    /// Thread of a message that the host saw.
+    /// Returns the thread of a message that the host received.
     pub(crate) fn thread_of(&self, chat_id: &str, message_id: Option<&str>) -> Option<String> {
         self.threads.get(&(chat_id.to_owned(), message_id.unwrap_or_default().to_owned())).cloned().flatten()
     }
@@ -232,7 +232,7 @@ impl RecordedAnswers {
         self.turns.iter().rposition(|turn| turn.is_open && is_it(turn))
     }
 
-    /// The open turn that a call is of.
+    /// Returns the open turn of a call.
     fn turn_of(&self, called: &AnswerCall<'_>) -> Option<usize> {
         let message = called.answers().or_else(|| called.identity());
         self.open_turn(|turn| {
@@ -266,7 +266,7 @@ impl RecordedAnswers {
         self.all.iter().rposition(is_it)
     }
 
-    /// The stream under way that a call's metadata names.
+    /// Returns the unfinished stream that a call's metadata names.
     fn named(&self, called: &AnswerCall<'_>) -> Option<usize> {
         let identity = called.identity();
         self.last(|answer| {
@@ -316,14 +316,14 @@ impl RecordedAnswers {
         if let Some(answer) = self.ends(called) {
             let it = &mut self.all[answer];
             it.ended = Some(called.went_well);
-            // Where edits failed the rest comes as a message of its own.
+            // After failed edits the rest is sent as a new message.
             let is_rest = it.shown_by.is_some() && !called.content.starts_with(&it.shown);
             let shown = if is_rest { it.shown.as_str() } else { "" };
             let text = format!("{}{shown}{}", it.base, called.content);
             if is_rest || it.shown_by.is_none() {
                 return Some(Step::State { answer, text, last: true });
             }
-            // The whole text once more: the host gives up what is shown.
+            // The whole text is sent again: the host abandons the shown message.
             return Some(self.reply(called));
         }
         let turn = self.turn_of(called);
@@ -340,8 +340,8 @@ impl RecordedAnswers {
         (turn.is_some() && called.says("notify")).then(|| self.reply(called))
     }
 
-    /// The stream that a send ends: the one that its metadata names; where it names none, the one whose message it
-    /// answers, or on Slack the only one with an open draft.
+    /// Returns the stream that a send ends: the one that its metadata names, else the one whose message it answers, or
+    /// on Slack the only one with an open draft.
     fn ends(&self, called: &AnswerCall<'_>) -> Option<usize> {
         let is_named = called.identity().is_some();
         if let Some(answer) = self.named(called).filter(|_| is_named || called.says("notify")) {
@@ -366,7 +366,7 @@ impl RecordedAnswers {
         Step::Reply { answer }
     }
 
-    /// Marks the answers that another one of their turn follows. What follows one that failed is that answer again.
+    /// Marks answers with another answer of their turn after them. An answer after a failed one is its repetition.
     fn find_segments(&mut self) {
         let steps: Vec<&Step> = self.steps.values().collect();
         for (at, step) in steps.iter().enumerate() {

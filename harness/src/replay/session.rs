@@ -1,4 +1,4 @@
-//! A recording, sorted by dial: which line belongs to which socket, what the gateway wrote on it, and how it ended.
+//! A recording, sorted by dial: lines, frames and end of each socket.
 
 use super::ReplayError;
 use super::frame_causes::{self, FrameCause};
@@ -10,15 +10,15 @@ use relayline_core::line::{Line, LineSplitter};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One frame, and where it was recorded: the line that completed it.
+/// A frame, with the position of the line that completed it.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
-    /// The line's position in [`Recording::lines`].
+    /// Position of the line in [`Recording::lines`].
     pub(crate) line: usize,
     pub(crate) text: String,
-    /// The frame as JSON; `Null` when it is none.
+    /// The frame as JSON; `Null` if it is not valid JSON.
     pub(crate) value: Value,
-    /// Where it came from; set for a request of the gateway.
+    /// Cause of a gateway's request.
     pub(crate) cause: Option<FrameCause>,
 }
 
@@ -27,7 +27,7 @@ impl Frame {
         self.value["type"].as_str().unwrap_or("")
     }
 
-    /// Returns whether it is a message that the gateway sent to a chat by itself.
+    /// Returns true if the gateway sent this message to a chat by itself.
     pub(crate) fn is_own_send_to(&self, chat_id: &str) -> bool {
         let action = &self.value["action"];
         let is_own = self.cause.as_ref().is_some_and(|cause| cause.call.is_none());
@@ -35,48 +35,48 @@ impl Frame {
     }
 }
 
-/// How a socket ended.
+/// End of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DialEnd {
-    /// With a close frame.
+    /// A close frame.
     Closed { by: Side, code: Option<u16>, reason: String },
-    /// Without one.
+    /// No close frame.
     Cut,
-    /// It never was one: the upgrade was answered with this status.
+    /// A refused upgrade, with its status.
     Rejected(u16),
 }
 
-/// One dial of the recorded gateway, and its socket.
+/// A dial of the recorded gateway, and its socket.
 #[derive(Debug)]
 pub(crate) struct Dial {
-    /// The position of its `connect` line.
+    /// Position of its `connect` line.
     pub(crate) line: usize,
-    /// What the gateway wrote.
+    /// Frames of the gateway.
     pub(crate) wrote: Vec<Frame>,
-    /// What the connector wrote.
+    /// Frames of the connector.
     pub(crate) heard: Vec<Frame>,
-    /// How it ended, and the position of the line that says so.
+    /// End of the socket, with the position of its line.
     pub(crate) end: Option<(usize, DialEnd)>,
-    /// Where in the connector's byte stream something is named that the gateway made up.
+    /// Ranges of the connector's byte stream with ids of the gateway.
     pub(crate) names: Vec<Place>,
-    /// The same stream, cut into messages: the position of each line, and where its bytes begin.
+    /// Start of each message in the connector's byte stream, by the position of its line.
     starts: BTreeMap<usize, usize>,
 }
 
 impl Dial {
-    /// Where in the connector's stream the message of a line begins.
+    /// Returns the start of a line's message in the connector's stream.
     pub(crate) fn start_of(&self, line: usize) -> usize {
         self.starts.get(&line).copied().unwrap_or(0)
     }
 
-    /// Position of the first line after this one in which somebody chooses from a prompt in a chat.
+    /// Returns the position of the next line with a choice from a prompt in a chat.
     pub(crate) fn choice_after(&self, line: usize, chat_id: &str) -> Option<usize> {
         let mut later = self.heard.iter().filter(|frame| frame.line > line);
         let is_choice = |frame: &&Frame| names::choice(frame).is_some_and(|chosen| chosen.chat_id == chat_id);
         later.find(is_choice).map(|frame| frame.line)
     }
 
-    /// The entries that came on it and that it never acknowledged there.
+    /// Returns the entries that were not acknowledged on this dial.
     pub(crate) fn unacked(&self) -> BTreeSet<String> {
         let entry = |frame: &'_ Frame| frame.value["bufferId"].as_str().map(str::to_owned);
         let acked: BTreeSet<String> =
@@ -84,7 +84,7 @@ impl Dial {
         self.heard.iter().filter_map(entry).filter(|entry| !acked.contains(entry)).collect()
     }
 
-    /// The close frame of the gateway, and the position of its line.
+    /// Returns the gateway's close code and the position of its line, if it sent a close frame.
     pub(crate) fn closed_by_gateway(&self) -> Option<(usize, Option<u16>)> {
         match &self.end {
             Some((line, DialEnd::Closed { by: Side::Gateway, code, .. })) => Some((*line, *code)),
@@ -94,7 +94,7 @@ impl Dial {
     }
 }
 
-/// How the `recorded_from` of recordings of the public gateway before October begins.
+/// Prefixes of `recorded_from` of recordings of the public gateway before October.
 pub(crate) const EARLY: &[&str] = &[
     "python reference ws_transport",
     "python reference, June",
@@ -102,21 +102,21 @@ pub(crate) const EARLY: &[&str] = &[
     "python reference, August",
 ];
 
-/// Returns whether a recording is of a version of the public gateway before October: keys hold no profile (S-1), and
-/// what it did not add to its requests is not known to be left out.
+/// Returns true if a recording is of a public gateway before October. Its session keys hold no profile (S-1), and
+/// fields that it did not add may be missing.
 pub(crate) fn is_early(recording: &Recording) -> bool {
     EARLY.iter().any(|name| recording.header.recorded_from.starts_with(name))
 }
 
-/// A recording, sorted.
+/// A recording, sorted by dial.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) dials: Vec<Dial>,
-    /// For each line the dial that it belongs to, where it belongs to one.
+    /// Dial of each line, if it belongs to one.
     pub(crate) dial_of: Vec<Option<usize>>,
-    /// Whether only the wire was recorded: what the host did is then read off the gateway's frames.
+    /// True if only the wire was recorded. The host's commands are then derived from the gateway's frames.
     pub(crate) wire_only: bool,
-    /// What the recorded host did, in our terms.
+    /// Turns and answers of the recorded host.
     pub(crate) answers: RecordedAnswers,
 }
 
@@ -146,9 +146,9 @@ impl Session {
 struct Builder {
     dials: Vec<Dial>,
     dial_of: Vec<Option<usize>>,
-    /// The number that the file gives each dial.
+    /// Numbers of the dials in the file.
     numbers: Vec<Option<u32>>,
-    /// Per dial what the connector sent, as one stream.
+    /// Byte streams of the connector, by dial.
     streams: Vec<Vec<u8>>,
     splitters: Vec<[LineSplitter; 2]>,
 }
@@ -170,7 +170,7 @@ impl Builder {
                 });
                 self.numbers.push(*dial);
                 self.streams.push(Vec::new());
-                // No limit here: what is too long is the machine's to find out.
+                // No limit here, because the machine must detect lines that are too long.
                 self.splitters.push([LineSplitter::new(usize::MAX - 1), LineSplitter::new(usize::MAX - 1)]);
                 Some(self.dials.len() - 1)
             }
@@ -205,12 +205,12 @@ impl Builder {
         Ok(())
     }
 
-    /// The dial of that number; the newest when none is named.
+    /// Returns the dial of that number; the newest without a number.
     fn find(&self, number: Option<u32>) -> Result<usize, &'static str> {
         let named = number.and_then(|_| self.numbers.iter().position(|known| *known == number));
         let found = match (number, named) {
             (Some(_), Some(found)) => Some(found),
-            // A session with one dial may leave its number out on one line and not on another.
+            // In a session with one dial some lines may have its number, and others not.
             (Some(1), None) if self.dials.len() == 1 => Some(0),
             (Some(_), None) => None,
             (None, _) => self.dials.len().checked_sub(1),
@@ -220,7 +220,7 @@ impl Builder {
 
     fn end(&mut self, number: Option<u32>, at: usize, end: DialEnd) -> Result<usize, &'static str> {
         let dial = self.find(number)?;
-        // The first word counts: a cut after a close frame says nothing new.
+        // The first end counts. A cut after a close frame adds nothing.
         self.dials[dial].end.get_or_insert((at, end));
         Ok(dial)
     }

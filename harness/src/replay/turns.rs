@@ -1,5 +1,4 @@
-//! The recorded host's turns, played as ours: replies, streams and brackets of turns on the deliveries that our machine
-//! made.
+//! Replay of the recorded host's turns: turn states, replies and streams for the machine's deliveries.
 
 use super::player::Player;
 use super::recorded_answers::{Answer, Step};
@@ -13,13 +12,13 @@ use relayline_core::output::DeliveryId;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A message that our machine delivered.
+/// A message that the machine delivered.
 #[derive(Debug)]
 struct DeliveredMessage {
     chat_id: String,
     message_id: Option<String>,
     id: DeliveryId,
-    /// A turn has begun with it.
+    /// True if a turn has begun with it.
     begun: bool,
 }
 
@@ -27,32 +26,32 @@ struct DeliveredMessage {
 #[derive(Debug, Default)]
 pub(super) struct TurnReplay {
     delivered: Vec<DeliveredMessage>,
-    /// Delivery of each turn that has begun.
+    /// Deliveries of the turns that have begun.
     began: BTreeMap<usize, DeliveryId>,
-    /// Answer of each request that waits.
+    /// Answers of the pending requests.
     waits: BTreeMap<RequestId, usize>,
-    /// RecordedAnswers that were declined (O-7).
+    /// Answers that were declined (O-7).
     declined: BTreeSet<usize>,
-    /// RecordedAnswers to prompts that the host has not acknowledged: chat and thread.
+    /// Chat and thread of prompt answers that the host has not acknowledged.
     chosen: Vec<(String, Option<String>)>,
 }
 
 impl TurnReplay {
-    /// A message is delivered.
+    /// Records a delivered message.
     pub(super) fn deliver(&mut self, id: DeliveryId, message: &Event) {
         let chat_id = message.source.chat_id.to_string();
         let message_id = message.message_id.as_ref().map(ToString::to_string);
         self.delivered.push(DeliveredMessage { chat_id, message_id, id, begun: false });
     }
 
-    /// An answer to a prompt came.
+    /// Records an answer to a prompt.
     pub(super) fn choose(&mut self, answer: &Event) {
         let source = &answer.source;
         let thread_id = source.thread_id.as_ref().map(ToString::to_string);
         self.chosen.push((source.chat_id.to_string(), thread_id));
     }
 
-    /// A request has ended.
+    /// Records the end of a request.
     pub(super) fn complete(&mut self, id: RequestId, result: &Result<Reply, Failure>) {
         let answer = self.waits.remove(&id);
         if let (Some(answer), Err(Failure { kind: FailureKind::Declined, .. })) = (answer, result) {
@@ -60,14 +59,14 @@ impl TurnReplay {
         }
     }
 
-    /// A new process: it knows nothing of the one before.
+    /// Forgets everything, for a new process.
     pub(super) fn forget(&mut self) {
         *self = TurnReplay::default();
     }
 }
 
 impl Player<'_> {
-    /// Plays a call that is a step of a turn. Returns whether it was one.
+    /// Plays a call that is a step of a turn. Returns false for another call.
     pub(super) fn turn_step(&mut self, at: usize, call: &str, args: &Map<String, Value>) -> bool {
         let session = self.session.clone();
         let Some(step) = session.answers.steps.get(&at) else { return false };
@@ -87,7 +86,7 @@ impl Player<'_> {
         true
     }
 
-    /// Returns whether the host knows that nothing more of an answer may go out (O-7).
+    /// Returns true if the host knows that nothing more of an answer may be sent (O-7).
     fn is_over(&self, step: &Step) -> bool {
         let answers = &self.session.answers;
         let turn = |answer: usize| answers.all[answer].turn;
@@ -117,7 +116,7 @@ impl Player<'_> {
         self.set_turn(call, Some(turn), TurnState::Begin);
     }
 
-    /// A turn without a delivery of ours is none: a copy of what was delivered already began it.
+    /// A turn without a delivery is skipped: an earlier copy of its message began it already.
     fn set_turn(&mut self, call: &str, turn: Option<usize>, state: TurnState) {
         match turn.and_then(|turn| self.turns.began.get(&turn).copied()) {
             Some(delivery) => {
@@ -129,7 +128,7 @@ impl Player<'_> {
         }
     }
 
-    /// The delivery that an answer names.
+    /// Returns the delivery of an answer.
     fn delivery_of(&self, answer: &Answer) -> Option<DeliveryId> {
         if let Some(turn) = answer.turn {
             return self.turns.began.get(&turn).copied();
@@ -157,7 +156,7 @@ impl Player<'_> {
         metadata.remove("expect_edits");
         metadata.remove("notify");
         if of.goes_on {
-            // A segment is a message of its own, and not the end (M-7).
+            // A segment is a separate message that does not end the turn (M-7).
             metadata.insert("notify".to_owned(), Value::Bool(false));
         }
         let reply_to = args.get("reply_to").and_then(Value::as_str).filter(|_| delivery.is_none());
@@ -183,7 +182,7 @@ impl Player<'_> {
         self.run.dials.last().map_or(0, |dialed| dialed.frames.len())
     }
 
-    /// Returns false where our machine made no delivery that could be answered.
+    /// Plays a reply. Returns false if there is no delivery to answer.
     fn reply(&mut self, call: &str, args: &Map<String, Value>, answer: usize) -> bool {
         let session = self.session.clone();
         let of = &session.answers.all[answer];
@@ -196,7 +195,7 @@ impl Player<'_> {
         true
     }
 
-    /// Metadata that the host sets beside an answer. Where the delivery says it, it is left to the machine (M-7).
+    /// Returns the metadata that the host sets itself. Fields that the delivery implies are left to the machine (M-7).
     fn own_metadata(&self, args: &Map<String, Value>, answer: &Answer, is_placed: bool) -> Metadata {
         let mut metadata = args.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
         for (name, value) in [("thread_id", &answer.thread_id), ("reply_to_message_id", &answer.message_id)] {
@@ -209,7 +208,7 @@ impl Player<'_> {
         metadata
     }
 
-    /// Adds what the recorded host's settings put beside each message in a chat of Slack (M-9).
+    /// Adds the metadata that the recorded host's settings imply for Slack (M-9).
     fn add_settings(&self, chat_id: &str, metadata: &mut Metadata, unfurls: bool, hints: bool) {
         if !self.session.answers.is_slack(chat_id) {
             return;
@@ -222,7 +221,7 @@ impl Player<'_> {
         }
     }
 
-    /// A command as the recorded host is set.
+    /// Returns a command with the recorded host's settings.
     pub(super) fn as_set(&self, mut command: Command) -> Command {
         match &mut command {
             Command::Op(Op::Send(send)) => self.add_settings(&send.chat_id, &mut send.metadata, true, true),
@@ -238,7 +237,7 @@ impl Player<'_> {
         command
     }
 
-    /// The first action that the recorded gateway wrote for a call.
+    /// Returns the first action that the recorded gateway wrote for a call.
     pub(super) fn wrote_for(&self, at: usize) -> Option<&Value> {
         let mut wrote = self.session.dials.iter().flat_map(|dial| &dial.wrote);
         let first = wrote
@@ -246,8 +245,8 @@ impl Player<'_> {
         first.map(|frame| &frame.value["action"])
     }
 
-    /// The recorded gateway acknowledges answers to its prompts by itself, ours leaves that to its host. So the host
-    /// does, where and when our machine tells it of an answer, in the recorded words.
+    /// Acknowledges prompt answers as the recorded gateway did by itself. The machine leaves this to its host, so the
+    /// host does it when it is notified, with the recorded text.
     pub(super) fn acknowledge_choices(&mut self, at: usize, dial: usize) {
         let mut chosen = std::mem::take(&mut self.turns.chosen);
         chosen.dedup_by(|later, earlier| later.0 == earlier.0);
@@ -265,7 +264,7 @@ impl Player<'_> {
         };
         let words = |frame: &Frame| frame.value["action"]["content"].as_str().unwrap_or_default().to_owned();
         let mut said: Vec<String> = dial.wrote.iter().filter(own).map(words).collect();
-        // Nobody says the same twice, and nobody says nothing.
+        // Repeated and empty texts are left out.
         said.dedup();
         if said.is_empty() {
             said.push("acknowledged".to_owned());
@@ -282,7 +281,7 @@ impl Player<'_> {
         }
     }
 
-    /// Returns whether the recorded host took an entry of the connector's buffer, and no acknowledgement was recorded for it.
+    /// Returns true if the recorded host took a buffered entry without a recorded acknowledgement.
     pub(super) fn took_unacked(&self, entry: &str, message: Option<&Event>) -> bool {
         let acks = |frame: &Frame| {
             frame.line >= self.line && frame.kind() == "inbound_ack" && frame.value["bufferId"] == entry
@@ -309,14 +308,14 @@ impl Player<'_> {
         })
     }
 
-    /// Submits what is a part of an answer.
+    /// Submits a command for an answer.
     fn submit_for(&mut self, call: &str, command: Command, answer: usize) {
         self.answering = Some(answer);
         self.submit(call, command);
         self.answering = None;
     }
 
-    /// Remembers whose request was accepted.
+    /// Remembers the answer of an accepted request.
     pub(super) fn note_answer(&mut self, id: RequestId) {
         if let Some(answer) = self.answering {
             self.turns.waits.insert(id, answer);
@@ -324,7 +323,7 @@ impl Player<'_> {
     }
 }
 
-/// Settings of the recorded host for chats of Slack.
+/// Settings of the recorded host for Slack.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SlackSettings {
     unfurls: Metadata,
@@ -332,7 +331,7 @@ pub(super) struct SlackSettings {
 }
 
 impl SlackSettings {
-    /// Reads them. `hints_are_read` says whether Slack's connector reads format hints.
+    /// Reads the settings. `hints_are_read` is true if Slack's connector supports format hints.
     pub(super) fn read(settings: &Map<String, Value>, hints_are_read: bool) -> SlackSettings {
         let flag = |name: &&str| Some((String::from(*name), Value::Bool(flag(settings.get(*name)?)?)));
         let unfurls = ["unfurl_links", "unfurl_media"].iter().filter_map(flag).collect();
@@ -342,7 +341,7 @@ impl SlackSettings {
     }
 }
 
-/// A setting that is on or off, also in words.
+/// Reads a boolean setting, which may be a word.
 pub(super) fn flag(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(flag) => Some(*flag),

@@ -1,15 +1,14 @@
-//! Two JSON values as one text, in which a person sees what differs: `-` before what was recorded, `+` before what we
-//! have instead.
+//! Text comparison of two JSON values: `-` marks recorded lines, `+` replayed ones.
 
 use super::diff::short;
 use serde_json::Value;
 
-/// How many differing lines are shown.
+/// Maximum number of differing lines shown.
 const MAX_LINES: usize = 40;
-/// How much of two long texts is shown around the place where they part.
+/// Number of characters of a long text shown on each side of a difference.
 const CONTEXT_CHARS: usize = 40;
 
-/// The lines of both values. What is the same stands once, the long of it shortened.
+/// Returns the lines of both values. Equal lines are shown once and shortened.
 pub(super) fn diff_lines(recorded: &Value, ours: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     walk(0, "", recorded, ours, &mut lines);
@@ -74,7 +73,7 @@ fn shown(value: &Value) -> String {
     short(&value.to_string())
 }
 
-/// The part of a long text in which the difference is.
+/// Returns the part of a long text around the difference.
 fn around(text: &str, place: usize) -> String {
     let from = place.saturating_sub(CONTEXT_CHARS);
     let part: String = text.chars().skip(from).take(2 * CONTEXT_CHARS).collect();

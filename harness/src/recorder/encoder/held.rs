@@ -1,24 +1,24 @@
-//! Lines that wait for the rest of a frame, and the streams of bytes that frames come in.
+//! Lines that wait for the rest of a frame, and the byte streams of frames.
 
 use crate::recorder::redactor::{Progress, Redactor};
 use crate::recording::{Data, LineContent, RecordedLine, Side};
 use std::collections::VecDeque;
 use std::fmt;
 
-/// Bytes of lines that may wait. Beyond them the oldest frame that is open is given up.
+/// Maximum size of waiting lines. Beyond it the oldest incomplete frame is given up.
 const MAX_BYTES: usize = 32 << 20;
-/// Memory that a line takes beside its message, roughly.
+/// Approximate size of a line without its message.
 const LINE_BYTES: usize = 256;
-/// Time for which lines wait for the rest of a frame.
+/// Maximum time that lines wait for the rest of a frame.
 const MAX_HOLD_MS: u64 = 10_000;
-/// Byte that stands in the place of each of a frame that was given up.
+/// Byte that replaces each byte of a frame that was given up.
 const FILLER: u8 = b'x';
 
-/// Lines in the order of time, of which the first waits for the rest of a frame.
+/// Lines ordered by time. The first one waits for the rest of a frame.
 #[derive(Debug, Default)]
 pub(super) struct HeldLines {
     lines: VecDeque<Waiting>,
-    /// Number of the first of them.
+    /// Number of the first line.
     first: u64,
     bytes: usize,
 }
@@ -28,7 +28,7 @@ pub(super) struct HeldLines {
 pub(super) struct Waiting {
     line: RecordedLine,
     pub(super) of: Option<(u32, Side)>,
-    /// Part of its message that has been redacted.
+    /// Redacted part of its message.
     clean: Vec<u8>,
     is_ready: bool,
 }
@@ -38,7 +38,7 @@ impl HeldLines {
         self.lines.is_empty()
     }
 
-    /// Adds a line that waits for nothing but those before it.
+    /// Adds a line that waits only for the lines before it.
     pub(super) fn push(&mut self, line: RecordedLine) {
         self.add(Waiting { line, of: None, clean: Vec::new(), is_ready: true });
     }
@@ -67,22 +67,22 @@ impl HeldLines {
         }
     }
 
-    /// The line that the others wait for.
+    /// Returns the line that the others wait for.
     pub(super) fn first(&self) -> Option<&Waiting> {
         self.lines.front()
     }
 
-    /// Returns whether a line has waited for too long, or too much waits with it.
+    /// Returns true if a line has waited too long, or too many bytes wait.
     pub(super) fn is_over(&self, first: &Waiting, now_ms: u64) -> bool {
         self.bytes > MAX_BYTES || now_ms.saturating_sub(first.line.t_ms) >= MAX_HOLD_MS
     }
 
-    /// Lets the first line go as it is.
+    /// Releases the first line as it is.
     pub(super) fn release(&mut self) {
         self.set_ready(self.first, true);
     }
 
-    /// Takes the lines out before which nothing waits.
+    /// Takes the lines that no longer wait.
     pub(super) fn ready(&mut self) -> Vec<RecordedLine> {
         let mut lines = Vec::new();
         while self.lines.front().is_some_and(|waiting| waiting.is_ready)
@@ -99,7 +99,7 @@ impl HeldLines {
 impl Waiting {
     fn line(self) -> RecordedLine {
         let Waiting { mut line, of, clean, .. } = self;
-        // A message that is cut within a character is no text.
+        // A message that is cut within a character is not valid text.
         let is_text =
             matches!(&line.what, LineContent::Gateway(Data::Text(_)) | LineContent::Connector(Data::Text(_)));
         let data = |clean: Vec<u8>| {
@@ -117,19 +117,19 @@ impl Waiting {
     }
 }
 
-/// Stream of bytes that one side of a dial sends.
+/// Byte stream of one side of a dial.
 #[derive(Default)]
 pub(super) struct Stream {
-    /// The frame whose end has not come.
+    /// The incomplete frame.
     frame: Vec<u8>,
     progress: Progress,
-    /// The messages that it came in, and where their parts of it begin.
+    /// Messages of the frame, and the positions of their parts in it.
     parts: Vec<(u64, usize)>,
-    /// The rest of the frame is not waited for any more.
+    /// True if the rest of the frame is no longer awaited.
     is_given_up: bool,
 }
 
-/// The frame has all its credentials (C-4).
+/// The frame holds credentials (C-4).
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").field("bytes", &self.frame.len()).finish_non_exhaustive()
@@ -137,7 +137,7 @@ impl fmt::Debug for Stream {
 }
 
 impl Stream {
-    /// Takes a message, whose line is empty so far.
+    /// Adds a message, whose line is empty so far.
     pub(super) fn message(
         &mut self,
         redactor: &Redactor,
@@ -164,19 +164,19 @@ impl Stream {
                 self.settle(redactor, held);
             }
         }
-        // Some peers end no frame.
+        // Some peers do not end a frame with a newline.
         if self.progress.is_whole() {
             self.settle(redactor, held);
         }
         held.set_ready(number, self.parts.last().is_none_or(|(last, _)| *last != number));
     }
 
-    /// Redacts the frame as far as it came.
+    /// Redacts the received part of the frame.
     pub(super) fn settle(&mut self, redactor: &Redactor, held: &mut HeldLines) {
         let Stream { frame, parts, .. } = std::mem::take(self);
         held.bytes -= frame.len();
         let mut edits = redactor.line(&frame).into_iter().peekable();
-        // What was replaced stands in the message in which it began.
+        // A replacement stands in the message in which the value began.
         let mut done = 0;
         for (at, (number, _)) in parts.iter().enumerate() {
             let end = parts.get(at + 1).map_or(frame.len(), |(_, next)| *next);
@@ -193,7 +193,7 @@ impl Stream {
         }
     }
 
-    /// Redacts the frame as far as it came, and has what comes up to the next line break written as filler.
+    /// Redacts the received part of the frame, and replaces the rest up to the next line break with filler.
     pub(super) fn give_up(&mut self, redactor: &Redactor, held: &mut HeldLines) {
         self.settle(redactor, held);
         self.is_given_up = true;

@@ -1,7 +1,7 @@
-//! The names that say that their value is a credential: the one table of them, which `harness/recordings/README.md` repeats.
+//! Names whose values are credentials. `harness/recordings/README.md` repeats this table.
 
-/// Headers of an upgrade that are recorded with their values. Any other may carry a credential of a proxy or of a
-/// gateway of another make.
+/// Headers of an upgrade that are recorded with their values. Others may hold a credential of a proxy or of another
+/// gateway.
 const PLAIN_HEADERS: [&str; 9] = [
     "accept",
     "connection",
@@ -14,7 +14,7 @@ const PLAIN_HEADERS: [&str; 9] = [
     "user-agent",
 ];
 
-/// Schemes of an `Authorization` header that are recorded. Another one may be a part of the credential.
+/// Schemes of an `Authorization` header that are recorded. An unknown one may be a part of the credential.
 const SCHEMES: [&str; 4] = ["Bearer", "Basic", "Digest", "Negotiate"];
 
 /// Names of credentials in JSON, headers, queries and forms. Lower case, without `-` and `_`.
@@ -39,7 +39,7 @@ const NAMES: [&str; 18] = [
     "xapikey",
 ];
 
-/// Endings of such names. Anybody who knows one of these URLs may post there.
+/// Endings of such names. Knowing one of these URLs is enough to post there.
 const ENDINGS: [&str; 3] = ["responseurl", "token", "webhookurl"];
 
 /// Parts of such names.
@@ -48,12 +48,12 @@ const PARTS: [&str; 3] = ["password", "secret", "signature"];
 /// Names of credentials in queries and forms alone.
 const PARAMETERS: [&str; 5] = ["code", "key", "sig", "xamzcredential", "xgoogcredential"];
 
-/// A name as the table has it.
+/// Returns a name in the form of the table.
 fn plain(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// Returns whether the value of a JSON field or a header of this name is a credential.
+/// Returns true if a JSON field or a header of this name holds a credential.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = plain(name);
     NAMES.contains(&name.as_str())
@@ -61,17 +61,17 @@ pub(super) fn is_secret(name: &str) -> bool {
         || PARTS.iter().any(|part| name.contains(part))
 }
 
-/// Returns whether the value of a parameter of this name, in a query or a form, is a credential.
+/// Returns true if a parameter of this name, in a query or a form, holds a credential.
 pub(super) fn is_secret_parameter(name: &str) -> bool {
     is_secret(name) || PARAMETERS.contains(&plain(name).as_str())
 }
 
-/// Returns whether a header of an upgrade is recorded with its value.
+/// Returns true if an upgrade's header is recorded with its value.
 pub(super) fn is_plain_header(name: &str) -> bool {
     PLAIN_HEADERS.iter().any(|plain| plain.eq_ignore_ascii_case(name))
 }
 
-/// Returns the scheme of an `Authorization` header, where it is one of a few, and the credential.
+/// Returns the scheme of an `Authorization` header, if it is a known one, and the credential.
 pub(super) fn authorization(value: &str) -> (Option<&'static str>, &str) {
     let (scheme, credential) = value.trim().split_once(' ').unwrap_or(("", value.trim()));
     let known = SCHEMES.into_iter().find(|known| known.eq_ignore_ascii_case(scheme));

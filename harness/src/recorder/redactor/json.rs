@@ -1,5 +1,5 @@
-//! Reads JSON as far as it makes sense, and finds what of it is replaced. Every byte of what is not replaced stays as it
-//! was written, and a text that is malformed stays malformed.
+//! Tolerant JSON reader that finds the ranges to replace. All other bytes are unchanged, and malformed text stays
+//! malformed.
 
 use super::fields::is_secret;
 use super::words::{self, FieldClass};
@@ -14,7 +14,7 @@ use std::fmt;
 use std::iter::Peekable;
 use std::ops::Range;
 
-/// Returns whether a text is one JSON object or array.
+/// Returns true if a text is one JSON object or array.
 pub(super) fn is_container(text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
     let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
@@ -22,14 +22,14 @@ pub(super) fn is_container(text: &[u8]) -> bool {
         && (is_json(text) || mend(text).is_some_and(|text| is_json(&text)))
 }
 
-/// Returns the edits of a text, in order. `nesting` is how many texts it is within.
+/// Returns the edits of a text, in order. `nesting` is the number of texts around it.
 pub(super) fn edits(redactor: &Redactor, text: &[u8], nesting: usize) -> Vec<Edit> {
     let known = redactor.known.is_in(text);
     let tokens = Tokens { text, at: 0 }.peekable();
     let is_interaction = nesting > 0 && redactor.pseudonyms.is_some() && is_interaction(text);
     let mut walk = Walk { redactor, text, nesting, known, is_interaction, tokens, end: 0, edits: Vec::new() };
     walk.container(0, Level::default());
-    // Of what is within another edit nothing is left.
+    // An edit within another edit is dropped.
     let mut edits = walk.edits;
     edits.sort_by_key(|edit| (edit.range.start, Reverse(edit.range.end)));
     let mut end = 0;
@@ -41,7 +41,7 @@ pub(super) fn edits(redactor: &Redactor, text: &[u8], nesting: usize) -> Vec<Edi
     edits
 }
 
-/// Returns whether a body is an interaction of Discord that chooses a command (P-3).
+/// Returns true if a body is a Discord interaction that chooses a command (P-3).
 fn is_interaction(text: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Interaction<'a> {
@@ -52,7 +52,7 @@ fn is_interaction(text: &[u8]) -> bool {
     serde_json::from_slice::<Interaction<'_>>(text).is_ok_and(|interaction| interaction.r#type == 2)
 }
 
-/// Progress through a text that comes piece by piece: its open containers.
+/// Open containers of a text that arrives in pieces.
 #[derive(Clone, Copy, Default, Debug)]
 pub(in super::super) struct Progress {
     depth: usize,
@@ -76,7 +76,7 @@ impl Progress {
         }
     }
 
-    /// Returns whether an object or an array has come, and is closed.
+    /// Returns true if an object or an array is complete.
     pub(in super::super) fn is_whole(&self) -> bool {
         self.has_begun && self.depth == 0 && !self.is_in_string
     }
@@ -91,11 +91,11 @@ enum Kind {
     Close,
     Colon,
     Comma,
-    /// A string, and whether it ends.
+    /// A string, and true if it is terminated.
     Text {
         is_closed: bool,
     },
-    /// A number, a literal, or anything else.
+    /// A number, a literal, or any other token.
     Bare,
 }
 
@@ -132,7 +132,7 @@ impl Iterator for Tokens<'_> {
     }
 }
 
-/// Returns the end of a string, and whether it ends at all: else that is the end of the line.
+/// Returns the end of a string, and true if it is terminated. Otherwise the end is that of the line.
 fn string_end(text: &[u8], from: usize) -> (usize, bool) {
     let mut at = from;
     while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
@@ -152,16 +152,16 @@ fn line_end(text: &[u8]) -> usize {
 #[derive(Debug, Default)]
 struct Level {
     is_array: bool,
-    /// FieldClass of the next value; of an array, of all of them.
+    /// Class of the next value; in an array, of all values.
     class: FieldClass,
-    /// A `name` in it names a command.
+    /// True if a `name` in it names a command.
     names_command: bool,
-    /// The first element of an array has come: of a pair, it names the others.
+    /// True if the first element of an array was read. In a pair it names the others.
     has_first: bool,
-    /// The next value is that of a `name`, which may call the `value` beside it a secret.
+    /// True if the next value is that of a `name`, which may mark the `value` beside it as a secret.
     is_name: bool,
     names_secret: bool,
-    /// The next value is that of a `value`.
+    /// True if the next value is that of a `value`.
     is_value: bool,
 }
 
@@ -169,9 +169,9 @@ struct Walk<'a> {
     redactor: &'a Redactor,
     text: &'a [u8],
     nesting: usize,
-    /// The text holds a known credential.
+    /// True if the text holds a known credential.
     known: bool,
-    /// The text is an interaction that chooses a command.
+    /// True if the text is an interaction that chooses a command.
     is_interaction: bool,
     tokens: Peekable<Tokens<'a>>,
     /// End of the last token.
@@ -193,7 +193,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Reads a container from behind its bracket to its end. The text itself is the outermost one.
+    /// Reads a container from its bracket to its end. The whole text is the outermost container.
     fn container(&mut self, depth: usize, mut level: Level) {
         let mut values = Vec::new();
         while let Some((kind, range)) = self.next() {
@@ -239,7 +239,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Passes over a container that is nested deeper than anybody reads (W-9), and hides it where it holds strings.
+    /// Skips a container that is nested deeper than gateways read (W-9), and hides it if it holds strings.
     fn deep(&mut self, from: usize) {
         let (mut open, mut has_strings) = (1, false);
         while open > 0
@@ -321,10 +321,10 @@ impl Walk<'_> {
         }
     }
 
-    /// Puts filler in the place of a string's inside that is malformed, and remains so.
+    /// Replaces the inside of a malformed string with filler that is malformed, too.
     fn replace_malformed(&mut self, inside: Range<usize>) {
         let text = &self.text[inside.clone()];
-        // An escape that there is none of, or a byte that is none of a text.
+        // An invalid escape, or a byte that is not valid text.
         let head: &[u8] = if std::str::from_utf8(text).is_ok() { b"\\x" } else { b"\xFF" };
         let filler = text.len().saturating_sub(head.len());
         self.replace(inside, [head, &vec![b'x'; filler]].concat());
@@ -343,13 +343,13 @@ fn quoted() -> String {
     format!("\"{HIDDEN}\"")
 }
 
-/// Returns a text as the inside of a JSON string.
+/// Returns a text escaped for the inside of a JSON string.
 fn escaped(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// Returns the text of a JSON string's inside, with U+FFFD for half a surrogate pair (W-7); `None` where it is malformed.
+/// Returns the text of a JSON string's inside; `None` if it is malformed. Half a surrogate pair becomes U+FFFD (W-7).
 fn unescaped(inside: &[u8]) -> Option<String> {
     struct Lossy;
     impl Visitor<'_> for Lossy {

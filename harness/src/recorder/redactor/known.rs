@@ -1,8 +1,7 @@
-//! Credentials that are known, found in whatever encoding a text quotes them.
+//! Search for known credentials in any encoding.
 //!
-//! A text is searched as it reads without its JSON and percent escapes, however deep these are nested, for the credential
-//! itself, for its hexadecimal digits, and for its base64 in both alphabets, at each of the three places where it may begin
-//! in a longer text.
+//! A text is searched after its JSON and percent escapes are decoded, at any nesting. It is searched for the
+//! credential, for its hexadecimal digits, and for its base64 in both alphabets and at each of the three alignments.
 
 use super::HIDDEN;
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
@@ -14,15 +13,15 @@ use std::fmt;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
-/// Shortest credential that is looked for: a shorter one would be found in words.
+/// Minimum length of a searched credential. Shorter ones would match ordinary words.
 const LEAST: usize = 8;
-/// Credentials from the traffic that are kept in mind. Those of the settings are kept beside them.
+/// Maximum number of credentials from the traffic. Those of the settings are kept in addition.
 const MOST: usize = 128;
-/// Longest text that is looked for as a whole. A longer credential is looked for in pieces of it.
+/// Maximum length of a searched text. A longer credential is searched in pieces.
 const PIECE: usize = 4096;
-/// Layers of escapes that are read.
+/// Maximum number of escape layers.
 const ROUNDS: usize = 4;
-/// Shortest piece of a bearer token that is looked for by itself.
+/// Minimum length of a part of a bearer token that is searched by itself.
 const LEAST_PART: usize = 16;
 
 /// The known credentials.
@@ -32,7 +31,7 @@ pub(super) struct Known {
     seen: VecDeque<Credential>,
 }
 
-/// Only their number is shown (C-4).
+/// Shows only the number of credentials (C-4).
 impl fmt::Debug for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Known").field("settings", &self.settings.len()).finish_non_exhaustive()
@@ -46,17 +45,17 @@ struct Credential {
 
 struct Pattern {
     bytes: Zeroizing<Vec<u8>>,
-    /// The digits of base64 before and after it hold some of its bits.
+    /// True if the base64 digit before or after it shares bits with it.
     shares: [bool; 2],
 }
 
 impl Known {
-    /// Keeps a credential of the settings in mind for good.
+    /// Adds a credential of the settings permanently.
     pub(super) fn keep(&mut self, text: &str) {
         self.settings.extend(pieces(text).map(Credential::new));
     }
 
-    /// Keeps a credential of the traffic in mind. The oldest one makes room.
+    /// Adds a credential of the traffic, and replaces the oldest one beyond the limit.
     pub(super) fn see(&mut self, text: &str) {
         for piece in pieces(text) {
             let is_known = |credential: &Credential| credential.text.expose() == piece;
@@ -67,7 +66,7 @@ impl Known {
         }
     }
 
-    /// Keeps what an `Authorization` header holds in mind: the credential, the parts of a token, and a password.
+    /// Adds the content of an `Authorization` header: the credential, the parts of a token, and a password.
     pub(super) fn see_authorization(&mut self, scheme: Option<&str>, credential: &str) {
         self.see(credential);
         credential.split('.').filter(|part| part.len() >= LEAST_PART).for_each(|part| self.see(part));
@@ -80,7 +79,7 @@ impl Known {
         let parts = if scheme == Some("Basic") {
             decoded.expose().split_once(':')
         } else {
-            // An upgrade token ends with its signature; the id in it is no secret (C-1).
+            // An upgrade token ends with its signature. The id in it is not a secret (C-1).
             decoded.expose().rsplit_once(':')
         };
         if let Some((_, secret)) = parts {
@@ -88,13 +87,13 @@ impl Known {
         }
     }
 
-    /// Returns whether the text holds one of them.
+    /// Returns true if the text holds a known credential.
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
         let view = View::of(text);
         self.patterns().any(|pattern| memmem::find(&view.text, &pattern.bytes).is_some())
     }
 
-    /// Returns the text without them; `None` where it holds none.
+    /// Returns the text without known credentials; `None` if it holds none.
     pub(super) fn hide(&self, text: &[u8]) -> Option<Vec<u8>> {
         let view = View::of(text);
         let mut found: Vec<Range<usize>> = Vec::new();
@@ -125,7 +124,7 @@ impl Known {
     }
 }
 
-/// Returns the pieces in which a credential is looked for.
+/// Returns the pieces in which a credential is searched.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text.trim();
     std::iter::from_fn(move || {
@@ -140,7 +139,7 @@ impl Credential {
     fn new(text: &str) -> Credential {
         let plain = View::of(text.as_bytes()).text.into_owned();
         let mut all = BTreeSet::new();
-        // A form writes a space as `+`.
+        // A form encodes a space as `+`.
         let spaced = plain.iter().map(|byte| if *byte == b' ' { b'+' } else { *byte }).collect();
         for bytes in [plain, spaced] {
             all.insert((HEXLOWER.encode(&bytes).into_bytes(), [false; 2]));
@@ -149,14 +148,14 @@ impl Credential {
         }
         for before in 0..3 {
             let padded = Zeroizing::new([&[0; 3][..before], text.as_bytes()].concat());
-            // Digits that hold bits of the credential alone.
+            // The digits that hold only bits of the credential.
             let (from, to) = ([0, 2, 3][before], padded.len() * 8 / 6);
             let shares = [before > 0, !padded.len().is_multiple_of(3)];
             for encoded in [BASE64.encode(&padded), BASE64URL.encode(&padded)] {
                 all.insert((encoded.as_bytes()[from..to].to_vec(), shares));
             }
         }
-        // Of a credential that is all backslashes nothing is left to look for.
+        // A credential of backslashes alone leaves nothing to search for.
         let all = all.into_iter().filter(|(bytes, _)| bytes.len() >= LEAST / 2);
         let pattern = |(bytes, shares)| Pattern { bytes: Zeroizing::new(bytes), shares };
         Credential { text: Secret::new(text), patterns: all.map(pattern).collect() }
@@ -164,7 +163,7 @@ impl Credential {
 }
 
 impl Pattern {
-    /// Returns the range of a match, with the digits that share bits with it.
+    /// Returns the range of a match, including the digits that share bits with it.
     fn range(&self, text: &[u8], at: usize) -> Range<usize> {
         let is_digit =
             |at: usize| text.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || b"+/-_".contains(b));
@@ -174,10 +173,10 @@ impl Pattern {
     }
 }
 
-/// A text without its escapes, which knows where each of its bytes was written.
+/// A decoded text with the original position of each byte.
 struct View<'a> {
     text: Cow<'a, [u8]>,
-    /// Place at which each byte began; empty where nothing was escaped.
+    /// Original position of each byte; empty if nothing was escaped.
     origins: Vec<usize>,
     length: usize,
 }
@@ -193,14 +192,14 @@ impl<'a> View<'a> {
         view
     }
 
-    /// Reads one layer of escapes. Returns whether there was one.
+    /// Decodes one layer of escapes. Returns true if there was one.
     fn unescape(&mut self) -> bool {
         let (mut text, mut origins) =
             (Vec::with_capacity(self.text.len()), Vec::with_capacity(self.text.len()));
         let mut at = 0;
         while at < self.text.len() {
             let begun = at;
-            // What is escaped belongs to all backslashes before it: JSON within JSON has many.
+            // An escape includes all backslashes before it: nested JSON has many.
             let run = self.text[at..].iter().take_while(|byte| **byte == b'\\').count();
             at += run;
             let (bytes, length) = match self.text.get(at) {
@@ -218,7 +217,7 @@ impl<'a> View<'a> {
         changed
     }
 
-    /// Returns the place at which that byte began as it was written.
+    /// Returns the original position of a byte.
     fn origin(&self, at: usize) -> usize {
         match &self.text {
             Cow::Borrowed(_) => at,
@@ -227,7 +226,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Reads `uXXXX`, and the second half of a pair after it. Returns its bytes, and its length as it is written.
+/// Decodes `uXXXX`, and the second half of a pair after it. Returns its bytes, and its encoded length.
 fn unicode(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let unit = |text: &[u8]| {
         let digits =
@@ -345,7 +344,7 @@ mod tests {
         assert!(known.is_in(b"of the settings") && known.is_in(b"credential 999"));
         known.see(&"long ".repeat(10_000));
         assert!(known.seen.iter().all(|credential| credential.text.expose().len() <= PIECE));
-        // Escapes within escapes cost no more than a few readings.
+        // Nested escapes cost only a few passes.
         assert!(!known.is_in("%25".repeat(500_000).as_bytes()));
     }
 }

@@ -1,4 +1,5 @@
-//! Random texts with a credential in every encoding, or with what people wrote, of which nothing may be left.
+//! Property tests: random texts with a credential in every encoding, or with private texts, of which nothing may
+//! remain.
 
 use super::*;
 use data_encoding::{BASE64_NOPAD, BASE64URL, HEXUPPER};
@@ -6,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Ways to write a text. The first ones leave any text readable within another.
+/// Encoders of a text. The first ones keep a text readable within another.
 const ENCODERS: &[fn(&str) -> String] = &[
     |text| text.to_owned(),
     percent,
@@ -56,7 +57,7 @@ fn leak(text: &[u8], credential: &str) -> Option<String> {
     })
 }
 
-/// Returns what is recorded of a text in each place: in a frame, a body, a header, a query, a form.
+/// Returns the recorded forms of a text in each place: in a frame, a body, a header, a query, a form.
 fn places(redactor: &Redactor, name: &str, text: &str) -> Vec<Vec<u8>> {
     let form: String = form_urlencoded::Serializer::new(String::new())
         .append_pair("zz", text)
@@ -114,7 +115,7 @@ proptest! {
         }
     }
 
-    /// A credential that nobody knows is hidden where a name says that it is one.
+    /// An unknown credential is hidden if its name marks it as one.
     #[test]
     fn c_4_nothing_of_a_named_credential_is_left(
         credential in "[a-y0-9+/\"é😀]{12,40}",
@@ -142,7 +143,7 @@ proptest! {
         prop_assert_eq!(leak(&apply(frame.as_bytes(), &redactor.line(frame.as_bytes())), &credential), None);
     }
 
-    /// Whatever a text is made of, it is read, and what is not hidden stays.
+    /// Every text is read, and parts that are not hidden are unchanged.
     #[test]
     fn c_4_no_text_is_too_odd(pieces in vec(select(PIECES), 0..24)) {
         let text = pieces.concat();
@@ -153,7 +154,7 @@ proptest! {
     }
 }
 
-/// JSON of known and unknown fields, whose texts, keys and numbers hold random words.
+/// Generates JSON of known and unknown fields with random words as texts, keys and numbers.
 fn documents() -> impl Strategy<Value = Value> {
     let key = prop_oneof![
         3 => select(&[
@@ -181,7 +182,7 @@ fn documents() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A word that no list has, and that is in no pseudonym but by a rare chance.
+/// Generates a word that no list has and no pseudonym is likely to contain.
 fn word() -> impl Strategy<Value = String> {
     prop_oneof!["qz[a-w]{6}", "Qz[a-w]{6}", "7[1-9]{9}", "éü[a-w]{6}", "语言[ㄱ-ㅎ]{4}"]
 }
@@ -197,13 +198,13 @@ fn sentence() -> impl Strategy<Value = String> {
         .prop_map(|pieces| pieces.into_iter().flat_map(|(word, sign)| [word, sign.to_owned()]).collect())
 }
 
-/// The random words of a text: runs of letters and digits.
+/// Returns the random words of a text: runs of letters and digits.
 fn words_of(text: &str) -> Vec<String> {
     let is_word = |word: &&str| word.chars().count() >= 6 && (!word.is_ascii() || !words::is_word(word));
     text.split(|c: char| !c.is_alphanumeric()).filter(is_word).map(str::to_owned).collect()
 }
 
-/// Returns whether a text may stand in a recording whose texts are redacted.
+/// Returns true if a text may stand in a recording with redacted texts.
 fn is_allowed(text: &str) -> bool {
     let is_filler = |c: char| "xø字𝕩 \n\r\t`~>".contains(c);
     let is_pseudonym = |part: &str| {
@@ -221,7 +222,7 @@ fn is_allowed(text: &str) -> bool {
         || parts.all(|part| part.is_empty() || words::is_word(part) || is_pseudonym(part))
 }
 
-/// The first key or string of JSON that is not allowed, in forwarded bodies too.
+/// Returns the first key or string of JSON that is not allowed, including forwarded bodies.
 fn odd_leaf(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()).filter(|text| !is_allowed(text)),
@@ -252,7 +253,7 @@ fn odd_leaf(value: &Value) -> Option<String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Of what people wrote nothing is left, and what is left is on the allow-list, filler, or a pseudonym.
+    /// No private text remains, and each remaining text is on the allow-list, filler, or a pseudonym.
     #[test]
     fn c_4_redacted_texts_hold_no_word_of_the_original(document in documents(), sentence in sentence(), cut in any::<proptest::sample::Index>()) {
         let mut redactor = Redactor::default();
@@ -292,7 +293,7 @@ proptest! {
         }
         for word in words_of(&frame).iter().chain(&words_of(&sentence)) {
             let word = word.to_lowercase();
-            // Names of fields, and base64 of the frame itself, are no words.
+            // Names of fields, and the frame's own base64, do not count.
             if words::class(&word).1 || !word.contains(|c: char| !c.is_ascii()) && !word.contains("qz") && !word.starts_with('7') {
                 continue;
             }

@@ -1,8 +1,8 @@
-//! Cases of texts that are hidden, and of texts that stay.
+//! Examples of redacted and kept texts.
 
 use super::*;
 
-/// A frame, which may be cut.
+/// Returns a redacted frame, which may be incomplete.
 fn frame(redactor: &Redactor, text: &str) -> String {
     let clean = apply(text.as_bytes(), &redactor.line(text.as_bytes()));
     String::from_utf8(clean).unwrap()
@@ -97,10 +97,10 @@ fn c_4_json_and_urls_within_strings_are_looked_into() {
         let json = |text: &str| serde_json::json!({ "text": text }).to_string();
         check(&json(text), &json(expected));
     }
-    // However it is escaped.
+    // Any escaping.
     check(r#"{"u":"https:\/\/user:X@x\/y"}"#, r#"{"u":"https://<hidden>@x/y"}"#);
     check(r#"{"u":"https://x?a=1\u0026key\u003dX"}"#, r#"{"u":"https://x?a=1&key=<hidden>"}"#);
-    // Nothing says where in a sentence one begins and ends.
+    // The bounds of a URL within a sentence are unknown.
     check(r#"{"text":"see https://x?key=a"}"#, r#"{"text":"see https://x?key=a"}"#);
     let mut text = r#"{"token":"X"}"#.to_owned();
     for _ in 0..12 {
@@ -148,7 +148,7 @@ fn c_4_a_forwarded_body_is_looked_into() {
     ] {
         check(&frame(body), &frame(&hash(body)));
     }
-    // What is no base64 stays none (P-1).
+    // Invalid base64 stays invalid (P-1).
     check(r#"{"bodyB64":"***"}"#, &format!(r#"{{"bodyB64":"{}"}}"#, hash("***")));
 }
 
@@ -175,7 +175,7 @@ fn c_4_what_is_known_is_hidden_wherever_it_is_quoted() {
     assert_eq!(redactor.reason("why: its-very-own"), "why: <hidden>");
 }
 
-/// Commands stay where the protocol has some, and nowhere else.
+/// Commands are kept only where the protocol has them.
 #[test]
 fn c_4_commands_stay_where_texts_are_redacted() {
     let mut redactor = Redactor::default();
@@ -214,7 +214,7 @@ fn c_4_a_query_keeps_its_names() {
     }
 }
 
-/// A peer's text costs no more than its length, and not its square.
+/// The cost is linear in the length of a peer's text.
 #[test]
 fn x_1_a_long_text_is_read_once() {
     for word in [

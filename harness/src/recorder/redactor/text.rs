@@ -1,7 +1,8 @@
-//! Filler for what people wrote, and pseudonyms for ids.
+//! Filler for private texts, and pseudonyms for ids.
 //!
-//! Filler is as long as the text in scalar values, bytes and UTF-16 code units. Pseudonyms are made under a random key that
-//! is never stored: the same part of an id has the same one within a recording, and nobody can find the id.
+//! Filler has the same length as the text in scalar values, bytes and UTF-16 code units. Pseudonyms depend on a random
+//! key that is never stored: a part of an id has the same pseudonym within a recording, and the id cannot be
+//! recovered.
 
 use super::words::{is_reason, is_word, phrases};
 use data_encoding::HEXLOWER;
@@ -11,18 +12,19 @@ use std::io;
 
 /// Characters that divide ids, paths and URLs into parts.
 const SEPARATORS: [char; 14] = ['.', ':', '/', '~', '@', '+', '?', '&', '=', '#', ',', ';', '(', ')'];
-/// Digits of the pseudonym of a number.
+/// Number of digits in the pseudonym of a number.
 const DIGITS: u32 = 12;
-/// Letters and digits of any other one, behind its `p`.
+/// Number of letters and digits in any other pseudonym, after its `p`.
 const LETTERS: usize = 9;
-/// A part of at most so many bytes has a pseudonym of that length; that of a longer one is as long as the part.
+/// Maximum size in bytes of a part whose pseudonym has that length. The pseudonym of a longer part is as long as the
+/// part.
 const MOST_SHORT: usize = 32;
-/// A longer name is a single part.
+/// Maximum length of a name that is split into parts.
 const MOST_NAME: usize = 1024;
-/// Longest name of a command.
+/// Maximum length of a command's name.
 const MOST_COMMAND: usize = 32;
 
-/// Makes pseudonyms.
+/// Generator of pseudonyms.
 #[derive(Debug)]
 pub(super) struct Pseudonyms {
     key: Secret,
@@ -35,12 +37,12 @@ impl Pseudonyms {
         Ok(Pseudonyms { key: Secret::new(HEXLOWER.encode(&key)) })
     }
 
-    /// Returns a digest of a body, which tells bodies apart.
+    /// Returns a digest that identifies a body.
     pub(super) fn digest(&self, body: &[u8]) -> String {
         HEXLOWER.encode(&token::sign(&[b"body:", body], &self.key))
     }
 
-    /// Returns a name with each of its parts that is no word of the protocol replaced.
+    /// Returns a name with pseudonyms for all parts that are not words of the protocol.
     pub(super) fn name(&self, name: &str) -> String {
         if is_word(name) {
             return name.to_owned();
@@ -83,7 +85,7 @@ impl Pseudonyms {
             let least = 10u64.pow(DIGITS - 1);
             format!("{sign}{}", least + seed % (9 * least))
         } else {
-            // What no id of a prompt may hold is still in none (I-1).
+            // Characters that a prompt id may not contain are kept out of its pseudonym (I-1).
             let is_plain = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
             let digit = |at: usize| char::from_digit(u32::from(mac[8 + at] % 36), 36).unwrap_or('0');
             std::iter::once(if is_plain { "p" } else { "p*" }.to_owned())
@@ -98,7 +100,7 @@ impl Pseudonyms {
     }
 }
 
-/// Returns the halves of an id of the kind that a gateway gives its prompts (I-1). It knows its own by the first (I-3).
+/// Returns the halves of a gateway's prompt id (I-1). The first half identifies the gateway's own prompts (I-3).
 fn prompt_id(text: &str) -> Option<(&str, &str)> {
     let is_hex = |half: &str| half.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     text.split_once('.').filter(|(process, number)| {
@@ -106,7 +108,7 @@ fn prompt_id(text: &str) -> Option<(&str, &str)> {
     })
 }
 
-/// Returns a text as filler. Line breaks, spaces and fences stay, and a command that it begins with where that is `command`.
+/// Returns a text as filler. Line breaks, spaces and fences are kept, and with `keeps_command` a leading command.
 pub(super) fn filler(text: &str, keeps_command: bool) -> String {
     let command = if keeps_command { command(text) } else { "" };
     let mut filled = String::with_capacity(text.len());
@@ -119,7 +121,7 @@ pub(super) fn filler(text: &str, keeps_command: bool) -> String {
     filled
 }
 
-/// Returns an error, or the reason of a close: as it is where it is listed, with listed phrases where it holds some.
+/// Returns an error or a close reason: unchanged if it is listed, else filler with the listed phrases.
 pub(super) fn error(text: &str) -> String {
     if is_reason(text) {
         return text.to_owned();
@@ -127,27 +129,27 @@ pub(super) fn error(text: &str) -> String {
     let (mut filled, mut done) = (String::new(), 0);
     for range in phrases(text) {
         filled += &filler(&text[done..range.start], false);
-        // In lower case: the letters' cases are the peer's.
+        // In lower case, because the peer chooses the case.
         filled += &text[range.clone()].to_ascii_lowercase();
         done = range.end;
     }
     filled + &filler(&text[done..], false)
 }
 
-/// Returns whether a text is the name of a command.
+/// Returns true if a text is the name of a command.
 pub(super) fn is_command(text: &str) -> bool {
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     (1..=MOST_COMMAND).contains(&text.len()) && text.bytes().all(is_name)
 }
 
-/// Returns the command that a text begins with: `/word`.
+/// Returns the command at the start of a text: `/word`.
 fn command(text: &str) -> &str {
     let end = text.find(|c: char| c.is_ascii_whitespace()).unwrap_or(text.len());
     let word = &text[..end];
     if word.strip_prefix('/').is_some_and(is_command) { word } else { "" }
 }
 
-/// Returns the fence that a line begins with, and the indentation before it.
+/// Returns the fence at the start of a line, with its indentation.
 fn fence(line: &str) -> &str {
     let inside = line.trim_start_matches([' ', '\t', '>']);
     let mark = inside.chars().next().filter(|mark| matches!(mark, '`' | '~'));

@@ -1,34 +1,34 @@
-//! The allow-list of `--redact-text`: names of fields and what their values are, and the words that stay (C-4).
+//! Allow-list of `--redact-text`: names of fields with the class of their values, and allowed words (C-4).
 
 use super::HIDDEN;
 use super::fields::is_secret;
 
-/// FieldClass of a value, by the name of its field.
+/// Class of a value, by the name of its field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum FieldClass {
-    /// Text of people, and everything that is unknown.
+    /// Private text, and every unknown field.
     #[default]
     Text,
-    /// The text of a message, which may begin with a command.
+    /// Text of a message, which may begin with a command.
     Message,
     /// Words of the protocol, ids, paths and URLs.
     Name,
-    /// Words of the protocol, or a number that is none of an id.
+    /// Words of the protocol, or a number that is not a part of an id.
     Kind,
     Number,
-    /// Words of an error, or a text.
+    /// Text of an error.
     Error,
     /// Objects whose `name` is the name of a command.
     Commands,
-    /// The same, where an interaction chooses a command.
+    /// Objects whose `name` names a command, in an interaction that chooses a command.
     Interaction,
     Command,
-    /// The body of a forwarded request, in base64 (P-1).
+    /// Base64 body of a forwarded request (P-1).
     Body,
     Secret,
 }
 
-/// The names of fields that stay, by what their values are.
+/// Allowed field names, by the class of their values.
 const FIELDS: &[(FieldClass, &str)] = &[
     (
         FieldClass::Text,
@@ -61,7 +61,7 @@ const FIELDS: &[(FieldClass, &str)] = &[
     (FieldClass::Secret, "authorization deliveryKey secret token"),
 ];
 
-/// Words that stay where a name stands: values of the protocol, and what ids, paths and types of files are made of.
+/// Allowed words in names: values of the protocol, and parts of ids, paths and file types.
 const WORDS: &[&str] = &[
     // Frames and ops.
     "delete descriptor draft edit error follow_up get_chat_info going_idle going_idle_ack hello inbound \
@@ -88,7 +88,7 @@ const WORDS: &[&str] = &[
     "application gif jpeg json mp4 mpeg octet-stream ogg pdf png wav webm webp x-www-form-urlencoded zip",
 ];
 
-/// Errors and reasons of closes that stay.
+/// Allowed errors and close reasons.
 const REASONS: &[&str] = &[
     "busy",
     "dormant",
@@ -107,17 +107,17 @@ const REASONS: &[&str] = &[
     "unauthorized",
 ];
 
-/// Phrases in an error that decide what became of a request (O-7), in any case.
+/// Phrases in an error that decide the outcome of a request (O-7), in any case.
 const PHRASES: [&str; 2] = ["egress declined:", "ack lost"];
 
-/// Returns the class of a field's value, and whether its name stays.
+/// Returns the class of a field's value, and true if its name is allowed.
 pub(super) fn class(name: &str) -> (FieldClass, bool) {
     let listed = FIELDS.iter().find(|(_, names)| has(names, name)).map(|(class, _)| *class);
     let class = if is_secret(name) { FieldClass::Secret } else { listed.unwrap_or_default() };
     (class, listed.is_some())
 }
 
-/// Returns whether a word is in a list of the tables.
+/// Returns true if a word is in a list of the tables.
 fn has(words: &str, word: &str) -> bool {
     words.split(' ').any(|one| one == word)
 }
@@ -130,7 +130,7 @@ pub(super) fn is_reason(text: &str) -> bool {
     REASONS.contains(&text)
 }
 
-/// Returns the places of the phrases that stay, in order.
+/// Returns the ranges of the allowed phrases, in order.
 pub(super) fn phrases(text: &str) -> Vec<std::ops::Range<usize>> {
     let lower = text.to_ascii_lowercase();
     let mut found: Vec<_> = PHRASES
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// The names of every field that the schema of the frames has.
+    /// Returns the names of all fields in the schema of the frames.
     #[test]
     fn c_4_the_allow_list_knows_the_fields_of_the_protocol() {
         fn names(value: &serde_json::Value, found: &mut BTreeSet<String>) {
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn c_4_the_allow_list_knows_the_ops() {
-        // An action that a host writes itself has an op of its own.
+        // A raw action has an op that the host chooses.
         for op in relayline_core::op::OPS.iter().filter(|op| op.name != "raw") {
             assert!(is_word(op.name), "{}", op.name);
         }

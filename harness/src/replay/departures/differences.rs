@@ -1,4 +1,4 @@
-//! Differences that a rule asks for as a whole: something that only one side did, mostly.
+//! Departures that explain a whole difference, mostly an event of one side only.
 
 use super::super::names;
 use super::super::recorded_answers::{CURSOR, Step, Turn};
@@ -11,7 +11,7 @@ use data_encoding::{BASE64, BASE64_NOPAD};
 use relayline_core::op::TurnState;
 use serde_json::{Map, Value, json};
 
-/// The frame, where it is one that only we wrote.
+/// Returns the frame, if only the machine wrote it.
 fn only_ours(difference: &Difference) -> Option<&Value> {
     match (&difference.recorded, &difference.ours) {
         (None, Some(ours)) => Some(&ours.value),
@@ -41,10 +41,10 @@ pub(super) fn going_idle_before_the_close(difference: &Difference, case: &Case<'
 }
 
 pub(super) fn one_more_try(difference: &Difference, case: &Case<'_>) -> bool {
-    // The try is the one dial that nobody answers, since the recorded gateway made none.
+    // The retry is the one dial that nobody answers, because the recorded gateway made none.
     let tried = |dialed: &ReplayedDial| dialed.after == WaitCause::Refusal && dialed.answered.is_none();
     let was_disabled = case.events("fatal").any(|(_, event, _)| event["code"] == "relay_disabled");
-    // Of the wire alone there is only the silence that followed.
+    // The wire shows only the silence afterwards.
     let session = &case.run.session;
     let fell_silent = session.wire_only
         && matches!(
@@ -90,7 +90,7 @@ pub(super) fn acknowledges_an_interaction(difference: &Difference, case: &Case<'
     acknowledges_forward(difference, case, |forward| forward["platform"] == "discord")
 }
 
-/// Returns whether only we acknowledge a forward, and not more often than it came.
+/// Returns true if only the machine acknowledges a forward, at most as often as it came.
 fn acknowledges_forward(difference: &Difference, case: &Case<'_>, is_it: fn(&Value) -> bool) -> bool {
     let DifferenceKind::Frame(dial) = difference.kind else { return false };
     let Some(ours) = only_ours(difference).filter(|ours| ours["type"] == "inbound_ack") else { return false };
@@ -147,13 +147,13 @@ pub(super) fn reads_strict_base64(difference: &Difference, case: &Case<'_>) -> b
         && forwards(case).any(|forward| forward["bodyB64"].as_str().is_some_and(|body| !is_strict(body)))
 }
 
-/// What the connector forwarded.
+/// Returns the forwards of the connector.
 fn forwards<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a Value> {
     let heard = case.run.session.dials.iter().flat_map(|dial| &dial.heard);
     heard.filter(|frame| frame.kind() == "passthrough_forward").map(|frame| &frame.value["forward"])
 }
 
-/// A frame that only the recorded gateway wrote, and its place.
+/// Returns a frame that only the recorded gateway wrote, with its position.
 fn only_theirs<'a>(difference: &Difference, case: &Case<'a>) -> Option<(&'a Frame, &'a Dial, usize)> {
     let (DifferenceKind::Frame(dial), None) = (difference.kind, &difference.ours) else { return None };
     let at = difference.recorded_position?;
@@ -166,7 +166,7 @@ pub(super) fn knows_a_copy(difference: &Difference, case: &Case<'_>) -> bool {
     else {
         return false;
     };
-    // The host saw the forward right before it saw the event.
+    // The host received the forward right before the event.
     let lines = &case.recording.lines;
     let Some(event) = lines.iter().position(|line| Some(line.number) == recorded.line) else { return false };
     let mut forwards = lines[..event].iter().rev().filter_map(|line| {
@@ -204,7 +204,7 @@ pub(super) fn asks_to_go_idle_once(difference: &Difference, case: &Case<'_>) -> 
     let asked =
         lines.iter().filter(|line| line.what.host_call().is_some_and(|(call, _)| is_asking(call))).count();
     let earlier = dial.wrote[..at].iter().filter(asks).count();
-    // Of the wire alone nobody knows how often the host asked.
+    // The wire does not show how often the host asked.
     earlier > 0 && (case.run.session.wire_only || earlier < asked)
 }
 
@@ -212,18 +212,18 @@ pub(super) fn asks_what_a_chat_is(difference: &Difference, case: &Case<'_>) -> b
     let DifferenceKind::Frame(dial) = difference.kind else { return false };
     let Some(action) = only_ours(difference).map(|ours| &ours["action"]) else { return false };
     let names_none = |descriptor: &Value| descriptor["supported_ops"].as_array().is_none_or(Vec::is_empty);
-    // The reference does not ask where the default descriptor names none.
+    // The reference does not ask if the default descriptor does not list the op.
     let mut descriptors = descriptors(case, dial);
     action["op"] == "get_chat_info" && descriptors.next().is_some_and(names_none)
 }
 
-/// Descriptors of a dial, the default one first.
+/// Returns the descriptors of a dial, the default first.
 fn descriptors<'a>(case: &Case<'a>, dial: usize) -> impl Iterator<Item = &'a Value> {
     let heard = case.run.session.dials[dial - 1].heard.iter();
     heard.filter(|frame| frame.kind() == "descriptor").map(|frame| &frame.value["descriptor"])
 }
 
-/// Returns whether messages of a chat can be edited, as the descriptor of its platform says.
+/// Returns true if the platform's descriptor allows edits in the frame's chat.
 pub(super) fn supports_edit(case: &Case<'_>, dial: usize, frame: &Frame) -> bool {
     let platform = &frame.value["platform"];
     let of_platform = descriptors(case, dial).find(|descriptor| descriptor["platform"] == *platform);
@@ -244,7 +244,7 @@ pub(super) fn reacts_to_no_interaction(difference: &Difference, case: &Case<'_>)
     id.is_some_and(|id| frame.value["action"]["message_id"] == id) && is_as_called(case, frame)
 }
 
-/// The turn that a recorded request reacts to the state of, as the public gateway does.
+/// Returns the turn whose state a recorded reaction shows.
 fn turn_of_reaction<'a>(case: &Case<'a>, frame: &Frame) -> Option<&'a Turn> {
     let (action, cause) = (&frame.value["action"], frame.cause.as_ref()?);
     let is_telegram = frame.value["platform"] == "telegram";
@@ -261,7 +261,7 @@ fn turn_of_reaction<'a>(case: &Case<'a>, frame: &Frame) -> Option<&'a Turn> {
     is_it.then(|| &case.run.session.answers.turns[*turn])
 }
 
-/// Returns whether a recorded request says what its call says, and what the public gateway adds to it (M-2, M-8, M-9).
+/// Returns true if a recorded request has the content of its call, and the public gateway's additions (M-2, M-8, M-9).
 fn is_as_called(case: &Case<'_>, frame: &Frame) -> bool {
     let (action, Some(cause)) = (&frame.value["action"], &frame.cause) else { return false };
     let Some((_, args)) = case.call(cause) else { return false };
@@ -288,7 +288,7 @@ fn is_as_called(case: &Case<'_>, frame: &Frame) -> bool {
         && ["scope_id", "user_id"].iter().all(|name| metadata.contains_key(*name) || !is_known(case, frame, name))
 }
 
-/// Source of the last message that the host saw in a request's chat.
+/// Returns the source of the last message in a request's chat.
 fn source<'a>(case: &Case<'a>, frame: &Frame) -> Option<&'a Value> {
     let chat_id = &frame.value["action"]["chat_id"];
     let seen = case.recording.lines[..frame.line].iter().rev();
@@ -300,13 +300,13 @@ fn is_known(case: &Case<'_>, frame: &Frame, name: &str) -> bool {
     source(case, frame).is_some_and(|source| source[name].is_string())
 }
 
-/// Returns whether a metadata field is what is remembered of the chat.
+/// Returns true if a metadata field has the value remembered of the chat.
 fn is_remembered(case: &Case<'_>, frame: &Frame, name: &str, value: &Value) -> bool {
     matches!(name, "scope_id" | "user_id" | "profile")
         && source(case, frame).is_some_and(|source| source[name] == *value)
 }
 
-/// Returns whether a request has the tag of its chat's platform, as that hello says.
+/// Returns true if a request has the platform tag of its chat's hello.
 fn is_tagged(case: &Case<'_>, frame: &Frame) -> bool {
     let platform = source(case, frame).map_or(&Value::Null, |source| &source["platform"]);
     let hellos = case.run.session.dials.iter().flat_map(|dial| &dial.wrote);
@@ -319,7 +319,7 @@ pub(super) fn says_nothing_after_a_decline(difference: &Difference, case: &Case<
     let Some((frame, _, _)) = only_theirs(difference, case) else { return false };
     let Some(cause) = frame.cause.as_ref().filter(|cause| cause.nth == 0) else { return false };
     let Some(call) = cause.call.filter(|call| case.run.withheld.contains(call)) else { return false };
-    // Each way of saying it again is taken once.
+    // Each repetition is matched once.
     let args = |call: usize| case.recording.lines[call].what.host_call().map(|(_, args)| args);
     let is_repeated = case.run.withheld.range(..call).any(|earlier| args(*earlier) == args(call));
     !is_repeated && is_as_called(case, frame)
@@ -338,7 +338,7 @@ pub(super) fn takes_a_lost_ack_for_no_decline(difference: &Difference, case: &Ca
             && result["ambiguous"] != true
             && result["success"] != true
     };
-    // It follows the seal that was answered so.
+    // It follows the seal with that result.
     let seal = position.checked_sub(1).and_then(|before| case.stands_for(dial, before));
     let is_seal = |frame: &&Frame| frame.cause.as_ref().is_some_and(|cause| Some(cause.number) == seal);
     action["op"] == "send"
@@ -363,7 +363,7 @@ pub(super) fn ends_as_ambiguous(difference: &Difference, case: &Case<'_>) -> boo
             frame.cause.as_ref().is_some_and(|other| other.call == cause.call && other.nth == nth)
         })
     };
-    // No answer that has come by then is one.
+    // A result that comes later does not count.
     let failed = |nth: usize, is_it: fn(&Value) -> bool| {
         of_call(nth).is_some_and(|seal| {
             let sealed = &seal.value["action"];
@@ -395,7 +395,7 @@ pub(super) fn shows_no_part(difference: &Difference, case: &Case<'_>) -> bool {
 pub(super) fn leaves_no_cursor(difference: &Difference, case: &Case<'_>) -> bool {
     let Some((frame, dial, at)) = only_theirs(difference, case) else { return false };
     let (action, Some(cause)) = (&frame.value["action"], &frame.cause) else { return false };
-    // What the message shows already, but for the cursor.
+    // The text that the message shows already, except for the cursor.
     let earlier = dial.wrote[..at].iter().rev().filter(|earlier| {
         let result = earlier.cause.as_ref().and_then(|cause| cause.result.as_ref());
         let shown = &earlier.value["action"];
@@ -431,7 +431,7 @@ pub(super) fn closes_no_stopped_turn(difference: &Difference, case: &Case<'_>) -
         && is_as_called(case, frame)
 }
 
-/// Ops that the public gateway asks the default descriptor for.
+/// Ops for which the public gateway uses the default descriptor.
 const ASKED_OF_THE_DEFAULT: [&str; 4] = ["react", "prompt", "send_media", "task_card"];
 
 pub(super) fn asks_the_chats_own(difference: &Difference, case: &Case<'_>) -> bool {
@@ -486,7 +486,7 @@ pub(super) fn answers_for_no_other_process(difference: &Difference, case: &Case<
         && is_tagged(case, frame)
 }
 
-/// The last choice from a prompt in the chat of a frame of the gateway before it, and the position of its line.
+/// Returns the last prompt choice in a frame's chat before the frame, with the position of its line.
 pub(super) fn last_choice(dial: &Dial, frame: &Frame) -> Option<(usize, names::Chosen)> {
     let before = dial.heard.iter().rev().filter(|heard| heard.line < frame.line);
     let mut choices = before.filter_map(|heard| Some((heard.line, names::choice(heard)?)));

@@ -1,5 +1,5 @@
-//! Parts of what differs between two frames that a rule asks for. Each takes its part out of both frames where it is
-//! exactly there, and says whether it was.
+//! Departures that explain a part of the difference between two frames. Each removes its part from both frames, and
+//! returns true if the part was present.
 
 use super::super::recorded_answers::{CURSOR, Step};
 use super::{Pair, differences};
@@ -13,12 +13,12 @@ fn field<'a>(frame: &'a Value, name: &str) -> Option<&'a Value> {
     frame["action"]["metadata"].get(name)
 }
 
-/// Takes a metadata field out of a frame.
+/// Removes a metadata field from a frame.
 fn take(frame: &mut Value, name: &str) -> bool {
     metadata(frame).is_some_and(|metadata| metadata.remove(name).is_some())
 }
 
-/// Takes a metadata field that only one frame has out of it, where it has this value.
+/// Removes a metadata field with this value that only one frame has.
 fn take_extra(extended: &mut Value, base: &Value, name: &str, value: &Value) -> bool {
     field(base, name).is_none() && field(extended, name) == Some(value) && take(extended, name)
 }
@@ -38,7 +38,7 @@ pub(super) fn cursor(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_>) ->
     }
 }
 
-/// White space that a streamed message shows only once something follows it.
+/// White space that a streamed message shows only before further text.
 const HELD_BACK: [char; 2] = [' ', '\n'];
 
 pub(super) fn white_space(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_>) -> bool {
@@ -72,7 +72,7 @@ pub(super) fn code_block(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_>
         let line = line.trim_start_matches([' ', '>']);
         line.starts_with("```") || line.starts_with("~~~")
     };
-    // A block that is open is closed; of one that has nothing in it, or has only begun to begin, nothing is shown.
+    // An open code block is closed. An empty or incomplete one is not shown.
     let closed = shown.rsplit_once('\n').filter(|(_, line)| is_fence(line)).map(|(text, _)| text);
     let goes_on = |text: &str| theirs.strip_prefix(text).map(|rest| rest.trim_matches(HELD_BACK).to_owned());
     let begins =
@@ -92,7 +92,7 @@ pub(super) fn typing_anchor(recorded: &mut Value, ours: &mut Value, pair: &Pair<
         return false;
     }
     let is_of_chat = |event: &&Value| event["source"]["chat_id"] == action["chat_id"];
-    // The last message that each side had read by then.
+    // The last message that each side had received before the call.
     let seen = pair.case.recording.lines[..call].iter().rev();
     let seen =
         seen.filter_map(|line| line.what.host_event("message")).map(|(event, _)| event).find(is_of_chat);

@@ -1,4 +1,4 @@
-//! What must hold at any time, and when all that was to be had has been taken.
+//! Checks of the model: at any time, after a tick, and when the machine is drained.
 
 use super::requests::RequestKind;
 use super::{Model, ModelSocket};
@@ -11,7 +11,7 @@ use relayline_core::time::Time;
 use std::time::Duration;
 
 impl Model {
-    /// After each call of the machine: whether it reads.
+    /// Records the machine's phase, and pauses of reading, after each call.
     pub(crate) fn observe(&mut self, machine: &RelayMachine) {
         self.phase = machine.phase();
         let open = match self.phase {
@@ -25,7 +25,7 @@ impl Model {
         }
     }
 
-    /// When all that was to be had has been taken.
+    /// Checks a machine whose outputs are all taken.
     pub(crate) fn check_drained(&mut self, oracle: &mut Oracle, machine: &RelayMachine, host_takes: bool) {
         let over = self.is_over();
         let overdue = self.requests.pending.iter().find(|(_, pending)| pending.due.is_some());
@@ -68,7 +68,7 @@ impl Model {
         self.check_counters(oracle, machine.stats());
     }
 
-    /// Compares the machine's counters with the model's, where either has changed.
+    /// Compares the machine's counters with the model's, if either has changed.
     fn check_counters(&mut self, oracle: &mut Oracle, stats: &Stats) {
         if !self.has_counted && self.compared.as_ref() == Some(stats) {
             return;
@@ -87,7 +87,7 @@ impl Model {
         }
     }
 
-    /// What may be written is written as soon as the socket can take it.
+    /// Checks that everything that may be written is written, if the socket has room.
     fn check_written(&self, oracle: &mut Oracle) {
         let Some(conn) = self.dials.open().filter(|_| self.can_write && self.dials.closing.is_none()) else {
             return;
@@ -119,7 +119,7 @@ impl Model {
             .check("L-6", "the-phase-is-what-it-seems", fits, || format!("{phase:?}, with {:?}", self.dials));
     }
 
-    /// After the machine was ticked at its latest time.
+    /// Checks the machine after a tick at its latest time.
     pub(crate) fn check_after_tick(&mut self, oracle: &mut Oracle, machine: &RelayMachine) {
         self.turns.has_passed();
         let due = machine.deadline();
@@ -129,7 +129,7 @@ impl Model {
         let timing = self.config.timing.clone();
         self.check_timeouts(oracle, &timing);
         if let Some(leaving) = self.dials.leaving.filter(|_| !self.is_over()) {
-            // After a jump of the clock the close begins late, and still has its time.
+            // After a clock jump the close begins late, and still has its full time.
             let closed = self.dials.closing.map_or(Time::ZERO, |(at, _)| at + timing.close_timeout);
             let end = (leaving + timing.disconnect_budget).max(closed);
             oracle.check("L-14", "disconnects-in-time", self.now <= end, || {
@@ -156,7 +156,7 @@ impl Model {
     fn check_open_timeouts(&self, oracle: &mut Oracle, conn: Conn, timing: &Timing) {
         if self.dials.up.is_none() && self.dials.closing.is_none() {
             let end = self.dials.since + timing.handshake_timeout + timing.close_timeout;
-            // Its close frame may have to wait for the socket.
+            // The close frame may have to wait for the socket.
             oracle.check("L-4", "a-handshake-ends-in-time", self.now <= end || !self.can_write, || {
                 format!("{conn} opened at {}", self.dials.since)
             });
@@ -179,7 +179,7 @@ impl Model {
         }
     }
 
-    /// No request waits longer than its time-out.
+    /// Checks that no request waits longer than its timeout.
     fn check_timeouts(&self, oracle: &mut Oracle, timing: &Timing) {
         let late = self.requests.pending.iter().find(|(_, pending)| {
             let most = match pending.sort {
@@ -190,7 +190,7 @@ impl Model {
                 | RequestKind::Interrupt => timing.request_timeout,
                 RequestKind::GoIdle | RequestKind::GoDormant => timing.idle_timeout,
                 RequestKind::State | RequestKind::Now => Duration::ZERO,
-                // `disconnects-in-time` says more.
+                // `disconnects-in-time` checks these.
                 RequestKind::Disconnect | RequestKind::Stream => return false,
             };
             self.now.since(pending.since) > most
@@ -204,7 +204,7 @@ impl Model {
     }
 }
 
-/// Counters that the model predicts, and the rules that they are for.
+/// Counters that the model predicts, with their rules.
 const PREDICTED_COUNTERS: &[(&str, &str)] = &[
     ("malformed_lines", "W-3"),
     ("overlong_lines", "W-5"),

@@ -1,11 +1,11 @@
-//! When a gateway may dial, close and give up (L), as a second opinion that is told only what the outside sees.
+//! Dials, closes and ends of the gateway (L), modelled from outside observations only.
 
 use relayline_core::config::Timing;
 use relayline_core::output::Conn;
 use relayline_core::time::Time;
 use std::time::Duration;
 
-/// The gateway's socket.
+/// State of the gateway's socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ModelSocket {
     None,
@@ -13,7 +13,7 @@ pub(crate) enum ModelSocket {
     Open(Conn),
 }
 
-/// What an auth refusal means (L-7, L-8, L-9).
+/// Meaning of an auth refusal (L-7, L-8, L-9).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RefusalKind {
     Cold,
@@ -22,7 +22,7 @@ pub(crate) enum RefusalKind {
     ForGood,
 }
 
-/// What our own close frame was for.
+/// Purpose of the gateway's close frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ClosePurpose {
     Resume,
@@ -30,49 +30,49 @@ pub(crate) enum ClosePurpose {
     Other,
 }
 
-/// What must follow an end.
+/// Required action after the end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum AfterEnd {
-    /// A wait of so long: from, to.
+    /// A wait between these durations.
     Wait(Duration, Duration),
     /// A dial at once.
     Dial,
-    /// Nothing, since the host left.
+    /// None, because the host has disconnected.
     Stopped,
-    /// Nothing, since it is revoked.
+    /// None, because the gateway is revoked.
     Fatal,
 }
 
 #[derive(Debug)]
 pub(crate) struct Dials {
     pub(crate) socket: ModelSocket,
-    /// When the dial began, or the upgrade was done.
+    /// Start of the dial, or end of the upgrade.
     pub(crate) since: Time,
-    /// When this connection's handshake was complete.
+    /// Time at which this connection's handshake completed.
     pub(crate) up: Option<Time>,
     pub(crate) ever_up: bool,
-    /// The last sign of process.
+    /// Time of the last input.
     pub(crate) heard: Time,
-    /// When a ping was written that nothing has followed.
+    /// Time of a ping without input after it.
     pub(crate) pinged: Option<Time>,
-    /// When our close frame was written, and what for.
+    /// Time and purpose of the gateway's close frame.
     pub(crate) closing: Option<(Time, ClosePurpose)>,
-    /// Reading was paused when last looked at: then silence says nothing.
+    /// True if reading was paused at the last look. Silence has no meaning then.
     pub(crate) paused: bool,
     attempts: u32,
     revocation_suspected: bool,
     is_probe: bool,
     refusal: Option<RefusalKind>,
-    /// Its credentials were refused by something other than the connector (L-9).
+    /// True if something other than the connector refused the credentials (L-9).
     pub(crate) is_foreign: bool,
-    /// What the refused upgrade asked for (L-18).
+    /// Wait that the refused upgrade asked for (L-18).
     pub(crate) retry_after: Duration,
-    /// Since when the host holds dials.
+    /// Time since which the host holds dials.
     pub(crate) held_since: Option<Time>,
     hold_until: Time,
-    /// The next dial: not before, and not after, unless the host says otherwise.
+    /// Earliest and latest time of the next dial, unless the host changes them.
     pub(crate) next: Option<(Time, Time)>,
-    /// The host asked to be served again: a dial at any time is fine until then.
+    /// True if the host has resumed: a dial is allowed at any time.
     pub(crate) resumed: bool,
     pub(crate) leaving: Option<Time>,
     pub(crate) over: bool,
@@ -108,7 +108,7 @@ impl Dials {
         }
     }
 
-    /// The connection that counts.
+    /// Returns the open connection.
     pub(crate) fn open(&self) -> Option<Conn> {
         match self.socket {
             ModelSocket::Open(conn) => Some(conn),
@@ -120,7 +120,7 @@ impl Dials {
         matches!(self.socket, ModelSocket::Dialing(of) | ModelSocket::Open(of) if of == conn)
     }
 
-    /// A dial begins; the error says why it must not.
+    /// Records a dial. The error is the reason for which it is not allowed.
     pub(crate) fn dial(&mut self, conn: Conn, now: Time) -> Result<(), (&'static str, &'static str, String)> {
         let at = format!("dial {conn} at {now}");
         if self.over {
@@ -160,7 +160,7 @@ impl Dials {
         }
     }
 
-    /// A sign of process.
+    /// Records input from the peer.
     pub(crate) fn hear(&mut self, now: Time) {
         self.heard = now;
         self.pinged = None;
@@ -172,7 +172,7 @@ impl Dials {
         self.revocation_suspected = false;
     }
 
-    /// An auth refusal of the present dial or connection.
+    /// Records an auth refusal of the current dial or connection.
     pub(crate) fn refused(&mut self, is_expired: bool, confirms: bool) {
         self.refusal = Some(if !self.ever_up {
             RefusalKind::Cold
@@ -201,7 +201,7 @@ impl Dials {
         self.hold_until = Time::ZERO;
     }
 
-    /// The present dial or connection is over: what must follow.
+    /// Records the end of the current dial or connection. Returns the required action.
     pub(crate) fn ended(&mut self, now: Time, timing: &Timing) -> AfterEnd {
         let held = self.up.take().is_some_and(|since| now.since(since) >= timing.backoff_reset);
         if held {
@@ -213,7 +213,7 @@ impl Dials {
         self.socket = ModelSocket::None;
         let hold = self.hold_until.since(now);
         let (mut least, mut most) = (Duration::ZERO, Duration::ZERO);
-        // The host had asked to be served again, and the socket went before our close frame could be written (L-12).
+        // The host had resumed, and the socket ended before the close frame could be written (L-12).
         let closing = closing.map(|(_, purpose)| purpose).or(self.resumed.then_some(ClosePurpose::Resume));
         let next = match (refusal, closing) {
             (Some(RefusalKind::ForGood), _) => AfterEnd::Fatal,
@@ -239,7 +239,7 @@ impl Dials {
             }
         };
         self.next = match next {
-            // The host may still hold dials, or hold them for less.
+            // The host may hold dials longer, or for less time.
             AfterEnd::Wait(from, to) if !hold.is_zero() => Some((now + least.min(from), now + most.min(to))),
             AfterEnd::Wait(from, to) => Some((now + from, now + to)),
             AfterEnd::Dial => Some((now, now)),
@@ -248,14 +248,14 @@ impl Dials {
         next
     }
 
-    /// The latest time of the next dial, the host's hold included.
+    /// Returns the latest time of the next dial, including the host's hold.
     pub(crate) fn latest(&self) -> Option<Time> {
         let (_, to) = self.next?;
         Some(to.max(self.hold_until))
     }
 }
 
-/// What a `Retry-After` asks for at that time; nothing if it cannot be read (RFC 9110, 10.2.3).
+/// Returns the wait of a `Retry-After` at that time; zero if it is not valid (RFC 9110, 10.2.3).
 pub(crate) fn retry_after(text: Option<&str>, unix_s: u64) -> Duration {
     let Some(text) = text else { return Duration::ZERO };
     if let Ok(seconds) = text.parse() {
@@ -271,7 +271,7 @@ mod tests {
     use super::*;
     use relayline_core::config::{Config, Identity};
 
-    /// What no run has shown yet: the close of a resume is on its way, and the socket goes first.
+    /// No run reaches this: the close of a resume is queued, and the socket ends first.
     #[test]
     fn l_12_a_resume_dials_at_once_however_its_socket_ends() {
         let identity = Identity { platform: "discord".to_owned(), bot_id: String::new() };

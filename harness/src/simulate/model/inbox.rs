@@ -1,36 +1,36 @@
-//! What must become of what arrives: who is handed what, and which entries may be acknowledged (A).
+//! The inbox: order of deliveries, and entries that may be acknowledged (A).
 
 use super::posts::Posts;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// How many doubles wait for one twin.
+/// Maximum number of duplicates that wait for one first copy.
 pub(super) const MAX_WAITERS: usize = 8;
 
-/// Something for the host that came over a connection, or over HTTP.
+/// An item for the host that came over a connection or as a webhook request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct InboundItem {
-    /// What it is; none for what the workload did not make.
+    /// Serial number; `None` if the workload did not make the item.
     pub(crate) serial: Option<u64>,
     pub(crate) chat: String,
-    /// Its thread and its session key; none for a forward.
+    /// Thread and session key; `None` for a forward.
     pub(crate) session: Option<(Option<String>, String)>,
-    /// What makes it a double of another.
+    /// Key that identifies duplicates.
     pub(crate) key: Option<String>,
-    /// The connector's entry.
+    /// Id of the connector's buffer entry.
     pub(crate) entry: Option<String>,
-    /// 0 where it came over HTTP.
+    /// Connection; 0 for a webhook request.
     pub(crate) conn: u32,
-    /// The request that it came with, whose sender waits for an answer (H-6).
+    /// Webhook request whose sender waits for a response (H-6).
     pub(crate) post: Option<u64>,
-    /// The prompt that it answers.
+    /// Prompt that it answers.
     pub(crate) answers: Option<String>,
-    /// It is an answer to some prompt, be it a double that answers nothing by itself.
+    /// True for an answer to a prompt, including a duplicate that answers nothing itself.
     pub(crate) is_answer: bool,
-    /// Its place in the order of arrival, or its twin's.
+    /// Position in the order of arrival. A duplicate has that of its first copy.
     pub(crate) place: u64,
 }
 
-/// What became of an arrival.
+/// Outcome of an arrival.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ArrivalOutcome {
     Queued,
@@ -39,33 +39,33 @@ pub(crate) enum ArrivalOutcome {
     Duplicate,
 }
 
-/// A prompt that nothing answers any more.
+/// A prompt that is open again.
 pub(crate) type Unanswered = Option<String>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    /// In the order in which they must be handed over.
+    /// Items in the required order of delivery.
     pub(crate) waiting: VecDeque<InboundItem>,
-    /// What is in flight, by what makes it a double: its place in the order of arrival, and the doubles that wait.
+    /// Items in flight by key: the position of the first copy, and the waiting duplicates.
     flight: BTreeMap<String, (u64, Vec<InboundItem>)>,
     arrived: u64,
-    /// What became in flight on the connection whose handshake is not complete.
+    /// Number of keys in flight from a connection without a complete handshake.
     pub(crate) early_keys: usize,
     taken: BTreeSet<String>,
     taken_order: VecDeque<String>,
-    /// Buffered ones in the host's hands.
+    /// Buffered items that the host has not settled.
     pub(crate) handed: BTreeMap<u64, InboundItem>,
-    /// What was handed over weighs, by delivery.
+    /// Sizes of the unsettled items, by delivery.
     pub(crate) weights: BTreeMap<u64, usize>,
-    /// Live ones that the host may still refuse.
+    /// Live items that the host may still refuse.
     live: BTreeMap<u64, InboundItem>,
-    /// Entries that may be acknowledged, and on which connection.
+    /// Entries that may be acknowledged, by connection.
     pub(crate) owed: BTreeMap<(u32, String), u32>,
-    /// Serial numbers that the host has for good, or that are nobody's to have.
+    /// Serial numbers of items that a host has taken for good, or that no host is to have.
     pub(crate) accounted_for: BTreeSet<u64>,
     memory: usize,
     pub(crate) posts: Posts,
-    /// The connection on which acknowledgements can be written now.
+    /// Connection on which acknowledgements can be written now.
     pub(crate) open: Option<u32>,
 }
 
@@ -74,12 +74,12 @@ impl Inbox {
         Inbox { memory, ..Inbox::default() }
     }
 
-    /// Whether something of this key is in flight or taken.
+    /// Returns true if this key is in flight or taken.
     pub(crate) fn knows(&self, key: &str) -> bool {
         self.taken.contains(key) || self.flight.contains_key(key)
     }
 
-    /// Something arrives; `early` is a connection whose handshake is not complete.
+    /// Adds an item. `early` is a connection without a complete handshake.
     pub(crate) fn arrive(&mut self, mut arrived: InboundItem, early: Option<u32>) -> ArrivalOutcome {
         self.arrived += 1;
         arrived.place = self.arrived;
@@ -108,7 +108,7 @@ impl Inbox {
         ArrivalOutcome::Queued
     }
 
-    /// Whoever waits for word of it hears that it need not come again.
+    /// Acknowledges the entry, or accepts the webhook request.
     pub(crate) fn acknowledge(&mut self, conn: u32, entry: Option<String>, post: Option<u64>) {
         self.owe(conn, entry);
         if let Some(post) = post {
@@ -120,12 +120,12 @@ impl Inbox {
         self.taken.contains(key)
     }
 
-    /// How many wait for the host, or for their twin's fate.
+    /// Returns the number of items that wait for the host or for their first copy.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len() + self.flight.values().map(|(_, waiters)| waiters.len()).sum::<usize>()
     }
 
-    /// Bytes of what the host has not settled, and whose senders wait.
+    /// Returns the size of the unsettled items whose senders wait.
     pub(crate) fn unsettled_bytes(&self) -> usize {
         self.handed.keys().filter_map(|delivery| self.weights.get(delivery)).sum()
     }
@@ -134,15 +134,15 @@ impl Inbox {
         self.flight.len()
     }
 
-    /// An entry that reaches no host is acknowledged all the same.
+    /// Adds an acknowledgement for an entry, even if no host receives it.
     pub(crate) fn owe(&mut self, conn: u32, entry: Option<String>) {
         if let Some(entry) = entry.filter(|_| self.open == Some(conn)) {
             *self.owed.entry((conn, entry)).or_default() += 1;
         }
     }
 
-    /// The first that waits in this chat goes to the host: gives it, if it is the one that was meant. What came on
-    /// a connection whose handshake is not complete holds nothing else up (L-17).
+    /// Removes the first item that waits in this chat, if it is the expected one. An item of a connection
+    /// without a complete handshake does not hold up others (L-17).
     pub(crate) fn hand(
         &mut self,
         delivery: u64,
@@ -174,7 +174,7 @@ impl Inbox {
         Ok(arrived)
     }
 
-    /// The host has settled a delivery. Gives the prompt back that a refused one answered.
+    /// Settles a delivery. Returns the prompt that a refused item answered.
     pub(crate) fn settle(&mut self, delivery: u64, is_taken: bool) -> Unanswered {
         if let Some(arrived) = self.handed.remove(&delivery) {
             self.weights.remove(&delivery);
@@ -203,13 +203,13 @@ impl Inbox {
         arrived.answers
     }
 
-    /// The connection is over: nothing can be acknowledged on it any more. What came before its handshake was
-    /// complete goes with it (L-17): gives the number of those, and the prompts that they answered.
+    /// Ends a connection. It can carry no acknowledgement any more. Items from before its handshake are dropped
+    /// (L-17). Returns their number, and the prompts that they answered.
     pub(crate) fn end(&mut self, conn: u32, was_up: bool) -> (u64, Vec<String>) {
         self.owed.retain(|(of, _), _| *of != conn);
         self.early_keys = 0;
         if was_up {
-            // Doubles out of the buffer come again: nobody waits for word of these.
+            // Buffered duplicates are sent again, so they do not wait for an acknowledgement here.
             for (_, waiters) in self.flight.values_mut() {
                 waiters.retain(|waiter| waiter.conn != conn || waiter.entry.is_none());
             }
@@ -229,7 +229,8 @@ impl Inbox {
         (dropped, unanswered)
     }
 
-    /// Nobody waits for that request's delivery any more: whether no host has seen it, and the prompt that it answered.
+    /// Abandons the item of a webhook request. Returns true if no host has received it, and the prompt that it
+    /// answered.
     pub(crate) fn abandon(&mut self, post: u64) -> (bool, Unanswered) {
         let is_it = |arrived: &InboundItem| arrived.post == Some(post);
         if let Some(arrived) = self.waiting.iter().position(is_it).and_then(|at| self.waiting.remove(at)) {
@@ -238,11 +239,11 @@ impl Inbox {
         let doubled = self.flight.iter_mut().find(|(_, (_, waiters))| waiters.iter().any(is_it));
         let Some((key, (_, waiters))) = doubled else { return (false, None) };
         waiters.retain(|waiter| !is_it(waiter));
-        // Where its twin waits, too, no host has seen it.
+        // If the first copy waits, no host has received it.
         (self.waiting.iter().any(|waiting| waiting.key.as_ref() == Some(key)), None)
     }
 
-    /// It is over for good: gives the number of what the host will never be handed.
+    /// Drops all items. Returns the number of those that the host never receives.
     pub(crate) fn clear(&mut self) -> u64 {
         let dropped = self.waiting();
         self.waiting.clear();
@@ -268,7 +269,7 @@ impl Inbox {
         }
     }
 
-    /// Its newest double goes in its place in the order of arrival; without one it is forgotten.
+    /// Puts the newest duplicate in the place of the first copy, or forgets the key if there is none.
     fn give_up(&mut self, key: Option<String>, answers: Unanswered) -> Unanswered {
         let Some(key) = key else { return answers };
         let flight = self.flight.get_mut(&key);

@@ -1,4 +1,4 @@
-//! What the connector's bytes mean, as far as the outside can tell (W, D-8, A-3).
+//! Interpretation of the connector's bytes (W, D-8, A-3).
 
 use super::inbox::{ArrivalOutcome, InboundItem};
 use super::prompts::PromptState;
@@ -11,7 +11,7 @@ use relayline_core::output::Conn;
 use serde_json::Value;
 
 impl Model {
-    /// The machine has taken these bytes of a socket.
+    /// Records the bytes that the machine has taken from a socket.
     pub(crate) fn bytes(&mut self, oracle: &mut Oracle, user_events: &UserEvents, conn: Conn, bytes: &[u8]) {
         if self.dials.open() != Some(conn) {
             oracle.count("L-6");
@@ -70,7 +70,7 @@ impl Model {
             }
             "going_idle_ack" => {
                 self.idle_acked = true;
-                // One that comes too late means it, too: the connector buffers from now on.
+                // A late confirmation counts, too: the connector buffers from now on.
                 self.is_idle |= self.going_idle_frames > 0;
             }
             "error" => {
@@ -87,8 +87,8 @@ impl Model {
         self.acknowledge_unusable(conn, entry);
     }
 
-    /// What cannot be read stops nothing: its entry is acknowledged and the host is told. What there is to read in
-    /// it the workload knows, which put together the lines that are unreadable.
+    /// Handles an unreadable line: its entry is acknowledged, and the host gets a dead letter. The workload made
+    /// the line, so its readable part is known.
     fn unreadable(&mut self, oracle: &mut Oracle, conn: u32, line: &[u8]) {
         let made = json_variants::UNREADABLE.iter().find(|(unreadable, _)| *unreadable == line);
         let before = json_variants::without_junk(line).and_then(|line| read(&line));
@@ -96,7 +96,7 @@ impl Model {
             oracle.count("A-9");
             let text =
                 [&frame["event"]["text"], &frame["forward"]["path"]].into_iter().find_map(Value::as_str);
-            // The host has what there is of it.
+            // The host has the line as a dead letter.
             self.inbox.accounted_for.extend(text.and_then(serial));
         }
         let entry = made.map(|(_, id)| (*id).to_owned()).or_else(|| entry(before.as_ref()?));
@@ -111,12 +111,12 @@ impl Model {
         self.acknowledge_unusable(conn, entry);
     }
 
-    /// The host is told of a line; none is so long that its end is left out.
+    /// Expects a dead letter for a line. No line is long enough to be truncated.
     fn dead_letter(&mut self, entry: Option<String>, line: &[u8]) {
         self.dead_letters.push_back(DeadLetter { entry, line: String::from_utf8_lossy(line).into_owned() });
     }
 
-    /// Nobody can be handed it: it is acknowledged all the same.
+    /// Acknowledges an entry that no host can receive.
     fn acknowledge_unusable(&mut self, conn: u32, entry: Option<String>) {
         self.inbox.open = self.acknowledges_on();
         self.inbox.owe(conn, entry);
@@ -146,7 +146,7 @@ impl Model {
         let platform = Some(source("platform")).filter(|platform| !platform.is_empty());
         let chat = format!("{} {}", platform.unwrap_or_else(|| "relay".to_owned()), source("chat_id"));
         let key = known.and_then(|known| known.key.clone());
-        // An answer without an id is told by its entry.
+        // An answer without an id is identified by its entry.
         let by_entry = || entry.as_ref().filter(|_| event["prompt_response"].is_object());
         let key = key.or_else(|| by_entry().map(|entry| format!("answer {entry}")));
         let answers = known.and_then(UserEvent::prompt).map(str::to_owned);
@@ -172,7 +172,7 @@ impl Model {
         }
         let serial = frame["forward"]["path"].as_str().and_then(serial);
         let Some(known) = serial.and_then(|serial| user_events.get(&serial)) else {
-            // Garbage: no platform that anybody asked for.
+            // An invalid line of the workload, with a platform that nobody uses.
             self.count("unwanted_forwards", 1);
             return self.acknowledge_unusable(conn, entry);
         };
@@ -224,7 +224,7 @@ impl Model {
         let is_double = arrived.key.as_ref().is_some_and(|key| self.inbox.knows(key));
         if let Some(prompt) = arrived.answers.clone() {
             if is_double {
-                // It shares its twin's fate, and answers nothing itself.
+                // A duplicate shares the outcome of its first copy, and answers nothing itself.
                 arrived.answers = None;
             } else {
                 oracle.count("I-3");
@@ -254,7 +254,7 @@ impl Model {
             ArrivalOutcome::Dropped => {
                 oracle.count("A-4");
                 self.count("waiters_dropped", 1);
-                // Its entry must come again: nobody acknowledges it.
+                // The entry is not acknowledged, so it must come again.
                 self.refused_here |= is_buffered;
             }
             ArrivalOutcome::Duplicate => {
@@ -276,7 +276,7 @@ impl Model {
             self.turns.in_flight.remove(&number);
             self.requests.answered(number, frame.get("result"));
             if self.requests.is_unasked(number) {
-                // An answer in the same message is one to no prompt.
+                // A further answer in the same message has no open prompt.
                 self.prompts.failed(number);
             }
         }
@@ -302,7 +302,7 @@ impl Model {
                 self.is_to_connect = true;
                 self.limit = limit;
                 self.count("handshakes", 1);
-                // What was read with it counts as read after the handshake.
+                // Lines of the same read count as read after the handshake.
                 self.dials.connected(self.now);
             }
             None => {
@@ -313,15 +313,15 @@ impl Model {
     }
 }
 
-/// Names of ops that are too long to be kept (D-6). The workload never names too many.
+/// Returns the number of op names that are too long to be kept (D-6). The workload never lists too many.
 fn dropped_ops(descriptor: &Value) -> u64 {
     let ops = descriptor["supported_ops"].as_array();
     let too_long = |op: &&Value| op.as_str().is_some_and(|op| op.len() > 1024);
     ops.map_or(0, |ops| ops.iter().filter(too_long).count() as u64)
 }
 
-/// The limit of a descriptor's messages, where the descriptor can be used (D-1, D-3, D-7). The workload's numbers are
-/// small, so that floats are exact.
+/// Returns the message limit of a usable descriptor (D-1, D-3, D-7). The workload's numbers are small, so floats are
+/// exact.
 fn limit(descriptor: &Value) -> Option<u64> {
     let whole = |name: &str| {
         let field = descriptor.get(name)?;
@@ -336,8 +336,8 @@ fn limit(descriptor: &Value) -> Option<u64> {
         .then(|| whole("max_message_length").filter(|limit| *limit > 0).unwrap_or(4096))
 }
 
-/// A frame: an object with a string `type`. A lone surrogate is a sign that cannot be shown, and no error (W-7); nor are
-/// constants of Python's, which the workload never writes as text (W-11).
+/// Parses a frame: an object with a string `type`. Lone surrogates (W-7) and Python's constants (W-11) are not errors.
+/// The workload never writes those constants as text.
 fn read(line: &[u8]) -> Option<Value> {
     let text = std::str::from_utf8(line).ok()?;
     let mended = text.replace("\\ud800", "\\ufffd").replace("-Infinity", "null");
@@ -347,7 +347,7 @@ fn read(line: &[u8]) -> Option<Value> {
     Some(frame)
 }
 
-/// The connector's entry: a string or an integer (W-8), not empty.
+/// Returns the id of the connector's entry: a non-empty string or an integer (W-8).
 fn entry(frame: &Value) -> Option<String> {
     match frame.get("bufferId")? {
         Value::String(id) if !id.is_empty() => Some(id.clone()),

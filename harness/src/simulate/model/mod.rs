@@ -1,5 +1,5 @@
-//! The reference model: what must have happened, told only what the outside sees of a machine. It is much simpler than
-//! the machine, has no queues for writing and no timers, and knows from the workload what each thing is.
+//! The reference model: predicts the machine's behavior from outside observations. It is much simpler than the
+//! machine. It has no write queues and no timers, and knows the meaning of each input from the workload.
 
 mod checks;
 mod dials;
@@ -39,18 +39,18 @@ use std::sync::Arc;
 use streams::StreamModel;
 use turns::ModelTurns;
 
-/// What the host is told of what cannot be used (A-3, A-9, W-5).
+/// A dead letter that the host must get (A-3, A-9, W-5).
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct DeadLetter {
     entry: Option<String>,
     line: String,
 }
 
-/// What a gateway's process must do, from its start to its end.
+/// Model of a gateway's process.
 #[derive(Debug)]
 pub(crate) struct Model {
     config: Arc<Config>,
-    /// The latest time that the machine was told.
+    /// Latest time that was passed to the machine.
     pub(crate) now: Time,
     unix_s: u64,
     pub(crate) inbox: Inbox,
@@ -58,41 +58,41 @@ pub(crate) struct Model {
     pub(crate) prompts: Prompts,
     pub(crate) dials: Dials,
     places: Places,
-    /// Where the frames of requests must go.
+    /// Expected places of requests' frames.
     placed: BTreeMap<u64, ExpectedPlace>,
-    /// Replies that are streamed, by name.
+    /// Streamed replies, by name.
     streams: BTreeMap<String, StreamModel>,
     turns: ModelTurns,
-    /// Where the machine said that it is, when last looked at.
+    /// The machine's phase at the last look.
     phase: Phase,
-    /// What of the connector's line has come.
+    /// Received part of the connector's current line.
     line: Vec<u8>,
     is_overlong: bool,
     interrupts: VecDeque<(String, String)>,
-    /// `error` frames that the host must be told of.
+    /// Number of `error` frames that the host must be notified of.
     errors: u64,
-    /// An `error` frame came before the handshake of this connection.
+    /// True if an `error` frame came before the handshake of this connection.
     has_early_error: bool,
     stale: VecDeque<Option<u64>>,
     dead_letters: VecDeque<DeadLetter>,
-    /// The limit of the first descriptor's messages (D-3).
+    /// Message limit of the first descriptor (D-3).
     limit: u64,
-    /// A usable first descriptor came: the host must be told.
+    /// True if a usable first descriptor came, and the host must be notified.
     is_to_connect: bool,
     bad_descriptor: bool,
-    /// The host refused a buffered delivery of this connection.
+    /// True if the host refused a buffered delivery of this connection.
     refused_here: bool,
-    /// The connector has confirmed idleness since it was last asked for.
+    /// True if the connector has confirmed idleness since the last request.
     idle_acked: bool,
-    /// It was confirmed on this connection.
+    /// True if idleness was confirmed on this connection.
     is_idle: bool,
-    /// How often the host has asked to go idle on this connection.
+    /// Number of idle requests of the host on this connection.
     idle_requests: u32,
-    /// How often the connector was asked.
+    /// Number of `going_idle` frames on this connection.
     going_idle_frames: u32,
-    /// Idleness was confirmed to somebody who wants to sleep.
+    /// True if idleness was confirmed for a host that goes dormant.
     may_sleep: bool,
-    /// The socket could take a message when last looked at.
+    /// True if the socket had room at the last look.
     pub(crate) can_write: bool,
     is_fatal: bool,
     must_be_fatal: bool,
@@ -101,14 +101,14 @@ pub(crate) struct Model {
     must_sleep: bool,
     has_stopped: bool,
     last_delivery: u64,
-    /// The bytes of a request's id that all share.
+    /// Common prefix of the process's request ids.
     pub(crate) prefix: String,
-    /// What the counters must say.
+    /// Expected values of the counters.
     counts: BTreeMap<&'static str, u64>,
-    /// A counter has changed since the machine's were compared with them, as they were then.
+    /// True if a counter has changed since the last comparison.
     has_counted: bool,
     compared: Option<Stats>,
-    /// Messages that streams have finished, with their texts: for who knows what the chats show.
+    /// Message ids and texts of finished streams, to compare with the chats.
     pub(crate) finished_streams: Vec<(Vec<String>, String)>,
 }
 
@@ -164,29 +164,29 @@ impl Model {
         self.has_counted = true;
     }
 
-    /// The answer to a prompt is not taken after all (I-3).
+    /// Reopens a prompt whose answer was not taken (I-3).
     fn reopen(&mut self, prompt: &str) {
         let evicted = self.prompts.reopen(prompt, self.now);
         self.count("prompts_evicted", evicted);
     }
 
-    /// The host has primed a chat.
+    /// Records a primed chat.
     pub(crate) fn primed(&mut self, chat: &str, platform: &str) {
         self.places.primed(chat, platform);
     }
 
-    /// The host has primed a chat with what is too long.
+    /// Records a refused `prime`.
     pub(crate) fn prime_refused(&mut self) {
         self.count("not_accepted", 1);
     }
 
-    /// The machine is told the time, which never goes back for it (L-15).
+    /// Passes a time to the model. The machine's time never goes back (L-15).
     pub(crate) fn advance_clock(&mut self, now: Now) {
         self.now = self.now.max(now.mono);
         self.unix_s = now.unix_s;
     }
 
-    /// The machine is about to be ticked at its latest time.
+    /// Expires requests and turns before a tick at the latest time.
     pub(crate) fn before_tick(&mut self) {
         self.expire_stream_frames();
         self.expire_turns();
@@ -196,17 +196,18 @@ impl Model {
         self.is_fatal || self.has_stopped
     }
 
-    /// The connection whose handshake is not complete.
+    /// Returns the connection whose handshake is not complete.
     fn early(&self) -> Option<u32> {
         self.dials.open().filter(|_| self.dials.up.is_none()).map(Conn::number)
     }
 
-    /// The connection on which an acknowledgement can be written: not behind our own close frame.
+    /// Returns the connection on which an acknowledgement can be written. After the gateway's close frame there is
+    /// none.
     fn acknowledges_on(&self) -> Option<u32> {
         self.dials.open().filter(|_| self.dials.closing.is_none()).map(Conn::number)
     }
 
-    /// Something happened to a dial or socket.
+    /// Records an event of a dial or socket.
     pub(crate) fn io(&mut self, event: &IoEvent<'_>) {
         let (IoEvent::Opened { conn }
         | IoEvent::DialFailed { conn, .. }
@@ -231,7 +232,7 @@ impl Model {
         }
     }
 
-    /// L-9: what an answer to the upgrade means, from what PROTOCOL.md says of it alone.
+    /// Interprets a refused upgrade by PROTOCOL.md alone (L-9).
     fn upgrade_refused(&mut self, refusal: &Refusal<'_>, confirms: bool) {
         let body = serde_json::from_slice::<serde_json::Value>(refusal.body).unwrap_or_default();
         let is_whole = refusal.is_whole && !refusal.has_challenge;
@@ -246,7 +247,7 @@ impl Model {
         }
     }
 
-    /// The host has asked for something.
+    /// Records a command of the host, and its result.
     pub(crate) fn submitted(
         &mut self,
         oracle: &mut Oracle,
@@ -305,7 +306,7 @@ impl Model {
                 self.stops_streams(id, *turn);
             }
             Command::GoIdle | Command::GoDormant => {
-                // Who is idle need not ask again.
+                // An idle gateway does not ask again.
                 self.idle_acked = self.is_idle;
                 self.idle_requests += 1;
             }

@@ -1,4 +1,4 @@
-//! What a machine puts out, held against what it must.
+//! Checks of the machine's outputs.
 
 use super::dials::{AfterEnd, ClosePurpose, RefusalKind};
 use super::inbox::InboundItem;
@@ -14,7 +14,7 @@ use relayline_core::token;
 use std::time::Duration;
 
 impl Model {
-    /// The machine has something done.
+    /// Checks an action.
     pub(crate) fn action(&mut self, oracle: &mut Oracle, now: Now, action: &Action) {
         oracle.check("L-10", "fatal-is-last", !self.is_fatal, || format!("{action:?} after it"));
         let last = matches!(action, Action::Notify(Notice::Stopped));
@@ -70,7 +70,7 @@ impl Model {
         });
     }
 
-    /// The machine lets go of a socket by itself: there must be a reason.
+    /// Checks that a dropped socket has a reason.
     fn dropped(&mut self, oracle: &mut Oracle, conn: Conn) {
         let timing = &self.config.timing;
         let closed_for = self.dials.closing.map(|(at, _)| self.now.since(at));
@@ -80,7 +80,7 @@ impl Model {
             ModelSocket::Dialing(_) => {
                 self.dials.leaving.is_some() || self.now.since(self.dials.since) >= timing.dial_timeout
             }
-            // A close frame that cannot be written may be due for as long.
+            // A close frame that cannot be written may be due for the same time.
             ModelSocket::Open(_) => {
                 closed_for.is_some_and(|since| since >= timing.close_timeout)
                     || silent >= timing.ping_interval + timing.ping_timeout
@@ -122,7 +122,7 @@ impl Model {
                 let is_whole = self.stream_completed(oracle, &pending.stream, result);
                 if let Ok(Reply::Streamed { message_ids, .. }) = result
                     && is_whole
-                    // The end of one whose chat was forgotten meanwhile goes to the default platform (M-3).
+                    // The end of a stream whose chat was forgotten goes to the default platform (M-3).
                     && self.places.is_sure()
                 {
                     self.finished_streams.push((message_ids.clone(), pending.text.clone()));
@@ -205,13 +205,13 @@ impl Model {
                     format!("{told:?}, not {expected:?}")
                 });
             }
-            // A further descriptor's change is told, too.
+            // A changed descriptor is reported, too.
             Notice::Platform { .. } => oracle.count("D-8"),
             _ => {}
         }
     }
 
-    /// What the reason of an end must say beside the peer's words (W-10, X-5).
+    /// Checks the additions to the reason of an end (W-10, X-5).
     fn check_end_reason(&mut self, oracle: &mut Oracle, reason: &str) {
         let held = self.line.len();
         let pending = format!("{held} bytes without a newline are pending");
@@ -255,7 +255,7 @@ impl Model {
             Some(RefusalKind::Once | RefusalKind::ForGood) => oracle.count("L-9"),
             None => {}
         }
-        // It has gone to sleep, and the socket went before our close frame could be written.
+        // The gateway went dormant, and the socket ended before the close frame could be written.
         if self.may_sleep {
             self.dials.closing.get_or_insert((self.now, ClosePurpose::Dormant));
         }
@@ -305,7 +305,7 @@ impl Model {
         self.dials.resumed = false;
     }
 
-    /// The machine hands something to the host.
+    /// Checks a delivery to the host.
     pub(crate) fn delivery(&mut self, oracle: &mut Oracle, delivery: &Delivery) {
         self.count("delivered", 1);
         let number = delivery.id.number();
@@ -365,7 +365,7 @@ impl Model {
 }
 
 impl Model {
-    /// The host sees the thread and the session that the event must have.
+    /// Checks the thread and the session of an event.
     fn session(&self, oracle: &mut Oracle, arrived: &InboundItem, event: &Event) {
         let Some((thread, key)) = &arrived.session else { return };
         let source = &event.source;
@@ -378,7 +378,7 @@ impl Model {
     }
 }
 
-/// The serial number that a delivery carries: in its text, else in its message id.
+/// Returns the serial number in a delivery's text, else in its message id.
 fn serial_of(text: &str, message_id: Option<&str>) -> Option<u64> {
     serial(text).or_else(|| message_id.and_then(serial))
 }

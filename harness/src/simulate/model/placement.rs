@@ -1,4 +1,4 @@
-//! How the frames of what the host asks for must be placed (M-3, M-7, M-8).
+//! Expected places of the frames that the host's commands cause (M-3, M-7, M-8).
 
 use super::Model;
 use super::places::Anchor;
@@ -7,27 +7,27 @@ use relayline_core::command::{Command, Metadata, NotAccepted};
 use relayline_core::op::{Op, ReplyMessage};
 use serde_json::Value;
 
-/// Place of a frame that was asked for.
+/// Expected place of a frame.
 #[derive(Debug)]
 pub(super) struct ExpectedPlace {
     chat: String,
-    /// As which platform it goes out; none where that is not known for sure.
+    /// Platform tag; `None` if it is not known for sure.
     tag: Option<Option<String>>,
     anchor: Option<ExpectedAnchor>,
     notify: Option<Value>,
 }
 
-/// What M-8 decides.
+/// Anchor that M-8 requires.
 #[derive(PartialEq, Eq, Debug)]
 struct ExpectedAnchor {
     reply_to: Option<String>,
     thread: Option<String>,
-    /// The message that is answered, as metadata names it.
+    /// Answered message, as metadata names it.
     message: Option<String>,
 }
 
 impl Model {
-    /// The host has asked for something that has a place.
+    /// Records the expected place of a command's frame.
     pub(super) fn expect_placement(&mut self, oracle: &mut Oracle, id: u64, command: &Command) {
         let own =
             |metadata: &Metadata, name: &str| metadata.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -90,7 +90,7 @@ impl Model {
         let named = target.message.clone().filter(|_| reply.last);
         let mut anchored = expected_anchor(anchor.clone(), message, thread, named);
         if reply.continues {
-            // A further part points at nothing, and is placed as the first is.
+            // A further part replies to no message, and has the place of the first.
             anchored.reply_to = None;
             anchored.message = target.message.clone().filter(|_| reply.last);
         }
@@ -104,7 +104,7 @@ impl Model {
         })
     }
 
-    /// The host could not answer a delivery: only where it was forgotten, if that is said to be why (M-7).
+    /// Checks that an answer was refused as unknown only if its delivery was forgotten (M-7).
     pub(super) fn check_refused_answer(&self, oracle: &mut Oracle, command: &Command, refused: &NotAccepted) {
         let delivery = match command {
             Command::Reply(reply) => Some(reply.delivery),
@@ -122,7 +122,7 @@ impl Model {
         }
     }
 
-    /// A frame of the host's is written.
+    /// Checks the place of a written frame.
     pub(super) fn check_placement(&mut self, oracle: &mut Oracle, id: u64, frame: &Value) {
         let (action, metadata) = (&frame["action"], &frame["action"]["metadata"]);
         let text = |value: &Value| value.as_str().map(str::to_owned);

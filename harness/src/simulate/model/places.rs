@@ -1,5 +1,5 @@
-//! Where an answer goes (M-1, M-3, M-7, M-8, D-9), as the rules say it: the chats, the descriptors of the connection and
-//! the deliveries that can be answered.
+//! Places of answers (M-1, M-3, M-7, M-8, D-9): the chats, the descriptors of the connection, and the deliveries that
+//! can be answered.
 
 use relayline_core::command::Metadata;
 use relayline_core::config::Config;
@@ -7,22 +7,22 @@ use relayline_core::event::Event;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Longest id that is remembered.
+/// Maximum length of a remembered id.
 const MAX_ID_BYTES: usize = 1024;
-/// Platform of what names none.
+/// Platform of an event that names none.
 const UNNAMED_PLATFORM: &str = "relay";
 const SLACK: &str = "slack";
 
-/// What was last seen of a chat (M-1).
+/// Last known facts about a chat (M-1).
 #[derive(Clone, Debug, Default)]
 struct ChatMemory {
     platform: Option<String>,
     is_dm: bool,
-    /// The last message that was seen there on Slack.
+    /// Last message in the chat, on Slack only.
     message: Option<String>,
 }
 
-/// What a platform's descriptor offers, as far as answers need it (D-6).
+/// Features of a platform's descriptor that answers depend on (D-6).
 #[derive(Clone, Debug)]
 pub(super) struct PlatformFeatures {
     platform: String,
@@ -53,24 +53,24 @@ impl PlatformFeatures {
         self.platform == "telegram"
     }
 
-    /// Whether a stream with this metadata grows as a draft (O-12).
+    /// Returns true if a stream with this metadata uses drafts (O-12).
     pub(super) fn drafts(&self, metadata: &Metadata) -> bool {
         let unfurls = ["unfurl_links", "unfurl_media"].iter().any(|name| is_set(metadata, name));
         self.drafts && !(unfurls && self.is_slack())
     }
 }
 
-/// Place of the message that a delivery brought.
+/// Place of a delivered message.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Target {
-    /// Its platform, where this gateway fronts it.
+    /// Its platform, if this gateway fronts it.
     pub(super) platform: Option<String>,
     pub(super) chat: String,
     pub(super) thread: Option<String>,
     pub(super) message: Option<String>,
 }
 
-/// What M-8 makes of an op's place.
+/// Effect of M-8 on the place of an op.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Anchor {
     AsGiven,
@@ -93,7 +93,7 @@ pub(super) struct Places {
     max_chats: usize,
     replies_in_thread: bool,
     fronted: Vec<String>,
-    /// The descriptors of this connection, the default first (D-8).
+    /// Features by the connection's descriptors, the default first (D-8).
     features: Vec<PlatformFeatures>,
     targets: VecDeque<(u64, usize, Target)>,
     target_bytes: usize,
@@ -116,12 +116,12 @@ impl Places {
         }
     }
 
-    /// Whether what is remembered of chats is known: none had to make room for another.
+    /// Returns true if no chat was forgotten, so that the memory of chats is known.
     pub(super) fn is_sure(&self) -> bool {
         self.chats.len() <= self.max_chats
     }
 
-    /// An event says something of its chat.
+    /// Remembers the chat of an event.
     pub(super) fn seen(&mut self, event: &Value) {
         let source = &event["source"];
         let fits = |text: Option<String>| text.filter(|text| text.len() <= MAX_ID_BYTES);
@@ -132,7 +132,7 @@ impl Places {
         self.note(&id(&source["chat_id"]).unwrap_or_default(), platform, kind == "dm", message);
     }
 
-    /// A Discord interaction says something of its chat: a guild's (P-7).
+    /// Remembers the chat of a Discord interaction, which is in a guild (P-7).
     pub(super) fn seen_interaction(&mut self, chat: &str) {
         self.note(chat, Some("discord".to_owned()), false, None);
     }
@@ -146,7 +146,7 @@ impl Places {
         if let (Some(before), Some(now)) = (named(&seen.platform), named(&platform))
             && before != now
         {
-            // Another platform's chat of the same id.
+            // A chat of another platform with the same id.
             *seen = ChatMemory::default();
         }
         seen.platform = platform.or(seen.platform.take());
@@ -154,7 +154,7 @@ impl Places {
         seen.message = message.or(seen.message.take());
     }
 
-    /// The host has said what is to be remembered of a chat (M-6).
+    /// Remembers a primed chat (M-6).
     pub(super) fn primed(&mut self, chat: &str, platform: &str) {
         let seen = ChatMemory { platform: Some(platform.to_owned()), ..ChatMemory::default() };
         self.chats.insert(chat.to_owned(), seen);
@@ -164,7 +164,7 @@ impl Places {
         self.features.clear();
     }
 
-    /// A usable descriptor came: the first of its platform counts, one an identity (D-8).
+    /// Adds a usable descriptor. The first of its platform counts, at most one per identity (D-8).
     pub(super) fn described(&mut self, descriptor: &Value) {
         let offer = PlatformFeatures::read(descriptor);
         let is_known = self.features.iter().any(|known| known.platform == offer.platform);
@@ -173,7 +173,7 @@ impl Places {
         }
     }
 
-    /// What can be done in a chat (D-9): on the platform that is named, else on the one that it was last seen on.
+    /// Returns the features of a chat (D-9): of the named platform, else of the platform it was last seen on.
     pub(super) fn offer(&self, chat: &str, platform: Option<&str>) -> Option<&PlatformFeatures> {
         let last_seen = || self.chats.get(chat)?.platform.as_deref();
         let of = platform.or_else(last_seen);
@@ -181,7 +181,7 @@ impl Places {
         known.or(self.features.first())
     }
 
-    /// As which platform an op goes out (M-3).
+    /// Returns the platform tag of an op (M-3).
     pub(super) fn tag(&self, chat: &str, platform: Option<&str>) -> Option<String> {
         let last_seen = || self.chats.get(chat)?.platform.as_deref();
         let of = platform.or_else(last_seen)?;
@@ -193,7 +193,7 @@ impl Places {
         platform.or_else(last_seen) == Some(SLACK)
     }
 
-    /// Where an op that answers a message goes on Slack (M-8).
+    /// Returns the anchor of an op that answers a message on Slack (M-8).
     pub(super) fn anchor(
         &self,
         chat: &str,
@@ -212,13 +212,13 @@ impl Places {
         }
     }
 
-    /// The message under which a typing sign stands in a dm on Slack (M-8).
+    /// Returns the message that anchors a typing indicator in a direct message on Slack (M-8).
     pub(super) fn typing_thread(&self, chat: &str, platform: Option<&str>) -> Option<String> {
         let seen = self.chats.get(chat).filter(|seen| seen.is_dm && self.is_on_slack(chat, platform))?;
         seen.message.clone()
     }
 
-    /// The host was handed a message: it can be answered from now on (M-7).
+    /// Remembers a delivered message, which can be answered from now on (M-7).
     pub(super) fn delivered(&mut self, delivery: u64, event: &Event) {
         let source = &event.source;
         let platform = Some(&*source.platform).filter(|platform| *platform != UNNAMED_PLATFORM);
@@ -258,7 +258,7 @@ impl Places {
     }
 }
 
-/// Whether metadata names a thread.
+/// Returns true if metadata names a thread.
 pub(super) fn has_thread(metadata: &Metadata) -> bool {
     is_set(metadata, "thread_id") || is_set(metadata, "thread_ts")
 }
@@ -267,7 +267,7 @@ fn is_set(metadata: &Metadata, name: &str) -> bool {
     metadata.get(name).is_some_and(|value| !value.is_null() && value != "")
 }
 
-/// An id: a string that is not empty, or a whole number (W-8).
+/// Returns an id: a non-empty string, or an integer (W-8).
 fn id(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),

@@ -1,4 +1,4 @@
-//! Signed deliveries over HTTP: what is answered at once, who waits, and the one answer that each must have (H-6).
+//! Webhook requests: immediate responses, waiting senders, and one response for each (H-6).
 
 use super::Model;
 use super::inbox::InboundItem;
@@ -10,7 +10,7 @@ use relayline_core::webhook::{Received, WebhookResponse};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The senders that wait for an answer.
+/// Senders that wait for a response.
 #[derive(Debug, Default)]
 pub(crate) struct Posts {
     waiting: BTreeMap<u64, WaitingSender>,
@@ -19,7 +19,7 @@ pub(crate) struct Posts {
 #[derive(Debug)]
 struct WaitingSender {
     since: Time,
-    /// The status that it must be answered with, as soon as that is known.
+    /// Required status of the response, once it is known.
     status: Option<u16>,
 }
 
@@ -32,29 +32,29 @@ impl Posts {
         self.waiting.len()
     }
 
-    /// PostKind became of it is known. Who has had an answer hears no more.
+    /// Sets the status of a waiting sender. A sender that was answered is ignored.
     pub(crate) fn set_status(&mut self, post: u64, status: u16) {
         if let Some(waiting) = self.waiting.get_mut(&post) {
             waiting.status.get_or_insert(status);
         }
     }
 
-    /// One that should have had its answer by now.
+    /// Returns a sender that should have been answered.
     pub(crate) fn unanswered(&self) -> Option<u64> {
         self.waiting.iter().find(|(_, waiting)| waiting.status.is_some()).map(|(post, _)| *post)
     }
 
-    /// One that has waited for longer than that.
+    /// Returns a sender that has waited longer than `most`.
     pub(crate) fn overdue(&self, now: Time, most: std::time::Duration) -> Option<u64> {
         self.waiting.iter().find(|(_, waiting)| now.since(waiting.since) > most).map(|(post, _)| *post)
     }
 }
 
-/// How far a signature's time may be off, in seconds (C-3).
+/// Maximum difference of a signature's time from the clock, in seconds (C-3).
 const MAX_SKEW_S: u64 = 300;
 
 impl Model {
-    /// A request was made, and this came of it at once. So many bytes of events waited.
+    /// Checks the immediate result of a request. `waiting` is the size of the waiting events.
     pub(crate) fn posted(
         &mut self,
         oracle: &mut Oracle,
@@ -80,7 +80,7 @@ impl Model {
         }
     }
 
-    /// The status of what is answered at once; none where it waits.
+    /// Returns the status of an immediate response; `None` if the sender waits.
     fn expected(&self, post: &Post, unix_s: u64, waiting: usize) -> Option<u16> {
         let is_fresh = post.signed_at.is_some_and(|at| at.abs_diff(unix_s) <= MAX_SKEW_S);
         let keyed = !self.config.delivery_keys.is_empty();
@@ -97,7 +97,7 @@ impl Model {
             | PostKind::NoJson
             | PostKind::NoEvent => {}
         }
-        // PostKind cannot be verified, for want of its body, is told as that.
+        // A request without a readable body cannot be verified, and its status says that.
         match post.fault {
             _ if !keyed || !is_fresh => return Some(401),
             Some(PostFault::TooLong) => return Some(413),
@@ -113,7 +113,7 @@ impl Model {
     }
 
     fn is_rejected(&self, post: &Post, waiting: usize) -> bool {
-        // PostKind was taken before needs no room.
+        // A duplicate of a taken event needs no room.
         !post
             .event
             .as_ref()
@@ -160,7 +160,7 @@ impl Model {
         }
     }
 
-    /// A request that waited is answered.
+    /// Checks the response to a sender that waited.
     pub(super) fn check_response(&mut self, oracle: &mut Oracle, id: u64, answer: &WebhookResponse) {
         let status = answer.status();
         let Some(waiting) = self.inbox.posts.waiting.remove(&id) else {
@@ -179,7 +179,7 @@ impl Model {
         });
     }
 
-    /// Nobody waits for that request's delivery any more. Gives the status that says so.
+    /// Abandons a request. Returns the status of its response.
     fn abandon_post(&mut self, id: u64, at_end: bool) -> u16 {
         let (is_unseen, unanswered) = self.inbox.abandon(id);
         if let Some(prompt) = unanswered {
@@ -189,11 +189,11 @@ impl Model {
         if at_end || is_unseen { 503 } else { 504 }
     }
 
-    /// It is over for good: whoever waits is answered.
+    /// Abandons all requests without a status, at the end of the process.
     pub(super) fn reject_pending(&mut self) {
         let ids: Vec<u64> = self.inbox.posts.waiting.keys().copied().collect();
         for id in ids {
-            // Who has word already only has not been told yet.
+            // A sender with a status only waits for its response.
             if self.inbox.posts.waiting.get(&id).is_some_and(|waiting| waiting.status.is_none()) {
                 let status = self.abandon_post(id, true);
                 self.inbox.posts.set_status(id, status);
@@ -202,7 +202,7 @@ impl Model {
     }
 }
 
-/// PostKind counts a request that was answered so at once.
+/// Returns the counter of an immediate response with this status.
 fn counter(status: u16) -> Option<&'static str> {
     match status {
         400 => Some("unusable_deliveries"),

@@ -1,20 +1,20 @@
-//! Prompts as the outside knows them (I).
+//! Model of prompts (I).
 
 use relayline_core::prompts::PROMPT_LIFE;
 use relayline_core::time::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// One prompt.
+/// A prompt.
 #[derive(Debug)]
 struct AskedPrompt {
     request: u64,
-    /// Known once the frame that carries it is written.
+    /// Id, once its frame is written.
     id: Option<String>,
     until: Time,
 }
 
-/// What an answer to it must come to (I-3).
+/// State of a prompt, which decides about an answer (I-3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum PromptState {
     Open,
@@ -26,12 +26,12 @@ pub(crate) enum PromptState {
 #[derive(Debug)]
 pub(crate) struct Prompts {
     asked: Vec<AskedPrompt>,
-    /// Requests whose prompts are open, and whose are answered; who has been so for longest first.
+    /// Requests of open and of answered prompts, longest in that state first.
     open: VecDeque<u64>,
     answered: VecDeque<u64>,
-    /// How many may be either.
+    /// Maximum number of each.
     most: usize,
-    /// The first half of this process's ids.
+    /// First half of the process's prompt ids.
     prefix: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Prompts {
         Prompts { asked: Vec::new(), open: VecDeque::new(), answered: VecDeque::new(), most, prefix: None }
     }
 
-    /// One is asked: how many that could have been answered had to make room.
+    /// Adds a prompt. Returns the number of evicted ones that could have been answered.
     pub(crate) fn ask(&mut self, request: u64, now: Time, timeout: Option<Duration>) -> u64 {
         self.forget_over(now);
         let until = now + timeout.unwrap_or(PROMPT_LIFE).min(PROMPT_LIFE);
@@ -48,13 +48,13 @@ impl Prompts {
         push(&mut self.open, request, self.most)
     }
 
-    /// What is over takes no room.
+    /// Removes expired prompts.
     fn forget_over(&mut self, now: Time) {
         let asked = &self.asked;
         self.open.retain(|open| asked.iter().any(|asked| asked.request == *open && asked.until > now));
     }
 
-    /// Its frame is written; the id must be new.
+    /// Records the id of a written prompt. Returns true if the id is new.
     pub(crate) fn written(&mut self, request: u64, id: &str) -> bool {
         let is_new = self.asked.iter().all(|asked| asked.id.as_deref() != Some(id));
         self.prefix = id.split_once('.').map(|(prefix, _)| prefix.to_owned());
@@ -64,7 +64,7 @@ impl Prompts {
         is_new
     }
 
-    /// It failed, and was never asked.
+    /// Removes a prompt that failed.
     pub(crate) fn failed(&mut self, request: u64) {
         self.asked.retain(|asked| asked.request != request);
         self.open.retain(|open| *open != request);
@@ -91,7 +91,7 @@ impl Prompts {
         }
     }
 
-    /// An answer is given.
+    /// Marks a prompt as answered.
     pub(crate) fn answer(&mut self, id: &str) {
         let Some(request) = self.find(id).map(|asked| asked.request) else { return };
         if remove(&mut self.open, request) {
@@ -99,7 +99,7 @@ impl Prompts {
         }
     }
 
-    /// It is not taken after all: how many that could have been answered had to make room.
+    /// Reopens a prompt. Returns the number of evicted ones that could have been answered.
     pub(crate) fn reopen(&mut self, id: &str, now: Time) -> u64 {
         let Some((request, until)) = self.find(id).map(|asked| (asked.request, asked.until)) else {
             return 0;
@@ -117,7 +117,7 @@ fn remove(from: &mut VecDeque<u64>, request: u64) -> bool {
     at.and_then(|at| from.remove(at)).is_some()
 }
 
-/// Of too many the first goes: how many did.
+/// Adds a request, and evicts the first beyond the maximum. Returns the number of evictions.
 fn push(to: &mut VecDeque<u64>, request: u64, most: usize) -> u64 {
     let evicted = to.len() >= most && to.pop_front().is_some();
     to.push_back(request);

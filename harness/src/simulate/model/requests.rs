@@ -1,4 +1,4 @@
-//! What must become of what the host asks for (O).
+//! Model of the host's requests (O).
 
 use super::streams;
 use relayline_core::command::{Command, Failure, FailureKind, Reply};
@@ -7,27 +7,27 @@ use relayline_core::time::Time;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What sort of request it is, as far as its end is concerned.
+/// Kind of a request, which decides how it may end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RequestKind {
-    /// Answered by the connector.
+    /// Completed by the connector's result.
     Asked,
-    /// The same, and never an error to the host.
+    /// Completed by the connector's result, and never an error.
     Typing,
-    /// The same, and a prompt is open from then on.
+    /// Completed by the connector's result, and opens a prompt.
     Prompt,
-    /// Answered by the connector, or at once where it names other ops (O-5).
+    /// Completed by the connector's result, or at once if the descriptor lists other ops (O-5).
     Info,
-    /// Done once written.
+    /// Completed when written.
     Interrupt,
-    /// A state of a stream that is done at once.
+    /// A state of a stream, completed at once.
     State,
     /// The last state of a stream.
     Stream,
     GoIdle,
     GoDormant,
     Disconnect,
-    /// Done at once.
+    /// Completed at once.
     Now,
 }
 
@@ -48,14 +48,13 @@ impl RequestKind {
         }
     }
 
-    /// Whether it counts against `max_in_flight` as a frame that waits. A typing sign and what a chat is may be
-    /// done at once.
+    /// Returns true if it counts against `max_in_flight`. A typing indicator and a chat query may complete at once.
     fn is_frame(self) -> bool {
         matches!(self, RequestKind::Asked | RequestKind::Prompt | RequestKind::Interrupt)
     }
 }
 
-/// How a request must end, once that is known.
+/// Required result of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum ExpectedResult {
     Success { message_id: Option<String> },
@@ -68,9 +67,9 @@ pub(crate) struct Pending {
     pub(crate) since: Time,
     pub(crate) written: bool,
     pub(crate) due: Option<ExpectedResult>,
-    /// The stream that it is a state of.
+    /// Stream of which this is a state.
     pub(crate) stream: String,
-    /// All of that stream's text, when it is its last state.
+    /// Whole text of the stream, for its last state.
     pub(crate) text: String,
 }
 
@@ -80,13 +79,13 @@ pub(crate) struct Requests {
     last: u64,
     /// Times at which commands were accepted.
     accepted: BTreeMap<u64, Time>,
-    /// Every request whose frame was written: steps of streams, too.
+    /// Requests whose frame was written, including steps of streams.
     written: BTreeSet<u64>,
-    /// Those that ended as never written.
+    /// Requests that ended as never written.
     pub(crate) never_written: BTreeSet<u64>,
 }
 
-/// What the connector's `result` means (O-2, O-7).
+/// Returns the meaning of the connector's `result` (O-2, O-7).
 pub(crate) fn expected_result(result: Option<&Value>) -> ExpectedResult {
     let empty = Value::Object(serde_json::Map::new());
     let result = result.unwrap_or(&empty);
@@ -107,7 +106,7 @@ pub(crate) fn expected_result(result: Option<&Value>) -> ExpectedResult {
     })
 }
 
-/// Returns whether a result says what a chat is, with or without `success` (O-5).
+/// Returns true if a result describes a chat, with or without `success` (O-5).
 fn is_chat_info(result: Option<&Value>) -> bool {
     let is_said =
         |name: &str| result.and_then(|result| result.get(name)).is_some_and(|value| !value.is_null());
@@ -117,7 +116,7 @@ fn is_chat_info(result: Option<&Value>) -> bool {
 }
 
 impl Requests {
-    /// A command was accepted under this number; false when the number is not new (O-1).
+    /// Adds an accepted command. Returns false if its number is not new (O-1).
     pub(crate) fn accepted(&mut self, id: u64, command: &Command, now: Time) -> bool {
         let is_new = id > self.last;
         self.last = self.last.max(id);
@@ -131,12 +130,12 @@ impl Requests {
         is_new
     }
 
-    /// Returns the time of the last command before a request, which was made at that time at the earliest.
+    /// Returns the time of the last command before a request, a lower bound for the request's own time.
     pub(crate) fn accepted_before(&self, id: u64) -> Option<Time> {
         self.accepted.range(..id).next_back().map(|(_, at)| *at)
     }
 
-    /// Its frame is handed to the socket; false when that happened before, or it had failed as never written.
+    /// Records a written frame. Returns false if it was written before, or had failed as never written.
     pub(crate) fn written(&mut self, id: u64) -> bool {
         self.last = self.last.max(id);
         if let Some(pending) = self.pending.get_mut(&id) {
@@ -145,7 +144,7 @@ impl Requests {
         self.written.insert(id) && !self.never_written.contains(&id)
     }
 
-    /// An interrupt's frame is handed to the socket: the oldest that waits.
+    /// Records a written interrupt: the oldest pending one.
     pub(crate) fn interrupt_written(&mut self) -> bool {
         let waits = |pending: &&mut Pending| pending.sort == RequestKind::Interrupt && pending.due.is_none();
         let Some(pending) = self.pending.values_mut().find(waits) else { return false };
@@ -153,7 +152,7 @@ impl Requests {
         true
     }
 
-    /// The connector's answer came on the socket that counts.
+    /// Records a result on the open connection.
     pub(crate) fn answered(&mut self, id: u64, result: Option<&Value>) -> bool {
         match self.pending.get_mut(&id) {
             Some(pending) if pending.written && pending.due.is_none() => {
@@ -177,10 +176,10 @@ impl Requests {
         }
     }
 
-    /// Whether it is a prompt that must end without having been asked.
+    /// Returns true if it is a prompt that must end without being shown.
     pub(crate) fn is_unasked(&self, id: u64) -> bool {
         self.pending.get(&id).is_some_and(|pending| {
-            // One that is ambiguous may have been asked.
+            // An ambiguous prompt may have been shown.
             let was_asked = matches!(
                 pending.due,
                 None | Some(ExpectedResult::Success { .. } | ExpectedResult::Failure(FailureKind::Ambiguous))
@@ -189,12 +188,12 @@ impl Requests {
         })
     }
 
-    /// Frames that wait: never more than `max_in_flight` (O-6).
+    /// Returns the number of pending frames, at most `max_in_flight` (O-6).
     pub(crate) fn in_flight(&self) -> usize {
         self.pending.values().filter(|pending| pending.sort.is_frame()).count()
     }
 
-    /// A request has completed; the error says what is wrong with that.
+    /// Completes a request. The error describes a wrong result.
     pub(crate) fn completed(
         &mut self,
         id: u64,
@@ -205,7 +204,7 @@ impl Requests {
         };
         match result {
             Err(failure) if matches!(failure.kind, FailureKind::Definite | FailureKind::Unsupported) => {
-                // A stream's own word is about its last state: earlier ones may have been shown.
+                // The result of a stream is about its last state. Earlier ones may have been shown.
                 if pending.sort != RequestKind::Stream && pending.sort != RequestKind::State {
                     self.never_written.insert(id);
                 }

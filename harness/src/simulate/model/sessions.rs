@@ -1,9 +1,9 @@
-//! The session that a message must belong to (S), stated from its JSON alone.
+//! Session of a message (S), derived from its JSON.
 
 use relayline_core::config::Config;
 use serde_json::Value;
 
-/// Returns the thread and the session key that the host must see of an event under the default profile.
+/// Returns the thread and the session key of an event under the default profile.
 pub(super) fn session(config: &Config, event: &Value) -> (Option<String>, String) {
     let source = &event["source"];
     let platform = text(&source["platform"]).unwrap_or_else(|| "relay".to_owned());
@@ -40,7 +40,7 @@ pub(super) fn session(config: &Config, event: &Value) -> (Option<String>, String
     (thread, parts.join(":"))
 }
 
-/// An id: a string that is not empty, or a whole number (W-8).
+/// Returns an id: a non-empty string, or an integer (W-8).
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),

@@ -1,5 +1,5 @@
-//! What a streamed reply may write (O-7, O-10, O-12 to O-14, M-7, M-8): bounds on each frame and on its end, and nothing
-//! of how the text is cut. A stream's frames are known by the name that the workload puts into its metadata.
+//! Model of streamed replies (O-7, O-10, O-12 to O-14, M-7, M-8): bounds on each frame and on the end, independent of
+//! how the text is split. Frames are assigned to streams by a name that the workload puts into their metadata.
 
 use super::Model;
 use super::places::{Anchor, Target};
@@ -12,17 +12,17 @@ use relayline_core::time::Time;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Metadata that names the stream that a frame is of.
+/// Metadata field with the name of the stream.
 pub(crate) const NAME: &str = "stream";
 
-/// A frame that waits for its answer.
+/// A frame without a result.
 #[derive(Debug)]
 struct FrameInFlight {
     request: u64,
     action: Value,
-    /// When it was asked for; none where it may have waited for the socket.
+    /// Time of the request; `None` if it may have waited for the socket.
     asked: Option<Time>,
-    /// It is a seal's second try (O-13).
+    /// True if it repeats a seal (O-13).
     repeats: bool,
 }
 
@@ -36,55 +36,55 @@ impl FrameInFlight {
     }
 }
 
-/// One streamed reply.
+/// A streamed reply.
 #[derive(Debug)]
 pub(super) struct StreamModel {
     delivery: Option<u64>,
     chat: String,
     platform: Option<String>,
-    /// The message that it answers, and the thread that all of it is in.
+    /// Message that it answers, and thread of the whole reply.
     reply_to: Option<String>,
     thread: Option<String>,
     metadata: Metadata,
-    /// Whether it is known what its platform features: what is remembered of its chat was not forgotten.
+    /// True if the platform's features are known, because its chat was not forgotten.
     is_known: bool,
-    /// As it was offered at the begin.
+    /// Features at the start of the stream.
     is_slack: bool,
     drafts: bool,
     text: String,
-    /// The request of its last state.
+    /// Request of its last state.
     last: Option<u64>,
-    /// The draft that may be shown, and its text.
+    /// Draft that may be shown, and its text.
     draft: Option<(i64, String)>,
     sealed: BTreeSet<i64>,
     flight: Option<FrameInFlight>,
-    /// A seal of which nobody knows what became, to be repeated (O-13).
+    /// Seal with an unknown outcome, to be repeated (O-13).
     unconfirmed_seal: Option<Value>,
-    /// A seal was rejected: the text is to be sent (O-13).
+    /// True if a seal was rejected, so that the text must be sent (O-13).
     must_send: bool,
-    /// A draft was rejected, so that there are no more (O-14).
+    /// True if a draft was rejected, so that there are no more drafts (O-14).
     has_left_drafts: bool,
-    /// The platform does not offer drafts any more, or did not for a while.
+    /// True if the platform has not offered drafts at some time.
     may_lack_drafts: bool,
-    /// Nothing that was shown can be edited any more.
+    /// True if shown messages cannot be edited any more.
     cannot_edit: bool,
-    /// The request that stopped its turn.
+    /// Request that stopped its turn.
     stopped: Option<u64>,
-    /// Its connection has ended since the host said something, or nothing could be written for a while.
+    /// True if its connection has ended since the last state, or nothing could be written for a while.
     is_held: bool,
-    /// Nothing more goes out, by this rule, and it ends in this way.
+    /// Rule that ends the stream, and the required failure.
     over: Option<(&'static str, FailureKind)>,
-    /// Frames that completed the text and were not rejected.
+    /// Number of frames that completed the text and were not rejected.
     notified: u64,
     has_notified_in_vain: bool,
-    /// The host was told of its end.
+    /// True if the host was notified of its end.
     is_reported: bool,
-    /// An answer may have come too late or just in time: what follows from it is unknown.
+    /// True if a result may have come too late, so that the consequences are unknown.
     is_unknown: bool,
 }
 
 impl StreamModel {
-    /// What became of a frame; none where its answer was lost.
+    /// Applies the result of a frame; `None` if it was lost.
     fn ended(&mut self, flight: &FrameInFlight, result: Option<ExpectedResult>) {
         let is_seal = flight.action["final"] == true;
         let is_well = matches!(result, Some(ExpectedResult::Success { .. }));
@@ -126,7 +126,7 @@ impl StreamModel {
         }
     }
 
-    /// The connection is over: what was written has failed as ambiguous, and a seal is not repeated on another.
+    /// Ends the connection: frames in flight become ambiguous, and a seal is not repeated on another connection.
     fn disconnected(&mut self) {
         if let Some(flight) = self.flight.take() {
             self.ended(&flight, None);
@@ -140,7 +140,7 @@ impl StreamModel {
 }
 
 impl Model {
-    /// A state of a stream was accepted.
+    /// Records an accepted state.
     pub(super) fn stream_updated(&mut self, oracle: &mut Oracle, id: u64, state: &StreamReply) {
         if !self.streams.contains_key(&state.stream) {
             let Some(begun) = self.begin_stream(oracle, state) else { return };
@@ -208,7 +208,7 @@ impl Model {
         })
     }
 
-    /// Streams whose platform offers no drafts by now may go on without.
+    /// Updates the features of all streams. A stream without drafts may continue without them.
     fn refresh_features(&mut self) {
         let Model { streams, places, dials, .. } = self;
         if dials.up.is_none() {
@@ -224,7 +224,7 @@ impl Model {
         }
     }
 
-    /// A stopped turn ends the streams that answer its delivery (O-13).
+    /// Stops the streams that answer the delivery of a stopped turn (O-13).
     pub(super) fn stops_streams(&mut self, id: u64, turn: Turn) {
         if turn.state != TurnState::Stopped {
             return;
@@ -235,7 +235,7 @@ impl Model {
         }
     }
 
-    /// A frame of a stream is written.
+    /// Records a written frame.
     pub(super) fn stream_frame_written(
         &mut self,
         oracle: &mut Oracle,
@@ -273,7 +273,7 @@ impl Model {
         self.streams.insert(name.to_owned(), stream);
     }
 
-    /// Whether a frame that repeats no seal may go out.
+    /// Checks a frame that does not repeat a seal.
     fn check_frame(&self, oracle: &mut Oracle, request: u64, stream: &mut StreamModel, action: &Value) {
         if stream.is_unknown {
             return;
@@ -331,13 +331,13 @@ impl Model {
         }
     }
 
-    /// Whether a frame goes where the stream does (M-3, M-7, M-8).
+    /// Checks the place of a frame (M-3, M-7, M-8).
     fn check_frame_place(&self, oracle: &mut Oracle, stream: &StreamModel, frame: &Value) {
         let action = &frame["action"];
         oracle.check("M-7", "an-answer-goes-to-its-chat", action["chat_id"] == *stream.chat, || {
             frame.to_string()
         });
-        // What waited for the socket was placed by what was known then.
+        // A frame that waited for the socket was placed by older knowledge.
         if !self.places.is_sure() || !self.can_write {
             return;
         }
@@ -355,7 +355,7 @@ impl Model {
         placed.extend(stream.thread.clone().map(|thread| ("thread_id".to_owned(), thread.into())));
         let anchor = self.places.anchor(&stream.chat, platform, answers.filter(|_| is_send), &placed);
         let (points, metadata) = (action["reply_to"].as_str(), &action["metadata"]);
-        // A further message of the reply points at nothing, and is anchored by the stream's thread alone.
+        // A further message of the reply replies to no message, and is anchored only by the stream's thread.
         let thread = match points {
             None => stream.thread.clone(),
             Some(_) => stream.thread.clone().or(anchor.thread()),
@@ -372,7 +372,7 @@ impl Model {
         });
     }
 
-    /// A frame is answered.
+    /// Applies a result of the connector.
     pub(super) fn stream_frame_answered(&mut self, request: u64, result: Option<&Value>) {
         let waits = |stream: &&mut StreamModel| {
             stream.flight.as_ref().is_some_and(|flight| flight.request == request)
@@ -380,7 +380,7 @@ impl Model {
         if let Some(stream) = self.streams.values_mut().find(waits)
             && let Some(flight) = stream.flight.take()
         {
-            // One that waited for the socket was asked for at some time after the command before it.
+            // A frame that waited for the socket was requested after the command before it.
             let earliest = flight.asked.or_else(|| self.requests.accepted_before(request));
             let timeout = self.config.timing.request_timeout;
             let may_be_late = earliest.is_none_or(|earliest| self.now.since(earliest) >= timeout);
@@ -390,7 +390,7 @@ impl Model {
         }
     }
 
-    /// The machine is about to be told that time has passed: what waits for too long is lost (O-4).
+    /// Expires frames without a result before a tick (O-4).
     pub(super) fn expire_stream_frames(&mut self) {
         let (now, timeout) = (self.now, self.config.timing.request_timeout);
         for stream in self.streams.values_mut() {
@@ -407,7 +407,7 @@ impl Model {
         self.streams.values_mut().for_each(StreamModel::disconnected);
     }
 
-    /// The last state of a stream has ended: whether all of its text must be shown.
+    /// Checks the end of a stream. Returns true if its whole text must be shown.
     pub(super) fn stream_completed(
         &mut self,
         oracle: &mut Oracle,
@@ -438,13 +438,13 @@ impl Model {
         if let Some(stream) = self.streams.get_mut(name)
             && (failed != Some(FailureKind::Definite) || is_stopped)
         {
-            // Whether it should have gone on shows when all is written that may be.
+            // Missing frames show once everything is written.
             stream.is_reported = true;
         }
         is_checked
     }
 
-    /// A state that is not the last fails only when the reply is over.
+    /// Checks that a state before the last fails only after the end of the reply.
     pub(super) fn stream_state_completed(
         &self,
         oracle: &mut Oracle,
@@ -461,14 +461,14 @@ impl Model {
         });
     }
 
-    /// What must have been written when all that may be is.
+    /// Checks the seals of a drained machine.
     pub(super) fn check_seals(&mut self, oracle: &mut Oracle, held: &Held) {
         if self.streams.is_empty() {
             return;
         }
         self.refresh_features();
         if !self.can_write {
-            // What waits for the socket may be given up (O-4).
+            // A frame that waits for the socket may be given up (O-4).
             self.streams.values_mut().for_each(|stream| stream.is_held = true);
         }
         self.check_each_seal(oracle, held);
@@ -480,7 +480,7 @@ impl Model {
         let has_room = self.can_write && held.requests < limits.max_in_flight && held.unwritten_bytes == 0;
         let is_served =
             self.dials.up.is_some() && self.dials.closing.is_none() && self.dials.leaving.is_none();
-        // A seal that is larger than the queue of writes may be is none that can be written.
+        // A seal larger than the write queue can never be written.
         if !has_room || !is_served || limits.write_queue_bytes < 1 << 20 {
             return;
         }
@@ -500,7 +500,7 @@ impl Model {
     }
 }
 
-/// The name of the stream that a command is a state of.
+/// Returns the name of a command's stream.
 pub(super) fn name_of(command: &Command) -> String {
     match command {
         Command::Stream(state) => state.stream.clone(),
@@ -508,7 +508,7 @@ pub(super) fn name_of(command: &Command) -> String {
     }
 }
 
-/// A text without its white space.
+/// Returns the text without white space.
 fn without_whitespace(text: &str) -> String {
     text.chars().filter(|sign| !sign.is_whitespace()).collect()
 }

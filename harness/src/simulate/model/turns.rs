@@ -1,4 +1,4 @@
-//! Turns (O-15): which signs of them are written, when, and that none is written otherwise.
+//! Model of turns and their indicators: typing and reactions (O-15).
 
 use super::Model;
 use super::places::Target;
@@ -12,18 +12,18 @@ use relayline_core::time::Time;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 
-/// A turn that is open.
+/// An open turn.
 #[derive(Debug)]
 struct ModelTurn {
     delivery: u64,
     target: Target,
     ends: Time,
     types: Time,
-    /// Whether 👀 is on its message; none while nobody knows.
+    /// True if 👀 is on its message; `None` if unknown.
     is_marked: Option<bool>,
 }
 
-/// A indicator that the machine is to write.
+/// An indicator that the machine must write.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Indicator {
     chat: String,
@@ -38,30 +38,30 @@ enum IndicatorKind {
     Reaction { message: String, emoji: &'static str, remove: bool },
 }
 
-/// A indicator that was asked for, and what is known of it.
+/// A pending indicator.
 #[derive(Debug)]
 struct PendingIndicator {
     indicator: Indicator,
     at: Time,
-    /// The turn that it marks.
+    /// Turn whose message it marks.
     marks: Option<u64>,
-    /// It must be written where there is room for it.
+    /// True if it must be written if there is room.
     is_due: bool,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct ModelTurns {
-    /// The oldest first.
+    /// Oldest first.
     open: VecDeque<ModelTurn>,
     asked: Vec<PendingIndicator>,
-    /// Signs that wait for their answer.
+    /// Indicators without a result.
     pub(super) in_flight: BTreeMap<u64, Time>,
-    /// Signs that were dropped, as the machine said when all was last written.
+    /// Number of dropped indicators at the last comparison.
     dropped: u64,
-    /// Turns that were open for too long, and those of this tick.
+    /// Number of timed out turns, in total and in this tick.
     timed_out: u64,
     just_now: u64,
-    /// Turns that may have been: the connection ended in the same tick.
+    /// Number of turns that may have timed out, because the connection ended in the same tick.
     perhaps: u64,
 }
 
@@ -70,7 +70,7 @@ impl ModelTurns {
         self.open.len()
     }
 
-    /// A tick is over.
+    /// Ends a tick.
     pub(super) fn has_passed(&mut self) {
         self.just_now = 0;
     }
@@ -79,7 +79,7 @@ impl ModelTurns {
 const WORKING_EMOJI: &str = "👀";
 
 impl Model {
-    /// A turn was taken to a state; `phase` is the one in which that was asked for.
+    /// Changes the state of a turn. `phase` is the phase at the time of the command.
     pub(super) fn turn_changed(&mut self, oracle: &mut Oracle, turn: Turn, phase: Phase) {
         let delivery = turn.delivery.number();
         let target = self.places.target(delivery).cloned();
@@ -145,14 +145,14 @@ impl Model {
         }
     }
 
-    /// Whether reactions are put on the message of a turn.
+    /// Returns true if the turn's message gets reactions.
     fn reacts(&self, target: &Target) -> bool {
         let offer = self.places.offer(&target.chat, target.platform.as_deref());
         let offers = offer.is_some_and(|offer| offer.reacts) || self.is_unknown(target);
         self.config.turn_reactions && target.message.is_some() && offers
     }
 
-    /// Whether it is not known what the target's platform features: what was remembered of its chat may be forgotten.
+    /// Returns true if the features of the target's platform are unknown, because its chat may be forgotten.
     fn is_unknown(&self, target: &Target) -> bool {
         target.platform.is_none() && !self.places.is_sure()
     }
@@ -186,7 +186,7 @@ impl Model {
         self.turns.asked.push(PendingIndicator { indicator, at: self.now, marks: None, is_due });
     }
 
-    /// The machine is about to be told that time has passed: signs are due, and turns end.
+    /// Adds due indicators, and ends timed out turns, before a tick.
     pub(super) fn expire_turns(&mut self) {
         let (now, interval) = (self.now, self.config.timing.typing_interval);
         let timeout = self.config.timing.request_timeout;
@@ -208,7 +208,7 @@ impl Model {
         self.turns.timed_out += self.turns.just_now;
     }
 
-    /// A frame that nobody asked for is written: it must be a turn's indicator.
+    /// Checks a written frame without a request: it must be an indicator.
     pub(super) fn indicator_written(&mut self, oracle: &mut Oracle, request: u64, frame: &Value) {
         let is_sure = self.places.is_sure();
         let found = self.turns.asked.iter().position(|asked| fits(&asked.indicator, frame, is_sure));
@@ -223,7 +223,7 @@ impl Model {
         }
     }
 
-    /// The connection is over, and every turn with it.
+    /// Ends all turns with their connection.
     pub(super) fn turns_disconnected(&mut self) {
         let just_now = std::mem::take(&mut self.turns.just_now);
         self.turns.timed_out -= just_now;
@@ -239,10 +239,10 @@ impl Model {
         oracle.check("O-15", "turns-end-in-time", fits, || format!("{value} have, not {least}"));
     }
 
-    /// When all that may be written is: each indicator was, unless there was no room for it.
+    /// Checks that each due indicator was written or dropped, on a drained machine.
     pub(super) fn check_indicators(&mut self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
         let (now, timeout) = (self.now, self.config.timing.request_timeout);
-        // What waits for the socket for too long is given up.
+        // An indicator that waits too long for the socket is given up.
         self.turns.asked.retain(|asked| now.since(asked.at) < timeout);
         if !self.can_write || self.dials.closing.is_some() || held.unwritten_bytes > 0 {
             return;
@@ -262,7 +262,7 @@ impl Model {
     }
 }
 
-/// Whether a frame is a indicator. Where it is not known what is remembered of chats, nor is the thread.
+/// Returns true if a frame is this indicator. The thread counts only if no chat was forgotten.
 fn fits(indicator: &Indicator, frame: &Value, is_sure: bool) -> bool {
     let action = &frame["action"];
     let shows = match &indicator.kind {

@@ -1,5 +1,4 @@
-//! How full a machine may be: what it says of itself, held against its limits and against what the model knows must
-//! be in it.
+//! Resource usage of a machine, compared with its limits and with the model.
 
 use super::Model;
 use super::requests::RequestKind;
@@ -7,13 +6,13 @@ use crate::simulate::oracle::Oracle;
 use relayline_core::held::Held;
 use relayline_core::machine::RelayMachine;
 
-/// More than any single thing of the workload weighs: what the read-ahead may go over by.
+/// Maximum size of an item of the workload, by which the read-ahead may exceed its limit.
 const MAX_ITEM_BYTES: usize = 16 << 10;
-/// What a stream keeps beside its text: ids of its messages, ends of its segments.
+/// Size of a stream without its text, in bytes: message ids and ends of segments.
 const STREAM_OVERHEAD_BYTES: usize = 4 << 10;
 
 impl Model {
-    /// When all that was to be had has been taken.
+    /// Checks the usage of a drained machine.
     pub(super) fn check_usage(&self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
         self.check_bounds(oracle, held);
         if !self.is_over() {
@@ -22,10 +21,10 @@ impl Model {
         }
     }
 
-    /// At any time.
+    /// Checks the limits, at any time.
     pub(crate) fn check_bounds(&self, oracle: &mut Oracle, held: &Held) {
         let limits = &self.config.limits;
-        // What came before a handshake has room of its own (L-17).
+        // Items from before a handshake have their own limit (L-17).
         let waiting_bytes = limits.host_queue_bytes.max(limits.read_ahead_bytes) + limits.read_ahead_bytes;
         let waiting_bytes = waiting_bytes + 2 * MAX_ITEM_BYTES;
         for (what, value, most) in [
@@ -61,20 +60,20 @@ impl Model {
         }
     }
 
-    /// Whether the host must settle something before it is given what somebody waits for.
+    /// Returns true if the host must settle a delivery before it gets another one whose sender waits.
     pub(super) fn has_too_many_unsettled(&self) -> bool {
         let limits = &self.config.limits;
         self.inbox.handed.len() >= limits.dedupe || self.inbox.unsettled_bytes() >= limits.unsettled_bytes
     }
 
-    /// Whether the host's queue has room, with so many bytes of events that wait.
+    /// Returns true if the host's queue has room, with this size of waiting events.
     pub(super) fn has_room(&self, waiting: usize) -> bool {
         let limits = &self.config.limits;
         self.inbox.waiting.len() < limits.host_queue && waiting < limits.host_queue_bytes
     }
 
-    /// Whether so many bytes of events that wait are a reason to stop reading. They share a budget with what is
-    /// unsettled. Results may come after them: so the read-ahead is read in any case.
+    /// Returns true if this size of waiting events stops reading. They share a limit with the unsettled deliveries.
+    /// The read-ahead is always read, because results may follow the events.
     pub(super) fn is_held_up(&self, waiting: usize) -> bool {
         let limits = &self.config.limits;
         let budget = limits.host_queue_bytes.max(limits.unsettled_bytes);
@@ -122,7 +121,7 @@ impl Model {
             ),
             ("actions", held.actions, 0, 0),
             ("action_bytes", held.action_bytes, 0, 0),
-            // Each stream may have a step under way, and turns have their signs.
+            // Each stream may have a step in flight, and turns have their indicators.
             (
                 "requests",
                 held.requests,
@@ -155,14 +154,14 @@ impl Model {
         });
     }
 
-    /// It stops reading when something is full, and only then.
+    /// Checks that it stops reading only when a limit is reached.
     fn check_reading(&self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
         if self.dials.open().is_none() {
             return;
         }
         let limits = &self.config.limits;
         let (full, keys) = match self.early() {
-            // Whatever is left of earlier connections holds up no handshake.
+            // Items of earlier connections do not hold up a handshake.
             Some(_) => (held.early_event_bytes >= limits.read_ahead_bytes, self.inbox.early_keys),
             None => (self.is_held_up(held.waiting_event_bytes), self.inbox.in_flight()),
         };

@@ -1,4 +1,4 @@
-//! What a machine writes, held against what it may.
+//! Checks of the machine's frames.
 
 use super::Model;
 use super::dials::ClosePurpose;
@@ -8,7 +8,7 @@ use relayline_core::output::{Conn, Transmit};
 use serde_json::Value;
 
 impl Model {
-    /// The machine writes.
+    /// Checks an output for the socket.
     pub(crate) fn transmit(&mut self, oracle: &mut Oracle, transmit: &Transmit, frame: &[u8]) {
         let (Transmit::Frame { conn } | Transmit::Ping { conn } | Transmit::Close { conn, .. }) = transmit;
         oracle.check("L-6", "writes-on-the-open-socket", self.dials.open() == Some(*conn), || {
@@ -83,7 +83,7 @@ impl Model {
             "going_idle" => {
                 oracle.check("L-12", "who-is-idle-asks-no-more", !self.is_idle, || format!("{value}"));
                 self.going_idle_frames += 1;
-                // A disconnect asks where nobody has asked before it.
+                // A disconnect asks for idleness if the host has not done so.
                 let fits = self.going_idle_frames <= self.idle_requests.max(1);
                 oracle.check("L-14", "nothing-asks-twice", fits, || {
                     format!("{} questions for {} asks", self.going_idle_frames, self.idle_requests)
