@@ -1,12 +1,12 @@
-//! HAR files with WebSocket messages, as Chrome and other browsers, mitmproxy and HTTP Toolkit export them, read as
-//! recordings of the wire.
+//! HAR files with WebSocket messages, read as recordings of the wire. Chrome and other browsers, mitmproxy and HTTP
+//! Toolkit export them.
 //!
-//! Of `log.entries` those count that have `_webSocketMessages`, a `websocket` as `_resourceType`, or a `ws`
-//! or `wss` URL: each is a dial. Where one of
-//! them goes to `/relay`, only those that do are read. `startedDateTime` is when the upgrade was sent; an answer other
-//! than 101 is a refusal. A message has `type` (`send` by the gateway, `receive` by it), `time` (unix seconds),
-//! `opcode` (1 text, also where there is none; 2 binary, as base64) and `data`. A HAR says little of how a socket ended: opcode 8 is a close
-//! whose code is in its data, an `error` (Chrome) is a cut, and else it stays open.
+//! An entry of `log.entries` is a dial if it has `_webSocketMessages`, a `_resourceType` of `websocket`, or a `ws` or
+//! `wss` URL. If one of them is for `/relay`, only those for `/relay` are read. `startedDateTime` is the time of the
+//! upgrade; a response other than 101 is a refusal. A message has `type` (`send` from the gateway, `receive` for it),
+//! `time` (Unix seconds), `opcode` (1 text, also the default; 2 binary, as base64) and `data`. A HAR has little about
+//! the end of a socket: opcode 8 is a close with its code in the data, an `error` (Chrome) is a cut, and otherwise
+//! the socket stays open.
 
 mod read;
 

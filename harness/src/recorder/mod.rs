@@ -1,18 +1,18 @@
-//! The recorder: a pass-through between any gateway and any connector that writes what passes as a
+//! The recorder: a proxy between any gateway and any connector that writes the traffic as a
 //! [recording](crate::recording).
 //!
-//! Bytes pass as they are: frames, pings, closes, half a frame. A sniffer reads the frames on the way, each direction for itself,
-//! and hands what it saw to a thread that writes. What is read from one side is written to the other before more is
-//! read, so a side that does not read holds up the other as it would without the recorder. The upgrade passes with
-//! its headers, but for `Host` and the offer of extensions, since compressed frames could not be read. Other requests
-//! pass, too; one for credentials without its offer of compression.
+//! Bytes are forwarded unchanged: frames, pings, closes, and incomplete frames. A sniffer reads the frames of each
+//! direction and passes them to a writer thread. Bytes of one side are written to the other before more are read, so
+//! a side that does not read holds up the other as it would without the recorder. An upgrade is forwarded with its
+//! headers, except for `Host` and the offer of extensions, because compressed frames could not be read. Other
+//! requests are forwarded, too; a request for credentials without its offer of compression.
 //!
-//! A recording holds no credential that is labelled or known (C-4), and with [`Redaction::Text`] nothing that people
-//! wrote; `harness/recordings/README.md` says what is taken out. Other requests than upgrades are noted with their path and status
-//! only.
+//! A recording holds no credential that is labelled or known, and with [`Redaction::Text`] no private text.
+//! `harness/recordings/README.md` describes the redaction. Requests other than upgrades are recorded only with their
+//! path and status.
 //!
-//! What cannot be written never shows in the traffic: it is lost, counted, and a `gap` line says so as soon as there
-//! is room again.
+//! A write error does not affect the traffic. The lines are lost and counted, and a `gap` line with their number is
+//! written once there is room again.
 
 mod encoder;
 mod files;

@@ -82,11 +82,11 @@ impl Recording {
         (self, number)
     }
 
-    /// Each gateway's recording by itself, with its id, in the order in which they first dialled: a recorder writes
-    /// the sessions of all gateways into one file. A gateway has one socket at a time (L-6): two of one id that write
-    /// at the same time are two of its processes, each with a number behind the id. A recording whose `connect` lines
-    /// name no gateway is one gateway's, and so is one of a single id. Lines that belong to no socket stay with the
-    /// first.
+    /// Splits the recording by gateway. Returns each gateway's id and recording, in the order of their first dials. A
+    /// recorder writes the sessions of all gateways into one file. A gateway has one socket at a time: two of the
+    /// same id that write at the same time are two processes, and each has its number after the id. A recording whose
+    /// `connect` lines name no gateway, or a single one, is returned whole. Lines that belong to no socket stay with
+    /// the first gateway.
     pub fn gateways(self) -> Vec<(Option<String>, Recording)> {
         let writes = Writes::of(&self);
         let mut lanes: Vec<GatewayLane> = Vec::new();

@@ -1,38 +1,40 @@
-//! *Replay*: recorded sessions played through the [`RelayMachine`](relayline_core::machine::RelayMachine) in virtual
-//! time, traced, and compared with what was recorded.
+//! Replay of recorded sessions through the [`RelayMachine`](relayline_core::machine::RelayMachine) in virtual time,
+//! with a trace and a comparison.
 //!
-//! [`play`] feeds what the connector said and the host did, each at its recorded time, ticks the machine at its
-//! deadlines in between, and drains it after every input. [`check`] compares what came of it. Where a rule makes us
-//! differ from the recorded gateway, [`DEPARTURES`] says so.
+//! [`play`] feeds the recorded input of the connector and the host at the recorded times, ticks the machine at its
+//! deadlines, and drains it after every input. [`check`] compares the result with the recording. [`DEPARTURES`] lists
+//! the differences from recorded gateways that rules require.
 //!
 //! # How a recording drives the machine
 //!
-//! - The clock is the recording's. The fixed seed makes each run the same, byte for byte.
-//! - The machine dials when it sees fit; its dial is answered when the recorded upgrade arrives, and until then its
-//!   clock stands still. Where the recorded gateway has dialled sooner, its clock jumps ahead to its own dial. What it
-//!   waits is checked against L-5, with the recorded back-off in place of the default where the header has one.
-//! - `clock_unix_s` is the wall clock. A `connect` line that carries it counts from the dial that it answers.
-//! - A recorded request id stands for that of our request of the same call, or else of one that says the same (O-1). What
-//!   was answered later than ours is asked, or never, since nobody asked it then, is answered at once. The n-th prompt's
-//!   id stands for our n-th (I-1).
-//! - A turn of the recorded host is one of ours (O-15). What it streamed with drafts, sends and edits is one stream, what
-//!   it answered in one piece a reply to the delivery (M-7). A segment that the answer goes on after is an answer of its
-//!   own, which does not end the turn. What our host was told is declined it does not say again (O-7).
-//! - The recorded gateway acknowledges answers to its prompts by itself; our host does, when our machine tells it of one.
-//! - Where sockets overlap, `dial` says which of them a message is of.
-//! - A recorded `inbound_ack` is the host taking that entry. One that was never acknowledged stays unsettled, unless the
-//!   recorded host saw it.
-//! - Our close frame and our pings are answered at once: recordings hold no pongs, and a recorded peer cannot answer a
-//!   close that came at another time.
-//! - When all lines are played, a host that disconnected is waited for; otherwise it ends there.
-//! - Where only the wire was recorded (no line of the host), it shows what the host did. An `outbound` frame implies its
-//!   submission: as a raw action, a prompt as one, so that its answers are known. An `interrupt` implies its own, a
-//!   `going_idle` what its sequel shows it was for. A close of the gateway behind which there is another dial is a refusal
-//!   of what was not acknowledged, else a resume where it had gone idle, else a disconnect; the last one is a disconnect.
-//!   A gateway that dials after its end is a new process. Raw forwards are taken when they were acknowledged.
+//! - The clock is that of the recording. The seed is fixed, so each run is the same, byte for byte.
+//! - The machine decides when to dial. Its dial is answered at the time of the recorded upgrade, and its clock stands
+//!   still until then. If the recorded gateway dialed earlier, the machine's clock jumps ahead to its own dial. The
+//!   waits are checked against L-5, with the recorded back-off if the header has one.
+//! - `clock_unix_s` is the wall clock. On a `connect` line it applies from the dial that the line answers.
+//! - A recorded request id is replaced with that of the machine's request of the same call, or else of one with the
+//!   same content (O-1). A request gets its result at once if the result was recorded earlier, or if none was
+//!   recorded. The id of the n-th prompt is replaced with that of the machine's n-th prompt (I-1).
+//! - A turn of the recorded host is played as a turn (O-15). Drafts, sends and edits of one answer are played as one
+//!   stream, and an answer in one message as a reply to the delivery (M-7). A segment with more of the answer after
+//!   it is an answer of its own, which does not end the turn. A declined answer is not repeated (O-7).
+//! - The recorded gateway acknowledges answers to its prompts by itself. In a replay the host does, when the machine
+//!   notifies it.
+//! - If sockets overlap, `dial` assigns a message to its socket.
+//! - A recorded `inbound_ack` means that the host took the entry. An entry without one stays unsettled, unless the
+//!   recorded host received it.
+//! - The machine's close frame and its pings are answered at once: recordings hold no pongs, and the recorded peer
+//!   did not answer a close at another time.
+//! - After the last line the replay waits for a host that has disconnected. Otherwise it ends.
+//! - If only the wire was recorded (no line of the host), the host's commands are derived from it. An `outbound`
+//!   frame implies a raw action, or a prompt so that its answers are recognized. An `interrupt` implies an interrupt,
+//!   and a `going_idle` the purpose that its sequel shows. A close of the gateway with a further dial after it
+//!   implies a refusal of the unacknowledged entries, else a resume if the gateway was idle, else a disconnect. The
+//!   last close implies a disconnect. A gateway that dials after its end is a new process. Raw forwards are taken
+//!   when they were acknowledged.
 //!
-//! What the wire does not show is not compared: what the host got, when it took something (so that acknowledgements only
-//! have to be there), and dials that nobody answered.
+//! Not compared is what the wire does not show: the host's events and the times at which it took them (so only the
+//! presence of acknowledgements counts), and dials without an answer.
 
 mod calls;
 mod check;
