@@ -76,7 +76,7 @@ impl Player<'_> {
 
     fn play_file(&mut self, file: &Path) -> io::Result<()> {
         let (recording, gap) = match Recording::load(file) {
-            Ok(recording) => recording.up_to_a_gap(),
+            Ok(recording) => recording.until_gap(),
             Err(error) => return self.fail(&error.to_string()),
         };
         if let Some(line) = gap {

@@ -27,8 +27,8 @@ pub(crate) fn run(data: &[u8]) {
         _ => handshake(),
     };
     let cuts = cuts(seed, stream.len());
-    at_its_own_pace(&before, stream, &cuts, host);
-    does_not_stall(stream);
+    play_slow_host(&before, stream, &cuts, host);
+    check_drain(stream);
     let whole = lanes(driver(), &before, stream, &[]);
     let cut = lanes(driver(), &before, stream, &cuts);
     // Only the number of waiting duplicates depends on when the host takes the first copy (A-4).
@@ -38,7 +38,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 /// Checks A-9: any text in a buffered line does not stop the drain, as long as it does not end the text.
-fn does_not_stall(stream: &[u8]) {
+fn check_drain(stream: &[u8]) {
     let text: Vec<u8> =
         stream.iter().copied().filter(|byte| !matches!(byte, b'"' | b'\\' | b'\n')).take(1500).collect();
     let mut driver = driver();
@@ -73,7 +73,7 @@ fn cuts(seed: u8, length: usize) -> Vec<usize> {
 }
 
 /// Plays a host that takes deliveries at times or never. In the end everything completes.
-fn at_its_own_pace(before: &[Input], stream: &[u8], cuts: &[usize], host: u8) {
+fn play_slow_host(before: &[Input], stream: &[u8], cuts: &[usize], host: u8) {
     let mut driver = driver();
     before.iter().for_each(|input| driver.apply(input));
     let mut ends = [cuts, &[stream.len()]].concat();

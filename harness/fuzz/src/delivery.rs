@@ -51,7 +51,7 @@ fn signed(parts: &[&[u8]], signature: &str, keys: &[&str]) -> bool {
 }
 
 /// Returns a signature with a flaw.
-fn flawed(signature: &[u8], flaw: u8, other: &str) -> String {
+fn with_flaw(signature: &[u8], flaw: u8, other: &str) -> String {
     let mut hex =
         if flaw.is_multiple_of(2) { HEXLOWER.encode(signature) } else { HEXUPPER.encode(signature) };
     match flaw {
@@ -82,7 +82,7 @@ fn delivery(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) 
     let (flaw, other, tampered) =
         (input.arbitrary::<u8>()? % 16, input.arbitrary::<&str>()?, input.ratio(1, 8)?);
     let mut body = input.take_rest().to_vec();
-    let signature = flawed(&mac(&[signed_at.as_bytes(), b".", &body], signer), flaw, other);
+    let signature = with_flaw(&mac(&[signed_at.as_bytes(), b".", &body], signer), flaw, other);
     if tampered {
         body.push(b'!');
     }
@@ -108,12 +108,12 @@ fn delivery(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) 
         signature: Some(&signature),
         body: Body::Whole(&body),
     };
-    is_answered(&request, keys, now, expected);
+    check_response(&request, keys, now, expected);
     Ok(())
 }
 
 /// Checks H-6: an unsigned request gets 401. Others are unusable, or answered once the host has the event.
-fn is_answered(request: &WebhookRequest<'_>, keys: &[&str], unix_s: u64, signed: bool) {
+fn check_response(request: &WebhookRequest<'_>, keys: &[&str], unix_s: u64, signed: bool) {
     let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
     let mut config = Config::new(identity);
     config.delivery_keys = secrets(keys);
@@ -150,7 +150,7 @@ fn upgrade(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) -
     let (padding, foreign) = (input.int_in_range(0..=4)?, input.ratio(1, 8)?);
     let id = String::from_utf8_lossy(input.take_rest()).into_owned();
     let payload = format!("{id}:{expiry}");
-    let signature = flawed(&mac(&[payload.as_bytes()], signer), flaw, other);
+    let signature = with_flaw(&mac(&[payload.as_bytes()], signer), flaw, other);
     let text = format!("{payload}:{signature}");
     let mut token = BASE64URL_NOPAD.encode(text.as_bytes()) + &"=".repeat(padding);
     if foreign {
@@ -168,12 +168,12 @@ fn upgrade(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) -
     });
     let ours = token::verify(&token, &secrets(keys), now);
     assert_eq!(ours.as_deref(), expected, "C-2: {text:?} {keys:?} {now}");
-    mints(id.unwrap_or(""), signer, now);
+    check_minted(id.unwrap_or(""), signer, now);
     Ok(())
 }
 
 /// Checks C-1: a minted token is valid until it expires.
-fn mints(id: &str, signer: &str, now: u64) {
+fn check_minted(id: &str, signer: &str, now: u64) {
     let secret = Secret::from(signer);
     let minted = token::mint(id, &secret, now, token::TOKEN_TTL_S);
     let keys = [secret];

@@ -1,6 +1,6 @@
 //! Descriptors (D-1 to D-7), compared with a simple reading of their rules.
 
-use crate::json::{Object, is_plain, mended, whole};
+use crate::json::{Object, is_plain, whole, without_constants};
 use relayline_core::descriptor::{Descriptor, LEGACY_OPS};
 use serde_json::{Map, Value, json};
 
@@ -11,9 +11,9 @@ pub(crate) fn run(data: &[u8]) {
     let Ok(raw) = std::str::from_utf8(data) else { return };
     let ours = Descriptor::read(raw);
     if let Ok(descriptor) = &ours {
-        holds(descriptor);
+        check_limits(descriptor);
     }
-    let plainly = &mended(raw);
+    let plainly = &without_constants(raw);
     // Above this size some unknown fields are dropped.
     if is_plain(plainly) && plainly.len() < UNBOUNDED {
         let ours = ours.map(|descriptor| serde_json::to_value(descriptor).unwrap());
@@ -23,7 +23,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 /// Checks that a descriptor reads back as the same, within its limits.
-fn holds(descriptor: &Descriptor) {
+fn check_limits(descriptor: &Descriptor) {
     assert!(descriptor.contract_version >= 1 && descriptor.max_message_length >= 1, "D-3, D-7");
     let shown = serde_json::to_string(descriptor).unwrap();
     if shown.len() < UNBOUNDED {

@@ -24,8 +24,8 @@ fn any(mut input: Unstructured<'_>) -> Result<()> {
         return Ok(());
     };
     assert_eq!(*set(&once, &[(KEY, &secret)]).unwrap(), *once, "twice is once");
-    others_stay(text, &once);
-    reads_back(&value);
+    check_other_lines(text, &once);
+    check_dotenvy(&value);
     Ok(())
 }
 
@@ -35,7 +35,7 @@ fn names_it(line: &&[u8]) -> bool {
 
 /// Checks that nothing changes before the key's first line, and that a new key adds one line. If no value can span
 /// lines, every line without the key is still there.
-fn others_stay(text: &[u8], once: &[u8]) {
+fn check_other_lines(text: &[u8], once: &[u8]) {
     let first = text.windows(KEY.len()).position(|part| part == KEY.as_bytes());
     assert!(once.starts_with(&text[..first.unwrap_or(text.len())]));
     if first.is_none() {
@@ -53,7 +53,7 @@ fn others_stay(text: &[u8], once: &[u8]) {
 }
 
 /// Checks that the common library reads the value that was set.
-fn reads_back(value: &str) {
+fn check_dotenvy(value: &str) {
     // It has no escape for a backtick, which a shell needs.
     if value.contains('`') {
         return;

@@ -1,13 +1,13 @@
 //! Inbound events (E-1 to E-8, W-7 to W-9, W-11, D-3), compared with a simple reading of their rules.
 
-use crate::json::{Object, filled, is_plain, mended, text, whole};
+use crate::json::{Object, filled, is_plain, text, whole, without_constants};
 use relayline_core::event::Event;
 use relayline_core::session_key::{SessionKeyOptions, session_key};
 use serde_json::{Map, Value};
 
 pub(crate) fn run(data: &[u8]) {
     let Ok(raw) = std::str::from_utf8(data) else { return };
-    let plainly = &mended(raw);
+    let plainly = &without_constants(raw);
     let Some(event) = Event::read(raw) else {
         assert!(!is_plain(plainly) || Object::read(plainly).is_none(), "E-1: it is an object: {raw}");
         return;

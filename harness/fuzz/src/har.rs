@@ -1,13 +1,13 @@
 //! HAR files, as browsers and proxies export them: compared with a simple reading of their JSON, and written and
 //! played like any recording.
 
-use crate::recording::{is_played, is_written_as_it_was};
+use crate::recording::{check_replay, is_written_as_it_was};
 use data_encoding::BASE64;
 use relayline_harness::recording::{LineContent, RecordedLine, Recording, RecordingError};
 use serde_json::Value;
 
 /// Maximum duration. A HAR's times may be years apart, which only takes longer to play.
-const LONGEST_MS: u64 = 120_000;
+const MAX_DURATION_MS: u64 = 120_000;
 
 pub(crate) fn run(data: &[u8]) {
     if Recording::is_har(data) {
@@ -17,17 +17,17 @@ pub(crate) fn run(data: &[u8]) {
     let json: Option<Value> = serde_json::from_slice(json).ok();
     let recording = match Recording::read_har("any.har", data) {
         Ok(recording) => recording,
-        Err(error) => return is_told_where(&error, data, json.as_ref()),
+        Err(error) => return check_error_position(&error, data, json.as_ref()),
     };
-    is_as_exported(&recording, &json.unwrap());
+    check_export(&recording, &json.unwrap());
     is_written_as_it_was(&recording);
-    if recording.lines.last().is_some_and(|line| line.t_ms <= LONGEST_MS) {
-        is_played(&recording);
+    if recording.lines.last().is_some_and(|line| line.t_ms <= MAX_DURATION_MS) {
+        check_replay(&recording);
     }
 }
 
 /// Checks that an error names an existing line or entry.
-fn is_told_where(error: &RecordingError, data: &[u8], json: Option<&Value>) {
+fn check_error_position(error: &RecordingError, data: &[u8], json: Option<&Value>) {
     let (at, last, problem) = match error {
         RecordingError::Line { line, problem, .. } => {
             (*line, data.split(|byte| *byte == b'\n').count(), problem)
@@ -43,7 +43,7 @@ fn entries(json: &Value) -> &[Value] {
 }
 
 /// Checks that every socket is a dial with its messages in order, and that times start at 0 and never decrease.
-fn is_as_exported(recording: &Recording, json: &Value) {
+fn check_export(recording: &Recording, json: &Value) {
     let times: Vec<u64> = recording.lines.iter().map(|line| line.t_ms).collect();
     assert!(times.first() == Some(&0) && times.is_sorted(), "{times:?}");
     let dials = sockets(json);

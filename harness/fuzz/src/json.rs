@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Returns the text with `null` in place of Python's constants outside strings (W-11).
-pub(crate) fn mended(raw: &str) -> String {
+pub(crate) fn without_constants(raw: &str) -> String {
     let mut out = String::new();
     let mut rest = raw;
     while let Some(first) = rest.chars().next() {

@@ -11,9 +11,9 @@ usage: relayline-fuzz unpack TARGET FOLDER   seeds and committed inputs into a f
        relayline-fuzz try TARGET FILE        one input, as the tests run it";
 
 /// Maximum size of a committed input.
-const MOST_BYTES: u64 = 4096;
+const MAX_BYTES: u64 = 4096;
 /// Maximum number of committed inputs; the shortest are kept.
-const MOST_INPUTS: usize = 256;
+const MAX_INPUTS: usize = 256;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -44,13 +44,13 @@ fn pack(target: Target, folder: &Path) -> Result<(), Box<dyn Error>> {
     let mut inputs = Vec::new();
     for file in fs::read_dir(folder)? {
         let file = file?;
-        if file.metadata()?.len() <= MOST_BYTES {
+        if file.metadata()?.len() <= MAX_BYTES {
             inputs.push(fs::read(file.path())?);
         }
     }
     // Seeds are replayed in any case.
     inputs.retain(|input| !seeds.contains(input));
     inputs.sort_by_key(Vec::len);
-    inputs.truncate(MOST_INPUTS);
+    inputs.truncate(MAX_INPUTS);
     Ok(corpus::save(target.name, inputs)?)
 }

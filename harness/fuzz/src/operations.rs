@@ -11,13 +11,13 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// Maximum number of inputs, enough for every state.
-const MOST: usize = 200;
+const MAX_INPUTS: usize = 200;
 
 pub(crate) fn run(data: &[u8]) {
     let mut source = Unstructured::new(data);
     let (Ok(confirm), Ok(up)) = (source.arbitrary(), source.arbitrary::<bool>()) else { return };
     let mut inputs = if up { handshake() } else { Vec::new() };
-    while !source.is_empty() && inputs.len() < MOST {
+    while !source.is_empty() && inputs.len() < MAX_INPUTS {
         inputs.extend(input(&mut source));
     }
     let play = || Driver::play(Config { confirm_revocation: confirm, ..small_limits() }, &inputs);
@@ -83,7 +83,7 @@ fn size(source: &mut Unstructured<'_>) -> Result<usize> {
 }
 
 /// Returns an oversized event: by its text, one of its ids, or its entry's id.
-fn huge(source: &mut Unstructured<'_>) -> Result<String> {
+fn oversized_event(source: &mut Unstructured<'_>) -> Result<String> {
     let mut fields = [String::new(), "1".to_owned(), "0".to_owned(), "u".to_owned(), "b".to_owned()];
     let at = source.choose_index(fields.len())?;
     fields[at] = "h".repeat(size(source)?);
@@ -95,7 +95,7 @@ fn huge(source: &mut Unstructured<'_>) -> Result<String> {
 
 fn line(source: &mut Unstructured<'_>) -> Result<String> {
     if source.ratio(1, 12)? {
-        return huge(source);
+        return oversized_event(source);
     }
     Ok(match source.int_in_range(0..=5)? {
         0 => DESCRIPTOR.to_owned(),

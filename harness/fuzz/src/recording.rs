@@ -4,21 +4,21 @@ use relayline_harness::recording::{RecordedLine, Recording, RecordingError};
 use relayline_harness::replay::{Cut, Drain, Entry, ReplayOptions, check, play};
 
 /// Maximum duration. Longer sessions only take longer to play, because a silent one has a ping every half minute.
-const LONGEST_MS: u64 = 600_000;
+const MAX_DURATION_MS: u64 = 600_000;
 
 pub(crate) fn run(data: &[u8]) {
     let recording = match Recording::read("any.jsonl", data) {
         Ok(recording) => recording,
-        Err(error) => return is_told_where(&error, data),
+        Err(error) => return check_error_position(&error, data),
     };
     is_written_as_it_was(&recording);
-    if recording.lines.last().is_some_and(|line| line.t_ms <= LONGEST_MS) {
-        is_played(&recording);
+    if recording.lines.last().is_some_and(|line| line.t_ms <= MAX_DURATION_MS) {
+        check_replay(&recording);
     }
 }
 
 /// Checks that an error names an existing line.
-fn is_told_where(error: &RecordingError, data: &[u8]) {
+fn check_error_position(error: &RecordingError, data: &[u8]) {
     let lines = data.split(|byte| *byte == b'\n').count();
     match error {
         RecordingError::Line { line, problem, .. } => {
@@ -45,7 +45,7 @@ pub(crate) fn is_written_as_it_was(recording: &Recording) {
 }
 
 /// Checks W-1: cuts of the messages do not change the replay, and the result can be checked.
-pub(crate) fn is_played(recording: &Recording) {
+pub(crate) fn check_replay(recording: &Recording) {
     let trace = |cut: Cut| {
         let run = play(recording, ReplayOptions { cut, drain: Drain::Messages });
         run.map(|run| {

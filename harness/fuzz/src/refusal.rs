@@ -9,7 +9,7 @@ use serde_json::Value;
 /// A secret that no text of the core contains.
 const SECRET: &str = "zq9-Zq9";
 /// Maximum size of a reason: three texts of 300 characters, each escaped, and the text around them.
-const MOST: usize = 3 * 301 * 10 + 600;
+const MAX_INPUTS: usize = 3 * 301 * 10 + 600;
 
 pub(crate) fn run(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else { return };
@@ -38,7 +38,7 @@ pub(crate) fn run(data: &[u8]) {
     assert_eq!(refusal.is_foreign(), matches!(refusal.status, 401 | 403) && refusal.verdict().is_none());
     let _ = refusal.retry_after(1_800_000_000);
     let reason = refusal.reason(&[&Secret::from(SECRET)]);
-    assert!(reason.len() <= MOST && !reason.chars().any(char::is_control), "{reason}");
+    assert!(reason.len() <= MAX_INPUTS && !reason.chars().any(char::is_control), "{reason}");
     assert!(!reason.contains(SECRET), "C-4: {reason}");
     assert!(excerpt(&reason).chars().count() <= 301);
 }

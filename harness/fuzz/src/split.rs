@@ -15,11 +15,11 @@ fn any(mut input: Unstructured<'_>) -> Result<()> {
     let unit = if input.arbitrary()? { LenUnit::Utf16 } else { LenUnit::Chars };
     let room = Room { limit, unit, code_blocks: input.arbitrary()? };
     let text = String::from_utf8_lossy(input.take_rest());
-    holds(&text, room);
+    check_limits(&text, room);
     Ok(())
 }
 
-fn holds(text: &str, room: Room) {
+fn check_limits(text: &str, room: Room) {
     let limit = room.limit.max(LEAST_LIMIT);
     let parts = split(text, room);
     if room.unit.len(text) <= limit {
@@ -37,15 +37,18 @@ fn holds(text: &str, room: Room) {
     if room.code_blocks {
         // Fences are added, and one that closes what a cut has closed is left out. The rest is in the parts, in order.
         let mut said = said.chars();
-        let mut text =
-            squeezed(text).chars().filter(|c| !matches!(c, '`' | '~')).collect::<Vec<_>>().into_iter();
+        let mut text = without_whitespace(text)
+            .chars()
+            .filter(|c| !matches!(c, '`' | '~'))
+            .collect::<Vec<_>>()
+            .into_iter();
         assert!(text.all(|c| said.any(|other| other == c)), "something is lost");
     } else {
-        assert_eq!(squeezed(&said), squeezed(text), "nothing is lost");
+        assert_eq!(without_whitespace(&said), without_whitespace(text), "nothing is lost");
     }
 }
 
 /// Returns a text without white space.
-fn squeezed(text: &str) -> String {
+fn without_whitespace(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace()).collect()
 }

@@ -8,16 +8,16 @@ pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let parsed = DialUrl::parse(text);
     if let Ok(theirs) = Url::parse(text.trim()) {
-        credentials_are_refused(&theirs, &parsed);
+        check_credentials(&theirs, &parsed);
     }
     match parsed {
-        Ok(url) => is_dialled_as_it_says(&url),
+        Ok(url) => check_parts(&url),
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
 
 /// Checks C-4: everything that a parser reads as a password is refused, and never quoted.
-fn credentials_are_refused(theirs: &Url, parsed: &Result<DialUrl, UrlError>) {
+fn check_credentials(theirs: &Url, parsed: &Result<DialUrl, UrlError>) {
     if theirs.username().is_empty() && theirs.password().is_none() {
         return;
     }
@@ -25,7 +25,7 @@ fn credentials_are_refused(theirs: &Url, parsed: &Result<DialUrl, UrlError>) {
 }
 
 /// Checks L-1: its parts are those that a parser finds in its text, and it is its own normal form.
-fn is_dialled_as_it_says(url: &DialUrl) {
+fn check_parts(url: &DialUrl) {
     let theirs = Url::parse(url.as_str()).unwrap();
     assert_eq!(theirs.as_str(), url.as_str());
     assert!(url.as_str().is_ascii() && !url.as_str().contains(char::is_whitespace), "{url}");

@@ -65,7 +65,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Returns the connector's response, and reports a failure.
-    fn notice<T>(&self, answer: Result<T, String>) -> Result<T, String> {
+    fn report_failure<T>(&self, answer: Result<T, String>) -> Result<T, String> {
         let was_unreachable = self.is_unreachable.swap(answer.is_err(), Ordering::Relaxed);
         if let Err(problem) = &answer
             && !was_unreachable
@@ -100,7 +100,7 @@ async fn answer(shared: Arc<Shared>, mut request: Request<Received>) -> Response
                 .writer
                 .record(0, WireEvent::Authorized(Secret::new(String::from_utf8_lossy(value.as_bytes()))));
         }
-        let response = match shared.notice(forward(&shared, request).await) {
+        let response = match shared.report_failure(forward(&shared, request).await) {
             Ok(response) if issues_credentials(&path) => {
                 response.map(|body| record_issued(body, &shared.writer))
             }
@@ -126,7 +126,7 @@ async fn answer(shared: Arc<Shared>, mut request: Request<Received>) -> Response
         return refuse(StatusCode::SERVICE_UNAVAILABLE, json!({ "error": error }).to_string());
     };
     let gateway = hyper::upgrade::on(&mut request);
-    match shared.notice(forward_upgrade(&shared, request).await) {
+    match shared.report_failure(forward_upgrade(&shared, request).await) {
         Err(problem) => refuse(StatusCode::BAD_GATEWAY, unreachable(&problem)),
         Ok(UpgradeAnswer { head, outcome: Upgraded::Switched(connector) }) => {
             let stopped = shared.stopped.clone();

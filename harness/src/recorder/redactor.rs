@@ -56,7 +56,7 @@ impl Redactor {
     /// Creates a redactor with these known credentials.
     pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Redactor {
         let mut redactor = Redactor::default();
-        secrets.into_iter().for_each(|secret| redactor.known.keep(secret.expose()));
+        secrets.into_iter().for_each(|secret| redactor.known.add_permanent(secret.expose()));
         redactor
     }
 
@@ -69,7 +69,7 @@ impl Redactor {
     /// Adds the credential of an `Authorization` header. Returns the redacted header, and the credential.
     pub(super) fn authorization<'a>(&mut self, value: &'a str) -> (String, &'a str) {
         let (scheme, credential) = fields::authorization(value);
-        self.known.see_authorization(scheme, credential);
+        self.known.learn_authorization(scheme, credential);
         (scheme.map_or(HIDDEN.to_owned(), |scheme| format!("{scheme} {HIDDEN}")), credential)
     }
 
@@ -82,7 +82,7 @@ impl Redactor {
 
     fn learn(&mut self, value: &Value, is_issued: bool) {
         match value {
-            Value::String(text) if is_issued => self.known.see(text),
+            Value::String(text) if is_issued => self.known.learn(text),
             Value::Array(items) => items.iter().for_each(|item| self.learn(item, is_issued)),
             Value::Object(fields) => {
                 fields.iter().for_each(|(name, value)| self.learn(value, is_issued || is_secret(name)));

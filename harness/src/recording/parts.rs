@@ -49,7 +49,7 @@ impl Recording {
     }
 
     /// Returns an error message if the file is a later part of a recording, which cannot be read by itself.
-    pub(super) fn stands_alone(&self, path: &Path) -> Option<String> {
+    pub(super) fn later_part_error(&self, path: &Path) -> Option<String> {
         let part = self.header.number(PART).filter(|part| *part > 0)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let first = name.replacen(&format!(".{part}"), "", 1);
@@ -58,7 +58,7 @@ impl Recording {
         ))
     }
 
-    pub(super) fn goes_on_in(&self, part: &Recording, number: u32) -> bool {
+    pub(super) fn continues_in(&self, part: &Recording, number: u32) -> bool {
         part.header.number(PART) == Some(u64::from(number))
             && part.header.number(STARTED) == self.header.number(STARTED)
     }
@@ -75,7 +75,7 @@ impl Recording {
 
     /// Returns the recording up to its first gap, with the line number of the gap if there is one. Lines after a gap
     /// cannot be interpreted.
-    pub fn up_to_a_gap(mut self) -> (Recording, Option<usize>) {
+    pub fn until_gap(mut self) -> (Recording, Option<usize>) {
         let gap = self.lines.iter().position(|line| line.gap().is_some());
         let number = gap.map(|at| self.lines[at].number);
         self.lines.truncate(gap.unwrap_or(self.lines.len()));
@@ -252,9 +252,9 @@ mod tests {
     fn what_is_behind_a_gap_is_left_out() {
         let note = |t_ms: u64| json!({"t_ms": t_ms, "dir": "note", "text": ""});
         let gap = json!({"t_ms": 1, "dir": "gap", "lines": 3});
-        let (whole, at) = recording(&[note(0), gap, note(2)]).up_to_a_gap();
+        let (whole, at) = recording(&[note(0), gap, note(2)]).until_gap();
         assert_eq!((whole.lines.len(), at), (1, Some(3)));
-        let (whole, at) = recording(&[note(0), note(2)]).up_to_a_gap();
+        let (whole, at) = recording(&[note(0), note(2)]).until_gap();
         assert_eq!((whole.lines.len(), at), (2, None));
     }
 
@@ -290,7 +290,7 @@ mod tests {
         part(1, 7, 20);
         let whole = std::fs::read(path(&first, 2)).unwrap();
         std::fs::write(path(&first, 2), &whole[..whole.len() - 5]).unwrap();
-        let (read, gap) = Recording::load(&first).unwrap().up_to_a_gap();
+        let (read, gap) = Recording::load(&first).unwrap().until_gap();
         assert_eq!((read.lines.len(), gap), (2, Some(6)));
         let error = Recording::load(&path(&first, 1)).unwrap_err().to_string();
         assert!(

@@ -69,7 +69,7 @@ impl Recording {
             return Recording::read_har(&path.display().to_string(), &bytes);
         }
         let mut recording = Recording::read(&path.display().to_string(), &bytes)?;
-        if let Some(problem) = recording.stands_alone(path) {
+        if let Some(problem) = recording.later_part_error(path) {
             return Err(RecordingError::Line { file: recording.file, line: 1, problem });
         }
         if !recording.has_parts() {
@@ -78,14 +78,14 @@ impl Recording {
         for number in 1.. {
             let part = parts::path(path, number);
             if !part.exists() {
-                recording.ends_before(path, number, "is missing")?;
+                recording.check_no_later_part(path, number, "is missing")?;
                 break;
             }
             match Recording::read(&part.display().to_string(), &bytes_of(&part)?) {
-                Ok(part) if recording.goes_on_in(&part, number) => recording.append(part),
+                Ok(part) if recording.continues_in(&part, number) => recording.append(part),
                 // Another file that has the name of a part.
                 Ok(_) | Err(RecordingError::Line { line: 1, .. }) => {
-                    recording.ends_before(path, number, "is no part of this recording")?;
+                    recording.check_no_later_part(path, number, "is no part of this recording")?;
                     break;
                 }
                 Err(error) => return Err(error),
@@ -95,10 +95,15 @@ impl Recording {
     }
 
     /// Returns an error if a later file of the recording exists although this one does not.
-    fn ends_before(&self, first: &Path, number: u32, why: &'static str) -> Result<(), RecordingError> {
+    fn check_no_later_part(
+        &self,
+        first: &Path,
+        number: u32,
+        why: &'static str,
+    ) -> Result<(), RecordingError> {
         for (later, path) in parts::later_parts(first, number) {
             let part = bytes_of(&path).and_then(|bytes| Recording::read("", &bytes));
-            if part.is_ok_and(|part| self.goes_on_in(&part, later)) {
+            if part.is_ok_and(|part| self.continues_in(&part, later)) {
                 let shown = |path: &Path| path.display().to_string();
                 return Err(RecordingError::Missing {
                     file: shown(&parts::path(first, number)),
@@ -124,7 +129,7 @@ impl Recording {
             }
             let read = object(raw);
             let is_last = raw.as_ptr_range().end == bytes.as_ptr_range().end;
-            if read.is_err() && header.is_some() && is_last && breaks_off(raw) {
+            if read.is_err() && header.is_some() && is_last && is_truncated(raw) {
                 let t_ms = lines.last().map_or(0, |line| line.t_ms);
                 let rest = Map::from_iter([("lines".to_owned(), Value::from(1))]);
                 lines.push(RecordedLine { number, t_ms, what: LineContent::Other(GAP.to_owned()), rest });
@@ -155,7 +160,7 @@ impl Recording {
 }
 
 /// Returns true if a line is a truncated JSON object.
-fn breaks_off(raw: &[u8]) -> bool {
+fn is_truncated(raw: &[u8]) -> bool {
     let is_begun = raw.trim_ascii_start().first() == Some(&b'{');
     is_begun
         && match std::str::from_utf8(raw) {
@@ -241,7 +246,7 @@ fn number() -> FieldKind<u64> {
     FieldKind { wanted: "a whole number, not negative", read: |value| value.as_u64() }
 }
 
-fn small<T: TryFrom<u64>>() -> FieldKind<T> {
+fn narrow_number<T: TryFrom<u64>>() -> FieldKind<T> {
     FieldKind {
         wanted: "a small whole number, not negative",
         read: |value| value.as_u64().and_then(|number| T::try_from(number).ok()),
@@ -255,7 +260,7 @@ fn seconds() -> FieldKind<Duration> {
     }
 }
 
-fn truth() -> FieldKind<bool> {
+fn boolean() -> FieldKind<bool> {
     FieldKind { wanted: "true or false", read: |value| value.as_bool() }
 }
 
@@ -317,7 +322,7 @@ fn read_gateway(fields: &mut Fields) -> Result<Gateway, String> {
         gateway_id: fields.optional("gateway_id", text())?,
         upgrade_secret: fields.optional("upgrade_secret", secret())?,
         clock_unix_s: fields.optional("clock_unix_s", number())?,
-        reconnect: fields.optional("reconnect", truth())?,
+        reconnect: fields.optional("reconnect", boolean())?,
         reconnect_backoff: fields.optional("reconnect_backoff_s", seconds())?,
         reconnect_max_backoff: fields.optional("reconnect_max_backoff_s", seconds())?,
         rest: fields.rest(),
@@ -352,19 +357,19 @@ fn read_what(dir: &str, fields: &mut Fields) -> Result<LineContent, String> {
             }
             LineContent::Connect {
                 url_path: fields.optional("url_path", text())?.unwrap_or_default(),
-                dial: fields.optional("dial", small())?,
+                dial: fields.optional("dial", narrow_number())?,
                 authorization,
                 headers,
                 clock_unix_s: fields.optional("clock_unix_s", number())?,
             }
         }
         "reject" => LineContent::Reject {
-            dial: fields.optional("dial", small())?,
+            dial: fields.optional("dial", narrow_number())?,
             answer: Rejection {
-                status: fields.required("status", small())?,
+                status: fields.required("status", narrow_number())?,
                 body: fields.optional("body", text())?,
-                is_cut: fields.optional("cut", truth())?.unwrap_or_default(),
-                has_challenge: fields.optional("www_authenticate", truth())?.unwrap_or_default(),
+                is_cut: fields.optional("cut", boolean())?.unwrap_or_default(),
+                has_challenge: fields.optional("www_authenticate", boolean())?.unwrap_or_default(),
                 retry_after: fields.optional("retry_after", text())?,
                 location: fields.optional("location", text())?,
             },
@@ -373,13 +378,13 @@ fn read_what(dir: &str, fields: &mut Fields) -> Result<LineContent, String> {
         "connector" => LineContent::Connector(data(fields)?),
         "close" => LineContent::Close {
             by: fields.required("by", by())?,
-            dial: fields.optional("dial", small())?,
-            code: fields.optional("code", small())?,
+            dial: fields.optional("dial", narrow_number())?,
+            code: fields.optional("code", narrow_number())?,
             reason: fields.optional("reason", text())?.unwrap_or_default(),
         },
         "drop" => LineContent::Drop {
             by: fields.optional("by", by())?.unwrap_or(Side::Connector),
-            dial: fields.optional("dial", small())?,
+            dial: fields.optional("dial", narrow_number())?,
         },
         "host_call" => LineContent::HostCall {
             call: fields.required("call", text())?,

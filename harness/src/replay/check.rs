@@ -134,7 +134,7 @@ fn frames(
     let right = written.iter().map(|frame| without_ids(parsed(&frame.text), our_drafts)).enumerate();
     let (mut left, mut right) = (left.collect::<Vec<NumberedFrame>>(), right.collect::<Vec<NumberedFrame>>());
     let mut lane = |left: &[NumberedFrame], right: &[NumberedFrame]| {
-        for (left, right) in unlike(case, dial, left, right) {
+        for (left, right) in differing_pairs(case, dial, left, right) {
             found.push(Difference {
                 kind: DifferenceKind::Frame(dial),
                 recorded_position: left.as_ref().map(|(at, _)| *at),
@@ -157,7 +157,7 @@ fn frames(
         lane(&acks(&mut left), &acks(&mut right));
     }
     // Indicators that the machine writes by itself have no recorded counterpart.
-    let signs: Vec<NumberedFrame> = right.extract_if(.., |(at, _)| written[*at].is_sign).collect();
+    let signs: Vec<NumberedFrame> = right.extract_if(.., |(at, _)| written[*at].is_indicator).collect();
     lane(&[], &signs);
     if Additions::of(case) == Additions::ScopeName {
         // Reactions belong to the turn, not to its text.
@@ -184,7 +184,7 @@ fn chat_of((_, frame): &NumberedFrame) -> Option<String> {
 }
 
 /// Returns the pairs of frames with a difference that is not allowed.
-fn unlike(
+fn differing_pairs(
     case: &Case<'_>,
     dial: usize,
     left: &[NumberedFrame],
@@ -193,7 +193,7 @@ fn unlike(
     let additions = Additions::of(case);
     let shown = |recorded: &NumberedFrame, ours: &NumberedFrame| {
         let (mut recorded, mut ours) = (recorded.clone(), ours.clone());
-        drop_what_may_differ(&mut recorded.1, &mut ours.1, additions);
+        remove_additions(&mut recorded.1, &mut ours.1, additions);
         (recorded, ours)
     };
     let is_same = |recorded: &NumberedFrame, ours: &NumberedFrame| {
@@ -207,7 +207,7 @@ fn unlike(
         let (recorded, ours) = shown(recorded, ours);
         recorded.1 == ours.1 || departures::apply_to_pair(case, dial, &recorded, &ours).is_some()
     };
-    let is_akin = |recorded: &NumberedFrame, ours: &NumberedFrame| match case.stands_for(dial, ours.0) {
+    let is_akin = |recorded: &NumberedFrame, ours: &NumberedFrame| match case.counterpart(dial, ours.0) {
         Some(number) => case.number(dial, recorded.0) == Some(number),
         None => kind(recorded) == kind(ours),
     };
@@ -283,7 +283,7 @@ impl Additions {
 }
 
 /// Removes the additions of M-2 and M-3 from an `outbound`.
-fn drop_what_may_differ(recorded: &mut Value, ours: &mut Value, additions: Additions) {
+fn remove_additions(recorded: &mut Value, ours: &mut Value, additions: Additions) {
     if recorded["type"] != "outbound" || ours["type"] != "outbound" {
         return;
     }

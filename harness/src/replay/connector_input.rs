@@ -28,12 +28,12 @@ impl Player<'_> {
             rest = behind;
         }
         self.drain();
-        self.read_on();
+        self.read_waiting();
         self.acknowledge_choices(at, dial);
     }
 
     /// Answers a request for which no recorded result will come. Returns true if there was one.
-    pub(super) fn answer_owed(&mut self) -> bool {
+    pub(super) fn answer_unrecorded(&mut self) -> bool {
         let can_hear = |(dial, ..): &(usize, String, Value)| {
             self.sockets.get(*dial).is_some_and(|socket| !socket.is_within_line && socket.unread.is_empty())
         };
@@ -70,7 +70,7 @@ impl Player<'_> {
     }
 
     /// Feeds the waiting bytes while the machine has room.
-    pub(super) fn read_on(&mut self) {
+    pub(super) fn read_waiting(&mut self) {
         for dial in 0..self.sockets.len() {
             let Some(conn) = self.conn(dial) else { continue };
             while !self.sockets[dial].unread.is_empty() && self.machine.wants_read() {

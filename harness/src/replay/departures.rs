@@ -59,8 +59,8 @@ impl<'a> Case<'a> {
     }
 
     /// Returns the number of the recorded request that a replayed frame corresponds to.
-    pub(crate) fn stands_for(&self, dial: usize, position: usize) -> Option<usize> {
-        self.dialed(dial)?.frames.get(position)?.stands_for
+    pub(crate) fn counterpart(&self, dial: usize, position: usize) -> Option<usize> {
+        self.dialed(dial)?.frames.get(position)?.counterpart
     }
 
     /// Returns the number of a recorded request.
@@ -150,7 +150,7 @@ pub(crate) fn apply_to_pair(
     let frame = case.frame(dial, *at)?;
     let cause = frame.cause.as_ref()?;
     // A frame that corresponds to another request is not a match.
-    if case.stands_for(dial, *position).is_some_and(|number| number != cause.number) {
+    if case.counterpart(dial, *position).is_some_and(|number| number != cause.number) {
         return None;
     }
     if !applying(case).any(|(_, departure)| matches!(departure.how, DepartureRule::Part(_))) {

@@ -18,7 +18,7 @@ pub(crate) fn implied(recording: &Recording, session: &Session, dial: usize, at:
             session_key: frame.value["session_key"].as_str().unwrap_or_default().to_owned(),
             reason: frame.value["reason"].as_str().map(str::to_owned),
         })),
-        "going_idle" => Some(match why_idle(recording, session, dial, at) {
+        "going_idle" => Some(match idle_purpose(recording, session, dial, at) {
             IdlePurpose::Disconnect => Command::Disconnect,
             IdlePurpose::Dormant => Command::GoDormant,
             IdlePurpose::Idle => Command::GoIdle,
@@ -59,15 +59,15 @@ enum IdlePurpose {
 
 /// Maximum time from a `going_idle` or its confirmation to the close that it leads to: the time limit of a disconnect
 /// (L-14).
-const LEADS_TO_A_CLOSE_MS: u64 = 5000;
+const MAX_CLOSE_DELAY_MS: u64 = 5000;
 /// Minimum time that a dormant gateway waits before it dials. A resumed one dials at once (L-12, L-13).
-const SLEEPS_MS: u64 = 1000;
+const MIN_DORMANT_MS: u64 = 1000;
 /// Time that a disconnect waits for the confirmation, with some tolerance (L-14).
-const AWAITS_MS: u64 = 1900;
+const CONFIRMATION_WAIT_MS: u64 = 1900;
 /// Minimum time in which a new process starts.
-const BEGINS_MS: u64 = 300;
+const MIN_RESTART_MS: u64 = 300;
 
-fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) -> IdlePurpose {
+fn idle_purpose(recording: &Recording, session: &Session, dial: usize, at: usize) -> IdlePurpose {
     let t_ms = |line: usize| recording.lines[line].t_ms;
     let Dial { wrote, heard, .. } = &session.dials[dial];
     let asked = wrote[at].line;
@@ -76,7 +76,7 @@ fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) ->
     let known = confirmed.map_or(asked, |frame| frame.line);
     // A gateway that closes for this reason makes no more requests. Acknowledgements may follow.
     let goes_on = wrote[at + 1..].iter().any(|frame| frame.line > known && frame.kind() != "inbound_ack");
-    if goes_on || t_ms(close).saturating_sub(t_ms(known)) > LEADS_TO_A_CLOSE_MS {
+    if goes_on || t_ms(close).saturating_sub(t_ms(known)) > MAX_CLOSE_DELAY_MS {
         return IdlePurpose::Idle;
     }
     let waited = t_ms(close).saturating_sub(t_ms(asked));
@@ -87,9 +87,9 @@ fn why_idle(recording: &Recording, session: &Session, dial: usize, at: usize) ->
             IdlePurpose::Dormant
         }
         (None, _) => IdlePurpose::Disconnect,
-        (Some(SLEEPS_MS..), Some(_)) => IdlePurpose::Dormant,
+        (Some(MIN_DORMANT_MS..), Some(_)) => IdlePurpose::Dormant,
         // A gateway goes dormant only after a confirmation. A resuming host does not wait for it.
-        (Some(BEGINS_MS..), None) if waited >= AWAITS_MS => IdlePurpose::Disconnect,
+        (Some(MIN_RESTART_MS..), None) if waited >= CONFIRMATION_WAIT_MS => IdlePurpose::Disconnect,
         (Some(_), Some(_) | None) => IdlePurpose::Idle,
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Counters that need no trace entry: their events have one, or they depend on how messages were cut (W-1).
-const SHOWN: [&str; 12] = [
+const TRACED_ELSEWHERE: [&str; 12] = [
     "stale_inputs",
     "dials",
     "handshakes",
@@ -31,7 +31,7 @@ const SHOWN: [&str; 12] = [
 ];
 
 /// Returns true if two actions send the same content to the same place.
-fn says_the_same(recorded: &Value, ours: &Value) -> bool {
+fn is_same_request(recorded: &Value, ours: &Value) -> bool {
     const FIELDS: [&str; 8] =
         ["chat_id", "session_key", "message_id", "emoji", "remove", "thread_name", "source_url", "final"];
     let text = |action: &Value| {
@@ -59,17 +59,18 @@ impl Player<'_> {
                 quiet = false;
                 self.transmit(&transmit, &frame);
             }
-            if quiet && !self.answer_owed() {
-                return self.tell_what_was_counted();
+            if quiet && !self.answer_unrecorded() {
+                return self.trace_counters();
             }
         }
     }
 
     /// Traces the counters of ignored input, which shows nowhere else.
-    fn tell_what_was_counted(&mut self) {
+    fn trace_counters(&mut self) {
         let counted = self.machine.stats().clone();
         let before = std::mem::replace(&mut self.counted, counted.clone());
-        for (counter, by) in counted.since(&before).filter(|(counter, _)| !SHOWN.contains(counter)) {
+        for (counter, by) in counted.since(&before).filter(|(counter, _)| !TRACED_ELSEWHERE.contains(counter))
+        {
             self.trace(trace::counted(self.now, counter, by));
         }
     }
@@ -172,17 +173,17 @@ impl Player<'_> {
             }
             _ => None,
         };
-        self.hand_over(delivery.id, message);
+        self.track_delivery(delivery.id, message);
     }
 
     /// Remembers the entry of a delivery until the recorded host's outcome. If the recorded host took it without an
     /// acknowledgement, it is settled at once.
-    fn hand_over(&mut self, delivery: DeliveryId, message: Option<&Event>) {
+    fn track_delivery(&mut self, delivery: DeliveryId, message: Option<&Event>) {
         let entry = self.machine.buffer_id(delivery).map(str::to_owned);
         let conn = self.run.dials.last().map(|dialed| dialed.conn);
         let (Some(entry), Some(conn)) = (entry, conn) else { return };
         let is_known = !self.session.wire_only && !is_early(self.recording);
-        if is_known && self.took_unacked(&entry, message) {
+        if is_known && self.took_without_ack(&entry, message) {
             self.trace(Entry::settled(self.now, delivery, Outcome::Taken));
             self.machine.settle(self.clock(), delivery, Outcome::Taken);
         } else {
@@ -203,17 +204,17 @@ impl Player<'_> {
                 let text = String::from_utf8_lossy(frame).trim_end().to_owned();
                 let frame = serde_json::from_str::<Value>(&text).unwrap_or_default();
                 let action = &frame["action"];
-                let is_sign = self.is_turn && action["op"] == "typing";
-                let mut stands_for = None;
+                let is_indicator = self.is_turn && action["op"] == "typing";
+                let mut counterpart = None;
                 if let (Some("outbound"), Some(id)) = (frame["type"].as_str(), frame["requestId"].as_str()) {
-                    stands_for = self.stand_for(*conn, action, id, is_sign);
+                    counterpart = self.find_counterpart(*conn, action, id, is_indicator);
                 }
                 if action["op"] == "prompt" {
                     self.live_ids.prompts.push(action["prompt_id"].as_str().unwrap_or_default().to_owned());
                 }
                 let at = self.now;
                 if let Some(dialed) = self.dialed(*conn) {
-                    dialed.frames.push(WrittenFrame { at, text, stands_for, is_sign });
+                    dialed.frames.push(WrittenFrame { at, text, counterpart, is_indicator });
                 }
             }
             Transmit::Ping { conn } => {
@@ -232,7 +233,13 @@ impl Player<'_> {
 
     /// Finds the recorded request that corresponds to a live one, so that it gets the recorded result: a request of
     /// the same call, else one with the same content. Without a match the request gets a made-up result.
-    fn stand_for(&mut self, conn: Conn, action: &Value, id: &str, is_sign: bool) -> Option<usize> {
+    fn find_counterpart(
+        &mut self,
+        conn: Conn,
+        action: &Value,
+        id: &str,
+        is_indicator: bool,
+    ) -> Option<usize> {
         let dial = self.run.dials.iter().rev().find(|dialed| dialed.conn == conn)?.answered?;
         let session = self.session.clone();
         let mut wrote = &session.dials[dial].wrote[..];
@@ -242,14 +249,14 @@ impl Player<'_> {
             wrote = &wrote[..wrote.partition_point(|frame| frame.line == line)];
         }
         let asked = wrote.iter().filter_map(|frame| Some((frame, frame.cause.as_ref()?)));
-        let is_free = |cause: &FrameCause| !is_sign && !self.paired.contains(&cause.number);
+        let is_free = |cause: &FrameCause| !is_indicator && !self.paired.contains(&cause.number);
         let free: Vec<(&Frame, &FrameCause)> = asked
             .filter(|(frame, cause)| is_free(cause) && frame.value["action"]["op"] == action["op"])
             .collect();
         let of_call = |(_, cause): &&(&Frame, &FrameCause)| {
             self.call.is_some_and(|call| session.wire_only || cause.call == Some(call))
         };
-        let same = |(frame, _): &&(&Frame, &FrameCause)| says_the_same(&frame.value["action"], action);
+        let same = |(frame, _): &&(&Frame, &FrameCause)| is_same_request(&frame.value["action"], action);
         let elsewhere = |(_, cause): &&(&Frame, &FrameCause)| self.call.is_none() || cause.call.is_none();
         let mut candidates = free.iter().filter(of_call).filter(same).chain(free.iter().filter(of_call));
         let found = candidates.next().or_else(|| free.iter().filter(elsewhere).find(same));

@@ -339,7 +339,7 @@ impl<'r> Player<'r> {
     /// Answers the machine's dial with the recorded upgrade.
     fn upgrade(&mut self, dial: usize, authorization: Option<&Secret>) {
         if self.session.wire_only && matches!(self.machine.phase(), Phase::Stopped | Phase::Revoked) {
-            self.begin_anew();
+            self.restart_process();
         }
         self.drain();
         if self.dialing.is_none() {
@@ -364,7 +364,7 @@ impl<'r> Player<'r> {
     }
 
     /// Starts a new process, because the recorded gateway dialed after its end.
-    fn begin_anew(&mut self) {
+    fn restart_process(&mut self) {
         self.processes = self.processes.wrapping_add(1);
         let mut seed = SEED;
         seed[0] = seed[0].wrapping_add(self.processes);
@@ -487,7 +487,7 @@ impl<'r> Player<'r> {
         self.trace(Entry::settled(self.now, delivery, outcome));
         self.machine.settle(self.clock(), delivery, outcome);
         self.drain();
-        self.read_on();
+        self.read_waiting();
     }
 
     /// Submits a command. Returns true if it was accepted.

@@ -103,7 +103,7 @@ struct AnswerCall<'a> {
     metadata: Map<String, Value>,
     reply_to: Option<String>,
     /// True if the call returned success.
-    went_well: bool,
+    succeeded: bool,
     message_id: Option<String>,
 }
 
@@ -119,7 +119,7 @@ impl<'a> AnswerCall<'a> {
             content: text(args, "content").unwrap_or_default(),
             metadata: args.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
             reply_to: text(args, "reply_to"),
-            went_well: result.is_some_and(|result| result["success"] == true),
+            succeeded: result.is_some_and(|result| result["success"] == true),
             message_id: result.and_then(|result| result["message_id"].as_str()).map(str::to_owned),
         })
     }
@@ -144,11 +144,13 @@ impl<'a> AnswerCall<'a> {
 }
 
 impl RecordedAnswers {
-    pub(super) fn find(recording: &Recording) -> RecordedAnswers {
+    pub(super) fn of(recording: &Recording) -> RecordedAnswers {
         let mut answers = RecordedAnswers::default();
         for (at, line) in recording.lines.iter().enumerate() {
             match &line.what {
-                LineContent::HostEvent { kind, event, .. } if kind == "message" => answers.saw(event),
+                LineContent::HostEvent { kind, event, .. } if kind == "message" => {
+                    answers.record_event(event)
+                }
                 LineContent::HostCall { call, args, ended, .. } => {
                     if let Some(called) = AnswerCall::new(args, ended)
                         && let Some(step) = answers.step(call, &called)
@@ -168,7 +170,7 @@ impl RecordedAnswers {
         self.platforms.get(chat_id).is_some_and(|platform| platform == "slack")
     }
 
-    fn saw(&mut self, event: &Value) {
+    fn record_event(&mut self, event: &Value) {
         let source = &event["source"];
         let Some(chat_id) = source["chat_id"].as_str() else { return };
         let platform = source["platform"].as_str().unwrap_or_default();
@@ -284,11 +286,11 @@ impl RecordedAnswers {
         let last = called.args.get("finalize") == Some(&Value::Bool(true));
         let it = &mut self.all[answer];
         let text = format!("{}{}", it.base, called.without_cursor());
-        if called.went_well {
+        if called.succeeded {
             called.without_cursor().clone_into(&mut it.shown);
         }
         if last {
-            it.ended = Some(called.went_well);
+            it.ended = Some(called.succeeded);
         }
         Some(Step::State { answer, text, last })
     }
@@ -307,7 +309,7 @@ impl RecordedAnswers {
                 it.base += &std::mem::take(&mut it.shown);
             }
             let text = format!("{}{}", it.base, called.without_cursor());
-            if called.went_well {
+            if called.succeeded {
                 it.shown_by.clone_from(&called.message_id);
                 called.without_cursor().clone_into(&mut it.shown);
             }
@@ -315,7 +317,7 @@ impl RecordedAnswers {
         }
         if let Some(answer) = self.ends(called) {
             let it = &mut self.all[answer];
-            it.ended = Some(called.went_well);
+            it.ended = Some(called.succeeded);
             // After failed edits the rest is sent as a new message.
             let is_rest = it.shown_by.is_some() && !called.content.starts_with(&it.shown);
             let shown = if is_rest { it.shown.as_str() } else { "" };
@@ -362,7 +364,7 @@ impl RecordedAnswers {
 
     fn reply(&mut self, called: &AnswerCall<'_>) -> Step {
         let answer = self.begin(called, None);
-        self.all[answer].ended = Some(called.went_well);
+        self.all[answer].ended = Some(called.succeeded);
         Step::Reply { answer }
     }
 

@@ -77,9 +77,9 @@ pub(crate) struct WrittenFrame {
     pub(crate) at: Time,
     pub(crate) text: String,
     /// Number of the recorded request that it corresponds to.
-    pub(crate) stands_for: Option<usize>,
+    pub(crate) counterpart: Option<usize>,
     /// True for an indicator of a turn that the machine writes by itself (O-15).
-    pub(crate) is_sign: bool,
+    pub(crate) is_indicator: bool,
 }
 
 /// Event before a dial.

@@ -137,7 +137,7 @@ impl Session {
         let Builder { mut dials, dial_of, streams, .. } = builder;
         names::find(&mut dials, &streams);
         frame_causes::find(recording, &mut dials);
-        let answers = RecordedAnswers::find(recording);
+        let answers = RecordedAnswers::of(recording);
         Ok(Session { dials, dial_of, wire_only, answers })
     }
 }

@@ -282,7 +282,7 @@ impl Player<'_> {
     }
 
     /// Returns true if the recorded host took a buffered entry without a recorded acknowledgement.
-    pub(super) fn took_unacked(&self, entry: &str, message: Option<&Event>) -> bool {
+    pub(super) fn took_without_ack(&self, entry: &str, message: Option<&Event>) -> bool {
         let acks = |frame: &Frame| {
             frame.line >= self.line && frame.kind() == "inbound_ack" && frame.value["bufferId"] == entry
         };

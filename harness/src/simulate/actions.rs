@@ -1,6 +1,6 @@
 //! Actions of users and the host. `faults` has the others.
 
-use super::host::GrowingReply;
+use super::host::StreamedReply;
 use super::network::Stage;
 use super::planned_action::{ActionKind, PlannedAction};
 use super::random::Random;
@@ -29,7 +29,7 @@ impl World<'_> {
             ActionKind::InterruptTurn => {
                 let key =
                     if random.chance(15) { String::new() } else { format!("agent:main:{}", random.below(5)) };
-                self.tell(Act::Interrupt { session_key: key, chat_id: format!("c{}", random.below(5)) });
+                self.instruct(Act::Interrupt { session_key: key, chat_id: format!("c{}", random.below(5)) });
             }
             ActionKind::Ask => {
                 let command = self.random_op(random);
@@ -66,7 +66,7 @@ impl World<'_> {
                 self.settle(number, outcome);
             }
             ActionKind::Oversized => self.oversized(random),
-            ActionKind::Answer => self.answer(random),
+            ActionKind::Answer => self.answer_delivery(random),
             ActionKind::Post => self.post(random),
             ActionKind::PostTwice => self.post_twice(random),
             _ => self.inject_fault(action.kind, random),
@@ -77,8 +77,8 @@ impl World<'_> {
     fn disconnect(&mut self, random: &mut Random) {
         self.submit(Command::Disconnect);
         match random.below(6) {
-            0 => self.tell(Act::Expire),
-            1 => self.tell(Act::Close { code: 4401, reason: "unauthorized".to_owned() }),
+            0 => self.instruct(Act::Expire),
+            1 => self.instruct(Act::Close { code: 4401, reason: "unauthorized".to_owned() }),
             2 => self.half_open(random),
             3 => self.refuse_closes_for(Duration::from_secs(10)),
             _ => {}
@@ -109,7 +109,7 @@ impl World<'_> {
         let account = self.account();
         let before = self.connector.machine.buffered(&account).count();
         if self.now >= self.faults.crashed_until {
-            self.tell(act);
+            self.instruct(act);
         }
         if self.connector.machine.buffered(&account).count() > before {
             self.connector.buffered.insert(serial);
@@ -194,7 +194,7 @@ impl World<'_> {
     /// Submits the next state of one of a few replies, or repeats a last state that was never written.
     fn stream(&mut self, random: &mut Random) {
         let place = random.index(3);
-        if let Some(state) = self.host.again.pop() {
+        if let Some(state) = self.host.to_repeat.pop() {
             self.submit(Command::Stream(state));
             return;
         }
@@ -212,7 +212,7 @@ impl World<'_> {
         }
     }
 
-    fn begin_stream(&mut self, random: &mut Random) -> GrowingReply {
+    fn begin_stream(&mut self, random: &mut Random) -> StreamedReply {
         let chat_id = random.pick(&self.setup.chats).id.clone();
         let reply_to = random.chance(40).then(|| "m1".to_owned());
         self.host.begin_stream(StreamReply { chat_id, reply_to, ..StreamReply::default() })

@@ -39,5 +39,5 @@ pub(crate) struct ActiveFaults {
     /// Start of the next gateway process.
     pub(crate) start_at: Option<Time>,
     /// True if only a new connection can recover: half a line was sent, or a frame was not processed.
-    pub(crate) is_tainted: bool,
+    pub(crate) needs_new_connection: bool,
 }

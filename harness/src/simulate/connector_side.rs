@@ -99,7 +99,7 @@ impl World<'_> {
                 }
             }
         }
-        self.log.say(self.now, format_args!("dial arrives: {answer:?}"));
+        self.log.trace_line(self.now, format_args!("dial arrives: {answer:?}"));
         let latency = Duration::from_micros(100 + self.random.below(self.setup.link_config.latency_us));
         self.network.links[place].stage = Stage::Answered { at: self.now + latency, answer };
     }
@@ -114,7 +114,7 @@ impl World<'_> {
         self.network.links[place].heard = self.now;
         match packet {
             Packet::Bytes(bytes) => {
-                self.log.say(self.now, format_args!("connector reads {}", bytes.len()));
+                self.log.trace_line(self.now, format_args!("connector reads {}", bytes.len()));
                 self.connector.machine.handle_bytes(now, theirs, &bytes);
             }
             Packet::Ping => self.send_to_gateway(place, Packet::Pong),
@@ -139,7 +139,10 @@ impl World<'_> {
 
     /// Ends a connection on which the connector has received nothing for too long.
     pub(crate) fn connector_gives_up(&mut self, place: usize) {
-        self.log.say(self.now, format_args!("the connector gives {:?} up", self.network.links[place].theirs));
+        self.log.trace_line(
+            self.now,
+            format_args!("the connector gives {:?} up", self.network.links[place].theirs),
+        );
         self.network.links[place].connector = false;
         let (now, theirs) = (self.connector_now(), self.network.links[place].theirs);
         self.connector.machine.handle_closed(now, theirs, None, "silent");
@@ -269,22 +272,22 @@ impl World<'_> {
             }
             Recovery::WakeUp => return,
         };
-        self.tell(act);
+        self.instruct(act);
     }
 
     pub(crate) fn readmit(&mut self) {
-        self.tell(Act::Revoke { on: false });
+        self.instruct(Act::Revoke { on: false });
     }
 
     pub(crate) fn describe(&mut self) {
         for identity in self.setup.config.clone().identities.iter() {
-            let descriptor = self.setup.describes(&identity.platform);
-            self.tell(Act::Descriptor { descriptor, platform: Some(identity.platform.clone()) });
+            let descriptor = self.setup.initial_descriptor(&identity.platform);
+            self.instruct(Act::Descriptor { descriptor, platform: Some(identity.platform.clone()) });
         }
     }
 
     /// Gives the connector an instruction. One that it cannot carry out now has no effect.
-    pub(crate) fn tell(&mut self, act: Act) {
+    pub(crate) fn instruct(&mut self, act: Act) {
         let now = self.connector_now();
         let _ = self.connector.machine.control(now, act);
     }

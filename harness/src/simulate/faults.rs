@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Whole lines that an incorrect connector might write.
-const ODD_LINES: &[&str] = &[
+const INVALID_LINES: &[&str] = &[
     "{",
     "[]",
     "7",
@@ -78,7 +78,7 @@ impl World<'_> {
             ActionKind::HostRefuses => self.refuse_deliveries_for(long),
             ActionKind::HostFails => self.set_fault_until(long, |faults| &mut faults.host_fails_until),
             ActionKind::HostCrash => {
-                self.log.remark(self.now, format_args!("the process dies"));
+                self.log.note(self.now, format_args!("the process dies"));
                 self.kill_process();
                 self.faults.start_at = Some(self.now + short);
             }
@@ -99,11 +99,11 @@ impl World<'_> {
             ActionKind::Close => {
                 let code = *random.pick(&[1000, 1001, 1008, 1009, 1011, 1013, 4429]);
                 let reason = random.pick(&["", "going away", "duplicate session", "expired"]);
-                self.tell(Act::Close { code, reason: (*reason).to_owned() });
+                self.instruct(Act::Close { code, reason: (*reason).to_owned() });
             }
             ActionKind::RefuseOnce => {
                 let reason = random.pick(&["", "unauthorized", "Expired", "revoked"]);
-                self.tell(Act::Close { code: 4401, reason: (*reason).to_owned() });
+                self.instruct(Act::Close { code: 4401, reason: (*reason).to_owned() });
             }
             ActionKind::Revoke => {
                 if random.chance(25) {
@@ -111,7 +111,7 @@ impl World<'_> {
                     self.slow_host_for(long);
                     (0..30).for_each(|_| self.say(random, Some(false)));
                 }
-                self.tell(Act::Revoke { on: true });
+                self.instruct(Act::Revoke { on: true });
                 if random.chance(30) {
                     // A dial that is held and then refused.
                     self.submit(Command::Resume);
@@ -121,14 +121,14 @@ impl World<'_> {
                 let span = if random.chance(40) { short / 20 } else { 4 * long };
                 self.recover_at(self.now + span, Recovery::Readmit);
             }
-            ActionKind::Expire => self.tell(Act::Expire),
+            ActionKind::Expire => self.instruct(Act::Expire),
             ActionKind::Mute => {
-                self.tell(Act::Mute { on: true });
-                self.faults.is_tainted = true;
+                self.instruct(Act::Mute { on: true });
+                self.faults.needs_new_connection = true;
                 self.recover_at(self.now + long, Recovery::Unmute);
             }
             ActionKind::WithholdIdleAck => {
-                self.tell(Act::IdleAck { on: false });
+                self.instruct(Act::IdleAck { on: false });
                 self.recover_at(self.now + long, Recovery::ConfirmIdle);
             }
             ActionKind::Garbage => self.garbage(random),
@@ -137,7 +137,7 @@ impl World<'_> {
                 let Value::Object(descriptor) = json!({"contract_version": 0, "platform": platform}) else {
                     return;
                 };
-                self.tell(Act::Descriptor { descriptor, platform: Some(platform) });
+                self.instruct(Act::Descriptor { descriptor, platform: Some(platform) });
                 self.recover_at(self.now + long, Recovery::RestoreDescriptors);
             }
             ActionKind::NewDescriptor => self.new_descriptor(random),
@@ -147,11 +147,11 @@ impl World<'_> {
                     true => Value::Null,
                     false => serde_json::from_str(random.pick::<&str>(ODD_RESULTS)).unwrap_or_default(),
                 };
-                self.tell(Act::Answer { op, result });
+                self.instruct(Act::Answer { op, result });
             }
             ActionKind::Delays => {
                 let ms = *random.pick(&[0, 0, 20, 2_000, 29_990, 45_000]);
-                self.tell(Act::Delay { op: (*random.pick(OPS)).to_owned(), ms });
+                self.instruct(Act::Delay { op: (*random.pick(OPS)).to_owned(), ms });
             }
             ActionKind::JumpAhead => {
                 self.gateway.clock_offset_us += i64::try_from(random.below(20_000_000_000)).unwrap_or(0)
@@ -179,8 +179,8 @@ impl World<'_> {
                 self.refuse_closes_for(long);
                 if random.chance(25) && self.is_awake() {
                     // A new process gives up a connector that does not answer.
-                    self.tell(Act::Mute { on: true });
-                    self.faults.is_tainted = true;
+                    self.instruct(Act::Mute { on: true });
+                    self.faults.needs_new_connection = true;
                     self.start_process();
                     self.recover_at(self.now + short / 2, Recovery::Disconnect);
                     self.recover_at(self.now + short, Recovery::Unmute);
@@ -271,15 +271,15 @@ impl World<'_> {
                 .into_bytes(),
             3 => {
                 // This also spoils the next line.
-                self.faults.is_tainted = true;
+                self.faults.needs_new_connection = true;
                 b"{\"type\":\"inbound\",\"event\":{\"text\":\"half".to_vec()
             }
             4 if self.setup.config.limits.max_line_bytes < 10_000 => {
-                self.faults.is_tainted = true;
+                self.faults.needs_new_connection = true;
                 "y".repeat(2500).into_bytes()
             }
             5..8 => [random.pick(UNREADABLE).0, b"\n"].concat(),
-            _ => format!("{}\n", random.pick(ODD_LINES)).into_bytes(),
+            _ => format!("{}\n", random.pick(INVALID_LINES)).into_bytes(),
         };
         self.send_to_gateway(place, Packet::Bytes(bytes));
     }
@@ -291,14 +291,14 @@ impl World<'_> {
             "supports_edit": random.chance(60), "supports_threads": true, "markdown_dialect": "",
             "len_unit": "chars", "supported_ops": if random.chance(50) { json!(["send", "draft", "prompt"]) } else { json!([]) }});
         let Value::Object(descriptor) = descriptor else { return };
-        self.tell(Act::Descriptor { descriptor, platform: Some(platform) });
+        self.instruct(Act::Descriptor { descriptor, platform: Some(platform) });
     }
 
     /// Restores the usual results, without delays.
     pub(crate) fn restore_answers(&mut self) {
         for op in OPS {
-            self.tell(Act::Answer { op: (*op).to_owned(), result: Value::Null });
-            self.tell(Act::Delay { op: (*op).to_owned(), ms: 0 });
+            self.instruct(Act::Answer { op: (*op).to_owned(), result: Value::Null });
+            self.instruct(Act::Delay { op: (*op).to_owned(), ms: 0 });
         }
     }
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Number of streams that a host can have in progress without an eviction.
-pub(crate) const FEW: usize = 10;
+pub(crate) const FEW_STREAMS: usize = 10;
 
 /// The host's deliveries, replies and memory.
 #[derive(Debug)]
@@ -22,26 +22,26 @@ pub(crate) struct Host {
     pub(crate) random: Random,
     limits: Limits,
     /// Unsettled deliveries, by the time at which the host settles them.
-    held: BTreeSet<(Time, u64)>,
+    unsettled: BTreeSet<(Time, u64)>,
     pub(crate) last_delivery: u64,
     /// Ids of messages that the host sent, newest last.
     pub(crate) messages: Vec<String>,
     /// Prompts that users have seen.
     pub(crate) seen_prompts: Vec<String>,
-    pub(crate) streams: Vec<GrowingReply>,
+    pub(crate) streams: Vec<StreamedReply>,
     pub(crate) streams_begun: u64,
     pub(crate) open_replies: Vec<OpenReply>,
     /// States of unfinished streams, by request.
-    saying: BTreeMap<u64, StreamReply>,
+    unfinished_states: BTreeMap<u64, StreamReply>,
     /// Streams that have failed.
     pub(crate) failed: BTreeSet<String>,
     /// Last states that were never written. The host may repeat them (O-10).
-    pub(crate) again: Vec<StreamReply>,
+    pub(crate) to_repeat: Vec<StreamReply>,
 }
 
 /// A streamed reply with its last state.
 #[derive(Clone, Debug)]
-pub(crate) struct GrowingReply {
+pub(crate) struct StreamedReply {
     pub(crate) state: StreamReply,
 }
 
@@ -50,42 +50,42 @@ impl Host {
         Host {
             random,
             limits,
-            held: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
             last_delivery: 0,
             messages: Vec::new(),
             seen_prompts: Vec::new(),
             streams: Vec::new(),
             streams_begun: 0,
             open_replies: Vec::new(),
-            saying: BTreeMap::new(),
+            unfinished_states: BTreeMap::new(),
             failed: BTreeSet::new(),
-            again: Vec::new(),
+            to_repeat: Vec::new(),
         }
     }
 
     /// Forgets the state of the process before.
     pub(crate) fn begin(&mut self) {
-        self.held.clear();
+        self.unsettled.clear();
         self.last_delivery = 0;
         self.streams.clear();
         self.open_replies.clear();
-        self.saying.clear();
+        self.unfinished_states.clear();
         self.failed.clear();
-        self.again.clear();
+        self.to_repeat.clear();
     }
 
     pub(crate) fn settles_at(&self) -> Option<Time> {
-        self.held.first().map(|(at, _)| *at)
+        self.unsettled.first().map(|(at, _)| *at)
     }
 
     pub(crate) fn completed(&mut self, id: u64, result: &Result<Reply, Failure>) {
-        let state = self.saying.remove(&id);
+        let state = self.unfinished_states.remove(&id);
         if let (Some(state), Err(failure)) = (state, result) {
             self.failed.insert(state.stream.clone());
             // With few streams another may have taken its place, and a stopped one must not continue.
-            let goes_on = self.limits.streams > FEW && state.delivery.is_none() && state.last;
+            let goes_on = self.limits.streams > FEW_STREAMS && state.delivery.is_none() && state.last;
             if goes_on && failure.kind == FailureKind::Definite {
-                self.again.push(state);
+                self.to_repeat.push(state);
             }
         }
         if let Ok(Reply::Sent { message_id: Some(id), .. } | Reply::Prompted { message_id: Some(id), .. }) =
@@ -99,19 +99,19 @@ impl Host {
 impl World<'_> {
     /// Returns true if the host takes another delivery now.
     pub(crate) fn host_takes_more(&self) -> bool {
-        self.now >= self.faults.host_slow_until && self.host.held.len() < self.setup.host_concurrency
+        self.now >= self.faults.host_slow_until && self.host.unsettled.len() < self.setup.host_concurrency
     }
 
     /// Records a delivery and draws the time at which the host settles it.
-    pub(crate) fn host_took(&mut self, delivery: DeliveryId) {
-        let at = self.now + Duration::from_micros(self.host.random.below(self.setup.settles_within_us));
-        self.host.held.insert((at, delivery.number()));
+    pub(crate) fn host_received(&mut self, delivery: DeliveryId) {
+        let at = self.now + Duration::from_micros(self.host.random.below(self.setup.max_settle_us));
+        self.host.unsettled.insert((at, delivery.number()));
         self.host.last_delivery = delivery.number();
     }
 
     /// Settles the delivery that is due.
     pub(crate) fn host_settles(&mut self) {
-        let Some((_, number)) = self.host.held.pop_first() else { return };
+        let Some((_, number)) = self.host.unsettled.pop_first() else { return };
         let refuses = self.now < self.faults.host_refuses_until;
         let outcome = match refuses && self.host.random.chance(70) {
             true => Outcome::Refused,
@@ -126,7 +126,7 @@ impl World<'_> {
         let Some(process) = self.gateway.process.as_mut().filter(|_| t >= self.faults.suspended_until) else {
             return;
         };
-        self.log.say(t, format_args!("{}", Entry::settled(now.mono, id, outcome)));
+        self.log.trace_line(t, format_args!("{}", Entry::settled(now.mono, id, outcome)));
         process.model.advance_clock(now);
         process.model.settled(id, outcome);
         process.machine.settle(now, id, outcome);
@@ -140,11 +140,11 @@ impl World<'_> {
         };
         process.model.advance_clock(now);
         let answer = process.machine.submit(now, command.clone());
-        self.log.say(t, format_args!("{}", Entry::submitted(now.mono, command.name(), &answer)));
+        self.log.trace_line(t, format_args!("{}", Entry::submitted(now.mono, command.name(), &answer)));
         if let Ok(id) = &answer {
             process.model.prefix = process.machine.wire_id(*id)[..16].to_owned();
             if let Command::Stream(state) = &command {
-                self.host.saying.insert(id.number(), state.clone());
+                self.host.unfinished_states.insert(id.number(), state.clone());
             }
         }
         process.model.submitted(&mut self.oracle, &command, &answer);
@@ -178,7 +178,7 @@ impl World<'_> {
         }
         let model = &process.model;
         let settled =
-            model.inbox.waiting.is_empty() && model.inbox.handed.is_empty() && self.host.held.is_empty();
+            model.inbox.waiting.is_empty() && model.inbox.handed.is_empty() && self.host.unsettled.is_empty();
         let on_its_way = self.network.links.iter().any(|link| {
             link.gateway
                 && (link.stage != Stage::Open || !link.to_gateway.is_empty() || !link.to_connector.is_empty())

@@ -51,7 +51,7 @@ impl World<'_> {
                     self.log.record_bytes(self.now, Side::Connector, &bytes[..taken]);
                 }
                 if taken < bytes.len() {
-                    self.network.links[place].to_gateway.give_back(at, bytes[taken..].to_vec());
+                    self.network.links[place].to_gateway.push_front(at, bytes[taken..].to_vec());
                 }
             }
             Packet::Ping => {
@@ -93,7 +93,7 @@ impl World<'_> {
             process.model.advance_clock(now);
             let is_current = process.model.dials.open() == Some(conn);
             taken = process.machine.handle_bytes(now, conn, bytes);
-            world.log.say(
+            world.log.trace_line(
                 world.now,
                 format_args!("read {conn} {taken} of {}", String::from_utf8_lossy(bytes).trim_end()),
             );

@@ -44,7 +44,7 @@ impl Log {
     }
 
     /// Adds a line to the trace.
-    pub(crate) fn say(&mut self, at: Time, text: fmt::Arguments<'_>) {
+    pub(crate) fn trace_line(&mut self, at: Time, text: fmt::Arguments<'_>) {
         self.lines += 1;
         // Writing into a hash or a string cannot fail.
         let _ = writeln!(Hashing(&mut self.hasher), "{} {text}", at.as_micros());
@@ -54,8 +54,8 @@ impl Log {
     }
 
     /// Adds an action to the trace, and a note to the recording.
-    pub(crate) fn remark(&mut self, at: Time, text: fmt::Arguments<'_>) {
-        self.say(at, format_args!("* {text}"));
+    pub(crate) fn note(&mut self, at: Time, text: fmt::Arguments<'_>) {
+        self.trace_line(at, format_args!("* {text}"));
         self.record(at, || LineContent::Note(text.to_string()));
     }
 

@@ -66,7 +66,7 @@ impl Pipe {
     }
 
     /// Puts back the rest of a packet that was not taken.
-    pub(crate) fn give_back(&mut self, at: Time, rest: Vec<u8>) {
+    pub(crate) fn push_front(&mut self, at: Time, rest: Vec<u8>) {
         self.bytes += rest.len();
         self.queue.push_front((at, Packet::Bytes(rest)));
     }

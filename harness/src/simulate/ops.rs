@@ -7,7 +7,7 @@ use relayline_core::op::{Definition, Kind, OPS, Raw, definition};
 use serde_json::{Map, Value, json};
 
 /// Frequent ops, repeated by weight. One op in sixteen is not in this list.
-const MENU: [&str; 15] = [
+const FREQUENT_OPS: [&str; 15] = [
     "send",
     "send",
     "send",
@@ -26,7 +26,7 @@ const MENU: [&str; 15] = [
 ];
 
 /// Rare ops with a weight of their own, and ops with an action of their own.
-const PLACED: [&str; 5] = ["draft", "task_card", "task_card_stop", "raw", "prompt"];
+const OTHER_OPS: [&str; 5] = ["draft", "task_card", "task_card_stop", "raw", "prompt"];
 
 /// Field values that fit the state of a run.
 struct Values {
@@ -50,10 +50,10 @@ impl World<'_> {
         let size = if random.chance(5) { random.index(5000) } else { random.index(80) };
         let reply_to = random.chance(20).then(|| "m1".to_owned());
         let values = Values { chat_id, message_id, platform, reply_to, size };
-        let name = match MENU.get(random.index(MENU.len() + 1)) {
+        let name = match FREQUENT_OPS.get(random.index(FREQUENT_OPS.len() + 1)) {
             Some(name) => name,
             None => {
-                let is_other = |name: &&str| !MENU.contains(name) && !PLACED.contains(name);
+                let is_other = |name: &&str| !FREQUENT_OPS.contains(name) && !OTHER_OPS.contains(name);
                 let others: Vec<&str> = OPS.iter().map(|op| op.name).filter(is_other).collect();
                 match random.index(4 + others.len()) {
                     0 | 1 => "draft",
@@ -122,6 +122,6 @@ mod tests {
                 assert!(read.is_ok() && fields.is_empty(), "{}: {read:?}, {fields:?}", op.name);
             }
         }
-        assert!(MENU.iter().chain(&PLACED).all(|name| definition(name).is_some()));
+        assert!(FREQUENT_OPS.iter().chain(&OTHER_OPS).all(|name| definition(name).is_some()));
     }
 }

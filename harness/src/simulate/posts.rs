@@ -37,7 +37,7 @@ pub(crate) enum PostFault {
 /// A webhook request.
 #[derive(Debug)]
 pub(crate) struct Post {
-    pub(crate) what: PostKind,
+    pub(crate) kind: PostKind,
     pub(crate) fault: Option<PostFault>,
     /// Time of the signature; `None` without a signature.
     pub(crate) signed_at: Option<u64>,
@@ -47,7 +47,7 @@ pub(crate) struct Post {
 
 impl Post {
     fn body(&self) -> Vec<u8> {
-        let value = match self.what {
+        let value = match self.kind {
             PostKind::Event(serial) => {
                 let event = self.event.as_ref().map(|user_event| Value::Object(user_event.content.clone()));
                 let mut body = json!({"type": "message", "event": event}).to_string();
@@ -68,7 +68,7 @@ impl Post {
     }
 
     fn route(&self) -> (&'static str, &'static str) {
-        match self.what {
+        match self.kind {
             PostKind::Event(_) | PostKind::NoJson | PostKind::NoEvent => ("POST", "/"),
             PostKind::Interrupt | PostKind::Keyless => ("POST", "/interrupt"),
             PostKind::Health => ("GET", "/healthz"),
@@ -81,7 +81,7 @@ impl Post {
 impl World<'_> {
     /// Sends a random webhook request.
     pub(crate) fn post(&mut self, random: &mut Random) {
-        let what = match random.below(30) {
+        let kind = match random.below(30) {
             0..12 => self.new_event(random),
             12..21 => self.old_event(random),
             21..24 => PostKind::Interrupt,
@@ -92,7 +92,7 @@ impl World<'_> {
             28 => PostKind::Nowhere,
             _ => PostKind::WrongMethod,
         };
-        let user_event = match what {
+        let user_event = match kind {
             PostKind::Event(serial) => self.users.events.get(&serial).cloned(),
             _ => None,
         };
@@ -112,8 +112,8 @@ impl World<'_> {
             _ => Some(by_its_clock),
         };
         let session_key =
-            if what == PostKind::Keyless { String::new() } else { format!("agent:main:{}", random.below(5)) };
-        let post = Post { what, fault, signed_at, event: user_event, session_key };
+            if kind == PostKind::Keyless { String::new() } else { format!("agent:main:{}", random.below(5)) };
+        let post = Post { kind, fault, signed_at, event: user_event, session_key };
         // Some senders repeat a request at once, as if the response was lost.
         for _ in 0..if random.chance(10) { random.between(2, 12) } else { 1 } {
             self.submit_post(&post);
@@ -134,7 +134,7 @@ impl World<'_> {
                 let signed_at = Some(self.connector_now().unix_s);
                 let session_key = String::new();
                 Post {
-                    what: PostKind::Event(serial),
+                    kind: PostKind::Event(serial),
                     fault: None,
                     signed_at,
                     event: Some(user_event),
@@ -211,9 +211,9 @@ impl World<'_> {
             process.model.advance_clock(now);
             let waiting = process.machine.held().waiting_event_bytes;
             let received = process.machine.handle_webhook(now, &WebhookRequest { body, ..head });
-            world.log.say(
+            world.log.trace_line(
                 world.now,
-                format_args!("{method} {path} {:?} {:?}: {received:?}", post.what, post.fault),
+                format_args!("{method} {path} {:?} {:?}: {received:?}", post.kind, post.fault),
             );
             process.model.posted(&mut world.oracle, post, now.unix_s, waiting, &received);
         });

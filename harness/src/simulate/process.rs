@@ -40,7 +40,7 @@ impl World<'_> {
         self.kill_process();
         self.faults.start_at = None;
         self.gateway.processes_started += 1;
-        self.log.remark(self.now, format_args!("process {} begins", self.gateway.processes_started));
+        self.log.note(self.now, format_args!("process {} begins", self.gateway.processes_started));
         if self.run_phase != RunPhase::Plan {
             self.restore_answers();
         }
@@ -70,7 +70,7 @@ impl World<'_> {
         }
         for place in 0..self.network.links.len() {
             if self.network.links[place].gateway {
-                self.hang_up(place);
+                self.close_gateway_end(place);
             }
         }
         self.host.begin();
@@ -92,7 +92,7 @@ impl World<'_> {
     pub(crate) fn tick(&mut self) {
         self.with_process(|world, process, now| {
             if let Some((_, timer)) = process.machine.deadline() {
-                world.log.say(world.now, format_args!("{}", Entry::timer(now.mono, timer)));
+                world.log.trace_line(world.now, format_args!("{}", Entry::timer(now.mono, timer)));
             }
             process.model.advance_clock(now);
             process.model.before_tick();
@@ -106,7 +106,7 @@ impl World<'_> {
 
     pub(crate) fn io(&mut self, event: &IoEvent<'_>) {
         self.with_process(|world, process, now| {
-            world.log.say(world.now, format_args!("{}", Entry::io(now.mono, event)));
+            world.log.trace_line(world.now, format_args!("{}", Entry::io(now.mono, event)));
             process.model.advance_clock(now);
             process.model.io(event);
             process.machine.handle_io(now, *event);
@@ -134,7 +134,7 @@ impl World<'_> {
                 }
                 if takes && let Some(delivery) = process.machine.poll_delivery(now) {
                     idle = false;
-                    world.log.say(
+                    world.log.trace_line(
                         world.now,
                         format_args!(
                             "{}",
@@ -144,7 +144,7 @@ impl World<'_> {
                     process.model.observe(&process.machine);
                     process.model.delivery(&mut world.oracle, &delivery);
                     process.model.check_bounds(&mut world.oracle, &process.machine.held());
-                    world.host_took(delivery.id);
+                    world.host_received(delivery.id);
                     return;
                 }
                 let Some(place) = link else { return };
@@ -184,7 +184,7 @@ impl World<'_> {
     }
 
     fn act(&mut self, process: &mut Process, now: Now, action: &Action) {
-        self.log.say(self.now, format_args!("{}", Entry::action(now.mono, action)));
+        self.log.trace_line(self.now, format_args!("{}", Entry::action(now.mono, action)));
         process.model.action(&mut self.oracle, now, action);
         match action {
             Action::Dial { conn, token } => {
@@ -195,7 +195,7 @@ impl World<'_> {
                 if let Some(place) =
                     self.network.links.iter().position(|link| link.gateway && link.ours == *conn)
                 {
-                    self.hang_up(place);
+                    self.close_gateway_end(place);
                 }
             }
             Action::Complete { id, result } => self.host.completed(id.number(), result),
@@ -231,7 +231,7 @@ impl World<'_> {
     }
 
     /// Closes the gateway's end of a link. The connector is notified, unless the dial got no response.
-    fn hang_up(&mut self, place: usize) {
+    fn close_gateway_end(&mut self, place: usize) {
         let link = &mut self.network.links[place];
         match link.stage {
             // Only the gateway knows of this dial.
@@ -252,7 +252,10 @@ impl World<'_> {
     }
 
     fn transmit(&mut self, process: &mut Process, now: Now, place: usize, transmit: &Transmit, frame: &[u8]) {
-        self.log.say(self.now, format_args!("{}", Entry::transmit(now.mono, transmit, frame, &process.ids)));
+        self.log.trace_line(
+            self.now,
+            format_args!("{}", Entry::transmit(now.mono, transmit, frame, &process.ids)),
+        );
         process.model.observe(&process.machine);
         process.model.transmit(&mut self.oracle, transmit, frame);
         let packet = match transmit {

@@ -1,6 +1,6 @@
 //! The host's answers to deliveries by number: turns, replies and streams (M-7, O-13, O-15).
 
-use super::host::{FEW, GrowingReply};
+use super::host::{FEW_STREAMS, StreamedReply};
 use super::model::streams::NAME;
 use super::random::Random;
 use super::world::World;
@@ -9,19 +9,19 @@ use relayline_core::op::{ReplyMessage, StreamReply, Turn, TurnState};
 use relayline_core::output::DeliveryId;
 
 /// Number of deliveries that the host answers at a time.
-const AT_A_TIME: usize = 4;
+const OPEN_REPLIES: usize = 4;
 
 /// A delivery that the host answers.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenReply {
     delivery: DeliveryId,
-    reply: Option<GrowingReply>,
+    reply: Option<StreamedReply>,
 }
 
 impl World<'_> {
     /// Takes the next step for one of a few deliveries. Some turns never begin, and some never end.
-    pub(crate) fn answer(&mut self, random: &mut Random) {
-        let place = random.index(AT_A_TIME);
+    pub(crate) fn answer_delivery(&mut self, random: &mut Random) {
+        let place = random.index(OPEN_REPLIES);
         if self.host.open_replies.len() <= place || random.chance(8) {
             self.choose_delivery(place, random);
         }
@@ -42,7 +42,7 @@ impl World<'_> {
             _ => {
                 let state = *random.pick(&[TurnState::Done, TurnState::Failed, TurnState::Stopped]);
                 self.turn(delivery, state);
-                if state == TurnState::Stopped && self.setup.config.limits.streams <= FEW {
+                if state == TurnState::Stopped && self.setup.config.limits.streams <= FEW_STREAMS {
                     // With few streams another one may have replaced a stopped one.
                     let of_it = |answering: &&mut OpenReply| answering.delivery == delivery;
                     self.host
@@ -111,15 +111,15 @@ fn own_metadata(random: &mut Random) -> Metadata {
 
 impl super::host::Host {
     /// Begins a streamed reply under a new name, which its frames carry.
-    pub(crate) fn begin_stream(&mut self, mut state: StreamReply) -> GrowingReply {
+    pub(crate) fn begin_stream(&mut self, mut state: StreamReply) -> StreamedReply {
         self.streams_begun += 1;
         state.stream = format!("s{}", self.streams_begun);
         state.metadata.insert(NAME.to_owned(), state.stream.clone().into());
-        GrowingReply { state }
+        StreamedReply { state }
     }
 }
 
-impl GrowingReply {
+impl StreamedReply {
     pub(crate) fn name(&self) -> &str {
         &self.state.stream
     }

@@ -40,7 +40,7 @@ pub(crate) struct Setup {
     /// Number of deliveries that the host works on at a time.
     pub(crate) host_concurrency: usize,
     /// Maximum time in which the host settles a delivery, in microseconds.
-    pub(crate) settles_within_us: u64,
+    pub(crate) max_settle_us: u64,
 }
 
 const PLATFORMS: [&str; 4] = ["discord", "telegram", "slack", "matrix"];
@@ -92,14 +92,14 @@ impl Setup {
             connector_pings: random.chance(50),
             refuses_after_upgrade: Random::new(seed, 19).chance(50),
             host_concurrency: 1 + random.index(24),
-            settles_within_us: *random.pick(&[1, 20_000, 900_000, 8_000_000]),
+            max_settle_us: *random.pick(&[1, 20_000, 900_000, 8_000_000]),
         }
     }
 }
 
 impl Setup {
     /// Returns the connector's initial descriptor of a platform.
-    pub(crate) fn describes(&self, platform: &str) -> Map<String, Value> {
+    pub(crate) fn initial_descriptor(&self, platform: &str) -> Map<String, Value> {
         let known = self.connector.platforms.iter().find(|known| known.name == platform);
         known.cloned().unwrap_or_else(|| Platform::generic(platform)).descriptor
     }

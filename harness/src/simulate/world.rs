@@ -137,7 +137,7 @@ impl<'p> World<'p> {
             NextEvent::Action => {
                 let action = self.plan.actions[self.plan.next];
                 self.plan.next += 1;
-                self.log.remark(self.now, format_args!("{}", action.kind.name()));
+                self.log.note(self.now, format_args!("{}", action.kind.name()));
                 *self.exercised.actions.entry(action.kind.name()).or_default() += 1;
                 self.perform(action);
             }
@@ -165,12 +165,12 @@ impl<'p> World<'p> {
 
     /// Ends all faults.
     fn end_faults(&mut self) {
-        self.log.remark(self.now, format_args!("all is well again"));
+        self.log.note(self.now, format_args!("all is well again"));
         self.run_phase = RunPhase::Recovered(self.now);
         for (_, recovery) in std::mem::take(&mut self.faults.recoveries) {
             self.recover(recovery);
         }
-        let (is_tainted, start_at) = (self.faults.is_tainted, self.faults.start_at);
+        let (needs_new_connection, start_at) = (self.faults.needs_new_connection, self.faults.start_at);
         self.faults = ActiveFaults { start_at, ..ActiveFaults::default() };
         self.gateway.wall_offset_s = 0;
         let behind = self
@@ -180,7 +180,7 @@ impl<'p> World<'p> {
             .map_or(Duration::ZERO, |process| process.model.now.since(self.gateway_now().mono));
         self.gateway.clock_offset_us += i64::try_from(behind.as_micros()).unwrap_or(0);
         self.restore_answers();
-        if is_tainted {
+        if needs_new_connection {
             self.cut();
         }
         self.ensure_served();
@@ -191,7 +191,7 @@ impl<'p> World<'p> {
         let run_phase = self.run_phase;
         match run_phase {
             RunPhase::Recovered(_) if self.is_quiescent() => {
-                self.log.remark(self.now, format_args!("nothing is left to do"));
+                self.log.note(self.now, format_args!("nothing is left to do"));
                 self.check_nothing_is_lost();
                 self.run_phase = RunPhase::Leaving(self.now);
                 self.disconnect_host();

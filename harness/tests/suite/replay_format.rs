@@ -111,7 +111,7 @@ fn a_bad_file_is_named_with_its_line_and_what_to_do() {
     // One that only breaks off at the end of the file is a gap: its recorder was killed.
     for torn in [&b"{\"t_ms\":1,\"dir\":\"no"[..], b"{", b"{\"t_ms\":1,\"dir\":\"note\",\"text\":\"\xc3"] {
         let text = [HEADER.as_bytes(), b"\n", torn].concat();
-        assert_eq!(Recording::read("x", &text).unwrap().up_to_a_gap().1, Some(2));
+        assert_eq!(Recording::read("x", &text).unwrap().until_gap().1, Some(2));
         Recording::read("x", &[&text[..], b"\n"].concat()).unwrap_err();
     }
     let error = Recording::read("x", b"{\"relay_session\":1}\n\xff").unwrap_err();

@@ -14,15 +14,15 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 /// Minimum length of a searched credential. Shorter ones would match ordinary words.
-const LEAST: usize = 8;
+const MIN_LENGTH: usize = 8;
 /// Maximum number of credentials from the traffic. Those of the settings are kept in addition.
-const MOST: usize = 128;
+const MAX_LEARNED: usize = 128;
 /// Maximum length of a searched text. A longer credential is searched in pieces.
-const PIECE: usize = 4096;
+const MAX_PIECE: usize = 4096;
 /// Maximum number of escape layers.
-const ROUNDS: usize = 4;
+const MAX_LAYERS: usize = 4;
 /// Minimum length of a part of a bearer token that is searched by itself.
-const LEAST_PART: usize = 16;
+const MIN_PART_LENGTH: usize = 16;
 
 /// The known credentials.
 #[derive(Default)]
@@ -51,25 +51,25 @@ struct Pattern {
 
 impl Known {
     /// Adds a credential of the settings permanently.
-    pub(super) fn keep(&mut self, text: &str) {
+    pub(super) fn add_permanent(&mut self, text: &str) {
         self.settings.extend(pieces(text).map(Credential::new));
     }
 
     /// Adds a credential of the traffic, and replaces the oldest one beyond the limit.
-    pub(super) fn see(&mut self, text: &str) {
+    pub(super) fn learn(&mut self, text: &str) {
         for piece in pieces(text) {
             let is_known = |credential: &Credential| credential.text.expose() == piece;
             if !self.settings.iter().chain(&self.seen).any(is_known) {
-                self.seen.truncate(MOST - 1);
+                self.seen.truncate(MAX_LEARNED - 1);
                 self.seen.push_front(Credential::new(piece));
             }
         }
     }
 
     /// Adds the content of an `Authorization` header: the credential, the parts of a token, and a password.
-    pub(super) fn see_authorization(&mut self, scheme: Option<&str>, credential: &str) {
-        self.see(credential);
-        credential.split('.').filter(|part| part.len() >= LEAST_PART).for_each(|part| self.see(part));
+    pub(super) fn learn_authorization(&mut self, scheme: Option<&str>, credential: &str) {
+        self.learn(credential);
+        credential.split('.').filter(|part| part.len() >= MIN_PART_LENGTH).for_each(|part| self.learn(part));
         let bare = credential.trim_end_matches('=').as_bytes();
         let decoded = BASE64_NOPAD.decode(bare).or_else(|_| BASE64URL_NOPAD.decode(bare));
         let Some(decoded) = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok().map(Secret::new))
@@ -83,7 +83,7 @@ impl Known {
             decoded.expose().rsplit_once(':')
         };
         if let Some((_, secret)) = parts {
-            self.see(secret);
+            self.learn(secret);
         }
     }
 
@@ -128,10 +128,10 @@ impl Known {
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text.trim();
     std::iter::from_fn(move || {
-        let end = rest.floor_char_boundary(PIECE);
+        let end = rest.floor_char_boundary(MAX_PIECE);
         let (piece, behind) = rest.split_at(end);
         rest = behind;
-        (piece.len() >= LEAST).then_some(piece)
+        (piece.len() >= MIN_LENGTH).then_some(piece)
     })
 }
 
@@ -156,7 +156,7 @@ impl Credential {
             }
         }
         // A credential of backslashes alone leaves nothing to search for.
-        let all = all.into_iter().filter(|(bytes, _)| bytes.len() >= LEAST / 2);
+        let all = all.into_iter().filter(|(bytes, _)| bytes.len() >= MIN_LENGTH / 2);
         let pattern = |(bytes, shares)| Pattern { bytes: Zeroizing::new(bytes), shares };
         Credential { text: Secret::new(text), patterns: all.map(pattern).collect() }
     }
@@ -184,7 +184,7 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn of(written: &'a [u8]) -> View<'a> {
         let mut view = View { text: Cow::Borrowed(written), origins: Vec::new(), length: written.len() };
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_LAYERS {
             if memchr2(b'\\', b'%', &view.text).is_none() || !view.unescape() {
                 break;
             }
@@ -259,7 +259,7 @@ mod tests {
     fn c_4_a_known_credential_is_found_in_every_encoding() {
         const SECRET: &str = "s1+gäte 😀/secret\"q7";
         let mut known = Known::default();
-        known.see(SECRET);
+        known.learn(SECRET);
         let percent = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
         let json = serde_json::to_string(SECRET).unwrap();
         let json = json.trim_matches('"');
@@ -296,8 +296,8 @@ mod tests {
     #[test]
     fn c_4_what_is_beside_a_credential_stays() {
         let mut known = Known::default();
-        known.see("its-very-own");
-        known.see("short");
+        known.learn("its-very-own");
+        known.learn("short");
         for (text, expected) in [
             (r#"a \"its-very-own\"\n"#, r#"a \"<hidden>\"\n"#),
             ("its-very-own its-very-own", "<hidden> <hidden>"),
@@ -325,7 +325,7 @@ mod tests {
             (None, "its-very-own", "its-very-own"),
         ] {
             let mut known = Known::default();
-            known.see_authorization(scheme, credential);
+            known.learn_authorization(scheme, credential);
             for text in [credential, part] {
                 assert_eq!(hidden(&known, &format!("<{text}>")), "<<hidden>>", "{text}");
             }
@@ -336,14 +336,14 @@ mod tests {
     #[test]
     fn x_1_what_is_kept_in_mind_is_bounded() {
         let mut known = Known::default();
-        known.keep("of the settings");
+        known.add_permanent("of the settings");
         for number in 0..1000 {
-            known.see(&format!("credential {number}"));
+            known.learn(&format!("credential {number}"));
         }
-        assert_eq!((known.settings.len(), known.seen.len()), (1, MOST));
+        assert_eq!((known.settings.len(), known.seen.len()), (1, MAX_LEARNED));
         assert!(known.is_in(b"of the settings") && known.is_in(b"credential 999"));
-        known.see(&"long ".repeat(10_000));
-        assert!(known.seen.iter().all(|credential| credential.text.expose().len() <= PIECE));
+        known.learn(&"long ".repeat(10_000));
+        assert!(known.seen.iter().all(|credential| credential.text.expose().len() <= MAX_PIECE));
         // Nested escapes cost only a few passes.
         assert!(!known.is_in("%25".repeat(500_000).as_bytes()));
     }

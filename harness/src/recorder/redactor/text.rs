@@ -18,11 +18,11 @@ const DIGITS: u32 = 12;
 const LETTERS: usize = 9;
 /// Maximum size in bytes of a part whose pseudonym has that length. The pseudonym of a longer part is as long as the
 /// part.
-const MOST_SHORT: usize = 32;
+const MAX_SHORT_PART: usize = 32;
 /// Maximum length of a name that is split into parts.
-const MOST_NAME: usize = 1024;
+const MAX_NAME: usize = 1024;
 /// Maximum length of a command's name.
-const MOST_COMMAND: usize = 32;
+const MAX_COMMAND: usize = 32;
 
 /// Generator of pseudonyms.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Pseudonyms {
         if is_word(name) {
             return name.to_owned();
         }
-        if name.len() > MOST_NAME {
+        if name.len() > MAX_NAME {
             return self.part(name);
         }
         let mut shown = String::with_capacity(name.len());
@@ -92,7 +92,7 @@ impl Pseudonyms {
                 .chain((0..LETTERS).map(|at| digit(at).to_string()))
                 .collect()
         };
-        if part.len() > MOST_SHORT {
+        if part.len() > MAX_SHORT_PART {
             let filler = if pseudonym.starts_with('p') { 'x' } else { '0' };
             pseudonym.extend(std::iter::repeat_n(filler, part.len() - pseudonym.len()));
         }
@@ -139,7 +139,7 @@ pub(super) fn error(text: &str) -> String {
 /// Returns true if a text is the name of a command.
 pub(super) fn is_command(text: &str) -> bool {
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-    (1..=MOST_COMMAND).contains(&text.len()) && text.bytes().all(is_name)
+    (1..=MAX_COMMAND).contains(&text.len()) && text.bytes().all(is_name)
 }
 
 /// Returns the command at the start of a text: `/word`.

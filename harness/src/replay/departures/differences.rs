@@ -234,7 +234,7 @@ pub(super) fn supports_edit(case: &Case<'_>, dial: usize, frame: &Frame) -> bool
 pub(super) fn shows_a_turn(difference: &Difference, case: &Case<'_>) -> bool {
     let DifferenceKind::Frame(dial) = difference.kind else { return false };
     let written = case.dialed(dial).and_then(|dialed| dialed.frames.get(difference.position?));
-    difference.recorded.is_none() && written.is_some_and(|written| written.is_sign)
+    difference.recorded.is_none() && written.is_some_and(|written| written.is_indicator)
 }
 
 pub(super) fn reacts_to_no_interaction(difference: &Difference, case: &Case<'_>) -> bool {
@@ -339,7 +339,7 @@ pub(super) fn takes_a_lost_ack_for_no_decline(difference: &Difference, case: &Ca
             && result["success"] != true
     };
     // It follows the seal with that result.
-    let seal = position.checked_sub(1).and_then(|before| case.stands_for(dial, before));
+    let seal = position.checked_sub(1).and_then(|before| case.counterpart(dial, before));
     let is_seal = |frame: &&Frame| frame.cause.as_ref().is_some_and(|cause| Some(cause.number) == seal);
     action["op"] == "send"
         && case.run.session.dials[dial - 1].wrote.iter().find(is_seal).is_some_and(|frame| {
@@ -432,7 +432,7 @@ pub(super) fn closes_no_stopped_turn(difference: &Difference, case: &Case<'_>) -
 }
 
 /// Ops for which the public gateway uses the default descriptor.
-const ASKED_OF_THE_DEFAULT: [&str; 4] = ["react", "prompt", "send_media", "task_card"];
+const OPS_OF_DEFAULT_PLATFORM: [&str; 4] = ["react", "prompt", "send_media", "task_card"];
 
 pub(super) fn asks_the_chats_own(difference: &Difference, case: &Case<'_>) -> bool {
     let DifferenceKind::Frame(dial) = difference.kind else { return false };
@@ -455,7 +455,7 @@ pub(super) fn asks_the_chats_own(difference: &Difference, case: &Case<'_>) -> bo
             is_expected && is_as_called(case, frame)
         })
     };
-    ASKED_OF_THE_DEFAULT.contains(&asked)
+    OPS_OF_DEFAULT_PLATFORM.contains(&asked)
         && offers(default) == is_theirs
         && offers(own) != is_theirs
         && (!is_theirs || is_as_called())

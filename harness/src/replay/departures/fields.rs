@@ -39,14 +39,14 @@ pub(super) fn cursor(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_>) ->
 }
 
 /// White space that a streamed message shows only before further text.
-const HELD_BACK: [char; 2] = [' ', '\n'];
+const TRAILING_WHITE_SPACE: [char; 2] = [' ', '\n'];
 
 pub(super) fn white_space(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_>) -> bool {
     let is_stream = matches!(pair.step(), Some(Step::State { .. } | Step::Stop { .. }));
     let Some(Value::String(content)) = recorded.pointer_mut("/action/content").filter(|_| is_stream) else {
         return false;
     };
-    let shown = content.trim_end_matches(HELD_BACK);
+    let shown = content.trim_end_matches(TRAILING_WHITE_SPACE);
     let is_it = shown.len() < content.len() && ours["action"]["content"] == shown;
     if is_it {
         content.truncate(shown.len());
@@ -74,7 +74,8 @@ pub(super) fn code_block(recorded: &mut Value, ours: &mut Value, pair: &Pair<'_>
     };
     // An open code block is closed. An empty or incomplete one is not shown.
     let closed = shown.rsplit_once('\n').filter(|(_, line)| is_fence(line)).map(|(text, _)| text);
-    let goes_on = |text: &str| theirs.strip_prefix(text).map(|rest| rest.trim_matches(HELD_BACK).to_owned());
+    let goes_on =
+        |text: &str| theirs.strip_prefix(text).map(|rest| rest.trim_matches(TRAILING_WHITE_SPACE).to_owned());
     let begins =
         |rest: &str| !rest.contains('\n') && rest.trim_start_matches(['>', ' ']).starts_with(['`', '~']);
     let begins = |rest: &str| !last && begins(rest);

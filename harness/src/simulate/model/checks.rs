@@ -21,7 +21,7 @@ impl Model {
         let paused = open && !machine.wants_read();
         if paused != self.dials.paused {
             self.dials.paused = paused;
-            self.dials.hear(self.now);
+            self.dials.record_input(self.now);
         }
     }
 

@@ -156,12 +156,12 @@ impl Dials {
         if self.socket == ModelSocket::Dialing(conn) {
             self.socket = ModelSocket::Open(conn);
             self.since = now;
-            self.hear(now);
+            self.record_input(now);
         }
     }
 
     /// Records input from the peer.
-    pub(crate) fn hear(&mut self, now: Time) {
+    pub(crate) fn record_input(&mut self, now: Time) {
         self.heard = now;
         self.pinged = None;
     }
@@ -196,7 +196,7 @@ impl Dials {
         self.hold_until = (now + span).min(since + timing.hold_most);
     }
 
-    pub(crate) fn lift(&mut self) {
+    pub(crate) fn end_hold(&mut self) {
         self.held_since = None;
         self.hold_until = Time::ZERO;
     }

@@ -143,7 +143,7 @@ impl Inbox {
 
     /// Removes the first item that waits in this chat, if it is the expected one. An item of a connection
     /// without a complete handshake does not hold up others (L-17).
-    pub(crate) fn hand(
+    pub(crate) fn take_for_host(
         &mut self,
         delivery: u64,
         serial: Option<u64>,

@@ -17,7 +17,7 @@ impl Model {
             oracle.count("L-6");
             return;
         }
-        self.dials.hear(self.now);
+        self.dials.record_input(self.now);
         for byte in bytes {
             if *byte != b'\n' {
                 if !self.is_overlong {

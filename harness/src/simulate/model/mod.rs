@@ -228,7 +228,7 @@ impl Model {
                 self.dials.refused(reason == "expired", confirms);
             }
             IoEvent::DialFailed { .. } | IoEvent::Closed { .. } => {}
-            IoEvent::Alive { .. } => self.dials.hear(self.now),
+            IoEvent::Alive { .. } => self.dials.record_input(self.now),
         }
     }
 
@@ -297,7 +297,7 @@ impl Model {
             }
             Command::Hold(span) => self.dials.hold(self.now, *span, timing),
             Command::Resume => {
-                self.dials.lift();
+                self.dials.end_hold();
                 self.resumed();
             }
             Command::Stream(state) => self.stream_updated(oracle, id, state),

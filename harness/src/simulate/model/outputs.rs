@@ -330,7 +330,7 @@ impl Model {
         self.inbox.open = self.acknowledges_on();
         let early = self.early();
         let unsettled = self.inbox.unsettled_bytes();
-        match self.inbox.hand(number, serial, &chat, early) {
+        match self.inbox.take_for_host(number, serial, &chat, early) {
             Err(found) => oracle.fail("A-7", "handed-over-in-order-and-once", || {
                 format!("{serial:?} was handed over: {found}")
             }),

@@ -87,7 +87,7 @@ impl Model {
         if self.is_over() {
             return Some(503);
         }
-        match post.what {
+        match post.kind {
             PostKind::Nowhere => return Some(404),
             PostKind::WrongMethod => return Some(405),
             PostKind::Health => return Some(200),
@@ -105,7 +105,7 @@ impl Model {
             Some(PostFault::WrongKey | PostFault::Malformed) => return Some(401),
             None => {}
         }
-        match post.what {
+        match post.kind {
             PostKind::Keyless | PostKind::NoJson | PostKind::NoEvent => Some(400),
             PostKind::Event(_) => self.is_rejected(post, waiting).then_some(503),
             PostKind::Interrupt | PostKind::Nowhere | PostKind::WrongMethod | PostKind::Health => None,
@@ -130,7 +130,7 @@ impl Model {
         let waiting = WaitingSender { since: self.now, status: None };
         let is_new = self.inbox.posts.waiting.insert(id, waiting).is_none();
         oracle.check("H-6", "requests-have-new-names", is_new, || format!("{id} was used before"));
-        match (post.what, &post.event) {
+        match (post.kind, &post.event) {
             (PostKind::Event(serial), Some(user_event)) => {
                 let answers = user_event.prompt().map(str::to_owned);
                 let (chat, key) = (user_event.chat.clone(), user_event.key.clone());
