@@ -19,8 +19,8 @@ use relayline_core::secret::Secret;
 use relayline_core::time::Now;
 use relayline_harness::recorder::{HTTP_BOUNDS, RecorderConfig, Redaction, Upstream};
 use relayline_harness::recording::{Gateway, Header, LineContent, RecordedLine, Recording};
-use relayline_runtime::files;
 use relayline_runtime::http::{Answer, Booted};
+use relayline_runtime::{ConnectError, files};
 use serde_json::Map;
 use std::fmt::Debug;
 
@@ -115,6 +115,10 @@ fn settings() -> Vec<Shown> {
         show(&network.proxies),
         show(proxy),
         show(&Unreachable::Proxy { proxy: proxy.to_string(), why: String::new() }),
+        show(
+            &relayline_tokio::Builder::new("wss://c.example?key=hunter2-hunter2").credentials("gw-1", SECRET),
+        ),
+        show(&ConnectError::from(settings::resolve(&Sources::new(&arguments, &bad_proxy)).unwrap_err())),
         show(&resolved.config),
         show(&resolved.config.machine),
         show(resolved.config.machine.credentials.as_ref().unwrap()),
