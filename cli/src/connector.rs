@@ -267,7 +267,7 @@ fn obey_stdin(connector: &Weak<EmbeddedConnector>) {
     loop {
         let mut input = match io::stdin().lock().read(&mut chunk) {
             // A last line without its newline counts, too.
-            Ok(0) if lines.held() > 0 => b"\n".as_slice(),
+            Ok(0) if lines.pending_bytes() > 0 => b"\n".as_slice(),
             Ok(0) => return,
             Ok(n) => &chunk[..n],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -3,7 +3,7 @@
 
 use crate::bridge::Agent;
 use crate::exec::Child;
-use relayline_control::http::MAX_ANSWER;
+use relayline_control::http::MAX_RESPONSE;
 use std::io::{self, Read};
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -27,9 +27,9 @@ pub(crate) fn run(command: &str) -> Result<Zeroizing<Vec<u8>>, String> {
         return Err(format!("it did not end within {} s: run it by hand to see why", PATIENCE.as_secs()));
     };
     let output = output.map_err(|error| format!("its output cannot be read: {error}"))?;
-    if output.len() > MAX_ANSWER {
+    if output.len() > MAX_RESPONSE {
         child.killer().kill();
-        return Err(format!("it printed more than {MAX_ANSWER} bytes: let it print the token alone"));
+        return Err(format!("it printed more than {MAX_RESPONSE} bytes: let it print the token alone"));
     }
     // Its output has ended, and so will it.
     match child.wait().map_err(|error| format!("it cannot be waited for: {error}"))? {
@@ -41,7 +41,7 @@ pub(crate) fn run(command: &str) -> Result<Zeroizing<Vec<u8>>, String> {
 /// All that it prints, and one byte above what is taken at most.
 fn read(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut output = Zeroizing::new(Vec::new());
-    from.take(MAX_ANSWER as u64 + 1).read_to_end(&mut output)?;
+    from.take(MAX_RESPONSE as u64 + 1).read_to_end(&mut output)?;
     Ok(output)
 }
 

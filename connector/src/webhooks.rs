@@ -8,7 +8,7 @@ use crate::observation::{AskedBy, Observation};
 use crate::values::Post;
 use ::http::Method;
 use ::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use relayline_control::http::{Body, MAX_ANSWER, Request, TIMEOUT};
+use relayline_control::http::{Body, MAX_RESPONSE, Request, TIMEOUT};
 use relayline_core::secret::Secret;
 use relayline_core::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
 use relayline_core::time::Now;
@@ -91,7 +91,7 @@ impl Webhooks {
             headers,
             body: Body::Bytes(body.into()),
             timeout: TIMEOUT,
-            max_answer: MAX_ANSWER,
+            max_response: MAX_RESPONSE,
         };
         let post = Some(Post { id: number, request });
         self.pending.push_back((number, Pending { gateway: id.to_owned(), path, content, bytes, post, key }));

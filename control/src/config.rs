@@ -5,7 +5,7 @@ use crate::settings::limits::set;
 use crate::url::DialUrl;
 use relayline_core::config::{Config, Identity};
 use relayline_core::limits;
-use relayline_core::limits::MIN_REST;
+use relayline_core::limits::MIN_INTERVAL;
 use std::time::Duration;
 
 /// Configuration of a gateway.
@@ -13,11 +13,11 @@ use std::time::Duration;
 pub struct GatewayConfig {
     /// URL of the connector.
     pub url: DialUrl,
-    /// Allows sending credentials unencrypted to other machines; false by default (C-6).
+    /// Allows sending credentials unencrypted to other machines; false by default.
     pub allow_insecure: bool,
     /// Proxies and trusted certificates.
     pub network: Network,
-    /// Address that the webhook server listens on, as in `0.0.0.0:8787`; none by default (H-6).
+    /// Address that the webhook server listens on, as in `0.0.0.0:8787`; none by default.
     pub inbound_listen: Option<String>,
     /// Limits of the HTTP servers.
     pub server: ServerLimits,
@@ -51,17 +51,17 @@ impl GatewayConfig {
 limits! {
     /// Limits of the HTTP servers: of webhooks and of metrics.
     pub struct ServerLimits {
-        /// Maximum size of the body of a webhook request, in bytes; 1 MiB by default (H-6).
+        /// Maximum size of the body of a webhook request, in bytes; 1 MiB by default.
         delivery_body: Size = 1 << 20, least 1024;
-        /// Maximum number of bytes of bodies that are being read. The last one may exceed it; 16 MiB by default (H-6).
+        /// Maximum number of bytes of bodies that are being read. The last one may exceed it; 16 MiB by default.
         delivery_bytes: Size = 16 << 20, least 1024;
-        /// Maximum number of open connections to the webhook server. The one idle for the longest time is closed for a new
-        /// one; 128 by default (H-6).
+        /// Maximum number of open connections to the webhook server. The one idle for the longest time is closed for
+        /// a new one; 128 by default.
         delivery_connections: Size = 128, least 1;
-        /// Time in which the head of a request must arrive, then its body, and in which a client must read a part of the
-        /// response; for webhooks and metrics; 10 s by default (H-6).
-        delivery_read_timeout: Time = Duration::from_secs(10), least MIN_REST;
-        /// Maximum age of a client's connection to either server; 5 min by default (H-6).
-        http_connection_age: Time = Duration::from_secs(300), least MIN_REST;
+        /// Time in which the head of a request must arrive, then its body, and in which a client must read a part of
+        /// the response; for webhooks and metrics; 10 s by default.
+        delivery_read_timeout: Time = Duration::from_secs(10), least MIN_INTERVAL;
+        /// Maximum age of a client's connection to either server; 5 min by default.
+        http_connection_age: Time = Duration::from_secs(300), least MIN_INTERVAL;
     }
 }

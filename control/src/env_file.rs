@@ -1,7 +1,7 @@
-//! Variables of an env file's text: read, and set while everything else in it stays as it is, byte for byte (H-2).
+//! Reads the variables of an env file's text, and sets them without changing any other byte.
 //!
-//! The file is bytes, since lines that are not ours may be anything. It is read as the usual libraries read it: a line
-//! is `KEY=value`, perhaps behind `export`; a value may stand in quotes, and go on over lines there.
+//! The file is bytes, since lines of other programs may contain anything. It is parsed as the usual libraries do: a
+//! line is `KEY=value`, optionally after `export`; a value may be quoted, and span lines then.
 
 use relayline_core::secret::Secret;
 use std::ops::Range;
@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 /// Error returned when a value cannot be written into an env file. It does not quote the value.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EnvFileError {
-    /// The value of this key could not be told from further lines.
+    /// The value of this key has control characters and could not be told apart from further lines.
     #[error("the value of {0} holds a line break or another control character: an env file cannot hold it")]
     Control(String),
-    /// What is written would not be found again.
+    /// The written value would not be read back.
     #[error(
         "a quote is opened in the file and never closed, and a new value would close it: mend that line first"
     )]
@@ -23,16 +23,16 @@ pub enum EnvFileError {
 /// A variable of an env file.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Variable {
-    /// Its name.
+    /// Name of the variable.
     pub name: String,
-    /// Its value, without the quotes around it.
+    /// Value without its quotes.
     pub value: Secret,
-    /// The line that it begins on, from 1.
+    /// Number of its first line, from 1.
     pub line: usize,
 }
 
-/// Reads the variables of an env file's text, in the order in which they stand there. Of a name that stands there twice
-/// the last counts, as in a shell.
+/// Reads the variables of an env file's text, in their order. If a name occurs twice, the last value counts, as in a
+/// shell.
 pub fn read(text: &str) -> Vec<Variable> {
     let bytes = text.as_bytes();
     let variable = |binding: Binding| Variable {
@@ -52,7 +52,7 @@ fn unquoted(value: &str) -> Secret {
     if quote == b'\'' {
         return Secret::from(inner);
     }
-    // What grows leaves copies behind.
+    // A buffer that grows leaves copies of the secret in memory.
     let mut plain = String::with_capacity(inner.len());
     let mut chars = inner.chars().peekable();
     while let Some(c) = chars.next() {
@@ -67,9 +67,12 @@ fn unquoted(value: &str) -> Secret {
     Secret::new(plain)
 }
 
-/// The file's text with each of `values` set: where its key stands, however often, its value is replaced within the
-/// quotes and before the comment that are there; where it does not, a line is appended. Setting the same again
-/// changes nothing.
+/// Returns the file's text with each of `values` set. Every value of its key is replaced within its quotes and before
+/// its comment. A key that is missing is appended as a line. Setting the same value again changes nothing.
+///
+/// # Errors
+///
+/// Returns [`EnvFileError`] if a value cannot be written such that it is read back.
 pub fn set(text: &[u8], values: &[(&str, &Secret)]) -> Result<Zeroizing<Vec<u8>>, EnvFileError> {
     for (key, value) in values {
         if value.expose().chars().any(char::is_control) {
@@ -77,12 +80,12 @@ pub fn set(text: &[u8], values: &[(&str, &Secret)]) -> Result<Zeroizing<Vec<u8>>
         }
     }
     let out = filled(text, values);
-    // A quote that was open further up may end in a new value, which is then a part of that quote's.
+    // A quote that was opened earlier may end in a new value, which is then a part of that quoted value.
     if *filled(&out, values) == *out { Ok(out) } else { Err(EnvFileError::OpenQuote) }
 }
 
 fn filled(text: &[u8], values: &[(&str, &Secret)]) -> Zeroizing<Vec<u8>> {
-    // Enough for every value, escaped and in quotes, wherever it goes: what grows leaves copies behind.
+    // Enough for every value, escaped and quoted: a buffer that grows leaves copies of the secret in memory.
     let bindings = bindings(text);
     let longest = values.iter().map(|(key, value)| key.len() + 2 * value.expose().len() + 8).sum::<usize>();
     let mut out = Zeroizing::new(Vec::with_capacity(text.len() + (bindings.len() + 1) * longest + 2));
@@ -113,7 +116,7 @@ fn filled(text: &[u8], values: &[(&str, &Secret)]) -> Zeroizing<Vec<u8>> {
     out
 }
 
-/// Where a key stands, and its value with its quotes.
+/// Positions of a key and of its value with quotes.
 struct Binding {
     key: Range<usize>,
     value: Range<usize>,
@@ -121,7 +124,7 @@ struct Binding {
 
 fn bindings(text: &[u8]) -> Vec<Binding> {
     let mut bindings = Vec::new();
-    // What some editors put at the beginning is not part of the first key.
+    // The byte order mark that some editors write is not part of the first key.
     let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     while at < text.len() {
         let binding = binding(text, at);
@@ -132,7 +135,7 @@ fn bindings(text: &[u8]) -> Vec<Binding> {
     bindings
 }
 
-/// The binding that begins on the line at `start`, if one does.
+/// Returns the binding that begins on the line at `start`, if there is one.
 fn binding(text: &[u8], start: usize) -> Option<Binding> {
     let is_blank = |b: &u8| matches!(b, b' ' | b'\t');
     let skip = |from: usize| from + text[from..].iter().take_while(|b| is_blank(b)).count();
@@ -149,7 +152,7 @@ fn binding(text: &[u8], start: usize) -> Option<Binding> {
     let begin = skip(equals + 1);
     let quoted = text.get(begin).filter(|b| matches!(b, b'"' | b'\'')).and_then(|quote| {
         let end = closing(text, begin + 1, *quote)? + 1;
-        // Behind it is nothing but a comment, or it is no quoted value.
+        // Only a comment may follow a quoted value.
         let rest = skip(end);
         matches!(text.get(rest), None | Some(b'\n' | b'\r' | b'#')).then_some(end)
     });
@@ -157,7 +160,7 @@ fn binding(text: &[u8], start: usize) -> Option<Binding> {
         return Some(Binding { key, value: begin..end });
     }
     let line = &text[begin..begin + text[begin..].iter().take_while(|b| **b != b'\n').count()];
-    // A comment has a blank before it; of an empty value, that before its own beginning.
+    // A comment follows a blank; after an empty value, the blank before the comment.
     let mut end = line.len();
     for (at, b) in line.iter().enumerate() {
         let before = if at == 0 { text.get(begin - 1) } else { line.get(at - 1) };
@@ -167,12 +170,12 @@ fn binding(text: &[u8], start: usize) -> Option<Binding> {
         }
     }
     let value = line[..end].trim_ascii_end().len();
-    // An empty one is right behind the equals sign, so that the blank before a comment stays there.
+    // An empty value directly follows the equals sign, so that the blank before a comment stays.
     let begin = if value == 0 { equals + 1 } else { begin };
     Some(Binding { key, value: begin..begin + value })
 }
 
-/// Where the quote that was opened before `from` is closed; in double quotes a backslash shields what follows.
+/// Returns the end of the quoted value that begins at `from`. In double quotes, a backslash escapes the next byte.
 fn closing(text: &[u8], from: usize, quote: u8) -> Option<usize> {
     let mut at = from;
     loop {

@@ -1,8 +1,8 @@
-//! HTTP exchanges as values: a request to send, and what its answer means. Nothing here sends anything.
+//! HTTP exchanges as values: requests to send, and readers of their responses. Nothing here performs I/O.
 //!
-//! Whoever does the I/O sends [`Request`] as it is: its whole time in [`Request::timeout`], no retry, **no redirect
-//! followed** (H). It reads no more of the body than [`Request::max_answer`] and one byte, and hands status, headers
-//! and body to the exchange's `read`. Where there is no answer, [`Request::unreachable`] makes the failure of it.
+//! The caller sends a [`Request`] unchanged, within [`Request::timeout`], without retries, and **follows no
+//! redirect**. It reads at most [`Request::max_response`] bytes of the body and one more, and passes status, headers
+//! and body to the exchange's `read`. If there is no response, [`Request::unreachable`] makes the failure.
 
 pub mod base;
 pub mod boot;
@@ -29,45 +29,45 @@ use std::fmt;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// What a JSON exchange may take in all (H).
+/// Time-out of a JSON exchange.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
-/// The largest body of a JSON answer, in bytes; real ones have a few hundred.
-pub const MAX_ANSWER: usize = 64 << 10;
+/// Maximum size of the body of a JSON response, in bytes.
+pub const MAX_RESPONSE: usize = 64 << 10;
 
-/// A request, complete but for what the transport adds (`Host`, `Content-Length`).
+/// A complete request, except for headers that the transport adds (`Host`, `Content-Length`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The method.
+    /// HTTP method.
     pub method: Method,
-    /// The absolute URL, `http` or `https`, without user-info and fragment.
+    /// Absolute URL, `http` or `https`, without user-info and fragment.
     pub url: String,
-    /// Headers. The values of credentials are marked as sensitive, so that `Debug` does not show them (C-4).
+    /// Headers. Values of credentials are marked as sensitive, so that `Debug` hides them.
     pub headers: HeaderMap,
-    /// What is sent behind them.
+    /// Body of the request.
     pub body: Body,
-    /// What the exchange may take, from the look-up of the name to the last byte of the answer.
+    /// Time-out of the whole exchange, from the name look-up to the last byte of the response.
     pub timeout: Duration,
-    /// The largest body of an answer, in bytes.
-    pub max_answer: usize,
+    /// Maximum size of the response's body, in bytes.
+    pub max_response: usize,
 }
 
-/// The body of a request.
+/// Body of a request.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Body {
-    /// None.
+    /// No body.
     Empty,
-    /// These bytes, which may hold secrets: they are not shown, and wiped when dropped (C-4).
+    /// These bytes. They may contain secrets, so they are not shown, and wiped when dropped.
     Bytes(Zeroizing<Vec<u8>>),
-    /// So many bytes, which the host has: they are streamed.
+    /// This number of bytes, streamed by the host.
     Upload(u64),
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Request { method, url, headers, body, timeout, max_answer } = self;
+        let Request { method, url, headers, body, timeout, max_response } = self;
         let mut shown = f.debug_struct("Request");
         shown.field("method", method).field("url", &without_query(url)).field("headers", headers);
-        shown.field("body", body).field("timeout", timeout).field("max_answer", max_answer).finish()
+        shown.field("body", body).field("timeout", timeout).field("max_response", max_response).finish()
     }
 }
 
@@ -82,19 +82,19 @@ impl fmt::Debug for Body {
 }
 
 impl Request {
-    /// The host and port that it goes to, for messages.
+    /// Returns the host and port of the URL, for messages.
     pub fn host(&self) -> &str {
         host(&self.url)
     }
 
-    /// What it means that no answer came.
+    /// Returns the failure of a request that was not answered.
     pub fn unreachable(&self, cause: Unreachable) -> Failure {
         Failure::Unreachable { host: self.host().to_owned(), cause }
     }
 
-    /// A JSON POST (H).
+    /// Creates a JSON POST (H).
     fn json(url: String, bearer: &Bearer, body: &impl Serialize) -> Request {
-        // It cannot fail: no map in a body has keys other than texts.
+        // It cannot fail: the keys of all maps in a body are strings.
         let json = serde_json::to_vec(body).unwrap_or_default();
         let headers = [
             (AUTHORIZATION, bearer.header()),
@@ -107,12 +107,12 @@ impl Request {
             headers: HeaderMap::from_iter(headers),
             body: Body::Bytes(Zeroizing::new(json)),
             timeout: TIMEOUT,
-            max_answer: MAX_ANSWER,
+            max_response: MAX_RESPONSE,
         }
     }
 }
 
-/// The host and port of an absolute URL.
+/// Returns the host and port of an absolute URL.
 fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split(['/', '?']).next().unwrap_or_default()
@@ -121,17 +121,17 @@ fn host(url: &str) -> &str {
 /// Media type of JSON.
 const JSON: &str = "application/json";
 
-/// A token that a header can carry behind `Bearer`.
+/// Token of an `Authorization: Bearer` header.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bearer(Secret);
 
-/// A token that no header can carry. It quotes nothing of it.
+/// Error returned when a token cannot be sent in a header. It does not quote the token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BadToken {
-    /// Nothing but white space.
+    /// The token is empty or white space.
     #[error("the access token is empty")]
     Empty,
-    /// Several lines or words, control characters, or no ASCII.
+    /// The token has blanks, control characters or characters that are not ASCII.
     #[error("the access token holds blanks, line breaks or other characters that no header carries")]
     Characters,
 }
@@ -149,7 +149,7 @@ impl Bearer {
         Ok(Bearer(Secret::from(token)))
     }
 
-    /// A fresh upgrade token (C-1).
+    /// Mints a fresh upgrade token.
     pub fn mint(credentials: &Credentials, unix_s: u64) -> Bearer {
         Bearer(token::mint(&credentials.gateway_id, &credentials.secret, unix_s, TOKEN_TTL_S))
     }

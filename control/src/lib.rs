@@ -1,6 +1,6 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-//! Everything a relay gateway does beside its connection, without I/O: settings, and HTTP exchanges as values.
+//! Settings and HTTP exchanges of a relay gateway, without I/O.
 //!
 //! [`settings`] resolves flags, environment variables and files into a [`GatewayConfig`](config::GatewayConfig).
 //! [`http`] has the exchanges with a connector and an identity provider: each makes a request, and reads its answer.

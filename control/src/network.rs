@@ -1,31 +1,31 @@
-//! How the network is reached: through which proxy, and whose certificates are trusted. Values only: nothing here
-//! connects.
+//! Network settings: proxies and trusted certificates. Nothing here connects.
 
 mod exceptions;
 mod proxy;
 
 pub use proxy::{Proxies, Proxy, ProxyError};
 
-/// How connections are made, WebSocket and HTTP alike.
+/// Network settings of all connections, WebSocket and HTTP.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Network {
-    /// The proxies; none by default.
+    /// Proxies; none by default.
     pub proxies: Proxies,
     /// Certificates that are trusted besides the authorities that browsers trust; none by default.
     pub ca_certificates: Option<CaCertificates>,
 }
 
-/// Certificates of authorities and servers that are trusted, as they were given. Whoever sets up TLS reads them.
+/// Trusted certificates of authorities and servers. They are parsed when TLS is set up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CaCertificates {
-    /// Where they come from, for messages: `--ca-file ca.pem`.
+    /// Source of the certificates, for messages, as in `--ca-file ca.pem`.
     pub from: String,
-    /// One or more certificates in PEM form, or one in DER form. A server's own is trusted if it is byte for byte there.
+    /// One or more certificates in PEM, or one in DER. A server's own certificate is trusted if it is included byte
+    /// for byte.
     pub bytes: Vec<u8>,
 }
 
 impl Network {
-    /// What the environment says of proxies, and the certificates that the caller has read.
+    /// Reads the proxies from the environment, and adds the certificates that the caller has read.
     pub fn resolve(
         ca_certificates: Option<CaCertificates>,
         environment: &dyn Fn(&str) -> Option<String>,

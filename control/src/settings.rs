@@ -1,4 +1,4 @@
-//! Configuration from arguments, the environment, an env file and a configuration file (H-9), as a pure function: the
+//! Configuration from arguments, the environment, an env file and a configuration file, as a pure function: the
 //! caller looks up variables and reads the files.
 //!
 //! [`table`] lists the settings with their flags, variables and keys. The configuration file also has [`table::IDENTITY`]
@@ -49,8 +49,8 @@ use relayline_core::signature;
 pub struct Resolved {
     /// The configuration.
     pub config: GatewayConfig,
-    /// Provisioning and policies that come first (H-4, H-5), which [`crate::http::boot::Boot`] carries out; `None` if there
-    /// are none. A gateway that dials without it has only what is configured.
+    /// Provisioning and policies that come first, which [`crate::http::boot::Boot`] carries out; `None` if there are
+    /// none. A gateway that dials without it has only what is configured.
     pub plan: Option<Plan>,
     /// Tells whether anything names a platform. If not, the gateway says that it is one of `relay`'s.
     pub names_platform: bool,
@@ -59,7 +59,7 @@ pub struct Resolved {
 }
 
 /// Resolves the configuration: arguments override the environment, which overrides the env file, which overrides the
-/// configuration file (H-9). A blank value counts as unset (L-2).
+/// configuration file. A blank value counts as unset.
 ///
 /// # Errors
 /// Names the setting that is wrong or missing, and what to do.

@@ -1,11 +1,11 @@
-//! Where to dial (L-1).
+//! URLs of connectors.
 
 use std::fmt;
 use std::net::IpAddr;
 use url::Url;
 
-/// A connector's URL in the form that is dialled: `ws` or `wss`, ending in `/relay` (L-1). Shown, its query is hidden:
-/// some connectors take a key in it (C-4).
+/// Connector's URL in the form that is dialled: `ws` or `wss`, ending in `/relay`. `Display` and `Debug` hide its
+/// query, since some connectors take a key in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DialUrl {
     text: String,
@@ -15,36 +15,40 @@ pub struct DialUrl {
     loopback: bool,
 }
 
-/// Why a URL cannot be dialled. It quotes the URL, but never user-info or what its query says.
+/// Error returned when a URL cannot be dialled. It quotes the URL, but never user-info or the content of its query.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// No URL at all, or a scheme of another kind.
+    /// The text is not a URL, or has another scheme.
     #[error("{0:?} is no ws, wss, http or https URL")]
     Scheme(String),
-    /// No host, or one that is no host name and no address.
+    /// The host is missing, or neither a host name nor an address.
     #[error("{0:?} has no usable host")]
     Host(String),
-    /// `user:password@`: credentials have settings of their own.
+    /// The URL has user-info (`user:password@`). Credentials have settings of their own.
     #[error(
         "the URL holds user-info (user:password@): leave it out, a gateway has an id and a secret instead"
     )]
     UserInfo,
-    /// `#…` is never sent to a server.
+    /// The URL has a fragment (`#…`), which is never sent to a server.
     #[error("{0:?} has a fragment (#…): leave it out")]
     Fragment(String),
 }
 
 impl DialUrl {
-    /// Reads a configured URL: trimmed, `http` becomes `ws` and `https` `wss`, slashes at the end go, `/relay` is
-    /// appended unless it is there (L-1). A query stays where it is, behind the path.
+    /// Parses a configured URL. The text is trimmed, `http` becomes `ws` and `https` becomes `wss`, trailing slashes
+    /// are removed, and `/relay` is appended unless it is present. A query stays after the path.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`UrlError`] if the URL cannot be dialled.
     pub fn parse(configured: &str) -> Result<DialUrl, UrlError> {
         let text = configured.trim();
-        // Before any error quotes the text.
+        // Checked first, since the other errors quote the text.
         if has_user_info(text) {
             return Err(UrlError::UserInfo);
         }
-        // A password may hold a slash, and so end the authority before its `@`.
+        // A password may contain a slash, which ends the authority before its `@`.
         let unusable = |error: fn(String) -> UrlError| {
             if text.contains('@') { UrlError::UserInfo } else { error(without_query(text)) }
         };
@@ -77,41 +81,41 @@ impl DialUrl {
         })
     }
 
-    /// The URL to dial.
+    /// Returns the URL to dial.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it goes over TLS.
+    /// Returns true if the connection uses TLS.
     pub fn is_secure(&self) -> bool {
         self.secure
     }
 
-    /// The host name or address to connect to, an IPv6 address without brackets.
+    /// Returns the host name or address to connect to, an IPv6 address without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port to connect to.
+    /// Returns the port to connect to.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether the host is this machine by its name or address alone, so that credentials may go there in the
-    /// clear (C-6).
+    /// Returns true if the host is this machine by its name or address alone, so that credentials may be sent
+    /// unencrypted.
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }
 }
 
-/// A URL without what its query says, and what stands behind that: for whoever shows it (C-4).
+/// Returns a URL for display, without the content of its query and of anything after it.
 pub fn without_query(text: &str) -> String {
     text.split_once('?').map_or_else(|| text.to_owned(), |(bare, _)| format!("{bare}?<hidden>"))
 }
 
-/// Whether a parser could find user-info in a text, with a scheme before it or without. One takes an authority behind
-/// a scheme's colon however many slashes follow it, none included, and skips control characters on the way. A
-/// backslash ends it for some schemes only, so here it does not.
+/// Returns true if a parser could find user-info in a text, with or without a scheme. A parser finds an authority
+/// after a scheme's colon regardless of the number of slashes, and skips control characters. A backslash ends the
+/// authority for some schemes only, so it does not end it here.
 fn has_user_info(text: &str) -> bool {
     let behind_scheme = text.split_once(':').map_or("", |(_, rest)| rest);
     [text, behind_scheme].into_iter().any(|part| {
@@ -122,8 +126,9 @@ fn has_user_info(text: &str) -> bool {
     })
 }
 
-/// Whether a host, a name in lower case or an address without brackets, is this machine. A look-up may know such a name
-/// otherwise: whoever connects keeps to addresses of this machine (C-6).
+/// Returns true if a host, a name in lower case or an address without brackets, is this machine.
+///
+/// A look-up may resolve such a name differently, so connections to it are limited to addresses of this machine.
 pub fn is_loopback(host: &str) -> bool {
     match host.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),

@@ -8,11 +8,11 @@ use crate::slack;
 /// Placement that the machine gives to an op where the host has not placed it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Anchor<'a> {
-    /// As the host's fields say.
+    /// As set by the host's fields.
     AsGiven,
     /// In this thread.
     Thread(&'a str),
-    /// In this thread, under the name that connectors read of a task card (O-16).
+    /// In this thread, named by the field that connectors read of a task card (O-16).
     CardThread(&'a str),
     /// In the chat itself, without a reply.
     Flat,
@@ -51,7 +51,7 @@ impl<'a> Anchor<'a> {
         anchor.unwrap_or(Anchor::AsGiven)
     }
 
-    /// The thread that the op goes to, where the host has named none.
+    /// Returns the thread that the op is sent to, unless the host has named one.
     pub(crate) fn thread(self) -> Option<&'a str> {
         match self {
             Anchor::Thread(thread) => Some(thread),
@@ -59,7 +59,7 @@ impl<'a> Anchor<'a> {
         }
     }
 
-    /// The thread that a task card goes to, where the host has named none.
+    /// Returns the thread that a task card is sent to, unless the host has named one.
     pub(crate) fn thread_ts(self) -> Option<&'a str> {
         match self {
             Anchor::CardThread(thread) => Some(thread),

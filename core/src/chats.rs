@@ -1,30 +1,30 @@
-//! Chat memory (M-1): what was last seen of each chat, so that a reply finds its way.
+//! Chat memory: what was last seen of each chat, so that a reply finds its way.
 
 use crate::command::{MAX_ID_BYTES, id_problem};
 use crate::event::Event;
 use crate::hash::{Seed, Table, table};
 use crate::slack;
 
-/// What is remembered of one chat: its last sighting (M-1). Texts are copies of their own.
+/// Memory of one chat, from the last message that was seen there. Its texts are copies.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Chat {
-    /// The platform it was last seen on; `relay` where nobody said.
+    /// Platform on which the chat was last seen; `relay` if unknown.
     pub platform: String,
-    /// The server or workspace it belongs to.
+    /// Server or workspace of the chat.
     pub scope: Option<String>,
-    /// The id of who wrote last.
+    /// Id of the last author.
     pub author: Option<String>,
-    /// The agent profile it is for.
+    /// Agent profile of the chat.
     pub profile: Option<String>,
-    /// The chat that a thread hangs off.
+    /// Parent chat, if the chat is a thread.
     pub parent: Option<String>,
-    /// The sort of chat, as in `dm`; `None` where only the host has said something of the chat.
+    /// Type of the chat, for instance `dm`; `None` if only the host has described the chat.
     pub chat_type: Option<String>,
-    /// The last message that was seen there. Kept for Slack alone, where a typing sign needs it (M-8).
+    /// Id of the last message that was seen in the chat. Kept for Slack only, where typing signs need it.
     pub message_id: Option<String>,
-    /// The thread that the connector made last for an answer in this chat.
+    /// Last thread that the connector created for an answer in this chat.
     pub auto_thread_id: Option<String>,
-    /// The name that the connector gave to that thread.
+    /// Name of that thread.
     pub auto_thread_name: Option<String>,
 }
 
@@ -34,7 +34,7 @@ impl Chat {
         self.chat_type.as_deref() == Some("dm")
     }
 
-    /// Returns the texts of a chat, each with the name of its field on the wire.
+    /// Returns all texts of a chat, each with the name of its field on the wire.
     fn texts<'a>(&'a self, chat_id: &'a str) -> [(&'static str, &'a str); 10] {
         let text = |text: &'a Option<String>| text.as_deref().unwrap_or("");
         [
@@ -52,21 +52,21 @@ impl Chat {
     }
 }
 
-/// What an event that names no platform is of.
+/// Platform of events that do not name one.
 const NOBODY: &str = "relay";
 
-/// One memory.
+/// Memory of one chat.
 #[derive(Debug)]
-struct Seen {
+struct Remembered {
     chat: Chat,
-    /// Which platform the rest is of, as a hash: the last that was named. An event that names none says nothing of it.
+    /// Hash of the last platform that was named. Events without a platform do not change it.
     named: Option<u128>,
 }
 
-/// The memories of a bounded number of chats; the least recently used leaves first (M-1).
+/// Bounded memory of chats. The least recently used chat is evicted (M-1).
 #[derive(Debug)]
 pub(crate) struct Chats {
-    seen: Table<u128, Seen>,
+    seen: Table<u128, Remembered>,
     most: usize,
 }
 
@@ -75,8 +75,8 @@ impl Chats {
         Chats { seen: table(), most }
     }
 
-    /// Remembers what an event says of its chat. Nothing is allocated when nothing has changed. What is too long to be
-    /// an id counts as not said: `false` when there was some.
+    /// Updates the memory of an event's chat. Nothing is allocated if nothing has changed. A text that is too long
+    /// for an id is ignored, and `false` is returned then.
     pub(crate) fn note(&mut self, seed: &Seed, event: &Event) -> bool {
         let source = &event.source;
         let said = [
@@ -96,7 +96,7 @@ impl Chats {
             return all_fit;
         }
         let key = seed.hash(&[&source.chat_id]);
-        if let Some(Seen { chat, named }) = self.seen.to_back(&key) {
+        if let Some(Remembered { chat, named }) = self.seen.to_back(&key) {
             if let Some(platform) = platform.filter(|platform| chat.platform != **platform) {
                 let of = name_of(seed, platform);
                 // Another platform's chat of the same id: what was known is of the other.
@@ -129,7 +129,7 @@ impl Chats {
             message_id: own(message_id),
             ..Chat::default()
         };
-        self.seen.insert(key, Seen { chat, named: name_of(seed, platform) });
+        self.seen.insert(key, Remembered { chat, named: name_of(seed, platform) });
         all_fit
     }
 
@@ -144,15 +144,16 @@ impl Chats {
                 self.seen.pop_front();
             }
             let chat = Chat { platform: NOBODY.into(), ..Chat::default() };
-            self.seen.insert(key, Seen { chat, named: None });
+            self.seen.insert(key, Remembered { chat, named: None });
         }
-        if let Some(Seen { chat, .. }) = self.seen.to_back(&key) {
+        if let Some(Remembered { chat, .. }) = self.seen.to_back(&key) {
             update(&mut chat.auto_thread_id, Some(thread_id));
             update(&mut chat.auto_thread_name, Some(name));
         }
     }
 
-    /// Remembers a chat as the host says (M-6). The error says which text is too long to be remembered.
+    /// Remembers a chat that the host describes (M-6). The error names the text that is too long to be remembered
+    ///
     pub(crate) fn prime(&mut self, seed: &Seed, chat_id: &str, chat: Chat) -> Result<(), String> {
         if let Some(problem) = chat.texts(chat_id).into_iter().find_map(|(name, text)| id_problem(name, text))
         {
@@ -166,16 +167,16 @@ impl Chats {
             self.seen.pop_front();
         }
         let named = name_of(seed, &chat.platform);
-        self.seen.insert(key, Seen { chat, named });
+        self.seen.insert(key, Remembered { chat, named });
         Ok(())
     }
 
-    /// What is remembered of a chat. Looking does not count as use.
+    /// Returns the memory of a chat, without marking the chat as used.
     pub(crate) fn get(&self, seed: &Seed, chat_id: &str) -> Option<&Chat> {
         self.seen.get(&seed.hash(&[chat_id])).map(|seen| &seen.chat)
     }
 
-    /// The same, and it counts as use.
+    /// Marks a chat as used.
     pub(crate) fn touch(&mut self, seed: &Seed, chat_id: &str) {
         self.seen.to_back(&seed.hash(&[chat_id]));
     }
@@ -189,8 +190,8 @@ fn name_of(seed: &Seed, platform: &str) -> Option<u128> {
     (!platform.is_empty() && platform != NOBODY).then(|| seed.hash(&[platform]))
 }
 
-/// The last seen wins, in place where it is the same. What an event does not say stays as it was: a message without
-/// an author does not take the chat out of its server.
+/// Replaces a text by the one seen last. A text that an event lacks is kept: a message without an author does not
+/// take the chat out of its server.
 fn update(slot: &mut Option<String>, seen: Option<&str>) {
     match (slot, seen) {
         // In the buffer that is there: a message's id is another each time.

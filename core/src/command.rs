@@ -1,4 +1,4 @@
-//! What a host asks of a machine, and how it ends (O).
+//! Commands of a host, and their results.
 
 mod check;
 
@@ -11,29 +11,29 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::time::Duration;
 
-/// What goes beside an op, as the host wants it; what is remembered of the chat is added where it is not set (M-2).
+/// Metadata of an op. Fields that the host does not set are filled in from the chat memory.
 pub type Metadata = Map<String, Value>;
 
-/// Something that a host can ask for. Each accepted command completes exactly once.
+/// Command of a host. Each accepted command completes exactly once.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Command {
-    /// Asks the connector for an op.
+    /// Requests an op.
     Op(Op),
-    /// See [`StreamReply`].
+    /// Streams a reply: see [`StreamReply`].
     Stream(StreamReply),
-    /// See [`ReplyMessage`].
+    /// Replies to a delivery: see [`ReplyMessage`].
     Reply(ReplyMessage),
-    /// See [`Turn`].
+    /// Begins or ends a turn: see [`Turn`].
     Turn(Turn),
-    /// See [`Interrupt`].
+    /// Interrupts a turn: see [`Interrupt`].
     Interrupt(Interrupt),
-    /// Asks the connector to buffer from now on. Completes with [`Reply::Idle`].
+    /// Asks the connector to buffer events. Completes with [`Reply::Idle`].
     GoIdle,
-    /// Asks the connector to buffer, and closes the connection once it confirms, to dial again later. Completes with
-    /// [`Reply::Idle`].
+    /// Asks the connector to buffer events, closes the connection once it confirms, and dials again later. Completes
+    /// with [`Reply::Idle`].
     GoDormant,
-    /// Holds re-dials for that long, at most `hold_most`. Completes with [`Reply::Done`] at once; refused during a
+    /// Holds redials for this time, at most `hold_most`. Completes with [`Reply::Done`] at once; refused during a
     /// disconnect.
     Hold(Duration),
     /// Lifts the hold and resumes delivery, dialing at once where idle, dormant or waiting. Completes with
@@ -44,7 +44,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Returns the command as an op, where it is defined as one.
+    /// Returns the command as an op, if it is defined as one.
     fn as_behavior(&self) -> Option<&dyn Behavior> {
         match self {
             Command::Op(op) => Some(op.as_behavior()),
@@ -76,24 +76,24 @@ impl Command {
         }
     }
 
-    /// Returns the id of the chat that it is for, where it names one.
+    /// Returns the id of the command's chat, or `None` if it does not name one.
     pub fn chat_id(&self) -> Option<&str> {
         self.as_behavior()?.target_chat().filter(|id| !id.is_empty())
     }
 }
 
-/// The number of a request: a counter, and the second half of its id on the wire (O-1).
+/// Number of a request: a counter, and the second half of its id on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestId(pub(crate) u64);
 
 impl RequestId {
-    /// The counter.
+    /// Returns the counter.
     pub fn number(self) -> u64 {
         self.0
     }
 }
 
-/// Thread that a connector has made for an answer (O-18).
+/// Thread that a connector created for an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AutoThread {
     /// Its id.
@@ -102,62 +102,62 @@ pub struct AutoThread {
     pub name: String,
 }
 
-/// How a request ended well.
+/// Result of a request that succeeded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Reply {
-    /// It is done, and there is nothing to tell.
+    /// Done, without further details.
     Done,
-    /// It was sent.
+    /// The message was sent.
     Sent {
-        /// The platform's id of the message, where the connector told it.
+        /// Platform's id of the message, if the connector sent it.
         message_id: Option<String>,
-        /// Thread that the message is in, where the connector told it. Beside `auto_thread_name` it is a thread that
-        /// the connector has just made for the message.
+        /// Thread that the message is in, if the connector sent it. If `auto_thread_name` is set, the connector has
+        /// just created the thread for the message.
         thread_id: Option<String>,
-        /// Name of the thread that the connector has made.
+        /// Name of the thread that the connector created.
         auto_thread_name: Option<String>,
     },
-    /// A prompt is open (I-2).
+    /// The prompt is open.
     Prompted {
-        /// Under which its answer comes.
+        /// Id of the prompt. The answer has the same id.
         prompt_id: String,
-        /// The platform's id of the message that carries it, where the connector told it.
+        /// Platform's id of the message that carries the prompt, if the connector sent it.
         message_id: Option<String>,
     },
-    /// A thread is open.
+    /// The thread is open.
     Thread {
-        /// Its id, where the connector told it.
+        /// Id of the thread, if the connector sent it.
         thread_id: Option<String>,
     },
-    /// What a chat is called and what it is (O-5).
+    /// Name and type of a chat.
     ChatInfo {
-        /// Its name; its id where it has none.
+        /// Name of the chat, or its id if it has no name.
         name: String,
-        /// Its type; `dm` where nobody said.
+        /// Type of the chat; `dm` if unknown.
         chat_type: String,
     },
-    /// A streamed reply is all out.
+    /// A streamed reply is complete.
     Streamed {
-        /// The platform's ids of its messages, in order, as far as the connector told them.
+        /// Platform's ids of its messages in order, as far as the connector sent them.
         message_ids: Vec<String>,
-        /// The last thread that the connector has made for one of them, and its name.
+        /// Last thread that the connector created for one of the messages.
         auto_thread: Option<AutoThread>,
     },
-    /// The connector's whole answer to an action that went out as it is.
+    /// Complete answer of the connector to a raw action.
     Raw {
-        /// The `result` object.
+        /// Object `result` of the answer.
         result: Map<String, Value>,
     },
-    /// Whether going idle was confirmed in time (L-12). If not, all stays as it was.
+    /// Result of going idle. If it was not confirmed in time, nothing has changed.
     Idle {
-        /// Whether it was.
+        /// True if it was confirmed in time.
         confirmed: bool,
     },
 }
 
 impl Reply {
-    /// Bytes of the connector's words in it.
+    /// Returns the number of bytes of the connector's texts in it.
     pub(crate) fn weight(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         match self {
@@ -177,23 +177,23 @@ impl Reply {
     }
 }
 
-/// In which of five ways a request failed (O-3).
+/// Kind of a failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FailureKind {
-    /// It was never written: sending it again is safe.
+    /// The request was never written. It is safe to retry.
     Definite,
-    /// It was written, and the answer never came or came as ambiguous: it may have been carried out.
+    /// The request was written, but the answer is missing or ambiguous. It may have been carried out.
     Ambiguous,
-    /// The connector's policy forbids it; the same content is not to be sent by another op (O-7).
+    /// The connector's policy forbids the request. Do not send the same content by another op.
     Declined,
-    /// The chat's platform does not offer it (O-9); never written.
+    /// The chat's platform does not support the request. It was never written.
     Unsupported,
-    /// The connector answered that it failed.
+    /// The connector reported that the request failed.
     Rejected,
 }
 
 impl FailureKind {
-    /// The kind's name in the bridge and in traces.
+    /// Returns the name of the kind in the bridge and in traces.
     pub fn name(self) -> &'static str {
         match self {
             FailureKind::Definite => "definite",
@@ -205,20 +205,20 @@ impl FailureKind {
     }
 }
 
-/// How a request failed.
+/// Error of a request that failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// Which of the five ways.
+    /// Kind of the failure.
     pub kind: FailureKind,
-    /// What happened; the connector's own words where it has any.
+    /// Description of the failure, as the connector worded it if it did.
     pub message: String,
-    /// The connector's code, if it gave one.
+    /// Error code of the connector, if it sent one.
     pub code: Option<String>,
 }
 
 impl Failure {
-    /// Bytes of the connector's words in it.
+    /// Returns the number of bytes of the connector's texts in it.
     pub(crate) fn weight(&self) -> usize {
         self.message.len() + self.code.as_ref().map_or(0, String::len)
     }
@@ -236,24 +236,25 @@ impl Failure {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Refusal {
     pub(crate) failure: Failure,
-    /// Whether earlier commands take up the room that this one needs.
-    pub(crate) for_want_of_room: bool,
+    /// True if earlier commands take up the room that this one needs.
+    pub(crate) is_backpressure: bool,
 }
 
 impl Refusal {
-    /// A refusal that ends as earlier commands do.
+    /// Creates a refusal that is lifted when earlier commands end.
     pub(crate) fn full(message: String) -> Self {
-        Refusal { failure: Failure::definite(message), for_want_of_room: true }
+        Refusal { failure: Failure::definite(message), is_backpressure: true }
     }
 }
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        Refusal { failure, for_want_of_room: false }
+        Refusal { failure, is_backpressure: false }
     }
 }
 
-/// A command that was refused on the spot: nothing was written, and the command comes back (O-6, O-8, O-9).
+/// Error returned when a command is refused on submission. Nothing was written, and the command can be taken back
+/// with [`into_parts`](Self::into_parts).
 #[derive(Clone, PartialEq, Debug)]
 pub struct NotAccepted(Box<(Command, Refusal)>);
 
@@ -262,18 +263,18 @@ impl NotAccepted {
         NotAccepted(Box::new((command, refusal.into())))
     }
 
-    /// Why: definite, or unsupported.
+    /// Returns the failure. It is definite or unsupported.
     pub fn failure(&self) -> &Failure {
         &self.0.1.failure
     }
 
-    /// Whether it was refused because earlier commands take up all the room (`max_in_flight`, `write_queue_bytes`).
-    /// The same command can be accepted once one of them has ended or was written.
-    pub fn is_for_want_of_room(&self) -> bool {
-        self.0.1.for_want_of_room
+    /// Returns true if earlier commands take up all the room (`max_in_flight`, `write_queue_bytes`). The same command
+    /// can be accepted once one of them has ended or was written.
+    pub fn is_backpressure(&self) -> bool {
+        self.0.1.is_backpressure
     }
 
-    /// The command, and why it was refused.
+    /// Returns the command and the failure.
     pub fn into_parts(self) -> (Command, Failure) {
         let (command, refusal) = *self.0;
         (command, refusal.failure)

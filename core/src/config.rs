@@ -2,14 +2,14 @@
 
 use crate::id::Id;
 use crate::limits;
-use crate::limits::MIN_REST;
+use crate::limits::MIN_INTERVAL;
 use crate::secret::Secret;
 use crate::session_key::SessionKeyOptions;
 use crate::slack::Subcommands;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// Identity of a gateway on one platform. Each has its own `hello` (L-3).
+/// Identity of a gateway on one platform. Each has its own `hello`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
     /// Protocol name of the platform, for instance `discord`; `relay` if none is meant.
@@ -31,7 +31,7 @@ impl<P: Into<String>, B: Into<Id>> From<(P, B)> for Identity {
     }
 }
 
-/// Credentials that a gateway presents on each dial (L-2).
+/// Credentials that a gateway presents on each dial.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Credentials {
     /// Id of the gateway. It may contain colons.
@@ -43,38 +43,37 @@ pub struct Credentials {
 /// Configuration of a machine.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Config {
-    /// Credentials of the gateway. Without them, dials are unauthenticated (L-2).
+    /// Credentials of the gateway. Without them, dials are unauthenticated.
     pub credentials: Option<Credentials>,
     /// Identities of the gateway. The first is the default one. Never empty.
     pub identities: Vec<Identity>,
-    /// Keys that sign webhook requests. Any of them is accepted, so that one can be rotated (C-3). Without a key, each
-    /// request is answered 401 (H-6).
+    /// Keys that sign webhook requests. Any of them is accepted, so that one can be rotated. Without a key, each
+    /// request is answered 401.
     pub delivery_keys: Vec<Secret>,
     /// Commands that the host declares. Sent in the `hello` for `discord` only.
     pub command_manifest: Option<Vec<Value>>,
-    /// Further fields of every `hello`; none by default. A name that a `hello` has of its own is left out.
+    /// Further fields of every `hello`; none by default. A name that a `hello` has of its own is left out.
     pub hello_extra: Map<String, Value>,
-    /// If true (the default), a refusal after a completed handshake is retried once with a fresh token before it counts
-    /// as a revocation (L-9).
+    /// If true (the default), a refusal after a completed handshake is retried once with a fresh token before it
+    /// counts as a revocation.
     pub confirm_revocation: bool,
-    /// Delivers forwards that cannot be converted into an event to the host; false by default (P-2).
+    /// Delivers forwards that cannot be converted into an event to the host; false by default.
     pub passthrough: bool,
-    /// Keeps with each event and forward the JSON that it came as; false by default.
+    /// Keeps with each event and forward the JSON that it came as; false by default.
     pub raw_events: bool,
-    /// Delivers frames of an unknown type as notices; false by default.
+    /// Delivers frames of an unknown type as notices; false by default.
     pub unknown_frames: bool,
-    /// Recognises answers to prompts; true by default. Otherwise every answer is delivered as a plain message (I-6).
+    /// Recognises answers to prompts; true by default. Otherwise every answer is delivered as a plain message.
     pub prompts: bool,
-    /// Meanings of Slack's sub-commands; none by default (E-11).
+    /// Meanings of Slack's sub-commands; none by default.
     pub slack_subcommands: Subcommands,
-    /// Sends replies to Slack's top-level messages into threads; true by default (S-7).
+    /// Sends replies to Slack's top-level messages into threads; true by default.
     pub slack_reply_in_thread: bool,
-    /// Makes each of Slack's top-level messages a session of its own; true by default. Needs `slack_reply_in_thread`
-    /// (S-7).
+    /// Makes each of Slack's top-level messages a session of its own; true by default. Needs `slack_reply_in_thread`.
     pub slack_thread_sessions: bool,
-    /// Shows the state of a turn by reactions on the message that began it; true by default (O-15).
+    /// Shows the state of a turn by reactions on the message that began it; true by default.
     pub turn_reactions: bool,
-    /// Options for building session keys (S-3).
+    /// Options for building session keys.
     pub sessions: SessionKeyOptions,
     /// Bounds on memory.
     pub limits: Limits,
@@ -108,41 +107,41 @@ impl Config {
 }
 
 limits! {
-    /// Bounds on memory (X).
+    /// Bounds on memory.
     pub struct Limits {
-        /// Maximum size of a line that is read, in bytes without its newline; 1 MiB by default (W-5).
+        /// Maximum size of a line that is read, in bytes without its newline; 1 MiB by default.
         max_line_bytes: Size = 1 << 20, least 1024;
         /// Number of events that wait for the host before reading stops, if they weigh `read_ahead_bytes`; 1024 by
-        /// default.
+        /// default.
         host_queue: Size = 1024, least 1;
-        /// Bytes of events that wait for the host before reading stops. The last event may exceed it; 64 MiB by default
-        ///
+        /// Bytes of events that wait for the host before reading stops. The last event may exceed it; 64 MiB by
+        /// default.
         host_queue_bytes: Size = 64 << 20, least 1;
         /// Bytes of deliveries that the host has and has not settled, and whose senders wait. The last delivery may
-        /// exceed it; 64 MiB by default.
+        /// exceed it; 64 MiB by default.
         unsettled_bytes: Size = 64 << 20, least 1;
         /// Bytes of events that are read however many wait for the host already, since results may come after them; 4
-        /// MiB by default.
+        /// MiB by default.
         read_ahead_bytes: Size = 4 << 20, least 1;
-        /// Maximum number of requests in flight; 1024 by default (O-6).
+        /// Maximum number of requests in flight; 1024 by default.
         max_in_flight: Size = 1024, least 1;
-        /// Maximum number of bytes that wait to be written; 4 MiB by default.
+        /// Maximum number of bytes that wait to be written; 4 MiB by default.
         write_queue_bytes: Size = 4 << 20, least 1024;
-        /// Maximum number of chats that are remembered; 4096 by default (M-1).
+        /// Maximum number of chats that are remembered; 4096 by default.
         chats: Size = 4096, least 1;
-        /// Maximum number of deliveries that are remembered to detect duplicates; 4096 by default.
+        /// Maximum number of deliveries that are remembered to detect duplicates; 4096 by default.
         dedupe: Size = 4096, least 1;
-        /// Maximum number of open prompts; 1024 by default (I-2).
+        /// Maximum number of open prompts; 1024 by default.
         prompts: Size = 1024, least 1;
         /// Maximum number of streamed replies under way; 256 by default.
         streams: Size = 256, least 1;
-        /// Maximum number of deliveries that a reply or a turn can name; 4096 by default (O-15).
+        /// Maximum number of deliveries that a reply or a turn can name; 4096 by default.
         reply_targets: Size = 4096, least 1;
-        /// Maximum number of bytes that are remembered of these deliveries; 1 MiB by default.
+        /// Maximum number of bytes that are remembered of these deliveries; 1 MiB by default.
         reply_target_bytes: Size = 1 << 20, least 1024;
-        /// Maximum number of open turns; 1024 by default (O-15).
+        /// Maximum number of open turns; 1024 by default.
         turns: Size = 1024, least 1;
-        /// Maximum number of signed deliveries that wait for the host; 64 by default (H-6).
+        /// Maximum number of signed deliveries that wait for the host; 64 by default.
         deliveries: Size = 64, least 1;
     }
 }
@@ -150,46 +149,45 @@ limits! {
 limits! {
     /// Time-outs and intervals.
     pub struct Timing {
-        /// Time from the start of a dial to the end of its upgrade; 15 s by default (L-4).
-        dial_timeout: Time = Duration::from_secs(15), least MIN_REST;
-        /// Time from the upgrade to the first descriptor; 30 s by default (L-4).
-        handshake_timeout: Time = Duration::from_secs(30), least MIN_REST;
-        /// Time from our close frame to the peer's; 1 s by default (L-4).
+        /// Time from the start of a dial to the end of its upgrade; 15 s by default.
+        dial_timeout: Time = Duration::from_secs(15), least MIN_INTERVAL;
+        /// Time from the upgrade to the first descriptor; 30 s by default.
+        handshake_timeout: Time = Duration::from_secs(30), least MIN_INTERVAL;
+        /// Time from our close frame to the peer's; 1 s by default.
         close_timeout: Time = Duration::from_secs(1), least Duration::ZERO;
-        /// Time from a request's submission to its answer; 30 s by default (O-4).
-        request_timeout: Time = Duration::from_secs(30), least MIN_REST;
+        /// Time from a request's submission to its answer; 30 s by default.
+        request_timeout: Time = Duration::from_secs(30), least MIN_INTERVAL;
         /// Time between two states of a streamed reply that are shown; 1 s by default.
         stream_interval: Time = Duration::from_secs(1), least Duration::ZERO;
-        /// Time between two typing signs of a turn; 4 s by default (O-15).
-        typing_interval: Time = Duration::from_secs(4), least MIN_REST;
-        /// Maximum time that a turn is kept open; 30 min by default (O-15).
-        turn_timeout: Time = Duration::from_secs(30 * 60), least MIN_REST;
-        /// First back-off, doubled with each further attempt; 1 s by default (L-5).
-        backoff_first: Time = Duration::from_secs(1), least MIN_REST;
-        /// Maximum back-off; 30 s by default (L-5).
-        backoff_most: Time = Duration::from_secs(30), least MIN_REST;
-        /// Maximum back-off after credentials were refused by something other than the connector; 5 min by default
-        /// (L-9).
-        backoff_refused_most: Time = Duration::from_secs(300), least MIN_REST;
-        /// Maximum wait that a `Retry-After` of a refused upgrade can ask for; 5 min by default (L-18).
+        /// Time between two typing signs of a turn; 4 s by default.
+        typing_interval: Time = Duration::from_secs(4), least MIN_INTERVAL;
+        /// Maximum time that a turn is kept open; 30 min by default.
+        turn_timeout: Time = Duration::from_secs(30 * 60), least MIN_INTERVAL;
+        /// First back-off, doubled with each further attempt; 1 s by default.
+        backoff_first: Time = Duration::from_secs(1), least MIN_INTERVAL;
+        /// Maximum back-off; 30 s by default.
+        backoff_most: Time = Duration::from_secs(30), least MIN_INTERVAL;
+        /// Maximum back-off after credentials were refused by something other than the connector; 5 min by default.
+        backoff_refused_most: Time = Duration::from_secs(300), least MIN_INTERVAL;
+        /// Maximum wait that a `Retry-After` of a refused upgrade can ask for; 5 min by default.
         retry_after_most: Time = Duration::from_secs(300), least Duration::ZERO;
-        /// Time that a completed handshake must hold before the back-off starts over; 60 s by default (L-5).
+        /// Time that a completed handshake must hold before the back-off starts over; 60 s by default.
         backoff_reset: Time = Duration::from_secs(60), least Duration::ZERO;
-        /// Silence before a ping; 30 s by default (L-11).
-        ping_interval: Time = Duration::from_secs(30), least MIN_REST;
-        /// Silence after a ping before the connection counts as lost; 60 s by default (L-11).
-        ping_timeout: Time = Duration::from_secs(60), least MIN_REST;
-        /// Time from `going_idle` to its confirmation; 10 s by default (L-12).
+        /// Silence before a ping; 30 s by default.
+        ping_interval: Time = Duration::from_secs(30), least MIN_INTERVAL;
+        /// Silence after a ping before the connection counts as lost; 60 s by default.
+        ping_timeout: Time = Duration::from_secs(60), least MIN_INTERVAL;
+        /// Time from `going_idle` to its confirmation; 10 s by default.
         idle_timeout: Time = Duration::from_secs(10), least Duration::ZERO;
-        /// Time from `going_idle` to its confirmation within a disconnect; 2 s by default (L-14).
+        /// Time from `going_idle` to its confirmation within a disconnect; 2 s by default.
         disconnect_idle_timeout: Time = Duration::from_secs(2), least Duration::ZERO;
-        /// Maximum time of a disconnect; 5 s by default (L-14).
+        /// Maximum time of a disconnect; 5 s by default.
         disconnect_budget: Time = Duration::from_secs(5), least Duration::ZERO;
-        /// Minimum time from a dormant close to the next dial; 1 s by default (L-13).
+        /// Minimum time from a dormant close to the next dial; 1 s by default.
         dormant_delay: Time = Duration::from_secs(1), least Duration::ZERO;
-        /// Maximum time that the host may hold re-dials; 60 s by default (L-13).
+        /// Maximum time that the host may hold re-dials; 60 s by default.
         hold_most: Time = Duration::from_secs(60), least Duration::ZERO;
-        /// Time from a signed delivery's arrival to the host's settlement; 10 s by default (H-6).
-        delivery_timeout: Time = Duration::from_secs(10), least MIN_REST;
+        /// Time from a signed delivery's arrival to the host's settlement; 10 s by default.
+        delivery_timeout: Time = Duration::from_secs(10), least MIN_INTERVAL;
     }
 }

@@ -1,4 +1,4 @@
-//! The present connection: its state, its clocks, and what is known of its end (L).
+//! Current connection: its state, its timers, and what is known of its end (L).
 
 use crate::config::Timing;
 use crate::keepalive::KeepAlive;
@@ -7,7 +7,7 @@ use crate::output::{Conn, Timer};
 use crate::time::Time;
 use std::time::Duration;
 
-/// Standing of our credentials with the connector (L-7, L-9). It outlives connections.
+/// Trust in our credentials (L-7, L-9). It outlives connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Trust {
     /// No handshake was ever completed.
@@ -18,7 +18,7 @@ pub(crate) enum Trust {
     RevocationSuspected,
 }
 
-/// The present connection or dial, or the wait for the next one.
+/// Current connection or dial, or the wait for the next one.
 #[derive(Debug)]
 pub(crate) struct Connection {
     id: Conn,

@@ -1,4 +1,4 @@
-//! The capability descriptor (D): what the connector's platform can do.
+//! Capability descriptor of a connector's platform.
 
 use crate::command::MAX_ID_BYTES;
 use crate::json::{self, Kind};
@@ -6,21 +6,21 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// The legacy set of ops, offered by a descriptor that names none (D-6).
+/// Ops of a descriptor that does not name any.
 pub const LEGACY_OPS: [&str; 4] = ["send", "edit", "typing", "follow_up"];
 
-/// What a message's length is counted in (D-4).
+/// Unit of a message's length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LenUnit {
-    /// Unicode scalar values; what any unknown unit reads as.
+    /// Unicode scalar values. Unknown units are read as this one.
     Chars,
     /// UTF-16 code units.
     Utf16,
 }
 
 impl LenUnit {
-    /// The length of `text` in this unit.
+    /// Returns the length of `text` in this unit.
     pub fn len(self, text: &str) -> usize {
         match self {
             LenUnit::Chars => text.chars().count(),
@@ -28,7 +28,7 @@ impl LenUnit {
         }
     }
 
-    /// The length of one scalar value in this unit.
+    /// Returns the length of one scalar value in this unit.
     pub fn of(self, c: char) -> usize {
         match self {
             LenUnit::Chars => 1,
@@ -37,60 +37,60 @@ impl LenUnit {
     }
 }
 
-/// A descriptor as negotiated, every field present. It serialises under its wire names, normalised.
+/// Negotiated descriptor. Every field has a value. It serialises under its wire names, normalised.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Descriptor {
-    /// The connector's version of the contract; above 1 is accepted (D-7).
+    /// Version of the connector's contract, at least 1.
     pub contract_version: i64,
-    /// The platform it speaks for.
+    /// Protocol name of the platform.
     pub platform: String,
-    /// The platform's name for people.
+    /// Display name of the platform.
     pub label: String,
-    /// The longest message, in `len_unit`; 4096 when it was unusable (D-3).
+    /// Maximum length of a message, in `len_unit`; 4096 if the connector's value is unusable.
     pub max_message_length: u64,
-    /// What that length is counted in (D-4).
+    /// Unit of `max_message_length`.
     pub len_unit: LenUnit,
-    /// Whether growing replies can be shown as drafts.
+    /// True if growing replies can be shown as drafts.
     pub supports_draft_streaming: bool,
-    /// Whether sent messages can be edited.
+    /// True if sent messages can be edited.
     pub supports_edit: bool,
-    /// Whether the platform has threads.
+    /// True if the platform has threads.
     pub supports_threads: bool,
-    /// How text is marked up; empty or `plain` means no code blocks (D-5).
+    /// Markup dialect of texts; empty or `plain` means no code blocks.
     pub markdown_dialect: String,
-    /// A sign for the platform; 🔌 by default (D-2).
+    /// Emoji of the platform; 🔌 by default.
     pub emoji: String,
-    /// What an agent should be told of the platform; empty by default (D-2).
+    /// Hint about the platform for an agent; empty by default.
     pub platform_hint: String,
-    /// Whether personal data may be shown; false by default (D-2).
+    /// True if personal data may be shown; false by default.
     pub pii_safe: bool,
-    /// Whether events carry surrounding messages; false by default (D-2).
+    /// True if events carry surrounding messages; false by default.
     pub supports_context: bool,
-    /// Whether a conversation can go on in the channel; false by default (D-2).
+    /// True if a conversation can continue in the channel; false by default.
     pub supports_inchannel_continuable: bool,
-    /// Whether block formatting is understood; false by default (D-2).
+    /// True if block formatting is supported; false by default.
     pub supports_block_formatting: bool,
-    /// The ops it names, at most 256; empty means the legacy set (D-6).
+    /// Supported ops, at most 256; empty means the legacy set.
     pub supported_ops: Vec<String>,
-    /// Fields that the protocol does not know, at most 256 and 64 KiB of JSON. They serialise beside the others.
+    /// Fields that the protocol does not know, at most 256 and 64 KiB of JSON. They serialise beside the others.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
 }
 
-/// Why a descriptor cannot be used: it fails the handshake (D-1, D-7, L-17).
+/// Error returned when a descriptor is unusable. The handshake fails.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DescriptorError {
-    /// `descriptor` itself is missing or no object.
+    /// `descriptor` is missing or not an object.
     #[error("the descriptor is no object")]
     NotAnObject,
-    /// A required field is not there.
+    /// A required field is missing.
     #[error("the descriptor lacks `{0}`")]
     Missing(&'static str),
     /// A required field has the wrong type.
     #[error("the descriptor's `{0}` is no {1}")]
     WrongType(&'static str, &'static str),
-    /// The contract's version is below 1.
+    /// The version of the contract is below 1.
     #[error("the descriptor's `contract_version` is {0}; 1 is the least")]
     Version(i64),
 }
@@ -121,8 +121,7 @@ pub(crate) const FIELDS: [&str; 16] = [
 ];
 
 impl Descriptor {
-    /// Reads a `descriptor` value (D-1 to D-7). Unknown fields are kept; an optional field of the wrong type takes its
-    /// default.
+    /// Reads a `descriptor` value. Unknown fields are kept; an optional field of the wrong type takes its default.
     pub fn read(raw: &str) -> Result<Descriptor, DescriptorError> {
         Descriptor::read_counting(raw).map(|(descriptor, _)| descriptor)
     }
@@ -144,13 +143,13 @@ impl Descriptor {
         let optional_flag = |at: usize| found[at].is_some_and(|raw| truth(raw).0);
 
         let version = json::whole(required(0)?).ok_or(DescriptorError::WrongType(FIELDS[0], "integer"))?;
-        // One too large to count is a version above 1 all the same, or one below it.
+        // A number that overflows is above 1 or below it all the same.
         let contract_version =
             i64::try_from(version).unwrap_or(if version < 0 { i64::MIN } else { i64::MAX });
         let (mut supported_ops, mut dropped) = (Vec::new(), Dropped::default());
         json::each(found[15].unwrap_or("null"), |raw| {
             let Some(op) = json::string(raw).filter(|op| !op.is_empty()) else { return };
-            // Each request looks through them (O-9).
+            // Bounded, since each request searches them (O-9).
             if supported_ops.len() < MAX_OPS && op.len() <= MAX_ID_BYTES {
                 supported_ops.push(op);
             } else {
@@ -185,7 +184,7 @@ impl Descriptor {
         Ok((descriptor, dropped))
     }
 
-    /// Returns the bytes that it keeps alive, for the bounds of queues.
+    /// Returns the number of bytes that the descriptor keeps alive. Queues are bounded by it.
     pub fn weight(&self) -> usize {
         let texts = [&self.platform, &self.label, &self.markdown_dialect, &self.emoji, &self.platform_hint];
         let texts = texts.into_iter().chain(&self.supported_ops).map(String::capacity).sum::<usize>();
@@ -193,12 +192,13 @@ impl Descriptor {
         size_of::<Descriptor>() + texts + self.supported_ops.capacity() * 2 * size_of::<String>() + unknown
     }
 
-    /// Whether text may hold fenced code blocks (D-5).
+    /// Returns true if texts may contain fenced code blocks.
     pub fn code_blocks(&self) -> bool {
         !matches!(self.markdown_dialect.as_str(), "" | "plain")
     }
 
-    /// Whether it offers an op: one that it names, or one of the legacy set when it names none (D-6).
+    /// Returns true if the descriptor offers an op: one that it names, or one of the legacy set if it does not name
+    /// any.
     pub fn offers(&self, op: &str) -> bool {
         if self.supported_ops.is_empty() {
             LEGACY_OPS.contains(&op)
@@ -207,8 +207,7 @@ impl Descriptor {
         }
     }
 
-    /// The names of the fields in which `self` differs from `earlier`, in the order of the wire, unknown ones last
-    /// (D-10).
+    /// Returns the names of the fields that differ from `earlier`, in the order of the wire, unknown fields last.
     pub fn changes_from(&self, earlier: &Descriptor) -> Vec<Cow<'static, str>> {
         let differs = [
             self.contract_version != earlier.contract_version,

@@ -1,4 +1,4 @@
-//! The frames that a gateway writes: compact, with a fixed order of fields, a newline at the end (W-6).
+//! Encoder of the frames that a gateway writes: compact, with a fixed order of fields and a trailing newline (W-6).
 
 use crate::anchor::Anchor;
 use crate::chats::Chat;
@@ -20,7 +20,7 @@ impl<'a> Object<'a> {
         Object { out, empty: true }
     }
 
-    /// The key; the value is the caller's to write.
+    /// Writes the key. The caller writes the value.
     pub(crate) fn key(&mut self, name: &str) -> &mut Vec<u8> {
         if !self.empty {
             self.out.push(b',');
@@ -36,7 +36,7 @@ impl<'a> Object<'a> {
         self
     }
 
-    /// A field that is left out where there is nothing.
+    /// Writes a field, unless it is `None`.
     pub(crate) fn optional(&mut self, name: &str, content: Option<impl Serialize>) -> &mut Self {
         match content {
             Some(content) => self.field(name, content),
@@ -59,7 +59,7 @@ fn end(out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// Fields that a `hello` has of its own: the host's never take their place.
+/// Fields of a `hello` that the host's fields never replace.
 const HELLO: [&str; 4] = ["type", "platform", "botId", "command_manifest"];
 
 pub(crate) fn hello(
@@ -158,7 +158,7 @@ pub(crate) fn metadata(
     object.close();
 }
 
-/// What stands in for a value that the caller has not set.
+/// Value of a field that the caller has not set.
 #[derive(Clone, Copy, Serialize)]
 #[serde(untagged)]
 enum Fill<'a> {

@@ -1,4 +1,4 @@
-//! The inbound event (E): one message somebody sent, as the connector tells it.
+//! Inbound events: messages that users sent, as the connector forwards them.
 
 mod context;
 mod kinds;
@@ -18,47 +18,48 @@ pub use source::Source;
 use record::record;
 
 record! {
-    /// One inbound event.
+    /// An inbound event.
     ///
-    /// Every field may be absent. A field of the wrong type counts as absent, and costs the event nothing else (E-1). As
-    /// JSON it is the one form of the bridge, of traces and of snapshots.
+    /// Every field may be absent. A field of the wrong type counts as absent. The JSON form is the same in the
+    /// bridge, in traces and in snapshots.
     pub struct Event {
         /// Text of the message; empty by default.
         pub text: CompactString = text "text",
-        /// Kind of the message; text by default (E-2).
+        /// Kind of the message; text by default.
         pub message_type: MessageType = kind "message_type",
-        /// The platform's id of the message.
+        /// Platform's id of the message.
         pub message_id: Option<CompactString> = id "message_id",
         /// Id of the message that this one answers.
         pub reply_to_message_id: Option<CompactString> = id "reply_to_message_id",
         /// Origin of the message.
         pub source: Source,
-        /// The message that this one answers, as far as the connector told.
+        /// Message that this one answers, as far as the connector sent it.
         pub reply_to: Option<ReplyTo>,
-        /// Attachments, in the order of `media_urls` (E-7).
+        /// Attachments, in the order of `media_urls`.
         pub media: Vec<Media>,
-        /// The surrounding messages as one text, each on a line of its own that no other can forge (E-6). The event's own
-        /// text never holds them.
+        /// Surrounding messages as one text, one line each. A message cannot forge another's line. They are not
+        /// repeated in `text`.
         pub context: Option<CompactString>,
-        /// The connector could not fetch the surrounding messages.
+        /// True if the connector could not fetch the surrounding messages.
         pub context_error: bool = is_set "context_error",
-        /// Answer to a prompt; only one with both ids counts (E-8).
+        /// Answer to a prompt; only one with both ids counts.
         pub prompt_response: Option<PromptResponse>,
-        /// The message was an interaction: a command, a button, a form. It is answered by a follow-up of the kind
-        /// [`INTERACTION_TOKEN`](crate::passthrough::INTERACTION_TOKEN) under its session key, or by a plain message (P-8).
+        /// True if the message is an interaction: a command, a button or a form. Answer it with a follow-up of the
+        /// kind [`INTERACTION_TOKEN`](crate::passthrough::INTERACTION_TOKEN) under its session key, or with a plain
+        /// message.
         #[serde(rename = "interaction")]
         pub is_interaction: bool,
-        /// Values chosen from a select menu, in order (P-9).
+        /// Values chosen from a select menu, in order.
         pub values: Vec<CompactString>,
-        /// Target of a command of a context menu (P-9). A target message is also [`reply_to`](Self::reply_to), and its
+        /// Target of a command of a context menu. A target message is also [`reply_to`](Self::reply_to), and its
         /// attachments are the event's.
         pub target: Option<Target>,
-        /// The message came through an authenticated relay. The gateway says so, when its dials carry credentials or when
-        /// the message came with a signature of its own; what the wire says of it counts for nothing (E-9).
+        /// True if the message came through an authenticated relay: the dials carry credentials, or the message
+        /// itself is signed. The gateway sets the field; a value from the connector is ignored.
         pub via_authenticated_relay: bool,
-        /// The JSON that the event came as, if the configuration asks for it (`raw_events`): the connector's `event`, or
-        /// the `forward` of an interaction. The text is one line; `NaN` and infinities are null in it, and a lone
-        /// surrogate is U+FFFD.
+        /// JSON that the event was received as, if [`Config::raw_events`](crate::config::Config::raw_events) is set:
+        /// the connector's `event`, or the `forward` of an interaction. It is one line; `NaN` and infinities become
+        /// null, and lone surrogates U+FFFD.
         #[serde(skip)]
         pub raw: Option<Box<str>>,
     }
@@ -71,13 +72,13 @@ record! {
         pub text: Option<CompactString> = name "text",
         /// Name of the author.
         pub author: Option<CompactString> = name "author",
-        /// This gateway's bot wrote the message; `None` where the connector did not say.
+        /// True if this gateway's bot wrote the message; `None` if unknown.
         pub is_own: Option<bool> = flag "is_own",
     }
 }
 
 record! {
-    /// Answer to a prompt (E-8).
+    /// Answer to a prompt.
     pub struct PromptResponse {
         /// Id of the prompt.
         pub prompt_id: CompactString,
@@ -91,7 +92,7 @@ record! {
 }
 
 record! {
-    /// Target of a command of a context menu (P-9).
+    /// Target of a command of a context menu.
     pub struct Target {
         /// Kind of the target.
         pub kind: TargetKind,
@@ -103,7 +104,7 @@ record! {
 }
 
 impl Event {
-    /// Returns the id of the message, by the event or by its source.
+    /// Returns the id of the message, by the event or by its source.
     pub fn any_message_id(&self) -> Option<&CompactString> {
         self.message_id.as_ref().or(self.source.message_id.as_ref())
     }
@@ -121,7 +122,7 @@ impl Event {
         }
     }
 
-    /// Returns the bytes that the event keeps alive, for the bounds of queues.
+    /// Returns the number of bytes that the event keeps alive. Queues are bounded by it.
     pub fn weight(&self) -> usize {
         size_of::<Event>() + self.heap()
     }

@@ -1,4 +1,4 @@
-//! Hashes and draws out of the machine's seed: no randomness of its own.
+//! Hashes and random draws from the machine's seed.
 
 use hashlink::LinkedHashMap;
 use rustc_hash::FxBuildHasher;
@@ -6,10 +6,10 @@ use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher128};
 use std::hash::Hasher;
 
-/// An insertion-ordered map with O(1) look-up, removal and move to the back, that allocates nothing once it
-/// has been as full as it gets.
+/// Insertion-ordered map with O(1) look-up, removal and move to the back. It does not allocate once it has reached
+/// its maximum size.
 ///
-/// Keys are counters or seeded hashes, never what a peer chose: the hasher of the table is not seeded.
+/// Keys are counters or seeded hashes, never a peer's data, since the hasher of the table is not seeded.
 pub(crate) type Table<K, V> = LinkedHashMap<K, V, FxBuildHasher>;
 
 /// Creates an empty table.
@@ -17,7 +17,7 @@ pub(crate) fn table<K: Eq + std::hash::Hash, V>() -> Table<K, V> {
     LinkedHashMap::with_hasher(FxBuildHasher)
 }
 
-/// What the machine draws from its seed: request ids, back-off, hash keys. The same seed draws the same.
+/// Seed of the machine's random draws: request ids, back-off, hash keys. The same seed gives the same draws.
 #[derive(Clone)]
 pub(crate) struct Seed {
     keys: [u8; 16],
@@ -39,7 +39,7 @@ impl Seed {
         Seed { keys, draws: SipHasher13::new_with_key(&draws), drawn: 0 }
     }
 
-    /// The next 64 bits.
+    /// Draws the next 64 bits.
     pub(crate) fn draw(&mut self) -> u64 {
         let mut hasher = self.draws;
         hasher.write(&self.drawn.to_le_bytes());
@@ -47,14 +47,14 @@ impl Seed {
         hasher.finish()
     }
 
-    /// A uniform draw from `low..=high`.
+    /// Draws a number from `low..=high`, uniformly.
     pub(crate) fn draw_between(&mut self, low: u64, high: u64) -> u64 {
         let span = high.saturating_sub(low).saturating_add(1);
         // The bias of a modulo over microseconds is under one in 2^30.
         low + self.draw() % span
     }
 
-    /// A 128-bit hash of several texts, in order; where one ends and the next begins counts.
+    /// Returns a 128-bit hash of several texts in order. The boundaries between texts count.
     pub(crate) fn hash(&self, texts: &[&str]) -> u128 {
         let mut hasher = SipHasher128::new_with_key(&self.keys);
         for text in texts {
@@ -70,7 +70,7 @@ trait WriteUsize {
 }
 
 impl WriteUsize for SipHasher128 {
-    /// The same on every machine, whatever its word.
+    /// Writes the same bytes on every machine, regardless of its word size.
     fn write_usize_le(&mut self, n: usize) {
         self.write(&(n as u64).to_le_bytes());
     }

@@ -3,20 +3,20 @@
 use crate::command::RequestId;
 use crate::time::Time;
 
-/// One `go_idle` or `go_dormant` that waits.
+/// Pending `go_idle` or `go_dormant`.
 #[derive(Debug)]
 struct Waiter {
     id: RequestId,
-    /// The host wants to be dormant then.
+    /// True for `go_dormant`.
     dormant: bool,
     until: Time,
 }
 
-/// Requests that wait, and when the first of them has waited long enough.
+/// Pending requests, and their deadline.
 #[derive(Debug, Default)]
 pub(crate) struct IdleWaiters {
     waiters: Vec<Waiter>,
-    /// The earliest deadline; a disconnect sets one without a request.
+    /// Earliest deadline. A disconnect sets one without a request.
     deadline: Option<Time>,
 }
 
@@ -29,18 +29,18 @@ impl IdleWaiters {
         self.deadline
     }
 
-    /// Adds a request that waits until then at most.
+    /// Adds a request with this deadline.
     pub(crate) fn push(&mut self, id: RequestId, dormant: bool, until: Time) {
         self.waiters.push(Waiter { id, dormant, until });
         self.expect_by(until);
     }
 
-    /// Waits until then at most.
+    /// Sets a deadline without a request.
     pub(crate) fn expect_by(&mut self, until: Time) {
         self.deadline = Some(self.deadline.map_or(until, |deadline| deadline.min(until)));
     }
 
-    /// Removes the requests whose time is up, or all of them.
+    /// Removes the requests that timed out, or all of them.
     pub(crate) fn time_out(&mut self, now: Time, all: bool) -> Vec<RequestId> {
         let over = self.waiters.extract_if(.., |waiter| all || waiter.until <= now);
         let over = over.map(|waiter| waiter.id).collect();
@@ -55,8 +55,7 @@ impl IdleWaiters {
         (waiters.into_iter().map(|waiter| waiter.id).collect(), dormant)
     }
 
-    /// Makes all requests go idle alone: the host resumed, and a confirmation that comes later must not lead to
-    /// dormancy.
+    /// Turns all requests into `go_idle`: the host resumed, and a later confirmation must not lead to dormancy.
     pub(crate) fn forgo_dormancy(&mut self) {
         for waiter in &mut self.waiters {
             waiter.dormant = false;

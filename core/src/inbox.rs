@@ -1,29 +1,29 @@
-//! Deliveries on their way to the host: the read-ahead, duplicates, and what the host still owes an answer (A).
+//! Deliveries for the host: the read-ahead, duplicates, and unsettled deliveries (A).
 //!
-//! A delivery is *in flight* from its arrival until the host has settled it, and *taken* after that. What is in
-//! flight never leaves the memory of duplicates; of what is taken the oldest does.
+//! A delivery is *in flight* from its arrival until the host has settled it, and *accepted* after that. Deliveries in
+//! flight are never evicted from the memory of duplicates; of the accepted ones the oldest is.
 
 use crate::config::Limits;
 use crate::hash::{Table, table};
 use crate::output::{Conn, Content, Delivery, DeliveryId, HttpId, Outcome};
 use std::collections::VecDeque;
 
-/// How many duplicates wait for one twin.
+/// Maximum number of duplicates that wait for one delivery in flight.
 const WAITERS: usize = 8;
 
-/// Where something came from, and so who is to hear that it was taken.
+/// Origin of a delivery, which is acknowledged or answered there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Origin {
-    /// Live, on this connection: nobody waits for word.
+    /// Live on this connection. It is not acknowledged.
     Live(Conn),
-    /// This entry of the connector's buffer, on this connection: it is acknowledged there.
+    /// Entry of the connector's buffer, received on this connection and acknowledged there.
     Buffer(Conn, Box<str>),
-    /// An HTTP request, which waits for its answer (H-6).
+    /// Webhook request, which waits for its response (H-6).
     Http(HttpId),
 }
 
 impl Origin {
-    /// The connection that it came on, if it came on one.
+    /// Returns the connection that it arrived on, if any.
     fn conn(&self) -> Option<Conn> {
         match self {
             Origin::Live(conn) | Origin::Buffer(conn, _) => Some(*conn),
@@ -31,7 +31,7 @@ impl Origin {
         }
     }
 
-    /// Bytes of the entry's id.
+    /// Returns the length of the entry's id.
     fn weight(&self) -> usize {
         match self {
             Origin::Buffer(_, id) => id.len(),
@@ -44,9 +44,9 @@ impl Origin {
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) content: Content,
-    /// The prompt that it answers, by its number: open again when the host refuses the answer (I-3).
+    /// Number of the prompt that it answers. It is reopened if the host refuses the answer (I-3).
     pub(crate) answers: Option<u64>,
-    /// What makes it a duplicate of another; `None` when nothing can.
+    /// Key that duplicates have in common; `None` if it cannot have duplicates.
     pub(crate) key: Option<u128>,
     pub(crate) origin: Origin,
 }
@@ -57,78 +57,79 @@ impl Arrival {
     }
 }
 
-/// What became of an arrival.
+/// Outcome of an arrival.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Arrived {
     /// It waits for the host.
     Queued,
-    /// It is a duplicate of what is in flight, and waits for its twin's fate.
+    /// It is a duplicate of a delivery in flight, and waits until that is settled.
     Waits,
-    /// It is one waiter too many.
+    /// It exceeds the number of duplicates that can wait.
     Dropped(Origin),
-    /// It is a duplicate of what was taken: whoever waits for word may have it.
+    /// It is a duplicate of an accepted delivery, and can be acknowledged.
     Duplicate(Origin),
 }
 
-/// What became of an HTTP request's delivery when its time was up.
+/// State of a webhook request's delivery when the request timed out.
 #[derive(Debug)]
 pub(crate) enum Abandoned {
-    /// No host has seen it, and none will. The prompt that it answered is given back.
+    /// The host has not received it, and will not. The prompt that it answered is reopened.
     Unseen { unanswered: Option<u64> },
-    /// The host has it, or its twin, and may still take it.
-    Handed,
+    /// The host has received it or its twin, and may still accept it.
+    Delivered,
 }
 
-/// What a settling leads to.
+/// Result of a settlement.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     pub(crate) known: bool,
-    /// Who hears that the host refused it.
+    /// Origin of the refused delivery.
     pub(crate) refused: Option<Origin>,
-    /// The prompt whose answer was refused.
+    /// Prompt whose answer was refused.
     pub(crate) unanswered: Option<u64>,
 }
 
-/// A delivery that the host has and has not settled, and whose sender waits for word. Its content is not kept.
+/// Delivery that the host has received but not settled, and whose sender waits. Its content is not kept.
 #[derive(Debug)]
-struct Handed {
+struct Unsettled {
     key: Option<u128>,
     answers: Option<u64>,
     origin: Origin,
-    /// Bytes of the content that the host was given, and of the entry's id.
+    /// Bytes of the content and of the entry's id.
     weight: usize,
 }
 
-/// What is in flight under one key.
+/// Delivery in flight with a key.
 #[derive(Debug)]
 struct Flight {
-    /// Its place in the order of arrival, which whoever takes its place inherits.
+    /// Place in the order of arrival. A waiter that replaces the delivery inherits it.
     place: u64,
-    /// Duplicates that wait for its fate.
+    /// Duplicates that wait until it is settled.
     waiters: Vec<Arrival>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    /// What waits for the host, by its place in the order of arrival.
+    /// Deliveries that wait for the host, by place in the order of arrival.
     queue: VecDeque<(u64, Arrival)>,
     arrived: u64,
     /// Bytes that the queue and the waiters keep alive.
     bytes: usize,
     in_flight: Table<u128, Flight>,
-    /// Bytes and keys of what came on the present connection, as long as its handshake is not complete.
+    /// Bytes and keys of deliveries that arrived on the current connection before its handshake completed.
     early_bytes: usize,
     early_keys: usize,
-    /// Keys that were taken, the oldest first.
+    /// Keys of accepted deliveries, the oldest first.
     taken: Table<u128, ()>,
-    /// Deliveries that the host has not settled, and whose senders wait for word.
-    handed: Table<u64, Handed>,
+    /// Deliveries that the host has not settled, and whose senders wait.
+    handed: Table<u64, Unsettled>,
     /// Live deliveries that the host may still refuse, with their keys and prompts.
     live: Table<u64, (Option<u128>, Option<u64>)>,
-    /// Of live ones up to here nobody knows any more whether they were settled.
+    /// Number of the last live delivery that was evicted from `live`. Older live deliveries may have been settled or
+    /// not.
     forgotten: u64,
     last: u64,
-    /// Bytes of those.
+    /// Returns the bytes of these.
     unsettled_bytes: usize,
     read_ahead: usize,
     most: usize,
@@ -138,7 +139,7 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// An empty inbox within these limits. A limit of nothing would lock it up for good, so each is one at least.
+    /// Creates an empty inbox. Limits are raised to one, since a limit of zero would block it for good.
     pub(crate) fn new(limits: &Limits) -> Self {
         Inbox {
             queue: VecDeque::new(),
@@ -175,19 +176,19 @@ impl Inbox {
         (!has_room && self.bytes >= self.read_ahead) || self.in_flight.len() >= self.memory
     }
 
-    /// The same before the handshake is complete. Its descriptor must be read, whatever is still there of earlier
-    /// connections: so what comes early has as much room again.
+    /// Returns whether no further event can be read before the handshake completes. The descriptor must be read
+    /// regardless of events of earlier connections, so early events have a budget of their own.
     pub(crate) fn is_full_early(&self) -> bool {
         self.early_bytes >= self.read_ahead || self.early_keys >= self.memory
     }
 
-    /// A connection is open, and nothing has come on it yet.
+    /// Starts a connection on which nothing has arrived yet.
     pub(crate) fn begin(&mut self) {
         self.early_bytes = 0;
         self.early_keys = 0;
     }
 
-    /// `early` is a connection whose handshake is not complete.
+    /// Adds an arrival. `early` is a connection whose handshake is not complete.
     pub(crate) fn arrive(&mut self, arrival: Arrival, early: Option<Conn>) -> Arrived {
         let is_early = early.is_some() && arrival.origin.conn() == early;
         let early_bytes = if is_early { arrival.weight() } else { 0 };
@@ -222,14 +223,14 @@ impl Inbox {
             Some(_) => self.queue.iter().position(|(_, arrival)| arrival.origin.conn() != early)?,
         };
         let (_, next) = self.queue.get(at)?;
-        // What the host holds unsettled is bounded, too.
+        // Unsettled deliveries are bounded, too.
         let too_many = self.handed.len() >= self.memory || self.unsettled_bytes >= self.most_unsettled_bytes;
         (!too_many || matches!(next.origin, Origin::Live(_))).then_some(at)
     }
 
-    /// The next delivery for the host. `early` is a connection whose handshake is not complete: its events wait
-    /// (L-17), and hold up nothing that came over HTTP. A live one counts as taken from now on; who waited for word
-    /// of its doubles goes to `taken`.
+    /// Returns the next delivery for the host. `early` is a connection whose handshake is not complete: its events
+    /// wait (L-17), but do not block webhook requests. A live delivery counts as accepted from now on. Origins of its
+    /// duplicates that can be acknowledged are added to `taken`.
     pub(crate) fn poll(&mut self, early: Option<Conn>, taken: &mut Vec<Origin>) -> Option<Delivery> {
         let at = self.next(early)?;
         let (_, arrival) = self.queue.remove(at)?;
@@ -241,7 +242,7 @@ impl Inbox {
         match origin {
             Origin::Buffer(..) | Origin::Http(_) => {
                 self.unsettled_bytes += weight;
-                self.handed.insert(self.last, Handed { key, answers, origin, weight });
+                self.handed.insert(self.last, Unsettled { key, answers, origin, weight });
             }
             Origin::Live(_) => {
                 if let Some(key) = key {
@@ -258,13 +259,13 @@ impl Inbox {
         Some(Delivery { id: DeliveryId(self.last), buffered, content })
     }
 
-    /// What the host says of a delivery. Who hears that it was taken goes to `taken`.
+    /// Settles a delivery. Origins that can be acknowledged are added to `taken`.
     pub(crate) fn settle(&mut self, id: DeliveryId, outcome: Outcome, taken: &mut Vec<Origin>) -> Settled {
         let known = |refused, unanswered| Settled { known: true, refused, unanswered };
-        if let Some(Handed { key, answers, origin, weight }) = self.handed.remove(&id.0) {
+        if let Some(Unsettled { key, answers, origin, weight }) = self.handed.remove(&id.0) {
             self.unsettled_bytes -= weight;
             match outcome {
-                Outcome::Taken => {
+                Outcome::Accepted => {
                     taken.push(origin);
                     if let Some(key) = key {
                         self.take(key, taken);
@@ -283,7 +284,7 @@ impl Inbox {
             }
             known(None, answers.filter(|_| refused))
         } else {
-            // A live one so old that it is forgotten: there is nothing to do for it.
+            // A live delivery that was evicted needs no settlement.
             Settled { known: id.0 <= self.forgotten && id.0 > 0, ..Settled::default() }
         }
     }
@@ -298,37 +299,37 @@ impl Inbox {
         self.queue.iter().map(|(_, arrival)| arrival.weight()).sum()
     }
 
-    /// Events that wait for the host or for another's fate.
+    /// Returns the number of events that wait for the host or for their twin to be settled.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.len() + self.in_flight.values().map(|flight| flight.waiters.len()).sum::<usize>()
     }
 
-    /// Bytes of those.
+    /// Returns the bytes of these.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Bytes of what came on the present connection before its handshake was complete.
+    /// Returns the bytes that arrived on the current connection before its handshake completed.
     pub(crate) fn early_bytes(&self) -> usize {
         self.early_bytes
     }
 
-    /// Deliveries that the host has, and on whose fate somebody waits.
+    /// Returns the number of unsettled deliveries whose senders wait.
     pub(crate) fn unsettled(&self) -> usize {
         self.handed.len()
     }
 
-    /// Bytes of those.
+    /// Returns the bytes of these.
     pub(crate) fn unsettled_bytes(&self) -> usize {
         self.unsettled_bytes
     }
 
-    /// Keys that tell duplicates.
+    /// Returns the number of remembered keys.
     pub(crate) fn remembered(&self) -> usize {
         self.in_flight.len() + self.taken.len()
     }
 
-    /// The buffer entry of a delivery that the host has and has not settled.
+    /// Returns the buffer entry of an unsettled delivery.
     pub(crate) fn entry(&self, id: DeliveryId) -> Option<&str> {
         match &self.handed.get(&id.0)?.origin {
             Origin::Buffer(_, id) => Some(id),
@@ -336,7 +337,7 @@ impl Inbox {
         }
     }
 
-    /// Forgets the delivery of an HTTP request whose time is up, as far as the host has not seen it.
+    /// Removes the delivery of a webhook request that timed out, unless the host has received it.
     pub(crate) fn abandon(&mut self, id: HttpId) -> Abandoned {
         let is_it = |arrival: &Arrival| arrival.origin == Origin::Http(id);
         let queued = self.queue.iter().position(|(_, arrival)| is_it(arrival));
@@ -347,7 +348,7 @@ impl Inbox {
         for (key, Flight { waiters, .. }) in &mut self.in_flight {
             if let Some(at) = waiters.iter().position(is_it) {
                 self.bytes -= waiters.remove(at).weight();
-                // Its twin may not have been seen either.
+                // The host may not have received its twin either.
                 let key = Some(*key);
                 if self.queue.iter().any(|(_, arrival)| arrival.key == key) {
                     return Abandoned::Unseen { unanswered: None };
@@ -355,32 +356,32 @@ impl Inbox {
                 break;
             }
         }
-        Abandoned::Handed
+        Abandoned::Delivered
     }
 
-    /// Whether something with this key was taken.
-    pub(crate) fn has_taken(&self, key: u128) -> bool {
+    /// Returns true if a delivery with this key was accepted.
+    pub(crate) fn has_accepted(&self, key: u128) -> bool {
         self.taken.contains_key(&key)
     }
 
-    /// Whether something with this key is in flight or taken: then it is a duplicate.
+    /// Returns true if a delivery with this key is in flight or accepted, so that another is a duplicate.
     pub(crate) fn knows(&self, key: u128) -> bool {
         self.taken.contains_key(&key) || self.in_flight.contains_key(&key)
     }
 
-    /// Whether buffered deliveries of `conn` wait for the host, or for its word.
-    pub(crate) fn is_owed(&self, conn: Conn) -> bool {
+    /// Returns true if buffered deliveries of `conn` are queued or unsettled.
+    pub(crate) fn has_unsettled(&self, conn: Conn) -> bool {
         let owed = |origin: &Origin| matches!(origin, Origin::Buffer(on, _) if *on == conn);
         self.handed.values().any(|handed| owed(&handed.origin))
             || self.queue.iter().any(|(_, arrival)| owed(&arrival.origin))
     }
 
-    /// Forgets what came on a connection whose handshake never completed (L-17); says how many.
-    /// The prompts that they answered go to `unanswered`.
+    /// Drops the deliveries of a connection whose handshake failed (L-17), and returns their number. The prompts that
+    /// they answered are added to `unanswered`.
     pub(crate) fn drop_early(&mut self, conn: Conn, unanswered: &mut Vec<u64>) -> u64 {
-        // Those that wait for a twin go first, so that none of them stands in for one that goes with them.
+        // Waiters are dropped first, so that none of them replaces a delivery that is dropped with it.
         let mut dropped = self.drop_waiters(|origin| origin.conn() == Some(conn));
-        // One that took its refused twin's place may stand before all others.
+        // A waiter that replaced its refused twin may be the first of the queue.
         let mut gone = Vec::new();
         self.queue.retain(|(_, arrival)| {
             let stays = arrival.origin.conn() != Some(conn);
@@ -397,13 +398,13 @@ impl Inbox {
         dropped
     }
 
-    /// Forgets copies out of the connector's buffer that came on a connection that is over: nobody can acknowledge them
-    /// there, and their entries come again. Says how many.
-    pub(crate) fn drop_moot(&mut self, conn: Conn) -> u64 {
+    /// Drops buffered duplicates of a connection that has ended, and returns their number. They cannot be
+    /// acknowledged there, and their entries are redelivered.
+    pub(crate) fn drop_late(&mut self, conn: Conn) -> u64 {
         self.drop_waiters(|origin| matches!(origin, Origin::Buffer(on, _) if *on == conn))
     }
 
-    /// Forgets duplicates of these origins; says how many.
+    /// Drops waiting duplicates of these origins, and returns their number.
     fn drop_waiters(&mut self, are_gone: impl Fn(&Origin) -> bool) -> u64 {
         let mut dropped = 0;
         for Flight { waiters, .. } in self.in_flight.values_mut() {
@@ -415,7 +416,7 @@ impl Inbox {
         dropped
     }
 
-    /// Forgets what is queued: it is over for good. Says how many.
+    /// Drops all queued deliveries, since the relay has ended, and returns their number.
     pub(crate) fn clear(&mut self) -> u64 {
         let dropped = self.waiting();
         self.queue.clear();
@@ -424,7 +425,7 @@ impl Inbox {
         dropped as u64
     }
 
-    /// The key is taken: its waiters hear of it.
+    /// Marks a key as accepted. Its waiters can be acknowledged.
     fn take(&mut self, key: u128, taken: &mut Vec<Origin>) {
         for waiter in self.in_flight.remove(&key).into_iter().flat_map(|flight| flight.waiters) {
             self.bytes -= waiter.weight();
@@ -434,13 +435,13 @@ impl Inbox {
         self.forget_taken();
     }
 
-    /// The key's delivery was refused or lost: its newest waiter goes in its place, else the key is forgotten. Gives
-    /// the prompt back that nothing answers now.
+    /// Replaces a refused or lost delivery by its newest waiter, or forgets its key. Returns the prompt that no
+    /// delivery answers now.
     fn give_up(&mut self, key: Option<u128>, answers: Option<u64>) -> Option<u64> {
         let Some(key) = key else { return answers };
         let flight = self.in_flight.get_mut(&key);
         match flight.and_then(|flight| Some((flight.place, flight.waiters.pop()?))) {
-            // Where its twin was: what came behind that comes behind it.
+            // It takes the place of its twin, so that later deliveries stay after it.
             Some((place, waiter)) => {
                 let at = self.queue.partition_point(|(other, _)| *other < place);
                 self.queue.insert(at, (place, Arrival { answers, ..waiter }));
@@ -453,7 +454,7 @@ impl Inbox {
         }
     }
 
-    /// The oldest taken leaves while there is more than may be remembered.
+    /// Evicts the oldest accepted keys beyond the bound.
     fn forget_taken(&mut self) {
         while self.remembered() > self.memory && self.taken.pop_front().is_some() {}
     }
@@ -515,7 +516,7 @@ mod tests {
         let id = inbox.poll(None, &mut acks).unwrap().id;
         assert_eq!(arrive(&mut inbox, arrival(1, Some("c"), B)), Arrived::Waits);
         assert!(inbox.poll(None, &mut acks).is_none());
-        inbox.settle(id, Outcome::Taken, &mut acks);
+        inbox.settle(id, Outcome::Accepted, &mut acks);
         assert_eq!(acked(&acks), [(1, "a"), (1, "b"), (2, "c")]);
         assert_eq!(arrive(&mut inbox, arrival(1, Some("d"), B)), Arrived::Duplicate(origin(Some("d"), B)));
         assert_eq!(arrive(&mut inbox, arrival(1, None, B)), Arrived::Duplicate(Origin::Live(B)));
@@ -538,7 +539,7 @@ mod tests {
         let settled = inbox.settle(id, Outcome::Refused, &mut acks);
         assert_eq!(settled.refused, Some(origin(Some("a"), A)));
         let id = inbox.poll(None, &mut acks).unwrap().id;
-        inbox.settle(id, Outcome::Taken, &mut acks);
+        inbox.settle(id, Outcome::Accepted, &mut acks);
         assert_eq!(acked(&acks)[0], (1, "w7"));
         assert_eq!(acks.len(), 8);
     }
@@ -616,10 +617,10 @@ mod tests {
         assert_eq!(inbox.drop_early(B, &mut Vec::new()), 2);
         // Its double waits; the time of both is up, but the host may still take the first.
         assert_eq!(arrive(&mut inbox, posted(2, 2)), Arrived::Waits);
-        assert!(matches!(inbox.abandon(HttpId(2)), Abandoned::Handed));
-        assert!(matches!(inbox.abandon(HttpId(1)), Abandoned::Handed));
+        assert!(matches!(inbox.abandon(HttpId(2)), Abandoned::Delivered));
+        assert!(matches!(inbox.abandon(HttpId(1)), Abandoned::Delivered));
         assert_eq!(inbox.bytes, 0);
-        inbox.settle(first.id, Outcome::Taken, &mut taken);
+        inbox.settle(first.id, Outcome::Accepted, &mut taken);
         assert_eq!(taken, [Origin::Http(HttpId(1))]);
         assert_eq!(arrive(&mut inbox, posted(2, 3)), Arrived::Duplicate(Origin::Http(HttpId(3))));
         // One that still waits for the host is seen by nobody; its double takes its place.

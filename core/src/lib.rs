@@ -1,10 +1,10 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-//! The gateway side of the relay protocol, as a pure state machine: no I/O, no clock, no randomness of its own.
+//! Gateway side of the relay protocol, as a pure state machine: without I/O, clock or random numbers of its own.
 //!
 //! A **gateway** hosts an agent and dials out to a **connector**, which holds the sockets and secrets of Discord,
-//! Telegram, Slack and others. What the gateway must do about what the connector says is all in
-//! [`machine::RelayMachine`]; PROTOCOL.md has the rules, and names such as L-9 here and there are theirs.
+//! Telegram, Slack and others. [`machine::RelayMachine`] decides everything that the gateway does. `PROTOCOL.md` has the
+//! rules; ids such as L-9 refer to them.
 //!
 //! # A conversation
 //!
@@ -22,7 +22,7 @@
 //! let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
 //! let mut machine = RelayMachine::new(Arc::new(config), [7; 32], now);
 //!
-//! // It dials first. Whoever drives it opens the socket, and says so.
+//! // It dials first. The driver opens the socket, and reports it.
 //! let Some(Action::Dial { conn, .. }) = machine.poll_action() else { panic!("it dials first") };
 //! machine.handle_io(now, IoEvent::Opened { conn });
 //! let mut frame = Vec::new();
@@ -37,13 +37,13 @@
 //!     r#"{"type":"inbound","event":{"text":"hello","source":{"platform":"discord","chat_id":"42"}}}"#, "\n",
 //! );
 //! machine.handle_bytes(now, conn, said.as_bytes());
-//! let Some(Action::Notify(_)) = machine.poll_action() else { panic!("it tells that it is connected") };
+//! let Some(Action::Notify(_)) = machine.poll_action() else { panic!("it is connected") };
 //! let delivery = machine.poll_delivery(now).ok_or("no message")?;
 //! let Content::Message(event) = &delivery.content else { panic!("a message") };
 //! assert_eq!((&*event.text, &*event.source.chat_id), ("hello", "42"));
-//! machine.settle(now, delivery.id, Outcome::Taken);
+//! machine.settle(now, delivery.id, Outcome::Accepted);
 //!
-//! // The host answers; what is returned by `poll_transmit` counts as written.
+//! // The host answers. A frame that `poll_transmit` returns counts as written.
 //! machine.submit(now, SendMessage { chat_id: "42".into(), content: "hi".into(), ..SendMessage::default() })?;
 //! machine.poll_transmit(now, &mut frame);
 //! assert!(frame.starts_with(b"{\"type\":\"outbound\""));
@@ -51,11 +51,15 @@
 //! # }
 //! ```
 //!
-//! # Where to look
+//! # Modules
 //!
-//! [`machine`] is the machine, and how to drive it; [`command`] what a host asks for and how it ends; [`output`] what
-//! the machine puts out; [`event`] and [`descriptor`] what the connector says; [`config`] how it is
-//! configured; [`lifecycle`] the connection's states as one table; [`trace`] all of it as lines that a person reads.
+//! - [`machine`] – the machine, and how to drive it
+//! - [`command`] – commands of the host, and their results
+//! - [`output`] – outputs of the machine
+//! - [`event`] and [`descriptor`] – data from the connector
+//! - [`config`] – configuration
+//! - [`lifecycle`] – states of the connection as one table
+//! - [`trace`] – inputs and outputs as readable lines
 
 mod anchor;
 pub mod chats;
@@ -67,7 +71,6 @@ mod encode;
 pub mod event;
 pub mod fields;
 mod hash;
-pub mod held;
 pub mod id;
 mod idle;
 mod inbox;
@@ -101,5 +104,6 @@ pub mod token;
 pub mod trace;
 mod turns;
 pub mod upgrade;
+pub mod usage;
 pub mod webhook;
 mod webhooks;

@@ -1,4 +1,4 @@
-//! The connection's lifecycle as one table: states, signals, guards and effects (L). As a picture: `docs/lifecycle.md`.
+//! The connection's lifecycle as one table: states, signals, guards and effects. As a picture: `docs/lifecycle.md`.
 //!
 //! [`TABLE`] is complete: the machine looks a signal up in it, carries out the effects in order and takes the new state.
 //! A signal without a row in the present state changes nothing.
@@ -14,9 +14,9 @@ use std::fmt;
 /// State of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// No socket; the next dial has its time.
+    /// No socket; the next dial is scheduled.
     Waiting,
-    /// One dial is in progress (L-6).
+    /// One dial is in progress.
     Dialing,
     /// Upgraded; the hellos are queued, the first descriptor is awaited.
     Handshaking,
@@ -26,11 +26,11 @@ pub enum State {
     Closing(AfterClose),
     /// The host disconnected; final.
     Stopped,
-    /// Revoked; final (L-10).
+    /// Revoked; final.
     Revoked,
 }
 
-/// Progress of going idle on a connection that is up (L-12).
+/// Progress of going idle on a connection that is up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Idleness {
     /// The connector delivers live.
@@ -52,9 +52,9 @@ pub enum AfterClose {
     Retry,
     /// Dial again at once.
     Redial,
-    /// Be dormant: dial again after the dormant delay (L-13).
+    /// Be dormant: dial again after the dormant delay.
     Sleep,
-    /// Stop: the host disconnects (L-14).
+    /// Stop: the host disconnects.
     Stop,
 }
 
@@ -92,7 +92,7 @@ pub enum Signal {
     Opened,
     /// The dial failed.
     DialFailed,
-    /// Something other than the connector refused the dial's credentials (L-9).
+    /// Something other than the connector refused the dial's credentials.
     CredentialsRefused,
     /// The dial timed out.
     DialTimedOut,
@@ -106,9 +106,9 @@ pub enum Signal {
     Lost,
     /// Nothing was received for too long.
     Silent,
-    /// An auth refusal with the reason `expired` (L-8).
+    /// An auth refusal with the reason `expired`.
     RefusedExpired,
-    /// Any other auth refusal (L-7, L-9).
+    /// Any other auth refusal.
     Refused,
     /// The host asks to go idle.
     GoIdle,
@@ -120,7 +120,7 @@ pub enum Signal {
     GoDormant,
     /// The host resumes.
     Resume,
-    /// A refused entry must come again, and nothing is in flight.
+    /// A refused entry must be redelivered, and nothing is in flight.
     Redeliver,
     /// The host's disconnect has nothing left to wait for.
     Leave,
@@ -128,18 +128,18 @@ pub enum Signal {
     CloseTimedOut,
 }
 
-/// Condition of a row beyond its state and signal: what outlives connections, or is not the connection's.
+/// Condition of a row beyond its state and signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum When {
-    /// Nothing more.
+pub enum Condition {
+    /// No further condition.
     Always,
     /// The host is disconnecting.
     Leaving,
     /// The host holds dials.
-    Held,
-    /// No handshake of this machine was ever completed (L-7).
-    Cold,
-    /// A refusal is final: the connection is a probe, or refusals are not confirmed by one (L-9).
+    Holding,
+    /// No handshake of this machine was ever completed.
+    NeverConnected,
+    /// A refusal is final: the connection is a probe, or refusals are not confirmed by one.
     Final,
     /// The question about idleness is not written yet.
     Unwritten,
@@ -158,9 +158,9 @@ pub enum Effect {
     NotifyConnected,
     /// Queue `going_idle`.
     AskIdle,
-    /// Take `going_idle` back, as far as it is not written.
-    UnaskIdle,
-    /// Fail what is unwritten, queue the close frame behind acknowledgements, and start the close's clock.
+    /// Remove `going_idle` from the queue if it is not written yet.
+    WithdrawIdle,
+    /// Fail unwritten requests, queue the close frame after acknowledgements, and start the close's clock.
     Close,
     /// End the connection: its requests fail, its queues are emptied.
     End,
@@ -168,7 +168,7 @@ pub enum Effect {
     Backoff,
     /// Set the next dial's time by the back-off, which may grow up to `backoff_refused_most`.
     BackoffRefused,
-    /// Set the next dial's time to now, as far as the host's hold allows.
+    /// Schedule the next dial now, or at the end of the host's hold.
     Now,
     /// Set the next dial's time by the dormant delay.
     Sleep,
@@ -184,7 +184,7 @@ pub enum Effect {
     Suspect,
     /// Notify the host that it is stopped.
     Stop,
-    /// Tell the host that the relay is disabled for good.
+    /// Notify the host that the relay is disabled for good.
     Fatal,
 }
 
@@ -222,24 +222,24 @@ impl fmt::Display for Source {
 /// One transition.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// States that it leads out of.
+    /// Source states.
     pub from: &'static [Source],
-    /// Signals that it follows on.
+    /// Signals that trigger it.
     pub on: &'static [Signal],
     /// Condition that must hold.
-    pub when: When,
+    pub when: Condition,
     /// Effects, in order.
     pub emit: &'static [Effect],
     /// New state.
     pub to: State,
-    /// Ids of the rules that say so.
+    /// Ids of the rules that define it, in PROTOCOL.md.
     pub rules: &'static str,
 }
 
 const fn row(
     from: &'static [Source],
     on: &'static [Signal],
-    when: When,
+    when: Condition,
     emit: &'static [Effect],
     to: State,
     rules: &'static str,
@@ -250,13 +250,13 @@ const fn row(
 /// Every state in which a connection or dial exists, and may be refused.
 const REFUSABLE: &[Source] = &[In(Dialing), In(Handshaking), AnyUp, AnyClosing];
 
-/// Every transition. The first row that fits counts.
+/// All transitions. The first row that matches is taken.
 pub const TABLE: &[Row] = &[
     // A revocation wins over the host's disconnect: the host must learn that a later dial would be of no use.
     row(
         REFUSABLE,
         &[S::Refused],
-        When::Final,
+        Condition::Final,
         &[E::End, E::NotifyDisconnected, E::Fatal],
         Revoked,
         "L-9 L-10",
@@ -265,7 +265,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[AnyUp],
         &[S::Lost, S::RefusedExpired, S::Refused],
-        When::Leaving,
+        Condition::Leaving,
         &[E::End, E::NotifyDisconnected, E::Stop],
         Stopped,
         "L-14",
@@ -273,7 +273,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[AnyUp],
         &[S::Silent],
-        When::Leaving,
+        Condition::Leaving,
         &[E::Drop, E::End, E::NotifyDisconnected, E::Stop],
         Stopped,
         "L-14",
@@ -281,7 +281,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Closing(Stop))],
         &[S::Lost, S::RefusedExpired, S::Refused],
-        When::Always,
+        Condition::Always,
         &[E::End, E::NotifyDisconnected, E::Stop],
         Stopped,
         "L-14",
@@ -289,44 +289,44 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Closing(Stop))],
         &[S::CloseTimedOut],
-        When::Always,
+        Condition::Always,
         &[E::Drop, E::End, E::NotifyDisconnected, E::Stop],
         Stopped,
         "L-4 L-14",
     ),
-    row(&[In(Waiting)], &[S::Leave], When::Always, &[E::Stop], Stopped, "L-14"),
+    row(&[In(Waiting)], &[S::Leave], Condition::Always, &[E::Stop], Stopped, "L-14"),
     row(
         &[In(Dialing)],
         &[S::Leave],
-        When::Always,
+        Condition::Always,
         &[E::Drop, E::End, E::NotifyDisconnected, E::Stop],
         Stopped,
         "L-14",
     ),
-    row(&[In(Handshaking), AnyUp], &[S::Leave], When::Always, &[E::Close], Closing(Stop), "L-14"),
+    row(&[In(Handshaking), AnyUp], &[S::Leave], Condition::Always, &[E::Close], Closing(Stop), "L-14"),
     row(
         &[In(Closing(Retry)), In(Closing(Redial)), In(Closing(Sleep))],
         &[S::Leave],
-        When::Always,
+        Condition::Always,
         &[],
         Closing(Stop),
         "L-14",
     ),
     // Dialing.
-    row(&[In(Waiting)], &[S::DialDue], When::Always, &[E::Dial], Dialing, "L-5 L-6"),
+    row(&[In(Waiting)], &[S::DialDue], Condition::Always, &[E::Dial], Dialing, "L-5 L-6"),
     row(
         &[In(Waiting)],
         &[S::Resume],
-        When::Always,
+        Condition::Always,
         &[E::LiftHold, E::NotifyResumed, E::Dial],
         Dialing,
         "L-13",
     ),
-    row(&[In(Dialing)], &[S::Opened], When::Always, &[E::Hello], Handshaking, "L-3 L-4"),
+    row(&[In(Dialing)], &[S::Opened], Condition::Always, &[E::Hello], Handshaking, "L-3 L-4"),
     row(
         &[In(Dialing)],
         &[S::DialFailed],
-        When::Always,
+        Condition::Always,
         &[E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-5",
@@ -334,7 +334,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Dialing)],
         &[S::CredentialsRefused],
-        When::Always,
+        Condition::Always,
         &[E::End, E::BackoffRefused, E::NotifyDisconnected],
         Waiting,
         "L-9",
@@ -342,17 +342,24 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Dialing)],
         &[S::DialTimedOut],
-        When::Always,
+        Condition::Always,
         &[E::Drop, E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-4 L-5",
     ),
     // Handshaking.
-    row(&[In(Handshaking)], &[S::Descriptor], When::Always, &[E::NotifyConnected], Up(Active), "L-4 D-8"),
+    row(
+        &[In(Handshaking)],
+        &[S::Descriptor],
+        Condition::Always,
+        &[E::NotifyConnected],
+        Up(Active),
+        "L-4 D-8",
+    ),
     row(
         &[In(Handshaking)],
         &[S::BadDescriptor, S::HandshakeTimedOut, S::Silent],
-        When::Always,
+        Condition::Always,
         &[E::Close],
         Closing(Retry),
         "L-4 L-17",
@@ -361,7 +368,7 @@ pub const TABLE: &[Row] = &[
     row(
         REFUSABLE,
         &[S::RefusedExpired],
-        When::Always,
+        Condition::Always,
         &[E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-8",
@@ -369,7 +376,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Dialing), In(Handshaking), AnyClosing],
         &[S::Refused],
-        When::Cold,
+        Condition::NeverConnected,
         &[E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-7",
@@ -377,7 +384,7 @@ pub const TABLE: &[Row] = &[
     row(
         REFUSABLE,
         &[S::Refused],
-        When::Held,
+        Condition::Holding,
         &[E::End, E::Suspect, E::Now, E::NotifyDisconnected],
         Waiting,
         "L-9 L-13",
@@ -385,7 +392,7 @@ pub const TABLE: &[Row] = &[
     row(
         REFUSABLE,
         &[S::Refused],
-        When::Always,
+        Condition::Always,
         &[E::End, E::Suspect, E::NotifyDisconnected, E::Dial],
         Dialing,
         "L-9",
@@ -394,7 +401,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Handshaking), AnyUp],
         &[S::Lost],
-        When::Always,
+        Condition::Always,
         &[E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-5 L-18",
@@ -402,49 +409,56 @@ pub const TABLE: &[Row] = &[
     row(
         &[AnyUp],
         &[S::Silent],
-        When::Always,
+        Condition::Always,
         &[E::Drop, E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-11",
     ),
-    row(&[In(Up(Active))], &[S::GoIdle], When::Always, &[E::AskIdle], Up(Asked), "L-12"),
-    row(&[In(Up(Lapsed))], &[S::GoIdle], When::Always, &[E::AskIdle], Up(AskedAgain), "L-12"),
+    row(&[In(Up(Active))], &[S::GoIdle], Condition::Always, &[E::AskIdle], Up(Asked), "L-12"),
+    row(&[In(Up(Lapsed))], &[S::GoIdle], Condition::Always, &[E::AskIdle], Up(AskedAgain), "L-12"),
     // The confirmation of an earlier question answers one that is not written yet.
     row(
         &[In(Up(Asked)), In(Up(AskedAgain))],
         &[S::IdleConfirmed],
-        When::Always,
-        &[E::UnaskIdle],
+        Condition::Always,
+        &[E::WithdrawIdle],
         Up(Idle),
         "L-12",
     ),
     // Late as it is, the connector buffers from now on: the host must be able to resume.
-    row(&[In(Up(Lapsed))], &[S::IdleConfirmed], When::Always, &[], Up(Idle), "L-12"),
-    row(&[In(Up(Asked))], &[S::IdleTimedOut], When::Unwritten, &[E::UnaskIdle], Up(Active), "L-12"),
+    row(&[In(Up(Lapsed))], &[S::IdleConfirmed], Condition::Always, &[], Up(Idle), "L-12"),
+    row(&[In(Up(Asked))], &[S::IdleTimedOut], Condition::Unwritten, &[E::WithdrawIdle], Up(Active), "L-12"),
     row(
         &[In(Up(Asked)), In(Up(AskedAgain))],
         &[S::IdleTimedOut],
-        When::Always,
-        &[E::UnaskIdle],
+        Condition::Always,
+        &[E::WithdrawIdle],
         Up(Lapsed),
         "L-12",
     ),
-    row(&[In(Up(Idle))], &[S::GoDormant], When::Always, &[E::Close], Closing(Sleep), "L-13"),
+    row(&[In(Up(Idle))], &[S::GoDormant], Condition::Always, &[E::Close], Closing(Sleep), "L-13"),
     row(
         &[In(Up(Asked)), In(Up(AskedAgain)), In(Up(Idle))],
         &[S::Resume],
-        When::Always,
+        Condition::Always,
         &[E::LiftHold, E::NotifyResumed, E::Close],
         Closing(Redial),
         "L-12",
     ),
     // An idle gateway fetches nothing: the entry comes when the host resumes (L-12).
-    row(&[In(Up(Active)), In(Up(Lapsed))], &[S::Redeliver], When::Always, &[E::Close], Closing(Retry), "A-2"),
+    row(
+        &[In(Up(Active)), In(Up(Lapsed))],
+        &[S::Redeliver],
+        Condition::Always,
+        &[E::Close],
+        Closing(Retry),
+        "A-2",
+    ),
     // Closing.
     row(
         &[In(Closing(Retry)), In(Closing(Redial)), In(Closing(Sleep))],
         &[S::Resume],
-        When::Always,
+        Condition::Always,
         &[E::LiftHold, E::NotifyResumed],
         Closing(Redial),
         "L-13",
@@ -453,7 +467,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Closing(Redial))],
         &[S::Lost],
-        When::Held,
+        Condition::Holding,
         &[E::End, E::Now, E::NotifyDisconnected],
         Waiting,
         "L-12 L-13",
@@ -461,7 +475,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Closing(Redial))],
         &[S::CloseTimedOut],
-        When::Held,
+        Condition::Holding,
         &[E::Drop, E::End, E::Now, E::NotifyDisconnected],
         Waiting,
         "L-4 L-13",
@@ -469,7 +483,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Closing(Redial))],
         &[S::Lost],
-        When::Always,
+        Condition::Always,
         &[E::End, E::NotifyDisconnected, E::Dial],
         Dialing,
         "L-12",
@@ -477,7 +491,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Closing(Redial))],
         &[S::CloseTimedOut],
-        When::Always,
+        Condition::Always,
         &[E::Drop, E::End, E::NotifyDisconnected, E::Dial],
         Dialing,
         "L-4 L-12",
@@ -485,7 +499,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Closing(Sleep))],
         &[S::Lost],
-        When::Always,
+        Condition::Always,
         &[E::End, E::Sleep, E::NotifyDisconnected, E::NotifyDormant],
         Waiting,
         "L-13",
@@ -493,7 +507,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Closing(Sleep))],
         &[S::CloseTimedOut],
-        When::Always,
+        Condition::Always,
         &[E::Drop, E::End, E::Sleep, E::NotifyDisconnected, E::NotifyDormant],
         Waiting,
         "L-4 L-13",
@@ -501,7 +515,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Closing(Retry))],
         &[S::Lost],
-        When::Always,
+        Condition::Always,
         &[E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-5",
@@ -509,7 +523,7 @@ pub const TABLE: &[Row] = &[
     row(
         &[In(Closing(Retry))],
         &[S::CloseTimedOut],
-        When::Always,
+        Condition::Always,
         &[E::Drop, E::End, E::Backoff, E::NotifyDisconnected],
         Waiting,
         "L-4 L-5",
@@ -527,8 +541,9 @@ pub struct Arrow {
     pub on: Signal,
 }
 
-/// Every arrow of the table, in its order. Some can never be taken, where an earlier row fits or a signal never comes in
-/// that state.
+/// Returns every arrow of the table, in its order.
+///
+/// Some can never be taken: an earlier row matches, or the signal does not occur in that state.
 pub fn arrows() -> impl Iterator<Item = Arrow> {
     TABLE.iter().enumerate().flat_map(|(row, Row { from, on, .. })| {
         from.iter().flat_map(move |from| on.iter().map(move |on| Arrow { row, from: *from, on: *on }))
@@ -539,7 +554,7 @@ pub fn arrows() -> impl Iterator<Item = Arrow> {
 pub(crate) fn transition(
     state: State,
     signal: Signal,
-    holds: impl Fn(When) -> bool,
+    holds: impl Fn(Condition) -> bool,
 ) -> Option<(&'static Row, usize)> {
     let mut before = 0;
     for row in TABLE {
@@ -565,15 +580,19 @@ pub fn diagram() -> String {
         let on: Vec<_> = row.on.iter().map(|signal| format!("{signal:?}")).collect();
         let emit: Vec<_> = row.emit.iter().map(|effect| format!("{effect:?}")).collect();
         let when = match row.when {
-            When::Always => String::new(),
-            when @ (When::Leaving | When::Held | When::Cold | When::Final | When::Unwritten) => {
+            Condition::Always => String::new(),
+            when @ (Condition::Leaving
+            | Condition::Holding
+            | Condition::NeverConnected
+            | Condition::Final
+            | Condition::Unwritten) => {
                 format!(" [{when:?}]")
             }
         };
         let (on, emit) =
             (on.join(", "), if emit.is_empty() { "nothing".to_owned() } else { emit.join(", ") });
         for from in row.from {
-            let (from, to) = (drawn(*from), drawn(In(row.to)));
+            let (from, to) = (mermaid_state(*from), mermaid_state(In(row.to)));
             text.push_str(&format!("    {from} --> {to}: {on}{when} / {emit} ({})\n", row.rules));
         }
     }
@@ -581,8 +600,8 @@ pub fn diagram() -> String {
     text
 }
 
-/// Returns a source's name in the diagram, where the parts of a state stand by themselves.
-fn drawn(source: Source) -> String {
+/// Returns the name of a source in the diagram, which has the parts of a state separately.
+fn mermaid_state(source: Source) -> String {
     match source {
         In(Up(idleness)) => format!("{idleness:?}"),
         In(Closing(then)) => format!("{then:?}"),
@@ -692,7 +711,7 @@ mod tests {
             let taken = |state: &State| {
                 let hides = |row: &Row| {
                     let leads = row.from.iter().any(|from| from.contains(*state));
-                    leads && row.on.contains(&arrow.on) && row.when == When::Always
+                    leads && row.on.contains(&arrow.on) && row.when == Condition::Always
                 };
                 arrow.from.contains(*state) && !TABLE[..arrow.row].iter().any(hides)
             };
@@ -716,7 +735,7 @@ mod tests {
         });
         for (state, signal) in overdue {
             assert!(
-                rows(state, signal).any(|row| row.when == When::Always),
+                rows(state, signal).any(|row| row.when == Condition::Always),
                 "a timer that nothing follows from stays due: {state:?} on {signal:?}"
             );
         }
@@ -725,7 +744,9 @@ mod tests {
     #[test]
     fn l_07_a_refusal_before_any_handshake_backs_off_in_every_state() {
         for state in STATES.into_iter().filter(|state| !state.is_up() && *state != Closing(Stop)) {
-            let taken = transition(state, S::Refused, |when| matches!(when, When::Always | When::Cold));
+            let taken = transition(state, S::Refused, |when| {
+                matches!(when, Condition::Always | Condition::NeverConnected)
+            });
             let exists = REFUSABLE.iter().any(|source| source.contains(state));
             assert_eq!(taken.is_some(), exists, "{state:?}");
             assert!(taken.is_none_or(|(row, _)| row.emit.contains(&E::Backoff)), "{state:?}: {taken:?}");

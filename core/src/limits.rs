@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// Least time between things that are done again and again: with none of it they never rest (L-15).
-pub const MIN_REST: Duration = Duration::from_millis(1);
+/// Minimum interval of recurring events, so that they do not run without a pause.
+pub const MIN_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Value of a limit, and the least that it may be.
+/// Value of a limit, and its minimum.
 #[derive(Debug)]
 pub enum Slot<'a> {
     /// Number of things or bytes.
@@ -14,7 +14,7 @@ pub enum Slot<'a> {
     Time(&'a mut Duration, Duration),
 }
 
-/// A struct of limits whose fields are reached by their names.
+/// Limits whose fields are accessible by name.
 pub trait NamedLimits {
     /// Returns the names of all fields, in the order of their declaration.
     fn names(&self) -> &'static [&'static str];
@@ -74,7 +74,7 @@ mod tests {
             /// there are several; 3 by default.
             things: Size = 3, least 1;
             /// A pause; 1 s by default.
-            pause: Time = Duration::from_secs(1), least MIN_REST;
+            pause: Time = Duration::from_secs(1), least MIN_INTERVAL;
         }
     }
 
@@ -88,7 +88,7 @@ mod tests {
         );
         let Some(Slot::Size(things, 1)) = limits.slot("things") else { panic!("a size, of 1 at least") };
         *things = 5;
-        let Some(Slot::Time(pause, MIN_REST)) = limits.slot("pause") else { panic!("a time") };
+        let Some(Slot::Time(pause, MIN_INTERVAL)) = limits.slot("pause") else { panic!("a time") };
         *pause = Duration::ZERO;
         assert_eq!(limits, Limits { things: 5, pause: Duration::ZERO });
         assert!(limits.slot("thing").is_none());

@@ -1,40 +1,40 @@
-//! Lines out of a byte stream (W-1, W-2, W-5).
+//! Splits a byte stream into lines.
 
 use memchr::memchr;
 
-/// What [`LineSplitter::next`] found.
+/// Result of [`LineSplitter::next`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Line<'a> {
-    /// A whole line, without its newline.
+    /// A complete line without its newline.
     Whole(&'a [u8]),
-    /// A line went over the limit: it is thrown away up to its newline. Said once a line, as soon as it is known (W-5).
-    /// Until the next call [`LineSplitter::take_head`] has the line's beginning.
+    /// A line longer than the limit. Its bytes up to the newline are discarded. Reported once for each line, as soon
+    /// as the limit is exceeded. Until the next call, [`LineSplitter::take_head`] returns the beginning of the line.
     TooLong,
 }
 
-/// Maximum number of bytes of an unusable line that are kept to be shown.
+/// Maximum number of bytes that are kept of an unusable line for diagnostics.
 pub const HEAD_BYTES: usize = 64 << 10;
 
-/// Cuts a byte stream at `\n`, however the stream is cut into pieces (W-1). It stores at most one
-/// unterminated line of at most `max` bytes, whatever the peer sends (W-5).
+/// Splits a byte stream into lines at `\n`. It stores at most one unterminated line of at most `max` bytes.
 #[derive(Debug)]
 pub struct LineSplitter {
     tail: Vec<u8>,
-    /// The beginning of the line that the last call found to be too long.
+    /// Beginning of the line that the last call found to be too long.
     head: Vec<u8>,
     max: usize,
-    /// The tail was handed out as a line by the last call: it is to be cleared by the next.
+    /// The last call returned the tail as a line, so the next call clears it.
     spent: bool,
     discarding: bool,
 }
 
 impl LineSplitter {
-    /// A splitter for lines of at most `max` bytes, newline not counted.
+    /// Creates a splitter for lines of at most `max` bytes, without the newline.
     pub fn new(max: usize) -> Self {
         LineSplitter { tail: Vec::new(), head: Vec::new(), max, spent: false, discarding: false }
     }
 
-    /// The next thing that `input` completes; `input` is moved past what was consumed. `None` once all of it is.
+    /// Returns the next line that `input` completes, and advances `input` past the consumed bytes. Returns `None`
+    /// once all of `input` is consumed.
     pub fn next<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Option<Line<'s>> {
         if self.spent {
             self.tail.clear();
@@ -85,13 +85,13 @@ impl LineSplitter {
         }
     }
 
-    /// Takes the beginning of the line that the last call of [`next`](Self::next) found to be too long, at most
-    /// [`HEAD_BYTES`]. The next call forgets it.
+    /// Takes the beginning of the line that the last call of [`next`](Self::next) found to be too long: at most
+    /// [`HEAD_BYTES`]. The next call discards it.
     pub fn take_head(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.head)
     }
 
-    /// Forgets the unterminated tail: the connection has ended (W-2).
+    /// Discards the unterminated line, since the connection has ended.
     pub fn reset(&mut self) {
         self.tail.clear();
         self.head = Vec::new();
@@ -99,8 +99,8 @@ impl LineSplitter {
         self.discarding = false;
     }
 
-    /// Bytes held of an unterminated line.
-    pub fn held(&self) -> usize {
+    /// Returns the number of bytes of the unterminated line.
+    pub fn pending_bytes(&self) -> usize {
         self.head.len() + if self.spent { 0 } else { self.tail.len() }
     }
 }
@@ -121,7 +121,7 @@ mod tests {
                     Line::TooLong => None,
                 });
             }
-            assert!(splitter.held() <= max + 1);
+            assert!(splitter.pending_bytes() <= max + 1);
         }
         found
     }
@@ -149,21 +149,21 @@ mod tests {
             assert!(found.is_some());
             let whole = pieces.concat();
             assert_eq!(splitter.take_head(), whole.as_bytes()[..(max + 1).min(HEAD_BYTES)]);
-            assert_eq!((splitter.held(), splitter.take_head()), (0, Vec::new()));
+            assert_eq!((splitter.pending_bytes(), splitter.take_head()), (0, Vec::new()));
         }
         // Who does not want it keeps nothing of it.
         let mut splitter = LineSplitter::new(4);
         assert_eq!(splitter.next(&mut b"12345".as_slice()), Some(Line::TooLong));
-        assert_eq!(splitter.held(), 5);
+        assert_eq!(splitter.pending_bytes(), 5);
         assert_eq!(splitter.next(&mut b"".as_slice()), None);
-        assert_eq!(splitter.held(), 0);
+        assert_eq!(splitter.pending_bytes(), 0);
     }
 
     #[test]
     fn w_02_an_unterminated_tail_waits_and_is_dropped_at_the_end() {
         let mut splitter = LineSplitter::new(100);
         assert_eq!(splitter.next(&mut b"tail".as_slice()), None);
-        assert_eq!(splitter.held(), 4);
+        assert_eq!(splitter.pending_bytes(), 4);
         splitter.reset();
         assert_eq!(splitter.next(&mut b"x\n".as_slice()), Some(Line::Whole(b"x")));
     }

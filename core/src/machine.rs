@@ -1,7 +1,6 @@
-//! [`RelayMachine`]: everything a gateway decides.
+//! State machine of a gateway: [`RelayMachine`].
 //!
-//! The components that it is made of keep their state to themselves and return values; the machine and its modules here
-//! pass these on from one to another.
+//! Its components own their state and return values. The machine passes these on from one component to another.
 
 mod connection;
 mod dead_letters;
@@ -20,7 +19,6 @@ use crate::config::Config;
 use crate::conn::Connection;
 use crate::descriptor::Descriptor;
 use crate::hash::Seed;
-use crate::held::Held;
 use crate::idle::IdleWaiters;
 use crate::inbox::{Inbox, Origin};
 use crate::lifecycle::{Arrow, Idleness, Signal, State, arrows};
@@ -36,42 +34,43 @@ use crate::targets::Targets;
 use crate::time::{Now, Time};
 use crate::turns::Turns;
 use crate::upgrade::Refusal;
+use crate::usage::Usage;
 use crate::webhook::WebhookResponse;
 use crate::webhooks::Webhooks;
 use connection::Disconnect;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Actions that may wait for the driver before no more lines are read.
-const MOST_ACTIONS: usize = 1024;
+/// Maximum number of pending actions before reading pauses.
+const MAX_ACTIONS: usize = 1024;
 
 /// What happened to a dial or its socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IoEvent<'a> {
-    /// The upgrade is done: the socket takes messages.
+    /// The upgrade completed. The socket accepts messages.
     Opened {
-        /// Which dial.
+        /// Number of the dial.
         conn: Conn,
     },
-    /// The dial came to nothing.
+    /// The dial failed.
     DialFailed {
-        /// Which dial.
+        /// Number of the dial.
         conn: Conn,
-        /// Why.
+        /// Cause of the failure.
         failure: DialFailure<'a>,
     },
-    /// The socket ended.
+    /// The socket closed.
     Closed {
-        /// Which.
+        /// Number of the dial.
         conn: Conn,
-        /// The peer's close code, when it sent a close frame.
+        /// Close code of the peer, if it sent a close frame.
         code: Option<u16>,
-        /// The peer's reason, or the error that ended it.
+        /// Close reason of the peer, or the error that ended the connection.
         reason: &'a str,
     },
-    /// A WebSocket message of any kind was received, pongs too (L-11).
+    /// A WebSocket message of any kind was received, including pongs.
     Alive {
-        /// On which socket.
+        /// Number of the dial.
         conn: Conn,
     },
 }
@@ -79,48 +78,53 @@ pub enum IoEvent<'a> {
 /// Cause of a failed dial.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DialFailure<'a> {
-    /// There was no answer to the upgrade, for this reason: `connection refused`, for instance.
+    /// The upgrade was not answered, for this reason, for instance `connection refused`.
     Unanswered(&'a str),
     /// The upgrade was answered with another status than 101.
     Refused(Refusal<'a>),
 }
 
-/// The gateway side of the relay protocol, sans I/O: bytes and time in, actions and frames out. Pure and
-/// deterministic: the same configuration, seed and inputs give the same outputs, byte for byte.
+/// Gateway side of the relay protocol, without I/O: its inputs are bytes and times, its outputs actions and frames.
+///
+/// The machine is deterministic: the same configuration, seed and inputs give the same outputs, byte for byte.
 ///
 /// # How to drive it
 ///
-/// 1. Make one; its first action is to dial.
-/// 2. After every input, and after the other two polls, take [`poll_action`](Self::poll_action) until it is `None`,
-///    and do what it says.
-/// 3. Whenever the host takes one, hand it [`poll_delivery`](Self::poll_delivery); tell its fate with
-///    [`settle`](Self::settle). No queue is needed between the two: the machine is the host's queue, and
-///    [`has_delivery`](Self::has_delivery) says when to wake a host that waits.
-/// 4. While the socket can take a message, write [`poll_transmit`](Self::poll_transmit): what was returned counts
-///    as written.
-/// 5. Read the socket while [`wants_read`](Self::wants_read), into [`handle_bytes`](Self::handle_bytes); offer what
-///    was not consumed again once it wants to read.
-/// 6. Hand what an HTTP server of signed deliveries is asked to [`handle_webhook`](Self::handle_webhook), if there
-///    is one (H-6).
-/// 7. Call [`handle_tick`](Self::handle_tick) at [`deadline`](Self::deadline). Early, late or spurious is harmless.
+/// 1. Create a machine. Its first action is to dial.
+/// 2. After every input, and after the other two polls, call [`poll_action`](Self::poll_action) until it returns
+///    `None`, and carry out the actions.
+/// 3. When the host accepts a delivery, call [`poll_delivery`](Self::poll_delivery), and report the outcome with
+///    [`settle`](Self::settle). No queue is needed in between: the machine is the host's queue, and
+///    [`has_delivery`](Self::has_delivery) tells when to wake a waiting host.
+/// 4. While the socket accepts a message, write the result of [`poll_transmit`](Self::poll_transmit). A returned
+///    message counts as written.
+/// 5. Read the socket while [`wants_read`](Self::wants_read) is true, and pass the bytes to
+///    [`handle_bytes`](Self::handle_bytes). Offer the bytes that were not consumed again once it is true.
+/// 6. Pass webhook requests to [`handle_webhook`](Self::handle_webhook), if there is a webhook server.
+/// 7. Call [`handle_tick`](Self::handle_tick) at [`deadline`](Self::deadline). Early, late and spurious calls are
+///    harmless.
 ///
-/// A peer's bytes and a network's failures are never an `Err` and never a panic. After [`Action::Fatal`] every poll
-/// returns `None`, for good.
+/// Bytes of a peer and failures of the network never cause an `Err` or a panic. After [`Action::Fatal`] every poll
+/// returns `None`.
 ///
-/// # Back-pressure
+/// # Back-pressure
 ///
-/// Events wait in the machine until the host takes them; results, interrupts and confirmations that stand between them
-/// get through at once. There is room for `host_queue` events of `host_queue_bytes`, and for as many as
-/// `read_ahead_bytes` hold. Without room the machine consumes no more bytes and [`wants_read`](Self::wants_read) turns
-/// false, so that TCP pushes back on the connector; it goes on writing, and its own clock for silence rests. Before a
-/// connection's handshake is complete it reads on whatever is still there of earlier ones, and so much more of what
-/// comes early (L-17). So a host must not wait for a result before it takes its next event: while there is no room, that
-/// result waits until the request times out.
+/// Events wait in the machine until the host polls them. Results, interrupts and confirmations overtake them.
+///
+/// The queue has room for `host_queue` events of `host_queue_bytes`, or for as many events as fit into
+/// `read_ahead_bytes`. When it is full, the machine consumes no more bytes and [`wants_read`](Self::wants_read) is
+/// false, so that TCP pushes back on the connector. The machine continues to write, and its silence timer pauses.
+///
+/// Before the handshake of a connection completes, the machine reads regardless of events of earlier connections,
+/// with a budget of its own for early events.
+///
+/// A host must not wait for a result before it polls its next event: while the queue is full, that result is not
+/// read, and the request times out.
 #[derive(Debug)]
 pub struct RelayMachine {
     config: Arc<Config>,
     seed: Seed,
-    /// Never goes back, whatever the host's clock does (L-15).
+    /// Never goes back, even if the host's clock does.
     now: Time,
     unix_s: u64,
     conn: Connection,
@@ -138,23 +142,24 @@ pub struct RelayMachine {
     turns: Turns,
     webhooks: Webhooks,
     descriptors: Vec<Arc<Descriptor>>,
-    /// Those of the connection before (D-10).
+    /// Descriptors of the previous connection.
     former: Vec<Arc<Descriptor>>,
     actions: VecDeque<Action>,
-    /// Bytes of what the connector said in those since they were last all taken.
+    /// Bytes that the connector sent in the actions, since they were last all polled.
     action_bytes: usize,
-    /// Reading is paused, since no more can be taken in.
+    /// True while reading is paused for want of room.
     paused: bool,
     /// Reusable buffer of origins to acknowledge.
     taken: Vec<Origin>,
     stats: Stats,
-    /// How often each of [`arrows`] was taken.
+    /// Number of times that each of [`arrows`] was taken.
     transitions: Box<[u64]>,
 }
 
 /// # Inputs
 impl RelayMachine {
-    /// A machine that dials at once. `seed` decides all it draws: take it from a good source, and never twice.
+    /// Creates a machine that dials immediately. `seed` determines all random draws: it must come from a good source
+    /// and must not be reused.
     pub fn new(config: Arc<Config>, seed: [u8; 32], now: Now) -> Self {
         let mut seed = Seed::new(&seed);
         let limits = &config.limits;
@@ -191,8 +196,8 @@ impl RelayMachine {
         machine
     }
 
-    /// Bytes of WebSocket messages, text or binary, in order (W-1). Says how many were consumed; offer the rest
-    /// again when [`wants_read`](Self::wants_read).
+    /// Handles the bytes of WebSocket messages, text or binary, in order. Returns the number of consumed bytes. Offer
+    /// the rest again when [`wants_read`](Self::wants_read) is true.
     pub fn handle_bytes(&mut self, now: Now, conn: Conn, bytes: &[u8]) -> usize {
         self.advance(now);
         if !self.conn.is_open(conn) {
@@ -201,7 +206,7 @@ impl RelayMachine {
         }
         self.conn.heard(self.now);
         let mut rest = bytes;
-        // The splitter lends out lines while the machine changes: it stands aside for that long.
+        // The splitter lends out lines while the machine changes, so it is moved out meanwhile.
         let mut splitter = std::mem::replace(&mut self.splitter, LineSplitter::new(0));
         while self.can_take_in() && self.conn.is_open(conn) {
             match splitter.next(&mut rest) {
@@ -213,7 +218,7 @@ impl RelayMachine {
                 None => break,
             }
         }
-        // A line may have ended the connection; what stood behind it is nobody's.
+        // A line may have ended the connection. The bytes after it are discarded.
         let left = if self.conn.is_open(conn) {
             rest.len()
         } else {
@@ -225,7 +230,7 @@ impl RelayMachine {
         bytes.len() - left
     }
 
-    /// Time has passed. Fires whatever is due, once.
+    /// Fires all timers that are due, once each.
     pub fn handle_tick(&mut self, now: Now) {
         self.advance(now);
         while let Some((due, timer)) = self.deadline() {
@@ -260,8 +265,11 @@ impl RelayMachine {
         self.settle_state();
     }
 
-    /// What the host asks for. It completes exactly once, as [`Action::Complete`]; one that cannot even begin comes
-    /// back at once (O-6, O-8, O-9).
+    /// Submits a command of the host. An accepted command completes exactly once, as [`Action::Complete`].
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NotAccepted`] with the command if it cannot be started. Nothing was written then.
     pub fn submit(&mut self, now: Now, command: impl Into<Command>) -> Result<RequestId, NotAccepted> {
         self.advance(now);
         let submitted = self.accept(command.into());
@@ -270,23 +278,23 @@ impl RelayMachine {
         submitted
     }
 
-    /// Counts a command that [`Command::check`] refused before it came here.
+    /// Counts a command that [`Command::check`] refused before it was submitted.
     pub fn count_refused(&mut self) {
         self.stats.not_accepted += 1;
     }
 
-    /// Remembers a chat as the host says, after a restart for instance (M-6).
+    /// Adds a chat to the chat memory, for instance after a restart.
     ///
     /// # Errors
-    /// Returns a definite failure when a text is longer than [`MAX_ID_BYTES`](crate::command::MAX_ID_BYTES). Nothing is
-    /// remembered then.
+    /// Returns a definite failure if a text is longer than [`MAX_ID_BYTES`](crate::command::MAX_ID_BYTES). The memory
+    /// is unchanged then.
     pub fn prime(&mut self, chat_id: &str, chat: Chat) -> Result<(), Failure> {
         let primed = self.chats.prime(&self.seed, chat_id, chat);
         self.stats.not_accepted += u64::from(primed.is_err());
         primed.map_err(Failure::definite)
     }
 
-    /// What became of a delivery. Settling twice is harmless, and counted.
+    /// Settles a delivery with its outcome. Settling twice is harmless, and counted.
     pub fn settle(&mut self, now: Now, delivery: DeliveryId, outcome: Outcome) {
         self.advance(now);
         let mut taken = std::mem::take(&mut self.taken);
@@ -300,7 +308,7 @@ impl RelayMachine {
             Some(Origin::Http(id)) => {
                 self.respond(id, WebhookResponse::Unavailable("the host could not take it"))
             }
-            // What came on a connection that is over comes again by itself.
+            // An entry of a connection that has ended is redelivered anyway.
             Some(Origin::Buffer(conn, _)) if self.conn.is_open(conn) => {
                 self.conn.must_redeliver("the host refused a buffered delivery: dialing again for it");
             }
@@ -313,12 +321,14 @@ impl RelayMachine {
 
 /// # Outputs
 impl RelayMachine {
-    /// The next thing for the socket. Call it only when that socket can take a message: what is returned counts as
-    /// written (O-3). `out` is cleared, and holds the message of a [`Transmit::Frame`].
+    /// Returns the next message for the socket. Call it only when the socket accepts a message, since a returned
+    /// message counts as written.
+    ///
+    /// `out` is cleared, and filled with the message of a [`Transmit::Frame`].
     pub fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         self.advance(now);
         let transmit = self.next_transmit(out);
-        // What was written may have been what the close waits for (L-14), and then the close is next.
+        // The close may have waited for the message that was written (L-14), and is next then.
         self.settle_state();
         transmit.or_else(|| self.next_transmit(out))
     }
@@ -345,7 +355,7 @@ impl RelayMachine {
                 }
                 Item::GoingIdle => crate::encode::going_idle(out),
                 Item::Request(id, _) => {
-                    // One that has failed meanwhile failed as never written: so it must not be.
+                    // A request that has failed meanwhile was reported as never written, so it must not be written.
                     if !self.written(id) {
                         out.clear();
                         continue;
@@ -359,7 +369,8 @@ impl RelayMachine {
         None
     }
 
-    /// The next delivery. Call it only when the host takes one: a live one counts as taken from now on.
+    /// Returns the next delivery. Call it only when the host accepts one: a live delivery counts as accepted from now
+    /// on.
     pub fn poll_delivery(&mut self, now: Now) -> Option<Delivery> {
         self.advance(now);
         let early = self.conn.early();
@@ -377,7 +388,7 @@ impl RelayMachine {
         delivery
     }
 
-    /// The next thing for the driver to do.
+    /// Returns the next action for the driver.
     pub fn poll_action(&mut self) -> Option<Action> {
         let action = self.actions.pop_front();
         if self.actions.is_empty() {
@@ -386,15 +397,16 @@ impl RelayMachine {
         action
     }
 
-    /// When to call [`handle_tick`](Self::handle_tick), and why, for logs; always later than the last tick. O(1).
+    /// Returns the time of the next [`handle_tick`](Self::handle_tick), and its timer for logs. It is always later
+    /// than the last tick. O(1).
     pub fn deadline(&self) -> Option<(Time, Timer)> {
         self.timers().into_iter().flatten().filter(|(due, _)| *due < Time::NEVER).min()
     }
 }
 
-/// # Looks
+/// # Queries
 impl RelayMachine {
-    /// Whether it takes bytes: not while nothing more can be taken in, nor without a socket.
+    /// Returns true if the machine consumes bytes: there is a socket, and room for what it brings.
     pub fn wants_read(&self) -> bool {
         self.conn.state().has_socket() && self.can_take_in()
     }
@@ -410,7 +422,7 @@ impl RelayMachine {
         !self.actions.is_empty() || (is_unwritten && self.conn.state().has_socket())
     }
 
-    /// Where the connection is.
+    /// Returns the phase of the connection.
     pub fn phase(&self) -> Phase {
         match self.conn.state() {
             State::Waiting => Phase::Waiting,
@@ -424,64 +436,66 @@ impl RelayMachine {
         }
     }
 
-    /// Whether another request may wait for its answer, as far as `max_in_flight` goes (O-6).
+    /// Returns true if another request fits within `max_in_flight`.
     pub fn has_room(&self) -> bool {
         self.requests.len() < self.config.limits.max_in_flight
     }
 
-    /// What was counted.
+    /// Returns the counters.
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
 
-    /// How often each transition of the lifecycle was taken, in the order of [`arrows`].
+    /// Returns the number of times that each transition of the lifecycle was taken, in the order of [`arrows`].
     pub fn transitions(&self) -> impl Iterator<Item = (Arrow, u64)> {
         arrows().zip(self.transitions.iter().copied())
     }
 
-    /// What it is configured with.
+    /// Returns the configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The descriptors of this connection, the default first, then the other platforms' (D-8). Those of a connection
-    /// that ended stay until the next dial begins; from there to the first descriptor there are none.
+    /// Returns the descriptors of this connection: the default one first, then those of the other platforms.
+    ///
+    /// The descriptors of a connection that ended stay until the next dial begins. From then to the first descriptor
+    /// there are none.
     pub fn descriptors(&self) -> &[Arc<Descriptor>] {
         &self.descriptors
     }
 
-    /// What the chat's platform can do: the descriptor of the platform on which the chat was last seen, else the
-    /// default one; `None` while there are no [`descriptors`](Self::descriptors) (D-9).
+    /// Returns the descriptor of the platform on which the chat was last seen, else the default one; `None` while
+    /// there are no [`descriptors`](Self::descriptors).
     pub fn capabilities(&self, chat_id: &str) -> Option<&Arc<Descriptor>> {
         let platform = self.chats.get(&self.seed, chat_id).map(|chat| chat.platform.as_str());
         platform.and_then(|platform| self.descriptor_of(platform)).or(self.descriptors.first())
     }
 
-    /// The connector's buffer entry of a delivery that the host has and has not settled, for logs and tools.
+    /// Returns the connector's buffer entry of an unsettled delivery, for logs and tools.
     pub fn buffer_id(&self, delivery: DeliveryId) -> Option<&str> {
         self.inbox.entry(delivery)
     }
 
-    /// Whether the connector has already decided that a message's author may reach this instance: always (E-10). A
-    /// host must not refuse for want of an allow-list of its own.
+    /// Returns true: the connector has already authorized the author of each message for this instance. A host must
+    /// not refuse messages because it has no allow-list of its own.
     pub fn authorization_is_upstream(&self) -> bool {
         true
     }
 
-    /// What is remembered of a chat (M-1).
+    /// Returns the memory of a chat.
     pub fn chat(&self, chat_id: &str) -> Option<&Chat> {
         self.chats.get(&self.seed, chat_id)
     }
 
-    /// Chat of a delivery that can still be answered by its number (M-7).
+    /// Returns the chat of a delivery that can still be answered by its number.
     pub fn chat_of(&self, delivery: DeliveryId) -> Option<String> {
         self.target(delivery).ok().map(|target| target.chat_id)
     }
 
-    /// How full it is, and with what. It looks at each delivery that is in flight.
-    pub fn held(&self) -> Held {
-        Held {
-            unfinished_line_bytes: self.splitter.held(),
+    /// Returns the sizes of all queues and tables. Visits each delivery in flight.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            unfinished_line_bytes: self.splitter.pending_bytes(),
             waiting_events: self.inbox.waiting(),
             waiting_event_bytes: self.inbox.bytes(),
             early_event_bytes: if self.conn.early().is_some() { self.inbox.early_bytes() } else { 0 },
@@ -506,20 +520,20 @@ impl RelayMachine {
         }
     }
 
-    /// A request's id on the wire, 32 hex digits (O-1).
+    /// Returns the id of a request on the wire, 32 hex digits.
     pub fn wire_id(&self, id: RequestId) -> String {
         self.requests.wire_id(id).to_string()
     }
 }
 
 impl RelayMachine {
-    /// The host's clock, never backwards (L-15).
+    /// Advances the clock, never backwards (L-15).
     fn advance(&mut self, now: Now) {
         self.now = self.now.max(now.mono);
         self.unix_s = now.unix_s;
     }
 
-    /// Whether there is room for what one more line may bring.
+    /// Returns true if there is room for what one more line may bring.
     fn can_take_in(&self) -> bool {
         let limits = &self.config.limits;
         let full =
@@ -530,12 +544,13 @@ impl RelayMachine {
             && self.outbox.ack_bytes() < limits.write_queue_bytes.max(1)
     }
 
-    /// Whether the driver has left so many actions, or so much in them, that nothing may join that it does not ask for.
+    /// Returns true if so many actions are pending, or so many bytes in them, that nothing may be added that the
+    /// driver does not ask for.
     fn is_backed_up(&self) -> bool {
-        self.actions.len() >= MOST_ACTIONS || self.action_bytes >= self.config.limits.read_ahead_bytes.max(1)
+        self.actions.len() >= MAX_ACTIONS || self.action_bytes >= self.config.limits.read_ahead_bytes.max(1)
     }
 
-    /// Accounts for the bytes of the actions that something the connector said leads to.
+    /// Accounts for the bytes of the actions that an input of the connector causes.
     fn account_actions<T>(&mut self, hear: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.actions.len();
         let heard = hear(self);
@@ -543,7 +558,7 @@ impl RelayMachine {
         heard
     }
 
-    /// The answer to a prompt is not taken after all (I-3).
+    /// Reopens a prompt whose answer was not accepted after all (I-3).
     fn reopen(&mut self, prompt: u64) {
         self.stats.prompts_evicted += u64::from(self.prompts.reopen(self.now, prompt));
     }
@@ -552,7 +567,7 @@ impl RelayMachine {
         self.descriptors.iter().find(|descriptor| descriptor.platform == platform)
     }
 
-    /// Acknowledges all of them, and keeps the list warm.
+    /// Acknowledges all of `taken`, and keeps its buffer for reuse.
     fn acknowledge_all(&mut self, mut taken: Vec<Origin>) {
         for origin in taken.drain(..) {
             self.acknowledge(origin);
@@ -560,26 +575,26 @@ impl RelayMachine {
         self.taken = taken;
     }
 
-    /// Queues one acknowledgement, if it is for the connection that is open; not behind our own close frame.
+    /// Queues an acknowledgement if its connection is open and our close frame is not queued.
     fn push_ack(&mut self, conn: Conn, buffer_id: Box<str>) {
         if self.conn.takes_acks(conn) {
             self.outbox.push(Item::Ack(buffer_id));
         } else {
-            self.stats.moot_acks += 1;
+            self.stats.late_acks += 1;
         }
     }
 
-    /// Settles what follows from any input: steps that wait for nothing more, and the keep-alive's rest.
+    /// Carries out what any input may lead to: steps that wait for nothing more, and the pause of the keep-alive.
     fn settle_state(&mut self) {
         self.advance_streams();
         self.leave_if_due();
         self.redeliver_if_due();
-        // A close that has begun just now has failed what was unwritten, steps of streams among it.
+        // A close that has just begun has failed unwritten requests, among them steps of streams.
         self.advance_streams();
         let paused = self.conn.state().has_socket() && !self.can_take_in();
         if self.paused != paused {
             self.paused = paused;
-            // The silence was our own doing: it counts from now.
+            // We caused the silence by not reading, so it counts from now.
             self.conn.heard(self.now);
         }
     }

@@ -1,21 +1,26 @@
-//! Numbers with names: what is counted, and what is held.
+//! Structs of named numbers: counters, and sizes of queues.
 
-/// A struct of numbers, each with its documentation, which people see, too.
+/// Defines a struct of numbers. A field's documentation is also the help text of its metric.
+///
+/// A field is named in traces, metrics and JSON as in the code, unless `as "name"` gives the name that is promised.
 macro_rules! numbers {
-    ($(#[doc = $all:literal])+ $type:ident: $number:ty, $($(#[doc = $doc:literal])+ $name:ident;)*) => {
+    (@name $name:ident) => { stringify!($name) };
+    (@name $name:ident $wire:literal) => { $wire };
+    ($(#[doc = $all:literal])+ $type:ident: $number:ty,
+        $($(#[doc = $doc:literal])+ $name:ident $(as $wire:literal)?;)*) => {
         $(#[doc = $all])+
         #[derive(Clone, PartialEq, Eq, Debug, Default)]
         pub struct $type { $($(#[doc = $doc])+ pub $name: $number,)* }
 
         impl $type {
-            /// All of them by name, in a fixed order.
+            /// Returns all numbers with their names, in a fixed order.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, $number)> {
-                [$((stringify!($name), self.$name),)*].into_iter()
+                [$(($crate::numbers::numbers!(@name $name $($wire)?), self.$name),)*].into_iter()
             }
 
-            /// The same, each with what it is, for people.
+            /// Returns all numbers with their names and help texts, in a fixed order.
             pub fn described(&self) -> impl Iterator<Item = (&'static str, &'static str, $number)> {
-                [$((stringify!($name), concat!($($doc),+), self.$name),)*].into_iter()
+                [$(($crate::numbers::numbers!(@name $name $($wire)?), concat!($($doc),+), self.$name),)*].into_iter()
             }
         }
     };

@@ -41,7 +41,7 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Returns whether a platform offers the op (O-9): `names` says whether its descriptor names an op, `edits` and
+    /// Returns whether a platform offers the op: `names` says whether its descriptor names an op, `edits` and
     /// `drafts` are the descriptor's `supports_edit` and `supports_draft_streaming`.
     pub fn is_offered(&self, names: impl Fn(&str) -> bool, edits: bool, drafts: bool) -> bool {
         match self.gate {
@@ -54,7 +54,7 @@ impl Definition {
     }
 }
 
-/// Condition under which a platform offers an op (O-9).
+/// Condition under which a platform offers an op.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Gate {
     /// None: every platform does.

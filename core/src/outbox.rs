@@ -1,30 +1,30 @@
-//! What waits to be written (X-1, W-6).
+//! Queue of frames to write (X-1, W-6).
 
 use crate::command::RequestId;
 use std::collections::VecDeque;
 
-/// One thing to write.
+/// Item to write.
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// The hello of the identity at this place.
+    /// Hello of the identity with this index.
     Hello(usize),
-    /// An acknowledgement of this buffer entry.
+    /// Acknowledgement of this buffer entry.
     Ack(Box<str>),
     /// `going_idle`.
     GoingIdle,
-    /// The frame of a request, encoded, of this length.
+    /// Encoded frame of a request, and its length.
     Request(RequestId, usize),
     /// Our close frame, with its reason.
     Close(&'static str),
 }
 
-/// A queue of frames in the order in which they were made. Requests are encoded when they are queued, one after
-/// another into one warm buffer: that is what the bound counts.
+/// Queue of frames in order. Requests are encoded when they are queued, one after another into one reusable buffer,
+/// whose length is bounded.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     items: VecDeque<Item>,
     bytes: Vec<u8>,
-    /// Where the first unwritten request begins in `bytes`.
+    /// Offset of the first unwritten request in `bytes`.
     start: usize,
     acks: usize,
     /// Bytes of the entries that wait to be acknowledged.
@@ -40,7 +40,7 @@ impl Outbox {
         self.items.push_back(item);
     }
 
-    /// Queues a request's frame, written by `encode`; `false`, and nothing is queued, when it would not fit.
+    /// Queues a request's frame, written by `encode`. Returns `false`, and queues nothing, if it does not fit.
     pub(crate) fn push_request(
         &mut self,
         id: RequestId,
@@ -55,7 +55,7 @@ impl Outbox {
         encode(&mut self.bytes);
         if self.bytes.len() - self.start > limit {
             self.bytes.truncate(before);
-            // One that is far too large must not leave its size behind.
+            // A frame that is far too large must not leave a large buffer.
             self.bytes.shrink_to(limit);
             return false;
         }
@@ -63,7 +63,7 @@ impl Outbox {
         true
     }
 
-    /// The next item; the frame of a request is appended to `out`.
+    /// Returns the next item. The frame of a request is appended to `out`.
     pub(crate) fn pop(&mut self, out: &mut Vec<u8>) -> Option<Item> {
         let item = self.items.pop_front()?;
         match &item {
@@ -84,8 +84,8 @@ impl Outbox {
         Some(item)
     }
 
-    /// Keeps the acknowledgements, since the entries are taken; forgets the rest, which is about to be moot; and
-    /// puts the close frame at the end.
+    /// Keeps the acknowledgements, since their entries are accepted, drops the other items, and appends the close
+    /// frame.
     pub(crate) fn close(&mut self, reason: &'static str) {
         self.items.retain(|item| matches!(item, Item::Ack(_)));
         self.bytes.clear();
@@ -94,16 +94,17 @@ impl Outbox {
     }
 
     /// Returns whether `going_idle` is to be written.
-    pub(crate) fn asks_to_go_idle(&self) -> bool {
+    pub(crate) fn has_going_idle(&self) -> bool {
         self.items.iter().any(|item| matches!(item, Item::GoingIdle))
     }
 
-    /// Takes `going_idle` back, unless it is written already.
-    pub(crate) fn take_back_going_idle(&mut self) {
+    /// Removes `going_idle`, unless it is written already.
+    pub(crate) fn withdraw_going_idle(&mut self) {
         self.items.retain(|item| !matches!(item, Item::GoingIdle));
     }
 
-    /// Forgets everything: the connection is over (A-5, O-8). Says how many acknowledgements went with it.
+    /// Drops everything, since the connection has ended (A-5, O-8), and returns the number of dropped
+    /// acknowledgements.
     pub(crate) fn clear(&mut self) -> u64 {
         self.items.clear();
         self.bytes.clear();
@@ -112,22 +113,22 @@ impl Outbox {
         std::mem::take(&mut self.acks) as u64
     }
 
-    /// Bytes of requests that wait.
+    /// Returns the number of bytes of unwritten requests.
     pub(crate) fn request_bytes(&self) -> usize {
         self.bytes.len() - self.start
     }
 
-    /// How many acknowledgements wait.
+    /// Returns the number of unwritten acknowledgements.
     pub(crate) fn acks(&self) -> usize {
         self.acks
     }
 
-    /// Bytes of the entries that they name.
+    /// Returns the length of the ids in these acknowledgements.
     pub(crate) fn ack_bytes(&self) -> usize {
         self.ack_bytes
     }
 
-    /// Bytes that are kept for frames of requests, written or not.
+    /// Returns the capacity of the buffer for frames.
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()

@@ -1,4 +1,4 @@
-//! What a machine puts out: actions for the driver, deliveries and notices for the host, transmits for the socket.
+//! Outputs of a machine: actions for the driver, deliveries and notices for the host, transmits for the socket.
 
 use crate::command::{Failure, Reply, RequestId};
 use crate::descriptor::Descriptor;
@@ -11,12 +11,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One dial. What an older dial still says is ignored (L-6).
+/// Number of a dial and of its socket. Inputs of an older dial are ignored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Conn(pub(crate) u32);
 
 impl Conn {
-    /// The dial's number; the first is 1.
+    /// Returns the number. The first dial is 1.
     pub fn number(self) -> u32 {
         self.0
     }
@@ -28,51 +28,52 @@ impl fmt::Display for Conn {
     }
 }
 
-/// What the driver must do. Exhaustive on purpose: a driver that skips one breaks the protocol.
+/// Action for the driver. The enum is exhaustive because a driver that skips an action breaks the protocol.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Action {
-    /// Dial: DNS, TCP, TLS and the upgrade of the configured URL. Answer with `Opened` or `DialFailed`.
+    /// Dial the configured URL: DNS, TCP, TLS and the upgrade. Answer with
+    /// [`Opened`](crate::machine::IoEvent::Opened) or [`DialFailed`](crate::machine::IoEvent::DialFailed).
     Dial {
-        /// The new dial's name.
+        /// Number of the new dial.
         conn: Conn,
-        /// The bearer token minted for this dial, `None` when dials are unauthenticated (L-2).
+        /// Bearer token for this dial; `None` if dials are unauthenticated.
         token: Option<Secret>,
     },
-    /// Let go of a dial or socket at once; nothing that it says counts any more.
+    /// Drop a dial or socket immediately. Its later inputs are ignored.
     Drop {
         /// Which.
         conn: Conn,
     },
-    /// A request has completed.
+    /// A request completed.
     Complete {
         /// Which.
         id: RequestId,
         /// How.
         result: Result<Reply, Failure>,
     },
-    /// Stop the turn of exactly this session (L-16). It overtakes deliveries.
+    /// Stop the turn of this session. Interrupts overtake deliveries.
     Interrupt {
-        /// The session.
+        /// Key of the session.
         session_key: String,
-        /// The chat, where the connector said; may be empty.
+        /// Id of the chat; empty if the connector did not send it.
         chat_id: String,
     },
-    /// An HTTP request that waited has its answer: exactly one each (H-6). Where its client is gone meanwhile, there
-    /// is nothing to do.
+    /// Respond to a pending webhook request. Each request gets exactly one response. There is nothing to do if its
+    /// client has disconnected.
     Respond {
         /// Which.
         id: HttpId,
-        /// The answer.
+        /// Response to send.
         answer: WebhookResponse,
     },
-    /// Something that the host would otherwise have to guess.
+    /// A status change for the host.
     Notify(Notice),
-    /// It is over for good: once, and last (L-10).
+    /// The relay ended for good. Emitted once, as the last action.
     Fatal(Fatal),
 }
 
 impl Action {
-    /// Bytes that it keeps alive of what a peer said, for the bounds of queues.
+    /// Returns the number of bytes that a peer sent and the action keeps alive. Queues are bounded by it.
     pub(crate) fn weight(&self) -> usize {
         let own = match self {
             Action::Complete { result, .. } => result.as_ref().map_or_else(Failure::weight, Reply::weight),
@@ -84,74 +85,75 @@ impl Action {
     }
 }
 
-/// What the host is told.
+/// Status change that the host is notified of.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Notice {
-    /// A handshake is complete (D-8). It is served until told otherwise.
+    /// The handshake completed.
     Connected {
-        /// The default descriptor.
+        /// Descriptor of the default platform.
         descriptor: Arc<Descriptor>,
-        /// The fields that differ from the last connection's default; empty on the first (D-10).
+        /// Fields that differ from the default descriptor of the last connection; empty on the first connection.
         changed: Vec<Cow<'static, str>>,
     },
-    /// A further identity's descriptor came.
+    /// The descriptor of a further platform arrived.
     Platform {
-        /// It.
+        /// Descriptor of that platform.
         descriptor: Arc<Descriptor>,
-        /// The fields that differ from that platform's descriptor on the last connection (D-10).
+        /// Fields that differ from that platform's descriptor on the last connection.
         changed: Vec<Cow<'static, str>>,
     },
-    /// A connection ended, or a dial failed; once each.
+    /// A connection ended or a dial failed. Emitted once for each dial.
     Disconnected {
-        /// The close code, where there was one (L-18).
+        /// Close code, if the peer sent one.
         code: Option<u16>,
-        /// Why; never empty.
+        /// Reason; never empty.
         reason: String,
-        /// When the next dial comes; `None` when there is none.
+        /// Time until the next dial; `None` if there is no further dial.
         retry_in: Option<Duration>,
     },
-    /// The connection was closed after the connector confirmed idleness; it dials again (L-13).
+    /// The connection was closed after the connector confirmed that it buffers. A dial follows.
     Dormant {
-        /// When.
+        /// Time until the next dial.
         retry_in: Duration,
     },
-    /// The host resumed: a dial is under way, or about to be (L-12, L-13).
+    /// The host resumed. A dial is under way or follows immediately.
     Resumed,
-    /// The disconnect that the host asked for is complete (L-14). The last notice.
+    /// The disconnect that the host asked for is complete. This is the last notice.
     Stopped,
-    /// Somebody answered a prompt of this process that is not open any more (I-3).
+    /// A user answered a prompt of this process that is no longer open.
     StalePrompt {
-        /// The answer: [`Event::prompt_response`] says which and what.
+        /// Event of the answer. [`Event::prompt_response`] has the prompt and the choice.
         answer: Box<Event>,
     },
-    /// The connector sent a frame of type `error`.
+    /// The connector sent a frame of type `error`.
     ConnectorError {
-        /// Its text, at most 300 characters, control characters escaped.
+        /// Text of the error: at most 300 characters, with control characters escaped.
         text: String,
     },
-    /// The connector sent a frame of a type that the gateway does not know, and the configuration asks for those
-    /// (`unknown_frames`, X-5).
+    /// The connector sent a frame of an unknown type, and
+    /// [`Config::unknown_frames`](crate::config::Config::unknown_frames) is set.
     UnknownFrame {
-        /// Its type.
+        /// Type of the frame.
         kind: String,
-        /// The whole frame on one line, repaired as [`Event::raw`] is.
+        /// The whole frame as one line of JSON, repaired as in [`Event::raw`].
         raw: Box<str>,
     },
-    /// Something came that no host can be given (A-3, A-9, W-5).
+    /// Something arrived that cannot be delivered to a host.
     DeadLetter {
-        /// What is wrong with it, and what can be done.
+        /// Description of the problem, and of what can be done.
         reason: String,
-        /// The entry of the connector's buffer, now acknowledged.
+        /// Entry of the connector's buffer. It is acknowledged now.
         buffer_id: Option<String>,
-        /// The first 64 KiB of the line, with U+FFFD for bytes that are not UTF-8.
+        /// First 64 KiB of the line. Bytes that are not UTF-8 are replaced by U+FFFD.
         line: String,
     },
 }
 
 impl Notice {
-    /// Bytes that it keeps alive of what a peer said. A descriptor counts: the machine shares it only until the next
-    /// connection has another.
+    /// Returns the number of bytes that a peer sent and the notice keeps alive.
+    ///
+    /// A descriptor counts, since the machine shares it only until the next connection has another.
     pub fn weight(&self) -> usize {
         match self {
             Notice::Connected { descriptor, changed } | Notice::Platform { descriptor, changed } => {
@@ -170,102 +172,105 @@ impl Notice {
     }
 }
 
-/// Why it is over for good (L-10).
+/// Error that ends a relay for good.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Fatal {
-    /// `relay_disabled`.
+    /// Error code: `relay_disabled`.
     pub code: &'static str,
-    /// What to do.
+    /// Message for the operator.
     pub message: &'static str,
-    /// Whether trying again could help: never.
+    /// Always false: retrying does not help.
     pub retryable: bool,
 }
 
-/// The only fatal end there is: the connector revoked this gateway (L-10).
+/// The only fatal error: the connector revoked the credentials of this gateway.
 pub const RELAY_DISABLED: Fatal = Fatal {
     code: "relay_disabled",
     message: "the connector has revoked this gateway's credentials: recreate the instance to enable the relay again",
     retryable: false,
 };
 
-/// What to write on a socket. Returned means written (O-3): call for one only when its socket can take a message.
+/// Message to write to a socket. A returned message counts as written, so poll only when the socket accepts a
+/// message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Transmit {
-    /// One text message; its bytes are in the buffer that was given.
+    /// A text message. Its bytes are in the buffer that was passed in.
     Frame {
-        /// On which socket.
+        /// Socket to write to.
         conn: Conn,
     },
     /// A WebSocket ping with an empty payload.
     Ping {
-        /// On which socket.
+        /// Socket to write to.
         conn: Conn,
     },
-    /// A close frame. Nothing is written after it.
+    /// A close frame. It is the last message on its socket.
     Close {
-        /// On which socket.
+        /// Socket to write to.
         conn: Conn,
-        /// The code; 1000.
+        /// Close code: 1000.
         code: u16,
-        /// The reason, for people.
+        /// Human-readable reason.
         reason: &'static str,
     },
 }
 
-/// The number of an HTTP request that waits for its answer; the first is 1.
+/// Number of a pending webhook request. The first is 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct HttpId(pub(crate) u64);
 
 impl HttpId {
-    /// The number.
+    /// Returns the number.
     pub fn number(self) -> u64 {
         self.0
     }
 }
 
-/// The number of a delivery; the first is 1.
+/// Number of a delivery. The first is 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct DeliveryId(pub(crate) u64);
 
 impl DeliveryId {
-    /// The number.
+    /// Returns the number.
     pub fn number(self) -> u64 {
         self.0
     }
 
-    /// The delivery of that number. One that was never handed out names nothing: settling it does nothing.
+    /// Creates the id of this number. Settling a delivery that was never handed out does nothing.
     pub fn from_number(number: u64) -> Self {
         DeliveryId(number)
     }
 }
 
-/// Something for the host. It settles each delivery once, as [`Outcome`].
+/// An item for the host. The host settles each delivery once, with an [`Outcome`].
 #[derive(Clone, PartialEq, Debug)]
 pub struct Delivery {
-    /// Its number.
+    /// Number of the delivery.
     pub id: DeliveryId,
-    /// Whether it came from the connector's buffer, and so is acknowledged once it is taken.
+    /// True if the delivery came from the connector's buffer. It is acknowledged once the host accepts it.
     pub buffered: bool,
-    /// What came.
+    /// Content of the delivery.
     pub content: Content,
 }
 
-/// What a delivery holds.
+/// Content of a delivery.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Content {
     /// A message.
     Message(Box<Event>),
-    /// An answer to a prompt of this process that is open: [`Event::prompt_response`] says which and what. Who
-    /// answered is the event's source (I-4).
+    /// An answer to an open prompt of this process. [`Event::prompt_response`] has the prompt and the choice, and
+    /// [`Event::source`] the user who answered.
     PromptAnswer(Box<Event>),
-    /// A platform's request that became no event, for hosts that ask for them (P-2).
+    /// A platform's request that cannot be converted into an event. Delivered only if
+    /// [`Config::passthrough`](crate::config::Config::passthrough) is set.
     Forward(Forward),
 }
 
 impl Content {
-    /// Returns the JSON that the content came as, if the configuration asks for it.
+    /// Returns the JSON that the content was received as, if
+    /// [`Config::raw_events`](crate::config::Config::raw_events) is set.
     pub fn raw(&self) -> Option<&str> {
         match self {
             Content::Message(event) | Content::PromptAnswer(event) => event.raw.as_deref(),
@@ -273,7 +278,7 @@ impl Content {
         }
     }
 
-    /// Returns the bytes that it keeps alive, for the bounds of queues.
+    /// Returns the number of bytes that the content keeps alive. Queues are bounded by it.
     pub fn weight(&self) -> usize {
         match self {
             Content::Message(event) | Content::PromptAnswer(event) => event.weight(),
@@ -282,39 +287,38 @@ impl Content {
     }
 }
 
-/// What became of a delivery.
+/// Outcome of a delivery, reported by the host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// The host has it durably: it is acknowledged, and never comes again.
-    Taken,
-    /// The host could not take it: a buffered one comes again, and so does one that came over HTTP, if its
-    /// sender tries again.
+    /// The host has stored the delivery durably. It is acknowledged and not redelivered.
+    Accepted,
+    /// The host did not accept the delivery. A buffered delivery is redelivered, and a webhook's sender may retry.
     Refused,
 }
 
-/// Where the connection is, for a status page.
+/// Phase of the connection, for status pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
-    /// Between dials.
+    /// Waits for the next dial.
     Waiting,
     /// A dial is under way.
     Dialing,
-    /// Upgraded; the first descriptor has not come yet.
+    /// Upgraded; waits for the first descriptor.
     Handshaking,
-    /// Served.
+    /// The handshake is complete, and the connector delivers.
     Connected,
-    /// Connected, but the connector buffers instead of delivering (L-12).
+    /// Connected; the connector buffers instead of delivering.
     Idle,
-    /// Our close frame is out; the peer's is awaited.
+    /// The close frame is written; waits for the peer's.
     Closing,
-    /// Disconnected as the host asked; for good.
+    /// Disconnected for good, as the host asked.
     Stopped,
-    /// Revoked; for good (L-10).
+    /// Revoked for good.
     Revoked,
 }
 
 impl Phase {
-    /// The phase's name, as status pages and traces print it.
+    /// Returns the name of the phase in status pages and traces.
     pub fn name(self) -> &'static str {
         match self {
             Phase::Waiting => "waiting",
@@ -329,31 +333,31 @@ impl Phase {
     }
 }
 
-/// Why a machine wants to be ticked.
+/// Timer of a machine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Timer {
-    /// The next dial is due (L-5).
+    /// The next dial is due.
     Redial,
-    /// The dial takes too long (L-4).
+    /// The dial timed out.
     Dial,
-    /// The handshake takes too long (L-4).
+    /// The handshake timed out.
     Handshake,
-    /// The peer's close frame takes too long (L-4).
+    /// The peer's close frame timed out.
     Close,
-    /// A ping is due (L-11).
+    /// A ping is due.
     Ping,
-    /// The silence has lasted too long (L-11).
+    /// The peer was silent for too long.
     Silence,
-    /// A request has waited too long (O-4).
+    /// A request timed out.
     Request,
-    /// The next state of a streamed reply may be shown.
+    /// The next state of a streamed reply is due.
     Stream,
-    /// A turn's next typing sign is due, or it has lasted too long (O-15).
+    /// The next typing sign of a turn is due, or a turn timed out.
     Turn,
-    /// Going idle is not confirmed (L-12).
+    /// The confirmation of `going_idle` timed out.
     Idle,
-    /// A step of the disconnect is due (L-14).
+    /// A step of the disconnect is due.
     Disconnect,
-    /// A webhook request has waited too long for the host (H-6).
+    /// A webhook request timed out.
     Webhook,
 }

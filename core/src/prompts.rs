@@ -1,26 +1,26 @@
-//! Interactive prompts (I): ids, and what a host has asked and not been answered.
+//! Interactive prompts: their ids, and those that are open.
 
 use crate::hash::{Table, table};
 use crate::time::Time;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a prompt is open unless the host says less (I-2).
-pub const PROMPT_LIFE: Duration = Duration::from_secs(3600);
+/// Default and maximum lifetime of a prompt.
+pub const PROMPT_TTL: Duration = Duration::from_secs(3600);
 
-/// Most scalar values, all ASCII, that a prompt's or an option's id may have (I-1).
+/// Maximum length of the id of a prompt or an option, in ASCII characters (I-1).
 const MOST_ID: usize = 32;
-/// Maximum number of options of one prompt (I-1). No platform shows more.
+/// Maximum number of options of one prompt. No platform shows more.
 pub const MAX_OPTIONS: usize = 100;
-/// The most bytes of a `custom_id` that carries a choice (I-1).
+/// Maximum length of a `custom_id` that encodes a choice, in bytes (I-1).
 pub(crate) const MOST_CUSTOM_ID: usize = 64;
 
-/// One option of one prompt, as a platform's component carries it: `hp1:<prompt_id>:<option_id>` (I-1).
+/// Option of a prompt, encoded in a platform's component as `hp1:<prompt_id>:<option_id>`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PromptChoice {
-    /// The prompt.
+    /// Id of the prompt.
     pub prompt_id: String,
-    /// The option.
+    /// Id of the option.
     pub option_id: String,
 }
 
@@ -40,43 +40,43 @@ pub(crate) fn custom_id_length(prompt_id: &str, option_id: &str) -> usize {
     "hp1::".len() + prompt_id.len() + option_id.len()
 }
 
-/// Whether a text can be a prompt's or an option's id: `[A-Za-z0-9_.-]{1,32}` (I-1).
+/// Returns true if a text can be the id of a prompt or an option: `[A-Za-z0-9_.-]{1,32}`.
 pub fn is_id(text: &str) -> bool {
     (1..=MOST_ID).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
-/// What an answer's prompt is to this process.
+/// Status of the prompt that an answer names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Standing {
+pub(crate) enum PromptStatus {
     /// Open, under this number.
     Open(u64),
     /// Answered already.
     Answered,
-    /// Another process's.
+    /// Of another process.
     Foreign,
-    /// Our own, but unknown or expired.
+    /// Of this process, but unknown or expired.
     Stale,
 }
 
 /// A prompt of this process.
 #[derive(Debug)]
 struct Asked {
-    /// End of its time.
+    /// Expiry of the prompt.
     until: Time,
-    /// The host's own id for it (I-6).
+    /// Id that the host gave it (I-6).
     id: Option<Box<str>>,
 }
 
-/// The prompts of this process, and bounded (I-2): the open ones by their number, each with its end, the oldest first;
-/// and as many that were answered, so that those take no room from what is open.
+/// Prompts of this process, bounded in number (I-2): the open ones by number, the oldest first; and as many answered
+/// ones, which do not take room from open ones.
 #[derive(Debug)]
 pub(crate) struct Prompts {
-    /// The first half of every id (I-1).
+    /// First half of every id (I-1).
     prefix: u32,
     open: Table<u64, Asked>,
     answered: Table<u64, Asked>,
-    /// The numbers of those, by the host's own ids.
+    /// Numbers of open prompts by the host's own ids.
     by_id: BTreeMap<Box<str>, u64>,
     next: u64,
     most: usize,
@@ -90,7 +90,7 @@ impl Prompts {
         Prompts { prefix, open, answered, by_id, next: 0, most: most.max(1) }
     }
 
-    /// The id of the next.
+    /// Returns the id of the next prompt.
     pub(crate) fn next_id(&self) -> String {
         format!("{:06x}.{:08x}", self.prefix, self.next)
     }
@@ -106,14 +106,15 @@ impl Prompts {
             .then(|| format!("a prompt with the id {id:?} is open: choose another, or wait for its answer"))
     }
 
-    /// Opens it, under the host's own id if it has one. The oldest makes room; whether one that was open had to.
+    /// Opens a prompt, under the host's own id if it has one. The oldest is evicted at the bound; returns true if
+    /// that one was open.
     pub(crate) fn open(&mut self, now: Time, timeout: Option<Duration>, id: Option<&str>) -> bool {
         if let Some(former) = id.and_then(|id| self.by_id.get(id).copied()) {
-            // It is over or answered: its id is the new one's.
+            // The former prompt has expired or was answered, so its id is free.
             self.forget(former);
         }
         let evicted = self.make_room(now);
-        let until = now + timeout.map_or(PROMPT_LIFE, |time| time.min(PROMPT_LIFE));
+        let until = now + timeout.map_or(PROMPT_TTL, |time| time.min(PROMPT_TTL));
         let id: Option<Box<str>> = id.map(Box::from);
         if let Some(id) = &id {
             self.by_id.insert(id.clone(), self.next);
@@ -123,19 +124,19 @@ impl Prompts {
         evicted
     }
 
-    /// Passes over an id: the host handles the answers itself (I-6).
+    /// Skips an id, since the host handles the answers itself (I-6).
     pub(crate) fn pass(&mut self) {
         self.next = (self.next + 1) & 0xFFFF_FFFF;
     }
 
-    /// At the bound what is over goes, else the oldest: whether one that was open had to.
+    /// Evicts expired prompts at the bound, else the oldest. Returns true if that one was open.
     fn make_room(&mut self, now: Time) -> bool {
         let by_id = &mut self.by_id;
         if self.open.len() >= self.most {
             self.open.retain(|_, asked| {
                 let stays = asked.until > now;
                 if !stays {
-                    unname(by_id, asked);
+                    remove_id(by_id, asked);
                 }
                 stays
             });
@@ -145,7 +146,7 @@ impl Prompts {
         }
         let oldest = self.open.pop_front();
         if let Some((_, asked)) = &oldest {
-            unname(by_id, asked);
+            remove_id(by_id, asked);
         }
         oldest.is_some()
     }
@@ -153,52 +154,52 @@ impl Prompts {
     /// Forgets a prompt and its id.
     fn forget(&mut self, number: u64) {
         for asked in [self.open.remove(&number), self.answered.remove(&number)].into_iter().flatten() {
-            unname(&mut self.by_id, &asked);
+            remove_id(&mut self.by_id, &asked);
         }
     }
 
-    /// How many are open, or were when last looked at.
+    /// Returns the number of prompts that are open or were when last looked up.
     pub(crate) fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// It was never asked after all.
+    /// Closes a prompt that was never shown.
     pub(crate) fn close(&mut self, prompt_id: &str) {
         if let Some(number) = self.own(prompt_id) {
             self.forget(number);
         }
     }
 
-    pub(crate) fn standing(&self, prompt_id: &str, now: Time) -> Standing {
-        // An id of another shape is nobody's of this kind: as foreign as another process's.
-        let Some(number) = self.own(prompt_id) else { return Standing::Foreign };
+    pub(crate) fn status(&self, prompt_id: &str, now: Time) -> PromptStatus {
+        // An id of another shape is foreign, like one of another process.
+        let Some(number) = self.own(prompt_id) else { return PromptStatus::Foreign };
         if self.answered.contains_key(&number) {
-            return Standing::Answered;
+            return PromptStatus::Answered;
         }
         match self.open.get(&number) {
-            Some(asked) if now < asked.until => Standing::Open(number),
-            Some(_) | None => Standing::Stale,
+            Some(asked) if now < asked.until => PromptStatus::Open(number),
+            Some(_) | None => PromptStatus::Stale,
         }
     }
 
-    /// An answer is given.
+    /// Marks a prompt as answered.
     pub(crate) fn answer(&mut self, number: u64) {
         if let Some(asked) = self.open.remove(&number) {
             if self.answered.len() >= self.most
                 && let Some((_, oldest)) = self.answered.pop_front()
             {
-                unname(&mut self.by_id, &oldest);
+                remove_id(&mut self.by_id, &oldest);
             }
             self.answered.insert(number, asked);
         }
     }
 
-    /// It is not taken after all. What is over by now stays so; else the oldest that is open makes room; whether one
-    /// had to.
+    /// Reopens a prompt whose answer was not accepted, unless it has expired. The oldest open prompt is evicted at
+    /// the bound; returns true then.
     pub(crate) fn reopen(&mut self, now: Time, number: u64) -> bool {
         let Some(asked) = self.answered.remove(&number) else { return false };
         if asked.until <= now {
-            unname(&mut self.by_id, &asked);
+            remove_id(&mut self.by_id, &asked);
             return false;
         }
         let evicted = self.make_room(now);
@@ -206,12 +207,12 @@ impl Prompts {
         evicted
     }
 
-    /// The number of an id of this process: of the host's own, or of one that it was given.
+    /// Returns the number of an id of this process, the host's own or a generated one.
     fn own(&self, prompt_id: &str) -> Option<u64> {
         self.by_id.get(prompt_id).copied().or_else(|| self.shaped(prompt_id))
     }
 
-    /// The number that an id of this process holds.
+    /// Returns the number that a generated id of this process encodes.
     fn shaped(&self, prompt_id: &str) -> Option<u64> {
         let (prefix, number) = prompt_id.split_once('.')?;
         let hex = |text: &str, digits: usize| {
@@ -222,8 +223,8 @@ impl Prompts {
     }
 }
 
-/// Forgets the host's own id for a prompt that is forgotten.
-fn unname(by_id: &mut BTreeMap<Box<str>, u64>, asked: &Asked) {
+/// Removes the host's own id of a prompt that is forgotten.
+fn remove_id(by_id: &mut BTreeMap<Box<str>, u64>, asked: &Asked) {
     if let Some(id) = &asked.id {
         by_id.remove(id);
     }
@@ -262,25 +263,25 @@ mod tests {
             (id, prompts.open(at(s), timeout.map(Duration::from_secs), None))
         };
         let (number, (id, _)) = (0, open(&mut prompts, 0, None));
-        assert_eq!(prompts.standing(&id, at(3599)), Standing::Open(number));
-        assert_eq!(prompts.standing(&id, at(3600)), Standing::Stale);
+        assert_eq!(prompts.status(&id, at(3599)), PromptStatus::Open(number));
+        assert_eq!(prompts.status(&id, at(3600)), PromptStatus::Stale);
         prompts.answer(number);
-        assert_eq!(prompts.standing(&id, at(1)), Standing::Answered);
+        assert_eq!(prompts.status(&id, at(1)), PromptStatus::Answered);
         assert!(!prompts.reopen(at(1), number));
-        assert_eq!(prompts.standing(&id, at(1)), Standing::Open(number));
+        assert_eq!(prompts.status(&id, at(1)), PromptStatus::Open(number));
         let (short, _) = open(&mut prompts, 0, Some(5));
-        assert_eq!(prompts.standing(&short, at(5)), Standing::Stale);
+        assert_eq!(prompts.status(&short, at(5)), PromptStatus::Stale);
         // At the bound what is over goes, else the oldest.
         let (long, evicted) = open(&mut prompts, 6, Some(9999));
-        assert_eq!((prompts.standing(&id, at(7)), evicted), (Standing::Open(number), false));
-        assert_eq!(prompts.standing(&long, at(3606)), Standing::Stale);
+        assert_eq!((prompts.status(&id, at(7)), evicted), (PromptStatus::Open(number), false));
+        assert_eq!(prompts.status(&long, at(3606)), PromptStatus::Stale);
         assert!(open(&mut prompts, 8, None).1);
-        assert_eq!(prompts.standing(&id, at(9)), Standing::Stale);
+        assert_eq!(prompts.status(&id, at(9)), PromptStatus::Stale);
         for foreign in ["abcdee.00000000", "abcdef", "abcdef.0", "ABCDEF.00000000", "", "x.y"] {
-            assert_eq!(prompts.standing(foreign, at(1)), Standing::Foreign, "{foreign}");
+            assert_eq!(prompts.status(foreign, at(1)), PromptStatus::Foreign, "{foreign}");
         }
         prompts.close(&long);
-        assert_eq!(prompts.standing(&long, at(1)), Standing::Stale);
+        assert_eq!(prompts.status(&long, at(1)), PromptStatus::Stale);
     }
 
     /// What comes back takes no room from what is open unless it is open itself.
@@ -297,13 +298,13 @@ mod tests {
         prompts.answer(0);
         let second = open(&mut prompts, 1, 9);
         assert!(!prompts.reopen(at(6), 0));
-        assert_eq!(prompts.standing(&first, at(6)), Standing::Stale);
-        assert_eq!(prompts.standing(&second, at(6)), Standing::Open(1));
+        assert_eq!(prompts.status(&first, at(6)), PromptStatus::Stale);
+        assert_eq!(prompts.status(&second, at(6)), PromptStatus::Open(1));
         // One that was over made no room that counts.
         prompts.answer(1);
         open(&mut prompts, 1, 2);
         assert!(!prompts.reopen(at(6), 1));
-        assert_eq!(prompts.standing(&second, at(6)), Standing::Open(1));
+        assert_eq!(prompts.status(&second, at(6)), PromptStatus::Open(1));
     }
 
     /// Ids of the host's own live as long as what is known of their prompts, and no longer.
@@ -313,7 +314,7 @@ mod tests {
         let life = |s: u64| Some(Duration::from_secs(s));
         let mut prompts = Prompts::new(0xABCDEF << 40, 2);
         prompts.open(at(0), life(10), Some("order-7"));
-        assert_eq!(prompts.standing("order-7", at(1)), Standing::Open(0));
+        assert_eq!(prompts.status("order-7", at(1)), PromptStatus::Open(0));
         let open = "a prompt with the id \"order-7\" is open: choose another, or wait for its answer";
         assert_eq!(prompts.problem(at(9), "order-7").as_deref(), Some(open));
         assert_eq!(prompts.problem(at(10), "order-7"), None);
@@ -326,14 +327,14 @@ mod tests {
         assert_eq!(prompts.problem(at(0), "abcdee.00000009"), None);
         // Answered, it may be asked again; the first one's answer, refused, does not open the first again.
         prompts.answer(0);
-        assert_eq!(prompts.standing("order-7", at(1)), Standing::Answered);
+        assert_eq!(prompts.status("order-7", at(1)), PromptStatus::Answered);
         assert_eq!(prompts.problem(at(1), "order-7"), None);
         prompts.open(at(1), life(10), Some("order-7"));
-        assert_eq!(prompts.standing("order-7", at(1)), Standing::Open(1));
+        assert_eq!(prompts.status("order-7", at(1)), PromptStatus::Open(1));
         assert!(!prompts.reopen(at(1), 0));
         prompts.answer(1);
         assert!(!prompts.reopen(at(2), 1));
-        assert_eq!(prompts.standing("order-7", at(2)), Standing::Open(1));
+        assert_eq!(prompts.status("order-7", at(2)), PromptStatus::Open(1));
         // What makes room, is closed, or is over, takes its id along.
         for n in 0..20 {
             let id = format!("id-{n}");
@@ -350,6 +351,6 @@ mod tests {
             let known = prompts.open.len() + prompts.answered.len();
             assert!(prompts.by_id.len() <= known && known <= 4, "{prompts:?}");
         }
-        assert_eq!(prompts.standing("order-7", at(50)), Standing::Foreign);
+        assert_eq!(prompts.status("order-7", at(50)), PromptStatus::Foreign);
     }
 }

@@ -1,12 +1,12 @@
-//! Known secrets, taken out of a peer's text.
+//! Removes known secrets from texts of a peer.
 
 use crate::secret::Secret;
 use crate::token;
 use form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
-/// Replaces a secret in `text` with `<hidden>`: as it is, as JSON and forms write it, and in each upgrade token that it
-/// has signed, whenever that was (C-4).
+/// Replaces a secret in `text` with `<hidden>`: verbatim, as encoded in JSON and forms, and in each upgrade token
+/// that it has ever signed.
 pub fn redact(text: String, secret: &Secret) -> String {
     const HIDDEN: &str = "<hidden>";
     let plain = secret.expose().trim();

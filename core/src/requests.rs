@@ -77,7 +77,7 @@ impl Serialize for WireId {
     }
 }
 
-/// The requests that wait, oldest first. All have the same time-out, so the first is always the next to expire.
+/// Pending requests, oldest first. All have the same time-out, so the first is always the next to expire.
 #[derive(Debug)]
 pub(crate) struct Requests {
     /// First half of every id on the wire (O-1).

@@ -1,24 +1,24 @@
-//! Values that must not be shown (C-4).
+//! Secret texts.
 
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// A secret text: it prints as `<hidden>`, cannot be serialised, and is wiped when dropped (C-4).
+/// A secret text: it prints as `<hidden>`, cannot be serialised, and is wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over. The caller's `String` becomes the secret's own, so nothing is left behind.
+    /// Creates a secret from a text. The caller's `String` is moved, so no copy is left.
     pub fn new(text: impl Into<String>) -> Self {
         Secret(Zeroizing::new(text.into()))
     }
 
-    /// The text itself. Whoever calls this answers for where it goes.
+    /// Returns the secret. Do not log or display it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether it holds nothing but white space, which counts as unset (L-2).
+    /// Returns true if the secret is empty or white space, which counts as unset.
     pub fn is_blank(&self) -> bool {
         self.0.trim().is_empty()
     }

@@ -1,9 +1,9 @@
-//! Session keys (S): the name of the agent's conversation that an event belongs to.
+//! Session keys: names of an agent's conversations.
 
 use crate::event::{ChatType, Source};
 use std::borrow::Cow;
 
-/// Rules for when people share a conversation (S-3).
+/// Rules for sharing a conversation between users.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SessionKeyOptions {
     /// Gives each user of a group or channel a conversation of their own; true by default.
@@ -18,8 +18,8 @@ impl Default for SessionKeyOptions {
     }
 }
 
-/// The platforms that have a name of their own in a key. Any other counts as `relay`, as it does for the
-/// connectors that build the same key for an interrupt.
+/// Platforms with a name of their own in a key. Any other counts as `relay`, as it does for the connectors that build
+/// the same key for an interrupt.
 const PLATFORMS: [&str; 32] = [
     "api_server",
     "bluebubbles",
@@ -55,7 +55,7 @@ const PLATFORMS: [&str; 32] = [
     "yuanbao",
 ];
 
-/// Returns the session key of an event's source under `profile` (S-1 to S-6).
+/// Returns the session key of an event's source under `profile`.
 ///
 /// `profile` is the host's agent profile, `None` for the default one; the profile that the event names is
 /// [`Source::profile`](crate::event::Source::profile).
@@ -116,7 +116,8 @@ fn namespace(profile: Option<&str>) -> &str {
     }
 }
 
-/// Returns the profile that a key is of: `None` for the default one, and for what is no agent's key (S-1).
+/// Returns the profile of a session key; `None` for the default profile, and for a text that is not an agent's
+/// session key.
 pub(crate) fn profile_of(key: &str) -> Option<&str> {
     let (namespace, _) = key.strip_prefix("agent:")?.split_once(':')?;
     match namespace {
@@ -126,8 +127,8 @@ pub(crate) fn profile_of(key: &str) -> Option<&str> {
     }
 }
 
-/// A WhatsApp id without its decorations: trimmed, one `+` dropped wherever it stands, cut at the first `:` and
-/// at the first `@`, and that twice over (S-4).
+/// Returns a WhatsApp id without its decorations: trimmed, the first `+` removed, cut at the first `:` and at the
+/// first `@`, all of it twice (S-4).
 fn canonical(id: &str) -> Cow<'_, str> {
     fn once(id: &str) -> Cow<'_, str> {
         let id = id.trim();

@@ -1,59 +1,67 @@
-//! Delivery signatures: how a gateway knows that an HTTP delivery comes from its connector (C-3).
+//! Signatures of webhook requests.
 
 use crate::secret::Secret;
 use crate::token;
 use data_encoding::HEXLOWER;
 
-/// How far the connector's clock may be from ours, in seconds, either way (C-3).
+/// Maximum difference between the connector's clock and ours, in seconds.
 pub const MAX_SKEW_S: u64 = 300;
-/// The header with the moment of signing, in unix seconds.
+/// Name of the header with the time of signing, in Unix seconds.
 pub const TIMESTAMP_HEADER: &str = "x-relay-timestamp";
-/// The header with the signature, in hex.
+/// Name of the header with the signature, in hex.
 pub const SIGNATURE_HEADER: &str = "x-relay-signature";
 
-/// Why a delivery is not taken for the connector's own. Each of them is a 401 (H-6), with this text, which quotes
-/// nothing of what came and says nothing of a key.
+/// Error returned when a webhook request is not signed by the connector. The request is answered 401 with this text,
+/// which quotes neither the request nor a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum NotSigned {
-    /// There is no key to check with, or only empty ones.
+pub enum SignatureError {
+    /// No key is configured, or only empty keys.
     #[error("no delivery key is configured: set GATEWAY_RELAY_DELIVERY_KEY")]
     NoKey,
     /// A header is missing.
     #[error("the header {0} is missing")]
     Missing(&'static str),
-    /// The timestamp is not made of ASCII digits.
+    /// The timestamp has a character that is not an ASCII digit.
     #[error("x-relay-timestamp is no number of unix seconds: ASCII digits only")]
     Timestamp,
-    /// The signature is not made of 64 hex digits.
+    /// The signature does not consist of 64 hex digits.
     #[error("x-relay-signature is no signature: 64 hex digits")]
     Signature,
-    /// It was signed too long ago, or too far in the future.
+    /// The timestamp differs from the current time by more than [`MAX_SKEW_S`].
     #[error("signed more than {MAX_SKEW_S} s ago or ahead: check the clocks of both sides")]
     Stale,
-    /// No key of the list made this signature.
+    /// The signature does not match any key.
     #[error("the signature is of another key, body or timestamp")]
-    Wrong,
+    Mismatch,
 }
 
-/// The keys of a comma list, as `GATEWAY_RELAY_DELIVERY_KEY` holds one during a rotation; blank ones are left out.
+/// Splits a comma-separated list of keys, as in `GATEWAY_RELAY_DELIVERY_KEY` during a rotation. Blank entries are
+/// left out.
 pub fn keys(list: &Secret) -> Vec<Secret> {
     list.expose().split(',').map(str::trim).filter(|key| !key.is_empty()).map(Secret::from).collect()
 }
 
-/// The signature of `body`, its exact bytes, at `unix_s`: lower-case hex of HMAC-SHA256 over `{unix_s}.{body}`.
+/// Signs the exact bytes of `body` at the time `unix_s`. Returns the lower-case hex of HMAC-SHA256 over
+/// `{unix_s}.{body}`.
 pub fn sign(body: &[u8], key: &Secret, unix_s: u64) -> String {
     HEXLOWER.encode(&token::sign(&[unix_s.to_string().as_bytes(), b".", body], key))
 }
 
-/// Checks the two headers of a delivery against the exact bytes of its body, at `unix_s`. Any key of the rotation
-/// list may match, an empty one never does; the keys are compared in constant time (C-3).
+/// Verifies the two headers of a webhook request against the exact bytes of its body at the time `unix_s`.
+///
+/// Any key of the rotation list may match; an empty key never does. Keys are compared in constant time.
+///
+/// # Errors
+///
+/// Returns the first check that fails. [`SignatureError::Stale`] is returned for a timestamp that differs from
+/// `unix_s` by more than [`MAX_SKEW_S`].
 pub fn verify(
     body: &[u8],
     timestamp: Option<&str>,
     signature: Option<&str>,
     keys: &[Secret],
     unix_s: u64,
-) -> Result<(), NotSigned> {
+) -> Result<(), SignatureError> {
     verify_within(body, timestamp, signature, keys, unix_s, MAX_SKEW_S)
 }
 
@@ -64,29 +72,29 @@ fn verify_within(
     keys: &[Secret],
     unix_s: u64,
     max_skew_s: u64,
-) -> Result<(), NotSigned> {
+) -> Result<(), SignatureError> {
     if keys.iter().all(|key| key.expose().is_empty()) {
-        return Err(NotSigned::NoKey);
+        return Err(SignatureError::NoKey);
     }
-    let timestamp = timestamp.ok_or(NotSigned::Missing(TIMESTAMP_HEADER))?;
-    let signature = signature.ok_or(NotSigned::Missing(SIGNATURE_HEADER))?;
+    let timestamp = timestamp.ok_or(SignatureError::Missing(TIMESTAMP_HEADER))?;
+    let signature = signature.ok_or(SignatureError::Missing(SIGNATURE_HEADER))?;
     if timestamp.is_empty() || !timestamp.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(NotSigned::Timestamp);
+        return Err(SignatureError::Timestamp);
     }
     if signature.len() != 64 || !signature.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(NotSigned::Signature);
+        return Err(SignatureError::Signature);
     }
-    // One too long to count is too far ahead.
-    let signed_at: u64 = timestamp.parse().map_err(|_| NotSigned::Stale)?;
+    // A number that overflows is too far in the future.
+    let signed_at: u64 = timestamp.parse().map_err(|_| SignatureError::Stale)?;
     if unix_s.abs_diff(signed_at) > max_skew_s {
-        return Err(NotSigned::Stale);
+        return Err(SignatureError::Stale);
     }
-    // The number is what is signed, without the zeros that may stand before it.
+    // Only the number is signed, without leading zeros.
     let signed_at = signed_at.to_string();
     if token::signed_by_any(&[signed_at.as_bytes(), b".", body], signature, keys) {
         Ok(())
     } else {
-        Err(NotSigned::Wrong)
+        Err(SignatureError::Mismatch)
     }
 }
 
@@ -173,30 +181,30 @@ mod tests {
         let keys = |list: &[&str]| list.iter().map(|key| Secret::new(*key)).collect::<Vec<_>>();
         let (now, signature) = (at.to_string(), Some(good.as_str()));
         let timestamp = Some(now.as_str());
-        let missing = |header| Err(NotSigned::Missing(header));
+        let missing = |header| Err(SignatureError::Missing(header));
         for (timestamp, signature, list, unix_s, expected) in [
             (timestamp, signature, &["dk"][..], at, Ok(())),
             (timestamp, signature, &["dk"], at + 300, Ok(())),
             (timestamp, signature, &["dk"], at - 300, Ok(())),
-            (timestamp, signature, &["dk"], at + 301, Err(NotSigned::Stale)),
-            (timestamp, signature, &["dk"], at - 301, Err(NotSigned::Stale)),
+            (timestamp, signature, &["dk"], at + 301, Err(SignatureError::Stale)),
+            (timestamp, signature, &["dk"], at - 301, Err(SignatureError::Stale)),
             (timestamp, signature, &["new", "", "dk"], at, Ok(())),
-            (timestamp, signature, &["new"], at, Err(NotSigned::Wrong)),
-            (timestamp, signature, &[], at, Err(NotSigned::NoKey)),
-            (timestamp, signature, &[""], at, Err(NotSigned::NoKey)),
+            (timestamp, signature, &["new"], at, Err(SignatureError::Mismatch)),
+            (timestamp, signature, &[], at, Err(SignatureError::NoKey)),
+            (timestamp, signature, &[""], at, Err(SignatureError::NoKey)),
             (None, signature, &["dk"], at, missing(TIMESTAMP_HEADER)),
             (timestamp, None, &["dk"], at, missing(SIGNATURE_HEADER)),
-            (Some(""), signature, &["dk"], at, Err(NotSigned::Timestamp)),
-            (Some("1782554400.0"), signature, &["dk"], at, Err(NotSigned::Timestamp)),
-            (Some("١"), signature, &["dk"], at, Err(NotSigned::Timestamp)),
-            (Some("99999999999999999999999"), signature, &["dk"], at, Err(NotSigned::Stale)),
-            (timestamp, Some(""), &["dk"], at, Err(NotSigned::Signature)),
-            (timestamp, Some(&good[1..]), &["dk"], at, Err(NotSigned::Signature)),
+            (Some(""), signature, &["dk"], at, Err(SignatureError::Timestamp)),
+            (Some("1782554400.0"), signature, &["dk"], at, Err(SignatureError::Timestamp)),
+            (Some("١"), signature, &["dk"], at, Err(SignatureError::Timestamp)),
+            (Some("99999999999999999999999"), signature, &["dk"], at, Err(SignatureError::Stale)),
+            (timestamp, Some(""), &["dk"], at, Err(SignatureError::Signature)),
+            (timestamp, Some(&good[1..]), &["dk"], at, Err(SignatureError::Signature)),
         ] {
             let ours = verify(body, timestamp, signature, &keys(list), unix_s);
             assert_eq!(ours, expected, "{timestamp:?} {signature:?} {list:?} {unix_s}");
         }
         // A replay on another body.
-        assert_eq!(verify(b"other", timestamp, signature, &keys(&["dk"]), at), Err(NotSigned::Wrong));
+        assert_eq!(verify(b"other", timestamp, signature, &keys(&["dk"]), at), Err(SignatureError::Mismatch));
     }
 }

@@ -1,13 +1,13 @@
-//! Slack's peculiarities: its one slash command (E-11), and threads of top-level messages (S-7).
+//! Slack's peculiarities: its one slash command, and threads of top-level messages.
 
 use crate::event::{Event, MessageType};
 use crate::session_key::known_platform;
 use std::collections::BTreeMap;
 
-/// The slash command that a Slack workspace knows.
+/// Slash command of the gateway in a Slack workspace.
 const COMMAND: &str = "/hermes";
 
-/// Slack's protocol name.
+/// Protocol name of Slack.
 const PLATFORM: &str = "slack";
 
 /// Returns whether a platform is Slack, whose rules of threads and drafts are its own (O-12, M-8).
@@ -15,10 +15,10 @@ pub(crate) fn is_slack(platform: &str) -> bool {
     platform == PLATFORM
 }
 
-/// What the host's sub-commands stand for: `ask` → `/ask`, say.
+/// Meanings of the host's sub-commands, for instance `ask` → `/ask`.
 pub type Subcommands = BTreeMap<String, String>;
 
-/// Rewrites a Slack message that begins with `/hermes` (E-11). Any other is left alone.
+/// Rewrites a Slack message that begins with `/hermes` (E-11). Other messages are unchanged.
 pub(crate) fn rewrite(event: &mut Event, subcommands: &Subcommands) {
     if !is_slack(&event.source.platform) {
         return;
@@ -40,8 +40,8 @@ pub(crate) fn rewrite(event: &mut Event, subcommands: &Subcommands) {
     event.say(&text, kind);
 }
 
-/// Makes a message of Slack without a thread the beginning of one (S-7), so that every top-level message is a session
-/// of its own. An answer to a prompt begins none.
+/// Makes a Slack message without a thread the beginning of a thread (S-7), so that every top-level message is a
+/// session of its own. An answer to a prompt does not begin one.
 pub(crate) fn begin_thread(event: &mut Event) {
     if known_platform(&event.source.platform) == "slack" && event.prompt_response.is_none() {
         event.begin_thread();

@@ -1,4 +1,4 @@
-//! Cutting a long text into messages (O-11), as a reader of CommonMark sees it.
+//! Splits a long text into messages along its CommonMark structure.
 //!
 //! - `blocks` reads lines: containers, fenced blocks, text; `cursor` counts their columns.
 //! - `spans` finds the code spans of a paragraph.
@@ -16,23 +16,23 @@ use blocks::{Blocks, Context};
 use cutter::Cutter;
 use part::Start;
 
-/// The least limit that [`split`] works with; a lower one counts as this.
-pub const LEAST_LIMIT: usize = 32;
+/// Minimum limit of [`split`]. A lower limit counts as this.
+pub const MIN_LIMIT: usize = 32;
 
 /// Limits that a platform puts on a message's text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Room {
-    /// The longest message, in `unit`; under [`LEAST_LIMIT`] counts as that.
+pub struct SplitOptions {
+    /// Maximum length of a message, in `unit`; at least [`MIN_LIMIT`].
     pub limit: usize,
-    /// Unit of lengths (D-4).
+    /// Unit of lengths.
     pub unit: LenUnit,
-    /// Whether the platform reads Markdown's code (D-5). If not, backticks are text like any other.
+    /// True if the platform renders Markdown code. Otherwise backticks are plain text.
     pub code_blocks: bool,
 }
 
-impl From<&Descriptor> for Room {
-    fn from(descriptor: &Descriptor) -> Room {
-        Room {
+impl From<&Descriptor> for SplitOptions {
+    fn from(descriptor: &Descriptor) -> SplitOptions {
+        SplitOptions {
             limit: usize::try_from(descriptor.max_message_length).unwrap_or(usize::MAX),
             unit: descriptor.len_unit,
             code_blocks: descriptor.code_blocks(),
@@ -40,9 +40,9 @@ impl From<&Descriptor> for Room {
     }
 }
 
-impl Room {
-    fn at_least(self) -> Room {
-        Room { limit: self.limit.max(LEAST_LIMIT), ..self }
+impl SplitOptions {
+    fn at_least(self) -> SplitOptions {
+        SplitOptions { limit: self.limit.max(MIN_LIMIT), ..self }
     }
 
     fn read(self, text: &str, context: &Context) -> Blocks {
@@ -50,14 +50,15 @@ impl Room {
     }
 }
 
-/// Cuts `text` into parts that fit (O-11): at a newline, else at a space, else between two grapheme clusters. The
-/// newline or space at a cut is dropped, and nothing else is. A code span or grapheme cluster that fits into a part
-/// stays whole. A fenced code block that a cut goes through is closed and opened again, with its info string when that
-/// is at most a quarter of the limit. Each of several parts ends with its number, ` (1/3)`, which has a line of its own
-/// after a fence.
+/// Splits `text` into parts that fit: at a newline, else at a space, else between two grapheme clusters.
 ///
-/// A text within the limit is returned as it is, as one part. Parts of nothing but white space are left out.
-pub fn split(text: &str, room: Room) -> Vec<String> {
+/// The newline or space at a cut is dropped, and nothing else. A code span or grapheme cluster that fits into a part
+/// is not cut. A fenced code block that is cut is closed and opened again, with its info string if that is at most a
+/// quarter of the limit. If there are several parts, each ends with its number, ` (1/3)`, on a line of its own after
+/// a fence.
+///
+/// A text within the limit is returned unchanged as one part. Parts that consist of white space are left out.
+pub fn split(text: &str, room: SplitOptions) -> Vec<String> {
     let room = room.at_least();
     if bounded(room.unit, text, room.limit).is_some() {
         return vec![text.to_owned()];
@@ -81,7 +82,7 @@ pub fn split(text: &str, room: Room) -> Vec<String> {
     numbered.collect()
 }
 
-/// The parts, each with whether its last line is a fence.
+/// Returns the parts, each with a flag that is true if its last line is a fence.
 fn parts(cutter: &Cutter<'_>) -> Vec<(String, bool)> {
     let mut parts = Vec::new();
     let mut start = Start::default();
@@ -95,7 +96,7 @@ fn parts(cutter: &Cutter<'_>) -> Vec<(String, bool)> {
     parts
 }
 
-/// What is open where a text was cut, kept for when the text goes on.
+/// Blocks that are open at a cut, kept for the continuation of the text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Block(Context);
 
@@ -106,7 +107,7 @@ impl Block {
     }
 }
 
-/// The context of a text that begins inside `block`.
+/// Returns the context of a text that begins inside `block`.
 fn context(block: Option<&Block>) -> Context {
     block.map(|Block(context)| context.clone()).unwrap_or_default()
 }
@@ -124,7 +125,7 @@ pub(crate) struct First {
 
 /// Returns the first message of a text that begins inside `block`, cut as [`split`] cuts. What is open at its end is
 /// closed, whether or not the text goes on: so each state of a growing text is a message that can stay.
-pub(crate) fn first(text: &str, block: Option<&Block>, room: Room) -> First {
+pub(crate) fn first(text: &str, block: Option<&Block>, room: SplitOptions) -> First {
     let room = room.at_least();
     if text.is_empty() {
         return First { content: String::new(), next: 0, block: block.cloned() };
@@ -142,7 +143,7 @@ pub(crate) fn first(text: &str, block: Option<&Block>, room: Room) -> First {
 
 /// What of a text can matter for its first message: some more than fits, up to the end of a line. So a long text costs
 /// no more with each of its messages.
-fn near(text: &str, room: Room) -> &str {
+fn near(text: &str, room: SplitOptions) -> &str {
     let most = room.limit.saturating_mul(8).saturating_add(1 << 16);
     if most >= text.len() {
         return text;
@@ -154,7 +155,7 @@ fn near(text: &str, room: Room) -> &str {
 
 /// Returns how much of a text is not shown at the beginning of a further message, and what is open behind it: blank
 /// lines, spaces inside of a line, and the end of a block that the last message has closed already.
-pub(crate) fn resume(text: &str, block: Option<&Block>, room: Room) -> (usize, Option<Block>) {
+pub(crate) fn resume(text: &str, block: Option<&Block>, room: SplitOptions) -> (usize, Option<Block>) {
     let mut context = context(block);
     let mut skipped = 0;
     if context.fence.is_some() {
@@ -188,7 +189,7 @@ pub(crate) fn resume(text: &str, block: Option<&Block>, room: Room) -> (usize, O
 
 /// Returns as much of a growing text as can be shown: neither a last line that may yet become a fence, nor a block in
 /// which there is nothing so far.
-pub(crate) fn settled<'t>(text: &'t str, block: Option<&Block>, room: Room) -> &'t str {
+pub(crate) fn settled<'t>(text: &'t str, block: Option<&Block>, room: SplitOptions) -> &'t str {
     if !room.code_blocks || text.is_empty() {
         return text;
     }

@@ -1,17 +1,17 @@
-//! What was counted: every drop has a counter.
+//! Counters: every drop has one.
 
 use crate::numbers::numbers;
 
 numbers! {
-    /// Counters since the machine was made. Each drop that the rules allow has one.
+    /// Counters since the machine was created. Each drop that the protocol allows has a counter.
     Stats: u64,
-    /// Dials begun.
+    /// Dials started.
     dials;
     /// Handshakes completed.
     handshakes;
-    /// Auth refusals (L-7).
+    /// Dials and connections that the connector refused for their credentials.
     refusals;
-    /// Dials whose credentials were refused by something other than the connector (L-9).
+    /// Dials whose credentials were refused by something other than the connector.
     credentials_refused;
     /// Frames read, of any type.
     frames_in;
@@ -19,94 +19,95 @@ numbers! {
     frames_out;
     /// Events handed to the host.
     delivered;
-    /// Deliveries that the host refused or dropped.
+    /// Deliveries that the host refused or dropped.
     refused;
     /// Acknowledgements written.
     acks;
-    /// Acknowledgements, and copies that were to have one, too late for their connection: the entries come again.
-    moot_acks;
-    /// Lines that were no JSON object with a string `type` (W-3).
+    /// Acknowledgements, also of duplicates, that were too late for their connection; the entries are redelivered.
+    late_acks as "moot_acks";
+    /// Lines that are not a JSON object with a string `type`.
     malformed_lines;
-    /// Lines over `max_line_bytes` (W-5).
+    /// Lines longer than `max_line_bytes`.
     overlong_lines;
-    /// Frames of an unknown type, or of one that only a gateway sends (W-4).
+    /// Frames of an unknown type, or of a type that only a gateway sends.
     unknown_frames;
-    /// Frames of type `error`.
+    /// Frames of type `error`.
     error_frames;
-    /// Input on a dial that is over (L-6).
+    /// Inputs of a dial that has ended.
     stale_inputs;
-    /// Results that nobody waits for (O-1).
+    /// Results without a pending request.
     stray_results;
-    /// Descriptors beyond one per hello, or unusable after the handshake (D-8, L-17).
+    /// Descriptors beyond one per hello, and unusable descriptors after the handshake.
     extra_descriptors;
-    /// Confirmations of an idleness that nobody waits for (L-12).
+    /// Confirmations of idleness without a pending `going_idle`.
     stray_idle_acks;
-    /// Interrupts without a session key (L-16).
+    /// Interrupts without a session key.
     keyless_interrupts;
-    /// `inbound` frames without an event, and `passthrough_forward` frames without a forward, to save.
+    /// `inbound` frames without an event, and `passthrough_forward` frames without a forward.
     unusable_events;
-    /// Ids of over a kibibyte, which are not kept: of an event's chat (M-1), of a request's answer.
+    /// Chat ids of events and ids in results that are longer than 1 KiB. They are not kept.
     overlong_ids;
-    /// Texts of answers that were cut: words of a failure over 16 KiB, names of chats over 1 KiB.
+    /// Texts in results that were truncated: failure messages at 16 KiB, chat names at 1 KiB.
     cut_texts;
-    /// Names of ops beyond the 256 that are kept of a descriptor (D-6).
+    /// Op names beyond the 256 that are kept of a descriptor.
     dropped_ops;
-    /// Unknown fields of descriptors beyond the 256, or 64 KiB of JSON, that are kept of one.
+    /// Unknown fields beyond the 256 fields, or 64 KiB of JSON, that are kept of a descriptor.
     dropped_fields;
-    /// Forwards whose body did not decode, and so reads as empty (P-1).
+    /// Forwards whose body could not be decoded. It is read as empty.
     undecodable_bodies;
-    /// Discord forwards that are no event: pings, autocompletions, unknown types, no interaction at all (P-2, P-6).
+    /// Discord forwards that are not an event: pings, autocompletions, unknown types, bodies that are not an
+    /// interaction.
     silent_interactions;
-    /// Answers to prompts of other processes (I-3).
+    /// Answers to prompts of other processes.
     foreign_answers;
-    /// Answers to prompts that were answered already (I-3).
+    /// Answers to prompts that were answered before.
     late_answers;
-    /// Answers to prompts of our own that are not open (I-3).
+    /// Answers to prompts of this process that are no longer open.
     stale_answers;
-    /// Open prompts that made room for others, as many being open as `prompts` allows (I-2).
+    /// Open prompts that were evicted because more than `prompts` were open.
     prompts_evicted;
-    /// Forwards that nobody asked for (P-2).
+    /// Forwards that were dropped because the host does not want them.
     unwanted_forwards;
-    /// HTTP requests of any kind, health checks among them (H-6).
+    /// HTTP requests of any kind, including health checks.
     http_requests;
-    /// HTTP requests for a path or with a method that there is none of (H-6: 404, 405).
+    /// HTTP requests for an unknown path or with a method that is not allowed (404, 405).
     unknown_http_requests;
-    /// HTTP requests that no key of ours signed, or not lately (C-3, H-6: 401).
+    /// HTTP requests without a valid, recent signature (401).
     unsigned_deliveries;
-    /// Signed deliveries whose body did not come in time (H-6: 408).
+    /// Signed deliveries whose body timed out (408).
     slow_deliveries;
-    /// Signed deliveries whose body is over `delivery_body` (H-6: 413).
+    /// Signed deliveries whose body is larger than `delivery_body` (413).
     overlong_deliveries;
-    /// Signed deliveries whose body is no JSON, or holds nothing to deliver (H-6: 400).
+    /// Signed deliveries whose body is not a JSON object or has nothing to deliver (400).
     unusable_deliveries;
-    /// Signed deliveries for which there was no room, or nobody to take them any more (H-6: 503).
+    /// Signed deliveries that were rejected because the inbox was full or the relay has ended (503).
     deliveries_turned_away;
-    /// Signed deliveries on which the host said nothing in time (H-6: 503 or 504).
+    /// Signed deliveries that the host did not settle in time (503 or 504).
     deliveries_expired;
-    /// Duplicates of what was taken already.
+    /// Duplicates of accepted deliveries.
     duplicates;
-    /// Duplicates of what is in flight beyond the eight that wait.
+    /// Duplicates of a delivery in flight beyond the eight that wait for it to be settled.
     waiters_dropped;
-    /// Events that came before a handshake that then failed (L-17).
+    /// Events that arrived before a handshake that failed.
     early_dropped;
-    /// Events that were still queued when it was over for good.
+    /// Events that were queued when the relay ended for good.
     dropped_at_end;
-    /// Deliveries settled twice, or never handed out.
+    /// Settlements of deliveries that were settled before or never handed out.
     stray_settles;
-    /// Commands refused on the spot (O-6, O-8, O-9).
+    /// Commands that were refused on submission.
     not_accepted;
-    /// Typing signs that could not go out; never an error (O).
+    /// Typing signs that could not be sent.
     typing_dropped;
-    /// Signs of turns that could not be asked for (O-15).
+    /// Signs of turns that could not be requested.
     turn_signs_dropped;
-    /// Turns that made room for others, as many being open as `turns` allows (O-15).
+    /// Turns that were evicted because more than `turns` were open.
     turns_evicted;
-    /// Turns that were open for longer than `turn_timeout` (O-15).
+    /// Turns that were open for longer than `turn_timeout`.
     turns_timed_out;
 }
 
 impl Stats {
-    /// What has gone up since then, and by how much.
+    /// Returns the counters that have grown since `before`, each with its difference.
     pub fn since(&self, before: &Stats) -> impl Iterator<Item = (&'static str, u64)> {
         let grown =
             |((name, now), (_, before)): ((_, u64), (_, u64))| (now > before).then(|| (name, now - before));

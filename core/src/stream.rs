@@ -1,4 +1,4 @@
-//! What of a growing reply is shown next (O-10): a pure plan, told what the host wants and what became of each step.
+//! Plan of a growing reply's steps (O-10). It is pure: its inputs are the host's states and the results of steps.
 
 mod rest;
 #[cfg(test)]
@@ -7,7 +7,7 @@ mod tests;
 use crate::command::{Failure, FailureKind};
 use crate::descriptor::Descriptor;
 use crate::slack;
-use crate::split::{self, Block, Room};
+use crate::split::{self, Block, SplitOptions};
 use rest::Rest;
 use std::collections::VecDeque;
 
@@ -24,12 +24,12 @@ enum Mode {
     Segments,
 }
 
-/// What the platform of a reply can do, as it was when the stream began.
+/// Abilities of a reply's platform when the stream began.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Abilities {
     mode: Mode,
     can_edit: bool,
-    room: Room,
+    room: SplitOptions,
 }
 
 impl Abilities {
@@ -52,14 +52,14 @@ impl Abilities {
 pub(crate) struct Step {
     pub(crate) op: StepOp,
     pub(crate) content: String,
-    /// The frame completes the reply's final text (M-7).
+    /// True if the frame completes the reply's final text (M-7).
     pub(crate) last: bool,
 }
 
 /// The op that carries a step's text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum StepOp {
-    /// A message. The stream's first is the one that can be a reply.
+    /// A message. Only the stream's first can be a reply.
     Send { first: bool },
     /// The new text of a message.
     Edit { message_id: String },
@@ -69,70 +69,70 @@ pub(crate) enum StepOp {
 
 /// Steps that may be taken at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum May {
+pub(crate) enum Allowed {
     /// Any step.
     All,
-    /// A step of the last state: for another it is too soon.
+    /// A step of the last state only: for others it is too soon.
     Last,
-    /// None: there is no room for it.
+    /// None, for want of room.
     Nothing,
 }
 
-/// What is to be done.
+/// Next action of a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Next {
-    /// Nothing, until something happens.
+    /// Wait for the next input.
     Wait,
-    /// This; what becomes of it is the plan's to know.
+    /// Carry out this step, and report its result to the plan.
     Step(Step),
-    /// The last state has ended, well with the ids of the messages. After a definite failure the stream can go on.
+    /// The last state has ended; `Ok` has the ids of the messages. After a definite failure the stream can continue.
     Over(Result<Vec<String>, Failure>),
 }
 
-/// A place in the host's text.
+/// Position in the host's text.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Mark {
     at: usize,
-    /// The code block that is open there.
+    /// Code block that is open there.
     block: Option<Block>,
 }
 
-/// One state of one message.
+/// State of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Part {
     content: String,
-    /// Where the text goes on.
+    /// Position at which the text continues.
     to: Mark,
-    /// Nothing will be added to that message.
+    /// True if the message is full.
     full: bool,
-    /// The reply ends with it.
+    /// True if the reply ends with it.
     last: bool,
 }
 
-/// The message that is under way.
+/// Message in progress.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Open {
-    /// Nothing of it is shown.
+    /// Not shown yet.
     Unsent,
-    /// A draft shows it.
+    /// Shown as a draft.
     Draft { id: i64, content: String },
-    /// It is there, and can be edited.
+    /// Sent, and can be edited.
     Message {
         id: String,
         content: String,
-        /// The furthest that it may reach.
+        /// Furthest position that it may show.
         reach: Mark,
-        /// Why that is not sure.
+        /// Failure that makes this uncertain.
         doubt: Option<Failure>,
     },
 }
 
-/// What a step that waits for its answer is.
+/// Kind of the step that waits for its result.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Kind {
     Send,
     Edit {
-        /// It puts another text in the place of what is shown.
+        /// True if it replaces the text that is shown.
         rewrites: bool,
     },
     Draft {
@@ -140,42 +140,42 @@ enum Kind {
     },
     Seal {
         id: i64,
-        /// Why it is not known what became of the first try; `None` on that try (O-13).
+        /// Ambiguous failure of the first try; `None` on the first try (O-13).
         doubt: Option<Failure>,
     },
 }
 
-/// One streamed reply: what may be shown of it, and what is wanted. Places are counted in the host's whole text, of
-/// which only what is not in a finished message is kept.
+/// Plan of one streamed reply. Positions are offsets in the host's whole text, of which only the part after the
+/// finished messages is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct StreamPlan {
     mode: Mode,
     can_edit: bool,
-    room: Room,
+    room: SplitOptions,
     rest: Rest,
-    /// Where `rest` begins: the end of the finished messages.
+    /// Start of `rest`: the end of the finished messages.
     start: Mark,
-    /// The ends of segments behind that.
+    /// Ends of the segments after that.
     ends: VecDeque<usize>,
     last: bool,
     open: Open,
-    /// What the host wants is no continuation of what the open message shows.
+    /// True if the host's text does not continue what the open message shows.
     rewritten: bool,
     flight: Option<(Kind, Part)>,
-    /// A seal whose first answer was ambiguous: the draft, what it shows, and why (O-13).
+    /// Seal whose first result was ambiguous: the draft, its content, and the failure (O-13).
     unsure_seal: Option<(i64, Part, Failure)>,
     message_ids: Vec<String>,
-    /// Bytes of those.
+    /// Bytes of the message ids.
     id_bytes: usize,
-    /// A message has begun: further ones are no replies.
+    /// True once a message has begun. Further messages are not replies.
     begun: bool,
-    /// The first ambiguous step of a finished message.
+    /// Failure of the first ambiguous step of a finished message.
     doubt: Option<Failure>,
-    /// A definite failure: nothing goes out until the host says more (O-8).
+    /// Definite failure. Nothing is sent until the host submits another state (O-8).
     held: Option<Failure>,
-    /// What ended it for good.
+    /// Failure that ended it for good.
     ended: Option<Failure>,
-    /// The host has stopped the turn.
+    /// True if the host has stopped the turn.
     stopped: bool,
 }
 
@@ -203,7 +203,7 @@ impl StreamPlan {
         }
     }
 
-    /// The host's next state. Not after the last one, while that has not ended.
+    /// Adds the host's next state. Must not be called after the last one until that has ended.
     pub(crate) fn push(&mut self, text: &str, last: bool, segment: bool) {
         let rest = &text[ceil(text, self.start.at)..];
         let sent = self.flight.as_ref().map_or(0, |(_, part)| part.to.at);
@@ -229,17 +229,17 @@ impl StreamPlan {
         self.rest.weight() + self.ends.len() * size_of::<usize>() + self.id_bytes
     }
 
-    /// Whether the last state has come and has not ended.
+    /// Returns true if the last state was added and has not ended.
     pub(crate) fn is_finishing(&self) -> bool {
         self.last
     }
 
-    /// Whether a step waits for its answer.
+    /// Returns true if a step waits for its result.
     pub(crate) fn is_waiting(&self) -> bool {
         self.flight.is_some()
     }
 
-    /// What ended it, when nothing more can come of it.
+    /// Returns the failure that ended it for good.
     pub(crate) fn ended(&self) -> Option<&Failure> {
         self.ended.as_ref()
     }
@@ -260,16 +260,16 @@ impl StreamPlan {
 
     /// Returns what is to be done now, where a step is one that may be taken. `drafts` counts the drafts of all
     /// streams.
-    pub(crate) fn next(&mut self, may: May, drafts: &mut i64) -> Next {
+    pub(crate) fn next(&mut self, may: Allowed, drafts: &mut i64) -> Next {
         let allowed = match may {
-            May::All => true,
-            May::Last => self.last,
-            May::Nothing => false,
+            Allowed::All => true,
+            Allowed::Last => self.last,
+            Allowed::Nothing => false,
         };
         if self.flight.is_some() {
             return Next::Wait;
         }
-        if self.unsure_seal.is_some() && may == May::Nothing {
+        if self.unsure_seal.is_some() && may == Allowed::Nothing {
             return Next::Wait;
         }
         if let Some((id, part, doubt)) = self.unsure_seal.take() {
@@ -303,11 +303,11 @@ impl StreamPlan {
         }
     }
 
-    /// The end of a reply that the host has stopped.
-    fn next_of_stopped(&mut self, may: May) -> Next {
+    /// Returns the next action of a reply that the host has stopped.
+    fn next_of_stopped(&mut self, may: Allowed) -> Next {
         let seals =
             matches!(self.open, Open::Draft { .. }) && self.mode == Mode::SealedDrafts && self.held.is_none();
-        if seals && may == May::Nothing {
+        if seals && may == Allowed::Nothing {
             return Next::Wait;
         }
         // Taken, so that a seal that cannot be written is not tried again.
@@ -317,20 +317,19 @@ impl StreamPlan {
                 let part = Part { content, to: self.start.clone(), full: true, last: false };
                 Next::Step(self.seal(id, part, None))
             }
-            Open::Draft { .. } | Open::Unsent => self.over_stopped(None),
-            Open::Message { doubt, .. } => self.over_stopped(doubt),
+            Open::Draft { .. } | Open::Unsent => self.finish_stopped(None),
+            Open::Message { doubt, .. } => self.finish_stopped(doubt),
         }
     }
 
-    fn over_stopped(&mut self, doubt: Option<Failure>) -> Next {
+    fn finish_stopped(&mut self, doubt: Option<Failure>) -> Next {
         self.ended = Some(Failure::definite("the turn was stopped"));
         self.last = false;
         let ids = std::mem::take(&mut self.message_ids);
         Next::Over(self.doubt.take().or(doubt).map_or(Ok(ids), Err))
     }
 
-    /// The state of the open message that is wanted. `settled` is where the text that can be shown ends, once somebody
-    /// has looked.
+    /// Returns the wanted state of the open message. `settled` caches the end of the text that can be shown.
     fn part(&self, settled: &mut Option<usize>) -> Option<Part> {
         let block = self.start.block.as_ref();
         let (text, closes) = match (self.mode, self.ends.front()) {
@@ -356,7 +355,7 @@ impl StreamPlan {
         Some(Part { content: first.content, to, full: closes || end < text.len(), last })
     }
 
-    /// Whether there is nothing to do for a state: an empty message cannot be shown.
+    /// Returns true if a state needs no step: an empty message cannot be shown.
     fn shows(&self, part: &Part) -> bool {
         part.content.is_empty()
             || match &self.open {
@@ -373,7 +372,7 @@ impl StreamPlan {
             Open::Message { id, .. } => {
                 let op = StepOp::Edit { message_id: id.clone() };
                 let kind = Kind::Edit { rewrites: std::mem::take(&mut self.rewritten) };
-                return self.fly(kind, op, part);
+                return self.start_step(kind, op, part);
             }
             Open::Draft { id, .. } => Some(*id),
             Open::Unsent => None,
@@ -386,23 +385,23 @@ impl StreamPlan {
                     *drafts += 1;
                     *drafts
                 });
-                self.fly(Kind::Draft { id }, StepOp::Draft { draft_id: id, seals: false }, part)
+                self.start_step(Kind::Draft { id }, StepOp::Draft { draft_id: id, seals: false }, part)
             }
-            _ => self.fly(Kind::Send, StepOp::Send { first: !self.begun }, part),
+            _ => self.start_step(Kind::Send, StepOp::Send { first: !self.begun }, part),
         }
     }
 
     fn seal(&mut self, id: i64, part: Part, doubt: Option<Failure>) -> Step {
-        self.fly(Kind::Seal { id, doubt }, StepOp::Draft { draft_id: id, seals: true }, part)
+        self.start_step(Kind::Seal { id, doubt }, StepOp::Draft { draft_id: id, seals: true }, part)
     }
 
-    fn fly(&mut self, kind: Kind, op: StepOp, part: Part) -> Step {
+    fn start_step(&mut self, kind: Kind, op: StepOp, part: Part) -> Step {
         let step = Step { op, content: part.content.clone(), last: part.last };
         self.flight = Some((kind, part));
         step
     }
 
-    /// What became of the step: where it went well, the message's id, if there is one.
+    /// Handles the result of the step: the message's id, if there is one, or the failure.
     pub(crate) fn result(&mut self, result: Result<Option<String>, Failure>) {
         let Some((kind, part)) = self.flight.take() else { return };
         let result = match (&kind, result) {
@@ -416,20 +415,20 @@ impl StreamPlan {
             (_, result) => result,
         };
         match result {
-            Ok(id) => self.went_well(kind, part, id.filter(|id| !id.is_empty())),
+            Ok(id) => self.on_success(kind, part, id.filter(|id| !id.is_empty())),
             Err(failure) => match failure.kind {
                 FailureKind::Declined => self.ended = Some(failure),
                 FailureKind::Definite => {
                     self.rewritten |= matches!(kind, Kind::Edit { rewrites: true });
                     self.held = Some(failure);
                 }
-                FailureKind::Ambiguous => self.may_have_gone_well(kind, part, failure),
-                FailureKind::Rejected | FailureKind::Unsupported => self.went_wrong(&kind, failure),
+                FailureKind::Ambiguous => self.on_ambiguous(kind, part, failure),
+                FailureKind::Rejected | FailureKind::Unsupported => self.on_failure(&kind, failure),
             },
         }
     }
 
-    fn went_well(&mut self, kind: Kind, part: Part, id: Option<String>) {
+    fn on_success(&mut self, kind: Kind, part: Part, id: Option<String>) {
         match kind {
             Kind::Send => {
                 self.begun = true;
@@ -471,8 +470,8 @@ impl StreamPlan {
         self.message_ids.extend(message_id);
     }
 
-    /// It counts as shown, since it may be.
-    fn may_have_gone_well(&mut self, kind: Kind, part: Part, failure: Failure) {
+    /// Counts the step as shown, since it may have been.
+    fn on_ambiguous(&mut self, kind: Kind, part: Part, failure: Failure) {
         match kind {
             Kind::Send => {
                 self.begun = true;
@@ -497,7 +496,7 @@ impl StreamPlan {
         }
     }
 
-    fn went_wrong(&mut self, kind: &Kind, failure: Failure) {
+    fn on_failure(&mut self, kind: &Kind, failure: Failure) {
         match kind {
             Kind::Send => self.ended = Some(failure),
             // What is shown is not what is wanted, and cannot be made so.
@@ -514,7 +513,7 @@ impl StreamPlan {
         }
     }
 
-    /// The open message is finished: the text goes on at `to`, or behind what it may show.
+    /// Finishes the open message. The text continues at `to`, or after what the message may show.
     fn advance(&mut self, to: Mark) {
         let mut to = to;
         if let Open::Message { reach, doubt, .. } = std::mem::replace(&mut self.open, Open::Unsent) {
@@ -533,7 +532,7 @@ impl StreamPlan {
     }
 }
 
-/// The least place from `at` on where a text can be cut; its end where it is shorter.
+/// Returns the first position from `at` on where a text can be cut, at most its end.
 fn ceil(text: &str, at: usize) -> usize {
     (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
 }

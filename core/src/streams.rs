@@ -7,7 +7,7 @@ use crate::json;
 use crate::op::{Draft, EditMessage, Op, SendMessage, StreamReply};
 use crate::output::DeliveryId;
 use crate::requests::{Owner, StreamKey};
-use crate::stream::{Abilities, May, Next, Step, StepOp, StreamPlan};
+use crate::stream::{Abilities, Allowed, Next, Step, StepOp, StreamPlan};
 use crate::time::Time;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -26,7 +26,7 @@ pub(crate) struct StreamTarget {
     pub(crate) abilities: Abilities,
 }
 
-/// What the machine adds to a frame: its platform's identity and what is remembered of its chat.
+/// Fields that the machine adds to a frame: its platform's identity and the memory of its chat.
 #[derive(Clone, Debug)]
 pub(crate) struct SentAs {
     pub(crate) tag: Option<usize>,
@@ -36,19 +36,19 @@ pub(crate) struct SentAs {
 /// Next step of a stream.
 #[derive(Debug)]
 pub(crate) enum Advance {
-    /// Nothing, until something happens.
+    /// Wait for the next input.
     Wait,
-    /// An op to ask the connector for.
+    /// Request this op.
     Ask(Op),
-    /// The last state has ended: the request that waits for it, if one does, has this result.
+    /// The last state has ended. The request that waits for it, if any, has this result.
     Over(Option<RequestId>, Result<Reply, Failure>),
 }
 
-/// One streamed reply.
+/// A streamed reply.
 #[derive(Debug)]
 struct Streamed {
     plan: StreamPlan,
-    /// Delivery that it answers, where the host has named one.
+    /// Delivery that it answers, if the host named one.
     delivery: Option<DeliveryId>,
     chat_id: String,
     reply_to: Option<String>,
@@ -58,13 +58,13 @@ struct Streamed {
     platform: Option<String>,
     /// Context of its last seal, while the seal's fate is unknown: the second try is the same frame (O-13).
     sealed_as: Option<(i64, SentAs)>,
-    /// Last thread that the connector has made for one of its messages (O-18).
+    /// Last thread that the connector created for one of its messages (O-18).
     auto_thread: Option<AutoThread>,
     /// Request that waits for the end.
     finishes: Option<RequestId>,
-    /// The host knows that it failed: it may make room for another.
+    /// True if its failure was reported to the host, so that it may be evicted.
     is_reported: bool,
-    /// Bytes that it keeps beside its texts: ids and metadata.
+    /// Bytes of its ids and metadata.
     own: usize,
     /// Its part of [`Streams::bytes`].
     weight: usize,
@@ -93,14 +93,14 @@ impl Streamed {
     }
 }
 
-/// The replies that are streamed, oldest first.
+/// Streamed replies, oldest first.
 #[derive(Debug)]
 pub(crate) struct Streams {
     all: Table<StreamKey, Streamed>,
-    /// Streams that showed something a short time ago, and when the next may follow. All wait alike, so the first is
-    /// always the next.
+    /// Streams that showed something recently, with the time of their next step. All wait equally long, so the first
+    /// is always the next.
     cooling: Table<StreamKey, Time>,
-    /// Streams that something has happened to.
+    /// Streams with a new input.
     ready: VecDeque<StreamKey>,
     /// Streams whose next step waits for room among the requests, the longest first.
     crowded: Table<StreamKey, ()>,
@@ -111,8 +111,8 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// No streams. Draft ids begin at `draw`, anywhere, so that a connector that remembers those of an earlier process
-    /// does not confuse them (O-12).
+    /// Creates an empty table. Draft ids begin at the random `draw`, so that a connector that remembers drafts of an
+    /// earlier process does not confuse them (O-12).
     pub(crate) fn new(draw: u64) -> Self {
         // Of 48 bits, so that every reader of JSON keeps them exact.
         let drafts = i64::try_from(draw >> 16).unwrap_or(0);
@@ -141,7 +141,7 @@ impl Streams {
         self.cooling.front().map(|(_, due)| *due)
     }
 
-    /// Answers a state of a stream that has failed: its failure is the state's. The last one ends the stream.
+    /// Returns the failure of a failed stream, as the result of a further state. The last state ends the stream.
     pub(crate) fn failure(&mut self, key: StreamKey, last: bool) -> Option<Failure> {
         let stream = self.all.get_mut(&key)?;
         let failure = stream.plan.ended()?.clone();
@@ -252,7 +252,7 @@ impl Streams {
         }
     }
 
-    /// Takes the next stream that something has happened to.
+    /// Takes the next stream with a new input.
     pub(crate) fn take_ready(&mut self) -> Option<StreamKey> {
         self.ready.pop_front()
     }
@@ -262,12 +262,12 @@ impl Streams {
         self.crowded.front().map(|(key, ())| *key)
     }
 
-    /// Removes the stream that has waited longest for room, since it has some now.
+    /// Removes the stream that has waited longest for room, which it has now.
     pub(crate) fn take_crowded(&mut self) {
         self.crowded.pop_front();
     }
 
-    /// Makes the stream ready that has waited long enough.
+    /// Makes the stream whose pause has ended ready.
     pub(crate) fn rest_over(&mut self) {
         if let Some((key, _)) = self.cooling.pop_front() {
             self.ready.push_back(key);
@@ -278,9 +278,9 @@ impl Streams {
     pub(crate) fn advance(&mut self, key: StreamKey, has_room: bool) -> Advance {
         let Some(stream) = self.all.get_mut(&key) else { return Advance::Wait };
         let may = match (has_room, self.cooling.contains_key(&key)) {
-            (false, _) => May::Nothing,
-            (true, true) => May::Last,
-            (true, false) => May::All,
+            (false, _) => Allowed::Nothing,
+            (true, true) => Allowed::Last,
+            (true, false) => Allowed::All,
         };
         match stream.plan.next(may, &mut self.drafts) {
             Next::Wait => {
@@ -364,7 +364,7 @@ impl Streams {
         self.all.keys().copied().collect()
     }
 
-    /// Weighs a stream anew.
+    /// Updates the weight of a stream.
     fn weigh(&mut self, key: StreamKey) {
         if let Some(stream) = self.all.get_mut(&key) {
             let weight = stream.own + stream.plan.weight();

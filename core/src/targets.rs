@@ -1,4 +1,4 @@
-//! The deliveries that a reply or a turn can name, by number (M-7, O-15): where each came from.
+//! Deliveries that a reply or a turn can name, by number, with their origin (M-7, O-15).
 
 use crate::command::{Failure, MAX_ID_BYTES};
 use crate::event::Event;

@@ -1,40 +1,40 @@
-//! Time as plain numbers: they come from a file as well as from a clock.
+//! Points in time as plain numbers, from a clock or from a file.
 
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// Monotonic microseconds since an origin that the host chooses (process start, say).
+/// Monotonic time in microseconds since an origin that the host chooses, for instance its start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Time(u64);
 
 impl Time {
-    /// The host's origin.
+    /// Origin of the host's clock.
     pub const ZERO: Time = Time(0);
-    /// The end of time, which sums saturate at: what is due then never comes, so that no timer stays due for ever.
+    /// Maximum time, at which sums saturate. A deadline at this time never expires.
     pub const NEVER: Time = Time(u64::MAX);
 
-    /// A point `us` microseconds after the origin.
+    /// Creates a time `us` microseconds after the origin.
     pub const fn from_micros(us: u64) -> Self {
         Time(us)
     }
 
-    /// A point `ms` milliseconds after the origin.
+    /// Creates a time `ms` milliseconds after the origin.
     pub const fn from_millis(ms: u64) -> Self {
         Time(ms.saturating_mul(1000))
     }
 
-    /// Microseconds since the origin.
+    /// Returns the microseconds since the origin.
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 
-    /// Milliseconds since the origin, rounded down.
+    /// Returns the milliseconds since the origin, rounded down.
     pub const fn as_millis(self) -> u64 {
         self.0 / 1000
     }
 
-    /// How long after `earlier` this is; zero when it is not after it.
+    /// Returns the time elapsed since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
@@ -42,7 +42,7 @@ impl Time {
 
 impl Add<Duration> for Time {
     type Output = Time;
-    /// Saturates at [`Time::NEVER`]: a deadline too far to count is never reached.
+    /// Adds a duration, saturating at [`Time::NEVER`].
     fn add(self, by: Duration) -> Time {
         Time(self.0.saturating_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX)))
     }
@@ -56,28 +56,29 @@ impl Sub<Duration> for Time {
 }
 
 impl fmt::Display for Time {
-    /// Seconds with milliseconds, as traces print it: `12.345`.
+    /// Writes seconds with milliseconds, as in `12.345`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:03}", self.0 / 1_000_000, self.0 / 1000 % 1000)
     }
 }
 
-/// The moment of an input: one monotonic clock for timers, the wall clock for tokens alone.
+/// Time of an input: a monotonic clock for timers, and the wall clock for tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Now {
-    /// The monotonic clock. Going backwards, jumping or standing still is harmless (L-15).
+    /// Monotonic time. Going backwards, jumping or stopping is harmless.
     pub mono: Time,
-    /// Unix seconds; only tokens read it.
+    /// Wall clock in Unix seconds, used for tokens.
     pub unix_s: u64,
 }
 
-/// Returns a time-out as configured, one millisecond at least: a shorter one could leave a timer due after it has fired.
+/// Returns a configured time-out, raised to one millisecond: a shorter one could leave a timer due after it has
+/// fired.
 pub(crate) fn clamp_timeout(timeout: Duration) -> Duration {
     timeout.max(Duration::from_millis(1))
 }
 
-/// Writes a span in whole seconds, or in milliseconds where it is no multiple of one.
-pub fn in_words(span: Duration) -> String {
+/// Formats a duration in seconds, or in milliseconds if it is not a multiple of a second.
+pub fn format_span(span: Duration) -> String {
     match span.subsec_nanos() {
         0 => format!("{} s", span.as_secs()),
         _ => format!("{} ms", span.as_millis()),

@@ -1,4 +1,4 @@
-//! Upgrade tokens: how a gateway proves who it is on each dial (C-1, C-2).
+//! Upgrade tokens: credentials of a gateway for one dial.
 
 use crate::secret::Secret;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
@@ -6,11 +6,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// How long a token is good for, in seconds, from when it is minted (C-1).
+/// Lifetime of a token, in seconds.
 pub const TOKEN_TTL_S: u64 = 300;
 
-/// Mints the token for one dial: `base64url_nopad("{id}:{exp}:{sig}")` with `exp = unix_s + ttl_s`,
-/// or 0 ("never") when `ttl_s` is 0 (C-1).
+/// Mints the token for one dial: `base64url_nopad("{id}:{exp}:{sig}")` with `exp = unix_s + ttl_s`, or 0 (never
+/// expires) if `ttl_s` is 0.
 pub fn mint(id: &str, secret: &Secret, unix_s: u64, ttl_s: u64) -> Secret {
     let exp = if ttl_s == 0 { 0 } else { unix_s.saturating_add(ttl_s) };
     let payload = format!("{id}:{exp}");
@@ -20,8 +20,8 @@ pub fn mint(id: &str, secret: &Secret, unix_s: u64, ttl_s: u64) -> Secret {
     Secret::new(BASE64URL_NOPAD.encode(token.as_bytes()))
 }
 
-/// The id that `token` was minted for, when one of `secrets` signed it and it has not expired; `None`
-/// for everything else, malformed input included (C-2).
+/// Verifies a token. Returns its id if one of `secrets` signed it and it has not expired; `None` otherwise, also for
+/// malformed input.
 pub fn verify(token: &str, secrets: &[Secret], unix_s: u64) -> Option<String> {
     let raw = decode_base64url(token)?;
     let text = Zeroizing::new(String::from_utf8(raw).ok()?);
@@ -31,7 +31,7 @@ pub fn verify(token: &str, secrets: &[Secret], unix_s: u64) -> Option<String> {
     if exp.is_empty() || !exp.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    // One too long to count is not reached.
+    // A number that overflows is never reached.
     let exp: u64 = exp.parse().unwrap_or(u64::MAX);
     if !signed_by_any(&[payload.as_bytes()], signature, secrets) || (exp != 0 && unix_s > exp) {
         return None;
@@ -39,8 +39,9 @@ pub fn verify(token: &str, secrets: &[Secret], unix_s: u64) -> Option<String> {
     Some(id.to_owned())
 }
 
-/// Whether `signature`, 64 hex digits of either case, is that of `message`, given in parts, under one of `secrets`.
-/// Empty secrets never match; all comparisons take constant time (C-2).
+/// Returns true if `signature`, 64 hex digits of either case, is the signature of `message` under one of `secrets`.
+///
+/// `message` is given in parts. Empty secrets never match. Comparisons take constant time.
 pub fn signed_by_any(message: &[&[u8]], signature: &str, secrets: &[Secret]) -> bool {
     if signature.len() != 64 {
         return false;
@@ -57,7 +58,7 @@ pub fn signed_by_any(message: &[&[u8]], signature: &str, secrets: &[Secret]) -> 
         .into()
 }
 
-/// HMAC-SHA256 of `message`, given in parts, so that a large body need not be copied behind its timestamp.
+/// Returns the HMAC-SHA256 of `message`, given in parts so that a large body is not copied.
 pub fn sign(message: &[&[u8]], secret: &Secret) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
         .unwrap_or_else(|_| unreachable!("HMAC takes a key of any length"));
@@ -67,7 +68,7 @@ pub fn sign(message: &[&[u8]], secret: &Secret) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// base64url with tolerated padding; any foreign character is an error (C-2).
+/// Decodes base64url, with or without padding; any foreign character is an error (C-2).
 fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     let bare = text.trim_end_matches('=');
     if text.len() - bare.len() > 2 {

@@ -4,7 +4,7 @@ use crate::hash::{Table, table};
 use crate::targets::Target;
 use crate::time::Time;
 
-/// One open turn.
+/// An open turn.
 #[derive(Debug)]
 pub(crate) struct OpenTurn {
     pub(crate) target: Target,
@@ -13,7 +13,7 @@ pub(crate) struct OpenTurn {
     pub(crate) is_marked: bool,
 }
 
-/// The turns that are open, by delivery, oldest first.
+/// Open turns by delivery, oldest first.
 #[derive(Debug)]
 pub(crate) struct Turns {
     open: Table<u64, OpenTurn>,

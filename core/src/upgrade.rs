@@ -1,4 +1,4 @@
-//! Answers that refuse an upgrade: which of them is the connector's verdict, and how each reads to the host.
+//! Responses that refuse an upgrade.
 
 use crate::json;
 use crate::redact::redact;
@@ -20,9 +20,9 @@ pub struct Refusal<'a> {
     pub status: u16,
     /// Body without its transfer coding, at most [`MAX_BODY`] bytes of it.
     pub body: &'a [u8],
-    /// Whether `body` is the whole body: not cut off by the connection's end, by time or by [`MAX_BODY`].
+    /// True if `body` is complete: not cut off by the end of the connection, a time-out or [`MAX_BODY`].
     pub is_whole: bool,
-    /// Whether the answer has a `WWW-Authenticate` header.
+    /// True if the response has a `WWW-Authenticate` header.
     pub has_challenge: bool,
     /// Value of the `Retry-After` header.
     pub retry_after: Option<&'a str>,
@@ -36,7 +36,7 @@ impl<'a> Refusal<'a> {
         Refusal { status, body, is_whole: true, has_challenge: false, retry_after: None, location: None }
     }
 
-    /// Returns the `error` of a connector's verdict (L-9), `None` for every other answer.
+    /// Returns the `error` of a connector's verdict, `None` for every other answer.
     ///
     /// A verdict is a 401 without `WWW-Authenticate` whose body came whole and is a JSON object with a string `error`.
     pub fn verdict(&self) -> Option<String> {
@@ -49,7 +49,7 @@ impl<'a> Refusal<'a> {
         error.and_then(json::string)
     }
 
-    /// Returns whether credentials were refused by something other than the connector, a proxy for instance (L-9).
+    /// Returns whether credentials were refused by something other than the connector, a proxy for instance.
     pub fn is_foreign(&self) -> bool {
         matches!(self.status, 401 | 403) && self.verdict().is_none()
     }
@@ -65,7 +65,7 @@ impl<'a> Refusal<'a> {
         Some(Duration::from_secs(due.saturating_sub(unix_s)))
     }
 
-    /// Describes the refusal of a dial for the host. The secrets in `hidden` do not appear in it (C-4).
+    /// Describes the refusal of a dial for the host. The secrets in `hidden` do not appear in it.
     pub fn reason(&self, hidden: &[&Secret]) -> String {
         let foreign = if self.is_foreign() { "credentials refused: " } else { "" };
         let mut text = format!("{foreign}the upgrade was answered {}", self.describe(hidden));
@@ -99,7 +99,7 @@ impl<'a> Refusal<'a> {
             .map_or_else(|| self.status.to_string(), |phrase| format!("{} {phrase}", self.status))
     }
 
-    /// Quotes what the body says: its error if it is JSON that has one, else its text. `None` for a blank body.
+    /// Returns a quote of the body: its error if it is JSON with one, else its text. `None` for a blank body.
     pub fn said(&self, hidden: &[&Secret]) -> Option<String> {
         let body = String::from_utf8_lossy(self.body);
         let text = error_text(&body).unwrap_or_else(|| body.into_owned());
@@ -144,7 +144,7 @@ fn hide(text: &str, hidden: &[&Secret]) -> String {
         let known = hidden.iter().filter(|secret| !secret.is_blank());
         known.fold(text.to_owned(), |text, secret| redact(text, secret))
     };
-    // An escape such as `%20` runs into the word that follows it, which may be a token.
+    // An escape such as `%20` would be joined to the text after it, which may be a token.
     let decoded = percent_decode_str(text).decode_utf8_lossy();
     let shown = without_known(&decoded);
     if shown == decoded { without_known(text) } else { shown }
@@ -181,7 +181,7 @@ fn bare_location(location: &str, hidden: &[&Secret]) -> String {
     excerpt(&hide(&bare, hidden))
 }
 
-/// The standard's name of a status (RFC 9110, 15), of those that upgrades are seen to be answered with.
+/// Returns the standard reason phrase of a status (RFC 9110, 15) that upgrades are usually refused with.
 fn phrase(status: u16) -> Option<&'static str> {
     Some(match status {
         200 => "OK",

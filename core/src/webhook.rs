@@ -1,14 +1,14 @@
-//! Webhook requests as values: signed deliveries over HTTP, what may be asked, by whom, and the responses (H-6).
+//! Webhook requests and their responses as values: signed deliveries over HTTP.
 //!
 //! There are three requests: `POST /` with `{"type":"message","event":{…}}`, `POST /interrupt` with
 //! `{"type":"interrupt","session_key":"…"}`, and `GET /healthz`, which needs no signature. Of the others nothing of
-//! the body is read before the signature over its exact bytes is verified (C-3).
+//! the body is read before the signature over its exact bytes is verified.
 
 use crate::event::Event;
 use crate::json;
 use crate::output::HttpId;
 use crate::secret::Secret;
-use crate::signature::{self, NotSigned};
+use crate::signature::{self, SignatureError};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub struct WebhookRequest<'a> {
 }
 
 impl fmt::Debug for WebhookRequest<'_> {
-    /// Without what would let a reader of logs send it again.
+    /// Hides the signature, so that the request cannot be replayed from a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let WebhookRequest { method, path, body, .. } = self;
         f.debug_struct("WebhookRequest")
@@ -42,13 +42,13 @@ impl fmt::Debug for WebhookRequest<'_> {
 /// Body of a request, as far as it was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Body<'a> {
-    /// Its exact bytes; none where it is not worth reading.
+    /// Exact bytes of the body; empty if the response does not depend on them.
     Whole(&'a [u8]),
-    /// It is over `delivery_body`, so it was not kept.
+    /// The body is longer than `delivery_body`, and was not kept.
     TooLong,
-    /// It did not come within `delivery_read_timeout`.
+    /// The body did not arrive within `delivery_read_timeout`.
     TooSlow,
-    /// It found no room: as many bytes of other bodies are being read as `delivery_bytes` allows.
+    /// There was no room: `delivery_bytes` bytes of other bodies are being read.
     NoRoom,
 }
 
@@ -66,45 +66,45 @@ impl fmt::Debug for Body<'_> {
 /// Immediate outcome of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[must_use = "the client waits for the response"]
-pub enum Received {
+pub enum WebhookOutcome {
     /// The response.
-    Answered(WebhookResponse),
-    /// The host must take it first: the response comes as [`Action::Respond`](crate::output::Action::Respond).
-    Waits(HttpId),
+    Responded(WebhookResponse),
+    /// The request waits for the host. The response follows as [`Action::Respond`](crate::output::Action::Respond).
+    Pending(HttpId),
 }
 
 /// Response to a webhook request. Displays what is wrong, and what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum WebhookResponse {
-    /// 200: the host has taken the delivery, now or before; or there is nothing to take.
+    /// 200: the host has accepted the delivery, now or before; or there is nothing to accept.
     #[error("ok")]
     Done,
-    /// 400: the request is signed, and holds nothing that could be delivered.
+    /// 400: the request is signed, but has nothing that could be delivered.
     #[error("{0}")]
     Unusable(&'static str),
     /// 401: the request is not signed by a known key, or its signature has expired.
     #[error(transparent)]
-    Unsigned(#[from] NotSigned),
-    /// 404: there is no such path.
+    Unsigned(#[from] SignatureError),
+    /// 404: the path is unknown.
     #[error("there are POST /, POST /interrupt and GET /healthz")]
     NotFound,
-    /// 405: the path takes another method, which the header `Allow` names.
+    /// 405: the method is not allowed for the path. The header `Allow` names the allowed one.
     #[error("this path takes {allow} alone")]
     NotAllowed {
-        /// Method that the path takes.
+        /// Allowed method.
         allow: &'static str,
     },
-    /// 408: the body did not come in time.
+    /// 408: the body did not arrive in time.
     #[error("the body did not come in time")]
     TooSlow,
-    /// 413: the body is over `delivery_body`.
+    /// 413: the body is longer than `delivery_body`.
     #[error("the body is longer than this gateway takes: raise its `delivery_body`")]
     TooLong,
-    /// 503: the host does not get the delivery; send it again later.
+    /// 503: the delivery cannot reach the host now. The sender may retry later.
     #[error("{0}; send it again later")]
     Unavailable(&'static str),
-    /// 504: the host has the delivery and has not settled it in time. Sent again, it is known by its message id and
-    /// reaches the host at most once, after the host has settled it (A-4).
+    /// 504: the host has received the delivery but not settled it in time. If it is sent again, it is recognised by
+    /// its message id and delivered at most once.
     #[error("the host has said nothing in time; send it again later")]
     Timeout,
 }
@@ -154,7 +154,7 @@ impl WebhookResponse {
 
 /// Content of a request that is allowed.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub(crate) enum WebhookContent {
     Health,
     Message(Box<Event>),
     Interrupt { session_key: String, chat_id: String },
@@ -183,9 +183,9 @@ impl WebhookRequest<'_> {
         keys: &[Secret],
         unix_s: u64,
         raw_events: bool,
-    ) -> Result<Asked, WebhookResponse> {
+    ) -> Result<WebhookContent, WebhookResponse> {
         let route = match self.route()? {
-            Route::Health => return Ok(Asked::Health),
+            Route::Health => return Ok(WebhookContent::Health),
             route @ (Route::Message | Route::Interrupt) => route,
         };
         match self.body {
@@ -211,17 +211,17 @@ impl WebhookRequest<'_> {
         if self.method == allow { Ok(route) } else { Err(WebhookResponse::NotAllowed { allow }) }
     }
 
-    /// Checks as much of the signature as can be checked without the body.
+    /// Checks the parts of the signature that do not depend on the body.
     fn may_be_signed(&self, keys: &[Secret], unix_s: u64) -> Result<(), WebhookResponse> {
         match signature::verify(b"", self.timestamp, self.signature, keys, unix_s) {
-            Ok(()) | Err(NotSigned::Wrong) => Ok(()),
+            Ok(()) | Err(SignatureError::Mismatch) => Ok(()),
             Err(unsigned) => Err(WebhookResponse::Unsigned(unsigned)),
         }
     }
 }
 
 /// Reads a verified body. The error says what is wrong with it.
-fn read(route: Route, body: &[u8], raw_events: bool) -> Result<Asked, &'static str> {
+fn read(route: Route, body: &[u8], raw_events: bool) -> Result<WebhookContent, &'static str> {
     let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8")?;
     if !json::depth_is_fine(text) {
         return Err("the body nests deeper than 128");
@@ -234,11 +234,11 @@ fn read(route: Route, body: &[u8], raw_events: bool) -> Result<Asked, &'static s
         Route::Interrupt if kind.as_deref() == Some("interrupt") => {
             let text = |raw: Option<&str>| raw.and_then(json::id).unwrap_or_default();
             let (session_key, chat_id) = (text(session_key), text(chat_id));
-            // L-16: it would be for everybody, or nobody.
+            // Without a session key it is not clear what to interrupt (L-16).
             if session_key.is_empty() {
                 return Err("the interrupt has no `session_key`");
             }
-            Ok(Asked::Interrupt { session_key, chat_id })
+            Ok(WebhookContent::Interrupt { session_key, chat_id })
         }
         Route::Interrupt => Err(r#"the body's `type` is not "interrupt""#),
         Route::Message if kind.as_deref() == Some("message") => {
@@ -247,9 +247,9 @@ fn read(route: Route, body: &[u8], raw_events: bool) -> Result<Asked, &'static s
             if raw_events {
                 event.raw = Some(json::verbatim(raw));
             }
-            Ok(Asked::Message(Box::new(event)))
+            Ok(WebhookContent::Message(Box::new(event)))
         }
         Route::Message => Err(r#"the body's `type` is not "message""#),
-        Route::Health => Ok(Asked::Health),
+        Route::Health => Ok(WebhookContent::Health),
     }
 }

@@ -4,8 +4,8 @@ use crate::hash::{Table, table};
 use crate::output::HttpId;
 use crate::time::Time;
 
-/// The requests that wait, oldest first, each with its deadline. All have the same time-out, so the first is always the
-/// next to expire.
+/// Pending webhook requests, oldest first, each with its deadline. All have the same time-out, so the first is always
+/// the next to expire.
 #[derive(Debug)]
 pub(crate) struct Webhooks {
     waiting: Table<u64, Time>,

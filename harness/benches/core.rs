@@ -11,7 +11,7 @@ use relayline_core::event::Event;
 use relayline_core::machine::RelayMachine;
 use relayline_core::op::{Prompt, PromptOption, StreamReply};
 use relayline_core::output::{Conn, Outcome};
-use relayline_core::split::{Room, split};
+use relayline_core::split::{SplitOptions, split};
 use relayline_core::time::{Now, Time};
 use relayline_harness::testing::Driver;
 
@@ -37,7 +37,7 @@ fn splitting(bencher: Bencher<'_, '_>, bytes: usize) {
     let paragraph =
         "Some words, and a few more of them 😀 in a line.\n```rust\nlet code = 1;\nlet more = 2;\n```\n";
     let text: String = paragraph.chars().cycle().take(bytes).collect();
-    let room = Room { limit: 4096, unit: LenUnit::Utf16, code_blocks: true };
+    let room = SplitOptions { limit: 4096, unit: LenUnit::Utf16, code_blocks: true };
     bencher.counter(BytesCount::new(text.len())).bench(|| split(divan::black_box(&text), room));
 }
 
@@ -45,14 +45,14 @@ fn splitting(bencher: Bencher<'_, '_>, bytes: usize) {
 #[divan::bench(args = [10 << 10, 100 << 10, 1 << 20, 10 << 20])]
 fn splitting_one_line(bencher: Bencher<'_, '_>, bytes: usize) {
     let text: String = "word ".chars().cycle().take(bytes).collect();
-    let room = Room { limit: 4096, unit: LenUnit::Utf16, code_blocks: true };
+    let room = SplitOptions { limit: 4096, unit: LenUnit::Utf16, code_blocks: true };
     bencher.counter(BytesCount::new(text.len())).bench(|| split(divan::black_box(&text), room));
 }
 
 /// The same of texts on which a reader of Markdown has the most to do: all quotes, all backticks, one cluster.
 #[divan::bench(args = [10 << 10, 100 << 10, 1 << 20])]
 fn splitting_the_worst(bencher: Bencher<'_, '_>, bytes: usize) {
-    let room = Room { limit: 2000, unit: LenUnit::Utf16, code_blocks: true };
+    let room = SplitOptions { limit: 2000, unit: LenUnit::Utf16, code_blocks: true };
     let texts: Vec<String> = ["> - ", "`a``", "e\u{301}", "- - \n\n", "`a\n    ~~~\n\t> "]
         .map(|piece| piece.chars().cycle().take(bytes).collect())
         .into();
@@ -144,7 +144,7 @@ fn frame_through_the_machine(bencher: Bencher<'_, '_>) {
     bencher.counter(BytesCount::new(line.len())).with_inputs(frame).bench_local_values(|frame| {
         machine.handle_bytes(NOW, conn, frame.as_bytes());
         let delivery = machine.poll_delivery(NOW).unwrap();
-        machine.settle(NOW, delivery.id, Outcome::Taken);
+        machine.settle(NOW, delivery.id, Outcome::Accepted);
         delivery
     });
 }

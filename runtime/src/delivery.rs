@@ -217,7 +217,7 @@ impl Settlement {
 
     /// Acknowledges the delivery: the host has it durably. Do not wait for the agent's turn.
     pub fn ack(mut self) {
-        self.settle(Outcome::Taken);
+        self.settle(Outcome::Accepted);
     }
 
     /// Refuses the delivery: the host cannot take it.

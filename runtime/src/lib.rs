@@ -89,7 +89,7 @@ use futures_channel::oneshot;
 use relayline_control::config::GatewayConfig;
 use relayline_control::http::Base;
 use relayline_control::settings::Resolved;
-use relayline_core::signature::NotSigned;
+use relayline_core::signature::SignatureError;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -212,7 +212,7 @@ fn open<R: Runtime>(runtime: &R, address: &str, config: &GatewayConfig) -> Resul
         Ok(port) => {
             tracing::info!(address = %port.address, "inbound_listening");
             if config.machine.delivery_keys.is_empty() {
-                tracing::warn!(why = %NotSigned::NoKey, "inbound_without_key");
+                tracing::warn!(why = %SignatureError::NoKey, "inbound_without_key");
             }
         }
         Err(why) => tracing::error!(why, "inbound_failed"),

@@ -3,7 +3,7 @@
 use crate::upgrade::Refused;
 use relayline_control::http::Unreachable;
 use relayline_control::network::Proxy;
-use relayline_core::time::in_words;
+use relayline_core::time::format_span;
 use relayline_core::upgrade::MAX_BODY;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -85,7 +85,7 @@ impl Progress {
     /// Describes what did not happen within `span`.
     pub(crate) fn timed_out(&self, span: Duration) -> Unreachable {
         let state = self.lock();
-        let span_text = in_words(span);
+        let span_text = format_span(span);
         if let Some(proxy) = &state.proxy {
             let why = match state.step {
                 Step::Name => format!("its name was not looked up within {span_text}"),

@@ -17,7 +17,7 @@ use relayline_core::op::{
     SendMedia, SendMessage, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::output::{DeliveryId, Phase};
-use relayline_core::split::{Room, split};
+use relayline_core::split::{SplitOptions, split};
 use relayline_core::stats::Stats;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -81,7 +81,7 @@ impl Relay {
 
     /// Waits until there may be room that was not there when this was called, or until it is over. Call it before
     /// [`submit`](Self::submit), and await it when that refuses [for want of
-    /// room](NotAccepted::is_for_want_of_room): then no change is missed.
+    /// room](NotAccepted::is_backpressure): then no change is missed.
     ///
     /// Cancel-safe.
     pub fn room(&self) -> impl Future<Output = ()> + Send + use<> {
@@ -299,7 +299,7 @@ impl Relay {
     /// Cuts a text into messages that fit a chat (O-11); whole while nothing is known of the chat's platform.
     pub fn split(&self, chat_id: &str, text: &str) -> Vec<String> {
         match self.capabilities(chat_id) {
-            Some(descriptor) => split(text, Room::from(&*descriptor)),
+            Some(descriptor) => split(text, SplitOptions::from(&*descriptor)),
             None => vec![text.to_owned()],
         }
     }

@@ -13,7 +13,7 @@ use relayline_core::machine::RelayMachine;
 use relayline_core::output::{Delivery, DeliveryId, Fatal, HttpId, Outcome};
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::Entry;
-use relayline_core::webhook::{Received, WebhookRequest, WebhookResponse};
+use relayline_core::webhook::{WebhookOutcome, WebhookRequest, WebhookResponse};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -152,8 +152,8 @@ impl Shared {
         let received = state.machine.handle_webhook(now, &request);
         trace::log(|| Entry::request(now.mono, &request, &received));
         let answer = match received {
-            Received::Answered(answer) => Either::Left(ready(Ok(answer))),
-            Received::Waits(id) => {
+            WebhookOutcome::Responded(answer) => Either::Left(ready(Ok(answer))),
+            WebhookOutcome::Pending(id) => {
                 let (sender, receiver) = oneshot::channel();
                 state.unanswered.insert(id, sender);
                 Either::Right(receiver)

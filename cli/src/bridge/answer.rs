@@ -84,9 +84,7 @@ pub(super) fn begin(asked: Asked, relay: &Relay, held: &Held, media: &Media) -> 
 fn submit(command: Command, relay: &Relay) -> Begun {
     match relay.submit(command) {
         Ok(answer) => Begun::UnderWay(async move { answer.await.map(shown) }.boxed()),
-        Err(refused) if refused.is_for_want_of_room() => {
-            Begun::NoRoom(Asked::Command(refused.into_parts().0))
-        }
+        Err(refused) if refused.is_backpressure() => Begun::NoRoom(Asked::Command(refused.into_parts().0)),
         Err(refused) => Begun::Done(Err(refused.into_parts().1)),
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn send_parts(relay: &Relay, mut text: PartedText) -> Begun {
     // The first goes out at once, ahead of what is asked for after it.
     let answer = match relay.submit(text.part(first, true, parts.len() == 0)) {
         Ok(answer) => answer,
-        Err(refused) if refused.is_for_want_of_room() => {
+        Err(refused) if refused.is_backpressure() => {
             *text.content() = content;
             return Begun::NoRoom(Asked::Parts(text));
         }
@@ -119,7 +119,7 @@ pub(super) async fn submit_with_patience(relay: &Relay, mut command: Command) ->
         let room = relay.room();
         match relay.submit(command) {
             Ok(answer) => return answer.await,
-            Err(refused) if refused.is_for_want_of_room() => command = refused.into_parts().0,
+            Err(refused) if refused.is_backpressure() => command = refused.into_parts().0,
             Err(refused) => return Err(refused.into_parts().1),
         }
         room.await;

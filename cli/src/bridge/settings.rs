@@ -1,7 +1,7 @@
 //! Limits and time-outs of the bridge: a program's settings, which `--set` and the file's `[set]` know beside core's.
 
 use relayline_core::limits;
-use relayline_core::limits::MIN_REST;
+use relayline_core::limits::MIN_INTERVAL;
 use std::time::Duration;
 
 limits! {
@@ -20,19 +20,19 @@ limits! {
         /// Maximum number of files of the agent that are transferred at a time. Further ones wait; 8 by default.
         media_transfers: Size = 8, least 1;
         /// Time that an agent may leave its input unread before a warning; 5 s by default.
-        agent_read_warning: Time = Duration::from_secs(5), least MIN_REST;
+        agent_read_warning: Time = Duration::from_secs(5), least MIN_INTERVAL;
         /// Time that an agent with `agent_result_bytes` to read may read nothing before the gateway ends; 60 s by
         /// default.
-        agent_read_timeout: Time = Duration::from_secs(60), least MIN_REST;
+        agent_read_timeout: Time = Duration::from_secs(60), least MIN_INTERVAL;
         /// Time from an agent's death to its next start (`--restart`), doubled with each further one; 500 ms by
         /// default.
-        agent_restart_first: Time = Duration::from_millis(500), least MIN_REST;
+        agent_restart_first: Time = Duration::from_millis(500), least MIN_INTERVAL;
         /// Maximum time from an agent's death to its next start; 30 s by default.
-        agent_restart_most: Time = Duration::from_secs(30), least MIN_REST;
+        agent_restart_most: Time = Duration::from_secs(30), least MIN_INTERVAL;
         /// Number of deaths within `agent_deaths_within` after which an agent is given up; 10 by default.
         agent_deaths: Size = 10, least 1;
         /// Maximum time that the agent runs between those deaths. An agent that lives this long begins with the first
         /// back-off again; 60 s by default.
-        agent_deaths_within: Time = Duration::from_secs(60), least MIN_REST;
+        agent_deaths_within: Time = Duration::from_secs(60), least MIN_INTERVAL;
     }
 }

@@ -5,7 +5,7 @@ use crate::unix_s;
 use http::Method;
 use http::header::{DATE, HeaderMap};
 use relayline_control::config::GatewayConfig;
-use relayline_control::http::{Body, MAX_ANSWER, Request, Unreachable};
+use relayline_control::http::{Body, MAX_RESPONSE, Request, Unreachable};
 use relayline_core::secret::Secret;
 use relayline_core::token::{self, TOKEN_TTL_S};
 use relayline_core::upgrade::Refusal;
@@ -142,7 +142,7 @@ fn plain(config: &GatewayConfig) -> Request {
         headers: HeaderMap::new(),
         body: Body::Empty,
         timeout: config.machine.timing.dial_timeout,
-        max_answer: MAX_ANSWER,
+        max_response: MAX_RESPONSE,
     }
 }
 

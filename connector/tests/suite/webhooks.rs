@@ -5,7 +5,7 @@ use relayline_connector::{
 };
 use relayline_control::http::{Body, Request};
 use relayline_core::secret::Secret;
-use relayline_core::signature::{NotSigned, verify};
+use relayline_core::signature::{SignatureError, verify};
 use relayline_core::time::Now;
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ fn saw(machine: &mut ConnectorMachine) -> Value {
 }
 
 /// Whether a gateway with this key would take it now.
-fn verified(request: &Request, key: &str) -> Result<(), NotSigned> {
+fn verified(request: &Request, key: &str) -> Result<(), SignatureError> {
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
     let Body::Bytes(body) = &request.body else { panic!("a body") };
     let (timestamp, signature) = (header("x-relay-timestamp"), header("x-relay-signature"));
@@ -111,7 +111,7 @@ fn c_3_a_delivery_is_signed_and_goes_to_the_gateways_endpoint() {
 #[test]
 fn c_3_it_is_signed_with_the_newest_key_or_what_it_is_told() {
     let mut machine = machine();
-    let mut check = |more: Value, key: &str, expected: Result<(), NotSigned>| {
+    let mut check = |more: Value, key: &str, expected: Result<(), SignatureError>| {
         let mut line = json!({"do": "deliver", "gateway": "gw", "event": {}, "url": "http://x"});
         line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         tell(&mut machine, &line.to_string()).unwrap();
@@ -123,13 +123,17 @@ fn c_3_it_is_signed_with_the_newest_key_or_what_it_is_told() {
     };
     check(json!({}), KEY, Ok(()));
     check(json!({}), "newer", Ok(()));
-    check(json!({"key": "other"}), "newer", Err(NotSigned::Wrong));
+    check(json!({"key": "other"}), "newer", Err(SignatureError::Mismatch));
     check(json!({"skew_s": 300}), "newer", Ok(()));
-    check(json!({"skew_s": -301}), "newer", Err(NotSigned::Stale));
+    check(json!({"skew_s": -301}), "newer", Err(SignatureError::Stale));
     let overlap = Act::Rotate { overlap_ms: 0, secret: None, delivery_key: None };
     machine.control(now(), overlap.on("keyless")).unwrap();
     tell(&mut machine, r#"{"do":"deliver","gateway":"keyless","event":{},"url":"http://x"}"#).unwrap();
-    assert_eq!(verified(&machine.poll_post().unwrap().request, "newer"), Err(NotSigned::Wrong), "drawn");
+    assert_eq!(
+        verified(&machine.poll_post().unwrap().request, "newer"),
+        Err(SignatureError::Mismatch),
+        "drawn"
+    );
 }
 
 #[test]

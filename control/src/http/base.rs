@@ -1,20 +1,20 @@
-//! Where a connector's HTTP endpoints are (L-1).
+//! Base URL of a connector's HTTP endpoints.
 
 use super::host;
 use crate::url::DialUrl;
 use std::fmt;
 
-/// The base of a connector's HTTP endpoints. There is one only where credentials may go (C-6), since every exchange
+/// Base URL of a connector's HTTP endpoints. It exists only if credentials may be sent to it, since every exchange
 /// carries some.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Base {
-    /// Scheme, host, port and path, without a slash at the end.
+    /// Scheme, host, port and path, without a trailing slash.
     text: String,
-    /// With its question mark; empty when there is none. It stays behind the path, as in the dialled URL.
+    /// Query with its question mark; empty if there is none. It follows the path, as in the dialled URL.
     query: String,
 }
 
-/// Credentials would go out in the clear (C-6).
+/// Error returned when credentials would be sent unencrypted.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "{0} is no loopback address, and its scheme is not encrypted: use wss:// or https://, or give --allow-insecure \
@@ -30,7 +30,11 @@ impl fmt::Debug for Base {
 }
 
 impl Base {
-    /// The base that goes with a dialled URL: `ws` becomes `http`, and `/relay` goes (L-1).
+    /// Converts a dialled URL into its base: `ws` becomes `http`, and `/relay` is removed.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Insecure`] if the URL is neither encrypted nor loopback, unless `allow_insecure` is set.
     pub fn new(url: &DialUrl, allow_insecure: bool) -> Result<Base, Insecure> {
         if !url.is_secure() && !url.is_loopback() && !allow_insecure {
             return Err(Insecure(url.to_string()));
@@ -41,17 +45,17 @@ impl Base {
         Ok(Base { text, query: query.to_owned() })
     }
 
-    /// Scheme, host, port and path, without a slash at the end and without the query.
+    /// Returns scheme, host, port and path, without a trailing slash and without the query.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The host and port, for messages.
+    /// Returns the host and port, for messages.
     pub fn host(&self) -> &str {
         host(&self.text)
     }
 
-    /// `<base>/relay/<name>`, the query behind it.
+    /// Returns `<base>/relay/<name>`, followed by the query.
     pub(super) fn endpoint(&self, name: &str) -> String {
         [&self.text, "/relay/", name, &self.query].concat()
     }

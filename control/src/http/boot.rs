@@ -1,4 +1,4 @@
-//! What a gateway does before it dials: an identity token, provisioning, policy, in this order (H-4, H-5).
+//! Steps of a gateway before its first dial: an identity token, provisioning and policies, in this order.
 //!
 //! ```text
 //! loop {
@@ -11,8 +11,8 @@
 //! }
 //! ```
 //!
-//! Each step that is not answered is asked for again. Nothing that goes wrong stops the boot: it is a [`Report`]. The
-//! exception is [`Step::Known`]: without a secret every dial would be refused for ever.
+//! A step that is not answered is returned again. Failures do not stop the boot: each is a [`Report`]. The exception
+//! is [`Step::Known`]: without a secret every dial would be refused.
 
 use super::identity::{self, TokenEndpoint, TokenFile, TokenSource};
 use super::policy::Policy;
@@ -26,55 +26,55 @@ use std::collections::VecDeque;
 /// Condition under which a gateway is provisioned: `--provision`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Provisioning {
-    /// When the install is managed or a source of identity tokens is configured.
+    /// Provision if the install is managed or a source of identity tokens is configured.
     #[default]
     Auto,
-    /// Also when neither is so.
+    /// Provision always.
     Always,
-    /// Not at all.
+    /// Do not provision.
     Never,
 }
 
-/// What a boot knows when it begins.
+/// Configuration of a boot.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Plan {
-    /// Whom to ask.
+    /// Base URL of the connector.
     pub base: Base,
-    /// The credentials that are set; with them nothing is provisioned, whatever `provisioning` is.
+    /// Configured credentials. If they are set, nothing is provisioned, regardless of `provisioning`.
     pub credentials: Option<Credentials>,
     /// Condition under which the gateway is provisioned.
     pub provisioning: Provisioning,
-    /// Whether the install is managed (H-3).
+    /// True if the install is managed.
     pub managed: bool,
-    /// Where identity tokens come from.
+    /// Source of identity tokens.
     pub source: Option<TokenSource>,
-    /// What the gateway says of itself.
+    /// Profile of the gateway.
     pub profile: Profile,
-    /// Who it is; each is provisioned.
+    /// Identities of the gateway. Each is provisioned.
     pub identities: Vec<Identity>,
-    /// What it wants of each platform.
+    /// Policies, one for each platform.
     pub policies: Vec<Policy>,
 }
 
-/// What to do next.
+/// Next step of a boot.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Step {
-    /// Run this command, and hand what it prints to [`Boot::printed`]. Its text may hold a password (C-4).
+    /// Run this command, and pass its output to [`Boot::printed`]. Its text may contain a password.
     Run(Secret),
-    /// Read this file, and hand what it holds to [`Boot::read`].
+    /// Read this file, and pass its content to [`Boot::read`].
     Read(TokenFile),
-    /// Send this, and hand the answer to [`Boot::answered`].
+    /// Send this request, and pass the response to [`Boot::answered`].
     Send(Request),
-    /// The boot is over.
+    /// The boot is complete.
     Dial {
-        /// What to dial with: what was set, or else the last that was issued (H-4).
+        /// Credentials to dial with: the configured ones, or else the last that were issued.
         credentials: Option<Credentials>,
-        /// What signs deliveries, if any was issued.
+        /// Key that signs webhook requests, if one was issued.
         delivery_key: Option<Secret>,
-        /// The platforms whose policy was not sent, for want of credentials.
+        /// Platforms whose policy was not sent because there are no credentials.
         unsent: Vec<String>,
     },
-    /// The boot is over, and there is nothing to dial with: the connector knows the gateway and issued no secret (H-4).
+    /// The boot ended without credentials: the connector knows the gateway and issued no secret.
     Known(KnownAlready),
 }
 
@@ -88,50 +88,50 @@ pub enum Step {
 pub struct KnownAlready {
     /// Name of the connector's host.
     pub host: String,
-    /// The id that the gateway asked for.
+    /// Id that the gateway asked for.
     pub gateway_id: String,
 }
 
-/// An answer, or why there is none.
-pub type Answer<'a> = Result<(u16, &'a HeaderMap, &'a [u8]), Failure>;
+/// Status, headers and body of a response, or the failure.
+pub type HttpResult<'a> = Result<(u16, &'a HeaderMap, &'a [u8]), Failure>;
 
-/// What came of a step; for the host's logs.
+/// Result of a step, for the host's logs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Report {
-    /// There is an identity token.
+    /// An identity token was obtained.
     Identity,
-    /// This platform is provisioned; and whether a secret came with it.
+    /// This platform is provisioned. The flag is true if a secret was issued.
     Provisioned(String, bool),
-    /// This platform's policy was taken.
+    /// The policy of this platform was accepted.
     Policy(String),
-    /// It failed, and the boot goes on.
+    /// A step failed, and the boot continues.
     Failed {
-        /// "provisioning", or "provisioning discord".
+        /// Name of the step: `provisioning`, or `provisioning discord`.
         what: String,
-        /// Why, and what to do.
+        /// Reason, and what to do.
         why: String,
     },
-    /// Nobody asked for this.
+    /// The input does not match the pending step.
     Nothing,
 }
 
-/// A boot under way.
+/// A boot in progress.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Boot {
     base: Base,
     profile: Profile,
     credentials: Option<Credentials>,
     delivery_key: Option<Secret>,
-    /// Whether a platform was answered "known already".
+    /// True if the connector knows a platform already.
     known: bool,
-    /// Where the identity token is still to come from.
+    /// Source of the identity token, until it is obtained.
     source: Option<TokenSource>,
     token: Option<Bearer>,
     identities: VecDeque<Identity>,
     policies: VecDeque<Policy>,
 }
 
-/// What is to be done first; made anew from the boot's state each time.
+/// First step that is due, computed from the boot's state each time.
 enum Due {
     Command(Secret),
     File(TokenFile),
@@ -142,7 +142,7 @@ enum Due {
 }
 
 impl Boot {
-    /// Begins a boot. The reports are of what is left out though it was asked for.
+    /// Starts a boot. The reports name configured steps that are skipped.
     pub fn new(plan: Plan) -> (Boot, Vec<Report>) {
         let wanted = match plan.provisioning {
             Provisioning::Auto => plan.managed || plan.source.is_some(),
@@ -192,12 +192,12 @@ impl Boot {
         }
         match (self.policies.front(), &self.credentials) {
             (Some(policy), Some(credentials)) => Due::Policy(policy.clone(), credentials.clone()),
-            // Without credentials nobody would know whose policy it is.
+            // Without credentials the connector cannot tell whose policy it is.
             (Some(_), None) | (None, _) => Due::Dial,
         }
     }
 
-    /// What to do now, at `unix_s`, which policies' upgrade tokens are minted at.
+    /// Returns the next step. Upgrade tokens are minted at `unix_s`.
     pub fn next(&self, unix_s: u64) -> Step {
         match self.due() {
             Due::Command(command) => Step::Run(command),
@@ -207,7 +207,7 @@ impl Boot {
             Due::Policy(policy, credentials) => {
                 match policy.request(&self.base, &Bearer::mint(&credentials, unix_s)) {
                     Some(request) => Step::Send(request),
-                    // Those that are not set were left out at the beginning.
+                    // Policies that are not set were left out by `new`.
                     None => self.dial(),
                 }
             }
@@ -227,7 +227,7 @@ impl Boot {
         }
     }
 
-    /// What the command has printed, or why it failed.
+    /// Handles the output of the command, or the reason of its failure.
     pub fn printed(&mut self, output: Result<&[u8], String>) -> Report {
         let Due::Command(_) = self.due() else {
             return Report::Nothing;
@@ -237,7 +237,7 @@ impl Boot {
         self.identified(token.map_err(|why| format!("the access token command: {why}")))
     }
 
-    /// What the file holds at `unix_s`, or why it cannot be read.
+    /// Handles the content of the file at `unix_s`, or the reason that it cannot be read.
     pub fn read(&mut self, content: Result<&[u8], String>, unix_s: u64) -> Report {
         let Due::File(file) = self.due() else {
             return Report::Nothing;
@@ -249,8 +249,8 @@ impl Boot {
         self.identified(token.map_err(|error| error.to_string()))
     }
 
-    /// What came of the request.
-    pub fn answered(&mut self, answer: Answer<'_>) -> Report {
+    /// Handles the response to the request, or its failure.
+    pub fn answered(&mut self, answer: HttpResult<'_>) -> Report {
         match self.due() {
             Due::Endpoint(endpoint) => {
                 let token = match answer {
@@ -308,7 +308,7 @@ impl Boot {
         }
     }
 
-    /// Of several the last counts.
+    /// Keeps the credentials that were issued last.
     fn issued(&mut self, issued: Issued) {
         self.credentials = Some(issued.credentials);
         self.delivery_key = issued.delivery_key.or(self.delivery_key.take());

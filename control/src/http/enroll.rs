@@ -1,39 +1,39 @@
-//! Enrolment: a single-use token becomes a gateway's credentials (H-1).
+//! Enrolment: exchanges a single-use token for a gateway's credentials.
 
 use super::failure::{judge, said};
-use super::issued::{self, Answer};
+use super::issued::{self, Issuance};
 use super::{Base, Bearer, Failure, Issued, Request};
 use ::http::HeaderMap;
 use relayline_core::secret::Secret;
 use serde::Serialize;
 
-/// One enrolment.
+/// An enrolment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Enroll {
-    /// Whom to ask.
+    /// Base URL of the connector.
     pub base: Base,
-    /// Who asks: the identity's access token (H-8).
+    /// Access token of the identity.
     pub access_token: Bearer,
-    /// The single-use token that the connector's operator gave out.
+    /// Single-use token that the connector's operator issued.
     pub enrollment_token: Secret,
-    /// The id that the gateway wants.
+    /// Id that the gateway asks for.
     pub gateway_id: String,
 }
 
-/// Why an enrolment failed (H-1). Nothing of an answer's secrets or of those sent is in it.
+/// Error returned when an enrolment fails. It contains no secret of the request or the response.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnrollError {
-    /// 401.
+    /// 401: the connector could not verify the access token.
     #[error("the connector could not verify your identity (401): get a fresh access token and try again")]
     NotVerified,
-    /// 403, and the server's reason.
+    /// 403: the connector refused the enrollment token, with its reason.
     #[error("the enrollment token was refused (403): {0}")]
     Refused(String),
-    /// Success without a usable secret.
+    /// The response has no usable secret.
     #[error("unexpected response from {0}: it holds no usable secret, check the URL")]
     NoSecret(String),
-    /// What can befall any exchange.
+    /// The exchange failed.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
@@ -46,7 +46,7 @@ struct EnrollBody<'a> {
 }
 
 impl Enroll {
-    /// What to send. It is not repeated: the token may be used up by then.
+    /// Returns the request. Do not retry it: the token may be used up.
     pub fn request(&self) -> Request {
         let body = EnrollBody {
             enrollment_token: self.enrollment_token.expose().trim(),
@@ -55,7 +55,7 @@ impl Enroll {
         Request::json(self.base.endpoint("enroll"), &self.access_token, &body)
     }
 
-    /// What the answer means.
+    /// Reads the response.
     pub fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Issued, EnrollError> {
         let hidden = [&self.access_token.0, &self.enrollment_token];
         let text = match judge(self.base.host(), status, headers, body, &hidden) {
@@ -69,13 +69,13 @@ impl Enroll {
             Err(failure) => return Err(failure.into()),
         };
         match issued::read(self.base.host(), &text, &self.gateway_id)? {
-            Answer::Issued(issued) => Ok(issued),
-            Answer::Nothing { .. } => Err(EnrollError::NoSecret(self.base.host().to_owned())),
+            Issuance::Issued(issued) => Ok(issued),
+            Issuance::Nothing { .. } => Err(EnrollError::NoSecret(self.base.host().to_owned())),
         }
     }
 }
 
-/// The id that a gateway asks for when it was given none: after its host.
+/// Returns the id that a gateway asks for by default, named after its host.
 pub fn default_gateway_id(hostname: Option<&str>) -> String {
     let hostname = hostname.map(str::trim).filter(|name| !name.is_empty());
     format!("gw-{}", hostname.unwrap_or("hermes"))
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(request.headers, headers(&expected));
         let Body::Bytes(bytes) = request.body else { panic!("a body") };
         assert_eq!(*bytes, br#"{"enrollmentToken":"s1ngle-use","gatewayId":"gw-1"}"#);
-        assert_eq!((request.timeout, request.max_answer), (Duration::from_secs(15), 65536));
+        assert_eq!((request.timeout, request.max_response), (Duration::from_secs(15), 65536));
     }
 
     #[test]

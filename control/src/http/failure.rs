@@ -1,61 +1,61 @@
-//! Why an exchange brought nothing, in words that say what to do.
+//! Failures of HTTP exchanges, with messages that say what to do.
 
-use super::MAX_ANSWER;
+use super::MAX_RESPONSE;
 use ::http::header::{AsHeaderName, HeaderMap, LOCATION};
 use relayline_core::json;
 use relayline_core::redact::redact;
 use relayline_core::secret::Secret;
-use relayline_core::time::in_words;
+use relayline_core::time::format_span;
 use std::ops::Deref;
 use url::Url;
 use zeroize::Zeroizing;
 
-/// Why no answer came at all: what the I/O has to say.
+/// Error returned when a request is not answered.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unreachable {
-    /// The name has no address.
+    /// The host name has no address.
     #[error("its name cannot be looked up ({0}): check the URL and the network's DNS")]
     Name(String),
-    /// Nothing takes connections there.
+    /// The connection was not accepted.
     #[error("no connection ({0}): is the connector running, and the port right?")]
     Connect(String),
-    /// TLS failed, for want of a certificate to trust perhaps. The text says what to do.
+    /// TLS failed. The text says what to do.
     #[error("TLS failed: {0}")]
     Tls(String),
-    /// The proxy before it cannot be reached, or lets nobody through.
+    /// The proxy cannot be reached, or refuses the tunnel.
     #[error("the proxy {proxy}: {why}")]
     Proxy {
-        /// Host, port and the variable that names it.
+        /// Host and port of the proxy, and the variable that names it.
         proxy: String,
-        /// Why, and what to do.
+        /// Reason, and what to do.
         why: String,
     },
-    /// The upgrade was not answered as a WebSocket server does. The text says what to do.
+    /// The upgrade was not answered as by a WebSocket server. The text says what to do.
     #[error("the upgrade failed: {0}")]
     Upgrade(String),
-    /// It took too long.
-    #[error("no complete answer within {}", in_words(*.0))]
+    /// The exchange timed out.
+    #[error("no complete answer within {}", format_span(*.0))]
     TimedOut(std::time::Duration),
-    /// It broke in the middle.
+    /// The connection broke.
     #[error("the connection broke ({0})")]
     Broken(String),
 }
 
-/// Why an exchange brought nothing, whatever it is about. Texts of the peer's stand in it on one line, cut to 200
-/// characters, and without the secrets that were sent.
+/// Error returned when an exchange fails. Texts of the peer are quoted on one line, cut to 200 characters, without
+/// the secrets that were sent.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// No answer.
+    /// The request was not answered.
     #[error("could not reach {host}: {cause}")]
     Unreachable {
         /// Host and port.
         host: String,
-        /// Why.
+        /// Cause of the failure.
         cause: Unreachable,
     },
-    /// A redirect, which is never followed: credentials stay with the host they were meant for.
+    /// A redirect. It is not followed, since credentials must stay with their host.
     #[error(
         "{host} answered with a redirect to {to} (status {status}), which is not followed: set GATEWAY_RELAY_URL to \
          the connector's own address"
@@ -63,30 +63,30 @@ pub enum Failure {
     Redirect {
         /// Host and port.
         host: String,
-        /// 300 to 399.
+        /// Status, 300 to 399.
         status: u16,
-        /// The host that it points to, or "another path".
+        /// Host that it points to, or `another path`.
         to: String,
     },
-    /// The answer is larger than any real one.
+    /// The response is larger than the limit.
     #[error("{host} answered with more than {most} bytes: this is no connector's answer, check the URL")]
     TooLarge {
         /// Host and port.
         host: String,
-        /// The limit.
+        /// Limit in bytes.
         most: usize,
     },
-    /// Another status than success.
+    /// A status that is not a success.
     #[error("{host} answered with status {status}{}", .error.as_ref().map(|e| format!(": {e}")).unwrap_or_default())]
     Status {
         /// Host and port.
         host: String,
-        /// The status.
+        /// Status of the response.
         status: u16,
-        /// The answer's `error`.
+        /// Field `error` of the response.
         error: Option<String>,
     },
-    /// Success, but not what a connector says.
+    /// A success whose body is not valid JSON of a connector.
     #[error("unexpected response from {host}: no JSON object, check the URL")]
     NotJson {
         /// Host and port.
@@ -94,7 +94,7 @@ pub enum Failure {
     },
 }
 
-/// The text of a JSON answer, when its status is a success and it is an object.
+/// Returns the text of a JSON response if its status is a success and its body is an object.
 pub(super) fn judge<'a>(
     host: &str,
     status: u16,
@@ -103,8 +103,8 @@ pub(super) fn judge<'a>(
     hidden: &[&Secret],
 ) -> Result<Object<'a>, Failure> {
     let host = || host.to_owned();
-    if body.len() > MAX_ANSWER {
-        return Err(Failure::TooLarge { host: host(), most: MAX_ANSWER });
+    if body.len() > MAX_RESPONSE {
+        return Err(Failure::TooLarge { host: host(), most: MAX_RESPONSE });
     }
     match status {
         200..=299 => {
@@ -116,7 +116,8 @@ pub(super) fn judge<'a>(
     }
 }
 
-/// The text of a JSON object, as it came or repaired (W-11). It may hold secrets: a repaired copy is wiped when dropped.
+/// Text of a JSON object, as received or repaired (W-11). It may contain secrets, so a repaired copy is wiped when
+/// dropped.
 pub(super) enum Object<'a> {
     AsItCame(&'a str),
     Mended(Zeroizing<String>),
@@ -142,7 +143,7 @@ fn object(text: &str) -> Option<Object<'_>> {
     is_object(&mended).then_some(Object::Mended(mended))
 }
 
-/// The host that a redirect points to; the rest of the URL may be anything.
+/// Returns the host that a redirect points to. The rest of the URL is not shown, since it may contain anything.
 fn target(headers: &HeaderMap) -> String {
     let location = header(headers, LOCATION).and_then(|location| Url::parse(location).ok());
     let host = location.as_ref().and_then(Url::host_str);
@@ -154,13 +155,13 @@ pub(super) fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&st
     headers.get(name)?.to_str().ok()
 }
 
-/// The text that the peer gave under `name`, fit for a message.
+/// Returns the text that the peer sent under `name`, prepared for a message.
 pub(super) fn said(body: &[u8], name: &str, hidden: &[&Secret]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?;
     let mut room = String::new();
     let [raw] = json::peer_fields(text.trim(), &mut room, &[name])?;
     let mut text = json::string(raw?)?;
-    // A server that repeats what it was sent must not make us print it (C-4).
+    // A server that echoes its input must not make us print a secret (C-4).
     for secret in hidden.iter().filter(|secret| !secret.is_blank()) {
         text = redact(text, secret);
     }

@@ -1,11 +1,11 @@
-//! Identity tokens: how a gateway shows whose it is before it has credentials of its own (H-8).
+//! Identity tokens: credentials of a gateway before it has its own.
 
 mod token_file;
 
 pub use token_file::{TokenFile, TokenFileError};
 
 use super::failure::{judge, said};
-use super::{BadToken, Bearer, Body, Failure, JSON, MAX_ANSWER, Request, TIMEOUT};
+use super::{BadToken, Bearer, Body, Failure, JSON, MAX_RESPONSE, Request, TIMEOUT};
 use ::http::Method;
 use ::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use relayline_core::json;
@@ -13,20 +13,20 @@ use relayline_core::secret::Secret;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-/// Where an identity token comes from.
+/// Source of an identity token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TokenSource {
-    /// It was given.
+    /// The token itself.
     Given(Bearer),
-    /// A command prints it: [`from_output`]. Its text may hold a password, and so is not shown (C-4).
+    /// A command that prints the token: see [`from_output`]. Its text may contain a password, so it is not shown.
     Command(Secret),
-    /// It is in a file.
+    /// A file that contains the token.
     File(TokenFile),
-    /// An identity provider issues it.
+    /// An identity provider that issues the token.
     Endpoint(TokenEndpoint),
 }
 
-/// URL that an identity provider issues tokens at.
+/// Token endpoint of an identity provider.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenEndpoint {
     url: Url,
@@ -42,30 +42,30 @@ pub(crate) struct Client {
     pub(crate) scope: Option<String>,
 }
 
-/// Why an identity provider issued no token.
+/// Error returned when an identity provider issues no token.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
-    /// It says no.
+    /// The provider refused.
     #[error("the identity provider {host} refused (status {status}): {why}")]
     Refused {
         /// Host and port.
         host: String,
-        /// The status.
+        /// Status of the response.
         status: u16,
-        /// OAuth2's `error` and `error_description`.
+        /// OAuth2 `error` and `error_description`.
         why: String,
     },
-    /// Success without a usable `access_token`.
+    /// The response has no usable `access_token`.
     #[error("unexpected response from the identity provider {0}: it holds no usable access_token")]
     NoToken(String),
-    /// Success without a token, where the whole answer should be one.
+    /// The response is not a token, although the whole response should be one.
     #[error(
         "unexpected response from {0}: no token; without a client id and secret it was asked with a plain GET: set \
          GATEWAY_RELAY_IDP_CLIENT_ID and GATEWAY_RELAY_IDP_CLIENT_SECRET if it takes client credentials"
     )]
     NotAmbient(String),
-    /// A redirect. What it says of the connector's URL holds for the provider's, too.
+    /// A redirect. It is not followed.
     #[error(
         "the identity provider {host} answered with a redirect (status {status}), which is not followed: check \
          GATEWAY_RELAY_IDP_TOKEN_URL"
@@ -73,15 +73,15 @@ pub enum IdentityError {
     Redirect {
         /// Host and port.
         host: String,
-        /// 300 to 399.
+        /// Status, 300 to 399.
         status: u16,
     },
-    /// What can befall any exchange.
+    /// The exchange failed.
     #[error("the identity provider: {0}")]
     Failed(#[from] Failure),
 }
 
-/// The token that a command has printed: all of its output, but for white space around it.
+/// Reads the token that a command printed: its output without surrounding white space.
 pub fn from_output(output: &[u8]) -> Result<Bearer, BadToken> {
     let text = std::str::from_utf8(output).map_err(|_| BadToken::Characters)?;
     Bearer::new(&Secret::from(text))
@@ -93,7 +93,7 @@ impl TokenEndpoint {
         TokenEndpoint { url, client }
     }
 
-    /// What to send to the identity provider.
+    /// Returns the request to the identity provider.
     pub fn request(&self) -> Request {
         let mut headers = HeaderMap::new();
         let (method, body) = match &self.client {
@@ -108,10 +108,10 @@ impl TokenEndpoint {
             }
         };
         let url = self.url.as_str().to_owned();
-        Request { method, url, headers, body, timeout: TIMEOUT, max_answer: MAX_ANSWER }
+        Request { method, url, headers, body, timeout: TIMEOUT, max_response: MAX_RESPONSE }
     }
 
-    /// What the answer means.
+    /// Reads the response.
     pub fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Bearer, IdentityError> {
         let host = super::host(self.url.as_str());
         let ambient = self.client.is_none();
@@ -149,8 +149,8 @@ impl Client {
     }
 }
 
-/// Whether an answer is nothing but a token: three base64url segments (a JWT), or a long word of their letters. A page
-/// of a login form is neither.
+/// Returns true if a body is a bare token: three base64url segments (a JWT), or a long word of that alphabet. The
+/// page of a login form is neither.
 fn is_bare_token(body: &[u8]) -> bool {
     const SHORTEST: usize = 32;
     let body = body.trim_ascii();
@@ -234,7 +234,7 @@ mod tests {
         let endpoint = endpoint(None);
         let request = endpoint.request();
         assert_eq!((request.method, request.url.as_str()), (Method::GET, "https://idp.example/token"));
-        assert_eq!((request.body, request.timeout.as_secs(), request.max_answer), (Body::Empty, 15, 65536));
+        assert_eq!((request.body, request.timeout.as_secs(), request.max_response), (Body::Empty, 15, 65536));
         let read = |status, body: &str| endpoint.read(status, &HeaderMap::new(), body.as_bytes());
         let long = "A-_9".repeat(8);
         for token in ["eyJh.eyJz.c2ln", &long] {

@@ -1,7 +1,7 @@
-//! Media: files go to the connector and come from it, since it holds the platforms' sockets (H-7).
+//! Uploads and downloads of media through the connector, which has the platforms' sockets.
 
 use super::failure::{header, judge};
-use super::{Base, Bearer, Body, Failure, Insecure, JSON, MAX_ANSWER, Request};
+use super::{Base, Bearer, Body, Failure, Insecure, JSON, MAX_RESPONSE, Request};
 use ::http::Method;
 use ::http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
@@ -10,100 +10,105 @@ use relayline_core::json;
 use std::time::Duration;
 use url::Url;
 
-/// The largest file, either way.
+/// Maximum size of a file, in bytes.
 pub const MAX_MEDIA: u64 = 25 << 20;
-/// What an upload or a download may take in all.
+/// Time-out of an upload or a download.
 pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest file name that is sent, in bytes.
+/// Maximum length of a file name, in bytes.
 const MAX_NAME: usize = 255;
 const MEDIA_FILENAME: HeaderName = HeaderName::from_static("x-media-filename");
 
 /// An upload.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Upload {
-    /// Where to.
+    /// Base URL of the connector.
     pub base: Base,
     /// A fresh upgrade token.
     pub upgrade_token: Bearer,
-    /// The MIME type, `image/png` for instance.
+    /// MIME type, for instance `image/png`.
     pub content_type: String,
-    /// The file's name; of a path only what is behind the last slash is sent.
+    /// Name of the file. Of a path, only the part after the last slash is sent.
     pub filename: Option<String>,
-    /// How many bytes there are.
+    /// Size in bytes.
     pub length: u64,
 }
 
-/// A file that the connector has taken.
+/// A file that the connector has stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Uploaded {
-    /// What messages refer to it by: `<base>/relay/media/<id>`.
+    /// URL for messages: `<base>/relay/media/<id>`.
     pub url: String,
-    /// Its id.
+    /// Id of the file.
     pub id: String,
-    /// How many bytes the connector counted, if it says so.
+    /// Size that the connector counted, if it sent it.
     pub size: Option<u64>,
 }
 
-/// A download. The host streams what comes, up to [`Request::max_answer`].
+/// A download. The host streams the body, up to [`Request::max_response`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Download {
     url: Url,
     upgrade_token: Option<Bearer>,
 }
 
-/// What stands before a downloaded file.
+/// Headers of a downloaded file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Downloaded {
-    /// The MIME type, without its parameters, if it was said.
+    /// MIME type without its parameters, if the connector sent one.
     pub content_type: Option<String>,
 }
 
-/// Why a file did not get there.
+/// Error returned when an upload or a download fails.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MediaError {
-    /// It is too large, or the connector says so; before anything is sent, if we know.
+    /// The file is too large. Known sizes are checked before anything is sent.
     #[error("the file is too large: {} MiB at most", MAX_MEDIA >> 20)]
     TooLarge,
-    /// There is nothing to prove oneself with.
+    /// There are no credentials.
     #[error("files go to the connector with credentials only: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET")]
     NoCredentials,
-    /// The host's own end of it: the file could not be read or written, or is of another length than was said.
+    /// The host could not read or write the file, or its length differs from the announced one.
     #[error("the file: {0}")]
     File(String),
-    /// No MIME type.
+    /// The text is not a MIME type.
     #[error("{0:?} is no MIME type: write one as in image/png")]
     ContentType(String),
-    /// Nothing that can be fetched.
+    /// The URL cannot be fetched.
     #[error("the media URL is no http or https URL without user-info")]
     Url,
-    /// The connector does not take the upgrade token.
+    /// The connector refused the upgrade token.
     #[error("{0} refused the credentials (401): check the gateway's id and secret, and the clock")]
     NotVerified(String),
-    /// It is not there (any more).
+    /// The file does not exist, or no longer.
     #[error("{0} has no such file, or no longer")]
     Gone(String),
-    /// A redirect, which is not followed: a bearer stays with the host it was meant for.
+    /// A redirect. It is not followed, since credentials must stay with their host.
     #[error("{host} answered with a redirect (status {status}), which is not followed")]
     Redirect {
         /// Host and port.
         host: String,
-        /// 300 to 399.
+        /// Status, 300 to 399.
         status: u16,
     },
-    /// Success without a usable id.
+    /// The response has no usable id.
     #[error("unexpected response from {0}: it holds no usable media id")]
     NoId(String),
-    /// The connector's URL is not one where credentials may go (C-6).
+    /// Credentials would be sent to the connector unencrypted.
     #[error(transparent)]
     Insecure(#[from] Insecure),
-    /// What can befall any exchange.
+    /// The exchange failed.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
 impl Upload {
-    /// What to send; the host streams the file behind it. A file that is too large is refused here.
+    /// Returns the request. The host streams the file as its body.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`MediaError::TooLarge`] if the file is larger than [`MAX_MEDIA`], and [`MediaError::ContentType`] if
+    /// the type is not a MIME type.
     pub fn request(&self) -> Result<Request, MediaError> {
         if self.length > MAX_MEDIA {
             return Err(MediaError::TooLarge);
@@ -117,7 +122,7 @@ impl Upload {
             (ACCEPT, HeaderValue::from_static(JSON)),
         ]);
         let name = self.filename.as_deref().map(file_name).filter(|name| !name.is_empty());
-        // Bytes, since the name of a file may contain any letters.
+        // As bytes, since file names are not limited to ASCII.
         if let Some(name) = name.and_then(|name| HeaderValue::from_bytes(name.as_bytes()).ok()) {
             headers.insert(MEDIA_FILENAME, name);
         }
@@ -127,11 +132,11 @@ impl Upload {
             headers,
             body: Body::Upload(self.length),
             timeout: MEDIA_TIMEOUT,
-            max_answer: MAX_ANSWER,
+            max_response: MAX_RESPONSE,
         })
     }
 
-    /// What the answer means.
+    /// Reads the response.
     pub fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Uploaded, MediaError> {
         let host = self.base.host();
         let text = judge(host, status, headers, body, &[&self.upgrade_token.0]).map_err(meaning)?;
@@ -144,8 +149,8 @@ impl Upload {
 }
 
 impl Download {
-    /// A download of `url`. The bearer goes along only to the connector's own scheme, host and port, and there only
-    /// below `/relay/media/`; whatever else a message names is fetched without.
+    /// Creates a download of `url`. The upgrade token is sent only to the connector's own scheme, host and port below
+    /// `/relay/media/`. Other URLs are fetched without it.
     pub fn new(url: &str, base: &Base, upgrade_token: Option<Bearer>) -> Result<Download, MediaError> {
         let mut url = Url::parse(url.trim()).map_err(|_| MediaError::Url)?;
         let plain = url.username().is_empty() && url.password().is_none();
@@ -157,7 +162,7 @@ impl Download {
         Ok(Download { url, upgrade_token })
     }
 
-    /// What to send: the URL as it was judged, not as it was written.
+    /// Returns the request, with the URL as it was parsed and checked.
     pub fn request(&self) -> Request {
         let bearer = self.upgrade_token.as_ref().map(|token| (AUTHORIZATION, token.header()));
         Request {
@@ -166,12 +171,12 @@ impl Download {
             headers: bearer.into_iter().collect(),
             body: Body::Empty,
             timeout: MEDIA_TIMEOUT,
-            max_answer: usize::try_from(MAX_MEDIA).unwrap_or(usize::MAX),
+            max_response: usize::try_from(MAX_MEDIA).unwrap_or(usize::MAX),
         }
     }
 
-    /// What status and headers mean; `body` is read only when the status is no success, and may be cut off. With a
-    /// success the body is the file, which is not for here; one that goes on beyond `max_answer` is
+    /// Reads status and headers. `body` is read only if the status is not a success, and may be cut off. The body of
+    /// a success is the file, which the host streams; one that is longer than `max_response` is
     /// [`MediaError::TooLarge`].
     pub fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Downloaded, MediaError> {
         if (200..300).contains(&status) {
@@ -185,7 +190,7 @@ impl Download {
         }
         let request_host = super::host(self.url.as_str());
         let hidden: Vec<_> = self.upgrade_token.iter().map(|bearer| &bearer.0).collect();
-        let body = &body[..body.len().min(MAX_ANSWER)];
+        let body = &body[..body.len().min(MAX_RESPONSE)];
         match judge(request_host, status, headers, body, &hidden) {
             Err(failure) => Err(meaning(failure)),
             // Successes have been dealt with.
@@ -195,8 +200,8 @@ impl Download {
 }
 
 impl Base {
-    /// Whether `url` is one of the connector's media: the same scheme, host and port, and below `/relay/media/` an id
-    /// that no server could read as another path.
+    /// Returns true if `url` is one of the connector's media: the same scheme, host and port, and below
+    /// `/relay/media/` an id that a server cannot read as another path.
     fn owns(&self, url: &Url) -> bool {
         let Ok(own) = Url::parse(&self.endpoint("media/")) else {
             return false;
@@ -209,7 +214,7 @@ impl Base {
     }
 }
 
-/// What some statuses mean where media are concerned.
+/// Converts statuses with a meaning for media.
 fn meaning(failure: Failure) -> MediaError {
     match failure {
         Failure::Status { status: 401, host, .. } => MediaError::NotVerified(host),
@@ -220,13 +225,14 @@ fn meaning(failure: Failure) -> MediaError {
     }
 }
 
-/// Whether it is a segment of a path, and can be no other than itself.
+/// Returns true if the id is one unambiguous path segment.
 fn is_media_id(id: &str) -> bool {
     let fits = !id.is_empty() && id.len() <= 255 && !matches!(id, "." | "..");
     fits && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~'))
 }
 
-/// What is behind the last slash of either kind, without what no header carries, cut to what is allowed.
+/// Returns the part after the last slash or backslash, without characters that a header cannot have, cut to the
+/// maximum length.
 fn file_name(path: &str) -> String {
     let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
     let mut name: String = name.chars().filter(|c| !c.is_control()).collect();

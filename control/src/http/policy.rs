@@ -1,4 +1,4 @@
-//! Policy: which messages of a shared chat are meant for this gateway (H-5).
+//! Policies: the messages of shared chats that are meant for this gateway.
 
 use super::failure::judge;
 use super::{Base, Bearer, Failure, Request};
@@ -6,27 +6,27 @@ use ::http::HeaderMap;
 use relayline_core::config::{Credentials, Identity};
 use serde::{Deserialize, Serialize};
 
-/// What a gateway wants of one platform. What is `None` was not set; a policy in which nothing was set is not sent, and
-/// one that is sent says the defaults of the rest.
+/// Policy of a gateway on one platform. A policy without any field set is not sent; otherwise unset fields are sent
+/// with their defaults.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Policy {
-    /// The platform that it is about.
+    /// Platform of the policy.
     pub platform: String,
-    /// Whether a message must address the bot; true by default.
+    /// True if a message must address the bot; true by default.
     pub require_address: Option<bool>,
-    /// The scopes in which it need not; none by default.
+    /// Scopes in which a message need not address the bot; none by default.
     pub free_response_scopes: Option<Vec<String>>,
-    /// Whether messages of other bots are let through; false by default.
+    /// True if messages of other bots are delivered; false by default.
     pub allow_other_bots: Option<bool>,
 }
 
-/// What is wrong with a configured policy.
+/// Error returned when a configured policy is unusable.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// No JSON, or of another shape.
+    /// The policy is not JSON, or not of the right shape.
     #[error("{0}: write {{\"platform\": \"discord\", \"requireAddress\": true}}, or an array of such")]
     Shape(String),
-    /// About a platform that this gateway has nothing to do with.
+    /// The gateway does not have an identity on the platform.
     #[error("this gateway does not speak for {0:?}: leave it out, or add the platform")]
     Platform(String),
 }
@@ -80,14 +80,14 @@ pub fn parse(text: &str, identities: &[Identity]) -> Result<Vec<Policy>, PolicyE
 }
 
 impl Policy {
-    /// Whether anything was set, so that it is worth sending.
+    /// Returns true if any field is set.
     pub fn is_set(&self) -> bool {
         self.require_address.is_some()
             || self.free_response_scopes.is_some()
             || self.allow_other_bots.is_some()
     }
 
-    /// What to send, with a fresh upgrade token; `None` when nothing was set.
+    /// Returns the request with a fresh upgrade token; `None` if no field is set.
     pub fn request(&self, base: &Base, upgrade_token: &Bearer) -> Option<Request> {
         let body = PolicyBody {
             platform: &self.platform,
@@ -98,9 +98,9 @@ impl Policy {
         self.is_set().then(|| Request::json(base.endpoint("policy"), upgrade_token, &body))
     }
 
-    /// What the answer means: only 200 is success, whatever it holds.
+    /// Reads the response. Only 200 is a success, regardless of its body.
     ///
-    /// `credentials` are those that the request's upgrade token was minted with: no error shows them or it (C-4).
+    /// `credentials` are those of the request's upgrade token. Errors show neither them nor the token.
     pub fn read(
         &self,
         base: &Base,

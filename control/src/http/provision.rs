@@ -1,59 +1,59 @@
-//! Provisioning: a gateway that was given no secret asks for one at boot (H-4).
+//! Provisioning: a gateway without a secret requests one at boot.
 
 use super::failure::judge;
-use super::issued::{self, Answer};
+use super::issued::{self, Issuance};
 use super::{Base, Bearer, Failure, Issued, Request};
 use ::http::HeaderMap;
 use relayline_core::config::Identity;
 use serde::Serialize;
 
-/// What a gateway says of itself, whatever the platform.
+/// Profile of a gateway, for all platforms.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Profile {
-    /// The id that the gateway wants.
+    /// Id that the gateway asks for.
     pub gateway_id: String,
-    /// Where it takes signed deliveries; empty when it takes none.
+    /// URL of its webhook server; empty if it has none.
     pub gateway_endpoint: String,
-    /// What the connector routes to it by.
+    /// Keys by which the connector routes to it.
     pub route_keys: Vec<String>,
-    /// Which instance of its tenant it is.
+    /// Id of this instance among those of its tenant.
     pub instance_id: Option<String>,
-    /// What wakes it when it sleeps.
+    /// URL that wakes it when it sleeps.
     pub wake_url: Option<String>,
-    /// How people know it.
+    /// Display name.
     pub display_name: Option<String>,
 }
 
-/// The provisioning of one identity.
+/// Provisioning of one identity.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Provision {
-    /// Whom to ask.
+    /// Base URL of the connector.
     pub base: Base,
-    /// Who asks: the identity's access token (H-8).
+    /// Access token of the identity.
     pub access_token: Bearer,
-    /// What it says of itself.
+    /// Profile of the gateway.
     pub profile: Profile,
-    /// The platform that it is about.
+    /// Identity to provision.
     pub identity: Identity,
 }
 
-/// What provisioning brought.
+/// Result of provisioning.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Provisioned {
-    /// Credentials; they live in memory only.
+    /// Credentials. They are kept in memory only.
     Issued(Issued),
-    /// The platform is known to the connector, and no secret was issued (`secretIssued: false`).
+    /// The connector knows the platform already, and issued no secret (`secretIssued: false`).
     Known,
 }
 
-/// Why it failed. It never stops the boot (H-4).
+/// Error returned when provisioning fails. It does not stop the boot.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProvisionError {
-    /// Success, but neither a secret nor `secretIssued: false`.
+    /// The response has neither a secret nor `secretIssued: false`.
     #[error("unexpected response from {0}: neither a usable secret nor \"secretIssued\": false")]
     NoSecret(String),
-    /// What can befall any exchange.
+    /// The exchange failed.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
@@ -75,7 +75,7 @@ struct ProvisionBody<'a> {
 }
 
 impl Provision {
-    /// What to send.
+    /// Returns the request.
     pub fn request(&self) -> Request {
         let body = ProvisionBody {
             gateway_id: &self.profile.gateway_id,
@@ -90,14 +90,14 @@ impl Provision {
         Request::json(self.base.endpoint("provision"), &self.access_token, &body)
     }
 
-    /// What the answer means.
+    /// Reads the response.
     pub fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Provisioned, ProvisionError> {
         let host = self.base.host();
         let text = judge(host, status, headers, body, &[&self.access_token.0])?;
         match issued::read(host, &text, &self.profile.gateway_id)? {
-            Answer::Issued(issued) => Ok(Provisioned::Issued(issued)),
-            Answer::Nothing { on_purpose: true } => Ok(Provisioned::Known),
-            Answer::Nothing { on_purpose: false } => Err(ProvisionError::NoSecret(host.to_owned())),
+            Issuance::Issued(issued) => Ok(Provisioned::Issued(issued)),
+            Issuance::Nothing { on_purpose: true } => Ok(Provisioned::Known),
+            Issuance::Nothing { on_purpose: false } => Err(ProvisionError::NoSecret(host.to_owned())),
         }
     }
 }

@@ -1,46 +1,48 @@
-//! Which hosts are reached without a proxy: what `NO_PROXY` says.
+//! Hosts that are reached without a proxy, from `NO_PROXY`.
 
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// The hosts that are reached directly.
+/// Hosts that are reached directly.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Exceptions(Vec<Exception>);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Exception {
-    whom: Whom,
-    /// Only this port of it, or all.
+    host: HostPattern,
+    /// Port, or `None` for all.
     port: Option<u16>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Whom {
-    Everybody,
-    /// A name and all below it, in lower case.
+enum HostPattern {
+    Any,
+    /// A domain and all its subdomains, in lower case.
     Domain(String),
     Network(IpNet),
 }
 
 impl Exceptions {
-    /// Reads a list with commas or blanks between. The error is the entry that means nothing.
+    /// Parses a list separated by commas or blanks. The error is the entry that is not valid.
     pub(super) fn parse(text: &str) -> Result<Exceptions, String> {
         let entries = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty());
         let read = |entry: &str| Exception::parse(entry).ok_or_else(|| entry.to_owned());
         entries.map(read).collect::<Result<_, _>>().map(Exceptions)
     }
 
-    /// Whether this host, a name or an address without brackets, is one of them.
-    pub(super) fn holds(&self, host: &str, port: u16) -> bool {
+    /// Returns true if this host, a name or an address without brackets, is one of them.
+    pub(super) fn contains(&self, host: &str, port: u16) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let address = host.parse::<IpAddr>().ok();
         self.0.iter().any(|exception| {
             let port_fits = exception.port.is_none_or(|only| only == port);
             port_fits
-                && match &exception.whom {
-                    Whom::Everybody => true,
-                    Whom::Network(network) => address.is_some_and(|address| network.contains(&address)),
-                    Whom::Domain(domain) => {
+                && match &exception.host {
+                    HostPattern::Any => true,
+                    HostPattern::Network(network) => {
+                        address.is_some_and(|address| network.contains(&address))
+                    }
+                    HostPattern::Domain(domain) => {
                         let before = host.strip_suffix(domain.as_str()).filter(|_| address.is_none());
                         before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
                     }
@@ -52,25 +54,25 @@ impl Exceptions {
 impl Exception {
     fn parse(entry: &str) -> Option<Exception> {
         if let Some(network) = network(entry) {
-            return Some(Exception { whom: Whom::Network(network), port: None });
+            return Some(Exception { host: HostPattern::Network(network), port: None });
         }
         let (host, port) = match entry.rsplit_once(':') {
             Some((host, port)) => (host, Some(port.parse().ok()?)),
             None => (entry, None),
         };
         if host == "*" {
-            return Some(Exception { whom: Whom::Everybody, port });
+            return Some(Exception { host: HostPattern::Any, port });
         }
         if let Some(network) = network(host) {
-            return Some(Exception { whom: Whom::Network(network), port });
+            return Some(Exception { host: HostPattern::Network(network), port });
         }
         let name = host.strip_prefix('*').unwrap_or(host).trim_matches('.').to_ascii_lowercase();
         let is_name = !name.is_empty() && !name.contains(['/', ':', '[', ']', '*', '@']);
-        is_name.then_some(Exception { whom: Whom::Domain(name), port })
+        is_name.then_some(Exception { host: HostPattern::Domain(name), port })
     }
 }
 
-/// An address, in brackets perhaps, or a network.
+/// Parses an address, with or without brackets, or a network.
 fn network(text: &str) -> Option<IpNet> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     match bare.parse::<IpAddr>() {
@@ -116,7 +118,7 @@ mod tests {
             let held: Vec<usize> = hosts
                 .iter()
                 .enumerate()
-                .filter(|(_, (host, port))| exceptions.holds(host, *port))
+                .filter(|(_, (host, port))| exceptions.contains(host, *port))
                 .map(|(at, _)| at)
                 .collect();
             assert_eq!(held, expected, "{list:?}");

@@ -1,4 +1,4 @@
-//! Proxies, as the environment names them.
+//! Proxies from the environment.
 
 use super::exceptions::Exceptions;
 use crate::url::is_loopback;
@@ -8,18 +8,18 @@ use relayline_core::secret::Secret;
 use std::fmt;
 use url::Url;
 
-/// Which proxy stands before which host. The default is none.
+/// Proxies by scheme, and their exceptions. None by default.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Proxies {
-    /// Before `https` and `wss`.
+    /// Proxy for `https` and `wss`.
     secure: Option<Proxy>,
-    /// Before `http` and `ws`.
+    /// Proxy for `http` and `ws`.
     plain: Option<Proxy>,
     exceptions: Exceptions,
 }
 
-/// An HTTP proxy. Every connection through it is a tunnel (`CONNECT`), be it for TLS or not: the proxy sees no more of
-/// it than its host and port.
+/// An HTTP proxy. Every connection through it is a tunnel (`CONNECT`), with or without TLS, so the proxy sees only
+/// host and port.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Proxy {
     from: &'static str,
@@ -29,32 +29,32 @@ pub struct Proxy {
     authorization: Option<Secret>,
 }
 
-/// What is wrong with a variable that is about proxies. It never quotes user-info.
+/// Error returned when a proxy variable is unusable. It never quotes user-info.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// No URL of a proxy.
+    /// The value is not the URL of a proxy.
     #[error("{from}: {value} is no http or https URL of a proxy: write one as in http://proxy.example:3128")]
     Url {
-        /// The variable.
+        /// Name of the variable.
         from: &'static str,
-        /// What it holds, in quotes, or "it" where that could show credentials.
+        /// Value in quotes, or `it` if the value could show credentials.
         value: String,
     },
-    /// A SOCKS proxy.
+    /// A SOCKS proxy is not supported.
     #[error(
         "{0}: SOCKS proxies are not supported: name an HTTP proxy as in http://proxy.example:3128, or unset it"
     )]
     Socks(&'static str),
-    /// An exception that means nothing.
+    /// An exception is not valid.
     #[error(
         "{from}: {entry:?} is no host, domain or network: write entries as in example.com, .example.com:8443, \
          10.0.0.0/8 or *"
     )]
     Exception {
-        /// The variable.
+        /// Name of the variable.
         from: &'static str,
-        /// The entry.
+        /// Entry of the exception.
         entry: String,
     },
 }
@@ -87,11 +87,13 @@ impl Proxies {
         })
     }
 
-    /// The proxy before this host, a name or an address without brackets. There is never one before loopback, which is
-    /// another machine to the proxy: what may go there in the clear (C-6) would leave this one.
+    /// Returns the proxy for this host, a name or an address without brackets.
+    ///
+    /// There is never a proxy for loopback: to the proxy, loopback is another machine, and unencrypted traffic would
+    /// leave this one.
     pub fn choose(&self, secure: bool, host: &str, port: u16) -> Option<&Proxy> {
         let proxy = if secure { &self.secure } else { &self.plain };
-        let direct = is_loopback(&host.to_ascii_lowercase()) || self.exceptions.holds(host, port);
+        let direct = is_loopback(&host.to_ascii_lowercase()) || self.exceptions.contains(host, port);
         proxy.as_ref().filter(|_| !direct)
     }
 }
@@ -124,22 +126,22 @@ impl Proxy {
         })
     }
 
-    /// Whether the proxy itself is spoken to over TLS.
+    /// Returns true if the connection to the proxy itself uses TLS.
     pub fn is_secure(&self) -> bool {
         self.secure
     }
 
-    /// The proxy's host name or address, an IPv6 address without brackets.
+    /// Returns the host name or address of the proxy, an IPv6 address without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The proxy's port.
+    /// Returns the port of the proxy.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The value of `Proxy-Authorization`, if there were credentials in the URL.
+    /// Returns the value of `Proxy-Authorization`, if the URL has credentials.
     pub fn authorization(&self) -> Option<&Secret> {
         self.authorization.as_ref()
     }
@@ -151,7 +153,7 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// `Basic` credentials out of the URL's user-info.
+/// Returns `Basic` credentials from the URL's user-info.
 fn authorization(url: &Url) -> Option<Secret> {
     if url.username().is_empty() && url.password().is_none() {
         return None;

@@ -5,16 +5,16 @@ use crate::network::CaCertificates;
 use relayline_core::secret::Secret;
 use std::collections::BTreeMap;
 
-/// Values of flags, which override all other sources (H-9), and facts about the machine.
+/// Values of flags, which override all other sources, and facts about the machine.
 #[derive(Clone, Default, Debug)]
 pub struct Arguments {
     /// Values by their flag.
     pub(super) values: BTreeMap<&'static str, Vec<Secret>>,
     /// Certificates from the file of `--ca-file` or `SSL_CERT_FILE`.
     pub ca_certificates: Option<CaCertificates>,
-    /// Tells whether a file `.managed` lies beside the env file (H-3).
+    /// Tells whether a file `.managed` lies beside the env file.
     pub managed: bool,
-    /// Name of the machine, from which the gateway's id is made if none is set (H-3).
+    /// Name of the machine, from which the gateway's id is made if none is set.
     pub hostname: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Settings of an enrolment (H-1, H-9).
+//! Settings of an enrolment.
 
 use super::error::ConfigError;
 use super::sources::Sources;
@@ -22,8 +22,8 @@ pub struct Enrollment {
     pub token: Secret,
     /// Id that the gateway asks for.
     pub gateway_id: String,
-    /// URL of the connector if it was given as an argument, without a `/` at its end: only then it goes into the env file
-    /// (H-2).
+    /// URL of the connector if it was given as an argument, without a `/` at its end: only then it goes into the env
+    /// file.
     pub url: Option<String>,
     /// URL that wakes the gateway if it was given as an argument.
     pub wake_url: Option<String>,
@@ -31,7 +31,7 @@ pub struct Enrollment {
     pub warnings: Vec<String>,
 }
 
-/// Resolves the settings of an enrolment (H-9). A relay that is switched off can be enrolled all the same.
+/// Resolves the settings of an enrolment. A relay that is switched off can be enrolled all the same.
 ///
 /// # Errors
 /// Names the setting that is wrong or missing.

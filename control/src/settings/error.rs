@@ -8,7 +8,7 @@ use std::fmt::{self, Display};
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Nothing is wrong: the relay is switched off, which overrides every URL (H-9). A host goes on without it.
+    /// Nothing is wrong: the relay is switched off, which overrides every URL. A host goes on without it.
     #[error("{0} switches the relay off: set it to true, or leave it out, to use the relay")]
     Disabled(Source),
     /// No URL was given.
@@ -19,7 +19,7 @@ pub enum ConfigError {
     Invalid {
         /// The setting, by its source.
         setting: String,
-        /// What is wrong with the value, and what to do. It quotes no value that may be secret (C-4).
+        /// What is wrong with the value, and what to do. It quotes no value that may be secret.
         problem: String,
     },
     /// A text that goes into a request or a file holds a line break or another control character.
@@ -28,20 +28,20 @@ pub enum ConfigError {
     /// A variable is not UTF-8. It must not count as unset.
     #[error("{0} is not UTF-8: set it again, or unset it")]
     NotText(String),
-    /// An id is set without a secret (L-2), and there is nothing to provision one with (H-4).
+    /// An id is set without a secret, and there is nothing to provision one with.
     #[error(
         "{0} is set, but there is no secret to it: set GATEWAY_RELAY_SECRET or give --secret-file, or unset the id"
     )]
     NoSecret(Source),
-    /// A secret is set without an id (L-2).
+    /// A secret is set without an id.
     #[error(
         "{0} is set, but there is no id to it: set GATEWAY_RELAY_ID or give --gateway-id, or unset the secret"
     )]
     NoId(Source),
-    /// Credentials would go out in the clear (C-6).
+    /// Credentials would go out in the clear.
     #[error(transparent)]
     Insecure(#[from] crate::http::Insecure),
-    /// Two identities have the same platform. What is sent names a platform (M-3), so the second could not be meant.
+    /// Two identities have the same platform. What is sent names a platform, so the second could not be meant.
     #[error(
         "{0} is named twice: a gateway speaks for one bot of each platform, so run a second gateway for the other"
     )]
@@ -49,7 +49,7 @@ pub enum ConfigError {
     /// A variable about proxies cannot be used.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
-    /// A setting of the identity provider is set, and one that it needs is not (H-8).
+    /// A setting of the identity provider is set, and one that it needs is not.
     #[error("{set} is set, but {missing} is not: set both, or neither")]
     Incomplete {
         /// Source of the one that is set.
@@ -57,12 +57,12 @@ pub enum ConfigError {
         /// Name of the one that is not.
         missing: &'static str,
     },
-    /// There is no enrollment token to enroll with (H-1).
+    /// There is no enrollment token to enroll with.
     #[error(
         "no enrollment token: give --token or set GATEWAY_RELAY_ENROLL_TOKEN to what your connector's operator gave you"
     )]
     NoEnrollmentToken,
-    /// There is no access token, nor a way to get one (H-8).
+    /// There is no access token, nor a way to get one.
     #[error(
         "no access token: give --access-token-command or --access-token-file, or set GATEWAY_RELAY_ACCESS_TOKEN or \
          GATEWAY_RELAY_IDP_TOKEN_URL"

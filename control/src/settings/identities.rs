@@ -1,4 +1,4 @@
-//! Identities of the gateway (H-9).
+//! Identities of the gateway.
 
 use super::error::ConfigError;
 use super::setting::Setting;

@@ -1,4 +1,4 @@
-//! Sources of settings, and their precedence: arguments, environment, env file, configuration file (H-9).
+//! Sources of settings, and their precedence: arguments, environment, env file, configuration file.
 
 use super::arguments::Arguments;
 use super::config_file::ConfigFile;
@@ -115,8 +115,8 @@ impl<'a> Sources<'a> {
         self.find(spec).map(Setting::on_one_line).transpose()
     }
 
-    /// Tells whether the install is managed (H-3): by `.managed`, or by `HERMES_MANAGED` unless that means no. It may
-    /// name the manager.
+    /// Tells whether the install is managed: by `.managed`, or by `HERMES_MANAGED` unless that means no. It may name
+    /// the manager.
     pub fn is_managed(&self) -> bool {
         let manager = self.look_up(table::MANAGED.variable).unwrap_or_default().trim().to_ascii_lowercase();
         self.arguments.managed || !matches!(manager.as_str(), "" | "0" | "false" | "no" | "off")

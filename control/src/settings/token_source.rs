@@ -1,4 +1,4 @@
-//! Choice of the source of identity tokens (H-8).
+//! Choice of the source of identity tokens.
 
 use super::error::ConfigError;
 use super::setting::Setting;

@@ -1,4 +1,4 @@
-//! The surrounding messages of a channel, as one text (E-6).
+//! Renders the surrounding messages of a channel as one text.
 
 use super::CompactString;
 use super::read::{id, name};

@@ -61,15 +61,15 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Kind of a message (E-2). Handle [`Other`](Self::Other) as text.
+    /// Kind of a message. Handle [`Other`](Self::Other) as text.
     #[derive(Default)]
     pub enum MessageType {
         /// Plain text.
         #[default]
         Text = "text",
-        /// A place.
+        /// A location.
         Location = "location",
-        /// A photo taken or chosen in the app.
+        /// A photo from the camera or the gallery of the app.
         Photo = "photo",
         /// An image of any other origin.
         Image = "image",
@@ -89,10 +89,10 @@ kinds! {
 }
 
 kinds! {
-    /// Kind of a chat (E-3).
+    /// Kind of a chat.
     #[derive(Default)]
     pub enum ChatType {
-        /// A direct message; the default (E-1).
+        /// A direct message; the default.
         #[default]
         Dm = "dm",
         /// A group.
@@ -107,7 +107,7 @@ kinds! {
 }
 
 kinds! {
-    /// Kind of an attachment, as the connector named it (E-7). `voice` and `audio` stay distinct (E-2).
+    /// Kind of an attachment, as the connector named it. `voice` and `audio` stay distinct.
     pub enum MediaKind {
         /// An image.
         Image = "image",
@@ -122,7 +122,7 @@ kinds! {
     }
 }
 
-/// Kind of a [`Target`](super::Target) (P-9).
+/// Kind of a [`Target`](super::Target).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetKind {

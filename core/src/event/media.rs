@@ -1,4 +1,4 @@
-//! Attachments of a message (E-7).
+//! Attachments of a message.
 
 use super::read::{name, size, text};
 use super::record::record;
@@ -6,9 +6,9 @@ use super::{CompactString, MediaKind};
 use crate::json;
 
 record! {
-    /// One attachment (E-7). What the connector did not say of its URL is absent.
+    /// An attachment. Fields that the connector does not send are absent.
     pub struct Media {
-        /// URL at which it can be fetched.
+        /// URL of the file.
         pub url: CompactString,
         /// Kind of the attachment.
         pub kind: Option<MediaKind>,
@@ -18,7 +18,7 @@ record! {
         pub size: Option<u64>,
         /// Name of the file.
         pub filename: Option<CompactString>,
-        /// Text that goes with it.
+        /// Caption of the attachment.
         pub caption: Option<CompactString>,
     }
 }
@@ -61,7 +61,7 @@ pub(super) fn read(urls: Option<&str>, entries: Option<&str>) -> Vec<Media> {
     media
 }
 
-/// Up to so many are looked through one by one.
+/// Maximum number of attachments that are searched linearly.
 const FEW: usize = 16;
 
 /// Finds attachments by URL. A line can name tens of thousands of both: those are looked up in order of URL, so that

@@ -1,7 +1,7 @@
-//! Reading of events, in one pass over their JSON where it is as the protocol has it (E, W-7, W-8, W-9, W-11).
+//! Reading of events, in one pass over their JSON where it is as the protocol has it.
 //!
-//! serde_json finds the fields. What a value means is decided on its raw text: so a field of the wrong type loses only
-//! itself (E-1), a number of any length keeps its digits (W-8), and a lone surrogate becomes U+FFFD (W-7).
+//! serde_json finds the fields. What a value means is decided on its raw text: so a field of the wrong type loses
+//! only itself, a number of any length keeps its digits, and a lone surrogate becomes U+FFFD.
 
 use super::source::FALLBACKS;
 use super::{CompactString, Event, PromptResponse, ReplyTo, Source};
@@ -56,7 +56,7 @@ pub(super) fn size(raw: &str) -> Option<u64> {
 }
 
 impl Event {
-    /// Reads an `event` value. Returns `None` when it is not a JSON object: then there is no content to save.
+    /// Reads an `event` value. Returns `None` if it is not a JSON object.
     pub fn read(raw: &str) -> Option<Event> {
         json::peer_object(raw, Pass::One, &mut String::new())
     }

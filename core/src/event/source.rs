@@ -13,50 +13,50 @@ pub(crate) const FALLBACKS: [&str; 3] = ["user_display_name", "user_handle", "gu
 record! {
     /// Origin of an event: who, in which chat, on which platform. Empty ids count as absent.
     pub struct Source {
-        /// Protocol name of the platform; `relay` where the event names none (E-1).
+        /// Protocol name of the platform; `relay` where the event names none.
         pub platform: CompactString = text "platform",
-        /// Id of the chat; empty where the event names none (E-1).
+        /// Id of the chat; empty where the event names none.
         pub chat_id: CompactString = id_or_empty "chat_id",
-        /// Kind of the chat; a direct message by default (E-1, E-3).
+        /// Kind of the chat; a direct message by default.
         pub chat_type: ChatType = kind "chat_type",
         /// Name of the chat.
         pub chat_name: Option<CompactString> = name "chat_name",
         /// Id of the author.
         pub user_id: Option<CompactString> = id "user_id",
-        /// Name of the author: the display name, else the user name, else the handle (E-4).
+        /// Name of the author: the display name, else the user name, else the handle.
         pub user_name: Option<CompactString> = name "user_name",
-        /// The author's other id, where a platform has two.
+        /// Alternative id of the author, on platforms with two ids.
         pub user_id_alt: Option<CompactString> = id "user_id_alt",
-        /// The chat's other id, where a platform has two.
+        /// Alternative id of the chat, on platforms with two ids.
         pub chat_id_alt: Option<CompactString> = id "chat_id_alt",
         /// Thread or topic inside the chat.
         pub thread_id: Option<CompactString> = id "thread_id",
         /// Topic line of the chat.
         pub chat_topic: Option<CompactString> = name "chat_topic",
-        /// Server, workspace or space that the chat belongs to: `scope_id`, else `guild_id` (E-5).
+        /// Server, workspace or space that the chat belongs to: `scope_id`, else `guild_id`.
         pub scope_id: Option<CompactString> = id "scope_id",
-        /// Chat that a thread hangs off.
+        /// Parent chat of a thread.
         pub parent_chat_id: Option<CompactString> = id "parent_chat_id",
-        /// Id of the message, as the source has it.
+        /// Id of the message, as named by the source.
         pub message_id: Option<CompactString> = id "message_id",
-        /// Agent profile that the chat is for.
+        /// Agent profile of the chat.
         pub profile: Option<CompactString> = name "profile",
-        /// Name that an automatically created thread was given.
+        /// Initial name of an automatically created thread.
         pub auto_thread_initial_name: Option<CompactString> = name "auto_thread_initial_name",
-        /// Thread that an answer would open (S-5).
+        /// Thread that an answer would open.
         pub prospective_thread_id: Option<CompactString> = id "prospective_thread_id",
-        /// The connector opened the thread for this message.
+        /// True if the connector opened the thread for this message.
         pub auto_thread_created: bool = is_set "auto_thread_created",
-        /// A bot wrote the message; `None` where the event does not say.
+        /// True if a bot wrote the message; `None` if unknown.
         pub is_bot: Option<bool> = flag "is_bot",
-        /// The message edits an earlier one; `None` where the event does not say.
+        /// True if the message edits an earlier one; `None` if unknown.
         pub message_is_edit: Option<bool> = flag "message_is_edit",
-        /// The connector has verified that only one user reads this chat; `None` where the event does not say.
+        /// True if the connector has verified that only one user reads this chat; `None` if unknown.
         pub one_to_one_verified: Option<bool> = flag "one_to_one_verified",
-        /// The platform is a default, not the event's.
+        /// True if the platform is a default and not the event's own.
         #[serde(skip)]
         pub(crate) is_platform_assumed: bool,
-        /// The scope is the older `guild_id`'s.
+        /// True if the scope was read from the older field `guild_id`.
         #[serde(skip)]
         pub(crate) is_scope_a_guild: bool,
     }

@@ -1,4 +1,4 @@
-//! Repairing what Python writes and JSON does not know (W-11).
+//! Repairs constants that Python writes and JSON does not have.
 
 use super::scan::skip_string;
 use memchr::memchr3;

@@ -1,8 +1,8 @@
-//! Tolerant reading of JSON that peers wrote (W-3, W-7, W-8, W-9, W-11).
+//! Tolerant reading of JSON that peers wrote.
 //!
-//! serde_json finds out whether the text is JSON at all and where each value lies; what a value *means* is
-//! decided here, on its raw text. That is how one bad field loses only itself (E-1), how a number of any
-//! length keeps its digits (W-8), and how a lone surrogate becomes U+FFFD instead of an error (W-7).
+//! serde_json finds out whether the text is JSON at all and where each value lies; what a value *means* is decided
+//! here, on its raw text. That is how one bad field loses only itself, how a number of any length keeps its digits,
+//! and how a lone surrogate becomes U+FFFD instead of an error.
 
 mod mend;
 mod object;
@@ -25,11 +25,11 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// How deep a line may nest (W-9).
+/// Maximum nesting depth of a line.
 pub const MAX_DEPTH: usize = 128;
 
-/// Returns the raw text of the named fields of the object `raw`, by position in `names`. The last of duplicate keys wins
-/// (W-9). Returns `None` if `raw` is not a JSON object.
+/// Returns the raw text of the named fields of the object `raw`, by position in `names`. The last of duplicate keys
+/// wins. Returns `None` if `raw` is not a JSON object.
 pub fn fields<'a, const N: usize>(raw: &'a str, names: &[&str; N]) -> Option<[Option<&'a str>; N]> {
     let mut reader = serde_json::Deserializer::from_str(raw);
     let found = reader.deserialize_map(Named { names }).ok()?;
@@ -37,8 +37,8 @@ pub fn fields<'a, const N: usize>(raw: &'a str, names: &[&str; N]) -> Option<[Op
     Some(found)
 }
 
-/// Reads a peer's whole text as [`fields`] does. If the text is JSON but for `NaN`, `Infinity` or `-Infinity`, reads a
-/// copy with `null` in their places, which is stored in `room` (W-11).
+/// Reads a peer's whole text as [`fields`] does. If the text is JSON but for `NaN`, `Infinity` or `-Infinity`, reads
+/// a copy with `null` in their places, which is stored in `room`.
 pub fn peer_fields<'a, const N: usize>(
     text: &'a str,
     room: &'a mut String,
@@ -143,18 +143,18 @@ impl<const N: usize> Visitor<'_> for Key<'_, N> {
     }
 }
 
-/// Calls `visit` with the raw text of each item of the array `raw`, without collecting them; of what is no array
-/// with none.
+/// Calls `visit` with the raw text of each item of the array `raw`, without collecting them. Does nothing if `raw` is
+/// not an array.
 pub(crate) fn each<'a>(raw: &'a str, visit: impl FnMut(&'a str)) {
     if raw.starts_with('[') {
         // It was found to be JSON before, so this cannot fail.
-        let _ = serde_json::Deserializer::from_str(raw).deserialize_seq(Each(visit));
+        let _ = serde_json::Deserializer::from_str(raw).deserialize_seq(EntryVisitor(visit));
     }
 }
 
-struct Each<F>(F);
+struct EntryVisitor<F>(F);
 
-impl<'de, F: FnMut(&'de str)> Visitor<'de> for Each<F> {
+impl<'de, F: FnMut(&'de str)> Visitor<'de> for EntryVisitor<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,7 +169,7 @@ impl<'de, F: FnMut(&'de str)> Visitor<'de> for Each<F> {
     }
 }
 
-/// What a raw value is, as far as anybody here asks.
+/// Kind of a raw value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Null,
@@ -183,7 +183,7 @@ pub(crate) enum Kind {
     Object,
 }
 
-/// The kind of a value that serde_json has already found to be one.
+/// Returns the kind of a value that serde_json has already accepted.
 pub(crate) fn kind(raw: &str) -> Kind {
     match raw.as_bytes().first() {
         Some(b'"') => Kind::String,
@@ -197,8 +197,7 @@ pub(crate) fn kind(raw: &str) -> Kind {
     }
 }
 
-/// Whether a raw value can stand where an id is expected: a string, or an integer, which counts as its
-/// literal (W-8).
+/// Returns true if a raw value can be an id: a string, or an integer, which counts as its literal (W-8).
 pub(crate) fn is_id(raw: &str) -> bool {
     matches!(kind(raw), Kind::String | Kind::Integer)
 }
@@ -232,7 +231,7 @@ pub fn string(raw: &str) -> Option<String> {
     })
 }
 
-/// Returns the text of a raw string or integer, or `None` for a value of another kind (W-8).
+/// Returns the text of a raw string or integer, or `None` for a value of another kind.
 pub fn id(raw: &str) -> Option<String> {
     is_id(raw).then(|| {
         let mut text = String::with_capacity(raw.len());
@@ -304,19 +303,19 @@ fn unescape(mut body: &str, out: &mut impl Text) {
     out.push_str(body);
 }
 
-/// The low surrogate that follows `uXXXX` at the start of `rest`, if one does.
+/// Returns the low surrogate that follows `uXXXX` at the start of `rest`, if there is one.
 fn low_surrogate(rest: &str) -> Option<u32> {
     let follows = rest.as_bytes().get(5..7)? == b"\\u";
     let unit = hex4(rest, 7);
     (follows && (0xDC00..0xE000).contains(&unit)).then_some(unit)
 }
 
-/// Four hex digits at `at`; a value that is no scalar where there are none.
+/// Reads four hex digits at `at`. Returns a value that is not a scalar if there are none.
 fn hex4(text: &str, at: usize) -> u32 {
     text.get(at..at + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0xDFFF)
 }
 
-/// Whether `line` nests no deeper than [`MAX_DEPTH`] (W-9).
+/// Returns true if `line` nests no deeper than [`MAX_DEPTH`] (W-9).
 pub(crate) fn depth_is_fine(line: &str) -> bool {
     let bytes = line.as_bytes();
     // Nesting that deep takes that many openers; nearly no line has them.

@@ -1,4 +1,4 @@
-//! Reading objects field by field, in one pass over their JSON where it is as the protocol has it.
+//! Reads objects field by field, in one pass over their JSON if it follows the protocol.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -68,7 +68,7 @@ impl<'de, A: MapAccess<'de>> Fields<A> {
     }
 }
 
-/// Keeps a field's raw value at the place that its name has among `names`; drops it where it has none.
+/// Keeps the raw value of a field at the position of its name in `names`. Drops it if the name is not listed.
 pub(crate) fn keep<'a, const N: usize>(
     values: &mut [Option<&'a str>; N],
     names: &[&str; N],
@@ -95,7 +95,7 @@ pub(crate) fn read_object<'de, T: FromObject<'de>>(
     Ok(is_object.then_some(read))
 }
 
-/// Fills a value; gives whether there was an object to fill it from.
+/// Fills a value. Returns true if there was an object to fill it from.
 struct Object<'t, T> {
     pass: Pass,
     into: &'t mut T,

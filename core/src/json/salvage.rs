@@ -1,11 +1,11 @@
-//! Finding top-level fields in a line that is not JSON.
+//! Finds top-level fields in a line that is not JSON.
 
 use super::scan::{place, skip_space, skip_string};
 use super::{Kind, kind};
 use serde_json::value::RawValue;
 
 /// Returns the raw text of each named field of the outermost object in `line`, if it is a string or an integer. Of
-/// duplicate keys the last wins (W-9).
+/// duplicate keys the last wins.
 ///
 /// The line may be cut off, nest too deep, and hold bad UTF-8 and malformed values. The search takes one pass. It ends
 /// where strings or brackets no longer match, since what follows may be nested text that only looks like a field.
@@ -48,7 +48,7 @@ pub fn salvage<'a, const N: usize>(line: &'a [u8], names: &[&str; N]) -> [Option
                 }
                 at += 1;
             }
-            // A backslash stands in strings alone: the quotes are out of step.
+            // A backslash occurs in strings only, so the quotes are out of step.
             b'\\' => break,
             b',' | b':' | b' ' | b'\t' | b'\r' => at += 1,
             _ => {

@@ -1,4 +1,4 @@
-//! Scanning of text that may not be JSON: where strings and white space end. It never panics.
+//! Scans text that may not be JSON for the ends of strings and white space. It never panics.
 
 use super::unescape;
 use memchr::memchr2;

@@ -1,4 +1,4 @@
-//! A peer's JSON as a host is shown it.
+//! Copies of a peer's JSON for a host.
 
 use super::scan::skip_string;
 use super::{hex4, low_surrogate};

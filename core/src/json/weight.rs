@@ -1,4 +1,4 @@
-//! What JSON costs as a tree of values.
+//! Memory that JSON takes as a tree of values.
 
 use memchr::memchr3_iter;
 use serde_json::{Map, Value};
@@ -25,7 +25,7 @@ pub fn weight_of_fields(fields: &Map<String, Value>) -> usize {
     fields.iter().map(|(name, value)| ENTRY + name.capacity() + weight(value)).sum()
 }
 
-/// Whether a text holds at most [`MAX_VALUES`]. Each value but the first stands behind an opener or a comma.
+/// Returns true if a text has at most [`MAX_VALUES`] values. Each value but the first follows an opener or a comma.
 pub(super) fn count_is_fine(text: &str) -> bool {
     let bytes = text.as_bytes();
     // Nearly no text has so many, strings included.

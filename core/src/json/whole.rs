@@ -1,4 +1,4 @@
-//! Whole numbers, however a peer writes them (D-3).
+//! Whole numbers in every spelling of a peer.
 
 use super::{Kind, kind, unescape};
 

@@ -3,7 +3,7 @@
 use super::{DialFailure, RelayMachine};
 use crate::command::{Reply, RequestId};
 use crate::conn::{Remarks, Trust};
-use crate::lifecycle::{self, AfterClose, Effect, Idleness, Signal, State, When};
+use crate::lifecycle::{self, AfterClose, Condition, Effect, Idleness, Signal, State};
 use crate::outbox::Item;
 use crate::output::{Action, Notice, RELAY_DISABLED, Timer};
 use crate::time::{Time, clamp_timeout};
@@ -36,8 +36,8 @@ impl RelayMachine {
         let taken = lifecycle::transition(self.conn.state(), signal, |when| self.holds(when));
         let Some((row, place)) = taken else { return false };
         self.transitions[place] += 1;
-        // Known before the line is discarded, and told with the end (W-10).
-        let unfinished = self.splitter.held();
+        // Read before the line is discarded, and reported with the end of the connection (W-10).
+        let unfinished = self.splitter.pending_bytes();
         for effect in row.emit {
             self.effect(*effect, row.to, cause, unfinished);
         }
@@ -45,18 +45,18 @@ impl RelayMachine {
         true
     }
 
-    fn holds(&self, when: When) -> bool {
+    fn holds(&self, when: Condition) -> bool {
         match when {
-            When::Always => true,
-            When::Leaving => self.is_leaving(),
-            When::Held => self.redial.is_held(self.now),
-            When::Cold => self.conn.trust() == Trust::Unproven,
-            When::Final => match self.conn.trust() {
+            Condition::Always => true,
+            Condition::Leaving => self.is_leaving(),
+            Condition::Holding => self.redial.is_held(self.now),
+            Condition::NeverConnected => self.conn.trust() == Trust::Unproven,
+            Condition::Final => match self.conn.trust() {
                 Trust::Unproven => false,
                 Trust::Proven => !self.config.confirm_revocation || self.config.credentials.is_none(),
                 Trust::RevocationSuspected => true,
             },
-            When::Unwritten => self.outbox.asks_to_go_idle(),
+            Condition::Unwritten => self.outbox.has_going_idle(),
         }
     }
 
@@ -75,7 +75,7 @@ impl RelayMachine {
             }
             Effect::NotifyConnected => self.notify_connected(),
             Effect::AskIdle => self.outbox.push(Item::GoingIdle),
-            Effect::UnaskIdle => self.outbox.take_back_going_idle(),
+            Effect::WithdrawIdle => self.outbox.withdraw_going_idle(),
             Effect::Close => self.begin_close(to, cause.reason),
             Effect::End => self.end(),
             Effect::Backoff => self.back_off(timing.backoff_most),
@@ -107,7 +107,7 @@ impl RelayMachine {
         // A descriptor holds for one connection (D-8); the last ones tell what changes (D-10).
         if !self.descriptors.is_empty() {
             let unheard = std::mem::replace(&mut self.former, std::mem::take(&mut self.descriptors));
-            // A platform that a short connection said nothing of is compared with what was last said of it.
+            // A platform without a descriptor on a short connection is compared with its last descriptor.
             for former in unheard {
                 let is_new = self.former.iter().all(|known| known.platform != former.platform);
                 if is_new && self.former.len() < self.config.identities.len() {
@@ -166,7 +166,7 @@ impl RelayMachine {
         self.hold_streams("the connection was lost");
         self.turns.clear();
         self.finish_idling(false);
-        self.stats.moot_acks += self.outbox.clear();
+        self.stats.late_acks += self.outbox.clear();
         self.splitter.reset();
         let conn = self.conn.id();
         let was_up = self.conn.end(self.now);
@@ -177,7 +177,7 @@ impl RelayMachine {
                 self.reopen(prompt);
             }
         }
-        self.stats.moot_acks += self.inbox.drop_moot(conn);
+        self.stats.late_acks += self.inbox.drop_late(conn);
         if was_up.is_some_and(|time| time >= self.config.timing.backoff_reset) {
             self.redial.reset();
         }
@@ -215,7 +215,7 @@ impl RelayMachine {
         }
     }
 
-    /// L-9: only the connector's own 401 is an auth refusal.
+    /// Handles a refused upgrade. Only the connector's own 401 is an auth refusal (L-9).
     fn upgrade_refused(&mut self, refusal: Refusal<'_>) {
         let secret = self.config.credentials.as_ref().map(|credentials| &credentials.secret);
         let reason = refusal.reason(secret.as_slice());
@@ -273,14 +273,14 @@ impl RelayMachine {
         let until = self.now + clamp_timeout(self.config.timing.idle_timeout);
         self.idle_waiters.push(id, dormant, until);
         if self.conn.state() == State::Up(Idleness::Idle) {
-            // Nobody asks twice (L-12).
+            // The connector is not asked twice (L-12).
             self.finish_idling(true);
         } else {
             self.step(Signal::GoIdle, "");
         }
     }
 
-    /// The confirmation has not come in time for the request that has waited longest; or for any, where the host leaves.
+    /// Ends the requests whose confirmation timed out: the oldest, or all if the host is disconnecting.
     fn idle_timed_out(&mut self) {
         let over = self.idle_waiters.time_out(self.now, self.is_leaving());
         self.complete_idle(over, false);
@@ -289,7 +289,7 @@ impl RelayMachine {
         }
     }
 
-    /// The connector's confirmation (L-12).
+    /// Handles the connector's confirmation (L-12).
     pub(super) fn idle_confirmed(&mut self) {
         self.stats.stray_idle_acks += u64::from(!self.conn.state().awaits_idle());
         if self.step(Signal::IdleConfirmed, "") {
@@ -329,7 +329,7 @@ impl RelayMachine {
         self.disconnect.is_some()
     }
 
-    /// Leaves, where there is nothing left to wait for before the close (L-14).
+    /// Closes the connection of a disconnect if nothing is left to wait for (L-14).
     pub(super) fn leave_if_due(&mut self) {
         let Some(disconnect) = &self.disconnect else { return };
         let state = self.conn.state();
@@ -345,11 +345,11 @@ impl RelayMachine {
         began + clamp_timeout(timing.disconnect_budget.saturating_sub(timing.close_timeout))
     }
 
-    /// once nothing is in flight, a refused entry is fetched again over a new connection.
+    /// Fetches a refused entry again over a new connection, once nothing is in flight.
     pub(super) fn redeliver_if_due(&mut self) {
         if let Some(why) = self.conn.redelivery()
             && self.requests.is_empty()
-            && !self.inbox.is_owed(self.conn.id())
+            && !self.inbox.has_unsettled(self.conn.id())
         {
             self.step(Signal::Redeliver, why);
         }

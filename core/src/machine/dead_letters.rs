@@ -1,4 +1,4 @@
-//! What the connector says and no host can be given (A-3, A-9, W-5).
+//! Dead letters: input of the connector that cannot be delivered to a host (A-3, A-9, W-5).
 
 use super::RelayMachine;
 use super::frames::{is_acknowledged, readable, unquoted};
@@ -21,8 +21,8 @@ impl RelayMachine {
         self.report(reason, None, shown(head, true));
     }
 
-    /// Counts a line that is no frame. If it holds something for the host it is a dead letter; its entry, if it can be
-    /// found, is acknowledged, so that the drain goes on.
+    /// Counts a line that is not a frame. If it has something for the host, it becomes a dead letter, and its entry
+    /// is acknowledged if it can be found, so that the drain continues.
     pub(super) fn on_malformed_line(&mut self, line: &[u8]) {
         self.stats.malformed_lines += 1;
         let [kind, buffer_id] = json::salvage(line, &["type", "bufferId"]);
@@ -64,7 +64,7 @@ fn looks_delivered(line: &[u8]) -> bool {
     names.iter().any(|name| memmem::find(line, name).is_some())
 }
 
-/// Returns what is wrong with a line that is no frame, and where.
+/// Returns the problem of a line that is not a frame, and its position.
 fn fault(line: &[u8]) -> String {
     let text = match std::str::from_utf8(line) {
         Ok(text) => text,
@@ -84,7 +84,7 @@ fn fault(line: &[u8]) -> String {
 fn shown(line: &[u8], is_cut: bool) -> String {
     let mut head = &line[..line.len().min(HEAD_BYTES)];
     if is_cut || head.len() < line.len() {
-        // A character that the cut goes through is no bad UTF-8.
+        // A character that is cut off is not invalid UTF-8.
         let last = head.iter().rposition(|byte| byte & 0xC0 != 0x80).unwrap_or(0);
         if std::str::from_utf8(&head[last..]).is_err_and(|error| error.error_len().is_none()) {
             head = &head[..last];

@@ -1,4 +1,4 @@
-//! What the connector says, line by line (W).
+//! Handles the connector's frames, line by line (W).
 
 use super::RelayMachine;
 use crate::descriptor::Descriptor;
@@ -8,7 +8,7 @@ use crate::json::{self, Fields, FromObject, Pass};
 use crate::lifecycle::{Signal, State};
 use crate::output::{Action, Content, Notice};
 use crate::passthrough::{Forward, interaction};
-use crate::prompts::Standing;
+use crate::prompts::PromptStatus;
 use crate::slack;
 use crate::upgrade::complaint;
 use crate::webhook::WebhookResponse;
@@ -92,20 +92,20 @@ impl RelayMachine {
             "passthrough_forward" => self.on_forward(forward, buffer_id, line),
             "error" => {
                 self.on_error(line);
-                self.tell_frame(kind, line);
+                self.notify_unknown_frame(kind, line);
             }
             _ => {
                 self.stats.unknown_frames += 1;
-                self.tell_frame(kind, line);
+                self.notify_unknown_frame(kind, line);
             }
         }
-        // Only an event is the host's to take. Any other entry would block the drain for ever.
+        // Only an event is delivered to the host. Any other entry would block the drain for ever.
         if !matches!(kind, "inbound" | "passthrough_forward") && is_acknowledged(kind) {
             self.acknowledge_lost(buffer_id);
         }
     }
 
-    /// D-8, L-17: the first of a connection completes the handshake, or fails it.
+    /// Handles a descriptor. The first of a connection completes the handshake, or fails it (D-8, L-17).
     fn on_descriptor(&mut self, raw: Option<&str>) {
         let descriptor = Descriptor::read_counting(raw.unwrap_or("null")).map(|(descriptor, dropped)| {
             self.stats.dropped_ops += dropped.ops;
@@ -135,7 +135,7 @@ impl RelayMachine {
         }
     }
 
-    /// an error of the connector's is logged, and explains a dial that then fails.
+    /// Handles an error frame. It is logged, and explains a dial that fails afterwards.
     fn on_error(&mut self, line: &[u8]) {
         self.stats.error_frames += 1;
         let secret = self.config.credentials.as_ref().map(|credentials| &credentials.secret);
@@ -145,7 +145,7 @@ impl RelayMachine {
     }
 
     /// Delivers a frame without a meaning here as a notice, if the configuration asks for those.
-    fn tell_frame(&mut self, kind: &str, line: &[u8]) {
+    fn notify_unknown_frame(&mut self, kind: &str, line: &[u8]) {
         if !self.config.unknown_frames {
             return;
         }
@@ -172,14 +172,14 @@ impl RelayMachine {
         self.on_event(event, key, origin);
     }
 
-    /// What makes a message a duplicate of another.
+    /// Returns the key that duplicates of a message have in common.
     pub(super) fn key_of(&self, event: &Event) -> Option<u128> {
         let source = &event.source;
         let message_id = event.any_message_id().filter(|_| source.message_is_edit != Some(true))?;
         Some(self.seed.hash(&[&source.platform, &source.chat_id, message_id]))
     }
 
-    /// Where something came from that came just now, with its `bufferId`.
+    /// Returns the origin of the current line, with its `bufferId`.
     fn origin(&self, buffer_id: Option<&str>) -> Origin {
         let conn = self.conn.id();
         match buffer_id.and_then(readable) {
@@ -188,7 +188,8 @@ impl RelayMachine {
         }
     }
 
-    /// P-2: a Discord interaction becomes an event; any other forward is for hosts that ask.
+    /// Handles a forward. A Discord interaction becomes an event; any other forward is delivered to hosts that ask
+    /// for it (P-2).
     fn on_forward(&mut self, raw: Option<&str>, buffer_id: Option<&str>, line: &[u8]) {
         let read = raw.and_then(Forward::read);
         self.stats.undecodable_bodies += u64::from(matches!(read, Some((_, false))));
@@ -246,14 +247,14 @@ impl RelayMachine {
         if key.is_some_and(|key| self.inbox.knows(key)) {
             return self.arrive(Content::PromptAnswer(event), None, key, origin);
         }
-        match self.prompts.standing(&response.prompt_id, self.now) {
-            Standing::Open(number) => {
+        match self.prompts.status(&response.prompt_id, self.now) {
+            PromptStatus::Open(number) => {
                 self.prompts.answer(number);
                 return self.arrive(Content::PromptAnswer(event), Some(number), key, origin);
             }
-            Standing::Answered => self.stats.late_answers += 1,
-            Standing::Foreign => self.stats.foreign_answers += 1,
-            Standing::Stale => {
+            PromptStatus::Answered => self.stats.late_answers += 1,
+            PromptStatus::Foreign => self.stats.foreign_answers += 1,
+            PromptStatus::Stale => {
                 self.stats.stale_answers += 1;
                 self.notify(Notice::StalePrompt { answer: event });
             }
@@ -275,7 +276,8 @@ impl RelayMachine {
                             WebhookResponse::Unavailable("too many copies of it wait for the host's word"),
                         );
                     }
-                    // Nobody acknowledges it, and the connector's drain waits for that: it must come again.
+                    // It is not acknowledged, and the connector's drain waits for that, so it must be redelivered
+                    //
                     Origin::Buffer(..) => {
                         self.conn.must_redeliver(
                             "too many copies of a buffered delivery wait: dialing again for it",
@@ -291,7 +293,7 @@ impl RelayMachine {
         }
     }
 
-    /// Acknowledges a delivery to its sender, which need not wait, nor send it again.
+    /// Acknowledges a delivery to its sender.
     pub(super) fn acknowledge(&mut self, origin: Origin) {
         match origin {
             Origin::Live(_) => {}
@@ -301,8 +303,8 @@ impl RelayMachine {
     }
 }
 
-/// Whether a buffered frame of this type is acknowledged when it reaches no host. Where both sides acknowledged
-/// acknowledgements, it would never end.
+/// Returns true if a buffered frame of this type is acknowledged when it reaches no host. If both sides
+/// acknowledged acknowledgements, it would never end.
 pub(super) fn is_acknowledged(kind: &str) -> bool {
     kind != "inbound_ack"
 }
@@ -311,7 +313,8 @@ fn is_string(raw: &str) -> bool {
     json::kind(raw) == json::Kind::String
 }
 
-/// A raw string's text without its quotes; borrowed where it holds no escape. What is no string is itself.
+/// Returns the text of a raw string without its quotes, borrowed if it has no escape. Other values are returned
+/// unchanged.
 pub(super) fn unquoted(raw: &str) -> Cow<'_, str> {
     match raw.strip_prefix('"').and_then(|body| body.strip_suffix('"')) {
         Some(body) if !body.contains('\\') => Cow::Borrowed(body),
@@ -320,7 +323,7 @@ pub(super) fn unquoted(raw: &str) -> Cow<'_, str> {
     }
 }
 
-/// A `bufferId` that can be acknowledged: a string or an integer (W-8), not empty.
+/// Returns a `bufferId` that can be acknowledged: a string or an integer (W-8) that is not empty.
 pub(super) fn readable(raw: &str) -> Option<Cow<'_, str>> {
     Some(unquoted(raw)).filter(|id| json::is_id(raw) && !id.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Answers to a delivery by its number (M-7): where they go.
+//! Answers to a delivery by its number (M-7).
 
 use super::RelayMachine;
 use crate::anchor::{Anchor, has_thread, is_set};
@@ -62,7 +62,7 @@ impl RelayMachine {
         Ok(())
     }
 
-    /// Where a delivery came from.
+    /// Returns the origin of a delivery.
     pub(super) fn target(&self, delivery: DeliveryId) -> Result<Target, Failure> {
         self.targets.get(delivery.0).ok_or_else(|| {
             Failure::definite(format!(
@@ -73,7 +73,8 @@ impl RelayMachine {
         })
     }
 
-    /// The thread that Slack's connectors put an answer to `reply_to` in, where metadata names none (M-8).
+    /// Returns the thread that Slack's connectors put an answer to `reply_to` in, unless the metadata names one
+    /// (M-8).
     pub(super) fn thread_of(
         &self,
         chat_id: &str,

@@ -1,6 +1,6 @@
-//! Coordination of requests: what a host asks for, where it goes, and how it ends (O).
+//! Coordination of requests: commands of the host, and their ends (O).
 
-use super::{MOST_ACTIONS, RelayMachine};
+use super::{MAX_ACTIONS, RelayMachine};
 use crate::chats::{Chat, Chats};
 use crate::command::{Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, too_large};
 use crate::config::Limits;
@@ -18,7 +18,7 @@ use crate::time::clamp_timeout;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Why nothing is accepted any more while our own close is under way (O-3).
+/// Failure of requests while our own close is in progress (O-3).
 const CLOSING: &str = "the connection is being closed";
 
 impl RelayMachine {
@@ -32,7 +32,7 @@ impl RelayMachine {
             return Err(NotAccepted::new(command, Failure::definite(why)));
         }
         let untaken = self.actions.len();
-        if untaken >= MOST_ACTIONS.saturating_add(self.config.limits.max_in_flight) {
+        if untaken >= MAX_ACTIONS.saturating_add(self.config.limits.max_in_flight) {
             let why = format!("{untaken} outcomes of earlier commands wait to be taken");
             return Err(NotAccepted::new(command, Refusal::full(why)));
         }
@@ -97,7 +97,7 @@ impl RelayMachine {
         }
     }
 
-    /// Whether anything can be asked of the connector now, with so many of the kind waiting (O-6, O-8).
+    /// Checks that a request can be sent now, with this number of requests of its kind pending (O-6, O-8).
     pub(super) fn can_ask(&self, waiting: usize) -> Result<(), Refusal> {
         if self.is_leaving() || self.conn.state().is_closing() {
             return Err(Failure::definite(CLOSING).into());
@@ -113,8 +113,8 @@ impl RelayMachine {
         Ok(())
     }
 
-    /// Whether a step of a stream whose texts weigh so much is to wait: for an answer, or for the socket. With the
-    /// connection about to end it is not: then it fails.
+    /// Returns true if a step of a stream must wait: for a result, or for the socket. If the connection is about to
+    /// end it does not wait, and fails.
     pub(super) fn lacks_room(&self, weight: usize) -> bool {
         let limits = &self.config.limits;
         let unwritten = self.outbox.request_bytes();
@@ -236,7 +236,7 @@ impl RelayMachine {
         problem.map_or_else(|| Ok(id.clone()), |problem| Err(Failure::definite(problem)))
     }
 
-    /// What a command's platform can do: of the one that it names, else of the one on which its chat was last seen.
+    /// Returns the descriptor of the platform that a command names, else of the one on which its chat was last seen.
     pub(super) fn descriptor_for(&self, chat_id: &str, platform: Option<&str>) -> Option<&Arc<Descriptor>> {
         match platform {
             Some(platform) => self.descriptor_of(platform).or(self.descriptors.first()),
@@ -267,8 +267,8 @@ impl RelayMachine {
         if offered { Ok(()) } else { Err(refuse()) }
     }
 
-    /// As whom a command for this chat goes out (M-3): as the platform that it names, else the one on which the
-    /// chat was last seen, when this gateway fronts it.
+    /// Returns the identity that a command for this chat is sent as (M-3): of the platform that it names, else of the
+    /// one on which the chat was last seen, if this gateway has it.
     pub(super) fn tag(&self, platform: Option<&str>, chat_id: &str) -> Result<Option<usize>, Failure> {
         if let Some(platform) = platform {
             let identity = self.fronted(platform);
@@ -285,7 +285,7 @@ impl RelayMachine {
         self.fronted(platform).is_some()
     }
 
-    /// The place of the identity for a platform.
+    /// Returns the index of the identity on a platform.
     fn fronted(&self, platform: &str) -> Option<usize> {
         self.config.identities.iter().position(|identity| identity.platform == platform)
     }
@@ -305,7 +305,7 @@ impl RelayMachine {
 
     /// Takes the answer to a request (O-1, O-2).
     pub(super) fn answered(&mut self, wire_id: &str, result: Option<&str>) {
-        // Nobody can answer what was not written; nor an interrupt, which has no id on the wire.
+        // Only a written request can be answered, and not an interrupt, which has no id on the wire.
         let Some(Answered { ended, chat, overlong }) = self.requests.answer(wire_id, result) else {
             self.stats.stray_results += 1;
             return;
@@ -329,7 +329,7 @@ impl RelayMachine {
         }
     }
 
-    /// Passes a request's end on.
+    /// Passes the end of a request on to its owner.
     fn finish(&mut self, ended: Ended) {
         if let Some(prompt_id) = &ended.unshown_prompt {
             self.prompts.close(prompt_id);

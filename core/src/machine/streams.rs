@@ -1,4 +1,4 @@
-//! Coordination of streamed replies (O-10): where each goes, and the requests that their steps are.
+//! Coordination of streamed replies (O-10): their destinations, and the requests of their steps.
 
 use super::RelayMachine;
 use super::replies::place;
@@ -31,7 +31,7 @@ impl RelayMachine {
         Ok(id)
     }
 
-    /// Checks that a state can be taken. The first of a name begins a stream.
+    /// Checks that a state can be accepted. The first state of a name begins a stream.
     fn admit(&mut self, key: StreamKey, state: &StreamReply) -> Result<(), Refusal> {
         self.can_ask(0)?;
         let limits = &self.config.limits;
@@ -107,7 +107,7 @@ impl RelayMachine {
         }
     }
 
-    /// Holds all streams, since the connection is over and all requests on it have failed (O-8).
+    /// Holds all streams, since the connection has ended and all requests on it have failed (O-8).
     pub(super) fn hold_streams(&mut self, why: &str) {
         for key in self.streams.hold(why) {
             self.advance_stream(key);

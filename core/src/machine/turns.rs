@@ -62,7 +62,7 @@ impl RelayMachine {
         }
     }
 
-    /// Puts a reaction on a turn's message, or takes it off. Returns whether it could be asked for.
+    /// Adds a reaction to a turn's message, or removes it. Returns true if it could be requested.
     fn mark(&mut self, target: &Target, emoji: &str, remove: bool) -> bool {
         let Some(message_id) = target.message_id.clone().filter(|_| self.config.turn_reactions) else {
             return false;
@@ -117,7 +117,7 @@ impl RelayMachine {
         self.show(&Op::Typing(Typing { chat_id, content, metadata, platform }));
     }
 
-    /// Asks for a sign of a turn, which nobody waits for. Returns whether it will be written.
+    /// Requests a sign of a turn, without waiting for its result. Returns true if it will be written.
     fn show(&mut self, op: &Op) -> bool {
         let asked = self.request(op, Owner::Turn).is_ok();
         self.stats.turn_signs_dropped += u64::from(!asked);

@@ -1,4 +1,4 @@
-//! Coordination of webhook requests (H-6): what is taken in, and the one response of each.
+//! Coordination of webhook requests and their responses (H-6).
 
 use super::RelayMachine;
 use crate::event::Event;
@@ -6,7 +6,7 @@ use crate::inbox::{Abandoned, Origin};
 use crate::lifecycle::State;
 use crate::output::{Action, HttpId};
 use crate::time::{Now, clamp_timeout};
-use crate::webhook::{Asked, Received, WebhookRequest, WebhookResponse};
+use crate::webhook::{WebhookContent, WebhookOutcome, WebhookRequest, WebhookResponse};
 
 /// # Webhooks
 impl RelayMachine {
@@ -25,7 +25,7 @@ impl RelayMachine {
     /// delivered twice.
     ///
     /// There is nothing to do for a client that goes away.
-    pub fn handle_webhook(&mut self, now: Now, request: &WebhookRequest<'_>) -> Received {
+    pub fn handle_webhook(&mut self, now: Now, request: &WebhookRequest<'_>) -> WebhookOutcome {
         self.advance(now);
         self.stats.http_requests += 1;
         let asked = self
@@ -34,33 +34,33 @@ impl RelayMachine {
         let take_in = |asked| self.account_actions(|machine| machine.take_in(asked));
         let received = match asked.and_then(take_in) {
             Ok(received) => received,
-            Err(answer) => Received::Answered(answer),
+            Err(answer) => WebhookOutcome::Responded(answer),
         };
-        if let Received::Answered(answer) = &received {
+        if let WebhookOutcome::Responded(answer) = &received {
             self.count(answer);
         }
         self.settle_state();
         received
     }
 
-    fn take_in(&mut self, asked: Asked) -> Result<Received, WebhookResponse> {
+    fn take_in(&mut self, asked: WebhookContent) -> Result<WebhookOutcome, WebhookResponse> {
         match asked {
-            Asked::Health => Ok(Received::Answered(WebhookResponse::Done)),
-            Asked::Interrupt { session_key, chat_id } => {
+            WebhookContent::Health => Ok(WebhookOutcome::Responded(WebhookResponse::Done)),
+            WebhookContent::Interrupt { session_key, chat_id } => {
                 let id = self.begin_to_wait();
                 self.actions.push_back(Action::Interrupt { session_key, chat_id });
-                // In this order: once it is answered the host has it.
+                // In this order: an answered request counts as received by the host.
                 self.respond(id, WebhookResponse::Done);
-                Ok(Received::Waits(id))
+                Ok(WebhookOutcome::Pending(id))
             }
-            Asked::Message(event) => self.take_in_message(event),
+            WebhookContent::Message(event) => self.take_in_message(event),
         }
     }
 
-    fn take_in_message(&mut self, event: Box<Event>) -> Result<Received, WebhookResponse> {
+    fn take_in_message(&mut self, event: Box<Event>) -> Result<WebhookOutcome, WebhookResponse> {
         let key = self.key_of(&event);
-        // What was taken before needs no room.
-        if !key.is_some_and(|key| self.inbox.has_taken(key)) {
+        // A duplicate of an accepted delivery needs no room.
+        if !key.is_some_and(|key| self.inbox.has_accepted(key)) {
             let full = !self.inbox.has_room() || self.inbox.is_full();
             let busy = self.webhooks.len() >= self.config.limits.deliveries.max(1);
             if self.is_leaving() || full || busy {
@@ -73,32 +73,32 @@ impl RelayMachine {
         }
         let id = self.begin_to_wait();
         self.on_event(event, key, Origin::Http(id));
-        Ok(Received::Waits(id))
+        Ok(WebhookOutcome::Pending(id))
     }
 
     fn begin_to_wait(&mut self) -> HttpId {
         self.webhooks.add(self.now + clamp_timeout(self.config.timing.delivery_timeout))
     }
 
-    /// Answers a request that waits; one that has its answer already does not get a second.
+    /// Answers a pending request. A request that was answered already is not answered again.
     pub(super) fn respond(&mut self, id: HttpId, answer: WebhookResponse) {
         if self.webhooks.remove(id) {
             self.actions.push_back(Action::Respond { id, answer });
         }
     }
 
-    /// Answers the oldest request, which has waited too long.
+    /// Answers the oldest request, which timed out.
     pub(super) fn time_out_webhook(&mut self) {
         let Some(id) = self.webhooks.oldest() else { return };
         self.stats.deliveries_expired += 1;
         let answer = match self.abandon(id) {
             Abandoned::Unseen { .. } => WebhookResponse::Unavailable("the host has not taken it in time"),
-            Abandoned::Handed => WebhookResponse::Timeout,
+            Abandoned::Delivered => WebhookResponse::Timeout,
         };
         self.respond(id, answer);
     }
 
-    /// Rejects all requests that wait: it is over for good.
+    /// Rejects all pending requests, since the relay has ended.
     pub(super) fn reject_pending(&mut self, why: &'static str) {
         while let Some(id) = self.webhooks.oldest() {
             self.stats.deliveries_turned_away += 1;
@@ -115,7 +115,7 @@ impl RelayMachine {
         abandoned
     }
 
-    /// Whether anything can be taken in, or even asked.
+    /// Checks that requests are accepted.
     fn is_open(&self) -> Result<(), WebhookResponse> {
         match self.conn.state() {
             State::Revoked => {

@@ -107,7 +107,7 @@ pub(super) fn parse<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     serde_json::from_value(value).map_err(|error| error.to_string())
 }
 
-/// Reads an id. An integer counts as its literal (W-8).
+/// Reads an id. An integer counts as its literal.
 ///
 /// # Errors
 /// Returns what an id can be, where the value is none.

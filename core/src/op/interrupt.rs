@@ -6,7 +6,8 @@ use super::format::{OptionalText, Text};
 
 op! {
     /// Stops the turn of a session on the connector's side. Completes with
-    /// [`Reply::Done`](crate::command::Reply::Done) once it is written: nobody answers it.
+    /// [`Reply::Done`](crate::command::Reply::Done) once the frame is written, since the connector does not answer
+    /// it.
     #[derive(Default)]
     pub struct Interrupt: "interrupt", gate Always, returns Written {
         /// Key of the session to stop.

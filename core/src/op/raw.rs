@@ -1,4 +1,4 @@
-//! `raw`: writes an action as it is.
+//! `raw`: writes an action as it is.
 
 use super::define::op;
 use super::format::{AnyObject, Flag, Platform, Unwritten};

@@ -1,4 +1,4 @@
-//! `reply`: answers a delivery by its number (M-7).
+//! `reply`: answers a delivery by its number.
 
 use super::Behavior;
 use super::define::op;

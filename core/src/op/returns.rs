@@ -18,7 +18,7 @@ pub enum Returns {
     ChatInfo,
     /// Id of a prompt, and of its message.
     Prompt,
-    /// The connector's whole result.
+    /// Complete result of the connector.
     Raw,
     /// Success as soon as the frame is written: nobody answers.
     Written,
@@ -35,21 +35,21 @@ pub trait Typed {
     fn output(ended: Result<Reply, Failure>) -> Self::Output;
 }
 
-/// A prompt that is out. Its answer comes as a delivery of its own.
+/// An open prompt. Its answer arrives as a delivery.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Prompted {
-    /// Id under which its answer comes.
+    /// Id of the prompt. The answer has the same id.
     pub prompt_id: String,
-    /// The platform's id of the message that carries it, where the connector told it.
+    /// Platform's id of the message that carries the prompt, if the connector sent it.
     pub message_id: Option<String>,
 }
 
 /// Name and type of a chat.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ChatDetails {
-    /// Its name; its id where it has none.
+    /// Name of the chat, or its id if it has no name.
     pub name: String,
-    /// Its type; `dm` where the connector said none.
+    /// Type of the chat; `dm` if the connector did not send it.
     pub chat_type: String,
 }
 
@@ -75,12 +75,12 @@ typed! {
     Nothing -> Result<(), Failure>, |ended: Result<Reply, Failure>| ended.map(drop);
     /// Success, whatever the connector answers: a host could not act on a failure.
     NeverFails -> (), drop;
-    /// Id of the new message, where the connector told it.
+    /// Id of the new message, if the connector sent it.
     Message -> Result<Option<String>, Failure>, |ended: Result<Reply, Failure>| ended.map(|reply| match reply {
         Reply::Sent { message_id, .. } => message_id,
         _ => None,
     });
-    /// Id of the new thread, where the connector told it.
+    /// Id of the new thread, if the connector sent it.
     Thread -> Result<Option<String>, Failure>, |ended: Result<Reply, Failure>| ended.map(|reply| match reply {
         Reply::Thread { thread_id } => thread_id,
         _ => None,
@@ -95,7 +95,7 @@ typed! {
         Reply::Prompted { prompt_id, message_id } => Prompted { prompt_id, message_id },
         _ => Prompted { prompt_id: String::new(), message_id: None },
     });
-    /// The connector's whole result.
+    /// Complete result of the connector.
     Raw -> Result<Map<String, Value>, Failure>, |ended: Result<Reply, Failure>| ended.map(|reply| match reply {
         Reply::Raw { result } => result,
         _ => Map::new(),

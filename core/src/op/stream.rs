@@ -1,4 +1,4 @@
-//! `stream`: shows a growing reply (O-10 to O-14).
+//! `stream`: shows a growing reply.
 
 use super::Behavior;
 use super::define::op;
@@ -13,14 +13,15 @@ op! {
     ///
     /// # What is shown
     ///
-    /// The first state is shown at once, then at most one per `stream_interval`, and never two at a time: of states that
-    /// come faster the newest counts. Where the chat's platform offers drafts the reply grows as a draft, else as a
-    /// message that is edited, else nothing is shown until a segment is complete (O-10). Only on Slack does a draft become
-    /// the message, by a last frame that seals it; elsewhere the message is sent beside it, and the draft vanishes (O-12).
-    /// The frame that completes the text has `metadata.notify`; it goes out even where all of the text is shown (M-7). Text beyond the platform's limit
-    /// goes on in further messages, cut as [`crate::split::split`] cuts, without numbers. Until the last state, an
-    /// unfinished line that may yet become a fence, and a code block with nothing in it, are not shown. The last state
-    /// waits for nothing but the answer to the step before it; nor do further messages that it takes.
+    /// The first state is shown at once, then at most one per `stream_interval`, and never two at a time: of states
+    /// that come faster the newest counts. Where the chat's platform offers drafts the reply grows as a draft, else
+    /// as a message that is edited, else nothing is shown until a segment is complete. Only on Slack does a draft
+    /// become the message, by a last frame that seals it; elsewhere the message is sent beside it, and the draft
+    /// vanishes. The frame that completes the text has `metadata.notify`; it goes out even where all of the text is
+    /// shown. Text beyond the platform's limit goes on in further messages, cut as [`crate::split::split`] cuts,
+    /// without numbers. Until the last state, an unfinished line that may yet become a fence, and a code block with
+    /// nothing in it, are not shown. The last state waits for nothing but the answer to the step before it; nor do
+    /// further messages that it takes.
     ///
     /// A text need not begin as the one before it: what has become of the message under way is replaced as a whole.
     /// Messages that are finished stay as they are, and only what lies beyond their length goes on.
@@ -33,19 +34,19 @@ op! {
     ///   replaced by a later step, the stream in the end fails as ambiguous, too: all was sent, and a part may be missing.
     /// - An edit that was **rejected**, or is **unsupported** by now: what is shown stays, and what lies beyond it goes on
     ///   as segments. One that was to replace what is shown ends the stream with that failure.
-    /// - A draft that was rejected or is unsupported: the reply goes on as edits, or as segments (O-14). The same holds for
+    /// - A draft that was rejected or is unsupported: the reply goes on as edits, or as segments. The same holds for
     ///   a seal.
-    /// - A seal that failed as **ambiguous** is written once more; connectors treat it as idempotent. When that does not
-    ///   help, the stream fails as ambiguous, and nothing else of it goes out (O-13).
-    /// - A message that was rejected, and whatever was **declined** (O-7), ends the stream with that failure. Further
+    /// - A seal that failed as **ambiguous** is written once more; connectors treat it as idempotent. When that does
+    ///   not help, the stream fails as ambiguous, and nothing else of it goes out.
+    /// - A message that was rejected, and whatever was **declined**, ends the stream with that failure. Further
     ///   states of that name fail with it at once, until the last.
-    /// - A **definite** failure, of a lost connection for instance, fails the last state if it has come, and leaves the
-    ///   stream as it is. Nothing waits for the next connection (O-8): states are refused while there is none, and then
-    ///   the next one goes on where the stream was. So the last state can be submitted again under its name, and nothing
-    ///   is shown twice.
+    /// - A **definite** failure, of a lost connection for instance, fails the last state if it has come, and leaves
+    ///   the stream as it is. Nothing waits for the next connection: states are refused while there is none, and then
+    ///   the next one goes on where the stream was. So the last state can be submitted again under its name, and
+    ///   nothing is shown twice.
     ///
     /// After any other end the name is free, and a further state begins a new stream. A host that gives a stream up
-    /// should still say its last state: at most `streams` are under way, the next is refused definitely. Only those
+    /// should still say its last state: at most `streams` are under way, the next is refused definitely. Only those
     /// of which the host knows that they failed make room. Together the texts may have `write_queue_bytes`.
     #[derive(Default)]
     pub struct StreamReply: "stream", gate Always, returns Message {

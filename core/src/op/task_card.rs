@@ -1,4 +1,4 @@
-//! `task_card`: shows the steps of a turn as a card (O-16).
+//! `task_card`: shows the steps of a turn as a card.
 
 use super::define::op;
 use super::format::{Computed, Objects, OptionalId, Unwritten};

@@ -1,4 +1,4 @@
-//! `task_card_stop`: ends a task card (O-16).
+//! `task_card_stop`: ends a task card.
 
 use super::define::op;
 use super::format::{Computed, OptionalId, Unwritten};

@@ -1,4 +1,4 @@
-//! `thread_rename`: gives a thread another name (O-17).
+//! `thread_rename`: gives a thread another name.
 
 use super::{Behavior, Context};
 use super::define::op;

@@ -1,4 +1,4 @@
-//! `turn`: brackets the turn that a delivery began (O-15).
+//! `turn`: brackets the turn that a delivery began.
 
 use super::Behavior;
 use super::define::op;
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// State of a turn.
 ///
-/// Whatever is shown of it is best effort: what the chat's platform does not offer, or cannot be written, is left out.
+/// Signs of a turn are best effort: a sign that the platform does not support, or that cannot be written, is left
+/// out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnState {

@@ -1,4 +1,4 @@
-//! Discord interactions as events (P-3 to P-7, P-9).
+//! Discord interactions as events.
 
 use super::Forward;
 use crate::event::{
@@ -8,15 +8,15 @@ use crate::event::{
 use crate::json::{self, Kind};
 use crate::prompts::PromptChoice;
 
-/// How deep options and components are followed (P-3, P-5). Discord nests two levels; each level is read once more for
-/// every level above it.
+/// Maximum depth at which options and components are read (P-3, P-5). Discord nests two levels; each level is read
+/// once more for every level above it.
 const MAX_NESTING: usize = 4;
 
 const INTERACTION: [&str; 9] =
     ["id", "type", "channel_id", "guild_id", "channel", "member", "user", "data", "message"];
 
-/// Reads a Discord forward's body. `None` when it is no interaction that says something: a ping, an autocompletion,
-/// an unknown type, a command without a name, or no JSON object (P-2, P-6).
+/// Reads the body of a Discord forward. Returns `None` for a ping, an autocompletion, an unknown type, a command
+/// without a name, and a body that is not a JSON object (P-2, P-6).
 pub(crate) fn read(forward: &Forward) -> Option<Event> {
     let body = std::str::from_utf8(&forward.body).ok().filter(|body| json::depth_is_fine(body))?;
     let mut room = String::new();
@@ -74,7 +74,7 @@ fn filled(text: &str) -> Option<CompactString> {
     (!text.is_empty()).then(|| text.into())
 }
 
-/// What an interaction says.
+/// Content of an interaction.
 #[derive(Default)]
 struct Said {
     text: String,
@@ -83,7 +83,7 @@ struct Said {
     /// Values chosen from a select menu.
     values: Vec<CompactString>,
     target: Option<Target>,
-    /// The message that is the target.
+    /// Message that is the target.
     quoted: ReplyTo,
     media: Vec<Media>,
 }
@@ -94,7 +94,8 @@ impl Said {
     }
 }
 
-/// P-3: `/name`, followed by its options. P-9: what stands in a context menu has a target.
+/// Returns the text of a command: `/name`, followed by its options (P-3). A command of a context menu has a target
+/// (P-9).
 fn command(data: Option<&str>, bot_id: &str) -> Option<Said> {
     const FIELDS: [&str; 5] = ["name", "options", "type", "target_id", "resolved"];
     let [name, options, kind, target_id, resolved] = json::fields(data?, &FIELDS)?;
@@ -177,7 +178,7 @@ fn push_options(options: &str, left: usize, text: &mut String) {
                 text.push_str(word);
             }
         };
-        // A sub-command or a group of them adds its name, and what stands below it.
+        // A sub-command or a group of sub-commands adds its name and its own options.
         if matches!(kind.and_then(json::whole), Some(1 | 2)) {
             push(&name.and_then(json::id).unwrap_or_default());
             if left > 0 {
@@ -189,7 +190,8 @@ fn push_options(options: &str, left: usize, text: &mut String) {
     });
 }
 
-/// P-4: the `custom_id`, or the option of a prompt that it stands for. P-9: a select menu has values.
+/// Reads a component: its `custom_id`, or the option of a prompt that it encodes (P-4). A select menu has values
+/// (P-9).
 fn component(data: Option<&str>, message: Option<&str>) -> Said {
     let [custom_id, chosen] =
         data.and_then(|raw| json::fields(raw, &["custom_id", "values"])).unwrap_or([None; 2]);
@@ -215,7 +217,7 @@ fn component(data: Option<&str>, message: Option<&str>) -> Said {
     }
 }
 
-/// P-5: one line `custom_id=value` per input, in order.
+/// Returns one line `custom_id=value` per input, in order (P-5).
 fn modal(data: Option<&str>) -> String {
     let mut lines = Vec::new();
     let components =
@@ -252,7 +254,7 @@ fn push_inputs(component: &str, left: usize, lines: &mut Vec<String>) {
     }
 }
 
-/// A raw value as text; nothing of an array, an object or null.
+/// Returns a raw value as text; empty for an array, an object and null.
 fn scalar(raw: Option<&str>) -> String {
     match raw.map(|raw| (json::kind(raw), raw)) {
         Some((Kind::String, raw)) => json::string(raw).unwrap_or_default(),
@@ -261,7 +263,7 @@ fn scalar(raw: Option<&str>) -> String {
     }
 }
 
-/// P-7: the member's user, else the user; called by the nick, the global name or the user name.
+/// Reads the author: the member's user, else the user; named by the nick, the global name or the user name (P-7).
 fn author(member: Option<&str>, user: Option<&str>) -> (String, String) {
     let member = member.and_then(|raw| json::fields(raw, &["user", "nick"]));
     let [of_member, nick] = member.unwrap_or([None; 2]);

@@ -1,4 +1,4 @@
-//! Forwarded platform requests (P).
+//! Platform requests that the connector forwards.
 
 mod interaction;
 
@@ -8,29 +8,29 @@ use crate::json::{self, Kind};
 use data_encoding::{BASE64, BASE64_NOPAD};
 use serde::Serialize;
 
-/// The kind of follow-up that answers a Discord interaction (P-8). The connector keeps the token itself: the gateway
-/// never holds a platform's credential (M-4).
+/// Kind of the follow-up that answers a Discord interaction. The connector keeps the interaction token itself, so the
+/// gateway never holds a platform's credential.
 pub const INTERACTION_TOKEN: &str = "discord.interaction_token";
 
-/// A platform's HTTP request, as the connector forwarded it. Nothing in it has been verified here: that is the
-/// connector's business (C-5).
+/// HTTP request of a platform, as the connector forwarded it. The connector has verified it; the gateway does not
+/// verify it again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Forward {
-    /// The platform it is from.
+    /// Platform that sent the request.
     pub platform: String,
-    /// The bot it is for.
+    /// Id of the bot.
     #[serde(rename = "botId")]
     pub bot_id: String,
-    /// The HTTP method.
+    /// HTTP method.
     pub method: String,
-    /// The path, with its query.
+    /// Path with its query.
     pub path: String,
-    /// The headers, in order (P-1).
+    /// Headers, in order.
     pub headers: Vec<(String, String)>,
-    /// The body; empty when it could not be decoded (P-1).
+    /// Body; empty if it could not be decoded.
     #[serde(rename = "bodyB64", serialize_with = "as_base64")]
     pub body: Vec<u8>,
-    /// The agent profile it is for.
+    /// Agent profile of the bot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     #[serde(skip)]
@@ -41,14 +41,14 @@ fn as_base64<S: serde::Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(&BASE64.encode(body))
 }
 
-/// Bytes that an allocation costs beside its content.
+/// Overhead of an allocation, in bytes.
 const ALLOCATION: usize = 24;
 
 pub(crate) const FIELDS: [&str; 7] = ["platform", "botId", "method", "path", "headers", "bodyB64", "profile"];
 
 impl Forward {
-    /// Reads a `forward` value, and whether its body decoded. `None` when it is no object. What is missing or of the
-    /// wrong type is empty.
+    /// Reads a `forward` value. Returns it with a flag that is true if its body could be decoded, or `None` if the
+    /// value is not an object. Fields that are missing or of the wrong type are empty.
     pub fn read(raw: &str) -> Option<(Forward, bool)> {
         let mut room = String::new();
         let [platform, bot_id, method, path, headers, body, profile] =
@@ -83,29 +83,29 @@ impl Forward {
         self.raw = Some(raw);
     }
 
-    /// Bytes that it keeps alive, for the bounds of queues.
+    /// Returns the number of bytes that the forward keeps alive.
     pub(crate) fn weight(&self) -> usize {
         let Forward { platform, bot_id, method, path, headers, body, profile, raw } = self;
         let texts = [platform, bot_id, method, path].into_iter().chain(profile);
         let texts = texts.chain(headers.iter().flat_map(|(name, value)| [name, value]));
         let pairs = headers.capacity() * size_of::<(String, String)>();
-        // What an allocator takes for a short text is more than the text.
+        // The overhead of a short text exceeds its length.
         let heap = |text: &String| if text.capacity() == 0 { 0 } else { text.capacity() + ALLOCATION };
         let raw = raw.as_ref().map_or(0, |raw| raw.len());
         size_of::<Forward>() + texts.map(heap).sum::<usize>() + body.capacity() + pairs + raw
     }
 }
 
-/// Standard base64, padded or not, and nothing else (P-1).
+/// Decodes standard base64, padded or not (P-1).
 fn decode(encoded: &str) -> Option<Vec<u8>> {
     let bare = encoded.trim_end_matches('=');
-    // Padding, where there is any, completes the last group of four.
+    // Padding, if present, completes the last group of four.
     let padded =
         bare.len() == encoded.len() || (encoded.len().is_multiple_of(4) && encoded.len() - bare.len() <= 2);
     BASE64_NOPAD.decode(bare.as_bytes()).ok().filter(|_| padded)
 }
 
-/// Header pairs in their order; what is no pair of two strings is dropped (P-1).
+/// Reads header pairs in order. Items that are not a pair of two strings are dropped (P-1).
 fn pairs(raw: &str) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     json::each(raw, |pair| {

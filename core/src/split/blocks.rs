@@ -55,7 +55,7 @@ pub(super) enum Kind {
 
 /// One line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
+pub(super) struct MarkdownLine {
     pub(super) start: usize,
     /// Without what ends it.
     pub(super) end: usize,
@@ -87,7 +87,7 @@ pub(super) struct Context {
 /// The blocks of a text.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<MarkdownLine>,
     pub(super) fences: Vec<Fence>,
     /// The innermost container of each fence.
     pub(super) fence_in: Vec<Option<usize>>,
@@ -122,7 +122,7 @@ impl Blocks {
         let mut start = 0;
         while start < text.len() {
             let (end, next) = line_end(text, start);
-            lines.push(Line {
+            lines.push(MarkdownLine {
                 start,
                 end,
                 next,
@@ -265,7 +265,7 @@ impl Reader {
             Kind::Inside(_) => start + cursor.at(),
             Kind::Text | Kind::Opens(_) | Kind::Closes(_) => end - cursor.text().len(),
         };
-        self.blocks.lines.push(Line { start, end, next, content, kind, outer, inner, ends });
+        self.blocks.lines.push(MarkdownLine { start, end, next, content, kind, outer, inner, ends });
     }
 
     /// How many of the open containers a line is in, and consumes what says so.

@@ -3,7 +3,7 @@
 
 use super::blocks::{Blocks, Context, Kind};
 use super::part::{Builder, Part, Start, Style};
-use super::{Room, bounded};
+use super::{SplitOptions, bounded};
 use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -43,7 +43,7 @@ pub(super) struct Cut {
 pub(super) struct Cutter<'a> {
     pub(super) text: &'a str,
     pub(super) blocks: &'a Blocks,
-    pub(super) room: Room,
+    pub(super) room: SplitOptions,
     /// Units of the number at a part's end.
     pub(super) number: usize,
 }

@@ -1,8 +1,8 @@
 //! One part of a text: what of the text is in it, and what is put in, so that its code reads as code.
 
-use super::blocks::{Blocks, Container, Context, Fence, Kind, Line, enter};
+use super::blocks::{Blocks, Container, Context, Fence, Kind, MarkdownLine, enter};
 use super::cursor::Cursor;
-use super::{Room, bounded};
+use super::{SplitOptions, bounded};
 use std::ops::Range;
 
 /// Where a part begins, and what is open there.
@@ -61,7 +61,7 @@ thread_local! {
 pub(super) struct Builder<'a> {
     pub(super) text: &'a str,
     pub(super) blocks: &'a Blocks,
-    pub(super) room: Room,
+    pub(super) room: SplitOptions,
 }
 
 impl Builder<'_> {
@@ -124,7 +124,7 @@ impl Builder<'_> {
 
     /// What is left of a line, where `from` is no further than its text. The code span that the part begins in is opened
     /// again where the text begins.
-    fn put_line(&self, part: &mut Part, start: &Start, line: &Line, from: usize, to: usize) {
+    fn put_line(&self, part: &mut Part, start: &Start, line: &MarkdownLine, from: usize, to: usize) {
         let from = from.min(to);
         let Some(ticks) = start.span.filter(|_| line.start <= start.at) else {
             return part.put(self.text, from..to);
@@ -136,7 +136,7 @@ impl Builder<'_> {
     }
 
     /// A line of the text, or what of it is in the part.
-    fn line(&self, part: &mut Part, start: &Start, line: &Line, end: usize, style: Style) {
+    fn line(&self, part: &mut Part, start: &Start, line: &MarkdownLine, end: usize, style: Style) {
         let to = line.next.min(end);
         let is_cut = start.is_mid_line && line.start <= start.at;
         if is_cut || style == Style::Bare {
@@ -157,7 +157,7 @@ impl Builder<'_> {
 
     /// A line without the indentation that lost list items ask for. The lines of a fenced block keep theirs, but for
     /// what comes before a quote.
-    fn shifted(&self, part: &mut Part, start: &Start, line: &Line, to: usize) {
+    fn shifted(&self, part: &mut Part, start: &Start, line: &MarkdownLine, to: usize) {
         let is_inside = matches!(line.kind, Kind::Inside(_));
         let path = self.blocks.path(line.outer);
         let last_quote = path.iter().rposition(|node| !self.is_item(*node));
@@ -190,7 +190,7 @@ impl Builder<'_> {
     }
 
     /// Writes the white space at a place, without `lost` columns of it. Returns where it ends in the text.
-    fn put_white(&self, part: &mut Part, line: &Line, white: Cursor<'_>, lost: usize) -> usize {
+    fn put_white(&self, part: &mut Part, line: &MarkdownLine, white: Cursor<'_>, lost: usize) -> usize {
         if lost == 0 {
             return line.start + white.at();
         }

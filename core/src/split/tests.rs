@@ -1,8 +1,8 @@
 use super::*;
 use LenUnit::{Chars, Utf16};
 
-fn room(limit: usize, unit: LenUnit) -> Room {
-    Room { limit, unit, code_blocks: true }
+fn room(limit: usize, unit: LenUnit) -> SplitOptions {
+    SplitOptions { limit, unit, code_blocks: true }
 }
 
 #[track_caller]
@@ -163,7 +163,7 @@ fn o_11_a_code_block_in_a_list_or_quote_stays_one() {
 
 #[test]
 fn o_11_d_5_without_code_blocks_a_fence_is_text() {
-    let plain = Room { code_blocks: false, ..room(32, Chars) };
+    let plain = SplitOptions { code_blocks: false, ..room(32, Chars) };
     assert_eq!(
         split("```\naaaaaaaaaaaaaaaaaaaaaaa\nbbbbbbbbbbbbbbb\n```", plain),
         ["``` (1/3)", "aaaaaaaaaaaaaaaaaaaaaaa (2/3)", "bbbbbbbbbbbbbbb\n``` (3/3)"],
@@ -237,7 +237,7 @@ fn o_11_how_much_of_a_growing_text_can_be_shown() {
         ("x\n```\n", open.clone(), "x\n```\n"),
     ] {
         assert_eq!(settled(text, inside.as_ref(), room(32, Chars)), shown, "{text:?}");
-        let plain = Room { code_blocks: false, ..room(32, Chars) };
+        let plain = SplitOptions { code_blocks: false, ..room(32, Chars) };
         assert_eq!(settled(text, inside.as_ref(), plain), text);
     }
 }

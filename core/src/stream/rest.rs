@@ -1,12 +1,12 @@
-//! The text that is still to be shown, whose beginning goes piece by piece.
+//! Text that is still to be shown.
 
 use std::ops::Deref;
 
-/// A text that is cut at its beginning again and again, in time that grows with the text and not with its square.
+/// Text that is repeatedly cut at its beginning, in time linear in its length.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rest {
     text: String,
-    /// Where the rest begins. What is before it goes once it is half of the text.
+    /// Start of the rest. The part before it is removed once it is half of the text.
     from: usize,
 }
 

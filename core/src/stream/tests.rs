@@ -5,7 +5,7 @@ use crate::descriptor::LenUnit;
 use proptest::prelude::*;
 
 fn abilities(mode: Mode) -> Abilities {
-    let room = Room { limit: 40, unit: LenUnit::Chars, code_blocks: true };
+    let room = SplitOptions { limit: 40, unit: LenUnit::Chars, code_blocks: true };
     Abilities { mode, can_edit: mode != Mode::Segments, room }
 }
 
@@ -50,7 +50,7 @@ fn play(mode: Mode, script: &[&str]) -> Vec<String> {
             "ok" => plan.result(Ok(Some(rest.to_owned()))),
             word => plan.result(Err(failure(kind(word)))),
         }
-        let next = plan.next(May::All, &mut drafts);
+        let next = plan.next(Allowed::All, &mut drafts);
         over = matches!(&next, Next::Over(result) if !is_definite(result));
         match next {
             Next::Wait => {}
@@ -161,14 +161,14 @@ fn o_13_a_seal_is_not_repeated_on_another_connection() {
     let mut plan = StreamPlan::new(abilities(Mode::SealedDrafts));
     let mut drafts = 0;
     plan.push("a", false, false);
-    assert!(matches!(plan.next(May::All, &mut drafts), Next::Step(_)));
+    assert!(matches!(plan.next(Allowed::All, &mut drafts), Next::Step(_)));
     plan.result(Ok(None));
     plan.push("a b", true, false);
-    assert!(matches!(plan.next(May::All, &mut drafts), Next::Step(_)));
+    assert!(matches!(plan.next(Allowed::All, &mut drafts), Next::Step(_)));
     // The connection is lost, and all that was written on it.
     plan.result(Err(failure(FailureKind::Ambiguous)));
     plan.hold(failure(FailureKind::Definite));
-    let over = plan.next(May::All, &mut drafts);
+    let over = plan.next(Allowed::All, &mut drafts);
     assert_eq!(over, Next::Over(Err(failure(FailureKind::Ambiguous))));
 }
 
@@ -224,7 +224,7 @@ fn m_7_the_frame_that_completes_the_text_is_the_last() {
         let (mut plan, mut drafts, mut steps) = (StreamPlan::new(abilities(*mode)), 0, Vec::new());
         for (text, last) in *states {
             plan.push(text, *last, false);
-            while let Next::Step(next) = plan.next(May::All, &mut drafts) {
+            while let Next::Step(next) = plan.next(Allowed::All, &mut drafts) {
                 let name = step(&next).split(" \"").next().unwrap_or_default().replace(" 1", "");
                 steps.push(name + if next.last { " last" } else { "" });
                 plan.result(Ok(Some("1".to_owned())));
@@ -611,7 +611,7 @@ fn stream(
         if let Some(step) = flight.take() {
             plan.result(reader.take(&step, fates.next().unwrap()));
         }
-        match plan.next(May::All, &mut drafts) {
+        match plan.next(Allowed::All, &mut drafts) {
             Next::Wait => {}
             Next::Step(step) => {
                 let content = &step.content;

@@ -1,6 +1,6 @@
-//! An entry as a JSON object.
+//! Trace entries as JSON objects.
 
-use super::{Entry, Happened, timer_name};
+use super::{Entry, TraceEvent, timer_name};
 use crate::command::{Failure, Reply};
 use crate::event::Event;
 use crate::output::Notice;
@@ -22,20 +22,20 @@ impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("t_us", &self.at.as_micros())?;
-        map.serialize_entry("what", self.what.name())?;
-        match &self.what {
-            Happened::Submitted { call, answer } => {
+        map.serialize_entry("what", self.event.name())?;
+        match &self.event {
+            TraceEvent::Submitted { call, answer } => {
                 map.serialize_entry("call", call)?;
                 match answer {
                     Ok(request) => map.serialize_entry("request", request)?,
                     Err(failure) => map.serialize_entry("error", &failure_value(failure))?,
                 }
             }
-            Happened::Settled { delivery, taken } => {
+            TraceEvent::Settled { delivery, taken } => {
                 map.serialize_entry("delivery", delivery)?;
                 map.serialize_entry("taken", taken)?;
             }
-            Happened::Request { method, path, bytes, answer } => {
+            TraceEvent::Request { method, path, bytes, answer } => {
                 map.serialize_entry("method", method)?;
                 map.serialize_entry("path", path)?;
                 map.serialize_entry("bytes", bytes)?;
@@ -47,32 +47,32 @@ impl Serialize for Entry {
                     }
                 }
             }
-            Happened::Responded { http, answer } => {
+            TraceEvent::Responded { http, answer } => {
                 map.serialize_entry("http", http)?;
                 map.serialize_entry("status", &answer.status())?;
                 map.serialize_entry("why", &answer.to_string())?;
             }
-            Happened::Timer(timer) => map.serialize_entry("timer", timer_name(*timer))?,
-            Happened::Dial { conn, authorized } => {
+            TraceEvent::Timer(timer) => map.serialize_entry("timer", timer_name(*timer))?,
+            TraceEvent::Dial { conn, authorized } => {
                 map.serialize_entry("conn", conn)?;
                 if *authorized {
                     map.serialize_entry("authorization", "<hidden>")?;
                 }
             }
-            Happened::Opened { conn }
-            | Happened::Overlong { conn }
-            | Happened::Pong { conn }
-            | Happened::Drop { conn }
-            | Happened::Ping { conn } => map.serialize_entry("conn", conn)?,
-            Happened::Rejected { conn, status } => {
+            TraceEvent::Opened { conn }
+            | TraceEvent::Overlong { conn }
+            | TraceEvent::Pong { conn }
+            | TraceEvent::Drop { conn }
+            | TraceEvent::Ping { conn } => map.serialize_entry("conn", conn)?,
+            TraceEvent::Rejected { conn, status } => {
                 map.serialize_entry("conn", conn)?;
                 map.serialize_entry("status", status)?;
             }
-            Happened::Failed { conn, reason } => {
+            TraceEvent::Failed { conn, reason } => {
                 map.serialize_entry("conn", conn)?;
                 map.serialize_entry("reason", reason)?;
             }
-            Happened::Received { conn, line } | Happened::Sent { conn, line } => {
+            TraceEvent::Received { conn, line } | TraceEvent::Sent { conn, line } => {
                 map.serialize_entry("conn", conn)?;
                 // As it was written, the order of its fields included; what is no JSON stays a text.
                 match serde_json::from_str::<&RawValue>(line) {
@@ -80,17 +80,17 @@ impl Serialize for Entry {
                     Err(_) => map.serialize_entry("line", line)?,
                 }
             }
-            Happened::Closed { conn, code, reason } => {
+            TraceEvent::Closed { conn, code, reason } => {
                 map.serialize_entry("conn", conn)?;
                 map.serialize_entry("code", code)?;
                 map.serialize_entry("reason", reason)?;
             }
-            Happened::Close { conn, code, reason } => {
+            TraceEvent::Close { conn, code, reason } => {
                 map.serialize_entry("conn", conn)?;
                 map.serialize_entry("code", code)?;
                 map.serialize_entry("reason", reason)?;
             }
-            Happened::Completed { request, result } => {
+            TraceEvent::Completed { request, result } => {
                 map.serialize_entry("request", request)?;
                 map.serialize_entry("ok", &result.is_ok())?;
                 match result {
@@ -98,22 +98,22 @@ impl Serialize for Entry {
                     Err(failure) => map.serialize_entry("error", &failure_value(failure))?,
                 }
             }
-            Happened::Interrupt { session_key, chat_id } => {
+            TraceEvent::Interrupt { session_key, chat_id } => {
                 map.serialize_entry("session_key", session_key)?;
                 map.serialize_entry("chat_id", chat_id)?;
             }
-            Happened::Notice(notice) => {
+            TraceEvent::Notice(notice) => {
                 for (name, value) in notice_fields(notice) {
                     map.serialize_entry(name, &value)?;
                 }
             }
-            Happened::Message { delivery, buffered, session_key, message } => {
+            TraceEvent::Message { delivery, buffered, session_key, message } => {
                 map.serialize_entry("delivery", delivery)?;
                 map.serialize_entry("buffered", buffered)?;
                 map.serialize_entry("session_key", session_key)?;
                 map.serialize_entry("message", message)?;
             }
-            Happened::PromptAnswer { delivery, buffered, session_key, answer } => {
+            TraceEvent::PromptAnswer { delivery, buffered, session_key, answer } => {
                 let (prompt_id, option_id) = chosen(answer);
                 map.serialize_entry("delivery", delivery)?;
                 map.serialize_entry("buffered", buffered)?;
@@ -122,17 +122,17 @@ impl Serialize for Entry {
                 map.serialize_entry("option_id", option_id)?;
                 map.serialize_entry("answer", answer)?;
             }
-            Happened::Forward { delivery, buffered, forward } => {
+            TraceEvent::Forward { delivery, buffered, forward } => {
                 map.serialize_entry("delivery", delivery)?;
                 map.serialize_entry("buffered", buffered)?;
                 map.serialize_entry("forward", forward)?;
             }
-            Happened::Fatal(fatal) => {
+            TraceEvent::Fatal(fatal) => {
                 map.serialize_entry("code", fatal.code)?;
                 map.serialize_entry("message", fatal.message)?;
                 map.serialize_entry("retryable", &fatal.retryable)?;
             }
-            Happened::Remark { fields, .. } => {
+            TraceEvent::Remark { fields, .. } => {
                 for (name, value) in fields {
                     map.serialize_entry(name, value)?;
                 }
@@ -224,7 +224,7 @@ fn failure_value(failure: &Failure) -> Value {
     value
 }
 
-/// Which prompt was answered, and how; empty where the event answers none.
+/// Returns the ids of the prompt and of the chosen option; empty if the event is not an answer.
 pub(super) fn chosen(answer: &Event) -> (&str, &str) {
     answer.prompt_response.as_ref().map_or(("", ""), |response| (&response.prompt_id, &response.option_id))
 }

@@ -1,13 +1,13 @@
-//! What the connector says, as the lines that it completes, and request ids as their counters.
+//! Trace entries of received lines, with request ids shown as their counters.
 
-use super::{Entry, Happened};
+use super::{Entry, TraceEvent};
 use crate::command::RequestId;
 use crate::line::{Line, LineSplitter};
 use crate::machine::RelayMachine;
 use crate::output::Conn;
 use crate::time::Time;
 
-/// Knows the request ids of one machine: all have the same first half, drawn from its seed (O-1).
+/// Knows the request ids of one machine: all have the same first half, drawn from its seed.
 #[derive(Clone, Debug)]
 pub struct Ids {
     /// A quotation mark and that half.
@@ -18,13 +18,13 @@ pub struct Ids {
 const HALF: usize = 16;
 
 impl Ids {
-    /// The ids of this machine.
+    /// Returns the ids of a machine.
     pub fn of(machine: &RelayMachine) -> Self {
         let id = machine.wire_id(RequestId(0));
         Ids { mark: format!("\"{}", id.get(..HALF).unwrap_or(&id)) }
     }
 
-    /// A line with the counter, a number, in place of each request id.
+    /// Returns a line with each request id replaced by its counter.
     pub fn shown(&self, line: &str) -> String {
         let mut shown = String::with_capacity(line.len());
         let mut rest = line;
@@ -49,7 +49,7 @@ impl Ids {
 }
 
 /// Cuts one socket's bytes into lines for the trace, as the machine does for itself: a line is shown when it is
-/// complete, whatever the messages were (W-1).
+/// complete, whatever the messages were.
 #[derive(Debug)]
 pub struct Lines {
     conn: Conn,
@@ -58,27 +58,27 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Those of a socket that was just opened; `max_line_bytes` is the machine's.
+    /// Creates the lines of a socket that was just opened. `max_line_bytes` is the machine's.
     pub fn new(conn: Conn, max_line_bytes: usize, ids: Ids) -> Self {
         Lines { conn, splitter: LineSplitter::new(max_line_bytes), ids }
     }
 
-    /// An entry for each line that these bytes complete; none for blank ones (W-2). Give each byte once, whether or
-    /// not the machine takes it at once.
+    /// Returns an entry for each line that `bytes` complete, except blank lines. Pass each byte once, also if the
+    /// machine does not consume it immediately.
     pub fn received(&mut self, at: Time, bytes: &[u8]) -> Vec<Entry> {
         let (conn, mut rest, mut entries) = (self.conn.number(), bytes, Vec::new());
         while let Some(line) = self.splitter.next(&mut rest) {
-            let what = match line {
+            let event = match line {
                 Line::Whole(line) => {
                     let line = String::from_utf8_lossy(line.trim_ascii());
                     if line.is_empty() {
                         continue;
                     }
-                    Happened::Received { conn, line: self.ids.shown(&line) }
+                    TraceEvent::Received { conn, line: self.ids.shown(&line) }
                 }
-                Line::TooLong => Happened::Overlong { conn },
+                Line::TooLong => TraceEvent::Overlong { conn },
             };
-            entries.push(Entry { at, what });
+            entries.push(Entry { at, event });
         }
         entries
     }

@@ -1,12 +1,10 @@
-//! What goes into a machine and comes out of it, one entry per thing: as a line of text for people, and as a JSON
-//! object for programs. Replays, logs at trace level and snapshots all show these.
+//! Traces of a machine's inputs and outputs. Each entry is a line of text for people, or a JSON object for programs.
+//! Replays, logs at trace level and snapshots show these.
 //!
-//! Neither form ever holds a bearer token (C-4). Request ids are shown as their counters, so that a trace says nothing
-//! of the seed and stays the same when only the seed differs (O-1). Everything else is shown as it is: events and
-//! frames hold what people wrote, which a log should not hold unless somebody asked for it.
+//! No entry contains a bearer token. Request ids are shown as their counters, so that traces do not depend on the
+//! seed. Everything else is shown unchanged: events and frames contain users' texts, so log traces only on request.
 //!
-//! Nothing here looks at a machine or changes it: who drives one makes an entry of each input before it is handed in,
-//! and of each output after it was taken.
+//! The driver of a machine creates an entry before each input and after each output.
 
 mod json;
 mod lines;
@@ -24,201 +22,201 @@ use crate::output::{Action, Conn, Content, Delivery, DeliveryId, Fatal, Notice, 
 use crate::passthrough::Forward;
 use crate::session_key::{SessionKeyOptions, session_key};
 use crate::time::Time;
-use crate::webhook::{Body, Received, WebhookRequest, WebhookResponse};
+use crate::webhook::{Body, WebhookOutcome, WebhookRequest, WebhookResponse};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// One thing that happened to a machine, or that it did. It displays as a line of text, without a newline, and
-/// serialises as a JSON object that begins with `t_us` and `what`.
+/// Input or output of a machine. Displays as a line of text without a newline, and serialises as a JSON object that
+/// begins with `t_us` and `what`.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// When, by the host's clock.
+    /// Time by the host's clock.
     pub at: Time,
-    /// What.
-    pub what: Happened,
+    /// Input or output.
+    pub event: TraceEvent,
 }
 
-/// What happened. Sockets are numbered by the machine's dials.
+/// Input or output of a machine. Sockets are numbered by dial.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Happened {
-    /// The host asked for something.
+pub enum TraceEvent {
+    /// The host submitted a command.
     Submitted {
-        /// What, by the name that the host knows it under.
+        /// Name of the command in the host's API.
         call: Cow<'static, str>,
-        /// The counter of the request that it became, or why it was refused on the spot.
+        /// Counter of the request, or the failure if the command was refused.
         answer: Result<u64, Failure>,
     },
-    /// The host said what became of a delivery.
+    /// The host settled a delivery.
     Settled {
-        /// The delivery's number.
+        /// Number of the delivery.
         delivery: u64,
-        /// Whether it was taken; refused otherwise.
+        /// True if the host accepted the delivery, false if it refused.
         taken: bool,
     },
-    /// An HTTP request came (H-6).
+    /// A webhook request arrived.
     Request {
-        /// Its method.
+        /// HTTP method.
         method: String,
-        /// Its path.
+        /// Path of the request.
         path: String,
-        /// Its body, in bytes; none where it was cut off.
+        /// Length of the body in bytes; `None` if the body is incomplete.
         bytes: Option<usize>,
-        /// The number under which it waits for its answer, or the answer.
+        /// Number of the pending request, or the immediate response.
         answer: Result<u64, WebhookResponse>,
     },
-    /// An HTTP request that waited is answered (H-6).
+    /// A pending webhook request was answered.
     Responded {
-        /// The number under which it waited.
+        /// Number of the request.
         http: u64,
-        /// The answer.
+        /// Response to the request.
         answer: WebhookResponse,
     },
-    /// A timer of the machine was due.
+    /// A timer of the machine fired.
     Timer(Timer),
     /// The machine dials.
     Dial {
-        /// Which dial.
+        /// Number of the dial.
         conn: u32,
-        /// Whether it carries a bearer token.
+        /// True if the dial carries a bearer token.
         authorized: bool,
     },
-    /// The upgrade is done.
+    /// The upgrade completed.
     Opened {
-        /// Which dial.
+        /// Number of the dial.
         conn: u32,
     },
     /// The upgrade was refused.
     Rejected {
-        /// Which dial.
+        /// Number of the dial.
         conn: u32,
-        /// With this HTTP status.
+        /// HTTP status of the refusal.
         status: u16,
     },
-    /// The dial came to nothing before it was answered.
+    /// The dial failed without an answer.
     Failed {
-        /// Which dial.
+        /// Number of the dial.
         conn: u32,
-        /// Why.
+        /// Reason of the failure.
         reason: String,
     },
-    /// The connector's line is complete.
+    /// A line of the connector is complete.
     Received {
-        /// On which socket.
+        /// Number of the socket.
         conn: u32,
-        /// The line.
+        /// Text of the line.
         line: String,
     },
-    /// The connector's line goes over the limit (W-5).
+    /// A line of the connector exceeds the limit.
     Overlong {
-        /// On which socket.
+        /// Number of the socket.
         conn: u32,
     },
-    /// A message without bytes of a line: the connector answers a ping, say.
+    /// A WebSocket message without content, for instance a pong.
     Pong {
-        /// On which socket.
+        /// Number of the socket.
         conn: u32,
     },
-    /// The socket ended.
+    /// The socket closed.
     Closed {
-        /// Which.
+        /// Number of the socket.
         conn: u32,
-        /// The connector's close code, or its answer to ours.
+        /// Close code of the connector, if it sent one.
         code: Option<u16>,
-        /// The reason; may be empty.
+        /// Close reason; may be empty.
         reason: String,
     },
-    /// The machine lets go of a dial or socket.
+    /// The machine drops a dial or socket.
     Drop {
-        /// Which.
+        /// Number of the socket.
         conn: u32,
     },
     /// The machine writes a frame.
     Sent {
-        /// On which socket.
+        /// Number of the socket.
         conn: u32,
-        /// The frame.
+        /// Text of the frame.
         line: String,
     },
-    /// The machine pings.
+    /// The machine writes a ping.
     Ping {
-        /// On which socket.
+        /// Number of the socket.
         conn: u32,
     },
-    /// The machine closes.
+    /// The machine writes a close frame.
     Close {
-        /// Which socket.
+        /// Number of the socket.
         conn: u32,
-        /// With this code.
+        /// Close code.
         code: u16,
-        /// For this reason; may be empty.
+        /// Close reason; may be empty.
         reason: &'static str,
     },
-    /// A request has completed.
+    /// A request completed.
     Completed {
-        /// Its counter.
+        /// Counter of the request.
         request: u64,
-        /// How.
+        /// Result of the request.
         result: Result<Reply, Failure>,
     },
-    /// The connector stops a turn (L-16).
+    /// The connector interrupts a turn.
     Interrupt {
-        /// The session.
+        /// Key of the session.
         session_key: String,
-        /// The chat; may be empty.
+        /// Id of the chat; may be empty.
         chat_id: String,
     },
-    /// The host is told something.
+    /// The host is notified.
     Notice(Notice),
-    /// The host is handed a message.
+    /// A message is delivered to the host.
     Message {
-        /// The delivery's number.
+        /// Number of the delivery.
         delivery: u64,
-        /// Whether it waits for its acknowledgement.
+        /// True if the delivery came from the connector's buffer.
         buffered: bool,
-        /// The message's session key.
+        /// Session key of the message.
         session_key: String,
-        /// The message.
+        /// Event of the message.
         message: Box<Event>,
     },
-    /// The host is handed the answer to a prompt (I-4).
+    /// An answer to a prompt is delivered to the host.
     PromptAnswer {
-        /// The delivery's number.
+        /// Number of the delivery.
         delivery: u64,
-        /// Whether it waits for its acknowledgement.
+        /// True if the delivery came from the connector's buffer.
         buffered: bool,
-        /// The session key of who answered.
+        /// Session key of the user who answered.
         session_key: String,
-        /// The event that is the answer.
+        /// Event of the answer.
         answer: Box<Event>,
     },
-    /// The host is handed a platform's request as it is (P-2).
+    /// A forward is delivered to the host.
     Forward {
-        /// The delivery's number.
+        /// Number of the delivery.
         delivery: u64,
-        /// Whether it waits for its acknowledgement.
+        /// True if the delivery came from the connector's buffer.
         buffered: bool,
-        /// The request.
+        /// The forward.
         forward: Box<Forward>,
     },
-    /// It is over for good (L-10).
+    /// The relay ended for good.
     Fatal(Fatal),
-    /// Something that is not the machine's, between what is: whoever drives it has his say.
+    /// A remark of the driver.
     Remark {
-        /// The second word of the text, `what` in the JSON.
+        /// Second word of the text; `what` in the JSON.
         name: &'static str,
-        /// The rest of the text.
+        /// Remaining text.
         text: String,
-        /// The other fields of the JSON.
+        /// Other fields of the JSON.
         fields: Map<String, Value>,
     },
 }
 
 /// # Inputs
 ///
-/// The connector's bytes are [`Lines`]' to show, as the lines that they complete.
+/// The connector's bytes are shown by [`Lines`], as complete lines.
 impl Entry {
-    /// The host asked for `call`, and this came of it at once.
+    /// Creates the entry of a submitted command and its immediate result.
     pub fn submitted(
         at: Time,
         call: impl Into<Cow<'static, str>>,
@@ -228,152 +226,152 @@ impl Entry {
             Ok(id) => Ok(id.number()),
             Err(refused) => Err(refused.failure().clone()),
         };
-        Entry { at, what: Happened::Submitted { call: call.into(), answer } }
+        Entry { at, event: TraceEvent::Submitted { call: call.into(), answer } }
     }
 
-    /// The host settled a delivery.
+    /// Creates the entry of a settlement.
     pub fn settled(at: Time, delivery: DeliveryId, outcome: Outcome) -> Entry {
         let taken = match outcome {
-            Outcome::Taken => true,
+            Outcome::Accepted => true,
             Outcome::Refused => false,
         };
-        Entry { at, what: Happened::Settled { delivery: delivery.number(), taken } }
+        Entry { at, event: TraceEvent::Settled { delivery: delivery.number(), taken } }
     }
 
-    /// An HTTP request came, and this came of it at once. Its signature is left out: with it the same could be sent
-    /// again.
-    pub fn request(at: Time, request: &WebhookRequest<'_>, received: &Received) -> Entry {
+    /// Creates the entry of a webhook request and its immediate outcome. The signature is left out, so that the
+    /// request cannot be replayed from a trace.
+    pub fn request(at: Time, request: &WebhookRequest<'_>, outcome: &WebhookOutcome) -> Entry {
         let bytes = match request.body {
             Body::Whole(body) => Some(body.len()),
             Body::TooLong | Body::TooSlow | Body::NoRoom => None,
         };
-        let answer = match received {
-            Received::Waits(id) => Ok(id.number()),
-            Received::Answered(answer) => Err(answer.clone()),
+        let answer = match outcome {
+            WebhookOutcome::Pending(id) => Ok(id.number()),
+            WebhookOutcome::Responded(answer) => Err(answer.clone()),
         };
         let (method, path) = (request.method.to_owned(), request.path.to_owned());
-        Entry { at, what: Happened::Request { method, path, bytes, answer } }
+        Entry { at, event: TraceEvent::Request { method, path, bytes, answer } }
     }
 
-    /// A timer is due.
+    /// Creates the entry of a timer that fires.
     pub fn timer(at: Time, timer: Timer) -> Entry {
-        Entry { at, what: Happened::Timer(timer) }
+        Entry { at, event: TraceEvent::Timer(timer) }
     }
 
-    /// Something happened to a dial or its socket.
+    /// Creates the entry of an event of a dial or its socket.
     pub fn io(at: Time, event: &IoEvent<'_>) -> Entry {
-        let what = match *event {
-            IoEvent::Opened { conn } => Happened::Opened { conn: conn.number() },
+        let event = match *event {
+            IoEvent::Opened { conn } => TraceEvent::Opened { conn: conn.number() },
             IoEvent::DialFailed { conn, failure: DialFailure::Refused(refusal) } => {
-                Happened::Rejected { conn: conn.number(), status: refusal.status }
+                TraceEvent::Rejected { conn: conn.number(), status: refusal.status }
             }
             IoEvent::DialFailed { conn, failure: DialFailure::Unanswered(reason) } => {
-                Happened::Failed { conn: conn.number(), reason: reason.to_owned() }
+                TraceEvent::Failed { conn: conn.number(), reason: reason.to_owned() }
             }
             IoEvent::Closed { conn, code, reason } => {
-                Happened::Closed { conn: conn.number(), code, reason: reason.to_owned() }
+                TraceEvent::Closed { conn: conn.number(), code, reason: reason.to_owned() }
             }
-            IoEvent::Alive { conn } => Happened::Pong { conn: conn.number() },
+            IoEvent::Alive { conn } => TraceEvent::Pong { conn: conn.number() },
         };
-        Entry { at, what }
+        Entry { at, event }
     }
 }
 
 /// # Outputs
 impl Entry {
-    /// The machine has something done. The token of a dial is left out (C-4).
+    /// Creates the entry of an action. A dial's token is left out.
     pub fn action(at: Time, action: &Action) -> Entry {
-        let what = match action {
+        let event = match action {
             Action::Dial { conn, token } => {
-                Happened::Dial { conn: conn.number(), authorized: token.is_some() }
+                TraceEvent::Dial { conn: conn.number(), authorized: token.is_some() }
             }
-            Action::Drop { conn } => Happened::Drop { conn: conn.number() },
+            Action::Drop { conn } => TraceEvent::Drop { conn: conn.number() },
             Action::Complete { id, result } => {
-                Happened::Completed { request: id.number(), result: result.clone() }
+                TraceEvent::Completed { request: id.number(), result: result.clone() }
             }
             Action::Interrupt { session_key, chat_id } => {
-                Happened::Interrupt { session_key: session_key.clone(), chat_id: chat_id.clone() }
+                TraceEvent::Interrupt { session_key: session_key.clone(), chat_id: chat_id.clone() }
             }
             Action::Respond { id, answer } => {
-                Happened::Responded { http: id.number(), answer: answer.clone() }
+                TraceEvent::Responded { http: id.number(), answer: answer.clone() }
             }
-            Action::Notify(notice) => Happened::Notice(notice.clone()),
-            Action::Fatal(fatal) => Happened::Fatal(fatal.clone()),
+            Action::Notify(notice) => TraceEvent::Notice(notice.clone()),
+            Action::Fatal(fatal) => TraceEvent::Fatal(fatal.clone()),
         };
-        Entry { at, what }
+        Entry { at, event }
     }
 
-    /// The machine hands something to the host; `sessions` is how the host's configuration counts sessions (S).
+    /// Creates the entry of a delivery. `sessions` are the host's options for session keys.
     pub fn delivery(at: Time, delivery: &Delivery, sessions: SessionKeyOptions) -> Entry {
         let (number, buffered) = (delivery.id.number(), delivery.buffered);
         let key = |event: &Event| session_key(&event.source, sessions, event.source.profile.as_deref());
-        let what = match &delivery.content {
-            Content::Message(message) => Happened::Message {
+        let event = match &delivery.content {
+            Content::Message(message) => TraceEvent::Message {
                 delivery: number,
                 buffered,
                 session_key: key(message),
                 message: message.clone(),
             },
-            Content::PromptAnswer(answer) => Happened::PromptAnswer {
+            Content::PromptAnswer(answer) => TraceEvent::PromptAnswer {
                 delivery: number,
                 buffered,
                 session_key: key(answer),
                 answer: answer.clone(),
             },
             Content::Forward(forward) => {
-                Happened::Forward { delivery: number, buffered, forward: Box::new(forward.clone()) }
+                TraceEvent::Forward { delivery: number, buffered, forward: Box::new(forward.clone()) }
             }
         };
-        Entry { at, what }
+        Entry { at, event }
     }
 
-    /// The machine writes; `frame` is what it put into the buffer, for a [`Transmit::Frame`].
+    /// Creates the entry of a transmit. `frame` is the buffer that the machine filled for a [`Transmit::Frame`].
     pub fn transmit(at: Time, transmit: &Transmit, frame: &[u8], ids: &Ids) -> Entry {
         match *transmit {
             Transmit::Frame { conn } => Entry::sent(at, conn, frame, ids),
-            Transmit::Ping { conn } => Entry { at, what: Happened::Ping { conn: conn.number() } },
+            Transmit::Ping { conn } => Entry { at, event: TraceEvent::Ping { conn: conn.number() } },
             Transmit::Close { conn, code, reason } => {
-                Entry { at, what: Happened::Close { conn: conn.number(), code, reason } }
+                Entry { at, event: TraceEvent::Close { conn: conn.number(), code, reason } }
             }
         }
     }
 
-    /// The machine writes this frame.
+    /// Creates the entry of a frame that is written.
     pub fn sent(at: Time, conn: Conn, frame: &[u8], ids: &Ids) -> Entry {
         let line = ids.shown(String::from_utf8_lossy(frame).trim_end());
-        Entry { at, what: Happened::Sent { conn: conn.number(), line } }
+        Entry { at, event: TraceEvent::Sent { conn: conn.number(), line } }
     }
 }
 
-impl Happened {
-    /// Its name: the second word of the text, `what` in the JSON.
+impl TraceEvent {
+    /// Returns the name of the event: the second word of the text, and `what` in the JSON.
     pub fn name(&self) -> &'static str {
         match self {
-            Happened::Submitted { .. } => "host",
-            Happened::Settled { .. } => "settled",
-            Happened::Request { .. } => "request",
-            Happened::Responded { .. } => "responded",
-            Happened::Timer(_) => "timer",
-            Happened::Dial { .. } => "dial",
-            Happened::Opened { .. } => "opened",
-            Happened::Rejected { .. } => "rejected",
-            Happened::Failed { .. } => "failed",
-            Happened::Received { .. } => "received",
-            Happened::Overlong { .. } => "overlong",
-            Happened::Pong { .. } => "pong",
-            Happened::Closed { .. } => "closed",
-            Happened::Drop { .. } => "drop",
-            Happened::Sent { .. } => "sent",
-            Happened::Ping { .. } => "ping",
-            Happened::Close { .. } => "close",
-            Happened::Completed { .. } => "completed",
-            Happened::Interrupt { .. } => "interrupt",
-            Happened::Notice(_) => "notice",
-            Happened::Message { .. } => "message",
-            Happened::PromptAnswer { .. } => "answer",
-            Happened::Forward { .. } => "forward",
-            Happened::Fatal(_) => "fatal",
-            Happened::Remark { name, .. } => name,
+            TraceEvent::Submitted { .. } => "host",
+            TraceEvent::Settled { .. } => "settled",
+            TraceEvent::Request { .. } => "request",
+            TraceEvent::Responded { .. } => "responded",
+            TraceEvent::Timer(_) => "timer",
+            TraceEvent::Dial { .. } => "dial",
+            TraceEvent::Opened { .. } => "opened",
+            TraceEvent::Rejected { .. } => "rejected",
+            TraceEvent::Failed { .. } => "failed",
+            TraceEvent::Received { .. } => "received",
+            TraceEvent::Overlong { .. } => "overlong",
+            TraceEvent::Pong { .. } => "pong",
+            TraceEvent::Closed { .. } => "closed",
+            TraceEvent::Drop { .. } => "drop",
+            TraceEvent::Sent { .. } => "sent",
+            TraceEvent::Ping { .. } => "ping",
+            TraceEvent::Close { .. } => "close",
+            TraceEvent::Completed { .. } => "completed",
+            TraceEvent::Interrupt { .. } => "interrupt",
+            TraceEvent::Notice(_) => "notice",
+            TraceEvent::Message { .. } => "message",
+            TraceEvent::PromptAnswer { .. } => "answer",
+            TraceEvent::Forward { .. } => "forward",
+            TraceEvent::Fatal(_) => "fatal",
+            TraceEvent::Remark { name, .. } => name,
         }
     }
 }

@@ -53,9 +53,9 @@ fn every_entry_is_a_line_of_text_and_an_object() {
         signature: Some("s1gnature"),
         body: Body::Whole(b"{}"),
     };
-    let unsigned = WebhookResponse::Unsigned(crate::signature::NotSigned::Wrong);
+    let unsigned = WebhookResponse::Unsigned(crate::signature::SignatureError::Mismatch);
     let close = Transmit::Close { conn: CONN, code: 1000, reason: "" };
-    let remark = Happened::Remark {
+    let remark = TraceEvent::Remark {
         name: "slept",
         text: "for long".into(),
         fields: [("h".to_owned(), json!(8))].into_iter().collect(),
@@ -72,7 +72,7 @@ fn every_entry_is_a_line_of_text_and_an_object() {
             json!({"what": "host", "call": "resume", "error": {"kind": "definite", "message": "no"}}),
         ),
         (
-            Entry::settled(AT, DeliveryId(7), Outcome::Taken),
+            Entry::settled(AT, DeliveryId(7), Outcome::Accepted),
             "settled   delivery 7 taken",
             json!({"what": "settled", "delivery": 7, "taken": true}),
         ),
@@ -82,7 +82,7 @@ fn every_entry_is_a_line_of_text_and_an_object() {
             json!({"what": "settled", "delivery": 7, "taken": false}),
         ),
         (
-            Entry::request(AT, &post, &Received::Waits(HttpId(2))),
+            Entry::request(AT, &post, &WebhookOutcome::Pending(HttpId(2))),
             "request   POST / 2 bytes -> waits as 2",
             json!({"what": "request", "method": "POST", "path": "/", "bytes": 2, "http": 2}),
         ),
@@ -90,7 +90,7 @@ fn every_entry_is_a_line_of_text_and_an_object() {
             Entry::request(
                 AT,
                 &WebhookRequest { body: Body::TooLong, ..post },
-                &Received::Answered(unsigned),
+                &WebhookOutcome::Responded(unsigned),
             ),
             "request   POST / -> 401 the signature is of another key, body or timestamp",
             json!({"what": "request", "method": "POST", "path": "/", "bytes": null, "status": 401,
@@ -225,12 +225,12 @@ fn every_entry_is_a_line_of_text_and_an_object() {
                 "what": "fatal", "code": "relay_disabled", "message": RELAY_DISABLED.message, "retryable": false,
             }),
         ),
-        (Entry { at: AT, what: remark }, "slept     for long", json!({"what": "slept", "h": 8})),
+        (Entry { at: AT, event: remark }, "slept     for long", json!({"what": "slept", "h": 8})),
     ];
     for (entry, text, mut value) in table {
-        let text = match entry.what {
+        let text = match entry.event {
             // Its fields stand in an order of their own.
-            Happened::Message { .. } | Happened::PromptAnswer { .. } => {
+            TraceEvent::Message { .. } | TraceEvent::PromptAnswer { .. } => {
                 let (head, body) = text.split_once('{').unwrap();
                 let event: Value = serde_json::from_str(&format!("{{{body}")).unwrap();
                 let shown = entry.to_string();
@@ -243,10 +243,10 @@ fn every_entry_is_a_line_of_text_and_an_object() {
         assert_eq!(entry.to_string(), format!("   12.345 {text}"));
         value["t_us"] = json!(12_345_000);
         assert_eq!(serde_json::to_value(&entry).unwrap(), value);
-        let begins = format!("{{\"t_us\":12345000,\"what\":\"{}\"", entry.what.name());
+        let begins = format!("{{\"t_us\":12345000,\"what\":\"{}\"", entry.event.name());
         assert!(entry.to_json().starts_with(&begins), "{}", entry.to_json());
         // The name stands apart from what follows.
-        assert!(entry.what.name().len() < 10, "{}", entry.what.name());
+        assert!(entry.event.name().len() < 10, "{}", entry.event.name());
     }
 }
 

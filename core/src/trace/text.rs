@@ -1,29 +1,29 @@
-//! An entry as a line of text.
+//! Trace entries as lines of text.
 
 use super::json::{chosen, reply_value};
-use super::{Entry, Happened, timer_name};
+use super::{Entry, TraceEvent, timer_name};
 use crate::output::Notice;
 use std::fmt;
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A peer's words may hold anything: they stay on their line, and out of the terminal's control.
-        let what = printable(self.what.to_string());
-        write!(f, "{:>9} {:<10}{what}", self.at.to_string(), self.what.name())
+        let what = printable(self.event.to_string());
+        write!(f, "{:>9} {:<10}{what}", self.at.to_string(), self.event.name())
     }
 }
 
-impl fmt::Display for Happened {
+impl fmt::Display for TraceEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Happened::Submitted { call, answer } => match answer {
+            TraceEvent::Submitted { call, answer } => match answer {
                 Ok(request) => write!(f, "{call} -> request {request}"),
                 Err(failure) => write!(f, "{call} -> {}: {failure}", failure.kind.name()),
             },
-            Happened::Settled { delivery, taken } => {
+            TraceEvent::Settled { delivery, taken } => {
                 write!(f, "delivery {delivery} {}", if *taken { "taken" } else { "refused" })
             }
-            Happened::Request { method, path, bytes, answer } => {
+            TraceEvent::Request { method, path, bytes, answer } => {
                 write!(f, "{method} {path} ")?;
                 match bytes {
                     Some(bytes) => write!(f, "{bytes} bytes -> ")?,
@@ -34,43 +34,45 @@ impl fmt::Display for Happened {
                     Err(answer) => write!(f, "{} {answer}", answer.status()),
                 }
             }
-            Happened::Responded { http, answer } => write!(f, "{http} with {} {answer}", answer.status()),
-            Happened::Timer(timer) => f.write_str(timer_name(*timer)),
-            Happened::Dial { conn, authorized } => {
+            TraceEvent::Responded { http, answer } => write!(f, "{http} with {} {answer}", answer.status()),
+            TraceEvent::Timer(timer) => f.write_str(timer_name(*timer)),
+            TraceEvent::Dial { conn, authorized } => {
                 write!(f, "#{conn}{}", if *authorized { " authorization: Bearer <hidden>" } else { "" })
             }
-            Happened::Opened { conn }
-            | Happened::Overlong { conn }
-            | Happened::Pong { conn }
-            | Happened::Drop { conn }
-            | Happened::Ping { conn } => write!(f, "#{conn}"),
-            Happened::Rejected { conn, status } => write!(f, "#{conn} HTTP {status}"),
-            Happened::Failed { conn, reason } => write!(f, "#{conn} {reason}"),
-            Happened::Received { conn, line } | Happened::Sent { conn, line } => write!(f, "#{conn} {line}"),
-            Happened::Closed { conn, code, reason } => match code {
+            TraceEvent::Opened { conn }
+            | TraceEvent::Overlong { conn }
+            | TraceEvent::Pong { conn }
+            | TraceEvent::Drop { conn }
+            | TraceEvent::Ping { conn } => write!(f, "#{conn}"),
+            TraceEvent::Rejected { conn, status } => write!(f, "#{conn} HTTP {status}"),
+            TraceEvent::Failed { conn, reason } => write!(f, "#{conn} {reason}"),
+            TraceEvent::Received { conn, line } | TraceEvent::Sent { conn, line } => {
+                write!(f, "#{conn} {line}")
+            }
+            TraceEvent::Closed { conn, code, reason } => match code {
                 Some(code) => write!(f, "#{conn} {code} {reason:?}"),
                 None => write!(f, "#{conn} without a close code: {reason}"),
             },
-            Happened::Close { conn, code, reason } => write!(f, "#{conn} {code} {reason:?}"),
-            Happened::Completed { request, result } => match result {
+            TraceEvent::Close { conn, code, reason } => write!(f, "#{conn} {code} {reason:?}"),
+            TraceEvent::Completed { request, result } => match result {
                 Ok(reply) => write!(f, "request {request} ok {}", reply_value(reply)),
                 Err(failure) => write!(f, "request {request} {}: {failure}", failure.kind.name()),
             },
-            Happened::Interrupt { session_key, chat_id } => write!(f, "{session_key} in chat {chat_id:?}"),
-            Happened::Notice(notice) => write_notice(f, notice),
-            Happened::Message { delivery, buffered, session_key, message: event }
-            | Happened::PromptAnswer { delivery, buffered, session_key, answer: event } => {
+            TraceEvent::Interrupt { session_key, chat_id } => write!(f, "{session_key} in chat {chat_id:?}"),
+            TraceEvent::Notice(notice) => write_notice(f, notice),
+            TraceEvent::Message { delivery, buffered, session_key, message: event }
+            | TraceEvent::PromptAnswer { delivery, buffered, session_key, answer: event } => {
                 let buffered = if *buffered { " buffered" } else { "" };
                 let event = serde_json::to_string(event).map_err(|_| fmt::Error)?;
                 write!(f, "delivery {delivery}{buffered} {session_key} {event}")
             }
-            Happened::Forward { delivery, buffered, forward } => {
+            TraceEvent::Forward { delivery, buffered, forward } => {
                 let buffered = if *buffered { " buffered" } else { "" };
                 let forward = serde_json::to_string(forward).map_err(|_| fmt::Error)?;
                 write!(f, "delivery {delivery}{buffered} {forward}")
             }
-            Happened::Fatal(fatal) => write!(f, "{fatal}"),
-            Happened::Remark { text, .. } => f.write_str(text),
+            TraceEvent::Fatal(fatal) => write!(f, "{fatal}"),
+            TraceEvent::Remark { text, .. } => f.write_str(text),
         }
     }
 }
@@ -109,7 +111,7 @@ fn write_notice(f: &mut fmt::Formatter<'_>, notice: &Notice) -> fmt::Result {
     }
 }
 
-/// A text for a line of its own, and for a terminal: control characters as JSON escapes them.
+/// Returns a text that is safe for one line of a terminal: control characters are escaped as in JSON.
 pub fn printable(text: String) -> String {
     if !text.contains(char::is_control) {
         return text;

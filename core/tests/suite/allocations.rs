@@ -57,7 +57,7 @@ impl Warm {
         let taken = self.machine.handle_bytes(NOW, self.conn, frame);
         assert_eq!(taken, frame.len());
         let delivery = self.machine.poll_delivery(NOW).expect("a delivery");
-        self.machine.settle(NOW, delivery.id, Outcome::Taken);
+        self.machine.settle(NOW, delivery.id, Outcome::Accepted);
     }
 
     /// Writes whatever there is; how many frames.

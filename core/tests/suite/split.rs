@@ -4,7 +4,7 @@
 use crate::documents::{code, soup, written};
 use proptest::prelude::*;
 use relayline_core::descriptor::LenUnit;
-use relayline_core::split::{Room, split};
+use relayline_core::split::{SplitOptions, split};
 
 /// From this limit on there is room for every fence of these documents, inside of their quotes.
 const ROOMY: usize = 64;
@@ -27,7 +27,7 @@ fn is_in(text: &str, whole: &str) -> bool {
 }
 
 fn holds(text: &str, limit: usize, unit: LenUnit) -> Result<(), TestCaseError> {
-    let room = Room { limit, unit, code_blocks: true };
+    let room = SplitOptions { limit, unit, code_blocks: true };
     let parts = split(text, room);
     for part in &parts {
         prop_assert!(unit.len(part) <= limit, "{} {part:?}", unit.len(part));

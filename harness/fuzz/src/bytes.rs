@@ -49,7 +49,7 @@ fn check_drain(stream: &[u8]) {
     driver.apply(&Input::Bytes(0, line, 0));
     driver.drain();
     for delivery in 0..driver.last_delivery {
-        driver.apply(&Input::Settle(delivery, Outcome::Taken));
+        driver.apply(&Input::Settle(delivery, Outcome::Accepted));
     }
     driver.drain();
     driver.check();
@@ -88,7 +88,7 @@ fn play_slow_host(before: &[Input], stream: &[u8], cuts: &[usize], host: u8) {
             (2, Input::Transmit),
             (4, Input::Deliveries(2)),
             (8, Input::Due),
-            (16, Input::Settle(0, Outcome::Taken)),
+            (16, Input::Settle(0, Outcome::Accepted)),
             (32, Input::Settle(1, Outcome::Refused)),
             (64, Input::Closed(0, Some(4401), "")),
         ];

@@ -9,7 +9,7 @@ use relayline_core::machine::RelayMachine;
 use relayline_core::output::{Action, Outcome};
 use relayline_core::secret::Secret;
 use relayline_core::time::{Now, Time};
-use relayline_core::webhook::{Body, Received, WebhookRequest};
+use relayline_core::webhook::{Body, WebhookOutcome, WebhookRequest};
 use relayline_core::{signature, token};
 use sha2::Sha256;
 use std::sync::Arc;
@@ -120,13 +120,13 @@ fn check_response(request: &WebhookRequest<'_>, keys: &[&str], unix_s: u64, sign
     let now = Now { mono: Time::ZERO, unix_s };
     let mut machine = RelayMachine::new(Arc::new(config), [1; 32], now);
     match machine.handle_webhook(now, request) {
-        Received::Answered(answer) => {
+        WebhookOutcome::Responded(answer) => {
             assert_eq!(answer.status(), if signed { 400 } else { 401 }, "H-6: {answer}")
         }
-        Received::Waits(id) => {
+        WebhookOutcome::Pending(id) => {
             assert!(signed, "H-6: it is not signed");
             while let Some(delivery) = machine.poll_delivery(now) {
-                machine.settle(now, delivery.id, Outcome::Taken);
+                machine.settle(now, delivery.id, Outcome::Accepted);
             }
             let actions = std::iter::from_fn(|| machine.poll_action());
             let answers =

@@ -35,7 +35,7 @@ fn interaction(body: &[u8]) {
     driver.apply(&Input::Bytes(0, format!("{frame}\n{NEXT}\n").into_bytes(), 0));
     driver.drain();
     for delivery in 0..driver.last_delivery {
-        driver.apply(&Input::Settle(delivery, Outcome::Taken));
+        driver.apply(&Input::Settle(delivery, Outcome::Accepted));
     }
     driver.drain();
     driver.check();

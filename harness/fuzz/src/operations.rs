@@ -68,9 +68,10 @@ fn input(source: &mut Unstructured<'_>) -> Result<Input> {
                 r#"{"code":"egress_declined"}"#,
             ])?,
         ),
-        16 => {
-            Input::Settle(source.int_in_range(0..=4)?, *source.choose(&[Outcome::Taken, Outcome::Refused])?)
-        }
+        16 => Input::Settle(
+            source.int_in_range(0..=4)?,
+            *source.choose(&[Outcome::Accepted, Outcome::Refused])?,
+        ),
         17 => Input::Actions,
         18 => Input::Transmit,
         _ => Input::Deliveries(source.int_in_range(0..=3)?),

@@ -2,7 +2,7 @@
 
 use arbitrary::{Result, Unstructured};
 use relayline_core::descriptor::LenUnit;
-use relayline_core::split::{LEAST_LIMIT, Room, split};
+use relayline_core::split::{MIN_LIMIT, SplitOptions, split};
 
 pub(crate) fn run(data: &[u8]) {
     let _ = any(Unstructured::new(data));
@@ -13,14 +13,14 @@ fn any(mut input: Unstructured<'_>) -> Result<()> {
     // Mostly small limits, which reach the edge cases; at times one below the minimum.
     let limit = if limit > 200 { limit * 10 } else { limit };
     let unit = if input.arbitrary()? { LenUnit::Utf16 } else { LenUnit::Chars };
-    let room = Room { limit, unit, code_blocks: input.arbitrary()? };
+    let room = SplitOptions { limit, unit, code_blocks: input.arbitrary()? };
     let text = String::from_utf8_lossy(input.take_rest());
     check_limits(&text, room);
     Ok(())
 }
 
-fn check_limits(text: &str, room: Room) {
-    let limit = room.limit.max(LEAST_LIMIT);
+fn check_limits(text: &str, room: SplitOptions) {
+    let limit = room.limit.max(MIN_LIMIT);
     let parts = split(text, room);
     if room.unit.len(text) <= limit {
         assert_eq!(parts, [text], "what fits stays as it is");

@@ -184,8 +184,8 @@ impl Player<'_> {
         let (Some(entry), Some(conn)) = (entry, conn) else { return };
         let is_known = !self.session.wire_only && !is_early(self.recording);
         if is_known && self.took_without_ack(&entry, message) {
-            self.trace(Entry::settled(self.now, delivery, Outcome::Taken));
-            self.machine.settle(self.clock(), delivery, Outcome::Taken);
+            self.trace(Entry::settled(self.now, delivery, Outcome::Accepted));
+            self.machine.settle(self.clock(), delivery, Outcome::Accepted);
         } else {
             self.handed.push((entry, delivery, conn));
         }

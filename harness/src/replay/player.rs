@@ -423,7 +423,7 @@ impl<'r> Player<'r> {
                 let anywhere = || self.handed.iter().position(|(id, ..)| id == entry);
                 if let Some(place) = self.handed.iter().rposition(here).or_else(anywhere) {
                     let (_, delivery, _) = self.handed.remove(place);
-                    self.settle(delivery, Outcome::Taken);
+                    self.settle(delivery, Outcome::Accepted);
                 }
             } else if self.session.wire_only
                 && let Some(command) = host::implied(self.recording, self.session, dial, place)

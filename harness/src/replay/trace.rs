@@ -1,7 +1,7 @@
 //! Trace entries of the recorded host, and the JSON lines of a trace.
 
 use relayline_core::time::Time;
-pub use relayline_core::trace::{Entry, Happened};
+pub use relayline_core::trace::{Entry, TraceEvent};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -70,5 +70,5 @@ fn remark<'a>(
 ) -> Entry {
     let fields: Map<String, Value> =
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Entry { at, what: Happened::Remark { name, text, fields } }
+    Entry { at, event: TraceEvent::Remark { name, text, fields } }
 }

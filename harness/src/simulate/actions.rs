@@ -62,7 +62,7 @@ impl World<'_> {
             ActionKind::Prime => self.prime(random),
             ActionKind::SettleOddly => {
                 let number = random.below(self.host.last_delivery + 5);
-                let outcome = if random.chance(50) { Outcome::Taken } else { Outcome::Refused };
+                let outcome = if random.chance(50) { Outcome::Accepted } else { Outcome::Refused };
                 self.settle(number, outcome);
             }
             ActionKind::Oversized => self.oversized(random),

@@ -115,7 +115,7 @@ impl World<'_> {
         let refuses = self.now < self.faults.host_refuses_until;
         let outcome = match refuses && self.host.random.chance(70) {
             true => Outcome::Refused,
-            false => Outcome::Taken,
+            false => Outcome::Accepted,
         };
         self.settle(number, outcome);
     }
@@ -148,7 +148,7 @@ impl World<'_> {
             }
         }
         process.model.submitted(&mut self.oracle, &command, &answer);
-        process.model.check_bounds(&mut self.oracle, &process.machine.held());
+        process.model.check_bounds(&mut self.oracle, &process.machine.usage());
         if let Err(refused) = &answer {
             let (back, _) = refused.clone().into_parts();
             self.oracle.check("O-6", "refused-comes-back", back == command, || format!("{back:?}"));

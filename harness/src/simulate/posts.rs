@@ -209,7 +209,7 @@ impl World<'_> {
                 Some(PostFault::WrongKey | PostFault::Malformed) | None => Body::Whole(&bytes),
             };
             process.model.advance_clock(now);
-            let waiting = process.machine.held().waiting_event_bytes;
+            let waiting = process.machine.usage().waiting_event_bytes;
             let received = process.machine.handle_webhook(now, &WebhookRequest { body, ..head });
             world.log.trace_line(
                 world.now,

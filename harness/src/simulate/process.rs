@@ -143,7 +143,7 @@ impl World<'_> {
                     );
                     process.model.observe(&process.machine);
                     process.model.delivery(&mut world.oracle, &delivery);
-                    process.model.check_bounds(&mut world.oracle, &process.machine.held());
+                    process.model.check_bounds(&mut world.oracle, &process.machine.usage());
                     world.host_received(delivery.id);
                     return;
                 }

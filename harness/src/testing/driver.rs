@@ -8,7 +8,7 @@ use relayline_core::secret::Secret;
 use relayline_core::signature;
 use relayline_core::time::{Now, Time};
 use relayline_core::upgrade::Refusal;
-use relayline_core::webhook::{Body, Received, WebhookRequest, WebhookResponse};
+use relayline_core::webhook::{Body, WebhookOutcome, WebhookRequest, WebhookResponse};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -370,13 +370,13 @@ impl Driver {
             body: Body::Whole(body.as_bytes()),
         };
         match self.machine.handle_webhook(now, &request) {
-            Received::Waits(id) => {
+            WebhookOutcome::Pending(id) => {
                 assert!(signed && !self.fatal && !self.stopped, "C-3: taken in all the same");
                 assert!(id.number() > self.last_http, "{id:?} was used before");
                 self.last_http = id.number();
                 self.unanswered.insert(id.number());
             }
-            Received::Answered(answer) => self.push_response(&answer, signed),
+            WebhookOutcome::Responded(answer) => self.push_response(&answer, signed),
         }
     }
 
@@ -541,17 +541,17 @@ impl Driver {
             }
             Phase::Handshaking | Phase::Connected | Phase::Idle | Phase::Closing => {}
         }
-        let held = self.machine.held();
+        let usage = self.machine.usage();
         let limits = &self.machine.config().limits;
-        assert!(held.chats <= limits.chats, "M-1");
+        assert!(usage.chats <= limits.chats, "M-1");
         // A limit may be exceeded by the last item: the texts of one event and their overhead.
         let heaviest = 2 * limits.max_line_bytes + 4096;
-        assert!(held.unsettled_bytes < limits.unsettled_bytes + heaviest, "X-1: {held:?}");
+        assert!(usage.unsettled_bytes < limits.unsettled_bytes + heaviest, "X-1: {usage:?}");
         // Items received before a handshake have their own limit (L-17).
         let read_ahead = limits.read_ahead_bytes;
         let most = limits.host_queue_bytes.max(read_ahead) + read_ahead + 2 * heaviest;
-        assert!(held.waiting_event_bytes < most, "A-6: {held:?}");
-        assert!(held.host_queue_bytes <= held.waiting_event_bytes, "A-6: {held:?}");
+        assert!(usage.waiting_event_bytes < most, "A-6: {usage:?}");
+        assert!(usage.host_queue_bytes <= usage.waiting_event_bytes, "A-6: {usage:?}");
         // Requests, idle requests and disconnects wait within the limit. The rest has completed, and its action is not
         // taken yet.
         assert!(self.pending.len() <= 4 * limits.max_in_flight + 1024, "O-6, X-1");

@@ -58,7 +58,7 @@ fn feed(driver: &mut Driver, stream: &[u8], ends: &[usize]) {
             // The host's queue is full: the host settles deliveries, oldest first.
             for delivery in 1..=driver.last_delivery {
                 let id = DeliveryId::from_number(delivery);
-                driver.machine.settle(driver.now, id, Outcome::Taken);
+                driver.machine.settle(driver.now, id, Outcome::Accepted);
             }
             driver.drain();
             if taken == 0 && !driver.machine.wants_read() {

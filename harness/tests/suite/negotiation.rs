@@ -9,7 +9,7 @@ use relayline_core::config::{Config, Identity};
 use relayline_core::descriptor::{Descriptor, LenUnit};
 use relayline_core::output::{Action, Conn, Notice, Phase, Transmit};
 use relayline_harness::recording::Recording;
-use relayline_harness::replay::{self, Happened, ReplayOptions};
+use relayline_harness::replay::{self, ReplayOptions, TraceEvent};
 use relayline_harness::testing::{Driver, Output};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -228,19 +228,19 @@ fn replayed(recording: &Recording) -> String {
     let mut page = Page::default();
     page.line(&recording.header.title);
     for entry in &run.trace {
-        match &entry.what {
-            Happened::Dial { conn, authorized } => {
+        match &entry.event {
+            TraceEvent::Dial { conn, authorized } => {
                 page.line(&format!("dial {conn}{}", if *authorized { ", authorized" } else { "" }));
             }
-            Happened::Rejected { status, .. } => page.line(&format!("  refused: HTTP {status}")),
-            Happened::Sent { line, .. } => {
+            TraceEvent::Rejected { status, .. } => page.line(&format!("  refused: HTTP {status}")),
+            TraceEvent::Sent { line, .. } => {
                 let frame: Value = serde_json::from_str(line).unwrap();
                 if frame["type"] == "hello" {
                     page.line(&format!("  hello {} as {}", frame["platform"], frame["botId"]));
                 }
             }
-            Happened::Notice(notice) => page.notice(notice),
-            Happened::Fatal(fatal) => page.line(&format!("  fatal: {}", fatal.code)),
+            TraceEvent::Notice(notice) => page.notice(notice),
+            TraceEvent::Fatal(fatal) => page.line(&format!("  fatal: {}", fatal.code)),
             // Not about what is negotiated.
             _ => {}
         }

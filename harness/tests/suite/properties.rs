@@ -81,7 +81,7 @@ fn stream() -> impl Strategy<Value = Command> {
 fn input() -> impl Strategy<Value = Input> {
     // Mostly the present dial, sometimes an older one.
     let ago = || prop_oneof![8 => Just(0u8), 1 => 1..4u8];
-    let outcome = prop::sample::select(&[Outcome::Taken, Outcome::Refused][..]);
+    let outcome = prop::sample::select(&[Outcome::Accepted, Outcome::Refused][..]);
     prop_oneof![
         4 => prop_oneof![0..40_000u64, 0..1000u64].prop_map(Input::Wait),
         1 => prop_oneof![0..100_000u64, Just(u64::MAX), any::<u64>()].prop_map(Input::Jump),

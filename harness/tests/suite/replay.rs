@@ -53,7 +53,7 @@ fn text(run: &ReplayRun) -> String {
 /// The lanes of a trace, each for itself: what an interrupt may overtake differs with when outputs are taken (L-16).
 fn lanes(run: &ReplayRun) -> Vec<String> {
     let lane = |names: &[&str]| {
-        let entries = run.trace.iter().filter(|entry| names.contains(&entry.what.name()));
+        let entries = run.trace.iter().filter(|entry| names.contains(&entry.event.name()));
         entries.map(|entry| format!("{entry}\n")).collect::<String>()
     };
     vec![
@@ -167,14 +167,14 @@ fn the_trace_is_json_too() {
         let mut last = 0;
         for entry in &run.trace {
             let value: Value = serde_json::from_str(&serde_json::to_string(entry).unwrap()).unwrap();
-            assert_eq!(value["what"], entry.what.name());
+            assert_eq!(value["what"], entry.event.name());
             let now = value["t_us"].as_u64().unwrap();
             assert!(now >= last, "time does not go back");
             last = now;
         }
     }
     let run = play(&load("recordings/discord-handshake-and-reply.jsonl"), ReplayOptions::default());
-    let sent = run.trace.iter().rfind(|entry| entry.what.name() == "sent").unwrap();
+    let sent = run.trace.iter().rfind(|entry| entry.event.name() == "sent").unwrap();
     let expected = r#"{"t_us":169000,"what":"sent","conn":1,"frame":{"type":"going_idle"}}"#;
     assert_eq!(serde_json::to_string(sent).unwrap(), expected);
     let expected =

@@ -153,7 +153,7 @@ fn every_field_that_is_written_is_described() {
     let (schema, validator) = (schema(), validator());
     let mut driver = driver();
     assert_eq!(driver.last_delivery, 1);
-    driver.apply(&Input::Settle(0, Outcome::Taken));
+    driver.apply(&Input::Settle(0, Outcome::Accepted));
     for command in commands() {
         driver.apply(&Input::Submit(Box::new(command)));
     }

@@ -6,7 +6,7 @@ use super::exchange::Exchange;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::AsyncWriteExt;
 use relayline_control::http::media::{Download, MAX_MEDIA, MediaError, Upload, Uploaded};
-use relayline_control::http::{MAX_ANSWER, Request, Unreachable};
+use relayline_control::http::{MAX_RESPONSE, Request, Unreachable};
 
 /// A file that has come.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,7 +33,7 @@ impl Client {
         let fault = body.fault();
         let exchange = async {
             let exchange = Exchange::begin(&self.wires, &request, body).await?;
-            exchange.answer(request.max_answer).await
+            exchange.answer(request.max_response).await
         };
         match exchange.await {
             Ok(answer) => answer.read(|status, headers, body| upload.read(status, headers, body)),
@@ -58,7 +58,7 @@ impl Client {
         let begun = Exchange::begin(&self.wires, &request, Outgoing::default()).await;
         let mut exchange = begun.map_err(failed)?;
         if !(200..300).contains(&exchange.status) {
-            let answer = exchange.answer(MAX_ANSWER).await.map_err(failed)?;
+            let answer = exchange.answer(MAX_RESPONSE).await.map_err(failed)?;
             let read = answer.read(|status, headers, body| download.read(status, headers, body));
             return Err(read.err().unwrap_or(MediaError::Url));
         }

@@ -37,7 +37,7 @@ pub struct Answer {
     pub status: u16,
     /// Headers.
     pub headers: HeaderMap,
-    /// The body, cut off one byte above [`Request::max_answer`]. It may hold secrets: it is wiped when dropped (C-4).
+    /// The body, cut off one byte above [`Request::max_response`]. It may hold secrets: it is wiped when dropped (C-4).
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -71,7 +71,7 @@ impl Client {
         };
         let exchange = async {
             let exchange = Exchange::begin(&self.wires, request, body).await?;
-            exchange.answer(request.max_answer).await
+            exchange.answer(request.max_response).await
         };
         exchange.await.map_err(|cause| request.unreachable(cause))
     }

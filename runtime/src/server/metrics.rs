@@ -46,10 +46,10 @@ pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpL
 pub(crate) fn page(shared: &Shared) -> String {
     let state = shared.lock();
     let (phase, stats) = (state.machine.phase(), state.machine.stats().clone());
-    let held = state.machine.held();
+    let usage = state.machine.usage();
     let signs_dropped = state.signs.dropped();
     drop(state);
-    let mut page = format::page(phase, &stats, &held);
+    let mut page = format::page(phase, &stats, &usage);
     let help = "Interrupts and notices that were dropped since the host did not take them (X-2).";
     format::counter(&mut page, "signs_dropped", help, signs_dropped);
     let help = "Idle HTTP connections that made room for new ones, of signed deliveries and of this page (H-6, X-2).";

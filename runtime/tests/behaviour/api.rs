@@ -408,7 +408,7 @@ fn o_6_a_host_can_wait_for_room(wire: Wire) {
             let room = relay.room();
             match relay.submit(command()) {
                 Ok(answer) => break (answer, refusals),
-                Err(refused) => assert!(refused.is_for_want_of_room(), "{refused}"),
+                Err(refused) => assert!(refused.is_backpressure(), "{refused}"),
             }
             refusals += 1;
             room.await;
@@ -421,7 +421,7 @@ fn o_6_a_host_can_wait_for_room(wire: Wire) {
     kit.block_on(relay.disconnect());
     kit.block_on(room);
     kit.block_on(relay.room());
-    assert!(!relay.submit(command()).unwrap_err().is_for_want_of_room());
+    assert!(!relay.submit(command()).unwrap_err().is_backpressure());
 }
 
 /// L-16, A-6: interrupts, notices and the end come past the events that wait.

@@ -5,7 +5,7 @@ use super::server::{Reply, Server};
 use crate::Kit;
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use relayline_control::http::{Body, Failure, MAX_ANSWER, Request, Unreachable};
+use relayline_control::http::{Body, Failure, MAX_RESPONSE, Request, Unreachable};
 use relayline_control::network::Network;
 use relayline_runtime::http::Answer;
 use std::net::TcpListener;
@@ -21,7 +21,7 @@ pub(super) fn post(url: String, body: &str) -> Request {
         ]),
         body: Body::Bytes(body.as_bytes().to_vec().into()),
         timeout: Duration::from_secs(15),
-        max_answer: MAX_ANSWER,
+        max_response: MAX_RESPONSE,
     }
 }
 
@@ -92,9 +92,9 @@ fn an_answer_is_cut_off_one_byte_above_what_is_allowed() {
     let body = "x".repeat(200 << 10);
     let whole = Reply::answer("200 OK", "", &body);
     let endless = Reply::Hang(format!("HTTP/1.1 200 OK\r\n\r\n{body}").into_bytes());
-    let just = Reply::answer("200 OK", "", &body[..MAX_ANSWER]);
+    let just = Reply::answer("200 OK", "", &body[..MAX_RESPONSE]);
     let server = Server::start(vec![whole, endless, just]);
-    for length in [MAX_ANSWER + 1, MAX_ANSWER + 1, MAX_ANSWER] {
+    for length in [MAX_RESPONSE + 1, MAX_RESPONSE + 1, MAX_RESPONSE] {
         assert_eq!(send(&post(server.url("/"), "{}")).unwrap().body.len(), length);
     }
 }

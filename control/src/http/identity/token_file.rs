@@ -1,4 +1,4 @@
-//! Tokens in files, as a login leaves them behind (H-8).
+//! Access tokens in files, as written by a login.
 
 use crate::http::{BadToken, Bearer};
 use relayline_core::json;
@@ -7,54 +7,54 @@ use std::fmt;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A file that holds an access token: nothing else, or at one place of its JSON.
+/// File that contains an access token: alone, or at a place in its JSON.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenFile {
     path: String,
-    /// Names of the objects' fields that lead to it, the outermost first; none where the file is the token.
+    /// Field names that lead to the token, the outermost first; empty if the file is the token.
     place: Vec<String>,
 }
 
-/// Why a file gives no token. Nothing of it is quoted.
+/// Error returned when a file has no usable token. It does not quote the file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenFileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("the access token file {path}: {why}")]
     Unreadable {
-        /// Its path.
+        /// Path of the file.
         path: String,
-        /// What happened.
+        /// Reason.
         why: String,
     },
-    /// It is no JSON object, though a place in it was named.
+    /// The file is not a JSON object, but a place in it is configured.
     #[error("the access token file {0} is no JSON object: name the file alone if all of it is the token")]
     NotJson(String),
-    /// It is JSON, and no place was named.
+    /// The file is JSON, but no place in it is configured.
     #[error("the access token file {0} is JSON: name the token's place, as in {0}#access_token")]
     Whole(String),
-    /// There is no text at the place.
+    /// There is no string at the place.
     #[error("the access token file {path} has no text at {place}: log in again, or name another place")]
     Nowhere {
-        /// Its path.
+        /// Path of the file.
         path: String,
-        /// The place.
+        /// Place in the JSON.
         place: String,
     },
-    /// It has expired, as it says itself.
+    /// The token has expired, according to the file.
     #[error("the access token in {path} expired at {at}: log in again")]
     Expired {
-        /// Its path.
+        /// Path of the file.
         path: String,
-        /// When, as the file has it.
+        /// Time of expiry, as in the file.
         at: String,
     },
-    /// It is no token.
+    /// The text is not a token.
     #[error("the access token file {path}: {error}")]
     Bad {
-        /// Its path.
+        /// Path of the file.
         path: String,
-        /// What is wrong with it.
+        /// Problem of the token.
         error: BadToken,
     },
 }
@@ -72,22 +72,24 @@ impl TokenFile {
         TokenFile { path, place }
     }
 
-    /// Where it is. A `~/` at its beginning stands for the home folder, since no shell has seen it where it comes from
-    /// a file.
+    /// Returns the path of the file. A leading `~/` means the home folder, since no shell has expanded a path from a
+    /// file.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Error for a file that cannot be read.
+    /// Returns the error of a file that cannot be read.
     pub fn unreadable(&self, why: impl fmt::Display) -> TokenFileError {
         TokenFileError::Unreadable { path: self.path.clone(), why: why.to_string() }
     }
 
-    /// What the file's content means at `unix_s`. The field `expires_at` beside the token says how long it lasts: in
-    /// RFC 3339 (without an offset, in UTC), or in seconds or milliseconds since 1970.
+    /// Reads the token from the file's content at `unix_s`.
+    ///
+    /// The field `expires_at` beside the token is its expiry: in RFC 3339 (UTC if it has no offset), or in seconds or
+    /// milliseconds since 1970.
     ///
     /// # Errors
-    /// When there is no token in it, or one that has expired.
+    /// Returns [`TokenFileError`] if there is no token, or if it has expired.
     pub fn read(&self, content: &[u8], unix_s: u64) -> Result<Bearer, TokenFileError> {
         let path = || self.path.clone();
         let text = std::str::from_utf8(content);
@@ -121,9 +123,9 @@ impl TokenFile {
     }
 }
 
-/// The second since 1970 that a JSON value names; `None` where it names none, and then whoever issued the token will say.
+/// Returns the expiry in seconds since 1970, or `None` if the value has none. The issuer decides then.
 fn ends_at(raw: &str) -> Option<i128> {
-    // From here on it is milliseconds: as seconds it would be in the year 5138.
+    // Larger numbers are milliseconds: as seconds they would be after the year 5138.
     const MILLISECONDS: f64 = 1e11;
     if let Some(text) = json::string(raw) {
         let text = text.trim();

@@ -137,7 +137,7 @@ fn a_9_dead_letters_that_wait_are_bounded_by_their_bytes() {
     // Each bad byte is shown as three.
     let taken = rig.machine.handle_bytes(rig.now, rig.conn(), &lines);
     assert_eq!(taken, line.len() * 9);
-    assert!(!rig.machine.wants_read() && rig.machine.held().action_bytes < 120_000);
+    assert!(!rig.machine.wants_read() && rig.machine.usage().action_bytes < 120_000);
     rig.drain();
     assert!(rig.machine.wants_read());
 }

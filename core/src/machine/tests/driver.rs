@@ -218,7 +218,7 @@ impl Rig {
     }
 
     pub(super) fn taken(&mut self, delivery: u64) {
-        self.settle(delivery, Outcome::Taken);
+        self.settle(delivery, Outcome::Accepted);
     }
 
     pub(super) fn reject(&mut self, delivery: u64) {

@@ -37,16 +37,16 @@ fn x_01_deliveries_that_the_host_keeps_waiting_are_bounded_by_their_bytes() {
             rig.line(&format!(r#"{{"type":"inbound","bufferId":"{entry}","event":{event}}}"#));
         }
         let handed = rig.log().len();
-        let bytes = rig.machine.held().unsettled_bytes;
+        let bytes = rig.machine.usage().unsettled_bytes;
         assert!((20_000..23_000).contains(&bytes), "{bytes} bytes: what went over it last is all there is");
         assert!(handed < 20, "{handed}: the rest waits in the read-ahead");
-        assert_eq!(rig.machine.held().waiting_events, 100 - handed);
+        assert_eq!(rig.machine.usage().waiting_events, 100 - handed);
         rig.taken(1);
         assert_eq!(rig.log().len(), 2, "an ack, and the next");
         for n in 2..=100 {
             rig.taken(n);
         }
-        assert_eq!((rig.machine.held().unsettled_bytes, rig.machine.stats().acks), (0, 100));
+        assert_eq!((rig.machine.usage().unsettled_bytes, rig.machine.stats().acks), (0, 100));
     }
 }
 
@@ -147,7 +147,7 @@ fn o_6_want_of_room_is_told_apart() {
     let wants_room = |rig: &mut Rig, content: &str| {
         let now = rig.now;
         let refused = rig.machine.submit(now, send("c", content)).unwrap_err();
-        (refused.is_for_want_of_room(), refused.failure().message.clone())
+        (refused.is_backpressure(), refused.failure().message.clone())
     };
     // It would not fit into an empty queue.
     assert!(!wants_room(&mut rig, &"x".repeat(4000)).0);

@@ -62,7 +62,7 @@ fn m_01_the_least_recently_used_of_too_many_leaves() {
     for n in 0..2 {
         seen(&mut rig, &format!(r#"{{"chat_id":"new{n}","user_id":"u"}}"#));
     }
-    assert_eq!(rig.machine.held().chats, 3);
+    assert_eq!(rig.machine.usage().chats, 3);
     assert!(rig.machine.chat("a").is_some());
     assert!(rig.machine.chat("b").is_none() && rig.machine.chat("c").is_none());
 }
@@ -93,7 +93,7 @@ fn m_01_it_holds_4096_chats() {
     for chat in 0..4096 {
         seen(&mut rig, &format!(r#"{{"chat_id":"{chat}","user_id":"u"}}"#));
     }
-    assert!(rig.machine.held().chats == 4096 && rig.machine.chat("0").is_some());
+    assert!(rig.machine.usage().chats == 4096 && rig.machine.chat("0").is_some());
     seen(&mut rig, r#"{"chat_id":"one more"}"#);
-    assert!(rig.machine.held().chats == 4096 && rig.machine.chat("0").is_none());
+    assert!(rig.machine.usage().chats == 4096 && rig.machine.chat("0").is_none());
 }

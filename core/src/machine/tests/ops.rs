@@ -423,7 +423,7 @@ fn o_18_x_1_remembered_threads_are_bounded() {
         rig.log();
         rig.answer(id, &result(&"n".repeat(5000)));
     }
-    assert_eq!((rig.machine.chat("a"), rig.machine.held().chats), (None, 2));
+    assert_eq!((rig.machine.chat("a"), rig.machine.usage().chats), (None, 2));
     let name = rig.machine.chat("c").and_then(|chat| chat.auto_thread_name.clone());
     assert_eq!((name.map(|name| name.len()), rig.machine.stats().cut_texts), (Some(1024), 3));
 }

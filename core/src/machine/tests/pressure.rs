@@ -1,7 +1,7 @@
 //! A-6: back-pressure, from the host to the socket and back.
 
 use super::driver::{Rig, buffered, descriptor, inbound, send};
-use crate::held::Held;
+use crate::usage::Usage;
 
 /// What one event of [`inbound`] weighs.
 fn weight() -> usize {
@@ -81,9 +81,9 @@ fn a_06_reading_stops_where_the_queue_and_the_read_ahead_are_full() {
         rig.room = false;
         let stream: String = (1000..1100).map(|n| inbound("c", &n.to_string()) + "\n").collect();
         let taken = rig.bytes(stream.as_bytes());
-        let held = rig.machine.held();
+        let usage = rig.machine.usage();
         assert_eq!(
-            (taken / (stream.len() / 100), held.host_queue, held.host_queue_bytes),
+            (taken / (stream.len() / 100), usage.host_queue, usage.host_queue_bytes),
             (expected, expected, expected * weight()),
             "{host_queue} events, of {host_queue_events} {read_ahead_events}"
         );
@@ -106,7 +106,7 @@ fn a_06_what_waits_and_what_is_unsettled_share_a_budget() {
     assert_eq!(rig.bytes(&stream.as_bytes()[line..]), 5 * line, "one is with the host");
     assert!(!rig.machine.wants_read() && !rig.machine.has_delivery());
     rig.taken(1);
-    assert_eq!((rig.machine.held().host_queue, rig.machine.wants_read()), (4, true));
+    assert_eq!((rig.machine.usage().host_queue, rig.machine.wants_read()), (4, true));
 }
 
 /// A live delivery is taken when it leaves the machine, and no sooner: copies wait with it.
@@ -183,11 +183,11 @@ fn x_1_a_driver_that_takes_no_actions_is_given_no_more() {
     let stream = format!("{{\"type\":\"interrupt_inbound\",\"session_key\":\"{long}\"}}\n").repeat(9);
     let (conn, line) = (rig.conn(), stream.len() / 9);
     assert_eq!(rig.machine.handle_bytes(rig.now, conn, stream.as_bytes()), 3 * line);
-    let held = rig.machine.held();
-    assert!(held.actions == 3 && (3000..4000).contains(&held.action_bytes), "{held:?}");
+    let usage = rig.machine.usage();
+    assert!(usage.actions == 3 && (3000..4000).contains(&usage.action_bytes), "{usage:?}");
     assert!(!rig.machine.wants_read());
     rig.drain();
-    assert_eq!((rig.machine.held().action_bytes, rig.log().len()), (0, 3));
+    assert_eq!((rig.machine.usage().action_bytes, rig.log().len()), (0, 3));
     assert!(rig.machine.wants_read());
     assert_eq!(rig.bytes(&stream.as_bytes()[3 * line..]), 3 * line);
 }
@@ -197,7 +197,7 @@ fn x_1_a_driver_that_takes_no_actions_is_given_no_more() {
 fn x_1_it_says_how_full_it_is() {
     let mut rig = Rig::up();
     (rig.room, rig.writable) = (false, false);
-    assert_eq!(rig.machine.held(), Held::default());
+    assert_eq!(rig.machine.usage(), Usage::default());
     rig.line(&buffered("a", "1001", "e1"));
     rig.line(&buffered("a", "1001", "e2"));
     rig.line(&inbound("b", "1002"));
@@ -207,40 +207,40 @@ fn x_1_it_says_how_full_it_is() {
         rig.machine.wire_id(id)
     ) + "\n";
     rig.bytes(b"{\"type\":");
-    let held = rig.machine.held();
-    assert_eq!(held.waiting_event_bytes, 3 * weight() + "e1".len() + "e2".len());
-    let expected = Held {
+    let usage = rig.machine.usage();
+    assert_eq!(usage.waiting_event_bytes, 3 * weight() + "e1".len() + "e2".len());
+    let expected = Usage {
         unfinished_line_bytes: 8,
         waiting_events: 3,
         remembered_deliveries: 2,
         requests: 1,
         chats: 2,
-        waiting_event_bytes: held.waiting_event_bytes,
+        waiting_event_bytes: usage.waiting_event_bytes,
         host_queue: 2,
         host_queue_bytes: 2 * weight() + "e1".len(),
         unwritten_bytes: frame.len(),
-        ..Held::default()
+        ..Usage::default()
     };
-    assert_eq!(held, expected);
+    assert_eq!(usage, expected);
     (rig.room, rig.writable) = (true, true);
     rig.drain();
-    assert_eq!(rig.machine.held().unsettled_deliveries, 1);
+    assert_eq!(rig.machine.usage().unsettled_deliveries, 1);
     rig.writable = false;
     rig.taken(1);
     // The copy's entry is owed an acknowledgement, too.
-    let held = rig.machine.held();
-    assert_eq!((held.unwritten_acks, held.waiting_events, held.waiting_event_bytes), (2, 0, 0));
-    assert_eq!((held.unsettled_deliveries, held.unwritten_bytes, held.requests), (0, 0, 1));
+    let usage = rig.machine.usage();
+    assert_eq!((usage.unwritten_acks, usage.waiting_events, usage.waiting_event_bytes), (2, 0, 0));
+    assert_eq!((usage.unsettled_deliveries, usage.unwritten_bytes, usage.requests), (0, 0, 1));
     rig.lost();
     // "discord", the chat and the message, twice.
-    let left = Held {
+    let left = Usage {
         remembered_deliveries: 2,
         chats: 2,
         reply_targets: 2,
         reply_target_bytes: 24,
-        ..Held::default()
+        ..Usage::default()
     };
-    assert_eq!(rig.machine.held(), left);
+    assert_eq!(rig.machine.usage(), left);
 }
 
 /// L-4, A-6: a full read-ahead holds up events, and no handshake: whatever is still there of earlier connections, the
@@ -304,9 +304,9 @@ fn a_05_copies_of_connections_that_are_over_are_forgotten() {
         rig.connect();
         rig.line(&big);
         rig.expect(&[]);
-        assert!(rig.machine.wants_read() && rig.machine.held().waiting_events == 1);
+        assert!(rig.machine.wants_read() && rig.machine.usage().waiting_events == 1);
     }
-    assert_eq!((rig.machine.stats().waiters_dropped, rig.machine.stats().moot_acks), (0, 9));
+    assert_eq!((rig.machine.stats().waiters_dropped, rig.machine.stats().late_acks), (0, 9));
     rig.taken(1);
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"a"}"#]);
 }

@@ -286,7 +286,7 @@ fn i_6_with_prompts_off_answers_are_plain_events() {
     }
     let stats = rig.machine.stats();
     assert_eq!((stats.late_answers, stats.foreign_answers, stats.stale_answers, stats.acks), (0, 0, 0, 0));
-    assert_eq!((stats.prompts_evicted, rig.machine.held().prompts), (0, 0));
+    assert_eq!((stats.prompts_evicted, rig.machine.usage().prompts), (0, 0));
     rig.reject(2);
     rig.taken(1);
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);

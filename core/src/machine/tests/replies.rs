@@ -326,16 +326,16 @@ fn o_15_a_turn_ends_by_itself() {
     };
     let react = r#"react c message_id="m1""#;
     assert_eq!(said_of(&mut rig), [react, "typing c {}", "typing c {}", "typing c {}", react]);
-    assert_eq!((rig.machine.stats().turns_timed_out, rig.machine.held().turns), (1, 0));
+    assert_eq!((rig.machine.stats().turns_timed_out, rig.machine.usage().turns), (1, 0));
     // For another, where there is no room for both.
     rig.submit(turn(1, TurnState::Begin));
     said(&mut rig);
     rig.submit(turn(2, TurnState::Begin));
     assert_eq!(said_of(&mut rig), [react, r#"react c message_id="m2""#, "typing c {}"]);
-    assert_eq!((rig.machine.stats().turns_evicted, rig.machine.held().turns), (1, 1));
+    assert_eq!((rig.machine.stats().turns_evicted, rig.machine.usage().turns), (1, 1));
     // With its connection.
     rig.lost();
-    assert_eq!(rig.machine.held().turns, 0);
+    assert_eq!(rig.machine.usage().turns, 0);
     rig.next();
     rig.opened();
     rig.line(&descriptor("discord", REACT));

@@ -74,10 +74,10 @@ fn x_1_x_4_what_is_kept_counts_in_every_budget() {
     for (raw_events, expected) in [(true, true), (false, false)] {
         let mut rig = rig(raw_events);
         rig.line(&line);
-        assert_eq!(rig.machine.held().waiting_event_bytes > 50_000, expected);
+        assert_eq!(rig.machine.usage().waiting_event_bytes > 50_000, expected);
         let delivery = delivery(&mut rig);
         assert_eq!(delivery.content.weight() > 50_000, expected);
-        assert_eq!(rig.machine.held().unsettled_bytes > 50_000, expected);
+        assert_eq!(rig.machine.usage().unsettled_bytes > 50_000, expected);
     }
     let mut rig = Rig::up_with(|config| {
         config.raw_events = true;
@@ -90,7 +90,7 @@ fn x_1_x_4_what_is_kept_counts_in_every_budget() {
                 .replace("\"hi\"", &format!("\"hi\",\"message_id\":\"{n}\"")),
         );
     }
-    assert_eq!((rig.machine.held().unsettled_deliveries, rig.machine.held().waiting_events), (2, 2));
+    assert_eq!((rig.machine.usage().unsettled_deliveries, rig.machine.usage().waiting_events), (2, 2));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn x_1_x_5_unknown_frames_are_bounded_in_bytes() {
     let flood = line.repeat(20);
     let taken = rig.machine.handle_bytes(rig.now, conn, flood.as_bytes());
     assert_eq!(taken, 4 * line.len());
-    assert!(rig.machine.held().action_bytes >= 10_000);
+    assert!(rig.machine.usage().action_bytes >= 10_000);
 }
 
 /// D-10: an unknown field that changes is told like any other.

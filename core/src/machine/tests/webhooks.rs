@@ -7,7 +7,7 @@ use crate::limits::{NamedLimits, Slot};
 use crate::output::Timer;
 use crate::secret::Secret;
 use crate::signature::sign;
-use crate::webhook::{Body, Received, WebhookRequest};
+use crate::webhook::{Body, WebhookOutcome, WebhookRequest};
 
 /// A request that is as it should be, unless a test says otherwise.
 #[derive(Clone, Copy)]
@@ -63,8 +63,8 @@ impl Rig {
         let wanted = self.machine.wants_body(self.now, &request);
         let received = self.machine.handle_webhook(self.now, &request);
         let shown = match &received {
-            Received::Waits(id) => format!("waits {}", id.number()),
-            Received::Answered(answer) => format!("{} {answer}", answer.status()),
+            WebhookOutcome::Pending(id) => format!("waits {}", id.number()),
+            WebhookOutcome::Responded(answer) => format!("{} {answer}", answer.status()),
         };
         // What can be answered without the body is not changed by it.
         if !wanted && !matches!(post.body, Body::Whole(b"")) {
@@ -378,7 +378,7 @@ fn h_6_x_1_what_waits_is_bounded() {
         body: Body::Whole(body),
     };
     let busy = (0..2000).filter(|_| {
-        matches!(rig.machine.handle_webhook(rig.now, &request), Received::Answered(answer) if answer.status() == 503)
+        matches!(rig.machine.handle_webhook(rig.now, &request), WebhookOutcome::Responded(answer) if answer.status() == 503)
     });
     assert_eq!(busy.count(), 2000 - 512);
 }

@@ -117,7 +117,7 @@ fn w_04_unknown_types_and_a_gateways_own_are_ignored_and_counted() {
 #[test]
 fn w_05_a_line_too_long_is_a_dead_letter_that_names_the_setting() {
     let mut rig = Rig::up_with(|config| config.limits.max_line_bytes = 2000);
-    let held = |rig: &Rig| rig.machine.splitter.held();
+    let held = |rig: &Rig| rig.machine.splitter.pending_bytes();
     for _ in 0..1000 {
         rig.bytes(&[b'x'; 999]);
         assert!(held(&rig) <= 2000);

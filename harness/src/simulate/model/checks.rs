@@ -60,7 +60,7 @@ impl Model {
         let unanswered = self.inbox.posts.unanswered();
         oracle
             .check("H-6", "who-waits-is-answered", unanswered.is_none(), || format!("{unanswered:?} is not"));
-        let held = machine.held();
+        let held = machine.usage();
         self.check_usage(oracle, machine, &held);
         self.check_seals(oracle, &held);
         self.check_indicators(oracle, machine, &held);

@@ -342,7 +342,7 @@ impl Model {
             self.refused_here = true;
         }
         self.inbox.open = self.acknowledges_on();
-        if let Some(prompt) = self.inbox.settle(delivery.number(), outcome == Outcome::Taken) {
+        if let Some(prompt) = self.inbox.settle(delivery.number(), outcome == Outcome::Accepted) {
             self.reopen(&prompt);
         }
     }

@@ -6,7 +6,7 @@ use super::sessions::session;
 use crate::simulate::oracle::Oracle;
 use crate::simulate::posts::{Post, PostFault, PostKind};
 use relayline_core::time::Time;
-use relayline_core::webhook::{Received, WebhookResponse};
+use relayline_core::webhook::{WebhookOutcome, WebhookResponse};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -61,13 +61,13 @@ impl Model {
         post: &Post,
         unix_s: u64,
         waiting: usize,
-        received: &Received,
+        received: &WebhookOutcome,
     ) {
         self.count("http_requests", 1);
         let expected = self.expected(post, unix_s, waiting);
         let found = match received {
-            Received::Answered(answer) => Some(answer.status()),
-            Received::Waits(_) => None,
+            WebhookOutcome::Responded(answer) => Some(answer.status()),
+            WebhookOutcome::Pending(_) => None,
         };
         oracle.check("H-6", "a-request-is-answered-as-it-must", found == expected, || {
             format!("{post:?} at {unix_s}: {received:?}, not {expected:?}")
@@ -75,7 +75,7 @@ impl Model {
         if let Some(counter) = found.and_then(counter) {
             self.count(counter, 1);
         }
-        if let Received::Waits(id) = received {
+        if let WebhookOutcome::Pending(id) = received {
             self.expect_response(oracle, id.number(), post);
         }
     }

@@ -1,6 +1,6 @@
 //! Model of prompts (I).
 
-use relayline_core::prompts::PROMPT_LIFE;
+use relayline_core::prompts::PROMPT_TTL;
 use relayline_core::time::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl Prompts {
     /// Adds a prompt. Returns the number of evicted ones that could have been answered.
     pub(crate) fn ask(&mut self, request: u64, now: Time, timeout: Option<Duration>) -> u64 {
         self.forget_over(now);
-        let until = now + timeout.unwrap_or(PROMPT_LIFE).min(PROMPT_LIFE);
+        let until = now + timeout.unwrap_or(PROMPT_TTL).min(PROMPT_TTL);
         self.asked.push(AskedPrompt { request, id: None, until });
         push(&mut self.open, request, self.most)
     }

@@ -6,9 +6,9 @@ use super::places::{Anchor, Target};
 use super::requests::{ExpectedResult, expected_result};
 use crate::simulate::oracle::Oracle;
 use relayline_core::command::{Command, Failure, FailureKind, Metadata, Reply};
-use relayline_core::held::Held;
 use relayline_core::op::{StreamReply, Turn, TurnState};
 use relayline_core::time::Time;
+use relayline_core::usage::Usage;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -462,7 +462,7 @@ impl Model {
     }
 
     /// Checks the seals of a drained machine.
-    pub(super) fn check_seals(&mut self, oracle: &mut Oracle, held: &Held) {
+    pub(super) fn check_seals(&mut self, oracle: &mut Oracle, held: &Usage) {
         if self.streams.is_empty() {
             return;
         }
@@ -475,7 +475,7 @@ impl Model {
         self.streams.retain(|_, stream| !stream.is_reported);
     }
 
-    fn check_each_seal(&self, oracle: &mut Oracle, held: &Held) {
+    fn check_each_seal(&self, oracle: &mut Oracle, held: &Usage) {
         let limits = &self.config.limits;
         let has_room = self.can_write && held.requests < limits.max_in_flight && held.unwritten_bytes == 0;
         let is_served =

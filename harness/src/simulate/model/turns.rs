@@ -4,11 +4,11 @@ use super::Model;
 use super::places::Target;
 use crate::simulate::oracle::Oracle;
 use relayline_core::command::Metadata;
-use relayline_core::held::Held;
 use relayline_core::machine::RelayMachine;
 use relayline_core::op::{Turn, TurnState};
 use relayline_core::output::Phase;
 use relayline_core::time::Time;
+use relayline_core::usage::Usage;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -240,7 +240,7 @@ impl Model {
     }
 
     /// Checks that each due indicator was written or dropped, on a drained machine.
-    pub(super) fn check_indicators(&mut self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
+    pub(super) fn check_indicators(&mut self, oracle: &mut Oracle, machine: &RelayMachine, held: &Usage) {
         let (now, timeout) = (self.now, self.config.timing.request_timeout);
         // An indicator that waits too long for the socket is given up.
         self.turns.asked.retain(|asked| now.since(asked.at) < timeout);

@@ -3,8 +3,8 @@
 use super::Model;
 use super::requests::RequestKind;
 use crate::simulate::oracle::Oracle;
-use relayline_core::held::Held;
 use relayline_core::machine::RelayMachine;
+use relayline_core::usage::Usage;
 
 /// Maximum size of an item of the workload, by which the read-ahead may exceed its limit.
 const MAX_ITEM_BYTES: usize = 16 << 10;
@@ -13,7 +13,7 @@ const STREAM_OVERHEAD_BYTES: usize = 4 << 10;
 
 impl Model {
     /// Checks the usage of a drained machine.
-    pub(super) fn check_usage(&self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
+    pub(super) fn check_usage(&self, oracle: &mut Oracle, machine: &RelayMachine, held: &Usage) {
         self.check_bounds(oracle, held);
         if !self.is_over() {
             self.check_expected_usage(oracle, held);
@@ -22,7 +22,7 @@ impl Model {
     }
 
     /// Checks the limits, at any time.
-    pub(crate) fn check_bounds(&self, oracle: &mut Oracle, held: &Held) {
+    pub(crate) fn check_bounds(&self, oracle: &mut Oracle, held: &Usage) {
         let limits = &self.config.limits;
         // Items from before a handshake have their own limit (L-17).
         let waiting_bytes = limits.host_queue_bytes.max(limits.read_ahead_bytes) + limits.read_ahead_bytes;
@@ -81,7 +81,7 @@ impl Model {
         !has_room && waiting >= limits.read_ahead_bytes
     }
 
-    fn check_expected_usage(&self, oracle: &mut Oracle, held: &Held) {
+    fn check_expected_usage(&self, oracle: &mut Oracle, held: &Usage) {
         let frames = self.requests.pending.values().filter(|pending| match pending.sort {
             RequestKind::Asked
             | RequestKind::Info
@@ -155,7 +155,7 @@ impl Model {
     }
 
     /// Checks that it stops reading only when a limit is reached.
-    fn check_reading(&self, oracle: &mut Oracle, machine: &RelayMachine, held: &Held) {
+    fn check_reading(&self, oracle: &mut Oracle, machine: &RelayMachine, held: &Usage) {
         if self.dials.open().is_none() {
             return;
         }

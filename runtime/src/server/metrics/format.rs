@@ -1,8 +1,8 @@
 //! What was counted as one page of text, in the format that Prometheus reads.
 
-use relayline_core::held::Held;
 use relayline_core::output::Phase;
 use relayline_core::stats::Stats;
+use relayline_core::usage::Usage;
 use std::fmt::Write as _;
 
 /// What such a page is sent as.
@@ -22,7 +22,7 @@ const PHASES: [Phase; 8] = [
 /// A page with every counter of `stats`, as `relayline_<name>_total`; with what is held, as `relayline_held_<name>`; and
 /// with where the connection is: the one of `relayline_phase{phase="…"}` that is 1. What stands there is stable; further
 /// lines may join.
-pub(super) fn page(phase: Phase, stats: &Stats, held: &Held) -> String {
+pub(super) fn page(phase: Phase, stats: &Stats, usage: &Usage) -> String {
     let mut page = String::new();
     head(&mut page, "relayline_phase", "gauge", "Where the connection is.");
     for one in PHASES {
@@ -33,7 +33,7 @@ pub(super) fn page(phase: Phase, stats: &Stats, held: &Held) -> String {
     for (name, help, value) in stats.described() {
         counter(&mut page, name, help, value);
     }
-    for (name, help, value) in held.described() {
+    for (name, help, value) in usage.described() {
         let name = format!("relayline_held_{name}");
         head(&mut page, &name, "gauge", help);
         let _ = writeln!(page, "{name} {value}");
@@ -61,9 +61,9 @@ mod tests {
     #[test]
     fn x_2_every_counter_is_on_the_page() {
         let stats = Stats { dials: 3, duplicates: u64::MAX, ..Stats::default() };
-        let held = Held { chats: 7, ..Held::default() };
-        let page = page(Phase::Idle, &stats, &held);
-        for (name, value) in held.iter() {
+        let usage = Usage { chats: 7, ..Usage::default() };
+        let page = page(Phase::Idle, &stats, &usage);
+        for (name, value) in usage.iter() {
             let lines = format!("# TYPE relayline_held_{name} gauge\nrelayline_held_{name} {value}\n");
             assert!(page.contains(&lines), "{lines}");
         }
@@ -85,12 +85,12 @@ mod tests {
 
     #[test]
     fn a_page_reads_so() {
-        let page = page(Phase::Connected, &Stats { dials: 2, ..Stats::default() }, &Held::default());
+        let page = page(Phase::Connected, &Stats { dials: 2, ..Stats::default() }, &Usage::default());
         let first: Vec<&str> = page.lines().skip(10).take(3).collect();
         assert_eq!(
             first,
             [
-                "# HELP relayline_dials_total Dials begun.",
+                "# HELP relayline_dials_total Dials started.",
                 "# TYPE relayline_dials_total counter",
                 "relayline_dials_total 2"
             ]
