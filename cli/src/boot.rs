@@ -1,4 +1,4 @@
-//! What a gateway does before it dials: identity token, provisioning, policies (H-4, H-5).
+//! Boot of a gateway: access token, provisioning and policies before the dial (H-4, H-5).
 
 use crate::gateway::RuntimeName;
 use crate::{token_command, unix_s};
@@ -10,19 +10,19 @@ use relayline_control::settings::Resolved;
 use relayline_runtime::http::{Booted, Client, read_token_file};
 use std::io;
 
-/// Carries out a plan, and tells what comes of each step as it comes.
-pub(crate) async fn carry_out(
+/// Runs a boot plan, and reports the result of each step.
+pub(crate) async fn run_plan(
     client: &Client,
     plan: Plan,
-    tell: impl FnMut(Report),
+    report: impl FnMut(Report),
 ) -> Result<Booted, KnownAlready> {
-    client.boot(plan, async |command| token_command::run(command), tell).await
+    client.boot(plan, async |command| token_command::run(command), report).await
 }
 
-/// Makes a resolved configuration ready to dial with. What fails is in the log, and stops nothing.
+/// Runs the boot plan of a configuration, and returns the configuration for the dial. Logs steps that fail.
 ///
 /// # Errors
-/// When there is no client, or the connector knows the gateway already and the gateway has no secret.
+/// There is no client, or the connector knows the gateway already and the gateway has no secret.
 pub(crate) fn ready(runtime: RuntimeName, resolved: Resolved) -> io::Result<GatewayConfig> {
     let network = resolved.config.network.clone();
     let ready = runtime.with_client(&network, |client| async move {
@@ -31,7 +31,10 @@ pub(crate) fn ready(runtime: RuntimeName, resolved: Resolved) -> io::Result<Gate
     ready.map_err(io::Error::other)
 }
 
-/// An identity token from its source (H-8), or why there is none.
+/// Gets an access token from its source (H-8).
+///
+/// # Errors
+/// Names the source and the cause.
 pub(crate) async fn identity(client: &Client, source: TokenSource) -> Result<Bearer, String> {
     match source {
         TokenSource::Given(token) => Ok(token),

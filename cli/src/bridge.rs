@@ -1,32 +1,32 @@
-//! The bridge: what an agent in any language reads and writes, a JSON object a line.
+//! Bridge between the relay and an agent in any language, with one JSON object per line.
 //!
-//! Four things are independent of each other: reading the agent (a thread), writing to it (a thread), the connection
-//! (the relay's own task), and the request to stop. What lies between them is bounded:
+//! Four activities are independent of each other: reading the agent (a thread), writing to it (a thread), the connection
+//! (the relay's task), and the request to stop. The queues between them are bounded:
 //!
-//! - [`ops`]: ops that were read and wait for room among the requests in flight. When it is full nothing is read.
-//! - [`lines`]: lines for the agent. Events have a budget, at which the inbox is left alone, so that the machine's
-//!   back-pressure acts. Results, notices and interrupts have one of their own, at which nothing is read.
+//! - [`op_queue`]: ops that wait for room among the requests in flight. When it is full nothing is read.
+//! - [`line_queue`]: lines for the agent. When the budget of events is used up, the inbox is not polled, so that the machine's
+//!   back-pressure applies. When that of results, notices and interrupts is used up, nothing is read.
 //!
-//! [`session`] is one agent's life, [`gateway`] the relay's.
+//! [`session`] serves one agent, [`gateway`] holds the relay.
 
-mod answer;
+mod change_signal;
+mod execution;
 mod gateway;
-mod held;
 mod line;
-mod lines;
+mod line_queue;
 mod media;
 mod op;
-mod ops;
+mod op_deserializer;
+mod op_queue;
 mod parts;
 mod reader;
 #[cfg(test)]
 mod schema;
 mod session;
 mod settings;
-mod tagged;
 #[cfg(all(test, unix))]
 mod tests;
-mod wake;
+mod unsettled;
 mod writer;
 
 use crate::gateway::RuntimeName;
@@ -43,15 +43,15 @@ pub(crate) use settings::AgentSettings;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 
-/// What an agent writes, and where it reads.
+/// Pipes of an agent.
 pub(crate) struct Agent {
     pub(crate) from: Box<dyn Read + Send>,
     pub(crate) to: Box<dyn Write + Send>,
-    /// Whether another may follow: the end of this one's output is then not the gateway's.
+    /// True if another agent may follow: the end of this one's output does not end the gateway then.
     pub(crate) replaceable: bool,
 }
 
-/// How an agent ended while the gateway stays connected.
+/// End of an agent while the gateway stays connected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum AgentEnd {
     /// Its output ended.
@@ -60,14 +60,14 @@ pub(crate) enum AgentEnd {
     InputClosed,
 }
 
-/// Supplies a gateway's agents, one after another.
+/// Source of a gateway's agents.
 pub(crate) trait Agents {
-    /// Starts the next agent; `last` is how the one before it ended. With none to follow (`None`) the gateway
-    /// disconnects. The future is dropped when the gateway is to end meanwhile.
+    /// Starts the next agent. `last` is the end of the previous one. The gateway disconnects after `None`. The future is
+    /// dropped if the gateway ends meanwhile.
     fn next(&mut self, last: Option<AgentEnd>) -> impl Future<Output = io::Result<Option<Agent>>>;
 }
 
-/// A single agent, which none follows.
+/// Source of a single agent.
 pub(crate) struct OneAgent(pub(crate) Option<Agent>);
 
 impl Agents for OneAgent {
@@ -78,26 +78,26 @@ impl Agents for OneAgent {
 
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// Take buffered deliveries once their line is written.
+    /// Acknowledge buffered deliveries once their line is written.
     pub(crate) auto_ack: bool,
-    /// Where the metrics page is asked for.
+    /// Port of the metrics page.
     pub(crate) metrics: Option<TcpListener>,
     pub(crate) settings: AgentSettings,
-    /// Where files that the agent names lie.
+    /// Folder of the agent's files.
     pub(crate) media: MediaFolder,
 }
 
-/// How it ended.
+/// End of the gateway.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// It has disconnected, and why.
+    /// It was disconnected for this cause.
     Disconnected(Cause),
     /// The gateway was revoked (L-10).
     Disabled(Fatal),
 }
 
-/// Runs a gateway for its agents until there is no further one, or until it is asked to stop. It returns within the
-/// disconnect budget from then on, whatever the agent does: a thread that is blocked by the agent is left behind.
+/// Runs a gateway for its agents until there is no further one, or until a request to stop. From then on it returns within
+/// the disconnect budget, whatever the agent does: it abandons a thread that is blocked by the agent.
 pub(crate) fn run(
     runtime: RuntimeName,
     config: GatewayConfig,
@@ -118,7 +118,7 @@ pub(crate) fn run(
 
 async fn serve(mut gateway: Gateway, agents: &mut impl Agents) -> io::Result<End> {
     let mut last = None;
-    while gateway.over.is_none() && gateway.cause().is_none() {
+    while gateway.ended.is_none() && gateway.cause().is_none() {
         let next = gateway.without_agent(agents.next(last)).await;
         match next {
             Some(Ok(Some(agent))) => last = Some(Session::start(&mut gateway, agent)?.serve().await),
@@ -127,7 +127,7 @@ async fn serve(mut gateway: Gateway, agents: &mut impl Agents) -> io::Result<End
                 gateway.leave_without_agent(Cause::OutputEnded).await;
                 return Err(error);
             }
-            // It is to stop, or is over.
+            // A request to stop, or the end of the relay.
             None => {
                 if let Some(cause) = gateway.cause() {
                     gateway.leave_without_agent(cause).await;

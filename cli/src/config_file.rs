@@ -1,5 +1,5 @@
-//! The configuration file of the command line. Keys that are flags of this program alone, such as `exec`, are defaults of
-//! these flags, so that a new flag is a key by itself.
+//! Config file of the command line. A key that is a flag of this program only, such as `exec`, sets the default of the flag.
+//! So each new flag is a key, too.
 
 use crate::gateway::{Unresolved, unreadable};
 use crate::{Program, fail, usage};
@@ -13,12 +13,12 @@ use std::any::TypeId;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Flags that are no keys: where the file lies cannot stand in it.
+/// Flags that are not keys.
 const NO_KEYS: [&str; 3] = ["config", "help", "version"];
-/// Flags of which one overrules the other, wherever they are given.
+/// Flags that override each other, whichever source they come from.
 const OPPOSITES: [(&str, &str); 2] = [("verbose", "quiet"), ("quiet", "verbose")];
 
-/// A configuration file that was read and parsed.
+/// Parsed config file.
 #[derive(Debug)]
 pub(crate) struct LoadedConfig {
     pub(crate) path: PathBuf,
@@ -34,19 +34,19 @@ impl LoadedConfig {
         Ok(LoadedConfig { path: path.to_owned(), contents, file })
     }
 
-    /// Returns the folder at which paths of the file begin.
+    /// Returns the folder that paths in the file are relative to.
     pub(crate) fn folder(&self) -> PathBuf {
         self.path.with_file_name("")
     }
 }
 
-/// Reads the command line, and then the configuration file that it names. Ends the program if one of them is wrong.
+/// Reads the command line and the config file that it names. Exits if one of them is wrong.
 pub(crate) fn program() -> Program {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match parse(&arguments) {
         Ok(program) => program,
-        Err(Wrong::Usage(error)) => usage::end(error),
-        Err(Wrong::Setting(what)) => {
+        Err(CommandLineError::Usage(error)) => usage::end(error),
+        Err(CommandLineError::Setting(what)) => {
             fail(2, what);
             std::process::exit(2)
         }
@@ -54,40 +54,39 @@ pub(crate) fn program() -> Program {
 }
 
 #[derive(Debug)]
-enum Wrong {
+enum CommandLineError {
     Usage(clap::Error),
     Setting(String),
 }
 
-impl From<clap::Error> for Wrong {
-    fn from(error: clap::Error) -> Wrong {
-        Wrong::Usage(error)
+impl From<clap::Error> for CommandLineError {
+    fn from(error: clap::Error) -> CommandLineError {
+        CommandLineError::Usage(error)
     }
 }
 
-fn parse(arguments: &[OsString]) -> Result<Program, Wrong> {
+fn parse(arguments: &[OsString]) -> Result<Program, CommandLineError> {
     let mut matches = Program::command().try_get_matches_from(arguments)?;
     let loaded = load(&matches);
     if let (Some((name, given)), Some(Ok(config))) = (matches.subcommand(), &loaded) {
         matches = with_defaults(name, given, config)?.try_get_matches_from(arguments)?;
     }
     let mut program = Program::from_arg_matches(&matches)?;
-    // An error in the file is for the command to report.
+    // The command reports an error in the file.
     if let Some(network) = program.command.network() {
         network.loaded = loaded;
     }
     Ok(program)
 }
 
-/// Loads the configuration file that the command line names.
+/// Loads the config file that the command line names.
 fn load(matches: &ArgMatches) -> Option<Result<LoadedConfig, Unresolved>> {
     let path = matches.subcommand()?.1.try_get_one::<PathBuf>("config").ok()??;
     Some(LoadedConfig::load(path))
 }
 
-/// Returns the program's flags, with the file's settings as defaults of those that the command has and that were not
-/// given.
-fn with_defaults(name: &str, given: &ArgMatches, config: &LoadedConfig) -> Result<Command, Wrong> {
+/// Returns the program's flags, with the file's settings as defaults of the flags that are not given.
+fn with_defaults(name: &str, given: &ArgMatches, config: &LoadedConfig) -> Result<Command, CommandLineError> {
     let mut command = Program::command();
     for setting in config.file.host() {
         let is_flag = |arg: &&Arg| arg.get_long() == Some(&setting.key);
@@ -99,8 +98,8 @@ fn with_defaults(name: &str, given: &ArgMatches, config: &LoadedConfig) -> Resul
         if opposite.is_some_and(|(_, opposite)| is_given(opposite)) {
             continue;
         }
-        let values = values(&arg, setting, &config.folder()).map_err(Wrong::Setting)?;
-        check(name, &arg, setting, &values).map_err(Wrong::Setting)?;
+        let values = values(&arg, setting, &config.folder()).map_err(CommandLineError::Setting)?;
+        check(name, &arg, setting, &values).map_err(CommandLineError::Setting)?;
         let id = arg.get_id().clone();
         let with = |arg: Arg| arg.default_values(values.into_iter().map(OsStr::from));
         command = if everywhere.is_some() {
@@ -112,7 +111,7 @@ fn with_defaults(name: &str, given: &ArgMatches, config: &LoadedConfig) -> Resul
     Ok(command)
 }
 
-/// Returns the values that a setting gives a flag, as on the command line.
+/// Returns the values of a setting in the form of the command line.
 fn values(arg: &Arg, setting: &HostSetting, folder: &Path) -> Result<Vec<OsString>, String> {
     let wrong = |wanted: &str| format!("{}: write {wanted}", setting.source);
     let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
@@ -131,7 +130,7 @@ fn values(arg: &Arg, setting: &HostSetting, folder: &Path) -> Result<Vec<OsStrin
     }
 }
 
-/// Tries the values on the command line. An error names their place in the file.
+/// Validates values as on the command line. An error names their place in the file.
 fn check(name: &str, arg: &Arg, setting: &HostSetting, values: &[OsString]) -> Result<(), String> {
     if !arg.get_action().takes_values() {
         return Ok(());
@@ -145,7 +144,7 @@ fn check(name: &str, arg: &Arg, setting: &HostSetting, values: &[OsString]) -> R
         _ => line.extend([flag].into_iter().chain(values.iter().cloned())),
     }
     match Program::command().try_get_matches_from(line) {
-        // Other required flags may be on the command line.
+        // Other required flags may be given on the command line.
         Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
             let text = error.to_string();
             let text = text.split("\n\nFor more").next().unwrap_or_default().trim_start_matches("error: ");
@@ -160,8 +159,8 @@ fn takes_several(arg: &Arg) -> bool {
     arg.get_num_args().is_some_and(|range| range.max_values() > 1)
 }
 
-/// Returns the keys of a configuration file that are flags of this program: those of `run` that are not settings of the
-/// library. Commands that lack such a flag ignore its key.
+/// Returns the keys that are flags of this program: those of `run` that are not settings of the library. Commands without
+/// such a flag ignore its key.
 fn host_keys() -> Vec<String> {
     let mut command = Program::command();
     command.build();
@@ -174,7 +173,7 @@ fn host_keys() -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Every flag of `run` is a key, and what a file says under it is what the flag would say.
+    /// Every flag of `run` is a key with the same meaning.
     #[test]
     fn h_9_every_flag_of_run_is_a_key() {
         let mut command = Program::command();
@@ -185,15 +184,15 @@ mod tests {
         for arg in run.get_arguments() {
             let flag = arg.get_long().expect("every flag of run has a long name");
             let is_apart = matches!(flag, "config" | "help" | "version");
-            assert!(is_apart || keys.iter().any(|key| key == flag), "{flag} is no key");
+            assert!(is_apart || keys.iter().any(|key| key == flag), "{flag} is not a key");
             flags += 1;
         }
         assert!(flags > 30, "{flags}");
     }
 
-    /// A file with each of the host's keys, and what the flags are then.
+    /// A file with each of the host's keys sets the flags.
     #[test]
-    fn h_9_a_flag_has_what_the_file_says_of_it() {
+    fn h_9_the_file_sets_defaults_of_flags() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("relayline.toml");
         let matches = |text: &str, line: &[&str]| {
@@ -204,7 +203,7 @@ mod tests {
             let (name, given) = given.subcommand().unwrap();
             let command = with_defaults(name, given, &LoadedConfig::load(&file).unwrap())?;
             let (_, matches) = command.try_get_matches_from(&line).unwrap().remove_subcommand().unwrap();
-            Ok::<ArgMatches, Wrong>(matches)
+            Ok::<ArgMatches, CommandLineError>(matches)
         };
         // One of each kind; a key that is a new flag needs nothing here.
         let text = "auto-ack = true\npassthrough = false\nmetrics = \"127.0.0.1:0\"\nruntime = \"smol\"\nverbose = 2\n\
@@ -218,9 +217,9 @@ mod tests {
         let exec: Vec<_> = run.get_many::<String>("exec").unwrap().collect();
         assert_eq!(exec, ["./agent", "--flag"]);
         assert_eq!(run.get_many::<(String, String)>("slack_subcommand").unwrap().count(), 2);
-        // Its paths begin at its folder.
+        // Paths are relative to the file's folder.
         assert_eq!(*run.get_one::<PathBuf>("env_file").unwrap(), folder.path().join("gw.env"));
-        // A flag goes before the file, and so does its opposite.
+        // A flag overrides the file, and so does its opposite.
         let line =
             ["relayline", "run", "-q", "--runtime", "tokio", "--metrics", "127.0.0.1:1", "--exec", "cat"];
         let run = matches(text, &line).unwrap();
@@ -229,12 +228,14 @@ mod tests {
             (0, "127.0.0.1:1")
         );
         assert_eq!(run.get_many::<String>("exec").unwrap().collect::<Vec<_>>(), ["cat"]);
-        // Commands that lack a flag pass its key over.
+        // Commands without a flag ignore its key.
         let policy = matches(text, &["relayline", "policy"]).unwrap();
         assert_eq!(policy.get_one::<PathBuf>("env_file").unwrap().file_name().unwrap(), "gw.env");
 
         let wrong = |text: &str| match matches(text, &["relayline", "run"]) {
-            Err(Wrong::Setting(what)) => what.strip_prefix(&file.display().to_string()).unwrap().to_owned(),
+            Err(CommandLineError::Setting(what)) => {
+                what.strip_prefix(&file.display().to_string()).unwrap().to_owned()
+            }
             other => panic!("{other:?}"),
         };
         assert_eq!(wrong("auto-ack = 1"), ":1: auto-ack: write true or false");

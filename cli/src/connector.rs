@@ -1,4 +1,4 @@
-//! `relayline connector`: the embedded connector on a bridge of JSON lines, or playing a script.
+//! `relayline connector`: the embedded connector, controlled by JSON lines or a script.
 
 mod flags;
 
@@ -19,9 +19,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// A connector for development: tell it on stdin what to do, read on stdout what it sees.
+/// Run a connector for development: write commands to its stdin, read observations from its stdout.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Example:
   relayline connector --listen 127.0.0.1:8080 --gateway my-agent=s3cret --platform discord
   {\"do\":\"inbound\",\"event\":{\"text\":\"hi\",\"source\":{\"platform\":\"discord\",\"chat_id\":\"1\"}}}
@@ -29,101 +29,106 @@ Example:
 On a terminal a line that is not JSON is a message from a user, in a chat of the connected gateway's
 platform, or else of the first --platform.
 
-Instructions, one JSON object a line, `do` and its fields (those with ? may be left out):
+Commands are JSON objects, one per line, with `do` and its fields (those with ? are optional):
   inbound       event, buffered? (true: through the buffer; false: live or not at all)
   passthrough   forward, buffered?
   interrupt     session_key, chat_id?
   drop          cuts the TCP connection
   close         code? (1000), reason?
-  revoke        on? (true): 4401 `unauthorized`, and 4401 `revoked` (or 401) for every dial
-  expire        4401 `expired`: now, or else (or 401) for the next dial
-  mute          on? (true): upgrades are accepted, and nothing is said
+  revoke        on? (true): closes with 4401 `unauthorized`, and every dial with 4401 `revoked` (or 401)
+  expire        closes with 4401 `expired`: the connection, or else the next dial (or 401)
+  mute          on? (true): accepts upgrades, and sends nothing
   idle_ack      on: false withholds the confirmation
-  answer        op, result (null restores the usual one)
-  delay         op, ms (0 restores)
+  answer        op, result (null restores the default)
+  delay         op, ms (0 turns it off)
   descriptor    descriptor, platform?: from the next hello on
-  raw           text: as one message; a frame needs its own newline
+  raw           text: sent as one message; a frame needs its own newline
   enroll_token  token, tenant?, ttl_s?
   rotate        overlap_ms? (60000), secret?, delivery_key?
-  deliver       event or interrupt, url?, key?, skew_s?: signed, and posted
+  deliver       event or interrupt, url?, key?, skew_s?: posted as a signed webhook
   press         option_id: the option's id, label or number; prompt_id?, chat_id?:
                 by default the last open prompt; user_id?, user_name?: by default the chat's
                 last author; buffered?
-Each may have `gateway`, the id that is meant; without it all are, or the only one. Beside the WebSocket it serves POST
-/relay/enroll, /relay/provision, /relay/policy and /relay/media, and GET /relay/media/ID; each request is a line
-{\"saw\":\"http\"}, secrets as <hidden>, and so is what comes of each `deliver`. Each
-provisioning issues a new secret, and makes void what the gateway was issued or given before. To let a gateway enrol:
+Each command may have `gateway`, the id of a gateway; by default it is for all gateways, or for the only one. Besides the
+WebSocket it serves POST /relay/enroll, /relay/provision, /relay/policy and /relay/media, and GET /relay/media/ID. Each
+request, and the result of each `deliver`, is a line {\"saw\":\"http\"} with secrets as <hidden>. Each provisioning issues
+a new secret, and invalidates the gateway's previous ones. To let a gateway enroll:
   relayline connector --listen 127.0.0.1:8080 --enroll-token once --access-token let-me-in
-A buffered entry that is not acknowledged within 10 s is a line {\"saw\":\"unacked\"}, once: the drain waits for it.
+A buffered entry that is not acknowledged within 10 s is a line {\"saw\":\"unacked\"}, once. The drain waits for it.
 
-Connectors to play with --like:
+Behaviours of other connectors, for --like:
   strict        closes with 1003 on a second hello, on interrupt and on going_idle
   silent        never confirms idleness
   flood         sends up to a hundred buffered entries at once, and takes acks in any order
   displacing    closes the older of two connections of a gateway with 4000 `replaced`
-  errors        sends {\"type\":\"error\"} where a result is due
+  errors        sends {\"type\":\"error\"} instead of results
   lenient       sends results without `success`
 
-With --state FILE buffers, issued secrets, used tokens, and who is revoked or idle outlive the
-process, also when it is killed; flags are good in addition. {\"saw\":\"buffered\"} says that an entry
-is on the disk, {\"saw\":\"restored\"} at the start what a gateway had left. Secrets are in the file in
-plain text, and only its owner can read it.
+With --state FILE, buffers, issued secrets, used tokens, and revoked and idle gateways are restored at the next start,
+even if the process is killed. Flags apply in addition. {\"saw\":\"buffered\"} means that an entry is on disk,
+{\"saw\":\"restored\"} lists the restored entries of a gateway. The file holds secrets in plain text, and only its owner
+can read it.
 
 A script may also wait, {\"wait_ms\":200}, and expect,
 {\"expect\":{\"saw\":\"frame\",\"frame\":{\"type\":\"hello\"}},\"within_ms\":5000}.
-The end of stdin does not end it: Ctrl-C does.
+Ctrl-C ends it. The end of stdin does not.
 
-Exit codes: 0 done, 1 the port, the state file, the script or an expectation failed, 2 wrong flags.")]
+Exit codes: 0 done; 1 the port, the state file, the script or an expectation failed; 2 wrong flags.")]
 pub(crate) struct ConnectorArgs {
-    /// Where to listen, as IP:PORT; port 0 takes a free one. The first line on stdout says which.
+    /// Address to listen on, as IP:PORT. Port 0 takes a free port: the first line on stdout has it.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
     listen: SocketAddr,
 
-    /// A gateway that may connect; several times for several, or for several secrets of one.
-    /// Its tenant is `default`. With neither this nor the tokens below everybody may. For development only: `ps`
-    /// shows the secret to everyone on this machine.
+    /// Gateway that may connect, with its secret. Repeatable.
+    ///
+    /// A gateway may have several secrets. Its tenant is `default`. Without this flag and the tokens below, any gateway may
+    /// connect. For development only: `ps` shows the secret to other users of this machine.
     #[arg(long, value_name = "ID=SECRET", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
     gateway: Vec<Secret>,
 
-    /// A token that one gateway may enrol with, once; several times for several. TENANT is `default` unless it is
-    /// given: a token with a `=` in it needs one. Whoever enrols shows an access token of the same tenant. For
-    /// development only: `ps` shows it.
+    /// Enrollment token, which works once. Repeatable.
+    ///
+    /// TENANT is `default` unless it is given; a token that contains `=` requires it. To enroll, a gateway also needs an
+    /// access token of the same tenant. For development only: `ps` shows the token.
     #[arg(long, value_name = "TOKEN[=TENANT]", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
     enroll_token: Vec<Secret>,
 
-    /// An access token that stands for somebody of TENANT (`default`): they may enrol and provision gateways.
-    /// With one, only gateways that are known may connect. For development only: `ps` shows it.
+    /// Access token of TENANT (`default`), which enrolls and provisions gateways. Repeatable.
+    ///
+    /// With an access token only known gateways may connect. For development only: `ps` shows the token.
     #[arg(long, value_name = "TOKEN[=TENANT]", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
     access_token: Vec<Secret>,
 
-    /// What signs the deliveries of a gateway that did not enrol, for `deliver`; for development only, too.
+    /// Key that signs the webhooks of `deliver` for a gateway that did not enroll. For development only.
     #[arg(long, value_name = "ID=KEY", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
     delivery_key: Vec<Secret>,
 
-    /// How long an uploaded file is kept, in milliseconds.
+    /// Time that an uploaded file is kept, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 3_600_000)]
     media_ttl_ms: u64,
 
-    /// A platform to front: discord, telegram and slack are known, others get a minimal descriptor. Without it
-    /// those three.
+    /// Platform to offer. Repeatable; discord, telegram and slack by default.
+    ///
+    /// Other platforms get a minimal descriptor.
     #[arg(long, value_name = "NAME")]
     platform: Vec<String>,
 
-    /// Refusal of an upgrade with a bad, expired or revoked token: close accepts it and closes the connection with
-    /// 4401 `unauthorized`, `expired` or `revoked`; http answers 401.
+    /// Refusal of an upgrade with a bad, expired or revoked token.
+    ///
+    /// close accepts the upgrade, and closes the connection with 4401 `unauthorized`, `expired` or `revoked`. http answers
+    /// 401.
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Refuse::Close)]
     refuse: Refuse,
 
-    /// Do as an independent connector was seen to do: strict, silent, flood, displacing, errors or lenient.
+    /// Imitate an independent connector: strict, silent, flood, displacing, errors or lenient.
     #[arg(long, value_name = "NAME")]
     like: Option<Like>,
 
-    /// Keep buffers, issued secrets and idle gateways in this file, and go on from it at the next start. It is made
-    /// where there is none.
+    /// File that keeps buffers, issued secrets and idle gateways for the next start. It is created if it is missing.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
 
-    /// Play these lines instead of reading stdin, then end.
+    /// Play the commands of this file instead of reading stdin, then exit.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
 }
@@ -135,9 +140,9 @@ enum Refuse {
     Http,
 }
 
-/// The longest line that is read from stdin.
+/// Maximum length of a line of stdin, in bytes.
 const MAX_LINE_BYTES: usize = 16 << 20;
-/// Observations that an `expect` can still look back at; the oldest leaves first.
+/// Maximum number of observations that an `expect` searches. The oldest is dropped first.
 const MAX_UNEXPECTED: usize = 4096;
 
 /// Runs the command.
@@ -146,7 +151,7 @@ pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
         Ok(config) => config,
         Err(message) => return fail(2, &message),
     };
-    // Before anything listens: a script that cannot be read plays no part of itself.
+    // Before it listens: no part of a malformed script is played.
     let script = match args.script.as_deref().map(|file| load(file).map(|steps| (file, steps))).transpose() {
         Ok(script) => script,
         Err(message) => return fail(1, &message),
@@ -155,14 +160,14 @@ pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
         Ok(connector) => connector,
         Err(message) => return fail(1, &message),
     };
-    let mut out = Out { seen: VecDeque::new(), keeps: script.is_some() };
+    let mut out = ObservationPrinter { seen: VecDeque::new(), keeps: script.is_some() };
     let listening = out.print(&Observation::Listening { url: connector.url() });
     let result = listening.map_err(Stop::from).and_then(|()| match script {
         Some((file, steps)) => play(&connector, &mut out, file, steps),
         None => bridge(connector, &mut out),
     });
     match result {
-        // Whoever read the lines has gone: there is nobody left to serve.
+        // The reader of stdout has gone.
         Ok(()) | Err(Stop::StdoutClosed) => ExitCode::SUCCESS,
         Err(Stop::Failed(message)) => fail(1, &message),
     }
@@ -186,7 +191,7 @@ fn start(
     })
 }
 
-/// Why it ends before its time.
+/// Reason of an early end.
 enum Stop {
     StdoutClosed,
     Failed(String),
@@ -207,7 +212,7 @@ fn fail(code: u8, message: &str) -> ExitCode {
 }
 
 fn warn(message: &str) {
-    // With stderr closed there is nobody to tell.
+    // A closed stderr is ignored.
     let _ = writeln!(io::stderr(), "relayline connector: {message}");
 }
 
@@ -217,13 +222,13 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 // ---- stdout -----------------------------------------------------------------------------------------------
 
-/// Prints what is seen, and keeps it for expectations.
-struct Out {
+/// Printer of observations, which keeps them for expectations.
+struct ObservationPrinter {
     seen: VecDeque<Value>,
     keeps: bool,
 }
 
-impl Out {
+impl ObservationPrinter {
     fn print(&mut self, saw: &Observation) -> io::Result<()> {
         let mut line = serde_json::to_vec(saw)?;
         if self.keeps {
@@ -241,14 +246,15 @@ impl Out {
 
 // ---- the bridge -------------------------------------------------------------------------------------------
 
-/// Until whoever reads stdout goes away. The end of stdin ends nothing: a terminal's user may have none.
-fn bridge(connector: EmbeddedConnector, out: &mut Out) -> Result<(), Stop> {
+/// Prints observations and executes commands until stdout is closed. The end of stdin does not end it: there may be no
+/// stdin.
+fn bridge(connector: EmbeddedConnector, out: &mut ObservationPrinter) -> Result<(), Stop> {
     let connector = Arc::new(connector);
-    // Weak: a thread that waits for stdin must not keep the connector from ending in good order.
-    let obedient = Arc::downgrade(&connector);
+    // Weak: a thread that waits for stdin must not keep the connector running.
+    let weak = Arc::downgrade(&connector);
     std::thread::Builder::new()
         .name("stdin".to_owned())
-        .spawn(move || obey_stdin(&obedient))
+        .spawn(move || execute_stdin(&weak))
         .map_err(|error| Stop::Failed(format!("cannot start a thread: {error}")))?;
     loop {
         match (connector.next_observation(Duration::MAX), connector.failure()) {
@@ -259,34 +265,34 @@ fn bridge(connector: EmbeddedConnector, out: &mut Out) -> Result<(), Stop> {
     }
 }
 
-fn obey_stdin(connector: &Weak<EmbeddedConnector>) {
+fn execute_stdin(connector: &Weak<EmbeddedConnector>) {
     let is_terminal = io::stdin().is_terminal();
     let mut lines = LineSplitter::new(MAX_LINE_BYTES);
     let mut number = 0;
     let mut chunk = [0; 8192];
     loop {
         let mut input = match io::stdin().lock().read(&mut chunk) {
-            // A last line without its newline counts, too.
+            // The last line may lack a newline.
             Ok(0) if lines.pending_bytes() > 0 => b"\n".as_slice(),
             Ok(0) => return,
             Ok(n) => &chunk[..n],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return warn(&format!("stdin cannot be read any more: {error}")),
+            Err(error) => return warn(&format!("cannot read stdin: {error}")),
         };
         while let Some(line) = lines.next(&mut input) {
             number += 1;
             let Some(connector) = connector.upgrade() else { return };
-            if let Err(message) = obey(&connector, line, is_terminal) {
+            if let Err(message) = execute(&connector, line, is_terminal) {
                 warn(&format!("line {number}: {message}"));
             }
         }
     }
 }
 
-fn obey(connector: &EmbeddedConnector, line: Line<'_>, is_terminal: bool) -> Result<(), String> {
+fn execute(connector: &EmbeddedConnector, line: Line<'_>, is_terminal: bool) -> Result<(), String> {
     let text = match line {
         Line::Whole(bytes) => std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?,
-        Line::TooLong => return Err(format!("longer than {MAX_LINE_BYTES} bytes, passed over")),
+        Line::TooLong => return Err(format!("longer than {MAX_LINE_BYTES} bytes: ignored")),
     };
     if text.trim().is_empty() {
         return Ok(());
@@ -298,7 +304,7 @@ fn obey(connector: &EmbeddedConnector, line: Line<'_>, is_terminal: bool) -> Res
     let control = Control::parse(text).map_err(|error| match is_json {
         true => error.to_string(),
         false => format!(
-            "{error}; only on a terminal is it a message from a user: write \
+            "{error}; it is a message from a user on a terminal only: write \
              {{\"do\":\"inbound\",\"event\":{{\"text\":…,\"source\":…}}}}"
         ),
     })?;
@@ -307,7 +313,7 @@ fn obey(connector: &EmbeddedConnector, line: Line<'_>, is_terminal: bool) -> Res
 
 // ---- scripts ----------------------------------------------------------------------------------------------
 
-/// A script's steps with their line numbers.
+/// Loads the steps of a script, with their line numbers.
 fn load(file: &Path) -> Result<Vec<(usize, Step)>, String> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("cannot read the script {}: {error}", file.display()))?;
@@ -323,7 +329,7 @@ fn load(file: &Path) -> Result<Vec<(usize, Step)>, String> {
 
 fn play(
     connector: &EmbeddedConnector,
-    out: &mut Out,
+    out: &mut ObservationPrinter,
     file: &Path,
     steps: Vec<(usize, Step)>,
 ) -> Result<(), Stop> {
@@ -337,13 +343,13 @@ fn play(
             Step::Expect { expect, within } => expect_next(connector, out, expect, within, failed)?,
         }
     }
-    // What the last steps have brought about is still shown.
+    // Prints the observations of the last steps.
     watch(connector, out, Duration::ZERO)?;
     connector.failure().map_or(Ok(()), |why| Err(Stop::Failed(why)))
 }
 
-/// Prints what is seen in that time.
-fn watch(connector: &EmbeddedConnector, out: &mut Out, time: Duration) -> Result<(), Stop> {
+/// Prints observations for some time.
+fn watch(connector: &EmbeddedConnector, out: &mut ObservationPrinter, time: Duration) -> Result<(), Stop> {
     let until = Instant::now().checked_add(time);
     while let Some(saw) = connector.next_observation(left(until)) {
         out.print(&saw)?;
@@ -351,10 +357,10 @@ fn watch(connector: &EmbeddedConnector, out: &mut Out, time: Duration) -> Result
     Ok(())
 }
 
-/// Passes over what was seen since the last expectation until something matches.
+/// Skips observations since the last expectation until one matches.
 fn expect_next(
     connector: &EmbeddedConnector,
-    out: &mut Out,
+    out: &mut ObservationPrinter,
     expect: Map<String, Value>,
     within: Duration,
     failed: impl Fn(String) -> Stop,
@@ -374,14 +380,14 @@ fn expect_next(
             None => {
                 let last = last.map_or("nothing".to_owned(), |seen| seen.to_string());
                 return Err(failed(format!(
-                    "expected {expect} within {within:?}; the last that was seen: {last}"
+                    "expected {expect} within {within:?}; the last observation: {last}"
                 )));
             }
         }
     }
 }
 
-/// The time left; for ever when the end is beyond counting.
+/// Returns the time left; unlimited if there is no end.
 fn left(until: Option<Instant>) -> Duration {
     until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
 }

@@ -1,11 +1,11 @@
-//! `relayline doctor`: why does it not connect? From the settings to the handshake, a line for each step.
+//! `relayline doctor`: checks each step of a connection, from the settings to the handshake.
 
 mod clock;
 mod handshake;
 mod probe;
 mod reach;
 
-use crate::boot::carry_out;
+use crate::boot::run_plan;
 use crate::fail;
 use crate::gateway::{GatewayArguments, Unresolved};
 use crate::run::RunArguments;
@@ -18,33 +18,32 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Find out why a gateway does not connect: each step from the settings to the handshake has its line
+/// Diagnose a gateway that does not connect, step by step from the settings to the handshake.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Example:
   GATEWAY_RELAY_URL=wss://connector.example GATEWAY_RELAY_ID=gw-1 GATEWAY_RELAY_SECRET=... relayline doctor
 
-It takes every flag of `run`, but starts no agent, and opens no port.
+It takes every flag of `run`, but starts no agent and opens no port.
 
-A line begins with ok, warn or fail, names the step, and says what was found and what to do about it: settings, dns, tcp,
-tls, upgrade, clock, credentials, handshake. One that begins with wait says for how long the step that comes next may
-wait. After a step without which the next cannot be, there are no more. Where a secret is provisioned, it is asked for,
-as `run` would: where the connector issues a new one each time, that makes void what a running gateway of the same id was
-issued.
+Each line begins with ok, warn or fail, names the step, and says what was found and what to do: settings, dns, tcp, tls,
+upgrade, clock, credentials, handshake. A line that begins with wait shows how long the next step may take. The output
+ends after a step that prevents the next one. If a secret is to be provisioned, it requests one as `run` does. A connector
+that issues a new secret each time makes the previous one of a running gateway with the same id invalid.
 
-It connects as the gateway that it is told to be, and leaves again. A gateway that runs with the same id may be cut off
-by that for a moment, and what is said in that moment may be lost.
+It connects as the configured gateway, and disconnects again. That may interrupt a running gateway with the same id for a
+moment. Messages of that moment may be lost.
 
-Exit codes: 0 no step failed, 1 one failed, 2 flags, environment or configuration file wrong.")]
+Exit codes: 0 no step failed; 1 a step failed; 2 flags, environment or config file wrong.")]
 pub(crate) struct DoctorArguments {
     #[command(flatten)]
     pub(crate) run: RunArguments,
 }
 
-/// How well a step went.
+/// Result of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Verdict {
-    /// The step has begun, and may take its time.
+    /// The step has begun, and may take some time.
     Wait,
     Ok,
     Warn,
@@ -62,11 +61,11 @@ impl Display for Verdict {
     }
 }
 
-/// A step that failed, so that there is no next one.
+/// Failure that prevents the next step.
 #[derive(Debug)]
 struct Stop;
 
-/// What is said, a line as soon as it is known.
+/// Printer of findings, one line each.
 #[derive(Debug, Default)]
 struct Findings {
     failed: bool,
@@ -75,12 +74,12 @@ struct Findings {
 impl Findings {
     fn say(&mut self, verdict: Verdict, step: &str, what: impl Display) {
         self.failed |= verdict == Verdict::Fail;
-        // A reader that has left is none to tell.
+        // A closed stdout is ignored.
         let _ = writeln!(io::stdout(), "{:<4} {step}: {what}", verdict.to_string());
     }
 
     fn wait(&mut self, step: &str, up_to: Duration) {
-        // Whole seconds: nobody waits for a shorter time with a watch in hand.
+        // Rounded up to whole seconds.
         let seconds = up_to.as_secs() + u64::from(up_to.subsec_nanos() > 0);
         self.say(Verdict::Wait, step, format_args!("waiting up to {seconds} s"));
     }
@@ -117,7 +116,7 @@ pub(crate) fn run(arguments: &DoctorArguments) -> ExitCode {
         findings.warn("settings", warning);
     }
     if !resolved.names_platform {
-        let what = "no platform is set, so that the gateway says it is \"relay\": give --platform or --identity, or set \
+        let what = "no platform is set, so the gateway uses \"relay\": give --platform or --identity, or set \
                     GATEWAY_RELAY_PLATFORM";
         findings.warn("settings", what);
     }
@@ -136,7 +135,7 @@ fn examine(
     let Resolved { mut config, plan, names_platform, .. } = resolved;
     let runtime = gateway.network.runtime;
     findings.ok("settings", &config.url);
-    // Nobody is to deliver anything to an examination.
+    // The check serves no webhooks.
     config.inbound_listen = None;
     if let Err(stop) = reach::reach(runtime, &config, findings)? {
         return Ok(Err(stop));
@@ -149,7 +148,7 @@ fn examine(
                 let plan = Plan { policies: Vec::new(), ..plan };
                 findings.wait("provisioning", TIMEOUT * u32::try_from(plan.identities.len()).unwrap_or(1));
                 config.machine.credentials =
-                    match carry_out(&client, plan, |report| tell(findings, report)).await {
+                    match run_plan(&client, plan, |report| report_provisioning(findings, report)).await {
                         Ok(booted) => booted.credentials,
                         Err(known) => return Err(findings.stop("credentials", known)),
                     };
@@ -163,11 +162,14 @@ fn examine(
     }
 }
 
-fn tell(findings: &mut Findings, report: Report) {
+fn report_provisioning(findings: &mut Findings, report: Report) {
     match report {
         Report::Provisioned(platform, true) => findings.ok("provisioning", platform),
         Report::Provisioned(platform, false) => {
-            findings.warn("provisioning", format_args!("{platform}: known already, no secret issued"));
+            findings.warn(
+                "provisioning",
+                format_args!("{platform}: the gateway is known already, no secret issued"),
+            );
         }
         Report::Failed { what, why } => findings.say(Verdict::Fail, &what, why),
         Report::Identity | Report::Policy(_) | Report::Nothing => {}

@@ -1,4 +1,4 @@
-//! Protection of this process's memory and environment from other processes of the same user (Linux).
+//! Protection of the memory and environment of this process from other processes of the same user (Linux).
 
 /// The variable that turns the protection off, for debuggers and profilers.
 const VARIABLE: &str = "RELAYLINE_DEBUGGABLE";

@@ -1,4 +1,5 @@
-//! `relayline enroll`: a single-use token becomes a gateway's credentials, which go into its env file (H-1 to H-3).
+//! `relayline enroll`: exchanges a single-use token for a gateway's credentials, and writes them to its env file (H-1 to
+//! H-3).
 
 use crate::env_file::EnvFile;
 use crate::flags::{Given, SettingFlags};
@@ -16,38 +17,39 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Enroll this gateway with a connector, and write its credentials into an env file
+/// Enroll this gateway with a connector, and write its credentials to an env file.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   relayline enroll --connector-url https://connector.example --token ENROLLMENT_TOKEN \\
     --access-token-command 'gcloud auth print-identity-token'
   GATEWAY_RELAY_ENROLL_TOKEN=... GATEWAY_RELAY_ACCESS_TOKEN=... \\
     relayline enroll --connector-url https://connector.example --env-file ./gateway.env
 
-The connector's operator gives out the enrollment token; it works once. The access token says who you are: it comes
-from --access-token, a command, a file (~/.hermes/auth.json#providers.nous.access_token is the public agent's login),
-GATEWAY_RELAY_ACCESS_TOKEN, or an identity provider (GATEWAY_RELAY_IDP_TOKEN_URL, _CLIENT_ID, _CLIENT_SECRET, _SCOPE;
-the URL alone is asked with a plain GET). Other users of this machine can see --token and --access-token in ps; the
-environment hides them.
+The connector's operator issues the enrollment token, which works once. The access token says whose gateway it is. Its
+sources are --access-token, --access-token-command, --access-token-file (~/.hermes/auth.json#providers.nous.access_token
+is the login of the public agent), GATEWAY_RELAY_ACCESS_TOKEN, and an identity provider (GATEWAY_RELAY_IDP_TOKEN_URL,
+_CLIENT_ID, _CLIENT_SECRET, _SCOPE; without a client the URL is requested with a plain GET). Other users of this machine
+can see --token and --access-token in ps. They cannot see the environment.
 
-GATEWAY_RELAY_ID, _SECRET and _DELIVERY_KEY are set in the env file, and _URL and _WAKE_URL when their flags are given;
-the rest of the file stays as it is. What fails leaves it untouched. The last line says how to run the gateway.
+The command sets GATEWAY_RELAY_ID, _SECRET and _DELIVERY_KEY in the env file, and _URL and _WAKE_URL if their flags are
+given. It keeps the rest of the file, and does not change the file if it fails. The last line of its output is the command
+that runs the gateway.
 
-The env file must be yours: a regular file with one name, in folders that nobody but you and root can change. Where it is
-not, nothing is asked and nothing is written, unless --force is given. A symbolic link is followed then.
+The env file must belong to you: a regular file with one name, in folders that only you and root can change. Otherwise
+the command requests and writes nothing, unless --force is given. With --force it follows symbolic links.
 
-Exit codes: 0 done, 1 refused, unreachable or not written, 2 flags, environment or configuration file wrong.")]
+Exit codes: 0 done; 1 refused, unreachable or not written; 2 flags, environment or config file wrong.")]
 pub(crate) struct EnrollArguments {
     #[command(flatten)]
     settings: SettingFlags<true>,
 
     /// Env file to write [default: ~/.hermes/.env]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     env_file: Option<PathBuf>,
 
     /// Write the env file even if other users could read or replace it
-    #[arg(long)]
+    #[arg(long, help_heading = "Configuration")]
     force: bool,
 
     #[command(flatten)]
@@ -67,7 +69,7 @@ fn enroll(arguments: &EnrollArguments) -> Result<String, ExitCode> {
     let given = &arguments.settings.0;
     let env_files = EnvFiles { managed_by: Some(&path), ..EnvFiles::default() };
     let resolved = arguments.network.resolve(given.clone(), env_files, |sources| {
-        // A managed install refuses, whatever else is set (H-3).
+        // H-3: a managed install cannot enroll, whatever else is set.
         if sources.is_managed() { Ok(None) } else { settings::enrollment(sources).map(Some) }
     });
     let (Some(enrollment), of_files) = resolved.map_err(|error| error.end())? else {
@@ -76,7 +78,7 @@ fn enroll(arguments: &EnrollArguments) -> Result<String, ExitCode> {
     for warning in of_files.iter().chain(&enrollment.warnings) {
         tracing::warn!(warning, "configuration");
     }
-    // What cannot be written must not use up the token.
+    // An env file that cannot be written must not use up the token.
     EnvFile::remove_drafts_on_signals()
         .map_err(|error| fail(1, format_args!("cannot wait for signals: {error}")))?;
     let env_file = EnvFile::open(&path, arguments.force).map_err(|error| fail(1, error))?;
@@ -92,7 +94,7 @@ fn enroll(arguments: &EnrollArguments) -> Result<String, ExitCode> {
     Ok(format!("{written}\n{next}"))
 }
 
-/// Returns how to run the gateway that was enrolled: the last line is the command.
+/// Returns how to run the enrolled gateway. The last line is the command.
 fn next_step(env_file: &Path, given: &Given, network: &NetworkArguments) -> String {
     let is_smol = network.runtime == RuntimeName::Smol;
     let is_insecure = !given.arguments.values(&table::ALLOW_INSECURE).is_empty();
@@ -113,7 +115,7 @@ fn next_step(env_file: &Path, given: &Given, network: &NetworkArguments) -> Stri
     format!("run it, with --platform for your platform and --exec for your agent:\n{command}")
 }
 
-/// Returns a word as a shell reads it.
+/// Quotes a word for a shell, if necessary.
 fn shell_word(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
@@ -128,8 +130,8 @@ fn managed(path: &Path) -> String {
     let marker = path.with_file_name(".managed");
     let by = if marker.exists() { marker.display().to_string() } else { "HERMES_MANAGED".to_owned() };
     format!(
-        "this install is managed ({by} says so): its secret comes from the hosting platform, so there is nothing to \
-         enroll"
+        "this install is managed ({by} says so): its secret comes from the hosting platform, and it cannot \
+         be enrolled"
     )
 }
 
@@ -146,7 +148,7 @@ async fn ask(client: &Client, enrollment: Enrollment) -> Result<Issued, String> 
         .map_err(|error| error.to_string())
 }
 
-/// Writes what was issued, and says what is in the file now.
+/// Writes the issued credentials, and returns the summary to print.
 fn write(
     env_file: EnvFile,
     issued: &Issued,
@@ -171,7 +173,7 @@ fn write(
     let mut said = format!("enrolled {}{tenant}", id.expose());
     for (name, value, is_secret) in values {
         if let Some(value) = value {
-            // A query is no secret to who typed it, and may be one to who reads what this prints.
+            // A query may hold a secret that a reader of the output must not see.
             let shown = if is_secret { "<hidden>".to_owned() } else { without_query(value.expose()) };
             said.push_str(&format!("\n{name}={shown}"));
         }

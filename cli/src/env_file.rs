@@ -1,4 +1,4 @@
-//! The env file on disk: the old one or the new one, never something in between (H-2).
+//! Atomic writes of the env file (H-2).
 
 #[cfg(unix)]
 mod draft;
@@ -11,7 +11,7 @@ mod trust;
 #[path = "env_file/portable.rs"]
 mod folder;
 
-use folder::{Folder, Old};
+use folder::{ExistingFile, Folder};
 use relayline_control::env_file::{self, EnvFileError};
 use relayline_core::secret::Secret;
 use std::ffi::OsString;
@@ -20,23 +20,23 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// The largest env file that is taken for one.
-const MOST: u64 = 16 << 20;
-/// Bytes that an env file may grow by: names, credentials and URLs.
+/// Maximum size of an env file, in bytes.
+const MAX_BYTES: u64 = 16 << 20;
+/// Maximum growth of an env file in bytes: names, credentials and URLs.
 const GROWTH: u64 = 4096;
 
-/// Error returned when an env file was not written. The old one is as it was.
+/// Error returned when an env file was not written. The existing file is unchanged.
 #[derive(Debug)]
 pub(crate) enum EnvFileWriteError {
     /// Reading, writing or renaming failed.
     Io(&'static str, PathBuf, io::Error),
-    /// It would get another owner, who could not read it or should not.
+    /// It belongs to another user.
     Owner(PathBuf, io::Error),
     /// It is not a file, or larger than any env file.
     NoEnvFile(PathBuf, &'static str),
-    /// Somebody else could read or replace it.
+    /// Another user could read or replace it.
     Untrusted(PathBuf, String),
-    /// A value that no env file can hold.
+    /// A value cannot be written to an env file.
     Content(EnvFileError),
 }
 
@@ -47,7 +47,7 @@ impl std::fmt::Display for EnvFileWriteError {
                 write!(f, "cannot {what} {}: {error}; name another file with --env-file", path.display())
             }
             EnvFileWriteError::Owner(path, error) => {
-                write!(f, "{} belongs to somebody else ({error}): run this as its owner", path.display())
+                write!(f, "{} belongs to another user ({error}): run this as its owner", path.display())
             }
             EnvFileWriteError::NoEnvFile(path, why) => {
                 write!(f, "{} {why}: name another file with --env-file", path.display())
@@ -61,11 +61,10 @@ impl std::fmt::Display for EnvFileWriteError {
     }
 }
 
-/// An env file that can be written: all of it is tried once, so that what cannot work fails before anything is asked of
-/// anybody.
+/// Env file that was tested to be writable, so that errors occur before a token is used.
 #[derive(Debug)]
 pub(crate) struct EnvFile {
-    /// The file itself, where a symbolic link leads to it.
+    /// Path of the file, with links resolved.
     path: PathBuf,
     folder: Folder,
     name: OsString,
@@ -74,7 +73,7 @@ pub(crate) struct EnvFile {
 }
 
 impl EnvFile {
-    /// Gets ready to write. The folder is made, for its owner alone, if need be.
+    /// Prepares a write. Creates the folder, for its owner only, if it is missing.
     ///
     /// # Errors
     /// When it could not be written. Unless `is_forced`, also when somebody else could read or replace it: it must be a
@@ -88,20 +87,20 @@ impl EnvFile {
         };
         let folder = Folder::open(found.parent().unwrap_or(Path::new("")), is_forced)?;
         let file = EnvFile { is_linked: found != path, path: found, folder, name };
-        file.rehearse()?;
+        file.try_write()?;
         Ok(file)
     }
 
-    /// Removes what an interrupted write would leave behind.
+    /// Removes temporary files when a signal ends the program.
     pub(crate) fn remove_drafts_on_signals() -> io::Result<()> {
         folder::remove_drafts_on_signals()
     }
 
-    /// Writes as much as there will be, and removes it again.
-    fn rehearse(&self) -> Result<(), EnvFileWriteError> {
-        let old = self.folder.old(&self.name, &self.path)?;
-        let len = old.as_ref().map_or(0, Old::len);
-        if len > MOST {
+    /// Tests a write of the maximum size, and removes the file.
+    fn try_write(&self) -> Result<(), EnvFileWriteError> {
+        let old = self.folder.existing(&self.name, &self.path)?;
+        let len = old.as_ref().map_or(0, ExistingFile::len);
+        if len > MAX_BYTES {
             return Err(EnvFileWriteError::NoEnvFile(self.path.clone(), "is larger than any env file"));
         }
         let failed = |error| EnvFileWriteError::Io("write beside", self.path.clone(), error);
@@ -118,21 +117,20 @@ impl EnvFile {
         EnvFileWriteError::Io(what, self.path.clone(), error)
     }
 
-    /// Returns where it is.
+    /// Returns the path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Sets these variables: the whole file is written beside the old one, brought to the disk, and takes its name.
-    /// Returns whether anything had to be changed.
+    /// Sets variables: writes a new file, syncs it to disk, and renames it. Returns true if the file was changed.
     pub(crate) fn set(self, values: &[(&str, &Secret)]) -> Result<bool, EnvFileWriteError> {
-        // It is looked at anew: a minute may have passed.
-        let old = self.folder.old(&self.name, &self.path)?;
+        // Opened again: it may have changed since the test.
+        let old = self.folder.existing(&self.name, &self.path)?;
         let mut before = Zeroizing::new(Vec::new());
         if let Some(old) = &old {
-            // What grows leaves copies behind.
-            before.reserve_exact(usize::try_from(old.len().min(MOST)).unwrap_or_default() + 1);
-            let read = (&old.file).take(MOST + 1).read_to_end(&mut before);
+            // A buffer that grows would leave copies of secrets in memory.
+            before.reserve_exact(usize::try_from(old.len().min(MAX_BYTES)).unwrap_or_default() + 1);
+            let read = (&old.file).take(MAX_BYTES + 1).read_to_end(&mut before);
             read.map_err(|error| self.failed("read", error))?;
         }
         let after = env_file::set(&before, values).map_err(EnvFileWriteError::Content)?;
@@ -147,13 +145,13 @@ impl EnvFile {
         let written = draft.file().write_all(&after).and_then(|()| draft.file().sync_all());
         written.map_err(|error| self.failed("write beside", error))?;
         draft.replace(&self.name).map_err(|error| self.failed("replace", error))?;
-        // The name is in the folder: without this a power cut may bring the old file back, which is harmless.
+        // Best effort: without it a power cut may restore the old file, which is harmless.
         let _ = self.folder.sync();
         Ok(true)
     }
 }
 
-/// Where a path leads in the end, also when nothing is there yet.
+/// Resolves the links of a path. The target may not exist.
 fn target(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..40 {
@@ -167,7 +165,7 @@ fn target(path: &Path) -> io::Result<PathBuf> {
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::other("too many links, one behind the other"))
+    Err(io::Error::other("too many levels of symbolic links"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The environment of child processes: the gateway's, without its secrets (C-4).
+//! Environment of child processes: the gateway's without secrets (C-4).
 
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
@@ -16,38 +16,38 @@ pub(crate) fn without_secrets(command: &mut Command) {
     let ours = std::env::vars_os().filter(|(name, _)| !is_given(name));
     let given = given.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
     for (name, value) in ours.chain(given).collect::<Vec<_>>() {
-        match Kept::of(&name, &value.to_string_lossy()) {
-            Kept::Whole => {}
-            Kept::Bare(bare) => drop(command.env(name, bare)),
-            Kept::Nothing => drop(command.env_remove(name)),
+        match ChildValue::of(&name, &value.to_string_lossy()) {
+            ChildValue::Whole => {}
+            ChildValue::Bare(bare) => drop(command.env(name, bare)),
+            ChildValue::Nothing => drop(command.env_remove(name)),
         }
     }
 }
 
-/// Part of a variable that a child is given.
+/// Value of a variable for a child.
 #[derive(Debug, PartialEq, Eq)]
-enum Kept {
+enum ChildValue {
     Whole,
     /// A URL without the parts that may be secret.
     Bare(String),
     Nothing,
 }
 
-impl Kept {
-    fn of(name: &OsStr, value: &str) -> Kept {
+impl ChildValue {
+    fn of(name: &OsStr, value: &str) -> ChildValue {
         // Windows ignores the case of names.
         let name = name.to_string_lossy().to_ascii_uppercase();
         let bare = match name.strip_prefix("GATEWAY_RELAY_") {
-            Some(rest) if SECRET_WORDS.iter().any(|word| rest.contains(word)) => return Kept::Nothing,
+            Some(rest) if SECRET_WORDS.iter().any(|word| rest.contains(word)) => return ChildValue::Nothing,
             Some(rest) if is_url(rest, value) => bare_url(value),
             None if name.ends_with("_PROXY") && name != "NO_PROXY" => bare_proxy(value),
-            Some(_) | None => return Kept::Whole,
+            Some(_) | None => return ChildValue::Whole,
         };
-        if bare == value { Kept::Whole } else { Kept::Bare(bare) }
+        if bare == value { ChildValue::Whole } else { ChildValue::Bare(bare) }
     }
 }
 
-/// Tells whether a variable of the gateway holds a URL, by its name or by a scheme in its value.
+/// Returns true if a variable of the gateway holds a URL, by its name or by a scheme in its value.
 fn is_url(name: &str, value: &str) -> bool {
     let is_scheme = |scheme: &str| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -62,7 +62,7 @@ fn after_scheme(url: &str) -> (&str, &str) {
     url.find("://").map_or(("", url), |at| url.split_at(at + "://".len()))
 }
 
-/// A URL without user-info, query and fragment.
+/// Removes user-info, query and fragment from a URL.
 fn bare_url(url: &str) -> String {
     let (scheme, rest) = after_scheme(url);
     let rest = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
@@ -71,7 +71,7 @@ fn bare_url(url: &str) -> String {
     [scheme, host, path].concat()
 }
 
-/// The URL of a proxy without user-info, query and fragment. A password may hold any character, unescaped.
+/// Removes user-info, query and fragment from a proxy's URL. Its password may contain any character, unescaped.
 fn bare_proxy(url: &str) -> String {
     let (scheme, rest) = after_scheme(url);
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);

@@ -1,4 +1,4 @@
-//! The agent as a child process: `run --exec`.
+//! Agent as a child process, for `run --exec`.
 
 #[cfg(not(unix))]
 mod direct;
@@ -13,7 +13,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The agent that runs at the moment, for any thread that has to kill it.
+/// Handle to kill the running agent from any thread.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Current(Arc<Mutex<Option<Killer>>>);
 
@@ -36,7 +36,7 @@ impl Current {
 pub(crate) enum StartError {
     /// The agent's program cannot be run.
     Agent(io::Error),
-    /// Something else than the agent is at fault.
+    /// The failure is not the agent's.
     Own(io::Error),
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for StartError {
     }
 }
 
-/// Says what to do about an agent that cannot be started.
+/// Returns what to do about an agent that cannot be started.
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => {

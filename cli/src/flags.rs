@@ -19,7 +19,7 @@ const ENROLL: [&Spec; 9] = [
     &table::ALLOW_INSECURE,
     &table::CA_FILE,
 ];
-/// Settings that are flags of `enroll` alone: a gateway has them from elsewhere, where `ps` does not show them.
+/// Settings that are flags of `enroll` only. A gateway reads them from sources that `ps` does not show.
 const ENROLL_ALONE: [&str; 2] = [table::ENROLL_TOKEN.flag, table::ACCESS_TOKEN.flag];
 
 /// Settings that the command line gives.
@@ -94,7 +94,11 @@ fn is_path(spec: &Spec) -> bool {
 }
 
 fn arg(spec: &'static Spec) -> Arg {
-    let arg = Arg::new(name(spec)).long(name(spec)).help(help(spec));
+    let arg = Arg::new(name(spec))
+        .long(name(spec))
+        .help(summary(spec))
+        .long_help(help(spec))
+        .help_heading(heading(spec));
     if spec.kind == Kind::Presence {
         return arg.action(ArgAction::SetTrue);
     }
@@ -120,9 +124,68 @@ fn arg(spec: &'static Spec) -> Arg {
     }
 }
 
+/// Headings of the help, and the flags under each.
+const HEADINGS: [(&str, &[&Spec]); 7] = [
+    (
+        "Connection",
+        &[&table::URL, &table::CONNECTOR_URL, &table::ENABLED, &table::ALLOW_INSECURE, &table::CA_FILE],
+    ),
+    ("Identity", &[&table::PLATFORM, &table::BOT_ID, &table::IDENTITY]),
+    (
+        "Credentials",
+        &[
+            &table::GATEWAY_ID,
+            &table::SECRET,
+            &table::ENROLL_TOKEN,
+            &table::ACCESS_TOKEN,
+            &table::ACCESS_TOKEN_COMMAND,
+            &table::ACCESS_TOKEN_FILE,
+        ],
+    ),
+    (
+        "Provisioning",
+        &[
+            &table::PROVISION,
+            &table::ENDPOINT,
+            &table::ROUTE_KEYS,
+            &table::INSTANCE_ID,
+            &table::WAKE_URL,
+            &table::DISPLAY_NAME,
+            &table::POLICY,
+        ],
+    ),
+    ("Webhooks", &[&table::INBOUND_LISTEN, &table::DELIVERY_KEY]),
+    (
+        "Sessions",
+        &[
+            &table::SLACK_REPLY_IN_THREAD,
+            &table::SLACK_THREAD_SESSIONS,
+            &table::GROUP_SESSIONS_PER_USER,
+            &table::THREAD_SESSIONS_PER_USER,
+        ],
+    ),
+    ("Agent", &[&table::TURN_REACTIONS, &table::RAW_EVENTS, &table::UNKNOWN_FRAMES, &table::PROMPTS]),
+];
+
+/// Returns the heading of a setting's flag in the help.
+fn heading(spec: &Spec) -> &'static str {
+    let has = |specs: &[&Spec]| specs.iter().any(|known| known.flag == spec.flag);
+    HEADINGS.iter().find(|(_, specs)| has(specs)).map_or("Configuration", |(heading, _)| heading)
+}
+
+/// Returns the short help of a setting's flag, for `-h`: the first sentence.
+fn summary(spec: &Spec) -> String {
+    with_sources(spec, spec.help.split(". ").next().unwrap_or_default())
+}
+
 /// Returns the help of a setting's flag.
 pub(crate) fn help(spec: &Spec) -> String {
-    let mut help = spec.help.trim_end_matches('.').to_owned();
+    with_sources(spec, spec.help)
+}
+
+/// Appends the default and the variable of a setting to a text.
+fn with_sources(spec: &Spec, text: &str) -> String {
+    let mut help = text.trim_end_matches('.').to_owned();
     if !spec.default.is_empty() && spec.kind != Kind::Presence {
         help += &format!(" [default: {}]", spec.default);
     }

@@ -1,4 +1,4 @@
-//! Settings, files and runtime of every command that opens a gateway.
+//! Settings, files and runtime of the commands that use a gateway.
 
 use crate::bridge::AgentSettings;
 use crate::config_file::LoadedConfig;
@@ -29,7 +29,7 @@ pub(crate) enum RuntimeName {
     Smol,
 }
 
-/// Flags of every command that speaks to a connector as a gateway.
+/// Flags of the commands that connect as a gateway.
 #[derive(Debug, Args)]
 pub(crate) struct GatewayArguments {
     #[command(flatten)]
@@ -38,24 +38,29 @@ pub(crate) struct GatewayArguments {
     #[command(flatten)]
     pub(crate) network: NetworkArguments,
 
-    /// Env file, as enroll writes it. Flags and the environment override it
-    #[arg(long, value_name = "FILE")]
+    /// Env file with settings, as enroll writes it.
+    ///
+    /// Flags and environment variables override it, and it overrides the config file, as in --env-file gateway.env.
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     env_file: Option<PathBuf>,
 }
 
-/// Flags of every command that speaks to a connector and resolves settings.
+/// Flags of the commands that connect to a connector and resolve settings.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkArguments {
-    /// TOML file with settings, whose keys are the flags' names. Flags, the environment and an env file override it
-    #[arg(long, value_name = "FILE")]
+    /// TOML config file, whose keys are the names of flags.
+    ///
+    /// Flags override environment variables, which override the env file, which overrides the config file. Example:
+    /// --config relayline.toml, with lines such as url = "wss://connector.example".
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     pub(crate) config: Option<PathBuf>,
 
-    /// The file of `--config`, or why there is none.
+    /// Contents of the file of `--config`, or the error.
     #[arg(skip)]
     pub(crate) loaded: Option<Result<LoadedConfig, Unresolved>>,
 
-    /// Runtime that does the socket work
-    #[arg(long, value_enum, default_value_t = RuntimeName::Tokio, value_name = "NAME")]
+    /// Async runtime that does the socket work.
+    #[arg(long, help_heading = "Configuration", value_enum, default_value_t = RuntimeName::Tokio, value_name = "NAME")]
     pub(crate) runtime: RuntimeName,
 }
 
@@ -101,8 +106,8 @@ pub(crate) struct EnvFiles<'a> {
 }
 
 impl NetworkArguments {
-    /// Reads the files that hold settings, and resolves with `resolve`. Returns warnings of files with secrets that others
-    /// can read, too.
+    /// Reads the files with settings, and resolves them with `resolve`. Also returns warnings about files with secrets that
+    /// other users can read.
     pub(crate) fn resolve<T>(
         &self,
         Given { mut arguments, files }: Given,
@@ -164,7 +169,7 @@ fn read_env_file(path: &Path) -> Result<(&Path, Contents, EnvFile), Unresolved> 
     Ok((path, contents, file))
 }
 
-/// Logs what the host should be warned of.
+/// Logs the warnings of a configuration.
 fn log_warnings(resolved: Resolved) -> Resolved {
     for warning in &resolved.warnings {
         tracing::warn!(warning, "configuration");
@@ -230,7 +235,7 @@ pub(crate) fn secret_file(file: &Path) -> Result<Secret, ExitCode> {
     Ok(secret)
 }
 
-/// Returns an environment variable; a blank one counts as unset. One that is not UTF-8 must not: it is an error.
+/// Returns an environment variable. A blank one counts as unset; one that is not UTF-8 is an error.
 pub(crate) fn variable(name: &str) -> Result<Option<Secret>, ExitCode> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(Secret::new(value)).filter(|value| !value.is_blank())),
@@ -242,7 +247,7 @@ pub(crate) fn variable(name: &str) -> Result<Option<Secret>, ExitCode> {
 }
 
 impl RuntimeName {
-    /// Starts a gateway on this runtime, and runs `host` with it to its end.
+    /// Starts a gateway on this runtime, and runs `host` with it to completion.
     pub(crate) fn host<F: Future>(
         self,
         config: GatewayConfig,
@@ -257,7 +262,7 @@ impl RuntimeName {
         })
     }
 
-    /// Serves the metrics page over a port that is open.
+    /// Serves the metrics page on an open port.
     pub(crate) fn serve_metrics(self, relay: &Relay, listener: TcpListener) -> io::Result<()> {
         match self {
             RuntimeName::Tokio => relayline_tokio::serve_metrics(relay, listener),
@@ -265,7 +270,7 @@ impl RuntimeName {
         }
     }
 
-    /// Runs `job` to its end with an HTTP client on this runtime.
+    /// Runs `job` to completion with an HTTP client on this runtime.
     pub(crate) fn with_client<F: Future>(
         self,
         network: &Network,
@@ -280,7 +285,7 @@ impl RuntimeName {
         })
     }
 
-    /// Runs `job` to its end.
+    /// Runs `job` to completion.
     pub(crate) fn run<T, F: Future<Output = io::Result<T>>>(self, job: impl FnOnce() -> F) -> io::Result<T> {
         match self {
             RuntimeName::Tokio => relayline_tokio::block_on(async { job().await })?,

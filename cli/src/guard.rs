@@ -1,18 +1,18 @@
-//! The guard between the gateway and its agent: a process of this program that ends the agent's process group when the
-//! gateway asks for it, has gone, or the agent has ended.
+//! Guard between the gateway and its agent: a process that ends the agent's process group when the gateway orders it or has
+//! ended, or when the agent has ended.
 //!
-//! It holds no secret: its environment is the agent's. It holds no end of the agent's pipes either, so that both sides see
-//! each other's end.
+//! It holds no secrets: its environment is the agent's. It closes the agent's pipes, so that gateway and agent see the end
+//! of each other.
 
 mod control;
 mod group;
 
 use crate::complain;
 use crate::signals::hangup_is_ignored;
-pub(crate) use control::{Order, Report, hand_over, order};
-use control::{orders, take_over};
+pub(crate) use control::{Order, Report, order, send_pipes};
+use control::{orders, receive_pipes};
+use group::{EndPhase, Group};
 pub(crate) use group::{GIVE_UP_AFTER, KILL_AFTER};
-use group::{Group, Stage};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, getppid};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
@@ -28,9 +28,9 @@ use std::time::{Duration, Instant};
 /// its arguments. Its stdin is the socket to the gateway.
 pub(crate) const NAME: &str = "__guard";
 
-/// Time between looks at the parent. A closed socket and the parent-death signal usually tell sooner.
+/// Interval of checks of the parent. A closed socket and the parent-death signal are usually noticed sooner.
 const PARENT_CHECK: Duration = Duration::from_secs(1);
-/// Time between looks at a group that is being ended: not every process of it is a child of the guard.
+/// Interval of checks of a group that is being ended: not all its processes are children of the guard.
 const GROUP_CHECK: Duration = Duration::from_millis(50);
 
 /// Returns the guard's arguments if this process was started as one.
@@ -39,7 +39,7 @@ pub(crate) fn arguments() -> Option<Vec<OsString>> {
     arguments.next().filter(|name| name == NAME).map(|_| arguments.collect())
 }
 
-/// Runs the guard to the end of the agent's process group.
+/// Runs the guard until the agent's process group has ended.
 pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
     let parsed = match arguments {
         [gateway, program, rest @ ..] => {
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
         _ => None,
     };
     let Some((gateway, program, rest)) = parsed else {
-        complain(format_args!("{NAME} is started by `relayline run --exec`, and by nothing else"));
+        complain(format_args!("{NAME} is internal: use `relayline run --exec`"));
         return ExitCode::from(2);
     };
     match guard(gateway, program, rest) {
@@ -62,23 +62,26 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
 
 fn guard(gateway: i32, program: &OsString, rest: &[OsString]) -> io::Result<()> {
     let signals = watch_signals()?;
-    let mut link =
-        Link { socket: UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?), gateway, open: true };
-    follow_the_family()?;
-    let pipes = take_over(&link.socket)?;
+    let mut socket = GatewaySocket {
+        stream: UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?),
+        gateway,
+        open: true,
+    };
+    watch_parent()?;
+    let pipes = receive_pipes(&socket.stream)?;
     // The gateway may have gone before the parent-death signal was set.
-    if link.has_lost_its_gateway() {
+    if socket.is_gateway_gone() {
         return Ok(());
     }
     let group = match start(program, rest, pipes) {
         Ok(leader) => Group::new(leader),
         Err(error) => {
-            link.report(&Report::Failed(error.raw_os_error().unwrap_or_default()));
+            socket.report(&Report::Failed(error.raw_os_error().unwrap_or_default()));
             return Ok(());
         }
     };
-    link.report(&Report::Started(group.leader().as_raw_nonzero().get()));
-    watch(group, &mut link, &signals)
+    socket.report(&Report::Started(group.leader().as_raw_nonzero().get()));
+    watch(group, &mut socket, &signals)
 }
 
 /// Starts the agent in a process group of its own. Neither pipe is open in the guard afterwards.
@@ -92,40 +95,44 @@ fn start(program: &OsString, rest: &[OsString], [stdin, stdout]: [OwnedFd; 2]) -
         .ok_or_else(|| io::Error::other("the agent has no process id"))
 }
 
-/// Guards the group until nothing of it is left, or until what is left cannot be killed.
-fn watch(mut group: Group, link: &mut Link, signals: &UnixStream) -> io::Result<()> {
-    let mut stage = Stage::Running;
+/// Guards the group until all its processes have ended, or the rest cannot be killed.
+fn watch(mut group: Group, socket: &mut GatewaySocket, signals: &UnixStream) -> io::Result<()> {
+    let mut phase = EndPhase::Running;
     loop {
         group.reap()?;
         if group.is_over() {
-            link.report(&Report::Ended(group.status()));
+            socket.report(&Report::Ended(group.status()));
             return Ok(());
         }
-        if group.status().is_some() || link.has_lost_its_gateway() {
-            stage.end(Instant::now());
+        if group.status().is_some() || socket.is_gateway_gone() {
+            phase.end(Instant::now());
         }
-        if stage.advance(Instant::now(), &group) {
-            link.report(&Report::Ended(group.status()));
+        if phase.advance(Instant::now(), &group) {
+            socket.report(&Report::Ended(group.status()));
             return Ok(());
         }
-        match wait(link, signals, stage.deadline())? {
-            Some(Order::End) => stage.end(Instant::now()),
-            Some(Order::Kill) => stage.kill(&group, Instant::now()),
+        match wait(socket, signals, phase.deadline())? {
+            Some(Order::End) => phase.end(Instant::now()),
+            Some(Order::Kill) => phase.kill(&group, Instant::now()),
             None => {}
         }
     }
 }
 
-/// Waits for an order, a signal, the next look at the parent or the deadline, whichever is first.
-fn wait(link: &mut Link, signals: &UnixStream, deadline: Option<Instant>) -> io::Result<Option<Order>> {
+/// Waits for an order, a signal, the next check or the deadline, whichever is first.
+fn wait(
+    socket: &mut GatewaySocket,
+    signals: &UnixStream,
+    deadline: Option<Instant>,
+) -> io::Result<Option<Order>> {
     let timeout = match deadline {
         None => PARENT_CHECK,
         Some(deadline) => deadline.saturating_duration_since(Instant::now()).min(GROUP_CHECK),
     };
     let timeout = timeout.try_into().map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
-    let mut ready = [PollFd::new(signals, PollFlags::IN), PollFd::new(&link.socket, PollFlags::IN)];
+    let mut ready = [PollFd::new(signals, PollFlags::IN), PollFd::new(&socket.stream, PollFlags::IN)];
     // A socket at its end is always ready.
-    let watched = if link.open { &mut ready[..] } else { &mut ready[..1] };
+    let watched = if socket.open { &mut ready[..] } else { &mut ready[..1] };
     match poll(watched, Some(&timeout)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => return Err(error.into()),
@@ -134,27 +141,27 @@ fn wait(link: &mut Link, signals: &UnixStream, deadline: Option<Instant>) -> io:
     if signalled {
         drain(signals)?;
     }
-    Ok(if ordered { link.next() } else { None })
+    Ok(if ordered { socket.next() } else { None })
 }
 
 /// The connection to the gateway.
-struct Link {
-    socket: UnixStream,
+struct GatewaySocket {
+    stream: UnixStream,
     /// Process id of the gateway.
     gateway: i32,
     open: bool,
 }
 
-impl Link {
-    /// Tells whether the gateway has gone. The parent is asked as well as the socket, and after each signal: the
-    /// parent-death signal also comes when only the thread that started the guard has ended.
-    fn has_lost_its_gateway(&self) -> bool {
+impl GatewaySocket {
+    /// Returns true if the gateway has ended. It checks the parent process as well as the socket: the parent-death signal is
+    /// also sent when only the thread that started the guard has ended.
+    fn is_gateway_gone(&self) -> bool {
         !self.open || getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != self.gateway)
     }
 
-    /// The next order of the gateway, if it is alive. An order that is not known is none.
+    /// Reads the next order of the gateway. Unknown orders are ignored.
     fn next(&mut self) -> Option<Order> {
-        match orders(&mut self.socket) {
+        match orders(&mut self.stream) {
             Ok(order) => order,
             Err(_) => {
                 self.open = false;
@@ -163,14 +170,14 @@ impl Link {
         }
     }
 
-    /// Tells the gateway, if it is there to be told.
+    /// Sends a report to the gateway. Errors are ignored: the gateway may have ended.
     fn report(&mut self, report: &Report) {
-        let _ = writeln!(self.socket, "{report}");
+        let _ = writeln!(self.stream, "{report}");
     }
 }
 
-/// Returns a socket that becomes readable with each signal that the guard handles. It ends by none of them: a service
-/// manager's SIGTERM to everybody must not take the guard from its group.
+/// Returns a socket that becomes readable with each handled signal. No signal ends the guard: a SIGTERM of a service manager
+/// to all processes must not leave the group without a guard.
 fn watch_signals() -> io::Result<UnixStream> {
     let (readable, written) = UnixStream::pair()?;
     readable.set_nonblocking(true)?;
@@ -197,15 +204,15 @@ fn drain(mut signals: &UnixStream) -> io::Result<()> {
     }
 }
 
-/// Asks for the parent-death signal, and to become the parent of the group's orphans, so that they are reaped.
+/// Requests the parent-death signal, and becomes the parent of the group's orphans to reap them.
 #[cfg(target_os = "linux")]
-fn follow_the_family() -> io::Result<()> {
+fn watch_parent() -> io::Result<()> {
     use rustix::process::{Signal, getpid, set_child_subreaper, set_parent_process_death_signal};
     set_parent_process_death_signal(Some(Signal::TERM))?;
     Ok(set_child_subreaper(Some(getpid()))?)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn follow_the_family() -> io::Result<()> {
+fn watch_parent() -> io::Result<()> {
     Ok(())
 }

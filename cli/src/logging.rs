@@ -1,4 +1,4 @@
-//! Logs: on stderr, one event name and its fields a line.
+//! Logging on stderr: one line per event, with its name and fields.
 
 mod json;
 
@@ -11,11 +11,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-/// Flags of every command, under a heading of their own: clap would strew them among the command's own.
+/// Logging flags of every command.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Logs, on stderr")]
+#[command(next_help_heading = "Logging")]
 pub(crate) struct Arguments {
-    /// Log more: once for debug, twice for trace. RUST_LOG says it in detail.
+    /// Log more: -v for debug, -vv for trace.
+    ///
+    /// Logs go to stderr. RUST_LOG selects levels by target, as in RUST_LOG=relayline=debug.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
@@ -23,7 +25,7 @@ pub(crate) struct Arguments {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Format of log lines.
+    /// Format of log lines, as in --log-format json.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     log_format: Format,
 }
@@ -34,7 +36,7 @@ enum Format {
     Json,
 }
 
-/// `usual` is what is logged when nobody asks for more or less.
+/// Starts logging. `usual` is the level without flags.
 pub(crate) fn start(arguments: &Arguments, usual: LevelFilter) {
     let level = match (arguments.quiet, arguments.verbose) {
         (true, _) => LevelFilter::ERROR,
@@ -49,18 +51,18 @@ pub(crate) fn start(arguments: &Arguments, usual: LevelFilter) {
     let layer = fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);
     let layer = match arguments.log_format {
         Format::Text => layer.boxed(),
-        Format::Json => layer.json().event_format(json::Lines).boxed(),
+        Format::Json => layer.json().event_format(json::JsonFormat).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();
 }
 
-/// C-4: the WebSocket, HTTP and TLS libraries print whole requests at their lower levels, bearers included, so
-/// those levels stay shut whatever anybody asks for.
+/// C-4: the WebSocket, HTTP and TLS libraries log whole requests at debug and trace level, including bearer tokens. Those
+/// levels are always off.
 fn is_clean(metadata: &Metadata<'_>) -> bool {
-    const TALKATIVE: [&str; 6] =
+    const UNSAFE_TARGETS: [&str; 6] =
         ["tungstenite", "async_tungstenite", "hyper", "hyper_util", "rustls", "futures_rustls"];
     let root = metadata.target().split("::").next().unwrap_or_default();
-    *metadata.level() <= Level::INFO || !TALKATIVE.contains(&root)
+    *metadata.level() <= Level::INFO || !UNSAFE_TARGETS.contains(&root)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! `relayline`: the gateway side of the relay protocol as a program.
+//! `relayline`: program for the gateway side of the relay protocol.
 
 mod boot;
 mod bridge;
@@ -38,16 +38,18 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::level_filters::LevelFilter;
 
-/// The gateway side of the relay protocol: connects an agent to Discord, Telegram, Slack and others through a
-/// connector that holds their sockets and secrets.
+/// Gateway side of the relay protocol: connects an agent to chat platforms through a connector.
+///
+/// The connector holds the sockets and secrets of Discord, Telegram, Slack and others. The gateway connects to it, and
+/// serves an agent in any language.
 #[derive(Debug, Parser)]
 #[command(name = "relayline", version, propagate_version = true)]
 #[command(after_help = "\
 Examples:
-  relayline demo          watch all of it work on this machine
-  relayline run --help    each command's help has its flags, examples and exit codes
+  relayline demo          play a conversation on this machine
+  relayline run --help    show the flags, examples and exit codes of a command
 
-Exit codes: 0 done, 1 failed, 2 flags, environment or configuration file wrong, 3 relay disabled (revoked).")]
+Exit codes: 0 done; 1 failed; 2 flags, environment or config file wrong; 3 relay disabled (revoked).")]
 struct Program {
     #[command(flatten)]
     logging: logging::Arguments,
@@ -94,9 +96,9 @@ fn main() -> ExitCode {
         return guard::run(&arguments);
     }
     let program = config_file::program();
-    // These tell their own story.
-    let tells = matches!(program.command, Command::Demo(_) | Command::Doctor(_));
-    let usual = if tells { LevelFilter::WARN } else { LevelFilter::INFO };
+    // These commands print their progress themselves.
+    let prints_progress = matches!(program.command, Command::Demo(_) | Command::Doctor(_));
+    let usual = if prints_progress { LevelFilter::WARN } else { LevelFilter::INFO };
     logging::start(&program.logging, usual);
     protection.log();
     signals::report_file_limits();
@@ -116,12 +118,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// The moment, in unix seconds; 0 for a clock that stands before 1970.
+/// Returns the time in Unix seconds; 0 for a clock before 1970.
 fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// One line on stdout, which is all of a command's result. A reader that has left is none to tell.
+/// Prints the result of a command as one line on stdout. A closed stdout is not an error.
 fn print(line: impl Display) -> ExitCode {
     match writeln!(io::stdout(), "{line}") {
         Ok(()) => ExitCode::SUCCESS,
@@ -130,13 +132,13 @@ fn print(line: impl Display) -> ExitCode {
     }
 }
 
-/// One clear line on stderr, and the exit code that goes with it.
+/// Prints an error as one line on stderr, and returns the exit code.
 fn fail(code: u8, message: impl Display) -> ExitCode {
     complain(message);
     ExitCode::from(code)
 }
 
-/// One clear line on stderr. With that closed there is nobody to tell, which is no reason to panic.
+/// Prints a line on stderr. A closed stderr is ignored: it must not cause a panic.
 fn complain(message: impl Display) {
     let _ = writeln!(io::stderr(), "relayline: {message}");
 }

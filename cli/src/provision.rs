@@ -1,6 +1,6 @@
-//! `relayline provision` and `relayline policy`: what `run` does before it dials, by hand (H-4, H-5).
+//! `relayline provision` and `relayline policy`: the steps of `run` before the dial, as commands (H-4, H-5).
 
-use crate::boot::carry_out;
+use crate::boot::run_plan;
 use crate::fail;
 use crate::gateway::{GatewayArguments, Unresolved};
 use clap::Args;
@@ -10,36 +10,38 @@ use relayline_runtime::http::Booted;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Ask the connector for a secret, once for each identity, as `run` does before it dials
+/// Request a secret from the connector for each identity, as `run` does before it dials.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Example:
   GATEWAY_RELAY_URL=wss://connector.example GATEWAY_RELAY_ACCESS_TOKEN=... \\
     relayline provision --identity discord:1 --identity slack:B1
 
-One line for each identity says what came of it. The secrets are shown to nobody, and gone when this ends: what stays is
-what the connector knows of the gateway now. A connector that issues a new secret each time makes the earlier ones void:
-a gateway that runs with one of those is refused at its next dial. Where an id and a secret are set they are respected,
-and nothing is asked.
+Prints one line with the result for each identity. Secrets are not printed or stored. A connector that issues a new
+secret each time makes the previous one invalid: a gateway that runs with it is refused at its next dial. If an id and a
+secret are set, nothing is requested.
 
-Exit codes: 0 done, 1 one of them failed, or the connector knows the gateway already and issues no secret, 2 flags, environment or configuration file wrong.")]
+Exit codes: 0 done; 1 a request failed, or the connector knows the gateway already and issues no secret; 2 flags,
+environment or config file wrong.")]
 pub(crate) struct ProvisionArguments {
     #[command(flatten)]
     pub(crate) gateway: GatewayArguments,
 }
 
-/// Tell the connector which messages of shared chats are meant for this gateway, as `run` does before it dials
+/// Send policies to the connector, as `run` does before it dials.
+///
+/// A policy says which messages of shared chats are meant for this gateway.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Example:
   GATEWAY_RELAY_URL=wss://connector.example GATEWAY_RELAY_ID=gw-1 GATEWAY_RELAY_SECRET=... \\
     relayline policy --platform slack --policy '{\"requireAddress\": false, \"freeResponseScopes\": [\"C1\"]}'
 
-A policy is a JSON object with `requireAddress`, `freeResponseScopes`, `allowOtherBots`, and `platform` if it is not
-meant for all of them; or an array of such. One line for each platform says what came of it. Without an id and a secret,
-one is asked for first, as `provision` does.
+A policy is a JSON object with `requireAddress`, `freeResponseScopes`, `allowOtherBots`, and `platform` if it is for one
+platform only; several policies are an array. Prints one line with the result for each platform. Without an id and a
+secret, it requests a secret first, as `provision` does.
 
-Exit codes: 0 done, 1 one of them failed, 2 flags, environment or configuration file wrong.")]
+Exit codes: 0 done; 1 a request failed; 2 flags, environment or config file wrong.")]
 pub(crate) struct PolicyArguments {
     #[command(flatten)]
     pub(crate) gateway: GatewayArguments,
@@ -52,7 +54,7 @@ pub(crate) fn provision(arguments: &ProvisionArguments) -> ExitCode {
     };
     if resolved.config.machine.credentials.is_some() {
         return crate::print(
-            "nothing to provision: an id and a secret are set, and respected; unset them to be issued new ones",
+            "nothing to provision: an id and a secret are set; unset them to request new ones",
         );
     }
     let plan = resolved.plan.map(|plan| Plan { policies: Vec::new(), ..plan });
@@ -72,25 +74,25 @@ pub(crate) fn policy(arguments: &PolicyArguments) -> ExitCode {
     }
 }
 
-/// There is nothing to send, or nobody to be.
+/// Reports that there is no policy to send, or no credentials to send it with.
 fn no_policy(has_credentials: bool) -> ExitCode {
     let why = if has_credentials {
-        "nothing is set that the connector does not assume anyway: give --policy or set GATEWAY_RELAY_POLICY"
+        "no policy is set that differs from the connector's default: give --policy or set GATEWAY_RELAY_POLICY"
     } else {
-        "a policy goes out with credentials: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET, or what provisions them, \
-         and --policy or GATEWAY_RELAY_POLICY"
+        "a policy needs credentials: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET or an access token, and --policy or \
+         GATEWAY_RELAY_POLICY"
     };
     Unresolved::Unreadable(why.to_owned()).end()
 }
 
 fn run(gateway: &GatewayArguments, network: &Network, plan: Option<Plan>) -> ExitCode {
     let Some(plan) = plan else {
-        return fail(1, "there is nothing to ask the connector");
+        return fail(1, "nothing to request from the connector");
     };
     let mut failed = false;
     let booted = gateway.network.runtime.with_client(network, |client| {
         let failed = &mut failed;
-        async move { carry_out(&client, plan, |report| *failed |= !say(&report)).await }
+        async move { run_plan(&client, plan, |report| *failed |= !say(&report)).await }
     });
     match booted {
         Ok(Err(known)) => fail(1, known),
@@ -104,23 +106,23 @@ fn run(gateway: &GatewayArguments, network: &Network, plan: Option<Plan>) -> Exi
     }
 }
 
-/// One line on a step, and whether it went well.
+/// Prints the result of a step. Returns false if it failed.
 fn say(report: &Report) -> bool {
     match report {
         Report::Provisioned(platform, true) => {
             line(format_args!("provisioning {platform}: done, secret <hidden>"))
         }
         Report::Provisioned(platform, false) => {
-            line(format_args!("provisioning {platform}: no secret issued, it is known already"));
+            line(format_args!("provisioning {platform}: no secret issued, the gateway is known already"));
         }
-        Report::Policy(platform) => line(format_args!("the policy for {platform}: taken")),
+        Report::Policy(platform) => line(format_args!("the policy for {platform}: accepted")),
         Report::Failed { what, why } => line(format_args!("{what}: failed: {why}")),
         Report::Identity | Report::Nothing => {}
     }
     !matches!(report, Report::Failed { .. })
 }
 
-/// A reader that has left is none to tell.
+/// Prints a line. A closed stdout is ignored.
 fn line(text: std::fmt::Arguments<'_>) {
     let _ = writeln!(io::stdout(), "{text}");
 }

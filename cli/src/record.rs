@@ -1,4 +1,4 @@
-//! `relayline record`: a pass-through between a gateway and a connector that writes what passes as a recording.
+//! `relayline record`: a proxy between gateways and a connector that records their sessions.
 
 use crate::{complain, fail, flags, print};
 use clap::Args;
@@ -15,54 +15,55 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Record the sessions of any gateway with any connector: dial this instead of the connector.
+/// Record the sessions of any gateway with any connector, as a proxy between them.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Example:
   relayline record --listen 127.0.0.1:9000 --upstream wss://connector.example --out session.jsonl
   GATEWAY_RELAY_URL=http://127.0.0.1:9000 relayline run --platform discord --bot-id 1
   relayline replay --check session.jsonl
 
-Upgrades and all other requests pass to the connector, and so does every byte behind an upgrade: text and binary
-messages, pings, closes. Only Host is changed, and no extension is offered, nor the compression of an answer that
-issues credentials. Several gateways may dial at once; they are told apart by the id in their token.
+Gateways dial the recorder instead of the connector. It forwards upgrades and all other requests, and every byte after an
+upgrade: text and binary messages, pings, closes. It changes Host only. It offers no extensions, and no compression of
+answers that issue credentials. Several gateways may dial at once; the recording has the id of each, from its token.
 
-<hidden> stands in the place of credentials: all but a few headers, the values of a query, and what a name calls one in
-JSON, in a form or in a URL that is a whole string (token, secret, password, signature, authorization, cookie, ...).
-So it does for every credential that is known, in any encoding: from Authorization headers, from answers that issue
-one, from this environment and --upstream. Bodies that are neither JSON nor a form are written as length and SHA-256.
-Message texts, names and ids remain, and so does a secret in a text that is neither labelled nor known.
+Credentials are redacted as <hidden>: all but a few headers, the values of a query, and values whose name in JSON, in a
+form or in a URL marks them as a credential (token, secret, password, signature, authorization, cookie, ...). Known
+credentials are redacted in any encoding: those of Authorization headers, of answers that issue one, of this environment
+and of --upstream. Bodies that are neither JSON nor a form are recorded as length and SHA-256.
 
-With --redact-text they do not: words of the protocol, commands such as /status, numbers of the protocol, spaces, line
-breaks and fences of code remain, and when things happened. Every other text becomes filler of the same length, and
-every id a pseudonym, the same throughout the recording. It replays with --check, and can be published.
+Recordings contain message texts, names, ids, and any secret that is not labelled as one.
 
-What cannot be written is counted and left out, and never holds up the traffic. The first line on stdout says where
-it listens. Ctrl-C ends it.
+--redact-text replaces texts by filler of the same length, and ids by pseudonyms that are consistent within the recording.
+It keeps words and numbers of the protocol, commands such as /status, spaces, line breaks, code fences, and times. Such a
+recording replays with --check, and can be published.
 
-Exit codes: 0 done, 1 the port or the file failed, or lines are missing, 2 wrong flags.")]
+Lines that cannot be written are counted and left out. They never delay the traffic. The first line on stdout has the
+address that it listens on. Ctrl-C ends the recording.
+
+Exit codes: 0 done; 1 the port or the file failed, or lines are missing; 2 wrong flags.")]
 pub(crate) struct RecordArguments {
-    /// Where gateways dial it, as IP:PORT; port 0 takes a free one
+    /// Address that gateways dial, as IP:PORT. Port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
     listen: SocketAddr,
 
-    /// The connector: the URL that the gateway would have
+    /// URL of the connector, as the gateway would have it.
     #[arg(long, value_name = "URL", value_parser = |url: &str| DialUrl::parse(url))]
     upstream: DialUrl,
 
-    /// The recording, which must not exist yet, or be empty
+    /// File of the recording, which must not exist or be empty.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
-    /// Go on in NAME.1.jsonl, NAME.2.jsonl, ... when a file has grown to this size, as in 500K, 64M or 1G
+    /// Maximum size of a file, as in 500K, 64M or 1G. Further files are NAME.1.jsonl, NAME.2.jsonl, ...
     #[arg(long, value_name = "SIZE", value_parser = size)]
     rotate: Option<u64>,
 
-    /// Take out what people wrote, too: filler for texts, pseudonyms for ids
+    /// Replace texts by filler, and ids by pseudonyms.
     #[arg(long)]
     redact_text: bool,
 
-    /// Pass credentials in the clear to a connector that is not on this machine
+    /// Send credentials unencrypted to a connector on another machine.
     #[arg(long)]
     allow_insecure: bool,
 
@@ -75,7 +76,7 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
     if !upstream.is_secure() && !upstream.is_loopback() && !allow_insecure {
         return fail(
             2,
-            "--upstream: credentials would pass in the clear: use a wss URL, or say --allow-insecure",
+            "--upstream: credentials would be sent unencrypted: use a wss URL, or give --allow-insecure",
         );
     }
     let network = match network(ca_file.as_deref()) {
@@ -83,7 +84,7 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         Err(error) => return fail(2, error),
     };
     let file = out.clone();
-    let told_of = move |warning| match warning {
+    let report = move |warning| match warning {
         RecorderWarning::Unwritten(_) => complain(format_args!("{}: {warning}", file.display())),
         _ => complain(warning),
     };
@@ -96,17 +97,17 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         secrets: secrets(),
         http: HTTP_BOUNDS,
     };
-    // Before anybody can dial: whoever waits for the line below may end this at once.
-    let ended = match Ended::new() {
-        Ok(ended) => ended,
+    // Before the line below is printed: its reader may send a signal at once.
+    let signals = match StopSignals::new() {
+        Ok(signals) => signals,
         Err(error) => return fail(1, format_args!("cannot wait for signals: {error}")),
     };
-    let recorder = match Recorder::start(config, told_of) {
+    let recorder = match Recorder::start(config, report) {
         Ok(recorder) => recorder,
-        Err(error) => return fail(1, told(&error)),
+        Err(error) => return fail(1, error_line(&error)),
     };
     print(serde_json::json!({ "listening": format!("ws://{}", recorder.local_addr()) }));
-    ended.wait();
+    signals.wait();
     match recorder.finish() {
         Some(Summary { lines, lost: 0, parts }) => {
             complain(format_args!("{lines} lines in {parts} file(s)"));
@@ -115,14 +116,14 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         Some(Summary { lines, lost, parts }) => {
             fail(1, format_args!("{lines} lines in {parts} file(s); {lost} lines are missing"))
         }
-        None => fail(1, "the disk does not answer: the recording may lack its end"),
+        None => fail(1, "the disk does not respond: the end of the recording may be missing"),
     }
 }
 
-/// Variables of a gateway that hold credentials, of which the delivery keys are a list.
+/// Variables of a gateway that hold credentials. The delivery keys are a list.
 const SECRETS: [&str; 5] = ["SECRET", "DELIVERY_KEY", "ENROLL_TOKEN", "ACCESS_TOKEN", "IDP_CLIENT_SECRET"];
 
-/// Returns the credentials of a gateway that the environment holds: none of them may reach the file.
+/// Returns the credentials of the environment, which are redacted.
 fn secrets() -> Vec<Secret> {
     let held = SECRETS.iter().filter_map(|name| std::env::var(format!("GATEWAY_RELAY_{name}")).ok());
     held.flat_map(|held| {
@@ -132,13 +133,13 @@ fn secrets() -> Vec<Secret> {
     .collect()
 }
 
-/// The environment's proxies, and whom to trust.
+/// Returns the proxies of the environment, and the certificates to trust.
 fn network(ca_file: Option<&Path>) -> Result<Network, ConfigError> {
     let certificates = ca_certificates(ca_file)?;
     Ok(Network::resolve(certificates, &|name| std::env::var(name).ok())?)
 }
 
-fn told(error: &RecorderError) -> String {
+fn error_line(error: &RecorderError) -> String {
     match error {
         RecorderError::Listen { .. } => format!("--listen: {error}"),
         RecorderError::File { .. } => format!("--out: {error}"),
@@ -146,22 +147,22 @@ fn told(error: &RecorderError) -> String {
     }
 }
 
-/// Ctrl-C, or SIGTERM where there is such a thing. A second one ends the program where it stands.
-struct Ended {
+/// Signals that end the recording: Ctrl-C, and SIGTERM on Unix.
+struct StopSignals {
     runtime: tokio::runtime::Runtime,
     #[cfg(unix)]
     terminated: tokio::signal::unix::Signal,
 }
 
-impl Ended {
-    fn new() -> io::Result<Ended> {
+impl StopSignals {
+    fn new() -> io::Result<StopSignals> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         #[cfg(unix)]
         let terminated = {
             let _guard = runtime.enter();
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?
         };
-        Ok(Ended {
+        Ok(StopSignals {
             runtime,
             #[cfg(unix)]
             terminated,
@@ -185,8 +186,8 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|error| format!("{error}: write IP:PORT, as in 127.0.0.1:9000"))
 }
 
-/// The least that a file holds before the next is begun: less would be a file for each line.
-const LEAST_SIZE: u64 = 1000;
+/// Minimum of `--rotate` in bytes. Less would be a file for each line.
+const MIN_SIZE: u64 = 1000;
 
 fn size(text: &str) -> Result<u64, String> {
     let wrong = || "write a whole number of K, M or G, 1K at least, as in 500K, 64M or 1G".to_owned();
@@ -197,7 +198,7 @@ fn size(text: &str) -> Result<u64, String> {
         Some(_) | None => (text, 1),
     };
     let number: u64 = digits.parse().map_err(|_| wrong())?;
-    number.checked_mul(unit).filter(|size| *size >= LEAST_SIZE).ok_or_else(wrong)
+    number.checked_mul(unit).filter(|size| *size >= MIN_SIZE).ok_or_else(wrong)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Decides whether and when an agent that has ended is started again.
+//! Policy for restarting an agent.
 
 use crate::bridge::AgentSettings;
 use clap::ValueEnum;
@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-/// Ends of the agent that are followed by another start.
+/// Condition for restarting the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Restart {
     Never,
@@ -14,22 +14,22 @@ pub(crate) enum Restart {
     Always,
 }
 
-/// Numbers of a [`Restarts`].
+/// Limits of a [`Restarts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pace {
+pub(crate) struct RestartLimits {
     /// First back-off, doubled with each further death.
     pub(crate) first: Duration,
     /// Longest back-off.
     pub(crate) most: Duration,
-    /// Deaths after which the agent is given up.
+    /// Number of deaths after which the agent is abandoned.
     pub(crate) deaths: usize,
-    /// Time that those deaths are within. An agent that lives this long begins with the first back-off again.
+    /// Running time within which those deaths count. An agent that lives this long resets the back-off.
     pub(crate) within: Duration,
 }
 
-impl Pace {
-    pub(crate) fn of(settings: &AgentSettings) -> Pace {
-        Pace {
+impl RestartLimits {
+    pub(crate) fn of(settings: &AgentSettings) -> RestartLimits {
+        RestartLimits {
             first: settings.agent_restart_first,
             most: settings.agent_restart_most,
             deaths: settings.agent_deaths,
@@ -38,68 +38,68 @@ impl Pace {
     }
 }
 
-/// Step that follows the end of an agent.
+/// Step after the end of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// The gateway ends, too.
+    /// End the gateway.
     End,
-    /// The agent is started again after this time.
+    /// Start the agent again after this time.
     Start(Duration),
-    /// The gateway gives up: the agent has died too often.
+    /// Abandon the agent, since it has died too often.
     GiveUp,
 }
 
-/// Deaths of an agent so far. Only the time that it ran counts, and not the back-offs between: otherwise they would keep
-/// an agent that never works from being given up.
+/// State of the policy: the deaths of an agent so far. Only its running time counts, without back-offs: otherwise an agent
+/// that never works would not be abandoned.
 #[derive(Debug)]
 pub(crate) struct Restarts {
     when: Restart,
-    pace: Pace,
+    limits: RestartLimits,
     backoff: Duration,
-    /// Time that each of the latest agents lived, the last one last.
+    /// Running times of the latest agents, the last one last.
     lives: VecDeque<Duration>,
 }
 
 impl Restarts {
-    pub(crate) fn new(when: Restart, pace: Pace) -> Restarts {
-        Restarts { when, pace, backoff: pace.first, lives: VecDeque::new() }
+    pub(crate) fn new(when: Restart, limits: RestartLimits) -> Restarts {
+        Restarts { when, limits, backoff: limits.first, lives: VecDeque::new() }
     }
 
-    /// Tells whether any end can be followed by another start.
+    /// Returns true if the agent may be restarted.
     pub(crate) fn may_restart(&self) -> bool {
         self.when != Restart::Never
     }
 
-    /// Decides what follows the end of an agent that lived this long.
+    /// Returns the step after the end of an agent that ran for `lived`.
     pub(crate) fn ended(&mut self, lived: Duration, succeeded: bool) -> Next {
         match self.when {
             Restart::Never => return Next::End,
             Restart::OnFailure if succeeded => return Next::End,
             Restart::OnFailure | Restart::Always => {}
         }
-        if lived >= self.pace.within {
+        if lived >= self.limits.within {
             self.lives.clear();
-            self.backoff = self.pace.first;
+            self.backoff = self.limits.first;
         }
         self.lives.push_back(lived);
-        if self.lives.len() > self.pace.deaths {
+        if self.lives.len() > self.limits.deaths {
             self.lives.pop_front();
         }
         // From the first of these deaths to the last.
         let between: Duration = self.lives.iter().skip(1).sum();
-        if self.lives.len() >= self.pace.deaths && between < self.pace.within {
+        if self.lives.len() >= self.limits.deaths && between < self.limits.within {
             return Next::GiveUp;
         }
-        let backoff = self.backoff.min(self.pace.most);
+        let backoff = self.backoff.min(self.limits.most);
         self.backoff = backoff.saturating_mul(2);
         Next::Start(backoff)
     }
 }
 
 impl fmt::Display for Restarts {
-    /// Says why the agent was given up.
+    /// Formats why the agent was abandoned.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Pace { deaths, within, .. } = self.pace;
+        let RestartLimits { deaths, within, .. } = self.limits;
         write!(f, "died {deaths} times within {within:?} of running, and is not started again")
     }
 }
@@ -108,7 +108,7 @@ impl fmt::Display for Restarts {
 mod tests {
     use super::*;
 
-    const PACE: Pace = Pace {
+    const PACE: RestartLimits = RestartLimits {
         first: Duration::from_millis(500),
         most: Duration::from_secs(30),
         deaths: 10,
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_pace_is_a_setting_and_has_these_defaults() {
-        assert_eq!(Pace::of(&AgentSettings::default()), PACE);
+        assert_eq!(RestartLimits::of(&AgentSettings::default()), PACE);
     }
 
     /// What follows each of several lives, in seconds; `None` where the agent is given up.
@@ -174,14 +174,15 @@ mod tests {
 
     #[test]
     fn numbers_at_their_ends_are_borne() {
-        let pace = Pace { first: Duration::MAX, most: Duration::MAX, deaths: 1, within: Duration::MAX };
-        assert_eq!(Restarts::new(Restart::Always, pace).ended(Duration::ZERO, true), Next::GiveUp);
-        let pace = Pace { deaths: 3, ..pace };
-        assert_eq!(backoffs_max(pace), Next::Start(Duration::MAX));
+        let limits =
+            RestartLimits { first: Duration::MAX, most: Duration::MAX, deaths: 1, within: Duration::MAX };
+        assert_eq!(Restarts::new(Restart::Always, limits).ended(Duration::ZERO, true), Next::GiveUp);
+        let limits = RestartLimits { deaths: 3, ..limits };
+        assert_eq!(backoffs_max(limits), Next::Start(Duration::MAX));
     }
 
-    fn backoffs_max(pace: Pace) -> Next {
-        let mut restarts = Restarts::new(Restart::Always, pace);
+    fn backoffs_max(limits: RestartLimits) -> Next {
+        let mut restarts = Restarts::new(Restart::Always, limits);
         restarts.ended(Duration::ZERO, true);
         restarts.ended(Duration::ZERO, true)
     }

@@ -1,9 +1,9 @@
-//! `relayline run`: a gateway as a side-car, with the bridge on stdio or on a child's.
+//! `relayline run`: a gateway for an agent, with the bridge on stdin and stdout or on those of a child process.
 
 use crate::bridge::{self, Agent, Cause, End, MediaFolder, OneAgent, Options};
 use crate::exec::Current;
 use crate::gateway::GatewayArguments;
-use crate::restart::{Pace, Restart, Restarts};
+use crate::restart::{Restart, RestartLimits, Restarts};
 use crate::signals::{self, Shutdown};
 use crate::supervisor::Supervisor;
 use crate::{boot, fail};
@@ -16,7 +16,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Returns the help below the flags.
+/// Returns the help after the flags.
 fn after_help() -> String {
     AFTER_HELP.replace("{ops}", &wrapped(bridge::op_names()))
 }
@@ -38,79 +38,99 @@ const AFTER_HELP: &str = "\
 Examples:
   GATEWAY_RELAY_URL=wss://connector.example GATEWAY_RELAY_ID=gw-1 GATEWAY_RELAY_SECRET=... \\
     relayline run --platform discord --bot-id 1 --exec ./agent.py
-  relayline run --url ws://127.0.0.1:8080 --identity discord:1 --identity telegram:2
+  Connection     relayline run --url wss://connector.example --ca-file ca.pem --platform discord
+  Identity       relayline run --url ws://127.0.0.1:8080 --identity discord:1 --identity telegram:2
+  Credentials    relayline run --gateway-id gw-1 --secret-file gateway.secret --platform discord
+  Provisioning   relayline run --provision always --access-token-command 'gcloud auth print-identity-token'
+  Webhooks       relayline run --inbound-listen 0.0.0.0:8787 --delivery-key-file delivery.key
+  Sessions       relayline run --thread-sessions-per-user true --platform slack
+  Agent          relayline run --restart on-failure --exec ./agent.py
+  Configuration  relayline run --config relayline.toml --set handshake_timeout=1s
+  Logging        relayline run -v --log-format json
 
-The agent reads events, one JSON object a line with `event` first: connected, disconnected, message, interrupt,
-prompt_answer, stale_prompt, passthrough, frame, result, dead_letter, invalid, fatal. It writes ops, one JSON object a line:
+The bridge: the agent reads events, one JSON object per line with `event` first: connected, disconnected, message,
+interrupt, prompt_answer, stale_prompt, passthrough, frame, result, dead_letter, invalid, fatal. It writes ops, one JSON
+object per line:
 {ops}
-An op with an `id` gets a `result`. The end of its output is a graceful disconnect.
+An op with an `id` gets a `result`. The end of the agent's output disconnects gracefully.
 
-SIGTERM, SIGINT and SIGHUP (unless it is ignored, as under nohup) end the gateway gracefully, a second one at once. The
-agent of --exec is in a process group of its own, and no process of that group outlives the agent or the gateway, even
-one that is killed: after the end of its stdin come SIGTERM (2 s) and SIGKILL (5 s). What calls setsid or setpgid, or
-runs as another user, escapes: it sees the end of its stdin, and must end by itself.
-With --restart the gateway stays connected, and starts an agent that has died again: after 0.5 s, then twice as long
-each time, up to 30 s. Ten deaths within a minute of running end it with 1.
-The gateway's memory and environment are closed to the agent; RELAYLINE_DEBUGGABLE=1 opens them, for debuggers.
+Signals: SIGTERM, SIGINT and SIGHUP (unless it is ignored, as under nohup) disconnect gracefully. A second signal exits at
+once.
 
-An op never fails for want of room: it waits in order (--set waiting_ops, waiting_op_bytes), and beyond that nothing is
-read. ack, refuse, interrupt and disconnect overtake. Events wait for the agent (agent_events, agent_event_bytes), and
-results apart from them (agent_result_bytes). It is warned of an agent that has not read for agent_read_warning; where
-that many results wait and it reads nothing for agent_read_timeout, the program ends with 1.
+The agent of --exec runs in its own process group. When the agent or the gateway ends, even by SIGKILL, the whole group
+ends: its stdin is closed, SIGTERM follows after 2 s, and SIGKILL after 5 s. A process that calls setsid or setpgid, or
+runs as another user, is not killed: it sees the end of its stdin, and must exit by itself.
 
-Before it dials it asks the connector for a secret, where none is set and there is an access token to show (--provision),
-and tells it the policies that are set. What fails of that is in the log, and does not stop it; but a connector that knows
-the gateway already and issues no secret ends it, since every dial would be refused.
+With --restart the gateway stays connected, and starts the agent again after 0.5 s. The delay doubles with each further
+death, up to 30 s. After ten deaths within a minute of running the gateway exits with 1.
 
-Exit codes: 0 done, or the relay is switched off (--enabled false), 1 the agent failed, or writes and does not read, or
-no secret was issued, 2 flags, environment or configuration file wrong, or stdin at its end and no --exec, 3 relay
-disabled (revoked).";
+The agent cannot read the gateway's memory and environment. RELAYLINE_DEBUGGABLE=1 turns this protection off, for
+debuggers.
 
-/// Run a gateway for an agent in any language: JSON lines on stdin and stdout
+Limits: an op never fails for want of room. It waits in order (--set waiting_ops, waiting_op_bytes), and beyond these
+limits nothing is read. ack, refuse, interrupt and disconnect overtake other ops. Events wait for the agent up to
+agent_events and agent_event_bytes, results up to agent_result_bytes. The gateway logs a warning if the agent has not read
+for agent_read_warning. It exits with 1 if results have reached their limit and the agent reads nothing for
+agent_read_timeout.
+
+Before the dial: the gateway requests a secret if none is set and an access token is available (--provision), and sends
+the policies that are set. A step that fails is logged, and the gateway dials all the same. It exits with 1 if the
+connector knows the gateway already and issues no secret, since every dial would be refused.
+
+Exit codes: 0 done, or relay disabled by --enabled false; 1 the agent failed or does not read, or no secret was issued;
+2 flags, environment or config file wrong, or stdin at its end without --exec; 3 relay disabled (revoked).";
+
+/// Run a gateway for an agent in any language: JSON lines on stdin and stdout.
 #[derive(Debug, Args)]
-#[command(after_help = after_help())]
+#[command(after_long_help = after_help(), next_help_heading = "Agent")]
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) gateway: GatewayArguments,
 
-    /// Acknowledge buffered deliveries too once their line is written to the agent
+    /// Acknowledge buffered deliveries once their line is written to the agent.
+    ///
+    /// By default the agent acknowledges them with the op ack.
     #[arg(long)]
     auto_ack: bool,
 
-    /// Hand on platform requests that become no message, as passthrough lines
+    /// Deliver platform requests that are not messages, as passthrough lines.
     #[arg(long)]
     passthrough: bool,
 
-    /// Further fields of the hello, as a JSON object; its own fields are never replaced
+    /// Extra fields of the hello frame, as a JSON object. They replace none of its own fields.
     #[arg(long, value_name = "JSON", value_parser = object)]
     hello_extra: Option<Map<String, Value>>,
 
-    /// File with the commands to declare to Discord: a JSON list of objects
+    /// File with the commands to declare to Discord: a JSON list of objects.
     #[arg(long, value_name = "FILE")]
     command_manifest: Option<PathBuf>,
 
-    /// Meaning of a word after Slack's /hermes, as in ask=/ask
+    /// Text that replaces a word after Slack's /hermes, as in ask=/ask. Repeatable.
     #[arg(long, value_name = "WORD=TEXT", value_parser = subcommand)]
     slack_subcommand: Vec<(String, String)>,
 
-    /// Address on which to serve counters and the fill of each queue, as GET /metrics in the Prometheus text format
+    /// Address of the metrics page, as in 127.0.0.1:9464.
+    ///
+    /// GET /metrics returns counters and queue sizes in the Prometheus text format.
     #[arg(long, value_name = "ADDR")]
     metrics: Option<String>,
 
-    /// Folder at which the paths of the ops upload, download and send_media begin; the working folder by default. Links are
-    /// followed, and a path that leads out of it is refused
+    /// Folder of the agent's files; the working folder by default.
+    ///
+    /// Paths of the ops upload, download and send_media are relative to it. Symbolic links are followed. A path that leads
+    /// out of the folder is rejected.
     #[arg(long, value_name = "DIR")]
     media_dir: Option<PathBuf>,
 
-    /// Let the agent upload and download files outside of the media folder, too
+    /// Let the agent upload and download files outside of the media folder.
     #[arg(long)]
     media_anywhere: bool,
 
-    /// Run this program as the agent, on its stdin and stdout; everything after it goes to it
+    /// Program to run as the agent, with its arguments. It must be the last flag.
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
 
-    /// Start the agent of --exec again when it has ended, or only when it has failed; the gateway stays connected
+    /// Restart the agent of --exec when it ends, or only when it fails. The gateway stays connected.
     #[arg(long, value_enum, default_value_t = Restart::Never, value_name = "WHEN", requires = "exec")]
     restart: Restart,
 }
@@ -126,7 +146,7 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         Err(error) => return fail(2, error),
     };
     if arguments.exec.is_empty() && stdin_has_ended() {
-        let what = "stdin is at its end, so no agent is there to serve: start one with --exec CMD, or connect stdin \
+        let what = "stdin is at its end, so there is no agent to serve: start one with --exec CMD, or connect stdin \
                     and stdout to one";
         return fail(2, what);
     }
@@ -137,7 +157,7 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
             return fail(2, format_args!("--media-dir {}: {error}; name a folder", folder.display()));
         }
     };
-    // It was asked for, so it is there, or nothing is.
+    // The gateway does not run without the metrics page that was requested.
     let metrics = match arguments.metrics.as_deref().map(open).transpose() {
         Ok(metrics) => metrics,
         Err(error) => return fail(1, error),
@@ -165,14 +185,14 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         let ended = bridge::run(runtime, config, &mut OneAgent(Some(agent)), options, &shutdown);
         return end(ended.map(|end| (end, true)));
     };
-    let restarts = Restarts::new(arguments.restart, Pace::of(&options.settings));
+    let restarts = Restarts::new(arguments.restart, RestartLimits::of(&options.settings));
     let (supervisor, mut agents) =
         match Supervisor::start(&arguments.exec, restarts, current, shutdown.clone()) {
             Ok(started) => started,
             Err(error) => return fail(1, format_args!("--exec {program}: {error}")),
         };
     let ended = bridge::run(runtime, config, &mut agents, options, &shutdown);
-    // The agent's input is closed by now: one that reads to the end ends.
+    // The agent's input is closed now, which ends an agent that reads to the end.
     drop(agents);
     let succeeded = supervisor.finish();
     end(ended.map(|end| (end, succeeded)))
@@ -188,19 +208,19 @@ fn end(ended: io::Result<(End, bool)>) -> ExitCode {
     }
 }
 
-/// Time to wait for the end of stdin: a shell may not have closed it yet.
+/// Time to wait for the end of stdin, since a shell may close it late.
 #[cfg(unix)]
 const STDIN_WAIT: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// Tells whether stdin is at its end. What was read of it is kept for its reader.
+/// Returns true if stdin is at its end. Keeps what was read for the reader of stdin.
 #[cfg(unix)]
 fn stdin_has_ended() -> bool {
     use rustix::event::{PollFd, PollFlags, poll};
     let stdin = io::stdin();
     let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
-    let speaks = poll(&mut fds, Some(&STDIN_WAIT)).is_ok_and(|ready| ready > 0);
-    // An error is for who reads it to tell.
-    speaks && io::stdin().lock().fill_buf().is_ok_and(<[u8]>::is_empty)
+    let is_ready = poll(&mut fds, Some(&STDIN_WAIT)).is_ok_and(|ready| ready > 0);
+    // The reader of stdin reports errors.
+    is_ready && io::stdin().lock().fill_buf().is_ok_and(<[u8]>::is_empty)
 }
 
 #[cfg(not(unix))]

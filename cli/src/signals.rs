@@ -1,4 +1,4 @@
-//! Signals: the requests to stop that they are, and what they do to the program as a whole.
+//! Signals: requests to stop, and the program's reaction to others.
 
 use futures_channel::oneshot;
 use futures_util::future::Shared;
@@ -7,7 +7,7 @@ use std::future::pending;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A request to stop that reaches everything that holds a clone. It passes through no queue, so nothing delays it.
+/// Request to stop, which all clones see at once.
 #[derive(Clone, Debug)]
 pub(crate) struct Shutdown {
     /// The trigger, until it is used.
@@ -21,10 +21,10 @@ impl Shutdown {
         Shutdown { trigger: Arc::new(Mutex::new(Some(sender))), triggered: receiver.shared() }
     }
 
-    /// Asks to stop. `reason` is shown to people, as in `SIGTERM`. Of several calls the first counts.
+    /// Requests to stop. `reason` is a text for people, as in `SIGTERM`. Only the first call counts.
     pub(crate) fn trigger(&self, reason: &'static str) {
         let sender = self.trigger.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A waiter's waker is not run under the lock.
+        // Not under the lock: sending runs a waker.
         if let Some(sender) = sender {
             let _ = sender.send(reason);
         }
@@ -32,7 +32,7 @@ impl Shutdown {
 
     /// Waits for the request to stop, and returns its reason. Cancel-safe; any number may wait.
     pub(crate) fn triggered(&self) -> impl Future<Output = &'static str> + Send + use<> {
-        // No handle is left: nobody can ask any more.
+        // The sender is gone: no request can follow.
         self.triggered.clone().or_else(|_| pending::<Result<_, ()>>()).map(Result::unwrap_or_default)
     }
 }
@@ -69,26 +69,25 @@ pub(crate) fn watch(_: Shutdown, _: impl FnOnce() + Send + 'static) -> io::Resul
     Ok(())
 }
 
-/// Makes a file that grows beyond its limit (`ulimit -f`) an error of the write, instead of the end of the program.
-/// Children are not touched: a handler, unlike an ignored signal, is not inherited.
+/// Makes a write beyond the file size limit (`ulimit -f`) an error instead of a fatal signal. Children are not affected: a
+/// handler, unlike an ignored signal, is not inherited.
 #[cfg(unix)]
 pub(crate) fn report_file_limits() {
-    // It fails on machines that have no such signal.
+    // It fails on systems without this signal.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
 #[cfg(not(unix))]
 pub(crate) fn report_file_limits() {}
 
-/// Returns the signals that the program was told to ignore, as `nohup` does. `None` where the machine does not say:
-/// only Linux tells without a call that is unsafe.
+/// Returns the signals that the program inherited as ignored, as under `nohup`; `None` if they are unknown. Only Linux
+/// reports them without unsafe calls.
 #[cfg(unix)]
 pub(crate) fn ignored() -> Option<Vec<i32>> {
     ignored_in(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// Returns whether SIGHUP is to be left alone: it is ignored, or that cannot be known. Unless it is ignored, its default
-/// then ends the program.
+/// Returns true if SIGHUP is ignored, or if that is unknown. Its default action applies in the latter case.
 #[cfg(unix)]
 pub(crate) fn hangup_is_ignored() -> bool {
     ignored().is_none_or(|ignored| ignored.contains(&signal_hook::consts::SIGHUP))

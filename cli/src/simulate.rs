@@ -1,5 +1,5 @@
-//! `relayline simulate`: the gateway's machine against a connector over a network in virtual time, with all that can go
-//! wrong; one seed a run.
+//! `relayline simulate`: runs the gateway's machine against a connector over a faulty network in virtual time, one run per
+//! seed.
 
 use crate::{complain, fail};
 use data_encoding::HEXLOWER;
@@ -18,48 +18,48 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Simulate gateways and connectors over a network that fails in every way: a seed a run, and always the same run
+/// Simulate gateways and connectors over a faulty network. Each seed is one reproducible run.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   relayline simulate --seeds 0..1000
   relayline simulate --seeds 17..18 --profile flaky --keep 3,7,10-14 --trace
   relayline simulate --seeds 0..1000 --never waiters_dropped
   relayline simulate --seeds 3 --profile calm --record
 
-A failure is shrunk, written as a recording, and printed with the command that repeats it.
+A failed run is shrunk, written as a recording, and printed with the command that reproduces it.
 
-Exit codes: 0 all invariants held, 1 one did not, or a recording could not be written, 2 wrong flags, 130 interrupted
-(what was found until then is told).")]
+Exit codes: 0 all invariants held; 1 an invariant failed, or a recording could not be written; 2 wrong flags; 130
+interrupted, after printing the results so far.")]
 pub(crate) struct Args {
-    /// The seeds to run, A..B without B; a single number is that seed
+    /// Seeds to run, from A to B exclusive. A single number is one seed.
     #[arg(long, value_name = "A..B", default_value = "0..100", value_parser = seeds)]
     seeds: Range<u64>,
-    /// Only this profile: calm, flaky, hostile, sleepy or revoking; all by default
+    /// Profile: calm, flaky, hostile, sleepy or revoking; all by default.
     #[arg(long, value_name = "NAME", value_parser = |name: &str| name.parse::<Profile>())]
     profile: Option<Profile>,
-    /// Further runs, a line each: a profile and a seed, as in `flaky 17`
+    /// File of further runs, one per line: a profile and a seed, as in `flaky 17`.
     #[arg(long, value_name = "FILE")]
     regressions: Option<PathBuf>,
-    /// Carry out only these deeds of each plan, as a shrunk failure names them
+    /// Perform only these actions of each plan, as printed for a shrunk failure.
     #[arg(long, value_name = "PLACES", default_value = "all")]
     keep: PlanSubset,
-    /// Claim that this counter of the gateway's never counts: finds the smallest run that reaches it
+    /// Assert that this counter of the gateway stays 0: finds the smallest run that increases it.
     #[arg(long, value_name = "COUNTER")]
     never: Option<Counter>,
-    /// Threads; as many as there are processors by default
+    /// Number of threads; the number of processors by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
-    /// Print each run's trace
+    /// Print the trace of each run.
     #[arg(long)]
     trace: bool,
-    /// Print the summary as one JSON object
+    /// Print the summary as one JSON object.
     #[arg(long)]
     json: bool,
-    /// Record each run, and not only one that fails, as simulated-PROFILE-SEED.jsonl
+    /// Record each run, not only failed ones, as simulated-PROFILE-SEED.jsonl.
     #[arg(long)]
     record: bool,
-    /// Where recordings go; the present folder by default
+    /// Folder of the recordings; the working folder by default.
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     out: PathBuf,
 }
@@ -70,9 +70,9 @@ impl Args {
     }
 }
 
-/// `17..20`, or `17` alone.
+/// Parses a range of seeds: `17..20`, or `17` alone.
 fn seeds(text: &str) -> Result<Range<u64>, String> {
-    let wrong = || format!("{text:?} is no range of seeds: write A..B, as in 0..1000, with A below B");
+    let wrong = || format!("{text:?} is not a range of seeds: write A..B, as in 0..1000, with A below B");
     let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
     let range = match text.split_once("..") {
         Some((first, end)) => number(first)?..number(end)?,
@@ -81,17 +81,17 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     if range.is_empty() { Err(wrong()) } else { Ok(range) }
 }
 
-/// What came of all runs.
+/// Results of all runs.
 #[derive(Default)]
-struct Sum {
+struct Totals {
     runs: u64,
     events: u64,
     fewest: u64,
     exercised: Exercised,
     failed: Vec<SimulatedRun>,
-    /// Why a recording that was asked for is missing.
+    /// Error of a recording that could not be written.
     unwritten: Option<String>,
-    /// The hashes of all runs, folded in the order of the jobs.
+    /// Hash of each run, with the number of its job.
     hashes: Vec<(usize, [u8; 32])>,
 }
 
@@ -104,26 +104,26 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     if args.record && !args.out.is_dir() {
         return fail(1, format_args!("--out {}: there is no such folder to record in", args.out.display()));
     }
-    // A panic of a machine is a failure of its run, and told as one.
+    // A panic of a machine is reported as a failure of its run.
     std::panic::set_hook(Box::new(|_| {}));
-    // What was found until then is told. A second one ends the program where it stands. Where this cannot be had, the
-    // first one does.
+    // The first SIGINT stops after the current runs, the second exits at once. If no handler can be installed, the first
+    // one exits.
     let interrupted = Arc::new(AtomicBool::new(false));
     let _ = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, interrupted.clone());
     let _ = signal_hook::flag::register(SIGINT, interrupted.clone());
-    let mut sum = run_all(args, &jobs, &interrupted);
+    let mut totals = run_all(args, &jobs, &interrupted);
     drop(std::panic::take_hook());
-    sum.failed.sort_by_key(|run| (run.seed, run.profile));
+    totals.failed.sort_by_key(|run| (run.seed, run.profile));
     let mut out = BufWriter::new(io::stdout().lock());
-    let told = tell(args, &sum, &mut out).and_then(|()| out.flush());
-    if let Some(problem) = &sum.unwritten {
+    let written = write_results(args, &totals, &mut out).and_then(|()| out.flush());
+    if let Some(problem) = &totals.unwritten {
         return fail(1, problem);
     }
-    match told {
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             fail(1, format_args!("standard output: {error}"))
         }
-        Ok(()) | Err(_) if !sum.failed.is_empty() => ExitCode::from(1),
+        Ok(()) | Err(_) if !totals.failed.is_empty() => ExitCode::from(1),
         Ok(()) | Err(_) if interrupted.load(Ordering::Relaxed) => ExitCode::from(130),
         Ok(()) | Err(_) => ExitCode::SUCCESS,
     }
@@ -140,7 +140,7 @@ fn jobs(args: &Args) -> Result<Vec<(u64, Profile)>, String> {
         {
             let wrong = || {
                 format!(
-                    "{}:{}: {line:?} is no run: write a profile and a seed, as in `flaky 17`",
+                    "{}:{}: {line:?} is not a run: write a profile and a seed, as in `flaky 17`",
                     file.display(),
                     number + 1
                 )
@@ -154,14 +154,14 @@ fn jobs(args: &Args) -> Result<Vec<(u64, Profile)>, String> {
     Ok(jobs)
 }
 
-fn run_all(args: &Args, jobs: &[(u64, Profile)], interrupted: &AtomicBool) -> Sum {
+fn run_all(args: &Args, jobs: &[(u64, Profile)], interrupted: &AtomicBool) -> Totals {
     let bar =
         if io::stderr().is_terminal() { ProgressBar::new(jobs.len() as u64) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {per_sec}, {msg}{eta} left") {
         bar.set_style(style);
     }
     let options = args.options();
-    let (next, sum) = (AtomicUsize::new(0), Mutex::new(Sum { fewest: u64::MAX, ..Sum::default() }));
+    let (next, totals) = (AtomicUsize::new(0), Mutex::new(Totals { fewest: u64::MAX, ..Totals::default() }));
     let enough = AtomicBool::new(false);
     let is_over = || enough.load(Ordering::Relaxed) || interrupted.load(Ordering::Relaxed);
     let threads =
@@ -176,68 +176,68 @@ fn run_all(args: &Args, jobs: &[(u64, Profile)], interrupted: &AtomicBool) -> Su
                     bar.inc(1);
                     let unwritten =
                         (args.record && run.failure.is_none()).then(|| keep(args, &run)).flatten();
-                    let Ok(mut sum) = sum.lock() else { break };
-                    sum.runs += 1;
-                    sum.events += run.events;
-                    sum.fewest = sum.fewest.min(run.events);
-                    sum.exercised.add(&run.exercised);
-                    sum.hashes.push((place, run.hash));
+                    let Ok(mut totals) = totals.lock() else { break };
+                    totals.runs += 1;
+                    totals.events += run.events;
+                    totals.fewest = totals.fewest.min(run.events);
+                    totals.exercised.add(&run.exercised);
+                    totals.hashes.push((place, run.hash));
                     if args.trace {
                         let _ = writeln!(io::stdout(), "# seed {seed} {profile}\n{}", run.trace.join("\n"));
                     }
                     if let Some(problem) = unwritten {
-                        sum.unwritten.get_or_insert(problem);
+                        totals.unwritten.get_or_insert(problem);
                         enough.store(true, Ordering::Relaxed);
                     }
                     if run.failure.is_some() {
                         bar.set_message("a failure, ");
-                        sum.failed.push(run);
-                        // A few tell as much as many, and of what is claimed never to be one is enough.
+                        totals.failed.push(run);
+                        // A few failures suffice, and one of an asserted counter.
                         let most = if args.never.is_some() { 1 } else { 10 };
-                        enough.fetch_or(sum.failed.len() >= most, Ordering::Relaxed);
+                        enough.fetch_or(totals.failed.len() >= most, Ordering::Relaxed);
                     }
                 }
             });
         }
     });
     bar.finish_and_clear();
-    sum.into_inner().unwrap_or_default()
+    totals.into_inner().unwrap_or_default()
 }
 
-fn tell(args: &Args, sum: &Sum, out: &mut dyn Write) -> io::Result<()> {
-    let hash = hash(sum);
+fn write_results(args: &Args, totals: &Totals, out: &mut dyn Write) -> io::Result<()> {
+    let hash = hash(totals);
     if args.json {
-        let failures: Vec<_> = sum.failed.iter().map(told_as_json).collect();
-        let exercised = &sum.exercised;
+        let failures: Vec<_> = totals.failed.iter().map(failure_json).collect();
+        let exercised = &totals.exercised;
         let transitions: serde_json::Map<_, _> =
             coverage::taken(exercised).into_iter().map(|(name, count)| (name, count.into())).collect();
         writeln!(
             out,
             "{}",
-            json!({"runs": sum.runs, "events": sum.events, "fewest_events": sum.fewest, "hash": hash, "failures": failures,
+            json!({"runs": totals.runs, "events": totals.events, "fewest_events": totals.fewest, "hash": hash, "failures": failures,
                 "rules": exercised.rules, "deeds": exercised.actions, "transitions": transitions,
                 "counters": exercised.counters, "unreached": coverage::unreached(exercised)})
         )?;
     } else if args.never.is_none() {
-        told_as_text(sum, &hash, out)?;
+        write_text(totals, &hash, out)?;
     } else {
-        writeln!(out, "{}", total(sum))?;
+        writeln!(out, "{}", total(totals))?;
     }
     out.flush()?;
-    for failed in &sum.failed {
+    for failed in &totals.failed {
         explain(args, failed);
     }
     Ok(())
 }
 
-fn told_as_json(run: &SimulatedRun) -> serde_json::Value {
+fn failure_json(run: &SimulatedRun) -> serde_json::Value {
     let failure = run.failure.as_ref();
     json!({"seed": run.seed, "profile": run.profile.name(), "step": failure.map(|(step, _)| step),
         "invariant": failure.map(|(_, violation)| violation.invariant), "rule": failure.map(|(_, violation)| violation.rule),
         "found": failure.map(|(_, violation)| &violation.found)})
 }
 
-fn told_as_text(sum: &Sum, hash: &str, out: &mut dyn Write) -> io::Result<()> {
+fn write_text(totals: &Totals, hash: &str, out: &mut dyn Write) -> io::Result<()> {
     let list = |names: Vec<(String, u64)>| {
         let shown: Vec<String> = names.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
         shown.join(" · ")
@@ -245,40 +245,40 @@ fn told_as_text(sum: &Sum, hash: &str, out: &mut dyn Write) -> io::Result<()> {
     let named = |map: &std::collections::BTreeMap<&'static str, u64>| {
         list(map.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect())
     };
-    writeln!(out, "rules        {}", named(&sum.exercised.rules))?;
-    writeln!(out, "deeds        {}", named(&sum.exercised.actions))?;
-    writeln!(out, "counters     {}", named(&sum.exercised.counters))?;
-    for (name, count) in coverage::taken(&sum.exercised) {
+    writeln!(out, "rules        {}", named(&totals.exercised.rules))?;
+    writeln!(out, "deeds        {}", named(&totals.exercised.actions))?;
+    writeln!(out, "counters     {}", named(&totals.exercised.counters))?;
+    for (name, count) in coverage::taken(&totals.exercised) {
         writeln!(out, "{count:>12} {name}")?;
     }
     writeln!(out, "hash         {hash}")?;
-    writeln!(out, "{}", total(sum))
+    writeln!(out, "{}", total(totals))
 }
 
-fn total(sum: &Sum) -> String {
-    let verdict = match sum.failed.len() {
+fn total(totals: &Totals) -> String {
+    let verdict = match totals.failed.len() {
         0 => "all invariants held".to_owned(),
         failed => format!("{failed} FAILED"),
     };
-    let fewest = if sum.runs == 0 { 0 } else { sum.fewest };
-    format!("{} runs, {} events, {fewest} in the shortest: {verdict}", sum.runs, sum.events)
+    let fewest = if totals.runs == 0 { 0 } else { totals.fewest };
+    format!("{} runs, {} events, {fewest} in the shortest: {verdict}", totals.runs, totals.events)
 }
 
-/// One hash for all runs, whichever thread did which.
-fn hash(sum: &Sum) -> String {
-    let mut hashes = sum.hashes.clone();
+/// Returns one hash of all runs, which does not depend on the threads.
+fn hash(totals: &Totals) -> String {
+    let mut hashes = totals.hashes.clone();
     hashes.sort_unstable();
     let mut all = [0u8; 32];
     for (place, hash) in hashes {
         for (at, byte) in hash.iter().enumerate() {
-            // Which run it is of counts: the place turns it.
+            // Rotated by the number of the run, so that the order of runs counts.
             all[(at + place) % 32] ^= byte;
         }
     }
     HEXLOWER.encode(&all)
 }
 
-/// Shrinks a failure, writes it down, and says how to see it again.
+/// Shrinks a failure, records it, and prints the command that reproduces it.
 fn explain(args: &Args, failed: &SimulatedRun) {
     let Some((step, violation)) = &failed.failure else { return };
     let (seed, profile) = (failed.seed, failed.profile);
@@ -295,17 +295,17 @@ fn explain(args: &Args, failed: &SimulatedRun) {
         complain(format_args!("  {line}"));
     }
     let deeds = kept.0.as_ref().map_or(0, Vec::len);
-    complain(format_args!("  with {deeds} deeds left of its plan it is repeated by:"));
+    complain(format_args!("  {deeds} actions of its plan are left; reproduce it with:"));
     let options = RunOptions { keep: kept, ..args.options() };
     complain(format_args!("  {} --trace", options.command(seed, profile)));
 }
 
-/// Where a run's recording goes.
+/// Returns the path of a run's recording.
 fn file(args: &Args, run: &SimulatedRun) -> PathBuf {
     args.out.join(format!("simulated-{}-{}.jsonl", run.profile, run.seed))
 }
 
-/// Writes a run's recording; what went wrong, if anything did.
+/// Writes a run's recording. Returns the error, if there is one.
 fn keep(args: &Args, run: &SimulatedRun) -> Option<String> {
     let (file, recording) = (file(args, run), run.recording.as_ref()?);
     let write = || {

@@ -1,4 +1,4 @@
-//! Supervises the agent of `--exec`: waits for its end, and starts it again where `--restart` says so.
+//! Supervisor of the agent of `--exec`: waits for its end, and restarts it according to `--restart`.
 
 use crate::bridge::{Agent, AgentEnd, Agents};
 use crate::complain;
@@ -13,10 +13,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The agents of a supervisor, for the bridge to serve one after the other.
+/// Source of a supervisor's agents, for the bridge.
 #[derive(Debug)]
 pub(crate) struct Supervised {
-    /// Asks for the first agent, or for the one after that which has ended.
+    /// Requests the first agent, or the next one.
     requests: Sender<()>,
     is_requested: bool,
     agents: UnboundedReceiver<Agent>,
@@ -26,7 +26,7 @@ impl Agents for Supervised {
     /// Cancel-safe. The agent before has ended, or ends within five seconds: its pipes are to be closed first.
     async fn next(&mut self, _: Option<AgentEnd>) -> io::Result<Option<Agent>> {
         if !self.is_requested {
-            // A supervisor that has ended has nothing to give, which shows below.
+            // It fails if the supervisor has ended: then there is no further agent.
             self.is_requested = self.requests.send(()).is_ok();
         }
         let agent = self.agents.next().await;
@@ -35,7 +35,7 @@ impl Agents for Supervised {
     }
 }
 
-/// The thread that waits for the agent's end.
+/// Thread that waits for the agent's end.
 #[derive(Debug)]
 pub(crate) struct Supervisor(JoinHandle<Conclusion>);
 
@@ -43,7 +43,10 @@ pub(crate) struct Supervisor(JoinHandle<Conclusion>);
 type Conclusion = Option<String>;
 
 impl Supervisor {
-    /// Starts the agent. Nothing else is started when that fails.
+    /// Starts the agent and its supervisor.
+    ///
+    /// # Errors
+    /// The agent cannot be started.
     pub(crate) fn start(
         exec: &[String],
         restarts: Restarts,
@@ -52,16 +55,16 @@ impl Supervisor {
     ) -> Result<(Supervisor, Supervised), StartError> {
         let (requests, requested) = channel();
         let (sender, agents) = unbounded();
-        let mut watched =
-            Watched { exec: exec.to_vec(), restarts, current, shutdown, started: Instant::now() };
-        let (child, agent) = watched.start()?;
-        let watch = move || watched.watch(child, agent, &requested, &sender);
+        let mut process =
+            AgentProcess { exec: exec.to_vec(), restarts, current, shutdown, started: Instant::now() };
+        let (child, agent) = process.start()?;
+        let watch = move || process.watch(child, agent, &requested, &sender);
         let thread = std::thread::Builder::new().name("supervisor".to_owned()).spawn(watch)?;
         Ok((Supervisor(thread), Supervised { requests, is_requested: false, agents }))
     }
 
-    /// Waits for the end of the last agent, once its [`Supervised`] is dropped, and tells whether it succeeded. If it did
-    /// not, the reason is printed.
+    /// Waits for the end of the last agent, once its [`Supervised`] is dropped. Returns true if it succeeded, else prints the
+    /// reason.
     pub(crate) fn finish(self) -> bool {
         let conclusion = self.0.join().unwrap_or_else(|_| Some("the agent's supervisor panicked".to_owned()));
         if let Some(failure) = &conclusion {
@@ -71,14 +74,14 @@ impl Supervisor {
     }
 }
 
-/// End of an agent, or the reason that there was none.
-type Ended = Result<ExitStatus, String>;
+/// Exit status of an agent, or the error.
+type AgentOutcome = Result<ExitStatus, String>;
 
-fn has_succeeded(ended: &Ended) -> bool {
+fn has_succeeded(ended: &AgentOutcome) -> bool {
     ended.as_ref().is_ok_and(ExitStatus::success)
 }
 
-struct Watched {
+struct AgentProcess {
     exec: Vec<String>,
     restarts: Restarts,
     current: Current,
@@ -87,7 +90,7 @@ struct Watched {
     started: Instant,
 }
 
-impl Watched {
+impl AgentProcess {
     fn program(&self) -> &str {
         self.exec.first().map_or("", String::as_str)
     }
@@ -129,7 +132,7 @@ impl Watched {
     fn replace(
         &mut self,
         mut lived: Duration,
-        mut ended: Ended,
+        mut ended: AgentOutcome,
         requests: &Receiver<()>,
     ) -> Result<(Child, Agent), Conclusion> {
         loop {
@@ -152,7 +155,7 @@ impl Watched {
             tracing::warn!(how, restart_in_ms, "agent_ended");
             let is_over = requests.recv_timeout(backoff) == Err(RecvTimeoutError::Disconnected);
             if is_over || self.shutdown.triggered().now_or_never().is_some() {
-                // The gateway ends meanwhile, which is no failure of an agent.
+                // The gateway ends meanwhile. That is not a failure of the agent.
                 return Err(None);
             }
             match self.start() {
@@ -162,8 +165,8 @@ impl Watched {
         }
     }
 
-    /// Says how the last agent failed, if it did.
-    fn conclude(&self, ended: &Ended) -> Conclusion {
+    /// Returns how the last agent failed, if it did.
+    fn conclude(&self, ended: &AgentOutcome) -> Conclusion {
         match ended {
             Ok(status) if status.success() => None,
             Ok(status) => Some(format!("the agent {} failed: {status}", self.program())),

@@ -1,5 +1,5 @@
-//! The command that prints an access token (H-8), run by the shell behind a guard, as an agent is: what it has started
-//! ends with it, and it ends with the gateway.
+//! Command that prints an access token (H-8). The shell runs it with a guard, like an agent: its child processes end with it,
+//! and it ends with the gateway.
 
 use crate::bridge::Agent;
 use crate::exec::Child;
@@ -9,11 +9,13 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Maximum time of a command.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Runs the command, and gives what it has printed: 64 KiB at most, within half a minute. Its stderr goes nowhere, since
-/// it may show what it must not (C-4); the error says what to do about it.
+/// Runs the command, and returns its output. Its stderr is discarded, since it may contain secrets (C-4).
+///
+/// # Errors
+/// The command fails, takes more than 30 s, or prints more than 64 KiB.
 pub(crate) fn run(command: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     let (program, arguments) = shell(command);
     let started = Child::start(program, &arguments);
@@ -22,23 +24,22 @@ pub(crate) fn run(command: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     drop(to);
     let (sender, output) = channel();
     std::thread::spawn(move || sender.send(read(from)));
-    let Ok(output) = output.recv_timeout(PATIENCE) else {
+    let Ok(output) = output.recv_timeout(TIMEOUT) else {
         child.killer().kill();
-        return Err(format!("it did not end within {} s: run it by hand to see why", PATIENCE.as_secs()));
+        return Err(format!("it did not end within {} s: run it by hand to see why", TIMEOUT.as_secs()));
     };
     let output = output.map_err(|error| format!("its output cannot be read: {error}"))?;
     if output.len() > MAX_RESPONSE {
         child.killer().kill();
         return Err(format!("it printed more than {MAX_RESPONSE} bytes: let it print the token alone"));
     }
-    // Its output has ended, and so will it.
     match child.wait().map_err(|error| format!("it cannot be waited for: {error}"))? {
         status if status.success() => Ok(output),
         status => Err(format!("it ended with {status}: run it by hand to see why")),
     }
 }
 
-/// All that it prints, and one byte above what is taken at most.
+/// Reads the output, up to one byte above the limit.
 fn read(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut output = Zeroizing::new(Vec::new());
     from.take(MAX_RESPONSE as u64 + 1).read_to_end(&mut output)?;

@@ -1,9 +1,9 @@
-//! What is wrong with a command line.
+//! Errors of the command line.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// Says it, and ends the program. Two things that may be secrets are not repeated (C-4): an argument that nothing wants,
-/// since its flag may have been forgotten, and a value that may be a URL with a password.
+/// Prints the error and exits. Redacts two values that may be secrets (C-4): an unexpected argument, whose flag may be
+/// missing, and a value that may be a URL with a password.
 pub(crate) fn end(mut error: clap::Error) -> ! {
     let hidden = || ContextValue::String("<hidden>".to_owned());
     let shown = |kind| error.get(kind).map(ContextValue::to_string).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `relayline verify`: is this token good, or is this delivery signed, as a connector or a gateway would judge it?
+//! `relayline verify`: verifies an upgrade token or a signed delivery, as a connector or a gateway does.
 
 use crate::gateway::{secret_file, variable};
 use crate::{fail, print, unix_s};
@@ -9,37 +9,36 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Check an upgrade token, or with --signature a delivery's signature
+/// Verify an upgrade token, or with --signature a signed delivery.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   relayline token --gateway-id gw-1 | relayline verify
   GATEWAY_RELAY_DELIVERY_KEY=new,old relayline verify --timestamp 1782554400 --signature ce72... --body body.json
 
-A token is read from standard input, since it is a credential, and checked with the secret of GATEWAY_RELAY_SECRET. A
-delivery is its exact body, on standard input or in --body, with the values of its headers x-relay-timestamp and
-x-relay-signature; it is checked with GATEWAY_RELAY_DELIVERY_KEY, a comma list during a rotation. Files given with
---secret-file go before either variable.
+A token is read from stdin, since it is a credential, and verified with GATEWAY_RELAY_SECRET. A delivery is its exact
+body, on stdin or in --body, with the values of its headers x-relay-timestamp and x-relay-signature. It is verified with
+GATEWAY_RELAY_DELIVERY_KEY, which is a comma-separated list during a rotation. --secret-file overrides both variables.
 
-Exit codes: 0 valid, 1 not valid or not readable, 2 flags or environment wrong.")]
+Exit codes: 0 valid; 1 not valid or not readable; 2 flags or environment wrong.")]
 pub(crate) struct VerifyArguments {
-    /// The signature of a delivery: its header x-relay-signature
+    /// Signature of a delivery: its header x-relay-signature
     #[arg(long, value_name = "HEX", requires = "timestamp")]
     signature: Option<String>,
 
-    /// When it was signed: its header x-relay-timestamp
+    /// Time of the signature: its header x-relay-timestamp
     #[arg(long, value_name = "UNIX_S", requires = "signature", allow_hyphen_values = true)]
     timestamp: Option<String>,
 
-    /// The delivery's body, byte for byte; standard input if it is not given
+    /// File with the exact body of the delivery; stdin by default
     #[arg(long, value_name = "FILE", requires = "signature")]
     body: Option<PathBuf>,
 
-    /// A file that holds a secret or delivery key and nothing else; may be given several times, any may match
+    /// File that holds a secret or delivery key and nothing else. Repeatable: any may match
     #[arg(long, value_name = "FILE")]
     secret_file: Vec<PathBuf>,
 
-    /// Check as at this moment, in unix seconds, instead of now
+    /// Time to verify it at, in Unix seconds; now by default
     #[arg(long, value_name = "UNIX_S")]
     at: Option<u64>,
 }
@@ -59,7 +58,7 @@ fn verdict(arguments: &VerifyArguments) -> Result<ExitCode, ExitCode> {
                 Err(reason) => fail(1, format_args!("not valid: {reason}")),
             }
         }
-        // The flags want each other.
+        // The flags require each other.
         (Some(_), None) | (None, Some(_)) | (None, None) => {
             let secrets = secrets(arguments, "GATEWAY_RELAY_SECRET", |secret| {
                 vec![Secret::from(secret.expose().trim())]
@@ -72,20 +71,20 @@ fn verdict(arguments: &VerifyArguments) -> Result<ExitCode, ExitCode> {
 fn check_token(token: &Secret, secrets: &[Secret], unix_s: u64) -> ExitCode {
     let token = token.expose().trim();
     if let Some(id) = token::verify(token, secrets, unix_s) {
-        // An id is whatever its token says: quoted, it stays on its line.
+        // Quoted: the id of a token may contain line breaks.
         return print(format_args!("valid: a token of gateway {id:?}"));
     }
-    // At the beginning of time no token has expired.
+    // At time 0 no token has expired.
     if token::verify(token, secrets, 0).is_some() {
         return fail(
             1,
             "not valid: the token has expired: mint a new one, and check the clocks of both sides",
         );
     }
-    fail(1, "not valid: it is no token, or another secret signed it")
+    fail(1, "not valid: it is not a token, or another secret signed it")
 }
 
-/// The secrets to check with; blank ones are none.
+/// Returns the secrets to verify with, without blank ones.
 fn secrets(
     arguments: &VerifyArguments,
     name: &str,

@@ -1,6 +1,6 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-//! A relay gateway on smol.
+//! Relay gateway on smol.
 
 #[doc(inline)]
 pub use relayline_runtime::host::*;
@@ -21,11 +21,12 @@ pub type Builder = relayline_runtime::Builder<Smol>;
 
 /// Connects a gateway without credentials, for one identity: a platform and the bot's id there.
 ///
-/// Resolves when the gateway is connected. After that it connects again by itself whenever it loses the connection;
-/// [`Relay::connected`] waits for that. [`Relay::disconnect`] ends it, as does dropping everything that [`Relay`] names.
+/// Resolves when the gateway is connected. From then on the gateway reconnects whenever it loses the connection, and
+/// [`Relay::connected`] waits for that. [`Relay::disconnect`] ends the gateway. So does dropping its handle, its inbox and
+/// what they returned, see [`Relay`].
 ///
 /// # Errors
-/// The URL is malformed, or the first dial failed: the error says why.
+/// The URL is malformed, or the first dial failed. The error has the cause.
 pub async fn connect(
     url: impl Into<String>,
     identity: impl Into<Identity>,
@@ -33,7 +34,7 @@ pub async fn connect(
     Builder::new(url).identity(identity).connect().await
 }
 
-/// Starts a gateway of a finished configuration, without waiting for its connection.
+/// Starts a gateway with a resolved configuration, without waiting for its connection.
 ///
 /// # Errors
 /// The configured certificates cannot be used, or credentials would be sent unencrypted.
@@ -41,45 +42,44 @@ pub fn start(config: GatewayConfig) -> Result<(Relay, Inbox), ConnectError> {
     relayline_runtime::start(Smol, config)
 }
 
-/// Does what comes before the dial, on smol: provisions credentials and sends policies, where the configuration asks
-/// for it (H-4, H-5), and gives what to [`start`] with. What fails is logged, and stops nothing else; so is what the
-/// configuration warns of. A command that prints an access token is not run: [`Client::ready`] is for that.
+/// Prepares a configuration for [`start`]: provisions credentials and sends policies, if the configuration requires it.
+///
+/// Logs the warnings of the configuration. A step that fails is logged, and the boot continues. It runs no command that
+/// prints an access token: use [`Client::ready`] for that.
 ///
 /// # Errors
-/// When the configured certificates of authorities cannot be used;
-/// [`ConnectError::KnownAlready`] when the connector knows the gateway already and the gateway has no secret.
+/// The configured certificates cannot be used. [`ConnectError::KnownAlready`] if the connector knows the gateway already and the gateway has no secret.
 pub async fn boot(resolved: Resolved) -> Result<GatewayConfig, ConnectError> {
     let client = http_client(&resolved.config.network)?;
     relayline_runtime::boot(&client, resolved).await
 }
 
-/// An HTTP client on smol, for what a gateway does besides its connection: enrolment, provisioning, policies, files.
+/// Creates an HTTP client on smol, for enrollment, provisioning, policies and files.
 ///
 /// # Errors
-/// When the configured certificates of authorities cannot be used.
+/// The configured certificates cannot be used.
 pub fn http_client(network: &Network) -> Result<Client, ConnectError> {
     Client::new(Smol, network)
 }
 
-/// Runs a future to its end, for a `main` that does nothing else. The sockets have a thread of their own: a host that
-/// blocks does not stop the pings.
+/// Runs a future to completion, for a `main` that does nothing else. The sockets run on a thread of their own, so that a
+/// host that blocks does not delay pings.
 ///
 /// # Errors
-/// Never: it is as fallible as on runtimes that must be started.
+/// Never. The signature is the same on all runtimes, and others have to be started.
 pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(smol::block_on(future))
 }
 
-/// Serves [`Relay::metrics`] over a port that is open, as `GET /metrics`, on smol until the gateway has
-/// ended.
+/// Serves [`Relay::metrics`] as `GET /metrics` on an open port until the gateway has ended, on smol.
 ///
 /// # Errors
-/// When smol cannot wait for that port.
+/// smol cannot register the listener.
 pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Result<()> {
     relayline_runtime::serve_metrics(&Smol, relay, listener)
 }
 
-/// How smol connects, listens, sleeps and spawns.
+/// [`Runtime`] on smol.
 #[derive(Clone, Copy, Debug)]
 pub struct Smol;
 

@@ -1,6 +1,6 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-//! A relay gateway on tokio.
+//! Relay gateway on tokio.
 //!
 //! ```no_run
 //! use futures_util::StreamExt;
@@ -21,7 +21,7 @@
 //! # }
 //! ```
 //!
-//! [`Builder`] is for a gateway that needs more: credentials, several platforms, TLS, limits, or the environment.
+//! Use [`Builder`] for credentials, several platforms, TLS, limits, or settings from the environment.
 
 #[doc(inline)]
 pub use relayline_runtime::host::*;
@@ -30,7 +30,7 @@ use relayline_control::config::GatewayConfig;
 use relayline_control::http::media::{MediaError, Uploaded};
 use relayline_control::network::Network;
 use relayline_control::settings::Resolved;
-use relayline_runtime::http::{Client, Received};
+use relayline_runtime::http::{Client, Downloaded};
 use relayline_runtime::{CurrentRuntime, Runtime};
 use std::future::poll_fn;
 use std::io;
@@ -46,11 +46,12 @@ pub type Builder = relayline_runtime::Builder<Tokio>;
 
 /// Connects a gateway without credentials, for one identity: a platform and the bot's id there.
 ///
-/// Resolves when the gateway is connected. After that it connects again by itself whenever it loses the connection;
-/// [`Relay::connected`] waits for that. [`Relay::disconnect`] ends it, as does dropping everything that [`Relay`] names.
+/// Resolves when the gateway is connected. From then on the gateway reconnects whenever it loses the connection, and
+/// [`Relay::connected`] waits for that. [`Relay::disconnect`] ends the gateway. So does dropping its handle, its inbox and
+/// what they returned, see [`Relay`].
 ///
 /// # Errors
-/// The URL is malformed, the caller is not on a tokio runtime, or the first dial failed: the error says why.
+/// The URL is malformed, the caller is not on a tokio runtime, or the first dial failed. The error has the cause.
 pub async fn connect(
     url: impl Into<String>,
     identity: impl Into<Identity>,
@@ -58,7 +59,7 @@ pub async fn connect(
     Builder::new(url).identity(identity).connect().await
 }
 
-/// Starts a gateway of a finished configuration, without waiting for its connection.
+/// Starts a gateway with a resolved configuration, without waiting for its connection.
 ///
 /// # Errors
 /// The caller is not on a tokio runtime, the configured certificates cannot be used, or credentials would be sent
@@ -67,51 +68,51 @@ pub fn start(config: GatewayConfig) -> Result<(Relay, Inbox), ConnectError> {
     relayline_runtime::start(Tokio::current()?, config)
 }
 
-/// Does what comes before the dial, on the tokio runtime of the caller: provisions credentials and sends policies, where the configuration asks
-/// for it (H-4, H-5), and gives what to [`start`] with. What fails is logged, and stops nothing else; so is what the
-/// configuration warns of. A command that prints an access token is not run: [`Client::ready`] is for that.
+/// Prepares a configuration for [`start`]: provisions credentials and sends policies, if the configuration requires it.
+///
+/// Logs the warnings of the configuration. A step that fails is logged, and the boot continues. It runs no command that
+/// prints an access token: use [`Client::ready`] for that.
 ///
 /// # Errors
-/// When the caller is on no tokio runtime, or the configured certificates of authorities cannot be used;
-/// [`ConnectError::KnownAlready`] when the connector knows the gateway already and the gateway has no secret.
+/// The caller is not on a tokio runtime, or the configured certificates cannot be used.
+/// [`ConnectError::KnownAlready`] if the connector knows the gateway already and the gateway has no secret.
 pub async fn boot(resolved: Resolved) -> Result<GatewayConfig, ConnectError> {
     let client = http_client(&resolved.config.network)?;
     relayline_runtime::boot(&client, resolved).await
 }
 
-/// An HTTP client on the tokio runtime of the caller, for what a gateway does besides its connection: enrolment,
-/// provisioning, policies, files.
+/// Creates an HTTP client on the tokio runtime of the caller, for enrollment, provisioning, policies and files.
 ///
 /// # Errors
-/// When the caller is on no tokio runtime, or the configured certificates of authorities cannot be used.
+/// The caller is not on a tokio runtime, or the configured certificates cannot be used.
 pub fn http_client(network: &Network) -> Result<Client, ConnectError> {
     Client::new(Tokio::current()?, network)
 }
 
-/// Runs a future to its end on a tokio runtime of its own, for a `main` that does nothing else. The sockets have a thread
-/// of their own: a host that blocks does not stop the pings.
+/// Runs a future to completion on a new tokio runtime, for a `main` that does nothing else. The sockets run on a thread of
+/// their own, so that a host that blocks does not delay pings.
 ///
 /// # Errors
-/// When the runtime cannot be started.
+/// The runtime cannot be started.
 pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).enable_all().build()?;
     let output = runtime.block_on(future);
-    // Dropping it would wait for a name that is still being looked up.
+    // Dropping the runtime would wait for a pending name look-up.
     runtime.shutdown_background();
     Ok(output)
 }
 
-/// Serves [`Relay::metrics`] over a port that is open, as `GET /metrics`, on the tokio runtime of the caller until the gateway has
-/// ended.
+/// Serves [`Relay::metrics`] as `GET /metrics` on an open port until the gateway has ended, on the tokio runtime of the
+/// caller.
 ///
 /// # Errors
-/// When the caller is on no tokio runtime, or it cannot wait for that port.
+/// The caller is not on a tokio runtime, or the runtime cannot register the listener.
 pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Result<()> {
     relayline_runtime::serve_metrics(&Tokio::current()?, relay, listener)
 }
 
-/// How tokio connects, listens, sleeps and spawns.
+/// [`Runtime`] on tokio.
 #[derive(Clone, Debug)]
 pub struct Tokio {
     handle: tokio::runtime::Handle,
@@ -121,14 +122,14 @@ impl Tokio {
     /// Returns the tokio runtime of the caller.
     ///
     /// # Errors
-    /// The caller is on none.
+    /// The caller is not on one.
     pub fn current() -> Result<Tokio, ConnectError> {
         let handle = tokio::runtime::Handle::try_current();
         let handle = handle.map_err(|error| ConnectError::NoRuntime(io::Error::other(error)))?;
         Ok(Tokio { handle })
     }
 
-    /// A future that may be polled from anywhere: tokio's own look for their runtime each time.
+    /// Wraps a future so that it can be polled from any thread: tokio's futures look up their runtime at each poll.
     fn inside<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         let handle = self.handle.clone();
         async move {
@@ -148,7 +149,7 @@ impl CurrentRuntime for Tokio {
     }
 }
 
-/// Files through tokio's own traits of reading and writing.
+/// Upload and download through tokio's traits `AsyncRead` and `AsyncWrite`.
 pub trait RelayFiles {
     /// Uploads a file as [`Relay::upload`] does.
     ///
@@ -170,7 +171,7 @@ pub trait RelayFiles {
         &self,
         url: &str,
         into: impl tokio::io::AsyncWrite + Unpin + Send,
-    ) -> impl Future<Output = Result<Received, MediaError>> + Send;
+    ) -> impl Future<Output = Result<Downloaded, MediaError>> + Send;
 }
 
 impl RelayFiles for Relay {
@@ -188,7 +189,7 @@ impl RelayFiles for Relay {
         &self,
         url: &str,
         into: impl tokio::io::AsyncWrite + Unpin + Send,
-    ) -> Result<Received, MediaError> {
+    ) -> Result<Downloaded, MediaError> {
         self.download(url, into.compat_write()).await
     }
 }

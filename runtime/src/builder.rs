@@ -55,7 +55,7 @@ impl<R: CurrentRuntime> Builder<R> {
         Builder::empty().setting(&table::URL, url.into())
     }
 
-    /// Creates a builder that takes everything from the environment: `GATEWAY_RELAY_URL` and so on.
+    /// Creates a builder that reads all settings from the environment: `GATEWAY_RELAY_URL` and so on.
     pub fn from_env() -> Builder<R> {
         Builder::empty().environment()
     }
@@ -70,7 +70,7 @@ impl<R: CurrentRuntime> Builder<R> {
         }
     }
 
-    /// Takes what is not set here from the environment, which is not read by default. It also names proxies and
+    /// Reads settings that are not set here from the environment, which is not read by default. That includes proxies and
     /// certificates: `HTTPS_PROXY`, `SSL_CERT_FILE`.
     pub fn environment(mut self) -> Self {
         self.reads_environment = true;
@@ -89,18 +89,18 @@ impl<R: CurrentRuntime> Builder<R> {
         self.setting(&table::GATEWAY_ID, gateway_id).setting(&table::SECRET, secret)
     }
 
-    /// Sets an access token, with which the connector is asked for credentials before the first dial.
+    /// Sets an access token. The gateway uses it to request credentials before the first dial.
     pub fn access_token(self, token: impl Into<Secret>) -> Self {
         self.setting(&table::ACCESS_TOKEN, token)
     }
 
-    /// Accepts webhook requests on an address, as in `0.0.0.0:8787`, that are signed with this key.
+    /// Accepts webhook requests that are signed with `key` on an address, as in `0.0.0.0:8787`.
     pub fn webhook(self, listen: impl Into<String>, key: impl Into<Secret>) -> Self {
         self.setting(&table::INBOUND_LISTEN, listen.into()).setting(&table::DELIVERY_KEY, key)
     }
 
     /// Trusts certificates besides the authorities that browsers trust: one or more in PEM form, or one in DER form.
-    /// `name` stands for them in errors.
+    /// Errors refer to them as `name`.
     pub fn certificates(mut self, name: impl Into<String>, certificates: impl Into<Vec<u8>>) -> Self {
         self.arguments.ca_certificates =
             Some(CaCertificates { from: name.into(), bytes: certificates.into() });
@@ -123,7 +123,7 @@ impl<R: CurrentRuntime> Builder<R> {
         self
     }
 
-    /// Changes the configuration at last, after everything else is resolved.
+    /// Changes the configuration after everything else is resolved.
     pub fn configure(mut self, change: impl FnOnce(&mut GatewayConfig) + Send + 'static) -> Self {
         self.changes.push(Box::new(change));
         self

@@ -1,4 +1,4 @@
-//! Deliveries: what the host takes, answers and settles.
+//! Deliveries, which the host answers and settles.
 
 use crate::relay::Relay;
 use crate::reply_stream::ReplyStream;
@@ -14,19 +14,19 @@ use relayline_core::session_key::session_key;
 use std::fmt;
 use std::sync::Arc;
 
-/// Message or request for the host, to be settled: call [`ack`](Self::ack) once the host has it durably.
+/// Message or request for the host. Call [`ack`](Self::ack) once the host has stored it.
 ///
-/// Dropping it refuses it: a buffered delivery is delivered again. [`into_parts`](Self::into_parts) separates the content
-/// from the settlement.
+/// Dropping a delivery refuses it: a buffered delivery is redelivered. [`into_parts`](Self::into_parts) separates the
+/// content from the settlement.
 #[must_use = "dropping a delivery refuses it: ack it once it is taken"]
 pub struct Delivery<T = Event> {
-    /// Boxed, since it is large and passed on by value.
+    /// BoxFuture, since it is large and passed on by value.
     content: Box<T>,
     settlement: Settlement,
 }
 
-/// Settlement of a delivery, without its content: call [`ack`](Self::ack) once the host has it durably. Dropping it
-/// refuses the delivery.
+/// Settlement of a delivery, without its content. Call [`ack`](Self::ack) once the host has stored the content. Dropping
+/// the settlement refuses the delivery.
 #[must_use = "dropping it refuses the delivery: ack it once it is taken"]
 pub struct Settlement {
     shared: Arc<Handle>,
@@ -38,16 +38,16 @@ pub struct Settlement {
 impl fmt::Debug for Settlement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Settlement { id, buffered, settled, .. } = self;
-        let mut shown = f.debug_struct("Settlement");
-        shown.field("id", id).field("buffered", buffered).field("settled", settled).finish_non_exhaustive()
+        let mut debug = f.debug_struct("Settlement");
+        debug.field("id", id).field("buffered", buffered).field("settled", settled).finish_non_exhaustive()
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Delivery<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Delivery { content, settlement: Settlement { id, buffered, .. } } = self;
-        let mut shown = f.debug_struct("Delivery");
-        shown.field("id", id).field("buffered", buffered).field("content", content).finish_non_exhaustive()
+        let mut debug = f.debug_struct("Delivery");
+        debug.field("id", id).field("buffered", buffered).field("content", content).finish_non_exhaustive()
     }
 }
 
@@ -67,13 +67,12 @@ impl Delivery {
         &self.content.source.chat_id
     }
 
-    /// Returns the JSON that the delivery came as, if the configuration asks for it with `raw_events`: see
-    /// [`Event::raw`].
+    /// Returns the JSON of the delivery, if the configuration enables `raw_events`. See [`Event::raw`].
     pub fn raw(&self) -> Option<&str> {
         self.content.raw.as_deref()
     }
 
-    /// Returns the key of the session that the message belongs to, by the configured options.
+    /// Returns the session key of the message, according to the configured options.
     pub fn session_key(&self) -> String {
         let source = &self.content.source;
         session_key(source, self.settlement.shared.config.machine.sessions, source.profile.as_deref())
@@ -82,12 +81,12 @@ impl Delivery {
     /// Replies with a text, in parts if it is too long for the chat. Returns the id of the last part, if the platform has
     /// ids.
     ///
-    /// The reply completes the turn: connectors that wait for that are told so with the last part.
-    /// [`reply_interim`](Self::reply_interim) is for what comes before it, such as a remark on progress.
+    /// The last part tells the connector that the turn is complete. Use [`reply_interim`](Self::reply_interim) for texts
+    /// before it, such as progress messages.
     ///
     /// # Errors
-    /// A part fails. The parts before it are sent, those after it are not; likewise if the future is dropped. A delivery
-    /// can be answered as long as it is among the last `reply_targets` deliveries.
+    /// A part fails, or the delivery is not among the last `reply_targets` deliveries. Parts before the failed one are
+    /// sent, parts after it are not. The same is true if the future is dropped.
     pub async fn reply(&self, text: impl Into<String>) -> Result<Option<String>, Failure> {
         self.send_reply(text.into(), true).await
     }
@@ -113,13 +112,13 @@ impl Delivery {
         Ok(sent)
     }
 
-    /// Starts a reply that grows: shown as a draft if the platform has drafts, else as a message that is edited, else in
-    /// segments. See [`StreamReply`].
+    /// Starts a streamed reply. It is shown as a draft, as a message that is edited, or in segments, depending on the
+    /// platform. See [`StreamReply`].
     pub fn stream(&self) -> ReplyStream {
         let mut state = self.settlement.shared.lock();
-        state.streamed += 1;
-        // Each has a name of its own: two replies to one message must not become one text.
-        let stream = format!("reply {}", state.streamed);
+        state.stream_count += 1;
+        // A unique name: two replies to one message must not become one text.
+        let stream = format!("reply {}", state.stream_count);
         drop(state);
         let state = StreamReply { stream, delivery: Some(self.id()), ..StreamReply::default() };
         ReplyStream::new(self.relay(), state)
@@ -142,13 +141,13 @@ impl Delivery {
         self.relay().react(self.chat_id(), message_id, emoji).await
     }
 
-    /// Begins the turn of the delivery: shows that the agent works on it, until the guard is told how the turn ended.
+    /// Begins the turn of the delivery: shows that the agent works on it until the returned guard ends the turn.
     pub fn turn(&self) -> Turn {
         Turn::begin(&self.relay(), self.id())
     }
 
-    /// Answers an interaction under the capability that came with it, as its platform expects for a command. Returns the
-    /// id of the message. Any other message is answered by [`reply`](Self::reply).
+    /// Answers an interaction, such as a slash command, with its capability. Resolves to the id of the message. Use
+    /// [`reply`](Self::reply) for any other message.
     pub fn follow_up(&self, text: impl Into<String>) -> Request<FollowUp> {
         self.relay().follow_up(self.session_key(), INTERACTION_TOKEN, text)
     }
@@ -164,7 +163,7 @@ impl Delivery<Forward> {
         &self.content
     }
 
-    /// Returns the JSON that the delivery came as, if the configuration asks for it with `raw_events`.
+    /// Returns the JSON of the delivery, if the configuration enables `raw_events`.
     pub fn raw(&self) -> Option<&str> {
         self.content.raw()
     }
@@ -176,8 +175,7 @@ impl<T> Delivery<T> {
         Delivery { content, settlement }
     }
 
-    /// Separates the content from the duty to settle the delivery. A host that has passed the content on keeps the
-    /// settlement alone, which is a few bytes.
+    /// Separates the content from the settlement, which is a few bytes to keep until the delivery is settled.
     pub fn into_parts(self) -> (T, Settlement) {
         (*self.content, self.settlement)
     }
@@ -187,18 +185,18 @@ impl<T> Delivery<T> {
         self.settlement.id()
     }
 
-    /// Returns true if the delivery came from the connector's buffer, which keeps it until it is acknowledged.
+    /// Returns true if the connector keeps the delivery in its buffer until it is acknowledged.
     pub fn is_buffered(&self) -> bool {
         self.settlement.is_buffered()
     }
 
-    /// Acknowledges the delivery: the host has it durably, and the connector may forget it. Do not wait for the agent's
+    /// Acknowledges the delivery: the host has stored it, and the connector may discard it. Do not wait for the agent's
     /// turn.
     pub fn ack(self) {
         self.settlement.ack();
     }
 
-    /// Refuses the delivery: the host cannot take it.
+    /// Refuses the delivery. A buffered delivery is redelivered.
     pub fn refuse(self) {
         self.settlement.refuse();
     }
@@ -210,17 +208,17 @@ impl Settlement {
         self.id
     }
 
-    /// Returns true if the delivery came from the connector's buffer, which keeps it until it is acknowledged.
+    /// Returns true if the connector keeps the delivery in its buffer until it is acknowledged.
     pub fn is_buffered(&self) -> bool {
         self.buffered
     }
 
-    /// Acknowledges the delivery: the host has it durably. Do not wait for the agent's turn.
+    /// Acknowledges the delivery: the host has stored it. Do not wait for the agent's turn.
     pub fn ack(mut self) {
         self.settle(Outcome::Accepted);
     }
 
-    /// Refuses the delivery: the host cannot take it.
+    /// Refuses the delivery. A buffered delivery is redelivered.
     pub fn refuse(mut self) {
         self.settle(Outcome::Refused);
     }

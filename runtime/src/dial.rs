@@ -1,9 +1,9 @@
-//! One dial: a connection, and the upgrade on it. The machine judges its result.
+//! One dial: a connection and the upgrade on it. The machine interprets the result.
 
-use crate::close_tap::CloseTap;
+use crate::close_capture::CloseCapture;
+use crate::dialer::Dialer;
 use crate::progress::Progress;
-use crate::upgrade::{Answered, Refused, ask};
-use crate::wires::Wires;
+use crate::upgrade::{Refused, UpgradeOutcome, ask};
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::handshake::client::generate_key;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -23,13 +23,13 @@ use relayline_core::config::Limits;
 use relayline_core::machine::DialFailure;
 use relayline_core::secret::Secret;
 
-/// An upgraded socket.
-pub(crate) type Socket = WebSocketStream<CloseTap>;
+/// Upgraded socket.
+pub(crate) type WebSocket = WebSocketStream<CloseCapture>;
 
 /// Cause of a failed dial.
 #[derive(Clone, Debug)]
 pub(crate) enum DialError {
-    /// There was no answer to the upgrade, for this reason.
+    /// There was no answer to the upgrade. Holds the reason.
     Unanswered(String),
     /// The upgrade was answered with another status than 101.
     Refused(Refused),
@@ -40,7 +40,7 @@ impl DialError {
         DialError::Unanswered(format!("{}:{}: {cause}", url.host(), url.port()))
     }
 
-    /// Returns what went wrong with a dial that took too long, by its progress.
+    /// Creates the error of a dial that timed out, from its progress.
     pub(crate) fn timed_out(progress: &Progress, config: &GatewayConfig) -> DialError {
         match progress.take_refused() {
             // A refusal of the tunnel is the proxy's, not the connector's.
@@ -49,7 +49,7 @@ impl DialError {
         }
     }
 
-    /// Returns the same as the core has it.
+    /// Returns the failure as the core represents it.
     pub(crate) fn failure(&self) -> DialFailure<'_> {
         match self {
             DialError::Unanswered(reason) => DialFailure::Unanswered(reason),
@@ -59,7 +59,7 @@ impl DialError {
 }
 
 /// Minimum size limit of one WebSocket message. A message over the limit ends the connection, so the limit is far
-/// above `max_line_bytes`: an overlong line must cost no more than itself (W-5).
+/// above `max_line_bytes`: an overlong line must be discarded alone (W-5).
 const LEAST_MESSAGE_ROOM: usize = 16 << 20;
 
 /// Returns the size limit of one WebSocket message.
@@ -68,15 +68,15 @@ pub(crate) fn message_room(limits: &Limits) -> usize {
 }
 
 pub(crate) async fn dial(
-    wires: &Wires,
+    dialer: &Dialer,
     config: &GatewayConfig,
     token: Option<Secret>,
     progress: &Progress,
-) -> Result<Socket, DialError> {
-    let answered = upgrade(wires, &config.url, token, progress).await;
+) -> Result<WebSocket, DialError> {
+    let answered = upgrade(dialer, &config.url, token, progress).await;
     match answered.map_err(|cause| DialError::unanswered(&config.url, &cause))? {
-        Answered::Refused(refused) => Err(DialError::Refused(refused)),
-        Answered::Switched { stream, read_ahead, .. } => {
+        UpgradeOutcome::Refused(refused) => Err(DialError::Refused(refused)),
+        UpgradeOutcome::Switched { stream, read_ahead, .. } => {
             let room = message_room(&config.machine.limits);
             let settings = WebSocketConfig::default()
                 // The default buffer costs 128 KiB a connection and is no faster.
@@ -85,7 +85,7 @@ pub(crate) async fn dial(
                 .max_write_buffer_size(config.machine.limits.write_queue_bytes.saturating_add(64 << 10))
                 .max_message_size(Some(room))
                 .max_frame_size(Some(room));
-            let tap = CloseTap::new(stream, &read_ahead);
+            let tap = CloseCapture::new(stream, &read_ahead);
             Ok(WebSocketStream::from_partially_read(tap, read_ahead.into(), Role::Client, Some(settings))
                 .await)
         }
@@ -94,16 +94,16 @@ pub(crate) async fn dial(
 
 /// Connects, asks for the upgrade and checks a 101.
 pub(crate) async fn upgrade(
-    wires: &Wires,
+    dialer: &Dialer,
     url: &DialUrl,
     token: Option<Secret>,
     progress: &Progress,
-) -> Result<Answered, Unreachable> {
+) -> Result<UpgradeOutcome, Unreachable> {
     let key = generate_key();
     let request = request(url, token, &key).map_err(Unreachable::Upgrade)?;
-    let stream = wires.reach(url.is_secure(), url.host(), url.port(), progress).await?;
+    let stream = dialer.connect(url.is_secure(), url.host(), url.port(), progress).await?;
     let answered = ask(stream, request, progress).await.map_err(Unreachable::Upgrade)?;
-    if let Answered::Switched { head, .. } = &answered {
+    if let UpgradeOutcome::Switched { head, .. } = &answered {
         verify(&head.headers, &key).map_err(Unreachable::Upgrade)?;
     }
     Ok(answered)
@@ -133,7 +133,7 @@ fn request(url: &DialUrl, token: Option<Secret>, key: &str) -> Result<Request<Em
 /// Checks the head of a 101 (RFC 6455, 4.1).
 fn verify(headers: &HeaderMap, key: &str) -> Result<(), String> {
     let bad = |what: &str| {
-        Err(format!("it was answered 101, but {what}: check the URL, and what stands before the connector"))
+        Err(format!("it was answered 101, but {what}: check the URL, and the proxies before the connector"))
     };
     let says = |name: HeaderName, word: &str| {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());

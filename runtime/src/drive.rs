@@ -1,20 +1,20 @@
-//! The drive loop: does what the machine says, and decides nothing.
+//! Drive loop: carries out what the machine decides.
 
-mod farewell;
+mod lingering_close;
 mod open;
 mod outcome;
 
 use crate::Runtime;
-use crate::dial::{DialError, Socket, dial};
+use crate::dial::{DialError, WebSocket, dial};
+use crate::dialer::{BoxFuture, Dialer};
 use crate::progress::Progress;
 use crate::shared::{Shared, State, wake};
 use crate::trace;
 use crate::watch::wake_all;
-use crate::wires::{Boxed, Wires};
-use farewell::farewell;
 use futures_channel::oneshot;
-use open::{End, Open};
-use outcome::{answer, respond, tell};
+use lingering_close::lingering_close;
+use open::{OpenSocket, SocketEnd};
+use outcome::{complete_requests, notify_host, send_responses};
 use relayline_core::command::Command;
 use relayline_core::machine::IoEvent;
 use relayline_core::output::{Action, Conn, Notice, Timer};
@@ -30,31 +30,31 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tracing::Span;
 
-/// Turns per wake-up before others get their chance. With the two bounds of an open socket it caps the work of one.
-const MOST_TURNS: usize = 64;
-/// What the loop has of the network.
-enum Line {
+/// Maximum number of rounds per wake-up. With the two bounds of an open socket it bounds the time of one poll.
+const MAX_ROUNDS: usize = 64;
+/// State of the current socket.
+enum Socket {
     None,
-    Dialing { conn: Conn, dial: Boxed<Result<Socket, DialError>>, progress: Progress },
-    Open(Box<Open>),
+    Dialing { conn: Conn, dial: BoxFuture<Result<WebSocket, DialError>>, progress: Progress },
+    Open(Box<OpenSocket>),
 }
 
 pub(crate) struct Driver<R> {
     runtime: R,
-    wires: Wires,
+    dialer: Dialer,
     shared: Arc<Shared>,
-    line: Line,
-    /// The timer that is set, and for when.
-    timer: Option<(Time, Boxed<()>)>,
+    socket: Socket,
+    /// Timer that is set, and its deadline.
+    timer: Option<(Time, BoxFuture<()>)>,
     frame: Vec<u8>,
-    /// The server of signed deliveries ends when this is dropped, if there is one.
+    /// Stops the webhook server, if there is one, when it is dropped.
     _server: Option<oneshot::Sender<Infallible>>,
-    /// What is logged is logged in these.
+    /// Spans of the log events.
     relay: Span,
     connection: Span,
-    /// What was logged of what was counted.
+    /// Counters as of the last log event.
     counted: Stats,
-    /// Whether a dead letter was logged on this connection.
+    /// True once a dead letter was logged on this connection.
     had_dead_letter: bool,
 }
 
@@ -67,16 +67,16 @@ impl<R> fmt::Debug for Driver<R> {
 impl<R: Runtime> Driver<R> {
     pub(crate) fn new(
         runtime: R,
-        wires: Wires,
+        dialer: Dialer,
         shared: Arc<Shared>,
         server: Option<oneshot::Sender<Infallible>>,
     ) -> Self {
         let relay = trace::relay(&shared.config.machine);
         Driver {
             runtime,
-            wires,
+            dialer,
             shared,
-            line: Line::None,
+            socket: Socket::None,
             timer: None,
             frame: Vec::new(),
             _server: server,
@@ -92,86 +92,86 @@ impl<R: Runtime> Driver<R> {
         runtime.spawn(self);
     }
 
-    /// One round: what is due, what the machine wants done, the network. Whether anything was done.
-    fn turn(&mut self, cx: &mut Context<'_>) -> bool {
-        let obeyed = self.obey();
-        // The network is polled without the lock: nothing that the host calls waits for a socket.
-        let moved = match &mut self.line {
-            Line::None => false,
-            Line::Dialing { conn, dial, .. } => match dial.as_mut().poll(cx) {
+    /// Runs the machine's timer and actions, then polls the socket. Returns true if anything was done.
+    fn run_round(&mut self, cx: &mut Context<'_>) -> bool {
+        let worked = self.run_machine();
+        // Without the lock: no call of the host waits for a socket.
+        let moved = match &mut self.socket {
+            Socket::None => false,
+            Socket::Dialing { conn, dial, .. } => match dial.as_mut().poll(cx) {
                 Poll::Pending => false,
                 Poll::Ready(dialled) => {
                     let conn = *conn;
-                    self.dialled(conn, dialled);
+                    self.finish_dial(conn, dialled);
                     true
                 }
             },
-            Line::Open(open) => match open.exchange(&self.shared, &mut self.frame, cx) {
+            Socket::Open(open) => match open.exchange(&self.shared, &mut self.frame, cx) {
                 Ok(moved) => moved,
-                Err(End { code, reason, is_fault }) => {
+                Err(SocketEnd { code, reason, is_fault }) => {
                     let event = IoEvent::Closed { conn: open.conn, code, reason: &reason };
                     let now = self.shared.now();
                     trace::log(|| Entry::io(now.mono, &event));
                     self.shared.lock().machine.handle_io(now, event);
-                    let line = mem::replace(&mut self.line, Line::None);
-                    if let Line::Open(open) = line
+                    let socket = mem::replace(&mut self.socket, Socket::None);
+                    if let Socket::Open(open) = socket
                         && is_fault
                     {
                         let patience = self.runtime.sleep(self.shared.config.machine.timing.close_timeout);
-                        self.runtime.spawn(farewell(open.socket, patience));
+                        self.runtime.spawn(lingering_close(open.web_socket, patience));
                     }
                     true
                 }
             },
         };
-        obeyed || moved
+        worked || moved
     }
 
-    /// Does what is due and what the machine wants done, and wakes a host that waits for what has come.
-    fn obey(&mut self) -> bool {
+    /// Runs the machine's due timer, performs its actions, and wakes the host if there is something for it.
+    fn run_machine(&mut self) -> bool {
         let shared = self.shared.clone();
         let mut state = shared.lock();
-        let crowded = state.turn();
+        let room_waiters = state.begin_round();
         let now = shared.now();
         if let Some((_, timer)) = state.machine.deadline().filter(|(due, _)| *due <= now.mono) {
             trace::log(|| Entry::timer(now.mono, timer));
-            match mem::replace(&mut self.line, Line::None) {
-                // The loop knows what the dial was waiting for, and how much of an answer has come (L-4, L-8).
-                Line::Dialing { conn, progress, .. } if timer == Timer::Dial => {
+            match mem::replace(&mut self.socket, Socket::None) {
+                // L-4, L-8: the loop knows the step that the dial waited for, and the part of an answer that has come.
+                Socket::Dialing { conn, progress, .. } if timer == Timer::Dial => {
                     let error = DialError::timed_out(&progress, &shared.config);
                     dial_failed(&mut state, now, conn, &error);
                 }
-                line => {
-                    self.line = line;
+                socket => {
+                    self.socket = socket;
                     state.machine.handle_tick(now);
                 }
             }
         }
         let stats = trace::counts().then(|| state.machine.stats().clone());
-        let (answered, actions, responses) = answer(state, now.mono);
-        wake_all(crowded);
+        let (answered, actions, responses) = complete_requests(state, now.mono);
+        wake_all(room_waiters);
         if let Some(stats) = stats {
             trace::counted(&self.counted, &stats);
             self.counted = stats;
         }
         let mut done = answered || !actions.is_empty() || !responses.is_empty();
         for action in &actions {
-            self.act(action);
+            self.perform(action);
         }
         let mut state = shared.lock();
         for action in actions {
-            tell(&mut state, action);
+            notify_host(&mut state, action);
         }
-        done |= state.drain_if_deaf(now);
-        let (host, watchers) = (state.host_if_news(), state.show());
+        done |= state.discard_deliveries(now);
+        let (host, watchers) = (state.take_ready_host(), state.publish());
         drop(state);
         wake(host);
         wake_all(watchers);
-        respond(responses);
+        send_responses(responses);
         done
     }
 
-    fn dialled(&mut self, conn: Conn, dialled: Result<Socket, DialError>) {
+    fn finish_dial(&mut self, conn: Conn, dialled: Result<WebSocket, DialError>) {
         if dialled.is_ok() {
             tracing::debug!("opened");
         }
@@ -185,18 +185,19 @@ impl<R: Runtime> Driver<R> {
                     let most = self.shared.config.machine.limits.max_line_bytes;
                     (Lines::new(conn, most, Ids::of(&state.machine)), Ids::of(&state.machine))
                 });
-                self.line = Line::Open(Box::new(Open { conn, socket, unread: None, lines }));
+                self.socket =
+                    Socket::Open(Box::new(OpenSocket { conn, web_socket: socket, unread: None, lines }));
             }
             Err(error) => {
                 dial_failed(&mut state, now, conn, &error);
-                self.line = Line::None;
+                self.socket = Socket::None;
             }
         }
     }
 
-    /// What the network has to do with an action, and what is logged of it. Not under the lock, for who looks at what is
-    /// logged may ask this gateway how it does.
-    fn act(&mut self, action: &Action) {
+    /// Performs the network part of an action, and logs it. Call it without the lock: a `tracing` subscriber may call
+    /// this gateway.
+    fn perform(&mut self, action: &Action) {
         match action {
             Action::Dial { conn, token } => {
                 self.connection = trace::connection(&self.relay, *conn);
@@ -204,16 +205,16 @@ impl<R: Runtime> Driver<R> {
                 self.connection.in_scope(|| tracing::debug!("dialing"));
                 let progress = Progress::default();
                 let dial = self.dial(token.clone(), progress.clone());
-                self.line = Line::Dialing { conn: *conn, dial, progress };
+                self.socket = Socket::Dialing { conn: *conn, dial, progress };
             }
             Action::Drop { conn } => {
-                let current = match &self.line {
-                    Line::None => None,
-                    Line::Dialing { conn, .. } => Some(*conn),
-                    Line::Open(open) => Some(open.conn),
+                let current = match &self.socket {
+                    Socket::None => None,
+                    Socket::Dialing { conn, .. } => Some(*conn),
+                    Socket::Open(open) => Some(open.conn),
                 };
                 if current == Some(*conn) {
-                    self.line = Line::None;
+                    self.socket = Socket::None;
                 }
             }
             Action::Interrupt { session_key, chat_id } => tracing::debug!(session_key, chat_id, "interrupt"),
@@ -227,32 +228,32 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
-    fn dial(&self, token: Option<Secret>, progress: Progress) -> Boxed<Result<Socket, DialError>> {
-        let (wires, config) = (self.wires.clone(), self.shared.config.clone());
-        Box::pin(async move { dial(&wires, &config, token, &progress).await })
+    fn dial(&self, token: Option<Secret>, progress: Progress) -> BoxFuture<Result<WebSocket, DialError>> {
+        let (dialer, config) = (self.dialer.clone(), self.shared.config.clone());
+        Box::pin(async move { dial(&dialer, &config, token, &progress).await })
     }
 
-    /// Sets the timer for the machine's deadline; whether it has run out already.
+    /// Sets the timer to the machine's deadline. Returns true if it has expired.
     fn wait(&mut self, cx: &mut Context<'_>) -> bool {
         let due = self.shared.lock().machine.deadline().map(|(due, _)| due);
-        // A timer that rings too early is harmless. So it stays while it rings in time: with each message that
-        // comes the silence is due a little later (L-11), which is not worth a new timer.
+        // A timer that expires early is harmless, and it is kept: each message received moves the keep-alive deadline a
+        // little (L-11), which is not worth a new timer.
         let in_time = match (&self.timer, due) {
-            (Some((rings, _)), Some(due)) => *rings <= due,
+            (Some((set, _)), Some(due)) => *set <= due,
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
         if !in_time {
             self.timer = due.map(|due| {
                 let span = due.since(self.shared.now().mono);
-                (due, Box::pin(self.runtime.sleep(span)) as Boxed<()>)
+                (due, Box::pin(self.runtime.sleep(span)) as BoxFuture<()>)
             });
         }
-        let rang = self.timer.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
-        if rang {
+        let expired = self.timer.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
+        if expired {
             self.timer = None;
         }
-        rang
+        expired
     }
 }
 
@@ -269,12 +270,12 @@ impl<R: Runtime> Future for Driver<R> {
         let this = &mut *self;
         let relay = this.relay.clone();
         let _inside = relay.enter();
-        let former = this.shared.lock().driver.replace(cx.waker().clone());
+        let former = this.shared.lock().driver_waker.replace(cx.waker().clone());
         drop(former);
-        for _ in 0..MOST_TURNS {
+        for _ in 0..MAX_ROUNDS {
             let connection = this.connection.clone();
-            let done = connection.in_scope(|| this.turn(cx));
-            if this.shared.lock().over {
+            let done = connection.in_scope(|| this.run_round(cx));
+            if this.shared.lock().terminated {
                 return Poll::Ready(());
             }
             if !done && !this.wait(cx) {
@@ -287,34 +288,34 @@ impl<R: Runtime> Future for Driver<R> {
 }
 
 impl<R> Drop for Driver<R> {
-    /// Where its runtime was shut down, nobody will do anything any more: to the machine that is a disconnect whose
-    /// connection ends at once. So every request has its answer, and later ones are refused.
+    /// Ends the gateway when its runtime shuts down: submits a disconnect whose connection ends at once. So every pending
+    /// request completes, and later ones are refused.
     fn drop(&mut self) {
         let shared = self.shared.clone();
         let mut state = shared.lock();
         let mut unanswered = Vec::new();
-        if !state.over {
+        if !state.terminated {
             let now = shared.now();
-            // It is not over, so it is accepted; nobody waits for its answer.
+            // A gateway that is not terminated accepts it. Nobody waits for the answer.
             let _ = state.machine.submit(now, Command::Disconnect);
-            if let Line::Open(open) = &self.line {
+            if let Socket::Open(open) = &self.socket {
                 let event =
                     IoEvent::Closed { conn: open.conn, code: None, reason: "the runtime was shut down" };
                 state.machine.handle_io(now, event);
             }
-            let (_, actions, responses) = answer(state, now.mono);
+            let (_, actions, responses) = complete_requests(state, now.mono);
             state = shared.lock();
             for action in actions {
-                tell(&mut state, action);
+                notify_host(&mut state, action);
             }
-            state.over = true;
+            state.terminated = true;
             unanswered = responses;
         }
-        let (host, watchers, crowded) = (state.host.take(), state.show(), state.turn());
+        let (host, watchers, room_waiters) = (state.host_waker.take(), state.publish(), state.begin_round());
         drop(state);
         wake(host);
         wake_all(watchers);
-        wake_all(crowded);
-        respond(unanswered);
+        wake_all(room_waiters);
+        send_responses(unanswered);
     }
 }

@@ -1,4 +1,4 @@
-//! Configuration from the process's environment and the machine.
+//! Configuration from the environment of the process and from the machine.
 
 use crate::tls;
 use relayline_control::network::CaCertificates;
@@ -7,12 +7,11 @@ use std::cell::Cell;
 use std::env::VarError;
 use std::path::{Path, PathBuf};
 
-/// Resolves the configuration that the process's environment describes (`GATEWAY_RELAY_URL` and so on, H-9). It is for the
-/// runtime's `boot`, which does what comes before the dial: without that it has no credentials where they are still to be
-/// provisioned (H-4).
+/// Resolves the configuration from the environment (`GATEWAY_RELAY_URL` and so on). Pass the result to the runtime's `boot`,
+/// which provisions credentials if there are none.
 ///
 /// # Errors
-/// Names the variable that is wrong, and what is wrong with it.
+/// A variable is missing or malformed. The error names it.
 pub fn config_from_env() -> Result<Resolved, ConfigError> {
     let mut arguments = Arguments::default();
     arguments.ca_certificates = ca_certificates(None)?;
@@ -20,10 +19,10 @@ pub fn config_from_env() -> Result<Resolved, ConfigError> {
     with_environment(|environment| settings::resolve(&Sources::new(&arguments, environment)))
 }
 
-/// Resolves with the process's environment.
+/// Calls `resolve` with a look-up of environment variables.
 ///
 /// # Errors
-/// Those of `resolve`, and a variable that it looks up and that is not UTF-8: it must not count as unset.
+/// `resolve` fails, or a variable that it looks up is not UTF-8: such a variable must not count as unset.
 pub fn with_environment<T>(
     resolve: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> Result<T, ConfigError>,
 ) -> Result<T, ConfigError> {
@@ -42,7 +41,7 @@ pub fn with_environment<T>(
     }
 }
 
-/// Detects the name of the machine, and whether a `.managed` beside the env file says that the install is managed (H-3).
+/// Detects the name of the machine, and a managed install by a file `.managed` beside the env file.
 pub fn detect_host(arguments: &mut Arguments, env_file: Option<&Path>) {
     arguments.hostname = gethostname::gethostname().into_string().ok();
     arguments.managed = env_file.is_some_and(|file| file.with_file_name(".managed").exists());
@@ -67,7 +66,7 @@ pub fn ca_certificates(file: Option<&Path>) -> Result<Option<CaCertificates>, Co
     }
 }
 
-/// Reads the certificates of a file; `name` is that of its setting.
+/// Reads the certificates of a file. `name` is the setting's name, for errors.
 ///
 /// # Errors
 /// The file cannot be read, or holds no certificate.

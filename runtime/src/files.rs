@@ -1,4 +1,4 @@
-//! The files that settings name.
+//! Files with settings and secrets.
 
 use std::fmt::{self, Display};
 use std::fs::File;
@@ -6,27 +6,27 @@ use std::io::{self, Read};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// The largest file that is taken for one of settings or a secret.
-const MOST: u64 = 1 << 20;
+/// Maximum size of a file with settings or a secret, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
-/// A file that was read. It may hold a secret, and so is not shown.
+/// Contents of a file. They may hold a secret, and `Debug` does not print them.
 pub struct Contents {
     bytes: Zeroizing<Vec<u8>>,
-    /// Its mode, where others can read it.
+    /// Mode of the file, if other users can read it.
     exposed: Option<u32>,
 }
 
-/// Reads a file. Its mode is that of what was read, and of no other file.
+/// Reads a file and its mode.
 ///
 /// # Errors
-/// When it cannot be read, or is larger than any such file.
+/// The file cannot be read, or is larger than 1 MiB.
 pub fn read(path: &Path) -> io::Result<Contents> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MOST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST {
-        return Err(io::Error::other("it is larger than any such file: 1 MiB at most"));
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other("it is larger than 1 MiB, the maximum"));
     }
     Ok(Contents { bytes, exposed: exposed(&metadata) })
 }
@@ -38,28 +38,28 @@ impl fmt::Debug for Contents {
 }
 
 impl Contents {
-    /// Its bytes.
+    /// Returns the bytes.
     pub fn into_bytes(self) -> Zeroizing<Vec<u8>> {
         self.bytes
     }
 
-    /// Its text, without the mark that some editors put before it.
+    /// Returns the text, without a byte order mark.
     ///
     /// # Errors
-    /// When it is not UTF-8.
+    /// The contents are not UTF-8.
     pub fn text(&self) -> io::Result<&str> {
         let text = std::str::from_utf8(&self.bytes);
         let text = text.map_err(|_| io::Error::other("stream did not contain valid UTF-8"))?;
         Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
     }
 
-    /// The same, with a sign for what is not UTF-8.
+    /// Returns the text, without a byte order mark and with U+FFFD for invalid UTF-8.
     pub fn lossy_text(&self) -> Zeroizing<String> {
         let text = String::from_utf8_lossy(&self.bytes);
         Zeroizing::new(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
     }
 
-    /// What to say of a file that holds a secret, if others can read it; `what` says which.
+    /// Returns a warning if other users can read the file. `what` names the file and its setting.
     pub fn warning(&self, what: impl Display, path: &Path) -> Option<String> {
         let mode = self.exposed?;
         let path = path.display();
@@ -74,7 +74,7 @@ fn exposed(metadata: &std::fs::Metadata) -> Option<u32> {
     (mode & 0o044 != 0).then_some(mode)
 }
 
-/// Who can read a file is not known here.
+/// The mode of a file is unknown on this system.
 #[cfg(not(unix))]
 fn exposed(_: &std::fs::Metadata) -> Option<u32> {
     None

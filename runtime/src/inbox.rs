@@ -1,8 +1,8 @@
-//! What comes in, as the host takes it.
+//! Inbox: the stream of events, interrupts and notices for the host.
 
+use crate::control_queue::ControlItem;
 use crate::delivery::Delivery;
 use crate::shared::{Handle, wake};
-use crate::signs::Sign;
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 use relayline_core::output::{Content, Fatal, Notice, Outcome};
@@ -11,41 +11,42 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// The one thing that comes next.
+/// Item of the [`Inbox`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Incoming {
-    /// A message.
+    /// Message of a chat.
     Message(Delivery),
-    /// An answer to one of this process's prompts: [`Event::prompt_response`] says which, the source who gave it (I-4).
-    /// With `prompts` off in the configuration answers are messages (I-6).
+    /// Answer to a prompt of this process.
+    ///
+    /// [`prompt_response`](relayline_core::event::Event::prompt_response) names the prompt and the option, and the event's
+    /// source its author. If the configuration turns `prompts` off, answers are messages.
     PromptAnswer(Delivery),
-    /// A platform's request that became no message, where the configuration asks for them (P-2).
+    /// Request of a platform that is not a message, if the configuration enables `passthrough`.
     Forward(Delivery<Forward>),
-    /// Stop the turn of exactly this session. It overtakes messages (L-16).
+    /// Request to stop the turn of exactly this session. It overtakes messages.
     Interrupt {
-        /// The session.
+        /// Key of the session.
         session_key: String,
-        /// The chat; may be empty.
+        /// Id of the chat; may be empty.
         chat_id: String,
     },
-    /// How the connection does. It overtakes messages.
+    /// Change of the connection, or an error of the connector. It overtakes messages.
     Notice(Notice),
-    /// It is over for good; the last item (L-10).
+    /// Permanent end of the gateway: it is revoked. This is the last item.
     Fatal(Fatal),
 }
 
-/// The stream of what comes in. It ends when the relay has been disconnected, or after [`Incoming::Fatal`].
+/// Stream of events, interrupts and notices. It ends when the gateway has disconnected, or after [`Incoming::Fatal`].
 ///
-/// Cancel-safe: what a dropped `next()` has not given comes with the next one. Polled by several tasks, it wakes the
-/// last that polled.
+/// Cancel-safe: dropping a `next()` loses no item. If several tasks poll it, it wakes the last one.
 ///
-/// Dropping it says that nothing more will be taken. Requests go on. What comes live is lost from then on; what the
-/// connector has buffered stays there until another process takes it.
+/// Dropping the inbox stops delivery, and requests go on. Live events are lost from then on. The connector keeps buffered
+/// events until another process acknowledges them.
 #[derive(Debug)]
 pub struct Inbox {
     shared: Arc<Handle>,
-    /// The end was told.
+    /// True once the stream has returned `None`.
     ended: bool,
 }
 
@@ -56,11 +57,10 @@ impl Inbox {
 }
 
 impl Inbox {
-    /// Polls for the next interrupt, notice or end, and leaves deliveries where they wait, so that back-pressure acts on
-    /// them. For a host that has no room for events, and is still to hear of the rest. A task that is pending here
-    /// is not woken for deliveries.
+    /// Polls for the next interrupt, notice or end, and leaves deliveries queued, so that back-pressure applies to them. Use
+    /// it in a host that has no room for events. A task that is pending here is not woken for deliveries.
     ///
-    /// Where it is over it says so whatever deliveries are left: they are refused as the inbox is dropped.
+    /// When the gateway has ended it returns the end even if deliveries are left. Dropping the inbox refuses them.
     pub fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
         self.poll_some(cx, false)
     }
@@ -68,10 +68,12 @@ impl Inbox {
     fn poll_some(&mut self, cx: &mut Context<'_>, deliveries: bool) -> Poll<Option<Incoming>> {
         let Inbox { shared, ended } = self;
         let mut state = shared.lock();
-        if let Some(sign) = state.signs.pop() {
-            return Poll::Ready(Some(match sign {
-                Sign::Interrupt { session_key, chat_id } => Incoming::Interrupt { session_key, chat_id },
-                Sign::Notice(notice) => Incoming::Notice(notice),
+        if let Some(item) = state.control_queue.pop() {
+            return Poll::Ready(Some(match item {
+                ControlItem::Interrupt { session_key, chat_id } => {
+                    Incoming::Interrupt { session_key, chat_id }
+                }
+                ControlItem::Notice(notice) => Incoming::Notice(notice),
             }));
         }
         if deliveries
@@ -87,10 +89,10 @@ impl Inbox {
                 Content::Forward(forward) => {
                     Incoming::Forward(Delivery::new(shared, id, buffered, Box::new(forward)))
                 }
-                // The core and this crate are of one version: there is nothing else yet.
+                // The core and this crate have one version: there are no other contents yet.
                 _ => {
                     state.machine.settle(shared.now(), id, Outcome::Refused);
-                    let driver = driver.or(state.driver.take());
+                    let driver = driver.or(state.driver_waker.take());
                     drop(state);
                     wake(driver);
                     cx.waker().wake_by_ref();
@@ -104,14 +106,14 @@ impl Inbox {
         if let Some(fatal) = state.fatal.take() {
             return Poll::Ready(Some(Incoming::Fatal(fatal)));
         }
-        if state.over {
+        if state.terminated {
             *ended = true;
             return Poll::Ready(None);
         }
-        let former = state.host.replace(cx.waker().clone());
-        state.host_takes = deliveries;
+        let former = state.host_waker.replace(cx.waker().clone());
+        state.host_wants_deliveries = deliveries;
         drop(state);
-        // A waker may be the last that holds a task, and with it another half of this: never under the lock.
+        // Not under the lock: a waker may own the last reference to a task that holds this gateway.
         drop(former);
         Poll::Pending
     }
@@ -126,7 +128,7 @@ impl Stream for Inbox {
 }
 
 impl FusedStream for Inbox {
-    /// Whether it has said that it is over.
+    /// Returns true once the stream has returned `None`.
     fn is_terminated(&self) -> bool {
         self.ended
     }
@@ -135,10 +137,10 @@ impl FusedStream for Inbox {
 impl Drop for Inbox {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.deaf = true;
-        state.signs.drop_all();
-        state.drain_if_deaf(self.shared.now());
-        let (host, driver) = (state.host.take(), state.driver.take());
+        state.inbox_dropped = true;
+        state.control_queue.drop_all();
+        state.discard_deliveries(self.shared.now());
+        let (host, driver) = (state.host_waker.take(), state.driver_waker.take());
         drop(state);
         drop(host);
         wake(driver);

@@ -1,14 +1,14 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-//! What every runtime needs of a relay gateway, once: the drive loop, the handle, the stream of what comes in.
+//! Runtime-independent part of a relay gateway: the drive loop, the handle and the inbox.
 //!
-//! A host does not use this crate by itself: `relayline-tokio` and `relayline-smol` say how to connect, listen, sleep and
-//! spawn, and give out the same types.
+//! Hosts use `relayline-tokio` or `relayline-smol` instead. They implement [`Runtime`] and re-export the types of this
+//! crate.
 //!
-//! # What is logged
+//! # Logging
 //!
-//! Spans and events of `tracing`, whose names (an event's is its message) and fields are stable. A field that does not
-//! apply is left out. Whatever a peer said stands in fields only.
+//! The gateway emits `tracing` spans and events. Their names and fields are stable; the name of an event is its message.
+//! A field that does not apply is left out. Texts of a peer occur in fields only.
 //!
 //! | span | level | fields |
 //! |---|---|---|
@@ -18,26 +18,26 @@
 //! | event | level | fields |
 //! |---|---|---|
 //! | `dialing`, `opened` | debug | |
-//! | `connected`, `platform` | info | `platform`, `changed`: the descriptor's fields that did |
+//! | `connected`, `platform` | info | `platform`, `changed`: the descriptor's fields that changed |
 //! | `disconnected` | info | `code`, `reason`, `retry_in_ms` |
 //! | `dormant` | info | `retry_in_ms` |
 //! | `resumed` | info | |
-//! | `counted` | debug | `counter`, `by`: something was passed over, or another counter went up; many have no other event |
+//! | `counted` | debug | `counter`, `by`: a counter increased that has no event of its own |
 //! | `stopped` | debug | |
 //! | `answered` | debug | `op`, `outcome`: `ok` or the failure's kind, `after_ms` |
 //! | `interrupt` | debug | `session_key`, `chat_id` |
 //! | `stale_prompt` | info | `prompt_id` |
 //! | `connector_error` | warn | `text` |
-//! | `unknown_frame` | debug | `kind`: its type, where the configuration asks for such frames |
+//! | `unknown_frame` | debug | `kind`: its type, if the configuration enables such frames |
 //! | `dead_letter` | warn, and debug after the first of a connection | `reason`, `buffer_id` |
 //! | `fatal` | error | `code`, `why` |
 //! | `inbound_listening`, `metrics_listening` | info | `address` |
 //! | `inbound_without_key`, `accept_failed` | warn | `why` |
 //! | `inbound_failed` | error | `why` |
 //! | `delivery` | debug | `status`, `why` |
-//! | `client_closed` | debug | `why`: an HTTP client's connection was too old, or made room for another |
+//! | `client_closed` | debug | `why`: an HTTP client's connection was too old, or closed for a new one |
 //!
-//! Before there is a gateway, its boot has events outside of the spans:
+//! The boot of a gateway has events outside of these spans:
 //!
 //! | event | level | fields |
 //! |---|---|---|
@@ -48,22 +48,25 @@
 //! | `policy_unsent` | warn | `platforms`, with commas between |
 //! | `boot_failed` | warn | `what`, `why` |
 //!
-//! At trace level, under the target `relayline::trace`, each input and output of the machine is an event with the field
-//! `entry`. While one of these is made the gateway is locked: a subscriber must not call it, but may do so from all others.
+//! At trace level, under the target `relayline::trace`, each input and output of the protocol machine is an event with
+//! the field `entry`. The gateway is locked during these events: a subscriber must not call it from one of them. It may
+//! call the gateway from all other events.
 
 mod builder;
-mod causes;
-mod close_tap;
+mod close_capture;
+mod control_queue;
 mod delivery;
 mod dial;
+mod dialer;
 mod drive;
 mod environment;
 mod error;
+mod error_chain;
 pub mod files;
-mod first_bytes;
 pub mod http;
 mod inbox;
 mod media;
+mod prefix_capture;
 mod progress;
 mod relay;
 mod reply_stream;
@@ -71,17 +74,15 @@ mod request;
 pub mod serve;
 mod server;
 mod shared;
-mod signs;
 mod tls;
 mod trace;
 mod turn;
 mod upgrade;
 mod watch;
-mod wires;
 
 pub use builder::{Builder, CurrentRuntime};
 pub use environment::{ca_certificates, default_env_file, detect_host, read_certificates, with_environment};
-// For who builds on this crate; it is described, and listed, where it is.
+// Re-exported for the runtime crates. The documentation lists it under `host`.
 #[doc(hidden)]
 pub use host::*;
 
@@ -95,7 +96,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// All that a host needs, whatever runtime it is on: each runtime's crate gives it out under its own name.
+/// Types for hosts. Each runtime crate re-exports them.
 pub mod host {
     pub use crate::delivery::{Delivery, Settlement};
     pub use crate::environment::config_from_env;
@@ -104,7 +105,7 @@ pub mod host {
     pub use crate::inbox::{Inbox, Incoming};
     pub use crate::relay::Relay;
     pub use crate::reply_stream::ReplyStream;
-    pub use crate::request::{Answer, Request};
+    pub use crate::request::{PendingReply, Request};
     pub use crate::turn::Turn;
     pub use crate::watch::{ConnectionState, Ended, Watch};
     pub use relayline_control as control;
@@ -119,12 +120,12 @@ pub mod host {
     pub use relayline_core::secret::Secret;
 }
 
-/// What a runtime must be able to do.
+/// Async runtime of a gateway: network, files, timers and tasks.
 pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
-    /// A TCP connection.
+    /// TCP connection.
     type Tcp: futures_io::AsyncRead + futures_io::AsyncWrite + Unpin + Send + 'static;
 
-    /// Looks up the addresses of a host, which may be an address itself.
+    /// Looks up the addresses of a host, which may be an IP address.
     fn look_up(
         &self,
         host: String,
@@ -134,46 +135,47 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
     /// Connects to an address over TCP.
     fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static;
 
-    /// A port that clients can connect to.
+    /// TCP listener.
     type Listener: Send + Sync + 'static;
 
-    /// Takes over a port that is open and does not block.
+    /// Registers an open, non-blocking listener with the runtime.
     ///
     /// # Errors
-    /// When the runtime cannot wait for it.
+    /// The runtime cannot register it.
     fn listen(&self, listener: TcpListener) -> io::Result<Self::Listener>;
 
-    /// The next client. Dropping the future loses none.
+    /// Accepts the next client. Cancel-safe: dropping the future loses no client.
     fn accept(listener: &Self::Listener) -> impl Future<Output = io::Result<Self::Tcp>> + Send;
 
-    /// A file that is read.
+    /// File opened for reading.
     type File: futures_io::AsyncRead + Unpin + Send + 'static;
 
-    /// Opens a file. Returns its length, too.
+    /// Opens a file for reading. Returns its length in bytes and the file.
     fn open(&self, file: PathBuf) -> impl Future<Output = io::Result<(u64, Self::File)>> + Send + 'static;
 
-    /// Waits that long.
+    /// Waits for `span`.
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send + 'static;
 
-    /// Runs a task to its end, in the background.
+    /// Spawns a background task that runs to completion.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 }
 
-/// Starts a gateway on a runtime: it dials at once, and again and again, until it is disconnected or revoked.
+/// Starts a gateway on a runtime. It dials at once, and again whenever it loses the connection, until it is disconnected
+/// or revoked.
 ///
-/// Where the configuration says so it takes signed deliveries over HTTP, too, for as long (H-6). A port that cannot be
-/// opened is logged, [`Relay::inbound`] says so, and the gateway dials all the same.
+/// It also serves webhook requests if the configuration sets an address. If that port cannot be opened, the gateway logs
+/// the error, returns it from [`Relay::inbound`], and dials all the same.
 ///
 /// # Errors
 /// The configured certificates cannot be used, credentials would be sent unencrypted, or the system has no randomness.
 pub fn start<R: Runtime>(runtime: R, config: GatewayConfig) -> Result<(Relay, Inbox), ConnectError> {
     if config.machine.credentials.is_some() {
-        // However the configuration came about (C-6).
+        // C-6: also for a configuration that was not resolved from settings.
         Base::new(&config.url, config.allow_insecure)?;
     }
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| ConnectError::NoRandomness(error.to_string()))?;
-    let wires = wires::Wires::new(runtime.clone(), &config.network)?;
+    let dialer = dialer::Dialer::new(runtime.clone(), &config.network)?;
     let port = config.inbound_listen.as_deref().map(|address| open(&runtime, address, &config));
     let (port, inbound) = match port {
         None => (None, None),
@@ -183,29 +185,29 @@ pub fn start<R: Runtime>(runtime: R, config: GatewayConfig) -> Result<(Relay, In
         }
         Some(Err(why)) => (None, Some(Err(why))),
     };
-    let client = http::Client::over(wires.clone());
+    let client = http::Client::with_dialer(dialer.clone());
     let shared = shared::Shared::new(config, seed, inbound, client);
     let server = port.map(|port| {
         let (driver, over) = oneshot::channel();
-        runtime.spawn(port.take_deliveries(runtime.clone(), shared.clone(), over));
+        runtime.spawn(port.serve_webhooks(runtime.clone(), shared.clone(), over));
         driver
     });
-    let driver = drive::Driver::new(runtime, wires, shared.clone(), server);
+    let driver = drive::Driver::new(runtime, dialer, shared.clone(), server);
     let handle = shared::Handle::new(shared);
     let (relay, inbox) = (Relay::new(handle.clone()), Inbox::new(handle));
     driver.spawn();
     Ok((relay, inbox))
 }
 
-/// Serves [`Relay::metrics`] over a port that is open, as `GET /metrics`, until the gateway has ended.
+/// Serves [`Relay::metrics`] as `GET /metrics` on an open port until the gateway has ended.
 ///
 /// # Errors
-/// When the runtime cannot wait for that port.
+/// The runtime cannot register the listener.
 pub fn serve_metrics<R: Runtime>(runtime: &R, relay: &Relay, listener: TcpListener) -> io::Result<()> {
     server::serve_metrics(runtime, relay.shared(), listener)
 }
 
-/// Opens the port for signed deliveries, and says how that went.
+/// Opens the port for webhook requests, and logs the result.
 fn open<R: Runtime>(runtime: &R, address: &str, config: &GatewayConfig) -> Result<server::Port<R>, String> {
     let port = server::Port::open(runtime, address);
     match &port {
@@ -220,18 +222,18 @@ fn open<R: Runtime>(runtime: &R, address: &str, config: &GatewayConfig) -> Resul
     port
 }
 
-/// What `boot` does on every runtime: it logs what the configuration warns of, and makes it ready to dial with, as
-/// [`http::Client::ready`] does. A command that prints an identity token is not run here.
+/// Logs the warnings of a configuration, and carries out its boot plan as [`http::Client::ready`] does. It runs no command
+/// that prints an access token.
 ///
 /// # Errors
-/// When the connector knows the gateway already and the gateway has no secret.
+/// The connector knows the gateway already and the gateway has no secret.
 pub async fn boot(client: &http::Client, resolved: Resolved) -> Result<GatewayConfig, ConnectError> {
     for warning in &resolved.warnings {
         tracing::warn!(warning, "configuration");
     }
     let refuse = async |_: &str| {
         let what_to_do =
-            "a library runs no commands: use `http_client` and `Client::ready`, which take what it prints";
+            "a library runs no commands: use `http_client` and `Client::ready`, which take its output";
         Err(what_to_do.to_owned())
     };
     Ok(client.ready(resolved, refuse).await?)

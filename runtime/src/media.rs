@@ -1,6 +1,6 @@
-//! Files, as a host sends and fetches them (H-7).
+//! Upload and download of files (H-7).
 
-use crate::http::Received;
+use crate::http::Downloaded;
 use crate::relay::Relay;
 use crate::shared::unix_s;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -10,15 +10,15 @@ use relayline_control::http::{Base, Bearer};
 use std::path::Path;
 
 impl Relay {
-    /// Uploads a file of `length` bytes to the connector, 25 MiB at most, within 30 s: it is read from `source` as it
-    /// is sent. What it gives is what [`send_media`](Self::send_media) refers to the file by. `content_type` is a MIME
-    /// type, and of `filename` only what is behind the last slash is sent.
+    /// Uploads a file of `length` bytes to the connector, at most 25 MiB and within 30 s. Returns the URL of the file for
+    /// [`send_media`](Self::send_media).
     ///
-    /// It needs no open connection. Dropping the future leaves nothing at the connector.
+    /// The file is read from `source` while it is sent. `content_type` is a MIME type. Only the last component of
+    /// `filename` is sent. An upload needs no open connection. Dropping the future leaves no file at the connector.
     ///
     /// # Errors
-    /// At once when the file is too large or there are no credentials; [`MediaError::File`] when the source fails or
-    /// is of another length.
+    /// The file is too large, there are no credentials, or the upload fails. [`MediaError::File`] if `source` fails or has
+    /// another length.
     pub async fn upload(
         &self,
         content_type: &str,
@@ -36,7 +36,7 @@ impl Relay {
         self.client().upload(&upload, source).await
     }
 
-    /// Uploads a file by its path, as [`upload`](Self::upload) does. Its type is guessed from its name's extension.
+    /// Uploads a file by its path, as [`upload`](Self::upload) does. The type is guessed from the file name extension.
     ///
     /// # Errors
     /// As for [`upload`](Self::upload), and [`MediaError::File`] if the file cannot be opened.
@@ -67,15 +67,15 @@ impl Relay {
         self.upload(content_type, filename, length, Cursor::new(bytes)).await
     }
 
-    /// Downloads what a message refers to, 25 MiB at most, within 30 s, and writes it to `into` as it comes. The
-    /// credentials go along only to the connector's own media, and no redirect is followed.
+    /// Downloads a file of a message, at most 25 MiB and within 30 s, and writes it to `into` while it is received.
     ///
-    /// It needs no open connection. What was written by the time of an error, or by the time the future is dropped,
-    /// stays written.
+    /// Credentials are sent only for the connector's own media. Redirects are not followed. A download needs no open
+    /// connection. Bytes written before an error, or before the future is dropped, stay written.
     ///
     /// # Errors
-    /// [`MediaError::TooLarge`] as soon as that is known, [`MediaError::File`] when `into` does not take it.
-    pub async fn download(&self, url: &str, into: impl AsyncWrite + Unpin) -> Result<Received, MediaError> {
+    /// The download fails. [`MediaError::TooLarge`] as soon as the size is known to exceed the limit, [`MediaError::File`]
+    /// if writing to `into` fails.
+    pub async fn download(&self, url: &str, into: impl AsyncWrite + Unpin) -> Result<Downloaded, MediaError> {
         let download = Download::new(url, &self.base()?, self.bearer())?;
         self.client().download(&download, into).await
     }
@@ -85,7 +85,7 @@ impl Relay {
         Ok(Base::new(&config.url, config.allow_insecure)?)
     }
 
-    /// A fresh upgrade token (C-1).
+    /// Mints an upgrade token (C-1).
     fn bearer(&self) -> Option<Bearer> {
         let credentials = self.config().machine.credentials.as_ref()?;
         Some(Bearer::mint(credentials, unix_s()))

@@ -1,4 +1,4 @@
-//! Progress of a connection that is being made, for whoever gives up on it.
+//! Progress of a connection attempt, for the error when it times out.
 
 use crate::upgrade::Refused;
 use relayline_control::http::Unreachable;
@@ -9,7 +9,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Step that a connection waits for.
+/// Step of a connection attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Step {
     /// The look-up of the name.
@@ -23,16 +23,16 @@ pub(crate) enum Step {
     Answer,
 }
 
-/// Progress of one connection, shared with the future that makes it.
+/// Progress of one connection attempt, shared with its future.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     step: Step,
-    /// Address of the proxy that is on the way, until its tunnel is open.
+    /// Address of the proxy, until its tunnel is open.
     proxy: Option<String>,
-    /// Refused upgrade, as far as it was read.
+    /// Refused upgrade, as far as it was received.
     refused: Option<Refused>,
 }
 
@@ -46,22 +46,22 @@ impl Progress {
         self.lock().step = step;
     }
 
-    /// Begins, or ends, the way through a proxy.
+    /// Sets the proxy whose tunnel is being opened; `None` once it is open.
     pub(crate) fn through(&self, proxy: Option<&Proxy>) {
         self.lock().proxy = proxy.map(ToString::to_string);
     }
 
-    /// Returns whether a proxy is on the way whose tunnel is not open.
+    /// Returns true while the tunnel of a proxy is being opened.
     pub(crate) fn is_at_proxy(&self) -> bool {
         self.lock().proxy.is_some()
     }
 
-    /// Keeps the head of a refusal, whose body follows.
+    /// Stores the head of a refusal, whose body follows.
     pub(crate) fn refused(&self, refused: Refused) {
         self.lock().refused = Some(refused);
     }
 
-    /// Appends to the refusal's body; returns whether there is room for more.
+    /// Appends to the refusal's body. Returns true if there is room for more.
     pub(crate) fn extend_body(&self, bytes: &[u8]) -> bool {
         let mut state = self.lock();
         let Some(refused) = &mut state.refused else { return false };
@@ -70,19 +70,19 @@ impl Progress {
         bytes.len() <= room
     }
 
-    /// Marks the refusal's body as whole.
+    /// Marks the refusal's body as complete.
     pub(crate) fn end_body(&self) {
         if let Some(refused) = &mut self.lock().refused {
             refused.is_whole = true;
         }
     }
 
-    /// Takes the refusal, as far as it was read.
+    /// Takes the refusal, as far as it was received.
     pub(crate) fn take_refused(&self) -> Option<Refused> {
         mem::take(&mut self.lock().refused)
     }
 
-    /// Describes what did not happen within `span`.
+    /// Returns the error for the step that did not complete within `span`.
     pub(crate) fn timed_out(&self, span: Duration) -> Unreachable {
         let state = self.lock();
         let span_text = format_span(span);

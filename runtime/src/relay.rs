@@ -1,8 +1,8 @@
-//! The handle: what a host asks of its gateway.
+//! Handle through which a host uses its gateway.
 
 use crate::error::{Closed, ConnectError};
 use crate::http::Client;
-use crate::request::{Answer, Request};
+use crate::request::{PendingReply, Request};
 use crate::server::page;
 use crate::shared::{Handle, Shared};
 use crate::watch::{ConnectionState, Ended, Watch, present};
@@ -27,15 +27,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// A gateway's handle: cheap to clone, usable from anywhere.
+/// Handle of a gateway. It is cheap to clone and usable from any thread.
 ///
-/// Every method that asks something of the connector fails as one [`Failure`], in one of the five ways of O-3.
+/// Every method that sends a request to the connector fails with a [`Failure`], whose kind is one of five.
 ///
-/// All futures here are cancel-safe, wherever they are dropped: before it was polled, one asks for nothing; from then on
-/// it only gives up on the answer, and what was asked goes out, once.
+/// All futures are cancel-safe. A future that is dropped before its first poll sends no request. A future that is dropped
+/// later discards the reply only: the request is sent, once.
 ///
-/// When the last clone, the [`Inbox`](crate::Inbox), every unsettled delivery and every awaited answer are dropped, the
-/// gateway disconnects by itself as [`disconnect`](Self::disconnect) does, as long as its runtime lives.
+/// The gateway disconnects as [`disconnect`](Self::disconnect) does when the last clone, the [`Inbox`](crate::Inbox), all
+/// unsettled deliveries and all pending replies are dropped, as long as its runtime runs.
 #[derive(Clone)]
 pub struct Relay {
     shared: Arc<Handle>,
@@ -56,51 +56,52 @@ impl Relay {
         &self.shared.client
     }
 
-    /// Submits a command now; the future is its answer.
+    /// Submits a command at once. The returned future resolves to the reply.
     ///
     /// # Errors
-    /// At once and with the command, when it cannot even begin (O-6, O-8, O-9).
-    pub fn submit(&self, command: impl Into<Command>) -> Result<Answer, NotAccepted> {
+    /// The command is not accepted: for instance it is malformed, there is no connection, the platform does not support
+    /// it, or too many requests are in flight. The error returns the command.
+    pub fn submit(&self, command: impl Into<Command>) -> Result<PendingReply, NotAccepted> {
         let answer = self.shared.submit(command.into())?;
-        Ok(Answer::new(answer, self.shared.clone()))
+        Ok(PendingReply::new(answer, self.shared.clone()))
     }
 
-    /// Checks that an op could be asked for now, before something else is done for its sake.
+    /// Checks whether an op would be accepted now, for instance before an upload that it depends on.
     ///
     /// # Errors
-    /// Returns the failure with which the op would be refused: not connected, a platform that is not fronted, or an op
-    /// that the platform does not offer.
+    /// The failure that the op would have: not connected, an unknown platform, or an op that the platform does not
+    /// support.
     pub fn check(&self, op: &Op) -> Result<(), Failure> {
         self.shared.lock().machine.check(op)
     }
 
-    /// Whether another request may wait for its answer, as far as `max_in_flight` goes (O-6).
+    /// Returns true if another request can be in flight without exceeding `max_in_flight`.
     pub fn has_room(&self) -> bool {
         self.shared.lock().machine.has_room()
     }
 
-    /// Waits until there may be room that was not there when this was called, or until it is over. Call it before
-    /// [`submit`](Self::submit), and await it when that refuses [for want of
-    /// room](NotAccepted::is_backpressure): then no change is missed.
+    /// Waits until room for another request may have become free since this call, or until the gateway has ended.
+    ///
+    /// Call it before [`submit`](Self::submit), and await it if that fails [for want of
+    /// room](NotAccepted::is_for_want_of_room): this order misses no change.
     ///
     /// Cancel-safe.
     pub fn room(&self) -> impl Future<Output = ()> + Send + use<> {
         let shared = self.shared.shared();
-        let turns = shared.lock().turns;
+        let rounds = shared.lock().rounds;
         poll_fn(move |cx| {
             let mut state = shared.lock();
-            if state.over || state.turns != turns {
+            if state.terminated || state.rounds != rounds {
                 return Poll::Ready(());
             }
-            if !state.crowded.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.crowded.push(cx.waker().clone());
+            if !state.room_waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
+                state.room_waiters.push(cx.waker().clone());
             }
             Poll::Pending
         })
     }
 
-    /// Asks for what was put together elsewhere, a [`Prompt`] for instance: [`send`](Self::send) and the others are
-    /// this with what they need.
+    /// Creates a request for an op, such as a [`Prompt`]. [`send`](Self::send) and the like are shorthands for it.
     pub fn request<O: OpType>(&self, op: O) -> Request<O> {
         Request::new(self.shared.clone(), op)
     }
@@ -112,7 +113,7 @@ impl Relay {
         }
     }
 
-    /// Sends a text to a chat; gives the new message's id, where the platform has one.
+    /// Sends a text to a chat. Resolves to the id of the new message, if the platform has ids.
     pub fn send(&self, chat_id: impl Into<Id>, text: impl Into<String>) -> Request<SendMessage> {
         self.request(SendMessage {
             chat_id: String::from(chat_id.into()),
@@ -121,7 +122,7 @@ impl Relay {
         })
     }
 
-    /// Changes a message that was sent.
+    /// Edits a message that was sent.
     pub fn edit(
         &self,
         chat_id: impl Into<Id>,
@@ -132,13 +133,13 @@ impl Relay {
         self.request(EditMessage { chat_id, message_id, content: text.into(), ..EditMessage::default() })
     }
 
-    /// Takes a message back.
+    /// Deletes a message that was sent.
     pub fn delete(&self, chat_id: impl Into<Id>, message_id: impl Into<Id>) -> Request<DeleteMessage> {
         let (chat_id, message_id) = (String::from(chat_id.into()), String::from(message_id.into()));
         self.request(DeleteMessage { chat_id, message_id, ..DeleteMessage::default() })
     }
 
-    /// Puts a reaction on a message; [`Request::remove`] takes it off.
+    /// Adds a reaction to a message. With [`Request::remove`] it removes the reaction instead.
     pub fn react(
         &self,
         chat_id: impl Into<Id>,
@@ -149,16 +150,17 @@ impl Relay {
         self.request(React { chat_id, message_id, emoji: emoji.into(), ..React::default() })
     }
 
-    /// Sends a file by its URL, a document unless [`Request::kind`] says what else it is; gives the new message's id,
-    /// where the platform has one.
+    /// Sends a file by its URL, as a document unless [`Request::kind`] sets another kind. Resolves to the id of the new
+    /// message, if the platform has ids.
     pub fn send_media(&self, chat_id: impl Into<Id>, source_url: impl Into<String>) -> Request<SendMedia> {
         let (chat_id, source_url) = (String::from(chat_id.into()), source_url.into());
         self.request(SendMedia { chat_id, source_url, ..SendMedia::default() })
     }
 
-    /// Asks with buttons, one for each [`Request::option`]; gives the prompt's id and the message's. The answer comes as
-    /// [`Incoming::PromptAnswer`](crate::Incoming::PromptAnswer). Where a platform has no buttons it fails as
-    /// unsupported: [`Prompt::as_text`] is the same question as plain text (I-5).
+    /// Asks a question with a button for each [`Request::option`]. Resolves to the ids of the prompt and of its message.
+    ///
+    /// The answer arrives as [`Incoming::PromptAnswer`](crate::Incoming::PromptAnswer). On a platform without buttons the
+    /// request fails as unsupported. [`Prompt::as_text`] returns the question as plain text.
     pub fn prompt(&self, chat_id: impl Into<Id>, question: impl Into<String>) -> Request<Prompt> {
         self.request(Prompt {
             chat_id: String::from(chat_id.into()),
@@ -167,7 +169,7 @@ impl Relay {
         })
     }
 
-    /// Opens a thread, by itself or, with [`Request::on_message`], on a message; gives its id.
+    /// Creates a thread in a chat, or with [`Request::on_message`] on a message. Resolves to the thread's id.
     pub fn thread_create(&self, chat_id: impl Into<Id>, name: impl Into<String>) -> Request<ThreadCreate> {
         self.request(ThreadCreate {
             chat_id: String::from(chat_id.into()),
@@ -176,7 +178,7 @@ impl Relay {
         })
     }
 
-    /// Gives a thread another name; `chat_id` is the chat that it hangs off, or empty.
+    /// Renames a thread. `chat_id` is its parent chat, or empty.
     pub fn thread_rename(
         &self,
         chat_id: impl Into<Id>,
@@ -187,8 +189,8 @@ impl Relay {
         self.request(ThreadRename { chat_id, thread_id, name: name.into(), ..ThreadRename::default() })
     }
 
-    /// Shows the steps of a turn as a card, or brings the card up to date; gives the card's message, where the platform
-    /// has one. `chunks` are all of its steps, as the platform's connector reads them.
+    /// Shows the steps of a turn as a card, or updates the card. Resolves to the id of the card's message, if the platform
+    /// has ids. `chunks` are all steps so far, in the connector's format.
     pub fn task_card(
         &self,
         chat_id: impl Into<Id>,
@@ -203,8 +205,8 @@ impl Relay {
         self.request(TaskCardStop { chat_id: String::from(chat_id.into()), ..TaskCardStop::default() })
     }
 
-    /// Shows one state of a draft, all of its text so far; the states of one draft share its number.
-    /// [`Delivery::stream`](crate::Delivery::stream) does so by itself. Gives the message's id.
+    /// Shows a state of a draft: all of its text so far. The states of a draft share `draft_id`. Resolves to the message's
+    /// id. [`Delivery::stream`](crate::Delivery::stream) manages drafts by itself.
     pub fn draft(&self, chat_id: impl Into<Id>, draft_id: i64, text: impl Into<String>) -> Request<Draft> {
         self.request(Draft {
             chat_id: String::from(chat_id.into()),
@@ -214,36 +216,36 @@ impl Relay {
         })
     }
 
-    /// Whether the connector has already decided that a message's author may reach this instance: always (E-10). A host
-    /// must not refuse for want of an allow-list of its own.
+    /// Returns true if the connector has already authorized the author of each message, which is always so. A host must
+    /// not reject messages for want of its own allow-list.
     pub fn authorization_is_upstream(&self) -> bool {
         self.shared.lock().machine.authorization_is_upstream()
     }
 
-    /// What is remembered of a chat (M-1).
+    /// Returns the remembered data of a chat.
     pub fn chat(&self, chat_id: &str) -> Option<Chat> {
         self.shared.lock().machine.chat(chat_id).cloned()
     }
 
-    /// Returns the chat of a delivery that can still be answered by its number.
+    /// Returns the chat of a delivery; `None` once the delivery can no longer be answered by its number.
     pub fn chat_of(&self, delivery: DeliveryId) -> Option<String> {
         self.shared.lock().machine.chat_of(delivery)
     }
 
-    /// Remembers a chat, as after a restart (M-6).
+    /// Sets the remembered data of a chat, for instance after a restart.
     ///
     /// # Errors
-    /// Returns a definite failure when a text is over 1 KiB. Nothing is remembered then.
+    /// A definite failure if a text is over 1 KiB. Nothing is stored then.
     pub fn prime(&self, chat_id: &str, chat: Chat) -> Result<(), Failure> {
         self.shared.lock().machine.prime(chat_id, chat)
     }
 
-    /// Shows the typing sign. Never an error.
+    /// Shows the typing indicator. It never fails.
     pub fn typing(&self, chat_id: impl Into<Id>) -> Request<Typing> {
         self.request(Typing { chat_id: String::from(chat_id.into()), ..Typing::default() })
     }
 
-    /// Answers under a session's own capability (M-4); gives the message's id.
+    /// Answers with the capability of a session, such as an interaction token. Resolves to the message's id.
     pub fn follow_up(
         &self,
         session_key: impl Into<String>,
@@ -254,49 +256,62 @@ impl Relay {
         self.request(FollowUp { session_key, kind, content: text.into(), ..FollowUp::default() })
     }
 
-    /// What a chat is called, and what it is (O-5).
+    /// Asks for the name and type of a chat.
     pub fn chat_info(&self, chat_id: impl Into<Id>) -> Request<GetChatInfo> {
         self.request(GetChatInfo { chat_id: String::from(chat_id.into()), platform: None })
     }
 
-    /// Writes an action as it is, for what the connector knows and this library does not; gives its whole result. What
-    /// is remembered of its chat is added where it is not set, unless it is [`bare`](Request::bare) (M-2, M-3).
+    /// Sends an action as it is, for ops that this library does not know. Resolves to the whole result.
+    ///
+    /// Remembered data of the chat is added where it is not set, unless the request is [`bare`](Request::bare).
     pub fn raw(&self, action: Map<String, Value>) -> Request<Raw> {
         self.request(Raw { action, ..Raw::default() })
     }
 
-    /// Stops the turn of a session on the connector's side. Done once it is written: nobody answers.
+    /// Interrupts the turn of a session on the connector's side. Resolves once the frame is written: there is no reply.
     pub fn interrupt(&self, session_key: impl Into<String>) -> Request<Interrupt> {
         self.request(Interrupt { session_key: session_key.into(), reason: None })
     }
 
-    /// Has the connector buffer from now on; whether it confirmed (L-12).
+    /// Asks the connector to buffer events from now on. Returns true if the connector confirmed.
+    ///
+    /// # Errors
+    /// There is no connection, or it ended before the reply.
     pub async fn go_idle(&self) -> Result<bool, Failure> {
         self.run(Command::GoIdle).await.map(confirmed)
     }
 
-    /// The same, and closes the connection when it is confirmed (L-13).
+    /// Asks the connector to buffer events, and closes the connection once it confirms. Returns true if it confirmed.
+    ///
+    /// # Errors
+    /// As for [`go_idle`](Self::go_idle).
     pub async fn go_dormant(&self) -> Result<bool, Failure> {
         self.run(Command::GoDormant).await.map(confirmed)
     }
 
-    /// Holds re-dials for that long, a minute at most (L-13).
+    /// Suspends dialing for `span`, at most one minute.
+    ///
+    /// # Errors
+    /// The gateway has ended.
     pub async fn hold(&self, span: Duration) -> Result<(), Failure> {
         self.run(Command::Hold(span)).await.map(|_| ())
     }
 
-    /// Is served again: dials at once where it is idle, dormant or waiting (L-12, L-13).
+    /// Resumes delivery, dialing immediately if not connected.
+    ///
+    /// # Errors
+    /// The gateway has ended.
     pub async fn resume(&self) -> Result<(), Failure> {
         self.run(Command::Resume).await.map(|_| ())
     }
 
-    /// Ends it all, within five seconds; nothing is pending after it (L-14).
+    /// Disconnects gracefully within five seconds. No request is pending afterwards.
     pub async fn disconnect(&self) {
-        // It fails only when it is over already.
+        // It fails only if the gateway has ended.
         let _ = self.run(Command::Disconnect).await;
     }
 
-    /// Cuts a text into messages that fit a chat (O-11); whole while nothing is known of the chat's platform.
+    /// Splits a text into messages that fit a chat. Returns it whole before the first handshake.
     pub fn split(&self, chat_id: &str, text: &str) -> Vec<String> {
         match self.capabilities(chat_id) {
             Some(descriptor) => split(text, SplitOptions::from(&*descriptor)),
@@ -304,28 +319,28 @@ impl Relay {
         }
     }
 
-    /// What a chat's platform can do (D-9); `None` before the first handshake.
+    /// Returns the capabilities of a chat's platform; `None` before the first handshake.
     pub fn capabilities(&self, chat_id: &str) -> Option<Arc<Descriptor>> {
         self.shared.lock().machine.capabilities(chat_id).cloned()
     }
 
-    /// All descriptors of this connection, the default first (D-8).
+    /// Returns the descriptors of this connection, the default first.
     pub fn descriptors(&self) -> Vec<Arc<Descriptor>> {
         self.shared.lock().machine.descriptors().to_vec()
     }
 
-    /// How the connection does: its phase, since when, and what it can do.
+    /// Returns the current state of the connection.
     pub fn state(&self) -> ConnectionState {
         present(&self.shared)
     }
 
-    /// The same as a stream that gives each new state, the present one first; who is slow skips some. As many as are
-    /// wanted may watch.
+    /// Returns a stream of connection states, which begins with the current one. A slow reader skips states. Any number of
+    /// streams may exist.
     pub fn watch(&self) -> Watch {
         Watch::new(self.shared.shared())
     }
 
-    /// Waits until the gateway is connected: at once if it is, else after the next handshake.
+    /// Waits until the gateway is connected. Resolves at once if it is.
     ///
     /// # Errors
     /// The gateway was disconnected or revoked, and does not connect again.
@@ -341,7 +356,7 @@ impl Relay {
         Err(Closed::Disconnected)
     }
 
-    /// Waits for the first connection. Unless it `retries`, a dial that fails is an error.
+    /// Waits for the first connection. A failed dial is an error unless `retries` is set.
     pub(crate) async fn first_connection(&self, retries: bool) -> Result<(), ConnectError> {
         let mut watch = self.watch();
         while let Some(state) = watch.next().await {
@@ -358,17 +373,17 @@ impl Relay {
         Err(ConnectError::Disconnected)
     }
 
-    /// Where the connection is.
+    /// Returns the phase of the connection.
     pub fn phase(&self) -> Phase {
         self.shared.lock().machine.phase()
     }
 
-    /// What was counted.
+    /// Returns the gateway's counters.
     pub fn stats(&self) -> Stats {
         self.shared.lock().machine.stats().clone()
     }
 
-    /// The same as a page of text that Prometheus reads, as `relayline_<name>_total`, with the connection's phase.
+    /// Returns counters, gauges and the phase as a page in the Prometheus text format.
     pub fn metrics(&self) -> String {
         page(&self.shared)
     }
@@ -377,17 +392,19 @@ impl Relay {
         self.shared.shared()
     }
 
-    /// Interrupts and notices that were dropped since the host did not take them; the oldest go first.
+    /// Returns the number of interrupts and notices dropped because the host did not read them. The oldest are dropped
+    /// first.
     pub fn signs_dropped(&self) -> u64 {
-        self.shared.lock().signs.dropped()
+        self.shared.lock().control_queue.dropped()
     }
 
-    /// Where signed deliveries are taken, or why they cannot be; `None` when it is not configured to take any (H-6).
+    /// Returns the address on which webhook requests are accepted, or the error that prevents it; `None` if that is not
+    /// configured.
     pub fn inbound(&self) -> Option<Result<SocketAddr, &str>> {
         self.shared.inbound.as_ref().map(|inbound| inbound.as_ref().copied().map_err(String::as_str))
     }
 
-    /// What it runs with.
+    /// Returns the configuration.
     pub fn config(&self) -> &GatewayConfig {
         &self.shared.config
     }

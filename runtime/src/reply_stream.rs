@@ -1,20 +1,20 @@
-//! A reply that grows, as the host says it piece by piece.
+//! Streamed replies.
 
 use crate::relay::Relay;
-use crate::request::Answer;
+use crate::request::PendingReply;
 use relayline_core::command::{Command, Failure, FailureKind, Reply};
 use relayline_core::op::StreamReply;
 use std::future::Future;
 
-/// A reply that grows. Say all of the text so far with [`update`](Self::update), as often as you like: it is shown at
-/// most once per `stream_interval`. The last text always arrives, with [`finish`](Self::finish); dropping the stream
-/// instead says what it was told as the last.
+/// Streamed reply: a text that grows. Pass all of the text so far to [`update`](Self::update), at any rate: it is shown at
+/// most once per `stream_interval`. [`finish`](Self::finish) always sends the last text. Dropping the stream finishes it
+/// with its latest text.
 #[derive(Debug)]
 #[must_use = "a reply that is not finished may be shown in part"]
 pub struct ReplyStream {
     relay: Relay,
     state: StreamReply,
-    /// The last state is said.
+    /// True once the last state was submitted.
     finished: bool,
 }
 
@@ -23,30 +23,31 @@ impl ReplyStream {
         ReplyStream { relay, state, finished: false }
     }
 
-    /// All of the text so far.
+    /// Updates the reply to `text`, which is all of the text so far.
     ///
     /// # Errors
-    /// Definite, when there is no connection: nothing is lost, the next text holds this one too.
+    /// A definite failure if there is no connection. No text is lost: the next update contains it.
     pub fn update(&mut self, text: impl Into<String>) -> Result<(), Failure> {
-        self.say(text.into(), false)
+        self.submit_text(text.into(), false)
     }
 
-    /// All of the text so far, which is a complete segment: where nothing can be edited it is shown now.
+    /// Updates the reply to `text`, all of the text so far, and marks the end of a segment. Platforms that cannot edit
+    /// messages show the segment now.
     ///
     /// # Errors
     /// As for [`update`](Self::update).
     pub fn segment(&mut self, text: impl Into<String>) -> Result<(), Failure> {
-        self.say(text.into(), true)
+        self.submit_text(text.into(), true)
     }
 
-    /// All there will be. Gives the ids of the messages that it took.
+    /// Finishes the reply with `text`, which is all of the text. Returns the ids of its messages.
     ///
-    /// Cancel-safe: dropped before it was polled, it leaves the text to the stream, whose destructor says it; dropped
-    /// later it gives up on the answer only.
+    /// Cancel-safe: dropped before its first poll, it leaves the text to the stream, which sends it when dropped. Dropped
+    /// later it discards the reply only.
     ///
     /// # Errors
-    /// In one of the five ways of O-3; what is shown by then stays. After a definite failure, of a lost connection for
-    /// instance, it can be called again: the reply goes on where it was, and nothing is shown twice.
+    /// The last text could not be sent; the text shown so far stays. After a definite failure, for instance a lost
+    /// connection, call it again: the reply continues, and no text is shown twice.
     pub fn finish(
         &mut self,
         text: impl Into<String>,
@@ -66,15 +67,15 @@ impl ReplyStream {
         }
     }
 
-    fn say(&mut self, text: String, segment: bool) -> Result<(), Failure> {
+    fn submit_text(&mut self, text: String, segment: bool) -> Result<(), Failure> {
         self.state.text = text;
-        // An update has no answer worth waiting for: its fate is the last one's.
+        // The result of an update does not matter: the next one contains its text.
         self.submit(StreamReply { segment, ..self.state.clone() }).map(drop)
     }
 
-    fn submit(&self, state: StreamReply) -> Result<Answer, Failure> {
+    fn submit(&self, state: StreamReply) -> Result<PendingReply, Failure> {
         if self.finished {
-            let message = "this reply is finished: begin another".to_owned();
+            let message = "this reply is finished: start another one".to_owned();
             return Err(Failure { kind: FailureKind::Definite, message, code: None });
         }
         self.relay.submit(Command::Stream(state)).map_err(|refused| refused.into_parts().1)
@@ -84,7 +85,7 @@ impl ReplyStream {
 impl Drop for ReplyStream {
     fn drop(&mut self) {
         if !self.finished && !self.state.text.is_empty() {
-            // Nobody is left to hear of its fate.
+            // Nobody waits for the result.
             let _ = self.submit(StreamReply { last: true, ..self.state.clone() });
         }
     }

@@ -1,4 +1,4 @@
-//! One thing asked of the connector, as a future that can be told more before it is awaited.
+//! Requests to the connector as futures.
 
 use crate::shared::Handle;
 use futures_channel::oneshot;
@@ -12,24 +12,24 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// The answer to a command that was submitted: the future of [`Relay::submit`](crate::Relay::submit).
+/// Future of the reply to a command, returned by [`Relay::submit`](crate::Relay::submit).
 ///
-/// Cancel-safe: dropping it gives up on the answer, not on the command, which goes out all the same.
+/// Cancel-safe: dropping it discards the reply. The command is sent all the same.
 #[derive(Debug)]
-#[must_use = "without it nobody learns whether it failed"]
-pub struct Answer {
+#[must_use = "the failure of the command is lost unless it is awaited"]
+pub struct PendingReply {
     answer: oneshot::Receiver<Result<Reply, Failure>>,
-    /// Whoever waits is there to be served.
-    _served: Arc<Handle>,
+    /// Keeps the gateway connected.
+    _handle: Arc<Handle>,
 }
 
-impl Answer {
-    pub(crate) fn new(answer: oneshot::Receiver<Result<Reply, Failure>>, served: Arc<Handle>) -> Self {
-        Answer { answer, _served: served }
+impl PendingReply {
+    pub(crate) fn new(answer: oneshot::Receiver<Result<Reply, Failure>>, handle: Arc<Handle>) -> Self {
+        PendingReply { answer, _handle: handle }
     }
 }
 
-impl Future for Answer {
+impl Future for PendingReply {
     type Output = Result<Reply, Failure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -44,48 +44,47 @@ impl Future for Answer {
     }
 }
 
-/// Something asked of the connector: a future that submits it when it is first polled, and then waits for the answer.
-/// What else there is to say of it is said before, as in
-/// `relay.send("42", "on my way").reply_to("1001").await`.
+/// Request to the connector: a builder of options, and a future that submits the request at its first poll and resolves
+/// to the reply, as in `relay.send("42", "on my way").reply_to("1001").await`.
 ///
-/// It fails in one of the five ways of O-3, which [`Failure::kind`] tells apart.
+/// A failure is a [`Failure`] of one of five kinds.
 ///
-/// Cancel-safe: dropped before it was polled it asks for nothing; dropped later it gives up on the answer, not on
-/// what was asked, which goes out all the same.
-#[must_use = "nothing is asked until it is awaited"]
+/// Cancel-safe: dropped before its first poll it sends nothing. Dropped later it discards the reply, and the request is
+/// sent all the same.
+#[must_use = "a request is not sent until it is awaited"]
 pub struct Request<O> {
-    served: Arc<Handle>,
-    progress: Progress<O>,
+    handle: Arc<Handle>,
+    state: RequestState<O>,
 }
 
-enum Progress<O> {
+enum RequestState<O> {
     /// Not submitted yet.
     New(O),
-    Waiting(Answer),
+    Waiting(PendingReply),
     Done,
 }
 
 impl<O> fmt::Debug for Request<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let progress = match &self.progress {
-            Progress::New(_) => "new",
-            Progress::Waiting(_) => "waiting",
-            Progress::Done => "done",
+        let state = match &self.state {
+            RequestState::New(_) => "new",
+            RequestState::Waiting(_) => "waiting",
+            RequestState::Done => "done",
         };
-        f.debug_struct("Request").field("progress", &progress).finish_non_exhaustive()
+        f.debug_struct("Request").field("state", &state).finish_non_exhaustive()
     }
 }
 
 impl<O> Request<O> {
-    pub(crate) fn new(served: Arc<Handle>, op: O) -> Self {
-        Request { served, progress: Progress::New(op) }
+    pub(crate) fn new(handle: Arc<Handle>, op: O) -> Self {
+        Request { handle, state: RequestState::New(op) }
     }
 
-    /// Says more of it, as long as it is not submitted.
+    /// Changes the op, unless it was submitted.
     fn with(mut self, change: impl FnOnce(&mut O)) -> Self {
-        match &mut self.progress {
-            Progress::New(op) => change(op),
-            Progress::Waiting(_) | Progress::Done => {}
+        match &mut self.state {
+            RequestState::New(op) => change(op),
+            RequestState::Waiting(_) | RequestState::Done => {}
         }
         self
     }
@@ -95,27 +94,31 @@ impl<O: OpType + Unpin> Future for Request<O> {
     type Output = <O::Returns as Typed>::Output;
 
     /// # Panics
-    /// When it is polled after it has given its answer.
+    /// Polled after completion.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if let Progress::New(_) = &this.progress
-            && let Progress::New(op) = std::mem::replace(&mut this.progress, Progress::Done)
+        if let RequestState::New(_) = &this.state
+            && let RequestState::New(op) = std::mem::replace(&mut this.state, RequestState::Done)
         {
-            match this.served.submit(op.into()) {
-                Ok(answer) => this.progress = Progress::Waiting(Answer::new(answer, this.served.clone())),
+            match this.handle.submit(op.into()) {
+                Ok(answer) => {
+                    this.state = RequestState::Waiting(PendingReply::new(answer, this.handle.clone()))
+                }
                 Err(refused) => return Poll::Ready(O::Returns::output(Err(refused.into_parts().1))),
             }
         }
-        let Progress::Waiting(answer) = &mut this.progress else { panic!("it has given its answer already") };
+        let RequestState::Waiting(answer) = &mut this.state else {
+            panic!("request polled after completion")
+        };
         let ended = ready!(Pin::new(answer).poll(cx));
-        this.progress = Progress::Done;
+        this.state = RequestState::Done;
         Poll::Ready(O::Returns::output(ended))
     }
 }
 
 impl<O: OpType + Unpin> FusedFuture for Request<O> {
     fn is_terminated(&self) -> bool {
-        matches!(self.progress, Progress::Done)
+        matches!(self.state, RequestState::Done)
     }
 }
 

@@ -1,24 +1,23 @@
-//! An HTTP/1 server for clients that nobody vouches for: it bounds what they can cost.
+//! HTTP/1 server for untrusted clients, which bounds the resources of each.
 //!
-//! The gateway's own servers are made of it, and so are the development connector and the recorder. Connections have
-//! slots. When all are taken, the connection that is idle for longest makes room for the next: one that has no request
-//! under way, or has never sent a whole one. A connection has a greatest age. A bare LF in a head, a missing `Host`, and
-//! a second one are answered 400.
+//! The gateway's own servers, the development connector and the recorder use it. Each connection takes a slot. When all
+//! slots are taken, the connection that has been idle for longest is closed for the next one. A connection is idle if it
+//! has no request in flight, or has never sent a complete request. A connection has a maximum age. A request with a bare
+//! LF in its head, without `Host`, or with more than one is answered 400.
 
 mod bodies;
-mod clock;
 mod framing;
 mod host;
-mod patience;
 mod slots;
-mod stream;
+mod timer;
+mod tracked_stream;
+mod write_timeout;
 
 pub use bodies::Received;
 
 use crate::Runtime;
-use crate::wires::Boxed;
-use bodies::Sent;
-use clock::Clock;
+use crate::dialer::BoxFuture;
+use bodies::ResponseBody;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt, unfold};
@@ -28,8 +27,7 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use patience::Patient;
-use slots::{Conn, Slot, Slots};
+use slots::{Slot, SlotHandle, Slots};
 use smol_hyper::rt::FuturesIo;
 use std::error::Error;
 use std::fmt;
@@ -38,25 +36,27 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use stream::Watched;
+use timer::HyperTimer;
+use tracked_stream::TrackedStream;
+use write_timeout::WriteTimeout;
 
-/// How long clients get at the end to read their answers.
-const GOODBYE: Duration = Duration::from_secs(1);
-/// How long to wait for a file descriptor when there is none.
-const OUT_OF_SOCKETS: Duration = Duration::from_millis(50);
-/// The smallest buffer that hyper takes.
-const LEAST_HEAD: usize = 8 << 10;
+/// Time that clients have to read their answers when the server ends.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
+/// Delay after a failed accept, for instance for want of file descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// Minimum buffer size that hyper accepts.
+const MIN_HEAD_BYTES: usize = 8 << 10;
 
-/// Bounds on what clients can cost.
+/// Bounds on the resources of clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
-    /// Maximum number of connections; 128 by default. One that was upgraded no longer counts.
+    /// Maximum number of connections; 128 by default. Upgraded connections do not count.
     pub clients: usize,
-    /// How long the head of a request may take, and how long an answer of which nothing is read; 10 s by default.
+    /// Maximum time for the head of a request, and for a write of which the client reads nothing; 10 s by default.
     pub read_timeout: Duration,
-    /// Greatest age of a connection; 5 min by default. An answer that is under way then is still written.
+    /// Maximum age of a connection; 5 min by default. An answer in flight is still written.
     pub greatest_age: Duration,
-    /// Maximum size of a request's head, in bytes; 16 KiB by default, 8 KiB at least.
+    /// Maximum size of a request's head, in bytes; 16 KiB by default, at least 8 KiB.
     pub head_bytes: usize,
 }
 
@@ -79,18 +79,18 @@ pub struct Closed {
 }
 
 impl Closed {
-    /// Returns how many idle connections made room for new ones.
+    /// Returns the number of idle connections that were closed for new ones.
     pub fn by_slot(&self) -> u64 {
         self.by_slot.load(Ordering::Relaxed)
     }
 
-    /// Returns how many connections reached their greatest age.
+    /// Returns the number of connections that reached their maximum age.
     pub fn by_age(&self) -> u64 {
         self.by_age.load(Ordering::Relaxed)
     }
 }
 
-/// A server on a runtime. Clones share their slots.
+/// HTTP server on a runtime. Clones share their slots.
 #[derive(Clone)]
 pub struct Server<R> {
     runtime: R,
@@ -107,20 +107,20 @@ impl<R> fmt::Debug for Server<R> {
 }
 
 impl<R: Runtime> Server<R> {
-    /// Creates a server that counts in `closed`.
+    /// Creates a server that counts closed connections in `closed`.
     pub fn new(runtime: R, bounds: Bounds, closed: Arc<Closed>) -> Server<R> {
         let slots = Slots::new(bounds.clients);
         Server { runtime, bounds, keeps_header_case: false, slots, closed }
     }
 
-    /// Keeps the case of header names from requests to answers, for a server that passes both on.
+    /// Preserves the case of header names, for a server that forwards requests and answers.
     #[must_use]
     pub fn keeping_header_case(self) -> Server<R> {
         Server { keeps_header_case: true, ..self }
     }
 
-    /// Serves the clients of a port until `over` ends, then waits briefly until they have their answers. `open` makes a
-    /// client's TCP connection one of HTTP, as by a TLS handshake; `None` closes it.
+    /// Serves the clients of a port until `over` resolves, then waits up to a second until answers in flight are written.
+    /// `open` prepares a client's TCP connection for HTTP, for instance with a TLS handshake; `None` closes it.
     pub async fn serve<T, O, F, B, E>(
         &self,
         listener: R::Listener,
@@ -136,28 +136,28 @@ impl<R: Runtime> Server<R> {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let mut over = pin!(over.shared());
-        // All in one task: there are few, and none of them outlives it.
-        let mut conversations = FuturesUnordered::new();
+        // All in one task: there are few connections, and none outlives the server.
+        let mut connections = FuturesUnordered::new();
         {
-            // A stream, so that a client that waits for its slot is not lost when something else happens.
+            // A stream keeps its future: a client that waits for its slot is not lost when another branch is ready.
             let mut clients = pin!(unfold((), |()| async { Some((self.next(&listener).await, ())) }));
             loop {
                 futures_util::select_biased! {
                     () = over => break,
-                    () = conversations.select_next_some() => {}
+                    () = connections.select_next_some() => {}
                     (slot, tcp) = clients.select_next_some() => {
                         let over = over.as_ref().get_ref().clone();
-                        conversations.push(self.converse(slot, open(tcp), &answer, over));
+                        connections.push(self.serve_connection(slot, open(tcp), &answer, over));
                     }
                 }
             }
         }
         drop(listener);
-        let rest = pin!(conversations.collect::<()>());
-        select(rest, pin!(self.runtime.sleep(GOODBYE))).await;
+        let rest = pin!(connections.collect::<()>());
+        select(rest, pin!(self.runtime.sleep(SHUTDOWN_GRACE))).await;
     }
 
-    /// Serves one client whose connection is open already. It waits for a slot like all others.
+    /// Serves one client over an open connection. It waits for a slot like all others.
     pub async fn serve_one<T, F, B, E>(&self, stream: T, answer: impl Fn(Request<Received>) -> F)
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -167,26 +167,26 @@ impl<R: Runtime> Server<R> {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let slot = poll_fn(|cx| self.slots.poll_take(cx)).await;
-        self.converse(slot, async { Some(stream) }, &answer, pending()).await;
+        self.serve_connection(slot, async { Some(stream) }, &answer, pending()).await;
     }
 
-    /// Waits for the next client, and for a slot for it. Further ones wait to be accepted.
+    /// Accepts the next client, and waits for a slot for it. Further clients are not accepted meanwhile.
     async fn next(&self, listener: &R::Listener) -> (Slot, R::Tcp) {
         let tcp = loop {
             match R::accept(listener).await {
                 Ok(tcp) => break tcp,
                 Err(error) => {
                     tracing::warn!(why = %error, "accept_failed");
-                    self.runtime.sleep(OUT_OF_SOCKETS).await;
+                    self.runtime.sleep(ACCEPT_RETRY).await;
                 }
             }
         };
         (poll_fn(|cx| self.slots.poll_take(cx)).await, tcp)
     }
 
-    /// Serves one client, request after request, until it goes away, is too slow or too old, loses its slot, is upgraded,
-    /// or `over` ends.
-    async fn converse<T, F, B, E>(
+    /// Serves the requests of one client until it disconnects, is too slow or too old, loses its slot or is upgraded, or
+    /// until `over` resolves.
+    async fn serve_connection<T, F, B, E>(
         &self,
         mut slot: Slot,
         open: impl Future<Output = Option<T>>,
@@ -211,16 +211,16 @@ impl<R: Runtime> Server<R> {
             let Some(stream) = open.await else { return };
             let (runtime, timeout, is_upgraded) =
                 (self.runtime.clone(), self.bounds.read_timeout, upgraded.clone());
-            let sleep = move || -> Boxed<()> {
-                // What is no HTTP any more has a rhythm of its own.
+            let sleep = move || -> BoxFuture<()> {
+                // The timeout is for HTTP: an upgraded connection has none.
                 let is_upgraded = is_upgraded.load(Ordering::Relaxed);
                 if is_upgraded { Box::pin(pending()) } else { Box::pin(runtime.sleep(timeout)) }
             };
-            let stream = Watched::new(Patient::new(stream, sleep), conn.clone());
+            let stream = TrackedStream::new(WriteTimeout::new(stream, sleep), conn.clone());
             let http = http1::Builder::new()
-                .timer(Clock(self.runtime.clone()))
+                .timer(HyperTimer(self.runtime.clone()))
                 .header_read_timeout(timeout)
-                .max_buf_size(self.bounds.head_bytes.max(LEAST_HEAD))
+                .max_buf_size(self.bounds.head_bytes.max(MIN_HEAD_BYTES))
                 .preserve_header_case(self.keeps_header_case)
                 .serve_connection(
                     FuturesIo::new(stream),
@@ -228,7 +228,7 @@ impl<R: Runtime> Server<R> {
                 )
                 .with_upgrades();
             let mut http = pin!(http);
-            // An error is the client's: it went away, or does not speak HTTP. It was answered as well as can be.
+            // An error is the client's: it disconnected, or does not speak HTTP. hyper has answered it if possible.
             if let Either::Right(_) = select(http.as_mut(), select(pin!(over), aged.clone())).await {
                 http.as_mut().graceful_shutdown();
                 let _ = http.await;
@@ -236,8 +236,8 @@ impl<R: Runtime> Server<R> {
         };
         let too_old = async {
             aged.clone().await;
-            // hyper closes the others once they have their answers.
-            if conn.is_servers_turn() {
+            // hyper closes a connection that awaits the server once its answer is written.
+            if conn.awaits_server() {
                 pending::<()>().await;
             }
         };
@@ -249,13 +249,13 @@ impl<R: Runtime> Server<R> {
     }
 }
 
-/// Answers one request, and tells the connection's slot how it gets on.
+/// Answers one request, and reports its progress to the connection's slot.
 async fn respond<F, B, E>(
-    conn: &Conn,
+    conn: &SlotHandle,
     upgraded: &AtomicBool,
     request: Request<Incoming>,
     answer: &impl Fn(Request<Received>) -> F,
-) -> Result<Response<Sent<B>>, E>
+) -> Result<Response<ResponseBody<B>>, E>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
@@ -270,15 +270,15 @@ where
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         upgraded.store(true, Ordering::Relaxed);
     } else if asks_for_upgrade {
-        // From here on its line ends were not looked at.
+        // The framing is not checked after a request for an upgrade.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|body| Sent::new(body, conn.clone())))
+    Ok(response.map(|body| ResponseBody::new(body, conn.clone())))
 }
 
-/// The answer to a request that is not HTTP as it should be.
+/// Returns the answer to a malformed request.
 fn refusal(fault: &str) -> Response<Full<Bytes>> {
-    // No fault has anything in it that JSON would escape.
+    // The texts of faults need no JSON escapes.
     let mut response = Response::new(Full::from(format!(r#"{{"ok":false,"error":"{fault}"}}"#)));
     *response.status_mut() = StatusCode::BAD_REQUEST;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,10 +1,10 @@
-//! What the handle, the stream and the drive loop share: the machine behind one lock, and who waits for what.
+//! State that the relay, the inbox and the drive loop share, under one lock.
 
+use crate::control_queue::{ControlItem, ControlQueue};
 use crate::http::Client;
 use crate::serve::Closed;
-use crate::signs::{Sign, Signs};
 use crate::trace;
-use crate::watch::Watched;
+use crate::watch::WatchState;
 use futures_channel::oneshot;
 use futures_util::future::{Either, ready};
 use relayline_control::config::GatewayConfig;
@@ -23,54 +23,54 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Who waits for a request's answer.
-pub(crate) struct Waiting {
+/// Request whose reply is pending.
+pub(crate) struct PendingRequest {
     pub(crate) sender: oneshot::Sender<Result<Reply, Failure>>,
-    /// What was asked, and when.
+    /// Name of the op, and time of its submission.
     pub(crate) op: &'static str,
     pub(crate) since: Time,
 }
 
 pub(crate) struct State {
     pub(crate) machine: RelayMachine,
-    pub(crate) waiting: BTreeMap<RequestId, Waiting>,
-    /// Clients that wait for the answer to a signed delivery (H-6).
-    pub(crate) unanswered: BTreeMap<HttpId, oneshot::Sender<WebhookResponse>>,
-    pub(crate) signs: Signs,
-    /// Replies that grow, so far.
-    pub(crate) streamed: u64,
+    pub(crate) pending_requests: BTreeMap<RequestId, PendingRequest>,
+    /// HTTP clients that wait for the answer to a webhook request (H-6).
+    pub(crate) pending_webhooks: BTreeMap<HttpId, oneshot::Sender<WebhookResponse>>,
+    pub(crate) control_queue: ControlQueue,
+    /// Number of reply streams started so far.
+    pub(crate) stream_count: u64,
     pub(crate) fatal: Option<Fatal>,
-    /// The drive loop has ended: nothing more will come.
-    pub(crate) over: bool,
-    /// The host has dropped its stream: nothing is taken for it any more.
-    pub(crate) deaf: bool,
-    pub(crate) host: Option<Waker>,
-    /// Whether the host that waits takes deliveries, too.
-    pub(crate) host_takes: bool,
-    pub(crate) driver: Option<Waker>,
-    /// Turns of the drive loop so far: after each there may be room that was not there before.
-    pub(crate) turns: u64,
-    /// Hosts that wait for room.
-    pub(crate) crowded: Vec<Waker>,
-    pub(crate) watched: Watched,
+    /// True once the drive loop has ended.
+    pub(crate) terminated: bool,
+    /// True once the host has dropped its inbox.
+    pub(crate) inbox_dropped: bool,
+    pub(crate) host_waker: Option<Waker>,
+    /// True if the waiting host also wants deliveries, not only interrupts and notices.
+    pub(crate) host_wants_deliveries: bool,
+    pub(crate) driver_waker: Option<Waker>,
+    /// Rounds of the drive loop so far. Each may free room for requests.
+    pub(crate) rounds: u64,
+    /// Wakers of hosts that wait for room.
+    pub(crate) room_waiters: Vec<Waker>,
+    pub(crate) watched: WatchState,
 }
 
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) config: GatewayConfig,
-    /// Where signed deliveries are taken, or why they are not; `None` when they are not to be (H-6).
+    /// Address on which webhook requests are accepted, or the error; `None` if that is not configured (H-6).
     pub(crate) inbound: Option<Result<SocketAddr, String>>,
     /// HTTP client of the gateway.
     pub(crate) client: Client,
-    /// Bytes of bodies of signed deliveries that are being read (H-6).
+    /// Bytes of webhook bodies in memory (H-6).
     pub(crate) body_bytes: AtomicUsize,
-    /// Counters of clients that the HTTP servers have closed.
+    /// Counters of connections that the HTTP servers closed.
     pub(crate) closed: Arc<Closed>,
     origin: Instant,
 }
 
 impl fmt::Debug for Shared {
-    /// Nothing of what a whole gateway holds: a delivery that is printed is about itself.
+    /// Prints no content: a delivery that is printed must not print its whole gateway.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }
@@ -86,20 +86,20 @@ impl Shared {
         let origin = Instant::now();
         let machine = RelayMachine::new(Arc::new(config.machine.clone()), seed, now(origin));
         let state = State {
-            watched: Watched::new(machine.phase()),
+            watched: WatchState::new(machine.phase()),
             machine,
-            waiting: BTreeMap::new(),
-            unanswered: BTreeMap::new(),
-            signs: Signs::new(config.machine.limits.read_ahead_bytes),
-            streamed: 0,
+            pending_requests: BTreeMap::new(),
+            pending_webhooks: BTreeMap::new(),
+            control_queue: ControlQueue::new(config.machine.limits.read_ahead_bytes),
+            stream_count: 0,
             fatal: None,
-            over: false,
-            deaf: false,
-            host: None,
-            host_takes: false,
-            driver: None,
-            turns: 0,
-            crowded: Vec::new(),
+            terminated: false,
+            inbox_dropped: false,
+            host_waker: None,
+            host_wants_deliveries: false,
+            driver_waker: None,
+            rounds: 0,
+            room_waiters: Vec::new(),
         };
         Arc::new(Shared {
             state: Mutex::new(state),
@@ -112,7 +112,7 @@ impl Shared {
         })
     }
 
-    /// A host's panic elsewhere must not take the relay with it: the state is whole after every call.
+    /// Locks the state, also after a panic of the host: the state is consistent after every call.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,7 +125,7 @@ impl Shared {
         &self,
         command: Command,
     ) -> Result<oneshot::Receiver<Result<Reply, Failure>>, NotAccepted> {
-        // What the command alone decides needs no machine, and so no lock that others wait for.
+        // Checks that need no machine need no lock either.
         let command = command
             .check(&self.config.machine.limits)
             .inspect_err(|_| self.lock().machine.count_refused())?;
@@ -135,14 +135,14 @@ impl Shared {
         let submitted = state.machine.submit(now, command);
         trace::log(|| Entry::submitted(now.mono, name, &submitted));
         let id = submitted?;
-        state.waiting.insert(id, Waiting { sender, op: name, since: now.mono });
-        let driver = state.driver.take();
+        state.pending_requests.insert(id, PendingRequest { sender, op: name, since: now.mono });
+        let driver = state.driver_waker.take();
         drop(state);
         wake(driver);
         Ok(receiver)
     }
 
-    /// Hands in a request to the server of signed deliveries; the future is its answer.
+    /// Passes a webhook request to the machine. The future resolves to the answer.
     pub(crate) fn handle_webhook(
         &self,
         request: WebhookRequest<'_>,
@@ -155,14 +155,14 @@ impl Shared {
             WebhookOutcome::Responded(answer) => Either::Left(ready(Ok(answer))),
             WebhookOutcome::Pending(id) => {
                 let (sender, receiver) = oneshot::channel();
-                state.unanswered.insert(id, sender);
+                state.pending_webhooks.insert(id, sender);
                 Either::Right(receiver)
             }
         };
-        let driver = state.driver.take();
+        let driver = state.driver_waker.take();
         drop(state);
         wake(driver);
-        // Nobody is left to answer, so nobody is left to take it.
+        // The sender is dropped when the gateway ends.
         async { answer.await.unwrap_or(WebhookResponse::Unavailable("the gateway has ended")) }
     }
 
@@ -171,14 +171,14 @@ impl Shared {
         let now = self.now();
         state.machine.settle(now, id, outcome);
         trace::log(|| Entry::settled(now.mono, id, outcome));
-        let driver = state.driver.take();
+        let driver = state.driver_waker.take();
         drop(state);
         wake(driver);
     }
 }
 
-/// What the host's halves have in common: relay, inbox, unsettled deliveries and awaited answers. With the last of
-/// them nobody is left to be served, so the gateway disconnects (L-14).
+/// Reference that relays, inboxes, unsettled deliveries and pending replies hold. When the last one is dropped, the
+/// gateway disconnects (L-14).
 #[derive(Debug)]
 pub(crate) struct Handle(Arc<Shared>);
 
@@ -187,7 +187,7 @@ impl Handle {
         Arc::new(Handle(shared))
     }
 
-    /// The same without the claim to be served.
+    /// Returns the state without keeping the gateway connected.
     pub(crate) fn shared(&self) -> Arc<Shared> {
         self.0.clone()
     }
@@ -203,24 +203,24 @@ impl Deref for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let is_over = self.lock().over;
-        if !is_over {
-            // Nobody waits for the answer; it is refused only when it is over already.
+        let is_terminated = self.lock().terminated;
+        if !is_terminated {
+            // Nobody waits for the answer. It is refused only if the gateway has ended.
             let _ = self.submit(Command::Disconnect);
         }
     }
 }
 
 impl State {
-    pub(crate) fn sign(&mut self, sign: Sign) {
-        if self.deaf { self.signs.drop(sign) } else { self.signs.push(sign) }
+    pub(crate) fn notify(&mut self, item: ControlItem) {
+        if self.inbox_dropped { self.control_queue.drop(item) } else { self.control_queue.push(item) }
     }
 
-    /// Counts a turn of the drive loop. Who waits for room is the caller's to wake, and not under the lock.
+    /// Begins a round of the drive loop. Returns the wakers of hosts that wait for room. Wake them without the lock.
     #[must_use]
-    pub(crate) fn turn(&mut self) -> Vec<Waker> {
-        self.turns += 1;
-        std::mem::take(&mut self.crowded)
+    pub(crate) fn begin_round(&mut self) -> Vec<Waker> {
+        self.rounds += 1;
+        std::mem::take(&mut self.room_waiters)
     }
 
     /// Takes the next delivery out of the machine.
@@ -230,24 +230,24 @@ impl State {
         Some(delivery)
     }
 
-    /// Takes the next delivery for the host, and the drive loop's waker where that has made work for the loop. Most
-    /// often nothing has waited for the room that it makes.
+    /// Takes the next delivery for the host, and the drive loop's waker if that makes work for the loop. Most often it
+    /// does not.
     pub(crate) fn take_for_host(&mut self, now: Now) -> Option<(Delivery, Option<Waker>)> {
         let before = [self.machine.wants_read(), self.machine.has_output()];
         let delivery = self.take(now)?;
         let after = [self.machine.wants_read(), self.machine.has_output()];
         let is_new = after.iter().zip(before).any(|(is, was)| *is && !was);
-        Some((delivery, if is_new { self.driver.take() } else { None }))
+        Some((delivery, if is_new { self.driver_waker.take() } else { None }))
     }
 
-    /// Takes everything out of the machine for a host that has dropped its stream, since a machine that cannot take in
-    /// more reads no results either; whether there was anything.
+    /// Discards all deliveries if the inbox is dropped: a full machine does not read results either. Returns true
+    /// if there were any.
     ///
-    /// Live events are lost on that host. Buffered ones are neither acknowledged nor refused: the connector keeps them,
-    /// and waits; to refuse them would only make the gateway dial again and again for what nobody takes.
-    pub(crate) fn drain_if_deaf(&mut self, now: Now) -> bool {
+    /// Live events are refused. Buffered ones are neither acknowledged nor refused: the connector keeps them. To
+    /// refuse them would make the gateway dial again for each.
+    pub(crate) fn discard_deliveries(&mut self, now: Now) -> bool {
         let mut any = false;
-        while self.deaf
+        while self.inbox_dropped
             && let Some(delivery) = self.take(now)
         {
             any = true;
@@ -258,12 +258,12 @@ impl State {
         any
     }
 
-    /// The host, if it waits and there is something for it.
-    pub(crate) fn host_if_news(&mut self) -> Option<Waker> {
-        let news = self.over
-            || !self.signs.is_empty()
-            || (self.host.is_some() && self.host_takes && self.machine.has_delivery());
-        if news { self.host.take() } else { None }
+    /// Takes the host's waker if it waits and there is something for it.
+    pub(crate) fn take_ready_host(&mut self) -> Option<Waker> {
+        let news = self.terminated
+            || !self.control_queue.is_empty()
+            || (self.host_waker.is_some() && self.host_wants_deliveries && self.machine.has_delivery());
+        if news { self.host_waker.take() } else { None }
     }
 }
 
@@ -278,7 +278,7 @@ fn now(origin: Instant) -> Now {
     Now { mono: Time::from_micros(us), unix_s: unix_s() }
 }
 
-/// A clock before 1970 reads as 1970.
+/// Returns the time in Unix seconds; 0 for a clock before 1970.
 pub(crate) fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -1,4 +1,4 @@
-//! TLS: the provider and the roots are chosen here and nowhere else, and what failed is said in words that help.
+//! TLS: the choice of provider and roots, and error messages that say what to do.
 
 mod verifier;
 
@@ -12,13 +12,16 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use verifier::Verifier;
 
-/// A connector with the roots that browsers trust, and these certificates. The error says what is wrong with them.
+/// Creates a TLS connector that trusts the roots of browsers and `more` certificates.
+///
+/// # Errors
+/// Describes the problem of the certificates.
 pub(crate) fn connector(more: Option<&CaCertificates>) -> Result<TlsConnector, String> {
     config(more).map(TlsConnector::from)
 }
 
 fn config(more: Option<&CaCertificates>) -> Result<Arc<ClientConfig>, String> {
-    // Most gateways of a process trust the same: these share one.
+    // Gateways without certificates of their own share one configuration.
     static USUAL: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
     let usual = || RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let Some(more) = more else { return USUAL.get_or_init(|| trusting(usual(), Vec::new())).clone() };
@@ -27,7 +30,7 @@ fn config(more: Option<&CaCertificates>) -> Result<Arc<ClientConfig>, String> {
     trusting(roots, pinned)
 }
 
-/// Trusts what these authorities have signed, and these very certificates.
+/// Creates a configuration that trusts certificates signed by `roots`, and the `pinned` ones.
 fn trusting(roots: RootCertStore, pinned: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
@@ -42,8 +45,7 @@ fn trusting(roots: RootCertStore, pinned: Vec<CertificateDer<'static>>) -> Resul
     Ok(Arc::new(config))
 }
 
-/// Adds the certificates of a file, and returns them. One in a bundle that cannot be an authority does not spoil the
-/// others.
+/// Adds the certificates of a file, and returns them. Skips certificates that cannot be an authority.
 pub(crate) fn add(roots: &mut RootCertStore, file: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let found = read(file)?;
     match roots.add_parsable_certificates(found.iter().cloned()) {
@@ -56,10 +58,10 @@ pub(crate) fn add(roots: &mut RootCertStore, file: &[u8]) -> Result<Vec<Certific
     }
 }
 
-/// First byte of everything in DER form that could be meant here.
+/// First byte of a certificate in DER form.
 const SEQUENCE: u8 = 0x30;
 
-/// Reads the certificates of a file in PEM form, or the one of a file in DER form.
+/// Parses the certificates of a file in PEM form, or the single one of a file in DER form.
 fn read(file: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     if file.first() == Some(&SEQUENCE) {
         return Ok(vec![CertificateDer::from(file.to_vec())]);
@@ -68,23 +70,25 @@ fn read(file: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     found.map_err(|error| format!("it is damaged ({error}): it must be in PEM form"))
 }
 
-/// Why a handshake with `host` failed, and what to do.
-pub(crate) fn meaning(error: &io::Error, host: &str) -> String {
+/// Explains why a handshake with `host` failed, and what to do.
+pub(crate) fn explain(error: &io::Error, host: &str) -> String {
     let tls = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
     match tls {
         Some(Error::InvalidCertificate(problem)) => certificate(problem, host),
         Some(Error::InvalidMessage(_)) => {
             "the port does not speak TLS: check the URL's scheme and port".to_owned()
         }
-        Some(Error::AlertReceived(alert)) => format!("the other side gave up ({alert:?})"),
+        Some(Error::AlertReceived(alert)) => {
+            format!("the server closed it with an alert ({alert:?}): check the URL's host and port")
+        }
         None if matches!(
             error.kind(),
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
         ) =>
         {
-            "the connection ended in the middle of it: check whether the port speaks TLS".to_owned()
+            "the connection ended during it: check whether the port speaks TLS".to_owned()
         }
-        // Rare ones, of a library's enum that grows.
+        // Rare errors, and those that later versions of rustls add.
         Some(_) | None => format!("{error}: check the URL"),
     }
 }
@@ -95,12 +99,12 @@ fn certificate(problem: &CertificateError, host: &str) -> String {
             format!("its certificate is not for {host}: check the URL's host")
         }
         CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-            // As the library has them: `DnsName("c.example")`.
+            // Names are printed as `DnsName("c.example")`.
             let names: Vec<_> = presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect();
             format!("its certificate is for {}, not for {host}: check the URL's host", names.join(", "))
         }
         CertificateError::NotValidForNameContext { .. } => {
-            format!("its certificate is for nobody: one that has {host} in its subjectAltName is needed")
+            format!("its certificate names no host: use one that has {host} in its subjectAltName")
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "its certificate has expired: have it renewed, and check this machine's clock".to_owned()
@@ -108,14 +112,14 @@ fn certificate(problem: &CertificateError, host: &str) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet: check this machine's clock".to_owned()
         }
-        // The second: by one who only has a trusted one's name, as an authority that was made anew.
+        // `BadSignature`: signed by an authority that has a trusted one's name, for instance after it was recreated.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "nobody who is trusted here has signed its certificate: check the URL, or trust its authority with \
+            "no trusted authority has signed its certificate: check the URL, or trust its authority with \
              --ca-file FILE or SSL_CERT_FILE"
                 .to_owned()
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "its certificate is not for servers: one whose extendedKeyUsage is serverAuth is needed".to_owned()
+            "its certificate is not for servers: use one whose extendedKeyUsage is serverAuth".to_owned()
         }
         CertificateError::Other(other) => match other.0.downcast_ref() {
             Some(webpki::Error::CaUsedAsEndEntity) => format!(
@@ -123,7 +127,7 @@ fn certificate(problem: &CertificateError, host: &str) -> String {
                  certificate with --ca-file FILE or SSL_CERT_FILE, or use one for {host} with CA:FALSE"
             ),
             Some(webpki::Error::UnsupportedCertVersion) => format!(
-                "its certificate is of X.509 version 1: one of version 3 that has {host} in its subjectAltName is needed"
+                "its certificate is of X.509 version 1: use one of version 3 that has {host} in its subjectAltName"
             ),
             _ => not_accepted(problem),
         },

@@ -1,5 +1,5 @@
-//! What is logged: spans and events with stable names and fields, and at trace level the machine's inputs and outputs,
-//! as the lines that a replay prints. The table is in the crate's documentation.
+//! Logging: spans and events with stable names and fields, and at trace level the machine's inputs and outputs in the
+//! format of a replay. The crate's documentation has a table of them.
 
 use relayline_core::command::{Failure, Reply};
 use relayline_core::config::Config;
@@ -12,12 +12,12 @@ use tracing::{Level, Span};
 
 const TARGET: &str = "relayline::trace";
 
-/// Whether anybody looks. It is worth asking before an entry is made.
+/// Returns true if a subscriber reads trace entries. Check it before an entry is made.
 pub(crate) fn is_on() -> bool {
     tracing::enabled!(target: TARGET, Level::TRACE)
 }
 
-/// Logs an entry, if anybody looks.
+/// Logs an entry, if a subscriber reads them.
 pub(crate) fn log(entry: impl FnOnce() -> Entry) {
     if is_on() {
         let entry = entry();
@@ -25,7 +25,7 @@ pub(crate) fn log(entry: impl FnOnce() -> Entry) {
     }
 }
 
-/// Counters of what is logged under a name of its own, or is no news.
+/// Counters that are not logged: they have an event of their own, or increase in normal operation.
 const ORDINARY: [&str; 10] = [
     "dials",
     "handshakes",
@@ -39,37 +39,37 @@ const ORDINARY: [&str; 10] = [
     "http_requests",
 ];
 
-/// Whether anybody looks at what is counted.
+/// Returns true if a subscriber reads the events of counters.
 pub(crate) fn counts() -> bool {
     tracing::enabled!(Level::DEBUG)
 }
 
-/// What was counted since: of much that is passed over nothing else tells.
+/// Logs the counters that have increased. Most of them have no other event.
 pub(crate) fn counted(before: &Stats, now: &Stats) {
     for (counter, by) in now.since(before).filter(|(counter, _)| !ORDINARY.contains(counter)) {
         tracing::debug!(counter, by, "counted");
     }
 }
 
-/// The span of all that one gateway's drive loop does.
+/// Creates the span of a gateway's drive loop.
 pub(crate) fn relay(config: &Config) -> Span {
     let gateway = config.credentials.as_ref().map(|credentials| credentials.gateway_id.as_str());
     tracing::info_span!("relay", gateway)
 }
 
-/// The span of one dial and what comes of it.
+/// Creates the span of one dial and its connection.
 pub(crate) fn connection(relay: &Span, conn: Conn) -> Span {
     tracing::debug_span!(parent: relay, "connection", conn = conn.number())
 }
 
-/// How a request ended, and after how long.
+/// Logs the outcome of a request and its duration.
 pub(crate) fn answered(op: &str, took: Duration, result: &Result<Reply, Failure>) {
     let outcome = result.as_ref().map_or_else(|failure| failure.kind.name(), |_| "ok");
     tracing::debug!(op, outcome, after_ms = took.as_millis(), "answered");
 }
 
-/// A quiet day prints almost nothing: the connection's comings and goings. A connector that writes what cannot be used
-/// writes it again and again: after a connection's first dead letter the others are for who looks closely.
+/// Logs a notice. Info level has changes of the connection only. After a connection's first dead letter the others are
+/// logged at debug level, since a faulty connector repeats them.
 pub(crate) fn notice(notice: &Notice, first_letter: bool) {
     match notice {
         Notice::Connected { descriptor, changed } => {
@@ -98,18 +98,18 @@ pub(crate) fn notice(notice: &Notice, first_letter: bool) {
             let prompt_id = answer.prompt_response.as_ref().map(|response| response.prompt_id.as_str());
             tracing::info!(prompt_id, "stale_prompt");
         }
-        // The core's notices may grow; the host gets them all the same.
+        // Notices that a later core may add. The host gets them all the same.
         _ => tracing::info!("notice"),
     }
 }
 
-/// As much of a peer's text as a line of the log has room for.
+/// Truncates a peer's text for the log.
 fn short(text: &str) -> &str {
     const MOST: usize = 100;
     text.char_indices().nth(MOST).map_or(text, |(end, _)| &text[..end])
 }
 
-/// The names of what changed; nothing where nothing did.
+/// Returns the names of changed fields; `None` if there are none.
 fn listed(changed: &[Cow<'_, str>]) -> Option<String> {
     (!changed.is_empty()).then(|| changed.join(" "))
 }

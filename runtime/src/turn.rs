@@ -1,13 +1,13 @@
-//! The turn that a delivery began, as a guard.
+//! Turn of a delivery, as a guard.
 
 use crate::relay::Relay;
 use relayline_core::op::{Turn as Bracket, TurnState};
 use relayline_core::output::DeliveryId;
 
-/// An open turn: the agent works on a delivery. People see a reaction on their message and a typing sign, where the
-/// chat's platform offers them, until the turn ends.
+/// Turn in progress: the agent works on a delivery. Users see a reaction on their message and a typing indicator until the
+/// turn ends, if the platform supports them.
 ///
-/// Dropping the guard ends the turn as failed. All of it is best effort: what cannot be shown is left out.
+/// Dropping the guard ends the turn as failed. Indicators are best effort: failures are ignored.
 #[derive(Debug)]
 #[must_use = "dropping a turn ends it as failed"]
 pub struct Turn {
@@ -33,7 +33,7 @@ impl Turn {
         self.end(TurnState::Failed);
     }
 
-    /// Ends the turn: a user has stopped it. Streamed replies to the delivery end with what is shown.
+    /// Ends the turn: a user has stopped it. Streamed replies to the delivery end with the text that is shown.
     pub fn stopped(mut self) {
         self.end(TurnState::Stopped);
     }
@@ -44,7 +44,7 @@ impl Turn {
     }
 
     fn enter(&self, state: TurnState) {
-        // Nobody is told of a sign that could not be shown.
+        // Indicators are best effort.
         let _ = self.relay.submit(Bracket { delivery: self.delivery, state });
     }
 }

@@ -1,4 +1,4 @@
-//! How the connection does, as a value that can be watched.
+//! State of the connection, and streams of its changes.
 
 use crate::shared::{Shared, State};
 use futures_core::Stream;
@@ -12,56 +12,56 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// How the connection does, for a status page.
+/// State of the connection, for a status page.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct ConnectionState {
-    /// Where it is.
+    /// Phase of the connection.
     pub phase: Phase,
-    /// Since when it is there.
+    /// Time at which the phase began.
     pub since: Instant,
-    /// The descriptors of this connection, the default first (D-8); none from the dial to the first of them.
+    /// Descriptors of this connection, the default first; empty from the dial to the first handshake.
     pub descriptors: Vec<Arc<Descriptor>>,
-    /// How the last connection or dial ended, until one is served again.
+    /// End of the last connection or dial; `None` while connected.
     pub ended: Option<Ended>,
-    /// When it dials again, while it waits for that; a hold may make it later (L-13).
+    /// Time of the next dial, while it waits for that. A hold may postpone it.
     pub next_dial: Option<Instant>,
 }
 
 impl ConnectionState {
-    /// Whether messages come and go: connected, and not idle.
+    /// Returns true if events are delivered: connected and not idle.
     pub fn is_served(&self) -> bool {
         self.phase == Phase::Connected
     }
 }
 
-/// How a connection or a dial ended (L-18).
+/// End of a connection or a dial.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Ended {
-    /// The close code, where there was one.
+    /// Close code, if there was one.
     pub code: Option<u16>,
-    /// Why; never empty.
+    /// Reason; never empty.
     pub reason: String,
 }
 
-/// The state, and who waits for another.
+/// Current state, and the wakers of its watches.
 #[derive(Debug)]
-pub(crate) struct Watched {
-    /// As it is watched: changed as a whole, once all is told that has changed it.
-    shown: ConnectionState,
-    /// The one that takes shape.
+pub(crate) struct WatchState {
+    /// State as published: replaced once all actions of a round are performed.
+    published: ConnectionState,
+    /// State that is being built up.
     state: ConnectionState,
-    /// Counts the states; the first is 1.
+    /// Number of the published state; the first is 1.
     version: u64,
-    /// Something is new since that was counted.
+    /// True if `state` differs from `published`.
     changed: bool,
-    /// Who waits, by the watch's number: one waker each.
+    /// Waker of each pending watch, by the watch's number.
     wakers: BTreeMap<u64, Waker>,
     watches: u64,
 }
 
-impl Watched {
+impl WatchState {
     pub(crate) fn new(phase: Phase) -> Self {
         let state = ConnectionState {
             phase,
@@ -70,8 +70,8 @@ impl Watched {
             ended: None,
             next_dial: None,
         };
-        Watched {
-            shown: state.clone(),
+        WatchState {
+            published: state.clone(),
             state,
             version: 1,
             changed: false,
@@ -80,8 +80,8 @@ impl Watched {
         }
     }
 
-    /// What the host is told says more than the phase does.
-    pub(crate) fn heard(&mut self, notice: &Notice) {
+    /// Takes the end and the next dial from a notice.
+    pub(crate) fn observe_notice(&mut self, notice: &Notice) {
         let wait = |span: Duration| Instant::now().checked_add(span);
         let (ended, next_dial) = match notice {
             Notice::Connected { .. } => (None, None),
@@ -89,7 +89,7 @@ impl Watched {
                 (Some(Ended { code: *code, reason: reason.clone() }), retry_in.and_then(wait))
             }
             Notice::Dormant { retry_in } => (self.state.ended.take(), wait(*retry_in)),
-            // The phase and the descriptors say the rest.
+            // Phase and descriptors come from the machine.
             _ => return,
         };
         self.state.ended = ended;
@@ -97,8 +97,8 @@ impl Watched {
         self.changed = true;
     }
 
-    /// Takes in where the machine is by now, of which the host is about to be told.
-    pub(crate) fn see(&mut self, machine: &RelayMachine) {
+    /// Takes phase and descriptors from the machine.
+    pub(crate) fn observe_machine(&mut self, machine: &RelayMachine) {
         let (phase, descriptors) = (machine.phase(), machine.descriptors());
         if self.state.phase != phase {
             self.state.phase = phase;
@@ -118,32 +118,32 @@ impl Watched {
 }
 
 impl State {
-    /// Shows how the connection does by now. Who waits to hear of it is the caller's to wake, and not under the lock.
+    /// Publishes the state if it has changed. Returns the wakers of its watches. Wake them without the lock.
     #[must_use]
-    pub(crate) fn show(&mut self) -> Vec<Waker> {
-        let State { watched, over, .. } = self;
+    pub(crate) fn publish(&mut self) -> Vec<Waker> {
+        let State { watched, terminated, .. } = self;
         if std::mem::take(&mut watched.changed) {
             watched.version += 1;
-            watched.shown = watched.state.clone();
-        } else if !*over {
+            watched.published = watched.state.clone();
+        } else if !*terminated {
             return Vec::new();
         }
         std::mem::take(&mut watched.wakers).into_values().collect()
     }
 }
 
-/// The states of a connection as they come, the present one first; the stream of
-/// [`Relay::watch`](crate::Relay::watch). Who is slow gets the newest and skips those between, so nothing is queued.
-/// It ends once it has given the last, stopped or revoked.
+/// Stream of connection states, which begins with the current one. Returned by [`Relay::watch`](crate::Relay::watch).
 ///
-/// It keeps no gateway alive: with the last [`Relay`](crate::Relay) and its like it sees the disconnect, and ends.
-/// Cancel-safe: a state that was not taken is there at the next poll.
+/// A slow reader gets the latest state and skips those before it: nothing is queued. The stream ends after the last state,
+/// which is stopped or revoked.
+///
+/// A watch does not keep the gateway connected. Cancel-safe: dropping a `next()` loses no state.
 #[derive(Debug)]
 #[must_use = "a stream does nothing until it is polled"]
 pub struct Watch {
     shared: Arc<Shared>,
     number: u64,
-    /// The version that was given last.
+    /// Version of the state returned last.
     seen: u64,
     ended: bool,
 }
@@ -158,9 +158,9 @@ impl Watch {
     }
 }
 
-/// The present state.
+/// Returns the current state.
 pub(crate) fn present(shared: &Shared) -> ConnectionState {
-    shared.lock().watched.shown.clone()
+    shared.lock().watched.published.clone()
 }
 
 pub(crate) fn wake_all(wakers: Vec<Waker>) {
@@ -178,22 +178,22 @@ impl Stream for Watch {
         let (mut former, mut polled) = (None, Poll::Pending);
         if *seen != state.watched.version {
             *seen = state.watched.version;
-            polled = Poll::Ready(Some(state.watched.shown.clone()));
-        } else if state.over {
+            polled = Poll::Ready(Some(state.watched.published.clone()));
+        } else if state.terminated {
             *ended = true;
             polled = Poll::Ready(None);
         } else {
             former = state.watched.wakers.insert(*number, cx.waker().clone());
         }
         drop(state);
-        // Not under the lock: a waker's code is not ours.
+        // Not under the lock: a waker is foreign code.
         drop(former);
         polled
     }
 }
 
 impl FusedStream for Watch {
-    /// Whether it has said that it is over.
+    /// Returns true once the stream has returned `None`.
     fn is_terminated(&self) -> bool {
         self.ended
     }

@@ -1,4 +1,4 @@
-//! The relay's life, which may be longer than an agent's: what comes in, why it is to end, and by when.
+//! The relay of the bridge, which may outlive an agent: its items, and its end.
 
 use super::media::Media;
 use super::settings::AgentSettings;
@@ -12,37 +12,37 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// Why the gateway disconnects.
+/// Cause of a disconnect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Cause {
     /// The agent's output ended.
     OutputEnded,
     /// The agent closed its input.
     InputClosed,
-    /// The agent asked to.
-    Asked,
-    /// It was asked to stop, by a signal for instance.
+    /// The agent requested it.
+    Requested,
+    /// A request to stop, for instance a signal.
     Stopped(&'static str),
     /// The agent writes and does not read.
     DoesNotRead,
 }
 
 impl Cause {
-    /// What people are told.
+    /// Returns the text for people.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Cause::OutputEnded => "the agent's output ended",
             Cause::InputClosed => "the agent closed its input",
-            Cause::Asked => "the agent asked to disconnect",
+            Cause::Requested => "the agent asked to disconnect",
             Cause::Stopped(reason) => reason,
             Cause::DoesNotRead => "the agent writes and does not read",
         }
     }
 }
 
-/// The relay is over, and how.
+/// End of the relay.
 #[derive(Clone, Debug)]
-pub(super) struct Over {
+pub(super) struct GatewayEnd {
     fatal: Option<Fatal>,
     since: Instant,
 }
@@ -50,20 +50,20 @@ pub(super) struct Over {
 pub(super) struct Gateway {
     pub(super) relay: Relay,
     inbox: Inbox,
-    /// Tells of the end where nothing is taken from the inbox.
+    /// Detects the end while the inbox is not polled.
     watch: Watch,
     stop: Fuse<BoxFuture<'static, &'static str>>,
     pub(super) settings: AgentSettings,
     pub(super) auto_ack: bool,
     pub(super) media: Media,
-    /// Why it disconnects, and since when.
+    /// Cause and time of the disconnect.
     leaving: Option<(Cause, Instant)>,
-    pub(super) over: Option<Over>,
-    /// What the connection can do was told to no agent that is there.
-    untold: bool,
+    pub(super) ended: Option<GatewayEnd>,
+    /// True if the current agent has missed the notice of the connection.
+    missed_connected: bool,
 }
 
-/// What a disconnect may take over its budget before it is given up on.
+/// Time beyond its budget after which a disconnect is abandoned.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
 
 impl Gateway {
@@ -85,8 +85,8 @@ impl Gateway {
             auto_ack,
             media,
             leaving: None,
-            over: None,
-            untold: false,
+            ended: None,
+            missed_connected: false,
         }
     }
 
@@ -95,34 +95,34 @@ impl Gateway {
     }
 
     pub(super) fn fatal(&self) -> Option<Fatal> {
-        self.over.as_ref().and_then(|over| over.fatal.clone())
+        self.ended.as_ref().and_then(|end| end.fatal.clone())
     }
 
-    /// Whether an agent that begins is to be told that it is connected: it has missed the notice.
-    pub(super) fn begins_connected(&mut self) -> bool {
-        let untold = std::mem::replace(&mut self.untold, true);
-        untold && matches!(self.relay.phase(), Phase::Connected | Phase::Idle)
+    /// Returns true if the relay is connected and a new agent has missed the notice.
+    pub(super) fn take_missed_connected(&mut self) -> bool {
+        let missed_connected = std::mem::replace(&mut self.missed_connected, true);
+        missed_connected && matches!(self.relay.phase(), Phase::Connected | Phase::Idle)
     }
 
-    /// What a disconnect may take in all (L-14).
+    /// Returns the budget of a disconnect (L-14).
     pub(super) fn budget(&self) -> Duration {
         self.relay.config().machine.timing.disconnect_budget
     }
 
-    /// Notes why it disconnects; `false` when it does already. The disconnect itself is the caller's to submit.
+    /// Sets the cause of the disconnect. Returns false if there is one already. The caller submits the disconnect.
     pub(super) fn begin_leaving(&mut self, cause: Cause) -> bool {
         let is_first = self.leaving.is_none();
         self.leaving.get_or_insert_with(|| (cause, Instant::now()));
         is_first
     }
 
-    /// When it is to have ended, from the disconnect or the revocation on.
+    /// Returns the time by which the relay must have ended after a disconnect or a revocation.
     pub(super) fn ends_by(&self) -> Instant {
         let since = self.leaving.map(|(_, since)| since);
-        since.or(self.over.as_ref().map(|over| over.since)).unwrap_or_else(Instant::now) + self.budget()
+        since.or(self.ended.as_ref().map(|end| end.since)).unwrap_or_else(Instant::now) + self.budget()
     }
 
-    /// When to give up on a disconnect that does not end.
+    /// Returns the time at which a disconnect is abandoned.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.leaving.map(|(_, since)| since + self.budget() + GRACE)
     }
@@ -131,24 +131,24 @@ impl Gateway {
         self.deadline().is_some_and(|due| now >= due)
     }
 
-    /// What `disconnected` says of an end that was ours.
+    /// Returns the reason for the `disconnected` line if the gateway itself disconnected.
     pub(super) fn reason(&self, retry_in: Option<Duration>) -> Option<&'static str> {
         self.cause().filter(|_| retry_in.is_none()).map(Cause::text)
     }
 
-    /// Ready when it is asked to stop, once.
+    /// Polls for a request to stop. Ready once.
     pub(super) fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
         self.stop.poll_unpin(cx)
     }
 
-    /// Polls for what comes in: with `events` all of it, else with `urgent` interrupts and notices, else only the end.
+    /// Polls for items: all with `events`, else interrupts and notices with `urgent`, else the end only.
     pub(super) fn poll_incoming(
         &mut self,
         cx: &mut Context<'_>,
         events: bool,
         urgent: bool,
     ) -> Poll<Option<Incoming>> {
-        if self.over.is_some() {
+        if self.ended.is_some() {
             return Poll::Pending;
         }
         if events {
@@ -164,19 +164,19 @@ impl Gateway {
         if urgent || has_ended() { self.inbox.poll_urgent(cx) } else { Poll::Pending }
     }
 
-    /// Notes the end, and gives back what is the agent's to hear.
-    pub(super) fn sort(&mut self, incoming: Option<Incoming>) -> Option<Incoming> {
+    /// Notes the end of the relay. Returns other items, which are for the agent.
+    pub(super) fn note_end(&mut self, incoming: Option<Incoming>) -> Option<Incoming> {
         let fatal = match incoming {
             Some(Incoming::Fatal(fatal)) => Some(fatal),
             None => None,
             other => return other,
         };
-        self.over = Some(Over { fatal, since: Instant::now() });
+        self.ended = Some(GatewayEnd { fatal, since: Instant::now() });
         None
     }
 
-    /// Waits for `what` with no agent there: notices and interrupts are for nobody, and events wait. `None` when the
-    /// relay is over, or is to end, first.
+    /// Waits for `what` without an agent: notices and interrupts are dropped, and events stay queued. Returns `None` if the
+    /// relay ends first, or on a request to stop.
     pub(super) async fn without_agent<T>(&mut self, what: impl Future<Output = T>) -> Option<T> {
         let mut what = std::pin::pin!(what);
         loop {
@@ -191,33 +191,33 @@ impl Gateway {
                     return Poll::Ready(Err(()));
                 }
                 if let Poll::Ready(incoming) = self.poll_incoming(cx, false, true) {
-                    self.sort(incoming);
-                    self.untold = true;
+                    self.note_end(incoming);
+                    self.missed_connected = true;
                     return Poll::Ready(Err(()));
                 }
                 Poll::Pending
             });
             match next.await {
                 Ok(done) => return Some(done),
-                Err(()) if self.leaving.is_some() || self.over.is_some() => return None,
+                Err(()) if self.leaving.is_some() || self.ended.is_some() => return None,
                 Err(()) => {}
             }
         }
     }
 
-    /// Disconnects with no agent there, and waits for the end.
+    /// Disconnects without an agent, and waits for the end.
     pub(super) async fn leave_without_agent(&mut self, cause: Cause) {
         self.begin_leaving(cause);
-        // It is refused only where it is over already.
+        // It is refused only if the relay has ended.
         let _answer = self.relay.submit(Command::Disconnect);
         let mut timer = smol::Timer::at(self.ends_by());
-        while self.over.is_none() {
+        while self.ended.is_none() {
             let incoming = poll_fn(|cx| match timer.poll_unpin(cx) {
                 Poll::Ready(_) => Poll::Ready(None),
                 Poll::Pending => self.poll_incoming(cx, false, true),
             });
             let incoming = incoming.await;
-            self.sort(incoming);
+            self.note_end(incoming);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the bridge writes: one JSON object a line, `event` first.
+//! Lines that the bridge writes: one JSON object each, with `event` first.
 
 #[cfg(test)]
 use super::schema::{self, Capabilities, Message};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) enum Line<'a> {
+pub(super) enum BridgeLine<'a> {
     /// It is served. Comes again when a further platform has answered: what it says holds from then on.
     Connected {
         #[cfg_attr(test, schemars(with = "Capabilities"))]
@@ -109,13 +109,13 @@ pub(super) struct ErrorBody<'a> {
     code: Option<&'a str>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> BridgeLine<'a> {
     pub(super) fn connected(
         descriptors: &'a [Arc<Descriptor>],
         authorization_is_upstream: bool,
     ) -> Option<Self> {
         let descriptor = descriptors.first()?;
-        Some(Line::Connected {
+        Some(BridgeLine::Connected {
             descriptor,
             descriptors: descriptors.iter().map(|one| (one.platform.as_str(), &**one)).collect(),
             platforms: descriptors.iter().map(|one| one.platform.as_str()).collect(),
@@ -131,26 +131,26 @@ impl<'a> Line<'a> {
                 (None, Some(ErrorBody { kind, message, code: failure.code.as_deref() }))
             }
         };
-        Line::Result { id, ok: error.is_none(), result, error }
+        BridgeLine::Result { id, ok: error.is_none(), result, error }
     }
 
     pub(super) fn fatal(fatal: &'a Fatal) -> Self {
-        Line::Fatal { code: fatal.code, message: fatal.message, retryable: fatal.retryable }
+        BridgeLine::Fatal { code: fatal.code, message: fatal.message, retryable: fatal.retryable }
     }
 
     pub(super) fn text(&self) -> String {
-        // Nothing in a line has keys that are no strings, so it cannot fail.
+        // It cannot fail: all keys are strings.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// Returns the connector's JSON as it is.
+/// Returns the connector's JSON unchanged.
 pub(super) fn verbatim(raw: Option<&str>) -> Option<&RawValue> {
-    // It was found to be JSON before, so this cannot fail.
+    // It cannot fail: the text was parsed as JSON before.
     serde_json::from_str(raw?).ok()
 }
 
-/// The ids of an answer to a prompt.
+/// Returns the ids of the prompt and the option of an answer.
 pub(super) fn choice(answer: &Event) -> (&str, &str) {
     answer.prompt_response.as_ref().map_or(("", ""), |response| (&response.prompt_id, &response.option_id))
 }

@@ -1,10 +1,10 @@
-//! Files that the agent names by their paths: uploads and downloads (H-7).
+//! Upload and download of the agent's files (H-7).
 
 mod folder;
 
-use super::answer::{Begun, Outcome, definite, shown};
-use super::parts::submit_with_patience;
-use folder::{Draft, Place};
+use super::execution::{OpResult, StartedOp, definite, reply_json};
+use super::parts::submit_when_room;
+use folder::{Draft, MediaFile};
 use futures_util::future::FutureExt;
 use relayline_control::http::media::MediaError;
 use relayline_core::command::{Command, Failure, FailureKind};
@@ -17,9 +17,9 @@ use std::sync::Arc;
 
 pub(crate) use folder::{MediaFolder, remove_drafts};
 
-/// Type of a file whose name says none.
+/// MIME type of a file whose name has no known extension.
 const ANY_TYPE: &str = "application/octet-stream";
-/// MIME types by the endings of names.
+/// MIME types by file name extension.
 const TYPES: [(&str, &str); 24] = [
     ("aac", "audio/aac"),
     ("csv", "text/csv"),
@@ -47,7 +47,7 @@ const TYPES: [(&str, &str); 24] = [
     ("webp", "image/webp"),
 ];
 
-/// A file to upload.
+/// File to upload.
 #[derive(Debug)]
 pub(super) struct UploadFile {
     pub(super) path: String,
@@ -55,7 +55,7 @@ pub(super) struct UploadFile {
     pub(super) filename: Option<String>,
 }
 
-/// The files of a gateway's agents.
+/// Transfers of the agents' files.
 #[derive(Clone, Debug)]
 pub(super) struct Media {
     folder: Arc<MediaFolder>,
@@ -63,32 +63,32 @@ pub(super) struct Media {
 }
 
 impl Media {
-    /// Takes the folder, and the number of files that may be on their way at a time.
+    /// Creates transfers from a folder, at most `transfers` at a time.
     pub(super) fn new(folder: MediaFolder, transfers: usize) -> Media {
         Media { folder: Arc::new(folder), transfers: Arc::new(Semaphore::new(transfers)) }
     }
 
     /// Begins a download into the file at `path`.
-    pub(super) fn download(&self, relay: &Relay, url: String, path: String) -> Begun {
+    pub(super) fn download(&self, relay: &Relay, url: String, path: String) -> StartedOp {
         let (media, relay) = (self.clone(), relay.clone());
-        Begun::Transfer(async move { media.fetch(&relay, &url, path).await }.boxed())
+        StartedOp::Transfer(async move { media.fetch(&relay, &url, path).await }.boxed())
     }
 
     /// Begins an upload.
-    pub(super) fn upload(&self, relay: &Relay, file: UploadFile) -> Begun {
+    pub(super) fn upload(&self, relay: &Relay, file: UploadFile) -> StartedOp {
         let (media, relay) = (self.clone(), relay.clone());
         let upload = async move {
             let (url, bytes, _) = media.store(&relay, file).await?;
             Ok(json!({ "url": url, "bytes": bytes }))
         };
-        Begun::Transfer(upload.boxed())
+        StartedOp::Transfer(upload.boxed())
     }
 
     /// Begins to upload a file and to send it. Ops for the same chat wait for the end.
     /// Nothing is uploaded where the file could not be sent (O-9).
-    pub(super) fn send(&self, relay: &Relay, path: String, mut send: SendMedia) -> Begun {
+    pub(super) fn send(&self, relay: &Relay, path: String, mut send: SendMedia) -> StartedOp {
         if let Err(failure) = relay.check(&send.clone().into()) {
-            return Begun::Done(Err(failure));
+            return StartedOp::Done(Err(failure));
         }
         let (media, relay, chat_id) = (self.clone(), relay.clone(), send.chat_id.clone());
         let all = async move {
@@ -96,15 +96,15 @@ impl Media {
             let (url, _, name) = media.store(&relay, file).await?;
             send.source_url = url;
             send.filename.get_or_insert(name);
-            submit_with_patience(&relay, Command::Op(Op::SendMedia(send))).await.map(shown)
+            submit_when_room(&relay, Command::Op(Op::SendMedia(send))).await.map(reply_json)
         };
-        Begun::Parts(chat_id, all.boxed())
+        StartedOp::Parts(chat_id, all.boxed())
     }
 
-    async fn fetch(&self, relay: &Relay, url: &str, path: String) -> Outcome {
+    async fn fetch(&self, relay: &Relay, url: &str, path: String) -> OpResult {
         let _transfer = self.transfers.acquire().await;
         let (folder, asked) = (self.folder.clone(), path.clone());
-        let begun = smol::unblock(move || folder.place(&asked).and_then(Draft::begin));
+        let begun = smol::unblock(move || folder.resolve(&asked).and_then(Draft::begin));
         let (draft, file) = begun.await.map_err(definite)?;
         let mut into = Unblock::new(file);
         let received = relay.download(url, &mut into).await.map_err(failure)?;
@@ -117,7 +117,7 @@ impl Media {
         let _transfer = self.transfers.acquire().await;
         let UploadFile { path, content_type, filename } = file;
         let folder = self.folder.clone();
-        let opened = smol::unblock(move || folder.place(&path).and_then(Place::open));
+        let opened = smol::unblock(move || folder.resolve(&path).and_then(MediaFile::open));
         let (source, length, name) = opened.await.map_err(definite)?;
         let name = filename.unwrap_or(name);
         let content_type = content_type.unwrap_or_else(|| type_of(&name).to_owned());

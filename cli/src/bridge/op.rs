@@ -1,8 +1,8 @@
-//! What the agent writes: ops.
+//! Ops: lines that the agent writes.
 
 use super::media::UploadFile;
+use super::op_deserializer::{self, OpDeserializer};
 use super::parts::PartedText;
-use super::tagged::{self, Tagged};
 use relayline_core::chats::Chat;
 use relayline_core::command::{Command, MAX_ID_BYTES};
 use relayline_core::json::{self, weight_of_fields};
@@ -125,13 +125,13 @@ pub(super) fn is_id(name: &str) -> bool {
     OWN_IDS.contains(&name) || fields.any(|field| field.name == name && field.kind == Kind::Id)
 }
 
-/// What an op asks for.
+/// Request of an op.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum OpRequest {
     Command(Command),
-    /// One message per part, one after the other.
+    /// Text that is sent in parts.
     Parts(PartedText),
-    /// A file of this machine, uploaded first.
+    /// File of this machine, which is uploaded first.
     SendFile {
         path: String,
         send: SendMedia,
@@ -159,106 +159,108 @@ pub(super) enum Asked {
     Disconnect,
 }
 
-impl Asked {
-    /// Chat whose order it keeps.
+impl OpRequest {
+    /// Returns the chat whose order it keeps.
     pub(super) fn chat(&self) -> Option<&str> {
         match self {
-            Asked::Command(command) => command.chat_id(),
-            Asked::Parts(PartedText::Send(SendMessage { chat_id, .. })) | Asked::Prime { chat_id, .. } => {
-                Some(chat_id)
-            }
-            Asked::SendFile { send, .. } => Some(&send.chat_id),
-            Asked::Parts(PartedText::Reply(_))
-            | Asked::Download { .. }
-            | Asked::Upload(_)
-            | Asked::Settle { .. }
-            | Asked::Split { .. }
-            | Asked::Capabilities { .. }
-            | Asked::Disconnect => None,
+            OpRequest::Command(command) => command.chat_id(),
+            OpRequest::Parts(PartedText::Send(SendMessage { chat_id, .. }))
+            | OpRequest::Prime { chat_id, .. } => Some(chat_id),
+            OpRequest::SendFile { send, .. } => Some(&send.chat_id),
+            OpRequest::Parts(PartedText::Reply(_))
+            | OpRequest::Download { .. }
+            | OpRequest::Upload(_)
+            | OpRequest::Settle { .. }
+            | OpRequest::Split { .. }
+            | OpRequest::Capabilities { .. }
+            | OpRequest::Disconnect => None,
         }
     }
 
-    /// Delivery that it is about in a chat's place: it keeps the order of the delivery's chat.
+    /// Returns the delivery that it names instead of a chat. It keeps the order of the delivery's chat.
     pub(super) fn delivery(&self) -> Option<DeliveryId> {
         match self {
-            Asked::Command(Command::Reply(reply)) | Asked::Parts(PartedText::Reply(reply)) => {
+            OpRequest::Command(Command::Reply(reply)) | OpRequest::Parts(PartedText::Reply(reply)) => {
                 Some(reply.delivery)
             }
-            Asked::Command(Command::Stream(stream)) => stream.delivery,
-            Asked::Command(Command::Turn(turn)) => Some(turn.delivery),
+            OpRequest::Command(Command::Stream(stream)) => stream.delivery,
+            OpRequest::Command(Command::Turn(turn)) => Some(turn.delivery),
             _ => None,
         }
     }
 
-    /// Bytes that it takes up beside its line.
+    /// Returns its size beyond its line, in bytes.
     fn own_weight(&self) -> usize {
         match self {
-            Asked::Download { .. } | Asked::Upload(_) | Asked::SendFile { .. } => TRANSFER_BYTES,
+            OpRequest::Download { .. } | OpRequest::Upload(_) | OpRequest::SendFile { .. } => TRANSFER_BYTES,
             _ => 0,
         }
     }
 
-    /// Whether it is done ahead of the ops that wait for room.
+    /// Returns true if it overtakes ops that wait for room.
     pub(super) fn overtakes(&self) -> bool {
-        matches!(self, Asked::Settle { .. } | Asked::Disconnect | Asked::Command(Command::Interrupt(_)))
+        matches!(
+            self,
+            OpRequest::Settle { .. } | OpRequest::Disconnect | OpRequest::Command(Command::Interrupt(_))
+        )
     }
 }
 
-/// What an op counts for that has a file on its way.
+/// Size of an op that transfers a file, in bytes.
 const TRANSFER_BYTES: usize = 16 << 10;
 
-/// A line, taken apart.
+/// Parsed line.
 #[derive(Debug)]
-pub(super) struct Said {
-    /// Id under which its result is wanted.
+pub(super) struct ParsedOp {
+    /// Id for its result.
     pub(super) id: Option<Value>,
     /// Name of the op and its chat, as far as they can be read.
-    pub(super) about: About,
-    pub(super) asked: Result<Asked, String>,
-    /// Bytes that it takes up in memory, roughly.
+    pub(super) about: OpLabel,
+    pub(super) asked: Result<OpRequest, String>,
+    /// Approximate size in memory, in bytes.
     pub(super) weight: usize,
 }
 
 /// Name of an op and its chat, for logs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct About {
+pub(super) struct OpLabel {
     pub(super) op: String,
     pub(super) chat: String,
 }
 
-/// Longest name or chat that is logged.
-const SHOWN: usize = 100;
+/// Maximum length of a name or chat in logs.
+const MAX_LABEL: usize = 100;
 
-impl About {
-    fn of(fields: &Map<String, Value>) -> About {
+impl OpLabel {
+    fn of(fields: &Map<String, Value>) -> OpLabel {
         let shown = |name: &str| match fields.get(name) {
-            Some(Value::String(text)) => text.chars().take(SHOWN).collect(),
+            Some(Value::String(text)) => text.chars().take(MAX_LABEL).collect(),
             Some(Value::Number(number)) => number.to_string(),
             _ => String::new(),
         };
-        About { op: shown("op"), chat: shown("chat_id") }
+        OpLabel { op: shown("op"), chat: shown("chat_id") }
     }
 
     /// Sets the chat of an op that names none itself.
     pub(super) fn name_chat(&mut self, chat: &str) {
         if self.chat.is_empty() {
-            self.chat = chat.chars().take(SHOWN).collect();
+            self.chat = chat.chars().take(MAX_LABEL).collect();
         }
     }
 }
 
-/// A line that cannot be read, and what was found of it all the same.
+/// Error of a line that cannot be parsed, with the fields that were found.
 #[derive(Debug)]
-pub(super) struct Unread {
+pub(super) struct OpParseError {
     pub(super) message: String,
-    /// Id under which a result is waited for.
+    /// Id for the result.
     pub(super) id: Option<Value>,
-    pub(super) about: About,
+    pub(super) about: OpLabel,
 }
 
-impl Unread {
-    /// Looks for the id of an object that is whole. What is cut off is no op.
-    fn of(line: &[u8], message: String) -> Unread {
+impl OpParseError {
+    /// Creates an error. Searches a complete object for its id; a truncated object has none.
+    fn of(line: &[u8], message: String) -> OpParseError {
         let line = line.trim_ascii();
         let is_whole = line.starts_with(b"{") && line.ends_with(b"}");
         let names = ["id", "op", "chat_id"];
@@ -268,26 +270,26 @@ impl Unread {
         let fields = [("op", op), ("chat_id", chat)].into_iter();
         let fields = fields.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
         let id = id.filter(|id| id_length(id) <= MAX_ID_BYTES && !is_rounded(id));
-        Unread { message, id, about: About::of(&fields) }
+        OpParseError { message, id, about: OpLabel::of(&fields) }
     }
 }
 
-/// Reads a line.
-pub(super) fn read(line: &[u8]) -> Result<Said, Unread> {
-    let unread = |message: String| Unread::of(line, message);
+/// Parses a line.
+pub(super) fn read(line: &[u8]) -> Result<ParsedOp, OpParseError> {
+    let unread = |message: String| OpParseError::of(line, message);
     let text = std::str::from_utf8(line).map_err(|_| unread("it is not UTF-8".to_owned()))?;
     let value = json::parse(text).map_err(|error| match error.classify() {
         Category::Data => unread(error.to_string()),
-        Category::Syntax | Category::Eof | Category::Io => unread(format!("it is no JSON: {error}")),
+        Category::Syntax | Category::Eof | Category::Io => unread(format!("it is not valid JSON: {error}")),
     })?;
     let Value::Object(mut fields) = value else {
-        return Err(unread("it is no JSON object: write {\"op\":\"send\",…}".to_owned()));
+        return Err(unread("it is not a JSON object: write {\"op\":\"send\",…}".to_owned()));
     };
     keep_long_ids(text, &mut fields);
     let weight = weight_of_fields(&fields);
     let id = fields.remove("id").filter(|id| !id.is_null());
     if let Some(length) = id.as_ref().map(id_length).filter(|length| *length > MAX_ID_BYTES) {
-        // Not even an answer could carry it.
+        // A result could not repeat it.
         return Err(unread(format!("`id` is {length} bytes long: {MAX_ID_BYTES} at most")));
     }
     if id.as_ref().is_some_and(is_rounded) {
@@ -295,9 +297,9 @@ pub(super) fn read(line: &[u8]) -> Result<Said, Unread> {
             "`id` holds a number beyond 64 bits, which its result could not repeat: write it as a string";
         return Err(unread(message.to_owned()));
     }
-    let (about, asked) = (About::of(&fields), asked(fields));
-    let weight = weight + asked.as_ref().map_or(0, Asked::own_weight);
-    Ok(Said { id, about, asked, weight })
+    let (about, asked) = (OpLabel::of(&fields), parse_request(fields));
+    let weight = weight + asked.as_ref().map_or(0, OpRequest::own_weight);
+    Ok(ParsedOp { id, about, asked, weight })
 }
 
 /// Returns whether a value holds a number that was too large to be kept as it was written.
@@ -317,7 +319,7 @@ fn id_length(id: &Value) -> usize {
     id.as_str().map_or_else(|| id.to_string().len(), str::len)
 }
 
-/// An integer counts as its literal, however long it is (W-8): a tree of values would have rounded it.
+/// Replaces rounded ids by their literals: an integer of any length is valid as an id (W-8).
 fn keep_long_ids(text: &str, fields: &mut Map<String, Value>) {
     let is_rounded = |name: &str| fields.get(name).and_then(Value::as_number).is_some_and(Number::is_f64);
     let rounded: Vec<String> =
@@ -334,22 +336,22 @@ fn keep_long_ids(text: &str, fields: &mut Map<String, Value>) {
     }
 }
 
-fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
+fn parse_request(mut fields: Map<String, Value>) -> Result<OpRequest, String> {
     let name = fields.remove("op").ok_or_else(|| "it has no `op`".to_owned())?;
     if let Value::String(name) = &name {
         if let Some(definition) = definition(name) {
-            return given(definition, fields);
+            return parse_protocol_op(definition, fields);
         }
         if !OWN_OPS.contains(&name.as_str()) {
             let known: Vec<String> = names().map(|name| format!("`{name}`")).collect();
             return Err(format!("unknown op `{name:.100}`, expected one of {}", known.join(", ")));
         }
     }
-    let op = OwnOp::deserialize(Tagged { name, fields }).map_err(|error| error.to_string())?;
+    let op = OwnOp::deserialize(OpDeserializer { name, fields }).map_err(|error| error.to_string())?;
     Ok(match op {
-        OwnOp::Download { url, path } => Asked::Download { url, path },
+        OwnOp::Download { url, path } => OpRequest::Download { url, path },
         OwnOp::Upload { path, content_type, filename } => {
-            Asked::Upload(UploadFile { path, content_type, filename })
+            OpRequest::Upload(UploadFile { path, content_type, filename })
         }
         OwnOp::Prime { chat_id, platform, scope_id, user_id, profile, parent_chat_id } => {
             let chat = Chat {
@@ -360,26 +362,28 @@ fn asked(mut fields: Map<String, Value>) -> Result<Asked, String> {
                 parent: parent_chat_id,
                 ..Chat::default()
             };
-            Asked::Prime { chat_id, chat }
+            OpRequest::Prime { chat_id, chat }
         }
-        OwnOp::GoIdle {} => Asked::Command(Command::GoIdle),
-        OwnOp::GoDormant {} => Asked::Command(Command::GoDormant),
-        OwnOp::Hold { ms } => Asked::Command(Command::Hold(ms.map_or(Duration::MAX, Duration::from_millis))),
-        OwnOp::Resume {} => Asked::Command(Command::Resume),
-        OwnOp::Ack { delivery } => Asked::Settle { delivery, taken: true },
-        OwnOp::Refuse { delivery } => Asked::Settle { delivery, taken: false },
-        OwnOp::Split { chat_id, content } => Asked::Split { chat_id, content },
-        OwnOp::Capabilities { chat_id } => Asked::Capabilities { chat_id },
-        OwnOp::Disconnect {} => Asked::Disconnect,
+        OwnOp::GoIdle {} => OpRequest::Command(Command::GoIdle),
+        OwnOp::GoDormant {} => OpRequest::Command(Command::GoDormant),
+        OwnOp::Hold { ms } => {
+            OpRequest::Command(Command::Hold(ms.map_or(Duration::MAX, Duration::from_millis)))
+        }
+        OwnOp::Resume {} => OpRequest::Command(Command::Resume),
+        OwnOp::Ack { delivery } => OpRequest::Settle { delivery, taken: true },
+        OwnOp::Refuse { delivery } => OpRequest::Settle { delivery, taken: false },
+        OwnOp::Split { chat_id, content } => OpRequest::Split { chat_id, content },
+        OwnOp::Capabilities { chat_id } => OpRequest::Capabilities { chat_id },
+        OwnOp::Disconnect {} => OpRequest::Disconnect,
     })
 }
 
-/// Reads an op of the protocol, with the fields that the bridge adds.
-fn given(definition: &Definition, mut fields: Map<String, Value>) -> Result<Asked, String> {
+/// Parses an op of the protocol, with the fields that the bridge adds.
+fn parse_protocol_op(definition: &Definition, mut fields: Map<String, Value>) -> Result<OpRequest, String> {
     let extra: Vec<&str> = extra_fields(definition.name).map(|field| field.name).collect();
     let own = definition.fields.iter().map(|field| field.name);
     let known: Vec<&str> = own.chain(extra.iter().copied()).collect();
-    tagged::check(definition.name, &fields, &known)?;
+    op_deserializer::check(definition.name, &fields, &known)?;
     let mut take = |name: &str| {
         let is_extra = extra.contains(&name);
         if is_extra { fields.remove(name).filter(|value| !value.is_null()) } else { None }
@@ -398,14 +402,14 @@ fn given(definition: &Definition, mut fields: Map<String, Value>) -> Result<Aske
         }
     }
     match ((definition.read)(&mut fields)?, path) {
-        (Command::Op(Op::Send(send)), _) if split => Ok(Asked::Parts(PartedText::Send(send))),
-        (Command::Reply(reply), _) if split => Ok(Asked::Parts(PartedText::Reply(reply))),
+        (Command::Op(Op::Send(send)), _) if split => Ok(OpRequest::Parts(PartedText::Send(send))),
+        (Command::Reply(reply), _) if split => Ok(OpRequest::Parts(PartedText::Reply(reply))),
         (Command::Op(Op::Prompt(prompt)), _) if as_text => match prompt.problem() {
             Some(problem) => Err(problem),
             None => {
                 let content = prompt.as_text();
                 let Prompt { chat_id, reply_to, metadata, platform, .. } = prompt;
-                Ok(Asked::Parts(PartedText::Send(SendMessage {
+                Ok(OpRequest::Parts(PartedText::Send(SendMessage {
                     chat_id,
                     content,
                     reply_to,
@@ -415,11 +419,11 @@ fn given(definition: &Definition, mut fields: Map<String, Value>) -> Result<Aske
                 })))
             }
         },
-        (Command::Op(Op::SendMedia(send)), Some(path)) => Ok(Asked::SendFile { path, send }),
+        (Command::Op(Op::SendMedia(send)), Some(path)) => Ok(OpRequest::SendFile { path, send }),
         (Command::Op(Op::SendMedia(send)), None) if !is_web_url(&send.source_url) => {
             Err("`source_url` is not an http or https URL: name a file of this machine as `path`".to_owned())
         }
-        (command, _) => Ok(Asked::Command(command)),
+        (command, _) => Ok(OpRequest::Command(command)),
     }
 }
 
@@ -480,11 +484,13 @@ mod tests {
         let said =
             read(br#"{"op":"send","chat_id":1,"content":"x","metadata":{"any":{"thing":1}}}"#).unwrap();
         assert_eq!((said.about.op.as_str(), said.about.chat.as_str()), ("send", "1"));
-        let Ok(Asked::Command(Command::Op(Op::Send(send)))) = said.asked else { panic!("{:?}", said.asked) };
+        let Ok(OpRequest::Command(Command::Op(Op::Send(send)))) = said.asked else {
+            panic!("{:?}", said.asked)
+        };
         assert_eq!(Value::Object(send.metadata).to_string(), r#"{"any":{"thing":1}}"#);
         let split = read(br#"{"op":"split","chat_id":"1","text":"x"}"#).unwrap().asked;
-        assert!(matches!(split, Ok(Asked::Split { .. })), "{split:?}");
-        assert!(matches!(read(br#"{"op":"disconnect","id":{}}"#).unwrap().asked, Ok(Asked::Disconnect)));
+        assert!(matches!(split, Ok(OpRequest::Split { .. })), "{split:?}");
+        assert!(matches!(read(br#"{"op":"disconnect","id":{}}"#).unwrap().asked, Ok(OpRequest::Disconnect)));
     }
 
     /// X-1: what waits is weighed as it lies in memory, not as it was written.

@@ -1,7 +1,7 @@
-//! Texts that go out in parts, one message after another.
+//! Texts that are sent in parts, one message after another.
 
-use super::answer::{Begun, Outcome, nothing, shown};
-use super::op::Asked;
+use super::execution::{OpResult, StartedOp, empty_result, reply_json};
+use super::op::OpRequest;
 use futures_util::future::FutureExt;
 use relayline_core::command::{Command, Failure, Reply};
 use relayline_core::op::{ReplyMessage, SendMessage};
@@ -9,7 +9,7 @@ use relayline_runtime::Relay;
 use serde_json::{Map, Value};
 use std::vec::IntoIter;
 
-/// A text that is sent in parts.
+/// Text that is sent in parts.
 #[derive(Debug)]
 pub(super) enum PartedText {
     Send(SendMessage),
@@ -24,7 +24,7 @@ impl PartedText {
         }
     }
 
-    /// Returns the chat that it goes to; `None` for a delivery that cannot be answered.
+    /// Returns the chat of the text; `None` for a delivery that cannot be answered.
     fn chat(&self, relay: &Relay) -> Option<String> {
         match self {
             PartedText::Send(send) => Some(send.chat_id.clone()),
@@ -32,7 +32,7 @@ impl PartedText {
         }
     }
 
-    /// Returns the command that sends one part. Only the first points at what it answers (M-7).
+    /// Returns the command that sends one part. Only the first part refers to the message that it answers (M-7).
     fn part(&self, content: String, is_first: bool, is_last: bool) -> Command {
         match self {
             PartedText::Send(send) => {
@@ -46,75 +46,75 @@ impl PartedText {
     }
 }
 
-/// Longest text that is split at once, in bytes: a longer one would keep signals and other chats waiting.
+/// Maximum length of a text that is split on this thread, in bytes. A longer one would delay signals and other chats.
 const AT_ONCE: usize = 64 << 10;
 
 /// Splits a text, a long one on another thread.
-pub(super) fn split(relay: &Relay, chat_id: String, content: String) -> Begun {
+pub(super) fn split(relay: &Relay, chat_id: String, content: String) -> StartedOp {
     if content.len() <= AT_ONCE {
-        return Begun::Done(Ok(Value::from(relay.split(&chat_id, &content))));
+        return StartedOp::Done(Ok(Value::from(relay.split(&chat_id, &content))));
     }
     let relay = relay.clone();
     let parts = smol::unblock(move || relay.split(&chat_id, &content));
-    Begun::UnderWay(async move { Ok(Value::from(parts.await)) }.boxed())
+    StartedOp::UnderWay(async move { Ok(Value::from(parts.await)) }.boxed())
 }
 
-/// Sends one message per part, each after the last was answered, so that they come in order. Ops for the same chat wait
-/// for all of them. When one fails, the ones before it are sent, and the ones after it are not.
-pub(super) fn send_parts(relay: &Relay, mut text: PartedText) -> Begun {
+/// Sends one message per part, each after the reply to the previous one, to keep their order. Ops for the same chat wait for
+/// all of them. If a part fails, the parts after it are not sent.
+pub(super) fn send_parts(relay: &Relay, mut text: PartedText) -> StartedOp {
     let chat_id = text.chat(relay).unwrap_or_default();
     let content = std::mem::take(text.content());
     if content.len() > AT_ONCE {
         let sent = send_long(relay.clone(), text, chat_id.clone(), content);
-        return Begun::Parts(chat_id, sent.boxed());
+        return StartedOp::Parts(chat_id, sent.boxed());
     }
     let mut parts = relay.split(&chat_id, &content).into_iter();
-    let Some(first) = parts.next() else { return Begun::Done(nothing()) };
-    // The first goes out at once, ahead of what is asked for after it.
+    let Some(first) = parts.next() else { return StartedOp::Done(empty_result()) };
+    // The first part is submitted at once, before later ops.
     let answer = match relay.submit(text.part(first, true, parts.len() == 0)) {
         Ok(answer) => answer,
         Err(refused) if refused.is_backpressure() => {
             *text.content() = content;
-            return Begun::NoRoom(Asked::Parts(text));
+            return StartedOp::NoRoom(OpRequest::Parts(text));
         }
-        Err(refused) => return Begun::Done(Err(refused.into_parts().1)),
+        Err(refused) => return StartedOp::Done(Err(refused.into_parts().1)),
     };
     if parts.len() == 0 {
-        return Begun::UnderWay(async move { answer.await.map(shown) }.boxed());
+        return StartedOp::UnderWay(async move { answer.await.map(reply_json) }.boxed());
     }
     let relay = relay.clone();
-    Begun::Parts(chat_id, async move { send_rest(&relay, &text, answer.await?, parts).await }.boxed())
+    StartedOp::Parts(chat_id, async move { send_rest(&relay, &text, answer.await?, parts).await }.boxed())
 }
 
 /// Sends a long text in parts, split on another thread.
-async fn send_long(relay: Relay, text: PartedText, chat_id: String, content: String) -> Outcome {
+async fn send_long(relay: Relay, text: PartedText, chat_id: String, content: String) -> OpResult {
     let splitter = relay.clone();
     let mut parts = smol::unblock(move || splitter.split(&chat_id, &content)).await.into_iter();
-    let Some(first) = parts.next() else { return nothing() };
-    let first = submit_with_patience(&relay, text.part(first, true, parts.len() == 0)).await?;
+    let Some(first) = parts.next() else { return empty_result() };
+    let first = submit_when_room(&relay, text.part(first, true, parts.len() == 0)).await?;
     if parts.len() == 0 {
-        return Ok(shown(first));
+        return Ok(reply_json(first));
     }
     send_rest(&relay, &text, first, parts).await
 }
 
-/// Sends the parts after the first, whose reply is there.
-async fn send_rest(relay: &Relay, text: &PartedText, first: Reply, mut parts: IntoIter<String>) -> Outcome {
+/// Sends the parts after the first one.
+async fn send_rest(relay: &Relay, text: &PartedText, first: Reply, mut parts: IntoIter<String>) -> OpResult {
     let (mut ids, mut last, mut reply) = (Vec::new(), Map::new(), first);
     loop {
-        if let Value::Object(fields) = shown(reply) {
+        if let Value::Object(fields) = reply_json(reply) {
             ids.extend(fields.get("message_id").cloned());
             last = fields;
         }
         let Some(content) = parts.next() else { break };
-        reply = submit_with_patience(relay, text.part(content, false, parts.len() == 0)).await?;
+        reply = submit_when_room(relay, text.part(content, false, parts.len() == 0)).await?;
     }
     last.insert("message_ids".to_owned(), Value::Array(ids));
     Ok(Value::Object(last))
 }
 
 /// Submits a command as soon as there is room for it, and waits for its answer.
-pub(super) async fn submit_with_patience(relay: &Relay, mut command: Command) -> Result<Reply, Failure> {
+pub(super) async fn submit_when_room(relay: &Relay, mut command: Command) -> Result<Reply, Failure> {
     loop {
         let room = relay.room();
         match relay.submit(command) {

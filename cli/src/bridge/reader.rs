@@ -1,30 +1,30 @@
-//! Reads the agent: a thread of its own, since a pipe can only be waited for by blocking.
+//! Reader of the agent's output. It has its own thread, since reading a pipe blocks.
 
-use super::op::{self, About, Said, Unread};
-use super::ops::{Op, Ops, Work};
+use super::change_signal::ChangeSignal;
+use super::op::{self, OpLabel, OpParseError, ParsedOp};
+use super::op_queue::{OpQueue, QueuedOp, Work};
 use super::settings::AgentSettings;
-use super::wake::Wake;
 use relayline_core::line::{Line, LineSplitter};
 use relayline_core::output::DeliveryId;
 use std::io::{self, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The longest line that is read from an agent.
+/// Maximum length of a line of an agent, in bytes.
 const MAX_LINE_BYTES: usize = 16 << 20;
-/// How much of a bad line is shown back.
-const SHOWN: usize = 200;
-/// What some programs write before their first line, and some before each.
+/// Number of characters quoted from an invalid line.
+const MAX_QUOTED: usize = 200;
+/// Byte order mark, which some programs write before a line.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// The ops that were read. The thread stops reading while there is no room for another.
+/// Queue of the ops that were read. The thread does not read while the queue is full.
 pub(super) struct Reader(Arc<Shared>);
 
 struct Shared {
-    ops: Mutex<Ops>,
+    ops: Mutex<OpQueue>,
     /// There may be room again.
     room: Condvar,
-    wake: Wake,
-    /// Says which chat a delivery is of.
+    changes: ChangeSignal,
+    /// Look-up of a delivery's chat.
     chat_of: ChatOf,
 }
 
@@ -32,23 +32,22 @@ struct Shared {
 type ChatOf = Box<dyn Fn(DeliveryId) -> Option<String> + Send + Sync>;
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Ops> {
+    fn lock(&self) -> MutexGuard<'_, OpQueue> {
         self.ops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands in an op as soon as there is room for it.
-    fn push(&self, op: Op) {
+    /// Queues an op. Waits while there is no room.
+    fn push(&self, op: QueuedOp) {
         let mut ops = self.lock();
         while !ops.has_room() {
             ops = self.room.wait(ops).unwrap_or_else(PoisonError::into_inner);
         }
         ops.push(op);
         drop(ops);
-        self.wake.wake();
+        self.changes.set();
     }
 
-    /// Reads to the end of the agent's output. When the bridge has gone the agent is still read: a closed pipe could
-    /// kill it on its way.
+    /// Reads to the end of the agent's output, also after the bridge has ended: a closed pipe could kill the agent.
     fn read(&self, from: &mut dyn Read) {
         let mut splitter = LineSplitter::new(MAX_LINE_BYTES);
         let mut buffer = vec![0; 64 << 10];
@@ -64,15 +63,15 @@ impl Shared {
             };
             self.split(&mut splitter, &buffer[..count]);
         }
-        // A last line may have no newline.
+        // The last line may lack a newline.
         self.split(&mut splitter, b"\n");
         self.lock().end();
-        self.wake.wake();
+        self.changes.set();
     }
 
-    /// Notes which chat's order an op keeps that names a delivery in a chat's place (M-7).
-    fn place(&self, op: &mut Op) {
-        let Work::Asked(asked) = &op.work else { return };
+    /// Sets the chat of an op that names a delivery instead of a chat, to keep the chat's order (M-7).
+    fn place(&self, op: &mut QueuedOp) {
+        let Work::Request(asked) = &op.work else { return };
         let Some(delivery) = asked.delivery() else { return };
         let Some(chat) = (self.chat_of)(delivery) else { return };
         op.weight += chat.len();
@@ -94,18 +93,18 @@ impl Reader {
     pub(super) fn start(
         mut from: Box<dyn Read + Send>,
         settings: &AgentSettings,
-        wake: Wake,
+        changes: ChangeSignal,
         chat_of: ChatOf,
     ) -> io::Result<Reader> {
-        let ops = Mutex::new(Ops::new(settings.clone()));
-        let shared = Arc::new(Shared { ops, room: Condvar::new(), wake, chat_of });
+        let ops = Mutex::new(OpQueue::new(settings.clone()));
+        let shared = Arc::new(Shared { ops, room: Condvar::new(), changes, chat_of });
         let read = shared.clone();
         std::thread::Builder::new().name("agent-out".to_owned()).spawn(move || read.read(&mut *from))?;
         Ok(Reader(shared))
     }
 
-    /// Does something with the ops. There may be room afterwards that was not there before.
-    pub(super) fn with<T>(&self, change: impl FnOnce(&mut Ops) -> T) -> T {
+    /// Changes the queue, and wakes the thread: there may be room now.
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut OpQueue) -> T) -> T {
         let changed = change(&mut self.0.lock());
         self.0.room.notify_one();
         changed
@@ -114,44 +113,50 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.with(Ops::close);
+        self.with(OpQueue::close);
     }
 }
 
-/// The op of a line; `None` for a blank one.
-fn op_of(line: Line<'_>) -> Option<Op> {
+/// Parses a line; `None` for a blank one.
+fn op_of(line: Line<'_>) -> Option<QueuedOp> {
     let invalid = |line: &[u8], about, message: String| {
-        let shown: String = String::from_utf8_lossy(line).chars().take(SHOWN).collect();
+        let shown: String = String::from_utf8_lossy(line).chars().take(MAX_QUOTED).collect();
         let weight = shown.len() + message.len();
-        Some(Op { id: None, about, work: Work::Invalid { line: shown, message }, weight, answers: None })
+        Some(QueuedOp {
+            id: None,
+            about,
+            work: Work::Invalid { line: shown, message },
+            weight,
+            answers: None,
+        })
     };
     let line = match line {
         Line::Whole(line) => line.strip_prefix(BOM).unwrap_or(line),
         Line::TooLong => {
             let message = format!("a line of over {MAX_LINE_BYTES} bytes was discarded");
-            return invalid(b"", About::default(), message);
+            return invalid(b"", OpLabel::default(), message);
         }
     };
     if line.iter().all(u8::is_ascii_whitespace) {
         return None;
     }
-    let Said { id, about, asked, weight } = match op::read(line) {
-        Ok(said) => said,
-        Err(Unread { message, id: None, about }) => return invalid(line, about, message),
-        Err(Unread { message, id, about }) => {
+    let ParsedOp { id, about, asked, weight } = match op::read(line) {
+        Ok(parsed) => parsed,
+        Err(OpParseError { message, id: None, about }) => return invalid(line, about, message),
+        Err(OpParseError { message, id, about }) => {
             let weight = message.len();
-            return Some(Op { id, about, work: Work::Wrong(message), weight, answers: None });
+            return Some(QueuedOp { id, about, work: Work::Wrong(message), weight, answers: None });
         }
     };
     let (work, weight) = match asked {
-        Ok(asked) => (Work::Asked(asked), weight),
+        Ok(asked) => (Work::Request(asked), weight),
         Err(message) if id.is_none() => return invalid(line, about, message),
         Err(message) => {
             let weight = message.len() + weight;
             (Work::Wrong(message), weight)
         }
     };
-    Some(Op { id, about, work, weight, answers: None })
+    Some(QueuedOp { id, about, work, weight, answers: None })
 }
 
 #[cfg(test)]
@@ -159,12 +164,12 @@ mod tests {
     use super::*;
 
     fn read(bytes: &'static [u8]) -> Vec<String> {
-        let wake = Wake::default();
-        let ops = Mutex::new(Ops::new(AgentSettings::default()));
-        let shared = Shared { ops, room: Condvar::new(), wake, chat_of: Box::new(|_| None) };
+        let changes = ChangeSignal::default();
+        let ops = Mutex::new(OpQueue::new(AgentSettings::default()));
+        let shared = Shared { ops, room: Condvar::new(), changes, chat_of: Box::new(|_| None) };
         shared.read(&mut &*bytes);
-        let shown = |op: Op| match op.work {
-            Work::Asked(_) => op.about.op,
+        let shown = |op: QueuedOp| match op.work {
+            Work::Request(_) => op.about.op,
             Work::Wrong(message) => format!("{}: {message}", op.id.unwrap_or_default()),
             Work::Invalid { line, .. } => format!("invalid: {line}"),
         };
@@ -197,7 +202,7 @@ mod tests {
                 .leak();
         assert_eq!(read(many), [r#""p": it holds more than 65536 values"#]);
         let nan = read(br#"{"op":"send","id":7,"chat_id":"1","content":NaN}"#);
-        assert!(nan[0].starts_with("7: it is no JSON: "), "{nan:?}");
+        assert!(nan[0].starts_with("7: it is not valid JSON: "), "{nan:?}");
         let deep: &'static [u8] =
             format!(r#"{{"id":"d","metadata":{}{}}}"#, "[".repeat(200), "]".repeat(200)).into_bytes().leak();
         assert_eq!(read(deep), [r#""d": it nests deeper than 128 levels"#]);

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 #![allow(dead_code)] // Of what is described here only the shape is looked at.
 
-use super::line::{Line, verbatim};
+use super::line::{BridgeLine, verbatim};
 use super::op::{self, OwnOp};
 use relayline_core::descriptor::Descriptor;
 use relayline_core::event::Event;
@@ -230,7 +230,7 @@ fn bridge_in() -> Value {
 /// Makes the schema of the lines that the agent reads.
 fn bridge_out() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.contract = Contract::Serialize);
-    let mut schema = settings.into_generator().into_root_schema_for::<Line<'static>>().to_value();
+    let mut schema = settings.into_generator().into_root_schema_for::<BridgeLine<'static>>().to_value();
     for part in ["Message", "Source", "ReplyTo", "Media", "PromptResponse", "Target", "Forward"] {
         leave_out(&mut schema["$defs"][part]);
     }
@@ -417,12 +417,12 @@ fn rare_lines_are_described() {
     let (fatal, event) = (relayline_core::output::RELAY_DISABLED, Event::read("{}").unwrap());
     let source = &event.source;
     for line in [
-        Line::fatal(&fatal),
-        Line::Frame { kind: "x", raw },
-        Line::StalePrompt { prompt_id: "p", option_id: "o", source, raw: None },
-        Line::Disconnected { code: None, reason: "r", retry_in_ms: None },
-        Line::DeadLetter { reason: "r", buffer_id: None, line: "l" },
-        Line::Invalid { line: "l", message: "m" },
+        BridgeLine::fatal(&fatal),
+        BridgeLine::Frame { kind: "x", raw },
+        BridgeLine::StalePrompt { prompt_id: "p", option_id: "o", source, raw: None },
+        BridgeLine::Disconnected { code: None, reason: "r", retry_in_ms: None },
+        BridgeLine::DeadLetter { reason: "r", buffer_id: None, line: "l" },
+        BridgeLine::Invalid { line: "l", message: "m" },
     ] {
         let line: Value = serde_json::from_str(&line.text()).unwrap();
         let fields: BTreeMap<String, Value> = BTreeMap::deserialize(&line).unwrap();

@@ -1,14 +1,14 @@
-//! One agent's life on the bridge: its ops go to the relay, and what comes in goes to it.
+//! Session of one agent: passes its ops to the relay, and the relay's items to it.
 
-use super::answer::{Answer, Answered, Begun, Outcome, begin, definite, nothing};
+use super::change_signal::ChangeSignal;
+use super::execution::{CompletedOp, OpResult, PendingOp, StartedOp, begin, definite, empty_result};
 use super::gateway::{Cause, GRACE, Gateway};
-use super::held::Held;
-use super::line::{self, Line};
-use super::lines::Remark;
-use super::op::{About, Asked};
-use super::ops::{Op, Ops, Work};
+use super::line::{self, BridgeLine};
+use super::line_queue::ReadEvent;
+use super::op::{OpLabel, OpRequest};
+use super::op_queue::{OpQueue, QueuedOp, Work};
 use super::reader::Reader;
-use super::wake::Wake;
+use super::unsettled::Unsettled;
 use super::writer::Writer;
 use super::{Agent, AgentEnd};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -22,24 +22,24 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// Events that are handled at a time before other tasks of the same thread get their chance.
-const MOST_EVENTS: usize = 64;
-/// Ops that are begun at a time: an agent that writes without end must not keep the rest waiting.
-const MOST_OPS: usize = 256;
-/// How an answer to an invalid line begins.
-const ANSWERED: &str = r#"{"event":"invalid""#;
+/// Number of events after which the task yields.
+const MAX_EVENTS: usize = 64;
+/// Maximum number of ops started at a time, so that a busy agent does not starve other events.
+const MAX_OPS: usize = 256;
+/// Beginning of the answer to an invalid line.
+const INVALID_PREFIX: &str = r#"{"event":"invalid""#;
 
-/// What happens next.
+/// Event of a session.
 enum Event {
     /// A request to stop, and its reason.
     Stop(&'static str),
-    Answered(Box<Answered>),
+    Completed(Box<CompletedOp>),
     Incoming(Box<Option<Incoming>>),
     /// Ops were read, or lines were written.
     Changed,
     /// There may be room for another request.
     Room,
-    /// It is time to look.
+    /// The timer has expired.
     Time,
 }
 
@@ -47,37 +47,38 @@ pub(super) struct Session<'g> {
     gateway: &'g mut Gateway,
     reader: Reader,
     writer: Writer,
-    held: Held,
-    wake: Wake,
-    /// Ops that are under way.
-    answers: FuturesUnordered<Answer>,
+    unsettled: Unsettled,
+    changes: ChangeSignal,
+    /// Ops in flight.
+    answers: FuturesUnordered<PendingOp>,
     /// Set while an op waits for room.
     room: Option<BoxFuture<'static, ()>>,
     timer: Option<(Instant, smol::Timer)>,
-    /// Another agent may follow this one.
+    /// True if another agent may follow this one.
     replaceable: bool,
-    /// The agent's output has ended, and it is replaceable: until when its last ops are waited for.
+    /// Deadline for the last ops of a replaceable agent whose output has ended.
     draining: Option<Instant>,
-    /// Number of the last delivery that was taken.
+    /// Number of the latest delivery.
     newest: u64,
 }
 
 impl<'g> Session<'g> {
     pub(super) fn start(gateway: &'g mut Gateway, agent: Agent) -> io::Result<Session<'g>> {
-        let (held, wake) = (Held::default(), Wake::default());
+        let (unsettled, changes) = (Unsettled::default(), ChangeSignal::default());
         let Agent { from, to, replaceable } = agent;
-        let writer = Writer::start(to, &gateway.settings, held.clone(), gateway.auto_ack, wake.clone())?;
+        let writer =
+            Writer::start(to, &gateway.settings, unsettled.clone(), gateway.auto_ack, changes.clone())?;
         let relay = gateway.relay.clone();
         let chat_of = Box::new(move |delivery| relay.chat_of(delivery));
-        let reader = Reader::start(from, &gateway.settings, wake.clone(), chat_of)?;
+        let reader = Reader::start(from, &gateway.settings, changes.clone(), chat_of)?;
         let answers = FuturesUnordered::new();
         let (room, timer, draining) = (None, None, None);
         let session = Session {
             gateway,
             reader,
             writer,
-            held,
-            wake,
+            unsettled,
+            changes,
             answers,
             room,
             timer,
@@ -86,13 +87,13 @@ impl<'g> Session<'g> {
             newest: 0,
         };
         // A later agent has missed the notice.
-        if session.gateway.begins_connected() {
+        if session.gateway.take_missed_connected() {
             session.connected();
         }
         Ok(session)
     }
 
-    /// Serves the agent until it has ended or the relay is over.
+    /// Serves the agent until it or the relay has ended.
     pub(super) async fn serve(mut self) -> AgentEnd {
         let mut handled = 0;
         let end = loop {
@@ -102,32 +103,32 @@ impl<'g> Session<'g> {
             let event = self.event().await;
             self.handle(event);
             handled += 1;
-            if handled % MOST_EVENTS == 0 {
+            if handled % MAX_EVENTS == 0 {
                 smol::future::yield_now().await;
             }
         };
-        if self.gateway.over.is_some() {
-            self.wind_up().await;
+        if self.gateway.ended.is_some() {
+            self.finish().await;
         }
         let dropped = self.writer.abandon();
         if dropped > 0 && !self.writer.is_closed() {
             tracing::warn!(lines = dropped, "lines_dropped");
         }
-        // What a dead agent held comes again (A-2).
-        self.held.refuse_all();
+        // A-2: unsettled deliveries are redelivered.
+        self.unsettled.refuse_all();
         end
     }
 
-    /// Does all that can be done now. Returns how the agent has ended, once it has.
+    /// Does all work that is possible now. Returns the end of the agent, once it has ended.
     fn advance(&mut self) -> Option<AgentEnd> {
         self.begin_ops();
         let now = Instant::now();
-        self.look(now);
-        if self.gateway.over.is_some() || self.gateway.is_overdue(now) {
+        self.check_reading(now);
+        if self.gateway.ended.is_some() || self.gateway.is_overdue(now) {
             return Some(AgentEnd::OutputEnded);
         }
         if self.writer.is_closed() {
-            // Nobody reads any more: what is buffered stays with the connector.
+            // The agent does not read: buffered events stay with the connector.
             if self.replaceable {
                 return Some(AgentEnd::InputClosed);
             }
@@ -146,9 +147,9 @@ impl<'g> Session<'g> {
         None
     }
 
-    /// Begins the ops that there is room for, in order, up to a bound. Whether none is left that could be begun.
+    /// Starts ops in order, while there is room and up to a bound. Returns true if none is left that could be started.
     fn begin_ops(&mut self) -> bool {
-        for _ in 0..MOST_OPS {
+        for _ in 0..MAX_OPS {
             let takes_results = self.writer.takes_results();
             let room = self.room.is_none() && takes_results;
             let op = self.reader.with(|ops| {
@@ -160,55 +161,56 @@ impl<'g> Session<'g> {
                 return true;
             }
         }
-        self.wake.wake();
+        self.changes.set();
         false
     }
 
-    /// Begins an op; `false` when there is no room for it.
-    fn begin(&mut self, op: Op) -> bool {
-        let Op { id, about, work, weight, answers } = op;
+    /// Starts an op. Returns false if there is no room for it.
+    fn begin(&mut self, op: QueuedOp) -> bool {
+        let QueuedOp { id, about, work, weight, answers } = op;
         let asked = match work {
-            Work::Asked(Asked::Disconnect) => {
-                self.leave(Cause::Asked, Some((id, about)));
+            Work::Request(OpRequest::Disconnect) => {
+                self.leave(Cause::Requested, Some((id, about)));
                 return true;
             }
-            Work::Asked(asked) => asked,
+            Work::Request(asked) => asked,
             Work::Wrong(message) => {
-                self.answered(id, &about, Err(definite(message)));
+                self.complete(id, &about, Err(definite(message)));
                 return true;
             }
             Work::Invalid { line, message } => {
-                let About { op, chat } = about;
+                let OpLabel { op, chat } = about;
                 tracing::warn!(op, chat, why = message, "invalid");
-                // Answered, an agent that writes back what it reads would go on for ever.
-                if line.starts_with(ANSWERED) {
+                // No answer to an answer: an agent that echoes its input would loop.
+                if line.starts_with(INVALID_PREFIX) {
                     return true;
                 }
-                self.urgent(&Line::Invalid { line: &line, message: &message });
+                self.urgent(&BridgeLine::Invalid { line: &line, message: &message });
                 return true;
             }
         };
         let room = self.gateway.relay.room();
-        match begin(asked, &self.gateway.relay, &self.held, &self.gateway.media) {
-            Begun::Done(outcome) => self.answered(id, &about, outcome),
-            Begun::UnderWay(outcome) => self
+        match begin(asked, &self.gateway.relay, &self.unsettled, &self.gateway.media) {
+            StartedOp::Done(outcome) => self.complete(id, &about, outcome),
+            StartedOp::UnderWay(outcome) => self
                 .answers
-                .push(async move { Answered { id, about, outcome: outcome.await, kept: None } }.boxed()),
-            Begun::Parts(chat, outcome) => {
+                .push(async move { CompletedOp { id, about, outcome: outcome.await, kept: None } }.boxed()),
+            StartedOp::Parts(chat, outcome) => {
                 self.reader.with(|ops| ops.begin_parts(&chat, weight));
                 let kept = Some((Some(chat), weight));
                 self.answers
-                    .push(async move { Answered { id, about, outcome: outcome.await, kept } }.boxed());
+                    .push(async move { CompletedOp { id, about, outcome: outcome.await, kept } }.boxed());
             }
-            Begun::Transfer(outcome) => {
+            StartedOp::Transfer(outcome) => {
                 self.reader.with(|ops| ops.begin_transfer(weight));
                 let kept = Some((None, weight));
                 self.answers
-                    .push(async move { Answered { id, about, outcome: outcome.await, kept } }.boxed());
+                    .push(async move { CompletedOp { id, about, outcome: outcome.await, kept } }.boxed());
             }
-            Begun::NoRoom(asked) => {
-                self.reader
-                    .with(|ops| ops.put_back(Op { id, about, work: Work::Asked(asked), weight, answers }));
+            StartedOp::NoRoom(asked) => {
+                self.reader.with(|ops| {
+                    ops.put_back(QueuedOp { id, about, work: Work::Request(asked), weight, answers })
+                });
                 self.room = Some(room.boxed());
                 return false;
             }
@@ -216,26 +218,26 @@ impl<'g> Session<'g> {
         true
     }
 
-    /// Looks whether the agent reads.
-    fn look(&mut self, now: Instant) {
-        let look = self.writer.look();
-        match look.remark {
-            Some(Remark::Silent(span)) => {
+    /// Checks whether the agent reads, and sets the timer.
+    fn check_reading(&mut self, now: Instant) {
+        let status = self.writer.read_status();
+        match status.event {
+            Some(ReadEvent::Silent(span)) => {
                 let why = format!("the agent has not read for {} s", span.as_secs());
                 tracing::warn!(why, "agent_does_not_read");
             }
-            Some(Remark::Resumed(span)) => {
+            Some(ReadEvent::Resumed(span)) => {
                 let why = format!("the agent reads again, after {} s", span.as_secs());
                 tracing::warn!(why, "agent_reads_again");
             }
             None => {}
         }
-        if look.is_hopeless {
+        if status.has_timed_out {
             self.leave(Cause::DoesNotRead, None);
         }
-        let looks = look.deadline.filter(|_| self.gateway.cause().is_none());
+        let looks = status.deadline.filter(|_| self.gateway.cause().is_none());
         let due = looks.into_iter().chain(self.draining).chain(self.gateway.deadline()).min();
-        // One that has passed is not waited for again and again.
+        // At least 1 ms ahead: a deadline in the past would loop.
         let due = due.map(|due| due.max(now + Duration::from_millis(1)));
         match (due, &self.timer) {
             (None, _) => self.timer = None,
@@ -248,15 +250,16 @@ impl<'g> Session<'g> {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// The order matters: results go ahead of what has come after them, and ops ahead of what they may stop.
+    /// Polls for the next event. The order matters: results come before later items, and ops before items that they may
+    /// stop.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         if let Poll::Ready(reason) = self.gateway.poll_stop(cx) {
             return Poll::Ready(Event::Stop(reason));
         }
         if let Poll::Ready(Some(answered)) = self.answers.poll_next_unpin(cx) {
-            return Poll::Ready(Event::Answered(Box::new(answered)));
+            return Poll::Ready(Event::Completed(Box::new(answered)));
         }
-        if self.wake.poll(cx).is_ready() {
+        if self.changes.poll(cx).is_ready() {
             return Poll::Ready(Event::Changed);
         }
         if self.room.as_mut().is_some_and(|room| room.poll_unpin(cx).is_ready()) {
@@ -274,8 +277,8 @@ impl<'g> Session<'g> {
         Poll::Pending
     }
 
-    /// Whether further deliveries could push out one that an op waits to answer (M-7). Half of the memory is left to
-    /// deliveries that are on their way here already.
+    /// Returns true if further deliveries could evict one that a queued op answers (M-7). Half of the limit is reserved for
+    /// deliveries that are queued already.
     fn answers_are_old(&self) -> bool {
         let most = self.gateway.relay.config().machine.limits.reply_targets as u64 / 2;
         let oldest = self.reader.with(|ops| ops.oldest_answered());
@@ -285,18 +288,18 @@ impl<'g> Session<'g> {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Stop(reason) => self.leave(Cause::Stopped(reason), None),
-            Event::Answered(answered) => {
-                let Answered { id, about, outcome, kept } = *answered;
+            Event::Completed(answered) => {
+                let CompletedOp { id, about, outcome, kept } = *answered;
                 match kept {
                     Some((Some(chat), weight)) => self.reader.with(|ops| ops.end_parts(&chat, weight)),
                     Some((None, weight)) => self.reader.with(|ops| ops.end_transfer(weight)),
                     None => {}
                 }
-                self.answered(id, &about, outcome);
+                self.complete(id, &about, outcome);
             }
             Event::Incoming(incoming) => {
-                if let Some(incoming) = self.gateway.sort(*incoming) {
-                    self.tell(incoming);
+                if let Some(incoming) = self.gateway.note_end(*incoming) {
+                    self.forward(incoming);
                 }
             }
             Event::Room => self.room = None,
@@ -304,24 +307,24 @@ impl<'g> Session<'g> {
         }
     }
 
-    /// The relay is over: all that was asked has its answer, or gets it now, and the last lines are written.
-    async fn wind_up(&mut self) {
+    /// Finishes after the end of the relay: completes all ops, and writes the last lines.
+    async fn finish(&mut self) {
         let until = self.gateway.ends_by().max(Instant::now() + GRACE);
         self.room = None;
-        self.reader.with(Ops::seal);
+        self.reader.with(OpQueue::seal);
         while Instant::now() < until {
             if self.begin_ops() && self.answers.is_empty() && self.room.is_none() {
                 break;
             }
             self.last_event(until).await;
         }
-        self.reader.with(Ops::close);
-        // Once and last (L-10): after the results of all that failed with it.
+        self.reader.with(OpQueue::close);
+        // L-10: once, and after all results.
         if let Some(fatal) = self.gateway.fatal() {
-            self.urgent(&Line::fatal(&fatal));
+            self.urgent(&BridgeLine::fatal(&fatal));
         }
         self.writer.finish();
-        while !self.writer.is_over() && Instant::now() < until {
+        while !self.writer.is_terminated() && Instant::now() < until {
             self.last_event(until).await;
         }
     }
@@ -332,49 +335,48 @@ impl<'g> Session<'g> {
         self.handle(event);
     }
 
-    /// Begins the graceful end (L-14); `asked` is the op that wants its result.
-    fn leave(&mut self, cause: Cause, asked: Option<(Option<Value>, About)>) {
+    /// Begins the graceful disconnect (L-14). `asked` is the op that requested it.
+    fn leave(&mut self, cause: Cause, asked: Option<(Option<Value>, OpLabel)>) {
         if !self.gateway.begin_leaving(cause) && asked.is_none() {
             return;
         }
-        // What comes of it, the relay tells as the host's wish.
         tracing::info!(reason = cause.text(), "leaving");
         let (id, about) = asked.unwrap_or_default();
         match self.gateway.relay.submit(Command::Disconnect) {
             Ok(answer) => self.answers.push(
                 async move {
-                    let outcome = answer.await.and_then(|_| nothing());
-                    Answered { id, about, outcome, kept: None }
+                    let outcome = answer.await.and_then(|_| empty_result());
+                    CompletedOp { id, about, outcome, kept: None }
                 }
                 .boxed(),
             ),
-            Err(refused) if id.is_some() => self.answered(id, &about, Err(refused.into_parts().1)),
-            // It is over already.
+            Err(refused) if id.is_some() => self.complete(id, &about, Err(refused.into_parts().1)),
+            // The relay has ended already.
             Err(_) => {}
         }
     }
 
-    fn answered(&self, id: Option<Value>, about: &About, outcome: Outcome) {
+    fn complete(&self, id: Option<Value>, about: &OpLabel, outcome: OpResult) {
         match (id, outcome) {
-            (Some(id), outcome) => self.urgent(&Line::result(&id, &outcome)),
+            (Some(id), outcome) => self.urgent(&BridgeLine::result(&id, &outcome)),
             (None, Err(failure)) => {
-                let About { op, chat } = about;
+                let OpLabel { op, chat } = about;
                 tracing::warn!(op, chat, kind = failure.kind.name(), why = failure.message, "failed");
             }
             (None, Ok(_)) => {}
         }
     }
 
-    fn urgent(&self, line: &Line<'_>) {
+    fn urgent(&self, line: &BridgeLine<'_>) {
         self.writer.urgent(line.text());
     }
 
-    fn tell(&mut self, incoming: Incoming) {
+    fn forward(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Message(delivery) => {
                 self.newest = delivery.id().number();
                 let session_key = delivery.session_key();
-                let line = Line::Message {
+                let line = BridgeLine::Message {
                     delivery: delivery.id().number(),
                     buffered: delivery.is_buffered(),
                     session_key: &session_key,
@@ -387,7 +389,7 @@ impl<'g> Session<'g> {
             Incoming::PromptAnswer(delivery) => {
                 self.newest = delivery.id().number();
                 let (prompt_id, option_id) = line::choice(delivery.message());
-                let line = Line::PromptAnswer {
+                let line = BridgeLine::PromptAnswer {
                     delivery: delivery.id().number(),
                     buffered: delivery.is_buffered(),
                     prompt_id,
@@ -400,7 +402,7 @@ impl<'g> Session<'g> {
             }
             Incoming::Forward(delivery) => {
                 self.newest = delivery.id().number();
-                let line = Line::Passthrough {
+                let line = BridgeLine::Passthrough {
                     delivery: delivery.id().number(),
                     buffered: delivery.is_buffered(),
                     forward: delivery.forward(),
@@ -410,11 +412,10 @@ impl<'g> Session<'g> {
                 self.writer.event(text, delivery.into_parts().1);
             }
             Incoming::Interrupt { session_key, chat_id } => {
-                self.urgent(&Line::Interrupt { session_key: &session_key, chat_id: &chat_id });
+                self.urgent(&BridgeLine::Interrupt { session_key: &session_key, chat_id: &chat_id });
             }
             Incoming::Notice(notice) => self.notice(&notice),
-            // Only the end itself, which is told last. The bridge is of one version with the runtime: there is
-            // nothing else yet.
+            // The end, which is written last. Bridge and runtime have one version: there are no other items yet.
             _ => {}
         }
     }
@@ -422,25 +423,25 @@ impl<'g> Session<'g> {
     fn notice(&self, notice: &Notice) {
         match notice {
             Notice::Connected { .. } | Notice::Platform { .. } => self.connected(),
-            Notice::Disconnected { code, reason, retry_in } => self.urgent(&Line::Disconnected {
+            Notice::Disconnected { code, reason, retry_in } => self.urgent(&BridgeLine::Disconnected {
                 code: *code,
                 reason: self.gateway.reason(*retry_in).unwrap_or(reason),
                 retry_in_ms: retry_in.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
             }),
             Notice::DeadLetter { reason, buffer_id, line } => {
-                self.urgent(&Line::DeadLetter { reason, buffer_id: buffer_id.as_deref(), line });
+                self.urgent(&BridgeLine::DeadLetter { reason, buffer_id: buffer_id.as_deref(), line });
             }
             Notice::StalePrompt { answer } => {
                 let (prompt_id, option_id) = line::choice(answer);
                 let (source, raw) = (&answer.source, line::verbatim(answer.raw.as_deref()));
-                self.urgent(&Line::StalePrompt { prompt_id, option_id, source, raw });
+                self.urgent(&BridgeLine::StalePrompt { prompt_id, option_id, source, raw });
             }
             Notice::UnknownFrame { kind, raw } => {
                 if let Some(raw) = line::verbatim(Some(raw)) {
-                    self.urgent(&Line::Frame { kind, raw });
+                    self.urgent(&BridgeLine::Frame { kind, raw });
                 }
             }
-            // `disconnected` and the results have said it.
+            // `disconnected` and the results say the same.
             Notice::Dormant { .. } | Notice::Resumed | Notice::Stopped => {}
             _ => {}
         }
@@ -449,7 +450,7 @@ impl<'g> Session<'g> {
     fn connected(&self) {
         let descriptors = self.gateway.relay.descriptors();
         let is_upstream = self.gateway.relay.authorization_is_upstream();
-        if let Some(line) = Line::connected(&descriptors, is_upstream) {
+        if let Some(line) = BridgeLine::connected(&descriptors, is_upstream) {
             self.urgent(&line);
         }
     }

@@ -15,12 +15,12 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(30);
 
 /// Agents as the test hands them over; `None` ends the gateway.
-struct Handed {
+struct TestAgents {
     agents: Receiver<Option<Agent>>,
     ends: Sender<Option<AgentEnd>>,
 }
 
-impl Agents for Handed {
+impl Agents for TestAgents {
     async fn next(&mut self, last: Option<AgentEnd>) -> io::Result<Option<Agent>> {
         self.ends.send(last).unwrap();
         Ok(self.agents.recv_timeout(SOON).unwrap())
@@ -28,18 +28,18 @@ impl Agents for Handed {
 }
 
 /// An agent in the test's hands.
-struct Hand {
+struct TestAgent {
     reads: BufReader<PipeReader>,
     writes: PipeWriter,
 }
 
-fn agent() -> (Agent, Hand) {
+fn agent() -> (Agent, TestAgent) {
     let ((from, writes), (reads, to)) = (pipe().unwrap(), pipe().unwrap());
     let agent = Agent { from: Box::new(from), to: Box::new(to), replaceable: true };
-    (agent, Hand { reads: BufReader::new(reads), writes })
+    (agent, TestAgent { reads: BufReader::new(reads), writes })
 }
 
-impl Hand {
+impl TestAgent {
     fn next(&mut self) -> Value {
         let mut line = String::new();
         self.reads.read_line(&mut line).unwrap();
@@ -68,7 +68,7 @@ fn a_2_a_dead_agents_deliveries_come_to_the_next() {
             let media = MediaFolder::find(None, false).unwrap();
             let options =
                 Options { auto_ack: false, metrics: None, settings: AgentSettings::default(), media };
-            run(runtime, config, &mut Handed { agents, ends }, options, &shutdown)
+            run(runtime, config, &mut TestAgents { agents, ends }, options, &shutdown)
         });
         assert_eq!(ended.recv_timeout(SOON), Ok(None));
         let (first, mut hand) = agent();

@@ -1,60 +1,59 @@
-//! Writes to the agent: a thread of its own, since it blocks for as long as the agent does not read.
+//! Writer of the agent's input. It has its own thread, since it blocks while the agent does not read.
 
-use super::held::{Held, settle};
-use super::lines::{Line, Lines, Reading, Remark};
+use super::change_signal::ChangeSignal;
+use super::line_queue::{LineQueue, QueuedLine, ReadEvent, ReadMonitor};
 use super::settings::AgentSettings;
-use super::wake::Wake;
+use super::unsettled::{Unsettled, settle};
 use relayline_runtime::Settlement;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Bytes that are written at once: as many as a pipe takes or blocks for as a whole, so that it shows when some of a
-/// long line was read.
+/// Size of a write in bytes: a pipe accepts it as a whole, so that reading a part of a long line is noticed.
 const PIECE: usize = 4096;
 
-/// The lines for the agent, and whether it reads them.
+/// Queue of lines for the agent, and the monitor of its reading.
 #[derive(Debug)]
 pub(super) struct Writer(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write, or no more will come.
+    /// Signals a queued line, or the end of the queue.
     more: Condvar,
-    wake: Wake,
+    changes: ChangeSignal,
 }
 
 #[derive(Debug)]
 struct State {
-    lines: Lines<Settlement>,
-    reading: Reading,
-    /// No more lines will come.
+    lines: LineQueue<Settlement>,
+    monitor: ReadMonitor,
+    /// True once no more lines are queued.
     finishing: bool,
-    /// Nothing more is to be written.
+    /// True once nothing more is written.
     abandoned: bool,
-    /// The agent's reading end is closed.
+    /// True once the agent has closed its input.
     closed: bool,
-    /// The thread has ended.
-    over: bool,
+    /// True once the thread has ended.
+    terminated: bool,
 }
 
 impl State {
-    fn look(&mut self) {
+    fn update_monitor(&mut self) {
         let (waits, full) = (!self.lines.is_empty(), !self.lines.takes_results());
-        self.reading.look(Instant::now(), waits, full);
+        self.monitor.update(Instant::now(), waits, full);
     }
 
-    /// Forgets what waits; how many lines that were.
-    fn drain(&mut self) -> Vec<Line<Settlement>> {
+    /// Removes all queued lines.
+    fn drain(&mut self) -> Vec<QueuedLine<Settlement>> {
         self.lines.drain().collect()
     }
 }
 
-/// How the agent does with its lines.
-pub(super) struct Look {
-    pub(super) remark: Option<Remark>,
-    pub(super) is_hopeless: bool,
+/// Status of the agent's reading.
+pub(super) struct ReadStatus {
+    pub(super) event: Option<ReadEvent>,
+    pub(super) has_timed_out: bool,
     pub(super) deadline: Option<Instant>,
 }
 
@@ -63,8 +62,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next line; `None` when there will be none.
-    fn next(&self) -> Option<Line<Settlement>> {
+    /// Waits for the next line; `None` at the end.
+    fn next(&self) -> Option<QueuedLine<Settlement>> {
         let mut state = self.lock();
         loop {
             if state.abandoned {
@@ -80,14 +79,14 @@ impl Shared {
         }
     }
 
-    /// Writes a line and flushes it: whether the agent can read it now.
+    /// Writes and flushes a line. Returns true if that succeeded.
     fn write(&self, to: &mut dyn Write, text: &str) -> bool {
         for piece in text.as_bytes().chunks(PIECE) {
             if to.write_all(piece).is_err() {
                 return false;
             }
             let mut state = self.lock();
-            state.reading.has_read(Instant::now());
+            state.monitor.note_read(Instant::now());
             if state.abandoned {
                 return false;
             }
@@ -95,41 +94,47 @@ impl Shared {
         to.flush().is_ok()
     }
 
-    /// Writes a line, and settles the delivery that it gives to the agent.
-    fn deliver(&self, to: &mut dyn Write, line: Line<Settlement>, held: &Held, auto_ack: bool) -> bool {
-        let Line { text, event } = line;
+    /// Writes a line, and settles its delivery if the agent does not.
+    fn deliver(
+        &self,
+        to: &mut dyn Write,
+        line: QueuedLine<Settlement>,
+        unsettled: &Unsettled,
+        auto_ack: bool,
+    ) -> bool {
+        let QueuedLine { text, event } = line;
         let is_event = event.is_some();
-        if let Some(owed) = &event {
-            held.give(owed);
+        if let Some(settlement) = &event {
+            unsettled.mark_written(settlement);
         }
         let mut event = event;
-        if let Some(owed) = event.take_if(|owed| owed.is_buffered() && !auto_ack) {
-            held.keep(owed);
+        if let Some(settlement) = event.take_if(|settlement| settlement.is_buffered() && !auto_ack) {
+            unsettled.insert(settlement);
         }
         let written = self.write(to, &text);
-        if let Some(owed) = event {
-            settle(owed, written);
+        if let Some(settlement) = event {
+            settle(settlement, written);
         }
         let mut state = self.lock();
         state.lines.written(text.len(), is_event);
-        state.look();
+        state.update_monitor();
         written
     }
 
-    fn run(&self, to: &mut dyn Write, held: &Held, auto_ack: bool) {
+    fn run(&self, to: &mut dyn Write, unsettled: &Unsettled, auto_ack: bool) {
         while let Some(line) = self.next() {
-            let written = self.deliver(to, line, held, auto_ack);
+            let written = self.deliver(to, line, unsettled, auto_ack);
             if !written {
                 let mut state = self.lock();
                 state.closed |= !state.abandoned;
                 let lines = state.drain();
-                state.look();
+                state.update_monitor();
                 drop(state);
-                // Each event among them is refused as it is dropped; not under the lock.
+                // Not under the lock: dropping an event refuses it.
                 drop(lines);
                 break;
             }
-            self.wake.wake();
+            self.changes.set();
         }
     }
 }
@@ -138,34 +143,33 @@ impl Writer {
     pub(super) fn start(
         mut to: Box<dyn Write + Send>,
         settings: &AgentSettings,
-        held: Held,
+        unsettled: Unsettled,
         auto_ack: bool,
-        wake: Wake,
+        changes: ChangeSignal,
     ) -> io::Result<Writer> {
         let state = State {
-            lines: Lines::new(settings.clone()),
-            reading: Reading::new(settings),
+            lines: LineQueue::new(settings.clone()),
+            monitor: ReadMonitor::new(settings),
             finishing: false,
             abandoned: false,
             closed: false,
-            over: false,
+            terminated: false,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), more: Condvar::new(), wake });
+        let shared = Arc::new(Shared { state: Mutex::new(state), more: Condvar::new(), changes });
         let thread = shared.clone();
         let run = move || {
-            thread.run(&mut *to, &held, auto_ack);
-            // The end of the agent's input.
+            thread.run(&mut *to, &unsettled, auto_ack);
             drop(to);
-            thread.lock().over = true;
-            thread.wake.wake();
+            thread.lock().terminated = true;
+            thread.changes.set();
         };
         std::thread::Builder::new().name("agent-in".to_owned()).spawn(run)?;
         Ok(Writer(shared))
     }
 
-    /// Queues an event. With the agent's reading end closed it is refused.
-    pub(super) fn event(&self, text: String, owed: Settlement) {
-        self.push(|lines| lines.push_event(text + "\n", owed));
+    /// Queues an event. It is refused if the agent has closed its input.
+    pub(super) fn event(&self, text: String, settlement: Settlement) {
+        self.push(|lines| lines.push_event(text + "\n", settlement));
     }
 
     /// Queues a result, a notice or an interrupt.
@@ -173,15 +177,15 @@ impl Writer {
         self.push(|lines| lines.push_urgent(text + "\n"));
     }
 
-    fn push(&self, push: impl FnOnce(&mut Lines<Settlement>)) {
+    fn push(&self, push: impl FnOnce(&mut LineQueue<Settlement>)) {
         let mut state = self.0.lock();
-        if state.closed || state.abandoned || state.over {
+        if state.closed || state.abandoned || state.terminated {
             drop(state);
-            // What `push` holds is dropped, not under the lock.
+            // `push` is dropped without the lock.
             return;
         }
         push(&mut state.lines);
-        state.look();
+        state.update_monitor();
         drop(state);
         self.0.more.notify_one();
     }
@@ -194,36 +198,39 @@ impl Writer {
         self.0.lock().lines.takes_results()
     }
 
-    /// Looks how the agent does with its lines.
-    pub(super) fn look(&self) -> Look {
+    /// Returns the status of the agent's reading.
+    pub(super) fn read_status(&self) -> ReadStatus {
         let (mut state, now) = (self.0.lock(), Instant::now());
-        let remark = state.reading.remark(now);
-        Look { remark, is_hopeless: state.reading.is_hopeless(now), deadline: state.reading.deadline() }
+        let event = state.monitor.take_event(now);
+        ReadStatus {
+            event,
+            has_timed_out: state.monitor.has_timed_out(now),
+            deadline: state.monitor.deadline(),
+        }
     }
 
-    /// Whether the agent's reading end is closed.
+    /// Returns true if the agent has closed its input.
     pub(super) fn is_closed(&self) -> bool {
         self.0.lock().closed
     }
 
-    /// No more lines will come. The agent's input ends once those that wait are written.
+    /// Closes the agent's input once all queued lines are written.
     pub(super) fn finish(&self) {
         self.0.lock().finishing = true;
         self.0.more.notify_one();
     }
 
-    /// Whether the thread has ended.
-    pub(super) fn is_over(&self) -> bool {
-        self.0.lock().over
+    /// Returns true once the thread has ended.
+    pub(super) fn is_terminated(&self) -> bool {
+        self.0.lock().terminated
     }
 
-    /// Gives up on the agent's reading: what waits is dropped, events are refused. Returns how many lines that were.
-    /// A write that blocks is left to itself.
+    /// Drops all queued lines, and refuses their events. Returns the number of lines. A blocked write is abandoned.
     pub(super) fn abandon(&self) -> usize {
         let mut state = self.0.lock();
         state.abandoned = true;
         let lines = state.drain();
-        // The one that is being written.
+        // The line that is being written.
         let unfinished = usize::from(!state.lines.is_empty());
         drop(state);
         self.0.more.notify_one();

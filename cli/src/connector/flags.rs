@@ -1,4 +1,4 @@
-//! What the flags of `relayline connector` mean for the connector. No error repeats what was given: it may be a secret.
+//! Configuration of the connector from the flags. No error quotes a value: it may be a secret.
 
 use super::{ConnectorArgs, Refuse};
 use relayline_connector::chats::Platform;
@@ -9,16 +9,14 @@ use std::time::Duration;
 pub(super) fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {
     let mut config = ConnectorConfig::default();
     for pair in &args.gateway {
-        let (id, secret) = pair_of(pair).ok_or("--gateway wants ID=SECRET, neither of them empty")?;
+        let (id, secret) = pair_of(pair).ok_or("--gateway: write ID=SECRET, neither of them empty")?;
         config = config.gateway(id, secret);
     }
     for pair in &args.delivery_key {
-        let (id, key) = pair_of(pair).ok_or("--delivery-key wants ID=KEY, neither of them empty")?;
+        let (id, key) = pair_of(pair).ok_or("--delivery-key: write ID=KEY, neither of them empty")?;
         if !config.gateways.iter().any(|account| account.id == id) {
-            // An id is no secret, but what stands there by mistake may be one.
-            return Err(
-                "--delivery-key is for a gateway that --gateway names, and none has that id".to_owned()
-            );
+            // An id is not a secret, but a value in its place by mistake may be one.
+            return Err("--delivery-key: no --gateway has that id: give one with the same id".to_owned());
         }
         config = config.delivery_key(id, key);
     }
@@ -30,10 +28,10 @@ pub(super) fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {
         let (token, tenant) = tenant_of("--access-token", token)?;
         config = config.identity(token, tenant);
     }
-    let nobody = |token: &EnrollToken| !config.identities.iter().any(|who| who.tenant == token.tenant);
-    if config.enroll_tokens.iter().any(nobody) {
+    let is_unusable = |token: &EnrollToken| !config.identities.iter().any(|who| who.tenant == token.tenant);
+    if config.enroll_tokens.iter().any(is_unusable) {
         return Err(
-            "--enroll-token: nobody could use it: give an --access-token of the same tenant, too".into()
+            "--enroll-token: no gateway could use it: give an --access-token of the same tenant, too".into(),
         );
     }
     config.upgrade_refusal = match args.refuse {
@@ -48,16 +46,16 @@ pub(super) fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {
     Ok(config)
 }
 
-/// What was given is not repeated in errors: it may be a secret (C-4).
+/// Splits a pair. Errors do not quote it: it may be a secret (C-4).
 fn pair_of(pair: &Secret) -> Option<(&str, &str)> {
     pair.expose().split_once('=').filter(|(id, secret)| !id.trim().is_empty() && !secret.trim().is_empty())
 }
 
-/// A token may hold `=` itself, a tenant may not.
+/// Splits a token and its tenant. A token may contain `=`, a tenant may not.
 fn tenant_of<'a>(flag: &str, token: &'a Secret) -> Result<(&'a str, &'a str), String> {
     let (token, tenant) = token.expose().rsplit_once('=').unwrap_or((token.expose(), DEFAULT_TENANT));
     match token.trim().is_empty() || tenant.trim().is_empty() {
-        true => Err(format!("{flag} wants TOKEN or TOKEN=TENANT, neither of them empty")),
+        true => Err(format!("{flag}: write TOKEN or TOKEN=TENANT, neither of them empty")),
         false => Ok((token.trim(), tenant.trim())),
     }
 }

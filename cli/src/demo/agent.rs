@@ -9,7 +9,7 @@ use std::sync::mpsc::Sender;
 
 /// What the agent tells the stage.
 #[derive(Debug)]
-pub(super) enum Note {
+pub(super) enum AgentEvent {
     /// A delivery is answered, or could not be; a buffered one is acknowledged, which the connector sees.
     Answered { result: Result<(), String>, buffered: bool },
     /// A turn has begun that lasts until it is interrupted.
@@ -18,9 +18,9 @@ pub(super) enum Note {
     Over,
 }
 
-impl Note {
-    fn answered(result: Result<(), Failure>, buffered: bool) -> Note {
-        Note::Answered { result: result.map_err(|failure| failure.to_string()), buffered }
+impl AgentEvent {
+    fn answered(result: Result<(), Failure>, buffered: bool) -> AgentEvent {
+        AgentEvent::Answered { result: result.map_err(|failure| failure.to_string()), buffered }
     }
 }
 
@@ -31,22 +31,22 @@ pub(super) const COMMANDS: [&str; 3] = ["/slow", "/story", "/think"];
 type Questions = BTreeMap<String, Prompt>;
 
 /// Serves until the stream ends.
-pub(super) async fn serve(relay: Relay, mut inbox: Inbox, notes: Sender<Note>) {
+pub(super) async fn serve(relay: Relay, mut inbox: Inbox, events: Sender<AgentEvent>) {
     // Turns that last, by session.
     let mut turns: BTreeMap<String, Delivery> = BTreeMap::new();
     let mut questions = Questions::new();
     while let Some(incoming) = inbox.next().await {
-        let note = match incoming {
+        let event = match incoming {
             Incoming::Message(delivery) if delivery.message().text.starts_with("/slow") => {
                 relay.typing(delivery.message().source.chat_id.as_str()).await;
                 turns.insert(delivery.session_key(), delivery);
-                Note::Busy
+                AgentEvent::Busy
             }
             Incoming::Message(delivery) => {
                 let result = answer(&relay, &delivery, &mut questions).await;
                 let buffered = delivery.is_buffered();
                 delivery.ack();
-                Note::answered(result, buffered)
+                AgentEvent::answered(result, buffered)
             }
             Incoming::PromptAnswer(delivery) => {
                 let who = delivery.message().source.user_name.as_deref().unwrap_or("somebody").to_owned();
@@ -55,26 +55,26 @@ pub(super) async fn serve(relay: Relay, mut inbox: Inbox, notes: Sender<Note>) {
                 let result = delivery.reply(&format!("{who} chose {chosen:?}")).await;
                 let buffered = delivery.is_buffered();
                 delivery.ack();
-                Note::answered(result.map(drop), buffered)
+                AgentEvent::answered(result.map(drop), buffered)
             }
             Incoming::Interrupt { session_key, .. } => match turns.remove(&session_key) {
                 Some(turn) => {
                     let result = turn.reply("stopped: you interrupted me").await;
                     let buffered = turn.is_buffered();
                     turn.ack();
-                    Note::answered(result.map(drop), buffered)
+                    AgentEvent::answered(result.map(drop), buffered)
                 }
                 // Whoever is not busy has nothing to stop.
-                None => Note::answered(Ok(()), false),
+                None => AgentEvent::answered(Ok(()), false),
             },
             // The stage sees the connection from the other side.
             _ => continue,
         };
-        if notes.send(note).is_err() {
+        if events.send(event).is_err() {
             break;
         }
     }
-    let _ = notes.send(Note::Over);
+    let _ = events.send(AgentEvent::Over);
 }
 
 async fn answer(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Result<(), Failure> {

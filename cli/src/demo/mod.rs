@@ -1,14 +1,15 @@
-//! `relayline demo`: a connector, a gateway and an agent on this machine, and a conversation between them.
+//! `relayline demo`: runs a connector, a gateway and an agent on this machine, and a conversation between them.
 
 mod agent;
+mod conversation;
 mod enroll;
 mod script;
-mod stage;
 mod transcript;
 
 use crate::fail;
 use crate::gateway::RuntimeName;
 use clap::Args;
+use conversation::Conversation;
 use enroll::{TENANT, Tokens};
 use relayline_connector::chats::Platform;
 use relayline_connector::{ConnectorConfig, EmbeddedConnector};
@@ -16,30 +17,29 @@ use relayline_control::config::GatewayConfig;
 use relayline_control::url::DialUrl;
 use relayline_core::config::{Credentials, Identity};
 use script::Step;
-use stage::Stage;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
-/// See it work: a connector, a gateway and an echo agent, all on this machine
+/// Run a connector, a gateway and an echo agent on this machine, and chat with the agent.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
-  relayline demo                 chat with the agent; /help lists what you can do
-  relayline demo < /dev/null     watch the built-in conversation
-  relayline demo --script FILE   play your own: a step a line, # for remarks
+  relayline demo                 chat with the agent; /help lists the commands
+  relayline demo < /dev/null     play the built-in conversation
+  relayline demo --script FILE   play your own: one step per line, # for comments
 
 Steps of a script: `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT`, `!drop`; a CHAT is
 discord, telegram or slack.
 
-Exit codes: 0 done, 1 failed, 2 wrong flags.")]
+Exit codes: 0 done; 1 failed; 2 wrong flags.")]
 pub(crate) struct DemoArguments {
-    /// Play this conversation instead of chatting
+    /// Play the conversation of this file instead of chatting.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
 
-    /// Which runtime does the socket work
+    /// Async runtime that does the socket work.
     #[arg(long, value_enum, default_value_t = RuntimeName::Tokio, value_name = "NAME")]
     runtime: RuntimeName,
 }
@@ -61,9 +61,9 @@ pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
             Some(Err(error)) => return fail(1, error),
             None => None,
         };
-    let played = play(arguments.runtime, |stage| match steps {
-        Some(steps) => steps.iter().try_for_each(|step| stage.perform(step)),
-        None => chat(stage, io::stdin().lock().lines()),
+    let played = play(arguments.runtime, |conversation| match steps {
+        Some(steps) => steps.iter().try_for_each(|step| conversation.perform(step)),
+        None => chat(conversation, io::stdin().lock().lines()),
     });
     match played {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
 
 fn play(
     runtime: RuntimeName,
-    conversation: impl FnOnce(&mut Stage) -> Result<(), String>,
+    script: impl FnOnce(&mut Conversation) -> Result<(), String>,
 ) -> Result<(), String> {
     let tokens = Tokens::new()?;
     let mut connector = ConnectorConfig::default()
@@ -89,13 +89,13 @@ fn play(
     let config = config(&connector.url(), credentials)?;
 
     // The gateway and its agent run on a thread of their own, as they would in a process of their own.
-    let (notes, heard) = mpsc::channel();
+    let (events, received) = mpsc::channel();
     let (relays, relay) = mpsc::channel();
     let host = std::thread::Builder::new().name("agent".to_owned()).spawn(move || {
         runtime.host(config, |relay, inbox| async move {
-            // The stage is waiting for it; if it is gone there is no one to play for.
+            // It fails if the conversation has ended already.
             let _ = relays.send(relay.clone());
-            agent::serve(relay, inbox, notes).await;
+            agent::serve(relay, inbox, events).await;
         })
     });
     let host = host.map_err(|error| error.to_string())?;
@@ -103,10 +103,10 @@ fn play(
         let why = host.join().ok().and_then(Result::err);
         return Err(why.map_or_else(|| "the gateway did not start".to_owned(), |error| error.to_string()));
     };
-    let mut stage = Stage::new(connector, heard, relay.clone());
-    let played = stage.open().and_then(|()| conversation(&mut stage));
+    let mut conversation = Conversation::new(connector, received, relay.clone());
+    let played = conversation.open().and_then(|()| script(&mut conversation));
     smol::block_on(relay.disconnect());
-    played.and_then(|()| stage.close())
+    played.and_then(|()| conversation.close())
 }
 
 fn config(url: &str, credentials: Credentials) -> Result<GatewayConfig, String> {
@@ -121,37 +121,37 @@ fn config(url: &str, credentials: Credentials) -> Result<GatewayConfig, String> 
     Ok(config)
 }
 
-/// What can be said, a line each.
+/// Commands of the chat.
 const HELP: [(&str, &str); 12] = [
     ("/chat NAME", "go to another chat: discord, telegram, slack or sms"),
     ("/story", "ask for a long answer"),
-    ("/think", "ask for an answer that grows"),
+    ("/think", "ask for a streamed answer"),
     ("deploy", "be asked a question, with buttons where the chat has them"),
     ("/press OPTION", "answer it: yes or no"),
     ("/command NAME", "a slash command, as in /command status"),
-    ("/slow", "begin a turn that lasts"),
+    ("/slow", "begin a long turn"),
     ("/stop", "interrupt it"),
     ("thanks", "get a reaction"),
     ("/drop", "cut the connection"),
-    ("/help", "this list"),
+    ("/help", "show this list"),
     ("/quit", "leave"),
 ];
 
-/// What to say of a command that there is not: perhaps one that is near it was meant.
+/// Returns the error for an unknown command, with a similar one if there is one.
 fn unknown(command: &str) -> String {
     let known =
         HELP.iter().filter_map(|(text, _)| text.split(' ').next()).filter(|known| known.starts_with('/'));
     let near =
         known.filter(|known| distance(known, command) <= 2).min_by_key(|known| distance(known, command));
     match near {
-        Some(near) => format!("there is no {command}: did you mean {near}? /help lists what there is"),
+        Some(near) => format!("there is no {command}: did you mean {near}? /help lists the commands"),
         None => format!(
-            "there is no {command}: /help lists what there is, and /command NAME sends a slash command"
+            "there is no {command}: /help lists the commands, and /command NAME sends a slash command"
         ),
     }
 }
 
-/// How many letters must be typed differently to make one word of the other.
+/// Returns the edit distance of two words.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
@@ -166,10 +166,13 @@ fn distance(one: &str, other: &str) -> usize {
     row[other.len()]
 }
 
-/// A person at a terminal talks to the agent.
-fn chat(stage: &mut Stage, lines: impl Iterator<Item = io::Result<String>>) -> Result<(), String> {
-    stage.remark("You are in Discord. Say something, or /help.");
-    let mut place = script::Place::Discord;
+/// Chats with the agent from a terminal.
+fn chat(
+    conversation: &mut Conversation,
+    lines: impl Iterator<Item = io::Result<String>>,
+) -> Result<(), String> {
+    conversation.remark("You are in Discord. Say something, or /help.");
+    let mut current = script::DemoChat::Discord;
     for line in lines {
         let line = line.map_err(|error| format!("stdin: {error}"))?;
         let line = line.trim();
@@ -178,33 +181,32 @@ fn chat(stage: &mut Stage, lines: impl Iterator<Item = io::Result<String>>) -> R
             ("/quit", _) => break,
             ("/help", _) => {
                 for (command, what) in HELP {
-                    stage.remark(&format!("{command:<15}{what}"));
+                    conversation.remark(&format!("{command:<15}{what}"));
                 }
                 continue;
             }
             ("/chat", name) => {
-                match script::Place::named(name) {
-                    Some(there) => place = there,
-                    None => {
-                        stage.remark(&format!("there is no chat {name:?}: discord, telegram, slack or sms"))
-                    }
+                match script::DemoChat::named(name) {
+                    Some(there) => current = there,
+                    None => conversation
+                        .remark(&format!("there is no chat {name:?}: discord, telegram, slack or sms")),
                 }
                 continue;
             }
-            ("/stop", _) => Step::Interrupt(place),
-            ("/press", option) => Step::Press(place, option.trim().to_owned()),
-            ("/command", name) => Step::Command(place, name.trim().trim_start_matches('/').to_owned()),
+            ("/stop", _) => Step::Interrupt(current),
+            ("/press", option) => Step::Press(current, option.trim().to_owned()),
+            ("/command", name) => Step::Command(current, name.trim().trim_start_matches('/').to_owned()),
             ("/drop", _) => Step::Drop,
             (command, _) if command.starts_with('/') && !agent::COMMANDS.contains(&command) => {
-                stage.remark(&unknown(command));
+                conversation.remark(&unknown(command));
                 continue;
             }
-            _ => Step::Say(place, line.to_owned()),
+            _ => Step::Say(current, line.to_owned()),
         };
-        // A person may try again, so that a slip ends nothing.
-        match stage.misstep(&step) {
-            Some(why) => stage.remark(&why),
-            None => stage.perform(&step)?,
+        // A mistake does not end the chat.
+        match conversation.problem(&step) {
+            Some(why) => conversation.remark(&why),
+            None => conversation.perform(&step)?,
         }
     }
     Ok(())
@@ -224,7 +226,7 @@ mod tests {
             }
             Ok((*line).to_owned())
         });
-        play(RuntimeName::Tokio, |stage| chat(stage, lines))
+        play(RuntimeName::Tokio, |conversation| chat(conversation, lines))
     }
 
     #[test]
@@ -243,10 +245,9 @@ mod tests {
 
     #[test]
     fn an_unknown_command_gets_a_hint() {
-        assert_eq!(unknown("/pres"), "there is no /pres: did you mean /press? /help lists what there is");
-        assert_eq!(unknown("/exit"), "there is no /exit: did you mean /quit? /help lists what there is");
-        let none =
-            "there is no /nonsense: /help lists what there is, and /command NAME sends a slash command";
+        assert_eq!(unknown("/pres"), "there is no /pres: did you mean /press? /help lists the commands");
+        assert_eq!(unknown("/exit"), "there is no /exit: did you mean /quit? /help lists the commands");
+        let none = "there is no /nonsense: /help lists the commands, and /command NAME sends a slash command";
         assert_eq!(unknown("/nonsense"), none);
         for (a, b, expected) in
             [("", "", 0), ("/a", "/a", 0), ("/stop", "/sotp", 2), ("abc", "", 3), ("", "é", 1)]

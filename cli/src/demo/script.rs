@@ -30,32 +30,32 @@ slack: Did you get this?
 
 /// Where something is said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(super) enum DemoChat {
     Discord,
     Telegram,
     Slack,
     Sms,
 }
 
-impl Place {
-    const ALL: [(&'static str, Place); 4] = [
-        ("discord", Place::Discord),
-        ("telegram", Place::Telegram),
-        ("slack", Place::Slack),
-        ("sms", Place::Sms),
+impl DemoChat {
+    const ALL: [(&'static str, DemoChat); 4] = [
+        ("discord", DemoChat::Discord),
+        ("telegram", DemoChat::Telegram),
+        ("slack", DemoChat::Slack),
+        ("sms", DemoChat::Sms),
     ];
 
-    pub(super) fn named(name: &str) -> Option<Place> {
-        Place::ALL.iter().find(|(known, _)| *known == name.trim()).map(|(_, place)| *place)
+    pub(super) fn named(name: &str) -> Option<DemoChat> {
+        DemoChat::ALL.iter().find(|(known, _)| *known == name.trim()).map(|(_, chat)| *chat)
     }
 
     /// A guild's channel, a forum's topic, a channel's thread, a text message.
     pub(super) fn room(self) -> Room {
         match self {
-            Place::Discord => discord::guild_channel(),
-            Place::Telegram => telegram::topic(),
-            Place::Slack => slack::thread(),
-            Place::Sms => guest(),
+            DemoChat::Discord => discord::guild_channel(),
+            DemoChat::Telegram => telegram::topic(),
+            DemoChat::Slack => slack::thread(),
+            DemoChat::Sms => guest(),
         }
     }
 }
@@ -63,12 +63,12 @@ impl Place {
 /// One thing that happens.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Step {
-    Say(Place, String),
-    Interrupt(Place),
+    Say(DemoChat, String),
+    Interrupt(DemoChat),
     /// The option of the question that is open there.
-    Press(Place, String),
+    Press(DemoChat, String),
     /// A slash command, by its name.
-    Command(Place, String),
+    Command(DemoChat, String),
     Drop,
 }
 
@@ -80,24 +80,25 @@ pub(super) fn parse(text: &str) -> Result<Vec<Step>, String> {
 }
 
 fn step(line: &str) -> Result<Step, String> {
-    let place = |name: &str| {
-        Place::named(name)
+    let chat = |name: &str| {
+        DemoChat::named(name)
             .ok_or_else(|| format!("there is no chat {:?}: discord, telegram, slack or sms", name.trim()))
     };
     if line == "!drop" {
         return Ok(Step::Drop);
     }
     if let Some(name) = line.strip_prefix("!interrupt ") {
-        return Ok(Step::Interrupt(place(name)?));
+        return Ok(Step::Interrupt(chat(name)?));
     }
-    for (word, make) in [("!press ", Step::Press as fn(Place, String) -> Step), ("!command ", Step::Command)]
+    for (word, make) in
+        [("!press ", Step::Press as fn(DemoChat, String) -> Step), ("!command ", Step::Command)]
     {
         if let Some((name, rest)) = line.strip_prefix(word).and_then(|rest| rest.split_once(' ')) {
-            return Ok(make(place(name)?, rest.trim().to_owned()));
+            return Ok(make(chat(name)?, rest.trim().to_owned()));
         }
     }
     match line.split_once(':') {
-        Some((name, text)) if !name.starts_with('!') => Ok(Step::Say(place(name)?, text.trim().to_owned())),
+        Some((name, text)) if !name.starts_with('!') => Ok(Step::Say(chat(name)?, text.trim().to_owned())),
         Some(_) | None => Err(format!(
             "{line:?} is no step: write `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT` or `!drop`"
         )),
@@ -112,10 +113,10 @@ mod tests {
     fn conversations_are_read_and_errors_name_their_line() {
         assert_eq!(parse(BUILT_IN).map(|steps| steps.len()), Ok(14));
         for (text, expected) in [
-            ("slack: a: b", Ok(Step::Say(Place::Slack, "a: b".into()))),
-            ("!interrupt telegram", Ok(Step::Interrupt(Place::Telegram))),
-            ("!press slack yes", Ok(Step::Press(Place::Slack, "yes".into()))),
-            ("!command discord status", Ok(Step::Command(Place::Discord, "status".into()))),
+            ("slack: a: b", Ok(Step::Say(DemoChat::Slack, "a: b".into()))),
+            ("!interrupt telegram", Ok(Step::Interrupt(DemoChat::Telegram))),
+            ("!press slack yes", Ok(Step::Press(DemoChat::Slack, "yes".into()))),
+            ("!command discord status", Ok(Step::Command(DemoChat::Discord, "status".into()))),
             ("!drop", Ok(Step::Drop)),
             ("# x\n\nirc: hi", Err("3: there is no chat \"irc\": discord, telegram, slack or sms")),
             (

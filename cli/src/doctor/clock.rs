@@ -1,13 +1,13 @@
-//! Whether the two clocks agree, by the answer's `Date`.
+//! Comparison of the clocks of gateway and connector, by the answer's `Date`.
 
 use super::{Findings, Verdict};
 use relayline_core::token::TOKEN_TTL_S;
 use std::time::UNIX_EPOCH;
 
-/// Seconds that nobody needs to know of: `Date` is cut to whole ones, and the answer was under way.
+/// Difference in seconds that is not reported: `Date` is truncated to seconds, and the answer took time to arrive.
 const QUIET: u64 = 30;
 
-/// Compares the connector's date with ours.
+/// Compares the connector's date with this machine's clock.
 pub(super) fn judge(date: Option<&str>, unix_s: u64, findings: &mut Findings) {
     let (verdict, what) = verdict(date, unix_s);
     findings.say(verdict, "clock", what);
@@ -24,14 +24,14 @@ fn verdict(date: Option<&str>, unix_s: u64) -> (Verdict, String) {
     let what = format!("{skew} s {side} the connector's");
     match skew {
         0..=QUIET => (Verdict::Ok, what),
-        // A token that is minted behind has so much less time; one minted ahead has more, but a delivery's signature none.
+        // A slow clock shortens the life of a token. A fast one lengthens it, but invalidates signatures of deliveries.
         skew if skew < TOKEN_TTL_S => {
             (Verdict::Warn, format!("{what}: set this machine's clock, by NTP for instance"))
         }
         _ => (
             Verdict::Fail,
             format!(
-                "{what}, and tokens are good for {TOKEN_TTL_S} s: set this machine's clock, by NTP for instance"
+                "{what}, and tokens are valid for {TOKEN_TTL_S} s: set this machine's clock, by NTP for instance"
             ),
         ),
     }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_off_is_said_and_one_that_is_far_off_fails() {
+    fn a_small_clock_skew_warns_and_a_large_one_fails() {
         let date = Some("Sun, 06 Nov 1994 08:49:37 GMT");
         let at = 784_111_777;
         for (date, now, expected) in [
@@ -53,7 +53,7 @@ mod tests {
             (
                 date,
                 at + 300,
-                (Verdict::Fail, "300 s ahead of the connector's, and tokens are good for 300 s"),
+                (Verdict::Fail, "300 s ahead of the connector's, and tokens are valid for 300 s"),
             ),
             (date, 0, (Verdict::Fail, "784111777 s behind the connector's, and ")),
             (Some("yesterday"), at, (Verdict::Warn, "the connector's answer has no date")),

@@ -1,4 +1,4 @@
-//! The handshake: a gateway that connects, and leaves again.
+//! Handshake: connects a gateway, and disconnects it.
 
 use super::{Findings, Stop};
 use crate::gateway::RuntimeName;
@@ -8,7 +8,7 @@ use relayline_core::output::Notice;
 use relayline_runtime::Incoming;
 use std::io;
 
-/// The close code of an auth refusal (L-7).
+/// Close code of rejected credentials (L-7).
 const REFUSED: u16 = 4401;
 
 pub(super) fn handshake(
@@ -45,27 +45,27 @@ pub(super) fn handshake(
                     return Err(findings.stop("handshake", format_args!("{reason}{code}")));
                 }
                 Incoming::Fatal(fatal) => return Err(findings.stop("handshake", fatal)),
-                // Messages and the like are dropped, and what is buffered comes again.
+                // Dropped events are refused: buffered ones are redelivered.
                 _ => {}
             }
         }
-        Err(findings.stop("handshake", "the connection ended before it"))
+        Err(findings.stop("handshake", "the connection ended before the handshake: try again"))
     })
 }
 
-/// Says that the credentials are good, or that none are asked for.
+/// Reports that the credentials were accepted, or that none are required.
 fn accepted(gateway_id: Option<&str>, findings: &mut Findings) {
     match gateway_id {
-        Some(id) => findings.ok("credentials", format_args!("the token of {id:?} was taken")),
+        Some(id) => findings.ok("credentials", format_args!("the token of {id:?} was accepted")),
         None => findings.warn(
             "credentials",
-            "none are set, and the connector wants none: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET where others can \
-             reach it",
+            "none are set, and the connector requires none: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET if other \
+             machines can reach it",
         ),
     }
 }
 
-/// L-7: the connector has accepted the upgrade, and closed the connection for the credentials.
+/// L-7: the connector accepted the upgrade, and closed the connection because of the credentials.
 fn refused(gateway_id: Option<&str>, reason: &str, findings: &mut Findings) -> Stop {
     match gateway_id {
         Some(_) => findings.stop(
@@ -78,18 +78,18 @@ fn refused(gateway_id: Option<&str>, reason: &str, findings: &mut Findings) -> S
         None => findings.stop(
             "credentials",
             format_args!(
-                "there are none, and the connector wants some: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET, or enroll \
+                "none are set, and the connector requires them: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET, or enroll \
                  (it closed with {REFUSED}, {reason})"
             ),
         ),
     }
 }
 
-/// What to say of a descriptor that is none of the gateway's platforms.
+/// Returns the warning for a descriptor of another platform.
 fn foreign(platform: &str, ours: &[String]) -> String {
     format!(
-        "the descriptor is that of {platform:?}, and this gateway speaks for {}: check --platform, or what the connector \
-         knows of this gateway's bot",
+        "the descriptor is for {platform:?}, and this gateway is configured for {}: check --platform, or this gateway's bot \
+         at the connector",
         ours.join(", ")
     )
 }

@@ -1,4 +1,4 @@
-//! TLS and upgrade, by one request that asks for a WebSocket and hangs up.
+//! TLS and upgrade, by one upgrade request whose connection is closed after the answer.
 
 use super::{Findings, Stop, Verdict, clock};
 use crate::unix_s;
@@ -11,7 +11,7 @@ use relayline_core::token::{self, TOKEN_TTL_S};
 use relayline_core::upgrade::Refusal;
 use relayline_runtime::http::Client;
 
-/// Asks for the upgrade as a dial does, and judges the answer.
+/// Requests the upgrade as a dial does, and reports on the answer.
 pub(super) async fn probe(
     client: &Client,
     config: &GatewayConfig,
@@ -29,14 +29,14 @@ pub(super) async fn probe(
     encryption(config, findings);
     let mut date = answer.header("date").map(str::to_owned);
     if date.is_none() {
-        // An upgrade need not say the time; an ordinary answer usually does.
+        // The answer to an upgrade may lack a date. An ordinary answer usually has one.
         date = client.send(&plain(config)).await.ok().and_then(|answer| self::date(&answer.headers));
     }
     let clock = |findings: &mut Findings| clock::judge(date.as_deref(), unix_s(), findings);
     let Some(refusal) = answer.refusal() else {
         findings.ok("upgrade", "101");
         clock(findings);
-        // The handshake shows if the connector takes the credentials.
+        // The handshake shows if the connector accepts the credentials.
         return Ok(());
     };
     if refusal.verdict().is_none() && !refusal.is_foreign() {
@@ -47,12 +47,12 @@ pub(super) async fn probe(
     Err(refused(config, &refusal, findings))
 }
 
-/// The secrets that an answer may repeat and that must not be shown (C-4).
+/// Returns the secrets that an answer may repeat and that must be redacted (C-4).
 fn hidden(config: &GatewayConfig) -> Vec<&Secret> {
     config.machine.credentials.iter().map(|credentials| &credentials.secret).collect()
 }
 
-/// L-9: a 401 is the connector's own word, or that of something before it.
+/// L-9: a 401 is from the connector or from a proxy before it.
 fn refused(config: &GatewayConfig, refusal: &Refusal<'_>, findings: &mut Findings) -> Stop {
     let said = refusal.describe(&hidden(config));
     match (&config.machine.credentials, refusal.verdict()) {
@@ -66,14 +66,14 @@ fn refused(config: &GatewayConfig, refusal: &Refusal<'_>, findings: &mut Finding
         (None, Some(_)) => findings.stop(
             "credentials",
             format_args!(
-                "there are none, and the connector wants some: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET, or \
+                "none are set, and the connector requires them: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET, or \
                  enroll (it answered {said})"
             ),
         ),
         (Some(_), None) => findings.stop(
             "credentials",
             format_args!(
-                "refused ({}), but not as a connector does: ask who runs the proxy or load balancer before it, and \
+                "refused ({}), but not by a connector: ask the operator of the proxy or load balancer before it, and \
                  check the gateway's id and secret (the answer was {said})",
                 refusal.status
             ),
@@ -81,8 +81,8 @@ fn refused(config: &GatewayConfig, refusal: &Refusal<'_>, findings: &mut Finding
         (None, None) => findings.stop(
             "credentials",
             format_args!(
-                "there are none, and the connector, or a proxy or load balancer before it, wants some: set \
-                 GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET, or ask who runs it (the answer was {said})"
+                "none are set, and the connector, or a proxy or load balancer before it, requires them: set \
+                 GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET, or ask its operator (the answer was {said})"
             ),
         ),
     }
@@ -101,14 +101,14 @@ fn no_connector(config: &GatewayConfig, refusal: &Refusal<'_>, findings: &mut Fi
         409 | 429 | 500..=599 => findings.stop(
             "upgrade",
             format_args!(
-                "{}: the connector, or what stands before it, is not well: try again later ({said})",
+                "{}: the connector or a proxy before it is unavailable: try again later ({said})",
                 refusal.status
             ),
         ),
         _ => findings.stop(
             "upgrade",
             format_args!(
-                "{}: no connector answers so: check the URL's host, port and path ({said})",
+                "{}: not the answer of a connector: check the URL's host, port and path ({said})",
                 refusal.status
             ),
         ),
@@ -120,7 +120,7 @@ fn no_answer(config: &GatewayConfig, cause: Unreachable, findings: &mut Findings
         Unreachable::Name(_) => "dns",
         Unreachable::Connect(_) | Unreachable::Proxy { .. } => "tcp",
         Unreachable::Tls(_) => "tls",
-        // Whatever else there is, or comes to be.
+        // Other causes, and those that later versions add.
         _ => "upgrade",
     };
     findings.stop(step, plain(config).unreachable(cause))
@@ -129,12 +129,12 @@ fn no_answer(config: &GatewayConfig, cause: Unreachable, findings: &mut Findings
 fn encryption(config: &GatewayConfig, findings: &mut Findings) {
     match (config.url.is_secure(), config.url.is_loopback()) {
         (true, _) => findings.ok("tls", "the certificate is trusted"),
-        (false, true) => findings.ok("tls", "none, and none is needed on this machine"),
-        (false, false) => findings.say(Verdict::Warn, "tls", "none: others can read along, use wss://"),
+        (false, true) => findings.ok("tls", "none, and none is required on this machine"),
+        (false, false) => findings.say(Verdict::Warn, "tls", "none: others can read the traffic: use wss://"),
     }
 }
 
-/// A request for the same place that asks for no upgrade and shows no credentials.
+/// Returns a plain request to the same URL, without upgrade and credentials.
 fn plain(config: &GatewayConfig) -> Request {
     Request {
         method: Method::GET,

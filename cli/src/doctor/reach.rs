@@ -1,4 +1,4 @@
-//! Name and port: of the connector, or of the proxy before it.
+//! Name look-up and TCP connection, to the connector or to its proxy.
 
 use super::{Findings, Stop};
 use crate::gateway::RuntimeName;
@@ -10,7 +10,7 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-/// Looks the name up and connects, as a dial would first.
+/// Looks up the name and connects, like the first steps of a dial.
 pub(super) fn reach(
     runtime: RuntimeName,
     config: &GatewayConfig,
@@ -22,12 +22,12 @@ pub(super) fn reach(
         Some(proxy) => (proxy.host(), proxy.port(), " (the proxy)"),
         None => (url.host().trim_matches(['[', ']']), url.port(), ""),
     };
-    let (patience, steps) = (config.machine.timing.dial_timeout, Steps { host, port, whose });
+    let (timeout, steps) = (config.machine.timing.dial_timeout, Steps { host, port, whose });
     match runtime {
         RuntimeName::Tokio => runtime
-            .run(|| async { Ok(steps.take(relayline_tokio::Tokio::current()?, patience, findings).await) }),
+            .run(|| async { Ok(steps.take(relayline_tokio::Tokio::current()?, timeout, findings).await) }),
         RuntimeName::Smol => {
-            runtime.run(|| async { Ok(steps.take(relayline_smol::Smol, patience, findings).await) })
+            runtime.run(|| async { Ok(steps.take(relayline_smol::Smol, timeout, findings).await) })
         }
     }
 }
@@ -42,12 +42,12 @@ impl Steps<'_> {
     async fn take<R: Runtime>(
         &self,
         runtime: R,
-        patience: Duration,
+        timeout: Duration,
         findings: &mut Findings,
     ) -> Result<(), Stop> {
         let Steps { host, port, whose } = self;
-        findings.wait("dns", patience);
-        let found = within(&runtime, patience, runtime.look_up((*host).to_owned(), *port)).await;
+        findings.wait("dns", timeout);
+        let found = within(&runtime, timeout, runtime.look_up((*host).to_owned(), *port)).await;
         let addresses = match found {
             Ok(addresses) if !addresses.is_empty() => addresses,
             Ok(_) => {
@@ -61,12 +61,12 @@ impl Steps<'_> {
         };
         let list: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
         findings.ok("dns", format_args!("{host}{whose} is {}", list.join(", ")));
-        findings.wait("tcp", patience * u32::try_from(addresses.len()).unwrap_or(1));
+        findings.wait("tcp", timeout * u32::try_from(addresses.len()).unwrap_or(1));
         let mut why = None;
         for address in addresses {
-            match within(&runtime, patience, runtime.connect(address)).await {
+            match within(&runtime, timeout, runtime.connect(address)).await {
                 Ok(_) => {
-                    findings.ok("tcp", format_args!("{address}{whose} takes connections"));
+                    findings.ok("tcp", format_args!("{address}{whose} accepts connections"));
                     return Ok(());
                 }
                 Err(error) => why = Some((address, error)),
@@ -80,13 +80,13 @@ impl Steps<'_> {
 
 async fn within<T>(
     runtime: &impl Runtime,
-    patience: Duration,
+    timeout: Duration,
     what: impl Future<Output = io::Result<T>>,
 ) -> io::Result<T> {
-    match select(pin!(what), pin!(runtime.sleep(patience))).await {
+    match select(pin!(what), pin!(runtime.sleep(timeout))).await {
         Either::Left((done, _)) => done,
         Either::Right(_) => {
-            Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing within {} s", patience.as_secs())))
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing within {} s", timeout.as_secs())))
         }
     }
 }

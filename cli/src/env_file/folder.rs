@@ -17,12 +17,12 @@ use std::path::{Component, Path, PathBuf};
 const LINKS: usize = 40;
 
 /// A file that was there before.
-pub(super) struct Old {
+pub(super) struct ExistingFile {
     pub(super) file: File,
     pub(super) stat: Stat,
 }
 
-impl Old {
+impl ExistingFile {
     pub(super) fn len(&self) -> u64 {
         u64::try_from(self.stat.st_size).unwrap_or_default()
     }
@@ -70,7 +70,11 @@ impl Folder {
     ///
     /// # Errors
     /// When it is not a regular file; unless forced, also when it is not this user's alone.
-    pub(super) fn old(&self, name: &OsStr, path: &Path) -> Result<Option<Old>, EnvFileWriteError> {
+    pub(super) fn existing(
+        &self,
+        name: &OsStr,
+        path: &Path,
+    ) -> Result<Option<ExistingFile>, EnvFileWriteError> {
         // A pipe must not block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
@@ -89,7 +93,7 @@ impl Folder {
         if trust::kind(&stat) != FileType::RegularFile {
             return Err(EnvFileWriteError::NoEnvFile(path.to_owned(), "is not a regular file"));
         }
-        Ok(Some(Old { file, stat }))
+        Ok(Some(ExistingFile { file, stat }))
     }
 
     fn judge(&self, path: &Path, why: Option<String>) -> Result<(), EnvFileWriteError> {

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// A file that was there before.
-pub(super) struct Old {
+pub(super) struct ExistingFile {
     pub(super) file: File,
     len: u64,
 }
 
-impl Old {
+impl ExistingFile {
     pub(super) fn len(&self) -> u64 {
         self.len
     }
@@ -38,7 +38,11 @@ impl Folder {
         Ok(Folder(path.to_owned()))
     }
 
-    pub(super) fn old(&self, name: &OsStr, path: &Path) -> Result<Option<Old>, EnvFileWriteError> {
+    pub(super) fn existing(
+        &self,
+        name: &OsStr,
+        path: &Path,
+    ) -> Result<Option<ExistingFile>, EnvFileWriteError> {
         let failed = |error| EnvFileWriteError::Io("read", path.to_owned(), error);
         let file = match File::open(self.0.join(name)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -48,7 +52,7 @@ impl Folder {
         if !metadata.is_file() {
             return Err(EnvFileWriteError::NoEnvFile(path.to_owned(), "is not a regular file"));
         }
-        Ok(Some(Old { file, len: metadata.len() }))
+        Ok(Some(ExistingFile { file, len: metadata.len() }))
     }
 
     pub(super) fn draft(&self) -> io::Result<Draft> {

@@ -1,4 +1,4 @@
-//! The agent as a child of the gateway, on systems without process groups.
+//! Agent as a child of the gateway, on systems without process groups.
 
 use super::StartError;
 use crate::bridge::Agent;
@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Time that the agent has after the end of its input.
+/// Time from the end of the agent's input until it is killed.
 const KILL_AFTER: Duration = Duration::from_secs(5);
 
 /// A running agent.

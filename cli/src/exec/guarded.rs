@@ -1,4 +1,4 @@
-//! The gateway's side of the guard: starts it with the agent, and asks it to end the agent's process group.
+//! Gateway side of the guard: starts it with the agent, and orders it to end the agent's process group.
 
 use super::StartError;
 use crate::bridge::Agent;
@@ -16,7 +16,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Time beyond its own that the guard has for an answer. After it the gateway ends guard and group itself.
+/// Extra time for the guard's answer, after which the gateway kills guard and group.
 const GUARD_DELAY: Duration = Duration::from_millis(500);
 
 /// A running agent and its guard. The agent's group ends when this is dropped.
@@ -41,7 +41,7 @@ enum Outcome {
     Ended(ExitStatus),
     /// Some of the group is alive, since it cannot be killed.
     Unkillable,
-    /// The guard has gone. The group was killed.
+    /// The guard has ended. The group was killed.
     Unguarded,
 }
 
@@ -53,10 +53,10 @@ impl Child {
         let (from, agent_stdout) = pipe()?;
         let mut guard = start_guard(theirs.into(), program, arguments)?;
         let mut reports = BufReader::new(ours.try_clone()?);
-        let started = guard::hand_over(&ours, [agent_stdin.as_fd(), agent_stdout.as_fd()])
+        let started = guard::send_pipes(&ours, [agent_stdin.as_fd(), agent_stdout.as_fd()])
             .map_err(StartError::Own)
             .and_then(|()| read_start(&mut reports));
-        // From here on the agent alone holds its ends of the pipes.
+        // The agent alone holds its ends of the pipes from here on.
         drop((agent_stdin, agent_stdout));
         let group = match started {
             Ok(group) => group,
@@ -83,7 +83,7 @@ impl Child {
     pub(crate) fn wait(&mut self) -> io::Result<ExitStatus> {
         let outcome = self.shared.end(Order::End, KILL_AFTER + GIVE_UP_AFTER + GUARD_DELAY);
         if outcome.is_none() {
-            // It is stopped, or starved.
+            // The guard is stopped or starved.
             self.shared.kill_group();
             self.guard.kill()?;
         }
@@ -126,7 +126,7 @@ impl Shared {
 
     /// Sends an order, and waits for the end of the group.
     fn end(&self, order: Order, patience: Duration) -> Option<Outcome> {
-        // A guard that has gone needs no order: its end is known already, or about to be.
+        // It fails if the guard has ended, which `follow` reports.
         let _ = guard::order(&self.socket, order);
         let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.known.wait_timeout_while(outcome, patience, |outcome| outcome.is_none());
@@ -138,7 +138,7 @@ impl Shared {
     }
 
     fn kill_group(&self) {
-        // It fails when there is nothing left of it, or nothing that may be killed.
+        // It fails if no process is left that can be killed.
         let _ = kill_process_group(self.group, Signal::KILL);
     }
 }
@@ -166,13 +166,13 @@ fn start_guard(socket: OwnedFd, program: &str, arguments: &[String]) -> io::Resu
         .arg(program)
         .args(arguments);
     command.stdin(Stdio::from(socket)).stdout(Stdio::null());
-    // A terminal's Ctrl-C is for the gateway: the agent sees the end of its input, and can still write.
+    // Ctrl-C in a terminal must reach the gateway only: the agent sees the end of its input, and can still write.
     command.process_group(0);
     without_secrets(&mut command);
     command.spawn()
 }
 
-/// Returns a path of the program that runs. On Linux that is the very file, also after an update has replaced it.
+/// Returns the path of the running program. On Linux it is the same file even after an update has replaced it.
 fn own_program() -> io::Result<PathBuf> {
     let path = std::env::current_exe()?;
     let running = PathBuf::from("/proc/self/exe");

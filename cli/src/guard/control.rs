@@ -11,10 +11,10 @@ use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-/// A request of the gateway: one byte each.
+/// Order of the gateway, sent as one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// End the group: its input has ended.
+    /// End the group: its input is closed.
     End,
     /// Kill the group at once.
     Kill,
@@ -29,14 +29,14 @@ impl Order {
     }
 }
 
-/// A report of the guard: one line each.
+/// Report of the guard, sent as one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
     /// Process id of the agent, which is its group's too.
     Started(i32),
     /// The agent could not be started: the system's error number, 0 if there is none.
     Failed(i32),
-    /// The group has ended, with this wait status of the agent; without one some of it cannot be killed.
+    /// The group has ended, with the wait status of the agent; `None` if some of it cannot be killed.
     Ended(Option<i32>),
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn order(mut socket: &UnixStream, order: Order) -> io::Result<()> {
     socket.write_all(&[order.byte()])
 }
 
-/// Reads the next order from a socket that is ready. `None` is an order that is not known.
+/// Reads the next order from a socket that is ready; `None` if it is unknown.
 ///
 /// # Errors
 ///
@@ -88,7 +88,7 @@ pub(super) fn orders(socket: &mut UnixStream) -> io::Result<Option<Order>> {
 }
 
 /// Sends the agent's ends of its pipes: first its stdin, then its stdout.
-pub(crate) fn hand_over(socket: &UnixStream, pipes: [BorrowedFd<'_>; 2]) -> io::Result<()> {
+pub(crate) fn send_pipes(socket: &UnixStream, pipes: [BorrowedFd<'_>; 2]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !ancillary.push(SendAncillaryMessage::ScmRights(&pipes)) {
@@ -99,7 +99,7 @@ pub(crate) fn hand_over(socket: &UnixStream, pipes: [BorrowedFd<'_>; 2]) -> io::
 }
 
 /// Receives the agent's ends of its pipes.
-pub(super) fn take_over(socket: &UnixStream) -> io::Result<[OwnedFd; 2]> {
+pub(super) fn receive_pipes(socket: &UnixStream) -> io::Result<[OwnedFd; 2]> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const TERMINATE_AFTER: Duration = Duration::from_secs(2);
 /// Time from the end of the agent's input to SIGKILL.
 pub(crate) const KILL_AFTER: Duration = Duration::from_secs(5);
-/// Time from SIGKILL until the group is given up: what is left of it runs as another user.
+/// Time from SIGKILL until the group is abandoned: its remaining processes run as another user.
 pub(crate) const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
 
 /// A process group whose leader is a child of this process.
@@ -46,52 +46,52 @@ impl Group {
         }
     }
 
-    /// Tells whether no process of the group is left.
+    /// Returns true if no process of the group is left.
     pub(super) fn is_over(&self) -> bool {
         self.status.is_some() && test_kill_process_group(self.leader) == Err(Errno::SRCH)
     }
 
     fn signal(&self, signal: Signal) {
-        // It fails for processes of another user, and when there is none left: neither can be helped.
+        // It fails for processes of another user, and if there is none left.
         let _ = kill_process_group(self.leader, signal);
     }
 }
 
 /// Progress of ending a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum EndPhase {
     Running,
-    /// The agent's input ended then.
+    /// Start of the end: the agent's input was closed.
     Ending(Instant),
-    /// SIGTERM was sent; the agent's input ended then.
+    /// SIGTERM was sent. Holds the time at which the agent's input was closed.
     Terminated(Instant),
-    /// SIGKILL was sent then.
+    /// Time of SIGKILL.
     Killed(Instant),
 }
 
-impl Stage {
+impl EndPhase {
     /// Begins to end the group, unless that has begun.
     pub(super) fn end(&mut self, now: Instant) {
-        if *self == Stage::Running {
-            *self = Stage::Ending(now);
+        if *self == EndPhase::Running {
+            *self = EndPhase::Ending(now);
         }
     }
 
     /// Kills the group at once.
     pub(super) fn kill(&mut self, group: &Group, now: Instant) {
-        if !matches!(self, Stage::Killed(_)) {
+        if !matches!(self, EndPhase::Killed(_)) {
             group.signal(Signal::KILL);
-            *self = Stage::Killed(now);
+            *self = EndPhase::Killed(now);
         }
     }
 
     /// Returns the moment of the next step.
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
-            Stage::Running => None,
-            Stage::Ending(since) => Some(since + TERMINATE_AFTER),
-            Stage::Terminated(since) => Some(since + KILL_AFTER),
-            Stage::Killed(since) => Some(since + GIVE_UP_AFTER),
+            EndPhase::Running => None,
+            EndPhase::Ending(since) => Some(since + TERMINATE_AFTER),
+            EndPhase::Terminated(since) => Some(since + KILL_AFTER),
+            EndPhase::Killed(since) => Some(since + GIVE_UP_AFTER),
         }
     }
 
@@ -101,15 +101,15 @@ impl Stage {
             return false;
         }
         match *self {
-            Stage::Running => {}
-            Stage::Ending(since) => {
+            EndPhase::Running => {}
+            EndPhase::Ending(since) => {
                 group.signal(Signal::TERM);
                 // A process that is stopped handles the signal only once it goes on.
                 group.signal(Signal::CONT);
-                *self = Stage::Terminated(since);
+                *self = EndPhase::Terminated(since);
             }
-            Stage::Terminated(_) => self.kill(group, now),
-            Stage::Killed(_) => return true,
+            EndPhase::Terminated(_) => self.kill(group, now),
+            EndPhase::Killed(_) => return true,
         }
         false
     }

@@ -1,5 +1,5 @@
-//! A log line as JSON: each has the same keys in the same order, the fields of its event, and `spans`, a list from the
-//! outermost to the innermost, empty where there are none.
+//! Log lines as JSON. Each has the same keys in the same order, the fields of its event, and `spans`: a list from the
+//! outermost to the innermost span, empty if there are none.
 
 use serde_json::{Map, Number, Value};
 use std::fmt::{self, Debug};
@@ -10,10 +10,10 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes one line for each event.
-pub(super) struct Lines;
+/// Formatter that writes one line for each event.
+pub(super) struct JsonFormat;
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Lines {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for JsonFormat {
     fn format_event(
         &self,
         context: &FmtContext<'_, S, JsonFields>,
@@ -41,7 +41,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Line
             let fields = extensions.get::<FormattedFields<JsonFields>>().map_or("", |fields| &fields.fields);
             let comma = if at == 0 { "" } else { "," };
             write!(writer, "{comma}{{\"name\":{}", Value::String(span.name().to_owned()))?;
-            // They are an object already, whose braces are left out.
+            // The fields are formatted as an object. Its opening brace is removed.
             match fields.trim_start_matches('{') {
                 "" | "}" => writer.write_str("}")?,
                 fields => write!(writer, ",{fields}")?,
@@ -51,13 +51,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Line
     }
 }
 
-/// The fields of an event, numbers as numbers.
+/// Fields of an event, with numbers as numbers.
 #[derive(Default)]
 struct Fields(Map<String, Value>);
 
 impl Fields {
     fn insert(&mut self, field: &Field, value: impl Into<Value>) {
-        // A field that is a word of the language has its name behind this.
+        // tracing prefixes field names that are keywords.
         let name = field.name().trim_start_matches("r#");
         self.0.insert(name.to_owned(), value.into());
     }
@@ -113,7 +113,7 @@ mod tests {
         let written = Written::default();
         let writer = written.clone();
         let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
-        let subscriber = tracing_subscriber::registry().with(layer.json().event_format(Lines).boxed());
+        let subscriber = tracing_subscriber::registry().with(layer.json().event_format(JsonFormat).boxed());
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(
                 took = std::time::Duration::from_millis(7).as_millis(),

@@ -1,4 +1,4 @@
-//! `relayline replay`: recorded sessions, played through the machine in virtual time.
+//! `relayline replay`: plays recorded sessions through the machine in virtual time.
 
 mod window;
 
@@ -8,35 +8,36 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use window::{Place, Speed, Window};
+use window::{SessionPoint, Speed, Window};
 
-/// Play recorded sessions through the machine, in virtual time: nothing is dialled.
+/// Play recorded sessions through the machine, in virtual time and without a network.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Examples:\n  relayline replay harness/recordings/reconnect-after-drop.jsonl\n  relayline replay --check harness/recordings/*.jsonl harness/recordings/2026-10/*.jsonl\n  relayline replay --json session.jsonl | jq -c 'select(.what == \"sent\").frame'\n  relayline replay --from 90s --until 2m --speed 10 session.jsonl\n\nA session is always played from its beginning to its end, so that the state is right wherever one looks in;\n--from and --until say which part of it is printed, and in which differences count. A line of\nthe file stands for the moment when it was recorded. A HAR is what browsers and\nmitmproxy export; its WebSockets to /relay are played, or all, where none goes there. A file that `relayline\nrecord` wrote may hold several gateways: each is played by itself, with its id behind the name.\n\nExit codes: 0 done, 1 a file cannot be read or played, or a check found something, 2 wrong flags."
+    after_long_help = "Examples:\n  relayline replay harness/recordings/reconnect-after-drop.jsonl\n  relayline replay --check harness/recordings/*.jsonl harness/recordings/2026-10/*.jsonl\n  relayline replay --json session.jsonl | jq -c 'select(.what == \"sent\").frame'\n  relayline replay --from 90s --until 2m --speed 10 session.jsonl\n\nA session is always played from beginning to end. --from and --until select the part that is printed and checked. A line\nof the file stands for the time at which it was recorded. Browsers and mitmproxy export HAR files: replay plays their\nWebSockets to /relay, or all WebSockets if there is none. A file of `relayline record` may hold several gateways: each is\nplayed separately, and its name is followed by the gateway's id.\n\nExit codes: 0 done; 1 a file cannot be read or played, or a check failed; 2 wrong flags."
 )]
 pub(crate) struct Args {
-    /// Recorded sessions (.jsonl), or a HAR with WebSocket messages (.har)
+    /// Recorded sessions (.jsonl), or HAR files with WebSocket messages (.har).
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Print the trace as JSON, a line per entry
+    /// Print the trace as JSON, one entry per line.
     #[arg(long, conflicts_with = "check")]
     json: bool,
-    /// Compare with what was recorded: a line per file, or a diff; exit 1 if one fails
+    /// Compare with the recording: print a line or a diff per file, and exit with 1 if one differs.
     #[arg(long)]
     check: bool,
-    /// Print the trace as it went, N times as fast; max does not wait at all
+    /// Print the trace at N times the recorded speed. max does not wait.
     #[arg(long, value_name = "N", default_value = "max", conflicts_with = "check")]
     speed: Speed,
-    /// Leave out what was before: a time into the session, as in 90s, 1500ms, 2m, or a line of the file, as in :120
+    /// Start of the part: a time into the session, as in 90s, 1500ms or 2m, or a line of the file, as in :120.
     #[arg(long, value_name = "T")]
-    from: Option<Place>,
-    /// Leave out what came after; a time or a line, too
+    from: Option<SessionPoint>,
+    /// End of the part: a time or a line.
     #[arg(long, value_name = "T")]
-    until: Option<Place>,
+    until: Option<SessionPoint>,
 }
 
-/// Runs the command. Results go to stdout; a file that cannot be played is told on stderr, and the others still are.
+/// Runs the command. Results go to stdout. A file that cannot be played is reported on stderr, and the others are still
+/// played.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut player =
@@ -44,11 +45,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let written = player.play_all();
     let mut all_well = player.all_well;
     let written = written.and_then(|()| out.flush());
-    // What is still buffered has nowhere to go.
+    // Without flushing: stdout may be closed.
     drop(out.into_parts());
     match written {
         Ok(()) => {}
-        // Who reads has seen enough (`| head`).
+        // The reader has closed its end, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         Err(error) => {
             complain(&mut io::stderr(), &format!("standard output: {error}"));
@@ -58,18 +59,21 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     if all_well { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
-/// Plays files, and prints what comes of them.
+/// Player of files, which prints the results.
 struct Player<'a> {
     args: &'a Args,
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
     wait: &'a mut dyn FnMut(Duration),
-    /// Turns false when a file cannot be played, or fails its check.
+    /// False once a file cannot be played, or fails its check.
     all_well: bool,
 }
 
 impl Player<'_> {
-    /// Plays each file; the error is `out`'s alone.
+    /// Plays each file.
+    ///
+    /// # Errors
+    /// Writing to `out` fails.
     fn play_all(&mut self) -> io::Result<()> {
         self.args.files.iter().try_for_each(|file| self.play_file(file))
     }
@@ -81,7 +85,7 @@ impl Player<'_> {
         };
         if let Some(line) = gap {
             let file = &recording.file;
-            self.fail(&format!("{file}:{line}: lines are missing here: it is played up to this place"))?;
+            self.fail(&format!("{file}:{line}: lines are missing here: it is played up to this line"))?;
         }
         let gateways = recording.gateways();
         let is_one_of_several = gateways.len() > 1;
@@ -94,7 +98,7 @@ impl Player<'_> {
                 Ok(run) => self.print(&name, &recording, &run)?,
                 // The others are played all the same.
                 Err(ReplayError::Silent { .. }) if is_one_of_several => {
-                    self.tell(&format!("{name}: it never said hello: there is nothing to play"))?;
+                    self.note(&format!("{name}: it sent no hello: there is nothing to play"))?;
                 }
                 Err(error) => self.fail(&error.to_string())?,
             }
@@ -102,13 +106,13 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Prints what was asked for.
+    /// Prints the trace or the verdict of a run.
     fn print(&mut self, name: &str, recording: &Recording, run: &replay::ReplayRun) -> io::Result<()> {
         let Args { files, json, check, speed, from, until } = self.args;
         let window = Window::new(recording, from.as_ref(), until.as_ref());
         if let Some(why) = window.emptiness(recording, &run.trace) {
-            // No failure: of several files some may be shorter than others.
-            self.tell(&format!("{name}: {why}"))?;
+            // Not a failure: one of several files may be shorter.
+            self.note(&format!("{name}: {why}"))?;
         }
         if *check {
             let mut verdict = replay::Verdict { name: name.to_owned(), ..replay::check(recording, run) };
@@ -138,18 +142,18 @@ impl Player<'_> {
 
     fn fail(&mut self, problem: &str) -> io::Result<()> {
         self.all_well = false;
-        self.tell(problem)
+        self.note(problem)
     }
 
-    fn tell(&mut self, what: &str) -> io::Result<()> {
-        // In the order in which things happened, also where both go to one terminal.
+    fn note(&mut self, what: &str) -> io::Result<()> {
+        // Keeps the order of both outputs on one terminal.
         self.out.flush()?;
         complain(self.err, what);
         Ok(())
     }
 }
 
-/// One line on stderr; where even that is closed there is nobody left to tell.
+/// Prints a line on stderr. A closed stderr is ignored.
 fn complain(err: &mut dyn Write, problem: &str) {
     let _ = writeln!(err, "relayline: {problem}");
 }
@@ -336,7 +340,7 @@ mod tests {
         let (out, err, all_well, _) = played(&["--check"], &[file]);
         assert_eq!((out.as_str(), all_well), ("ok two (a)\nok two (b)\n", false));
         assert!(
-            err.ends_with("two.jsonl:6: lines are missing here: it is played up to this place\n"),
+            err.ends_with("two.jsonl:6: lines are missing here: it is played up to this line\n"),
             "{err}"
         );
     }

@@ -1,4 +1,4 @@
-//! Which part of a session is looked at, and how fast.
+//! Part of a session to print, and the speed.
 
 use relayline_core::time::Time;
 use relayline_harness::recording::{RecordedLine, Recording};
@@ -6,22 +6,22 @@ use relayline_harness::replay::Entry;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A place in a session.
+/// Point of a session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Place {
-    /// So many milliseconds into it.
+pub(super) enum SessionPoint {
+    /// Milliseconds from its start.
     Time(u64),
-    /// When this line of its file happened.
+    /// Time of this line of its file.
     Line(usize),
 }
 
-impl FromStr for Place {
+impl FromStr for SessionPoint {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Place, String> {
+    fn from_str(text: &str) -> Result<SessionPoint, String> {
         let wrong = || "write a time, as in 90s, 1500ms or 2m, or a line of the file, as in :120".to_owned();
         if let Some(line) = text.strip_prefix(':') {
-            return line.parse().map(Place::Line).map_err(|_| wrong());
+            return line.parse().map(SessionPoint::Line).map_err(|_| wrong());
         }
         let (number, unit) = [("ms", 1.0), ("s", 1_000.0), ("m", 60_000.0), ("h", 3_600_000.0)]
             .into_iter()
@@ -29,11 +29,11 @@ impl FromStr for Place {
             .ok_or_else(wrong)?;
         let number: f64 = number.parse().map_err(|_| wrong())?;
         let time = Duration::try_from_secs_f64(number * unit / 1000.0).map_err(|_| wrong())?;
-        u64::try_from(time.as_millis()).map(Place::Time).map_err(|_| wrong())
+        u64::try_from(time.as_millis()).map(SessionPoint::Time).map_err(|_| wrong())
     }
 }
 
-/// How many times as fast as it was recorded a trace is printed; `None` does not wait at all.
+/// Speed of printing, as a multiple of the recorded speed; `None` does not wait.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Speed(Option<f64>);
 
@@ -46,22 +46,21 @@ impl FromStr for Speed {
             Ok(0.0) => Ok(Speed(None)),
             Ok(speed) if f64::is_finite(speed) && speed > 0.0 => Ok(Speed(Some(speed))),
             Ok(_) | Err(_) => {
-                Err("write a number, as in 1, 10 or 0.5, or max (or 0), which does not wait at all"
-                    .to_owned())
+                Err("write a number, as in 1, 10 or 0.5, or max (or 0), which does not wait".to_owned())
             }
         }
     }
 }
 
 impl Speed {
-    /// How long to wait for what comes so much later.
+    /// Returns the time to wait for an entry that is `span` later.
     pub(super) fn wait(self, span: Duration) -> Option<Duration> {
         let wait = Duration::try_from_secs_f64(span.as_secs_f64() / self.0?).unwrap_or(span);
         (!wait.is_zero()).then_some(wait)
     }
 }
 
-/// The part of a session between two places, both included.
+/// Part of a session between two points, both included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Window {
     pub(super) from_ms: u64,
@@ -69,26 +68,30 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(recording: &Recording, from: Option<&Place>, until: Option<&Place>) -> Window {
+    pub(super) fn new(
+        recording: &Recording,
+        from: Option<&SessionPoint>,
+        until: Option<&SessionPoint>,
+    ) -> Window {
         let lines = &recording.lines;
         let from_ms = match from {
             None => 0,
-            Some(Place::Time(ms)) => *ms,
-            Some(Place::Line(number)) => {
+            Some(SessionPoint::Time(ms)) => *ms,
+            Some(SessionPoint::Line(number)) => {
                 lines.iter().find(|line| line.number >= *number).map_or(u64::MAX, |line| line.t_ms)
             }
         };
         let until_ms = match until {
             None => u64::MAX,
-            Some(Place::Time(ms)) => *ms,
-            Some(Place::Line(number)) => {
+            Some(SessionPoint::Time(ms)) => *ms,
+            Some(SessionPoint::Line(number)) => {
                 lines.iter().rfind(|line| line.number <= *number).map_or(0, |line| line.t_ms)
             }
         };
         Window { from_ms, until_ms }
     }
 
-    /// What there is to say when nothing is in it, neither recorded nor played.
+    /// Returns a note if the part is empty, both in the recording and in the trace.
     pub(super) fn emptiness(self, recording: &Recording, trace: &[Entry]) -> Option<String> {
         let mut recorded = recording.lines.iter().map(|line| line.t_ms);
         if recorded.any(|at| (self.from_ms..=self.until_ms).contains(&at))
@@ -113,12 +116,12 @@ mod tests {
     #[test]
     fn places_and_speeds() {
         for (text, expected) in [
-            ("1500ms", Some(Place::Time(1500))),
-            ("90s", Some(Place::Time(90_000))),
-            ("1.5s", Some(Place::Time(1500))),
-            ("2m", Some(Place::Time(120_000))),
-            ("1h", Some(Place::Time(3_600_000))),
-            (":120", Some(Place::Line(120))),
+            ("1500ms", Some(SessionPoint::Time(1500))),
+            ("90s", Some(SessionPoint::Time(90_000))),
+            ("1.5s", Some(SessionPoint::Time(1500))),
+            ("2m", Some(SessionPoint::Time(120_000))),
+            ("1h", Some(SessionPoint::Time(3_600_000))),
+            (":120", Some(SessionPoint::Line(120))),
             ("90", None),
             ("-1s", None),
             ("s", None),

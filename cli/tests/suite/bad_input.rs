@@ -135,7 +135,7 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             run(&["--url", URL, "--secret-file", &large]),
             &ID,
             2,
-            format!("relayline: --secret-file {large}: it is larger than any such file: 1 MiB at most"),
+            format!("relayline: --secret-file {large}: it is larger than 1 MiB, the maximum"),
         ),
         (
             run(&["--url", URL, "--secret-file", &two]),
@@ -193,31 +193,31 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             other(&["connector", "--gateway", "gw-1"]),
             &[],
             2,
-            "relayline connector: --gateway wants ID=SECRET, neither of them empty".into(),
+            "relayline connector: --gateway: write ID=SECRET, neither of them empty".into(),
         ),
         (
             other(&["connector", "--gateway", "gw-1=s", "--delivery-key", "gw-1="]),
             &[],
             2,
-            "relayline connector: --delivery-key wants ID=KEY, neither of them empty".into(),
+            "relayline connector: --delivery-key: write ID=KEY, neither of them empty".into(),
         ),
         (
             other(&["connector", "--delivery-key", "hunter2=hunter2"]),
             &[],
             2,
-            "relayline connector: --delivery-key is for a gateway that --gateway names, and none has that id".into(),
+            "relayline connector: --delivery-key: no --gateway has that id: give one with the same id".into(),
         ),
         (
             other(&["connector", "--access-token", "hunter2="]),
             &[],
             2,
-            "relayline connector: --access-token wants TOKEN or TOKEN=TENANT, neither of them empty".into(),
+            "relayline connector: --access-token: write TOKEN or TOKEN=TENANT, neither of them empty".into(),
         ),
         (
             other(&["connector", "--enroll-token", "hunter2", "--access-token", "hunter2=acme"]),
             &[],
             2,
-            "relayline connector: --enroll-token: nobody could use it: give an --access-token of the same tenant, too"
+            "relayline connector: --enroll-token: no gateway could use it: give an --access-token of the same tenant, too"
                 .into(),
         ),
         (

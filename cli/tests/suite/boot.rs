@@ -239,7 +239,7 @@ fn h_4_h_5_by_hand_each_identity_has_its_line(runtime: &str) {
         (
             by_hand(&["provision"], &pinned),
             0,
-            "nothing to provision: an id and a secret are set, and respected; unset them to be issued new ones\n".into(),
+            "nothing to provision: an id and a secret are set; unset them to request new ones\n".into(),
         ),
         (
             by_hand(&[&["policy", "--platform", "slack"][..], &open].concat(), &pinned),
@@ -273,7 +273,7 @@ fn h_4_h_5_by_hand_each_identity_has_its_line(runtime: &str) {
     let ended = Program::start(command).ended();
     assert_eq!(
         (ended.code, ended.stdout.as_str()),
-        (Some(0), "the policy for slack: taken\n"),
+        (Some(0), "the policy for slack: accepted\n"),
         "{}",
         ended.stderr
     );

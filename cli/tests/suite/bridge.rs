@@ -92,7 +92,7 @@ fn a_1_a_live_message_is_taken_and_a_buffered_one_is_the_agents_to_ack(runtime: 
     // the next comes after the ack of the last.
     assert_eq!(bridge.next()["message"]["text"], "behind it");
     let error = bridge.ask(json!({"op": "ack", "delivery": 9}));
-    assert_eq!(error, json!({"kind": "definite", "message": "there was no delivery 9 yet"}));
+    assert_eq!(error, json!({"kind": "definite", "message": "there is no delivery 9 yet"}));
 }
 
 fn a_1_auto_ack_takes_buffered_deliveries_once_they_are_written(runtime: &str) {
@@ -365,9 +365,9 @@ fn a_bad_line_is_invalid_and_stops_nothing(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let long = "y".repeat(1000);
     for (line, expected) in [
-        (b"hello".as_slice(), "it is no JSON: "),
+        (b"hello".as_slice(), "it is not valid JSON: "),
         (b"\xff\xfe", "it is not UTF-8"),
-        (b"[1]", "it is no JSON object: write {\"op\":\"send\","),
+        (b"[1]", "it is not a JSON object: write {\"op\":\"send\","),
         (b"{}", "it has no `op`"),
         (b"{\"op\":7}", "invalid"),
         (b"{\"op\":\"resume\",\"id\":12345678901234567890123}", "`id` holds a number beyond 64 bits"),
@@ -377,7 +377,7 @@ fn a_bad_line_is_invalid_and_stops_nothing(runtime: &str) {
         (b"{\"op\":\"send\",\"chat_id\":null,\"content\":\"x\"}", "missing field `chat_id`"),
         (b"{\"op\":\"send\",\"chat_id\":1.5,\"content\":\"x\"}", "an id is a string or an integer"),
         (b"{\"op\":\"ack\",\"delivery\":-1}", "invalid value"),
-        (long.as_bytes(), "it is no JSON: "),
+        (long.as_bytes(), "it is not valid JSON: "),
     ] {
         bridge.program.write(&[line, b"\n"].concat());
         let said = bridge.next();

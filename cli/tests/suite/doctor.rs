@@ -84,7 +84,7 @@ fn l_1_c_1_each_step_that_fails_says_what_to_do(runtime: &str) {
         (
             |_| answer(404, ""),
             "ok tls, fail upgrade",
-            "404: no connector answers so: check the URL's host, port and path",
+            "404: not the answer of a connector: check the URL's host, port and path",
         ),
         (
             |_| answer_with(302, "Location: https://x.example\r\n", ""),
@@ -94,7 +94,7 @@ fn l_1_c_1_each_step_that_fails_says_what_to_do(runtime: &str) {
         (
             |_| answer(503, ""),
             "ok tls, fail upgrade",
-            "503: the connector, or what stands before it, is not well: try again",
+            "503: the connector or a proxy before it is unavailable: try again",
         ),
         (
             |_| answer_with(401, LONG_AGO, r#"{"error":"unauthorized"}"#),
@@ -106,17 +106,17 @@ fn l_1_c_1_each_step_that_fails_says_what_to_do(runtime: &str) {
         (
             |_| answer_with(401, LONG_AGO, ""),
             "ok tls, ok upgrade, fail clock, fail credentials",
-            "refused (401), but not as a connector does: ask who runs the proxy",
+            "refused (401), but not by a connector: ask the operator of the proxy",
         ),
         (
             |_| answer_with(401, "WWW-Authenticate: Basic\r\n", r#"{"error":"unauthorized"}"#),
             "ok tls, ok upgrade, warn clock, fail credentials",
-            "refused (401), but not as a connector does: ask who runs the proxy",
+            "refused (401), but not by a connector: ask the operator of the proxy",
         ),
         (
             |_| answer(403, "<h1>no</h1>"),
             "ok tls, ok upgrade, warn clock, fail credentials",
-            "refused (403), but not as a connector does: ask who runs the proxy or load balancer before it, and check \
+            "refused (403), but not by a connector: ask the operator of the proxy or load balancer before it, and check \
              the gateway's id and secret (the answer was 403 Forbidden: <h1>no</h1>)",
         ),
         (
@@ -238,7 +238,7 @@ fn it_takes_every_flag_of_run_and_warns_of_platforms(runtime: &str) {
     let descriptor = irc.as_object().unwrap().clone();
     connector.control(Act::Descriptor { descriptor, platform: Some("discord".into()) }).unwrap();
     let ended = line(&["--platform", "discord"]);
-    let expected = "warn handshake: the descriptor is that of \"irc\", and this gateway speaks for discord: check --platform";
+    let expected = "warn handshake: the descriptor is for \"irc\", and this gateway is configured for discord: check --platform";
     assert!(ended.stdout.contains(expected), "{ended:?}");
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }

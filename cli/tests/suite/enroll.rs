@@ -410,8 +410,8 @@ fn h_3_a_managed_install_does_not_enroll(runtime: &str) {
     let refuses = |command: Command, by: &str| {
         let ended = ended(command);
         let expected = format!(
-            "relayline: this install is managed ({by} says so): its secret comes from the hosting platform, so there \
-             is nothing to enroll\n"
+            "relayline: this install is managed ({by} says so): its secret comes from the hosting platform, and it \
+             cannot be enrolled\n"
         );
         assert_eq!((ended.code, ended.stderr), (Some(1), expected));
         assert_eq!(place.text(), OLD);

@@ -75,7 +75,7 @@ fn h_9_c_4_an_env_file_is_the_environments_lower_layer(runtime: &str) {
     let mut policy =
         relayline(["policy", "--runtime", runtime, "--policy", r#"{"requireAddress":true}"#, "--env-file"]);
     policy.arg(place.path("gw.env"));
-    assert_eq!(Program::start(policy).ended().stdout, "the policy for slack: taken\n");
+    assert_eq!(Program::start(policy).ended().stdout, "the policy for slack: accepted\n");
     let mut missing = relayline(["run", "--env-file"]);
     missing.arg(place.path("missing"));
     let ended = Program::start(missing).ended();

@@ -81,7 +81,7 @@ fn every_help_has_an_example_the_exit_codes_and_the_logs_apart() {
         let help = help(command);
         assert!(help.contains("\nExample") && help.contains(&format!("relayline {command} ")), "{command}");
         assert!(help.contains("\nExit codes: 0 "), "{command}");
-        let (own, logs) = help.split_once("\nLogs, on stderr:\n").unwrap_or_else(|| panic!("{command}"));
+        let (own, logs) = help.split_once("\nLogging:\n").unwrap_or_else(|| panic!("{command}"));
         for name in flags.split(' ') {
             assert!(own.lines().any(|line| flag(line) == Some(name)), "{command} has no {name}");
         }

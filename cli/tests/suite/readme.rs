@@ -150,7 +150,7 @@ fn the_documents_name_every_line_op_and_flag_of_the_bridge() {
     let agents = page("docs/agents.md");
     let settings = page("docs/settings.md");
     let lines = listed(&help, "with `event` first:", ". It writes");
-    let ops = listed(&help, "ops, one JSON object a line:", ". An op with");
+    let ops = listed(&help, "ops, one JSON object per line:", ". An op with");
     assert!(lines.len() > 8 && ops.len() > 20, "{lines:?} {ops:?}");
     for name in lines.iter().chain(&ops) {
         assert!(agents.contains(&format!("`{name}`")), "docs/agents.md does not name `{name}`");

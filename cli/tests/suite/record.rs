@@ -175,7 +175,7 @@ fn what_cannot_be_recorded_is_said_at_once() {
         ("ws://127.0.0.1:9", &precious, 1, "it exists and is not empty: name another file, or remove it"),
         ("ws://127.0.0.1:9", &missing, 1, "No such file or directory"),
         ("ftp://c.example", &new, 2, "is no ws, wss, http or https URL"),
-        ("ws://c.example", &new, 2, "use a wss URL, or say --allow-insecure"),
+        ("ws://c.example", &new, 2, "use a wss URL, or give --allow-insecure"),
     ] {
         let mut command = relayline(["record", "--upstream", upstream, "--out"]);
         command.arg(out);

@@ -142,5 +142,5 @@ fn one_ctrl_c_while_a_failure_is_shrunk_loses_nothing() {
     assert!(Command::new("kill").args(["-INT", &process]).status().unwrap().success());
     from.read_to_string(&mut said).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
-    assert!(said.contains("recorded in ") && said.contains("it is repeated by:"), "{said}");
+    assert!(said.contains("recorded in ") && said.contains("reproduce it with:"), "{said}");
 }

@@ -72,7 +72,7 @@ fn c_2_c_3_a_verdict_is_one_line_and_an_exit_code() {
     let bytes = "valid: a delivery of 28 bytes";
     let stale = "relayline: not valid: signed more than 300 s ago or ahead: check the clocks of both sides";
     let wrong = "relayline: not valid: the signature is of another key, body or timestamp";
-    let foreign = "relayline: not valid: it is no token, or another secret signed it";
+    let foreign = "relayline: not valid: it is not a token, or another secret signed it";
     let line = format!("  {TOKEN}\n");
     for (arguments, environment, stdin, code, stdout, stderr) in [
         (token.to_vec(), &[SECRET][..], line.as_str(), 0, "valid: a token of gateway \"gw-acme:eu-1\"", ""),

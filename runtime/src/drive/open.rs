@@ -1,7 +1,7 @@
-//! An open socket: messages out while it takes them, bytes in while the machine does.
+//! Open socket: writes and reads with back-pressure.
 
-use crate::causes::causes;
-use crate::dial::{Socket, message_room};
+use crate::dial::{WebSocket, message_room};
+use crate::error_chain::error_chain;
 use crate::shared::Shared;
 use crate::trace;
 use async_tungstenite::tungstenite::error::{CapacityError, Error as WsError, ProtocolError};
@@ -16,47 +16,50 @@ use relayline_core::trace::{Entry, Ids, Lines};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Messages written per turn: a host that asks without end must not keep the loop from reading, or from its timers.
-const MOST_WRITES: usize = 64;
-/// Bytes that the machine is given at once: what a host calls meanwhile waits for the lock.
-const MOST_BYTES: usize = 64 << 10;
+/// Maximum number of messages written per round, so that a busy host does not starve reads and timers.
+const MAX_WRITES: usize = 64;
+/// Maximum number of bytes passed to the machine under one lock, since the host's calls wait for it.
+const MAX_READ_BYTES: usize = 64 << 10;
 
 /// An open socket.
-pub(super) struct Open {
+pub(super) struct OpenSocket {
     pub(super) conn: Conn,
-    pub(super) socket: Socket,
-    /// A message that the machine has not taken in whole, and how much of it it has.
+    pub(super) web_socket: WebSocket,
+    /// Message that the machine has read in part, and the number of bytes read.
     pub(super) unread: Option<(Bytes, usize)>,
-    /// What the trace knows of it, when somebody looked as it was opened.
+    /// State of the trace, if it was enabled when the socket opened.
     pub(super) lines: Option<(Lines, Ids)>,
 }
 
-/// How a socket ended: the peer's close code, if it sent one, and why.
-pub(super) struct End {
+/// End of a socket: the peer's close code, if it sent one, and the reason.
+pub(super) struct SocketEnd {
     pub(super) code: Option<u16>,
     pub(super) reason: String,
-    /// Whether the peer broke the WebSocket protocol, and a close frame that says so is queued.
+    /// True if the peer violated the WebSocket protocol, and a close frame is queued.
     pub(super) is_fault: bool,
 }
 
-impl End {
-    fn of(code: Option<u16>, reason: impl Into<String>) -> End {
-        End { code, reason: reason.into(), is_fault: false }
+impl SocketEnd {
+    fn of(code: Option<u16>, reason: impl Into<String>) -> SocketEnd {
+        SocketEnd { code, reason: reason.into(), is_fault: false }
     }
 }
 
-impl Open {
-    /// Writes while the socket takes messages, reads while the machine takes bytes. Whether anything moved; `Err`
-    /// at the socket's end.
+impl OpenSocket {
+    /// Writes while the socket accepts messages, and reads while the machine accepts bytes. Returns true if anything was
+    /// written or read.
+    ///
+    /// # Errors
+    /// The socket has ended.
     pub(super) fn exchange(
         &mut self,
         shared: &Shared,
         frame: &mut Vec<u8>,
         cx: &mut Context<'_>,
-    ) -> Result<bool, End> {
+    ) -> Result<bool, SocketEnd> {
         let wrote = self.write(shared, frame, cx);
-        // nothing is read while the machine is full, and the clock for silence rests. So a socket that dies
-        // meanwhile is found out when there is room again; not sooner, or what has come over it by then were lost.
+        // nothing is read while the machine is full, and the keep-alive clock pauses. A socket that fails meanwhile
+        // is detected once there is room again. To detect it sooner would lose the bytes received before the failure.
         if !shared.lock().machine.wants_read() {
             return Ok(wrote);
         }
@@ -64,24 +67,26 @@ impl Open {
             let taken = self.feed(shared, bytes, at);
             return Ok(wrote || taken > 0);
         }
-        let message = match Pin::new(&mut self.socket).poll_next(cx) {
+        let message = match Pin::new(&mut self.web_socket).poll_next(cx) {
             Poll::Pending => return Ok(wrote),
             Poll::Ready(Some(Ok(message))) => message,
             Poll::Ready(Some(Err(error))) => return Err(self.fail(&error, shared)),
-            Poll::Ready(None) => return Err(End::of(None, "the connection ended without a close frame")),
+            Poll::Ready(None) => {
+                return Err(SocketEnd::of(None, "the connection ended without a close frame"));
+            }
         };
         match message {
             Message::Text(text) => self.read(shared, text.into()),
             Message::Binary(bytes) => self.read(shared, bytes),
             Message::Close(close) => {
-                // Nothing comes after it. Our answer is queued: it goes out with this flush, or not at all, since a
-                // peer that neither reads nor ends the TCP connection must not hold up the next dial.
-                let _ = Pin::new(&mut self.socket).poll_flush(cx);
-                return Err(match (self.socket.get_ref().peer_close(), close) {
-                    // As it was sent: the library puts 1002 in the place of codes that a peer must not send.
-                    (Some((code, reason)), Some(_)) => End::of(Some(code), reason),
-                    (None, Some(close)) => End::of(Some(close.code.into()), close.reason.as_str()),
-                    (_, None) => End::of(None, "closed by the peer, without a code"),
+                // Nothing follows a close frame. Our answer is queued and flushed once: a peer that neither reads nor
+                // closes the TCP connection must not delay the next dial.
+                let _ = Pin::new(&mut self.web_socket).poll_flush(cx);
+                return Err(match (self.web_socket.get_ref().peer_close(), close) {
+                    // The code as sent: the library replaces codes that a peer must not send by 1002.
+                    (Some((code, reason)), Some(_)) => SocketEnd::of(Some(code), reason),
+                    (None, Some(close)) => SocketEnd::of(Some(close.code.into()), close.reason.as_str()),
+                    (_, None) => SocketEnd::of(None, "closed by the peer, without a code"),
                 });
             }
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
@@ -91,8 +96,8 @@ impl Open {
         Ok(true)
     }
 
-    /// Answers an error of the WebSocket with the close frame that belongs to it (RFC 6455, 7.4.1).
-    fn fail(&mut self, error: &WsError, shared: &Shared) -> End {
+    /// Queues the close frame for a WebSocket error (RFC 6455, 7.4.1), and returns the end of the socket.
+    fn fail(&mut self, error: &WsError, shared: &Shared) -> SocketEnd {
         let limits = &shared.config.machine.limits;
         let (code, reason) = match error {
             WsError::Capacity(CapacityError::MessageTooLong { size, .. }) => (
@@ -108,24 +113,26 @@ impl Open {
             }
             WsError::Protocol(
                 ProtocolError::ResetWithoutClosingHandshake | ProtocolError::ReceivedAfterClosing,
-            ) => return End::of(None, causes(error)),
-            WsError::Protocol(_) => (CloseCode::Protocol, format!("{}; closed with 1002", causes(error))),
-            _ => return End::of(None, causes(error)),
+            ) => return SocketEnd::of(None, error_chain(error)),
+            WsError::Protocol(_) => {
+                (CloseCode::Protocol, format!("{}; closed with 1002", error_chain(error)))
+            }
+            _ => return SocketEnd::of(None, error_chain(error)),
         };
         let frame = CloseFrame { code, reason: Utf8Bytes::default() };
-        // Where our own close frame is out already, there is nothing to add.
-        let is_fault = Pin::new(&mut self.socket).start_send(Message::Close(Some(frame))).is_ok();
-        // A close frame can be at fault itself, by a reason that is not UTF-8.
-        let code = self.socket.get_ref().peer_close().map(|(code, _)| code);
-        End { code, reason, is_fault }
+        // It fails if our close frame was sent already.
+        let is_fault = Pin::new(&mut self.web_socket).start_send(Message::Close(Some(frame))).is_ok();
+        // The close frame itself can be invalid: its reason may not be UTF-8.
+        let code = self.web_socket.get_ref().peer_close().map(|(code, _)| code);
+        SocketEnd { code, reason, is_fault }
     }
 
-    /// Writes while the socket takes messages, up to a bound: whether it took any.
+    /// Writes while the socket accepts messages, up to a bound. Returns true if it accepted any.
     fn write(&mut self, shared: &Shared, frame: &mut Vec<u8>, cx: &mut Context<'_>) -> bool {
         let mut wrote = false;
-        for _ in 0..MOST_WRITES {
-            // An error of the write side is the read side's to tell: it knows of the peer's close frame.
-            let Poll::Ready(Ok(())) = Pin::new(&mut self.socket).poll_ready(cx) else { break };
+        for _ in 0..MAX_WRITES {
+            // The read side reports errors of the write side: it knows the peer's close frame.
+            let Poll::Ready(Ok(())) = Pin::new(&mut self.web_socket).poll_ready(cx) else { break };
             let now = shared.now();
             let transmit = shared.lock().machine.poll_transmit(now, frame);
             if let (Some(transmit), Some((_, ids))) = (&transmit, &self.lines) {
@@ -145,12 +152,12 @@ impl Open {
                 })),
             };
             wrote = true;
-            if Pin::new(&mut self.socket).start_send(message).is_err() {
+            if Pin::new(&mut self.web_socket).start_send(message).is_err() {
                 break;
             }
         }
-        // Pending or failed: the next poll, or the read side, finds out.
-        let _ = Pin::new(&mut self.socket).poll_flush(cx);
+        // If it is pending or fails, the next poll or the read side handles it.
+        let _ = Pin::new(&mut self.web_socket).poll_flush(cx);
         wrote
     }
 
@@ -164,9 +171,9 @@ impl Open {
         self.feed(shared, bytes, 0);
     }
 
-    /// Gives the machine some of what stands from `at` on, and keeps the rest; how much it took.
+    /// Passes bytes from `at` on to the machine, and keeps the rest. Returns the number of bytes that it read.
     fn feed(&mut self, shared: &Shared, bytes: Bytes, at: usize) -> usize {
-        let some = &bytes[at..bytes.len().min(at + MOST_BYTES)];
+        let some = &bytes[at..bytes.len().min(at + MAX_READ_BYTES)];
         let taken = shared.lock().machine.handle_bytes(shared.now(), self.conn, some);
         if at + taken < bytes.len() {
             self.unread = Some((bytes, at + taken));

@@ -1,4 +1,4 @@
-//! What is sent behind a request's head.
+//! Bodies of requests.
 
 use futures_io::AsyncRead;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
@@ -9,27 +9,27 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use zeroize::Zeroizing;
 
-/// How much of a file is in memory at a time, in bytes; twice while it is written.
-const CHUNK: usize = 32 << 10;
+/// Size in bytes of the pieces in which a file is read. Up to two are in memory.
+const CHUNK_BYTES: usize = 32 << 10;
 
-/// The body of a request. The default is none.
+/// Body of a request; empty by default.
 #[derive(Default)]
 pub(super) struct Outgoing {
-    /// What comes next.
+    /// Piece to send next.
     next: Option<Bytes>,
-    source: Option<Source>,
-    /// Bytes that are still to be handed out, `next` among them.
+    source: Option<FileSource>,
+    /// Number of bytes left to send, including `next`.
     left: u64,
     fault: Fault,
 }
 
-/// A file that is read as it is sent.
-struct Source {
+/// File that is read while it is sent.
+struct FileSource {
     from: Pin<Box<dyn AsyncRead + Send>>,
     length: u64,
 }
 
-/// What is wrong with the file, once it is known.
+/// Error in the file, once one is found.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fault(Arc<OnceLock<String>>);
 
@@ -38,36 +38,36 @@ impl Fault {
         self.0.get().map(String::as_str)
     }
 
-    fn is(&self, text: impl fmt::Display) -> io::Error {
-        // The first counts; there is only one.
+    fn set(&self, text: impl fmt::Display) -> io::Error {
+        // The first error is kept.
         let _ = self.0.set(text.to_string());
         io::Error::other("the file cannot be sent")
     }
 }
 
 impl Outgoing {
-    /// These bytes, wiped when they are sent.
+    /// Creates a body of bytes, which are wiped once they are sent.
     pub(super) fn bytes(bytes: Zeroizing<Vec<u8>>) -> Outgoing {
         let left = bytes.len() as u64;
         Outgoing { next: Some(Bytes::from_owner(bytes)), left, ..Outgoing::default() }
     }
 
-    /// A file of so many bytes.
+    /// Creates a body from a file of `length` bytes.
     pub(super) fn source(length: u64, from: impl AsyncRead + Send + 'static) -> Outgoing {
-        let source = Source { from: Box::pin(from), length };
+        let source = FileSource { from: Box::pin(from), length };
         Outgoing { source: Some(source), left: length, ..Outgoing::default() }
     }
 
-    /// Where a fault of the file will be told.
+    /// Returns the shared slot for an error in the file.
     pub(super) fn fault(&self) -> Fault {
         self.fault.clone()
     }
 }
 
-impl Source {
-    /// The next piece, at least a byte unless all is read; at the end of the file an empty one.
+impl FileSource {
+    /// Reads the next piece, of at most `most` bytes; empty at the end of the file.
     fn poll_piece(&mut self, cx: &mut Context<'_>, most: u64) -> Poll<io::Result<Bytes>> {
-        let mut piece = vec![0; usize::try_from(most).unwrap_or(CHUNK).min(CHUNK)];
+        let mut piece = vec![0; usize::try_from(most).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES)];
         let read = ready!(self.from.as_mut().poll_read(cx, &mut piece))?;
         piece.truncate(read);
         Poll::Ready(Ok(piece.into()))
@@ -78,8 +78,8 @@ impl Body for Outgoing {
     type Data = Bytes;
     type Error = io::Error;
 
-    /// The last piece of a file goes out only once it is certain that there is no more: so one that is too long is
-    /// never complete to the other side, as little as one that is too short.
+    /// Sends the last piece of a file only once the end of the file is confirmed: so the server never gets a complete body
+    /// from a file that is too long or too short.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -88,20 +88,20 @@ impl Body for Outgoing {
         if let Some(source) = source {
             let length = source.length;
             if next.is_none() && *left > 0 {
-                let piece = ready!(source.poll_piece(cx, *left)).map_err(|error| fault.is(error))?;
+                let piece = ready!(source.poll_piece(cx, *left)).map_err(|error| fault.set(error))?;
                 if piece.is_empty() {
                     let had = length - *left;
                     let short = format_args!("it ended after {had} of {length} bytes");
-                    return Poll::Ready(Some(Err(fault.is(short))));
+                    return Poll::Ready(Some(Err(fault.set(short))));
                 }
                 *next = Some(piece);
             }
             let last = next.as_ref().is_none_or(|next| next.len() as u64 == *left);
             if last {
-                let more = ready!(source.poll_piece(cx, 1)).map_err(|error| fault.is(error))?;
+                let more = ready!(source.poll_piece(cx, 1)).map_err(|error| fault.set(error))?;
                 if !more.is_empty() {
-                    let long = format_args!("it goes on behind its {length} bytes");
-                    return Poll::Ready(Some(Err(fault.is(long))));
+                    let long = format_args!("it is longer than its {length} bytes");
+                    return Poll::Ready(Some(Err(fault.set(long))));
                 }
             }
         }

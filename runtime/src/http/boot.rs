@@ -1,4 +1,4 @@
-//! What a gateway does before it dials, done (H-4, H-5).
+//! Boot of a gateway: identity token, provisioning and policies before the dial (H-4, H-5).
 
 use super::Client;
 use crate::files;
@@ -13,23 +13,23 @@ use std::env::home_dir;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// What a boot has come to.
+/// Result of a boot.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Booted {
-    /// What to dial with: what was set, or else the last that was issued (H-4).
+    /// Credentials for the dial: those that are set, or else the last that were issued.
     pub credentials: Option<Credentials>,
-    /// What signs deliveries, if any was issued.
+    /// Key of webhook requests, if one was issued.
     pub delivery_key: Option<Secret>,
-    /// The platforms whose policy was not sent, for want of credentials.
+    /// Platforms whose policy was not sent because there are no credentials.
     pub unsent: Vec<String>,
 }
 
 impl Client {
-    /// Makes a resolved configuration ready to dial with: carries out its plan, if it has one, as [`boot`](Self::boot)
-    /// does. What fails is logged as `boot_failed`, and stops nothing: then the dial has no credentials.
+    /// Carries out the boot plan of a configuration as [`boot`](Self::boot) does, and returns the configuration for the
+    /// dial. A step that fails is logged as `boot_failed`, and the boot continues. The dial may lack credentials then.
     ///
     /// # Errors
-    /// When the connector knows the gateway already and the gateway has no secret: every dial would be refused.
+    /// The connector knows the gateway already and the gateway has no secret: every dial would be refused.
     pub async fn ready(
         &self,
         resolved: Resolved,
@@ -44,18 +44,19 @@ impl Client {
             tracing::warn!(platforms = booted.unsent.join(","), "policy_unsent");
         }
         config.machine.credentials = booted.credentials;
-        // What was set is kept: during a rotation both are in use.
+        // Keys that are set are kept: during a rotation both are in use.
         let keys = &mut config.machine.delivery_keys;
         keys.extend(booted.delivery_key.filter(|key| !keys.contains(key)));
         Ok(config)
     }
 
-    /// Gets an identity token, provisions and sends policies, as far as the plan asks for it. Nothing that goes wrong
-    /// stops it: `report` hears of each step, as it is done. `run` runs the command that prints an identity token; what
-    /// it gives is wiped, an error's text is shown.
+    /// Gets an access token, provisions credentials and sends policies, as far as the plan requires it.
+    ///
+    /// Calls `report` after each step. A step that fails does not stop the boot. `run` runs the command that prints an
+    /// access token. Its output is wiped after use, and its error is reported.
     ///
     /// # Errors
-    /// When the connector knows the gateway already and the gateway has no secret: every dial would be refused.
+    /// The connector knows the gateway already and the gateway has no secret: every dial would be refused.
     pub async fn boot(
         &self,
         plan: Plan,
@@ -87,10 +88,10 @@ impl Client {
     }
 }
 
-/// Reads the file that holds an access token. One that other users can read is warned of.
+/// Reads a file with an access token. Logs a warning if other users can read it.
 ///
 /// # Errors
-/// When it cannot be read, or is larger than any such file.
+/// The file cannot be read, or is larger than 1 MiB.
 pub fn read_token_file(file: &TokenFile) -> Result<Zeroizing<Vec<u8>>, String> {
     let path = match (file.path().strip_prefix("~/"), home_dir()) {
         (Some(below), Some(home)) => home.join(below),

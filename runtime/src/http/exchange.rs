@@ -1,11 +1,11 @@
-//! One exchange: a connection, a request, an answer, all within its time.
+//! HTTP exchange: a connection, a request and a response, within a deadline.
 
-use super::Answer;
+use super::HttpResponse;
 use super::body::Outgoing;
-use crate::causes::causes;
-use crate::first_bytes::FirstBytes;
+use crate::dialer::{BoxFuture, Dialer};
+use crate::error_chain::error_chain;
+use crate::prefix_capture::PrefixCapture;
 use crate::progress::Progress;
-use crate::wires::{Boxed, Wires};
 use futures_util::future::{Either, select};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -20,23 +20,23 @@ use std::task::Poll;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// What is buffered of either direction, in bytes; an answer's head must fit.
-const BUFFER: usize = 64 << 10;
+/// Size of the buffer of each direction, in bytes. A response's head must fit.
+const BUFFER_BYTES: usize = 64 << 10;
 
-/// An answer whose head is there, and whose body comes.
+/// Response whose head was received, and whose body is being received.
 pub(super) struct Exchange {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     body: Incoming,
-    /// What moves the bytes, until it is over.
-    connection: Option<Boxed<hyper::Result<()>>>,
+    /// Future that drives the connection; `None` once it has ended.
+    connection: Option<BoxFuture<hyper::Result<()>>>,
     deadline: Deadline,
 }
 
-/// The time of an exchange, from the look-up to the last byte.
+/// Deadline of an exchange, from the look-up to the last byte.
 struct Deadline {
     span: Duration,
-    sleep: Boxed<()>,
+    sleep: BoxFuture<()>,
     progress: Progress,
 }
 
@@ -53,27 +53,27 @@ impl Deadline {
 }
 
 impl Exchange {
-    /// Sends the request; the head of the answer is there.
+    /// Sends a request, and waits for the head of the response.
     pub(super) async fn begin(
-        wires: &Wires,
+        dialer: &Dialer,
         request: &Request,
         body: Outgoing,
     ) -> Result<Exchange, Unreachable> {
         let progress = Progress::default();
-        let sleep = wires.sleep(request.timeout);
+        let sleep = dialer.sleep(request.timeout);
         let mut deadline = Deadline { span: request.timeout, sleep, progress: progress.clone() };
-        let (response, connection) = deadline.within(converse(wires, request, body, &progress)).await?;
+        let (response, connection) = deadline.within(send_request(dialer, request, body, &progress)).await?;
         let (head, body) = response.into_parts();
         let status = head.status.as_u16();
         Ok(Exchange { status, headers: head.headers, body, connection, deadline })
     }
 
-    /// The next bytes of the body, until there are no more.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Unreachable> {
+    /// Returns the next bytes of the body; `None` at its end.
+    pub(super) async fn next_chunk(&mut self) -> Result<Option<Bytes>, Unreachable> {
         let Exchange { body, connection, deadline, .. } = self;
         let next = poll_fn(|cx| {
             if connection.as_mut().is_some_and(|connection| connection.as_mut().poll(cx).is_ready()) {
-                // How it ended the body tells, too.
+                // The body reports how the connection ended.
                 *connection = None;
             }
             loop {
@@ -83,7 +83,7 @@ impl Exchange {
                     Poll::Ready(Some(Err(error))) => Poll::Ready(Err(broken(&error))),
                     Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                         Ok(bytes) => Poll::Ready(Ok(Some(bytes))),
-                        // Trailers mean nothing here.
+                        // Trailers are ignored.
                         Err(_) => continue,
                     },
                 };
@@ -92,65 +92,65 @@ impl Exchange {
         deadline.within(next).await
     }
 
-    /// The host's part, as long as it lasts: it counts, too.
-    pub(super) async fn meanwhile<T>(
+    /// Waits for a future of the host within the deadline of the exchange.
+    pub(super) async fn within_deadline<T>(
         &mut self,
         what: impl Future<Output = Result<T, Unreachable>>,
     ) -> Result<T, Unreachable> {
         self.deadline.within(what).await
     }
 
-    /// All of the answer, its body cut off one byte above `most`.
-    pub(super) async fn answer(mut self, most: usize) -> Result<Answer, Unreachable> {
+    /// Reads the whole response. The body is truncated one byte above `most`.
+    pub(super) async fn answer(mut self, most: usize) -> Result<HttpResponse, Unreachable> {
         let enough = most.saturating_add(1);
         let mut body = Zeroizing::new(Vec::new());
         while body.len() < enough {
-            let Some(bytes) = self.chunk().await? else { break };
+            let Some(bytes) = self.next_chunk().await? else { break };
             let room = enough - body.len();
             body.extend_from_slice(&bytes[..bytes.len().min(room)]);
         }
-        Ok(Answer { status: self.status, headers: self.headers, body })
+        Ok(HttpResponse { status: self.status, headers: self.headers, body })
     }
 }
 
-type Conversation = (Response<Incoming>, Option<Boxed<hyper::Result<()>>>);
+type HeadAndConnection = (Response<Incoming>, Option<BoxFuture<hyper::Result<()>>>);
 
-async fn converse(
-    wires: &Wires,
+async fn send_request(
+    dialer: &Dialer,
     request: &Request,
     body: Outgoing,
     progress: &Progress,
-) -> Result<Conversation, Unreachable> {
-    let unfit = || Unreachable::Broken("the request is none that HTTP can carry".to_owned());
+) -> Result<HeadAndConnection, Unreachable> {
+    let unfit = || Unreachable::Broken("the request is not valid HTTP".to_owned());
     let url: Uri = request.url.parse().map_err(|_| unfit())?;
     let secure = url.scheme_str() == Some("https");
     let host = url.host().ok_or_else(unfit)?.trim_matches(['[', ']']);
     let port = url.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let message = message(request, &url, body).ok_or_else(unfit)?;
 
-    let stream = FirstBytes::of(wires.reach(secure, host, port, progress).await?);
-    let beginning = stream.beginning();
+    let stream = PrefixCapture::of(dialer.connect(secure, host, port, progress).await?);
+    let prefix = stream.prefix();
     let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(BUFFER)
+        .max_buf_size(BUFFER_BYTES)
         .handshake(FuturesIo::new(stream))
         .await
         .map_err(|error| broken(&error))?;
-    let mut connection: Boxed<hyper::Result<()>> = Box::pin(connection);
+    let mut connection: BoxFuture<hyper::Result<()>> = Box::pin(connection);
     let (answered, connection) = match select(pin!(sender.send_request(message)), &mut connection).await {
         Either::Left((answered, _)) => (answered, Some(connection)),
-        // It is over, and so is the waiting: with an answer or without.
+        // The connection has ended, so the response resolves, too.
         Either::Right((ended, answering)) => match (answering.await, ended) {
             (Err(_), Err(why)) => (Err(why), None),
             (answered, _) => (answered, None),
         },
     };
-    answered.map(|response| (response, connection)).map_err(|error| match beginning.explain() {
+    answered.map(|response| (response, connection)).map_err(|error| match prefix.explain() {
         Some(why) if !secure => Unreachable::Broken(why),
         Some(_) | None => broken(&error),
     })
 }
 
-/// The request as it goes over the wire.
+/// Returns the request in hyper's form.
 fn message(request: &Request, url: &Uri, body: Outgoing) -> Option<hyper::Request<Outgoing>> {
     let path = url.path_and_query().map_or("/", PathAndQuery::as_str);
     let mut message = hyper::Request::builder().method(request.method.clone()).uri(path).body(body).ok()?;
@@ -162,5 +162,5 @@ fn message(request: &Request, url: &Uri, body: Outgoing) -> Option<hyper::Reques
 }
 
 fn broken(error: &hyper::Error) -> Unreachable {
-    Unreachable::Broken(causes(error))
+    Unreachable::Broken(error_chain(error))
 }

@@ -1,4 +1,4 @@
-//! Files to the connector and from it, streamed (H-7).
+//! Streamed upload and download of files (H-7).
 
 use super::Client;
 use super::body::Outgoing;
@@ -8,21 +8,21 @@ use futures_util::AsyncWriteExt;
 use relayline_control::http::media::{Download, MAX_MEDIA, MediaError, Upload, Uploaded};
 use relayline_control::http::{MAX_RESPONSE, Request, Unreachable};
 
-/// A file that has come.
+/// Properties of a downloaded file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Received {
-    /// The MIME type, without its parameters, if it was said.
+pub struct Downloaded {
+    /// MIME type without parameters, if the server sent one.
     pub content_type: Option<String>,
-    /// How many bytes it has.
+    /// Length in bytes.
     pub length: u64,
 }
 
 impl Client {
-    /// Uploads a file of [`Upload::length`] bytes as it is read from `source`: no more than some 200 KiB of it are in
-    /// memory. Whatever the source, the file is complete to the connector only if its length is right.
+    /// Uploads a file of [`Upload::length`] bytes while it is read from `source`. At most some 200 KiB of it are in memory.
+    /// The connector gets a complete file only if its length is right.
     ///
     /// # Errors
-    /// At once when the file is too large; [`MediaError::File`] when the source fails or has another length.
+    /// The file is too large, or the upload fails. [`MediaError::File`] if `source` fails or has another length.
     pub async fn upload(
         &self,
         upload: &Upload,
@@ -32,7 +32,7 @@ impl Client {
         let body = Outgoing::source(upload.length, source);
         let fault = body.fault();
         let exchange = async {
-            let exchange = Exchange::begin(&self.wires, &request, body).await?;
+            let exchange = Exchange::begin(&self.dialer, &request, body).await?;
             exchange.answer(request.max_response).await
         };
         match exchange.await {
@@ -44,18 +44,19 @@ impl Client {
         }
     }
 
-    /// Downloads a file, writing it to `into` as it comes. What was written by the time of an error stays there.
+    /// Downloads a file, and writes it to `into` while it is received. Bytes written before an error stay written.
     ///
     /// # Errors
-    /// [`MediaError::TooLarge`] as soon as more than 25 MiB come, [`MediaError::File`] when `into` does not take it.
+    /// The download fails. [`MediaError::TooLarge`] as soon as more than 25 MiB are received, [`MediaError::File`] if
+    /// writing to `into` fails.
     pub async fn download(
         &self,
         download: &Download,
         mut into: impl AsyncWrite + Unpin,
-    ) -> Result<Received, MediaError> {
+    ) -> Result<Downloaded, MediaError> {
         let request = download.request();
         let failed = |cause: Unreachable| MediaError::from(request.unreachable(cause));
-        let begun = Exchange::begin(&self.wires, &request, Outgoing::default()).await;
+        let begun = Exchange::begin(&self.dialer, &request, Outgoing::default()).await;
         let mut exchange = begun.map_err(failed)?;
         if !(200..300).contains(&exchange.status) {
             let answer = exchange.answer(MAX_RESPONSE).await.map_err(failed)?;
@@ -64,11 +65,11 @@ impl Client {
         }
         let head = download.read(exchange.status, &exchange.headers, &[])?;
         let length = pump(&mut exchange, &request, &mut into).await?;
-        Ok(Received { content_type: head.content_type, length })
+        Ok(Downloaded { content_type: head.content_type, length })
     }
 }
 
-/// Writes the body to `into`; how many bytes there were.
+/// Writes the body to `into`, and returns its length.
 async fn pump(
     exchange: &mut Exchange,
     request: &Request,
@@ -76,16 +77,16 @@ async fn pump(
 ) -> Result<u64, MediaError> {
     let failed = |cause: Unreachable| MediaError::from(request.unreachable(cause));
     let mut length = 0;
-    while let Some(bytes) = exchange.chunk().await.map_err(failed)? {
+    while let Some(bytes) = exchange.next_chunk().await.map_err(failed)? {
         length += bytes.len() as u64;
         if length > MAX_MEDIA {
             return Err(MediaError::TooLarge);
         }
         let write = async { Ok(into.write_all(&bytes).await) };
-        let wrote = exchange.meanwhile(write).await.map_err(failed)?;
+        let wrote = exchange.within_deadline(write).await.map_err(failed)?;
         wrote.map_err(|error| MediaError::File(error.to_string()))?;
     }
-    let flushed = exchange.meanwhile(async { Ok(into.flush().await) }).await.map_err(failed)?;
+    let flushed = exchange.within_deadline(async { Ok(into.flush().await) }).await.map_err(failed)?;
     flushed.map_err(|error| MediaError::File(error.to_string()))?;
     Ok(length)
 }

@@ -1,10 +1,10 @@
-//! Upgrades for tools: the answer to an upgrade as a value, with its stream.
+//! Upgrade requests for tools, which return the answer as a value with its stream.
 
 use super::Client;
 use crate::dial;
+use crate::dialer::{ByteStream, delegate_writes};
 use crate::progress::Progress;
-use crate::upgrade::{Answered, Refused, ask, refusal};
-use crate::wires::{Stream, writes_through};
+use crate::upgrade::{Refused, UpgradeOutcome, ask, refusal};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::future::{Either, select};
 use http_body_util::Empty;
@@ -38,24 +38,24 @@ pub enum Upgraded {
         /// Body without its transfer coding, at most
         /// [`MAX_BODY`](relayline_core::upgrade::MAX_BODY) bytes of it.
         body: Vec<u8>,
-        /// Whether `body` is the whole body.
+        /// True if `body` is the whole body.
         is_whole: bool,
     },
 }
 
 impl UpgradeAnswer {
-    fn new(answered: Answered) -> UpgradeAnswer {
+    fn new(answered: UpgradeOutcome) -> UpgradeAnswer {
         match answered {
-            Answered::Switched { head, stream, read_ahead } => {
+            UpgradeOutcome::Switched { head, stream, read_ahead } => {
                 UpgradeAnswer { head, outcome: Upgraded::Switched(Switched { read_ahead, stream }) }
             }
-            Answered::Refused(Refused { head, body, is_whole }) => {
+            UpgradeOutcome::Refused(Refused { head, body, is_whole }) => {
                 UpgradeAnswer { head, outcome: Upgraded::Refused { body, is_whole } }
             }
         }
     }
 
-    /// Returns the refusal as the core judges it; `None` if the protocol is switched.
+    /// Returns the refusal as the core represents it; `None` if the protocol is switched.
     pub fn refusal(&self) -> Option<Refusal<'_>> {
         match &self.outcome {
             Upgraded::Switched(_) => None,
@@ -89,7 +89,7 @@ impl fmt::Debug for Upgraded {
 /// Upgraded stream. It begins with the bytes that came after the answer's head.
 pub struct Switched {
     read_ahead: Bytes,
-    stream: Stream,
+    stream: ByteStream,
 }
 
 impl fmt::Debug for Switched {
@@ -99,12 +99,12 @@ impl fmt::Debug for Switched {
 }
 
 impl Client {
-    /// Asks for a WebSocket as a gateway's dial does, and checks a 101.
+    /// Requests a WebSocket upgrade as a gateway's dial does, and validates a 101.
     ///
-    /// An answer whose body does not end within `timeout` is given as far as it has come.
+    /// If the body of the answer does not end within `timeout`, returns the received part.
     ///
     /// # Errors
-    /// Describes the step that failed if there is no answer, or a 101 that no WebSocket server gives.
+    /// There is no answer, or an invalid 101. The error names the step that failed.
     pub async fn upgrade(
         &self,
         url: &DialUrl,
@@ -112,41 +112,40 @@ impl Client {
         timeout: Duration,
     ) -> Result<UpgradeAnswer, Unreachable> {
         let progress = Progress::default();
-        let upgrade = dial::upgrade(&self.wires, url, token, &progress);
-        match select(pin!(upgrade), self.wires.sleep(timeout)).await {
+        let upgrade = dial::upgrade(&self.dialer, url, token, &progress);
+        match select(pin!(upgrade), self.dialer.sleep(timeout)).await {
             Either::Left((answered, _)) => answered.map(UpgradeAnswer::new),
             Either::Right(_) => match progress.take_refused().filter(|_| !progress.is_at_proxy()) {
-                Some(refused) => Ok(UpgradeAnswer::new(Answered::Refused(refused))),
+                Some(refused) => Ok(UpgradeAnswer::new(UpgradeOutcome::Refused(refused))),
                 None => Err(progress.timed_out(timeout)),
             },
         }
     }
 
-    /// Passes on a request for an upgrade as it is, to where `url` leads. Its time is the caller's to limit.
+    /// Forwards an upgrade request unchanged to the host of `url`. The caller limits the time.
     ///
     /// # Errors
-    /// Describes the step that failed.
+    /// There is no answer. The error names the step that failed.
     pub async fn pass_upgrade(
         &self,
         url: &DialUrl,
         request: request::Parts,
     ) -> Result<UpgradeAnswer, Unreachable> {
         let progress = Progress::default();
-        let stream = self.wires.reach(url.is_secure(), url.host(), url.port(), &progress).await?;
+        let stream = self.dialer.connect(url.is_secure(), url.host(), url.port(), &progress).await?;
         let request = Request::from_parts(request, Empty::new());
         ask(stream, request, &progress).await.map(UpgradeAnswer::new).map_err(Unreachable::Upgrade)
     }
 
-    /// Makes a bare connection to where this URL leads: look-up, TCP, a proxy's tunnel, TLS. Its time is the caller's to
-    /// limit.
+    /// Opens a byte stream to the host of `url`: look-up, TCP, proxy tunnel, TLS. The caller limits the time.
     ///
     /// # Errors
-    /// Describes the step that failed.
+    /// Names the step that failed.
     pub async fn connect(
         &self,
         url: &DialUrl,
     ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>, Unreachable> {
-        self.wires.reach(url.is_secure(), url.host(), url.port(), &Progress::default()).await
+        self.dialer.connect(url.is_secure(), url.host(), url.port(), &Progress::default()).await
     }
 }
 
@@ -161,4 +160,4 @@ impl AsyncRead for Switched {
     }
 }
 
-writes_through!(Switched);
+delegate_writes!(Switched);

@@ -1,29 +1,29 @@
-//! Bodies that tell their connection's slot how far a request has got.
+//! Bodies that report the progress of a request to its connection's slot.
 
-use super::slots::Conn;
+use super::slots::SlotHandle;
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// The body of a request.
+/// Body of a request.
 pub struct Received {
     body: Incoming,
-    conn: Conn,
+    conn: SlotHandle,
 }
 
 impl Received {
-    pub(super) fn new(body: Incoming, conn: Conn) -> Received {
-        conn.begins();
+    pub(super) fn new(body: Incoming, conn: SlotHandle) -> Received {
+        conn.head_received();
         let received = Received { body, conn };
-        received.look();
+        received.check_end();
         received
     }
 
-    fn look(&self) {
+    fn check_end(&self) {
         if self.body.is_end_stream() {
-            self.conn.is_whole();
+            self.conn.request_received();
         }
     }
 }
@@ -44,8 +44,8 @@ impl Body for Received {
     ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &frame {
-            None => self.conn.is_whole(),
-            Some(Ok(_)) => self.look(),
+            None => self.conn.request_received(),
+            Some(Ok(_)) => self.check_end(),
             Some(Err(_)) => {}
         }
         Poll::Ready(frame)
@@ -60,25 +60,25 @@ impl Body for Received {
     }
 }
 
-/// The body of an answer, which is made once this is dropped: hyper does so when it has all of it.
-pub(super) struct Sent<B> {
+/// Body of a response. hyper drops it once it has read all of it, which reports the response as ready.
+pub(super) struct ResponseBody<B> {
     body: Either<B, Full<Bytes>>,
-    conn: Conn,
+    conn: SlotHandle,
 }
 
-impl<B> Sent<B> {
-    pub(super) fn new(body: Either<B, Full<Bytes>>, conn: Conn) -> Sent<B> {
-        Sent { body, conn }
+impl<B> ResponseBody<B> {
+    pub(super) fn new(body: Either<B, Full<Bytes>>, conn: SlotHandle) -> ResponseBody<B> {
+        ResponseBody { body, conn }
     }
 }
 
-impl<B> Drop for Sent<B> {
+impl<B> Drop for ResponseBody<B> {
     fn drop(&mut self) {
-        self.conn.is_answered();
+        self.conn.response_ready();
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Sent<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 

@@ -1,28 +1,28 @@
-//! Line ends of requests, read along: hyper takes a bare LF for one, which servers and proxies before it may not
-//! (RFC 9112, 2.2), and so could be made to see other requests than it does.
+//! Check of the line ends of request heads, against request smuggling: hyper accepts a bare LF as a line end, and a proxy
+//! before it may not (RFC 9112, 2.2).
 //!
-//! Reads just enough of each head to know where the next one begins. What hyper refuses itself is left to it.
+//! It parses just enough of each head to find the next one. It leaves other errors to hyper.
 
-/// Longest header line that is kept, in bytes: enough for those that say where a body ends.
+/// Maximum number of bytes kept of a header line: enough for the headers that delimit a body.
 const LINE: usize = 128;
 
-/// What comes next on a connection.
+/// State of the parser: the part that is expected next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Next {
     Head,
-    /// So many bytes of a body.
+    /// Bytes left of a body.
     Body(u64),
-    /// The size of a chunk, so far; and whether an extension has begun.
+    /// Size of a chunk so far; true once an extension has begun.
     Size(u64, bool),
-    /// So many bytes of a chunk, its CRLF among them.
+    /// Bytes left of a chunk, including its CRLF.
     Chunk(u64),
     /// Fields after the last chunk.
     Trailers,
-    /// No HTTP any more, or nothing that could be followed.
+    /// Data that is not parsed: not HTTP, or malformed.
     Raw,
 }
 
-/// A reader of request heads.
+/// Parser of request heads.
 #[derive(Debug)]
 pub(super) struct Framing {
     next: Next,
@@ -31,7 +31,7 @@ pub(super) struct Framing {
     line: Vec<u8>,
     /// Length of the current line.
     length: usize,
-    /// Whether the current head has a line already.
+    /// True once the current head has a line.
     has_lines: bool,
     body: u64,
     is_chunked: bool,
@@ -52,8 +52,8 @@ impl Framing {
         }
     }
 
-    /// Reads what came. Replaces a LF of a head that has no CR before it with NUL, which no head may hold: so hyper
-    /// answers 400 and closes.
+    /// Parses received bytes. Replaces a bare LF in a head by NUL, which is invalid there, so that hyper answers 400 and
+    /// closes.
     pub(super) fn read(&mut self, bytes: &mut [u8]) {
         let mut at = 0;
         while at < bytes.len() {
@@ -82,11 +82,11 @@ impl Framing {
         }
     }
 
-    /// Passes over as much of a body as is there; how much that is.
+    /// Skips the received part of a body, and returns its length.
     fn skip(&mut self, left: u64, there: usize, more: fn(u64) -> Next, then: Next) -> usize {
         let there = there as u64;
         self.next = if left > there { more(left - there) } else { then };
-        // Not more than is there, which is a `usize`.
+        // At most `there`, which is a `usize`.
         left.min(there) as usize
     }
 
@@ -107,7 +107,7 @@ impl Framing {
         let is_empty = std::mem::take(&mut self.length) == 0;
         match self.next {
             Next::Head if is_empty && self.has_lines => self.end_head(),
-            // Empty lines before a request are passed over (RFC 9112, 2.2).
+            // Empty lines before a request are skipped (RFC 9112, 2.2).
             Next::Head if is_empty => {}
             Next::Head => {
                 self.has_lines = true;
@@ -124,7 +124,7 @@ impl Framing {
         let (name, value) = (&self.line[..colon], self.line[colon + 1..].trim_ascii());
         match name {
             b"content-length" => {
-                // hyper refuses what is not a number, and two that differ.
+                // hyper rejects a value that is not a number, and two that differ.
                 self.body = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok()).unwrap_or(0);
             }
             b"transfer-encoding" => self.is_chunked = true,
@@ -135,7 +135,7 @@ impl Framing {
 
     fn end_head(&mut self) {
         self.next = match () {
-            // What comes may be another protocol's: the connection closes if it is not upgraded.
+            // Data of another protocol may follow. The connection is closed if it is not upgraded.
             () if self.upgrades => Next::Raw,
             () if self.is_chunked => Next::Size(0, false),
             () if self.body > 0 => Next::Body(self.body),
@@ -145,7 +145,7 @@ impl Framing {
     }
 }
 
-/// The state after one more byte of a chunk's size. hyper is strict about the rest of that line.
+/// Returns the state after one more byte of a chunk's size line. hyper validates the rest of that line.
 fn size_and(size: u64, extends: bool, byte: u8) -> Next {
     match byte {
         b'\n' if size == 0 => Next::Trailers,
@@ -163,7 +163,7 @@ fn size_and(size: u64, extends: bool, byte: u8) -> Next {
 mod tests {
     use super::*;
 
-    /// What hyper would be given, the bytes coming in pieces of this size.
+    /// Returns the bytes that hyper would get if they arrived in pieces of this size.
     fn passed(text: &str, piece: usize) -> String {
         let (mut framing, mut bytes) = (Framing::new(), text.as_bytes().to_vec());
         for piece in bytes.chunks_mut(piece) {
@@ -178,7 +178,7 @@ mod tests {
     const BARE: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
     #[test]
-    fn h_6_a_bare_lf_is_spoiled_in_any_head_and_in_no_body() {
+    fn h_6_a_bare_lf_is_replaced_in_heads_only() {
         for before in ["", "\r\n", BARE, SIZED, CHUNKED, &[SIZED, CHUNKED, BARE, CHUNKED].concat()] {
             for piece in [1, 2, 3, 7, 4096] {
                 assert_eq!(passed(before, piece), before);
@@ -196,7 +196,6 @@ mod tests {
         }
     }
 
-    /// A WebSocket's frames may hold anything.
     #[test]
     fn h_6_an_upgraded_connection_is_left_alone() {
         let text = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n\n\n\u{1}\nGET / HTTP/1.1\n\n";

@@ -1,17 +1,17 @@
-//! The Host header, of which hyper takes any number (RFC 9112, 3.2).
+//! Check of the Host header: hyper accepts any number of them (RFC 9112, 3.2).
 
 use hyper::Version;
 use hyper::header::{HOST, HeaderMap};
 use hyper::http::uri::Authority;
 
-/// What is wrong with the `Host` of a request. HTTP/1.0 has none, so that a request of it may have none.
+/// Returns the error in the `Host` header of a request, if there is one. HTTP/1.0 requests may lack it.
 pub(super) fn fault(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if version < Version::HTTP_11 => None,
         (None, _) => Some("the request has no Host header: send one, as HTTP/1.1 demands"),
         (Some(_), Some(_)) => Some("the request has more than one Host header: send one"),
-        // An empty one is right where the target has no authority.
+        // An empty one is valid if the target has no authority.
         (Some(host), None) if host.is_empty() => None,
         (Some(host), None) => {
             let host = host.to_str().ok().filter(|host| !host.contains('@'));

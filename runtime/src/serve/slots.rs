@@ -1,6 +1,6 @@
-//! Slots of a server's connections: who has one, whose turn it is to speak, and who leaves when they run out.
+//! Slots of a server's connections: the state of each, and the choice of the one to close when they run out.
 //!
-//! Bookkeeping alone: nothing here reads, writes or looks at a clock. Order of time is the order of calls.
+//! It does no I/O and reads no clock: the order of calls is the order of time.
 
 use futures_channel::oneshot;
 use std::collections::BTreeMap;
@@ -14,116 +14,116 @@ pub(super) struct Slots(Arc<Mutex<Table>>);
 
 struct Table {
     /// Maximum number of connections.
-    most: usize,
-    /// Number of the next connection, and of the next moment at which one falls idle.
+    max: usize,
+    /// Last number given to a connection, or to the moment at which one became idle.
     next: u64,
     open: BTreeMap<u64, Entry>,
-    /// Idle connections by the moment since which they are; the first is idle for longest.
+    /// Idle connections by the moment at which they became idle; the first is idle for longest.
     idle: BTreeMap<u64, u64>,
-    /// Newcomers that wait for a slot.
-    newcomers: Vec<Waker>,
+    /// Wakers of connections that wait for a slot.
+    waiters: Vec<Waker>,
 }
 
 struct Entry {
-    turn: Turn,
-    /// Whether it has ever sent a whole request.
-    is_proven: bool,
+    state: ConnState,
+    /// True once it has sent a complete request.
+    has_sent_request: bool,
     /// Dropping it closes the connection.
     _open: oneshot::Sender<Infallible>,
 }
 
 /// State of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Turn {
-    /// No request is under way, since this moment.
+enum ConnState {
+    /// No request is in flight, since this moment.
     Idle(u64),
-    /// The head of a request has come, on a connection that has sent a whole one before.
+    /// The head of a request was received, on a connection that has sent a complete request before.
     Receiving,
-    /// A whole request waits for its answer.
+    /// A complete request waits for its answer.
     Serving,
-    /// The answer is not written yet.
+    /// The answer is ready and not written yet.
     Answered,
 }
 
-/// A connection's slot; dropping it frees the slot.
+/// Slot of a connection. Dropping it frees the slot.
 pub(super) struct Slot {
-    conn: Conn,
-    /// Ends when the slot is given to a newcomer.
+    conn: SlotHandle,
+    /// Resolves when the slot is given to another connection.
     pub(super) lost: oneshot::Receiver<Infallible>,
 }
 
-/// A connection, for those who see how its requests get on.
+/// Reporter of a connection's progress to its slot.
 #[derive(Clone)]
-pub(super) struct Conn {
+pub(super) struct SlotHandle {
     slots: Slots,
     id: u64,
 }
 
 impl Slots {
-    pub(super) fn new(most: usize) -> Slots {
+    pub(super) fn new(max: usize) -> Slots {
         let table = Table {
-            most: most.max(1),
+            max: max.max(1),
             next: 0,
             open: BTreeMap::new(),
             idle: BTreeMap::new(),
-            newcomers: Vec::new(),
+            waiters: Vec::new(),
         };
         Slots(Arc::new(Mutex::new(table)))
     }
 
-    /// Takes a slot for a connection that was just accepted; when there is none, that of the connection that is idle for
-    /// longest. Waits while none is idle.
+    /// Takes a slot for a new connection. If all are taken, takes the slot of the connection that is idle for longest.
+    /// Pending while none is idle.
     pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Slot> {
         let mut table = self.lock();
-        if table.open.len() >= table.most {
+        if table.open.len() >= table.max {
             let Some((_, id)) = table.idle.pop_first() else {
-                if !table.newcomers.iter().any(|newcomer| newcomer.will_wake(cx.waker())) {
-                    table.newcomers.push(cx.waker().clone());
+                if !table.waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
+                    table.waiters.push(cx.waker().clone());
                 }
                 return Poll::Pending;
             };
             table.open.remove(&id);
         }
         let (sender, lost) = oneshot::channel();
-        let id = table.moment();
-        // A connection that has sent nothing is idle since its accept.
+        let id = table.next_number();
+        // A connection is idle from its accept on.
         table.idle.insert(id, id);
-        table.open.insert(id, Entry { turn: Turn::Idle(id), is_proven: false, _open: sender });
-        Poll::Ready(Slot { conn: Conn { slots: self.clone(), id }, lost })
+        table.open.insert(id, Entry { state: ConnState::Idle(id), has_sent_request: false, _open: sender });
+        Poll::Ready(Slot { conn: SlotHandle { slots: self.clone(), id }, lost })
     }
 
-    /// A panic under the lock has been reported where it happened; the others go on.
+    /// Locks the table, also after a panic.
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Table {
-    fn moment(&mut self) -> u64 {
+    fn next_number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
 
-    fn turn(&mut self, id: u64, turn: Turn) {
+    fn set_state(&mut self, id: u64, state: ConnState) {
         let Some(entry) = self.open.get_mut(&id) else { return };
-        if let Turn::Idle(since) = entry.turn {
+        if let ConnState::Idle(since) = entry.state {
             self.idle.remove(&since);
         }
-        entry.turn = turn;
-        if let Turn::Idle(since) = turn {
+        entry.state = state;
+        if let ConnState::Idle(since) = state {
             self.idle.insert(since, id);
-            self.welcome();
+            self.wake_waiters();
         }
     }
 
-    /// Wakes those that wait: there may be a slot.
-    fn welcome(&mut self) {
-        self.newcomers.drain(..).for_each(Waker::wake);
+    /// Wakes the connections that wait for a slot.
+    fn wake_waiters(&mut self) {
+        self.waiters.drain(..).for_each(Waker::wake);
     }
 }
 
 impl Slot {
-    pub(super) fn conn(&self) -> Conn {
+    pub(super) fn conn(&self) -> SlotHandle {
         self.conn.clone()
     }
 }
@@ -131,53 +131,56 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut table = self.conn.slots.lock();
-        if let Some(Entry { turn: Turn::Idle(since), .. }) = table.open.remove(&self.conn.id) {
+        if let Some(Entry { state: ConnState::Idle(since), .. }) = table.open.remove(&self.conn.id) {
             table.idle.remove(&since);
         }
-        table.welcome();
+        table.wake_waiters();
     }
 }
 
-impl Conn {
-    /// The head of a request has come. The first request of a connection is under way only once it is whole: heads are
-    /// cheap, and 128 slow bodies must not shut everybody out.
-    pub(super) fn begins(&self) {
+impl SlotHandle {
+    /// Reports that the head of a request was received. The first request of a connection counts only once it is
+    /// complete: otherwise 128 cheap heads with slow bodies would take all slots.
+    pub(super) fn head_received(&self) {
         let mut table = self.slots.lock();
-        if table.open.get(&self.id).is_some_and(|entry| entry.is_proven) {
-            table.turn(self.id, Turn::Receiving);
+        if table.open.get(&self.id).is_some_and(|entry| entry.has_sent_request) {
+            table.set_state(self.id, ConnState::Receiving);
         }
     }
 
-    /// All of a request has come.
-    pub(super) fn is_whole(&self) {
+    /// Reports that a complete request was received.
+    pub(super) fn request_received(&self) {
         let mut table = self.slots.lock();
         // An answer may overtake the end of its request.
-        if table.open.get(&self.id).is_some_and(|entry| entry.turn != Turn::Answered) {
-            table.turn(self.id, Turn::Serving);
+        if table.open.get(&self.id).is_some_and(|entry| entry.state != ConnState::Answered) {
+            table.set_state(self.id, ConnState::Serving);
         }
         if let Some(entry) = table.open.get_mut(&self.id) {
-            entry.is_proven = true;
+            entry.has_sent_request = true;
         }
     }
 
-    /// The answer is made, and waits to be written.
-    pub(super) fn is_answered(&self) {
-        self.slots.lock().turn(self.id, Turn::Answered);
+    /// Reports that the answer is ready to be written.
+    pub(super) fn response_ready(&self) {
+        self.slots.lock().set_state(self.id, ConnState::Answered);
     }
 
-    /// All that was to be written is written.
-    pub(super) fn is_flushed(&self) {
+    /// Reports that everything was written.
+    pub(super) fn response_flushed(&self) {
         let mut table = self.slots.lock();
-        if table.open.get(&self.id).is_some_and(|entry| entry.turn == Turn::Answered) {
-            let now = table.moment();
-            table.turn(self.id, Turn::Idle(now));
+        if table.open.get(&self.id).is_some_and(|entry| entry.state == ConnState::Answered) {
+            let now = table.next_number();
+            table.set_state(self.id, ConnState::Idle(now));
         }
     }
 
-    /// Whether the client waits for the server, and not the server for the client.
-    pub(super) fn is_servers_turn(&self) -> bool {
+    /// Returns true if the client waits for the server.
+    pub(super) fn awaits_server(&self) -> bool {
         let table = self.slots.lock();
-        table.open.get(&self.id).is_some_and(|entry| matches!(entry.turn, Turn::Serving | Turn::Answered))
+        table
+            .open
+            .get(&self.id)
+            .is_some_and(|entry| matches!(entry.state, ConnState::Serving | ConnState::Answered))
     }
 }
 
@@ -197,7 +200,7 @@ mod tests {
         !matches!(slot.lost.try_recv(), Ok(None))
     }
 
-    /// Which of them have lost their slots.
+    /// Returns the indices of the connections that have lost their slots.
     fn lost(slots: &mut [Slot]) -> Vec<usize> {
         (0..slots.len()).filter(|at| is_lost(&mut slots[*at])).collect()
     }
@@ -209,9 +212,9 @@ mod tests {
         assert!(lost(&mut open).is_empty());
         // The first has had an answer since, so that the second is idle for longest.
         let first = open[0].conn();
-        first.is_whole();
-        first.is_answered();
-        first.is_flushed();
+        first.request_received();
+        first.response_ready();
+        first.response_flushed();
         open.push(take(&slots).unwrap());
         assert_eq!(lost(&mut open), [1]);
         open.push(take(&slots).unwrap());
@@ -224,38 +227,37 @@ mod tests {
         let slots = Slots::new(2);
         let mut open: Vec<Slot> = (0..2).map(|_| take(&slots).unwrap()).collect();
         for slot in &open {
-            slot.conn().is_whole();
+            slot.conn().request_received();
         }
         assert!(take(&slots).is_none(), "both wait for their answers");
-        open[1].conn().is_answered();
+        open[1].conn().response_ready();
         assert!(take(&slots).is_none(), "it is not written yet");
-        open[1].conn().is_flushed();
-        let newcomer = take(&slots).unwrap();
+        open[1].conn().response_flushed();
+        let waiter = take(&slots).unwrap();
         assert_eq!(lost(&mut open), [1]);
-        // What the lost one still says changes nothing.
-        open[1].conn().is_whole();
+        // Reports of a connection without a slot are ignored.
+        open[1].conn().request_received();
         drop(open.pop());
-        drop(newcomer);
+        drop(waiter);
         drop(take(&slots).unwrap());
         assert!(lost(&mut open).is_empty());
     }
 
-    /// A head is not enough, but for a connection that has kept its word once.
     #[test]
     fn h_6_a_first_request_that_is_not_whole_is_idle() {
         let slots = Slots::new(1);
         let mut open = vec![take(&slots).unwrap()];
-        open[0].conn().begins();
+        open[0].conn().head_received();
         open.push(take(&slots).unwrap());
         assert_eq!(lost(&mut open), [0]);
         let conn = open[1].conn();
-        conn.is_whole();
-        conn.is_answered();
-        conn.is_flushed();
-        conn.begins();
-        assert!(take(&slots).is_none() && !conn.is_servers_turn());
-        conn.is_whole();
-        assert!(conn.is_servers_turn());
+        conn.request_received();
+        conn.response_ready();
+        conn.response_flushed();
+        conn.head_received();
+        assert!(take(&slots).is_none() && !conn.awaits_server());
+        conn.request_received();
+        assert!(conn.awaits_server());
     }
 
     #[test]
@@ -263,10 +265,10 @@ mod tests {
         let slots = Slots::new(1);
         let mut open = vec![take(&slots).unwrap()];
         let conn = open[0].conn();
-        conn.begins();
-        conn.is_answered();
-        conn.is_whole();
-        conn.is_flushed();
+        conn.head_received();
+        conn.response_ready();
+        conn.request_received();
+        conn.response_flushed();
         open.push(take(&slots).unwrap());
         assert_eq!(lost(&mut open), [0]);
     }

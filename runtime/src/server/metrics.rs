@@ -1,8 +1,8 @@
-//! The metrics page: `GET /metrics`, and nothing else.
+//! Metrics page: `GET /metrics`.
 
 mod format;
 
-use super::{Answered, Port};
+use super::{Port, ResponseResult};
 use crate::Runtime;
 use crate::serve::{Bounds, Received, Server};
 use crate::shared::Shared;
@@ -17,16 +17,15 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-/// Clients of the page: whoever scrapes comes alone, or with a few others.
+/// Maximum number of connections to the page: few clients scrape it.
 const CLIENTS: usize = 16;
 
-/// Serves the page over a port that is open, for as long as the gateway lives.
+/// Serves the page on an open port until the gateway has ended.
 pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpListener) -> io::Result<()> {
     let port = Port::over(runtime, listener)?;
     tracing::info!(address = %port.address, "metrics_listening");
     let task_runtime = runtime.clone();
     runtime.spawn(async move {
-        // The watch ends with the gateway.
         let over = Watch::new(shared.clone()).for_each(|_| ready(()));
         let limits = &shared.config.server;
         let bounds = Bounds {
@@ -36,37 +35,37 @@ pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpL
             ..Bounds::default()
         };
         let server = Server::new(task_runtime, bounds, shared.closed.clone());
-        let answer = |asked| ready(answer(&shared, &asked));
+        let answer = |request| ready(answer(&shared, &request));
         server.serve(port.listener, |tcp| ready(Some(tcp)), answer, over).await;
     });
     Ok(())
 }
 
-/// All that there is to count, as text.
+/// Returns the page: all counters and gauges as text.
 pub(crate) fn page(shared: &Shared) -> String {
     let state = shared.lock();
     let (phase, stats) = (state.machine.phase(), state.machine.stats().clone());
-    let usage = state.machine.usage();
-    let signs_dropped = state.signs.dropped();
+    let held = state.machine.usage();
+    let signs_dropped = state.control_queue.dropped();
     drop(state);
-    let mut page = format::page(phase, &stats, &usage);
-    let help = "Interrupts and notices that were dropped since the host did not take them (X-2).";
+    let mut page = format::page(phase, &stats, &held);
+    let help = "Interrupts and notices dropped because the host did not read them.";
     format::counter(&mut page, "signs_dropped", help, signs_dropped);
-    let help = "Idle HTTP connections that made room for new ones, of signed deliveries and of this page (H-6, X-2).";
+    let help = "Idle HTTP connections closed for new ones.";
     format::counter(&mut page, "http_closed_by_slot", help, shared.closed.by_slot());
-    let help = "HTTP connections that reached their greatest age (H-6, X-2).";
+    let help = "HTTP connections closed at their maximum age.";
     format::counter(&mut page, "http_closed_by_age", help, shared.closed.by_age());
     page
 }
 
-fn answer(shared: &Shared, asked: &Request<Received>) -> Answered {
+fn answer(shared: &Shared, request: &Request<Received>) -> ResponseResult {
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    let (status, kind, body) = match (asked.uri().path(), asked.method()) {
+    let (status, kind, body) = match (request.uri().path(), request.method()) {
         ("/metrics", &Method::GET | &Method::HEAD) => {
             (StatusCode::OK, HeaderValue::from_static(format::CONTENT_TYPE), page(shared))
         }
-        ("/metrics", _) => (StatusCode::METHOD_NOT_ALLOWED, text, "ask with GET\n".to_owned()),
-        _ => (StatusCode::NOT_FOUND, text, "the page is /metrics\n".to_owned()),
+        ("/metrics", _) => (StatusCode::METHOD_NOT_ALLOWED, text, "method not allowed: use GET\n".to_owned()),
+        _ => (StatusCode::NOT_FOUND, text, "not found: the metrics page is /metrics\n".to_owned()),
     };
     let mut response = Response::new(Full::from(Bytes::from(body)));
     *response.status_mut() = status;

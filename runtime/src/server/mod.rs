@@ -1,5 +1,4 @@
-//! The gateway's HTTP servers: of signed deliveries (H-6), whose requests it carries to the machine and whose answers it
-//! carries back, and of the metrics page. What a client may cost: [`crate::serve`].
+//! The gateway's HTTP servers: for webhook requests (H-6), which the machine answers, and for the metrics page.
 
 mod metrics;
 mod request;
@@ -20,31 +19,34 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-/// An answer; an error is a client that went away in the middle of its request.
-type Answered = hyper::Result<Response<Full<Bytes>>>;
+/// Response; an error if the client disconnected during its request.
+type ResponseResult = hyper::Result<Response<Full<Bytes>>>;
 
-/// A port that is open, and nobody serves yet.
+/// Open port that is not served yet.
 pub(crate) struct Port<R: Runtime> {
     listener: R::Listener,
     pub(crate) address: SocketAddr,
 }
 
 impl<R: Runtime> Port<R> {
-    /// Opens it. The error says where and why.
+    /// Opens a port.
+    ///
+    /// # Errors
+    /// Names the address and the cause.
     pub(crate) fn open(runtime: &R, address: &str) -> Result<Port<R>, String> {
         let open = || Port::over(runtime, TcpListener::bind(address)?);
         open().map_err(|error: io::Error| format!("{address}: {error}"))
     }
 
-    /// One that is open already.
+    /// Creates a port from an open listener.
     fn over(runtime: &R, listener: TcpListener) -> io::Result<Port<R>> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         Ok(Port { listener: runtime.listen(listener)?, address })
     }
 
-    /// Takes signed deliveries until `over` is dropped at its other end, which is when the gateway has ended.
-    pub(crate) async fn take_deliveries(
+    /// Serves webhook requests until the sender of `over` is dropped, which is when the gateway has ended.
+    pub(crate) async fn serve_webhooks(
         self,
         runtime: R,
         shared: Arc<Shared>,
@@ -57,7 +59,7 @@ impl<R: Runtime> Port<R> {
             ..Bounds::default()
         };
         let server = Server::new(runtime.clone(), bounds, shared.closed.clone());
-        let answer = |asked| request::answer(&runtime, &shared, asked);
+        let answer = |request| request::answer(&runtime, &shared, request);
         server.serve(self.listener, |tcp| ready(Some(tcp)), answer, over.map(drop)).await;
     }
 }

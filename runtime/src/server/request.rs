@@ -1,4 +1,4 @@
-//! One request: its head, its body as far as it is wanted, and the machine's answer.
+//! One webhook request: reads its head and body, and sends the machine's answer.
 
 use crate::Runtime;
 use crate::serve::Received;
@@ -14,34 +14,34 @@ use relayline_core::webhook::{Body, WebhookRequest, WebhookResponse};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes beyond what is kept of a body that are read and thrown away, so that a client that is still sending gets to
-/// read its answer instead of a reset.
-const LINGER: u64 = 4 << 20;
+/// Maximum number of bytes read and discarded of a body that is not kept, so that a client that is still sending reads
+/// its answer instead of a reset.
+const MAX_DISCARDED: u64 = 4 << 20;
 
-/// What came of a body.
-enum Came {
+/// Result of reading a body.
+enum BodyRead {
     Whole(Vec<u8>),
     TooLong,
     TooSlow,
-    /// Other bodies take all the room.
+    /// Other bodies take up the whole budget.
     NoRoom,
 }
 
-/// Bytes of a body that are counted as long as they are kept.
-pub(super) struct Kept<'a> {
-    /// Bytes of all bodies that are being read.
+/// Share of a body in the budget of all bodies.
+pub(super) struct BodyBudget<'a> {
+    /// Bytes of all bodies in memory.
     all: &'a AtomicUsize,
     bytes: usize,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> BodyBudget<'a> {
     fn new(all: &'a AtomicUsize) -> Self {
-        Kept { all, bytes: 0 }
+        BodyBudget { all, bytes: 0 }
     }
 
-    /// Counts more bytes; `false`, and they are not counted, when there is no room for them.
-    fn take(&mut self, bytes: usize, most: usize) -> bool {
-        let has_room = self.all.fetch_add(bytes, Ordering::Relaxed) < most;
+    /// Counts more bytes. Returns false, and does not count them, if the budget is used up.
+    fn take(&mut self, bytes: usize, max: usize) -> bool {
+        let has_room = self.all.fetch_add(bytes, Ordering::Relaxed) < max;
         if has_room {
             self.bytes += bytes;
         } else {
@@ -51,61 +51,64 @@ impl<'a> Kept<'a> {
     }
 }
 
-impl Kept<'_> {
-    /// None of it is kept any more.
-    fn forget(&mut self) {
+impl BodyBudget<'_> {
+    /// Releases the share.
+    fn release(&mut self) {
         self.all.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
     }
 }
 
-impl Drop for Kept<'_> {
+impl Drop for BodyBudget<'_> {
     fn drop(&mut self) {
-        self.forget();
+        self.release();
     }
 }
 
-/// Answers a request. It fails when the client goes away in the middle of it.
+/// Answers a request.
+///
+/// # Errors
+/// The client disconnected during its request.
 pub(super) async fn answer<R: Runtime>(
     runtime: &R,
     shared: &Shared,
     request: Request<Received>,
 ) -> hyper::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
-    let wanted = shared.lock().machine.wants_body(shared.now(), &asked(&head, Body::Whole(b"")));
-    let most = if wanted { shared.config.server.delivery_body } else { 0 };
-    let mut kept = Kept::new(&shared.body_bytes);
-    let came = if head.headers.contains_key(EXPECT) && body.size_hint().lower() > most as u64 {
-        // It waits to be asked for its body, and will not be.
-        Came::TooLong
+    let wanted = shared.lock().machine.wants_body(shared.now(), &webhook_request(&head, Body::Whole(b"")));
+    let max = if wanted { shared.config.server.delivery_body } else { 0 };
+    let mut budget = BodyBudget::new(&shared.body_bytes);
+    let outcome = if head.headers.contains_key(EXPECT) && body.size_hint().lower() > max as u64 {
+        // The client waits for 100 Continue, which it does not get.
+        BodyRead::TooLong
     } else {
         let late = runtime.sleep(shared.config.server.delivery_read_timeout);
         let room = shared.config.server.delivery_bytes;
-        match select(pin!(read(body, most, &mut kept, room)), pin!(late)).await {
-            Either::Left((came, _)) => came?,
-            Either::Right(((), _)) => Came::TooSlow,
+        match select(pin!(read(body, max, &mut budget, room)), pin!(late)).await {
+            Either::Left((read, _)) => read?,
+            Either::Right(((), _)) => BodyRead::TooSlow,
         }
     };
-    let is_whole = matches!(came, Came::Whole(_));
-    let body = match &came {
-        Came::Whole(bytes) => Body::Whole(bytes),
-        Came::TooLong | Came::TooSlow | Came::NoRoom if !wanted => Body::Whole(b""),
-        Came::TooLong => Body::TooLong,
-        Came::TooSlow => Body::TooSlow,
-        Came::NoRoom => Body::NoRoom,
+    let is_whole = matches!(outcome, BodyRead::Whole(_));
+    let body = match &outcome {
+        BodyRead::Whole(bytes) => Body::Whole(bytes),
+        BodyRead::TooLong | BodyRead::TooSlow | BodyRead::NoRoom if !wanted => Body::Whole(b""),
+        BodyRead::TooLong => Body::TooLong,
+        BodyRead::TooSlow => Body::TooSlow,
+        BodyRead::NoRoom => Body::NoRoom,
     };
-    let answer = shared.handle_webhook(asked(&head, body));
-    drop(came);
-    drop(kept);
+    let answer = shared.handle_webhook(webhook_request(&head, body));
+    drop(outcome);
+    drop(budget);
     let answer = answer.await;
     tracing::debug!(status = answer.status(), why = %answer, "delivery");
-    // Only whoever signs keeps a connection; a body that is not whole is not verified.
+    // Only a signed request keeps its connection. An incomplete body is not verified.
     let is_signed = wanted && is_whole && !matches!(answer, WebhookResponse::Unsigned(_));
     Ok(response(&answer, is_signed))
 }
 
-/// What the machine is asked.
-fn asked<'a>(head: &'a Parts, body: Body<'a>) -> WebhookRequest<'a> {
-    // A header that is no text is malformed, not missing.
+/// Returns the request as the machine reads it.
+fn webhook_request<'a>(head: &'a Parts, body: Body<'a>) -> WebhookRequest<'a> {
+    // A header that is not text is malformed, not missing.
     let header = |name| head.headers.get(name).map(|value| value.to_str().unwrap_or_default());
     WebhookRequest {
         method: head.method.as_str(),
@@ -116,23 +119,28 @@ fn asked<'a>(head: &'a Parts, body: Body<'a>) -> WebhookRequest<'a> {
     }
 }
 
-/// Reads a body to its end, or as far as it is borne with. It is kept when it is at most `most` bytes, and all bodies
-/// that are being read are within `room`; in `counted` as long as somebody has it.
-async fn read(mut body: Received, most: usize, counted: &mut Kept<'_>, room: usize) -> hyper::Result<Came> {
-    let (mut kept, mut left) = (Vec::new(), most);
-    let mut lingered = 0;
+/// Reads a body up to its end or a limit. Keeps it if it has at most `max` bytes, and if all bodies in memory have at most
+/// `room` bytes. Counts it in `budget`.
+async fn read(
+    mut body: Received,
+    max: usize,
+    budget: &mut BodyBudget<'_>,
+    room: usize,
+) -> hyper::Result<BodyRead> {
+    let (mut kept, mut left) = (Vec::new(), max);
+    let mut discarded = 0;
     let (mut too_long, mut no_room) = (false, false);
-    let end = |too_long: bool| if too_long { Came::TooLong } else { Came::NoRoom };
+    let end = |too_long: bool| if too_long { BodyRead::TooLong } else { BodyRead::NoRoom };
     while let Some(frame) = body.frame().await {
-        // Trailers mean nothing here.
+        // Trailers are ignored.
         let Ok(bytes) = frame?.into_data() else { continue };
         too_long |= bytes.len() > left;
-        no_room |= !too_long && !no_room && !counted.take(bytes.len(), room);
+        no_room |= !too_long && !no_room && !budget.take(bytes.len(), room);
         if too_long || no_room {
             kept = Vec::new();
-            counted.forget();
-            lingered += bytes.len() as u64;
-            if lingered > LINGER {
+            budget.release();
+            discarded += bytes.len() as u64;
+            if discarded > MAX_DISCARDED {
                 return Ok(end(too_long));
             }
         } else {
@@ -140,7 +148,7 @@ async fn read(mut body: Received, most: usize, counted: &mut Kept<'_>, room: usi
             kept.extend_from_slice(&bytes);
         }
     }
-    Ok(if too_long || no_room { end(too_long) } else { Came::Whole(kept) })
+    Ok(if too_long || no_room { end(too_long) } else { BodyRead::Whole(kept) })
 }
 
 fn response(answer: &WebhookResponse, keep_alive: bool) -> Response<Full<Bytes>> {

@@ -1,4 +1,4 @@
-//! Whom a TLS client believes.
+//! Verification of server certificates.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -7,10 +7,10 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use std::sync::Arc;
 
-/// Verifies a server by its certificate's chain, or by the certificate itself where the configuration has that very one.
+/// Verifier that accepts a server by the chain of its certificate, or by the certificate itself if it is pinned.
 ///
-/// A self-signed certificate is often an authority's as well (CA:TRUE), which no chain may begin with. Its name, its
-/// validity and the handshake's signature are checked all the same.
+/// A self-signed certificate is often an authority's (CA:TRUE), which is invalid as the first of a chain. The verifier
+/// checks the name, the validity and the handshake's signature of a pinned certificate, too.
 #[derive(Debug)]
 pub(super) struct Verifier {
     chain: Arc<WebPkiServerVerifier>,
@@ -81,7 +81,7 @@ fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(),
 #[cfg(test)]
 #[allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 mod tests {
-    use crate::tls::meaning;
+    use crate::tls::explain;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
     use relayline_control::network::CaCertificates;
     use rustls::pki_types::pem::PemObject;
@@ -141,7 +141,7 @@ mod tests {
             wire.clear();
             server.write_tls(&mut wire).unwrap();
             client.read_tls(&mut &wire[..]).unwrap();
-            client.process_new_packets().map_err(|error| meaning(&io::Error::other(error), host))?;
+            client.process_new_packets().map_err(|error| explain(&io::Error::other(error), host))?;
         }
         Ok(())
     }
@@ -170,10 +170,9 @@ mod tests {
             expect(&ours, &key, "d.example", "its certificate is for c.example, ");
             expect(&ours, &key, "127.0.0.2", "its certificate is for ");
             let unnamed = self_signed(&key, &[], now);
-            let nobody =
-                "its certificate is for nobody: one that has c.example in its subjectAltName is needed";
+            let nobody = "its certificate names no host: use one that has c.example in its subjectAltName";
             expect(&unnamed, &key, "c.example", nobody);
-            expect(&ours, &other_key, "c.example", "nobody who is trusted here has signed its certificate");
+            expect(&ours, &other_key, "c.example", "no trusted authority has signed its certificate");
 
             // One that differs in a bit is another, and of what kind it should be is said.
             let renewed = self_signed(&key, &names, (1976, 4000));
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_said() {
+    fn an_invalid_certificate_is_an_error() {
         for bytes in [&b"\x30\x03\x02\x01\x01"[..], b"\x30", b"\xff"] {
             let certificates = CaCertificates { from: "x".to_owned(), bytes: bytes.to_vec() };
             let error = crate::tls::config(Some(&certificates)).err().unwrap();

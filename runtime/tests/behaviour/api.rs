@@ -11,8 +11,8 @@ use relayline_core::command::{Command, Failure, FailureKind};
 use relayline_core::op::{MediaKind, Op, PromptKind, SendMessage};
 use relayline_core::output::{Notice, Phase};
 use relayline_runtime::{
-    Answer, ChatDetails, ConnectionState, Delivery, Ended, Inbox, Incoming, Prompted, Relay, ReplyStream,
-    Request, Watch,
+    ChatDetails, ConnectionState, Delivery, Ended, Inbox, Incoming, PendingReply, Prompted, Relay,
+    ReplyStream, Request, Watch,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -121,7 +121,7 @@ fn what_a_host_holds_is_send_and_sync(wire: Wire) {
     fn check<T: Send + Sync>() {}
     fn awaited<T: Send>(_: &T) {}
     check::<(Relay, Inbox, Delivery, Delivery<relayline_core::passthrough::Forward>, Incoming)>();
-    check::<(ReplyStream, Answer, Request<SendMessage>, Watch, ConnectionState)>();
+    check::<(ReplyStream, PendingReply, Request<SendMessage>, Watch, ConnectionState)>();
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&telegram::topic(), "to be answered", false);
     let delivery = stage.message();

@@ -7,7 +7,7 @@ use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use relayline_control::http::{Body, Failure, MAX_RESPONSE, Request, Unreachable};
 use relayline_control::network::Network;
-use relayline_runtime::http::Answer;
+use relayline_runtime::http::HttpResponse;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) fn post(url: String, body: &str) -> Request {
     }
 }
 
-fn send(request: &Request) -> Result<Answer, Failure> {
+fn send(request: &Request) -> Result<HttpResponse, Failure> {
     let kit = Kit::new();
     let client = kit.http_client(&Network::default());
     kit.block_on(may_move(client.send(request)))
@@ -137,7 +137,7 @@ fn each_failure_is_told_apart() {
         (
             plain().replace("http", "https"),
             long,
-            "TLS failed: the connection ended in the middle of it: check whether the port speaks TLS",
+            "TLS failed: the connection ended during it: check whether the port speaks TLS",
         ),
     ] {
         let request = Request { timeout, ..post(url, "{}") };

@@ -123,9 +123,9 @@ fn h_7_a_file_of_another_length_is_an_error_and_does_not_get_there() {
     let (kit, relay, _inbox) = gateway(&server);
     for (said, has, expected) in [
         (100_000, 99_999, "the file: it ended after 99999 of 100000 bytes"),
-        (100_000, 100_001, "the file: it goes on behind its 100000 bytes"),
+        (100_000, 100_001, "the file: it is longer than its 100000 bytes"),
         (1, 0, "the file: it ended after 0 of 1 bytes"),
-        (5, 6, "the file: it goes on behind its 5 bytes"),
+        (5, 6, "the file: it is longer than its 5 bytes"),
     ] {
         let error = kit.block_on(relay.upload("a/b", None, said, pattern(has))).unwrap_err();
         assert_eq!(error.to_string(), expected);

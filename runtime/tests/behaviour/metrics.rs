@@ -34,8 +34,8 @@ fn x_2_the_metrics_page_is_served_until_the_gateway_has_ended() {
         ("GET /metrics?name=x", "200 OK", "\nrelayline_dials_total 1\n"),
         ("HEAD /metrics", "200 OK", "content-length: "),
         ("POST /metrics", "405 Method Not Allowed", "allow: GET, HEAD\r\n"),
-        ("GET /", "404 Not Found", "the page is /metrics\n"),
-        ("GET /metrics/", "404 Not Found", "the page is /metrics\n"),
+        ("GET /", "404 Not Found", "not found: the metrics page is /metrics\n"),
+        ("GET /metrics/", "404 Not Found", "not found: the metrics page is /metrics\n"),
     ] {
         let answer = ask(address, request);
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}: {answer}");

@@ -19,7 +19,7 @@ fn connector(tls: ServerTls) -> EmbeddedConnector {
 #[test]
 fn l_18_a_certificate_that_is_not_to_be_trusted_is_said_with_what_to_do() {
     let (ours, theirs, renewed) = (Authority::new("ours"), Authority::new("theirs"), Authority::new("ours"));
-    let not_trusted = "nobody who is trusted here has signed its certificate: check the URL, or trust its authority \
+    let not_trusted = "no trusted authority has signed its certificate: check the URL, or trust its authority \
                        with --ca-file FILE or SSL_CERT_FILE";
     let (past, future) = ((1975, 2020), (3000, 4000));
     for (tls, expected) in [
@@ -115,7 +115,7 @@ fn a_proxy_may_be_spoken_to_over_tls() {
     let network = Network { proxies, ..authority.network() };
     for (network, expected) in [
         (network.clone(), "it answered 404 Not Found; it does not let this host through"),
-        (Network { ca_certificates: None, ..network }, "TLS failed: nobody who is trusted here"),
+        (Network { ca_certificates: None, ..network }, "TLS failed: no trusted authority"),
     ] {
         let failure = kit.block_on(kit.http_client(&network).send(&request)).unwrap_err().to_string();
         let start = format!(

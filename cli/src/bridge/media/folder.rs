@@ -1,4 +1,4 @@
-//! The folder of the agent's files: which paths lie in it, and files in it that are replaced as a whole.
+//! Folder of the agent's files: containment of paths, and atomic replacement of files.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,14 +15,14 @@ mod system;
 
 use system::Folder;
 
-/// Drafts that are there, and the folder of each. They are made, renamed and removed under this lock.
+/// Drafts and their folders. Drafts are created, renamed and removed under this lock.
 static DRAFTS: Mutex<BTreeMap<String, Arc<Folder>>> = Mutex::new(BTreeMap::new());
 
 fn drafts() -> MutexGuard<'static, BTreeMap<String, Arc<Folder>>> {
     DRAFTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes each draft, as the program is about to exit at once. None is made after this.
+/// Removes all drafts before an immediate exit. No draft is created afterwards.
 pub(crate) fn remove_drafts() {
     let mut drafts = drafts();
     for (name, folder) in std::mem::take(&mut *drafts) {
@@ -31,33 +31,33 @@ pub(crate) fn remove_drafts() {
     std::mem::forget(drafts);
 }
 
-/// The folder that paths of the agent begin at, and that they may not leave.
+/// Folder that the agent's paths are relative to, and that they may not leave.
 #[derive(Debug)]
 pub(crate) struct MediaFolder {
-    /// Without links.
+    /// Canonical path.
     root: PathBuf,
-    /// Paths may leave it.
+    /// True if paths may leave the folder.
     is_open: bool,
 }
 
 impl MediaFolder {
-    /// Finds the folder; the working folder by default. With `is_open` paths may lead anywhere.
+    /// Finds the folder; the working folder by default. With `is_open` paths may leave it.
     ///
     /// # Errors
-    /// When there is no such folder.
+    /// There is no such folder.
     pub(crate) fn find(path: Option<&Path>, is_open: bool) -> io::Result<MediaFolder> {
         let root = fs::canonicalize(path.unwrap_or(Path::new(".")))?;
         match root.is_dir() {
             true => Ok(MediaFolder { root, is_open }),
-            false => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is no folder")),
+            false => Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a folder")),
         }
     }
 
-    /// Follows the links of a path, and judges where it leads.
+    /// Resolves the links of a path, and checks that it stays in the folder.
     ///
     /// # Errors
-    /// When it leads out of the folder, or names no file.
-    pub(super) fn place(&self, path: &str) -> Result<Place, String> {
+    /// The path leads out of the folder, or does not name a file.
+    pub(super) fn resolve(&self, path: &str) -> Result<MediaFile, String> {
         let failed = |error: io::Error| format!("{path:?}: {error}");
         let whole = self.root.join(path);
         let (Some(parent), Some(name)) = (whole.parent(), whole.file_name().filter(|_| !path.is_empty()))
@@ -72,7 +72,7 @@ impl MediaFolder {
         else {
             return Err(format!("{path:?} names no file"));
         };
-        // What is judged is what is opened: from here on no link is followed.
+        // The checked path is the one that is opened: no link is followed from here on.
         let folder = match parent.strip_prefix(&self.root) {
             _ if real == self.root => return Err(format!("{path:?} is a folder: name a file")),
             Err(_) if !self.is_open => return Err(self.outside(path)),
@@ -81,7 +81,7 @@ impl MediaFolder {
             Err(_) => Folder::below(parent, Path::new("")),
         };
         let folder = Arc::new(folder.map_err(failed)?);
-        Ok(Place { folder, name: name.to_owned(), path: path.to_owned() })
+        Ok(MediaFile { folder, name: name.to_owned(), path: path.to_owned() })
     }
 
     fn outside(&self, path: &str) -> String {
@@ -93,17 +93,17 @@ impl MediaFolder {
     }
 }
 
-/// A file of the agent, which may not be there yet.
+/// File of the agent, which may not exist yet.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct MediaFile {
     folder: Arc<Folder>,
     name: String,
     /// As the agent writes it.
     path: String,
 }
 
-impl Place {
-    /// Opens the file; gives its length and name, too.
+impl MediaFile {
+    /// Opens the file. Returns it with its length and name.
     pub(super) fn open(self) -> Result<(File, u64, String), String> {
         let failed = |error: io::Error| format!("{:?}: {error}", self.path);
         let file = self.folder.open(&self.name).map_err(failed)?;
@@ -115,28 +115,28 @@ impl Place {
     }
 }
 
-/// A file that is being written beside its place. Dropped before it is finished it is removed.
+/// Temporary file beside its target. It is removed if it is dropped before it is finished.
 #[derive(Debug)]
 pub(super) struct Draft {
-    place: Place,
+    target: MediaFile,
     name: String,
 }
 
 impl Draft {
-    /// Begins a file for a place.
-    pub(super) fn begin(place: Place) -> Result<(Draft, File), String> {
+    /// Creates a draft for a target.
+    pub(super) fn begin(target: MediaFile) -> Result<(Draft, File), String> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| format!("no randomness: {error}"))?;
         let name = format!(".relayline-{:016x}.part", u64::from_ne_bytes(random));
         let mut drafts = drafts();
-        let file = place.folder.create(&name).map_err(|error| format!("{:?}: {error}", place.path))?;
-        drafts.insert(name.clone(), place.folder.clone());
-        Ok((Draft { place, name }, file))
+        let file = target.folder.create(&name).map_err(|error| format!("{:?}: {error}", target.path))?;
+        drafts.insert(name.clone(), target.folder.clone());
+        Ok((Draft { target, name }, file))
     }
 
-    /// Puts the file in its place, over what is there.
+    /// Renames the draft to its target, replacing it.
     pub(super) fn finish(self) -> Result<(), String> {
-        let Place { folder, name, path } = &self.place;
+        let MediaFile { folder, name, path } = &self.target;
         let mut drafts = drafts();
         let renamed = folder.rename(&self.name, name).map_err(|error| format!("{path:?}: {error}"));
         if renamed.is_ok() {

@@ -219,7 +219,7 @@ fn an_agent_that_cannot_be_started_is_named(runtime: &str) {
 fn a_guard_without_a_gateway_says_so() {
     for arguments in [&["__guard"][..], &["__guard", "x", "sh"], &["__guard", "1"]] {
         let ended = Program::start(relayline(arguments)).ended();
-        let says = "relayline: __guard is started by `relayline run --exec`, and by nothing else\n";
+        let says = "relayline: __guard is internal: use `relayline run --exec`\n";
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(2), says));
     }
     let mut program = Program::start(relayline(["__guard", "1", "sh"]));

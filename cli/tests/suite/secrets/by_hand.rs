@@ -78,7 +78,7 @@ fn c_4_what_is_done_by_hand_prints_no_secret(runtime: &str) {
         (connector.url(), &["provision"], unknown, 0, "provisioning slack: done"),
         (connector.url(), &["provision", "--gateway-id", "gw-new"], unknown, 0, "provisioning slack: done"),
         (issuing.url(), &["provision"], unknown, 0, "done, secret <hidden>"),
-        (issuing.url(), &["policy"], unknown, 0, "taken"),
+        (issuing.url(), &["policy"], unknown, 0, "accepted"),
         (refusing.url(), &["provision"], unknown, 1, "401: no: Bearer <hidden>"),
         (moved.url(), &["provision"], unknown, 1, "redirect"),
         (plain(&nobody), &["provision"], unknown, 1, "no connection"),

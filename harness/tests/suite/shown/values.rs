@@ -19,7 +19,7 @@ use relayline_core::secret::Secret;
 use relayline_core::time::Now;
 use relayline_harness::recorder::{HTTP_BOUNDS, RecorderConfig, Redaction, Upstream};
 use relayline_harness::recording::{Gateway, Header, LineContent, RecordedLine, Recording};
-use relayline_runtime::http::{Answer, Booted};
+use relayline_runtime::http::{Booted, HttpResponse};
 use relayline_runtime::{ConnectError, files};
 use serde_json::Map;
 use std::fmt::Debug;
@@ -166,7 +166,7 @@ fn exchanges() -> Vec<Shown> {
         show(&download),
         show(&bearer()),
         show(&Body::Bytes(SECRET.as_bytes().to_vec().into())),
-        show(&Answer {
+        show(&HttpResponse {
             status: 200,
             headers: HeaderMap::from_iter([(AUTHORIZATION, SECRET.parse().unwrap())]),
             body: answer.into_bytes().into(),

@@ -1,11 +1,11 @@
-//! What was counted as one page of text, in the format that Prometheus reads.
+//! Metrics page in the Prometheus text format.
 
 use relayline_core::output::Phase;
 use relayline_core::stats::Stats;
 use relayline_core::usage::Usage;
 use std::fmt::Write as _;
 
-/// What such a page is sent as.
+/// Content type of the page.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const PHASES: [Phase; 8] = [
@@ -19,12 +19,12 @@ const PHASES: [Phase; 8] = [
     Phase::Revoked,
 ];
 
-/// A page with every counter of `stats`, as `relayline_<name>_total`; with what is held, as `relayline_held_<name>`; and
-/// with where the connection is: the one of `relayline_phase{phase="…"}` that is 1. What stands there is stable; further
-/// lines may join.
+/// Returns a page with each counter of `stats` as `relayline_<name>_total`, each gauge of `held` as
+/// `relayline_held_<name>`, and the phase of the connection as the sample of `relayline_phase{phase="…"}` that is 1. Names
+/// are stable, and more may be added.
 pub(super) fn page(phase: Phase, stats: &Stats, usage: &Usage) -> String {
     let mut page = String::new();
-    head(&mut page, "relayline_phase", "gauge", "Where the connection is.");
+    head(&mut page, "relayline_phase", "gauge", "Phase of the connection: 1 for the current one.");
     for one in PHASES {
         let is = u8::from(one == phase);
         // Writing to a `String` cannot fail, here and below.
@@ -41,7 +41,7 @@ pub(super) fn page(phase: Phase, stats: &Stats, usage: &Usage) -> String {
     page
 }
 
-/// One more counter for a page: a host's own, under the same rules.
+/// Appends a counter to a page.
 pub(super) fn counter(page: &mut String, name: &str, help: &str, value: u64) {
     let name = format!("relayline_{name}_total");
     head(page, &name, "counter", help);
@@ -79,12 +79,12 @@ mod tests {
         assert_eq!((phases.len(), on), (8, vec![&"relayline_phase{phase=\"idle\"} 1"]));
         let names: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let distinct: std::collections::BTreeSet<&&str> = names.iter().collect();
-        assert_eq!(names.len(), distinct.len(), "no name stands there twice");
+        assert_eq!(names.len(), distinct.len(), "each name occurs once");
         assert!(page.ends_with('\n'));
     }
 
     #[test]
-    fn a_page_reads_so() {
+    fn a_page_has_the_prometheus_format() {
         let page = page(Phase::Connected, &Stats { dials: 2, ..Stats::default() }, &Usage::default());
         let first: Vec<&str> = page.lines().skip(10).take(3).collect();
         assert_eq!(

@@ -1,25 +1,25 @@
-//! An object whose `op` says which variant of an enum its other fields make up, and which may hold no others.
+//! Deserializer of an enum from an object, whose `op` names the variant and whose other fields are the variant's.
 //!
-//! serde's own tagged enums pass over unknown fields of variants without any, and name only the first of several.
+//! It rejects unknown fields. serde's tagged enums ignore them in variants without fields, and report only the first one.
 
 use serde::de::value::{MapDeserializer, StringDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error as _, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Map, Value};
 
-/// The value of `op`, and the other fields.
-pub(super) struct Tagged {
+/// Deserializer of an op: the value of `op` and the other fields.
+pub(super) struct OpDeserializer {
     pub(super) name: Value,
     pub(super) fields: Map<String, Value>,
 }
 
-/// The fields of the variant of this name.
-pub(super) struct Fields {
+/// Fields of a variant, with its name.
+pub(super) struct OpVariant {
     name: String,
     fields: Map<String, Value>,
 }
 
-impl<'de> Deserializer<'de> for Tagged {
+impl<'de> Deserializer<'de> for OpDeserializer {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -32,16 +32,16 @@ impl<'de> Deserializer<'de> for Tagged {
     }
 }
 
-impl<'de> EnumAccess<'de> for Tagged {
+impl<'de> EnumAccess<'de> for OpDeserializer {
     type Error = Error;
-    type Variant = Fields;
+    type Variant = OpVariant;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Fields), Error> {
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, OpVariant), Error> {
         let Value::String(name) = self.name else {
             return Err(Error::custom("invalid `op`: it is the name of an op, as in \"send\""));
         };
         let variant = seed.deserialize(StringDeserializer::<Error>::new(name.clone()))?;
-        Ok((variant, Fields { name, fields: self.fields }))
+        Ok((variant, OpVariant { name, fields: self.fields }))
     }
 }
 
@@ -57,13 +57,13 @@ pub(super) fn check(op: &str, fields: &Map<String, Value>, known: &[&str]) -> Re
     Err(format!("unknown field{plural} {}: `{op}` takes {takes}", list(&unknown)))
 }
 
-impl Fields {
+impl OpVariant {
     fn check(&self, known: &[&str]) -> Result<(), Error> {
         check(&self.name, &self.fields, known).map_err(Error::custom)
     }
 }
 
-impl<'de> VariantAccess<'de> for Fields {
+impl<'de> VariantAccess<'de> for OpVariant {
     type Error = Error;
 
     fn unit_variant(self) -> Result<(), Error> {

@@ -1,26 +1,26 @@
-//! A client's connection as hyper sees it: its heads are read along, and what is written is told to its slot.
+//! Stream of a client's connection that checks request heads, and reports flushes to the connection's slot.
 
 use super::framing::Framing;
-use super::slots::Conn;
+use super::slots::SlotHandle;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// A connection whose requests are watched.
-pub(super) struct Watched<T> {
+/// Stream that checks request heads and reports flushes.
+pub(super) struct TrackedStream<T> {
     stream: T,
     framing: Framing,
-    conn: Conn,
+    conn: SlotHandle,
 }
 
-impl<T> Watched<T> {
-    pub(super) fn new(stream: T, conn: Conn) -> Watched<T> {
-        Watched { stream, framing: Framing::new(), conn }
+impl<T> TrackedStream<T> {
+    pub(super) fn new(stream: T, conn: SlotHandle) -> TrackedStream<T> {
+        TrackedStream { stream, framing: Framing::new(), conn }
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for TrackedStream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -32,7 +32,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for TrackedStream<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -45,10 +45,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
-    /// hyper flushes once all that it holds is written.
+    /// Reports a flush: hyper flushes once all its output is written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.conn.is_flushed();
+        self.conn.response_flushed();
         Poll::Ready(Ok(()))
     }
 

@@ -1,6 +1,6 @@
-//! How a peer's bytes begin: what is not HTTP may be TLS.
+//! Stream that captures its first bytes, to tell TLS from HTTP when an answer cannot be parsed.
 
-use crate::wires::{Stream, writes_through};
+use crate::dialer::{ByteStream, delegate_writes};
 use futures_io::AsyncRead;
 use std::io;
 use std::pin::Pin;
@@ -8,34 +8,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
-/// Stream that remembers its first two bytes.
-pub(crate) struct FirstBytes {
-    stream: Stream,
-    beginning: Beginning,
+/// Stream that captures its first two bytes.
+pub(crate) struct PrefixCapture {
+    stream: ByteStream,
+    prefix: Prefix,
 }
 
-/// The first two bytes that were read of a stream. It outlives the stream.
+/// First two bytes read from a stream. It outlives the stream.
 #[derive(Clone, Default)]
-pub(crate) struct Beginning(
-    /// The bytes, and above them how many there are.
+pub(crate) struct Prefix(
+    /// The bytes, and their number in the upper half.
     Arc<AtomicU32>,
 );
 
-impl FirstBytes {
-    pub(crate) fn of(stream: Stream) -> FirstBytes {
-        FirstBytes { stream, beginning: Beginning::default() }
+impl PrefixCapture {
+    pub(crate) fn of(stream: ByteStream) -> PrefixCapture {
+        PrefixCapture { stream, prefix: Prefix::default() }
     }
 
-    pub(crate) fn beginning(&self) -> Beginning {
-        self.beginning.clone()
+    pub(crate) fn prefix(&self) -> Prefix {
+        self.prefix.clone()
     }
 
-    pub(crate) fn into_stream(self) -> Stream {
+    pub(crate) fn into_stream(self) -> ByteStream {
         self.stream
     }
 }
 
-impl Beginning {
+impl Prefix {
     fn add(&self, bytes: &[u8]) {
         let mut known = self.0.load(Relaxed);
         for byte in bytes {
@@ -48,7 +48,7 @@ impl Beginning {
         self.0.store(known, Relaxed);
     }
 
-    /// Explains why these bytes are not an answer, if they tell.
+    /// Explains why these bytes are not an HTTP answer, if they show it.
     pub(crate) fn explain(&self) -> Option<String> {
         /// Two bytes: record type and major version of a TLS alert (RFC 8446, 5.1).
         const TLS_ALERT: u32 = 2 << 16 | 0x1503;
@@ -64,14 +64,14 @@ impl Beginning {
     }
 }
 
-impl AsyncRead for FirstBytes {
+impl AsyncRead for PrefixCapture {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         let polled = self.stream.as_mut().poll_read(cx, room);
         if let Poll::Ready(Ok(read)) = polled {
-            self.beginning.add(&room[..read]);
+            self.prefix.add(&room[..read]);
         }
         polled
     }
 }
 
-writes_through!(FirstBytes);
+delegate_writes!(PrefixCapture);

@@ -1,8 +1,8 @@
-//! Stream under a WebSocket that remembers the peer's close frame as it was sent.
+//! Stream under a WebSocket that captures the peer's close frame as it was sent.
 //!
 //! The WebSocket library replaces close codes that a peer must not send (999, 1005, 1006, 5000 and above) by 1002.
 
-use crate::wires::{Stream, writes_through};
+use crate::dialer::{ByteStream, delegate_writes};
 use futures_io::AsyncRead;
 use std::io;
 use std::pin::Pin;
@@ -13,41 +13,41 @@ const MAX_CONTROL: usize = 125;
 /// Opcode of a close frame.
 const CLOSE: u8 = 8;
 
-/// Stream that watches for the peer's close frame.
-pub(crate) struct CloseTap {
-    stream: Stream,
-    frames: Frames,
+/// Stream that captures the peer's close frame.
+pub(crate) struct CloseCapture {
+    stream: ByteStream,
+    parser: FrameParser,
 }
 
-impl CloseTap {
-    /// Watches `stream`, of which `read_ahead` was read already.
-    pub(crate) fn new(stream: Stream, read_ahead: &[u8]) -> CloseTap {
-        let mut frames = Frames::default();
-        frames.read(read_ahead);
-        CloseTap { stream, frames }
+impl CloseCapture {
+    /// Wraps `stream`, of which `read_ahead` was read already.
+    pub(crate) fn new(stream: ByteStream, read_ahead: &[u8]) -> CloseCapture {
+        let mut parser = FrameParser::default();
+        parser.read(read_ahead);
+        CloseCapture { stream, parser }
     }
 
-    /// Returns code and reason of the peer's close frame, once it has come.
+    /// Returns code and reason of the peer's close frame, once it was received.
     pub(crate) fn peer_close(&self) -> Option<(u16, String)> {
-        self.frames.close()
+        self.parser.close()
     }
 }
 
-/// Reader of a server's frames: heads are parsed, payloads are skipped but for that of a close frame.
+/// Parser of a server's frames. It parses heads, and skips payloads except that of a close frame.
 #[derive(Debug, Default)]
-struct Frames {
-    /// Head of the present frame, as far as it has come: at most 10 bytes, since a server masks nothing.
+struct FrameParser {
+    /// Received part of the current frame's head: at most 10 bytes, since a server does not mask.
     head: [u8; 10],
     head_read: usize,
-    /// Bytes of the present payload that are still to come.
+    /// Number of bytes of the current payload that are not received yet.
     payload_left: u64,
     /// Payload of the close frame.
     close: Vec<u8>,
-    /// Whether the present or last frame is a close frame. Nothing is parsed after it.
+    /// True if the current or last frame is a close frame. Nothing is parsed after it.
     is_close: bool,
 }
 
-impl Frames {
+impl FrameParser {
     fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.payload_left > 0 {
@@ -74,7 +74,7 @@ impl Frames {
         }
     }
 
-    /// The payload's length, once the head is whole.
+    /// Returns the payload's length, once the head is complete.
     fn length(&self) -> Option<u64> {
         let head = &self.head[..self.head_read];
         match (head.get(1)? & 0x7f, head.len()) {
@@ -91,17 +91,17 @@ impl Frames {
     }
 }
 
-impl AsyncRead for CloseTap {
+impl AsyncRead for CloseCapture {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
         let polled = self.stream.as_mut().poll_read(cx, room);
         if let Poll::Ready(Ok(read)) = polled {
-            self.frames.read(&room[..read]);
+            self.parser.read(&room[..read]);
         }
         polled
     }
 }
 
-writes_through!(CloseTap);
+delegate_writes!(CloseCapture);
 
 #[cfg(test)]
 mod tests {
@@ -128,7 +128,7 @@ mod tests {
                 [frame(2, &[8; 70_000]), frame(9, b""), close(1005, "é")].concat(),
                 Some((1005, "é".to_owned())),
             ),
-            // What stands behind it is not said.
+            // A frame after the close frame is ignored.
             ([close(1006, "a"), close(1000, "b")].concat(), Some((1006, "a".to_owned()))),
             (frame(8, b""), None),
             (frame(8, b"x"), None),
@@ -136,9 +136,9 @@ mod tests {
             (frame(1, &close(5000, "in a text")), None),
         ] {
             for piece in [1, 2, 7, 4096, usize::MAX] {
-                let mut frames = Frames::default();
-                bytes.chunks(piece.min(bytes.len())).for_each(|piece| frames.read(piece));
-                assert_eq!(frames.close(), expected, "pieces of {piece}");
+                let mut parser = FrameParser::default();
+                bytes.chunks(piece.min(bytes.len())).for_each(|piece| parser.read(piece));
+                assert_eq!(parser.close(), expected, "pieces of {piece}");
             }
         }
     }

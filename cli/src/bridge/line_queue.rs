@@ -1,33 +1,33 @@
-//! Lines that wait for the agent: their order, their two budgets, and whether the agent reads. No thread, no clock.
+//! Queue of lines for the agent, and the monitor of its reading. No thread, no clock.
 
 use super::settings::AgentSettings;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A line, and what is to be done once it is written.
+/// Queued line, with the delivery to settle once it is written.
 #[derive(Debug)]
-pub(super) struct Line<T> {
+pub(super) struct QueuedLine<T> {
     pub(super) text: String,
-    /// The delivery that an event line gives to the agent. Results, notices and interrupts have none.
+    /// Delivery of an event line. Results, notices and interrupts have none.
     pub(super) event: Option<T>,
 }
 
-/// Lines that wait. Results, notices and interrupts have a budget of their own and overtake events, as they do on
-/// their way to the bridge (L-16). Within each kind the order is that of arrival.
+/// Queue of lines with two budgets: one for events, one for results, notices and interrupts. The latter overtake events, as
+/// they do in the inbox (L-16). Each kind keeps its order.
 #[derive(Debug)]
-pub(super) struct Lines<T> {
-    events: VecDeque<Line<T>>,
-    urgent: VecDeque<Line<T>>,
-    /// Of those that are queued or being written.
+pub(super) struct LineQueue<T> {
+    events: VecDeque<QueuedLine<T>>,
+    urgent: VecDeque<QueuedLine<T>>,
+    /// Number of events that are queued or being written.
     event_count: usize,
     event_bytes: usize,
     urgent_bytes: usize,
     limits: AgentSettings,
 }
 
-impl<T> Lines<T> {
+impl<T> LineQueue<T> {
     pub(super) fn new(limits: AgentSettings) -> Self {
-        Lines {
+        LineQueue {
             events: VecDeque::new(),
             urgent: VecDeque::new(),
             event_count: 0,
@@ -37,12 +37,12 @@ impl<T> Lines<T> {
         }
     }
 
-    /// Whether another event may be queued. A line that is larger than the budget passes when none waits.
+    /// Returns true if another event may be queued. A line larger than the budget passes if no event is queued.
     pub(super) fn takes_events(&self) -> bool {
         self.event_count < self.limits.agent_events && self.event_bytes < self.limits.agent_event_bytes
     }
 
-    /// Whether the lines that answer an agent leave room for further ones.
+    /// Returns true if the budget has room for further results.
     pub(super) fn takes_results(&self) -> bool {
         self.urgent_bytes < self.limits.agent_result_bytes
     }
@@ -50,20 +50,20 @@ impl<T> Lines<T> {
     pub(super) fn push_event(&mut self, text: String, event: T) {
         self.event_count += 1;
         self.event_bytes += text.len();
-        self.events.push_back(Line { text, event: Some(event) });
+        self.events.push_back(QueuedLine { text, event: Some(event) });
     }
 
     pub(super) fn push_urgent(&mut self, text: String) {
         self.urgent_bytes += text.len();
-        self.urgent.push_back(Line { text, event: None });
+        self.urgent.push_back(QueuedLine { text, event: None });
     }
 
-    /// The next line to write. It counts against its budget until [`written`](Self::written).
-    pub(super) fn pop(&mut self) -> Option<Line<T>> {
+    /// Takes the next line to write. It counts against its budget until [`written`](Self::written).
+    pub(super) fn pop(&mut self) -> Option<QueuedLine<T>> {
         self.urgent.pop_front().or_else(|| self.events.pop_front())
     }
 
-    /// A line of this length was written, or will never be.
+    /// Releases the budget of a line that was written or dropped.
     pub(super) fn written(&mut self, bytes: usize, is_event: bool) {
         if is_event {
             self.event_count -= 1;
@@ -73,14 +73,14 @@ impl<T> Lines<T> {
         }
     }
 
-    /// Whether nothing waits or is being written.
+    /// Returns true if no line is queued or being written.
     pub(super) fn is_empty(&self) -> bool {
         self.event_count == 0 && self.urgent_bytes == 0
     }
 
-    /// Forgets all lines that wait, since nobody will read them.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Line<T>> + use<T> {
-        let lines: Vec<Line<T>> = self.urgent.drain(..).chain(self.events.drain(..)).collect();
+    /// Removes all queued lines.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = QueuedLine<T>> + use<T> {
+        let lines: Vec<QueuedLine<T>> = self.urgent.drain(..).chain(self.events.drain(..)).collect();
         for line in &lines {
             self.written(line.text.len(), line.event.is_some());
         }
@@ -88,69 +88,69 @@ impl<T> Lines<T> {
     }
 }
 
-/// What is to be said of an agent that does not read, or reads again.
+/// Change in an agent's reading, to be logged once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Remark {
-    /// It has not read for so long.
+pub(super) enum ReadEvent {
+    /// It has not read for this time.
     Silent(Duration),
-    /// It reads again, after so long.
+    /// It reads again after this time.
     Resumed(Duration),
 }
 
-/// Whether an agent reads.
+/// Monitor of an agent's reading.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct ReadMonitor {
     warning: Duration,
     timeout: Duration,
-    /// When it last read, or when something first waited for it to; `None` while nothing waits.
+    /// Time of its last read, or of the first line queued since; `None` while no line is queued.
     since: Option<Instant>,
-    /// Since when it has results to read up to the budget.
+    /// Time since which the budget of results is used up.
     full: Option<Instant>,
-    /// Since when it did not read, once that was remarked.
-    remarked: Option<Instant>,
+    /// Start of the pause, once it was reported.
+    reported: Option<Instant>,
 }
 
-impl Reading {
+impl ReadMonitor {
     pub(super) fn new(settings: &AgentSettings) -> Self {
         let AgentSettings { agent_read_warning: warning, agent_read_timeout: timeout, .. } = *settings;
-        Reading { warning, timeout, since: None, full: None, remarked: None }
+        ReadMonitor { warning, timeout, since: None, full: None, reported: None }
     }
 
-    /// Some of a line was taken from us.
-    pub(super) fn has_read(&mut self, now: Instant) {
+    /// Notes that the agent has read some of a line.
+    pub(super) fn note_read(&mut self, now: Instant) {
         self.since = Some(now);
         self.full = self.full.map(|_| now);
     }
 
-    /// Takes in how things stand: whether anything waits for the agent, and whether results do up to their budget.
-    pub(super) fn look(&mut self, now: Instant, waits: bool, is_full: bool) {
+    /// Updates the monitor: `waits` if lines are queued, `is_full` if the budget of results is used up.
+    pub(super) fn update(&mut self, now: Instant, waits: bool, is_full: bool) {
         self.since = waits.then(|| self.since.unwrap_or(now));
         self.full = is_full.then(|| self.full.unwrap_or(now));
     }
 
     /// Returns what is to be said now. Each is said once.
-    pub(super) fn remark(&mut self, now: Instant) -> Option<Remark> {
-        match (self.remarked, self.since) {
+    pub(super) fn take_event(&mut self, now: Instant) -> Option<ReadEvent> {
+        match (self.reported, self.since) {
             (None, Some(since)) if now.duration_since(since) >= self.warning => {
-                self.remarked = Some(since);
-                Some(Remark::Silent(now.duration_since(since)))
+                self.reported = Some(since);
+                Some(ReadEvent::Silent(now.duration_since(since)))
             }
             (Some(silent), since) if since.is_none_or(|since| since > silent) => {
-                self.remarked = None;
-                Some(Remark::Resumed(now.duration_since(silent)))
+                self.reported = None;
+                Some(ReadEvent::Resumed(now.duration_since(silent)))
             }
             _ => None,
         }
     }
 
-    /// Whether it writes and does not read: nothing more is asked of it.
-    pub(super) fn is_hopeless(&self, now: Instant) -> bool {
+    /// Returns true if the agent has read nothing for the timeout while the budget of results was used up.
+    pub(super) fn has_timed_out(&self, now: Instant) -> bool {
         self.full.is_some_and(|full| now.duration_since(full) >= self.timeout)
     }
 
-    /// When to look again.
+    /// Returns the time of the next event or timeout.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let warns = self.since.filter(|_| self.remarked.is_none()).map(|since| since + self.warning);
+        let warns = self.since.filter(|_| self.reported.is_none()).map(|since| since + self.warning);
         let ends = self.full.map(|full| full + self.timeout);
         warns.into_iter().chain(ends).min()
     }
@@ -160,8 +160,8 @@ impl Reading {
 mod tests {
     use super::*;
 
-    fn lines() -> Lines<u32> {
-        Lines::new(AgentSettings {
+    fn lines() -> LineQueue<u32> {
+        LineQueue::new(AgentSettings {
             agent_events: 3,
             agent_event_bytes: 10,
             agent_result_bytes: 10,
@@ -225,37 +225,37 @@ mod tests {
     #[test]
     fn silence_is_remarked_once_and_its_end_once() {
         let settings = AgentSettings::default();
-        let (mut reading, start) = (Reading::new(&settings), Instant::now());
+        let (mut reading, start) = (ReadMonitor::new(&settings), Instant::now());
         let at = |s| start + Duration::from_secs(s);
-        assert_eq!((reading.deadline(), reading.remark(at(100))), (None, None));
-        reading.look(at(0), true, false);
-        assert_eq!((reading.deadline(), reading.remark(at(4))), (Some(at(5)), None));
-        assert_eq!(reading.remark(at(6)), Some(Remark::Silent(Duration::from_secs(6))));
-        assert_eq!((reading.deadline(), reading.remark(at(60))), (None, None));
-        reading.has_read(at(60));
-        assert_eq!(reading.remark(at(61)), Some(Remark::Resumed(Duration::from_secs(61))));
-        assert_eq!((reading.deadline(), reading.remark(at(62))), (Some(at(65)), None));
-        reading.look(at(63), false, false);
-        assert_eq!((reading.deadline(), reading.remark(at(99))), (None, None));
+        assert_eq!((reading.deadline(), reading.take_event(at(100))), (None, None));
+        reading.update(at(0), true, false);
+        assert_eq!((reading.deadline(), reading.take_event(at(4))), (Some(at(5)), None));
+        assert_eq!(reading.take_event(at(6)), Some(ReadEvent::Silent(Duration::from_secs(6))));
+        assert_eq!((reading.deadline(), reading.take_event(at(60))), (None, None));
+        reading.note_read(at(60));
+        assert_eq!(reading.take_event(at(61)), Some(ReadEvent::Resumed(Duration::from_secs(61))));
+        assert_eq!((reading.deadline(), reading.take_event(at(62))), (Some(at(65)), None));
+        reading.update(at(63), false, false);
+        assert_eq!((reading.deadline(), reading.take_event(at(99))), (None, None));
     }
 
     #[test]
     fn an_agent_is_given_up_on_when_results_fill_their_room_and_it_reads_nothing() {
         let settings = AgentSettings::default();
-        let (mut reading, start) = (Reading::new(&settings), Instant::now());
+        let (mut reading, start) = (ReadMonitor::new(&settings), Instant::now());
         let at = |s| start + Duration::from_secs(s);
         // Silence alone is no reason.
-        reading.look(at(0), true, false);
-        assert!(!reading.is_hopeless(at(1000)));
-        reading.look(at(1000), true, true);
-        assert!(!reading.is_hopeless(at(1059)));
+        reading.update(at(0), true, false);
+        assert!(!reading.has_timed_out(at(1000)));
+        reading.update(at(1000), true, true);
+        assert!(!reading.has_timed_out(at(1059)));
         // It reads a little, and the time starts over.
-        reading.has_read(at(1059));
-        reading.look(at(1059), true, true);
-        assert!(!reading.is_hopeless(at(1118)));
-        assert!(reading.is_hopeless(at(1119)));
+        reading.note_read(at(1059));
+        reading.update(at(1059), true, true);
+        assert!(!reading.has_timed_out(at(1118)));
+        assert!(reading.has_timed_out(at(1119)));
         // There is room again.
-        reading.look(at(1119), true, false);
-        assert!(!reading.is_hopeless(at(9999)));
+        reading.update(at(1119), true, false);
+        assert!(!reading.has_timed_out(at(9999)));
     }
 }

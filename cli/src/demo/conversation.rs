@@ -1,7 +1,7 @@
 //! Plays the connector's part of a conversation, and shows what both sides say.
 
-use super::agent::Note;
-use super::script::{Place, Step};
+use super::agent::AgentEvent;
+use super::script::{DemoChat, Step};
 use super::transcript::Transcript;
 use data_encoding::BASE64;
 use relayline_connector::chats::{Ids, Room};
@@ -15,11 +15,11 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long anything may take before the demo gives up: a re-dial waits a second at most.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
-pub(super) struct Stage {
+pub(super) struct Conversation {
     connector: EmbeddedConnector,
-    agent: Receiver<Note>,
+    agent: Receiver<AgentEvent>,
     relay: Relay,
     transcript: Transcript,
     ids: Ids,
@@ -35,10 +35,18 @@ struct Question {
     platform: &'static str,
 }
 
-impl Stage {
-    pub(super) fn new(connector: EmbeddedConnector, agent: Receiver<Note>, relay: Relay) -> Self {
+impl Conversation {
+    pub(super) fn new(connector: EmbeddedConnector, agent: Receiver<AgentEvent>, relay: Relay) -> Self {
         let transcript = Transcript::new();
-        Stage { connector, agent, relay, transcript, ids: Ids::new([7; 32]), question: None, cut: None }
+        Conversation {
+            connector,
+            agent,
+            relay,
+            transcript,
+            ids: Ids::new([7; 32]),
+            question: None,
+            cut: None,
+        }
     }
 
     pub(super) fn remark(&mut self, text: &str) {
@@ -51,7 +59,7 @@ impl Stage {
         let is_enrolment =
             |saw: &Observation| matches!(saw, Observation::Http { path, .. } if path == "/relay/enroll");
         let enrolment =
-            self.connector.wait_for(is_enrolment, PATIENCE).map_err(|missed| missed.to_string())?;
+            self.connector.wait_for(is_enrolment, TIMEOUT).map_err(|missed| missed.to_string())?;
         if let Observation::Http { gateway, answer: Some(issued), .. } = enrolment {
             let shown = |name: &str| issued[name].as_str().unwrap_or("missing").to_owned();
             self.remark(&format!(
@@ -61,7 +69,7 @@ impl Stage {
             ));
         }
         let is_dial = |saw: &Observation| matches!(saw, Observation::Dial { .. });
-        let dial = self.connector.wait_for(is_dial, PATIENCE).map_err(|missed| missed.to_string())?;
+        let dial = self.connector.wait_for(is_dial, TIMEOUT).map_err(|missed| missed.to_string())?;
         if let Observation::Dial { gateway, authenticated, status: None, .. } = dial {
             let token = if authenticated { "its token is right" } else { "without a token" };
             self.remark(&format!("gateway    {gateway} dialed in over a WebSocket; {token}"));
@@ -69,23 +77,23 @@ impl Stage {
         let platforms = ["discord", "telegram", "slack", "sms"];
         for _ in platforms {
             let hello = |saw: &Observation| frame(saw).is_some_and(|frame| frame["type"] == "hello");
-            self.connector.wait_for(hello, PATIENCE).map_err(|missed| missed.to_string())?;
+            self.connector.wait_for(hello, TIMEOUT).map_err(|missed| missed.to_string())?;
         }
         self.remark(&format!("handshake  one hello and one descriptor each: {}", platforms.join(", ")));
         Ok(())
     }
 
     /// Why a step cannot be performed as things are, and what to do instead.
-    pub(super) fn misstep(&mut self, step: &Step) -> Option<String> {
+    pub(super) fn problem(&mut self, step: &Step) -> Option<String> {
         let away = self.away();
         match (step, &self.question) {
-            (Step::Press(Place::Sms, _), _) => {
+            (Step::Press(DemoChat::Sms, _), _) => {
                 Some("text messages have no buttons: answer with the number, as in `1`".to_owned())
             }
             (Step::Press(..), None) => {
                 Some("nothing was asked that could be answered: say `deploy` first".to_owned())
             }
-            (Step::Press(place, _), Some(asked)) if asked.platform != place.room().platform => {
+            (Step::Press(chat, _), Some(asked)) if asked.platform != chat.room().platform => {
                 Some(format!("the question was asked in {}: answer it there", asked.platform))
             }
             (Step::Press(_, option), Some(asked)) if !asked.options.contains(option) => {
@@ -122,20 +130,20 @@ impl Stage {
     }
 
     pub(super) fn perform(&mut self, step: &Step) -> Result<(), String> {
-        if let Some(why) = self.misstep(step) {
+        if let Some(why) = self.problem(step) {
             return Err(why);
         }
         match step {
-            Step::Say(place, text) => self.say(*place, text),
-            Step::Interrupt(place) => self.interrupt(*place),
-            Step::Press(place, option) => self.press(*place, option),
-            Step::Command(place, name) => self.command(*place, name),
+            Step::Say(chat, text) => self.say(*chat, text),
+            Step::Interrupt(chat) => self.interrupt(*chat),
+            Step::Press(chat, option) => self.press(*chat, option),
+            Step::Command(chat, name) => self.command(*chat, name),
             Step::Drop => self.cut(),
         }
     }
 
-    fn say(&mut self, place: Place, text: &str) -> Result<(), String> {
-        let room = place.room();
+    fn say(&mut self, chat: DemoChat, text: &str) -> Result<(), String> {
+        let room = chat.room();
         let event = self.event(&room, text);
         self.transcript.said(&room, room.person.name, text);
         if self.away() {
@@ -146,11 +154,11 @@ impl Stage {
     }
 
     /// Presses a button of the last question, as the platform of the room tells of it.
-    fn press(&mut self, place: Place, option: &str) -> Result<(), String> {
-        let room = place.room();
+    fn press(&mut self, chat: DemoChat, option: &str) -> Result<(), String> {
+        let room = chat.room();
         let prompt_id = self.question.take().ok_or("nothing was asked that could be answered")?.id;
         self.transcript.aside(&format!("{} presses {option:?}", room.person.name));
-        if place == Place::Discord {
+        if chat == DemoChat::Discord {
             let data = json!({ "custom_id": format!("hp1:{prompt_id}:{option}") });
             self.interaction(&room, 3, &data)?;
         } else {
@@ -163,11 +171,11 @@ impl Stage {
     }
 
     /// A slash command: an interaction where the platform has them, else a message.
-    fn command(&mut self, place: Place, name: &str) -> Result<(), String> {
-        if place != Place::Discord {
-            return self.say(place, &format!("/{name}"));
+    fn command(&mut self, chat: DemoChat, name: &str) -> Result<(), String> {
+        if chat != DemoChat::Discord {
+            return self.say(chat, &format!("/{name}"));
         }
-        let room = place.room();
+        let room = chat.room();
         self.transcript.said(&room, room.person.name, &format!("/{name}"));
         self.transcript.aside("Discord forwards that as an interaction");
         self.interaction(&room, 2, &json!({ "name": name }))?;
@@ -187,8 +195,8 @@ impl Stage {
         self.control(Act::Passthrough { forward, buffered: None })
     }
 
-    fn interrupt(&mut self, place: Place) -> Result<(), String> {
-        let room = place.room();
+    fn interrupt(&mut self, chat: DemoChat) -> Result<(), String> {
+        let room = chat.room();
         let event = Value::Object(self.event(&room, ""));
         let event = Event::read(&event.to_string()).ok_or("the interrupt has no session")?;
         let session_key = session_key(&event.source, SessionKeyOptions::default(), None);
@@ -200,7 +208,7 @@ impl Stage {
     fn cut(&mut self) -> Result<(), String> {
         self.control(Act::Drop)?;
         let closed = |saw: &Observation| matches!(saw, Observation::Closed { .. });
-        self.connector.wait_for(closed, PATIENCE).map_err(|missed| missed.to_string())?;
+        self.connector.wait_for(closed, TIMEOUT).map_err(|missed| missed.to_string())?;
         self.cut = Some(Instant::now());
         self.remark("the connection is cut, without a close frame");
         Ok(())
@@ -213,7 +221,7 @@ impl Stage {
     /// Waits until the agent is done, and shows what it sent meanwhile.
     fn listen(&mut self, room: &Room) -> Result<(), String> {
         let note =
-            self.agent.recv_timeout(PATIENCE).map_err(|_| "the agent did not answer in time".to_owned())?;
+            self.agent.recv_timeout(TIMEOUT).map_err(|_| "the agent did not answer in time".to_owned())?;
         // The agent knows of an answer only after the connector has seen the message.
         let mut acknowledged = false;
         while let Some(saw) = self.connector.next_observation(Duration::ZERO) {
@@ -221,21 +229,21 @@ impl Stage {
             self.show(room, &saw);
         }
         match note {
-            Note::Answered { result: Err(failure), .. } => {
+            AgentEvent::Answered { result: Err(failure), .. } => {
                 Err(format!("the agent's answer failed: {failure}"))
             }
             // The acknowledgement may come just behind the answer.
-            Note::Answered { buffered: true, .. } if !acknowledged => {
-                let ack = self.connector.wait_for(is_ack, PATIENCE).map_err(|missed| missed.to_string())?;
+            AgentEvent::Answered { buffered: true, .. } if !acknowledged => {
+                let ack = self.connector.wait_for(is_ack, TIMEOUT).map_err(|missed| missed.to_string())?;
                 self.show(room, &ack);
                 Ok(())
             }
-            Note::Answered { .. } => Ok(()),
-            Note::Busy => {
+            AgentEvent::Answered { .. } => Ok(()),
+            AgentEvent::Busy => {
                 self.transcript.aside("the agent has begun a turn that lasts");
                 Ok(())
             }
-            Note::Over => Err("the gateway ended before its time".to_owned()),
+            AgentEvent::Over => Err("the gateway ended before its time".to_owned()),
         }
     }
 
@@ -298,11 +306,11 @@ impl Stage {
     /// The gateway has disconnected: what is left to see, and the sum.
     pub(super) fn close(mut self) -> Result<(), String> {
         let idle = |saw: &Observation| frame(saw).is_some_and(|frame| frame["type"] == "going_idle");
-        self.connector.wait_for(idle, PATIENCE).map_err(|missed| missed.to_string())?;
+        self.connector.wait_for(idle, TIMEOUT).map_err(|missed| missed.to_string())?;
         let closed = |saw: &Observation| {
             matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. })
         };
-        self.connector.wait_for(closed, PATIENCE).map_err(|missed| missed.to_string())?;
+        self.connector.wait_for(closed, TIMEOUT).map_err(|missed| missed.to_string())?;
         self.remark("the gateway went idle and closed with 1000");
         let stats = self.relay.stats();
         self.remark(&format!(

@@ -1,37 +1,37 @@
-//! A client's connection, as far as there is patience with it: one that reads nothing of its answers is let go.
+//! Write timeout of a client's connection, for clients that do not read their answers.
 
-use crate::wires::Boxed;
+use crate::dialer::BoxFuture;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// A connection, and how to wait for a client that does not read.
-pub(super) struct Patient<T, S> {
+/// Connection whose writes time out.
+pub(super) struct WriteTimeout<T, S> {
     tcp: T,
     sleep: S,
-    /// Since when nothing could be written.
-    waits: Option<Boxed<()>>,
+    /// Timer of the pending write.
+    timer: Option<BoxFuture<()>>,
 }
 
-impl<T, S: FnMut() -> Boxed<()>> Patient<T, S> {
-    /// `sleep` gives what a write may wait for.
+impl<T, S: FnMut() -> BoxFuture<()>> WriteTimeout<T, S> {
+    /// Wraps a connection. `sleep` creates the timer of each write that is pending.
     pub(super) fn new(tcp: T, sleep: S) -> Self {
-        Patient { tcp, sleep, waits: None }
+        WriteTimeout { tcp, sleep, timer: None }
     }
 
-    /// What has come of a write: it fails when it has waited for too long.
-    fn bear_with<O>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<O>>) -> Poll<io::Result<O>> {
+    /// Returns the result of a write, or an error if the write has been pending for too long.
+    fn poll_deadline<O>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<O>>) -> Poll<io::Result<O>> {
         if polled.is_ready() {
-            self.waits = None;
+            self.timer = None;
             return polled;
         }
-        let over = self.waits.get_or_insert_with(&mut self.sleep).as_mut().poll(cx);
-        over.map(|()| Err(io::Error::new(ErrorKind::TimedOut, "the client reads nothing of its answers")))
+        let expired = self.timer.get_or_insert_with(&mut self.sleep).as_mut().poll(cx);
+        expired.map(|()| Err(io::Error::new(ErrorKind::TimedOut, "the client does not read its answers")))
     }
 }
 
-impl<T: AsyncRead + Unpin, S: Unpin> AsyncRead for Patient<T, S> {
+impl<T: AsyncRead + Unpin, S: Unpin> AsyncRead for WriteTimeout<T, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -49,10 +49,10 @@ impl<T: AsyncRead + Unpin, S: Unpin> AsyncRead for Patient<T, S> {
     }
 }
 
-impl<T: AsyncWrite + Unpin, S: FnMut() -> Boxed<()> + Unpin> AsyncWrite for Patient<T, S> {
+impl<T: AsyncWrite + Unpin, S: FnMut() -> BoxFuture<()> + Unpin> AsyncWrite for WriteTimeout<T, S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.tcp).poll_write(cx, bytes);
-        self.bear_with(cx, polled)
+        self.poll_deadline(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -61,17 +61,17 @@ impl<T: AsyncWrite + Unpin, S: FnMut() -> Boxed<()> + Unpin> AsyncWrite for Pati
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
-        self.bear_with(cx, polled)
+        self.poll_deadline(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.tcp).poll_flush(cx);
-        self.bear_with(cx, polled)
+        self.poll_deadline(cx, polled)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.tcp).poll_close(cx);
-        self.bear_with(cx, polled)
+        self.poll_deadline(cx, polled)
     }
 }
 
@@ -84,10 +84,10 @@ mod tests {
     use std::future::{pending, ready};
     use std::rc::Rc;
 
-    /// A client that takes so many bytes, and no more.
-    struct Takes(Rc<Cell<usize>>);
+    /// Client that reads the given number of bytes.
+    struct LimitedReader(Rc<Cell<usize>>);
 
-    impl AsyncWrite for Takes {
+    impl AsyncWrite for LimitedReader {
         fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
             match self.0.get().min(bytes.len()) {
                 0 => Poll::Pending,
@@ -108,29 +108,30 @@ mod tests {
     }
 
     #[test]
-    fn x_1_a_client_that_reads_nothing_is_let_go_and_one_that_reads_slowly_is_not() {
+    fn x_1_only_a_client_that_reads_nothing_times_out() {
         let takes = Rc::new(Cell::new(3));
-        let (is_over, naps) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
-        let nap = || {
-            naps.set(naps.get() + 1);
-            let is_over: Boxed<()> = if is_over.get() { Box::pin(ready(())) } else { Box::pin(pending()) };
+        let (is_over, timers) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
+        let new_timer = || {
+            timers.set(timers.get() + 1);
+            let is_over: BoxFuture<()> =
+                if is_over.get() { Box::pin(ready(())) } else { Box::pin(pending()) };
             is_over
         };
-        let mut client = Patient::new(Takes(takes.clone()), nap);
+        let mut client = WriteTimeout::new(LimitedReader(takes.clone()), new_timer);
         let waker = noop_waker();
         let cx = &mut Context::from_waker(&waker);
         let mut write = client.write_all(b"12345678");
         for _ in 0..2 {
             assert!(write.poll_unpin(cx).is_pending());
         }
-        assert_eq!(naps.get(), 1, "one nap, however often it is asked");
-        // Whatever is read begins the wait anew.
+        assert_eq!(timers.get(), 1, "one timer for several polls");
+        // Any progress restarts the timer.
         takes.set(3);
         assert!(write.poll_unpin(cx).is_pending());
-        assert_eq!(naps.get(), 2);
+        assert_eq!(timers.get(), 2);
         is_over.set(true);
         takes.set(1);
-        let Poll::Ready(Err(error)) = write.poll_unpin(cx) else { panic!("it waits on") };
+        let Poll::Ready(Err(error)) = write.poll_unpin(cx) else { panic!("it is still pending") };
         assert_eq!(error.kind(), ErrorKind::TimedOut);
     }
 }

@@ -1,4 +1,4 @@
-//! Connections, for WebSocket and HTTP alike: the name's look-up, TCP, a proxy's tunnel, TLS.
+//! Dialer of byte streams, for WebSocket and HTTP: name look-up, TCP, proxy tunnel, TLS.
 
 mod tunnel;
 
@@ -22,23 +22,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long an address may say nothing before the next one is tried, too.
-const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+/// Delay after which the next address is tried while the one before it is still pending (RFC 8305).
+const ADDRESS_DELAY: Duration = Duration::from_millis(250);
 
-pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A byte stream, over TLS or not.
+/// Bidirectional byte stream, with or without TLS.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 
-/// Bytes that are read.
-pub(crate) type Source = Pin<Box<dyn AsyncRead + Send>>;
+/// Boxed reader, such as a file.
+pub(crate) type BoxReader = Pin<Box<dyn AsyncRead + Send>>;
 
-/// Any byte stream.
-pub(crate) type Stream = Pin<Box<dyn Duplex>>;
+/// Boxed byte stream.
+pub(crate) type ByteStream = Pin<Box<dyn Duplex>>;
 
-/// Implements writing for a type that only looks at what is read: its field `stream` takes what is written.
-macro_rules! writes_through {
+/// Implements `AsyncWrite` by delegation to the field `stream`, for types that only inspect the bytes read.
+macro_rules! delegate_writes {
     ($over:ident) => {
         impl futures_io::AsyncWrite for $over {
             fn poll_write(
@@ -65,81 +65,84 @@ macro_rules! writes_through {
         }
     };
 }
-pub(crate) use writes_through;
+pub(crate) use delegate_writes;
 
-/// A runtime without its type, as far as connecting needs it.
-trait Net: Send + Sync {
-    fn look_up(&self, host: String, port: u16) -> Boxed<io::Result<Vec<SocketAddr>>>;
-    fn connect(&self, address: SocketAddr) -> Boxed<io::Result<Stream>>;
-    fn open(&self, file: PathBuf) -> Boxed<io::Result<(u64, Source)>>;
-    fn sleep(&self, span: Duration) -> Boxed<()>;
+/// Object-safe part of [`Runtime`] that connecting needs.
+trait NetRuntime: Send + Sync {
+    fn look_up(&self, host: String, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>>;
+    fn connect(&self, address: SocketAddr) -> BoxFuture<io::Result<ByteStream>>;
+    fn open(&self, file: PathBuf) -> BoxFuture<io::Result<(u64, BoxReader)>>;
+    fn sleep(&self, span: Duration) -> BoxFuture<()>;
 }
 
-impl<R: Runtime> Net for R {
-    fn look_up(&self, host: String, port: u16) -> Boxed<io::Result<Vec<SocketAddr>>> {
+impl<R: Runtime> NetRuntime for R {
+    fn look_up(&self, host: String, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
         Box::pin(Runtime::look_up(self, host, port))
     }
 
-    fn connect(&self, address: SocketAddr) -> Boxed<io::Result<Stream>> {
+    fn connect(&self, address: SocketAddr) -> BoxFuture<io::Result<ByteStream>> {
         let connect = Runtime::connect(self, address);
-        Box::pin(async { Ok(Box::pin(connect.await?) as Stream) })
+        Box::pin(async { Ok(Box::pin(connect.await?) as ByteStream) })
     }
 
-    fn open(&self, file: PathBuf) -> Boxed<io::Result<(u64, Source)>> {
+    fn open(&self, file: PathBuf) -> BoxFuture<io::Result<(u64, BoxReader)>> {
         let open = Runtime::open(self, file);
         Box::pin(async {
             let (length, file) = open.await?;
-            Ok((length, Box::pin(file) as Source))
+            Ok((length, Box::pin(file) as BoxReader))
         })
     }
 
-    fn sleep(&self, span: Duration) -> Boxed<()> {
+    fn sleep(&self, span: Duration) -> BoxFuture<()> {
         Box::pin(Runtime::sleep(self, span))
     }
 }
 
-/// How connections are made: a runtime, and what is configured of the network.
+/// Connector of byte streams on a runtime, with the configured proxies and certificates.
 #[derive(Clone)]
-pub(crate) struct Wires {
-    net: Arc<dyn Net>,
+pub(crate) struct Dialer {
+    net: Arc<dyn NetRuntime>,
     tls: TlsConnector,
     proxies: Proxies,
 }
 
-impl fmt::Debug for Wires {
+impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wires").field("proxies", &self.proxies).finish_non_exhaustive()
+        f.debug_struct("Dialer").field("proxies", &self.proxies).finish_non_exhaustive()
     }
 }
 
-impl Wires {
-    /// The error is about the configured certificates.
-    pub(crate) fn new<R: Runtime>(runtime: R, network: &Network) -> Result<Wires, ConnectError> {
+impl Dialer {
+    /// Creates a dialer.
+    ///
+    /// # Errors
+    /// The configured certificates cannot be used.
+    pub(crate) fn new<R: Runtime>(runtime: R, network: &Network) -> Result<Dialer, ConnectError> {
         let tls = tls::connector(network.ca_certificates.as_ref()).map_err(ConnectError::Certificates)?;
-        Ok(Wires { net: Arc::new(runtime), tls, proxies: network.proxies.clone() })
+        Ok(Dialer { net: Arc::new(runtime), tls, proxies: network.proxies.clone() })
     }
 
-    pub(crate) fn open(&self, file: PathBuf) -> Boxed<io::Result<(u64, Source)>> {
+    pub(crate) fn open(&self, file: PathBuf) -> BoxFuture<io::Result<(u64, BoxReader)>> {
         self.net.open(file)
     }
 
-    pub(crate) fn sleep(&self, span: Duration) -> Boxed<()> {
+    pub(crate) fn sleep(&self, span: Duration) -> BoxFuture<()> {
         self.net.sleep(span)
     }
 
-    /// Connects to a host, a name or an address without brackets; over TLS where it is to be secure.
-    /// `progress` is told each step.
-    pub(crate) async fn reach(
+    /// Connects to a host, which is a name or an address without brackets. Uses TLS if `secure`. Reports each step to
+    /// `progress`.
+    pub(crate) async fn connect(
         &self,
         secure: bool,
         host: &str,
         port: u16,
         progress: &Progress,
-    ) -> Result<Stream, Unreachable> {
+    ) -> Result<ByteStream, Unreachable> {
         let stream = match self.proxies.choose(secure, host, port) {
             None => self.tcp(host, port, progress).await?,
             Some(proxy) => self
-                .through(proxy, host, port, progress)
+                .connect_through(proxy, host, port, progress)
                 .await
                 .map_err(|why| Unreachable::Proxy { proxy: proxy.to_string(), why })?,
         };
@@ -148,14 +151,15 @@ impl Wires {
         Ok(stream)
     }
 
-    /// One address after the other, until one takes the connection. One that says nothing does not hold up the next
-    /// for long (RFC 8305): all of the dial's time would go by on it.
-    async fn tcp(&self, host: &str, port: u16, progress: &Progress) -> Result<Stream, Unreachable> {
+    /// Connects over TCP to the first address that accepts. An address that does not answer delays the next one by
+    /// [`ADDRESS_DELAY`] only: otherwise it would use up the dial's time.
+    async fn tcp(&self, host: &str, port: u16, progress: &Progress) -> Result<ByteStream, Unreachable> {
         progress.begin(Step::Name);
         let addresses = self.net.look_up(host.to_owned(), port).await;
         let mut addresses = addresses.map_err(|error| Unreachable::Name(error.to_string()))?;
         if is_loopback(host) {
-            // C-6: what goes to a name of this machine may go in the clear, so it stays here whatever the look-up says.
+            // C-6: traffic to a name of this machine may be unencrypted, so it must not leave the machine, whatever the
+            // look-up returns.
             addresses.retain(|address| address.ip().is_loopback());
         }
         progress.begin(Step::Connect);
@@ -164,7 +168,7 @@ impl Wires {
         let mut attempts = FuturesUnordered::new();
         loop {
             attempts.extend(addresses.next().map(|address| self.net.connect(address)));
-            let pause = if addresses.len() > 0 { self.net.sleep(NEXT_ADDRESS) } else { Box::pin(pending()) };
+            let pause = if addresses.len() > 0 { self.net.sleep(ADDRESS_DELAY) } else { Box::pin(pending()) };
             match select(attempts.next(), pause).await {
                 Either::Left((Some(Ok(stream)), _)) => return Ok(stream),
                 Either::Left((Some(Err(error)), _)) => failed = Unreachable::Connect(error.to_string()),
@@ -174,23 +178,28 @@ impl Wires {
         }
     }
 
-    async fn tls(&self, host: &str, stream: Stream, progress: &Progress) -> Result<Stream, Unreachable> {
+    async fn tls(
+        &self,
+        host: &str,
+        stream: ByteStream,
+        progress: &Progress,
+    ) -> Result<ByteStream, Unreachable> {
         progress.begin(Step::Tls);
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Unreachable::Tls(format!("{host:?} is no name that a certificate can have")))?;
+            .map_err(|_| Unreachable::Tls(format!("{host:?} is not a name that a certificate can have")))?;
         match self.tls.connect(name, stream).await {
             Ok(stream) => Ok(Box::pin(stream)),
-            Err(error) => Err(Unreachable::Tls(tls::meaning(&error, host))),
+            Err(error) => Err(Unreachable::Tls(tls::explain(&error, host))),
         }
     }
 
-    async fn through(
+    async fn connect_through(
         &self,
         proxy: &Proxy,
         host: &str,
         port: u16,
         progress: &Progress,
-    ) -> Result<Stream, String> {
+    ) -> Result<ByteStream, String> {
         progress.through(Some(proxy));
         let before = async {
             let stream = self.tcp(proxy.host(), proxy.port(), progress).await?;
@@ -213,25 +222,25 @@ mod tests {
     use std::future::{pending, ready};
     use std::sync::Mutex;
 
-    /// A look-up that names another machine before this one, and what was connected to.
+    /// Runtime whose look-up returns another machine's address before this one's. Holds the addresses connected to.
     #[derive(Default)]
-    struct Liar(Mutex<Vec<SocketAddr>>);
+    struct FakeResolver(Mutex<Vec<SocketAddr>>);
 
-    impl Net for Arc<Liar> {
-        fn look_up(&self, _: String, port: u16) -> Boxed<io::Result<Vec<SocketAddr>>> {
+    impl NetRuntime for Arc<FakeResolver> {
+        fn look_up(&self, _: String, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
             Box::pin(ready(Ok(vec![([192, 0, 2, 1], port).into(), ([127, 0, 0, 1], port).into()])))
         }
 
-        fn connect(&self, address: SocketAddr) -> Boxed<io::Result<Stream>> {
+        fn connect(&self, address: SocketAddr) -> BoxFuture<io::Result<ByteStream>> {
             self.0.lock().unwrap().push(address);
-            Box::pin(ready(Ok(Box::pin(Cursor::new(Vec::new())) as Stream)))
+            Box::pin(ready(Ok(Box::pin(Cursor::new(Vec::new())) as ByteStream)))
         }
 
-        fn open(&self, _: PathBuf) -> Boxed<io::Result<(u64, Source)>> {
+        fn open(&self, _: PathBuf) -> BoxFuture<io::Result<(u64, BoxReader)>> {
             Box::pin(pending())
         }
 
-        fn sleep(&self, _: Duration) -> Boxed<()> {
+        fn sleep(&self, _: Duration) -> BoxFuture<()> {
             Box::pin(pending())
         }
     }
@@ -243,11 +252,11 @@ mod tests {
             ("relay.localhost", "127.0.0.1:80"),
             ("c.example", "192.0.2.1:80"),
         ] {
-            let liar = Arc::new(Liar::default());
+            let resolver = Arc::new(FakeResolver::default());
             let tls = tls::connector(None).unwrap();
-            let wires = Wires { net: Arc::new(liar.clone()), tls, proxies: Proxies::default() };
-            assert!(wires.reach(false, host, 80, &Progress::default()).now_or_never().unwrap().is_ok());
-            assert_eq!(*liar.0.lock().unwrap(), [expected.parse().unwrap()], "{host}");
+            let dialer = Dialer { net: Arc::new(resolver.clone()), tls, proxies: Proxies::default() };
+            assert!(dialer.connect(false, host, 80, &Progress::default()).now_or_never().unwrap().is_ok());
+            assert_eq!(*resolver.0.lock().unwrap(), [expected.parse().unwrap()], "{host}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Errors in full.
+//! Error messages with their causes.
 
 use std::error::Error;
 
-/// An error with its causes, each once.
-pub(crate) fn causes(error: &dyn Error) -> String {
+/// Returns the message of an error and of its sources, separated by colons. Skips a source that is quoted already.
+pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,20 +1,20 @@
-//! A runtime's timers, as hyper asks for them.
+//! Runtime's timers for hyper.
 
 use crate::Runtime;
-use crate::wires::Boxed;
+use crate::dialer::BoxFuture;
 use hyper::rt::{Sleep, Timer};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// A runtime's clock.
-pub(super) struct Clock<R>(pub(super) R);
+/// hyper timer of a runtime.
+pub(super) struct HyperTimer<R>(pub(super) R);
 
-/// A timer that may be shared, as hyper demands; it has one owner, so the lock is never waited for.
-struct Nap(Mutex<Boxed<()>>);
+/// Timer that is `Sync`, as hyper requires. It has one owner, so the lock is never contended.
+struct TimerFuture(Mutex<BoxFuture<()>>);
 
-impl Future for Nap {
+impl Future for TimerFuture {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -22,11 +22,11 @@ impl Future for Nap {
     }
 }
 
-impl Sleep for Nap {}
+impl Sleep for TimerFuture {}
 
-impl<R: Runtime> Timer for Clock<R> {
+impl<R: Runtime> Timer for HyperTimer<R> {
     fn sleep(&self, span: Duration) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Nap(Mutex::new(Box::pin(self.0.sleep(span)))))
+        Box::pin(TimerFuture(Mutex::new(Box::pin(self.0.sleep(span)))))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {

@@ -1,97 +1,97 @@
-//! Ops that were read and wait to be done: their order and their budget. No thread, no clock.
+//! Queue of ops that wait for room. No thread, no clock.
 
-use super::op::{About, Asked};
+use super::op::{OpLabel, OpRequest};
 use super::settings::AgentSettings;
 use relayline_core::output::DeliveryId;
 use serde_json::Value;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
-/// What was read from the agent.
+/// Work that a line of the agent requests.
 #[derive(Debug)]
 pub(super) enum Work {
-    Asked(Asked),
-    /// An op that is wrong, and why.
+    Request(OpRequest),
+    /// Malformed op, with the error.
     Wrong(String),
-    /// A line that no op can be made of, as it is shown, and why.
+    /// Line that is not an op, truncated for display, with the error.
     Invalid {
         line: String,
         message: String,
     },
 }
 
-/// A line of the agent.
+/// Line of the agent, parsed.
 #[derive(Debug)]
-pub(super) struct Op {
-    /// Id under which its result is wanted.
+pub(super) struct QueuedOp {
+    /// Id for its result.
     pub(super) id: Option<Value>,
-    pub(super) about: About,
+    pub(super) about: OpLabel,
     pub(super) work: Work,
-    /// Bytes that it counts for.
+    /// Size in the budget, in bytes.
     pub(super) weight: usize,
-    /// Delivery that it answers and that delivery's chat, whose order it keeps.
+    /// Delivery that it answers, and the chat of that delivery, whose order it keeps.
     pub(super) answers: Option<(DeliveryId, String)>,
 }
 
-impl Op {
-    /// Whether it needs no room, or must not wait for it.
+impl QueuedOp {
+    /// Returns true if it needs no room, or must not wait for it.
     fn overtakes(&self) -> bool {
         match &self.work {
-            Work::Asked(asked) => asked.overtakes(),
+            Work::Request(asked) => asked.overtakes(),
             Work::Wrong(_) | Work::Invalid { .. } => true,
         }
     }
 
-    /// Chat whose order it keeps.
+    /// Returns the chat whose order it keeps.
     fn chat(&self) -> Option<&str> {
         let named = match &self.work {
-            Work::Asked(asked) => asked.chat(),
+            Work::Request(asked) => asked.chat(),
             Work::Wrong(_) | Work::Invalid { .. } => None,
         };
         named.or(self.answers.as_ref().map(|(_, chat)| chat.as_str()))
     }
 }
 
-/// Ops that wait. They are done in the order in which they came, but for those that overtake, and for those of a chat
-/// whose text goes out in parts: they wait for its last part.
+/// Queue of ops in their order. Some ops overtake. Ops of a chat to which a text is being sent in parts wait for its last
+/// part.
 #[derive(Debug)]
-pub(super) struct Ops {
-    urgent: VecDeque<Op>,
-    /// One that was begun and found no room: it is the next.
-    stuck: Option<Op>,
-    waiting: VecDeque<Op>,
+pub(super) struct OpQueue {
+    urgent: VecDeque<QueuedOp>,
+    /// Op that found no room when it was started. It is the next.
+    stuck: Option<QueuedOp>,
+    waiting: VecDeque<QueuedOp>,
     /// Chats to which a text goes out in parts, or that have ops left from such a time.
-    held: BTreeMap<String, Held>,
-    /// Held chats whose next op may be done.
+    blocked: BTreeMap<String, BlockedChat>,
+    /// BlockedChat chats whose next op may be done.
     ready: VecDeque<String>,
     count: usize,
     bytes: usize,
-    /// Deliveries that ops wait to answer, and how many for each.
+    /// Deliveries that queued ops answer, with the number of ops.
     answered: BTreeMap<DeliveryId, usize>,
-    /// Files on their way.
+    /// Number of files in transfer.
     transfers: usize,
     limits: AgentSettings,
-    /// Results leave no room for further ones: nothing more is read.
+    /// True while the budget of results is used up: nothing is read.
     paused: bool,
-    /// The agent's output has ended.
+    /// True once the agent's output has ended.
     ended: bool,
-    /// What still comes is passed over.
+    /// True once further ops are ignored.
     sealed: bool,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct BlockedChat {
     sending: bool,
-    ops: VecDeque<Op>,
+    ops: VecDeque<QueuedOp>,
 }
 
-impl Ops {
+impl OpQueue {
     pub(super) fn new(limits: AgentSettings) -> Self {
-        Ops {
+        OpQueue {
             urgent: VecDeque::new(),
             stuck: None,
             waiting: VecDeque::new(),
-            held: BTreeMap::new(),
+            blocked: BTreeMap::new(),
             ready: VecDeque::new(),
             count: 0,
             bytes: 0,
@@ -104,13 +104,13 @@ impl Ops {
         }
     }
 
-    /// Whether another op may be read.
+    /// Returns true if another op may be read.
     pub(super) fn has_room(&self) -> bool {
         let room = self.count < self.limits.waiting_ops && self.bytes < self.limits.waiting_op_bytes;
         self.sealed || (room && !self.paused)
     }
 
-    pub(super) fn push(&mut self, op: Op) {
+    pub(super) fn push(&mut self, op: QueuedOp) {
         if self.sealed {
             return;
         }
@@ -118,19 +118,18 @@ impl Ops {
         if op.overtakes() { self.urgent.push_back(op) } else { self.waiting.push_back(op) }
     }
 
-    /// The next op to do. `room` says that there may be room for one that needs it; those that overtake are given
-    /// even without.
-    pub(super) fn pop(&mut self, room: bool) -> Option<Op> {
+    /// Takes the next op. Without `room` it returns overtaking ops only.
+    pub(super) fn pop(&mut self, room: bool) -> Option<QueuedOp> {
         let op = match self.urgent.pop_front() {
             None if !room => None,
-            None => self.stuck.take().or_else(|| self.pop_held()).or_else(|| self.pop_waiting()),
+            None => self.stuck.take().or_else(|| self.pop_blocked()).or_else(|| self.pop_waiting()),
             urgent => urgent,
         }?;
         self.count_out(&op);
         Some(op)
     }
 
-    fn count_in(&mut self, op: &Op) {
+    fn count_in(&mut self, op: &QueuedOp) {
         self.count += 1;
         self.bytes += op.weight;
         if let Some((delivery, _)) = op.answers {
@@ -138,7 +137,7 @@ impl Ops {
         }
     }
 
-    fn count_out(&mut self, op: &Op) {
+    fn count_out(&mut self, op: &QueuedOp) {
         self.count -= 1;
         self.bytes -= op.weight;
         if let Some((delivery, _)) = op.answers
@@ -151,58 +150,60 @@ impl Ops {
         }
     }
 
-    /// The oldest delivery that an op waits to answer: it must still be remembered when the op's turn comes (M-7).
+    /// Returns the oldest delivery that a queued op answers. It must not be forgotten before the op starts (M-7).
     pub(super) fn oldest_answered(&self) -> Option<DeliveryId> {
         self.answered.first_key_value().map(|(delivery, _)| *delivery)
     }
 
-    fn pop_held(&mut self) -> Option<Op> {
+    fn pop_blocked(&mut self) -> Option<QueuedOp> {
         while let Some(chat) = self.ready.pop_front() {
-            // One that is held anew comes again with the end of that.
-            let Some(held) = self.held.get_mut(&chat).filter(|held| !held.sending) else { continue };
-            match held.ops.pop_front() {
+            // A chat that is blocked again is queued again when that ends.
+            let Some(blocked) = self.blocked.get_mut(&chat).filter(|blocked| !blocked.sending) else {
+                continue;
+            };
+            match blocked.ops.pop_front() {
                 Some(op) => {
                     self.ready.push_front(chat);
                     return Some(op);
                 }
-                None => drop(self.held.remove(&chat)),
+                None => drop(self.blocked.remove(&chat)),
             }
         }
         None
     }
 
-    fn pop_waiting(&mut self) -> Option<Op> {
+    fn pop_waiting(&mut self) -> Option<QueuedOp> {
         while let Some(op) = self.waiting.pop_front() {
-            match op.chat().and_then(|chat| self.held.get_mut(chat)) {
-                Some(held) => held.ops.push_back(op),
+            match op.chat().and_then(|chat| self.blocked.get_mut(chat)) {
+                Some(blocked) => blocked.ops.push_back(op),
                 None => return Some(op),
             }
         }
         None
     }
 
-    /// Takes back one that found no room.
-    pub(super) fn put_back(&mut self, op: Op) {
+    /// Puts back an op that found no room.
+    pub(super) fn put_back(&mut self, op: QueuedOp) {
         self.count_in(&op);
         if op.overtakes() { self.urgent.push_front(op) } else { self.stuck = Some(op) }
     }
 
-    /// A text goes out in parts to this chat, and keeps so many bytes until its end.
+    /// Blocks a chat while a text is sent to it in parts, which counts for `weight` bytes.
     pub(super) fn begin_parts(&mut self, chat: &str, weight: usize) {
         self.bytes += weight;
-        self.held.entry(chat.to_owned()).or_default().sending = true;
+        self.blocked.entry(chat.to_owned()).or_default().sending = true;
     }
 
-    /// Its last part has ended.
+    /// Unblocks a chat after the last part.
     pub(super) fn end_parts(&mut self, chat: &str, weight: usize) {
         self.bytes = self.bytes.saturating_sub(weight);
-        if let Some(held) = self.held.get_mut(chat) {
-            held.sending = false;
+        if let Some(blocked) = self.blocked.get_mut(chat) {
+            blocked.sending = false;
             self.ready.push_back(chat.to_owned());
         }
     }
 
-    /// A file is on its way, and keeps so many bytes until its end.
+    /// Counts a file in transfer, with `weight` bytes until its end.
     pub(super) fn begin_transfer(&mut self, weight: usize) {
         self.bytes += weight;
         self.transfers += 1;
@@ -217,22 +218,25 @@ impl Ops {
         self.paused = paused;
     }
 
-    /// The agent's output has ended.
+    /// Notes the end of the agent's output.
     pub(super) fn end(&mut self) {
         self.ended = true;
     }
 
-    /// Whether its output has ended and all that it said is under way.
+    /// Returns true if the agent's output has ended and all its ops were started.
     pub(super) fn is_done(&self) -> bool {
-        self.ended && self.count == 0 && self.transfers == 0 && self.held.values().all(|held| !held.sending)
+        self.ended
+            && self.count == 0
+            && self.transfers == 0
+            && self.blocked.values().all(|blocked| !blocked.sending)
     }
 
-    /// Passes over what still comes.
+    /// Ignores further ops.
     pub(super) fn seal(&mut self) {
         self.sealed = true;
     }
 
-    /// Passes over what waits and what still comes.
+    /// Drops queued ops, and ignores further ones.
     pub(super) fn close(&mut self) {
         self.seal();
         self.count = 0;
@@ -241,7 +245,7 @@ impl Ops {
         self.stuck = None;
         self.urgent.clear();
         self.waiting.clear();
-        self.held.clear();
+        self.blocked.clear();
         self.ready.clear();
     }
 }
@@ -252,27 +256,27 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn ops(waiting_ops: usize, waiting_op_bytes: usize) -> Ops {
-        Ops::new(AgentSettings { waiting_ops, waiting_op_bytes, ..AgentSettings::default() })
+    fn ops(waiting_ops: usize, waiting_op_bytes: usize) -> OpQueue {
+        OpQueue::new(AgentSettings { waiting_ops, waiting_op_bytes, ..AgentSettings::default() })
     }
 
-    fn read(line: &Value) -> Op {
+    fn read(line: &Value) -> QueuedOp {
         let said = op::read(line.to_string().as_bytes()).unwrap();
-        let delivery = said.asked.as_ref().ok().and_then(Asked::delivery);
-        Op {
+        let delivery = said.asked.as_ref().ok().and_then(OpRequest::delivery);
+        QueuedOp {
             answers: delivery.map(|delivery| (delivery, "a".to_owned())),
             id: said.id,
             about: said.about,
-            work: said.asked.map_or_else(Work::Wrong, Work::Asked),
+            work: said.asked.map_or_else(Work::Wrong, Work::Request),
             weight: 10,
         }
     }
 
-    fn send(id: u32, chat: &str) -> Op {
+    fn send(id: u32, chat: &str) -> QueuedOp {
         read(&json!({"op": "send", "chat_id": chat, "content": "x", "id": id}))
     }
 
-    fn ids(ops: &mut Ops, room: bool) -> Vec<u64> {
+    fn ids(ops: &mut OpQueue, room: bool) -> Vec<u64> {
         let popped = std::iter::from_fn(|| ops.pop(room));
         popped.map(|op| op.id.and_then(|id| id.as_u64()).unwrap()).collect()
     }
@@ -347,14 +351,14 @@ mod tests {
         assert!(ids(&mut ops, true).is_empty());
         ops.end_parts("a", 30);
         assert_eq!(ids(&mut ops, true), [3, 5, 6]);
-        assert!(ops.held.is_empty() && ops.bytes == 0);
+        assert!(ops.blocked.is_empty() && ops.bytes == 0);
     }
 
     /// M-7: an answer keeps the order of its delivery's chat, and its delivery counts while it waits.
     #[test]
     fn m_7_a_reply_waits_in_its_deliverys_chat() {
         let mut ops = ops(100, 1000);
-        let answers = |ops: &Ops| ops.oldest_answered().map(DeliveryId::number);
+        let answers = |ops: &OpQueue| ops.oldest_answered().map(DeliveryId::number);
         ops.begin_parts("a", 0);
         let reply =
             |delivery: u64| json!({"op": "reply", "delivery": delivery, "content": "x", "id": delivery});

@@ -1,0 +1,130 @@
+//! Execution of ops: commands to the relay, and results for the agent.
+
+use super::media::Media;
+use super::op::{OpLabel, OpRequest};
+use super::parts::{send_parts, split};
+use super::unsettled::{Unsettled, settle};
+use futures_util::future::{BoxFuture, FutureExt};
+use relayline_core::command::{AutoThread, Command, Failure, FailureKind, Reply};
+use relayline_core::op::Op;
+use relayline_runtime::Relay;
+use serde_json::{Map, Value, json};
+
+/// Result of an op, or its failure.
+pub(super) type OpResult = Result<Value, Failure>;
+
+/// Completed op.
+#[derive(Debug)]
+pub(super) struct CompletedOp {
+    /// Id that the agent gave it; without one it gets no result.
+    pub(super) id: Option<Value>,
+    pub(super) about: OpLabel,
+    pub(super) outcome: OpResult,
+    /// Chat that it blocked, if any, and its size in the budget.
+    pub(super) kept: Option<(Option<String>, usize)>,
+}
+
+/// Op in flight.
+pub(super) type PendingOp = BoxFuture<'static, CompletedOp>;
+
+/// State of an op after its start.
+pub(super) enum StartedOp {
+    Done(OpResult),
+    UnderWay(BoxFuture<'static, OpResult>),
+    /// Text in parts. Ops for the same chat wait for its end.
+    Parts(String, BoxFuture<'static, OpResult>),
+    /// File in transfer. It counts against the budget until its end.
+    Transfer(BoxFuture<'static, OpResult>),
+    /// No room among the requests in flight.
+    NoRoom(OpRequest),
+}
+
+pub(super) fn definite(message: String) -> Failure {
+    Failure { kind: FailureKind::Definite, message, code: None }
+}
+
+/// Returns the result of an op that has no data.
+pub(super) fn empty_result() -> OpResult {
+    Ok(Value::Object(Map::new()))
+}
+
+/// Starts an op.
+pub(super) fn begin(asked: OpRequest, relay: &Relay, unsettled: &Unsettled, media: &Media) -> StartedOp {
+    StartedOp::Done(match asked {
+        // Without room they would be dropped without an error.
+        OpRequest::Command(Command::Op(Op::Typing(_)) | Command::Turn(_)) if !relay.has_room() => {
+            return StartedOp::NoRoom(asked);
+        }
+        OpRequest::Command(command) => return submit(command, relay),
+        OpRequest::Download { url, path } => return media.download(relay, url, path),
+        OpRequest::Upload(file) => return media.upload(relay, file),
+        OpRequest::SendFile { path, send } => return media.send(relay, path, send),
+        OpRequest::Parts(text) => return send_parts(relay, text),
+        OpRequest::Settle { delivery, taken } => match unsettled.take(delivery) {
+            Ok(found) => {
+                // `None`: a live delivery, or one settled before.
+                if let Some(settlement) = found {
+                    settle(settlement, taken);
+                }
+                empty_result()
+            }
+            Err(message) => Err(definite(message)),
+        },
+        OpRequest::Split { chat_id, content } => return split(relay, chat_id, content),
+        OpRequest::Capabilities { chat_id } => match relay.capabilities(&chat_id) {
+            Some(descriptor) => Ok(serde_json::to_value(&*descriptor).unwrap_or_default()),
+            None => Err(definite("nothing is known before the first handshake".to_owned())),
+        },
+        OpRequest::Prime { chat_id, chat } => relay.prime(&chat_id, chat).and_then(|()| empty_result()),
+        // The session handles it.
+        OpRequest::Disconnect => empty_result(),
+    })
+}
+
+fn submit(command: Command, relay: &Relay) -> StartedOp {
+    match relay.submit(command) {
+        Ok(answer) => StartedOp::UnderWay(async move { answer.await.map(reply_json) }.boxed()),
+        Err(refused) if refused.is_backpressure() => {
+            StartedOp::NoRoom(OpRequest::Command(refused.into_parts().0))
+        }
+        Err(refused) => StartedOp::Done(Err(refused.into_parts().1)),
+    }
+}
+
+/// Returns an object of the fields that have a value.
+fn object_of<const N: usize>(fields: [(&str, Option<String>); N]) -> Value {
+    let fields = fields.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into())));
+    Value::Object(fields.collect())
+}
+
+/// Returns a reply as JSON for the agent.
+pub(super) fn reply_json(reply: Reply) -> Value {
+    match reply {
+        Reply::Sent { message_id, thread_id, auto_thread_name } => object_of([
+            ("message_id", message_id),
+            ("thread_id", thread_id),
+            ("auto_thread_name", auto_thread_name),
+        ]),
+        Reply::Prompted { prompt_id, message_id: Some(message_id) } => {
+            json!({ "prompt_id": prompt_id, "message_id": message_id })
+        }
+        Reply::Prompted { prompt_id, message_id: None } => json!({ "prompt_id": prompt_id }),
+        Reply::Streamed { message_ids, auto_thread } => {
+            let mut fields = Map::new();
+            if let Some(last) = message_ids.last() {
+                fields.insert("message_id".to_owned(), last.as_str().into());
+            }
+            fields.insert("message_ids".to_owned(), message_ids.into());
+            if let Some(AutoThread { id, name }) = auto_thread {
+                fields.insert("thread_id".to_owned(), id.into());
+                fields.insert("auto_thread_name".to_owned(), name.into());
+            }
+            Value::Object(fields)
+        }
+        Reply::Thread { thread_id: Some(thread_id) } => json!({ "thread_id": thread_id }),
+        Reply::ChatInfo { name, chat_type } => json!({ "name": name, "type": chat_type }),
+        Reply::Raw { result } => Value::Object(result),
+        Reply::Idle { confirmed } => json!({ "confirmed": confirmed }),
+        _ => json!({}),
+    }
+}
