@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![allow(rustdoc::bare_urls)] // The comments of flags are help texts, where a URL is plain.
 //! `relayline`: program for the gateway side of the relay protocol.
 
 mod boot;

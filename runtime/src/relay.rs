@@ -83,7 +83,7 @@ impl Relay {
     /// Waits until room for another request may have become free since this call, or until the gateway has ended.
     ///
     /// Call it before [`submit`](Self::submit), and await it if that fails [for want of
-    /// room](NotAccepted::is_for_want_of_room): this order misses no change.
+    /// room](NotAccepted::is_backpressure): this order misses no change.
     ///
     /// Cancel-safe.
     pub fn room(&self) -> impl Future<Output = ()> + Send + use<> {

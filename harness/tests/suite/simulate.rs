@@ -11,7 +11,7 @@ use std::path::Path;
 /// The range whose coverage is marked. The list beside it is about these seeds and no others.
 const SEEDS: std::ops::Range<u64> = 0..60;
 
-fn kept(places: &str) -> RunOptions {
+fn plan_of(places: &str) -> RunOptions {
     places.parse::<PlanSubset>().unwrap().into()
 }
 
@@ -139,9 +139,9 @@ fn a_recorded_run_is_played_again_as_it_was() {
 /// What is left out of a plan is not carried out, and all else is as it was.
 #[test]
 fn a_plan_can_be_kept_in_part() {
-    let none = run(2, Profile::Hostile, &kept("none"), false);
+    let none = run(2, Profile::Hostile, &plan_of("none"), false);
     assert_eq!((none.failure, none.exercised.actions.len()), (None, 0));
-    let some = run(2, Profile::Hostile, &kept("0-9"), false);
+    let some = run(2, Profile::Hostile, &plan_of("0-9"), false);
     assert_eq!(some.exercised.actions.values().sum::<u64>(), 10);
 }
 

@@ -37,7 +37,7 @@ pub struct HttpResponse {
     pub status: u16,
     /// Headers.
     pub headers: HeaderMap,
-    /// Body, truncated one byte above [`Request::max_answer`]. It may hold secrets, and is wiped when dropped.
+    /// Body, truncated one byte above [`Request::max_response`]. It may hold secrets, and is wiped when dropped.
     pub body: Zeroizing<Vec<u8>>,
 }
 
