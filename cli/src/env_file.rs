@@ -128,8 +128,6 @@ impl EnvFile {
         let old = self.folder.existing(&self.name, &self.path)?;
         let mut before = Zeroizing::new(Vec::new());
         if let Some(old) = &old {
-            // A buffer that grows would leave copies of secrets in memory.
-            before.reserve_exact(usize::try_from(old.len().min(MAX_BYTES)).unwrap_or_default() + 1);
             let read = (&old.file).take(MAX_BYTES + 1).read_to_end(&mut before);
             read.map_err(|error| self.failed("read", error))?;
         }

@@ -76,8 +76,7 @@ impl fmt::Debug for HttpResponse {
 
 impl HttpResponse {
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
-        // The capacity fits every response, because a buffer that grows leaves copies of secrets in memory.
-        let mut text = Zeroizing::new(Vec::with_capacity(2048));
+        let mut text = Zeroizing::new(Vec::new());
         // Writing to memory cannot fail, and every map has text keys.
         let _ = serde_json::to_writer(&mut *text, body);
         let headers = vec![("content-type", "application/json".to_owned())];

@@ -52,8 +52,7 @@ fn unquoted(value: &str) -> Secret {
     if quote == b'\'' {
         return Secret::from(inner);
     }
-    // A buffer that grows leaves copies of the secret in memory.
-    let mut plain = String::with_capacity(inner.len());
+    let mut plain = String::new();
     let mut chars = inner.chars().peekable();
     while let Some(c) = chars.next() {
         match (c, chars.peek()) {
@@ -85,10 +84,8 @@ pub fn set(text: &[u8], values: &[(&str, &Secret)]) -> Result<Zeroizing<Vec<u8>>
 }
 
 fn filled(text: &[u8], values: &[(&str, &Secret)]) -> Zeroizing<Vec<u8>> {
-    // Enough for every value, escaped and quoted: a buffer that grows leaves copies of the secret in memory.
     let bindings = bindings(text);
-    let longest = values.iter().map(|(key, value)| key.len() + 2 * value.expose().len() + 8).sum::<usize>();
-    let mut out = Zeroizing::new(Vec::with_capacity(text.len() + (bindings.len() + 1) * longest + 2));
+    let mut out = Zeroizing::new(Vec::new());
     let mut kept = 0;
     for binding in &bindings {
         let Some((_, value)) = values.iter().find(|(key, _)| text[binding.key.clone()] == *key.as_bytes())
