@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)] // A bench that cannot go on should stop.
-//! What things cost, as ratios: `cargo bench -p relayline-harness --bench core`. Times differ from machine to machine; how they grow
+//! Costs of the core as ratios: `cargo bench -p relayline-harness --bench core`. Times differ from machine to machine; how they grow
 //! with the input, and how they compare with parsing the same bytes as JSON, does not.
 
 use divan::Bencher;

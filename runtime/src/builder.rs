@@ -1,6 +1,6 @@
 //! Configuration of a gateway in code, and its first connection.
 
-use crate::environment::{ca_certificates, default_env_file, detect_host, with_environment};
+use crate::environment::resolve_with_environment;
 use crate::error::ConnectError;
 use crate::http::Client;
 use crate::inbox::Inbox;
@@ -140,15 +140,12 @@ impl<R: CurrentRuntime> Builder<R> {
     /// # Errors
     /// A setting is missing or malformed. The error names it and its source.
     pub fn resolve(&mut self) -> Result<Resolved, ConnectError> {
-        let arguments = &mut self.arguments;
-        if !self.reads_environment {
-            return Ok(settings::resolve(&Sources::new(arguments, &|_| None))?);
-        }
-        if arguments.ca_certificates.is_none() {
-            arguments.ca_certificates = ca_certificates(None)?;
-        }
-        detect_host(arguments, default_env_file().as_deref());
-        Ok(with_environment(|environment| settings::resolve(&Sources::new(arguments, environment)))?)
+        let resolved = if self.reads_environment {
+            resolve_with_environment(&mut self.arguments)
+        } else {
+            settings::resolve(&Sources::new(&self.arguments, &|_| None))
+        };
+        Ok(resolved?)
     }
 
     /// Connects: provisions credentials and sends policies if the configuration asks for it, dials, and waits for the

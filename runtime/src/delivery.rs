@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// content from the settlement.
 #[must_use = "dropping a delivery refuses it: ack it once it is taken"]
 pub struct Delivery<T = Event> {
-    /// BoxFuture, since it is large and passed on by value.
+    /// Boxed, since it is large and passed on by value.
     content: Box<T>,
     settlement: Settlement,
 }

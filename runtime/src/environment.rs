@@ -13,10 +13,19 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// A variable is missing or malformed. The error names it.
 pub fn config_from_env() -> Result<Resolved, ConfigError> {
-    let mut arguments = Arguments::default();
-    arguments.ca_certificates = ca_certificates(None)?;
-    detect_host(&mut arguments, default_env_file().as_deref());
-    with_environment(|environment| settings::resolve(&Sources::new(&arguments, environment)))
+    resolve_with_environment(&mut Arguments::default())
+}
+
+/// Resolves the configuration from arguments, and from the environment where they are silent.
+///
+/// # Errors
+/// An argument or a variable is missing or malformed. The error names it.
+pub(crate) fn resolve_with_environment(arguments: &mut Arguments) -> Result<Resolved, ConfigError> {
+    if arguments.ca_certificates.is_none() {
+        arguments.ca_certificates = ca_certificates(None)?;
+    }
+    detect_host(arguments, default_env_file().as_deref());
+    with_environment(|environment| settings::resolve(&Sources::new(arguments, environment)))
 }
 
 /// Calls `resolve` with a look-up of environment variables.

@@ -105,12 +105,7 @@ impl Bridge {
     /// The next frame that the connector sees, hellos not counted.
     #[track_caller]
     pub(crate) fn sees(&self) -> Value {
-        let wanted =
-            |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] != "hello");
-        match self.connector.wait_for(wanted, SOON) {
-            Ok(Observation::Frame { frame, .. }) => frame,
-            other => panic!("{other:?}"),
-        }
+        next_frame(&self.connector)
     }
 
     /// The connector has seen a good end.
@@ -130,6 +125,17 @@ impl Bridge {
         assert_eq!(code, Some(0), "{stderr}");
         let last: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
         assert_eq!((&last["event"], &last["retry_in_ms"]), (&json!("disconnected"), &json!(null)), "{last}");
+    }
+}
+
+/// Returns the next frame that the connector sees, hellos not counted.
+#[track_caller]
+fn next_frame(connector: &EmbeddedConnector) -> Value {
+    let wanted =
+        |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] != "hello");
+    match connector.wait_for(wanted, SOON) {
+        Ok(Observation::Frame { frame, .. }) => frame,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -192,12 +198,7 @@ impl Unread {
     /// The next frame that the connector sees, hellos not counted.
     #[track_caller]
     pub(crate) fn sees(&self) -> Value {
-        let wanted =
-            |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] != "hello");
-        match self.connector.wait_for(wanted, SOON) {
-            Ok(Observation::Frame { frame, .. }) => frame,
-            other => panic!("{other:?}"),
-        }
+        next_frame(&self.connector)
     }
 
     #[track_caller]

@@ -19,7 +19,7 @@ pub enum ConfigError {
     Invalid {
         /// The setting, by its source.
         setting: String,
-        /// What is wrong with the value, and what to do. It quotes no value that may be secret.
+        /// Problem with the value, and what to do. It quotes no value that may be secret.
         problem: String,
     },
     /// A text that goes into a request or a file holds a line break or another control character.

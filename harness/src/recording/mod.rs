@@ -160,21 +160,10 @@ impl RecordedLine {
     /// Returns the number of lines that the recorder lost here, for example because its disk was full. `None` if the
     /// line is not a gap.
     pub fn gap(&self) -> Option<u64> {
-        match &self.what {
-            LineContent::Other(dir) if dir == GAP => {
-                Some(self.rest.get("lines").and_then(Value::as_u64).unwrap_or(0))
-            }
-            LineContent::Connect { .. }
-            | LineContent::Reject { .. }
-            | LineContent::Gateway(_)
-            | LineContent::Connector(_)
-            | LineContent::Close { .. }
-            | LineContent::Drop { .. }
-            | LineContent::HostCall { .. }
-            | LineContent::HostEvent { .. }
-            | LineContent::Note(_)
-            | LineContent::Other(_) => None,
-        }
+        let LineContent::Other(kind) = &self.what else {
+            return None;
+        };
+        (kind == GAP).then(|| self.rest.get("lines").and_then(Value::as_u64).unwrap_or(0))
     }
 }
 

@@ -311,18 +311,10 @@ impl<'r> Player<'r> {
     /// Returns the wall clock of the next dial, if it was moved for it.
     fn next_clock(&self, dial: usize) -> Option<u64> {
         let next = self.session.dials.get(dial + 1)?;
-        match &self.recording.lines[next.line].what {
-            LineContent::Connect { clock_unix_s, .. } => *clock_unix_s,
-            LineContent::Reject { .. }
-            | LineContent::Gateway(_)
-            | LineContent::Connector(_)
-            | LineContent::Close { .. }
-            | LineContent::Drop { .. }
-            | LineContent::HostCall { .. }
-            | LineContent::HostEvent { .. }
-            | LineContent::Note(_)
-            | LineContent::Other(_) => None,
-        }
+        let LineContent::Connect { clock_unix_s, .. } = &self.recording.lines[next.line].what else {
+            return None;
+        };
+        *clock_unix_s
     }
 
     pub(super) fn conn(&self, dial: usize) -> Option<Conn> {

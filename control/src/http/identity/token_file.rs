@@ -33,7 +33,7 @@ pub enum TokenFileError {
     /// The file is JSON, but no place in it is configured.
     #[error("the access token file {0} is JSON: name the token's place, as in {0}#access_token")]
     Whole(String),
-    /// There is no string at the place.
+    /// The file holds no string at the place.
     #[error("the access token file {path} has no text at {place}: log in again, or name another place")]
     Nowhere {
         /// Path of the file.

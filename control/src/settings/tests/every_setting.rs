@@ -1,4 +1,4 @@
-//! What holds for every setting of the table.
+//! Properties of every setting in the table.
 
 use super::table::{ALL, CONNECTOR_URL, Kind, Secrecy, Spec};
 use super::*;
@@ -116,7 +116,7 @@ fn c_4_no_source_of_a_secret_shows_it() {
     assert!(hidden > 500 && quoted > 50, "{hidden} {quoted}");
 }
 
-/// What an error says of a key's type names the line, the key, and what to write.
+/// An error about a key's type names the line, the key, and what to write.
 #[test]
 fn h_9_every_key_says_what_to_write() {
     for key in table::file_keys() {
