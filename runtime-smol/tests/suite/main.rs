@@ -1,9 +1,9 @@
 //! Tests of a gateway on smol: the suite of every runtime, over real sockets, and the examples.
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
-#[path = "../../../runtime/tests/behaviour/mod.rs"]
+#[path = "../../../runtime/tests/behaviour/suite.rs"]
 mod behaviour;
-#[path = "../../../runtime/tests/examples/mod.rs"]
+#[path = "../../../runtime/tests/examples/suite.rs"]
 mod examples;
 
 use behaviour::SOON;
