@@ -59,7 +59,7 @@ pub use check::check;
 pub use departures::{DEPARTURES, Departure};
 pub use player::play;
 pub use run::{Cut, Drain, ReplayOptions, ReplayRun};
-pub use trace::{Entry, TraceEvent, json_line};
+pub use trace::{Entry, json_line};
 pub use verdict::{AppliedDeparture, ComparedEvent, Difference, DifferenceKind, Verdict};
 
 /// Error returned when a recording cannot be played. The message has the file, the line and the fix.

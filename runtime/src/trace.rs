@@ -21,7 +21,7 @@ pub(crate) fn is_on() -> bool {
 pub(crate) fn log(entry: impl FnOnce() -> Entry) {
     if is_on() {
         let entry = entry();
-        tracing::trace!(target: TARGET, entry = %entry.to_string().trim_start(), "{}", entry.event.name());
+        tracing::trace!(target: TARGET, entry = %entry.to_string().trim_start(), "{}", entry.name());
     }
 }
 

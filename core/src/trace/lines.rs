@@ -1,6 +1,6 @@
 //! Trace entries of received lines, with request ids shown as their counters.
 
-use super::{Entry, TraceEvent};
+use super::Entry;
 use crate::command::RequestId;
 use crate::line::{Line, LineSplitter};
 use crate::machine::RelayMachine;
@@ -66,19 +66,17 @@ impl Lines {
     /// Returns an entry for each line that `bytes` complete, except blank lines. Pass each byte once, also if the
     /// machine does not consume it immediately.
     pub fn received(&mut self, at: Time, bytes: &[u8]) -> Vec<Entry> {
-        let (conn, mut rest, mut entries) = (self.conn.number(), bytes, Vec::new());
+        let (mut rest, mut entries) = (bytes, Vec::new());
         while let Some(line) = self.splitter.next(&mut rest) {
-            let event = match line {
+            match line {
                 Line::Whole(line) => {
                     let line = String::from_utf8_lossy(line.trim_ascii());
-                    if line.is_empty() {
-                        continue;
+                    if !line.is_empty() {
+                        entries.push(Entry::line(at, "received", self.conn, &self.ids.shown(&line)));
                     }
-                    TraceEvent::Received { conn, line: self.ids.shown(&line) }
                 }
-                Line::TooLong => TraceEvent::Overlong { conn },
-            };
-            entries.push(Entry { at, event });
+                Line::TooLong => entries.push(Entry::socket(at, "overlong", self.conn, "")),
+            }
         }
         entries
     }

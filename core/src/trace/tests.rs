@@ -1,13 +1,19 @@
-use super::*;
-use crate::command::Command;
+use super::{Entry, Ids, Lines, printable};
+use crate::command::{Command, Failure, NotAccepted, Reply, RequestId};
 use crate::config::{Config, Credentials, Identity};
-use crate::machine::RelayMachine;
+use crate::event::Event;
+use crate::machine::{DialFailure, IoEvent, RelayMachine};
 use crate::op::{Op, SendMessage};
-use crate::output::{HttpId, RELAY_DISABLED};
+use crate::output::{
+    Action, Conn, Content, Delivery, DeliveryId, HttpId, Notice, Outcome, RELAY_DISABLED, Timer, Transmit,
+};
+use crate::passthrough::Forward;
 use crate::secret::Secret;
-use crate::time::Now;
+use crate::session_key::SessionKeyOptions;
+use crate::time::{Now, Time};
 use crate::upgrade::Refusal;
-use serde_json::json;
+use crate::webhook::{Body, WebhookOutcome, WebhookRequest, WebhookResponse};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +30,10 @@ fn machine(seed: u8) -> RelayMachine {
 fn event(more: &str) -> Event {
     let source = r#""source":{"platform":"discord","chat_id":"c","chat_type":"group","user_id":"u"}"#;
     Event::read(&format!(r#"{{"text":"hi",{source}{more}}}"#)).unwrap()
+}
+
+fn object(entry: &Entry) -> Value {
+    serde_json::from_str(&entry.to_json()).unwrap()
 }
 
 fn delivery(content: Content) -> Entry {
@@ -55,11 +65,6 @@ fn every_entry_is_a_line_of_text_and_an_object() {
     };
     let unsigned = WebhookResponse::Unsigned(crate::signature::SignatureError::Mismatch);
     let close = Transmit::Close { conn: CONN, code: 1000, reason: "" };
-    let remark = TraceEvent::Remark {
-        name: "slept",
-        text: "for long".into(),
-        fields: [("h".to_owned(), json!(8))].into_iter().collect(),
-    };
     let table = [
         (
             Entry::submitted(AT, "send", &Ok(RequestId(9))),
@@ -136,7 +141,7 @@ fn every_entry_is_a_line_of_text_and_an_object() {
         (Entry::io(AT, &IoEvent::Alive { conn: CONN }), "pong      #3", json!({"what": "pong", "conn": 3})),
         (Entry::action(AT, &Action::Drop { conn: CONN }), "drop      #3", json!({"what": "drop", "conn": 3})),
         (
-            Entry::sent(AT, CONN, b"{\"b\":1,\"a\":2}\n", &ids),
+            Entry::transmit(AT, &Transmit::Frame { conn: CONN }, b"{\"b\":1,\"a\":2}\n", &ids),
             "sent      #3 {\"b\":1,\"a\":2}",
             json!({"what": "sent", "conn": 3, "frame": {"b": 1, "a": 2}}),
         ),
@@ -225,12 +230,16 @@ fn every_entry_is_a_line_of_text_and_an_object() {
                 "what": "fatal", "code": "relay_disabled", "message": RELAY_DISABLED.message, "retryable": false,
             }),
         ),
-        (Entry { at: AT, event: remark }, "slept     for long", json!({"what": "slept", "h": 8})),
+        (
+            Entry::remark(AT, "slept", "for long").with("h", 8),
+            "slept     for long",
+            json!({"what": "slept", "h": 8}),
+        ),
     ];
     for (entry, text, mut value) in table {
-        let text = match entry.event {
-            // Its fields stand in an order of their own.
-            TraceEvent::Message { .. } | TraceEvent::PromptAnswer { .. } => {
+        let text = match entry.name() {
+            // The event's fields have an order of their own.
+            "message" | "answer" => {
                 let (head, body) = text.split_once('{').unwrap();
                 let event: Value = serde_json::from_str(&format!("{{{body}")).unwrap();
                 let shown = entry.to_string();
@@ -242,11 +251,11 @@ fn every_entry_is_a_line_of_text_and_an_object() {
         };
         assert_eq!(entry.to_string(), format!("   12.345 {text}"));
         value["t_us"] = json!(12_345_000);
-        assert_eq!(serde_json::to_value(&entry).unwrap(), value);
-        let begins = format!("{{\"t_us\":12345000,\"what\":\"{}\"", entry.event.name());
+        assert_eq!(object(&entry), value);
+        let begins = format!("{{\"t_us\":12345000,\"what\":\"{}\"", entry.name());
         assert!(entry.to_json().starts_with(&begins), "{}", entry.to_json());
         // The name stands apart from what follows.
-        assert!(entry.event.name().len() < 10, "{}", entry.event.name());
+        assert!(entry.name().len() < 10, "{}", entry.name());
     }
 }
 
@@ -261,7 +270,7 @@ fn w_01_w_02_w_05_what_was_received_is_shown_as_lines() {
         let entries: Vec<Entry> = bytes.chunks(size).flat_map(|bytes| lines.received(AT, bytes)).collect();
         let shown: Vec<String> = entries.iter().map(|entry| entry.to_string()[10..].to_owned()).collect();
         assert_eq!(shown, expected, "in pieces of {size}");
-        let json: Vec<Value> = entries.iter().map(|entry| serde_json::to_value(entry).unwrap()).collect();
+        let json: Vec<Value> = entries.iter().map(object).collect();
         assert_eq!(json[0], json!({"t_us": 12_345_000, "what": "received", "conn": 3, "frame": {"a": 1}}));
         assert_eq!(json[1]["line"], "no JSON\u{1b}", "what is no JSON stays a text");
     }

@@ -300,7 +300,7 @@ impl<'r> Player<'r> {
             }
             Call::Query(look) => {
                 let value = self.look(&look);
-                self.trace(trace::looked(self.now, call, value));
+                self.trace(trace::looked(self.now, call, &value));
             }
             Call::Nothing => self.trace(trace::waited(self.now, call)),
             Call::Unknown => self.trace(trace::skipped(self.now, call)),
@@ -489,7 +489,7 @@ impl<'r> Player<'r> {
         if let Ok(id) = &answer {
             self.note_answer(*id);
         }
-        self.trace(Entry::submitted(self.now, call.to_owned(), &answer));
+        self.trace(Entry::submitted(self.now, call, &answer));
         self.drain();
         answer.is_ok()
     }

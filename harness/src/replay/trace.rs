@@ -1,8 +1,8 @@
 //! Trace entries of the recorded host, and the JSON lines of a trace.
 
 use relayline_core::time::Time;
-pub use relayline_core::trace::{Entry, TraceEvent};
-use serde_json::{Map, Value, json};
+pub use relayline_core::trace::Entry;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Returns the JSON line of an entry, without a newline. The field `session` comes first.
@@ -12,63 +12,47 @@ pub fn json_line(session: &str, entry: &Entry) -> String {
 
 /// Returns the entry of a call that needs no command, because the machine acts by itself.
 pub(super) fn waited(at: Time, call: &str) -> Entry {
-    host(at, call, call.to_owned(), None)
+    host(at, call, call.to_owned())
 }
 
 /// Returns the entry of a query and its value.
-pub(super) fn looked(at: Time, call: &str, value: Value) -> Entry {
-    host(at, call, format!("{call} -> {value}"), Some(("result", value)))
+pub(super) fn looked(at: Time, call: &str, value: &Value) -> Entry {
+    host(at, call, format!("{call} -> {value}")).with("result", value)
 }
 
 /// Returns the entry of a call that this version does not know.
 pub(super) fn skipped(at: Time, call: &str) -> Entry {
-    host(at, call, format!("{call} (not known, skipped)"), Some(("known", json!(false))))
+    host(at, call, format!("{call} (not known, skipped)")).with("known", false)
 }
 
 /// Returns the entry of a call that is not made, because the answer was declined (O-7).
 pub(super) fn withheld(at: Time, call: &str) -> Entry {
-    host(at, call, format!("{call} (not made: the answer was declined)"), Some(("made", json!(false))))
+    host(at, call, format!("{call} (not made: the answer was declined)")).with("made", false)
 }
 
 /// Returns the entry of a new gateway process.
 pub(super) fn began(at: Time) -> Entry {
-    remark(
-        at,
-        "process",
-        "the recorded gateway had ended and dials again: a new process begins".to_owned(),
-        [],
-    )
+    Entry::remark(at, "process", "the recorded gateway had ended and dials again: a new process begins")
 }
 
 /// Returns the entry of a clock jump: the recorded gateway dialed sooner than the machine would have.
 pub(super) fn jumped(at: Time, wait: Duration) -> Entry {
     let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    let text = format!("{ms} ms ahead, since the recorded gateway dials now");
-    remark(at, "clock", text, [("ahead_ms", json!(ms))])
+    Entry::remark(at, "clock", format!("{ms} ms ahead, since the recorded gateway dials now"))
+        .with("ahead_ms", ms)
 }
 
 /// Returns the entry of a counter that has increased.
 pub(super) fn counted(at: Time, counter: &str, by: u64) -> Entry {
     let times = if by > 1 { format!(", {by} times") } else { String::new() };
-    remark(at, "counted", format!("{counter}{times}"), [("counter", json!(counter)), ("by", json!(by))])
+    Entry::remark(at, "counted", format!("{counter}{times}")).with("by", by).with("counter", counter)
 }
 
 /// Returns the entry of a recorded note.
 pub(super) fn noted(at: Time, text: &str) -> Entry {
-    remark(at, "note", text.to_owned(), [])
+    Entry::remark(at, "note", text)
 }
 
-fn host(at: Time, call: &str, text: String, more: Option<(&str, Value)>) -> Entry {
-    remark(at, "host", text, [("call", json!(call))].into_iter().chain(more))
-}
-
-fn remark<'a>(
-    at: Time,
-    name: &'static str,
-    text: String,
-    fields: impl IntoIterator<Item = (&'a str, Value)>,
-) -> Entry {
-    let fields: Map<String, Value> =
-        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Entry { at, event: TraceEvent::Remark { name, text, fields } }
+fn host(at: Time, call: &str, text: String) -> Entry {
+    Entry::remark(at, "host", text).with("call", call)
 }

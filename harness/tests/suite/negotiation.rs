@@ -9,13 +9,14 @@ use relayline_core::config::{Config, Identity};
 use relayline_core::descriptor::{Descriptor, LenUnit};
 use relayline_core::output::{Action, Conn, Notice, Phase, Transmit};
 use relayline_harness::recording::Recording;
-use relayline_harness::replay::{self, ReplayOptions, TraceEvent};
+use relayline_harness::replay::{self, ReplayOptions};
 use relayline_harness::testing::{Driver, Output};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Every op that the protocol has, in its order.
 const OPS: [&str; 14] = [
@@ -222,26 +223,42 @@ fn negotiate(what: &str, descriptor: &str, plain: &str) -> String {
     talk.page.take()
 }
 
-/// What a replay negotiated on each of its dials.
+/// Returns the notice of a trace entry, if it is one about the negotiation.
+fn read_notice(fields: &Value) -> Option<Notice> {
+    let descriptor = || Arc::new(Descriptor::read(&fields["descriptor"].to_string()).unwrap());
+    let changed = || serde_json::from_value(fields["changed"].clone()).unwrap();
+    match fields["notice"].as_str().unwrap() {
+        "connected" => Some(Notice::Connected { descriptor: descriptor(), changed: changed() }),
+        "platform" => Some(Notice::Platform { descriptor: descriptor(), changed: changed() }),
+        "disconnected" => Some(Notice::Disconnected {
+            code: fields["code"].as_u64().map(|code| u16::try_from(code).unwrap()),
+            reason: fields["reason"].as_str().unwrap().to_owned(),
+            retry_in: fields["retry_in_ms"].as_u64().map(Duration::from_millis),
+        }),
+        _ => None,
+    }
+}
+
+/// Returns what a replay negotiated on each of its dials.
 fn replayed(recording: &Recording) -> String {
     let run = replay::play(recording, ReplayOptions::default()).unwrap();
     let mut page = Page::default();
     page.line(&recording.header.title);
     for entry in &run.trace {
-        match &entry.event {
-            TraceEvent::Dial { conn, authorized } => {
-                page.line(&format!("dial {conn}{}", if *authorized { ", authorized" } else { "" }));
+        let fields: Value = serde_json::from_str(&entry.to_json()).unwrap();
+        match entry.name() {
+            "dial" => {
+                let authorized = if fields["authorization"].is_null() { "" } else { ", authorized" };
+                page.line(&format!("dial {}{authorized}", fields["conn"]));
             }
-            TraceEvent::Rejected { status, .. } => page.line(&format!("  refused: HTTP {status}")),
-            TraceEvent::Sent { line, .. } => {
-                let frame: Value = serde_json::from_str(line).unwrap();
-                if frame["type"] == "hello" {
-                    page.line(&format!("  hello {} as {}", frame["platform"], frame["botId"]));
-                }
+            "rejected" => page.line(&format!("  refused: HTTP {}", fields["status"])),
+            "sent" if fields["frame"]["type"] == "hello" => {
+                let frame = &fields["frame"];
+                page.line(&format!("  hello {} as {}", frame["platform"], frame["botId"]));
             }
-            TraceEvent::Notice(notice) => page.notice(notice),
-            TraceEvent::Fatal(fatal) => page.line(&format!("  fatal: {}", fatal.code)),
-            // Not about what is negotiated.
+            "notice" => read_notice(&fields).iter().for_each(|notice| page.notice(notice)),
+            "fatal" => page.line(&format!("  fatal: {}", fields["code"].as_str().unwrap())),
+            // Other entries are not about the negotiation.
             _ => {}
         }
     }

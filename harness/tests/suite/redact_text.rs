@@ -29,7 +29,7 @@ fn recordings() -> Vec<Recording> {
 /// Returns the verdict of a replay, and the kinds of all entries of its trace.
 fn check(recording: &Recording) -> (Verdict, Vec<&'static str>) {
     let run = replay::play(recording, ReplayOptions::default()).unwrap();
-    let kinds = run.trace.iter().map(|entry| entry.event.name()).filter(|kind| *kind != "note");
+    let kinds = run.trace.iter().map(|entry| entry.name()).filter(|kind| *kind != "note");
     (replay::check(recording, &run), kinds.collect())
 }
 

@@ -1,7 +1,7 @@
 //! Every recorded session, played through the machine, checked, and its trace kept as a snapshot.
 
 use relayline_harness::recording::{LineContent, Recording};
-use relayline_harness::replay::{self, Cut, Drain, ReplayOptions, ReplayRun};
+use relayline_harness::replay::{self, Cut, Drain, Entry, ReplayOptions, ReplayRun};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -53,7 +53,7 @@ fn text(run: &ReplayRun) -> String {
 /// The lanes of a trace, each for itself: what an interrupt may overtake differs with when outputs are taken (L-16).
 fn lanes(run: &ReplayRun) -> Vec<String> {
     let lane = |names: &[&str]| {
-        let entries = run.trace.iter().filter(|entry| names.contains(&entry.event.name()));
+        let entries = run.trace.iter().filter(|entry| names.contains(&entry.name()));
         entries.map(|entry| format!("{entry}\n")).collect::<String>()
     };
     vec![
@@ -146,7 +146,7 @@ fn c_04_no_token_is_shown() {
         }
         let run = play(&recording, ReplayOptions::default());
         let verdict = replay::check(&recording, &run);
-        let json = run.trace.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect::<String>();
+        let json = run.trace.iter().map(Entry::to_json).collect::<String>();
         let shown = format!("{}{json}{verdict}{run:?}", text(&run));
         assert!(
             verdict.to_string().contains("the bearer token of dial 1 (neither is shown) differs"),
@@ -166,17 +166,17 @@ fn the_trace_is_json_too() {
         let run = play(&recording, ReplayOptions::default());
         let mut last = 0;
         for entry in &run.trace {
-            let value: Value = serde_json::from_str(&serde_json::to_string(entry).unwrap()).unwrap();
-            assert_eq!(value["what"], entry.event.name());
+            let value: Value = serde_json::from_str(&entry.to_json()).unwrap();
+            assert_eq!(value["what"], entry.name());
             let now = value["t_us"].as_u64().unwrap();
             assert!(now >= last, "time does not go back");
             last = now;
         }
     }
     let run = play(&load("recordings/discord-handshake-and-reply.jsonl"), ReplayOptions::default());
-    let sent = run.trace.iter().rfind(|entry| entry.event.name() == "sent").unwrap();
+    let sent = run.trace.iter().rfind(|entry| entry.name() == "sent").unwrap();
     let expected = r#"{"t_us":169000,"what":"sent","conn":1,"frame":{"type":"going_idle"}}"#;
-    assert_eq!(serde_json::to_string(sent).unwrap(), expected);
+    assert_eq!(sent.to_json(), expected);
     let expected =
         r#"{"session":"a \"b\"","t_us":169000,"what":"sent","conn":1,"frame":{"type":"going_idle"}}"#;
     assert_eq!(replay::json_line("a \"b\"", sent), expected);
