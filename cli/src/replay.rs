@@ -124,13 +124,13 @@ impl Player<'_> {
             writeln!(self.out, "# {name}")?;
         }
         let mut before = None;
-        for entry in run.trace.iter().filter(|entry| window.holds(entry.at)) {
-            let since = before.map_or(Duration::ZERO, |before| entry.at.since(before));
+        for entry in run.trace.iter().filter(|entry| window.holds(entry.at())) {
+            let since = before.map_or(Duration::ZERO, |before| entry.at().since(before));
             if let Some(wait) = speed.wait(since) {
                 self.out.flush()?;
                 (self.wait)(wait);
             }
-            before = Some(entry.at);
+            before = Some(entry.at());
             if *json {
                 writeln!(self.out, "{}", replay::json_line(name, entry))?;
             } else {

@@ -95,7 +95,7 @@ impl Window {
     pub(super) fn emptiness(self, recording: &Recording, trace: &[Entry]) -> Option<String> {
         let mut recorded = recording.lines.iter().map(|line| line.t_ms);
         if recorded.any(|at| (self.from_ms..=self.until_ms).contains(&at))
-            || trace.iter().any(|entry| self.holds(entry.at))
+            || trace.iter().any(|entry| self.holds(entry.at()))
         {
             return None;
         }
