@@ -132,18 +132,8 @@ impl Model {
             (RequestKind::Info, Ok(Reply::ChatInfo { name, .. })) => {
                 oracle.check("X-1", "names-are-cut", name.len() <= 1024, || format!("{} bytes", name.len()));
             }
-            (
-                RequestKind::Asked
-                | RequestKind::Info
-                | RequestKind::Typing
-                | RequestKind::Prompt
-                | RequestKind::Interrupt
-                | RequestKind::GoIdle
-                | RequestKind::GoDormant
-                | RequestKind::Disconnect
-                | RequestKind::Now,
-                _,
-            ) => {}
+            // Other results change nothing in the model.
+            _ => {}
         }
     }
 
@@ -233,18 +223,7 @@ impl Model {
             ModelSocket::Dialing(conn) | ModelSocket::Open(conn) => conn.number(),
         };
         let was_up = self.dials.up.is_some();
-        let waiting = self.requests.pending.iter().find(|(_, pending)| {
-            matches!(
-                pending.sort,
-                RequestKind::Asked
-                    | RequestKind::Info
-                    | RequestKind::Typing
-                    | RequestKind::Prompt
-                    | RequestKind::Interrupt
-                    | RequestKind::GoIdle
-                    | RequestKind::GoDormant
-            )
-        });
+        let waiting = self.requests.pending.iter().find(|(_, pending)| pending.sort.needs_connection());
         oracle.check("O-4", "an-end-fails-what-waits", waiting.is_none(), || {
             format!("{waiting:?} still waits")
         });

@@ -48,6 +48,20 @@ impl RequestKind {
         }
     }
 
+    /// Returns true if the end of the connection fails the request (O-4).
+    pub(super) fn needs_connection(self) -> bool {
+        match self {
+            RequestKind::Asked
+            | RequestKind::Info
+            | RequestKind::Typing
+            | RequestKind::Prompt
+            | RequestKind::Interrupt
+            | RequestKind::GoIdle
+            | RequestKind::GoDormant => true,
+            RequestKind::State | RequestKind::Stream | RequestKind::Disconnect | RequestKind::Now => false,
+        }
+    }
+
     /// Returns true if it counts against `max_in_flight`. A typing indicator and a chat query may complete at once.
     fn is_frame(self) -> bool {
         matches!(self, RequestKind::Asked | RequestKind::Prompt | RequestKind::Interrupt)
