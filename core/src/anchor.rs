@@ -39,11 +39,12 @@ impl<'a> Anchor<'a> {
             Placement::Message(message) => {
                 named(message).map(|thread| if is_flat { Anchor::Flat } else { Anchor::Thread(thread) })
             }
-            // It points at nothing that would have to be left out.
+            // It points at no message, so nothing is left out.
             Placement::Continues(_) if is_flat => None,
             Placement::Continues(message) => named(message).map(Anchor::Thread),
             Placement::Card(message) => named(message).map(Anchor::CardThread),
-            // A typing sign has no place of its own in a direct message: it is shown under a message, in flat mode, too.
+            // A typing sign in a direct message has no place of its own: it is shown under a message, also in flat
+            // mode.
             Placement::NewestMessage => {
                 named(chat.filter(|_| is_dm).and_then(|chat| chat.message_id.as_deref())).map(Anchor::Thread)
             }

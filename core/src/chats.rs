@@ -59,7 +59,7 @@ const NOBODY: &str = "relay";
 #[derive(Debug)]
 struct Remembered {
     chat: Chat,
-    /// Hash of the last platform that was named. Events without a platform do not change it.
+    /// Hash of the platform that was named last. Events without a platform do not change it.
     named: Option<u128>,
 }
 
@@ -99,7 +99,7 @@ impl Chats {
         if let Some(Remembered { chat, named }) = self.seen.to_back(&key) {
             if let Some(platform) = platform.filter(|platform| chat.platform != **platform) {
                 let of = name_of(seed, platform);
-                // Another platform's chat of the same id: what was known is of the other.
+                // A chat with the same id on another platform is another chat.
                 if named.is_some_and(|named| of.is_some_and(|of| of != named)) {
                     *chat = Chat::default();
                 }
@@ -194,7 +194,7 @@ fn name_of(seed: &Seed, platform: &str) -> Option<u128> {
 /// take the chat out of its server.
 fn update(slot: &mut Option<String>, seen: Option<&str>) {
     match (slot, seen) {
-        // In the buffer that is there: a message's id is another each time.
+        // Reuses the buffer, since the id of the last message changes each time.
         (Some(known), Some(seen)) if known != seen => seen.clone_into(known),
         (slot @ None, Some(seen)) => *slot = Some(seen.to_owned()),
         (_, _) => {}
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn m_1_the_last_seen_wins_and_the_least_recently_used_leaves() {
+    fn m_1_the_last_seen_wins_and_the_least_used_is_evicted() {
         let seed = Seed::new(&[1; 32]);
         let mut chats = Chats::new(2);
         chats.note(&seed, &event("a", r#","platform":"discord","guild_id":"g","user_id":"u","profile":"p""#));
@@ -237,9 +237,9 @@ mod tests {
         assert_eq!(chats.len(), 2);
     }
 
-    /// Ids of chats are a platform's own.
+    /// Chat ids are unique within one platform only.
     #[test]
-    fn m_1_what_was_seen_on_one_platform_says_nothing_of_another() {
+    fn m_1_chats_of_two_platforms_are_distinct() {
         let (seed, mut chats) = (Seed::new(&[1; 32]), Chats::new(2));
         let discord =
             r#","platform":"discord","guild_id":"g","user_id":"u","profile":"p","parent_chat_id":"z""#;
@@ -251,7 +251,7 @@ mod tests {
             let rest = [&chat.scope, &chat.profile, &chat.parent];
             assert!(rest.into_iter().all(|known| known.is_some() == kept), "{chat:?}");
         }
-        // Nobody's word between the two changes nothing, and what a host said of no platform is of any.
+        // An event without a platform changes nothing. What a host primes without a platform applies to any.
         chats.note(&seed, &event("7", discord));
         chats.note(&seed, &event("7", ""));
         chats.note(&seed, &event("7", r#","platform":"telegram""#));
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn m_1_x_1_what_is_too_long_to_be_an_id_is_not_remembered() {
+    fn m_1_x_1_a_text_too_long_for_an_id_is_not_remembered() {
         let seed = Seed::new(&[1; 32]);
         let mut chats = Chats::new(2);
         let long = "x".repeat(MAX_ID_BYTES + 1);

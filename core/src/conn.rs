@@ -87,12 +87,12 @@ impl Connection {
         self.up_since.is_some()
     }
 
-    /// Returns whether acknowledgements can still be written: not behind our own close frame.
+    /// Returns whether acknowledgements can still be written: our own close frame is not queued.
     pub(crate) fn takes_acks(&self, conn: Conn) -> bool {
         conn == self.id && matches!(self.state, State::Handshaking | State::Up(_))
     }
 
-    /// Begins the next dial. The state follows with [`enter`](Self::enter), as it does for all that begins here.
+    /// Begins the next dial. The caller sets the state with [`enter`](Self::enter) afterwards.
     pub(crate) fn begin_dial(&mut self, deadline: Time) -> Conn {
         self.id = Conn(self.id.0.wrapping_add(1));
         self.deadline = deadline;
@@ -189,7 +189,8 @@ impl Connection {
         self.keepalive.take_ping()
     }
 
-    /// Returns the state's own deadline, and that of the keep-alive. The next dial's is another's.
+    /// Returns the deadline of the state and that of the keep-alive. [`Redial`](crate::redial::Redial) has the time of
+    /// the next dial.
     pub(crate) fn timers(&self, timing: &Timing) -> [Option<(Time, Timer)>; 2] {
         let own = match self.state {
             State::Dialing => Some(Timer::Dial),
@@ -205,7 +206,7 @@ impl Connection {
     pub(crate) fn take_end_reason(&mut self, code: Option<u16>, reason: &str, known: Remarks<'_>) -> String {
         let ours = std::mem::take(&mut self.close_reason);
         let mut text = match (ours.is_empty(), reason.is_empty(), code) {
-            // The reason that we closed for says more than the peer's echo of it.
+            // Our own reason says more than the peer's echo of it.
             (false, _, _) => ours,
             (true, false, _) => reason.to_owned(),
             (true, true, Some(code)) => format!("closed with code {code}"),

@@ -82,13 +82,13 @@ pub struct Descriptor {
 #[non_exhaustive]
 pub enum DescriptorError {
     /// `descriptor` is missing or not an object.
-    #[error("the descriptor is no object")]
+    #[error("the descriptor is not an object")]
     NotAnObject,
     /// A required field is missing.
     #[error("the descriptor lacks `{0}`")]
     Missing(&'static str),
     /// A required field has the wrong type.
-    #[error("the descriptor's `{0}` is no {1}")]
+    #[error("the descriptor's `{0}` is not {1}")]
     WrongType(&'static str, &'static str),
     /// The version of the contract is below 1.
     #[error("the descriptor's `contract_version` is {0}; 1 is the least")]
@@ -133,17 +133,17 @@ impl Descriptor {
         let found = json::fields(raw, &FIELDS).ok_or(DescriptorError::NotAnObject)?;
         let required = |at: usize| found[at].ok_or(DescriptorError::Missing(FIELDS[at]));
         let text =
-            |at: usize| json::string(required(at)?).ok_or(DescriptorError::WrongType(FIELDS[at], "string"));
+            |at: usize| json::string(required(at)?).ok_or(DescriptorError::WrongType(FIELDS[at], "a string"));
         let truth =
             |raw: &str| (json::kind(raw) == Kind::Bool(true), matches!(json::kind(raw), Kind::Bool(_)));
         let flag = |at: usize| match truth(required(at)?) {
             (value, true) => Ok(value),
-            (_, false) => Err(DescriptorError::WrongType(FIELDS[at], "boolean")),
+            (_, false) => Err(DescriptorError::WrongType(FIELDS[at], "a boolean")),
         };
         let optional_flag = |at: usize| found[at].is_some_and(|raw| truth(raw).0);
 
-        let version = json::whole(required(0)?).ok_or(DescriptorError::WrongType(FIELDS[0], "integer"))?;
-        // A number that overflows is above 1 or below it all the same.
+        let version = json::whole(required(0)?).ok_or(DescriptorError::WrongType(FIELDS[0], "an integer"))?;
+        // A number that overflows is still above or below 1.
         let contract_version =
             i64::try_from(version).unwrap_or(if version < 0 { i64::MIN } else { i64::MAX });
         let (mut supported_ops, mut dropped) = (Vec::new(), Dropped::default());
@@ -281,29 +281,29 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    /// Vectors on which a rule decides against the reference, which checks no types: the rule, and what it makes of
-    /// the field instead (an error, or the value).
+    /// Vectors that a rule reads differently from the reference, which checks no types: the rule, and the error or the
+    /// value that it gives.
     const DEPARTURES: &[(&str, &str, &str)] = &[
         ("contract_version 0", "D-7", "the descriptor's `contract_version` is 0; 1 is the least"),
         ("contract_version text", "D-3", "contract_version=1"),
         ("contract_version 1.0", "D-3", "contract_version=1"),
-        ("contract_version true", "D-1", "the descriptor's `contract_version` is no integer"),
+        ("contract_version true", "D-1", "the descriptor's `contract_version` is not an integer"),
         ("max_message_length negative", "D-3", "max_message_length=4096"),
         ("max_message_length text", "D-3", "max_message_length=2000"),
         ("max_message_length with a fraction", "D-3", "max_message_length=4096"),
         ("max_message_length null", "D-3", "max_message_length=4096"),
-        ("supports_edit 1", "D-1", "the descriptor's `supports_edit` is no boolean"),
-        ("supports_threads null", "D-1", "the descriptor's `supports_threads` is no boolean"),
+        ("supports_edit 1", "D-1", "the descriptor's `supports_edit` is not a boolean"),
+        ("supports_threads null", "D-1", "the descriptor's `supports_threads` is not a boolean"),
         ("len_unit unknown", "D-4", "len_unit=\"chars\""),
         ("len_unit in capitals", "D-4", "len_unit=\"chars\""),
         ("len_unit null", "D-4", "len_unit=\"chars\""),
-        ("markdown_dialect null", "D-1", "the descriptor's `markdown_dialect` is no string"),
+        ("markdown_dialect null", "D-1", "the descriptor's `markdown_dialect` is not a string"),
         ("optional fields null", "D-2", "emoji=\"🔌\" pii_safe=false platform_hint=\"\""),
-        ("platform number", "D-1", "the descriptor's `platform` is no string"),
+        ("platform number", "D-1", "the descriptor's `platform` is not a string"),
         ("NaN", "W-11", "max_message_length=4096"),
     ];
 
-    /// How ours differs from the reference's fields: an error, or the differing fields.
+    /// Returns how our reading differs from the reference's fields: an error, or the fields that differ.
     fn difference(ours: &Result<Descriptor, DescriptorError>, parsed: &Value) -> String {
         let ours = match ours {
             Ok(descriptor) => serde_json::to_value(descriptor).unwrap(),
@@ -405,7 +405,7 @@ mod tests {
         ] {
             assert_eq!(read(version, limit), Ok(expected), "{version} {limit}");
         }
-        let wrong = DescriptorError::WrongType("contract_version", "integer");
+        let wrong = DescriptorError::WrongType("contract_version", "an integer");
         for (version, error) in [
             ("1.5", wrong.clone()),
             ("\"one\"", wrong.clone()),

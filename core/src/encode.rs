@@ -50,7 +50,7 @@ impl<'a> Object<'a> {
 }
 
 fn value(out: &mut Vec<u8>, content: impl Serialize) {
-    // Writing to memory cannot fail, and nothing written here has keys that are no strings.
+    // Writing to memory cannot fail, and all keys that are written here are strings.
     let written = serde_json::to_writer(&mut *out, &content);
     debug_assert!(written.is_ok());
 }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn x_6_further_fields_of_a_hello_replace_none() {
+    fn x_6_hello_extra_replaces_no_field() {
         let identity = Identity { platform: "slack".into(), bot_id: "1".into() };
         let extra = own(json!({"agent": {"v": [1]}, "type": "x", "platform": "y", "botId": "z",
             "command_manifest": [], "z": null}));
@@ -264,14 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn m_4_a_follow_up_is_of_its_sessions_profile() {
+    fn m_4_a_follow_up_names_its_sessions_profile() {
         for (key, set, expected) in [
             ("agent:ops:discord:group:1:2", json!({}), json!({"profile": "ops"})),
             ("agent:main~:discord:group:1:2", json!({}), json!({"profile": "main"})),
             ("agent:main:discord:group:1:2", json!({}), json!({})),
             ("agent:ops:discord:group:1:2", json!({"profile": "set"}), json!({"profile": "set"})),
             ("agent:ops:discord:group:1:2", json!({"profile": ""}), json!({"profile": "ops"})),
-            // No key of an agent's.
+            // The key does not belong to an agent.
             ("ops:discord:group:1", json!({}), json!({})),
             ("agent:ops", json!({}), json!({})),
             ("agent::discord:dm:1", json!({}), json!({})),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn m_2_what_is_remembered_fills_what_the_caller_left_out() {
+    fn m_2_chat_memory_fills_missing_metadata() {
         let chat = Chat {
             platform: "discord".into(),
             scope: Some("S".into()),

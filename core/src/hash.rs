@@ -50,7 +50,7 @@ impl Seed {
     /// Draws a number from `low..=high`, uniformly.
     pub(crate) fn draw_between(&mut self, low: u64, high: u64) -> u64 {
         let span = high.saturating_sub(low).saturating_add(1);
-        // The bias of a modulo over microseconds is under one in 2^30.
+        // The bias of the modulo is below one in 2^30 for spans of microseconds.
         low + self.draw() % span
     }
 
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_text_ends_counts() {
+    fn a_hash_depends_on_text_boundaries() {
         let seed = Seed::new(&[7; 32]);
         assert_ne!(seed.hash(&["ab", "c"]), seed.hash(&["a", "bc"]));
         assert_eq!(seed.hash(&["ab", "c"]), seed.hash(&["ab", "c"]));

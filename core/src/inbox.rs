@@ -167,9 +167,9 @@ impl Inbox {
         self.queue.len() < self.most && self.bytes < self.most_bytes
     }
 
-    /// Returns whether no further event can be taken in, so that reading must stop. What waits and what is unsettled
-    /// share the larger of their budgets. Below the read-ahead only a full memory of duplicates is a reason: the host
-    /// may wait for a result that comes after the events.
+    /// Returns whether no further event can be taken in, so that reading must stop. Waiting and unsettled
+    /// deliveries share the larger of their budgets. Below the read-ahead only a full memory of duplicates stops
+    /// reading: the host may wait for a result that comes after the events.
     pub(crate) fn is_full(&self) -> bool {
         let budget = self.most_bytes.max(self.most_unsettled_bytes);
         let has_room = self.has_room() && self.bytes + self.unsettled_bytes < budget;
@@ -465,7 +465,7 @@ mod tests {
     use super::*;
     use crate::event::Event;
 
-    /// An inbox whose read-ahead is all the room there is.
+    /// Returns an inbox whose only room is the read-ahead.
     fn inbox_of(read_ahead_bytes: usize, dedupe: usize, unsettled_bytes: usize) -> Inbox {
         let (host_queue, host_queue_bytes) = (1, 1);
         Inbox::new(&Limits {
@@ -490,7 +490,7 @@ mod tests {
         Arrival { content, answers: None, key: (key > 0).then_some(key), origin: origin(buffer, conn) }
     }
 
-    /// An event with a key of its own, or none, that came with an HTTP request.
+    /// Returns an event of a webhook request, with this key or without a key.
     fn posted(key: u128, id: u64) -> Arrival {
         Arrival { origin: Origin::Http(HttpId(id)), ..arrival(key, None, A) }
     }
@@ -508,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn a_4_a_duplicate_of_taken_is_acknowledged_and_one_in_flight_waits() {
+    fn a_4_an_accepted_duplicate_is_acknowledged_others_wait() {
         let mut inbox = inbox_of(1 << 20, 4, 1000);
         let mut acks = Vec::new();
         assert_eq!(arrive(&mut inbox, arrival(1, Some("a"), A)), Arrived::Queued);
@@ -545,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn a_4_a_refused_one_is_forgotten_and_live_ones_are_taken_once_received() {
+    fn a_4_refused_is_forgotten_and_live_is_accepted_on_receipt() {
         let mut inbox = inbox_of(1 << 20, 16, 1000);
         let mut acks = Vec::new();
         arrive(&mut inbox, arrival(1, Some("a"), A));
@@ -563,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn a_4_memory_is_bounded_and_what_is_in_flight_stays() {
+    fn a_4_memory_is_bounded_and_keeps_deliveries_in_flight() {
         let mut inbox = inbox_of(1 << 20, 3, 1000);
         let mut acks = Vec::new();
         arrive(&mut inbox, arrival(1, Some("held"), A));
@@ -593,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn l_17_early_events_wait_and_go_with_a_failed_handshake() {
+    fn l_17_early_events_wait_and_drop_with_a_failed_handshake() {
         let mut inbox = inbox_of(1 << 20, 100, 1000);
         let mut acks = Vec::new();
         arrive(&mut inbox, arrival(1, None, A));
@@ -606,7 +606,7 @@ mod tests {
     }
 
     #[test]
-    fn h_6_what_came_over_http_waits_for_no_handshake_and_leaves_when_its_time_is_up() {
+    fn h_6_a_webhook_event_needs_no_handshake_and_times_out() {
         let mut inbox = inbox_of(1 << 20, 100, 1000);
         let mut taken = Vec::new();
         arrive(&mut inbox, arrival(1, None, B));
@@ -615,7 +615,7 @@ mod tests {
         let first = inbox.poll(Some(B), &mut taken).unwrap();
         assert!(!first.buffered && inbox.poll(Some(B), &mut taken).is_none());
         assert_eq!(inbox.drop_early(B, &mut Vec::new()), 2);
-        // Its double waits; the time of both is up, but the host may still take the first.
+        // Its duplicate waits. The time of both is up, but the host may still accept the first.
         assert_eq!(arrive(&mut inbox, posted(2, 2)), Arrived::Waits);
         assert!(matches!(inbox.abandon(HttpId(2)), Abandoned::Delivered));
         assert!(matches!(inbox.abandon(HttpId(1)), Abandoned::Delivered));
@@ -623,7 +623,7 @@ mod tests {
         inbox.settle(first.id, Outcome::Accepted, &mut taken);
         assert_eq!(taken, [Origin::Http(HttpId(1))]);
         assert_eq!(arrive(&mut inbox, posted(2, 3)), Arrived::Duplicate(Origin::Http(HttpId(3))));
-        // One that still waits for the host is seen by nobody; its double takes its place.
+        // The host has not seen one that still waits for it. Its duplicate takes its place.
         arrive(&mut inbox, posted(4, 4));
         arrive(&mut inbox, posted(4, 5));
         assert!(matches!(inbox.abandon(HttpId(4)), Abandoned::Unseen { unanswered: None }));

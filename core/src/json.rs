@@ -1,8 +1,8 @@
 //! Tolerant reading of JSON that peers wrote.
 //!
-//! serde_json finds out whether the text is JSON at all and where each value lies; what a value *means* is decided
-//! here, on its raw text. That is how one bad field loses only itself, how a number of any length keeps its digits,
-//! and how a lone surrogate becomes U+FFFD instead of an error.
+//! serde_json checks that the text is JSON and finds the place of each value. The *meaning* of a value is decided here,
+//! on its raw text. So a bad field loses only itself, a number of any length keeps its digits, and a lone surrogate
+//! becomes U+FFFD instead of an error.
 
 mod mend;
 mod object;
@@ -51,9 +51,9 @@ pub fn peer_fields<'a, const N: usize>(
     fields(room, names)
 }
 
-/// Reads a peer's whole text as an object. If it is too odd for one pass it is read in two, and if it is JSON but for
-/// `NaN`, `Infinity` or `-Infinity`, a copy is with `null` in their places, which is stored in `room` (W-11). Returns `None`
-/// when it is not a JSON object.
+/// Reads a peer's whole text as an object. If one pass cannot read it, it is read in two. If it is JSON except for
+/// `NaN`, `Infinity` or `-Infinity`, a copy with `null` in their places is read instead; it is stored in `room` (W-11).
+/// Returns `None` when the text is not a JSON object.
 pub(crate) fn peer_object<'a, T: FromObject<'a>>(
     text: &'a str,
     pass: Pass,
@@ -87,7 +87,7 @@ pub(crate) fn entries<'a>(raw: &'a str, visit: impl FnMut(&str, &'a str)) {
     }
 
     if raw.starts_with('{') {
-        // It was found to be JSON before, so this cannot fail.
+        // The text was parsed before, so this cannot fail.
         let _ = serde_json::Deserializer::from_str(raw).deserialize_map(Visiting(visit));
     }
 }
@@ -105,7 +105,7 @@ impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = [None; N];
-        // Peers write fields in one order: the search starts after the last hit.
+        // Peers write fields in one order, so the search starts after the last hit.
         let mut next = 0;
         while let Some(at) = map.next_key_seed(Key { names: self.names, next })? {
             let value: &'de RawValue = map.next_value()?;
@@ -147,7 +147,7 @@ impl<const N: usize> Visitor<'_> for Key<'_, N> {
 /// not an array.
 pub(crate) fn each<'a>(raw: &'a str, visit: impl FnMut(&'a str)) {
     if raw.starts_with('[') {
-        // It was found to be JSON before, so this cannot fail.
+        // The text was parsed before, so this cannot fail.
         let _ = serde_json::Deserializer::from_str(raw).deserialize_seq(EntryVisitor(visit));
     }
 }
@@ -318,7 +318,7 @@ fn hex4(text: &str, at: usize) -> u32 {
 /// Returns true if `line` nests no deeper than [`MAX_DEPTH`] (W-9).
 pub(crate) fn depth_is_fine(line: &str) -> bool {
     let bytes = line.as_bytes();
-    // Nesting that deep takes that many openers; nearly no line has them.
+    // A text that nests this deep has at least as many openers, and nearly no line has that many.
     if memchr2_iter(b'[', b'{', bytes).take(MAX_DEPTH + 1).count() <= MAX_DEPTH {
         return true;
     }
@@ -344,8 +344,8 @@ pub(crate) fn depth_is_fine(line: &str) -> bool {
 /// Reads a whole text as JSON with last-wins keys, for tests and tools; the machine never builds trees.
 ///
 /// # Errors
-/// When it is not JSON, nests deeper than [`MAX_DEPTH`], or holds more than [`MAX_VALUES`]: as a tree a value takes up
-/// to fifty times the bytes of its text.
+/// If it is not valid JSON, nests deeper than [`MAX_DEPTH`], or holds more than [`MAX_VALUES`]: as a tree a value takes
+/// up to fifty times the bytes of its text.
 pub fn parse(text: &str) -> Result<serde_json::Value, serde_json::Error> {
     if !depth_is_fine(text) {
         return Err(serde_json::Error::custom("it nests deeper than 128 levels"));

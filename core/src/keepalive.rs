@@ -9,7 +9,7 @@ use crate::time::{Time, clamp_timeout};
 pub(crate) struct KeepAlive {
     /// Last sign of life, or the time from which silence counts.
     heard: Time,
-    /// Time of the ping that nothing has followed.
+    /// Time of the ping after which nothing was received.
     pinged: Option<Time>,
     wants_ping: bool,
 }
@@ -19,9 +19,9 @@ impl KeepAlive {
         KeepAlive { heard: now, pinged: None, wants_ping: false }
     }
 
-    /// Counts silence from now, since something was received or nobody was listening.
+    /// Counts silence from now: something was received, or the driver did not read.
     pub(crate) fn restart(&mut self, now: Time) {
-        // A ping that was not written yet would ask what is known by now.
+        // An unwritten ping is of no use any more: the socket has shown life.
         *self = KeepAlive::new(now);
     }
 

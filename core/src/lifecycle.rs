@@ -425,7 +425,7 @@ pub const TABLE: &[Row] = &[
         Up(Idle),
         "L-12",
     ),
-    // Late as it is, the connector buffers from now on: the host must be able to resume.
+    // The confirmation is late, but the connector buffers from now on: the host must be able to resume.
     row(&[In(Up(Lapsed))], &[S::IdleConfirmed], Condition::Always, &[], Up(Idle), "L-12"),
     row(&[In(Up(Asked))], &[S::IdleTimedOut], Condition::Unwritten, &[E::WithdrawIdle], Up(Active), "L-12"),
     row(
@@ -445,7 +445,7 @@ pub const TABLE: &[Row] = &[
         Closing(Redial),
         "L-12",
     ),
-    // An idle gateway fetches nothing: the entry comes when the host resumes (L-12).
+    // An idle gateway fetches nothing: the entry arrives after the host resumes (L-12).
     row(
         &[In(Up(Active)), In(Up(Lapsed))],
         &[S::Redeliver],
@@ -463,7 +463,7 @@ pub const TABLE: &[Row] = &[
         Closing(Redial),
         "L-13",
     ),
-    // A host that holds dials after its resume has changed its mind.
+    // A hold after a resume means that the host has changed its mind.
     row(
         &[In(Closing(Redial))],
         &[S::Lost],
@@ -570,8 +570,8 @@ pub(crate) fn transition(
     None
 }
 
-/// Returns the table as a mermaid state diagram, for the docs: one arrow a row and state, with its signals, its condition
-/// and its effects, and the rules that say so. An arrow from `Up` or `Closing` leads out of each of their parts.
+/// Returns the table as a mermaid state diagram, for the docs. Each row and source state has one arrow, with its
+/// signals, condition, effects and rules. An arrow from `Up` or `Closing` starts at each of their parts.
 pub fn diagram() -> String {
     let mut text = String::from("stateDiagram-v2\n    [*] --> Waiting\n");
     text.push_str("    state Up {\n        Active\n        Asked\n        Lapsed\n        AskedAgain\n        Idle\n    }\n");
@@ -613,9 +613,9 @@ fn mermaid_state(source: Source) -> String {
 mod tests {
     use super::*;
 
-    /// The diagram in the docs is the table. `UPDATE_DOCS=1 cargo test -p relayline-core` renews it.
+    /// The diagram in the docs shows the table. `UPDATE_DOCS=1 cargo test -p relayline-core` updates it.
     #[test]
-    fn l_the_diagram_in_the_docs_is_the_table() {
+    fn l_the_diagram_matches_the_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/lifecycle.md");
         let page = format!(
             "# The connection's lifecycle\n\n\
@@ -720,7 +720,7 @@ mod tests {
     }
 
     #[test]
-    fn l_04_l_14_whatever_is_overdue_has_a_row() {
+    fn l_04_l_14_every_time_out_has_a_row() {
         let overdue = STATES.iter().flat_map(|state| {
             let signals: &[Signal] = match state {
                 Waiting => &[S::DialDue, S::Leave],
@@ -753,9 +753,10 @@ mod tests {
         }
     }
 
-    /// L-6: a socket that may still be open is let go of before the next dial; every end ends its requests (O-4).
+    /// L-6: a socket that may still be open is dropped before the next dial. O-4: every end of a connection ends its
+    /// requests.
     #[test]
-    fn l_06_what_is_open_is_dropped_before_the_next_dial() {
+    fn l_06_an_open_socket_is_dropped_before_the_next_dial() {
         for row in TABLE {
             let exists = |state: State| REFUSABLE.iter().any(|source| source.contains(state));
             let leaves = STATES

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Minimum interval of recurring events, so that they do not run without a pause.
+/// Minimum interval of recurring events, so that they cannot run in a tight loop.
 pub const MIN_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Value of a limit, and its minimum.

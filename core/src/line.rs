@@ -53,7 +53,7 @@ impl LineSplitter {
             return None;
         }
         let room = self.max - self.tail.len();
-        // One byte past the room decides: it is the newline, or the line is too long.
+        // One byte beyond the room decides: it is the newline, or the line is too long.
         let window = &input[..input.len().min(room.saturating_add(1))];
         match memchr(b'\n', window) {
             Some(end) => {
@@ -68,7 +68,7 @@ impl LineSplitter {
             }
             None if window.len() > room => {
                 *input = &input[window.len()..];
-                // Give the memory back: one hostile line must not cost its size for ever.
+                // Release the memory: one hostile line must not occupy its size for ever.
                 self.head = std::mem::take(&mut self.tail);
                 let missing = HEAD_BYTES.saturating_sub(self.head.len()).min(window.len());
                 self.head.extend_from_slice(&window[..missing]);
@@ -130,7 +130,7 @@ mod tests {
     fn w_05_a_line_over_the_limit_is_discarded_up_to_its_newline() {
         let some = |text: &str| Some(text.as_bytes().to_vec());
         assert_eq!(lines(4, &[b"1234\n12345\nab\n"]), [some("1234"), None, some("ab")]);
-        // Said once, however many pieces the line comes in, and before its newline comes.
+        // Reported once, however many pieces the line arrives in, and before its newline arrives.
         assert_eq!(lines(4, &[b"123", b"45", b"67890", b"1\nab\n"]), [None, some("ab")]);
         assert_eq!(lines(4, &[b"12345"]), [None]);
         assert_eq!(lines(4, &[b"12345", b"\n", b"ok\n"]), [None, some("ok")]);
@@ -151,7 +151,7 @@ mod tests {
             assert_eq!(splitter.take_head(), whole.as_bytes()[..(max + 1).min(HEAD_BYTES)]);
             assert_eq!((splitter.pending_bytes(), splitter.take_head()), (0, Vec::new()));
         }
-        // Who does not want it keeps nothing of it.
+        // A caller that does not take it keeps nothing of it.
         let mut splitter = LineSplitter::new(4);
         assert_eq!(splitter.next(&mut b"12345".as_slice()), Some(Line::TooLong));
         assert_eq!(splitter.pending_bytes(), 5);
@@ -169,9 +169,9 @@ mod tests {
     }
 
     proptest! {
-        /// W-1: where the stream is cut means nothing. W-5: the memory is bounded.
+        /// W-1: cuts in the stream mean nothing. W-5: the memory is bounded.
         #[test]
-        fn w_01_cuts_mean_nothing(text in "[ab\n]{0,64}", cuts in prop::collection::vec(0usize..64, 0..8), max in 1usize..8) {
+        fn w_01_the_cuts_of_the_stream_do_not_matter(text in "[ab\n]{0,64}", cuts in prop::collection::vec(0usize..64, 0..8), max in 1usize..8) {
             let bytes = text.as_bytes();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(bytes.len())).collect();
             cuts.extend([0, bytes.len()]);

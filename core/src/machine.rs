@@ -44,7 +44,7 @@ use std::sync::Arc;
 /// Maximum number of pending actions before reading pauses.
 const MAX_ACTIONS: usize = 1024;
 
-/// What happened to a dial or its socket.
+/// Event of a dial or its socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IoEvent<'a> {
     /// The upgrade completed. The socket accepts messages.
@@ -206,7 +206,7 @@ impl RelayMachine {
         }
         self.conn.heard(self.now);
         let mut rest = bytes;
-        // The splitter lends out lines while the machine changes, so it is moved out meanwhile.
+        // The splitter lends its lines while the machine changes, so it is moved out meanwhile.
         let mut splitter = std::mem::replace(&mut self.splitter, LineSplitter::new(0));
         while self.can_take_in() && self.conn.is_open(conn) {
             match splitter.next(&mut rest) {
@@ -242,7 +242,7 @@ impl RelayMachine {
         }
     }
 
-    /// What happened to a dial or its socket.
+    /// Handles an event of a dial or its socket.
     pub fn handle_io(&mut self, now: Now, event: IoEvent<'_>) {
         self.advance(now);
         let (IoEvent::Opened { conn }
@@ -328,7 +328,7 @@ impl RelayMachine {
     pub fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         self.advance(now);
         let transmit = self.next_transmit(out);
-        // The close may have waited for the message that was written (L-14), and is next then.
+        // The close may have waited for the message that was just written (L-14).
         self.settle_state();
         transmit.or_else(|| self.next_transmit(out))
     }
@@ -355,7 +355,7 @@ impl RelayMachine {
                 }
                 Item::GoingIdle => crate::encode::going_idle(out),
                 Item::Request(id, _) => {
-                    // A request that has failed meanwhile was reported as never written, so it must not be written.
+                    // A request that has failed meanwhile was reported as never written. It must not be written now.
                     if !self.written(id) {
                         out.clear();
                         continue;
@@ -533,7 +533,7 @@ impl RelayMachine {
         self.unix_s = now.unix_s;
     }
 
-    /// Returns true if there is room for what one more line may bring.
+    /// Returns true if there is room for everything that one more line may cause.
     fn can_take_in(&self) -> bool {
         let limits = &self.config.limits;
         let full =
@@ -544,8 +544,8 @@ impl RelayMachine {
             && self.outbox.ack_bytes() < limits.write_queue_bytes.max(1)
     }
 
-    /// Returns true if so many actions are pending, or so many bytes in them, that nothing may be added that the
-    /// driver does not ask for.
+    /// Returns true if so many actions are pending, or so many bytes in them, that only outputs that the driver asks
+    /// for may be added.
     fn is_backed_up(&self) -> bool {
         self.actions.len() >= MAX_ACTIONS || self.action_bytes >= self.config.limits.read_ahead_bytes.max(1)
     }
@@ -558,7 +558,7 @@ impl RelayMachine {
         heard
     }
 
-    /// Reopens a prompt whose answer was not accepted after all (I-3).
+    /// Reopens a prompt whose answer was not accepted in the end (I-3).
     fn reopen(&mut self, prompt: u64) {
         self.stats.prompts_evicted += u64::from(self.prompts.reopen(self.now, prompt));
     }
@@ -584,12 +584,12 @@ impl RelayMachine {
         }
     }
 
-    /// Carries out what any input may lead to: steps that wait for nothing more, and the pause of the keep-alive.
+    /// Runs the steps that any input may make possible, and pauses the keep-alive if reading is paused.
     fn settle_state(&mut self) {
         self.advance_streams();
         self.leave_if_due();
         self.redeliver_if_due();
-        // A close that has just begun has failed unwritten requests, among them steps of streams.
+        // A close that has just begun has failed unwritten requests, which may be steps of streams.
         self.advance_streams();
         let paused = self.conn.state().has_socket() && !self.can_take_in();
         if self.paused != paused {

@@ -117,18 +117,18 @@ pub(crate) trait Fields {
     /// Returns the minimum number of bytes of its texts in a frame; ids and metadata do not count.
     fn text_bytes(&self) -> usize;
 
-    /// Writes its fields, but for `chat_id` and `metadata`.
+    /// Writes its fields, except `chat_id` and `metadata`.
     fn write_fields(&self, action: &mut Object<'_>, context: &Context<'_>);
 }
 
 /// Behavior of an op beyond its fields.
 pub(crate) trait Behavior: Fields {
-    /// Returns what is wrong with the op as a host gave it field by field, beyond each field alone.
+    /// Returns what is wrong with the op as a host gave it field by field, apart from errors of a single field.
     fn problem_as_given(&self) -> Option<String> {
         None
     }
 
-    /// Returns what is wrong with it, in time that does not grow with it. Nothing is asked of the machine's state.
+    /// Returns what is wrong with it, in time that does not grow with it. Does not depend on the machine's state.
     fn problem(&self) -> Option<String> {
         None
     }
@@ -141,12 +141,12 @@ pub(crate) trait Behavior: Fields {
     /// Returns what is wrong with it, or that it is too large for the write queue.
     fn problem_within(&self, limits: &Limits) -> Option<String> {
         let problem = self.id_problem().or_else(|| self.problem());
-        // JSON makes no text shorter.
+        // JSON never makes a text shorter.
         let is_too_large = !self.is_cut() && self.text_bytes() > limits.write_queue_bytes;
         problem.or_else(|| is_too_large.then(|| too_large(limits)))
     }
 
-    /// Returns why it is not to be written even where the platform offers it.
+    /// Returns why it must not be written even if the platform offers it.
     fn refusal(&self) -> Option<&'static str> {
         None
     }
@@ -169,17 +169,17 @@ pub(crate) trait Behavior: Fields {
         Placement::AsGiven
     }
 
-    /// Returns the agent profile that it is of, where that is not its chat's (M-4).
+    /// Returns the agent profile that it belongs to, if that is not its chat's (M-4).
     fn profile(&self) -> Option<&str> {
         None
     }
 
-    /// Returns whether it is about a thread, whose scope is that of the chat it hangs off (M-5).
+    /// Returns whether it is about a thread, whose scope is that of its parent chat (M-5).
     fn is_about_thread(&self) -> bool {
         false
     }
 
-    /// Returns the delivery that it answers, and the fields that are the delivery's where they are not set.
+    /// Returns the delivery that it answers, and the fields that the delivery fills in if they are not set.
     fn answers(&mut self) -> Option<Answers<'_>> {
         None
     }
@@ -205,7 +205,7 @@ pub(crate) enum Destination<'a> {
     Chat { chat_id: Cow<'a, str>, platform: Option<&'a str> },
     /// A session, on a platform if this gateway fronts it (M-4).
     Session { platform: Option<&'a str> },
-    /// Nowhere in particular.
+    /// No particular destination.
     Nowhere,
 }
 
@@ -227,13 +227,13 @@ pub(crate) enum Placement<'a> {
     Message(Option<&'a str>),
     /// In the place of the part before it, which answers this message.
     Continues(Option<&'a str>),
-    /// In the thread of this message, as a task card is.
+    /// In the thread of this message, like a task card.
     Card(Option<&'a str>),
     /// Below the newest message of a direct chat.
     NewestMessage,
 }
 
-/// The delivery that an op answers, and the fields that are the delivery's where they are not set (M-7).
+/// Delivery that an op answers, and the fields that the delivery fills in if they are not set (M-7).
 #[derive(Debug)]
 pub(crate) struct Answers<'a> {
     pub(crate) delivery: DeliveryId,

@@ -41,14 +41,14 @@ pub enum Action {
     },
     /// Drop a dial or socket immediately. Its later inputs are ignored.
     Drop {
-        /// Which.
+        /// The dial or socket.
         conn: Conn,
     },
     /// A request completed.
     Complete {
-        /// Which.
+        /// The request.
         id: RequestId,
-        /// How.
+        /// Its result.
         result: Result<Reply, Failure>,
     },
     /// Stop the turn of this session. Interrupts overtake deliveries.
@@ -61,7 +61,7 @@ pub enum Action {
     /// Respond to a pending webhook request. Each request gets exactly one response. There is nothing to do if its
     /// client has disconnected.
     Respond {
-        /// Which.
+        /// The request.
         id: HttpId,
         /// Response to send.
         answer: WebhookResponse,

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn p_1_header_pairs_keep_their_order_and_what_is_no_pair_is_dropped() {
+    fn p_1_header_pairs_keep_their_order_and_others_are_dropped() {
         let raw = r#"{"headers":[["b","2"],["a","1"],["b","3"],["x"],["x","y","z"],"x",["x",1],null]}"#;
         let (forward, _) = Forward::read(raw).unwrap();
         let shown: Vec<String> =

@@ -25,7 +25,7 @@ pub struct PromptChoice {
 }
 
 impl PromptChoice {
-    /// Reads a component's `custom_id`; `None` when it is another's.
+    /// Reads a component's `custom_id`; `None` if it does not encode a choice.
     pub fn parse(custom_id: &str) -> Option<PromptChoice> {
         let (prompt_id, option_id) = custom_id.strip_prefix("hp1:")?.split_once(':')?;
         let fits = custom_id.len() <= MOST_CUSTOM_ID && is_id(prompt_id) && is_id(option_id);
@@ -68,8 +68,8 @@ struct Asked {
     id: Option<Box<str>>,
 }
 
-/// Prompts of this process, bounded in number (I-2): the open ones by number, the oldest first; and as many answered
-/// ones, which do not take room from open ones.
+/// Prompts of this process, bounded in number (I-2): the open ones by number, oldest first, and as many answered ones,
+/// which take no room from open ones.
 #[derive(Debug)]
 pub(crate) struct Prompts {
     /// First half of every id (I-1).
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(prompts.status(&id, at(1)), PromptStatus::Open(number));
         let (short, _) = open(&mut prompts, 0, Some(5));
         assert_eq!(prompts.status(&short, at(5)), PromptStatus::Stale);
-        // At the bound what is over goes, else the oldest.
+        // At the bound an expired or answered prompt leaves, else the oldest.
         let (long, evicted) = open(&mut prompts, 6, Some(9999));
         assert_eq!((prompts.status(&id, at(7)), evicted), (PromptStatus::Open(number), false));
         assert_eq!(prompts.status(&long, at(3606)), PromptStatus::Stale);
@@ -284,9 +284,9 @@ mod tests {
         assert_eq!(prompts.status(&long, at(1)), PromptStatus::Stale);
     }
 
-    /// What comes back takes no room from what is open unless it is open itself.
+    /// A reopened prompt takes no room from open ones, unless it is open itself.
     #[test]
-    fn i_2_i_3_one_that_is_over_is_not_opened_again() {
+    fn i_2_i_3_an_evicted_or_expired_prompt_is_not_reopened() {
         let at = |s: u64| Time::from_millis(s * 1000);
         let mut prompts = Prompts::new(0, 1);
         let open = |prompts: &mut Prompts, s: u64, timeout: u64| {
@@ -300,16 +300,16 @@ mod tests {
         assert!(!prompts.reopen(at(6), 0));
         assert_eq!(prompts.status(&first, at(6)), PromptStatus::Stale);
         assert_eq!(prompts.status(&second, at(6)), PromptStatus::Open(1));
-        // One that was over made no room that counts.
+        // Evicting a prompt that is over is not counted.
         prompts.answer(1);
         open(&mut prompts, 1, 2);
         assert!(!prompts.reopen(at(6), 1));
         assert_eq!(prompts.status(&second, at(6)), PromptStatus::Open(1));
     }
 
-    /// Ids of the host's own live as long as what is known of their prompts, and no longer.
+    /// The host's own ids are kept as long as their prompts are remembered, and no longer.
     #[test]
-    fn i_6_ids_of_the_hosts_own_are_forgotten_with_their_prompts() {
+    fn i_6_a_hosts_ids_are_forgotten_with_their_prompts() {
         let at = |s: u64| Time::from_millis(s * 1000);
         let life = |s: u64| Some(Duration::from_secs(s));
         let mut prompts = Prompts::new(0xABCDEF << 40, 2);
@@ -325,7 +325,8 @@ mod tests {
                 .ends_with("this gateway gives: choose another")
         );
         assert_eq!(prompts.problem(at(0), "abcdee.00000009"), None);
-        // Answered, it may be asked again; the first one's answer, refused, does not open the first again.
+        // Once it is answered, its id can be used again. If the host then refuses the first answer, the first prompt
+        // stays closed.
         prompts.answer(0);
         assert_eq!(prompts.status("order-7", at(1)), PromptStatus::Answered);
         assert_eq!(prompts.problem(at(1), "order-7"), None);
@@ -335,7 +336,7 @@ mod tests {
         prompts.answer(1);
         assert!(!prompts.reopen(at(2), 1));
         assert_eq!(prompts.status("order-7", at(2)), PromptStatus::Open(1));
-        // What makes room, is closed, or is over, takes its id along.
+        // An evicted, closed or expired prompt takes its id along.
         for n in 0..20 {
             let id = format!("id-{n}");
             prompts.open(at(20 + n), life(5), Some(&id));

@@ -10,18 +10,18 @@ use std::fmt;
 /// Stream of replies, by the hash of its name.
 pub(crate) type StreamKey = u128;
 
-/// Party that a request's end is for.
+/// Party that gets a request's result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Owner {
     /// The host.
     Host,
     /// The stream that the request is a step of.
     Stream(StreamKey),
-    /// Nobody: a turn's sign, which is best effort (O-15).
+    /// Nobody: the request is a sign of a turn, which is best effort (O-15).
     Turn,
 }
 
-/// One request that waits.
+/// A pending request.
 #[derive(Debug)]
 struct Pending {
     expected: Expected,
@@ -38,7 +38,7 @@ pub(crate) struct Ended {
     pub(crate) id: RequestId,
     pub(crate) owner: Owner,
     pub(crate) result: Result<Reply, Failure>,
-    /// Prompt that was certainly not shown, and so is not open.
+    /// Prompt that was certainly not shown, so it is not open.
     pub(crate) unshown_prompt: Option<String>,
 }
 
@@ -47,22 +47,22 @@ pub(crate) struct Ended {
 pub(crate) struct Answered {
     pub(crate) ended: Ended,
     pub(crate) chat: Option<u128>,
-    /// What of the answer was over a bound.
+    /// Parts of the answer that exceeded a bound.
     pub(crate) overlong: result::Overlong,
 }
 
-/// Effect of a frame's being handed to the socket.
+/// Effect of handing a frame to the socket.
 #[derive(Debug)]
 pub(crate) enum Written {
     /// The request waits for its answer.
     Waits,
-    /// The request wanted no more.
+    /// The request is complete.
     Ends(Ended),
-    /// The request has ended before, as never written. The frame must not be.
+    /// The request has already ended, as never written. The frame must not be written.
     Stale,
 }
 
-/// A request's id as it goes over the wire: 32 hex digits, written without a detour over the heap.
+/// Request id on the wire: 32 hex digits, written without an allocation.
 pub(crate) struct WireId(u64, u64);
 
 impl fmt::Display for WireId {
@@ -146,8 +146,7 @@ impl Requests {
         }
     }
 
-    /// Ends the request of an id on the wire with its answer (O-1, O-2); `None` when nothing that was written waits
-    /// for it.
+    /// Ends the request of a wire id with its answer (O-1, O-2). Returns `None` if no written request waits for it.
     pub(crate) fn answer(&mut self, wire_id: &str, answer: Option<&str>) -> Option<Answered> {
         let id = self.find(wire_id)?;
         let Pending { expected, chat, .. } = self.pending.get(&id).filter(|pending| pending.written)?;
@@ -158,7 +157,7 @@ impl Requests {
         Some(Answered { ended, chat, overlong })
     }
 
-    /// Returns the number of the request of an id on the wire, if the id is ours and the request waits.
+    /// Returns the number of the request of a wire id, if the id is ours and the request is pending.
     fn find(&self, wire_id: &str) -> Option<u64> {
         let lower_hex = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
         if wire_id.len() != 32 || !wire_id.bytes().all(lower_hex) {
@@ -169,7 +168,7 @@ impl Requests {
         (prefix == self.prefix && self.pending.contains_key(&number)).then_some(number)
     }
 
-    /// Ends the oldest request, which has waited too long (O-4).
+    /// Ends the oldest request, which timed out (O-4).
     pub(crate) fn time_out(&mut self) -> Option<Ended> {
         let (id, pending) = self.pending.front()?;
         let failure = if pending.written {
@@ -194,11 +193,11 @@ impl Requests {
         self.end(id, Err(Failure::new(FailureKind::Ambiguous, why)))
     }
 
-    /// Ends a request, the one time that it ends.
+    /// Ends a request. Each request ends once.
     fn end(&mut self, id: u64, result: Result<Reply, Failure>) -> Option<Ended> {
         let Pending { expected, owner, .. } = self.pending.remove(&id)?;
         let (result, unshown_prompt) = match expected {
-            // Whatever becomes of it, the host's sign was shown or was not.
+            // The outcome does not matter: the host's sign was shown, or it was not.
             Expected::Ignore => (Ok(Reply::Done), None),
             Expected::Prompted(prompt_id) => {
                 // A prompt that may have been shown stays open, since its answer may come.

@@ -1,33 +1,33 @@
-//! Reading an `outbound_result` (O-2, O-5, O-7).
+//! Reads an `outbound_result` (O-2, O-5, O-7).
 
 use crate::command::{Failure, FailureKind, MAX_ID_BYTES, Reply};
 use crate::json::{self, Kind};
 use crate::op::{Op, Returns};
 use serde_json::Value;
 
-/// What a request was, as far as its answer is concerned.
+/// Kind of answer that a request expects.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Expected {
     /// A message id.
     Sent,
-    /// Nothing but success.
+    /// Success alone.
     Done,
-    /// Success, whatever comes: a typing sign is never an error (O).
+    /// Success, whatever the answer: a typing sign is never an error (O).
     Ignore,
-    /// What the chat of this id is called and what it is.
+    /// Name and type of the chat with this id.
     ChatInfo(String),
     /// A message id, and the prompt that it carries.
     Prompted(String),
     /// A thread's id, under either name.
     Thread,
-    /// Success, and all that the connector says.
+    /// Success, with the complete answer.
     Raw,
-    /// Nobody answers: it is done once written.
+    /// None: the request is done once it is written.
     Written,
 }
 
 impl Expected {
-    /// Returns what an op's definition says of its answer.
+    /// Returns the kind of answer of an op, by its definition.
     pub(crate) fn of(op: &Op, prompt_id: &str) -> Expected {
         match op.definition().returns {
             Returns::Nothing => Expected::Done,
@@ -55,14 +55,14 @@ pub(crate) const FIELDS: [&str; 10] = [
     "auto_thread_name",
 ];
 
-/// Reads the `result` of an answer; absent reads as `{}`.
+/// Reads the `result` of an answer. An absent result reads as `{}`.
 pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Failure> {
     if matches!(expected, Expected::Ignore) {
         return Ok(Reply::Done);
     }
     let rejected = |message: &str| Failure::new(FailureKind::Rejected, message);
     let Some(fields) = json::fields(raw.unwrap_or("{}"), &FIELDS) else {
-        return Err(rejected("the connector's result is no object"));
+        return Err(rejected("the connector's result is not an object"));
     };
     let [success, message_id, error, code, ambiguous, thread_id, chat_info, name, kind, auto_thread_name] =
         fields;
@@ -74,7 +74,7 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
     if !is_true(success) && !answers_by_itself {
         let code = code.and_then(json::id);
         let message = error.and_then(json::string).filter(|text| !text.is_empty());
-        // O-7: what may have been sent is not known to be declined.
+        // O-7: a request that may have been carried out does not count as declined.
         let kind = if is_true(ambiguous) {
             FailureKind::Ambiguous
         } else if is_declined(code.as_deref(), message.as_deref()) {
@@ -91,11 +91,11 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
             thread_id: thread_id.and_then(json::id),
             auto_thread_name: auto_thread_name.and_then(json::string).filter(|name| !name.is_empty()),
         }),
-        // Lone surrogates are repaired in it as everywhere (W-7).
+        // Lone surrogates are repaired here as everywhere (W-7).
         Expected::Raw => match json::parse(&json::verbatim(raw.unwrap_or("{}"))) {
             Ok(Value::Object(result)) => Ok(Reply::Raw { result }),
-            Ok(_) => Err(rejected("the connector's result is no object")),
-            // It was carried out all the same.
+            Ok(_) => Err(rejected("the connector's result is not an object")),
+            // The action was carried out, although its answer cannot be read.
             Err(error) => {
                 let why = format!("the connector's result cannot be read: {error}");
                 Err(Failure::new(FailureKind::Ambiguous, why))
@@ -110,7 +110,7 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
         }
         Expected::Done | Expected::Ignore | Expected::Written => Ok(Reply::Done),
         Expected::ChatInfo(chat_id) => {
-            // An empty object says nothing: the result itself may.
+            // An empty object contains nothing; the result itself may have the fields.
             let nested = chat_info.and_then(|raw| json::fields(raw, &["name", "type"]));
             let is_empty = |raw: &str| raw[1..raw.len() - 1].trim().is_empty();
             let nested = nested.filter(|_| !chat_info.is_some_and(is_empty));
@@ -123,7 +123,7 @@ pub(crate) fn read(raw: Option<&str>, expected: &Expected) -> Result<Reply, Fail
     }
 }
 
-/// Returns whether a result says what a chat is, so that it needs no `success` (O-5).
+/// Returns whether a result describes a chat, so that it needs no `success` (O-5).
 fn is_chat_info(chat_info: Option<&str>, name: Option<&str>, chat_type: Option<&str>) -> bool {
     let is_said = |raw: &str| json::kind(raw) != Kind::Null;
     chat_info.is_some_and(|raw| json::kind(raw) == Kind::Object)
@@ -131,10 +131,10 @@ fn is_chat_info(chat_info: Option<&str>, name: Option<&str>, chat_type: Option<&
         || chat_type.is_some_and(is_said)
 }
 
-/// Maximum length of a connector's words that are kept of a failure, in bytes (X-1).
+/// Maximum length of the connector's text that is kept of a failure, in bytes (X-1).
 pub(crate) const MAX_ERROR_BYTES: usize = 16 << 10;
 
-/// What of an answer was too long to be kept.
+/// Numbers of parts of an answer that were too long to be kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Overlong {
     /// Ids, which are left out.
@@ -143,7 +143,7 @@ pub(crate) struct Overlong {
     pub(crate) texts: u64,
 }
 
-/// Bounds what an answer keeps of the connector's words (X-1): a host may let it wait, and a thousand others.
+/// Bounds the connector's texts in an answer (X-1): a host may leave it and a thousand others unread.
 pub(crate) fn bound(answer: &mut Result<Reply, Failure>) -> Overlong {
     let mut overlong = Overlong::default();
     let mut id = |id: &mut Option<String>| {
@@ -165,7 +165,7 @@ pub(crate) fn bound(answer: &mut Result<Reply, Failure>) -> Overlong {
         Ok(Reply::ChatInfo { name, chat_type }) => {
             overlong.texts += u64::from(cut(name, MAX_ID_BYTES)) + u64::from(cut(chat_type, MAX_ID_BYTES));
         }
-        // Of a raw answer all is the host's: it counts among the actions that wait.
+        // A raw answer is delivered whole: it counts among the pending actions.
         Ok(Reply::Done | Reply::Streamed { .. } | Reply::Raw { .. } | Reply::Idle { .. }) => {}
         Err(failure) => {
             id(&mut failure.code);
@@ -175,7 +175,7 @@ pub(crate) fn bound(answer: &mut Result<Reply, Failure>) -> Overlong {
     overlong
 }
 
-/// Cuts a text between two scalar values; whether it had to be.
+/// Cuts a text between two scalar values. Returns whether it was too long.
 fn cut(text: &mut String, most: usize) -> bool {
     let is_over = text.len() > most;
     if is_over {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn x_1_an_answer_keeps_no_more_than_so_much() {
+    fn x_1_an_answer_is_bounded() {
         let long = "é".repeat(50_000);
         let info = Expected::ChatInfo("c".into());
         for (raw, expected, overlong, weight) in [
@@ -270,8 +270,8 @@ mod tests {
             (Some(r#"{"success":null,"error":null}"#), none),
             (Some("{}"), none),
             (None, none),
-            (Some("[]"), r#"rejected "the connector's result is no object" None"#),
-            (Some("true"), r#"rejected "the connector's result is no object" None"#),
+            (Some("[]"), r#"rejected "the connector's result is not an object" None"#),
+            (Some("true"), r#"rejected "the connector's result is not an object" None"#),
             (Some(r#"{"success":false,"error":"nope","code":"E1"}"#), r#"rejected "nope" Some("E1")"#),
             (Some(r#"{"success":false,"error":"lost","ambiguous":true}"#), r#"ambiguous "lost" None"#),
         ] {
@@ -297,7 +297,7 @@ mod tests {
             let expected = Reply::ChatInfo { name: name.into(), chat_type: chat_type.into() };
             assert_eq!(read(Some(raw), &info), Ok(expected), "{raw}");
         }
-        // No `success` is needed, and `success: false` is none (the reference reads on).
+        // `success` is not needed. `success: false` does not count as a description (the reference reads on).
         for (raw, expected) in [
             (r#"{"name":"flat","type":"channel"}"#, Some(("flat", "channel"))),
             (r#"{"chat_info":{"name":"N"}}"#, Some(("N", "dm"))),
@@ -314,7 +314,7 @@ mod tests {
                 .map(|(name, chat_type)| Reply::ChatInfo { name: name.into(), chat_type: chat_type.into() });
             assert_eq!(read(Some(raw), &info).ok(), reply, "{raw}");
         }
-        // Of no other op.
+        // This holds for no other op.
         assert!(read(Some(r#"{"name":"flat"}"#), &Expected::Sent).is_err());
     }
 

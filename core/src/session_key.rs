@@ -3,7 +3,7 @@
 use crate::event::{ChatType, Source};
 use std::borrow::Cow;
 
-/// Rules for sharing a conversation between users.
+/// Options for sharing a conversation between users.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SessionKeyOptions {
     /// Gives each user of a group or channel a conversation of their own; true by default.
@@ -150,10 +150,11 @@ mod tests {
     use crate::event::Event;
     use serde_json::Value;
 
-    /// Where the newest rules differ from an older vector on purpose: the rule, and the key now.
+    /// Returns the rule and the key of a vector in which the newest rules differ from an older implementation on
+    /// purpose.
     fn departure(vector: &Value) -> Option<(&'static str, &'static str)> {
         match vector["key"].as_str()? {
-            // Before S-1 had `main~`, a profile named `main` shared the default's sessions.
+            // S-1 introduced `main~`. Before, a profile named `main` shared the default's sessions.
             "agent:main:discord:dm:1234567890123456789" if vector["profile"] == "main" => {
                 Some(("S-1", "agent:main~:discord:dm:1234567890123456789"))
             }
@@ -183,7 +184,7 @@ mod tests {
         rules
     }
 
-    /// S-1, S-2, S-3, S-4: every older vector, but for the departures listed by rule.
+    /// S-1, S-2, S-3, S-4: every older vector gives its key, except for the departures listed by rule.
     #[test]
     fn s_1_s_2_s_3_s_4_older_vectors() {
         let file: Value =
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(check_vectors(&file, true), ["S-1"]);
     }
 
-    /// S-1, S-2, S-3, S-4, S-5, S-6: every vector of the newest implementation, with no departure.
+    /// S-1, S-2, S-3, S-4, S-5, S-6: every vector of the newest implementation gives its key.
     #[test]
     fn s_1_s_5_s_6_newest_vectors() {
         let file: Value =
@@ -223,7 +224,8 @@ mod tests {
     #[test]
     fn s_4_odd_ids_do_not_raise() {
         let dm = |chat: &str| format!(r#"{{"platform":"whatsapp","chat_id":"{chat}","user_id":"+@"}}"#);
-        // An empty dm chat falls through to the participant, which keeps its raw form when it becomes empty.
+        // An empty chat of a direct message falls back to the participant, which keeps its raw form if it becomes
+        // empty.
         check(&dm("@s.whatsapp.net"), None, "agent:main:whatsapp:dm:+@");
         check(&dm("+++1"), None, "agent:main:whatsapp:dm:+1");
         check(&dm("1@a:2"), None, "agent:main:whatsapp:dm:1");

@@ -22,10 +22,10 @@ pub enum SignatureError {
     #[error("the header {0} is missing")]
     Missing(&'static str),
     /// The timestamp has a character that is not an ASCII digit.
-    #[error("x-relay-timestamp is no number of unix seconds: ASCII digits only")]
+    #[error("x-relay-timestamp is not a number of unix seconds: ASCII digits only")]
     Timestamp,
     /// The signature does not consist of 64 hex digits.
-    #[error("x-relay-signature is no signature: 64 hex digits")]
+    #[error("x-relay-signature is not a signature: 64 hex digits")]
     Signature,
     /// The timestamp differs from the current time by more than [`MAX_SKEW_S`].
     #[error("signed more than {MAX_SKEW_S} s ago or ahead: check the clocks of both sides")]
@@ -112,7 +112,7 @@ mod tests {
         list.as_array().unwrap().iter().map(|secret| Secret::new(secret.as_str().unwrap())).collect()
     }
 
-    /// Where C-3 is stricter than Python's built-ins: refused, though the reference accepts them.
+    /// Signatures that C-3 refuses and the reference accepts, since Python's built-ins are less strict.
     const DEPARTURES: [(&str, &str); 3] = [
         ("spaces between bytes", "C-3: hex digits only"),
         ("timestamp with spaces, signed in its plain form", "C-3: ASCII digits only"),
@@ -204,7 +204,7 @@ mod tests {
             let ours = verify(body, timestamp, signature, &keys(list), unix_s);
             assert_eq!(ours, expected, "{timestamp:?} {signature:?} {list:?} {unix_s}");
         }
-        // A replay on another body.
+        // A replay with another body.
         assert_eq!(verify(b"other", timestamp, signature, &keys(&["dk"]), at), Err(SignatureError::Mismatch));
     }
 }

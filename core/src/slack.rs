@@ -66,7 +66,7 @@ mod tests {
                 Some("1.2"),
                 "slack:channel:C1:1.2",
             ),
-            // An empty thread is none, and the source's id of the message will do.
+            // An empty thread counts as none, and the source's message id is sufficient.
             (
                 r#"{"source":{"platform":"slack","chat_id":"D1","thread_id":"","message_id":12}}"#,
                 Some("12"),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn e_11_what_stands_behind_slacks_one_command() {
+    fn e_11_sub_commands_of_slacks_one_command_are_rewritten() {
         let subcommands: Subcommands = [("ask", "/ask"), ("hi", "hello there")]
             .map(|(name, text)| (name.to_owned(), text.to_owned()))
             .into();

@@ -2,8 +2,8 @@
 //!
 //! - `blocks` reads lines: containers, fenced blocks, text; `cursor` counts their columns.
 //! - `spans` finds the code spans of a paragraph.
-//! - `part` writes one part, with what has to be put in.
-//! - `cutter` chooses where a part ends, and reads it once more to see that its code is the text's.
+//! - `part` writes one part, with the markers that must be inserted.
+//! - `cutter` chooses the end of a part, and reads the part again to check that its code matches the text's.
 
 mod blocks;
 mod cursor;
@@ -64,7 +64,7 @@ pub fn split(text: &str, room: SplitOptions) -> Vec<String> {
         return vec![text.to_owned()];
     }
     let blocks = room.read(text, &Context::default());
-    // Numbers take room, and how much depends on how many parts there are: it widens until they agree.
+    // The numbers take room, which depends on the number of parts. Their width grows until both agree.
     let mut digits = 1;
     let parts = loop {
         let parts = parts(&Cutter { text, blocks: &blocks, room, number: " (/)".len() + 2 * digits });
@@ -96,7 +96,7 @@ fn parts(cutter: &Cutter<'_>) -> Vec<(String, bool)> {
     parts
 }
 
-/// Blocks that are open at a cut, kept for the continuation of the text.
+/// Blocks that are open at a cut, kept for the rest of the text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Block(Context);
 
@@ -112,19 +112,19 @@ fn context(block: Option<&Block>) -> Context {
     block.map(|Block(context)| context.clone()).unwrap_or_default()
 }
 
-/// The first message that a text makes.
+/// First message of a text.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct First {
-    /// The message, without a number; empty where there is nothing but white space.
+    /// The message, without a number; empty if it has only white space.
     pub(crate) content: String,
-    /// Where the next one begins in the text: its length where all of it fits.
+    /// Position in the text where the next message begins; the text's length if all of it fits.
     pub(crate) next: usize,
-    /// What is open there.
+    /// Block that is open at that position.
     pub(crate) block: Option<Block>,
 }
 
-/// Returns the first message of a text that begins inside `block`, cut as [`split`] cuts. What is open at its end is
-/// closed, whether or not the text goes on: so each state of a growing text is a message that can stay.
+/// Returns the first message of a text that begins inside `block`, cut as [`split`] cuts. Open blocks are closed at its
+/// end, whether or not the text continues, so that each state of a growing text is a valid message.
 pub(crate) fn first(text: &str, block: Option<&Block>, room: SplitOptions) -> First {
     let room = room.at_least();
     if text.is_empty() {
@@ -136,13 +136,13 @@ pub(crate) fn first(text: &str, block: Option<&Block>, room: SplitOptions) -> Fi
     let start = cutter.builder().resumed(&context);
     let cut = cutter.cut(&start);
     let mut content = cut.part.text;
-    // White space at the end is shown once something comes after it.
+    // White space at the end is shown once more text follows.
     content.truncate(content.trim_end_matches([' ', '\n']).len());
     First { content, next: cut.next, block: Block::of(cutter.builder().context(cut.next)) }
 }
 
-/// What of a text can matter for its first message: some more than fits, up to the end of a line. So a long text costs
-/// no more with each of its messages.
+/// Returns the beginning of a text that can matter for its first message: a little more than fits, up to the end of a
+/// line. This keeps the cost of each message independent of the length of the text.
 fn near(text: &str, room: SplitOptions) -> &str {
     let most = room.limit.saturating_mul(8).saturating_add(1 << 16);
     if most >= text.len() {
@@ -153,13 +153,14 @@ fn near(text: &str, room: SplitOptions) -> &str {
     &text[..if end > most / 2 { end } else { most }]
 }
 
-/// Returns how much of a text is not shown at the beginning of a further message, and what is open behind it: blank
-/// lines, spaces inside of a line, and the end of a block that the last message has closed already.
+/// Returns the number of bytes that are not shown at the beginning of a further message, and the block that is open
+/// after them. Those bytes are blank lines, spaces inside a line, and the end of a block that the last message has
+/// closed already.
 pub(crate) fn resume(text: &str, block: Option<&Block>, room: SplitOptions) -> (usize, Option<Block>) {
     let mut context = context(block);
     let mut skipped = 0;
     if context.fence.is_some() {
-        // The block is opened again with a newline of its own.
+        // The reopened block brings its own newline.
         if context.is_mid_line && text.starts_with('\n') {
             context.is_mid_line = false;
             skipped = 1;
@@ -187,8 +188,8 @@ pub(crate) fn resume(text: &str, block: Option<&Block>, room: SplitOptions) -> (
     (skipped + blank, Block::of(context))
 }
 
-/// Returns as much of a growing text as can be shown: neither a last line that may yet become a fence, nor a block in
-/// which there is nothing so far.
+/// Returns the part of a growing text that can be shown: without a last line that may yet become a fence, and without a
+/// block that is still empty.
 pub(crate) fn settled<'t>(text: &'t str, block: Option<&Block>, room: SplitOptions) -> &'t str {
     if !room.code_blocks || text.is_empty() {
         return text;
@@ -196,7 +197,7 @@ pub(crate) fn settled<'t>(text: &'t str, block: Option<&Block>, room: SplitOptio
     &text[..Blocks::read(text, &context(block)).settled(text)]
 }
 
-/// The length of a text, if that is within `most`; a huge text is not counted to its end.
+/// Returns the length of a text if it is at most `most`. A huge text is not counted to its end.
 fn bounded(unit: LenUnit, text: &str, most: usize) -> Option<usize> {
     let mut length = 0;
     for c in text.chars() {

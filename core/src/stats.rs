@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn x_2_what_has_gone_up_since() {
+    fn x_2_since_lists_the_counters_that_grew() {
         let before = Stats { dials: 3, acks: 1, ..Stats::default() };
         let now = Stats { dials: 5, acks: 1, duplicates: 1, ..Stats::default() };
         assert_eq!(now.since(&before).collect::<Vec<_>>(), [("dials", 2), ("duplicates", 1)]);

@@ -11,7 +11,7 @@ use crate::split::{self, Block, SplitOptions};
 use rest::Rest;
 use std::collections::VecDeque;
 
-/// How a reply grows on its platform.
+/// The form in which a platform shows a growing reply.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Mode {
     /// As a draft that its last frame, the seal, turns into the message (O-12).
@@ -244,7 +244,8 @@ impl StreamPlan {
         self.ended.as_ref()
     }
 
-    /// Holds everything back until the host says more: the connection is over. A failure of its own tells more.
+    /// Pauses the stream until the host submits another state, since the connection is over. A failure of the stream
+    /// itself takes precedence.
     pub(crate) fn hold(&mut self, failure: Failure) {
         // The seal cannot be repeated on a later connection (O-13).
         if let Some((_, _, doubt)) = self.unsure_seal.take() {
@@ -258,8 +259,7 @@ impl StreamPlan {
         self.stopped = true;
     }
 
-    /// Returns what is to be done now, where a step is one that may be taken. `drafts` counts the drafts of all
-    /// streams.
+    /// Returns the next action. `may` says which steps are allowed now. `drafts` counts the drafts of all streams.
     pub(crate) fn next(&mut self, may: Allowed, drafts: &mut i64) -> Next {
         let allowed = match may {
             Allowed::All => true,
@@ -278,7 +278,7 @@ impl StreamPlan {
         if self.stopped && self.ended.is_none() {
             return self.next_of_stopped(may);
         }
-        // A long run of white space is many messages that are not sent: the text is looked through once for all of them.
+        // A long run of white space spans many messages that are not sent. The text is searched once for all of them.
         let mut settled = None;
         loop {
             let all_out = self.last && self.rest.is_empty() && self.open == Open::Unsent;
@@ -310,7 +310,7 @@ impl StreamPlan {
         if seals && may == Allowed::Nothing {
             return Next::Wait;
         }
-        // Taken, so that a seal that cannot be written is not tried again.
+        // Taken out, so that a seal that cannot be written is not tried again.
         let open = std::mem::replace(&mut self.open, Open::Unsent);
         match open {
             Open::Draft { id, content } if seals => {
@@ -345,7 +345,7 @@ impl StreamPlan {
                 (&self.rest[..end.saturating_sub(self.start.at).min(self.rest.len())], false)
             }
         };
-        // The host's text may begin with white space, if it likes.
+        // The host's text may itself begin with white space.
         let (skip, block) =
             if self.start.at == 0 { (0, None) } else { split::resume(text, block, self.room) };
         let first = split::first(&text[skip..], block.as_ref(), self.room);
@@ -360,9 +360,9 @@ impl StreamPlan {
         part.content.is_empty()
             || match &self.open {
                 Open::Unsent => false,
-                // A draft is no message yet.
+                // A draft is not a message yet.
                 Open::Draft { content, .. } => *content == part.content && !part.full,
-                // Some connectors end the turn with the frame that says that it is the last (M-7).
+                // Some connectors end the turn with the frame that is marked as the last (M-7).
                 Open::Message { content, .. } => *content == part.content && !part.last,
             }
     }
@@ -401,11 +401,11 @@ impl StreamPlan {
         step
     }
 
-    /// Handles the result of the step: the message's id, if there is one, or the failure.
+    /// Handles the result of the step: the message's id, if known, or the failure.
     pub(crate) fn result(&mut self, result: Result<Option<String>, Failure>) {
         let Some((kind, part)) = self.flight.take() else { return };
         let result = match (&kind, result) {
-            // The first try may have been carried out, so the whole may have been (O-13).
+            // The first try may have been carried out, so the whole seal may have been (O-13).
             (Kind::Seal { doubt: Some(doubt), .. }, Err(failure))
                 if failure.kind != FailureKind::Declined =>
             {
@@ -439,7 +439,7 @@ impl StreamPlan {
                     }
                     Some(_) => self.advance(part.to),
                     None => {
-                        // Without ids nothing can be edited: as segments it makes fewer messages.
+                        // Without ids nothing can be edited. Segments need fewer messages.
                         if self.mode == Mode::Edits {
                             self.mode = Mode::Segments;
                         }
@@ -449,7 +449,7 @@ impl StreamPlan {
             }
             Kind::Edit { .. } => {
                 if let Open::Message { content, reach, doubt, .. } = &mut self.open {
-                    // It is replaced as a whole, whatever it was.
+                    // The message is replaced as a whole, whatever it showed.
                     (*content, *reach, *doubt) = (part.content, part.to.clone(), None);
                 }
                 if part.full {
@@ -470,7 +470,7 @@ impl StreamPlan {
         self.message_ids.extend(message_id);
     }
 
-    /// Counts the step as shown, since it may have been.
+    /// Counts the step as shown, since it may have been carried out.
     fn on_ambiguous(&mut self, kind: Kind, part: Part, failure: Failure) {
         match kind {
             Kind::Send => {
@@ -499,13 +499,13 @@ impl StreamPlan {
     fn on_failure(&mut self, kind: &Kind, failure: Failure) {
         match kind {
             Kind::Send => self.ended = Some(failure),
-            // What is shown is not what is wanted, and cannot be made so.
+            // The shown text is not the wanted one, and cannot be corrected.
             Kind::Edit { rewrites } if *rewrites || self.rewritten => self.ended = Some(failure),
             Kind::Edit { .. } => {
                 self.mode = Mode::Segments;
                 self.advance(self.start.clone());
             }
-            // A draft is no message: nothing of it stays.
+            // A draft is not a message: nothing of it stays.
             Kind::Draft { .. } | Kind::Seal { .. } => {
                 self.mode = if self.can_edit { Mode::Edits } else { Mode::Segments };
                 self.open = Open::Unsent;
@@ -532,7 +532,7 @@ impl StreamPlan {
     }
 }
 
-/// Returns the first position from `at` on where a text can be cut, at most its end.
+/// Returns the first position from `at` on at which a text can be cut, at most its end.
 fn ceil(text: &str, at: usize) -> usize {
     (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
 }

@@ -186,8 +186,8 @@ impl Streams {
         Ok(())
     }
 
-    /// Begins a stream with its first state, which [`push`](Self::push) adds. At the bound of `most` streams one whose
-    /// end the host knows makes room.
+    /// Begins a stream with its first state, which [`push`](Self::push) adds. At the bound of `most` streams, a stream
+    /// whose end was reported to the host is evicted.
     pub(crate) fn begin(
         &mut self,
         key: StreamKey,
@@ -231,7 +231,8 @@ impl Streams {
         spent.map(|key| self.remove(key)).is_some()
     }
 
-    /// Adds a state that [`check`](Self::check) has passed. The last one is request `id`'s to end.
+    /// Adds a state that [`check`](Self::check) has passed. Request `id` of the last state completes when the stream
+    /// ends.
     pub(crate) fn push(&mut self, key: StreamKey, state: &StreamReply, id: RequestId) {
         if let Some(stream) = self.all.get_mut(&key) {
             stream.plan.push(&state.text, state.last, state.segment);
@@ -262,7 +263,7 @@ impl Streams {
         self.crowded.front().map(|(key, ())| *key)
     }
 
-    /// Removes the stream that has waited longest for room, which it has now.
+    /// Removes the stream that has waited longest for room from the waiting ones: it has room now.
     pub(crate) fn take_crowded(&mut self) {
         self.crowded.pop_front();
     }
@@ -297,8 +298,8 @@ impl Streams {
     fn over(&mut self, key: StreamKey, result: Result<Vec<String>, Failure>) -> Advance {
         let Some(stream) = self.all.get_mut(&key) else { return Advance::Wait };
         let finishes = stream.finishes.take();
-        // What was never written can be said again, and goes on from here. Of one that was stopped the host may still
-        // say states, which must not begin another.
+        // A text that was never written can be submitted again, and the stream continues from here. A stopped stream
+        // stays: the host may still submit states, which must not begin another stream.
         let is_definite = result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Definite);
         let stays = is_definite || finishes.is_none();
         stream.is_reported = true;
@@ -309,12 +310,12 @@ impl Streams {
         Advance::Over(finishes, result.map(|message_ids| Reply::Streamed { message_ids, auto_thread }))
     }
 
-    /// Notes that a step was asked for: the next comes no sooner than `due`.
+    /// Notes that a step was requested. The next one comes no sooner than `due`.
     pub(crate) fn step_asked(&mut self, key: StreamKey, due: Time) {
         self.cooling.insert(key, due);
     }
 
-    /// Notes that a step could not be asked for.
+    /// Notes that a step could not be requested.
     pub(crate) fn step_refused(&mut self, key: StreamKey, failure: Failure) {
         if let Some(stream) = self.all.get_mut(&key) {
             stream.sealed_as = None;
@@ -337,7 +338,7 @@ impl Streams {
         self.ready.push_back(key);
     }
 
-    /// Returns the context of a seal, where the op is its second try (O-13).
+    /// Returns the context of a seal if the op is its second try (O-13).
     pub(crate) fn repeated(&self, owner: Owner, op: &Op) -> Option<SentAs> {
         let (key, draft_id) = seal(owner, op)?;
         let (id, before) = self.all.get(&key)?.sealed_as.as_ref()?;
@@ -353,7 +354,8 @@ impl Streams {
         }
     }
 
-    /// Holds all streams: the connection is over, and none goes on by itself (O-8). Returns them, to be advanced once.
+    /// Pauses all streams: the connection is over, and none continues without the host (O-8). Returns them, to be
+    /// advanced once.
     pub(crate) fn hold(&mut self, why: &str) -> Vec<StreamKey> {
         self.cooling.clear();
         self.ready.clear();

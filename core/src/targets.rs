@@ -5,22 +5,22 @@ use crate::event::Event;
 use crate::output::DeliveryId;
 use std::collections::VecDeque;
 
-/// Place that an answer to a delivery goes to.
+/// Destination of an answer to a delivery.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Target {
     /// Platform of the event; `None` where the event names none.
     pub(crate) platform: Option<String>,
     pub(crate) chat_id: String,
     pub(crate) thread_id: Option<String>,
-    /// Message that the answer points at. An interaction is none.
+    /// Message that the answer points at; `None` for an interaction.
     pub(crate) message_id: Option<String>,
 }
 
 impl Target {
-    /// Returns the chat of a delivery that may be named beside it.
+    /// Returns the chat of a delivery. `named` is the chat that the host named beside it.
     ///
     /// # Errors
-    /// Returns a definite failure when the chat named is another one.
+    /// Returns a definite failure if `named` is another chat.
     pub(crate) fn chat_of(&self, delivery: DeliveryId, named: &str) -> Result<String, Failure> {
         if named.is_empty() || named == self.chat_id {
             return Ok(self.chat_id.clone());
@@ -39,7 +39,7 @@ const TEXTS: usize = 4;
 #[derive(Debug)]
 struct Entry {
     delivery: u64,
-    /// Place of the first text, counted from the first that was ever kept.
+    /// Position of the first text, counted from the first text that was ever kept.
     start: u64,
     lengths: [u16; TEXTS],
 }
@@ -68,8 +68,8 @@ impl Targets {
         Targets { entries: VecDeque::new(), texts: VecDeque::new(), gone: 0, most, most_bytes }
     }
 
-    /// Remembers where a delivery came from. Deliveries come in the order of their numbers. Returns `false` when an id
-    /// is too long to be kept: such a delivery cannot be named.
+    /// Remembers the origin of a delivery. Deliveries come in the order of their numbers. Returns `false` if an id is
+    /// too long to be kept: such a delivery cannot be named.
     pub(crate) fn note(&mut self, delivery: u64, event: &Event) -> bool {
         let source = &event.source;
         let texts = [
@@ -123,12 +123,12 @@ impl Targets {
         })
     }
 
-    /// Number of targets.
+    /// Returns the number of targets.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Bytes of their texts.
+    /// Returns the bytes of their texts.
     pub(crate) fn bytes(&self) -> usize {
         self.texts.len()
     }
@@ -169,7 +169,7 @@ mod tests {
         }
         let known: Vec<u64> = (0..=6).filter(|n| targets.get(*n).is_some()).collect();
         assert_eq!((known, targets.len()), (vec![3, 4, 5], 3));
-        // "discord", the chat, "t", the message.
+        // The texts are "discord", the chat, "t" and the message.
         let mut targets = Targets::new(100, 40);
         for n in 1..=9_u64 {
             targets.note(n, &event(&"c".repeat(n as usize), "m"));
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(targets.get(7), None);
         assert!(!targets.note(10, &event(&"c".repeat(MAX_ID_BYTES + 1), "m")));
         assert_eq!(targets.get(10), None);
-        // One alone may be longer than the bound.
+        // A single target may exceed the bound.
         assert!(targets.note(11, &event(&"c".repeat(100), "m")));
         assert_eq!((targets.len(), targets.get(11).is_some()), (1, true));
     }

@@ -25,7 +25,7 @@ pub fn mint(id: &str, secret: &Secret, unix_s: u64, ttl_s: u64) -> Secret {
 pub fn verify(token: &str, secrets: &[Secret], unix_s: u64) -> Option<String> {
     let raw = decode_base64url(token)?;
     let text = Zeroizing::new(String::from_utf8(raw).ok()?);
-    // From the right, since an id may hold colons.
+    // From the right, since an id may contain colons.
     let (payload, signature) = text.rsplit_once(':')?;
     let (id, exp) = payload.rsplit_once(':')?;
     if exp.is_empty() || !exp.bytes().all(|b| b.is_ascii_digit()) {
@@ -88,7 +88,7 @@ mod tests {
         file["vectors"].as_array().unwrap().iter().filter(of_kind).cloned().collect()
     }
 
-    /// Unix seconds; the reference cuts the fraction off.
+    /// Returns Unix seconds. The reference truncates the fraction.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn seconds(now: &Value) -> u64 {
         now.as_f64().unwrap() as u64
@@ -104,14 +104,14 @@ mod tests {
             let ttl_s = vector["ttl_seconds"].as_u64().unwrap();
             let token = mint(id, &secret, seconds(&vector["now"]), ttl_s);
             assert_eq!(token.expose(), vector["token"].as_str().unwrap(), "{id}");
-            // And what is minted is good until it expires.
+            // A minted token is valid until it expires.
             let expiry = vector["exp"].as_u64().unwrap();
             assert_eq!(verify(token.expose(), &[secret], expiry).as_deref(), Some(id));
         }
         assert_eq!(TOKEN_TTL_S, 300);
     }
 
-    /// Where C-2 is stricter than what Python's built-ins accept: refused, though the reference accepts them.
+    /// Tokens that C-2 refuses and the reference accepts, since Python's built-ins are less strict.
     const DEPARTURES: [(&str, &str); 7] = [
         ("exp with spaces, signed in its plain form", "C-2: ASCII digits only"),
         ("exp with underscores, signed in its plain form", "C-2: ASCII digits only"),

@@ -46,7 +46,7 @@ impl Entry {
         self.fields.extend_from_slice(b"\":");
         let begin = self.fields.len();
         if serde_json::to_writer(&mut self.fields, &value).is_err() {
-            // Only a map with keys that are not strings fails.
+            // Only a map whose keys are not strings can fail.
             self.fields.truncate(begin);
             self.fields.extend_from_slice(b"null");
         }

@@ -9,7 +9,7 @@ use crate::time::Time;
 pub(crate) struct OpenTurn {
     pub(crate) target: Target,
     pub(crate) ends: Time,
-    /// 👀 was put on.
+    /// True if 👀 was added.
     pub(crate) is_marked: bool,
 }
 

@@ -173,7 +173,7 @@ fn bare_location(location: &str, hidden: &[&Secret]) -> String {
     let authority = rest.split('/').next().unwrap_or_default();
     let is_port = |text: &str| text.ends_with(']') || text.bytes().all(|byte| byte.is_ascii_digit());
     let user_info = authority.rfind('@').or_else(|| match authority.rsplit_once(':') {
-        // A slash in a password ends the authority early, in what cannot be a port.
+        // A slash in a password ends the authority early, and the text before it is not a valid port.
         Some((_, port)) if !is_port(port) => rest.rfind('@'),
         _ => None,
     });

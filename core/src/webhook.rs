@@ -228,7 +228,7 @@ fn read(route: Route, body: &[u8], raw_events: bool) -> Result<WebhookContent, &
     }
     let mut room = String::new();
     let fields = json::peer_fields(text, &mut room, &["type", "event", "session_key", "chat_id"]);
-    let [kind, event, session_key, chat_id] = fields.ok_or("the body is no JSON object")?;
+    let [kind, event, session_key, chat_id] = fields.ok_or("the body is not a JSON object")?;
     let kind = kind.and_then(json::string);
     match route {
         Route::Interrupt if kind.as_deref() == Some("interrupt") => {

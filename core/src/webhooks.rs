@@ -29,14 +29,14 @@ impl Webhooks {
         self.waiting.front().map(|(id, _)| HttpId(*id))
     }
 
-    /// Adds a request that waits until then at most.
+    /// Adds a request that waits until `until` at most.
     pub(crate) fn add(&mut self, until: Time) -> HttpId {
         self.last += 1;
         self.waiting.insert(self.last, until);
         HttpId(self.last)
     }
 
-    /// Removes a request; `false` when it was answered before.
+    /// Removes a request. Returns `false` if it was answered before.
     pub(crate) fn remove(&mut self, id: HttpId) -> bool {
         self.waiting.remove(&id.0).is_some()
     }

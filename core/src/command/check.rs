@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn x_1_a_text_that_the_write_queue_can_never_hold_is_refused_at_once() {
+    fn x_1_a_text_larger_than_the_write_queue_is_refused() {
         let text = |length: usize| "x".repeat(length);
         let limit = "it does not fit into the write queue, which `write_queue_bytes` bounds at 10000 bytes";
         let option = |label: String| PromptOption { id: "a".into(), label, style: None };

@@ -42,7 +42,7 @@ pub(super) fn read(urls: Option<&str>, entries: Option<&str>) -> Vec<Media> {
         let Some([Some(url), kind, mime, filename, caption, bytes]) = json::fields(raw, &FIELDS) else {
             return;
         };
-        // An empty text is one that the entry says; it takes the URL's place as any other.
+        // An empty text of the entry replaces the value from the URL like any other text.
         let says = [kind, mime, filename, caption].iter().flatten().any(|raw| raw.starts_with('"'));
         let size = bytes.and_then(size);
         let Some(at) = by_url.find(&text(url), &media) else { return };
@@ -67,12 +67,13 @@ const FEW: usize = 16;
 /// Finds attachments by URL. A line can name tens of thousands of both: those are looked up in order of URL, so that
 /// what an event costs grows with its line and no faster (X-1).
 struct ByUrl {
-    /// Positions by URL, and those of one URL as they came; nothing where there are few.
+    /// Positions by URL, in order of arrival for equal URLs; empty if there are few.
     order: Vec<usize>,
-    /// Number of attachments of one URL that have their entry, at the place of the URL's first in `order`.
+    /// Number of attachments of one URL that have their entry, at the position of the URL's first attachment in
+    /// `order`.
     done: Vec<usize>,
-    /// Attachments that have their entry: of two URLs that are alike each gets an entry of its own. A bit each where there
-    /// are few.
+    /// Bit set of the attachments that have their entry, if there are few. Each of two equal URLs gets an entry of its
+    /// own.
     few_taken: u32,
     taken: Vec<bool>,
 }
@@ -116,7 +117,7 @@ impl ByUrl {
 mod tests {
     use crate::event::Event;
 
-    /// A line of a mebibyte holds some ten thousands of both.
+    /// Returns the attachments read from many URLs and entries. A line of a mebibyte holds some ten thousands of both.
     fn many(urls: usize, entries: usize, of: fn(usize) -> usize) -> String {
         let urls: Vec<String> = (0..urls).map(|n| format!("\"u{n}\"")).collect();
         let entries: Vec<String> =
@@ -126,14 +127,14 @@ mod tests {
 
     #[test]
     fn e_7_many_are_paired_like_few() {
-        // Entries that no URL has, and entries in the other order.
+        // With entries whose URL is missing, and with entries in reverse order.
         for of in [|n| n + 1_000_000, |n| 19_999 - n] {
             let event = Event::read(&many(20_000, 20_000, of)).unwrap();
             assert_eq!(event.media.len(), 20_000);
         }
         let event = Event::read(&many(20_000, 20_000, |n| 19_999 - n)).unwrap();
         assert!(event.media.iter().enumerate().all(|(at, one)| one.size == u64::try_from(19_999 - at).ok()));
-        // Of URLs that are alike each gets an entry of its own, in order.
+        // Each of several equal URLs gets an entry of its own, in order.
         let urls = vec!["\"u\""; 50].join(",");
         let entries: Vec<String> = (0..60).map(|n| format!("{{\"url\":\"u\",\"size\":{n}}}")).collect();
         let line = format!("{{\"media_urls\":[{urls}],\"media\":[{}]}}", entries.join(","));

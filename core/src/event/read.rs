@@ -1,7 +1,7 @@
-//! Reading of events, in one pass over their JSON where it is as the protocol has it.
+//! Reads events, in one pass over their JSON if it follows the protocol.
 //!
-//! serde_json finds the fields. What a value means is decided on its raw text: so a field of the wrong type loses
-//! only itself, a number of any length keeps its digits, and a lone surrogate becomes U+FFFD.
+//! serde_json finds the fields. The meaning of a value is decided on its raw text: a field of the wrong type loses only
+//! itself, a number of any length keeps its digits, and a lone surrogate becomes U+FFFD.
 
 use super::source::FALLBACKS;
 use super::{CompactString, Event, PromptResponse, ReplyTo, Source};
@@ -85,12 +85,12 @@ impl<'de> FromObject<'de> for Event {
     }
 }
 
-/// Name of the field that is read as it comes.
+/// Name of the field that is read as it arrives.
 pub(super) const SOURCE: &str = "source";
-/// Names of the fields that hold more than one value and come seldom.
+/// Names of the fields that hold several values and are rare.
 pub(super) const NESTED: [&str; 5] = ["reply_to", "prompt_response", "media_urls", "media", "context"];
 
-/// Reads a part whose JSON was found to be such.
+/// Reads a part that is known to be JSON.
 fn part<'a, T: FromObject<'a>>(raw: &'a str) -> Option<T> {
     json::read_object(raw, Pass::Two).ok()?
 }

@@ -82,9 +82,9 @@ fn w_07_a_lone_surrogate_does_not_cost_the_event() {
     assert_eq!(event.source.chat_id, "c");
 }
 
-/// An event keeps nothing of its line alive, and a value that is odd costs no other.
+/// An event does not keep its line alive, and an odd value does not affect the others.
 #[test]
-fn x_1_an_event_weighs_what_it_says() {
+fn x_1_an_event_weighs_its_own_texts() {
     let junk = "x".repeat(1 << 16);
     let read = |event: &str| Event::read(event).unwrap();
     let short = read(&format!(r#"{{"text":"ab","text":"cd","junk":"{junk}","source":{{"chat_id":"e"}}}}"#));
@@ -94,7 +94,7 @@ fn x_1_an_event_weighs_what_it_says() {
 }
 
 #[test]
-fn e_01_w_07_w_08_an_odd_value_where_an_object_belongs_costs_no_other() {
+fn e_01_w_07_w_08_an_odd_value_affects_no_other_field() {
     for odd in [r#""\ud800""#, "1e999", "-12345678901234567890123", "[[{}]]", "true", "null"] {
         let event = Event::read(&format!(r#"{{"source":{odd},"text":"kept","media":{odd}}}"#)).unwrap();
         assert_eq!((event.text.as_str(), event.source.platform.as_str()), ("kept", "relay"), "{odd}");
@@ -104,7 +104,7 @@ fn e_01_w_07_w_08_an_odd_value_where_an_object_belongs_costs_no_other() {
 }
 
 #[test]
-fn e_06_context_is_one_text_that_nobody_can_forge() {
+fn e_06_a_context_line_cannot_be_forged() {
     let check = |context: &str, expected: Option<&str>| {
         let event = Event::read(&format!(r#"{{"text":"own\nlines","context":{context}}}"#)).unwrap();
         assert_eq!(event.context.as_deref(), expected, "{context}");
@@ -158,7 +158,7 @@ fn e_08_a_prompt_response_needs_both_ids() {
 }
 
 #[test]
-fn e_01_what_a_message_answers() {
+fn e_01_reply_to_is_read() {
     let event = Event::read(r#"{"reply_to":{"text":"t","author":"a","is_own":true}}"#).unwrap();
     assert_eq!(
         event.reply_to.as_ref(),

@@ -5,7 +5,7 @@ use memchr::memchr3;
 
 /// Replaces `NaN`, `Infinity` and `-Infinity` outside strings by `null`. Returns `None` if the text has none of them.
 ///
-/// The result is valid JSON only if each of them is a value of its own: `NaN1` becomes `null1`, and a key stays no key.
+/// The result is valid JSON only if each constant is a value of its own: `NaN1` becomes `null1`.
 pub fn mend(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut mended = String::new();
@@ -22,7 +22,8 @@ pub fn mend(text: &str) -> Option<String> {
             continue;
         };
         if copied == 0 {
-            // Each constant has three bytes at least and grows by one: no copy of a secret is left behind by growing.
+            // Each constant has at least three bytes and grows by one at most. Reserving now avoids reallocations,
+            // which could leave copies of a secret in memory.
             mended.reserve_exact(text.len() + text.len() / 3 + 1);
         }
         let signed = bytes[at] == b'I' && at > copied && bytes[at - 1] == b'-';
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn w_11_constants_read_as_null_where_a_value_may_stand() {
+    fn w_11_constants_read_as_null_where_a_value_may_be() {
         for (text, expected) in [
             ("NaN", "null"),
             (" -Infinity ", " null "),
@@ -86,7 +87,7 @@ mod tests {
     }
 
     proptest! {
-        /// W-11: where the text is cut into tokens decides alone, whatever stands around.
+        /// W-11: the division into tokens decides alone, whatever is around a constant.
         #[test]
         fn w_11_a_text_of_tokens_reads_as_with_null(
             tokens in prop::collection::vec(prop::sample::select(vec![
@@ -97,7 +98,7 @@ mod tests {
             let mended = mend(&text);
             let plainly = serde_json::from_str::<Value>(&text).ok();
             if let (Some(mended), None) = (&mended, &plainly) {
-                // Each constant was a token that stands by itself, or the result is malformed.
+                // Each constant was a token of its own, or the result is malformed.
                 if let Ok(value) = serde_json::from_str::<Value>(mended) {
                     let nulls = tokens.iter().map(|token| if matches!(*token, "NaN" | "Infinity" | "-Infinity") { "null" } else { token });
                     let by_token: String = nulls.collect();
@@ -107,7 +108,7 @@ mod tests {
                     prop_assert!(is_split || serde_json::from_str::<Value>(&by_token).ok() == Some(value), "{}", text);
                 }
             }
-            // What is JSON as it is stays as it is.
+            // Valid JSON is not changed.
             if plainly.is_some() {
                 prop_assert_eq!(mended, None, "{}", text);
             }

@@ -8,14 +8,14 @@ use std::fmt;
 /// Way of reading nested objects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Pass {
-    /// As they come. A value of the wrong type can make the whole unreadable: a number that no float holds, a string with
-    /// a lone surrogate.
+    /// Values are read as they arrive. A value of the wrong type can make the whole object unreadable: a number that no
+    /// float can hold, or a string with a lone surrogate.
     One,
-    /// Each is found first and read then, which takes any JSON.
+    /// Each value is located first and read afterwards. Works for any JSON.
     Two,
 }
 
-/// Value that is filled from a JSON object, field by field and in its place: some are large.
+/// Value that is filled from a JSON object field by field. Filling in place avoids moves, since some values are large.
 pub(crate) trait FromObject<'de>: Default {
     /// Reads all fields.
     fn fill<A: MapAccess<'de>>(&mut self, fields: Fields<A>) -> Result<(), A::Error>;
@@ -83,7 +83,7 @@ pub(crate) fn keep<'a, const N: usize>(
 /// Reads a whole text as an object. Returns `None` when it is JSON of another kind.
 ///
 /// # Errors
-/// Fails when the text is not JSON, or too odd for one pass.
+/// Fails when the text is not JSON, or cannot be read in one pass.
 pub(crate) fn read_object<'de, T: FromObject<'de>>(
     text: &'de str,
     pass: Pass,
@@ -160,7 +160,7 @@ impl<'de, T: FromObject<'de>> Visitor<'de> for Object<'_, T> {
     }
 }
 
-/// Reads a field's name. As bytes, since a name may hold a lone surrogate too.
+/// Name of a field, read as bytes, since it may hold a lone surrogate.
 pub(super) struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {

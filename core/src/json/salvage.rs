@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 pub fn salvage<'a, const N: usize>(line: &'a [u8], names: &[&str; N]) -> [Option<&'a str>; N] {
     let mut found = [None; N];
     let mut open = Vec::new();
-    // The place in `names` of the key whose value comes next.
+    // The position in `names` of the key whose value comes next.
     let mut pending = None;
     let mut at = 0;
     while let Some(&byte) = line.get(at) {
@@ -48,7 +48,7 @@ pub fn salvage<'a, const N: usize>(line: &'a [u8], names: &[&str; N]) -> [Option
                 }
                 at += 1;
             }
-            // A backslash occurs in strings only, so the quotes are out of step.
+            // A backslash occurs in strings only, so the search has lost track of the quotes.
             b'\\' => break,
             b',' | b':' | b' ' | b'\t' | b'\r' => at += 1,
             _ => {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_9_nothing_is_taken_for_the_id_that_may_be_another() {
+    fn a_9_a_nested_or_partial_id_is_not_found() {
         let kind = [Some("\"inbound\""), None];
         // Nested, in a text, in a list, as a value.
         check(b"{\"type\":\"inbound\",\"event\":{\"bufferId\":\"b\",\xff}}", kind);
@@ -129,12 +129,12 @@ mod tests {
         check(b"{\"type\":\"inbound\",\"event\":\"bufferId\",\"x\":\"b\",}", kind);
         check(b"{\"type\":\"inbound\",\"event\":\"bufferId\":\"b\"}", kind);
         check(b"[{\"type\":\"inbound\",\"bufferId\":\"b\"}]", [None, None]);
-        // An unescaped quote puts strings out of step; then an escape ends the search.
+        // An unescaped quote makes the search lose track of strings; the next escape ends the search.
         check(b"{\"type\":\"inbound\",\"event\":{\"text\":\"5\" of \\\"x\\\"},\\\"bufferId\\\":\\\"b\\\"\"},\"bufferId\":\"c\"}", kind);
         // A bracket too many or too few.
         check(b"{\"type\":\"inbound\",\"event\":{\"x\":1],\"bufferId\":\"b\"}}", kind);
         check(b"{\"type\":\"inbound\",\"event\":{\"x\":1,\"bufferId\":\"b\"}", kind);
-        // An id that is not whole, or no id.
+        // An incomplete id, or none.
         check(b"{\"type\":\"inbound\",\"bufferId\":\"b", kind);
         check(b"{\"type\":\"inbound\",\"bufferId\":12", kind);
         check(b"{\"type\":\"inbound\",\"bufferId\":\"b\xff\"}", kind);
@@ -183,7 +183,7 @@ mod tests {
         object(nested.boxed())
     }
 
-    /// What the parser finds, if it is a string or an integer.
+    /// Returns the value that the parser finds, if it is a string or an integer.
     fn parsed(text: &str) -> [Option<&str>; 2] {
         let found = fields(text, &NAMES).unwrap();
         found.map(|raw| raw.filter(|raw| matches!(kind(raw), Kind::String | Kind::Integer)))
@@ -192,15 +192,15 @@ mod tests {
     proptest! {
         /// A-9: on whole objects the search finds what the parser finds.
         #[test]
-        fn a_9_on_json_the_search_is_the_parser(text in any_object()) {
+        fn a_9_on_valid_json_the_search_equals_the_parser(text in any_object()) {
             prop_assert_eq!(salvage(text.as_bytes(), &NAMES), parsed(&text), "{}", text);
         }
 
-        /// A-9: of a line that was cut off, nothing is found that is not in the whole one.
+        /// A-9: in a line that was cut off, nothing is found that is not in the whole line.
         #[test]
-        fn a_9_a_line_cut_off_holds_no_other_id(text in any_object(), cut in any::<prop::sample::Index>()) {
+        fn a_9_a_cut_line_gives_no_other_id(text in any_object(), cut in any::<prop::sample::Index>()) {
             let cut = &text.as_bytes()[..cut.index(text.len() + 1)];
-            // Of duplicate keys an earlier one may be the last that came.
+            // Of duplicate keys, the last may have been cut off, so that an earlier one is found.
             let [_, id] = salvage(cut, &NAMES);
             if let Some(id) = id {
                 let quoted = |key: &str| text.match_indices(&format!("\"{key}\"")).count();
@@ -211,16 +211,16 @@ mod tests {
 
         /// A-9: bytes that break a nested value leave the top-level fields as they are.
         #[test]
-        fn a_9_a_broken_nested_text_costs_nothing(text in any_object(), junk in prop::collection::vec(0x80_u8..=0xff, 1..4)) {
+        fn a_9_a_broken_nested_text_keeps_top_level_fields(text in any_object(), junk in prop::collection::vec(0x80_u8..=0xff, 1..4)) {
             let [kind, id] = parsed(&text);
             let line = [b"{\"event\":{\"text\":\"", junk.as_slice(), b"\"},", &text.as_bytes()[1..]].concat();
             let line = if text.trim_start_matches(['{', ' ']).starts_with('}') { line.repeat(1) } else { line };
             prop_assert_eq!(salvage(&line, &NAMES), [kind, id], "{}", text);
         }
 
-        /// A-9: anything at all is searched without a panic, and what is found can be written back.
+        /// A-9: any bytes are searched without a panic, and whatever is found can be written back.
         #[test]
-        fn a_9_the_search_survives_anything(line in prop::collection::vec(prop::sample::select(vec![
+        fn a_9_the_search_never_panics(line in prop::collection::vec(prop::sample::select(vec![
             "{", "}", "[", "]", ",", ":", "\"", "\\", "\"type\"", "\"bufferId\"", "1", "-", "x", " ", "\u{80}",
         ]), 0..24)) {
             let line = line.concat();

@@ -5,7 +5,7 @@ use super::{hex4, low_surrogate};
 use memchr::memchr;
 
 /// Copies a text that is known to be JSON: without white space between its tokens, and with U+FFFD for each lone
-/// surrogate, which strict readers do not take (W-7). So it is one line.
+/// surrogate, which strict readers reject (W-7). The copy is one line.
 pub(crate) fn verbatim(raw: &str) -> Box<str> {
     let bytes = raw.as_bytes();
     let mut copy = String::with_capacity(raw.len());
@@ -83,9 +83,9 @@ mod tests {
     }
 
     proptest! {
-        /// X-4: whatever serde_json writes, however it is spaced, is copied without a change of meaning.
+        /// X-4: anything that serde_json writes, however it is spaced, is copied without a change of meaning.
         #[test]
-        fn x_4_the_copy_means_the_same(
+        fn x_4_a_copy_has_the_same_meaning(
             text in r#"[a-z"\\\{\}\[\],: é😀\n]{0,12}"#, number in any::<f64>(), pretty in any::<bool>()
         ) {
             let value = serde_json::json!({ text.as_str(): [text.as_str(), number, {"a": null, "b": []}] });
@@ -95,9 +95,9 @@ mod tests {
             prop_assert_eq!(&*copy, serde_json::to_string(&value).unwrap());
         }
 
-        /// On what is no JSON it does not panic.
+        /// A text that is not valid JSON causes no panic.
         #[test]
-        fn w_3_the_copy_survives_anything(raw in r#"[\{\}\[\]",:\\ua18dD é]{0,24}"#) {
+        fn w_3_a_copy_never_panics(raw in r#"[\{\}\[\]",:\\ua18dD é]{0,24}"#) {
             let _ = verbatim(&raw);
         }
     }

@@ -28,7 +28,7 @@ pub fn weight_of_fields(fields: &Map<String, Value>) -> usize {
 /// Returns true if a text has at most [`MAX_VALUES`] values. Each value but the first follows an opener or a comma.
 pub(super) fn count_is_fine(text: &str) -> bool {
     let bytes = text.as_bytes();
-    // Nearly no text has so many, strings included.
+    // Nearly no text has that many, even with those inside strings.
     if memchr3_iter(b',', b'[', b'{', bytes).take(MAX_VALUES).count() < MAX_VALUES {
         return true;
     }
@@ -51,12 +51,12 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn x_1_a_tree_has_at_most_so_many_values() {
+    fn x_1_the_values_of_a_tree_are_bounded() {
         let list = |items: usize| format!("[{}0]", "0,".repeat(items - 1));
         assert!(count_is_fine(&list(MAX_VALUES - 1)));
         assert!(!count_is_fine(&list(MAX_VALUES)));
         let wide = format!("{{\"content\":\"{}\"}}", "\\\",[{".repeat(MAX_VALUES));
-        assert!(count_is_fine(&wide), "what stands in a text is no value");
+        assert!(count_is_fine(&wide), "a comma or bracket in a string is not a value");
         let error = crate::json::parse(&list(MAX_VALUES)).unwrap_err();
         assert_eq!(error.to_string(), "it holds more than 65536 values");
     }

@@ -57,7 +57,7 @@ fn exponent(text: &str) -> Option<i64> {
     if digits.is_empty() || !rest.is_empty() {
         return None;
     }
-    // One that does not fit is beyond every text's length, too.
+    // An exponent that does not fit exceeds the length of any text.
     let exponent: i64 = digits.parse().unwrap_or(i64::MAX);
     Some(if negative { -exponent } else { exponent })
 }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn d_3_everything_else_is_no_whole_number() {
+    fn d_3_other_values_are_not_whole_numbers() {
         for raw in [
             "2000.5",
             "1e-1",
@@ -170,9 +170,9 @@ mod tests {
     }
 
     proptest! {
-        /// D-3: a number that is moved by its exponent and back is the same number.
+        /// D-3: a number that is shifted by its exponent and back is the same number.
         #[test]
-        fn d_3_the_point_can_stand_anywhere(value in any::<i64>(), places in 0_usize..40, zeros in 0_usize..5) {
+        fn d_3_the_decimal_point_can_be_anywhere(value in any::<i64>(), places in 0_usize..40, zeros in 0_usize..5) {
             let (sign, shown) = if value < 0 { ("-", value.to_string()[1..].to_owned()) } else { ("", value.to_string()) };
             let zeros = "0".repeat(zeros);
             let right = format!("{sign}{shown}{zeros}e-{}", zeros.len());
@@ -185,9 +185,9 @@ mod tests {
             prop_assert_eq!(whole(&left), Some(i128::from(value)), "{}", left);
         }
 
-        /// D-3: what the parser reads as an integer is that integer, and nothing panics.
+        /// D-3: an integer of the parser is read as that integer, and nothing panics.
         #[test]
-        fn d_3_any_text_is_a_number_or_none(text in r#"[-+0-9.eE"\\ ]{0,12}"#) {
+        fn d_3_any_text_is_read_without_a_panic(text in r#"[-+0-9.eE"\\ ]{0,12}"#) {
             let read = whole(&text);
             if let Ok(value) = serde_json::from_str::<i64>(&text) {
                 prop_assert_eq!(whole(text.trim()), Some(i128::from(value)));

@@ -1,4 +1,4 @@
-//! Coordination of one connection after another (L): the effects of the lifecycle table, and the timers.
+//! Coordinates successive connections (L): the effects of the lifecycle table, and the timers.
 
 use super::{DialFailure, RelayMachine};
 use crate::command::{Reply, RequestId};
@@ -26,8 +26,8 @@ struct Cause<'a> {
 }
 
 impl RelayMachine {
-    /// Takes the first row of the table that fits. Returns whether there is one. `reason` is for the host where the
-    /// connection ends.
+    /// Takes the first row of the table that fits. Returns whether there is one. If the connection ends, `reason` is
+    /// reported to the host.
     pub(super) fn step(&mut self, signal: Signal, reason: &str) -> bool {
         self.step_for(signal, Cause { code: None, reason })
     }
@@ -104,7 +104,7 @@ impl RelayMachine {
         self.stats.dials += 1;
         self.redial.begin();
         let conn = self.conn.begin_dial(self.now + clamp_timeout(self.config.timing.dial_timeout));
-        // A descriptor holds for one connection (D-8); the last ones tell what changes (D-10).
+        // Descriptors apply to one connection (D-8). The last ones are kept to tell what changes (D-10).
         if !self.descriptors.is_empty() {
             let unheard = std::mem::replace(&mut self.former, std::mem::take(&mut self.descriptors));
             // A platform without a descriptor on a short connection is compared with its last descriptor.
@@ -159,7 +159,7 @@ impl RelayMachine {
         self.outbox.close(sent);
     }
 
-    /// Ends all that belongs to the connection or dial.
+    /// Ends everything that belongs to the connection or dial.
     fn end(&mut self) {
         self.fail_unwritten("the connection was lost before it was written");
         self.fail_written("the connection was lost before the answer came");
@@ -239,7 +239,7 @@ impl RelayMachine {
         match self.conn.state() {
             State::Waiting | State::Stopped | State::Revoked => self.stats.stale_inputs += 1,
             _ if code == Some(4401) => self.refused(reason == "expired", cause),
-            // A socket that ends before it was said to be open was a dial.
+            // A socket that ends before it was reported open was a dial.
             State::Dialing => {
                 self.step_for(Signal::DialFailed, cause);
             }
@@ -255,7 +255,7 @@ impl RelayMachine {
         self.step_for(if expired { Signal::RefusedExpired } else { Signal::Refused }, cause);
     }
 
-    /// Holds dials for that long from now (L-13).
+    /// Holds dials for `span` from now (L-13).
     pub(super) fn hold(&mut self, span: Duration) {
         let is_waiting = self.conn.state() == State::Waiting;
         self.redial.hold(self.now, span, is_waiting, &self.config.timing);
@@ -297,7 +297,7 @@ impl RelayMachine {
         }
     }
 
-    /// Ends the wait for idleness. A host that wants to be dormant is, where idleness is confirmed.
+    /// Ends the wait for idleness. If idleness is confirmed, a host that asked for dormancy goes dormant.
     fn finish_idling(&mut self, confirmed: bool) {
         let (ids, dormant) = self.idle_waiters.take();
         self.complete_idle(ids, confirmed);
@@ -339,7 +339,8 @@ impl RelayMachine {
         }
     }
 
-    /// Returns until when written requests may still be answered: a second of the budget is the close's.
+    /// Returns the time until which written requests may still be answered: the last second of the budget is for the
+    /// close.
     fn last_call(&self, began: Time) -> Time {
         let timing = &self.config.timing;
         began + clamp_timeout(timing.disconnect_budget.saturating_sub(timing.close_timeout))
@@ -355,7 +356,7 @@ impl RelayMachine {
         }
     }
 
-    /// Returns every timer that runs, at most one of a kind.
+    /// Returns all running timers, at most one of each kind.
     pub(super) fn timers(&self) -> [Option<(Time, Timer)>; 9] {
         let state = self.conn.state();
         let redial = (state == State::Waiting).then(|| (self.redial.due(), Timer::Redial));
@@ -386,7 +387,7 @@ impl RelayMachine {
             Timer::Stream => return self.streams.rest_over(),
             Timer::Turn => return self.turn_due(),
             Timer::Idle => return self.idle_timed_out(),
-            // `settle_state` leaves.
+            // `settle_state` closes the connection.
             Timer::Disconnect => return,
             Timer::Webhook => return self.time_out_webhook(),
         };

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 impl RelayMachine {
     /// Reports a line over the limit. It stays unacknowledged: its `bufferId` may not have been read, and the entry can
-    /// be had once the limit is raised.
+    /// be read once the limit is raised.
     pub(super) fn on_overlong_line(&mut self, head: &[u8]) {
         self.stats.overlong_lines += 1;
         let most = self.config.limits.max_line_bytes;
@@ -21,8 +21,8 @@ impl RelayMachine {
         self.report(reason, None, shown(head, true));
     }
 
-    /// Counts a line that is not a frame. If it has something for the host, it becomes a dead letter, and its entry
-    /// is acknowledged if it can be found, so that the drain continues.
+    /// Counts a line that is not a frame. If it carries something for the host, it becomes a dead letter. Its entry is
+    /// acknowledged if the id can be found, so that the drain continues.
     pub(super) fn on_malformed_line(&mut self, line: &[u8]) {
         self.stats.malformed_lines += 1;
         let [kind, buffer_id] = json::salvage(line, &["type", "bufferId"]);
@@ -39,14 +39,14 @@ impl RelayMachine {
         }
     }
 
-    /// Acknowledges a frame whose content cannot be used, so that the drain goes on, and reports it.
+    /// Acknowledges and reports a frame whose content cannot be used, so that the drain continues.
     pub(super) fn unusable(&mut self, reason: &str, buffer_id: Option<&str>, line: &[u8]) {
         self.stats.unusable_events += 1;
         let buffer_id = self.acknowledge_lost(buffer_id);
         self.report(reason.to_owned(), buffer_id, shown(line, false));
     }
 
-    /// Acknowledges what reaches no host, if it can be. Returns its id.
+    /// Acknowledges an entry that reaches no host, if that is possible. Returns its id.
     pub(super) fn acknowledge_lost(&mut self, buffer_id: Option<&str>) -> Option<String> {
         let id = buffer_id.and_then(readable)?;
         self.push_ack(self.conn.id(), Box::from(&*id));
@@ -58,7 +58,7 @@ impl RelayMachine {
     }
 }
 
-/// Returns whether a line of unknown type names what only deliveries have.
+/// Returns whether a line of an unknown type has a field that only deliveries have.
 fn looks_delivered(line: &[u8]) -> bool {
     let names: [&[u8]; 3] = [b"\"bufferId\"", b"\"inbound\"", b"\"passthrough_forward\""];
     names.iter().any(|name| memmem::find(line, name).is_some())

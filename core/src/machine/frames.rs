@@ -18,13 +18,13 @@ use std::sync::Arc;
 
 pub(crate) const FIELDS: [&str; 9] =
     ["type", "descriptor", EVENT, "bufferId", "requestId", "result", "session_key", "chat_id", "forward"];
-/// Name of the one field that is read as it comes.
+/// Name of the one field that is read as it arrives.
 const EVENT: &str = "event";
 
 /// A frame of the connector, of any type.
 #[derive(Default)]
 struct Frame<'a> {
-    /// Raw values of [`FIELDS`]. That of the event is there in two passes alone.
+    /// Raw values of [`FIELDS`]. The event's is present only if the frame was read in two passes.
     fields: [Option<&'a str>; FIELDS.len()],
     event: Option<Box<Event>>,
 }
@@ -52,7 +52,7 @@ impl RelayMachine {
         }
         let mut room = String::new();
         let text = std::str::from_utf8(line).ok().filter(|line| json::depth_is_fine(line));
-        // In two passes an event's own text is found.
+        // The raw text of an event is known only after two passes.
         let pass = if self.config.raw_events { Pass::Two } else { Pass::One };
         match text.and_then(|text| json::peer_object::<Frame<'_>>(text, pass, &mut room)) {
             Some(Frame { fields: fields @ [Some(kind), ..], event }) if is_string(kind) => {
@@ -135,7 +135,7 @@ impl RelayMachine {
         }
     }
 
-    /// Handles an error frame. It is logged, and explains a dial that fails afterwards.
+    /// Handles an error frame. It is logged, and quoted if the dial fails afterwards.
     fn on_error(&mut self, line: &[u8]) {
         self.stats.error_frames += 1;
         let secret = self.config.credentials.as_ref().map(|credentials| &credentials.secret);
@@ -144,12 +144,12 @@ impl RelayMachine {
         self.notify(Notice::ConnectorError { text });
     }
 
-    /// Delivers a frame without a meaning here as a notice, if the configuration asks for those.
+    /// Delivers a frame of unknown meaning as a notice, if the configuration asks for it.
     fn notify_unknown_frame(&mut self, kind: &str, line: &[u8]) {
         if !self.config.unknown_frames {
             return;
         }
-        // It has been read before, so it is text.
+        // The line was read before, so it is UTF-8.
         let line = String::from_utf8_lossy(line);
         let mended = json::mend(&line);
         let raw = json::verbatim(mended.as_deref().unwrap_or(&line));
@@ -193,7 +193,7 @@ impl RelayMachine {
     fn on_forward(&mut self, raw: Option<&str>, buffer_id: Option<&str>, line: &[u8]) {
         let read = raw.and_then(Forward::read);
         self.stats.undecodable_bodies += u64::from(matches!(read, Some((_, false))));
-        // Its entry is all that tells two forwards apart.
+        // Only its entry distinguishes two forwards.
         let key = buffer_id.and_then(readable).map(|id| self.seed.hash(&["forward", &id]));
         let origin = self.origin(buffer_id);
         let verbatim = raw.filter(|_| self.config.raw_events).map(json::verbatim);
@@ -224,9 +224,9 @@ impl RelayMachine {
         }
     }
 
-    /// A message, or the answer to a prompt, which never reaches the message path (I-3).
+    /// Handles a message, or the answer to a prompt, which never takes the path of messages (I-3).
     pub(super) fn on_event(&mut self, mut event: Box<Event>, key: Option<u128>, origin: Origin) {
-        // A signature is as good as an upgrade with a token (E-9).
+        // A signature proves as much as an upgrade with a token (E-9).
         if self.config.credentials.is_some() || matches!(origin, Origin::Http(_)) {
             event.via_authenticated_relay = true;
         }
@@ -238,12 +238,12 @@ impl RelayMachine {
         let Some(response) = event.prompt_response.as_ref().filter(|_| self.config.prompts) else {
             return self.arrive(Content::Message(event), None, key, origin);
         };
-        // Without an id of its own its entry tells it apart: that it has come before does not mean that the host has it.
+        // A message without an id is known by its entry: that it came before does not mean that the host has it.
         let key = key.or_else(|| match &origin {
             Origin::Buffer(_, id) => Some(self.seed.hash(&["answer", id])),
             Origin::Live(_) | Origin::Http(_) => None,
         });
-        // A duplicate shares its twin's fate, whatever has become of the prompt.
+        // A duplicate shares its twin's fate, whatever has happened to the prompt.
         if key.is_some_and(|key| self.inbox.knows(key)) {
             return self.arrive(Content::PromptAnswer(event), None, key, origin);
         }
@@ -276,8 +276,8 @@ impl RelayMachine {
                             WebhookResponse::Unavailable("too many copies of it wait for the host's word"),
                         );
                     }
-                    // It is not acknowledged, and the connector's drain waits for that, so it must be redelivered
-                    //
+                    // It is not acknowledged, and the connector's drain waits for an acknowledgement, so it must be
+                    // redelivered.
                     Origin::Buffer(..) => {
                         self.conn.must_redeliver(
                             "too many copies of a buffered delivery wait: dialing again for it",

@@ -35,7 +35,7 @@ impl RelayMachine {
         Ok(SendMessage { chat_id, content, reply_to: message_id, metadata, platform, continues })
     }
 
-    /// Asks the connector for an op. One that answers a delivery goes where that came from (M-7, O-16).
+    /// Requests an op of the connector. An op that answers a delivery goes to the delivery's place (M-7, O-16).
     pub(super) fn ask(&mut self, mut op: Op) -> Result<RequestId, NotAccepted> {
         let given = op.answers().is_some().then(|| op.clone());
         let sent = match self.place(&mut op) {
@@ -45,7 +45,7 @@ impl RelayMachine {
         sent.map_err(|refusal| NotAccepted::new(Command::Op(given.unwrap_or(op)), refusal))
     }
 
-    /// Sets what a host has not set of an op that answers a delivery.
+    /// Fills in the fields that the host has not set on an op that answers a delivery.
     fn place(&self, op: &mut Op) -> Result<(), Failure> {
         let Some(Answers { delivery, chat_id, reply_to, metadata, platform }) = op.answers() else {
             return Ok(());
@@ -66,7 +66,7 @@ impl RelayMachine {
     pub(super) fn target(&self, delivery: DeliveryId) -> Result<Target, Failure> {
         self.targets.get(delivery.0).ok_or_else(|| {
             Failure::definite(format!(
-                "delivery {} cannot be answered: it is none of the last {} messages, `reply_targets` bounds them",
+                "delivery {} cannot be answered: it is not one of the last {} messages, `reply_targets` bounds them",
                 delivery.0,
                 self.targets.len()
             ))
@@ -88,7 +88,7 @@ impl RelayMachine {
     }
 }
 
-/// Sets the thread of an op that the host has put into none, by either name (M-7, M-8).
+/// Sets the thread of an op if the host has set neither of its two names (M-7, M-8).
 fn place_in_thread(metadata: &mut Metadata, thread_id: Option<String>) {
     if !has_thread(metadata) {
         place(metadata, "thread_id", thread_id);

@@ -51,7 +51,7 @@ impl RelayMachine {
                 self.begin_disconnect(id);
                 Ok(id)
             }
-            // There is no next dial to hold or to hasten: a resume would cut the disconnect short (L-14).
+            // There is no next dial to hold or hasten: a resume would cut the disconnect short (L-14).
             Command::Hold(_) | Command::Resume if self.is_leaving() => {
                 Err(NotAccepted::new(command, Failure::definite(CLOSING)))
             }
@@ -71,7 +71,7 @@ impl RelayMachine {
                 self.go_idle(id, matches!(command, Command::GoDormant));
                 Ok(id)
             }
-            // A typing sign is never an error to the host (O): one that cannot go out is done, too.
+            // A typing sign is never an error to the host (O): a sign that cannot be sent completes, too.
             Command::Op(Op::Typing(typing)) => match self.show_typing(typing) {
                 Some(id) => Ok(id),
                 None => {
@@ -113,12 +113,12 @@ impl RelayMachine {
         Ok(())
     }
 
-    /// Returns true if a step of a stream must wait: for a result, or for the socket. If the connection is about to
-    /// end it does not wait, and fails.
+    /// Returns true if a step of a stream must wait for a result or for the socket. If the connection is about to end,
+    /// the step does not wait, and fails.
     pub(super) fn lacks_room(&self, weight: usize) -> bool {
         let limits = &self.config.limits;
         let unwritten = self.outbox.request_bytes();
-        // JSON writes a byte of text as six at most.
+        // JSON writes a byte of text as at most six bytes.
         let fits = unwritten == 0 || unwritten + weight.saturating_mul(6) <= limits.write_queue_bytes;
         self.can_ask(0).is_ok() && (self.requests.len() >= limits.max_in_flight || !fits)
     }
@@ -150,7 +150,7 @@ impl RelayMachine {
     /// Queues an op's frame, which waits for its answer.
     pub(super) fn request(&mut self, op: &Op, owner: Owner) -> Result<RequestId, Refusal> {
         self.can_ask(self.requests.len())?;
-        // A seal is repeated as it was, whatever has become of its chat since (O-13).
+        // A seal is repeated unchanged, even if its chat has changed since (O-13).
         let repeated = self.streams.repeated(owner, op);
         let destination = op.destination();
         let chat_id = destination.chat_id();
@@ -188,7 +188,7 @@ impl RelayMachine {
             encode::outbound(out, &wire_id, op, tag, &context);
         })?;
         if let Op::Prompt(prompt) = op {
-            // An answer may come before the result: it is open from now on.
+            // An answer may arrive before the result, so the prompt is open from now on.
             if self.config.prompts {
                 let id = prompt.prompt_id.as_deref();
                 self.stats.prompts_evicted += u64::from(self.prompts.open(self.now, prompt.timeout, id));
@@ -216,7 +216,8 @@ impl RelayMachine {
         self.requests.add(expected, owner, until, chat)
     }
 
-    /// Queues a typing sign, unless it cannot go out. Beyond Slack an empty one would be shown as another (O).
+    /// Queues a typing sign, unless it cannot be sent. Outside of Slack an empty one would be shown as a plain sign
+    /// (O).
     fn show_typing(&mut self, typing: Typing) -> Option<RequestId> {
         let is_empty = typing.content.as_ref().is_some_and(String::is_empty);
         if is_empty && !self.is_slacks(&typing.chat_id, typing.platform.as_deref()) {
@@ -229,7 +230,7 @@ impl RelayMachine {
         }
     }
 
-    /// Returns the id of a prompt: the host's own, where no open prompt has it (I-6), else the next.
+    /// Returns the id of a prompt: the host's own if no open prompt has it (I-6), else the next generated one.
     fn prompt_id(&self, prompt: &Prompt) -> Result<String, Failure> {
         let Some(id) = &prompt.prompt_id else { return Ok(self.prompts.next_id()) };
         let problem = if self.config.prompts { self.prompts.problem(self.now, id) } else { None };
@@ -244,7 +245,7 @@ impl RelayMachine {
         }
     }
 
-    /// Returns whether a connector that is there names its ops, and not the one that says what a chat is (O-5).
+    /// Returns whether a connected connector names its ops without the one that describes a chat (O-5).
     fn is_not_told(&self, info: &GetChatInfo) -> bool {
         let GetChatInfo { chat_id, platform } = info;
         let names_others = |descriptor: &Arc<Descriptor>| {
@@ -290,8 +291,8 @@ impl RelayMachine {
         self.config.identities.iter().position(|identity| identity.platform == platform)
     }
 
-    /// Notes that a request's frame is handed to the socket. Returns `false` when it must not be, since the request has
-    /// failed as never written.
+    /// Notes that a request's frame is handed to the socket. Returns `false` if the frame must not be written, since
+    /// the request was reported as never written.
     pub(super) fn written(&mut self, id: RequestId) -> bool {
         match self.requests.written(id) {
             Written::Waits => true,
@@ -303,7 +304,7 @@ impl RelayMachine {
         }
     }
 
-    /// Takes the answer to a request (O-1, O-2).
+    /// Handles the answer to a request (O-1, O-2).
     pub(super) fn answered(&mut self, wire_id: &str, result: Option<&str>) {
         // Only a written request can be answered, and not an interrupt, which has no id on the wire.
         let Some(Answered { ended, chat, overlong }) = self.requests.answer(wire_id, result) else {
@@ -322,14 +323,14 @@ impl RelayMachine {
         self.finish(ended);
     }
 
-    /// Ends the oldest request, which has waited too long (O-4).
+    /// Ends the oldest request, which timed out (O-4).
     pub(super) fn time_out_request(&mut self) {
         if let Some(ended) = self.requests.time_out() {
             self.finish(ended);
         }
     }
 
-    /// Passes the end of a request on to its owner.
+    /// Passes the end of a request to its owner.
     fn finish(&mut self, ended: Ended) {
         if let Some(prompt_id) = &ended.unshown_prompt {
             self.prompts.close(prompt_id);
@@ -345,21 +346,21 @@ impl RelayMachine {
         self.actions.push_back(Action::Complete { id, result });
     }
 
-    /// Fails what was never written (O-3, O-8).
+    /// Fails the requests that were never written (O-3, O-8).
     pub(super) fn fail_unwritten(&mut self, why: &str) {
         for ended in self.requests.fail_unwritten(why) {
             self.finish(ended);
         }
     }
 
-    /// Fails what was written (O-4).
+    /// Fails the requests that were written (O-4).
     pub(super) fn fail_written(&mut self, why: &str) {
         while let Some(ended) = self.requests.fail_written(why) {
             self.finish(ended);
         }
     }
 
-    /// Returns how many disconnects wait for the end.
+    /// Returns the number of disconnects that wait for the end.
     fn leavers(&self) -> usize {
         self.disconnect.as_ref().map_or(0, |disconnect| disconnect.ids.len())
     }
@@ -377,12 +378,11 @@ fn queue(
         return Ok(());
     }
     let why = too_large(limits);
-    // One that does not fit into an empty queue never will.
+    // A request that does not fit into an empty queue will never fit.
     Err(if unwritten > 0 { Refusal::full(why) } else { Failure::definite(why).into() })
 }
 
-/// Returns what is remembered of an op's chat. Of an op about a thread, the scope is that of the chat that the thread
-/// hangs off (M-5).
+/// Returns the memory of an op's chat. For an op about a thread, the scope is that of the thread's parent chat (M-5).
 fn remembered<'c>(chats: &'c Chats, seed: &Seed, op: &Op, chat_id: &str) -> Option<Cow<'c, Chat>> {
     let chat = chats.get(seed, chat_id)?;
     let parent = chat.parent.as_deref().filter(|_| op.is_about_thread());

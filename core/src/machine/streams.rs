@@ -12,7 +12,7 @@ use crate::streams::{Advance, StreamTarget};
 use crate::time::clamp_timeout;
 
 impl RelayMachine {
-    /// Takes the next state of a stream, or the first.
+    /// Adds the next state of a stream, or its first.
     pub(super) fn stream(&mut self, state: StreamReply) -> Result<RequestId, NotAccepted> {
         let key = self.seed.hash(&[&state.stream]);
         if let Some(failure) = self.streams.failure(key, state.last) {
@@ -43,7 +43,7 @@ impl RelayMachine {
         Ok(())
     }
 
-    /// Returns where a new stream goes, and what is on each of its frames (M-7).
+    /// Returns the destination of a new stream, and the fields of each of its frames (M-7).
     fn stream_target(&self, state: &StreamReply) -> Result<StreamTarget, Failure> {
         let (mut metadata, mut reply_to) = (state.metadata.clone(), state.reply_to.clone());
         let (mut chat_id, mut platform) = (state.chat_id.clone(), state.platform.clone());
@@ -68,7 +68,7 @@ impl RelayMachine {
         Ok(StreamTarget { chat_id, reply_to, metadata, platform, abilities })
     }
 
-    /// Takes the next step of every stream that something has happened to.
+    /// Takes the next step of every stream that has a new input.
     pub(super) fn advance_streams(&mut self) {
         while let Some(key) = self.streams.take_ready() {
             self.advance_stream(key);

@@ -1,4 +1,4 @@
-//! The rules, one by one: scripts of inputs, and what must come of them. Names begin with the rule's id.
+//! Tests of the rules: scripts of inputs and their expected outputs. Names begin with the rule's id.
 
 mod dead_letters;
 mod delivery;

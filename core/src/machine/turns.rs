@@ -15,7 +15,7 @@ use crate::turns::OpenTurn;
 const WORKING: &str = "👀";
 
 impl RelayMachine {
-    /// Takes a turn to a state.
+    /// Moves a turn to a state.
     pub(super) fn turn(&mut self, Turn { delivery, state }: Turn) -> Result<(), Failure> {
         let target = self.target(delivery)?;
         match state {
@@ -31,7 +31,7 @@ impl RelayMachine {
     }
 
     fn begin_turn(&mut self, delivery: DeliveryId, target: Target) {
-        // Without a connection there is nobody to show it to, and it would end with that connection anyway.
+        // Without a connection nothing can be shown, and the turn would end with the connection anyway.
         if !self.conn.state().is_up() || self.turns.contains(delivery.0) {
             return;
         }
@@ -47,7 +47,7 @@ impl RelayMachine {
         self.type_in_turn(delivery.0);
     }
 
-    /// Ends a turn, well or badly; `None` where it was stopped.
+    /// Ends a turn, as done or failed; `None` if it was stopped.
     fn end_turn(&mut self, delivery: DeliveryId, ended_well: Option<bool>) {
         let Some(OpenTurn { target, is_marked, .. }) = self.turns.close(delivery.0) else { return };
         if is_marked {
@@ -82,7 +82,7 @@ impl RelayMachine {
     fn closing_mark(&self, target: &Target, ended_well: bool) -> &'static str {
         let platform = self.platform_of(target);
         let descriptor = self.descriptor_for(&target.chat_id, platform.as_deref());
-        // Telegram knows a fixed set of reactions, and neither sign is in it.
+        // Telegram has a fixed set of reactions without these two.
         let is_telegram = descriptor.is_some_and(|descriptor| descriptor.platform == "telegram");
         match (is_telegram, ended_well) {
             (true, true) => "👍",
@@ -92,7 +92,7 @@ impl RelayMachine {
         }
     }
 
-    /// Shows the oldest typing sign, or ends the oldest turn, where it is due.
+    /// Shows the oldest due typing sign, or ends the oldest turn that timed out.
     pub(super) fn turn_due(&mut self) {
         if let Some(delivery) = self.turns.typing_due(self.now) {
             self.type_in_turn(delivery);
@@ -103,7 +103,7 @@ impl RelayMachine {
         }
     }
 
-    /// Shows the typing sign of a turn, and schedules the next.
+    /// Shows the typing sign of a turn and schedules the next one.
     fn type_in_turn(&mut self, delivery: u64) {
         let due = self.now + clamp_timeout(self.config.timing.typing_interval);
         if let Some(target) = self.turns.schedule_typing(delivery, due) {
@@ -117,7 +117,7 @@ impl RelayMachine {
         self.show(&Op::Typing(Typing { chat_id, content, metadata, platform }));
     }
 
-    /// Requests a sign of a turn, without waiting for its result. Returns true if it will be written.
+    /// Requests a sign of a turn without waiting for its result. Returns true if it will be written.
     fn show(&mut self, op: &Op) -> bool {
         let asked = self.request(op, Owner::Turn).is_ok();
         self.stats.turn_signs_dropped += u64::from(!asked);
@@ -128,7 +128,7 @@ impl RelayMachine {
         target.platform.clone().filter(|platform| self.fronts(platform))
     }
 
-    /// Returns whether an op for a chat goes to Slack: by the descriptor of its platform (D-9).
+    /// Returns whether an op for a chat goes to Slack, by the descriptor of its platform (D-9).
     pub(super) fn is_slacks(&self, chat_id: &str, platform: Option<&str>) -> bool {
         self.descriptor_for(chat_id, platform).is_some_and(|descriptor| slack::is_slack(&descriptor.platform))
     }

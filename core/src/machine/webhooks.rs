@@ -10,18 +10,18 @@ use crate::webhook::{WebhookContent, WebhookOutcome, WebhookRequest, WebhookResp
 
 /// # Webhooks
 impl RelayMachine {
-    /// Returns whether the response to a request depends on its body, of which `delivery_body` bytes are taken at most.
-    /// If it does not, the request can be handed in without one.
+    /// Returns whether the response to a request depends on its body, of which at most `delivery_body` bytes are read.
+    /// If it does not, pass the request without a body.
     pub fn wants_body(&self, now: Now, request: &WebhookRequest<'_>) -> bool {
         self.is_open().is_ok() && request.wants_body(&self.config.delivery_keys, now.unix_s)
     }
 
-    /// Handles a request to the webhook server (H-6). Nothing of its body is read before its signature is verified (C-3).
+    /// Handles a request to the webhook server (H-6). Its body is read only after its signature is verified (C-3).
     ///
     /// A message takes the same path as one on the WebSocket, whether that is up or not: the same duplicates, chats and
     /// prompts. Its response waits for [`settle`](Self::settle), for `delivery_timeout` at most, and comes as
-    /// [`Action::Respond`]. The response to an interrupt follows its [`Action::Interrupt`] at once (L-16). A request that
-    /// is sent again, by a client that got no response or by somebody who listened in, is known by its message id and not
+    /// [`Action::Respond`]. The response to an interrupt follows its [`Action::Interrupt`] at once (L-16). A repeated
+    /// request, from a client that got no response or from an eavesdropper, is recognized by its message id and not
     /// delivered twice.
     ///
     /// There is nothing to do for a client that goes away.
@@ -49,7 +49,7 @@ impl RelayMachine {
             WebhookContent::Interrupt { session_key, chat_id } => {
                 let id = self.begin_to_wait();
                 self.actions.push_back(Action::Interrupt { session_key, chat_id });
-                // In this order: an answered request counts as received by the host.
+                // The order matters: an answered request counts as received by the host.
                 self.respond(id, WebhookResponse::Done);
                 Ok(WebhookOutcome::Pending(id))
             }

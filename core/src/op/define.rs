@@ -15,10 +15,11 @@
 /// }
 /// ```
 ///
-/// A field is `name: Type = Format as "name on the wire"`. With `=> write_it` a method of that name writes the field in
-/// place of the format: `fn write_it(&self, &mut Object, &Context)`. Fields that several ops have are written without a
-/// type: `chat_id`, `optional_chat_id`, `message_id`, `reply_to`, `delivery`, `metadata`, `platform`. Fields go out in the
-/// order of the definition. A further part `and { name: Type, }` holds fields that only Rust hosts can set.
+/// A field is `name: Type = Format as "name on the wire"`. With `=> write_it`, the method of that name writes the field
+/// instead of the format: `fn write_it(&self, &mut Object, &Context)`. Fields that several ops share are written
+/// without a type: `chat_id`, `optional_chat_id`, `message_id`, `reply_to`, `delivery`, `metadata`, `platform`. Frames
+/// have the fields in the order of the definition. A further part `and { name: Type, }` holds fields that only Rust
+/// hosts can set.
 macro_rules! op {
     (
         $(#[doc = $op_doc:literal])*

@@ -110,7 +110,7 @@ pub(super) fn parse<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 /// Reads an id. An integer counts as its literal.
 ///
 /// # Errors
-/// Returns what an id can be, where the value is none.
+/// Returns the forms that an id can have, if the value has none of them.
 pub fn read_id(value: Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text),
@@ -121,7 +121,7 @@ pub fn read_id(value: Value) -> Result<String, String> {
     }
 }
 
-/// Declares formats. The parts in brackets are optional, and stand in this order.
+/// Declares formats. The parts in brackets are optional and come in this order.
 macro_rules! formats {
     ($(
         $(#[$doc:meta])*
@@ -192,10 +192,10 @@ formats! {
             action.field(name, text.as_deref().filter(|_| context.anchor != Anchor::Flat))
         },
         id |text| text.as_deref(),;
-    /// Short text that the machine remembers, or that names something to it.
+    /// Short text that the machine remembers, or that identifies something.
     Name: String, Kind::Text, Always, read parse,
         write |text, name, action, _context| action.field(name, text), id |text| Some(text),;
-    /// Platform. It stands beside the action, not in it.
+    /// Platform. It is written beside the action, not in it.
     Platform: Option<String>, Kind::Text, Never, read |value| parse(value).map(Some), default None,
         id |text| text.as_deref(),;
     /// Text that the op needs.
@@ -203,7 +203,7 @@ formats! {
         write |text, name, action, _context| action.field(name, text), bytes |text| text.len(),;
     /// Text that the op cuts, and writes itself.
     CutText: String, Kind::Text, Always, read parse,;
-    /// The same, empty by default.
+    /// Same as above, empty by default.
     CutTextOrEmpty: String, Kind::Text, Always, read parse, default String::new(),;
     /// Text that goes out where it is set.
     OptionalText: Option<String>, Kind::Text, IfSet, read |value| parse(value).map(Some), default None,

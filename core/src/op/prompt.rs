@@ -91,7 +91,7 @@ formats! {
         read |value| parse(value).map(|given: Vec<GivenOption>| given.into_iter().map(PromptOption::from).collect()),
         write |options, name, action, _context| action.field(name, options),
         bytes |options| options.iter().map(PromptOption::text_bytes).sum(),;
-    /// Time-out of a prompt: whole seconds, rounded up, and never more than it is open (I-2).
+    /// Time-out of a prompt: whole seconds, rounded up, and never longer than the prompt is open (I-2).
     Seconds: Option<Duration>, Kind::Unsigned, IfSet,
         read |value| parse(value).map(|seconds| Some(Duration::from_secs(seconds))), default None,
         write |timeout, name, action, _context| {
@@ -119,20 +119,20 @@ impl Prompt {
         text
     }
 
-    /// Returns what is wrong with its ids, if anything is. The machine refuses such a prompt; who sends
-    /// [`as_text`](Self::as_text) in its place asks here.
+    /// Returns what is wrong with its ids, if anything is. The machine refuses such a prompt. Check this before sending
+    /// [`as_text`](Self::as_text) instead of the prompt.
     pub fn problem(&self) -> Option<String> {
         let count = self.options.len();
         if count > MAX_OPTIONS {
             return Some(format!("the prompt has {count} options: {MAX_OPTIONS} at most"));
         }
         if let Some(id) = self.prompt_id.as_deref().filter(|id| !is_id(id)) {
-            return Some(format!("{id:.64?} is no prompt id: {ID_SHAPE}"));
+            return Some(format!("{id:.64?} is not a prompt id: {ID_SHAPE}"));
         }
         let mut ids = BTreeSet::new();
         for option in &self.options {
             if !is_id(&option.id) {
-                return Some(format!("{:?} is no option id: {ID_SHAPE}", option.id));
+                return Some(format!("{:?} is not an option id: {ID_SHAPE}", option.id));
             }
             let length = self.prompt_id.as_ref().map_or(0, |id| custom_id_length(id, &option.id));
             if length > MOST_CUSTOM_ID {
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn i_6_an_id_of_the_hosts_own_has_the_shape_and_length_of_all() {
+    fn i_6_a_hosts_own_id_has_the_common_shape() {
         let problem = |prompt_id: &str, option_id: &str| {
             let option = PromptOption { id: option_id.into(), ..PromptOption::default() };
             let prompt_id = Some(prompt_id.to_owned());
@@ -162,7 +162,7 @@ mod tests {
         };
         assert_eq!(problem("order_7.A-b", "yes"), None);
         for bad in ["", "a b", "é", "a:b", &"x".repeat(33)] {
-            assert!(problem(bad, "yes").unwrap().contains("is no prompt id: write 1 to 32"), "{bad}");
+            assert!(problem(bad, "yes").unwrap().contains("is not a prompt id: write 1 to 32"), "{bad}");
         }
         assert_eq!(problem(&"p".repeat(32), &"o".repeat(27)), None);
         let long = format!(
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn i_1_a_prompt_has_at_most_a_hundred_options_each_with_an_id_of_its_own() {
+    fn i_1_a_prompt_has_at_most_100_options_with_unique_ids() {
         let problem = |ids: &[String]| {
             let option = |id: &String| PromptOption { id: id.clone(), label: String::new(), style: None };
             Prompt { options: ids.iter().map(option).collect(), ..Prompt::default() }.problem()

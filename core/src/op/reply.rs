@@ -20,7 +20,7 @@ op! {
         last: bool = FlagOrTrue as "final",
         metadata,
     } and {
-        /// Continues where an earlier reply ended: then it does not point at the message again.
+        /// Continues where an earlier reply ended: it does not point at the message again.
         continues: bool,
     }
 }

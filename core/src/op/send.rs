@@ -17,8 +17,8 @@ op! {
         metadata,
         platform,
     } and {
-        /// Continues where an earlier message ended: then it does not point at the message that it answers, and
-        /// is placed as if it did.
+        /// Continues where an earlier message ended: it does not point at the message that it answers, but is placed as
+        /// if it did.
         continues: bool,
     }
 }

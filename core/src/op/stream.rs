@@ -17,37 +17,36 @@ op! {
     /// that come faster the newest counts. Where the chat's platform offers drafts the reply grows as a draft, else
     /// as a message that is edited, else nothing is shown until a segment is complete. Only on Slack does a draft
     /// become the message, by a last frame that seals it; elsewhere the message is sent beside it, and the draft
-    /// vanishes. The frame that completes the text has `metadata.notify`; it goes out even where all of the text is
-    /// shown. Text beyond the platform's limit goes on in further messages, cut as [`crate::split::split`] cuts,
-    /// without numbers. Until the last state, an unfinished line that may yet become a fence, and a code block with
-    /// nothing in it, are not shown. The last state waits for nothing but the answer to the step before it; nor do
-    /// further messages that it takes.
+    /// vanishes. The frame that completes the text has `metadata.notify`; it is written even if all of the text is
+    /// already shown. Text beyond the platform's limit continues in further messages, cut like those of
+    /// [`crate::split::split`], without numbers. Until the last state, an unfinished line that may yet become a fence,
+    /// and an empty code block, are not shown. The last state, and further messages that it needs, wait only for the
+    /// answer to the step before them.
     ///
-    /// A text need not begin as the one before it: what has become of the message under way is replaced as a whole.
-    /// Messages that are finished stay as they are, and only what lies beyond their length goes on.
+    /// A text may begin differently from the one before it: the unfinished message is replaced as a whole. Finished
+    /// messages do not change, and only the text beyond their length continues.
     ///
     /// # How it ends
     ///
-    /// The last state completes once; until then the name takes no further state (definite). What may be shown already is
-    /// never sent again:
-    /// - A step that failed as **ambiguous** counts as shown, and what follows goes on. Unless the whole message was
-    ///   replaced by a later step, the stream in the end fails as ambiguous, too: all was sent, and a part may be missing.
-    /// - An edit that was **rejected**, or is **unsupported** by now: what is shown stays, and what lies beyond it goes on
-    ///   as segments. One that was to replace what is shown ends the stream with that failure.
-    /// - A draft that was rejected or is unsupported: the reply goes on as edits, or as segments. The same holds for
-    ///   a seal.
-    /// - A seal that failed as **ambiguous** is written once more; connectors treat it as idempotent. When that does
-    ///   not help, the stream fails as ambiguous, and nothing else of it goes out.
-    /// - A message that was rejected, and whatever was **declined**, ends the stream with that failure. Further
-    ///   states of that name fail with it at once, until the last.
-    /// - A **definite** failure, of a lost connection for instance, fails the last state if it has come, and leaves
-    ///   the stream as it is. Nothing waits for the next connection: states are refused while there is none, and then
-    ///   the next one goes on where the stream was. So the last state can be submitted again under its name, and
-    ///   nothing is shown twice.
+    /// The last state completes once; until then further states of that name are refused (definite). Text that may be
+    /// shown already is never sent again:
+    /// - A step that failed as **ambiguous** counts as shown, and the stream continues. Unless a later step replaced
+    ///   the whole message, the stream finally fails as ambiguous, too: all was sent, and a part may be missing.
+    /// - After an edit that was **rejected**, or is now **unsupported**, the shown text stays, and the rest continues
+    ///   as segments. If the edit was meant to replace shown text, the stream ends with that failure.
+    /// - After a draft or a seal that was rejected or is unsupported, the reply continues as edits or as segments.
+    /// - A seal that failed as **ambiguous** is written once more; connectors treat it as idempotent. If this fails,
+    ///   too, the stream fails as ambiguous, and no further frame of it is written.
+    /// - A rejected message, and any **declined** step, ends the stream with that failure. Further states of that name
+    ///   fail with it at once, up to the last.
+    /// - A **definite** failure, for example of a lost connection, fails the last state if it was submitted, and does
+    ///   not change the stream. No state waits for the next connection: states are refused while there is none, and
+    ///   the next state continues the stream. So the last state can be submitted again under its name, and nothing is
+    ///   shown twice.
     ///
-    /// After any other end the name is free, and a further state begins a new stream. A host that gives a stream up
-    /// should still say its last state: at most `streams` are under way, the next is refused definitely. Only those
-    /// of which the host knows that they failed make room. Together the texts may have `write_queue_bytes`.
+    /// After any other end the name is free, and a further state begins a new stream. A host that abandons a stream
+    /// should still submit its last state: at most `streams` are open, and the next one is refused definitely. Only
+    /// streams whose failure the host knows make room. Together the texts may have `write_queue_bytes`.
     #[derive(Default)]
     pub struct StreamReply: "stream", gate Always, returns Message {
         /// The host's name for this reply.

@@ -8,7 +8,7 @@ use crate::output::DeliveryId;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// Behavior of an op about the card of a chat, or of the turn that a delivery began.
+/// Implements the behavior of an op about the card of a chat, or of the turn that a delivery began.
 macro_rules! card_of_a_delivery {
     () => {
         fn problem_as_given(&self) -> Option<String> {
@@ -70,7 +70,7 @@ impl Behavior for TaskCard {
 
 write_card_id!(TaskCard);
 
-/// Returns what is missing where neither a chat nor a delivery is named.
+/// Returns what is missing if neither a chat nor a delivery is named.
 pub(super) fn chat_or_delivery(chat_id: &str, delivery: Option<DeliveryId>) -> Option<String> {
     let is_missing = chat_id.is_empty() && delivery.is_none();
     is_missing.then(|| "missing field `chat_id`, or `delivery` in its place".to_owned())

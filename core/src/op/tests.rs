@@ -1,10 +1,10 @@
-//! Every definition: its names, what it reads, and what it writes.
+//! Tests of every definition: its names, its reader and its writer.
 
 use super::*;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// Values of a field's kind, the plainest first.
+/// Returns values of a field's kind, the plainest first.
 fn values(field: &Field) -> Vec<Value> {
     match field.kind {
         Kind::Id => vec![json!("7"), json!(-7), json!(u64::MAX)],
@@ -19,7 +19,7 @@ fn values(field: &Field) -> Vec<Value> {
     }
 }
 
-/// Values that are of none of a field's kinds.
+/// Returns values that none of a field's kinds allows.
 fn wrong(field: &Field) -> Vec<Value> {
     let all = [json!("x"), json!(1.5), json!(true), json!({"a": 1}), json!([7]), json!(-1)];
     let fits = |value: &Value| match field.kind {
@@ -33,7 +33,7 @@ fn wrong(field: &Field) -> Vec<Value> {
     all.into_iter().filter(|value| !fits(value)).collect()
 }
 
-/// The fields that an op needs; a chat among them, where a delivery could stand in for it.
+/// Returns the fields that an op needs, including a chat if a delivery could replace it.
 fn needed(op: &Definition) -> Map<String, Value> {
     let fields = op.fields.iter().filter(|field| field.required || field.name == "chat_id");
     fields.map(|field| (field.name.to_owned(), values(field).remove(0))).collect()
@@ -91,11 +91,11 @@ fn each_field_is_read_or_refused_by_name() {
             let missing = format!("missing field `{}`", field.name);
             match field.required {
                 true => assert_eq!(read(op, &without), Err(missing.clone()), "{}", op.name),
-                // A delivery may have to stand in for the chat.
+                // A delivery may replace the chat.
                 false if field.name == "chat_id" => {}
                 false => assert_eq!(read(op, &without).as_ref(), Ok(&least), "{} {}", op.name, field.name),
             }
-            // Null is as good as absent.
+            // Null counts as absent.
             if needed.contains_key(field.name) {
                 assert_eq!(with(Value::Null), read(op, &without), "{} {}", op.name, field.name);
             } else {

@@ -12,7 +12,7 @@ op! {
         chat_id,
         /// Name of the thread. It is trimmed and cut after 100 characters; an empty name becomes `handoff`.
         name: String = CutTextOrEmpty as "thread_name" => write_name,
-        /// Id of the message that the thread hangs off, where it hangs off one.
+        /// Id of the message that the thread is attached to, if there is one.
         message_id: Option<String> = OptionalId as "message_id",
         metadata,
         platform,

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 pub enum TurnState {
     /// The agent works on it: 👀 is put on the message, and the typing sign is kept up.
     Begin,
-    /// It ended well: ✅ takes the place of 👀.
+    /// It succeeded: ✅ replaces 👀.
     Done,
-    /// It failed: ❌ takes the place of 👀.
+    /// It failed: ❌ replaces 👀.
     Failed,
     /// The user stopped it: 👀 is removed. Streamed replies to the delivery end with what is shown.
     Stopped,

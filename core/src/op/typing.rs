@@ -5,8 +5,8 @@ use super::format::OptionalText;
 use super::{Behavior, Placement};
 
 op! {
-    /// Shows, words or clears the typing sign. Completes with [`Reply::Done`](crate::command::Reply::Done), whatever
-    /// the connector answers.
+    /// Shows the typing sign, sets its text, or clears it. Completes with
+    /// [`Reply::Done`](crate::command::Reply::Done) for any answer of the connector.
     #[derive(Default)]
     pub struct Typing: "typing", gate Always, returns NeverFails {
         chat_id,

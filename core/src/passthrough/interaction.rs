@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn p_9_what_was_chosen_from_a_select_menu_reaches_the_host() {
+    fn p_9_values_of_a_select_menu_reach_the_host() {
         let select = |data: Value| shown(&json!({"type": 3, "data": data, "message": {"id": "77"}}));
         let chosen =
             select(json!({"custom_id": "size", "component_type": 3, "values": ["s", "m, l", 7, null]}));
@@ -417,13 +417,13 @@ mod tests {
             ("text", json!("/Summarize")),
             ("target", json!({"kind": "message", "id": "900"})),
             ("reply_to_message_id", json!("900")),
-            // The forward's bot wrote it.
+            // The forward's bot is the author.
             ("reply_to", json!({"text": "long\nread", "author": "Ada", "is_own": true})),
             ("media", json!([{"url": "https://cdn/e", "kind": "video", "mime": "video/mp4"}])),
         ] {
             assert_eq!(event[field], expected, "{field}");
         }
-        // What was not told is left out.
+        // Fields that the interaction lacks are left out.
         let bare = command(json!({}));
         assert_eq!(
             (&bare["target"]["id"], bare.get("reply_to"), bare.get("media")),
@@ -440,7 +440,7 @@ mod tests {
         );
         assert_eq!(event["target"], json!({"kind": "user", "id": "5", "name": "bob"}));
         assert_eq!((event.get("reply_to_message_id"), event.get("reply_to")), (None, None));
-        // A slash command has none, whatever stands there.
+        // A slash command has no target, even if the field is present.
         assert_eq!(
             shown(&json!({"type": 2, "data": {"name": "x", "type": 1, "target_id": "5"}})).get("target"),
             None
@@ -457,7 +457,8 @@ mod tests {
         }
     }
 
-    /// D-3: the types of interactions, options, components and channels are whole numbers, too. W-11: so is a NaN null.
+    /// D-3: the types of interactions, options, components and channels are whole numbers in every spelling. W-11: NaN
+    /// counts as null.
     #[test]
     fn d_3_w_11_numbers_of_interactions_are_read_in_every_spelling() {
         let read = |body: &str| read(&forward(body.as_bytes()));
@@ -476,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn p_7_where_it_comes_from() {
+    fn p_7_the_source_of_an_interaction() {
         let source = |body: Value| serde_json::to_value(event(&body).unwrap().source).unwrap();
         assert_eq!(
             source(json!({"type": 2, "id": "9", "channel_id": "c", "guild_id": "g", "data": {"name": "x"},
@@ -500,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn p_8_an_interaction_says_that_it_is_one_and_its_credential_stays_behind() {
+    fn p_8_an_interaction_event_holds_no_credential() {
         let body = json!({"type": 2, "token": "hunter2", "channel_id": "c", "data": {"name": "x"}});
         let event = event(&body).unwrap();
         assert!(event.is_interaction);
@@ -509,7 +510,7 @@ mod tests {
         assert!(shown.contains(r#""interaction":true"#) && !shown.contains("hunter2"), "{shown}");
     }
 
-    /// Vectors of which the rules make no event, where the reference made an empty one: the rule.
+    /// Vectors that the reference turns into an empty event, and the rules into none: name and rule.
     const NO_EVENT: &[(&str, &str)] = &[
         ("ping", "P-6"),
         ("empty object", "P-6"),
@@ -519,10 +520,11 @@ mod tests {
         ("type missing", "P-6"),
     ];
 
-    /// Fields in which the rules differ from the reference: the field, the rule, and what ours must be given theirs.
+    /// Fields in which the rules differ from the reference: the field, the rule, and a check of our value against the
+    /// reference's.
     type Departure = (&'static str, &'static str, fn(&Value, &Value) -> bool);
     const FIELDS: &[Departure] = &[
-        // The slash and the options, where theirs is the bare name.
+        // The slash and the options; the reference has the bare name.
         ("/text", "P-3", |ours, theirs| {
             let rest = ours.as_str().and_then(|ours| ours.strip_prefix('/')?.strip_prefix(theirs.as_str()?));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
@@ -530,11 +532,11 @@ mod tests {
         ("/message_type", "P-3", |ours, theirs| ours == "command" && theirs == "text"),
         ("/source/platform", "P-7", |ours, theirs| ours == "discord" && theirs == "relay"),
         ("/source/chat_type", "P-7", |ours, theirs| ours == "group" && theirs == "channel"),
-        // The nick, or the global name, before the user name.
+        // The nick, or the global name, instead of the user name.
         ("/source/user_name", "P-7", |ours, _| ours.as_str().is_some_and(|name| !name.is_empty())),
     ];
 
-    /// Every vector: what the reference made of the body, but for what the tables say.
+    /// Every vector gives the reference's event, except for the listed departures.
     #[test]
     fn p_2_p_3_p_6_p_7_vectors() {
         let file: Value =

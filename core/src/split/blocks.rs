@@ -1,17 +1,17 @@
-//! The blocks of a text, line by line, as CommonMark reads them: containers, fenced code, and text.
+//! Reads the blocks of a text line by line, as CommonMark does: containers, fenced code, and text.
 
 use super::cursor::Cursor;
 use super::spans::{Span, spans};
 use std::ops::Range;
 
-/// Containers inside each other, at most; a marker inside so many is text. It bounds what a line can cost.
+/// Maximum nesting of containers. A marker at a deeper level is text. This bounds the cost of a line.
 const DEEPEST: usize = 32;
 
 /// A block quote or a list item.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Container {
     Quote {
-        /// A space comes after its `>`.
+        /// True if a space follows its `>`.
         spaced: bool,
     },
     Item {
@@ -20,59 +20,59 @@ pub(super) enum Container {
     },
 }
 
-/// A container with those around it.
+/// A container and the containers around it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     pub(super) container: Container,
     parent: Option<usize>,
-    /// Nothing has come in it but its marker.
+    /// True if nothing but its marker has been read yet.
     is_bare: bool,
 }
 
 /// An opening fence.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Fence {
-    /// The character that it is made of.
+    /// Character of the fence.
     pub(super) mark: char,
     pub(super) length: usize,
     pub(super) info: String,
-    /// Columns of white space before it, inside of its containers.
+    /// Columns of white space before it, inside its containers.
     pub(super) indent: usize,
 }
 
-/// What a line is.
+/// Kind of a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// Nothing, or text that is no code.
+    /// An empty line, or text outside of code.
     Text,
-    /// A line that opens a fenced block, by its place in [`Blocks::fences`].
+    /// Line that opens a fenced block, by its index in [`Blocks::fences`].
     Opens(usize),
-    /// A line inside that block.
+    /// Line inside that block.
     Inside(usize),
-    /// The line that closes it.
+    /// Line that closes it.
     Closes(usize),
 }
 
-/// One line.
+/// A line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MarkdownLine {
     pub(super) start: usize,
-    /// Without what ends it.
+    /// End of the line, without its line break.
     pub(super) end: usize,
-    /// Where the next one starts.
+    /// Start of the next line.
     pub(super) next: usize,
-    /// Where its text begins, after the white space and markers of its containers.
+    /// Start of its text, after the white space and markers of its containers.
     pub(super) content: usize,
     pub(super) kind: Kind,
-    /// The innermost of the containers of before that it is in.
+    /// Innermost container that was open before the line and contains it.
     pub(super) outer: Option<usize>,
-    /// The innermost container at its end.
+    /// Innermost container at its end.
     pub(super) inner: Option<usize>,
-    /// The fenced block that ends before it, since it is not in the block's container.
+    /// Fenced block that ends before the line, since the line is not in the block's container.
     pub(super) ends: Option<usize>,
 }
 
-/// Where a text begins that goes on from another: what was open there.
+/// Context of a text that continues another: the blocks that are open at its beginning.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Context {
     pub(super) containers: Vec<Container>,
@@ -80,21 +80,21 @@ pub(super) struct Context {
     /// Length of the run of backticks that opened a code span.
     pub(super) span: Option<usize>,
     pub(super) is_paragraph: bool,
-    /// The text begins inside a line.
+    /// True if the text begins inside a line.
     pub(super) is_mid_line: bool,
 }
 
-/// The blocks of a text.
+/// Blocks of a text.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
     pub(super) lines: Vec<MarkdownLine>,
     pub(super) fences: Vec<Fence>,
-    /// The innermost container of each fence.
+    /// Innermost container of each fence.
     pub(super) fence_in: Vec<Option<usize>>,
     pub(super) spans: Vec<Span>,
-    /// What of the text is code, in order: each line of a fenced block, and of a code span between its backticks.
+    /// Ranges of code, in order: each line of a fenced block, and of a code span between its backticks.
     pub(super) code: Vec<Range<usize>>,
-    /// The lines that go on with a paragraph, in order; the number of lines, where one is open at the end.
+    /// Lines that continue a paragraph, in order; the number of lines if a paragraph is open at the end.
     pub(super) goes_on: Vec<usize>,
     nodes: Vec<Node>,
 }
@@ -116,7 +116,7 @@ impl Blocks {
         reader.blocks
     }
 
-    /// The lines of a text in which nothing is code.
+    /// Returns the lines of a text without code.
     pub(super) fn plain(text: &str) -> Blocks {
         let mut lines = Vec::new();
         let mut start = 0;
@@ -137,8 +137,8 @@ impl Blocks {
         Blocks { lines, ..Blocks::default() }
     }
 
-    /// As much of a growing text as can be shown: all but a last line that may yet become a fence, and a block in which
-    /// there is nothing so far.
+    /// Returns the length of the part of a growing text that can be shown: without a last line that may yet become a
+    /// fence, and without a block that is still empty.
     pub(super) fn settled(&self, text: &str) -> usize {
         let mut hold = None;
         for line in &self.lines {
@@ -158,7 +158,7 @@ impl Blocks {
         }
     }
 
-    /// The containers around a place, the outermost first.
+    /// Returns the containers around a position, outermost first.
     pub(super) fn path(&self, innermost: Option<usize>) -> Vec<usize> {
         let up = std::iter::successors(innermost, |node| self.nodes[*node].parent);
         let mut path: Vec<usize> = up.collect();
@@ -171,7 +171,7 @@ impl Blocks {
     }
 }
 
-/// The end of the line at `start`, and where the next one starts.
+/// Returns the end of the line at `start`, and the start of the next line.
 fn line_end(text: &str, start: usize) -> (usize, usize) {
     match memchr::memchr2(b'\n', b'\r', &text.as_bytes()[start..]) {
         None => (text.len(), text.len()),
@@ -183,7 +183,7 @@ fn line_end(text: &str, start: usize) -> (usize, usize) {
     }
 }
 
-/// What the lines so far have left open.
+/// Leaf block that is open after the lines read so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Leaf {
     None,
@@ -197,7 +197,7 @@ struct Reader {
     leaf: Leaf,
     /// Lines of the open paragraph.
     paragraph: Vec<Range<usize>>,
-    /// A code span is open before the first paragraph.
+    /// Code span that is open before the first paragraph.
     span: Option<usize>,
 }
 
@@ -227,7 +227,7 @@ impl Reader {
         self.blocks.nodes.push(Node { container, parent, is_bare: true });
     }
 
-    /// The innermost container has something in it.
+    /// Marks the innermost container as no longer empty.
     fn fill(&mut self) {
         if let Some(node) = self.open.last() {
             self.blocks.nodes[*node].is_bare = false;
@@ -268,7 +268,7 @@ impl Reader {
         self.blocks.lines.push(MarkdownLine { start, end, next, content, kind, outer, inner, ends });
     }
 
-    /// How many of the open containers a line is in, and consumes what says so.
+    /// Returns how many of the open containers contain a line, and consumes their markers.
     fn matched(&self, cursor: &mut Cursor<'_>) -> usize {
         let is_in = |node: &&usize| {
             let Node { container, is_bare, .. } = self.blocks.nodes[**node];
@@ -277,7 +277,7 @@ impl Reader {
         self.open.iter().take_while(is_in).count()
     }
 
-    /// A line inside a fenced block.
+    /// Reads a line inside a fenced block.
     fn inside(&mut self, number: usize, cursor: Cursor<'_>, start: usize, end: usize) -> Kind {
         let fence = &self.blocks.fences[number];
         let text = cursor.text();
@@ -291,7 +291,7 @@ impl Reader {
         Kind::Inside(number)
     }
 
-    /// A line outside of fenced blocks.
+    /// Reads a line outside of fenced blocks.
     fn outside(
         &mut self,
         text: &str,
@@ -301,7 +301,7 @@ impl Reader {
         matched: usize,
         is_mid_line: bool,
     ) -> Kind {
-        // Whether a container has begun on this line.
+        // True once a container has begun on this line.
         let mut has_begun = false;
         while !cursor.is_blank() && !is_mid_line {
             let is_paragraph = self.leaf == Leaf::Paragraph && !has_begun;
@@ -358,7 +358,8 @@ impl Reader {
         Kind::Text
     }
 
-    /// Closes what a line is not in, and the paragraph before it, unless a container that began on it has done so.
+    /// Closes the containers that a line is not in, and the paragraph before it, unless a container that began on the
+    /// line has done so.
     fn close_to(&mut self, text: &str, matched: usize, has_begun: bool) {
         if !has_begun {
             self.end_paragraph(text);
@@ -384,7 +385,7 @@ impl Reader {
     }
 }
 
-/// Whether a line goes on in a container, and consumes what says so.
+/// Returns whether a line continues a container, and consumes the container's marker.
 pub(super) fn enter(cursor: &mut Cursor<'_>, container: Container, is_bare: bool) -> bool {
     match container {
         Container::Quote { .. } => {
@@ -408,7 +409,7 @@ pub(super) fn enter(cursor: &mut Cursor<'_>, container: Container, is_bare: bool
     }
 }
 
-/// The container that a line opens, whose marker is consumed. `interrupts` says that the line would go on with a
+/// Returns the container that a line opens, and consumes its marker. `interrupts` says that the line could continue a
 /// paragraph.
 fn opens_container(cursor: &mut Cursor<'_>, interrupts: bool, depth: usize) -> Option<Container> {
     let text = cursor.text();
@@ -433,13 +434,13 @@ fn opens_container(cursor: &mut Cursor<'_>, interrupts: bool, depth: usize) -> O
     cursor.skip(indent);
     cursor.bump(marker);
     let gap = cursor.indent();
-    // An empty item, or one that begins with indented code.
+    // An empty item, or an item that begins with indented code.
     let gap = if is_empty || gap > 4 { 1 } else { gap };
     cursor.skip(gap);
     Some(Container::Item { width: indent + marker + gap })
 }
 
-/// Length of the list marker that a text begins with.
+/// Returns the length of the list marker that a text begins with.
 fn marker(text: &str) -> Option<usize> {
     if text.starts_with(['-', '+', '*']) {
         return Some(1);
@@ -449,7 +450,7 @@ fn marker(text: &str) -> Option<usize> {
     is_marker.then_some(digits + 1)
 }
 
-/// The fence that a line opens.
+/// Returns the fence that a line opens.
 pub(super) fn opens_fence(cursor: &Cursor<'_>) -> Option<Fence> {
     let text = cursor.text();
     let mark = text.chars().next().filter(|c| matches!(c, '`' | '~'))?;
@@ -460,8 +461,8 @@ pub(super) fn opens_fence(cursor: &Cursor<'_>) -> Option<Fence> {
     is_fence.then(|| Fence { mark, length, info, indent: cursor.indent() })
 }
 
-/// Whether more text could make a fence of an unfinished line, or another one: what comes before it on the line may be
-/// markers of containers.
+/// Returns whether more text could turn an unfinished line into a fence, or into a different fence. The text before the
+/// fence on the line may be markers of containers.
 fn may_be_fence(line: &str) -> bool {
     let text = line.trim_start_matches(|c: char| {
         c.is_ascii_digit() || matches!(c, ' ' | '\t' | '>' | '-' | '+' | '*' | '.' | ')')
@@ -478,7 +479,7 @@ fn is_heading(text: &str) -> bool {
     (1..=6).contains(&(text.len() - rest.len())) && (rest.is_empty() || rest.starts_with([' ', '\t']))
 }
 
-/// Whether a line makes a heading of the paragraph before it.
+/// Returns whether a line turns the paragraph before it into a heading.
 fn is_underline(text: &str) -> bool {
     let text = text.trim_end_matches([' ', '\t']);
     ['=', '-'].iter().any(|mark| text.starts_with(*mark) && text.trim_start_matches(*mark).is_empty())

@@ -1,6 +1,7 @@
-//! A place in one line, with its column: white space is counted in columns, and a tab reaches to the next stop of four.
+//! Position in one line, with its column. White space is counted in columns, and a tab reaches to the next multiple of
+//! four.
 
-/// A place in a line. A tab may be consumed in part: then the column is inside it.
+/// Position in a line. If a tab is consumed in part, the column is inside the tab.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'t> {
     line: &'t str,
@@ -13,17 +14,17 @@ impl<'t> Cursor<'t> {
         Cursor { line, at: 0, column: 0 }
     }
 
-    /// Bytes from the line's start.
+    /// Returns the number of bytes from the line's start.
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
-    /// The rest of the line; a tab that was consumed in part is in it.
+    /// Returns the rest of the line, including a tab that was consumed in part.
     pub(super) fn rest(&self) -> &'t str {
         &self.line[self.at..]
     }
 
-    /// The rest of the line without the white space before it.
+    /// Returns the rest of the line without its leading white space.
     pub(super) fn text(&self) -> &'t str {
         self.rest().trim_start_matches([' ', '\t'])
     }
@@ -32,13 +33,13 @@ impl<'t> Cursor<'t> {
         self.text().is_empty()
     }
 
-    /// Columns of white space ahead.
+    /// Returns the columns of white space ahead.
     pub(super) fn indent(&self) -> usize {
         let white = self.rest().bytes().take_while(|b| matches!(b, b' ' | b'\t'));
         white.fold(self.column, step) - self.column
     }
 
-    /// Consumes white space, `columns` at most.
+    /// Consumes at most `columns` columns of white space.
     pub(super) fn skip(&mut self, columns: usize) {
         let to = self.column + columns;
         while self.column < to {
@@ -57,14 +58,14 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// Consumes `bytes` of one column each.
+    /// Consumes `bytes` bytes of one column each.
     pub(super) fn bump(&mut self, bytes: usize) {
         self.at += bytes;
         self.column += bytes;
     }
 }
 
-/// The column after a white space.
+/// Returns the column after a white space.
 fn step(column: usize, byte: u8) -> usize {
     if byte == b'\t' { column + 4 - column % 4 } else { column + 1 }
 }

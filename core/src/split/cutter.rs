@@ -1,5 +1,5 @@
-//! Where a text is cut: at a newline, else at a space, else between two grapheme clusters, such that what is code in it
-//! is code in the parts, and nothing else is.
+//! Chooses where a text is cut: at a newline, else at a space, else between two grapheme clusters. Code of the text
+//! stays code in the parts, and nothing else becomes code.
 
 use super::blocks::{Blocks, Context, Kind};
 use super::part::{Builder, Part, Start, Style};
@@ -7,39 +7,39 @@ use super::{SplitOptions, bounded};
 use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Places of one sort at which a part fits, and those at which it does not, that are tried at most: together they bound
-/// what a part can cost.
+/// Maximum number of places of one sort that are tried: of those at which a part fits, and of those at which it does
+/// not. Together they bound the cost of a part.
 pub(super) const TRIES: usize = 6;
 pub(super) const MISSES: usize = 12;
 
-/// A place to cut.
+/// Place to cut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Place {
-    /// Where the part ends.
+    /// End of the part.
     end: usize,
-    /// Where the next one begins.
+    /// Start of the next part.
     next: usize,
-    /// Units of the text up to its end.
+    /// Units of the text up to the part's end.
     used: usize,
 }
 
-/// The places of a part, each sort in the order of the text.
+/// Places to cut in a part. Each sort is in the order of the text.
 #[derive(Debug, Default)]
 struct Places {
     newlines: Vec<Place>,
     spaces: Vec<Place>,
     others: Vec<Place>,
-    /// Those that are taken when none of the others will do.
+    /// Places that are used if none of the others works.
     odd: Vec<Place>,
 }
 
-/// A part, and where the next one begins.
+/// A part, and the start of the next one.
 pub(super) struct Cut {
     pub(super) part: Part,
     pub(super) next: usize,
 }
 
-/// Cuts one text.
+/// Cuts a text.
 pub(super) struct Cutter<'a> {
     pub(super) text: &'a str,
     pub(super) blocks: &'a Blocks,
@@ -53,7 +53,7 @@ impl Cutter<'_> {
         Builder { text: self.text, blocks: self.blocks, room: self.room }
     }
 
-    /// The first part of the text from `start` on: one that reads right, where there is one.
+    /// Returns the first part of the text from `start` on. It reads right if there is such a part.
     pub(super) fn cut(&self, start: &Start) -> Cut {
         let places = self.places(start);
         let sorts = [&places.newlines, &places.spaces, &places.others, &places.odd];
@@ -66,7 +66,7 @@ impl Cutter<'_> {
         self.anywhere(start)
     }
 
-    /// All that is left, where it fits.
+    /// Returns the whole rest of the text, if it fits.
     fn all(&self, start: &Start, reads: bool) -> Option<Cut> {
         let end = self.text.len();
         bounded(self.room.unit, &self.text[start.at..], self.budget())?;
@@ -76,22 +76,23 @@ impl Cutter<'_> {
         parts.find(will_do).map(|part| Cut { part, next: end })
     }
 
-    /// Units for a part without its number.
+    /// Returns the units for a part without its number.
     fn budget(&self) -> usize {
         self.room.limit - self.number
     }
 
-    /// Units by which a part is too long.
+    /// Returns the number of units by which a part is too long.
     fn excess(&self, part: &Part) -> usize {
-        // The number comes on a line of its own after a fence.
+        // After a fence the number is on a line of its own.
         let most = self.budget() - usize::from(part.ends_with_fence && self.number > 0);
         self.room.unit.len(&part.text).saturating_sub(most)
     }
 
-    /// The part that ends at the last place that will do; `reads` asks that its code, and that after it, is code.
+    /// Returns the part that ends at the last place that works. With `reads`, its code and the code after it must stay
+    /// code.
     fn best(&self, start: &Start, places: &[Place], reads: bool) -> Option<Cut> {
         let (mut tries, mut misses) = (0, 0);
-        // Units of the text that may fit beside what is put in.
+        // Maximum units of the text that fit beside the inserted markers.
         let mut most = usize::MAX;
         for place in places.iter().rev() {
             if place.used > most {
@@ -122,7 +123,7 @@ impl Cutter<'_> {
         None
     }
 
-    /// Where the next part begins: after a fence that closes what the part has closed already.
+    /// Returns the start of the next part: after a fence that closes a block which the part has closed already.
     fn past_fence(&self, next: usize) -> usize {
         let start = self.builder().start(next);
         match self.blocks.lines.get(start.line) {
@@ -131,13 +132,13 @@ impl Cutter<'_> {
         }
     }
 
-    /// Nothing is put in, so that something always fits: at least one scalar value.
+    /// Cuts anywhere and inserts nothing, so that at least one scalar value always fits.
     fn anywhere(&self, start: &Start) -> Cut {
         let mut used = 0;
         let mut end = start.at;
         for c in self.text[start.at..].chars() {
             used += self.room.unit.of(c);
-            // A fence of its own may be followed by a number on a line of its own.
+            // After a fence the number needs a line of its own.
             if used >= self.budget() && end > start.at {
                 break;
             }
@@ -146,7 +147,7 @@ impl Cutter<'_> {
         Cut { part: self.builder().build(start, end, Style::Bare, false), next: end }
     }
 
-    /// Every place up to which the text itself fits.
+    /// Returns every place up to which the text itself fits.
     fn places(&self, start: &Start) -> Places {
         let (unit, budget) = (self.room.unit, self.budget());
         // A scalar value has at most four bytes and at least one unit.
@@ -191,7 +192,7 @@ impl Cutter<'_> {
         let is_before_text = place.end < line.content || place.next <= line.content;
         let is_fence = matches!(line.kind, Kind::Opens(_)) || matches!(line.kind, Kind::Closes(_));
         let is_odd = match is_newline {
-            // An empty block is left, or empty lines begin the next part.
+            // An empty block would be left, or the next part would begin with empty lines.
             true => matches!(line.kind, Kind::Opens(_)) || place.end == line.start && line.kind == Kind::Text,
             false => is_fence || is_before_text,
         };
@@ -206,8 +207,8 @@ impl Cutter<'_> {
         }
     }
 
-    /// Whether a place is inside of a code span that fits into a part, or inside of its backticks. `last` is the span of
-    /// the place before, and whether it fits: places come in order, and it is measured once.
+    /// Returns whether a place is inside a code span that fits into a part, or inside the span's backticks. `last`
+    /// caches the span of the previous place and whether it fits: places come in order, so each span is measured once.
     fn splits_a_span(&self, place: Place, last: &mut Option<(usize, bool)>) -> bool {
         let spans = &self.blocks.spans;
         let number = spans.partition_point(|span| span.whole.end <= place.end);
@@ -220,7 +221,7 @@ impl Cutter<'_> {
         fits || !span.code.contains(&place.end) || place.end == span.code.start
     }
 
-    /// Whether a part reads right, and the number that comes after it is no code.
+    /// Returns whether a part reads right, and its number is not read as code.
     fn reads_right_to_its_end(&self, start: &Start, part: &Part, end: usize) -> bool {
         if !may_be_code(&part.text) {
             return self.reads_right(start, part, end);
@@ -231,7 +232,7 @@ impl Cutter<'_> {
         code.last().is_none_or(|code| code.end <= part.text.len()) && self.reads_right(start, part, end)
     }
 
-    /// Whether what of a part is code, and nothing else, is code in the text.
+    /// Returns whether exactly the code of the text is code in a part.
     fn reads_right(&self, start: &Start, part: &Part, end: usize) -> bool {
         if !may_be_code(&part.text) && !may_be_code(&self.text[start.at..end]) {
             return true;
@@ -249,12 +250,12 @@ impl Cutter<'_> {
                 }
             }
         }
-        // Nothing that was put in is code.
+        // Inserted text must not be code.
         let bytes = part.text.as_bytes();
         (0..bytes.len()).all(|at| is_own[at] || !is_code[at] || bytes[at].is_ascii_whitespace())
     }
 
-    /// Whether the text from `next` on can be read as what it is, as far as the next part can reach.
+    /// Returns whether the text from `next` on still reads correctly, as far as the next part can reach.
     fn goes_on_well(&self, next: usize) -> bool {
         if next >= self.text.len() {
             return true;
@@ -266,7 +267,7 @@ impl Cutter<'_> {
         let line = lines.iter().find(|line| line.next >= far).or(lines.last());
         let end = line.map_or(next, |line| line.end).min(next.saturating_add(budget.saturating_mul(4)));
         let end = self.text.floor_char_boundary(end).max(next);
-        // What a span that goes on behind it is, cannot be seen.
+        // A span that continues beyond the window cannot be checked.
         let spans = &self.blocks.spans;
         let span = spans.get(spans.partition_point(|span| span.whole.end <= end));
         let end = span.filter(|span| span.whole.start < end).map_or(end, |span| span.whole.start.max(next));
@@ -277,7 +278,7 @@ impl Cutter<'_> {
     }
 }
 
-/// The styles that differ: where no container is lost there is nothing to shift.
+/// Returns the styles that differ: if no container is lost, there is nothing to shift.
 fn styles(start: &Start) -> &'static [Style] {
     if start.lost.is_empty() { &[Style::AsIs] } else { &[Style::AsIs, Style::Shifted] }
 }
@@ -286,7 +287,7 @@ fn may_be_code(text: &str) -> bool {
     memchr::memchr2(b'`', b'~', text.as_bytes()).is_some()
 }
 
-/// For each byte of a range whether it is in one of the ranges.
+/// Returns a flag for each byte of a range: true if the byte is in one of the ranges.
 fn marks(ranges: &[Range<usize>], of: Range<usize>) -> Vec<bool> {
     let mut marks = vec![false; of.len()];
     let first = ranges.partition_point(|range| range.end <= of.start);

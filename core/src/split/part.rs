@@ -1,33 +1,33 @@
-//! One part of a text: what of the text is in it, and what is put in, so that its code reads as code.
+//! Writes one part of a text: its piece of the text, and the inserted markers that keep its code readable as code.
 
 use super::blocks::{Blocks, Container, Context, Fence, Kind, MarkdownLine, enter};
 use super::cursor::Cursor;
 use super::{SplitOptions, bounded};
 use std::ops::Range;
 
-/// Where a part begins, and what is open there.
+/// Start of a part, and the blocks that are open there.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Start {
     pub(super) at: usize,
-    /// The line that it begins in.
+    /// Line that the part begins in.
     pub(super) line: usize,
-    /// It is not where that line begins.
+    /// True if the part begins inside that line.
     pub(super) is_mid_line: bool,
-    /// The containers around it, whose beginnings are in an earlier part.
+    /// Containers around it that began in an earlier part.
     pub(super) lost: Vec<usize>,
     pub(super) fence: Option<usize>,
-    /// Length of the run of backticks of the code span that it begins in.
+    /// Length of the run of backticks of the code span that the part begins in.
     pub(super) span: Option<usize>,
 }
 
-/// How the lines of containers that began in an earlier part are written.
+/// Style of the lines of containers that began in an earlier part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Style {
-    /// As they are in the text.
+    /// As in the text.
     AsIs,
-    /// Without the indentation that lost list items ask for, and inside of their quotes.
+    /// Without the indentation that lost list items require, and inside their quotes.
     Shifted,
-    /// As they are, and nothing is put in.
+    /// As in the text, with nothing inserted.
     Bare,
 }
 
@@ -35,9 +35,9 @@ pub(super) enum Style {
 #[derive(Debug, Default)]
 pub(super) struct Part {
     pub(super) text: String,
-    /// What of it is the text's own: where that begins in the part, and what it is of the text.
+    /// Pieces of the text in the part: the position in the part, and the range of the text.
     pub(super) own: Vec<(usize, Range<usize>)>,
-    /// Its last line is a fence.
+    /// True if its last line is a fence.
     pub(super) ends_with_fence: bool,
 }
 
@@ -52,7 +52,7 @@ impl Part {
 
 #[cfg(test)]
 thread_local! {
-    /// How often a part was built: what splitting costs.
+    /// Number of parts that were built: the cost of splitting.
     pub(super) static BUILDS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The part from `start` to `end`. What is open at its end is closed, if `closes`.
+    /// Builds the part from `start` to `end`. If `closes` is true, open blocks are closed at its end.
     pub(super) fn build(&self, start: &Start, end: usize, style: Style, closes: bool) -> Part {
         #[cfg(test)]
         BUILDS.set(BUILDS.get() + 1);
@@ -106,7 +106,7 @@ impl Builder<'_> {
         part
     }
 
-    /// What opens again what is open at the start.
+    /// Reopens the blocks that are open at the start.
     fn reopen(&self, part: &mut Part, start: &Start, style: Style) {
         if let Some(number) = start.fence {
             let fence = &self.blocks.fences[number];
@@ -122,8 +122,8 @@ impl Builder<'_> {
         }
     }
 
-    /// What is left of a line, where `from` is no further than its text. The code span that the part begins in is opened
-    /// again where the text begins.
+    /// Writes the rest of a line, where `from` is not beyond the beginning of the line's text. The code span that the
+    /// part begins in is reopened at that beginning.
     fn put_line(&self, part: &mut Part, start: &Start, line: &MarkdownLine, from: usize, to: usize) {
         let from = from.min(to);
         let Some(ticks) = start.span.filter(|_| line.start <= start.at) else {
@@ -135,14 +135,14 @@ impl Builder<'_> {
         part.put(self.text, text..to);
     }
 
-    /// A line of the text, or what of it is in the part.
+    /// Writes a line of the text, or the piece of it that is in the part.
     fn line(&self, part: &mut Part, start: &Start, line: &MarkdownLine, end: usize, style: Style) {
         let to = line.next.min(end);
         let is_cut = start.is_mid_line && line.start <= start.at;
         if is_cut || style == Style::Bare {
             return self.put_line(part, start, line, start.at.max(line.start), to);
         }
-        // What ended the block is not in the part.
+        // The line that ended the block is not in the part.
         if let Some(fence) = line.ends.filter(|fence| line.start > start.at && self.is_loose(start, *fence)) {
             self.close_fence(part, start, fence, style);
             part.text.push('\n');
@@ -155,14 +155,14 @@ impl Builder<'_> {
         self.shifted(part, start, line, to);
     }
 
-    /// A line without the indentation that lost list items ask for. The lines of a fenced block keep theirs, but for
-    /// what comes before a quote.
+    /// Writes a line without the indentation that lost list items require. Lines of a fenced block keep their
+    /// indentation, except before a quote.
     fn shifted(&self, part: &mut Part, start: &Start, line: &MarkdownLine, to: usize) {
         let is_inside = matches!(line.kind, Kind::Inside(_));
         let path = self.blocks.path(line.outer);
         let last_quote = path.iter().rposition(|node| !self.is_item(*node));
         let mut cursor = Cursor::new(&self.text[line.start..line.end]);
-        // The white space before the next thing on the line begins here, and loses so many columns.
+        // The white space before the next item on the line begins here, and loses this many columns.
         let (mut white, mut lost) = (cursor, 0);
         for (depth, node) in path.iter().enumerate() {
             let container = self.blocks.container(*node);
@@ -182,14 +182,14 @@ impl Builder<'_> {
                 }
             }
         }
-        // The further line of a paragraph may be indented as far as it likes; the first line of a text may not.
+        // A continuation line of a paragraph may be indented by any width. The first line of a text may not.
         let is_first = line.start == start.at && self.blocks.goes_on.binary_search(&start.line).is_ok();
         let lost = if is_first { usize::MAX } else { lost };
         let from = self.put_white(part, line, white, lost);
         self.put_line(part, start, line, from, to);
     }
 
-    /// Writes the white space at a place, without `lost` columns of it. Returns where it ends in the text.
+    /// Writes the white space at a position without `lost` columns of it. Returns its end in the text.
     fn put_white(&self, part: &mut Part, line: &MarkdownLine, white: Cursor<'_>, lost: usize) -> usize {
         if lost == 0 {
             return line.start + white.at();
@@ -203,7 +203,7 @@ impl Builder<'_> {
         matches!(self.blocks.container(node), Container::Item { .. })
     }
 
-    /// Whether a fenced block is not in the part with all its containers.
+    /// Returns whether a fenced block is in the part without all of its containers.
     fn is_loose(&self, start: &Start, fence: usize) -> bool {
         start.fence == Some(fence)
             || self.blocks.path(self.blocks.fence_in[fence]).iter().any(|node| start.lost.contains(node))
@@ -215,7 +215,7 @@ impl Builder<'_> {
         for (depth, node) in path.iter().enumerate() {
             match self.blocks.container(*node) {
                 Container::Quote { spaced } => part.text.push_str(if spaced { "> " } else { ">" }),
-                // Lost items ask for nothing, but that others in them are as far in.
+                // Lost items require no indentation of their own, but items inside them keep theirs.
                 Container::Item { width } => {
                     let quote_follows = path[depth..].iter().any(|node| !self.is_item(*node));
                     let is_in = depth >= new || style == Style::AsIs && new < path.len() && !quote_follows;
@@ -241,28 +241,28 @@ impl Builder<'_> {
             Container::Item { width } if start.fence == Some(number) => Some(width),
             Container::Item { .. } | Container::Quote { .. } => None,
         });
-        // At most three columns, or it would be no fence.
+        // At most three columns: with more it would not be a fence.
         let indent = (indent + items.sum::<usize>()).min(3);
         to.extend(std::iter::repeat_n(' ', indent));
-        // One over the limit fits nowhere, whatever its length.
+        // A run over the limit fits nowhere, whatever its length.
         to.extend(std::iter::repeat_n(*mark, (*length).min(self.room.limit + 1)));
     }
 
-    /// The run of backticks of the code span that a place is inside of.
+    /// Returns the run of backticks of the code span around a position.
     pub(super) fn span_at(&self, at: usize) -> Option<usize> {
         let spans = &self.blocks.spans;
         let span = spans.get(spans.partition_point(|span| span.whole.end <= at))?;
         (span.whole.start < at).then_some(span.ticks)
     }
 
-    /// Where a text begins that goes on from another, in `context`.
+    /// Returns the start of a text that continues another, in `context`.
     pub(super) fn resumed(&self, context: &Context) -> Start {
-        // A span that began in the other has no backticks of its own here.
+        // A span that began in the other text has no opening backticks here.
         let span = self.blocks.spans.first().filter(|span| span.whole.start == span.code.start);
         Start { span: span.map(|span| span.ticks), is_mid_line: context.is_mid_line, ..self.start(0) }
     }
 
-    /// What is open at `at`, a place that is at the start of `line` or inside of it.
+    /// Returns the start of a part at `at`, a position at the start of `line` or inside it.
     pub(super) fn start(&self, at: usize) -> Start {
         let lines = &self.blocks.lines;
         let number = lines.partition_point(|line| line.next <= at).min(lines.len().saturating_sub(1));
@@ -277,13 +277,13 @@ impl Builder<'_> {
         Start { at, line: number, is_mid_line: is_inside, lost, fence, span: self.span_at(at) }
     }
 
-    /// What is open where the text ends, or at `at`, for a text that goes on there.
+    /// Returns the context at the end of the text, or at `at`, for a text that continues there.
     pub(super) fn context(&self, at: usize) -> Context {
         let lines = &self.blocks.lines;
         let number = lines.partition_point(|line| line.next <= at);
         let (line, is_mid_line) = match lines.get(number) {
             Some(line) => (line, at > line.start),
-            // All of the text is before it.
+            // All of the text is before this position.
             None => match lines.last() {
                 Some(line) => (line, line.end == line.next),
                 None => return Context::default(),
@@ -309,7 +309,7 @@ impl Builder<'_> {
     }
 }
 
-/// A run of backticks, kept apart from one that it would touch.
+/// Writes a run of backticks, separated from a run that it would touch.
 fn push_ticks(to: &mut String, ticks: usize, touches: bool, opens: bool) {
     if touches && !opens {
         to.push(' ');

@@ -1,4 +1,4 @@
-//! Code spans of one paragraph or heading, as CommonMark finds them.
+//! Finds the code spans of one paragraph or heading, as CommonMark does.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,9 +6,9 @@ use std::ops::Range;
 /// A code span.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Span {
-    /// From the first backtick before it to the last after it.
+    /// Range from the first opening backtick to the last closing one.
     pub(super) whole: Range<usize>,
-    /// Between those.
+    /// Range between the backticks.
     pub(super) code: Range<usize>,
     /// Length of the run of backticks on each side.
     pub(super) ticks: usize,
@@ -18,14 +18,14 @@ pub(super) struct Span {
 struct Run {
     start: usize,
     length: usize,
-    /// A backslash outside of code takes the first backtick out of the run.
+    /// True if a backslash outside of code removes the first backtick from the run.
     is_escaped: bool,
 }
 
 /// Finds the code spans in the lines of one paragraph. `open` is the length of the run that opened a span before the
-/// first line; that span begins where the line does.
+/// first line. That span begins at the start of the line.
 ///
-/// The cost is linear in the text, but for a logarithm of the number of runs.
+/// The cost is linear in the text, times the logarithm of the number of runs.
 pub(super) fn spans(text: &str, lines: &[Range<usize>], open: Option<usize>) -> Vec<Span> {
     let runs = runs(text, lines);
     let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

@@ -14,7 +14,7 @@ fn check(text: &str, limit: usize, expected: &[&str]) {
 fn o_11_where_a_text_is_cut() {
     check("", 32, &[""]);
     check("as it is\n ", 32, &["as it is\n "]);
-    // 26 are left beside the number.
+    // The number leaves room for 26 characters.
     check(&"a".repeat(33), 32, &["aaaaaaaaaaaaaaaaaaaaaaaaaa (1/2)", "aaaaaaa (2/2)"]);
     check(
         "the first line\nthe second line here",
@@ -57,7 +57,7 @@ fn o_11_a_cluster_that_fits_stays_whole() {
         33,
         &[&format!("{} (1/2)", "🇩🇪".repeat(13)), &format!("{} (2/2)", "🇩🇪".repeat(4))],
     );
-    // One that does not fit is cut between two scalar values.
+    // A cluster that does not fit is cut between two scalar values.
     let long = format!("e{}", "\u{301}".repeat(40));
     assert_eq!(split(&long, room(32, Chars)).len(), 2);
 }
@@ -69,7 +69,7 @@ fn o_11_a_code_span_that_fits_stays_whole() {
         40,
         &["some words here and (1/2)", "`code in one span` so (2/2)"],
     );
-    // One that does not fit is closed and opened again.
+    // A code span that does not fit is closed and opened again.
     check(
         "`a span that is far longer than one part is`",
         32,
@@ -93,19 +93,19 @@ fn o_11_a_code_block_is_closed_and_opened_again() {
         40,
         &["~~~py\nfn = one\n  ``` two\n~~~\n (1/2)", "~~~py\n    three = 3\n~~~\nand so on (2/2)"],
     );
-    // An info string of over a quarter of the limit is not repeated.
+    // An info string longer than a quarter of the limit is not repeated.
     check(
         "```a-long-info-string\naaaaaaaaaaaa\nbbbbbbbbbbbbb\n```",
         44,
         &["```a-long-info-string\naaaaaaaaaaa\n```\n (1/2)", "```\na\nbbbbbbbbbbbbb\n```\n (2/2)"],
     );
-    // A block that the text itself leaves open is closed in the last part, too.
+    // A block that the text leaves open is also closed in the last part.
     check(
         "```\naaaaaaaaaaaaaaaaaaaa\nbbbbbbbbbbbbb",
         32,
         &["```\naaaaaaaaaaaaaaaaa\n```\n (1/2)", "```\naaa\nbbbbbbbbbbbbb\n```\n (2/2)"],
     );
-    // Backticks within a line are no fence, nor is a fence that is indented like code.
+    // Backticks inside a line are not a fence. A fence that is indented like code is not one either.
     check(
         "``` a ` b\n    ```\naaaaaaaaaaaaaaaaaaaaaaaa",
         32,
@@ -153,7 +153,7 @@ fn o_11_a_code_block_in_a_list_or_quote_stays_one() {
             "> so it is (3/3)",
         ],
     );
-    // The end of the list is the end of the block.
+    // The end of the list ends the block.
     check(
         "- a\n  ```\n  code one two three\nout of the list it goes on",
         40,
@@ -170,7 +170,7 @@ fn o_11_d_5_without_code_blocks_a_fence_is_text() {
     );
 }
 
-/// Nothing is open, but a line.
+/// Returns the context inside a line, with no open block.
 fn in_line() -> Option<Block> {
     Some(Block(Context { is_mid_line: true, is_paragraph: true, ..Context::default() }))
 }
@@ -189,7 +189,7 @@ fn o_11_the_first_message_of_a_text_that_goes_on() {
         ("", rust.clone(), "", 0, rust.clone()),
         (" \n", None, "", 2, None),
         ("all of it ", None, "all of it", 10, in_line()),
-        // Without a number there is room for the whole limit.
+        // Without a number the whole limit is available.
         (&"a".repeat(33), None, &"a".repeat(32), 32, in_line()),
         ("the first line\nthe second line here", None, "the first line", 15, None),
         ("```rust\nfn a()\n", None, "```rust\nfn a()\n```", 15, block("```", "rust", false)),
@@ -202,7 +202,7 @@ fn o_11_the_first_message_of_a_text_that_goes_on() {
 }
 
 #[test]
-fn o_11_what_a_further_message_does_not_begin_with() {
+fn o_11_a_further_message_skips_blank_beginnings() {
     let open = block("```", "", false);
     let half = block("```", "", true);
     for (text, inside, skip, left) in [
@@ -242,7 +242,8 @@ fn o_11_how_much_of_a_growing_text_can_be_shown() {
     }
 }
 
-/// What a part costs does not grow with the limit: at most so many tries, wherever nothing that is put in fits.
+/// The cost of a part does not grow with the limit: the number of tries is bounded, even if nothing that must be
+/// inserted fits.
 #[test]
 fn o_11_a_part_costs_a_bounded_number_of_tries() {
     let in_item = format!("- {}", "`code` ".repeat(3_000));
@@ -259,7 +260,7 @@ fn o_11_a_part_costs_a_bounded_number_of_tries() {
     ] {
         let before = part::BUILDS.get();
         let parts = split(&text, room(2_000, Chars)).len().max(text.len() / 2_000);
-        // The number is guessed again where there are more parts than it has digits for.
+        // The number's width is increased if there are more parts than it has digits for.
         let most = 3 * parts * 2 * 2 * 4 * (cutter::TRIES + cutter::MISSES);
         let builds = part::BUILDS.get() - before;
         assert!(builds <= most, "{builds} builds for {parts} parts of {}…", &text[..20]);

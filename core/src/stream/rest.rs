@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn x_1_a_text_is_moved_no_further_than_its_length_in_all() {
+    fn x_1_cutting_a_text_is_linear() {
         let text = "é".repeat(1 << 14);
         let (mut rest, mut moved) = (Rest::default(), 0);
         rest.set(&text);

@@ -1,4 +1,4 @@
-//! O-10, O-11, O-7, O-3: what is shown next, whatever came before; and what a reader has seen in the end.
+//! O-10, O-11, O-7, O-3: the next step after every kind of input, and the text that a reader has in the end.
 
 use super::*;
 use crate::descriptor::LenUnit;
@@ -19,7 +19,7 @@ fn kind(name: &str) -> FailureKind {
     *kinds.iter().find(|kind| kind.name() == name).expect("a kind of failure")
 }
 
-/// Whether the last state can be said again.
+/// Returns whether the last state can be submitted again.
 fn is_definite<T>(result: &Result<T, Failure>) -> bool {
     result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Definite)
 }
@@ -35,8 +35,8 @@ fn step(step: &Step) -> String {
     }
 }
 
-/// Plays a script: `text`, `segment` and `last` with the text so far, `stop`, `hold`, `ok` with an id or without, or a
-/// kind of failure. What comes of each is one line, or none.
+/// Plays a script: `text`, `segment` and `last` with the text so far, `stop`, `hold`, `ok` with or without an id, or a
+/// kind of failure. Returns one line for each visible effect.
 fn play(mode: Mode, script: &[&str]) -> Vec<String> {
     let (mut plan, mut drafts, mut lines) = (StreamPlan::new(abilities(mode)), 0, Vec::new());
     let mut over = false;
@@ -74,13 +74,13 @@ fn o_10_drafts_where_they_are_offered() {
         &["text on", "ok", "text on and", "ok", "last on and on", "ok 7"],
         &[r#"draft 1 "on""#, r#"draft 1 "on and""#, r#"seal 1 "on and on""#, "over 7"],
     );
-    // The same text becomes a message all the same.
+    // The same text still becomes a message.
     check(
         Mode::SealedDrafts,
         &["text on", "ok", "last on", "ok 7"],
         &[r#"draft 1 "on""#, r#"seal 1 "on""#, "over 7"],
     );
-    // A draft per message.
+    // Each message has a draft of its own.
     let long = format!("text {} more", "a".repeat(39));
     check(
         Mode::SealedDrafts,
@@ -102,7 +102,7 @@ fn o_12_a_draft_that_vanishes_ends_with_a_message() {
         &["text on", "ok", "text on and", "ok", "last on and on", "ok 7"],
         &[r#"draft 1 "on""#, r#"draft 1 "on and""#, r#"send "on and on""#, "over 7"],
     );
-    // Text beyond a message: a message and a draft of its own for each.
+    // Text beyond a message: each message has a draft and a send of its own.
     let long = format!("text {} more", "a".repeat(39));
     check(
         Mode::Previews,
@@ -115,7 +115,7 @@ fn o_12_a_draft_that_vanishes_ends_with_a_message() {
             "over 2",
         ],
     );
-    // O-14: one whose answer is lost counts as shown, and one that fails is followed by edits.
+    // O-14: a draft whose answer is lost counts as shown. A draft that fails is followed by edits.
     check(
         Mode::Previews,
         &["text a", "ambiguous", "last a b", "ok 1"],
@@ -141,11 +141,11 @@ fn o_13_a_seal_of_unknown_fate_is_written_once_more() {
     let cases: &[(&[&str], &[&str])] = &[
         (&["ambiguous", "ok 7"], &[seal, seal, "over 7"]),
         (&["ambiguous", "ambiguous"], &[seal, seal, "over ambiguous"]),
-        // Whatever it says: the first may have been carried out.
+        // The kind of the second failure does not matter: the first try may have been carried out.
         (&["ambiguous", "rejected"], &[seal, seal, "over ambiguous"]),
         (&["ambiguous", "definite"], &[seal, seal, "over ambiguous"]),
         (&["ambiguous", "declined"], &[seal, seal, "over declined"]),
-        // One that surely failed is followed by a message.
+        // A seal that certainly failed is followed by a message.
         (&["rejected", "ok 7"], &[seal, r#"send "a b""#, "over 7"]),
         (&["unsupported", "ok 7"], &[seal, r#"send "a b""#, "over 7"]),
         (&["declined"], &[seal, "over declined"]),
@@ -165,7 +165,7 @@ fn o_13_a_seal_is_not_repeated_on_another_connection() {
     plan.result(Ok(None));
     plan.push("a b", true, false);
     assert!(matches!(plan.next(Allowed::All, &mut drafts), Next::Step(_)));
-    // The connection is lost, and all that was written on it.
+    // The connection is lost, with everything that was written on it.
     plan.result(Err(failure(FailureKind::Ambiguous)));
     plan.hold(failure(FailureKind::Definite));
     let over = plan.next(Allowed::All, &mut drafts);
@@ -173,7 +173,7 @@ fn o_13_a_seal_is_not_repeated_on_another_connection() {
 }
 
 #[test]
-fn o_13_a_reply_that_is_stopped_ends_with_what_is_shown() {
+fn o_13_a_stopped_reply_keeps_what_is_shown() {
     let cases: &[(Mode, &[&str], &[&str])] = &[
         (
             Mode::SealedDrafts,
@@ -187,7 +187,7 @@ fn o_13_a_reply_that_is_stopped_ends_with_what_is_shown() {
             &[r#"draft 1 "a""#, r#"seal 1 "a""#, "over 7"],
         ),
         (Mode::SealedDrafts, &["stop"], &["over"]),
-        // It is not sent in another way.
+        // The text is not sent in another way.
         (
             Mode::SealedDrafts,
             &["text a", "ok", "stop", "rejected"],
@@ -241,7 +241,7 @@ fn o_10_edits_where_there_are_no_drafts() {
         &["text on", "ok 7", "text on and", "ok", "last on and on", "ok"],
         &[r#"send "on""#, r#"edit 7 "on and""#, r#"edit 7 "on and on""#, "over 7"],
     );
-    // What is shown already is said once more, as the last; white space alone is nothing to show (M-7).
+    // A text that is shown already is sent once more, marked as the last. White space alone is not shown (M-7).
     check(
         Mode::Edits,
         &["text  ", "text on ", "ok 7", "text on \n", "last on", "ok"],
@@ -249,13 +249,13 @@ fn o_10_edits_where_there_are_no_drafts() {
     );
     check(Mode::Edits, &["last  \n"], &["over"]);
     check(Mode::Edits, &["last on", "ok 7"], &[r#"send "on""#, "over 7"]);
-    // States that come meanwhile are one.
+    // States that arrive meanwhile are merged.
     check(
         Mode::Edits,
         &["text a", "text ab", "text abc", "ok 7", "last abcd", "ok", "ok"],
         &[r#"send "a""#, r#"edit 7 "abc""#, r#"edit 7 "abcd""#, "over 7"],
     );
-    // Without an id there is nothing to edit: the rest is segments.
+    // Without an id nothing can be edited: the rest is sent as segments.
     check(
         Mode::Edits,
         &["text a", "ok", "text ab", "last abc", "ok"],
@@ -270,13 +270,13 @@ fn o_10_segments_where_nothing_can_be_edited() {
         &["text one", "segment one.", "ok 1", "text one.\ntwo", "last one.\ntwo.", "ok 2"],
         &[r#"send "one.""#, r#"send on "two.""#, "over 1 2"],
     );
-    // Segments that come meanwhile are messages of their own.
+    // Segments that arrive meanwhile are messages of their own.
     check(
         Mode::Segments,
         &["segment a", "segment a b", "segment a b", "text a b c", "ok 1", "ok 2", "last a b c", "ok 3"],
         &[r#"send "a""#, r#"send on "b""#, r#"send on "c""#, "over 1 2 3"],
     );
-    // Too long a segment is cut.
+    // A segment that is too long is cut.
     check(
         Mode::Segments,
         &[&format!("segment {} b", "a".repeat(39)), "ok 1", "ok 2", &format!("last {} b", "a".repeat(39))],
@@ -285,8 +285,8 @@ fn o_10_segments_where_nothing_can_be_edited() {
 }
 
 #[test]
-fn o_11_what_goes_beyond_a_message_goes_on_in_the_next() {
-    // The message gets its final form first, at the best place to cut.
+fn o_11_text_beyond_a_message_continues_in_the_next() {
+    // The message first gets its final form, at the best place to cut.
     check(
         Mode::Edits,
         &[
@@ -306,7 +306,7 @@ fn o_11_what_goes_beyond_a_message_goes_on_in_the_next() {
             "over 1 2",
         ],
     );
-    // A code block is closed and opened again, in each state that is shown; nor is its end said for nothing.
+    // A code block is closed and opened again in each state that is shown. Its end is not repeated without need.
     let code = "```rust\nfn one() {}\nfn two() {}\nfn three() {}\n```\nso";
     check(
         Mode::Edits,
@@ -331,7 +331,7 @@ fn o_11_what_goes_beyond_a_message_goes_on_in_the_next() {
         &["segment ```\nx", "ok 1", "last ```\nx\n```\nso", "ok 2"],
         &[r#"send "```\nx\n```""#, r#"send on "so""#, "over 1 2"],
     );
-    // A line that may become a fence is not shown before one knows.
+    // A line that may become a fence is not shown until it is clear.
     check(
         Mode::Edits,
         &[
@@ -371,7 +371,7 @@ fn o_03_o_07_each_failure_of_each_step() {
         (
             Mode::Edits,
             &["ok 1", "text a b", "ambiguous", "text a b c", "ok", "last a b c", "ok"],
-            // A later edit has replaced it as a whole: all is well.
+            // A later edit has replaced the message as a whole, so the stream succeeds.
             &[r#"edit 1 "a b""#, r#"edit 1 "a b c""#, r#"edit 1 "a b c""#, "over 1"],
         ),
         (Mode::Edits, &["ok 1", "last a b", "ambiguous"], &[r#"edit 1 "a b""#, "over ambiguous"]),
@@ -391,7 +391,7 @@ fn o_03_o_07_each_failure_of_each_step() {
             &["ok 1", "last a b", "unsupported", "ok 2"],
             &[r#"edit 1 "a b""#, r#"send on "b""#, "over 1 2"],
         ),
-        // Rejected after an ambiguous one: whichever is shown, nothing of both is sent again.
+        // Rejected after an ambiguous step: whichever text is shown, neither is sent again.
         (
             Mode::Edits,
             &["ok 1", "text a b", "ambiguous", "last a b c", "rejected", "ok 2"],
@@ -432,7 +432,7 @@ fn o_03_o_07_each_failure_of_each_step() {
 }
 
 #[test]
-fn o_03_a_definite_failure_of_the_last_state_can_be_mended() {
+fn o_03_a_definite_failure_of_the_last_state_can_be_retried() {
     check(
         Mode::Edits,
         &["text a", "ok 1", "last a b", "definite", "last a b", "ok"],
@@ -467,18 +467,18 @@ fn a_text_that_rewrites_itself_replaces_the_message_under_way() {
         &["text hmm", "ok", "last yes", "ok 1"],
         &[r#"draft 1 "hmm""#, r#"seal 1 "yes""#, "over 1"],
     );
-    // Where that cannot be done it is no success, however long the text.
+    // If the text cannot be replaced, the stream fails, however long the text.
     for meanwhile in [&["text hmm", "ok 1", "last yes"][..], &["text hmm", "last yes", "ok 1"]] {
         let script = [meanwhile, &["rejected"]].concat();
         check(Mode::Edits, &script, &[r#"send "hmm""#, r#"edit 1 "yes""#, "over rejected"]);
     }
-    // It rewrote itself while the edit that was rejected was under way.
+    // The text was rewritten while the rejected edit was under way.
     check(
         Mode::Edits,
         &["text a", "ok 1", "text a b", "last x y", "rejected"],
         &[r#"send "a""#, r#"edit 1 "a b""#, "over rejected"],
     );
-    // Of a finished message nothing can be changed: only what lies beyond its length goes on.
+    // A finished message cannot be changed: only the text beyond its length is sent.
     check(
         Mode::Segments,
         &["segment é one", "ok 1", "last xx one, two", "ok 2"],
@@ -487,18 +487,18 @@ fn a_text_that_rewrites_itself_replaces_the_message_under_way() {
     check(Mode::Segments, &["segment é one", "ok 1", "last x"], &[r#"send "é one""#, "over 1"]);
 }
 
-/// What becomes of a step.
+/// Fate of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fate {
     Well,
-    /// It is done, and nobody says so.
+    /// Carried out, but not answered.
     Unknown,
-    /// It is not done, and nobody says so.
+    /// Not carried out, and not answered.
     Lost,
     Fails(FailureKind),
 }
 
-/// A platform, and who reads there.
+/// A platform, with a reader of its messages.
 #[derive(Default)]
 struct Reader {
     messages: Vec<String>,
@@ -508,13 +508,13 @@ struct Reader {
 }
 
 impl Reader {
-    /// Carries a step out, or not; the answer to it.
+    /// Carries out a step, or not. Returns the answer to it.
     fn take(&mut self, step: &Step, fate: Fate) -> Result<Option<String>, Failure> {
         self.steps += 1;
         let done = matches!(fate, Fate::Well | Fate::Unknown);
         let mut id = None;
         match &step.op {
-            // A seal that comes again is known.
+            // A repeated seal is recognised.
             StepOp::Draft { draft_id, seals: true } if self.sealed == Some(*draft_id) => {
                 id = Some((self.messages.len() - 1).to_string());
             }
@@ -532,7 +532,7 @@ impl Reader {
                     self.messages[message_id.parse::<usize>().unwrap()] = step.content.clone();
                 }
             }
-            // Nobody has read it once it is gone.
+            // A draft that vanishes leaves nothing to read.
             StepOp::Draft { seals: false, .. } => {}
         }
         match fate {
@@ -542,7 +542,7 @@ impl Reader {
         }
     }
 
-    /// All that is to be read, without white space and fences.
+    /// Returns everything that can be read, without white space and fences.
     fn read(&self) -> String {
         squeezed(&self.messages.concat())
     }
@@ -552,7 +552,7 @@ fn squeezed(text: &str) -> String {
     text.chars().filter(|c| !matches!(c, ' ' | '\n' | '`' | '~')).collect()
 }
 
-/// A text in which no sign comes twice, but for white space and fences.
+/// Generates a text in which no character occurs twice, except white space and fences.
 fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(0..40u8, 0..160).prop_map(|kinds| {
         let signs = kinds.iter().zip('\u{4e00}'..).map(|(kind, sign)| match kind {
@@ -560,7 +560,7 @@ fn text() -> impl Strategy<Value = String> {
             3..5 => "\n".to_owned(),
             5 => "\n```\n".to_owned(),
             6 => "\n```~~\n".to_owned(),
-            // Never three in a row: what stands behind them would be said again with each fence.
+            // Never three in a row: that would be a fence, whose info string would be repeated with each part.
             7 => "~`".to_owned(),
             8 => "    ".to_owned(),
             _ => sign.to_string(),
@@ -583,8 +583,8 @@ fn mode() -> impl Strategy<Value = Mode> {
     prop::sample::select(&[Mode::SealedDrafts, Mode::Previews, Mode::Edits, Mode::Segments][..])
 }
 
-/// Shows `text` in states that end at `cuts`; a step is answered where the number there is even, else later. The last
-/// state is said again while it fails as definite. How it ended.
+/// Streams `text` in states that end at `cuts`. A step is answered at once if its number there is even, else later. The
+/// last state is submitted again while it fails as definite. Returns how the stream ended.
 fn stream(
     mode: Mode,
     text: &str,
@@ -631,9 +631,9 @@ fn stream(
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
-    /// O-10, O-11: nothing is lost and nothing comes twice, however the text grows.
+    /// O-10, O-11: however the text grows, nothing is lost and nothing is repeated.
     #[test]
-    fn o_10_where_nothing_fails_the_reader_has_it_all(
+    fn o_10_without_failures_the_whole_text_is_shown(
         mode in mode(),
         text in text(),
         cuts in prop::collection::vec((any::<usize>(), any::<u8>()), 0..12),
@@ -643,9 +643,9 @@ proptest! {
         prop_assert_eq!(reader.read(), squeezed(&text));
     }
 
-    /// O-3, O-7: whatever fails, nothing is ever there twice; and if it ends well, all of it is there.
+    /// O-3, O-7: whatever fails, nothing is shown twice. If the stream succeeds, the whole text is shown.
     #[test]
-    fn o_03_whatever_fails_nothing_comes_twice(
+    fn o_03_whatever_fails_nothing_is_shown_twice(
         mode in mode(),
         text in text(),
         cuts in prop::collection::vec((any::<usize>(), any::<u8>()), 0..12),
@@ -659,7 +659,7 @@ proptest! {
         if ended.is_ok() {
             prop_assert_eq!(read, all);
         }
-        // After a decline nothing goes out (O-7): it was the last step.
+        // After a decline nothing is sent (O-7): it was the last step.
         if ended.is_err_and(|failure| failure.kind == FailureKind::Declined) {
             prop_assert_eq!(fates.get(reader.steps - 1), Some(&Fate::Fails(FailureKind::Declined)));
         }

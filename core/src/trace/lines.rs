@@ -7,7 +7,7 @@ use crate::machine::RelayMachine;
 use crate::output::Conn;
 use crate::time::Time;
 
-/// Knows the request ids of one machine: all have the same first half, drawn from its seed.
+/// Request ids of one machine. All share the same first half, drawn from its seed.
 #[derive(Clone, Debug)]
 pub struct Ids {
     /// A quotation mark and that half.
@@ -48,8 +48,8 @@ impl Ids {
     }
 }
 
-/// Cuts one socket's bytes into lines for the trace, as the machine does for itself: a line is shown when it is
-/// complete, whatever the messages were.
+/// Splits one socket's bytes into lines for the trace, as the machine does for itself. A line is shown when it is
+/// complete, whatever the boundaries of the messages.
 #[derive(Debug)]
 pub struct Lines {
     conn: Conn,

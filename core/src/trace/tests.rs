@@ -41,7 +41,7 @@ fn delivery(content: Content) -> Entry {
     Entry::delivery(AT, &delivery, SessionKeyOptions::default())
 }
 
-/// One of each: its line of text behind the time, and its JSON behind `t_us`.
+/// One entry of each kind: its line of text after the time, and its JSON after `t_us`.
 #[test]
 fn every_entry_is_a_line_of_text_and_an_object() {
     let ids = Ids::of(&machine(1));
@@ -254,14 +254,15 @@ fn every_entry_is_a_line_of_text_and_an_object() {
         assert_eq!(object(&entry), value);
         let begins = format!("{{\"t_us\":12345000,\"what\":\"{}\"", entry.name());
         assert!(entry.to_json().starts_with(&begins), "{}", entry.to_json());
-        // The name stands apart from what follows.
+        // The name is separated from the text that follows.
         assert!(entry.name().len() < 10, "{}", entry.name());
     }
 }
 
-/// W-1, W-2, W-5: lines, however they were cut; no blank ones; what is too long is said to be.
+/// W-1, W-2, W-5: lines are shown complete, however they were cut. Blank lines are not shown, and lines that are too
+/// long are marked.
 #[test]
-fn w_01_w_02_w_05_what_was_received_is_shown_as_lines() {
+fn w_01_w_02_w_05_received_bytes_are_shown_as_lines() {
     let bytes = b"{\"a\":1}\n \r\n\nno JSON\x1b\n{\"overlong\":\"0123456789\"}\n{\"b\":2}\r\nrest";
     let expected =
         ["received  #3 {\"a\":1}", "received  #3 no JSON\\u001b", "overlong  #3", "received  #3 {\"b\":2}"];
@@ -272,11 +273,11 @@ fn w_01_w_02_w_05_what_was_received_is_shown_as_lines() {
         assert_eq!(shown, expected, "in pieces of {size}");
         let json: Vec<Value> = entries.iter().map(object).collect();
         assert_eq!(json[0], json!({"t_us": 12_345_000, "what": "received", "conn": 3, "frame": {"a": 1}}));
-        assert_eq!(json[1]["line"], "no JSON\u{1b}", "what is no JSON stays a text");
+        assert_eq!(json[1]["line"], "no JSON\u{1b}", "invalid JSON stays a text");
     }
 }
 
-/// O-1: a trace says nothing of the seed, and C-4: nor does it hold a token.
+/// O-1, C-4: a trace reveals neither the seed nor a token.
 #[test]
 fn o_01_c_04_a_session_is_traced_without_seed_and_token() {
     let session = |seed: u8| {
@@ -308,7 +309,7 @@ fn o_01_c_04_a_session_is_traced_without_seed_and_token() {
         while let Some(action) = machine.poll_action() {
             trace.push(Entry::action(AT, &action));
         }
-        // What only looks like one is nobody's counter.
+        // A text that only looks like an id is not replaced.
         let alike = format!("\"{id}x\" {id} \"{}\"", &id[..20]);
         assert_eq!(ids.shown(&alike), alike);
         let lines = |line: fn(&Entry) -> String| trace.iter().map(line).collect::<Vec<_>>().join("\n");
@@ -329,7 +330,7 @@ fn control_characters_stay_out_of_terminals() {
 }
 
 #[test]
-fn s_1_a_traced_key_is_of_the_event_s_profile() {
+fn s_1_a_traced_key_names_the_events_profile() {
     for (profile, namespace) in [("", "main"), ("default", "main"), ("main", "main~"), ("ops", "ops")] {
         let source = format!(r#""source":{{"chat_id":"c","profile":"{profile}"}}"#);
         let of = |more: &str| Event::read(&format!("{{{source}{more}}}")).unwrap();

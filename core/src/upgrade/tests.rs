@@ -1,4 +1,4 @@
-//! Each answer's meaning and text.
+//! The meaning and the text of each answer to an upgrade.
 
 use super::*;
 use crate::token;
@@ -72,7 +72,7 @@ fn l_18_retry_after_is_seconds_or_a_date() {
 }
 
 #[test]
-fn l_18_a_reason_quotes_what_the_answer_says() {
+fn l_18_a_reason_quotes_the_answer() {
     let with = |status, body: &'static str| Refusal { status, body: body.as_bytes(), ..REFUSED };
     for (refusal, expected) in [
         (
@@ -128,7 +128,7 @@ fn l_18_a_reason_quotes_what_the_answer_says() {
 }
 
 #[test]
-fn c_4_a_reason_hides_what_was_sent() {
+fn c_4_a_reason_hides_secrets_and_their_tokens() {
     let secret = Secret::from("s3cret");
     let token = token::mint("gw", &secret, 1000, 300);
     let body = format!("you sent s3cret and {}", token.expose());
@@ -144,7 +144,7 @@ fn c_4_a_reason_hides_what_was_sent() {
 }
 
 #[test]
-fn c_4_a_location_is_shown_without_what_may_be_secret() {
+fn c_4_a_location_is_shown_without_secrets() {
     for (location, shown) in [
         ("https://u:p@c.example/relay?key=s#f", "https://c.example/relay"),
         ("https://u:p@ss@c.example:8443/@team", "https://c.example:8443/@team"),

@@ -1,6 +1,7 @@
-//! What the steady state costs: allocations, counted. Tables, queues and buffers are warm, the chat is known.
+//! Counts the allocations of the steady state. Tables, queues and buffers are warm, and the chat is known.
 //!
-//! Of an event one is the event itself, one each text of over 24 bytes, and one its entry's id where it has one.
+//! An event makes one allocation for itself, one for each text of over 24 bytes, and one for its entry's id if it has
+//! one.
 
 use crate::served::{NOW, served};
 use allocation_counter::measure;
@@ -11,7 +12,7 @@ use relayline_core::op::{Interrupt, SendMessage};
 use relayline_core::output::{Action, Conn, Outcome};
 use serde_json::json;
 
-/// So small that it fills while warming up.
+/// Small, so that it fills while warming up.
 const DEDUPE: usize = 64;
 
 struct Warm {
@@ -39,7 +40,7 @@ impl Warm {
         warm
     }
 
-    /// An inbound frame that was not seen before.
+    /// Returns an inbound frame that was not seen before.
     fn inbound(&mut self, buffered: bool) -> Vec<u8> {
         self.next += 1;
         let id = self.next;
@@ -52,7 +53,7 @@ impl Warm {
         .into_bytes()
     }
 
-    /// From the socket to the host and its word.
+    /// Passes a frame from the socket to the host, which accepts it.
     fn serve(&mut self, frame: &[u8]) {
         let taken = self.machine.handle_bytes(NOW, self.conn, frame);
         assert_eq!(taken, frame.len());
@@ -60,7 +61,7 @@ impl Warm {
         self.machine.settle(NOW, delivery.id, Outcome::Accepted);
     }
 
-    /// Writes whatever there is; how many frames.
+    /// Writes all frames. Returns their number.
     fn write(&mut self) -> usize {
         let mut out = std::mem::take(&mut self.out);
         let frames = std::iter::from_fn(|| self.machine.poll_transmit(NOW, &mut out)).count();
@@ -68,7 +69,7 @@ impl Warm {
         frames
     }
 
-    /// Submits and writes; the answer that will come.
+    /// Submits a command and writes it. Returns the answer to come.
     fn request(&mut self, command: Command) -> Vec<u8> {
         let id = self.machine.submit(NOW, command).expect("accepted");
         assert_eq!(self.write(), 1);
@@ -99,14 +100,14 @@ fn send() -> Command {
     })
 }
 
-/// How many allocations that makes; what is freed does not count.
+/// Asserts that `run` makes at most `most` allocations. Freed memory does not count.
 fn count(what: &str, most: u64, run: impl FnOnce()) {
     let made = measure(run).count_total;
     assert!(made <= most, "{what}: {made} allocations, {most} are allowed");
 }
 
-/// An event with every field of section E. Beside what a plain one costs: the list of its attachments, and the JSON
-/// reader's notes on the depth of its arrays.
+/// An event with every field of section E makes at most six: beside those of a plain one, the list of its attachments
+/// and the JSON reader's stack for its arrays.
 #[test]
 fn an_event_with_every_field_makes_six_at_most() {
     let mut warm = Warm::new();
@@ -150,7 +151,7 @@ fn an_inbound_event_makes_two_at_most() {
         warm.serve(&buffered);
         assert_eq!(warm.write(), 1);
     });
-    // Cut into two messages, too: the splitter's tail is warm.
+    // Also cut into two messages: the splitter's tail is warm.
     let (first, second) = (warm.inbound(false), warm.inbound(false));
     warm.machine.handle_bytes(NOW, warm.conn, &first[..100]);
     warm.serve(&first[100..]);
@@ -172,7 +173,7 @@ fn a_send_makes_none() {
     let mut warm = Warm::new();
     let command = send();
     count("submitting, encoding and writing", 0, || {
-        // The command itself is the machine's to drop.
+        // The machine drops the command itself.
         warm.machine.submit(NOW, command).expect("accepted");
         assert_eq!(warm.write(), 1);
     });

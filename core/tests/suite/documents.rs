@@ -1,9 +1,9 @@
-//! Random documents, and what a CommonMark parser makes of them.
+//! Random documents, and the code that a CommonMark parser finds in them.
 
 use proptest::prelude::*;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
-/// Returns what of a document is code, without white space.
+/// Returns the code of a document, without white space.
 pub(crate) fn code(document: &str) -> String {
     let mut code = String::new();
     let mut is_fenced = false;
@@ -19,7 +19,8 @@ pub(crate) fn code(document: &str) -> String {
     code.chars().filter(|c| !c.is_whitespace()).collect()
 }
 
-/// A document out of pieces that matter to CommonMark. Each word is another, so that a wrong piece of code is seen.
+/// Generates a document of pieces that matter to CommonMark. Each word is unique, so that a wrong piece of code is
+/// noticed.
 pub(crate) fn soup() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => Just("w"), 3 => Just(" "), 3 => Just("\n"), 2 => Just("`"), 1 => Just("``"), 2 => Just("\n```"), 1 => Just("\n~~~"),
@@ -29,7 +30,7 @@ pub(crate) fn soup() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..160).prop_map(|pieces| words(&pieces.concat()))
 }
 
-/// A document as models write them: paragraphs, lists, quotes and code, inside each other.
+/// Generates a document as models write them: nested paragraphs, lists, quotes and code.
 pub(crate) fn written() -> impl Strategy<Value = String> {
     let inline = prop_oneof![
         5 => Just("w w w w"), 2 => Just("w `w w` w"), 1 => Just("``w ` w``"), 1 => Just("w\\` w"), 1 => Just("`w w w w w w w`"), 1 => Just("🇩🇪🇫🇷 w"), 1 => Just("w ` w"),
@@ -72,7 +73,7 @@ pub(crate) fn written() -> impl Strategy<Value = String> {
     prop::collection::vec(block, 1..5).prop_map(|blocks| words(&blocks.join("\n\n")))
 }
 
-/// Makes each `w` another word.
+/// Replaces each `w` by a unique word.
 fn words(text: &str) -> String {
     let mut number = 0;
     let word = |c| match c {

@@ -1,5 +1,5 @@
-//! whatever a peer sends, and however much of it, a machine's memory stays within what its limits allow. Counted is
-//! what it really holds on the heap.
+//! whatever a peer sends, and however much, a machine's memory stays within the bounds that its limits allow. The
+//! tests count the bytes that it really holds on the heap.
 
 use crate::served::{DESCRIPTOR, NOW, served};
 use allocation_counter::measure;
@@ -7,12 +7,12 @@ use relayline_core::config::{Credentials, Limits};
 use relayline_core::machine::RelayMachine;
 use relayline_core::output::Conn;
 
-/// The longest line, and what fills it.
+/// Maximum length of a line, and of its filling.
 const LINE: usize = 64 << 10;
-/// What is sent, if it is taken.
+/// Bytes that are sent, as far as they are accepted.
 const FLOOD: usize = 4 << 20;
 
-/// Small limits, so that a flood is many times what they allow.
+/// Returns small limits, so that a flood is many times larger than they allow.
 fn limits() -> Limits {
     Limits {
         max_line_bytes: LINE,
@@ -29,8 +29,9 @@ fn limits() -> Limits {
     }
 }
 
-/// What these allow in all: an unfinished line, the read-ahead and what actions say, each with room to grow; frames,
-/// entries to acknowledge and those of what the host holds; actions, chats of five texts, keys.
+/// Returns the bytes that these limits allow in all: an unfinished line, the read-ahead and the actions' texts, each
+/// with room to grow; frames, entries to acknowledge and entries of unsettled deliveries; actions, chats of five texts,
+/// keys.
 fn allowed() -> i64 {
     let limits = limits();
     let bytes =
@@ -39,14 +40,14 @@ fn allowed() -> i64 {
     i64::try_from(bytes + counted).unwrap()
 }
 
-/// What the host does meanwhile.
+/// Behavior of the host meanwhile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Host {
-    /// Nothing at all: no action is carried out either.
+    /// Does nothing, and does not carry out actions.
     Absent,
-    /// It carries out actions, and takes nothing.
+    /// Carries out actions, but accepts no delivery.
     Full,
-    /// It takes what there is, lets go of it, and never says what became of it.
+    /// Takes deliveries, drops them, and never settles them.
     Silent,
 }
 
@@ -58,10 +59,10 @@ fn machine() -> (RelayMachine, Conn) {
     })
 }
 
-/// Makes the n-th line, with so much to fill it.
+/// Makes the n-th line, with this filling.
 type Line = fn(usize, &str) -> String;
 
-/// Sends a flood of lines, the n-th as `line` makes it, for as long as they are taken.
+/// Sends a flood of lines, the n-th as `line` makes it, as long as they are accepted.
 fn flood(machine: &mut RelayMachine, conn: Conn, host: Host, line: Line) {
     let filling = "x".repeat(LINE - 512);
     let mut sent = 0;

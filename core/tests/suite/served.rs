@@ -1,4 +1,4 @@
-//! A machine that is served, for tests of what it then does.
+//! A connected machine, for tests of its later behavior.
 
 use relayline_core::config::{Config, Identity};
 use relayline_core::machine::{IoEvent, RelayMachine};
@@ -6,11 +6,11 @@ use relayline_core::output::{Action, Conn};
 use relayline_core::time::{Now, Time};
 use std::sync::Arc;
 
-/// When all of it happens.
+/// Time of all inputs.
 pub(crate) const NOW: Now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
 pub(crate) const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
 
-/// Such a machine, configured so, and its connection.
+/// Returns a connected machine with this configuration, and its connection.
 pub(crate) fn served(adjust: impl FnOnce(&mut Config)) -> (RelayMachine, Conn) {
     let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
     let mut config = Config::new(identity);

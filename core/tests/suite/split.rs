@@ -1,12 +1,12 @@
-//! Long texts (O-11), against a CommonMark parser: what was code before is code after, part by part, and nothing else
-//! is. Code means fenced blocks and code spans; indented code blocks count as text.
+//! Tests long texts (O-11) against a CommonMark parser: exactly the code of the text is code in the parts. Code means
+//! fenced blocks and code spans; indented code blocks count as text.
 
 use crate::documents::{code, soup, written};
 use proptest::prelude::*;
 use relayline_core::descriptor::LenUnit;
 use relayline_core::split::{SplitOptions, split};
 
-/// From this limit on there is room for every fence of these documents, inside of their quotes.
+/// From this limit on there is room for every fence of these documents inside its quotes.
 const ROOMY: usize = 64;
 
 /// Returns the parts without their numbers.
@@ -18,7 +18,7 @@ fn bodies(parts: &[String]) -> Vec<&str> {
     parts.iter().enumerate().map(|(at, part)| &part[..body((at, part))]).collect()
 }
 
-/// Returns whether a text's characters all are in another, in this order, but for white space and fences.
+/// Returns whether all characters of a text are in another, in this order, except white space and fences.
 fn is_in(text: &str, whole: &str) -> bool {
     let mut whole = whole.chars();
     text.chars()
@@ -41,7 +41,7 @@ fn holds(text: &str, limit: usize, unit: LenUnit) -> Result<(), TestCaseError> {
     if limit >= ROOMY {
         let after: String = bodies.iter().map(|body| code(body)).collect();
         prop_assert_eq!(code(text), after, "{:#?}", parts);
-        // With its number, too.
+        // Including the number.
         let after: String = parts.iter().map(|part| code(part)).collect();
         prop_assert_eq!(code(text), after, "{:#?}", parts);
     }

@@ -1,4 +1,4 @@
-//! A-9, W-11, D-3: what stands in a peer's line and JSON does not know stops nothing.
+//! A-9, W-11, D-3: text that is not valid JSON in a peer's line stops nothing.
 
 use super::driver::{Rig, buffered, descriptor, inbound};
 use crate::line::HEAD_BYTES;
@@ -6,7 +6,7 @@ use crate::output::{Action, Notice};
 
 const ACK: &str = r#"> {"type":"inbound_ack","bufferId":"b1"}"#;
 
-/// What is wrong with a line, and the line; each is a buffered entry `b1`.
+/// Returns lines, each a buffered entry `b1`, with a description of what is wrong.
 fn unreadable() -> Vec<(&'static str, Vec<u8>)> {
     let nest = |open: &str, close: &str| format!("{}{}", open.repeat(200), close.repeat(200));
     let frame = |kind: &str, value: &str| {
@@ -46,7 +46,7 @@ fn letters(rig: &mut Rig) -> Vec<(Option<String>, String)> {
 }
 
 #[test]
-fn a_9_an_unreadable_entry_is_acknowledged_and_told() {
+fn a_9_an_unreadable_entry_is_acknowledged_and_reported() {
     for (reason, line) in unreadable() {
         let mut rig = Rig::up();
         rig.bytes(&[line.as_slice(), b"\n"].concat());
@@ -54,14 +54,14 @@ fn a_9_an_unreadable_entry_is_acknowledged_and_told() {
         rig.expect(&[&letter, ACK]);
         let stats = rig.machine.stats();
         assert_eq!((stats.malformed_lines, stats.acks, stats.frames_in), (1, 1, 1), "{reason}");
-        // The drain goes on.
+        // The drain continues.
         rig.line(&buffered("c", "2", "b2"));
         rig.expect(&["deliver 1 buffered c 2"]);
     }
 }
 
 #[test]
-fn a_9_a_line_without_an_id_is_told_and_not_acknowledged() {
+fn a_9_a_line_without_an_id_is_only_reported() {
     let mut rig = Rig::up();
     for line in [
         br#"{"type":"inbound","event":{"text":"cut o"#.as_slice(),
@@ -73,7 +73,7 @@ fn a_9_a_line_without_an_id_is_told_and_not_acknowledged() {
         let told = rig.log();
         assert!(told.len() == 1 && told[0].starts_with("dead letter None: "), "{told:?}");
     }
-    // What is nothing for a host is counted alone, and an acknowledgement is never acknowledged.
+    // A line with nothing for the host is only counted, and an acknowledgement is never acknowledged.
     for line in [
         "nonsense",
         "{",
@@ -84,12 +84,12 @@ fn a_9_a_line_without_an_id_is_told_and_not_acknowledged() {
         rig.expect(&[]);
     }
     assert_eq!((rig.machine.stats().malformed_lines, rig.machine.stats().acks), (8, 0), "X-2");
-    // As by A-3, any other type is.
+    // By A-3 any other type is acknowledged.
     rig.line(r#"{"type":"future","bufferId":"b1",,}"#);
     assert_eq!(rig.log()[1..], [ACK]);
 }
 
-/// A-9: before the handshake is complete, too; and never on a connection that is over.
+/// A-9: an entry is acknowledged before the handshake completes, too, and never on a connection that is over.
 #[test]
 fn a_9_an_early_entry_is_acknowledged_as_well() {
     let mut rig = Rig::new();
@@ -117,7 +117,7 @@ fn a_9_a_dead_letter_carries_the_first_64_kib_of_its_line() {
     );
 }
 
-/// A-9, W-5: it comes again once the setting is raised.
+/// A-9, W-5: the entry is redelivered once the limit is raised.
 #[test]
 fn a_9_an_entry_that_is_too_long_stays_unacknowledged() {
     let mut rig = Rig::up_with(|config| config.limits.max_line_bytes = 2000);
@@ -128,13 +128,13 @@ fn a_9_an_entry_that_is_too_long_stays_unacknowledged() {
     assert_eq!(rig.machine.stats().acks, 0);
 }
 
-/// X-1: dead letters that nobody takes stop the reading.
+/// X-1: dead letters that the host does not take stop the reading.
 #[test]
-fn a_9_dead_letters_that_wait_are_bounded_by_their_bytes() {
+fn a_9_pending_dead_letters_are_bounded_in_bytes() {
     let mut rig = Rig::up_with(|config| config.limits.read_ahead_bytes = 100_000);
     let line = [b"{\"bufferId\":\"b\",".as_slice(), &b"\xff".repeat(4000), b"\n"].concat();
     let lines = line.repeat(100);
-    // Each bad byte is shown as three.
+    // Each bad byte is shown as three bytes.
     let taken = rig.machine.handle_bytes(rig.now, rig.conn(), &lines);
     assert_eq!(taken, line.len() * 9);
     assert!(!rig.machine.wants_read() && rig.machine.usage().action_bytes < 120_000);
@@ -142,7 +142,7 @@ fn a_9_dead_letters_that_wait_are_bounded_by_their_bytes() {
     assert!(rig.machine.wants_read());
 }
 
-/// W-11: in frames of every kind.
+/// W-11: this holds for frames of every kind.
 #[test]
 fn w_11_frames_with_nan_are_delivered() {
     let mut rig = Rig::new();
@@ -168,7 +168,7 @@ fn w_11_frames_with_nan_are_delivered() {
     rig.expect(&["r1 sent m"]);
     rig.line(r#"{"type":"going_idle_ack","n":NaN}"#);
     assert_eq!(rig.machine.stats().malformed_lines, 0);
-    // Not where no value may stand, nor as part of one.
+    // Not where no value may be, and not as a part of one.
     for line in [
         r#"{"type":"interrupt_inbound","session_key":"k",NaN:1}"#,
         r#"{"type":"interrupt_inbound","session_key":"k","n":-NaN}"#,

@@ -1,4 +1,4 @@
-//! A-1 to A-5, A-7, A-8, L-16: deliveries, their acknowledgements, and their doubles.
+//! A-1 to A-5, A-7, A-8, L-16: deliveries, their acknowledgements, and their duplicates.
 
 use super::driver::{Rig, buffered, inbound, send};
 use crate::command::Command;
@@ -16,7 +16,7 @@ fn reconnect(rig: &mut Rig) {
 }
 
 #[test]
-fn a_01_acknowledged_only_once_taken_and_never_twice() {
+fn a_01_acknowledged_once_accepted_and_never_twice() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     rig.line(&inbound("c", "2"));
@@ -27,7 +27,7 @@ fn a_01_acknowledged_only_once_taken_and_never_twice() {
     rig.expect(&[]);
     rig.taken(1);
     rig.expect(&[&ack("b1")]);
-    // Settling again is harmless, and counted; so is settling what never was.
+    // Settling again is harmless, and counted. So is settling an unknown delivery.
     rig.taken(1);
     rig.reject(1);
     rig.taken(2);
@@ -54,7 +54,7 @@ fn a_01_an_event_without_ids_can_be_settled_too() {
 }
 
 #[test]
-fn a_02_refused_it_dials_again_once_nothing_is_in_flight() {
+fn a_02_a_refusal_redials_once_nothing_is_in_flight() {
     let mut rig = Rig::up();
     let request = rig.submit(send("c", "x"));
     rig.line(&buffered("c", "1", "b1"));
@@ -76,7 +76,7 @@ fn a_02_refused_it_dials_again_once_nothing_is_in_flight() {
     rig.closed(1000, "");
     let why = "the host refused a buffered delivery: dialing again for it";
     rig.expect(&[&format!("disconnected 1000 {why}; again later")]);
-    // With backoff, so that a host that always refuses makes no tight loop.
+    // The back-off keeps a host that always refuses from causing a tight loop.
     assert!(rig.until_deadline_us() >= 500_000);
     rig.next();
     rig.connect();
@@ -86,10 +86,10 @@ fn a_02_refused_it_dials_again_once_nothing_is_in_flight() {
     rig.expect(&[&ack("b1")]);
 }
 
-/// A buffered double beyond those that may wait is dropped and not acknowledged (A-4): the connector's drain waits for
-/// that acknowledgement, so that it must come again.
+/// A buffered duplicate beyond those that may wait is dropped and not acknowledged (A-4). The connector's drain waits
+/// for that acknowledgement, so the entry must be redelivered.
 #[test]
-fn a_02_a_dropped_double_out_of_the_buffer_comes_again() {
+fn a_02_a_dropped_buffered_duplicate_is_redelivered() {
     let mut rig = Rig::up();
     rig.room = false;
     for _ in 1..=9 {
@@ -101,7 +101,7 @@ fn a_02_a_dropped_double_out_of_the_buffer_comes_again() {
 }
 
 #[test]
-fn a_02_a_refused_live_one_is_no_reason_to_dial() {
+fn a_02_a_refused_live_delivery_causes_no_dial() {
     let mut rig = Rig::up();
     rig.line(&inbound("c", "1"));
     rig.log();
@@ -111,8 +111,8 @@ fn a_02_a_refused_live_one_is_no_reason_to_dial() {
 }
 
 #[test]
-fn a_02_what_is_refused_after_its_connection_ended_comes_again_by_itself() {
-    // Before the next dial, during it, and after it.
+fn a_02_refused_after_its_connection_it_is_redelivered() {
+    // Refused before the next dial, during it, and after it.
     for place in 0..3 {
         let mut rig = Rig::up();
         rig.line(&buffered("c", "1", "b1"));
@@ -139,7 +139,7 @@ fn a_02_what_is_refused_after_its_connection_ended_comes_again_by_itself() {
 }
 
 #[test]
-fn a_03_what_reaches_no_host_is_acknowledged_and_counted() {
+fn a_03_an_undeliverable_entry_is_acknowledged_and_counted() {
     let mut rig = Rig::up();
     for (frame, expected) in [
         (r#"{"type":"future","bufferId":"b"}"#, vec![ack("b")]),
@@ -156,17 +156,17 @@ fn a_03_what_reaches_no_host_is_acknowledged_and_counted() {
             r#"{"type":"inbound","event":null}"#,
             vec!["dead letter None: an inbound frame had no `event` object".into()],
         ),
-        // Whatever it is that carries one, it would block the drain.
+        // An entry of any type would block the drain.
         (r#"{"type":"interrupt_inbound","session_key":"","bufferId":"b"}"#, vec![ack("b")]),
         (r#"{"type":"interrupt_inbound","session_key":"k","bufferId":"b"}"#, {
             vec!["interrupt k ".into(), ack("b")]
         }),
         (r#"{"type":"outbound_result","requestId":"x","bufferId":"b"}"#, vec![ack("b")]),
-        // What cannot be read cannot be acknowledged.
+        // An id that cannot be read cannot be acknowledged.
         (r#"{"type":"future","bufferId":""}"#, vec![]),
         (r#"{"type":"future","bufferId":{}}"#, vec![]),
         (r#"{"type":"future","bufferId":1.5}"#, vec![]),
-        // An acknowledgement for an acknowledgement would never end where both sides give them.
+        // If both sides acknowledged acknowledgements, they would never stop.
         (r#"{"type":"inbound_ack","bufferId":"b"}"#, vec![]),
     ] {
         rig.line(frame);
@@ -180,7 +180,7 @@ fn a_03_what_reaches_no_host_is_acknowledged_and_counted() {
 }
 
 #[test]
-fn a_04_a_duplicate_of_taken_is_acknowledged_and_not_delivered() {
+fn a_04_an_accepted_duplicate_is_only_acknowledged() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     rig.taken(1);
@@ -188,20 +188,20 @@ fn a_04_a_duplicate_of_taken_is_acknowledged_and_not_delivered() {
     reconnect(&mut rig);
     rig.line(&buffered("c", "1", "b1"));
     rig.expect(&[&ack("b1")]);
-    // A live one counts as taken once the host has it; its double out of the buffer is acknowledged.
+    // A live delivery counts as accepted once the host has it. Its buffered duplicate is acknowledged.
     rig.line(&inbound("c", "2"));
     rig.line(&inbound("c", "2"));
     rig.line(&buffered("c", "2", "b2"));
     rig.expect(&["deliver 2 live c 2", &ack("b2")]);
     assert_eq!(rig.machine.stats().duplicates, 3);
-    // Unless the host refuses it.
+    // This does not hold if the host refuses it.
     rig.reject(2);
     rig.line(&buffered("c", "2", "b2"));
     rig.expect(&["deliver 3 buffered c 2"]);
 }
 
 #[test]
-fn a_04_what_is_the_same() {
+fn a_04_which_deliveries_are_duplicates() {
     let event = |platform: &str, chat: &str, id: &str, more: &str| {
         format!(
             r#"{{"type":"inbound","event":{{{id}"source":{{"platform":"{platform}","chat_id":"{chat}"{more}}}}}}}"#
@@ -212,15 +212,15 @@ fn a_04_what_is_the_same() {
         (event("discord", "c", own, ""), true),
         (event("discord", "c", r#""message_id":1,"#, ""), true),
         (event("discord", "c", own, r#","message_id":"9""#), true),
-        // The source's id stands in for a missing one of the event's.
+        // The source's id replaces a missing id of the event.
         (event("discord", "c", "", r#","message_id":"1""#), true),
         (event("telegram", "c", own, ""), false),
         (event("discord", "d", own, ""), false),
         (event("discord", "c", r#""message_id":"2","#, ""), false),
-        // No ids, no duplicates.
+        // Without ids there are no duplicates.
         (event("discord", "c", "", ""), false),
         (event("discord", "c", r#""message_id":"","#, ""), false),
-        // An edit is never one.
+        // An edit is never a duplicate.
         (event("discord", "c", own, r#","message_is_edit":true"#), false),
         (event("discord", "c", own, r#","message_is_edit":false"#), true),
     ] {
@@ -229,7 +229,7 @@ fn a_04_what_is_the_same() {
         rig.log();
         rig.line(&second);
         assert_eq!(rig.log().is_empty(), same, "{second}");
-        // What counts as a duplicate of nothing counts as one of itself, if it has ids and is no edit.
+        // A delivery that duplicates nothing still has duplicates of its own, if it has ids and is not an edit.
         rig.line(&second);
         let edit = second.contains(":true");
         let ids = second.matches("message_id").count() > 0 && !second.contains(r#""message_id":"""#);
@@ -245,22 +245,22 @@ fn a_04_a_duplicate_in_flight_shares_its_twins_fate() {
         rig.line(&buffered("c", "1", &format!("b{n}")));
     }
     rig.expect(&["deliver 1 buffered c 1"]);
-    // Eight wait; the ninth does not.
+    // Eight duplicates wait. The ninth is dropped.
     rig.line(&buffered("c", "1", "b10"));
     assert_eq!(rig.machine.stats().waiters_dropped, 1);
-    // Refused: the newest goes in its place.
+    // The host refuses the delivery, and the newest duplicate takes its place.
     rig.reject(1);
     rig.expect(&["deliver 2 buffered c 1"]);
     rig.taken(2);
     let log = rig.log();
     assert_eq!(log[..2], [ack("b9"), ack("b2")]);
     assert!(!log.contains(&ack("b1")) && !log.contains(&ack("b10")), "{log:?}");
-    // The refused entry must come again all the same (A-2).
+    // The refused entry must still be redelivered (A-2).
     assert_eq!(log[8..], ["> close #1 1000 "]);
 }
 
 #[test]
-fn a_04_in_flight_covers_what_waits_for_the_host() {
+fn a_04_a_queued_delivery_is_in_flight() {
     let mut rig = Rig::up();
     rig.room = false;
     rig.line(&inbound("c", "1"));
@@ -279,15 +279,15 @@ fn a_05_acknowledged_on_its_own_connection_only() {
     rig.log();
     rig.lost();
     rig.log();
-    // Between two connections.
+    // Settled between two connections.
     rig.taken(1);
     rig.expect(&[]);
     rig.next();
     rig.connect();
-    // On the next one, where it has not come again.
+    // Settled on the next connection, where the entry has not been redelivered yet.
     rig.taken(2);
     rig.expect(&[]);
-    // Once it has.
+    // Settled after it was redelivered.
     rig.line(&buffered("c", "1", "b1"));
     rig.line(&buffered("c", "2", "b2"));
     rig.expect(&[&ack("b1"), &ack("b2")]);
@@ -295,7 +295,7 @@ fn a_05_acknowledged_on_its_own_connection_only() {
 }
 
 #[test]
-fn a_05_what_waits_across_a_reconnect_is_acknowledged_where_it_came_again() {
+fn a_05_a_delivery_is_acknowledged_where_it_came_again() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     reconnect(&mut rig);
@@ -307,7 +307,7 @@ fn a_05_what_waits_across_a_reconnect_is_acknowledged_where_it_came_again() {
 }
 
 #[test]
-fn a_05_an_ack_that_was_not_written_goes_with_its_connection() {
+fn a_05_an_unwritten_ack_is_dropped_with_its_connection() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     rig.writable = false;
@@ -339,7 +339,7 @@ fn a_07_the_order_of_arrival_is_the_order_of_delivery() {
 }
 
 #[test]
-fn a_08_an_ack_waits_for_nothing_but_the_hosts_word() {
+fn a_08_an_ack_waits_only_for_the_host() {
     let mut rig = Rig::up();
     rig.submit(send("c", "unanswered"));
     rig.submit(Command::GoIdle);
@@ -367,7 +367,7 @@ fn l_16_an_interrupt_overtakes_queued_messages() {
     assert_eq!(rig.machine.stats().keyless_interrupts, 3);
 }
 
-/// Either setting turns it off, and an answer to a prompt never begins a thread.
+/// Either setting turns this off, and an answer to a prompt never begins a thread.
 #[test]
 fn s_7_a_top_level_message_of_slack_begins_a_thread() {
     for (in_thread, sessions, expected) in

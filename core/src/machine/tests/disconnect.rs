@@ -1,4 +1,4 @@
-//! L-14: leaving, within its budget, with nothing left pending.
+//! L-14: a disconnect stays within its budget, and leaves nothing pending.
 
 use super::driver::{Rig, buffered, inbound, send};
 use crate::command::Command;
@@ -11,7 +11,7 @@ const CLOSE: &str = "> close #1 1000 ";
 const GONE: &str = "disconnected 1000 disconnected by the host; again never";
 
 #[test]
-fn l_14_with_nothing_to_wait_for_it_goes_idle_and_closes() {
+fn l_14_with_nothing_pending_it_goes_idle_and_closes() {
     let mut rig = Rig::up();
     rig.submit(Command::Disconnect);
     rig.expect(&[GOING]);
@@ -37,7 +37,7 @@ fn l_14_going_idle_is_tried_for_two_seconds() {
 }
 
 #[test]
-fn l_14_an_idle_that_was_asked_for_before_has_two_seconds_left_at_most() {
+fn l_14_an_earlier_idle_request_has_two_seconds_left() {
     let mut rig = Rig::up();
     rig.submit(Command::GoIdle);
     rig.submit(Command::Disconnect);
@@ -46,7 +46,7 @@ fn l_14_an_idle_that_was_asked_for_before_has_two_seconds_left_at_most() {
     rig.expect(&["r1 idle confirmed=false", CLOSE]);
 }
 
-/// Confirmed, or asked for in vain: the connector has heard it once.
+/// Whether confirmed or not, the connector has received the question once.
 #[test]
 fn l_14_going_idle_is_not_written_again() {
     for confirmed in [true, false] {
@@ -61,7 +61,7 @@ fn l_14_going_idle_is_not_written_again() {
         rig.submit(Command::Disconnect);
         rig.expect(&[CLOSE]);
     }
-    // What was never written was not asked for.
+    // A question that was never written does not count.
     let mut rig = Rig::up();
     rig.writable = false;
     rig.submit(Command::GoIdle);
@@ -73,7 +73,7 @@ fn l_14_going_idle_is_not_written_again() {
 }
 
 #[test]
-fn l_14_written_requests_may_be_answered_until_a_second_before_the_budget() {
+fn l_14_answers_count_until_a_second_before_the_budget() {
     let mut rig = Rig::up();
     rig.submit(send("c", "a"));
     let late = rig.submit(send("c", "b"));
@@ -87,7 +87,7 @@ fn l_14_written_requests_may_be_answered_until_a_second_before_the_budget() {
     assert_eq!(rig.machine.deadline().map(|(_, timer)| timer), Some(Timer::Disconnect));
     rig.wait(1);
     rig.expect(&[CLOSE]);
-    // While the close is on its way it may still come.
+    // The answer may still arrive while the close is under way.
     rig.answer(unanswered, r#"{"success":true}"#);
     rig.expect(&["r3 sent -"]);
     rig.wait(999);
@@ -103,7 +103,7 @@ fn l_14_written_requests_may_be_answered_until_a_second_before_the_budget() {
 }
 
 #[test]
-fn l_14_the_last_answer_lets_it_go_at_once() {
+fn l_14_it_closes_at_once_after_the_last_answer() {
     let mut rig = Rig::up();
     let request = rig.submit(send("c", "a"));
     rig.submit(Command::Disconnect);
@@ -114,7 +114,7 @@ fn l_14_the_last_answer_lets_it_go_at_once() {
 }
 
 #[test]
-fn l_14_what_is_unwritten_fails_as_definite_and_acks_still_go_out() {
+fn l_14_unwritten_fails_as_definite_and_acks_are_written() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     rig.submit(send("c", "written"));
@@ -129,7 +129,7 @@ fn l_14_what_is_unwritten_fails_as_definite_and_acks_still_go_out() {
     rig.expect(&["r2 definite: the connection is being closed"]);
     rig.writable = true;
     rig.drain();
-    // Nothing is written after the close frame (W), and nothing but acks before it.
+    // Nothing is written after the close frame (W), and only acknowledgements before it.
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"b1"}"#, CLOSE]);
     rig.wait(1_000);
     let log = rig.log();
@@ -138,7 +138,7 @@ fn l_14_what_is_unwritten_fails_as_definite_and_acks_still_go_out() {
 }
 
 #[test]
-fn l_14_the_last_frame_written_lets_it_go_at_once() {
+fn l_14_it_closes_at_once_after_the_last_frame() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     rig.submit(Command::Disconnect);
@@ -147,13 +147,13 @@ fn l_14_the_last_frame_written_lets_it_go_at_once() {
     rig.line(ACK);
     rig.log();
     rig.writable = true;
-    // No input, no timer: writing alone.
+    // Without an input or a timer: writing alone suffices.
     rig.drain();
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"b1"}"#, CLOSE]);
 }
 
 #[test]
-fn l_14_new_requests_are_refused_and_nothing_calls_it_back() {
+fn l_14_requests_are_refused_and_it_cannot_be_undone() {
     let mut rig = Rig::up();
     rig.submit(send("c", "a"));
     rig.submit(Command::Disconnect);
@@ -179,7 +179,7 @@ fn l_14_new_requests_are_refused_and_nothing_calls_it_back() {
 }
 
 #[test]
-fn l_14_asked_twice_both_complete() {
+fn l_14_two_disconnects_both_complete() {
     let mut rig = Rig::up();
     rig.submit(Command::Disconnect);
     rig.wait(1_000);
@@ -191,7 +191,7 @@ fn l_14_asked_twice_both_complete() {
 }
 
 #[test]
-fn l_14_it_works_from_everywhere() {
+fn l_14_it_works_in_every_state() {
     type Place = (fn(&mut Rig), &'static [&'static str]);
     let places: [Place; 5] = [
         (|_| (), &["drop #1", "disconnected - disconnected by the host; again never", "r1 done", "stopped"]),
@@ -205,7 +205,7 @@ fn l_14_it_works_from_everywhere() {
                 rig.opened();
                 rig.line(r#"{"type":"descriptor"}"#);
             },
-            &["drop #1", "disconnected - the descriptor is no object; again never", "r1 done", "stopped"],
+            &["drop #1", "disconnected - the descriptor is not an object; again never", "r1 done", "stopped"],
         ),
         (
             |rig| {
@@ -228,7 +228,7 @@ fn l_14_it_works_from_everywhere() {
 }
 
 #[test]
-fn l_14_whatever_ends_the_connection_meanwhile_ends_it_for_good() {
+fn l_14_any_end_of_the_connection_meanwhile_is_final() {
     type End = (fn(&mut Rig), &'static str);
     let ends: [End; 4] = [
         (Rig::lost, "disconnected - reset by peer; again never"),
@@ -246,7 +246,7 @@ fn l_14_whatever_ends_the_connection_meanwhile_ends_it_for_good() {
 }
 
 #[test]
-fn l_14_what_was_read_may_still_be_taken() {
+fn l_14_read_events_can_still_be_delivered() {
     let mut rig = Rig::up();
     rig.room = false;
     rig.line(&inbound("c", "1"));
@@ -259,7 +259,7 @@ fn l_14_what_was_read_may_still_be_taken() {
 }
 
 #[test]
-fn l_14_a_budget_of_nothing_is_kept_too() {
+fn l_14_a_budget_of_zero_works() {
     let mut rig = Rig::up_with(|config| {
         config.timing.disconnect_budget = Duration::ZERO;
         config.timing.close_timeout = Duration::ZERO;

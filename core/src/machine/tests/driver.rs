@@ -1,4 +1,4 @@
-//! A host and a socket in one: feeds a machine, and writes down what comes out as lines that a test can hold.
+//! A host and a socket in one: feeds a machine, and records its outputs as lines for tests to compare.
 
 use crate::command::{Command, Failure, Reply, RequestId};
 use crate::config::{Config, Credentials, Identity};
@@ -13,33 +13,33 @@ use std::time::Duration;
 /// Wall-clock seconds at the machine's origin.
 pub(super) const EPOCH_S: u64 = 1_800_000_000;
 
-/// What a descriptor must have, for `platform`, with `more` fields.
+/// Returns the required fields of a descriptor for `platform`, with `more` fields.
 pub(super) fn descriptor(platform: &str, more: &str) -> String {
     format!(
         r#"{{"type":"descriptor","descriptor":{{"contract_version":1,"platform":"{platform}","label":"P","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"{more}}}}}"#
     )
 }
 
-/// A live inbound frame, with a message id.
+/// Returns a live inbound frame with a message id.
 pub(super) fn inbound(chat: &str, id: &str) -> String {
     format!(
         r#"{{"type":"inbound","event":{{"text":"hi","message_id":"{id}","source":{{"platform":"discord","chat_id":"{chat}"}}}}}}"#
     )
 }
 
-/// The same out of the connector's buffer.
+/// Returns the same frame from the connector's buffer.
 pub(super) fn buffered(chat: &str, id: &str, entry: &str) -> String {
     let frame = inbound(chat, id);
     format!(r#"{},"bufferId":"{entry}"}}"#, &frame[..frame.len() - 1])
 }
 
-/// A message to a chat.
+/// Returns a command that sends a message to a chat.
 pub(super) fn send(chat: &str, content: &str) -> Command {
     Command::from(SendMessage { chat_id: chat.into(), content: content.into(), ..SendMessage::default() })
 }
 
-/// A machine in the hands of a test. Time is in milliseconds; everything is drained after every input, as far as
-/// the host has `room` and the socket is `writable`.
+/// A machine driven by a test. Times are in milliseconds. After every input all outputs are drained, if the host has
+/// `room` and the socket is `writable`.
 pub(super) struct Rig {
     pub(super) machine: RelayMachine,
     pub(super) now: Now,
@@ -52,17 +52,17 @@ pub(super) struct Rig {
 }
 
 impl Rig {
-    /// A machine with credentials and every default, for `discord`; it has begun to dial.
+    /// Creates a machine with credentials and every default, for `discord`. It has begun to dial.
     pub(super) fn new() -> Rig {
         Rig::with(|_| ())
     }
 
-    /// The same with a configuration of its own.
+    /// Creates a machine with a changed configuration.
     pub(super) fn with(change: impl FnOnce(&mut Config)) -> Rig {
         Rig::seeded(7, change)
     }
 
-    /// The same with a seed of its own.
+    /// Creates a machine with a changed configuration and this seed.
     pub(super) fn seeded(seed: u8, change: impl FnOnce(&mut Config)) -> Rig {
         let identity = Identity { platform: "discord".into(), bot_id: "42".into() };
         let mut config = Config::new(identity);
@@ -82,7 +82,7 @@ impl Rig {
         rig
     }
 
-    /// A machine that is served, with what led there forgotten.
+    /// Creates a connected machine, with an empty log.
     pub(super) fn up() -> Rig {
         Rig::up_with(|_| ())
     }
@@ -93,7 +93,7 @@ impl Rig {
         rig
     }
 
-    /// Completes the dial that is under way, and forgets what was written down.
+    /// Completes the dial that is under way, and clears the log.
     pub(super) fn connect(&mut self) {
         self.opened();
         self.line(&descriptor("discord", ""));
@@ -104,7 +104,7 @@ impl Rig {
         self.machine.conn.id()
     }
 
-    /// Lets that many milliseconds pass, with a tick at every deadline on the way, as a driver would.
+    /// Lets this many milliseconds pass, with a tick at every deadline on the way, as a driver would.
     pub(super) fn wait(&mut self, ms: u64) {
         let end = self.now.mono + Duration::from_millis(ms);
         while let Some((due, _)) = self.machine.deadline().filter(|(due, _)| *due < end) {
@@ -115,7 +115,7 @@ impl Rig {
         self.tick();
     }
 
-    /// Sets the clock without telling the machine.
+    /// Sets the clock without an input to the machine.
     pub(super) fn set(&mut self, mono: Time) {
         self.now = Now { mono, unix_s: EPOCH_S + mono.as_millis() / 1000 };
     }
@@ -125,13 +125,13 @@ impl Rig {
         self.drain();
     }
 
-    /// The clock jumps, and one tick follows.
+    /// Moves the clock to this time, and ticks once.
     pub(super) fn jump_to(&mut self, ms: u64) {
         self.set(Time::from_millis(ms));
         self.tick();
     }
 
-    /// To the next deadline, and a tick there.
+    /// Moves the clock to the next deadline, and ticks.
     pub(super) fn next(&mut self) {
         let (due, _) = self.machine.deadline().unwrap();
         self.set(due);
@@ -162,7 +162,7 @@ impl Rig {
         self.io(IoEvent::DialFailed { conn, failure });
     }
 
-    /// The upgrade is refused in this way.
+    /// Refuses the upgrade in this way.
     pub(super) fn refused_by(&mut self, refusal: Refusal<'_>) {
         let conn = self.conn();
         self.io(IoEvent::DialFailed { conn, failure: DialFailure::Refused(refusal) });
@@ -173,7 +173,7 @@ impl Rig {
         self.drain();
     }
 
-    /// One line from the connector.
+    /// Passes one line from the connector.
     pub(super) fn line(&mut self, line: &str) {
         let taken = self.bytes(format!("{line}\n").as_bytes());
         assert_eq!(taken, line.len() + 1, "all is consumed");
@@ -190,14 +190,14 @@ impl Rig {
         taken
     }
 
-    /// Submits what must be accepted.
+    /// Submits a command that must be accepted.
     pub(super) fn submit(&mut self, command: Command) -> RequestId {
         let id = self.machine.submit(self.now, command).expect("accepted");
         self.drain();
         id
     }
 
-    /// Submits what must be refused; why it was.
+    /// Submits a command that must be refused. Returns the reason.
     pub(super) fn refused(&mut self, command: Command) -> String {
         let given = command.clone();
         let (back, failure) = self.machine.submit(self.now, command).expect_err("refused").into_parts();
@@ -206,7 +206,7 @@ impl Rig {
         format!("{}: {}", failure.kind.name(), failure.message)
     }
 
-    /// The connector's answer to a request.
+    /// Passes the connector's answer to a request.
     pub(super) fn answer(&mut self, id: RequestId, result: &str) {
         let wire_id = self.machine.wire_id(id);
         self.line(&format!(r#"{{"type":"outbound_result","requestId":"{wire_id}","result":{result}}}"#));
@@ -225,18 +225,18 @@ impl Rig {
         self.settle(delivery, Outcome::Refused);
     }
 
-    /// What has come out since the last time this was asked.
+    /// Returns the outputs since the last call.
     pub(super) fn log(&mut self) -> Vec<String> {
         std::mem::take(&mut self.log)
     }
 
-    /// Asserts what has come out since.
+    /// Asserts the outputs since the last call.
     #[track_caller]
     pub(super) fn expect(&mut self, expected: &[&str]) {
         assert_eq!(self.log(), expected);
     }
 
-    /// How long until the next deadline.
+    /// Returns the time until the next deadline.
     pub(super) fn until_deadline_us(&self) -> u64 {
         let (due, _) = self.machine.deadline().expect("a timer runs");
         due.as_micros() - self.now.mono.as_micros()
@@ -281,7 +281,7 @@ impl Rig {
                 self.log.push(format!("deliver {} {how} {what}", delivery.id.number()));
             }
             if self.log.len() == before {
-                // Nothing that was said to be there is left: so who waits for it is not woken for nothing.
+                // No output is left that was reported as available, so that a waiting task is not woken in vain.
                 assert!(!(self.writable && self.machine.has_output()), "there is no output");
                 assert!(!(self.room && self.machine.has_delivery()), "there is no delivery");
                 return;
@@ -337,7 +337,7 @@ impl Rig {
                 assert_eq!(*conn, self.conn());
                 let text = std::str::from_utf8(&self.out).unwrap();
                 let text = text.strip_suffix('\n').expect("W-6: a newline at the end");
-                // The n-th id reads as `rn`.
+                // The n-th id is shown as `rn`.
                 match text.find(r#""requestId":""#) {
                     Some(at) => {
                         let id = &text[at + 13..at + 45];

@@ -1,15 +1,15 @@
-//! W-10, X-5, L-18: what the reason of an end says beyond the peer's words.
+//! W-10, X-5, L-18: the details that the reason of an end adds to the peer's words.
 
 use super::driver::{Rig, descriptor};
 
 #[test]
-fn w_10_an_end_tells_of_an_unterminated_line() {
+fn w_10_an_end_names_an_unterminated_line() {
     let mut rig = Rig::up();
     rig.bytes(br#"{"type":"inbound""#);
     rig.log();
     rig.lost();
     rig.expect(&["disconnected - reset by peer; 17 bytes without a newline are pending; again later"]);
-    // A close frame after it, and during the handshake.
+    // Also before a close frame, and during the handshake.
     rig.next();
     rig.opened();
     rig.bytes(b"abc");
@@ -19,7 +19,7 @@ fn w_10_an_end_tells_of_an_unterminated_line() {
     rig.expect(&[
         "disconnected 1011 closed with code 1011; 5 bytes without a newline are pending; again later",
     ]);
-    // What was terminated is not pending, and nothing of it is left for the next connection.
+    // A terminated line is not pending, and nothing of it is left for the next connection.
     rig.next();
     rig.connect();
     rig.log();
@@ -28,7 +28,7 @@ fn w_10_an_end_tells_of_an_unterminated_line() {
 }
 
 #[test]
-fn w_10_a_handshake_that_times_out_tells_of_an_unterminated_line() {
+fn w_10_a_handshake_time_out_names_an_unterminated_line() {
     let mut rig = Rig::with(|_| {});
     rig.opened();
     let line = descriptor("discord", "");
@@ -44,7 +44,7 @@ fn w_10_a_handshake_that_times_out_tells_of_an_unterminated_line() {
 }
 
 #[test]
-fn x_5_an_error_before_the_handshake_explains_the_dial_that_fails() {
+fn x_5_an_early_error_explains_the_failed_dial() {
     for (frame, text) in [
         (r#"{"type":"error","error":"no such platform"}"#, "no such platform"),
         (r#"{"type":"error","error":{"code":"E1","message":"bad bot"}}"#, "bad bot"),
@@ -66,7 +66,7 @@ fn x_5_an_error_before_the_handshake_explains_the_dial_that_fails() {
 }
 
 #[test]
-fn x_5_an_error_of_a_served_connection_is_only_told() {
+fn x_5_an_error_after_the_handshake_is_only_reported() {
     let mut rig = Rig::with(|_| {});
     rig.opened();
     rig.line(r#"{"type":"error","error":"early"}"#);
@@ -100,7 +100,7 @@ fn l_18_a_displaced_gateway_is_told_so() {
         assert!(rig.until_deadline_us() >= 500_000, "{code}");
         assert_eq!(rig.machine.stats().refusals, 0, "{code}");
     }
-    // Each connection that is displaced within a minute waits longer for the next.
+    // Each connection that is displaced within a minute makes the next dial wait longer.
     let mut rig = Rig::up();
     let mut waits = Vec::new();
     for _ in 0..6 {

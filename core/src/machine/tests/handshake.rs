@@ -1,4 +1,4 @@
-//! L-1 to L-4, L-17, D-8 to D-10: from the dial to the first descriptor, and what comes with it.
+//! L-1 to L-4, L-17, D-8 to D-10: from the dial to the first descriptor, and the frames that arrive with it.
 
 use super::driver::{EPOCH_S, Rig, buffered, descriptor, inbound, send};
 use crate::command::Command;
@@ -54,13 +54,13 @@ fn l_03_one_hello_per_identity_in_order() {
         r#"> {"type":"hello","platform":"slack","botId":""}"#,
     ]);
     assert_eq!(rig.machine.phase(), Phase::Handshaking);
-    // Said twice, it is not done twice.
+    // A repeated report changes nothing.
     rig.opened();
     rig.expect(&[]);
 }
 
 #[test]
-fn l_04_the_handshake_has_its_time_on_every_dial() {
+fn l_04_the_handshake_times_out_on_every_dial() {
     let mut rig = Rig::new();
     for dial in 1..4 {
         rig.opened();
@@ -69,7 +69,7 @@ fn l_04_the_handshake_has_its_time_on_every_dial() {
         rig.expect(&[]);
         rig.wait(1);
         rig.expect(&[&format!("> close #{dial} 1000 ")]);
-        // The peer's close frame has a second; then the socket goes.
+        // The peer's close frame has a second. Then the socket is dropped.
         rig.wait(999);
         rig.expect(&[]);
         rig.wait(1);
@@ -98,7 +98,7 @@ fn l_04_neither_bytes_nor_pongs_prolong_the_handshake() {
 }
 
 #[test]
-fn l_17_a_descriptor_that_cannot_be_used_fails_the_dial_and_says_why() {
+fn l_17_an_unusable_descriptor_fails_the_dial_with_a_reason() {
     let mut rig = Rig::new();
     rig.opened();
     rig.line(&buffered("c", "1", "b1"));
@@ -106,7 +106,7 @@ fn l_17_a_descriptor_that_cannot_be_used_fails_the_dial_and_says_why() {
     rig.log();
     rig.line(UNUSABLE);
     rig.expect(&["> close #1 1000 "]);
-    // Nothing of it reaches the host, not even while it closes: neither events nor another descriptor.
+    // Nothing on this connection reaches the host, not even while it closes: neither events nor another descriptor.
     rig.line(&inbound("c", "3"));
     rig.line(&descriptor("discord", ""));
     rig.expect(&[]);
@@ -116,7 +116,7 @@ fn l_17_a_descriptor_that_cannot_be_used_fails_the_dial_and_says_why() {
     assert_eq!(rig.machine.stats().early_dropped, 3, "X-2");
     assert_eq!(rig.machine.stats().extra_descriptors, 1);
     assert!((500_000..=1_000_000).contains(&rig.until_deadline_us()), "a failed dial");
-    // What went with the failed handshake is no duplicate when it comes again (A-4).
+    // Events that were dropped with the failed handshake are not duplicates when they are redelivered (A-4).
     rig.next();
     rig.connect();
     rig.line(&buffered("c", "1", "b1"));
@@ -124,7 +124,7 @@ fn l_17_a_descriptor_that_cannot_be_used_fails_the_dial_and_says_why() {
 }
 
 #[test]
-fn l_17_a_resume_meanwhile_does_not_hide_why() {
+fn l_17_a_resume_meanwhile_keeps_the_reason() {
     let mut rig = Rig::new();
     rig.opened();
     rig.line(UNUSABLE);
@@ -135,7 +135,7 @@ fn l_17_a_resume_meanwhile_does_not_hide_why() {
 }
 
 #[test]
-fn l_17_what_waits_for_a_twin_goes_with_a_failed_handshake_too() {
+fn l_17_a_waiting_duplicate_drops_with_a_failed_handshake() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     rig.lost();
@@ -144,14 +144,14 @@ fn l_17_what_waits_for_a_twin_goes_with_a_failed_handshake_too() {
     rig.line(&buffered("c", "1", "b1"));
     rig.lost();
     rig.log();
-    // The twin is refused: nobody stands in for it.
+    // The twin is refused. No waiter replaces it.
     rig.reject(1);
     rig.expect(&[]);
     assert_eq!(rig.machine.stats().early_dropped, 1);
 }
 
 #[test]
-fn l_17_not_even_one_that_stood_in_for_its_twin_outlives_a_failed_handshake() {
+fn l_17_a_promoted_duplicate_drops_with_a_failed_handshake() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     rig.room = false;
@@ -169,7 +169,7 @@ fn l_17_not_even_one_that_stood_in_for_its_twin_outlives_a_failed_handshake() {
 }
 
 #[test]
-fn l_17_a_later_one_is_ignored_and_counted() {
+fn l_17_a_later_bad_descriptor_is_ignored_and_counted() {
     let mut rig = Rig::up_with(three_platforms);
     rig.line(UNUSABLE);
     rig.line(r#"{"type":"descriptor"}"#);
@@ -179,7 +179,7 @@ fn l_17_a_later_one_is_ignored_and_counted() {
 }
 
 #[test]
-fn l_17_what_arrives_before_the_handshake_is_dispatched_after_it() {
+fn l_17_early_events_are_dispatched_after_the_handshake() {
     let mut rig = Rig::new();
     rig.opened();
     rig.log();
@@ -193,7 +193,7 @@ fn l_17_what_arrives_before_the_handshake_is_dispatched_after_it() {
 }
 
 #[test]
-fn l_17_what_a_served_connection_brought_outlives_it() {
+fn l_17_events_after_the_handshake_outlive_the_connection() {
     let mut rig = Rig::up();
     rig.room = false;
     rig.line(&inbound("c", "1"));
@@ -205,7 +205,7 @@ fn l_17_what_a_served_connection_brought_outlives_it() {
 }
 
 #[test]
-fn d_08_the_first_is_the_default_and_later_ones_never_replace_it() {
+fn d_08_the_first_descriptor_stays_the_default() {
     let mut rig = Rig::with(three_platforms);
     rig.opened();
     rig.log();
@@ -226,7 +226,7 @@ fn d_08_the_first_is_the_default_and_later_ones_never_replace_it() {
 }
 
 #[test]
-fn d_09_capabilities_are_those_of_the_platform_of_the_chat() {
+fn d_09_capabilities_follow_the_chats_platform() {
     let mut rig = Rig::with(three_platforms);
     rig.opened();
     for platform in ["discord", "telegram"] {
@@ -243,7 +243,7 @@ fn d_09_capabilities_are_those_of_the_platform_of_the_chat() {
     {
         assert_eq!(of(&rig, chat).as_deref(), Some(expected), "{chat}");
     }
-    // The last sighting counts.
+    // The newest platform of the chat counts.
     rig.line(r#"{"type":"inbound","event":{"source":{"platform":"telegram","chat_id":"d"}}}"#);
     assert_eq!(of(&rig, "d").as_deref(), Some("telegram"));
 }
@@ -269,7 +269,7 @@ fn d_09_edits_are_gated_by_the_chat() {
     rig.expect(&[]);
     rig.submit(edit("d", None));
     assert_eq!(rig.log().len(), 1);
-    // M-3 goes first: a platform that is not fronted has no descriptor to gate by.
+    // M-3 is checked first: a platform that is not fronted has no descriptor to check.
     let mut rig = Rig::new();
     rig.opened();
     rig.line(&descriptor("discord", r#","supports_edit":false"#));
@@ -277,14 +277,14 @@ fn d_09_edits_are_gated_by_the_chat() {
 }
 
 #[test]
-fn d_10_a_renegotiated_descriptor_replaces_the_live_one_and_says_what_changed() {
+fn d_10_a_new_descriptor_replaces_the_old_and_names_changes() {
     let mut rig = Rig::with(three_platforms);
     rig.opened();
     rig.line(&descriptor("discord", ""));
     rig.line(&descriptor("telegram", ""));
     rig.lost();
     rig.next();
-    // A dial in between that came to nothing does not count.
+    // A failed dial in between does not count.
     rig.opened();
     rig.lost();
     rig.next();
@@ -301,7 +301,7 @@ fn d_10_a_renegotiated_descriptor_replaces_the_live_one_and_says_what_changed() 
 }
 
 #[test]
-fn d_10_a_connection_that_ends_before_all_have_answered_does_not_hide_a_change() {
+fn d_10_a_short_connection_does_not_hide_a_change() {
     let mut rig = Rig::with(three_platforms);
     rig.opened();
     rig.line(&descriptor("discord", ""));
@@ -317,7 +317,7 @@ fn d_10_a_connection_that_ends_before_all_have_answered_does_not_hide_a_change()
     rig.line(&descriptor("discord", ""));
     rig.line(&descriptor("telegram", r#","max_message_length":99"#));
     rig.expect(&[r#"connected discord ["emoji"]"#, r#"platform telegram ["max_message_length"]"#]);
-    // However many names a peer makes up, no more are remembered than are fronted (X-1).
+    // However many names a peer invents, only as many are remembered as are fronted (X-1).
     for dial in 0..10 {
         rig.lost();
         rig.next();

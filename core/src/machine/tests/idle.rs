@@ -1,4 +1,4 @@
-//! L-12, L-13: going idle, dormant, on hold, and back.
+//! L-12, L-13: idle, dormant and held connections, and resuming.
 
 use super::driver::{Rig, inbound, send};
 use crate::command::Command;
@@ -9,7 +9,7 @@ const ACK: &str = r#"{"type":"going_idle_ack"}"#;
 const GOING: &str = r#"> {"type":"going_idle"}"#;
 
 #[test]
-fn l_12_confirmed_in_time_and_inbound_is_still_served() {
+fn l_12_once_idle_inbound_is_still_delivered() {
     let mut rig = Rig::up();
     rig.submit(Command::GoIdle);
     rig.expect(&[GOING]);
@@ -24,7 +24,7 @@ fn l_12_confirmed_in_time_and_inbound_is_still_served() {
 }
 
 #[test]
-fn l_12_not_confirmed_in_time_all_stays_as_it_was() {
+fn l_12_without_a_confirmation_nothing_changes() {
     let mut rig = Rig::up();
     rig.submit(Command::GoDormant);
     rig.wait(9_999);
@@ -32,15 +32,15 @@ fn l_12_not_confirmed_in_time_all_stays_as_it_was() {
     rig.wait(1);
     rig.expect(&["r1 idle confirmed=false"]);
     assert_eq!(rig.machine.phase(), Phase::Connected);
-    // Too late is not at all, as the host was told; nor does it lead to sleep.
+    // A late confirmation does not count, as the host was told, and does not lead to dormancy.
     rig.line(ACK);
     rig.expect(&[]);
     assert_eq!(rig.machine.stats().stray_idle_acks, 1, "X-2");
 }
 
-/// The connector that confirms too late buffers all the same: without this nothing would ever be delivered again.
+/// A connector that confirms too late still buffers: without this nothing would ever be delivered again.
 #[test]
-fn l_12_confirmed_too_late_the_host_can_still_resume() {
+fn l_12_after_a_late_confirmation_the_host_can_resume() {
     let mut rig = Rig::up();
     rig.line(ACK);
     assert_eq!(rig.machine.phase(), Phase::Connected, "nobody had asked");
@@ -56,20 +56,20 @@ fn l_12_confirmed_too_late_the_host_can_still_resume() {
 }
 
 #[test]
-fn l_12_what_was_not_written_in_time_is_not_written_any_more() {
+fn l_12_an_unwritten_question_is_withdrawn_in_time() {
     let mut rig = Rig::up();
     rig.writable = false;
     rig.submit(Command::GoIdle);
     rig.wait(10_000);
     rig.expect(&["r1 idle confirmed=false"]);
-    // Else the connector would fall silent, and nobody would know.
+    // Otherwise the connector would fall silent without anyone knowing.
     rig.writable = true;
     rig.drain();
     rig.expect(&[]);
 }
 
 #[test]
-fn l_12_asked_twice_it_is_said_once() {
+fn l_12_two_requests_write_one_question() {
     let mut rig = Rig::up();
     rig.submit(Command::GoIdle);
     rig.wait(4_000);
@@ -82,9 +82,9 @@ fn l_12_asked_twice_it_is_said_once() {
     assert_eq!(rig.machine.stats().stray_idle_acks, 1);
 }
 
-/// Idle already, nothing is asked of the connector again.
+/// If it is idle already, the connector is not asked again.
 #[test]
-fn l_12_who_is_idle_does_not_ask_again() {
+fn l_12_an_idle_gateway_does_not_ask_again() {
     let mut rig = Rig::up();
     rig.submit(Command::GoIdle);
     rig.line(ACK);
@@ -95,9 +95,9 @@ fn l_12_who_is_idle_does_not_ask_again() {
     rig.expect(&["r3 idle confirmed=true", "> close #1 1000 dormant"]);
 }
 
-/// A late confirmation answers a question that is asked anew and not written yet.
+/// A late confirmation answers a repeated question that is not written yet.
 #[test]
-fn l_12_a_late_confirmation_takes_an_unwritten_question_back() {
+fn l_12_a_late_confirmation_withdraws_an_unwritten_question() {
     let mut rig = Rig::up();
     rig.submit(Command::GoIdle);
     rig.wait(10_000);
@@ -112,7 +112,7 @@ fn l_12_a_late_confirmation_takes_an_unwritten_question_back() {
 }
 
 #[test]
-fn l_12_o_08_it_takes_a_connection() {
+fn l_12_o_08_going_idle_needs_a_connection() {
     let mut rig = Rig::new();
     assert_eq!(rig.refused(Command::GoIdle), "definite: the relay is not connected");
     rig.connect();
@@ -139,7 +139,7 @@ fn l_12_resume_dials_again_at_once() {
         }
         rig.log();
         rig.submit(Command::Resume);
-        // The close answers a request that still waits: its confirmation would mean nothing.
+        // The close completes a request that still waits: its confirmation would mean nothing.
         let waiting: &[&str] = if confirmed { &[] } else { &["r1 idle confirmed=false"] };
         rig.expect(&[&["resumed"], waiting, &["r2 done", "> close #1 1000 resume"]].concat());
         rig.log();
@@ -147,15 +147,15 @@ fn l_12_resume_dials_again_at_once() {
         let log = rig.log();
         assert_eq!(log[log.len() - 2..], ["disconnected 1000 resumed by the host; again at once", "dial #2"]);
     }
-    // Where nothing is idle there is nothing to resume.
+    // If nothing is idle, there is nothing to resume.
     let mut rig = Rig::up();
     rig.submit(Command::Resume);
     rig.expect(&["r1 done"]);
 }
 
-/// Nor does it matter whether our close frame could be written before the socket went.
+/// It does not matter whether our close frame could be written before the socket was lost.
 #[test]
-fn l_12_a_resume_whose_close_could_not_be_written_dials_at_once_when_the_socket_is_lost() {
+fn l_12_a_resume_dials_once_the_socket_is_lost() {
     let mut rig = Rig::up();
     rig.submit(Command::GoIdle);
     rig.line(ACK);
@@ -168,7 +168,7 @@ fn l_12_a_resume_whose_close_could_not_be_written_dials_at_once_when_the_socket_
 }
 
 #[test]
-fn l_12_a_resume_whose_close_is_not_answered_dials_after_a_second() {
+fn l_12_a_resume_without_an_answer_dials_after_a_second() {
     let mut rig = Rig::up();
     rig.submit(Command::GoIdle);
     rig.line(ACK);
@@ -179,7 +179,7 @@ fn l_12_a_resume_whose_close_is_not_answered_dials_after_a_second() {
 }
 
 #[test]
-fn l_13_dormant_closes_only_when_confirmed_and_dials_no_sooner_than_after_a_second() {
+fn l_13_dormancy_needs_confirmation_and_lasts_a_second() {
     let mut rig = Rig::up();
     rig.submit(Command::GoDormant);
     rig.expect(&[GOING]);
@@ -191,7 +191,7 @@ fn l_13_dormant_closes_only_when_confirmed_and_dials_no_sooner_than_after_a_seco
     rig.expect(&[]);
     rig.wait(1);
     rig.expect(&["dial #2"]);
-    // It was no failure: the back-off did not grow (L-5).
+    // This was no failure, so the back-off did not grow (L-5).
     rig.connect();
     rig.lost();
     assert!(rig.until_deadline_us() <= 1_000_000);
@@ -202,7 +202,7 @@ fn l_13_the_host_holds_dials_for_at_most_a_minute() {
     for (holds, dial_after_ms) in [
         (&[10_000][..], 10_000),
         (&[600_000], 60_000),
-        // Held again and again it is one hold.
+        // Repeated holds count as one hold.
         (&[30_000, 30_000, 30_000, 30_000, 600_000], 60_000),
         (&[30_000, 500], 1_000),
     ] {
@@ -225,7 +225,7 @@ fn l_13_the_host_holds_dials_for_at_most_a_minute() {
 }
 
 #[test]
-fn l_13_a_hold_after_a_resume_holds_the_dial_that_follows_the_close() {
+fn l_13_a_hold_after_a_resume_holds_the_next_dial() {
     for (echoed, told) in [
         (true, &["disconnected 1000 resumed by the host; again later"][..]),
         (false, &["drop #1", "disconnected - resumed by the host; again later"]),
@@ -250,7 +250,7 @@ fn l_13_a_hold_after_a_resume_holds_the_dial_that_follows_the_close() {
 }
 
 #[test]
-fn l_13_a_hold_that_has_run_out_does_not_count_against_the_next() {
+fn l_13_an_expired_hold_does_not_shorten_the_next() {
     let mut rig = Rig::up();
     rig.submit(Command::Hold(Duration::from_secs(10)));
     for _ in 0..10 {
@@ -260,7 +260,7 @@ fn l_13_a_hold_that_has_run_out_does_not_count_against_the_next() {
     rig.submit(Command::Hold(Duration::from_secs(50)));
     rig.lost();
     assert_eq!(rig.until_deadline_us(), 50_000_000);
-    // But one that keeps a dial waiting cannot be drawn out for ever.
+    // But a hold that keeps a dial waiting cannot be prolonged for ever.
     rig.wait(49_999);
     rig.submit(Command::Hold(Duration::from_secs(50)));
     assert_eq!(rig.until_deadline_us(), 10_001_000);
@@ -279,7 +279,7 @@ fn l_13_resume_lifts_the_hold_and_dials_at_once() {
     // The hold is gone for good.
     rig.dial_failed(None, "");
     assert!(rig.until_deadline_us() <= 1_000_000);
-    // And out of the back-off, too.
+    // A resume also ends the back-off.
     rig.log();
     rig.submit(Command::Resume);
     rig.expect(&["disconnected - connection refused; again later", "resumed", "dial #3", "r4 done"][1..]);
@@ -294,7 +294,7 @@ fn l_13_a_resume_overtakes_the_dormant_close() {
     rig.log();
     rig.closed(1000, "");
     rig.expect(&["disconnected 1000 dormant; again at once", "dial #2"]);
-    // And the confirmation that has not come yet leads to no sleep.
+    // A confirmation that has not arrived yet does not lead to dormancy.
     rig.connect();
     rig.submit(Command::GoDormant);
     rig.submit(Command::Resume);
@@ -304,9 +304,9 @@ fn l_13_a_resume_overtakes_the_dormant_close() {
     rig.expect(&["disconnected 1000 resumed by the host; again at once", "dial #3"]);
 }
 
-/// Each who asks waits for the confirmation as long as any other.
+/// Each request waits for the confirmation as long as any other.
 #[test]
-fn l_12_who_asks_later_waits_longer() {
+fn l_12_a_later_request_times_out_later() {
     let mut rig = Rig::up();
     rig.submit(Command::GoIdle);
     rig.wait(9_000);
@@ -316,7 +316,7 @@ fn l_12_who_asks_later_waits_longer() {
     rig.expect(&["r1 idle confirmed=false"]);
     rig.line(ACK);
     assert_eq!(rig.log()[0], "r2 idle confirmed=true");
-    // Who leaves waits for nobody else's confirmation (L-14).
+    // A disconnect does not wait for the confirmation of another request (L-14).
     let mut rig = Rig::up();
     rig.submit(Command::GoIdle);
     rig.wait(1_000);
@@ -326,9 +326,9 @@ fn l_12_who_asks_later_waits_longer() {
     rig.expect(&["r1 idle confirmed=false", "> close #1 1000 "]);
 }
 
-/// A-2: to fetch a refused entry again would end an idleness that nobody has ended.
+/// A-2: fetching a refused entry again would end an idleness that the host has not ended.
 #[test]
-fn l_12_a_02_who_is_idle_fetches_nothing_again() {
+fn l_12_a_02_an_idle_gateway_fetches_no_refused_entry() {
     let mut rig = Rig::up();
     rig.line(&super::driver::buffered("c", "1", "a"));
     rig.submit(Command::GoIdle);

@@ -1,16 +1,16 @@
-//! L-11: pings, silence, and when the clock for it rests.
+//! L-11: pings, silence, and pauses of the silence timer.
 
 use super::driver::{Rig, inbound, send};
 use crate::machine::IoEvent;
 
 #[test]
-fn l_11_a_ping_after_the_interval_and_the_end_after_the_time_out() {
+fn l_11_silence_causes_a_ping_and_then_the_end() {
     let mut rig = Rig::up();
     rig.wait(29_999);
     rig.expect(&[]);
     rig.wait(1);
     rig.expect(&["> ping #1"]);
-    // One ping, however long the answer takes.
+    // There is one ping, however long the answer takes.
     rig.wait(59_999);
     rig.expect(&[]);
     rig.wait(1);
@@ -18,7 +18,7 @@ fn l_11_a_ping_after_the_interval_and_the_end_after_the_time_out() {
 }
 
 #[test]
-fn l_11_whatever_is_received_counts() {
+fn l_11_everything_received_counts() {
     type Sign = fn(&mut Rig);
     let signs: [Sign; 4] = [
         |rig| {
@@ -50,7 +50,7 @@ fn l_11_whatever_is_received_counts() {
 }
 
 #[test]
-fn l_11_what_we_write_is_no_sign_of_life() {
+fn l_11_our_own_frames_are_not_a_sign_of_life() {
     let mut rig = Rig::up();
     for _ in 0..2 {
         rig.wait(10_000);
@@ -74,9 +74,9 @@ fn l_11_a_ping_of_a_former_socket_is_not_written_to_the_next() {
     rig.expect(&[r#"> {"type":"hello","platform":"discord","botId":"42"}"#]);
 }
 
-/// A ping that waits for its socket is of no use any more once something has come.
+/// A ping that waits for its socket is of no use once something was received.
 #[test]
-fn l_11_no_ping_is_written_behind_what_was_heard() {
+fn l_11_no_ping_is_written_after_a_sign_of_life() {
     let mut rig = Rig::up();
     rig.writable = false;
     rig.wait(30_000);
@@ -89,7 +89,7 @@ fn l_11_no_ping_is_written_behind_what_was_heard() {
 }
 
 #[test]
-fn l_11_a_socket_that_takes_nothing_is_lost_too() {
+fn l_11_a_blocked_socket_is_lost_too() {
     let mut rig = Rig::up();
     rig.writable = false;
     rig.wait(90_000);
@@ -97,7 +97,7 @@ fn l_11_a_socket_that_takes_nothing_is_lost_too() {
 }
 
 #[test]
-fn l_11_a_06_the_clock_rests_while_reading_is_paused() {
+fn l_11_a_06_the_silence_timer_pauses_with_the_reading() {
     let mut rig = Rig::up_with(|config| {
         config.limits.read_ahead_bytes = 1;
         config.limits.host_queue = 1;
@@ -106,14 +106,14 @@ fn l_11_a_06_the_clock_rests_while_reading_is_paused() {
     rig.wait(29_000);
     rig.line(&inbound("c", "1"));
     assert!(!rig.machine.wants_read());
-    // It goes on pinging, so that middleboxes and the peer see life; but the silence is its own doing.
+    // Pings continue, so that middleboxes and the peer see activity. The gateway itself causes the silence.
     rig.wait(24 * 3_600_000);
     let log = rig.log();
     assert!(log.iter().all(|line| line == "> ping #1") && log.len() == 2 * 60 * 24, "{}", log.len());
     rig.room = true;
     rig.drain();
     rig.expect(&["deliver 1 live c 1"]);
-    // From here on it counts again, all of it.
+    // From here on the silence counts again, from zero.
     rig.wait(29_999);
     rig.expect(&[]);
     rig.wait(1 + 60_000);

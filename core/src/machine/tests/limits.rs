@@ -6,7 +6,7 @@ use std::time::Duration;
 
 #[test]
 fn x_01_acks_that_cannot_be_written_stop_the_reading() {
-    // By their number,
+    // Bounded by their number,
     let mut rig = Rig::up_with(|config| config.limits.dedupe = 10);
     rig.writable = false;
     let frames = b"{\"type\":\"future\",\"bufferId\":\"b\"}\n".repeat(100);
@@ -27,8 +27,8 @@ fn x_01_acks_that_cannot_be_written_stop_the_reading() {
 }
 
 #[test]
-fn x_01_deliveries_that_the_host_keeps_waiting_are_bounded_by_their_bytes() {
-    // By the ids of their entries, and by their texts.
+fn x_01_unsettled_deliveries_are_bounded_in_bytes() {
+    // Bounded by the bytes of the entries' ids, and of the texts.
     for (id, text) in [(1000, 0), (1, 1000)] {
         let mut rig = Rig::up_with(|config| config.limits.unsettled_bytes = 20_000);
         for n in 0..100 {
@@ -51,19 +51,19 @@ fn x_01_deliveries_that_the_host_keeps_waiting_are_bounded_by_their_bytes() {
 }
 
 #[test]
-fn x_01_one_larger_than_the_budget_is_delivered_when_nothing_is_unsettled() {
+fn x_01_one_oversized_delivery_is_handed_out_alone() {
     let mut rig = Rig::up_with(|config| config.limits.unsettled_bytes = 1);
     for n in 0..2 {
         rig.line(&buffered("c", &n.to_string(), &"b".repeat(5000)));
     }
     assert_eq!(rig.log().len(), 1);
-    // A live one has nobody who waits, and holds nothing up.
+    // Nobody waits for a live delivery, so it blocks nothing.
     rig.taken(1);
     assert_eq!(rig.log().len(), 2, "an ack, and the next");
 }
 
 #[test]
-fn x_01_requests_that_ran_out_unwritten_leave_nothing_behind() {
+fn x_01_timed_out_unwritten_requests_leave_nothing() {
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
     rig.writable = false;
     let mut accepted = 0;
@@ -83,7 +83,7 @@ fn x_01_requests_that_ran_out_unwritten_leave_nothing_behind() {
 }
 
 #[test]
-fn x_01_a_host_that_takes_no_outcomes_is_refused() {
+fn x_01_a_host_that_polls_no_results_is_refused() {
     let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 10);
     let accepted =
         (0..100_000).filter(|_| rig.machine.submit(rig.now, Command::Hold(Duration::ZERO)).is_ok()).count();
@@ -94,14 +94,14 @@ fn x_01_a_host_that_takes_no_outcomes_is_refused() {
 }
 
 #[test]
-fn x_01_a_message_too_large_leaves_no_large_buffer_behind() {
+fn x_01_an_oversized_message_leaves_no_large_buffer() {
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
     rig.refused(send("c", &"x".repeat(1 << 20)));
     assert!(rig.machine.outbox.capacity() <= 20_000, "{}", rig.machine.outbox.capacity());
 }
 
 #[test]
-fn x_01_limits_of_nothing_do_not_lock_it_up() {
+fn x_01_limits_of_zero_do_not_block_the_machine() {
     let mut rig = Rig::up_with(|config| {
         let limits = &mut config.limits;
         for limit in [
@@ -136,9 +136,9 @@ fn x_02_every_counter_has_a_name() {
     assert_eq!(rig.machine.stats().iter().map(|(_, count)| count).sum::<u64>(), 1, "one dial");
 }
 
-/// O-6: a host that queues for itself can tell what is worth trying again.
+/// O-6: a host that has a queue of its own can tell which commands to retry.
 #[test]
-fn o_6_want_of_room_is_told_apart() {
+fn o_6_lack_of_room_is_a_distinct_failure() {
     let mut rig = Rig::up_with(|config| {
         config.limits.max_in_flight = 2;
         config.limits.write_queue_bytes = 2048;
@@ -149,7 +149,7 @@ fn o_6_want_of_room_is_told_apart() {
         let refused = rig.machine.submit(now, send("c", content)).unwrap_err();
         (refused.is_backpressure(), refused.failure().message.clone())
     };
-    // It would not fit into an empty queue.
+    // This command would not fit into an empty queue.
     assert!(!wants_room(&mut rig, &"x".repeat(4000)).0);
     rig.submit(send("c", &"x".repeat(1200)));
     let (for_room, why) = wants_room(&mut rig, &"x".repeat(1200));

@@ -1,9 +1,9 @@
-//! M-1, M-2: what is remembered of chats, seen through the frames that go out.
+//! M-1, M-2: the memory of chats, seen through the frames that are sent.
 
 use super::driver::{Rig, send};
 use serde_json::{Value, json};
 
-/// What goes out as the metadata of a plain message to that chat.
+/// Returns the metadata of a plain message to this chat.
 fn metadata(rig: &mut Rig, chat: &str) -> Value {
     rig.log();
     rig.submit(send(chat, "x"));
@@ -16,7 +16,7 @@ fn seen(rig: &mut Rig, source: &str) {
 }
 
 #[test]
-fn m_01_m_02_the_last_seen_goes_out_with_what_is_sent() {
+fn m_01_m_02_sent_messages_carry_the_chats_memory() {
     let mut rig = Rig::up();
     assert_eq!(metadata(&mut rig, "c"), json!({}));
     seen(&mut rig, r#"{"chat_id":"c","guild_id":"G","user_id":"ann","profile":"coder"}"#);
@@ -30,7 +30,7 @@ fn m_01_m_02_the_last_seen_goes_out_with_what_is_sent() {
 }
 
 #[test]
-fn m_01_it_outlives_the_connection() {
+fn m_01_the_memory_outlives_the_connection() {
     let mut rig = Rig::up();
     seen(&mut rig, r#"{"chat_id":"c","user_id":"ann"}"#);
     rig.lost();
@@ -40,7 +40,7 @@ fn m_01_it_outlives_the_connection() {
 }
 
 #[test]
-fn m_01_duplicates_and_what_is_not_delivered_count_as_seen() {
+fn m_01_undelivered_events_count_as_seen() {
     let mut rig = Rig::up();
     for user in ["ann", "bob"] {
         rig.line(&format!(
@@ -52,12 +52,12 @@ fn m_01_duplicates_and_what_is_not_delivered_count_as_seen() {
 }
 
 #[test]
-fn m_01_the_least_recently_used_of_too_many_leaves() {
+fn m_01_the_least_recently_used_chat_is_evicted() {
     let mut rig = Rig::up_with(|config| config.limits.chats = 3);
     for chat in ["a", "b", "c"] {
         seen(&mut rig, &format!(r#"{{"chat_id":"{chat}","user_id":"u"}}"#));
     }
-    // Sending to it is a use.
+    // Sending to a chat counts as a use.
     rig.submit(send("a", "x"));
     for n in 0..2 {
         seen(&mut rig, &format!(r#"{{"chat_id":"new{n}","user_id":"u"}}"#));
@@ -68,7 +68,7 @@ fn m_01_the_least_recently_used_of_too_many_leaves() {
 }
 
 #[test]
-fn e_09_that_it_came_through_an_authenticated_relay_is_the_gateways_word() {
+fn e_09_only_the_gateway_marks_events_as_authenticated() {
     let forged = r#"{"chat_id":"c","via_authenticated_relay":true,"delivered_via_upstream_relay":true}"#;
     let stamped = |rig: &mut Rig| {
         rig.room = false;
@@ -82,13 +82,13 @@ fn e_09_that_it_came_through_an_authenticated_relay_is_the_gateways_word() {
 }
 
 #[test]
-fn e_10_who_may_talk_to_it_is_decided_upstream() {
+fn e_10_authorization_is_upstream() {
     assert!(Rig::new().machine.authorization_is_upstream());
 }
 
-/// By default; and the oldest of one more leaves.
+/// This is the default. One more evicts the oldest.
 #[test]
-fn m_01_it_holds_4096_chats() {
+fn m_01_the_memory_holds_4096_chats() {
     let mut rig = Rig::up();
     for chat in 0..4096 {
         seen(&mut rig, &format!(r#"{{"chat_id":"{chat}","user_id":"u"}}"#));

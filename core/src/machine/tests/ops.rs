@@ -1,4 +1,4 @@
-//! O, O-9: every op as it goes out, what it gives back, and where it is not offered.
+//! O, O-9: the frame and the result of every op, and its refusal if it is not offered.
 
 use super::driver::{Rig, descriptor};
 use crate::command::*;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const ALL: &str = r#","supported_ops":["send","edit","delete","typing","follow_up","send_media","prompt","react","thread_create","thread_rename","draft","task_card"],"supports_draft_streaming":true"#;
 
-/// A machine on a platform that offers everything.
+/// Creates a machine on a platform that offers everything.
 fn rig() -> Rig {
     let mut rig = Rig::new();
     rig.opened();
@@ -21,7 +21,7 @@ fn chat() -> String {
     "c".to_owned()
 }
 
-/// What goes out for `command`, and what becomes of it when the connector answers `result`.
+/// Checks the frame of `command`, and its outcome when the connector answers `result`.
 #[track_caller]
 fn check(command: Command, action: Value, result: &str, reply: &str) {
     let mut rig = rig();
@@ -144,7 +144,7 @@ fn i_1_a_prompt_with_bad_options_is_refused() {
     for (options, problem) in [
         (
             vec![option("a b")],
-            "definite: \"a b\" is no option id: write 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`",
+            "definite: \"a b\" is not an option id: write 1 to 32 of A-Z, a-z, 0-9, `_`, `.` and `-`",
         ),
         (vec![option("a"), option("a")], "definite: two options have the id \"a\""),
     ] {
@@ -154,7 +154,7 @@ fn i_1_a_prompt_with_bad_options_is_refused() {
 }
 
 #[test]
-fn o_09_what_is_not_offered_is_unsupported_before_anything_is_written() {
+fn o_09_an_op_that_is_not_offered_is_unsupported() {
     let commands = || {
         [
             Command::from(DeleteMessage::default()),
@@ -168,7 +168,7 @@ fn o_09_what_is_not_offered_is_unsupported_before_anything_is_written() {
             Command::from(TaskCardStop::default()),
         ]
     };
-    // The legacy set holds none of them (D-6).
+    // The legacy set contains none of them (D-6).
     let mut rig = Rig::up();
     for command in commands() {
         let refused = rig.refused(command);
@@ -205,7 +205,7 @@ fn m_05_thread_operations_take_the_scope_of_the_parent_chat() {
 }
 
 #[test]
-fn m_06_the_host_can_prime_and_read_what_is_remembered() {
+fn m_06_the_host_can_prime_and_read_the_memory() {
     let mut rig = rig();
     let chat =
         crate::chats::Chat { platform: "discord".into(), scope: Some("S".into()), ..Default::default() };
@@ -218,7 +218,7 @@ fn m_06_the_host_can_prime_and_read_what_is_remembered() {
 }
 
 #[test]
-fn o_a_thread_is_not_renamed_to_what_nobody_said() {
+fn o_a_thread_is_not_renamed_to_an_empty_name() {
     let mut rig = Rig::new();
     rig.opened();
     rig.line(&descriptor("discord", r#","supported_ops":["thread_rename"]"#));
@@ -230,14 +230,14 @@ fn o_a_thread_is_not_renamed_to_what_nobody_said() {
     rig.expect(&[]);
 }
 
-/// A task card, as the host names it.
+/// Returns a task card with these fields.
 fn card(card_id: Option<&str>, reply_to: Option<&str>, metadata: Value) -> TaskCard {
     let metadata = metadata.as_object().cloned().unwrap_or_default();
     let (card_id, reply_to) = (card_id.map(str::to_owned), reply_to.map(str::to_owned));
     TaskCard { chat_id: chat(), card_id, reply_to, metadata, chunks: chunks(), ..TaskCard::default() }
 }
 
-/// The end of the same card.
+/// Returns the end of the same card.
 fn end_of(card: &TaskCard) -> TaskCardStop {
     let TaskCard { chat_id, delivery, card_id, reply_to, metadata, platform, .. } = card.clone();
     TaskCardStop { chat_id, delivery, card_id, reply_to, metadata, platform }
@@ -305,12 +305,12 @@ fn o_16_a_card_of_a_delivery_follows_it() {
             assert_eq!((&action["metadata"], &frame["platform"]), (&place, &json!("slack")));
         }
     }
-    // Neither another chat nor a delivery that is not known.
+    // Another chat is refused, and so is an unknown delivery.
     let other = Command::from(named(1, "D"));
     assert_eq!(rig.refused(other), "definite: delivery 1 is of chat C, not of D: leave out the chat");
     let unknown = Command::from(end_of(&named(9, "")));
     assert!(rig.refused(unknown).starts_with("definite: delivery 9 cannot be answered"));
-    // Slack's connectors read the card's thread by its older name.
+    // Slack's connectors read the card's thread from its older field.
     let mut own = card(None, Some("6.0"), json!({}));
     own.chat_id = "C".into();
     rig.submit(Command::from(own));
@@ -353,10 +353,10 @@ fn o_17_a_thread_is_renamed_under_one_guard() {
     let created = with(named("c", "The capital of France"), "only_if_connector_created", json!(true));
     check(rename("c", " The  capital\nof\t\u{a0}France ", true, None), created.clone(), done, "done");
     check(rename("c", "The capital of France", true, Some("old")), created, done, "done");
-    // The chat is the thread itself where none is named.
+    // Without a named chat, the chat is the thread itself.
     let current = with(named("t", "Paris"), "only_if_current_name", json!("France"));
     check(rename("", "Paris", false, Some("France")), current, done, "done");
-    // Cut after the white space has collapsed, and not within a character.
+    // The name is cut after the white space has collapsed, and not within a character.
     let long = format!("{}  é {}", "é".repeat(98), "x".repeat(300));
     check(rename("c", &long, false, None), named("c", &format!("{} é", "é".repeat(98))), done, "done");
     check(rename("c", &"n".repeat(5000), false, None), named("c", &"n".repeat(100)), done, "done");
@@ -369,7 +369,7 @@ fn o_17_a_thread_is_renamed_under_one_guard() {
 }
 
 #[test]
-fn o_18_a_thread_that_the_connector_makes_is_told_and_remembered() {
+fn o_18_an_auto_thread_is_reported_and_remembered() {
     let mut rig = rig();
     let send = |chat: &str| Command::from(SendMessage { chat_id: chat.into(), ..SendMessage::default() });
     let thread = |rig: &Rig, chat: &str| {
@@ -393,9 +393,9 @@ fn o_18_a_thread_that_the_connector_makes_is_told_and_remembered() {
             "sent - 7 next",
             some("7", "next"),
         ),
-        // What an answer does not say clears nothing.
+        // Fields that an answer lacks clear nothing.
         ("c", r#"{"success":true,"message_id":"9"}"#, "sent 9", some("7", "next")),
-        // A chat that nobody has been seen in.
+        // A chat in which nobody was seen.
         (
             "d",
             r#"{"success":true,"thread_id":"u","auto_thread_name":"new"}"#,
@@ -409,7 +409,7 @@ fn o_18_a_thread_that_the_connector_makes_is_told_and_remembered() {
         rig.expect(&[&format!("r{} {told}", id.number())]);
         assert_eq!(thread(&rig, chat), remembered, "{result}");
     }
-    // The rest of what is remembered stays.
+    // The other remembered fields stay.
     assert_eq!(rig.machine.chat("c").and_then(|chat| chat.scope.clone()).as_deref(), Some("S"));
 }
 
@@ -429,7 +429,7 @@ fn o_18_x_1_remembered_threads_are_bounded() {
 }
 
 #[test]
-fn o_5_a_connector_that_names_other_ops_is_not_asked_what_a_chat_is() {
+fn o_5_a_connector_without_get_chat_info_is_not_asked() {
     let mut rig = rig();
     let info = |platform: Option<&str>| {
         Command::from(GetChatInfo { chat_id: "x1".into(), platform: platform.map(str::to_owned) })
@@ -442,7 +442,7 @@ fn o_5_a_connector_that_names_other_ops_is_not_asked_what_a_chat_is() {
     rig.lost();
     rig.log();
     assert_eq!(rig.refused(info(None)), "definite: the relay is not connected");
-    // One that names it is asked, and so is one that names none.
+    // A connector that names the op is asked, and so is one that names no ops.
     for ops in [r#","supported_ops":["get_chat_info"]"#, r#","supported_ops":[]"#] {
         let mut rig = Rig::new();
         rig.opened();
@@ -454,7 +454,7 @@ fn o_5_a_connector_that_names_other_ops_is_not_asked_what_a_chat_is() {
 }
 
 #[test]
-fn o_18_a_streamed_reply_tells_of_its_thread_too() {
+fn o_18_a_streamed_reply_reports_its_thread_too() {
     let mut rig = rig();
     let stream = StreamReply {
         stream: "s".into(),
@@ -474,7 +474,7 @@ fn o_18_a_streamed_reply_tells_of_its_thread_too() {
     assert_eq!(rig.machine.chat("c").and_then(|chat| chat.auto_thread_id.as_deref()), Some("t"));
 }
 
-/// The frame of a raw action, in a chat of which something is remembered.
+/// Returns the frame of a raw action in a chat with a memory.
 fn raw(rig: &mut Rig, action: Value, platform: Option<&str>, bare: bool) -> (RequestId, Value) {
     let action = action.as_object().cloned().unwrap_or_default();
     let id = rig.submit(Command::from(Raw { action, platform: platform.map(str::to_owned), bare }));
@@ -537,7 +537,7 @@ fn x_3_a_raw_action_gives_the_whole_result_back() {
         (r#"{"success":false,"code":"egress_declined","error":"no"}"#, "declined: no"),
         (r#"{"success":false,"ambiguous":true,"error":"lost"}"#, "ambiguous: lost"),
         (r#"{"name":"n"}"#, "rejected: the connector gave no reason"),
-        ("[]", "rejected: the connector's result is no object"),
+        ("[]", "rejected: the connector's result is not an object"),
     ] {
         let (id, _) = raw(&mut rig, json!({"op": "poll"}), None, false);
         rig.answer(id, result);

@@ -1,4 +1,4 @@
-//! P-2: what becomes of a forward.
+//! P-2: the handling of forwards.
 
 use super::driver::Rig;
 use data_encoding::BASE64;
@@ -28,19 +28,19 @@ fn p_02_a_discord_interaction_becomes_a_message() {
 }
 
 #[test]
-fn a_01_a_buffered_forward_is_acknowledged_once_it_is_taken() {
+fn a_01_a_buffered_forward_is_acknowledged_once_accepted() {
     let mut rig = Rig::up();
     rig.line(&forward("discord", &command(), Some("e1")));
     rig.expect(&["deliver 1 buffered c 77"]);
     rig.taken(1);
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
-    // Its entry makes it a duplicate (A-4).
+    // The entry identifies it as a duplicate (A-4).
     rig.line(&forward("discord", &command(), Some("e1")));
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
 }
 
 #[test]
-fn p_02_p_06_what_is_no_event_is_acknowledged_and_counted() {
+fn p_02_p_06_other_interactions_are_acknowledged() {
     let mut rig = Rig::up();
     for (entry, body) in [("e1", json!({"type": 1})), ("e2", json!([1])), ("e3", json!({"type": 4}))] {
         rig.line(&forward("discord", &body, Some(entry)));
@@ -67,9 +67,9 @@ fn p_02_other_platforms_go_to_hosts_that_ask() {
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
 }
 
-/// A-3: like an event that is none.
+/// A-3: it is handled like an `inbound` frame without an event.
 #[test]
-fn a_03_a_forward_that_is_none_is_a_dead_letter() {
+fn a_03_an_unusable_forward_is_a_dead_letter() {
     for passthrough in [true, false] {
         let mut rig = Rig::up_with(|config| config.passthrough = passthrough);
         for forward in [r#","forward":"nonsense""#, r#","forward":null"#, r#","forward":[]"#, ""] {

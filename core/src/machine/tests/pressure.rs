@@ -3,7 +3,7 @@
 use super::driver::{Rig, buffered, descriptor, inbound, send};
 use crate::usage::Usage;
 
-/// What one event of [`inbound`] weighs.
+/// Returns the weight of one event of [`inbound`].
 fn weight() -> usize {
     let frame = inbound("c", "1000");
     let event = &frame[frame.find(r#"{"text""#).unwrap()..frame.len() - 1];
@@ -28,7 +28,7 @@ fn a_06_events_queue_up_while_all_else_gets_through() {
 }
 
 #[test]
-fn a_06_when_the_read_ahead_is_full_it_consumes_no_more_and_still_writes() {
+fn a_06_with_a_full_read_ahead_it_only_writes() {
     let mut rig = Rig::up_with(|config| {
         config.limits.read_ahead_bytes = 10 * weight();
         config.limits.host_queue = 1;
@@ -41,17 +41,17 @@ fn a_06_when_the_read_ahead_is_full_it_consumes_no_more_and_still_writes() {
     assert_eq!(taken, 10 * line, "to the byte, and no further");
     assert!(!rig.machine.wants_read());
     assert_eq!(rig.bytes(&stream[taken..]), 0);
-    // It writes: requests, acks, pings.
+    // Requests, acknowledgements and pings are written.
     rig.submit(send("c", "x"));
     assert_eq!(rig.log().len(), 1);
     rig.wait(30_000);
     assert_eq!(rig.log(), ["r1 ambiguous: no answer came in time", "> ping #1"]);
-    // One that the host takes makes room for one.
+    // Each event that the host takes makes room for another.
     assert!(rig.machine.poll_delivery(rig.now).is_some());
     assert!(rig.machine.wants_read());
     assert_eq!(rig.bytes(&stream[taken..]), line);
     assert!(!rig.machine.wants_read());
-    // And once it has room again, all come, in order, and none is lost.
+    // Once there is room again, all arrive in order, and none is lost.
     rig.room = true;
     let mut at = taken + line;
     rig.drain();
@@ -62,9 +62,10 @@ fn a_06_when_the_read_ahead_is_full_it_consumes_no_more_and_still_writes() {
     assert_eq!(ids, (1001..1100).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
-/// There is room for so many events of so many bytes, and for what the read-ahead holds: results may come after them.
+/// The queue has room for a number of events of a number of bytes, and for the read-ahead: results may come after the
+/// events.
 #[test]
-fn a_06_reading_stops_where_the_queue_and_the_read_ahead_are_full() {
+fn a_06_a_full_queue_and_read_ahead_stop_the_reading() {
     for (host_queue, host_queue_events, read_ahead_events, expected) in [
         (1, 100, 10, 10),
         (20, 100, 10, 20),
@@ -92,9 +93,9 @@ fn a_06_reading_stops_where_the_queue_and_the_read_ahead_are_full() {
     }
 }
 
-/// Unsettled deliveries take from the queue's room, though not from the read-ahead.
+/// Unsettled deliveries use the queue's room, but not the read-ahead.
 #[test]
-fn a_06_what_waits_and_what_is_unsettled_share_a_budget() {
+fn a_06_queued_and_unsettled_deliveries_share_a_budget() {
     let mut rig = Rig::up_with(|config| {
         config.limits.unsettled_bytes = 1;
         config.limits.host_queue_bytes = 6 * weight();
@@ -109,9 +110,9 @@ fn a_06_what_waits_and_what_is_unsettled_share_a_budget() {
     assert_eq!((rig.machine.usage().host_queue, rig.machine.wants_read()), (4, true));
 }
 
-/// A live delivery is taken when it leaves the machine, and no sooner: copies wait with it.
+/// A live delivery is accepted when it leaves the machine, and no sooner. Its duplicates wait with it.
 #[test]
-fn a_4_a_live_delivery_that_waits_is_not_taken() {
+fn a_4_a_queued_live_delivery_is_not_accepted() {
     let mut rig = Rig::up();
     rig.room = false;
     rig.line(&inbound("c", "1"));
@@ -119,7 +120,7 @@ fn a_4_a_live_delivery_that_waits_is_not_taken() {
     rig.expect(&[]);
     assert!(!rig.machine.has_output());
     assert!(rig.machine.poll_delivery(rig.now).is_some());
-    // The loop that writes has slept meanwhile.
+    // The writing loop was asleep meanwhile.
     assert!(rig.machine.has_output());
     rig.drain();
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"b"}"#]);
@@ -144,7 +145,7 @@ fn a_06_duplicates_that_wait_count_too() {
 }
 
 #[test]
-fn a_06_what_the_host_holds_unsettled_is_bounded_by_the_memory_of_duplicates() {
+fn a_06_unsettled_deliveries_are_bounded_by_dedupe() {
     let mut rig = Rig::up_with(|config| config.limits.dedupe = 3);
     for n in 0..3 {
         rig.line(&buffered("c", &n.to_string(), "b"));
@@ -153,7 +154,7 @@ fn a_06_what_the_host_holds_unsettled_is_bounded_by_the_memory_of_duplicates() {
     rig.log();
     rig.taken(1);
     assert!(rig.machine.wants_read());
-    // Without ids, too.
+    // This also holds without ids.
     let mut rig = Rig::up_with(|config| config.limits.dedupe = 3);
     for _ in 0..5 {
         rig.line(r#"{"type":"inbound","event":{},"bufferId":"b"}"#);
@@ -175,9 +176,9 @@ fn a_06_a_host_that_is_slow_with_actions_pauses_reading_too() {
     assert_eq!(rig.log().len(), 1024);
 }
 
-/// X-1: actions are the driver's to take at once; a driver that does not take them gets no more of what the peer says.
+/// X-1: the driver must take actions at once. A driver that does not gets nothing more from the peer.
 #[test]
-fn x_1_a_driver_that_takes_no_actions_is_given_no_more() {
+fn x_1_a_driver_that_polls_no_actions_gets_no_more() {
     let mut rig = Rig::up_with(|config| config.limits.read_ahead_bytes = 3000);
     let long = "k".repeat(1000);
     let stream = format!("{{\"type\":\"interrupt_inbound\",\"session_key\":\"{long}\"}}\n").repeat(9);
@@ -192,9 +193,9 @@ fn x_1_a_driver_that_takes_no_actions_is_given_no_more() {
     assert_eq!(rig.bytes(&stream.as_bytes()[3 * line..]), 3 * line);
 }
 
-/// X-1: each number is of what it says. What they must be in the long run, the simulation claims at every step.
+/// X-1: each number counts what its name says. The simulation checks their bounds at every step.
 #[test]
-fn x_1_it_says_how_full_it_is() {
+fn x_1_usage_counts_every_queue() {
     let mut rig = Rig::up();
     (rig.room, rig.writable) = (false, false);
     assert_eq!(rig.machine.usage(), Usage::default());
@@ -227,7 +228,7 @@ fn x_1_it_says_how_full_it_is() {
     assert_eq!(rig.machine.usage().unsettled_deliveries, 1);
     rig.writable = false;
     rig.taken(1);
-    // The copy's entry is owed an acknowledgement, too.
+    // The duplicate's entry also needs an acknowledgement.
     let usage = rig.machine.usage();
     assert_eq!((usage.unwritten_acks, usage.waiting_events, usage.waiting_event_bytes), (2, 0, 0));
     assert_eq!((usage.unsettled_deliveries, usage.unwritten_bytes, usage.requests), (0, 0, 1));
@@ -243,10 +244,10 @@ fn x_1_it_says_how_full_it_is() {
     assert_eq!(rig.machine.usage(), left);
 }
 
-/// L-4, A-6: a full read-ahead holds up events, and no handshake: whatever is still there of earlier connections, the
-/// descriptor is read. What comes before it has as much room of its own (L-17).
+/// L-4, A-6: a full read-ahead blocks events, but no handshake. Whatever is left of earlier connections, the descriptor
+/// is read. Events before it have as much room of their own (L-17).
 #[test]
-fn l_04_a_06_a_full_read_ahead_holds_up_no_handshake() {
+fn l_04_a_06_a_full_read_ahead_blocks_no_handshake() {
     for dedupe in [false, true] {
         let mut rig = Rig::up_with(|config| match dedupe {
             true => config.limits.dedupe = 3,
@@ -269,7 +270,7 @@ fn l_04_a_06_a_full_read_ahead_holds_up_no_handshake() {
         assert_eq!(rig.bytes(early.as_bytes()), early.len());
         rig.line(&descriptor("discord", ""));
         rig.expect(&["connected discord []"]);
-        // Served, it reads no event until the host has taken some; requests go out all the same.
+        // Once connected, it reads no event until the host has taken some. Requests are still written.
         assert!(!rig.machine.wants_read());
         rig.submit(send("c", "x"));
         assert_eq!(rig.log().len(), 1);
@@ -279,7 +280,7 @@ fn l_04_a_06_a_full_read_ahead_holds_up_no_handshake() {
         assert_eq!(rig.log(), order);
         assert!(rig.machine.wants_read());
 
-        // Before its own handshake a connection may say so much, and no more.
+        // Before its own handshake, a connection may deliver this much and no more.
         let mut rig = Rig::with(|config| match dedupe {
             true => config.limits.dedupe = 3,
             false => config.limits.read_ahead_bytes = 3 * weight(),
@@ -290,10 +291,10 @@ fn l_04_a_06_a_full_read_ahead_holds_up_no_handshake() {
     }
 }
 
-/// A-5, A-4: a copy out of the buffer that came on a connection which is over says nothing to anybody: its entry comes
-/// again. So neither do copies of it pile up, nor does their number ever end a connection.
+/// A-5, A-4: a buffered duplicate of a connection that is over is dropped: its entry is redelivered. Such duplicates do
+/// not pile up, and their number never ends a connection.
 #[test]
-fn a_05_copies_of_connections_that_are_over_are_forgotten() {
+fn a_05_duplicates_of_ended_connections_are_dropped() {
     let mut rig = Rig::up();
     let big = buffered("c", "1", "a").replace("\"hi\"", &format!("\"{}\"", "x".repeat(900_000)));
     rig.line(&big);

@@ -1,4 +1,4 @@
-//! I: a prompt's answers, the first and the others.
+//! I: the first answer to a prompt, and the others.
 
 use super::driver::{Rig, descriptor};
 use crate::command::Command;
@@ -6,7 +6,7 @@ use crate::op::{Op, Prompt, PromptOption};
 use serde_json::Value;
 use std::time::Duration;
 
-/// A machine that has asked; and the prompt's id.
+/// Returns a machine with an open prompt, and the prompt's id.
 fn asked() -> (Rig, String) {
     let mut rig = Rig::new();
     rig.opened();
@@ -31,21 +31,21 @@ fn press(prompt_id: &str, message_id: &str, entry: Option<&str>) -> String {
 }
 
 #[test]
-fn i_03_i_04_the_first_answer_is_the_hosts_with_who_gave_it() {
+fn i_03_i_04_the_first_answer_is_delivered_with_its_user() {
     let (mut rig, id) = asked();
     rig.line(&press(&id, "1", None));
     rig.expect(&[&format!("deliver 1 live answer {id} yes by ann")]);
-    // Answered already: silence.
+    // It is answered already, so this is ignored.
     rig.line(&press(&id, "2", None));
     rig.expect(&[]);
     assert_eq!(rig.machine.stats().late_answers, 1);
 }
 
 #[test]
-fn i_03_another_process_and_what_is_stale() {
+fn i_03_foreign_and_stale_answers() {
     let (mut rig, id) = asked();
     rig.line(&press("000000.00000000", "1", Some("e1")));
-    // It reaches no host, so it is acknowledged (A-3).
+    // The answer reaches no host, so it is acknowledged (A-3).
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
     assert_eq!(rig.machine.stats().foreign_answers, 1);
     let unknown = format!("{}ffffffff", &id[..7]);
@@ -78,7 +78,7 @@ fn i_03_a_refused_answer_can_be_given_again() {
     rig.log();
     rig.line(&press(&id, "1", Some("e1")));
     rig.expect(&[&format!("deliver 2 buffered answer {id} yes by ann")]);
-    // A duplicate waits for its twin's fate, as ever (A-4).
+    // A duplicate shares its twin's fate, as always (A-4).
     rig.line(&press(&id, "1", Some("e2")));
     rig.expect(&[]);
     rig.taken(2);
@@ -101,7 +101,7 @@ fn i_02_a_prompt_that_was_never_asked_is_not_open() {
 }
 
 #[test]
-fn i_02_at_most_so_many_are_open_and_the_oldest_goes() {
+fn i_02_open_prompts_are_bounded_and_the_oldest_leaves() {
     let mut rig = Rig::with(|config| config.limits.prompts = 2);
     rig.opened();
     rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
@@ -112,9 +112,9 @@ fn i_02_at_most_so_many_are_open_and_the_oldest_goes() {
     rig.expect(&[&format!("deliver 1 live answer {} yes by ann", ids[1])]);
 }
 
-/// By default; and the oldest of one more leaves.
+/// This is the default. One more evicts the oldest.
 #[test]
-fn i_02_it_holds_1024_prompts() {
+fn i_02_1024_prompts_can_be_open() {
     let (mut rig, first) = asked();
     // Each is answered, so that it is no longer in flight (O-6).
     for number in 1..=1024 {
@@ -134,7 +134,7 @@ fn i_02_it_holds_1024_prompts() {
 }
 
 #[test]
-fn i_02_what_is_answered_makes_room_before_what_is_open() {
+fn i_02_answered_prompts_are_evicted_before_open_ones() {
     let mut rig = Rig::with(|config| config.limits.prompts = 2);
     rig.opened();
     rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
@@ -143,7 +143,7 @@ fn i_02_what_is_answered_makes_room_before_what_is_open() {
         let quick = ask(&mut rig);
         rig.line(&press(&quick, &n.to_string(), None));
         rig.expect(&[&format!("deliver {n} live answer {quick} yes by ann")]);
-        // Answered already: silence, as long as it is remembered.
+        // An answered prompt is silent as long as it is remembered.
         rig.line(&press(&quick, &format!("again {n}"), None));
         rig.expect(&[]);
     }
@@ -152,7 +152,7 @@ fn i_02_what_is_answered_makes_room_before_what_is_open() {
 }
 
 #[test]
-fn i_02_the_connector_is_told_no_more_time_than_there_is() {
+fn i_02_the_connector_gets_no_longer_time_out() {
     for (asked, told) in [(9_999_000, 3600), (60_000, 60), (1_500, 2), (1, 1)] {
         let mut rig = Rig::new();
         rig.opened();
@@ -165,10 +165,10 @@ fn i_02_the_connector_is_told_no_more_time_than_there_is() {
     }
 }
 
-/// A-1: an answer without an id of its own is told by its entry, and not by its prompt: that it has come before does not
-/// mean that the host has it.
+/// A-1: an answer without a message id is identified by its entry, not by its prompt. That it came before does not mean
+/// that the host has it.
 #[test]
-fn a_01_i_03_an_answer_that_comes_again_waits_for_the_hosts_word() {
+fn a_01_i_03_a_repeated_answer_waits_for_the_host() {
     let (mut rig, id) = asked();
     let anonymous = press(&id, "", Some("e1")).replace(r#""message_id":"","#, "");
     rig.line(&anonymous);
@@ -178,22 +178,22 @@ fn a_01_i_03_an_answer_that_comes_again_waits_for_the_hosts_word() {
     rig.connect();
     rig.line(&anonymous);
     rig.expect(&[]);
-    // Refused, it comes to the host once more; taken, its entry is acknowledged.
+    // If the host refuses it, it is delivered once more. If the host accepts it, its entry is acknowledged.
     rig.reject(1);
     rig.expect(&[&format!("deliver 2 buffered answer {id} yes by ann")]);
     rig.taken(2);
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
     rig.line(&anonymous);
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
-    // One that is live has nothing to be told by: the prompt is answered (I-3).
+    // A live answer has no identity: the prompt is answered (I-3).
     rig.line(&press(&id, "", None).replace(r#""message_id":"","#, ""));
     rig.expect(&[]);
     assert_eq!((rig.machine.stats().duplicates, rig.machine.stats().late_answers), (1, 1));
 }
 
-/// X-2, I-2: a prompt that makes room is counted, and makes room for none that could not be asked.
+/// X-2, I-2: an evicted prompt is counted. A prompt that could not be sent evicts none.
 #[test]
-fn i_02_x_02_only_what_is_asked_takes_the_place_of_another() {
+fn i_02_x_02_only_a_sent_prompt_evicts_another() {
     let mut rig = Rig::with(|config| {
         config.limits.prompts = 1;
         config.limits.write_queue_bytes = 2000;
@@ -227,13 +227,13 @@ fn i_6_a_host_may_bring_its_own_id() {
     let asked = rig.submit(own("order-7"));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     assert_eq!(frame["action"]["prompt_id"], "order-7");
-    // A duplicate of an open one is refused, and leaves it open.
+    // The id of an open prompt is refused, and that prompt stays open.
     let open = "definite: a prompt with the id \"order-7\" is open: choose another, or wait for its answer";
     assert_eq!(rig.refused(own("order-7")), open);
     assert!(
         rig.refused(own(&given)).ends_with("is an id of the kind that this gateway gives: choose another")
     );
-    assert!(rig.refused(own("a b")).starts_with("definite: \"a b\" is no prompt id: write 1 to 32"));
+    assert!(rig.refused(own("a b")).starts_with("definite: \"a b\" is not a prompt id: write 1 to 32"));
     rig.answer(asked, r#"{"success":true,"message_id":"m1"}"#);
     rig.expect(&["r2 prompted order-7 m1"]);
     rig.line(&press("order-7", "1", None));
@@ -241,7 +241,7 @@ fn i_6_a_host_may_bring_its_own_id() {
     rig.line(&press("order-7", "2", None));
     rig.expect(&[]);
     assert_eq!(rig.machine.stats().late_answers, 1);
-    // Answered, its id is free; so is that of one that could not be asked.
+    // The id of an answered prompt is free. So is that of a prompt that could not be sent.
     let again = rig.submit(own("order-7"));
     rig.log();
     rig.answer(again, r#"{"success":false,"error":"no"}"#);
@@ -249,7 +249,7 @@ fn i_6_a_host_may_bring_its_own_id() {
     rig.log();
     rig.line(&press("order-7", "3", None));
     rig.expect(&["deliver 2 live answer order-7 yes by ann"]);
-    // Another host's id is none of ours: silence.
+    // An id of another host is foreign, and ignored.
     rig.line(&press("order-8", "4", None));
     rig.expect(&[]);
     assert_eq!(rig.machine.stats().foreign_answers, 1);
@@ -267,7 +267,7 @@ fn i_6_an_expired_prompt_with_an_id_of_the_hosts_is_stale() {
     rig.submit(own("order-7"));
 }
 
-/// Without the machine's part an answer is a message, whoever asked.
+/// With the setting off, every answer is delivered as a message.
 #[test]
 fn i_6_with_prompts_off_answers_are_plain_events() {
     let mut rig = Rig::with(|config| config.prompts = false);
@@ -281,7 +281,7 @@ fn i_6_with_prompts_off_answers_are_plain_events() {
     for (n, id) in [&first, &first, "order-7", "000000.00000000", "another"].into_iter().enumerate() {
         let n = n + 1;
         rig.line(&press(id, &n.to_string(), Some(&format!("e{n}"))));
-        // It is acknowledged once the host has taken it.
+        // It is acknowledged once the host has accepted it.
         rig.expect(&[&format!("deliver {n} buffered c {n}")]);
     }
     let stats = rig.machine.stats();

@@ -1,4 +1,4 @@
-//! L-5, L-6, L-15, L-18: when it dials again, and that it never dials twice.
+//! L-5, L-6, L-15, L-18: the times of dials, and that there is never more than one.
 
 use super::driver::{EPOCH_S, Rig, descriptor};
 use crate::machine::{DialFailure, IoEvent};
@@ -9,7 +9,7 @@ use crate::token;
 use crate::upgrade::Refusal;
 use std::collections::BTreeSet;
 
-/// Fails the dial that is under way; the wait that follows, in microseconds.
+/// Fails the dial that is under way. Returns the wait that follows, in microseconds.
 fn fail(rig: &mut Rig) -> u64 {
     rig.dial_failed(None, "");
     assert_eq!(rig.machine.phase(), Phase::Waiting);
@@ -32,7 +32,7 @@ fn l_05_attempt_n_waits_a_draw_from_the_upper_half_of_its_step() {
     }
     for (attempt, seen) in seen.iter().enumerate() {
         let longest: u64 = (1_000_000 << attempt).min(30_000_000);
-        // Spread over the whole range, and different for every seed.
+        // The draws cover the whole range, and differ for every seed.
         assert!(seen.len() > 60, "attempt {}", attempt + 1);
         assert!(*seen.first().unwrap() < longest * 6 / 10 && *seen.last().unwrap() > longest * 9 / 10);
     }
@@ -65,7 +65,7 @@ fn l_05_only_a_handshake_that_held_for_60_s_starts_over() {
             fail(&mut rig);
         }
         rig.connect();
-        // The connector says something now and then, so that it is not the silence that ends it.
+        // The connector sends something now and then, so that silence does not end the connection.
         for _ in 0..held_ms / 20_000 {
             rig.wait(20_000);
             rig.line("");
@@ -100,7 +100,7 @@ fn l_05_an_upgrade_without_a_handshake_counts_as_a_failed_dial() {
 }
 
 #[test]
-fn l_06_what_an_older_socket_says_is_ignored() {
+fn l_06_inputs_of_an_older_socket_are_ignored() {
     let mut rig = Rig::up();
     let old = rig.conn();
     rig.lost();
@@ -116,7 +116,7 @@ fn l_06_what_an_older_socket_says_is_ignored() {
     rig.expect(&[]);
     rig.next();
     rig.expect(&["dial #2"]);
-    // While the next dial is under way, and once it is served.
+    // While the next dial is under way, and once it is connected.
     for _ in 0..2 {
         rig.bytes_on(old, descriptor("discord", "").as_bytes());
         rig.io(IoEvent::Closed { conn: old, code: Some(4401), reason: "" });
@@ -134,7 +134,7 @@ fn l_06_what_an_older_socket_says_is_ignored() {
 }
 
 #[test]
-fn l_06_half_a_line_of_an_older_socket_does_not_begin_the_next_ones() {
+fn l_06_a_partial_line_ends_with_its_socket() {
     let mut rig = Rig::up();
     rig.bytes(b"{\"type\":\"desc");
     rig.lost();
@@ -150,7 +150,7 @@ fn l_06_one_dial_at_a_time() {
     rig.expect(&["dial #1"]);
     rig.wait(14_999);
     rig.expect(&[]);
-    // L-4: it is let go of before the next begins.
+    // L-4: the old socket is dropped before the next dial begins.
     rig.wait(1);
     rig.expect(&["drop #1", "disconnected - the dial took too long; again later"]);
     rig.wait(1_000);
@@ -161,14 +161,14 @@ fn l_06_one_dial_at_a_time() {
 }
 
 #[test]
-fn l_15_a_clock_that_goes_backwards_or_stands_still_harms_nothing() {
+fn l_15_a_clock_that_stops_or_goes_back_is_harmless() {
     let mut rig = Rig::new();
     rig.jump_to(5_000);
     rig.lost();
     let (due, timer) = rig.machine.deadline().unwrap();
     assert_eq!(timer, Timer::Redial);
     rig.log();
-    // Long ago: nothing is due, and nothing is forgotten.
+    // A time in the past: nothing is due, and nothing is forgotten.
     rig.jump_to(0);
     rig.expect(&[]);
     assert_eq!(rig.machine.deadline(), Some((due, timer)));
@@ -178,17 +178,17 @@ fn l_15_a_clock_that_goes_backwards_or_stands_still_harms_nothing() {
     rig.expect(&[]);
     rig.jump_to(6_000);
     rig.expect(&["dial #2"]);
-    // The new dial's time-out counts from the latest that was ever seen.
+    // The new dial's time-out counts from the latest time ever seen.
     rig.jump_to(1_000);
     assert_eq!(rig.machine.deadline(), Some((Time::from_millis(21_000), Timer::Dial)));
-    // And so does what comes of it: a wait that began in the past would be over too soon.
+    // So does the wait after it: a wait that began in the past would end too soon.
     rig.dial_failed(None, "");
     let (due, _) = rig.machine.deadline().unwrap();
     assert!(due >= Time::from_millis(7_000), "the second attempt waits a second at least: {due}");
 }
 
 #[test]
-fn l_15_after_hours_asleep_due_timers_fire_once_and_the_token_is_fresh() {
+fn l_15_after_a_long_sleep_due_timers_fire_once() {
     let mut rig = Rig::up();
     let request = rig.submit(super::driver::send("c", "x"));
     rig.log();
@@ -240,7 +240,7 @@ fn l_18_every_other_close_is_an_ordinary_loss() {
         (4409, "conflict"),
     ] {
         let mut rig = Rig::up();
-        // Twice, since a refusal would show at the second at the latest.
+        // Twice, since a refusal would show by the second time at the latest.
         for _ in 0..2 {
             rig.closed(code, reason);
             let shown = if reason.is_empty() { "closed with code 1000" } else { reason };

@@ -1,4 +1,4 @@
-//! L-7 to L-10: what an auth refusal means.
+//! L-7 to L-10: the handling of auth refusals.
 
 use super::driver::{EPOCH_S, Rig, send};
 use crate::command::Command;
@@ -44,21 +44,21 @@ fn refuse(rig: &mut Rig, refusal: Refusal) {
     }
 }
 
-/// Ends a served connection, so that the next dial is under way.
+/// Ends a connection that is up, so that the next dial is under way.
 fn redial(rig: &mut Rig) {
     rig.lost();
     rig.next();
     rig.log();
 }
 
-/// A machine that was served, and whose next dial is under way.
+/// Returns a machine that was connected, and whose next dial is under way.
 fn dialing() -> Rig {
     let mut rig = Rig::up();
     redial(&mut rig);
     rig
 }
 
-/// What became of it.
+/// Returns the outcome of the refusal.
 fn verdict(rig: &mut Rig) -> &'static str {
     let log = rig.log();
     let has = |text: &str| log.iter().any(|line| line.starts_with(text));
@@ -71,7 +71,7 @@ fn verdict(rig: &mut Rig) -> &'static str {
 }
 
 #[test]
-fn l_07_before_the_first_handshake_a_refusal_is_an_ordinary_failure() {
+fn l_07_an_early_refusal_is_an_ordinary_failure() {
     for refusal in PLAIN.into_iter().chain(EXPIRED) {
         for confirm in [true, false] {
             let mut rig = Rig::with(|config| config.confirm_revocation = confirm);
@@ -116,7 +116,7 @@ fn l_08_expired_is_an_ordinary_loss() {
 }
 
 #[test]
-fn l_08_expired_does_not_use_up_the_mark() {
+fn l_08_expired_does_not_end_the_suspicion() {
     for refusal in EXPIRED {
         let mut rig = dialing();
         refuse(&mut rig, PLAIN[0]);
@@ -131,7 +131,7 @@ fn l_08_expired_does_not_use_up_the_mark() {
 }
 
 #[test]
-fn l_09_another_refusal_earns_one_dial_at_once_with_a_fresh_token() {
+fn l_09_a_refusal_is_retried_once_with_a_fresh_token() {
     for first in PLAIN {
         for second in PLAIN {
             let mut rig = dialing();
@@ -147,12 +147,12 @@ fn l_09_another_refusal_earns_one_dial_at_once_with_a_fresh_token() {
 }
 
 #[test]
-fn l_09_a_refusal_of_a_served_connection_counts_the_same() {
+fn l_09_a_refusal_after_the_handshake_counts_the_same() {
     let mut rig = Rig::up();
     rig.wait(5_000);
     rig.closed(4401, "revoked");
     rig.expect(&["disconnected 4401 revoked; again at once", "dial #2"]);
-    // On the connection that is on trial, at any time.
+    // On the probe, at any time.
     rig.connect();
     rig.wait(20_000);
     rig.closed(4401, "");
@@ -163,10 +163,11 @@ fn l_09_a_refusal_of_a_served_connection_counts_the_same() {
 }
 
 #[test]
-fn l_09_the_mark_survives_what_is_not_about_auth() {
+fn l_09_the_suspicion_survives_other_failures() {
     let mut rig = dialing();
     refuse(&mut rig, PLAIN[0]);
-    // Network, status, dial time-out, handshake time-out, a bad descriptor, a loss during the handshake.
+    // A network error, a status, a dial time-out, a handshake time-out, a bad descriptor, and a loss during the
+    // handshake.
     let ends: [fn(&mut Rig); 6] = [
         |rig| rig.dial_failed(None, ""),
         |rig| rig.dial_failed(Some(503), ""),
@@ -197,7 +198,7 @@ fn l_09_the_mark_survives_what_is_not_about_auth() {
     assert_eq!(verdict(&mut rig), "revoked");
 }
 
-/// Answers of status 401 or 403 that are not the connector's verdict.
+/// Returns answers of status 401 or 403 that are not the connector's verdict.
 fn foreign() -> Vec<upgrade::Refusal<'static>> {
     let said = upgrade::Refusal::new(401, br#"{"error":"unauthorized"}"#);
     vec![
@@ -238,7 +239,7 @@ fn l_09_a_foreign_refusal_is_never_final() {
 }
 
 #[test]
-fn l_09_a_mark_survives_a_foreign_refusal() {
+fn l_09_the_suspicion_survives_a_foreign_refusal() {
     for refusal in foreign() {
         let mut rig = Rig::up();
         rig.closed(4401, "revoked");
@@ -254,7 +255,7 @@ fn l_09_a_mark_survives_a_foreign_refusal() {
     }
 }
 
-/// L-5 in shape, but up to five minutes.
+/// The waits grow as in L-5, but up to five minutes.
 #[test]
 fn l_09_a_foreign_refusal_backs_off_up_to_five_minutes() {
     for most_s in [300_u64, 7] {
@@ -266,7 +267,7 @@ fn l_09_a_foreign_refusal_backs_off_up_to_five_minutes() {
             assert!((longest / 2..=longest).contains(&wait), "{attempt}: {wait} of {longest}");
             rig.next();
         }
-        // What is not about credentials keeps to half a minute.
+        // Other failures wait at most half a minute.
         rig.dial_failed(Some(503), "");
         assert!(rig.until_deadline_us() <= 30_000_000);
     }
@@ -287,7 +288,7 @@ fn l_18_retry_after_is_honoured_up_to_five_minutes() {
     };
     for status in [409, 429, 503, 401, 403, 302] {
         let (asked, expected) = ("17", 17_000_000);
-        // After a verdict of the connector's the next dial comes at once (L-9).
+        // After the connector's verdict the next dial follows at once (L-9).
         let expected = if status == 401 { 15_000_000 } else { expected };
         assert_eq!(waits(asked, status, None), expected, "{status}");
     }
@@ -310,7 +311,7 @@ fn l_18_retry_after_is_honoured_up_to_five_minutes() {
 }
 
 #[test]
-fn l_09_a_completed_handshake_uses_the_mark_up() {
+fn l_09_a_completed_handshake_ends_the_suspicion() {
     let mut rig = dialing();
     refuse(&mut rig, PLAIN[0]);
     rig.connect();
@@ -323,7 +324,7 @@ fn l_09_a_completed_handshake_uses_the_mark_up() {
 }
 
 #[test]
-fn l_09_without_confirmation_or_credentials_the_first_refusal_counts() {
+fn l_09_without_confirmation_the_first_refusal_is_final() {
     for refusal in PLAIN {
         let mut rig = Rig::up_with(|config| config.confirm_revocation = false);
         redial(&mut rig);
@@ -348,7 +349,7 @@ fn l_09_the_dial_at_once_waits_for_the_host_to_lift_its_hold() {
     rig.expect(&[]);
     rig.wait(1);
     rig.expect(&["dial #2"]);
-    // The mark is set all the same.
+    // The suspicion is recorded all the same.
     refuse(&mut rig, PLAIN[0]);
     assert_eq!(verdict(&mut rig), "revoked");
 }
@@ -364,7 +365,7 @@ fn l_09_a_refusal_counts_while_we_close() {
     rig.connect();
     rig.submit(Command::Disconnect);
     rig.log();
-    // L-10 goes before L-14: the host must know that it will never be served again.
+    // L-10 takes precedence over L-14: the host must know that no dial will succeed again.
     rig.closed(4401, "");
     rig.expect(&[
         "disconnected 4401 closed with code 4401; again never",
@@ -374,7 +375,7 @@ fn l_09_a_refusal_counts_while_we_close() {
 }
 
 #[test]
-fn l_10_fatal_comes_once_and_last_and_all_polls_are_none_after_it() {
+fn l_10_fatal_is_the_last_output() {
     let mut rig = Rig::up_with(|config| config.confirm_revocation = false);
     rig.room = false;
     rig.line(&super::driver::inbound("c", "1"));
@@ -394,7 +395,7 @@ fn l_10_fatal_comes_once_and_last_and_all_polls_are_none_after_it() {
         "fatal relay_disabled retryable=false",
     ]);
     assert!(crate::output::RELAY_DISABLED.message.contains("recreate the instance"));
-    // Whatever comes now, nothing goes out.
+    // No later input causes an output.
     (rig.room, rig.writable) = (true, true);
     rig.opened();
     rig.bytes_on(conn, super::driver::descriptor("discord", "").as_bytes());

@@ -7,7 +7,7 @@ use crate::op::{MediaKind, ReplyMessage, SendMedia, SendMessage, StreamReply, Tu
 use crate::output::DeliveryId;
 use serde_json::{Value, json};
 
-/// A machine that is served on a platform, with `more` in its descriptor.
+/// Creates a machine that is connected to a platform, with `more` in its descriptor.
 fn rig(platform: &str, more: &str, change: impl FnOnce(&mut Config)) -> Rig {
     let mut rig = Rig::with(|config| {
         config.identities[0].platform = platform.into();
@@ -42,7 +42,7 @@ fn turn(delivery: u64, state: TurnState) -> Command {
     Command::Turn(Turn { delivery: DeliveryId::from_number(delivery), state })
 }
 
-/// The actions that went out since, in short: op, chat, what it points at, metadata.
+/// Returns the actions since the last call, in short: op, chat, reply anchor, metadata.
 fn said(rig: &mut Rig) -> Vec<String> {
     let frames = rig.log().into_iter().filter_map(|line| {
         let frame: Value = serde_json::from_str(line.strip_prefix("> ")?).ok()?;
@@ -63,7 +63,7 @@ fn m_7_a_reply_needs_nothing_but_the_delivery() {
     let mut rig = rig("discord", "", |_| ());
     message(&mut rig, "discord", "m1", &json!({"thread_id": "t"}));
     message(&mut rig, "discord", "m2", &json!({"chat_id": "d", "scope_id": "G"}));
-    // Settled or not.
+    // The delivery may be settled or not.
     rig.taken(1);
     rig.submit(reply(1, true, false));
     rig.submit(reply(2, false, false));
@@ -76,9 +76,9 @@ fn m_7_a_reply_needs_nothing_but_the_delivery() {
             r#"send d reply_to=null content="yes" {"guild_id":"G","notify":true,"reply_to_message_id":"m2","scope_id":"G"} @discord"#,
         ]
     );
-    let unknown = "definite: delivery 3 cannot be answered: it is none of the last 2 messages, `reply_targets` bounds them";
+    let unknown = "definite: delivery 3 cannot be answered: it is not one of the last 2 messages, `reply_targets` bounds them";
     assert_eq!(rig.refused(reply(3, true, false)), unknown);
-    // The host's own metadata stays.
+    // The host's own metadata is kept.
     let Command::Reply(mut own) = reply(1, true, false) else { unreachable!() };
     own.metadata.insert("thread_id".into(), "other".into());
     own.metadata.insert("notify".into(), false.into());
@@ -150,7 +150,7 @@ fn m_7_a_stream_can_name_its_delivery_instead_of_its_chat() {
     );
 }
 
-/// An empty typing sign clears Slack's status. Elsewhere it would be shown as another sign.
+/// An empty typing sign clears Slack's status. Elsewhere it would be shown as a plain sign.
 #[test]
 fn o_15_an_empty_typing_sign_goes_to_slack_alone() {
     for (platform, written) in [("slack", 1), ("discord", 0), ("telegram", 0)] {
@@ -186,7 +186,7 @@ fn m_8_slack_threads_on_metadata() {
     let typing = Command::from(Typing { chat_id: "c".into(), ..Typing::default() });
     let with_reply = json!({"reply_to_message_id": "m"});
     let cases = [
-        // A direct message, and a channel.
+        // In a direct message, and in a channel.
         (true, "dm", send(Some("m"), json!({})), r#"reply_to="m" content="x" {"thread_id":"m"}"#),
         (true, "group", send(Some("m"), json!({})), r#"reply_to="m" content="x" {"thread_id":"m"}"#),
         (true, "dm", send(None, json!({})), r#"reply_to=null content="x" {}"#),
@@ -197,7 +197,7 @@ fn m_8_slack_threads_on_metadata() {
             r#"reply_to="m" content="x" {"thread_ts":"t"}"#,
         ),
         (true, "dm", media.clone(), r#"reply_to="m" content="" {"thread_id":"m"}"#),
-        // Flat: in a direct message alone, and not where a thread is named.
+        // In flat mode: only in a direct message, and not if a thread is named.
         (false, "dm", send(Some("m"), with_reply.clone()), r#"reply_to=null content="x" {}"#),
         (false, "dm", media, r#"reply_to=null content="" {}"#),
         (false, "dm", send(None, with_reply), r#"reply_to=null content="x" {"reply_to_message_id":"m"}"#),
@@ -208,7 +208,7 @@ fn m_8_slack_threads_on_metadata() {
             send(Some("m"), json!({"thread_id": "t"})),
             r#"reply_to="m" content="x" {"thread_id":"t"}"#,
         ),
-        // A typing sign stands under the last message, in flat mode, too.
+        // A typing sign is shown under the last message, also in flat mode.
         (true, "dm", typing.clone(), r#"{"thread_id":"m9"}"#),
         (false, "dm", typing.clone(), r#"{"thread_id":"m9"}"#),
         (true, "group", typing, "{}"),
@@ -223,7 +223,7 @@ fn m_8_slack_threads_on_metadata() {
         rig.submit(command);
         assert_eq!(said(&mut rig), [format!("{name} c {expected} @slack")], "{in_thread} {chat_type}");
     }
-    // On no other platform.
+    // Not on other platforms.
     let mut rig = rig("discord", "", |_| ());
     message(&mut rig, "discord", "m9", &json!({}));
     rig.submit(send(Some("m"), json!({})));
@@ -231,7 +231,7 @@ fn m_8_slack_threads_on_metadata() {
 }
 
 #[test]
-fn m_8_what_goes_on_stays_in_the_thread() {
+fn m_8_a_continued_message_stays_in_the_thread() {
     for (in_thread, expected) in [(true, r#"{"thread_id":"m1"}"#), (false, "{}")] {
         let mut rig = rig("slack", "", |config| config.slack_reply_in_thread = in_thread);
         message(&mut rig, "slack", "m1", &json!({"chat_type": "dm"}));
@@ -255,7 +255,7 @@ fn o_15_a_turn_shows_what_the_agent_does() {
         let mut rig = rig(platform, REACT, |_| ());
         message(&mut rig, platform, "m1", &json!({}));
         rig.submit(turn(1, TurnState::Begin));
-        // Again is nothing new.
+        // Beginning the turn again changes nothing.
         rig.submit(turn(1, TurnState::Begin));
         let react = |emoji: &str, remove: bool| {
             format!(r#"react c message_id="m1" emoji="{emoji}" remove={remove} {{}} @{platform}"#)
@@ -289,9 +289,9 @@ fn o_15_on_slack_the_status_is_cleared() {
     );
 }
 
-/// It is best effort: what is not offered, or switched off, or fails, is no error and reaches no host.
+/// Signs are best effort: a sign that is not offered, switched off or failed is not an error, and the host is not told.
 #[test]
-fn o_15_whatever_becomes_of_its_signs_the_host_hears_nothing() {
+fn o_15_failed_signs_of_a_turn_are_not_reported() {
     for (more, reactions) in [("", true), (REACT, false)] {
         let mut rig = rig("discord", more, |config| config.turn_reactions = reactions);
         message(&mut rig, "discord", "m1", &json!({}));
@@ -311,7 +311,7 @@ fn o_15_whatever_becomes_of_its_signs_the_host_hears_nothing() {
 
 #[test]
 fn o_15_a_turn_ends_by_itself() {
-    // After its time.
+    // After its time-out.
     let mut rig = rig("discord", REACT, |config| {
         config.timing.turn_timeout = std::time::Duration::from_secs(10);
         config.limits.turns = 1;
@@ -327,7 +327,7 @@ fn o_15_a_turn_ends_by_itself() {
     let react = r#"react c message_id="m1""#;
     assert_eq!(said_of(&mut rig), [react, "typing c {}", "typing c {}", "typing c {}", react]);
     assert_eq!((rig.machine.stats().turns_timed_out, rig.machine.usage().turns), (1, 0));
-    // For another, where there is no room for both.
+    // It also ends when another turn needs its room.
     rig.submit(turn(1, TurnState::Begin));
     said(&mut rig);
     rig.submit(turn(2, TurnState::Begin));
@@ -368,17 +368,17 @@ fn o_13_a_stopped_turn_ends_its_streams() {
     assert_eq!(out[1], r#"draft c content="a" {"reply_to_message_id":"m1","thread_id":"m1"} @slack"#);
     rig.answer(RequestId(stopped.number() + 1), r#"{"success":true,"message_id":"7"}"#);
     rig.log();
-    // What the agent still says of it goes nowhere.
+    // Later states of the stopped stream are not sent.
     let late = rig.submit(state("a b", false));
     let last = rig.submit(state("a b c", true));
     let expected = [late, last].map(|id| format!("r{} definite: the turn was stopped", id.number()));
     assert_eq!(rig.log(), expected);
-    // Then the name is free.
+    // Afterwards the name is free.
     rig.submit(state("new", true));
     assert_eq!(said(&mut rig).len(), 1);
 }
 
-/// Whatever has become of the chat and of the turn since the first try.
+/// It does not matter what has happened to the chat and the turn since the first try.
 #[test]
 fn o_13_a_seal_is_repeated_as_it_was() {
     let drafts = r#","supports_draft_streaming":true,"supported_ops":["draft"]"#;
@@ -399,7 +399,7 @@ fn o_13_a_seal_is_repeated_as_it_was() {
     (state.text, state.last) = ("a b".into(), true);
     let last = rig.submit(Command::Stream(state));
     let first = said(&mut rig);
-    // Where the chat is now there are no drafts.
+    // The chat's current platform has no drafts.
     message(&mut rig, "matrix", "m2", &json!({"user_id": "u2", "scope_id": "T"}));
     rig.submit(turn(1, TurnState::Stopped));
     rig.log();
@@ -409,7 +409,7 @@ fn o_13_a_seal_is_repeated_as_it_was() {
 }
 
 #[test]
-fn m_9_what_only_a_connector_knows_passes_through() {
+fn m_9_unknown_metadata_passes_through() {
     let mut rig = rig("slack", "", |_| ());
     let own = json!({"unfurl_links": false, "unfurl_media": true, "format_hints": {"table": "code"}});
     let metadata = own.as_object().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! O-1 to O-8: what becomes of a request.
+//! O-1 to O-8: the outcomes of requests.
 
 use super::driver::{Rig, inbound, send};
 use crate::command::Command;
@@ -45,7 +45,7 @@ fn o_01_results_come_in_any_order_and_others_are_counted() {
     rig.answer(b, r#"{"success":true,"message_id":"mb"}"#);
     rig.answer(a, r#"{"success":true,"message_id":"ma"}"#);
     rig.expect(&["r2 sent mb", "r1 sent ma"]);
-    // Repeated, unknown, of another machine, of another form, missing.
+    // Ids that are repeated, unknown, of another machine, of another form, or missing.
     rig.answer(a, r#"{"success":true}"#);
     let id = rig.machine.wire_id(a);
     for raw in [
@@ -77,20 +77,20 @@ fn o_02_an_absent_result_is_a_failure() {
 }
 
 #[test]
-fn o_03_the_ways_to_fail_are_told_apart() {
+fn o_03_kinds_of_failure_are_distinguished() {
     for (result, expected) in [
         (r#"{"success":false,"error":"no such chat"}"#, "r1 rejected: no such chat"),
         (r#"{"success":false,"error":"lost","ambiguous":true}"#, "r1 ambiguous: lost"),
         (r#"{"success":false,"code":"egress_declined","error":"no"}"#, "r1 declined: no"),
-        ("[]", "r1 rejected: the connector's result is no object"),
-        ("null", "r1 rejected: the connector's result is no object"),
+        ("[]", "r1 rejected: the connector's result is not an object"),
+        ("null", "r1 rejected: the connector's result is not an object"),
     ] {
         let mut rig = Rig::up();
         let id = rig.submit(send("c", "a"));
         rig.log();
         rig.answer(id, result);
         rig.expect(&[expected]);
-        // It is never sent again by itself.
+        // It is never resent without the host.
         rig.lost();
         rig.next();
         rig.connect();
@@ -107,7 +107,7 @@ fn o_03_written_means_handed_out_by_poll_transmit() {
     rig.submit(send("c", "b"));
     rig.submit(send("c", "c"));
     rig.log();
-    // Two are taken by the socket, the third never is; the order is that of submission.
+    // The socket accepts two, but never the third. The order is that of submission.
     let mut out = Vec::new();
     assert!(rig.machine.poll_transmit(rig.now, &mut out).is_some());
     assert!(String::from_utf8_lossy(&out).contains(r#""content":"b""#));
@@ -118,7 +118,7 @@ fn o_03_written_means_handed_out_by_poll_transmit() {
         "r2 ambiguous: the connection was lost before the answer came",
         "disconnected - reset by peer; again later",
     ]);
-    // Nothing queues across a re-dial (O-8).
+    // Nothing is queued across connections (O-8).
     rig.next();
     rig.writable = true;
     rig.opened();
@@ -127,7 +127,7 @@ fn o_03_written_means_handed_out_by_poll_transmit() {
 }
 
 #[test]
-fn o_03_nobody_can_answer_what_was_not_written() {
+fn o_03_an_unwritten_request_cannot_be_answered() {
     let mut rig = Rig::up();
     rig.writable = false;
     let id = rig.submit(send("c", "a"));
@@ -152,7 +152,7 @@ fn o_04_the_answer_has_30_s_from_submission() {
     rig.expect(&[]);
     rig.wait(1);
     rig.expect(&["r2 definite: it could not be written in time"]);
-    // What failed as definite must not be written any more; what is late is counted.
+    // A request that failed as definite must not be written any more. Its late answer is counted.
     rig.writable = true;
     rig.line("");
     rig.expect(&[]);
@@ -184,18 +184,18 @@ fn o_05_chat_info() {
 }
 
 #[test]
-fn o_06_the_next_after_max_in_flight_is_refused_and_handed_back() {
+fn o_06_requests_beyond_max_in_flight_are_handed_back() {
     let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 2);
     let full = "definite: 2 requests wait for their answer, as many as `max_in_flight` allows";
     let first = rig.submit(send("c", "a"));
     rig.submit(send("c", "b"));
-    // `refused` asserts that the same command comes back.
+    // `refused` asserts that the same command is returned.
     assert_eq!(rig.refused(send("c", "c")), full);
     assert_eq!(rig.refused(interrupt("k")), full);
     assert_eq!(rig.machine.stats().not_accepted, 2);
     rig.answer(first, r#"{"success":true}"#);
     rig.submit(send("c", "c"));
-    // Idleness and disconnects are bounded alike.
+    // Idle requests and disconnects are bounded alike.
     for command in [Command::GoIdle, Command::Disconnect] {
         rig.submit(command.clone());
         rig.submit(command.clone());
@@ -205,7 +205,7 @@ fn o_06_the_next_after_max_in_flight_is_refused_and_handed_back() {
 }
 
 #[test]
-fn o_06_what_does_not_fit_into_the_write_queue_is_refused() {
+fn o_06_a_frame_beyond_the_write_queue_is_refused() {
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 1000);
     let full =
         "definite: it does not fit into the write queue, which `write_queue_bytes` bounds at 1000 bytes";
@@ -216,7 +216,7 @@ fn o_06_what_does_not_fit_into_the_write_queue_is_refused() {
     }
     assert_eq!(rig.refused(send("c", &"x".repeat(300))), full);
     rig.log();
-    // What was accepted is whole.
+    // The accepted frame is complete.
     rig.writable = true;
     rig.drain();
     let log = rig.log();
@@ -267,7 +267,7 @@ fn o_typing_is_never_an_error_to_the_host() {
     rig.submit(typing("c"));
     rig.expect(&["r1 done"]);
     rig.connect();
-    // Answered badly, not answered, lost, unwritten.
+    // A sign with a bad answer, without an answer, lost, and unwritten.
     let id = rig.submit(typing("c"));
     rig.log();
     rig.answer(id, r#"{"success":false,"error":"no"}"#);
@@ -285,7 +285,7 @@ fn o_typing_is_never_an_error_to_the_host() {
     rig.log();
     rig.lost();
     rig.expect(&["r5 done", "r4 done", "disconnected - reset by peer; again later"]);
-    // Nor at a limit, nor for a platform that is not fronted.
+    // This includes signs at a limit, and for a platform that is not fronted.
     let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 1);
     rig.submit(Command::from(Typing { platform: Some("matrix".into()), ..Typing::default() }));
     rig.submit(send("c", "x"));
@@ -307,7 +307,7 @@ fn o_interrupts_are_done_once_written() {
 }
 
 #[test]
-fn m_03_m_04_as_whom_a_command_goes_out() {
+fn m_03_m_04_each_command_has_its_identity() {
     let mut rig = Rig::with(|config| {
         config.identities.push(Identity { platform: "slack".into(), bot_id: String::new() });
     });
@@ -320,7 +320,7 @@ fn m_03_m_04_as_whom_a_command_goes_out() {
         Command::from(GetChatInfo { chat_id: chat.into(), platform: Some(platform.into()) })
     };
     let seen = |chat: &str| Command::from(GetChatInfo { chat_id: chat.into(), platform: None });
-    // M-4: by what stands before the first dot.
+    // M-4: by the part before the first dot.
     let follow_up = |kind: &str| Command::from(FollowUp { kind: kind.into(), ..FollowUp::default() });
     let (discord, slack) = (r#","platform":"discord","botId":"42"}"#, r#","platform":"slack"}"#);
     for (command, tag) in [
@@ -346,7 +346,7 @@ fn m_03_m_04_as_whom_a_command_goes_out() {
 }
 
 #[test]
-fn a_raw_action_goes_out_as_it_is() {
+fn a_raw_action_is_written_unchanged() {
     let mut rig = Rig::up();
     rig.line(&inbound("d", "1"));
     rig.log();

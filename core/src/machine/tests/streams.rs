@@ -1,4 +1,4 @@
-//! O-10, and what the other rules of O mean for a streamed reply: as frames and answers, in virtual time.
+//! O-10, and the effect of the other O rules on a streamed reply: as frames and answers, in virtual time.
 
 use super::driver::{Rig, buffered, descriptor, inbound, send};
 use crate::command::{Command, RequestId};
@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 const DRAFTS: &str = r#","supports_draft_streaming":true,"supported_ops":["send","edit","draft"]"#;
 const EDITS: &str = "";
 const SEGMENTS: &str = r#","supports_edit":false"#;
-/// The number before the first draft's, as the rig's seed draws it (O-12).
+/// Draft id before the first draft, as drawn from the rig's seed (O-12).
 const BEFORE_DRAFTS: i64 = 114_613_302_053_189;
-/// Forty signs to a message.
+/// A limit of forty characters per message.
 const SHORT: &str = r#","max_message_length":40"#;
 
-/// A machine that is served on a platform with `more` in its descriptor.
+/// Creates a machine that is connected to a platform with `more` in its descriptor.
 fn rig(more: &str) -> Rig {
     let mut rig = Rig::new();
     serve(&mut rig, more);
     rig
 }
 
-/// The same on Slack, where drafts are offered.
+/// Creates a machine that is connected to Slack, with drafts.
 fn on_slack() -> Rig {
     let mut rig = Rig::with(|config| config.identities[0].platform = "slack".into());
     rig.opened();
@@ -58,7 +58,7 @@ fn segment(text: &str) -> Command {
     Command::Stream(StreamReply { segment: true, ..state(text, false) })
 }
 
-/// What came out since, the actions in short: `> r2 edit 7 "text"`.
+/// Returns the outputs since the last call, with actions in short: `> r2 edit 7 "text"`.
 fn log(rig: &mut Rig) -> Vec<String> {
     rig.log().iter().map(|line| short(line).unwrap_or_else(|| line.clone())).collect()
 }
@@ -85,7 +85,7 @@ fn expect(rig: &mut Rig, expected: &[&str]) {
     assert_eq!(log(rig), expected);
 }
 
-/// The request of that number: a step, or a command.
+/// Answers the request of this number, a step or a command, with success.
 fn ok(rig: &mut Rig, number: u64, message_id: &str) {
     rig.answer(RequestId(number), &json!({"success": true, "message_id": message_id}).to_string());
 }
@@ -104,7 +104,7 @@ fn o_10_o_12_on_slack_a_reply_grows_as_a_draft_that_is_sealed() {
     expect(&mut rig, &[r#"> r6 draft 1 "on and on" final=true"#]);
     ok(&mut rig, 6, "7");
     expect(&mut rig, &[r#"r5 streamed ["7"]"#]);
-    // The next reply is another draft; without one the answer is a message.
+    // The next reply gets another draft. Without one the answer is a message.
     rig.submit(text("new"));
     expect(&mut rig, &["r7 done", r#"> r8 draft 2 "new" final=false"#]);
     rig.submit(Command::Stream(StreamReply { stream: "s2".into(), ..state("at once", true) }));
@@ -141,7 +141,7 @@ fn o_12_no_draft_where_the_host_unfurls_on_slack() {
     }
 }
 
-/// M-7: what is on each frame.
+/// M-7: checks the metadata of each frame.
 #[test]
 fn m_7_only_the_frame_that_completes_the_text_notifies() {
     let said = |rig: &mut Rig| -> Vec<String> {
@@ -187,7 +187,7 @@ fn m_7_only_the_frame_that_completes_the_text_notifies() {
 }
 
 #[test]
-fn o_13_a_seal_that_nobody_answers_is_written_once_more() {
+fn o_13_an_unanswered_seal_is_written_once_more() {
     let mut rig = on_slack();
     rig.submit(text("a"));
     ok(&mut rig, 2, "");
@@ -196,7 +196,7 @@ fn o_13_a_seal_that_nobody_answers_is_written_once_more() {
     expect(&mut rig, &["r1 done", r#"> r2 draft 1 "a" final=false"#, &seal(4)]);
     rig.wait(30_000);
     expect(&mut rig, &["> ping #1", &seal(5)]);
-    // The first answer comes after all, to nobody; the second decides.
+    // The first answer arrives late and is ignored. The second decides.
     ok(&mut rig, 4, "7");
     ok(&mut rig, 5, "7");
     expect(&mut rig, &[r#"r3 streamed ["7"]"#]);
@@ -226,7 +226,7 @@ fn o_13_a_lost_seal_is_ambiguous_and_nothing_follows() {
 }
 
 #[test]
-fn o_07_after_a_declined_seal_nothing_of_the_reply_goes_out() {
+fn o_07_after_a_declined_seal_nothing_more_is_sent() {
     let mut rig = on_slack();
     rig.submit(text("a"));
     ok(&mut rig, 2, "");
@@ -238,7 +238,7 @@ fn o_07_after_a_declined_seal_nothing_of_the_reply_goes_out() {
 }
 
 #[test]
-fn o_10_else_as_edits_one_per_interval() {
+fn o_10_edits_come_once_per_interval() {
     let mut rig = rig(EDITS);
     rig.submit(text("a"));
     expect(&mut rig, &["r1 done", r#"> r2 send "a" to m"#]);
@@ -250,7 +250,7 @@ fn o_10_else_as_edits_one_per_interval() {
     ok(&mut rig, 2, "7");
     expect(&mut rig, &[r#"> r5 edit 7 "a b c""#]);
     ok(&mut rig, 5, "");
-    // Too soon: the newest text goes when the interval is over.
+    // Too soon: the newest text is sent when the interval is over.
     rig.submit(text("a b c d"));
     rig.wait(400);
     rig.submit(text("a b c d e"));
@@ -260,12 +260,12 @@ fn o_10_else_as_edits_one_per_interval() {
     rig.wait(1);
     expect(&mut rig, &[r#"> r8 edit 7 "a b c d e""#]);
     ok(&mut rig, 8, "");
-    // The last waits for nothing, and ends without a further step where all is shown.
+    // The last state waits for nothing, and ends without a further step if everything is shown.
     rig.submit(last("a b c d e!"));
     expect(&mut rig, &[r#"> r10 edit 7 "a b c d e!""#]);
     ok(&mut rig, 10, "");
     expect(&mut rig, &[r#"r9 streamed ["7"]"#]);
-    // No timer of it is left: the next is the ping.
+    // Its timers are gone: the next timer is the ping.
     assert_eq!(rig.machine.deadline().map(|(_, timer)| timer), Some(crate::output::Timer::Ping));
 }
 
@@ -290,7 +290,7 @@ fn o_10_the_last_state_waits_for_the_step_that_is_under_way() {
 }
 
 #[test]
-fn o_10_else_as_one_message_per_segment() {
+fn o_10_segments_are_separate_messages() {
     let mut rig = rig(SEGMENTS);
     rig.submit(text("one"));
     rig.wait(5000);
@@ -344,14 +344,14 @@ fn d_09_o_10_each_chat_as_its_platform_allows() {
 }
 
 #[test]
-fn o_11_a_long_reply_goes_on_in_further_messages() {
+fn o_11_a_long_reply_takes_several_messages() {
     let code = "```rust\nfn one() {}\nfn two() {}\nfn three() {}\n```\nand so on\nand on and on and on";
     let mut rig = rig(SHORT);
     rig.submit(text(&code[..20]));
     ok(&mut rig, 2, "7");
     rig.submit(last(code));
     ok(&mut rig, 4, "");
-    // Only the first answers the host's message; none of them waits for the interval.
+    // Only the first answers the host's message. None of them waits for the interval.
     ok(&mut rig, 5, "8");
     ok(&mut rig, 6, "9");
     expect(
@@ -394,7 +394,7 @@ fn o_10_two_replies_at_once_keep_their_own_pace() {
     expect(&mut rig, &[r#"> r10 edit B "2 2 2""#, r#"r9 streamed ["B"]"#]);
 }
 
-/// The ends of a reply's steps, each failed in each way: what goes out, and how the last state ends.
+/// Each step of a reply fails in each way. Checks the frames and the result of the last state.
 #[test]
 fn o_03_o_07_each_failure_of_a_step() {
     let cases: &[(&str, &str, &[&str])] = &[
@@ -406,7 +406,7 @@ fn o_03_o_07_each_failure_of_a_step() {
             r#"{"success":true,"message_id":"8"}"#,
             &[r#"> r4 send "b""#, "r3 ambiguous: lost"],
         ),
-        // The edit of one that is there.
+        // The edit of a shown message.
         (
             r#"{"success":true,"message_id":"7"}"#,
             r#"{"success":false,"error":"too old"}"#,
@@ -471,7 +471,7 @@ fn o_04_a_step_that_is_not_answered_counts_as_shown() {
     rig.wait(1);
     expect(&mut rig, &[r#"> r4 send "b""#]);
     ok(&mut rig, 4, "8");
-    // The answer that comes after all is nobody's.
+    // The late answer is ignored.
     ok(&mut rig, 2, "7");
     assert_eq!(rig.machine.stats().stray_results, 1);
     rig.submit(last("a b"));
@@ -480,7 +480,7 @@ fn o_04_a_step_that_is_not_answered_counts_as_shown() {
 }
 
 #[test]
-fn o_08_a_stream_goes_on_over_the_next_connection_but_not_by_itself() {
+fn o_08_a_stream_continues_only_when_the_host_asks() {
     let mut rig = rig(EDITS);
     rig.submit(text("a"));
     ok(&mut rig, 2, "7");
@@ -500,7 +500,7 @@ fn o_08_a_stream_goes_on_over_the_next_connection_but_not_by_itself() {
 
 #[test]
 fn o_03_o_08_the_last_state_fails_once_with_its_connection() {
-    // Written: it may be there, and nothing more will come of that stream.
+    // Written: the text may be shown, and the stream sends no more.
     let mut rig = rig(EDITS);
     rig.submit(last("a"));
     rig.lost();
@@ -509,7 +509,7 @@ fn o_03_o_08_the_last_state_fails_once_with_its_connection() {
         log[..2],
         [r#"> r2 send "a" to m"#, "r1 ambiguous: the connection was lost before the answer came"]
     );
-    // Not written: it can be said again, and nothing is shown twice.
+    // Not written: the state can be submitted again, and nothing is shown twice.
     let mut rig = self::rig(EDITS);
     rig.submit(text("a"));
     ok(&mut rig, 2, "7");
@@ -523,7 +523,7 @@ fn o_03_o_08_the_last_state_fails_once_with_its_connection() {
     rig.submit(last("a b"));
     ok(&mut rig, 6, "");
     expect(&mut rig, &[r#"> r6 edit 7 "a b""#, r#"r5 streamed ["7"]"#]);
-    // A part is not written: what is may be there, what is not goes on.
+    // Partly written: the written part may be shown, the rest continues.
     let mut rig = self::rig(SHORT);
     let long = format!("{} the rest", "a".repeat(39));
     rig.submit(last(&long));
@@ -550,7 +550,7 @@ fn o_06_a_step_counts_as_in_flight() {
     ok(&mut rig, 2, "7");
     rig.submit(send("c", "x"));
     rig.log();
-    // And where there is no room for one, it waits.
+    // If there is no room, the step waits.
     rig.submit(last("a b"));
     expect(&mut rig, &[]);
     ok(&mut rig, 3, "8");
@@ -570,7 +570,7 @@ fn x_01_streams_and_their_texts_are_bounded() {
     rig.submit(of("b", "x", false));
     const FULL: &str = "definite: 2 streams are under way, as many as `streams` allows";
     assert_eq!(rig.refused(of("c", "x", false)), FULL);
-    // One of which the host knows that it failed makes room; one that is under way does not.
+    // A stream that the host knows has failed makes room. A stream in progress does not.
     rig.answer(RequestId(4), r#"{"success":false,"error":"no"}"#);
     assert_eq!(rig.refused(of("c", "x", false)), FULL);
     rig.submit(of("b", "x y", false));
@@ -586,7 +586,7 @@ fn x_01_streams_and_their_texts_are_bounded() {
     let metadata = crate::command::Metadata::from_iter([("m".to_owned(), "x".repeat(1000).into())]);
     let wide = Command::Stream(StreamReply { metadata, ..state("x", false) });
     assert!(rig.refused(wide).starts_with("definite: the texts of all streams are longer"));
-    // What is over takes nothing any more.
+    // A stream that is over needs no room.
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 1024);
     for n in 0..3 {
         let id = rig.submit(of("a", &"x".repeat(500), true));
@@ -596,7 +596,7 @@ fn x_01_streams_and_their_texts_are_bounded() {
 }
 
 #[test]
-fn x_01_a_stream_that_was_taken_up_again_makes_no_room() {
+fn x_01_a_resumed_stream_is_not_evicted() {
     let of = |name: &str, text: &str, last: bool| {
         Command::Stream(StreamReply { stream: name.into(), ..state(text, last) })
     };
@@ -617,13 +617,13 @@ fn x_01_a_stream_that_was_taken_up_again_makes_no_room() {
 
 #[test]
 fn l_14_a_disconnect_leaves_no_stream_pending() {
-    // The step is answered in time, and there is no other.
+    // The step is answered in time, and there is no further step.
     let mut rig = rig(SHORT);
     rig.submit(last("a"));
     rig.submit(Command::Disconnect);
     ok(&mut rig, 2, "7");
     assert!(log(&mut rig).contains(&r#"r1 streamed ["7"]"#.to_owned()));
-    // There would be another: it is not begun any more.
+    // The next step is not begun any more.
     let mut rig = self::rig(SHORT);
     rig.submit(text("a"));
     rig.submit(last(&"b".repeat(50)));
@@ -693,7 +693,7 @@ fn l_15_a_clock_at_its_end_or_a_jump_makes_no_loop() {
     assert!(rig.machine.deadline().is_none_or(|(due, _)| due > rig.now.mono));
 }
 
-/// X-1: each message's id is kept until the reply is all out; what is too long to be one counts as not told.
+/// X-1: each message's id is kept until the reply is complete. An id that is too long counts as missing.
 #[test]
 fn x_1_a_message_id_of_over_a_kilobyte_is_not_kept() {
     for (size, kept) in [(1024, 1), (1025, 0)] {
@@ -707,7 +707,7 @@ fn x_1_a_message_id_of_over_a_kilobyte_is_not_kept() {
     }
 }
 
-/// O-6 bounds what a host asks for. A step of what it has asked for already waits for room, and keeps its turn.
+/// O-6 limits the host's requests. A step of an accepted stream waits for room, and keeps its turn.
 #[test]
 fn o_6_a_step_waits_for_room() {
     let mut rig = Rig::with(|config| config.limits.max_in_flight = 1);
@@ -725,7 +725,7 @@ fn o_6_a_step_waits_for_room() {
     expect(&mut rig, &[r#"r3 streamed ["7"]"#]);
 }
 
-/// The same where it is the write queue that is full.
+/// This also holds if the write queue is full.
 #[test]
 fn x_1_a_step_waits_for_the_write_queue() {
     let mut rig = Rig::with(|config| config.limits.write_queue_bytes = 1024);
@@ -740,7 +740,8 @@ fn x_1_a_step_waits_for_the_write_queue() {
     assert!(frames[1].contains("yyy"), "{frames:?}");
 }
 
-/// O-8: one that waits for room as the connection is lost has failed, and goes on when the host says so.
+/// O-8: a step that waits for room when the connection is lost fails, and continues when the host submits the next
+/// state.
 #[test]
 fn o_8_a_step_that_waits_for_room_fails_with_the_connection() {
     let mut rig = Rig::with(|config| config.limits.max_in_flight = 1);

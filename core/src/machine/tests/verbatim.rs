@@ -1,4 +1,4 @@
-//! X-4, X-5: what the connector wrote, for a host that wants to see it as it is.
+//! X-4, X-5: the connector's own JSON, for a host that asks for it.
 
 use super::driver::{Rig, descriptor};
 use crate::output::Delivery;
@@ -7,7 +7,7 @@ use crate::webhook::{Body, WebhookRequest};
 use data_encoding::BASE64;
 use serde_json::json;
 
-/// A machine that is served, keeps what events came as, and whose host has taken nothing yet.
+/// Creates a connected machine that keeps the JSON of events, and whose host has taken nothing yet.
 fn rig(raw_events: bool) -> Rig {
     let mut rig = Rig::up_with(|config| {
         config.raw_events = raw_events;
@@ -22,7 +22,7 @@ fn delivery(rig: &mut Rig) -> Delivery {
     rig.machine.poll_delivery(rig.now).unwrap()
 }
 
-/// The `event` as it came, after the repairs of W-7 and W-11.
+/// The `event` is kept as received, after the repairs of W-7 and W-11.
 #[test]
 fn x_4_an_event_carries_the_json_it_came_as() {
     let event = r#"{ "text":"a\ud800", "size":NaN, "new":{"a":[1 , 2.50]}, "source":{"chat_id":-1001234} }"#;
@@ -48,7 +48,7 @@ fn x_4_a_forward_and_an_interaction_carry_theirs() {
     }
 }
 
-/// A body is no line: what is kept of it is one.
+/// A body may span several lines. The copy is one line.
 #[test]
 fn x_4_h_6_a_signed_delivery_carries_its_event_on_one_line() {
     let mut rig = rig(true);
@@ -66,9 +66,9 @@ fn x_4_h_6_a_signed_delivery_carries_its_event_on_one_line() {
     assert_eq!(delivery(&mut rig).content.raw(), Some(r#"{"text":"hi","n":null}"#));
 }
 
-/// X-1: what it weighs counts while it waits, and while the host has it.
+/// X-1: the copy's weight counts while it waits, and while the host has it.
 #[test]
-fn x_1_x_4_what_is_kept_counts_in_every_budget() {
+fn x_1_x_4_kept_json_counts_in_every_budget() {
     let padding = "x".repeat(50_000);
     let line = format!(r#"{{"type":"inbound","event":{{"text":"hi","new":"{padding}"}},"bufferId":"b1"}}"#);
     for (raw_events, expected) in [(true, true), (false, false)] {
@@ -98,7 +98,7 @@ fn x_4_a_stale_answer_carries_its_event() {
     let mut rig = rig(true);
     let frame =
         r#"{"type":"inbound","event":{"x":1,"prompt_response":{"prompt_id":"P.ffffffff","option_id":"y"}}}"#;
-    // An id of this process that was never asked.
+    // This process never sent a prompt with this id.
     let prefix = rig.machine.prompts.next_id();
     let frame = frame.replace("P.", &prefix[..7]);
     let conn = rig.conn();
@@ -130,7 +130,7 @@ fn x_5_an_unknown_frame_reaches_a_host_that_asks() {
     let expected = r#"frame presence {"type":"presence","bufferId":"b1"}"#;
     rig.expect(&[expected, r#"> {"type":"inbound_ack","bufferId":"b1"}"#]);
     assert_eq!(rig.machine.stats().unknown_frames, 3);
-    // An error is logged as ever, and shown.
+    // An error is logged as always, and delivered.
     rig.line(r#"{"type":"error","error":"no","retry":7}"#);
     rig.expect(&["error no", r#"frame error {"type":"error","error":"no","retry":7}"#]);
     let mut rig = Rig::up();
@@ -165,7 +165,7 @@ fn x_1_x_5_unknown_frames_are_bounded_in_bytes() {
     assert!(rig.machine.usage().action_bytes >= 10_000);
 }
 
-/// D-10: an unknown field that changes is told like any other.
+/// D-10: an unknown field that changes is reported like any other.
 #[test]
 fn x_4_d_10_a_changed_unknown_field_is_named() {
     let mut rig = Rig::with(|_| ());

@@ -1,4 +1,4 @@
-//! H-6, C-3: signed deliveries over HTTP, and the one answer of each.
+//! H-6, C-3: signed webhook requests, and the single response to each.
 
 use super::driver::{EPOCH_S, Rig, buffered, inbound};
 use crate::command::Command;
@@ -9,14 +9,14 @@ use crate::secret::Secret;
 use crate::signature::sign;
 use crate::webhook::{Body, WebhookOutcome, WebhookRequest};
 
-/// A request that is as it should be, unless a test says otherwise.
+/// A valid request, with fields that a test can change.
 #[derive(Clone, Copy)]
 struct Post<'a> {
     method: &'a str,
     path: &'a str,
     body: Body<'a>,
     key: &'a str,
-    /// How far the sender's clock is behind.
+    /// Seconds by which the sender's clock is behind.
     skew: i64,
     timestamp: Option<&'a str>,
     signature: Option<&'a str>,
@@ -38,14 +38,14 @@ fn keyed(config: &mut Config) {
     config.delivery_keys = vec![Secret::new("dk")];
 }
 
-/// The body that delivers a message with this id to this chat.
+/// Returns a body that delivers a message with this id to this chat.
 fn message(chat: &str, id: &str) -> String {
     let frame = inbound(chat, id);
     frame.replacen("inbound", "message", 1)
 }
 
 impl Rig {
-    /// Hands a request in; `waits 1`, or the status and what is wrong.
+    /// Passes a request. Returns `waits 1`, or the status and the problem.
     fn ask(&mut self, post: Post<'_>) -> String {
         let at = self.now.unix_s.saturating_add_signed(-post.skew);
         let body = match post.body {
@@ -66,7 +66,7 @@ impl Rig {
             WebhookOutcome::Pending(id) => format!("waits {}", id.number()),
             WebhookOutcome::Responded(answer) => format!("{} {answer}", answer.status()),
         };
-        // What can be answered without the body is not changed by it.
+        // The body does not change a response that does not depend on it.
         if !wanted && !matches!(post.body, Body::Whole(b"")) {
             assert_eq!(self.ask(Post { body: Body::Whole(b""), ..post }), shown);
         }
@@ -74,7 +74,7 @@ impl Rig {
         shown
     }
 
-    /// The same of a body to `/`.
+    /// Passes a request with this body to `/`.
     fn post(&mut self, body: &str) -> String {
         self.ask(Post { body: Body::Whole(body.as_bytes()), ..GOOD })
     }
@@ -84,9 +84,9 @@ impl Rig {
     }
 }
 
-/// H-6, C-3: each way to be turned away has its status and its counter, and reaches nobody.
+/// H-6, C-3: each reason for a rejection has its status and its counter, and the host hears nothing.
 #[test]
-fn h_6_what_is_not_as_it_should_be_is_answered_at_once() {
+fn h_6_an_invalid_request_is_answered_at_once() {
     let body = |text: &'static str| Post { body: Body::Whole(text.as_bytes()), ..GOOD };
     let interrupt = |text: &'static str| Post { path: "/interrupt", ..body(text) };
     let deep = format!(r#"{{"type":"message","event":{{"x":{}{}}}}}"#, "[".repeat(127), "]".repeat(127));
@@ -103,9 +103,9 @@ fn h_6_what_is_not_as_it_should_be_is_answered_at_once() {
         (Post { signature: Some("00"), ..GOOD }, "401 x-relay-signature is no", "unsigned_deliveries"),
         (Post { skew: 301, ..GOOD }, "401 signed more than 300 s", "unsigned_deliveries"),
         (Post { skew: -301, ..GOOD }, "401 signed more than 300 s", "unsigned_deliveries"),
-        // A replay on another body.
+        // A replay with another body.
         (Post { signature: Some(&other), ..GOOD }, "401 the signature is of", "unsigned_deliveries"),
-        // What is not verified is not parsed.
+        // A body that is not verified is not parsed.
         (Post { key: "other", ..body("{") }, "401", "unsigned_deliveries"),
         (Post { key: "other", ..interrupt("{") }, "401", "unsigned_deliveries"),
         (Post { body: Body::TooLong, ..GOOD }, "413 the body is longer", "overlong_deliveries"),
@@ -119,9 +119,9 @@ fn h_6_what_is_not_as_it_should_be_is_answered_at_once() {
             "400 the body is not UTF-8",
             "unusable_deliveries",
         ),
-        (body(""), "400 the body is no JSON object", "unusable_deliveries"),
-        (body("{"), "400 the body is no JSON object", "unusable_deliveries"),
-        (body("[]"), "400 the body is no JSON object", "unusable_deliveries"),
+        (body(""), "400 the body is not a JSON object", "unusable_deliveries"),
+        (body("{"), "400 the body is not a JSON object", "unusable_deliveries"),
+        (body("[]"), "400 the body is not a JSON object", "unusable_deliveries"),
         (Post { body: Body::Whole(deep.as_bytes()), ..GOOD }, "400 the body nests", "unusable_deliveries"),
         (body(r#"{"event":{}}"#), "400 the body's `type` is not", "unusable_deliveries"),
         (body(r#"{"type":"interrupt","event":{}}"#), "400 the body's `type`", "unusable_deliveries"),
@@ -149,9 +149,9 @@ fn h_6_what_is_not_as_it_should_be_is_answered_at_once() {
     }
 }
 
-/// H-6, C-3: which keys will do, and that without one nothing does.
+/// H-6, C-3: any key of a rotation is accepted. Without a key, nothing is.
 #[test]
-fn h_6_any_key_of_a_rotation_will_do_and_none_is_401() {
+fn h_6_any_key_of_a_rotation_is_accepted_and_none_is_401() {
     for (keys, expected) in [
         (&["dk"][..], "waits 1"),
         (&["new", "dk"], "waits 1"),
@@ -173,9 +173,9 @@ fn h_6_any_key_of_a_rotation_will_do_and_none_is_401() {
     }
 }
 
-/// H-6: a message goes the way of every message, and is answered once the host has taken it, or has not.
+/// H-6: a message takes the usual path, and is answered once the host has settled it.
 #[test]
-fn h_6_a_message_is_answered_once_the_host_has_taken_it() {
+fn h_6_a_message_is_answered_once_the_host_settles_it() {
     let mut rig = Rig::up_with(keyed);
     assert_eq!(rig.post(&message("c", "1")), "waits 1");
     assert_eq!(rig.post(&message("c", "2")), "waits 2");
@@ -185,16 +185,16 @@ fn h_6_a_message_is_answered_once_the_host_has_taken_it() {
     rig.taken(2);
     rig.reject(1);
     rig.expect(&["http 2 200 ok", "http 1 503 the host could not take it; send it again later"]);
-    // Settling again is as harmless as ever.
+    // Settling again is harmless, as always.
     rig.taken(1);
     rig.expect(&[]);
     assert_eq!((rig.count("refused"), rig.count("stray_settles"), rig.count("dials")), (1, 1, 1));
-    // M-1: the chat is known from it, and E-9: it is as good as what comes on an authenticated socket.
+    // M-1: the chat is remembered from it. E-9: it counts as authenticated.
     assert_eq!(rig.machine.chat("c").unwrap().platform, "discord");
 }
 
 #[test]
-fn h_6_what_comes_over_http_is_stamped_even_where_dials_are_not_authenticated() {
+fn h_6_a_webhook_event_counts_as_authenticated() {
     let mut rig = Rig::with(|config| {
         keyed(config);
         config.credentials = None;
@@ -206,23 +206,23 @@ fn h_6_what_comes_over_http_is_stamped_even_where_dials_are_not_authenticated() 
     assert!(event.via_authenticated_relay, "E-9");
 }
 
-/// H-6: a sender that has heard nothing sends again, and so may somebody who listened in. A-4 decides.
+/// H-6: a sender without a response sends again, and so may an eavesdropper. A-4 decides.
 #[test]
-fn h_6_a_4_the_same_message_again_is_no_second_one() {
+fn h_6_a_4_a_repeated_message_is_a_duplicate() {
     let mut rig = Rig::up_with(keyed);
     rig.post(&message("c", "1"));
-    // Its double waits for the same word, and so does the one out of the connector's buffer.
+    // Its duplicate waits for the same outcome, and so does a buffered duplicate.
     assert_eq!(rig.post(&message("c", "1")), "waits 2");
     rig.line(&buffered("c", "1", "b1"));
     rig.expect(&["deliver 1 live c 1"]);
     rig.taken(1);
     rig.expect(&["http 1 200 ok", "http 2 200 ok", r#"> {"type":"inbound_ack","bufferId":"b1"}"#]);
-    // What was taken is known again.
+    // An accepted delivery is recognised.
     assert_eq!(rig.post(&message("c", "1")), "waits 3");
     rig.expect(&["http 3 200 ok"]);
     rig.line(&inbound("c", "1"));
     rig.expect(&[]);
-    // A refused one is forgotten, and its double is delivered in its place.
+    // A refused delivery is forgotten, and its duplicate is delivered in its place.
     rig.post(&message("c", "2"));
     rig.post(&message("c", "2"));
     rig.reject(2);
@@ -244,9 +244,9 @@ fn h_6_a_4_the_same_message_again_is_no_second_one() {
     ]);
 }
 
-/// H-6: the host's word is awaited for `delivery_timeout`; what it has not seen by then it never sees.
+/// H-6: the host has `delivery_timeout` to settle. A delivery that it has not seen by then is never handed out.
 #[test]
-fn h_6_without_a_word_in_time_the_answer_says_whether_the_host_has_it() {
+fn h_6_a_time_out_says_whether_the_host_has_it() {
     let mut rig = Rig::with(keyed);
     rig.log();
     rig.post(&message("c", "1"));
@@ -263,7 +263,7 @@ fn h_6_without_a_word_in_time_the_answer_says_whether_the_host_has_it() {
     rig.room = true;
     rig.tick();
     assert_eq!(rig.count("deliveries_expired"), 2);
-    // The host's late word counts for the next try.
+    // The host's late settlement counts for the next try.
     rig.post(&message("c", "1"));
     rig.taken(1);
     rig.expect(&["http 3 200 ok"]);
@@ -283,7 +283,8 @@ fn h_6_the_time_limit_is_a_timer() {
     assert!(timers.take(50).any(|timer| timer == Timer::Webhook));
 }
 
-/// H-6: it stands beside the connection: waiting, dialing, in a handshake that holds up what came early (L-17).
+/// H-6: webhooks do not depend on the connection: it may be waiting, dialing, or in a handshake that holds early events
+/// back (L-17).
 #[test]
 fn h_6_deliveries_need_no_connection() {
     let mut rig = Rig::with(keyed);
@@ -302,9 +303,9 @@ fn h_6_deliveries_need_no_connection() {
     rig.expect(&["http 1 200 ok", "http 2 200 ok", "http 3 200 ok"]);
 }
 
-/// L-16: an interrupt overtakes what the host has no room for, and has its answer at once.
+/// L-16: an interrupt overtakes events that wait for room, and is answered at once.
 #[test]
-fn h_6_l_16_an_interrupt_has_a_lane_of_its_own() {
+fn h_6_l_16_an_interrupt_overtakes_events() {
     let mut rig = Rig::up_with(keyed);
     rig.room = false;
     rig.line(&inbound("c", "1"));
@@ -314,7 +315,7 @@ fn h_6_l_16_an_interrupt_has_a_lane_of_its_own() {
     rig.expect(&["interrupt agent:main:dm:1 7", "http 1 200 ok"]);
 }
 
-/// I-3: what answers a prompt that is not open is nobody's, and must not be sent again.
+/// I-3: an answer to a prompt that is not open concerns nobody, and must not be sent again.
 #[test]
 fn h_6_i_3_a_silent_prompt_answer_is_done() {
     let mut rig = Rig::up_with(keyed);
@@ -328,9 +329,10 @@ fn h_6_i_3_a_silent_prompt_answer_is_done() {
     assert_eq!(rig.count("foreign_answers"), 1);
 }
 
-/// X-1, A-6: as many wait as the settings allow; where the host's queue has no room none does, however far is read ahead.
+/// X-1, A-6: at most as many wait as the settings allow. If the host's queue is full none does, however much is read
+/// ahead.
 #[test]
-fn h_6_x_1_what_waits_is_bounded() {
+fn h_6_x_1_pending_requests_are_bounded() {
     let mut rig = Rig::up_with(|config| {
         keyed(config);
         config.limits.deliveries = 2;
@@ -351,11 +353,11 @@ fn h_6_x_1_what_waits_is_bounded() {
         rig.room = false;
         rig.line(&inbound("c", "1"));
         assert_eq!(rig.ask(GOOD), "503 the host's queue is full; send it again later", "{least}");
-        // It is the host's taking that makes room.
+        // Room is made when the host takes a delivery.
         assert!(rig.machine.poll_delivery(rig.now).is_some());
         assert_eq!(rig.ask(GOOD), "waits 1", "{least}");
     }
-    // What was taken needs no room to be known again.
+    // An accepted delivery needs no room to be recognised.
     let mut rig = Rig::up_with(|config| {
         keyed(config);
         config.limits.host_queue = 1;
@@ -367,7 +369,7 @@ fn h_6_x_1_what_waits_is_bounded() {
     assert_eq!(rig.ask(GOOD), "503 the host's queue is full; send it again later");
     assert_eq!(rig.post(&message("c", "1")), "waits 1");
     rig.expect(&["http 1 200 ok"]);
-    // Actions that nobody takes do not pile up, either.
+    // Actions that are not taken do not pile up either.
     let mut rig = Rig::up_with(keyed);
     let body = br#"{"type":"interrupt","session_key":"k"}"#;
     let request = WebhookRequest {
@@ -383,7 +385,7 @@ fn h_6_x_1_what_waits_is_bounded() {
     assert_eq!(busy.count(), 2000 - 512);
 }
 
-/// H-6, L-10, L-14: at the end whatever waits is answered, and then nothing is taken any more.
+/// H-6, L-10, L-14: at the end all pending requests are answered, and no more are accepted.
 #[test]
 fn h_6_at_the_end_everything_is_answered() {
     let mut rig = Rig::up_with(keyed);
@@ -405,7 +407,7 @@ fn h_6_at_the_end_everything_is_answered() {
     for post in [GOOD, health] {
         assert_eq!(rig.ask(post), "503 the relay is disconnected; send it again later");
     }
-    // The host's late word has nobody to go to.
+    // The host's late settlement has no effect.
     rig.taken(1);
     rig.room = true;
     rig.tick();
@@ -428,7 +430,6 @@ fn h_6_at_the_end_everything_is_answered() {
     rig.expect(&[]);
 }
 
-/// What an answer is on the wire.
 #[test]
 fn h_6_answers_are_json() {
     use crate::webhook::WebhookResponse;
@@ -441,9 +442,9 @@ fn h_6_answers_are_json() {
     assert_eq!(read["error"], r#"the body's `type` is not "message""#);
 }
 
-/// A-7: who takes a refused or lost twin's place takes it in the order of arrival, too.
+/// A-7: a duplicate that replaces a refused or lost twin also takes its place in the order of arrival.
 #[test]
-fn h_6_a_7_copies_take_their_twins_places_in_order() {
+fn h_6_a_7_duplicates_take_their_twins_places() {
     let order = |rig: &mut Rig| -> Vec<String> {
         let log = rig.log().into_iter();
         log.filter_map(|line| Some(line.strip_prefix("deliver ")?.rsplit(' ').next()?.to_owned())).collect()
@@ -473,7 +474,7 @@ fn h_6_a_7_copies_take_their_twins_places_in_order() {
     assert_eq!(order(&mut rig), [""; 0]);
     rig.lost();
     assert_eq!(order(&mut rig), ["1", "2"]);
-    // Given up on by who posted it first, while other things wait before it.
+    // Timed out at the first sender, while other deliveries wait before it.
     let mut rig = Rig::up_with(keyed);
     rig.room = false;
     rig.line(&inbound("c", "0"));
@@ -486,9 +487,9 @@ fn h_6_a_7_copies_take_their_twins_places_in_order() {
     assert_eq!(order(&mut rig), ["0", "1"]);
 }
 
-/// A copy whose twin no host has seen has not been seen either.
+/// A duplicate of a twin that no host has seen counts as unseen, too.
 #[test]
-fn h_6_a_copy_of_what_no_host_has_seen_is_503() {
+fn h_6_a_duplicate_of_an_unseen_delivery_is_503() {
     let mut rig = Rig::with(keyed);
     rig.opened();
     rig.line(&inbound("c", "1"));

@@ -1,4 +1,4 @@
-//! W-1 to W-9 as the machine shows them: what is a frame, and what becomes of the rest.
+//! W-1 to W-9 as the machine shows them: valid frames, and the handling of all others.
 
 use super::driver::{Rig, buffered, descriptor, inbound, send};
 use crate::stats::Stats;
@@ -31,7 +31,7 @@ fn w_01_message_boundaries_mean_nothing() {
 }
 
 #[test]
-fn w_02_blank_lines_are_skipped_and_a_tail_at_the_end_is_dropped() {
+fn w_02_blank_lines_and_an_unterminated_tail_are_dropped() {
     let mut rig = Rig::up();
     rig.bytes(b"\n \n\t\r\n   \r\n");
     let before = Stats { ..rig.machine.stats().clone() };
@@ -45,7 +45,7 @@ fn w_02_blank_lines_are_skipped_and_a_tail_at_the_end_is_dropped() {
 }
 
 #[test]
-fn w_03_what_is_no_frame_is_skipped_and_counted() {
+fn w_03_invalid_frames_are_skipped_and_counted() {
     let deep = format!(r#"{{"type":"inbound","event":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
     let lines: [&[u8]; 14] = [
         b"not json",
@@ -71,7 +71,7 @@ fn w_03_what_is_no_frame_is_skipped_and_counted() {
         assert_eq!(rig.machine.stats().malformed_lines, at as u64 + 1, "{shown}");
         assert!(rig.machine.wants_read());
     }
-    // Those that hold something for the host are dead letters (A-9), and nothing is acknowledged.
+    // Lines with something for the host are dead letters (A-9), and nothing is acknowledged.
     let told = rig.log();
     assert_eq!(told.len(), 7, "{told:?}");
     assert!(
@@ -84,7 +84,7 @@ fn w_03_what_is_no_frame_is_skipped_and_counted() {
 }
 
 #[test]
-fn w_04_unknown_types_and_a_gateways_own_are_ignored_and_counted() {
+fn w_04_unknown_types_are_ignored_and_counted() {
     let types = [
         "hello",
         "outbound",
@@ -109,7 +109,7 @@ fn w_04_unknown_types_and_a_gateways_own_are_ignored_and_counted() {
         assert_eq!(rig.machine.stats().unknown_frames, at as u64 + 1, "{kind}");
     }
     rig.expect(&[]);
-    // An escape in the name of a type is still that type.
+    // An escape in a type's name does not change the type.
     rig.line(r#"{"type":"\u0069nterrupt_inbound","session_key":"k"}"#);
     rig.expect(&["interrupt k "]);
 }
@@ -124,10 +124,10 @@ fn w_05_a_line_too_long_is_a_dead_letter_that_names_the_setting() {
     }
     let letter = "dead letter None: a line of over 2000 bytes was discarded: raise `max_line_bytes` to take it; if it came from the connector's buffer it is not acknowledged, and comes again";
     rig.expect(&[letter]);
-    // Up to its newline, and not a byte further.
+    // Up to its newline, and no byte further.
     rig.bytes(b"xx\n{\"type\":\"interrupt_inbound\",\"session_key\":\"k\"}\n");
     rig.expect(&["interrupt k "]);
-    // The limit itself is fine, with its newline on top.
+    // A line of exactly the limit is accepted, its newline not counted.
     let exact = inbound("c", "1");
     let exact = exact.replace("hi", &"h".repeat(2000 - exact.len() + 2));
     assert_eq!(exact.len(), 2000);
@@ -162,7 +162,7 @@ fn w_07_w_08_w_09_odd_frames_are_delivered() {
         "deliver 3 buffered  3",
         r#"> {"type":"inbound_ack","bufferId":"12345678901234567890123"}"#,
     ]);
-    // A fraction is no id, so there is no entry.
+    // A fraction is not an id, so there is no entry.
     rig.line(r#"{"type":"inbound","event":{"message_id":"4"},"bufferId":1.5}"#);
     rig.expect(&["deliver 4 live  4"]);
 }
@@ -170,7 +170,7 @@ fn w_07_w_08_w_09_odd_frames_are_delivered() {
 #[test]
 fn w_09_128_levels_are_fine() {
     let mut rig = Rig::up();
-    // Two levels are the frame and the event.
+    // The frame and the event take two levels.
     for (levels, malformed) in [(126, 0), (127, 1)] {
         let nest = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         rig.line(&format!(r#"{{"type":"inbound","event":{{"context":{nest}}}}}"#));
