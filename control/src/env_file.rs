@@ -1,7 +1,7 @@
 //! Reads the variables of an env file's text, and sets them without changing any other byte.
 //!
-//! The file is bytes, since lines of other programs may contain anything. It is parsed as the usual libraries do: a
-//! line is `KEY=value`, optionally after `export`; a value may be quoted, and span lines then.
+//! The file is read as bytes, since lines of other programs may contain anything. It is parsed as common libraries do:
+//! a line is `KEY=value`, optionally after `export`. A value may be quoted, and can then span lines.
 
 use relayline_core::secret::Secret;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// Error returned when a value cannot be written into an env file. It does not quote the value.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EnvFileError {
-    /// The value of this key has control characters and could not be told apart from further lines.
+    /// The value of this key has control characters, and a reader would take a part of it for further lines.
     #[error("the value of {0} holds a line break or another control character: an env file cannot hold it")]
     Control(String),
     /// The written value would not be read back.
@@ -43,7 +43,8 @@ pub fn read(text: &str) -> Vec<Variable> {
     bindings(bytes).into_iter().map(variable).collect()
 }
 
-/// Returns a value without its quotes. In double ones a backslash shields `"`, `\`, `$` and a backtick, as in a shell.
+/// Returns a value without its quotes. In double quotes a backslash escapes `"`, `\`, `$` and a backtick, as in a
+/// shell.
 fn unquoted(value: &str) -> Secret {
     let quote = value.bytes().next().filter(|b| matches!(b, b'"' | b'\''));
     let is_quoted = |quote| closing(value.as_bytes(), 1, quote) == Some(value.len() - 1);
@@ -79,7 +80,7 @@ pub fn set(text: &[u8], values: &[(&str, &Secret)]) -> Result<Zeroizing<Vec<u8>>
         }
     }
     let out = filled(text, values);
-    // A quote that was opened earlier may end in a new value, which is then a part of that quoted value.
+    // A quote that was opened earlier may end inside a new value, which would then be a part of that quoted value.
     if *filled(&out, values) == *out { Ok(out) } else { Err(EnvFileError::OpenQuote) }
 }
 
@@ -157,7 +158,7 @@ fn binding(text: &[u8], start: usize) -> Option<Binding> {
         return Some(Binding { key, value: begin..end });
     }
     let line = &text[begin..begin + text[begin..].iter().take_while(|b| **b != b'\n').count()];
-    // A comment follows a blank; after an empty value, the blank before the comment.
+    // A comment follows a blank. After an empty value, the value ends before the blank of the comment.
     let mut end = line.len();
     for (at, b) in line.iter().enumerate() {
         let before = if at == 0 { text.get(begin - 1) } else { line.get(at - 1) };
@@ -184,7 +185,7 @@ fn closing(text: &[u8], from: usize, quote: u8) -> Option<usize> {
     }
 }
 
-/// Writes a value in the quotes that stood there, if they can hold it, else in those that it needs.
+/// Writes a value in the quotes of the old value if they can hold it, else in the quotes that it needs.
 fn push(value: &str, before: Option<u8>, out: &mut Vec<u8>) {
     let bare = |b: u8| b.is_ascii_alphanumeric() || b"_-./:@%+,=~".contains(&b);
     let single = !value.contains(['\'', '\\']);
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_around_a_value_stays() {
+    fn text_around_a_value_is_kept() {
         for (text, expected) in [
             ("", "ID=new\n"),
             ("A=1", "A=1\nID=new\n"),
@@ -233,15 +234,15 @@ mod tests {
             ("ID=\"old\nlines\"\nB=1\n", "ID=\"new\"\nB=1\n"),
             ("ID=1\nID=2\n", "ID=new\nID=new\n"),
             ("\u{feff}ID=1\n", "\u{feff}ID=new\n"),
-            // None of them is the key.
+            // None of these lines sets the key.
             ("# ID=old\n", "# ID=old\nID=new\n"),
             ("ID\nMY_ID=1\nID2=1\nexportID=1\n", "ID\nMY_ID=1\nID2=1\nexportID=1\nID=new\n"),
             ("A=\"\nID=inside\n\"\n", "A=\"\nID=inside\n\"\nID=new\n"),
-            // A quote that nothing closes is a part of its value.
+            // A quote that is never closed is a part of its value.
             ("A=\"it\nID=old\n", "A=\"it\nID=new\n"),
             ("A='it\nID='old'\n", "A='it\nID='new'\n"),
             ("ID=\"old\" and more\n", "ID=\"new\"\n"),
-            // As a shell has it, nothing is escaped in single quotes.
+            // In single quotes nothing is escaped, as in a shell.
             ("A='\\'\nID='#'\n", "A='\\'\nID='new'\n"),
         ] {
             assert_eq!(with(text, &[("ID", "new")]), expected, "{text:?}");
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_gets_the_quotes_that_it_needs() {
+    fn a_value_gets_the_quotes_it_needs() {
         for (before, value, expected) in [
             ("", "wss://c.example/relay", "ID=wss://c.example/relay\n"),
             ("", "a b", "ID='a b'\n"),
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_an_open_quote_would_swallow_is_refused() {
+    fn a_value_inside_an_open_quote_is_refused() {
         for (text, value) in [("A='it\n", "#1"), ("A='it\nID='old'\n", "#1"), ("A=\"it\n", "#it's")] {
             assert_eq!(
                 set(text.as_bytes(), &[("ID", &Secret::from(value))]),
@@ -299,7 +300,7 @@ mod tests {
         }
     }
 
-    /// The values of `key`, by a reader that shares nothing with the writer, for values of one line.
+    /// Returns the values of `key`, by a reader that shares no code with the writer, for values of one line.
     fn read(text: &str, key: &str) -> Vec<String> {
         let lines = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         let value = |line: &str| match line.chars().next() {
@@ -329,7 +330,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn setting_keeps_the_rest_reads_back_and_is_done_once(
+        fn setting_keeps_other_lines_and_is_idempotent(
             lines in proptest::collection::vec(line(), 0..8),
             newline in prop_oneof![Just("\n"), Just("\r\n")],
             ended: bool,
@@ -353,7 +354,7 @@ mod tests {
                 lines.map(str::to_owned).collect::<Vec<_>>()
             };
             let mut before = others(&text);
-            // A last line without an end gets one when something is appended.
+            // A last line without a line break gets one when something is appended.
             let after = others(&once);
             if before.last() != after.last()
                 && let Some(last) = before.last_mut()
@@ -365,16 +366,16 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_taken(text in proptest::collection::vec(any::<u8>(), 0..64), tail in "[\"'=#\\\\\n ID]{0,24}") {
+        fn any_bytes_are_accepted(text in proptest::collection::vec(any::<u8>(), 0..64), tail in "[\"'=#\\\\\n ID]{0,24}") {
             let text = [&text[..], tail.as_bytes()].concat();
             let value = Secret::from("v");
             let Ok(once) = set(&text, &[("ID", &value)]) else { return Ok(()) };
             prop_assert_eq!(&set(&once, &[("ID", &value)]).unwrap(), &once);
         }
 
-        /// H-2, H-9: whatever is written into any file is what is read from it.
+        /// H-2, H-9: a value that was written into any file is read back unchanged.
         #[test]
-        fn h_9_what_is_set_is_read(text in "[ -~\n'\"é]{0,40}", value in "[ -~é]{0,12}") {
+        fn h_9_a_written_value_is_read_back(text in "[ -~\n'\"é]{0,40}", value in "[ -~é]{0,12}") {
             let value = Secret::from(value.as_str());
             let Ok(once) = set(text.as_bytes(), &[("ID", &value)]) else { return Ok(()) };
             let read = read_all(std::str::from_utf8(&once).unwrap());

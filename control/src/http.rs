@@ -94,7 +94,7 @@ impl Request {
 
     /// Creates a JSON POST (H).
     fn json(url: String, bearer: &Bearer, body: &impl Serialize) -> Request {
-        // It cannot fail: the keys of all maps in a body are strings.
+        // This cannot fail: the keys of all maps in a body are strings.
         let json = serde_json::to_vec(body).unwrap_or_default();
         let headers = [
             (AUTHORIZATION, bearer.header()),
@@ -137,7 +137,7 @@ pub enum BadToken {
 }
 
 impl Bearer {
-    /// Takes what was given as a token; white space around it does not count.
+    /// Creates the bearer of a token. White space around the token is ignored.
     pub fn new(token: &Secret) -> Result<Bearer, BadToken> {
         let token = token.expose().trim();
         if token.is_empty() {

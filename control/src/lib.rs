@@ -3,11 +3,11 @@
 //! Settings and HTTP exchanges of a relay gateway, without I/O.
 //!
 //! [`settings`] resolves flags, environment variables and files into a [`GatewayConfig`](config::GatewayConfig).
-//! [`http`] has the exchanges with a connector and an identity provider: each makes a request, and reads its answer.
-//! [`http::boot`] puts those that come before the first dial in order. [`network`] chooses proxies, [`url`] knows what is
-//! dialled, and [`env_file`] reads and changes env files.
+//! [`http`] has the exchanges with a connector and an identity provider: each makes a request and reads its response.
+//! [`http::boot`] orders the exchanges before the first dial. [`network`] chooses proxies, [`url`] parses the
+//! connector's URL, and [`env_file`] reads and changes env files.
 //!
-//! This crate opens no socket and no file, and starts no process: `relayline-runtime` does.
+//! This crate opens no socket and no file, and starts no process: `relayline-runtime` does that.
 
 pub mod config;
 pub mod env_file;

@@ -1,12 +1,13 @@
 //! Configuration from arguments, the environment, an env file and a configuration file, as a pure function: the
 //! caller looks up variables and reads the files.
 //!
-//! [`table`] lists the settings with their flags, variables and keys. The configuration file also has [`table::IDENTITY`]
-//! and [`table::POLICY`] as tables, and in `[set]` what `--set` sets. It may hold secrets, so only its owner should be
-//! able to read it. Any other key is an error, unless it is the host's own.
+//! [`table`] lists the settings with their flags, variables and keys. The configuration file also has
+//! [`table::IDENTITY`] and [`table::POLICY`] as tables, and a table `[set]` for the limits of `--set`. The file may
+//! contain secrets, so only its owner should be able to read it. Any other key is an error, unless it is one of the
+//! host's own.
 //!
-//! `enabled = false` overrides every URL, in whatever source: [`ConfigError::Disabled`]. It is a setting like any other,
-//! so a flag or the environment overrides the file's.
+//! `enabled = false` overrides the URL of every source: see [`ConfigError::Disabled`]. It is a setting like any other,
+//! so a flag or the environment overrides the file.
 
 mod arguments;
 mod config_file;
@@ -44,17 +45,17 @@ use relayline_core::limits::NamedLimits;
 use relayline_core::secret::Secret;
 use relayline_core::signature;
 
-/// A configuration, the plan of what comes before its first dial, and warnings for the host.
+/// A configuration, the plan of the steps before its first dial, and warnings for the host.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Resolved {
     /// The configuration.
     pub config: GatewayConfig,
-    /// Provisioning and policies that come first, which [`crate::http::boot::Boot`] carries out; `None` if there are
-    /// none. A gateway that dials without it has only what is configured.
+    /// Provisioning and policies, which [`crate::http::boot::Boot`] carries out before the first dial; `None` if there
+    /// are none. A gateway that dials without carrying them out has only what is configured.
     pub plan: Option<Plan>,
-    /// Tells whether anything names a platform. If not, the gateway says that it is one of `relay`'s.
+    /// True if any source names a platform. If not, the gateway's platform is `relay`.
     pub names_platform: bool,
-    /// Contradictions that were settled and values that look wrong, a sentence each.
+    /// Contradictions that were resolved and values that look wrong, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -67,11 +68,11 @@ pub fn resolve(sources: &Sources<'_>) -> Result<Resolved, ConfigError> {
     resolve_with(sources, &mut [])
 }
 
-/// Resolves the configuration as [`resolve`] does, and sets limits of `others` too, which `--set` and the file's `[set]`
-/// name beside those of [`GatewayConfig`].
+/// Resolves the configuration as [`resolve`] does, and also sets the limits of `others`, which `--set` and the file's
+/// `[set]` can name like those of [`GatewayConfig`].
 ///
 /// # Errors
-/// Those of [`resolve`].
+/// Returns the errors of [`resolve`].
 pub fn resolve_with(
     sources: &Sources<'_>,
     others: &mut [&mut dyn NamedLimits],
@@ -90,7 +91,7 @@ pub fn resolve_with(
     let id = sources.find(&table::GATEWAY_ID);
     let credentials = credentials(sources, id.clone(), provisions)?;
     if credentials.is_some() {
-        // C-6, for the dial as for what comes before it.
+        // C-6 applies to the dial and to the requests before it.
         Base::new(&url, allow_insecure)?;
     }
 
@@ -166,7 +167,7 @@ fn provisioning(sources: &Sources<'_>) -> Result<Provisioning, ConfigError> {
     }
 }
 
-/// Resolves id and secret, which come together or not at all (L-2), unless the secret is still to be provisioned (H-4).
+/// Resolves id and secret. Both are set or neither (L-2), unless the secret is still to be provisioned (H-4).
 fn credentials(
     sources: &Sources<'_>,
     id: Option<Setting>,
@@ -218,8 +219,8 @@ fn inbound_listen(sources: &Sources<'_>) -> Result<Option<String>, ConfigError> 
     }
 }
 
-/// Sets which messages share a session (S-3, S-7, S-8), what shows a turn (O-15), and what the host is shown (X-4, X-5,
-/// I-6).
+/// Sets the rules for sharing a session (S-3, S-7, S-8), the signs of a turn (O-15), and the parts of the connector's
+/// frames that the host sees (X-4, X-5, I-6).
 fn set_switches(config: &mut Config, sources: &Sources<'_>) -> Result<(), ConfigError> {
     for (slot, spec) in [
         (&mut config.slack_reply_in_thread, &table::SLACK_REPLY_IN_THREAD),
@@ -236,7 +237,7 @@ fn set_switches(config: &mut Config, sources: &Sources<'_>) -> Result<(), Config
     Ok(())
 }
 
-/// Sets limits and time-outs: first the file's, then the arguments', which override them.
+/// Sets limits and time-outs: first from the file, then from the arguments, which override the file.
 fn set_limits(
     config: &mut GatewayConfig,
     others: &mut [&mut dyn NamedLimits],

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use url::Url;
 
 /// Connector's URL in the form that is dialled: `ws` or `wss`, ending in `/relay`. `Display` and `Debug` hide its
-/// query, since some connectors take a key in it.
+/// query, since some connectors expect a key in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DialUrl {
     text: String,
@@ -20,7 +20,7 @@ pub struct DialUrl {
 #[non_exhaustive]
 pub enum UrlError {
     /// The text is not a URL, or has another scheme.
-    #[error("{0:?} is no ws, wss, http or https URL")]
+    #[error("{0:?} is not a ws, wss, http or https URL")]
     Scheme(String),
     /// The host is missing, or neither a host name nor an address.
     #[error("{0:?} has no usable host")]
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn l_1_what_is_dialled() {
+    fn l_1_each_configured_url_is_dialled_as() {
         for (configured, dialled) in [
             ("https://c.example", "wss://c.example/relay"),
             ("http://c.local:8080", "ws://c.local:8080/relay"),
@@ -169,15 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn l_1_what_is_a_configuration_error() {
+    fn l_1_unusable_urls_are_configuration_errors() {
         for (configured, message) in [
-            ("ftp://x", r#""ftp://x" is no ws, wss, http or https URL"#),
-            ("", r#""" is no ws, wss, http or https URL"#),
-            ("c.example:80", r#""c.example:80" is no ws, wss, http or https URL"#),
+            ("ftp://x", r#""ftp://x" is not a ws, wss, http or https URL"#),
+            ("", r#""" is not a ws, wss, http or https URL"#),
+            ("c.example:80", r#""c.example:80" is not a ws, wss, http or https URL"#),
             ("https://", r#""https://" has no usable host"#),
             ("https://c.example:99999", r#""https://c.example:99999" has no usable host"#),
             ("https://c.example/#top", r##""https://c.example/#top" has a fragment (#…): leave it out"##),
-            ("ftp://x?key=s3cret", r#""ftp://x?<hidden>" is no ws, wss, http or https URL"#),
+            ("ftp://x?key=s3cret", r#""ftp://x?<hidden>" is not a ws, wss, http or https URL"#),
             (
                 "https://c.example/?key=s3cret#top",
                 r#""https://c.example/?<hidden>" has a fragment (#…): leave it out"#,
@@ -205,11 +205,11 @@ mod tests {
             "ftps://me\\:hunter2@c.example",
             "https://me:hunter2@",
             "https://me:hunter2@c.example#top",
-            // Wrong in another way, too: that error would quote it.
+            // This URL has another error, too, whose message would quote it.
             "ftp://me:hunter2@c.example",
             "me:hunter2@c.example",
             "://me:hunter2@c.example",
-            // A slash ends what could be user-info, and leaves a port that is none.
+            // A slash ends what could be user-info, and the text before it is not a valid port.
             "https://me:hunter2/3@c.example",
             "ftp://me/hunter2@c.example",
             "https://me:80/hunter2@c.example#top",
@@ -229,21 +229,21 @@ mod tests {
         );
     }
 
-    /// Where L-1 goes before what the reference does: the vector's input, and what is dialled, or the error.
+    /// Inputs of vectors for which L-1 differs from the reference: the URL to dial, or the error.
     const DEPARTURES: [(&str, &str); 17] = [
-        // No scheme, no host: a configuration error.
-        ("", "\"\" is no ws, wss, http or https URL"),
-        ("   ", "\"\" is no ws, wss, http or https URL"),
-        ("/", "\"/\" is no ws, wss, http or https URL"),
-        ("connector.example", "\"connector.example\" is no ws, wss, http or https URL"),
-        ("connector.example/relay", "\"connector.example/relay\" is no ws, wss, http or https URL"),
-        ("connector.example:8080", "\"connector.example:8080\" is no ws, wss, http or https URL"),
-        ("ftp://connector.example", "\"ftp://connector.example\" is no ws, wss, http or https URL"),
+        // Without a scheme or a host: a configuration error.
+        ("", "\"\" is not a ws, wss, http or https URL"),
+        ("   ", "\"\" is not a ws, wss, http or https URL"),
+        ("/", "\"/\" is not a ws, wss, http or https URL"),
+        ("connector.example", "\"connector.example\" is not a ws, wss, http or https URL"),
+        ("connector.example/relay", "\"connector.example/relay\" is not a ws, wss, http or https URL"),
+        ("connector.example:8080", "\"connector.example:8080\" is not a ws, wss, http or https URL"),
+        ("ftp://connector.example", "\"ftp://connector.example\" is not a ws, wss, http or https URL"),
         ("https://", "\"https://\" has no usable host"),
-        // Schemes and hosts have no case.
+        // Schemes and hosts are case-insensitive.
         ("HTTPS://Connector.Example", "wss://connector.example/relay"),
         ("WSS://connector.example/relay", "wss://connector.example/relay"),
-        // `/relay` belongs to the path, not behind a query; and a host of that name is not a path.
+        // `/relay` belongs to the path, not after a query. A host named `relay` is not a path.
         ("https://connector.example/relay?x=1", "wss://connector.example/relay?x=1"),
         ("https://connector.example?token=a/relay", "wss://connector.example/relay?token=a/relay"),
         ("http://relay", "ws://relay/relay"),
@@ -257,7 +257,7 @@ mod tests {
             "https://user:pw@connector.example",
             "the URL holds user-info (user:password@): leave it out, a gateway has an id and a secret instead",
         ),
-        // What goes over the wire is ASCII.
+        // URLs are ASCII on the wire.
         ("https://bücher.example/é", "wss://xn--bcher-kva.example/%C3%A9/relay"),
     ];
 

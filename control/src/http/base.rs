@@ -17,13 +17,13 @@ pub struct Base {
 /// Error returned when credentials would be sent unencrypted.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "{0} is no loopback address, and its scheme is not encrypted: use wss:// or https://, or give --allow-insecure \
+    "{0} is not a loopback address, and its scheme is not encrypted: use wss:// or https://, or give --allow-insecure \
      to send credentials in the clear"
 )]
 pub struct Insecure(pub String);
 
 impl fmt::Debug for Base {
-    /// Without the query, which may hold a connector's key (C-4).
+    /// Hides the query, which may hold a connector's key (C-4).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Base").field("text", &self.text).finish_non_exhaustive()
     }
@@ -68,32 +68,32 @@ mod tests {
 
     type Ours = Result<(&'static str, &'static str), &'static str>;
 
-    /// The vector's input; our base, and what stands behind an endpoint; or the error (L-1).
+    /// Inputs of vectors whose base differs by L-1: our base and the text after an endpoint, or the error.
     const DEPARTURES: [(&str, Ours); 19] = [
         // The reference does not trim for the POST targets.
         ("  https://connector.example/relay  ", Ok(("https://connector.example", ""))),
         ("\thttps://connector.example\n", Ok(("https://connector.example", ""))),
         ("ws://connector.example/relay/ ", Ok(("http://connector.example", ""))),
-        // No scheme, no host: a configuration error.
-        ("", Err("\"\" is no ws, wss, http or https URL")),
-        ("   ", Err("\"\" is no ws, wss, http or https URL")),
-        ("/", Err("\"/\" is no ws, wss, http or https URL")),
-        ("connector.example", Err("\"connector.example\" is no ws, wss, http or https URL")),
-        ("connector.example/relay", Err("\"connector.example/relay\" is no ws, wss, http or https URL")),
-        ("connector.example:8080", Err("\"connector.example:8080\" is no ws, wss, http or https URL")),
-        ("ftp://connector.example", Err("\"ftp://connector.example\" is no ws, wss, http or https URL")),
+        // Without a scheme or a host: a configuration error.
+        ("", Err("\"\" is not a ws, wss, http or https URL")),
+        ("   ", Err("\"\" is not a ws, wss, http or https URL")),
+        ("/", Err("\"/\" is not a ws, wss, http or https URL")),
+        ("connector.example", Err("\"connector.example\" is not a ws, wss, http or https URL")),
+        ("connector.example/relay", Err("\"connector.example/relay\" is not a ws, wss, http or https URL")),
+        ("connector.example:8080", Err("\"connector.example:8080\" is not a ws, wss, http or https URL")),
+        ("ftp://connector.example", Err("\"ftp://connector.example\" is not a ws, wss, http or https URL")),
         ("https://", Err("\"https://\" has no usable host")),
-        // Schemes and hosts have no case.
+        // Schemes and hosts are case-insensitive.
         ("HTTPS://Connector.Example", Ok(("https://connector.example", ""))),
         ("WSS://connector.example/relay", Ok(("https://connector.example", ""))),
-        // `/relay` belongs to the path, not behind a query; and a host of that name is not a path.
+        // `/relay` belongs to the path, not after a query. A host named `relay` is not a path.
         ("https://connector.example/relay?x=1", Ok(("https://connector.example", "?x=1"))),
         ("https://connector.example?token=a/relay", Ok(("https://connector.example", "?token=a/relay"))),
         ("http://relay", Ok(("http://relay", ""))),
         ("https://relay/", Ok(("https://relay", ""))),
-        // What goes over the wire is ASCII.
+        // URLs are ASCII on the wire.
         ("https://bücher.example/é", Ok(("https://xn--bcher-kva.example/%C3%A9", ""))),
-        // A fragment is a configuration error, and so is user-info, which no error quotes.
+        // A fragment is a configuration error, and so is user-info, which is never quoted.
         (
             "https://connector.example/relay#frag",
             Err("\"https://connector.example/relay#frag\" has a fragment (#…): leave it out"),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn c_6_there_is_no_base_where_credentials_may_not_go() {
+    fn c_6_an_insecure_url_has_no_base() {
         for (url, allow, ok) in [
             ("wss://c.example", false, true),
             ("http://127.0.0.1:9", false, true),

@@ -192,7 +192,7 @@ impl Boot {
         }
         match (self.policies.front(), &self.credentials) {
             (Some(policy), Some(credentials)) => Due::Policy(policy.clone(), credentials.clone()),
-            // Without credentials the connector cannot tell whose policy it is.
+            // Without credentials the connector cannot know which gateway a policy belongs to.
             (Some(_), None) | (None, _) => Due::Dial,
         }
     }
@@ -207,7 +207,7 @@ impl Boot {
             Due::Policy(policy, credentials) => {
                 match policy.request(&self.base, &Bearer::mint(&credentials, unix_s)) {
                     Some(request) => Step::Send(request),
-                    // Policies that are not set were left out by `new`.
+                    // `new` has left out policies without a field.
                     None => self.dial(),
                 }
             }
@@ -344,8 +344,8 @@ mod tests {
         Credentials { gateway_id: "gw-1".into(), secret: Secret::from(secret) }
     }
 
-    /// A whole boot, each answer a status and a body: the last parts of the URLs asked for, how many reports are of
-    /// failures, and the secret that is dialled with.
+    /// Runs a whole boot. Each answer is a status and a body. Returns the last segments of the requested URLs, the
+    /// number of failures reported, and the secret to dial with.
     fn run(plan: Plan, answers: &[(u16, &str)]) -> (Vec<String>, usize, Option<String>) {
         let (mut boot, mut reports) = Boot::new(plan);
         let (mut asked, mut answers) = (Vec::new(), answers.iter());
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boot_provisions_sends_policies_and_dials_whatever_fails() {
+    fn a_boot_dials_whatever_step_fails() {
         let given = || Some(TokenSource::Given(Bearer::new(&Secret::from("t")).unwrap()));
         let in_file = || {
             let file = TokenFile::new("login.json".to_owned(), Vec::new());
@@ -395,21 +395,21 @@ mod tests {
             ((200, r#"{"secret":"a"}"#), (200, r#"{"secret":"b"}"#), (200, r#"{"secretIssued":false}"#));
         let taken = (200, "{}");
         for (plan, answers, asked, failures, secret) in [
-            // The last secret counts, and it is what the policy goes out with.
+            // The last secret counts, and the policy is sent with it.
             (plan(), &[a, b, taken][..], "run provision provision policy", 0, Some("b")),
             (plan(), &[a, known, taken], "run provision provision policy", 0, Some("a")),
             (plan(), &[known, b, taken], "run provision provision policy", 0, Some("b")),
-            // H-4: without a secret no dial would ever be taken, whatever became of the other platform.
+            // H-4: without a secret no dial would be accepted, whatever happened to the other platform.
             (plan(), &[known, known], "run provision provision", 0, Some("known already")),
             (plan(), &[known, (500, "")], "run provision provision", 1, Some("known already")),
             (plan(), &[(0, ""), known], "run provision provision", 1, Some("known already")),
-            // One platform's failure does not stop the other, nor a policy's the dial.
+            // One platform's failure does not stop the other, and a policy's failure does not stop the dial.
             (plan(), &[(0, ""), b, (500, "")], "run provision provision policy", 2, Some("b")),
             (plan(), &[(403, ""), (0, "")], "run provision provision", 2, None),
-            // H-8: out of a file, which may have gone stale.
+            // H-8: from a file, which may be outdated.
             (in_file(), &[(0, "acc3ss"), a, b, taken], "login.json provision provision policy", 0, Some("b")),
             (in_file(), &[(0, "two words")], "login.json", 1, None),
-            // What is set is respected, whatever was asked for.
+            // Configured credentials are respected, whatever was requested.
             (
                 Plan { credentials: Some(credentials("set")), provisioning: Provisioning::Always, ..plan() },
                 &[taken],
@@ -419,10 +419,10 @@ mod tests {
             ),
             (Plan { provisioning: Provisioning::Never, managed: true, ..plan() }, &[], "", 0, None),
             (Plan { source: None, ..plan() }, &[], "", 0, None),
-            // There is nobody to be without an identity token.
+            // Without an identity token, no gateway can be provisioned.
             (Plan { source: None, managed: true, ..plan() }, &[], "", 1, None),
             (Plan { source: None, provisioning: Provisioning::Always, ..plan() }, &[], "", 1, None),
-            // A policy in which nothing is set is not sent.
+            // A policy without any field is not sent.
             (
                 Plan { source: given(), policies: Vec::new(), ..plan() },
                 &[a, b],

@@ -129,7 +129,7 @@ mod tests {
         let redirect = [("Location", "https://evil.example/x?t=1")];
         let large = vec![b' '; 200 << 10];
         let no_secret = "unexpected response from c.example: it holds no usable secret, check the URL";
-        let not_json = "unexpected response from c.example: no JSON object, check the URL";
+        let not_json = "unexpected response from c.example: not a JSON object, check the URL";
         for (status, pairs, body, expected) in [
             (
                 401,
@@ -158,13 +158,13 @@ mod tests {
             (200, &[], b"{}", no_secret),
             (200, &[], br#"{"secret":" "}"#, no_secret),
             (200, &[], br#"{"secret":7}"#, no_secret),
-            // It would write a line of its own into the file.
+            // The line break would write another line into the file.
             (200, &[], br#"{"secret":"a\nPATH=/evil"}"#, no_secret),
             (
                 200,
                 &[],
                 &large,
-                "c.example answered with more than 65536 bytes: this is no connector's answer, check the URL",
+                "c.example answered with more than 65536 bytes: this is not a connector's answer, check the URL",
             ),
             (
                 307,

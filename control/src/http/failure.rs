@@ -69,7 +69,7 @@ pub enum Failure {
         to: String,
     },
     /// The response is larger than the limit.
-    #[error("{host} answered with more than {most} bytes: this is no connector's answer, check the URL")]
+    #[error("{host} answered with more than {most} bytes: this is not a connector's answer, check the URL")]
     TooLarge {
         /// Host and port.
         host: String,
@@ -87,7 +87,7 @@ pub enum Failure {
         error: Option<String>,
     },
     /// A success whose body is not valid JSON of a connector.
-    #[error("unexpected response from {host}: no JSON object, check the URL")]
+    #[error("unexpected response from {host}: not a JSON object, check the URL")]
     NotJson {
         /// Host and port.
         host: String,
@@ -175,9 +175,9 @@ mod tests {
     use super::*;
     use relayline_core::token;
 
-    /// C-4: whatever a server repeats of what it was sent, it is not shown.
+    /// C-4: a server that echoes the request does not make us show a secret.
     #[test]
-    fn c_4_what_a_server_repeats_is_hidden() {
+    fn c_4_an_echoed_secret_is_hidden() {
         let secret = Secret::from("s\"3+/cr&t\n");
         let minted = |at| token::mint("gw-1", &Secret::from("s\"3+/cr&t\n"), at, 300).expose().to_owned();
         let others = token::mint("gw-1", &Secret::from("other"), 1000, 300).expose().to_owned();

@@ -209,7 +209,7 @@ mod tests {
             (
                 200,
                 b"jwt",
-                "the identity provider: unexpected response from idp.example: no JSON object, check the URL",
+                "the identity provider: unexpected response from idp.example: not a JSON object, check the URL",
             ),
             (
                 401,
@@ -228,7 +228,7 @@ mod tests {
         }
     }
 
-    /// A plain GET, and a body that is the token. Whatever else there may be under a wrong URL is none.
+    /// The request is a plain GET, and the body is the token. Any other page at a wrong URL is not a token.
     #[test]
     fn h_8_an_ambient_endpoint_gives_the_token_itself() {
         let endpoint = endpoint(None);

@@ -72,10 +72,10 @@ pub enum MediaError {
     #[error("the file: {0}")]
     File(String),
     /// The text is not a MIME type.
-    #[error("{0:?} is no MIME type: write one as in image/png")]
+    #[error("{0:?} is not a MIME type: write one as in image/png")]
     ContentType(String),
     /// The URL cannot be fetched.
-    #[error("the media URL is no http or https URL without user-info")]
+    #[error("the media URL is not an http or https URL without user-info")]
     Url,
     /// The connector refused the upgrade token.
     #[error("{0} refused the credentials (401): check the gateway's id and secret, and the clock")]
@@ -193,7 +193,7 @@ impl Download {
         let body = &body[..body.len().min(MAX_RESPONSE)];
         match judge(request_host, status, headers, body, &hidden) {
             Err(failure) => Err(meaning(failure)),
-            // Successes have been dealt with.
+            // Successes were handled above.
             Ok(_) => Err(MediaError::Failed(Failure::NotJson { host: request_host.to_owned() })),
         }
     }
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bearer_goes_to_the_connectors_media_alone() {
+    fn the_bearer_goes_to_the_connectors_media_only() {
         let to = |base_url: &str, url: &str| {
             let download = Download::new(url, &base(base_url), Some(token())).ok()?;
             let headers = download.request().headers;
@@ -280,7 +280,7 @@ mod tests {
             ("https://c.example/relay/media/7", Some(true)),
             ("HTTPS://C.Example:443/relay/media/a-b_c.~1?size=2#top", Some(true)),
             ("https://c.example/relay/x/../media/7", Some(true)),
-            // Another scheme, host or port.
+            // With another scheme, host or port.
             ("http://c.example/relay/media/7", Some(false)),
             ("https://c.example:444/relay/media/7", Some(false)),
             ("https://c.example.evil.example/relay/media/7", Some(false)),
@@ -291,7 +291,7 @@ mod tests {
             ("https://evil.example/?https://c.example/relay/media/7", Some(false)),
             ("https://evil.example\\@c.example/relay/media/7", Some(false)),
             ("https:\\\\evil.example/relay/media/7", Some(false)),
-            // Another path, however it is written.
+            // With another path, in any spelling.
             ("https://c.example/relay/media", Some(false)),
             ("https://c.example/relay/media/", Some(false)),
             ("https://c.example/relay/mediax/7", Some(false)),
@@ -303,7 +303,7 @@ mod tests {
             ("https://c.example/relay%2fmedia/7", Some(false)),
             ("https://c.example/RELAY/media/7", Some(false)),
             ("https://c.example/tenant/relay/media/7", Some(false)),
-            // Nothing to fetch at all.
+            // URLs that cannot be fetched at all.
             ("https://c.example@evil.example/relay/media/7", None),
             ("https://t0ken@c.example/relay/media/7", None),
             ("wss://c.example/relay/media/7", None),
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(to("wss://c.example/tenant", "https://c.example/other/relay/media/7"), Some(false));
         assert_eq!(to("ws://127.0.0.1:9", "http://127.0.0.1:9/relay/media/7"), Some(true));
         assert_eq!(to("ws://127.0.0.1:9", "http://localhost:9/relay/media/7"), Some(false));
-        // What is sent is what was judged.
+        // The request is sent to exactly the URL that was checked.
         let download =
             Download::new("https://c.example/relay/x/../media/7#top", &base("wss://c.example"), None);
         assert_eq!(download.unwrap().request().url, "https://c.example/relay/media/7");
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_answers_to_media_mean() {
+    fn each_answer_to_media_has_its_meaning() {
         let read = |status, body: &[u8]| upload("image/png", None, 1).read(status, &HeaderMap::new(), body);
         let uploaded = read(200, br#"{"id":"m_1","size":9}"#).unwrap();
         let reference = ("https://c.example/tenant/relay/media/m_1", Some(9));

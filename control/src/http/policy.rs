@@ -49,8 +49,8 @@ struct PolicyBody<'a> {
     allow_other_bots: bool,
 }
 
-/// Reads configured policies: one JSON object or an array of them, each for the platform that it names or, without,
-/// for all of the gateway's. Of two for one platform the last counts.
+/// Reads configured policies: one JSON object or an array of objects. Each applies to the platform that it names, or to
+/// all of the gateway's platforms if it names none. The last policy for a platform counts.
 pub fn parse(text: &str, identities: &[Identity]) -> Result<Vec<Policy>, PolicyError> {
     let shape = |error: serde_json::Error| PolicyError::Shape(error.to_string());
     let configured: Vec<Configured> = if text.trim_start().starts_with('[') {
@@ -130,7 +130,7 @@ mod tests {
         ["discord", "slack"].map(|name| Identity { platform: name.into(), bot_id: String::new() }).to_vec()
     }
 
-    /// What is sent, an entry per platform.
+    /// Returns the requests that are sent, one entry per platform.
     fn sent(text: &str) -> Result<Vec<String>, String> {
         let base = Base::new(&DialUrl::parse("wss://c.example").unwrap(), false).unwrap();
         let bearer = Bearer::new(&Secret::new("t")).unwrap();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn only_200_takes_a_policy() {
+    fn only_200_accepts_a_policy() {
         let base = Base::new(&DialUrl::parse("wss://c.example").unwrap(), false).unwrap();
         let policy = parse(r#"{"platform":"slack"}"#, &identities()).unwrap().remove(0);
         let credentials = Credentials { gateway_id: "gw-1".into(), secret: Secret::from("hunter2") };
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!((read(200, b"{}"), read(200, b"")), (Ok(()), Ok(())));
         assert_eq!(read(204, b""), Err("c.example answered with status 204".into()));
         assert_eq!(read(404, br#"{"error":"no"}"#), Err("c.example answered with status 404: no".into()));
-        // C-4: a server may repeat what it was sent, whenever that was minted.
+        // C-4: a server may echo the request, with a token minted at any time.
         let token = Bearer::mint(&credentials, 1000);
         let echo = format!(r#"{{"error":"no {}"}}"#, token.0.expose());
         assert_eq!(read(401, echo.as_bytes()), Err("c.example answered with status 401: no <hidden>".into()));

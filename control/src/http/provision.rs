@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_left_out() {
+    fn unknown_fields_of_a_profile_are_left_out() {
         let bare = Profile { gateway_id: "gw-1".into(), ..Profile::default() };
         let full = Profile {
             gateway_id: "gw-1".into(),

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_proxy_means() {
+    fn no_proxy_matches_domains_networks_and_ports() {
         let hosts = [
             ("c.example", 443),
             ("a.c.example", 443),
@@ -111,7 +111,7 @@ mod tests {
             ("10.1.2.3:443", &[]),
             ("[fd00::1]", &[4]),
             ("[fd00::1]:443,[fd00::2]", &[4]),
-            // An address ends in no domain.
+            // An address does not end with a domain.
             ("3", &[]),
         ] {
             let exceptions = Exceptions::parse(list).unwrap();

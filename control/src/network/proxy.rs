@@ -34,7 +34,9 @@ pub struct Proxy {
 #[non_exhaustive]
 pub enum ProxyError {
     /// The value is not the URL of a proxy.
-    #[error("{from}: {value} is no http or https URL of a proxy: write one as in http://proxy.example:3128")]
+    #[error(
+        "{from}: {value} is not an http or https URL of a proxy: write one as in http://proxy.example:3128"
+    )]
     Url {
         /// Name of the variable.
         from: &'static str,
@@ -48,7 +50,7 @@ pub enum ProxyError {
     Socks(&'static str),
     /// An exception is not valid.
     #[error(
-        "{from}: {entry:?} is no host, domain or network: write entries as in example.com, .example.com:8443, \
+        "{from}: {entry:?} is not a host, domain or network: write entries as in example.com, .example.com:8443, \
          10.0.0.0/8 or *"
     )]
     Exception {
@@ -60,9 +62,9 @@ pub enum ProxyError {
 }
 
 impl Proxies {
-    /// Reads `HTTPS_PROXY`, `http_proxy`, `ALL_PROXY` and `NO_PROXY`, as curl does: each in lower case first, blank
-    /// ones counting as unset, `ALL_PROXY` where there is none of the scheme's own. `HTTP_PROXY` in capitals is not
-    /// read: a web server that runs a program puts a request's `Proxy` header there.
+    /// Reads `HTTPS_PROXY`, `http_proxy`, `ALL_PROXY` and `NO_PROXY` as curl does: the name in lower case first, blank
+    /// values count as unset, and `ALL_PROXY` applies to a scheme without a variable of its own. `HTTP_PROXY` in
+    /// capitals is not read: a web server that runs a program puts a request's `Proxy` header there.
     pub fn from_environment(environment: &dyn Fn(&str) -> Option<String>) -> Result<Proxies, ProxyError> {
         let first = |names: &[&'static str]| {
             names.iter().find_map(|name| {
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn which_proxy_stands_before_which_host() {
+    fn each_host_has_its_proxy() {
         let https = ("HTTPS_PROXY", "http://secure.example:3128");
         let all = ("ALL_PROXY", "https://all.example");
         for (environment, url, expected) in [
@@ -192,7 +194,7 @@ mod tests {
             (&[https, all], (true, "c.example"), Some("secure.example:3128 (HTTPS_PROXY)")),
             (&[https, all], (false, "c.example"), Some("all.example:443 (ALL_PROXY)")),
             (&[("http_proxy", "[fd00::1]:3128")], (false, "c.example"), Some("fd00::1:3128 (http_proxy)")),
-            // What a CGI program's client may set.
+            // A client of a CGI program can set this variable.
             (&[("HTTP_PROXY", "http://evil.example")], (false, "c.example"), None),
             (&[https, ("NO_PROXY", "other, c.example")], (true, "c.example"), None),
             (&[https, ("no_proxy", "*"), ("NO_PROXY", "other")], (true, "c.example"), None),
@@ -208,22 +210,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_proxy() {
+    fn errors_of_proxy_variables() {
         for (name, value, expected) in [
             (
                 "HTTPS_PROXY",
                 "ftp://x",
-                "HTTPS_PROXY: \"ftp://x\" is no http or https URL of a proxy: write one as in http://proxy.example:3128",
+                "HTTPS_PROXY: \"ftp://x\" is not an http or https URL of a proxy: write one as in http://proxy.example:3128",
             ),
             (
                 "https_proxy",
                 "user:hunter2@:3128",
-                "https_proxy: it is no http or https URL of a proxy: write one as in http://proxy.example:3128",
+                "https_proxy: it is not an http or https URL of a proxy: write one as in http://proxy.example:3128",
             ),
             (
                 "http_proxy",
                 "http://x/path",
-                "http_proxy: \"http://x/path\" is no http or https URL of a proxy: write one as in http://proxy.example:3128",
+                "http_proxy: \"http://x/path\" is not an http or https URL of a proxy: write one as in http://proxy.example:3128",
             ),
             (
                 "ALL_PROXY",
@@ -233,7 +235,7 @@ mod tests {
             (
                 "NO_PROXY",
                 "a.example,10.0.0.0/99",
-                "NO_PROXY: \"10.0.0.0/99\" is no host, domain or network: write entries as in example.com, \
+                "NO_PROXY: \"10.0.0.0/99\" is not a host, domain or network: write entries as in example.com, \
                  .example.com:8443, 10.0.0.0/8 or *",
             ),
         ] {

@@ -12,9 +12,9 @@ pub struct Arguments {
     pub(super) values: BTreeMap<&'static str, Vec<Secret>>,
     /// Certificates from the file of `--ca-file` or `SSL_CERT_FILE`.
     pub ca_certificates: Option<CaCertificates>,
-    /// Tells whether a file `.managed` lies beside the env file.
+    /// True if a file `.managed` is beside the env file.
     pub managed: bool,
-    /// Name of the machine, from which the gateway's id is made if none is set.
+    /// Host name of the machine. The default id of the gateway is derived from it.
     pub hostname: Option<String>,
 }
 

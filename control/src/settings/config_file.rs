@@ -1,9 +1,9 @@
-//! The configuration file: TOML, whose keys are the flags' names.
+//! The configuration file: TOML whose keys are the names of the flags.
 //!
 //! ```toml
 //! url = "wss://connector.example"
 //! gateway-id = "gw-1"
-//! secret = "…"                      # the file is the place for it: keep it readable to its owner alone
+//! secret = "…"                      # allowed here: keep the file readable by its owner only
 //! # or: secret-file = "secret"      # a file beside this one
 //! route-keys = ["acme", "acme-eu"]
 //!
@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use toml::Spanned;
 
-/// A configuration file that was parsed.
+/// A parsed configuration file.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct ConfigFile {
     name: String,
@@ -47,7 +47,7 @@ pub struct ConfigFile {
     host: Vec<HostSetting>,
 }
 
-/// Setting of the host's own.
+/// A setting of the host.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostSetting {
     /// Its key.
@@ -70,7 +70,7 @@ pub enum HostValue {
 }
 
 impl ConfigFile {
-    /// Parses a configuration file's text; `name` is its name in messages. Keys of the host's own are kept for
+    /// Parses a configuration file's text. `name` is its name in messages. Keys of the host are kept for
     /// [`host`](ConfigFile::host).
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl ConfigFile {
         self.value(spec, spec.file_key)
     }
 
-    /// Sets a setting to the content of [its file](ConfigFile::file_of).
+    /// Sets a setting to the content of its file ([`file_of`](ConfigFile::file_of)).
     pub fn set_content(&mut self, spec: &'static Spec, content: Secret) {
         let line = self.values.get(spec.file_key).map_or(1, |(_, line)| *line);
         self.values.insert(spec.key, (content, line));
@@ -122,7 +122,7 @@ impl ConfigFile {
         secrets.filter_map(|spec| self.setting(spec)).map(|setting| setting.source).next()
     }
 
-    /// Returns the host's own settings, in the order of the file.
+    /// Returns the host's settings, in the order of the file.
     pub fn host(&self) -> &[HostSetting] {
         &self.host
     }
@@ -134,8 +134,8 @@ impl ConfigFile {
     }
 }
 
-/// Returns what is wrong at a key, and what to write there. The parser's own words may quote a value (C-4), so they
-/// count only where they are about a key.
+/// Returns the problem of a key, and the form to write. The parser's message may quote a value (C-4), so it is used
+/// only if it is about a key.
 fn explain(mut error: toml::de::Error, host_keys: &[String]) -> String {
     // Without the input it shows the path of keys instead of the line.
     error.set_input(None);
@@ -184,12 +184,12 @@ fn wanted(kind: Kind) -> &'static str {
     }
 }
 
-/// Reads the keys of a table into the file.
+/// Reads the keys of a table into a [`ConfigFile`].
 struct Keys<'a> {
     file: &'a mut ConfigFile,
     host_keys: &'a [String],
     line: &'a dyn Fn(usize) -> usize,
-    /// Name of the table, empty for that of the whole file.
+    /// Name of the table; empty for the top level.
     table: &'static str,
 }
 
@@ -258,7 +258,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
 struct Leaf(Kind);
 
 impl<'de> DeserializeSeed<'de> for Leaf {
-    /// The text, and the beginning of the value.
+    /// Text, and the beginning of the value.
     type Value = (Secret, usize);
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(Secret, usize), D::Error> {
@@ -287,7 +287,7 @@ impl<'de> DeserializeSeed<'de> for Leaf {
     }
 }
 
-/// Message of errors that [`explain`] puts into words.
+/// Message of errors that [`explain`] rewords.
 const WRONG: &str = "a value of the wrong form";
 const NO_PLATFORM: &str = "it names no platform: write platform = \"discord\"";
 
@@ -320,7 +320,7 @@ struct PolicyTable {
     allow_other_bots: Option<bool>,
 }
 
-/// Value of any form. What has none of these is an error, and [`explain`] says which is wanted.
+/// Value of any form. A value of another form is an error, and [`explain`] names the wanted form.
 enum Value {
     Bool(bool),
     Number(String),

@@ -22,8 +22,8 @@ pub struct Enrollment {
     pub token: Secret,
     /// Id that the gateway asks for.
     pub gateway_id: String,
-    /// URL of the connector if it was given as an argument, without a `/` at its end: only then it goes into the env
-    /// file.
+    /// URL of the connector without a trailing `/`, if it was given as an argument. Only then it is written into the
+    /// env file.
     pub url: Option<String>,
     /// URL that wakes the gateway if it was given as an argument.
     pub wake_url: Option<String>,
@@ -31,7 +31,7 @@ pub struct Enrollment {
     pub warnings: Vec<String>,
 }
 
-/// Resolves the settings of an enrolment. A relay that is switched off can be enrolled all the same.
+/// Resolves the settings of an enrolment. A relay that is switched off can still be enrolled.
 ///
 /// # Errors
 /// Names the setting that is wrong or missing.
@@ -42,7 +42,7 @@ pub fn enrollment(sources: &Sources<'_>) -> Result<Enrollment, ConfigError> {
     let source = token_source::resolve(sources, allow_insecure)?.ok_or(ConfigError::NoAccessToken)?;
     let id = sources.line(&table::GATEWAY_ID)?;
     let given = |spec| sources.argument(spec).map(|setting| setting.text().to_owned());
-    // Both go into the env file, and what that cannot hold must not use up the token.
+    // Both are written into the env file. A value that the file cannot hold must not use up the token.
     sources.line(&table::WAKE_URL)?;
     sources.line(&table::CONNECTOR_URL)?;
     Ok(Enrollment {
@@ -60,7 +60,7 @@ pub fn enrollment(sources: &Sources<'_>) -> Result<Enrollment, ConfigError> {
     })
 }
 
-/// Returns a URL without the `/` at the end of its path, which means nothing.
+/// Returns a URL without the trailing `/` of its path, which has no meaning.
 fn without_slash(mut url: String) -> String {
     let path = url.find('?').unwrap_or(url.len());
     let kept = url[..path].trim_end_matches('/').len();

@@ -17,14 +17,14 @@ pub struct EnvFile {
 }
 
 impl EnvFile {
-    /// Parses an env file's text; `name` is its name in messages.
+    /// Parses an env file's text. `name` is its name in messages.
     ///
     /// # Errors
-    /// A setting's value is not UTF-8, which the text shows by a replacement character.
+    /// A setting's value was not UTF-8: the text then contains a replacement character.
     pub fn parse(name: &str, text: &str) -> Result<EnvFile, ConfigError> {
         let mut file = EnvFile { name: name.to_owned(), variables: BTreeMap::new() };
         for Variable { name: variable, value, line } in env_file::read(text) {
-            // Lines that are not ours may be anything.
+            // Lines of other programs may contain anything.
             if value.expose().contains(char::REPLACEMENT_CHARACTER)
                 && table::variables().any(|spec| spec.variable == variable)
             {

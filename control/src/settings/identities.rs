@@ -7,12 +7,12 @@ use super::table;
 use relayline_core::config::Identity;
 use serde_json::{Map, Value};
 
-/// Returns the identity of a gateway for which no platform is named (H-9).
+/// Returns the identity of a gateway without a named platform (H-9).
 pub(super) fn none() -> Identity {
     Identity { platform: "relay".into(), bot_id: String::new() }
 }
 
-/// Resolves the identities: at most one of each platform, and none where no platform is named. Adds warnings for the
+/// Resolves the identities: at most one for each platform, and none if no platform is named. Adds warnings for the
 /// host.
 pub(super) fn resolve(
     sources: &Sources<'_>,
@@ -47,7 +47,7 @@ fn named(sources: &Sources<'_>, warnings: &mut Vec<String>) -> Result<Vec<Identi
     Ok(vec![ids.identity(platform, true, warnings)?])
 }
 
-/// Tells whether a singular variable overrides the plural one. In the same source the plural one counts.
+/// Returns true if a singular variable overrides the plural one. Within one source the plural variable counts.
 fn overrides(single: Option<&Setting>, plural: &Setting) -> bool {
     single.is_some_and(|single| single.source.rank() < plural.source.rank())
 }
@@ -73,7 +73,7 @@ fn several(
 /// Bot ids of all sources.
 struct BotIds<'a> {
     argument: Option<Setting>,
-    /// The plural variable, and its JSON object.
+    /// Plural variable, with its JSON object.
     plural: Option<(Setting, Map<String, Value>)>,
     sources: &'a Sources<'a>,
 }
@@ -97,8 +97,8 @@ impl<'a> BotIds<'a> {
         })
     }
 
-    /// Returns a platform's identity. A single bot id is this platform's if the platform `is_alone`, or is the one that
-    /// is named beside it.
+    /// Returns a platform's identity. A single bot id belongs to this platform if the platform `is_alone`, or if it is
+    /// named beside the bot id.
     fn identity(
         &self,
         platform: String,
@@ -127,7 +127,7 @@ impl<'a> BotIds<'a> {
         Ok(Identity { platform, bot_id })
     }
 
-    /// Returns a platform's bot id by the plural variable, unless it is empty or the singular one overrides it.
+    /// Returns a platform's bot id from the plural variable, unless it is empty or the singular one overrides it.
     fn plural(&self, platform: &str, single: Option<&Setting>) -> Result<Option<String>, ConfigError> {
         let plural = self.plural.as_ref().filter(|(plural, _)| !overrides(single, plural));
         let Some((setting, ids)) = plural else { return Ok(None) };
@@ -140,7 +140,7 @@ impl<'a> BotIds<'a> {
         Ok(Some(id).filter(|id| !id.is_empty()))
     }
 
-    /// Returns a platform's bot id by the configuration file; another source may have named the platform.
+    /// Returns a platform's bot id from the configuration file. Another source may have named the platform.
     fn in_file(&self, platform: &str, is_alone: bool) -> String {
         let Some(file) = self.sources.config_file else { return String::new() };
         if let Some(listed) = file.identities.iter().find(|listed| listed.platform == platform) {
@@ -152,7 +152,7 @@ impl<'a> BotIds<'a> {
     }
 }
 
-/// Parses `PLATFORM[:BOT_ID]`; the bot id may hold colons.
+/// Parses `PLATFORM[:BOT_ID]`. The bot id may contain colons.
 fn identity(setting: &Setting) -> Result<Identity, ConfigError> {
     let (platform, bot_id) = setting.text().split_once(':').unwrap_or((setting.text(), ""));
     if platform.is_empty() {

@@ -8,7 +8,7 @@ const MAX_SIZE: usize = 1 << 30;
 /// Maximum of any time.
 const MAX_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Sets the limit `name`, which one of `all` has, to a value as `--set NAME=VALUE` writes it.
+/// Sets the limit `name` of one of `all` to a value as in `--set NAME=VALUE`.
 ///
 /// # Errors
 /// The name is unknown, or the value is malformed or out of range. The text says what would be accepted.
@@ -46,7 +46,7 @@ fn fill(slot: Slot<'_>, value: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Parses a number of bytes or things, with `KiB` or `MiB` if need be.
+/// Parses a number of bytes or things, optionally with `KiB` or `MiB`.
 fn size(text: &str) -> Option<usize> {
     let (digits, unit) = number_and_unit(text)?;
     let factor = match unit {
@@ -124,7 +124,7 @@ mod tests {
                     r#""48h" is not a time: write a number and its unit, as in 500ms, 1s or 2m; a day at most"#,
                 ),
             ),
-            // L-15: dial after dial without a rest.
+            // L-15: it would dial again and again without a pause.
             ("backoff_first", "0s", Err(r#""0s" is too short: 1ms at least"#)),
             ("dial_timeout", "999us", Err(r#""999us" is too short: 1ms at least"#)),
             ("ping_interval", "0ms", Err(r#""0ms" is too short: 1ms at least"#)),

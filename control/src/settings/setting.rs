@@ -6,7 +6,7 @@ use super::table::{Secrecy, Spec};
 use relayline_core::secret::Secret;
 use std::fmt::Display;
 
-/// A setting's value, and its source. White space around the value does not count.
+/// Value of a setting, with its source. White space around the value is ignored.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Setting {
     pub(super) value: Secret,
@@ -20,7 +20,7 @@ impl Setting {
         Setting { value, secrecy: spec.secrecy, source }
     }
 
-    /// Returns the text. Do not log or display that of a secret.
+    /// Returns the text. Do not log or display it if the setting is a secret.
     pub fn text(&self) -> &str {
         self.value.expose().trim()
     }
@@ -35,12 +35,12 @@ impl Setting {
         self.text().split(',').map(str::trim).filter(|part| !part.is_empty())
     }
 
-    /// Tells whether anything but white space was given (L-2).
+    /// Returns true if the value is not only white space (L-2).
     pub(super) fn is_set(&self) -> bool {
         !self.value.is_blank()
     }
 
-    /// Returns the value in quotes, or a placeholder for one that may be secret (C-4).
+    /// Returns the value in quotes, or a placeholder if it may be secret (C-4).
     pub(super) fn quoted(&self) -> String {
         match self.secrecy {
             Secrecy::Public => format!("{:?}", self.text()),
@@ -53,9 +53,9 @@ impl Setting {
         ConfigError::invalid(&self.source, problem)
     }
 
-    /// Returns an error that lists the words that the value may be.
+    /// Returns an error that lists the allowed words.
     pub(super) fn none_of(&self, words: &[&str]) -> ConfigError {
-        self.invalid(format_args!("{} is none of {}", self.quoted(), words.join(", ")))
+        self.invalid(format_args!("{} is not one of {}", self.quoted(), words.join(", ")))
     }
 
     /// Parses `true` or `false`.
@@ -67,7 +67,7 @@ impl Setting {
         }
     }
 
-    /// Checks for control characters: a file with two secrets must not become one that nobody knows.
+    /// Checks for control characters: a file with two secrets must not be read as one secret.
     pub(super) fn on_one_line(self) -> Result<Setting, ConfigError> {
         match self.text().chars().any(char::is_control) {
             true => Err(ConfigError::Control(self.source)),

@@ -25,7 +25,7 @@ pub enum Source {
         file: String,
         /// The line, from 1.
         line: usize,
-        /// The key, with that of its table before it.
+        /// The key, after the name of its table.
         key: String,
     },
 }
@@ -41,7 +41,7 @@ impl Display for Source {
 }
 
 impl Source {
-    /// Returns the precedence: a lower source overrides a higher one.
+    /// Returns the rank. A source of a lower rank overrides one of a higher rank.
     pub(super) fn rank(&self) -> u8 {
         match self {
             Source::Flag(_) => 0,

@@ -39,7 +39,7 @@ impl<'a> Sources<'a> {
         Sources { arguments, environment, env_file: None, config_file: None }
     }
 
-    /// Finds a setting. A blank value counts as unset (L-2), and the next source counts.
+    /// Finds a setting. A blank value counts as unset (L-2), and the next source is used.
     pub(super) fn find(&self, spec: &Spec) -> Option<Setting> {
         let in_file = || self.config_file.and_then(|file| file.setting(spec));
         self.argument(spec).or_else(|| self.variable(spec)).or_else(in_file)
@@ -68,20 +68,21 @@ impl<'a> Sources<'a> {
         self.env_file.and_then(|file| file.setting(spec))
     }
 
-    /// Finds the variable that goes with another: from the other's source, else from one that overrides it.
+    /// Finds the variable that belongs to another one: in the other's source, else in a source that overrides it.
     pub(super) fn beside(&self, other: &Setting, spec: &Spec) -> Option<Setting> {
         let rank = other.source.rank();
         let own = self.in_env_file(spec).filter(|own| own.source.rank() == rank);
         own.or_else(|| self.variable(spec).filter(|before| before.source.rank() <= rank))
     }
 
-    /// Looks up a variable that is not a setting of the relay, such as a proxy. An empty one hides that of the env file.
+    /// Looks up a variable that is not a setting of the relay, for instance a proxy. An empty variable hides the one in
+    /// the env file.
     pub(super) fn look_up(&self, variable: &str) -> Option<String> {
         let in_file = || self.env_file?.value(variable).map(|value| value.expose().to_owned());
         (self.environment)(variable).or_else(in_file)
     }
 
-    /// Returns a warning for each variable whose value is in quotes, which a shell removes and others do not.
+    /// Returns a warning for each variable whose value is in quotes. A shell removes quotes, other programs do not.
     pub(super) fn quote_warnings(&self) -> Vec<String> {
         let is_quoted = |setting: &Setting| {
             let text = setting.text();
@@ -101,11 +102,11 @@ impl<'a> Sources<'a> {
     /// Resolves the URL of the connector (L-1).
     pub(super) fn url(&self, spec: &Spec) -> Result<DialUrl, ConfigError> {
         let setting = self.find(spec).ok_or(ConfigError::NoUrl(spec.flag))?;
-        // The error leaves out what may be secret of the URL.
+        // The error leaves out the parts of the URL that may be secret.
         DialUrl::parse(setting.text()).map_err(|error| setting.invalid(error))
     }
 
-    /// Tells whether a setting is `true`, if it is given.
+    /// Returns the value of a switch, if it is given.
     pub(super) fn bool(&self, spec: &Spec) -> Result<Option<bool>, ConfigError> {
         self.find(spec).map(|setting| setting.bool()).transpose()
     }
@@ -115,8 +116,8 @@ impl<'a> Sources<'a> {
         self.find(spec).map(Setting::on_one_line).transpose()
     }
 
-    /// Tells whether the install is managed: by `.managed`, or by `HERMES_MANAGED` unless that means no. It may name
-    /// the manager.
+    /// Returns true if the install is managed: by a file `.managed`, or by `HERMES_MANAGED` unless its value is false.
+    /// The variable may name the manager.
     pub fn is_managed(&self) -> bool {
         let manager = self.look_up(table::MANAGED.variable).unwrap_or_default().trim().to_ascii_lowercase();
         self.arguments.managed || !matches!(manager.as_str(), "" | "0" | "false" | "no" | "off")

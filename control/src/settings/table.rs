@@ -1,9 +1,9 @@
 //! Table of the settings: each one's flag, environment variable, key in the configuration file, and help.
 //!
-//! To add a setting, add a row, and read it where a configuration is resolved. Its flag, its look-up in every source, its
-//! key, the README's row and the tests of its secrecy follow.
+//! To add a setting, add a row, and read it where a configuration is resolved. Its flag, its look-up in every source,
+//! its key, the README's row and the tests of its secrecy follow from the row.
 
-/// Names of a setting, the form of its value, and its help. An empty text stands for a name that it does not have.
+/// Names of a setting, the form of its value, and its help. An empty text means that it has no such name.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
     /// Flag, with its dashes.
@@ -20,7 +20,7 @@ pub struct Spec {
     pub kind: Kind,
     /// Extent to which the value may be shown.
     pub secrecy: Secrecy,
-    /// Value that counts if none is given, where that is one text.
+    /// Default value, if it is a fixed text.
     pub default: &'static str,
     /// Meaning, in a sentence or two.
     pub help: &'static str,
@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_name_stands_for_one_setting() {
+    fn each_name_belongs_to_one_setting() {
         let names: [fn(&Spec) -> &'static str; 4] =
             [|spec| spec.flag, |spec| spec.variable, |spec| spec.key, |spec| spec.file_key];
         for name in names {

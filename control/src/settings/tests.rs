@@ -14,7 +14,7 @@ fn run(arguments: &Arguments, environment: &[(&str, &str)]) -> Result<Resolved, 
     resolve(&Sources::new(arguments, &look_up(environment)))
 }
 
-/// With a file `f.toml`.
+/// Resolves with a configuration file `f.toml`.
 fn with_file(
     arguments: &Arguments,
     environment: &[(&str, &str)],
@@ -24,7 +24,7 @@ fn with_file(
     resolve(&Sources { config_file: Some(&file), ..Sources::new(arguments, &look_up(environment)) })
 }
 
-/// Arguments with a flag's value.
+/// Returns arguments with the value of a flag.
 fn given(spec: &table::Spec, value: &str) -> Arguments {
     Arguments::default().with(spec, value)
 }
@@ -37,7 +37,7 @@ fn fails(arguments: &Arguments, environment: &[(&str, &str)], message: &str) {
 const URL: (&str, &str) = ("GATEWAY_RELAY_URL", "ws://127.0.0.1:9");
 
 #[test]
-fn h_9_an_argument_goes_before_the_environment() {
+fn h_9_an_argument_overrides_the_environment() {
     let arguments = given(&table::URL, "wss://a.example");
     assert_eq!(run(&arguments, &[URL]).unwrap().config.url.as_str(), "wss://a.example/relay");
     assert_eq!(run(&Arguments::default(), &[URL]).unwrap().config.url.as_str(), "ws://127.0.0.1:9/relay");
@@ -56,10 +56,10 @@ fn l_2_id_and_secret_come_together_or_not_at_all() {
     fails(
         &none,
         &[URL, id],
-        "GATEWAY_RELAY_ID is set, but there is no secret to it: set GATEWAY_RELAY_SECRET or give \
+        "GATEWAY_RELAY_ID is set, but there is no secret for it: set GATEWAY_RELAY_SECRET or give \
          --secret-file, or unset the id",
     );
-    // Two secrets in one file are none: nobody knows what they are together. The same goes for keys (C-3).
+    // Two secrets in one file are unusable: nobody knows the two lines as one secret. This also holds for keys (C-3).
     let what = "holds a line break or another control character: write it on one line";
     let two = given(&table::SECRET, "old\nnew");
     fails(&two, &[URL, id], &format!("--secret-file {what}"));
@@ -69,13 +69,13 @@ fn l_2_id_and_secret_come_together_or_not_at_all() {
     fails(
         &none,
         &[URL, secret],
-        "GATEWAY_RELAY_SECRET is set, but there is no id to it: set GATEWAY_RELAY_ID or give --gateway-id, \
+        "GATEWAY_RELAY_SECRET is set, but there is no id for it: set GATEWAY_RELAY_ID or give --gateway-id, \
          or unset the secret",
     );
 }
 
 #[test]
-fn c_6_credentials_in_the_clear_stay_on_loopback() {
+fn c_6_unencrypted_credentials_stay_on_loopback() {
     let far = [
         ("GATEWAY_RELAY_URL", "ws://c.example"),
         ("GATEWAY_RELAY_ID", "gw-1"),
@@ -87,16 +87,16 @@ fn c_6_credentials_in_the_clear_stay_on_loopback() {
 }
 
 #[test]
-fn l_1_errors_name_where_the_url_came_from() {
+fn l_1_errors_name_the_source_of_the_url() {
     let none = Arguments::default();
     fails(&none, &[], "no connector URL: give --url or set GATEWAY_RELAY_URL, as in wss://connector.example");
     fails(
         &none,
         &[("GATEWAY_RELAY_URL", "ftp://x")],
-        r#"GATEWAY_RELAY_URL: "ftp://x" is no ws, wss, http or https URL"#,
+        r#"GATEWAY_RELAY_URL: "ftp://x" is not a ws, wss, http or https URL"#,
     );
     let arguments = given(&table::URL, "ftp://x");
-    fails(&arguments, &[URL], r#"--url: "ftp://x" is no ws, wss, http or https URL"#);
+    fails(&arguments, &[URL], r#"--url: "ftp://x" is not a ws, wss, http or https URL"#);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn h_9_identities() {
         (&none, vec![("GATEWAY_RELAY_PLATFORM", "slack"), ("GATEWAY_RELAY_BOT_ID", "B1")], ("slack:B1", 0)),
         (&none, vec![plural, ids], ("discord:1 telegram:7", 0)),
         (&none, vec![plural, ids, ("GATEWAY_RELAY_PLATFORM", "slack")], ("discord:1 telegram:7", 1)),
-        // Blank is unset (L-2).
+        // A blank value is unset (L-2).
         (&given(&table::PLATFORM, " "), vec![plural, ids], ("discord:1 telegram:7", 0)),
         (&flags(&["discord:1", "matrix:@a:b"]), vec![plural], ("discord:1 matrix:@a:b", 0)),
     ] {
@@ -171,7 +171,7 @@ fn s_7_s_8_session_settings_come_from_flag_environment_and_file() {
     fails(
         &none,
         &[URL, wrong],
-        r#"GATEWAY_RELAY_SLACK_THREAD_SESSIONS: "maybe" is none of true, false, on, off"#,
+        r#"GATEWAY_RELAY_SLACK_THREAD_SESSIONS: "maybe" is not one of true, false, on, off"#,
     );
 }
 
@@ -193,13 +193,13 @@ fn o_15_turn_reactions_come_from_flag_environment_and_file() {
     fails(
         &Arguments::default(),
         &[URL, variable("maybe")[0]],
-        r#"GATEWAY_RELAY_TURN_REACTIONS: "maybe" is none of true, false, on, off"#,
+        r#"GATEWAY_RELAY_TURN_REACTIONS: "maybe" is not one of true, false, on, off"#,
     );
 }
 
-/// X-4, X-5, I-6: what of the connector's frames the host is shown.
+/// X-4, X-5, I-6: the parts of the connector's frames that the host sees are settings.
 #[test]
-fn x_4_x_5_i_6_what_is_shown_comes_from_flag_environment_and_file() {
+fn x_4_x_5_i_6_switches_come_from_flag_environment_and_file() {
     type Read = fn(&Config) -> bool;
     let rows: [(&table::Spec, bool, Read); 3] = [
         (&table::RAW_EVENTS, false, |c| c.raw_events),

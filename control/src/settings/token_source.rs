@@ -12,10 +12,10 @@ use std::path::Path;
 use url::Url;
 
 /// Chooses the source of identity tokens: a token, else a command, else a file, else an identity provider. A flag
-/// overrides whatever the environment says, and the environment whatever the configuration file says.
+/// overrides the environment, which overrides the configuration file.
 ///
 /// # Errors
-/// The chosen source is malformed, or lacks a setting that it needs.
+/// Fails if the chosen source is malformed or lacks a setting that it needs.
 pub(super) fn resolve(
     sources: &Sources<'_>,
     allow_insecure: bool,
@@ -66,7 +66,7 @@ pub(super) fn resolve(
     }
 }
 
-/// Parses `FILE`, or `FILE#dotted.path`. A path in a configuration file begins at that file's folder.
+/// Parses `FILE`, or `FILE#dotted.path`. A path in a configuration file is relative to that file's folder.
 fn token_file(setting: &Setting) -> Result<TokenFile, ConfigError> {
     let (path, place) = match setting.text().rsplit_once('#') {
         Some((path, place)) => (path, place.split('.').map(str::to_owned).collect()),
@@ -127,7 +127,7 @@ mod tests {
     const PASSWORD: (&str, &str) = (CLIENT_SECRET, "hunter2+\n");
 
     #[test]
-    fn where_an_identity_token_comes_from() {
+    fn each_source_of_identity_tokens_is_chosen() {
         let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
         let command = ("GATEWAY_RELAY_ACCESS_TOKEN_COMMAND", "print-token");
         let given = |token: &str| TokenSource::Given(Bearer::new(&Secret::new(token)).unwrap());
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn h_9_a_path_in_a_file_begins_at_that_file() {
+    fn h_9_a_path_in_a_file_is_relative_to_it() {
         let file = "/etc/relay/c.toml".to_owned();
         let source = Source::ConfigFile { file, line: 1, key: "access-token-file".into() };
         for (text, expected) in [("t", "/etc/relay/t"), ("/run/t", "/run/t"), ("~/t", "~/t")] {

@@ -28,12 +28,12 @@ pub enum TokenFileError {
         why: String,
     },
     /// The file is not a JSON object, but a place in it is configured.
-    #[error("the access token file {0} is no JSON object: name the file alone if all of it is the token")]
+    #[error("the access token file {0} is not a JSON object: name the file alone if all of it is the token")]
     NotJson(String),
     /// The file is JSON, but no place in it is configured.
     #[error("the access token file {0} is JSON: name the token's place, as in {0}#access_token")]
     Whole(String),
-    /// The file holds no string at the place.
+    /// The file has no string at the place.
     #[error("the access token file {path} has no text at {place}: log in again, or name another place")]
     Nowhere {
         /// Path of the file.
@@ -176,7 +176,7 @@ mod tests {
             (
                 &login,
                 "t0ken",
-                "the access token file auth.json is no JSON object: name the file alone if all of it is the token",
+                "the access token file auth.json is not a JSON object: name the file alone if all of it is the token",
             ),
             (
                 &login,
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn h_8_a_token_that_has_expired_is_none() {
+    fn h_8_an_expired_token_is_refused() {
         let login = file("f#access_token");
         for (expiry, has_expired) in [
             (r#""2027-01-15T08:00:00+00:00""#, true),
@@ -225,7 +225,7 @@ mod tests {
             ("1800000001", false),
             ("1800000000999", true),
             ("1800000001000", false),
-            // Nothing that anybody can read: whoever issued it will say.
+            // An expiry that cannot be read: the issuer decides.
             ("null", false),
             (r#""soon""#, false),
             ("1e999", false),

@@ -1,11 +1,12 @@
-//! What is known of the boot: whether there is one, and with what.
+//! Resolution of the boot's plan, if there is one.
 
 use super::*;
 use crate::http::identity::TokenSource;
 
-/// An explicit "disabled" beats every URL, wherever that comes from (H-9); but the nearer word on it counts.
+/// H-9: an explicit "disabled" overrides every URL, in whatever source. Among several such settings the nearest source
+/// counts.
 #[test]
-fn h_9_disabled_beats_every_url() {
+fn h_9_disabled_overrides_every_url() {
     let url = given(&table::URL, "wss://c.example");
     let (off, on) = (("GATEWAY_RELAY_ENABLED", "off"), ("GATEWAY_RELAY_ENABLED", "True"));
     let flag = |on: bool| url.clone().with(&table::ENABLED, on.to_string().as_str());
@@ -17,7 +18,7 @@ fn h_9_disabled_beats_every_url() {
         (flag(true), &[off], file, None),
         (url.clone(), &[on], file, None),
         (Arguments::default(), &[off], None, Some("GATEWAY_RELAY_ENABLED")),
-        // Neither a way to provision nor a managed install helps against it.
+        // Neither a token to provision with nor a managed install changes this.
         (
             url.clone(),
             &[("GATEWAY_RELAY_ACCESS_TOKEN", "t"), ("HERMES_MANAGED", "1")],
@@ -34,11 +35,11 @@ fn h_9_disabled_beats_every_url() {
     fails(
         &url,
         &[("GATEWAY_RELAY_ENABLED", "maybe")],
-        "GATEWAY_RELAY_ENABLED: \"maybe\" is none of true, false, on, off",
+        "GATEWAY_RELAY_ENABLED: \"maybe\" is not one of true, false, on, off",
     );
 }
 
-/// Provisioning there is something to provision, an id needs no secret, and whether there is.
+/// If provisioning is possible, an id needs no secret. Checks when it is possible.
 #[test]
 fn h_4_an_id_alone_is_enough_where_a_secret_is_provisioned() {
     let id = ("GATEWAY_RELAY_ID", "gw-1");
@@ -52,21 +53,21 @@ fn h_4_an_id_alone_is_enough_where_a_secret_is_provisioned() {
         (auto(), &[URL, token], Ok(Some("gw-box"))),
         (Arguments { hostname: None, ..auto() }, &[URL, token], Ok(Some("gw-hermes"))),
         (auto(), &[URL, id, managed("nixos")], Ok(Some("gw-1"))),
-        (auto(), &[URL, id, managed("0")], Err("GATEWAY_RELAY_ID is set, but there is no secret to it")),
+        (auto(), &[URL, id, managed("0")], Err("GATEWAY_RELAY_ID is set, but there is no secret for it")),
         (auto(), &[URL, managed(" off ")], Ok(None)),
         (Arguments { managed: true, ..auto() }, &[URL, id], Ok(Some("gw-1"))),
         (when("always"), &[URL, id], Ok(Some("gw-1"))),
-        (when("never"), &[URL, id, token], Err("GATEWAY_RELAY_ID is set, but there is no secret to it")),
+        (when("never"), &[URL, id, token], Err("GATEWAY_RELAY_ID is set, but there is no secret for it")),
         (when("never"), &[URL, token], Ok(None)),
-        // What is pinned is respected: there is nothing to do.
+        // Configured credentials are respected: there is nothing to provision.
         (when("always"), &[URL, id, secret, token], Ok(None)),
-        // A secret alone is a mistake all the same.
-        (auto(), &[URL, secret, token], Err("GATEWAY_RELAY_SECRET is set, but there is no id to it")),
-        // C-6: an access token does not go out in the clear either.
+        // A secret without an id is still a mistake.
+        (auto(), &[URL, secret, token], Err("GATEWAY_RELAY_SECRET is set, but there is no id for it")),
+        // C-6: an access token is not sent unencrypted either.
         (
             auto(),
             &[("GATEWAY_RELAY_URL", "ws://c.example"), token],
-            Err("ws://c.example/relay is no loopback address"),
+            Err("ws://c.example/relay is not a loopback address"),
         ),
     ] {
         let seen = run(&arguments, environment)
@@ -82,7 +83,7 @@ fn h_4_an_id_alone_is_enough_where_a_secret_is_provisioned() {
     }
 }
 
-/// Where an identity token comes from (H-8): in one place the token goes first, but the nearer place goes before it.
+/// H-8: in one source a token overrides the other ways, but a nearer source overrides all of them.
 #[test]
 fn h_8_the_nearer_source_of_identity_tokens_counts() {
     let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
@@ -107,7 +108,7 @@ fn h_8_the_nearer_source_of_identity_tokens_counts() {
         (&none, vec![command, file], "", "print-token"),
         (&none, vec![file], "access-token = \"t\"", "token.json"),
         (&none, vec![], "access-token-file = \"t\"", "t"),
-        // One value of a client's may come from elsewhere.
+        // One value of the client may come from another source.
         (&none, client[..2].to_vec(), "[idp]\nclient-secret = \"pw\"", "client"),
     ] {
         let mut environment = environment;
@@ -124,7 +125,7 @@ fn h_8_the_nearer_source_of_identity_tokens_counts() {
 }
 
 #[test]
-fn deliveries_without_a_key_are_warned_of() {
+fn webhooks_without_a_key_cause_a_warning() {
     let listen = ("GATEWAY_RELAY_INBOUND_LISTEN", "[::1]:8787");
     let key = ("GATEWAY_RELAY_DELIVERY_KEY", "new, old,");
     let warned = |environment: &[_]| run(&Arguments::default(), environment).unwrap();
@@ -132,13 +133,13 @@ fn deliveries_without_a_key_are_warned_of() {
     let both = warned(&[URL, listen, key]);
     let keys: Vec<_> = both.config.machine.delivery_keys.iter().map(Secret::expose).collect();
     assert_eq!((both.warnings.len(), keys), (0, vec!["new", "old"]));
-    // One may be provisioned.
+    // A key may be provisioned.
     assert_eq!(warned(&[URL, listen, ("GATEWAY_RELAY_ACCESS_TOKEN", "t")]).warnings.len(), 0);
 }
 
-/// What an enrolment needs, and what of it goes into the env file.
+/// Checks the settings of an enrolment, and those that are written into the env file.
 #[test]
-fn h_1_h_2_what_an_enrolment_needs() {
+fn h_1_h_2_an_enrolment_needs_token_and_access_token() {
     let token = ("GATEWAY_RELAY_ENROLL_TOKEN", "once");
     let access = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
     let url = |url| given(&table::CONNECTOR_URL, url);
@@ -159,7 +160,7 @@ fn h_1_h_2_what_an_enrolment_needs() {
         [URL, token, access, ("GATEWAY_RELAY_ID", "gw-1"), ("GATEWAY_RELAY_WAKE_URL", "https://w")];
     let least = enroll(&Arguments::default(), &environment).unwrap();
     assert_eq!((least.url, least.wake_url, least.gateway_id.as_str()), (None, None, "gw-1"));
-    // A relay that is off can be enrolled.
+    // A relay that is switched off can be enrolled.
     assert!(enroll(&given, &[token, access, ("GATEWAY_RELAY_ENABLED", "0")]).is_ok());
     for (environment, expected) in [
         (&[access][..], "no enrollment token: give --token or set GATEWAY_RELAY_ENROLL_TOKEN"),
@@ -170,18 +171,18 @@ fn h_1_h_2_what_an_enrolment_needs() {
     }
     let error = enroll(&Arguments::default(), &[token, access]).unwrap_err();
     assert!(error.starts_with("no connector URL: give --connector-url or set GATEWAY_RELAY_URL"), "{error}");
-    // A URL's parser passes over a line break, an env file cannot hold it (H-2).
+    // A URL parser ignores a line break, but an env file cannot hold it (H-2).
     let broken = url("https://c.\nexample");
     let error = enroll(&broken, &[token, access]).unwrap_err();
     assert!(error.starts_with("--connector-url holds a line break"), "{error}");
     let far = url("http://c.example");
-    assert!(enroll(&far, &[token, access]).unwrap_err().contains("no loopback address"), "C-6");
+    assert!(enroll(&far, &[token, access]).unwrap_err().contains("not a loopback address"), "C-6");
     assert!(enroll(&far.with(&table::ALLOW_INSECURE, "true"), &[token, access]).is_ok());
 }
 
-/// H-5: a policy that cannot be sent is not dropped without a word; one that waits for provisioning may yet be.
+/// H-5: a policy that cannot be sent causes a warning. A policy that waits for provisioning may still be sent.
 #[test]
-fn h_5_a_policy_that_goes_to_nobody_is_warned_of() {
+fn h_5_a_policy_that_is_never_sent_causes_a_warning() {
     let policy = ("GATEWAY_RELAY_POLICY", r#"{"requireAddress":false}"#);
     let (id, secret) = (("GATEWAY_RELAY_ID", "gw-1"), ("GATEWAY_RELAY_SECRET", "s"));
     for (environment, warned) in [

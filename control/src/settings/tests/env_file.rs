@@ -1,4 +1,4 @@
-//! The env file: the environment's lower layer, above the configuration file (H-9).
+//! The env file: below the environment and above the configuration file (H-9).
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn with_both(
 }
 
 #[test]
-fn h_9_argument_then_environment_then_env_file_then_configuration() {
+fn h_9_sources_have_an_order_of_precedence() {
     let host = |arguments: &Arguments, environment: &[(&str, &str)], env_file: &str| {
         let config = "url = \"wss://config.example\"\n";
         with_both(arguments, environment, env_file, config).unwrap().config.url.host().to_owned()
@@ -28,14 +28,14 @@ fn h_9_argument_then_environment_then_env_file_then_configuration() {
     assert_eq!(host(&argument, &variable, env_file), "argument.example");
     assert_eq!(host(&none, &variable, env_file), "environment.example");
     assert_eq!(host(&none, &[], env_file), "env-file.example");
-    // What is blank is unset (L-2).
+    // A blank value is unset (L-2).
     assert_eq!(host(&none, &[("GATEWAY_RELAY_URL", " ")], env_file), "env-file.example");
     assert_eq!(host(&none, &[], "GATEWAY_RELAY_URL=\n"), "config.example");
 }
 
-/// The plural variable counts in its own layer, and not against a layer before it.
+/// The plural variable overrides the singular one in its own source only, not one of a nearer source.
 #[test]
-fn h_9_the_layer_goes_before_the_plural() {
+fn h_9_a_nearer_source_overrides_the_plural() {
     let env_file = "GATEWAY_RELAY_PLATFORMS=discord,telegram\n\
                     GATEWAY_RELAY_BOT_IDS='{\"discord\":\"1\",\"telegram\":\"2\"}'\n";
     let single = ("GATEWAY_RELAY_PLATFORM", "discord");
@@ -54,9 +54,9 @@ fn h_9_the_layer_goes_before_the_plural() {
     }
 }
 
-/// A bot id goes with the platform of its layer, or of one before it.
+/// A bot id belongs to the platform of its own source, or of a nearer one.
 #[test]
-fn h_9_a_bot_id_goes_with_the_platform_of_its_layer() {
+fn h_9_a_bot_id_belongs_to_the_platform_of_its_source() {
     let env_file = "GATEWAY_RELAY_PLATFORM=slack\nGATEWAY_RELAY_BOT_ID=1\n";
     let id = ("GATEWAY_RELAY_BOT_ID", "2");
     let discord = given(&table::PLATFORM, "discord");
@@ -77,21 +77,21 @@ fn h_9_a_bot_id_goes_with_the_platform_of_its_layer() {
 }
 
 #[test]
-fn h_9_what_is_wrong_in_an_env_file_has_its_line() {
+fn h_9_an_error_in_an_env_file_names_its_line() {
     let fails = |env_file: &str| with_both(&Arguments::default(), &[], env_file, "").unwrap_err().to_string();
     assert_eq!(
         fails("\nGATEWAY_RELAY_URL=ftp://x"),
-        r#"gw.env:2: GATEWAY_RELAY_URL: "ftp://x" is no ws, wss, http or https URL"#
+        r#"gw.env:2: GATEWAY_RELAY_URL: "ftp://x" is not a ws, wss, http or https URL"#
     );
     let error = fails("GATEWAY_RELAY_URL=wss://c.example\nGATEWAY_RELAY_ID=gw-1\n");
-    assert!(error.starts_with("gw.env:2: GATEWAY_RELAY_ID is set, but there is no secret to it"), "{error}");
+    assert!(error.starts_with("gw.env:2: GATEWAY_RELAY_ID is set, but there is no secret for it"), "{error}");
     let error = fails("OTHER=\u{fffd}\nGATEWAY_RELAY_SECRET=\u{fffd}\n");
     assert_eq!(error, "gw.env:2: GATEWAY_RELAY_SECRET is not UTF-8: set it again, or unset it");
 }
 
-/// What is not the relay's own is looked up there, too: proxies and who manages the install.
+/// Variables that are not the relay's own are read there, too: proxies, and the manager of the install.
 #[test]
-fn h_9_proxies_and_the_manager_may_stand_in_an_env_file() {
+fn h_9_an_env_file_may_name_proxies_and_the_manager() {
     let proxied = |environment: &[(&str, &str)], env_file: &str| {
         let mut all = vec![("GATEWAY_RELAY_URL", "wss://c.example")];
         all.extend(environment);
@@ -109,9 +109,9 @@ fn h_9_proxies_and_the_manager_may_stand_in_an_env_file() {
     assert_eq!(proxied(&[("HTTPS_PROXY", ""), ("HERMES_MANAGED", "0")], env_file), (None, false));
 }
 
-/// Quotes that a shell would have taken away are pointed out, wherever they are left; no value is shown (C-4).
+/// C-4: quotes that a shell would have removed cause a warning in every source, which shows no value.
 #[test]
-fn h_9_c_4_quotes_around_a_value_are_warned_of() {
+fn h_9_c_4_quotes_around_a_value_cause_a_warning() {
     let what = "the quotes around its value are taken as a part of it: set it without them";
     let warnings = |environment: &[(&str, &str)], env_file: &str| {
         let mut all = vec![URL];
@@ -155,7 +155,7 @@ fn h_9_files_name_secrets_and_the_hosts_settings() {
 }
 
 #[test]
-fn h_9_the_file_of_a_secret_is_the_secret_of_the_configuration() {
+fn h_9_the_content_of_a_secret_file_is_the_secret() {
     let text = "url = \"wss://c.example\"\ngateway-id = \"gw-1\"\nsecret-file = \"s\"\n";
     let mut file = ConfigFile::parse("f.toml", text, &[]).unwrap();
     file.set_content(&table::SECRET, Secret::from("from-a-file"));

@@ -3,7 +3,7 @@
 use super::table::{ALL, CONNECTOR_URL, Kind, Secrecy, Spec};
 use super::*;
 
-/// Texts that are wrong for one setting or another, each with a marker in it.
+/// Texts that are invalid for one setting or another, each with a marker.
 const WRONG: [&str; 9] = [
     "hunter2",
     "hunter2 hunter2",
@@ -15,7 +15,7 @@ const WRONG: [&str; 9] = [
     "{\"hunter2\": hunter2",
     "#hunter2",
 ];
-/// Values of wrong types in the configuration file, with a marker, too.
+/// Values of wrong types in the configuration file, also with a marker.
 const MISTYPED: [&str; 7] = [
     "7262345979",
     "726234597972623459797262345979",
@@ -26,7 +26,7 @@ const MISTYPED: [&str; 7] = [
     "hunter2",
 ];
 
-/// Everything that is said of a value of a setting in each of its sources.
+/// Returns all messages about a value of a setting in each of its sources.
 fn said(spec: &'static Spec) -> Vec<String> {
     let mut said = Vec::new();
     for value in WRONG {
@@ -51,7 +51,7 @@ fn said(spec: &'static Spec) -> Vec<String> {
     said
 }
 
-/// Resolves with other settings that make the most of it, and returns every error, warning and `Debug`.
+/// Resolves with other settings that use the value, and returns every error, warning and `Debug`.
 fn resolved(
     spec: &Spec,
     arguments: &Arguments,
@@ -97,7 +97,7 @@ fn resolved(
     said
 }
 
-/// No error, warning or `Debug` shows a value that may be secret, in whatever source it is wrong (C-4).
+/// C-4: no error, warning or `Debug` shows a value that may be secret, whichever source it is wrong in.
 #[test]
 fn c_4_no_source_of_a_secret_shows_it() {
     let (mut hidden, mut quoted) = (0, 0);
@@ -126,7 +126,7 @@ fn h_9_every_key_says_what_to_write() {
     }
 }
 
-/// A setting's default is what counts without it (H-9).
+/// H-9: a setting's default has the same effect as leaving the setting out.
 #[test]
 fn h_9_defaults_are_those_of_the_table() {
     let usual = run(&Arguments::default(), &[URL]).unwrap();
@@ -142,7 +142,7 @@ fn h_9_defaults_are_those_of_the_table() {
     }
 }
 
-/// A help is one sentence or two, and begins with a noun or a verb.
+/// A help text is one or two sentences, and begins with a noun or a verb.
 #[test]
 fn helps_are_sentences() {
     for Spec { help, .. } in ALL.iter().copied().chain([&CONNECTOR_URL]) {

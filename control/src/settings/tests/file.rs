@@ -1,12 +1,12 @@
-//! What a configuration file says, and what goes before it.
+//! Content of a configuration file, and the sources that override it.
 
 use super::table::Kind;
 use super::*;
 use crate::http::identity::TokenSource;
 use proptest::prelude::*;
 
-/// Each setting in each source, and what of the result shows it: its flag overrides its variable, and that its key
-/// (H-9).
+/// H-9: each setting in each source, and the part of the result that shows it: its flag overrides its variable, which
+/// overrides its key.
 #[test]
 fn h_9_argument_else_environment_else_file() {
     type Row = (&'static table::Spec, &'static str, fn(&Resolved) -> String);
@@ -31,7 +31,7 @@ fn h_9_argument_else_environment_else_file() {
         (&table::ACCESS_TOKEN_COMMAND, "{}", command),
         (&table::ACCESS_TOKEN_FILE, "{}", command),
     ];
-    // Switches and tokens have tests of their own, and so have tables.
+    // Switches, tokens and tables have tests of their own.
     let others =
         [&table::ENROLL_TOKEN, &table::ACCESS_TOKEN, &table::IDENTITY, &table::POLICY].map(|spec| spec.flag);
     for spec in table::ALL {
@@ -76,7 +76,7 @@ fn profile_of(resolved: &Resolved) -> &Profile {
 }
 
 #[test]
-fn h_9_a_file_says_all_that_can_be_said() {
+fn h_9_a_file_can_hold_every_setting() {
     let text = r#"
 url = "wss://c.example"      # the connector
 gateway-id = "gw-1"
@@ -133,12 +133,12 @@ chats = 100
         (policy.platform.as_str(), policy.require_address, policy.free_response_scopes.as_ref()),
         ("slack", Some(false), Some(&scopes))
     );
-    // An argument's `--set` goes before the file's.
+    // `--set` as an argument overrides the file.
     let arguments = given(&table::SET, "chats=7");
     assert_eq!(with_file(&arguments, &[], text).unwrap().config.machine.limits.chats, 7);
 }
 
-/// What a caller must read or look after itself: the last secret is found as the first is.
+/// Lists the files and secrets that a caller must read or protect. The last secret is found like the first.
 #[test]
 fn h_9_c_4_a_file_names_its_secrets_and_other_files() {
     for (text, ca_file, secret) in [
@@ -159,9 +159,9 @@ fn h_9_c_4_a_file_names_its_secrets_and_other_files() {
     }
 }
 
-/// The bot id of a file is that of the file's platform (H-9).
+/// H-9: the bot id of a file belongs to the file's platform.
 #[test]
-fn h_9_a_bot_id_goes_with_its_platform() {
+fn h_9_a_bot_id_belongs_to_its_platform() {
     let file = |rest: &str| format!("url = \"wss://c.example\"\n{rest}");
     let one = file("platform = \"discord\"\nbot-id = \"1\"\n");
     let two =
@@ -194,11 +194,11 @@ fn h_9_a_bot_id_goes_with_its_platform() {
     }
 }
 
-/// What is wrong with a file is named with its line, and none of its secrets is quoted (C-4, H-9).
+/// C-4, H-9: an error in a file names its line, and quotes none of its secrets.
 #[test]
 fn h_9_c_4_a_bad_file_is_an_error_with_its_line() {
     for (text, expected) in [
-        ("url = \"ftp://x\"", r#"f.toml:1: url: "ftp://x" is no ws, wss, http or https URL"#),
+        ("url = \"ftp://x\"", r#"f.toml:1: url: "ftp://x" is not a ws, wss, http or https URL"#),
         ("\n\ngateway_id = \"x\"", "f.toml:3: gateway_id: there is no such key; there are access-token, "),
         ("[idp]\nsecret = \"hunter2\"", "f.toml:2: idp.secret: there is no such key; there are "),
         ("secret = 7", "f.toml:1: secret: write a text in quotes"),
@@ -255,15 +255,15 @@ fn h_9_c_4_a_bad_file_is_an_error_with_its_line() {
         assert!(error.starts_with(expected), "{text:?}: {error}");
         assert!(!error.contains("hunter2") && !error.contains('\n'), "{text:?}: {error}");
     }
-    // These are found once the whole is put together.
+    // These are found when the whole configuration is resolved.
     let url = "url = \"wss://c.example\"\n";
     for (text, expected) in [
         (
             "gateway-id = \"g\"",
-            "f.toml:2: gateway-id is set, but there is no secret to it: set GATEWAY_RELAY_SECRET",
+            "f.toml:2: gateway-id is set, but there is no secret for it: set GATEWAY_RELAY_SECRET",
         ),
-        ("secret = \"s\"", "f.toml:2: secret is set, but there is no id to it: "),
-        ("provision = \"maybe\"", "f.toml:2: provision: \"maybe\" is none of auto, always, never"),
+        ("secret = \"s\"", "f.toml:2: secret is set, but there is no id for it: "),
+        ("provision = \"maybe\"", "f.toml:2: provision: \"maybe\" is not one of auto, always, never"),
         (
             "inbound-listen = \"8787\"",
             "f.toml:2: inbound-listen: \"8787\" is not an address to listen on: write HOST:PORT",
@@ -286,7 +286,7 @@ fn h_9_c_4_a_bad_file_is_an_error_with_its_line() {
 }
 
 proptest! {
-    /// Whatever a file holds: it is a configuration or one line that says what is wrong (H-9), and quotes no secret (C-4).
+    /// H-9, C-4: any file is either a configuration or an error of one line, which quotes no secret.
     #[test]
     fn h_9_c_4_any_file_is_read_or_refused(
         lines in prop::collection::vec(
