@@ -48,7 +48,8 @@ pub fn start(config: GatewayConfig) -> Result<(Relay, Inbox), ConnectError> {
 /// prints an access token: use [`Client::ready`] for that.
 ///
 /// # Errors
-/// The configured certificates cannot be used. [`ConnectError::KnownAlready`] if the connector knows the gateway already and the gateway has no secret.
+/// The configured certificates cannot be used. [`ConnectError::KnownAlready`] if the connector knows the gateway
+/// already and the gateway has no secret.
 pub async fn boot(resolved: Resolved) -> Result<GatewayConfig, ConnectError> {
     let client = http_client(&resolved.config.network)?;
     relayline_runtime::boot(&client, resolved).await
@@ -66,7 +67,7 @@ pub fn http_client(network: &Network) -> Result<Client, ConnectError> {
 /// host that blocks does not delay pings.
 ///
 /// # Errors
-/// Never. The signature is the same on all runtimes, and others have to be started.
+/// Never. The signature is the same on all runtimes, and starting another runtime can fail.
 pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(smol::block_on(future))
 }

@@ -122,7 +122,7 @@ impl Tokio {
     /// Returns the tokio runtime of the caller.
     ///
     /// # Errors
-    /// The caller is not on one.
+    /// The caller is not on a tokio runtime.
     pub fn current() -> Result<Tokio, ConnectError> {
         let handle = tokio::runtime::Handle::try_current();
         let handle = handle.map_err(|error| ConnectError::NoRuntime(io::Error::other(error)))?;

@@ -21,7 +21,7 @@ pub trait CurrentRuntime: Runtime {
     /// Returns the runtime of the caller.
     ///
     /// # Errors
-    /// The caller is on none.
+    /// The caller is not on this runtime.
     fn current() -> Result<Self, ConnectError>;
 }
 
@@ -29,7 +29,7 @@ type Change = Box<dyn FnOnce(&mut GatewayConfig) + Send>;
 
 /// Configures a gateway and connects it.
 ///
-/// Each method that sets something overrides the environment, if that is read at all.
+/// Each setter overrides the environment, if the environment is read.
 #[must_use = "it does nothing until it connects"]
 pub struct Builder<R> {
     arguments: Arguments,

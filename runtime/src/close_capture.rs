@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn l_18_a_close_frame_is_found_however_the_bytes_come() {
+    fn l_18_a_close_frame_is_found_in_any_pieces() {
         let close =
             |code: u16, reason: &str| frame(8, &[&code.to_be_bytes()[..], reason.as_bytes()].concat());
         for (bytes, expected) in [

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn x_1_the_oldest_make_room_and_are_counted() {
+    fn x_1_the_oldest_items_are_dropped_and_counted() {
         for (max_bytes, size, pushed, left) in [
             (100, 9, 3, vec!["0", "1", "2"]),
             (100, 9, 12, vec!["3", "4", "5", "6", "7", "8", "9", "10", "11"]),

@@ -43,7 +43,7 @@ impl DialError {
     /// Creates the error of a dial that timed out, from its progress.
     pub(crate) fn timed_out(progress: &Progress, config: &GatewayConfig) -> DialError {
         match progress.take_refused() {
-            // A refusal of the tunnel is the proxy's, not the connector's.
+            // While the tunnel is being opened, a refusal comes from the proxy, not from the connector.
             Some(refused) if !progress.is_at_proxy() => DialError::Refused(refused),
             _ => DialError::unanswered(&config.url, &progress.timed_out(config.machine.timing.dial_timeout)),
         }
@@ -79,7 +79,7 @@ pub(crate) async fn dial(
         UpgradeOutcome::Switched { stream, read_ahead, .. } => {
             let room = message_room(&config.machine.limits);
             let settings = WebSocketConfig::default()
-                // The default buffer costs 128 KiB a connection and is no faster.
+                // The default buffer takes 128 KiB per connection and is no faster.
                 .read_buffer_size(8 << 10)
                 .write_buffer_size(0)
                 .max_write_buffer_size(config.machine.limits.write_queue_bytes.saturating_add(64 << 10))
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_head_of_a_switch_is_checked() {
+    fn the_head_of_a_101_is_checked() {
         let key = "dGhlIHNhbXBsZSBub25jZQ==";
         let good = [
             ("upgrade", "WebSocket"),

@@ -158,8 +158,8 @@ impl Dialer {
         let addresses = self.net.look_up(host.to_owned(), port).await;
         let mut addresses = addresses.map_err(|error| Unreachable::Name(error.to_string()))?;
         if is_loopback(host) {
-            // C-6: traffic to a name of this machine may be unencrypted, so it must not leave the machine, whatever the
-            // look-up returns.
+            // C-6: traffic to a name of this machine may be unencrypted, so it must not leave the machine, whatever
+            // addresses the look-up returns.
             addresses.retain(|address| address.ip().is_loopback());
         }
         progress.begin(Step::Connect);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn c_6_a_name_of_this_machine_leads_nowhere_else() {
+    fn c_6_a_name_of_this_machine_stays_on_this_machine() {
         for (host, expected) in [
             ("localhost", "127.0.0.1:80"),
             ("relay.localhost", "127.0.0.1:80"),

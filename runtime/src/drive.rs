@@ -1,4 +1,4 @@
-//! Drive loop: carries out what the machine decides.
+//! Drive loop: carries out the machine's decisions.
 
 mod lingering_close;
 mod open;
@@ -95,7 +95,7 @@ impl<R: Runtime> Driver<R> {
     /// Runs the machine's timer and actions, then polls the socket. Returns true if anything was done.
     fn run_round(&mut self, cx: &mut Context<'_>) -> bool {
         let worked = self.run_machine();
-        // Without the lock: no call of the host waits for a socket.
+        // The lock is not held, so that no call of the host waits for a socket.
         let moved = match &mut self.socket {
             Socket::None => false,
             Socket::Dialing { conn, dial, .. } => match dial.as_mut().poll(cx) {
@@ -136,7 +136,7 @@ impl<R: Runtime> Driver<R> {
         if let Some((_, timer)) = state.machine.deadline().filter(|(due, _)| *due <= now.mono) {
             trace::log(|| Entry::timer(now.mono, timer));
             match mem::replace(&mut self.socket, Socket::None) {
-                // L-4, L-8: the loop knows the step that the dial waited for, and the part of an answer that has come.
+                // L-4, L-8: the loop knows the step that the dial waited for, and the received part of an answer.
                 Socket::Dialing { conn, progress, .. } if timer == Timer::Dial => {
                     let error = DialError::timed_out(&progress, &shared.config);
                     dial_failed(&mut state, now, conn, &error);
@@ -236,7 +236,7 @@ impl<R: Runtime> Driver<R> {
     /// Sets the timer to the machine's deadline. Returns true if it has expired.
     fn wait(&mut self, cx: &mut Context<'_>) -> bool {
         let due = self.shared.lock().machine.deadline().map(|(due, _)| due);
-        // A timer that expires early is harmless, and it is kept: each message received moves the keep-alive deadline a
+        // A timer that expires early is harmless, and it is kept: each received message moves the keep-alive deadline a
         // little (L-11), which is not worth a new timer.
         let in_time = match (&self.timer, due) {
             (Some((set, _)), Some(due)) => *set <= due,
@@ -288,8 +288,8 @@ impl<R: Runtime> Future for Driver<R> {
 }
 
 impl<R> Drop for Driver<R> {
-    /// Ends the gateway when its runtime shuts down: submits a disconnect whose connection ends at once. So every pending
-    /// request completes, and later ones are refused.
+    /// Ends the gateway when its runtime shuts down: submits a disconnect, and the connection ends at once. Every
+    /// pending request completes, and later ones are refused.
     fn drop(&mut self) {
         let shared = self.shared.clone();
         let mut state = shared.lock();

@@ -16,7 +16,7 @@ pub fn config_from_env() -> Result<Resolved, ConfigError> {
     resolve_with_environment(&mut Arguments::default())
 }
 
-/// Resolves the configuration from arguments, and from the environment where they are silent.
+/// Resolves the configuration from arguments, and from the environment for settings without an argument.
 ///
 /// # Errors
 /// An argument or a variable is missing or malformed. The error names it.
@@ -50,7 +50,7 @@ pub fn with_environment<T>(
     }
 }
 
-/// Detects the name of the machine, and a managed install by a file `.managed` beside the env file.
+/// Sets the name of the machine, and detects a managed install by a file `.managed` beside the env file.
 pub fn detect_host(arguments: &mut Arguments, env_file: Option<&Path>) {
     arguments.hostname = gethostname::gethostname().into_string().ok();
     arguments.managed = env_file.is_some_and(|file| file.with_file_name(".managed").exists());

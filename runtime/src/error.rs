@@ -21,7 +21,7 @@ pub enum ConnectError {
     /// The caller is not on the runtime.
     #[error("call this within the async runtime: {0}")]
     NoRuntime(io::Error),
-    /// The system has no randomness to give.
+    /// The system cannot provide random numbers.
     #[error("no randomness: {0}")]
     NoRandomness(String),
     /// The connector knows the gateway already, and the gateway has no secret.

@@ -87,7 +87,7 @@ pub(crate) async fn ask(
         .max_buf_size(HEAD)
         // Some servers compare names byte by byte and expect `Authorization`. Proxies accept any case.
         .title_case_headers(request.method() != Method::CONNECT)
-        // A forwarded request or answer keeps its own.
+        // A forwarded request or answer keeps the case of its headers.
         .preserve_header_case(true)
         .handshake(FuturesIo::new(stream))
         .await

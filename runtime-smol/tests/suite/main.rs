@@ -13,7 +13,7 @@ use relayline_smol as relayline;
 use relayline_smol::http::Client;
 use relayline_smol::{Builder, Inbox, Relay, Smol, connect, http_client, start};
 
-/// What the suite needs of a runtime.
+/// Functions of smol that the suite needs.
 struct Kit;
 
 impl Kit {
@@ -33,7 +33,7 @@ impl Kit {
         http_client(network).unwrap()
     }
 
-    /// Runs a future to its end, for as long as a test may wait for anything.
+    /// Runs a future to its end. Panics if it takes longer than a test may wait.
     #[track_caller]
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let late = async {

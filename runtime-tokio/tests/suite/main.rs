@@ -16,7 +16,7 @@ use relayline_tokio::http::Client;
 use relayline_tokio::{Builder, Inbox, Relay, Tokio, connect, http_client, start};
 use std::time::Duration;
 
-/// What the suite needs of a runtime.
+/// Functions of tokio that the suite needs.
 struct Kit(tokio::runtime::Runtime);
 
 impl Kit {
@@ -40,7 +40,7 @@ impl Kit {
         http_client(network).unwrap()
     }
 
-    /// Runs a future to its end, for as long as a test may wait for anything.
+    /// Runs a future to its end. Panics if it takes longer than a test may wait.
     #[track_caller]
     fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.0.block_on(async { tokio::time::timeout(SOON, future).await }).expect("it takes too long")
@@ -54,10 +54,10 @@ fn a_start_needs_a_runtime() {
     assert!(error.to_string().contains("no reactor running"), "{error}");
 }
 
-/// A runtime that is shut down takes the drive loop with it. Nobody waits for ever then, and what was written is
-/// ambiguous (O-3, O-4).
+/// O-3, O-4: when a runtime is shut down, the drive loop is dropped. Nothing waits for ever, and written requests are
+/// ambiguous.
 #[test]
-fn o_4_a_runtime_that_is_shut_down_leaves_nothing_pending() {
+fn o_4_a_runtime_shutdown_leaves_nothing_pending() {
     let stage = Stage::new(Wire::Tcp, &[]);
     stage.connector.control(Act::Delay { op: "send".into(), ms: 600_000 }).unwrap();
     let answer = stage.submit("written");

@@ -50,7 +50,7 @@ fn refusal(refused: &Refused, authorization: Option<&Secret>) -> String {
         407 => "give it a user and password that it knows, as in http://user:password@proxy.example:3128",
         _ => "it does not let this host through: ask who runs it, or name the host in NO_PROXY",
     };
-    // C-4: a proxy may repeat the credentials in its answer. Redact the header, and the encoded part of it.
+    // C-4: a proxy may repeat the credentials in its answer. Redacts the header and its encoded part.
     let encoded = authorization.and_then(|secret| secret.expose().split(' ').next_back()).map(Secret::from);
     let hidden: Vec<&Secret> = authorization.into_iter().chain(&encoded).collect();
     let refusal = refused.refusal();

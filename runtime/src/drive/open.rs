@@ -131,7 +131,7 @@ impl OpenSocket {
     fn write(&mut self, shared: &Shared, frame: &mut Vec<u8>, cx: &mut Context<'_>) -> bool {
         let mut wrote = false;
         for _ in 0..MAX_WRITES {
-            // The read side reports errors of the write side: it knows the peer's close frame.
+            // The read side reports errors of the write side, since it knows the peer's close frame.
             let Poll::Ready(Ok(())) = Pin::new(&mut self.web_socket).poll_ready(cx) else { break };
             let now = shared.now();
             let transmit = shared.lock().machine.poll_transmit(now, frame);

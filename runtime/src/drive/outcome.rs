@@ -13,8 +13,8 @@ use std::sync::MutexGuard;
 /// Answer to an HTTP request, and the channel to the client that waits for it.
 pub(super) type Response = (Option<oneshot::Sender<WebhookResponse>>, WebhookResponse);
 
-/// Takes the machine's actions, and completes pending requests at once, so that the host gets a reply before the notice
-/// of what caused it. Returns true if a request was completed, the other actions, and the answers to HTTP requests for
+/// Takes the machine's actions, and completes pending requests at once: the host gets a reply before the notice of its
+/// cause. Returns true if a request was completed, the other actions, and the answers to HTTP requests for
 /// [`send_responses`].
 ///
 /// Releases the lock first: a reply runs a waker, which is foreign code.

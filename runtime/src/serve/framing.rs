@@ -1,5 +1,5 @@
-//! Check of the line ends of request heads, against request smuggling: hyper accepts a bare LF as a line end, and a proxy
-//! before it may not (RFC 9112, 2.2).
+//! Checks the line ends of request heads, against request smuggling: hyper accepts a bare LF as a line end, and a proxy
+//! in front of it may not (RFC 9112, 2.2).
 //!
 //! It parses just enough of each head to find the next one. It leaves other errors to hyper.
 
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn h_6_an_upgraded_connection_is_left_alone() {
+    fn h_6_an_upgraded_connection_is_not_checked() {
         let text = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n\n\n\u{1}\nGET / HTTP/1.1\n\n";
         assert_eq!(passed(text, 5), text);
     }

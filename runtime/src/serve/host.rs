@@ -1,4 +1,4 @@
-//! Check of the Host header: hyper accepts any number of them (RFC 9112, 3.2).
+//! Checks the Host header: hyper accepts any number of them (RFC 9112, 3.2).
 
 use hyper::Version;
 use hyper::header::{HOST, HeaderMap};

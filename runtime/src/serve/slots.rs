@@ -206,11 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn h_6_the_longest_idle_makes_room() {
+    fn h_6_the_longest_idle_slot_is_taken() {
         let slots = Slots::new(3);
         let mut open: Vec<Slot> = (0..3).map(|_| take(&slots).unwrap()).collect();
         assert!(lost(&mut open).is_empty());
-        // The first has had an answer since, so that the second is idle for longest.
+        // The first has been answered since, so the second is idle for longest.
         let first = open[0].conn();
         first.request_received();
         first.response_ready();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn h_6_a_first_request_that_is_not_whole_is_idle() {
+    fn h_6_a_connection_with_a_partial_first_request_is_idle() {
         let slots = Slots::new(1);
         let mut open = vec![take(&slots).unwrap()];
         open[0].conn().head_received();

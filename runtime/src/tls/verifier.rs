@@ -93,7 +93,7 @@ mod tests {
     use std::io;
     use std::sync::Arc;
 
-    /// Serves this certificate, whether or not the key is its own.
+    /// Resolver that serves this certificate, even if the key does not belong to it.
     #[derive(Debug)]
     struct Served(Arc<CertifiedKey>);
 
@@ -103,7 +103,7 @@ mod tests {
         }
     }
 
-    /// A self-signed certificate, as `openssl req -x509` makes them.
+    /// Returns a self-signed certificate like those of `openssl req -x509`.
     fn self_signed(key: &KeyPair, names: &[&str], (from, to): (i32, i32)) -> rcgen::Certificate {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -112,7 +112,8 @@ mod tests {
         params.self_signed(key).unwrap()
     }
 
-    /// A handshake in memory with a server that shows `shown` and signs with `key`; what is said of its failure.
+    /// Performs a handshake in memory with a server that shows `shown` and signs with `key`. Returns the message of a
+    /// failure.
     fn handshake(
         trusted: Vec<u8>,
         shown: &rcgen::Certificate,
@@ -146,7 +147,7 @@ mod tests {
         Ok(())
     }
 
-    /// C-7: the very certificate is trusted, and all else is checked as for any other.
+    /// C-7: exactly the named certificate is trusted, and all other checks apply to it.
     #[test]
     fn c_7_a_named_certificate_is_trusted_and_still_checked() {
         let (key, other_key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
@@ -174,7 +175,7 @@ mod tests {
             expect(&unnamed, &key, "c.example", nobody);
             expect(&ours, &other_key, "c.example", "no trusted authority has signed its certificate");
 
-            // One that differs in a bit is another, and of what kind it should be is said.
+            // A certificate that differs in one bit is another one, and the error names the expected kind.
             let renewed = self_signed(&key, &names, (1976, 4000));
             let failure =
                 handshake(renewed.pem().into_bytes(), &ours, &key, "c.example", version).unwrap_err();

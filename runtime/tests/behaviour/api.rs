@@ -1,4 +1,4 @@
-//! The handle: each op with its options, and the connection's state as a value that is watched.
+//! The handle: each op with its options, and the watched state of the connection.
 
 use super::peer::Peer;
 use super::{SOON, Stage, Wire, config, frame};
@@ -18,26 +18,26 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 over_each_wire! {
-    o_10_two_replies_that_grow_on_one_message_do_not_mix,
-    x_2_what_a_dropped_stream_had_not_given_is_counted,
-    what_a_host_holds_is_send_and_sync,
+    o_10_two_streamed_replies_to_one_message_do_not_mix,
+    x_2_notices_of_a_dropped_inbox_are_counted,
+    a_hosts_handles_are_send_and_sync,
     o_each_op_writes_its_fields,
-    a_delivery_is_answered_through_itself,
-    a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again,
-    a_watch_gives_the_newest_state_and_ends_with_the_last,
+    a_delivery_can_be_answered,
+    a_streamed_reply_can_be_finished_after_a_definite_failure,
+    a_watch_returns_the_newest_state_and_ends_with_the_last,
     l_10_a_watch_ends_with_revoked,
     l_14_a_watch_keeps_nothing_alive_and_sees_the_end,
-    m_6_a_primed_chat_is_read_and_sent,
+    m_6_a_primed_chat_is_read_and_written,
     o_6_a_host_can_wait_for_room,
-    l_16_a_host_without_room_for_events_hears_the_rest,
+    l_16_a_host_without_room_gets_interrupts_and_notices,
     a_1_a_settlement_is_enough_without_the_content,
     i_1_too_many_options_are_refused_and_counted,
-    i_6_a_prompt_may_have_an_id_of_the_hosts,
-    x_4_x_5_a_host_sees_what_the_connector_wrote,
-    x_5_an_error_before_the_handshake_explains_the_dial_that_fails,
+    i_6_a_prompt_may_have_a_hosts_own_id,
+    x_4_x_5_a_host_gets_the_connectors_own_json,
+    x_5_an_early_error_explains_the_failed_dial,
 }
 
-/// the duty to settle outlives the content, and refuses when it is dropped.
+/// the settlement outlives the content. Dropping it refuses the delivery.
 fn a_1_a_settlement_is_enough_without_the_content(wire: Wire) {
     let mut stage = Stage::new(wire, &[("backoff_first", "10ms")]);
     for text in ["first", "second"] {
@@ -67,7 +67,7 @@ fn i_1_too_many_options_are_refused_and_counted(wire: Wire) {
     assert_eq!(stage.relay.stats().not_accepted, 1);
 }
 
-fn i_6_a_prompt_may_have_an_id_of_the_hosts(wire: Wire) {
+fn i_6_a_prompt_may_have_a_hosts_own_id(wire: Wire) {
     let stage = Stage::new(wire, &[]);
     let ask = || stage.relay.prompt("77", "which?").option("a", "A").prompt_id("order-7");
     assert_eq!(stage.kit.block_on(ask()).unwrap().prompt_id, "order-7");
@@ -76,7 +76,7 @@ fn i_6_a_prompt_may_have_an_id_of_the_hosts(wire: Wire) {
     assert!(failure.message.starts_with("a prompt with the id \"order-7\" is open"), "{failure}");
 }
 
-fn x_4_x_5_a_host_sees_what_the_connector_wrote(wire: Wire) {
+fn x_4_x_5_a_host_gets_the_connectors_own_json(wire: Wire) {
     let connector = Stage::connector(wire);
     let mut stage = Stage::dial_with(wire, connector, &[], |config| {
         config.machine.raw_events = true;
@@ -101,7 +101,7 @@ fn x_4_x_5_a_host_sees_what_the_connector_wrote(wire: Wire) {
     forward.ack();
 }
 
-fn x_5_an_error_before_the_handshake_explains_the_dial_that_fails(wire: Wire) {
+fn x_5_an_early_error_explains_the_failed_dial(wire: Wire) {
     let connector = Stage::connector(wire);
     connector.control(Act::Mute { on: true }).unwrap();
     let mut stage = Stage::dial(wire, connector, &[]);
@@ -116,8 +116,8 @@ fn x_5_an_error_before_the_handshake_explains_the_dial_that_fails(wire: Wire) {
     });
 }
 
-/// A host may keep all of it in whatever task or thread it likes.
-fn what_a_host_holds_is_send_and_sync(wire: Wire) {
+/// A host may keep all of these in any task or thread.
+fn a_hosts_handles_are_send_and_sync(wire: Wire) {
     fn check<T: Send + Sync>() {}
     fn awaited<T: Send>(_: &T) {}
     check::<(Relay, Inbox, Delivery, Delivery<relayline_core::passthrough::Forward>, Incoming)>();
@@ -137,7 +137,7 @@ fn what_a_host_holds_is_send_and_sync(wire: Wire) {
     delivery.ack();
 }
 
-/// O: every op as its method writes it, options and all.
+/// O: every op is written with all its options, as its method documents.
 fn o_each_op_writes_its_fields(wire: Wire) {
     let stage = Stage::new(wire, &[]);
     let (kit, relay) = (&stage.kit, &stage.relay);
@@ -208,7 +208,7 @@ fn o_each_op_writes_its_fields(wire: Wire) {
     let result = kit.block_on(relay.raw(action.as_object().cloned().unwrap()).bare()).unwrap();
     assert_eq!(Value::Object(result), json!({"success": true}));
     wrote(action);
-    // O-16: the platforms here offer no cards.
+    // O-16: the platforms of this test offer no cards.
     let card = kit.block_on(relay.task_card("1", []).reply_to("9").metadata("x", 1)).unwrap_err();
     let stop = kit.block_on(relay.task_card_stop("1").card_id("own").platform("telegram")).unwrap_err();
     assert_eq!([card.kind, stop.kind], [FailureKind::Unsupported; 2]);
@@ -219,7 +219,7 @@ fn o_each_op_writes_its_fields(wire: Wire) {
     );
     kit.block_on(relay.interrupt("key").reason("enough")).unwrap();
     wrote(json!({"type": "interrupt", "session_key": "key", "reason": "enough"}));
-    // O-9: the default platform has no drafts. I-1: an option needs an id. Neither is ever written.
+    // O-9: the default platform has no drafts. I-1: an option needs an id. Neither op is ever written.
     for (failure, kind) in [
         (kit.block_on(relay.draft("1", 3, "so far")).map(drop), FailureKind::Unsupported),
         (kit.block_on(relay.prompt("1", "?").option("", "Yes")).map(drop), FailureKind::Definite),
@@ -230,7 +230,7 @@ fn o_each_op_writes_its_fields(wire: Wire) {
     wrote(json!({"op": "send", "chat_id": "1", "content": "the end", "reply_to": null, "metadata": {}}));
 }
 
-fn a_delivery_is_answered_through_itself(wire: Wire) {
+fn a_delivery_can_be_answered(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     let room = discord::guild_channel();
     stage.deliver(&room, "tell me", false);
@@ -245,15 +245,15 @@ fn a_delivery_is_answered_through_itself(wire: Wire) {
     assert_eq!(action(&stage, "prompt")["chat_id"], room.chat_id);
     stage.kit.block_on(delivery.reply_interim("wait")).unwrap();
     assert_eq!(action(&stage, "send")["content"], "wait");
-    // Ids are numbers, too.
+    // Ids can be numbers, too.
     let (chat, message) = (1_187_654_321_098_765_432_u64, 7);
     stage.kit.block_on(stage.relay.react(chat, message, "👍")).unwrap();
     let reaction = action(&stage, "react");
     assert_eq!((&reaction["chat_id"], &reaction["message_id"]), (&json!(chat.to_string()), &json!("7")));
 }
 
-/// A definite failure leaves a growing reply as it is: it can be finished over the next connection.
-fn a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again(wire: Wire) {
+/// After a definite failure a streamed reply is unchanged: it can be finished over the next connection.
+fn a_streamed_reply_can_be_finished_after_a_definite_failure(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&telegram::topic(), "tell me", false);
     let delivery = stage.message();
@@ -269,10 +269,10 @@ fn a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again(wire: 
     stage.kit.block_on(stage.relay.resume()).unwrap();
     stage.notice(|notice| matches!(notice, Notice::Platform { .. }));
     let ended = stage.kit.block_on(stream.finish("so far, so good"));
-    // The step that the drop caught is ambiguous, and said to be so, unless a later one replaced it.
+    // The step that was pending at the drop is reported as ambiguous, unless a later one replaced it.
     assert!(ended.is_ok() || ended.unwrap_err().kind == FailureKind::Ambiguous);
     stage.sees_outbound("so far, so good");
-    // It is over: the destructor says nothing more, and neither does the host.
+    // The stream is over: neither its destructor nor the host sends anything more.
     assert_eq!(stream.update("more").unwrap_err().kind, FailureKind::Definite);
     drop(stream);
     stage.kit.block_on(stage.relay.send("1", "behind it")).unwrap();
@@ -280,8 +280,8 @@ fn a_reply_that_grows_is_finished_once_and_after_a_definite_failure_again(wire: 
     assert_eq!(next["action"]["content"], "behind it");
 }
 
-/// A watch gives the present state first, then each new one, and its end with the last.
-fn a_watch_gives_the_newest_state_and_ends_with_the_last(wire: Wire) {
+/// A watch returns the present state first, then each new one, and ends after the last.
+fn a_watch_returns_the_newest_state_and_ends_with_the_last(wire: Wire) {
     let stage = Stage::new(wire, &[]);
     let Stage { kit, relay, mut inbox, connector, .. } = stage;
     let (mut watch, mut late) = (relay.watch(), relay.watch());
@@ -313,7 +313,7 @@ fn a_watch_gives_the_newest_state_and_ends_with_the_last(wire: Wire) {
     kit.block_on(relay.disconnect());
     next(&|state| state.phase == Phase::Stopped);
     assert_eq!(kit.block_on(watch.next()), None);
-    // Who has not looked all this time gets the last one, and nothing of what was between.
+    // A watch that was not polled meanwhile gets only the last state, and none of the states before it.
     let phases = kit.block_on(late.by_ref().map(|state| state.phase).collect::<Vec<_>>());
     assert_eq!(phases, [Phase::Stopped]);
     kit.block_on(async { while inbox.next().await.is_some() {} });
@@ -328,7 +328,7 @@ fn l_10_a_watch_ends_with_revoked(wire: Wire) {
     assert_eq!(phases.last(), Some(&Phase::Revoked));
 }
 
-/// A page that looks on must not keep a gateway alive that nobody uses (L-14).
+/// A status page that watches must not keep an unused gateway alive (L-14).
 fn l_14_a_watch_keeps_nothing_alive_and_sees_the_end(wire: Wire) {
     let Stage { kit, relay, inbox, connector: _connector, .. } = Stage::new(wire, &[]);
     let mut watch = relay.watch();
@@ -337,9 +337,9 @@ fn l_14_a_watch_keeps_nothing_alive_and_sees_the_end(wire: Wire) {
     assert_eq!(phases.last(), Some(&Phase::Stopped));
 }
 
-/// What a dial failed of is in the state, not only in the notices, which go once.
+/// The reason of a failed dial is in the state, not only in the notices, which are delivered once.
 #[test]
-fn l_5_the_state_says_why_there_is_no_connection() {
+fn l_5_the_state_has_the_reason_of_a_failed_dial() {
     let peer = Peer::listen(Wire::Tcp);
     let url = peer.url();
     drop(peer);
@@ -353,8 +353,8 @@ fn l_5_the_state_says_why_there_is_no_connection() {
     assert!(reason.contains("refused"), "{reason}");
 }
 
-/// M-1, M-6: what is remembered of a chat is there to be read, and goes out.
-fn m_6_a_primed_chat_is_read_and_sent(wire: Wire) {
+/// M-1, M-6: the memory of a chat can be read, and is written in frames.
+fn m_6_a_primed_chat_is_read_and_written(wire: Wire) {
     let stage = Stage::new(wire, &[]);
     let chat = Chat { platform: "discord".into(), scope: Some("guild".into()), ..Chat::default() };
     assert_eq!(stage.relay.prime("77", chat.clone()), Ok(()));
@@ -365,8 +365,8 @@ fn m_6_a_primed_chat_is_read_and_sent(wire: Wire) {
     assert!(stage.relay.authorization_is_upstream(), "E-10");
 }
 
-/// O-10: what is said of one reply is no state of another, though both answer the same message.
-fn o_10_two_replies_that_grow_on_one_message_do_not_mix(wire: Wire) {
+/// O-10: the text of one reply is not a state of another, though both answer the same message.
+fn o_10_two_streamed_replies_to_one_message_do_not_mix(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "tell me", false);
     let delivery = stage.message();
@@ -380,18 +380,18 @@ fn o_10_two_replies_that_grow_on_one_message_do_not_mix(wire: Wire) {
     delivery.ack();
 }
 
-/// notices that nobody took are counted, those that were waiting when the stream was dropped too.
-fn x_2_what_a_dropped_stream_had_not_given_is_counted(wire: Wire) {
+/// notices that the host did not take are counted, including those that were queued when the stream was dropped.
+fn x_2_notices_of_a_dropped_inbox_are_counted(wire: Wire) {
     let Stage { kit, relay, inbox, connector: _connector, .. } =
         Stage::dial(wire, Stage::connector(wire), &[]);
     kit.block_on(relay.watch().filter(|state| std::future::ready(state.descriptors.len() == 2)).next());
     assert_eq!(relay.signs_dropped(), 0);
     drop(inbox);
-    // That it is connected, and to which platforms.
+    // The notices of the connection and of its second platform.
     assert_eq!(relay.signs_dropped(), 2);
 }
 
-/// O-6: a host that queues for itself.
+/// O-6: a host that has a queue of its own.
 fn o_6_a_host_can_wait_for_room(wire: Wire) {
     let stage = Stage::new(wire, &[("max_in_flight", "1")]);
     let (kit, relay) = (&stage.kit, &stage.relay);
@@ -416,7 +416,7 @@ fn o_6_a_host_can_wait_for_room(wire: Wire) {
     });
     assert!(second.1 > 0);
     kit.block_on(async { (first.await.unwrap(), second.0.await.unwrap()) });
-    // With the end nobody waits any more.
+    // Once the gateway has ended, nobody waits any more.
     let room = relay.room();
     kit.block_on(relay.disconnect());
     kit.block_on(room);
@@ -424,8 +424,8 @@ fn o_6_a_host_can_wait_for_room(wire: Wire) {
     assert!(!relay.submit(command()).unwrap_err().is_backpressure());
 }
 
-/// L-16, A-6: interrupts, notices and the end come past the events that wait.
-fn l_16_a_host_without_room_for_events_hears_the_rest(wire: Wire) {
+/// L-16, A-6: interrupts, notices and the end overtake the events that wait.
+fn l_16_a_host_without_room_gets_interrupts_and_notices(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "waits", false);
     stage.connector.control(Act::Interrupt { session_key: "k".into(), chat_id: "1".into() }).unwrap();
@@ -436,6 +436,6 @@ fn l_16_a_host_without_room_for_events_hears_the_rest(wire: Wire) {
     assert!(matches!(urgent(), Some(Incoming::Notice(Notice::Disconnected { code: Some(1012), .. }))));
     kit.block_on(relay.disconnect());
     while urgent().is_some() {}
-    // The event was left where it is.
+    // The event was left in the queue.
     assert!(matches!(kit.block_on(inbox.next()), Some(Incoming::Message(_))));
 }

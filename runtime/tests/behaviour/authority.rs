@@ -10,7 +10,7 @@ pub(crate) struct Authority {
     certificate: Certificate,
 }
 
-/// The years in which a certificate holds.
+/// Years in which a certificate is valid.
 pub(crate) const NOW: (i32, i32) = (1975, 4000);
 
 impl Authority {
@@ -27,31 +27,31 @@ impl Authority {
         Authority { issuer: Issuer::new(params.clone(), key), params, certificate }
     }
 
-    /// The same for other years.
+    /// Sets other years.
     pub(crate) fn of_years(self, (from, to): (i32, i32)) -> Authority {
         let mut params = self.params;
         (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
         Authority::made(params, KeyPair::generate().unwrap())
     }
 
-    /// A server that shows the authority's own certificate, which is for this machine, too.
+    /// Returns a server that shows the authority's own certificate, which is valid for this machine, too.
     pub(crate) fn itself(&self) -> ServerTls {
         ServerTls::from_pem(&self.certificate.pem(), &self.issuer.key().serialize_pem()).unwrap()
     }
 
-    /// Its certificate in DER form.
+    /// Returns its certificate in DER form.
     pub(crate) fn der(&self) -> Vec<u8> {
         self.certificate.der().to_vec()
     }
 
-    /// A network in which it is trusted.
+    /// Returns network settings that trust the authority.
     pub(crate) fn network(&self) -> Network {
         let certificates =
             CaCertificates { from: "the test".to_owned(), bytes: self.certificate.pem().into() };
         Network { ca_certificates: Some(certificates), ..Network::default() }
     }
 
-    /// A server of this name.
+    /// Returns a server with this name.
     pub(crate) fn server(&self, name: &str, (from, to): (i32, i32)) -> ServerTls {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));

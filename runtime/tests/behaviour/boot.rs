@@ -1,4 +1,4 @@
-//! What a gateway does before it dials, over real sockets.
+//! The boot of a gateway before its first dial, over real sockets.
 
 use super::may_move;
 use super::server::{Reply, Server};
@@ -30,7 +30,7 @@ fn plan(server: &Server) -> Plan {
     }
 }
 
-/// H-4: a library host gets an error of its own type, and no policy is sent.
+/// H-4: a library host gets a typed error, and no policy is sent.
 #[test]
 fn h_4_known_already_without_a_secret_is_a_typed_error() {
     let known = || Reply::answer("200 OK", "", r#"{"secretIssued":false}"#);
@@ -51,7 +51,7 @@ fn h_4_known_already_without_a_secret_is_a_typed_error() {
 }
 
 #[test]
-fn each_step_of_a_boot_is_done_in_order_and_reported_whatever_fails() {
+fn each_step_of_a_boot_is_reported_in_order() {
     let server = Server::start(vec![
         Reply::answer("200 OK", "", r#"{"secret":"s3cret","deliveryKey":"k3y"}"#),
         Reply::answer("500 Internal Server Error", "", "{}"),
@@ -80,7 +80,7 @@ fn each_step_of_a_boot_is_done_in_order_and_reported_whatever_fails() {
         let bearer = heard.header("authorization").unwrap().strip_prefix("Bearer ").unwrap();
         match token {
             Some(token) => assert_eq!(bearer, token),
-            // A fresh upgrade token, of the secret that was just issued.
+            // A fresh upgrade token, signed with the secret that was just issued.
             None => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
                 let whose = token::verify(bearer, std::slice::from_ref(&credentials.secret), now);

@@ -1,4 +1,4 @@
-//! Futures that are dropped at whatever point: nothing is lost that was not handed over, and nothing goes out twice.
+//! Futures that are dropped at any point: nothing is lost that the host did not receive, and nothing is sent twice.
 
 use super::{SOON, Stage, Wire, frame};
 use futures_util::StreamExt;
@@ -11,16 +11,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 over_each_wire! {
-    an_op_that_is_dropped_asks_once_or_not_at_all,
-    a_reply_that_is_dropped_has_sent_its_first_parts,
-    a_reply_that_grows_says_its_end_once_wherever_it_is_dropped,
-    a_7_a_stream_that_is_given_up_on_at_every_poll_loses_nothing,
-    l_12_an_idling_that_is_dropped_goes_on,
-    l_14_a_disconnect_that_is_dropped_goes_on,
-    a_watch_that_is_given_up_on_at_every_poll_still_gives_the_last_state,
+    a_dropped_op_is_requested_once_or_never,
+    a_dropped_reply_has_sent_its_first_parts,
+    a_dropped_streamed_reply_sends_its_end_once,
+    a_7_an_inbox_dropped_at_every_poll_loses_nothing,
+    l_12_idling_continues_after_its_future_is_dropped,
+    l_14_a_disconnect_continues_after_its_future_is_dropped,
+    a_watch_dropped_at_every_poll_returns_the_last_state,
 }
 
-/// A future that is polled so many times at most, and dropped after that, whatever it has come to.
+/// A future that is polled at most this many times and then dropped.
 struct Cut<F>(Option<Pin<Box<F>>>, usize);
 
 fn cut<F: Future>(future: F, polls: usize) -> Cut<F> {
@@ -48,7 +48,7 @@ impl<F: Future> Future for Cut<F> {
     }
 }
 
-/// Something that a host asks for under a label of its own; the label is where the connector sees it.
+/// Request of a host with a label of its own, which the connector can see.
 type Ask = fn(Relay, String) -> Pin<Box<dyn Future<Output = ()>>>;
 
 const ASKS: [Ask; 14] = [
@@ -72,9 +72,9 @@ fn send_to(chat_id: String) -> relayline_core::op::SendMessage {
     relayline_core::op::SendMessage { chat_id, content: "x".to_owned(), ..Default::default() }
 }
 
-/// Every op, dropped after each number of polls that leaves it unfinished: unpolled it asks for nothing; polled it
-/// has asked exactly once, whether anybody waits for the answer or not.
-fn an_op_that_is_dropped_asks_once_or_not_at_all(wire: Wire) {
+/// Every op, dropped after each number of polls that leaves it unfinished. Unpolled, it requests nothing. Polled, it is
+/// requested exactly once, even if nobody waits for the answer.
+fn a_dropped_op_is_requested_once_or_never(wire: Wire) {
     let stage = Stage::new(wire, &[]);
     let mut expected = BTreeMap::new();
     for (at, ask) in ASKS.into_iter().enumerate() {
@@ -103,8 +103,8 @@ fn an_op_that_is_dropped_asks_once_or_not_at_all(wire: Wire) {
     assert_eq!(seen, expected);
 }
 
-/// A reply in parts, dropped after each number of polls: what has gone out is its first parts, each once.
-fn a_reply_that_is_dropped_has_sent_its_first_parts(wire: Wire) {
+/// A reply in parts, dropped after each number of polls: its first parts were sent, each once.
+fn a_dropped_reply_has_sent_its_first_parts(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "tell me", false);
     let delivery = stage.message();
@@ -132,8 +132,8 @@ fn a_reply_that_is_dropped_has_sent_its_first_parts(wire: Wire) {
     delivery.ack();
 }
 
-/// The end of a reply that grows, dropped after each number of polls: it is said once, by whomever.
-fn a_reply_that_grows_says_its_end_once_wherever_it_is_dropped(wire: Wire) {
+/// The end of a streamed reply, dropped after each number of polls: it is sent exactly once.
+fn a_dropped_streamed_reply_sends_its_end_once(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     for polls in 0.. {
         stage.deliver(&discord::dm(), "tell me", false);
@@ -154,13 +154,13 @@ fn a_reply_that_grows_says_its_end_once_wherever_it_is_dropped(wire: Wire) {
     }
 }
 
-/// The next delivery, given up on after each poll, while deliveries come: none is lost, none comes twice.
-fn a_7_a_stream_that_is_given_up_on_at_every_poll_loses_nothing(wire: Wire) {
+/// The next delivery is dropped after each poll while deliveries arrive: none is lost, and none is repeated.
+fn a_7_an_inbox_dropped_at_every_poll_loses_nothing(wire: Wire) {
     const COUNT: usize = 60;
     let mut stage = Stage::new(wire, &[("host_queue", "2")]);
     let (mut taken, mut given_up) = (Vec::new(), 0);
     for n in 0..COUNT {
-        // Every third goes through the buffer, and so comes when the one before it is acked.
+        // Every third is buffered, so it is delivered once the one before it was acknowledged.
         stage.deliver(&discord::dm(), &n.to_string(), n % 3 == 0);
         let Stage { kit, inbox, .. } = &mut stage;
         kit.block_on(async {
@@ -185,31 +185,31 @@ fn a_7_a_stream_that_is_given_up_on_at_every_poll_loses_nothing(wire: Wire) {
     assert_eq!((stats.delivered, stats.refused, stats.duplicates), (COUNT as u64, 0, 0));
 }
 
-/// L-12, L-13: asked once, it is under way, whoever waits for it.
-fn l_12_an_idling_that_is_dropped_goes_on(wire: Wire) {
+/// L-12, L-13: once requested, idling continues although nobody waits for it.
+fn l_12_idling_continues_after_its_future_is_dropped(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     assert!(stage.kit.block_on(cut(stage.relay.go_idle(), 0)).is_none());
-    // The answer may be there at the first look; it is as if it were not.
+    // The answer may be ready at the first poll, which makes no difference.
     stage.kit.block_on(cut(stage.relay.go_idle(), 1));
-    // The answer comes behind the confirmation.
+    // The answer arrives after the confirmation.
     stage.kit.block_on(stage.relay.send("1", "behind it")).unwrap();
     assert_eq!(stage.relay.phase(), Phase::Idle);
     let frame = stage.sees(|frame| frame["type"] != "hello");
     assert_eq!(frame["type"], "going_idle");
     stage.sees_outbound("behind it");
-    // A resume that is not polled resumes nothing; one that is dropped later does.
+    // A resume that is not polled resumes nothing. One that is dropped later does.
     assert!(stage.kit.block_on(cut(stage.relay.resume(), 0)).is_none());
     assert_eq!(stage.relay.phase(), Phase::Idle);
     stage.kit.block_on(cut(stage.relay.resume(), 1));
     stage.notice(|notice| matches!(notice, Notice::Resumed));
     stage.notice(|notice| matches!(notice, Notice::Platform { .. }));
-    // And so the other way down.
+    // The same holds for going dormant.
     stage.kit.block_on(cut(stage.relay.go_dormant(), 1));
     stage.notice(|notice| matches!(notice, Notice::Dormant { .. }));
 }
 
-/// L-14: a disconnect that nobody waits for any more is one all the same; one that was never polled is none.
-fn l_14_a_disconnect_that_is_dropped_goes_on(wire: Wire) {
+/// L-14: a disconnect that is dropped while pending continues. One that was never polled does nothing.
+fn l_14_a_disconnect_continues_after_its_future_is_dropped(wire: Wire) {
     let stage = Stage::new(wire, &[]);
     assert!(stage.kit.block_on(cut(stage.relay.disconnect(), 0)).is_none());
     stage.kit.block_on(stage.relay.send("1", "still here")).unwrap();
@@ -226,8 +226,8 @@ fn l_14_a_disconnect_that_is_dropped_goes_on(wire: Wire) {
     assert_eq!(frames, 1);
 }
 
-/// A state that was not taken is there at the next poll, however many were given up on.
-fn a_watch_that_is_given_up_on_at_every_poll_still_gives_the_last_state(wire: Wire) {
+/// A state that was not returned is returned by the next poll, however many polls were dropped.
+fn a_watch_dropped_at_every_poll_returns_the_last_state(wire: Wire) {
     let Stage { kit, relay, inbox, connector: _connector, .. } = Stage::new(wire, &[]);
     let mut watch = relay.watch();
     kit.block_on(cut(relay.disconnect(), 1));

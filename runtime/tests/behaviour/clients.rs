@@ -1,4 +1,4 @@
-//! H-6, X-1: what clients of the server of signed deliveries and of the metrics page can cost the others.
+//! H-6, X-1: clients of the webhook server and of the metrics page cannot block others.
 
 use super::deliveries::{HELLO, ask, connect, sending, served, signed, status, until};
 use super::{SOON, Stage, Wire};
@@ -6,22 +6,22 @@ use relayline_runtime::Relay;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-/// What every client may say without a signature.
+/// A request that needs no signature.
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
 
-/// A counter of the metrics page.
+/// Returns a counter of the metrics page.
 fn counted(relay: &Relay, name: &str) -> u64 {
     let page = relay.metrics();
     let line = page.lines().find_map(|line| line.strip_prefix(&format!("relayline_{name}_total ")));
     line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
 }
 
-/// A signed request that delivers nothing: its answer is 400, and its connection stays.
+/// Returns a signed request that delivers nothing: its answer is 400, and its connection stays open.
 fn signed_request() -> String {
     format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n{}\r\n{{}}", signed("{}", "dk", 0))
 }
 
-/// Asks, and reads the answer, which is JSON and in an object.
+/// Sends a request and reads the answer, a JSON object.
 fn say(client: &mut TcpStream, request: &str) -> String {
     client.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
@@ -33,7 +33,7 @@ fn say(client: &mut TcpStream, request: &str) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// Waits for the end of a connection, in good order or not; what came before it.
+/// Waits for the end of a connection, orderly or not. Returns the bytes before it.
 fn end(client: &mut TcpStream) -> String {
     let mut rest = Vec::new();
     match client.read_to_end(&mut rest) {
@@ -48,7 +48,7 @@ fn is_open(client: &TcpStream) -> bool {
     client.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
-/// Clients that say as much each, and nothing more.
+/// Returns clients that each send `words` and then nothing more.
 fn idle(address: SocketAddr, count: usize, words: &str) -> Vec<TcpStream> {
     let dial = || {
         let mut client = connect(address);
@@ -58,9 +58,9 @@ fn idle(address: SocketAddr, count: usize, words: &str) -> Vec<TcpStream> {
     std::iter::repeat_with(dial).take(count).collect()
 }
 
-/// However they idle: without a word, in a head, or in a body whose signature may still turn out right.
+/// This holds for clients that send nothing, a part of a head, or a part of a body whose signature may be valid.
 #[test]
-fn h_6_idle_clients_do_not_shut_out_a_signed_one() {
+fn h_6_idle_clients_do_not_block_a_signed_one() {
     let body = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n{}\r\n{{", signed("{", "dk", 0));
     for words in ["", "POST / HTTP/1.1\r\nhost", &body] {
         let (mut stage, address) = served(&[("delivery_read_timeout", "30s")]);
@@ -74,9 +74,9 @@ fn h_6_idle_clients_do_not_shut_out_a_signed_one() {
     }
 }
 
-/// Idle is measured from the last answer, so that whoever signs now and then outlives those who do nothing.
+/// Idleness is measured from the last answer, so that a client with occasional signed requests outlives idle ones.
 #[test]
-fn h_6_the_longest_idle_leaves_first() {
+fn h_6_the_longest_idle_connection_is_closed_first() {
     let (stage, address) = served(&[("delivery_connections", "2"), ("delivery_read_timeout", "30s")]);
     let mut first = connect(address);
     assert_eq!(status(&say(&mut first, &signed_request())), 400);
@@ -89,7 +89,7 @@ fn h_6_the_longest_idle_leaves_first() {
     assert_eq!(counted(&stage.relay, "http_closed_by_slot"), 1);
 }
 
-/// A delivery that waits for the host keeps its slot, and the next client waits for one.
+/// A delivery that waits for the host keeps its slot, and the next client waits for a slot.
 #[test]
 fn h_6_a_request_under_way_is_not_closed_for_another() {
     let (mut stage, address) = served(&[("delivery_connections", "1")]);
@@ -104,9 +104,9 @@ fn h_6_a_request_under_way_is_not_closed_for_another() {
     assert_eq!(counted(&stage.relay, "http_closed_by_slot"), 0);
 }
 
-/// One answer each, whatever they ask.
+/// Each of them gets one answer, whatever the request.
 #[test]
-fn h_6_whoever_does_not_sign_keeps_no_connection() {
+fn h_6_an_unsigned_request_closes_its_connection() {
     let (_stage, address) = served(&[]);
     let forged = signed_request().replace("x-relay-signature: ", "x-relay-signature: 0");
     let forged = forged.replace("X-Relay-Signature: ", "X-Relay-Signature: 0");
@@ -134,10 +134,10 @@ fn h_6_whoever_does_not_sign_keeps_no_connection() {
 }
 
 #[test]
-fn h_6_a_connection_has_a_greatest_age() {
+fn h_6_a_connection_has_a_maximum_age() {
     let settings = [("http_connection_age", "200ms"), ("delivery_read_timeout", "30s")];
     let (mut stage, address) = served(&settings);
-    // A client's turn ends with it, however busy it looks.
+    // The connection ends while the client's request is incomplete, however busy the client looks.
     for words in ["", "POST / HTTP/1.1\r\nhost: x\r\n", &signed_request()[..90]] {
         let mut client = connect(address);
         client.write_all(words.as_bytes()).unwrap();
@@ -147,7 +147,7 @@ fn h_6_a_connection_has_a_greatest_age() {
     say(&mut client, &signed_request());
     assert_eq!(end(&mut client), "");
     assert_eq!(counted(&stage.relay, "http_closed_by_age"), 4);
-    // The host's does not: the answer still comes, and then the end.
+    // A request that the host handles is still answered, and then the connection ends.
     let mut client = connect(address);
     let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n", HELLO.len());
     write!(client, "{head}{}\r\n{HELLO}", signed(HELLO, "dk", 0)).unwrap();
@@ -158,10 +158,10 @@ fn h_6_a_connection_has_a_greatest_age() {
     assert!(status(&answer) == 200 && answer.contains("\r\nconnection: close\r\n"), "{answer}");
 }
 
-/// RFC 9112, 2.2 and 3.2: what a proxy before this server may read otherwise is refused, in later requests of a
-/// connection, too.
+/// RFC 9112, 2.2 and 3.2: a head that a proxy in front of this server may read differently is refused, also in later
+/// requests of a connection.
 #[test]
-fn h_6_heads_that_can_be_misread_are_400() {
+fn h_6_ambiguous_heads_are_400() {
     let (_stage, address) = served(&[]);
     let good = signed_request();
     for (bad, why) in [
@@ -186,7 +186,7 @@ fn h_6_heads_that_can_be_misread_are_400() {
             assert!(answer.contains("connection: close"), "{bad:?}: {answer}");
         }
     }
-    // HTTP/1.0 knows no Host, and a body may hold anything.
+    // HTTP/1.0 has no Host header, and a body may contain anything.
     assert!(ask(address, "GET /healthz HTTP/1.0\r\n", "").contains("200 OK"));
     let mut client = connect(address);
     client.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").unwrap();
@@ -197,13 +197,13 @@ fn h_6_heads_that_can_be_misread_are_400() {
     let mut client = connect(address);
     for _ in 0..2 {
         let answer = say(&mut client, &lines);
-        assert!(answer.contains("no JSON object"), "{answer}");
+        assert!(answer.contains("not a JSON object"), "{answer}");
     }
 }
 
-/// sixteen that say nothing do not keep the page from who scrapes it.
+/// sixteen silent clients do not block a scraper.
 #[test]
-fn x_2_idle_clients_do_not_shut_out_a_scraper() {
+fn x_2_idle_clients_do_not_block_a_scraper() {
     for words in ["", "GET /metrics HTTP/1.1\r\nhost", "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n"] {
         let stage = Stage::new(Wire::Tcp, &[]);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -212,7 +212,7 @@ fn x_2_idle_clients_do_not_shut_out_a_scraper() {
         let mut clients = idle(address, 16, words);
         let have_asked = words.ends_with("\r\n\r\n");
         if have_asked {
-            // Each has had its page, and may ask for more.
+            // Each has received its page, and may request more.
             clients.iter_mut().for_each(|client| client.read_exact(&mut [0; 1000]).unwrap());
         }
         let page = ask(address, "GET /metrics HTTP/1.1\r\n", "");
@@ -228,7 +228,7 @@ fn x_2_idle_clients_do_not_shut_out_a_scraper() {
     }
 }
 
-/// nor does one that asks and asks, and reads nothing of its answers.
+/// a client that sends requests without reading the answers is cut off, too.
 #[test]
 fn h_6_x_1_a_client_that_reads_nothing_is_cut_off() {
     let stage = Stage::new(Wire::Tcp, &[("delivery_read_timeout", "50ms")]);

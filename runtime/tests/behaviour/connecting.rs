@@ -1,4 +1,4 @@
-//! Connecting by one call: what it resolves to, and why it does not.
+//! Connecting with one call: its result, and its errors.
 
 use super::server::{Reply, Server};
 use super::{Stage, Wire};
@@ -20,12 +20,12 @@ fn connect_resolves_when_connected() {
     let (relay, mut inbox) = kit.block_on(connect(connector.url(), ("discord", 42))).unwrap();
     assert_eq!(relay.phase(), Phase::Connected);
     assert_eq!(relay.config().machine.identities[0].bot_id, "42");
-    // The host still gets the notice.
+    // The host still receives the notice.
     assert!(matches!(kit.block_on(inbox.next()), Some(Incoming::Notice(_))));
 }
 
 #[test]
-fn connect_says_why_it_does_not() {
+fn a_failed_connect_names_the_reason() {
     let kit = Kit::new();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", nobody.local_addr().unwrap());
@@ -48,7 +48,7 @@ fn connect_says_why_it_does_not() {
 }
 
 #[test]
-fn a_builder_can_wait_for_a_connector_that_is_not_there_yet() {
+fn a_builder_can_wait_for_a_connector_to_start() {
     let kit = Kit::new();
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = port.local_addr().unwrap();
@@ -77,7 +77,7 @@ fn h_4_a_builder_provisions_first() {
     let kit = Kit::new();
     let server = Server::start(vec![Reply::answer("200 OK", "", r#"{"secret":"s"}"#)]);
     let builder = Builder::new(server.url("")).identity(("discord", "1")).access_token("acc3ss");
-    // Nobody takes the dial.
+    // Nobody accepts the dial.
     let error = kit.block_on(builder.connect()).unwrap_err();
     assert!(matches!(error, ConnectError::NotConnected { .. }), "{error:?}");
     let heard = server.heard();

@@ -1,4 +1,4 @@
-//! H-6, C-3: signed deliveries, over real sockets.
+//! H-6, C-3: signed webhook requests, over real sockets.
 
 use super::pulling::held;
 use super::stage::EventIds;
@@ -17,7 +17,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub(super) const HELLO: &str = r#"{"type":"message","event":{"text":"hello","source":{"chat_id":"1"}}}"#;
 
-/// A gateway that takes deliveries signed with `dk`, and dials a connector.
+/// Starts a gateway that accepts requests signed with `dk`, and dials a connector.
 pub(super) fn served(settings: &[(&str, &str)]) -> (Stage, SocketAddr) {
     served_with(settings, |_| ())
 }
@@ -41,7 +41,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// The headers that sign a body with a key, so many seconds ago.
+/// Returns the headers that sign a body with a key, this many seconds ago.
 pub(super) fn signed(body: impl AsRef<[u8]>, key: &str, ago: i64) -> String {
     let at = now().checked_add_signed(-ago).unwrap();
     let signature = sign(body.as_ref(), &Secret::new(key), at);
@@ -54,7 +54,7 @@ pub(super) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// One request on a connection of its own: all that is answered, until the server closes.
+/// Sends one request on its own connection. Returns everything until the server closes.
 pub(super) fn ask(address: SocketAddr, head: &str, body: impl AsRef<[u8]>) -> String {
     let (mut stream, body) = (connect(address), body.as_ref());
     let length = body.len();
@@ -69,7 +69,7 @@ pub(super) fn post(address: SocketAddr, path: &str, headers: &str, body: impl As
     ask(address, &format!("POST {path} HTTP/1.1\r\n{headers}"), body)
 }
 
-/// The same in the background, well signed: the answer's status.
+/// Sends a signed request in the background. Returns the status of the answer.
 pub(super) fn sending(address: SocketAddr, body: &'static str) -> JoinHandle<u16> {
     std::thread::spawn(move || status(&post(address, "/", &signed(body, "dk", 0), body)))
 }
@@ -80,7 +80,7 @@ pub(super) fn status(answer: &str) -> u16 {
     status.unwrap_or_else(|| panic!("no answer: {answer:?}")).parse().unwrap()
 }
 
-/// Waits until the gateway has counted as much.
+/// Waits until `is_so` holds for the gateway.
 #[track_caller]
 pub(super) fn until(what: &str, relay: &Relay, is_so: impl Fn(&Relay) -> bool) {
     let started = Instant::now();
@@ -90,9 +90,9 @@ pub(super) fn until(what: &str, relay: &Relay, is_so: impl Fn(&Relay) -> bool) {
     }
 }
 
-/// Each has its status, and nothing of it reaches the host: what does is the one that is as it should be.
+/// Each has its status, and does not reach the host. Only the valid one does.
 #[test]
-fn h_6_what_is_not_as_it_should_be_has_its_status_and_reaches_nobody() {
+fn h_6_an_invalid_request_has_its_status_and_is_dropped() {
     let (mut stage, address) = served(&[]);
     let interrupt = r#"{"type":"interrupt","session_key":"k"}"#;
     let good = |body: &str| signed(body, "dk", 0);
@@ -141,9 +141,9 @@ fn h_6_without_a_key_every_delivery_is_401() {
     assert_eq!(stage.relay.stats().delivered, 0);
 }
 
-/// The new key and the old one, while a rotation lasts.
+/// Both the new key and the old one are accepted during a rotation.
 #[test]
-fn h_6_either_key_of_a_rotation_will_do() {
+fn h_6_either_key_of_a_rotation_is_accepted() {
     let (mut stage, address) = served_with(&[], |config| {
         config.machine.delivery_keys = vec![Secret::new("new"), Secret::new("old")]
     });
@@ -154,9 +154,9 @@ fn h_6_either_key_of_a_rotation_will_do() {
     }
 }
 
-/// The host's word is the answer: dropped means not taken.
+/// The host's outcome decides the answer: a dropped delivery was not accepted.
 #[test]
-fn h_6_what_the_host_does_not_take_is_503() {
+fn h_6_a_refused_delivery_is_503() {
     let (mut stage, address) = served(&[]);
     for refuse in [true, false] {
         let client = sending(address, HELLO);
@@ -184,7 +184,7 @@ fn h_6_a_full_queue_of_the_host_is_503_at_once() {
 }
 
 #[test]
-fn h_6_a_host_that_says_nothing_is_504() {
+fn h_6_a_host_that_does_not_settle_is_504() {
     let (mut stage, address) = served(&[("delivery_timeout", "50ms")]);
     let client = sending(address, HELLO);
     let held = stage.message();
@@ -192,7 +192,7 @@ fn h_6_a_host_that_says_nothing_is_504() {
     held.ack();
 }
 
-/// L-16: it overtakes what is queued, and has its answer at once.
+/// L-16: it overtakes queued messages, and is answered at once.
 #[test]
 fn h_6_an_interrupt_overtakes_messages() {
     let (mut stage, address) = served(&[("host_queue", "1")]);
@@ -208,7 +208,7 @@ fn h_6_an_interrupt_overtakes_messages() {
     assert_eq!(client.join().unwrap(), 200);
 }
 
-/// A client that does not get on is cut off: in its head, and in its body.
+/// A client that makes no progress is cut off, in its head and in its body.
 #[test]
 fn h_6_a_slow_client_is_cut_off() {
     let (stage, address) = served(&[("delivery_read_timeout", "50ms")]);
@@ -231,7 +231,7 @@ fn h_6_a_slow_client_is_cut_off() {
     assert_eq!(stage.relay.stats().slow_deliveries, 1);
 }
 
-/// However much a client means to send, it is cut off; one that asks first is told before it sends anything.
+/// A body that is too large is cut off. A client that asks first is rejected before it sends the body.
 #[test]
 fn h_6_a_huge_body_is_not_read_to_its_end() {
     let (_stage, address) = served(&[]);
@@ -263,9 +263,9 @@ fn h_6_it_works_while_the_connector_cannot_be_reached() {
     assert_eq!(stage.relay.stats().handshakes, 0);
 }
 
-/// The host is told where and why, and everything else goes on.
+/// The host gets the address and the cause, and everything else works.
 #[test]
-fn h_6_a_bind_failure_leaves_the_outbound_connection_working() {
+fn h_6_a_bind_failure_does_not_affect_the_connection() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
@@ -281,7 +281,7 @@ fn h_6_a_bind_failure_leaves_the_outbound_connection_working() {
     stage.kit.block_on(stage.relay.send("1", "all is well")).unwrap();
 }
 
-/// With the gateway its server ends: who waits has an answer, and the port is free.
+/// The server ends with the gateway: waiting clients are answered, and the port is free.
 #[test]
 fn h_6_the_server_ends_with_the_gateway() {
     let (mut stage, address) = served(&[]);

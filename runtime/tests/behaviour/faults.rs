@@ -1,4 +1,4 @@
-//! What goes wrong on the way, and at the host: the connection goes on, or comes back, and nothing is lost by it.
+//! Faults of the network and of the host: the connection continues or is restored, and nothing is lost.
 
 use super::peer::{Link, Peer, buffered, inbound};
 use super::stage::{HALF_DEAD, opener};
@@ -20,17 +20,17 @@ use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 over_each_wire! {
-    w_2_a_connection_that_breaks_in_the_middle_of_a_frame_has_not_said_it,
-    l_11_a_half_open_connection_is_found_out,
+    w_2_a_frame_cut_by_a_broken_connection_is_dropped,
+    l_11_a_half_open_connection_is_detected,
     l_11_pings_are_answered_while_the_host_is_blocked,
-    a_6_what_came_before_the_socket_died_is_not_lost_on_a_slow_host,
-    w_1_one_message_of_many_lines_is_taken_in_whole,
+    a_6_a_slow_host_gets_events_from_before_the_socket_broke,
+    w_1_a_message_of_many_lines_is_read_completely,
     a_2_a_host_that_panics_in_a_task_loses_nothing,
     l_13_dormant_and_resumed_loses_nothing,
-    l_12_an_idleness_that_is_not_confirmed_changes_nothing,
+    l_12_without_a_confirmation_nothing_changes,
 }
 
-/// The next message; notices are passed over.
+/// Returns the next message. Skips notices.
 #[track_caller]
 fn message(kit: &Kit, inbox: &mut Inbox) -> Delivery {
     loop {
@@ -42,7 +42,7 @@ fn message(kit: &Kit, inbox: &mut Inbox) -> Delivery {
     }
 }
 
-/// The end of the next connection.
+/// Returns the reason of the next disconnect.
 #[track_caller]
 fn disconnected(kit: &Kit, inbox: &mut Inbox) -> String {
     loop {
@@ -54,12 +54,12 @@ fn disconnected(kit: &Kit, inbox: &mut Inbox) -> String {
     }
 }
 
-/// W-2: what a connection had not said to its end when it broke was never said: in the middle of a WebSocket frame's
-/// head, of its payload, or of a line between two of them.
-fn w_2_a_connection_that_breaks_in_the_middle_of_a_frame_has_not_said_it(wire: Wire) {
+/// W-2: a frame that was incomplete when its connection broke was never received. The cut is inside the head of a
+/// WebSocket frame, inside its payload, or inside a line between two frames.
+fn w_2_a_frame_cut_by_a_broken_connection_is_dropped(wire: Wire) {
     let line = format!("{}\n", buffered("cut", "b-1"));
     let frame = |payload: &[u8]| {
-        // A text message under 64 KiB, as a server writes it.
+        // A text message under 64 KiB, as a server encodes it.
         let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
         [&[0x81, 126], &length[..], payload].concat()
     };
@@ -88,19 +88,19 @@ fn w_2_a_connection_that_breaks_in_the_middle_of_a_frame_has_not_said_it(wire: W
     }
 }
 
-/// L-11: a peer that is gone without a word is found out by its silence, and dialled again.
-fn l_11_a_half_open_connection_is_found_out(wire: Wire) {
+/// L-11: a peer that has vanished silently is detected by its silence, and dialled again.
+fn l_11_a_half_open_connection_is_detected(wire: Wire) {
     let peer = Peer::listen(wire);
     let kit = Kit::new();
     let settings = [("ping_interval", "40ms"), ("ping_timeout", "40ms"), ("close_timeout", "40ms")];
     let (relay, mut inbox) = peer.connect(&kit, &settings);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // It reads nothing more, so it answers no ping; the socket stays open.
+            // It reads nothing more, so it answers no ping. The socket stays open.
             let silent = peer.accept();
             let mut wire = peer.accept();
             wire.say(&inbound("back"));
-            // Until the test has seen it, pings are answered.
+            // Pings are answered until the test has seen the frame.
             assert_eq!(wire.frame().unwrap()["action"]["content"], "seen");
             drop(silent);
         });
@@ -114,8 +114,8 @@ fn l_11_a_half_open_connection_is_found_out(wire: Wire) {
     });
 }
 
-/// L-11, A-6: a host that takes nothing, and whose thread is blocked, keeps nobody from being answered: the peer's
-/// pings, and the requests of other threads.
+/// L-11, A-6: a host that takes nothing and blocks its thread does not delay the answers to the peer's pings and to
+/// requests of other threads.
 fn l_11_pings_are_answered_while_the_host_is_blocked(wire: Wire) {
     let peer = Peer::listen(wire);
     let kit = Kit::new();
@@ -138,7 +138,7 @@ fn l_11_pings_are_answered_while_the_host_is_blocked(wire: Wire) {
         }
         wire
     });
-    // The host does nothing at all until all of them are answered.
+    // The host's thread is blocked until all of them are answered.
     let mut wire = answered.join().unwrap();
     for n in 0..20 {
         let delivery = message(&kit, &mut inbox);
@@ -154,9 +154,9 @@ fn l_11_pings_are_answered_while_the_host_is_blocked(wire: Wire) {
     drop(answers.join().unwrap());
 }
 
-/// a socket that dies while the host takes nothing is found out when it takes something; what had come over it
-/// by then is not lost, and a request meanwhile fails in its own time (O-4).
-fn a_6_what_came_before_the_socket_died_is_not_lost_on_a_slow_host(wire: Wire) {
+/// if a socket breaks while the host takes nothing, this is detected when the host takes something. Everything
+/// received before is delivered, and a request meanwhile times out as usual (O-4).
+fn a_6_a_slow_host_gets_events_from_before_the_socket_broke(wire: Wire) {
     const COUNT: usize = 50;
     let peer = Peer::listen(wire);
     let kit = Kit::new();
@@ -181,7 +181,7 @@ fn a_6_what_came_before_the_socket_died_is_not_lost_on_a_slow_host(wire: Wire) {
     assert!(!disconnected(&kit, &mut inbox).is_empty());
 }
 
-/// a panic in the host's task is a refusal of what it held; everything else goes on.
+/// a panic in the host's task refuses the deliveries that it held. Everything else continues.
 fn a_2_a_host_that_panics_in_a_task_loses_nothing(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "too much for me", true);
@@ -202,7 +202,8 @@ fn a_2_a_host_that_panics_in_a_task_loses_nothing(wire: Wire) {
     stage.sees(|frame| frame["type"] == "inbound_ack");
 }
 
-/// L-13: dormant means closed, confirmed and held; what comes meanwhile is buffered, and there after the resume.
+/// L-13: a dormant gateway is confirmed, closed and held. Events meanwhile are buffered, and delivered after the
+/// resume.
 fn l_13_dormant_and_resumed_loses_nothing(wire: Wire) {
     let mut stage = Stage::new(wire, &[("dormant_delay", "60s")]);
     assert!(stage.kit.block_on(stage.relay.go_dormant()).unwrap());
@@ -222,8 +223,8 @@ fn l_13_dormant_and_resumed_loses_nothing(wire: Wire) {
     stage.sees(|frame| frame["type"] == "inbound_ack");
 }
 
-/// L-12: a connector that does not confirm leaves all as it was, going dormant included.
-fn l_12_an_idleness_that_is_not_confirmed_changes_nothing(wire: Wire) {
+/// L-12: if the connector does not confirm, nothing changes. This includes going dormant.
+fn l_12_without_a_confirmation_nothing_changes(wire: Wire) {
     let mut stage = Stage::new(wire, &[("idle_timeout", "50ms")]);
     stage.connector.control(Act::IdleAck { on: false }).unwrap();
     assert!(!stage.kit.block_on(stage.relay.go_idle()).unwrap());
@@ -233,9 +234,9 @@ fn l_12_an_idleness_that_is_not_confirmed_changes_nothing(wire: Wire) {
     stage.message().ack();
 }
 
-/// L-4: an address that says nothing does not cost the dial when the host has another.
+/// L-4: an address that does not answer does not fail the dial if the host has another address.
 #[test]
-fn l_4_a_dead_address_does_not_cost_the_dial() {
+fn l_4_a_dead_address_does_not_fail_the_dial() {
     let (connector, kit) = (Stage::connector(Wire::Memory), Kit::new());
     let config = config(&format!("ws://{HALF_DEAD}"), &[("dial_timeout", "60s")]);
     let (relay, mut inbox) = connect(&kit, Wire::Memory, config, opener(&connector));
@@ -244,16 +245,16 @@ fn l_4_a_dead_address_does_not_cost_the_dial() {
     assert_eq!(relay.stats().dials, 1);
 }
 
-/// L-7, L-8: before the first handshake a refusal is an ordinary failure, and an expired token always is one; each is
-/// told, and the next dial gets in.
+/// L-7, L-8: before the first handshake a refusal is an ordinary failure, and an expired token always is. Each is
+/// reported, and the next dial succeeds.
 #[test]
-fn l_7_refusals_that_are_no_revocation_are_told_and_got_over() {
+fn l_7_refusals_without_a_revocation_are_survived() {
     let told = refused_by(UpgradeRefusal::Http);
     assert!(told.contains("401") && told.contains("secret"), "{told}");
     assert_eq!(refused_by(UpgradeRefusal::Close), "revoked");
 }
 
-/// Returns the reason that the host is told of the refused upgrade.
+/// Returns the reported reason of the refused upgrade.
 fn refused_by(upgrade_refusal: UpgradeRefusal) -> String {
     let accounts = ConnectorConfig { upgrade_refusal, ..ConnectorConfig::default() };
     let accounts = accounts.gateway("gw-1", Secret::new("s3cret".to_owned()));
@@ -275,8 +276,8 @@ fn refused_by(upgrade_refusal: UpgradeRefusal) -> String {
     reason
 }
 
-/// W-1: a message of megabytes is taken in piece by piece; requests and timers have their turn in between.
-fn w_1_one_message_of_many_lines_is_taken_in_whole(wire: Wire) {
+/// W-1: a message of several megabytes is read in pieces. Requests and timers are served in between.
+fn w_1_a_message_of_many_lines_is_read_completely(wire: Wire) {
     const COUNT: usize = 2000;
     let peer = Peer::listen(wire);
     let kit = Kit::new();

@@ -1,4 +1,4 @@
-//! The HTTP client: what goes over the wire, and how each failure is told.
+//! The HTTP client: its bytes on the wire, and the message of each failure.
 
 use super::may_move;
 use super::server::{Reply, Server};
@@ -32,7 +32,7 @@ fn send(request: &Request) -> Result<HttpResponse, Failure> {
 }
 
 #[test]
-fn a_request_goes_out_as_it_is_and_the_answer_comes_back_whole() {
+fn a_request_is_sent_unchanged_and_its_answer_is_whole() {
     let chunked =
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nX-Kind: a\r\n\r\n2\r\n{}\r\n1\r\n\n\r\n0\r\n\r\n";
     let server = Server::start(vec![
@@ -47,7 +47,7 @@ fn a_request_goes_out_as_it_is_and_the_answer_comes_back_whole() {
         assert_eq!((answer.status, &answer.body[..]), (status, body.as_bytes()));
         let has_kind = answer.headers.get("x-kind").is_some_and(|kind| kind == "a");
         assert_eq!(has_kind, matches!(body, "{}\n" | "{\"a\":1}"));
-        // C-4: an answer may hold a secret.
+        // C-4: an answer may contain a secret.
         assert!(!format!("{answer:?}").contains("to the end"));
 
         let heard = server.heard();
@@ -65,9 +65,9 @@ fn a_request_goes_out_as_it_is_and_the_answer_comes_back_whole() {
     }
 }
 
-/// A redirect is an answer like others, and an exchange is one connection.
+/// A redirect is an ordinary answer, and an exchange is one connection.
 #[test]
-fn no_redirect_is_followed_and_nothing_is_tried_twice() {
+fn no_redirect_is_followed_and_nothing_is_retried() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     elsewhere.set_nonblocking(true).unwrap();
     let location = format!("location: http://{}/relay/enroll\r\n", elsewhere.local_addr().unwrap());
@@ -88,7 +88,7 @@ fn no_redirect_is_followed_and_nothing_is_tried_twice() {
 }
 
 #[test]
-fn an_answer_is_cut_off_one_byte_above_what_is_allowed() {
+fn an_answer_is_cut_off_one_byte_above_the_limit() {
     let body = "x".repeat(200 << 10);
     let whole = Reply::answer("200 OK", "", &body);
     let endless = Reply::Hang(format!("HTTP/1.1 200 OK\r\n\r\n{body}").into_bytes());
@@ -100,7 +100,7 @@ fn an_answer_is_cut_off_one_byte_above_what_is_allowed() {
 }
 
 #[test]
-fn each_failure_is_told_apart() {
+fn each_failure_has_its_message() {
     let refused = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}/", listener.local_addr().unwrap())

@@ -1,4 +1,4 @@
-//! Much at once, counted: nothing is lost, nothing comes twice, every future resolves.
+//! Load tests with counts: nothing is lost, nothing is repeated, every future resolves.
 
 use super::peer::{Link, Peer, inbound_line, result_line};
 use super::stage::opener;
@@ -21,26 +21,26 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 over_each_wire! {
-    a_7_ten_thousand_messages_each_way_at_once,
-    a_peer_that_writes_first_and_reads_later_is_no_deadlock,
-    o_4_a_flood_does_not_hold_up_a_timer,
+    a_7_ten_thousand_messages_in_each_direction_at_once,
+    a_peer_that_reads_only_after_writing_is_served,
+    o_4_a_flood_does_not_delay_a_timer,
     l_14_a_disconnect_under_load_leaves_nothing_pending,
     a_hundred_hosts_in_one_process_do_not_mix,
 }
 
-/// Reads requests and passes their ids on to be answered; gives their contents at the connection's end.
+/// Reads requests and passes their ids on to be answered. Returns their contents at the end of the connection.
 fn read_all(mut wire: Link, requests: Sender<String>) -> Vec<String> {
     let mut contents = Vec::new();
     while let Some((id, content)) = wire.request() {
         contents.push(content);
-        // Who answers may have ended before who reads.
+        // The answering thread may have ended before the reading one.
         let _ = requests.send(id);
     }
     contents
 }
 
-/// Writes so many live messages, a few at a time, answering what comes meanwhile; goes on answering until there is no
-/// more.
+/// Writes `count` live messages, a few at a time, and answers requests in between. Continues to answer until there are
+/// no more.
 fn write_all(mut wire: Link, count: usize, requests: &Receiver<String>) {
     for n in (0..count).step_by(20) {
         let said: String = (n..n + 20).map(|n| inbound_line(&n.to_string())).collect();
@@ -53,7 +53,7 @@ fn write_all(mut wire: Link, count: usize, requests: &Receiver<String>) {
     }
 }
 
-/// Takes messages until there are so many; their texts.
+/// Takes `count` messages. Returns their texts.
 async fn take(inbox: &mut Inbox, count: usize) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.len() < count {
@@ -65,8 +65,8 @@ async fn take(inbox: &mut Inbox, count: usize) -> Vec<String> {
     texts
 }
 
-/// ten thousand each way at the same time, in order.
-fn a_7_ten_thousand_messages_each_way_at_once(wire: Wire) {
+/// ten thousand messages in each direction at the same time, in order.
+fn a_7_ten_thousand_messages_in_each_direction_at_once(wire: Wire) {
     const COUNT: usize = 10_000;
     let peer = Peer::listen(wire);
     let kit = Kit::new();
@@ -98,9 +98,9 @@ fn a_7_ten_thousand_messages_each_way_at_once(wire: Wire) {
     assert_eq!((stats.delivered, stats.duplicates, stats.stray_results), (COUNT as u64, 0, 0));
 }
 
-/// A peer that reads nothing before it has said all it has to say: a gateway that stopped reading while it cannot
-/// write would wait for it for ever.
-fn a_peer_that_writes_first_and_reads_later_is_no_deadlock(wire: Wire) {
+/// The peer reads nothing until it has written everything. A gateway that stopped reading while it cannot write would
+/// wait for ever.
+fn a_peer_that_reads_only_after_writing_is_served(wire: Wire) {
     const COUNT: usize = 800;
     const SENDS: usize = 200;
     let peer = Peer::listen(wire);
@@ -132,9 +132,9 @@ fn a_peer_that_writes_first_and_reads_later_is_no_deadlock(wire: Wire) {
     });
 }
 
-/// Timers have their turn however much comes in: a request that nobody answers fails in its time (O-4), while the
-/// peer talks without a pause. What it says is nothing that a host could be slow to take: the loop never rests.
-fn o_4_a_flood_does_not_hold_up_a_timer(wire: Wire) {
+/// Timers fire however much arrives: a request without an answer fails in time (O-4) while the peer sends without a
+/// pause. Its frames need no host, so the loop never rests.
+fn o_4_a_flood_does_not_delay_a_timer(wire: Wire) {
     let peer = Peer::listen(wire);
     let kit = Kit::new();
     let (relay, mut inbox) = peer.connect(&kit, &[("request_timeout", "200ms")]);
@@ -143,7 +143,7 @@ fn o_4_a_flood_does_not_hold_up_a_timer(wire: Wire) {
         let flood = scope.spawn(|| {
             let mut wire = peer.accept();
             let noise = "{\"type\":\"noise\"}\n".repeat(50_000);
-            // It ends when the timer has fired, or nobody waits for that any more.
+            // It ends when the timer has fired, or when the test has given up.
             let until = Instant::now() + SOON;
             while !over.load(Ordering::SeqCst) && Instant::now() < until {
                 wire.say_lines(noise.clone());
@@ -163,8 +163,8 @@ fn o_4_a_flood_does_not_hold_up_a_timer(wire: Wire) {
     });
 }
 
-/// L-14: a disconnect under load, from a peer that answers nothing and goes on talking: all that waits gets its
-/// answer, and the stream its end.
+/// L-14: a disconnect under load, from a peer that answers nothing and keeps sending. All pending requests complete,
+/// and the stream ends.
 fn l_14_a_disconnect_under_load_leaves_nothing_pending(wire: Wire) {
     const COUNT: usize = 1000;
     let peer = Peer::listen(wire);
@@ -175,7 +175,7 @@ fn l_14_a_disconnect_under_load_leaves_nothing_pending(wire: Wire) {
         scope.spawn(|| {
             let mut wire = peer.accept();
             let mut n = 0;
-            // Until the gateway has gone.
+            // Until the gateway is gone.
             while wire.0.send(inbound_line(&n.to_string()).into()).is_ok() {
                 n += 1;
             }
@@ -185,7 +185,7 @@ fn l_14_a_disconnect_under_load_leaves_nothing_pending(wire: Wire) {
             let answers: Vec<_> = (0..COUNT).map(|_| relay.submit(send())).collect();
             let answers: FuturesUnordered<_> = answers.into_iter().map(Result::unwrap).collect();
             let ended = answers.map(|answer| answer.unwrap_err().kind).collect::<Vec<_>>();
-            // It ends by itself; what had been queued for the host by then is still handed over.
+            // The stream ends by itself. Deliveries that were queued by then are still handed out.
             let rest = inbox.by_ref().collect::<Vec<_>>();
             let ((), kinds, rest) = futures_util::join!(relay.disconnect(), ended, rest);
             assert_eq!(kinds.len(), COUNT);
@@ -203,7 +203,7 @@ fn send() -> relayline_core::command::Command {
     relayline_core::command::Command::Op(Op::Send(send))
 }
 
-/// A hundred gateways in one process, each with its own conversation.
+/// A hundred gateways in one process each have a conversation of their own.
 fn a_hundred_hosts_in_one_process_do_not_mix(wire: Wire) {
     const COUNT: usize = 100;
     let name = |n: usize| format!("gw-{n}");

@@ -1,4 +1,4 @@
-//! Files (H-7), streamed.
+//! Streamed files (H-7).
 
 use super::authority::{Authority, NOW};
 use super::server::{Heard, Reply, Server};
@@ -19,11 +19,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What a transfer may hold in memory, in bytes, however large the file.
+/// Maximum memory of a transfer, in bytes, however large the file.
 const MEMORY: u64 = 512 << 10;
 const LARGE: u64 = 24 << 20;
 
-/// A file that exists only as it is read or written: the byte at each place is known.
+/// A file that is generated while it is read, and checked while it is written: the byte at each position is known.
 struct Pattern {
     at: u64,
     length: u64,
@@ -69,7 +69,7 @@ fn pattern(length: u64) -> Pattern {
     Pattern { at: 0, length }
 }
 
-/// A gateway that never gets to connect, which files do not need.
+/// Starts a gateway that never connects. Files do not need a connection.
 fn gateway(server: &Server) -> (Kit, Relay, Inbox) {
     let kit = Kit::new();
     let (relay, inbox) = kit.connect(with_credentials(&server.url("")));
@@ -83,7 +83,7 @@ fn with_credentials(url: &str) -> GatewayConfig {
     config
 }
 
-/// Runs a future on this thread, which is the one that is measured.
+/// Runs a future on this thread, whose memory is measured.
 fn in_constant_memory<T>(kit: &Kit, future: impl Future<Output = T>) -> T {
     let mut result = None;
     let memory = measure(|| result = Some(kit.block_on(future)));
@@ -91,7 +91,7 @@ fn in_constant_memory<T>(kit: &Kit, future: impl Future<Output = T>) -> T {
     result.unwrap()
 }
 
-/// Whose upgrade token it came with.
+/// Returns the gateway of the request's upgrade token.
 fn whose(heard: &Heard) -> Option<String> {
     let bearer = heard.header("authorization")?.strip_prefix("Bearer ")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -99,7 +99,7 @@ fn whose(heard: &Heard) -> Option<String> {
 }
 
 #[test]
-fn h_7_an_upload_is_streamed_in_constant_memory_and_gives_what_messages_refer_to() {
+fn h_7_an_upload_is_streamed_in_constant_memory() {
     let server = Server::start(vec![Reply::answer("200 OK", "", r#"{"id":"m-1","size":25165824}"#)]);
     let (kit, relay, _inbox) = gateway(&server);
     let upload = relay.upload("image/png", Some("/home/me/cat.png"), LARGE, pattern(LARGE));
@@ -115,9 +115,9 @@ fn h_7_an_upload_is_streamed_in_constant_memory_and_gives_what_messages_refer_to
     assert!((0..).zip(&heard.body).all(|(at, got)| *got == byte(at)));
 }
 
-/// A file of another length than was said is never complete to the connector, by no byte.
+/// A file whose length differs from the announced one, by any number of bytes, never arrives complete.
 #[test]
-fn h_7_a_file_of_another_length_is_an_error_and_does_not_get_there() {
+fn h_7_a_file_of_a_wrong_length_never_arrives() {
     let taken = || Reply::answer("200 OK", "", r#"{"id":"m-1"}"#);
     let server = Server::start(vec![taken(), taken(), taken(), taken(), taken()]);
     let (kit, relay, _inbox) = gateway(&server);
@@ -131,7 +131,7 @@ fn h_7_a_file_of_another_length_is_an_error_and_does_not_get_there() {
         assert_eq!(error.to_string(), expected);
     }
     kit.block_on(relay.upload("a/b", None, 7, pattern(7))).unwrap();
-    // Of some not even the head has come.
+    // Of some, not even the head has arrived.
     loop {
         let heard = server.heard();
         let said: usize = heard.header("content-length").unwrap().parse().unwrap();
@@ -143,7 +143,7 @@ fn h_7_a_file_of_another_length_is_an_error_and_does_not_get_there() {
 }
 
 #[test]
-fn a_file_is_uploaded_by_its_path_and_bytes_as_they_are() {
+fn a_file_is_uploaded_by_path_or_as_bytes() {
     let taken = || Reply::answer("200 OK", "", r#"{"id":"m-1"}"#);
     let server = Server::start(vec![taken(), taken()]);
     let (kit, relay, _inbox) = gateway(&server);
@@ -162,7 +162,7 @@ fn a_file_is_uploaded_by_its_path_and_bytes_as_they_are() {
 }
 
 #[test]
-fn h_7_an_empty_file_is_a_file() {
+fn h_7_an_empty_file_can_be_uploaded() {
     let server = Server::start(vec![Reply::answer("200 OK", "", r#"{"id":"m-1"}"#)]);
     let (kit, relay, _inbox) = gateway(&server);
     kit.block_on(relay.upload("a/b", None, 0, pattern(0))).unwrap();
@@ -170,7 +170,7 @@ fn h_7_an_empty_file_is_a_file() {
 }
 
 #[test]
-fn h_7_what_is_too_large_or_has_no_credentials_is_refused_before_anything_is_sent() {
+fn h_7_an_impossible_upload_is_refused_before_it_is_sent() {
     let server = Server::start(vec![]);
     let (kit, relay, _inbox) = gateway(&server);
     let too_large = relay.upload("a/b", None, (25 << 20) + 1, pattern(0));
@@ -178,15 +178,15 @@ fn h_7_what_is_too_large_or_has_no_credentials_is_refused_before_anything_is_sen
     let (relay, _inbox) = kit.connect(config(&server.url(""), &[]));
     let nobody = kit.block_on(relay.upload("a/b", None, 1, pattern(1)));
     assert_eq!(nobody, Err(MediaError::NoCredentials));
-    // C-6: not even a gateway is made where its credentials would go out in the clear.
+    // C-6: a gateway that would send its credentials unencrypted cannot even be created.
     let far = with_credentials("ws://c.example");
     let error = relayline_runtime::start(kit.runtime(), far).unwrap_err();
     assert!(error.to_string().contains("--allow-insecure"), "{error}");
 }
 
-/// The bearer goes to the connector's own media and nowhere else, and no redirect takes it along.
+/// The bearer is sent to the connector's own media only, and no redirect receives it.
 #[test]
-fn h_7_a_download_is_streamed_and_the_bearer_stays_where_it_belongs() {
+fn h_7_a_download_is_streamed_and_keeps_the_bearer_at_home() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
     elsewhere.set_nonblocking(true).unwrap();
     let location = format!("location: http://{}/relay/media/m-1\r\n", elsewhere.local_addr().unwrap());
@@ -223,7 +223,7 @@ fn h_7_a_download_is_streamed_and_the_bearer_stays_where_it_belongs() {
 }
 
 #[test]
-fn h_7_why_a_file_did_not_get_there() {
+fn h_7_each_failed_transfer_names_its_cause() {
     let endless = "HTTP/1.1 200 OK\r\n\r\n".to_owned() + &"x".repeat((25 << 20) + 1);
     let server = Server::start(vec![
         Reply::answer("401 Unauthorized", "", "{}"),
@@ -250,7 +250,7 @@ fn h_7_why_a_file_did_not_get_there() {
             if room == 2 { Box::new(pattern(room)) } else { Box::new(futures_util::io::sink()) };
         assert_eq!(kit.block_on(relay.download(&url, into)).unwrap_err().to_string(), expected);
     }
-    // Nobody waits for the rest to be sent where the answer is there.
+    // An early answer ends the upload.
     let early = kit.block_on(relay.upload("a/b", None, LARGE, pattern(LARGE)));
     assert_eq!(early, Err(MediaError::TooLarge));
     for expected in [
@@ -264,7 +264,7 @@ fn h_7_why_a_file_did_not_get_there() {
 }
 
 #[test]
-fn h_7_a_file_goes_to_the_connector_over_tls_and_comes_back() {
+fn h_7_a_file_is_uploaded_and_downloaded_over_tls() {
     let authority = Authority::new("ours");
     let tls = Some(authority.server("127.0.0.1", NOW));
     let connector = ConnectorConfig::default().gateway("gw-1", "hunter2");

@@ -1,4 +1,4 @@
-//! The metrics page over HTTP, and the handle's own.
+//! The metrics page, over HTTP and from the handle.
 
 use super::{SOON, Stage, Wire};
 use futures_util::StreamExt;
@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-/// What the page's server says to this request.
+/// Returns the server's answer to this request.
 fn ask(address: SocketAddr, request: &str) -> String {
     let mut client = TcpStream::connect(address).unwrap();
     let head = format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
@@ -17,7 +17,7 @@ fn ask(address: SocketAddr, request: &str) -> String {
     answer
 }
 
-/// what is counted is there to be scraped, for as long as the gateway lives.
+/// counters can be scraped as long as the gateway lives.
 #[test]
 fn x_2_the_metrics_page_is_served_until_the_gateway_has_ended() {
     let mut stage = Stage::new(Wire::Tcp, &[]);
@@ -43,13 +43,13 @@ fn x_2_the_metrics_page_is_served_until_the_gateway_has_ended() {
     }
     let page = ask(address, "GET /metrics");
     assert!(page.ends_with(&stage.relay.metrics()), "the page is what the handle says");
-    // A client that says nothing, and one that says nonsense, stop nobody.
+    // A silent client and a malformed request block nobody.
     let silent = TcpStream::connect(address).unwrap();
     let mut nonsense = TcpStream::connect(address).unwrap();
     nonsense.write_all(&[0xff; 64]).unwrap();
     assert!(ask(address, "GET /metrics").starts_with("HTTP/1.1 200 OK"));
     nonsense.shutdown(Shutdown::Both).unwrap();
-    // With the gateway the port is free again.
+    // When the gateway has ended, the port is free again.
     let Stage { kit, relay, inbox, .. } = stage;
     kit.block_on(relay.disconnect());
     kit.block_on(inbox.collect::<Vec<_>>());

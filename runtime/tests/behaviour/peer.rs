@@ -1,4 +1,4 @@
-//! A connector's socket in the test's own hands: what is read when, and what is not.
+//! A connector's socket controlled by the test, which decides when it is read.
 
 use super::wiring::Wiring;
 use super::{SOON, Wire, config, connect};
@@ -10,10 +10,10 @@ use relayline_runtime::{Inbox, Relay};
 use serde_json::{Value, json};
 use std::net::{TcpListener, TcpStream};
 
-/// Where a gateway dials, and the way there.
+/// Address that a gateway dials, and the wiring to it.
 pub(crate) struct Peer(TcpListener, Wiring);
 
-/// One connection of a gateway.
+/// Connection of a gateway.
 pub(crate) struct Link(pub(crate) WebSocket<TcpStream>);
 
 impl Peer {
@@ -27,15 +27,15 @@ impl Peer {
         self.1.url.clone()
     }
 
-    /// A gateway that dials it.
+    /// Starts a gateway that dials it.
     pub(crate) fn connect(&self, kit: &Kit, settings: &[(&str, &str)]) -> (Relay, Inbox) {
         connect(kit, self.1.wire, config(&self.url(), settings), self.1.opener())
     }
 
-    /// The next connection, with its handshake complete.
+    /// Accepts the next connection and completes its handshake.
     pub(crate) fn accept(&self) -> Link {
         let (stream, _) = self.0.accept().unwrap();
-        // Nobody waits for ever for what does not come, or is not taken.
+        // A missing or unread message must not block a test for ever.
         stream.set_read_timeout(Some(SOON)).unwrap();
         stream.set_write_timeout(Some(SOON)).unwrap();
         let mut wire = Link(tungstenite::accept(stream).unwrap());
@@ -48,13 +48,13 @@ impl Peer {
 }
 
 impl Link {
-    /// The same connection twice: one end to read from, and one to write to.
+    /// Splits the connection into an end for reading and an end for writing.
     pub(crate) fn split(self) -> (Link, Link) {
         let writer = WebSocket::from_raw_socket(self.0.get_ref().try_clone().unwrap(), Role::Server, None);
         (self, Link(writer))
     }
 
-    /// The next frame; `None` at the connection's end.
+    /// Returns the next frame; `None` at the end of the connection.
     pub(crate) fn frame(&mut self) -> Option<Value> {
         loop {
             match self.0.read() {
@@ -65,7 +65,8 @@ impl Link {
         }
     }
 
-    /// The next request's id and content, read where they stand: parsing is dear where there are thousands.
+    /// Returns the next request's id and content. They are cut out of the text, since parsing thousands of frames is
+    /// slow.
     pub(crate) fn request(&mut self) -> Option<(String, String)> {
         loop {
             match self.0.read() {
@@ -88,37 +89,37 @@ impl Link {
         self.say_lines(format!("{frame}\n"));
     }
 
-    /// Whole lines, as one message (W-1).
+    /// Sends complete lines as one message (W-1).
     pub(crate) fn say_lines(&mut self, lines: String) {
         self.0.send(Message::text(lines)).unwrap();
     }
 
-    /// Answers a request well.
+    /// Answers a request with success.
     pub(crate) fn answer(&mut self, request: &Value) {
         let result = json!({"success": true, "message_id": request["requestId"]});
         self.say(&json!({"type": "outbound_result", "requestId": request["requestId"], "result": result}));
     }
 }
 
-/// The line of a live message without an id.
+/// Returns the line of a live message without an id.
 pub(crate) fn inbound_line(text: &str) -> String {
     format!("{{\"type\":\"inbound\",\"event\":{{\"text\":\"{text}\",\"source\":{{\"chat_id\":\"1\"}}}}}}\n")
 }
 
-/// The line of a good result, with the request's id as the message's.
+/// Returns the line of a successful result. The message's id is the request's.
 pub(crate) fn result_line(id: &str) -> String {
     format!(
         "{{\"type\":\"outbound_result\",\"requestId\":\"{id}\",\"result\":{{\"success\":true,\"message_id\":\"{id}\"}}}}\n"
     )
 }
 
-/// A live message.
+/// Returns the frame of a live message.
 pub(crate) fn inbound(text: &str) -> Value {
     let source = json!({"platform": "discord", "chat_id": "1", "user_id": "2"});
     json!({"type": "inbound", "event": {"text": text, "message_id": format!("m-{text}"), "source": source}})
 }
 
-/// One that the connector has buffered.
+/// Returns the frame of a buffered message.
 pub(crate) fn buffered(text: &str, id: &str) -> Value {
     let mut frame = inbound(text);
     frame["bufferId"] = json!(id);

@@ -1,4 +1,4 @@
-//! Through a proxy: the HTTP client and the WebSocket alike.
+//! Connections through a proxy, for the HTTP client and the WebSocket.
 
 use super::http::post;
 use super::server::{Reply, Server, read_head};
@@ -18,7 +18,7 @@ fn network(proxy: &str) -> Network {
     Network { proxies: Proxies::from_environment(&look_up).unwrap(), ..Network::default() }
 }
 
-/// A proxy for one connection: whatever it is asked for, it leads to `target`. What it was asked comes back.
+/// Starts a proxy for one connection. It connects to `target` for any request, and returns the request.
 fn proxy(answer: &'static str, target: SocketAddr) -> (SocketAddr, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -46,7 +46,7 @@ fn proxy(answer: &'static str, target: SocketAddr) -> (SocketAddr, mpsc::Receive
 const OPEN: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 #[test]
-fn a_request_goes_through_a_tunnel_with_the_proxys_credentials_outside_of_it() {
+fn a_request_in_a_tunnel_holds_no_credentials_of_the_proxy() {
     let server = Server::start(vec![Reply::answer("200 OK", "", "{}")]);
     let (address, asked) = proxy(OPEN, server.address);
     let kit = Kit::new();
@@ -64,7 +64,7 @@ fn a_request_goes_through_a_tunnel_with_the_proxys_credentials_outside_of_it() {
 }
 
 #[test]
-fn a_proxy_that_does_not_let_through_is_named() {
+fn a_proxy_that_refuses_is_named() {
     let refused = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
@@ -110,7 +110,7 @@ fn l_4_the_websocket_goes_through_a_proxy_but_never_to_loopback() {
     connector.wait_for(|saw| frame(saw).is_some(), SOON).unwrap();
     kit.block_on(relay.disconnect());
 
-    // Nobody is at the proxy's address any more, and nobody is asked.
+    // The proxy no longer listens, and no connection to it is attempted.
     let url = relayline_control::url::DialUrl::parse(&connector.url()).unwrap();
     let (_relay, mut inbox) = kit.connect(relayline_control::config::GatewayConfig { url, ..config });
     let first = kit.block_on(inbox.next());

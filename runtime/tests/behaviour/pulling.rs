@@ -1,4 +1,4 @@
-//! How a host takes what waits for it: who is woken when, and what becomes of it at the end.
+//! Delivery to the host: when its task is woken, and what happens at the end.
 
 use super::deliveries::until;
 use super::{Stage, Wire, frame};
@@ -14,19 +14,19 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 over_each_wire! {
-    a_6_a_host_is_woken_for_what_it_waits_for_and_nothing_else,
-    a_4_a_copy_is_acknowledged_when_the_host_takes_its_twin,
-    a_6_what_waits_at_the_end_is_still_given_or_counted,
+    a_6_a_host_is_woken_only_for_items_that_it_waits_for,
+    a_4_a_duplicate_is_acknowledged_when_its_twin_is_taken,
+    a_6_queued_items_are_delivered_or_counted_at_the_end,
 }
 
-/// What the metrics page says of how full something is.
+/// Returns a gauge of the metrics page.
 pub(super) fn held(relay: &Relay, name: &str) -> usize {
     let page = relay.metrics();
     let value = page.lines().find_map(|line| line.strip_prefix(&format!("relayline_held_{name} ")));
     value.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
 }
 
-/// Counts how often its task is woken.
+/// Counts the wake-ups of a task.
 #[derive(Default)]
 struct Count(AtomicUsize);
 
@@ -36,13 +36,13 @@ impl Wake for Count {
     }
 }
 
-fn a_6_a_host_is_woken_for_what_it_waits_for_and_nothing_else(wire: Wire) {
+fn a_6_a_host_is_woken_only_for_items_that_it_waits_for(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     let count = Arc::new(Count::default());
     let waker = Waker::from(count.clone());
     let mut cx = Context::from_waker(&waker);
     let wakes = || count.0.load(Ordering::SeqCst);
-    // Its answer comes behind all notices.
+    // Its answer arrives after all notices.
     stage.kit.block_on(stage.relay.send("1", "x")).unwrap();
     while Pin::new(&mut stage.inbox).poll_next_unpin(&mut cx).is_ready() {}
     // A host without room for events is not woken for them.
@@ -57,7 +57,7 @@ fn a_6_a_host_is_woken_for_what_it_waits_for_and_nothing_else(wire: Wire) {
     stage.connector.control(Act::Interrupt { session_key: "k".into(), chat_id: "1".into() }).unwrap();
     until("it is woken", &stage.relay, |_| wakes() == before + 1);
     assert!(matches!(stage.inbox.poll_urgent(&mut cx), Poll::Ready(Some(Incoming::Interrupt { .. }))));
-    // One that has room finds them, and is woken once for what comes next, however much that is.
+    // A host with room receives them, and is woken once for later events, however many.
     for n in 0..5 {
         let polled = stage.inbox.poll_next_unpin(&mut cx);
         let Poll::Ready(Some(Incoming::Message(delivery))) = polled else { panic!("{polled:?}") };
@@ -73,9 +73,9 @@ fn a_6_a_host_is_woken_for_what_it_waits_for_and_nothing_else(wire: Wire) {
     assert_eq!((held(&stage.relay, "host_queue"), wakes()), (3, before + 1));
 }
 
-/// A live delivery is taken when the host has it. Until then its copy waits, and afterwards the loop that has slept
-/// meanwhile writes the acknowledgement.
-fn a_4_a_copy_is_acknowledged_when_the_host_takes_its_twin(wire: Wire) {
+/// A live delivery is accepted when the host takes it. Until then its duplicate waits. Afterwards the sleeping loop
+/// wakes up and writes the acknowledgement.
+fn a_4_a_duplicate_is_acknowledged_when_its_twin_is_taken(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     let event =
         json!({"text": "twin", "message_id": "m1", "source": {"platform": "discord", "chat_id": "1"}});
@@ -85,14 +85,14 @@ fn a_4_a_copy_is_acknowledged_when_the_host_takes_its_twin(wire: Wire) {
     until("both wait", &stage.relay, |relay| held(relay, "waiting_events") == 2);
     let delivery = stage.message();
     let is_ack = |saw: &_| frame(saw).is_some_and(|frame| frame["type"] == "inbound_ack");
-    // Long before a ping of either side wakes the loop.
+    // This is long before a ping of either side wakes the loop.
     let saw = stage.connector.wait_for(is_ack, Duration::from_secs(8)).unwrap();
     assert_eq!(frame(&saw).unwrap()["bufferId"], "b1");
     delivery.ack();
     assert_eq!(held(&stage.relay, "waiting_events"), 0);
 }
 
-fn a_6_what_waits_at_the_end_is_still_given_or_counted(wire: Wire) {
+fn a_6_queued_items_are_delivered_or_counted_at_the_end(wire: Wire) {
     let stage = Stage::new(wire, &[("host_queue", "1")]);
     let Stage { kit, relay, mut inbox, connector, mut ids } = stage;
     for n in 0..5 {
@@ -110,7 +110,7 @@ fn a_6_what_waits_at_the_end_is_still_given_or_counted(wire: Wire) {
         assert_eq!(delivery.message().text, n.to_string());
         delivery.ack();
     }
-    // The loop that drives has ended: nobody else counts what is left.
+    // The drive loop has ended, so only the inbox can count the rest.
     drop(inbox);
     assert_eq!((relay.stats().delivered, relay.stats().refused), (5, 2));
 }

@@ -1,21 +1,22 @@
-//! A server that says what it is told to, and tells what it heard.
+//! A server with scripted replies that records its requests.
 
 use super::SOON;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 
-/// What becomes of one connection, once its request has come.
+/// Reply to one connection after its request was read.
 pub(crate) enum Reply {
-    /// These bytes, and the end.
+    /// Sends these bytes and closes.
     Close(Vec<u8>),
-    /// These bytes, and nothing more until the other side has had enough.
+    /// Sends these bytes, and then nothing until the peer closes.
     Hang(Vec<u8>),
-    /// The same as soon as the request's head has come; its body is read to its end, or the client's patience's.
+    /// Sends these bytes as soon as the request's head was read. Reads the body until its end, or until the client
+    /// gives up.
     Early(Vec<u8>),
-    /// The same before any request is read.
+    /// Sends these bytes before any request is read.
     Shout(Vec<u8>),
-    /// Not even that.
+    /// Closes without reading or sending.
     Slam,
 }
 
@@ -24,7 +25,7 @@ impl Reply {
         Reply::Close(text.into().into_bytes())
     }
 
-    /// A whole answer.
+    /// Returns a complete answer.
     pub(crate) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Reply {
         let body = body.as_ref();
         let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n", body.len());
@@ -32,7 +33,7 @@ impl Reply {
     }
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug)]
 pub(crate) struct Heard {
     pub(crate) head: String,
@@ -40,7 +41,7 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// The value of a header, in the case that it came in.
+    /// Returns the value of a header, by its name with the received case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -53,14 +54,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// One reply for each connection but a gateway's, which are turned away; further ones find no server.
+    /// Starts a server with one reply for each connection. Dials of a gateway are rejected. After the last reply it
+    /// stops listening.
     pub(crate) fn start(replies: Vec<Reply>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, heard) = mpsc::channel();
         std::thread::spawn(move || {
             for reply in replies {
-                // Whatever a client does to its connection is not ours to complain about.
+                // Errors of the client's connection are ignored.
                 while let Ok(Served::Gateway) | Err(_) = serve(listener.accept().unwrap().0, &reply, &sender)
                 {
                 }
@@ -78,13 +80,13 @@ impl Server {
         self.heard.recv_timeout(SOON).expect("a request")
     }
 
-    /// After all replies are used up: whether nothing else was heard.
+    /// Returns true if nothing else was received after all replies were used.
     pub(crate) fn heard_nothing_more(&self) -> bool {
         self.heard.recv_timeout(SOON).is_err_and(|error| error == mpsc::RecvTimeoutError::Disconnected)
     }
 }
 
-/// How a gateway's dial begins.
+/// Beginning of a gateway's dial.
 const GATEWAY: &str = "GET /relay HTTP";
 
 enum Served {
@@ -122,7 +124,7 @@ fn serve(mut stream: TcpStream, reply: &Reply, sender: &mpsc::Sender<Heard>) -> 
     Ok(Served::Reply)
 }
 
-/// One request, as far as it comes.
+/// Reads one request, as far as it arrives.
 pub(crate) fn read_request(stream: &mut TcpStream) -> std::io::Result<Heard> {
     let head = read_head(stream)?;
     let mut heard = Heard { head, body: Vec::new() };
@@ -131,7 +133,7 @@ pub(crate) fn read_request(stream: &mut TcpStream) -> std::io::Result<Heard> {
     Ok(heard)
 }
 
-/// Everything up to the empty line, and no byte more.
+/// Reads everything up to the empty line, and no byte more.
 pub(crate) fn read_head(stream: &mut TcpStream) -> std::io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

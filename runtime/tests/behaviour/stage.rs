@@ -1,4 +1,4 @@
-//! A gateway that is connected to an embedded connector, and how to wait for what either sees.
+//! A gateway connected to an embedded connector, and functions that wait for what either observes.
 
 use super::authority::{Authority, NOW};
 use crate::Kit;
@@ -22,31 +22,31 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-/// Long enough for a busy machine; nothing waits for it to pass.
+/// Time-out that is long enough for a busy machine. No test waits for it to pass.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// What is between the gateway and the connector.
+/// Transport between the gateway and the connector.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Wire {
     Tcp,
-    /// TCP, and TLS over it.
+    /// TCP with TLS.
     Tls,
-    /// No socket at all.
+    /// Memory, without a socket.
     Memory,
 }
 
-/// The authority that has signed every connector's certificate.
+/// Authority that has signed every connector's certificate.
 pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("ours"));
 
-/// Opens a connection in memory, and gives the gateway's end of it, as long as there is something at the other.
+/// Opens a connection in memory and returns the gateway's end; `None` once the connector is gone.
 type Open = Arc<dyn Fn() -> Option<DuplexStream> + Send + Sync>;
 
-/// In memory, the name of a host whose first address says nothing.
+/// Name of a host, in memory, whose first address does not answer.
 pub(crate) const HALF_DEAD: &str = "half-dead.example";
 const DEAD: [u8; 4] = [192, 0, 2, 66];
 const ALIVE: [u8; 4] = [127, 0, 0, 1];
 
-/// A runtime whose connections lead to one place, whatever is dialled.
+/// A runtime whose connections all lead to one place, whatever is dialled.
 #[derive(Clone)]
 struct Memory<R> {
     runtime: R,
@@ -112,7 +112,7 @@ pub(crate) struct Stage {
     pub(crate) ids: EventIds,
 }
 
-/// A gateway for discord and telegram without credentials, quick to dial again.
+/// Returns the configuration of a gateway for discord and telegram, without credentials and with short back-offs.
 pub(crate) fn config(url: &str, settings: &[(&str, &str)]) -> GatewayConfig {
     let identity = |platform: &str| Identity { platform: platform.to_owned(), bot_id: String::new() };
     let mut config = GatewayConfig::new(DialUrl::parse(url).unwrap(), identity("discord"));
@@ -124,7 +124,7 @@ pub(crate) fn config(url: &str, settings: &[(&str, &str)]) -> GatewayConfig {
     config
 }
 
-/// Starts a gateway over that wire; in memory it is opened so.
+/// Starts a gateway over this wire. `open` opens connections in memory.
 pub(crate) fn connect(
     kit: &Kit,
     wire: Wire,
@@ -141,7 +141,7 @@ pub(crate) fn connect(
     }
 }
 
-/// Opens connections to this connector in memory, which does not keep it alive.
+/// Returns a function that opens connections in memory to this connector, without keeping it alive.
 pub(crate) fn opener(
     connector: &Arc<EmbeddedConnector>,
 ) -> impl Fn() -> Option<DuplexStream> + Send + Sync + use<> {
@@ -149,7 +149,7 @@ pub(crate) fn opener(
     move || Some(connector.upgrade()?.open(8 << 10))
 }
 
-/// The frame of an observation, if it is one of a frame.
+/// Returns the frame of an observation, if it has one.
 pub(crate) fn frame(saw: &Observation) -> Option<&Value> {
     if let Observation::Frame { frame, .. } = saw { Some(frame) } else { None }
 }
@@ -163,14 +163,14 @@ impl EventIds {
 }
 
 impl Stage {
-    /// Connected, with both platforms' descriptors.
+    /// Creates a connected stage, with the descriptors of both platforms.
     pub(crate) fn new(wire: Wire, settings: &[(&str, &str)]) -> Stage {
         let mut stage = Stage::dial(wire, Stage::connector(wire), settings);
         stage.notice(|notice| matches!(notice, Notice::Platform { .. }));
         stage
     }
 
-    /// A connector that can be dialled so.
+    /// Starts a connector that can be dialled over this wire.
     pub(crate) fn connector(wire: Wire) -> Arc<EmbeddedConnector> {
         Stage::connector_of(wire, ConnectorConfig::default())
     }
@@ -184,7 +184,7 @@ impl Stage {
         Stage::dial_with(wire, connector, settings, |_| ())
     }
 
-    /// Dials with a configuration that `change` has changed.
+    /// Dials with a configuration changed by `change`.
     pub(crate) fn dial_with(
         wire: Wire,
         connector: Arc<EmbeddedConnector>,
@@ -203,13 +203,13 @@ impl Stage {
         self.connector.control(Act::Inbound { event, buffered: Some(buffered) }).unwrap();
     }
 
-    /// Submits a send; the future is its answer.
+    /// Submits a send. The future resolves to its answer.
     pub(crate) fn submit(&self, content: &str) -> impl Future<Output = Result<Reply, Failure>> + use<> {
         let send = SendMessage { chat_id: "1".into(), content: content.into(), ..SendMessage::default() };
         self.relay.submit(Command::Op(Op::Send(send))).unwrap()
     }
 
-    /// The next frame that the connector sees and that is `wanted`.
+    /// Returns the next frame that the connector receives and that is `wanted`.
     #[track_caller]
     pub(crate) fn sees(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         let saw = self.connector.wait_for(|saw| frame(saw).is_some_and(&wanted), SOON);
@@ -244,7 +244,7 @@ impl Stage {
         }
     }
 
-    /// Passes over notices until one is `wanted`.
+    /// Skips notices until one is `wanted`.
     #[track_caller]
     pub(crate) fn notice(&mut self, wanted: impl Fn(&Notice) -> bool) {
         loop {

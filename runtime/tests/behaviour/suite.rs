@@ -1,7 +1,7 @@
-//! What a gateway does over real sockets, over TLS and over none, whatever runtime it is on. Each runtime's tests include
-//! this suite and say, as `Kit`, how to connect and how to wait.
+//! Tests of a gateway over TCP, over TLS and in memory, on any runtime. Each runtime's tests include this suite, and
+//! their `Kit` says how to connect and how to wait.
 
-/// Makes a test of each, over every kind of wire.
+/// Makes a test of each function over each kind of wire.
 macro_rules! over_each_wire {
     ($($name:ident,)*) => {
         mod over_tcp { $(#[test] fn $name() { super::$name(super::Wire::Tcp); })* }
@@ -47,29 +47,29 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 
-/// A future that a host may spawn on any runtime, which the compiler sees to.
+/// Returns the future unchanged. The compiler checks that a host may spawn it on any runtime.
 pub(crate) fn may_move<F: Future + Send>(future: F) -> F {
     future
 }
 
 over_each_wire! {
     l_3_one_hello_per_identity_and_a_descriptor_for_each,
-    o_11_a_reply_goes_out_in_parts_in_order_and_the_first_points_at_what_it_answers,
-    a_1_a_buffered_delivery_is_acknowledged_once_the_host_has_taken_it,
-    a_2_what_is_refused_or_dropped_comes_again_over_a_new_connection,
-    o_4_what_was_written_when_the_connection_breaks_is_ambiguous_and_later_requests_are_definite,
+    o_11_parts_are_in_order_and_only_the_first_is_a_reply,
+    a_1_a_buffered_delivery_is_acknowledged_once_accepted,
+    a_2_a_refused_or_dropped_delivery_is_redelivered,
+    o_4_written_requests_become_ambiguous_later_ones_definite,
     l_18_code_and_reason_of_a_close_reach_the_host,
-    a_7_a_thousand_messages_each_way_at_once,
+    a_7_a_thousand_messages_in_each_direction_at_once,
     a_6_a_slow_host_gets_everything_in_order,
-    l_16_an_interrupt_overtakes_what_is_queued,
-    a_6_a_host_that_has_dropped_its_stream_still_gets_answers,
+    l_16_an_interrupt_overtakes_queued_messages,
+    a_6_a_host_without_an_inbox_still_gets_answers,
     l_14_disconnect_leaves_nothing_pending,
-    l_14_a_host_that_drops_everything_is_a_disconnect,
-    clones_of_the_relay_work_from_many_threads_and_dropped_futures_still_send,
-    l_4_a_connector_that_stays_mute_fails_the_dial_and_is_dialled_again,
-    w_5_an_overlong_line_is_a_dead_letter_and_the_connection_lives,
-    w_1_frames_and_messages_need_not_match,
-    l_10_revoked_is_final_and_the_last_that_the_host_hears,
+    l_14_dropping_everything_disconnects,
+    clones_of_the_relay_work_from_many_threads,
+    l_4_a_silent_connector_fails_the_dial,
+    w_5_an_overlong_line_does_not_end_the_connection,
+    w_1_frame_and_message_boundaries_are_independent,
+    l_10_revoked_is_final_and_the_last_item,
 }
 
 fn l_3_one_hello_per_identity_and_a_descriptor_for_each(wire: Wire) {
@@ -85,7 +85,7 @@ fn l_3_one_hello_per_identity_and_a_descriptor_for_each(wire: Wire) {
     assert_eq!(stage.relay.phase(), Phase::Connected);
 }
 
-fn o_11_a_reply_goes_out_in_parts_in_order_and_the_first_points_at_what_it_answers(wire: Wire) {
+fn o_11_parts_are_in_order_and_only_the_first_is_a_reply(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     let chat = telegram::topic();
     stage.deliver(&chat, "tell me", false);
@@ -107,8 +107,8 @@ fn o_11_a_reply_goes_out_in_parts_in_order_and_the_first_points_at_what_it_answe
     assert!(last.is_some());
 }
 
-/// nothing is acknowledged before the host says so. A-8: then the next entry comes.
-fn a_1_a_buffered_delivery_is_acknowledged_once_the_host_has_taken_it(wire: Wire) {
+/// nothing is acknowledged before the host settles it. A-8: then the next entry arrives.
+fn a_1_a_buffered_delivery_is_acknowledged_once_accepted(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "first", true);
     stage.deliver(&discord::dm(), "second", true);
@@ -124,7 +124,7 @@ fn a_1_a_buffered_delivery_is_acknowledged_once_the_host_has_taken_it(wire: Wire
     second.ack();
 }
 
-fn a_2_what_is_refused_or_dropped_comes_again_over_a_new_connection(wire: Wire) {
+fn a_2_a_refused_or_dropped_delivery_is_redelivered(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "take me", true);
     stage.message().refuse();
@@ -138,7 +138,7 @@ fn a_2_what_is_refused_or_dropped_comes_again_over_a_new_connection(wire: Wire) 
     assert_eq!(stage.relay.stats().acks, 1);
 }
 
-fn o_4_what_was_written_when_the_connection_breaks_is_ambiguous_and_later_requests_are_definite(wire: Wire) {
+fn o_4_written_requests_become_ambiguous_later_ones_definite(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.connector.control(Act::Delay { op: "send".into(), ms: 600_000 }).unwrap();
     let answer = stage.submit("written");
@@ -148,7 +148,7 @@ fn o_4_what_was_written_when_the_connection_breaks_is_ambiguous_and_later_reques
     let failure = stage.kit.block_on(answer).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Ambiguous);
     stage.notice(|notice| matches!(notice, Notice::Disconnected { code: None, retry_in: Some(_), .. }));
-    // O-8: nothing queues silently.
+    // O-8: no request is queued silently.
     let failure = stage.kit.block_on(stage.relay.send("1", "too late")).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Definite);
     stage.connector.control(Act::Delay { op: "send".into(), ms: 0 }).unwrap();
@@ -167,8 +167,9 @@ fn l_18_code_and_reason_of_a_close_reach_the_host(wire: Wire) {
     stage.notice(|notice| matches!(notice, Notice::Connected { .. }));
 }
 
-/// A thousand each way at the same time: nothing is lost, nothing comes twice, the order holds.
-fn a_7_a_thousand_messages_each_way_at_once(wire: Wire) {
+/// a thousand messages in each direction at the same time. Nothing is lost, nothing is repeated, and the order is
+/// kept.
+fn a_7_a_thousand_messages_in_each_direction_at_once(wire: Wire) {
     const COUNT: usize = 1000;
     let mut stage = Stage::new(wire, &[("host_queue", "16")]);
     let (kit, relay, inbox, connector) = (&stage.kit, &stage.relay, &mut stage.inbox, &stage.connector);
@@ -212,10 +213,10 @@ fn a_7_a_thousand_messages_each_way_at_once(wire: Wire) {
     assert_eq!((stage.relay.stats().delivered, stage.relay.stats().stray_results), (COUNT as u64, 0));
 }
 
-/// behind a full queue and a full read-ahead the connector's bytes wait, in the middle of a message if need be;
-/// when the host makes room, all come.
+/// when the queue and the read-ahead are full, the connector's bytes wait, even in the middle of a message. When
+/// the host makes room, all arrive.
 fn a_6_a_slow_host_gets_everything_in_order(wire: Wire) {
-    // One at a time, and one although it is larger than the whole budget.
+    // With room for one event at a time, and with one event larger than the whole budget.
     for least in ["host_queue", "host_queue_bytes"] {
         a_slow_host_gets_everything_in_order(Stage::new(wire, &[(least, "1"), ("read_ahead_bytes", "1")]));
     }
@@ -229,7 +230,7 @@ fn a_slow_host_gets_everything_in_order(mut stage: Stage) {
         let lines: String = message.map(|n| format!("{}\n", frame(n))).collect();
         stage.connector.control(Act::Raw { text: lines }).unwrap();
     }
-    // Nothing is settled meanwhile: taking one is all that makes room.
+    // Nothing is settled meanwhile: taking a delivery makes room by itself.
     let deliveries: Vec<_> = (0..COUNT).map(|_| stage.message()).collect();
     for (n, delivery) in deliveries.into_iter().enumerate() {
         assert_eq!(delivery.message().text, n.to_string());
@@ -238,12 +239,12 @@ fn a_slow_host_gets_everything_in_order(mut stage: Stage) {
     stage.kit.block_on(stage.relay.send("1", "done")).unwrap();
 }
 
-fn l_16_an_interrupt_overtakes_what_is_queued(wire: Wire) {
+fn l_16_an_interrupt_overtakes_queued_messages(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "queued", false);
     let interrupt = Act::Interrupt { session_key: "agent:main:discord:dm:1".into(), chat_id: "1".into() };
     stage.connector.control(interrupt).unwrap();
-    // Its answer comes behind both.
+    // Its answer arrives after both.
     stage.kit.block_on(stage.relay.send("1", "x")).unwrap();
     let first = stage.next_but_notices();
     assert!(
@@ -253,14 +254,14 @@ fn l_16_an_interrupt_overtakes_what_is_queued(wire: Wire) {
     assert_eq!(stage.message().message().text, "queued");
 }
 
-/// A host that only sends: what comes in must not stop the answers behind it.
-fn a_6_a_host_that_has_dropped_its_stream_still_gets_answers(wire: Wire) {
+/// A host that only sends: events must not block the answers after them.
+fn a_6_a_host_without_an_inbox_still_gets_answers(wire: Wire) {
     let mut stage =
         Stage::new(wire, &[("read_ahead_bytes", "1"), ("host_queue", "2"), ("request_timeout", "5s")]);
     stage.deliver(&discord::dm(), "kept by the connector", true);
     stage.deliver(&discord::dm(), "lost", false);
     let Stage { kit, relay, inbox, connector, mut ids } = stage;
-    // There is no room for more, so nothing is read.
+    // There is no more room, so nothing is read.
     deliveries::until("both wait", &relay, |relay| pulling::held(relay, "host_queue") == 2);
     drop(inbox);
     for n in 0..20 {
@@ -280,9 +281,9 @@ fn a_6_a_host_that_has_dropped_its_stream_still_gets_answers(wire: Wire) {
             SOON,
         )
         .unwrap();
-    // The live ones are lost, and counted.
+    // The live events are lost, and counted.
     assert_eq!(relay.stats().refused, 21);
-    // The buffered one is neither acknowledged nor fetched again and again.
+    // The buffered event is neither acknowledged nor fetched repeatedly.
     assert_eq!((acks, relay.stats().dials), (0, 1));
 }
 
@@ -299,26 +300,26 @@ fn l_14_disconnect_leaves_nothing_pending(wire: Wire) {
         matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. })
     };
     connector.wait_for(closed, SOON).unwrap();
-    // What ends the stream is its `None`: a `select!` that skips what is terminated must still see that.
+    // The stream ends with `None`: a `select!` that skips terminated streams must still see it.
     assert!(!inbox.is_terminated());
     let rest = kit.block_on((&mut inbox).collect::<Vec<_>>());
     assert!(inbox.is_terminated());
     assert!(matches!(rest.last(), Some(Incoming::Notice(Notice::Stopped))), "{rest:?}");
     assert_eq!(kit.block_on(relay.send("1", "late")).unwrap_err().kind, FailureKind::Definite);
     assert_eq!(relay.phase(), Phase::Stopped);
-    // A second one has nothing to do.
+    // A second disconnect has nothing to do.
     kit.block_on(relay.disconnect());
 }
 
-/// With nobody left to be served the gateway leaves by itself, as gracefully as when it is asked to (L-14).
-fn l_14_a_host_that_drops_everything_is_a_disconnect(wire: Wire) {
+/// When the host has dropped everything, the gateway disconnects as gracefully as on request (L-14).
+fn l_14_dropping_everything_disconnects(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.deliver(&discord::dm(), "the last duty", true);
     let delivery = stage.message();
-    // The runtime lives on.
+    // The runtime stays alive.
     let Stage { kit: _kit, relay, inbox, connector, .. } = stage;
     drop((relay, inbox));
-    // A delivery that is not settled yet keeps it all alive.
+    // An unsettled delivery keeps the gateway alive.
     delivery.ack();
     for expected in ["inbound_ack", "going_idle"] {
         let of_interest = |saw: &Observation| frame(saw).is_some_and(|frame| frame["type"] != "hello");
@@ -331,7 +332,7 @@ fn l_14_a_host_that_drops_everything_is_a_disconnect(wire: Wire) {
     connector.wait_for(closed, SOON).unwrap();
 }
 
-fn clones_of_the_relay_work_from_many_threads_and_dropped_futures_still_send(wire: Wire) {
+fn clones_of_the_relay_work_from_many_threads(wire: Wire) {
     let stage = Stage::new(wire, &[]);
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -352,7 +353,7 @@ fn clones_of_the_relay_work_from_many_threads_and_dropped_futures_still_send(wir
     assert!(seen.contains("nobody waits"));
 }
 
-fn l_4_a_connector_that_stays_mute_fails_the_dial_and_is_dialled_again(wire: Wire) {
+fn l_4_a_silent_connector_fails_the_dial(wire: Wire) {
     let connector = Stage::connector(wire);
     connector.control(Act::Mute { on: true }).unwrap();
     let settings = [("handshake_timeout", "50ms"), ("close_timeout", "50ms")];
@@ -365,7 +366,7 @@ fn l_4_a_connector_that_stays_mute_fails_the_dial_and_is_dialled_again(wire: Wir
     stage.notice(|notice| matches!(notice, Notice::Connected { .. }));
 }
 
-fn w_5_an_overlong_line_is_a_dead_letter_and_the_connection_lives(wire: Wire) {
+fn w_5_an_overlong_line_does_not_end_the_connection(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     stage.connector.control(Act::Raw { text: format!("{}\n", "x".repeat(3 << 20)) }).unwrap();
     stage.notice(|notice| {
@@ -376,8 +377,8 @@ fn w_5_an_overlong_line_is_a_dead_letter_and_the_connection_lives(wire: Wire) {
     assert_eq!((stats.overlong_lines, stats.dials), (1, 1));
 }
 
-/// W-1: message boundaries mean nothing. W-3, W-4: what is no frame is counted and stops nothing.
-fn w_1_frames_and_messages_need_not_match(wire: Wire) {
+/// W-1: message boundaries mean nothing. W-3, W-4: an invalid frame is counted and stops nothing.
+fn w_1_frame_and_message_boundaries_are_independent(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     let event = |text: &str| json!({"type": "inbound", "event": {"text": text, "source": {"chat_id": "1"}}});
     let two = format!("\n \nnot json\n[1]\n{{\"type\":\"new\"}}\n{}\n{}", event("one"), event("two"));
@@ -392,7 +393,7 @@ fn w_1_frames_and_messages_need_not_match(wire: Wire) {
     assert_eq!((stats.malformed_lines, stats.unknown_frames), (2, 1));
 }
 
-fn l_10_revoked_is_final_and_the_last_that_the_host_hears(wire: Wire) {
+fn l_10_revoked_is_final_and_the_last_item(wire: Wire) {
     let stage = Stage::new(wire, &[]);
     stage.connector.control(Act::Delay { op: "send".into(), ms: 600_000 }).unwrap();
     let answer = stage.submit("in flight");
@@ -410,7 +411,7 @@ fn l_10_revoked_is_final_and_the_last_that_the_host_hears(wire: Wire) {
 }
 
 #[test]
-fn l_5_a_dial_that_nobody_answers_says_where_and_why() {
+fn l_5_an_unanswered_dial_names_address_and_cause() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -424,9 +425,9 @@ fn l_5_a_dial_that_nobody_answers_says_where_and_why() {
     );
 }
 
-/// A peer that says goodbye and then keeps the TCP connection open must not hold up the next dial.
+/// A peer that sends a close frame but keeps the TCP connection open must not delay the next dial.
 #[test]
-fn l_18_a_close_frame_ends_the_connection_even_if_tcp_stays_open() {
+fn l_18_a_close_frame_ends_a_connection_whose_tcp_stays_open() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     let peer = std::thread::spawn(move || {
@@ -434,7 +435,7 @@ fn l_18_a_close_frame_ends_the_connection_even_if_tcp_stays_open() {
         let mut socket = tungstenite::accept(stream).unwrap();
         let frame = tungstenite::protocol::CloseFrame { code: 1001.into(), reason: "going away".into() };
         socket.close(Some(frame.clone())).unwrap();
-        // The gateway's answer comes back, and then its end of the connection.
+        // The gateway answers with its close frame and then closes its end.
         let mut answer = None;
         loop {
             match socket.read() {
@@ -444,7 +445,7 @@ fn l_18_a_close_frame_ends_the_connection_even_if_tcp_stays_open() {
             }
         }
         assert_eq!(answer, Some(frame));
-        // Now it dials again: this stream was open all the time.
+        // Now it dials again. The first stream was open all the time.
         let again = listener.accept().unwrap();
         drop((socket, again));
     });

@@ -1,4 +1,4 @@
-//! Certificates that are not to be trusted, and what is said of them: the WebSocket and the HTTP client alike.
+//! Untrusted certificates, and the errors about them, for the WebSocket and the HTTP client.
 
 use super::authority::{Authority, NOW};
 use super::config;
@@ -15,9 +15,9 @@ fn connector(tls: ServerTls) -> EmbeddedConnector {
     EmbeddedConnector::start(config, "127.0.0.1:0").unwrap()
 }
 
-/// L-18: why a dial failed reaches the host, in words that help.
+/// L-18: the cause of a failed dial reaches the host, with advice.
 #[test]
-fn l_18_a_certificate_that_is_not_to_be_trusted_is_said_with_what_to_do() {
+fn l_18_an_untrusted_certificate_is_reported_with_advice() {
     let (ours, theirs, renewed) = (Authority::new("ours"), Authority::new("theirs"), Authority::new("ours"));
     let not_trusted = "no trusted authority has signed its certificate: check the URL, or trust its authority \
                        with --ca-file FILE or SSL_CERT_FILE";
@@ -53,7 +53,7 @@ fn l_18_a_certificate_that_is_not_to_be_trusted_is_said_with_what_to_do() {
     }
 }
 
-/// C-7: an authority's own certificate, named by itself, for the WebSocket and the HTTP client alike.
+/// C-7: an authority's own certificate can be trusted by itself, for the WebSocket and the HTTP client.
 #[test]
 fn c_7_a_self_signed_certificate_is_trusted_by_naming_it() {
     let (ours, expired) = (Authority::new("ours"), Authority::new("ours").of_years((1975, 2020)));
@@ -104,9 +104,9 @@ fn an_exchange_goes_over_tls() {
     assert_eq!((answer.status, &answer.body[..]), (404, &b"{\"error\":\"not found\"}"[..]));
 }
 
-/// The connector is no proxy, and that is what it says, over TLS.
+/// The connector is not a proxy, and it says so over TLS.
 #[test]
-fn a_proxy_may_be_spoken_to_over_tls() {
+fn a_proxy_may_use_tls() {
     let authority = Authority::new("ours");
     let connector = connector(authority.server("127.0.0.1", NOW));
     let proxy = format!("https://{}", connector.local_addr());
@@ -127,7 +127,7 @@ fn a_proxy_may_be_spoken_to_over_tls() {
 }
 
 #[test]
-fn certificates_that_cannot_be_used_are_said_before_anything_is_dialled() {
+fn unusable_certificates_are_reported_before_any_dial() {
     let damaged = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
     let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let none =

@@ -1,4 +1,4 @@
-//! What is logged: the names and fields that the runtime's documentation promises.
+//! Logging: the names and fields that the runtime's documentation promises.
 
 use super::config;
 use crate::Kit;
@@ -18,7 +18,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The gateway of this test: all tests of the program log to the same place.
+/// Gateway of this test. All tests of the program share one log.
 const GATEWAY: &str = "gw-traced";
 
 #[derive(Clone, Default)]
@@ -30,11 +30,11 @@ impl Visit for Fields {
     }
 }
 
-/// An event's line, and its fields.
+/// Line of an event, and its fields.
 type Logged = (String, BTreeMap<&'static str, String>);
 
-/// Keeps what is logged inside this gateway's span: `LEVEL name spans field=…`. At each it asks the gateway how it does,
-/// which must not lock it up.
+/// Subscriber that keeps the events of this gateway's span: `LEVEL name spans field=…`. At each event it calls the
+/// gateway, which must not deadlock.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<Logged>>>, Arc<OnceLock<Relay>>);
 
@@ -68,7 +68,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
 }
 
 #[test]
-fn what_is_logged_has_stable_names_and_fields() {
+fn log_events_have_stable_names_and_fields() {
     let log = Log::default();
     let subscriber = tracing_subscriber::registry().with(log.clone().with_filter(LevelFilter::DEBUG));
     tracing::subscriber::set_global_default(subscriber).unwrap();
@@ -104,7 +104,7 @@ fn what_is_logged_has_stable_names_and_fields() {
     let logged = log.0.lock().unwrap().clone();
     assert!(!format!("{logged:?}").contains("s3cret"), "C-4");
     let mut logged = logged.iter();
-    // Each in this order, others may stand between them: its line, and fields with their values, `*` being any.
+    // Expected in this order, with others in between: the line, and fields with their values, where `*` is any value.
     for (line, fields) in [
         ("DEBUG dialing in connection#1 in relay", ""),
         ("DEBUG opened in connection#1 in relay", ""),
@@ -114,7 +114,7 @@ fn what_is_logged_has_stable_names_and_fields() {
         ("DEBUG answered in connection#1 in relay", "op=edit outcome=rejected after_ms=*"),
         ("DEBUG counted in connection#1 in relay", "counter=malformed_lines by=1"),
         ("DEBUG interrupt in connection#1 in relay", "session_key=key chat_id=1"),
-        // once a connection.
+        // once for each connection.
         ("WARN dead_letter in connection#1 in relay", "reason=* buffer_id=a1"),
         ("DEBUG dead_letter in connection#1 in relay", "reason=* buffer_id=a2"),
         ("INFO disconnected in connection#1 in relay", "code=1013 reason=later retry_in_ms=*"),

@@ -1,4 +1,4 @@
-//! Answers to an upgrade over real sockets, as connectors, proxies and Node give them, and how a WebSocket ends.
+//! Answers to an upgrade over real sockets, as connectors, proxies and Node send them, and the ends of a WebSocket.
 
 use super::SOON;
 use super::server::read_head;
@@ -22,7 +22,7 @@ use std::sync::{Mutex, mpsc};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A runtime over real sockets that tells how many bytes a gateway has read.
+/// A runtime over real sockets that reports the number of bytes a gateway has read.
 #[derive(Clone)]
 struct Telling<R> {
     runtime: R,
@@ -101,7 +101,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TellingTcp<S> {
     }
 }
 
-/// A port that a gateway dials, in the test's own hands.
+/// A listener that a gateway dials, controlled by the test.
 struct Port {
     listener: TcpListener,
     read: Mutex<mpsc::Receiver<usize>>,
@@ -118,7 +118,7 @@ impl Port {
         format!("ws://{}", self.listener.local_addr().unwrap())
     }
 
-    /// A gateway with credentials that dials this port.
+    /// Starts a gateway with credentials that dials this port.
     fn gateway(&self, kit: &Kit, settings: &[(&str, &str)]) -> (Relay, Inbox) {
         let credentials = Credentials { gateway_id: "gw-1".into(), secret: Secret::from("hunter2") };
         let mut config = config(&self.url(), settings);
@@ -127,7 +127,7 @@ impl Port {
         relayline_runtime::start(runtime, config).unwrap()
     }
 
-    /// The next dial and its request.
+    /// Returns the next dial and its request.
     fn dialled(&self) -> (TcpStream, String) {
         let (mut stream, _) = self.listener.accept().unwrap();
         stream.set_nodelay(true).unwrap();
@@ -136,7 +136,7 @@ impl Port {
         (stream, head)
     }
 
-    /// A connection whose handshake is complete.
+    /// Accepts a connection and completes its handshake.
     fn accept(&self) -> WebSocket<TcpStream> {
         let (stream, _) = self.listener.accept().unwrap();
         stream.set_nodelay(true).unwrap();
@@ -151,8 +151,8 @@ impl Port {
         socket
     }
 
-    /// Answers the next dial piece by piece, each once the gateway has read the one before; then the connection ends, or
-    /// stays as it is until the gateway lets go of it.
+    /// Answers the next dial piece by piece, each once the gateway has read the one before. Then the connection is
+    /// closed, or left open until the gateway drops it.
     fn answer(&self, pieces: &[Vec<u8>], hangs: bool) {
         let (mut stream, _) = self.dialled();
         let read = self.read.lock().unwrap();
@@ -175,7 +175,7 @@ fn descriptor(platform: &str) -> String {
     format!("{}\n", json!({"type": "descriptor", "descriptor": descriptor}))
 }
 
-/// The next end of a connection or dial: code and reason, or the fatal end.
+/// Returns the next end of a connection or dial: code and reason, or the fatal error.
 #[track_caller]
 fn end(kit: &Kit, inbox: &mut Inbox) -> Result<(Option<u16>, String), &'static str> {
     loop {
@@ -205,9 +205,9 @@ fn with_length(length: usize) -> String {
     format!("{HEAD}content-length: {length}\r\n\r\n")
 }
 
-/// L-9: a connector's 401, however its bytes come, confirms a 4401 before it.
+/// L-9: a connector's 401 confirms an earlier 4401, in whatever pieces its bytes arrive.
 #[test]
-fn l_8_l_9_a_verdict_counts_however_it_comes() {
+fn l_8_l_9_a_verdict_counts_in_any_pieces() {
     let (one, other) = BODY.split_at(9);
     let whole = with_length(BODY.len());
     let chunked = format!("{HEAD}transfer-encoding: chunked\r\n\r\n");
@@ -243,7 +243,7 @@ fn close(mut socket: WebSocket<TcpStream>, code: u16, reason: &'static str) {
     while socket.read().is_ok() {}
 }
 
-/// L-8, L-9: what is not the connector's own and whole verdict is never final, and the mark survives it.
+/// L-8, L-9: an answer that is not a complete verdict of the connector is never final, and the suspicion survives it.
 #[test]
 fn l_8_l_9_no_other_401_is_final() {
     let whole = with_length(BODY.len());
@@ -293,7 +293,7 @@ fn l_8_l_9_no_other_401_is_final() {
                 "{name}: {refused}"
             );
             assert!(refused.contains(expected), "{name}: {refused}");
-            // The mark survives: the connector's own word confirms the revocation.
+            // The suspicion survives: the connector's own verdict confirms the revocation.
             assert_eq!(end(&kit, &mut inbox), Err("relay_disabled"), "{name}");
         });
         let stats = relay.stats();
@@ -301,9 +301,9 @@ fn l_8_l_9_no_other_401_is_final() {
     }
 }
 
-/// L-18: what an answer says of itself reaches the host.
+/// L-18: the details of an answer reach the host.
 #[test]
-fn l_18_a_refusal_is_told_with_its_body_and_headers() {
+fn l_18_a_refusal_is_reported_with_its_body_and_headers() {
     for (answer, expected) in [
         ("409 Conflict\r\ncontent-length: 16\r\n\r\n{\"error\":\"busy\"}", "409 Conflict: busy"),
         (
@@ -330,9 +330,9 @@ fn l_18_a_refusal_is_told_with_its_body_and_headers() {
     }
 }
 
-/// RFC 9110, 15.2: interim answers come before the real one. What comes in one read with the 101 is not lost.
+/// RFC 9110, 15.2: interim answers precede the final one. Bytes that arrive in one read with the 101 are not lost.
 #[test]
-fn l_4_interim_answers_pass_and_nothing_behind_the_head_is_lost() {
+fn l_4_interim_answers_are_skipped_and_no_byte_is_lost() {
     let (port, kit) = (Port::open(), Kit::new());
     let (_relay, mut inbox) = port.gateway(&kit, &[]);
     std::thread::scope(|scope| {
@@ -353,7 +353,7 @@ fn l_4_interim_answers_pass_and_nothing_behind_the_head_is_lost() {
     });
 }
 
-/// The head of a 101 for this request.
+/// Returns the head of a 101 for this request.
 fn switching(request: &str) -> String {
     let key = request.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
@@ -367,7 +367,7 @@ fn switching(request: &str) -> String {
 }
 
 #[test]
-fn l_4_a_switch_that_is_no_websocket_is_told() {
+fn l_4_an_invalid_101_is_reported() {
     for (change, expected) in [
         (("Upgrade: websocket\r\n", ""), "it was answered 101, but without `Upgrade: websocket`"),
         (("Connection: Upgrade\r\n", ""), "it was answered 101, but without `Connection: Upgrade`"),
@@ -389,7 +389,7 @@ fn l_4_a_switch_that_is_no_websocket_is_told() {
             assert!(told.contains("the upgrade failed: ") && told.contains(expected), "{told}");
         });
     }
-    // A head without end, and none at all.
+    // A head without an end, and no head at all.
     for (answer, expected) in [
         (format!("HTTP/1.1 200 OK\r\nx: {}", "x".repeat(100 << 10)), "the connection broke ("),
         (
@@ -407,9 +407,9 @@ fn l_4_a_switch_that_is_no_websocket_is_told() {
     }
 }
 
-/// L-18: the code that the peer wrote, also one that a peer must not write.
+/// L-18: the code as the peer sent it, even if a peer must not send it.
 #[test]
-fn l_18_a_close_code_is_told_as_it_was() {
+fn l_18_a_close_code_is_reported_as_sent() {
     for code in [999_u16, 1005, 1006, 1015, 2999, 5000, 65535, 1001, 4000] {
         let (port, kit) = (Port::open(), Kit::new());
         let (_relay, mut inbox) = port.gateway(&kit, &[]);
@@ -425,10 +425,10 @@ fn l_18_a_close_code_is_told_as_it_was() {
     }
 }
 
-/// RFC 6455, 7.1.7: a peer that breaks the protocol is told so by the close frame for it, and can read it.
+/// RFC 6455, 7.1.7: a peer that violates the protocol gets the matching close frame, and can read it.
 #[test]
 fn l_18_a_websocket_error_is_answered_with_its_close_frame() {
-    // A message of 20 MiB, of which the most part is on its way when its head is read.
+    // A message of 20 MiB, most of which is still under way when its head is read.
     let huge = [&[0x82, 127][..], &(20_u64 << 20).to_be_bytes(), &vec![b'x'; 1 << 20]].concat();
     for (bytes, code, expected) in [
         (vec![0xf1, 1, b'x'], 1002, "closed with 1002"),
@@ -461,7 +461,7 @@ fn l_18_a_websocket_error_is_answered_with_its_close_frame() {
     }
 }
 
-/// L-5: a message over the limit that comes again and again is not fetched in a tight loop.
+/// L-5: a message over the limit that is sent repeatedly is not fetched in a tight loop.
 #[test]
 fn l_5_a_message_over_the_limit_backs_off() {
     let (port, kit) = (Port::open(), Kit::new());
@@ -491,9 +491,9 @@ fn l_5_a_message_over_the_limit_backs_off() {
     });
 }
 
-/// W-10 over a real socket.
+/// W-10, over a real socket.
 #[test]
-fn w_10_half_a_line_is_told_at_the_end() {
+fn w_10_an_unterminated_line_is_reported_at_the_end() {
     let (port, kit) = (Port::open(), Kit::new());
     let (_relay, mut inbox) = port.gateway(&kit, &[]);
     std::thread::scope(|scope| {
@@ -507,9 +507,9 @@ fn w_10_half_a_line_is_told_at_the_end() {
     });
 }
 
-/// A proxy is named with its address and without its credentials, whether it refuses or says nothing.
+/// A proxy is named with its address and without its credentials, whether it refuses or does not answer.
 #[test]
-fn l_4_a_proxy_that_refuses_or_hangs_is_named() {
+fn l_4_a_failing_proxy_is_named() {
     for (answer, expected) in [
         (
             "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 44\r\n\r\n{\"error\":\"unknown: Basic dXNlcjpzM2NyZXQ=\"}  ",
@@ -543,9 +543,9 @@ fn l_4_a_proxy_that_refuses_or_hangs_is_named() {
     }
 }
 
-/// L-4: a dial that takes too long says what it waited for.
+/// L-4: a dial that times out names the step that it waited for.
 #[test]
-fn l_4_a_dial_that_hangs_tells_where() {
+fn l_4_a_hanging_dial_names_its_step() {
     for (scheme, expected) in [
         ("ws", "no complete answer within 300 ms"),
         ("wss", "TLS failed: the handshake did not end within 300 ms: check whether the port speaks TLS"),

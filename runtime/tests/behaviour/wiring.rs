@@ -1,4 +1,4 @@
-//! What leads from a gateway to a socket in the test's own hands, for each kind of wire.
+//! Wiring from a gateway to a socket controlled by the test, for each kind of wire.
 
 use super::authority::NOW;
 use super::stage::AUTHORITY;
@@ -11,11 +11,11 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
-/// A way to a listener, over one kind of wire.
+/// Wiring to a listener, over one kind of wire.
 pub(crate) struct Wiring {
     pub(crate) wire: Wire,
     pub(crate) url: String,
-    /// Takes the far ends of connections in memory.
+    /// Receives the far ends of connections in memory.
     far: UnboundedSender<DuplexStream>,
 }
 
@@ -31,7 +31,7 @@ impl Wiring {
                     while let Some(end) = ends.recv().await {
                         links.spawn(link(end, address));
                     }
-                    // Who has let go of the wiring may still have connections.
+                    // Connections may outlive the wiring.
                     links.join_all().await;
                 });
                 format!("ws://{address}")
@@ -40,7 +40,7 @@ impl Wiring {
         Wiring { wire, url, far }
     }
 
-    /// The near end of a new connection in memory.
+    /// Returns a function that opens a connection in memory and returns its near end.
     pub(crate) fn opener(&self) -> impl Fn() -> Option<DuplexStream> + Send + Sync + use<> {
         let far = self.far.clone();
         move || {
@@ -50,7 +50,7 @@ impl Wiring {
     }
 }
 
-/// A port that speaks TLS, and leads to `target` without it.
+/// Opens a TLS port that forwards to `target` without TLS.
 fn terminate(tls: ServerTls, target: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -70,7 +70,7 @@ fn terminate(tls: ServerTls, target: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Carries bytes until both sides are done. Neither's end cuts off what the other still has to say.
+/// Copies bytes until both sides are done. The end of one direction does not cut off the other.
 async fn link(near: impl AsyncRead + AsyncWrite, target: SocketAddr) {
     let far = tokio::time::timeout(SOON, TcpStream::connect(target)).await;
     let Ok(Ok(far)) = far else { return };
@@ -86,7 +86,7 @@ async fn link(near: impl AsyncRead + AsyncWrite, target: SocketAddr) {
     tokio::join!(there, back);
 }
 
-/// Runs a task on a thread of its own, which ends with it or with the test.
+/// Runs a task on a thread of its own, which ends with the task or with the test.
 fn in_background(task: impl Future<Output = ()> + Send + 'static) {
     let runtime: io::Result<_> = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.unwrap();

@@ -1,8 +1,8 @@
-//! Every example against the embedded connector, as a process of its own: each runtime's tests include this file, and say
-//! as `relayline` which it is.
+//! Runs every example against the embedded connector, as a process of its own. Each runtime's tests include this file,
+//! and name their crate `relayline`.
 //!
-//! An example reads its environment, which a test cannot change for itself. So the test runs its own program again, with
-//! that environment, and there the example's `main` is what one of the tests below does.
+//! An example reads its environment, which a test cannot change for itself. So the test runs its own program again with
+//! that environment, and there one of the tests below runs the example's `main`.
 
 use crate::relayline;
 use relayline_connector::chats::{Ids, Room, discord, telegram};
@@ -14,9 +14,9 @@ use std::ffi::OsStr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Long enough for a busy machine; nothing waits for it to pass.
+/// Time-out that is long enough for a busy machine. No test waits for it to pass.
 const SOON: Duration = Duration::from_secs(30);
-/// Names the example that the process is to be.
+/// Variable that names the example to run.
 const EXAMPLE: &str = "RELAYLINE_EXAMPLE";
 
 macro_rules! examples {
@@ -26,7 +26,7 @@ macro_rules! examples {
 
             include!(concat!("../../../examples/", stringify!($name), ".rs"));
 
-            /// The example's own process; without that environment there is nothing to do.
+            /// Runs the example in its own process. Does nothing without that variable.
             #[test]
             fn process() {
                 if std::env::var(super::EXAMPLE).as_deref() == Ok(stringify!($name)) {
@@ -39,14 +39,14 @@ macro_rules! examples {
 
 examples! { echo streaming approval platforms deliveries }
 
-/// An example that runs, and the connector that it has dialled.
+/// A running example, and the connector that it has dialled.
 struct Running {
     connector: EmbeddedConnector,
     child: Child,
     ids: Ids,
 }
 
-/// An example, to be started in a process of its own.
+/// Returns a command that runs an example in a process of its own.
 fn process<V: AsRef<OsStr>>(name: &str, url: &str, environment: &[(&str, V)]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     for (variable, _) in std::env::vars_os() {
@@ -81,7 +81,7 @@ impl Running {
         room.message(&mut self.ids, Now { unix_s: 1_718_900_000, ..Now::default() }, text)
     }
 
-    /// Through the buffer, so that the example's acknowledgement is seen.
+    /// Delivers an event through the buffer, so that the example's acknowledgement can be seen.
     fn deliver(&mut self, event: serde_json::Map<String, Value>) {
         self.connector.control(Act::Inbound { event, buffered: Some(true) }).unwrap();
     }
@@ -96,7 +96,7 @@ impl Running {
         }
     }
 
-    /// The next action, and that it is this op.
+    /// Returns the next action, and checks its op.
     #[track_caller]
     fn action(&self, op: &str) -> Value {
         let mut frame = self.sees(|frame| frame["type"] == "outbound");
@@ -112,7 +112,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // An agent runs until it is told to stop.
+        // An agent runs until it is killed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -127,12 +127,12 @@ fn the_echo_answers() {
     assert_eq!(action["content"], "you said: hello");
     assert!(action["reply_to"].is_string());
     agent.acknowledges();
-    // L-10: revoked, it ends, and not well.
+    // L-10: once revoked, it ends with a failure.
     agent.connector.control(Act::Revoke { on: true }).unwrap();
     assert!(!agent.child.wait().unwrap().success());
 }
 
-/// H-4: a host that has no secret but an access token asks for one before it dials; this connector lets nobody else in.
+/// H-4: a host with an access token and no secret requests one before it dials. This connector admits nobody else.
 #[test]
 fn h_4_an_agent_without_a_secret_is_provisioned() {
     let environment = [
@@ -140,14 +140,14 @@ fn h_4_an_agent_without_a_secret_is_provisioned() {
         ("GATEWAY_RELAY_SECRET", " "),
         ("GATEWAY_RELAY_ACCESS_TOKEN", "acc3ss"),
     ];
-    // It has said hello when this returns.
+    // The gateway has sent its hello when this returns.
     drop(Running::start("echo", &environment));
 }
 
-/// A variable that is no text must not count as unset: the agent would dial unauthenticated.
+/// A variable that is not UTF-8 must not count as unset: the agent would dial unauthenticated.
 #[cfg(unix)]
 #[test]
-fn h_9_a_variable_that_is_no_text_stops_an_agent() {
+fn h_9_a_variable_that_is_not_utf_8_stops_an_agent() {
     let secret = <OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"s3cret\xff");
     let environment = [("GATEWAY_RELAY_SECRET", OsStr::new(secret))];
     let ended = process("echo", "ws://127.0.0.1:9", &environment).output().unwrap();
@@ -156,7 +156,7 @@ fn h_9_a_variable_that_is_no_text_stops_an_agent() {
 }
 
 #[test]
-fn the_streaming_agent_ends_with_all_of_its_answer() {
+fn the_streaming_agent_shows_its_whole_answer() {
     let mut agent = Running::start("streaming", &[]);
     let whole = "You said: one two three";
     for (room, shows) in [(telegram::topic(), "draft"), (discord::dm(), "send")] {
@@ -164,7 +164,7 @@ fn the_streaming_agent_ends_with_all_of_its_answer() {
         agent.deliver(event);
         let first = agent.action(shows);
         assert!(whole.starts_with(first["content"].as_str().unwrap()), "{first}");
-        // O-12: a draft vanishes there, so the answer is a message of its own.
+        // O-12: the draft vanishes there, so the answer is a message of its own.
         if shows == "draft" || first["content"] != whole {
             let ends = if shows == "draft" { "send" } else { "edit" };
             agent.sees(|frame| frame["action"]["op"] == ends && frame["action"]["content"] == whole);
@@ -174,7 +174,7 @@ fn the_streaming_agent_ends_with_all_of_its_answer() {
 }
 
 #[test]
-fn the_approval_is_asked_for_and_its_answer_taken() {
+fn the_approval_agent_asks_and_takes_the_answer() {
     let mut agent = Running::start("approval", &[]);
     let event = agent.event(&discord::guild_channel(), "deploy");
     agent.deliver(event);
@@ -187,7 +187,7 @@ fn the_approval_is_asked_for_and_its_answer_taken() {
     agent.deliver(event);
     assert_eq!(agent.action("send")["content"], "Done.");
     agent.acknowledges();
-    // I-5: a platform without buttons, from the next handshake on.
+    // I-5: from the next handshake on, the platform has no buttons.
     let mut descriptor = relayline_connector::chats::Platform::named("discord").descriptor;
     descriptor.insert("supported_ops".to_owned(), json!(["send"]));
     agent.connector.control(Act::Descriptor { descriptor, platform: None }).unwrap();
@@ -199,7 +199,7 @@ fn the_approval_is_asked_for_and_its_answer_taken() {
 }
 
 #[test]
-fn the_agent_of_several_platforms_does_what_each_can() {
+fn the_agent_of_several_platforms_adapts_to_each() {
     let mut agent = Running::start("platforms", &[]);
     for room in [discord::dm(), telegram::topic()] {
         let event = agent.event(&room, "well done");
@@ -221,18 +221,18 @@ fn the_agent_of_several_platforms_does_what_each_can() {
     }
 }
 
-/// H-6: what is posted and signed is answered over the connection.
+/// H-6: a signed webhook request is answered over the connection.
 #[test]
-fn the_delivery_server_takes_what_is_signed_and_answers_it() {
+fn h_6_the_webhook_agent_answers_a_signed_request() {
     use relayline_core::signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER, sign};
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
-    // A free port, as good as one that was just free can be.
+    // A port that was just free.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let environment =
         [("GATEWAY_RELAY_INBOUND_LISTEN", address.as_str()), ("GATEWAY_RELAY_DELIVERY_KEY", "k3y")];
     let mut agent = Running::start("deliveries", &environment);
-    // L-17: once it answers this its handshake is complete, and it can answer what is posted.
+    // L-17: once it answers this message its handshake is complete, so it can answer a webhook request.
     let event = agent.event(&discord::dm(), "first");
     agent.deliver(event);
     agent.action("send");

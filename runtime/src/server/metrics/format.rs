@@ -57,7 +57,7 @@ fn head(page: &mut String, name: &str, kind: &str, help: &str) {
 mod tests {
     use super::*;
 
-    /// every counter is on the page, with its help and its type in front of it, as the format wants it.
+    /// every counter is on the page, preceded by its help and its type as the format requires.
     #[test]
     fn x_2_every_counter_is_on_the_page() {
         let stats = Stats { dials: 3, duplicates: u64::MAX, ..Stats::default() };
